@@ -1,0 +1,102 @@
+package metadata
+
+// Limits of one entry. They bound what a follower must hold and what etcd
+// must replicate in one request.
+const (
+	MaxEntryBytes   = 1 << 20   // of an encoded entry
+	MaxInlineBytes  = 96 << 10  // of record bytes inside an entry
+	SealRunBytes    = 128 << 10 // of encoded runs at which a lane seals
+	MaxRunRecords   = 1 << 30   // offsets in one run, so that sequence arithmetic holds
+	MaxObjectBytes  = 1 << 30   // of one WAL object
+	MaxEntryObjects = 1 << 10   // objects that one entry introduces
+)
+
+// Entry is one commit: what a broker asks the cluster to take, at one place
+// of the order. Nothing in it is per record or per batch.
+type Entry struct {
+	Level   FeatureLevel
+	Session SessionID
+	Lane    Lane
+	Seq     LaneSeq
+	// Time is the writer's clock when the entry was sealed. Apply never
+	// compares it with state time; it is stored for people.
+	Time UnixMilli
+	// Route is where broker, etcd member, leader and followers stood, for
+	// the price of what crosses between them.
+	Route Route
+
+	Topics     []TopicID // interned: Part.Topic is an index
+	Principals []string  // interned: Run.Principal is an index
+
+	Objects []ObjectRef // introduced by this entry, named after its session
+	Losers  []ObjectRef // tried and given up: billed, and garbage from here on
+	Parts   []Part
+	Inline  []byte // record bytes of the parts that lie in no object
+
+	Commands []Command
+}
+
+// Route says between which zones an entry travelled.
+type Route struct {
+	Broker, Member, Leader ZoneID
+	Followers              []ZoneID // one per etcd member that is not the leader
+}
+
+// ObjectRef is an object and the requests it cost.
+type ObjectRef struct {
+	Name ObjectName
+	Size int64  // bytes; 0 for a loser that may not exist
+	Puts uint32 // billable PUT attempts: answers 2xx and 4xx (5xx are free)
+}
+
+// InlineObject is Part.Object of a part whose bytes are in Entry.Inline.
+const InlineObject = -1
+
+// Part is one partition's bytes of one commit: a contiguous range of an
+// object or of the inline bytes, and the runs in it, in order.
+type Part struct {
+	Topic     int // index into Entry.Topics
+	Partition Partition
+	Object    int // index into Entry.Objects, or InlineObject
+	Position  int64
+	Length    int64
+	Runs      []Run
+}
+
+// Run is a sequence of consecutive batches of one producer whose sequence
+// numbers are contiguous (or of batches without producer id). It is accepted
+// or refused whole.
+type Run struct {
+	Producer      ProducerID
+	Epoch         ProducerEpoch
+	FirstSequence Sequence
+	Batches       uint32
+	Records       uint32 // offsets taken: the sum of last offset delta + 1
+	Bytes         uint32
+	MaxTimestamp  UnixMilli
+	Principal     int // index into Entry.Principals
+	Transactional bool
+	// Start is the revision at which the transaction began in which batches
+	// of the older protocol (V1) were received; 0 otherwise.
+	Start Revision
+}
+
+// Committed is an entry as the log holds it.
+type Committed struct {
+	Revision   Revision
+	Generation Generation
+	Session    SessionID
+	Lane       Lane
+	Seq        LaneSeq
+	Bytes      []byte // the encoded entry, never changed
+}
+
+// EntryKey is where an entry's waiter is found.
+type EntryKey struct {
+	Session SessionID
+	Lane    Lane
+	Seq     LaneSeq
+}
+
+// Key returns the waiter key of a committed entry.
+func (c *Committed) Key() EntryKey { return EntryKey{c.Session, c.Lane, c.Seq} }

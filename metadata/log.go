@@ -1,0 +1,178 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+)
+
+// Errors of the Log door.
+var (
+	// ErrSessionLost: the session's key is gone; nothing of it can commit any
+	// more. An append that returns it did not and will not land.
+	ErrSessionLost = errors.New("session lost")
+	// ErrCompacted: the log's history is gone where the follower stands;
+	// start again from the top.
+	ErrCompacted = errors.New("log compacted")
+	// ErrNotKnown: the fate of an append cannot be told (a checkpoint jumped
+	// over it). It must not be submitted again.
+	ErrNotKnown = errors.New("outcome not known")
+	// ErrOlderLog: the log went back in time (etcd restored from a backup).
+	// The broker must stop.
+	ErrOlderLog = errors.New("log is older than what was seen")
+	// ErrDutyLost: the duty or its session is no longer held.
+	ErrDutyLost = errors.New("duty lost")
+	// ErrNewerIncarnation: the cluster was recovered elsewhere.
+	ErrNewerIncarnation = errors.New("newer incarnation")
+)
+
+// Guard is a further condition of an append beside session, generation and
+// incarnation. An entry with a guard travels alone; where only the guard
+// fails an empty entry takes its place and the append's outcome is
+// CodeGuardFailed.
+type Guard struct {
+	// DutyHeld: the duty of this name is held at this epoch.
+	Duty      string
+	DutyEpoch DutyEpoch
+	// SessionGone: this session's key is absent.
+	SessionGone SessionID
+	// LiveSessions: exactly these session keys are present (level, open).
+	LiveSessions []SessionID
+}
+
+// AppendRequest asks for an entry at (session, lane, seq). Bytes are frozen:
+// the log may send them again.
+type AppendRequest struct {
+	Key   EntryKey
+	Bytes []byte
+	Guard *Guard
+}
+
+// AppendResult tells where an entry was committed.
+type AppendResult struct {
+	Revision   Revision
+	Generation Generation
+	// GuardFailed: an empty entry was committed in its place.
+	GuardFailed bool
+}
+
+// Applied tells the log what this broker's replica has applied, for the one
+// case in which an unknown outcome cannot be read from the log any more.
+type Applied interface {
+	// WaitEntry waits until the replica has applied to rev and tells at
+	// which revision the entry was applied, or 0 where it was not.
+	// ErrNotKnown where a checkpoint jumped over it.
+	WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Revision, error)
+}
+
+// StartPoint is one consistent read of what a follower begins with.
+type StartPoint struct {
+	Incarnation Incarnation
+	Revision    Revision // of the read
+	Head        Revision // of the newest entry
+	Generation  Generation
+	Truncated   Generation // generations up to this one are read from the bucket
+	Checkpoint  *CheckpointPointer
+	Level       FeatureLevel // of the log's format key
+}
+
+// CheckpointPointer names a checkpoint of the state in the bucket.
+type CheckpointPointer struct {
+	Revision   Revision   // everything up to it is applied in it
+	Generation Generation // of the entry at Revision
+	Object     string     // key below "<cluster>/"
+	Hash       uint64     // the state's
+}
+
+// Session is one life of one broker process, as the log sees it.
+type Session interface {
+	ID() SessionID
+	// Done is closed when the session is lost, or may be: its key's absence
+	// was seen, or its lease could not be renewed in time.
+	Done() <-chan struct{}
+	// Publish replaces what the session's key says of load and state hash.
+	Publish(ctx context.Context, s SessionStatus) error
+	// Close gives the session up.
+	Close(ctx context.Context) error
+}
+
+// SessionInfo is written once with the session's key.
+type SessionInfo struct {
+	Nonce string // random, names the key
+	Zone  ZoneID
+	Peer  string // host:port of the broker-to-broker door
+}
+
+// SessionStatus is rewritten every few seconds.
+type SessionStatus struct {
+	Broker       BrokerID
+	Clock        UnixMilli
+	Applied      Revision
+	HashRevision Revision // the newest every-Nth entry, and the state's hash there
+	Hash         uint64
+}
+
+// LiveSession is a session key as it stands in the log.
+type LiveSession struct {
+	ID     SessionID
+	Info   SessionInfo
+	Status SessionStatus
+}
+
+// Duty is a lease-bound lock for work that one broker does.
+type Duty struct {
+	Name    string
+	Epoch   DutyEpoch
+	Session SessionID
+}
+
+// Log is the door to the cluster's order. Errors that are not one of the
+// above are passing: the caller tries again until its context ends.
+type Log interface {
+	// Append resolves one entry: committed (with the revision), or an error
+	// that says it never will be (ErrSessionLost), or that it cannot be known
+	// (ErrNotKnown, or the context's error). It retries by itself. The caller
+	// sends seq n+1 of a lane only after n is resolved.
+	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
+	// Start reads where a follower begins.
+	Start(ctx context.Context) (StartPoint, error)
+	// Follow delivers every entry of generations after from.Truncated, in
+	// revision order and once, first those present at from.Revision, then as
+	// they come, until ctx ends or an error. A call of deliver has entries
+	// that arrived together, and the revision up to which nothing is missing.
+	// caughtUp is true from the first delivery after the listing on.
+	Follow(ctx context.Context, from StartPoint, deliver func(batch []Committed, upTo Revision, caughtUp bool) error) error
+	// Barrier is one linearizable read: the revision of the newest entry.
+	Barrier(ctx context.Context) (Revision, error)
+	// OpenSession begins a session.
+	OpenSession(ctx context.Context, info SessionInfo) (Session, error)
+	// TryDuty takes the duty for the session if nobody holds it. ok is false
+	// where somebody else does.
+	TryDuty(ctx context.Context, s SessionID, name string) (d Duty, ok bool, err error)
+}
+
+// Keeper is the log's care. Every write is guarded by the duty's and the
+// session's keys and fails with ErrDutyLost where they are gone.
+type Keeper interface {
+	// Sessions lists the live session keys, and the revision of the list.
+	Sessions(ctx context.Context) ([]LiveSession, Revision, error)
+	// CloseGeneration moves the log from generation g to g+1, and returns the
+	// revision at which it happened. Where it is past g already, 0.
+	CloseGeneration(ctx context.Context, d Duty, g Generation) (Revision, error)
+	// ReadGeneration delivers the entries of a closed generation in revision
+	// order.
+	ReadGeneration(ctx context.Context, g Generation, deliver func(Committed) error) error
+	// Truncate says that generations up to g are read from the bucket, then
+	// deletes their keys, gently. It finishes what an earlier holder began.
+	Truncate(ctx context.Context, d Duty, g Generation) error
+	// SetCheckpoint moves the checkpoint pointer; an older one is a no-op.
+	SetCheckpoint(ctx context.Context, d Duty, p CheckpointPointer) error
+	// Care compacts the log's store behind rev and reports its size.
+	Care(ctx context.Context, d Duty, behind Revision) (StoreHealth, error)
+}
+
+// StoreHealth is how the log's store is.
+type StoreHealth struct {
+	SizeBytes, InUseBytes, QuotaBytes int64
+	Members                           int
+	Leader                            ZoneID // where its leader stands, if known
+}

@@ -1,0 +1,76 @@
+package metadata
+
+import "fmt"
+
+// Code is what became of a run or a command. It is an error where it is not
+// CodeOK or CodeDuplicate. One function of package broker maps codes to
+// Kafka's.
+type Code uint8
+
+// The codes. They are part of what replicas must agree on: numbers are for
+// ever.
+const (
+	CodeOK               Code = iota
+	CodeDuplicate             // the run landed before; Offset says where
+	CodeUnknownTopic          // topic or partition
+	CodeOutOfOrder            // sequence is not last + 1, or a new epoch does not begin at 0
+	CodeStaleEpoch            // producer epoch below the known one
+	CodeTopicExists           //
+	CodeInvalidPartition      // count not above the present one, or beyond a limit
+	CodeInvalidConfig         //
+	CodeInvalidRequest        // arguments contradict the state
+	CodeStaleDuty             // an older epoch of a duty or slot
+	CodeUnknownSession        //
+	CodeBrokerIDTaken         //
+	CodeUnknownGroup          //
+	CodeOffsetOutOfRange      //
+	CodeLimit                 // a hard limit of the state is reached
+	CodeGuardFailed           // the entry's further guard did not hold: an empty entry took its place
+	CodeRefused               // the entry was invalid: deterministic, with an alarm
+	CodeLevel                 // feature level not understood by all
+	CodeTxnState              // transactional data without its transaction
+	CodeGap                   // seq of the lane was not last + 1
+	codeEnd
+)
+
+var codeText = [codeEnd]string{
+	"ok", "duplicate", "unknown topic or partition", "sequence out of order", "stale producer epoch",
+	"topic exists", "invalid partition count", "invalid config", "invalid request", "stale duty epoch",
+	"unknown session", "broker id taken", "unknown group", "offset out of range", "limit reached",
+	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap",
+}
+
+// Error implements error.
+func (c Code) Error() string {
+	if c < codeEnd {
+		return codeText[c]
+	}
+	return fmt.Sprintf("code %d", uint8(c))
+}
+
+// RunOutcome is what became of one run: the offset of its first record where
+// the code is CodeOK or CodeDuplicate.
+type RunOutcome struct {
+	Code   Code
+	Offset Offset
+}
+
+// CommandOutcome is what became of one command; Value is what the command's
+// type says.
+type CommandOutcome struct {
+	Code  Code
+	Value int64
+	Text  string // the rule that refused it, for people
+}
+
+// Outcome is the result of applying one entry: for each part its runs, for
+// each command its outcome.
+type Outcome struct {
+	Revision Revision
+	// Code is CodeOK where the entry was taken. Otherwise nothing of it
+	// was, and Parts and Commands are nil.
+	Code     Code
+	Text     string
+	Parts    [][]RunOutcome
+	Commands []CommandOutcome
+}
