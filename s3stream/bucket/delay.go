@@ -1,0 +1,122 @@
+package bucket
+
+import (
+	"context"
+	"time"
+)
+
+// Delay makes b as slow as the function says, which is asked once per call:
+// attempt counts the calls of that kind for that name (and offset) from 1, size
+// is the bytes put or got (0 otherwise), and is what a bandwidth is drawn from.
+//
+// A request takes effect in the middle of its delay. So a context that ends
+// first may leave an object behind, as it may in S3: such a call reports an
+// attempt without an answer, and its outcome is unknown.
+func Delay(b Bucket, took func(op Op, name string, attempt int, size int64) time.Duration) Bucket {
+	return &delayed{b: b, took: took}
+}
+
+type delayed struct {
+	b     Bucket
+	took  func(Op, string, int, int64) time.Duration
+	tries tries
+}
+
+func (d *delayed) Put(ctx context.Context, name string, body []byte) error {
+	size := int64(len(body))
+	took := d.took(OpPut, name, d.tries.next(OpPut, name, 0), size)
+	return inMiddle(ctx, Attempt{Op: OpPut, Name: name, Bytes: size}, took, func(ctx context.Context) error {
+		return d.b.Put(ctx, name, body)
+	})
+}
+
+func (d *delayed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	attempt := d.tries.next(OpGet, name, off)
+	var body []byte
+	var seen []Attempt
+	err := refuse(ctx, OpGet, name)
+	if err == nil {
+		body, err = d.b.Get(muted(ctx, collect(&seen)), name, off, length)
+	}
+	if len(seen) == 0 {
+		return body, err // nothing was sent
+	}
+	// How long it takes depends on the size, which is known afterwards only.
+	if late := pause(ctx, d.took(OpGet, name, attempt, int64(len(body)))); late != nil {
+		Report(ctx, Attempt{Op: OpGet, Name: name})
+		return nil, opError(OpGet, name, late)
+	}
+	replay(ctx, seen)
+	return body, err
+}
+
+func (d *delayed) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
+	took := d.took(OpList, prefix, d.tries.next(OpList, prefix+"\x00"+after, 0), 0)
+	err = inMiddle(ctx, Attempt{Op: OpList, Name: prefix}, took, func(ctx context.Context) error {
+		infos, err = d.b.List(ctx, prefix, after, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return infos, nil
+}
+
+func (d *delayed) Delete(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	took := d.took(OpDelete, names[0], d.tries.next(OpDelete, names[0], 0), 0)
+	return inMiddle(ctx, Attempt{Op: OpDelete, Name: names[0]}, took, func(ctx context.Context) error {
+		return d.b.Delete(ctx, names...)
+	})
+}
+
+// inMiddle does the request half way through its time. If ctx ends on the way
+// the attempt is reported as one without an answer, whatever the store thinks.
+func inMiddle(ctx context.Context, a Attempt, took time.Duration, do func(context.Context) error) error {
+	if err := refuse(ctx, a.Op, a.Name); err != nil {
+		return err
+	}
+	if err := pause(ctx, took/2); err != nil {
+		Report(ctx, a)
+		return opError(a.Op, a.Name, err)
+	}
+	var seen []Attempt
+	err := do(muted(ctx, collect(&seen)))
+	if len(seen) == 0 {
+		return err // refused unsent
+	}
+	if late := pause(ctx, took-took/2); late != nil {
+		Report(ctx, a)
+		return opError(a.Op, a.Name, late)
+	}
+	replay(ctx, seen)
+	return err
+}
+
+// pause waits; it returns the context's error if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// collect returns an observer that keeps what it sees, for one goroutine.
+func collect(into *[]Attempt) func(Attempt) {
+	return func(a Attempt) { *into = append(*into, a) }
+}
+
+func replay(ctx context.Context, seen []Attempt) {
+	for _, a := range seen {
+		Report(ctx, a)
+	}
+}

@@ -1,0 +1,57 @@
+package bucket
+
+import (
+	"context"
+	"strings"
+)
+
+// Prefix returns the part of b below a folder: names go in and come out
+// without the prefix, to which a '/' is added if it has none at its end.
+// Attempts are reported with the full name.
+func Prefix(b Bucket, prefix string) Bucket {
+	if prefix == "" {
+		return b
+	}
+	return prefixed{b, strings.TrimSuffix(prefix, "/") + "/"}
+}
+
+type prefixed struct {
+	b      Bucket
+	prefix string
+}
+
+func (p prefixed) Put(ctx context.Context, name string, body []byte) error {
+	if err := refuse(ctx, OpPut, name, CheckName(name)); err != nil {
+		return err
+	}
+	return p.b.Put(ctx, p.prefix+name, body)
+}
+
+func (p prefixed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	if err := refuse(ctx, OpGet, name, CheckName(name)); err != nil {
+		return nil, err
+	}
+	return p.b.Get(ctx, p.prefix+name, off, length)
+}
+
+func (p prefixed) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
+	if after != "" {
+		after = p.prefix + after
+	}
+	infos, err := p.b.List(ctx, p.prefix+prefix, after, limit)
+	for i := range infos {
+		infos[i].Name = strings.TrimPrefix(infos[i].Name, p.prefix)
+	}
+	return infos, err
+}
+
+func (p prefixed) Delete(ctx context.Context, names ...string) error {
+	full := make([]string, len(names))
+	for i, name := range names {
+		if err := refuse(ctx, OpDelete, name, CheckName(name)); err != nil {
+			return err
+		}
+		full[i] = p.prefix + name
+	}
+	return p.b.Delete(ctx, full...)
+}

@@ -1,0 +1,60 @@
+package bucket
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"strconv"
+	"sync"
+)
+
+// tries counts how often each thing was asked for, so that the fate of a
+// request can be a function of what it is: operation, name, number of the
+// attempt. A random stream shared by requests would be the order of their
+// arrival in disguise, and no run could be replayed.
+type tries struct {
+	mu     sync.Mutex
+	recent map[string]int // guarded by mu
+	older  map[string]int // guarded by mu
+}
+
+// maxTries bounds each of the two maps; what has not been asked for during that
+// many other requests begins at 1 again.
+const maxTries = 1 << 18
+
+// next returns 1 for the first attempt at this thing.
+func (t *tries) next(op Op, name string, off int64) int {
+	key := string(rune('0'+op)) + strconv.FormatInt(off, 16) + "/" + name
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n, there := t.recent[key]
+	if !there {
+		n = t.older[key]
+	}
+	if t.recent == nil || !there && len(t.recent) >= maxTries {
+		t.older, t.recent = t.recent, map[string]int{}
+	}
+	t.recent[key] = n + 1
+	return n + 1
+}
+
+// draw returns 64 bits that depend on nothing but its arguments.
+func draw(seed uint64, purpose string, op Op, name string, attempt int) uint64 {
+	h := fnv.New64a()
+	var head [17]byte
+	binary.BigEndian.PutUint64(head[:], seed)
+	head[8] = byte(op)
+	binary.BigEndian.PutUint64(head[9:], uint64(attempt))
+	for _, part := range [][]byte{head[:], []byte(purpose), {0}, []byte(name)} {
+		_, _ = h.Write(part) // a hash takes everything
+	}
+	// FNV mixes its last bytes badly; finish as splitmix64 does.
+	x := h.Sum64()
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// drawFraction is draw in [0, 1).
+func drawFraction(seed uint64, purpose string, op Op, name string, attempt int) float64 {
+	return float64(draw(seed, purpose, op, name, attempt)>>11) / (1 << 53)
+}
