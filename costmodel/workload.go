@@ -1,0 +1,153 @@
+package costmodel
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+)
+
+// Classic describes Kafka with a leader per partition, replicas in every zone
+// and clients that do not know zones, unless consumers fetch from the nearest
+// replica (KIP-392 with client.rack).
+type Classic struct {
+	BytesPerSecond uint64
+	Seconds        uint64
+	Zones          uint64 // z
+	Replicas       uint64 // r, each in another zone
+	FanOut         uint64 // f: how often every byte is read
+	FollowerFetch  bool
+}
+
+// CrossBytes returns the bytes that cross between zones:
+//
+//	w x seconds x ( (z-1)/z + (r-1) + f x (z-1)/z )
+//
+// with the last term 0 under follower fetch; for z = r = 3 that is
+// w x (2/3 + 2 + 2f/3). It is rounded down to a byte.
+func (c Classic) CrossBytes() (Quantity, error) {
+	exact, err := c.cross()
+	if err != nil {
+		return Quantity{}, err
+	}
+	return ParseQuantity(new(big.Int).Quo(exact.Num(), exact.Denom()).String())
+}
+
+func (c Classic) cross() (*big.Rat, error) {
+	if c.Zones == 0 || c.Replicas == 0 {
+		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
+	}
+	away := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
+	legs := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
+	if !c.FollowerFetch {
+		legs.Add(legs, times(away, c.FanOut))
+	}
+	return times(times(legs, c.BytesPerSecond), c.Seconds), nil
+}
+
+// Cost returns what that crossing costs when one unit of unitBytes costs pair
+// (both sides together). Published figures use a GB of 10^9 bytes or of 2^30;
+// say which.
+func (c Classic) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
+	if pair < 0 || unitBytes == 0 {
+		return 0, errors.New("price classic Kafka: want a price of 0 or more per unit of at least one byte")
+	}
+	exact, err := c.cross()
+	if err != nil {
+		return 0, err
+	}
+	exact = times(exact, uint64(pair))
+	exact.Quo(exact, new(big.Rat).SetInt(new(big.Int).SetUint64(unitBytes)))
+	return nano(new(big.Int).Quo(exact.Num(), exact.Denom()))
+}
+
+// Workload describes steady traffic through zonewise, for an estimate.
+type Workload struct {
+	BytesPerSecond uint64 // record bytes written
+	ObjectBytes    uint64 // a lane seals at this size (8 MiB)
+	LingerMS       uint64 // or after this time (standard lane: 100)
+	Brokers        uint64 // brokers that take writes, evenly
+	ReaderZones    uint64 // zones that read at the head, beside the writer's
+	InlineBytes    uint64 // of BytesPerSecond, what goes inline
+	InlineLegs     uint64 // times an inline byte crosses between zones
+}
+
+// gib is 2^30.
+const gib = 1 << 30
+
+// Estimate is what one GiB of a workload's record bytes is expected to need.
+// Requests are rounded up to the next whole one.
+type Estimate struct {
+	PutsPerGiB      uint64
+	GetsPerGiB      uint64
+	CrossBytesGiB   uint64 // bytes between zones per GiB written, by the inline path
+	CostPerGiB      NanoUSD
+	MeanObjectBytes uint64
+}
+
+// Estimate computes requests, crossing and cost per GiB written. Objects are
+// sealed when full or when the linger has passed, whichever is first, so slow
+// brokers write small objects: the mean object size is the first indicator of
+// cost.
+func (w Workload) Estimate(book *Book) (Estimate, error) {
+	if w.BytesPerSecond == 0 || w.ObjectBytes == 0 || w.LingerMS == 0 || w.Brokers == 0 || w.InlineBytes > w.BytesPerSecond {
+		return Estimate{}, errors.New("estimate workload: bytes per second, object bytes, linger and brokers must be above 0, and inline at most all bytes")
+	}
+	prices := map[MeterID]*big.Rat{}
+	for _, id := range []MeterID{MeterPut, MeterGet, MeterTransfer} {
+		rate, err := book.Rate(id, 0)
+		if err != nil {
+			return Estimate{}, fmt.Errorf("estimate workload: %w", err)
+		}
+		prices[id] = rate.perBase
+	}
+	var e Estimate
+	objects := w.BytesPerSecond - w.InlineBytes
+	perGiB := new(big.Rat).SetFrac(big.NewInt(gib), new(big.Int).SetUint64(w.BytesPerSecond)) // seconds per GiB written
+	puts := new(big.Rat)
+	if objects > 0 {
+		full := ratio(objects, w.ObjectBytes)
+		timed := times(big.NewRat(1000, 1), w.Brokers)
+		timed.Quo(timed, new(big.Rat).SetInt(new(big.Int).SetUint64(w.LingerMS)))
+		perSecond := full
+		if timed.Cmp(full) > 0 {
+			perSecond = timed
+		}
+		mean := new(big.Rat).Quo(new(big.Rat).SetInt(new(big.Int).SetUint64(objects)), perSecond)
+		e.MeanObjectBytes = new(big.Int).Quo(mean.Num(), mean.Denom()).Uint64()
+		puts.Mul(perSecond, perGiB)
+	}
+	gets := times(puts, w.ReaderZones)
+	cross := times(times(perGiB, w.InlineBytes), w.InlineLegs)
+	e.PutsPerGiB, e.GetsPerGiB, e.CrossBytesGiB = ceil(puts), ceil(gets), ceil(cross)
+	cost := new(big.Rat).Mul(puts, prices[MeterPut])
+	cost.Add(cost, gets.Mul(gets, prices[MeterGet]))
+	cost.Add(cost, cross.Mul(cross, prices[MeterTransfer]))
+	var err error
+	e.CostPerGiB, err = nano(new(big.Int).Quo(cost.Num(), cost.Denom()))
+	return e, err
+}
+
+// RequestBytesCost prices n requests of so many bytes at a per-byte meter with
+// an allowance of free bytes per request (S3 Express before 2025-04).
+func (b *Book) RequestBytesCost(id MeterID, requests, bytesEach uint64) (NanoUSD, error) {
+	m, err := b.meter(id)
+	if err != nil {
+		return 0, err
+	}
+	rate, err := b.Rate(id, 0)
+	if err != nil {
+		return 0, err
+	}
+	charged := bytesEach - min(bytesEach, m.FreeBytesPerRequest)
+	return nano(rate.cost(Product(requests, charged), 1))
+}
+
+func ratio(a, b uint64) *big.Rat {
+	return new(big.Rat).SetFrac(new(big.Int).SetUint64(a), new(big.Int).SetUint64(b))
+}
+
+// ceil rounds up; an estimate that passes 64 bits is not one.
+func ceil(r *big.Rat) uint64 {
+	n := new(big.Int).Add(r.Num(), new(big.Int).Sub(r.Denom(), big.NewInt(1)))
+	return n.Quo(n, r.Denom()).Uint64()
+}
