@@ -28,7 +28,7 @@ const (
 	KindDeleteOffsets
 	KindUsage
 	KindRecovered
-	commandKinds
+	KindMark
 )
 
 // Address is where a session can be reached.
@@ -208,12 +208,17 @@ type Usage struct {
 	Seq      uint64
 	From, To UnixMilli // the broker's clock
 	Cells    []Cell
+	Final    bool // the session ends here: nothing after it is lost
 }
 
 // Recovered is the first entry after a recovery into an empty etcd: it closes
 // every earlier session, and jumps producer ids and leader epochs past all
 // that the lost tail may have given out.
 type Recovered struct{ Incarnation Incarnation }
+
+// Mark asks every broker to publish its state's hash at this entry's revision;
+// the holder of the checkpoint duty writes the state as it is here.
+type Mark struct{}
 
 // Kind implements Command.
 func (OpenSession) Kind() CommandKind       { return KindOpenSession }
@@ -235,3 +240,4 @@ func (DeleteGroup) Kind() CommandKind       { return KindDeleteGroup }
 func (DeleteOffsets) Kind() CommandKind     { return KindDeleteOffsets }
 func (Usage) Kind() CommandKind             { return KindUsage }
 func (Recovered) Kind() CommandKind         { return KindRecovered }
+func (Mark) Kind() CommandKind              { return KindMark }

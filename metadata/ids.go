@@ -44,6 +44,17 @@ type TopicID [16]byte
 // String returns the 32 hexadecimal digits of the id.
 func (t TopicID) String() string { return hex.EncodeToString(t[:]) }
 
+// ParseTopicID reads what String wrote.
+func ParseTopicID(s string) (t TopicID, err error) {
+	if len(s) != 2*len(t) {
+		return t, fmt.Errorf("parse topic id: %d characters, want %d", len(s), 2*len(t))
+	}
+	if _, err := hex.Decode(t[:], []byte(s)); err != nil {
+		return t, fmt.Errorf("parse topic id: %w", err)
+	}
+	return t, nil
+}
+
 // IsZero reports whether t is the absent id.
 func (t TopicID) IsZero() bool { return t == TopicID{} }
 
@@ -155,8 +166,18 @@ type ObjectName struct {
 // IsZero reports whether n is the absent name.
 func (n ObjectName) IsZero() bool { return n == ObjectName{} }
 
-// Key returns the object's key below "<cluster>/<incarnation>/": fixed-width
-// hexadecimal, so that a session's objects sort by age.
+// IncarnationBits is how many bits of a revision count within an incarnation:
+// incarnation n's revisions begin at (n-1) << IncarnationBits.
+const IncarnationBits = 40
+
+// Incarnation returns the incarnation that a session lived in.
+func (s SessionID) Incarnation() Incarnation { return Incarnation(s>>IncarnationBits) + 1 }
+
+// Base returns what the incarnation adds to etcd's own revisions.
+func (i Incarnation) Base() Revision { return Revision(i-1) << IncarnationBits }
+
+// Key returns the object's key below "<cluster>/": its incarnation first, then
+// fixed-width hexadecimal, so that a session's objects sort by age.
 func (n ObjectName) Key() string {
-	return fmt.Sprintf("wal/%016x/%s-%012x-%d", uint64(n.Session), n.Lane, n.Number, n.Try)
+	return fmt.Sprintf("%d/wal/%016x/%s-%012x-%d", n.Session.Incarnation(), uint64(n.Session), n.Lane, n.Number, n.Try)
 }

@@ -153,6 +153,8 @@ type Log interface {
 // Keeper is the log's care. Every write is guarded by the duty's and the
 // session's keys and fails with ErrDutyLost where they are gone.
 type Keeper interface {
+	// ReleaseDuty gives a duty up; one that is lost already is no error.
+	ReleaseDuty(ctx context.Context, d Duty) error
 	// Sessions lists the live session keys, and the revision of the list.
 	Sessions(ctx context.Context) ([]LiveSession, Revision, error)
 	// CloseGeneration moves the log from generation g to g+1, and returns the

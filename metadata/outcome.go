@@ -30,6 +30,7 @@ const (
 	CodeLevel                 // feature level not understood by all
 	CodeTxnState              // transactional data without its transaction
 	CodeGap                   // seq of the lane was not last + 1
+	CodeNotKnown              // a checkpoint jumped over the entry: its fate cannot be told
 	codeEnd
 )
 
@@ -37,7 +38,7 @@ var codeText = [codeEnd]string{
 	"ok", "duplicate", "unknown topic or partition", "sequence out of order", "stale producer epoch",
 	"topic exists", "invalid partition count", "invalid config", "invalid request", "stale duty epoch",
 	"unknown session", "broker id taken", "unknown group", "offset out of range", "limit reached",
-	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap",
+	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap", "outcome not known",
 }
 
 // Error implements error.

@@ -1,0 +1,204 @@
+package metadata
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// scratch is memory that Apply uses again; it is not part of the state.
+type scratch struct {
+	entry   Entry
+	weights []uint64
+	shares  []entryShare
+	index   map[shareKey]int // of shares
+}
+
+// Apply is the one function that changes a state. It is pure: the outcome and
+// the state afterwards depend on the state before and the entry alone. It
+// validates before it changes anything; an entry that is invalid, or that
+// panics, has the deterministic outcome CodeRefused and counts as an alarm.
+//
+// Entries are applied in the order of their revisions; one that is not newer
+// than the state changes nothing.
+func (s *State) Apply(c *Committed) (Outcome, *Entry) {
+	if c.Revision <= s.revision {
+		return Outcome{Revision: c.Revision, Code: CodeGap, Text: "applied before"}, nil
+	}
+	s.digest(c)
+	s.revision = c.Revision
+	s.generation = max(s.generation, c.Generation)
+	s.entries++
+	out, e := s.applyGuarded(c)
+	out.Revision = c.Revision
+	if out.Code == CodeRefused || out.Code == CodeGap {
+		s.alarms++
+		s.lastBad = fmt.Sprintf("entry %s/%s/%d at revision %d: %s", c.Session, c.Lane, c.Seq, c.Revision, out.Text)
+	}
+	return out, e
+}
+
+// applyGuarded turns a panic into the outcome that every broker has.
+func (s *State) applyGuarded(c *Committed) (out Outcome, e *Entry) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, e = Outcome{Code: CodeRefused, Text: fmt.Sprintf("BUG: panic: %v", r)}, nil
+		}
+	}()
+	return s.applyEntry(c)
+}
+
+func (s *State) applyEntry(c *Committed) (Outcome, *Entry) {
+	var e *Entry
+	var bad error
+	if len(c.Bytes) > 0 { // an empty entry holds the place of one whose guard failed
+		e = &s.scratch.entry
+		if bad = DecodeEntry(c.Bytes, e); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
+			bad = fmt.Errorf("entry says it is %s/%s/%d", e.Session, e.Lane, e.Seq)
+		}
+	}
+	if s.sessions[c.Session] == nil && bad == nil && e != nil && opensSession(e) {
+		if code, text := s.admitSession(e); code != CodeOK {
+			return Outcome{Commands: []CommandOutcome{{Code: code, Text: text}}}, e
+		}
+	}
+	session := s.sessions[c.Session]
+	switch {
+	case session == nil:
+		return Outcome{Code: CodeUnknownSession, Text: "session is not open"}, nil
+	case c.Lane >= LaneCount:
+		return Outcome{Code: CodeRefused, Text: "no such lane"}, nil
+	case c.Seq <= session.lanes[c.Lane]:
+		return Outcome{Code: CodeGap, Text: fmt.Sprintf("seq %d again", c.Seq)}, nil
+	case c.Seq != session.lanes[c.Lane]+1:
+		text := fmt.Sprintf("seq %d after %d: the session is closed", c.Seq, session.lanes[c.Lane])
+		s.closeSession(c.Session)
+		return Outcome{Code: CodeGap, Text: text}, nil
+	}
+	session.lanes[c.Lane] = c.Seq
+	if bad != nil {
+		return Outcome{Code: CodeRefused, Text: bad.Error()}, nil
+	}
+	if e == nil {
+		return Outcome{Code: CodeGuardFailed}, nil
+	}
+	if e.Level > s.level {
+		return Outcome{Code: CodeRefused, Text: fmt.Sprintf("level %d before it was raised from %d", e.Level, s.level)}, nil
+	}
+	if err := s.checkObjects(e); err != nil {
+		return Outcome{Code: CodeRefused, Text: err.Error()}, nil
+	}
+	var out Outcome
+	out.Parts = s.applyParts(c.Revision, e)
+	for _, cmd := range e.Commands {
+		out.Commands = append(out.Commands, s.applyCommand(e, cmd))
+	}
+	s.bookEntry(c, e, out.Parts)
+	return out, e
+}
+
+func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
+	switch cmd := cmd.(type) {
+	case OpenSession:
+		return CommandOutcome{Value: int64(s.sessions[e.Session].broker)} // admitted before its entry
+	case Mark:
+		return CommandOutcome{} // the replica acts on it
+	case ClosedSession:
+		return s.applyClosed(cmd)
+	case DrainSession:
+		return s.applyDrain(e.Session)
+	case Claim:
+		return s.applyClaim(e.Session, cmd)
+	case Tick:
+		return s.applyTick(cmd)
+	case Archived:
+		return s.applyArchived(cmd)
+	case RaiseLevel:
+		return s.applyRaiseLevel(cmd)
+	case CreateTopic:
+		return s.applyCreateTopic(cmd)
+	case DeleteTopic:
+		return s.applyDeleteTopic(cmd)
+	case CreatePartitions:
+		return s.applyCreatePartitions(cmd)
+	case SetConfigs:
+		return s.applySetConfigs(cmd)
+	case TrimPartition:
+		return s.applyTrim(cmd)
+	case AllocateProducers:
+		return s.applyAllocate(cmd)
+	case CommitOffsets:
+		return s.applyCommitOffsets(cmd)
+	case PutGroup:
+		return s.applyPutGroup(cmd)
+	case DeleteGroup:
+		return s.applyDeleteGroup(cmd)
+	case DeleteOffsets:
+		return s.applyDeleteOffsets(cmd)
+	case Usage:
+		return s.applyUsage(e.Session, cmd)
+	case Recovered:
+		return s.applyRecovered(e.Session, cmd)
+	}
+	return CommandOutcome{Code: CodeInvalidRequest, Text: fmt.Sprintf("command of kind %d", cmd.Kind())}
+}
+
+// checkObjects refuses an entry that introduces an object that is not named
+// after its own session: what a dead session left behind must be found by its
+// name.
+func (s *State) checkObjects(e *Entry) error {
+	for _, list := range [][]ObjectRef{e.Objects, e.Losers} {
+		for _, o := range list {
+			if o.Name.Session != e.Session {
+				return fmt.Errorf("object %s is of another session", o.Name.Key())
+			}
+		}
+	}
+	return nil
+}
+
+// digest folds an entry into its generation's digest, refused ones too: an
+// archive must be exactly the log.
+func (s *State) digest(c *Committed) {
+	n := len(s.pending)
+	if n == 0 || s.pending[n-1].generation < c.Generation {
+		g := generationDigest{generation: c.Generation, first: c.Revision, digest: s.lastDigest()}
+		s.pending = append(slices.Clip(s.pending), g)
+		n++
+	}
+	g := &s.pending[n-1]
+	g.digest = ChainDigest(g.digest, c)
+	g.last = c.Revision
+	g.entries++
+}
+
+func (s *State) lastDigest() (d [sha256.Size]byte) {
+	if n := len(s.pending); n > 0 {
+		return s.pending[n-1].digest
+	}
+	if n := len(s.archives); n > 0 {
+		return s.archives[n-1].Digest
+	}
+	return d
+}
+
+// ChainDigest returns the digest of the log up to and including c, whose
+// predecessor's was prev: SHA-256 over prev, the entry's place and its bytes.
+func ChainDigest(prev [sha256.Size]byte, c *Committed) [sha256.Size]byte {
+	var place [sha256.Size + 41]byte
+	copy(place[:], prev[:])
+	b := place[sha256.Size:]
+	binary.BigEndian.PutUint64(b, uint64(c.Revision))
+	binary.BigEndian.PutUint64(b[8:], uint64(c.Generation))
+	binary.BigEndian.PutUint64(b[16:], uint64(c.Session))
+	b[24] = uint8(c.Lane)
+	binary.BigEndian.PutUint64(b[25:], uint64(c.Seq))
+	binary.BigEndian.PutUint64(b[33:], uint64(len(c.Bytes)))
+	h := sha256.New()
+	h.Write(place[:])
+	h.Write(c.Bytes)
+	var d [sha256.Size]byte
+	h.Sum(d[:0])
+	return d
+}

@@ -1,0 +1,97 @@
+package metadata
+
+// applyArchived accepts the archive of the oldest generation not archived yet,
+// and only if it is exactly the log: the digest read back from the bucket must
+// be the one that every broker computed while it applied.
+func (s *State) applyArchived(c Archived) CommandOutcome {
+	if len(s.pending) == 0 || c.Generation < s.pending[0].generation {
+		return refuse(CodeDuplicate, "generation %d is archived", c.Generation)
+	}
+	g := s.pending[0]
+	switch {
+	case c.Generation != g.generation:
+		return refuse(CodeInvalidRequest, "generation %d, next is %d", c.Generation, g.generation)
+	case len(s.pending) < 2 && s.generation <= g.generation:
+		return refuse(CodeInvalidRequest, "generation %d is open", c.Generation)
+	case c.Digest != g.digest || c.Entries != g.entries || c.First != g.first || c.Last != g.last:
+		s.alarms++
+		s.lastBad = "archive " + c.Object + " is not the log"
+		return refuse(CodeRefused, "archive of generation %d has %d entries of revisions %d to %d, the log %d of %d to %d, or their bytes differ",
+			c.Generation, c.Entries, c.First, c.Last, g.entries, g.first, g.last)
+	}
+	ref := ArchiveRef{Generation: g.generation, First: g.first, Last: g.last, Entries: g.entries,
+		Object: c.Object, Size: c.Bytes, LiveInline: g.inline, Digest: g.digest}
+	s.archives = append(s.archives, ref)
+	s.sum += hashArchive(&ref)
+	s.pending = s.pending[1:]
+	s.book(CellKey{Topic: RowPlatform, Component: ComponentPutPlatform}, Requests(uint64(c.Puts)))
+	s.book(CellKey{Topic: RowPlatform, Component: ComponentGetPlatform}, Requests(uint64(c.Gets)))
+	return CommandOutcome{}
+}
+
+// PendingArchive is the oldest generation that is not archived yet.
+type PendingArchive struct {
+	Generation  Generation
+	First, Last Revision
+	Entries     uint64
+	Digest      [32]byte // of the log up to Last
+	Before      [32]byte // of the log before First
+	Closed      bool     // a later generation has begun
+}
+
+// PendingArchives returns the generations that are not archived yet, oldest
+// first.
+func (s *State) PendingArchives() []PendingArchive {
+	var before [32]byte
+	if n := len(s.archives); n > 0 {
+		before = s.archives[n-1].Digest
+	}
+	out := make([]PendingArchive, len(s.pending))
+	for i, g := range s.pending {
+		out[i] = PendingArchive{g.generation, g.first, g.last, g.entries, g.digest, before, g.generation < s.generation}
+		before = g.digest
+	}
+	return out
+}
+
+// applyTick moves state time, books storage and forgets what has expired.
+func (s *State) applyTick(c Tick) CommandOutcome {
+	if c.To <= s.time {
+		return refuse(CodeDuplicate, "state time is %d", s.time)
+	}
+	if s.time != 0 && c.To > s.time+MaxTickStep {
+		return refuse(CodeInvalidRequest, "a tick of %d ms, at most %d", c.To-s.time, MaxTickStep)
+	}
+	if s.time != 0 {
+		for _, id := range s.storedTopics() {
+			s.book(CellKey{Topic: id, Component: ComponentStorage}, Product(uint64(s.stored[id]), uint64(c.To-s.time)))
+		}
+	}
+	before := s.time
+	s.time = c.To
+	if before/ledgerMinute != c.To/ledgerMinute {
+		s.expireLedger()
+		s.expireProducers(c.To / ledgerMinute)
+	}
+	return CommandOutcome{}
+}
+
+// expireProducers forgets idle producers: a fraction of the pages each minute,
+// all of them within producerSweep minutes.
+func (s *State) expireProducers(minute UnixMilli) {
+	const producerSweep = 64
+	var gone []producerKey
+	for i := int(minute % producerSweep); i < tablePages; i += producerSweep {
+		if p := s.producers.pages[i]; p != nil {
+			for k, it := range p.items {
+				if s.time-it.value.seen > ProducerExpiry {
+					gone = append(gone, k)
+				}
+			}
+		}
+	}
+	for _, k := range gone {
+		s.producers.drop(k)
+		s.partitions.edit(k.tp, func(p *partitionState) { p.count-- })
+	}
+}

@@ -1,0 +1,116 @@
+package metadata
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// GroupSlotDuty returns the name of the duty that coordinates a slot's groups.
+func GroupSlotDuty(slot Slot) string { return fmt.Sprintf("group-slot-%02d", slot) }
+
+// slotOfDuty is the reverse of GroupSlotDuty.
+func slotOfDuty(duty string) (Slot, bool) {
+	n, err := strconv.Atoi(strings.TrimPrefix(duty, "group-slot-"))
+	if err != nil || n < 0 || n >= GroupSlots || GroupSlotDuty(Slot(n)) != duty {
+		return 0, false
+	}
+	return Slot(n), true
+}
+
+// staleSlot refuses what was written under an older epoch of the group's slot.
+func (s *State) staleSlot(group string, epoch DutyEpoch) (CommandOutcome, bool) {
+	if d := s.duties[GroupSlotDuty(GroupSlot(group))]; d.epoch != epoch {
+		return refuse(CodeStaleDuty, "slot epoch %d, now %d", epoch, d.epoch), true
+	}
+	return CommandOutcome{}, false
+}
+
+func (s *State) applyCommitOffsets(c CommitOffsets) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	for i := range c.Offsets {
+		if !s.partitions.has(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) {
+			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
+		}
+	}
+	if s.offsets+len(c.Offsets) > MaxGroupOffsets || s.groups.count >= MaxGroups && !s.groups.has(c.Group) {
+		return refuse(CodeLimit, "%d groups with %d offsets", s.groups.count, s.offsets)
+	}
+	g := s.ownGroup(c.Group)
+	for i := range c.Offsets {
+		o := c.Offsets[i]
+		tp := TopicPartition{o.Topic, o.Partition}
+		if old, known := g.offsets[tp]; known {
+			s.sum -= hashOffset(c.Group, tp, &old)
+		} else {
+			s.offsets++
+		}
+		g.offsets[tp] = o
+		s.sum += hashOffset(c.Group, tp, &o)
+	}
+	return CommandOutcome{}
+}
+
+// ownGroup returns the group to change, made where it was not there. The
+// caller keeps the hash.
+func (s *State) ownGroup(name string) *groupState {
+	if !s.groups.has(name) {
+		s.groups.put(name, groupState{offsets: map[TopicPartition]OffsetCommit{}})
+	}
+	return s.groups.ref(name)
+}
+
+func (s *State) applyPutGroup(c PutGroup) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group.Name, c.Epoch); stale {
+		return out
+	}
+	if s.groups.count >= MaxGroups && !s.groups.has(c.Group.Name) {
+		return refuse(CodeLimit, "%d groups", s.groups.count)
+	}
+	s.ownGroup(c.Group.Name)
+	group := c.Group
+	s.groups.edit(group.Name, func(g *groupState) { g.group = &group })
+	return CommandOutcome{}
+}
+
+func (s *State) applyDeleteGroup(c DeleteGroup) CommandOutcome {
+	if out, stale := s.staleSlot(c.Name, c.Epoch); stale {
+		return out
+	}
+	g := s.groups.get(c.Name)
+	if g == nil {
+		return CommandOutcome{Code: CodeUnknownGroup}
+	}
+	s.offsets -= len(g.offsets)
+	s.groups.drop(c.Name)
+	return CommandOutcome{}
+}
+
+func (s *State) applyDeleteOffsets(c DeleteOffsets) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	if !s.groups.has(c.Group) {
+		return CommandOutcome{Code: CodeUnknownGroup}
+	}
+	s.dropOffsets(c.Group, c.Partitions)
+	return CommandOutcome{}
+}
+
+// dropOffsets forgets positions, and the group with its last one where it has
+// no members' record.
+func (s *State) dropOffsets(name string, list []TopicPartition) {
+	g := s.groups.ref(name)
+	for _, tp := range list {
+		if old, known := g.offsets[tp]; known {
+			s.sum -= hashOffset(name, tp, &old)
+			delete(g.offsets, tp)
+			s.offsets--
+		}
+	}
+	if len(g.offsets) == 0 && g.group == nil {
+		s.groups.drop(name)
+	}
+}

@@ -1,0 +1,194 @@
+package metadata
+
+import "github.com/zonewise/zonewise/internal/share"
+
+// shareKey is who pays for a part of an entry.
+type shareKey struct {
+	topic     TopicID
+	principal string
+}
+
+// entryShare is what one payer has in one entry.
+type entryShare struct {
+	key     shareKey
+	bytes   uint64 // accepted
+	records uint64 // accepted
+	inline  uint64 // record bytes that travelled in the entry, accepted or not
+	runs    uint64
+}
+
+// bookEntry books what an entry brought and what it cost on the way: its
+// PUTs, and its bytes between zones.
+func (s *State) bookEntry(c *Committed, e *Entry, outcomes [][]RunOutcome) {
+	shares := s.entryShares(e, outcomes)
+	zone := e.Route.Broker
+	for i := range shares {
+		sh := &shares[i]
+		s.book(sh.cell(ComponentBytesIn, zone, ""), Units(sh.bytes))
+		s.book(sh.cell(ComponentRecordsIn, zone, ""), Units(sh.records))
+	}
+	s.bookPuts(e, shares)
+	s.bookLegs(c, e, shares)
+}
+
+func (sh *entryShare) cell(c Component, src, dst ZoneID) CellKey {
+	return CellKey{Topic: sh.key.topic, Component: c, Src: src, Dst: dst, Principal: sh.key.principal}
+}
+
+// entryShares sums an entry's runs by payer, in order of first appearance.
+func (s *State) entryShares(e *Entry, outcomes [][]RunOutcome) []entryShare {
+	shares := s.scratch.shares[:0]
+	if s.scratch.index == nil {
+		s.scratch.index = map[shareKey]int{}
+	}
+	clear(s.scratch.index)
+	for i := range e.Parts {
+		p := &e.Parts[i]
+		for j := range p.Runs {
+			r := &p.Runs[j]
+			k := shareKey{e.Topics[p.Topic], e.Principals[r.Principal]}
+			at, known := s.scratch.index[k]
+			if !known {
+				at = len(shares)
+				s.scratch.index[k] = at
+				shares = append(shares, entryShare{key: k})
+			}
+			sh := &shares[at]
+			sh.runs++
+			if outcomes[i][j].Code == CodeOK {
+				sh.bytes += uint64(r.Bytes)
+				sh.records += uint64(r.Records)
+			}
+			if p.Object == InlineObject {
+				sh.inline += uint64(r.Bytes)
+			}
+		}
+	}
+	s.scratch.shares = shares
+	return shares
+}
+
+// bookPuts splits each object's requests over the payers by their bytes in
+// it: the one that stored it, and apart from it what was repeated or given up.
+func (s *State) bookPuts(e *Entry, shares []entryShare) {
+	for i := range e.Objects {
+		o := &e.Objects[i]
+		weights := s.objectWeights(e, i, shares)
+		puts, extra := uint64(o.Puts), uint64(0)
+		if puts > 1 {
+			puts, extra = 1, puts-1
+		}
+		s.bookShared(ComponentPut, e.Route.Broker, puts*NanoRequests, shares, weights)
+		s.bookShared(ComponentPutHedge, e.Route.Broker, extra*NanoRequests, shares, weights)
+	}
+	var lost uint64
+	for i := range e.Losers {
+		lost += uint64(e.Losers[i].Puts)
+	}
+	if lost > 0 {
+		weights := s.scratch.weights[:0]
+		for i := range shares {
+			weights = append(weights, shares[i].runs)
+		}
+		s.scratch.weights = weights
+		s.bookShared(ComponentPutHedge, e.Route.Broker, lost*NanoRequests, shares, weights)
+	}
+}
+
+func (s *State) objectWeights(e *Entry, object int, shares []entryShare) []uint64 {
+	weights := s.scratch.weights[:0]
+	for range shares {
+		weights = append(weights, 0)
+	}
+	for i := range e.Parts {
+		if p := &e.Parts[i]; p.Object == object {
+			for j := range p.Runs {
+				r := &p.Runs[j]
+				weights[s.scratch.index[shareKey{e.Topics[p.Topic], e.Principals[r.Principal]}]] += uint64(r.Bytes)
+			}
+		}
+	}
+	s.scratch.weights = weights
+	return weights
+}
+
+// bookShared books a total over the payers; where nobody has a weight the
+// control row pays.
+func (s *State) bookShared(c Component, zone ZoneID, total uint64, shares []entryShare, weights []uint64) {
+	if total == 0 {
+		return
+	}
+	parts := share.Apportion(total, weights)
+	if parts == nil {
+		s.book(CellKey{Topic: RowControl, Component: c, Src: zone}, Units(total))
+		return
+	}
+	for i, n := range parts {
+		s.book(shares[i].cell(c, zone, ""), Units(n))
+	}
+}
+
+// bookLegs books an entry's bytes on every leg between two zones that etcd
+// carried it over: broker to member, member to leader, leader to followers
+// (reference cost-accounting.md, 3.2). Record bytes are inline; the rest is
+// the entry's own, shared by runs.
+func (s *State) bookLegs(c *Committed, e *Entry, shares []entryShare) {
+	route := &e.Route
+	s.bookLeg(c, shares, route.Broker, route.Member)
+	s.bookLeg(c, shares, route.Member, route.Leader)
+	for _, z := range route.Followers {
+		s.bookLeg(c, shares, route.Leader, z)
+	}
+}
+
+func (s *State) bookLeg(c *Committed, shares []entryShare, src, dst ZoneID) {
+	if src == dst || src == UnknownZone || dst == UnknownZone {
+		return
+	}
+	rest := uint64(len(c.Bytes))
+	weights := s.scratch.weights[:0]
+	for i := range shares {
+		sh := &shares[i]
+		s.book(sh.cell(ComponentInline, src, dst), Units(sh.inline))
+		rest -= min(rest, sh.inline)
+		weights = append(weights, sh.runs)
+	}
+	s.scratch.weights = weights
+	parts := share.Apportion(rest, weights)
+	if parts == nil {
+		s.book(CellKey{Topic: RowControl, Component: ComponentEtcd, Src: src, Dst: dst}, Units(rest))
+		return
+	}
+	for i, n := range parts {
+		s.book(shares[i].cell(ComponentEtcd, src, dst), Units(n))
+	}
+}
+
+// storedTopics returns the topics with live bytes, sorted.
+func (s *State) storedTopics() []TopicID {
+	out := make([]TopicID, 0, len(s.stored))
+	for id := range s.stored {
+		out = append(out, id)
+	}
+	return sortedTopics(out)
+}
+
+func (s *State) applyUsage(by SessionID, c Usage) CommandOutcome {
+	o := s.sessions[by]
+	if c.Seq <= o.usage {
+		return CommandOutcome{Code: CodeDuplicate}
+	}
+	for i := range c.Cells {
+		if !c.Cells[i].Key.Component.Valid() {
+			return refuse(CodeInvalidRequest, "component %d", c.Cells[i].Key.Component)
+		}
+	}
+	o.usage, o.usageTo = c.Seq, s.time
+	if c.Final {
+		o.usageTo = 0
+	}
+	for i := range c.Cells {
+		s.book(c.Cells[i].Key, c.Cells[i].Quantity)
+	}
+	return CommandOutcome{}
+}

@@ -1,0 +1,179 @@
+package metadata
+
+// applyParts gives every run of the entry its offsets, or its refusal.
+func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
+	if len(e.Parts) == 0 {
+		return nil
+	}
+	for i := range e.Objects {
+		o := &e.Objects[i]
+		s.objects.put(objectKey{rev, int16(i)}, objectState{name: o.Name, size: o.Size})
+	}
+	total := 0
+	for i := range e.Parts {
+		total += len(e.Parts[i].Runs)
+	}
+	outcomes := make([]RunOutcome, total) // one allocation for all parts
+	out := make([][]RunOutcome, len(e.Parts))
+	for i := range e.Parts {
+		n := len(e.Parts[i].Runs)
+		out[i], outcomes = outcomes[:n:n], outcomes[n:]
+		s.applyPart(rev, e, &e.Parts[i], out[i])
+	}
+	for i := range e.Objects {
+		k := objectKey{rev, int16(i)}
+		if o := s.objects.get(k); o.live == 0 {
+			s.objects.drop(k) // nothing of it was taken; collected by its session's name
+		}
+	}
+	return out
+}
+
+func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
+	tp := TopicPartition{e.Topics[p.Topic], p.Partition}
+	head := s.partitions.get(tp)
+	if head == nil {
+		for i := range out {
+			out[i] = RunOutcome{Code: CodeUnknownTopic}
+		}
+		return
+	}
+	if s.spans+len(p.Runs) > MaxSpans || s.objects.count > MaxObjects {
+		for i := range out {
+			out[i] = RunOutcome{Code: CodeLimit}
+		}
+		return
+	}
+	own := s.partitions.ref(tp)
+	s.sum -= hashPartition(tp, *own)
+	position := p.Position
+	var open Span // grows over neighbouring accepted runs
+	var live int64
+	for i := range p.Runs {
+		r := &p.Runs[i]
+		out[i] = s.applyRun(rev, tp, own, r)
+		if out[i].Code == CodeOK {
+			if open.Count == 0 {
+				open = Span{First: out[i].Offset, Object: int16(p.Object), Revision: rev, Position: position, MaxTimestamp: r.MaxTimestamp}
+			}
+			open.Count += r.Records
+			open.Length += r.Bytes
+			open.MaxTimestamp = max(open.MaxTimestamp, r.MaxTimestamp)
+			live += int64(r.Bytes)
+		} else if open.Count > 0 {
+			s.addSpan(tp, own, open)
+			open = Span{}
+		}
+		position += int64(r.Bytes)
+	}
+	if open.Count > 0 {
+		s.addSpan(tp, own, open)
+	}
+	own.live += live
+	s.sum += hashPartition(tp, *own)
+	s.keep(objectKey{rev, int16(p.Object)}, live)
+	s.stored[tp.Topic] += live
+}
+
+func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *Run) RunOutcome {
+	if r.Transactional {
+		return RunOutcome{Code: CodeTxnState}
+	}
+	if r.Producer == NoProducer {
+		at := p.next
+		p.next += Offset(r.Records)
+		return RunOutcome{Offset: at}
+	}
+	q := SequenceQuery{tp, r.Producer, r.Epoch, r.FirstSequence, int64(r.Records)}
+	key := producerKey{tp, r.Producer}
+	known := s.producers.get(key)
+	if known == nil {
+		if r.FirstSequence != 0 && s.mustBeginAtZero(r.Producer, p.created) {
+			return RunOutcome{Code: CodeOutOfOrder}
+		}
+		if p.count >= MaxPartitionProducers || s.producers.count >= MaxProducers {
+			return RunOutcome{Code: CodeLimit}
+		}
+		fresh := producerState{touched: rev, seen: s.time}
+		fresh.accept(q, p.next)
+		s.producers.put(key, fresh)
+		p.count++
+	} else {
+		if at, code := known.check(q, s.recovered); code != CodeOK {
+			return RunOutcome{Code: code, Offset: at}
+		}
+		s.producers.edit(key, func(known *producerState) {
+			known.accept(q, p.next)
+			known.touched, known.seen = rev, s.time
+		})
+	}
+	at := p.next
+	p.next += Offset(r.Records)
+	return RunOutcome{Offset: at}
+}
+
+// addSpan appends a span.
+func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
+	p.spans = append(p.spans, sp)
+	s.spans++
+	s.sum += hashSpan(tp, &sp)
+}
+
+// keep adds live bytes to the object, or for inline bytes to the generation,
+// that holds them; a negative number takes them away.
+func (s *State) keep(k objectKey, bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	if k.index != InlineObject {
+		s.objects.edit(k, func(o *objectState) { o.live += bytes })
+		return
+	}
+	for i := range s.pending {
+		if g := &s.pending[i]; k.revision >= g.first && k.revision <= g.last {
+			g.inline += bytes
+			return
+		}
+	}
+	for i := len(s.archives) - 1; i >= 0; i-- {
+		if a := &s.archives[i]; k.revision >= a.First && k.revision <= a.Last {
+			s.editArchive(i, func(a *ArchiveRef) { a.LiveInline += bytes })
+			return
+		}
+	}
+}
+
+// editArchive changes an archive on a copy of the list: readers and frozen
+// copies hold the old one.
+func (s *State) editArchive(i int, change func(*ArchiveRef)) {
+	list := append([]ArchiveRef(nil), s.archives...)
+	s.sum -= hashArchive(&list[i])
+	change(&list[i])
+	s.sum += hashArchive(&list[i])
+	s.archives = list
+}
+
+// trim raises a partition's log start and lets go of spans that end before it.
+func (s *State) trim(tp TopicPartition, to Offset) {
+	p := s.partitions.ref(tp)
+	s.sum -= hashPartition(tp, *p)
+	p.logStart = max(p.logStart, to)
+	n := 0
+	for n < len(p.spans) && p.spans[n].End() <= p.logStart {
+		s.releaseSpan(tp, p, &p.spans[n])
+		n++
+	}
+	p.spans = p.spans[n:]
+	s.sum += hashPartition(tp, *p)
+}
+
+func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
+	s.sum -= hashSpan(tp, sp)
+	s.spans--
+	p.live -= int64(sp.Length)
+	s.stored[tp.Topic] -= int64(sp.Length)
+	if s.stored[tp.Topic] == 0 {
+		delete(s.stored, tp.Topic)
+	}
+	s.keep(objectKey{sp.Revision, sp.Object}, -int64(sp.Length))
+}

@@ -1,0 +1,171 @@
+package metadata
+
+import "slices"
+
+// dutyState is the newest claim of an epoch-bearing duty.
+type dutyState struct {
+	epoch  DutyEpoch
+	holder SessionID
+}
+
+// DutyHolder returns the session whose claim of a duty was applied last, and
+// its epoch; false where nobody claimed it or the session is gone.
+func (s *State) DutyHolder(duty string) (SessionID, DutyEpoch, bool) {
+	d, ok := s.duties[duty]
+	if !ok || s.sessions[d.holder] == nil {
+		return 0, d.epoch, false
+	}
+	return d.holder, d.epoch, true
+}
+
+func opensSession(e *Entry) bool {
+	if e.Lane != LaneControl || e.Seq != 1 || len(e.Commands) == 0 {
+		return false
+	}
+	_, ok := e.Commands[0].(OpenSession)
+	return ok
+}
+
+// admitSession makes the session of an open command known, before its entry
+// is judged like any other of it.
+func (s *State) admitSession(e *Entry) (Code, string) {
+	open := e.Commands[0].(OpenSession)
+	if open.MinLevel > s.level || open.MaxLevel < s.level {
+		return CodeLevel, "the cluster's feature level is not one that this broker understands"
+	}
+	if len(s.sessions) >= MaxSessions {
+		return CodeLimit, "too many sessions"
+	}
+	if open.Zone == UnknownZone || !slices.Contains(s.zones, open.Zone) && len(s.zones) >= MaxZones {
+		return CodeInvalidRequest, "zone is empty, or the cluster has as many as it can"
+	}
+	taken := map[BrokerID]bool{}
+	for _, o := range s.sessions {
+		taken[o.broker] = true
+	}
+	id := open.Want
+	if id == NoBroker {
+		for id = 0; taken[id]; id++ {
+		}
+	} else if taken[id] || id < 0 {
+		return CodeBrokerIDTaken, "another live session has this broker id"
+	}
+	if !slices.Contains(s.zones, open.Zone) {
+		s.zones = append(slices.Clip(s.zones), open.Zone)
+	}
+	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageTo: s.time}
+	s.moved()
+	return CodeOK, ""
+}
+
+func (s *State) closeSession(id SessionID) bool {
+	o := s.sessions[id]
+	if o == nil {
+		return false
+	}
+	// What it served since its last usage report is not known to the ledger.
+	if o.usageTo > 0 && s.time > o.usageTo {
+		gap := int64(s.time - o.usageTo)
+		s.gapsMs += gap
+		for _, b := range s.buckets() {
+			s.bucket(b).gapsMs += gap
+		}
+	}
+	delete(s.sessions, id)
+	s.moved()
+	return true
+}
+
+func (s *State) applyClosed(c ClosedSession) CommandOutcome {
+	if !s.closeSession(c.Session) {
+		return CommandOutcome{Code: CodeUnknownSession}
+	}
+	return CommandOutcome{}
+}
+
+func (s *State) applyDrain(id SessionID) CommandOutcome {
+	s.sessions[id].draining = true
+	s.moved()
+	return CommandOutcome{}
+}
+
+// moved makes a new placement of the sessions, and raises the leader epoch of
+// every partition whose hint it moves in some zone.
+func (s *State) moved() {
+	old := s.placement
+	s.placement = newPlacement(s.zones, s.Sessions())
+	if len(old.all) == 0 {
+		return
+	}
+	zones := append([]ZoneID{UnknownZone}, s.zones...)
+	var touched []TopicPartition
+	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool {
+		for _, z := range zones {
+			if was := old.Leader(tp, z); was != s.placement.Leader(tp, z) {
+				touched = append(touched, tp)
+				break
+			}
+		}
+		return true
+	})
+	for _, tp := range touched {
+		s.partitions.edit(tp, func(p *partitionState) { p.epoch++ })
+	}
+}
+
+func (s *State) applyClaim(session SessionID, c Claim) CommandOutcome {
+	if d := s.duties[c.Duty]; c.Epoch <= d.epoch {
+		return refuse(CodeStaleDuty, "epoch %d, now %d", c.Epoch, d.epoch)
+	}
+	if _, slot := slotOfDuty(c.Duty); !slot {
+		return refuse(CodeInvalidRequest, "duty %q bears no epoch", c.Duty)
+	}
+	s.duties[c.Duty] = dutyState{c.Epoch, session}
+	return CommandOutcome{}
+}
+
+func (s *State) applyRaiseLevel(c RaiseLevel) CommandOutcome {
+	if c.To != s.level+1 {
+		return refuse(CodeLevel, "from level %d to %d", s.level, c.To)
+	}
+	for _, o := range s.sessions {
+		if o.open.MaxLevel < c.To {
+			return refuse(CodeLevel, "broker %d understands levels up to %d", o.broker, o.open.MaxLevel)
+		}
+	}
+	s.level = c.To
+	return CommandOutcome{}
+}
+
+// Jumps of a recovery: more than any lost tail can have given out.
+const (
+	recoveryProducerJump ProducerID  = 1 << 32
+	recoveryEpochJump    LeaderEpoch = 1 << 10
+	recoveryOffsetJump   Offset      = 1 << 30
+)
+
+// applyRecovered closes every session but the one that recovers, and jumps
+// producer ids, leader epochs and offsets, so that nothing that the lost tail
+// acknowledged is given out a second time.
+func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
+	if by.Incarnation() != c.Incarnation {
+		return refuse(CodeInvalidRequest, "incarnation %d by a session of %d", c.Incarnation, by.Incarnation())
+	}
+	for _, id := range sortedKeys(s.sessions) {
+		if id != by {
+			s.closeSession(id)
+		}
+	}
+	s.duties = map[string]dutyState{}
+	s.nextProducer += recoveryProducerJump
+	s.recovered = s.revision
+	var all []TopicPartition
+	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool { all = append(all, tp); return true })
+	for _, tp := range all {
+		s.partitions.edit(tp, func(p *partitionState) {
+			p.epoch += recoveryEpochJump
+			p.next += recoveryOffsetJump
+		})
+	}
+	return CommandOutcome{}
+}

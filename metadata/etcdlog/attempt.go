@@ -1,0 +1,69 @@
+package etcdlog
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+)
+
+// attempts paces the repetition of one request: a longer wait for each answer
+// and a pause between them, both a function of the seed, the request's name
+// and the attempt, never of a stream that other requests draw from too.
+type attempts struct {
+	l    *Log
+	name string
+	n    int
+}
+
+// timeout is how long the next attempt may take.
+func (a *attempts) timeout() time.Duration {
+	return min(a.l.cfg.AttemptTimeout<<min(a.n, 10), maxAttemptWait) + a.l.jitter("timeout", a.name, a.n, time.Millisecond)
+}
+
+// txn sends t once, with the attempt's own time limit.
+func (a *attempts) txn(ctx context.Context, t *txnReq) (*txnResp, error) {
+	actx, cancel := context.WithTimeout(ctx, a.timeout())
+	defer cancel()
+	return a.l.c.Txn(actx, t)
+}
+
+// once sends t a single time: an error that is not a refusal says nothing
+// about whether t took place, and the caller's own repetition finds out.
+func (l *Log) once(ctx context.Context, name string, t *txnReq) (*txnResp, error) {
+	return (&attempts{l: l, name: name}).txn(ctx, t)
+}
+
+// next waits before the next attempt; an error means that ctx ended.
+func (a *attempts) next(ctx context.Context, last error) error {
+	base := min(10*time.Millisecond<<min(a.n, 6), 500*time.Millisecond)
+	wait := base/2 + a.l.jitter("pause", a.name, a.n, base)
+	a.n++
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("%w (attempt %d, last: %v)", ctx.Err(), a.n, last)
+	case <-time.After(wait):
+		return nil
+	}
+}
+
+// jitter is a time below max that only the seed and the names decide.
+func (l *Log) jitter(kind, name string, n int, max time.Duration) time.Duration {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d/%s/%s/%d", l.seed, kind, name, n)
+	v := h.Sum64()
+	v ^= v >> 33
+	v *= 0xff51afd7ed558ccd
+	v ^= v >> 33
+	return time.Duration(v % uint64(max))
+}
+
+// sleep waits d, or until ctx ends.
+func (l *Log) sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

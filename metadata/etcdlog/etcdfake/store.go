@@ -1,0 +1,304 @@
+package etcdfake
+
+import (
+	"bytes"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+)
+
+// Store is one etcd cluster.
+type Store struct {
+	cfg Config
+	wg  sync.WaitGroup // calls that go on without their caller, lease timers
+	end chan struct{}  // closed by Close
+
+	mu      sync.Mutex // guards what follows; never held while waiting
+	data    data
+	leases  map[int64]*lease
+	lastID  int64
+	changed chan struct{} // closed and replaced when rev, history or epoch move
+	epoch   int           // rises with Restore: watches of before end
+	moments []moment      // when revisions came, for members that lag
+	members []etcdlog.Member
+	closed  bool
+	stats   Stats
+}
+
+// data is what a snapshot holds.
+type data struct {
+	rev, compacted int64
+	keys           []string // every key with history, sorted
+	versions       map[string][]version
+	events         []event // from compacted on, by revision
+}
+
+// version is one revision of one key.
+type version struct {
+	kv      *mvccpb.KeyValue // never changed
+	mod     int64
+	deleted bool
+}
+
+type event struct {
+	rev int64
+	ev  *mvccpb.Event
+}
+
+// moment tells that rev was there from at on.
+type moment struct {
+	rev int64
+	at  time.Time
+}
+
+// Stats count what happened, so that tests can demand it.
+type Stats struct {
+	Txns, Ranges, Watches, Compactions, LeasesExpired int
+	LostReplies, FailedBefore, LandedLate             int
+	WatchesCancelled, WatchesCompacted, StaleReads    int
+}
+
+// New starts an empty etcd. Its first revision is 1, as etcd's is.
+func New(cfg Config) *Store {
+	return &Store{
+		cfg: cfg.withDefaults(), end: make(chan struct{}), changed: make(chan struct{}),
+		data: data{rev: 1, versions: map[string][]version{}}, leases: map[int64]*lease{},
+		members: []etcdlog.Member{{Name: "etcd-0", Leader: true}},
+	}
+}
+
+// Close ends everything and waits for it. Calls under way fail.
+func (s *Store) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	for _, l := range s.leases {
+		l.timer.Stop()
+	}
+	s.mu.Unlock()
+	close(s.end)
+	s.wg.Wait()
+}
+
+// Stats returns the counts so far.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Revision is the store's newest.
+func (s *Store) Revision() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data.rev
+}
+
+// SetMembers says what Status tells.
+func (s *Store) SetMembers(m ...etcdlog.Member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members = m
+}
+
+// Dump returns the keys and values that are there now, sorted by key.
+func (s *Store) Dump() []*mvccpb.KeyValue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data.at(nil, []byte{0}, s.data.rev)
+}
+
+// find returns the key's version at rev, nil where it is absent.
+func (d *data) find(key string, rev int64) *mvccpb.KeyValue {
+	vs := d.versions[key]
+	for i := len(vs) - 1; i >= 0; i-- {
+		if vs[i].mod <= rev {
+			if vs[i].deleted {
+				return nil
+			}
+			return vs[i].kv
+		}
+	}
+	return nil
+}
+
+// at returns what the range holds at rev, by key. end nil: one key; end {0}:
+// everything from key on.
+func (d *data) at(key, end []byte, rev int64) []*mvccpb.KeyValue {
+	if len(end) == 0 {
+		if kv := d.find(string(key), rev); kv != nil {
+			return []*mvccpb.KeyValue{kv}
+		}
+		return nil
+	}
+	var all []*mvccpb.KeyValue
+	for i := sort.SearchStrings(d.keys, string(key)); i < len(d.keys); i++ {
+		k := d.keys[i]
+		if !(len(end) == 1 && end[0] == 0) && k >= string(end) {
+			break
+		}
+		if kv := d.find(k, rev); kv != nil {
+			all = append(all, kv)
+		}
+	}
+	return all
+}
+
+// rangeAt answers a range request. now is the revision the asker sees.
+func (d *data) rangeAt(r *etcdserverpb.RangeRequest, now int64) (*etcdserverpb.RangeResponse, error) {
+	rev := now
+	if r.Revision > 0 {
+		if rev = r.Revision; rev > now {
+			return nil, rpctypes.ErrFutureRev
+		}
+		if rev < d.compacted {
+			return nil, rpctypes.ErrCompacted
+		}
+	}
+	kvs := d.at(r.Key, r.RangeEnd, rev)
+	kvs = slices.DeleteFunc(slices.Clone(kvs), func(kv *mvccpb.KeyValue) bool {
+		return r.MinModRevision > 0 && kv.ModRevision < r.MinModRevision ||
+			r.MaxModRevision > 0 && kv.ModRevision > r.MaxModRevision ||
+			r.MinCreateRevision > 0 && kv.CreateRevision < r.MinCreateRevision ||
+			r.MaxCreateRevision > 0 && kv.CreateRevision > r.MaxCreateRevision
+	})
+	sortKVs(kvs, r)
+	resp := &etcdserverpb.RangeResponse{Header: &etcdserverpb.ResponseHeader{Revision: now}, Count: int64(len(kvs))}
+	if r.CountOnly {
+		return resp, nil
+	}
+	if r.Limit > 0 && int64(len(kvs)) > r.Limit {
+		kvs, resp.More = kvs[:r.Limit], true
+	}
+	for _, kv := range kvs {
+		resp.Kvs = append(resp.Kvs, copyKV(kv, r.KeysOnly))
+	}
+	return resp, nil
+}
+
+func sortKVs(kvs []*mvccpb.KeyValue, r *etcdserverpb.RangeRequest) {
+	if r.SortOrder == etcdserverpb.RangeRequest_NONE {
+		return
+	}
+	by := func(kv *mvccpb.KeyValue) int64 {
+		switch r.SortTarget {
+		case etcdserverpb.RangeRequest_CREATE:
+			return kv.CreateRevision
+		case etcdserverpb.RangeRequest_MOD:
+			return kv.ModRevision
+		case etcdserverpb.RangeRequest_VERSION:
+			return kv.Version
+		}
+		return 0
+	}
+	slices.SortStableFunc(kvs, func(a, b *mvccpb.KeyValue) int {
+		c := 0
+		switch r.SortTarget {
+		case etcdserverpb.RangeRequest_KEY:
+			c = bytes.Compare(a.Key, b.Key)
+		case etcdserverpb.RangeRequest_VALUE:
+			c = bytes.Compare(a.Value, b.Value)
+		default:
+			c = int(by(a) - by(b))
+		}
+		if r.SortOrder == etcdserverpb.RangeRequest_DESCEND {
+			c = -c
+		}
+		return c
+	})
+}
+
+// copyKV gives a caller bytes of its own.
+func copyKV(kv *mvccpb.KeyValue, keysOnly bool) *mvccpb.KeyValue {
+	c := &mvccpb.KeyValue{Key: bytes.Clone(kv.Key), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version, Lease: kv.Lease}
+	if !keysOnly {
+		c.Value = bytes.Clone(kv.Value)
+	}
+	return c
+}
+
+// write adds a version of a key and its event.
+func (d *data) write(key string, v version) {
+	if _, ok := d.versions[key]; !ok {
+		i := sort.SearchStrings(d.keys, key)
+		d.keys = slices.Insert(d.keys, i, key)
+	}
+	d.versions[key] = append(d.versions[key], v)
+	e := &mvccpb.Event{Type: mvccpb.Event_PUT, Kv: v.kv}
+	if v.deleted {
+		e.Type = mvccpb.Event_DELETE
+	}
+	d.events = append(d.events, event{v.mod, e})
+}
+
+// compact forgets what a read at rev or later cannot see, and the events
+// before rev.
+func (d *data) compact(rev int64) error {
+	if rev <= d.compacted {
+		return rpctypes.ErrCompacted
+	}
+	if rev > d.rev {
+		return rpctypes.ErrFutureRev
+	}
+	d.compacted = rev
+	keep := d.keys[:0]
+	for _, k := range d.keys {
+		vs := d.versions[k]
+		first := 0
+		for i := range vs {
+			if vs[i].mod <= rev {
+				first = i
+			}
+		}
+		if vs[first].deleted && vs[first].mod <= rev {
+			first++
+		}
+		if vs = slices.Clone(vs[first:]); len(vs) == 0 {
+			delete(d.versions, k)
+			continue
+		}
+		d.versions[k] = vs
+		keep = append(keep, k)
+	}
+	d.keys = keep
+	i := sort.Search(len(d.events), func(i int) bool { return d.events[i].rev >= rev })
+	d.events = slices.Clone(d.events[i:])
+	return nil
+}
+
+// announce wakes watches. The mutex is held.
+func (s *Store) announce() {
+	s.moments = append(s.moments, moment{s.data.rev, time.Now()})
+	if n := len(s.moments); n > 100_000 {
+		s.moments = slices.Clone(s.moments[n/2:])
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// visible is the revision that a member with this lag has reached. The mutex
+// is held.
+func (s *Store) visible(lag time.Duration) int64 {
+	if lag <= 0 {
+		return s.data.rev
+	}
+	t := time.Now().Add(-lag)
+	i := sort.Search(len(s.moments), func(i int) bool { return s.moments[i].at.After(t) })
+	if i == 0 {
+		if len(s.moments) == 0 {
+			return s.data.rev
+		}
+		return max(s.moments[0].rev-1, s.data.compacted)
+	}
+	return max(s.moments[i-1].rev, s.data.compacted)
+}

@@ -1,0 +1,201 @@
+package etcdfake
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+)
+
+// Watch implements etcdlog.Client.
+func (c *Client) Watch(ctx context.Context, prefix string, from int64) <-chan etcdlog.WatchResponse {
+	out := make(chan etcdlog.WatchResponse)
+	w := &watch{c: c, ctx: ctx, prefix: prefix, next: from, out: out}
+	c.s.locked(func() { c.s.stats.Watches++; w.epoch = c.s.epoch })
+	if !c.s.start(func() { defer close(out); w.run() }) {
+		close(out)
+	}
+	return out
+}
+
+// watch is one watch; its goroutine owns it.
+type watch struct {
+	c      *Client
+	ctx    context.Context
+	prefix string
+	next   int64 // first revision not delivered
+	epoch  int
+	quiet  int // notes of progress so far
+	out    chan<- etcdlog.WatchResponse
+}
+
+// run delivers until the watch ends. Each delivery waits first: what comes
+// meanwhile comes along.
+func (w *watch) run() {
+	progress := time.NewTimer(w.progressIn())
+	defer progress.Stop()
+	for {
+		ready, changed, moved := w.ready()
+		if !ready {
+			select {
+			case <-w.ctx.Done():
+				return
+			case <-w.c.s.end:
+				return
+			case <-changed:
+			case <-moved:
+			case <-w.laggard():
+			case <-progress.C:
+				if !w.note() {
+					return
+				}
+				progress.Reset(w.progressIn())
+			}
+			continue
+		}
+		f := w.c.draw("watch", fmt.Sprintf("%s@%d", w.prefix, w.next))
+		if !w.wait(f.Before) {
+			return
+		}
+		if cut, _, _, _ := w.c.state(); cut {
+			continue
+		}
+		if !w.deliver() {
+			return
+		}
+	}
+}
+
+// laggard wakes a watch whose member is behind: time alone brings revisions.
+func (w *watch) laggard() <-chan time.Time {
+	if _, lag, _, _ := w.c.state(); lag > 0 {
+		return time.After(lag/2 + w.c.s.cfg.delay("lag", w.c.name+w.prefix, int(w.next)))
+	}
+	return nil
+}
+
+func (w *watch) progressIn() time.Duration {
+	w.quiet++
+	return w.c.s.cfg.Progress + w.c.s.cfg.delay("progress", w.c.name+w.prefix, w.quiet)
+}
+
+// ready says whether there is something to deliver, and what to wait for.
+func (w *watch) ready() (bool, <-chan struct{}, <-chan struct{}) {
+	cut, lag, _, moved := w.c.state()
+	s := w.c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cut {
+		return false, nil, moved
+	}
+	if s.epoch != w.epoch || w.next <= s.data.compacted-1 && w.next > 0 && w.next < s.data.compacted {
+		return true, s.changed, moved
+	}
+	events, _ := w.events(s.visible(lag))
+	return len(events) > 0, s.changed, moved
+}
+
+// events are the puts below the prefix from next up to rev. The store's mutex
+// is held.
+func (w *watch) events(rev int64) ([]*mvccpb.Event, int64) {
+	d := &w.c.s.data
+	i := sort.Search(len(d.events), func(i int) bool { return d.events[i].rev >= w.next })
+	var all []*mvccpb.Event
+	for ; i < len(d.events) && d.events[i].rev <= rev; i++ {
+		if e := d.events[i].ev; e.Type == mvccpb.Event_PUT && strings.HasPrefix(string(e.Kv.Key), w.prefix) {
+			all = append(all, &mvccpb.Event{Type: e.Type, Kv: copyKV(e.Kv, false)})
+		}
+	}
+	return all, rev
+}
+
+// deliver sends what there is, in fragments whose size the seed decides. It
+// returns false where the watch ended.
+func (w *watch) deliver() bool {
+	_, lag, _, _ := w.c.state()
+	s := w.c.s
+	var events []*mvccpb.Event
+	var rev int64
+	var end error
+	call := fmt.Sprintf("%s/%s@%d", w.c.name, w.prefix, w.next)
+	s.locked(func() {
+		switch {
+		case s.epoch != w.epoch:
+			end = rpctypes.ErrStopped
+		case w.next < s.data.compacted:
+			s.stats.WatchesCompacted++
+			end = rpctypes.ErrCompacted
+		case int(s.cfg.draw("cancel", call, w.quiet)%1000) < s.cfg.CancelWatch:
+			s.stats.WatchesCancelled++
+			end = rpctypes.ErrNoLeader
+		default:
+			events, rev = w.events(s.visible(lag))
+		}
+	})
+	if end != nil {
+		w.send(etcdlog.WatchResponse{Err: end})
+		return false
+	}
+	for len(events) > 0 {
+		n := 1 + int(s.cfg.draw("fragment", call, len(events))%uint64(len(events)))
+		if !w.send(etcdlog.WatchResponse{Revision: rev, Events: events[:n:n]}) {
+			return false
+		}
+		w.next = events[n-1].Kv.ModRevision + 1
+		events = events[n:]
+	}
+	return true
+}
+
+// note tells how far the watch is when nothing happens.
+func (w *watch) note() bool {
+	cut, lag, _, _ := w.c.state()
+	if cut {
+		return true
+	}
+	var rev int64
+	ok := false
+	w.c.s.locked(func() {
+		rev = w.c.s.visible(lag)
+		events, _ := w.events(rev)
+		ok = len(events) == 0 && rev >= w.next && w.c.s.epoch == w.epoch
+	})
+	if !ok {
+		return true
+	}
+	if !w.send(etcdlog.WatchResponse{Revision: rev}) {
+		return false
+	}
+	w.next = rev + 1
+	return true
+}
+
+func (w *watch) send(r etcdlog.WatchResponse) bool {
+	select {
+	case w.out <- r:
+		return true
+	case <-w.ctx.Done():
+		return false
+	case <-w.c.s.end:
+		return false
+	}
+}
+
+func (w *watch) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-w.ctx.Done():
+		return false
+	case <-w.c.s.end:
+		return false
+	}
+}

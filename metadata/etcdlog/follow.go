@@ -1,0 +1,141 @@
+package etcdlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// deliverEntries is how many listed entries one call of deliver has at most.
+const deliverEntries = 1000
+
+// Follow implements metadata.Log. deliver runs on the caller's goroutine.
+func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func([]metadata.Committed, metadata.Revision, bool) error) error {
+	f := &following{l: l, deliver: deliver, upTo: l.in(int64(from.Revision))}
+	if err := f.listed(ctx, from); err != nil {
+		return fmt.Errorf("follow log from revision %d: %w", from.Revision, err)
+	}
+	err := f.watch(ctx)
+	return fmt.Errorf("follow log after revision %d: %w", l.out(f.upTo), err)
+}
+
+// following is one call of Follow.
+type following struct {
+	l       *Log
+	deliver func([]metadata.Committed, metadata.Revision, bool) error
+	upTo    int64 // everything up to it is delivered
+}
+
+// listed delivers what is in the log at the start's revision.
+func (f *following) listed(ctx context.Context, from metadata.StartPoint) error {
+	for g := from.Truncated + 1; g <= from.Generation; g++ {
+		all, err := f.l.generationAt(ctx, g, f.upTo)
+		if err != nil {
+			return err
+		}
+		for len(all) > 0 {
+			n := min(len(all), deliverEntries)
+			if err := f.deliver(all[:n:n], all[n-1].Revision, false); err != nil {
+				return err
+			}
+			all = all[n:]
+		}
+	}
+	return f.deliver(nil, from.Revision, true)
+}
+
+// watch delivers what comes, and takes up the watch again where it ends for a
+// passing reason. It returns when ctx ends or with an error.
+func (f *following) watch(ctx context.Context) error {
+	at := &attempts{l: f.l, name: fmt.Sprintf("watch@%d", f.upTo)}
+	for {
+		was := f.upTo
+		passing, err := f.watchOnce(ctx)
+		if !passing {
+			return err
+		}
+		if f.upTo != was {
+			at.n = 0
+		}
+		if err := at.next(ctx, err); err != nil {
+			return err
+		}
+		// The server may be another one than before, or an older one.
+		if _, err := f.l.read(ctx); errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
+			return err
+		}
+	}
+}
+
+// watchOnce delivers one watch's events. passing tells that the watch may be
+// taken up again.
+func (f *following) watchOnce(ctx context.Context) (passing bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	b := newBacklog(f.l.c.Watch(ctx, f.l.k.log(), f.upTo+1))
+	defer b.wait() // after cancel: the watch ends with its context
+	defer cancel()
+	for {
+		responses, ended, err := b.take(ctx)
+		if err != nil {
+			return false, err
+		}
+		batch, upTo := []metadata.Committed(nil), f.upTo
+		for _, r := range responses {
+			if r.Err != nil {
+				if err := f.flush(batch, upTo); err != nil {
+					return false, err
+				}
+				if errors.Is(r.Err, rpctypes.ErrCompacted) {
+					return false, metadata.ErrCompacted
+				}
+				return true, r.Err
+			}
+			if batch, upTo, err = f.collect(batch, upTo, r); err != nil {
+				return false, err
+			}
+		}
+		if err := f.flush(batch, upTo); err != nil {
+			return false, err
+		}
+		if ended {
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			return true, errors.New("watch ended")
+		}
+	}
+}
+
+// collect adds a response's entries that are new. With events only their own
+// revisions count; a note of progress tells how far nothing is missing.
+func (f *following) collect(batch []metadata.Committed, upTo int64, r WatchResponse) ([]metadata.Committed, int64, error) {
+	if len(r.Events) == 0 {
+		return batch, max(upTo, r.Revision), nil
+	}
+	for _, e := range r.Events {
+		if e.Type != mvccpb.Event_PUT || e.Kv.ModRevision <= upTo {
+			continue
+		}
+		c, err := f.l.committed(e.Kv)
+		if err != nil {
+			return nil, 0, err
+		}
+		batch, upTo = append(batch, c), e.Kv.ModRevision
+		f.l.seen.learn(marks{rev: upTo, head: upTo, generation: c.Generation})
+	}
+	return batch, upTo, nil
+}
+
+// flush delivers what was collected, if it says anything new.
+func (f *following) flush(batch []metadata.Committed, upTo int64) error {
+	if upTo == f.upTo {
+		return nil
+	}
+	f.upTo = upTo
+	return f.deliver(batch, f.l.out(upTo), true)
+}

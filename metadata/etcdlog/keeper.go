@@ -1,0 +1,163 @@
+package etcdlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// CloseGeneration implements metadata.Keeper.
+func (l *Log) CloseGeneration(ctx context.Context, d metadata.Duty, g metadata.Generation) (metadata.Revision, error) {
+	key := l.k.generation()
+	resp, st, unsure, err := l.fenced(ctx, d, fmt.Sprintf("close/%d", g), &txnReq{
+		Compare: []*compare{valueIs(key, hex64(uint64(g)))},
+		Success: []*op{put(key, []byte(hex64(uint64(g)+1)))},
+	})
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("close generation %d: %w", g, err)
+	case resp.Succeeded:
+		l.seen.learn(marks{generation: g + 1})
+		return l.out(resp.Header.GetRevision()), nil
+	case st.generation == g+1 && unsure:
+		// An attempt of ours whose answer was lost: the key still shows where.
+		return l.out(st.got[key].ModRevision), nil
+	case st.generation > g:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("close generation %d: the log is at %d", g, st.generation)
+}
+
+// ReadGeneration implements metadata.Keeper. Everything is read before the
+// first call of deliver, so a compaction under it is not seen outside.
+func (l *Log) ReadGeneration(ctx context.Context, g metadata.Generation, deliver func(metadata.Committed) error) error {
+	at := &attempts{l: l, name: fmt.Sprintf("read/%d", g)}
+	for {
+		st, err := l.read(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("read generation %d: %w", g, err)
+		case st.generation <= g:
+			return fmt.Errorf("read generation %d: it is not closed, the log is at %d", g, st.generation)
+		case st.truncated >= g:
+			return fmt.Errorf("read generation %d: generations up to %d are in the bucket: %w", g, st.truncated, metadata.ErrCompacted)
+		}
+		all, err := l.generationAt(ctx, g, st.rev)
+		if errors.Is(err, metadata.ErrCompacted) {
+			if err := at.next(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			if err := deliver(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// SetCheckpoint implements metadata.Keeper.
+func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Duty, p metadata.CheckpointPointer) error {
+	value, err := encodePointer(p)
+	if err != nil {
+		return fmt.Errorf("set checkpoint: %w", err)
+	}
+	key := l.k.checkpoint()
+	st, err := l.read(ctx, key)
+	if err != nil {
+		return fmt.Errorf("set checkpoint: %w", err)
+	}
+	for {
+		was := st.got[key]
+		mod := int64(0)
+		if was != nil {
+			have, err := decodePointer(was.Value)
+			if err != nil {
+				return fmt.Errorf("set checkpoint: %w", err)
+			}
+			if have.Revision >= p.Revision {
+				return nil
+			}
+			mod = was.ModRevision
+		}
+		resp, now, _, err := l.fenced(ctx, d, fmt.Sprintf("checkpoint/%d", p.Revision), &txnReq{
+			Compare: []*compare{modified(key, mod)},
+			Success: []*op{put(key, value)},
+			Failure: []*op{get(key)},
+		})
+		if err != nil {
+			return fmt.Errorf("set checkpoint: %w", err)
+		}
+		if resp.Succeeded {
+			return nil
+		}
+		st = now
+	}
+}
+
+// Truncate implements metadata.Keeper.
+func (l *Log) Truncate(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
+	key, value := l.k.truncated(), hex64(uint64(g))
+	resp, st, _, err := l.fenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
+		Compare: []*compare{
+			valueCompare(key, etcdserverpb.Compare_LESS, value),
+			valueCompare(l.k.generation(), etcdserverpb.Compare_GREATER, value),
+		},
+		Success: []*op{put(key, []byte(value))},
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("truncate generation %d: %w", g, err)
+	case resp.Succeeded:
+		l.seen.learn(marks{truncated: g})
+	case st.generation <= g:
+		return fmt.Errorf("truncate generation %d: it is not closed, the log is at %d", g, st.generation)
+	}
+	if err := l.deleteUpTo(ctx, d, g); err != nil {
+		return fmt.Errorf("truncate generation %d: %w", g, err)
+	}
+	return nil
+}
+
+// deleteUpTo deletes the keys of generations up to g: few at a time, each
+// delete fenced and with a pause after it, so that commits pass between.
+func (l *Log) deleteUpTo(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
+	prefix := l.k.log()
+	end := []byte(l.k.logGeneration(g + 1))
+	at := &attempts{l: l, name: fmt.Sprintf("delete/%d", g)}
+	for n := 0; ; n++ {
+		// Linearizable: an old view would show keys that are gone.
+		page, err := l.page(ctx, at, &rangeReq{Key: []byte(prefix), RangeEnd: end, Limit: deleteKeys, KeysOnly: true})
+		if err != nil {
+			return err
+		}
+		if len(page.Kvs) == 0 {
+			return nil
+		}
+		resp, st, _, err := l.fenced(ctx, d, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
+			Compare: []*compare{valueCompare(l.k.truncated(), etcdserverpb.Compare_GREATER, hex64(uint64(g)-1))},
+			Success: []*op{deleteRange(page.Kvs[0].Key, page.Kvs[len(page.Kvs)-1].Key)},
+		})
+		if err != nil {
+			return err
+		}
+		if !resp.Succeeded {
+			return fmt.Errorf("etcd's truncated is %d after it was %d: %w", st.truncated, g, metadata.ErrOlderLog)
+		}
+		if !page.More {
+			return nil
+		}
+		if err := l.sleep(ctx, l.cfg.DeletePause/2+l.jitter("delete", prefix, n, l.cfg.DeletePause)); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package etcdlog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Root is the prefix of everything zonewise keeps in etcd.
+const Root = "/zonewise/"
+
+// keys is the layout below /zonewise/<cluster>/, all of it. Numbers in keys
+// and values that are compared are hexadecimal of fixed width, and every
+// prefix that is ever deleted or listed ends in '/'.
+//
+//	key                               number        written by                    absent when
+//	format                            1             Create, Recover               no cluster is here
+//	incarnation/<n>                   1             Create, Recover; never again  never (its create revision guards every write)
+//	token                             1             Create, Recover               never (secret of the brokers' own door)
+//	generation                        1             the archive duty              never
+//	head                              1             every append                  nothing was appended here yet
+//	log/<g>/<session>/<lane>/<seq>    <= ~100,000   the session, once             archived and deleted
+//	truncated                         1             the archive duty              never
+//	checkpoint                        1             the checkpoint duty           no checkpoint was accepted yet
+//	session/<nonce>                   1 per broker  the session; lease-bound      the session is over
+//	duty/<name>                       < 100         its holder; lease-bound       nobody holds it
+type keys struct{ root string }
+
+func newKeys(cluster string) keys { return keys{Root + cluster + "/"} }
+
+func (k keys) format() string     { return k.root + "format" }
+func (k keys) token() string      { return k.root + "token" }
+func (k keys) generation() string { return k.root + "generation" }
+func (k keys) head() string       { return k.root + "head" }
+func (k keys) truncated() string  { return k.root + "truncated" }
+func (k keys) checkpoint() string { return k.root + "checkpoint" }
+func (k keys) sessions() string   { return k.root + "session/" }
+func (k keys) log() string        { return k.root + "log/" }
+
+func (k keys) incarnation(n metadata.Incarnation) string {
+	return k.root + "incarnation/" + fmt.Sprintf("%08x", uint32(n))
+}
+func (k keys) session(nonce string) string { return k.sessions() + nonce }
+func (k keys) duty(name string) string     { return k.root + "duty/" + name }
+
+// logGeneration is the prefix of one generation's entries.
+func (k keys) logGeneration(g metadata.Generation) string {
+	return k.log() + hex64(uint64(g)) + "/"
+}
+
+func (k keys) entry(g metadata.Generation, e metadata.EntryKey) string {
+	return k.logGeneration(g) + e.Session.String() + "/" + e.Lane.String() + "/" + hex64(uint64(e.Seq))
+}
+
+// parseEntry is the inverse of entry.
+func (k keys) parseEntry(key string) (metadata.Generation, metadata.EntryKey, error) {
+	rest, ok := strings.CutPrefix(key, k.log())
+	part := strings.Split(rest, "/")
+	if !ok || len(part) != 4 {
+		return 0, metadata.EntryKey{}, fmt.Errorf("parse log key %q: not log/<g>/<session>/<lane>/<seq>", key)
+	}
+	g, err1 := parseHex64(part[0])
+	s, err2 := parseHex64(part[1])
+	seq, err3 := parseHex64(part[3])
+	lane, ok := parseLane(part[2])
+	if err1 != nil || err2 != nil || err3 != nil || !ok {
+		return 0, metadata.EntryKey{}, fmt.Errorf("parse log key %q: not log/<g>/<session>/<lane>/<seq>", key)
+	}
+	return metadata.Generation(g), metadata.EntryKey{
+		Session: metadata.SessionID(s), Lane: lane, Seq: metadata.LaneSeq(seq),
+	}, nil
+}
+
+func parseLane(s string) (metadata.Lane, bool) {
+	for l := metadata.Lane(0); l < metadata.LaneCount; l++ {
+		if l.String() == s {
+			return l, true
+		}
+	}
+	return 0, false
+}
+
+// hex64 is how numbers stand in keys and in values that txns compare: of fixed
+// width, so that the order of bytes is the order of numbers.
+func hex64(v uint64) string { return fmt.Sprintf("%016x", v) }
+
+func parseHex64(s string) (uint64, error) {
+	if len(s) != 16 || strings.ToLower(s) != s {
+		return 0, fmt.Errorf("parse number %q: want 16 lower-case hexadecimal digits", s)
+	}
+	return strconv.ParseUint(s, 16, 64)
+}
+
+// validName says whether s can be one segment of a key.
+func validName(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for _, c := range s {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' || c == ':') {
+			return false
+		}
+	}
+	return true
+}

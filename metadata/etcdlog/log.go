@@ -1,0 +1,223 @@
+package etcdlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+var (
+	_ metadata.Log    = (*Log)(nil)
+	_ metadata.Keeper = (*Log)(nil)
+)
+
+// Config is what a Log is made of.
+type Config struct {
+	Cluster string
+	Client  Client
+	// Applied is asked for the fate of an append whose keys are deleted. It
+	// may come later, by UseApplied: a replica is built over its log.
+	Applied metadata.Applied
+	Logger  *slog.Logger
+	// Rand gives the seed of every jitter; nil seeds at random.
+	Rand *rand.Rand
+	// LeaseTTL is how long a silent session lives; whole seconds, default 5 s.
+	LeaseTTL time.Duration
+	// AttemptTimeout is how long one request is waited for before the same is
+	// sent again; default 2 s. It doubles with each attempt up to 16 s.
+	AttemptTimeout time.Duration
+	// DeletePause is the mean pause between two deletes of Truncate; default
+	// 5 ms, so that 20,000 keys take half a second and commits pass between.
+	DeletePause time.Duration
+	// MemberZone tells where the etcd member of a name stands; nil: not known.
+	MemberZone func(member string) metadata.ZoneID
+}
+
+// Limits of the package.
+const (
+	minLeaseTTL      = 2 * time.Second // etcd itself grants no less
+	maxLeaseTTL      = time.Minute
+	pageBytes        = 4 << 20 // aimed at, of one page of entries
+	minPageKeys      = 16      // so that even pages of 1 MiB entries stay below 16 MiB
+	maxPageKeys      = 2000
+	deleteKeys       = 200       // of one delete (design: etcd's latency suffers from larger ones)
+	watchBacklog     = 10_000    // entries not yet delivered at which a follower starts again from the top
+	watchBytes       = 256 << 20 // bytes of them
+	maxAttemptWait   = 16 * time.Second
+	careKeepsHistory = 5 * time.Minute // the slowest follower that compaction waits for
+)
+
+// Log is the order of one cluster, in etcd.
+type Log struct {
+	cfg    Config
+	c      Client
+	k      keys
+	format Format
+	// incCreated is the etcd create revision of incarnation/<n>: a guard of
+	// every write.
+	incCreated int64
+	// formatMod is the etcd mod revision of format as this program understood
+	// it: a guard of opening a session.
+	formatMod int64
+	seed      uint64
+	applied   atomic.Pointer[metadata.Applied]
+
+	seen seen
+
+	mu       sync.Mutex // guards what follows
+	sessions map[metadata.SessionID]*session
+	closed   bool
+	history  []sample // of Care
+}
+
+// Open opens the cluster's log. ErrNoCluster where etcd does not hold it.
+func Open(ctx context.Context, cfg Config) (*Log, error) {
+	if cfg.LeaseTTL == 0 {
+		cfg.LeaseTTL = 5 * time.Second
+	}
+	if cfg.AttemptTimeout == 0 {
+		cfg.AttemptTimeout = 2 * time.Second
+	}
+	if cfg.DeletePause == 0 {
+		cfg.DeletePause = 5 * time.Millisecond
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.LeaseTTL < minLeaseTTL || cfg.LeaseTTL > maxLeaseTTL || cfg.LeaseTTL%time.Second != 0 {
+		return nil, fmt.Errorf("open log: lease of %v; want whole seconds from %v to %v", cfg.LeaseTTL, minLeaseTTL, maxLeaseTTL)
+	}
+	f, ok, err := ReadFormat(ctx, cfg.Client, cfg.Cluster)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("open log of cluster %q: %w", cfg.Cluster, ErrNoCluster)
+	}
+	l := &Log{cfg: cfg, c: cfg.Client, k: newKeys(cfg.Cluster), format: f, sessions: map[metadata.SessionID]*session{}}
+	if cfg.Rand != nil {
+		l.seed = cfg.Rand.Uint64()
+	} else {
+		l.seed = rand.Uint64()
+	}
+	if cfg.Applied != nil {
+		l.UseApplied(cfg.Applied)
+	}
+	st, err := l.read(ctx, l.k.format(), l.k.incarnation(f.Incarnation))
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	inc, format := st.got[l.k.incarnation(f.Incarnation)], st.got[l.k.format()]
+	if inc == nil || format == nil {
+		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q: %w", f.Incarnation, cfg.Cluster, metadata.ErrNewerIncarnation)
+	}
+	l.incCreated, l.formatMod = inc.CreateRevision, format.ModRevision
+	return l, nil
+}
+
+// UseApplied gives the replica that Append asks.
+func (l *Log) UseApplied(a metadata.Applied) { l.applied.Store(&a) }
+
+// Format returns the cluster's format as it was at Open.
+func (l *Log) Format() Format { return l.format }
+
+// PeerToken reads the brokers' shared secret.
+func (l *Log) PeerToken(ctx context.Context) (string, error) {
+	st, err := l.read(ctx, l.k.token())
+	if err != nil {
+		return "", fmt.Errorf("read peer token: %w", err)
+	}
+	kv := st.got[l.k.token()]
+	if kv == nil {
+		return "", errors.New("read peer token: etcd has none; recover the cluster")
+	}
+	return string(kv.Value), nil
+}
+
+// Close ends the goroutines of sessions left open, without giving their
+// leases up, as a crash does. Appends under way end with their own context.
+func (l *Log) Close() {
+	l.mu.Lock()
+	l.closed = true
+	var open []*session
+	for _, s := range l.sessions {
+		open = append(open, s)
+	}
+	l.mu.Unlock()
+	for _, s := range open {
+		s.stop()
+	}
+}
+
+// out turns an etcd revision into the cluster's, in the inverse.
+func (l *Log) out(rev int64) metadata.Revision { return l.format.Base + metadata.Revision(rev) }
+func (l *Log) in(rev int64) int64              { return rev - int64(l.format.Base) }
+
+// Barrier implements metadata.Log.
+func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
+	st, err := l.read(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read barrier: %w", err)
+	}
+	return l.out(st.head), nil
+}
+
+// Start implements metadata.Log.
+func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
+	st, err := l.read(ctx, l.k.checkpoint(), l.k.format())
+	if err != nil {
+		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", err)
+	}
+	p := metadata.StartPoint{
+		Incarnation: l.format.Incarnation,
+		Revision:    l.out(st.rev),
+		Head:        l.out(st.head),
+		Generation:  st.generation,
+		Truncated:   st.truncated,
+		Level:       l.format.Level,
+	}
+	if kv := st.got[l.k.checkpoint()]; kv != nil {
+		if p.Checkpoint, err = decodePointer(kv.Value); err != nil {
+			return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// read is one linearizable read of the log's own keys, and of extra ones, at
+// one revision.
+func (l *Log) read(ctx context.Context, extra ...string) (standing, error) {
+	t := &txnReq{Success: l.standingOps()}
+	for _, k := range extra {
+		t.Success = append(t.Success, get(k))
+	}
+	before := l.seen.get()
+	resp, err := l.once(ctx, "read", t)
+	if err != nil {
+		return standing{}, err
+	}
+	return l.standingOf(before, resp)
+}
+
+// refused reports errors of etcd that the same request will meet again and
+// that say it was not executed.
+func refused(err error) bool {
+	for _, e := range []error{
+		rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyOps, rpctypes.ErrDuplicateKey, rpctypes.ErrEmptyKey,
+		rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed, rpctypes.ErrInvalidAuthToken,
+	} {
+		if errors.Is(err, e) {
+			return !errors.Is(err, rpctypes.ErrInvalidAuthToken) // a token that ran out is renewed
+		}
+	}
+	return false
+}

@@ -1,0 +1,80 @@
+package etcdlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// generationAt reads one generation's entries as they are at etcd revision
+// rev, in pages, and returns them in revision order. Reads at a fixed revision
+// are the same at every member, so the nearest one answers (serializable); a
+// member that is not there yet is asked again. ErrCompacted where rev is gone.
+func (l *Log) generationAt(ctx context.Context, g metadata.Generation, rev int64) ([]metadata.Committed, error) {
+	prefix := l.k.logGeneration(g)
+	from, end := []byte(prefix), prefixEnd(prefix)
+	limit := int64(minPageKeys)
+	at := &attempts{l: l, name: fmt.Sprintf("page/%s@%d", prefix, rev)}
+	var all []metadata.Committed
+	for {
+		resp, err := l.page(ctx, at, &rangeReq{Key: from, RangeEnd: end, Limit: limit, Revision: rev, Serializable: true})
+		if errors.Is(err, rpctypes.ErrCompacted) {
+			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.out(rev), metadata.ErrCompacted)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.out(rev), err)
+		}
+		size := 0
+		for _, kv := range resp.Kvs {
+			c, err := l.committed(kv)
+			if err != nil {
+				return nil, err
+			}
+			size += len(kv.Key) + len(kv.Value)
+			all = append(all, c)
+		}
+		if !resp.More {
+			break
+		}
+		n := len(resp.Kvs)
+		from = append(resp.Kvs[n-1].Key, 0)
+		limit = min(max(int64(pageBytes/(size/n+1)), minPageKeys), maxPageKeys)
+	}
+	slices.SortFunc(all, func(a, b metadata.Committed) int { return int(a.Revision - b.Revision) })
+	return all, nil
+}
+
+// page reads one page, again and again while errors are passing.
+func (l *Log) page(ctx context.Context, at *attempts, r *rangeReq) (*rangeResp, error) {
+	at.n = 0
+	for {
+		actx, cancel := context.WithTimeout(ctx, at.timeout())
+		resp, err := l.c.Range(actx, r)
+		cancel()
+		if err == nil || errors.Is(err, rpctypes.ErrCompacted) || refused(err) {
+			return resp, err
+		}
+		if err := at.next(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// committed decodes one log key. A log key is written once.
+func (l *Log) committed(kv *keyValue) (metadata.Committed, error) {
+	g, e, err := l.k.parseEntry(string(kv.Key))
+	if err != nil {
+		return metadata.Committed{}, err
+	}
+	if kv.Version != 1 || kv.CreateRevision != kv.ModRevision {
+		return metadata.Committed{}, fmt.Errorf("log key %s was changed at revision %d after it was created at %d: somebody else writes to this etcd", kv.Key, l.out(kv.ModRevision), l.out(kv.CreateRevision))
+	}
+	return metadata.Committed{
+		Revision: l.out(kv.ModRevision), Generation: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,
+	}, nil
+}

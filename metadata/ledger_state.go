@@ -1,0 +1,159 @@
+package metadata
+
+import (
+	"maps"
+	"slices"
+)
+
+// How long the ledger keeps its buckets, in state time.
+const (
+	ledgerMinute     UnixMilli = 60_000
+	ledgerHour       UnixMilli = 3_600_000
+	LedgerMinutesFor           = 2 * ledgerHour
+	LedgerHoursFor             = 7 * 24 * ledgerHour
+)
+
+// ledgerBucket is one minute or one hour of state time.
+type ledgerBucket struct {
+	start UnixMilli
+	hour  bool
+}
+
+func (b ledgerBucket) word() uint64 {
+	if b.hour {
+		return uint64(b.start)<<1 | 1
+	}
+	return uint64(b.start) << 1
+}
+
+func placeBucket(b ledgerBucket) uint64 { return mixPage.Word(b.word()).Sum() }
+
+// ledgerCells is one bucket: the cells, and beside them the meters, which are
+// counted apart so that the sum of one can be held against the other.
+type ledgerCells struct {
+	cells  map[CellKey]Quantity
+	meters [componentEnd]Quantity
+	gapsMs int64
+}
+
+func cloneCells(c *ledgerCells) *ledgerCells {
+	return &ledgerCells{maps.Clone(c.cells), c.meters, c.gapsMs}
+}
+
+// book adds a quantity to the present minute and hour. Past the limit of a
+// bucket, new keys fold into __other__; known keys go on counting.
+func (s *State) book(k CellKey, q Quantity) {
+	if q.IsZero() {
+		return
+	}
+	for _, b := range s.buckets() {
+		c := s.bucket(b)
+		c.meters[k.Component] = c.meters[k.Component].Add(q)
+		key := k
+		old, known := c.cells[key]
+		if !known && len(c.cells) >= MaxLedgerCells {
+			key = CellKey{Topic: RowOther, Component: k.Component, Src: k.Src, Dst: k.Dst}
+			old, known = c.cells[key]
+		}
+		if known {
+			s.sum -= hashCell(b, &key, old)
+		}
+		now := old.Add(q)
+		c.cells[key] = now
+		s.sum += hashCell(b, &key, now)
+	}
+}
+
+func (s *State) buckets() [2]ledgerBucket {
+	return [2]ledgerBucket{{start: s.time - s.time%ledgerMinute}, {start: s.time - s.time%ledgerHour, hour: true}}
+}
+
+func (s *State) bucket(b ledgerBucket) *ledgerCells {
+	if c := s.ledger.ref(b); c != nil {
+		return *c
+	}
+	c := &ledgerCells{cells: map[CellKey]Quantity{}}
+	s.ledger.put(b, c)
+	return c
+}
+
+// expireLedger forgets buckets that are older than they are kept.
+func (s *State) expireLedger() {
+	var old []ledgerBucket
+	s.ledger.each(func(b ledgerBucket, _ **ledgerCells) bool {
+		keep, width := LedgerMinutesFor, ledgerMinute
+		if b.hour {
+			keep, width = LedgerHoursFor, ledgerHour
+		}
+		if b.start+width+keep <= s.time {
+			old = append(old, b)
+		}
+		return true
+	})
+	for _, b := range old {
+		for k, q := range (*s.ledger.get(b)).cells {
+			s.sum -= hashCell(b, &k, q)
+		}
+		s.ledger.drop(b)
+	}
+}
+
+// LedgerWindow is the ledger over a stretch of state time.
+type LedgerWindow struct {
+	From, To UnixMilli // widened to whole buckets
+	Cells    []Cell    // sorted
+	Meters   []Cell    // one per component, counted apart from the cells
+	GapsMs   int64     // read-side time lost in it
+}
+
+// Ledger sums the cells of [from, to). Windows that begin within the last two
+// hours are exact to the minute, older ones to the hour.
+func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
+	hours := from < s.time-LedgerMinutesFor
+	width := ledgerMinute
+	if hours {
+		width = ledgerHour
+	}
+	out := LedgerWindow{From: from - from%width, To: to}
+	cells := map[CellKey]Quantity{}
+	var meters [componentEnd]Quantity
+	s.ledger.each(func(b ledgerBucket, c **ledgerCells) bool {
+		if b.hour != hours || b.start < out.From || b.start >= to {
+			return true
+		}
+		for k, q := range (*c).cells {
+			cells[k] = cells[k].Add(q)
+		}
+		for i, q := range (*c).meters {
+			meters[i] = meters[i].Add(q)
+		}
+		out.GapsMs += (*c).gapsMs
+		return true
+	})
+	for k, q := range cells {
+		out.Cells = append(out.Cells, Cell{k, q})
+	}
+	slices.SortFunc(out.Cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
+	for i, q := range meters {
+		if !q.IsZero() {
+			out.Meters = append(out.Meters, Cell{CellKey{Component: Component(i)}, q})
+		}
+	}
+	return out
+}
+
+func (k *CellKey) compare(o *CellKey) int {
+	if d := (TopicPartition{Topic: k.Topic}).Compare(TopicPartition{Topic: o.Topic}); d != 0 {
+		return d
+	}
+	if k.Component != o.Component {
+		return int(k.Component) - int(o.Component)
+	}
+	for _, d := range []int{compareText(string(k.Src), string(o.Src)), compareText(string(k.Dst), string(o.Dst)),
+		compareText(k.Principal, o.Principal), compareText(k.Group, o.Group)} {
+		if d != 0 {
+			return d
+		}
+	}
+	return 0
+}

@@ -1,0 +1,81 @@
+package metadata
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Mix is the hash that brokers of all versions must agree on: of the state's
+// items, of placement and of group slots (docs/format/hashes.md). It folds
+// 64-bit words with a 64x64 multiplication. It is not cryptographic: nobody
+// who can write the log needs a collision to do harm.
+type Mix uint64
+
+// Seeds keep the uses of Mix apart. They are for ever.
+const (
+	mixPlace   Mix = 0x9e3779b97f4a7c15
+	mixSlot    Mix = 0xd1b54a32d192ed03
+	mixItem    Mix = 0x8cb92ba72f3d8dd7
+	mixPage    Mix = 0xaaaaaaaaaaaaaaab
+	mixCell    Mix = 0xf1357aea2e62a9c5
+	mixFactorA     = 0xa0761d6478bd642f
+	mixFactorB     = 0xe7037ed1a0b428db
+)
+
+// Word folds one word in.
+func (m Mix) Word(w uint64) Mix {
+	hi, lo := bits.Mul64(uint64(m)^mixFactorA, w^mixFactorB)
+	return Mix(hi ^ lo + uint64(m))
+}
+
+// Text folds a string in, its length first.
+func (m Mix) Text(s string) Mix {
+	m = m.Word(uint64(len(s)))
+	for len(s) >= 8 {
+		m = m.Word(uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56)
+		s = s[8:]
+	}
+	if len(s) > 0 {
+		var tail [8]byte
+		copy(tail[:], s)
+		m = m.Word(binary.LittleEndian.Uint64(tail[:]))
+	}
+	return m
+}
+
+// Bytes folds bytes in as Text does.
+func (m Mix) Bytes(b []byte) Mix {
+	m = m.Word(uint64(len(b)))
+	for len(b) >= 8 {
+		m = m.Word(binary.LittleEndian.Uint64(b))
+		b = b[8:]
+	}
+	if len(b) > 0 {
+		var tail [8]byte
+		copy(tail[:], b)
+		m = m.Word(binary.LittleEndian.Uint64(tail[:]))
+	}
+	return m
+}
+
+// Topic folds a topic id in.
+func (m Mix) Topic(t TopicID) Mix {
+	return m.Word(binary.LittleEndian.Uint64(t[:8])).Word(binary.LittleEndian.Uint64(t[8:]))
+}
+
+// Partition folds a partition's name in.
+func (m Mix) Partition(tp TopicPartition) Mix { return m.Topic(tp.Topic).Word(uint64(tp.Partition)) }
+
+// Sum returns the hash, finished so that near inputs lie far apart.
+func (m Mix) Sum() uint64 {
+	x := uint64(m)
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	return x ^ x>>32
+}
+
+// GroupSlot returns the slot that coordinates a group.
+func GroupSlot(group string) Slot { return Slot(mixSlot.Text(group).Sum() % GroupSlots) }

@@ -1,0 +1,141 @@
+package metadata
+
+// ProducerExpiry is how long, in state time, a partition remembers an idle
+// producer (Kafka's producer.id.expiration.ms).
+const ProducerExpiry UnixMilli = 24 * 3600 * 1000
+
+// producerRanges is how many sequence ranges are remembered: Kafka's five
+// batches are at most five ranges.
+const producerRanges = 5
+
+// producerState is what a partition knows of one producer.
+type producerState struct {
+	epoch   ProducerEpoch
+	n       uint8
+	ranges  [producerRanges]sequenceRange // oldest first
+	touched Revision                      // of the last accepted run
+	seen    UnixMilli                     // state time of it
+}
+
+// sequenceRange is a stretch in which sequence and offset advanced together.
+type sequenceRange struct {
+	first  Sequence
+	count  uint32
+	offset Offset
+}
+
+// producerEra says, coarsely, from which producer id on at which time ids
+// were given out.
+type producerEra struct {
+	first    ProducerID
+	time     UnixMilli
+	revision Revision
+}
+
+// SequenceQuery asks what would become of a run of an idempotent producer.
+type SequenceQuery struct {
+	Partition TopicPartition
+	Producer  ProducerID
+	Epoch     ProducerEpoch
+	First     Sequence
+	Records   int64
+}
+
+// CheckSequence tells what apply would make of the run now: CodeOK,
+// CodeDuplicate with the offset where it landed, or why it is refused.
+func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
+	p := s.partitions.get(q.Partition)
+	if p == nil {
+		return 0, CodeUnknownTopic
+	}
+	known := s.producers.get(producerKey{q.Partition, q.Producer})
+	if known == nil {
+		if q.First != 0 && s.mustBeginAtZero(q.Producer, p.created) {
+			return 0, CodeOutOfOrder
+		}
+		return 0, CodeOK
+	}
+	return known.check(q, s.recovered)
+}
+
+// check judges by what is known of the producer: the expected sequence first,
+// then duplicates, then the epoch.
+func (p *producerState) check(q SequenceQuery, recovered Revision) (Offset, Code) {
+	if q.Epoch == p.epoch {
+		last := p.ranges[p.n-1]
+		expected := last.first.Add(int64(last.count))
+		if q.First == expected {
+			return 0, CodeOK
+		}
+		for i := int(p.n) - 1; i >= 0; i-- {
+			r := p.ranges[i]
+			if ahead := q.First.Sub(r.first); ahead+q.Records <= int64(r.count) {
+				return r.offset + Offset(ahead), CodeDuplicate
+			}
+		}
+		// What a lost tail acknowledged leaves a hole that nobody can fill:
+		// the first run after a recovery may begin beyond it.
+		if p.touched <= recovered && q.First.Sub(expected) < MaxRunRecords {
+			return 0, CodeOK
+		}
+		return 0, CodeOutOfOrder
+	}
+	if q.Epoch < p.epoch {
+		return 0, CodeStaleEpoch
+	}
+	if q.First != 0 && p.touched > recovered {
+		return 0, CodeOutOfOrder
+	}
+	return 0, CodeOK
+}
+
+// accept records an accepted run.
+func (p *producerState) accept(q SequenceQuery, at Offset) {
+	if p.n == 0 || q.Epoch != p.epoch {
+		p.epoch = q.Epoch
+		p.n = 0
+	} else {
+		last := &p.ranges[p.n-1]
+		joined := int64(last.count) + q.Records
+		if q.First == last.first.Add(int64(last.count)) && at == last.offset+Offset(last.count) && joined <= MaxRunRecords {
+			last.count = uint32(joined)
+			return
+		}
+	}
+	if p.n == producerRanges {
+		copy(p.ranges[:], p.ranges[1:])
+		p.n--
+	}
+	p.ranges[p.n] = sequenceRange{q.First, uint32(q.Records), at}
+	p.n++
+}
+
+// mustBeginAtZero reports whether a producer unknown to a partition has no
+// excuse: its id is younger than the expiry, and the partition is older than
+// the id. Otherwise its state may have expired, or the topic may have been
+// created again under it.
+func (s *State) mustBeginAtZero(id ProducerID, created Revision) bool {
+	for i := len(s.eras) - 1; i >= 0; i-- {
+		e := s.eras[i]
+		if id >= e.first {
+			return s.time-e.time < ProducerExpiry && created < e.revision && e.revision > s.recovered
+		}
+	}
+	return false
+}
+
+// ProducerView is what a partition knows of a producer.
+type ProducerView struct {
+	Epoch ProducerEpoch
+	Next  Sequence // the sequence expected next
+}
+
+// Producer returns what a partition knows of a producer.
+func (s *State) Producer(tp TopicPartition, id ProducerID) (ProducerView, bool) {
+	p := s.producers.get(producerKey{tp, id})
+	if p == nil {
+		return ProducerView{}, false
+	}
+	last := p.ranges[p.n-1]
+	return ProducerView{p.epoch, last.first.Add(int64(last.count))}, true
+}

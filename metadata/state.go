@@ -1,0 +1,410 @@
+package metadata
+
+import (
+	"crypto/sha256"
+	"maps"
+	"slices"
+)
+
+// Hard limits of the state. At a limit what would grow it is refused
+// (CodeLimit); what shrinks it, and the log's own care, goes on.
+const (
+	MaxTopics             = 50_000
+	MaxPartitions         = 200_000 // in all
+	MaxPartitionsPerTopic = 10_000
+	MaxProducers          = 2_000_000 // (partition, producer) pairs in all
+	MaxPartitionProducers = 20_000    // producers of one partition
+	MaxSpans              = 16_000_000
+	MaxObjects            = 8_000_000
+	MaxGroups             = 100_000
+	MaxGroupOffsets       = 2_000_000 // in all
+	MaxSessions           = 1_000
+	MaxZones              = 32
+	MaxLedgerCells        = 50_000 // per bucket of time; further keys fold into __other__
+	MaxConfigs            = 256    // of one resource
+)
+
+// State is the applied truth: what every broker at the same revision has,
+// bit for bit. Apply alone changes it. It has no clock, no I/O and no
+// randomness, and map order never shows in it.
+//
+// The replica owns it; others read it in Replica.View.
+type State struct {
+	revision   Revision
+	generation Generation
+	entries    uint64 // applied, in all
+	time       UnixMilli
+	level      FeatureLevel
+	sum        uint64 // of the hashes of all items
+
+	zones     []ZoneID // in the order in which they appeared
+	sessions  map[SessionID]*sessionState
+	duties    map[string]dutyState
+	recovered Revision // of the last Recovered entry
+	placement *Placement
+
+	topics     *table[TopicID, Topic]
+	names      map[string]TopicID // of topics
+	configs    *table[resourceName, configMap]
+	partitions *table[TopicPartition, partitionState]
+	producers  *table[producerKey, producerState]
+	objects    *table[objectKey, objectState]
+	groups     *table[string, groupState]
+	ledger     *table[ledgerBucket, *ledgerCells]
+
+	nextProducer ProducerID
+	eras         []producerEra
+
+	pending  []generationDigest // generations not archived yet, oldest first
+	archives []ArchiveRef       // accepted, oldest first
+	spans    int                // in all
+	offsets  int                // committed group offsets in all
+
+	stored  map[TopicID]int64 // live bytes by topic
+	gapsMs  int64             // read-side ledger time lost with dead brokers
+	alarms  uint64
+	lastBad string // what the last alarm said
+
+	scratch scratch // of Apply; not state
+}
+
+// Topic is a topic as created and configured. Do not change what Configs holds.
+type Topic struct {
+	ID                TopicID
+	Name              string
+	Partitions        int32
+	ReplicationFactor int16 // as asked for; -1 was replaced by the default
+	Created           Revision
+	CreatedTime       UnixMilli
+	Configs           map[string]string // only what was set
+}
+
+type resourceName struct {
+	kind ResourceKind
+	name string
+}
+
+type configMap map[string]string
+
+type partitionState struct {
+	created  Revision
+	logStart Offset
+	next     Offset // the high watermark
+	epoch    LeaderEpoch
+	spans    []Span // append-only backing: a frozen copy sees its own length
+	live     int64  // bytes of spans
+	count    int    // producers
+}
+
+// Span is a contiguous range of a partition's offsets and the bytes that hold
+// them: the accepted runs of one part, in order. Batches inside follow one
+// another; a batch's base offset is First plus the offsets of those before it.
+type Span struct {
+	First        Offset
+	Count        uint32 // offsets
+	Length       uint32 // bytes
+	Object       int16  // index in its entry, or InlineObject
+	Revision     Revision
+	Position     int64 // in the object, or in the entry's inline bytes
+	MaxTimestamp UnixMilli
+}
+
+// End returns the offset after the span's last.
+func (s Span) End() Offset { return s.First + Offset(s.Count) }
+
+// Inline reports whether the bytes are in the entry itself.
+func (s Span) Inline() bool { return s.Object == InlineObject }
+
+type producerKey struct {
+	tp TopicPartition
+	id ProducerID
+}
+
+type objectKey struct {
+	revision Revision
+	index    int16
+}
+
+type objectState struct {
+	name ObjectName
+	size int64
+	live int64 // bytes that spans refer to
+}
+
+type groupState struct {
+	group   *Group // nil: only offsets
+	offsets map[TopicPartition]OffsetCommit
+}
+
+type sessionState struct {
+	id       SessionID
+	broker   BrokerID
+	open     OpenSession
+	draining bool
+	lanes    [LaneCount]LaneSeq
+	usage    uint64 // seq of the last usage report
+	usageTo  UnixMilli
+}
+
+type generationDigest struct {
+	generation Generation
+	first      Revision
+	last       Revision
+	entries    uint64
+	inline     int64 // live inline bytes
+	digest     [sha256.Size]byte
+}
+
+// ArchiveRef is an accepted archive.
+type ArchiveRef struct {
+	Generation  Generation
+	First, Last Revision
+	Entries     uint64
+	Object      string // key below "<cluster>/"
+	Size        int64
+	LiveInline  int64 // bytes of it that spans refer to
+	Digest      [sha256.Size]byte
+}
+
+// NewState returns the state before the first entry.
+func NewState() *State {
+	s := &State{level: MinFeatureLevel, nextProducer: 1, sessions: map[SessionID]*sessionState{},
+		duties: map[string]dutyState{}, names: map[string]TopicID{}, stored: map[TopicID]int64{}}
+	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)
+	s.configs = newTable(placeResource, maps.Clone, hashConfigs, &s.sum)
+	s.partitions = newTable(placePartition, clonePartition, hashPartition, &s.sum)
+	s.producers = newTable(placeProducer, cloneSelf, hashProducer, &s.sum)
+	s.objects = newTable(placeObject, cloneSelf, hashObject, &s.sum)
+	s.groups = newTable(placeGroup, cloneGroup, hashGroup, &s.sum)
+	s.ledger = newTable(placeBucket, cloneCells, nil, &s.sum)
+	s.placement = newPlacement(nil, nil)
+	return s
+}
+
+func cloneSelf[V any](v V) V { return v }
+
+func cloneTopic(t Topic) Topic {
+	t.Configs = maps.Clone(t.Configs)
+	return t
+}
+
+// clonePartition shares the spans' backing: it only ever grows behind what
+// the copy sees, or is trimmed by slicing.
+func clonePartition(p partitionState) partitionState { return p }
+
+func cloneGroup(g groupState) groupState {
+	g.offsets = maps.Clone(g.offsets)
+	return g // group is replaced, never changed
+}
+
+func placeTopic(t TopicID) uint64             { return mixPage.Topic(t).Sum() }
+func placeResource(r resourceName) uint64     { return mixPage.Word(uint64(r.kind)).Text(r.name).Sum() }
+func placePartition(tp TopicPartition) uint64 { return mixPage.Partition(tp).Sum() }
+func placeProducer(k producerKey) uint64      { return placePartition(k.tp) }
+func placeObject(k objectKey) uint64          { return mixPage.Word(uint64(k.revision)).Sum() }
+func placeGroup(name string) uint64           { return mixPage.Text(name).Sum() }
+
+// Revision returns the revision of the newest applied entry.
+func (s *State) Revision() Revision { return s.revision }
+
+// Generation returns the generation of the newest applied entry.
+func (s *State) Generation() Generation { return s.generation }
+
+// Time returns state time: it moves by ticks only, and may lag behind a clock
+// by a tick's interval. 0 before the first tick.
+func (s *State) Time() UnixMilli { return s.time }
+
+// Level returns the feature level.
+func (s *State) Level() FeatureLevel { return s.level }
+
+// Entries returns how many entries were applied since the cluster's creation.
+func (s *State) Entries() uint64 { return s.entries }
+
+// Alarms returns how many entries were refused as invalid, and what the last
+// one's fault was.
+func (s *State) Alarms() (uint64, string) { return s.alarms, s.lastBad }
+
+// TopicNamed returns the topic of a name.
+func (s *State) TopicNamed(name string) (Topic, bool) {
+	id, ok := s.names[name]
+	if !ok {
+		return Topic{}, false
+	}
+	return s.Topic(id)
+}
+
+// Topic returns the topic of an id.
+func (s *State) Topic(id TopicID) (Topic, bool) {
+	if t := s.topics.get(id); t != nil {
+		return *t, true
+	}
+	return Topic{}, false
+}
+
+// Topics returns all topics, sorted by name.
+func (s *State) Topics() []Topic {
+	out := make([]Topic, 0, s.topics.count)
+	s.topics.each(func(_ TopicID, t *Topic) bool { out = append(out, *t); return true })
+	slices.SortFunc(out, func(a, b Topic) int { return compareText(a.Name, b.Name) })
+	return out
+}
+
+// Configs returns what was set for a resource (by broker id in decimal, or ""
+// for all brokers; by group name). Topics carry theirs in Topic.Configs.
+func (s *State) Configs(kind ResourceKind, name string) map[string]string {
+	if c := s.configs.get(resourceName{kind, name}); c != nil {
+		return *c
+	}
+	return nil
+}
+
+// PartitionView is a partition's head.
+type PartitionView struct {
+	LogStart Offset
+	Next     Offset // the high watermark: the next offset to be given
+	Stable   Offset // the last stable offset
+	Epoch    LeaderEpoch
+	Created  Revision
+	Bytes    int64 // live
+	Spans    int
+}
+
+// Partition returns a partition's head; false where it does not exist.
+func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return PartitionView{}, false
+	}
+	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.next, Epoch: p.epoch,
+		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
+}
+
+// Spans appends to out the spans that hold offsets from from on, at most max
+// of them, oldest first. They stay valid after the view ends.
+func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Span {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return out
+	}
+	i, _ := slices.BinarySearchFunc(p.spans, from, func(sp Span, o Offset) int {
+		if sp.End() <= o {
+			return -1
+		}
+		return 1
+	})
+	for ; i < len(p.spans) && max > 0; i, max = i+1, max-1 {
+		out = append(out, p.spans[i])
+	}
+	return out
+}
+
+// Object returns the object that a span's bytes lie in; false where it is
+// gone, or the span is inline.
+func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {
+	if sp.Inline() {
+		return ObjectName{}, 0, false
+	}
+	o := s.objects.get(objectKey{sp.Revision, sp.Object})
+	if o == nil {
+		return ObjectName{}, 0, false
+	}
+	return o.name, o.size, true
+}
+
+// Archive returns the accepted archive that holds the entry of a revision;
+// false where its generation is not archived yet.
+func (s *State) Archive(r Revision) (ArchiveRef, bool) {
+	i, _ := slices.BinarySearchFunc(s.archives, r, func(a ArchiveRef, r Revision) int {
+		if a.Last < r {
+			return -1
+		}
+		return 1
+	})
+	if i < len(s.archives) && s.archives[i].First <= r {
+		return s.archives[i], true
+	}
+	return ArchiveRef{}, false
+}
+
+// Archives returns the accepted archives, oldest first. Do not change it.
+func (s *State) Archives() []ArchiveRef { return s.archives }
+
+// GroupView is what the state keeps of a group.
+type GroupView struct {
+	Group   *Group // nil: only offsets were committed. Do not change it.
+	Offsets map[TopicPartition]OffsetCommit
+}
+
+// Group returns a group; false where nothing of it is stored. Do not change
+// what it refers to, and do not keep Offsets beyond the view.
+func (s *State) Group(name string) (GroupView, bool) {
+	g := s.groups.get(name)
+	if g == nil {
+		return GroupView{}, false
+	}
+	return GroupView{g.group, g.offsets}, true
+}
+
+// Groups returns the names of all groups, sorted.
+func (s *State) Groups() []string {
+	out := make([]string, 0, s.groups.count)
+	s.groups.each(func(name string, _ *groupState) bool { out = append(out, name); return true })
+	slices.Sort(out)
+	return out
+}
+
+// DutyEpoch returns the newest claimed epoch of an epoch-bearing duty.
+func (s *State) DutyEpoch(duty string) DutyEpoch { return s.duties[duty].epoch }
+
+// SessionView is an open session.
+type SessionView struct {
+	ID       SessionID
+	Broker   BrokerID
+	Draining bool
+	Open     OpenSession
+}
+
+// Session returns an open session.
+func (s *State) Session(id SessionID) (SessionView, bool) {
+	if o := s.sessions[id]; o != nil {
+		return SessionView{o.id, o.broker, o.draining, o.open}, true
+	}
+	return SessionView{}, false
+}
+
+// Sessions returns the open sessions, sorted by broker id.
+func (s *State) Sessions() []SessionView {
+	out := make([]SessionView, 0, len(s.sessions))
+	for _, o := range s.sessions {
+		out = append(out, SessionView{o.id, o.broker, o.draining, o.open})
+	}
+	slices.SortFunc(out, func(a, b SessionView) int { return int(a.Broker) - int(b.Broker) })
+	return out
+}
+
+// Zones returns the cluster's zones in the order in which they appeared; a
+// zone's place k gives its listener's port (P + 1 + k). Do not change it.
+func (s *State) Zones() []ZoneID { return s.zones }
+
+// LaneSeq returns the seq of the last applied entry of a session's lane.
+func (s *State) LaneSeq(id SessionID, lane Lane) LaneSeq {
+	if o := s.sessions[id]; o != nil && lane < LaneCount {
+		return o.lanes[lane]
+	}
+	return 0
+}
+
+func sortedTopics(ids []TopicID) []TopicID {
+	slices.SortFunc(ids, func(a, b TopicID) int { return compareText(string(a[:]), string(b[:])) })
+	return ids
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

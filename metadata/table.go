@@ -1,0 +1,156 @@
+package metadata
+
+// tablePages is how many pages each table of the state has: 100,000
+// partitions are about a hundred to a page, and an empty page costs a
+// checkpoint a few bytes.
+const tablePages = 1024
+
+// table is a map in pages that is copy-on-write between the live state and
+// the snapshots taken of it: freeze costs one slice copy whatever the size,
+// and afterwards the live side clones what it is about to change. Pages are
+// also the unit that a checkpoint writes again or leaves where it is.
+//
+// Only the owner of the live state calls anything here but each.
+type table[K comparable, V any] struct {
+	pages []*tablePage[K, V]
+	era   uint64 // rises with every freeze; what carries an older era is shared
+	count int
+	place func(K) uint64    // which page, modulo tablePages
+	clone func(V) V         // a copy that shares nothing that is changed in place
+	hash  func(K, V) uint64 // of one item; nil where the caller keeps the sum itself
+	sum   *uint64           // the state's hash
+}
+
+type tablePage[K comparable, V any] struct {
+	era   uint64 // in which it last changed
+	items map[K]*tableItem[V]
+}
+
+type tableItem[V any] struct {
+	era   uint64
+	value V
+}
+
+func newTable[K comparable, V any](place func(K) uint64, clone func(V) V, hash func(K, V) uint64, sum *uint64) *table[K, V] {
+	return &table[K, V]{pages: make([]*tablePage[K, V], tablePages), era: 1, place: place, clone: clone, hash: hash, sum: sum}
+}
+
+// get returns the item to read, or nil.
+func (t *table[K, V]) get(k K) *V {
+	p := t.pages[t.place(k)%tablePages]
+	if p == nil {
+		return nil
+	}
+	if it := p.items[k]; it != nil {
+		return &it.value
+	}
+	return nil
+}
+
+func (t *table[K, V]) has(k K) bool { return t.get(k) != nil }
+
+// own returns the page of k as the live state's own.
+func (t *table[K, V]) own(k K) *tablePage[K, V] {
+	i := t.place(k) % tablePages
+	p := t.pages[i]
+	if p != nil && p.era == t.era {
+		return p
+	}
+	next := &tablePage[K, V]{era: t.era}
+	if p == nil {
+		next.items = make(map[K]*tableItem[V])
+	} else {
+		next.items = make(map[K]*tableItem[V], len(p.items)+1)
+		for k, it := range p.items {
+			next.items[k] = it
+		}
+	}
+	t.pages[i] = next
+	return next
+}
+
+// ref returns the item to change in place, or nil where there is none. The
+// caller keeps the hash right itself; most use edit.
+func (t *table[K, V]) ref(k K) *V {
+	if t.get(k) == nil {
+		return nil
+	}
+	p := t.own(k)
+	it := p.items[k]
+	if it.era != t.era {
+		it = &tableItem[V]{era: t.era, value: t.clone(it.value)}
+		p.items[k] = it
+	}
+	return &it.value
+}
+
+// edit changes an item in place and keeps the hash; false where there is none.
+func (t *table[K, V]) edit(k K, change func(*V)) bool {
+	v := t.ref(k)
+	if v == nil {
+		return false
+	}
+	*t.sum -= t.hash(k, *v)
+	change(v)
+	*t.sum += t.hash(k, *v)
+	return true
+}
+
+// put stores an item, new or not.
+func (t *table[K, V]) put(k K, v V) {
+	p := t.own(k)
+	if old := p.items[k]; old == nil {
+		t.count++
+	} else if t.hash != nil {
+		*t.sum -= t.hash(k, old.value)
+	}
+	p.items[k] = &tableItem[V]{era: t.era, value: v}
+	if t.hash != nil {
+		*t.sum += t.hash(k, v)
+	}
+}
+
+// drop forgets an item.
+func (t *table[K, V]) drop(k K) {
+	v := t.get(k)
+	if v == nil {
+		return
+	}
+	if t.hash != nil {
+		*t.sum -= t.hash(k, *v)
+	}
+	delete(t.own(k).items, k)
+	t.count--
+}
+
+// each calls f for every item, in no particular order, until it returns
+// false. f may not change the table.
+func (t *table[K, V]) each(f func(K, *V) bool) {
+	for _, p := range t.pages {
+		if p == nil {
+			continue
+		}
+		for k, it := range p.items {
+			if !f(k, &it.value) {
+				return
+			}
+		}
+	}
+}
+
+// eachIn calls f for every item of the page where k lives.
+func (t *table[K, V]) eachIn(k K, f func(K, *V)) {
+	if p := t.pages[t.place(k)%tablePages]; p != nil {
+		for k, it := range p.items {
+			f(k, &it.value)
+		}
+	}
+}
+
+// freeze returns the table as it is now, never to change; t goes on.
+func (t *table[K, V]) freeze() *table[K, V] {
+	frozen := *t
+	frozen.pages = append([]*tablePage[K, V](nil), t.pages...)
+	t.era++
+	return &frozen
+}
