@@ -1,0 +1,90 @@
+package wal
+
+import (
+	"errors"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Errors of Append, Submit and Ack.Result beside metadata.Code, which is a
+// final verdict. All are retriable for the client.
+var (
+	// ErrSessionLost: the broker's session is gone. What carries it did not
+	// commit and never will. The WAL takes nothing more.
+	ErrSessionLost = errors.New("wal: session lost")
+	// ErrStorage: the bytes could not be stored, or those of an earlier batch
+	// of the same partition could not. Nothing of it was committed.
+	ErrStorage = errors.New("wal: storage refused")
+	// ErrUnknownOutcome: it may have been committed, or not. Only the client
+	// may send it again (an idempotent producer's retry lands once).
+	ErrUnknownOutcome = errors.New("wal: outcome unknown")
+	// ErrDraining: the broker is leaving; another one takes the batch.
+	ErrDraining = errors.New("wal: draining")
+	// ErrClosed: the WAL was closed before it took or sent it.
+	ErrClosed = errors.New("wal: closed")
+)
+
+// Batch is one record batch of one partition, checked by the caller.
+type Batch struct {
+	Partition metadata.TopicPartition
+	Lane      metadata.Lane // LaneLow or LaneStandard, by the topic's zonewise.latency
+	Bytes     []byte        // one whole record batch; the WAL owns it from here on
+	Header    metadata.BatchHeader
+	Principal string
+	// Start is the revision at which the transaction began in which a batch
+	// of the older protocol (V1) was received; 0 otherwise.
+	Start metadata.Revision
+	// Feed is the connection it came by; nil where there is none.
+	Feed *Feed
+}
+
+// Ack is the answer to one batch, to come.
+type Ack struct {
+	done   chan struct{}
+	offset metadata.Offset
+	err    error
+}
+
+// Done is closed when the result is known.
+func (a *Ack) Done() <-chan struct{} { return a.done }
+
+// Result waits for Done and returns the offset of the batch's first record,
+// or a metadata.Code (final), or one of this package's errors (retriable).
+func (a *Ack) Result() (metadata.Offset, error) {
+	<-a.done
+	return a.offset, a.err
+}
+
+// item is a batch that is not answered yet. Its partition's lane owns it.
+type item struct {
+	Batch
+	ack      Ack
+	born     uint64    // its number among the partition's batches here
+	arrived  time.Time // Append was called
+	attached []*item   // retries of the same batch, answered with it
+
+	solo     bool      // a run of its own: it is submitted again
+	held     bool      // not in a buffer: waits for what was refused before it
+	answered bool      //
+	until    time.Time // while it waits for a missing sequence
+}
+
+// cost is what the item takes of the memory budget.
+func (it *item) cost() int64 { return int64(len(it.Bytes)) + BatchOverheadBytes }
+
+func (it *item) sequenceEnd() metadata.Sequence {
+	return it.Header.BaseSequence.Add(it.Header.Offsets())
+}
+
+// follows reports whether it continues the sequence of prev in one run.
+func (it *item) follows(prev *item) bool {
+	if it.solo || prev.solo || it.Principal != prev.Principal || it.Start != prev.Start ||
+		it.Header.Transactional() != prev.Header.Transactional() {
+		return false
+	}
+	if it.Header.Producer == metadata.NoProducer {
+		return true
+	}
+	return it.Header.Epoch == prev.Header.Epoch && it.Header.BaseSequence == prev.sequenceEnd()
+}

@@ -1,0 +1,154 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Limits that no configuration changes.
+const (
+	// BatchOverheadBytes is charged to the memory budget for each batch
+	// beside its own bytes: what the WAL and the connection keep of it.
+	BatchOverheadBytes = 1 << 10
+	// MaxWaiting bounds how many batches of one producer and partition wait
+	// for a missing sequence; a client has five requests in flight.
+	MaxWaiting = 64
+	// MaxUnapplied bounds the entries of a lane that are committed but not
+	// applied here: where the replica lags, lanes stop rather than pile up.
+	MaxUnapplied = 64
+)
+
+// Log is the part of metadata.Log that the WAL needs.
+type Log interface {
+	Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error)
+}
+
+// Uploader makes objects durable (s3stream.Store). Upload stores a body under
+// a name never used before, retrying by itself, and returns how many billable
+// requests that took, also with an error. Nobody touches body after it
+// returned. After an error the object may or may not be there.
+type Uploader interface {
+	Upload(ctx context.Context, name metadata.ObjectName, body []byte) (puts uint32, err error)
+}
+
+// Cost is what one entry takes of what the cluster has to share.
+type Cost struct {
+	Commits     int
+	EntryBytes  int // encoded, inline bytes included
+	Runs        int
+	InlineBytes int // of records; InlineAllowed took them before
+}
+
+// Governor shares the cluster's commit budget between brokers and lanes.
+type Governor interface {
+	// Acquire waits until the lane may spend the cost, or ctx ends.
+	Acquire(ctx context.Context, lane metadata.Lane, cost Cost) error
+	// InlineAllowed takes n record bytes from the inline budget if they are
+	// there now. It never waits.
+	InlineAllowed(n int) bool
+}
+
+// Config is what a WAL stands on. Session, Log, Replica, Uploader, Governor
+// and Rand must be set; zero values of the rest mean the default.
+type Config struct {
+	Session metadata.SessionID
+	Level   metadata.FeatureLevel // stamped on entries; default MinFeatureLevel
+
+	Log      Log
+	Replica  Replica
+	Uploader Uploader
+	Governor Governor
+	Route    func() metadata.Route // where broker, member and leader stand; nil: unknown
+	Rand     *rand.Rand            // phases and jitter
+	Logger   *slog.Logger
+
+	// BudgetBytes bounds what is not yet acknowledged; default 256 MiB.
+	BudgetBytes int64
+	// Linger is how long the standard lane gathers before a PUT; default
+	// 100 ms. The low lane does not linger.
+	Linger time.Duration
+	// MaxBufferBytes is when a buffer is full; default 8 MiB. A larger batch
+	// travels in an object of its own.
+	MaxBufferBytes int
+	// MaxUploads is how many objects a lane has in flight; default 8.
+	MaxUploads int
+	// InlineLimit is the largest buffer that is cheaper inside its entry than
+	// as an object, in bytes, by the price book; nil or 0: nothing goes
+	// inline. metadata.MaxInlineBytes caps it.
+	InlineLimit func() int
+	// BlockedAfter is how long a connection with unanswered batches sends
+	// nothing before it looks window-blocked; default 7 ms.
+	BlockedAfter time.Duration
+	// EarlyPuts is how many PUTs a second a lane may spend on sealing for
+	// window-blocked connections before its linger; default 20 (about 260
+	// dollars a month at 5 dollars a million), negative: none.
+	EarlyPuts float64
+	// GapWait is how long a batch waits for the sequence before it; default
+	// 500 ms.
+	GapWait time.Duration
+	// UploadTimeout bounds one PUT with all its retries; default 30 s.
+	UploadTimeout time.Duration
+	// HedgeAfter is when a PUT is hedged while too few were measured to know
+	// their p99; default 1 s. Negative: never hedge.
+	HedgeAfter time.Duration
+	// MaxHedges is how many hedges a lane has in flight; default 2.
+	MaxHedges int
+
+	// OnCommit, OnUpload and OnAck see durations (append to resolved, PUT,
+	// Append call to ack), for histograms. They must not block.
+	OnCommit func(lane metadata.Lane, d time.Duration)
+	OnUpload func(lane metadata.Lane, bytes int, d time.Duration)
+	OnAck    func(lane metadata.Lane, d time.Duration)
+}
+
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// withDefaults fills in what was left zero.
+func (c Config) withDefaults() Config {
+	orDefault(&c.Level, metadata.MinFeatureLevel)
+	orDefault(&c.BudgetBytes, 256<<20)
+	orDefault(&c.Linger, 100*time.Millisecond)
+	orDefault(&c.MaxBufferBytes, 8<<20)
+	orDefault(&c.MaxUploads, 8)
+	orDefault(&c.BlockedAfter, 7*time.Millisecond)
+	orDefault(&c.EarlyPuts, 20)
+	orDefault(&c.GapWait, 500*time.Millisecond)
+	orDefault(&c.UploadTimeout, 30*time.Second)
+	orDefault(&c.HedgeAfter, time.Second)
+	orDefault(&c.MaxHedges, 2)
+	if c.Route == nil {
+		c.Route = func() metadata.Route { return metadata.Route{} }
+	}
+	if c.InlineLimit == nil {
+		c.InlineLimit = func() int { return 0 }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate tells what is missing or absurd.
+func (c Config) Validate() error {
+	switch {
+	case c.Session <= 0:
+		return fmt.Errorf("check wal config: session %d", c.Session)
+	case c.Log == nil || c.Replica == nil || c.Uploader == nil || c.Governor == nil || c.Rand == nil:
+		return fmt.Errorf("check wal config: log, replica, uploader, governor and rand must be set")
+	case c.BudgetBytes < 0 || c.Linger < 0 || c.MaxBufferBytes < 0 || c.MaxUploads < 0 || c.BlockedAfter < 0 || c.GapWait < 0 || c.UploadTimeout < 0:
+		return fmt.Errorf("check wal config: a limit is negative")
+	case c.MaxBufferBytes > metadata.MaxObjectBytes/2:
+		return fmt.Errorf("check wal config: buffers of %d bytes, at most %d", c.MaxBufferBytes, metadata.MaxObjectBytes/2)
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package wal makes records durable and ordered before anyone is told so.
+package wal

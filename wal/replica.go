@@ -1,0 +1,8 @@
+package wal
+
+import "github.com/zonewise/zonewise/metadata"
+
+// Replica is the part of metadata.Replica that the WAL needs.
+type Replica interface {
+	View(f func(*metadata.State))
+}
