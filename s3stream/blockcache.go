@@ -1,0 +1,191 @@
+package s3stream
+
+import (
+	"container/list"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// blockKey names a block: an aligned piece of an object, or the bytes of one
+// inline span of an archived entry.
+type blockKey struct {
+	name    metadata.ObjectName // WAL object; zero: archive
+	archive string              // key of the archive
+	rev     metadata.Revision   // entry in the archive; 0: at is a place in the object
+	at      int64               // bytes
+}
+
+// get is one request that filled blocks, and who pays for it.
+type get struct {
+	unpaid atomic.Uint32 // billable attempts that no reader has claimed yet
+	blocks int           // of it in the cache; guarded by blockCache.mu
+}
+
+// claim returns what is unpaid, to the first who asks.
+func (g *get) claim() uint32 { return g.unpaid.Swap(0) }
+
+// block is a piece in flight or at hand. What done closes over never changes
+// afterwards.
+type block struct {
+	key  blockKey
+	done chan struct{} // closed when data or err is there
+	data []byte
+	err  error
+	get  *get
+}
+
+// blockCache is a 2Q cache with single flight. A block enters the first queue
+// and leaves it in order, however often it is read meanwhile: a replay passes
+// through a quarter of the memory. Only what is asked for again after it has
+// left (its ghost is still known) enters the main queue, which is LRU.
+//
+// Blocks in flight are in the map and in no queue.
+type blockCache struct {
+	limit  int64 // bytes of data
+	unused func(gets uint32)
+
+	mu     sync.Mutex
+	blocks map[blockKey]*slot         // guarded by mu, as all below
+	first  list.List                  // of *slot, newest in front
+	main   list.List                  // of *slot, most recently used in front
+	ghosts list.List                  // of blockKey, newest in front
+	known  map[blockKey]*list.Element // of ghosts
+	bytes  [2]int64                   // of first and main
+}
+
+// slot is a block's place in the cache.
+type slot struct {
+	*block
+	where *list.Element // nil while in flight
+	main  bool
+}
+
+func newBlockCache(limit int64, unused func(gets uint32)) *blockCache {
+	return &blockCache{limit: limit, unused: unused, blocks: map[blockKey]*slot{}, known: map[blockKey]*list.Element{}}
+}
+
+// lookup returns the block, at hand or in flight.
+func (c *blockCache) lookup(key blockKey) (*block, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.blocks[key]
+	if s == nil {
+		return nil, false
+	}
+	if s.main {
+		c.main.MoveToFront(s.where)
+	}
+	return s.block, true
+}
+
+// begin enters a block in flight that the caller fetches with g; false, and
+// the block there is, where somebody was faster.
+func (c *blockCache) begin(key blockKey, g *get) (*block, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.blocks[key]; s != nil {
+		return s.block, false
+	}
+	b := &block{key: key, done: make(chan struct{}), get: g}
+	c.blocks[key] = &slot{block: b}
+	return b, true
+}
+
+// finish ends the flight of a block: with data it is kept, with an error
+// forgotten, so that the next reader tries again.
+func (c *blockCache) finish(b *block, data []byte, err error) {
+	b.data, b.err = data, err
+	close(b.done)
+	c.mu.Lock()
+	s := c.blocks[b.key]
+	if s == nil || s.block != b {
+		c.mu.Unlock()
+		return // dropped meanwhile
+	}
+	if err != nil {
+		delete(c.blocks, b.key)
+		c.mu.Unlock()
+		return
+	}
+	b.get.blocks++
+	if ghost := c.known[b.key]; ghost != nil {
+		c.ghosts.Remove(ghost)
+		delete(c.known, b.key)
+		s.main = true
+		s.where = c.main.PushFront(s)
+		c.bytes[1] += int64(len(data))
+	} else {
+		s.where = c.first.PushFront(s)
+		c.bytes[0] += int64(len(data))
+	}
+	lost := c.evict()
+	c.mu.Unlock()
+	c.unused(lost)
+}
+
+// evict brings the cache below its limit and returns the GETs that nobody has
+// used and nobody can use any more.
+func (c *blockCache) evict() (lost uint32) {
+	for c.bytes[0]+c.bytes[1] > c.limit {
+		from := &c.main
+		if c.bytes[0] > c.limit/4 || c.main.Len() == 0 {
+			from = &c.first
+		}
+		s := from.Back().Value.(*slot)
+		if !s.main {
+			c.known[s.key] = c.ghosts.PushFront(s.key)
+		}
+		lost += c.remove(s)
+	}
+	for c.ghosts.Len() > maxGhosts {
+		oldest := c.ghosts.Back()
+		delete(c.known, oldest.Value.(blockKey))
+		c.ghosts.Remove(oldest)
+	}
+	return lost
+}
+
+func (c *blockCache) remove(s *slot) (lost uint32) {
+	delete(c.blocks, s.key)
+	if s.where == nil {
+		return 0 // in flight: finish finds it gone
+	}
+	if s.main {
+		c.main.Remove(s.where)
+		c.bytes[1] -= int64(len(s.data))
+	} else {
+		c.first.Remove(s.where)
+		c.bytes[0] -= int64(len(s.data))
+	}
+	if s.get.blocks--; s.get.blocks == 0 {
+		return s.get.claim()
+	}
+	return 0
+}
+
+// drop forgets a block whose bytes turned out to be wrong.
+func (c *blockCache) drop(b *block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.blocks[b.key]; s != nil && s.block == b {
+		c.remove(s) // its GET was claimed by who found the fault
+	}
+}
+
+// unclaimed claims what is left unpaid, at the end of a store's life.
+func (c *blockCache) unclaimed() (gets uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.blocks {
+		gets += s.get.claim()
+	}
+	return gets
+}
+
+func (c *blockCache) size() (blocks int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first.Len() + c.main.Len(), c.bytes[0] + c.bytes[1]
+}

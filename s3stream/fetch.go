@@ -1,0 +1,203 @@
+package s3stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// Limits of reading.
+const (
+	// blockBytes is the unit of the block cache, aligned in each object: small
+	// enough for one partition's share of an object, large enough that the
+	// other partitions' readers find theirs.
+	blockBytes = 512 << 10
+	// maxMerge bounds one GET; past it two in parallel are faster than one.
+	maxMerge = 4 << 20
+	// maxForward bounds what one read asks for before it has used any of it.
+	maxForward = 16 << 20
+	// minReadAhead and maxReadAhead bound what is fetched beyond a sequential
+	// read, per reader.
+	minReadAhead = 1 << 20
+	maxReadAhead = 8 << 20
+	// maxGETs bounds the store's GETs in flight: at 4 MiB each, 256 MiB.
+	maxGETs = 64
+	// maxAheadGETs: with more GETs in flight nothing is read ahead.
+	maxAheadGETs = 16
+	// maxGhosts is how many evicted blocks are remembered: 4 GiB of them.
+	maxGhosts = 8192
+	// maxReadSpans bounds the spans looked at by one read.
+	maxReadSpans = 512
+)
+
+// goneError: the state referred to bytes that are not there. It may be that
+// the state has moved on, so the reader looks again before it is corruption.
+type goneError struct{ object, detail string }
+
+func (e *goneError) Error() string { return fmt.Sprintf("object %s: %s", e.object, e.detail) }
+
+var errClosed = errors.New("store is closed")
+
+// object names what blocks are cut from.
+type object struct {
+	name    metadata.ObjectName // zero: archive
+	archive string
+	size    int64 // bytes, as the state knows it
+}
+
+func (o object) key() string {
+	if o.archive != "" {
+		return o.archive
+	}
+	return o.name.Key()
+}
+
+func (o object) block(at int64) blockKey { return blockKey{name: o.name, archive: o.archive, at: at} }
+
+// request makes sure that the blocks that hold bytes from (inclusive) to to of
+// an object are at hand or on their way, neighbours merged, and returns the
+// first of them. It does not wait.
+func (s *Store) request(ctx context.Context, o object, from, to int64) *block {
+	var first *block
+	run, g := []*block(nil), &get{}
+	flush := func() {
+		if len(run) > 0 {
+			mine, paid := run, g
+			s.launch(ctx, mine, func(ctx context.Context) { s.fetch(ctx, o, mine, paid) })
+			run, g = nil, &get{}
+		}
+	}
+	for at := from / blockBytes * blockBytes; at < min(to, o.size); at += blockBytes {
+		b, mine := s.blocks.begin(o.block(at), g)
+		if first == nil {
+			first = b
+		}
+		if !mine {
+			flush()
+			continue
+		}
+		if run = append(run, b); len(run) == maxMerge/blockBytes {
+			flush()
+		}
+	}
+	flush()
+	return first
+}
+
+// launch runs f, which finishes the blocks, in a goroutine of its own once
+// there is a slot for another GET. The GET outlives the reader that asked for
+// it, for the sake of the others, but not the store.
+func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context)) {
+	fail := func(err error) {
+		for _, b := range run {
+			s.blocks.finish(b, nil, err)
+		}
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		fail(errClosed)
+		return
+	}
+	s.work.Add(1)
+	s.mu.Unlock()
+	s.flights.Add(1)
+	go func() {
+		defer s.work.Done()
+		defer s.flights.Add(-1)
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.life.Done():
+			fail(errClosed)
+			return
+		}
+		defer func() { <-s.slots }()
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		defer context.AfterFunc(s.life, cancel)()
+		f(ctx)
+	}()
+}
+
+// fetch gets neighbouring blocks with one ranged GET.
+func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) {
+	from := run[0].key.at
+	want := min(int64(len(run))*blockBytes, o.size-from)
+	body, err := s.config.Bucket.Get(observed(ctx, g), o.key(), from, want)
+	switch {
+	case err == nil && int64(len(body)) == want:
+	case err == nil, errors.Is(err, bucket.ErrRange):
+		err = &CorruptError{o.key(), fmt.Sprintf("%d bytes where %d from %d on were written", len(body), want, from)}
+	case errors.Is(err, bucket.ErrNotFound):
+		err = &goneError{o.key(), "is absent from the bucket"}
+	}
+	if err != nil {
+		s.unused(g.claim())
+		for _, b := range run {
+			s.blocks.finish(b, nil, err)
+		}
+		return
+	}
+	for i, b := range run {
+		data := body[int64(i)*blockBytes : min(int64(i+1)*blockBytes, want)]
+		if len(run) > 1 {
+			data = bytes.Clone(data) // or an evicted block would keep its neighbours' memory
+		}
+		s.blocks.finish(b, data, nil)
+	}
+}
+
+// requestInline is request for an inline span of an archived entry, which the
+// replica reads.
+func (s *Store) requestInline(ctx context.Context, p *place) *block {
+	sp, ref, g := p.span, p.ref, &get{}
+	b, mine := s.blocks.begin(blockKey{archive: ref.Object, rev: sp.Revision, at: sp.Position}, g)
+	if !mine {
+		return b
+	}
+	s.launch(ctx, []*block{b}, func(ctx context.Context) {
+		data, err := s.config.Replica.ArchivedInline(observed(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
+		switch {
+		case err == nil && len(data) == int(sp.Length):
+		case err == nil:
+			err = &CorruptError{ref.Object, fmt.Sprintf("%d bytes of revision %d where %d were written", len(data), sp.Revision, sp.Length)}
+		case errors.Is(err, bucket.ErrNotFound):
+			err = &goneError{ref.Object, "is absent from the bucket"}
+		case errors.Is(err, metadata.ErrCorrupt), errors.Is(err, bucket.ErrRange):
+			err = &CorruptError{ref.Object, err.Error()}
+		}
+		if err != nil {
+			s.unused(g.claim())
+		}
+		s.blocks.finish(b, data, err)
+	})
+	return b
+}
+
+// observed counts the billable GETs made under the context it returns.
+func observed(ctx context.Context, g *get) context.Context {
+	return bucket.WithObserver(ctx, func(a bucket.Attempt) {
+		if a.Op == bucket.OpGet && a.Billable() {
+			g.unpaid.Add(1)
+		}
+	})
+}
+
+// await waits for a block, no longer than the caller's own context.
+func await(ctx context.Context, b *block) error {
+	select {
+	case <-b.done: // what is at hand is served to the last
+		return b.err
+	default:
+	}
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,111 @@
+package s3stream
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// place is a span and where its bytes are.
+type place struct {
+	span   metadata.Span
+	memory []byte // the span's bytes, where they are at hand
+	from   Source // of memory
+
+	object   object              // of a span that lies in an object
+	archived bool                // an inline span whose entry lies in ref
+	ref      metadata.ArchiveRef // of an archived one
+	missing  bool                // the state did not know where
+}
+
+// key names the object in errors.
+func (p *place) key() string {
+	switch {
+	case p.span.Inline() && !p.archived:
+		return ""
+	case p.archived:
+		return p.ref.Object
+	}
+	return p.object.key()
+}
+
+// places looks up the spans that hold offsets from From on, below Until, until
+// they are want bytes together.
+func (s *Store) places(req *ReadRequest, want int64) ([]place, error) {
+	var spans []metadata.Span
+	var places []place
+	s.config.Replica.View(func(st *metadata.State) {
+		next := req.From
+		for total := int64(0); total < want && len(places) < maxReadSpans; {
+			spans = st.Spans(spans[:0], req.Partition, next, 64)
+			for _, sp := range spans {
+				if sp.First >= req.Until || total >= want {
+					return
+				}
+				places = append(places, locate(st, sp))
+				total += int64(sp.Length)
+				next = sp.End()
+			}
+			if len(spans) < 64 {
+				return
+			}
+		}
+	})
+	for i := range places {
+		if err := s.recall(&places[i]); err != nil {
+			return nil, err
+		}
+	}
+	return places, nil
+}
+
+func locate(st *metadata.State, sp metadata.Span) place {
+	p := place{span: sp}
+	if sp.Inline() {
+		p.ref, p.archived = st.Archive(sp.Revision)
+		return p
+	}
+	var ok bool
+	if p.object.name, p.object.size, ok = st.Object(sp); !ok {
+		p.missing = true
+	}
+	return p
+}
+
+// recall finds a place's bytes in memory, if they are there.
+func (s *Store) recall(p *place) error {
+	from, to := p.span.Position, p.span.Position+int64(p.span.Length)
+	whole, ok := []byte(nil), false
+	if p.span.Inline() {
+		if !p.archived {
+			p.from = FromInline
+			// Where it is archived meanwhile, the next look-up finds it there.
+			whole, ok = s.config.Replica.InlineBytes(p.span.Revision)
+			p.missing = !ok
+		}
+	} else {
+		p.from = FromTail
+		whole, ok = s.tail.get(p.object.name)
+	}
+	if !ok {
+		return nil
+	}
+	if to > int64(len(whole)) {
+		return &CorruptError{p.key(), fmt.Sprintf("offsets %d to %d lie at bytes %d to %d of %d (revision %d)",
+			p.span.First, p.span.End()-1, from, to, len(whole), p.span.Revision)}
+	}
+	p.memory = whole[from:to:to]
+	return nil
+}
+
+// prefetch starts what a reader will need of a place, in bytes of its span.
+func (s *Store) prefetch(ctx context.Context, p *place, from, to int64) {
+	switch {
+	case p.memory != nil || p.missing:
+	case p.archived:
+		s.requestInline(ctx, p)
+	case !p.span.Inline():
+		s.request(ctx, p.object, p.span.Position+from, p.span.Position+to)
+	}
+}

@@ -1,0 +1,175 @@
+package s3stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// maxLooks is how often a read looks a span up that turned out to be gone or
+// damaged before it says so: the state may have moved on, and a block may have
+// gone bad in memory or on the way.
+const maxLooks = 3
+
+// Read returns whole batches from the one that holds req.From on. It is empty
+// without an error where there is nothing below req.Until. A read that has
+// found something does not fail: the error meets the one that begins there.
+//
+// Errors: ErrCorrupt (stop and inspect), ErrUnavailable (again later), or the
+// context's own.
+func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
+	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
+	var stats ReadStats
+	defer func() { s.account(req.Stats, stats) }()
+	for look := 1; ; look++ {
+		res, err := s.readOnce(ctx, &req, &stats)
+		if err == nil || res.Bytes > 0 {
+			return res, nil
+		}
+		if look == maxLooks || !worthAnotherLook(err) {
+			return ReadResult{Next: req.From}, classify(req.Partition, err)
+		}
+		if err := s.config.Replica.Barrier(ctx); err != nil {
+			return ReadResult{Next: req.From}, barrierError(err)
+		}
+	}
+}
+
+func worthAnotherLook(err error) bool {
+	var gone *goneError
+	return errors.As(err, &gone) || errors.Is(err, ErrCorrupt)
+}
+
+func barrierError(err error) error {
+	return fmt.Errorf("%w: look up again what was gone: %w", ErrUnavailable, err)
+}
+
+func (s *Store) account(to *ReadStats, stats ReadStats) {
+	if served := s.config.Metrics.Served; served != nil {
+		for from, n := range [Sources]int64{FromInline: stats.Inline, FromTail: stats.Tail, FromBlock: stats.Block, FromBucket: stats.Fetched} {
+			if n > 0 {
+				served(Source(from), n)
+			}
+		}
+	}
+	if to != nil {
+		to.GETs += stats.GETs
+		to.Inline += stats.Inline
+		to.Tail += stats.Tail
+		to.Block += stats.Block
+		to.Fetched += stats.Fetched
+	}
+}
+
+// reading is one pass over the places of one read.
+type reading struct {
+	s      *Store
+	req    *ReadRequest
+	stats  *ReadStats
+	places []place
+	trail  trail // of the read that ended at From, if there was one
+	ended  trail // of this one
+	paid   []*get
+	out    emitter
+	next   metadata.Offset
+	full   bool // nothing more fits, or Until is reached
+	cold   bool // some bytes came from blocks
+}
+
+func (s *Store) readOnce(ctx context.Context, req *ReadRequest, stats *ReadStats) (ReadResult, error) {
+	r := &reading{s: s, req: req, stats: stats, next: req.From}
+	r.trail = s.trails.get(req.Partition, req.From)
+	var err error
+	if r.places, err = s.places(req, int64(max(req.MaxBytes, 1))+2*maxReadAhead); err != nil {
+		return ReadResult{}, err
+	}
+	r.forward(ctx)
+	last := 0
+	for ; last < len(r.places) && !r.full && err == nil; last++ {
+		err = r.place(ctx, &r.places[last])
+	}
+	if r.out.bytes > 0 {
+		s.trails.put(req.Partition, r.next, r.ended)
+	}
+	if r.out.bytes > 0 && err == nil && r.cold {
+		r.readAhead(ctx, last-1)
+	}
+	return ReadResult{Records: r.out.finish(), Bytes: r.out.bytes, Next: r.next}, err
+}
+
+// start is where in a place the read begins.
+func (r *reading) start(p *place) (pos int64, base metadata.Offset) {
+	if r.trail.fits(p.span, r.req.From) {
+		return r.trail.pos, r.req.From
+	}
+	return 0, p.span.First
+}
+
+// forward starts all GETs that the answer will need, at once.
+func (r *reading) forward(ctx context.Context) {
+	left := int64(min(r.req.MaxBytes, maxForward))
+	for i := range r.places {
+		p := &r.places[i]
+		pos, _ := r.start(p)
+		want := min(int64(p.span.Length)-pos, max(left, 1))
+		if left <= 0 && (i > 0 || !r.req.MinOne) {
+			return
+		}
+		r.s.prefetch(ctx, p, pos, pos+want)
+		left -= want
+	}
+}
+
+// place reads the batches of one place.
+func (r *reading) place(ctx context.Context, p *place) error {
+	sr := spanReader{s: r.s, ctx: ctx, p: p, stats: r.stats, paid: &r.paid}
+	sr.pos, sr.base = r.start(p)
+	r.cold = r.cold || p.memory == nil
+	err := sr.walk(func(f found) (bool, error) {
+		size := int64(f.header.Size)
+		switch {
+		case f.end() <= r.req.From:
+			return true, nil
+		case f.base >= r.req.Until,
+			int64(r.out.bytes)+size > int64(r.req.MaxBytes) && (r.out.bytes > 0 || !r.req.MinOne):
+			r.full = true
+			return false, nil
+		}
+		r.out.batch(f)
+		r.stats.add(sr.from, size)
+		r.next = f.end()
+		return true, nil
+	})
+	r.ended = trail{known: true, first: p.span.First, revision: p.span.Revision, object: p.span.Object, pos: sr.pos, window: r.window()}
+	return err
+}
+
+// window is how far to read ahead: nothing at first, then more as long as the
+// reader goes on where it stopped.
+func (r *reading) window() int64 {
+	switch {
+	case !r.trail.known:
+		return 0
+	case r.trail.window == 0:
+		return minReadAhead
+	}
+	return min(2*r.trail.window, maxReadAhead)
+}
+
+// readAhead fetches what a sequential reader will want next, from the place
+// it stopped in on, as long as few GETs are in flight.
+func (r *reading) readAhead(ctx context.Context, stopped int) {
+	left, pos := r.window(), r.ended.pos
+	for i := stopped; i < len(r.places) && left > 0 && r.s.flights.Load() < maxAheadGETs; i++ {
+		p := &r.places[i]
+		want := min(int64(p.span.Length)-pos, left)
+		if want > 0 {
+			r.s.prefetch(ctx, p, pos, pos+want)
+		}
+		left -= want
+		pos = 0
+	}
+}
