@@ -1,0 +1,233 @@
+package groups
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Describe answers DescribeGroups, versions 0 to 6. A group that is not known
+// is "Dead" without an error up to version 5, and 69 from 6 on. Authorized
+// operations are left at "not asked for": the caller knows of access.
+func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
+	out := kmsg.NewPtrDescribeGroupsResponse()
+	out.Version = r.Version
+	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
+	for _, name := range r.Groups {
+		out.Groups = append(out.Groups, c.describe(ctx, name, r.Version, barrier))
+	}
+	return out
+}
+
+func (c *Coordinator) describe(ctx context.Context, name string, version int16, barrier func() int16) kmsg.DescribeGroupsResponseGroup {
+	out := kmsg.NewDescribeGroupsResponseGroup()
+	out.Group, out.AuthorizedOperations = name, noAuthorizedOperations
+	g, code := c.group(name, false)
+	if g != nil {
+		defer c.unref(g)
+		if now(ctx, g, false, func(m *machine, _ time.Time) bool {
+			if m.state == stateEmpty && !m.stored {
+				return false // of the members' side nothing is known; offsets may be
+			}
+			m.describe(&out)
+			return true
+		}) {
+			return out
+		}
+	}
+	if code == codeOK {
+		code = barrier()
+	}
+	if code != codeOK {
+		out.ErrorCode = code
+		return out
+	}
+	known := false
+	c.cfg.Replica.View(func(s *metadata.State) {
+		var v metadata.GroupView
+		if v, known = s.Group(name); known && v.Group != nil {
+			out.ProtocolType = v.Group.ProtocolType
+		}
+	})
+	// What was read is the truth only if the slot is still ours behind the
+	// barrier.
+	if _, out.ErrorCode = c.holdOf(metadata.GroupSlot(name)); out.ErrorCode != codeOK {
+		return out
+	}
+	out.State = stateEmpty.String()
+	if !known {
+		out.State = stateNameDead
+		if version >= 6 {
+			message := descriptionOfGroupMissing
+			out.ErrorCode, out.ErrorMessage = codeGroupNotFound, &message
+		}
+	}
+	return out
+}
+
+// describe fills an answer in. Members' bytes are shown of a stable group
+// only: before, there is no chosen protocol whose they could be.
+func (m *machine) describe(out *kmsg.DescribeGroupsResponseGroup) {
+	out.State, out.ProtocolType = m.state.String(), m.protocolType
+	stable := m.state == stateStable
+	if stable {
+		out.Protocol = m.protocol
+	}
+	for _, mem := range m.inOrder() {
+		d := kmsg.NewDescribeGroupsResponseGroupMember()
+		d.MemberID, d.InstanceID, d.ClientID, d.ClientHost = mem.id, nullable(mem.instance), mem.clientID, mem.clientHost
+		d.ProtocolMetadata, d.MemberAssignment = []byte{}, []byte{}
+		if stable {
+			d.ProtocolMetadata, d.MemberAssignment = mem.metadataOf(m.protocol), mem.assignment
+		}
+		out.Members = append(out.Members, d)
+	}
+}
+
+// List answers ListGroups, versions 0 to 5, for the slots held: clients ask
+// every broker and put the answers together. From version 4 states filter,
+// from 5 types; neither minds case.
+func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
+	out := kmsg.NewPtrListGroupsResponse()
+	out.Version = r.Version
+	if len(r.TypesFilter) > 0 && r.Version >= 5 && !containsFold(r.TypesFilter, groupTypeClassic) {
+		return out
+	}
+	found, loading := c.summaries()
+	if loading {
+		out.ErrorCode = codeLoadInProgress
+	}
+	names := make([]string, 0, len(found))
+	for name := range found {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if len(r.StatesFilter) > 0 && r.Version >= 4 && !containsFold(r.StatesFilter, found[name].state) {
+			continue
+		}
+		g := kmsg.NewListGroupsResponseGroup()
+		g.Group, g.ProtocolType, g.GroupState, g.GroupType = name, found[name].protocolType, found[name].state, groupTypeClassic
+		out.Groups = append(out.Groups, g)
+	}
+	return out
+}
+
+func containsFold(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(l string) bool { return strings.EqualFold(l, s) })
+}
+
+// summaries returns the groups of the slots held: those with members from
+// memory, the rest from the state.
+func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
+	found = map[string]summary{}
+	live := map[string]summary{}
+	var held [metadata.GroupSlots]metadata.DutyEpoch
+	c.mu.Lock()
+	for slot, h := range c.holds {
+		switch {
+		case h == nil:
+		case !h.ready:
+			loading = true
+		default:
+			held[slot] = h.epoch
+			for name, g := range h.groups {
+				live[name] = *g.summary.Load()
+			}
+		}
+	}
+	c.mu.Unlock()
+	c.cfg.Replica.View(func(s *metadata.State) {
+		for slot := range held {
+			if held[slot] != 0 && s.DutyEpoch(SlotDuty(metadata.Slot(slot))) > held[slot] {
+				held[slot] = 0 // lost, and not yet noticed
+			}
+		}
+		for _, name := range s.Groups() {
+			if held[metadata.GroupSlot(name)] == 0 {
+				continue
+			}
+			found[name] = summary{state: stateEmpty.String()}
+			if v, _ := s.Group(name); v.Group != nil {
+				found[name] = summary{stateEmpty.String(), v.Group.ProtocolType}
+			}
+		}
+	})
+	for name, l := range live {
+		_, stored := found[name]
+		if held[metadata.GroupSlot(name)] != 0 && (stored || l.state != stateEmpty.String()) {
+			found[name] = l
+		}
+	}
+	return found, loading
+}
+
+// Delete answers DeleteGroups, versions 0 to 2: a group with members is 68,
+// one that is not known 69.
+func (c *Coordinator) Delete(ctx context.Context, _ Client, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
+	out := kmsg.NewPtrDeleteGroupsResponse()
+	out.Version = r.Version
+	for _, name := range r.Groups {
+		g := kmsg.NewDeleteGroupsResponseGroup()
+		g.Group, g.ErrorCode = name, c.deleteGroup(ctx, name)
+		out.Groups = append(out.Groups, g)
+	}
+	return out
+}
+
+func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
+	if _, code := c.holdOf(metadata.GroupSlot(name)); code != codeOK {
+		return code
+	}
+	known := false
+	c.cfg.Replica.View(func(s *metadata.State) { _, known = s.Group(name) })
+	g, code := c.group(name, known)
+	if g == nil {
+		if code == codeOK {
+			code = pickCode(c.barrier(ctx) == codeOK, codeGroupNotFound, codeNotCoordinator)
+		}
+		return code
+	}
+	defer c.unref(g)
+	return c.guarded(ctx, g, func(m *machine) (metadata.Command, int16) {
+		if m.state != stateEmpty {
+			return nil, codeNonEmptyGroup
+		}
+		return metadata.DeleteGroup{Epoch: g.hold.epoch, Name: name}, codeOK
+	}, func(m *machine, code int16) {
+		if code == codeOK && m.state == stateEmpty {
+			m.stored, m.generation, m.protocolType = false, 0, ""
+		}
+	})
+}
+
+// guarded checks a group in its goroutine, then writes the command that the
+// check made, if any; while that is under way no generation of the group is
+// written. after runs there with what became of it.
+func (c *Coordinator) guarded(ctx context.Context, g *group, check func(*machine) (metadata.Command, int16), after func(*machine, int16)) int16 {
+	var cmd metadata.Command
+	code := now(ctx, g, codeNotCoordinator, func(m *machine, _ time.Time) (code int16) {
+		if cmd, code = check(m); cmd != nil {
+			g.commits++
+		}
+		return code
+	})
+	if cmd == nil || code != codeOK {
+		return code
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
+	defer cancel()
+	out, err := c.cfg.Writer.Submit(ctx, []metadata.Command{cmd}, nil)
+	code = c.settle(g.hold, out, err)
+	g.do(func(time.Time) {
+		g.commits--
+		after(g.m, code)
+	})
+	return code
+}

@@ -1,0 +1,193 @@
+package groups
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// CommitOffsets answers OffsetCommit, versions 2 to 9. Offsets are stored
+// under the slot's epoch before it answers; each partition has its own code.
+// A group without members takes what comes with a negative generation
+// (clients that assign themselves); else the member, its instance and its
+// generation must be the group's.
+func (c *Coordinator) CommitOffsets(ctx context.Context, _ Client, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
+	j := &commitJob{c: c, r: r, out: kmsg.NewPtrOffsetCommitResponse()}
+	j.out.Version = r.Version
+	for i := range r.Topics {
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic = r.Topics[i].Topic
+		for k := range r.Topics[i].Partitions {
+			p := kmsg.NewOffsetCommitResponseTopicPartition()
+			p.Partition = r.Topics[i].Partitions[k].Partition
+			t.Partitions = append(t.Partitions, p)
+		}
+		j.out.Topics = append(j.out.Topics, t)
+	}
+	g, code := c.commitGroup(r)
+	if code != codeOK {
+		j.fail(code)
+		return j.out
+	}
+	defer c.unref(g)
+	j.run(ctx, g)
+	return j.out
+}
+
+// commitGroup is the live group for a commit. One that does not exist is made
+// for clients that assign themselves; a member of it is answered here.
+func (c *Coordinator) commitGroup(r *kmsg.OffsetCommitRequest) (*group, int16) {
+	if r.Generation >= 0 {
+		known := false
+		c.cfg.Replica.View(func(s *metadata.State) { _, known = s.Group(r.Group) })
+		g, code := c.group(r.Group, known)
+		if g == nil && code == codeOK {
+			return nil, pickCode(r.Version >= 9, codeGroupNotFound, codeIllegalGeneration)
+		}
+		return g, code
+	}
+	return c.group(r.Group, true)
+}
+
+// commitJob is one OffsetCommit on its way.
+type commitJob struct {
+	c    *Coordinator
+	r    *kmsg.OffsetCommitRequest
+	out  *kmsg.OffsetCommitResponse
+	list []pendingOffset
+}
+
+// pendingOffset is a position to be stored, and where its answer goes.
+type pendingOffset struct {
+	metadata.OffsetCommit
+	code *int16
+}
+
+// fail puts a code on every partition that has none.
+func (j *commitJob) fail(code int16) {
+	for i := range j.out.Topics {
+		for k := range j.out.Topics[i].Partitions {
+			if p := &j.out.Topics[i].Partitions[k]; p.ErrorCode == codeOK {
+				p.ErrorCode = code
+			}
+		}
+	}
+}
+
+func (j *commitJob) run(ctx context.Context, g *group) {
+	code := now(ctx, g, codeNotCoordinator, func(m *machine, at time.Time) int16 {
+		code := m.mayCommit(at, j.r.MemberID, text(j.r.InstanceID), j.r.Generation)
+		if code == codeOK {
+			g.commits++
+		}
+		return code
+	})
+	if code != codeOK {
+		j.fail(code)
+		return
+	}
+	defer g.do(func(time.Time) { g.commits-- })
+	ctx, cancel := context.WithTimeout(ctx, j.c.cfg.WriteTimeout)
+	defer cancel()
+	if j.resolve() > 0 { // a topic this replica has not heard of yet?
+		if err := j.c.cfg.Replica.Barrier(ctx); err != nil {
+			j.fail(codeNotAvailable)
+			return
+		}
+		if j.resolve() > 0 {
+			j.failUnknown()
+		}
+	}
+	for len(j.list) > 0 {
+		n := chunk(j.list)
+		j.write(ctx, g, j.list[:n])
+		j.list = j.list[n:]
+	}
+}
+
+// resolve makes the list of positions to store from names, and returns how
+// many name a partition that is not known.
+func (j *commitJob) resolve() (unknown int) {
+	j.list = j.list[:0]
+	at := metadata.UnixMilli(time.Now().UnixMilli())
+	j.c.cfg.Replica.View(func(s *metadata.State) {
+		for i := range j.r.Topics {
+			topic, known := s.TopicNamed(j.r.Topics[i].Topic)
+			for k := range j.r.Topics[i].Partitions {
+				p, code := &j.r.Topics[i].Partitions[k], &j.out.Topics[i].Partitions[k].ErrorCode
+				switch {
+				case len(text(p.Metadata)) > j.c.cfg.MaxOffsetMetadata:
+					*code = codeMetadataTooLarge
+				case !known || p.Partition < 0 || p.Partition >= topic.Partitions:
+					unknown++
+				case p.Offset < 0:
+					*code = codeInvalidRequest
+				default:
+					j.list = append(j.list, pendingOffset{metadata.OffsetCommit{Topic: topic.ID,
+						Partition: metadata.Partition(p.Partition), Offset: metadata.Offset(p.Offset),
+						LeaderEpoch: leaderEpoch(j.r.Version, p.LeaderEpoch), Metadata: text(p.Metadata), Time: at}, code})
+				}
+			}
+		}
+	})
+	return unknown
+}
+
+func leaderEpoch(version int16, epoch int32) metadata.LeaderEpoch {
+	if version < 6 {
+		return metadata.LeaderEpoch(noLeaderEpoch)
+	}
+	return metadata.LeaderEpoch(max(epoch, noLeaderEpoch))
+}
+
+// failUnknown answers the partitions that resolve did not find.
+func (j *commitJob) failUnknown() {
+	found := make(map[*int16]bool, len(j.list))
+	for i := range j.list {
+		found[j.list[i].code] = true
+	}
+	for i := range j.out.Topics {
+		for k := range j.out.Topics[i].Partitions {
+			if code := &j.out.Topics[i].Partitions[k].ErrorCode; !found[code] && *code == codeOK {
+				*code = codeUnknownTopic
+			}
+		}
+	}
+}
+
+// chunk is how many positions go into one command, at least one.
+func chunk(list []pendingOffset) int {
+	size := 0
+	for i := range list {
+		if size += 64 + len(list[i].Metadata); size > maxCommitBytes && i > 0 {
+			return i
+		}
+	}
+	return len(list)
+}
+
+// write stores positions that fit one command. Apply refuses all of them for
+// one whose topic was deleted meanwhile, and says which: it is answered alone.
+func (j *commitJob) write(ctx context.Context, g *group, list []pendingOffset) {
+	for len(list) > 0 {
+		cmd := metadata.CommitOffsets{Group: j.r.Group, Epoch: g.hold.epoch}
+		for i := range list {
+			cmd.Offsets = append(cmd.Offsets, list[i].OffsetCommit)
+		}
+		out, err := j.c.cfg.Writer.Submit(ctx, []metadata.Command{cmd}, nil)
+		code := j.c.settle(g.hold, out, err)
+		if code == codeUnknownTopic && len(out.Commands) == 1 && int(out.Commands[0].Value) < len(list) {
+			bad := int(out.Commands[0].Value)
+			*list[bad].code = codeUnknownTopic
+			list = append(append([]pendingOffset{}, list[:bad]...), list[bad+1:]...)
+			continue
+		}
+		for i := range list {
+			*list[i].code = code
+		}
+		return
+	}
+}

@@ -1,0 +1,117 @@
+package groups
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Client is who sends a request.
+type Client struct {
+	ID, Host  string
+	Zone      metadata.ZoneID
+	Principal string
+}
+
+// Writer appends commands on the control lane and waits for their outcome. It
+// submits in the order of the calls.
+type Writer interface {
+	Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error)
+}
+
+// Replica is what the coordinator reads of the applied state.
+type Replica interface {
+	View(func(*metadata.State))
+	Barrier(ctx context.Context) error
+	WaitApplied(ctx context.Context, r metadata.Revision) error
+}
+
+// Config is what a Coordinator needs. Fields of zero take DefaultConfig's.
+type Config struct {
+	Writer  Writer
+	Replica Replica
+	Log     *slog.Logger
+	Rand    *rand.Rand // member ids; used under the coordinator's mutex
+
+	// InitialRebalanceDelay is how long an empty group waits for further
+	// members before its first generation (group.initial.rebalance.delay.ms).
+	// Negative is none.
+	InitialRebalanceDelay time.Duration
+	MinSessionTimeout     time.Duration // group.min.session.timeout.ms
+	MaxSessionTimeout     time.Duration // group.max.session.timeout.ms
+	MaxGroupSize          int           // members, promised ids included
+	MaxMemberBytes        int           // of what one member sends about itself
+	MaxGroupBytes         int           // of all members in memory
+	MaxLiveGroups         int           // groups with a goroutine at this broker
+	MaxOffsetMetadata     int           // bytes of a commit's text (offset.metadata.max.bytes)
+	WriteTimeout          time.Duration // of one write, as the client sees it (offsets.commit.timeout.ms)
+}
+
+// DefaultConfig returns Kafka's defaults, and limits where Kafka has none.
+func DefaultConfig() Config {
+	return Config{
+		InitialRebalanceDelay: 3 * time.Second,
+		MinSessionTimeout:     6 * time.Second,
+		MaxSessionTimeout:     30 * time.Minute,
+		MaxGroupSize:          5_000,     // beyond it a generation does not fit an entry even with empty subscriptions
+		MaxMemberBytes:        256 << 10, // Kafka Streams with thousands of tasks stays below
+		MaxGroupBytes:         8 << 20,
+		MaxLiveGroups:         100_000, // as metadata.MaxGroups
+		MaxOffsetMetadata:     4096,
+		WriteTimeout:          5 * time.Second,
+	}
+}
+
+// Limits that no configuration moves.
+const (
+	maxStoredBytes  = metadata.MaxEntryBytes - 64<<10 // of a stored generation: an entry less room for its frame
+	maxCommitBytes  = 128 << 10                       // of one CommitOffsets command; more become several
+	maxProtocols    = 64                              // of one member: clients list a handful
+	maxMailbox      = 256                             // closures waiting for a group's goroutine; then callers wait
+	maxClientPrefix = 255                             // bytes of the client id that a member id begins with
+	idleAfter       = 5 * time.Second                 // an empty, quiet group keeps its goroutine that long
+	retryWriteAfter = time.Second                     // an empty group whose write failed tries again
+)
+
+func (c Config) withDefaults() Config {
+	d := DefaultConfig()
+	pick(&c.InitialRebalanceDelay, d.InitialRebalanceDelay)
+	pick(&c.MinSessionTimeout, d.MinSessionTimeout)
+	pick(&c.MaxSessionTimeout, d.MaxSessionTimeout)
+	pick(&c.MaxGroupSize, d.MaxGroupSize)
+	pick(&c.MaxMemberBytes, d.MaxMemberBytes)
+	pick(&c.MaxGroupBytes, d.MaxGroupBytes)
+	pick(&c.MaxLiveGroups, d.MaxLiveGroups)
+	pick(&c.MaxOffsetMetadata, d.MaxOffsetMetadata)
+	pick(&c.WriteTimeout, d.WriteTimeout)
+	c.InitialRebalanceDelay = max(c.InitialRebalanceDelay, 0)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func pick[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate names the first field that cannot work.
+func (c Config) Validate() error {
+	switch {
+	case c.Writer == nil || c.Replica == nil || c.Rand == nil:
+		return errors.New("open group coordinator: Writer, Replica and Rand are needed")
+	case c.MinSessionTimeout < 0 || c.MaxSessionTimeout < c.MinSessionTimeout:
+		return errors.New("open group coordinator: session timeouts: the greatest is below the least")
+	case c.MaxGroupSize < 0 || c.MaxMemberBytes < 0 || c.MaxGroupBytes < 0 || c.MaxLiveGroups < 0 ||
+		c.MaxOffsetMetadata < 0 || c.WriteTimeout < 0:
+		return errors.New("open group coordinator: a limit is negative")
+	}
+	return nil
+}

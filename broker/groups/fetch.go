@@ -1,0 +1,166 @@
+package groups
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// FetchOffsets answers OffsetFetch, versions 1 to 9: one group up to version
+// 7, many from 8 on. It reads behind a barrier. A group, topic or partition
+// without a committed offset is offset -1 without an error (reference,
+// section 19, row 9). RequireStable finds nothing to wait for: offsets of a
+// transaction are not in the state before the transaction ended.
+func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
+	out := kmsg.NewPtrOffsetFetchResponse()
+	out.Version = r.Version
+	barrier := c.barrier(ctx)
+	if r.Version >= 8 {
+		for i := range r.Groups {
+			out.Groups = append(out.Groups, c.fetchGroup(&r.Groups[i], barrier))
+		}
+		return out
+	}
+	one := kmsg.NewOffsetFetchRequestGroup()
+	one.Group = r.Group
+	for i := range r.Topics {
+		t := kmsg.NewOffsetFetchRequestGroupTopic()
+		t.Topic, t.Partitions = r.Topics[i].Topic, r.Topics[i].Partitions
+		one.Topics = append(one.Topics, t)
+	}
+	if r.Version < 2 || r.Topics != nil && one.Topics == nil {
+		one.Topics = append([]kmsg.OffsetFetchRequestGroupTopic{}, one.Topics...) // not nil: nil asks for all
+	}
+	g := c.fetchGroup(&one, barrier)
+	fillOld(out, &one, &g)
+	return out
+}
+
+// barrier waits until this replica is as new as the log. Consumers before 3.9
+// know neither 7 nor 15 here, so that any failure is 16.
+func (c *Coordinator) barrier(ctx context.Context) int16 {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
+	defer cancel()
+	if err := c.cfg.Replica.Barrier(ctx); err != nil {
+		return codeNotCoordinator
+	}
+	return codeOK
+}
+
+// fillOld writes the answer for one group in the shape of versions below 8.
+// Version 1 has no error of its own: every partition bears it.
+func fillOld(out *kmsg.OffsetFetchResponse, ask *kmsg.OffsetFetchRequestGroup, g *kmsg.OffsetFetchResponseGroup) {
+	out.ErrorCode = g.ErrorCode
+	if g.ErrorCode != codeOK && out.Version < 2 {
+		for i := range ask.Topics {
+			g.Topics = append(g.Topics, missing(&ask.Topics[i], g.ErrorCode))
+		}
+	}
+	for i := range g.Topics {
+		t := kmsg.NewOffsetFetchResponseTopic()
+		t.Topic = g.Topics[i].Topic
+		for _, p := range g.Topics[i].Partitions {
+			q := kmsg.NewOffsetFetchResponseTopicPartition()
+			q.Partition, q.Offset, q.LeaderEpoch, q.Metadata, q.ErrorCode = p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode
+			t.Partitions = append(t.Partitions, q)
+		}
+		out.Topics = append(out.Topics, t)
+	}
+}
+
+func missing(t *kmsg.OffsetFetchRequestGroupTopic, code int16) kmsg.OffsetFetchResponseGroupTopic {
+	out := kmsg.NewOffsetFetchResponseGroupTopic()
+	out.Topic = t.Topic
+	for _, p := range t.Partitions {
+		out.Partitions = append(out.Partitions, noneCommitted(p, code))
+	}
+	return out
+}
+
+func noneCommitted(p int32, code int16) kmsg.OffsetFetchResponseGroupTopicPartition {
+	out := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+	out.Partition, out.Offset, out.LeaderEpoch, out.Metadata, out.ErrorCode = p, noOffset, noLeaderEpoch, new(string), code
+	return out
+}
+
+func (c *Coordinator) fetchGroup(r *kmsg.OffsetFetchRequestGroup, barrier int16) kmsg.OffsetFetchResponseGroup {
+	out := kmsg.NewOffsetFetchResponseGroup()
+	out.Group = r.Group
+	if _, code := c.holdOf(metadata.GroupSlot(r.Group)); code != codeOK {
+		out.ErrorCode = code
+		return out
+	}
+	if barrier != codeOK {
+		out.ErrorCode = barrier
+		return out
+	}
+	c.cfg.Replica.View(func(s *metadata.State) {
+		view, _ := s.Group(r.Group)
+		if r.Topics == nil {
+			out.Topics = allOffsets(s, view.Offsets)
+			return
+		}
+		for i := range r.Topics {
+			out.Topics = append(out.Topics, offsetsOf(s, view.Offsets, &r.Topics[i]))
+		}
+	})
+	return out
+}
+
+func offsetsOf(s *metadata.State, offsets map[metadata.TopicPartition]metadata.OffsetCommit, r *kmsg.OffsetFetchRequestGroupTopic) kmsg.OffsetFetchResponseGroupTopic {
+	topic, known := s.TopicNamed(r.Topic)
+	if !known {
+		return missing(r, codeOK)
+	}
+	out := kmsg.NewOffsetFetchResponseGroupTopic()
+	out.Topic = r.Topic
+	for _, p := range r.Partitions {
+		o, ok := offsets[metadata.TopicPartition{Topic: topic.ID, Partition: metadata.Partition(p)}]
+		if !ok {
+			out.Partitions = append(out.Partitions, noneCommitted(p, codeOK))
+			continue
+		}
+		out.Partitions = append(out.Partitions, committed(&o))
+	}
+	return out
+}
+
+func committed(o *metadata.OffsetCommit) kmsg.OffsetFetchResponseGroupTopicPartition {
+	out := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+	out.Partition, out.Offset, out.LeaderEpoch = int32(o.Partition), int64(o.Offset), int32(o.LeaderEpoch)
+	note := o.Metadata
+	out.Metadata = &note
+	return out
+}
+
+// allOffsets lists what the group has, by topic name and partition.
+func allOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metadata.OffsetCommit) []kmsg.OffsetFetchResponseGroupTopic {
+	byTopic := map[metadata.TopicID]*kmsg.OffsetFetchResponseGroupTopic{}
+	for tp, o := range offsets {
+		t := byTopic[tp.Topic]
+		if t == nil {
+			topic, known := s.Topic(tp.Topic)
+			if !known {
+				continue
+			}
+			fresh := kmsg.NewOffsetFetchResponseGroupTopic()
+			fresh.Topic = topic.Name
+			t = &fresh
+			byTopic[tp.Topic] = t
+		}
+		t.Partitions = append(t.Partitions, committed(&o))
+	}
+	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(byTopic))
+	for _, t := range byTopic {
+		slices.SortFunc(t.Partitions, func(a, b kmsg.OffsetFetchResponseGroupTopicPartition) int {
+			return cmp.Compare(a.Partition, b.Partition)
+		})
+		out = append(out, *t)
+	}
+	slices.SortFunc(out, func(a, b kmsg.OffsetFetchResponseGroupTopic) int { return cmp.Compare(a.Topic, b.Topic) })
+	return out
+}
