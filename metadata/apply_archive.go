@@ -24,8 +24,6 @@ func (s *State) applyArchived(c Archived) CommandOutcome {
 	s.archives = append(s.archives, ref)
 	s.sum += hashArchive(&ref)
 	s.pending = s.pending[1:]
-	s.book(CellKey{Topic: RowPlatform, Component: ComponentPutPlatform}, Requests(uint64(c.Puts)))
-	s.book(CellKey{Topic: RowPlatform, Component: ComponentGetPlatform}, Requests(uint64(c.Gets)))
 	return CommandOutcome{}
 }
 

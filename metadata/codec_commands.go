@@ -183,15 +183,12 @@ func (w *writer) archived(c Archived) {
 	w.uv(c.Entries)
 	w.uv(uint64(c.Bytes))
 	w.raw(c.Digest[:])
-	w.uv(uint64(c.Puts))
-	w.uv(uint64(c.Gets))
 }
 
 func (r *reader) archived() Archived {
 	c := Archived{Generation: Generation(r.u64()), Object: r.text(), First: Revision(r.u64()), Last: Revision(r.u64()),
 		Entries: r.uv(), Bytes: int64(r.upTo(1<<50, "bytes"))}
 	copy(c.Digest[:], r.take(len(c.Digest)))
-	c.Puts, c.Gets = uint32(r.upTo(1<<20, "puts")), uint32(r.upTo(1<<20, "gets"))
 	return c
 }
 

@@ -83,7 +83,6 @@ type Archived struct {
 	Entries     uint64
 	Bytes       int64 // of the object
 	Digest      [32]byte
-	Puts, Gets  uint32 // billable requests it took, failed tries included
 }
 
 // RaiseLevel raises the feature level; refused unless every open session

@@ -66,6 +66,7 @@ type State struct {
 	lastBad string // what the last alarm said
 
 	scratch scratch // of Apply; not state
+	lineage *byte   // tells copies of one live state from another's
 }
 
 // Topic is a topic as created and configured. Do not change what Configs holds.
@@ -178,6 +179,7 @@ func NewState() *State {
 	s.groups = newTable(placeGroup, cloneGroup, hashGroup, &s.sum)
 	s.ledger = newTable(placeBucket, cloneCells, nil, &s.sum)
 	s.placement = newPlacement(nil, nil)
+	s.lineage = new(byte)
 	return s
 }
 

@@ -157,8 +157,9 @@ func (s *session) entered(before marks, resp *txnResp) error {
 // may have run out: its time counts from before a renewal was sent.
 func (s *session) renew(ctx context.Context, until time.Time) {
 	ttl := s.l.cfg.LeaseTTL
+	every := ttl / 4
 	for n := 0; ; n++ {
-		wait := ttl/4 + s.l.jitter("renew", s.key, n, ttl/8)
+		wait := every + s.l.jitter("renew", s.key, n, every/2)
 		if left := time.Until(until); wait > left {
 			wait = max(left, 0)
 		}
@@ -179,11 +180,12 @@ func (s *session) renew(ctx context.Context, until time.Time) {
 		cancel()
 		switch {
 		case err == nil:
-			until = sent.Add(ttl)
+			until, every = sent.Add(ttl), ttl/4
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
 			s.lost()
 			return
 		default:
+			every = ttl / 40
 			s.l.cfg.Logger.Warn("lease not renewed", "session", s.ID().String(), "left", time.Until(until), "err", err)
 		}
 	}

@@ -69,14 +69,20 @@ func (c *Client) state() (cut bool, lag, slow time.Duration, moved <-chan struct
 
 // draw is the fate of the client's next call of op and key.
 func (c *Client) draw(op, key string) Fate {
-	c.mu.Lock()
-	n := c.attempts[op+"/"+key]
-	c.attempts[op+"/"+key]++
-	slow := c.slow
-	c.mu.Unlock()
+	n := c.nth(op, key)
+	_, _, slow, _ := c.state()
 	f := c.s.cfg.fate(Call{Client: c.name, Op: op, Key: key, Attempt: n})
 	f.Before, f.After = f.Before+slow, f.After+slow
 	return f
+}
+
+// nth counts the client's calls of op and key, from 0.
+func (c *Client) nth(op, key string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.attempts[op+"/"+key]
+	c.attempts[op+"/"+key]++
+	return n
 }
 
 // call carries one request through its fate. effect runs under the store's

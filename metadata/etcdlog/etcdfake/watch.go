@@ -94,10 +94,13 @@ func (w *watch) ready() (bool, <-chan struct{}, <-chan struct{}) {
 	if cut {
 		return false, nil, moved
 	}
-	if s.epoch != w.epoch || w.next <= s.data.compacted-1 && w.next > 0 && w.next < s.data.compacted {
+	if s.epoch != w.epoch || w.next < s.data.compacted {
 		return true, s.changed, moved
 	}
-	events, _ := w.events(s.visible(lag))
+	events, rev := w.events(s.visible(lag))
+	if len(events) == 0 { // in step: a compaction from here on is not its business
+		w.next = max(w.next, rev+1)
+	}
 	return len(events) > 0, s.changed, moved
 }
 
@@ -124,6 +127,7 @@ func (w *watch) deliver() bool {
 	var rev int64
 	var end error
 	call := fmt.Sprintf("%s/%s@%d", w.c.name, w.prefix, w.next)
+	nth := w.c.nth("deliver", call)
 	s.locked(func() {
 		switch {
 		case s.epoch != w.epoch:
@@ -131,7 +135,7 @@ func (w *watch) deliver() bool {
 		case w.next < s.data.compacted:
 			s.stats.WatchesCompacted++
 			end = rpctypes.ErrCompacted
-		case int(s.cfg.draw("cancel", call, w.quiet)%1000) < s.cfg.CancelWatch:
+		case int(s.cfg.draw("cancel", call, nth)%1000) < s.cfg.CancelWatch:
 			s.stats.WatchesCancelled++
 			end = rpctypes.ErrNoLeader
 		default:
@@ -164,16 +168,9 @@ func (w *watch) note() bool {
 	w.c.s.locked(func() {
 		rev = w.c.s.visible(lag)
 		events, _ := w.events(rev)
-		ok = len(events) == 0 && rev >= w.next && w.c.s.epoch == w.epoch
+		ok = len(events) == 0 && rev+1 >= w.next && w.c.s.epoch == w.epoch
 	})
-	if !ok {
-		return true
-	}
-	if !w.send(etcdlog.WatchResponse{Revision: rev}) {
-		return false
-	}
-	w.next = rev + 1
-	return true
+	return !ok || w.send(etcdlog.WatchResponse{Revision: rev})
 }
 
 func (w *watch) send(r etcdlog.WatchResponse) bool {

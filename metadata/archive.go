@@ -1,0 +1,228 @@
+package metadata
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"sort"
+)
+
+// An archive holds one closed generation of the log, entry for entry
+// (docs/format/archive.md). Fixed-width numbers are big-endian.
+//
+//	+--------+---------+------------+-----------+-----------------+-----------------+
+//	| "ZWAR" | version | generation | digest    | length and name | ... entries ... |
+//	|        | 1       | 8          | before 32 | of predecessor  |                 |
+//	+--------+---------+------------+-----------+-----------------+-----------------+
+//	entry: | revision 8 | session 8 | lane 1 | seq 8 | length 4 | bytes |
+//	index: | per entry: revision 8 | position of its inline bytes 8 | inline length 4 |
+//	trailer (last 76 bytes):
+//	+-----------------+---------+-----------+--------------+---------+-------+--------+
+//	| index position 8| count 8 | digest 32 | first rev 8  | last 8  | crc 4 | "ZWAR" + 4 zero |
+//	+-----------------+---------+-----------+--------------+---------+-------+--------+
+//
+// The CRC covers index and trailer up to it; entries carry their own, and the
+// digest chains over all of them.
+const (
+	archiveMagic     = "ZWAR"
+	archiveVersion   = 1
+	archiveHead      = 46
+	archiveEntryHead = 29
+	archiveIndexItem = 20
+	archiveTrailer   = 76
+)
+
+// Archive is a decoded archive.
+type Archive struct {
+	Generation  Generation
+	Before      [sha256.Size]byte // the log's digest before its first entry
+	Predecessor string            // key of the archive before it, or empty
+	Digest      [sha256.Size]byte // chained over its entries, as computed from them
+	Entries     []Committed
+}
+
+// ArchiveWriter builds an archive in memory, entry by entry.
+type ArchiveWriter struct {
+	w      writer
+	index  []byte
+	count  uint64
+	first  Revision
+	last   Revision
+	gen    Generation
+	digest [sha256.Size]byte
+}
+
+// NewArchiveWriter begins the archive of a generation.
+func NewArchiveWriter(g Generation, before [sha256.Size]byte, predecessor string) *ArchiveWriter {
+	a := &ArchiveWriter{gen: g, digest: before}
+	a.w.raw([]byte(archiveMagic))
+	a.w.u16(archiveVersion)
+	a.w.u64(uint64(g))
+	a.w.raw(before[:])
+	a.w.text(predecessor)
+	return a
+}
+
+// Add appends the next entry, in revision order.
+func (a *ArchiveWriter) Add(c Committed) error {
+	if c.Generation != a.gen || c.Revision <= a.last {
+		return fmt.Errorf("archive entry: revision %d of generation %d after %d of %d", c.Revision, c.Generation, a.last, a.gen)
+	}
+	if a.count == 0 {
+		a.first = c.Revision
+	}
+	a.last = c.Revision
+	a.count++
+	a.digest = ChainDigest(a.digest, &c)
+	a.w.u64(uint64(c.Revision))
+	a.w.u64(uint64(c.Session))
+	a.w.u8(uint8(c.Lane))
+	a.w.u64(uint64(c.Seq))
+	a.w.u32(uint32(len(c.Bytes)))
+	at := len(a.w.b)
+	a.w.raw(c.Bytes)
+	inline, length := 0, 0
+	if len(c.Bytes) > 0 {
+		if start, err := InlineStart(c.Bytes); err == nil { // what cannot be decoded is archived all the same
+			inline, length = at+start, len(c.Bytes)-4-start
+		}
+	}
+	a.index = binary.BigEndian.AppendUint64(a.index, uint64(c.Revision))
+	a.index = binary.BigEndian.AppendUint64(a.index, uint64(inline))
+	a.index = binary.BigEndian.AppendUint32(a.index, uint32(length))
+	return nil
+}
+
+// Finish returns the object.
+func (a *ArchiveWriter) Finish() []byte {
+	at := len(a.w.b)
+	a.w.raw(a.index)
+	a.w.u64(uint64(at))
+	a.w.u64(a.count)
+	a.w.raw(a.digest[:])
+	a.w.u64(uint64(a.first))
+	a.w.u64(uint64(a.last))
+	a.w.u32(crc32.Checksum(a.w.b[at:], castagnoli))
+	a.w.raw([]byte(archiveMagic))
+	a.w.u32(0)
+	return a.w.b
+}
+
+// DecodeArchive reads a whole archive back and computes its digest from the
+// entries in it, never from what it says of itself.
+func DecodeArchive(b []byte) (*Archive, error) {
+	ix, err := decodeArchiveIndex(b, int64(len(b)))
+	if err != nil {
+		return nil, err
+	}
+	a, at, err := decodeArchiveHead(b)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{b: b[:ix.at], at: at}
+	digest := a.Before
+	for i := range ix.items {
+		c := Committed{Revision: Revision(r.u64()), Generation: a.Generation, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
+		c.Bytes = r.take(int(r.u32()))
+		if r.err != nil {
+			return nil, fmt.Errorf("decode archive: %w", r.err)
+		}
+		if c.Revision != ix.items[i].revision || i > 0 && c.Revision <= a.Entries[i-1].Revision {
+			return nil, fmt.Errorf("decode archive: %w: entry %d at revision %d, index says %d", ErrCorrupt, i, c.Revision, ix.items[i].revision)
+		}
+		digest = ChainDigest(digest, &c)
+		a.Entries = append(a.Entries, c)
+	}
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("decode archive: %w", err)
+	}
+	a.Digest = digest
+	if digest != ix.digest {
+		return nil, fmt.Errorf("decode archive: %w: entries have digest %x, the trailer says %x", ErrCorrupt, digest[:8], ix.digest[:8])
+	}
+	return a, nil
+}
+
+func decodeArchiveHead(b []byte) (*Archive, int, error) {
+	if len(b) < archiveHead || string(b[:4]) != archiveMagic {
+		return nil, 0, fmt.Errorf("decode archive: %w: no archive", ErrCorrupt)
+	}
+	r := reader{b: b, at: 4}
+	if v := r.u16(); v != archiveVersion {
+		return nil, 0, fmt.Errorf("decode archive: %w %d", ErrVersion, v)
+	}
+	a := &Archive{Generation: Generation(r.u64())}
+	copy(a.Before[:], r.take(sha256.Size))
+	a.Predecessor = r.text()
+	if r.err != nil {
+		return nil, 0, fmt.Errorf("decode archive: %w", r.err)
+	}
+	return a, r.at, nil
+}
+
+// archiveItems is an archive's index: where each entry's inline bytes are.
+type archiveItems struct {
+	at     int64
+	items  []archiveItem
+	digest [sha256.Size]byte
+}
+
+type archiveItem struct {
+	revision Revision
+	inline   int64
+	length   uint32
+}
+
+// decodeArchiveIndex reads index and trailer from the end of an archive of
+// size bytes, of which tail has the last ones.
+func decodeArchiveIndex(tail []byte, size int64) (*archiveItems, error) {
+	bad := func(what string) error { return fmt.Errorf("decode archive: %w: %s", ErrCorrupt, what) }
+	if len(tail) < archiveTrailer || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
+		return nil, bad("no trailer")
+	}
+	r := reader{b: tail, at: len(tail) - archiveTrailer}
+	ix := &archiveItems{at: int64(r.u64())}
+	count := r.u64()
+	copy(ix.digest[:], r.take(sha256.Size))
+	r.u64()
+	r.u64()
+	if ix.at < 0 || ix.at > size-archiveTrailer || count != uint64(size-archiveTrailer-ix.at)/archiveIndexItem {
+		return nil, bad("index outside the object")
+	}
+	from := int64(len(tail)) - (size - ix.at)
+	if from < 0 {
+		return nil, errShortTail(size - ix.at)
+	}
+	crcAt := len(tail) - 12
+	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
+		return nil, bad("checksum of the index")
+	}
+	r.at = int(from)
+	for range count {
+		ix.items = append(ix.items, archiveItem{Revision(r.u64()), int64(r.u64()), r.u32()})
+	}
+	return ix, r.err
+}
+
+// errShortTail says how many bytes from the end the index takes.
+type errShortTail int64
+
+func (e errShortTail) Error() string {
+	return fmt.Sprintf("index begins %d bytes before the end", int64(e))
+}
+
+// find returns where the inline bytes of an entry are.
+func (ix *archiveItems) find(rev Revision) (archiveItem, bool) {
+	i := sort.Search(len(ix.items), func(i int) bool { return ix.items[i].revision >= rev })
+	if i == len(ix.items) || ix.items[i].revision != rev {
+		return archiveItem{}, false
+	}
+	return ix.items[i], true
+}
+
+// ArchiveKey names an archive: who tried, and which try it was.
+func ArchiveKey(i Incarnation, g Generation, by SessionID, try int) string {
+	return fmt.Sprintf("%d/archive/%016x/%s-%d", i, uint64(g), by, try)
+}

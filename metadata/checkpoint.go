@@ -1,0 +1,344 @@
+package metadata
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"slices"
+)
+
+// A checkpoint is the state at one revision (docs/format/checkpoint.md). Only
+// pages that changed since the writer's last one are in it; the others are
+// where an earlier checkpoint put them.
+//
+//	+--------+---------+-------+----------+------------+------+------+-----------+
+//	| "ZWCP" | version | level | revision | generation | hash | root | pages ... |
+//	|        | 1       |       |          |            |      |      |           |
+//	+--------+---------+-------+----------+------------+------+------+-----------+
+//	index: objects it refers to, root {position, length, crc}, per page
+//	       {table, page, object, position, length, crc}
+//	trailer (last 24 bytes): | index position 8 | index length 4 | index crc 4 | "ZWCP" + 4 zero |
+const (
+	checkpointMagic   = "ZWCP"
+	checkpointVersion = 1
+	checkpointHead    = 32
+	checkpointTrailer = 24
+	// maxCheckpointObjects is how many objects one checkpoint may be spread
+	// over; pages of the oldest are written again.
+	maxCheckpointObjects = 8
+)
+
+// CheckpointKey names a checkpoint.
+func CheckpointKey(i Incarnation, at Revision, by SessionID) string {
+	return fmt.Sprintf("%d/checkpoint/%016x-%s", i, uint64(at), by)
+}
+
+type pageID struct{ table, page int }
+
+type pageHome struct {
+	object   string
+	position int64
+	length   int
+	crc      uint32
+	era      uint64
+}
+
+// Checkpointer writes checkpoints of one live state, one after the other, and
+// remembers where unchanged pages are. One goroutine uses it.
+type Checkpointer struct {
+	homes   map[pageID]pageHome
+	next    map[pageID]pageHome
+	lineage *byte // of the state that homes' eras are of
+}
+
+// Encode returns the checkpoint object of a frozen state, to be stored under
+// key. Keep is called once it is.
+func (c *Checkpointer) Encode(s *State, key string) []byte {
+	if c.lineage != s.lineage {
+		c.homes, c.lineage = nil, s.lineage // eras of another state mean nothing here
+	}
+	rewrite := c.crowded()
+	var w writer
+	w.raw([]byte(checkpointMagic))
+	w.u16(checkpointVersion)
+	w.u16(uint16(s.level))
+	w.u64(uint64(s.revision))
+	w.u64(uint64(s.generation))
+	w.u64(s.Hash())
+	var root writer
+	root.root(s)
+	rootHome := w.place(key, root.b)
+	c.next = make(map[pageID]pageHome, len(c.homes))
+	for table := range tableCount {
+		for page := range tablePages {
+			id := pageID{table, page}
+			era, used := s.pageEra(table, page)
+			if !used {
+				continue
+			}
+			if home, ok := c.homes[id]; ok && home.era == era && home.object != rewrite {
+				c.next[id] = home
+				continue
+			}
+			b, era := s.encodePage(table, page)
+			home := w.place(key, b)
+			home.era = era
+			c.next[id] = home
+		}
+	}
+	w.checkpointIndex(key, rootHome, c.next)
+	return w.b
+}
+
+// Keep makes the last encoded checkpoint the one that the next refers to.
+func (c *Checkpointer) Keep() { c.homes, c.next = c.next, nil }
+
+// crowded names the oldest object where there are too many.
+func (c *Checkpointer) crowded() string {
+	seen := map[string]bool{}
+	for _, h := range c.homes {
+		seen[h.object] = true
+	}
+	if len(seen) < maxCheckpointObjects {
+		return ""
+	}
+	names := make([]string, 0, len(seen))
+	for n := range seen {
+		names = append(names, n)
+	}
+	return slices.Min(names) // names begin with the revision in fixed width
+}
+
+func (w *writer) place(key string, b []byte) pageHome {
+	h := pageHome{object: key, position: int64(len(w.b)), length: len(b), crc: crc32.Checksum(b, castagnoli)}
+	w.raw(b)
+	return h
+}
+
+func (w *writer) home(h pageHome, objects map[string]int) {
+	w.uv(uint64(objects[h.object]))
+	w.uv(uint64(h.position))
+	w.uv(uint64(h.length))
+	w.u32(h.crc)
+}
+
+func (w *writer) checkpointIndex(key string, root pageHome, homes map[pageID]pageHome) {
+	objects, names := map[string]int{key: 0}, []string{key}
+	ids := make([]pageID, 0, len(homes))
+	for id := range homes {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b pageID) int { return (a.table-b.table)*tablePages + a.page - b.page })
+	for _, id := range ids {
+		if o := homes[id].object; objects[o] == 0 && o != key {
+			objects[o] = len(names)
+			names = append(names, o)
+		}
+	}
+	at := len(w.b)
+	w.list(names)
+	w.home(root, objects)
+	w.uv(uint64(len(ids)))
+	for _, id := range ids {
+		w.u8(uint8(id.table))
+		w.u16(uint16(id.page))
+		w.home(homes[id], objects)
+	}
+	index := w.b[at:]
+	crc := crc32.Checksum(index, castagnoli)
+	n := len(index)
+	w.u64(uint64(at))
+	w.u32(uint32(n))
+	w.u32(crc)
+	w.raw([]byte(checkpointMagic))
+	w.u32(0)
+}
+
+// CheckpointIndex is what a checkpoint object says of itself.
+type CheckpointIndex struct {
+	Level      FeatureLevel
+	Revision   Revision
+	Generation Generation
+	Hash       uint64
+	Objects    []string // it refers to; the first is itself
+	root       indexedPage
+	pages      []indexedPage
+}
+
+type indexedPage struct {
+	table, object int
+	position      int64
+	length        int
+	crc           uint32
+}
+
+// Pages returns how many pages the checkpoint has, and how many bytes.
+func (ix *CheckpointIndex) Pages() (n int, bytes int64) {
+	for _, p := range ix.pages {
+		bytes += int64(p.length)
+	}
+	return len(ix.pages), bytes
+}
+
+// DecodeCheckpointIndex reads head and index of a whole checkpoint object.
+func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
+	bad := func(err error) (*CheckpointIndex, error) { return nil, fmt.Errorf("decode checkpoint: %w", err) }
+	if len(b) < checkpointHead+checkpointTrailer || string(b[:4]) != checkpointMagic ||
+		string(b[len(b)-8:]) != checkpointMagic+"\x00\x00\x00\x00" {
+		return bad(fmt.Errorf("%w: no checkpoint", ErrCorrupt))
+	}
+	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
+		return bad(fmt.Errorf("%w %d", ErrVersion, v))
+	}
+	t := reader{b: b, at: len(b) - checkpointTrailer}
+	at, n, crc := t.u64(), int(t.u32()), t.u32()
+	if at > uint64(len(b)-checkpointTrailer) || int(at)+n != len(b)-checkpointTrailer {
+		return bad(fmt.Errorf("%w: index outside the object", ErrCorrupt))
+	}
+	index := b[at : int(at)+n]
+	if crc32.Checksum(index, castagnoli) != crc {
+		return bad(fmt.Errorf("%w: checksum of the index", ErrCorrupt))
+	}
+	h := reader{b: b, at: 6}
+	ix := &CheckpointIndex{Level: FeatureLevel(h.u16()), Revision: Revision(h.u64()), Generation: Generation(h.u64()), Hash: h.u64()}
+	r := reader{b: index}
+	ix.Objects = r.list()
+	ix.root = r.indexedPage(0, len(ix.Objects))
+	for range r.count(10, "pages") {
+		table := int(r.u8())
+		if page := r.u16(); table >= tableCount || page >= tablePages {
+			r.fail("table %d, page %d", table, page)
+		}
+		ix.pages = append(ix.pages, r.indexedPage(table, len(ix.Objects)))
+	}
+	if err := r.end(); err != nil {
+		return bad(err)
+	}
+	return ix, nil
+}
+
+func (r *reader) indexedPage(table, objects int) indexedPage {
+	p := indexedPage{table: table, object: int(r.uv()), position: int64(r.upTo(1<<40, "position")), length: int(r.upTo(1<<31, "length")), crc: r.u32()}
+	if p.object >= objects || p.object < 0 {
+		r.fail("object %d of %d", p.object, objects)
+		p.object = 0
+	}
+	return p
+}
+
+// LoadCheckpoint reads the state that a checkpoint holds, and the earlier
+// objects it refers to. The state's hash, computed anew from what was read,
+// must be the one that stands in it.
+func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error) {
+	body, err := store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint %s: %w", key, err)
+	}
+	ix, err := DecodeCheckpointIndex(body)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
+	}
+	s := NewState()
+	s.revision, s.generation, s.level = ix.Revision, ix.Generation, ix.Level
+	for i, name := range ix.Objects {
+		from := body
+		if i > 0 {
+			if from, err = store.Get(ctx, name, 0, -1); err != nil {
+				return nil, fmt.Errorf("read checkpoint %s, referred to by %s: %w", name, key, err)
+			}
+		}
+		if err := s.loadPages(ix, i, from); err != nil {
+			return nil, fmt.Errorf("checkpoint %s: %w: inspect it with `zonewise dump checkpoint %s`", name, err, name)
+		}
+	}
+	if got := s.Hash(); got != ix.Hash {
+		return nil, fmt.Errorf("checkpoint %s: %w: the state in it has hash %016x, want %016x", key, ErrCorrupt, got, ix.Hash)
+	}
+	return s, nil
+}
+
+func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
+	cut := func(p *indexedPage) ([]byte, error) {
+		if p.position+int64(p.length) > int64(len(from)) {
+			return nil, fmt.Errorf("%w: page outside the object", ErrCorrupt)
+		}
+		b := from[p.position : p.position+int64(p.length)]
+		if crc32.Checksum(b, castagnoli) != p.crc {
+			return nil, fmt.Errorf("%w: checksum of the page at %d", ErrCorrupt, p.position)
+		}
+		return b, nil
+	}
+	if object == 0 {
+		b, err := cut(&ix.root)
+		if err != nil {
+			return err
+		}
+		r := reader{b: b}
+		r.root(s)
+		if err := r.end(); err != nil {
+			return err
+		}
+	}
+	for i := range ix.pages {
+		p := &ix.pages[i]
+		if p.object != object {
+			continue
+		}
+		b, err := cut(p)
+		if err != nil {
+			return err
+		}
+		if err := s.decodePage(p.table, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadCheckpoint brings the replica to the checkpoint where it is behind what
+// the archives can still give it.
+func (f *follower) loadCheckpoint(ctx context.Context) error {
+	r, p := f.r, f.from.Checkpoint
+	f.ready = f.from.Truncated == 0
+	if p == nil {
+		return nil
+	}
+	var applied Revision
+	var generation Generation
+	r.View(func(s *State) { applied, generation = s.revision, s.generation })
+	// A broker that is only a little behind goes on from what it has: its
+	// generation's archive follows without a gap.
+	if applied >= p.Revision || applied > 0 && generation+reachBack > p.Generation {
+		return nil
+	}
+	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)
+	if err != nil {
+		return err
+	}
+	if s.revision != p.Revision || s.Hash() != p.Hash {
+		return fmt.Errorf("checkpoint %s: %w: at revision %d with hash %016x, the pointer says %d and %016x",
+			p.Object, ErrCorrupt, s.revision, s.Hash(), p.Revision, p.Hash)
+	}
+	r.jump(s)
+	return nil
+}
+
+// reachBack is how many generations a follower goes back for by archives
+// rather than by a checkpoint.
+const reachBack = 4
+
+// jump replaces the state by a newer one; who waits for what lies between can
+// never know.
+func (r *Replica) jump(s *State) {
+	r.mu.Lock()
+	old := r.state
+	r.state = s
+	r.mu.Unlock()
+	r.applied.Store(int64(s.revision))
+	r.waiters.jumped(s.revision, func(k EntryKey) bool {
+		closed := old.sessions[k.Session] != nil && s.sessions[k.Session] == nil
+		return closed || s.LaneSeq(k.Session, k.Lane) >= k.Seq
+	})
+	r.advance.wake()
+}

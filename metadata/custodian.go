@@ -1,0 +1,248 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Submitter commits commands on the control lane (wal.WAL).
+type Submitter interface {
+	Submit(ctx context.Context, cmds []Command, guard *Guard) (Outcome, error)
+}
+
+// CustodianConfig is what one session's custodian needs.
+type CustodianConfig struct {
+	Log       Log
+	Keeper    Keeper
+	Store     Store
+	Replica   *Replica
+	Submitter Submitter
+	Session   Session
+	Broker    BrokerID
+	Logger    *slog.Logger
+	Rand      *rand.Rand // phases only
+	Health    func(StoreHealth)
+	Times     CustodianTimes
+}
+
+// CustodianTimes are the clocks of the duties.
+type CustodianTimes struct {
+	Publish    time.Duration // how often the session's key is rewritten
+	Tick       time.Duration // how often state time moves
+	Archive    time.Duration // how often a generation is closed
+	Checkpoint time.Duration // how often the state is written
+	Sweep      time.Duration // how often dead sessions are looked for
+	// ArchiveEntries and ArchiveInline close a generation sooner.
+	ArchiveEntries uint64
+	ArchiveInline  int64
+}
+
+// DefaultCustodianTimes returns the design's clocks.
+func DefaultCustodianTimes() CustodianTimes {
+	return CustodianTimes{Publish: 2 * time.Second, Tick: 5 * time.Second, Archive: 10 * time.Second,
+		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
+}
+
+// Custodian does one session's share of the care of the log: it publishes the
+// session, and competes for the duties that one broker does for all (archive,
+// checkpoint, ticks, closing dead sessions). Whoever holds a duty may die at
+// any point; the next holder finishes what it finds.
+type Custodian struct {
+	cfg  CustodianConfig
+	ckpt Checkpointer
+
+	lastClose    time.Time
+	lastCare     time.Time
+	checkpointed uint64             // entries in the last checkpoint
+	tries        map[Generation]int // refused by apply
+	archiveNames int                // used by this session
+}
+
+// The duties.
+const (
+	DutyArchive    = "archive"
+	DutyCheckpoint = "checkpoint"
+	DutyTick       = "tick"
+	DutySweep      = "sweep"
+)
+
+// NewCustodian returns the custodian of a session.
+func NewCustodian(cfg CustodianConfig) *Custodian {
+	return &Custodian{cfg: cfg, tries: map[Generation]int{}}
+}
+
+// Run works until ctx ends or the session is lost. It returns an error where
+// this broker must stop serving.
+func (c *Custodian) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := c.cfg.Times
+	var wg sync.WaitGroup
+	loops := []struct {
+		every time.Duration
+		do    func(context.Context) error
+	}{
+		{t.Publish, c.publish},
+		{t.Tick, c.duty(DutyTick, c.tick)},
+		{t.Sweep, c.duty(DutySweep, c.sweep)},
+		{min(t.Archive/4, time.Second), c.duty(DutyArchive, c.archive)},
+		{t.Checkpoint, c.duty(DutyCheckpoint, c.checkpoint)},
+	}
+	for _, l := range loops {
+		phase := time.Duration(c.cfg.Rand.Int64N(int64(l.every)))
+		wg.Go(func() {
+			if err := c.loop(ctx, l.every, phase, l.do); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-c.cfg.Session.Done():
+		cancel(nil)
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// loop calls do every so often, first after a phase of its own. Only errors
+// that this broker must not survive end it.
+func (c *Custodian) loop(ctx context.Context, every, phase time.Duration, do func(context.Context) error) error {
+	timer := time.NewTimer(phase)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+		err := do(ctx)
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, ErrCorrupt) || errors.Is(err, ErrOlderLog) || errors.Is(err, ErrNewerIncarnation):
+			return err
+		default:
+			c.cfg.Logger.Warn("care of the log", "error", err)
+		}
+		timer.Reset(every)
+	}
+}
+
+// duty wraps work that one broker does: it is done only while the duty is
+// held, and by a new holder only once it has applied what its predecessor may
+// have written.
+func (c *Custodian) duty(name string, do func(context.Context, Duty) error) func(context.Context) error {
+	var seen DutyEpoch
+	return func(ctx context.Context) error {
+		d, held, err := c.cfg.Log.TryDuty(ctx, c.cfg.Session.ID(), name)
+		if err != nil || !held {
+			return err
+		}
+		if d.Epoch != seen {
+			if err := c.cfg.Replica.Barrier(ctx); err != nil {
+				return err
+			}
+			seen = d.Epoch
+		}
+		return do(ctx, d)
+	}
+}
+
+// publish rewrites the session's key, and holds this state's hash against the
+// newest checkpoint's.
+func (c *Custodian) publish(ctx context.Context) error {
+	mark, _, _ := c.cfg.Replica.Marks(0)
+	err := c.cfg.Session.Publish(ctx, SessionStatus{Broker: c.cfg.Broker, Clock: UnixMilli(time.Now().UnixMilli()),
+		Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash})
+	if err != nil {
+		return err
+	}
+	start, err := c.cfg.Log.Start(ctx)
+	if err != nil {
+		return err
+	}
+	return c.cfg.Replica.CompareCheckpoint(start.Checkpoint)
+}
+
+// maxClockSkew is how far a holder's clock may stand from the median of all
+// brokers' for its ticks to count.
+const maxClockSkew UnixMilli = 5_000
+
+func (c *Custodian) tick(ctx context.Context, d Duty) error {
+	now := UnixMilli(time.Now().UnixMilli())
+	live, _, err := c.cfg.Keeper.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	if median, ok := medianClock(live); ok && (now-median > maxClockSkew || median-now > maxClockSkew) {
+		c.cfg.Logger.Error("this broker's clock is off: it may not move state time", "clock", now, "median", median)
+		return c.cfg.Keeper.ReleaseDuty(ctx, d)
+	}
+	var at UnixMilli
+	c.cfg.Replica.View(func(s *State) { at = s.time })
+	to := now
+	if at != 0 {
+		to = min(now, at+MaxTickStep)
+	}
+	if to <= at {
+		return nil
+	}
+	_, err = c.cfg.Submitter.Submit(ctx, []Command{Tick{to}}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	return err
+}
+
+// medianClock is the median of the clocks that sessions published. Of two it
+// is the one of the older session; clocks are as old as their last publish,
+// so a median within five seconds is the best that can be asked.
+func medianClock(live []LiveSession) (UnixMilli, bool) {
+	var clocks []UnixMilli
+	for _, l := range live {
+		if l.Status.Clock != 0 {
+			clocks = append(clocks, l.Status.Clock)
+		}
+	}
+	if len(clocks) < 3 {
+		return 0, false // no majority to be wrong against
+	}
+	for i := range clocks {
+		for j := i; j > 0 && clocks[j] < clocks[j-1]; j-- {
+			clocks[j], clocks[j-1] = clocks[j-1], clocks[j]
+		}
+	}
+	return clocks[len(clocks)/2], true
+}
+
+// sweep closes the sessions whose keys are gone.
+func (c *Custodian) sweep(ctx context.Context, _ Duty) error {
+	live, at, err := c.cfg.Keeper.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.cfg.Replica.WaitApplied(ctx, min(at, c.cfg.Replica.Head())); err != nil {
+		return err
+	}
+	alive := map[SessionID]bool{}
+	for _, l := range live {
+		alive[l.ID] = true
+	}
+	var open []SessionView
+	c.cfg.Replica.View(func(s *State) { open = s.Sessions() })
+	for _, o := range open {
+		if alive[o.ID] || o.ID > SessionID(at) {
+			continue
+		}
+		out, err := c.cfg.Submitter.Submit(ctx, []Command{ClosedSession{o.ID}}, &Guard{SessionGone: o.ID})
+		if err != nil {
+			return err
+		}
+		c.cfg.Logger.Info("closed a dead session", "broker", o.Broker, "session", o.ID, "outcome", out.Code)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package metadata
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// maxArchiveTries is how often a generation's archive is written again under
+// a new name before `zonewise repair archive` has to decide.
+const maxArchiveTries = 3
+
+// archive is one pass of the archive duty: finish what was begun, archive what
+// is closed, close what is due, and keep the store in order.
+func (c *Custodian) archive(ctx context.Context, d Duty) error {
+	start, err := c.cfg.Log.Start(ctx)
+	if err != nil {
+		return err
+	}
+	var pending []PendingArchive
+	var accepted ArchiveRef
+	c.cfg.Replica.View(func(s *State) {
+		pending = s.PendingArchives()
+		if n := len(s.archives); n > 0 {
+			accepted = s.archives[n-1]
+		}
+	})
+	if accepted.Generation > 0 {
+		// Also where truncated names it already: an earlier holder may have
+		// died while it deleted keys.
+		if err := c.cfg.Keeper.Truncate(ctx, d, accepted.Generation); err != nil {
+			return err
+		}
+	}
+	for _, p := range pending {
+		if p.Generation >= start.Generation {
+			if err := c.closeDue(ctx, d, p); err != nil {
+				return err
+			}
+			break
+		}
+		if done, err := c.archiveOne(ctx, d, start.Incarnation, p, accepted.Object); err != nil || !done {
+			return err
+		}
+		return nil // the next pass takes the next one
+	}
+	return c.care(ctx, d)
+}
+
+// closeDue closes the open generation when it is old or large enough. It is
+// closed on schedule even while archiving fails.
+func (c *Custodian) closeDue(ctx context.Context, d Duty, p PendingArchive) error {
+	t := c.cfg.Times
+	if c.lastClose.IsZero() {
+		c.lastClose = time.Now()
+	}
+	due := time.Since(c.lastClose) >= t.Archive || p.Entries >= t.ArchiveEntries || c.cfg.Replica.Unarchived() >= t.ArchiveInline
+	if !due {
+		return c.care(ctx, d)
+	}
+	c.lastClose = time.Now()
+	_, err := c.cfg.Keeper.CloseGeneration(ctx, d, p.Generation)
+	return err
+}
+
+// archiveOne writes a closed generation into the bucket, reads it back, and
+// has what it read accepted by apply; then its keys go.
+func (c *Custodian) archiveOne(ctx context.Context, d Duty, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
+	if c.tries[p.Generation] >= maxArchiveTries {
+		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Generation)
+		return false, nil
+	}
+	w := NewArchiveWriter(p.Generation, p.Before, predecessor)
+	if err := c.cfg.Keeper.ReadGeneration(ctx, p.Generation, w.Add); err != nil {
+		return false, fmt.Errorf("archive generation %d: %w", p.Generation, err)
+	}
+	body := w.Finish()
+	// A name is used once: whether a failed PUT landed or not, the next try has
+	// another, and the one that is accepted is named by its entry.
+	c.archiveNames++
+	key := ArchiveKey(inc, p.Generation, c.cfg.Session.ID(), c.archiveNames)
+	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
+		return false, fmt.Errorf("archive generation %d: %w", p.Generation, err)
+	}
+	back, err := c.cfg.Store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return false, fmt.Errorf("read archive %s back: %w", key, err)
+	}
+	a, err := DecodeArchive(back)
+	if err != nil {
+		return false, fmt.Errorf("read archive %s back: %w", key, err)
+	}
+	cmd := Archived{Generation: p.Generation, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
+	if n := len(a.Entries); n > 0 {
+		cmd.First, cmd.Last = a.Entries[0].Revision, a.Entries[n-1].Revision
+	}
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	if err != nil || out.Code != CodeOK {
+		return false, err
+	}
+	if got := out.Commands[0]; got.Code != CodeOK && got.Code != CodeDuplicate {
+		c.tries[p.Generation]++
+		c.cfg.Logger.Error("ALARM: archive refused", "generation", p.Generation, "object", key, "reason", got.Text)
+		return false, nil
+	}
+	delete(c.tries, p.Generation)
+	return true, c.cfg.Keeper.Truncate(ctx, d, p.Generation)
+}
+
+// careEvery is how often the log's store is compacted.
+const careEvery = 10 * time.Second
+
+// care compacts the store behind the slowest live follower.
+func (c *Custodian) care(ctx context.Context, d Duty) error {
+	if time.Since(c.lastCare) < careEvery {
+		return nil
+	}
+	c.lastCare = time.Now()
+	live, _, err := c.cfg.Keeper.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	behind := c.cfg.Replica.Applied()
+	for _, l := range live {
+		if l.Status.Applied > 0 {
+			behind = min(behind, l.Status.Applied)
+		}
+	}
+	h, err := c.cfg.Keeper.Care(ctx, d, behind)
+	if err != nil {
+		return err
+	}
+	if c.cfg.Health != nil {
+		c.cfg.Health(h)
+	}
+	return nil
+}

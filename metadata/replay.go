@@ -1,0 +1,223 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// replay applies the archives between what is applied and the generations
+// that are still keys. Which object is a generation's archive is found going
+// backwards: the newest one is named by its archived entry, which is still
+// among the keys; each archive names the one before it. done is false until
+// that entry has been seen.
+func (f *follower) replay(ctx context.Context, caughtUp bool) (done bool, err error) {
+	name, ok := archiveOf(f.held, f.from.Truncated)
+	if !ok {
+		f.r.View(func(s *State) { name, ok = s.archiveOfGeneration(f.from.Truncated) })
+	}
+	if !ok {
+		if caughtUp {
+			return false, fmt.Errorf("%w: generations up to %d are truncated, and nothing in the log says where the archive of the last one is",
+				ErrCorrupt, f.from.Truncated)
+		}
+		return false, nil
+	}
+	chain, err := f.chain(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	for _, key := range chain {
+		if err := f.r.replayArchive(ctx, key); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// archiveOf finds the accepted archive of a generation among entries. Only
+// the last word counts: an archived entry that was refused is followed by
+// another one, for the object that was accepted.
+func archiveOf(list []Committed, g Generation) (key string, ok bool) {
+	var e Entry
+	for i := range list {
+		if DecodeEntry(list[i].Bytes, &e) != nil {
+			continue
+		}
+		for _, cmd := range e.Commands {
+			if a, is := cmd.(Archived); is && a.Generation == g {
+				key, ok = a.Object, true
+			}
+		}
+	}
+	return key, ok
+}
+
+func (s *State) archiveOfGeneration(g Generation) (string, bool) {
+	i, ok := slices.BinarySearchFunc(s.archives, g, func(a ArchiveRef, g Generation) int {
+		switch {
+		case a.Generation < g:
+			return -1
+		case a.Generation > g:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return "", false
+	}
+	return s.archives[i].Object, true
+}
+
+// chain lists the archives to replay, oldest first.
+func (f *follower) chain(ctx context.Context, newest string) ([]string, error) {
+	var applied Revision
+	f.r.View(func(s *State) { applied = s.revision })
+	return ArchiveChain(ctx, f.r.cfg.Store, newest, applied)
+}
+
+// ArchiveChain walks back from an archive to the first one that holds anything
+// after a revision, and returns their keys, oldest first.
+func ArchiveChain(ctx context.Context, store Store, newest string, after Revision) ([]string, error) {
+	var keys []string
+	for key := newest; key != ""; {
+		tail, err := store.Get(ctx, key, -archiveTrailer, -1)
+		if err != nil {
+			return nil, fmt.Errorf("read archive %s: %w", key, err)
+		}
+		if len(tail) < archiveTrailer {
+			return nil, fmt.Errorf("archive %s: %w: %d bytes", key, ErrCorrupt, len(tail))
+		}
+		t := reader{b: tail, at: len(tail) - 28}
+		t.u64()
+		if last := Revision(t.u64()); last <= after {
+			break
+		}
+		keys = append(keys, key)
+		head, err := store.Get(ctx, key, 0, archiveHead+256)
+		if err != nil {
+			return nil, fmt.Errorf("read archive %s: %w", key, err)
+		}
+		a, _, err := decodeArchiveHead(head)
+		if err != nil {
+			return nil, fmt.Errorf("archive %s: %w", key, err)
+		}
+		key = a.Predecessor
+	}
+	slices.Reverse(keys)
+	return keys, nil
+}
+
+// replayArchive applies the entries of one archive that are not applied yet.
+func (r *Replica) replayArchive(ctx context.Context, key string) error {
+	body, err := r.cfg.Store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return fmt.Errorf("read archive %s: %w", key, err)
+	}
+	a, err := DecodeArchive(body)
+	if err != nil {
+		return fmt.Errorf("archive %s: %w: inspect it with `zonewise dump archive %s`", key, err, key)
+	}
+	for i := range a.Entries {
+		if err := r.applyOne(&a.Entries[i], false); err != nil && !errors.Is(err, errHole) {
+			return err
+		} else if err != nil {
+			return fmt.Errorf("archive %s: %w: %w", key, ErrCorrupt, err)
+		}
+	}
+	r.advance.wake()
+	var digest [32]byte
+	known := false
+	r.View(func(s *State) {
+		for i := range s.pending {
+			if s.pending[i].generation == a.Generation {
+				digest, known = s.pending[i].digest, true
+			}
+		}
+	})
+	if known && digest != a.Digest {
+		return fmt.Errorf("archive %s: %w: it does not continue what is applied", key, ErrCorrupt)
+	}
+	return nil
+}
+
+// archiveIndex caches the indexes of archives that inline bytes were read
+// from: the newest maxArchiveIndexes of them.
+type archiveIndex struct {
+	mu    sync.Mutex
+	byKey map[string]*archiveItems
+	order []string
+}
+
+const maxArchiveIndexes = 64
+
+func (x *archiveIndex) init() { x.byKey = map[string]*archiveItems{} }
+
+func (x *archiveIndex) get(key string) *archiveItems {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.byKey[key]
+}
+
+func (x *archiveIndex) put(key string, ix *archiveItems) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.byKey[key] != nil {
+		return
+	}
+	if len(x.order) == maxArchiveIndexes {
+		delete(x.byKey, x.order[0])
+		x.order = x.order[1:]
+	}
+	x.byKey[key] = ix
+	x.order = append(x.order, key)
+}
+
+// ArchivedInline returns length bytes from pos of an archived entry's inline
+// bytes. The archive's index is read once and kept.
+func (r *Replica) ArchivedInline(ctx context.Context, ref ArchiveRef, rev Revision, pos, length int64) ([]byte, error) {
+	ix := r.archives.get(ref.Object)
+	if ix == nil {
+		var err error
+		if ix, err = readArchiveIndex(ctx, r.cfg.Store, ref); err != nil {
+			return nil, err
+		}
+		r.archives.put(ref.Object, ix)
+	}
+	item, ok := ix.find(rev)
+	if !ok || pos < 0 || pos+length > int64(item.length) {
+		return nil, fmt.Errorf("archive %s: %w: %d+%d of the inline bytes at revision %d: inspect it with `zonewise dump archive %s`",
+			ref.Object, ErrCorrupt, pos, length, rev, ref.Object)
+	}
+	b, err := r.cfg.Store.Get(ctx, ref.Object, item.inline+pos, length)
+	if err != nil {
+		return nil, fmt.Errorf("read archive %s: %w", ref.Object, err)
+	}
+	if int64(len(b)) != length {
+		return nil, fmt.Errorf("archive %s: %w: %d bytes of %d", ref.Object, ErrCorrupt, len(b), length)
+	}
+	return b, nil
+}
+
+func readArchiveIndex(ctx context.Context, store Store, ref ArchiveRef) (*archiveItems, error) {
+	tail := int64(32 << 10)
+	for range 2 {
+		b, err := store.Get(ctx, ref.Object, -tail, -1)
+		if err != nil {
+			return nil, fmt.Errorf("read archive %s: %w", ref.Object, err)
+		}
+		ix, err := decodeArchiveIndex(b, ref.Size)
+		var short errShortTail
+		if errors.As(err, &short) {
+			tail = int64(short)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("archive %s: %w", ref.Object, err)
+		}
+		return ix, nil
+	}
+	return nil, fmt.Errorf("archive %s: %w: its index moves", ref.Object, ErrCorrupt)
+}

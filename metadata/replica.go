@@ -1,0 +1,338 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Store is the part of the bucket that the log's archives and checkpoints
+// need. Keys are below "<cluster>/".
+type Store interface {
+	// Put stores an object once.
+	Put(ctx context.Context, key string, body []byte) error
+	// Get returns length bytes from off; length < 0 is to the end, off < 0 is
+	// the last -off bytes.
+	Get(ctx context.Context, key string, off, length int64) ([]byte, error)
+}
+
+// ReplicaConfig is what a replica needs.
+type ReplicaConfig struct {
+	Log    Log
+	Store  Store
+	Logger *slog.Logger
+	// Fatal is called once, with the reason, when this broker must stop
+	// serving: corruption, a state that differs, a log that went back in time.
+	Fatal func(error)
+}
+
+// Replica follows the log, applies every entry to its State, and wakes those
+// who wait for one. One goroutine applies; it never waits for a reader.
+type Replica struct {
+	cfg ReplicaConfig
+
+	mu     sync.RWMutex // guards state and what follows; held for memory only
+	state  *State
+	pins   pins
+	marks  []StateMark // newest last
+	freeze bool        // the next Mark is to be frozen
+	frozen *State
+
+	observers []func(*AppliedEntry) // set before Run
+	waiters   waiters
+	barriers  barriers
+
+	applied  atomic.Int64
+	head     atomic.Int64 // newest revision known to exist
+	caughtUp atomic.Bool
+	advance  broadcast // after every delivery
+	reloads  int
+	archives archiveIndex
+}
+
+// AppliedEntry is what observers are shown. Entry is valid during the call
+// only; it is nil where nothing could be decoded or applied.
+type AppliedEntry struct {
+	Committed *Committed
+	Entry     *Entry
+	Outcome   *Outcome
+}
+
+// StateMark is the state's hash at a Mark entry.
+type StateMark struct {
+	Revision   Revision
+	Generation Generation
+	Hash       uint64
+}
+
+// NewReplica returns a replica of the empty state.
+func NewReplica(cfg ReplicaConfig) *Replica {
+	r := &Replica{cfg: cfg, state: NewState()}
+	r.pins.init()
+	r.waiters.init()
+	r.barriers.init()
+	r.advance.init()
+	r.archives.init()
+	return r
+}
+
+// Observe registers f to be called after each entry, by the goroutine that
+// applies, without lock. It must not block. Only before Run.
+func (r *Replica) Observe(f func(*AppliedEntry)) { r.observers = append(r.observers, f) }
+
+// View calls f with the state, which does not change meanwhile. f is short,
+// never blocks, and keeps nothing but what State's methods say may be kept.
+func (r *Replica) View(f func(*State)) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	f(r.state)
+}
+
+// Applied returns the revision up to which nothing is missing in the state.
+func (r *Replica) Applied() Revision { return Revision(r.applied.Load()) }
+
+// Head returns the newest revision known to exist; Head - Applied is a lag.
+func (r *Replica) Head() Revision { return max(Revision(r.head.Load()), r.Applied()) }
+
+// CaughtUp reports whether the listing at the start, or after a fall-back, is
+// behind.
+func (r *Replica) CaughtUp() bool { return r.caughtUp.Load() }
+
+// WaitApplied waits until everything up to rev is in the state.
+func (r *Replica) WaitApplied(ctx context.Context, rev Revision) error {
+	for {
+		turn := r.advance.wait()
+		if r.Applied() >= rev {
+			return nil
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for revision %d (applied %d): %w", rev, r.Applied(), ctx.Err())
+		}
+	}
+}
+
+// BarrierTimeout is how long a barrier may take before reads fail, retriably.
+const BarrierTimeout = 5 * time.Second
+
+// Barrier returns once everything that was acknowledged anywhere before the
+// call is in the state. Calls that arrived before a read is sent share it.
+func (r *Replica) Barrier(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
+	defer cancel()
+	rev, err := r.barriers.join(ctx)
+	if err != nil {
+		return fmt.Errorf("read barrier: %w", err)
+	}
+	return r.WaitApplied(ctx, rev)
+}
+
+// Run follows the log until ctx ends. It returns nil then, and an error where
+// the broker must stop. Passing faults are waited out.
+func (r *Replica) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { r.barriers.serve(ctx, r.cfg.Log) })
+	defer wg.Wait()
+	defer cancel()
+	pause := 10 * time.Millisecond
+	for ctx.Err() == nil {
+		before := r.Applied()
+		err := r.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
+			return fmt.Errorf("follow the log: %w", err)
+		case errors.Is(err, ErrCompacted) || errors.Is(err, errHole):
+			r.cfg.Logger.Info("following the log from the top", "reason", err)
+		default:
+			r.cfg.Logger.Warn("following the log was interrupted", "error", err)
+		}
+		if r.Applied() > before {
+			pause = 10 * time.Millisecond
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, time.Second)
+	}
+	return nil
+}
+
+// errHole: an entry came whose predecessor in its lane did not.
+var errHole = errors.New("hole in a lane")
+
+// follow is one pass: where to begin, what the bucket has, then the log.
+func (r *Replica) follow(ctx context.Context) error {
+	from, err := r.cfg.Log.Start(ctx)
+	if err != nil {
+		return fmt.Errorf("read where to begin: %w", err)
+	}
+	f := follower{r: r, from: from}
+	if err := f.loadCheckpoint(ctx); err != nil {
+		return err
+	}
+	return r.cfg.Log.Follow(ctx, from, func(batch []Committed, upTo Revision, caughtUp bool) error {
+		return f.deliver(ctx, batch, upTo, caughtUp)
+	})
+}
+
+// follower is the state of one pass.
+type follower struct {
+	r      *Replica
+	from   StartPoint
+	held   []Committed // until the archives before them are replayed
+	ready  bool        // nothing is missing before what is delivered next
+	holeAt EntryKey    // seen once: the second time it is the log's own
+}
+
+func (f *follower) deliver(ctx context.Context, batch []Committed, upTo Revision, caughtUp bool) error {
+	r := f.r
+	r.head.Store(max(r.head.Load(), int64(f.from.Head), int64(upTo)))
+	if !f.ready {
+		f.held = append(f.held, batch...)
+		if done, err := f.replay(ctx, caughtUp); err != nil || !done {
+			return err
+		}
+		batch, f.held, f.ready = f.held, nil, true
+	}
+	for i := range batch {
+		if err := r.applyOne(&batch[i], true); err != nil {
+			return err
+		}
+	}
+	if caughtUp {
+		r.applied.Store(max(r.applied.Load(), int64(upTo)))
+		r.caughtUp.Store(true)
+	}
+	r.advance.wake()
+	return nil
+}
+
+// applyOne applies an entry and tells who waits for it. pin keeps its inline
+// bytes: its generation lies in no archive yet.
+func (r *Replica) applyOne(c *Committed, pin bool) error {
+	if err := r.checkHole(c); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if c.Revision <= r.state.revision {
+		if pin {
+			r.pins.add(c) // the checkpoint has its result, not its bytes
+		}
+		r.mu.Unlock()
+		return nil
+	}
+	out, e := r.state.Apply(c)
+	if pin && e != nil && len(e.Inline) > 0 {
+		r.pins.add(c)
+	}
+	marked := r.noteCommands(e, &out)
+	r.mu.Unlock()
+	if marked {
+		r.cfg.Logger.Debug("state marked", "revision", c.Revision)
+	}
+	if out.Code == CodeRefused || out.Code == CodeGap {
+		r.cfg.Logger.Error("ALARM: entry refused", "revision", c.Revision, "session", c.Session, "lane", c.Lane, "seq", c.Seq, "reason", out.Text)
+	}
+	r.applied.Store(int64(c.Revision))
+	seen := AppliedEntry{c, e, &out}
+	for _, f := range r.observers {
+		f(&seen)
+	}
+	r.waiters.resolve(c.Key(), out)
+	return nil
+}
+
+// checkHole asks for another listing where an entry's predecessor in its lane
+// was not seen: once; if the log itself has the hole, apply closes the session.
+func (r *Replica) checkHole(c *Committed) error {
+	r.mu.RLock()
+	open := r.state.sessions[c.Session] != nil
+	last := r.state.LaneSeq(c.Session, c.Lane)
+	newer := c.Revision > r.state.revision
+	r.mu.RUnlock()
+	if !open || !newer || c.Seq <= last+1 || r.waiters.holeAgain(c.Key()) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s/%s/%d after %d", errHole, c.Session, c.Lane, c.Seq, last)
+}
+
+// noteCommands acts on what concerns the replica itself: marks and archives.
+func (r *Replica) noteCommands(e *Entry, out *Outcome) (marked bool) {
+	if e == nil {
+		return false
+	}
+	for i, cmd := range e.Commands {
+		switch cmd := cmd.(type) {
+		case Mark:
+			marked = true
+			r.marks = append(r.marks, StateMark{r.state.revision, r.state.generation, r.state.Hash()})
+			if len(r.marks) > maxMarks {
+				r.marks = r.marks[1:]
+			}
+			if r.freeze {
+				r.freeze, r.frozen = false, r.state.freeze()
+			}
+		case Archived:
+			if out.Commands[i].Code == CodeOK {
+				r.pins.drop(cmd.Last)
+			}
+		}
+	}
+	return marked
+}
+
+// maxMarks is how many marks a broker remembers, to hold them against a
+// checkpoint's.
+const maxMarks = 64
+
+// Marks returns the newest mark, and the one at a revision if it is known.
+func (r *Replica) Marks(at Revision) (newest StateMark, then StateMark, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, m := range r.marks {
+		if m.Revision == at {
+			then, ok = m, true
+		}
+		newest = m
+	}
+	return newest, then, ok
+}
+
+// FreezeNext asks for a frozen copy of the state at the next Mark.
+func (r *Replica) FreezeNext() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.freeze, r.frozen = true, nil
+}
+
+// TakeFrozen returns the frozen copy, once.
+func (r *Replica) TakeFrozen() *State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.frozen
+	r.frozen = nil
+	return s
+}
+
+// CompareCheckpoint holds this broker's state against a checkpoint's hash. A
+// broker that disagrees reloads once; a second time it must stop.
+func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
+	if p == nil {
+		return nil
+	}
+	_, mark, ok := r.Marks(p.Revision)
+	if !ok || mark.Hash == p.Hash {
+		return nil
+	}
+	return fmt.Errorf("%w: state at revision %d has hash %016x, the checkpoint %s has %016x: inspect it with `zonewise dump checkpoint`",
+		ErrCorrupt, p.Revision, mark.Hash, p.Object, p.Hash)
+}

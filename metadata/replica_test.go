@@ -1,0 +1,205 @@
+package metadata
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// directSubmitter is a control lane without a WAL.
+type directSubmitter struct {
+	mu   sync.Mutex
+	log  Log
+	r    *Replica
+	s    SessionID
+	lane Lane
+	seq  LaneSeq
+}
+
+func (d *directSubmitter) Submit(ctx context.Context, cmds []Command, guard *Guard) (Outcome, error) {
+	return d.commit(ctx, &Entry{Commands: cmds}, guard)
+}
+
+func (d *directSubmitter) commit(ctx context.Context, e *Entry, guard *Guard) (Outcome, error) {
+	for !d.mu.TryLock() { // a mutex across blocking: tests only, and never waited for
+		time.Sleep(time.Millisecond)
+	}
+	defer d.mu.Unlock()
+	d.seq++
+	e.Level, e.Session, e.Lane, e.Seq = 1, d.s, d.lane, d.seq
+	b, err := AppendEntry(nil, e)
+	if err != nil {
+		return Outcome{}, err
+	}
+	w := d.r.Expect(EntryKey{d.s, d.lane, d.seq})
+	defer w.Cancel()
+	if _, err := d.log.Append(ctx, AppendRequest{EntryKey{d.s, d.lane, d.seq}, b, guard}); err != nil {
+		return Outcome{}, err
+	}
+	select {
+	case out := <-w.C:
+		return out, nil
+	case <-ctx.Done():
+		return Outcome{}, ctx.Err()
+	}
+}
+
+// testBroker is a replica with a custodian over a MemLog.
+type testBroker struct {
+	r       *Replica
+	sub     *directSubmitter
+	data    *directSubmitter
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	session Session
+}
+
+func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint64) *testBroker {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	b := &testBroker{cancel: cancel}
+	b.r = NewReplica(ReplicaConfig{Log: log, Store: store, Logger: slog.New(slog.DiscardHandler)})
+	b.wg.Go(func() {
+		if err := b.r.Run(ctx); err != nil {
+			t.Errorf("replica: %v", err)
+		}
+	})
+	s, err := log.OpenSession(ctx, SessionInfo{Nonce: string(zone), Zone: zone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.session = s
+	b.sub = &directSubmitter{log: log, r: b.r, s: s.ID()}
+	b.data = &directSubmitter{log: log, r: b.r, s: s.ID(), lane: LaneLow}
+	out, err := b.sub.Submit(ctx, []Command{OpenSession{Want: NoBroker, Zone: zone, MinLevel: 1, MaxLevel: 1}}, nil)
+	if err != nil || out.Commands[0].Code != CodeOK {
+		t.Fatalf("open: %+v, %v", out, err)
+	}
+	c := NewCustodian(CustodianConfig{Log: log, Keeper: log, Store: store, Replica: b.r, Submitter: b.sub, Session: s,
+		Broker: BrokerID(out.Commands[0].Value), Logger: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewPCG(seed, 2)), Times: DefaultCustodianTimes()})
+	b.wg.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			t.Errorf("custodian: %v", err)
+		}
+	})
+	return b
+}
+
+func (b *testBroker) stop() {
+	b.cancel()
+	b.wg.Wait()
+}
+
+func (b *testBroker) hash() (h uint64, rev Revision) {
+	b.r.View(func(s *State) { h, rev = s.Hash(), s.revision })
+	return h, rev
+}
+
+// A cluster archives, checkpoints and truncates under load; a broker that
+// starts from the bucket and the keys that are left has the same state, and
+// can read every inline byte: promises 2, 4 and 7.
+func TestStartFromCheckpointArchivesAndKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), newMemStore()
+		log.Latency = 2 * time.Millisecond
+		a := startBroker(t, log, store, "a", 1)
+		b := startBroker(t, log, store, "b", 2)
+		topic := TopicID{1}
+		if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{topic, "t", 2, 3, nil}}, nil); err != nil || out.Commands[0].Code != CodeOK {
+			t.Fatalf("%+v %v", out, err)
+		}
+		want := map[Offset]string{}
+		for i := range 400 {
+			from := a
+			if i%2 == 1 {
+				from = b
+			}
+			payload := fmt.Sprintf("%0100d", i)
+			e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: []byte(payload),
+				Parts: []Part{{Topic: 0, Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
+			out, err := from.data.commit(t.Context(), e, nil)
+			if err != nil || out.Parts[0][0].Code != CodeOK {
+				t.Fatalf("%+v %v", out, err)
+			}
+			want[out.Parts[0][0].Offset] = payload
+			time.Sleep(500 * time.Millisecond)
+		}
+		start, _ := log.Start(t.Context())
+		if start.Truncated == 0 || start.Checkpoint == nil {
+			t.Fatalf("nothing was archived (%d) or checkpointed (%v)", start.Truncated, start.Checkpoint)
+		}
+		c := startBroker(t, log, store, "c", 3)
+		defer c.stop()
+		defer b.stop()
+		defer a.stop()
+		for _, x := range []*testBroker{a, b, c} {
+			if err := x.r.Barrier(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+		ha, ra := a.hash()
+		hc, rc := c.hash()
+		if ra != rc || ha != hc {
+			t.Fatalf("state at %d is %x, the started one's at %d is %x", ra, ha, rc, hc)
+		}
+		readBack(t, c.r, TopicPartition{topic, 0}, want)
+		readBack(t, a.r, TopicPartition{topic, 0}, want)
+	})
+}
+
+func readBack(t *testing.T, r *Replica, tp TopicPartition, want map[Offset]string) {
+	t.Helper()
+	var spans []Span
+	r.View(func(s *State) { spans = s.Spans(nil, tp, 0, 10_000) })
+	if len(spans) != len(want) {
+		t.Fatalf("%d spans, want %d", len(spans), len(want))
+	}
+	archived := 0
+	for _, sp := range spans {
+		b, ok := r.InlineBytes(sp.Revision)
+		if ok {
+			b = b[sp.Position : sp.Position+int64(sp.Length)]
+		} else {
+			archived++
+			var ref ArchiveRef
+			r.View(func(s *State) { ref, ok = s.Archive(sp.Revision) })
+			if !ok {
+				t.Fatalf("offset %d: neither pinned nor archived", sp.First)
+			}
+			var err error
+			if b, err = r.ArchivedInline(t.Context(), ref, sp.Revision, sp.Position, int64(sp.Length)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if string(b) != want[sp.First] {
+			t.Fatalf("offset %d: %q, want %q", sp.First, b, want[sp.First])
+		}
+	}
+	if archived == 0 {
+		t.Fatal("nothing was read from an archive")
+	}
+}
+
+// An expired session is closed, and its broker id is free again.
+func TestDeadSessionIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), newMemStore()
+		a := startBroker(t, log, store, "a", 1)
+		defer a.stop()
+		b := startBroker(t, log, store, "b", 2)
+		log.Expire(b.session.ID())
+		b.stop()
+		time.Sleep(5 * time.Second)
+		var open []SessionView
+		a.r.View(func(s *State) { open = s.Sessions() })
+		if len(open) != 1 || open[0].ID != a.session.ID() {
+			t.Fatalf("open sessions: %+v", open)
+		}
+	})
+}
