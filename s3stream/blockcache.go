@@ -43,8 +43,9 @@ type block struct {
 //
 // Blocks in flight are in the map and in no queue.
 type blockCache struct {
-	limit  int64 // bytes of data
-	unused func(gets uint32)
+	limit      int64 // bytes of data
+	ghostLimit int   // as many blocks as fit: who comes back later than that is a replay, too
+	unused     func(gets uint32)
 
 	mu     sync.Mutex
 	blocks map[blockKey]*slot         // guarded by mu, as all below
@@ -63,7 +64,7 @@ type slot struct {
 }
 
 func newBlockCache(limit int64, unused func(gets uint32)) *blockCache {
-	return &blockCache{limit: limit, unused: unused, blocks: map[blockKey]*slot{}, known: map[blockKey]*list.Element{}}
+	return &blockCache{limit: limit, ghostLimit: int(limit / blockBytes), unused: unused, blocks: map[blockKey]*slot{}, known: map[blockKey]*list.Element{}}
 }
 
 // lookup returns the block, at hand or in flight.
@@ -139,7 +140,7 @@ func (c *blockCache) evict() (lost uint32) {
 		}
 		lost += c.remove(s)
 	}
-	for c.ghosts.Len() > maxGhosts {
+	for c.ghosts.Len() > c.ghostLimit {
 		oldest := c.ghosts.Back()
 		delete(c.known, oldest.Value.(blockKey))
 		c.ghosts.Remove(oldest)

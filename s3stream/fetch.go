@@ -28,8 +28,6 @@ const (
 	maxGETs = 64
 	// maxAheadGETs: with more GETs in flight nothing is read ahead.
 	maxAheadGETs = 16
-	// maxGhosts is how many evicted blocks are remembered: 4 GiB of them.
-	maxGhosts = 8192
 	// maxReadSpans bounds the spans looked at by one read.
 	maxReadSpans = 512
 )

@@ -1,0 +1,149 @@
+package s3stream
+
+import (
+	"context"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// lookUp is how many spans a search takes from the state at a time.
+const lookUp = 4096
+
+// OffsetForTime finds the first record of a partition whose timestamp is ts or
+// later (ListOffsets), and its own timestamp. found is false where there is
+// none. Take a barrier first: the answer may be negative.
+//
+// Errors are those of Read.
+func (s *Store) OffsetForTime(ctx context.Context, tp metadata.TopicPartition, ts metadata.UnixMilli) (
+	offset metadata.Offset, timestamp metadata.UnixMilli, found bool, err error) {
+	err = s.search(ctx, tp, func(q *search) error {
+		return q.spans(func(sp metadata.Span) (bool, error) {
+			if sp.MaxTimestamp < ts {
+				return true, nil
+			}
+			err := q.records(sp, ts, func(r record) bool {
+				if found = r.timestamp >= ts; found {
+					offset, timestamp = r.offset, r.timestamp
+				}
+				return !found
+			})
+			return !found, err
+		})
+	})
+	return offset, timestamp, found && err == nil, err
+}
+
+// MaxTimestamp finds the greatest timestamp of a partition and the first
+// record that has it (ListOffsets with timestamp -3, KIP-734). found is false
+// where the partition is empty. Take a barrier first.
+func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
+	offset metadata.Offset, timestamp metadata.UnixMilli, found bool, err error) {
+	err = s.search(ctx, tp, func(q *search) error {
+		found = false
+		look := func(sp metadata.Span) error {
+			from := metadata.UnixMilli(minTimestamp)
+			if found {
+				from = timestamp + 1
+			}
+			return q.records(sp, from, func(r record) bool {
+				if !found || r.timestamp > timestamp {
+					offset, timestamp, found = r.offset, r.timestamp, true
+				}
+				return true
+			})
+		}
+		var best metadata.Span
+		err := q.spans(func(sp metadata.Span) (bool, error) {
+			if sp.First < q.start { // its greatest may lie before the log start
+				return true, look(sp)
+			}
+			if best.Count == 0 || sp.MaxTimestamp > best.MaxTimestamp {
+				best = sp
+			}
+			return true, nil
+		})
+		if err != nil || best.Count == 0 || found && best.MaxTimestamp <= timestamp {
+			return err
+		}
+		return look(best)
+	})
+	return offset, timestamp, found && err == nil, err
+}
+
+// minTimestamp is before every record's.
+const minTimestamp = -1 << 62
+
+// search is one pass over a partition's spans.
+type search struct {
+	s     *Store
+	ctx   context.Context // of the one call it serves
+	tp    metadata.TopicPartition
+	start metadata.Offset // log start
+	stats ReadStats
+	paid  []*get
+}
+
+// search makes passes until one does not stumble over what is gone.
+func (s *Store) search(ctx context.Context, tp metadata.TopicPartition, pass func(*search) error) error {
+	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
+	for look := 1; ; look++ {
+		q := &search{s: s, ctx: ctx, tp: tp}
+		err := pass(q)
+		s.unused(q.stats.GETs) // nobody's reads: a search is not metered by group
+		if err == nil || look == maxLooks || !worthAnotherLook(err) {
+			return classify(tp, err)
+		}
+		if err := s.config.Replica.Barrier(ctx); err != nil {
+			return barrierError(err)
+		}
+	}
+}
+
+// spans hands the partition's spans to take, oldest first, until it says stop.
+func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
+	var spans []metadata.Span
+	for next := metadata.Offset(0); ; next = spans[len(spans)-1].End() {
+		q.s.config.Replica.View(func(st *metadata.State) {
+			spans = st.Spans(spans[:0], q.tp, next, lookUp)
+			if p, ok := st.Partition(q.tp); ok {
+				q.start = p.LogStart
+			}
+		})
+		for _, sp := range spans {
+			if more, err := take(sp); err != nil || !more {
+				return err
+			}
+		}
+		if len(spans) < lookUp {
+			return nil
+		}
+	}
+}
+
+// records hands the records of a span from the log start on to take, leaving
+// out batches whose timestamps are all before from.
+func (q *search) records(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
+	var p place
+	q.s.config.Replica.View(func(st *metadata.State) { p = locate(st, sp) })
+	if err := q.s.recall(&p); err != nil {
+		return err
+	}
+	sr := spanReader{s: q.s, ctx: q.ctx, p: &p, stats: &q.stats, paid: &q.paid, base: sp.First}
+	return sr.walk(func(f found) (bool, error) {
+		if f.header.MaxTimestamp < from || f.end() <= q.start {
+			return true, nil
+		}
+		more := true
+		err := q.s.eachRecord(f, func(r record) bool {
+			if r.offset >= q.start {
+				more = take(r)
+			}
+			return more
+		})
+		if err != nil {
+			return false, sr.corrupt("%v", err)
+		}
+		return more, nil
+	})
+}
