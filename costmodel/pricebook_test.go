@@ -33,14 +33,14 @@ func TestEveryPriceOfTheEmbeddedBookIsAnExactFraction(t *testing.T) {
 		meter          MeterID
 		num, den, text string
 	}{
-		{MeterPut, "5000", "1", "0.000005 USD per request"},
-		{MeterGet, "400", "1", "0.0000004 USD per request"},
-		{MeterList, "5000", "1", "0.000005 USD per request"},
-		{MeterDelete, "0", "1", "0 USD per request"},
+		{MeterPut, "5000", "1", "0.005 USD per 1,000 requests"},
+		{MeterGet, "400", "1", "0.0004 USD per 1,000 requests"},
+		{MeterList, "5000", "1", "0.005 USD per 1,000 requests"},
+		{MeterDelete, "0", "1", "0 USD per 1,000 requests"},
 		{MeterTransfer, "78125", "4194304", "0.02 USD per GB"}, // 20,000,000 / 2^30
 		{MeterStorage, "115", "14379550507008", "0.023 USD per GB-month (744 h)"},
-		{MeterXPut, "1130", "1", "0.00000113 USD per request"},
-		{MeterXGet, "30", "1", "0.00000003 USD per request"},
+		{MeterXPut, "1130", "1", "0.00113 USD per 1,000 requests"},
+		{MeterXGet, "30", "1", "0.00003 USD per 1,000 requests"},
 		{MeterXUpload, "3125", "1048576", "0.0032 USD per GB"},
 		{MeterXRetrieval, "9375", "16777216", "0.0006 USD per GB"},
 	} {
@@ -137,7 +137,7 @@ func TestADiscountLowersThePriceExactly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if num, den := rate.Fraction(); num != "4650" || den != "1" || rate.String() != "0.00000465 USD per request, 7 % off" {
+	if num, den := rate.Fraction(); num != "4650" || den != "1" || rate.String() != "0.00465 USD per 1,000 requests, 7 % off" {
 		t.Errorf("PUT at 7 %% off is %s/%s %q", num, den, rate)
 	}
 }

@@ -79,6 +79,8 @@ func (u Unit) Human(q Quantity) string {
 		return scaled(q, big.NewInt(nanoPerUSD)) + " requests"
 	case UnitBytes:
 		return binaryScaled(q, 1, "")
+	case UnitBytesWritten:
+		return binaryScaled(q, 1, " written")
 	case UnitByteMS:
 		return binaryScaled(q, 3_600_000, "-hours")
 	case UnitRecords:
@@ -97,7 +99,7 @@ func binaryScaled(q Quantity, divisor int64, suffix string) string {
 		i++
 	}
 	if i == 0 && divisor == 1 {
-		return q.String() + " B"
+		return q.String() + " B" + suffix
 	}
 	return scaled(q, unit) + " " + names[i] + suffix
 }

@@ -64,13 +64,29 @@ func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
 	}
 	perUnit := new(big.Rat).Mul(price, new(big.Rat).SetInt(new(big.Int).SetUint64(m.BaseUnitsPerUnit)))
 	perUnit.Mul(perUnit, big.NewRat(1, nanoPerUSD))
-	text := decimal(perUnit) + " USD per " + m.Unit
+	unit := m.Unit
+	if unit == "request" { // as price lists say it, and as people can read it
+		perUnit.Mul(perUnit, big.NewRat(1000, 1))
+		unit = "1,000 requests"
+	}
+	text := decimal(perUnit) + " USD per " + unit
 	if m.HoursRule == HoursCalendar {
 		hours := monthHours(atMS)
 		price.Mul(price, big.NewRat(1, hours*3_600_000))
 		text += fmt.Sprintf(" (%d h)", hours)
 	}
 	return Rate{price, text + discount}, nil
+}
+
+// TransferPair returns the list price of moving one unit between two zones, both
+// sides together, and how many bytes the unit is.
+func (b *Book) TransferPair() (NanoUSD, uint64, error) {
+	m, err := b.meter(MeterTransfer)
+	if err != nil {
+		return 0, 0, err
+	}
+	pair, err := nano(new(big.Int).Add(new(big.Int).SetUint64(*m.SrcNanoUSD), new(big.Int).SetUint64(*m.DstNanoUSD)))
+	return pair, m.BaseUnitsPerUnit, err
 }
 
 // monthHours returns the hours of the UTC month that atMS is in.

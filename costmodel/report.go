@@ -166,17 +166,22 @@ func (g *rowSum) finish() Row {
 	case !g.sameUnit || g.mixed && !g.written.IsZero():
 		row.Quantity, row.Unit, row.Price = g.written, UnitBytesWritten, "several, group by component"
 		if !g.written.IsZero() {
-			row.Price = "blended " + perGiB(g.NanoUSD, g.written).String() + " USD per GiB written"
+			row.Price = "blended " + PerGiB(g.NanoUSD, g.written).String() + " USD per GiB written"
 		}
+	case !g.samePrice && g.mixed:
+		row.Price = "several, group by component"
 	case !g.samePrice:
 		row.Price = "several, group by zone"
 	}
 	return row
 }
 
-// perGiB returns money per 2^30 bytes, cut to whole nano-dollars; 0 where it
-// would not fit.
-func perGiB(money NanoUSD, bytes Quantity) NanoUSD {
+// PerGiB returns money per 2^30 bytes, cut to whole nano-dollars; 0 for no bytes
+// and where it would not fit.
+func PerGiB(money NanoUSD, bytes Quantity) NanoUSD {
+	if bytes.IsZero() {
+		return 0
+	}
 	n := new(big.Int).Mul(big.NewInt(int64(money)), big.NewInt(gib))
 	unit, err := nano(n.Quo(n, bytes.big()))
 	if err != nil {
@@ -205,10 +210,10 @@ func sortRows(rows []Row, by []Dimension) {
 }
 
 // Written returns the record bytes written in the statement's window.
-func (s *Statement) Written() Quantity { return s.quantityOf("bytes_in") }
+func (s *Statement) Written() Quantity { return s.Of("bytes_in") }
 
-// quantityOf sums one component over all lines.
-func (s *Statement) quantityOf(c Component) Quantity {
+// Of sums the quantity of one component over all lines.
+func (s *Statement) Of(c Component) Quantity {
 	var sum Quantity
 	for i := range s.Lines {
 		if s.Lines[i].Component == c {
@@ -222,8 +227,5 @@ func (s *Statement) quantityOf(c Component) Quantity {
 // false where nothing was written.
 func (s *Statement) PerGiBWritten() (NanoUSD, bool) {
 	written := s.Written()
-	if written.IsZero() {
-		return 0, false
-	}
-	return perGiB(s.Total, written), true
+	return PerGiB(s.Total, written), !written.IsZero()
 }

@@ -1,0 +1,119 @@
+package dashboards
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// costs is a window priced, and the one before it where that is comparable.
+type costs struct {
+	now       metadata.UnixMilli
+	length    metadata.UnixMilli
+	statement *costmodel.Statement
+	before    *costmodel.Statement // nil where the ledger does not reach back so far
+	since     metadata.UnixMilli   // begin of the first step with usage, 0 if there is none
+}
+
+// costs reads and prices the window of a length that ends now.
+func (h *handler) costs(length metadata.UnixMilli) (*costs, error) {
+	var p plan
+	ledger, err := h.source.Ledger(func(now metadata.UnixMilli) []Window {
+		p = planWindow(now, length)
+		return p.windows
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	if len(ledger.Windows) != len(p.windows) {
+		return nil, fmt.Errorf("BUG: asked the ledger for %d windows, got %d", len(p.windows), len(ledger.Windows))
+	}
+	c := &costs{now: ledger.Now, length: length}
+	for i := p.previous; i < len(ledger.Windows); i++ {
+		if len(ledger.Windows[i].Cells) > 0 {
+			c.since = p.windows[i].From
+			break
+		}
+	}
+	if c.statement, err = h.bill(&ledger, p.windows, p.previous, len(p.windows)); err != nil {
+		return nil, err
+	}
+	// A previous window whose first step is empty is one in which the
+	// cluster began: comparing with it would only show that.
+	if p.previous > 0 && len(ledger.Windows[0].Cells) > 0 {
+		if c.before, err = h.bill(&ledger, p.windows, 0, p.previous); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// bill prices windows [from, to) of a ledger.
+func (h *handler) bill(ledger *Ledger, windows []Window, from, to int) (*costmodel.Statement, error) {
+	req := costmodel.Request{Book: h.book, AsOfRevision: int64(ledger.AsOf)}
+	for i := from; i < to; i++ {
+		w := &ledger.Windows[i]
+		if err := checkMeters(w); err != nil {
+			return nil, err
+		}
+		segment := costmodel.Segment{Window: costmodel.Window{FromMS: int64(windows[i].From), ToMS: int64(windows[i].To)}}
+		for j := range w.Cells {
+			segment.Usage = append(segment.Usage, usage(&w.Cells[j], ledger.Topics))
+		}
+		req.Segments = append(req.Segments, segment)
+		req.GapsMS += w.GapsMs
+	}
+	return costmodel.Bill(req)
+}
+
+// ErrLedger says that the ledger's rows and its meters, which are counted apart
+// from each other, differ. Nothing is shown then.
+var ErrLedger = errors.New("rows and meters of the ledger differ: compare `zonewise dump state` of two brokers")
+
+// checkMeters holds the sum of each component's cells against its meter.
+func checkMeters(w *metadata.LedgerWindow) error {
+	sums := map[metadata.Component]metadata.Quantity{}
+	for i := range w.Cells {
+		c := &w.Cells[i]
+		sums[c.Key.Component] = sums[c.Key.Component].Add(c.Quantity)
+	}
+	for i := range w.Meters {
+		m := &w.Meters[i]
+		if sums[m.Key.Component] != m.Quantity {
+			return fmt.Errorf("window from %d, %s: %w", w.From, m.Key.Component, ErrLedger)
+		}
+		delete(sums, m.Key.Component)
+	}
+	for component, sum := range sums {
+		if !sum.IsZero() {
+			return fmt.Errorf("window from %d, %s has no meter: %w", w.From, component, ErrLedger)
+		}
+	}
+	return nil
+}
+
+// usage turns a ledger cell into a row to price.
+func usage(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usage {
+	id, name := topicName(c.Key.Topic, topics)
+	return costmodel.Usage{
+		Key: costmodel.Key{
+			TopicID: id, Topic: name, Component: costmodel.Component(c.Key.Component.String()),
+			Src: string(c.Key.Src), Dst: string(c.Key.Dst), Principal: c.Key.Principal, Group: c.Key.Group,
+		},
+		Quantity: costmodel.Quantity{Hi: c.Quantity.Hi, Lo: c.Quantity.Lo},
+	}
+}
+
+// topicName returns a topic's id and name as the API has them. A topic that is
+// gone keeps its row, under its id.
+func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, name string) {
+	if row, ok := metadata.ReservedRow(id); ok {
+		return row, row
+	}
+	if name, ok := topics[id]; ok {
+		return id.String(), name
+	}
+	return id.String(), "deleted topic " + id.String()[:8]
+}

@@ -1,0 +1,209 @@
+package dashboards
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"net/http"
+
+	"github.com/zonewise/zonewise/costmodel"
+)
+
+// pageData is everything the template shows; all text is ready to print.
+type pageData struct {
+	Style      string
+	Cluster    clusterView
+	Windows    []windowLink
+	Window     string // 1h
+	WindowLong string // the last hour
+	From, To   string
+	AsOf       string
+	Revision   int64
+	Empty      bool // nothing is booked in the window
+	Since      string
+
+	Total      amount
+	Headline   string
+	Rate       string // 30 days at this rate, "" if unknown
+	Written    string
+	Read       string
+	PerGiB     string
+	Who        []whoLine
+	Why        *why
+	Classic    *classic
+	Categories []categoryLine
+
+	Time       chart
+	Topics     topicTable
+	Components componentTable
+	Matrix     matrix
+	UpperBound string // what unknown zones may add, "" if nothing
+	GapSeconds string // read-side time lost, "" if none
+	Book       bookView
+}
+
+type windowLink struct {
+	Name    string
+	Label   string
+	Current bool
+}
+
+type whoLine struct {
+	Name, Money, Percent string
+	Bar                  []rect
+}
+
+type categoryLine struct {
+	category
+	Money   string
+	Percent string
+}
+
+type bookView struct {
+	ID, Published, Source, Note, Region string
+}
+
+// offered are the windows that the page links to.
+func offered() []windowLink {
+	return []windowLink{
+		{Name: "15m", Label: "15 minutes"}, {Name: "1h", Label: "hour"}, {Name: "6h", Label: "6 hours"},
+		{Name: "24h", Label: "24 hours"}, {Name: "7d", Label: "7 days"},
+	}
+}
+
+// servePage answers GET /.
+func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
+	length, err := parseWindow(valueOr(r.URL.Query(), "window", DefaultWindow))
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
+	c, err := h.costs(length)
+	if err != nil {
+		h.log.Error("render page", "error", err)
+		writeError(w, http.StatusInternalServerError, err)
+		return
+	}
+	cluster := h.source.Cluster()
+	data, err := h.pageData(c, &cluster)
+	if err != nil {
+		h.log.Error("render page", "error", err)
+		writeError(w, http.StatusInternalServerError, err)
+		return
+	}
+	var body bytes.Buffer
+	if err := h.page.Execute(&body, data); err != nil {
+		h.log.Error("render page", "error", err)
+		writeError(w, http.StatusInternalServerError, fmt.Errorf("render page: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write(body.Bytes()) // the reader is gone: nobody to tell
+}
+
+// pageData works a priced window out for the template.
+func (h *handler) pageData(c *costs, cluster *Cluster) (*pageData, error) {
+	s := c.statement
+	written := s.Written()
+	d := &pageData{
+		Style: h.style, Cluster: viewCluster(cluster), Window: windowName(c.length), WindowLong: "the last " + windowName(c.length),
+		From: moment(s.Window.FromMS), To: moment(min(s.Window.ToMS, int64(c.now))), AsOf: moment(int64(c.now)), Revision: s.AsOfRevision,
+		Empty: c.since == 0, Total: exact(s.Total), Headline: short(s.Total), Rate: c.monthlyRate(),
+		Written: costmodel.UnitBytes.Human(written), Read: costmodel.UnitBytes.Human(s.Of("bytes_out")),
+		Why: explain(c), Time: timeChart(s), Topics: topicsOf(c), Components: componentsOf(s), Matrix: zoneMatrix(s, cluster),
+		Book: bookView{h.book.ID(), h.book.PublishedAt, h.book.SourceURL, h.book.Note, h.book.Provider + " " + h.book.Region},
+	}
+	for _, link := range offered() {
+		link.Current = link.Name == d.Window
+		if link.Current {
+			d.WindowLong = "the last " + link.Label
+		}
+		d.Windows = append(d.Windows, link)
+	}
+	if int64(c.since) > s.Window.FromMS {
+		d.Since = moment(int64(c.since))
+	}
+	if perGiB, ok := s.PerGiBWritten(); ok {
+		d.PerGiB = short(perGiB)
+	}
+	if s.UpperBound > 0 {
+		d.UpperBound = short(s.UpperBound)
+	}
+	if s.GapsMS > 0 {
+		d.GapSeconds = fmt.Sprintf("%d.%03d s", s.GapsMS/1000, s.GapsMS%1000)
+	}
+	d.Who, d.Categories = d.Topics.who(s.Total), categoryLines(s)
+	var err error
+	d.Classic, err = compareClassic(h.book, s)
+	return d, err
+}
+
+// monthlyRate is what 30 days like the part of the window with usage would
+// cost.
+func (c *costs) monthlyRate() string {
+	const month = 30 * 24 * hourMs
+	covered := c.now - c.since
+	if c.since == 0 || covered < minuteMs {
+		return ""
+	}
+	return short(costmodel.NanoUSD(scale(int64(c.statement.Total), int64(month), int64(covered))))
+}
+
+// categoryLines is the legend of every chart, with its sums.
+func categoryLines(s *costmodel.Statement) []categoryLine {
+	var sums split
+	for i := range s.Lines {
+		sums.add(&s.Lines[i])
+	}
+	var out []categoryLine
+	for i, c := range categories() {
+		out = append(out, categoryLine{c, short(sums[i]), percent(sums[i], s.Total)})
+	}
+	return out
+}
+
+// classic compares with the traffic between zones of a tuned classic Kafka.
+type classic struct {
+	Cost    string
+	Ours    string
+	Formula string
+}
+
+// compareClassic prices the same writes on three replicas in three zones whose
+// consumers read from the nearest one. It is nil where nothing was written.
+func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*classic, error) {
+	written := s.Written()
+	if written.IsZero() || written.Hi != 0 {
+		return nil, nil
+	}
+	pair, unit, err := book.TransferPair()
+	if err != nil {
+		return nil, err
+	}
+	kafka := costmodel.Classic{BytesPerSecond: written.Lo, Seconds: 1, Zones: 3, Replicas: 3, FollowerFetch: true}
+	cost, err := kafka.Cost(pair, unit)
+	if err != nil {
+		return nil, err
+	}
+	var sums split
+	for i := range s.Lines {
+		sums.add(&s.Lines[i])
+	}
+	return &classic{
+		Cost: short(cost), Ours: short(s.Total - sums[2]),
+		Formula: fmt.Sprintf("%s written × (2/3 + 2) × %s per %s", costmodel.UnitBytes.Human(written), pair.Dollars(2),
+			costmodel.UnitBytes.Human(costmodel.Units(unit))),
+	}, nil
+}
+
+// templateFuncs are the few functions that the template calls.
+func templateFuncs() template.FuncMap {
+	return template.FuncMap{
+		"plural": func(n int, one string) string {
+			if n == 1 {
+				return "1 " + one
+			}
+			return fmt.Sprintf("%d %ss", n, one)
+		},
+	}
+}

@@ -1,0 +1,106 @@
+package dashboards
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zonewise/zonewise/costmodel"
+)
+
+// clusterView is the cluster, ready to print.
+type clusterView struct {
+	Name, Version, Lag  string
+	Incarnation         uint32
+	FeatureLevel        int
+	Generation          uint64
+	Broker              int32
+	Brokers, Partitions int
+	Zones               []zoneView
+	Topics              []topicView
+	MoreTopics          int
+}
+
+type zoneView struct {
+	Name     string
+	Unknown  bool
+	Brokers  []brokerView
+	Clients  []clientView
+	In, Out  string
+	Crossing uint64 // connections to another zone's broker
+}
+
+type brokerView struct {
+	ID        int32
+	Listeners string
+	Version   string
+	Draining  bool
+}
+
+type clientView struct {
+	Evidence            string
+	Aligned, Misaligned uint64
+}
+
+type topicView struct {
+	Name, Bytes, Records string
+	Partitions           int
+}
+
+// shownClusterTopics bounds the page's list of topics; the API has them all.
+const shownClusterTopics = 100
+
+func viewCluster(c *Cluster) clusterView {
+	v := clusterView{
+		Name: costmodel.Printable(c.Name), Version: costmodel.Printable(c.Version), Lag: fmt.Sprintf("%d.%03d s", c.LagMs/1000, max(c.LagMs, -c.LagMs)%1000),
+		Incarnation: uint32(c.Incarnation), FeatureLevel: c.FeatureLevel, Generation: uint64(c.Generation), Broker: int32(c.Broker),
+	}
+	for i := range c.Zones {
+		zone := viewZone(&c.Zones[i])
+		v.Brokers += len(zone.Brokers)
+		v.Zones = append(v.Zones, zone)
+	}
+	slices.SortStableFunc(v.Zones, func(a, b zoneView) int {
+		if a.Unknown != b.Unknown { // the unknown zone comes last
+			if a.Unknown {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	for i := range c.Topics {
+		t := &c.Topics[i]
+		v.Partitions += t.Partitions
+		v.Topics = append(v.Topics, topicView{
+			costmodel.Printable(t.Name), costmodel.UnitBytes.Human(costmodel.Units(t.Bytes)),
+			strings.TrimSuffix(costmodel.UnitRecords.Human(costmodel.Units(t.Records)), " records"), t.Partitions,
+		})
+	}
+	slices.SortStableFunc(v.Topics, func(a, b topicView) int { return cmp.Compare(a.Name, b.Name) })
+	if len(v.Topics) > shownClusterTopics {
+		v.MoreTopics = len(v.Topics) - shownClusterTopics
+		v.Topics = v.Topics[:shownClusterTopics]
+	}
+	return v
+}
+
+func viewZone(z *Zone) zoneView {
+	v := zoneView{
+		Name: zoneName(string(z.ID)), Unknown: z.ID == "",
+		In: costmodel.UnitBytes.Human(costmodel.Units(z.BytesIn)), Out: costmodel.UnitBytes.Human(costmodel.Units(z.BytesOut)),
+	}
+	for _, b := range z.Brokers {
+		var listeners []string
+		for _, l := range b.Listeners {
+			listeners = append(listeners, costmodel.Printable(l))
+		}
+		v.Brokers = append(v.Brokers, brokerView{int32(b.ID), strings.Join(listeners, ", "), costmodel.Printable(b.Version), b.Draining})
+	}
+	for _, c := range z.Clients {
+		v.Clients = append(v.Clients, clientView{costmodel.Printable(c.Evidence), c.Aligned, c.Misaligned})
+		v.Crossing += c.Misaligned
+	}
+	return v
+}

@@ -1,0 +1,232 @@
+package dashboards
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/zonewise/zonewise/costmodel"
+)
+
+// shownTopics bounds the page's rows by topic; the others are one row, with
+// their sum, and all of them are in the CSV.
+const shownTopics = 40
+
+// topicTable is cost by topic. Its rows sum to the total.
+type topicTable struct {
+	Rows       []topicRow
+	HasChange  bool
+	Total      amount
+	Categories []category
+}
+
+type topicRow struct {
+	Name     string
+	ID       string
+	About    string // what a reserved row is
+	Reserved bool
+	Money    amount
+	Percent  string
+	Written  string
+	PerGiB   string
+	Change   string
+	Bar      []rect
+	Cells    []amount // by category
+	money    costmodel.NanoUSD
+}
+
+// topicSum is one topic's money and bytes.
+type topicSum struct {
+	id, name string
+	parts    split
+	before   costmodel.NanoUSD
+	written  costmodel.Quantity
+}
+
+func aboutReserved(name string) string {
+	switch name {
+	case costmodel.RowPlatform:
+		return "archives, checkpoints and listings: work for the service as a whole"
+	case costmodel.RowControl:
+		return "log entries and requests that carry no records"
+	case costmodel.RowOther:
+		return "topics past the ledger's limit of distinct rows"
+	case costmodel.RowUnallocated:
+		return "charged, but explained by nobody's usage"
+	}
+	return ""
+}
+
+// topicsOf sums a window by topic: dearest first, reserved rows always there
+// and last.
+func topicsOf(c *costs) topicTable {
+	sums := topicSums(c)
+	t := topicTable{HasChange: c.before != nil, Total: exact(c.statement.Total), Categories: categories()}
+	var most costmodel.NanoUSD
+	for i := range sums {
+		most = max(most, sums[i].parts.sum())
+	}
+	var rest topicSum
+	var folded int
+	for i := range sums {
+		if reserved := costmodel.IsReserved(sums[i].name); !reserved && i >= shownTopics {
+			rest.fold(&sums[i])
+			folded++
+			continue
+		} else if reserved && folded > 0 {
+			rest.name = fmt.Sprintf("%d more topics, all in the CSV", folded)
+			t.Rows = append(t.Rows, rest.row(c, most))
+			folded = 0
+		}
+		t.Rows = append(t.Rows, sums[i].row(c, most))
+	}
+	return t
+}
+
+// topicSums returns the sum of every topic and reserved row, in the order in
+// which they are shown.
+func topicSums(c *costs) []topicSum {
+	index := map[string]*topicSum{}
+	for _, name := range costmodel.ReservedRows() {
+		index[name] = &topicSum{id: name, name: name}
+	}
+	for i := range c.statement.Lines {
+		line := &c.statement.Lines[i]
+		sum := index[line.TopicID]
+		if sum == nil {
+			sum = &topicSum{id: line.TopicID, name: line.Topic}
+			index[line.TopicID] = sum
+		}
+		sum.parts.add(line)
+		if line.Component == "bytes_in" {
+			sum.written, _ = sum.written.Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
+		}
+	}
+	if c.before != nil {
+		for i := range c.before.Lines {
+			line := &c.before.Lines[i]
+			sum := index[line.TopicID]
+			if sum == nil { // it cost something before and nothing now
+				sum = &topicSum{id: line.TopicID, name: line.Topic}
+				index[line.TopicID] = sum
+			}
+			sum.before += line.NanoUSD
+		}
+	}
+	out := make([]topicSum, 0, len(index))
+	for _, sum := range index {
+		out = append(out, *sum)
+	}
+	slices.SortFunc(out, func(a, b topicSum) int {
+		ra, rb := slices.Index(costmodel.ReservedRows(), a.name), slices.Index(costmodel.ReservedRows(), b.name)
+		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(b.parts.sum(), a.parts.sum()), cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+	})
+	return out
+}
+
+// fold adds another topic to a row of many.
+func (t *topicSum) fold(o *topicSum) {
+	for i, m := range o.parts {
+		t.parts[i] += m
+	}
+	t.before += o.before
+	t.written, _ = t.written.Add(o.written) // cannot wrap: part of a meter that Bill summed
+}
+
+// row prints a topic's sums; bars are as long as their share of the dearest.
+func (t *topicSum) row(c *costs, most costmodel.NanoUSD) topicRow {
+	money := t.parts.sum()
+	row := topicRow{
+		Name: costmodel.Printable(t.name), ID: t.id, About: aboutReserved(t.name), Reserved: costmodel.IsReserved(t.name),
+		Money: exact(money), Percent: percent(money, c.statement.Total), Written: costmodel.UnitBytes.Human(t.written),
+		Bar: t.parts.bar(most), money: money,
+	}
+	if t.written.IsZero() {
+		row.Written = ""
+	} else {
+		row.PerGiB = short(costmodel.PerGiB(money, t.written))
+	}
+	if c.before != nil {
+		row.Change = signed(money - t.before)
+	}
+	for _, m := range t.parts {
+		row.Cells = append(row.Cells, exact(m))
+	}
+	return row
+}
+
+// who returns the dearest rows for the first view.
+func (t *topicTable) who(total costmodel.NanoUSD) []whoLine {
+	rows := slices.Clone(t.Rows)
+	slices.SortStableFunc(rows, func(a, b topicRow) int { return cmp.Compare(b.money, a.money) })
+	var out []whoLine
+	for _, r := range rows[:min(4, len(rows))] {
+		if r.money > 0 {
+			out = append(out, whoLine{r.Name, short(r.money), percent(r.money, total), r.Bar})
+		}
+	}
+	return out
+}
+
+// componentTable is cost by component: quantity x price = money, row by row.
+type componentTable struct {
+	Charged []componentRow
+	Free    []componentRow
+	Total   amount
+}
+
+type componentRow struct {
+	Class    string // of its category
+	Label    string
+	Name     string
+	Quantity string
+	Raw      string // exact, in the ledger's unit
+	Price    string
+	Money    amount
+	Percent  string
+	Bar      []rect
+}
+
+// componentsOf sums a statement by component and price.
+func componentsOf(s *costmodel.Statement) componentTable {
+	type key struct {
+		component costmodel.Component
+		price     string
+	}
+	quantities, money := map[key]costmodel.Quantity{}, map[key]costmodel.NanoUSD{}
+	prices := map[costmodel.Component][]string{}
+	for i := range s.Lines {
+		line := &s.Lines[i]
+		k := key{line.Component, line.Price}
+		if _, known := quantities[k]; !known {
+			prices[line.Component] = append(prices[line.Component], line.Price)
+		}
+		quantities[k], _ = quantities[k].Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
+		money[k] += line.NanoUSD
+	}
+	var most costmodel.NanoUSD
+	for _, m := range money {
+		most = max(most, m)
+	}
+	t := componentTable{Total: exact(s.Total)}
+	for _, info := range costmodel.Components() {
+		slices.Sort(prices[info.Component])
+		for _, price := range prices[info.Component] {
+			k := key{info.Component, price}
+			row := componentRow{
+				Label: info.Label, Name: string(info.Component), Quantity: info.Unit.Human(quantities[k]),
+				Raw: quantities[k].String() + " " + string(info.Unit), Price: price, Money: exact(money[k]), Percent: percent(money[k], s.Total),
+			}
+			i := categoryOf(info.Component)
+			if i < 0 {
+				t.Free = append(t.Free, row)
+				continue
+			}
+			var parts split
+			parts[i] = money[k]
+			row.Class, row.Bar = categories()[i].Class, parts.bar(most)
+			t.Charged = append(t.Charged, row)
+		}
+	}
+	return t
+}

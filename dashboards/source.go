@@ -1,0 +1,76 @@
+package dashboards
+
+import "github.com/zonewise/zonewise/metadata"
+
+// Source is what the pages are made from. Both methods return copies, never
+// block on the network, and may be called from many goroutines.
+type Source interface {
+	// Ledger asks plan which windows to read, given the present state time,
+	// and returns them all as of one applied revision. plan is pure and
+	// calls nothing back.
+	Ledger(plan func(now metadata.UnixMilli) []Window) (Ledger, error)
+	// Cluster returns what this broker knows of the cluster.
+	Cluster() Cluster
+}
+
+// Window is a stretch of state time, end exclusive, on whole minutes, or on
+// whole hours where it begins more than metadata.LedgerMinutesFor ago.
+type Window struct{ From, To metadata.UnixMilli }
+
+// Ledger is the applied ledger over the windows that were asked for.
+type Ledger struct {
+	AsOf    metadata.Revision
+	Now     metadata.UnixMilli          // state time at AsOf
+	Windows []metadata.LedgerWindow     // one per window asked for, in that order
+	Topics  map[metadata.TopicID]string // names of the topics that exist
+}
+
+// Cluster describes a cluster, as the broker that answers sees it.
+type Cluster struct {
+	Name         string               `json:"cluster"`
+	Version      string               `json:"version"` // of this broker
+	Broker       metadata.BrokerID    `json:"broker"`  // that answers
+	Incarnation  metadata.Incarnation `json:"incarnation"`
+	FeatureLevel int                  `json:"feature_level"`
+	Generation   metadata.Generation  `json:"generation"`
+	AsOf         metadata.Revision    `json:"as_of_revision"`
+	LagMs        int64                `json:"follower_lag_ms"` // how far this broker's state is behind the log
+	Zones        []Zone               `json:"zones"`
+	Topics       []Topic              `json:"topics"`
+}
+
+// Zone is one availability zone. The zone with an empty id stands for clients
+// that no evidence places.
+type Zone struct {
+	ID       metadata.ZoneID `json:"zone"`
+	Brokers  []Broker        `json:"brokers"`
+	Clients  []Clients       `json:"clients"`
+	BytesIn  uint64          `json:"bytes_in,string"`  // from clients of this zone, since the brokers started
+	BytesOut uint64          `json:"bytes_out,string"` // to clients of this zone
+}
+
+// Broker is one live broker.
+type Broker struct {
+	ID        metadata.BrokerID `json:"broker"`
+	Listeners []string          `json:"listeners"` // host:port, with the client zone each is for
+	Version   string            `json:"version"`
+	Draining  bool              `json:"draining"`
+}
+
+// Clients counts connections of a zone by the evidence that placed them there:
+// listener, tag, rack, cidr or unknown. An aligned client talks to a broker of
+// its own zone.
+type Clients struct {
+	Evidence   string `json:"evidence"`
+	Aligned    uint64 `json:"aligned"`
+	Misaligned uint64 `json:"misaligned"`
+}
+
+// Topic is one topic. Bytes are what its partitions hold at present.
+type Topic struct {
+	Name       string           `json:"topic"`
+	ID         metadata.TopicID `json:"-"`
+	Partitions int              `json:"partitions"`
+	Bytes      uint64           `json:"bytes,string"`
+	Records    uint64           `json:"records,string"`
+}
