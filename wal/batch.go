@@ -56,30 +56,43 @@ func (a *Ack) Result() (metadata.Offset, error) {
 	return a.offset, a.err
 }
 
-// item is a batch that is not answered yet. Its partition's lane owns it.
+// item is a batch that is not answered yet. Its partition's lane owns it; the
+// fields of Batch do not change, but for Bytes, which move into the object's
+// body once that is made.
 type item struct {
 	Batch
 	ack      Ack
 	born     uint64    // its number among the partition's batches here
+	charged  int64     // of the memory budget
 	arrived  time.Time // Append was called
+	tail     *tail     // of its producer and partition; nil without producer id
 	attached []*item   // retries of the same batch, answered with it
 
-	solo     bool      // a run of its own: it is submitted again
-	held     bool      // not in a buffer: waits for what was refused before it
-	answered bool      //
+	answered bool
+	sent     bool      // in an entry under way
+	live     bool      // listed in its tail
+	held     bool      // listed, but in no buffer: waits for what was refused before it
+	again    bool      // was refused once; a run of its own from then on
 	until    time.Time // while it waits for a missing sequence
 }
 
-// cost is what the item takes of the memory budget.
-func (it *item) cost() int64 { return int64(len(it.Bytes)) + BatchOverheadBytes }
+func newItem(b Batch) *item {
+	return &item{Batch: b, ack: Ack{done: make(chan struct{})}, charged: int64(len(b.Bytes)) + BatchOverheadBytes, arrived: time.Now()}
+}
 
 func (it *item) sequenceEnd() metadata.Sequence {
 	return it.Header.BaseSequence.Add(it.Header.Offsets())
 }
 
-// follows reports whether it continues the sequence of prev in one run.
-func (it *item) follows(prev *item) bool {
-	if it.solo || prev.solo || it.Principal != prev.Principal || it.Start != prev.Start ||
+// equals reports whether o is a retry of the same batch.
+func (it *item) equals(o *item) bool {
+	return it.Header.Epoch == o.Header.Epoch && it.Header.BaseSequence == o.Header.BaseSequence &&
+		it.Header.LastOffsetDelta == o.Header.LastOffsetDelta
+}
+
+// continues reports whether it may stand behind prev in one run.
+func (it *item) continues(prev *item) bool {
+	if it.again || prev.again || it.Principal != prev.Principal || it.Start != prev.Start ||
 		it.Header.Transactional() != prev.Header.Transactional() {
 		return false
 	}

@@ -1,15 +1,19 @@
 package wal
 
-import "github.com/zonewise/zonewise/metadata"
+import (
+	"sync/atomic"
 
-// Stats is what a WAL has done and holds.
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Stats is what a WAL has done since Open, and what it holds now.
 type Stats struct {
-	PendingBytes, BudgetBytes int64 // not yet acknowledged; the limit
+	PendingBytes, BudgetBytes int64 // charged for what is not acknowledged; the limit
 	PendingBatches            int64
 	BlockedAppends            int64 // Append calls that wait for memory now
 	Sealed                    [reasonCount]uint64
 	ObjectsInFlight           int64
-	Objects, ObjectBytes      uint64 // committed
+	Objects, ObjectBytes      uint64 // in entries that were sent
 	FailedObjects             uint64
 	Hedges, HedgesWon         uint64
 	InlineEntries             uint64
@@ -22,26 +26,39 @@ type Stats struct {
 	OrderAtRisk               uint64 // batches without producer id whose order a move may have changed
 }
 
-// Reason is why a buffer was sealed.
-type Reason uint8
-
-// The reasons.
-const (
-	ReasonNone    Reason = iota
-	ReasonFull           // bytes, or a batch that needs an object of its own
-	ReasonRuns           // the encoded runs
-	ReasonLinger         //
-	ReasonBlocked        // its connections look window-blocked
-	ReasonNatural        // the low lane: an upload slot was free
-	ReasonInline         // a commit slot was free and it is small
-	ReasonDrain          //
-	reasonCount
-)
-
-// String names the reason as metrics label it.
-func (r Reason) String() string {
-	return [reasonCount]string{"none", "full", "runs", "linger", "blocked", "natural", "inline", "drain"}[r]
+// meters are the counters behind Stats.
+type meters struct {
+	sealed                     [reasonCount]atomic.Uint64
+	objectsInFlight            atomic.Int64
+	objects, objectBytes       atomic.Uint64
+	failedObjects              atomic.Uint64
+	hedges, hedgesWon          atomic.Uint64
+	inlineEntries, inlineBytes atomic.Uint64
+	commits                    [metadata.LaneCount]atomic.Uint64
+	duplicates, attached       atomic.Uint64
+	gapWaits, resubmitted      atomic.Uint64
+	orderAtRisk                atomic.Uint64
 }
 
 // Stats returns a picture of now.
-func (w *WAL) Stats() Stats { return Stats{} }
+func (w *WAL) Stats() Stats {
+	m := &w.meters
+	s := Stats{BudgetBytes: w.cfg.BudgetBytes, ObjectsInFlight: m.objectsInFlight.Load(),
+		Objects: m.objects.Load(), ObjectBytes: m.objectBytes.Load(), FailedObjects: m.failedObjects.Load(),
+		Hedges: m.hedges.Load(), HedgesWon: m.hedgesWon.Load(),
+		InlineEntries: m.inlineEntries.Load(), InlineBytes: m.inlineBytes.Load(),
+		Duplicates: m.duplicates.Load(), Attached: m.attached.Load(), GapWaits: m.gapWaits.Load(),
+		Resubmitted: m.resubmitted.Load(), OrderAtRisk: m.orderAtRisk.Load()}
+	used, waiting := w.budget.load()
+	s.PendingBytes, s.BlockedAppends = used, int64(waiting)
+	w.mu.Lock()
+	s.PendingBatches = int64(w.items)
+	w.mu.Unlock()
+	for i := range m.sealed {
+		s.Sealed[i] = m.sealed[i].Load()
+	}
+	for i := range m.commits {
+		s.Commits[i] = m.commits[i].Load()
+	}
+	return s
+}

@@ -2,14 +2,47 @@ package wal
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-type buffer struct{}
+// WAL holds what this broker's clients sent and nobody acknowledged yet. It
+// lives as long as the session it commits for.
+type WAL struct {
+	cfg     Config
+	budget  *budget
+	meters  meters
+	control *control
+	lanes   [metadata.LaneCount]*lane // the data lanes; LaneControl is nil
 
-// WAL holds what this broker's clients sent and nobody acknowledged yet.
-type WAL struct{ cfg Config }
+	mu     sync.Mutex // guards what follows; held for memory only
+	pins   pins
+	items  int // not answered
+	subs   int // submissions not answered
+	refuse error
+	closed bool // submissions are refused too
+	quiet  []*quietWaiter
+
+	ctx       context.Context // ends what cannot be waited for any longer
+	cancel    context.CancelFunc
+	uploadCtx context.Context // ends also when the session is lost
+	cancelUp  context.CancelFunc
+	stop      chan struct{} // closed when Append is refused from then on
+	stopOnce  sync.Once
+	lost      chan struct{} // closed when the session is lost
+	lostOnce  sync.Once
+	loops     sync.WaitGroup // the lanes
+	tasks     sync.WaitGroup // uploads and commits
+}
+
+// quietWaiter waits until nothing is pending.
+type quietWaiter struct {
+	subs bool // submissions too
+	done chan struct{}
+}
 
 // Open starts the lanes of a session.
 func Open(cfg Config) (*WAL, error) {
@@ -17,23 +50,174 @@ func Open(cfg Config) (*WAL, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &WAL{cfg: cfg}, nil
+	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, pins: pins{},
+		stop: make(chan struct{}), lost: make(chan struct{})}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.uploadCtx, w.cancelUp = context.WithCancel(w.ctx)
+	w.control = newControl(w)
+	w.loops.Go(w.control.run)
+	for _, id := range []metadata.Lane{metadata.LaneLow, metadata.LaneStandard} {
+		w.lanes[id] = newLane(w, id, rand.New(rand.NewPCG(cfg.Rand.Uint64(), uint64(id))))
+		w.loops.Go(w.lanes[id].run)
+	}
+	return w, nil
 }
 
-// Append takes a batch. It waits only for the memory budget; the order of
-// calls is the order of the log per partition.
-func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) { return nil, ErrClosed }
-
-// Submit commits commands by the control lane.
-func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
-	return metadata.Outcome{}, ErrClosed
+// Append takes a batch. It waits only for the memory budget, until ctx ends;
+// the caller stops reading its socket meanwhile. The order of calls is the
+// order of the log per partition. An error says that nothing was taken:
+// ErrDraining, ErrSessionLost, ErrClosed, or the context's.
+func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) {
+	if b.Lane != metadata.LaneLow && b.Lane != metadata.LaneStandard {
+		return nil, fmt.Errorf("append batch: BUG: lane %s", b.Lane)
+	}
+	if len(b.Bytes) < metadata.BatchHeaderSize || b.Header.Size != len(b.Bytes) || b.Header.LastOffsetDelta < 0 {
+		return nil, fmt.Errorf("append batch: BUG: %d bytes with a header of %d, last offset delta %d", len(b.Bytes), b.Header.Size, b.Header.LastOffsetDelta)
+	}
+	it := newItem(b)
+	if err := w.budget.acquire(ctx, it.charged, w.stop); err != nil {
+		if refused := w.refused(); refused != nil {
+			err = refused
+		}
+		return nil, err
+	}
+	if err := w.enter(it); err != nil {
+		w.budget.release(it.charged)
+		return nil, err
+	}
+	return &it.ack, nil
 }
 
-// Drain refuses new batches and waits until none is pending.
-func (w *WAL) Drain(ctx context.Context) error { return nil }
+// enter gives an item to its lane, or parks it.
+func (w *WAL) enter(it *item) error {
+	l := w.lanes[it.Lane]
+	w.mu.Lock()
+	if w.refuse != nil {
+		defer w.mu.Unlock()
+		return w.refuse
+	}
+	w.items++
+	if w.pins.enter(it) {
+		l.box.add(it)
+	}
+	w.mu.Unlock()
+	l.box.signal()
+	return nil
+}
 
-// DrainPartition waits until what is pending of the partition is answered.
-func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) error { return nil }
+func (w *WAL) refused() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refuse
+}
 
-// Close ends the WAL.
-func (w *WAL) Close(ctx context.Context) error { return nil }
+// settled takes answered items out, and lets in what was parked behind them.
+func (w *WAL) settled(items []*item) {
+	var freed int64
+	for _, it := range items {
+		freed += it.charged
+	}
+	w.mu.Lock()
+	w.items -= len(items)
+	complete, free := w.pins.leave(items)
+	for _, it := range free {
+		w.lanes[it.Lane].box.add(it)
+	}
+	quiet := w.takeQuiet()
+	w.mu.Unlock()
+	w.budget.release(freed)
+	for _, m := range complete {
+		close(m.done)
+	}
+	for _, q := range quiet {
+		close(q.done)
+	}
+	for _, it := range free {
+		w.lanes[it.Lane].box.signal()
+	}
+}
+
+// takeQuiet returns who has waited for what is now so.
+func (w *WAL) takeQuiet() (ready []*quietWaiter) {
+	keep := w.quiet[:0]
+	for _, q := range w.quiet {
+		if w.items == 0 && (!q.subs || w.subs == 0) {
+			ready = append(ready, q)
+		} else {
+			keep = append(keep, q)
+		}
+	}
+	w.quiet = keep
+	return ready
+}
+
+// unpark takes the parked batches of a partition, to be answered.
+func (w *WAL) unpark(tp metadata.TopicPartition) []*item {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pins.unpark(tp)
+}
+
+// enterSubmit gives a submission to the control lane.
+func (w *WAL) enterSubmit(s *submission) error {
+	w.mu.Lock()
+	if w.closed {
+		defer w.mu.Unlock()
+		return w.refuse
+	}
+	w.subs++
+	w.control.box.call(func() { w.control.take(s) })
+	w.mu.Unlock()
+	w.control.box.signal()
+	return nil
+}
+
+func (w *WAL) leaveSubmit() {
+	w.mu.Lock()
+	w.subs--
+	quiet := w.takeQuiet()
+	w.mu.Unlock()
+	for _, q := range quiet {
+		close(q.done)
+	}
+}
+
+// refuseFrom refuses batches from now on, and submissions too if closed is
+// set. The first reason stays, but for a lost session.
+func (w *WAL) refuseFrom(err error, closed bool) {
+	w.mu.Lock()
+	if w.refuse == nil || err == ErrSessionLost {
+		w.refuse = err
+	}
+	w.closed = w.closed || closed
+	w.mu.Unlock()
+	w.stopOnce.Do(func() { close(w.stop) })
+}
+
+// lose ends the WAL because its session is gone. What is in entries under way
+// is still answered by what becomes of them; the rest fails, retriably.
+func (w *WAL) lose() {
+	w.lostOnce.Do(func() {
+		w.refuseFrom(ErrSessionLost, true)
+		w.cancelUp()
+		w.abandon(ErrSessionLost)
+		close(w.lost)
+	})
+}
+
+func (w *WAL) abandon(err error) {
+	w.control.box.post(func() { w.control.abandon(err) })
+	for _, l := range w.lanes {
+		if l != nil {
+			l.box.post(func() { l.abandon(err) })
+		}
+	}
+}
+
+// Lost is closed when the WAL has found its session gone: the broker opens a
+// new session and a new WAL.
+func (w *WAL) Lost() <-chan struct{} { return w.lost }
+
+// NoteOrderAtRisk counts n batches without producer id that were taken
+// although the hand-over of their partition was not confirmed in time.
+func (w *WAL) NoteOrderAtRisk(n int) { w.meters.orderAtRisk.Add(uint64(n)) }

@@ -1,0 +1,228 @@
+package wal
+
+import (
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream"
+)
+
+// Upper bounds of what things take in an encoded entry, in bytes; a lane
+// counts with them so that an entry never exceeds its cap.
+const (
+	runMaxBytes  = 56 // flags 1, producer 9, epoch 3, sequence 5, start 9, counts 15, time 10, principal 3
+	partMaxBytes = 40 // a topic of its own 16, topic index 3, partition 3, object 2, position 5, length 5, runs 5
+	objectBytes  = 24
+	// headMaxBytes is what parts, runs and objects of an entry may take;
+	// the rest is for inline bytes, principals and the fixed fields.
+	headMaxBytes = metadata.MaxEntryBytes - metadata.MaxInlineBytes - 64<<10
+)
+
+// buffer is what a lane gathered: open, then sealed into one object, or into
+// the entry itself.
+type buffer struct {
+	opened time.Time
+	due    time.Time // linger ends
+	bytes  int
+	head   int // upper bound of its parts and runs in an entry
+	parts  []*part
+	index  map[metadata.TopicPartition]*part
+	feeds  []*Feed
+	denied bool // the inline budget had no room for it
+
+	state bufferState
+	name  metadata.ObjectName // number given at the seal; try of the winner
+	ref   metadata.ObjectRef  // once ready
+}
+
+type bufferState uint8
+
+const (
+	bufferOpen      bufferState = iota
+	bufferWaiting               // for an upload slot
+	bufferUploading             // its items' bytes belong to the upload
+	bufferReady                 // durable: may commit
+)
+
+// part is one partition's batches in a buffer.
+type part struct {
+	tp     metadata.TopicPartition
+	groups []*group // by producer, in order of first arrival
+	byID   map[metadata.ProducerID]*group
+	failed bool // an earlier object of the partition failed: nothing of it commits
+	at     s3stream.Location
+	runs   []run
+}
+
+// group is one producer's batches of a partition, in its order.
+type group struct {
+	producer metadata.ProducerID
+	items    []*item
+	starts   []int // where runs begin
+	records  int64 // of the last run
+}
+
+// run is consecutive items of a group that are accepted or refused whole.
+type run struct {
+	items []*item
+	metadata.Run
+}
+
+// manyGroups is from how many groups on a part indexes them.
+const manyGroups = 8
+
+func newBuffer(now time.Time, linger time.Duration) *buffer {
+	return &buffer{opened: now, due: now.Add(linger), index: map[metadata.TopicPartition]*part{}}
+}
+
+// add takes an item in behind those of its producer and partition.
+func (b *buffer) add(it *item) {
+	p := b.index[it.Partition]
+	if p == nil {
+		p = &part{tp: it.Partition}
+		b.index[it.Partition] = p
+		b.parts = append(b.parts, p)
+		b.head += partMaxBytes
+	}
+	g := p.group(it.Header.Producer)
+	n := len(g.items)
+	if n == 0 || !it.continues(g.items[n-1]) || g.records+it.Header.Offsets() > metadata.MaxRunRecords {
+		g.starts = append(g.starts, n)
+		g.records = 0
+		b.head += runMaxBytes + len(it.Principal)
+	}
+	g.items = append(g.items, it)
+	g.records += it.Header.Offsets()
+	b.bytes += len(it.Bytes)
+	if f := it.Feed; f != nil && f.seen[it.Lane] != b {
+		f.seen[it.Lane] = b
+		b.feeds = append(b.feeds, f)
+	}
+}
+
+func (p *part) group(id metadata.ProducerID) *group {
+	if p.byID != nil {
+		if g := p.byID[id]; g != nil {
+			return g
+		}
+	} else {
+		for _, g := range p.groups {
+			if g.producer == id {
+				return g
+			}
+		}
+	}
+	g := &group{producer: id}
+	p.groups = append(p.groups, g)
+	if p.byID != nil {
+		p.byID[id] = g
+	} else if len(p.groups) > manyGroups {
+		p.byID = make(map[metadata.ProducerID]*group, 2*manyGroups)
+		for _, g := range p.groups {
+			p.byID[g.producer] = g
+		}
+	}
+	return g
+}
+
+// seal fixes the order of the bytes and makes the runs.
+func (b *buffer) seal() {
+	for _, p := range b.parts {
+		for _, g := range p.groups {
+			for i, from := range g.starts {
+				to := len(g.items)
+				if i+1 < len(g.starts) {
+					to = g.starts[i+1]
+				}
+				p.runs = append(p.runs, newRun(g.items[from:to:to]))
+			}
+		}
+	}
+}
+
+func newRun(items []*item) run {
+	first := items[0]
+	r := run{items: items, Run: metadata.Run{
+		Producer: first.Header.Producer, Epoch: first.Header.Epoch, FirstSequence: first.Header.BaseSequence,
+		Batches: uint32(len(items)), MaxTimestamp: first.Header.MaxTimestamp,
+		Transactional: first.Header.Transactional(), Start: first.Start,
+	}}
+	if r.Producer == metadata.NoProducer {
+		r.Epoch, r.FirstSequence = -1, -1
+	}
+	for _, it := range items {
+		r.Records += uint32(it.Header.Offsets())
+		r.Bytes += uint32(len(it.Bytes))
+		r.MaxTimestamp = max(r.MaxTimestamp, it.Header.MaxTimestamp)
+	}
+	return r
+}
+
+// objectParts lists the bytes in their final order.
+func (b *buffer) objectParts() []s3stream.ObjectPart {
+	out := make([]s3stream.ObjectPart, len(b.parts))
+	for i, p := range b.parts {
+		out[i].Partition = p.tp
+		for r := range p.runs {
+			for _, it := range p.runs[r].items {
+				out[i].Batches = append(out[i].Batches, it.Bytes)
+			}
+		}
+	}
+	return out
+}
+
+// live reports whether anything of the buffer may still commit.
+func (b *buffer) live() bool {
+	for _, p := range b.parts {
+		if !p.failed {
+			return true
+		}
+	}
+	return false
+}
+
+// touches reports whether the buffer has a partition of the set.
+func (b *buffer) touches(set map[metadata.TopicPartition]struct{}) bool {
+	if len(set) == 0 {
+		return false
+	}
+	for _, p := range b.parts {
+		if _, ok := set[p.tp]; ok && !p.failed {
+			return true
+		}
+	}
+	return false
+}
+
+// mark adds the buffer's partitions to the set.
+func (b *buffer) mark(set map[metadata.TopicPartition]struct{}) {
+	for _, p := range b.parts {
+		if !p.failed {
+			set[p.tp] = struct{}{}
+		}
+	}
+}
+
+// without takes the partitions of the set out of an open buffer, and returns
+// it, or nil where nothing is left.
+func (b *buffer) without(set map[metadata.TopicPartition]struct{}, drop func(*part)) *buffer {
+	keep := b.parts[:0]
+	for _, p := range b.parts {
+		if _, ok := set[p.tp]; !ok {
+			keep = append(keep, p)
+			continue
+		}
+		delete(b.index, p.tp)
+		for _, g := range p.groups {
+			for _, it := range g.items {
+				b.bytes -= len(it.Bytes)
+			}
+		}
+		drop(p)
+	}
+	if b.parts = keep; len(keep) == 0 {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,224 @@
+package wal
+
+import (
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+const (
+	// maxLosers bounds the losers that one entry names.
+	maxLosers = 256
+	// loserDelay is how long losers wait for an entry that goes anyway.
+	loserDelay = 5 * time.Second
+)
+
+// commit asks for the lane's slot when something is ready, and sends an entry
+// when it has it. It returns after how long to look again.
+func (l *lane) commit(now time.Time) time.Duration {
+	want, wait := l.wantsCommit(now)
+	if !want {
+		return wait
+	}
+	if l.slot.ask() {
+		if e := l.assemble(now); e != nil {
+			l.slot.send(e)
+		}
+	}
+	return wait
+}
+
+// wantsCommit reports whether an entry would have anything in it.
+func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
+	if l.slot.busy() {
+		return false, noWait // its end wakes the lane
+	}
+	clear(l.blocked)
+	for _, b := range l.sealed {
+		if b.state == bufferReady && !b.touches(l.blocked) {
+			return true, noWait
+		}
+		b.mark(l.blocked)
+	}
+	if l.open != nil {
+		if s := l.situation(now); s.inlineable() {
+			return true, noWait
+		}
+	}
+	if len(l.losers) == 0 {
+		return false, noWait
+	}
+	left := loserDelay - now.Sub(l.losersAt)
+	return left <= 0 || l.draining, max(left, time.Millisecond)
+}
+
+// assemble makes the next entry of all that may commit now: the sealed
+// buffers that are durable and behind nothing that is not, and the open one
+// if it goes inline. Bytes freeze when it is sent.
+func (l *lane) assemble(now time.Time) *commit {
+	a := newAssembly(l, now)
+	clear(l.blocked)
+	keep := l.sealed[:0]
+	full := false
+	for _, b := range l.sealed {
+		if full || b.state != bufferReady || b.touches(l.blocked) || !a.fits(b) {
+			full = full || b.state == bufferReady && !b.touches(l.blocked)
+			b.mark(l.blocked)
+			keep = append(keep, b)
+			continue
+		}
+		a.addObject(b)
+	}
+	clear(l.sealed[len(keep):])
+	l.sealed = keep
+	if b := l.open; b != nil && !full && a.fits(b) {
+		if s := l.situation(now); s.inlineable() {
+			if l.w.cfg.Governor.InlineAllowed(b.bytes) {
+				l.open = nil
+				b.seal()
+				a.addInline(b)
+				l.w.meters.sealed[ReasonInline].Add(1)
+			} else {
+				b.denied = true // it becomes an object
+				l.box.signal()
+			}
+		}
+	}
+	n := min(len(l.losers), maxLosers)
+	a.entry.Losers = l.losers[:n:n]
+	l.losers = l.losers[n:]
+	if len(a.entry.Parts) == 0 && n == 0 {
+		return nil
+	}
+	return a.commit()
+}
+
+// assembly is an entry in the making.
+type assembly struct {
+	lane       *lane
+	entry      metadata.Entry
+	head       int
+	topics     map[metadata.TopicID]int
+	principals map[string]int
+	parts      []*part // as in entry.Parts
+	runs       int
+}
+
+func newAssembly(l *lane, now time.Time) *assembly {
+	return &assembly{lane: l, entry: metadata.Entry{Level: l.w.cfg.Level, Session: l.w.cfg.Session, Lane: l.id,
+		Time: metadata.UnixMilli(now.UnixMilli()), Route: l.w.cfg.Route()},
+		topics: map[metadata.TopicID]int{}, principals: map[string]int{}}
+}
+
+// fits tells whether the buffer's parts and runs fit beside what is there.
+func (a *assembly) fits(b *buffer) bool {
+	return len(a.parts) == 0 || a.head+b.head <= headMaxBytes && len(a.entry.Objects) < metadata.MaxEntryObjects
+}
+
+func (a *assembly) addObject(b *buffer) {
+	a.entry.Objects = append(a.entry.Objects, b.ref)
+	a.head += b.head + objectBytes
+	for _, p := range b.parts {
+		if !p.failed {
+			a.add(p, len(a.entry.Objects)-1)
+		}
+	}
+	a.lane.w.meters.objects.Add(1)
+	a.lane.w.meters.objectBytes.Add(uint64(b.ref.Size))
+}
+
+func (a *assembly) addInline(b *buffer) {
+	a.head += b.head
+	a.entry.Inline = make([]byte, 0, b.bytes)
+	for _, p := range b.parts {
+		p.at.Position = int64(len(a.entry.Inline))
+		for r := range p.runs {
+			for _, it := range p.runs[r].items {
+				a.entry.Inline = append(a.entry.Inline, it.Bytes...)
+			}
+		}
+		p.at.Length = int64(len(a.entry.Inline)) - p.at.Position
+		a.add(p, metadata.InlineObject)
+	}
+	a.lane.w.meters.inlineEntries.Add(1)
+	a.lane.w.meters.inlineBytes.Add(uint64(b.bytes))
+}
+
+// add puts a part into the entry.
+func (a *assembly) add(p *part, object int) {
+	topic, ok := a.topics[p.tp.Topic]
+	if !ok {
+		topic = len(a.entry.Topics)
+		a.topics[p.tp.Topic] = topic
+		a.entry.Topics = append(a.entry.Topics, p.tp.Topic)
+	}
+	runs := make([]metadata.Run, len(p.runs))
+	for i := range p.runs {
+		r := &p.runs[i]
+		name := r.items[0].Principal
+		principal, ok := a.principals[name]
+		if !ok {
+			principal = len(a.entry.Principals)
+			a.principals[name] = principal
+			a.entry.Principals = append(a.entry.Principals, name)
+		}
+		runs[i] = r.Run
+		runs[i].Principal = principal
+		for _, it := range r.items {
+			it.sent = true
+		}
+	}
+	a.entry.Parts = append(a.entry.Parts, metadata.Part{Topic: topic, Partition: p.tp.Partition, Object: object,
+		Position: p.at.Position, Length: p.at.Length, Runs: runs})
+	a.parts = append(a.parts, p)
+	a.runs += len(runs)
+}
+
+func (a *assembly) commit() *commit {
+	l, parts := a.lane, a.parts
+	return &commit{entry: &a.entry, size: a.head / 2, cost: Cost{Runs: a.runs, InlineBytes: len(a.entry.Inline)},
+		done: func(out metadata.Outcome, err error) { l.committed(parts, out, err) }}
+}
+
+// committed answers the batches of an entry from what apply made of it, and
+// from nothing else: the offset of a batch is its run's plus the records of
+// the batches before it in the run.
+func (l *lane) committed(parts []*part, out metadata.Outcome, err error) {
+	if err == nil && out.Code != metadata.CodeOK {
+		err = out.Code
+	}
+	for i, p := range parts {
+		for r := range p.runs {
+			items := p.runs[r].items
+			switch {
+			case err != nil:
+				l.answerAll(items, err)
+			case i >= len(out.Parts) || r >= len(out.Parts[i]):
+				l.answerAll(items, ErrUnknownOutcome) // BUG of apply; nobody is told that it landed
+			default:
+				l.committedRun(items, out.Parts[i][r])
+			}
+		}
+	}
+}
+
+func (l *lane) committedRun(items []*item, out metadata.RunOutcome) {
+	switch {
+	case out.Code == metadata.CodeOK || out.Code == metadata.CodeDuplicate:
+		at := out.Offset
+		for _, it := range items {
+			l.answer(it, at, nil)
+			at += metadata.Offset(it.Header.Offsets())
+		}
+	case out.Code == metadata.CodeOutOfOrder && items[0].tail != nil:
+		l.refuseRun(items)
+	default:
+		l.answerAll(items, out.Code)
+	}
+}
+
+func (l *lane) answerAll(items []*item, err error) {
+	for _, it := range items {
+		l.answer(it, 0, err)
+	}
+}

@@ -1,0 +1,226 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// submission is one call of Submit.
+type submission struct {
+	cmds  []metadata.Command
+	guard *metadata.Guard
+	size  int  // encoded
+	alone bool // shares no entry: it has a guard, or shared one that was refused
+
+	state   atomic.Uint32 // submissionQueued, then one of the others
+	done    chan struct{}
+	outcome metadata.Outcome
+	err     error
+}
+
+const (
+	submissionQueued uint32 = iota
+	submissionSent
+	submissionGivenUp
+)
+
+// control is the lane of commands: always inline, never behind data. One
+// goroutine, run, owns everything in it but the mailbox.
+type control struct {
+	w     *WAL
+	box   *mailbox
+	slot  *slot
+	queue []*submission
+
+	refuse  error
+	stopped bool
+}
+
+func newControl(w *WAL) *control {
+	c := &control{w: w, box: newMailbox()}
+	c.slot = newSlot(w, metadata.LaneControl, c.box)
+	return c
+}
+
+// controlEntryBytes is how much of commands share an entry.
+const controlEntryBytes = metadata.MaxEntryBytes / 2
+
+// Submit commits commands by the control lane and returns what became of
+// them: Outcome.Commands has these commands' outcomes, in order. Calls that
+// wait at the same time share an entry; one with a guard travels alone, and
+// where the guard fails the outcome's code is CodeGuardFailed. Submit never
+// waits for data. An error says that nothing landed (ErrSessionLost,
+// ErrClosed, or the context's), or is ErrUnknownOutcome.
+//
+// A session's first Submit opens it: it is entry 1 of its control lane.
+func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
+	s := &submission{cmds: cmds, guard: guard, alone: guard != nil, done: make(chan struct{})}
+	if err := s.measure(w.cfg.Session); err != nil {
+		return metadata.Outcome{}, fmt.Errorf("submit: %w", err)
+	}
+	if err := w.enterSubmit(s); err != nil {
+		return metadata.Outcome{}, err
+	}
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		if s.state.CompareAndSwap(submissionQueued, submissionGivenUp) {
+			w.control.box.signal() // to drop it
+			return metadata.Outcome{}, fmt.Errorf("submit: %w", ctx.Err())
+		}
+		select {
+		case <-s.done: // at the same moment
+		default:
+			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrUnknownOutcome, ctx.Err())
+		}
+	}
+	return s.outcome, s.err
+}
+
+// measure encodes the commands by themselves: what is invalid or too large
+// fails its own caller and nobody who would have shared its entry.
+func (s *submission) measure(session metadata.SessionID) error {
+	b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: metadata.MinFeatureLevel, Session: session, Seq: 1, Commands: s.cmds})
+	s.size = len(b)
+	return err
+}
+
+// run is the control lane's goroutine.
+func (c *control) run() {
+	for {
+		_, calls := c.box.take(nil, nil)
+		for _, call := range calls {
+			call()
+		}
+		c.advance()
+		if c.stopped {
+			return
+		}
+		<-c.box.wake
+	}
+}
+
+func (c *control) take(s *submission) {
+	if c.refuse != nil {
+		c.finish(s, metadata.Outcome{}, c.refuse)
+		return
+	}
+	c.queue = append(c.queue, s)
+}
+
+// advance sends the next entry if the slot is free.
+func (c *control) advance() {
+	c.dropGivenUp()
+	if len(c.queue) == 0 || c.refuse != nil || !c.slot.ask() {
+		return
+	}
+	subs := c.next()
+	if len(subs) == 0 {
+		return
+	}
+	e := &metadata.Entry{Level: c.w.cfg.Level, Session: c.w.cfg.Session, Lane: metadata.LaneControl,
+		Time: metadata.UnixMilli(time.Now().UnixMilli()), Route: c.w.cfg.Route()}
+	for _, s := range subs {
+		e.Commands = append(e.Commands, s.cmds...)
+	}
+	c.slot.send(&commit{entry: e, guard: subs[0].guard, done: func(out metadata.Outcome, err error) { c.committed(subs, out, err) }})
+}
+
+// dropGivenUp forgets those whose callers left before they were sent.
+func (c *control) dropGivenUp() {
+	keep := c.queue[:0]
+	for _, s := range c.queue {
+		if s.state.Load() == submissionGivenUp {
+			c.w.leaveSubmit()
+			continue
+		}
+		keep = append(keep, s)
+	}
+	clear(c.queue[len(keep):])
+	c.queue = keep
+}
+
+// next takes what shares the next entry, in order of arrival.
+func (c *control) next() (subs []*submission) {
+	size := 0
+	for len(c.queue) > 0 {
+		s := c.queue[0]
+		if len(subs) > 0 && (s.alone || size+s.size > controlEntryBytes) {
+			break
+		}
+		c.queue[0] = nil
+		c.queue = c.queue[1:]
+		if !s.state.CompareAndSwap(submissionQueued, submissionSent) && s.state.Load() == submissionGivenUp {
+			c.w.leaveSubmit()
+			continue
+		}
+		subs = append(subs, s)
+		size += s.size
+		if s.alone {
+			break
+		}
+	}
+	return subs
+}
+
+// committed hands each caller its own part of the outcome.
+func (c *control) committed(subs []*submission, out metadata.Outcome, err error) {
+	if err == nil && out.Code == metadata.CodeRefused && len(subs) > 1 {
+		// Nothing of a refused entry was taken: each goes again by itself,
+		// so that one bad command fails its own caller only.
+		for _, s := range subs {
+			s.alone = true
+		}
+		c.queue = append(append([]*submission(nil), subs...), c.queue...)
+		c.box.signal()
+		return
+	}
+	at := 0
+	for _, s := range subs {
+		own := out
+		own.Parts, own.Commands = nil, nil
+		failed := err
+		if err == nil && out.Code == metadata.CodeOK {
+			if at+len(s.cmds) > len(out.Commands) {
+				// An entry that was judged as a whole has one outcome (a
+				// session that was not admitted).
+				if len(subs) > 1 || len(out.Commands) == 0 {
+					failed = fmt.Errorf("submit: %w: BUG: %d outcomes of commands", ErrUnknownOutcome, len(out.Commands))
+				} else {
+					own.Commands = out.Commands
+				}
+			} else {
+				own.Commands = out.Commands[at : at+len(s.cmds) : at+len(s.cmds)]
+			}
+			at += len(s.cmds)
+		}
+		c.finish(s, own, failed)
+	}
+}
+
+func (c *control) finish(s *submission, out metadata.Outcome, err error) {
+	s.state.CompareAndSwap(submissionQueued, submissionSent)
+	s.outcome, s.err = out, err
+	close(s.done)
+	c.w.leaveSubmit()
+}
+
+// abandon fails what was not sent; nothing more is taken.
+func (c *control) abandon(err error) {
+	if c.refuse != nil {
+		return
+	}
+	c.refuse = err
+	for _, s := range c.queue {
+		if s.state.Load() == submissionGivenUp {
+			c.w.leaveSubmit()
+			continue
+		}
+		c.finish(s, metadata.Outcome{}, err)
+	}
+	c.queue = nil
+}

@@ -1,0 +1,111 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Drain refuses new batches with ErrDraining, seals what is open, and waits
+// until every batch is answered or ctx ends. Submit goes on working.
+func (w *WAL) Drain(ctx context.Context) error {
+	w.refuseFrom(ErrDraining, false)
+	return w.drain(ctx, false)
+}
+
+func (w *WAL) drain(ctx context.Context, subs bool) error {
+	q := &quietWaiter{subs: subs, done: make(chan struct{})}
+	w.mu.Lock()
+	w.quiet = append(w.quiet, q)
+	ready := w.takeQuiet()
+	w.mu.Unlock()
+	for _, r := range ready {
+		close(r.done)
+	}
+	for _, l := range w.lanes {
+		if l != nil {
+			l.box.post(func() { l.draining = true })
+		}
+	}
+	select {
+	case <-q.done:
+		return nil
+	case <-ctx.Done():
+		w.forgetQuiet(q)
+		return fmt.Errorf("drain wal: %w", ctx.Err())
+	}
+}
+
+func (w *WAL) forgetQuiet(q *quietWaiter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, o := range w.quiet {
+		if o == q {
+			w.quiet = append(w.quiet[:i], w.quiet[i+1:]...)
+			return
+		}
+	}
+}
+
+// DrainPartition waits until the batches of the partition that are pending
+// now are answered, hastening them, or until ctx ends. Batches that arrive
+// later are taken as ever and not waited for: when a partition moves to
+// another broker, it is that broker that asks.
+func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) error {
+	w.mu.Lock()
+	m := w.pins.mark(tp)
+	w.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	for _, l := range w.lanes {
+		if l != nil {
+			l.box.post(func() { l.hasten(tp) })
+		}
+	}
+	select {
+	case <-m.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain partition %s/%d: %w", tp.Topic, tp.Partition, ctx.Err())
+	}
+}
+
+// Close refuses everything new, waits until what is pending is answered or ctx
+// ends, fails the rest, and returns when all goroutines have ended. The error
+// says that something was failed.
+func (w *WAL) Close(ctx context.Context) error {
+	w.refuseFrom(ErrClosed, true)
+	err := w.drain(ctx, true)
+	w.cancel()
+	w.abandon(ErrClosed)
+	w.meet() // from here on no lane starts a task
+	w.tasks.Wait()
+	stop := func(stopped *bool, box *mailbox) { box.post(func() { *stopped = true }) }
+	stop(&w.control.stopped, w.control.box)
+	for _, l := range w.lanes {
+		if l != nil {
+			stop(&l.stopped, l.box)
+		}
+	}
+	w.loops.Wait()
+	return err
+}
+
+// meet waits until every lane has done what was posted to it before.
+func (w *WAL) meet() {
+	var all sync.WaitGroup
+	meet := func(box *mailbox) {
+		all.Add(1)
+		box.post(all.Done)
+	}
+	meet(w.control.box)
+	for _, l := range w.lanes {
+		if l != nil {
+			meet(l.box)
+		}
+	}
+	all.Wait()
+}

@@ -1,0 +1,286 @@
+package wal
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// lane gathers the batches of its partitions, makes them durable and commits
+// them. One goroutine, run, owns everything in it but the mailbox.
+type lane struct {
+	w    *WAL
+	id   metadata.Lane
+	box  *mailbox
+	rand *rand.Rand
+	slot *slot
+
+	open   *buffer
+	sealed []*buffer // in seal order, not in an entry yet
+	tails  map[tailKey]*tail
+	gaps   []*tail // with batches that wait for a missing sequence
+	retry  []*tail // whose refused batches may be submitted again
+
+	number   uint64 // of the last object
+	uploads  int
+	hedges   atomic.Int64 // permits taken, by uploads
+	lastSeal time.Time
+	early    earlyBudget
+	pace     pace
+	losers   []metadata.ObjectRef // for the next entry
+	losersAt time.Time            // the first of them came
+
+	answered []*item // since the last settle
+	refuse   error   // set when the lane takes nothing more
+	draining bool
+	stopped  bool            // the goroutine ends
+	idle     []time.Duration // scratch of situation
+	blocked  map[metadata.TopicPartition]struct{}
+}
+
+func newLane(w *WAL, id metadata.Lane, r *rand.Rand) *lane {
+	l := &lane{w: w, id: id, box: newMailbox(), rand: r, tails: map[tailKey]*tail{},
+		early: earlyBudget{rate: w.cfg.EarlyPuts}, blocked: map[metadata.TopicPartition]struct{}{}}
+	l.slot = newSlot(w, id, l.box)
+	return l
+}
+
+// run is the lane's goroutine.
+func (l *lane) run() {
+	timer := time.NewTimer(noWait)
+	defer timer.Stop()
+	var items []*item
+	var calls []func()
+	for {
+		items, calls = l.box.take(items, calls)
+		// Batches first: what had arrived when an upload failed belongs to
+		// what that failure takes along.
+		for _, it := range items {
+			l.intake(it)
+		}
+		for _, call := range calls {
+			call()
+		}
+		now := time.Now()
+		wait := l.pumpGaps(now)
+		wait = min(wait, l.advance(now))
+		l.settle()
+		if l.stopped {
+			return
+		}
+		timer.Reset(wait)
+		select {
+		case <-l.box.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// buffer puts an item into the open buffer, sealing what is in its way.
+func (l *lane) buffer(it *item) {
+	now := time.Now()
+	if l.open != nil && l.open.bytes > 0 && l.open.bytes+len(it.Bytes) > l.w.cfg.MaxBufferBytes {
+		l.seal(ReasonFull, now)
+	}
+	if l.open == nil {
+		// The phase keeps lanes and brokers from lingering in step.
+		l.open = newBuffer(now, l.w.cfg.Linger+time.Duration(l.rand.Int64N(int64(time.Millisecond))))
+	}
+	l.open.add(it)
+	if s := (situation{bytes: l.open.bytes, head: l.open.head, maxBytes: l.w.cfg.MaxBufferBytes}); s.full() != ReasonNone {
+		l.seal(s.full(), now)
+	}
+}
+
+// seal closes the open buffer; it becomes an object.
+func (l *lane) seal(why Reason, now time.Time) {
+	b := l.open
+	l.open = nil
+	b.seal()
+	l.number++
+	b.name = metadata.ObjectName{Session: l.w.cfg.Session, Lane: l.id, Number: l.number}
+	b.state = bufferWaiting
+	l.lastSeal = now
+	l.sealed = append(l.sealed, b)
+	l.w.meters.sealed[why].Add(1)
+}
+
+// advance does all that can be done now and returns after how long to look
+// again if nothing happens.
+func (l *lane) advance(now time.Time) time.Duration {
+	l.resubmit()
+	wait := l.sealOpen(now)
+	for _, b := range l.sealed {
+		if b.state == bufferWaiting && l.uploads < l.w.cfg.MaxUploads && l.refuse == nil {
+			l.upload(b)
+		}
+	}
+	if l.refuse == nil {
+		wait = min(wait, l.commit(now))
+	}
+	return wait
+}
+
+// sealOpen decides about the open buffer.
+func (l *lane) sealOpen(now time.Time) time.Duration {
+	if l.open == nil || l.refuse != nil {
+		return noWait
+	}
+	l.early.refill(now)
+	why, wait := decide(l.situation(now))
+	if why == ReasonNone {
+		return wait
+	}
+	if why == ReasonBlocked {
+		l.early.take()
+	}
+	l.seal(why, now)
+	return noWait
+}
+
+// situation is how the open buffer stands.
+func (l *lane) situation(now time.Time) situation {
+	b := l.open
+	s := situation{now: now, lane: l.id, bytes: b.bytes, head: b.head, due: b.due,
+		maxBytes: l.w.cfg.MaxBufferBytes, inlineLimit: l.w.cfg.InlineLimit(), denied: b.denied,
+		uploadFree: l.uploads < l.w.cfg.MaxUploads, lastSeal: l.lastSeal, draining: l.draining,
+		blockedAfter: l.w.cfg.BlockedAfter, earlyPut: l.early.has()}
+	if s.apart = len(l.sealed) == 0; !s.apart && b.bytes <= s.inlineLimit {
+		l.findBlocked()
+		s.apart = !b.touches(l.blocked)
+	}
+	if l.id == metadata.LaneStandard {
+		l.idle = l.idle[:0]
+		for _, f := range b.feeds {
+			l.idle = append(l.idle, f.idle(now))
+		}
+		s.idle = l.idle
+	}
+	return s
+}
+
+// findBlocked collects the partitions of sealed buffers that cannot commit
+// yet: not durable, or behind one that is not.
+func (l *lane) findBlocked() {
+	clear(l.blocked)
+	for _, b := range l.sealed {
+		if b.state != bufferReady || b.touches(l.blocked) {
+			b.mark(l.blocked)
+		}
+	}
+}
+
+// answer gives an item its result, and with it the retries attached to it.
+func (l *lane) answer(it *item, at metadata.Offset, err error) {
+	if it.answered {
+		return
+	}
+	it.answered = true
+	it.ack.offset, it.ack.err = at, err
+	close(it.ack.done)
+	l.answered = append(l.answered, it)
+	l.settleTail(it)
+	for _, o := range it.attached {
+		l.answer(o, at, err)
+	}
+}
+
+// settle tells the rest of the WAL what the lane has answered.
+func (l *lane) settle() {
+	if len(l.answered) == 0 {
+		return
+	}
+	if hook := l.w.cfg.OnAck; hook != nil {
+		now := time.Now()
+		for _, it := range l.answered {
+			hook(l.id, now.Sub(it.arrived))
+		}
+	}
+	l.w.settled(l.answered)
+	clear(l.answered)
+	l.answered = l.answered[:0]
+}
+
+// failPartitions fails all that is pending of the partitions behind a failed
+// object: nothing of a partition may pass what was lost before it.
+func (l *lane) failPartitions(parts []*part, err error) {
+	set := make(map[metadata.TopicPartition]struct{}, len(parts))
+	for _, p := range parts {
+		if !p.failed {
+			set[p.tp] = struct{}{}
+			l.failPart(p, err)
+		}
+	}
+	for _, b := range l.sealed {
+		for _, p := range b.parts {
+			if _, ok := set[p.tp]; ok && !p.failed {
+				l.failPart(p, err)
+			}
+		}
+	}
+	if l.open != nil {
+		l.open = l.open.without(set, func(p *part) { l.failPart(p, err) })
+	}
+	for _, p := range parts {
+		if _, ok := set[p.tp]; ok {
+			for _, it := range l.w.unpark(p.tp) {
+				l.answer(it, 0, err)
+			}
+		}
+	}
+}
+
+// failPart fails a part's items, and with them what is pending of their
+// producers.
+func (l *lane) failPart(p *part, err error) {
+	p.failed = true
+	for _, g := range p.groups {
+		for _, it := range g.items {
+			t := it.tail
+			l.answer(it, 0, err)
+			if t != nil {
+				l.failTail(t, err)
+			}
+		}
+	}
+}
+
+// abandon ends the lane's work when the session is lost, or at the end: what
+// is not in an entry under way is failed, and nothing more is taken.
+func (l *lane) abandon(err error) {
+	if l.refuse != nil {
+		return
+	}
+	l.refuse = err
+	for _, b := range l.sealed {
+		for _, p := range b.parts {
+			l.failPart(p, err)
+		}
+	}
+	l.sealed = nil
+	if l.open != nil {
+		for _, p := range l.open.parts {
+			l.failPart(p, err)
+		}
+		l.open = nil
+	}
+	for _, t := range l.gaps {
+		for _, it := range t.waiting {
+			l.answer(it, 0, err)
+		}
+		t.waiting = nil
+	}
+	l.gaps = nil
+}
+
+// hasten seals the open buffer if it has the partition.
+func (l *lane) hasten(tp metadata.TopicPartition) {
+	if l.open == nil || l.open.index[tp] == nil || l.refuse != nil {
+		return
+	}
+	if s := l.situation(time.Now()); !s.inlineable() {
+		l.seal(ReasonDrain, s.now)
+	}
+}

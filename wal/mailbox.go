@@ -1,0 +1,54 @@
+package wal
+
+import "sync"
+
+// mailbox is how others reach a lane's goroutine: batches that arrived, and
+// calls to be made by it. Posting never blocks; what bounds the batches is the
+// memory budget, and the calls the work under way.
+type mailbox struct {
+	mu    sync.Mutex // guards items and calls
+	items []*item
+	calls []func()
+	wake  chan struct{} // capacity 1
+}
+
+func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
+
+// add leaves items without waking the owner: the caller may hold a mutex, and
+// calls signal when it does not any more.
+func (m *mailbox) add(items ...*item) {
+	m.mu.Lock()
+	m.items = append(m.items, items...)
+	m.mu.Unlock()
+}
+
+// post has the owner make a call.
+func (m *mailbox) post(call func()) {
+	m.call(call)
+	m.signal()
+}
+
+// call is post without waking the owner, as add.
+func (m *mailbox) call(call func()) {
+	m.mu.Lock()
+	m.calls = append(m.calls, call)
+	m.mu.Unlock()
+}
+
+func (m *mailbox) signal() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the box into memory that the owner gives back.
+func (m *mailbox) take(items []*item, calls []func()) ([]*item, []func()) {
+	clear(items)
+	clear(calls)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gotItems, gotCalls := m.items, m.calls
+	m.items, m.calls = items[:0], calls[:0]
+	return gotItems, gotCalls
+}

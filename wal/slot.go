@@ -1,0 +1,183 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// commit is one entry on its way. done is called once by the lane's goroutine,
+// in the order of the lane's seqs.
+type commit struct {
+	entry *metadata.Entry
+	guard *metadata.Guard
+	cost  Cost
+	size  int // about what is encoded beside inline bytes
+	done  func(metadata.Outcome, error)
+
+	key     metadata.EntryKey
+	outcome metadata.Outcome
+	err     error
+	ended   bool
+}
+
+// slot is the commit sequence of one lane: one append in flight, the next seq
+// only after it is resolved. The lane's goroutine owns it.
+type slot struct {
+	w    *WAL
+	lane metadata.Lane
+	box  *mailbox
+
+	seq       metadata.LaneSeq // of the last entry sent
+	asking    bool             // waits for the governor
+	granted   bool             // may send one entry
+	sending   bool             // an append is not resolved
+	unapplied []*commit        // sent, not done; by seq
+}
+
+func newSlot(w *WAL, lane metadata.Lane, box *mailbox) *slot {
+	return &slot{w: w, lane: lane, box: box}
+}
+
+// busy reports whether nothing can be sent however much is ready.
+func (s *slot) busy() bool { return s.asking || s.sending || len(s.unapplied) >= MaxUnapplied }
+
+// ask reports whether an entry may be sent now. If not, it asks the governor
+// for one commit, and the lane is woken when it has it: what becomes ready
+// until then goes along.
+func (s *slot) ask() bool {
+	if s.granted {
+		return true
+	}
+	if s.busy() {
+		return false
+	}
+	s.asking = true
+	s.w.tasks.Go(func() {
+		err := s.w.cfg.Governor.Acquire(s.w.ctx, s.lane, Cost{Commits: 1})
+		s.box.post(func() { s.asking, s.granted = false, err == nil })
+	})
+	return false
+}
+
+// send freezes an entry and appends it.
+func (s *slot) send(c *commit) {
+	s.granted = false
+	s.seq++
+	c.entry.Seq = s.seq
+	c.key = metadata.EntryKey{Session: s.w.cfg.Session, Lane: s.lane, Seq: s.seq}
+	s.unapplied = append(s.unapplied, c)
+	bytes, err := metadata.AppendEntry(make([]byte, 0, c.size+len(c.entry.Inline)+1<<10), c.entry)
+	c.entry = nil
+	if err != nil { // no seq is used by what was never sent
+		s.seq--
+		s.w.cfg.Logger.Error("BUG: entry cannot be encoded", "lane", s.lane, "seq", s.seq+1, "err", err)
+		s.end(c, metadata.Outcome{}, fmt.Errorf("%w: %w", metadata.CodeRefused, err))
+		return
+	}
+	c.cost.EntryBytes = len(bytes)
+	s.sending = true
+	s.w.tasks.Go(func() { s.append(c, bytes) })
+}
+
+// append resolves an entry and waits until it is applied here. It runs in a
+// goroutine of its own and reports to the lane's.
+func (s *slot) append(c *commit, bytes []byte) {
+	if err := s.w.cfg.Governor.Acquire(s.w.ctx, s.lane, c.cost); err != nil {
+		s.box.post(func() { s.resolved(); s.end(c, metadata.Outcome{}, ErrClosed) })
+		return
+	}
+	start := time.Now()
+	waiter := s.w.cfg.Replica.Expect(c.key)
+	defer waiter.Cancel()
+	res, err := s.appendUntilKnown(metadata.AppendRequest{Key: c.key, Bytes: bytes, Guard: c.guard})
+	if err != nil {
+		s.unresolved(c, err)
+		return
+	}
+	if hook := s.w.cfg.OnCommit; hook != nil {
+		hook(s.lane, time.Since(start))
+	}
+	s.w.meters.commits[s.lane].Add(1)
+	s.box.post(s.resolved)
+	select {
+	case out := <-waiter.C:
+		switch {
+		case out.Code == metadata.CodeNotKnown: // a checkpoint jumped over it
+			err = ErrUnknownOutcome
+		case res.GuardFailed:
+			out = metadata.Outcome{Revision: res.Revision, Code: metadata.CodeGuardFailed}
+		}
+		s.box.post(func() { s.end(c, out, err) })
+	case <-s.w.ctx.Done():
+		s.box.post(func() { s.end(c, metadata.Outcome{}, ErrUnknownOutcome) })
+	}
+}
+
+// appendRetry is the pause after a passing error of the log.
+const appendRetry = 50 * time.Millisecond
+
+// appendUntilKnown tries the same bytes under the same key until the log knows
+// what became of them.
+func (s *slot) appendUntilKnown(r metadata.AppendRequest) (metadata.AppendResult, error) {
+	for {
+		res, err := s.w.cfg.Log.Append(s.w.ctx, r)
+		if err == nil || s.w.ctx.Err() != nil || final(err) {
+			return res, err
+		}
+		s.w.cfg.Logger.Warn("append is tried again", "lane", s.lane, "seq", r.Key.Seq, "err", err)
+		select {
+		case <-time.After(appendRetry):
+		case <-s.w.ctx.Done():
+			return res, s.w.ctx.Err()
+		}
+	}
+}
+
+// final tells whether trying again cannot change an error.
+func final(err error) bool {
+	return errors.Is(err, metadata.ErrSessionLost) || errors.Is(err, metadata.ErrNotKnown) ||
+		errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation)
+}
+
+// unresolved handles an append without a result. Where it cannot be told
+// whether the entry is there, nothing of it is ever submitted again, and the
+// lane goes on only if the state shows that its seq was applied.
+func (s *slot) unresolved(c *commit, err error) {
+	verdict := fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	lost := true
+	switch {
+	case errors.Is(err, metadata.ErrSessionLost):
+		verdict = ErrSessionLost
+	case errors.Is(err, metadata.ErrNotKnown):
+		s.w.cfg.Replica.View(func(st *metadata.State) { lost = st.LaneSeq(c.key.Session, s.lane) < c.key.Seq })
+	case errors.Is(err, context.Canceled):
+		lost = false // the WAL is being closed
+	}
+	s.box.post(func() { s.resolved(); s.end(c, metadata.Outcome{}, verdict) })
+	if lost {
+		s.w.lose()
+	}
+}
+
+// resolved frees the slot.
+func (s *slot) resolved() { s.sending = false }
+
+// end notes an outcome and hands on those whose turn it is.
+func (s *slot) end(c *commit, out metadata.Outcome, err error) {
+	c.outcome, c.err, c.ended = out, err, true
+	for len(s.unapplied) > 0 && s.unapplied[0].ended {
+		c := s.unapplied[0]
+		s.unapplied[0] = nil
+		s.unapplied = s.unapplied[1:]
+		if c.err == nil && (c.outcome.Code == metadata.CodeUnknownSession || c.outcome.Code == metadata.CodeGap) {
+			// Apply has closed the session: what follows cannot land.
+			c.err = ErrSessionLost
+			s.w.lose()
+		}
+		c.done(c.outcome, c.err)
+	}
+}
