@@ -27,7 +27,6 @@ type Writer interface {
 type Replica interface {
 	View(func(*metadata.State))
 	Barrier(ctx context.Context) error
-	WaitApplied(ctx context.Context, r metadata.Revision) error
 }
 
 // Config is what a Coordinator needs. Fields of zero take DefaultConfig's.

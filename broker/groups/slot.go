@@ -1,16 +1,40 @@
 package groups
 
-import "github.com/zonewise/zonewise/metadata"
+import (
+	"context"
+
+	"github.com/zonewise/zonewise/metadata"
+)
 
 // SlotDuty returns the name of the duty that a slot is.
 func SlotDuty(slot metadata.Slot) string { return metadata.GroupSlotDuty(slot) }
 
 // Holder returns the open session that coordinates a slot's groups, as the
-// state knows it; false where no live broker does.
+// state knows it; false where no live broker does. It is what FindCoordinator
+// answers with; a holder that gave the slot up since answers NOT_COORDINATOR.
 func Holder(s *metadata.State, slot metadata.Slot) (metadata.SessionView, bool) {
 	id, _, ok := s.DutyHolder(SlotDuty(slot))
 	if !ok {
 		return metadata.SessionView{}, false
 	}
 	return s.Session(id)
+}
+
+// slotPlace lends a slot a place in the rendezvous of partitions, under a
+// topic id that no topic has. Brokers of all versions must agree on it.
+func slotPlace(slot metadata.Slot) metadata.TopicPartition {
+	return metadata.TopicPartition{Topic: metadata.TopicID{'g', 'r', 'o', 'u', 'p', '-', 's', 'l', 'o', 't'},
+		Partition: metadata.Partition(slot)}
+}
+
+// winnerOf returns the broker that should hold a slot: the rendezvous winner
+// of all that are open and not draining. NoBroker where there is none.
+func winnerOf(p *metadata.Placement, slot metadata.Slot) metadata.BrokerID {
+	return p.Leader(slotPlace(slot), metadata.UnknownZone)
+}
+
+// Duties is what the keeper needs of the log (metadata.Log, metadata.Keeper).
+type Duties interface {
+	TryDuty(ctx context.Context, s metadata.SessionID, name string) (metadata.Duty, bool, error)
+	ReleaseDuty(ctx context.Context, d metadata.Duty) error
 }

@@ -1,0 +1,295 @@
+package groups
+
+import (
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func want(t *testing.T, what string, got, expected int16) {
+	t.Helper()
+	if got != expected {
+		t.Errorf("%s: code %d, want %d", what, got, expected)
+	}
+}
+
+// Three members join, one leaves, the rest share what it had.
+func TestThreeMembersJoinRebalanceAndLeave(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b, c := n.consumer(""), n.consumer(""), n.consumer("")
+		w.gather(a, b, c)
+		if a.generation != 1 || b.generation != 1 || c.generation != 1 {
+			t.Fatalf("generations %d %d %d, want 1: the initial delay gathers them", a.generation, b.generation, c.generation)
+		}
+		for _, m := range []*consumer{a, b, c} {
+			want(t, "heartbeat", m.heartbeat(), codeOK)
+		}
+		want(t, "leave", c.leave(), codeOK)
+		want(t, "heartbeat of who left", c.heartbeat(), codeUnknownMember)
+		want(t, "heartbeat in a rebalance", a.heartbeat(), codeRebalance)
+		w.gather(a, b)
+		if a.generation != 2 || len(n.describe("g").Members) != 2 {
+			t.Fatalf("generation %d, want 2; %+v", a.generation, n.describe("g"))
+		}
+		if d := n.describe("g"); d.State != "Stable" || d.Protocol != "range" || d.ProtocolType != "consumer" {
+			t.Fatalf("describe: %+v", d)
+		}
+		want(t, "leave", a.leave(), codeOK)
+		want(t, "leave", b.leave(), codeOK)
+		time.Sleep(100 * time.Millisecond)
+		if d := n.describe("g"); d.State != "Empty" || len(d.Members) != 0 {
+			t.Fatalf("describe: %+v", d)
+		}
+	})
+}
+
+// SyncGroup answers with what the leader sent, after it was stored; a leader
+// that never sends is expelled, and the others join again (reference, section
+// 19, row 16).
+func TestRow16SyncWaitsForTheLeadersAssignment(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.consumer(""), n.consumer("")
+		a.session, b.session = 20*time.Minute, 20*time.Minute
+		together(func() { a.join() }, func() { b.join() })
+		leader, follower := a, b
+		if b.leader {
+			leader, follower = b, a
+		}
+		begin := time.Now()
+		want(t, "follower's sync without the leader", follower.sync(), codeRebalance)
+		if waited := time.Since(begin); waited != time.Minute {
+			t.Errorf("waited %v, want the rebalance timeout", waited)
+		}
+		want(t, "leader's heartbeat", leader.heartbeat(), codeUnknownMember)
+		w.gather(follower)
+	})
+}
+
+// A member that falls silent is out after its session timeout; parked members
+// do not need heartbeats.
+func TestSilentMemberIsExpelledAfterItsSession(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.consumer(""), n.consumer("")
+		w.gather(a, b)
+		for range 3 {
+			time.Sleep(3 * time.Second)
+			want(t, "heartbeat", a.heartbeat(), codeOK)
+		}
+		time.Sleep(2 * time.Second) // b: 11 s
+		want(t, "heartbeat of the other", a.heartbeat(), codeRebalance)
+		want(t, "heartbeat of the silent", b.heartbeat(), codeUnknownMember)
+		w.gather(a)
+	})
+}
+
+// A static member that restarts takes its assignment up again, nobody
+// rebalances; a leader is told to skip assigning (KIP-345, KIP-814).
+func TestStaticRestartNeedsNoRebalance(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.consumer("i-a"), n.consumer("i-b")
+		w.gather(a, b)
+		leader, follower := a, b
+		if b.leader {
+			leader, follower = b, a
+		}
+		for _, old := range []*consumer{leader, follower} {
+			again := n.consumer(*old.instance)
+			want(t, "join again", again.join(), codeOK)
+			if again.generation != 1 || again.id == old.id {
+				t.Errorf("generation %d id %s, want 1 and a new id", again.generation, again.id)
+			}
+			if again.leader != old.leader || again.joined.SkipAssignment != old.leader {
+				t.Errorf("leader %v, skip %v, want both %v", again.leader, again.joined.SkipAssignment, old.leader)
+			}
+			want(t, "sync again", again.sync(), codeOK)
+			if got := string(again.synced.MemberAssignment); got != "for "+old.id {
+				t.Errorf("assignment %q, want the old one", got)
+			}
+			want(t, "heartbeat of the old life", old.heartbeat(), codeFencedInstance)
+			want(t, "heartbeat of the new life", again.heartbeat(), codeOK)
+			want(t, "commit of the old life", old.commit(1), codeFencedInstance)
+		}
+	})
+}
+
+// An older client that leads and comes back reads another's id as leader, so
+// that it does not assign (before version 9).
+func TestStaticLeaderBeforeSkipAssignmentFollows(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("i")
+		w.gather(a)
+		again := n.consumer("i")
+		again.version = 8
+		want(t, "join again", again.join(), codeOK)
+		if again.leader || len(again.joined.Members) != 0 || again.joined.SkipAssignment {
+			t.Errorf("joined %+v, want a follower's answer", again.joined)
+		}
+		want(t, "sync", again.sync(), codeOK)
+	})
+}
+
+// Cooperative consumers rebalance twice: to give up, then to take over. All
+// it needs is right generations and the same protocol (KIP-429).
+func TestCooperativeTwoStep(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.consumer(""), n.consumer("")
+		a.protocols, b.protocols = protocols("cooperative-sticky", "t"), protocols("cooperative-sticky", "t")
+		w.gather(a)
+		joined := make(chan int16, 1)
+		go func() { joined <- b.join() }()
+		time.Sleep(100 * time.Millisecond)
+		want(t, "heartbeat", a.heartbeat(), codeRebalance)
+		want(t, "commit while preparing", a.commit(7), codeOK)
+		want(t, "a joins", a.join(), codeOK)
+		want(t, "b joins", <-joined, codeOK)
+		want(t, "commit before sync", a.commit(7), codeRebalance)
+		together(func() { a.sync() }, func() { b.sync() })
+		// The leader's owned partitions changed: it joins again by itself.
+		a.protocols = protocols("cooperative-sticky", "t", "given-up")
+		go func() { joined <- a.join() }()
+		time.Sleep(100 * time.Millisecond)
+		want(t, "heartbeat", b.heartbeat(), codeRebalance)
+		want(t, "b joins", b.join(), codeOK)
+		want(t, "a joins", <-joined, codeOK)
+		if a.generation != 3 || b.generation != 3 {
+			t.Errorf("generations %d %d, want 3", a.generation, b.generation)
+		}
+		together(func() { a.sync() }, func() { b.sync() })
+		want(t, "heartbeat", a.heartbeat(), codeOK)
+	})
+}
+
+// The coordinator dies; the next continues: same ids, generation, assignment.
+func TestTakeOverNeedsNoRebalance(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		a, b := n.consumer(""), n.consumer("i-b")
+		w.gather(a, b)
+		want(t, "commit", a.commit(42), codeOK)
+		w.log.Expire(n.session.ID())
+		n.stop()
+
+		m := w.start(2)
+		defer m.stop()
+		a.n, b.n = m, m
+		want(t, "before it holds the slot", a.heartbeat(), codeNotCoordinator)
+		m.coord.Prepare(metadata.GroupSlot("g"))
+		want(t, "while it takes over", a.heartbeat(), codeLoadInProgress)
+		m.hold("g")
+		want(t, "heartbeat", a.heartbeat(), codeOK)
+		want(t, "heartbeat", b.heartbeat(), codeOK)
+		want(t, "sync again", a.sync(), codeOK)
+		if string(a.synced.MemberAssignment) != "for "+a.id {
+			t.Errorf("assignment %q", a.synced.MemberAssignment)
+		}
+		if o := m.offset("g", 0); o != 42 {
+			t.Errorf("offset %d, want 42", o)
+		}
+		want(t, "commit", b.commit(43), codeOK)
+		time.Sleep(9 * time.Second) // timers began anew
+		want(t, "heartbeat", a.heartbeat(), codeOK)
+		time.Sleep(2 * time.Second)
+		want(t, "b is out", b.heartbeat(), codeUnknownMember)
+	})
+}
+
+// The coordinator dies while members wait for each other: they join again,
+// and no generation number means two things.
+func TestTakeOverInTheMiddleOfARebalance(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		a := n.consumer("")
+		w.gather(a)
+		b := n.consumer("")
+		got := make(chan int16, 2)
+		go func() { got <- b.join() }()
+		time.Sleep(time.Second)
+		want(t, "a joins", a.join(), codeOK)
+		want(t, "b joins", <-got, codeOK)
+		if a.generation != 2 {
+			t.Fatalf("generation %d", a.generation)
+		}
+		go func() { got <- b.sync() }()
+		time.Sleep(time.Second)
+		w.log.Expire(n.session.ID())
+		n.coord.Release(metadata.GroupSlot("g"))
+		want(t, "parked sync", <-got, codeNotCoordinator)
+		n.stop()
+
+		m := w.start(2)
+		defer m.stop()
+		m.hold("g")
+		a.n, b.n = m, m
+		want(t, "sync of a generation that never was", a.sync(), codeIllegalGeneration)
+		want(t, "b was never stored", b.heartbeat(), codeUnknownMember)
+		b.id = ""
+		go func() { got <- b.join() }()
+		time.Sleep(time.Second)
+		want(t, "a joins", a.join(), codeOK)
+		want(t, "b joins", <-got, codeOK)
+		if a.generation <= 2 {
+			t.Errorf("generation %d was given out before", a.generation)
+		}
+		together(func() { a.sync() }, func() { b.sync() })
+		want(t, "heartbeat", b.heartbeat(), codeOK)
+	})
+}
+
+// A holder that was replaced and does not know is refused: by apply where it
+// writes, by its own state where it only answers.
+func TestStaleSlotEpochIsRefused(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		w.gather(a)
+		n.drop("g") // its key went, it thinks it holds the slot
+		m := w.start(2)
+		defer m.stop()
+		// The claim lands while n's commit is on its way to the log.
+		n.writer.fault = func([]metadata.Command) error {
+			m.hold("g")
+			n.writer.fault = nil
+			return nil
+		}
+		want(t, "commit under the old epoch", a.commit(9), codeNotCoordinator)
+		if n.coord.Holds(metadata.GroupSlot("g")) {
+			t.Error("the old holder still holds the slot")
+		}
+		want(t, "heartbeat at the old holder", a.heartbeat(), codeNotCoordinator)
+		if o := m.offset("g", 0); o != -1 {
+			t.Errorf("offset %d was stored under a stale epoch", o)
+		}
+		a.n = m
+		want(t, "heartbeat at the new holder", a.heartbeat(), codeOK)
+	})
+}
+
+// An old holder that only answers heartbeats finds the new epoch in its state.
+func TestStaleHolderStopsAnsweringOnceItHasSeenTheClaim(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		w.gather(a)
+		n.drop("g")
+		m := w.start(2)
+		defer m.stop()
+		m.hold("g")
+		time.Sleep(10 * time.Millisecond)
+		want(t, "heartbeat", a.heartbeat(), codeNotCoordinator)
+	})
+}

@@ -1,0 +1,210 @@
+package groups
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// KeeperConfig is what a SlotKeeper needs.
+type KeeperConfig struct {
+	Duties      Duties
+	Session     metadata.Session
+	Coordinator *Coordinator
+	Writer      Writer
+	Replica     Replica
+	Rand        *rand.Rand // the phase of its rounds
+	Log         *slog.Logger
+}
+
+// The keeper's times, and how much it does at once.
+const (
+	keeperRound    = 250 * time.Millisecond // between two looks at the placement
+	probeLive      = 2 * time.Second        // between tries for a slot whose holder lives and will hand it over
+	handOverAfter  = 5 * time.Second        // that long a better holder must have been there: a restart is no reason to move
+	handOverSlots  = 4                      // given up in one round
+	dutiesAtOnce   = 8
+	dutyTimeout    = 5 * time.Second
+	releaseTimeout = 2 * time.Second
+)
+
+// SlotKeeper spreads the slots over the live brokers: this one's takes the
+// slots that it wins, once nobody holds them, and gives those up that another
+// wins. One lives as long as its session.
+type SlotKeeper struct {
+	cfg KeeperConfig
+
+	// Owned by Run.
+	duties [metadata.GroupSlots]metadata.Duty // Epoch 0: not held
+	tried  [metadata.GroupSlots]time.Time     // last try for it
+	better [metadata.GroupSlots]time.Time     // since when another should have it
+}
+
+// NewSlotKeeper returns a keeper; Run starts it.
+func NewSlotKeeper(c KeeperConfig) *SlotKeeper {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &SlotKeeper{cfg: c}
+}
+
+// Run keeps slots until ctx ends, then gives them all up; or until the
+// session is lost, when they are gone: ErrSessionLost.
+func (k *SlotKeeper) Run(ctx context.Context) error {
+	timer := time.NewTimer(time.Duration(k.cfg.Rand.Int64N(int64(keeperRound / 4))))
+	defer timer.Stop()
+	for {
+		select {
+		case <-k.cfg.Session.Done():
+			k.lost()
+			return metadata.ErrSessionLost
+		case <-ctx.Done():
+			k.giveAll(ctx)
+			return nil
+		case <-timer.C:
+		}
+		k.round(ctx)
+		timer.Reset(keeperRound + time.Duration(k.cfg.Rand.Int64N(int64(keeperRound/4))))
+	}
+}
+
+// slotPlan is what one look at the state says of a slot.
+type slotPlan struct {
+	mine    bool // this broker wins it
+	other   bool // another live broker wins it
+	handing bool // its holder lives, does not drain, and is not us
+	claimed metadata.DutyEpoch
+	byUs    bool // the claimed epoch is our session's
+}
+
+// look reads the plan of every slot, and whether this broker drains.
+func (k *SlotKeeper) look() (plans [metadata.GroupSlots]slotPlan, draining bool) {
+	id := k.cfg.Session.ID()
+	k.cfg.Replica.View(func(s *metadata.State) {
+		self, open := s.Session(id)
+		draining = open && self.Draining
+		for i := range plans {
+			slot, p := metadata.Slot(i), &plans[i]
+			winner := winnerOf(s.Placement(), slot)
+			p.mine = open && winner == self.Broker
+			p.other = winner != metadata.NoBroker && !p.mine
+			p.claimed = s.DutyEpoch(SlotDuty(slot))
+			holder, held := Holder(s, slot)
+			p.byUs = held && holder.ID == id
+			p.handing = held && holder.ID != id && !holder.Draining
+		}
+	})
+	return plans, draining
+}
+
+// round is one look and what follows from it.
+func (k *SlotKeeper) round(ctx context.Context) {
+	plans, draining := k.look()
+	now := time.Now()
+	var take, give []metadata.Slot
+	for i := range plans {
+		slot, p := metadata.Slot(i), plans[i]
+		held := k.duties[i].Epoch != 0
+		if held && (p.claimed > k.duties[i].Epoch || !k.cfg.Coordinator.Holds(slot)) {
+			k.give(ctx, slot) // lost, or the coordinator saw a refusal: begin anew
+			held = false
+		}
+		switch {
+		case held && draining && p.other:
+			give = append(give, slot)
+		case held && p.other:
+			if k.better[i].IsZero() {
+				k.better[i] = now
+			}
+			if now.Sub(k.better[i]) >= handOverAfter && len(give) < handOverSlots {
+				give = append(give, slot)
+			}
+		case held:
+			k.better[i] = time.Time{}
+		case p.mine && (!p.handing || now.Sub(k.tried[i]) >= probeLive):
+			k.tried[i] = now
+			take = append(take, slot)
+		}
+	}
+	atOnce(give, func(slot metadata.Slot) { k.give(ctx, slot) })
+	atOnce(take, func(slot metadata.Slot) { k.duties[slot] = k.take(ctx, slot, plans[slot]) })
+}
+
+// atOnce runs f for each slot, a few at a time, and waits for all: each call
+// touches its own slot's places only.
+func atOnce(slots []metadata.Slot, f func(metadata.Slot)) {
+	for part := range slices.Chunk(slots, dutiesAtOnce) {
+		var wg sync.WaitGroup
+		for _, slot := range part {
+			wg.Go(func() { f(slot) })
+		}
+		wg.Wait()
+	}
+}
+
+// take takes the duty, claims it, and has the coordinator hold it. It returns
+// the duty where its key is ours.
+func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) metadata.Duty {
+	ctx, cancel := context.WithTimeout(ctx, dutyTimeout)
+	defer cancel()
+	d, ok, err := k.cfg.Duties.TryDuty(ctx, k.cfg.Session.ID(), SlotDuty(slot))
+	if err != nil || !ok {
+		if err != nil {
+			k.cfg.Log.Warn("take group slot", "slot", slot, "error", err)
+		}
+		return metadata.Duty{}
+	}
+	if d.Epoch == p.claimed && p.byUs { // an earlier claim whose outcome we did not hear
+		k.cfg.Coordinator.Hold(ctx, slot, d.Epoch)
+		return d
+	}
+	k.cfg.Coordinator.Prepare(slot)
+	out, err := k.cfg.Writer.Submit(ctx, []metadata.Command{metadata.Claim{Duty: d.Name, Epoch: d.Epoch}},
+		&metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	if err == nil && out.Code == metadata.CodeOK && len(out.Commands) == 1 && out.Commands[0].Code == metadata.CodeOK {
+		k.cfg.Coordinator.Hold(ctx, slot, d.Epoch)
+		return d
+	}
+	k.cfg.Log.Warn("claim group slot", "slot", slot, "epoch", d.Epoch, "code", out.Code, "error", err)
+	return d // the next round finds it held and not coordinated, and begins anew
+}
+
+// give hands a slot over: parked calls are answered first, then the key goes.
+func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
+	k.cfg.Coordinator.Release(slot)
+	d := k.duties[slot]
+	k.duties[slot], k.better[slot], k.tried[slot] = metadata.Duty{}, time.Time{}, time.Time{}
+	if d.Epoch == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := k.cfg.Duties.ReleaseDuty(ctx, d); err != nil {
+		k.cfg.Log.Warn("release group slot", "slot", slot, "error", err) // its lease ends it
+	}
+}
+
+func (k *SlotKeeper) giveAll(ctx context.Context) {
+	atOnce(allSlots(), func(slot metadata.Slot) { k.give(ctx, slot) })
+}
+
+func allSlots() []metadata.Slot {
+	out := make([]metadata.Slot, metadata.GroupSlots)
+	for i := range out {
+		out[i] = metadata.Slot(i)
+	}
+	return out
+}
+
+// lost stops coordinating at once: the keys went with the session.
+func (k *SlotKeeper) lost() {
+	for _, slot := range allSlots() {
+		k.cfg.Coordinator.Release(slot)
+		k.duties[slot] = metadata.Duty{}
+	}
+}
