@@ -1,0 +1,72 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// The codes below are those of Amazon's "Error responses" reference; stores
+// that are not Amazon's use a subset of them.
+
+// translate turns what the SDK returned into an error of the door.
+func translate(ctx context.Context, op bucket.Op, x *exchange, err error) error {
+	code := ""
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		code = api.ErrorCode()
+	}
+	switch {
+	case !x.sent && ctx.Err() != nil:
+		return ctx.Err()
+	case !x.sent:
+		return fmt.Errorf("%w: request could not be signed, check the credentials: %w", bucket.ErrDenied, err)
+	case x.status == 0 || x.status < 300:
+		return silence(ctx, err)
+	}
+	return judge(op, x.status, code, err)
+}
+
+// silence is no answer, or one that broke off.
+func silence(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err() // Retry knows whose it is: the attempt's or the caller's
+	}
+	return fmt.Errorf("%w: no whole answer: %w", bucket.ErrBusy, err)
+}
+
+// judge decides by status, and by code where one status means several things.
+func judge(op bucket.Op, status int, code string, err error) error {
+	switch code {
+	case "NoSuchBucket":
+		return fmt.Errorf("%w: there is no such bucket: %w", bucket.ErrDenied, err)
+	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "SignatureDoesNotMatch":
+		return fmt.Errorf("%w: check the credentials: %w", bucket.ErrDenied, err)
+	case "RequestTimeTooSkewed":
+		return fmt.Errorf("%w: check this machine's clock: %w", bucket.ErrDenied, err)
+	case "RequestTimeout", "BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch":
+		// 400: the body came too slowly, or not as it was sent.
+		return fmt.Errorf("%w: %w", bucket.ErrBusy, err)
+	}
+	switch {
+	case status == http.StatusNotFound && op == bucket.OpGet:
+		return bucket.ErrNotFound
+	case status == http.StatusPreconditionFailed && op == bucket.OpPut:
+		return bucket.ErrExists
+	case status == http.StatusRequestedRangeNotSatisfiable && op == bucket.OpGet:
+		return bucket.ErrRange
+	case status == http.StatusForbidden || status == http.StatusUnauthorized:
+		return fmt.Errorf("%w: %w", bucket.ErrDenied, err)
+	case status == http.StatusConflict, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+		// 409 of a conditional put: another one, or a deletion, is under way.
+		return fmt.Errorf("%w: status %d: %w", bucket.ErrBusy, status, err)
+	case status >= 300 && status < 400:
+		return fmt.Errorf("status %d: the bucket is elsewhere, check region and endpoint: %w", status, err)
+	}
+	return fmt.Errorf("status %d: %w", status, err)
+}

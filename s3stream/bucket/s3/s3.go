@@ -1,0 +1,240 @@
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// requests makes one request per call (a page of a listing, a batch of
+// deletions): Retry above it turns pages and makes the attempts.
+type requests struct {
+	client   *s3.Client
+	bucket   string
+	unsigned bool // over TLS the body's hash is not part of the signature: TLS and the CRC32C guard it
+}
+
+// Put implements bucket.Bucket.
+func (r *requests) Put(ctx context.Context, name string, body []byte) error {
+	if err := refuse(ctx, bucket.OpPut, name, bucket.CheckName(name)); err != nil {
+		return err
+	}
+	if int64(len(body)) > bucket.MaxBody {
+		return fmt.Errorf("put %q: BUG: body of %d bytes is over the limit of %d", name, len(body), int64(bucket.MaxBody))
+	}
+	ctx, x := withExchange(ctx)
+	content := newPayload(body)
+	defer content.close()
+	_, err := r.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:            &r.bucket,
+		Key:               &name,
+		Body:              content,
+		ContentLength:     aws.Int64(int64(len(body))),
+		IfNoneMatch:       aws.String("*"),
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
+		ChecksumCRC32C:    aws.String(crc32c(body)),
+	}, func(o *s3.Options) {
+		if r.unsigned {
+			o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+		}
+	})
+	return r.end(ctx, bucket.Attempt{Op: bucket.OpPut, Name: name, Bytes: int64(len(body))}, x, err)
+}
+
+// crc32c is the header's form: big-endian, base64.
+func crc32c(body []byte) string {
+	sum := crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
+}
+
+// Get implements bucket.Bucket.
+func (r *requests) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	if err := refuse(ctx, bucket.OpGet, name, bucket.CheckName(name)); err != nil {
+		return nil, err
+	}
+	if length == 0 && off >= 0 {
+		return []byte{}, nil
+	}
+	input := &s3.GetObjectInput{Bucket: &r.bucket, Key: &name}
+	whole := off == 0 && length < 0
+	switch {
+	case whole:
+		input.ChecksumMode = types.ChecksumModeEnabled // a range has no checksum of its own
+	case off < 0:
+		input.Range = aws.String(fmt.Sprintf("bytes=%d", off))
+	case length < 0:
+		input.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
+	default:
+		input.Range = aws.String(fmt.Sprintf("bytes=%d-%d", off, off+length-1))
+	}
+	ctx, x := withExchange(ctx)
+	output, err := r.client.GetObject(ctx, input)
+	var body []byte
+	if err == nil {
+		body, err = read(output)
+	}
+	a := bucket.Attempt{Op: bucket.OpGet, Name: name, Bytes: int64(len(body))}
+	// A suffix that holds the whole object may be answered as the whole object.
+	entire := whole || off < 0 && int64(len(body)) <= -off
+	if err == nil && !entire && x.status != http.StatusPartialContent {
+		report(ctx, a, x)
+		return nil, fmt.Errorf("get %q: the store did not keep to the Range header, it answered %d with %d bytes; use one that does", name, x.status, len(body))
+	}
+	err = r.end(ctx, a, x, err)
+	if off < 0 && errors.Is(err, bucket.ErrRange) {
+		return []byte{}, nil // the last bytes of an empty object
+	}
+	if err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// read returns what has come, also where that is not all.
+func read(output *s3.GetObjectOutput) (body []byte, err error) {
+	defer func() { err = errors.Join(err, output.Body.Close()) }()
+	if output.ContentLength == nil || *output.ContentLength < 0 {
+		body, err = io.ReadAll(io.LimitReader(output.Body, bucket.MaxBody+1))
+	} else if *output.ContentLength <= bucket.MaxBody {
+		body = make([]byte, *output.ContentLength)
+		n := 0
+		n, err = io.ReadFull(output.Body, body)
+		body = body[:n]
+		if err == nil {
+			// A checksum is compared at the end, which has to be read.
+			_, err = io.Copy(io.Discard, output.Body)
+		}
+		return body, err
+	}
+	if err == nil && (len(body) > bucket.MaxBody || body == nil) {
+		return nil, fmt.Errorf("object is over the limit of %d bytes", int64(bucket.MaxBody))
+	}
+	return body, err
+}
+
+// List implements bucket.Bucket for what fits a page. A store may answer with
+// less than a page and say that there is more: it is then asked on.
+func (r *requests) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
+	if err := refuse(ctx, bucket.OpList, prefix); err != nil {
+		return nil, err
+	}
+	var found []bucket.Info
+	for {
+		page, more, err := r.page(ctx, prefix, after, min(limit-len(found), bucket.PageNames))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page...)
+		if !more || len(page) == 0 || len(found) >= limit {
+			return found, nil
+		}
+		after = page[len(page)-1].Name
+	}
+}
+
+func (r *requests) page(ctx context.Context, prefix, after string, limit int) (infos []bucket.Info, more bool, err error) {
+	input := &s3.ListObjectsV2Input{Bucket: &r.bucket, Prefix: &prefix, MaxKeys: aws.Int32(int32(limit))}
+	if after != "" {
+		input.StartAfter = &after
+	}
+	ctx, x := withExchange(ctx)
+	output, err := r.client.ListObjectsV2(ctx, input)
+	if err := r.end(ctx, bucket.Attempt{Op: bucket.OpList, Name: prefix}, x, err); err != nil {
+		return nil, false, err
+	}
+	for _, object := range output.Contents {
+		infos = append(infos, bucket.Info{
+			Name:     aws.ToString(object.Key),
+			Size:     aws.ToInt64(object.Size),
+			Modified: aws.ToTime(object.LastModified).UnixMilli(),
+		})
+	}
+	return infos, aws.ToBool(output.IsTruncated), nil
+}
+
+// Delete implements bucket.Bucket for one batch.
+func (r *requests) Delete(ctx context.Context, names ...string) error {
+	if err := refuse(ctx, bucket.OpDelete, names[0], bucket.CheckNames(names)); err != nil {
+		return err
+	}
+	ctx, x := withExchange(ctx)
+	a := bucket.Attempt{Op: bucket.OpDelete, Name: names[0]}
+	if len(names) == 1 {
+		_, err := r.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &r.bucket, Key: &names[0]})
+		err = r.end(ctx, a, x, err)
+		if x.status == http.StatusNotFound && !errors.Is(err, bucket.ErrDenied) {
+			return nil // Amazon answers 204; some others do not
+		}
+		return err
+	}
+	batch := make([]types.ObjectIdentifier, len(names))
+	for i := range names {
+		batch[i].Key = &names[i]
+	}
+	output, err := r.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+		Bucket:            &r.bucket,
+		Delete:            &types.Delete{Objects: batch, Quiet: aws.Bool(true)},
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
+	})
+	if err := r.end(ctx, a, x, err); err != nil {
+		return err
+	}
+	for _, failed := range output.Errors {
+		code, name := aws.ToString(failed.Code), aws.ToString(failed.Key)
+		switch code {
+		case "NoSuchKey":
+		case "AccessDenied":
+			return fmt.Errorf("delete %q: %w: %s", name, bucket.ErrDenied, aws.ToString(failed.Message))
+		default:
+			return fmt.Errorf("delete %q: %w: %s: %s", name, bucket.ErrBusy, code, aws.ToString(failed.Message))
+		}
+	}
+	return nil
+}
+
+// end reports the attempt, if there was one, and names the error.
+func (r *requests) end(ctx context.Context, a bucket.Attempt, x *exchange, err error) error {
+	report(ctx, a, x)
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %q in bucket %s: %w", a.Op, a.Name, r.bucket, translate(ctx, a.Op, x, err))
+}
+
+// report tells of the request, and of those before it that met a dead
+// connection; of none if nothing was sent.
+func report(ctx context.Context, a bucket.Attempt, x *exchange) {
+	if !x.sent {
+		return
+	}
+	for range x.conns.Load() - 1 {
+		bucket.Report(ctx, bucket.Attempt{Op: a.Op, Name: a.Name})
+	}
+	a.Status = x.status
+	if a.Op == bucket.OpGet && x.status >= 300 {
+		a.Bytes = 0
+	}
+	bucket.Report(ctx, a)
+}
+
+// refuse returns what stops a request before it is sent.
+func refuse(ctx context.Context, op bucket.Op, name string, fault ...error) error {
+	for _, err := range append(fault, ctx.Err()) {
+		if err != nil {
+			return fmt.Errorf("%s %q: %w", op, name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+//go:build integration
+
+package s3_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/s3server"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/s3stream/bucket/buckettest"
+	"github.com/zonewise/zonewise/s3stream/bucket/s3"
+)
+
+func open(t *testing.T, server *s3server.Server, prefix string) *s3.Store {
+	t.Helper()
+	config, err := s3.ParseURL(server.URL(prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.AccessKey, config.SecretKey = server.AccessKey, server.SecretKey
+	store, err := s3.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	return store
+}
+
+func TestS3IsABucket(t *testing.T) {
+	server := s3server.Start(t, s3server.Options{})
+	var n atomic.Int64
+	buckettest.Accept(t, func(t *testing.T) bucket.Bucket {
+		return open(t, server, fmt.Sprintf("accept/%d", n.Add(1)))
+	})
+}
+
+func TestS3KeepsItsPromises(t *testing.T) {
+	server := s3server.Start(t, s3server.Options{})
+	store := open(t, server, "cluster/1")
+	if err := bucket.Probe(t.Context(), store, "nonce-1"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := store.List(t.Context(), "", "", 0); err != nil || len(left) != 0 {
+		t.Errorf("after the probe: %v, %v; want nothing left", left, err)
+	}
+}
+
+// The server's access log is the witness: it has seen as many requests of each
+// kind as were reported.
+func TestS3AttemptsAreWhatTheServerSaw(t *testing.T) {
+	server := s3server.Start(t, s3server.Options{})
+	store := open(t, server, "counted")
+	reported := map[string]int{}
+	ctx := bucket.WithObserver(t.Context(), func(a bucket.Attempt) {
+		reported[fmt.Sprintf("%v %d", a.Op, a.Status)]++
+	})
+	for i := range 20 {
+		name := fmt.Sprintf("o/%02d", i)
+		if err := store.Put(ctx, name, []byte("0123456789")); err != nil {
+			t.Fatal(err)
+		}
+		if i%4 == 0 {
+			_ = store.Put(ctx, name, []byte("0123456789"))
+			_, _ = store.Get(ctx, name+"-absent", 0, -1)
+			_, _ = store.Get(ctx, name, 3, 4)
+		}
+	}
+	if _, err := store.List(ctx, "", "", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(ctx, "o/00", "o/01", "o/02"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(ctx, "o/03"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"put 200": 20, "put 412": 5, "get 404": 5, "get 206": 5, "list 200": 1, "delete 200": 1, "delete 204": 1}
+	if fmt.Sprint(reported) != fmt.Sprint(want) {
+		t.Errorf("reported %v, want %v", reported, want)
+	}
+	seen := map[string]int{}
+	for _, request := range server.Requests() {
+		seen[fmt.Sprintf("%s %d", request.Operation, request.Status)]++
+	}
+	// This server logs ranges and deletions as 200, whatever it answers.
+	want = map[string]int{"PutObject 200": 20, "PutObject 412": 5, "GetObject 404": 5, "GetObject 200": 5,
+		"ListObjectsV2 200": 1, "DeleteObjects 200": 1, "DeleteObject 200": 1}
+	if fmt.Sprint(seen) != fmt.Sprint(want) {
+		t.Errorf("the server saw %v, want %v", seen, want)
+	}
+}
+
+func TestS3WrongSecretIsDeniedAtOnce(t *testing.T) {
+	server := s3server.Start(t, s3server.Options{})
+	config, err := s3.ParseURL(server.URL(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.AccessKey, config.SecretKey = server.AccessKey, "wrong"
+	store, err := s3.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	attempts := 0
+	ctx := bucket.WithObserver(t.Context(), func(a bucket.Attempt) {
+		attempts++
+		if a.Status != http.StatusForbidden {
+			t.Errorf("status %d, want 403", a.Status)
+		}
+	})
+	if err := store.Put(ctx, "x", []byte("y")); !errors.Is(err, bucket.ErrDenied) {
+		t.Errorf("put: %v, want ErrDenied", err)
+	}
+	if attempts != 1 {
+		t.Errorf("%d attempts, want 1", attempts)
+	}
+}
+
+// A server that goes away and comes back, and one that freezes: puts fail as
+// busy or go on, nothing is lost, nothing is written twice.
+func TestS3OutageIsBusyAndPasses(t *testing.T) {
+	server := s3server.Start(t, s3server.Options{})
+	config, err := s3.ParseURL(server.URL("outage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.AccessKey, config.SecretKey = server.AccessKey, server.SecretKey
+	config.Retry = bucket.RetryConfig{Attempts: 3, Base: time.Millisecond, Cap: 10 * time.Millisecond, Timeout: 300 * time.Millisecond, PerSecond: 1 << 20}
+	store, err := s3.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if err := store.Put(t.Context(), "before", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	var statuses []int
+	ctx := bucket.WithObserver(t.Context(), func(a bucket.Attempt) { statuses = append(statuses, a.Status) })
+	if err := store.Put(ctx, "during", []byte("2")); !errors.Is(err, bucket.ErrBusy) {
+		t.Errorf("put while the server is down: %v, want ErrBusy", err)
+	}
+	if !slices.Equal(statuses, []int{0, 0, 0}) {
+		t.Errorf("attempts %v, want three without an answer", statuses)
+	}
+	server.Restart()
+	server.Pause()
+	if err := store.Put(ctx, "frozen", []byte("3")); !errors.Is(err, bucket.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("put while the server is frozen: %v, want ErrBusy", err)
+	}
+	server.Resume()
+	for _, name := range []string{"during", "frozen"} {
+		if err := store.Put(t.Context(), name, []byte("late")); err != nil && !errors.Is(err, bucket.ErrExists) {
+			t.Errorf("put %s afterwards: %v", name, err)
+		}
+	}
+	infos, err := store.List(t.Context(), "", "", 0)
+	if err != nil || len(infos) != 3 {
+		t.Errorf("afterwards: %v, %v; want three objects", infos, err)
+	}
+}
