@@ -18,7 +18,7 @@ func (l *Log) guard(ctx context.Context, g *metadata.Guard) (cmps []*compare, ho
 		// revision says the same.
 		cmps = append(cmps, noneCreated(l.k.sessions(), l.in(int64(g.SessionGone))))
 	}
-	if len(g.LiveSessions) == 0 {
+	if g.LiveSessions == nil {
 		return cmps, true, nil
 	}
 	live, rev, err := l.list(ctx)

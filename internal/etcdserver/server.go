@@ -1,0 +1,236 @@
+package etcdserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+)
+
+// Settings of every member. They are limits that the rest counts on.
+const (
+	// DefaultQuotaBytes is the database's size at which etcd takes no more
+	// writes; the log stops far below (60 %).
+	DefaultQuotaBytes = 2 << 30
+	// SnapshotCount and CatchUpEntries keep raft's log in memory small:
+	// entries are up to 1 MiB, and etcd's own defaults would hold 10,000.
+	SnapshotCount  = 1000
+	CatchUpEntries = 500
+	// MaxTxnOps: a guarded append compares up to 100 session keys.
+	MaxTxnOps = 256
+	// MaxRequestBytes: an entry of 1 MiB, its keys and guards, with room.
+	MaxRequestBytes = 4 << 20
+	// progressEvery is how often a quiet watch is told how far it is.
+	progressEvery = time.Second
+	// compactBatch revisions are compacted at a time, with compactPause
+	// between, so that commits pass.
+	compactBatch = 500
+	compactPause = 5 * time.Millisecond
+)
+
+// TLS are files of one side's certificates. All empty: plain text.
+type TLS struct {
+	CertFile, KeyFile, CAFile string
+}
+
+func (t TLS) info() transport.TLSInfo {
+	if t == (TLS{}) {
+		return transport.TLSInfo{}
+	}
+	return transport.TLSInfo{CertFile: t.CertFile, KeyFile: t.KeyFile, TrustedCAFile: t.CAFile, ClientCertAuth: t.CAFile != ""}
+}
+
+// Config is one member.
+type Config struct {
+	Name string // of the member; cmd names it after its zone
+	Dir  string // of its data
+	// ClientURL and PeerURL are listened on: http://host:port, https:// with
+	// TLS, or unix://path (clients only meet it in tests). An empty PeerURL
+	// means a member that is alone for ever, on a loopback port of its own.
+	ClientURL, PeerURL string
+	// AdvertiseClientURL and AdvertisePeerURL are what others are told;
+	// empty: the same.
+	AdvertiseClientURL, AdvertisePeerURL string
+	// InitialCluster is name=peerURL,... ; empty: this member alone.
+	InitialCluster string
+	// Existing joins a cluster that is there, after AddMember.
+	Existing           bool
+	Token              string // of the initial cluster; empty: zonewise
+	QuotaBytes         int64
+	ClientTLS, PeerTLS TLS
+	UnsafeNoFsync      bool // tests only: loses data with the machine
+	HeartbeatMs        uint // default 100
+	ElectionMs         uint // default 1000
+	Logger             *slog.Logger
+	StartTimeout       time.Duration // default 30 s: until the member is ready
+	BackendBatchPeriod time.Duration // default etcd's 100 ms
+}
+
+// Member is a running etcd server.
+type Member struct {
+	etcd     *embed.Etcd
+	endpoint string
+	tls      *tls.Config
+	stop     sync.Once // etcd's own Close may be called once
+}
+
+// Start starts the member and waits until it serves.
+func Start(ctx context.Context, cfg Config) (*Member, error) {
+	ec, err := cfg.embed()
+	if err != nil {
+		return nil, fmt.Errorf("start etcd member %s: %w", cfg.Name, err)
+	}
+	e, err := embed.StartEtcd(ec)
+	if err != nil {
+		return nil, fmt.Errorf("start etcd member %s in %s: %w", cfg.Name, cfg.Dir, err)
+	}
+	wait := cfg.StartTimeout
+	if wait == 0 {
+		wait = 30 * time.Second
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-e.Server.ReadyNotify():
+	case err = <-e.Err():
+	case <-e.Server.StopNotify():
+		err = errors.New("it stopped while starting")
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-t.C:
+		err = fmt.Errorf("it has not found a leader after %v; are the other members of %q up?", wait, ec.InitialCluster)
+	}
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("start etcd member %s: %w", cfg.Name, err)
+	}
+	m := &Member{etcd: e, endpoint: endpoint(e, ec)}
+	if cfg.ClientTLS != (TLS{}) {
+		if m.tls, err = cfg.ClientTLS.info().ClientConfig(); err != nil {
+			e.Close()
+			return nil, fmt.Errorf("start etcd member %s: client certificate: %w", cfg.Name, err)
+		}
+	}
+	return m, nil
+}
+
+// endpoint is where the member listens for clients, with the port it got.
+func endpoint(e *embed.Etcd, ec *embed.Config) string {
+	u := ec.ListenClientUrls[0]
+	if u.Scheme == "unix" || u.Scheme == "unixs" {
+		return u.String()
+	}
+	return u.Scheme + "://" + e.Clients[0].Addr().String()
+}
+
+// embed turns the configuration into etcd's.
+func (c Config) embed() (*embed.Config, error) {
+	if c.Name == "" || c.Dir == "" || c.ClientURL == "" {
+		return nil, errors.New("name, directory and client URL must be given")
+	}
+	ec := embed.NewConfig()
+	ec.Name, ec.Dir = c.Name, c.Dir
+	peer := c.PeerURL
+	if peer == "" {
+		if c.InitialCluster != "" {
+			return nil, errors.New("a member of a cluster needs a peer URL")
+		}
+		peer = "http://127.0.0.1:0"
+	}
+	for _, u := range []struct {
+		to        *[]url.URL
+		from, def string
+	}{
+		{&ec.ListenClientUrls, c.ClientURL, ""}, {&ec.AdvertiseClientUrls, c.AdvertiseClientURL, c.ClientURL},
+		{&ec.ListenPeerUrls, peer, ""}, {&ec.AdvertisePeerUrls, c.AdvertisePeerURL, peer},
+	} {
+		s := u.from
+		if s == "" {
+			s = u.def
+		}
+		p, err := url.Parse(s)
+		if err != nil || p.Scheme == "" {
+			return nil, fmt.Errorf("URL %q: want http://host:port", s)
+		}
+		*u.to = []url.URL{*p}
+	}
+	ec.InitialClusterToken = "zonewise"
+	if c.Token != "" {
+		ec.InitialClusterToken = c.Token
+	}
+	ec.InitialCluster = c.InitialCluster
+	if ec.InitialCluster == "" {
+		ec.InitialCluster = c.Name + "=" + ec.AdvertisePeerUrls[0].String()
+	}
+	if c.Existing {
+		ec.ClusterState = embed.ClusterStateFlagExisting
+	}
+	ec.QuotaBackendBytes = c.QuotaBytes
+	if c.QuotaBytes == 0 {
+		ec.QuotaBackendBytes = DefaultQuotaBytes
+	}
+	ec.SnapshotCount, ec.SnapshotCatchUpEntries = SnapshotCount, CatchUpEntries
+	ec.MaxTxnOps, ec.MaxRequestBytes = MaxTxnOps, MaxRequestBytes
+	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "0" // off: the archive duty compacts
+	ec.CompactionBatchLimit, ec.CompactionSleepInterval = compactBatch, compactPause
+	ec.WatchProgressNotifyInterval = progressEvery
+	if c.HeartbeatMs != 0 {
+		ec.TickMs = c.HeartbeatMs
+	}
+	if c.ElectionMs != 0 {
+		ec.ElectionMs = c.ElectionMs
+	}
+	if c.BackendBatchPeriod != 0 {
+		ec.BackendBatchInterval = c.BackendBatchPeriod
+	}
+	ec.ClientTLSInfo, ec.PeerTLSInfo = c.ClientTLS.info(), c.PeerTLS.info()
+	ec.UnsafeNoFsync = c.UnsafeNoFsync
+	ec.EnableGRPCGateway = false
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Logger))
+	return ec, nil
+}
+
+// Name is the member's.
+func (m *Member) Name() string { return m.etcd.Config().Name }
+
+// Endpoint is where clients reach the member.
+func (m *Member) Endpoint() string { return m.endpoint }
+
+// Done tells an error that ended the member by itself.
+func (m *Member) Done() <-chan error { return m.etcd.Err() }
+
+// Client opens a client to this member. The caller closes it.
+func (m *Member) Client() (*clientv3.Client, error) {
+	return Dial([]string{m.endpoint}, m.tls)
+}
+
+// Dial opens a client with the settings that etcdlog wants. It does not
+// connect yet.
+func Dial(endpoints []string, t *tls.Config) (*clientv3.Client, error) {
+	return DialAs(endpoints, t, "", "")
+}
+
+// DialAs is Dial for an etcd that asks who comes.
+func DialAs(endpoints []string, t *tls.Config, user, password string) (*clientv3.Client, error) {
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: endpoints, TLS: t, Username: user, Password: password,
+		DialTimeout: 5 * time.Second, DialKeepAliveTime: 3 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
+		MaxCallSendMsgSize: MaxRequestBytes, RejectOldCluster: false, Logger: zap.NewNop(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to etcd at %v: %w", endpoints, err)
+	}
+	return c, nil
+}
+
+// Stop stops the member and waits until it is gone. It may be called twice.
+func (m *Member) Stop() { m.stop.Do(m.etcd.Close) }

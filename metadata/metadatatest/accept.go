@@ -1,0 +1,183 @@
+package metadatatest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Cluster opens the doors of one broker of a cluster. Brokers of one Cluster
+// share the log.
+type Cluster func(t *testing.T, broker string) (metadata.Log, metadata.Keeper)
+
+// Case is one promise.
+type Case struct {
+	Name string
+	Run  func(t *testing.T, open Cluster)
+}
+
+// Accept runs every case on a new cluster.
+func Accept(t *testing.T, newCluster func(t *testing.T) Cluster) {
+	for _, c := range Cases() {
+		t.Run(c.Name, func(t *testing.T) { c.Run(t, newCluster(t)) })
+	}
+}
+
+// Cases are all promises, for who wants to run each in a bubble of its own.
+func Cases() []Case {
+	return []Case{
+		{"followers see every entry at its append's revision", followersSee},
+		{"a follower that starts late sees everything once", lateFollower},
+		{"the same append again is the same entry", sameAgain},
+		{"a failed duty guard leaves an empty entry", dutyGuard},
+		{"a session is closed only when its key is gone", goneGuard},
+		{"a guard on the live sessions wants exactly these", liveGuard},
+		{"a lost session appends nothing and holds nothing", lostSession},
+		{"a duty has one holder and rising epochs", duties},
+		{"a closed generation is read back as it was followed", generations},
+		{"truncated generations are not followed", truncation},
+		{"the checkpoint pointer only grows", checkpoints},
+		{"sessions publish without changing their id", publish},
+		{"care loses nothing", care},
+	}
+}
+
+// broker is one broker's doors with a session.
+type broker struct {
+	metadata.Log
+	metadata.Keeper
+	t       *testing.T
+	session metadata.Session
+	seq     [metadata.LaneCount]metadata.LaneSeq
+}
+
+func join(t *testing.T, open Cluster, name string) *broker {
+	t.Helper()
+	b := &broker{t: t}
+	b.Log, b.Keeper = open(t, name)
+	s, err := b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: name, Zone: "dev-a", Peer: name + ":1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.session = s
+	return b
+}
+
+func (b *broker) next(lane metadata.Lane, g *metadata.Guard) metadata.AppendRequest {
+	b.seq[lane]++
+	key := metadata.EntryKey{Session: b.session.ID(), Lane: lane, Seq: b.seq[lane]}
+	return metadata.AppendRequest{Key: key, Bytes: fmt.Appendf(nil, "%v", key), Guard: g}
+}
+
+func (b *broker) append(lane metadata.Lane, g *metadata.Guard) metadata.AppendResult {
+	b.t.Helper()
+	res, err := b.Append(b.t.Context(), b.next(lane, g))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return res
+}
+
+func (b *broker) duty(name string) metadata.Duty {
+	b.t.Helper()
+	d, ok, err := b.TryDuty(b.t.Context(), b.session.ID(), name)
+	if err != nil || !ok {
+		b.t.Fatalf("take duty %s: %v, %v", name, ok, err)
+	}
+	return d
+}
+
+// follower collects what Follow delivers.
+type follower struct {
+	t  *testing.T
+	wg sync.WaitGroup
+
+	mu     sync.Mutex
+	all    []metadata.Committed
+	upTo   metadata.Revision
+	caught bool
+	bad    error
+	err    error
+	moved  chan struct{}
+}
+
+// follow starts a follower at the top; it ends with the test.
+func (b *broker) follow() *follower {
+	b.t.Helper()
+	from, err := b.Start(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	f := &follower{t: b.t, moved: make(chan struct{})}
+	ctx, cancel := context.WithCancel(b.t.Context())
+	f.wg.Go(func() {
+		err := b.Follow(ctx, from, f.deliver)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.err = err
+		f.signal()
+	})
+	b.t.Cleanup(func() {
+		cancel()
+		f.wg.Wait()
+		if !errors.Is(f.err, context.Canceled) {
+			b.t.Errorf("a follower whose context ended returns %v", f.err)
+		}
+	})
+	return f
+}
+
+func (f *follower) signal() {
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+func (f *follower) deliver(batch []metadata.Committed, upTo metadata.Revision, caught bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer f.signal()
+	last := metadata.Revision(0)
+	if n := len(f.all); n > 0 {
+		last = f.all[n-1].Revision
+	}
+	for _, c := range batch {
+		if c.Revision <= last || c.Revision > upTo || c.Revision <= f.upTo {
+			f.bad = fmt.Errorf("revision %d after %d, up to %d, then %d", c.Revision, last, f.upTo, upTo)
+		}
+		last = c.Revision
+	}
+	if f.caught && !caught {
+		f.bad = errors.New("caught up, and then not")
+	}
+	f.all = append(f.all, batch...)
+	f.upTo, f.caught = upTo, caught
+	return nil
+}
+
+// until waits until everything up to rev was delivered and returns it all.
+func (f *follower) until(rev metadata.Revision) []metadata.Committed {
+	f.t.Helper()
+	limit := time.After(10 * time.Second)
+	for {
+		f.mu.Lock()
+		moved, done := f.moved, f.upTo >= rev && f.caught
+		all, err := append([]metadata.Committed(nil), f.all...), errors.Join(f.bad, f.err)
+		f.mu.Unlock()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if done {
+			return all
+		}
+		select {
+		case <-moved:
+		case <-limit:
+			f.t.Fatalf("revision %d was not delivered", rev)
+		}
+	}
+}

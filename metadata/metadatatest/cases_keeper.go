@@ -1,0 +1,157 @@
+package metadatatest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func duties(t *testing.T, open Cluster) {
+	a, b := join(t, open, "a"), join(t, open, "b")
+	d := a.duty("archive")
+	if again := a.duty("archive"); again != d {
+		t.Fatalf("the holder's duty is %+v, then %+v", d, again)
+	}
+	if _, ok, err := b.TryDuty(t.Context(), b.session.ID(), "archive"); ok || err != nil {
+		t.Fatalf("a second holder: %v, %v", ok, err)
+	}
+	if err := a.session.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := b.duty("archive")
+	if e.Epoch <= d.Epoch {
+		t.Fatalf("epoch %d after %d", e.Epoch, d.Epoch)
+	}
+	if _, err := a.CloseGeneration(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+		t.Errorf("close generation without the duty: %v", err)
+	}
+	if _, err := b.CloseGeneration(t.Context(), e, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Truncate(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+		t.Errorf("truncate without the duty: %v", err)
+	}
+	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrDutyLost) {
+		t.Errorf("set checkpoint without the duty: %v", err)
+	}
+	if _, err := a.Care(t.Context(), d, 0); !errors.Is(err, metadata.ErrDutyLost) {
+		t.Errorf("care without the duty: %v", err)
+	}
+}
+
+func generations(t *testing.T, open Cluster) {
+	a, b := join(t, open, "a"), join(t, open, "b")
+	d := a.duty("archive")
+	f := b.follow()
+	first := some(t, 12, a, b)
+	at, err := a.CloseGeneration(t.Context(), d, 1)
+	if err != nil || at <= first[11].rev {
+		t.Fatalf("closed at %d, %v", at, err)
+	}
+	second := some(t, 7, b, a)
+	if at >= second[0].rev {
+		t.Fatalf("closed at %d, and %d came after", at, second[0].rev)
+	}
+	if again, err := a.CloseGeneration(t.Context(), d, 1); again != 0 || err != nil {
+		t.Fatalf("closed again at %d, %v", again, err)
+	}
+	same(t, f.until(second[6].rev), append(append([]wrote(nil), first...), second...))
+	var got []metadata.Committed
+	if err := a.ReadGeneration(t.Context(), 1, func(c metadata.Committed) error {
+		if c.Generation != 1 {
+			t.Errorf("generation %d", c.Generation)
+		}
+		got = append(got, c)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, first)
+	if err := a.ReadGeneration(t.Context(), 2, func(metadata.Committed) error { return nil }); err == nil {
+		t.Error("an open generation was read")
+	}
+	st, err := b.Start(t.Context())
+	if err != nil || st.Generation != 2 || st.Truncated != 0 {
+		t.Errorf("start %+v, %v", st, err)
+	}
+}
+
+func truncation(t *testing.T, open Cluster) {
+	a := join(t, open, "a")
+	d := a.duty("archive")
+	some(t, 450, a)
+	if err := a.Truncate(t.Context(), d, 1); err == nil {
+		t.Fatal("an open generation was truncated")
+	}
+	if _, err := a.CloseGeneration(t.Context(), d, 1); err != nil {
+		t.Fatal(err)
+	}
+	rest := some(t, 10, a)
+	for range 2 { // the second finds everything done
+		if err := a.Truncate(t.Context(), d, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := a.Start(t.Context())
+	if err != nil || st.Truncated != 1 || st.Generation != 2 || st.Head != rest[9].rev {
+		t.Fatalf("start %+v, %v", st, err)
+	}
+	same(t, a.follow().until(rest[9].rev), rest)
+}
+
+func checkpoints(t *testing.T, open Cluster) {
+	a := join(t, open, "a")
+	d := a.duty("checkpoint")
+	for _, p := range []metadata.CheckpointPointer{
+		{Revision: 10, Generation: 1, Object: "c/10", Hash: 1<<63 + 7}, {Revision: 20, Generation: 2, Object: "c/20"}, {Revision: 15, Generation: 1, Object: "c/15"},
+	} {
+		if err := a.SetCheckpoint(t.Context(), d, p); err != nil {
+			t.Fatal(err)
+		}
+		st, err := a.Start(t.Context())
+		if err != nil || st.Checkpoint == nil {
+			t.Fatalf("start %+v, %v", st, err)
+		}
+		want := p
+		if p.Revision == 15 {
+			want = metadata.CheckpointPointer{Revision: 20, Generation: 2, Object: "c/20"}
+		}
+		if *st.Checkpoint != want {
+			t.Errorf("checkpoint %+v, want %+v", *st.Checkpoint, want)
+		}
+	}
+}
+
+func publish(t *testing.T, open Cluster) {
+	a, b := join(t, open, "a"), join(t, open, "b")
+	status := metadata.SessionStatus{Broker: 7, Clock: 1234, Applied: 99, HashRevision: 96, Hash: 1<<63 + 5}
+	if err := a.session.Publish(t.Context(), status); err != nil {
+		t.Fatal(err)
+	}
+	live, rev, err := b.Sessions(t.Context())
+	if err != nil || len(live) != 2 || rev < metadata.Revision(b.session.ID()) {
+		t.Fatalf("%+v at %d, %v", live, rev, err)
+	}
+	if live[0].ID != a.session.ID() || live[0].Status != status || live[0].Info.Peer != "a:1" || live[1].ID != b.session.ID() {
+		t.Errorf("sessions %+v", live)
+	}
+	if res := a.append(metadata.LaneLow, nil); res.GuardFailed {
+		t.Error("append after publish")
+	}
+}
+
+func care(t *testing.T, open Cluster) {
+	a := join(t, open, "a")
+	d := a.duty("archive")
+	f := a.follow()
+	all := some(t, 20, a)
+	f.until(all[19].rev)
+	h, err := a.Care(t.Context(), d, all[19].rev)
+	if err != nil || h.SizeBytes < 0 || h.Members < 1 {
+		t.Fatalf("care: %+v, %v", h, err)
+	}
+	same(t, a.follow().until(all[19].rev), all)
+	more := some(t, 3, a)
+	same(t, f.until(more[2].rev), append(all, more...))
+}
