@@ -94,8 +94,7 @@ func (b *buffer) add(it *item) {
 	g.items = append(g.items, it)
 	g.records += it.Header.Offsets()
 	b.bytes += len(it.Bytes)
-	if f := it.Feed; f != nil && f.seen[it.Lane] != b {
-		f.seen[it.Lane] = b
+	if f := it.Feed; f != nil && f.seen[it.Lane].Swap(b) != b {
 		b.feeds = append(b.feeds, f)
 	}
 }

@@ -36,13 +36,9 @@ type Uploader interface {
 	Upload(ctx context.Context, name metadata.ObjectName, body []byte) (puts uint32, err error)
 }
 
-// Cost is what one entry takes of what the cluster has to share.
-type Cost struct {
-	Commits     int
-	EntryBytes  int // encoded, inline bytes included
-	Runs        int
-	InlineBytes int // of records; InlineAllowed took them before
-}
+// Cost is what one entry takes of what the cluster has to share. Its inline
+// bytes were taken by InlineAllowed before.
+type Cost = metadata.Cost
 
 // Governor shares the cluster's commit budget between brokers and lanes.
 type Governor interface {

@@ -13,9 +13,9 @@ import (
 type Feed struct {
 	lastRead atomic.Int64 // unix nanoseconds
 
-	// seen is the buffer of each lane that has listed this feed; element i is
-	// touched by the goroutine of lane i only.
-	seen [metadata.LaneCount]*buffer
+	// seen is the buffer of each lane that has listed this feed. Lanes of an
+	// ending WAL and of its successor may both set it.
+	seen [metadata.LaneCount]atomic.Pointer[buffer]
 }
 
 // NewFeed returns the feed of a new connection.
