@@ -243,11 +243,9 @@ func (b *biller) upperBound(key meterKey, r Usage, atMS int64) (NanoUSD, error) 
 	return bound, err
 }
 
-// finish puts lines and meters into canonical order.
+// finish puts the meters into order. Lines are in order already: by segment,
+// meter, and the hash that resolves ties.
 func (b *biller) finish() {
-	slices.SortStableFunc(b.out.Lines, func(x, y Line) int {
-		return cmp.Or(cmp.Compare(x.Segment, y.Segment), x.Key.compare(y.Key))
-	})
 	keys := slices.SortedFunc(maps.Keys(b.totals), func(x, y meterTotalKey) int {
 		return cmp.Or(x.compare(y.meterKey), cmp.Compare(x.price, y.price))
 	})
@@ -258,22 +256,34 @@ func (b *biller) finish() {
 
 // sortForTies orders rows by a hash of window and key: the odd nano-dollar of
 // equal claimants goes to another one in every window, and to the same one
-// however often it is computed.
+// however often it is computed and in whatever order the rows came.
 func sortForTies(rows []Usage, w Window) {
-	order := make(map[Key]uint64, len(rows))
-	for _, r := range rows {
-		h := fnv.New64a()
-		text := binary.BigEndian.AppendUint64(nil, uint64(w.FromMS))
+	type ranked struct {
+		rank uint64
+		row  Usage
+	}
+	order := make([]ranked, len(rows))
+	var text []byte
+	h := fnv.New64a()
+	for i, r := range rows {
+		text = binary.BigEndian.AppendUint64(text[:0], uint64(w.FromMS))
 		text = binary.BigEndian.AppendUint64(text, uint64(w.ToMS))
-		for _, part := range []string{r.TopicID, string(r.Component), r.Src, r.Dst, r.Principal, r.Group} {
+		for _, part := range [...]string{r.TopicID, string(r.Component), r.Src, r.Dst, r.Principal, r.Group} {
 			text = append(binary.BigEndian.AppendUint32(text, uint32(len(part))), part...)
 		}
+		h.Reset()
 		_, _ = h.Write(text) // a hash never fails
-		order[r.Key] = h.Sum64()
+		order[i] = ranked{h.Sum64(), r}
 	}
-	slices.SortFunc(rows, func(a, b Usage) int {
-		return cmp.Or(cmp.Compare(order[a.Key], order[b.Key]), a.Key.compare(b.Key))
+	slices.SortFunc(order, func(a, b ranked) int {
+		if a.rank != b.rank {
+			return cmp.Compare(a.rank, b.rank)
+		}
+		return a.row.Key.compare(b.row.Key)
 	})
+	for i := range order {
+		rows[i] = order[i].row
+	}
 }
 
 func sumUsage(rows []Usage) (Quantity, error) {

@@ -3,7 +3,6 @@ package costmodel
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -114,8 +113,8 @@ type Usage struct {
 	Quantity Quantity
 }
 
-// mergeUsage adds up rows of equal key and returns them in canonical order, so
-// that neither the order nor the cutting of its input shows in any result.
+// mergeUsage adds up rows of equal key, so that the cutting of its input shows
+// in no result. The order of what it returns means nothing.
 func mergeUsage(rows []Usage) ([]Usage, error) {
 	sums := make(map[Key]Quantity, len(rows))
 	for _, r := range rows {
@@ -126,8 +125,8 @@ func mergeUsage(rows []Usage) ([]Usage, error) {
 		sums[r.Key] = sum
 	}
 	out := make([]Usage, 0, len(sums))
-	for _, k := range slices.SortedFunc(maps.Keys(sums), Key.compare) {
-		out = append(out, Usage{k, sums[k]})
+	for k, q := range sums {
+		out = append(out, Usage{k, q})
 	}
 	return out, nil
 }

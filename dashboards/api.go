@@ -3,6 +3,7 @@ package dashboards
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -72,10 +73,9 @@ func (h *handler) serveCost(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
-	c, err := h.costs(q.length)
+	c, err := h.costs(r.Context(), q.length, false)
 	if err != nil {
-		h.log.Error("answer cost request", "error", err)
-		writeError(w, http.StatusInternalServerError, err)
+		h.fail(w, err)
 		return
 	}
 	report := c.statement.Report(q.by...)
@@ -102,7 +102,14 @@ func (h *handler) serveCost(w http.ResponseWriter, r *http.Request) {
 // serveZones answers GET /api/v1/zones.
 func (h *handler) serveZones(w http.ResponseWriter, _ *http.Request) {
 	var body bytes.Buffer
-	if err := writeJSON(&body, h.source.Cluster()); err != nil {
+	cluster := h.source.Cluster()
+	cluster.Zones = append([]Zone{}, cluster.Zones...) // an empty list is [], not null
+	cluster.Topics = append([]Topic{}, cluster.Topics...)
+	for i := range cluster.Zones {
+		z := &cluster.Zones[i]
+		z.Brokers, z.Clients = append([]Broker{}, z.Brokers...), append([]Clients{}, z.Clients...)
+	}
+	if err := writeJSON(&body, cluster); err != nil {
 		writeError(w, http.StatusInternalServerError, err)
 		return
 	}
@@ -117,6 +124,16 @@ func writeJSON(w io.Writer, value any) error {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	return nil
+}
+
+// fail answers and logs a statement that could not be made.
+func (h *handler) fail(w http.ResponseWriter, cause error) {
+	if errors.Is(cause, ErrBusy) {
+		writeError(w, http.StatusServiceUnavailable, cause)
+		return
+	}
+	h.log.Error("answer cost request", "error", cause)
+	writeError(w, http.StatusInternalServerError, cause)
 }
 
 // writeError answers with {"error": text}.

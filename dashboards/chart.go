@@ -8,6 +8,7 @@ import (
 
 // chart is money over time as stacked bars, and the same as a table.
 type chart struct {
+	Any           bool // something was charged for
 	Width, Height int64
 	Bars          []rect
 	Top, Half     string // what the upper and the middle line stand for
@@ -39,7 +40,7 @@ func timeChart(s *costmodel.Statement) chart {
 		most = max(most, steps[i].sum())
 	}
 	top := roundUp(most)
-	c := chart{Width: int64(len(steps)) * slotUnits, Height: chartHeight, Top: short(top), Half: short(top / 2)}
+	c := chart{Any: most > 0, Width: int64(len(steps)) * slotUnits, Height: chartHeight, Top: short(top), Half: short(top / 2)}
 	long := s.Window.ToMS-s.Window.FromMS > 24*3_600_000
 	for i := range steps {
 		when := clock(s.Segments[i].FromMS, long)

@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -17,11 +18,25 @@ type costs struct {
 	since     metadata.UnixMilli   // begin of the first step with usage, 0 if there is none
 }
 
-// costs reads and prices the window of a length that ends now.
-func (h *handler) costs(length metadata.UnixMilli) (*costs, error) {
+// maxConcurrent bounds how many statements are worked out at once, so that
+// readers of the page cannot take a broker's cores from its clients.
+const maxConcurrent = 2
+
+// ErrBusy says that others are waiting for their statements already.
+var ErrBusy = errors.New("too many cost requests at once on this broker: try again, or ask another broker")
+
+// costs reads and prices the window of a length that ends now, and the one
+// before it if compare says so. It waits for its turn as long as ctx lives.
+func (h *handler) costs(ctx context.Context, length metadata.UnixMilli, compare bool) (*costs, error) {
+	select {
+	case h.turns <- struct{}{}:
+		defer func() { <-h.turns }()
+	case <-ctx.Done():
+		return nil, ErrBusy
+	}
 	var p plan
 	ledger, err := h.source.Ledger(func(now metadata.UnixMilli) []Window {
-		p = planWindow(now, length)
+		p = planWindow(now, length, compare)
 		return p.windows
 	})
 	if err != nil {

@@ -30,13 +30,14 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// handler serves the page and the API. It is immutable.
+// handler serves the page and the API. Only turns changes.
 type handler struct {
 	source Source
 	book   *costmodel.Book
 	log    *slog.Logger
 	page   *template.Template
-	style  string // path of the style sheet, with its hash
+	style  string        // path of the style sheet, with its hash
+	turns  chan struct{} // one token per statement being worked out
 }
 
 // New returns the handler for /, /api/v1/ and /assets/.
@@ -54,7 +55,7 @@ func New(source Source, config Config) (http.Handler, error) {
 	}
 	sum := sha256.Sum256(style)
 	h := &handler{
-		source: source, book: config.Book, log: config.Logger, page: page,
+		source: source, turns: make(chan struct{}, maxConcurrent), book: config.Book, log: config.Logger, page: page,
 		style: "/assets/page-" + hex.EncodeToString(sum[:6]) + ".css",
 	}
 	mux := http.NewServeMux()

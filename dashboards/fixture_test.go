@@ -36,7 +36,11 @@ func (f *fixture) Ledger(plan func(metadata.UnixMilli) []Window) (Ledger, error)
 	}
 	for _, w := range plan(f.now) {
 		lw := metadata.LedgerWindow{From: w.From, To: w.To}
-		for at := max(w.From, f.begin); at < min(w.To, f.now); at += minuteMs {
+		step := minuteMs
+		if w.To-w.From >= hourMs { // an hour's usage as one cell, as the ledger has it
+			step = hourMs
+		}
+		for at := max(w.From, f.begin); at < min(w.To, f.now); at += step {
 			lw.Cells = append(lw.Cells, f.minute(at)...)
 		}
 		sums := map[metadata.Component]metadata.Quantity{}

@@ -78,23 +78,20 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
-	c, err := h.costs(length)
+	c, err := h.costs(r.Context(), length, true)
 	if err != nil {
-		h.log.Error("render page", "error", err)
-		writeError(w, http.StatusInternalServerError, err)
+		h.fail(w, err)
 		return
 	}
 	cluster := h.source.Cluster()
 	data, err := h.pageData(c, &cluster)
 	if err != nil {
-		h.log.Error("render page", "error", err)
-		writeError(w, http.StatusInternalServerError, err)
+		h.fail(w, err)
 		return
 	}
 	var body bytes.Buffer
 	if err := h.page.Execute(&body, data); err != nil {
-		h.log.Error("render page", "error", err)
-		writeError(w, http.StatusInternalServerError, fmt.Errorf("render page: %w", err))
+		h.fail(w, fmt.Errorf("render page: %w", err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

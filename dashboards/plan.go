@@ -64,8 +64,10 @@ type plan struct {
 }
 
 // planWindow ends the window with the minute (or hour) that is going on, so
-// that everything applied is in it.
-func planWindow(now, length metadata.UnixMilli) plan {
+// that everything applied is in it. Of the window before it, if asked for, only
+// the first step is apart: whether there is anything in it says whether that
+// window is complete.
+func planWindow(now, length metadata.UnixMilli, compare bool) plan {
 	grain, kept := minuteMs, metadata.LedgerMinutesFor
 	if length > metadata.LedgerMinutesFor {
 		grain, kept = hourMs, metadata.LedgerHoursFor
@@ -74,8 +76,8 @@ func planWindow(now, length metadata.UnixMilli) plan {
 	from := to - length
 	step := stepOf(length, grain)
 	p := plan{length: length}
-	if from-length >= max(now-kept, 0) {
-		p.windows = cut(from-length, from, step)
+	if compare && from-length >= max(now-kept, 0) {
+		p.windows = append(cut(from-length, from-length+step, step), cut(from-length+step, from, length)...)
 		p.previous = len(p.windows)
 	}
 	p.windows = append(p.windows, cut(from, to, step)...)
