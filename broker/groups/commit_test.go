@@ -1,0 +1,269 @@
+package groups
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// The fencing table of OffsetCommit (reference, section 9).
+func TestCommitFencing(t *testing.T) {
+	stranger := "i-unknown"
+	taken := "i-b"
+	type ask struct {
+		name       string
+		generation int32
+		id         string // "a": the member's own
+		instance   *string
+		version    int16
+		want       int16
+	}
+	check := func(t *testing.T, n *node, a *consumer, table []ask) {
+		t.Helper()
+		for _, row := range table {
+			r := a.commitRequest("t", 1, 5)
+			r.Version, r.Generation, r.MemberID, r.InstanceID = row.version, row.generation, row.id, row.instance
+			if row.id == "a" {
+				r.MemberID = a.id
+			}
+			got := n.coord.CommitOffsets(context.Background(), Client{}, r).Topics[0].Partitions[0].ErrorCode
+			if got != row.want {
+				t.Errorf("%s: code %d, want %d", row.name, got, row.want)
+			}
+		}
+	}
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		check(t, n, a, []ask{
+			{"no group, generation, before v9", 3, "x", nil, 8, codeIllegalGeneration},
+			{"no group, generation, v9", 3, "x", nil, 9, codeGroupNotFound},
+			{"no group, no generation", -1, "", nil, 8, codeOK},
+			{"simple group, generation", 3, "x", nil, 9, codeUnknownMember},
+			{"simple group, member without generation", -1, "x", nil, 9, codeOK},
+		})
+		b := n.consumer("i-b")
+		w.gather(a, b)
+		check(t, n, a, []ask{
+			{"stable, all right", 1, "a", nil, 8, codeOK},
+			{"stable, old generation", 0, "a", nil, 8, codeIllegalGeneration},
+			{"stable, no generation", -1, "a", nil, 8, codeIllegalGeneration},
+			{"stable, nobody", -1, "", nil, 8, codeUnknownMember},
+			{"stable, stranger", 1, "x", nil, 8, codeUnknownMember},
+			{"stable, strange instance", 1, "a", &stranger, 8, codeUnknownMember},
+			{"stable, instance of another", 1, "a", &taken, 8, codeFencedInstance},
+		})
+		c := n.consumer("")
+		got := make(chan int16, 1)
+		go func() { got <- c.join() }()
+		time.Sleep(time.Second)
+		check(t, n, a, []ask{{"preparing", 1, "a", nil, 8, codeOK}})
+		together(func() { a.join() }, func() { b.join() })
+		want(t, "join", <-got, codeOK)
+		check(t, n, a, []ask{{"completing", 2, "a", nil, 8, codeRebalance}})
+	})
+}
+
+func TestCommitOfManyPartitionsAnswersEach(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		r := (&consumer{group: "g", generation: -1}).commitRequest("t", 0, 1)
+		long, fits := strings.Repeat("x", 4097), strings.Repeat("x", 4096)
+		p := r.Topics[0].Partitions[0]
+		add := func(partition int32, offset int64, note *string) {
+			p.Partition, p.Offset, p.Metadata = partition, offset, note
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
+		}
+		add(1, 2, &long)
+		add(2, 3, &fits)
+		add(4, 3, nil)
+		add(-1, 3, nil)
+		add(3, -7, nil)
+		r.Topics = append(r.Topics, r.Topics[0])
+		r.Topics[1].Topic = "unknown"
+		out := n.coord.CommitOffsets(context.Background(), Client{}, r)
+		for i, code := range []int16{codeOK, codeMetadataTooLarge, codeOK, codeUnknownTopic, codeUnknownTopic, codeInvalidRequest} {
+			want(t, "partition", out.Topics[0].Partitions[i].ErrorCode, code)
+		}
+		want(t, "unknown topic", out.Topics[1].Partitions[0].ErrorCode, codeUnknownTopic)
+		if got := []int64{n.offset("g", 0), n.offset("g", 1), n.offset("g", 2)}; got[0] != 1 || got[1] != -1 || got[2] != 3 {
+			t.Errorf("offsets %v", got)
+		}
+	})
+}
+
+// More than a command holds becomes several.
+func TestLargeCommitIsSplit(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.submit(metadata.CreateTopic{ID: metadata.TopicID{2}, Name: "wide", Partitions: 500, ReplicationFactor: 3})
+		writes := 0
+		n.writer.fault = func([]metadata.Command) error { writes++; return nil }
+		note := strings.Repeat("m", 4096)
+		r := (&consumer{group: "g", generation: -1}).commitRequest("wide", 0, 1)
+		p := r.Topics[0].Partitions[0]
+		p.Metadata = &note
+		r.Topics[0].Partitions = nil
+		for i := range int32(500) {
+			p.Partition = i
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
+		}
+		for _, p := range n.coord.CommitOffsets(context.Background(), Client{}, r).Topics[0].Partitions {
+			want(t, "partition", p.ErrorCode, codeOK)
+		}
+		if writes < 16 {
+			t.Errorf("%d writes for 2 MB", writes)
+		}
+	})
+}
+
+// A write that fails is 15, and does not cost the slot; a lost session is 16.
+func TestCommitWhenTheLogFails(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		w.gather(a)
+		n.writer.fault = func([]metadata.Command) error { return errors.New("etcd is away") }
+		want(t, "fault", a.commit(1), codeNotAvailable)
+		n.writer.fault = nil
+		want(t, "afterwards", a.commit(1), codeOK)
+		n.writer.fault = func([]metadata.Command) error { return metadata.ErrSessionLost }
+		want(t, "session lost", a.commit(2), codeNotCoordinator)
+		n.writer.fault = nil
+		want(t, "afterwards", a.heartbeat(), codeNotCoordinator)
+	})
+}
+
+// A topic deleted while its commit is on the way costs only its own part.
+func TestCommitRacingWithADeletedTopic(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		m := w.start(2)
+		defer m.stop()
+		m.submit(metadata.CreateTopic{ID: metadata.TopicID{2}, Name: "u", Partitions: 1, ReplicationFactor: 3})
+		r := (&consumer{group: "g", generation: -1}).commitRequest("u", 0, 1)
+		r.Topics = append(r.Topics, (&consumer{}).commitRequest("t", 0, 77).Topics...)
+		n.writer.fault = func([]metadata.Command) error {
+			n.writer.fault = nil
+			m.submit(metadata.DeleteTopic{ID: metadata.TopicID{2}})
+			return nil
+		}
+		out := n.coord.CommitOffsets(context.Background(), Client{}, r)
+		want(t, "deleted", out.Topics[0].Partitions[0].ErrorCode, codeUnknownTopic)
+		want(t, "other", out.Topics[1].Partitions[0].ErrorCode, codeOK)
+		if o := n.offset("g", 0); o != 77 {
+			t.Errorf("offset %d", o)
+		}
+	})
+}
+
+// Who learns of a new generation finds every offset that the one before was
+// allowed to commit.
+func TestNewGenerationWaitsForOlderCommits(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.consumer(""), n.consumer("")
+		w.gather(a, b)
+		slow := func(cmds []metadata.Command) error {
+			if _, commit := cmds[0].(metadata.CommitOffsets); commit {
+				time.Sleep(4 * time.Second) // before it is sent
+			}
+			return nil
+		}
+		n.writer.turn = make(chan struct{}, 2) // a lane that would reorder
+		n.writer.fault = slow
+		var committed time.Time
+		together(func() {
+			want(t, "commit", a.commit(100), codeOK)
+			committed = time.Now()
+		}, func() {
+			time.Sleep(time.Second)
+			want(t, "leave", b.leave(), codeOK)
+			w.gather(a)
+			if committed.IsZero() {
+				t.Error("the new generation was told before the older commit was resolved")
+			}
+		})
+	})
+}
+
+// Unknown groups, topics and partitions are offset -1 without an error
+// (reference, section 19, row 9).
+func TestRow09FetchOfTheUnknownIsNoError(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		ask := func(version int16, group string, topics ...string) *kmsg.OffsetFetchResponse {
+			r := kmsg.NewPtrOffsetFetchRequest()
+			r.Version, r.Group = version, group
+			r.Topics = []kmsg.OffsetFetchRequestTopic{}
+			for _, name := range topics {
+				t := kmsg.NewOffsetFetchRequestTopic()
+				t.Topic, t.Partitions = name, []int32{0, 9}
+				r.Topics = append(r.Topics, t)
+			}
+			return n.coord.FetchOffsets(context.Background(), Client{}, r)
+		}
+		for version := int16(1); version <= 7; version++ {
+			out := ask(version, "g", "t", "unknown")
+			for _, topic := range out.Topics {
+				for _, p := range topic.Partitions {
+					if p.Offset != -1 || p.ErrorCode != 0 || p.LeaderEpoch != -1 || p.Metadata == nil {
+						t.Errorf("v%d: %+v", version, p)
+					}
+				}
+			}
+		}
+		if out := ask(7, "g"); len(out.Topics) != 0 {
+			t.Errorf("no topics asked: %+v", out)
+		}
+		// A slot of somebody else: at the top from version 2, below it in 1.
+		other := "h"
+		for metadata.GroupSlot(other) == metadata.GroupSlot("g") {
+			other += "h"
+		}
+		want(t, "v2", ask(2, other, "t").ErrorCode, codeNotCoordinator)
+		want(t, "v1", ask(1, other, "t").Topics[0].Partitions[1].ErrorCode, codeNotCoordinator)
+	})
+}
+
+func TestFetchOfManyGroupsAndOfAllTopics(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		c := &consumer{n: n, group: "g", generation: -1, ctx: context.Background()}
+		for p := range int32(3) {
+			want(t, "commit", n.coord.CommitOffsets(context.Background(), Client{}, c.commitRequest("t", 2-p, int64(p))).Topics[0].Partitions[0].ErrorCode, codeOK)
+		}
+		r := kmsg.NewPtrOffsetFetchRequest()
+		r.Version = 9
+		all, none := kmsg.NewOffsetFetchRequestGroup(), kmsg.NewOffsetFetchRequestGroup()
+		all.Group, none.Group = "g", "g"
+		none.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
+		r.Groups = []kmsg.OffsetFetchRequestGroup{all, none}
+		out := n.coord.FetchOffsets(context.Background(), Client{}, r)
+		if len(out.Groups[1].Topics) != 0 {
+			t.Errorf("none: %+v", out.Groups[1])
+		}
+		if len(out.Groups[0].Topics) != 1 || len(out.Groups[0].Topics[0].Partitions) != 3 {
+			t.Fatalf("all: %+v", out.Groups[0])
+		}
+		for i, p := range out.Groups[0].Topics[0].Partitions {
+			if p.Partition != int32(i) || p.Offset != int64(2-i) || p.LeaderEpoch != 5 {
+				t.Errorf("partition %d: %+v", i, p)
+			}
+		}
+	})
+}
