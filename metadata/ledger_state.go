@@ -133,7 +133,7 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 	for k, q := range cells {
 		out.Cells = append(out.Cells, Cell{k, q})
 	}
-	slices.SortFunc(out.Cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
+	SortCells(out.Cells)
 	for i, q := range meters {
 		if !q.IsZero() {
 			out.Meters = append(out.Meters, Cell{CellKey{Component: Component(i)}, q})
@@ -156,4 +156,10 @@ func (k *CellKey) compare(o *CellKey) int {
 		}
 	}
 	return 0
+}
+
+// SortCells puts cells in the order of their keys, so that what is committed
+// does not show map order.
+func SortCells(cells []Cell) {
+	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
 }

@@ -336,3 +336,6 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 	return fmt.Errorf("%w: state at revision %d has hash %016x, the checkpoint %s has %016x: inspect it with `zonewise dump checkpoint`",
 		ErrCorrupt, p.Revision, mark.Hash, p.Object, p.Hash)
 }
+
+// Store returns where archives and checkpoints are.
+func (r *Replica) Store() Store { return r.cfg.Store }

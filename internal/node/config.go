@@ -1,0 +1,98 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/zonewise/zonewise/broker"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// Log is the log as a node needs it: both doors, and the way to tell it what
+// was applied (etcdlog.Log, metadata.MemLog).
+type Log interface {
+	metadata.Log
+	metadata.Keeper
+}
+
+// NoZone is the index of the listener for clients without a zone.
+const NoZone = -1
+
+// Config is what a node is made from.
+type Config struct {
+	Cluster string
+	Zone    metadata.ZoneID
+	Want    metadata.BrokerID // NoBroker: any
+	Version string
+
+	Log    Log
+	Bucket bucket.Bucket // the whole bucket; objects go below "<cluster>/"
+
+	// Kafka is the advertised address for clients without a zone; zone k of
+	// the cluster is at its port + 1 + k, or at ZonePorts[k] where given.
+	Kafka     metadata.Address
+	ZonePorts []int32
+	Peer      string // advertised host:port of the broker-to-broker door
+	HTTP      string // advertised host:port of pages and metrics
+	// Listen opens the listener for clients of the cluster's k-th zone, or of
+	// no zone (NoZone).
+	Listen func(zone metadata.ZoneID, k int) (net.Listener, error)
+
+	// Route says where broker, etcd member, leader and followers stand now.
+	Route func() metadata.Route
+	// InlineLimit is the largest buffer, in bytes, that is cheaper inline
+	// than as an object; nil: never inline.
+	InlineLimit func() int
+	Rates       metadata.Rates
+	Resolver    *router.Resolver // nil: by listener and tag only
+	// Peers tells and reaches other brokers; nil where there is no such door.
+	Peers PeerClient
+
+	AutoCreate        bool
+	DefaultPartitions int32
+	Linger            time.Duration
+	WALBytes          int64 // not yet acknowledged; 0: default
+	TailBytes         int64 // 0: default
+	BlockBytes        int64 // 0: default
+	RebalanceDelay    time.Duration
+
+	Times   metadata.CustodianTimes
+	Usage   time.Duration // how often read-side cells are committed
+	Logger  *slog.Logger
+	Rand    *rand.Rand
+	Metrics *metrics.Set
+	// Fatal is called once when this broker must stop serving.
+	Fatal func(error)
+}
+
+// DefaultConfig returns a Config with the design's settings and without doors.
+func DefaultConfig() Config {
+	b := broker.DefaultConfig()
+	return Config{Want: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions,
+		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultCustodianTimes(), Usage: 10 * time.Second}
+}
+
+// Validate says what is missing.
+func (c *Config) Validate() error {
+	switch {
+	case c.Cluster == "":
+		return errors.New("node: no cluster name")
+	case c.Zone == metadata.UnknownZone:
+		return errors.New("node: no zone: say where this broker stands (--zone)")
+	case c.Log == nil || c.Bucket == nil || c.Listen == nil:
+		return errors.New("node: BUG: log, bucket and listen must be given")
+	case c.Logger == nil || c.Rand == nil || c.Metrics == nil || c.Fatal == nil:
+		return errors.New("node: BUG: logger, rand, metrics and fatal must be given")
+	case c.Kafka.Host == "" || c.Kafka.Port <= 0:
+		return fmt.Errorf("node: advertised address %s:%d", c.Kafka.Host, c.Kafka.Port)
+	}
+	return nil
+}

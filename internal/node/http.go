@@ -1,0 +1,47 @@
+package node
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/dashboards"
+)
+
+// HTTPHandler returns what a broker's HTTP door serves: the page and the API,
+// /metrics, /healthz and /readyz.
+func (n *Node) HTTPHandler(book *costmodel.Book) (http.Handler, error) {
+	pages, err := dashboards.New(&source{n: n}, dashboards.Config{Book: book, Logger: n.cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", pages)
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		n.cfg.Metrics.WritePrometheus(w)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.ctx.Err()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.Ready()) })
+	return mux, nil
+}
+
+func answer(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Write([]byte("ok\n"))
+}
+
+// HTTP door limits: a header read slowly, or a connection that idles, ends.
+const (
+	httpHeaderTimeout = 5 * time.Second
+	httpIdleTimeout   = 2 * time.Minute
+	httpHeaderBytes   = 16 << 10
+)
+
+// NewHTTPServer returns a server with this house's limits.
+func NewHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: httpHeaderBytes}
+}

@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonewise/zonewise/broker"
+	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// Node is one running broker.
+type Node struct {
+	cfg    Config
+	ctx    context.Context // ends with Close; carries the observer of bucket requests
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	replica  *metadata.Replica
+	store    *s3stream.Store
+	server   *broker.Server
+	groups   *groups.Coordinator
+	governor *metadata.Governor
+	writer   writer
+	platform platformMeter
+
+	present  atomic.Pointer[session] // between sessions: nil
+	draining atomic.Bool
+	drained  chan struct{} // closed when the session was given up on purpose
+	fatal    sync.Once
+	health   atomic.Pointer[metadata.StoreHealth]
+}
+
+// Start begins a broker's life. It returns at once; Ready says when it serves.
+func Start(cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, drained: make(chan struct{}), governor: metadata.NewGovernor(cfg.Rates)}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
+	objects := bucket.Prefix(cfg.Bucket, cfg.Cluster+"/")
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{objects}, Logger: cfg.Logger, Fatal: n.stopServing})
+	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
+		l.UseApplied(n.replica)
+	}
+	if err := n.assemble(objects); err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := n.listen(metadata.UnknownZone, NoZone); err != nil {
+		n.Close()
+		return nil, err
+	}
+	n.registerMetrics()
+	n.wg.Go(func() {
+		if err := n.replica.Run(n.ctx); err != nil {
+			n.stopServing(err)
+		}
+	})
+	n.wg.Go(n.live)
+	n.wg.Go(n.openZones)
+	return n, nil
+}
+
+// fork derives a source of randomness, so that components do not share one.
+func (n *Node) fork() *rand.Rand {
+	return rand.New(rand.NewPCG(n.cfg.Rand.Uint64(), n.cfg.Rand.Uint64()))
+}
+
+func (n *Node) assemble(objects bucket.Bucket) error {
+	cfg := &n.cfg
+	var err error
+	n.store, err = s3stream.NewStore(s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
+		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics()})
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	delay := cfg.RebalanceDelay
+	if delay == 0 {
+		delay = -1
+	}
+	n.groups, err = groups.Open(groups.Config{Writer: &n.writer, Replica: n.replica, Log: cfg.Logger, Rand: n.fork(), InitialRebalanceDelay: delay})
+	if err != nil {
+		return fmt.Errorf("open group coordinator: %w", err)
+	}
+	b := broker.DefaultConfig()
+	b.ClusterID, b.Zone, b.Self = cfg.Cluster, cfg.Zone, n.self
+	b.Replica, b.Writer, b.Reader, b.Groups = n.replica, &n.writer, n.store, n.groups
+	b.Resolver, b.Router = n.resolver(), n.router()
+	b.AutoCreate, b.DefaultPartitions = cfg.AutoCreate, cfg.DefaultPartitions
+	b.Rand, b.Log, b.Metrics = n.fork(), cfg.Logger, cfg.Metrics
+	if n.server, err = broker.Open(b); err != nil {
+		return fmt.Errorf("open kafka server: %w", err)
+	}
+	return nil
+}
+
+// self is this broker's id, or NoBroker between sessions.
+func (n *Node) self() metadata.BrokerID {
+	if s := n.present.Load(); s != nil {
+		return s.broker
+	}
+	return metadata.NoBroker
+}
+
+func (n *Node) stopServing(err error) {
+	n.fatal.Do(func() {
+		n.cfg.Logger.Error("FATAL: this broker stops serving", "error", err)
+		n.cfg.Fatal(err)
+	})
+}
+
+func (n *Node) listen(zone metadata.ZoneID, k int) error {
+	ln, err := n.cfg.Listen(zone, k)
+	if err != nil {
+		return fmt.Errorf("listen for clients of zone %q: %w", zone, err)
+	}
+	if ln == nil {
+		return nil
+	}
+	return n.server.AddListener(zone, ln)
+}
+
+// zonesEvery is how often the cluster's zones are looked at: a new zone's
+// listener opens that soon.
+const zonesEvery = 250 * time.Millisecond
+
+// openZones opens a listener for each zone of the cluster as it appears, and
+// tells the governor how many brokers share the log.
+func (n *Node) openZones() {
+	opened := 0
+	for {
+		var zones []metadata.ZoneID
+		sessions := 0
+		n.replica.View(func(s *metadata.State) { zones, sessions = s.Zones(), len(s.Sessions()) })
+		n.governor.Share(sessions)
+		n.governor.AllowInline(n.inlineAllowed())
+		for ; opened < len(zones) && !n.draining.Load(); opened++ {
+			if err := n.listen(zones[opened], opened); err != nil {
+				n.stopServing(err)
+				return
+			}
+		}
+		select {
+		case <-time.After(zonesEvery):
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// Limits of inline bytes (design, sections 3).
+const (
+	maxUnarchived     = 128 << 20
+	inlineQuotaPart   = 40 // percent of etcd's quota at which inline stops
+	appendsQuotaPart  = 60 // percent at which appends stop
+	percentOfQuotaAll = 100
+)
+
+func (n *Node) inlineAllowed() bool {
+	return n.replica.Unarchived() < maxUnarchived && !n.storeAbove(inlineQuotaPart)
+}
+
+// storeAbove reports whether the log's store is fuller than a percentage.
+func (n *Node) storeAbove(percent int64) bool {
+	h := n.health.Load()
+	return h != nil && h.QuotaBytes > 0 && h.InUseBytes*percentOfQuotaAll > h.QuotaBytes*percent
+}
+
+// Replica returns the node's replica.
+func (n *Node) Replica() *metadata.Replica { return n.replica }
+
+// Broker returns this broker's id, or NoBroker between sessions.
+func (n *Node) Broker() metadata.BrokerID { return n.self() }
+
+// Ready returns nil when the broker serves: its session is live, it has caught
+// up, and it does not drain.
+func (n *Node) Ready() error {
+	switch {
+	case n.draining.Load():
+		return errors.New("draining")
+	case !n.replica.CaughtUp():
+		return errors.New("catching up with the log")
+	case n.present.Load() == nil:
+		return errors.New("no session")
+	}
+	return nil
+}
+
+// WaitReady waits until Ready.
+func (n *Node) WaitReady(ctx context.Context) error {
+	for {
+		err := n.Ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the broker is ready (%w): %w", err, ctx.Err())
+		case <-n.ctx.Done():
+			return errors.New("closed")
+		}
+	}
+}
+
+// Drain leaves the placement, lets clients go, finishes what was taken, and
+// gives the session up. Close follows.
+func (n *Node) Drain(ctx context.Context) error {
+	if n.draining.Swap(true) {
+		return nil
+	}
+	s := n.present.Load()
+	if s == nil {
+		return nil
+	}
+	if _, err := s.wal.Submit(ctx, []metadata.Command{metadata.DrainSession{}}, nil); err != nil {
+		return fmt.Errorf("leave the placement: %w", err)
+	}
+	err := errors.Join(n.server.Drain(ctx), s.wal.Drain(ctx))
+	s.finish(ctx)
+	return err
+}
+
+// Close ends everything at once and waits for it. What was not acknowledged
+// is not.
+func (n *Node) Close() {
+	n.cancel()
+	if n.server != nil {
+		n.server.Close()
+	}
+	n.wg.Wait()
+	if n.groups != nil {
+		n.groups.Close()
+	}
+	if n.store != nil {
+		n.store.Close()
+	}
+}
+
+// logStore gives the replica's and the custodian's requests their cause.
+type logStore struct{ b bucket.Bucket }
+
+func (s logStore) Put(ctx context.Context, key string, body []byte) error {
+	return s.b.Put(bucket.WithCause(ctx, causeOf(key)), key, body)
+}
+
+func (s logStore) Get(ctx context.Context, key string, off, length int64) ([]byte, error) {
+	return s.b.Get(bucket.WithCause(ctx, causeOf(key)), key, off, length)
+}
+
+// listenerOf is the plain rule: zone k of the cluster at port + 1 + k.
+func listenerOf(host string, port int, k int) (net.Listener, error) {
+	if k != NoZone {
+		port += 1 + k
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+}
+
+// ListenByRule returns a Listen for real clusters: clients without a zone at
+// port, those of the cluster's k-th zone at port + 1 + k.
+func ListenByRule(host string, port int) func(metadata.ZoneID, int) (net.Listener, error) {
+	return func(_ metadata.ZoneID, k int) (net.Listener, error) { return listenerOf(host, port, k) }
+}

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// PeerClient reaches the broker-to-broker doors of others.
+type PeerClient interface {
+	// Probe returns nil where the peer answers.
+	Probe(ctx context.Context, addr string) error
+	// DrainPartition asks the peer to finish what it has of a partition.
+	DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error
+}
+
+// The peer door's paths. It speaks HTTP/1.1 and asks every caller for the
+// cluster's token (kept in etcd) or a client certificate.
+const (
+	peerProbe = "/peer/v1/probe"
+	peerDrain = "/peer/v1/drain"
+)
+
+// peerBodyLimit bounds what a peer may send or answer.
+const peerBodyLimit = 64 << 10
+
+// PeerHandler returns the broker-to-broker door. An empty token lets nobody
+// in, unless certified says that the transport has authenticated the caller.
+func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+peerProbe, func(w http.ResponseWriter, _ *http.Request) {
+		if err := n.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("POST "+peerDrain, n.servePeerDrain)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		known := token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(token)) == 1
+		if !known && (certified == nil || !certified(r)) {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, peerBodyLimit)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func (n *Node) servePeerDrain(w http.ResponseWriter, r *http.Request) {
+	id, err := hex.DecodeString(r.URL.Query().Get("topic"))
+	index, err2 := strconv.ParseInt(r.URL.Query().Get("partition"), 10, 32)
+	if err != nil || err2 != nil || len(id) != len(metadata.TopicID{}) {
+		http.Error(w, "topic in hexadecimal and partition are needed", http.StatusBadRequest)
+		return
+	}
+	tp := metadata.TopicPartition{Topic: metadata.TopicID(id), Partition: metadata.Partition(index)}
+	present := n.writer.wal.Load()
+	if present == nil {
+		return // no session: nothing of it can be pending
+	}
+	if err := present.DrainPartition(r.Context(), tp); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+// HTTPPeers is the PeerClient over HTTP/1.1.
+type HTTPPeers struct {
+	Client *http.Client // with the cluster's certificates, where it has some
+	Token  string
+	Scheme string // http or https
+}
+
+// peerTimeout bounds one request.
+const peerTimeout = 2 * time.Second
+
+func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, p.Scheme+"://"+addr+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask peer %s: %w", addr, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	resp, err := p.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask peer %s: %w", addr, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, peerBodyLimit))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(text)))
+	}
+	if err != nil {
+		return fmt.Errorf("ask peer %s: %s: %w", addr, resp.Status, err)
+	}
+	return nil
+}
+
+// Probe implements PeerClient.
+func (p *HTTPPeers) Probe(ctx context.Context, addr string) error {
+	return p.call(ctx, http.MethodGet, addr, peerProbe)
+}
+
+// DrainPartition implements PeerClient.
+func (p *HTTPPeers) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
+	return p.call(ctx, http.MethodPost, addr, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrain, tp.Topic, tp.Partition))
+}

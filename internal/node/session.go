@@ -1,0 +1,188 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/wal"
+)
+
+// session is one life in the log: its WAL, its custodian, its slots, its
+// usage reports.
+type session struct {
+	n      *Node
+	log    metadata.Session
+	wal    *wal.WAL
+	broker metadata.BrokerID
+	usage  *usageReporter
+	ctx    context.Context    // of duties, slots and usage
+	cancel context.CancelFunc // ends ctx
+	wg     sync.WaitGroup
+	ended  chan struct{} // closed by finish
+	once   sync.Once
+}
+
+// Pauses between tries to open a session.
+const (
+	reopenPause = 100 * time.Millisecond
+	idTaken     = time.Second // a broker id's earlier holder may live until its lease ends
+)
+
+// live opens one session after the other.
+func (n *Node) live() {
+	for n.ctx.Err() == nil {
+		err := n.oneSession()
+		switch {
+		case n.ctx.Err() != nil || n.draining.Load():
+			return
+		case err != nil:
+			n.cfg.Logger.Warn("session", "error", err)
+		}
+		pause := reopenPause
+		if errors.Is(err, metadata.CodeBrokerIDTaken) {
+			pause = idTaken
+		}
+		select {
+		case <-time.After(pause):
+		case <-n.ctx.Done():
+		}
+	}
+}
+
+// oneSession is a session from its opening to its end.
+func (n *Node) oneSession() error {
+	if err := n.catchUp(); err != nil {
+		return err
+	}
+	s, err := n.openSession()
+	if err != nil {
+		return err
+	}
+	n.present.Store(s)
+	n.writer.use(s.wal)
+	n.cfg.Logger.Info("serving", "broker", s.broker, "zone", n.cfg.Zone, "session", s.log.ID())
+	cause := s.work()
+	n.writer.use(nil)
+	n.present.Store(nil)
+	s.close()
+	return cause
+}
+
+// catchUp waits until this broker has applied what exists now, so that an
+// earlier session of its own is settled too.
+func (n *Node) catchUp() error {
+	for !n.replica.CaughtUp() {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-n.ctx.Done():
+			return n.ctx.Err()
+		}
+	}
+	return n.replica.Barrier(n.ctx)
+}
+
+func (n *Node) openSession() (*session, error) {
+	nonce := fmt.Sprintf("%016x", n.cfg.Rand.Uint64())
+	log, err := n.cfg.Log.OpenSession(n.ctx, metadata.SessionInfo{Nonce: nonce, Zone: n.cfg.Zone, Peer: n.cfg.Peer})
+	if err != nil {
+		return nil, fmt.Errorf("open session: %w", err)
+	}
+	s := &session{n: n, log: log, ended: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(n.ctx)
+	if s.wal, err = wal.Open(n.walConfig(log.ID())); err != nil {
+		return nil, errors.Join(fmt.Errorf("open wal: %w", err), s.giveUp())
+	}
+	out, err := s.wal.Submit(n.ctx, []metadata.Command{n.openCommand()}, nil)
+	if err == nil && out.Code != metadata.CodeOK {
+		err = fmt.Errorf("%w: %s", out.Code, out.Text)
+	}
+	if err == nil && out.Commands[0].Code != metadata.CodeOK {
+		err = fmt.Errorf("%w: %s", out.Commands[0].Code, out.Commands[0].Text)
+	}
+	if err != nil {
+		s.wal.Close(n.ctx)
+		return nil, errors.Join(fmt.Errorf("open session: %w", err), s.giveUp())
+	}
+	s.broker = metadata.BrokerID(out.Commands[0].Value)
+	s.usage = newUsageReporter(n, s)
+	return s, nil
+}
+
+func (n *Node) openCommand() metadata.OpenSession {
+	return metadata.OpenSession{Want: n.cfg.Want, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
+		HTTP: n.cfg.HTTP, Version: n.cfg.Version, MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
+}
+
+func (n *Node) walConfig(id metadata.SessionID) wal.Config {
+	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: governor{n.governor}, Route: n.cfg.Route,
+		Rand: n.fork(), Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
+	n.observeWAL(&c)
+	return c
+}
+
+// work does the session's share of everything until it is lost, finished, or
+// the node ends.
+func (s *session) work() (cause error) {
+	n, ctx := s.n, s.ctx
+	custodian := metadata.NewCustodian(metadata.CustodianConfig{Log: n.cfg.Log, Keeper: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
+		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times,
+		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
+	slots := groups.NewSlotKeeper(groups.KeeperConfig{Duties: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
+		Rand: n.fork(), Log: n.cfg.Logger})
+	s.wg.Go(func() {
+		if err := custodian.Run(ctx); err != nil {
+			n.stopServing(err)
+		}
+	})
+	s.wg.Go(func() {
+		if err := slots.Run(ctx); err != nil && !errors.Is(err, metadata.ErrSessionLost) {
+			n.cfg.Logger.Warn("group slots", "error", err)
+		}
+	})
+	s.wg.Go(func() { s.usage.run(ctx) })
+	select {
+	case <-s.log.Done():
+		cause = metadata.ErrSessionLost
+	case <-s.wal.Lost():
+		cause = metadata.ErrSessionLost
+	case <-s.ended:
+	case <-n.ctx.Done():
+	}
+	s.cancel()
+	s.wg.Wait()
+	return cause
+}
+
+// finish ends the session on purpose, after a drain: its slots are given up,
+// the last usage is reported, then its key goes.
+func (s *session) finish(ctx context.Context) {
+	s.cancel()
+	s.wg.Wait()
+	s.usage.final(ctx)
+	s.once.Do(func() { close(s.ended) })
+}
+
+// closePatience is how long the end of a session may take.
+const closePatience = 3 * time.Second
+
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closePatience)
+	defer cancel()
+	if err := s.wal.Close(ctx); err != nil {
+		s.n.cfg.Logger.Debug("close wal", "error", err)
+	}
+	if err := s.giveUp(); err != nil {
+		s.n.cfg.Logger.Debug("close session", "error", err)
+	}
+}
+
+func (s *session) giveUp() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closePatience)
+	defer cancel()
+	return s.log.Close(ctx)
+}

@@ -1,0 +1,79 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/zonewise/zonewise/dashboards"
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// source shows a node's applied state to the pages.
+type source struct{ n *Node }
+
+var _ dashboards.Source = (*source)(nil)
+
+// Ledger implements dashboards.Source.
+func (s *source) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (dashboards.Ledger, error) {
+	out := dashboards.Ledger{Topics: map[metadata.TopicID]string{}}
+	s.n.replica.View(func(st *metadata.State) {
+		out.AsOf, out.Now = st.Revision(), st.Time()
+		for _, w := range plan(out.Now) {
+			out.Windows = append(out.Windows, st.Ledger(w.From, w.To))
+		}
+		for _, t := range st.Topics() {
+			out.Topics[t.ID] = t.Name
+		}
+	})
+	return out, nil
+}
+
+// Cluster implements dashboards.Source.
+func (s *source) Cluster() dashboards.Cluster {
+	n := s.n
+	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.self()}
+	var sessions []metadata.SessionView
+	var zones []metadata.ZoneID
+	n.replica.View(func(st *metadata.State) {
+		c.FeatureLevel, c.Generation, c.AsOf = int(st.Level()), st.Generation(), st.Revision()
+		sessions, zones = st.Sessions(), st.Zones()
+		for _, t := range st.Topics() {
+			view := dashboards.Topic{Name: t.Name, ID: t.ID, Partitions: int(t.Partitions)}
+			for p := range t.Partitions {
+				head, _ := st.Partition(metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)})
+				view.Bytes += uint64(head.Bytes)
+				view.Records += uint64(head.Next - head.LogStart)
+			}
+			c.Topics = append(c.Topics, view)
+		}
+	})
+	if len(sessions) > 0 {
+		c.Incarnation = sessions[len(sessions)-1].ID.Incarnation()
+	}
+	c.LagMs = int64(n.replica.Head() - n.replica.Applied())
+	for _, z := range append(slices.Clone(zones), metadata.UnknownZone) {
+		c.Zones = append(c.Zones, s.zone(z, zones, sessions))
+	}
+	return c
+}
+
+func (s *source) zone(z metadata.ZoneID, zones []metadata.ZoneID, sessions []metadata.SessionView) dashboards.Zone {
+	out := dashboards.Zone{ID: z, Clients: s.n.clients(z)}
+	out.BytesIn, out.BytesOut = s.n.zoneBytes(z)
+	for _, o := range sessions {
+		if o.Open.Zone != z {
+			continue
+		}
+		b := dashboards.Broker{ID: o.Broker, Version: o.Open.Version, Draining: o.Draining}
+		b.Listeners = append(b.Listeners, fmt.Sprintf("%s:%d (no zone)", o.Open.Kafka.Host, o.Open.Kafka.Port))
+		for k, client := range zones {
+			port := o.Open.Kafka.Port + 1 + int32(k)
+			if k < len(o.Open.ZonePorts) {
+				port = o.Open.ZonePorts[k]
+			}
+			b.Listeners = append(b.Listeners, fmt.Sprintf("%s:%d (%s)", o.Open.Kafka.Host, port, client))
+		}
+		out.Brokers = append(out.Brokers, b)
+	}
+	return out
+}
