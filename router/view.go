@@ -79,15 +79,17 @@ func (v *View) place(zone metadata.ZoneID) int {
 }
 
 // ZonePort is the port at which a broker serves clients of the cluster's k-th
-// zone; k = -1: those without a zone. Brokers listen by the same rule.
+// zone; k = -1: those without a zone. A session that lists its ports has no
+// others: zones beyond the list share the port without a zone. Brokers listen
+// by the same rule.
 func ZonePort(o metadata.OpenSession, k int) int32 {
 	switch {
-	case k < 0:
-		return o.Kafka.Port
-	case k < len(o.ZonePorts):
+	case k >= 0 && k < len(o.ZonePorts):
 		return o.ZonePorts[k]
+	case k >= 0 && len(o.ZonePorts) == 0:
+		return o.Kafka.Port + 1 + int32(k)
 	}
-	return o.Kafka.Port + 1 + int32(k)
+	return o.Kafka.Port
 }
 
 // Brokers lists the brokers that clients of a zone should know, sorted by id:
