@@ -1,0 +1,262 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+var errBusy = errors.New("store is not answering properly")
+
+// checkBill compares the objects that entries name with the uploads that were
+// made: each name once, with what it cost.
+func (r *rig) checkBill() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := r.w.Drain(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	time.Sleep(2 * r.w.cfg.UploadTimeout) // losers end, and are told of
+	billed := map[metadata.ObjectName]uint32{}
+	for _, e := range r.applied() {
+		for _, list := range [][]metadata.ObjectRef{e.Objects, e.Losers} {
+			for _, o := range list {
+				if _, twice := billed[o.Name]; twice {
+					r.t.Errorf("object %s is named twice", o.Name.Key())
+				}
+				billed[o.Name] = o.Puts
+			}
+		}
+	}
+	for _, c := range r.store.calls() {
+		if puts, ok := billed[c.name]; !ok || puts != c.puts {
+			r.t.Errorf("object %s cost %d requests, entries say %d (named: %v)", c.name.Key(), c.puts, puts, ok)
+		}
+		delete(billed, c.name)
+	}
+	for name := range billed {
+		r.t.Errorf("entries name %s, which was never uploaded", name.Key())
+	}
+}
+
+// A peer emptied its buffer, lost the upload, and the batches were gone
+// though offsets had been given out; waiters that found the buffer empty were
+// acknowledged. Here each batch of a failed object is told so, gets no
+// offset, and its retry lands.
+func TestFailedUploadFailsEachBatchAndGivesOutNoOffset(t *testing.T) {
+	for _, land := range []bool{false, true} {
+		inBubble(t, nil, func(r *rig) {
+			r.makeTopic(2)
+			r.store.fate = func(n metadata.ObjectName) fate {
+				if n.Number == 1 {
+					return fate{takes: 20 * time.Millisecond, err: errBusy, land: land, puts: 3}
+				}
+				return fate{takes: 20 * time.Millisecond}
+			}
+			var acks []*Ack
+			for i := range 8 {
+				acks = append(acks, r.send(made{producer: metadata.ProducerID(1 + i), mark: mark(i)}))
+			}
+			for _, a := range acks {
+				r.wantError(a, ErrStorage)
+				r.wantError(a, errBusy)
+			}
+			if got := r.read(0); len(got) != 0 {
+				t.Errorf("read %v", got)
+			}
+			for i := range 8 {
+				acks[i] = r.send(made{producer: metadata.ProducerID(1 + i), mark: mark(i)})
+			}
+			for i, a := range acks {
+				r.want(a, metadata.Offset(i))
+			}
+			r.checkBill()
+		})
+	}
+}
+
+func TestFailedObjectTakesLaterBatchesOfItsPartitionsAlong(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(3)
+		r.store.fate = func(n metadata.ObjectName) fate {
+			if n.Number == 1 {
+				return fate{takes: 130 * time.Millisecond, err: errBusy}
+			}
+			return fate{takes: time.Millisecond}
+		}
+		a := r.send(made{partition: 0, producer: 1, mark: 1})
+		time.Sleep(105 * time.Millisecond) // object 1 is under way
+		b := r.send(made{partition: 0, producer: 1, seq: 1, mark: 2})
+		c := r.send(made{partition: 1, mark: 3}) // shares object 2 with b
+		time.Sleep(105 * time.Millisecond)       // object 2 is durable and waits for object 1
+		d := r.send(made{partition: 0, mark: 4}) // in the open buffer
+		e := r.send(made{partition: 2, mark: 5})
+		parked := r.send(made{partition: 0, mark: 6, lane: metadata.LaneLow})
+		for _, x := range []*Ack{a, b, d, parked} {
+			r.wantError(x, ErrStorage)
+		}
+		r.want(c, 0)
+		r.want(e, 0)
+		r.want(r.send(made{partition: 0, producer: 1, mark: 1}), 0)
+		r.checkBill()
+	})
+}
+
+func TestBufferMayPassAnOlderOneThatSharesNoPartition(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(2)
+		r.store.fate = func(n metadata.ObjectName) fate {
+			return fate{takes: map[uint64]time.Duration{1: 500 * time.Millisecond, 2: time.Millisecond, 3: time.Millisecond}[n.Number]}
+		}
+		a := r.send(made{partition: 0, mark: 1})
+		time.Sleep(110 * time.Millisecond)
+		b := r.send(made{partition: 1, mark: 2})
+		time.Sleep(110 * time.Millisecond)
+		c := r.send(made{partition: 0, mark: 3})
+		start := time.Now()
+		r.want(b, 0)
+		if took := time.Since(start); took > 50*time.Millisecond {
+			t.Errorf("an unrelated buffer waited %v", took)
+		}
+		r.want(c, 1)
+		r.want(a, 0)
+		es := r.applied()
+		if last := es[len(es)-1]; len(last.Objects) != 2 {
+			t.Errorf("the last entry has %d objects, want the two that waited for each other", len(last.Objects))
+		}
+	})
+}
+
+// A slow PUT is sent again under a second name; the loser is named as garbage
+// with what it cost, and what it was still sending was not touched (a peer
+// recycled the buffer under it).
+func TestHedgeWinsAndItsLoserIsBilled(t *testing.T) {
+	inBubble(t, func(c *Config) { c.HedgeAfter = 200 * time.Millisecond }, func(r *rig) {
+		r.makeTopic(1)
+		r.store.fate = func(n metadata.ObjectName) fate {
+			if n.Number == 1 && n.Try == 0 {
+				return fate{takes: 10 * time.Second, puts: 2}
+			}
+			return fate{takes: 30 * time.Millisecond}
+		}
+		start := time.Now()
+		r.want(r.send(made{bytes: 5000}), 0)
+		if took := time.Since(start); took > 400*time.Millisecond {
+			t.Errorf("ack took %v in spite of the hedge", took)
+		}
+		if s := r.w.Stats(); s.Hedges != 1 || s.HedgesWon != 1 || s.PendingBytes < 5000 {
+			t.Errorf("stats %+v: the body that is still sent must count as memory", s)
+		}
+		for i := range 20 {
+			r.want(r.send(made{bytes: 5000}), metadata.Offset(1+i))
+		}
+		r.checkBill()
+		es := r.applied()
+		losers := 0
+		for _, e := range es {
+			losers += len(e.Losers)
+		}
+		if losers != 1 {
+			t.Errorf("%d losers, want 1", losers)
+		}
+	})
+}
+
+func TestHedgesAreFew(t *testing.T) {
+	inBubble(t, func(c *Config) { c.HedgeAfter = 50 * time.Millisecond; c.MaxHedges = 2; c.Linger = time.Millisecond }, func(r *rig) {
+		r.makeTopic(8)
+		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Second} }
+		var acks []*Ack
+		for i := range int32(8) {
+			acks = append(acks, r.send(made{partition: i}))
+			time.Sleep(3 * time.Millisecond)
+		}
+		for _, a := range acks {
+			r.want(a, 0)
+		}
+		if s := r.w.Stats(); s.Hedges != 2 {
+			t.Errorf("%d hedges, want 2", s.Hedges)
+		}
+		r.checkBill()
+	})
+}
+
+func TestHedgeFollowsTheRecentP99OfItsSize(t *testing.T) {
+	var p pace
+	if got := p.hedgeAfter(1000, time.Second); got != time.Second {
+		t.Errorf("with nothing known: %v", got)
+	}
+	for i := range 200 {
+		p.note(1000, time.Duration(i+1)*time.Millisecond)
+	}
+	if got := p.hedgeAfter(1000, time.Second); got != 199*time.Millisecond {
+		t.Errorf("p99 of the last 128: %v", got)
+	}
+	if got := p.hedgeAfter(4<<20, time.Second); got != time.Second {
+		t.Errorf("another size class: %v", got)
+	}
+	if got := p.hedgeAfter(1000, -1); got >= 0 {
+		t.Errorf("never: %v", got)
+	}
+}
+
+// Eight producers a partition and lane, uploads of heavy-tailed latency that
+// fail, succeed without saying so, or lose their race: whatever is
+// acknowledged is read once, at its offset, in its producer's order.
+func TestStormOfUploadsKeepsOrderAndLosesNothing(t *testing.T) {
+	var outOfOrder, failed, hedged, mergedLate int
+	for seed := range uint64(12) {
+		inBubble(t, func(c *Config) {
+			c.Linger, c.HedgeAfter, c.UploadTimeout = 5*time.Millisecond, 60*time.Millisecond, 5*time.Second
+			if seed%2 == 1 {
+				c.InlineLimit = func() int { return 600 }
+			}
+		}, func(r *rig) {
+			r.makeTopic(4)
+			r.store.fate = func(n metadata.ObjectName) fate {
+				rnd := rand.New(rand.NewPCG(seed, n.Number<<8|uint64(n.Lane)<<4|uint64(n.Try)))
+				f := fate{takes: time.Duration(1e6 + rnd.Int64N(20e6)), puts: uint32(1 + rnd.IntN(3))}
+				switch k := rnd.IntN(20); {
+				case k < 4:
+					f.takes *= 20
+				case k == 4:
+					f.err = errBusy
+				case k == 5:
+					f.err, f.land = errBusy, true
+				}
+				return f
+			}
+			r.log.before = func(k metadata.EntryKey) (time.Duration, error) {
+				rnd := rand.New(rand.NewPCG(seed, uint64(k.Seq)<<8|uint64(k.Lane)))
+				return time.Duration(1e6 + rnd.Int64N(6e6)), nil
+			}
+			r.storm(seed)
+			failed += int(r.w.Stats().FailedObjects)
+			hedged += int(r.w.Stats().HedgesWon)
+			var last uint64
+			for _, c := range r.store.calls() {
+				if c.name.Lane == metadata.LaneStandard {
+					if c.name.Number < last {
+						outOfOrder++
+					}
+					last = max(last, c.name.Number)
+				}
+			}
+			for _, e := range r.applied() {
+				if len(e.Objects) > 1 {
+					mergedLate++
+				}
+			}
+			r.checkBill()
+		})
+	}
+	t.Logf("uploads ended out of order %d times, objects failed %d, hedges won %d, entries of several objects %d", outOfOrder, failed, hedged, mergedLate)
+	if outOfOrder == 0 || failed == 0 || hedged == 0 || mergedLate == 0 {
+		t.Error("an interesting state was never reached")
+	}
+}
