@@ -1,0 +1,221 @@
+package broker
+
+// Fetch, key 1, versions 4-18.
+//
+// Behaviour: incremental sessions (KIP-227, owned by their connection), long
+// poll over all partitions at once, woken by what is applied, KIP-74's soft
+// limits, topic ids from version 13 on, leader hints (KIP-951) with error 6,
+// which is answered only while the broker drains. Offsets beyond the high
+// watermark and unknown topics are judged behind a read barrier. Records are
+// not copied. read_committed equals read_uncommitted as long as there are no
+// transactions. The leader epoch a client names is never fenced: an older one
+// is served, a newer one behind a barrier.
+// Gaps: preferred read replicas (KIP-392); fields for followers are ignored.
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// maxFetchWait bounds a long poll, whatever the client asks for.
+const maxFetchWait = 5 * time.Minute
+
+// fetchPart is one partition of one fetch.
+type fetchPart struct {
+	*sessionPart
+	tp     metadata.TopicPartition
+	known  bool
+	head   metadata.PartitionView
+	code   int16
+	plan   int // bytes to read
+	ready  int64
+	answer partAnswer
+	gets   uint64 // billable, made to read it
+}
+
+// fetch is one Fetch request under way.
+type fetch struct {
+	s       *Server
+	r       *request
+	q       *kmsg.FetchRequest
+	session *fetchSession // nil: sessionless
+	full    bool          // every partition is answered
+	parts   []fetchPart
+	until   time.Time
+	held    int64 // of Server.fetching
+}
+
+func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
+	q := kmsg.NewPtrFetchRequest()
+	q.SetVersion(r.version)
+	held, err := s.decode.acquire(ctx, decodeFactor*int64(len(r.body)))
+	if err != nil {
+		return answer{}, err
+	}
+	err = q.ReadFrom(r.body)
+	s.decode.release(held)
+	if err != nil {
+		return answer{}, decodeError(r, err)
+	}
+	r.body = nil
+	if q.Rack != "" && q.Rack != r.conn.rack {
+		r.conn.rack = q.Rack
+		r.from = r.conn.place(r.clientID)
+	}
+	f := &fetch{s: s, r: r, q: q}
+	f.until = time.Now().Add(min(max(time.Duration(q.MaxWaitMillis)*time.Millisecond, 0), maxFetchWait))
+	if code := f.enter(); code != errNone {
+		return f.refuse(code), nil
+	}
+	f.look(ctx)
+	f.await(ctx)
+	f.read(ctx)
+	r.conn.punish(ctx, f.failed())
+	return f.encode(), nil
+}
+
+// look resolves the partitions; what is unknown or beyond the end is looked at
+// again behind a barrier.
+func (f *fetch) look(ctx context.Context) {
+	if f.lookOnce() {
+		return
+	}
+	err := f.s.barrier(ctx)
+	f.lookOnce()
+	for i := range f.parts {
+		p := &f.parts[i]
+		switch {
+		case p.code == errNone || p.code == errNotLeader:
+		case err != nil && (p.code != errUnknownLeaderEpoch):
+			p.code = errTimedOut // not known to be so
+		case p.code == errUnknownLeaderEpoch && err == nil:
+			p.code = errNone
+		}
+	}
+}
+
+// lookOnce reads the state; false where something should be looked at again
+// behind a barrier.
+func (f *fetch) lookOnce() (sure bool) {
+	sure = true
+	away := f.s.away()
+	f.s.cfg.Replica.View(func(st *metadata.State) {
+		for i := range f.parts {
+			if f.parts[i].look(st, f.r.version, away) {
+				sure = false
+			}
+		}
+	})
+	return sure
+}
+
+// look judges one partition; it reports whether the verdict needs a barrier.
+func (p *fetchPart) look(st *metadata.State, version int16, away bool) (unsure bool) {
+	t, ok := lookTopic(st, p.name, p.id)
+	p.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p.index)}
+	if ok {
+		p.head, p.known = st.Partition(p.tp)
+	}
+	p.ready = 0
+	switch {
+	case !ok && version >= 13:
+		p.known, p.code = false, errUnknownTopicID
+		return true
+	case !ok || !p.known:
+		p.known, p.code = false, errUnknownTopic
+		return true
+	case away:
+		p.code = errNotLeader
+	case p.offset < p.head.LogStart || p.offset > p.head.Next:
+		p.code = errOffsetOutOfRange
+		return true
+	case p.leaderEpoch > int32(p.head.Epoch):
+		p.code = errUnknownLeaderEpoch
+		return true
+	default:
+		p.code = errNone
+		p.ready = p.available(st)
+	}
+	return false
+}
+
+// spansAhead is how many spans an estimate of what can be read looks at.
+const spansAhead = 8
+
+// available estimates the bytes between the offset and the high watermark, up
+// to the partition's limit.
+func (p *fetchPart) available(st *metadata.State) int64 {
+	if p.offset >= p.head.Next {
+		return 0
+	}
+	var buf [spansAhead]metadata.Span
+	sum := int64(0)
+	for _, sp := range st.Spans(buf[:0], p.tp, p.offset, spansAhead) {
+		part := int64(sp.Length)
+		if skip := int64(p.offset - sp.First); skip > 0 && sp.Count > 0 {
+			part -= part * skip / int64(sp.Count)
+		}
+		sum += max(part, 1)
+	}
+	return min(max(sum, 1), int64(max(p.maxBytes, 1)))
+}
+
+// await waits until there is enough to say, or the client's patience ends.
+func (f *fetch) await(ctx context.Context) {
+	if f.enough() || len(f.parts) == 0 && f.full {
+		return
+	}
+	on := make([]metadata.TopicPartition, 0, len(f.parts))
+	for i := range f.parts {
+		if f.parts[i].known {
+			on = append(on, f.parts[i].tp)
+		}
+	}
+	w := f.s.wait.begin(on)
+	defer f.s.wait.end(w)
+	timer := time.NewTimer(time.Until(f.until))
+	defer timer.Stop()
+	for f.lookOnce(); !f.enough(); f.lookOnce() {
+		select {
+		case <-w.wake:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// enough reports whether the answer should go out now: enough bytes, an error
+// that the client does not know yet, or no patience.
+func (f *fetch) enough() bool {
+	sum := int64(0)
+	for i := range f.parts {
+		p := &f.parts[i]
+		if p.code != errNone {
+			return true
+		}
+		sum += p.ready
+	}
+	return sum > 0 && sum >= int64(f.q.MinBytes) || f.q.MaxWaitMillis <= 0 || f.q.MinBytes <= 0 || time.Now().After(f.until)
+}
+
+// failed reports whether there is nothing but errors to say.
+func (f *fetch) failed() bool {
+	for i := range f.parts {
+		if f.parts[i].code == errNone {
+			return false
+		}
+	}
+	return len(f.parts) > 0
+}
+
+func (f *fetch) refuse(code int16) answer {
+	a := f.begin(code, 0)
+	a.head = f.end(a.head, nil)
+	return a
+}

@@ -1,0 +1,124 @@
+package broker
+
+// ListOffsets, key 2, versions 1-10.
+//
+// Behaviour: behind the read barrier, always. -1 latest (the high watermark),
+// -2 earliest, -3 greatest timestamp, -4 earliest local (the log start), -5
+// latest tiered (none: -1); a time finds the first record that is not older.
+// Gaps: last stable offset equals the high watermark (no transactions);
+// version 0's list of offsets is not served, as in Kafka 4.
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// The special times of ListOffsets.
+const (
+	timeLatest        = -1
+	timeEarliest      = -2
+	timeGreatest      = -3
+	timeEarliestLocal = -4
+	timeLatestTiered  = -5
+)
+
+// listWait bounds a search by time where the client does not (before v10).
+const listWait = 30 * time.Second
+
+func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
+	resp := kmsg.NewPtrListOffsetsResponse()
+	err := s.barrier(ctx)
+	wait := listWait
+	if q.TimeoutMillis > 0 {
+		wait = min(wait, time.Duration(q.TimeoutMillis)*time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for _, t := range q.Topics {
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewListOffsetsResponseTopicPartition()
+			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
+			if err != nil {
+				rp.ErrorCode = errTimedOut
+			} else {
+				s.listOffset(ctx, r, t.Topic, &p, &rp)
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// lookPartition reads a partition by topic name.
+func (s *Server) lookPartition(name string, index int32) (tp metadata.TopicPartition, h metadata.PartitionView, ok bool) {
+	s.cfg.Replica.View(func(st *metadata.State) {
+		var t metadata.Topic
+		if t, ok = st.TopicNamed(name); ok {
+			tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(index)}
+			h, ok = st.Partition(tp)
+		}
+	})
+	return tp, h, ok
+}
+
+func (s *Server) listOffset(ctx context.Context, r *request, name string, p *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) {
+	tp, h, ok := s.lookPartition(name, p.Partition)
+	switch {
+	case !ok:
+		rp.ErrorCode = errUnknownTopic
+		return
+	case p.Timestamp == timeLatest:
+		rp.Offset = int64(h.Next)
+	case p.Timestamp == timeEarliest:
+		rp.Offset = int64(h.LogStart)
+	case p.Timestamp == timeEarliestLocal && r.version >= 8:
+		rp.Offset = int64(h.LogStart)
+	case p.Timestamp == timeLatestTiered && r.version >= 9:
+		return
+	case p.Timestamp == timeGreatest && r.version >= 7:
+		s.listFound(rp, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.greatest(ctx, tp, h) })
+		return
+	case p.Timestamp < 0:
+		rp.ErrorCode = errUnsupportedVersion
+		return
+	default:
+		s.listFound(rp, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
+			return s.cfg.Reader.OffsetForTime(ctx, tp, metadata.UnixMilli(p.Timestamp))
+		})
+		return
+	}
+	rp.LeaderEpoch = dataEpoch
+}
+
+// listFound answers a search: -1 and -1 where there is nothing.
+func (s *Server) listFound(rp *kmsg.ListOffsetsResponseTopicPartition, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
+	offset, ts, found, err := search()
+	switch {
+	case err != nil:
+		rp.ErrorCode = kafkaError(err)
+	case found:
+		rp.Offset, rp.Timestamp, rp.LeaderEpoch = int64(offset), int64(ts), dataEpoch
+	}
+}
+
+// greatest finds the first record of the greatest timestamp: the spans say
+// what it is.
+func (s *Server) greatest(ctx context.Context, tp metadata.TopicPartition, h metadata.PartitionView) (metadata.Offset, metadata.UnixMilli, bool, error) {
+	best := metadata.UnixMilli(-1)
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for _, sp := range st.Spans(nil, tp, h.LogStart, h.Spans) {
+			best = max(best, sp.MaxTimestamp)
+		}
+	})
+	if best < 0 {
+		return -1, -1, false, nil
+	}
+	return s.cfg.Reader.OffsetForTime(ctx, tp, best)
+}

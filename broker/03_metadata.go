@@ -1,0 +1,224 @@
+package broker
+
+// Metadata, key 3, versions 0-13.
+//
+// Behaviour: brokers by their addresses for the asker's zone; leaders are the
+// asker's zone's hints, replicas and ISR the same for every asker; leader
+// epochs from the applied state. Topics are made on first use where the client
+// and the configuration allow it, and the answer has their leader at once. An
+// unknown topic is unknown behind a read barrier.
+// Gaps: authorized operations are not computed (no ACLs yet): all bits are
+// what Kafka answers without an authorizer when asked, unset otherwise.
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Operation bits that Kafka answers without an authorizer: everything that can
+// be done to a topic or the cluster.
+const (
+	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+)
+
+func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.ClusterID = &s.cfg.ClusterID
+	if q.IncludeClusterAuthorizedOperations && q.Version >= 8 && q.Version <= 10 {
+		resp.AuthorizedOperations = clusterOperations
+	} else {
+		resp.AuthorizedOperations = math.MinInt32
+	}
+	topics := s.metadataTopics(ctx, q)
+	v := s.view()
+	for _, n := range v.brokers(r.from.Zone) {
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, textOf(string(n.Rack))
+		resp.Brokers = append(resp.Brokers, b)
+	}
+	resp.ControllerID = int32(v.controller(r.from.Zone))
+	for i := range topics {
+		t := topics[i].answer(v, r.from.Zone)
+		if q.Version < 8 || !q.IncludeTopicAuthorizedOperations {
+			t.AuthorizedOperations = math.MinInt32
+		}
+		resp.Topics = append(resp.Topics, t)
+	}
+	return resp
+}
+
+// wantedTopic is one topic of a Metadata request and what is known of it.
+type wantedTopic struct {
+	name *string
+	id   metadata.TopicID
+	view topicView
+	code int16
+}
+
+// metadataTopics looks up what was asked for, and makes what is missing.
+func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []wantedTopic {
+	if q.Topics == nil || q.Version == 0 && len(q.Topics) == 0 {
+		return s.allTopics()
+	}
+	want := make([]wantedTopic, len(q.Topics))
+	for i, t := range q.Topics {
+		want[i] = wantedTopic{name: t.Topic, id: t.TopicID}
+		if t.Topic == nil && want[i].id.IsZero() {
+			want[i].code = errInvalidRequest
+		}
+	}
+	if missing := s.lookWanted(want); len(missing) == 0 {
+		return want
+	}
+	if err := s.barrier(ctx); err != nil {
+		for i := range want {
+			if want[i].code == errUnknownTopic || want[i].code == errUnknownTopicID {
+				want[i].code = errLeaderNotAvailable // not known to be unknown
+			}
+		}
+		return want
+	}
+	missing := s.lookWanted(want)
+	if s.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) {
+		s.autoCreate(ctx, want, missing)
+	}
+	for _, i := range missing {
+		if w := &want[i]; w.code == errUnknownTopic && w.name != nil && !validTopicName(*w.name) {
+			w.code = errInvalidTopic
+		}
+	}
+	return want
+}
+
+func (s *Server) allTopics() []wantedTopic {
+	var want []wantedTopic
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for _, t := range st.Topics() {
+			want = append(want, wantedTopic{view: lookHeads(st, t)})
+		}
+	})
+	return want
+}
+
+// lookWanted fills what is known and returns the indices of what is not.
+func (s *Server) lookWanted(want []wantedTopic) (missing []int) {
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for i := range want {
+			w := &want[i]
+			if w.code == errInvalidRequest || !w.view.ID.IsZero() {
+				continue
+			}
+			name := ""
+			if w.name != nil {
+				name = *w.name
+			}
+			t, ok := lookTopic(st, name, w.id)
+			switch {
+			case ok:
+				w.view, w.code = lookHeads(st, t), errNone
+			case !w.id.IsZero():
+				w.code = errUnknownTopicID
+				missing = append(missing, i)
+			default:
+				w.code = errUnknownTopic
+				missing = append(missing, i)
+			}
+		}
+	})
+	return missing
+}
+
+// autoCreate makes missing topics with the defaults, in one entry.
+func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []int) {
+	var cmds []metadata.Command
+	var at []int
+	var names []string
+	for _, i := range missing {
+		w := &want[i]
+		if w.name == nil || !w.id.IsZero() || slices.Contains(names, *w.name) {
+			continue
+		}
+		if code, _ := s.nameProblem(*w.name); code != errNone {
+			w.code = code
+			continue
+		}
+		if len(cmds) == maxTopicsPerRequest {
+			break
+		}
+		names = append(names, *w.name)
+		cmds = append(cmds, metadata.CreateTopic{ID: s.ids.topicID(), Name: *w.name,
+			Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()})
+		at = append(at, i)
+	}
+	if len(cmds) == 0 {
+		return
+	}
+	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	for k, i := range at {
+		switch code, _ := commandError(out, err, k); code {
+		case errNone:
+			s.metrics.topicsCreated.Inc()
+		case errTopicExists:
+		case errTimedOut:
+			want[i].code = errLeaderNotAvailable // Kafka's answer while a topic is made
+		default:
+			want[i].code = code
+		}
+	}
+	s.lookWanted(want)
+}
+
+// defaultReplication is the number of zones: one copy of the hint in each.
+func (s *Server) defaultReplication() int16 {
+	n := 1
+	s.cfg.Replica.View(func(st *metadata.State) { n = max(n, len(st.Zones())) })
+	return int16(n)
+}
+
+func (w *wantedTopic) answer(v *clusterView, zone metadata.ZoneID) kmsg.MetadataResponseTopic {
+	t := kmsg.NewMetadataResponseTopic()
+	t.ErrorCode, t.Topic, t.TopicID = w.code, w.name, w.id
+	t.AuthorizedOperations = topicOperations
+	if w.code != errNone {
+		return t
+	}
+	t.Topic, t.TopicID = &w.view.Name, w.view.ID
+	t.IsInternal = internalTopic(w.view.Name)
+	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(w.view.heads))
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		*p = kmsg.NewMetadataResponseTopicPartition()
+		tp := metadata.TopicPartition{Topic: w.view.ID, Partition: metadata.Partition(i)}
+		p.Partition, p.LeaderEpoch = int32(i), int32(w.view.heads[i].Epoch)
+		p.Leader = int32(v.leader(tp, zone))
+		p.Replicas = v.replicas(tp, w.view.ReplicationFactor)
+		p.ISR = p.Replicas
+		if p.Leader < 0 {
+			p.ErrorCode = errLeaderNotAvailable
+		}
+	}
+	return t
+}
+
+// internalTopic reports Kafka's own topics; zonewise has none, but the names
+// are reserved.
+func internalTopic(name string) bool {
+	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
+}
+
+// validTopicName is Kafka's rule for names.
+func validTopicName(name string) bool {
+	if name == "" || name == "." || name == ".." || len(name) > 249 {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	})
+}

@@ -1,0 +1,69 @@
+package broker
+
+// FindCoordinator, key 10, versions 0-6.
+//
+// Behaviour: of a group, the broker that holds its slot, by its address for
+// the asker's zone; 15 while nobody does. The state knows the holder; before
+// "nobody" a read barrier is taken.
+// Gaps: transactions and share groups (key types 1 and 2) are not served: 42.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+)
+
+func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
+	resp := kmsg.NewPtrFindCoordinatorResponse()
+	keys := q.CoordinatorKeys
+	if q.Version < 4 {
+		keys = []string{q.CoordinatorKey}
+	}
+	v := s.view()
+	barred := false
+	for _, key := range keys {
+		c := kmsg.NewFindCoordinatorResponseCoordinator()
+		c.Key, c.NodeID, c.Port = key, -1, -1
+		if q.CoordinatorType != 0 {
+			c.ErrorCode, c.ErrorMessage = errInvalidRequest, textOf("only groups have coordinators in this version (key type 0)")
+		} else {
+			n, ok := s.holder(v, key, r.from.Zone)
+			if !ok && !barred {
+				barred = true
+				_ = s.barrier(ctx)
+				v = s.view()
+				n, ok = s.holder(v, key, r.from.Zone)
+			}
+			if ok {
+				c.NodeID, c.Host, c.Port = int32(n.ID), n.Host, n.Port
+			} else {
+				c.ErrorCode, c.ErrorMessage = errCoordinatorAway, textOf("no broker holds the group's slot yet")
+			}
+		}
+		if q.Version < 4 {
+			resp.ErrorCode, resp.ErrorMessage = c.ErrorCode, c.ErrorMessage
+			resp.NodeID, resp.Host, resp.Port = c.NodeID, c.Host, c.Port
+			return resp
+		}
+		resp.Coordinators = append(resp.Coordinators, c)
+	}
+	return resp
+}
+
+// holder returns the broker that coordinates a group.
+func (s *Server) holder(v *clusterView, group string, zone metadata.ZoneID) (n router.Endpoint, ok bool) {
+	var id metadata.BrokerID
+	s.cfg.Replica.View(func(st *metadata.State) {
+		var o metadata.SessionView
+		o, ok = groups.Holder(st, metadata.GroupSlot(group))
+		id = o.Broker
+	})
+	if !ok {
+		return n, false
+	}
+	return v.node(id, zone)
+}

@@ -1,0 +1,93 @@
+package broker
+
+// ApiVersions, key 18, versions 0-4 (KIP-35, KIP-511).
+//
+// Behaviour: the table of api.go; any other version is answered with a
+// version 0 body, error 35 and the whole table, so that the client asks again
+// with what is known. The response header is version 0 always. Software name
+// and version are checked and counted per connection.
+// Gaps: the new fields of version 5 (KIP-1242).
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+const apiVersionsKey = 18
+
+func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsRequest) *kmsg.ApiVersionsResponse {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	if q.Version >= 3 {
+		if !validSoftware(q.ClientSoftwareName) || !validSoftware(q.ClientSoftwareVersion) {
+			resp.ErrorCode = errInvalidRequest
+			return resp
+		}
+		name := q.ClientSoftwareName + " " + q.ClientSoftwareVersion
+		if r.conn.software.Swap(&name) == nil {
+			s.metrics.software(q.ClientSoftwareName, q.ClientSoftwareVersion)
+		}
+	}
+	resp.ApiKeys = s.shownAPIs()
+	s.cfg.Replica.View(func(st *metadata.State) { resp.FinalizedFeaturesEpoch = int64(st.Level()) })
+	for _, f := range features {
+		if f.shown {
+			kf := kmsg.NewApiVersionsResponseFinalizedFeature()
+			kf.Name, kf.MinVersionLevel, kf.MaxVersionLevel = f.name, f.level, f.level
+			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kf)
+		}
+		if f.min == 0 && q.Version < 4 {
+			continue // KAFKA-17011: older clients refuse a minimum of 0
+		}
+		sf := kmsg.NewApiVersionsResponseSupportedFeature()
+		sf.Name, sf.MinVersion, sf.MaxVersion = f.name, f.min, f.level
+		resp.SupportedFeatures = append(resp.SupportedFeatures, sf)
+	}
+	return resp
+}
+
+// features are those of an Apache Kafka 4.1 broker of which something is
+// served; transaction.version comes with transactions.
+var features = [...]struct {
+	name       string
+	min, level int16
+	shown      bool
+}{
+	{"metadata.version", 7, 27, true}, // 4.1-IV1
+}
+
+func (s *Server) shownAPIs() []kmsg.ApiVersionsResponseApiKey {
+	out := make([]kmsg.ApiVersionsResponseApiKey, 0, len(s.apis))
+	for _, a := range s.apis {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = a.key, a.shown, a.max
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(a, b kmsg.ApiVersionsResponseApiKey) int { return int(a.ApiKey) - int(b.ApiKey) })
+	return out
+}
+
+// unknownApiVersions answers a version of ApiVersions that is not known: the
+// client reads a version 0 body whatever it asked with.
+func (s *Server) unknownApiVersions(correlation int32) answer {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.Version = 0
+	resp.ErrorCode = errUnsupportedVersion
+	resp.ApiKeys = s.shownAPIs()
+	return answer{head: resp.AppendTo(appendAnswerHeader(nil, correlation, false))}
+}
+
+// validSoftware is KIP-511's [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
+func validSoftware(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || i == len(s)-1 || c != '-' && c != '.') {
+			return false
+		}
+	}
+	return s != ""
+}

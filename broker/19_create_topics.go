@@ -1,0 +1,187 @@
+package broker
+
+// CreateTopics, key 19, versions 2-7.
+//
+// Behaviour: names, counts, assignments and configs are checked as Kafka does;
+// all topics of a request are one entry. An assignment says how many
+// partitions and replicas are wanted; which brokers it names is checked, then
+// forgotten: replicas are synthetic. The answer echoes the configs (v5).
+// Gaps: no policies, no quotas.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// maxTopicsPerRequest keeps one entry small: 1000 topics with configs are
+// some 300 KiB.
+const maxTopicsPerRequest = 1000
+
+func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
+	resp := kmsg.NewPtrCreateTopicsResponse()
+	var cmds []metadata.Command
+	var at []int
+	names := map[string]int{}
+	for i := range q.Topics {
+		names[q.Topics[i].Topic]++
+	}
+	_ = s.barrier(ctx) // "exists" is final: apply says so too, this only says it earlier
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		rt := kmsg.NewCreateTopicsResponseTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
+		cmd, code, text := s.planTopic(t)
+		if code == errNone && names[t.Topic] > 1 {
+			code, text = errInvalidRequest, "the request names the topic twice"
+		}
+		if code == errNone && len(cmds) == maxTopicsPerRequest {
+			code, text = errPolicyViolation, fmt.Sprintf("more than %d topics in a request", maxTopicsPerRequest)
+		}
+		if rt.ErrorCode, rt.ErrorMessage = code, textOf(text); code == errNone {
+			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = cmd.ID, cmd.Partitions, cmd.ReplicationFactor
+			rt.Configs = s.echoConfigs(cmd.Configs)
+			cmds, at = append(cmds, cmd), append(at, i)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	if q.ValidateOnly {
+		for _, i := range at {
+			resp.Topics[i].TopicID = [16]byte{}
+		}
+		return resp
+	}
+	if len(cmds) == 0 {
+		return resp
+	}
+	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	for k, i := range at {
+		rt := &resp.Topics[i]
+		if code, text := commandError(out, err, k); code != errNone {
+			rt.ErrorCode, rt.ErrorMessage = code, textOf(text)
+			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor, rt.Configs = [16]byte{}, -1, -1, nil
+		}
+	}
+	return resp
+}
+
+// planTopic checks one topic and makes its command.
+func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTopic, int16, string) {
+	cmd := metadata.CreateTopic{Name: t.Topic, Partitions: t.NumPartitions, ReplicationFactor: t.ReplicationFactor}
+	if code, text := s.nameProblem(t.Topic); code != errNone {
+		return cmd, code, text
+	}
+	if len(t.ReplicaAssignment) > 0 {
+		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
+			return cmd, errInvalidRequest, "counts and a replica assignment exclude each other"
+		}
+		rf, text := s.assigned(t.ReplicaAssignment)
+		if text != "" {
+			return cmd, errInvalidAssignment, text
+		}
+		cmd.Partitions, cmd.ReplicationFactor = int32(len(t.ReplicaAssignment)), rf
+	}
+	if cmd.Partitions == -1 {
+		cmd.Partitions = s.cfg.DefaultPartitions
+	}
+	if cmd.ReplicationFactor == -1 {
+		cmd.ReplicationFactor = s.defaultReplication()
+	}
+	switch {
+	case cmd.Partitions < 1 || cmd.Partitions > metadata.MaxPartitionsPerTopic:
+		return cmd, errInvalidPartitions, fmt.Sprintf("number of partitions must be 1 to %d, or -1", metadata.MaxPartitionsPerTopic)
+	case cmd.ReplicationFactor < 1:
+		return cmd, errInvalidReplication, "replication factor must be larger than 0, or -1"
+	}
+	for _, c := range t.Configs {
+		if c.Value == nil {
+			return cmd, errInvalidConfig, "null value for config " + c.Name
+		}
+		if cmd.Configs == nil {
+			cmd.Configs = map[string]string{}
+		}
+		cmd.Configs[c.Name] = *c.Value
+	}
+	if text := checkTopicConfigs(cmd.Configs); text != "" {
+		return cmd, errInvalidConfig, text
+	}
+	cmd.ID = s.ids.topicID()
+	return cmd, errNone, ""
+}
+
+// nameProblem judges a new topic's name.
+func (s *Server) nameProblem(name string) (int16, string) {
+	if !validTopicName(name) {
+		return errInvalidTopic, fmt.Sprintf("topic name %.260q is not 1 to 249 of [a-zA-Z0-9._-], nor . or ..", name)
+	}
+	if internalTopic(name) {
+		return errInvalidTopic, "the name is reserved"
+	}
+	code, text := errNone, ""
+	s.cfg.Replica.View(func(st *metadata.State) {
+		if _, ok := st.TopicNamed(name); ok {
+			code, text = errTopicExists, fmt.Sprintf("Topic '%s' already exists.", name)
+			return
+		}
+		// Metrics fold . into _: two names that differ by that alone collide.
+		if strings.ContainsAny(name, "._") {
+			folded := strings.ReplaceAll(name, ".", "_")
+			for _, t := range st.Topics() {
+				if strings.ReplaceAll(t.Name, ".", "_") == folded {
+					code, text = errInvalidTopic, fmt.Sprintf("topic name collides with %s", t.Name)
+					return
+				}
+			}
+		}
+	})
+	return code, text
+}
+
+// assigned checks a replica assignment and returns its replication factor.
+func (s *Server) assigned(in []kmsg.CreateTopicsRequestTopicReplicaAssignment) (int16, string) {
+	v := s.view()
+	seen := map[int32]bool{}
+	for _, a := range in {
+		switch {
+		case a.Partition < 0 || int(a.Partition) >= len(in) || seen[a.Partition]:
+			return 0, "partitions must be numbered from 0 without a gap"
+		case len(a.Replicas) == 0 || len(a.Replicas) != len(in[0].Replicas):
+			return 0, "all partitions must have the same number of replicas, at least one"
+		}
+		if text := checkReplicas(v, a.Replicas); text != "" {
+			return 0, text
+		}
+		seen[a.Partition] = true
+	}
+	return int16(len(in[0].Replicas)), ""
+}
+
+func checkReplicas(v *clusterView, replicas []int32) string {
+	for i, b := range replicas {
+		if slices.Contains(replicas[:i], b) {
+			return fmt.Sprintf("broker %d is named twice", b)
+		}
+		if !v.knows(metadata.BrokerID(b)) {
+			return fmt.Sprintf("broker %d is not known", b)
+		}
+	}
+	return ""
+}
+
+// echoConfigs lists a new topic's configs as DescribeConfigs would.
+func (s *Server) echoConfigs(set map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
+	var out []kmsg.CreateTopicsResponseTopicConfig
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for _, v := range topicValues(st, set) {
+			c := kmsg.NewCreateTopicsResponseTopicConfig()
+			c.Name, c.Value, c.Source = v.key.name, v.value, int8(v.source)
+			out = append(out, c)
+		}
+	})
+	return out
+}

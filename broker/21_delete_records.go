@@ -1,0 +1,69 @@
+package broker
+
+// DeleteRecords, key 21, versions 0-2.
+//
+// Behaviour: raises the log start; -1 is the high watermark, above it 1. A
+// topic whose policy lacks delete is refused (44).
+// Gaps: none.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
+	resp := kmsg.NewPtrDeleteRecordsResponse()
+	barred := s.barrier(ctx)
+	var cmds []metadata.Command
+	var at [][2]int
+	for i, t := range q.Topics {
+		rt := kmsg.NewDeleteRecordsResponseTopic()
+		rt.Topic = t.Topic
+		for j, p := range t.Partitions {
+			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
+			rp.Partition, rp.LowWatermark = p.Partition, -1
+			cmd, code := s.trimming(t.Topic, p.Partition, p.Offset)
+			if code != errNone && barred != nil {
+				code = errTimedOut
+			}
+			if rp.ErrorCode = code; code == errNone {
+				cmds, at = append(cmds, cmd), append(at, [2]int{i, j})
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	if len(cmds) == 0 {
+		return resp
+	}
+	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	for k, ij := range at {
+		rp := &resp.Topics[ij[0]].Partitions[ij[1]]
+		if rp.ErrorCode, _ = commandError(out, err, k); rp.ErrorCode == errNone {
+			rp.LowWatermark = out.Commands[k].Value
+		}
+	}
+	return resp
+}
+
+func (s *Server) trimming(name string, index int32, offset int64) (cmd metadata.TrimPartition, code int16) {
+	s.cfg.Replica.View(func(st *metadata.State) {
+		t, ok := st.TopicNamed(name)
+		tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(index)}
+		h, there := st.Partition(tp)
+		switch {
+		case !ok || !there:
+			code = errUnknownTopic
+		case !deletesRecords(st, t.Configs):
+			code = errPolicyViolation
+		case offset < -1 || offset > int64(h.Next):
+			code = errOffsetOutOfRange
+		default:
+			cmd = metadata.TrimPartition{Topic: t.ID, Partition: tp.Partition, LogStart: metadata.Offset(offset)}
+		}
+	})
+	return cmd, code
+}

@@ -1,0 +1,43 @@
+package broker
+
+// OffsetForLeaderEpoch, key 23, versions 2-4.
+//
+// Behaviour: records carry the constant data epoch 0 and are never truncated,
+// so the answer is (0, log end), behind the read barrier always: Java takes an
+// end below its position for truncation and resets the consumer.
+// Gaps: none.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// dataEpoch is the leader epoch in every served batch: nothing of a log is
+// ever replaced, so no two epochs of data exist.
+const dataEpoch = 0
+
+func (s *Server) offsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
+	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	err := s.barrier(ctx)
+	for _, t := range q.Topics {
+		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+			rp.Partition, rp.LeaderEpoch, rp.EndOffset = p.Partition, -1, -1
+			_, h, ok := s.lookPartition(t.Topic, p.Partition)
+			switch {
+			case err != nil:
+				rp.ErrorCode = errUnknownLeaderEpoch // retriable
+			case !ok:
+				rp.ErrorCode = errUnknownTopic
+			case p.LeaderEpoch >= dataEpoch:
+				rp.LeaderEpoch, rp.EndOffset = dataEpoch, int64(h.Next)
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}

@@ -1,0 +1,32 @@
+package broker
+
+// AlterConfigs, key 33, versions 0-2.
+//
+// Behaviour: replaces all configs of a resource: what the request leaves out
+// goes back to its default. Old Sarama, kafkajs and Terraform use it.
+// Gaps: as of IncrementalAlterConfigs.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func (s *Server) alterConfigs(ctx context.Context, _ *request, q *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
+	resp := kmsg.NewPtrAlterConfigsResponse()
+	all := make([]alteration, len(q.Resources))
+	for i, res := range q.Resources {
+		all[i] = alteration{kind: res.ResourceType, name: res.ResourceName, replace: true}
+		for _, c := range res.Configs {
+			all[i].ops = append(all[i].ops, configOp{c.Name, kmsg.IncrementalAlterConfigOpSet, c.Value})
+		}
+	}
+	s.alter(ctx, all, q.ValidateOnly)
+	for i := range all {
+		rr := kmsg.NewAlterConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = all[i].kind, all[i].name
+		rr.ErrorCode, rr.ErrorMessage = all[i].code, textOf(all[i].text)
+		resp.Resources = append(resp.Resources, rr)
+	}
+	return resp
+}

@@ -1,0 +1,81 @@
+package broker
+
+// CreatePartitions, key 37, versions 0-3.
+//
+// Behaviour: counts only grow (37). An assignment must name known brokers for
+// each new partition; replicas are synthetic, so it is then forgotten.
+// Gaps: no quotas.
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
+	resp := kmsg.NewPtrCreatePartitionsResponse()
+	barred := s.barrier(ctx)
+	names := map[string]int{}
+	for i := range q.Topics {
+		names[q.Topics[i].Topic]++
+	}
+	var cmds []metadata.Command
+	var at []int
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		id, code, text := s.growth(t, barred)
+		if names[t.Topic] > 1 {
+			code, text = errInvalidRequest, "the request names the topic twice"
+		}
+		rt := kmsg.NewCreatePartitionsResponseTopic()
+		rt.Topic, rt.ErrorCode, rt.ErrorMessage = t.Topic, code, textOf(text)
+		if code == errNone {
+			cmds, at = append(cmds, metadata.CreatePartitions{ID: id, Count: t.Count}), append(at, i)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	if len(cmds) == 0 || q.ValidateOnly {
+		return resp
+	}
+	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	for k, i := range at {
+		code, text := commandError(out, err, k)
+		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)
+	}
+	return resp
+}
+
+func (s *Server) growth(w *kmsg.CreatePartitionsRequestTopic, barred error) (metadata.TopicID, int16, string) {
+	var t metadata.Topic
+	ok := false
+	s.cfg.Replica.View(func(st *metadata.State) { t, ok = st.TopicNamed(w.Topic) })
+	switch {
+	case !ok && barred != nil:
+		return t.ID, errTimedOut, barred.Error()
+	case !ok:
+		return t.ID, errUnknownTopic, "the topic does not exist"
+	case w.Count <= t.Partitions:
+		return t.ID, errInvalidPartitions, fmt.Sprintf("topic has %d partitions, which is not below %d", t.Partitions, w.Count)
+	case w.Count > metadata.MaxPartitionsPerTopic:
+		return t.ID, errInvalidPartitions, fmt.Sprintf("at most %d partitions in a topic", metadata.MaxPartitionsPerTopic)
+	}
+	if w.Assignment == nil {
+		return t.ID, errNone, ""
+	}
+	if len(w.Assignment) != int(w.Count-t.Partitions) {
+		return t.ID, errInvalidAssignment, "assignment must name replicas for each new partition"
+	}
+	v := s.view()
+	for _, a := range w.Assignment {
+		if len(a.Replicas) == 0 {
+			return t.ID, errInvalidAssignment, "a partition needs a replica"
+		}
+		if text := checkReplicas(v, a.Replicas); text != "" {
+			return t.ID, errInvalidAssignment, text
+		}
+	}
+	return t.ID, errNone, ""
+}

@@ -1,0 +1,34 @@
+package broker
+
+// DescribeCluster, key 60, versions 0-2.
+//
+// Behaviour: brokers by their addresses for the asker's zone. Endpoint type 1
+// (brokers) only. Gaps: no fenced brokers: one without a session is not there.
+
+import (
+	"context"
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func (s *Server) describeCluster(_ context.Context, r *request, q *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
+	resp := kmsg.NewPtrDescribeClusterResponse()
+	resp.ClusterID, resp.ControllerID, resp.EndpointType = s.cfg.ClusterID, -1, 1
+	resp.ClusterAuthorizedOperations = math.MinInt32
+	if q.Version >= 1 && q.EndpointType != 1 {
+		resp.ErrorCode, resp.ErrorMessage = errEndpointType, textOf("only brokers can be described (endpoint type 1)")
+		return resp
+	}
+	if q.IncludeClusterAuthorizedOperations {
+		resp.ClusterAuthorizedOperations = clusterOperations
+	}
+	v := s.view()
+	resp.ControllerID = int32(v.controller(r.from.Zone))
+	for _, n := range v.brokers(r.from.Zone) {
+		b := kmsg.NewDescribeClusterResponseBroker()
+		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, textOf(string(n.Rack))
+		resp.Brokers = append(resp.Brokers, b)
+	}
+	return resp
+}

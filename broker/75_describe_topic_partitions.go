@@ -1,0 +1,106 @@
+package broker
+
+// DescribeTopicPartitions, key 75, version 0 (KIP-966).
+//
+// Behaviour: topics in order of name, paged by partitions; replicas as in
+// Metadata. Gaps: no eligible leader replicas: replicas are synthetic.
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// maxDescribedPartitions is Kafka's max.request.partition.size.limit.
+const maxDescribedPartitions = 2000
+
+func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	barred := s.barrier(ctx)
+	limit := maxDescribedPartitions
+	if q.ResponsePartitionLimit > 0 {
+		limit = min(limit, int(q.ResponsePartitionLimit))
+	}
+	v := s.view()
+	for _, w := range s.describedTopics(q) {
+		if barred != nil && w.code == errUnknownTopic {
+			w.code = errLeaderNotAvailable
+		}
+		from := int32(0)
+		if q.Cursor != nil && q.Cursor.Topic == *w.name {
+			from = max(q.Cursor.Partition, 0)
+		}
+		t := w.answer(v, r.from.Zone)
+		if limit == 0 {
+			resp.NextCursor = cursor(*w.name, from)
+			break
+		}
+		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		rt.ErrorCode, rt.Topic, rt.TopicID, rt.IsInternal = t.ErrorCode, t.Topic, t.TopicID, t.IsInternal
+		rt.AuthorizedOperations = topicOperations
+		parts := t.Partitions[min(int(from), len(t.Partitions)):]
+		take := min(limit, len(parts))
+		for _, p := range parts[:take] {
+			rt.Partitions = append(rt.Partitions, describedPartition(p))
+		}
+		limit -= take
+		resp.Topics = append(resp.Topics, rt)
+		if take < len(parts) {
+			resp.NextCursor = cursor(*w.name, from+int32(take))
+			break
+		}
+	}
+	return resp
+}
+
+func cursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {
+	c := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
+	c.Topic, c.Partition = topic, partition
+	return &c
+}
+
+func describedPartition(p kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopicPartitionsResponseTopicPartition {
+	d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+	d.ErrorCode, d.Partition, d.LeaderID, d.LeaderEpoch = p.ErrorCode, p.Partition, p.Leader, p.LeaderEpoch
+	d.Replicas, d.ISR, d.OfflineReplicas = p.Replicas, p.ISR, p.OfflineReplicas
+	return d
+}
+
+// describedTopics lists what was asked for (nothing: all topics), sorted, from
+// the cursor's topic on.
+func (s *Server) describedTopics(q *kmsg.DescribeTopicPartitionsRequest) []wantedTopic {
+	var want []wantedTopic
+	s.cfg.Replica.View(func(st *metadata.State) {
+		if len(q.Topics) == 0 {
+			for _, t := range st.Topics() {
+				want = append(want, wantedTopic{name: &t.Name, view: lookHeads(st, t)})
+			}
+		}
+		for i := range q.Topics {
+			w := wantedTopic{name: &q.Topics[i].Topic, code: errUnknownTopic}
+			if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
+				w.view, w.code = lookHeads(st, t), errNone
+			}
+			want = append(want, w)
+		}
+	})
+	slices.SortStableFunc(want, func(a, b wantedTopic) int { return compareNames(*a.name, *b.name) })
+	want = slices.CompactFunc(want, func(a, b wantedTopic) bool { return *a.name == *b.name })
+	if q.Cursor != nil {
+		want = slices.DeleteFunc(want, func(w wantedTopic) bool { return *w.name < q.Cursor.Topic })
+	}
+	return want
+}
+
+func compareNames(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"context"
+	"net"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/router"
+)
+
+// request is one request as its handlers see it.
+type request struct {
+	header
+	body []byte
+	size int             // bytes on the socket
+	conn *conn           // whose it is
+	from router.Evidence // set when its turn to be answered has come
+}
+
+// answer is what a handler makes of a request.
+type answer struct {
+	resp kmsg.Response // encoded by the connection; nil where head is set
+	head []byte        // an answer encoded by the handler, begun with appendAnswerHeader
+	tail net.Buffers   // what follows head, not copied
+	// silent: nothing is sent (acks=0). hangUp: the connection ends.
+	silent, hangUp bool
+	// bill says whose the answer's bytes are.
+	bill bill
+	// release is called when the answer is written or given up.
+	release func()
+}
+
+// api is one row of the table of what is served.
+type api struct {
+	key      int16
+	min, max int16 // versions served
+	shown    int16 // the lowest version advertised
+	flexible int16 // first flexible version
+	// take, where set, runs on the connection's reader in order of arrival and
+	// returns what the writer runs when the request's turn to be answered has
+	// come. Where it is nil all happens at that turn, in serve.
+	take  func(s *Server, ctx context.Context, r *request) (func(context.Context) answer, error)
+	serve func(s *Server, ctx context.Context, r *request) (answer, error)
+	kind  billKind
+}
+
+// notFlexible is api.flexible of an API that has no flexible version.
+const notFlexible = 127
+
+// apis is the table: Apache Kafka 4.1's ranges, less what is not served.
+// Produce shows versions from 0 on though 3 is the lowest served: older
+// librdkafka takes a higher minimum for "no compression" (KAFKA-18659).
+func apis(groups bool) []api {
+	out := []api{
+		{key: 0, min: 3, max: 13, shown: 0, flexible: 9, take: (*Server).takeProduce, kind: billProduce},
+		{key: 1, min: 4, max: 18, shown: 4, flexible: 12, serve: (*Server).serveFetch, kind: billFetch},
+		{key: 2, min: 1, max: 10, shown: 1, flexible: 6, serve: plain((*Server).listOffsets)},
+		{key: 3, min: 0, max: 13, shown: 0, flexible: 9, serve: plain((*Server).metadata)},
+		{key: 18, min: 0, max: 4, shown: 0, flexible: 3, serve: plain((*Server).apiVersions)},
+		{key: 19, min: 2, max: 7, shown: 2, flexible: 5, serve: plain((*Server).createTopics)},
+		{key: 20, min: 1, max: 6, shown: 1, flexible: 4, serve: plain((*Server).deleteTopics)},
+		{key: 21, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).deleteRecords)},
+		{key: 22, min: 0, max: 5, shown: 0, flexible: 2, serve: plain((*Server).initProducerID)},
+		{key: 23, min: 2, max: 4, shown: 2, flexible: 4, serve: plain((*Server).offsetForLeaderEpoch)},
+		{key: 32, min: 1, max: 4, shown: 1, flexible: 4, serve: plain((*Server).describeConfigs)},
+		{key: 33, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).alterConfigs)},
+		{key: 37, min: 0, max: 3, shown: 0, flexible: 2, serve: plain((*Server).createPartitions)},
+		{key: 44, min: 0, max: 1, shown: 0, flexible: 1, serve: plain((*Server).incrementalAlterConfigs)},
+		{key: 60, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).describeCluster)},
+		{key: 75, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTopicPartitions)},
+	}
+	if groups {
+		out = append(out, groupAPIs()...)
+	}
+	return out
+}
+
+// plain makes a serve function of a handler that takes a decoded request and
+// returns its response. A body that cannot be decoded ends the connection.
+func plain[Q any, P interface {
+	*Q
+	kmsg.Request
+}, R kmsg.Response](handle func(*Server, context.Context, *request, P) R) func(*Server, context.Context, *request) (answer, error) {
+	return func(s *Server, ctx context.Context, r *request) (answer, error) {
+		q := P(new(Q))
+		q.SetVersion(r.version)
+		held, err := s.decode.acquire(ctx, decodeFactor*int64(len(r.body)))
+		if err != nil {
+			return answer{}, err
+		}
+		err = q.ReadFrom(r.body)
+		s.decode.release(held) // a join may wait for minutes
+		if err != nil {
+			return answer{}, decodeError(r, err)
+		}
+		resp := handle(s, ctx, r, q)
+		resp.SetVersion(r.version)
+		return answer{resp: resp}, nil
+	}
+}

@@ -1,0 +1,79 @@
+package broker
+
+import (
+	"context"
+	"sync"
+)
+
+// budget is an amount of memory that many may hold parts of. Who asks first
+// gets first; a part larger than the whole is cut to it.
+type budget struct {
+	mu      sync.Mutex
+	size    int64
+	free    int64
+	waiting []*budgetWaiter // first come first
+}
+
+type budgetWaiter struct {
+	n       int64
+	granted chan struct{}
+}
+
+func newBudget(size int64) *budget { return &budget{size: size, free: size} }
+
+// acquire takes n bytes and returns how many are to be given back.
+func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
+	n = min(n, b.size)
+	b.mu.Lock()
+	if len(b.waiting) == 0 && b.free >= n {
+		b.free -= n
+		b.mu.Unlock()
+		return n, nil
+	}
+	w := &budgetWaiter{n, make(chan struct{})}
+	b.waiting = append(b.waiting, w)
+	b.mu.Unlock()
+	select {
+	case <-w.granted:
+		return n, nil
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, o := range b.waiting {
+		if o == w {
+			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
+			b.grant()
+			return 0, ctx.Err()
+		}
+	}
+	b.free += n // granted while we gave up
+	b.grant()
+	return 0, ctx.Err()
+}
+
+// release gives n bytes back.
+func (b *budget) release(n int64) {
+	if n == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += n
+	b.grant()
+}
+
+func (b *budget) grant() {
+	for len(b.waiting) > 0 && b.waiting[0].n <= b.free {
+		b.free -= b.waiting[0].n
+		close(b.waiting[0].granted)
+		b.waiting = b.waiting[1:]
+	}
+}
+
+// used returns how many bytes are held.
+func (b *budget) used() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.size - b.free
+}

@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+)
+
+// cachedView is the router's picture, and what it was taken of: it holds as
+// long as the placement does, which is replaced whenever a session changes.
+type cachedView struct {
+	*router.View
+	place *metadata.Placement
+	zones int
+}
+
+// clusterView is who can be named in an answer.
+type clusterView struct {
+	v       *router.View
+	healthy func(metadata.BrokerID) bool
+}
+
+// view returns the picture of the present placement.
+func (s *Server) view() *clusterView {
+	var out *router.View
+	s.cfg.Replica.View(func(st *metadata.State) {
+		c := s.cluster.Load()
+		if c == nil || c.place != st.Placement() || c.zones != len(st.Zones()) {
+			c = &cachedView{router.Build(st, s.cfg.ClusterID), st.Placement(), len(st.Zones())}
+			s.cluster.Store(c)
+		}
+		out = c.View
+	})
+	return &clusterView{out, s.cfg.Healthy}
+}
+
+// leader returns the hint for clients of a zone.
+func (c *clusterView) leader(tp metadata.TopicPartition, zone metadata.ZoneID) metadata.BrokerID {
+	return c.v.Leader(tp, zone, c.healthy)
+}
+
+// replicas names as many brokers as the replication factor says, fewer where
+// there are fewer; the same whoever asks.
+func (c *clusterView) replicas(tp metadata.TopicPartition, rf int16) []int32 {
+	in := c.v.Replicas(tp, int(rf))
+	out := make([]int32, len(in))
+	for i, b := range in {
+		out[i] = int32(b)
+	}
+	return out
+}
+
+// controller returns a live broker, in the zone where it has one.
+func (c *clusterView) controller(zone metadata.ZoneID) metadata.BrokerID {
+	return c.v.Controller(zone, c.healthy)
+}
+
+// brokers returns every broker with its address for clients of a zone.
+func (c *clusterView) brokers(zone metadata.ZoneID) []router.Endpoint { return c.v.Brokers(zone) }
+
+// node returns one broker with its address for clients of a zone.
+func (c *clusterView) node(id metadata.BrokerID, zone metadata.ZoneID) (router.Endpoint, bool) {
+	host, port := c.v.Endpoint(id, zone)
+	rack, ok := c.v.ZoneOf(id)
+	return router.Endpoint{ID: id, Host: host, Port: port, Rack: rack}, ok
+}
+
+// knows reports whether a broker is there.
+func (c *clusterView) knows(id metadata.BrokerID) bool {
+	_, ok := c.v.ZoneOf(id)
+	return ok
+}

@@ -1,0 +1,306 @@
+package broker
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Kafka's compression codecs, as the attributes of a batch number them.
+const (
+	codecNone = iota
+	codecGzip
+	codecSnappy
+	codecLZ4
+	codecZstd
+	codecProducer = -1 // compression.type=producer: as it came
+)
+
+// errInflated: what is packed is larger than the caller allows.
+var errInflated = errors.New("unpacks to more than is allowed")
+
+// zstdWindow bounds the memory of a zstd decoder; Kafka's producers stay far
+// below.
+const zstdWindow = 128 << 20
+
+// codecs keeps decoders for use again: a zstd decoder is dear to make.
+type codecs struct {
+	gzip, lz4, zstd, buffers sync.Pool
+}
+
+func newCodecs() *codecs { return &codecs{} }
+
+// Decompress unpacks the records of a batch, at most max bytes of them. codec
+// is the attributes' number; 0 returns in itself.
+func Decompress(codec int, in []byte, max int) ([]byte, error) {
+	if codec == codecNone {
+		return in, nil
+	}
+	r, done, err := newCodecs().open(codec, in, max)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	out, err := io.ReadAll(io.LimitReader(r, int64(max)+1))
+	if err != nil {
+		return nil, fmt.Errorf("decompress codec %d: %w", codec, err)
+	}
+	if len(out) > max {
+		return nil, fmt.Errorf("decompress codec %d: %w", codec, errInflated)
+	}
+	return out, nil
+}
+
+// open returns a reader of the unpacked bytes; done gives the decoder back.
+func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(), err error) {
+	src := bytes.NewReader(in)
+	switch codec {
+	case codecGzip:
+		z, _ := cs.gzip.Get().(*gzip.Reader)
+		if z == nil {
+			z = new(gzip.Reader)
+		}
+		if err := z.Reset(src); err != nil {
+			return nil, nil, fmt.Errorf("open gzip: %w", err)
+		}
+		return z, func() { cs.gzip.Put(z) }, nil
+	case codecSnappy:
+		out, err := unsnappy(in, max)
+		if err != nil {
+			return nil, nil, err
+		}
+		return bytes.NewReader(out), func() {}, nil
+	case codecLZ4:
+		z, _ := cs.lz4.Get().(*lz4.Reader)
+		if z == nil {
+			z = lz4.NewReader(src)
+		} else {
+			z.Reset(src)
+		}
+		return z, func() { cs.lz4.Put(z) }, nil
+	case codecZstd:
+		z, _ := cs.zstd.Get().(*zstd.Decoder)
+		if z == nil {
+			if z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecoderLowmem(true)); err != nil {
+				return nil, nil, fmt.Errorf("open zstd: %w", err)
+			}
+		}
+		if err := z.Reset(src); err != nil {
+			return nil, nil, fmt.Errorf("open zstd: %w", err)
+		}
+		return z, func() { cs.zstd.Put(z) }, nil
+	}
+	return nil, nil, fmt.Errorf("codec %d is not known", codec)
+}
+
+// xerialHeader begins snappy as Java clients write it: blocks with a length
+// each, behind the magic, a version and a compatible version.
+const xerialHeader = "\x82SNAPPY\x00"
+
+// unsnappy unpacks snappy in either framing.
+func unsnappy(in []byte, max int) ([]byte, error) {
+	if len(in) < 16 || string(in[:8]) != xerialHeader {
+		return unsnappyBlock(nil, in, max)
+	}
+	var out []byte
+	for in = in[16:]; len(in) > 0; {
+		if len(in) < 4 {
+			return nil, errors.New("snappy: block cut short")
+		}
+		n := int64(binary.BigEndian.Uint32(in))
+		if in = in[4:]; n > int64(len(in)) {
+			return nil, errors.New("snappy: block cut short")
+		}
+		var err error
+		if out, err = unsnappyBlock(out, in[:n], max); err != nil {
+			return nil, err
+		}
+		in = in[n:]
+	}
+	return out, nil
+}
+
+func unsnappyBlock(out, block []byte, max int) ([]byte, error) {
+	n, err := s2.DecodedLen(block)
+	if err != nil {
+		return nil, fmt.Errorf("snappy: %w", err)
+	}
+	// No block packs tighter than 1:64 or so; a length that claims more is a
+	// lie, and is not allocated.
+	if n > max-len(out) || n > 64*len(block)+64 {
+		return nil, fmt.Errorf("snappy: %w", errInflated)
+	}
+	part, err := s2.Decode(nil, block)
+	if err != nil {
+		return nil, fmt.Errorf("snappy: %w", err)
+	}
+	if out == nil {
+		return part, nil
+	}
+	return append(out, part...), nil
+}
+
+// walk reads every record of a batch, unpacking as it goes.
+func (cs *codecs) walk(in []byte, codec int, w *walk) *batchError {
+	var err error
+	if codec == codecNone {
+		err = walkPlain(in, w)
+	} else {
+		err = cs.walkPacked(in, codec, w)
+	}
+	switch {
+	case err != nil:
+		return refuse(errInvalidRecord, "%v", err)
+	case w.index != w.header.RecordCount:
+		return refuse(errInvalidRecord, "%d records in a batch of %d", w.index, w.header.RecordCount)
+	}
+	return w.bad
+}
+
+func walkPlain(in []byte, w *walk) error {
+	for len(in) > 0 {
+		n, k := binary.Varint(in)
+		if k <= 0 || n < 0 || n > int64(len(in)-k) {
+			return fmt.Errorf("%w: length of record %d", errRecord, w.index)
+		}
+		if w.index >= w.header.RecordCount {
+			return errors.New("bytes behind the last record")
+		}
+		if err := w.record(in[k : k+int(n)]); err != nil {
+			return err
+		}
+		in = in[k+int(n):]
+	}
+	return nil
+}
+
+// walkBuffer is the window over unpacked bytes.
+const walkBuffer = 32 << 10
+
+func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
+	r, done, err := cs.open(codec, in, MaxInflatedBytes)
+	if err != nil {
+		return err
+	}
+	defer done()
+	limited := &io.LimitedReader{R: r, N: MaxInflatedBytes + 1}
+	b, _ := cs.buffers.Get().(*bufio.Reader)
+	if b == nil {
+		b = bufio.NewReaderSize(limited, walkBuffer)
+	} else {
+		b.Reset(limited)
+	}
+	defer func() { b.Reset(nil); cs.buffers.Put(b) }()
+	var scratch []byte
+	for {
+		n, err := binary.ReadVarint(b)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil || n < 0 || n > limited.N+int64(b.Buffered()) {
+			return fmt.Errorf("%w: length of record %d", errRecord, w.index)
+		}
+		if w.index >= w.header.RecordCount {
+			return errors.New("bytes behind the last record")
+		}
+		if scratch, err = readRecord(b, scratch, int(n)); err != nil {
+			return fmt.Errorf("record %d: %w", w.index, err)
+		}
+		if err := w.record(scratch); err != nil {
+			return err
+		}
+	}
+	if limited.N <= 0 {
+		return errInflated
+	}
+	return nil
+}
+
+// readRecord reads n bytes, allocating as they come.
+func readRecord(r io.Reader, scratch []byte, n int) ([]byte, error) {
+	if n <= cap(scratch) {
+		_, err := io.ReadFull(r, scratch[:n])
+		return scratch[:n], err
+	}
+	scratch = scratch[:0]
+	for len(scratch) < n {
+		have := len(scratch)
+		scratch = append(scratch, make([]byte, min(n-have, max(walkBuffer, have)))...)
+		if _, err := io.ReadFull(r, scratch[have:]); err != nil {
+			return scratch, err
+		}
+	}
+	return scratch, nil
+}
+
+// repack packs a batch anew where the topic's compression.type is not what it
+// came with.
+func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules batchRules) ([]byte, metadata.BatchHeader, *batchError) {
+	if rules.codec == codecProducer || rules.codec == codec {
+		return batch, h, nil
+	}
+	plain, err := Decompress(codec, batch[metadata.BatchHeaderSize:], MaxInflatedBytes)
+	if err != nil {
+		return nil, h, refuse(errInvalidRecord, "%v", err)
+	}
+	out := bytes.NewBuffer(append(make([]byte, 0, metadata.BatchHeaderSize+len(plain)/2), batch[:metadata.BatchHeaderSize]...))
+	if err := compress(out, rules.codec, rules.level, plain); err != nil {
+		return nil, h, refuse(errInvalidRecord, "%v", err)
+	}
+	b := out.Bytes()
+	if len(b) > rules.maxBytes {
+		return nil, h, refuse(errMessageTooLarge, "batch of %d bytes as compression.type wants it, max.message.bytes is %d", len(b), rules.maxBytes)
+	}
+	h.Attributes = h.Attributes&^metadata.AttrCompression | uint16(rules.codec)
+	h.Size = len(b)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-metadata.BatchPrefixSize))
+	binary.BigEndian.PutUint16(b[21:], h.Attributes)
+	h.CRC = metadata.BatchCRC(b)
+	binary.BigEndian.PutUint32(b[17:], h.CRC)
+	return b, h, nil
+}
+
+// compress appends the packed bytes to out.
+func compress(out *bytes.Buffer, codec, level int, plain []byte) error {
+	var w io.WriteCloser
+	var err error
+	switch codec {
+	case codecNone:
+		out.Write(plain)
+		return nil
+	case codecSnappy:
+		out.Write(s2.EncodeSnappy(nil, plain))
+		return nil
+	case codecGzip:
+		if level == 0 {
+			level = gzip.DefaultCompression
+		}
+		w, err = gzip.NewWriterLevel(out, level)
+	case codecLZ4:
+		z := lz4.NewWriter(out)
+		err = z.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.BlockChecksumOption(false), lz4.ChecksumOption(false))
+		w = z
+	case codecZstd:
+		w, err = zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(max(level, 3))))
+	default:
+		return fmt.Errorf("codec %d is not known", codec)
+	}
+	if err != nil {
+		return fmt.Errorf("compress codec %d: %w", codec, err)
+	}
+	if _, err = w.Write(plain); err != nil {
+		return fmt.Errorf("compress codec %d: %w", codec, err)
+	}
+	return w.Close()
+}

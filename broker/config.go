@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Limits of one broker's Kafka door. At a limit the service pushes back or
+// closes the connection; it does not grow.
+const (
+	// MaxFrameBytes is Kafka's socket.request.max.bytes.
+	MaxFrameBytes = 100 << 20
+	// MaxPlainFrameBytes bounds every request but Produce: none needs more,
+	// and a decoder may make 64 bytes of struct out of one byte of it.
+	MaxPlainFrameBytes = 8 << 20
+	// MaxProducePartitions bounds the partitions of one Produce request.
+	MaxProducePartitions = 50_000
+	// MaxPipelined is how many unanswered requests a connection may have.
+	MaxPipelined = 64
+	// MaxPipelinedBytes is how many bytes of unanswered frames a connection
+	// may have; a single larger frame travels alone.
+	MaxPipelinedBytes = 8 << 20
+	// MaxFetchBytes caps one fetch answer, as Kafka's fetch.max.bytes does.
+	MaxFetchBytes = 55 << 20
+	// MaxFetchSessions is Kafka's max.incremental.fetch.session.cache.slots.
+	MaxFetchSessions = 1000
+	// MaxConnections bounds sockets, hence goroutines.
+	MaxConnections = 20_000
+	// MaxInflatedBytes bounds what a compressed batch may unpack to while it
+	// is checked (a zip bomb is refused, not unpacked).
+	MaxInflatedBytes = 128 << 20
+)
+
+// Config is what a broker needs. Zero values of the limits mean their
+// defaults.
+type Config struct {
+	ClusterID string
+	Zone      metadata.ZoneID // where this broker stands
+	// Self returns this broker's id, or metadata.NoBroker between sessions.
+	Self func() metadata.BrokerID
+
+	Replica  Replica
+	Writer   Writer
+	Reader   Reader
+	Resolver Resolver
+	// Healthy tells whether a peer answers (router.Prober); nil: all do.
+	Healthy func(metadata.BrokerID) bool
+	Groups  Groups // nil: group APIs are not served
+
+	// AutoCreate makes topics on first use by Metadata, as Kafka does.
+	AutoCreate bool
+	// DefaultPartitions of a topic created without a count.
+	DefaultPartitions int32
+
+	// FrameBytes is the memory for request frames not yet answered, of all
+	// connections; at the limit they are not read further.
+	FrameBytes int64
+	// DecodeBytes is the memory that decoding requests may take at once.
+	DecodeBytes int64
+	// FetchBytes is the memory that fetch answers should stay within: close
+	// to it answers get smaller, never empty.
+	FetchBytes int64
+	// IdleTimeout closes a connection on which nothing is asked (Kafka's
+	// connections.max.idle.ms).
+	IdleTimeout time.Duration
+	// WriteTimeout closes a connection whose client does not read.
+	WriteTimeout time.Duration
+
+	// Rand makes topic ids and session ids; the broker guards it.
+	Rand    *rand.Rand
+	Log     *slog.Logger
+	Metrics *metrics.Set
+}
+
+// DefaultConfig returns a Config with the limits set and the doors missing.
+func DefaultConfig() Config {
+	return Config{
+		AutoCreate:        true,
+		DefaultPartitions: 1,
+		FrameBytes:        512 << 20,
+		DecodeBytes:       512 << 20,
+		FetchBytes:        512 << 20,
+		IdleTimeout:       10 * time.Minute,
+		WriteTimeout:      30 * time.Second,
+	}
+}
+
+// Validate says what is missing or contradictory.
+func (c *Config) Validate() error {
+	switch {
+	case c.ClusterID == "":
+		return errors.New("broker config: no cluster id")
+	case c.Self == nil || c.Replica == nil || c.Writer == nil || c.Reader == nil || c.Resolver == nil:
+		return errors.New("broker config: a door is missing (self, replica, writer, reader, resolver)")
+	case c.Rand == nil || c.Log == nil || c.Metrics == nil:
+		return errors.New("broker config: rand, log and metrics must be given")
+	case c.DefaultPartitions < 1 || c.DefaultPartitions > metadata.MaxPartitionsPerTopic:
+		return errors.New("broker config: default partitions out of range")
+	case c.FrameBytes < MaxFrameBytes:
+		return errors.New("broker config: frame memory must hold one frame of the greatest size")
+	case c.DecodeBytes < decodeFactor*MaxPlainFrameBytes:
+		return errors.New("broker config: decode memory must hold one request of the greatest size")
+	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0 || c.FetchBytes <= 0:
+		return errors.New("broker config: timeouts and fetch memory must be positive")
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+)
+
+// decodeFactor is how many bytes of structs one byte of a request may become:
+// an element of one or two bytes on the wire is a struct of up to a hundred.
+const decodeFactor = 64
+
+// frameStep is how much of a large frame is allocated before its bytes are
+// there: who claims 100 MiB must send them.
+const frameStep = 1 << 20
+
+// errFrame is a frame that cannot be answered: the connection ends.
+var errFrame = errors.New("bad frame")
+
+// A request frame (Kafka protocol guide), big-endian:
+//
+//	+--------+-----+---------+-------------+-----------+--------+------
+//	| size   | key | version | correlation | client id | tags   | body
+//	| int32  | i16 | int16   | int32       | nullable  | header |
+//	|        |     |         |             | string    | v2     |
+//	+--------+-----+---------+-------------+-----------+--------+------
+type header struct {
+	key, version int16
+	correlation  int32
+	clientID     string
+}
+
+// frameSize checks a size prefix.
+func frameSize(prefix []byte) (int, error) {
+	n := int32(binary.BigEndian.Uint32(prefix))
+	if n < 8 || n > MaxFrameBytes {
+		return 0, fmt.Errorf("%w: size %d, want 8 to %d", errFrame, n, MaxFrameBytes)
+	}
+	return int(n), nil
+}
+
+// readBody reads n bytes, allocating as they come. more is called before each
+// part, to renew the deadline.
+func readBody(r io.Reader, n int, more func()) ([]byte, error) {
+	buf := make([]byte, 0, min(n, frameStep))
+	for len(buf) < n {
+		if len(buf) == cap(buf) {
+			grown := make([]byte, len(buf), min(n, 4*cap(buf)))
+			copy(grown, buf)
+			buf = grown
+		}
+		part := buf[len(buf):min(cap(buf), len(buf)+frameStep)]
+		more()
+		if _, err := io.ReadFull(r, part); err != nil {
+			return nil, err
+		}
+		buf = buf[:len(buf)+len(part)]
+	}
+	return buf, nil
+}
+
+// parseKey reads what stands before everything else: it can be read whatever
+// the version is.
+func parseKey(frame []byte) header {
+	be := binary.BigEndian
+	return header{key: int16(be.Uint16(frame)), version: int16(be.Uint16(frame[2:])), correlation: int32(be.Uint32(frame[4:]))}
+}
+
+// parseHeader reads the rest of a request header and returns the body.
+func parseHeader(h header, flexible bool, frame []byte) (header, []byte, error) {
+	r := kbin.Reader{Src: frame[8:]}
+	if id := r.NullableString(); id != nil {
+		h.clientID = *id
+	}
+	if flexible {
+		skipTags(&r)
+	}
+	if !r.Ok() {
+		return h, nil, fmt.Errorf("%w: header of key %d version %d cut short", errFrame, h.key, h.version)
+	}
+	return h, r.Src, nil
+}
+
+// maxTags bounds the tagged fields of one struct: Kafka has a handful.
+const maxTags = 1000
+
+func skipTags(r *kbin.Reader) {
+	n := r.Uvarint()
+	if n > maxTags {
+		r.Src = nil
+		r.Span(1) // marks the reader bad
+		return
+	}
+	for ; n > 0 && r.Ok(); n-- {
+		r.Uvarint()
+		r.Span(int(r.Uvarint()))
+	}
+}
+
+// appendAnswerHeader begins an answer: room for its size, the correlation id,
+// and for flexible answers an empty tag section.
+func appendAnswerHeader(dst []byte, correlation int32, flexible bool) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(correlation))
+	if flexible {
+		dst = append(dst, 0)
+	}
+	return dst
+}
+
+// sealAnswer writes the size of an answer whose first part is dst and whose
+// other parts have extra bytes.
+func sealAnswer(dst []byte, extra int) {
+	binary.BigEndian.PutUint32(dst, uint32(len(dst)-4+extra))
+}

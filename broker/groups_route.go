@@ -1,0 +1,37 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/groups"
+)
+
+// groupAPIs are the rows of the table that package groups answers. Versions
+// are Kafka 4.1's; of OffsetCommit and OffsetFetch those by topic name.
+func groupAPIs() []api {
+	return []api{
+		{key: 8, min: 2, max: 9, shown: 2, flexible: 8, serve: grouped(Groups.CommitOffsets), kind: billGroup},
+		{key: 9, min: 1, max: 9, shown: 1, flexible: 6, serve: grouped(Groups.FetchOffsets), kind: billGroup},
+		{key: 10, min: 0, max: 6, shown: 0, flexible: 3, serve: plain((*Server).findCoordinator), kind: billGroup},
+		{key: 11, min: 0, max: 9, shown: 0, flexible: 6, serve: grouped(Groups.Join), kind: billGroup},
+		{key: 12, min: 0, max: 4, shown: 0, flexible: 4, serve: grouped(Groups.Heartbeat), kind: billGroup},
+		{key: 13, min: 0, max: 5, shown: 0, flexible: 4, serve: grouped(Groups.Leave), kind: billGroup},
+		{key: 14, min: 0, max: 5, shown: 0, flexible: 4, serve: grouped(Groups.Sync), kind: billGroup},
+		{key: 15, min: 0, max: 6, shown: 0, flexible: 5, serve: grouped(Groups.Describe), kind: billGroup},
+		{key: 16, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.List), kind: billGroup},
+		{key: 42, min: 0, max: 2, shown: 0, flexible: 2, serve: grouped(Groups.Delete), kind: billGroup},
+		{key: 47, min: 0, max: 0, shown: 0, flexible: notFlexible, serve: grouped(Groups.DeleteOffsets), kind: billGroup},
+	}
+}
+
+// grouped makes a serve function of one of the coordinator's.
+func grouped[Q any, P interface {
+	*Q
+	kmsg.Request
+}, R kmsg.Response](handle func(Groups, context.Context, groups.Client, P) R) func(*Server, context.Context, *request) (answer, error) {
+	return plain(func(s *Server, ctx context.Context, r *request, q P) R {
+		return handle(s.cfg.Groups, ctx, groups.Client{ID: r.clientID, Host: r.conn.host(), Zone: r.from.Zone, Principal: r.conn.principal()}, q)
+	})
+}

@@ -1,0 +1,188 @@
+package broker
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/zonewise/zonewise/internal/share"
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// countedConn counts the bytes of a socket: what the cloud sees, below TLS.
+type countedConn struct {
+	net.Conn
+	in, out atomic.Int64
+}
+
+// Read implements net.Conn.
+func (c *countedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.in.Add(int64(n))
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *countedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.out.Add(int64(n))
+	return n, err
+}
+
+// writeBuffers sends all of b, in one system call where the socket can.
+func (c *countedConn) writeBuffers(b *net.Buffers) error {
+	n, err := b.WriteTo(c.Conn)
+	c.out.Add(n)
+	return err
+}
+
+// billKind says which components a request's bytes belong to.
+type billKind uint8
+
+const (
+	billControl billKind = iota
+	billProduce
+	billFetch
+	billGroup
+)
+
+func (k billKind) components() (asked, answered metadata.Component) {
+	switch k {
+	case billProduce:
+		return metadata.ComponentProduce, metadata.ComponentProduceReply
+	case billFetch:
+		return metadata.ComponentFetch, metadata.ComponentFetchReply
+	case billGroup:
+		return metadata.ComponentGroup, metadata.ComponentGroup
+	}
+	return metadata.ComponentControl, metadata.ComponentControl
+}
+
+// bill says to which topics a request's bytes belong, by their record bytes.
+type bill struct {
+	topics []metadata.TopicID
+	weight []uint64
+	gets   uint64 // billable GETs made for it
+	group  string
+}
+
+func (b *bill) add(t metadata.TopicID, bytes int) {
+	for i := range b.topics {
+		if b.topics[i] == t {
+			b.weight[i] += uint64(bytes)
+			return
+		}
+	}
+	b.topics, b.weight = append(b.topics, t), append(b.weight, uint64(bytes))
+}
+
+// MaxMeterCells bounds the cells between two takes: further keys fold into
+// __other__, known keys go on counting.
+const MaxMeterCells = 20_000
+
+// Meter counts the read side of the cost ledger: socket bytes by zone pair,
+// bytes served and the GETs they took, by topic, principal and group.
+type Meter struct {
+	zone metadata.ZoneID // the broker's
+
+	mu    sync.Mutex
+	cells map[metadata.CellKey]metadata.Quantity
+}
+
+func newMeter(zone metadata.ZoneID) *Meter {
+	return &Meter{zone: zone, cells: map[metadata.CellKey]metadata.Quantity{}}
+}
+
+// Take returns what was counted since the last call, in no order, and begins
+// anew. The caller commits it, once.
+func (m *Meter) Take() []metadata.Cell {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]metadata.Cell, 0, len(m.cells))
+	for k, q := range m.cells {
+		out = append(out, metadata.Cell{Key: k, Quantity: q})
+	}
+	clear(m.cells)
+	return out
+}
+
+// Add counts a quantity that some other part of the broker measured.
+func (m *Meter) Add(k metadata.CellKey, q metadata.Quantity) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.add(k, q)
+}
+
+func (m *Meter) add(k metadata.CellKey, q metadata.Quantity) {
+	if q.IsZero() {
+		return
+	}
+	old, known := m.cells[k]
+	if !known && len(m.cells) >= MaxMeterCells {
+		k = metadata.CellKey{Topic: metadata.RowOther, Component: k.Component, Src: k.Src, Dst: k.Dst}
+		old = m.cells[k]
+	}
+	m.cells[k] = old.Add(q)
+}
+
+// spread books total over the bill's topics by their bytes; what belongs to no
+// topic is __control__'s.
+func (m *Meter) spread(k metadata.CellKey, total uint64, b *bill, unit func(uint64) metadata.Quantity) {
+	parts := share.Apportion(total, b.weight)
+	if parts == nil {
+		k.Topic = metadata.RowControl
+		m.add(k, unit(total))
+		return
+	}
+	for i, n := range parts {
+		k.Topic = b.topics[i]
+		m.add(k, unit(n))
+	}
+}
+
+func (m *Meter) key(p *pending, b *bill, c metadata.Component) metadata.CellKey {
+	return metadata.CellKey{Component: c, Src: p.r.from.BilledZone, Dst: m.zone, Principal: p.r.conn.principal(), Group: b.group}
+}
+
+// asked books a request's own bytes: client to broker.
+func (m *Meter) asked(p *pending, a *answer) {
+	p.r.conn.attributed.Add(int64(p.r.size))
+	c, _ := p.api.kind.components()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spread(m.key(p, &a.bill, c), uint64(p.r.size), &a.bill, metadata.Units)
+}
+
+// answered books an answer's bytes: broker to client; and for fetches what was
+// served and what it took.
+func (m *Meter) answered(p *pending, a *answer, size int) {
+	p.r.conn.attributed.Add(int64(size))
+	_, c := p.api.kind.components()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.key(p, &a.bill, c)
+	k.Src, k.Dst = k.Dst, k.Src
+	m.spread(k, uint64(size), &a.bill, metadata.Units)
+	if p.api.kind != billFetch {
+		return
+	}
+	k.Dst = ""
+	k.Component = metadata.ComponentGet
+	m.spread(k, a.bill.gets*metadata.NanoRequests, &a.bill, metadata.Units)
+	k.Component = metadata.ComponentBytesOut
+	for i, t := range a.bill.topics {
+		k.Topic = t
+		m.add(k, metadata.Units(a.bill.weight[i]))
+	}
+}
+
+// leftover books what a connection's sockets carried beyond its requests:
+// frames cut short, answers cut off.
+func (m *Meter) leftover(c *conn) {
+	rest := c.net.in.Load() + c.net.out.Load() - c.attributed.Load()
+	if rest <= 0 {
+		return
+	}
+	m.Add(metadata.CellKey{Topic: metadata.RowControl, Component: metadata.ComponentControl, Src: c.from.BilledZone, Dst: m.zone,
+		Principal: c.principal()}, metadata.Units(uint64(rest)))
+}

@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/zonewise/zonewise/router"
+)
+
+// placeKey is what a connection's evidence depends on beside the connection.
+type placeKey struct{ clientID, rack string }
+
+// maxPlaced bounds the evidence a connection keeps: a client has one client id.
+const maxPlaced = 16
+
+// place finds where a request comes from, and counts its client. A rack that
+// a Fetch brought holds for the connection's later requests. Only the writer
+// calls it.
+func (c *conn) place(clientID string) router.Evidence {
+	k := placeKey{clientID, c.rack}
+	e, ok := c.placed[k]
+	if !ok {
+		e = c.s.cfg.Resolver.Resolve(router.Client{Listener: c.zone, ClientID: clientID, Rack: c.rack, Addr: peerAddr(c.net.RemoteAddr())})
+		if len(c.placed) >= maxPlaced {
+			clear(c.placed)
+		}
+		c.placed[k] = e
+	}
+	switch {
+	case !c.counted:
+		c.from, c.counted = c.s.clients.Connected(e), true
+	case e != c.from:
+		c.from = c.s.clients.Moved(c.from, e)
+	}
+	return e
+}
+
+func peerAddr(a net.Addr) netip.Addr {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap()
+	}
+	if p, err := netip.ParseAddrPort(a.String()); err == nil {
+		return p.Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// principal names who a connection's client is: nobody is authenticated yet.
+func (c *conn) principal() string { return "" }
+
+// host is the client's address as groups report it.
+func (c *conn) host() string {
+	if a := peerAddr(c.net.RemoteAddr()); a.IsValid() {
+		return "/" + a.String()
+	}
+	return "/" + c.net.RemoteAddr().String()
+}

@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// produceRequest is a Produce request without copies: records are slices of
+// the frame.
+type produceRequest struct {
+	txnID     *string
+	acks      int16
+	timeoutMs int32
+	topics    []produceTopic
+	parts     int // in all
+}
+
+type produceTopic struct {
+	name  string           // before version 13
+	id    metadata.TopicID // from version 13 on
+	parts []producePart
+}
+
+type producePart struct {
+	index   int32
+	records []byte
+}
+
+// decodeProduce reads versions 3 to 13. kmsg would do, but makes structs for
+// as many partitions as a frame claims; here they are counted against a limit
+// first.
+func decodeProduce(version int16, body []byte) (*produceRequest, error) {
+	d := produceDecoder{r: kbin.Reader{Src: body}, flexible: version >= 9}
+	q := &produceRequest{}
+	if d.flexible {
+		q.txnID = d.r.CompactNullableString()
+	} else {
+		q.txnID = d.r.NullableString()
+	}
+	q.acks = d.r.Int16()
+	q.timeoutMs = d.r.Int32()
+	topics := d.arrayLen()
+	for i := 0; i < topics && d.r.Ok(); i++ {
+		var t produceTopic
+		switch {
+		case version >= 13:
+			t.id = d.r.Uuid()
+		case d.flexible:
+			t.name = d.r.CompactString()
+		default:
+			t.name = d.r.String()
+		}
+		if err := d.parts(q, &t); err != nil {
+			return nil, err
+		}
+		d.tags()
+		q.topics = append(q.topics, t)
+	}
+	d.tags()
+	if !d.r.Ok() {
+		return nil, fmt.Errorf("%w: Produce version %d cut short", errFrame, version)
+	}
+	return q, nil
+}
+
+type produceDecoder struct {
+	r        kbin.Reader
+	flexible bool
+}
+
+func (d *produceDecoder) arrayLen() int {
+	if d.flexible {
+		return int(d.r.CompactArrayLen())
+	}
+	return int(d.r.ArrayLen())
+}
+
+func (d *produceDecoder) tags() {
+	if d.flexible {
+		skipTags(&d.r)
+	}
+}
+
+func (d *produceDecoder) parts(q *produceRequest, t *produceTopic) error {
+	n := d.arrayLen()
+	if q.parts++; n > 0 {
+		q.parts += n // topics without partitions count, too
+	}
+	if q.parts > MaxProducePartitions {
+		return fmt.Errorf("%w: Produce of more than %d partitions", errFrame, MaxProducePartitions)
+	}
+	for j := 0; j < n && d.r.Ok(); j++ {
+		p := producePart{index: d.r.Int32()}
+		if d.flexible {
+			p.records = d.r.CompactNullableBytes()
+		} else {
+			p.records = d.r.NullableBytes()
+		}
+		d.tags()
+		t.parts = append(t.parts, p)
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+)
+
+// Server is one broker's Kafka door.
+type Server struct {
+	cfg      Config
+	apis     map[int16]*api
+	opened   time.Time
+	ctx      context.Context
+	cancel   context.CancelFunc
+	frames   *budget
+	decode   *budget
+	fetching atomic.Int64 // bytes of fetch answers not yet written
+	draining atomic.Bool
+	wait     *registry
+	cluster  atomic.Pointer[cachedView]
+	clients  *router.Counters
+	meter    *Meter
+	metrics  *counters
+	ids      *idSource
+	codecs   *codecs
+	pids     producerIDs
+	slots    atomic.Int64 // fetch sessions taken
+
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	listeners map[net.Listener]metadata.ZoneID
+	conns     map[*conn]struct{}
+	wg        sync.WaitGroup // accept loops and connections
+}
+
+// Open makes a server without listeners. It must be called before the replica
+// starts, because it observes what is applied.
+func Open(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, apis: map[int16]*api{}, opened: time.Now(),
+		frames: newBudget(cfg.FrameBytes), decode: newBudget(cfg.DecodeBytes), wait: newRegistry(),
+		ids: newIDSource(cfg.Rand), codecs: newCodecs(),
+		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.metrics = newCounters(s)
+	s.meter = newMeter(cfg.Zone)
+	s.clients = router.NewCounters(cfg.Zone)
+	table := apis(cfg.Groups != nil)
+	for i := range table {
+		s.apis[table[i].key] = &table[i]
+	}
+	cfg.Replica.Observe(s.wait.applied)
+	return s, nil
+}
+
+// Meter returns the read side of the ledger: what this broker counted.
+func (s *Server) Meter() *Meter { return s.meter }
+
+// Clients returns the clients of this broker, by zone and kind of evidence.
+func (s *Server) Clients() *router.Counters { return s.clients }
+
+// AddListener serves connections of ln as those of clients of a zone ("": of
+// clients whose zone is to be found by other evidence). It may be called at
+// any time; the server owns ln from here on.
+func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.draining.Load() {
+		ln.Close()
+		return errors.New("add listener: the server is closing")
+	}
+	s.listeners[ln] = zone
+	s.wg.Go(func() { s.accept(zone, ln) })
+	return nil
+}
+
+// acceptPause is how long an accept that failed waits: file descriptors run
+// out and come back.
+const acceptPause = 50 * time.Millisecond
+
+func (s *Server) accept(zone metadata.ZoneID, ln net.Listener) {
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil || s.draining.Load() || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.cfg.Log.Warn("accept connection", "listener", ln.Addr(), "error", err)
+			select {
+			case <-time.After(acceptPause):
+				continue
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		s.welcome(zone, nc)
+	}
+}
+
+func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
+	c := &conn{s: s, net: &countedConn{Conn: nc}, zone: zone, queue: make(chan pending, MaxPipelined),
+		bytes: newBudget(MaxPipelinedBytes), placed: map[placeKey]router.Evidence{}}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.lastAsked.Store(s.sinceOpen())
+	s.mu.Lock()
+	full := s.closed || len(s.conns) >= MaxConnections
+	if !full {
+		s.conns[c] = struct{}{}
+		s.wg.Add(1)
+	}
+	s.mu.Unlock()
+	if full {
+		s.metrics.turnedAway.Inc()
+		c.cancel()
+		nc.Close()
+		return
+	}
+	go func() {
+		defer s.wg.Done()
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+}
+
+func (s *Server) sinceOpen() int64 { return int64(time.Since(s.opened)) }
+
+// Draining times: how often connections are looked at, and how long one must
+// have asked nothing.
+const (
+	drainStep  = 20 * time.Millisecond
+	drainQuiet = 300 * time.Millisecond
+)
+
+// Drain takes no more work and lets clients go: listeners close, Produce and
+// Fetch answer "not leader" with the new leader as a hint, what was appended
+// is answered, and a connection is closed when it has asked nothing for a
+// moment. It returns when none is left, or when ctx ends. The caller has
+// taken the session out of the placement first.
+func (s *Server) Drain(ctx context.Context) error {
+	s.draining.Store(true)
+	s.closeListeners()
+	s.wait.wakeAll()
+	for {
+		left := s.dropQuiet()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(drainStep):
+		case <-ctx.Done():
+			return fmt.Errorf("drain: %d connections left: %w", left, ctx.Err())
+		}
+	}
+}
+
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ln := range s.listeners {
+		ln.Close()
+	}
+	clear(s.listeners)
+}
+
+// dropQuiet closes connections that ask nothing and returns how many there
+// are.
+func (s *Server) dropQuiet() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.unanswered.Load() == 0 && time.Duration(s.sinceOpen()-c.lastAsked.Load()) > drainQuiet {
+			c.net.Close()
+		}
+	}
+	return len(s.conns)
+}
+
+// Close ends all connections and waits for their goroutines.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.conns {
+		c.net.Close()
+	}
+	s.mu.Unlock()
+	s.cancel()
+	s.closeListeners()
+	s.wg.Wait()
+	return nil
+}

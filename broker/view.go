@@ -1,0 +1,59 @@
+package broker
+
+import (
+	"sync"
+
+	"math/rand/v2"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// topicView is what the handlers read of a topic in one look at the state.
+type topicView struct {
+	metadata.Topic
+	heads []metadata.PartitionView // by partition
+}
+
+// lookTopic reads a topic by name, or by id where that is not zero.
+func lookTopic(st *metadata.State, name string, id metadata.TopicID) (metadata.Topic, bool) {
+	if !id.IsZero() {
+		return st.Topic(id)
+	}
+	return st.TopicNamed(name)
+}
+
+func lookHeads(st *metadata.State, t metadata.Topic) topicView {
+	v := topicView{Topic: t, heads: make([]metadata.PartitionView, t.Partitions)}
+	for i := range v.heads {
+		v.heads[i], _ = st.Partition(metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(i)})
+	}
+	return v
+}
+
+// idSource makes topic ids and fetch session ids from the given randomness.
+type idSource struct {
+	mu  sync.Mutex
+	rnd *rand.Rand
+}
+
+func newIDSource(r *rand.Rand) *idSource { return &idSource{rnd: r} }
+
+// topicID returns a random UUID of version 4.
+func (s *idSource) topicID() metadata.TopicID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var id metadata.TopicID
+	for i := range id {
+		id[i] = byte(s.rnd.Uint32())
+	}
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// session returns a fetch session id, never 0.
+func (s *idSource) session() int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rnd.Int32N(1<<31-2) + 1
+}

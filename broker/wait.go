@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"sync"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// registry wakes long polls when something of their partitions was applied.
+// The apply goroutine calls applied; it never blocks.
+type registry struct {
+	mu      sync.Mutex // guards waiting; held for map operations only
+	waiting map[metadata.TopicPartition]map[*poll]struct{}
+	all     map[*poll]struct{}
+}
+
+// poll is one request that waits.
+type poll struct {
+	wake chan struct{} // capacity 1
+	on   []metadata.TopicPartition
+}
+
+func newRegistry() *registry {
+	return &registry{waiting: map[metadata.TopicPartition]map[*poll]struct{}{}, all: map[*poll]struct{}{}}
+}
+
+// begin registers a poll on partitions; end must follow.
+func (g *registry) begin(on []metadata.TopicPartition) *poll {
+	p := &poll{wake: make(chan struct{}, 1), on: on}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all[p] = struct{}{}
+	for _, tp := range on {
+		if g.waiting[tp] == nil {
+			g.waiting[tp] = map[*poll]struct{}{}
+		}
+		g.waiting[tp][p] = struct{}{}
+	}
+	return p
+}
+
+func (g *registry) end(p *poll) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.all, p)
+	for _, tp := range p.on {
+		delete(g.waiting[tp], p)
+		if len(g.waiting[tp]) == 0 {
+			delete(g.waiting, tp)
+		}
+	}
+}
+
+func (p *poll) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wakeAll wakes every poll: topics changed, or the broker drains.
+func (g *registry) wakeAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for p := range g.all {
+		p.nudge()
+	}
+}
+
+// applied wakes those who wait for what an entry touched.
+func (g *registry) applied(a *metadata.AppliedEntry) {
+	if a.Entry == nil {
+		return
+	}
+	for _, c := range a.Entry.Commands {
+		switch c.(type) {
+		case metadata.CreateTopic, metadata.DeleteTopic, metadata.TrimPartition, *metadata.CreateTopic, *metadata.DeleteTopic, *metadata.TrimPartition:
+			g.wakeAll()
+			return
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range a.Entry.Parts {
+		part := &a.Entry.Parts[i]
+		tp := metadata.TopicPartition{Topic: a.Entry.Topics[part.Topic], Partition: part.Partition}
+		for p := range g.waiting[tp] {
+			p.nudge()
+		}
+	}
+}
