@@ -139,13 +139,3 @@ func TestDeleteOffsetsOnlyOfWhatNobodyReads(t *testing.T) {
 		}
 	})
 }
-
-func TestDeleteOffsetsOfAnotherProtocolTypeNeedsAnEmptyGroup(t *testing.T) {
-	m := newMachine("g", limits{})
-	m.protocolType, m.state = "connect", stateStable
-	m.protocol = "default"
-	m.members["x"] = &member{id: "x", protocols: []metadata.GroupProtocol{{Name: "default", Metadata: []byte{0xff}}}}
-	if !m.subscriptions()("anything") {
-		t.Error("a subscription that cannot be read protects every topic")
-	}
-}

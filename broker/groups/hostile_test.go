@@ -1,0 +1,296 @@
+package groups
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func TestJoinRefusals(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("i-a")
+		w.gather(a)
+		other := "h"
+		for metadata.GroupSlot(other) == metadata.GroupSlot("g") {
+			other += "h"
+		}
+		for _, row := range []struct {
+			name   string
+			change func(r *kmsg.JoinGroupRequest)
+			want   int16
+		}{
+			{"empty group id", func(r *kmsg.JoinGroupRequest) { r.Group = "" }, codeInvalidGroupID},
+			{"slot of another", func(r *kmsg.JoinGroupRequest) { r.Group = other }, codeNotCoordinator},
+			{"session too short", func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 5_999 }, codeInvalidSession},
+			{"session too long", func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 1_800_001 }, codeInvalidSession},
+			{"other protocol type", func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "connect" }, codeInconsistentProtocol},
+			{"no protocol type", func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "" }, codeInconsistentProtocol},
+			{"no protocols", func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }, codeInconsistentProtocol},
+			{"no common protocol", func(r *kmsg.JoinGroupRequest) { r.Protocols = protocols("roundrobin", "t") }, codeInconsistentProtocol},
+			{"unknown member", func(r *kmsg.JoinGroupRequest) { r.MemberID = "nobody" }, codeUnknownMember},
+			{"unknown instance", func(r *kmsg.JoinGroupRequest) { r.MemberID, r.InstanceID = "nobody", new(string) }, codeUnknownMember},
+			{"instance of another", func(r *kmsg.JoinGroupRequest) { r.MemberID, r.InstanceID = "nobody", a.instance }, codeFencedInstance},
+			{"newcomer", func(*kmsg.JoinGroupRequest) {}, codeMemberIDRequired},
+		} {
+			r := n.consumer("").joinRequest()
+			row.change(r)
+			out := n.coord.Join(context.Background(), Client{ID: "cl"}, r)
+			want(t, row.name, out.ErrorCode, row.want)
+			if out.Generation != -1 || len(out.Members) != 0 {
+				t.Errorf("%s: %+v", row.name, out)
+			}
+		}
+	})
+}
+
+func TestSyncAndHeartbeatRefusals(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		want(t, "heartbeat, no group", a.heartbeat(), codeUnknownMember)
+		w.gather(a)
+		wrong := "wrong"
+		sync := func(change func(r *kmsg.SyncGroupRequest)) *kmsg.SyncGroupResponse {
+			r := kmsg.NewPtrSyncGroupRequest()
+			r.Version, r.Group, r.Generation, r.MemberID = 5, "g", a.generation, a.id
+			change(r)
+			return n.coord.Sync(context.Background(), Client{}, r)
+		}
+		want(t, "type", sync(func(r *kmsg.SyncGroupRequest) { r.ProtocolType = &wrong }).ErrorCode, codeInconsistentProtocol)
+		want(t, "name", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = &wrong }).ErrorCode, codeInconsistentProtocol)
+		want(t, "generation", sync(func(r *kmsg.SyncGroupRequest) { r.Generation = 9 }).ErrorCode, codeIllegalGeneration)
+		want(t, "member", sync(func(r *kmsg.SyncGroupRequest) { r.MemberID = "x" }).ErrorCode, codeUnknownMember)
+		want(t, "again", sync(func(*kmsg.SyncGroupRequest) {}).ErrorCode, codeOK)
+		a.generation = 9
+		want(t, "heartbeat", a.heartbeat(), codeIllegalGeneration)
+	})
+}
+
+// A leader that leaves a member out gives it empty bytes, not none.
+func TestMemberWithoutAssignmentGetsEmptyBytes(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		want(t, "join", a.join(), codeOK)
+		a.leader = false // its client sends nothing
+		want(t, "sync", a.sync(), codeOK)
+		if a.synced.MemberAssignment == nil || len(a.synced.MemberAssignment) != 0 {
+			t.Errorf("assignment %v", a.synced.MemberAssignment)
+		}
+	})
+}
+
+// Clients before KIP-394 are taken in at once; one whose connection ends
+// before it learnt its id leaves nothing behind.
+func TestOldNewcomerThatHangsUpIsForgotten(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		for version := int16(0); version < 4; version++ {
+			ctx, hangUp := context.WithTimeout(context.Background(), time.Second)
+			a := n.consumer("")
+			a.version, a.ctx = version, ctx
+			a.join()
+			hangUp()
+		}
+		b := n.consumer("")
+		b.version = 1
+		w.gather(b)
+		if d := n.describe("g"); len(d.Members) != 1 {
+			t.Errorf("%d members", len(d.Members))
+		}
+	})
+}
+
+// A newcomer whose connection ends while it waits has its session to return.
+func TestKnownMemberThatHangsUpMayReturn(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		w.gather(a)
+		b := n.consumer("")
+		ctx, hangUp := context.WithTimeout(context.Background(), time.Second)
+		b.ctx = ctx
+		b.join()
+		hangUp()
+		b.ctx = context.Background()
+		id := b.id
+		w.gather(a, b)
+		if b.id != id {
+			t.Errorf("id %q, then %q", id, b.id)
+		}
+	})
+}
+
+func TestGroupSizeCountsPromisedIds(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.coord.limits.size = 3
+		for i := range 5 {
+			out := n.coord.Join(context.Background(), Client{ID: "cl"}, n.consumer("").joinRequest())
+			code := codeMemberIDRequired
+			if i >= 3 {
+				code = codeGroupMaxSize
+			}
+			want(t, "join", out.ErrorCode, code)
+		}
+		time.Sleep(11 * time.Second) // the promises run out
+		w.gather(n.consumer(""), n.consumer(""), n.consumer(""))
+		want(t, "full", n.consumer("").join(), codeGroupMaxSize)
+	})
+}
+
+func TestMemberAndGroupBytesAreBounded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.coord.limits.groupBytes = 300 << 10
+		big := n.consumer("")
+		big.protocols[0].Metadata = make([]byte, 256<<10)
+		want(t, "one member", big.join(), codeGroupMaxSize)
+		many := n.consumer("")
+		for i := range 100 {
+			many.protocols = append(many.protocols, protocols(fmt.Sprint("p", i))...)
+		}
+		want(t, "protocols", many.join(), codeGroupMaxSize)
+		fat := n.consumer("")
+		fat.protocols[0].Metadata = make([]byte, 200<<10)
+		want(t, "join", fat.join(), codeOK)
+		want(t, "the group", func() int16 {
+			c := n.consumer("")
+			c.protocols[0].Metadata = make([]byte, 200<<10)
+			return c.join()
+		}(), codeGroupMaxSize)
+	})
+}
+
+// An assignment beyond an entry tells the leader; the group goes on.
+func TestAssignmentTooLargeForAnEntry(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		want(t, "join", a.join(), codeOK)
+		r := kmsg.NewPtrSyncGroupRequest()
+		r.Version, r.Group, r.Generation, r.MemberID = 5, "g", a.generation, a.id
+		r.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: a.id, MemberAssignment: make([]byte, 1<<20)}}
+		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeMessageTooLarge)
+		w.gather(a)
+	})
+}
+
+// Metadata of protocols that were not chosen is left out where it must be.
+func TestLargeGroupIsStoredWithoutSpareMetadata(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		var cs []*consumer
+		for range 8 {
+			c := n.consumer("")
+			c.protocols = append(c.protocols, protocols("spare", strings.Repeat("x", 30_000), strings.Repeat("y", 30_000), strings.Repeat("z", 30_000), strings.Repeat("z", 30_000), strings.Repeat("z", 30_000))...)
+			cs = append(cs, c)
+		}
+		w.gather(cs...)
+		w.log.Expire(n.session.ID())
+		n.stop()
+		m := w.start(2)
+		defer m.stop()
+		m.hold("g")
+		for _, c := range cs {
+			c.n = m
+			want(t, "heartbeat", c.heartbeat(), codeOK)
+		}
+	})
+}
+
+// A thousand joins that never sync are expelled at the rebalance timeout, and
+// who behaves goes on.
+func TestJoinsThatNeverSyncAreExpelled(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		var fs []func()
+		for i := range 1000 {
+			fs = append(fs, func() {
+				c := n.consumer("")
+				c.version, c.session = int16(i%4), 30*time.Minute
+				c.join()
+			})
+		}
+		together(fs...)
+		good := n.consumer("")
+		got := make(chan int16, 1)
+		go func() { got <- good.join() }()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		want(t, "join", <-got, codeOK)
+		want(t, "sync", good.sync(), codeOK)
+		if d := n.describe("g"); len(d.Members) != 1 || d.State != "Stable" {
+			t.Errorf("%s with %d members", d.State, len(d.Members))
+		}
+	})
+}
+
+// Live groups are bounded; quiet ones give their goroutine back.
+func TestLiveGroupsAreBoundedAndEnd(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.coord.cfg.MaxLiveGroups = 2
+		var names []string
+		for i := 0; len(names) < 3; i++ {
+			if name := fmt.Sprint("group-", i); metadata.GroupSlot(name) == metadata.GroupSlot("g") {
+				names = append(names, name)
+			}
+		}
+		c := &consumer{n: n, generation: -1, ctx: context.Background()}
+		for i, name := range names {
+			c.group = name
+			code := codeOK
+			if i == 2 {
+				code = codeNotAvailable
+			}
+			want(t, "commit", c.commit(1), code)
+		}
+		time.Sleep(11 * time.Second)
+		want(t, "commit later", c.commit(1), codeOK)
+		if n.coord.live != 1 {
+			t.Errorf("%d live groups", n.coord.live)
+		}
+	})
+}
+
+func TestLeaveAnswersEachMember(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.consumer("i-a"), n.consumer("")
+		w.gather(a, b)
+		stranger, why := "i-x", "by hand"
+		r := kmsg.NewPtrLeaveGroupRequest()
+		r.Version, r.Group = 5, "g"
+		r.Members = []kmsg.LeaveGroupRequestMember{
+			{InstanceID: a.instance, Reason: &why}, {MemberID: b.id}, {MemberID: "x"},
+			{InstanceID: &stranger}, {MemberID: "x", InstanceID: a.instance},
+		}
+		out := n.coord.Leave(context.Background(), Client{}, r)
+		for i, code := range []int16{codeOK, codeOK, codeUnknownMember, codeUnknownMember, codeUnknownMember} {
+			want(t, fmt.Sprint("member ", i), out.Members[i].ErrorCode, code)
+		}
+		old := kmsg.NewPtrLeaveGroupRequest()
+		old.Version, old.Group, old.MemberID = 2, "g", "x"
+		want(t, "version 2", n.coord.Leave(context.Background(), Client{}, old).ErrorCode, codeUnknownMember)
+	})
+}

@@ -1,0 +1,155 @@
+package groups
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// keep runs a slot keeper until the returned function is called.
+func (n *node) keep(seed uint64) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	k := NewSlotKeeper(KeeperConfig{Duties: n.w.log, Session: n.session, Coordinator: n.coord, Writer: n.writer,
+		Replica: n.replica, Rand: rand.New(rand.NewPCG(seed, 3))})
+	done := make(chan error, 1)
+	n.wg.Go(func() { done <- k.Run(ctx) })
+	return func() error {
+		cancel()
+		return <-done
+	}
+}
+
+func (n *node) held() (count int) {
+	for _, slot := range allSlots() {
+		if n.coord.Holds(slot) {
+			count++
+		}
+	}
+	return count
+}
+
+// agree checks that every slot is held once, and by who the state says.
+func agree(t *testing.T, nodes ...*node) {
+	t.Helper()
+	for _, slot := range allSlots() {
+		holders := 0
+		for _, n := range nodes {
+			if !n.coord.Holds(slot) {
+				continue
+			}
+			holders++
+			n.replica.View(func(s *metadata.State) {
+				if h, ok := Holder(s, slot); !ok || h.ID != n.session.ID() {
+					t.Errorf("slot %d: the state says %+v", slot, h)
+				}
+			})
+		}
+		if holders != 1 {
+			t.Errorf("slot %d has %d holders", slot, holders)
+		}
+	}
+}
+
+// Brokers that come and go share the slots; each slot has one holder.
+func TestSlotsSpreadOverLiveBrokers(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.start(1)
+		stopA := a.keep(1)
+		time.Sleep(3 * time.Second)
+		agree(t, a)
+		b := w.start(2)
+		stopB := b.keep(2)
+		time.Sleep(4 * time.Second)
+		if b.held() != 0 {
+			t.Error("slots moved to a broker that has only just come")
+		}
+		time.Sleep(20 * time.Second)
+		agree(t, a, b)
+		if a.held() < 16 || b.held() < 16 {
+			t.Errorf("a holds %d, b %d", a.held(), b.held())
+		}
+		// a dies: b has everything at once.
+		w.log.Expire(a.session.ID())
+		b.submit(metadata.ClosedSession{Session: a.session.ID()})
+		if err := stopA(); err != nil && err != metadata.ErrSessionLost {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Second)
+		agree(t, b)
+		if a.held() != 0 {
+			t.Error("a dead session still coordinates")
+		}
+		if err := stopB(); err != nil {
+			t.Error(err)
+		}
+		if b.held() != 0 {
+			t.Error("a stopped keeper left slots held")
+		}
+		a.stop()
+		b.stop()
+	})
+}
+
+// A draining broker's slots are with the others within a second or two, and
+// members of its groups go on without a rebalance.
+func TestDrainHandsSlotsAndGroupsOver(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a, b := w.start(1), w.start(2)
+		defer a.stop()
+		defer b.stop()
+		a.makeTopic()
+		defer a.keep(1)()
+		defer b.keep(2)()
+		time.Sleep(20 * time.Second)
+		agree(t, a, b)
+		at, to := a, b
+		if b.coord.Holds(metadata.GroupSlot("g")) {
+			at, to = b, a
+		}
+		c := at.consumer("")
+		w.gather(c)
+		at.submit(metadata.DrainSession{})
+		time.Sleep(1500 * time.Millisecond)
+		agree(t, a, b)
+		if at.held() != 0 {
+			t.Errorf("the draining broker holds %d slots", at.held())
+		}
+		want(t, "heartbeat at the old", c.heartbeat(), codeNotCoordinator)
+		c.n = to
+		want(t, "heartbeat at the new", c.heartbeat(), codeOK)
+	})
+}
+
+// A slot whose coordinator saw a refusal is taken anew, under a new epoch.
+func TestKeeperBeginsAnewWhereTheCoordinatorGaveUp(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.start(1)
+		defer a.stop()
+		defer a.keep(1)()
+		time.Sleep(2 * time.Second)
+		a.coord.Release(7)
+		time.Sleep(2 * time.Second)
+		agree(t, a)
+	})
+}
+
+// A claim whose outcome is not heard costs a round, not the slot.
+func TestKeeperGetsOverAClaimThatFails(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.start(1)
+		defer a.stop()
+		fails := 0
+		a.writer.fault = func([]metadata.Command) error {
+			if fails++; fails < 40 {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}
+		defer a.keep(1)()
+		time.Sleep(5 * time.Second)
+		agree(t, a)
+	})
+}
