@@ -75,9 +75,18 @@ func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) er
 
 // Close refuses everything new, waits until what is pending is answered or ctx
 // ends, fails the rest, and returns when all goroutines have ended. The error
-// says that something was failed.
+// says that something was failed. Whoever calls it again waits for the first.
 func (w *WAL) Close(ctx context.Context) error {
 	w.refuseFrom(ErrClosed, true)
+	w.mu.Lock()
+	again := w.closing
+	w.closing = true
+	w.mu.Unlock()
+	if again {
+		<-w.ended
+		return nil
+	}
+	defer close(w.ended)
 	err := w.drain(ctx, true)
 	w.cancel()
 	w.abandon(ErrClosed)

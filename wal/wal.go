@@ -18,13 +18,14 @@ type WAL struct {
 	control *control
 	lanes   [metadata.LaneCount]*lane // the data lanes; LaneControl is nil
 
-	mu     sync.Mutex // guards what follows; held for memory only
-	pins   pins
-	items  int // not answered
-	subs   int // submissions not answered
-	refuse error
-	closed bool // submissions are refused too
-	quiet  []*quietWaiter
+	mu      sync.Mutex // guards what follows; held for memory only
+	pins    pins
+	items   int // not answered
+	subs    int // submissions not answered
+	refuse  error
+	closed  bool // submissions are refused too
+	closing bool // Close was called
+	quiet   []*quietWaiter
 
 	ctx       context.Context // ends what cannot be waited for any longer
 	cancel    context.CancelFunc
@@ -34,6 +35,7 @@ type WAL struct {
 	stopOnce  sync.Once
 	lost      chan struct{} // closed when the session is lost
 	lostOnce  sync.Once
+	ended     chan struct{}  // closed at the end of Close
 	loops     sync.WaitGroup // the lanes
 	tasks     sync.WaitGroup // uploads and commits
 }
@@ -51,7 +53,7 @@ func Open(cfg Config) (*WAL, error) {
 		return nil, err
 	}
 	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, pins: pins{},
-		stop: make(chan struct{}), lost: make(chan struct{})}
+		stop: make(chan struct{}), lost: make(chan struct{}), ended: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.uploadCtx, w.cancelUp = context.WithCancel(w.ctx)
 	w.control = newControl(w)
