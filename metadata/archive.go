@@ -12,10 +12,10 @@ import (
 // An archive holds one closed generation of the log, entry for entry
 // (docs/format/archive.md). Fixed-width numbers are big-endian.
 //
-//	+--------+---------+------------+-----------+-----------------+-----------------+
-//	| "ZWAR" | version | generation | digest    | length and name | ... entries ... |
-//	|        | 1       | 8          | before 32 | of predecessor  |                 |
-//	+--------+---------+------------+-----------+-----------------+-----------------+
+//	+--------+---------+------------+-----------+-----------------+-------+-----------------+
+//	| "ZWAR" | version | generation | digest    | length and name | crc 4 | ... entries ... |
+//	|        | 1       | 8          | before 32 | of predecessor  |       |                 |
+//	+--------+---------+------------+-----------+-----------------+-------+-----------------+
 //	entry: | revision 8 | session 8 | lane 1 | seq 8 | length 4 | bytes |
 //	index: | per entry: revision 8 | position of its inline bytes 8 | inline length 4 |
 //	trailer (last 76 bytes):
@@ -23,8 +23,8 @@ import (
 //	| index position 8| count 8 | digest 32 | first rev 8  | last 8  | crc 4 | "ZWAR" + 4 zero |
 //	+-----------------+---------+-----------+--------------+---------+-------+--------+
 //
-// The CRC covers index and trailer up to it; entries carry their own, and the
-// digest chains over all of them.
+// The first CRC covers the head, the second index and trailer up to it; entries
+// carry their own, and the digest chains over all of them.
 const (
 	archiveMagic     = "ZWAR"
 	archiveVersion   = 1
@@ -62,6 +62,7 @@ func NewArchiveWriter(g Generation, before [sha256.Size]byte, predecessor string
 	a.w.u64(uint64(g))
 	a.w.raw(before[:])
 	a.w.text(predecessor)
+	a.w.u32(crc32.Checksum(a.w.b, castagnoli))
 	return a
 }
 
@@ -156,6 +157,9 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 	a := &Archive{Generation: Generation(r.u64())}
 	copy(a.Before[:], r.take(sha256.Size))
 	a.Predecessor = r.text()
+	if got, want := crc32.Checksum(b[:r.at], castagnoli), r.u32(); r.err == nil && got != want {
+		r.fail("checksum of the head")
+	}
 	if r.err != nil {
 		return nil, 0, fmt.Errorf("decode archive: %w", r.err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -14,6 +15,10 @@ import (
 // maxSendBytes is the largest request: an entry of 1 MiB, its keys and guards,
 // with room. The server's limit (internal/etcdserver) is the same.
 const maxSendBytes = 4 << 20
+
+// statusTimeout is how long one member may take to say how it is; one that is
+// gone is silent, and the others know the same leader.
+const statusTimeout = 2 * time.Second
 
 // FromEtcd makes a Client of an etcd client. The caller closes c after the Log.
 func FromEtcd(c *clientv3.Client) Client {
@@ -89,7 +94,9 @@ func (e *etcdClient) Status(ctx context.Context) (Status, error) {
 	var leader uint64
 	var last error
 	for _, ep := range e.c.Endpoints() {
-		r, err := e.c.Status(ctx, ep)
+		sctx, cancel := context.WithTimeout(ctx, statusTimeout)
+		r, err := e.c.Status(sctx, ep)
+		cancel()
 		if err != nil {
 			last = fmt.Errorf("status of etcd member at %s: %w", ep, err)
 			continue

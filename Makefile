@@ -1,0 +1,54 @@
+# zonewise. `make` lists the targets.
+GO ?= go
+BIN := bin/zonewise
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+PKGS := ./...
+SEEDS ?= 40
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test race lint sim mutants bench integration clients fuzz check
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## build bin/zonewise
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/zonewise
+
+run: build ## three zones in one process, on an embedded etcd and a directory as bucket (data/dev)
+	$(BIN) dev --data-dir data/dev
+
+demo: build ## run, with a modest stream of sample traffic
+	$(BIN) dev --data-dir data/demo --demo
+
+test: ## every test that needs nothing but Go
+	ZONEWISE_SIM_SEEDS=$(SEEDS) $(GO) test $(PKGS)
+
+race: ## the same under the race detector
+	ZONEWISE_SIM_SEEDS=8 $(GO) test -race $(PKGS)
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet $(PKGS)
+	$(GO) tool staticcheck $(PKGS)
+
+sim: ## 5,000 simulation seeds, resumable; the result goes to docs/correctness.md
+	$(GO) run ./internal/sim/cmd/manyseeds -seeds 5000 -state data/sim.state -report docs/correctness.md
+
+mutants: ## apply each deliberate breakage and see it caught
+	$(GO) run ./internal/mutants
+
+bench: ## Go benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchmem ./metadata ./wal ./s3stream ./broker
+
+integration: ## real etcd processes, a real S3 server, network namespaces
+	$(GO) test -tags integration -count=1 -timeout 30m ./s3stream/bucket/s3 ./internal/suites/integration
+
+clients: ## Kafka clients of other languages and the Kafka tools, against three zones
+	$(GO) test -tags clients -count=1 -timeout 40m ./internal/suites/clients
+
+fuzz: ## ten seconds of each fuzz test
+	@for p in $$($(GO) list $(PKGS)); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; done; done
+
+check: lint test ## what a commit must pass

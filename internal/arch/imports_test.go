@@ -1,0 +1,133 @@
+// Package arch holds the gates of the house: the import table and the rules
+// that every package keeps, as tests.
+package arch
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/zonewise/zonewise/"
+
+// allowed is the import table: for each package, what of this module it may
+// import beside itself. Arrows only point down. ARCHITECTURE.md explains it.
+var allowed = map[string][]string{
+	"metadata":                     {"internal/share"},
+	"metadata/etcdlog":             {"metadata"},
+	"metadata/etcdlog/etcdfake":    {"metadata/etcdlog"},
+	"metadata/metadatatest":        {"metadata"},
+	"internal/share":               {},
+	"s3stream/bucket":              {},
+	"s3stream/bucket/buckettest":   {"s3stream/bucket"},
+	"s3stream/bucket/s3":           {"s3stream/bucket"},
+	"s3stream":                     {"s3stream/bucket", "metadata"},
+	"router":                       {"metadata"},
+	"wal":                          {"s3stream", "s3stream/bucket", "metadata"},
+	"broker":                       {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "internal/share"},
+	"broker/groups":                {"metadata"},
+	"costmodel":                    {"internal/share"},
+	"dashboards":                   {"costmodel", "metadata"},
+	"internal/node":                {"*"},
+	"internal/sim":                 {"*"},
+	"internal/recovery":            {"metadata", "metadata/etcdlog", "s3stream/bucket"},
+	"internal/cli":                 {},
+	"internal/bench":               {},
+	"internal/etcdserver":          {},
+	"internal/testenv/s3server":    {},
+	"internal/testenv/kafkaoracle": {},
+	"internal/arch":                {},
+	"cmd/zonewise":                 {"*"},
+	"internal/suites/integration":  {"*"},
+	"internal/suites/clients":      {"*"},
+	"internal/mutants":             {},
+	"internal/testenv/cluster":     {"*"},
+}
+
+// onlyThere names modules that one package alone may import, and why.
+var onlyThere = map[string]struct {
+	packages []string
+	why      string
+}{
+	"go.etcd.io/etcd/server": {[]string{"internal/etcdserver"}, "the member is embedded in one place"},
+	"go.etcd.io/etcd/client": {[]string{"metadata/etcdlog", "internal/etcdserver", "cmd/zonewise", "internal/recovery"}, "the log stands on etcdlog's few calls"},
+	"github.com/aws/":        {[]string{"s3stream/bucket/s3"}, "S3 is reached through bucket.Bucket"},
+	"google.golang.org/grpc": {[]string{"metadata/etcdlog", "internal/etcdserver", "metadata/etcdlog/etcdfake", "cmd/zonewise"}, "gRPC is etcd's business"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func listPackages(t *testing.T, args ...string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, args...)...)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p goPackage
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func TestImportsFollowTheTable(t *testing.T) {
+	list := listPackages(t, "./...")
+	if len(list) < 10 {
+		t.Fatalf("only %d packages listed", len(list))
+	}
+	for _, p := range list {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		may, known := allowed[name]
+		if !known {
+			t.Errorf("%s is not in the import table", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if own, ok := strings.CutPrefix(imp, module); ok && !slices.Contains(may, "*") && !slices.Contains(may, own) {
+				t.Errorf("%s imports %s: the table allows %v", name, own, may)
+			}
+			for banned, rule := range onlyThere {
+				if strings.HasPrefix(imp, banned) && !slices.Contains(rule.packages, name) {
+					t.Errorf("%s imports %s: %s", name, imp, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// The core must be buildable, testable and simulatable without a cloud SDK,
+// etcd or gRPC behind it.
+func TestCoreHasNoCloudBehindIt(t *testing.T) {
+	for _, p := range listPackages(t, "./metadata", "./s3stream", "./s3stream/bucket", "./wal", "./router", "./broker", "./costmodel", "./dashboards") {
+		for _, dep := range p.Deps {
+			for _, banned := range []string{"go.etcd.io/", "github.com/aws/", "google.golang.org/grpc"} {
+				if strings.HasPrefix(dep, banned) {
+					t.Errorf("%s depends on %s", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+}
+
+// metadata, bucket and costmodel stand on the standard library alone.
+func TestBottomStandsOnTheStandardLibrary(t *testing.T) {
+	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/share") {
+		for _, imp := range p.Imports {
+			if strings.Contains(strings.Split(imp, "/")[0], ".") && !strings.HasPrefix(imp, module) {
+				t.Errorf("%s imports %s", p.ImportPath, imp)
+			}
+		}
+	}
+}
