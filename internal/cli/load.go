@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// EnvPrefix begins the name of every variable that is a setting.
+const EnvPrefix = "ZONEWISE_"
+
+// configFlag names the YAML file, on every command with settings.
+const configFlag = "config"
+
+// maxConfigBytes bounds the file: settings are a few KiB.
+const maxConfigBytes = 1 << 20
+
+// EnvName is the variable of a setting: kafka-port is ZONEWISE_KAFKA_PORT.
+func EnvName(flagName string) string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// loader fills a Set from its three sources.
+type loader struct {
+	set     *Set
+	command string
+	environ []string
+	// known has the settings of all commands: a variable meant for another
+	// command is no fault of this one.
+	known map[string][]string // setting to commands
+}
+
+// load reads flags, then what they left open from the environment, then from
+// the file. It returns the arguments that are no flags.
+func (l *loader) load(args []string) (rest []string, err error) {
+	var file string
+	l.set.fs.StringVar(&file, configFlag, "", "")
+	if rest, err = l.parseFlags(args); err != nil {
+		return nil, err
+	}
+	given := map[string]bool{}
+	l.set.fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := l.fromEnvironment(given); err != nil {
+		return nil, err
+	}
+	if file != "" {
+		if err := l.fromFile(file, given); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// parseFlags accepts flags and arguments in any order, up to a "--".
+func (l *loader) parseFlags(args []string) (rest []string, err error) {
+	for {
+		if err := l.set.fs.Parse(args); err != nil {
+			return nil, l.flagError(args, err)
+		}
+		left := l.set.fs.Args()
+		if parsed := args[:len(args)-len(left)]; len(left) == 0 || len(parsed) > 0 && parsed[len(parsed)-1] == "--" {
+			return append(rest, left...), nil
+		}
+		rest, args = append(rest, left[0]), left[1:]
+	}
+}
+
+// flagError turns the flag package's words into ours.
+func (l *loader) flagError(args []string, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	const unknown = "flag provided but not defined: -"
+	name, ok := strings.CutPrefix(err.Error(), unknown)
+	if !ok {
+		return Usagef("%s", strings.Replace(err.Error(), "flag -", "flag --", 1))
+	}
+	return Usagef("unknown flag --%s of `%s`%s%s", name, l.command, l.elsewhere(name), didYouMean(name, "--", l.names()))
+}
+
+func (l *loader) names() []string { return append(l.set.names(), configFlag) }
+
+// elsewhere says whose setting a name is that this command does not have.
+func (l *loader) elsewhere(name string) string {
+	if of := l.known[name]; len(of) > 0 {
+		return fmt.Sprintf(" (it is one of `%s`)", of[0])
+	}
+	return ""
+}
+
+func (l *loader) fromEnvironment(given map[string]bool) error {
+	all := map[string]string{} // variable to setting, of every command
+	for name := range l.known {
+		all[EnvName(name)] = name
+	}
+	all[EnvName(configFlag)] = configFlag
+	variables := make([]string, 0, len(all))
+	for v := range all {
+		variables = append(variables, v)
+	}
+	for _, pair := range l.environ {
+		variable, value, ok := strings.Cut(pair, "=")
+		if !ok || !strings.HasPrefix(variable, EnvPrefix) {
+			continue
+		}
+		name, known := all[variable]
+		if !known {
+			return Usagef("unknown variable %s%s", variable, didYouMean(variable, "", variables))
+		}
+		if given[name] || l.set.fs.Lookup(name) == nil {
+			continue
+		}
+		if err := l.set.fs.Set(name, value); err != nil {
+			return Usagef("variable %s: %v", variable, err)
+		}
+		given[name] = true
+	}
+	return nil
+}
+
+func (l *loader) fromFile(path string, given map[string]bool) error {
+	body, err := readConfig(path)
+	if err != nil {
+		return Usagef("%v", err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(body, &doc); err != nil {
+		return Usagef("read settings from %s: %v", path, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil // empty, or comments only
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return Usagef("%s:%d: want lines of `flag-name: value`", path, root.Line)
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		name, at := key.Value, fmt.Sprintf("%s:%d", path, key.Line)
+		f := l.set.find(name)
+		switch {
+		case f == nil:
+			return Usagef("%s: unknown key %s of `%s`%s%s", at, name, l.command, l.elsewhere(name), didYouMean(name, "", l.set.names()))
+		case seen[name]:
+			return Usagef("%s: key %s is there twice", at, name)
+		}
+		seen[name] = true
+		text, err := scalar(f, value)
+		if err != nil {
+			return Usagef("%s: key %s: %v", at, name, err)
+		}
+		if given[name] {
+			continue // but what is there is checked all the same, up to here
+		}
+		if err := l.set.fs.Set(name, text); err != nil {
+			return Usagef("%s: key %s: %v", at, name, err)
+		}
+	}
+	return nil
+}
+
+func readConfig(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	if len(body) > maxConfigBytes {
+		return nil, fmt.Errorf("read settings from %s: more than %s", path, FormatBytes(maxConfigBytes))
+	}
+	return body, nil
+}
+
+// scalar is a YAML value as it would stand behind a flag.
+func scalar(f *setting, v *yaml.Node) (string, error) {
+	switch {
+	case v.Kind == yaml.ScalarNode && v.Tag == "!!null":
+		return "", errors.New("it has no value")
+	case v.Kind == yaml.ScalarNode:
+		return v.Value, nil
+	case v.Kind == yaml.SequenceNode && f.list:
+		var parts []string
+		for _, c := range v.Content {
+			if c.Kind != yaml.ScalarNode {
+				return "", errors.New("want a list of plain values")
+			}
+			parts = append(parts, c.Value)
+		}
+		return strings.Join(parts, ","), nil
+	}
+	return "", errors.New("want one plain value")
+}
