@@ -246,6 +246,35 @@ func TestASharedPutIsPaidInShares(t *testing.T) {
 	}
 }
 
+// The odd nano-dollar of equal claimants: the same one gets it however often it
+// is computed, and it is not the same one in every window.
+func TestEqualClaimantsTakeTurnsAndNeverDependOnOrder(t *testing.T) {
+	var usage []Usage // 7 x 714 nano-dollars and a bit: 4,999 is not 7 x 714
+	for i := range 7 {
+		name := fmt.Sprintf("topic-%d", i)
+		usage = append(usage, Usage{Key{TopicID: name, Topic: name, Component: "s3_put"}, Units(nanoPerUSD / 7)})
+	}
+	lucky := map[string]bool{}
+	for i := range int64(20) {
+		w := Window{from + i*minuteMS, from + (i+1)*minuteMS}
+		s := bill(t, []Segment{{w, usage}}, nil)
+		want := render(t, s)
+		for range 5 {
+			if got := render(t, bill(t, []Segment{{w, usage}}, nil)); got != want {
+				t.Fatal("equal claimants change places between two runs")
+			}
+		}
+		for _, l := range s.Lines {
+			if l.NanoUSD == 715 {
+				lucky[l.Topic] = true
+			}
+		}
+	}
+	if len(lucky) < 4 {
+		t.Errorf("the odd nano-dollar always goes to %v", lucky)
+	}
+}
+
 func TestStorageOfAWindowOverTwoMonthsHasTwoPrices(t *testing.T) {
 	edge := ms(t, "2026-11-01T00:00:00Z")
 	hour := int64(3_600_000)

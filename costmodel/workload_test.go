@@ -3,6 +3,8 @@ package costmodel
 import (
 	"math"
 	"math/big"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -153,6 +155,23 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 	}
 	if small, err := (InlineCase{Legs: 2, ArchiveBytes: 8 << 20}).Limit(b); err != nil || small >= 134_217 || small < 130_000 {
 		t.Errorf("with the archive's PUT the limit is %d, %v", small, err)
+	}
+}
+
+// With a transfer GB of 10^9 bytes the break-even at two legs is exactly
+// 125,000 bytes, where both cost the same: inline is not cheaper there.
+func TestInlineIsNotChosenWhereBothCostTheSame(t *testing.T) {
+	raw, err := os.ReadFile(defaultBook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(raw), "\"unit\": \"GB\",\n      \"base_units_per_unit\": 1073741824", "\"unit\": \"GB\",\n      \"base_units_per_unit\": 1000000000", 1)
+	b, err := Load(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := InlineLimit(b, 2); err != nil || got != 124_999 {
+		t.Errorf("limit %d, %v, want 124999", got, err)
 	}
 }
 
