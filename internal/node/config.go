@@ -52,7 +52,8 @@ type Config struct {
 	// than as an object; nil: never inline.
 	InlineLimit func() int
 	Rates       metadata.Rates
-	Resolver    *router.Resolver // nil: by listener and tag only
+	ZoneNames   map[string]metadata.ZoneID // names of zones in this account, with their ids
+	CIDRs       *router.CIDRTable          // nil: addresses tell nothing
 	// Peers tells and reaches other brokers; nil where there is no such door.
 	Peers PeerClient
 

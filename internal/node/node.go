@@ -13,6 +13,7 @@ import (
 	"github.com/zonewise/zonewise/broker"
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
 	"github.com/zonewise/zonewise/s3stream"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -31,10 +32,11 @@ type Node struct {
 	governor *metadata.Governor
 	writer   writer
 	platform platformMeter
+	placer   *placer
+	prober   *router.Prober // nil without a peer door
 
 	present  atomic.Pointer[session] // between sessions: nil
 	draining atomic.Bool
-	drained  chan struct{} // closed when the session was given up on purpose
 	fatal    sync.Once
 	health   atomic.Pointer[metadata.StoreHealth]
 }
@@ -44,7 +46,8 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, drained: make(chan struct{}), governor: metadata.NewGovernor(cfg.Rates)}
+	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates)}
+	n.placer = newPlacer(&n.cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
 	objects := bucket.Prefix(cfg.Bucket, cfg.Cluster+"/")
@@ -68,6 +71,9 @@ func Start(cfg Config) (*Node, error) {
 	})
 	n.wg.Go(n.live)
 	n.wg.Go(n.openZones)
+	if n.prober != nil {
+		n.wg.Go(func() { n.prober.Run(n.ctx) })
+	}
 	return n, nil
 }
 
@@ -79,11 +85,12 @@ func (n *Node) fork() *rand.Rand {
 func (n *Node) assemble(objects bucket.Bucket) error {
 	cfg := &n.cfg
 	var err error
-	n.store, err = s3stream.NewStore(s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
-		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics()})
-	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+	stored := s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
+		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics()}
+	if err := stored.Validate(); err != nil {
+		return err
 	}
+	n.store = s3stream.NewStore(stored)
 	delay := cfg.RebalanceDelay
 	if delay == 0 {
 		delay = -1
@@ -95,7 +102,10 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	b := broker.DefaultConfig()
 	b.ClusterID, b.Zone, b.Self = cfg.Cluster, cfg.Zone, n.self
 	b.Replica, b.Writer, b.Reader, b.Groups = n.replica, &n.writer, n.store, n.groups
-	b.Resolver, b.Router = n.resolver(), n.router()
+	b.Resolver = n.placer
+	if n.prober = n.newProber(); n.prober != nil {
+		b.Healthy = n.prober.Healthy
+	}
 	b.AutoCreate, b.DefaultPartitions = cfg.AutoCreate, cfg.DefaultPartitions
 	b.Rand, b.Log, b.Metrics = n.fork(), cfg.Logger, cfg.Metrics
 	if n.server, err = broker.Open(b); err != nil {
@@ -144,6 +154,9 @@ func (n *Node) openZones() {
 		n.replica.View(func(s *metadata.State) { zones, sessions = s.Zones(), len(s.Sessions()) })
 		n.governor.Share(sessions)
 		n.governor.AllowInline(n.inlineAllowed())
+		if opened < len(zones) {
+			n.placer.learn(zones)
+		}
 		for ; opened < len(zones) && !n.draining.Load(); opened++ {
 			if err := n.listen(zones[opened], opened); err != nil {
 				n.stopServing(err)
