@@ -159,21 +159,27 @@ func (s *Store) requestInline(ctx context.Context, p *place) *block {
 	}
 	s.launch(ctx, []*block{b}, func(ctx context.Context) {
 		data, err := s.config.Replica.ArchivedInline(observed(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
-		switch {
-		case err == nil && len(data) == int(sp.Length):
-		case err == nil:
+		if err == nil && len(data) != int(sp.Length) {
 			err = &CorruptError{ref.Object, fmt.Sprintf("%d bytes of revision %d where %d were written", len(data), sp.Revision, sp.Length)}
-		case errors.Is(err, bucket.ErrNotFound):
-			err = &goneError{ref.Object, "is absent from the bucket"}
-		case errors.Is(err, metadata.ErrCorrupt), errors.Is(err, bucket.ErrRange):
-			err = &CorruptError{ref.Object, err.Error()}
 		}
 		if err != nil {
+			err = archiveError(ref.Object, err)
 			s.unused(g.claim())
 		}
 		s.blocks.finish(b, data, err)
 	})
 	return b
+}
+
+// archiveError says what a replica's error means for a reader.
+func archiveError(archive string, err error) error {
+	switch {
+	case errors.Is(err, bucket.ErrNotFound):
+		return &goneError{archive, "is absent from the bucket"}
+	case errors.Is(err, metadata.ErrCorrupt), errors.Is(err, bucket.ErrRange):
+		return &CorruptError{archive, err.Error()}
+	}
+	return err
 }
 
 // observed counts the billable GETs made under the context it returns.

@@ -13,10 +13,12 @@ type place struct {
 	memory []byte // the span's bytes, where they are at hand
 	from   Source // of memory
 
-	object   object              // of a span that lies in an object
+	object   object              // of a span whose place in an object is known
+	at       int64               // where in that object the span begins
 	archived bool                // an inline span whose entry lies in ref
 	ref      metadata.ArchiveRef // of an archived one
 	missing  bool                // the state did not know where
+	err      error               // of the look into the archive's index
 }
 
 // key names the object in errors.
@@ -61,7 +63,7 @@ func (s *Store) places(req *ReadRequest, want int64) ([]place, error) {
 }
 
 func locate(st *metadata.State, sp metadata.Span) place {
-	p := place{span: sp}
+	p := place{span: sp, at: sp.Position}
 	if sp.Inline() {
 		p.ref, p.archived = st.Archive(sp.Revision)
 		return p
@@ -99,13 +101,17 @@ func (s *Store) recall(p *place) error {
 	return nil
 }
 
+// inObject reports whether the span's bytes are read as blocks of an object.
+func (p *place) inObject() bool {
+	return p.memory == nil && !p.missing && p.err == nil && p.object != object{}
+}
+
 // prefetch starts what a reader will need of a place, in bytes of its span.
 func (s *Store) prefetch(ctx context.Context, p *place, from, to int64) {
 	switch {
-	case p.memory != nil || p.missing:
-	case p.archived:
+	case p.inObject():
+		s.request(ctx, p.object, p.at+from, p.at+to)
+	case p.memory == nil && !p.missing && p.archived && s.placer == nil:
 		s.requestInline(ctx, p)
-	case !p.span.Inline():
-		s.request(ctx, p.object, p.span.Position+from, p.span.Position+to)
 	}
 }

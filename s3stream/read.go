@@ -110,14 +110,22 @@ func (r *reading) start(p *place) (pos int64, base metadata.Offset) {
 
 // forward starts all GETs that the answer will need, at once.
 func (r *reading) forward(ctx context.Context) {
+	var needed []*place
 	left := int64(min(r.req.MaxBytes, maxForward))
 	for i := range r.places {
+		if left <= 0 && (i > 0 || !r.req.MinOne) {
+			break
+		}
 		p := &r.places[i]
 		pos, _ := r.start(p)
+		needed = append(needed, p)
+		left -= int64(p.span.Length) - pos
+	}
+	r.s.find(ctx, r.stats, needed)
+	left = int64(min(r.req.MaxBytes, maxForward))
+	for _, p := range needed {
+		pos, _ := r.start(p)
 		want := min(int64(p.span.Length)-pos, max(left, 1))
-		if left <= 0 && (i > 0 || !r.req.MinOne) {
-			return
-		}
 		r.s.prefetch(ctx, p, pos, pos+want)
 		left -= want
 	}
@@ -165,6 +173,10 @@ func (r *reading) readAhead(ctx context.Context, stopped int) {
 	left, pos := r.window(), r.ended.pos
 	for i := stopped; i < len(r.places) && left > 0 && r.s.flights.Load() < maxAheadGETs; i++ {
 		p := &r.places[i]
+		if p.archived && !p.inObject() && r.s.placer != nil {
+			r.s.findAhead(ctx, r.places[i:], left)
+			return
+		}
 		want := min(int64(p.span.Length)-pos, left)
 		if want > 0 {
 			r.s.prefetch(ctx, p, pos, pos+want)

@@ -55,7 +55,11 @@ func TestEverythingIsReadBackFromEveryOffsetWhateverTheLimits(t *testing.T) {
 			defer fault.Close()
 			retry := bucket.DefaultRetry()
 			retry.Attempts = 10
-			s := w.store(bucket.Retry(fault, retry))
+			s := w.store(bucket.Retry(fault, retry), func(c *Config) {
+				if seed%2 == 0 {
+					c.Replica = placing{w}
+				}
+			})
 			defer s.Close()
 			value := []int{100, 20_000, 400_000}[seed%3]
 			w.fill(s, 30, 6, value)
@@ -266,6 +270,33 @@ func TestSequentialReadsAreReadAheadAndNeedFewGETs(t *testing.T) {
 		}
 		if took > 1500*time.Millisecond { // virtual; without read-ahead 32 x 45 ms and more
 			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestArchivedInlineSpansAreReadInFewGETs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 9)
+		s := w.store(slow(w.mem), func(c *Config) { c.Replica = placing{w} })
+		defer s.Close()
+		for i := range 600 {
+			w.commitInline([]ObjectPart{{Partition: part(0), Batches: [][]byte{makeBatch(batchSpec{producer: -1, records: 1, size: 4000})}}})
+			if i%200 == 199 {
+				w.archive()
+			}
+		}
+		var stats ReadStats
+		var got []byte
+		for from := metadata.Offset(0); from < 600; {
+			r, err := s.Read(t.Context(), ReadRequest{Partition: part(0), From: from, MaxBytes: 100_000, MinOne: true, Until: 600, Stats: &stats})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, join(r)...)
+			from = r.Next
+		}
+		if !bytes.Equal(got, w.want[part(0)]) || stats.GETs > 12 {
+			t.Errorf("%d bytes, %+v", len(got), stats)
 		}
 	})
 }

@@ -96,16 +96,15 @@ func (r *spanReader) batch(length int64) (found, error) {
 // that a second look is at the bucket.
 func (r *spanReader) corrupt(format string, args ...any) error {
 	p := r.p
-	if p.archived {
-		r.drop(blockKey{archive: p.ref.Object, rev: p.span.Revision, at: p.span.Position})
-	} else if !p.span.Inline() {
-		from, to := p.span.Position, p.span.Position+int64(p.span.Length)
-		for at := from / blockBytes * blockBytes; at < to; at += blockBytes {
+	if p.inObject() {
+		for at := p.at / blockBytes * blockBytes; at < p.at+int64(p.span.Length); at += blockBytes {
 			r.drop(p.object.block(at))
 		}
+	} else if p.archived {
+		r.drop(blockKey{archive: p.ref.Object, rev: p.span.Revision, at: p.span.Position})
 	}
 	return &CorruptError{p.key(), fmt.Sprintf("offsets %d to %d at %d+%d (revision %d): %s", p.span.First, p.span.End()-1,
-		p.span.Position, p.span.Length, p.span.Revision, fmt.Sprintf(format, args...))}
+		p.at, p.span.Length, p.span.Revision, fmt.Sprintf(format, args...))}
 }
 
 func (r *spanReader) drop(key blockKey) {
@@ -117,13 +116,18 @@ func (r *spanReader) drop(key blockKey) {
 // bytes returns n bytes from pos of the span.
 func (r *spanReader) bytes(pos, n int64) (b []byte, shared bool, err error) {
 	p := r.p
+	if p.archived && p.memory == nil && p.err == nil && !p.inObject() && r.s.placer != nil {
+		r.s.find(r.ctx, r.stats, []*place{p})
+	}
 	switch {
+	case p.err != nil:
+		return nil, false, p.err
 	case p.missing:
 		return nil, false, &goneError{p.key(), fmt.Sprintf("offsets %d to %d of revision %d are in no known place", p.span.First, p.span.End()-1, p.span.Revision)}
 	case p.memory != nil:
 		r.from = p.from
 		return p.memory[pos : pos+n : pos+n], true, nil
-	case p.archived:
+	case !p.inObject():
 		if r.held == nil {
 			if err := r.hold(r.s.requestInline(r.ctx, p)); err != nil {
 				return nil, false, err
@@ -132,7 +136,7 @@ func (r *spanReader) bytes(pos, n int64) (b []byte, shared bool, err error) {
 		r.from = FromInline
 		return r.held.data[pos : pos+n : pos+n], true, nil
 	}
-	at := p.span.Position + pos
+	at := p.at + pos
 	if at+n > p.object.size {
 		return nil, false, &CorruptError{p.key(), fmt.Sprintf("offset %d lies at bytes %d to %d of %d", r.base, at, at+n, p.object.size)}
 	}
@@ -161,7 +165,7 @@ func (r *spanReader) block(at int64) error {
 	}
 	b, ok := r.s.blocks.lookup(r.p.object.block(start))
 	if !ok {
-		end := r.p.span.Position + int64(r.p.span.Length)
+		end := r.p.at + int64(r.p.span.Length)
 		b = r.s.request(r.ctx, r.p.object, at, min(end, at+minReadAhead))
 	}
 	return r.hold(b)

@@ -83,6 +83,7 @@ type Store struct {
 	tail   *tailCache
 	blocks *blockCache
 	trails *trails
+	placer archivePlacer // the replica, if it is one
 
 	slots   chan struct{} // bounds GETs in flight
 	flights atomic.Int32  // GETs in flight or waiting for a slot
@@ -110,6 +111,7 @@ func NewStore(c Config) *Store {
 	s := &Store{config: c, log: c.Logger, tail: newTailCache(c.TailBytes), trails: newTrails(),
 		slots: make(chan struct{}, maxGETs)}
 	s.blocks = newBlockCache(c.BlockBytes, s.unused)
+	s.placer, _ = c.Replica.(archivePlacer)
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }

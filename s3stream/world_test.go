@@ -72,6 +72,7 @@ type world struct {
 	gen      metadata.Generation
 	inline   map[metadata.Revision][]byte
 	archived map[metadata.Revision]int64 // where in its archive
+	lengths  map[metadata.Revision]int64 // of archived inline bytes
 	barriers int
 	onBarrer func()
 
@@ -83,7 +84,7 @@ const session = metadata.SessionID(77)
 
 func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 5)), mem: bucket.NewMem(), state: metadata.NewState(), rev: 100, gen: 1,
-		inline: map[metadata.Revision][]byte{}, archived: map[metadata.Revision]int64{},
+		inline: map[metadata.Revision][]byte{}, archived: map[metadata.Revision]int64{}, lengths: map[metadata.Revision]int64{},
 		want: map[metadata.TopicPartition][]byte{}, ends: map[metadata.TopicPartition][]metadata.Offset{}}
 	out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{
 		metadata.OpenSession{Want: metadata.NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1, Kafka: metadata.Address{Host: "h", Port: 9092}, Peer: "h:1", HTTP: "h:2", Version: "t"}}})
@@ -150,6 +151,19 @@ func (w *world) ArchivedInline(ctx context.Context, ref metadata.ArchiveRef, rev
 	return w.mem.Get(ctx, ref.Object, at+pos, length)
 }
 
+// placing is a world whose replica tells where archived bytes lie.
+type placing struct{ *world }
+
+func (w placing) ArchivedPosition(ctx context.Context, ref metadata.ArchiveRef, rev metadata.Revision) (position, length int64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, ok := w.archived[rev]
+	if !ok {
+		return 0, 0, fmt.Errorf("%w: revision %d is not in %s", metadata.ErrCorrupt, rev, ref.Object)
+	}
+	return at, w.lengths[rev], nil
+}
+
 // archive moves all inline bytes into an archive object.
 func (w *world) archive() {
 	w.mu.Lock()
@@ -183,7 +197,7 @@ func (w *world) archive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for rev, at := range moved {
-		w.archived[rev] = at
+		w.archived[rev], w.lengths[rev] = at, int64(len(w.inline[rev]))
 		delete(w.inline, rev)
 	}
 }

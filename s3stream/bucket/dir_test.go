@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/zonewise/zonewise/s3stream/bucket"
@@ -127,4 +128,23 @@ func TestDirSaysWhyItCannotBeOpened(t *testing.T) {
 	if _, err := bucket.OpenDir(file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("open of a file: %v, want an error that names it", err)
 	}
+}
+
+func BenchmarkDirPut4KiB(b *testing.B) {
+	d, err := bucket.OpenDir(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	body := make([]byte, 4096)
+	var worker atomic.Int64
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		id := worker.Add(1)
+		for i := 0; pb.Next(); i++ {
+			if err := d.Put(b.Context(), fmt.Sprintf("main/1/wal/%d-%d", id, i), body); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }

@@ -42,9 +42,7 @@ func (p FaultPlan) Decide(op Op, name string, attempt int) Fate {
 		kind FateKind
 	}{{p.Before, FateBefore}, {p.Lost, FateLost}, {p.After, FateAfter}, {p.Late, FateLate}} {
 		if x < chance.of {
-			// To the nanosecond, so that no two events share an instant.
-			by := 1 + time.Duration(draw(p.Seed, "late", op, name, attempt)%uint64(max(p.LateBy, 1)))
-			return Fate{chance.kind, by}
+			return Fate{chance.kind, Drawn(p.Seed, "late", op, name, attempt, p.LateBy)}
 		}
 		x -= chance.of
 	}

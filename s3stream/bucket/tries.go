@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // tries counts how often each thing was asked for, so that the fate of a
@@ -57,4 +58,12 @@ func draw(seed uint64, purpose string, op Op, name string, attempt int) uint64 {
 // drawFraction is draw in [0, 1).
 func drawFraction(seed uint64, purpose string, op Op, name string, attempt int) float64 {
 	return float64(draw(seed, purpose, op, name, attempt)>>11) / (1 << 53)
+}
+
+// Drawn is a duration in (0, within] that depends on nothing but its arguments,
+// to the nanosecond, so that no two events share an instant: for the function
+// given to Delay and for scripts of a simulation. purpose tells draws about the
+// same request apart.
+func Drawn(seed uint64, purpose string, op Op, name string, attempt int, within time.Duration) time.Duration {
+	return 1 + time.Duration(draw(seed, purpose, op, name, attempt)%uint64(max(within, 1)))
 }

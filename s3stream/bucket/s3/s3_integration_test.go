@@ -167,3 +167,28 @@ func TestS3OutageIsBusyAndPasses(t *testing.T) {
 		t.Errorf("afterwards: %v, %v; want three objects", infos, err)
 	}
 }
+
+func BenchmarkS3Put4KiB(b *testing.B) {
+	server := s3server.Start(b, s3server.Options{})
+	config, err := s3.ParseURL(server.URL("bench"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	config.AccessKey, config.SecretKey = server.AccessKey, server.SecretKey
+	store, err := s3.Open(b.Context(), config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	body := make([]byte, 4096)
+	var worker atomic.Int64
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		id := worker.Add(1)
+		for i := 0; pb.Next(); i++ {
+			if err := store.Put(b.Context(), fmt.Sprintf("%d/%d", id, i), body); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
