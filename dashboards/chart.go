@@ -100,5 +100,11 @@ func clock(ms int64, long bool) string {
 	return at.Format("15:04")
 }
 
-// moment is a moment in UTC, in full.
-func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format("2 January 2006, 15:04:05 UTC") }
+// moment is a moment in UTC, in full. A state that no tick has given a time yet
+// is at 0.
+func moment(ms int64) string {
+	if ms <= 0 {
+		return "the cluster's start"
+	}
+	return time.UnixMilli(ms).UTC().Format("2 January 2006, 15:04:05 UTC")
+}

@@ -132,3 +132,16 @@ func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, n
 	}
 	return id.String(), "deleted topic " + id.String()[:8]
 }
+
+// ReadLedger answers Source.Ledger from a state: it is what cmd calls under the
+// replica's View, or on a frozen state.
+func ReadLedger(s *metadata.State, plan func(now metadata.UnixMilli) []Window) Ledger {
+	out := Ledger{AsOf: s.Revision(), Now: s.Time(), Topics: map[metadata.TopicID]string{}}
+	for _, w := range plan(s.Time()) {
+		out.Windows = append(out.Windows, s.Ledger(w.From, w.To))
+	}
+	for _, t := range s.Topics() {
+		out.Topics[t.ID] = t.Name
+	}
+	return out
+}

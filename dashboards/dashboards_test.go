@@ -260,6 +260,15 @@ func TestAYoungClusterIsNotComparedWithTheTimeBeforeIt(t *testing.T) {
 	}
 }
 
+func TestAClusterWithoutATickYetHasAPage(t *testing.T) {
+	f := newFixture(nil)
+	f.now, f.begin = 0, hourMs
+	w := get(t, serve(t, f), "/?window=7d")
+	if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, "Nothing has been booked") || strings.Contains(body, "December 1969") {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
 func TestZonesAreAnsweredAsJSON(t *testing.T) {
 	w := get(t, serve(t, newFixture(ordinaryNames())), "/api/v1/zones")
 	var got struct {
