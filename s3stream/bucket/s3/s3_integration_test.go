@@ -133,7 +133,7 @@ func TestS3OutageIsBusyAndPasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	config.AccessKey, config.SecretKey = server.AccessKey, server.SecretKey
-	config.Retry = bucket.RetryConfig{Attempts: 3, Base: time.Millisecond, Cap: 10 * time.Millisecond, Timeout: 300 * time.Millisecond, PerSecond: 1 << 20}
+	config.Retry = bucket.RetryConfig{Attempts: 3, Base: time.Millisecond, Cap: 10 * time.Millisecond, Timeout: time.Second, PerSecond: 1 << 20}
 	store, err := s3.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -238,12 +238,15 @@ func TestAPutIsConditionalAndCarriesItsChecksum(t *testing.T) {
 
 func TestAttemptsTimeOutEachAndTheCallersContextEndsAll(t *testing.T) {
 	s := newScripted(t, silent, content(200, ""))
-	store := s.store(func(c *Config) { c.Retry.Timeout = 50 * time.Millisecond })
+	store := s.store(func(c *Config) { c.Retry.Timeout = 500 * time.Millisecond })
 	if err := store.Put(t.Context(), "x", nil); err != nil {
 		t.Errorf("put after a silent attempt: %v", err)
 	}
-	s = newScripted(t, silent)
 	ctx, cancel := context.WithCancel(t.Context())
+	s = newScripted(t, func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		silent(w, r)
+	})
 	attempts := 0
 	ctx = bucket.WithObserver(ctx, func(a bucket.Attempt) {
 		attempts++
@@ -251,7 +254,6 @@ func TestAttemptsTimeOutEachAndTheCallersContextEndsAll(t *testing.T) {
 			t.Errorf("attempt %v, want one without an answer", a)
 		}
 	})
-	time.AfterFunc(20*time.Millisecond, cancel)
 	if err := s.store().Put(ctx, "x", []byte("y")); !errors.Is(err, context.Canceled) || attempts != 1 {
 		t.Errorf("put given up by its caller: %v after %d attempts", err, attempts)
 	}
