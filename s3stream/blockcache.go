@@ -34,6 +34,29 @@ type block struct {
 	data []byte
 	err  error
 	get  *get
+	// checked is the stretch of data, from (upper half) to (lower half), in
+	// which every batch was found to match its CRC. Readers that race set one
+	// or the other: both are true.
+	checked atomic.Uint64
+}
+
+// isChecked reports whether a batch at these bytes was checked before.
+func (b *block) isChecked(from, to int64) bool {
+	c := b.checked.Load()
+	return from >= int64(c>>32) && to <= int64(uint32(c))
+}
+
+// setChecked remembers that a batch at these bytes is whole, if that makes the
+// stretch longer: one partition's readers go forward.
+func (b *block) setChecked(from, to int64) {
+	c := b.checked.Load()
+	first, last := int64(c>>32), int64(uint32(c))
+	if from == last {
+		from = first
+	}
+	if to-from > last-first {
+		b.checked.CompareAndSwap(c, uint64(from)<<32|uint64(to))
+	}
 }
 
 // blockCache is a 2Q cache with single flight. A block enters the first queue

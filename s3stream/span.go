@@ -19,6 +19,7 @@ type spanReader struct {
 	paid  *[]*get // GETs that this read is the first to use
 
 	held *block // the block last used
+	in   int64  // where in it the bytes last used begin, if they are shared
 	from Source // of the bytes last used
 
 	pos  int64           // of the next batch, in the span
@@ -77,12 +78,15 @@ func (r *spanReader) batch(length int64) (found, error) {
 	if f.header, err = metadata.ParseBatchHeader(f.bytes); err != nil {
 		return found{}, r.corrupt("batch at byte %d of the span: %v", r.pos, err)
 	}
-	// Memory of our own was checked when it came in. Blocks are checked each
-	// time: they are cut without regard to batches, and CRC32C is cheaper than
-	// remembering which ones were.
-	if r.p.memory == nil {
+	// Memory of our own was checked when it came in, a block's stretch of
+	// batches when it was first read. A batch that spans blocks is checked
+	// each time: it is one in many.
+	if r.p.memory == nil && !(f.shared && r.held.isChecked(r.in, r.in+size)) {
 		if crc := metadata.BatchCRC(f.bytes); crc != f.header.CRC {
 			return found{}, r.corrupt("batch at byte %d of the span has checksum %08x, want %08x", r.pos, crc, f.header.CRC)
+		}
+		if f.shared {
+			r.held.setChecked(r.in, r.in+size)
 		}
 	}
 	if f.header.LastOffsetDelta < 0 || f.end() > r.p.span.End() {
@@ -133,7 +137,7 @@ func (r *spanReader) bytes(pos, n int64) (b []byte, shared bool, err error) {
 				return nil, false, err
 			}
 		}
-		r.from = FromInline
+		r.from, r.in = FromInline, pos
 		return r.held.data[pos : pos+n : pos+n], true, nil
 	}
 	at := p.at + pos
@@ -143,8 +147,8 @@ func (r *spanReader) bytes(pos, n int64) (b []byte, shared bool, err error) {
 	if err := r.block(at); err != nil {
 		return nil, false, err
 	}
-	if in := at % blockBytes; in+n <= int64(len(r.held.data)) {
-		return r.held.data[in : in+n : in+n], true, nil
+	if r.in = at % blockBytes; r.in+n <= int64(len(r.held.data)) {
+		return r.held.data[r.in : r.in+n : r.in+n], true, nil
 	}
 	b = make([]byte, 0, n)
 	for int64(len(b)) < n {
