@@ -37,6 +37,7 @@ type produced struct {
 	text       string
 	records    []recordError
 	base       metadata.Offset
+	logStart   metadata.Offset
 	appendTime metadata.UnixMilli // -1: the producer's own
 }
 
@@ -60,7 +61,7 @@ func (s *Server) takeProduce(ctx context.Context, r *request) (func(context.Cont
 	for i := range q.topics {
 		p.parts[i] = make([]produced, len(q.topics[i].parts))
 		for j := range p.parts[i] {
-			p.parts[i][j] = produced{base: -1, appendTime: -1, bytes: len(q.topics[i].parts[j].records)}
+			p.parts[i][j] = produced{base: -1, logStart: -1, appendTime: -1, bytes: len(q.topics[i].parts[j].records)}
 		}
 	}
 	switch {
@@ -109,10 +110,9 @@ func (s *Server) appendAll(ctx context.Context, p *producing) {
 			rules, _ = s.produceRules(p.q)
 		}
 	}
-	now := metadata.UnixMilli(time.Now().UnixMilli())
-	for i, t := range p.q.topics {
-		for j, part := range t.parts {
-			s.appendOne(ctx, p, &p.parts[i][j], part, &rules[i], now)
+	for i := range p.parts {
+		for j := range p.parts[i] {
+			s.appendOne(ctx, p, i, j, &rules[i])
 		}
 	}
 }
@@ -144,16 +144,21 @@ func (s *Server) produceRules(q *produceRequest) (rules []topicRules, known bool
 	return rules, known
 }
 
-func (s *Server) appendOne(ctx context.Context, p *producing, out *produced, part producePart, t *topicRules, now metadata.UnixMilli) {
+func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topicRules) {
+	name, part, out := p.q.topics[i].name, p.q.topics[i].parts[j], &p.parts[i][j]
 	switch {
 	case !t.known && p.r.version >= 13:
 		out.code = errUnknownTopicID
+		return
+	case !t.known && (!validTopicName(name) || internalTopic(name)):
+		out.code = errInvalidTopic
 		return
 	case !t.known || part.index < 0 || part.index >= t.Partitions:
 		out.code = errUnknownTopic
 		return
 	}
 	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
+	now := metadata.UnixMilli(p.arrived.UnixMilli())
 	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, now, t.batch)
 	if bad == nil && h.Transactional() {
 		bad = refuse(errInvalidTxnState, "transactions are not served by this version")
@@ -222,6 +227,7 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 		return a
 	}
 	p.r.conn.punish(ctx, all)
+	s.logStarts(p)
 	resp := kmsg.NewPtrProduceResponse()
 	resp.SetVersion(p.r.version)
 	hints := s.hints(p.r)
@@ -229,7 +235,7 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.name, t.id
 		for j, part := range t.parts {
-			rt.Partitions = append(rt.Partitions, s.producedPart(p, part.index, &p.parts[i][j], t, hints))
+			rt.Partitions = append(rt.Partitions, producedPart(p, part.index, &p.parts[i][j], t, hints))
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -242,32 +248,35 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 	return a
 }
 
-func (s *Server) producedPart(p *producing, index int32, out *produced, t produceTopic, hints *hints) kmsg.ProduceResponseTopicPartition {
+func producedPart(p *producing, index int32, out *produced, t produceTopic, hints *hints) kmsg.ProduceResponseTopicPartition {
 	rp := kmsg.NewProduceResponseTopicPartition()
 	rp.Partition, rp.ErrorCode, rp.ErrorMessage = index, out.code, textOf(out.text)
-	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = int64(out.base), int64(out.appendTime), -1
+	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = int64(out.base), int64(out.appendTime), int64(out.logStart)
 	for _, e := range out.records {
 		re := kmsg.NewProduceResponseTopicPartitionErrorRecord()
 		re.RelativeOffset, re.ErrorMessage = e.index, textOf(e.text)
 		rp.ErrorRecords = append(rp.ErrorRecords, re)
 	}
-	switch out.code {
-	case errNone:
-		if p.r.version >= 5 {
-			s.cfg.Replica.View(func(st *metadata.State) {
-				if h, ok := st.Partition(out.tp); ok {
-					rp.LogStartOffset = int64(h.LogStart)
-				}
-			})
-		}
-	case errNotLeader:
-		if p.r.version >= 10 {
-			if leader, epoch, ok := hints.leader(t.name, t.id, index); ok {
-				rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = int32(leader), int32(epoch)
-			}
+	if out.code == errNotLeader && p.r.version >= 10 {
+		if leader, epoch, ok := hints.leader(t.name, t.id, index); ok {
+			rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = int32(leader), int32(epoch)
 		}
 	}
 	return rp
+}
+
+// logStarts reads the log starts that go with the acks.
+func (s *Server) logStarts(p *producing) {
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for i := range p.parts {
+			for j := range p.parts[i] {
+				out := &p.parts[i][j]
+				if h, ok := st.Partition(out.tp); ok && out.code == errNone {
+					out.logStart = h.LogStart
+				}
+			}
+		}
+	})
 }
 
 // failures tells whether any partition failed, and whether all did.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/router"
@@ -43,6 +44,7 @@ type api struct {
 	take  func(s *Server, ctx context.Context, r *request) (func(context.Context) answer, error)
 	serve func(s *Server, ctx context.Context, r *request) (answer, error)
 	kind  billKind
+	asked *metrics.Counter // set when the server opens
 }
 
 // notFlexible is api.flexible of an API that has no flexible version.

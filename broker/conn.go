@@ -114,7 +114,8 @@ func (c *conn) read() error {
 // take reads and parses one frame, and begins what must begin in order of
 // arrival.
 func (c *conn) take(n int, p *pending) error {
-	head, err := readBody(c.net, min(n, 8), c.renew)
+	c.net.SetReadDeadline(time.Now().Add(c.s.cfg.WriteTimeout + time.Duration(n)*time.Second/frameBytesPerSecond))
+	head, err := readBody(c.net, 8)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (c *conn) take(n int, p *pending) error {
 	case n > MaxPlainFrameBytes && a.take == nil:
 		return c.reject(fmt.Errorf("%w: key %d with %d bytes", errFrame, h.key, n))
 	}
-	rest, err := readBody(c.net, n-len(head), c.renew)
+	rest, err := readBody(c.net, n-len(head))
 	if err != nil {
 		return err
 	}
@@ -170,9 +171,6 @@ func (c *conn) begin(p *pending) (err error) {
 	return nil
 }
 
-// renew gives the client time for the next part of a frame.
-func (c *conn) renew() { c.net.SetReadDeadline(time.Now().Add(c.s.cfg.WriteTimeout)) }
-
 // write handles and answers requests in order until the queue is closed.
 func (c *conn) write() {
 	broken := false
@@ -198,7 +196,7 @@ func (c *conn) answer(p *pending) (ok bool) {
 			ok = false
 		}
 	}()
-	c.s.metrics.request(p.api.key)
+	p.api.asked.Inc()
 	p.r.from = c.place(p.r.clientID)
 	a := p.run(c.ctx)
 	if a.release != nil {

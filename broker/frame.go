@@ -17,6 +17,10 @@ const decodeFactor = 64
 // there: who claims 100 MiB must send them.
 const frameStep = 1 << 20
 
+// frameBytesPerSecond is how fast a frame must arrive at least, beyond a first
+// allowance: who sends slower would hold the memory of others.
+const frameBytesPerSecond = 1 << 20
+
 // errFrame is a frame that cannot be answered: the connection ends.
 var errFrame = errors.New("bad frame")
 
@@ -42,9 +46,8 @@ func frameSize(prefix []byte) (int, error) {
 	return int(n), nil
 }
 
-// readBody reads n bytes, allocating as they come. more is called before each
-// part, to renew the deadline.
-func readBody(r io.Reader, n int, more func()) ([]byte, error) {
+// readBody reads n bytes, allocating as they come.
+func readBody(r io.Reader, n int) ([]byte, error) {
 	buf := make([]byte, 0, min(n, frameStep))
 	for len(buf) < n {
 		if len(buf) == cap(buf) {
@@ -53,7 +56,6 @@ func readBody(r io.Reader, n int, more func()) ([]byte, error) {
 			buf = grown
 		}
 		part := buf[len(buf):min(cap(buf), len(buf)+frameStep)]
-		more()
 		if _, err := io.ReadFull(r, part); err != nil {
 			return nil, err
 		}

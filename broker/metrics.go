@@ -6,6 +6,9 @@ import (
 	"sync/atomic"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
 )
 
 // counters are the broker's metrics, each listed here once.
@@ -45,14 +48,14 @@ func newCounters(s *Server) *counters {
 	return c
 }
 
-// request counts one request of an API.
-func (c *counters) request(key int16) {
-	c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_kafka_requests_total{api="%d"}`, key)).Inc()
+// request returns the counter of an API's requests.
+func (c *counters) request(key int16) *metrics.Counter {
+	return c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_kafka_requests_total{api="%d"}`, key))
 }
 
 // client counts a connection by the kind of evidence that placed it.
-func (c *counters) client(source string, aligned string) {
-	c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_clients_total{source=%q,alignment=%q}`, source, aligned)).Inc()
+func (c *counters) client(e router.Evidence, zone metadata.ZoneID) {
+	c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_clients_total{source=%q,alignment=%q}`, e.Source, router.AlignmentOf(e, zone))).Inc()
 }
 
 // maxSoftware bounds how many names and versions of client software are told

@@ -29,8 +29,10 @@ func (c *conn) place(clientID string) router.Evidence {
 	switch {
 	case !c.counted:
 		c.from, c.counted = c.s.clients.Connected(e), true
+		c.s.metrics.client(e, c.s.cfg.Zone)
 	case e != c.from:
 		c.from = c.s.clients.Moved(c.from, e)
+		c.s.metrics.client(e, c.s.cfg.Zone)
 	}
 	return e
 }

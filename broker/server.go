@@ -58,6 +58,7 @@ func Open(cfg Config) (*Server, error) {
 	table := apis(cfg.Groups != nil)
 	for i := range table {
 		s.apis[table[i].key] = &table[i]
+		table[i].asked = s.metrics.request(table[i].key)
 	}
 	cfg.Replica.Observe(s.wait.applied)
 	return s, nil
