@@ -133,6 +133,9 @@ func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) {
 	case errors.Is(err, bucket.ErrNotFound):
 		err = &goneError{o.key(), "is absent from the bucket"}
 	}
+	if s.life.Err() != nil && err != nil {
+		err = errClosed // and not the context's error, which would look like the reader's
+	}
 	if err != nil {
 		s.unused(g.claim())
 		for _, b := range run {
@@ -163,7 +166,9 @@ func (s *Store) requestInline(ctx context.Context, p *place) *block {
 			err = &CorruptError{ref.Object, fmt.Sprintf("%d bytes of revision %d where %d were written", len(data), sp.Revision, sp.Length)}
 		}
 		if err != nil {
-			err = archiveError(ref.Object, err)
+			if err = archiveError(ref.Object, err); s.life.Err() != nil {
+				err = errClosed
+			}
 			s.unused(g.claim())
 		}
 		s.blocks.finish(b, data, err)
