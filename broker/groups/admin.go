@@ -202,22 +202,26 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
 		return metadata.DeleteGroup{Epoch: g.hold.epoch, Name: name}, codeOK
 	}, func(m *machine, code int16) {
 		if code == codeOK && m.state == stateEmpty {
-			m.stored, m.generation, m.protocolType = false, 0, ""
+			m.stored, m.generation, m.protocolType, m.retryEmpty = false, 0, "", time.Time{}
 		}
 	})
 }
 
 // guarded checks a group in its goroutine, then writes the command that the
-// check made, if any; while that is under way no generation of the group is
-// written. after runs there with what became of it.
+// check made, if any. It keeps its place among the group's own writes: those
+// asked for before are done before the check, later ones wait until it is
+// resolved. after runs in the goroutine with what became of it.
 func (c *Coordinator) guarded(ctx context.Context, g *group, check func(*machine) (metadata.Command, int16), after func(*machine, int16)) int16 {
 	var cmd metadata.Command
-	code := now(ctx, g, codeNotCoordinator, func(m *machine, _ time.Time) (code int16) {
-		if cmd, code = check(m); cmd != nil {
-			g.commits++
-		}
-		return code
-	})
+	code := ask(ctx, g, codeNotCoordinator, func(_ time.Time, reply func(int16)) {
+		g.later = append(g.later, func(time.Time) {
+			var code int16
+			if cmd, code = check(g.m); cmd != nil {
+				g.commits++
+			}
+			reply(code)
+		})
+	}, nil)
 	if cmd == nil || code != codeOK {
 		return code
 	}

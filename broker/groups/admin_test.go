@@ -3,6 +3,7 @@ package groups
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -136,6 +137,30 @@ func TestDeleteOffsetsOnlyOfWhatNobodyReads(t *testing.T) {
 		want(t, "empty group", read, codeOK)
 		if o := n.offset("g", 0); o != -1 {
 			t.Errorf("offset %d", o)
+		}
+	})
+}
+
+// A deletion does not overtake the write of the empty group, which would
+// bring it back.
+func TestDeleteGroupComesAfterTheGroupsOwnWrites(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		w.gather(a)
+		n.writer.turn = make(chan struct{}, 2) // a lane that would reorder
+		n.writer.fault = func(cmds []metadata.Command) error {
+			if _, put := cmds[0].(metadata.PutGroup); put {
+				time.Sleep(time.Second) // before it is sent
+			}
+			return nil
+		}
+		want(t, "leave", a.leave(), codeOK)
+		want(t, "delete", n.deleteGroup("g"), codeOK)
+		time.Sleep(5 * time.Second)
+		if g := n.describe("g"); g.State != "Dead" {
+			t.Errorf("deleted, and %s", g.State)
 		}
 	})
 }

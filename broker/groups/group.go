@@ -23,7 +23,8 @@ type group struct {
 	// Owned by the goroutine.
 	m       *machine
 	writing *storedWrite
-	commits int // offset commits that were let through and are not resolved
+	commits int                   // commits and deletions that were let through and are not resolved
+	later   []func(now time.Time) // wait until no write is queued or in flight
 }
 
 // summary is what ListGroups shows.
@@ -38,6 +39,7 @@ func (g *group) run() {
 	defer timer.Stop()
 	for {
 		g.startWrite()
+		g.runLater(time.Now())
 		g.summary.Store(&summary{g.m.state.String(), g.m.protocolType})
 		timer.Reset(g.sleep(time.Now()))
 		select {
@@ -100,6 +102,15 @@ func (g *group) endWrite(code int16) {
 	w := g.writing
 	g.writing = nil
 	w.done(time.Now(), code)
+}
+
+// runLater runs what had to wait for the group's writes.
+func (g *group) runLater(now time.Time) {
+	for len(g.later) > 0 && g.writing == nil && len(g.m.writes) == 0 {
+		f := g.later[0]
+		g.later = g.later[1:]
+		f(now)
+	}
 }
 
 // put stores the group under the slot's epoch.

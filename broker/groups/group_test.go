@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -291,5 +292,141 @@ func TestStaleHolderStopsAnsweringOnceItHasSeenTheClaim(t *testing.T) {
 		m.hold("g")
 		time.Sleep(10 * time.Millisecond)
 		want(t, "heartbeat", a.heartbeat(), codeNotCoordinator)
+	})
+}
+
+// A static member that misses a rebalance keeps its place, and a part of the
+// assignment, until its session ends.
+func TestAbsentStaticMemberKeepsItsPlaceForItsSession(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, s := n.consumer(""), n.consumer("i")
+		s.session = 10 * time.Minute
+		w.gather(a, s)
+		b := n.consumer("")
+		b.session = 30 * time.Minute
+		a.session = 30 * time.Minute
+		got := make(chan int16, 1)
+		go func() { got <- b.join() }()
+		time.Sleep(time.Second)
+		want(t, "a joins after the rebalance timeout", a.join(), codeOK)
+		want(t, "b joins", <-got, codeOK)
+		together(func() { a.sync() }, func() { b.sync() })
+		time.Sleep(3 * time.Minute) // past the sync deadline
+		if d := n.describe("g"); d.State != "Stable" || len(d.Members) != 3 {
+			t.Fatalf("%s with %d members, want the absent one kept", d.State, len(d.Members))
+		}
+		again := n.consumer("i")
+		again.session = 10 * time.Minute
+		want(t, "return", again.join(), codeOK)
+		want(t, "sync", again.sync(), codeOK)
+		if again.generation != a.generation || string(again.synced.MemberAssignment) != "for "+s.id {
+			t.Errorf("generation %d, %q", again.generation, again.synced.MemberAssignment)
+		}
+		time.Sleep(10*time.Minute + 30*time.Second)
+		if d := n.describe("g"); d.State != "PreparingRebalance" || len(d.Members) != 2 {
+			t.Errorf("%s with %d members after its session", d.State, len(d.Members))
+		}
+	})
+}
+
+// A rebalance waits for who was promised an id.
+func TestRebalanceWaitsForPromisedMembers(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b, c := n.consumer(""), n.consumer(""), n.consumer("")
+		w.gather(a, b)
+		promised := n.coord.Join(c.ctx, Client{ID: "cl"}, c.joinRequest())
+		want(t, "promise", promised.ErrorCode, codeMemberIDRequired)
+		c.id = promised.MemberID
+		want(t, "leave", b.leave(), codeOK)
+		got := make(chan int16, 1)
+		go func() { got <- a.join() }()
+		time.Sleep(time.Second)
+		want(t, "c joins", c.join(), codeOK)
+		want(t, "a joins", <-got, codeOK)
+		if a.generation != 2 || c.generation != 2 {
+			t.Errorf("generations %d and %d, want one rebalance", a.generation, c.generation)
+		}
+	})
+}
+
+// What is left of a group that everybody left is stored, also when the log
+// was away: the next holder waits for nobody.
+func TestEmptyGroupIsStoredEmpty(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		w.gather(a)
+		fails := 3
+		n.writer.fault = func([]metadata.Command) error {
+			if fails--; fails >= 0 {
+				return errors.New("etcd is away")
+			}
+			return nil
+		}
+		want(t, "leave", a.leave(), codeOK)
+		members := func() (count int) {
+			n.replica.View(func(s *metadata.State) {
+				v, _ := s.Group("g")
+				count = len(v.Group.Members)
+			})
+			return count
+		}
+		time.Sleep(time.Second)
+		if members() != 1 {
+			t.Error("stored while the log was away")
+		}
+		time.Sleep(5 * time.Second)
+		if members() != 0 {
+			t.Error("a group that everybody left is stored with members")
+		}
+	})
+}
+
+// A group is not forgotten under a caller.
+func TestGroupInUseIsNotRetired(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		g, _ := n.coord.group("g", true)
+		time.Sleep(time.Minute)
+		if !g.do(func(time.Time) {}) {
+			t.Error("the group's goroutine ended under a caller")
+		}
+		n.coord.unref(g)
+		time.Sleep(time.Minute)
+		if g.do(func(time.Time) {}) {
+			t.Error("an unused group goes on for ever")
+		}
+	})
+}
+
+// The delay of a new group goes on while members come, up to the rebalance
+// timeout, so that a fleet that starts together shares one generation.
+func TestInitialDelayGoesOnWhileMembersCome(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		var cs []*consumer
+		var fs []func()
+		for i := range 5 {
+			c := n.consumer("")
+			cs = append(cs, c)
+			fs = append(fs, func() {
+				time.Sleep(time.Duration(i) * 2 * time.Second)
+				want(t, "join", c.join(), codeOK)
+				want(t, "sync", c.sync(), codeOK)
+			})
+		}
+		together(fs...)
+		for i, c := range cs {
+			if c.generation != 1 {
+				t.Errorf("consumer %d: generation %d, want 1", i, c.generation)
+			}
+		}
 	})
 }
