@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -37,6 +38,29 @@ type Batch struct {
 	Start metadata.Revision
 	// Feed is the connection it came by; nil where there is none.
 	Feed *Feed
+}
+
+// check refuses what would make an entry invalid, and with it the batches of
+// everybody who shares that entry.
+func (b *Batch) check() error {
+	h, err := metadata.ParseBatchHeader(b.Bytes)
+	switch {
+	case err != nil:
+		return err
+	case h != b.Header || h.Size != len(b.Bytes):
+		return fmt.Errorf("%d bytes with another header than %+v", len(b.Bytes), b.Header)
+	case h.LastOffsetDelta < 0 || h.Offsets() > metadata.MaxRunRecords:
+		return fmt.Errorf("last offset delta %d", h.LastOffsetDelta)
+	case h.Producer < metadata.NoProducer || h.Producer >= 0 && (h.Epoch < 0 || h.BaseSequence < 0):
+		return fmt.Errorf("producer %d, epoch %d, sequence %d", h.Producer, h.Epoch, h.BaseSequence)
+	case b.Partition.Partition < 0 || b.Partition.Partition >= metadata.MaxPartitionsPerTopic:
+		return fmt.Errorf("partition %d", b.Partition.Partition)
+	case len(b.Bytes) > metadata.MaxObjectBytes/2:
+		return fmt.Errorf("%d bytes, at most %d", len(b.Bytes), metadata.MaxObjectBytes/2)
+	case b.Start < 0 || h.MaxTimestamp < -1:
+		return fmt.Errorf("start %d, max timestamp %d", b.Start, h.MaxTimestamp)
+	}
+	return nil
 }
 
 // Ack is the answer to one batch, to come.

@@ -13,6 +13,8 @@ const (
 	runMaxBytes  = 56 // flags 1, producer 9, epoch 3, sequence 5, start 9, counts 15, time 10, principal 3
 	partMaxBytes = 40 // a topic of its own 16, topic index 3, partition 3, object 2, position 5, length 5, runs 5
 	objectBytes  = 24
+	// maxPartOffsets is what a part of an entry may hold.
+	maxPartOffsets = 1<<32 - 1
 	// headMaxBytes is what parts, runs and objects of an entry may take;
 	// the rest is for inline bytes, principals and the fixed fields.
 	headMaxBytes = metadata.MaxEntryBytes - metadata.MaxInlineBytes - 64<<10
@@ -48,6 +50,7 @@ const (
 type part struct {
 	tp     metadata.TopicPartition
 	groups []*group // by producer, in order of first arrival
+	offs   int64    // offsets taken
 	byID   map[metadata.ProducerID]*group
 	failed bool // an earlier object of the partition failed: nothing of it commits
 	at     s3stream.Location
@@ -92,11 +95,21 @@ func (b *buffer) add(it *item) {
 		b.head += runMaxBytes + len(it.Principal)
 	}
 	g.items = append(g.items, it)
+	p.offs += it.Header.Offsets()
 	g.records += it.Header.Offsets()
 	b.bytes += len(it.Bytes)
 	if f := it.Feed; f != nil && f.seen[it.Lane].Swap(b) != b {
 		b.feeds = append(b.feeds, f)
 	}
+}
+
+// room reports whether an item may go in beside what is there.
+func (b *buffer) room(it *item, maxBytes int) bool {
+	if len(b.parts) == 0 {
+		return true
+	}
+	p := b.index[it.Partition]
+	return b.bytes+len(it.Bytes) <= maxBytes && (p == nil || p.offs+it.Header.Offsets() <= maxPartOffsets)
 }
 
 func (p *part) group(id metadata.ProducerID) *group {

@@ -81,7 +81,7 @@ func (l *lane) run() {
 // buffer puts an item into the open buffer, sealing what is in its way.
 func (l *lane) buffer(it *item) {
 	now := time.Now()
-	if l.open != nil && l.open.bytes > 0 && l.open.bytes+len(it.Bytes) > l.w.cfg.MaxBufferBytes {
+	if l.open != nil && !l.open.room(it, l.w.cfg.MaxBufferBytes) {
 		l.seal(ReasonFull, now)
 	}
 	if l.open == nil {

@@ -85,6 +85,44 @@ func TestSequenceThatWrapsStaysOneRun(t *testing.T) {
 	})
 }
 
+func TestRunEndsAtANewEpochAlsoWhereSequencesMeet(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(1)
+		a := r.send(made{producer: 1, seq: 1<<31 - 1})
+		b := r.send(made{producer: 1, epoch: 1, seq: 0})
+		r.want(a, 0)
+		r.want(b, 1)
+		r.wantError(r.send(made{producer: 1, seq: 0}), metadata.CodeStaleEpoch)
+	})
+}
+
+// What is in an entry under way is not failed by a later object: it may have
+// landed. What was failed comes again, and its producer goes on in order.
+func TestFailedObjectLeavesTheEntryUnderWayAlone(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Linger = 10 * time.Millisecond }, func(r *rig) {
+		r.makeTopic(1)
+		r.store.fate = func(n metadata.ObjectName) fate {
+			if n.Number == 2 {
+				return fate{takes: 20 * time.Millisecond, err: errBusy}
+			}
+			return fate{takes: time.Millisecond}
+		}
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 100 * time.Millisecond, nil }
+		a := r.send(made{producer: 1, seq: 0, mark: 1})
+		time.Sleep(20 * time.Millisecond) // its entry is under way
+		b := r.send(made{producer: 1, seq: 1, mark: 2})
+		r.wantError(b, ErrStorage)
+		c := r.send(made{producer: 1, seq: 2, mark: 3})
+		b = r.send(made{producer: 1, seq: 1, mark: 2})
+		r.want(a, 0)
+		r.want(b, 1)
+		r.want(c, 2)
+		if s := r.w.Stats(); s.Resubmitted != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
 func TestNewEpochFollowsTheOldOneInTheBuffer(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(1)

@@ -84,7 +84,7 @@ func TestFailedObjectTakesLaterBatchesOfItsPartitionsAlong(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(3)
 		r.store.fate = func(n metadata.ObjectName) fate {
-			if n.Number == 1 {
+			if n.Number == 1 && n.Lane == metadata.LaneStandard {
 				return fate{takes: 130 * time.Millisecond, err: errBusy}
 			}
 			return fate{takes: time.Millisecond}

@@ -73,8 +73,8 @@ func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) {
 	if b.Lane != metadata.LaneLow && b.Lane != metadata.LaneStandard {
 		return nil, fmt.Errorf("append batch: BUG: lane %s", b.Lane)
 	}
-	if len(b.Bytes) < metadata.BatchHeaderSize || b.Header.Size != len(b.Bytes) || b.Header.LastOffsetDelta < 0 {
-		return nil, fmt.Errorf("append batch: BUG: %d bytes with a header of %d, last offset delta %d", len(b.Bytes), b.Header.Size, b.Header.LastOffsetDelta)
+	if err := b.check(); err != nil {
+		return nil, fmt.Errorf("append batch: BUG: %w", err)
 	}
 	it := newItem(b)
 	if err := w.budget.acquire(ctx, it.charged, w.stop); err != nil {
@@ -215,6 +215,10 @@ func (w *WAL) abandon(err error) {
 		}
 	}
 }
+
+// SessionLost tells the WAL that its session is gone, or may be, before one of
+// its own appends found out. What is not in an entry under way fails at once.
+func (w *WAL) SessionLost() { w.lose() }
 
 // Lost is closed when the WAL has found its session gone: the broker opens a
 // new session and a new WAL.

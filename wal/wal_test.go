@@ -281,3 +281,45 @@ func TestRunsEndWhereTheyMust(t *testing.T) {
 		}
 	})
 }
+
+func TestBatchThatWouldSpoilAnEntryIsRefusedAlone(t *testing.T) {
+	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
+		r.makeTopic(1)
+		for i, spoil := range []func(*Batch){
+			func(b *Batch) { b.Lane = metadata.LaneControl },
+			func(b *Batch) { b.Bytes = b.Bytes[:90] },
+			func(b *Batch) { b.Header.Size++ },
+			func(b *Batch) { b.Header.Producer = 3 },
+			func(b *Batch) { b.Partition.Partition = -1 },
+			func(b *Batch) { b.Start = -1 },
+		} {
+			b := r.batch(made{})
+			spoil(&b)
+			if _, err := r.w.Append(context.Background(), b); err == nil {
+				t.Errorf("batch %d was taken", i)
+			}
+		}
+		huge := r.batch(made{records: metadata.MaxRunRecords + 1})
+		if _, err := r.w.Append(context.Background(), huge); err == nil {
+			t.Error("a batch of too many offsets was taken")
+		}
+		for i := range 6 { // together more offsets than one part can hold
+			r.want(r.send(made{records: metadata.MaxRunRecords}), metadata.Offset(i)*metadata.MaxRunRecords)
+		}
+		r.wantError(r.send(made{partition: 5}), metadata.CodeUnknownTopic)
+		r.want(r.send(made{}), 6*metadata.MaxRunRecords)
+	})
+}
+
+func TestPartHoldsAsManyOffsetsAsAnEntryCanSay(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(1)
+		var acks []*Ack
+		for range 6 {
+			acks = append(acks, r.send(made{records: metadata.MaxRunRecords}))
+		}
+		for i, a := range acks {
+			r.want(a, metadata.Offset(i)*metadata.MaxRunRecords)
+		}
+	})
+}
