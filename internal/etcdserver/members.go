@@ -7,9 +7,14 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
+
+// statusTimeout is how long a member may take to say how it is; one that is
+// gone does not refuse, it is silent.
+const statusTimeout = 2 * time.Second
 
 // Info is a member as the cluster knows it.
 type Info struct {
@@ -32,7 +37,10 @@ func Members(ctx context.Context, c *clientv3.Client) ([]Info, error) {
 	for _, m := range r.Members {
 		i := Info{ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, Learner: m.IsLearner}
 		for _, u := range m.ClientURLs {
-			if s, err := c.Status(ctx, u); err == nil {
+			sctx, cancel := context.WithTimeout(ctx, statusTimeout)
+			s, err := c.Status(sctx, u)
+			cancel()
+			if err == nil {
 				i.Reachable, i.Leader, i.SizeBytes = true, s.Leader == m.ID, s.DbSize
 				break
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -56,6 +57,7 @@ type Config struct {
 	// ClientURL and PeerURL are listened on: http://host:port, https:// with
 	// TLS, or unix://path (clients only meet it in tests). An empty PeerURL
 	// means a member that is alone for ever, on a loopback port of its own.
+	// Port 0 of ClientURL draws one that is free.
 	ClientURL, PeerURL string
 	// AdvertiseClientURL and AdvertisePeerURL are what others are told;
 	// empty: the same.
@@ -146,11 +148,15 @@ func (c Config) embed() (*embed.Config, error) {
 		}
 		peer = "http://127.0.0.1:0"
 	}
+	client, err := drawPort(c.ClientURL)
+	if err != nil {
+		return nil, err
+	}
 	for _, u := range []struct {
 		to        *[]url.URL
 		from, def string
 	}{
-		{&ec.ListenClientUrls, c.ClientURL, ""}, {&ec.AdvertiseClientUrls, c.AdvertiseClientURL, c.ClientURL},
+		{&ec.ListenClientUrls, client, ""}, {&ec.AdvertiseClientUrls, c.AdvertiseClientURL, client},
 		{&ec.ListenPeerUrls, peer, ""}, {&ec.AdvertisePeerUrls, c.AdvertisePeerURL, peer},
 	} {
 		s := u.from
@@ -197,6 +203,21 @@ func (c Config) embed() (*embed.Config, error) {
 	ec.EnableGRPCGateway = false
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Logger))
 	return ec, nil
+}
+
+// drawPort gives port 0 a number: members are told each other's client URLs,
+// so it has to be known before the member listens.
+func drawPort(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Port() != "0" {
+		return s, nil // what is wrong with it is said where it is used
+	}
+	l, err := net.Listen("tcp", u.Host)
+	if err != nil {
+		return "", fmt.Errorf("draw a port for %s: %w", s, err)
+	}
+	u.Host = l.Addr().String()
+	return u.String(), l.Close()
 }
 
 // Name is the member's.

@@ -187,8 +187,8 @@ func (d *data) rangeAt(r *etcdserverpb.RangeRequest, now int64) (*etcdserverpb.R
 }
 
 func sortKVs(kvs []*mvccpb.KeyValue, r *etcdserverpb.RangeRequest) {
-	if r.SortOrder == etcdserverpb.RangeRequest_NONE {
-		return
+	if r.SortOrder == etcdserverpb.RangeRequest_NONE && r.SortTarget == etcdserverpb.RangeRequest_KEY {
+		return // by key, which is how they come; by anything else none means ascending
 	}
 	by := func(kv *mvccpb.KeyValue) int64 {
 		switch r.SortTarget {
@@ -218,11 +218,12 @@ func sortKVs(kvs []*mvccpb.KeyValue, r *etcdserverpb.RangeRequest) {
 	})
 }
 
-// copyKV gives a caller bytes of its own.
+// copyKV gives a caller bytes of its own. Keys only come from etcd's index,
+// which knows no leases (3.7).
 func copyKV(kv *mvccpb.KeyValue, keysOnly bool) *mvccpb.KeyValue {
-	c := &mvccpb.KeyValue{Key: bytes.Clone(kv.Key), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version, Lease: kv.Lease}
+	c := &mvccpb.KeyValue{Key: bytes.Clone(kv.Key), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version}
 	if !keysOnly {
-		c.Value = bytes.Clone(kv.Value)
+		c.Value, c.Lease = bytes.Clone(kv.Value), kv.Lease
 	}
 	return c
 }

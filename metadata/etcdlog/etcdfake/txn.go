@@ -25,6 +25,9 @@ func (s *Store) runTxn(r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, e
 	if err := s.checkTxn(r); err != nil {
 		return nil, err
 	}
+	if err := s.checkLeases(r); err != nil {
+		return nil, err
+	}
 	t := &txn{s: s, rev: s.data.rev + 1}
 	resp := t.run(r)
 	if t.wrote {
@@ -60,10 +63,11 @@ func (s *Store) checkTxn(r *etcdserverpb.TxnRequest) error {
 			}
 		}
 	}
-	return s.checkLeases(r)
+	return nil
 }
 
-// checkLeases refuses a txn that would put under a lease that is not there.
+// checkLeases refuses a txn that would put under a lease that is not there: on
+// the branches it takes, before anything is written.
 func (s *Store) checkLeases(r *etcdserverpb.TxnRequest) error {
 	ops := r.Failure
 	if s.holds(r.Compare, s.data.rev) {
