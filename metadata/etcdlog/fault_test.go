@@ -1,0 +1,253 @@
+package etcdlog_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
+)
+
+// appends is the fate of the n-th (from 0) append that client a sends for one
+// key; everything else goes well.
+func appends(n int, f etcdfake.Fate) func(etcdfake.Call) (etcdfake.Fate, bool) {
+	return func(c etcdfake.Call) (etcdfake.Fate, bool) {
+		if c.Client == "a" && c.Op == "txn" && strings.Contains(c.Key, "/log/") && strings.HasSuffix(c.Key, "1") && c.Attempt == n {
+			return f, true
+		}
+		return etcdfake.Fate{}, true
+	}
+}
+
+// logKeys are the entries in the store: their keys' tails and values.
+func logKeys(store *etcdfake.Store) (keys, values []string) {
+	for _, kv := range store.Dump() {
+		if _, rest, ok := strings.Cut(string(kv.Key), "/log/"); ok {
+			keys, values = append(keys, rest), append(values, string(kv.Value))
+		}
+	}
+	return keys, values
+}
+
+// going runs an append on its own goroutine.
+type going struct {
+	done chan struct{}
+	res  metadata.AppendResult
+	err  error
+}
+
+func (n *node) start(ctx context.Context, r metadata.AppendRequest) *going {
+	g := &going{done: make(chan struct{})}
+	go func() { defer close(g.done); g.res, g.err = n.Append(ctx, r) }()
+	return g
+}
+
+func TestALostReplyIsFoundAgainWithItsTrueRevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 1, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		a := join(t, store, "a")
+		g := a.start(t.Context(), a.next(metadata.LaneLow))
+		time.Sleep(time.Second) // it landed; others write meanwhile
+		landed := store.Revision()
+		join(t, store, "b")
+		<-g.done
+		keys, _ := logKeys(store)
+		if g.err != nil || int64(g.res.Revision) != landed || len(keys) != 1 || store.Stats().LostReplies != 1 {
+			t.Fatalf("%+v, %v; landed at %d; keys %v", g.res, g.err, landed, keys)
+		}
+	})
+}
+
+func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		fate     etcdfake.Fate
+		truncate bool
+		landsIn  metadata.Generation
+	}{
+		"never sent":                     {etcdfake.Fate{FailBefore: true, After: 0}, false, 2},
+		"lands late":                     {etcdfake.Fate{Late: 9 * time.Second}, false, 2},
+		"landed, reply lost":             {etcdfake.Fate{LoseReply: true}, false, 1},
+		"landed, reply lost, deleted":    {etcdfake.Fate{LoseReply: true}, true, 1},
+		"never landed, and keys deleted": {etcdfake.Fate{Late: 9 * time.Second}, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				// The second attempt waits in the network until the test is ready.
+				script := appends(0, c.fate)
+				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.Fate, bool) {
+					if f, ok := script(call); f != (etcdfake.Fate{}) {
+						return f, ok
+					}
+					return appends(1, etcdfake.Fate{Before: 1500 * time.Millisecond})(call)
+				}})
+				a, b := join(t, store, "a"), join(t, store, "b")
+				r := a.follow(t)
+				g := a.start(t.Context(), a.next(metadata.LaneStandard))
+				time.Sleep(200 * time.Millisecond)
+				d := b.duty(t, "archive")
+				if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+					t.Fatal(err)
+				}
+				if c.truncate {
+					time.Sleep(time.Second)
+					if err := b.Truncate(t.Context(), d, 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				<-g.done
+				if g.err != nil || g.res.Generation != c.landsIn {
+					t.Fatalf("%+v, %v; want generation %d", g.res, g.err, c.landsIn)
+				}
+				time.Sleep(20 * time.Second) // what is late has come
+				end := b.append(t, metadata.LaneLow)
+				if err := r.wait(t.Context(), end.Revision); err != nil {
+					t.Fatal(err)
+				}
+				all := r.list()
+				if len(all) != 2 || all[0].Revision != g.res.Revision {
+					t.Fatalf("followed %+v; the append said %+v", all, g.res)
+				}
+			})
+		})
+	}
+}
+
+func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		script := appends(0, etcdfake.Fate{LoseReply: true})
+		store := cluster(t, etcdfake.Config{Seed: 2, Script: script})
+		a, b := join(t, store, "a"), join(t, store, "b")
+		r := a.next(metadata.LaneStandard)
+		g := a.start(t.Context(), r)
+		time.Sleep(200 * time.Millisecond)
+		d := b.duty(t, "archive")
+		if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Truncate(t.Context(), d, 1); err != nil {
+			t.Fatal(err)
+		}
+		<-g.done
+		if !errors.Is(g.err, metadata.ErrNotKnown) {
+			t.Fatalf("%+v, %v", g.res, g.err)
+		}
+		if _, err := a.Append(t.Context(), r); !errors.Is(err, metadata.ErrNotKnown) {
+			t.Fatalf("again: %v", err)
+		}
+		if keys, _ := logKeys(store); len(keys) != 0 {
+			t.Fatalf("it was submitted again: %v", keys)
+		}
+	})
+}
+
+func TestAnAppendOfALostSessionNeverLands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 3, Script: appends(0, etcdfake.Fate{Late: 5 * time.Second})})
+		a := join(t, store, "a")
+		g := a.start(t.Context(), a.next(metadata.LaneLow))
+		time.Sleep(time.Millisecond)
+		if !store.ExpireKey("/zonewise/main/session/a") {
+			t.Fatal("no session key")
+		}
+		<-g.done
+		if !errors.Is(g.err, metadata.ErrSessionLost) {
+			t.Fatalf("%+v, %v", g.res, g.err)
+		}
+		<-a.session.Done()
+		time.Sleep(20 * time.Second)
+		if keys, _ := logKeys(store); len(keys) != 0 || store.Stats().LandedLate != 1 {
+			t.Fatalf("it landed: %v, %+v", keys, store.Stats())
+		}
+	})
+}
+
+func TestAnAppendThatLandedBeforeItsSessionWasLostIsSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 3, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		a := join(t, store, "a")
+		g := a.start(t.Context(), a.next(metadata.LaneLow))
+		time.Sleep(100 * time.Millisecond)
+		landed := store.Revision()
+		store.ExpireKey("/zonewise/main/session/a")
+		<-g.done
+		if g.err != nil || int64(g.res.Revision) != landed {
+			t.Fatalf("%+v, %v; landed at %d", g.res, g.err, landed)
+		}
+	})
+}
+
+func TestAFailedGuardTakesThePlaceOfAFirstAttemptThatComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{Late: 5 * time.Second})})
+		a, b := join(t, store, "a"), join(t, store, "b")
+		r := a.next(metadata.LaneControl)
+		r.Guard = &metadata.Guard{SessionGone: b.session.ID()}
+		res, err := a.Append(t.Context(), r)
+		if err != nil || !res.GuardFailed {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		// When the first attempt comes at last its guard would hold: only the
+		// taken place stops it.
+		if err := b.session.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		keys, values := logKeys(store)
+		if len(keys) != 1 || values[0] != "" || store.Stats().LandedLate != 1 {
+			t.Fatalf("keys %v, values %q", keys, values)
+		}
+		if n := a.append(t, metadata.LaneControl); n.GuardFailed || n.Revision <= res.Revision {
+			t.Fatalf("the next entry: %+v", n)
+		}
+	})
+}
+
+func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		a := join(t, store, "a")
+		d := a.duty(t, "slot")
+		r := a.next(metadata.LaneControl)
+		r.Guard = &metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch}
+		g := a.start(t.Context(), r)
+		time.Sleep(100 * time.Millisecond)
+		if err := a.ReleaseDuty(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		<-g.done
+		if g.err != nil || g.res.GuardFailed {
+			t.Fatalf("%+v, %v", g.res, g.err)
+		}
+	})
+}
+
+func TestAnAppendWhoseContextEndedIsTakenUpWhereItStood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 5, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		a, b := join(t, store, "a"), join(t, store, "b")
+		r := a.next(metadata.LaneLow)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := a.Append(ctx, r); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if _, err := a.Append(t.Context(), a.next(metadata.LaneLow)); err == nil {
+			t.Fatal("the next one was sent before this one is resolved")
+		}
+		d := b.duty(t, "archive")
+		if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Barrier(t.Context()); err != nil { // a knows of generation 2
+			t.Fatal(err)
+		}
+		res, err := a.Append(t.Context(), r)
+		if keys, _ := logKeys(store); err != nil || res.Generation != 1 || len(keys) != 1 {
+			t.Fatalf("%+v, %v; keys %v", res, err, keys)
+		}
+	})
+}
