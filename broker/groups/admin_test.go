@@ -149,12 +149,10 @@ func TestDeleteGroupComesAfterTheGroupsOwnWrites(t *testing.T) {
 		defer n.stop()
 		a := n.consumer("")
 		w.gather(a)
-		n.writer.turn = make(chan struct{}, 2) // a lane that would reorder
-		n.writer.fault = func(cmds []metadata.Command) error {
+		n.writer.before = func(cmds []metadata.Command) {
 			if _, put := cmds[0].(metadata.PutGroup); put {
-				time.Sleep(time.Second) // before it is sent
+				time.Sleep(time.Second)
 			}
-			return nil
 		}
 		want(t, "leave", a.leave(), codeOK)
 		want(t, "delete", n.deleteGroup("g"), codeOK)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,23 +177,20 @@ func TestNewGenerationWaitsForOlderCommits(t *testing.T) {
 		defer n.stop()
 		a, b := n.consumer(""), n.consumer("")
 		w.gather(a, b)
-		slow := func(cmds []metadata.Command) error {
+		n.writer.before = func(cmds []metadata.Command) {
 			if _, commit := cmds[0].(metadata.CommitOffsets); commit {
-				time.Sleep(4 * time.Second) // before it is sent
+				time.Sleep(4 * time.Second)
 			}
-			return nil
 		}
-		n.writer.turn = make(chan struct{}, 2) // a lane that would reorder
-		n.writer.fault = slow
-		var committed time.Time
+		var committed atomic.Bool
 		together(func() {
 			want(t, "commit", a.commit(100), codeOK)
-			committed = time.Now()
+			committed.Store(true)
 		}, func() {
 			time.Sleep(time.Second)
 			want(t, "leave", b.leave(), codeOK)
 			w.gather(a)
-			if committed.IsZero() {
+			if !committed.Load() {
 				t.Error("the new generation was told before the older commit was resolved")
 			}
 		})

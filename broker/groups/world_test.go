@@ -45,15 +45,19 @@ type node struct {
 
 // lane is a control lane: one entry at a time, in the order of the calls.
 type lane struct {
-	log   metadata.Log
-	r     *metadata.Replica
-	s     metadata.SessionID
-	turn  chan struct{}
-	seq   metadata.LaneSeq
-	fault func(cmds []metadata.Command) error // before the entry is sent
+	log    metadata.Log
+	r      *metadata.Replica
+	s      metadata.SessionID
+	turn   chan struct{}
+	seq    metadata.LaneSeq
+	before func(cmds []metadata.Command)       // before the call has its turn: later calls overtake it
+	fault  func(cmds []metadata.Command) error // before the entry is sent
 }
 
 func (l *lane) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
+	if l.before != nil {
+		l.before(cmds)
+	}
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
