@@ -337,5 +337,14 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 		ErrCorrupt, p.Revision, mark.Hash, p.Object, p.Hash)
 }
 
+// Snapshot returns the state as it is now, never to change: for readers that
+// need longer than a View may take. It costs the copy of some page lists, and
+// apply a copy of each page it changes afterwards.
+func (r *Replica) Snapshot() *State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.freeze()
+}
+
 // Store returns where archives and checkpoints are.
 func (r *Replica) Store() Store { return r.cfg.Store }

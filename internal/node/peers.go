@@ -74,21 +74,20 @@ func (n *Node) clients(zone metadata.ZoneID) (out []dashboards.Clients) {
 }
 
 // zoneBytes sums what the cluster's clients of a zone sent and received over
-// the hours that the ledger keeps.
+// the last two hours.
 func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
-	n.replica.View(func(s *metadata.State) {
-		for _, c := range s.Ledger(0, s.Time()+1).Cells {
-			if !clientBytes(c.Key.Component) {
-				continue
-			}
-			if c.Key.Src == zone {
-				in += c.Quantity.Lo
-			}
-			if c.Key.Dst == zone {
-				out += c.Quantity.Lo
-			}
+	s := n.replica.Snapshot()
+	for _, c := range s.Ledger(s.Time()-metadata.LedgerMinutesFor, s.Time()+1).Cells {
+		if !clientBytes(c.Key.Component) {
+			continue
 		}
-	})
+		if c.Key.Src == zone {
+			in += c.Quantity.Lo
+		}
+		if c.Key.Dst == zone {
+			out += c.Quantity.Lo
+		}
+	}
 	return in, out
 }
 

@@ -97,7 +97,7 @@ func (n *Node) openSession() (*session, error) {
 	if s.wal, err = wal.Open(n.walConfig(log.ID())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open wal: %w", err), s.giveUp())
 	}
-	out, err := s.wal.Submit(n.ctx, []metadata.Command{n.openCommand()}, nil)
+	out, err := s.wal.Submit(n.ctx, n.openCommands(), nil)
 	if err == nil && out.Code != metadata.CodeOK {
 		err = fmt.Errorf("%w: %s", out.Code, out.Text)
 	}
@@ -113,9 +113,17 @@ func (n *Node) openSession() (*session, error) {
 	return s, nil
 }
 
-func (n *Node) openCommand() metadata.OpenSession {
-	return metadata.OpenSession{Want: n.cfg.Want, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
+// openCommands opens the session; the very first one of a cluster also starts
+// its clock, so that nothing is booked before time began.
+func (n *Node) openCommands() []metadata.Command {
+	var at metadata.UnixMilli
+	n.replica.View(func(s *metadata.State) { at = s.Time() })
+	open := metadata.OpenSession{Want: n.cfg.Want, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
 		HTTP: n.cfg.HTTP, Version: n.cfg.Version, MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
+	if at != 0 {
+		return []metadata.Command{open}
+	}
+	return []metadata.Command{open, metadata.Tick{To: metadata.UnixMilli(time.Now().UnixMilli())}}
 }
 
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {

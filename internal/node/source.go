@@ -15,17 +15,7 @@ var _ dashboards.Source = (*source)(nil)
 
 // Ledger implements dashboards.Source.
 func (s *source) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (dashboards.Ledger, error) {
-	out := dashboards.Ledger{Topics: map[metadata.TopicID]string{}}
-	s.n.replica.View(func(st *metadata.State) {
-		out.AsOf, out.Now = st.Revision(), st.Time()
-		for _, w := range plan(out.Now) {
-			out.Windows = append(out.Windows, st.Ledger(w.From, w.To))
-		}
-		for _, t := range st.Topics() {
-			out.Topics[t.ID] = t.Name
-		}
-	})
-	return out, nil
+	return dashboards.ReadLedger(s.n.replica.Snapshot(), plan), nil
 }
 
 // Cluster implements dashboards.Source.

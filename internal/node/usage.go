@@ -77,15 +77,16 @@ type usageReporter struct {
 	s    *session
 	seq  uint64
 	from time.Time
+
+	phase time.Duration // before the first report
 }
 
 func newUsageReporter(n *Node, s *session) *usageReporter {
-	return &usageReporter{n: n, s: s, from: time.Now()}
+	return &usageReporter{n: n, s: s, from: time.Now(), phase: time.Duration(n.fork().Int64N(int64(n.cfg.Usage)))}
 }
 
 func (u *usageReporter) run(ctx context.Context) {
-	phase := time.Duration(u.n.fork().Int64N(int64(u.n.cfg.Usage)))
-	timer := time.NewTimer(phase)
+	timer := time.NewTimer(u.phase)
 	defer timer.Stop()
 	for {
 		select {

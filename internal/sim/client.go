@@ -1,0 +1,126 @@
+package sim
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// client speaks the raw protocol over one connection at a time, and goes on to
+// the next address where one fails.
+type client struct {
+	w     *world
+	name  string
+	addrs []string // to begin with, the own zone's first
+	next  int
+	conn  net.Conn
+	id    int32
+}
+
+// requestTimeout is how long a client waits for an answer.
+const requestTimeout = 8 * time.Second
+
+func (c *client) drop() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// connect makes sure there is a connection, trying addresses in turn.
+func (c *client) connect(ctx context.Context) error {
+	for c.conn == nil {
+		addr := c.addrs[c.next%len(c.addrs)]
+		conn, err := c.w.net.dial(ctx, c.name, addr)
+		if err == nil {
+			c.conn = conn
+			break
+		}
+		c.next++
+		if err := c.pause(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause waits a moment of its own, so that clients do not act at one instant.
+func (c *client) pause(ctx context.Context) error {
+	c.id++
+	select {
+	case <-time.After(20*time.Millisecond + time.Duration(c.w.draw("pause", c.name, int(c.id))%40_000_000)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// send writes a request and returns its correlation id.
+func (c *client) send(req kmsg.Request) (int32, error) {
+	c.id++
+	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(c.name))
+	b := f.AppendRequest(nil, req, c.id)
+	c.conn.SetWriteDeadline(time.Now().Add(requestTimeout))
+	_, err := c.conn.Write(b)
+	return c.id, err
+}
+
+// receive reads the answer to a request.
+func (c *client) receive(req kmsg.Request, id int32) (kmsg.Response, error) {
+	c.conn.SetReadDeadline(time.Now().Add(requestTimeout))
+	var head [4]byte
+	if _, err := io.ReadFull(c.conn, head[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, binary.BigEndian.Uint32(head[:]))
+	if _, err := io.ReadFull(c.conn, b); err != nil {
+		return nil, err
+	}
+	if got := int32(binary.BigEndian.Uint32(b)); got != id {
+		return nil, fmt.Errorf("answer %d to request %d", got, id)
+	}
+	b = b[4:]
+	if req.IsFlexible() && req.Key() != 18 {
+		b = b[1:] // no tagged fields in the header
+	}
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	return resp, resp.ReadFrom(b)
+}
+
+// ask sends one request and waits for its answer, on another connection where
+// one fails, until ctx ends.
+func (c *client) ask(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
+	for {
+		resp, err := c.try(ctx, req, version)
+		if err == nil {
+			return resp, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		c.drop()
+		c.next++
+		if err := c.pause(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// try asks once.
+func (c *client) try(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
+	if err := c.connect(ctx); err != nil {
+		return nil, err
+	}
+	req.SetVersion(version)
+	id, err := c.send(req)
+	if err != nil {
+		return nil, err
+	}
+	return c.receive(req, id)
+}

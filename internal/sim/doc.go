@@ -1,0 +1,14 @@
+// Package sim runs the whole service in one testing/synctest bubble: several
+// brokers in several zones, built by package node as the commands build them,
+// over the real etcdlog on a fake etcd and a bucket in memory that delays,
+// fails, loses answers and lands requests late. Clients speak the raw Kafka
+// protocol over a virtual network. A checker holds what was acknowledged
+// against what can be read: promises 1 to 7.
+//
+//	Run(seed) -> world (etcd, bucket, network) -> processes (kill, restart, cut)
+//	          -> producers, readers, a committer -> history -> checks
+//
+// The fate of every request is a function of the seed and of what the request
+// is, never of the order in which requests arrive; every delay is drawn to the
+// nanosecond. So a seed replays: a test runs one twice and compares traces.
+package sim

@@ -1,0 +1,310 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// network is a virtual one: listeners by address, connections with latency.
+type network struct {
+	draw func(kind string, id string, n int) uint64
+
+	mu        sync.Mutex
+	listeners map[string]*listener
+	dials     map[string]int
+}
+
+func newNetwork(draw func(string, string, int) uint64) *network {
+	return &network{draw: draw, listeners: map[string]*listener{}, dials: map[string]int{}}
+}
+
+var errRefused = errors.New("connection refused")
+
+type simAddr string
+
+func (a simAddr) Network() string { return "sim" }
+func (a simAddr) String() string  { return string(a) }
+
+// listener is one address that somebody listens at.
+type listener struct {
+	net    *network
+	addr   simAddr
+	accept chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (n *network) listen(addr string) (net.Listener, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.listeners[addr] != nil {
+		return nil, fmt.Errorf("listen at %s: address in use", addr)
+	}
+	l := &listener{net: n, addr: simAddr(addr), accept: make(chan net.Conn), closed: make(chan struct{})}
+	n.listeners[addr] = l
+	return l, nil
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accept:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		l.net.mu.Lock()
+		defer l.net.mu.Unlock()
+		delete(l.net.listeners, string(l.addr))
+	})
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return l.addr }
+
+// dial connects a client to an address. The connection's latencies follow
+// from who dials, where, and how often it did.
+func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error) {
+	n.mu.Lock()
+	id := from + ">" + addr
+	n.dials[id]++
+	id = fmt.Sprintf("%s#%d", id, n.dials[id])
+	l := n.listeners[addr]
+	n.mu.Unlock()
+	time.Sleep(n.latency(id, "dial", 0))
+	if l == nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, errRefused)
+	}
+	up, down := newPipe(n, id, "up"), newPipe(n, id, "down")
+	client := &conn{in: down, out: up, local: simAddr(from), remote: simAddr(addr)}
+	server := &conn{in: up, out: down, local: simAddr(addr), remote: simAddr(from)}
+	select {
+	case l.accept <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, fmt.Errorf("dial %s: %w", addr, errRefused)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// latency is 50 to 700 microseconds one way, now and then some milliseconds.
+func (n *network) latency(id, way string, i int) time.Duration {
+	v := n.draw("net/"+way, id, i)
+	d := 50*time.Microsecond + time.Duration((v>>16)%650_000)
+	if v%97 == 0 {
+		d += time.Duration((v >> 32) % 20_000_000)
+	}
+	return d
+}
+
+// pipeBytes is what a direction holds before its writer waits.
+const pipeBytes = 1 << 20
+
+// pipe is one direction of a connection.
+type pipe struct {
+	net  *network
+	id   string
+	way  string
+	wake chan struct{} // capacity 1: something changed for the reader
+	room chan struct{} // capacity 1: something changed for the writer
+
+	mu     sync.Mutex
+	chunks []chunk
+	held   int
+	sent   int
+	last   time.Time
+	closed bool
+}
+
+type chunk struct {
+	at time.Time
+	b  []byte
+}
+
+func newPipe(n *network, id, way string) *pipe {
+	return &pipe{net: n, id: id, way: way, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// push takes what fits of b and says when to look again where nothing does.
+func (p *pipe) push(b []byte) (n int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return 0, io.ErrClosedPipe
+	}
+	n = min(len(b), pipeBytes-p.held)
+	if n == 0 {
+		return 0, nil
+	}
+	p.sent++
+	at := time.Now().Add(p.net.latency(p.id, p.way, p.sent))
+	if !at.After(p.last) {
+		at = p.last.Add(1) // in order, and never two at one instant
+	}
+	p.last = at
+	p.chunks = append(p.chunks, chunk{at, append([]byte(nil), b[:n]...)})
+	p.held += n
+	poke(p.wake)
+	return n, nil
+}
+
+// pull returns what has arrived, or how long until something will.
+func (p *pipe) pull(b []byte) (n int, wait time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.chunks) == 0 {
+		if p.closed {
+			return 0, 0, io.EOF
+		}
+		return 0, -1, nil
+	}
+	c := &p.chunks[0]
+	if d := time.Until(c.at); d > 0 {
+		return 0, d, nil
+	}
+	n = copy(b, c.b)
+	c.b = c.b[n:]
+	p.held -= n
+	if len(c.b) == 0 {
+		p.chunks = p.chunks[1:]
+	}
+	poke(p.room)
+	return n, 0, nil
+}
+
+func (p *pipe) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	poke(p.wake)
+	poke(p.room)
+}
+
+// conn is one end of a connection.
+type conn struct {
+	in, out       *pipe
+	local, remote simAddr
+	readBy        deadline
+	writeBy       deadline
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	for {
+		n, wait, err := c.in.pull(b)
+		if n > 0 || err != nil || len(b) == 0 {
+			return n, err
+		}
+		if err := c.readBy.waitFor(c.in.wake, wait); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	done := 0
+	for done < len(b) {
+		n, err := c.out.push(b[done:])
+		if err != nil {
+			return done, err
+		}
+		done += n
+		if n == 0 {
+			if err := c.writeBy.waitFor(c.out.room, -1); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, nil
+}
+
+func (c *conn) Close() error {
+	c.in.close()
+	c.out.close()
+	c.readBy.kick()
+	c.writeBy.kick()
+	return nil
+}
+
+func (c *conn) LocalAddr() net.Addr                { return c.local }
+func (c *conn) RemoteAddr() net.Addr               { return c.remote }
+func (c *conn) SetReadDeadline(t time.Time) error  { c.readBy.set(t); return nil }
+func (c *conn) SetWriteDeadline(t time.Time) error { c.writeBy.set(t); return nil }
+func (c *conn) SetDeadline(t time.Time) error {
+	c.readBy.set(t)
+	c.writeBy.set(t)
+	return nil
+}
+
+// deadline bounds one direction's waits, and may change under one.
+type deadline struct {
+	mu      sync.Mutex
+	at      time.Time
+	changed chan struct{}
+}
+
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at = t
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+}
+
+func (d *deadline) kick() {
+	d.mu.Lock()
+	at := d.at
+	d.mu.Unlock()
+	d.set(at)
+}
+
+// waitFor waits for a poke, for a time (negative: without end), or for the
+// deadline.
+func (d *deadline) waitFor(poked <-chan struct{}, wait time.Duration) error {
+	d.mu.Lock()
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	changed, at := d.changed, d.at
+	d.mu.Unlock()
+	if !at.IsZero() {
+		left := time.Until(at)
+		if left <= 0 {
+			return os.ErrDeadlineExceeded
+		}
+		if wait < 0 || left < wait {
+			wait = left
+		}
+	}
+	var timer <-chan time.Time
+	if wait >= 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-poked:
+	case <-changed:
+	case <-timer:
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// world is what brokers and clients live in.
+type world struct {
+	seed   uint64
+	etcd   *etcdfake.Store
+	mem    *bucket.Mem
+	net    *network
+	logger *slog.Logger
+	faulty bool // faults may be drawn
+	late   int  // PUTs that landed after their caller had given up
+
+	mu    sync.Mutex
+	lines []string // the trace
+	calm  bool     // no more faults: the end of a run
+}
+
+const cluster = "main"
+
+func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
+	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty}
+	w.net = newNetwork(w.draw)
+	w.etcd = w.newEtcd("etcd")
+	return w
+}
+
+// draw is a number that depends on the seed and its arguments only.
+func (w *world) draw(kind, id string, n int) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d/%s/%s/%d", w.seed, kind, id, n)
+	v := h.Sum64()
+	v ^= v >> 33
+	v *= 0xff51afd7ed558ccd
+	v ^= v >> 33
+	v *= 0xc4ceb9fe1a85ec53
+	return v ^ v>>33
+}
+
+// newEtcd starts an empty etcd; life tells one from the next.
+func (w *world) newEtcd(life string) *etcdfake.Store {
+	rates := etcdfake.Config{Seed: w.draw("etcd", life, 0), TailOneIn: 200}
+	lose, before, landLate, cancel := 0, 0, 0, 0
+	if w.faulty {
+		lose, before, landLate, cancel = 3, 4, 2, 2
+	}
+	rates.LoseReply, rates.FailBefore, rates.LandLate, rates.CancelWatch = lose, before, landLate, cancel
+	rates.Script = func(c etcdfake.Call) (etcdfake.Fate, bool) {
+		w.trace("etcd %s %s %s %d", c.Client, c.Op, c.Key, c.Attempt)
+		return etcdfake.Fate{}, w.isCalm() // calm: no fault is drawn
+	}
+	return etcdfake.New(rates)
+}
+
+// bucketFor is the bucket as one process sees it: its own connection.
+func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
+	plan := bucket.FaultPlan{Seed: w.draw("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second}
+	slow := bucket.Delay(w.mem, func(op bucket.Op, name string, attempt int, size int64) time.Duration {
+		v := w.draw(op.String()+"/"+process, name, attempt)
+		d := 3*time.Millisecond + time.Duration((v>>16)%20_000_000)
+		if v%31 == 0 {
+			d += time.Duration((v >> 32) % 400_000_000)
+		}
+		return d
+	})
+	fault := bucket.NewFault(slow, func(op bucket.Op, name string, attempt int) bucket.Fate {
+		if !w.faulty || w.isCalm() {
+			return bucket.Fate{}
+		}
+		f := plan.Decide(op, name, attempt)
+		if f.Kind == bucket.FateLate {
+			w.mu.Lock()
+			w.late++
+			w.mu.Unlock()
+		}
+		return f
+	})
+	traced := bucket.Trace(fault, func(l bucket.TraceLine) {
+		w.trace("s3 %s %s %s %d+%d %d %08x %v %d", process, l.Op, l.Name, l.Off, l.Len, l.Bytes, l.Sum, l.Err != nil, l.Took)
+	})
+	retry := bucket.DefaultRetry()
+	retry.Timeout = 2 * time.Second
+	return fault, bucket.Retry(traced, retry)
+}
+
+func (w *world) setCalm() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calm = true
+}
+
+func (w *world) isCalm() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calm
+}
+
+// trace notes an event at its virtual instant.
+func (w *world) trace(format string, args ...any) {
+	line := fmt.Sprintf("%020d "+format, append([]any{time.Now().UnixNano()}, args...)...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, line)
+}
+
+// digest hashes the trace. Lines of one instant have no order.
+func (w *world) digest() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lines := slices.Sorted(slices.Values(w.lines))
+	h := sha256.New()
+	for _, l := range lines {
+		h.Write([]byte(l))
+		h.Write([]byte{'\n'})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// openLog opens the cluster's log for a process, creating the cluster where
+// this is the first.
+func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string, life int) (*etcdlog.Log, error) {
+	if _, _, err := etcdlog.Create(ctx, c, cluster, "token"); err != nil {
+		return nil, err
+	}
+	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.rand("log/"+process, life), LeaseTTL: 4 * time.Second})
+}
