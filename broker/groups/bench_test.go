@@ -1,0 +1,54 @@
+package groups
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// fixed is a replica of a state that does not change, and a writer that takes
+// everything at once.
+type fixed struct{ state *metadata.State }
+
+func (f fixed) View(see func(*metadata.State)) { see(f.state) }
+func (f fixed) Barrier(context.Context) error  { return nil }
+func (f fixed) Submit(_ context.Context, cmds []metadata.Command, _ *metadata.Guard) (metadata.Outcome, error) {
+	return metadata.Outcome{Commands: make([]metadata.CommandOutcome, len(cmds))}, nil
+}
+
+// One heartbeat of one of 5,000 members, the way through the group's
+// goroutine included.
+func BenchmarkHeartbeatOfLargeGroup(b *testing.B) {
+	f := fixed{metadata.NewState()}
+	c, err := Open(Config{Writer: f, Replica: f, Rand: rand.New(rand.NewPCG(1, 1)), InitialRebalanceDelay: time.Millisecond})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	c.Hold(b.Context(), metadata.GroupSlot("g"), 1)
+	g, _ := c.group("g", true)
+	defer c.unref(g)
+	now(b.Context(), g, false, func(m *machine, at time.Time) bool {
+		for i := range 5000 {
+			m.enter(&member{id: fmt.Sprint("m", i), session: 10 * time.Second, protocols: []metadata.GroupProtocol{{Name: "x"}}, synced: true})
+			m.touch(at, m.members[fmt.Sprint("m", i)])
+		}
+		m.state, m.protocol, m.leader = stateStable, "x", "m0"
+		return true
+	})
+	r := kmsg.NewPtrHeartbeatRequest()
+	r.Group = "g"
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r.MemberID = fmt.Sprint("m", i%5000)
+		if code := c.Heartbeat(b.Context(), Client{}, r).ErrorCode; code != codeOK {
+			b.Fatal(code)
+		}
+	}
+}
