@@ -171,6 +171,9 @@ func (r *reading) window() int64 {
 // it stopped in on, as long as few GETs are in flight.
 func (r *reading) readAhead(ctx context.Context, stopped int) {
 	left, pos := r.window(), r.ended.pos
+	if r.covered(stopped, left/2) {
+		return // or every read would fetch a little, in a GET of its own
+	}
 	for i := stopped; i < len(r.places) && left > 0 && r.s.flights.Load() < maxAheadGETs; i++ {
 		p := &r.places[i]
 		if p.archived && !p.inObject() && r.s.placer != nil {
@@ -184,4 +187,19 @@ func (r *reading) readAhead(ctx context.Context, stopped int) {
 		left -= want
 		pos = 0
 	}
+}
+
+// covered reports whether the byte this far ahead of where the read stopped is
+// at hand or on its way.
+func (r *reading) covered(stopped int, ahead int64) bool {
+	pos := r.ended.pos + ahead
+	for i := stopped; i < len(r.places); i++ {
+		p := &r.places[i]
+		if pos < int64(p.span.Length) && p.memory == nil {
+			_, ok := r.s.blocks.lookup(p.object.block((p.at + pos) / blockBytes * blockBytes))
+			return ok && p.inObject()
+		}
+		pos = max(0, pos-int64(p.span.Length))
+	}
+	return false
 }

@@ -265,7 +265,8 @@ func TestSequentialReadsAreReadAheadAndNeedFewGETs(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if n := gets.Load(); n > 40 || uint64(stats.GETs)+s.Usage().UnclaimedGETs != uint64(n) {
+		if n := gets.Load(); n > 18 || // 32 MB in GETs of up to 4 MiB, smaller ones while the window grows
+			uint64(stats.GETs)+s.Usage().UnclaimedGETs != uint64(n) {
 			t.Errorf("%d GETs, of which %d paid and %d unclaimed", n, stats.GETs, s.Usage().UnclaimedGETs)
 		}
 		if took > 1500*time.Millisecond { // virtual; without read-ahead 32 x 45 ms and more
