@@ -344,6 +344,9 @@ func TestAnAbsentObjectIsLookedUpAgainBehindABarrier(t *testing.T) {
 		if _, err := s.Read(t.Context(), req); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name.Key()) || w.barriers == 0 {
 			t.Errorf("%v after %d barriers", err, w.barriers)
 		}
+		if n := s.Usage().UnclaimedGETs; n != maxLooks {
+			t.Errorf("%d GETs answered 404 are accounted for, want %d", n, maxLooks)
+		}
 		w.onBarrer = func() { _ = w.mem.Put(context.Background(), name.Key(), body) } // the state moved on
 		if r, err := s.Read(t.Context(), req); err != nil || r.Next != 1 {
 			t.Error(err)

@@ -13,6 +13,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
+var _ Replica = (*metadata.Replica)(nil)
+
 var topic = metadata.TopicID{1, 2, 3}
 
 func part(n int) metadata.TopicPartition {
