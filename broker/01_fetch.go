@@ -75,7 +75,9 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 	f.await(ctx)
 	f.read(ctx)
 	r.conn.punish(ctx, f.failed())
-	return f.encode(), nil
+	a := f.encode()
+	a.bill.group = s.readers.of(r.clientID, r.conn.host())
+	return a, nil
 }
 
 // look resolves the partitions; what is unknown or beyond the end is looked at

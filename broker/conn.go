@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 type conn struct {
 	s      *Server
 	net    *countedConn
+	in     *bufio.Reader   // of net
 	zone   metadata.ZoneID // the listener's; "" for the one without a zone
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
@@ -82,7 +84,7 @@ func (c *conn) read() error {
 	var prefix [4]byte
 	for {
 		c.net.SetReadDeadline(time.Now().Add(c.s.cfg.IdleTimeout))
-		if _, err := io.ReadFull(c.net, prefix[:]); err != nil {
+		if _, err := io.ReadFull(c.in, prefix[:]); err != nil {
 			return err
 		}
 		n, err := frameSize(prefix[:])
@@ -115,7 +117,7 @@ func (c *conn) read() error {
 // arrival.
 func (c *conn) take(n int, p *pending) error {
 	c.net.SetReadDeadline(time.Now().Add(c.s.cfg.WriteTimeout + time.Duration(n)*time.Second/frameBytesPerSecond))
-	head, err := readBody(c.net, 8)
+	head, err := c.in.Peek(keyBytes)
 	if err != nil {
 		return err
 	}
@@ -129,19 +131,18 @@ func (c *conn) take(n int, p *pending) error {
 	case n > MaxPlainFrameBytes && a.take == nil:
 		return c.reject(fmt.Errorf("%w: key %d with %d bytes", errFrame, h.key, n))
 	}
-	rest, err := readBody(c.net, n-len(head))
+	frame, err := readBody(c.in, n)
 	if err != nil {
 		return err
 	}
 	c.lastAsked.Store(c.s.sinceOpen())
-	c.feed.Read(n)
 	p.api = a
 	p.r = &request{header: h, size: n + 4, conn: c}
 	if h.key == apiVersionsKey && (h.version < a.min || h.version > a.max) {
 		p.run = func(context.Context) answer { return c.s.unknownApiVersions(p.r.correlation) }
 		return nil
 	}
-	if p.r.header, p.r.body, err = parseHeader(h, h.version >= a.flexible, append(head, rest...)); err != nil {
+	if p.r.header, p.r.body, err = parseHeader(h, h.version >= a.flexible, frame); err != nil {
 		return c.reject(err)
 	}
 	return c.begin(p)

@@ -21,6 +21,9 @@ const frameStep = 1 << 20
 // allowance: who sends slower would hold the memory of others.
 const frameBytesPerSecond = 1 << 20
 
+// keyBytes is what stands before everything else: key, version, correlation id.
+const keyBytes = 8
+
 // errFrame is a frame that cannot be answered: the connection ends.
 var errFrame = errors.New("bad frame")
 
@@ -40,8 +43,8 @@ type header struct {
 // frameSize checks a size prefix.
 func frameSize(prefix []byte) (int, error) {
 	n := int32(binary.BigEndian.Uint32(prefix))
-	if n < 8 || n > MaxFrameBytes {
-		return 0, fmt.Errorf("%w: size %d, want 8 to %d", errFrame, n, MaxFrameBytes)
+	if n < keyBytes || n > MaxFrameBytes {
+		return 0, fmt.Errorf("%w: size %d, want %d to %d", errFrame, n, keyBytes, MaxFrameBytes)
 	}
 	return int(n), nil
 }
@@ -73,7 +76,7 @@ func parseKey(frame []byte) header {
 
 // parseHeader reads the rest of a request header and returns the body.
 func parseHeader(h header, flexible bool, frame []byte) (header, []byte, error) {
-	r := kbin.Reader{Src: frame[8:]}
+	r := kbin.Reader{Src: frame[keyBytes:]}
 	if id := r.NullableString(); id != nil {
 		h.clientID = *id
 	}

@@ -7,18 +7,23 @@ import (
 
 	"github.com/zonewise/zonewise/internal/share"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/wal"
 )
 
 // countedConn counts the bytes of a socket: what the cloud sees, below TLS.
 type countedConn struct {
 	net.Conn
 	in, out atomic.Int64
+	feed    *wal.Feed // told of what comes; nil in tests
 }
 
 // Read implements net.Conn.
 func (c *countedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.in.Add(int64(n))
+	if c.feed != nil {
+		c.feed.Read(n)
+	}
 	return n, err
 }
 

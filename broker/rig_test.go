@@ -56,7 +56,9 @@ type walWriter struct{ *wal.WAL }
 func (w walWriter) Append(ctx context.Context, b wal.Batch) (Ack, error) { return w.WAL.Append(ctx, b) }
 
 func newWorld(t testing.TB) *world {
-	return &world{t: t, log: metadata.NewMemLog(), bucket: bucket.NewMem()}
+	w := &world{t: t, log: metadata.NewMemLog(), bucket: bucket.NewMem()}
+	w.log.Latency = 2 * time.Millisecond // etcd's, at best
+	return w
 }
 
 // listenTCP opens loopback listeners; the bubble's tests bring their own.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type Server struct {
 	fetching atomic.Int64 // bytes of fetch answers not yet written
 	draining atomic.Bool
 	wait     *registry
+	readers  *groupIndex
 	cluster  atomic.Pointer[cachedView]
 	clients  *router.Counters
 	meter    *Meter
@@ -48,7 +50,7 @@ func Open(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, apis: map[int16]*api{}, opened: time.Now(),
-		frames: newBudget(cfg.FrameBytes), decode: newBudget(cfg.DecodeBytes), wait: newRegistry(),
+		frames: newBudget(cfg.FrameBytes), decode: newBudget(cfg.DecodeBytes), wait: newRegistry(), readers: newGroupIndex(),
 		ids: newIDSource(cfg.Rand), codecs: newCodecs(),
 		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -61,6 +63,7 @@ func Open(cfg Config) (*Server, error) {
 		table[i].asked = s.metrics.request(table[i].key)
 	}
 	cfg.Replica.Observe(s.wait.applied)
+	cfg.Replica.Observe(s.readers.applied)
 	return s, nil
 }
 
@@ -74,6 +77,7 @@ func (s *Server) Clients() *router.Counters { return s.clients }
 // clients whose zone is to be found by other evidence). It may be called at
 // any time; the server owns ln from here on.
 func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
+	s.cfg.Replica.View(s.readers.seed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.draining.Load() {
@@ -108,9 +112,15 @@ func (s *Server) accept(zone metadata.ZoneID, ln net.Listener) {
 	}
 }
 
+// readBuffer is for small requests that come together; larger frames are read
+// past it.
+const readBuffer = 4 << 10
+
 func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
-	c := &conn{s: s, net: &countedConn{Conn: nc}, zone: zone, queue: make(chan pending, MaxPipelined),
+	c := &conn{s: s, zone: zone, queue: make(chan pending, MaxPipelined),
 		bytes: newBudget(MaxPipelinedBytes), placed: map[placeKey]router.Evidence{}}
+	c.net = &countedConn{Conn: nc, feed: &c.feed}
+	c.in = bufio.NewReaderSize(c.net, readBuffer)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.lastAsked.Store(s.sinceOpen())
 	s.mu.Lock()

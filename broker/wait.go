@@ -74,7 +74,7 @@ func (g *registry) applied(a *metadata.AppliedEntry) {
 	}
 	for _, c := range a.Entry.Commands {
 		switch c.(type) {
-		case metadata.CreateTopic, metadata.DeleteTopic, metadata.TrimPartition, *metadata.CreateTopic, *metadata.DeleteTopic, *metadata.TrimPartition:
+		case metadata.CreateTopic, metadata.DeleteTopic, metadata.TrimPartition:
 			g.wakeAll()
 			return
 		}
