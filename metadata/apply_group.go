@@ -35,7 +35,7 @@ func (s *State) applyCommitOffsets(c CommitOffsets) CommandOutcome {
 			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
 		}
 	}
-	if s.offsets+len(c.Offsets) > MaxGroupOffsets || s.groups.count >= MaxGroups && !s.groups.has(c.Group) {
+	if s.offsets+s.newOffsets(c) > MaxGroupOffsets || s.groups.count >= MaxGroups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d groups with %d offsets", s.groups.count, s.offsets)
 	}
 	g := s.ownGroup(c.Group)
@@ -51,6 +51,20 @@ func (s *State) applyCommitOffsets(c CommitOffsets) CommandOutcome {
 		s.sum += hashOffset(c.Group, tp, &o)
 	}
 	return CommandOutcome{}
+}
+
+// newOffsets counts what a commit would add to what the group has.
+func (s *State) newOffsets(c CommitOffsets) (n int) {
+	g := s.groups.get(c.Group)
+	for i := range c.Offsets {
+		if g == nil {
+			return len(c.Offsets)
+		}
+		if _, known := g.offsets[TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}]; !known {
+			n++
+		}
+	}
+	return n
 }
 
 // ownGroup returns the group to change, made where it was not there. The
