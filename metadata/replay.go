@@ -175,23 +175,36 @@ func (x *archiveIndex) put(key string, ix *archiveItems) {
 	x.order = append(x.order, key)
 }
 
-// ArchivedInline returns length bytes from pos of an archived entry's inline
-// bytes. The archive's index is read once and kept.
-func (r *Replica) ArchivedInline(ctx context.Context, ref ArchiveRef, rev Revision, pos, length int64) ([]byte, error) {
+// ArchivedPosition tells where in its archive an entry's inline bytes are. The
+// archive's index is read once and kept.
+func (r *Replica) ArchivedPosition(ctx context.Context, ref ArchiveRef, rev Revision) (position, length int64, err error) {
 	ix := r.archives.get(ref.Object)
 	if ix == nil {
-		var err error
 		if ix, err = readArchiveIndex(ctx, r.cfg.Store, ref); err != nil {
-			return nil, err
+			return 0, 0, err
 		}
 		r.archives.put(ref.Object, ix)
 	}
 	item, ok := ix.find(rev)
-	if !ok || pos < 0 || pos+length > int64(item.length) {
-		return nil, fmt.Errorf("archive %s: %w: %d+%d of the inline bytes at revision %d: inspect it with `zonewise dump archive %s`",
-			ref.Object, ErrCorrupt, pos, length, rev, ref.Object)
+	if !ok {
+		return 0, 0, fmt.Errorf("archive %s: %w: it lacks the entry at revision %d: inspect it with `zonewise dump archive %s`",
+			ref.Object, ErrCorrupt, rev, ref.Object)
 	}
-	b, err := r.cfg.Store.Get(ctx, ref.Object, item.inline+pos, length)
+	return item.inline, int64(item.length), nil
+}
+
+// ArchivedInline returns length bytes from pos of an archived entry's inline
+// bytes.
+func (r *Replica) ArchivedInline(ctx context.Context, ref ArchiveRef, rev Revision, pos, length int64) ([]byte, error) {
+	at, have, err := r.ArchivedPosition(ctx, ref, rev)
+	if err != nil {
+		return nil, err
+	}
+	if pos < 0 || length < 0 || pos > have-length {
+		return nil, fmt.Errorf("archive %s: %w: %d+%d of %d inline bytes at revision %d: inspect it with `zonewise dump archive %s`",
+			ref.Object, ErrCorrupt, pos, length, have, rev, ref.Object)
+	}
+	b, err := r.cfg.Store.Get(ctx, ref.Object, at+pos, length)
 	if err != nil {
 		return nil, fmt.Errorf("read archive %s: %w", ref.Object, err)
 	}
