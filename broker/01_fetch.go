@@ -10,7 +10,9 @@ package broker
 // not copied. read_committed equals read_uncommitted as long as there are no
 // transactions. The leader epoch a client names is never fenced: an older one
 // is served, a newer one behind a barrier.
-// Gaps: preferred read replicas (KIP-392); fields for followers are ignored.
+// A consumer of which only client.rack tells its zone is sent to a broker there
+// (KIP-392, fetch_steer.go).
+// Gaps: fields for followers are ignored.
 
 import (
 	"context"
@@ -35,6 +37,9 @@ type fetchPart struct {
 	ready  int64
 	answer partAnswer
 	gets   uint64 // billable, made to read it
+	// steered: the client is to fetch from near, a broker in its own zone.
+	steered bool
+	near    metadata.BrokerID
 }
 
 // fetch is one Fetch request under way.
@@ -72,6 +77,7 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 		return f.refuse(code), nil
 	}
 	f.look(ctx)
+	f.steer()
 	f.await(ctx)
 	f.read(ctx)
 	r.conn.punish(ctx, f.failed())
@@ -198,7 +204,7 @@ func (f *fetch) enough() bool {
 	sum := int64(0)
 	for i := range f.parts {
 		p := &f.parts[i]
-		if p.code != errNone {
+		if p.code != errNone || p.steered {
 			return true
 		}
 		sum += p.ready

@@ -282,3 +282,40 @@ func TestGroupOfThreeInThreeZonesReadsEverythingOnce(t *testing.T) {
 }
 
 func value(c kadm.Config) string { return c.MaybeValue() }
+
+func TestConsumerWithARackIsServedInItsOwnZone(t *testing.T) {
+	zones := []metadata.ZoneID{"a", "b", "c"}
+	w := newWorld(t)
+	for _, z := range zones {
+		w.tcp(z, zones, nil)
+	}
+	ctx := testContext(t)
+	adm := kadm.NewClient(w.nodes[0].client(t, "a"))
+	if _, err := adm.CreateTopic(ctx, 6, -1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	p := w.nodes[0].client(t, "a", kgo.DefaultProduceTopic("t"))
+	read := func(n int) {
+		t.Helper()
+		for i := range n {
+			if err := p.ProduceSync(ctx, kgo.KeySliceRecord([]byte(fmt.Sprint(i)), make([]byte, 10_000))).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cl := w.nodes[0].client(t, "", kgo.Rack("c"), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	read(50)
+	got := 0
+	for got < 50 && ctx.Err() == nil {
+		got += cl.PollFetches(ctx).NumRecords()
+	}
+	if got != 50 {
+		t.Fatalf("read %d of 50", got)
+	}
+	for i, n := range w.nodes {
+		served := sumOf(n.server.Meter().Take(), func(k metadata.CellKey) (string, bool) { return "", k.Component == metadata.ComponentBytesOut })[""]
+		if (served > 0) != (zones[i] == "c") {
+			t.Errorf("zone %s served %d bytes", zones[i], served)
+		}
+	}
+}

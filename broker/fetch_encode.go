@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kbin"
 
+	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 )
 
@@ -160,7 +161,11 @@ func (w *fetchWriter) part(p *fetchPart) {
 		w.b = kbin.AppendInt32(w.b, -1)
 	}
 	if v >= 11 {
-		w.b = kbin.AppendInt32(w.b, -1) // preferred read replica
+		near := metadata.NoBroker
+		if p.steered {
+			near = p.near
+		}
+		w.b = kbin.AppendInt32(w.b, int32(near))
 	}
 	if w.f.flexible() {
 		w.b = kbin.AppendUvarint(w.b, uint32(p.answer.bytes)+1)

@@ -33,7 +33,7 @@ func (f *fetch) read(ctx context.Context) {
 	var todo []*fetchPart
 	for i := range f.parts {
 		p := &f.parts[i]
-		if p.code != errNone || p.ready == 0 {
+		if p.code != errNone || p.ready == 0 || p.steered {
 			continue
 		}
 		if len(todo) > 0 && left <= 0 {

@@ -139,7 +139,7 @@ func (n *fetchSession) update(q *kmsg.FetchRequest) {
 // says reports whether an incremental answer must carry the partition, and
 // remembers what it says.
 func (p *fetchPart) says() bool {
-	said := p.code != errNone || p.answer.bytes > 0 || !p.told || p.next != p.head.Next || p.logStart != p.head.LogStart
+	said := p.code != errNone || p.steered || p.answer.bytes > 0 || !p.told || p.next != p.head.Next || p.logStart != p.head.LogStart
 	p.told, p.next, p.logStart = true, p.head.Next, p.head.LogStart
 	if p.code != errNone {
 		p.next = -1 // recovery is said, too

@@ -92,6 +92,7 @@ func (d *produceDecoder) parts(q *produceRequest, t *produceTopic) error {
 	if q.parts > MaxProducePartitions {
 		return fmt.Errorf("%w: Produce of more than %d partitions", errFrame, MaxProducePartitions)
 	}
+	t.parts = make([]producePart, 0, max(n, 0))
 	for j := 0; j < n && d.r.Ok(); j++ {
 		p := producePart{index: d.r.Int32()}
 		if d.flexible {

@@ -1,0 +1,51 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+)
+
+// steer names a broker in the client's own zone for each partition (KIP-392),
+// where only client.rack tells that the client stands in another zone than
+// this broker: a consumer that came in by the listener without a zone. It
+// then fetches there, and its bytes stay home. The broker named is one of the
+// partition's replicas, as clients demand.
+func (f *fetch) steer() {
+	home := f.r.from.Zone
+	if f.r.version < 11 || f.q.Rack == "" || f.r.from.Source != router.SourceRack || home == f.s.cfg.Zone {
+		return
+	}
+	v := f.s.view()
+	if !v.v.HasZone(home) {
+		return
+	}
+	factors := f.factors()
+	for i := range f.parts {
+		p := &f.parts[i]
+		if p.code != errNone || !p.known {
+			continue
+		}
+		near := v.leader(p.tp, home)
+		if zone, ok := v.v.ZoneOf(near); !ok || zone != home || near == f.s.cfg.Self() {
+			continue
+		}
+		if slices.Contains(v.replicas(p.tp, factors[p.tp.Topic]), int32(near)) {
+			p.steered, p.near, p.ready = true, near, 0
+		}
+	}
+}
+
+// factors reads the replication factors of the fetch's topics.
+func (f *fetch) factors() map[metadata.TopicID]int16 {
+	out := map[metadata.TopicID]int16{}
+	f.s.cfg.Replica.View(func(st *metadata.State) {
+		for i := range f.parts {
+			if t, ok := st.Topic(f.parts[i].tp.Topic); ok {
+				out[t.ID] = t.ReplicationFactor
+			}
+		}
+	})
+	return out
+}
