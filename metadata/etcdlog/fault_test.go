@@ -206,6 +206,24 @@ func TestAFailedGuardTakesThePlaceOfAFirstAttemptThatComesLate(t *testing.T) {
 	})
 }
 
+// The list of sessions and the append are two requests: who comes between them
+// makes the guard fail.
+func TestAGuardOnTheLiveSessionsSeesWhoCameAfterTheList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{Before: time.Second})})
+		a := join(t, store, "a")
+		r := a.next(metadata.LaneControl)
+		r.Guard = &metadata.Guard{LiveSessions: []metadata.SessionID{a.session.ID()}}
+		g := a.start(t.Context(), r)
+		time.Sleep(500 * time.Millisecond)
+		join(t, store, "b")
+		<-g.done
+		if g.err != nil || !g.res.GuardFailed {
+			t.Fatalf("%+v, %v", g.res, g.err)
+		}
+	})
+}
+
 func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{LoseReply: true})})

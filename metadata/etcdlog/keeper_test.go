@@ -52,6 +52,27 @@ func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 	})
 }
 
+// Even where somebody deleted the session's key by hand and the duty's is
+// still there.
+func TestADutyWithoutItsSessionIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 1})
+		a := join(t, store, "a")
+		d := a.duty(t, "archive")
+		del := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestDeleteRange{
+			RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{Key: []byte("/zonewise/main/session/a")}}}}}
+		if _, err := a.client.Txn(t.Context(), del); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.CloseGeneration(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+			t.Errorf("close: %v", err)
+		}
+		if _, ok, err := a.TryDuty(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
+			t.Errorf("take duty: %v, %v", ok, err)
+		}
+	})
+}
+
 func (n *node) head(t *testing.T) metadata.Revision {
 	t.Helper()
 	rev, err := n.Barrier(t.Context())

@@ -31,6 +31,10 @@ func TestEveryFollowerSeesEntriesAtTheRevisionOfTheirAppend(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := r.list()
+			r.stop()
+			if r.lists != 1 {
+				t.Errorf("%d reads from the top; a watch that was cancelled goes on where it was", r.lists)
+			}
 			if len(got) != len(want) {
 				t.Fatalf("%d entries followed, %d appended", len(got), len(want))
 			}
@@ -41,7 +45,7 @@ func TestEveryFollowerSeesEntriesAtTheRevisionOfTheirAppend(t *testing.T) {
 			}
 		}
 		st := store.Stats()
-		if st.LostReplies == 0 || st.FailedBefore == 0 || st.LandedLate == 0 {
+		if st.WatchesCancelled == 0 || st.LostReplies == 0 || st.FailedBefore == 0 || st.LandedLate == 0 {
 			t.Errorf("faults were not met: %+v", st)
 		}
 	})

@@ -97,7 +97,9 @@ func (s *sides) lease() {
 		return nil, err
 	})
 	s.leases = append(s.leases, l)
-	s.both("keepalive", func(c etcdlog.Client, side int) (proto.Message, error) { return nil, c.KeepAlive(s.t.Context(), l[side]) })
+	s.both("keepalive", func(c etcdlog.Client, side int) (proto.Message, error) {
+		return nil, c.KeepAlive(s.t.Context(), l[side])
+	})
 }
 
 func (s *sides) rangeRequest() *etcdserverpb.RangeRequest {

@@ -16,6 +16,14 @@ func duties(t *testing.T, open Cluster) {
 	if _, ok, err := b.TryDuty(t.Context(), b.session.ID(), "archive"); ok || err != nil {
 		t.Fatalf("a second holder: %v, %v", ok, err)
 	}
+	given := a.duty("given-away")
+	if err := a.ReleaseDuty(t.Context(), given); err != nil {
+		t.Fatal(err)
+	}
+	b.duty("given-away")
+	if _, err := a.CloseGeneration(t.Context(), given, 1); !errors.Is(err, metadata.ErrDutyLost) {
+		t.Errorf("close generation with a duty that was given away: %v", err)
+	}
 	if err := a.session.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
