@@ -102,6 +102,9 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 	switch cmd := cmd.(type) {
 	case OpenSession:
 		return CommandOutcome{Value: int64(s.sessions[e.Session].broker)} // admitted before its entry
+	case Pressure:
+		s.pressure = cmd.Level
+		return CommandOutcome{}
 	case Mark:
 		return CommandOutcome{} // the replica acts on it
 	case ClosedSession:

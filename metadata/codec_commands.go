@@ -65,6 +65,8 @@ func (w *writer) command(c Command) {
 		body.flag(c.Final)
 	case Recovered:
 		body.u32(uint32(c.Incarnation))
+	case Pressure:
+		body.u8(uint8(c.Level))
 	}
 	w.u8(uint8(c.Kind()))
 	w.blob(body.b)
@@ -130,6 +132,8 @@ func (r *reader) commandBody(kind CommandKind) Command {
 		return Usage{r.uv(), UnixMilli(r.u64()), UnixMilli(r.u64()), r.cells(), r.flag()}
 	case KindRecovered:
 		return Recovered{Incarnation(r.u32())}
+	case KindPressure:
+		return Pressure{PressureLevel(r.upTo(uint64(PressureNoAppends), "pressure"))}
 	}
 	r.fail("unknown command kind %d", kind)
 	return nil

@@ -297,6 +297,7 @@ func (w *writer) root(s *State) {
 	w.u64(uint64(s.nextProducer))
 	w.u64(uint64(s.gapsMs))
 	w.u64(s.alarms)
+	w.u8(uint8(s.pressure))
 	w.text(s.lastBad)
 	w.uv(uint64(len(s.zones)))
 	for _, z := range s.zones {
@@ -363,6 +364,7 @@ func (r *reader) root(s *State) {
 	s.nextProducer = ProducerID(r.u64())
 	s.gapsMs = int64(r.u64())
 	s.alarms = r.u64()
+	s.pressure = PressureLevel(r.u8())
 	s.lastBad = r.text()
 	for range r.count(1, "zones") {
 		s.zones = append(s.zones, ZoneID(r.text()))

@@ -33,7 +33,7 @@ func sampleEntry() *Entry {
 			PutGroup{4, Group{"g", "consumer", "range", "m1", 3, []GroupMember{{"m1", "i", "c", "h", 1, 2, []GroupProtocol{{"range", []byte{1}}}, []byte{2}}}}},
 			DeleteGroup{4, "g"}, DeleteOffsets{"g", 4, []TopicPartition{{t, 2}}},
 			Usage{1, 2, 3, []Cell{{CellKey{t, ComponentFetchReply, "a", "b", "User:x", "g"}, Quantity{1, 2}}}, true},
-			Recovered{2}, Mark{},
+			Recovered{2}, Mark{}, Pressure{PressureNoInline},
 		}}
 }
 
@@ -43,7 +43,7 @@ func TestEntryComesBackAsItWent(t *testing.T) {
 	for _, c := range e.Commands {
 		kinds[c.Kind()] = true
 	}
-	for k := KindOpenSession; k <= KindMark; k++ {
+	for k := KindOpenSession; k <= KindPressure; k++ {
 		if !kinds[k] {
 			t.Errorf("command kind %d is not in the sample", k)
 		}

@@ -29,6 +29,7 @@ const (
 	KindUsage
 	KindRecovered
 	KindMark
+	KindPressure
 )
 
 // Address is where a session can be reached.
@@ -219,6 +220,20 @@ type Recovered struct{ Incarnation Incarnation }
 // the holder of the checkpoint duty writes the state as it is here.
 type Mark struct{}
 
+// Pressure says how full the log's store is, so that every broker holds back
+// alike. The archive duty writes it when it changes.
+type Pressure struct{ Level PressureLevel }
+
+// PressureLevel is what a full store makes brokers refrain from.
+type PressureLevel uint8
+
+// The levels.
+const (
+	PressureNone      PressureLevel = iota
+	PressureNoInline                // above 40 % of the quota: record bytes go to objects
+	PressureNoAppends               // above 60 %: no data; sessions, ticks and archives go on
+)
+
 // Kind implements Command.
 func (OpenSession) Kind() CommandKind       { return KindOpenSession }
 func (ClosedSession) Kind() CommandKind     { return KindClosedSession }
@@ -240,3 +255,4 @@ func (DeleteOffsets) Kind() CommandKind     { return KindDeleteOffsets }
 func (Usage) Kind() CommandKind             { return KindUsage }
 func (Recovered) Kind() CommandKind         { return KindRecovered }
 func (Mark) Kind() CommandKind              { return KindMark }
+func (Pressure) Kind() CommandKind          { return KindPressure }

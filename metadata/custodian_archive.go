@@ -133,5 +133,46 @@ func (c *Custodian) care(ctx context.Context, d Duty) error {
 	if c.cfg.Health != nil {
 		c.cfg.Health(h)
 	}
-	return nil
+	return c.press(ctx, d, h)
+}
+
+// Percentages of the store's quota at which brokers hold back. A level is left
+// again five points below where it began.
+const (
+	noInlineAbove  = 40
+	noAppendsAbove = 60
+	easeBelow      = 5
+)
+
+// press tells all brokers when the store's fullness crosses a level.
+func (c *Custodian) press(ctx context.Context, d Duty, h StoreHealth) error {
+	var present PressureLevel
+	c.cfg.Replica.View(func(s *State) { present = s.pressure })
+	next := pressureOf(h, present)
+	if next == present {
+		return nil
+	}
+	c.cfg.Logger.Warn("the log's store fills up, or empties", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
+	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	return err
+}
+
+func pressureOf(h StoreHealth, present PressureLevel) PressureLevel {
+	if h.QuotaBytes <= 0 {
+		return present
+	}
+	percent := h.InUseBytes * 100 / h.QuotaBytes
+	level := func(p int64) PressureLevel {
+		switch {
+		case p > noAppendsAbove:
+			return PressureNoAppends
+		case p > noInlineAbove:
+			return PressureNoInline
+		}
+		return PressureNone
+	}
+	if up := level(percent); up > present {
+		return up
+	}
+	return min(present, level(percent+easeBelow))
 }

@@ -203,3 +203,23 @@ func TestDeadSessionIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// A level of fullness begins where the design says and ends below it, so that
+// it does not flap.
+func TestPressureHasHysteresis(t *testing.T) {
+	at := func(percent int64, present PressureLevel) PressureLevel {
+		return pressureOf(StoreHealth{InUseBytes: percent, QuotaBytes: 100}, present)
+	}
+	for _, c := range []struct {
+		percent       int64
+		present, want PressureLevel
+	}{
+		{40, PressureNone, PressureNone}, {41, PressureNone, PressureNoInline}, {61, PressureNone, PressureNoAppends},
+		{38, PressureNoInline, PressureNoInline}, {35, PressureNoInline, PressureNone},
+		{57, PressureNoAppends, PressureNoAppends}, {50, PressureNoAppends, PressureNoInline}, {10, PressureNoAppends, PressureNone},
+	} {
+		if got := at(c.percent, c.present); got != c.want {
+			t.Errorf("%d %% at level %d: %d, want %d", c.percent, c.present, got, c.want)
+		}
+	}
+}

@@ -60,10 +60,11 @@ type State struct {
 	spans    int                // in all
 	offsets  int                // committed group offsets in all
 
-	stored  map[TopicID]int64 // live bytes by topic
-	gapsMs  int64             // read-side ledger time lost with dead brokers
-	alarms  uint64
-	lastBad string // what the last alarm said
+	stored   map[TopicID]int64 // live bytes by topic
+	pressure PressureLevel     // of the log's store
+	gapsMs   int64             // read-side ledger time lost with dead brokers
+	alarms   uint64
+	lastBad  string // what the last alarm said
 
 	scratch scratch // of Apply; not state
 	lineage *byte   // tells copies of one live state from another's
@@ -218,6 +219,9 @@ func (s *State) Time() UnixMilli { return s.time }
 
 // Level returns the feature level.
 func (s *State) Level() FeatureLevel { return s.level }
+
+// Pressure returns how full the log's store is.
+func (s *State) Pressure() PressureLevel { return s.pressure }
 
 // Entries returns how many entries were applied since the cluster's creation.
 func (s *State) Entries() uint64 { return s.entries }

@@ -13,7 +13,7 @@ import (
 var (
 	// ErrSessionLost: the broker's session is gone. What carries it did not
 	// commit and never will. The WAL takes nothing more.
-	ErrSessionLost = errors.New("wal: session lost")
+	ErrSessionLost = fmt.Errorf("wal: %w", metadata.ErrSessionLost)
 	// ErrStorage: the bytes could not be stored, or those of an earlier batch
 	// of the same partition could not. Nothing of it was committed.
 	ErrStorage = errors.New("wal: storage refused")

@@ -151,9 +151,11 @@ func (n *Node) openZones() {
 	for {
 		var zones []metadata.ZoneID
 		sessions := 0
-		n.replica.View(func(s *metadata.State) { zones, sessions = s.Zones(), len(s.Sessions()) })
+		var pressure metadata.PressureLevel
+		n.replica.View(func(s *metadata.State) { zones, sessions, pressure = s.Zones(), len(s.Sessions()), s.Pressure() })
 		n.governor.Share(sessions)
-		n.governor.AllowInline(n.inlineAllowed())
+		n.governor.AllowInline(pressure == metadata.PressureNone && n.replica.Unarchived() < maxUnarchived)
+		n.writer.full.Store(pressure >= metadata.PressureNoAppends)
 		if opened < len(zones) {
 			n.placer.learn(zones)
 		}
@@ -171,23 +173,9 @@ func (n *Node) openZones() {
 	}
 }
 
-// Limits of inline bytes (design, sections 3).
-const (
-	maxUnarchived     = 128 << 20
-	inlineQuotaPart   = 40 // percent of etcd's quota at which inline stops
-	appendsQuotaPart  = 60 // percent at which appends stop
-	percentOfQuotaAll = 100
-)
-
-func (n *Node) inlineAllowed() bool {
-	return n.replica.Unarchived() < maxUnarchived && !n.storeAbove(inlineQuotaPart)
-}
-
-// storeAbove reports whether the log's store is fuller than a percentage.
-func (n *Node) storeAbove(percent int64) bool {
-	h := n.health.Load()
-	return h != nil && h.QuotaBytes > 0 && h.InUseBytes*percentOfQuotaAll > h.QuotaBytes*percent
-}
+// maxUnarchived is how many inline bytes may wait for their archive in memory
+// before no more go inline.
+const maxUnarchived = 128 << 20
 
 // Replica returns the node's replica.
 func (n *Node) Replica() *metadata.Replica { return n.replica }

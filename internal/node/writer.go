@@ -12,7 +12,8 @@ import (
 // writer is the way into the log of the present session. Between sessions it
 // answers wal.ErrSessionLost, which is retriable.
 type writer struct {
-	wal atomic.Pointer[wal.WAL]
+	wal  atomic.Pointer[wal.WAL]
+	full atomic.Bool // the log's store is: no data until archives have made room
 }
 
 func (w *writer) use(present *wal.WAL) { w.wal.Store(present) }
@@ -22,6 +23,9 @@ func (w *writer) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
 	present := w.wal.Load()
 	if present == nil {
 		return nil, wal.ErrSessionLost
+	}
+	if w.full.Load() {
+		return nil, wal.ErrStorage
 	}
 	ack, err := present.Append(ctx, b)
 	if err != nil {
