@@ -71,7 +71,7 @@ func TestInvalidSubmitFailsItsCallerAlone(t *testing.T) {
 func TestSubmitGivenUpBeforeItWasSentLeavesNoTrace(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 100 * time.Millisecond, nil }
-		go r.submit(nil, metadata.AllocateProducers{Count: 1})
+		go r.w.Submit(context.Background(), []metadata.Command{metadata.AllocateProducers{Count: 1}}, nil)
 		time.Sleep(10 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()

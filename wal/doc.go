@@ -1,2 +1,52 @@
-// Package wal makes records durable and ordered before anyone is told so.
+// Package wal makes records durable and ordered before anyone is told so. It
+// owns what is not yet acknowledged, for the life of one session:
+//
+//	Append --> budget --> pins --> lane low or standard             one goroutine each
+//	                               |
+//	                    sequence: duplicate? gap? retry of a pending one?
+//	                               |
+//	                    open buffer: partition > producer > batches
+//	                               |  seal.go decides when
+//	              +----------------+-----------------+
+//	        object: PUT,                      inline: as soon as the
+//	        hedged, several in flight         commit slot is free
+//	              +----------------+-----------------+
+//	                               |  in order per partition
+//	Submit --> lane control --> slot: one append in flight per lane --> Log
+//	                               |
+//	Ack <-- offsets of the applied outcome of our own entry <-- Replica
+//
+// What holds, with the test that would fail:
+//
+//   - A batch is acknowledged from the applied outcome of the entry that holds
+//     it, never because a buffer is empty or an upload ended
+//     (TestFailedUploadFailsEachBatchAndGivesOutNoOffset,
+//     TestAckNamesTheOffsetThatIsReadBack).
+//   - Nothing of a partition passes what was sealed, or lost, before it
+//     (TestStormOfUploadsKeepsOrderAndLosesNothing,
+//     TestFailedObjectTakesLaterBatchesOfItsPartitionsAlong).
+//   - An idempotent producer's batch lands once, in order, whichever brokers
+//     its retries reach (TestRetriesThatRoamBetweenBrokersLandOnce).
+//   - What a lost session did not commit never commits, and everybody is told
+//     (TestSessionsLostUnderLoadLoseAndRepeatNothing,
+//     TestPausedBrokerOverwritesNothingAndCommitsNothing).
+//   - Every PUT is named once in an entry, the losers of hedges and the failed
+//     ones too, with what it cost (checkBill, in all tests of uploads).
+//   - Data waits for memory, commands never do
+//     (TestMemoryLimitPushesBackOnAppendAlone).
+//
+// Goroutines: one per lane, which owns everything in it but the mailbox; one
+// per upload and one per attempt of it; one per commit under way, until its
+// outcome is applied. They reach a lane by posting to its mailbox, which never
+// blocks; Close waits for all of them. The mutexes (WAL.mu, budget, mailbox)
+// guard memory only.
+//
+// Limits: BudgetBytes (with BatchOverheadBytes for each batch), MaxBufferBytes,
+// MaxUploads and MaxHedges per lane, MaxWaiting batches per producer and
+// partition that wait for a missing sequence, MaxUnapplied entries per lane,
+// and those of an entry (metadata.MaxEntryBytes, MaxInlineBytes,
+// SealRunBytes, MaxEntryObjects). Bodies of objects under way are made of the
+// batches, which become slices of them, so that memory is twice the batches'
+// only while one is encoded or hedged. Submissions are bounded by their
+// callers, who wait.
 package wal

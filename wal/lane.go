@@ -70,10 +70,16 @@ func (l *lane) run() {
 		if l.stopped {
 			return
 		}
-		timer.Reset(wait)
+		var tick <-chan time.Time // a lane with nothing to do has no timer
+		if wait < noWait {
+			timer.Reset(wait)
+			tick = timer.C
+		} else {
+			timer.Stop()
+		}
 		select {
 		case <-l.box.wake:
-		case <-timer.C:
+		case <-tick:
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestRetriesThatRoamBetweenBrokersLandOnce(t *testing.T) {
 			for p := range int32(4) {
 				for n := range 4 {
 					wg.Go(func() {
-						got := r.roam(rand.New(rand.NewPCG(seed, uint64(p)<<8|uint64(n))), [2]*WAL{r.w, two},
+						got := r.roam(rand.New(rand.NewPCG(seed, uint64(p)<<8|uint64(n))), func(i int) *WAL { return [2]*WAL{r.w, two}[i] },
 							made{partition: p, producer: ids + metadata.ProducerID(n), mark: mark(p)<<32 | mark(n)<<24})
 						mu.Lock()
 						told[p] = append(told[p], got...)
@@ -78,7 +78,7 @@ func TestRetriesThatRoamBetweenBrokersLandOnce(t *testing.T) {
 // roam sends 30 batches with up to three in flight. Where an ack takes too
 // long or fails it sends all that is in flight again, by the other broker or
 // the same.
-func (r *rig) roam(rnd *rand.Rand, brokers [2]*WAL, m made) (told []acked) {
+func (r *rig) roam(rnd *rand.Rand, broker func(int) *WAL, m made) (told []acked) {
 	type flight struct {
 		made
 		ack *Ack
@@ -87,9 +87,10 @@ func (r *rig) roam(rnd *rand.Rand, brokers [2]*WAL, m made) (told []acked) {
 	at := rnd.IntN(2)
 	next := metadata.Sequence(0)
 	send := func(x made) *Ack {
-		a, err := brokers[at].Append(context.Background(), r.batch(x))
+		a, err := broker(at).Append(context.Background(), r.batch(x))
 		if err != nil {
-			r.t.Errorf("append: %v", err)
+			a = &Ack{done: make(chan struct{}), err: err}
+			close(a.done)
 		}
 		return a
 	}
@@ -114,10 +115,11 @@ func (r *rig) roam(rnd *rand.Rand, brokers [2]*WAL, m made) (told []acked) {
 				queue, tries = queue[1:], 0
 				continue
 			}
-			if !errors.Is(err, metadata.CodeOutOfOrder) {
+			if !errors.Is(err, metadata.CodeOutOfOrder) && !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrUnknownOutcome) {
 				r.t.Errorf("batch %x: %v", uint64(queue[0].mark), err)
 				return told
 			}
+			time.Sleep(time.Duration(5e6 + rnd.Int64N(10e6))) // a client's retry backoff
 		case <-time.After(time.Duration(20e6 + rnd.Int64N(40e6))):
 		}
 		if tries++; tries > 100 {
@@ -130,6 +132,83 @@ func (r *rig) roam(rnd *rand.Rand, brokers [2]*WAL, m made) (told []acked) {
 		}
 	}
 	return told
+}
+
+// Sessions go one after the other with everything in flight; each time a new
+// one takes over. What was acknowledged stays, what was not comes again, once.
+func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
+	var lost, committedLate int
+	for seed := range uint64(12) {
+		inBubble(t, func(c *Config) {
+			c.Linger = 5 * time.Millisecond
+			if seed%2 == 1 {
+				c.InlineLimit = func() int { return 1000 }
+			}
+		}, func(r *rig) {
+			r.makeTopic(4)
+			ids := metadata.ProducerID(r.submit(nil, metadata.AllocateProducers{Count: 4}).Commands[0].Value)
+			delay := func(k metadata.EntryKey, end uint64) (time.Duration, error) {
+				rnd := rand.New(rand.NewPCG(seed, uint64(k.Session)<<32|uint64(k.Seq)<<8|uint64(k.Lane)<<4|end))
+				return time.Duration(1e6 + rnd.Int64N(9e6)), nil
+			}
+			r.log.before = func(k metadata.EntryKey) (time.Duration, error) { return delay(k, 0) }
+			r.log.after = func(k metadata.EntryKey) (time.Duration, error) { return delay(k, 1) }
+			var mu sync.Mutex // guards current and told
+			current := r.w
+			told := map[int32][]acked{}
+			stop := make(chan struct{})
+			var killer, wg sync.WaitGroup
+			killer.Go(func() {
+				rnd := rand.New(rand.NewPCG(seed, 99))
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Duration(40e6 + rnd.Int64N(60e6))):
+					}
+					r.log.Expire(r.cfg.Session)
+					select {
+					case <-r.w.Lost(): // an append found out
+					case <-time.After(time.Duration(rnd.Int64N(20e6))):
+						r.w.SessionLost() // the session itself did
+					}
+					if err := r.w.Close(context.Background()); err != nil {
+						t.Errorf("close: %v", err)
+					}
+					lost++
+					committedLate += int(r.w.Stats().Commits[metadata.LaneStandard])
+					r.openSession()
+					mu.Lock()
+					current = r.w
+					mu.Unlock()
+				}
+			})
+			for p := range int32(4) {
+				for n := range 4 {
+					wg.Go(func() {
+						got := r.roam(rand.New(rand.NewPCG(seed, uint64(p)<<8|uint64(n))), func(int) *WAL {
+							mu.Lock()
+							defer mu.Unlock()
+							return current
+						}, made{partition: p, producer: ids + metadata.ProducerID(n), mark: mark(p)<<32 | mark(n)<<24})
+						mu.Lock()
+						told[p] = append(told[p], got...)
+						mu.Unlock()
+					})
+				}
+			}
+			wg.Wait()
+			close(stop)
+			killer.Wait()
+			for p := range int32(4) {
+				r.checkStorm(p, told[p])
+			}
+		})
+	}
+	t.Logf("sessions lost %d, entries committed by them %d", lost, committedLate)
+	if lost < 12 || committedLate == 0 {
+		t.Error("an interesting state was never reached")
+	}
 }
 
 // A broker is paused with a request in flight, its session goes, another one

@@ -23,11 +23,14 @@ func (r *rig) storm(seed uint64) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex // guards told
 	told := map[int32][]acked{}
+	// Ids that the state gave out after it made the partitions: an unknown
+	// producer must begin at sequence 0.
+	ids := metadata.ProducerID(r.submit(nil, metadata.AllocateProducers{Count: 8}).Commands[0].Value)
 	for p := range int32(4) {
 		for n := range 8 {
 			id := metadata.ProducerID(0)
 			if n%2 == 0 {
-				id = metadata.ProducerID(1 + n)
+				id = ids + metadata.ProducerID(n)
 			}
 			lane := metadata.LaneStandard
 			if p == 3 {
@@ -58,7 +61,11 @@ func (r *rig) produce(rnd *rand.Rand, m made) (told []acked) {
 	var queue []flight
 	ctx := context.Background()
 	next := metadata.Sequence(0)
-	for n := 0; len(told) < 40; {
+	for n, tries := 0, 0; len(told) < 40; {
+		if tries++; tries > 1000 {
+			r.t.Errorf("batch %x never lands", uint64(queue[0].mark))
+			return told
+		}
 		for len(queue) < 3 && n < 60 {
 			x := m
 			x.seq, x.records, x.bytes = next, int32(1+rnd.IntN(4)), 80+rnd.IntN(200)

@@ -213,8 +213,15 @@ func TestMemoryLimitPushesBackOnAppendAlone(t *testing.T) {
 		// Permits taken in both directions deadlocked a peer: commands never
 		// wait for the memory of data.
 		r.submit(nil, metadata.AllocateProducers{Count: 1})
-		late := make(chan *Ack)
-		go func() { late <- r.send(made{bytes: 1000}) }()
+		late := make(chan *Ack, 1)
+		last := r.batch(made{bytes: 1000})
+		go func() {
+			a, err := r.w.Append(context.Background(), last)
+			if err != nil {
+				t.Errorf("append: %v", err)
+			}
+			late <- a
+		}()
 		synctest.Wait()
 		if s := r.w.Stats(); s.BlockedAppends != 1 || s.PendingBytes > s.BudgetBytes {
 			t.Errorf("stats %+v", s)
