@@ -160,7 +160,7 @@ func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []i
 	if len(cmds) == 0 {
 		return
 	}
-	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		switch code, _ := commandError(out, err, k); code {
 		case errNone:

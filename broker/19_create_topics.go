@@ -59,7 +59,7 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 	if len(cmds) == 0 {
 		return resp
 	}
-	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		rt := &resp.Topics[i]
 		if code, text := commandError(out, err, k); code != errNone {

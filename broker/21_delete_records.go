@@ -39,7 +39,7 @@ func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRe
 	if len(cmds) == 0 {
 		return resp
 	}
-	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	out, err := s.submit(ctx, cmds)
 	for k, ij := range at {
 		rp := &resp.Topics[ij[0]].Partitions[ij[1]]
 		if rp.ErrorCode, _ = commandError(out, err, k); rp.ErrorCode == errNone {

@@ -60,7 +60,7 @@ func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitPro
 	}
 	id, ok := s.pids.take()
 	if !ok {
-		out, err := s.cfg.Writer.Submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: producerBlock}}, nil)
+		out, err := s.submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: producerBlock}})
 		code, _ := commandError(out, err, 0)
 		if code != errNone {
 			// Passing, whatever it is: clients wait for a producer id.

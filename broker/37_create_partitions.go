@@ -40,7 +40,7 @@ func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.Creat
 	if len(cmds) == 0 || q.ValidateOnly {
 		return resp
 	}
-	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		code, text := commandError(out, err, k)
 		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)

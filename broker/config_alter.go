@@ -60,7 +60,7 @@ func (s *Server) alter(ctx context.Context, all []alteration, validateOnly bool)
 	if validateOnly || len(cmds) == 0 {
 		return
 	}
-	out, err := s.cfg.Writer.Submit(ctx, cmds, nil)
+	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		all[i].code, all[i].text = commandError(out, err, k)
 	}
