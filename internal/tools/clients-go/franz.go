@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// franz is github.com/twmb/franz-go with its defaults.
+type franz struct{}
+
+func franzOptions(t target) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(t.Bootstrap...), kgo.ClientID(t.ClientID), kgo.Rack(t.Rack)}
+}
+
+func (franz) create(ctx context.Context, t target, topic string, partitions int) error {
+	c, err := kgo.NewClient(franzOptions(t)...)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = kadm.NewClient(c).CreateTopic(ctx, int32(partitions), -1, nil, topic)
+	return err
+}
+
+type franzProducer struct {
+	c     *kgo.Client
+	topic string
+}
+
+func (franz) producer(t target, o produceOptions) (producer, error) {
+	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
+	codec, ok := codecs[o.compression]
+	if !ok {
+		return nil, fmt.Errorf("compression %q", o.compression)
+	}
+	c, err := kgo.NewClient(append(franzOptions(t), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(codec),
+		kgo.ProducerLinger(o.linger), kgo.MaxBufferedRecords(2*o.pending), kgo.DialTimeout(2*time.Second))...)
+	if err != nil {
+		return nil, err
+	}
+	return franzProducer{c, o.topic}, nil
+}
+
+func (p franzProducer) send(partition int32, value []byte, done func(int64, error)) {
+	p.c.Produce(context.Background(), &kgo.Record{Topic: p.topic, Partition: partition, Value: value}, func(r *kgo.Record, err error) { done(r.Offset, err) })
+}
+
+func (p franzProducer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	_ = p.c.Flush(ctx) // what is left is told to its callback by Close
+	p.c.Close()
+}
+
+// closePatience is how long a producer waits for what it has sent.
+const closePatience = 2 * time.Minute
+
+func (franz) group(ctx context.Context, t target, o consumeOptions, seen func(record)) error {
+	c, err := kgo.NewClient(append(franzOptions(t), kgo.ConsumeTopics(o.topic), kgo.ConsumerGroup(o.group), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll())...)
+	if err != nil {
+		return err
+	}
+	defer c.CloseAllowingRebalance()
+	for ctx.Err() == nil {
+		fetches := c.PollFetches(ctx)
+		for _, e := range fetches.Errors() {
+			if !errors.Is(e.Err, context.Canceled) {
+				return fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
+			}
+		}
+		fetches.EachRecord(func(r *kgo.Record) { seen(record{r.Partition, r.Offset, r.Value}) })
+		if fetches.NumRecords() > 0 {
+			if err := c.CommitUncommittedOffsets(context.WithoutCancel(ctx)); err != nil {
+				return fmt.Errorf("commit: %w", err)
+			}
+		}
+		c.AllowRebalance()
+	}
+	return nil
+}
+
+func (franz) leaders(ctx context.Context, t target, topic string, refreshes int, seen func(string)) error {
+	c, err := kgo.NewClient(franzOptions(t)...)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for range refreshes {
+		req := kmsg.NewPtrMetadataRequest()
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, rt)
+		r, err := req.RequestWith(ctx, c) // goes to whichever broker is next
+		if err != nil {
+			return err
+		}
+		at := map[int32]string{}
+		for _, b := range r.Brokers {
+			at[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+		}
+		for _, p := range r.Topics[0].Partitions {
+			seen(at[p.Leader])
+		}
+		c.ForceMetadataRefresh()
+	}
+	return nil
+}
