@@ -48,6 +48,7 @@ func Start(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates)}
 	n.placer = newPlacer(&n.cfg)
+	n.writer.moves = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
 	objects := bucket.Prefix(cfg.Bucket, cfg.Cluster+"/")

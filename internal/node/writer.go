@@ -12,8 +12,9 @@ import (
 // writer is the way into the log of the present session. Between sessions it
 // answers wal.ErrSessionLost, which is retriable.
 type writer struct {
-	wal  atomic.Pointer[wal.WAL]
-	full atomic.Bool // the log's store is: no data until archives have made room
+	wal   atomic.Pointer[wal.WAL]
+	moves *handover
+	full  atomic.Bool // the log's store is: no data until archives have made room
 }
 
 func (w *writer) use(present *wal.WAL) { w.wal.Store(present) }
@@ -26,6 +27,9 @@ func (w *writer) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
 	}
 	if w.full.Load() {
 		return nil, wal.ErrStorage
+	}
+	if b.Header.Producer == metadata.NoProducer {
+		w.moves.settle(ctx, b.Partition)
 	}
 	ack, err := present.Append(ctx, b)
 	if err != nil {
