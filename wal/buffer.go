@@ -30,7 +30,9 @@ type buffer struct {
 	parts  []*part
 	index  map[metadata.TopicPartition]*part
 	feeds  []*Feed
-	denied bool // the inline budget had no room for it
+	// blockedAt is before when the feeds need not be looked at.
+	blockedAt time.Time
+	denied    bool // the inline budget had no room for it
 
 	state bufferState
 	name  metadata.ObjectName // number given at the seal; try of the winner

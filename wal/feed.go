@@ -9,7 +9,8 @@ import (
 
 // Feed stands for one connection that batches come by. A connection whose
 // batches are unanswered and that sends nothing more is taken to be waiting
-// for its window, and the buffer that holds its batches is sealed early.
+// for its window, and the buffer that holds its batches is sealed early. The
+// zero value is ready; it is not copied.
 type Feed struct {
 	lastRead atomic.Int64 // unix nanoseconds
 

@@ -135,7 +135,9 @@ func (l *lane) sealOpen(now time.Time) time.Duration {
 		return noWait
 	}
 	l.early.refill(now)
-	why, wait := decide(l.situation(now))
+	s := l.situation(now)
+	l.lookAtFeeds(&s)
+	why, wait := decide(s)
 	if why == ReasonNone {
 		return wait
 	}
@@ -157,14 +159,30 @@ func (l *lane) situation(now time.Time) situation {
 		l.findBlocked()
 		s.apart = !b.touches(l.blocked)
 	}
-	if l.id == metadata.LaneStandard {
-		l.idle = l.idle[:0]
-		for _, f := range b.feeds {
-			l.idle = append(l.idle, f.idle(now))
-		}
-		s.idle = l.idle
-	}
 	return s
+}
+
+// lookAtFeeds tells how long the open buffer's connections have sent nothing.
+// Bytes that arrive only put off the moment at which they look blocked, so
+// nobody looks before the one that was found last.
+func (l *lane) lookAtFeeds(s *situation) {
+	b := l.open
+	if l.id != metadata.LaneStandard || len(b.feeds) == 0 {
+		return
+	}
+	if s.unblocked = b.blockedAt.Sub(s.now); s.unblocked > 0 {
+		return
+	}
+	l.idle = l.idle[:0]
+	for _, f := range b.feeds {
+		l.idle = append(l.idle, f.idle(s.now))
+	}
+	s.idle = l.idle
+	if wait := s.blockedIn(); wait > 0 {
+		b.blockedAt = s.now.Add(wait)
+	} else if !s.earlyPut {
+		b.blockedAt = s.now.Add(earlyRetry)
+	}
 }
 
 // findBlocked collects the partitions of sealed buffers that cannot commit

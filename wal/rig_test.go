@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream"
 )
 
 var (
 	_ Replica  = (*metadata.Replica)(nil)
 	_ Governor = (*metadata.Governor)(nil)
 	_ Log      = metadata.Log(nil)
+	_ Uploader = (*s3stream.Store)(nil)
 )
 
 // rig is a WAL in a bubble: the in-memory log, the real replica, a bucket and

@@ -56,6 +56,7 @@ type situation struct {
 
 	blockedAfter time.Duration
 	earlyPut     bool            // the budget has a PUT for window-blocked connections
+	unblocked    time.Duration   // where positive: not blocked before that
 	idle         []time.Duration // of its connections; decide sorts it
 }
 
@@ -115,6 +116,9 @@ func decide(s situation) (Reason, time.Duration) {
 // buffer's connections look window-blocked. Not all of them: among many there
 // is always one that reads.
 func (s *situation) blockedIn() time.Duration {
+	if s.unblocked > 0 {
+		return s.unblocked
+	}
 	if len(s.idle) == 0 {
 		return noWait
 	}

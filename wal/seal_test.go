@@ -34,6 +34,7 @@ func TestDecideSealsForItsReasons(t *testing.T) {
 		{"half are blocked", func(s *situation) { s.idle = []time.Duration{8 * ms, 0} }, ReasonBlocked, 0},
 		{"most still send", func(s *situation) { s.idle = []time.Duration{8 * ms, 0, 1 * ms} }, ReasonNone, 6 * ms},
 		{"blocked soon", func(s *situation) { s.idle = []time.Duration{5 * ms} }, ReasonNone, 2 * ms},
+		{"looked at a moment ago", func(s *situation) { s.unblocked = 3 * ms }, ReasonNone, 3 * ms},
 		{"blocked, no PUT to spend", func(s *situation) { s.idle, s.earlyPut = []time.Duration{8 * ms}, false }, ReasonNone, earlyRetry},
 		{"low does not linger", low, ReasonNatural, 0},
 		{"low spaces its objects", func(s *situation) { low(s); s.lastSeal = now.Add(-4 * ms) }, ReasonNone, 6 * ms},
