@@ -18,10 +18,11 @@ type network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
 	dials     map[string]int
+	served    map[string][]*conn // server ends by the life that listens
 }
 
 func newNetwork(draw func(string, string, int) uint64) *network {
-	return &network{draw: draw, listeners: map[string]*listener{}, dials: map[string]int{}}
+	return &network{draw: draw, listeners: map[string]*listener{}, dials: map[string]int{}, served: map[string][]*conn{}}
 }
 
 var errRefused = errors.New("connection refused")
@@ -34,19 +35,21 @@ func (a simAddr) String() string  { return string(a) }
 // listener is one address that somebody listens at.
 type listener struct {
 	net    *network
+	owner  string // the life that listens
 	addr   simAddr
 	accept chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-func (n *network) listen(addr string) (net.Listener, error) {
+// listen opens an address for a life.
+func (n *network) listen(owner, addr string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.listeners[addr] != nil {
 		return nil, fmt.Errorf("listen at %s: address in use", addr)
 	}
-	l := &listener{net: n, addr: simAddr(addr), accept: make(chan net.Conn), closed: make(chan struct{})}
+	l := &listener{net: n, owner: owner, addr: simAddr(addr), accept: make(chan net.Conn), closed: make(chan struct{})}
 	n.listeners[addr] = l
 	return l, nil
 }
@@ -65,9 +68,33 @@ func (l *listener) Close() error {
 		close(l.closed)
 		l.net.mu.Lock()
 		defer l.net.mu.Unlock()
-		delete(l.net.listeners, string(l.addr))
+		if l.net.listeners[string(l.addr)] == l {
+			delete(l.net.listeners, string(l.addr))
+		}
 	})
 	return nil
+}
+
+// sever takes the network away from a life: its listeners and connections end
+// at once, and nothing that it still says is heard.
+func (n *network) sever(owner string) {
+	n.mu.Lock()
+	conns := n.served[owner]
+	delete(n.served, owner)
+	var dead []*listener
+	for _, l := range n.listeners {
+		if l.owner == owner {
+			dead = append(dead, l)
+		}
+	}
+	n.mu.Unlock()
+	for _, l := range dead {
+		l.Close()
+	}
+	for _, c := range conns {
+		c.out.cut()
+		c.Close()
+	}
 }
 
 func (l *listener) Addr() net.Addr { return l.addr }
@@ -90,6 +117,9 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	server := &conn{in: up, out: down, local: simAddr(addr), remote: simAddr(from)}
 	select {
 	case l.accept <- server:
+		n.mu.Lock()
+		n.served[l.owner] = append(n.served[l.owner], server)
+		n.mu.Unlock()
 		return client, nil
 	case <-l.closed:
 		return nil, fmt.Errorf("dial %s: %w", addr, errRefused)
@@ -188,6 +218,13 @@ func (p *pipe) pull(b []byte) (n int, wait time.Duration, err error) {
 	}
 	poke(p.room)
 	return n, 0, nil
+}
+
+// cut drops what is on its way.
+func (p *pipe) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chunks, p.held = nil, 0
 }
 
 func (p *pipe) close() {

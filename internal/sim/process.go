@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -20,54 +22,137 @@ func (w *world) rand(kind string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(w.draw("rand1", kind, n), w.draw("rand2", kind, n)))
 }
 
-// process is one broker process: it can be killed and started again.
+// process is one broker process under a supervisor: what kills it, it survives.
+// Its goroutine (run) owns it; others give orders.
 type process struct {
-	w     *world
-	name  string
-	zone  metadata.ZoneID
-	life  int
+	w      *world
+	name   string
+	zone   metadata.ZoneID
+	orders chan order
+	life   int
+	now    atomic.Pointer[life] // nil while it is down
+	gone   sync.WaitGroup       // closing of killed lives
+	ended  chan struct{}        // closed when run has returned
+}
+
+// order is what is done to a process, and for how long it stays down.
+type order struct {
+	drain bool // SIGTERM; else kill -9
+	down  time.Duration
+}
+
+// life is a process from its start to its end.
+type life struct {
+	id    string
 	node  *node.Node
 	log   *etcdlog.Log
 	etcd  *etcdfake.Client
 	store *bucket.Fault
-	fatal error // why it stopped serving
-	gone  []func()
+	fatal chan error // capacity 1: why it stopped serving
 }
 
 func (w *world) newProcess(name string, zone metadata.ZoneID) *process {
-	return &process{w: w, name: name, zone: zone}
+	p := &process{w: w, name: name, zone: zone, orders: make(chan order, 4), ended: make(chan struct{})}
+	w.processes = append(w.processes, p)
+	return p
 }
 
 // addr is where the process listens for clients of the k-th zone, or of none.
 func (p *process) addr(k int) string { return fmt.Sprintf("%s:%d", p.name, 9092+1+k) }
 
-// start begins a life. It returns when the broker runs, not when it serves.
-func (p *process) start(ctx context.Context) error {
-	p.life++
-	id := fmt.Sprintf("%s.%d", p.name, p.life)
-	p.fatal = nil
-	p.etcd = p.w.etcd.Client(id, string(p.zone))
-	var err error
-	for { // etcd may be out of reach: a process manager starts it again
-		if p.log, err = p.w.openLog(ctx, p.etcd, p.name, p.life); err == nil || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(200*time.Millisecond + time.Duration(p.w.draw("reopen", id, 0)%1_000_000))
+// order gives an order, unless too many wait.
+func (p *process) order(o order) {
+	select {
+	case p.orders <- o:
+	default:
 	}
-	if err != nil {
+}
+
+// run starts the process again and again until ctx ends.
+func (p *process) run(ctx context.Context) {
+	defer close(p.ended)
+	defer p.gone.Wait()
+	for {
+		l, err := p.start(ctx)
+		if err != nil {
+			return // only ctx ends it
+		}
+		p.now.Store(l)
+		down := p.serve(ctx, l)
+		select {
+		case <-time.After(down + time.Duration(p.w.draw("restart", l.id, 0)%100_000_000)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serve waits for what ends the life, ends it, and returns how long the
+// process stays down.
+func (p *process) serve(ctx context.Context, l *life) time.Duration {
+	closed := p.w.gateClosed()
+	select {
+	case o := <-p.orders:
+		if o.drain {
+			p.stop(ctx, l)
+		} else {
+			p.kill(l)
+		}
+		return o.down
+	case err := <-l.fatal:
+		p.w.stopped(l.id, err)
+		p.kill(l)
+		return 300 * time.Millisecond
+	case <-closed:
+		p.kill(l)
+	case <-ctx.Done():
+		p.now.Store(nil)
+		l.close()
+	}
+	return 0
+}
+
+// start begins a life. It returns when the broker runs, not when it serves.
+func (p *process) start(ctx context.Context) (*life, error) {
+	for {
+		if err := p.w.waitGate(ctx); err != nil {
+			return nil, err
+		}
+		p.life++
+		l := &life{id: fmt.Sprintf("%s.%d", p.name, p.life), fatal: make(chan error, 1)}
+		l.etcd = p.w.client(l.id, string(p.zone))
+		err := p.open(ctx, l)
+		if err == nil {
+			return l, nil
+		}
+		p.w.logger.Info("start", "process", l.id, "error", err)
+		// etcd may be out of reach: a process manager starts it again.
+		select {
+		case <-time.After(200*time.Millisecond + time.Duration(p.w.draw("reopen", l.id, 0)%10_000_000)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (p *process) open(ctx context.Context, l *life) (err error) {
+	if l.log, err = p.w.openLog(ctx, l.etcd, p.name, p.life); err != nil {
 		return err
 	}
 	var b bucket.Bucket
-	p.store, b = p.w.bucketFor(id)
-	p.node, err = node.Start(p.config(b))
-	return err
+	l.store, b = p.w.bucketFor(l.id)
+	if l.node, err = node.Start(p.config(l, b)); err != nil {
+		l.log.Close()
+		return err
+	}
+	return nil
 }
 
-func (p *process) config(b bucket.Bucket) node.Config {
+func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	cfg := node.DefaultConfig()
-	cfg.Cluster, cfg.Zone, cfg.Log, cfg.Bucket = cluster, p.zone, p.log, b
+	cfg.Cluster, cfg.Zone, cfg.Log, cfg.Bucket = cluster, p.zone, l.log, b
 	cfg.Kafka = metadata.Address{Host: p.name, Port: 9092}
-	cfg.Listen = func(_ metadata.ZoneID, k int) (net.Listener, error) { return p.w.net.listen(p.addr(k)) }
+	cfg.Listen = func(_ metadata.ZoneID, k int) (net.Listener, error) { return p.w.net.listen(l.id, p.addr(k)) }
 	cfg.InlineLimit = func() int { return 8 << 10 }
 	cfg.Route = func() metadata.Route {
 		return metadata.Route{Broker: p.zone, Member: p.zone, Leader: "a", Followers: []metadata.ZoneID{"b", "c"}}
@@ -77,51 +162,44 @@ func (p *process) config(b bucket.Bucket) node.Config {
 	cfg.Times = metadata.CustodianTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.Usage = 3 * time.Second
-	cfg.Logger = p.w.logger.With("process", fmt.Sprintf("%s.%d", p.name, p.life))
+	cfg.Logger = p.w.logger.With("process", l.id)
 	cfg.Rand = p.w.rand("node/"+p.name, p.life)
 	cfg.Metrics = metrics.NewSet()
 	cfg.TailBytes, cfg.BlockBytes = 8<<20, 64<<20
-	cfg.Fatal = func(err error) { p.fatal = err }
+	cfg.Fatal = func(err error) { l.fatal <- err }
 	return cfg
 }
 
 // kill ends a life as kill -9 does: nothing it asked for is answered any more,
-// what is on its way may still land, and its session ends with its lease.
-func (p *process) kill() {
-	if p.node == nil {
-		return
-	}
-	p.etcd.Cut(true)
-	p.store.SetDown(true)
-	n, l, s := p.node, p.log, p.store
-	p.node = nil
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		n.Close()
-		l.Close()
-		s.Close()
-	}()
-	p.gone = append(p.gone, func() { <-done })
+// what is on its way may still land, and its session ends with its lease. It
+// happens at an instant of its own.
+func (p *process) kill(l *life) {
+	time.Sleep(1 + time.Duration(p.w.draw("kill", l.id, 0)%200_000))
+	p.w.trace("kill %s", l.id)
+	l.etcd.Cut(true)
+	l.store.SetDown(true)
+	p.w.net.sever(l.id)
+	p.now.Store(nil)
+	p.gone.Go(func() { l.close() })
 }
+
+// drainPatience is how long a drain may take before the process is killed.
+const drainPatience = 20 * time.Second
 
 // stop drains, as SIGTERM does.
-func (p *process) stop(ctx context.Context) error {
-	if p.node == nil {
-		return nil
+func (p *process) stop(ctx context.Context, l *life) {
+	p.w.trace("stop %s", l.id)
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	if err := l.node.Drain(ctx); err != nil {
+		p.w.logger.Info("drain", "process", l.id, "error", err)
 	}
-	err := p.node.Drain(ctx)
-	p.node.Close()
-	p.log.Close()
-	p.store.Close()
-	p.node = nil
-	return err
+	p.now.Store(nil)
+	l.close()
 }
 
-// bury waits for the goroutines of killed lives.
-func (p *process) bury() {
-	for _, wait := range p.gone {
-		wait()
-	}
-	p.gone = nil
+func (l *life) close() {
+	l.node.Close()
+	l.log.Close()
+	l.store.Close()
 }

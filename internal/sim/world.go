@@ -19,24 +19,36 @@ import (
 // world is what brokers and clients live in.
 type world struct {
 	seed   uint64
-	etcd   *etcdfake.Store
 	mem    *bucket.Mem
 	net    *network
 	logger *slog.Logger
 	faulty bool // faults may be drawn
 	late   int  // PUTs that landed after their caller had given up
 
-	mu    sync.Mutex
-	lines []string // the trace
-	calm  bool     // no more faults: the end of a run
+	history   *History
+	processes []*process
+
+	mu        sync.Mutex // guards what follows
+	etcd      *etcdfake.Store
+	etcds     []*etcdfake.Store // all there were
+	lines     []string          // the trace
+	calm      bool              // no more faults: the end of a run
+	gate      chan struct{}     // closed: processes may not run; nil: they may
+	open      chan struct{}     // closed when the gate opens
+	recovered int
+	expect    bool // brokers are expected to stop
+	stops     int  // brokers that did
+	clients   map[string]*etcdfake.Client
 }
 
 const cluster = "main"
 
 func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
-	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty}
+	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty, history: newHistory(), clients: map[string]*etcdfake.Client{}}
 	w.net = newNetwork(w.draw)
 	w.etcd = w.newEtcd("etcd")
+	w.etcds = append(w.etcds, w.etcd)
+	w.gate = make(chan struct{})
 	return w
 }
 

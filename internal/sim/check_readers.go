@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// readers: each reader saw each partition without gap, repeat or going back,
+// whichever broker it asked, and what the log holds (promises 2 and 5).
+func (c *checker) readers() {
+	for _, key := range slices.Sorted(maps.Keys(c.h.Reads)) {
+		list := c.h.Reads[key]
+		tp, at := TP{}, map[int64]Record{}
+		for _, g := range list {
+			for _, r := range g.Reads {
+				tp = r.Record.TP
+			}
+		}
+		if tp.Topic == "" {
+			continue
+		}
+		tail := c.h.tail(tp)
+		for _, r := range tail.Reads {
+			at[r.Offset] = r.Record
+		}
+		c.reader(key, tp, tail, at)
+	}
+}
+
+func (c *checker) reader(key string, tp TP, tail Tail, at map[int64]Record) {
+	next := int64(0)
+	jump := false
+	for _, g := range c.h.Reads[key] {
+		if g.Jump {
+			if g.From >= c.h.Trims[tp] && !c.inLostTail(tp, g.From) {
+				c.bad("reader sent away", "%s: offset %d out of range, which nothing had trimmed", key, g.From)
+			}
+			jump = true
+			continue
+		}
+		for _, r := range g.Reads {
+			switch {
+			case r.Offset == next || jump && r.Offset > next && r.Offset <= c.h.Trims[tp]:
+			case c.jumpedOver(tp, next, r.Offset):
+			case r.Offset < next:
+				c.bad("read again", "%s: offset %d after %d", key, r.Offset, next-1)
+			case r.Offset <= c.h.Trims[tp] && next < c.h.Trims[tp]: // the trim came between two fetches
+			default:
+				c.bad("skipped by a reader", "%s: offset %d after %d", key, r.Offset, next-1)
+			}
+			jump = false
+			if want, ok := at[r.Offset]; ok && want != r.Record && !c.inLostTail(tp, r.Offset) {
+				c.bad("read otherwise", "%s: offset %d was %v, is %v", key, r.Offset, r.Record, want)
+			} else if !ok && r.Offset >= tail.Start && !c.inLostTail(tp, r.Offset) {
+				c.bad("read and lost", "%s: %v was read at offset %d, which is not there", key, r.Record, r.Offset)
+			}
+			next = r.Offset + 1
+		}
+	}
+	if !c.jumpedOver(tp, next, tail.End) && next < tail.End && next < tail.Start {
+		c.bad("reader stuck", "%s: at %d of %d", key, next, tail.End)
+	}
+}
+
+func (c *checker) inLostTail(tp TP, offset int64) bool {
+	for _, l := range c.h.Lost {
+		if l.TP == tp && offset >= l.From && offset < l.To {
+			return true
+		}
+	}
+	return false
+}
+
+// jumpedOver: from lies in a lost tail whose end is to.
+func (c *checker) jumpedOver(tp TP, from, to int64) bool {
+	for _, l := range c.h.Lost {
+		if l.TP == tp && from >= l.From && from <= l.To && to == l.To {
+			return true
+		}
+	}
+	return false
+}
+
+// offsets: a committed offset never goes back, and a fetch that began after a
+// commit was answered sees it or a later one (promise 5).
+func (c *checker) offsets() {
+	type key struct {
+		group string
+		tp    TP
+	}
+	by := map[key][]OffsetEvent{}
+	for _, e := range c.h.Commits {
+		k := key{e.Group, e.TP}
+		by[k] = append(by[k], e)
+	}
+	keys := slices.SortedFunc(maps.Keys(by), func(a, b key) int {
+		return strings.Compare(a.group+"/"+a.tp.String(), b.group+"/"+b.tp.String())
+	})
+	for _, k := range keys {
+		for _, f := range by[k] {
+			if f.Fetch && f.OK {
+				c.offset(f, by[k])
+			}
+		}
+	}
+}
+
+// offset checks one fetch against the commits, which one client made in order.
+func (c *checker) offset(f OffsetEvent, all []OffsetEvent) {
+	least, most := int64(-1), int64(-1)
+	for _, e := range all {
+		switch {
+		case e.Fetch:
+		case e.OK && e.End.Before(f.Begun) && !c.recoveredBetween(e.End, f.End):
+			least = max(least, e.Offset)
+			most = max(most, e.Offset)
+		case e.Begun.Before(f.End):
+			most = max(most, e.Offset)
+		}
+	}
+	if f.Offset < least {
+		c.bad("committed offset went back", "%s %v: %d was committed, %d is fetched", f.Group, f.TP, least, f.Offset)
+	}
+	if f.Offset > most {
+		c.bad("offset never committed", "%s %v: %d is fetched, %d was the highest ever committed", f.Group, f.TP, f.Offset, most)
+	}
+}
+
+func (c *checker) recoveredBetween(from, to time.Time) bool {
+	for _, l := range c.h.Lost {
+		if from.Before(l.At) && !l.At.After(to) {
+			return true
+		}
+	}
+	return false
+}
+
+// hashes: every broker at a revision has the same state (promise 2).
+func (c *checker) hashes() {
+	seen := map[metadata.Revision]StateHash{}
+	for _, s := range c.h.Hashes {
+		if o, ok := seen[s.Revision]; ok && o.Hash != s.Hash {
+			c.bad("states differ", "revision %d: %s has %016x, %s has %016x", s.Revision, o.Broker, o.Hash, s.Broker, s.Hash)
+		}
+		seen[s.Revision] = s
+	}
+}

@@ -1,0 +1,116 @@
+package sim
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// History is what clients and brokers saw: all that the checks go by.
+type History struct {
+	mu sync.Mutex // guards everything while a seed runs
+
+	Sent    []Batch                // every batch, once, in each producer's order
+	Acks    []Ack                  // in any order
+	Log     map[TP]map[string]Tail // at the end: each partition as each broker serves it
+	Reads   map[string][]Reading   // by reader and partition, in the order read
+	Commits []OffsetEvent
+	Hashes  []StateHash
+	Lost    []LostTail   // what recoveries say was lost
+	Trims   map[TP]int64 // the highest offset that DeleteRecords was asked for
+	Wrong   []string     // broken promises that were seen on the way
+}
+
+// Batch is one batch of consecutive records of a producer.
+type Batch struct {
+	First      Record
+	Count      int
+	Idempotent bool
+}
+
+// Ack is a batch and the offset that was answered; Unknown where the answer
+// was that it is a duplicate whose offset is not known any more.
+type Ack struct {
+	Batch
+	Base int64
+	At   time.Time
+}
+
+// Unknown is the offset of an ack without one.
+const Unknown int64 = -1
+
+// Tail is one partition as a broker serves it at the end.
+type Tail struct {
+	Start, End int64
+	Reads      []Read
+}
+
+// Reading is records of one fetch, or a jump that the broker asked for.
+type Reading struct {
+	From  int64 // the offset that was asked for
+	Reads []Read
+	Jump  bool // the position was out of range; the next reading begins at the log's start
+}
+
+// OffsetEvent is a commit of a group's offset, or a fetch of it.
+type OffsetEvent struct {
+	Group      string
+	TP         TP
+	Offset     int64
+	Fetch      bool // a fetch; else a commit
+	OK         bool // answered without error
+	Begun, End time.Time
+}
+
+// StateHash is one broker's state at a revision.
+type StateHash struct {
+	Broker   string
+	Revision metadata.Revision
+	Hash     uint64
+}
+
+// LostTail is what a recovery left out of one partition: offsets from From on
+// that were given out before it; the next one given out is To.
+type LostTail struct {
+	TP       TP
+	From, To int64
+	At       time.Time // acks after this are of the recovered cluster
+}
+
+func newHistory() *History {
+	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}}
+}
+
+func (h *History) note(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+}
+
+// wrong notes a broken promise.
+func (h *History) wrong(format string, args ...any) {
+	h.note(func() { h.Wrong = append(h.Wrong, fmt.Sprintf(format, args...)) })
+}
+
+// lost reports whether a recovery left out an offset that was answered at a
+// time.
+func (h *History) lost(tp TP, offset int64, at time.Time) bool {
+	for _, l := range h.Lost {
+		if l.TP == tp && offset >= l.From && offset < l.To && at.Before(l.At) {
+			return true
+		}
+	}
+	return false
+}
+
+// jumped reports whether from..to is an interval that a recovery skipped.
+func (h *History) jumped(tp TP, from, to int64) bool {
+	for _, l := range h.Lost {
+		if l.TP == tp && from == l.From && to == l.To {
+			return true
+		}
+	}
+	return false
+}

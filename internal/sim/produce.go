@@ -1,0 +1,277 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Kafka's errors, as far as clients act on them.
+const (
+	errNone               = 0
+	errOutOfRange         = 1
+	errUnknownTopic       = 3
+	errCoordinatorLoading = 14
+	errNotCoordinator     = 16
+	errIllegalGeneration  = 22
+	errUnknownMember      = 25
+	errRebalancing        = 27
+	errTopicExists        = 36
+	errInvalidPartitions  = 37
+	errOutOfOrderSequence = 45
+	errDuplicateSequence  = 46
+	errUnknownProducer    = 59
+	errMemberIDRequired   = 79
+)
+
+// producer sends batches to its partitions and waits for acks=all.
+type producer struct {
+	client
+	targets []TP
+	idem    bool
+	quota   int // batches at least
+	every   time.Duration
+
+	pid    int64
+	epoch  int16
+	seqs   map[TP]int32 // next sequence
+	counts map[TP]int   // next record
+	made   int
+	queue  []*pendingBatch // not acknowledged, in order
+	flying int             // of them, sent on this connection
+	fails  int
+	roamed int // batches made when it last went elsewhere by itself
+}
+
+// pendingBatch is one batch until it is acknowledged.
+type pendingBatch struct {
+	batch  Batch
+	values [][]byte
+	seq    int32
+	id     int32 // correlation id of the last send
+	req    *kmsg.ProduceRequest
+	tries  int
+}
+
+func (w *world) newProducer(name string, idem bool, addrs []string, targets ...TP) *producer {
+	return &producer{client: client{w: w, name: name, addrs: addrs}, targets: targets, idem: idem, quota: 200, every: 60 * time.Millisecond,
+		pid: -1, epoch: -1, seqs: map[TP]int32{}, counts: map[TP]int{}}
+}
+
+// window is how many requests a producer has in flight.
+const window = 3
+
+// run produces until stop is closed and the quota is reached, and then until
+// everything is acknowledged. ctx bounds it.
+func (p *producer) run(ctx context.Context, stop <-chan struct{}) {
+	defer p.drop()
+	if p.idem && !p.begin(ctx) {
+		return
+	}
+	for ctx.Err() == nil {
+		limit := window
+		if !p.idem {
+			limit = 1
+		}
+		more := p.made < p.quota || !isClosed(stop)
+		if !more && len(p.queue) == 0 {
+			return
+		}
+		if more && len(p.queue) == 0 {
+			p.wait(ctx)
+			burst := 1 + int(p.w.draw("burst", p.name, p.made)%uint64(limit))
+			for range burst {
+				p.make()
+			}
+		}
+		if !p.flush(ctx, limit) {
+			continue
+		}
+		if p.flying > 0 && !p.settle(ctx) {
+			p.fail(ctx)
+		}
+		// Now and then go on while answers are still on their way.
+		if p.flying > 0 && more && len(p.queue) < limit && p.w.draw("overlap", p.name, p.made)%2 == 0 {
+			p.make()
+		}
+		if p.made-p.roamed >= 40 && len(p.queue) == 0 {
+			p.next++ // another broker, in another zone
+			p.drop()
+			p.roamed = p.made
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *producer) wait(ctx context.Context) {
+	d := time.Duration(p.w.draw("pace", p.name, p.made) % uint64(2*p.every))
+	select {
+	case <-time.After(d + 1):
+	case <-ctx.Done():
+	}
+}
+
+// begin gets a producer id.
+func (p *producer) begin(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.ProducerID, req.ProducerEpoch = -1, -1
+		resp, err := p.ask(ctx, req, 4)
+		if err != nil {
+			return false
+		}
+		if r := resp.(*kmsg.InitProducerIDResponse); r.ErrorCode == errNone {
+			p.pid, p.epoch, p.seqs = r.ProducerID, r.ProducerEpoch, map[TP]int32{}
+			return true
+		}
+		if p.pause(ctx) != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// make adds a batch of a drawn size to the queue.
+func (p *producer) make() {
+	v := p.w.draw("batch", p.name, p.made)
+	tp := p.targets[v%uint64(len(p.targets))]
+	count := 1 + int((v>>8)%5)
+	size := 40 + int((v>>16)%400)
+	switch (v >> 40) % 16 {
+	case 0:
+		size = 8_000 + int((v>>16)%40_000)
+	case 1, 2, 3:
+		size = 1_000 + int((v>>16)%4_000)
+	}
+	b := &pendingBatch{batch: Batch{Record{p.name, tp, p.counts[tp]}, count, p.idem}}
+	for i := range count {
+		r := b.batch.First
+		r.N += i
+		b.values = append(b.values, r.value(size))
+	}
+	p.made++
+	p.counts[tp] += count
+	b.seq = p.seqs[tp]
+	p.seqs[tp] += int32(count)
+	p.queue = append(p.queue, b)
+	p.w.history.note(func() { p.w.history.Sent = append(p.w.history.Sent, b.batch) })
+}
+
+// flush sends what is queued and not in flight.
+func (p *producer) flush(ctx context.Context, limit int) bool {
+	if err := p.connect(ctx); err != nil {
+		return false
+	}
+	for p.flying < len(p.queue) && p.flying < limit {
+		if !p.send1(p.queue[p.flying]) {
+			p.fail(ctx)
+			return false
+		}
+		p.flying++
+	}
+	return true
+}
+
+func (p *producer) send1(b *pendingBatch) bool {
+	q := kmsg.NewPtrProduceRequest()
+	q.Acks, q.TimeoutMillis = -1, 10_000
+	q.SetVersion([]int16{3, 7, 8, 9, 11, 12}[p.w.draw("version", p.name, 0)%6])
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = b.batch.First.TP.Topic
+	part := kmsg.NewProduceRequestTopicPartition()
+	part.Partition = b.batch.First.TP.Partition
+	seq := b.seq
+	if !p.idem {
+		seq = -1
+	}
+	part.Records = batchOf(time.Now().UnixMilli(), p.pid, p.epoch, seq, b.values)
+	t.Partitions = append(t.Partitions, part)
+	q.Topics = append(q.Topics, t)
+	b.req = q
+	b.tries++
+	var err error
+	b.id, err = p.send(q)
+	return err == nil
+}
+
+// settle takes the answer to the oldest request; false where it failed.
+func (p *producer) settle(ctx context.Context) bool {
+	b := p.queue[0]
+	resp, err := p.receive(b.req, b.id)
+	if err != nil {
+		return false
+	}
+	r := resp.(*kmsg.ProduceResponse)
+	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+		p.w.history.wrong("%s: an answer to a batch names %d topics", p.name, len(r.Topics))
+		return false
+	}
+	part := r.Topics[0].Partitions[0]
+	base := part.BaseOffset
+	switch part.ErrorCode {
+	case errNone:
+	case errDuplicateSequence:
+		base = Unknown
+	case errOutOfOrderSequence, errUnknownProducer:
+		return p.outOfOrder(ctx, b, part.ErrorCode)
+	default:
+		p.w.trace("client %s refused %v %d", p.name, b.batch.First, part.ErrorCode)
+		if !retriable(part.ErrorCode) {
+			p.w.history.wrong("%s: %v refused with error %d", p.name, b.batch.First, part.ErrorCode)
+		}
+		return false
+	}
+	p.w.trace("client %s acked %v %d", p.name, b.batch.First, base)
+	p.w.history.note(func() { p.w.history.Acks = append(p.w.history.Acks, Ack{b.batch, base, time.Now()}) })
+	p.queue, p.flying, p.fails = p.queue[1:], p.flying-1, 0
+	return true
+}
+
+// outOfOrder is what a producer's first unacknowledged batch must not be told:
+// nothing before it is missing, unless a recovery lost it. Then Kafka's
+// producers begin anew.
+func (p *producer) outOfOrder(ctx context.Context, b *pendingBatch, code int16) bool {
+	if p.w.recoveries() == 0 {
+		p.w.history.wrong("%s: %v, with nothing unacknowledged before it, is told error %d", p.name, b.batch.First, code)
+	}
+	p.drop()
+	p.flying = 0
+	if !p.begin(ctx) {
+		return false
+	}
+	for _, b := range p.queue {
+		tp := b.batch.First.TP
+		b.seq = p.seqs[tp]
+		p.seqs[tp] += int32(b.batch.Count)
+	}
+	return true
+}
+
+func retriable(code int16) bool {
+	switch code {
+	case -1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 56, 60, 75, 89, 100:
+		return true
+	}
+	return false
+}
+
+// fail gives the connection up and goes on elsewhere: everything in flight is
+// sent again, in order.
+func (p *producer) fail(ctx context.Context) {
+	p.drop()
+	p.flying = 0
+	p.fails++
+	p.next++
+	p.w.trace("client %s failed at %s, %d queued", p.name, fmt.Sprint(p.addrs[p.next%len(p.addrs)]), len(p.queue))
+	_ = p.pause(ctx) // its error is ctx's, which run looks at
+}

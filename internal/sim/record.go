@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// TP is a partition by its topic's name.
+type TP struct {
+	Topic     string
+	Partition int32
+}
+
+func (tp TP) String() string { return fmt.Sprintf("%s/%d", tp.Topic, tp.Partition) }
+
+// Record is what one record says about itself: the n-th that a producer sent
+// to a partition. No two sent records are equal.
+type Record struct {
+	Producer string
+	TP       TP
+	N        int
+}
+
+func (r Record) String() string { return fmt.Sprintf("%s>%s#%d", r.Producer, r.TP, r.N) }
+
+// value encodes r in about size bytes; every byte of it follows from r and size.
+func (r Record) value(size int) []byte {
+	b := fmt.Appendf(nil, "%s|%s|%d|%d|%d|", r.Producer, r.TP.Topic, r.TP.Partition, r.N, size)
+	for i := 0; len(b) < size; i++ {
+		b = append(b, byte(r.N*31+i*7))
+	}
+	return b
+}
+
+// parseRecord is the inverse of value, to the last byte.
+func parseRecord(b []byte) (Record, error) {
+	parts := strings.SplitN(string(b), "|", 6)
+	if len(parts) != 6 {
+		return Record{}, fmt.Errorf("value of %d bytes is none of ours", len(b))
+	}
+	p, err1 := strconv.Atoi(parts[2])
+	n, err2 := strconv.Atoi(parts[3])
+	size, err3 := strconv.Atoi(parts[4])
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return Record{}, err
+	}
+	r := Record{parts[0], TP{parts[1], int32(p)}, n}
+	if string(r.value(size)) != string(b) {
+		return r, fmt.Errorf("value of %v is damaged", r)
+	}
+	return r, nil
+}
+
+// batchOf encodes records as one batch.
+func batchOf(at int64, pid int64, epoch int16, seq int32, values [][]byte) []byte {
+	var records []byte
+	for i, v := range values {
+		rec := kmsg.Record{OffsetDelta: int32(i), Value: v}
+		rec.Length = int32(len(rec.AppendTo(nil)) - 1)
+		records = rec.AppendTo(records)
+	}
+	n := int32(len(values))
+	b := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, LastOffsetDelta: n - 1, FirstTimestamp: at, MaxTimestamp: at,
+		ProducerID: pid, ProducerEpoch: epoch, FirstSequence: seq, NumRecords: n, Records: records}
+	out := b.AppendTo(nil)
+	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
+	binary.BigEndian.PutUint32(out[17:], metadata.BatchCRC(out))
+	return out
+}
+
+// Read is one record as it was read.
+type Read struct {
+	Offset int64
+	Record Record
+}
+
+// readBatches decodes what a fetch returned; a batch that was cut off at its
+// end is left out, as consumers do.
+func readBatches(b []byte) ([]Read, error) {
+	var all []Read
+	for len(b) >= 12 {
+		size := 12 + int(binary.BigEndian.Uint32(b[8:]))
+		if size > len(b) {
+			break
+		}
+		var batch kmsg.RecordBatch
+		if err := batch.ReadFrom(b[:size]); err != nil {
+			return all, fmt.Errorf("decode a fetched batch: %w", err)
+		}
+		if got := metadata.BatchCRC(b[:size]); got != uint32(batch.CRC) {
+			return all, fmt.Errorf("fetched batch at offset %d has a wrong CRC", batch.FirstOffset)
+		}
+		rest := batch.Records
+		for range batch.NumRecords {
+			length, n := binary.Varint(rest)
+			if n <= 0 || int(length) < 0 || n+int(length) > len(rest) {
+				return all, fmt.Errorf("fetched batch at offset %d: a record of %d bytes", batch.FirstOffset, length)
+			}
+			var rec kmsg.Record
+			if err := rec.ReadFrom(rest[:n+int(length)]); err != nil {
+				return all, fmt.Errorf("decode a fetched record: %w", err)
+			}
+			rest = rest[n+int(length):]
+			r, err := parseRecord(rec.Value)
+			if err != nil {
+				return all, fmt.Errorf("offset %d: %w", batch.FirstOffset+int64(rec.OffsetDelta), err)
+			}
+			all = append(all, Read{batch.FirstOffset + int64(rec.OffsetDelta), r})
+		}
+		b = b[size:]
+	}
+	return all, nil
+}
