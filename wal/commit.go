@@ -175,9 +175,12 @@ func (a *assembly) add(p *part, object int) {
 }
 
 func (a *assembly) commit() *commit {
-	l, parts := a.lane, a.parts
+	l, parts, losers := a.lane, a.parts, len(a.entry.Losers)
 	return &commit{entry: &a.entry, size: a.head / 2, cost: Cost{Runs: a.runs, InlineBytes: len(a.entry.Inline)},
-		done: func(out metadata.Outcome, err error) { l.committed(parts, out, err) }}
+		done: func(out metadata.Outcome, err error) {
+			l.w.count(0, -losers)
+			l.committed(parts, out, err)
+		}}
 }
 
 // committed answers the batches of an entry from what apply made of it, and

@@ -15,8 +15,10 @@ func (w *WAL) Drain(ctx context.Context) error {
 	return w.drain(ctx, false)
 }
 
-func (w *WAL) drain(ctx context.Context, subs bool) error {
-	q := &quietWaiter{subs: subs, done: make(chan struct{})}
+// drain waits until every batch is answered, and if all is set every
+// submission too, and every loser that is known is billed.
+func (w *WAL) drain(ctx context.Context, all bool) error {
+	q := &quietWaiter{all: all, done: make(chan struct{})}
 	w.mu.Lock()
 	w.quiet = append(w.quiet, q)
 	ready := w.takeQuiet()

@@ -297,6 +297,8 @@ func (l *lane) abandon(err error) {
 		t.waiting = nil
 	}
 	l.gaps = nil
+	l.w.count(0, -len(l.losers))
+	l.losers = nil
 }
 
 // hasten seals the open buffer if it has the partition.

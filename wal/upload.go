@@ -218,6 +218,10 @@ func (l *lane) unseal(b *buffer) {
 // lose notes objects that no entry will refer to: the next one names them as
 // garbage, with what they cost. A loser may not exist, so it has no size.
 func (l *lane) lose(refs ...metadata.ObjectRef) {
+	if l.refuse != nil || len(refs) == 0 {
+		return // the next session finds them by their names
+	}
+	l.w.count(0, len(refs))
 	for _, r := range refs {
 		if len(l.losers) == 0 {
 			l.losersAt = time.Now()

@@ -260,3 +260,18 @@ func TestStormOfUploadsKeepsOrderAndLosesNothing(t *testing.T) {
 		t.Error("an interesting state was never reached")
 	}
 }
+
+func TestCloseBillsTheLosersItKnows(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(1)
+		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Millisecond, err: errBusy, puts: 4} }
+		r.wantError(r.send(made{}), ErrStorage)
+		if err := r.w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		es := r.applied()
+		if last := es[len(es)-1]; len(last.Losers) != 1 || last.Losers[0].Puts != 4 {
+			t.Errorf("the last entry is %+v", last)
+		}
+	})
+}

@@ -22,6 +22,7 @@ type WAL struct {
 	pins    pins
 	items   int // not answered
 	subs    int // submissions not answered
+	owed    int // losers that no entry has named
 	refuse  error
 	closed  bool // submissions are refused too
 	closing bool // Close was called
@@ -42,7 +43,7 @@ type WAL struct {
 
 // quietWaiter waits until nothing is pending.
 type quietWaiter struct {
-	subs bool // submissions too
+	all  bool // submissions and losers too
 	done chan struct{}
 }
 
@@ -143,7 +144,7 @@ func (w *WAL) settled(items []*item) {
 func (w *WAL) takeQuiet() (ready []*quietWaiter) {
 	keep := w.quiet[:0]
 	for _, q := range w.quiet {
-		if w.items == 0 && (!q.subs || w.subs == 0) {
+		if w.items == 0 && (!q.all || w.subs == 0 && w.owed == 0) {
 			ready = append(ready, q)
 		} else {
 			keep = append(keep, q)
@@ -174,9 +175,14 @@ func (w *WAL) enterSubmit(s *submission) error {
 	return nil
 }
 
-func (w *WAL) leaveSubmit() {
+func (w *WAL) leaveSubmit() { w.count(-1, 0) }
+
+// count changes how many submissions are not answered and how many losers no
+// entry has named yet.
+func (w *WAL) count(subs, owed int) {
 	w.mu.Lock()
-	w.subs--
+	w.subs += subs
+	w.owed += owed
 	quiet := w.takeQuiet()
 	w.mu.Unlock()
 	for _, q := range quiet {
