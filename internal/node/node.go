@@ -36,6 +36,8 @@ type Node struct {
 	prober   *router.Prober // nil without a peer door
 
 	present  atomic.Pointer[session] // between sessions: nil
+	opened   atomic.Int64            // listeners for zones, in the order of the cluster's zones
+	sessions chan struct{}           // capacity 1: a session was opened
 	draining atomic.Bool
 	fatal    sync.Once
 	health   atomic.Pointer[metadata.StoreHealth]
@@ -46,7 +48,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates)}
+	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates), sessions: make(chan struct{}, 1)}
 	n.placer = newPlacer(&n.cfg)
 	n.writer.moves = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -65,6 +67,7 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.registerMetrics()
+	n.replica.Observe(n.noteSession)
 	n.wg.Go(func() {
 		if err := n.replica.Run(n.ctx); err != nil {
 			n.stopServing(err)
@@ -141,14 +144,24 @@ func (n *Node) listen(zone metadata.ZoneID, k int) error {
 	return n.server.AddListener(zone, ln)
 }
 
-// zonesEvery is how often the cluster's zones are looked at: a new zone's
-// listener opens that soon.
+// zonesEvery is how often the cluster's zones and pressure are looked at, where
+// no new session says sooner that there is something to see.
 const zonesEvery = 250 * time.Millisecond
+
+// noteSession wakes openZones when a session opens: it may bring a zone.
+func (n *Node) noteSession(a *metadata.AppliedEntry) {
+	if a.Entry == nil || a.Entry.Lane != metadata.LaneControl || a.Entry.Seq != 1 {
+		return
+	}
+	select {
+	case n.sessions <- struct{}{}:
+	default:
+	}
+}
 
 // openZones opens a listener for each zone of the cluster as it appears, and
 // tells the governor how many brokers share the log.
 func (n *Node) openZones() {
-	opened := 0
 	for {
 		var zones []metadata.ZoneID
 		sessions := 0
@@ -157,16 +170,19 @@ func (n *Node) openZones() {
 		n.governor.Share(sessions)
 		n.governor.AllowInline(pressure == metadata.PressureNone && n.replica.Unarchived() < maxUnarchived)
 		n.writer.full.Store(pressure >= metadata.PressureNoAppends)
-		if opened < len(zones) {
+		k := int(n.opened.Load())
+		if k < len(zones) {
 			n.placer.learn(zones)
 		}
-		for ; opened < len(zones) && !n.draining.Load(); opened++ {
-			if err := n.listen(zones[opened], opened); err != nil {
+		for ; k < len(zones) && !n.draining.Load(); k++ {
+			if err := n.listen(zones[k], k); err != nil {
 				n.stopServing(err)
 				return
 			}
+			n.opened.Store(int64(k + 1))
 		}
 		select {
+		case <-n.sessions:
 		case <-time.After(zonesEvery):
 		case <-n.ctx.Done():
 			return
@@ -185,8 +201,10 @@ func (n *Node) Replica() *metadata.Replica { return n.replica }
 func (n *Node) Broker() metadata.BrokerID { return n.self() }
 
 // Ready returns nil when the broker serves: its session is live, it has caught
-// up, and it does not drain.
+// up, it listens for every zone, and it does not drain.
 func (n *Node) Ready() error {
+	zones := 0
+	n.replica.View(func(s *metadata.State) { zones = len(s.Zones()) })
 	switch {
 	case n.draining.Load():
 		return errors.New("draining")
@@ -194,6 +212,8 @@ func (n *Node) Ready() error {
 		return errors.New("catching up with the log")
 	case n.present.Load() == nil:
 		return errors.New("no session")
+	case int(n.opened.Load()) < zones:
+		return errors.New("opening the listener of a new zone")
 	}
 	return nil
 }
