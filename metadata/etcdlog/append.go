@@ -11,19 +11,6 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// pending is one entry on its way: where its attempts may have landed.
-type pending struct {
-	seq        metadata.LaneSeq
-	generation metadata.Generation // that attempts name now
-	// maybe: an attempt that names this generation has no known outcome.
-	maybe bool
-	busy  bool // a call of Append has it
-	// done: res and err are its fate for ever.
-	done bool
-	res  metadata.AppendResult
-	err  error
-}
-
 // Append implements metadata.Log.
 func (l *Log) Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
 	res, err := l.append(ctx, r)

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -269,88 +267,4 @@ func (s *session) Close(ctx context.Context) error {
 func (s *session) stop() {
 	s.cancel()
 	s.wg.Wait()
-}
-
-// begin takes the lane for one entry and returns where its attempts stand.
-func (s *session) begin(key metadata.EntryKey) (pending, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := &s.lanes[key.Lane]
-	switch {
-	case p.busy:
-		return pending{}, fmt.Errorf("BUG: entry %d of the lane is under way", p.seq)
-	case p.seq == key.Seq && p.done:
-		return *p, nil
-	case p.seq != key.Seq && p.seq != 0 && !p.done:
-		return pending{}, fmt.Errorf("BUG: entry %d of the lane is not resolved", p.seq)
-	case p.seq > key.Seq:
-		return pending{}, fmt.Errorf("BUG: entry %d of the lane came before", p.seq)
-	case p.seq < key.Seq:
-		*p = pending{seq: key.Seq}
-	}
-	p.busy = true
-	return *p, nil
-}
-
-// end gives the lane back.
-func (s *session) end(lane metadata.Lane, p pending) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.busy = false
-	s.lanes[lane] = p
-}
-
-// session finds one that this log opened.
-func (l *Log) session(id metadata.SessionID) (*session, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.sessions[id]
-	if s == nil {
-		return nil, fmt.Errorf("BUG: session %v was not opened by this log", id)
-	}
-	return s, nil
-}
-
-// liveKey is a session key as listed.
-type liveKey struct {
-	metadata.LiveSession
-	key string
-}
-
-// list reads the session keys, by id, and etcd's revision of the read.
-func (l *Log) list(ctx context.Context) ([]liveKey, int64, error) {
-	prefix := l.k.sessions()
-	before := l.seen.get()
-	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(prefix), RangeEnd: prefixEnd(prefix)})
-	if err != nil {
-		return nil, 0, err
-	}
-	rev := resp.Header.GetRevision()
-	if err := (marks{rev: rev}).check(marks{rev: before.rev}); err != nil {
-		return nil, 0, err
-	}
-	l.seen.learn(marks{rev: rev})
-	var all []liveKey
-	for _, kv := range resp.Kvs {
-		info, status, err := decodeSession(strings.TrimPrefix(string(kv.Key), prefix), kv.Value)
-		if err != nil {
-			return nil, 0, err
-		}
-		all = append(all, liveKey{metadata.LiveSession{ID: metadata.SessionID(l.out(kv.CreateRevision)), Info: info, Status: status}, string(kv.Key)})
-	}
-	slices.SortFunc(all, func(a, b liveKey) int { return int(a.ID - b.ID) })
-	return all, rev, nil
-}
-
-// Sessions implements metadata.Keeper.
-func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Revision, error) {
-	keys, rev, err := l.list(ctx)
-	if err != nil {
-		return nil, 0, fmt.Errorf("list sessions: %w", err)
-	}
-	live := make([]metadata.LiveSession, len(keys))
-	for i, k := range keys {
-		live[i] = k.LiveSession
-	}
-	return live, l.out(rev), nil
 }

@@ -14,10 +14,9 @@ const maxTxnOps = 128
 
 // txn is one transaction under way: reads see what it wrote.
 type txn struct {
-	s      *Store
-	rev    int64 // of its writes
-	wrote  bool
-	leased map[string]int64
+	s     *Store
+	rev   int64 // of its writes
+	wrote bool
 }
 
 // runTxn executes r. The mutex is held.
