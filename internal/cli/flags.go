@@ -167,3 +167,9 @@ func shortDuration(d time.Duration) string {
 	}
 	return text
 }
+
+// Int64 declares a whole number that may pass 2^31.
+func (s *Set) Int64(p *int64, name string, def int64, unit, help string) {
+	s.fs.Int64Var(p, name, def, help)
+	s.declare(name, unit, strconv.FormatInt(def, 10), help)
+}

@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/internal/node"
+	"github.com/zonewise/zonewise/internal/recovery"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+	"github.com/zonewise/zonewise/router"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+type brokerOptions struct {
+	zone, cluster              string
+	bucket                     string
+	listen, advertise          string
+	peer, http                 string
+	brokerID                   int
+	cidrFile                   string
+	zoneNames                  []string
+	etcd                       etcdOptions
+	peerTLS                    tlsOptions
+	tune                       tuneOptions
+	log                        logOptions
+	listenAt, advertiseAt      hostPort // of the above, parsed
+	peerAt, httpAt             hostPort
+	peerAdvertised, httpAdvert string
+}
+
+func brokerCommand() cli.Command {
+	return cli.Command{
+		Name:  "broker",
+		Short: "Run one broker of a cluster",
+		Long: `
+A broker keeps nothing that can be lost: records go to the bucket, their order
+to etcd. The first broker of an empty etcd and an empty bucket begins the
+cluster. Brokers of one cluster share --cluster, --etcd and --bucket.
+
+Kafka clients without a zone connect to the port of --listen; clients of the
+cluster's k-th zone (k from 0, in the order in which zones appeared; zonewise
+zones tells) to port + 1 + k, on every broker. Point the clients of a zone at
+the brokers of that zone and at their zone's port.
+
+SIGTERM drains: the broker leaves the placement, finishes what it took, hands
+over and exits 0. A second signal ends it at once.`,
+		Examples: []string{
+			"zonewise broker --zone use1-az1 --etcd use1-az1=http://10.0.1.5:2379,use1-az2=http://10.0.2.5:2379 \\",
+			"    --bucket s3://events --listen :9092 --advertise 10.0.1.7 --peer 10.0.1.7:9192 --http 10.0.1.7:8080",
+			"zonewise broker --config /etc/zonewise/broker.yaml",
+		},
+		New: func(s *cli.Set) func(context.Context, cli.Env) error {
+			o := &brokerOptions{}
+			s.String(&o.zone, "zone", "", "ZONE", "where this broker stands: an availability zone's id, such as use1-az1 (required)")
+			o.etcd.declare(s, "etcd")
+			s.String(&o.bucket, "bucket", "", "URL", bucketHelp+" (required)")
+			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster, in etcd and in the bucket")
+			s.String(&o.listen, "listen", ":9092", "HOST:PORT", "for Kafka clients without a zone; those of zone k at PORT + 1 + k")
+			s.String(&o.advertise, "advertise", "", "HOST[:PORT]", "what clients are told to connect to; without it the host of --listen")
+			s.String(&o.peer, "peer", ":9192", "HOST:PORT", "for other brokers")
+			s.String(&o.http, "http", ":8080", "HOST:PORT", "for page, API, metrics, /healthz and /readyz")
+			s.Int(&o.brokerID, "broker-id", int(metadata.NoBroker), "ID", "a fixed Kafka node id, refused while another live broker has it; -1: the lowest that is free")
+			s.String(&o.cidrFile, "cidr-file", "", "FILE", "table of `zone cidr` lines that places clients by address")
+			s.Strings(&o.zoneNames, "zone-names", "NAME=ID,...", "names of zones in this account that clients use in place of ids")
+			o.peerTLS.declare(s, "peer", "other brokers")
+			o.tune.declare(s)
+			o.log.declare(s, "info")
+			return func(ctx context.Context, env cli.Env) error { return runBroker(ctx, o, env) }
+		},
+	}
+}
+
+// hostPort is a parsed address; an empty host listens everywhere.
+type hostPort struct {
+	host string
+	port int
+}
+
+func parseHostPort(flag, text string) (hostPort, error) {
+	host, port, err := net.SplitHostPort(text)
+	n, bad := strconv.Atoi(port)
+	if err != nil || bad != nil || n < 1 || n > 65535 {
+		return hostPort{}, cli.Usagef("--%s %q: want HOST:PORT", flag, text)
+	}
+	return hostPort{host, n}, nil
+}
+
+func (h hostPort) String() string { return net.JoinHostPort(h.host, strconv.Itoa(h.port)) }
+
+func (h hostPort) everywhere() bool {
+	ip := net.ParseIP(h.host)
+	return h.host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// validate checks and parses the options.
+func (o *brokerOptions) validate() (err error) {
+	if o.zone == "" {
+		return cli.Usagef("no --zone: say where this broker stands")
+	}
+	for _, a := range []struct {
+		flag, text string
+		to         *hostPort
+	}{{"listen", o.listen, &o.listenAt}, {"peer", o.peer, &o.peerAt}, {"http", o.http, &o.httpAt}} {
+		if *a.to, err = parseHostPort(a.flag, a.text); err != nil {
+			return err
+		}
+	}
+	if o.listenAt.port+metadata.MaxZones > 65535 {
+		return cli.Usagef("--listen %q: zone k has port %d + 1 + k; choose a port below %d", o.listen, o.listenAt.port, 65535-metadata.MaxZones)
+	}
+	switch {
+	case o.advertise == "" && o.listenAt.everywhere():
+		return cli.Usagef("no --advertise: clients cannot connect to %q; say which host they reach this broker at", o.listen)
+	case o.advertise == "":
+		o.advertiseAt = o.listenAt
+	default:
+		o.advertiseAt = hostPort{o.advertise, o.listenAt.port}
+		if _, _, err := net.SplitHostPort(o.advertise); err == nil {
+			if o.advertiseAt, err = parseHostPort("advertise", o.advertise); err != nil {
+				return err
+			}
+		}
+	}
+	reach := func(h hostPort) string {
+		if h.everywhere() {
+			h.host = o.advertiseAt.host
+		}
+		return h.String()
+	}
+	o.peerAdvertised, o.httpAdvert = reach(o.peerAt), reach(o.httpAt)
+	return o.tune.validate()
+}
+
+func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	logger, err := o.log.logger(env.Stderr)
+	if err != nil {
+		return err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	b := &brokerProcess{o: o, logger: logger, fatal: func(err error) { fail(err) }}
+	defer b.shut()
+	if err := b.start(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		b.node.Close()
+		return cause
+	}
+	logger.Info("draining")
+	if err := drainAll([]*node.Node{b.node}); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	logger.Info("drained")
+	return nil
+}
+
+// brokerProcess is one broker with its doors. What it opens it closes in shut,
+// the last first.
+type brokerProcess struct {
+	o      *brokerOptions
+	logger *slog.Logger
+	fatal  func(error)
+	node   *node.Node
+	close  []func()
+}
+
+func (b *brokerProcess) later(f func()) { b.close = append(b.close, f) }
+
+func (b *brokerProcess) shut() {
+	if b.node != nil {
+		b.node.Close()
+	}
+	for i := len(b.close) - 1; i >= 0; i-- {
+		b.close[i]()
+	}
+}
+
+// background runs f until shut.
+func (b *brokerProcess) background(f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { f(ctx) })
+	b.later(func() { cancel(); wg.Wait() })
+}
+
+func (b *brokerProcess) start(ctx context.Context) error {
+	o := b.o
+	cfg := node.DefaultConfig()
+	cfg.Cluster, cfg.Zone, cfg.Want, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), version()
+	cfg.Kafka = metadata.Address{Host: o.advertiseAt.host, Port: int32(o.advertiseAt.port)}
+	cfg.Peer, cfg.HTTP = o.peerAdvertised, o.httpAdvert
+	cfg.Listen = listenAs(o.listenAt)
+	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = b.logger, newRand(), metrics.NewSet(), b.fatal
+	peers, err := b.openPeer()
+	if err != nil {
+		return err
+	}
+	web, err := net.Listen("tcp", o.httpAt.String())
+	if err != nil {
+		return portError(err, o.httpAt.port, "--http")
+	}
+	b.later(func() { _ = web.Close() })
+	if err := b.places(&cfg); err != nil {
+		return err
+	}
+	if err := b.openStores(ctx, &cfg); err != nil {
+		return err
+	}
+	book, err := priceBook(o.tune.priceBook)
+	if err != nil {
+		return err
+	}
+	log := cfg.Log.(*etcdlog.Log)
+	top := &topology{zone: cfg.Zone, members: log.Members, zoneOf: memberZone, book: book, logger: b.logger}
+	if err := top.look(ctx); err != nil {
+		return err
+	}
+	b.background(top.run)
+	cfg.Route = top.route
+	o.tune.apply(&cfg, top.inlineLimit)
+	token, err := log.PeerToken(ctx)
+	if err != nil {
+		return err
+	}
+	cfg.Peers = peers.client(token)
+	if b.node, err = node.Start(cfg); err != nil {
+		return err
+	}
+	page, err := b.node.HTTPHandler(book)
+	if err != nil {
+		return err
+	}
+	b.later(serveHTTP(web, page, b.fatal).stop)
+	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.fatal).stop)
+	return nil
+}
+
+// memberZone: `zonewise etcd` names a member after its zone, and after a '.'
+// whatever tells several of one zone apart.
+func memberZone(name string) metadata.ZoneID {
+	for i, c := range name {
+		if c == '.' {
+			return metadata.ZoneID(name[:i])
+		}
+	}
+	return metadata.ZoneID(name)
+}
+
+// listenAs opens the listeners by the plain rule, and names the flag where one
+// is taken.
+func listenAs(at hostPort) func(metadata.ZoneID, int) (net.Listener, error) {
+	rule := node.ListenByRule(at.host, at.port)
+	return func(zone metadata.ZoneID, k int) (net.Listener, error) {
+		ln, err := rule(zone, k)
+		if err != nil {
+			return nil, portError(err, at.port+1+k, "--listen (its port + 1 + k is for clients of zone k)")
+		}
+		return ln, nil
+	}
+}
+
+// places reads what tells a client's zone beside its listener and tag.
+func (b *brokerProcess) places(cfg *node.Config) (err error) {
+	if cfg.ZoneNames, err = parseZoneNames(b.o.zoneNames); err != nil || b.o.cidrFile == "" {
+		return err
+	}
+	text, err := os.ReadFile(b.o.cidrFile)
+	if err != nil {
+		return fmt.Errorf("read --cidr-file: %w", err)
+	}
+	if cfg.CIDRs, err = router.ParseCIDRs(string(text)); err != nil {
+		return fmt.Errorf("read --cidr-file %s: %w", b.o.cidrFile, err)
+	}
+	return nil
+}
+
+// openStores opens etcd and the bucket, and refuses what cannot keep the
+// promises.
+func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error {
+	client, members, err := b.o.etcd.dial()
+	if err != nil {
+		return err
+	}
+	b.later(func() { _ = client.Close() })
+	s, err := openBucket(ctx, b.o.bucket)
+	if err != nil {
+		return err
+	}
+	b.later(s.close)
+	if err := bucket.Probe(ctx, s, "start-"+newSecret()[:16]); err != nil {
+		return err
+	}
+	if err := checkEtcd(ctx, client, b.o.cluster, b.logger); err != nil {
+		return err
+	}
+	if _, err := ensureCluster(ctx, etcdlog.FromEtcd(client), b.o.cluster, s); err != nil {
+		return err
+	}
+	log, err := etcdlog.Open(ctx, etcdlog.Config{Cluster: b.o.cluster, Client: etcdlog.FromEtcd(client), Logger: b.logger, Rand: newRand(), MemberZone: memberZone})
+	if err != nil {
+		return err
+	}
+	b.later(log.Close)
+	if err := recovery.CheckStart(ctx, log, bucket.Prefix(s, b.o.cluster+"/")); err != nil {
+		return err
+	}
+	b.background(func(ctx context.Context) { preferNear(ctx, client, members, metadata.ZoneID(b.o.zone), b.logger) })
+	cfg.Log, cfg.Bucket = log, s
+	return nil
+}
+
+// peerDoor is the broker-to-broker door, with mutual TLS where configured.
+type peerDoor struct {
+	ln  net.Listener
+	tls *tls.Config
+}
+
+func (b *brokerProcess) openPeer() (*peerDoor, error) {
+	t, err := b.o.peerTLS.config("peer")
+	if err != nil {
+		return nil, err
+	}
+	p := &peerDoor{tls: t}
+	if p.ln, err = net.Listen("tcp", b.o.peerAt.String()); err != nil {
+		return nil, portError(err, b.o.peerAt.port, "--peer")
+	}
+	b.later(func() { _ = p.ln.Close() })
+	if t != nil {
+		if t.RootCAs == nil || len(t.Certificates) == 0 {
+			return nil, cli.Usagef("--peer-ca, --peer-cert and --peer-key go together: both sides show a certificate")
+		}
+		server := t.Clone()
+		server.ClientCAs, server.ClientAuth = t.RootCAs, tls.RequireAndVerifyClientCert
+		p.ln = tls.NewListener(p.ln, server)
+	}
+	return p, nil
+}
+
+// certified reports whether the transport has authenticated the caller.
+func (p *peerDoor) certified(r *http.Request) bool {
+	return p.tls != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+}
+
+func (p *peerDoor) client(token string) *node.HTTPPeers {
+	scheme := "http"
+	if p.tls != nil {
+		scheme = "https"
+	}
+	return &node.HTTPPeers{Client: &http.Client{Transport: &http.Transport{TLSClientConfig: p.tls, MaxIdleConnsPerHost: 8}}, Token: token, Scheme: scheme}
+}

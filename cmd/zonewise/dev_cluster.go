@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/VictoriaMetrics/metrics"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/etcdserver"
+	"github.com/zonewise/zonewise/internal/node"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+)
+
+// devCluster is everything that `zonewise dev` runs. What it owns is closed in
+// the opposite order of its opening, by shut.
+type devCluster struct {
+	o      *devOptions
+	logger *slog.Logger
+	fatal  func(error)
+	ports  *devPorts
+	bucket *store
+	member *etcdserver.Member
+	book   *costmodel.Book
+	nodes  []*node.Node
+	close  []func()
+}
+
+func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal func(error)) (d *devCluster, err error) {
+	d = &devCluster{o: o, logger: logger, fatal: fatal}
+	defer func() {
+		if err != nil {
+			d.kill()
+		}
+	}()
+	if err := d.openDoors(ctx); err != nil {
+		return d, err
+	}
+	client, err := d.client()
+	if err != nil {
+		return d, err
+	}
+	if _, err := ensureCluster(ctx, etcdlog.FromEtcd(client), o.cluster, d.bucket); err != nil {
+		return d, err
+	}
+	var pages []http.Handler
+	for i := range o.zones {
+		// One after the other: the cluster remembers zones in the order in
+		// which they appear, and dev-a is the first.
+		n, err := d.startNode(ctx, i)
+		if err != nil {
+			return d, fmt.Errorf("start broker of %s: %w", devZone(i), err)
+		}
+		page, err := n.HTTPHandler(d.book)
+		if err != nil {
+			return d, err
+		}
+		pages = append(pages, page)
+	}
+	w := serveHTTP(d.ports.http, d.handler(pages), fatal)
+	d.close = append(d.close, w.stop)
+	return d, nil
+}
+
+// openDoors takes the folder and the ports, and starts etcd.
+func (d *devCluster) openDoors(ctx context.Context) (err error) {
+	if err := d.lockData(); err != nil {
+		return err
+	}
+	if d.book, err = priceBook(d.o.tune.priceBook); err != nil {
+		return err
+	}
+	if d.ports, err = openDevPorts(d.o); err != nil {
+		return err
+	}
+	d.close = append(d.close, d.ports.close)
+	if d.bucket, err = openBucket(ctx, filepath.Join(d.o.dataDir, "bucket")); err != nil {
+		return err
+	}
+	d.close = append(d.close, d.bucket.close)
+	d.member, err = etcdserver.Start(ctx, etcdserver.Config{Name: string(devZone(0)), Dir: filepath.Join(d.o.dataDir, "etcd"),
+		ClientURL: "http://127.0.0.1:0", UnsafeNoFsync: d.o.noSync, Logger: d.logger})
+	if err != nil {
+		return err
+	}
+	d.close = append(d.close, d.member.Stop)
+	return nil
+}
+
+// lockData keeps a second `zonewise dev` out of the folder.
+func (d *devCluster) lockData() error {
+	if err := os.MkdirAll(d.o.dataDir, 0o755); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(d.o.dataDir, "dev.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return fmt.Errorf("lock data folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return errors.Join(fmt.Errorf("another zonewise dev runs in %s: stop it, or choose another folder with --data-dir", d.o.dataDir), f.Close())
+	}
+	d.close = append(d.close, func() { _ = f.Close() }) // and with it the lock
+	return nil
+}
+
+func (d *devCluster) client() (*clientv3.Client, error) {
+	c, err := d.member.Client()
+	if err != nil {
+		return nil, err
+	}
+	d.close = append(d.close, func() { _ = c.Close() })
+	return c, nil
+}
+
+func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
+	client, err := d.client()
+	if err != nil {
+		return nil, err
+	}
+	zone, seeds := devZone(i), newRand()
+	logger := devLogger(d.logger, i)
+	log, err := etcdlog.Open(ctx, etcdlog.Config{Cluster: d.o.cluster, Client: etcdlog.FromEtcd(client), Logger: logger, Rand: seeds,
+		MemberZone: func(name string) metadata.ZoneID { return metadata.ZoneID(name) }})
+	if err != nil {
+		return nil, err
+	}
+	d.close = append(d.close, log.Close)
+	cfg := node.DefaultConfig()
+	cfg.Cluster, cfg.Zone, cfg.Version = d.o.cluster, zone, version()
+	cfg.Log, cfg.Bucket = log, d.bucket
+	cfg.Kafka = metadata.Address{Host: "127.0.0.1", Port: int32(devPort(d.o.kafkaPort, i, node.NoZone))}
+	for j := range maxDevZones {
+		cfg.ZonePorts = append(cfg.ZonePorts, int32(devPort(d.o.kafkaPort, i, j)))
+	}
+	cfg.HTTP = fmt.Sprintf("127.0.0.1:%d", d.o.httpPort)
+	cfg.Listen = d.ports.of(i)
+	route := metadata.Route{Broker: zone, Member: devZone(0), Leader: devZone(0)}
+	cfg.Route = func() metadata.Route { return route }
+	limit, err := inlineLimit(d.book, route)
+	if err != nil {
+		return nil, err
+	}
+	d.o.tune.apply(&cfg, func() int { return limit })
+	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = logger, newRand(), metrics.NewSet(), d.fatal
+	n, err := node.Start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.nodes = append(d.nodes, n)
+	return n, n.WaitReady(ctx)
+}
+
+// drain ends everything in good order.
+func (d *devCluster) drain() error {
+	err := drainAll(d.nodes)
+	d.shut()
+	return err
+}
+
+// kill ends everything at once, as a crash does, but waits for it.
+func (d *devCluster) kill() {
+	closeAll(d.nodes)
+	d.shut()
+}
+
+func (d *devCluster) shut() {
+	for i := len(d.close) - 1; i >= 0; i-- {
+		d.close[i]()
+	}
+	d.close, d.nodes = nil, nil
+}

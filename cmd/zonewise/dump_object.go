@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream"
+)
+
+func dumpObjectCommand() cli.Command {
+	return dumper(cli.Command{
+		Name:  "dump object",
+		Short: "Print a WAL object: partitions, batches, checksums",
+		Long: `
+Checks every range and every batch against its checksum. Of a damaged object it
+prints what can be read and what is wrong, and exits 1.`,
+		Examples: []string{"zonewise dump object 1/wal/00000000000004b2/standard-000000000001-0 --bucket s3://events"},
+	}, printObject)
+}
+
+func printObject(w io.Writer, body []byte) error {
+	d, err := s3stream.DescribeWAL(body)
+	if err != nil && len(d.Parts) == 0 && len(d.Faults) == 0 {
+		fmt.Fprintf(w, "damaged: %v\n", err)
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	fmt.Fprintf(w, "WAL object %s, %d bytes, index at %d+%d\n", orNone(d.Key), d.Bytes, d.Index.Position, d.Index.Length)
+	for _, p := range d.Parts {
+		name := fmt.Sprintf("%s/%d", p.Partition.Topic, p.Partition.Partition)
+		if d.Scanned {
+			name = "unknown partition"
+		}
+		fmt.Fprintf(w, "\n%s: bytes %d to %d, checksum %08x\n", name, p.Position, p.Position+p.Length, p.CRC)
+		for _, b := range p.Batches {
+			h := b.Header
+			fmt.Fprintf(w, "  %10d  %7d bytes  %5d records  producer %d epoch %d from sequence %d  newest %s", b.Position, h.Size, h.Offsets(),
+				h.Producer, h.Epoch, h.BaseSequence, stamp(h.MaxTimestamp))
+			if b.Fault != "" {
+				fmt.Fprintf(w, "  DAMAGED: %s", b.Fault)
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	fmt.Fprintln(w)
+	for _, f := range d.Faults {
+		fmt.Fprintf(w, "damaged: %s\n", f)
+	}
+	return fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+func dumpCheckpointCommand() cli.Command {
+	return dumper(cli.Command{
+		Name:  "dump checkpoint",
+		Short: "Print what a checkpoint of the state says of itself",
+		Long: `
+Checks head and index. Pages may lie in earlier checkpoint objects, which it
+names; ` + "`zonewise dump state --checkpoint KEY`" + ` reads them all and prints the state.`,
+		Examples: []string{"zonewise dump checkpoint 1/checkpoint/0000000000002710-00000000000004b2 --bucket s3://events"},
+	}, printCheckpoint)
+}
+
+func printCheckpoint(w io.Writer, body []byte) error {
+	ix, err := metadata.DecodeCheckpointIndex(body)
+	if err != nil {
+		fmt.Fprintf(w, "damaged: %v\n", err)
+		return errors.Join(errDamaged, err)
+	}
+	n, bytes := ix.Pages()
+	fmt.Fprintf(w, "checkpoint at revision %d of generation %d, level %d, state hash %016x\n", ix.Revision, ix.Generation, ix.Level, ix.Hash)
+	fmt.Fprintf(w, "%d bytes; %s of %d bytes in %s:\n", len(body), count(n, "page"), bytes, count(len(ix.Objects), "object"))
+	for _, o := range ix.Objects {
+		fmt.Fprintf(w, "  %s\n", o)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	crand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+
+	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/s3stream/bucket/s3"
+)
+
+// logOptions say how a server logs.
+type logOptions struct{ level, format string }
+
+func (o *logOptions) declare(s *cli.Set, level string) {
+	s.String(&o.level, "log-level", level, "LEVEL", "least level that is logged: debug, info, warn or error")
+	s.String(&o.format, "log-format", "text", "FORMAT", "text or json, on standard error")
+}
+
+func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.level)); err != nil {
+		return nil, cli.Usagef("--log-level %q: want debug, info, warn or error", o.level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch o.format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, cli.Usagef("--log-format %q: want text or json", o.format)
+}
+
+// store is an open bucket.
+type store struct {
+	bucket.Bucket
+	close func()
+}
+
+const bucketHelp = "where the bytes are: s3://NAME[?endpoint=URL&region=R&path_style=true&prefix=P], or a folder"
+
+// openBucket opens an s3: URL or a folder. Credentials come from the AWS SDK's
+// chain.
+func openBucket(ctx context.Context, where string) (*store, error) {
+	switch {
+	case where == "":
+		return nil, cli.Usagef("no bucket: give --bucket s3://NAME or --bucket FOLDER")
+	case strings.HasPrefix(where, "s3:"):
+		c, err := s3.ParseURL(where)
+		if err != nil {
+			return nil, cli.Usagef("%v", err)
+		}
+		b, err := s3.Open(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return &store{b, b.Close}, nil
+	case strings.Contains(where, "://"):
+		return nil, cli.Usagef("bucket %q: want s3://NAME or a folder", where)
+	}
+	d, err := bucket.OpenDir(where)
+	if err != nil {
+		return nil, err
+	}
+	return &store{d, func() { _ = d.Close() }}, nil // it holds a lock only
+}
+
+// priceBook loads a price book, or the one built in.
+func priceBook(path string) (*costmodel.Book, error) {
+	if path == "" {
+		return costmodel.Default()
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read price book: %w", err)
+	}
+	defer f.Close()
+	book, err := costmodel.Load(f)
+	if err != nil {
+		return nil, fmt.Errorf("read price book %s: %w", path, err)
+	}
+	return book, nil
+}
+
+// tlsOptions are the files of one door's certificates; all empty: plain text.
+type tlsOptions struct{ ca, cert, key string }
+
+func (o *tlsOptions) declare(s *cli.Set, door, whose string) {
+	s.String(&o.ca, door+"-ca", "", "FILE", "certificates that "+whose+" must be signed by (PEM); turns TLS on")
+	s.String(&o.cert, door+"-cert", "", "FILE", "our certificate towards "+whose+" (PEM)")
+	s.String(&o.key, door+"-key", "", "FILE", "its key (PEM)")
+}
+
+// config returns nil where no file is given.
+func (o *tlsOptions) config(door string) (*tls.Config, error) {
+	if *o == (tlsOptions{}) {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if (o.cert == "") != (o.key == "") {
+		return nil, cli.Usagef("--%s-cert and --%s-key go together", door, door)
+	}
+	if o.cert != "" {
+		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		if err != nil {
+			return nil, fmt.Errorf("load --%s-cert and --%s-key: %w", door, door, err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	if o.ca != "" {
+		pem, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, fmt.Errorf("load --%s-ca: %w", door, err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("load --%s-ca: %s holds no certificate in PEM", door, o.ca)
+		}
+	}
+	return c, nil
+}
+
+// newRand returns a source with a seed from the system.
+func newRand() *rand.Rand {
+	var b [16]byte
+	_, _ = crand.Read(b[:]) // never fails
+	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])))
+}
+
+// newSecret returns a random text that nobody can guess.
+func newSecret() string {
+	var b [32]byte
+	_, _ = crand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// parseZoneNames reads name=id,name=id.
+func parseZoneNames(pairs []string) (map[string]metadata.ZoneID, error) {
+	out := map[string]metadata.ZoneID{}
+	for _, p := range pairs {
+		name, id, ok := strings.Cut(p, "=")
+		if !ok || name == "" || id == "" {
+			return nil, cli.Usagef("--zone-names %q: want name=id, such as us-east-1a=use1-az4", p)
+		}
+		out[name] = metadata.ZoneID(id)
+	}
+	return out, nil
+}
+
+// portError says which port is taken and which flag moves it.
+func portError(err error, port int, flag string) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("listen on port %d: %w; choose another one with %s", port, err, flag)
+	}
+	return fmt.Errorf("listen on port %d: %w; another program has it: stop that, or choose another port with %s", port, err, flag)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/internal/recovery"
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+)
+
+type recoverOptions struct {
+	from, cluster string
+	etcd          etcdOptions
+	log           logOptions
+}
+
+func recoverCommand() cli.Command {
+	return cli.Command{
+		Name:  "recover",
+		Short: "Make a cluster again of a new, empty etcd and what the bucket holds",
+		Long: `
+For the day on which etcd is lost for good. Stop every broker, start a new etcd
+with empty folders, run this, then start the brokers. What was committed up to
+the last archive (ten to twenty seconds before the loss) comes back: records,
+topics, committed offsets, the ledger. What came later is lost, and this says
+per partition up to which offset there are records. Offsets, producer ids and
+leader epochs go on well past everything that may have been given out, so that
+none is given out twice. If it is interrupted, run it again.`,
+		Examples: []string{
+			"zonewise recover --from s3://events --etcd http://10.0.1.5:2379",
+		},
+		New: func(s *cli.Set) func(context.Context, cli.Env) error {
+			o := &recoverOptions{}
+			s.String(&o.from, "from", "", "URL", bucketHelp+" (required)")
+			o.etcd.declare(s, "etcd")
+			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster")
+			o.log.declare(s, "warn")
+			return func(ctx context.Context, env cli.Env) error { return runRecover(ctx, o, env) }
+		},
+	}
+}
+
+func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
+	logger, err := o.log.logger(env.Stderr)
+	if err != nil {
+		return err
+	}
+	if o.from == "" {
+		return cli.Usagef("no --from: say which bucket")
+	}
+	b, err := openBucket(ctx, o.from)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	client, _, err := o.etcd.dial()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := checkEtcd(ctx, client, o.cluster, logger); err != nil {
+		return err
+	}
+	r, err := recovery.Run(ctx, recovery.Config{Cluster: o.cluster, Client: etcdlog.FromEtcd(client), Bucket: b, Token: newSecret(), Rand: newRand(), Logger: logger,
+		Progress: func(format string, args ...any) { fmt.Fprintf(env.Stdout, format+"\n", args...) }})
+	if err != nil {
+		return err
+	}
+	return printRecovery(env, r)
+}
+
+func printRecovery(env cli.Env, r *recovery.Report) error {
+	fmt.Fprintf(env.Stdout, "recovered as incarnation %d, up to revision %d of generation %d", r.Incarnation, r.Revision, r.Generation)
+	if r.Time > 0 {
+		fmt.Fprintf(env.Stdout, ", about %s", time.UnixMilli(int64(r.Time)).UTC().Format(time.RFC3339))
+	}
+	from := "no checkpoint"
+	if r.Checkpoint != "" {
+		from = "checkpoint " + r.Checkpoint
+	}
+	fmt.Fprintf(env.Stdout, "\nfrom %s and %s; %s\n\n", from, count(r.Replayed, "archive"), count(r.Groups, "group"))
+	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TOPIC\tPARTITION\tFIRST OFFSET\tLAST OFFSET\tGOES ON AT")
+	for _, p := range r.Partitions {
+		last := "none"
+		if p.Next > p.LogStart {
+			last = fmt.Sprint(p.Next - 1)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\n", p.Topic, p.Partition, p.LogStart, last, p.GoesOn)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintln(env.Stdout, "passed over:", warning)
+	}
+	fmt.Fprintln(env.Stdout, "\nthe brokers may be started now")
+	return nil
+}

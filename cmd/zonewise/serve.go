@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/node"
+)
+
+// drainPatience is how long a broker may take to finish what it has, once it
+// was asked to stop. systemd and others kill after 90 s or less.
+const drainPatience = 30 * time.Second
+
+// drainAll drains nodes at the same time and closes them.
+func drainAll(nodes []*node.Node) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	defer cancel()
+	errs := make([]error, len(nodes))
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() { errs[i] = n.Drain(ctx) })
+	}
+	wg.Wait()
+	closeAll(nodes)
+	return errors.Join(errs...)
+}
+
+func closeAll(nodes []*node.Node) {
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		wg.Go(n.Close)
+	}
+	wg.Wait()
+}
+
+// web is a running HTTP server.
+type web struct {
+	server *http.Server
+	done   chan struct{}
+}
+
+// serveHTTP serves h on ln; failed is told why it ended, if not by stop.
+func serveHTTP(ln net.Listener, h http.Handler, failed func(error)) *web {
+	w := &web{server: node.NewHTTPServer(h), done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		if err := w.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			failed(fmt.Errorf("serve http on %s: %w", ln.Addr(), err))
+		}
+	}()
+	return w
+}
+
+// stop ends it; answers under way have a second.
+func (w *web) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := w.server.Shutdown(ctx); err != nil {
+		_ = w.server.Close() // it was given its time
+	}
+	<-w.done
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+)
+
+// topology knows where the etcd members stand, for the price of what crosses
+// between zones: routes of entries, and up to which size inline is cheaper
+// than a PUT. One goroutine (run) asks; readers take an immutable picture.
+type topology struct {
+	zone    metadata.ZoneID
+	members func(context.Context) ([]etcdlog.Member, error)
+	zoneOf  func(member string) metadata.ZoneID
+	book    *costmodel.Book
+	logger  *slog.Logger
+	now     atomic.Pointer[picture]
+}
+
+type picture struct {
+	route  metadata.Route
+	inline int // bytes
+}
+
+// topologyEvery is how often members and leader are looked at: an election is
+// priced rightly that soon.
+const topologyEvery = 5 * time.Second
+
+func (t *topology) route() metadata.Route {
+	if p := t.now.Load(); p != nil {
+		return p.route
+	}
+	return metadata.Route{Broker: t.zone}
+}
+
+// inlineLimit is 0, and nothing inline, until the first look.
+func (t *topology) inlineLimit() int {
+	if p := t.now.Load(); p != nil {
+		return p.inline
+	}
+	return 0
+}
+
+func (t *topology) run(ctx context.Context) {
+	for {
+		if err := t.look(ctx); err != nil && ctx.Err() == nil {
+			t.logger.Warn("look at etcd members", "error", err)
+		}
+		select {
+		case <-time.After(topologyEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (t *topology) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, topologyEvery)
+	defer cancel()
+	members, err := t.members(ctx)
+	if err != nil {
+		return err
+	}
+	p := &picture{route: routeOf(t.zone, members, t.zoneOf)}
+	if p.inline, err = inlineLimit(t.book, p.route); err != nil {
+		return err
+	}
+	t.now.Store(p)
+	return nil
+}
+
+// routeOf is how an entry of a broker in zone travels: to a member in its own
+// zone if there is one, else to the leader; from there to every follower.
+func routeOf(zone metadata.ZoneID, members []etcdlog.Member, zoneOf func(string) metadata.ZoneID) metadata.Route {
+	r := metadata.Route{Broker: zone}
+	near := false
+	for _, m := range members {
+		z := zoneOf(m.Name)
+		near = near || z == zone
+		if m.Leader {
+			r.Leader = z
+		} else {
+			r.Followers = append(r.Followers, z)
+		}
+	}
+	r.Member = r.Leader
+	if near {
+		r.Member = zone
+	}
+	return r
+}
+
+// inlineLimit is the most bytes that are cheaper in an entry, which etcd
+// carries over every leg of the route, than in an object.
+func inlineLimit(book *costmodel.Book, r metadata.Route) (int, error) {
+	legs := uint64(0)
+	cross := func(a, b metadata.ZoneID) {
+		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
+			legs++
+		}
+	}
+	cross(r.Broker, r.Member)
+	cross(r.Member, r.Leader)
+	for _, f := range r.Followers {
+		cross(r.Leader, f)
+	}
+	limit, err := costmodel.InlineLimit(book, legs)
+	if err != nil {
+		return 0, err
+	}
+	return int(min(limit, metadata.MaxInlineBytes)), nil
+}

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// produced is what the producers of a run have done. Callbacks of all of them
+// fill it in.
+type produced struct {
+	sent    atomic.Int64 // taken by the client
+	records atomic.Int64 // acknowledged
+	bytes   atomic.Int64 // of values acknowledged
+
+	mu      sync.Mutex // guards what follows
+	latency Histogram
+	errors  map[string]int64
+	failed  map[lineage]uint64 // lowest number that failed: what follows cannot be held against anybody
+	lost    map[lineage]uint64 // how many failed
+	acked   map[lineage]uint64 // highest number acknowledged + 1
+}
+
+func newProduced() *produced {
+	return &produced{errors: map[string]int64{}, failed: map[lineage]uint64{}, lost: map[lineage]uint64{}, acked: map[lineage]uint64{}}
+}
+
+func (p *produced) done(l lineage, number uint64, took time.Duration, size int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.errors[errorName(err)]++
+		p.lost[l]++
+		if at, ok := p.failed[l]; !ok || number < at {
+			p.failed[l] = number
+		}
+		return
+	}
+	p.latency.Add(took)
+	p.records.Add(1)
+	p.bytes.Add(int64(size))
+	p.acked[l] = max(p.acked[l], number+1)
+}
+
+// errorName drops what differs from one error to the next.
+func errorName(err error) string {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		err = e
+	}
+	return err.Error()
+}
+
+// expected is what a consumer must find: of each lineage the numbers
+// acknowledged, up to the first one that failed.
+func (p *produced) expected() map[lineage]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make(map[lineage]uint64, len(p.acked))
+	for l, n := range p.acked {
+		if at, ok := p.failed[l]; ok {
+			n = min(n, at)
+		}
+		out[l] = n
+	}
+	return out
+}
+
+func (c *Config) producerOptions(i int) ([]kgo.Opt, error) {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Bootstrap[i%len(c.Bootstrap)]), kgo.ClientID(fmt.Sprintf("%s-producer-%d", c.ClientID, i)),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(c.Linger), kgo.ProducerBatchMaxBytes(int32(c.BatchBytes)),
+		kgo.MaxBufferedRecords(max(10_000, 64<<20/c.RecordBytes)), kgo.RecordDeliveryTimeout(2 * time.Minute),
+	}
+	switch c.Acks {
+	case "all":
+		opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()))
+	case "one":
+		opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()))
+	case "none":
+		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()))
+	default:
+		return nil, fmt.Errorf("acks %q: want all, one or none", c.Acks)
+	}
+	codec, ok := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}[c.Compression]
+	if !ok {
+		return nil, fmt.Errorf("compression %q: want none, gzip, snappy, lz4 or zstd", c.Compression)
+	}
+	opts = append(opts, kgo.ProducerBatchCompression(codec))
+	if !c.Idempotent {
+		opts = append(opts, kgo.DisableIdempotentWrite())
+	}
+	if c.InFlight > 0 {
+		opts = append(opts, kgo.MaxProduceRequestsInflightPerBroker(c.InFlight))
+	}
+	return opts, nil
+}
+
+// producer sends its share of the run, and waits for every answer.
+func (c *Config) producer(ctx context.Context, i int, run uint64, partitions int, fill *filler, p *produced) error {
+	opts, err := c.producerOptions(i)
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("start producer %d: %w", i, err)
+	}
+	defer client.Close()
+	source, table := rand.New(rand.NewPCG(run, uint64(i)+1)), castagnoli()
+	numbers := make([]uint64, partitions)
+	pace := newPacer(c.Rate/float64(c.Producers), time.Now())
+	for k := i; ctx.Err() == nil; k++ {
+		due, ok := pace.next(ctx)
+		if !ok || c.Records > 0 && p.sent.Add(1) > c.Records {
+			break
+		}
+		partition := k % partitions
+		s := stamp{run, uint32(i), numbers[partition], due}
+		numbers[partition]++
+		value := fill.value(source, c.RecordBytes)
+		s.encode(value, table)
+		l := lineage{run, uint32(i), int32(partition)}
+		record := &kgo.Record{Topic: c.Topic, Partition: int32(partition), Value: value}
+		client.Produce(context.WithoutCancel(ctx), record, func(r *kgo.Record, err error) {
+			p.done(l, s.number, time.Since(due), len(r.Value), err)
+		})
+	}
+	if err := client.Flush(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("flush producer %d: %w", i, err)
+	}
+	return nil
+}
+
+// pacer says when the next record is due. A sender that falls behind sends at
+// once, and the delay counts as latency.
+type pacer struct {
+	begin time.Time
+	every time.Duration // 0: flat out
+	count int64
+}
+
+func newPacer(perSecond float64, begin time.Time) *pacer {
+	p := &pacer{begin: begin}
+	if perSecond > 0 {
+		p.every = time.Duration(float64(time.Second) / perSecond)
+	}
+	return p
+}
+
+// next waits until the next record is due; false where ctx ended first.
+func (p *pacer) next(ctx context.Context) (due time.Time, ok bool) {
+	if p.every == 0 {
+		return time.Now(), true
+	}
+	due = p.begin.Add(time.Duration(p.count) * p.every)
+	p.count++
+	if wait := time.Until(due); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return due, false
+		}
+	}
+	return due, true
+}

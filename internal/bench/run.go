@@ -1,0 +1,219 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// drainTimeout is how long consumers may need for what was acknowledged.
+const drainTimeout = 30 * time.Second
+
+// Run does one run. The result is there also when it comes with an error, as
+// far as it went. It ends early, and well, with ctx.
+func Run(ctx context.Context, c Config) (*Result, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	r := &runner{Config: c, id: rand.Uint64() | 1, made: newProduced(), read: newConsumed()}
+	admin, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap...), kgo.ClientID(c.ClientID+"-admin"))
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer admin.Close()
+	r.admin = kadm.NewClient(admin)
+	if err := r.prepare(ctx); err != nil {
+		return nil, err
+	}
+	before, err := scrape(ctx, c.Zonewise)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if c.Mode == ModeConsume {
+		err = r.consume(ctx)
+	} else {
+		err = r.produce(ctx)
+	}
+	result := r.result(time.Since(begin))
+	after, scraped := scrape(context.WithoutCancel(ctx), c.Zonewise)
+	if scraped == nil {
+		result.Brokers = after.since(before, max(result.Produced.Bytes, result.Consumed.Bytes))
+	}
+	return result, errors.Join(err, scraped)
+}
+
+type runner struct {
+	Config
+	id         uint64
+	admin      *kadm.Client
+	partitions int
+	start, end offsets
+	made       *produced
+	read       *consumed
+	verifier   *verifier
+	took       time.Duration // of the sending, or reading, alone
+}
+
+// prepare makes the topic if it must, and reads where it begins and ends.
+func (r *runner) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if r.Create && r.Mode != ModeConsume {
+		_, err := r.admin.CreateTopic(ctx, int32(r.Partitions), int16(r.Replicas), nil, r.Topic)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("make topic %s: %w", r.Topic, err)
+		}
+	}
+	var ends kadm.ListedOffsets
+	for { // a topic just made may take a moment to be known everywhere
+		starts, err := r.admin.ListStartOffsets(ctx, r.Topic)
+		if err == nil {
+			err = starts.Error()
+		}
+		if err == nil {
+			if ends, err = r.admin.ListEndOffsets(ctx, r.Topic); err == nil {
+				err = ends.Error()
+			}
+		}
+		if err == nil && len(starts[r.Topic]) > 0 {
+			r.start, r.end = offsetsOf(starts, r.Topic), offsetsOf(ends, r.Topic)
+			r.partitions = len(r.start)
+			return nil
+		}
+		if err == nil {
+			err = kerr.UnknownTopicOrPartition
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("look at topic %s: %w", r.Topic, err)
+		}
+		if r.Mode == ModeConsume && errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return fmt.Errorf("look at topic %s: %w", r.Topic, err)
+		}
+	}
+}
+
+func offsetsOf(l kadm.ListedOffsets, topic string) offsets {
+	out := offsets{}
+	l.Each(func(o kadm.ListedOffset) {
+		if o.Topic == topic {
+			out[o.Partition] = o.Offset
+		}
+	})
+	return out
+}
+
+// produce sends for the run's duration; in e2e mode consumers read along, and
+// then until they have everything that was acknowledged.
+func (r *runner) produce(ctx context.Context) error {
+	var errs collector
+	var readers sync.WaitGroup
+	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if r.Mode == ModeE2E {
+		r.verifier = newVerifier(r.id, true)
+		for i := range r.Consumers {
+			readers.Go(func() { errs.add(r.consumer(rctx, i, r.end, r.verifier, r.read)) })
+		}
+	}
+	begin := time.Now()
+	sctx, cancel := context.WithTimeout(ctx, r.Duration)
+	defer cancel()
+	fill := newFiller(r.id, r.RecordBytes)
+	var writers sync.WaitGroup
+	for i := range r.Producers {
+		writers.Go(func() { errs.add(r.producer(sctx, i, r.id, r.partitions, fill, r.made)) })
+	}
+	writers.Wait()
+	r.took = time.Since(begin)
+	if r.Mode == ModeE2E {
+		r.drain()
+	}
+	stop()
+	readers.Wait()
+	return errs.join()
+}
+
+// drain waits until the consumers have read what was acknowledged.
+func (r *runner) drain() {
+	want := r.made.expected()
+	for end := time.Now().Add(drainTimeout); time.Now().Before(end) && !r.verifier.caughtUp(want); {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// consume reads what the topic had at the begin, or for the duration.
+func (r *runner) consume(ctx context.Context) error {
+	var errs collector
+	r.verifier = newVerifier(0, r.Group == "" && startsAtZero(r.start))
+	rctx, stop := context.WithTimeout(ctx, r.Duration)
+	defer stop()
+	var readers sync.WaitGroup
+	begin := time.Now()
+	for i := range r.Consumers {
+		readers.Go(func() { errs.add(r.consumer(rctx, i, r.start, r.verifier, r.read)) })
+	}
+	for rctx.Err() == nil && !r.readAll() {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-rctx.Done():
+		}
+	}
+	r.took = time.Since(begin)
+	stop()
+	readers.Wait()
+	return errs.join()
+}
+
+func startsAtZero(o offsets) bool {
+	for _, at := range o {
+		if at != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// readAll reports whether every partition was read up to where it ended when
+// the run began. A last record that is a marker, or compacted away, is not
+// waited for longer than the duration.
+func (r *runner) readAll() bool {
+	if r.Records > 0 && r.read.records.Load() >= r.Records {
+		return true
+	}
+	r.verifier.mu.Lock()
+	defer r.verifier.mu.Unlock()
+	for p, end := range r.end {
+		if end > r.start[p] && r.verifier.offset[p] < end {
+			return false
+		}
+	}
+	return true
+}
+
+// collector gathers errors of goroutines.
+type collector struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (c *collector) add(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.errs = append(c.errs, err)
+}
+
+func (c *collector) join() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(c.errs...)
+}

@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The counters that brokers are asked for, summed over their labels.
+const (
+	metricS3    = "zonewise_s3_requests_total"
+	metricCross = "zonewise_cross_zone_bytes_total"
+	metricCPU   = "process_cpu_seconds_total"
+	metricStart = "process_start_time_seconds"
+)
+
+// Brokers is what brokers did during a run, per GiB of records. A counter that
+// they do not have is nil.
+type Brokers struct {
+	S3RequestsPerGiB     *float64 `json:"s3_requests_per_gib"`
+	CrossZoneBytesPerGiB *float64 `json:"cross_zone_bytes_per_gib"`
+	CPUSecondsPerGiB     *float64 `json:"cpu_seconds_per_gib"`
+}
+
+// counters are sums over brokers, of those that any of them has.
+type counters map[string]float64
+
+// Limits of one answer.
+const (
+	scrapeTimeout = 10 * time.Second
+	scrapeBytes   = 16 << 20
+)
+
+// scrape reads /metrics of each broker. Brokers of one process (zonewise dev)
+// are asked each, and their processor time counted once.
+func scrape(ctx context.Context, urls []string) (counters, error) {
+	if len(urls) == 0 {
+		return nil, nil
+	}
+	sum, processes := counters{}, map[string]bool{}
+	for _, u := range urls {
+		one, err := scrapeOne(ctx, strings.TrimSuffix(u, "/")+"/metrics")
+		if err != nil {
+			return nil, err
+		}
+		host := u
+		if i := strings.Index(u, "://"); i >= 0 {
+			host, _, _ = strings.Cut(u[i+3:], "/")
+		}
+		process := fmt.Sprintf("%s %v", host, one[metricStart])
+		for name, v := range one {
+			if name == metricStart || name == metricCPU && processes[process] {
+				continue
+			}
+			sum[name] += v
+		}
+		processes[process] = true
+	}
+	return sum, nil
+}
+
+func scrapeOne(ctx context.Context, url string) (counters, error) {
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask broker for metrics: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask broker for metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask broker for metrics: %s answers %s", url, resp.Status)
+	}
+	return parseMetrics(io.LimitReader(resp.Body, scrapeBytes))
+}
+
+// parseMetrics sums the counters of interest over their labels, from the text
+// format of Prometheus.
+func parseMetrics(r io.Reader) (counters, error) {
+	out := counters{}
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		line := lines.Text()
+		name := line
+		if i := strings.IndexAny(line, "{ "); i >= 0 {
+			name = line[:i]
+		}
+		switch name {
+		case metricS3, metricCross, metricCPU, metricStart:
+		default:
+			continue
+		}
+		v, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+		if err != nil {
+			return nil, fmt.Errorf("read metric %q: %w", line, err)
+		}
+		out[name] += v
+	}
+	return out, lines.Err()
+}
+
+// since is the difference, per GiB of so many bytes.
+func (c counters) since(before counters, bytes int64) *Brokers {
+	if c == nil || bytes == 0 {
+		return nil
+	}
+	per := func(name string) *float64 {
+		now, ok := c[name]
+		if !ok {
+			return nil
+		}
+		v := (now - before[name]) / (float64(bytes) / (1 << 30))
+		return &v
+	}
+	return &Brokers{per(metricS3), per(metricCross), per(metricCPU)}
+}
