@@ -127,7 +127,7 @@ func (n *Node) openCommands() []metadata.Command {
 }
 
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {
-	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: governor{n.governor}, Route: n.cfg.Route,
+	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: n.governor, Route: n.cfg.Route,
 		Rand: n.fork(), Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
 	n.observeWAL(&c)
 	return c
@@ -155,6 +155,7 @@ func (s *session) work() (cause error) {
 	s.wg.Go(func() { s.usage.run(ctx) })
 	select {
 	case <-s.log.Done():
+		s.wal.SessionLost()
 		cause = metadata.ErrSessionLost
 	case <-s.wal.Lost():
 		cause = metadata.ErrSessionLost

@@ -46,11 +46,3 @@ func (w *writer) Submit(ctx context.Context, cmds []metadata.Command, guard *met
 	}
 	return present.Submit(ctx, cmds, guard)
 }
-
-// governor is metadata.Governor in the WAL's words.
-type governor struct{ *metadata.Governor }
-
-// Acquire implements wal.Governor.
-func (g governor) Acquire(ctx context.Context, lane metadata.Lane, c wal.Cost) error {
-	return g.Governor.Acquire(ctx, lane, metadata.Cost{Commits: c.Commits, EntryBytes: c.EntryBytes, Runs: c.Runs, InlineBytes: c.InlineBytes})
-}
