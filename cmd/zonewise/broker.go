@@ -247,7 +247,7 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.later(serveHTTP(web, page, b.fatal).stop)
+	b.later(serveHTTP(web, withProcess(page), b.fatal).stop)
 	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.fatal).stop)
 	return nil
 }

@@ -123,13 +123,12 @@ func devPort(p, i, j int) int {
 // devPorts holds every listener before anything starts, so that a port that is
 // taken is found before etcd has begun.
 type devPorts struct {
-	zones int
 	kafka map[[2]int]net.Listener // by broker and client zone
 	http  net.Listener
 }
 
-func openDevPorts(o *devOptions) (p *devPorts, err error) {
-	p = &devPorts{zones: o.zones, kafka: map[[2]int]net.Listener{}}
+func openDevPorts(o *devOptions) (_ *devPorts, err error) {
+	p := &devPorts{kafka: map[[2]int]net.Listener{}}
 	defer func() {
 		if err != nil {
 			p.close()

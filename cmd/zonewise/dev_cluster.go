@@ -63,7 +63,7 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 		if err != nil {
 			return d, err
 		}
-		pages = append(pages, page)
+		pages = append(pages, withProcess(page))
 	}
 	w := serveHTTP(d.ports.http, d.handler(pages), fatal)
 	d.close = append(d.close, w.stop)

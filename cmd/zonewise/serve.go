@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"github.com/zonewise/zonewise/internal/node"
 )
 
@@ -64,4 +66,15 @@ func (w *web) stop() {
 		_ = w.server.Close() // it was given its time
 	}
 	<-w.done
+}
+
+// withProcess adds what the process uses (processor, memory, files) to a
+// broker's /metrics. Nodes do not know it: several may share a process.
+func withProcess(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		if r.URL.Path == "/metrics" && r.Method == http.MethodGet {
+			metrics.WriteProcessMetrics(w)
+		}
+	})
 }
