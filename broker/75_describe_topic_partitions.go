@@ -66,6 +66,8 @@ func describedPartition(p kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopi
 	d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 	d.ErrorCode, d.Partition, d.LeaderID, d.LeaderEpoch = p.ErrorCode, p.Partition, p.Leader, p.LeaderEpoch
 	d.Replicas, d.ISR, d.OfflineReplicas = p.Replicas, p.ISR, p.OfflineReplicas
+	// Java cannot bear null where the protocol allows it.
+	d.EligibleLeaderReplicas, d.LastKnownELR = []int32{}, []int32{}
 	return d
 }
 

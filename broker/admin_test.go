@@ -319,3 +319,33 @@ func TestConsumerWithARackIsServedInItsOwnZone(t *testing.T) {
 		}
 	}
 }
+
+func TestDescribedTopicsArePagedAndHaveNoNullLists(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		for _, name := range []string{"b", "a", "c"} {
+			r.makeTopic(name, 3)
+		}
+		q := kmsg.NewPtrDescribeTopicPartitionsRequest()
+		q.ResponsePartitionLimit = 2
+		got := ""
+		for range 10 {
+			resp := r.ask(q).(*kmsg.DescribeTopicPartitionsResponse)
+			for _, topic := range resp.Topics {
+				for _, p := range topic.Partitions {
+					got += fmt.Sprintf("%s%d ", *topic.Topic, p.Partition)
+					if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil { // Java's TopicCommand throws
+						t.Errorf("null list in %+v", p)
+					}
+				}
+			}
+			if resp.NextCursor == nil {
+				break
+			}
+			q.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: resp.NextCursor.Topic, Partition: resp.NextCursor.Partition}
+		}
+		if got != "a0 a1 a2 b0 b1 b2 c0 c1 c2 " {
+			t.Errorf("pages: %s", got)
+		}
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -51,6 +53,34 @@ func BenchmarkDecodeProduce(b *testing.B) {
 	for b.Loop() {
 		if _, err := decodeProduce(13, body); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkMetadata is an answer that names 5000 partitions.
+func BenchmarkMetadata(b *testing.B) {
+	w := newWorld(b)
+	zones := []metadata.ZoneID{"a", "b", "c"}
+	for _, z := range zones {
+		w.tcp(z, zones, nil)
+	}
+	n := w.nodes[0]
+	for i := range 50 {
+		out, err := n.wal.Submit(b.Context(), []metadata.Command{metadata.CreateTopic{ID: metadata.TopicID{1, byte(i)}, Name: fmt.Sprint("t", i), Partitions: 100, ReplicationFactor: 3}}, nil)
+		if err != nil || out.Commands[0].Code != 0 {
+			b.Fatal(err, out)
+		}
+	}
+	r := &request{}
+	r.from.Zone = "a"
+	b.ReportAllocs()
+	for b.Loop() {
+		q := kmsg.NewPtrMetadataRequest()
+		q.Version = 12
+		resp := n.server.metadata(b.Context(), r, q)
+		resp.Version = 12
+		if len(resp.AppendTo(nil)) < 5000*20 {
+			b.Fatal("too short")
 		}
 	}
 }
