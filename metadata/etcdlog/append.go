@@ -77,7 +77,7 @@ func (a *appending) run(ctx context.Context) (metadata.AppendResult, error) {
 			if refused(err) && !a.p.maybe {
 				return metadata.AppendResult{}, err
 			}
-			a.p.maybe = a.p.maybe || !errors.Is(err, rpctypes.ErrNoSpace)
+			a.p.maybe = true // also where it says "no space": etcd executes the write that passes its quota, and then says so
 		}
 		if errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
 			return metadata.AppendResult{}, err

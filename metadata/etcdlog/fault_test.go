@@ -71,6 +71,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 		"never sent":                     {etcdfake.Fate{FailBefore: true, After: 0}, false, 2},
 		"lands late":                     {etcdfake.Fate{Late: 9 * time.Second}, false, 2},
 		"landed, reply lost":             {etcdfake.Fate{LoseReply: true}, false, 1},
+		"landed, said no space, deleted": {etcdfake.Fate{NoSpace: true}, true, 1},
 		"landed, reply lost, deleted":    {etcdfake.Fate{LoseReply: true}, true, 1},
 		"never landed, and keys deleted": {etcdfake.Fate{Late: 9 * time.Second}, true, 2},
 	} {

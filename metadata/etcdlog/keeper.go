@@ -106,6 +106,9 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Duty, p metadata.Che
 
 // Truncate implements metadata.Keeper.
 func (l *Log) Truncate(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
+	if g == 0 {
+		return nil // there is no generation 0
+	}
 	key, value := l.k.truncated(), hex64(uint64(g))
 	resp, st, _, err := l.fenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
 		Compare: []*compare{

@@ -118,6 +118,9 @@ func call[T any](ctx context.Context, c *Client, op, key string, effect func() (
 		}
 		var a answer
 		c.s.locked(func() { a.v, a.err = effect() })
+		if f.NoSpace {
+			a = answer{err: rpctypes.ErrNoSpace}
+		}
 		if f.LoseReply {
 			c.s.count(func(s *Stats) { s.LostReplies++ })
 			return

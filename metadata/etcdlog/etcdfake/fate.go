@@ -26,6 +26,10 @@ type Config struct {
 	ReplyTimeout time.Duration
 	// Progress is how often a quiet watch tells how far it is (default 1 s).
 	Progress time.Duration
+	// Spread, where not zero, makes a watch deliver one revision at a time, up
+	// to Spread apart: then what a follower applies at one instant is one
+	// entry, and those whom it wakes do not race with the next one.
+	Spread time.Duration
 	// Script, where not nil, is asked first for the fate of every call.
 	Script func(Call) (Fate, bool)
 }
@@ -58,6 +62,7 @@ type Fate struct {
 	Before, After time.Duration // on the way there, and back
 	FailBefore    bool
 	LoseReply     bool
+	NoSpace       bool // executed, and the answer is ErrNoSpace, as etcd does once its quota is passed
 	// Late: the caller gets an error after Before, the effect comes Late
 	// after that.
 	Late time.Duration
@@ -69,7 +74,7 @@ func (c *Config) fate(call Call) Fate {
 	f := Fate{Before: c.delay("before", id, call.Attempt), After: c.delay("after", id, call.Attempt)}
 	if c.Script != nil {
 		if s, ok := c.Script(call); ok {
-			f.FailBefore, f.LoseReply, f.Late = s.FailBefore, s.LoseReply, s.Late
+			f.FailBefore, f.LoseReply, f.NoSpace, f.Late = s.FailBefore, s.LoseReply, s.NoSpace, s.Late
 			f.Before, f.After = f.Before+s.Before, f.After+s.After
 			return f
 		}

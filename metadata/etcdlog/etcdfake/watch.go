@@ -148,6 +148,12 @@ func (w *watch) deliver() bool {
 	}
 	for len(events) > 0 {
 		n := 1 + int(s.cfg.draw("fragment", call, len(events))%uint64(len(events)))
+		if s.cfg.Spread > 0 {
+			n = 1
+			if !w.wait(1 + time.Duration(s.cfg.draw("spread", call, len(events))%uint64(s.cfg.Spread))) {
+				return false
+			}
+		}
 		if !w.send(etcdlog.WatchResponse{Revision: rev, Events: events[:n:n]}) {
 			return false
 		}
