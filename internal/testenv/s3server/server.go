@@ -26,11 +26,12 @@ type Options struct {
 	// Folder holds the data, the default is t.TempDir(). A posix file system with
 	// extended attributes.
 	Folder string
+	Host   string // to listen on, default 127.0.0.1
 }
 
 // Server is an S3 server of one test.
 type Server struct {
-	Endpoint  string // http://127.0.0.1:PORT
+	Endpoint  string // http://HOST:PORT
 	Region    string
 	AccessKey string
 	SecretKey string
@@ -68,7 +69,10 @@ func Start(t testing.TB, options Options) *Server {
 	if s.output, err = os.Create(filepath.Join(own, "output.log")); err != nil {
 		t.Fatal(err)
 	}
-	address, err := freeAddress()
+	if options.Host == "" {
+		options.Host = "127.0.0.1"
+	}
+	address, err := freeAddress(options.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +193,8 @@ func (s *Server) printed() []byte {
 
 // freeAddress finds a port that is free now. The server cannot be handed an
 // open listener, so there is an instant in which another one may take it.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress(host string) (string, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}

@@ -1,0 +1,34 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Blocks of addresses: one cluster has 127.N.*.* or 10.N.*.* to itself while it
+// holds N's lock.
+const (
+	firstBlock = 20
+	lastBlock  = 219
+)
+
+// takeBlock returns a number that no other cluster on this machine has.
+func takeBlock() (n int, release func(), err error) {
+	folder := filepath.Join(os.TempDir(), "zonewise-test-blocks")
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return 0, nil, fmt.Errorf("take a block of addresses: %w", err)
+	}
+	for n := firstBlock; n <= lastBlock; n++ {
+		release, err := lock(filepath.Join(folder, fmt.Sprint(n)), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return n, release, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return 0, nil, fmt.Errorf("take a block of addresses: %w", err)
+		}
+	}
+	return 0, nil, errors.New("take a block of addresses: all are in use")
+}

@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// address matches 10.0.ZONE.HOST with its port, if it has one: every address in
+// deploy/three-zones is of that form.
+var address = regexp.MustCompile(`\b10\.0\.([1-3])\.(\d+)(?::(\d+))?\b`)
+
+// Where the parts of a zone are, as in the files.
+const (
+	hostEtcd     = 5
+	hostBroker   = 10
+	portKafka    = 9092
+	portPeer     = 9192
+	portHTTP     = 8080
+	portEtcd     = 2379
+	portEtcdPeer = 2380
+)
+
+// place maps the files' addresses to where this cluster is.
+type place struct {
+	prefix  string // "127.23" for "10.0"
+	portAdd int
+}
+
+func (p place) host(zone, host int) string { return fmt.Sprintf("%s.%d.%d", p.prefix, zone+1, host) }
+
+func (p place) at(zone, host, port int) string {
+	return fmt.Sprintf("%s:%d", p.host(zone, host), port+p.portAdd)
+}
+
+// render writes a configuration of deploy/three-zones with this cluster's
+// addresses and with other values for some keys. It changes values only: a key
+// that the file does not have is an error, so that the files stay complete.
+func (p place) render(source, target string, values map[string]string) error {
+	body, err := os.ReadFile(source)
+	if err != nil {
+		return fmt.Errorf("render configuration: %w", err)
+	}
+	text := address.ReplaceAllStringFunc(string(body), func(found string) string {
+		m := address.FindStringSubmatch(found)
+		out := p.prefix + "." + m[1] + "." + m[2]
+		if m[3] != "" {
+			port, _ := strconv.Atoi(m[3]) // digits by the pattern
+			out += ":" + strconv.Itoa(port+p.portAdd)
+		}
+		return out
+	})
+	for key, value := range values {
+		line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(key) + `:.*$`)
+		if !line.MatchString(text) {
+			return fmt.Errorf("render %s: it has no key %s", source, key)
+		}
+		text = line.ReplaceAllLiteralString(text, key+": "+value)
+	}
+	return os.WriteFile(target, []byte(text), 0o644)
+}
+
+// zoneFile is a file of deploy/three-zones.
+func zoneFile(root string, zone int, name string) string {
+	return filepath.Join(root, "deploy", "three-zones", "zone-"+string(rune('a'+zone)), name)
+}
+
+// valueOf reads a key's plain value in a rendered file.
+func valueOf(path, key string) (string, error) {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			return strings.TrimSpace(value), nil
+		}
+	}
+	return "", fmt.Errorf("%s has no key %s", path, key)
+}
