@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -82,5 +83,35 @@ func BenchmarkMetadata(b *testing.B) {
 		if len(resp.AppendTo(nil)) < 5000*20 {
 			b.Fatal("too short")
 		}
+	}
+}
+
+// BenchmarkThroughWire is kgo producing and consuming 1 KiB records over
+// loopback, one broker, in-memory log and bucket: client and broker share the
+// machine.
+func BenchmarkThroughWire(b *testing.B) {
+	w := newWorld(b)
+	n := w.tcp("a", []metadata.ZoneID{"a"}, func(c *Config) { c.DefaultPartitions = 12 })
+	ctx := b.Context()
+	p := n.client(b, "a", kgo.DefaultProduceTopic("t"), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(20_000))
+	c := n.client(b, "a", kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	value := make([]byte, 1024)
+	if err := p.ProduceSync(ctx, kgo.SliceRecord(value)).FirstErr(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(1024)
+	b.ResetTimer()
+	for range b.N {
+		p.Produce(ctx, kgo.SliceRecord(value), func(_ *kgo.Record, err error) {
+			if err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	if err := p.Flush(ctx); err != nil {
+		b.Fatal(err)
+	}
+	for got := 0; got < b.N+1; {
+		got += c.PollFetches(ctx).NumRecords()
 	}
 }
