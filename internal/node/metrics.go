@@ -32,6 +32,8 @@ func (n *Node) registerMetrics() {
 		}
 		return 1
 	})
+	gauge(`zonewise_cross_zone_bytes_total{of="log"}`, func() float64 { return float64(n.traffic.inline.Load()) })
+	gauge(`zonewise_cross_zone_bytes_total{of="clients"}`, func() float64 { return float64(n.traffic.clients.Load()) })
 	n.governorMetrics(gauge)
 	n.walMetrics(gauge)
 	set.GetOrCreateGauge("zonewise_etcd_in_use_bytes", func() float64 {

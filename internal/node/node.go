@@ -32,6 +32,7 @@ type Node struct {
 	governor *metadata.Governor
 	writer   writer
 	platform platformMeter
+	traffic  traffic
 	placer   *placer
 	prober   *router.Prober // nil without a peer door
 
@@ -53,7 +54,7 @@ func Start(cfg Config) (*Node, error) {
 	n.writer.moves = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
-	objects := bucket.Prefix(cfg.Bucket, cfg.Cluster+"/")
+	objects := bucket.Prefix(observed{cfg.Bucket, showRequests(cfg.Metrics)}, cfg.Cluster+"/")
 	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{objects}, Logger: cfg.Logger, Fatal: n.stopServing})
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
@@ -68,6 +69,7 @@ func Start(cfg Config) (*Node, error) {
 	}
 	n.registerMetrics()
 	n.replica.Observe(n.noteSession)
+	n.replica.Observe(n.noteTraffic)
 	n.wg.Go(func() {
 		if err := n.replica.Run(n.ctx); err != nil {
 			n.stopServing(err)

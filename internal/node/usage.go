@@ -109,6 +109,7 @@ func (u *usageReporter) report(ctx context.Context, final bool) {
 		return
 	}
 	metadata.SortCells(cells)
+	u.n.traffic.cells(cells)
 	now := time.Now()
 	for first := true; first || len(cells) > 0; first = false {
 		part := cells[:min(len(cells), usageCells)]

@@ -1,0 +1,90 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// observed is a bucket whose every request is shown in the metrics, whoever
+// makes it and under whatever context.
+type observed struct {
+	bucket.Bucket
+	see func(bucket.Attempt)
+}
+
+func (o observed) with(ctx context.Context) context.Context { return bucket.WithObserver(ctx, o.see) }
+
+// Put implements bucket.Bucket.
+func (o observed) Put(ctx context.Context, name string, body []byte) error {
+	return o.Bucket.Put(o.with(ctx), name, body)
+}
+
+// Get implements bucket.Bucket.
+func (o observed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	return o.Bucket.Get(o.with(ctx), name, off, length)
+}
+
+// List implements bucket.Bucket.
+func (o observed) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
+	return o.Bucket.List(o.with(ctx), prefix, after, limit)
+}
+
+// Delete implements bucket.Bucket.
+func (o observed) Delete(ctx context.Context, names ...string) error {
+	return o.Bucket.Delete(o.with(ctx), names...)
+}
+
+// showRequests counts requests by operation, cause and whether they are billed.
+func showRequests(set *metrics.Set) func(bucket.Attempt) {
+	return func(a bucket.Attempt) {
+		cause := a.Cause
+		if cause == "" {
+			cause = "other"
+		}
+		set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_requests_total{op=%q,cause=%q,billed="%t"}`, a.Op, cause, a.Billable())).Inc()
+		set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_bytes_total{op=%q,cause=%q}`, a.Op, cause)).Add(int(a.Bytes))
+	}
+}
+
+// traffic counts the bytes that this broker caused to cross zones: entries on
+// their legs through etcd, and what its clients sent and received.
+type traffic struct{ inline, clients atomic.Uint64 }
+
+// entry counts an entry of this broker's own session.
+func (t *traffic) entry(c *metadata.Committed, r *metadata.Route) {
+	legs := 0
+	cross := func(a, b metadata.ZoneID) {
+		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
+			legs++
+		}
+	}
+	cross(r.Broker, r.Member)
+	cross(r.Member, r.Leader)
+	for _, z := range r.Followers {
+		cross(r.Leader, z)
+	}
+	t.inline.Add(uint64(legs * len(c.Bytes)))
+}
+
+// cells counts what a usage report says of clients.
+func (t *traffic) cells(cells []metadata.Cell) {
+	for i := range cells {
+		k := &cells[i].Key
+		if clientBytes(k.Component) && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
+			t.clients.Add(cells[i].Quantity.Lo)
+		}
+	}
+}
+
+// noteTraffic observes this broker's own entries.
+func (n *Node) noteTraffic(a *metadata.AppliedEntry) {
+	if s := n.present.Load(); a.Entry != nil && s != nil && a.Committed.Session == s.log.ID() {
+		n.traffic.entry(a.Committed, &a.Entry.Route)
+	}
+}
