@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"time"
@@ -60,11 +61,14 @@ func (c *client) pause(ctx context.Context) error {
 	}
 }
 
-// send writes a request and returns its correlation id.
+// send writes a request and returns its correlation id. Each request leaves at
+// an instant of its own: two that arrive together race inside a broker.
 func (c *client) send(req kmsg.Request) (int32, error) {
 	c.id++
+	time.Sleep(1 + time.Duration(c.w.draw("send", c.name, int(c.id))%300_000))
 	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(c.name))
 	b := f.AppendRequest(nil, req, c.id)
+	c.w.trace("client %s sends %d/%d to %s, %d bytes %08x", c.name, req.Key(), c.id, c.conn.RemoteAddr(), len(b), crc32.ChecksumIEEE(b))
 	c.conn.SetWriteDeadline(time.Now().Add(requestTimeout))
 	_, err := c.conn.Write(b)
 	return c.id, err
@@ -84,6 +88,7 @@ func (c *client) receive(req kmsg.Request, id int32) (kmsg.Response, error) {
 	if got := int32(binary.BigEndian.Uint32(b)); got != id {
 		return nil, fmt.Errorf("answer %d to request %d", got, id)
 	}
+	c.w.trace("client %s gets %d/%d, %d bytes %08x", c.name, req.Key(), id, len(b), crc32.ChecksumIEEE(b))
 	b = b[4:]
 	if req.IsFlexible() && req.Key() != 18 {
 		b = b[1:] // no tagged fields in the header

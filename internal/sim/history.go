@@ -20,6 +20,7 @@ type History struct {
 	Hashes  []StateHash
 	Lost    []LostTail   // what recoveries say was lost
 	Trims   map[TP]int64 // the highest offset that DeleteRecords was asked for
+	Faults  []string     // in order
 	Wrong   []string     // broken promises that were seen on the way
 }
 

@@ -37,7 +37,8 @@ type process struct {
 
 // order is what is done to a process, and for how long it stays down.
 type order struct {
-	drain bool // SIGTERM; else kill -9
+	drain bool          // SIGTERM; else kill -9
+	first time.Duration // before it is carried out
 	down  time.Duration
 }
 
@@ -93,6 +94,7 @@ func (p *process) serve(ctx context.Context, l *life) time.Duration {
 	closed := p.w.gateClosed()
 	select {
 	case o := <-p.orders:
+		time.Sleep(o.first)
 		if o.drain {
 			p.stop(ctx, l)
 		} else {

@@ -32,12 +32,14 @@ func (r Record) String() string { return fmt.Sprintf("%s>%s#%d", r.Producer, r.T
 
 // value encodes r in about size bytes; every byte of it follows from r and size.
 func (r Record) value(size int) []byte {
-	b := fmt.Appendf(nil, "%s|%s|%d|%d|%d|", r.Producer, r.TP.Topic, r.TP.Partition, r.N, size)
-	for i := 0; len(b) < size; i++ {
-		b = append(b, byte(r.N*31+i*7))
+	b := fmt.Appendf(make([]byte, 0, size+64), "%s|%s|%d|%d|%d|", r.Producer, r.TP.Topic, r.TP.Partition, r.N, size)
+	for i, n := len(b), byte(r.N*31); i < size; i++ {
+		b = append(b, n+byte(i*7))
 	}
 	return b
 }
+
+const maxValue = 1 << 20
 
 // parseRecord is the inverse of value, to the last byte.
 func parseRecord(b []byte) (Record, error) {
@@ -52,7 +54,7 @@ func parseRecord(b []byte) (Record, error) {
 		return Record{}, err
 	}
 	r := Record{parts[0], TP{parts[1], int32(p)}, n}
-	if string(r.value(size)) != string(b) {
+	if size > maxValue || string(r.value(size)) != string(b) {
 		return r, fmt.Errorf("value of %v is damaged", r)
 	}
 	return r, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type Result struct {
 	Wrong    []string
 	Batches  int // sent
 	Faults   int
+	What     []string // the faults
 	Virtual  time.Duration
 	Coverage Coverage
 	lines    []string
@@ -46,6 +48,7 @@ type run struct {
 	tailing context.Context
 	stop    chan struct{} // closed when producers need not make more
 	faults  int
+	later   sync.WaitGroup // faults that last
 }
 
 // Run lives through one seed. It must be called inside a synctest bubble.
@@ -67,6 +70,7 @@ func Run(ctx context.Context, seed uint64, opt Options) Result {
 		e.Close()
 	}
 	res.Wrong = w.history.Check()
+	res.What = w.history.Faults
 	res.Batches = len(w.history.Sent)
 	res.Digest, res.lines = w.digest(), w.lines
 	return res
@@ -196,5 +200,4 @@ func (c *client) start() time.Duration {
 	return 1 + time.Duration(c.w.draw("start", c.name, 0)%50_000_000)
 }
 
-// plan makes the faults happen.
-func (r *run) plan() { time.Sleep(10 * time.Second) }
+func (r Result) sorted() []string { return slices.Sorted(slices.Values(r.lines)) }

@@ -23,7 +23,6 @@ type world struct {
 	net    *network
 	logger *slog.Logger
 	faulty bool // faults may be drawn
-	late   int  // PUTs that landed after their caller had given up
 
 	history   *History
 	processes []*process
@@ -38,6 +37,8 @@ type world struct {
 	recovered int
 	expect    bool // brokers are expected to stop
 	stops     int  // brokers that did
+	traps     []*trap
+	late      int // PUTs that landed after their caller had given up
 	clients   map[string]*etcdfake.Client
 }
 
@@ -66,16 +67,13 @@ func (w *world) draw(kind, id string, n int) uint64 {
 
 // newEtcd starts an empty etcd; life tells one from the next.
 func (w *world) newEtcd(life string) *etcdfake.Store {
-	rates := etcdfake.Config{Seed: w.draw("etcd", life, 0), TailOneIn: 200}
+	rates := etcdfake.Config{Seed: w.draw("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond}
 	lose, before, landLate, cancel := 0, 0, 0, 0
 	if w.faulty {
 		lose, before, landLate, cancel = 3, 4, 2, 2
 	}
 	rates.LoseReply, rates.FailBefore, rates.LandLate, rates.CancelWatch = lose, before, landLate, cancel
-	rates.Script = func(c etcdfake.Call) (etcdfake.Fate, bool) {
-		w.trace("etcd %s %s %s %d", c.Client, c.Op, c.Key, c.Attempt)
-		return etcdfake.Fate{}, w.isCalm() // calm: no fault is drawn
-	}
+	rates.Script = w.etcdFate
 	return etcdfake.New(rates)
 }
 
@@ -91,16 +89,7 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 		return d
 	})
 	fault := bucket.NewFault(slow, func(op bucket.Op, name string, attempt int) bucket.Fate {
-		if !w.faulty || w.isCalm() {
-			return bucket.Fate{}
-		}
-		f := plan.Decide(op, name, attempt)
-		if f.Kind == bucket.FateLate {
-			w.mu.Lock()
-			w.late++
-			w.mu.Unlock()
-		}
-		return f
+		return w.bucketFate(process, plan, op, name, attempt)
 	})
 	traced := bucket.Trace(fault, func(l bucket.TraceLine) {
 		w.trace("s3 %s %s %s %d+%d %d %08x %v %d", process, l.Op, l.Name, l.Off, l.Len, l.Bytes, l.Sum, l.Err != nil, l.Took)

@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// trap waits for a request and springs at it: it kills who makes it, or loses
+// the answer.
+type trap struct {
+	process string // whose requests; empty: anybody's
+	match   string // part of "<op> <key>"
+	duty    bool   // log keys: only a generation's prefix, which only deletes name
+	count   int    // springs at the count-th match
+	taken   bool   // the request takes effect, and only its answer is lost
+	lose    int    // kill nobody: lose so many answers
+	order   order
+
+	sprung bool
+}
+
+func (w *world) set(t *trap) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.traps = append(w.traps, t)
+}
+
+func (w *world) unset(t *trap) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.traps {
+		if w.traps[i] == t {
+			w.traps = append(w.traps[:i:i], w.traps[i+1:]...)
+			return
+		}
+	}
+}
+
+// look offers a request of a life to the traps. It returns the trap that
+// springs, if one does.
+func (w *world) look(life, op, key string) *trap {
+	name, _, _ := strings.Cut(life, ".")
+	what := op + " " + key
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.traps {
+		if t.sprung || t.process != "" && t.process != name || !strings.Contains(what, t.match) || op == "watch" || op == "keepalive" {
+			continue
+		}
+		if t.duty && strings.HasPrefix(key, "/zonewise/main/log/") && strings.Count(key, "/") > 5 {
+			continue
+		}
+		if t.count--; t.count > 0 {
+			continue
+		}
+		if t.lose > 1 {
+			t.lose, t.count = t.lose-1, 2
+		} else {
+			t.sprung = true
+		}
+		return t
+	}
+	return nil
+}
+
+// spring kills the process of a life: at once, or where the request is to take
+// effect, a little later.
+func (w *world) spring(t *trap, life string) {
+	if t.lose > 0 {
+		return
+	}
+	w.trace("trap springs at %s", life)
+	for _, p := range w.processes {
+		l := p.now.Load()
+		if l == nil || l.id != life {
+			continue
+		}
+		o := t.order
+		if t.taken {
+			o.first = 3 * time.Millisecond
+		}
+		p.order(o)
+	}
+}
+
+// etcdFate is asked for every call of etcd.
+func (w *world) etcdFate(c etcdfake.Call) (etcdfake.Fate, bool) {
+	w.trace("etcd %s %s %s %d", c.Client, c.Op, c.Key, c.Attempt)
+	if t := w.look(c.Client, c.Op, c.Key); t != nil {
+		w.spring(t, c.Client)
+		if t.taken || t.lose > 0 {
+			return etcdfake.Fate{LoseReply: true}, true
+		}
+	}
+	return etcdfake.Fate{}, w.isCalm() // calm: no fault is drawn
+}
+
+// bucketFate is asked for every request of the bucket.
+func (w *world) bucketFate(life string, plan bucket.FaultPlan, op bucket.Op, name string, attempt int) bucket.Fate {
+	if t := w.look(life, op.String(), name); t != nil && t.lose == 0 {
+		w.spring(t, life)
+		if t.taken {
+			return bucket.Fate{Kind: bucket.FateAfter}
+		}
+		return bucket.Fate{Kind: bucket.FateLost}
+	}
+	if !w.faulty || w.isCalm() {
+		return bucket.Fate{}
+	}
+	f := plan.Decide(op, name, attempt)
+	if f.Kind == bucket.FateLate && op == bucket.OpPut {
+		w.mu.Lock()
+		w.late++
+		w.mu.Unlock()
+	}
+	return f
+}
