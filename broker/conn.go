@@ -131,8 +131,8 @@ func (c *conn) take(n int, p *pending) error {
 	case n > MaxPlainFrameBytes && a.take == nil:
 		return c.reject(fmt.Errorf("%w: key %d with %d bytes", errFrame, h.key, n))
 	}
-	frame, err := readBody(c.in, n)
-	if err != nil {
+	frame := make([]byte, n) // within the budgets taken for it
+	if _, err = io.ReadFull(c.in, frame); err != nil {
 		return err
 	}
 	c.lastAsked.Store(c.s.sinceOpen())

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 )
@@ -12,10 +11,6 @@ import (
 // decodeFactor is how many bytes of structs one byte of a request may become:
 // an element of one or two bytes on the wire is a struct of up to a hundred.
 const decodeFactor = 64
-
-// frameStep is how much of a large frame is allocated before its bytes are
-// there: who claims 100 MiB must send them.
-const frameStep = 1 << 20
 
 // frameBytesPerSecond is how fast a frame must arrive at least, beyond a first
 // allowance: who sends slower would hold the memory of others.
@@ -47,24 +42,6 @@ func frameSize(prefix []byte) (int, error) {
 		return 0, fmt.Errorf("%w: size %d, want %d to %d", errFrame, n, keyBytes, MaxFrameBytes)
 	}
 	return int(n), nil
-}
-
-// readBody reads n bytes, allocating as they come.
-func readBody(r io.Reader, n int) ([]byte, error) {
-	buf := make([]byte, 0, min(n, frameStep))
-	for len(buf) < n {
-		if len(buf) == cap(buf) {
-			grown := make([]byte, len(buf), min(n, 4*cap(buf)))
-			copy(grown, buf)
-			buf = grown
-		}
-		part := buf[len(buf):min(cap(buf), len(buf)+frameStep)]
-		if _, err := io.ReadFull(r, part); err != nil {
-			return nil, err
-		}
-		buf = buf[:len(buf)+len(part)]
-	}
-	return buf, nil
 }
 
 // parseKey reads what stands before everything else: it can be read whatever
