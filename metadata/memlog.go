@@ -271,6 +271,9 @@ func (l *MemLog) Truncate(_ context.Context, d Duty, g Generation) error {
 	if l.duties[d.Name] != d {
 		return ErrDutyLost
 	}
+	if g >= l.generation {
+		return fmt.Errorf("truncate generation %d: it is open", g)
+	}
 	l.rev++
 	l.truncated = max(l.truncated, g)
 	l.entries = slices.DeleteFunc(l.entries, func(c Committed) bool { return c.Generation <= l.truncated })
@@ -297,6 +300,11 @@ func (l *MemLog) SetCheckpoint(_ context.Context, d Duty, p CheckpointPointer) e
 }
 
 // Care implements Keeper.
-func (l *MemLog) Care(context.Context, Duty, Revision) (StoreHealth, error) {
+func (l *MemLog) Care(_ context.Context, d Duty, _ Revision) (StoreHealth, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.duties[d.Name] != d {
+		return StoreHealth{}, ErrDutyLost
+	}
 	return StoreHealth{Members: 1}, nil
 }

@@ -1,0 +1,21 @@
+package metadata_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/metadata/metadatatest"
+)
+
+// The log in memory keeps the promises that the log over etcd keeps.
+func TestMemLogIsALog(t *testing.T) {
+	for _, c := range metadatatest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := metadata.NewMemLog()
+				c.Run(t, func(*testing.T, string) (metadata.Log, metadata.Keeper) { return log, log })
+			})
+		})
+	}
+}
