@@ -1,0 +1,126 @@
+//go:build clients
+
+package clients
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+)
+
+var (
+	everyCodec = []string{"none", "gzip", "snappy", "lz4", "zstd"}
+	bothKinds  = []bool{true, false}
+)
+
+// all lists the clients that speak the words of doc.go.
+func all() []client {
+	return []client{
+		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "sarama", prepare: goClient, flags: []string{"--family", "sarama"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "sarama-at-4.1", prepare: goClient, flags: []string{"--family", "sarama", "--version", "4.1.0"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}},
+		{name: "java", prepare: javaClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "kafkajs", prepare: nodeClient, codecs: everyCodec, kinds: bothKinds},
+	}
+}
+
+// TestClients runs one client after the other against one cluster. -run
+// 'TestClients/java' runs one; `make clients` runs all.
+func TestClients(t *testing.T) {
+	d := startDev(t)
+	folder := t.TempDir()
+	for _, c := range all() {
+		timed(t, d, c.name, func(t *testing.T) {
+			command, err := c.prepare(folder)
+			needed(t, c.name, err)
+			w := words{c, command}
+			t.Run("scenario", func(t *testing.T) { scenario(t, d, c, w) })
+			if c.leaders {
+				t.Run("leaders", func(t *testing.T) { leadersStayHome(t, d, w) })
+			}
+		})
+	}
+	timed(t, d, "kcat", func(t *testing.T) {
+		needed(t, "kcat", kcat())
+		kcatClient(t, d)
+	})
+	timed(t, d, "java-tools", func(t *testing.T) {
+		cp, err := javaClassPath()
+		needed(t, "java-tools", err)
+		consoleTools(t, d, cp)
+	})
+	timed(t, d, "zones", func(t *testing.T) { countedByZone(t, d) })
+}
+
+// timed runs a sub-test, prints how long it took, and shows the broker's log
+// where it failed.
+func timed(t *testing.T, d *dev, name string, f func(t *testing.T)) {
+	began := time.Now()
+	t.Run(name, func(t *testing.T) {
+		t.Cleanup(func() {
+			fmt.Printf("    %s: %.1f s\n", name, time.Since(began).Seconds())
+			if t.Failed() {
+				t.Log(d.tail())
+			}
+		})
+		f(t)
+	})
+}
+
+// needed ends a sub-test whose client cannot run here: under CI that fails.
+func needed(t *testing.T, name string, err error) {
+	t.Helper()
+	var missing missingError
+	switch {
+	case err == nil:
+	case errors.As(err, &missing):
+		fmt.Printf("not run: %s: %s\n", name, missing.why)
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("not run: %s: %s; under CI=true that is a failure", name, missing.why)
+		}
+		t.Skipf("not run: %s: %s", name, missing.why)
+	default:
+		t.Fatal(err)
+	}
+}
+
+const refreshes = 100
+
+// leadersStayHome asks through each zone's bootstrap, many times, who leads.
+func leadersStayHome(t *testing.T, d *dev, w words) {
+	topic := "topic-of-" + w.name
+	for zone := range zones {
+		var home []string
+		for broker := range zones {
+			home = append(home, d.addr(broker, zone))
+		}
+		seen := 0
+		for _, l := range run(t, w.name+" leaders", jsonSpeech, nil, w.args("leaders", d.bootstrap(zone), topic, "--refreshes", fmt.Sprint(refreshes))...) {
+			if l.Refresh == 0 {
+				continue
+			}
+			seen++
+			if len(l.Leaders) != partitions {
+				t.Fatalf("zone %d, refresh %d: %d leaders, want %d", zone, l.Refresh, len(l.Leaders), partitions)
+			}
+			for p, addr := range l.Leaders {
+				if addr != d.bootstrap(zone) {
+					t.Fatalf("zone %d, refresh %d: partition %s is led by %s, want %s", zone, l.Refresh, p, addr, d.bootstrap(zone))
+				}
+			}
+			for _, addr := range l.Brokers {
+				if !slices.Contains(home, addr) {
+					t.Fatalf("zone %d, refresh %d: broker at %s, which is no address of this zone (%v)", zone, l.Refresh, addr, home)
+				}
+			}
+		}
+		if seen < refreshes {
+			t.Fatalf("zone %d: %d refreshes, want %d", zone, seen, refreshes)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+//go:build clients
+
+package clients
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	zones      = 3
+	portsInUse = 34 // dev: P to P+33
+	startLimit = 2 * time.Minute
+	logTail    = 120 // lines of the broker's log shown with a failure
+)
+
+// dev is one `zonewise dev`, with every zone in it.
+type dev struct {
+	port, http int
+	logPath    string
+	cmd        *exec.Cmd
+	ended      chan struct{} // closed once the process is gone
+	err        error         // set before ended is closed
+}
+
+// repository is the folder that go.mod is in.
+func repository() (string, error) {
+	at, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, "cmd", "zonewise")); err == nil {
+			return at, nil
+		}
+	}
+	return "", errors.New("find cmd/zonewise: run the test from within the repository")
+}
+
+func startDev(t *testing.T) *dev {
+	t.Helper()
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	program := os.Getenv("CLIENTS_BROKER") // for who has one built
+	if program == "" {
+		program = filepath.Join(folder, "zonewise")
+		build := exec.Command("go", "build", "-o", program, "./cmd/zonewise")
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build zonewise: %v\n%s", err, out)
+		}
+	}
+	d := &dev{port: freePorts(t, portsInUse), logPath: filepath.Join(folder, "dev.log"), ended: make(chan struct{})}
+	d.http = d.port + portsInUse
+	log, err := os.Create(d.logPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	d.cmd = exec.Command(program, "dev", "--data-dir", filepath.Join(folder, "data"), "--kafka-port", strconv.Itoa(d.port),
+		"--http-port", strconv.Itoa(d.http), "--log-level", "info")
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.ended)
+	}()
+	t.Cleanup(func() { d.stop(t) })
+	d.waitReady(t)
+	return d
+}
+
+func (d *dev) waitReady(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", d.http), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-d.ended:
+			t.Fatalf("zonewise dev ended: %v\n%s", d.err, d.tail())
+		case <-ctx.Done():
+			t.Fatalf("zonewise dev is not ready after %v\n%s", startLimit, d.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stop drains it; a dev that does not end well fails the test.
+func (d *dev) stop(t *testing.T) {
+	select {
+	case <-d.ended:
+		t.Errorf("zonewise dev ended by itself: %v\n%s", d.err, d.tail())
+		return
+	default:
+	}
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("stop zonewise dev: %v", err)
+	}
+	select {
+	case <-d.ended:
+		if d.err != nil {
+			t.Errorf("zonewise dev after SIGTERM: %v\n%s", d.err, d.tail())
+		}
+	case <-time.After(time.Minute):
+		t.Errorf("zonewise dev still runs a minute after SIGTERM\n%s", d.tail())
+		if err := d.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		<-d.ended
+	}
+}
+
+// bootstrap is where clients of a zone begin.
+func (d *dev) bootstrap(zone int) string { return d.addr(zone, zone) }
+
+// unzoned is where clients begin that no evidence places.
+func (d *dev) unzoned() string { return local(d.port + 30) }
+
+// addr is where a broker listens for clients of a zone.
+func (d *dev) addr(broker, zone int) string {
+	if broker == zone {
+		return local(d.port + zone)
+	}
+	return local(d.port + 10 + 4*broker + zone)
+}
+
+func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// tail is the end of the broker's log.
+func (d *dev) tail() string {
+	b, err := os.ReadFile(d.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return "--- log of zonewise dev (end)\n" + strings.Join(lines[max(0, len(lines)-logTail):], "\n")
+}
+
+// freePorts finds n ports in a row, and one more, that nobody has. Somebody
+// may take one before dev does; dev then says so, and which.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for base := 24000 + os.Getpid()%1000*8; base < 60000; base += n + 1 {
+		if allFree(base, n+1) {
+			return base
+		}
+	}
+	t.Fatal("no run of free ports below 60000")
+	return 0
+}
+
+func allFree(base, n int) bool {
+	for p := base; p < base+n; p++ {
+		ln, err := net.Listen("tcp", local(p))
+		if err != nil {
+			return false
+		}
+		ln.Close()
+	}
+	return true
+}

@@ -1,0 +1,33 @@
+// Package clients runs Kafka clients of other makers against three zones
+// (build tag `clients`, `make clients`): kcat, the Java client and the console
+// tools of Apache Kafka, confluent-kafka, kafkajs, franz-go, Sarama and kafka-go.
+//
+//	go test ──> zonewise dev (three zones, one process)
+//	   │            ▲   ▲   ▲
+//	   │   produce ─┘   │   └─ consume x 3, one member per zone, each from its own bootstrap
+//	   │   leaders ─────┘
+//	   └──> franz-go as oracle: what is stored, byte by byte, with each batch's codec
+//
+// Every client program speaks the same words, so that one scenario fits all:
+//
+//	create  --bootstrap B --client-id C --topic T --partitions N
+//	produce --bootstrap B --client-id C --topic T
+//	        in:  {"i":7,"partition":1,"key":K,"value":V,"headers":[["name",V]],"codec":"zstd","idempotent":true}
+//	        out: {"ack":7,"partition":1,"offset":42}
+//	        A producer with acks=all per (codec, idempotent); all before it is acknowledged when these change.
+//	consume --bootstrap B --client-id C --topic T --group G
+//	        out: {"assigned":[0,3]} whenever that changes: all that this member has now
+//	             {"partition":1,"offset":42,"key":K,"value":V,"headers":[["name",V]]}
+//	             {"closed":true} last: standard input ended, all that was printed is committed, the member has left
+//	leaders --bootstrap B --client-id C --topic T --refreshes N
+//	        out: {"refresh":1,"leaders":{"0":"host:port"},"brokers":["host:port"]} after each refresh
+//
+// The first line of each is {"client":name,"version":v}. K and V are base64 or
+// null. A client that fails says why on standard error and exits 1.
+//
+// The programs and their pinned dependencies are internal/tools/clients-java,
+// clients-python, clients-node and clients-go/jsonl. What they need is
+// installed into the user's cache folder, below a name that holds a hash of the
+// pins. Where a runtime is missing the suite prints "not run: <client>: <why>",
+// and fails if CI=true: not run is not passed.
+package clients

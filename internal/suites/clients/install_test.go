@@ -1,0 +1,196 @@
+//go:build clients
+
+package clients
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// missingError says that a client cannot run here, and why. Everything else
+// that goes wrong is a failure.
+type missingError struct{ why string }
+
+func (e missingError) Error() string { return e.why }
+
+// needs fails unless all programs are there.
+func needs(programs ...string) error {
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			return missingError{p + " is not installed"}
+		}
+	}
+	return nil
+}
+
+// installed runs fill on an empty folder once per content of the files in
+// internal/tools/<tool>, and returns that folder and the tool's own. Tests that
+// come at the same time wait for the one that installs.
+func installed(tool string, files []string, fill func(folder, tool string) error) (folder, source string, err error) {
+	root, err := repository()
+	if err != nil {
+		return "", "", err
+	}
+	source = filepath.Join(root, "internal", "tools", tool)
+	hash := sha256.New()
+	fmt.Fprintln(hash, runtime.GOARCH)
+	for _, name := range files {
+		content, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			return "", "", err
+		}
+		fmt.Fprintln(hash, name, len(content))
+		hash.Write(content)
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir()
+	}
+	folder = filepath.Join(base, "zonewise-test", tool+"-"+hex.EncodeToString(hash.Sum(nil))[:16])
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", "", err
+	}
+	lock, err := os.OpenFile(folder+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", "", err
+	}
+	defer lock.Close() // and with it the lock
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", "", err
+	}
+	done := filepath.Join(folder, "installed")
+	if _, err := os.Stat(done); err == nil {
+		return folder, source, nil
+	}
+	if err := errors.Join(os.RemoveAll(folder), os.MkdirAll(folder, 0o755)); err != nil {
+		return "", "", err
+	}
+	if err := fill(folder, source); err != nil {
+		return "", "", err
+	}
+	return folder, source, os.WriteFile(done, nil, 0o644)
+}
+
+// do runs a program in a folder and shows its output if it fails.
+func do(folder, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// javaClassPath is the class path of the Java client, of the console tools and
+// of our own program.
+func javaClassPath() (string, error) {
+	if err := needs("java", "javac", "mvn"); err != nil {
+		return "", err
+	}
+	folder, source, err := installed("clients-java", []string{"pom.xml", "Client.java", "log4j2.properties"}, func(folder, tool string) error {
+		libs := filepath.Join(folder, "libs")
+		if err := do(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
+			return err
+		}
+		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"), "Client.java")
+	})
+	if err != nil {
+		return "", err
+	}
+	return strings.Join([]string{filepath.Join(folder, "classes"), source, filepath.Join(folder, "libs", "*")}, ":"), nil
+}
+
+// javaCommand starts a JVM quickly rather than for long.
+func javaCommand(classPath, main string) []string {
+	return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", classPath, main}
+}
+
+func javaClient(string) ([]string, error) {
+	cp, err := javaClassPath()
+	if err != nil {
+		return nil, err
+	}
+	return javaCommand(cp, "Client"), nil
+}
+
+func pythonClient(string) ([]string, error) {
+	if err := needs("python3"); err != nil {
+		return nil, err
+	}
+	if err := do(".", "python3", "-c", "import venv, ensurepip"); err != nil {
+		return nil, missingError{"python3 has no venv or pip"}
+	}
+	folder, source, err := installed("clients-python", []string{"requirements.txt"}, func(folder, tool string) error {
+		if err := do(tool, "python3", "-m", "venv", folder); err != nil {
+			return err
+		}
+		return do(tool, filepath.Join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
+			"--requirement", "requirements.txt")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []string{filepath.Join(folder, "bin", "python"), "-u", filepath.Join(source, "client.py")}, nil
+}
+
+func nodeClient(string) ([]string, error) {
+	if err := needs("node", "npm"); err != nil {
+		return nil, err
+	}
+	// The program lies beside node_modules: that is where node looks.
+	folder, _, err := installed("clients-node", []string{"package.json", "package-lock.json", "client.js"}, func(folder, tool string) error {
+		for _, name := range []string{"package.json", "package-lock.json", "client.js"} {
+			content, err := os.ReadFile(filepath.Join(tool, name))
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
+				return err
+			}
+		}
+		return do(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []string{"node", filepath.Join(folder, "client.js")}, nil
+}
+
+// goClient builds the program of the Go clients into a folder.
+func goClient(folder string) ([]string, error) {
+	root, err := repository()
+	if err != nil {
+		return nil, err
+	}
+	program := filepath.Join(folder, "jsonl")
+	build := exec.Command("go", "build", "-o", program, "./jsonl") // the go command's cache makes the second one free
+	build.Dir = filepath.Join(root, "internal", "tools", "clients-go")
+	build.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build clients-go: %w\n%s", err, out)
+	}
+	return []string{program}, nil
+}
+
+// kcat installs Debian's kcat where it may.
+func kcat() error {
+	if needs("kcat") == nil {
+		return nil
+	}
+	if os.Geteuid() != 0 || needs("apt-get") != nil {
+		return missingError{"kcat is not installed, and we are not root on a Debian to install it"}
+	}
+	err := do("/", "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "kcat")
+	if err != nil {
+		err = errors.Join(do("/", "apt-get", "update", "--quiet"), do("/", "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "kcat"))
+	}
+	return err
+}

@@ -1,0 +1,7 @@
+//go:build clients
+
+package clients
+
+import "testing"
+
+func kcatClient(t *testing.T, d *dev) {}

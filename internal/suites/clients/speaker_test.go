@@ -1,0 +1,170 @@
+//go:build clients
+
+package clients
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// line is a line that a client printed; which fields are there says what it is.
+type line struct {
+	Client   string            `json:"client"`
+	Version  string            `json:"version"`
+	Ack      *int              `json:"ack"`
+	Assigned *[]int32          `json:"assigned"`
+	Closed   bool              `json:"closed"`
+	Refresh  int               `json:"refresh"`
+	Leaders  map[string]string `json:"leaders"`
+	Brokers  []string          `json:"brokers"`
+
+	Partition int32    `json:"partition"`
+	Offset    *int64   `json:"offset"`
+	Key       []byte   `json:"key"`
+	Value     []byte   `json:"value"`
+	Headers   []header `json:"headers"`
+}
+
+func parseJSON(text string) (*line, error) {
+	l := &line{}
+	return l, json.Unmarshal([]byte(text), l)
+}
+
+// speaker is a running client.
+type speaker struct {
+	name  string
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	lines chan *line // closed when both outputs have ended
+	ended chan error // gets one value
+
+	mu  sync.Mutex
+	out bytes.Buffer // standard output, without what is long
+	err bytes.Buffer
+	bad error // a line that could not be read
+}
+
+// speech is how a program speaks: nil functions keep their lines for the log.
+type speech struct {
+	stdout func(text string) (*line, error)
+	stderr func(text string) (*line, error)
+}
+
+var jsonSpeech = speech{stdout: parseJSON}
+
+func start(t *testing.T, name string, how speech, command ...string) *speaker {
+	t.Helper()
+	s := &speaker{name: name, cmd: exec.Command(command[0], command[1:]...), lines: make(chan *line, 1<<14), ended: make(chan error, 1)}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdin, err := s.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.stdin = stdin
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // where a test failed half-way; else it has ended
+	var wg sync.WaitGroup
+	wg.Go(func() { s.listen(stdout, &s.out, how.stdout) })
+	wg.Go(func() { s.listen(stderr, &s.err, how.stderr) })
+	go func() {
+		wg.Wait()
+		s.ended <- s.cmd.Wait()
+		close(s.lines)
+	}()
+	return s
+}
+
+func (s *speaker) listen(from io.Reader, log *bytes.Buffer, parse func(string) (*line, error)) {
+	in := bufio.NewScanner(from)
+	in.Buffer(nil, 16<<20)
+	for in.Scan() {
+		text := in.Text()
+		s.mu.Lock()
+		fmt.Fprintf(log, "%.300s\n", text)
+		s.mu.Unlock()
+		if parse == nil {
+			continue
+		}
+		l, err := parse(text)
+		if err != nil {
+			s.mu.Lock()
+			s.bad = fmt.Errorf("line %.300q: %w", text, err)
+			s.mu.Unlock()
+		} else if l != nil {
+			s.lines <- l
+		}
+	}
+	_, _ = io.Copy(io.Discard, from) // after a line that is too long; the client must not block
+}
+
+// said is what it printed, for a failure.
+func (s *speaker) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tail := func(b *bytes.Buffer) string {
+		lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+		return strings.Join(lines[max(0, len(lines)-40):], "\n")
+	}
+	return fmt.Sprintf("--- %s\n%s\n--- its output (end)\n%s\n--- its errors (end)\n%s", s.name, strings.Join(s.cmd.Args, " "), tail(&s.out), tail(&s.err))
+}
+
+// finish waits for its end and returns what it said that was not taken yet.
+func (s *speaker) finish(t *testing.T, limit time.Duration) []*line {
+	t.Helper()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var rest []*line
+	for {
+		select {
+		case l, more := <-s.lines:
+			if more {
+				rest = append(rest, l)
+				continue
+			}
+			if err := <-s.ended; err != nil {
+				t.Fatalf("%v\n%s", err, s.said())
+			}
+			s.mu.Lock()
+			bad := s.bad
+			s.mu.Unlock()
+			if bad != nil {
+				t.Fatalf("%v\n%s", bad, s.said())
+			}
+			return rest
+		case <-timer.C:
+			_ = s.cmd.Process.Signal(syscall.SIGQUIT) // JVM and Go tell where they are
+			time.Sleep(time.Second)
+			t.Fatalf("still runs after %v\n%s", limit, s.said())
+		}
+	}
+}
+
+// run starts a client, gives it its input and waits for its end.
+func run(t *testing.T, name string, how speech, input []byte, command ...string) []*line {
+	t.Helper()
+	s := start(t, name, how, command...)
+	go func() { // ends with the input, or with the client
+		_, _ = s.stdin.Write(input)
+		_ = s.stdin.Close()
+	}()
+	return s.finish(t, 2*time.Minute)
+}

@@ -1,0 +1,87 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+)
+
+// What producers may wait at most (issue 3, done-when 4).
+const (
+	limitCrash   = 5 * time.Second
+	s3Down       = 5 * time.Second
+	limitS3      = s3Down + 5*time.Second
+	limitRolling = time.Second
+)
+
+func TestNothingAcknowledgedIsLostWithInline(t *testing.T) { chaos(t, "inline", nil) }
+
+func TestNothingAcknowledgedIsLostWithoutInline(t *testing.T) {
+	chaos(t, "objects", map[string]string{"inline-rate": "0"})
+}
+
+// chaos carries 5 MB/s of 12 idempotent producers through five crashes of
+// brokers, the loss of etcd's leader, of S3, and a rolling restart.
+func chaos(t *testing.T, label string, broker map[string]string) {
+	c := cluster.Start(t, cluster.Options{Broker: broker})
+	createTopic(t, c, "chaos", 12, nil)
+	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024})
+	calm := length(4*time.Second, 20*time.Second)
+	time.Sleep(calm)
+	var windows []window
+	during := func(what string, limit time.Duration, do func()) {
+		w := window{what: what, from: time.Now(), limit: limit}
+		do()
+		time.Sleep(calm)
+		w.to = time.Now()
+		windows = append(windows, w)
+		t.Logf("%s: %s took %v", label, what, w.to.Sub(w.from).Round(time.Millisecond))
+	}
+	during("undisturbed", 0, func() {})
+	for i := range 5 {
+		during(fmt.Sprintf("kill -9 of broker %d", i%3), limitCrash, func() { restart(c, i%3) })
+	}
+	during("kill -9 of etcd's leader", limitCrash, func() { loseEtcdLeader(t, c) })
+	during("S3 down for 5 s", limitS3, func() {
+		c.S3.Stop()
+		time.Sleep(s3Down)
+		c.S3.Restart()
+	})
+	during("rolling SIGTERM", limitRolling, func() {
+		for i, p := range c.Brokers {
+			took, err := p.Term()
+			if err != nil {
+				t.Errorf("broker %d ended with %v on SIGTERM", i, err)
+			}
+			measured(t, "%s: drain of broker %d under load: %d ms", label, i, took.Milliseconds())
+			p.Start()
+			c.Ready(p)
+		}
+	})
+	l.stop(t)
+	l.judgePauses(t, label, windows)
+	verify(t, c, "chaos", l)
+}
+
+// restart kills a broker and starts it again after a second.
+func restart(c *cluster.Cluster, i int) {
+	c.Brokers[i].Kill9()
+	time.Sleep(time.Second)
+	c.Brokers[i].Start()
+	c.Ready(c.Brokers[i])
+}
+
+func loseEtcdLeader(t *testing.T, c *cluster.Cluster) {
+	leader := c.EtcdLeader()
+	if leader < 0 {
+		t.Error("etcd has no leader")
+		return
+	}
+	c.Etcd[leader].Kill9()
+	time.Sleep(5 * time.Second)
+	c.Etcd[leader].Start()
+}
