@@ -20,6 +20,9 @@ var (
 	// ErrUnknownOutcome: it may have been committed, or not. Only the client
 	// may send it again (an idempotent producer's retry lands once).
 	ErrUnknownOutcome = errors.New("wal: outcome unknown")
+	// ErrBehind: a sequence before it is missing here, and this broker cannot
+	// tell whether it was applied elsewhere. Nothing of it was submitted.
+	ErrBehind = errors.New("wal: behind the log")
 	// ErrDraining: the broker is leaving; another one takes the batch.
 	ErrDraining = errors.New("wal: draining")
 	// ErrClosed: the WAL was closed before it took or sent it.
@@ -98,6 +101,9 @@ type item struct {
 	held     bool      // listed, but in no buffer: waits for what was refused before it
 	again    bool      // was refused once; a run of its own from then on
 	until    time.Time // while it waits for a missing sequence
+	asked    bool      // waited long enough: a barrier is to tell whether it is missing
+	sure     bool      // the barrier was passed after that
+	behind   error     // the barrier was not
 }
 
 func newItem(b Batch) *item {

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -163,15 +164,23 @@ func (l *lane) pump(t *tail) {
 // what waited long enough. It returns when to look next.
 func (l *lane) pumpGaps(now time.Time) time.Duration {
 	keep := l.gaps[:0]
+	var late []*item
 	for _, t := range l.gaps {
 		l.pump(t)
 		left := t.waiting[:0]
 		for _, it := range t.waiting {
-			if now.Before(it.until) {
-				left = append(left, it)
-			} else {
+			switch {
+			case it.sure:
 				l.answer(it, 0, metadata.CodeOutOfOrder)
+				continue
+			case it.behind != nil:
+				l.answer(it, 0, it.behind)
+				continue
+			case !it.asked && !now.Before(it.until):
+				it.asked = true
+				late = append(late, it)
 			}
+			left = append(left, it)
 		}
 		clear(t.waiting[len(left):])
 		t.waiting = left
@@ -181,10 +190,31 @@ func (l *lane) pumpGaps(now time.Time) time.Duration {
 		l.forget(t)
 	}
 	clear(l.gaps[len(keep):])
+	if len(late) > 0 {
+		l.confirm(late)
+	}
 	if l.gaps = keep; len(keep) > 0 {
 		return gapPoll
 	}
 	return noWait
+}
+
+// confirm finds out whether what batches wait for is missing, or only not yet
+// applied here. A producer that is told of a gap begins anew and may write
+// twice what it was not told of; so that is said only on the state of a
+// revision read after the wait, and a broker that is behind is asked again.
+func (l *lane) confirm(items []*item) {
+	l.w.tasks.Go(func() {
+		err := l.w.cfg.Replica.Barrier(l.w.ctx)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", ErrBehind, err)
+		}
+		l.box.post(func() {
+			for _, it := range items {
+				it.sure, it.behind = err == nil, err
+			}
+		})
+	})
 }
 
 // forget drops a tail of which nothing is pending.

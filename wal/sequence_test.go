@@ -235,3 +235,22 @@ func TestSecondRefusalIsFinal(t *testing.T) {
 		}
 	})
 }
+
+// behindReplica has not applied what others were told, and cannot find out.
+type behindReplica struct{ Replica }
+
+func (behindReplica) Barrier(context.Context) error { return context.DeadlineExceeded }
+
+// A producer that is told of a gap begins anew, and writes twice what it was
+// not told of: a broker that may only be behind must not say so.
+func TestBrokerThatIsBehindDoesNotCallASequenceMissing(t *testing.T) {
+	inBubble(t, func(c *Config) {
+		inlineUpTo(1 << 10)(c)
+		c.Replica = behindReplica{c.Replica}
+	}, func(r *rig) {
+		r.makeTopic(1)
+		r.want(r.send(made{producer: 1, mark: 1}), 0)
+		r.wantError(r.send(made{producer: 1, seq: 2, mark: 3}), ErrBehind)
+		r.want(r.send(made{producer: 1, seq: 1, mark: 2}), 1)
+	})
+}
