@@ -68,20 +68,24 @@ func encodeItems[K comparable, V any](p *tablePage[K, V], item func(*writer, K, 
 	if p == nil || len(p.items) == 0 {
 		return nil, 0
 	}
-	items := make([][]byte, 0, len(p.items))
+	var all writer // one buffer for the page: a checkpoint writes millions of items
+	items := make([]itemBytes, 0, len(p.items))
 	for k, it := range p.items {
-		var w writer
-		item(&w, k, &it.value)
-		items = append(items, w.b)
+		from := len(all.b)
+		item(&all, k, &it.value)
+		items = append(items, itemBytes{from, len(all.b)})
 	}
-	slices.SortFunc(items, slices.Compare)
-	var w writer
+	slices.SortFunc(items, func(a, b itemBytes) int { return slices.Compare(all.b[a.from:a.to], all.b[b.from:b.to]) })
+	w := writer{make([]byte, 0, len(all.b)+4*len(items)+4)}
 	w.uv(uint64(len(items)))
-	for _, b := range items {
-		w.blob(b)
+	for _, i := range items {
+		w.blob(all.b[i.from:i.to])
 	}
 	return w.b, p.era
 }
+
+// itemBytes is where an encoded item stands in its page's buffer.
+type itemBytes struct{ from, to int }
 
 // decodePage adds a page's items to the state.
 func (s *State) decodePage(table int, b []byte) error {

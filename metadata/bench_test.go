@@ -1,0 +1,114 @@
+package metadata
+
+import (
+	"testing"
+)
+
+// bigState has the size that the design budgets: partitions, and producers on
+// each.
+func bigState(b testing.TB, partitions, producersEach int) (*State, *benchLog) {
+	l := &benchLog{s: NewState(), topic: TopicID{1}}
+	l.commit(b, &Entry{Commands: []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}}})
+	for i := range 1 + (partitions-1)/MaxPartitionsPerTopic {
+		n := min(partitions-i*MaxPartitionsPerTopic, MaxPartitionsPerTopic)
+		l.commit(b, &Entry{Commands: []Command{CreateTopic{TopicID{byte(i + 1)}, string(rune('a' + i)), int32(n), 3, nil}}})
+	}
+	l.commit(b, &Entry{Commands: []Command{AllocateProducers{int32(producersEach)}}})
+	l.partitions = partitions
+	for p := range producersEach {
+		for at := 0; at < partitions; at += 1000 {
+			l.commit(b, l.produce(at, min(1000, partitions-at), ProducerID(p+1), 0))
+		}
+	}
+	return l.s, l
+}
+
+type benchLog struct {
+	s          *State
+	rev        Revision
+	seq        LaneSeq
+	number     uint64
+	partitions int
+	topic      TopicID
+}
+
+func (l *benchLog) commit(b testing.TB, e *Entry) Committed {
+	l.rev++
+	l.seq++
+	e.Level, e.Session, e.Seq = 1, 1, l.seq
+	body, err := AppendEntry(nil, e)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := Committed{l.rev, 1, 1, LaneControl, l.seq, body}
+	if out, _ := l.s.Apply(&c); out.Code != CodeOK {
+		b.Fatalf("%+v", out)
+	}
+	return c
+}
+
+// produce is one object with a run of one producer in each of n partitions.
+func (l *benchLog) produce(at, n int, id ProducerID, first Sequence) *Entry {
+	l.number++
+	e := &Entry{Principals: []string{"User:x"}, Objects: []ObjectRef{{ObjectName{1, LaneControl, l.number, 0}, int64(n) * 16384, 1}}}
+	for i := range n {
+		p := at + i
+		topic := TopicID{byte(p/MaxPartitionsPerTopic + 1)}
+		if len(e.Topics) == 0 || e.Topics[len(e.Topics)-1] != topic {
+			e.Topics = append(e.Topics, topic)
+		}
+		e.Parts = append(e.Parts, Part{Topic: len(e.Topics) - 1, Partition: Partition(p % MaxPartitionsPerTopic), Position: int64(i) * 16384, Length: 16384,
+			Runs: []Run{{Producer: id, FirstSequence: first, Batches: 1, Records: 16, Bytes: 16384}}})
+	}
+	return e
+}
+
+// Runs applied per second on one core: the governor gives out a third of it.
+func BenchmarkApplyRuns(b *testing.B) {
+	s, l := bigState(b, 20_000, 5)
+	const perEntry = 1000
+	runs, first := 0, Sequence(0)
+	for b.Loop() {
+		b.StopTimer()
+		first += 16
+		var entries []Committed
+		for at := 0; at < 20_000; at += perEntry {
+			l.seq++
+			l.rev++
+			e := l.produce(at, perEntry, 1, first)
+			e.Level, e.Session, e.Seq = 1, 1, l.seq
+			body, err := AppendEntry(nil, e)
+			if err != nil {
+				b.Fatal(err)
+			}
+			entries = append(entries, Committed{l.rev, 1, 1, LaneControl, l.seq, body})
+		}
+		b.StartTimer()
+		for i := range entries {
+			if out, _ := s.Apply(&entries[i]); out.Code != CodeOK || out.Parts[0][0].Code != CodeOK {
+				b.Fatalf("%+v", out)
+			}
+			runs += perEntry
+		}
+	}
+	b.ReportMetric(float64(runs)/b.Elapsed().Seconds(), "runs/s")
+}
+
+// How long apply stands still for a checkpoint of a state of budget size.
+func BenchmarkFreeze(b *testing.B) {
+	s, _ := bigState(b, 20_000, 25)
+	for b.Loop() {
+		s.freeze()
+	}
+}
+
+// How long the whole state takes to write: beside apply, not before it.
+func BenchmarkEncodeCheckpoint(b *testing.B) {
+	s, _ := bigState(b, 20_000, 25)
+	f := s.freeze()
+	b.ReportAllocs()
+	for b.Loop() {
+		var c Checkpointer
+		b.SetBytes(int64(len(c.Encode(f, "k"))))
+	}
+}
