@@ -116,7 +116,7 @@ func (l *loader) fromEnvironment(given map[string]bool) error {
 			continue
 		}
 		if err := l.set.fs.Set(name, value); err != nil {
-			return Usagef("variable %s: %v", variable, err)
+			return Usagef("variable %s: %q: %v", variable, value, err)
 		}
 		given[name] = true
 	}
@@ -159,7 +159,7 @@ func (l *loader) fromFile(path string, given map[string]bool) error {
 			continue // but what is there is checked all the same, up to here
 		}
 		if err := l.set.fs.Set(name, text); err != nil {
-			return Usagef("%s: key %s: %v", at, name, err)
+			return Usagef("%s: key %s: %q: %v", at, name, text, err)
 		}
 	}
 	return nil
