@@ -21,6 +21,7 @@ import (
 // the order of the requests.
 type conn struct {
 	s      *Server
+	number uint64 // in order of arrival; set when it is welcome
 	net    *countedConn
 	in     *bufio.Reader   // of net
 	zone   metadata.ZoneID // the listener's; "" for the one without a zone

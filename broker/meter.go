@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"bytes"
+	"cmp"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -98,7 +101,7 @@ func newMeter(zone metadata.ZoneID) *Meter {
 	return &Meter{zone: zone, cells: map[metadata.CellKey]metadata.Quantity{}}
 }
 
-// Take returns what was counted since the last call, in no order, and begins
+// Take returns what was counted since the last call, sorted, and begins
 // anew. The caller commits it, once.
 func (m *Meter) Take() []metadata.Cell {
 	m.mu.Lock()
@@ -108,7 +111,13 @@ func (m *Meter) Take() []metadata.Cell {
 		out = append(out, metadata.Cell{Key: k, Quantity: q})
 	}
 	clear(m.cells)
+	slices.SortFunc(out, func(a, b metadata.Cell) int { return compareCells(&a.Key, &b.Key) })
 	return out
+}
+
+func compareCells(a, b *metadata.CellKey) int {
+	return cmp.Or(bytes.Compare(a.Topic[:], b.Topic[:]), cmp.Compare(a.Component, b.Component), cmp.Compare(a.Src, b.Src),
+		cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Group, b.Group))
 }
 
 // Add counts a quantity that some other part of the broker measured.

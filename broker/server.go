@@ -2,10 +2,13 @@ package broker
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +43,7 @@ type Server struct {
 	closed    bool
 	listeners map[net.Listener]metadata.ZoneID
 	conns     map[*conn]struct{}
+	accepted  uint64         // connections, ever
 	wg        sync.WaitGroup // accept loops and connections
 }
 
@@ -127,6 +131,8 @@ func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
 	full := s.closed || len(s.conns) >= MaxConnections
 	if !full {
 		s.conns[c] = struct{}{}
+		s.accepted++
+		c.number = s.accepted
 		s.wg.Add(1)
 	}
 	s.mu.Unlock()
@@ -190,7 +196,7 @@ func (s *Server) closeListeners() {
 func (s *Server) dropQuiet() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
+	for _, c := range s.sorted() {
 		if c.unanswered.Load() == 0 && time.Duration(s.sinceOpen()-c.lastAsked.Load()) > drainQuiet {
 			c.net.Close()
 		}
@@ -198,11 +204,17 @@ func (s *Server) dropQuiet() int {
 	return len(s.conns)
 }
 
+// sorted lists the connections in the order in which they came, so that a
+// seed replays. The caller holds mu.
+func (s *Server) sorted() []*conn {
+	return slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
+}
+
 // Close ends all connections and waits for their goroutines.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	for c := range s.conns {
+	for _, c := range s.sorted() {
 		c.net.Close()
 	}
 	s.mu.Unlock()

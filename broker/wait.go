@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -9,9 +10,9 @@ import (
 // registry wakes long polls when something of their partitions was applied.
 // The apply goroutine calls applied; it never blocks.
 type registry struct {
-	mu      sync.Mutex // guards waiting; held for map operations only
-	waiting map[metadata.TopicPartition]map[*poll]struct{}
-	all     map[*poll]struct{}
+	mu      sync.Mutex                          // guards waiting; held for map operations only
+	waiting map[metadata.TopicPartition][]*poll // in order of arrival, so that a seed replays
+	all     []*poll
 }
 
 // poll is one request that waits.
@@ -21,7 +22,7 @@ type poll struct {
 }
 
 func newRegistry() *registry {
-	return &registry{waiting: map[metadata.TopicPartition]map[*poll]struct{}{}, all: map[*poll]struct{}{}}
+	return &registry{waiting: map[metadata.TopicPartition][]*poll{}}
 }
 
 // begin registers a poll on partitions; end must follow.
@@ -29,12 +30,9 @@ func (g *registry) begin(on []metadata.TopicPartition) *poll {
 	p := &poll{wake: make(chan struct{}, 1), on: on}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.all[p] = struct{}{}
+	g.all = append(g.all, p)
 	for _, tp := range on {
-		if g.waiting[tp] == nil {
-			g.waiting[tp] = map[*poll]struct{}{}
-		}
-		g.waiting[tp][p] = struct{}{}
+		g.waiting[tp] = append(g.waiting[tp], p)
 	}
 	return p
 }
@@ -42,13 +40,21 @@ func (g *registry) begin(on []metadata.TopicPartition) *poll {
 func (g *registry) end(p *poll) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.all, p)
+	g.all = without(g.all, p)
 	for _, tp := range p.on {
-		delete(g.waiting[tp], p)
-		if len(g.waiting[tp]) == 0 {
+		if left := without(g.waiting[tp], p); len(left) > 0 {
+			g.waiting[tp] = left
+		} else {
 			delete(g.waiting, tp)
 		}
 	}
+}
+
+func without(list []*poll, p *poll) []*poll {
+	if i := slices.Index(list, p); i >= 0 {
+		return slices.Delete(list, i, i+1)
+	}
+	return list
 }
 
 func (p *poll) nudge() {
@@ -62,7 +68,7 @@ func (p *poll) nudge() {
 func (g *registry) wakeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for p := range g.all {
+	for _, p := range g.all {
 		p.nudge()
 	}
 }
@@ -84,7 +90,7 @@ func (g *registry) applied(a *metadata.AppliedEntry) {
 	for i := range a.Entry.Parts {
 		part := &a.Entry.Parts[i]
 		tp := metadata.TopicPartition{Topic: a.Entry.Topics[part.Topic], Partition: part.Partition}
-		for p := range g.waiting[tp] {
+		for _, p := range g.waiting[tp] {
 			p.nudge()
 		}
 	}
