@@ -309,7 +309,7 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 	r.View(func(s *State) { applied, generation = s.revision, s.generation })
 	// A broker that is only a little behind goes on from what it has: its
 	// generation's archive follows without a gap.
-	if applied >= p.Revision || applied > 0 && generation+reachBack > p.Generation {
+	if forced := r.reload.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+reachBack > p.Generation) {
 		return nil
 	}
 	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)
@@ -333,7 +333,8 @@ const reachBack = 4
 func (r *Replica) jump(s *State) {
 	r.mu.Lock()
 	old := r.state
-	r.state = s
+	r.state, r.marks = s, nil
+	r.reload.Store(false)
 	r.mu.Unlock()
 	r.applied.Store(int64(s.revision))
 	r.waiters.jumped(s.revision, func(k EntryKey) bool {

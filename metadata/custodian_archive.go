@@ -32,13 +32,13 @@ func (c *Custodian) archive(ctx context.Context, d Duty) error {
 			return err
 		}
 	}
-	for _, p := range pending {
-		if p.Generation >= start.Generation {
-			if err := c.closeDue(ctx, d, p); err != nil {
-				return err
-			}
-			break
+	if n := len(pending); n > 0 && pending[n-1].Generation >= start.Generation {
+		if err := c.closeDue(ctx, d, pending[n-1]); err != nil {
+			return err
 		}
+	}
+	if len(pending) > 0 && pending[0].Generation < start.Generation {
+		p := pending[0]
 		if done, err := c.archiveOne(ctx, d, start.Incarnation, p, accepted.Object); err != nil || !done {
 			return err
 		}
@@ -56,7 +56,7 @@ func (c *Custodian) closeDue(ctx context.Context, d Duty, p PendingArchive) erro
 	}
 	due := time.Since(c.lastClose) >= t.Archive || p.Entries >= t.ArchiveEntries || c.cfg.Replica.Unarchived() >= t.ArchiveInline
 	if !due {
-		return c.care(ctx, d)
+		return nil
 	}
 	c.lastClose = time.Now()
 	_, err := c.cfg.Keeper.CloseGeneration(ctx, d, p.Generation)

@@ -49,8 +49,9 @@ type Replica struct {
 	applied  atomic.Int64
 	head     atomic.Int64 // newest revision known to exist
 	caughtUp atomic.Bool
-	advance  broadcast // after every delivery
-	reloads  int
+	advance  broadcast   // after every delivery
+	reload   atomic.Bool // go back to the checkpoint: this state differs from it
+	reloads  int         // under mu
 	archives archiveIndex
 }
 
@@ -149,7 +150,7 @@ func (r *Replica) Run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
-		case errors.Is(err, ErrCompacted) || errors.Is(err, errHole):
+		case errors.Is(err, ErrCompacted) || errors.Is(err, errHole) || errors.Is(err, errReload):
 			r.cfg.Logger.Info("following the log from the top", "reason", err)
 		default:
 			r.cfg.Logger.Warn("following the log was interrupted", "error", err)
@@ -169,6 +170,9 @@ func (r *Replica) Run(ctx context.Context) error {
 // errHole: an entry came whose predecessor in its lane did not.
 var errHole = errors.New("hole in a lane")
 
+// errReload: this state differs from the checkpoint's, and is given up for it.
+var errReload = errors.New("the state differs from the checkpoint's")
+
 // follow is one pass: where to begin, what the bucket has, then the log.
 func (r *Replica) follow(ctx context.Context) error {
 	from, err := r.cfg.Log.Start(ctx)
@@ -186,15 +190,17 @@ func (r *Replica) follow(ctx context.Context) error {
 
 // follower is the state of one pass.
 type follower struct {
-	r      *Replica
-	from   StartPoint
-	held   []Committed // until the archives before them are replayed
-	ready  bool        // nothing is missing before what is delivered next
-	holeAt EntryKey    // seen once: the second time it is the log's own
+	r     *Replica
+	from  StartPoint
+	held  []Committed // until the archives before them are replayed
+	ready bool        // nothing is missing before what is delivered next
 }
 
 func (f *follower) deliver(ctx context.Context, batch []Committed, upTo Revision, caughtUp bool) error {
 	r := f.r
+	if r.reload.Load() && caughtUp {
+		return errReload
+	}
 	r.head.Store(max(r.head.Load(), int64(f.from.Head), int64(upTo)))
 	if !f.ready {
 		f.held = append(f.held, batch...)
@@ -331,6 +337,15 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 	}
 	_, mark, ok := r.Marks(p.Revision)
 	if !ok || mark.Hash == p.Hash {
+		return nil
+	}
+	r.mu.Lock()
+	first := r.reloads == 0
+	r.reloads++
+	r.mu.Unlock()
+	if first {
+		r.cfg.Logger.Error("ALARM: this broker's state differs from the checkpoint's; reading it anew", "revision", p.Revision, "checkpoint", p.Object)
+		r.reload.Store(true)
 		return nil
 	}
 	return fmt.Errorf("%w: state at revision %d has hash %016x, the checkpoint %s has %016x: inspect it with `zonewise dump checkpoint`",

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -222,4 +223,60 @@ func TestPressureHasHysteresis(t *testing.T) {
 			t.Errorf("%d %% at level %d: %d, want %d", c.percent, c.present, got, c.want)
 		}
 	}
+}
+
+// A broker whose state differs reads the checkpoint anew, once; the second
+// time it must stop: promises 2 and 11.
+func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), newMemStore()
+		a := startBroker(t, log, store, "a", 1)
+		defer a.stop()
+		b := startBroker(t, log, store, "b", 2)
+		defer b.stop()
+		time.Sleep(70 * time.Second)
+		spoil := func() {
+			b.r.mu.Lock()
+			defer b.r.mu.Unlock()
+			b.r.state.gapsMs++
+			b.r.marks = append(b.r.marks, StateMark{Revision: 1 << 50, Hash: 1})
+		}
+		spoil()
+		other := &CheckpointPointer{Revision: 1 << 50, Hash: 2, Object: "x"}
+		if err := b.r.CompareCheckpoint(other); err != nil {
+			t.Fatalf("the first time: %v", err)
+		}
+		time.Sleep(20 * time.Second)
+		ha, ra := a.hash()
+		hb, rb := b.hash()
+		if ra != rb || ha != hb {
+			t.Fatalf("after the reload %x at %d, want %x at %d", hb, rb, ha, ra)
+		}
+		spoil()
+		if err := b.r.CompareCheckpoint(other); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("the second time: %v", err)
+		}
+	})
+}
+
+// Generations are closed on schedule even while nothing can be archived.
+func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := NewMemLog()
+		a := startBroker(t, log, brokenStore{}, "a", 1)
+		defer a.stop()
+		time.Sleep(65 * time.Second)
+		start, err := log.Start(t.Context())
+		if err != nil || start.Generation < 5 || start.Truncated != 0 {
+			t.Fatalf("generation %d, truncated %d, %v", start.Generation, start.Truncated, err)
+		}
+	})
+}
+
+// brokenStore refuses everything.
+type brokenStore struct{}
+
+func (brokenStore) Put(context.Context, string, []byte) error { return errors.New("down") }
+func (brokenStore) Get(context.Context, string, int64, int64) ([]byte, error) {
+	return nil, errors.New("down")
 }
