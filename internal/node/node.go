@@ -35,6 +35,7 @@ type Node struct {
 	traffic  traffic
 	placer   *placer
 	prober   *router.Prober // nil without a peer door
+	holder   *holder        // nil without a peer door that can hold
 
 	present  atomic.Pointer[session] // between sessions: nil
 	opened   atomic.Int64            // listeners for zones, in the order of the cluster's zones
@@ -80,6 +81,9 @@ func Start(cfg Config) (*Node, error) {
 	if n.prober != nil {
 		n.wg.Go(func() { n.prober.Run(n.ctx) })
 	}
+	if n.holder != nil {
+		n.wg.Go(func() { n.holder.run(n.ctx) })
+	}
 	return n, nil
 }
 
@@ -111,6 +115,9 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	b.Resolver = n.placer
 	if n.prober = n.newProber(); n.prober != nil {
 		b.Healthy = n.prober.Healthy
+	}
+	if n.holder = n.newHolder(); n.holder != nil {
+		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.holder.healthy(id) }
 	}
 	b.AutoCreate, b.DefaultPartitions = cfg.AutoCreate, cfg.DefaultPartitions
 	b.Rand, b.Log, b.Metrics = n.fork(), cfg.Logger, cfg.Metrics

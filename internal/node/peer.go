@@ -42,6 +42,7 @@ func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) htt
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
+	mux.HandleFunc("GET "+peerHold, n.servePeerHold)
 	mux.HandleFunc("POST "+peerDrain, n.servePeerDrain)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")

@@ -1,0 +1,183 @@
+package node
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+)
+
+// A process that dies has its connections closed by its kernel, at once. So
+// each broker keeps one quiet request open to every other broker of the
+// cluster: when it breaks, the peer is asked again, and if it does not answer,
+// hints skip it from then on. A client whose broker died asks another one for
+// the leaders within milliseconds, and some clients then ask no second time for
+// seconds: the first answer has to be right. Probes of the own zone (router)
+// find what a broken connection does not tell, a host that went silent.
+const (
+	peerHold = "/peer/v1/hold"
+	// holdAgain is the pause between questions to a peer that did not answer.
+	holdAgain = 200 * time.Millisecond
+)
+
+// PeerHolder is what a PeerClient has beside where it can tell at once that a
+// peer is gone.
+type PeerHolder interface {
+	// Hold keeps a request open to the peer; held is called once the peer has
+	// answered that it is there. It returns when the connection is gone.
+	Hold(ctx context.Context, addr string, held func()) error
+}
+
+// holder keeps a request open to every other broker.
+type holder struct {
+	client PeerHolder
+	probe  func(ctx context.Context, addr string) error
+	peers  func() []router.Peer
+
+	mu   sync.Mutex
+	open map[router.Peer]context.CancelFunc
+	dead map[metadata.BrokerID]bool
+	wg   sync.WaitGroup
+	gone atomic.Pointer[map[metadata.BrokerID]bool] // copy of dead; never changed once stored
+}
+
+func newHolder(client PeerHolder, probe func(context.Context, string) error, peers func() []router.Peer) *holder {
+	h := &holder{client: client, probe: probe, peers: peers, open: map[router.Peer]context.CancelFunc{}, dead: map[metadata.BrokerID]bool{}}
+	h.gone.Store(&map[metadata.BrokerID]bool{})
+	return h
+}
+
+// newHolder returns the node's holder, or nil where there is no peer door or
+// one that cannot hold.
+func (n *Node) newHolder() *holder {
+	client, ok := n.cfg.Peers.(PeerHolder)
+	if !ok {
+		return nil
+	}
+	return newHolder(client, n.cfg.Peers.Probe, func() (peers []router.Peer) {
+		self := n.self()
+		n.replica.View(func(s *metadata.State) {
+			for _, o := range s.Sessions() {
+				if o.Broker != self {
+					peers = append(peers, router.Peer{ID: o.Broker, Addr: o.Open.Peer})
+				}
+			}
+		})
+		return peers
+	})
+}
+
+// healthy reports whether a broker is not known to be gone.
+func (h *holder) healthy(b metadata.BrokerID) bool { return !(*h.gone.Load())[b] }
+
+// run follows the list of peers until ctx ends.
+func (h *holder) run(ctx context.Context) {
+	defer h.wg.Wait()
+	for {
+		h.follow(ctx)
+		select {
+		case <-time.After(zonesEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *holder) follow(ctx context.Context) {
+	now, peers := map[router.Peer]bool{}, h.peers()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range peers {
+		now[p] = true
+		if h.open[p] == nil && p.Addr != "" {
+			pctx, cancel := context.WithCancel(ctx)
+			h.open[p] = cancel
+			h.wg.Go(func() { h.keep(pctx, p) })
+		}
+	}
+	for p, cancel := range h.open {
+		if !now[p] {
+			cancel()
+			delete(h.open, p)
+			h.mark(p.ID, false)
+		}
+	}
+}
+
+// keep holds one peer until it is no peer any more.
+func (h *holder) keep(ctx context.Context, p router.Peer) {
+	for ctx.Err() == nil {
+		_ = h.client.Hold(ctx, p.Addr, func() { h.set(ctx, p, false) }) // why it broke does not matter: we ask
+		for ctx.Err() == nil {
+			err := h.probe(ctx, p.Addr)
+			h.set(ctx, p, err != nil)
+			if err == nil {
+				break
+			}
+			select {
+			case <-time.After(holdAgain):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+func (h *holder) set(ctx context.Context, p router.Peer, dead bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() == nil {
+		h.mark(p.ID, dead)
+	}
+}
+
+// mark is called with the mutex held.
+func (h *holder) mark(b metadata.BrokerID, dead bool) {
+	if h.dead[b] == dead {
+		return
+	}
+	next := map[metadata.BrokerID]bool{}
+	for id, was := range h.dead {
+		next[id] = was
+	}
+	next[b] = dead
+	h.dead = next
+	h.gone.Store(&next)
+}
+
+// servePeerHold answers that we are there and keeps the request until the
+// caller goes, or we do.
+func (n *Node) servePeerHold(w http.ResponseWriter, r *http.Request) {
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return // the caller is gone
+	}
+	select {
+	case <-r.Context().Done():
+	case <-n.ctx.Done():
+	}
+}
+
+// Hold implements PeerHolder.
+func (p *HTTPPeers) Hold(ctx context.Context, addr string, held func()) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Scheme+"://"+addr+peerHold, nil)
+	if err != nil {
+		return fmt.Errorf("hold peer %s: %w", addr, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	resp, err := p.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("hold peer %s: %w", addr, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("hold peer %s: %s", addr, resp.Status)
+	}
+	held()
+	_, err = bufio.NewReaderSize(resp.Body, 16).ReadByte() // nothing is sent: it ends with the connection
+	return err
+}
