@@ -23,6 +23,9 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
+// brokerMemory is the default of each memory limit of a broker.
+const brokerMemory = 256 << 20
+
 type brokerOptions struct {
 	zone, cluster              string
 	bucket                     string
@@ -75,7 +78,7 @@ over and exits 0. A second signal ends it at once.`,
 			s.String(&o.cidrFile, "cidr-file", "", "FILE", "table of `zone cidr` lines that places clients by address")
 			s.Strings(&o.zoneNames, "zone-names", "NAME=ID,...", "names of zones in this account that clients use in place of ids")
 			o.peerTLS.declare(s, "peer", "other brokers")
-			o.tune.declare(s)
+			o.tune.declare(s, brokerMemory)
 			o.log.declare(s, "info")
 			return func(ctx context.Context, env cli.Env) error { return runBroker(ctx, o, env) }
 		},

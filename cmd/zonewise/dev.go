@@ -14,6 +14,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
+// devMemory is the default of each memory limit of each broker in dev: several
+// share a laptop.
+const devMemory = 64 << 20
+
 // maxDevZones is how many zones the port rule has room for.
 const maxDevZones = 4
 
@@ -46,7 +50,7 @@ It listens on 127.0.0.1 only. Ctrl-C drains the brokers and ends it.`,
 		Examples: []string{
 			"zonewise dev",
 			"zonewise dev --demo --data-dir /tmp/zw --kafka-port 19092 --http-port 18080",
-			"kcat -b 127.0.0.1:9093 -L -X client.rack=dev-b",
+			"kcat -b 127.0.0.1:9093 -L    # the cluster as clients of dev-b see it",
 		},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &devOptions{}
@@ -56,7 +60,7 @@ It listens on 127.0.0.1 only. Ctrl-C drains the brokers and ends it.`,
 			s.Int(&o.zones, "zones", 3, "COUNT", "how many zones, 1 to 4")
 			s.Bool(&o.demo, "demo", false, "sample traffic from clients in all zones, one of them without a zone")
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster, in etcd and in the bucket")
-			o.tune.declare(s)
+			o.tune.declare(s, devMemory)
 			o.log.declare(s, "warn")
 			return func(ctx context.Context, env cli.Env) error { return runDev(ctx, o, env) }
 		},

@@ -86,12 +86,14 @@ func (d *devCluster) openDoors(ctx context.Context) (err error) {
 		return err
 	}
 	d.close = append(d.close, d.bucket.close)
+	// Its warnings are advice for real clusters (one port, tokens); dev is none.
+	logger, silence := muzzled(d.logger, slog.LevelError)
 	d.member, err = etcdserver.Start(ctx, etcdserver.Config{Name: string(devZone(0)), Dir: filepath.Join(d.o.dataDir, "etcd"),
-		ClientURL: "http://127.0.0.1:0", UnsafeNoFsync: d.o.noSync, Logger: d.logger})
+		ClientURL: "http://127.0.0.1:0", UnsafeNoFsync: d.o.noSync, Logger: logger})
 	if err != nil {
 		return err
 	}
-	d.close = append(d.close, d.member.Stop)
+	d.close = append(d.close, d.member.Stop, silence)
 	return nil
 }
 

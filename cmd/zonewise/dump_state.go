@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -69,9 +70,11 @@ func runDumpState(ctx context.Context, o *dumpStateOptions, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stdout, "rebuilt from %s of archives up to %s\n", count(r.Replayed, "replay"), r.Archive)
+	fmt.Fprintf(env.Stdout, "up to archive %s, the last\n", r.Archive)
 	if r.Checkpoint != nil {
-		fmt.Fprintf(env.Stdout, "and checkpoint %s\n", r.Checkpoint.Object)
+		fmt.Fprintf(env.Stdout, "from checkpoint %s, and %s after it\n", r.Checkpoint.Object, count(r.Replayed, "archive"))
+	} else {
+		fmt.Fprintf(env.Stdout, "from %s, for want of a checkpoint\n", count(r.Replayed, "archive"))
 	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(env.Stdout, "passed over: %s\n", w)
@@ -88,12 +91,12 @@ func dumpServed(ctx context.Context, server *serverOption, out io.Writer) error 
 		return err
 	}
 	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TOPIC\tPARTITIONS\tRECORDS\tBYTES")
-	for _, t := range c.Topics {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", t.Name, t.Partitions, t.Records, t.Bytes)
-	}
-	return w.Flush()
+	return table(out, func(w io.Writer) {
+		fmt.Fprintln(w, "TOPIC\tPARTITIONS\tRECORDS\tBYTES")
+		for _, t := range c.Topics {
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", t.Name, t.Partitions, t.Records, t.Bytes)
+		}
+	})
 }
 
 func printState(out io.Writer, s *metadata.State) error {
@@ -104,7 +107,18 @@ func printState(out io.Writer, s *metadata.State) error {
 		fmt.Fprintf(out, ", the last: %s", last)
 	}
 	fmt.Fprintf(out, "\nzones %v\n\n", s.Zones())
+	return errors.Join(table(out, func(w io.Writer) { printPartitions(w, s) }), table(out, func(w io.Writer) { printSessions(w, s) }),
+		table(out, func(w io.Writer) { printGroups(w, s) }), table(out, func(w io.Writer) { printArchives(w, s) }))
+}
+
+// table aligns the columns of what print writes with tabs.
+func table(out io.Writer, print func(io.Writer)) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	print(w)
+	return w.Flush()
+}
+
+func printPartitions(w io.Writer, s *metadata.State) {
 	fmt.Fprintln(w, "TOPIC\tPARTITION\tLOG START\tNEXT\tEPOCH\tBYTES\tSPANS")
 	for _, t := range s.Topics() {
 		for p := range metadata.Partition(t.Partitions) {
@@ -112,25 +126,33 @@ func printState(out io.Writer, s *metadata.State) error {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Name, p, v.LogStart, v.Next, v.Epoch, v.Bytes, v.Spans)
 		}
 	}
-	fmt.Fprintln(w, "\nSESSION\tBROKER\tZONE\tADDRESS\tDRAINING\t\t")
+}
+
+func printSessions(w io.Writer, s *metadata.State) {
+	fmt.Fprintln(w, "\nSESSION\tBROKER\tZONE\tADDRESS\tDRAINING")
 	for _, o := range s.Sessions() {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s:%d\t%v\t\t\n", o.ID, o.Broker, o.Open.Zone, o.Open.Kafka.Host, o.Open.Kafka.Port, o.Draining)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s:%d\t%v\n", o.ID, o.Broker, o.Open.Zone, o.Open.Kafka.Host, o.Open.Kafka.Port, o.Draining)
 	}
-	fmt.Fprintln(w, "\nGROUP\tGENERATION\tMEMBERS\tOFFSETS\t\t\t")
+}
+
+func printGroups(w io.Writer, s *metadata.State) {
+	fmt.Fprintln(w, "\nGROUP\tGENERATION\tMEMBERS\tOFFSETS")
 	for _, name := range s.Groups() {
 		g, _ := s.Group(name)
 		generation, members := int32(0), 0
 		if g.Group != nil {
 			generation, members = g.Group.Generation, len(g.Group.Members)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t\t\t\n", name, generation, members, len(g.Offsets))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", name, generation, members, len(g.Offsets))
 	}
-	fmt.Fprintln(w, "\nARCHIVE\tGENERATION\tFIRST\tLAST\tENTRIES\tLIVE INLINE\t")
+}
+
+func printArchives(w io.Writer, s *metadata.State) {
+	fmt.Fprintln(w, "\nARCHIVE\tGENERATION\tFIRST\tLAST\tENTRIES\tLIVE INLINE")
 	for _, a := range s.Archives() {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t\n", a.Object, a.Generation, a.First, a.Last, a.Entries, a.LiveInline)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", a.Object, a.Generation, a.First, a.Last, a.Entries, a.LiveInline)
 	}
 	for _, p := range s.PendingArchives() {
-		fmt.Fprintf(w, "(not archived)\t%d\t%d\t%d\t%d\t\t\n", p.Generation, p.First, p.Last, p.Entries)
+		fmt.Fprintf(w, "(accepted by none yet)\t%d\t%d\t%d\t%d\t-\n", p.Generation, p.First, p.Last, p.Entries)
 	}
-	return w.Flush()
 }

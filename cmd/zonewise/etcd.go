@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"text/tabwriter"
 	"time"
 
@@ -71,13 +72,15 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	files := func(t tlsOptions) etcdserver.TLS {
 		return etcdserver.TLS{CertFile: t.cert, KeyFile: t.key, CAFile: t.ca}
 	}
+	own, silence := muzzled(logger, slog.LevelWarn)
 	m, err := etcdserver.Start(ctx, etcdserver.Config{Name: o.name, Dir: o.dir, ClientURL: o.client, PeerURL: o.peer,
 		AdvertiseClientURL: o.adClient, AdvertisePeerURL: o.adPeer, InitialCluster: o.initial, Existing: o.existing, QuotaBytes: o.quota,
-		ClientTLS: files(o.clientTLS), PeerTLS: files(o.peerTLS), HeartbeatMs: uint(o.heartbeatMs), ElectionMs: uint(o.election), Logger: logger})
+		ClientTLS: files(o.clientTLS), PeerTLS: files(o.peerTLS), HeartbeatMs: uint(o.heartbeatMs), ElectionMs: uint(o.election), Logger: own})
 	if err != nil {
 		return err
 	}
 	defer m.Stop()
+	defer silence()
 	logger.Info("etcd member serves", "name", o.name, "endpoint", m.Endpoint())
 	select {
 	case <-ctx.Done():

@@ -9,6 +9,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
+// minMemory keeps the largest batch and a merged read from filling a limit.
+const minMemory = 32 << 20
+
 // tuneOptions are what brokers of `dev` and of real clusters share.
 type tuneOptions struct {
 	autoCreate     bool
@@ -21,7 +24,8 @@ type tuneOptions struct {
 	walMemory, tailMemory, blockMemory         int64
 }
 
-func (o *tuneOptions) declare(s *cli.Set) {
+// declare says that each of the memory limits is memory bytes by default.
+func (o *tuneOptions) declare(s *cli.Set, memory int64) {
 	def, r := node.DefaultConfig(), metadata.DefaultRates()
 	s.Bool(&o.autoCreate, "auto-create-topics", def.AutoCreate, "make a topic when a client first uses it")
 	s.Int(&o.partitions, "default-partitions", int(def.DefaultPartitions), "COUNT", "partitions of a topic made that way")
@@ -32,9 +36,9 @@ func (o *tuneOptions) declare(s *cli.Set) {
 	s.Float(&o.entryRate, "entry-rate", r.EntryBytes, "BYTES/s", "most bytes of commit entries of the whole cluster")
 	s.Float(&o.runRate, "run-rate", r.Runs, "RUNS/s", "most runs of the whole cluster; a third of what the slowest broker applies")
 	s.Float(&o.inlineRate, "inline-rate", r.InlineBytes, "BYTES/s", "most record bytes inside entries, of the whole cluster; 0: never inline")
-	s.Bytes(&o.walMemory, "wal-memory", 0, "most bytes not yet acknowledged; then clients are not read from (0: a part of the machine's)")
-	s.Bytes(&o.tailMemory, "tail-memory", 0, "cache of what was just written (0: built-in size)")
-	s.Bytes(&o.blockMemory, "block-memory", 0, "cache of older blocks read from the bucket (0: built-in size)")
+	s.Bytes(&o.walMemory, "wal-memory", memory, "most bytes not yet acknowledged; at the limit clients are not read from")
+	s.Bytes(&o.tailMemory, "tail-memory", memory, "cache of what was just written, for readers at the head")
+	s.Bytes(&o.blockMemory, "block-memory", memory, "cache of older blocks read from the bucket")
 }
 
 func (o *tuneOptions) validate() error {
@@ -47,6 +51,11 @@ func (o *tuneOptions) validate() error {
 		return cli.Usagef("--group-initial-rebalance-delay %v: want 0s to 1m", o.rebalanceDelay)
 	case o.inlineRate < 0:
 		return cli.Usagef("--inline-rate %v: want 0 or more", o.inlineRate)
+	}
+	for flag, bytes := range map[string]int64{"wal-memory": o.walMemory, "tail-memory": o.tailMemory, "block-memory": o.blockMemory} {
+		if bytes < minMemory {
+			return cli.Usagef("--%s %s: want %s or more", flag, cli.FormatBytes(bytes), cli.FormatBytes(minMemory))
+		}
 	}
 	for _, r := range []struct {
 		flag  string

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/zonewise/zonewise/dashboards"
 	"github.com/zonewise/zonewise/internal/cli"
@@ -55,7 +55,10 @@ func runZones(ctx context.Context, o *zonesOptions, env cli.Env) error {
 
 func printZones(out io.Writer, c *dashboards.Cluster) error {
 	fmt.Fprintf(out, "cluster %s, incarnation %d, as of revision %d, told by broker %d\n\n", c.Name, c.Incarnation, c.AsOf, c.Broker)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	return errors.Join(table(out, func(w io.Writer) { printZoneLines(w, c) }), table(out, func(w io.Writer) { printListeners(w, c) }))
+}
+
+func printZoneLines(w io.Writer, c *dashboards.Cluster) {
 	fmt.Fprintln(w, "ZONE\tBROKERS\tCLIENTS (ALIGNED/NOT)\tBYTES IN\tBYTES OUT")
 	for _, z := range c.Zones {
 		var brokers, clients []string
@@ -75,14 +78,15 @@ func printZones(out io.Writer, c *dashboards.Cluster) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", name, orDash(brokers), orDash(clients), humanBytes(float64(z.BytesIn)), humanBytes(float64(z.BytesOut)))
 	}
-	fmt.Fprintln(w, "\t\t\t\t")
-	fmt.Fprintln(w, "BROKER\tLISTENERS\t\t\t")
+}
+
+func printListeners(w io.Writer, c *dashboards.Cluster) {
+	fmt.Fprintln(w, "\nBROKER\tZONE\tLISTENERS")
 	for _, z := range c.Zones {
 		for _, b := range z.Brokers {
-			fmt.Fprintf(w, "%d in %s\t%s\t\t\t\n", b.ID, z.ID, strings.Join(b.Listeners, ", "))
+			fmt.Fprintf(w, "%d\t%s\t%s\n", b.ID, z.ID, strings.Join(b.Listeners, ", "))
 		}
 	}
-	return w.Flush()
 }
 
 func orDash(list []string) string {
