@@ -17,11 +17,13 @@ func (h *History) Check() []string {
 		c.brokersAgree(tp)
 		c.contiguous(tp)
 		c.onceAndInOrder(tp)
+		c.trimmed(tp)
 	}
 	c.acked()
 	c.ackedOnce()
 	c.readers()
 	c.offsets()
+	c.owners()
 	c.hashes()
 	c.live()
 	return c.out
@@ -209,5 +211,17 @@ func (c *checker) live() {
 		if !done[b.First] {
 			c.bad("never acknowledged", "%v and %d more", b.First, b.Count-1)
 		}
+	}
+}
+
+// trimmed: the log starts where DeleteRecords was told, and not beyond what it
+// was asked for.
+func (c *checker) trimmed(tp TP) {
+	start := c.h.tail(tp).Start
+	if start < c.h.Trimmed[tp] && len(c.h.Lost) == 0 {
+		c.bad("deleted records are back", "%v starts at %d; up to %d was deleted", tp, start, c.h.Trimmed[tp])
+	}
+	if start > c.h.Trims[tp] {
+		c.bad("start moved", "%v starts at %d; only up to %d was to be deleted", tp, start, c.h.Trims[tp])
 	}
 }

@@ -45,7 +45,7 @@ func (c *checker) reader(key string, tp TP, tail Tail, at map[int64]Record) {
 		for _, r := range g.Reads {
 			switch {
 			case r.Offset == next || jump && r.Offset > next && r.Offset <= c.h.Trims[tp]:
-			case c.jumpedOver(tp, next, r.Offset):
+			case c.h.jumped(tp, next, r.Offset):
 			case r.Offset < next:
 				c.bad("read again", "%s: offset %d after %d", key, r.Offset, next-1)
 			case r.Offset <= c.h.Trims[tp] && next < c.h.Trims[tp]: // the trim came between two fetches
@@ -61,7 +61,7 @@ func (c *checker) reader(key string, tp TP, tail Tail, at map[int64]Record) {
 			next = r.Offset + 1
 		}
 	}
-	if !c.jumpedOver(tp, next, tail.End) && next < tail.End && next < tail.Start {
+	if next < tail.End && !c.h.jumped(tp, next, tail.End) && next != tail.Start {
 		c.bad("reader stuck", "%s: at %d of %d", key, next, tail.End)
 	}
 }
@@ -69,16 +69,6 @@ func (c *checker) reader(key string, tp TP, tail Tail, at map[int64]Record) {
 func (c *checker) inLostTail(tp TP, offset int64) bool {
 	for _, l := range c.h.Lost {
 		if l.TP == tp && offset >= l.From && offset < l.To {
-			return true
-		}
-	}
-	return false
-}
-
-// jumpedOver: from lies in a lost tail whose end is to.
-func (c *checker) jumpedOver(tp TP, from, to int64) bool {
-	for _, l := range c.h.Lost {
-		if l.TP == tp && from >= l.From && from <= l.To && to == l.To {
 			return true
 		}
 	}
@@ -147,5 +137,25 @@ func (c *checker) hashes() {
 			c.bad("states differ", "revision %d: %s has %016x, %s has %016x", s.Revision, o.Broker, o.Hash, s.Broker, s.Hash)
 		}
 		seen[s.Revision] = s
+	}
+}
+
+// owners: in one generation of a group a partition has one owner.
+func (c *checker) owners() {
+	type key struct {
+		group      string
+		generation int32
+		recovered  int
+		partition  int32
+	}
+	by := map[key]string{}
+	for _, o := range c.h.Owned {
+		for _, p := range o.Partitions {
+			k := key{o.Group, o.Generation, o.Recovered, p}
+			if other, ok := by[k]; ok && other != o.Member {
+				c.bad("two owners", "%s generation %d: partition %d is %s's and %s's", o.Group, o.Generation, p, other, o.Member)
+			}
+			by[k] = o.Member
+		}
 	}
 }

@@ -66,21 +66,18 @@ func (r *run) noteHash(l *life) {
 
 // partitions are all partitions, as the first broker that is up knows them.
 func (r *run) partitions() (tps []TP) {
-	for _, p := range r.processes {
-		l := p.now.Load()
-		if l == nil {
-			continue
-		}
-		l.node.Replica().View(func(st *metadata.State) {
-			for _, t := range st.Topics() {
-				for i := range t.Partitions {
-					tps = append(tps, TP{t.Name, int32(i)})
-				}
-			}
-		})
-		return tps
+	l := r.anyLife()
+	if l == nil {
+		return nil
 	}
-	return nil
+	l.node.Replica().View(func(st *metadata.State) {
+		for _, t := range st.Topics() {
+			for i := range t.Partitions {
+				tps = append(tps, TP{t.Name, int32(i)})
+			}
+		}
+	})
+	return tps
 }
 
 // readAll reads a partition from one broker, start to end.

@@ -18,10 +18,13 @@ type History struct {
 	Reads   map[string][]Reading   // by reader and partition, in the order read
 	Commits []OffsetEvent
 	Hashes  []StateHash
-	Lost    []LostTail   // what recoveries say was lost
-	Trims   map[TP]int64 // the highest offset that DeleteRecords was asked for
-	Faults  []string     // in order
-	Wrong   []string     // broken promises that were seen on the way
+	Lost    []LostTail       // what recoveries say was lost
+	Trims   map[TP]int64     // the highest offset that DeleteRecords was asked for
+	Trimmed map[TP]int64     // the highest that was answered
+	Ends    map[string]int64 // by reader and partition: where it stands
+	Owned   []Owned
+	Faults  []string // in order
+	Wrong   []string // broken promises that were seen on the way
 }
 
 // Batch is one batch of consecutive records of a producer.
@@ -80,8 +83,17 @@ type LostTail struct {
 	At       time.Time // acks after this are of the recovered cluster
 }
 
+// Owned is what a member of a group was given in a generation.
+type Owned struct {
+	Group      string
+	Generation int32
+	Member     string
+	Partitions []int32
+	Recovered  int // recoveries before: generations may begin anew
+}
+
 func newHistory() *History {
-	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}}
+	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}, Trimmed: map[TP]int64{}, Ends: map[string]int64{}}
 }
 
 func (h *History) note(f func()) {
@@ -106,10 +118,11 @@ func (h *History) lost(tp TP, offset int64, at time.Time) bool {
 	return false
 }
 
-// jumped reports whether from..to is an interval that a recovery skipped.
+// jumped reports whether a recovery skipped from..to: from may lie inside what
+// was lost, where records were deleted that far.
 func (h *History) jumped(tp TP, from, to int64) bool {
 	for _, l := range h.Lost {
-		if l.TP == tp && from == l.From && to == l.To {
+		if l.TP == tp && from >= l.From && from <= l.To && to == l.To {
 			return true
 		}
 	}

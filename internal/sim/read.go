@@ -132,7 +132,12 @@ func (r *reader) note(tp TP, g Reading) {
 		return
 	}
 	key := r.name + " " + tp.String()
-	r.w.history.note(func() { r.w.history.Reads[key] = append(r.w.history.Reads[key], g) })
+	r.w.history.note(func() {
+		r.w.history.Reads[key] = append(r.w.history.Reads[key], g)
+		if n := len(g.Reads); n > 0 {
+			r.w.history.Ends[key] = g.Reads[n-1].Offset + 1
+		}
+	})
 }
 
 // The special timestamps of ListOffsets.

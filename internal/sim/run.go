@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type run struct {
 	tailing context.Context
 	stop    chan struct{} // closed when producers need not make more
 	faults  int
+	left    int            // objects that dead sessions left behind
 	later   sync.WaitGroup // faults that last
 }
 
@@ -98,6 +100,7 @@ func (r *run) live() {
 	tailing, cancel := context.WithCancel(r.ctx)
 	r.tailing = tailing
 	r.startClients()
+	r.startOthers()
 	r.plan()
 	r.setCalm()
 	close(r.stop)
@@ -105,10 +108,50 @@ func (r *run) live() {
 		r.history.wrong("not everything was acknowledged within %v after the last fault", settleTime)
 	}
 	r.allReady()
-	time.Sleep(2 * time.Second) // readers get the rest
+	r.readersThere()
+	time.Sleep(8 * time.Second) // entries name what uploads left behind
 	cancel()
 	r.tails.Wait()
 	r.lastLook()
+	r.checkBucket()
+}
+
+// readersThere waits until every reader has read what there is.
+func (r *run) readersThere() {
+	end := time.Now().Add(readyTime)
+	for time.Now().Before(end) {
+		time.Sleep(100*time.Millisecond + 1)
+		behind := false
+		next := r.ends()
+		r.history.note(func() {
+			for key, at := range r.history.Ends {
+				_, tp, _ := strings.Cut(key, " ")
+				behind = behind || at < next[tp]
+			}
+		})
+		if !behind {
+			return
+		}
+	}
+}
+
+// ends are the ends of all partitions as the first broker that is up knows
+// them.
+func (r *run) ends() map[string]int64 {
+	next := map[string]int64{}
+	l := r.anyLife()
+	if l == nil {
+		return next
+	}
+	l.node.Replica().View(func(st *metadata.State) {
+		for _, t := range st.Topics() {
+			for p := range t.Partitions {
+				v, _ := st.Partition(metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)})
+				next[TP{t.Name, int32(p)}.String()] = int64(v.Next)
+			}
+		}
+	})
+	return next
 }
 
 // waitFor calls wait and reports whether it returned in time.
@@ -192,6 +235,44 @@ func (r *run) startClients() {
 			time.Sleep(rd.start())
 			rd.run(r.tailing)
 		})
+	}
+}
+
+// startOthers starts everybody but producers and readers.
+func (r *run) startOthers() {
+	late := r.newProducer("late", true, r.addrs(2), TP{"grow", 1}, TP{"grow", 2})
+	r.clients.Go(func() {
+		time.Sleep(4*time.Second + late.start())
+		late.run(r.ctx, r.stop)
+	})
+	more := r.newReader("r-late", r.addrs(0), "grow", 1, 2)
+	k := &committer{client: client{w: r.world, name: "committer", addrs: r.addrs(1)}, group: "offsets", tps: []TP{{"fast", 0}, {"bulk", 2}}, offset: map[TP]int64{}}
+	a := &admin{client: client{w: r.world, name: "admin", addrs: r.addrs(2)}, r: r}
+	r.tails.Go(func() { time.Sleep(4*time.Second + more.start()); more.run(r.tailing) })
+	r.tails.Go(func() { time.Sleep(k.start()); k.run(r.tailing) })
+	r.tails.Go(a.run)
+	for i := range 3 {
+		m := &member{client: client{w: r.world, name: fmt.Sprintf("m%d", i), addrs: r.addrs(i)}, group: "team", topic: "bulk", parts: 3}
+		r.tails.Go(func() {
+			time.Sleep(time.Duration(i)*time.Second + m.start())
+			m.run(r.tailing)
+		})
+	}
+	r.tails.Go(r.sampleHashes)
+}
+
+// sampleHashes notes every broker's state now and then.
+func (r *run) sampleHashes() {
+	for n := 0; r.tailing.Err() == nil; n++ {
+		for _, p := range r.processes {
+			if l := p.now.Load(); l != nil {
+				r.noteHash(l)
+			}
+		}
+		select {
+		case <-time.After(100*time.Millisecond + time.Duration(r.draw("hash", "", n)%50_000_000)):
+		case <-r.tailing.Done():
+		}
 	}
 }
 

@@ -44,6 +44,10 @@ func TestASeedReplays(t *testing.T) {
 	for _, opt := range []Options{{Quiet: true}, {}} {
 		a, b := runSeed(t, 7, opt), runSeed(t, 7, opt)
 		if a.Digest != b.Digest {
+			if dir := os.Getenv("ZONEWISE_SIM_TRACES"); dir != "" {
+				os.WriteFile(dir+"/a", []byte(strings.Join(a.sorted(), "\n")), 0o644)
+				os.WriteFile(dir+"/b", []byte(strings.Join(b.sorted(), "\n")), 0o644)
+			}
 			t.Errorf("quiet=%v: %s and %s:\n%s", opt.Quiet, a.Digest, b.Digest, firstDifference(a, b))
 		}
 	}

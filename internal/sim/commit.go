@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// findCoordinator goes to the broker that coordinates a group.
+func (c *client) findCoordinator(ctx context.Context, group string) error {
+	q := kmsg.NewPtrFindCoordinatorRequest()
+	q.CoordinatorKey = group
+	resp, err := c.try(ctx, q, 2)
+	if err != nil {
+		return err
+	}
+	f := resp.(*kmsg.FindCoordinatorResponse)
+	if f.ErrorCode != errNone {
+		return fmt.Errorf("find coordinator of %s: error %d", group, f.ErrorCode)
+	}
+	c.drop()
+	conn, err := c.w.net.dial(ctx, c.name, fmt.Sprintf("%s:%d", f.Host, f.Port))
+	if err != nil {
+		c.next++
+		return err
+	}
+	c.conn = conn
+	return nil
+}
+
+// committer commits rising offsets of a group without members, and fetches
+// them back.
+type committer struct {
+	client
+	group  string
+	tps    []TP
+	offset map[TP]int64
+	found  bool
+}
+
+func (k *committer) run(ctx context.Context) {
+	defer k.drop()
+	for n := 0; ctx.Err() == nil; n++ {
+		if err := k.step(ctx, n); err != nil {
+			k.found = false
+			k.drop()
+			k.next++
+		}
+		if k.pause(ctx) != nil {
+			return
+		}
+	}
+}
+
+func (k *committer) step(ctx context.Context, n int) error {
+	if !k.found {
+		if err := k.findCoordinator(ctx, k.group); err != nil {
+			return err
+		}
+		k.found = true
+	}
+	tp := k.tps[n%len(k.tps)]
+	if n%5 == 4 {
+		_, err := k.fetchOffset(ctx, k.group, tp)
+		return err
+	}
+	k.offset[tp] += 1 + int64(k.w.draw("step", k.name, n)%5)
+	return k.commitOffset(ctx, k.group, tp, k.offset[tp], membership{generation: -1})
+}
+
+// membership is what a member says of itself.
+type membership struct {
+	generation int32
+	id         string
+}
+
+// commitOffset commits once and notes it.
+func (c *client) commitOffset(ctx context.Context, group string, tp TP, offset int64, m membership) error {
+	q := kmsg.NewPtrOffsetCommitRequest()
+	q.Group, q.Generation, q.MemberID = group, m.generation, m.id
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = tp.Topic
+	p := kmsg.NewOffsetCommitRequestTopicPartition()
+	p.Partition, p.Offset = tp.Partition, offset
+	t.Partitions = append(t.Partitions, p)
+	q.Topics = append(q.Topics, t)
+	e := OffsetEvent{Group: group, TP: tp, Offset: offset, Begun: time.Now()}
+	resp, err := c.try(ctx, q, 7)
+	code := int16(errNone)
+	if err == nil {
+		code = resp.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
+	}
+	e.OK, e.End = err == nil && code == errNone, time.Now()
+	c.w.history.note(func() { c.w.history.Commits = append(c.w.history.Commits, e) })
+	if err == nil && code != errNone {
+		return groupError{"commit", code}
+	}
+	return err
+}
+
+// groupError is a group's refusal.
+type groupError struct {
+	what string
+	code int16
+}
+
+func (e groupError) Error() string { return fmt.Sprintf("%s: error %d", e.what, e.code) }
+
+// fetchOffset fetches a group's offset and notes it; Unknown where there is
+// none.
+func (c *client) fetchOffset(ctx context.Context, group string, tp TP) (int64, error) {
+	q := kmsg.NewPtrOffsetFetchRequest()
+	q.Group = group
+	t := kmsg.NewOffsetFetchRequestTopic()
+	t.Topic, t.Partitions = tp.Topic, []int32{tp.Partition}
+	q.Topics = append(q.Topics, t)
+	e := OffsetEvent{Group: group, TP: tp, Fetch: true, Begun: time.Now()}
+	resp, err := c.try(ctx, q, 5)
+	if err != nil {
+		return 0, err
+	}
+	f := resp.(*kmsg.OffsetFetchResponse)
+	code := f.ErrorCode
+	if code == errNone && len(f.Topics) == 1 {
+		code = f.Topics[0].Partitions[0].ErrorCode
+		e.Offset = f.Topics[0].Partitions[0].Offset
+	}
+	if code != errNone || len(f.Topics) != 1 {
+		return 0, groupError{"fetch offset", code}
+	}
+	e.OK, e.End = true, time.Now()
+	c.w.history.note(func() { c.w.history.Commits = append(c.w.history.Commits, e) })
+	return e.Offset, nil
+}
