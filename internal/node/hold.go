@@ -113,7 +113,11 @@ func (h *holder) follow(ctx context.Context) {
 // keep holds one peer until it is no peer any more.
 func (h *holder) keep(ctx context.Context, p router.Peer) {
 	for ctx.Err() == nil {
-		_ = h.client.Hold(ctx, p.Addr, func() { h.set(ctx, p, false) }) // why it broke does not matter: we ask
+		held := false
+		_ = h.client.Hold(ctx, p.Addr, func() { held = true; h.set(ctx, p, false) }) // why it broke does not matter: we ask
+		if held {
+			h.set(ctx, p, true) // at once: clients ask before a probe has ended
+		}
 		for ctx.Err() == nil {
 			err := h.probe(ctx, p.Addr)
 			h.set(ctx, p, err != nil)

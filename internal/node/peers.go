@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/zonewise/zonewise/dashboards"
@@ -29,21 +30,77 @@ func (p *placer) learn(zones []metadata.ZoneID) {
 // Resolve implements broker.Resolver.
 func (p *placer) Resolve(c router.Client) router.Evidence { return p.present.Load().Resolve(c) }
 
-// newProber returns the prober of the other brokers in this zone, or nil
-// where there is no peer door.
+// Brokers of other zones are probed too, because any broker may answer for a
+// zone whose only one has just died; but five times less often, since those
+// probes cross, and only in clusters small enough.
+const (
+	farProbeRounds = 5
+	maxFarPeers    = 32
+)
+
+// newProber returns the prober of the other brokers, or nil where there is no
+// peer door.
 func (n *Node) newProber() *router.Prober {
 	if n.cfg.Peers == nil {
 		return nil
 	}
+	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, ask: n.cfg.Peers.Probe}
 	return router.NewProber(router.ProberConfig{Seed: n.cfg.Rand.Uint64(),
 		Peers: func() (peers []router.Peer) {
-			n.replica.View(func(s *metadata.State) { peers = router.Build(s, n.cfg.Cluster).Peers(n.self(), n.cfg.Zone) })
+			far.round++
+			far.near = map[metadata.BrokerID]bool{}
+			n.replica.View(func(s *metadata.State) {
+				view := router.Build(s, n.cfg.Cluster)
+				peers = view.Peers(n.self(), n.cfg.Zone)
+				for _, p := range peers {
+					far.near[p.ID] = true
+				}
+				for _, z := range s.Zones() {
+					if z != n.cfg.Zone && len(s.Sessions()) <= maxFarPeers {
+						peers = append(peers, view.Peers(n.self(), z)...)
+					}
+				}
+			})
 			return peers
 		},
-		Probe: func(ctx context.Context, p router.Peer) error { return n.cfg.Peers.Probe(ctx, p.Addr) },
+		Probe: far.probe,
 		Changed: func(p router.Peer, alive bool, err error) {
 			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "error", err)
 		}})
+}
+
+// farProbes spares probes between zones: the last answer stands for some
+// rounds. The prober's goroutine writes round and near between its rounds.
+type farProbes struct {
+	ask   func(ctx context.Context, addr string) error
+	round int
+	near  map[metadata.BrokerID]bool
+
+	mu   sync.Mutex
+	last map[metadata.BrokerID]farProbe
+}
+
+type farProbe struct {
+	addr  string
+	round int
+	err   error
+}
+
+func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
+	if f.near[p.ID] {
+		return f.ask(ctx, p.Addr)
+	}
+	f.mu.Lock()
+	last, known := f.last[p.ID]
+	f.mu.Unlock()
+	if known && last.addr == p.Addr && last.err == nil && f.round-last.round < farProbeRounds {
+		return nil
+	}
+	err := f.ask(ctx, p.Addr)
+	f.mu.Lock()
+	f.last[p.ID] = farProbe{p.Addr, f.round, err}
+	f.mu.Unlock()
+	return err
 }
 
 // clients returns the connections of a zone's clients, as this broker sees
