@@ -35,8 +35,8 @@ const (
 
 // live opens one session after the other.
 func (n *Node) live() {
-	for n.ctx.Err() == nil {
-		err := n.oneSession()
+	for first := true; n.ctx.Err() == nil; first = false {
+		err := n.oneSession(first)
 		switch {
 		case n.ctx.Err() != nil || n.draining.Load():
 			return
@@ -55,7 +55,7 @@ func (n *Node) live() {
 }
 
 // oneSession is a session from its opening to its end.
-func (n *Node) oneSession() error {
+func (n *Node) oneSession(first bool) error {
 	if err := n.catchUp(); err != nil {
 		return err
 	}
@@ -65,6 +65,9 @@ func (n *Node) oneSession() error {
 	}
 	n.present.Store(s)
 	n.writer.use(s.wal)
+	if first {
+		n.cfg.Logger.Warn("retention and compaction settings are stored and reported, and not enforced yet")
+	}
 	n.cfg.Logger.Info("serving", "broker", s.broker, "zone", n.cfg.Zone, "session", s.log.ID())
 	cause := s.work()
 	n.writer.use(nil)
