@@ -22,7 +22,7 @@ func all() []client {
 		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "sarama", prepare: goClient, flags: []string{"--family", "sarama"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "sarama-at-4.1", prepare: goClient, flags: []string{"--family", "sarama", "--version", "4.1.0"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}},
+		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}, blurs: true},
 		{name: "java", prepare: javaClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "kafkajs", prepare: nodeClient, codecs: everyCodec, kinds: bothKinds},
@@ -99,12 +99,12 @@ func leadersStayHome(t *testing.T, d *dev, w words) {
 		for broker := range zones {
 			home = append(home, d.addr(broker, zone))
 		}
-		seen := 0
+		seen, last := 0, 0
 		for _, l := range run(t, w.name+" leaders", jsonSpeech, nil, w.args("leaders", d.bootstrap(zone), topic, "--refreshes", fmt.Sprint(refreshes))...) {
 			if l.Refresh == 0 {
 				continue
 			}
-			seen++
+			seen, last = seen+1, l.Refresh
 			if len(l.Leaders) != partitions {
 				t.Fatalf("zone %d, refresh %d: %d leaders, want %d", zone, l.Refresh, len(l.Leaders), partitions)
 			}
@@ -119,8 +119,8 @@ func leadersStayHome(t *testing.T, d *dev, w words) {
 				}
 			}
 		}
-		if seen < refreshes {
-			t.Fatalf("zone %d: %d refreshes, want %d", zone, seen, refreshes)
+		if seen == 0 || last < refreshes {
+			t.Fatalf("zone %d: %d refreshes, %d of them seen, want %d", zone, last, seen, refreshes)
 		}
 	}
 }

@@ -5,4 +5,4 @@ package clients
 import "testing"
 
 func consoleTools(t *testing.T, d *dev, cp string) {}
-func countedByZone(t *testing.T, d *dev) {}
+func countedByZone(t *testing.T, d *dev)           {}
