@@ -64,6 +64,12 @@ func (k *SlotKeeper) Run(ctx context.Context) error {
 			k.lost()
 			return metadata.ErrSessionLost
 		case <-ctx.Done():
+			select {
+			case <-k.cfg.Session.Done(): // why ctx ended: there is nothing left to give up
+				k.lost()
+				return metadata.ErrSessionLost
+			default:
+			}
 			k.giveAll(ctx)
 			return nil
 		case <-timer.C:
