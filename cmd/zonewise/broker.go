@@ -324,6 +324,9 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 	if err := recovery.CheckStart(ctx, log, bucket.Prefix(s, b.o.cluster+"/")); err != nil {
 		return err
 	}
+	if err := learnZones(ctx, client, members); err != nil {
+		return err
+	}
 	b.background(func(ctx context.Context) { preferNear(ctx, client, members, metadata.ZoneID(b.o.zone), b.logger) })
 	cfg.Log, cfg.Bucket = log, s
 	return nil

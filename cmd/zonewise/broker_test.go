@@ -173,7 +173,7 @@ func TestABrokerBeginsAClusterDrainsAndTheClusterSurvivesItsEtcd(t *testing.T) {
 	}
 }
 
-func TestAnEtcdWithLimitsThatAreTooSmallIsRefused(t *testing.T) {
+func TestOurOwnEtcdPassesTheChecksWhichLeaveNothingBehind(t *testing.T) {
 	m := startMember(t)
 	c, err := m.Client()
 	if err != nil {
@@ -183,6 +183,10 @@ func TestAnEtcdWithLimitsThatAreTooSmallIsRefused(t *testing.T) {
 	var lines bytes.Buffer
 	if err := checkEtcd(t.Context(), c, "main", slog.New(slog.NewTextHandler(&lines, nil))); err != nil || lines.Len() > 0 {
 		t.Errorf("our own: %v, %s", err, lines.String())
+	}
+	all := []endpoint{{"", m.Endpoint()}, {"zx", m.Endpoint()}, {"", "http://127.0.0.1:1"}}
+	if err := learnZones(t.Context(), c, all); err != nil || all[0].zone != "za" || all[1].zone != "zx" || all[2].zone != "" {
+		t.Errorf("zones %v, %v", all, err)
 	}
 	if r, err := c.Get(t.Context(), etcdlog.Root+"main/probe"); err != nil || len(r.Kvs) != 0 {
 		t.Errorf("the probe left %v, %v", r, err)

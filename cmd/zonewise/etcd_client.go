@@ -30,7 +30,7 @@ type etcdOptions struct {
 }
 
 func (o *etcdOptions) declare(s *cli.Set, name string) {
-	s.Strings(&o.endpoints, name, "URLS", "etcd's members, divided by commas: host:port, URLs, or zone=URL, of which the own zone's is preferred")
+	s.Strings(&o.endpoints, name, "URLS", "etcd's members, divided by commas: host:port or URLs; a broker prefers the member named after its own zone, or the one given as zone=URL")
 	s.String(&o.user, "etcd-user", "", "NAME", "user, where etcd asks who comes")
 	s.String(&o.password, "etcd-password", "", "TEXT", "its password; better in --etcd-password-file or "+cli.EnvName("etcd-password"))
 	s.String(&o.passwordFile, "etcd-password-file", "", "FILE", "file whose first line is the password")
@@ -100,6 +100,32 @@ func urls(all []endpoint, zone metadata.ZoneID) []string {
 		return near
 	}
 	return every
+}
+
+// learnZones asks members whose zone was not said for their names, which say
+// it. One that does not answer stays unknown.
+func learnZones(ctx context.Context, c *clientv3.Client, all []endpoint) error {
+	list, err := c.MemberList(ctx)
+	if err != nil {
+		return fmt.Errorf("list etcd members: %w", err)
+	}
+	for i := range all {
+		if all[i].zone != metadata.UnknownZone {
+			continue
+		}
+		sctx, cancel := context.WithTimeout(ctx, nearTimeout)
+		s, err := c.Status(sctx, all[i].url)
+		cancel()
+		if err != nil {
+			continue
+		}
+		for _, m := range list.Members {
+			if m.ID == s.Header.GetMemberId() {
+				all[i].zone = memberZone(m.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // Times of preferNear.
