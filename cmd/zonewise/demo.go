@@ -35,28 +35,36 @@ func startDemo(ctx context.Context, o *devOptions, logger *slog.Logger) (stop fu
 	for i := range o.zones {
 		bootstrap := fmt.Sprintf("127.0.0.1:%d", devPort(o.kafkaPort, i, i))
 		zone := string(devZone(i))
-		wg.Go(func() { demoProduce(ctx, bootstrap, "demo-producer-"+zone, zone, 1, logger) })
+		wg.Go(func() { demoSender{bootstrap, "demo-producer-" + zone, zone, 1, logger}.run(ctx) })
 		wg.Go(func() { demoConsume(ctx, bootstrap, "demo-"+zone, logger) })
 	}
 	nowhere := fmt.Sprintf("127.0.0.1:%d", devPort(o.kafkaPort, 0, node.NoZone))
-	wg.Go(func() { demoProduce(ctx, nowhere, "demo-stray", "nowhere", 4, logger) })
+	wg.Go(func() { demoSender{nowhere, "demo-stray", "nowhere", 4, logger}.run(ctx) })
 	return func() {
 		cancel()
 		wg.Wait()
 	}
 }
 
-// demoProduce sends every topic its rate, divided by share.
-func demoProduce(ctx context.Context, bootstrap, id, from string, share int, logger *slog.Logger) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ClientID(id), kgo.AllowAutoTopicCreation(),
+// demoSender is one producer of the demo.
+type demoSender struct {
+	bootstrap string
+	id        string // client.id
+	from      string // in its records
+	share     int    // it sends each topic its rate divided by this
+	logger    *slog.Logger
+}
+
+func (d demoSender) run(ctx context.Context) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(d.bootstrap), kgo.ClientID(d.id), kgo.AllowAutoTopicCreation(),
 		kgo.UnknownTopicRetries(20), kgo.RecordDeliveryTimeout(30*time.Second))
 	if err != nil {
-		logger.Error("start demo", "client", id, "error", err)
+		d.logger.Error("start demo", "client", d.id, "error", err)
 		return
 	}
 	defer c.Close()
 	const beat = 100 * time.Millisecond
-	source := rand.New(rand.NewPCG(1, uint64(len(id))))
+	source := rand.New(rand.NewPCG(1, uint64(len(d.id))))
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
 	owed := make([]float64, len(demoTopics()))
@@ -67,11 +75,11 @@ func demoProduce(ctx context.Context, bootstrap, id, from string, share int, log
 			return
 		}
 		for i, t := range demoTopics() {
-			owed[i] += float64(t.rate) / float64(share) * beat.Seconds()
+			owed[i] += float64(t.rate) / float64(d.share) * beat.Seconds()
 			for ; owed[i] >= 1; owed[i]-- {
-				c.Produce(ctx, demoRecord(source, t.name, from, t.bytes), func(_ *kgo.Record, err error) {
+				c.Produce(ctx, demoRecord(source, t.name, d.from, t.bytes), func(_ *kgo.Record, err error) {
 					if err != nil && ctx.Err() == nil {
-						logger.Warn("demo produce", "client", id, "error", err)
+						d.logger.Warn("demo produce", "client", d.id, "error", err)
 					}
 				})
 			}

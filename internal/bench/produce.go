@@ -103,8 +103,8 @@ func (c *Config) producerOptions(i int) ([]kgo.Opt, error) {
 }
 
 // producer sends its share of the run, and waits for every answer.
-func (c *Config) producer(ctx context.Context, i int, run uint64, partitions int, fill *filler, p *produced) error {
-	opts, err := c.producerOptions(i)
+func (r *runner) producer(ctx context.Context, i int) error {
+	opts, err := r.producerOptions(i)
 	if err != nil {
 		return err
 	}
@@ -113,23 +113,23 @@ func (c *Config) producer(ctx context.Context, i int, run uint64, partitions int
 		return fmt.Errorf("start producer %d: %w", i, err)
 	}
 	defer client.Close()
-	source, table := rand.New(rand.NewPCG(run, uint64(i)+1)), castagnoli()
-	numbers := make([]uint64, partitions)
-	pace := newPacer(c.Rate/float64(c.Producers), time.Now())
+	source, table := rand.New(rand.NewPCG(r.id, uint64(i)+1)), castagnoli()
+	numbers := make([]uint64, r.partitions)
+	pace := newPacer(r.Rate/float64(r.Producers), time.Now())
 	for k := i; ctx.Err() == nil; k++ {
 		due, ok := pace.next(ctx)
-		if !ok || c.Records > 0 && p.sent.Add(1) > c.Records {
+		if !ok || r.Records > 0 && r.made.sent.Add(1) > r.Records {
 			break
 		}
-		partition := k % partitions
-		s := stamp{run, uint32(i), numbers[partition], due}
+		partition := k % r.partitions
+		s := stamp{r.id, uint32(i), numbers[partition], due}
 		numbers[partition]++
-		value := fill.value(source, c.RecordBytes)
+		value := r.fill.value(source, r.RecordBytes)
 		s.encode(value, table)
-		l := lineage{run, uint32(i), int32(partition)}
-		record := &kgo.Record{Topic: c.Topic, Partition: int32(partition), Value: value}
-		client.Produce(context.WithoutCancel(ctx), record, func(r *kgo.Record, err error) {
-			p.done(l, s.number, time.Since(due), len(r.Value), err)
+		l := lineage{r.id, uint32(i), int32(partition)}
+		record := &kgo.Record{Topic: r.Topic, Partition: int32(partition), Value: value}
+		client.Produce(context.WithoutCancel(ctx), record, func(sent *kgo.Record, err error) {
+			r.made.done(l, s.number, time.Since(due), len(sent.Value), err)
 		})
 	}
 	if err := client.Flush(context.WithoutCancel(ctx)); err != nil {

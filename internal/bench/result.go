@@ -15,6 +15,7 @@ type Result struct {
 	Seconds  float64          `json:"seconds"`
 	Produced Flow             `json:"produced"`
 	Consumed Flow             `json:"consumed"`
+	Unread   int64            `json:"unread_offsets"`   // at the ends of partitions, of a consume run
 	Faults   *Faults          `json:"faults,omitempty"` // nil: nothing was read
 	Brokers  *Brokers         `json:"brokers,omitempty"`
 	Errors   map[string]int64 `json:"errors"`
@@ -63,6 +64,9 @@ func (r *runner) result(whole time.Duration) *Result {
 			out.Errors[k] += n
 		}
 	}
+	if r.Mode == ModeConsume {
+		out.Unread = r.unread()
+	}
 	if r.verifier != nil {
 		var want map[lineage]uint64
 		if r.Mode == ModeE2E && r.Acks != "none" {
@@ -87,6 +91,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	out.line("%s on topic %s, %.1f s", r.Mode, r.Topic, r.Seconds)
 	out.flow("produced", r.Produced, "ack")
 	out.flow("consumed", r.Consumed, "end to end")
+	if r.Unread > 0 {
+		out.line("  the last %d offsets before the ends of partitions were not read: not yet, or there is no record (markers, compaction, a recovery)", r.Unread)
+	}
 	if f := r.Faults; f != nil {
 		verdict := "verified: nothing missing, repeated, out of order or changed"
 		if f.Bad() {

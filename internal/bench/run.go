@@ -56,6 +56,7 @@ type runner struct {
 	admin      *kadm.Client
 	partitions int
 	start, end offsets
+	fill       *filler
 	made       *produced
 	read       *consumed
 	verifier   *verifier
@@ -128,10 +129,10 @@ func (r *runner) produce(ctx context.Context) error {
 	begin := time.Now()
 	sctx, cancel := context.WithTimeout(ctx, r.Duration)
 	defer cancel()
-	fill := newFiller(r.id, r.RecordBytes)
+	r.fill = newFiller(r.id, r.RecordBytes)
 	var writers sync.WaitGroup
 	for i := range r.Producers {
-		writers.Go(func() { errs.add(r.producer(sctx, i, r.id, r.partitions, fill, r.made)) })
+		writers.Go(func() { errs.add(r.producer(sctx, i)) })
 	}
 	writers.Wait()
 	r.took = time.Since(begin)
@@ -162,16 +163,35 @@ func (r *runner) consume(ctx context.Context) error {
 	for i := range r.Consumers {
 		readers.Go(func() { errs.add(r.consumer(rctx, i, r.start, r.verifier, r.read)) })
 	}
-	for rctx.Err() == nil && !r.readAll() {
+	// Until everything is read; or until nothing has come for so long that
+	// what is left must be a gap of offsets, which the result then shows.
+	last, at := int64(0), time.Now()
+	for rctx.Err() == nil && !r.readAll() && (last == 0 || time.Since(at) < idleEnd) {
+		if n := r.read.records.Load(); n != last {
+			last, at = n, time.Now()
+		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-rctx.Done():
 		}
 	}
-	r.took = time.Since(begin)
+	r.took = at.Sub(begin)
 	stop()
 	readers.Wait()
 	return errs.join()
+}
+
+// idleEnd is how long a reader that has read something waits for more.
+const idleEnd = 5 * time.Second
+
+// unread is how many offsets up to where the partitions ended were not seen.
+func (r *runner) unread() (n int64) {
+	r.verifier.mu.Lock()
+	defer r.verifier.mu.Unlock()
+	for p, end := range r.end {
+		n += max(end-max(r.verifier.offset[p], r.start[p]), 0)
+	}
+	return n
 }
 
 func startsAtZero(o offsets) bool {
@@ -184,8 +204,7 @@ func startsAtZero(o offsets) bool {
 }
 
 // readAll reports whether every partition was read up to where it ended when
-// the run began. A last record that is a marker, or compacted away, is not
-// waited for longer than the duration.
+// the run began.
 func (r *runner) readAll() bool {
 	if r.Records > 0 && r.read.records.Load() >= r.Records {
 		return true
