@@ -69,6 +69,11 @@ func (l *load) stop(t *testing.T) {
 		}
 		l.results = append(l.results, k.Produced()...)
 	}
+	if keep := os.Getenv("ZONEWISE_KEEP_LOGS"); keep != "" {
+		if err := os.CopyFS(filepath.Join(keep, t.Name()), os.DirFS(l.folder)); err != nil {
+			t.Logf("keep acknowledgements: %v", err)
+		}
+	}
 	for _, r := range l.results {
 		if r.Failed > 0 {
 			t.Logf("%s gave up %d records: %v", r.Producer, r.Failed, r.Errors)
