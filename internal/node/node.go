@@ -16,6 +16,7 @@ import (
 	"github.com/zonewise/zonewise/router"
 	"github.com/zonewise/zonewise/s3stream"
 	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/wal"
 )
 
 // Node is one running broker.
@@ -225,6 +226,14 @@ func (n *Node) Ready() error {
 		return errors.New("opening the listener of a new zone")
 	}
 	return nil
+}
+
+// WALStats returns how the present session's WAL stands; zero between sessions.
+func (n *Node) WALStats() (s wal.Stats) {
+	if w := n.writer.wal.Load(); w != nil {
+		s = w.Stats()
+	}
+	return s
 }
 
 // WaitReady waits until Ready.

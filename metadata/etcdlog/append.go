@@ -69,6 +69,9 @@ func (a *appending) run(ctx context.Context) (metadata.AppendResult, error) {
 			var resp *txnResp
 			if resp, err = at.txn(ctx, t); err == nil {
 				res, known, jerr := a.judge(ctx, before, resp)
+				if known && jerr == nil {
+					a.l.countAppend(res, at.n, !resp.Succeeded)
+				}
 				if known || jerr != nil {
 					return res, jerr
 				}

@@ -71,7 +71,8 @@ type Log struct {
 	seed      uint64
 	applied   atomic.Pointer[metadata.Applied]
 
-	seen seen
+	seen   seen
+	meters meters
 
 	mu       sync.Mutex // guards what follows
 	sessions map[metadata.SessionID]*session

@@ -1,0 +1,33 @@
+package etcdlog
+
+import (
+	"sync/atomic"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Stats counts what a log met since Open: rare things that a test of faults
+// wants to know it has reached.
+type Stats struct {
+	Won        uint64 // entries that an attempt of unknown outcome had put in place
+	GuardFails uint64 // guards that failed after an attempt of unknown outcome
+}
+
+type meters struct{ won, guardFails atomic.Uint64 }
+
+// Stats returns a picture of now.
+func (l *Log) Stats() Stats {
+	return Stats{Won: l.meters.won.Load(), GuardFails: l.meters.guardFails.Load()}
+}
+
+// countAppend counts an append whose fate is known after so many attempts that
+// had none; found: its key was there.
+func (l *Log) countAppend(res metadata.AppendResult, unknown int, found bool) {
+	switch {
+	case unknown == 0:
+	case res.GuardFailed:
+		l.meters.guardFails.Add(1)
+	case found:
+		l.meters.won.Add(1)
+	}
+}
