@@ -1,15 +1,196 @@
 package sim
 
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/wal"
+)
+
 // Coverage counts interesting states. Over a set of seeds none may be zero.
 type Coverage map[string]int
 
-func (r *run) coverage() Coverage {
+// The states that a set of seeds must reach.
+const (
+	unknownWon     = "commit of unknown outcome that won"
+	putLate        = "put that landed late"
+	secondArchiver = "archive finished by a second holder"
+	midDeletion    = "start in the middle of a deletion"
+	resubmitted    = "run refused and submitted again"
+	guardLate      = "guard failed after a time-out"
+	lostTail       = "recovery with a lost tail"
+	uploadsPassed  = "two uploads ended out of order"
+	fullStart      = "broker started from checkpoint, archives and keys"
+	lostInFlight   = "session lost with requests in flight"
+	duplicate      = "retry answered as a duplicate"
+	gapWaited      = "batch waited for a missing sequence"
+	compacted      = "watch compacted under a follower"
+	rewound        = "broker stopped at an etcd that went back"
+	leftOver       = "object that a dead session left behind"
+)
+
+func (c Coverage) add(o Coverage) {
+	for k, n := range o {
+		c[k] += n
+	}
+}
+
+// Missing are the states that were never reached.
+func (c Coverage) Missing() (out []string) {
+	for _, k := range slices.Sorted(maps.Keys(newCoverage())) {
+		if c[k] == 0 {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func newCoverage() Coverage {
 	c := Coverage{}
-	for _, e := range r.etcds {
-		s := e.Stats()
-		c["etcd answer lost"] += s.LostReplies
-		c["etcd request landed late"] += s.LandedLate
-		c["watch compacted"] += s.WatchesCompacted
+	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, uploadsPassed,
+		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, leftOver} {
+		c[k] = 0
 	}
 	return c
+}
+
+// watchful collects what is learnt on the way; the world's lock guards it.
+type watchful struct {
+	c       Coverage
+	newest  map[string]uint64    // by session and lane: the highest upload that ended
+	read    map[string]uint8     // by life: 1 a checkpoint was read, 2 an archive
+	wal     map[string]wal.Stats // by life and session: the newest picture
+	appends map[string]etcdlog.Stats
+}
+
+func newWatchful() *watchful {
+	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}}
+}
+
+// sawBucket looks at one request that ended.
+func (w *world) sawBucket(life string, l bucket.TraceLine) {
+	part := strings.Split(l.Name, "/")
+	if l.Err != nil || len(part) < 4 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.seen
+	switch {
+	case l.Op == bucket.OpPut && part[2] == "wal" && len(part) == 5:
+		lane, rest, _ := strings.Cut(part[4], "-")
+		number, _ := strconv.ParseUint(strings.SplitN(rest, "-", 2)[0], 16, 64)
+		key := part[3] + "/" + lane
+		if number < s.newest[key] {
+			s.c[uploadsPassed]++
+		}
+		s.newest[key] = max(s.newest[key], number)
+	case l.Op == bucket.OpGet && l.Off == 0 && l.Len < 0 && life != "operator":
+		before := s.read[life]
+		switch part[2] {
+		case "checkpoint":
+			s.read[life] |= 1
+		case "archive":
+			s.read[life] |= before << 1 & 2 // after a checkpoint
+		}
+		if s.read[life] == 3 && before != 3 {
+			s.c[fullStart]++
+		}
+	}
+}
+
+// sawLife takes a picture of a life's counters.
+func (w *world) sawLife(l *life) {
+	id := l.id + "/" + strconv.Itoa(int(l.node.Broker()))
+	st, ap := l.node.WALStats(), l.log.Stats()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if old := w.seen.wal[id]; old.GapWaits <= st.GapWaits && old.Objects <= st.Objects {
+		w.seen.wal[id] = st
+	}
+	w.seen.appends[l.id] = ap
+}
+
+// sawStart looks whether a deletion of keys is under way.
+func (w *world) sawStart() {
+	prefix := etcdlog.Root + cluster + "/"
+	truncated := ""
+	e := w.present()
+	for _, kv := range e.Dump() {
+		if string(kv.Key) == prefix+"truncated" {
+			truncated = string(kv.Value)
+		}
+	}
+	for _, kv := range e.Dump() {
+		if rest, ok := strings.CutPrefix(string(kv.Key), prefix+"log/"); ok && rest[:min(16, len(rest))] <= truncated {
+			w.count(midDeletion, 1)
+			return
+		}
+	}
+}
+
+func (w *world) count(what string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen.c[what] += n
+}
+
+// coverage sums up what the run reached.
+func (r *run) coverage() Coverage {
+	c := newCoverage()
+	c.add(r.seen.c)
+	for _, e := range r.etcds {
+		c[compacted] += e.Stats().WatchesCompacted
+	}
+	for _, s := range r.seen.wal {
+		c[resubmitted] += int(s.Resubmitted)
+		c[duplicate] += int(s.Duplicates + s.Attached)
+		c[gapWaited] += int(s.GapWaits)
+	}
+	for _, s := range r.seen.appends {
+		c[unknownWon] += int(s.Won)
+		c[guardLate] += int(s.GuardFails)
+	}
+	c[putLate] += r.late
+	c[leftOver] += r.left
+	for _, a := range r.history.Acks {
+		if a.Base != Unknown && r.history.lost(a.First.TP, a.Base, a.At) {
+			c[lostTail]++
+		}
+	}
+	c[secondArchiver] += r.secondArchivers()
+	return c
+}
+
+// secondArchivers counts generations whose archive more than one session
+// wrote.
+func (r *run) secondArchivers() (n int) {
+	list, err := r.mem.List(context.Background(), cluster+"/", "", 0)
+	if err != nil {
+		return 0
+	}
+	by := map[string]map[string]bool{}
+	for _, o := range list {
+		part := strings.Split(o.Name, "/")
+		if len(part) != 5 || part[2] != "archive" {
+			continue
+		}
+		g := part[1] + "/" + part[3]
+		if by[g] == nil {
+			by[g] = map[string]bool{}
+		}
+		session, _, _ := strings.Cut(part[4], "-")
+		by[g][session] = true
+	}
+	for _, sessions := range by {
+		if len(sessions) > 1 {
+			n++
+		}
+	}
+	return n
 }

@@ -61,7 +61,9 @@ func (w *world) stopped(id string, err error) {
 	expected := w.expect
 	w.mu.Unlock()
 	w.trace("stopped %s", id)
-	if !expected {
+	if expected {
+		w.count(rewound, 1)
+	} else {
 		w.history.wrong("%s stopped serving: %v", id, err)
 	}
 }

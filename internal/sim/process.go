@@ -141,6 +141,7 @@ func (p *process) open(ctx context.Context, l *life) (err error) {
 	if l.log, err = p.w.openLog(ctx, l.etcd, p.name, p.life); err != nil {
 		return err
 	}
+	p.w.sawStart()
 	var b bucket.Bucket
 	l.store, b = p.w.bucketFor(l.id)
 	if l.node, err = node.Start(p.config(l, b)); err != nil {
@@ -178,6 +179,7 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 func (p *process) kill(l *life) {
 	time.Sleep(1 + time.Duration(p.w.draw("kill", l.id, 0)%200_000))
 	p.w.trace("kill %s", l.id)
+	p.w.sawLife(l)
 	l.etcd.Cut(true)
 	l.store.SetDown(true)
 	p.w.net.sever(l.id)
@@ -191,6 +193,7 @@ const drainPatience = 20 * time.Second
 // stop drains, as SIGTERM does.
 func (p *process) stop(ctx context.Context, l *life) {
 	p.w.trace("stop %s", l.id)
+	p.w.sawLife(l)
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
 	if err := l.node.Drain(ctx); err != nil {

@@ -3,9 +3,12 @@ package sim
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
 )
 
 // Kafka's errors, as far as clients act on them.
@@ -226,6 +229,9 @@ func (p *producer) settle(ctx context.Context) bool {
 		return p.outOfOrder(ctx, b, part.ErrorCode)
 	default:
 		p.w.trace("client %s refused %v %d", p.name, b.batch.First, part.ErrorCode)
+		if part.ErrorMessage != nil && strings.Contains(*part.ErrorMessage, metadata.ErrSessionLost.Error()) {
+			p.w.count(lostInFlight, 1)
+		}
 		if !retriable(part.ErrorCode) {
 			p.w.history.wrong("%s: %v refused with error %d", p.name, b.batch.First, part.ErrorCode)
 		}

@@ -267,6 +267,7 @@ func (r *run) sampleHashes() {
 		for _, p := range r.processes {
 			if l := p.now.Load(); l != nil {
 				r.noteHash(l)
+				r.sawLife(l)
 			}
 		}
 		select {

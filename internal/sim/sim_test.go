@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -17,14 +19,6 @@ func runSeed(t *testing.T, seed uint64, opt Options) (res Result) {
 	}
 	synctest.Test(t, func(t *testing.T) { res = Run(t.Context(), seed, opt) })
 	return res
-}
-
-func TestQuiet(t *testing.T) {
-	res := runSeed(t, 1, Options{Quiet: true})
-	t.Logf("%d batches, %d faults, %v, digest %s, %v", res.Batches, res.Faults, res.Virtual, res.Digest, res.Coverage)
-	for _, w := range res.Wrong {
-		t.Error(w)
-	}
 }
 
 // firstDifference shows where two traces part.
@@ -41,39 +35,126 @@ func firstDifference(a, b Result) string {
 // A seed is a history: run twice, everything happens at the same instants with
 // the same bytes.
 func TestASeedReplays(t *testing.T) {
-	for _, opt := range []Options{{Quiet: true}, {}} {
-		a, b := runSeed(t, 7, opt), runSeed(t, 7, opt)
-		if a.Digest != b.Digest {
-			if dir := os.Getenv("ZONEWISE_SIM_TRACES"); dir != "" {
-				os.WriteFile(dir+"/a", []byte(strings.Join(a.sorted(), "\n")), 0o644)
-				os.WriteFile(dir+"/b", []byte(strings.Join(b.sorted(), "\n")), 0o644)
+	t.Run("quiet", func(t *testing.T) { replay(t, 7, Options{Quiet: true}) })
+	for _, seed := range replayed(t) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { t.Parallel(); replay(t, seed, Options{}) })
+	}
+}
+
+// replayed are the seeds that are run twice: one with a restored etcd, one with
+// a lost one; or so many as ZONEWISE_SIM_REPLAY says.
+func replayed(t *testing.T) []uint64 {
+	n := number(t, "ZONEWISE_SIM_REPLAY", 0)
+	if n == 0 {
+		return []uint64{3, 5}
+	}
+	var all []uint64
+	for i := range uint64(n) {
+		all = append(all, i)
+	}
+	return all
+}
+
+func replay(t *testing.T, seed uint64, opt Options) {
+	a, b := runSeed(t, seed, opt), runSeed(t, seed, opt)
+	if a.Digest == b.Digest {
+		return
+	}
+	if dir := os.Getenv("ZONEWISE_SIM_TRACES"); dir != "" { // for diff(1)
+		for name, r := range map[string]Result{"a": a, "b": b} {
+			if err := os.WriteFile(fmt.Sprintf("%s/%d.%s", dir, seed, name), []byte(strings.Join(r.sorted(), "\n")), 0o644); err != nil {
+				t.Error(err)
 			}
-			t.Errorf("quiet=%v: %s and %s:\n%s", opt.Quiet, a.Digest, b.Digest, firstDifference(a, b))
 		}
 	}
+	t.Errorf("quiet=%v: %s and %s:\n%s", opt.Quiet, a.Digest, b.Digest, firstDifference(a, b))
 }
 
+// Seeds: whatever happens, the promises are kept; and together they reach
+// every interesting state. ZONEWISE_SIM_FROM and ZONEWISE_SIM_SEEDS say which
+// (default 0 to 39); ZONEWISE_SIM_OUT names a file for one line per seed.
 func TestSeeds(t *testing.T) {
-	for seed := range uint64(seeds(t)) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			res := runSeed(t, seed, Options{})
-			t.Logf("%d batches, %v, %v, digest %s, %v", res.Batches, res.What, res.Virtual, res.Digest, res.Coverage)
-			for _, w := range res.Wrong {
-				t.Error(w)
-			}
-		})
+	from, count := number(t, "ZONEWISE_SIM_FROM", 0), number(t, "ZONEWISE_SIM_SEEDS", 40)
+	var mu sync.Mutex // guards what follows
+	sum, batches := newCoverage(), 0
+	t.Run("seed", func(t *testing.T) {
+		for seed := from; seed < from+count; seed++ {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				res := runSeed(t, uint64(seed), Options{})
+				judge(t, res)
+				mu.Lock()
+				defer mu.Unlock()
+				sum.add(res.Coverage)
+				batches += res.Batches
+				record(t, res)
+			})
+		}
+	})
+	t.Logf("%d batches; %v", batches, sum)
+	if missing := sum.Missing(); count >= 40 && len(missing) > 0 {
+		t.Errorf("never reached: %q", missing)
 	}
 }
 
-func seeds(t *testing.T) int {
-	s := os.Getenv("ZONEWISE_SIM_SEEDS")
+// Each seed sends at least so much, and meets at least so many faults.
+const (
+	leastBatches = 2000
+	leastFaults  = 5
+)
+
+func judge(t *testing.T, res Result) {
+	t.Logf("%d batches in %v, digest %s, faults %q", res.Batches, res.Virtual, res.Digest, res.What)
+	for _, w := range res.Wrong {
+		t.Error(w)
+	}
+	if res.Batches < leastBatches || res.Faults < leastFaults {
+		t.Errorf("%d batches and %d faults, want %d and %d", res.Batches, res.Faults, leastBatches, leastFaults)
+	}
+	if t.Failed() {
+		t.Logf("again: ZONEWISE_SIM_FROM=%d ZONEWISE_SIM_SEEDS=1 go test ./internal/sim -run TestSeeds -v", res.Seed)
+	}
+}
+
+// record appends a seed's result for cmd/manyseeds.
+func record(t *testing.T, res Result) {
+	name := os.Getenv("ZONEWISE_SIM_OUT")
+	if name == "" {
+		return
+	}
+	line, err := json.Marshal(res)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(append(line, '\n')); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// number reads a number from the environment.
+func number(t *testing.T, name string, without int) int {
+	s := os.Getenv(name)
 	if s == "" {
-		return 40
+		return without
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 {
-		t.Fatalf("ZONEWISE_SIM_SEEDS=%s: want a number of seeds", s)
+	if err != nil || n < 0 {
+		t.Fatalf("%s=%s: want a number", name, s)
 	}
 	return n
+}
+
+// Without faults nobody may lose time or be refused anything: the control run.
+func TestQuietSeed(t *testing.T) {
+	res := runSeed(t, 1, Options{Quiet: true})
+	if len(res.Wrong) > 0 || res.Batches < leastBatches {
+		t.Errorf("%d batches; %q", res.Batches, res.Wrong)
+	}
 }
