@@ -1,0 +1,221 @@
+package kafkaoracle
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	startPatience = 90 * time.Second // of a JVM on a machine that is shared
+	stopPatience  = 30 * time.Second
+)
+
+// Options are the wishes of a test; the zero value is one broker.
+type Options struct {
+	Brokers    int               // default 1
+	Folder     string            // of the brokers' logs, default t.TempDir()
+	HeapMB     int               // of each broker, default 512
+	Properties map[string]string // more of server.properties, or other values
+}
+
+// Oracle is a running Kafka cluster.
+type Oracle struct {
+	Bootstrap []string // one address per broker, in the order of node ids
+
+	t       testing.TB
+	o       Options
+	classes string
+	cluster string // id
+	brokers []*process
+}
+
+type process struct {
+	output  string
+	command *exec.Cmd
+	ended   chan error // capacity 1: what Wait returned
+}
+
+// Start formats and starts a cluster and returns when every broker takes
+// connections. The test fails if that does not work; the cluster is stopped
+// when the test ends.
+func Start(t testing.TB, o Options) *Oracle {
+	t.Helper()
+	k := &Oracle{t: t, o: o, cluster: "zonewise-oracle-000001"}
+	if k.o.Brokers == 0 {
+		k.o.Brokers = 1
+	}
+	if k.o.HeapMB == 0 {
+		k.o.HeapMB = 512
+	}
+	if k.o.Folder == "" {
+		k.o.Folder = t.TempDir()
+	}
+	var err error
+	if k.classes, err = Classpath(); err != nil {
+		t.Fatal(err)
+	}
+	ports, err := freePorts(2 * k.o.Brokers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Stop)
+	for i := range k.o.Brokers {
+		k.Bootstrap = append(k.Bootstrap, fmt.Sprintf("127.0.0.1:%d", ports[i]))
+	}
+	for i := range k.o.Brokers {
+		if err := k.start(i, ports); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range k.brokers {
+		if err := k.await(i); err != nil {
+			t.Fatalf("start kafka broker %d: %v\n%s", i+1, err, k.tail(i))
+		}
+	}
+	return k
+}
+
+// Pids are the brokers' process ids.
+func (k *Oracle) Pids() (all []int) {
+	for _, p := range k.brokers {
+		all = append(all, p.command.Process.Pid)
+	}
+	return all
+}
+
+// Stop ends the brokers. It may be called more than once.
+func (k *Oracle) Stop() {
+	for _, p := range k.brokers {
+		_ = p.command.Process.Signal(syscall.SIGTERM) // it may be gone
+	}
+	for _, p := range k.brokers {
+		select {
+		case <-p.ended:
+		case <-time.After(stopPatience):
+			_ = p.command.Process.Kill()
+			<-p.ended
+		}
+	}
+	k.brokers = nil
+}
+
+func (k *Oracle) start(i int, ports []int) error {
+	folder := filepath.Join(k.o.Folder, fmt.Sprintf("broker-%d", i+1))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	config := filepath.Join(folder, "server.properties")
+	if err := os.WriteFile(config, k.properties(i, ports, folder), 0o644); err != nil {
+		return err
+	}
+	format := exec.Command("java", "-cp", k.classes, "kafka.tools.StorageTool", "format", "-t", k.cluster, "-c", config, "--ignore-formatted")
+	if output, err := format.CombinedOutput(); err != nil {
+		return fmt.Errorf("format kafka's folder: %w\n%s", err, output)
+	}
+	p := &process{output: filepath.Join(folder, "output.log"), ended: make(chan error, 1)}
+	output, err := os.Create(p.output)
+	if err != nil {
+		return err
+	}
+	defer output.Close()
+	heap := fmt.Sprintf("%dm", k.o.HeapMB)
+	// Kafka's own start script asks for this collector, with these settings.
+	p.command = exec.Command("java", "-Xms"+heap, "-Xmx"+heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+		"-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
+		"-Dkafka.logs.dir="+folder, "-cp", k.classes, "kafka.Kafka", config)
+	p.command.Stdout, p.command.Stderr = output, output
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.command.Start(); err != nil {
+		return fmt.Errorf("start kafka: %w", err)
+	}
+	go func() { p.ended <- p.command.Wait() }() // received by Stop or await
+	k.brokers = append(k.brokers, p)
+	return nil
+}
+
+// properties are Kafka's defaults but for addresses, threads that fit a small
+// machine, and the replication of its own topics.
+func (k *Oracle) properties(i int, ports []int, folder string) []byte {
+	n := k.o.Brokers
+	var voters []string
+	for j := range n {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", j+1, ports[n+j]))
+	}
+	replicas, isr := fmt.Sprint(min(n, 3)), fmt.Sprint(max(1, min(n, 3)-1))
+	p := map[string]string{
+		"process.roles": "broker,controller", "node.id": fmt.Sprint(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
+		"listeners":            fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", ports[i], ports[n+i]),
+		"advertised.listeners": fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", ports[i]), "controller.listener.names": "CONTROLLER",
+		"inter.broker.listener.name": "PLAINTEXT", "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+		"log.dirs": filepath.Join(folder, "data"), "num.network.threads": "2", "num.io.threads": "4",
+		"log.cleaner.dedupe.buffer.size": "8000000", "default.replication.factor": replicas, "min.insync.replicas": isr,
+		"offsets.topic.replication.factor": replicas, "offsets.topic.num.partitions": "5",
+		"transaction.state.log.replication.factor": replicas, "transaction.state.log.min.isr": isr, "transaction.state.log.num.partitions": "5",
+		"share.coordinator.state.topic.replication.factor": replicas, "share.coordinator.state.topic.min.isr": isr,
+		"share.coordinator.state.topic.num.partitions": "5",
+	}
+	for key, value := range k.o.Properties {
+		p[key] = value
+	}
+	keys := make([]string, 0, len(p))
+	for key := range p {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	var b bytes.Buffer
+	for _, key := range keys {
+		fmt.Fprintf(&b, "%s=%s\n", key, p[key])
+	}
+	return b.Bytes()
+}
+
+// await waits until broker i takes connections.
+func (k *Oracle) await(i int) error {
+	p := k.brokers[i]
+	deadline := time.Now().Add(startPatience)
+	for {
+		c, err := net.DialTimeout("tcp", k.Bootstrap[i], time.Second)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case how := <-p.ended:
+			p.ended <- how
+			return fmt.Errorf("it ended by itself: %v", how)
+		case <-time.After(100 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it does not listen after %v: %w", startPatience, err)
+		}
+	}
+}
+
+func (k *Oracle) tail(i int) []byte {
+	content, err := os.ReadFile(k.brokers[i].output)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return content[max(0, len(content)-4000):]
+}
+
+// freePorts finds ports that are free now; a JVM cannot be handed listeners.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close() // all are held until all are drawn, so that they differ
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
