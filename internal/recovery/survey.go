@@ -66,8 +66,8 @@ func look(ctx context.Context, objects bucket.Bucket) (*survey, error) {
 		return nil, err
 	}
 	for _, n := range s.incarnations {
-		for folder, into := range map[string]*[]found{"archive": &s.archives, "checkpoint": &s.checkpoints} {
-			prefix := fmt.Sprintf("%d/%s/", n, folder)
+		for i, into := range []*[]found{&s.archives, &s.checkpoints} { // always in this order: a seed replays
+			prefix := fmt.Sprintf("%d/%s/", n, []string{"archive", "checkpoint"}[i])
 			list, err := objects.List(ctx, prefix, "", 0)
 			if err != nil {
 				return nil, fmt.Errorf("list %s: %w", prefix, err)
