@@ -1,0 +1,90 @@
+//go:build clients
+
+package clients
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// unknownIsServed produces and reads as a client that nothing places, and sees
+// that it is counted as such, and its bytes in the row without a zone.
+func unknownIsServed(t *testing.T, d *dev) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	before := zonesOf(t, d)
+	c, err := kgo.NewClient(kgo.SeedBrokers(d.unzoned()), kgo.ClientID("nobody-knows"), kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("from-nowhere"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sent := &kgo.Record{Topic: "from-nowhere", Value: []byte("served all the same")}
+	if err := c.ProduceSync(ctx, sent).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	fetches := c.PollFetches(ctx)
+	if err := fetches.Err(); err != nil || fetches.NumRecords() != 1 || string(fetches.Records()[0].Value) != string(sent.Value) {
+		t.Fatalf("read %d records, %v", fetches.NumRecords(), err)
+	}
+	after := zonesOf(t, d)
+	if after.unknown == 0 {
+		t.Errorf("/api/v1/zones counts no client without a zone while one is connected")
+	}
+	// Brokers commit what was read every 10 s.
+	for after.nowhere <= before.nowhere {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("/api/v1/zones: bytes of the row without a zone were %d and are %d", before.nowhere, after.nowhere)
+		case <-time.After(200 * time.Millisecond):
+			after = zonesOf(t, d)
+		}
+	}
+}
+
+// zoneCounts is what /api/v1/zones says about clients without a zone.
+type zoneCounts struct {
+	unknown uint64 // connected now
+	nowhere int64  // bytes in and out
+}
+
+func zonesOf(t *testing.T, d *dev) zoneCounts {
+	t.Helper()
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/api/v1/zones", d.http))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var found struct {
+		Zones []struct {
+			Zone    string
+			Clients []struct {
+				Evidence            string
+				Aligned, Misaligned uint64
+			}
+			In  int64 `json:"bytes_in,string"`
+			Out int64 `json:"bytes_out,string"`
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&found); err != nil {
+		t.Fatal(err)
+	}
+	var n zoneCounts
+	for _, z := range found.Zones {
+		for _, c := range z.Clients {
+			if c.Evidence == "unknown" {
+				n.unknown += c.Aligned + c.Misaligned
+			}
+		}
+		if z.Zone == "" {
+			n.nowhere += z.In + z.Out
+		}
+	}
+	return n
+}
