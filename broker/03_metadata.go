@@ -37,6 +37,7 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 		resp.AuthorizedOperations = math.MinInt32
 	}
 	topics := s.metadataTopics(ctx, q)
+	s.settle(ctx, r)
 	v := s.view()
 	for _, n := range v.brokers(r.from.Zone) {
 		b := kmsg.NewMetadataResponseBroker()

@@ -51,7 +51,10 @@ type Config struct {
 	Resolver Resolver
 	// Healthy tells whether a peer answers (router.Prober); nil: all do.
 	Healthy func(metadata.BrokerID) bool
-	Groups  Groups // nil: group APIs are not served
+	// Settle is how long a Metadata answer waits that may have been asked for
+	// because a broker has just gone (settle.go); 0: not at all.
+	Settle time.Duration
+	Groups Groups // nil: group APIs are not served
 
 	// AutoCreate makes topics on first use by Metadata, as Kafka does.
 	AutoCreate bool

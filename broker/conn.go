@@ -38,6 +38,7 @@ type conn struct {
 	rack    string // from Fetch
 	from    router.Evidence
 	counted bool // among the server's clients, as from
+	asked   bool // for Metadata, before
 
 	feed wal.Feed // the reader tells it what comes
 

@@ -24,6 +24,9 @@ const (
 	peerHold = "/peer/v1/hold"
 	// holdAgain is the pause between questions to a peer that did not answer.
 	holdAgain = 200 * time.Millisecond
+	// holdSettles is how much later than a client this broker may learn that
+	// another one is gone: a way across the region, and a busy scheduler.
+	holdSettles = 25 * time.Millisecond
 )
 
 // PeerHolder is what a PeerClient has beside where it can tell at once that a

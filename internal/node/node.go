@@ -118,6 +118,7 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 		b.Healthy = n.prober.Healthy
 	}
 	if n.holder = n.newHolder(); n.holder != nil {
+		b.Settle = holdSettles
 		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.holder.healthy(id) }
 	}
 	b.AutoCreate, b.DefaultPartitions = cfg.AutoCreate, cfg.DefaultPartitions
