@@ -22,6 +22,8 @@ type Replica interface {
 	// Observe calls f after each applied entry, from the apply goroutine: f
 	// must not block.
 	Observe(f func(*metadata.AppliedEntry))
+	// AfterBatch calls f when all entries that came together are applied.
+	AfterBatch(f func())
 }
 
 // Writer is the way into the log: the WAL of the present session. Between

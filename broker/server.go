@@ -67,6 +67,7 @@ func Open(cfg Config) (*Server, error) {
 		table[i].asked = s.metrics.request(table[i].key)
 	}
 	cfg.Replica.Observe(s.wait.applied)
+	cfg.Replica.AfterBatch(s.wait.flush)
 	cfg.Replica.Observe(s.readers.applied)
 	return s, nil
 }

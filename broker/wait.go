@@ -13,6 +13,7 @@ type registry struct {
 	mu      sync.Mutex                          // guards waiting; held for map operations only
 	waiting map[metadata.TopicPartition][]*poll // in order of arrival, so that a seed replays
 	all     []*poll
+	touched []*poll // by entries whose batch is not applied to its end
 }
 
 // poll is one request that waits.
@@ -73,25 +74,36 @@ func (g *registry) wakeAll() {
 	}
 }
 
-// applied wakes those who wait for what an entry touched.
+// applied notes those who wait for what an entry touched; flush wakes them.
 func (g *registry) applied(a *metadata.AppliedEntry) {
 	if a.Entry == nil {
 		return
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for _, c := range a.Entry.Commands {
 		switch c.(type) {
 		case metadata.CreateTopic, metadata.DeleteTopic, metadata.TrimPartition:
-			g.wakeAll()
+			g.touched = append(g.touched[:0], g.all...)
 			return
 		}
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for i := range a.Entry.Parts {
 		part := &a.Entry.Parts[i]
 		tp := metadata.TopicPartition{Topic: a.Entry.Topics[part.Topic], Partition: part.Partition}
-		for _, p := range g.waiting[tp] {
-			p.nudge()
-		}
+		g.touched = append(g.touched, g.waiting[tp]...)
 	}
+}
+
+// flush wakes those whom the entries that came together touched, once each: a
+// poll that was woken by the first of them would race with the others, and be
+// answered with a part of them.
+func (g *registry) flush() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.touched {
+		p.nudge()
+	}
+	clear(g.touched)
+	g.touched = g.touched[:0]
 }

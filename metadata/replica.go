@@ -16,7 +16,8 @@ type Store interface {
 	// Put stores an object once.
 	Put(ctx context.Context, key string, body []byte) error
 	// Get returns length bytes from off; length < 0 is to the end, off < 0 is
-	// the last -off bytes.
+	// the last -off bytes. Where there is no such object the error is
+	// fs.ErrNotExist.
 	Get(ctx context.Context, key string, off, length int64) ([]byte, error)
 }
 
@@ -42,9 +43,10 @@ type Replica struct {
 	freeze bool        // the next Mark is to be frozen
 	frozen *State
 
-	observers []func(*AppliedEntry) // set before Run
-	waiters   waiters
-	barriers  barriers
+	observers  []func(*AppliedEntry) // set before Run
+	afterBatch []func()              // set before Run
+	waiters    waiters
+	barriers   barriers
 
 	applied  atomic.Int64
 	head     atomic.Int64 // newest revision known to exist
@@ -84,6 +86,10 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 // Observe registers f to be called after each entry, by the goroutine that
 // applies, without lock. It must not block. Only before Run.
 func (r *Replica) Observe(f func(*AppliedEntry)) { r.observers = append(r.observers, f) }
+
+// AfterBatch registers f to be called after all entries that came together are
+// applied: who is to be woken by them sees them all. Only before Run.
+func (r *Replica) AfterBatch(f func()) { r.afterBatch = append(r.afterBatch, f) }
 
 // View calls f with the state, which does not change meanwhile. f is short,
 // never blocks, and keeps nothing but what State's methods say may be kept.
@@ -198,6 +204,11 @@ type follower struct {
 
 func (f *follower) deliver(ctx context.Context, batch []Committed, upTo Revision, caughtUp bool) error {
 	r := f.r
+	defer func() {
+		for _, woken := range r.afterBatch {
+			woken()
+		}
+	}()
 	if r.reload.Load() && caughtUp {
 		return errReload
 	}
