@@ -39,7 +39,7 @@ func (m Marker) Validate() error {
 const markerFolder = "incarnation/"
 
 // MarkerKey names the marker of an incarnation, below "<cluster>/".
-func MarkerKey(n metadata.Incarnation) string { return fmt.Sprintf("%s%08x", markerFolder, uint32(n)) }
+func MarkerKey(n metadata.Incarnation) string { return metadata.IncarnationKey(n) }
 
 // found is one archive or checkpoint by its name.
 type found struct {
