@@ -80,3 +80,17 @@ func (w *world) present() *etcdfake.Store {
 	defer w.mu.Unlock()
 	return w.etcd
 }
+
+// bury notes that a life is over: what it still tries reaches nobody, and is
+// no part of the trace.
+func (w *world) bury(life string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead[life] = true
+}
+
+func (w *world) isDead(life string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead[life]
+}

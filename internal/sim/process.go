@@ -180,6 +180,7 @@ func (p *process) kill(l *life) {
 	time.Sleep(1 + time.Duration(p.w.draw("kill", l.id, 0)%200_000))
 	p.w.trace("kill %s", l.id)
 	p.w.sawLife(l)
+	p.w.bury(l.id)
 	l.etcd.Cut(true)
 	l.store.SetDown(true)
 	p.w.net.sever(l.id)

@@ -88,6 +88,9 @@ func (w *world) spring(t *trap, life string) {
 
 // etcdFate is asked for every call of etcd.
 func (w *world) etcdFate(c etcdfake.Call) (etcdfake.Fate, bool) {
+	if w.isDead(c.Client) {
+		return etcdfake.Fate{}, false
+	}
 	w.trace("etcd %s %s %s %d", c.Client, c.Op, c.Key, c.Attempt)
 	if t := w.look(c.Client, c.Op, c.Key); t != nil {
 		w.spring(t, c.Client)
@@ -100,6 +103,9 @@ func (w *world) etcdFate(c etcdfake.Call) (etcdfake.Fate, bool) {
 
 // bucketFate is asked for every request of the bucket.
 func (w *world) bucketFate(life string, plan bucket.FaultPlan, op bucket.Op, name string, attempt int) bucket.Fate {
+	if w.isDead(life) {
+		return bucket.Fate{}
+	}
 	if t := w.look(life, op.String(), name); t != nil && t.lose == 0 {
 		w.spring(t, life)
 		if t.taken {

@@ -38,6 +38,7 @@ type world struct {
 	expect    bool // brokers are expected to stop
 	stops     int  // brokers that did
 	traps     []*trap
+	dead      map[string]bool // lives that were killed
 	seen      *watchful
 	late      int // PUTs that landed after their caller had given up
 	clients   map[string]*etcdfake.Client
@@ -46,7 +47,7 @@ type world struct {
 const cluster = "main"
 
 func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
-	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty, history: newHistory(), clients: map[string]*etcdfake.Client{}, seen: newWatchful()}
+	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty, history: newHistory(), clients: map[string]*etcdfake.Client{}, seen: newWatchful(), dead: map[string]bool{}}
 	w.net = newNetwork(w.draw)
 	w.etcd = w.newEtcd("etcd")
 	w.etcds = append(w.etcds, w.etcd)
@@ -93,6 +94,9 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 		return w.bucketFate(process, plan, op, name, attempt)
 	})
 	traced := bucket.Trace(fault, func(l bucket.TraceLine) {
+		if w.isDead(process) {
+			return
+		}
 		w.sawBucket(process, l)
 		w.trace("s3 %s %s %s %d+%d %d %08x %v %d", process, l.Op, l.Name, l.Off, l.Len, l.Bytes, l.Sum, l.Err != nil, l.Took)
 	})
