@@ -1,0 +1,56 @@
+//go:build performance
+
+package performance
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+)
+
+// etcd's file at the inline budget of 2 MB/s, by entries of 1 to 96 KiB. Aim:
+// under 96 MiB over ten minutes.
+func TestEtcdFileAtTheInlineBudget(t *testing.T) {
+	const aimMiB = 96
+	where := machine(t)
+	c := cluster.Start(t, cluster.Options{})
+	createTopic(t, c, "inline", 30)
+	// Evenly drawn from 1 to 94 KiB: a batch and its entry add the rest. 48 a
+	// second are a little more than the budget.
+	stream := load{topic: "inline", partitions: 30, perSecond: 48, size: func(r *rand.Rand) int { return 1<<10 + r.IntN(93<<10) },
+		options: []kgo.Opt{kgo.ProducerBatchMaxBytes(96 << 10)}}
+	before := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes")
+	stop, done := make(chan struct{}), make(chan float64, 1)
+	go func() {
+		most := 0.0
+		for {
+			for z := range cluster.Zones {
+				most = max(most, c.EtcdMetrics(z).Sum("etcd_mvcc_db_total_size_in_bytes"))
+			}
+			select {
+			case <-time.After(time.Second):
+			case <-stop:
+				done <- most / (1 << 20)
+				return
+			}
+		}
+	}()
+	long := length(3*time.Minute, 10*time.Minute)
+	acks := tooks(stream.run(t, c, long))
+	close(stop)
+	most := <-done
+	inline := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes") - before
+	publish(t, "etcd file", fmt.Sprintf(`%s
+
+| entries of 1 to 96 KiB, sent for %v at 2.3 MB/s | aim | measured | |
+|---|---|---|---|
+| largest database file of the three members | < %d MiB | %.0f MiB | %s |
+| of that went inline | up to 2 MB/s | %.2f MB/s | |
+| produce acks=all, p50 / p99 | | %.1f / %.1f ms | |
+`, where, long, aimMiB, most, verdict(most < aimMiB), inline/1e6/long.Seconds(), ms(quantile(acks, 0.5)), ms(quantile(acks, 0.99))))
+}

@@ -1,0 +1,197 @@
+//go:build performance
+
+package performance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+)
+
+// length picks a duration by ZONEWISE_PERFORMANCE.
+func length(short, full time.Duration) time.Duration {
+	if os.Getenv("ZONEWISE_PERFORMANCE") == "full" {
+		return full
+	}
+	return short
+}
+
+// ticksPerSecond is USER_HZ, in which Linux gives times of processes.
+const ticksPerSecond = 100
+
+// cpuSeconds is what a process has used, user and system.
+func cpuSeconds(t *testing.T, pids ...int) (sum float64) {
+	t.Helper()
+	for _, pid := range pids {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(content), ") ") // the name may hold anything
+		fields := strings.Fields(rest)
+		for _, at := range []int{11, 12} { // utime, stime
+			ticks, err := strconv.ParseFloat(fields[at], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += ticks / ticksPerSecond
+		}
+	}
+	return sum
+}
+
+// peakMiB is the largest resident memory of each process so far, added up.
+func peakMiB(t *testing.T, pids ...int) (sum float64) {
+	t.Helper()
+	for _, pid := range pids {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			if text, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+				kb, err := strconv.ParseFloat(strings.Fields(text)[0], 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += kb / 1024
+			}
+		}
+	}
+	return sum
+}
+
+// childNamed finds a process of ours whose program's name begins so.
+func childNamed(t *testing.T, name string) int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		head, rest, ok := strings.Cut(string(content), ") ")
+		if fields := strings.Fields(rest); ok && len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			id, comm, _ := strings.Cut(head, " (")
+			if pid, err := strconv.Atoi(id); err == nil && strings.HasPrefix(comm, name) {
+				return pid
+			}
+		}
+	}
+	t.Fatalf("no process of ours is named %s...", name)
+	return 0
+}
+
+func pids(processes []*cluster.Process) (all []int) {
+	for _, p := range processes {
+		all = append(all, p.Pid())
+	}
+	return all
+}
+
+// machine describes where and when, in one paragraph.
+func machine(t *testing.T) string {
+	t.Helper()
+	model := "unknown processor"
+	if content, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(content)) {
+			if _, value, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(line, "model name") {
+				model = strings.TrimSpace(value)
+			}
+		}
+	}
+	commit := "unknown commit"
+	if out, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
+		commit = strings.TrimSpace(string(out))
+	}
+	return fmt.Sprintf("%s, commit %s, %s, %d cores of %s; load of the machine when it began: %s.",
+		time.Now().UTC().Format("2006-01-02 15:04 MST"), commit, runtime.Version(), runtime.NumCPU(), model, loadAverage())
+}
+
+func loadAverage() string {
+	content, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Join(strings.Fields(string(content))[:3], " ")
+}
+
+// disk measures the disk under a folder while something else runs: writes of
+// 2 KiB, each synced, as etcd's WAL does them.
+type disk struct {
+	stop  chan struct{}
+	ended chan []time.Duration
+}
+
+func watchDisk(t *testing.T, folder string) *disk {
+	t.Helper()
+	file, err := os.Create(filepath.Join(folder, "fsync-probe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &disk{make(chan struct{}), make(chan []time.Duration, 1)}
+	go func() {
+		defer file.Close()
+		var took []time.Duration
+		block := make([]byte, 2048)
+		for {
+			select {
+			case <-d.stop:
+				d.ended <- took
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			if _, err := file.Write(block); err != nil {
+				continue // a disk that is full shows in everything else
+			}
+			begin := time.Now()
+			if syscall.Fdatasync(int(file.Fd())) == nil {
+				took = append(took, time.Since(begin))
+			}
+		}
+	}()
+	return d
+}
+
+// result ends the watch: p50 and p99 of fdatasync.
+func (d *disk) result() (p50, p99 time.Duration) {
+	close(d.stop)
+	took := <-d.ended
+	return quantile(took, 0.5), quantile(took, 0.99)
+}
+
+// quantile sorts in place; of nothing it is 0.
+func quantile(all []time.Duration, q float64) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[min(int(float64(len(all))*q), len(all)-1)]
+}
+
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	s := slices.Clone(all)
+	slices.Sort(s)
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
