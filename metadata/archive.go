@@ -226,6 +226,10 @@ func (ix *archiveItems) find(rev Revision) (archiveItem, bool) {
 	return ix.items[i], true
 }
 
+// IncarnationKey names the marker that an incarnation leaves in the bucket
+// before it begins.
+func IncarnationKey(i Incarnation) string { return fmt.Sprintf("incarnation/%08x", uint32(i)) }
+
 // ArchiveKey names an archive: who tried, and which try it was.
 func ArchiveKey(i Incarnation, g Generation, by SessionID, try int) string {
 	return fmt.Sprintf("%d/archive/%016x/%s-%d", i, uint64(g), by, try)

@@ -2,7 +2,9 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -70,6 +72,9 @@ func (c *Custodian) archiveOne(ctx context.Context, d Duty, inc Incarnation, p P
 		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Generation)
 		return false, nil
 	}
+	if err := c.checkIncarnation(ctx, inc); err != nil {
+		return false, err
+	}
 	w := NewArchiveWriter(p.Generation, p.Before, predecessor)
 	if err := c.cfg.Keeper.ReadGeneration(ctx, p.Generation, w.Add); err != nil {
 		return false, fmt.Errorf("archive generation %d: %w", p.Generation, err)
@@ -105,6 +110,19 @@ func (c *Custodian) archiveOne(ctx context.Context, d Duty, inc Incarnation, p P
 	}
 	delete(c.tries, p.Generation)
 	return true, c.cfg.Keeper.Truncate(ctx, d, p.Generation)
+}
+
+// checkIncarnation stops a custodian whose cluster was recovered elsewhere:
+// the bucket belongs to the newest incarnation alone.
+func (c *Custodian) checkIncarnation(ctx context.Context, inc Incarnation) error {
+	_, err := c.cfg.Store.Get(ctx, IncarnationKey(inc+1), 0, -1)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for a newer incarnation: %w", err)
+	}
+	return fmt.Errorf("the bucket holds %s, this cluster is incarnation %d: %w", IncarnationKey(inc+1), inc, ErrNewerIncarnation)
 }
 
 // careEvery is how often the log's store is compacted.

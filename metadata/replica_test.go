@@ -280,3 +280,20 @@ func (brokenStore) Put(context.Context, string, []byte) error { return errors.Ne
 func (brokenStore) Get(context.Context, string, int64, int64) ([]byte, error) {
 	return nil, errors.New("down")
 }
+
+// A cluster that was recovered elsewhere writes no more archives: the bucket
+// is the newest incarnation's.
+func TestArchiveStopsAtANewerIncarnation(t *testing.T) {
+	log, store := NewMemLog(), newMemStore()
+	c := NewCustodian(CustodianConfig{Log: log, Keeper: log, Store: store, Logger: slog.New(slog.DiscardHandler)})
+	if err := c.checkIncarnation(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	store.objects[IncarnationKey(2)] = []byte("x")
+	if err := c.checkIncarnation(t.Context(), 1); !errors.Is(err, ErrNewerIncarnation) {
+		t.Fatal(err)
+	}
+	if err := c.checkIncarnation(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -285,6 +285,20 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
 }
 
+// Records returns how many offsets of a partition hold records. It looks at
+// every span: for a snapshot, not for a View.
+func (s *State) Records(tp TopicPartition) (n uint64) {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return 0
+	}
+	for i := range p.spans {
+		sp := &p.spans[i]
+		n += uint64(sp.End() - max(sp.First, p.logStart))
+	}
+	return n
+}
+
 // Spans appends to out the spans that hold offsets from from on, at most max
 // of them, oldest first. They stay valid after the view ends.
 func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Span {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ func (m *memStore) Get(_ context.Context, key string, off, length int64) ([]byte
 	defer m.mu.Unlock()
 	b, ok := m.objects[key]
 	if !ok {
-		return nil, fmt.Errorf("%s: not found", key)
+		return nil, fmt.Errorf("%s: %w", key, fs.ErrNotExist)
 	}
 	if off < 0 {
 		off = max(0, int64(len(b))+off)

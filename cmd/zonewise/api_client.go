@@ -14,10 +14,22 @@ import (
 )
 
 // serverOption is where a running broker's HTTP port is.
-type serverOption struct{ url string }
+type serverOption struct{ url, ca, tokenFile string }
 
 func (o *serverOption) declare(s *cli.Set) {
 	s.String(&o.url, "server", "http://127.0.0.1:8080", "URL", "a running broker's HTTP port")
+	s.String(&o.ca, "server-ca", "", "FILE", "certificates that the broker's must be signed by (PEM), where it is not the system's")
+	s.String(&o.tokenFile, "server-token-file", "", "FILE", "holds the token that the broker wants")
+}
+
+// client returns what asks: with the certificates given, or the system's.
+func (o *serverOption) client() (*http.Client, error) {
+	t := tlsOptions{ca: o.ca}
+	config, err := t.config("server")
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
 }
 
 // Limits of an answer: a report of 50,000 rows is below.
@@ -37,7 +49,19 @@ func (o *serverOption) get(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, cli.Usagef("--server: %v", err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	if o.tokenFile != "" {
+		token, err := readToken(o.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("read --server-token-file: %w", err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	client, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask a broker: %w; is one running, and is --server right?", err)
 	}

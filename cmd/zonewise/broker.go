@@ -31,6 +31,7 @@ type brokerOptions struct {
 	bucket                     string
 	listen, advertise          string
 	peer, http                 string
+	httpDoor                   httpDoor
 	brokerID                   int
 	cidrFile                   string
 	zoneNames                  []string
@@ -78,6 +79,7 @@ over and exits 0. A second signal ends it at once.`,
 			s.String(&o.cidrFile, "cidr-file", "", "FILE", "table of `zone cidr` lines that places clients by address")
 			s.Strings(&o.zoneNames, "zone-names", "NAME=ID,...", "names of zones in this account that clients use in place of ids")
 			o.peerTLS.declare(s, "peer", "other brokers")
+			o.httpDoor.declare(s)
 			o.tune.declare(s, brokerMemory)
 			o.log.declare(s, "info")
 			return func(ctx context.Context, env cli.Env) error { return runBroker(ctx, o, env) }
@@ -250,7 +252,11 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.later(serveHTTP(web, withProcess(page), b.fatal).stop)
+	web, guarded, err := b.o.httpDoor.guard(web, withProcess(page))
+	if err != nil {
+		return err
+	}
+	b.later(serveHTTP(web, guarded, b.fatal).stop)
 	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.fatal).stop)
 	return nil
 }
@@ -297,6 +303,8 @@ func (b *brokerProcess) places(cfg *node.Config) (err error) {
 // openStores opens etcd and the bucket, and refuses what cannot keep the
 // promises.
 func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error {
+	var earlier attempts
+	ctx = bucket.WithObserver(ctx, earlier.add)
 	client, members, err := b.o.etcd.dial()
 	if err != nil {
 		return err
@@ -328,8 +336,27 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 		return err
 	}
 	b.background(func(ctx context.Context) { preferNear(ctx, client, members, metadata.ZoneID(b.o.zone), b.logger) })
-	cfg.Log, cfg.Bucket = log, s
+	cfg.Log, cfg.Bucket, cfg.Earlier = log, s, earlier.take()
 	return nil
+}
+
+// attempts are the bucket requests of the start, before there is a node that
+// counts them.
+type attempts struct {
+	mu   sync.Mutex
+	made []bucket.Attempt
+}
+
+func (a *attempts) add(one bucket.Attempt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.made = append(a.made, one)
+}
+
+func (a *attempts) take() []bucket.Attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.made
 }
 
 // peerDoor is the broker-to-broker door, with mutual TLS where configured.

@@ -19,7 +19,7 @@ func TestDevWithDemoHasTrafficInEveryZoneAndEndsWell(t *testing.T) {
 	var out, lines lockedBuffer
 	ended := make(chan error, 1)
 	go func() { ended <- runDev(ctx, o, cli.Env{Stdout: &out, Stderr: &lines}) }()
-	server := &serverOption{fmt.Sprintf("http://127.0.0.1:%d", o.httpPort)}
+	server := &serverOption{url: fmt.Sprintf("http://127.0.0.1:%d", o.httpPort)}
 	busy := func() bool {
 		var c dashboards.Cluster
 		if server.getJSON(ctx, "/api/v1/zones", &c) != nil || len(c.Topics) != len(demoTopics()) {

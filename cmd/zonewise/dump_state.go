@@ -50,7 +50,7 @@ func runDumpState(ctx context.Context, o *dumpStateOptions, env cli.Env) error {
 	case o.server != "" && o.source.bucket != "":
 		return cli.Usagef("--server and --bucket: give one of them")
 	case o.server != "":
-		return dumpServed(ctx, &serverOption{o.server}, env.Stdout)
+		return dumpServed(ctx, &serverOption{url: o.server}, env.Stdout)
 	case o.source.bucket == "":
 		return cli.Usagef("give --bucket, or --server of a running broker")
 	}

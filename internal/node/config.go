@@ -35,6 +35,9 @@ type Config struct {
 
 	Log    Log
 	Bucket bucket.Bucket // the whole bucket; objects go below "<cluster>/"
+	// Earlier are the requests that the start itself has made of the bucket:
+	// they are billed like any other.
+	Earlier []bucket.Attempt
 
 	// Kafka is the advertised address for clients without a zone; zone k of
 	// the cluster is at its port + 1 + k, or at ZonePorts[k] where given.

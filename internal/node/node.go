@@ -52,6 +52,9 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates), sessions: make(chan struct{}, 1)}
+	for _, a := range cfg.Earlier {
+		n.platform.observe(a)
+	}
 	n.placer = newPlacer(&n.cfg)
 	n.writer.moves = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -24,19 +24,19 @@ func (s *source) Cluster() dashboards.Cluster {
 	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.self()}
 	var sessions []metadata.SessionView
 	var zones []metadata.ZoneID
-	n.replica.View(func(st *metadata.State) {
-		c.FeatureLevel, c.Generation, c.AsOf = int(st.Level()), st.Generation(), st.Revision()
-		sessions, zones = st.Sessions(), st.Zones()
-		for _, t := range st.Topics() {
-			view := dashboards.Topic{Name: t.Name, ID: t.ID, Partitions: int(t.Partitions)}
-			for p := range t.Partitions {
-				head, _ := st.Partition(metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)})
-				view.Bytes += uint64(head.Bytes)
-				view.Records += uint64(head.Next - head.LogStart)
-			}
-			c.Topics = append(c.Topics, view)
+	st := n.replica.Snapshot()
+	c.FeatureLevel, c.Generation, c.AsOf = int(st.Level()), st.Generation(), st.Revision()
+	sessions, zones = st.Sessions(), st.Zones()
+	for _, t := range st.Topics() {
+		view := dashboards.Topic{Name: t.Name, ID: t.ID, Partitions: int(t.Partitions)}
+		for p := range t.Partitions {
+			tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)}
+			head, _ := st.Partition(tp)
+			view.Bytes += uint64(head.Bytes)
+			view.Records += st.Records(tp)
 		}
-	})
+		c.Topics = append(c.Topics, view)
+	}
 	if len(sessions) > 0 {
 		c.Incarnation = sessions[len(sessions)-1].ID.Incarnation()
 	}

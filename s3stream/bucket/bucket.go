@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Limits. They are S3's or tighter, so that what one implementation takes
@@ -62,7 +63,7 @@ type Bucket interface {
 
 var (
 	// ErrNotFound: there is no object of that name (404).
-	ErrNotFound = errors.New("object is absent")
+	ErrNotFound = fmt.Errorf("object is absent: %w", fs.ErrNotExist)
 	// ErrExists: an object of that name is there already (412).
 	ErrExists = errors.New("object exists already")
 	// ErrRange: no byte of the range asked for is in the object (416).
