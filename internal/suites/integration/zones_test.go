@@ -57,7 +57,7 @@ func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
 func TestAClientOfNoZoneIsServedAndCounted(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "unknown", 3, nil)
-	k, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap(0, -1)), kgo.ClientID("nobody"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	k, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap(0, -1)), kgo.ClientID("nobody"), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,3 +177,6 @@ func (c *Cluster) EtcdLeader() int {
 	}
 	return -1
 }
+
+// EtcdData is the folder of the member of zone z.
+func (c *Cluster) EtcdData(z int) string { return c.etcdFolder(z) }

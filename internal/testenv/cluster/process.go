@@ -33,9 +33,10 @@ const killAfter = 60 * time.Second
 // Start starts the process; it does not wait until it serves.
 func (p *Process) Start() {
 	p.t.Helper()
-	if p.command != nil {
+	if p.Running() {
 		p.t.Fatalf("start %s: it runs", p.Name)
 	}
+	p.stop() // it may have ended by itself
 	output, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		p.t.Fatal(err)
@@ -59,8 +60,11 @@ func (p *Process) Start() {
 	go func() { ended <- command.Wait() }() // received by await
 }
 
-// Running reports whether it was started and not yet seen to end.
-func (p *Process) Running() bool { return p.command != nil }
+// Running reports whether it was started and has not ended.
+func (p *Process) Running() bool {
+	_, ended := p.died()
+	return p.command != nil && !ended
+}
 
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.command.Process.Pid }
