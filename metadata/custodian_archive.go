@@ -92,8 +92,10 @@ func (c *Custodian) archiveOne(ctx context.Context, d Duty, inc Incarnation, p P
 		return false, fmt.Errorf("read archive %s back: %w", key, err)
 	}
 	a, err := DecodeArchive(back)
-	if err != nil {
-		return false, fmt.Errorf("read archive %s back: %w", key, err)
+	if err != nil { // nothing refers to it yet: it is written again under another name
+		c.tries[p.Generation]++
+		c.cfg.Logger.Error("ALARM: an archive came back damaged", "generation", p.Generation, "object", key, "error", err)
+		return false, nil
 	}
 	cmd := Archived{Generation: p.Generation, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
 	if n := len(a.Entries); n > 0 {
