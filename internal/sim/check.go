@@ -59,6 +59,9 @@ func (c *checker) bad(kind, format string, args ...any) {
 // the others do the same.
 func (h *History) tail(tp TP) Tail {
 	by := h.Log[tp]
+	if len(by) == 0 {
+		return Tail{} // nobody could be asked, which is reported elsewhere
+	}
 	return by[slices.Min(slices.Collect(maps.Keys(by)))]
 }
 

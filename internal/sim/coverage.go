@@ -31,6 +31,7 @@ const (
 	gapWaited      = "batch waited for a missing sequence"
 	compacted      = "watch compacted under a follower"
 	rewound        = "broker stopped at an etcd that went back"
+	damaged        = "archive damaged on its way"
 	leftOver       = "object that a dead session left behind"
 )
 
@@ -53,7 +54,7 @@ func (c Coverage) Missing() (out []string) {
 func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, uploadsPassed,
-		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, leftOver} {
+		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver} {
 		c[k] = 0
 	}
 	return c

@@ -54,11 +54,12 @@ func (w *world) client(id, zone string) *etcdfake.Client {
 	return c
 }
 
-// stopped notes that a broker stopped serving by itself.
-func (w *world) stopped(id string, err error) {
+// stopped notes that a broker stopped serving by itself; expected tells that
+// it had to.
+func (w *world) stopped(id string, err error) (expected bool) {
 	w.mu.Lock()
 	w.stops++
-	expected := w.expect
+	expected = w.expect
 	w.mu.Unlock()
 	w.trace("stopped %s", id)
 	if expected {
@@ -66,6 +67,7 @@ func (w *world) stopped(id string, err error) {
 	} else {
 		w.history.wrong("%s stopped serving: %v", id, err)
 	}
+	return expected
 }
 
 func (w *world) recoveries() int {

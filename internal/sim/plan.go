@@ -35,6 +35,7 @@ func faults() []fault {
 		{"etcd without leader", 2, (*run).noLeader},
 		{"answer to a commit lost", 3, (*run).loseCommit},
 		{"kill the archivist", 3, (*run).killArchivist},
+		{"archive damaged", 2, (*run).damageArchive},
 	}
 }
 
@@ -148,6 +149,13 @@ func (r *run) killArchivist(n int) {
 	r.set(t)
 	time.Sleep(4 * time.Second)
 	r.unset(t)
+}
+
+// damageArchive flips a bit of the next archive on its way into the bucket.
+func (r *run) damageArchive(int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.damage++
 }
 
 func (r *run) expire(n int) {

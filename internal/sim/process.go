@@ -12,6 +12,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/zonewise/zonewise/internal/node"
+	"github.com/zonewise/zonewise/internal/recovery"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
@@ -102,9 +103,17 @@ func (p *process) serve(ctx context.Context, l *life) time.Duration {
 		}
 		return o.down
 	case err := <-l.fatal:
-		p.w.stopped(l.id, err)
+		// Whoever stopped by itself waits for the operator; started again, it
+		// could not know what etcd has lost.
+		wait := p.w.stopped(l.id, err)
 		p.kill(l)
-		return 300 * time.Millisecond
+		if !wait {
+			return 300 * time.Millisecond
+		}
+		select {
+		case <-closed:
+		case <-ctx.Done():
+		}
 	case <-closed:
 		p.kill(l)
 	case <-ctx.Done():
@@ -144,6 +153,11 @@ func (p *process) open(ctx context.Context, l *life) (err error) {
 	p.w.sawStart()
 	var b bucket.Bucket
 	l.store, b = p.w.bucketFor(l.id)
+	if err := recovery.CheckStart(ctx, l.log, bucket.Prefix(b, cluster+"/")); err != nil {
+		l.log.Close()
+		l.store.Close()
+		return err
+	}
 	if l.node, err = node.Start(p.config(l, b)); err != nil {
 		l.log.Close()
 		return err

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+func main() {
+	only := flag.String("only", "", "run the mutants whose name contains this")
+	verbose := flag.Bool("v", false, "show what the tests printed")
+	flag.Parse()
+	h := &harness{only: *only, verbose: *verbose, clean: map[string]error{}}
+	if err := h.run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+// testTime bounds one run of tests; a mutant that makes them hang is caught.
+const testTime = 3 * time.Minute
+
+// harness runs the table.
+type harness struct {
+	only    string
+	verbose bool
+	root    string // of the module
+	temp    string
+	clean   map[string]error // what became of a test without a mutant
+}
+
+func (h *harness) run(ctx context.Context) (err error) {
+	if h.root, err = moduleRoot(ctx); err != nil {
+		return err
+	}
+	if h.temp, err = os.MkdirTemp("", "mutants"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(h.temp)) }()
+	passed, failed := 0, 0
+	for i, m := range mutants() {
+		if !strings.Contains(m.name, h.only) {
+			continue
+		}
+		begun := time.Now()
+		verdict := "caught"
+		if err := h.try(ctx, i, m); err != nil {
+			verdict = "FAILED: " + err.Error()
+			failed++
+		} else {
+			passed++
+		}
+		fmt.Printf("%-52s %-20s %6.1fs  %s\n", m.name, m.pkg, time.Since(begun).Seconds(), verdict)
+	}
+	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	if failed > 0 || passed == 0 {
+		return errors.New("a breakage is not noticed by any test")
+	}
+	return nil
+}
+
+// try applies one mutant: its test must pass without it and fail with it.
+func (h *harness) try(ctx context.Context, i int, m mutant) error {
+	overlay, err := h.overlay(i, m)
+	if err != nil {
+		return err
+	}
+	key := m.pkg + " " + m.run + " " + m.seeds
+	if _, known := h.clean[key]; !known {
+		_, err := h.test(ctx, m, "")
+		h.clean[key] = err
+	}
+	if err := h.clean[key]; err != nil {
+		return fmt.Errorf("the test fails without the mutant: %w", err)
+	}
+	out, err := h.test(ctx, m, overlay)
+	switch {
+	case bytes.Contains(out, []byte("[build failed]")) || bytes.Contains(out, []byte("[setup failed]")):
+		return fmt.Errorf("the mutant does not compile:\n%s", out)
+	case bytes.Contains(out, []byte("no tests to run")):
+		return fmt.Errorf("no test of %s matches %q", m.pkg, m.run)
+	case err == nil:
+		return fmt.Errorf("not noticed by go test -run '%s' %s", m.run, m.pkg)
+	}
+	return nil
+}
+
+// overlay writes the changed files and the overlay that names them.
+func (h *harness) overlay(i int, m mutant) (string, error) {
+	texts := map[string]string{}
+	for _, e := range m.edits {
+		path := filepath.Join(h.root, filepath.FromSlash(e.file))
+		text, ok := texts[path]
+		if !ok {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return "", err
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, e.old); n != 1 {
+			return "", fmt.Errorf("the text to change stands %d times in %s, want once: bring the mutant up to date", n, e.file)
+		}
+		texts[path] = strings.Replace(text, e.old, e.new, 1)
+	}
+	replace := map[string]string{}
+	for path, text := range texts {
+		changed := filepath.Join(h.temp, fmt.Sprintf("%d-%d-%s", i, len(replace), filepath.Base(path)))
+		if err := os.WriteFile(changed, []byte(text), 0o644); err != nil {
+			return "", err
+		}
+		replace[path] = changed
+	}
+	if len(replace) == 0 {
+		return "", errors.New("the mutant changes nothing")
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(h.temp, fmt.Sprintf("%d.json", i))
+	return name, os.WriteFile(name, b, 0o644)
+}
+
+// test runs a mutant's test, with or without the mutant.
+func (h *harness) test(ctx context.Context, m mutant, overlay string) ([]byte, error) {
+	args := []string{"test", "-run", m.run, "-timeout", testTime.String(), "-failfast", "-vet=off"}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay, "-count=1")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, m.pkg)...)
+	cmd.Dir, cmd.Env = h.root, os.Environ()
+	if m.seeds != "" {
+		from, count, _ := strings.Cut(m.seeds, "+")
+		cmd.Env = append(cmd.Env, "ZONEWISE_SIM_FROM="+from, "ZONEWISE_SIM_SEEDS="+count)
+	}
+	out, err := cmd.CombinedOutput()
+	if h.verbose {
+		fmt.Printf("%s\n", out)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return out, fmt.Errorf("run go test: %w", err)
+	}
+	if err != nil && overlay == "" {
+		return out, fmt.Errorf("%w:\n%s", err, tail(out))
+	}
+	return out, err
+}
+
+// tail is the end of an output, enough to see what failed.
+func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
+
+// moduleRoot finds the module that this program is run in.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOMOD: %w", err)
+	}
+	mod := strings.TrimSpace(string(out))
+	if filepath.Base(mod) != "go.mod" {
+		return "", errors.New("run it inside the module")
+	}
+	return filepath.Dir(mod), nil
+}

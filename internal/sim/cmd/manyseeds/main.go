@@ -1,0 +1,110 @@
+// Command manyseeds runs many simulation seeds, can be stopped and goes on
+// where it was, and writes what came of them into a report. `make sim`.
+//
+//	go test -c ./internal/sim -> the binary, a portion of seeds at a time
+//	  -> one line per seed in the state file -> docs/correctness.md
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	var c config
+	flag.IntVar(&c.seeds, "seeds", 5000, "how many seeds, from 0 on")
+	flag.StringVar(&c.state, "state", "data/sim.state", "file with one line per seed that was run")
+	flag.StringVar(&c.report, "report", "", "file that the result is written to")
+	flag.BoolVar(&c.fresh, "fresh", false, "forget what the state file says")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := c.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "manyseeds:", err)
+		os.Exit(1)
+	}
+}
+
+// portion is how many seeds one run of the test binary takes: so much work is
+// lost at most when it is stopped.
+const portion = 20
+
+type config struct {
+	seeds         int
+	state, report string
+	fresh         bool
+}
+
+func (c *config) run(ctx context.Context) error {
+	commit, err := describe(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.state), 0o755); err != nil {
+		return err
+	}
+	s, err := openState(c.state, commit, c.fresh)
+	if err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "manyseeds")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	binary := filepath.Join(temp, "sim.test")
+	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "./internal/sim").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the simulation: %w:\n%s", err, out)
+	}
+	begun, before := time.Now(), len(s.done)
+	for _, p := range s.missing(c.seeds) {
+		if err := s.portion(ctx, binary, p[0], p[1]); err != nil {
+			return err
+		}
+		rate := float64(len(s.done)-before) / time.Since(begun).Seconds()
+		left := time.Duration(float64(c.seeds-len(s.done))/max(rate, 0.001)) * time.Second
+		fmt.Printf("%d of %d seeds, %d failed, %.2f a second, about %v left\n", len(s.done), c.seeds, len(s.failed()), rate, left.Round(time.Second))
+	}
+	return s.finish(c)
+}
+
+// describe names what is tested: the commit, and whether files differ from it.
+func describe(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	if err != nil {
+		return "", fmt.Errorf("git describe: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// portion runs seeds from..from+count and takes their lines.
+func (s *state) portion(ctx context.Context, binary string, from, count int) error {
+	out := binary + ".out"
+	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, binary, "-test.run", "^TestSeeds$", "-test.timeout", "60m")
+	cmd.Dir = filepath.Dir(binary)
+	cmd.Env = append(os.Environ(), "ZONEWISE_SIM_FROM="+strconv.Itoa(from), "ZONEWISE_SIM_SEEDS="+strconv.Itoa(count), "ZONEWISE_SIM_OUT="+out)
+	printed, runErr := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped; run it again to go on: %w", ctx.Err())
+	}
+	n, err := s.take(out)
+	if err != nil {
+		return err
+	}
+	if n < count {
+		return fmt.Errorf("%d of the seeds from %d to %d ended without a result (%w):\n%s", count-n, from, from+count-1, runErr, printed)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// result is a seed's line, as the test writes it.
+type result struct {
+	Seed     int
+	Digest   string
+	Wrong    []string
+	Batches  int
+	Faults   int
+	Virtual  time.Duration
+	Coverage map[string]int
+}
+
+// state is what has been run of one commit. Its file's first line names the
+// commit; lines of another commit do not count.
+type state struct {
+	file   string
+	commit string
+	done   map[int]result
+}
+
+const header = "commit "
+
+func openState(file, commit string, fresh bool) (*state, error) {
+	s := &state{file: file, commit: commit, done: map[int]result{}}
+	f, err := os.Open(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil && !fresh {
+		err = s.read(f)
+		f.Close()
+	}
+	if err == nil && len(s.done) > 0 {
+		fmt.Printf("going on after %d seeds of commit %s\n", len(s.done), commit)
+		return s, nil
+	}
+	return s, os.WriteFile(file, []byte(header+commit+"\n"), 0o644)
+}
+
+// maxLine bounds one line of the state file.
+const maxLine = 1 << 20
+
+func (s *state) read(f *os.File) error {
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, maxLine)
+	if !lines.Scan() || lines.Text() != header+s.commit {
+		return nil // of another commit: begin anew
+	}
+	for lines.Scan() {
+		var r result
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return fmt.Errorf("%s: %w", s.file, err)
+		}
+		s.done[r.Seed] = r
+	}
+	return lines.Err()
+}
+
+// missing lists the portions, first and count, that have not been run.
+func (s *state) missing(seeds int) (out [][2]int) {
+	for seed := 0; seed < seeds; seed++ {
+		if _, ok := s.done[seed]; ok {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1][0]+out[n-1][1] == seed && out[n-1][1] < portion {
+			out[n-1][1]++
+		} else {
+			out = append(out, [2]int{seed, 1})
+		}
+	}
+	return out
+}
+
+// take moves the lines that a run wrote into the state file.
+func (s *state) take(out string) (n int, err error) {
+	b, err := os.ReadFile(out)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(s.file, os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for line := range strings.Lines(string(b)) {
+		var r result
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return n, fmt.Errorf("read a seed's result: %w", err)
+		}
+		if _, err := f.WriteString(line); err != nil {
+			return n, err
+		}
+		s.done[r.Seed] = r
+		n++
+		for _, w := range r.Wrong {
+			fmt.Printf("seed %d: %s\n", r.Seed, w)
+		}
+	}
+	return n, nil
+}
+
+func (s *state) failed() (seeds []int) {
+	for _, seed := range slices.Sorted(maps.Keys(s.done)) {
+		if len(s.done[seed].Wrong) > 0 {
+			seeds = append(seeds, seed)
+		}
+	}
+	return seeds
+}
+
+// finish prints and writes the result, and fails where a seed did or where an
+// interesting state was never reached.
+func (s *state) finish(c *config) error {
+	text, missing := s.text(c.seeds)
+	fmt.Print(text)
+	if c.report != "" {
+		if err := os.WriteFile(c.report, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if failed := s.failed(); len(failed) > 0 {
+		return fmt.Errorf("seeds %v broke a promise", failed)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("never reached: %q", missing)
+	}
+	return nil
+}
+
+func (s *state) text(seeds int) (text string, missing []string) {
+	var virtual time.Duration
+	batches, faults, coverage := 0, 0, map[string]int{}
+	for _, r := range s.done {
+		batches, faults, virtual = batches+r.Batches, faults+r.Faults, virtual+r.Virtual
+		for k, n := range r.Coverage {
+			coverage[k] += n
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Correctness\n\nWhat the simulation (`internal/sim`) found. Written by `make sim`; ARCHITECTURE.md says what each promise is.\n\n")
+	fmt.Fprintf(&b, "| | |\n|---|---|\n| commit | `%s` |\n| date | %s |\n", s.commit, time.Now().UTC().Format("2006-01-02"))
+	fmt.Fprintf(&b, "| seeds | %d (0 to %d) |\n| seeds that broke a promise | %d |\n", len(s.done), seeds-1, len(s.failed()))
+	fmt.Fprintf(&b, "| client batches | %d |\n| faults injected | %d |\n| virtual time | %v |\n\n", batches, faults, virtual.Round(time.Second))
+	fmt.Fprintf(&b, "How often an interesting state was reached; none may be zero.\n\n| state | times |\n|---|---|\n")
+	for _, k := range slices.Sorted(maps.Keys(coverage)) {
+		fmt.Fprintf(&b, "| %s | %d |\n", k, coverage[k])
+		if coverage[k] == 0 {
+			missing = append(missing, k)
+		}
+	}
+	for _, seed := range s.failed() {
+		fmt.Fprintf(&b, "\nSeed %d (`ZONEWISE_SIM_FROM=%d ZONEWISE_SIM_SEEDS=1 go test ./internal/sim -run TestSeeds -v`):\n\n", seed, seed)
+		for _, w := range s.done[seed].Wrong {
+			fmt.Fprintf(&b, "- %s\n", w)
+		}
+	}
+	return b.String(), missing
+}
