@@ -40,6 +40,9 @@ func (n *Node) live() {
 		switch {
 		case n.ctx.Err() != nil || n.draining.Load():
 			return
+		case errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation):
+			n.stopServing(err)
+			return
 		case err != nil:
 			n.cfg.Logger.Warn("session", "error", err)
 		}

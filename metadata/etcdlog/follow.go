@@ -62,13 +62,25 @@ func (f *following) watch(ctx context.Context) error {
 		if f.upTo != was {
 			at.n = 0
 		}
-		if err := at.next(ctx, err); err != nil {
+		if err := f.again(ctx, at, err); err != nil {
 			return err
 		}
-		// The server may be another one than before, or an older one.
-		if _, err := f.l.read(ctx); errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
+	}
+}
+
+// again waits until the log may be watched again: until a read has told that
+// the server, which may be another one than before, is not an older one. A
+// watch of a revision that an older one never had would be silent for ever.
+func (f *following) again(ctx context.Context, at *attempts, last error) error {
+	for {
+		if err := at.next(ctx, last); err != nil {
 			return err
 		}
+		_, err := f.l.read(ctx)
+		if err == nil || errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
+			return err
+		}
+		last = err
 	}
 }
 
