@@ -55,6 +55,12 @@ func replayed(t *testing.T) []uint64 {
 	return all
 }
 
+func writeTrace(t *testing.T, name string, r Result) {
+	if err := os.WriteFile(name, []byte(strings.Join(r.sorted(), "\n")+"\n"), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
 func replay(t *testing.T, seed uint64, opt Options) {
 	a, b := runSeed(t, seed, opt), runSeed(t, seed, opt)
 	if a.Digest == b.Digest {
@@ -62,9 +68,7 @@ func replay(t *testing.T, seed uint64, opt Options) {
 	}
 	if dir := os.Getenv("ZONEWISE_SIM_TRACES"); dir != "" { // for diff(1)
 		for name, r := range map[string]Result{"a": a, "b": b} {
-			if err := os.WriteFile(fmt.Sprintf("%s/%d.%s", dir, seed, name), []byte(strings.Join(r.sorted(), "\n")), 0o644); err != nil {
-				t.Error(err)
-			}
+			writeTrace(t, fmt.Sprintf("%s/%d.%s", dir, seed, name), r)
 		}
 	}
 	t.Errorf("quiet=%v: %s and %s:\n%s", opt.Quiet, a.Digest, b.Digest, firstDifference(a, b))
@@ -83,6 +87,9 @@ func TestSeeds(t *testing.T) {
 				t.Parallel()
 				res := runSeed(t, uint64(seed), Options{})
 				judge(t, res)
+				if dir := os.Getenv("ZONEWISE_SIM_TRACES"); dir != "" {
+					writeTrace(t, fmt.Sprintf("%s/%d", dir, seed), res)
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				sum.add(res.Coverage)
