@@ -22,7 +22,7 @@ func all() []client {
 		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "sarama", prepare: goClient, flags: []string{"--family", "sarama"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "sarama-at-4.1", prepare: goClient, flags: []string{"--family", "sarama", "--version", "4.1.0"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}, blurs: true},
+		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}, blurs: true, repeats: true},
 		{name: "java", prepare: javaClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "kafkajs", prepare: nodeClient, codecs: everyCodec, kinds: bothKinds},

@@ -55,7 +55,8 @@ func (m mode) String() string {
 
 // makeOrders makes n records of a mode, numbered from first. Values compress,
 // so that a codec is used, and hold every byte; text keeps to what kcat can
-// carry: printable keys and values, the same headers on every record.
+// carry: printable keys and values, the same headers on every record. One
+// record of each mode is too large to be inline, so that objects are written.
 func makeOrders(m mode, first, n int, text bool) []order {
 	rng := rand.New(rand.NewPCG(uint64(first), 7))
 	var all []order
@@ -64,6 +65,9 @@ func makeOrders(m mode, first, n int, text bool) []order {
 		o.Key = fmt.Appendf(nil, "key %d", i%17)
 		o.Value = fmt.Appendf(nil, "record %d of %s;", i, m)
 		o.Value = append(o.Value, strings.Repeat("the same again and again ", 4+rng.IntN(40))...)
+		if i%perMode == perMode-1 {
+			o.Value = largeValue(rng)
+		}
 		o.Headers = []header{{"suite", []byte("clients")}, {"zone", []byte("by listener")}}
 		if !text {
 			for range 64 {
@@ -88,6 +92,19 @@ func makeOrders(m mode, first, n int, text bool) []order {
 		all = append(all, o)
 	}
 	return all
+}
+
+// largeValue is 300 KiB of text of which a quarter goes with any codec: a client
+// may send uncompressed what does not shrink.
+func largeValue(rng *rand.Rand) []byte {
+	v := make([]byte, 0, 300<<10)
+	for len(v) < cap(v) {
+		for range 768 {
+			v = append(v, byte('!'+rng.IntN(90)))
+		}
+		v = append(v, bytes.Repeat([]byte{'z'}, 256)...)
+	}
+	return v
 }
 
 // place is where a record is.

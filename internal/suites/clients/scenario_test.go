@@ -30,6 +30,7 @@ type client struct {
 	kinds   []bool // of producers: idempotent?
 	leaders bool   // asked for leaders 100 times
 	blurs   bool   // tells an empty key or value as null when it reads one
+	repeats bool   // may read a record again after a rebalance, as its makers say
 }
 
 // speaking is a client as the scenario uses it: words become commands.
@@ -139,10 +140,53 @@ func scenario(t *testing.T, d *dev, c client, s speaking) {
 	for at := range where {
 		delete(after, at)
 	}
+	known := maps.Clone(where)
+	maps.Copy(known, after)
 	members = joinAll(t, d, s, topic, group, after)
 	readAll(t, members, after)
+
+	if !c.repeats {
+		r := rolling{s: s, d: d, topic: topic, group: group, mode: modes(c)[len(modes(c))-1], members: members, sent: sent, known: known}
+		for zone := range zones {
+			r.restart(t, zone)
+		}
+	}
 	leaveAll(t, members)
 	checkCommitted(t, d, group, topic)
+}
+
+// rolling restarts the members one after the other, under traffic.
+type rolling struct {
+	s            speaking
+	d            *dev
+	topic, group string
+	mode         mode
+	members      []*member
+	sent         []order
+	known        map[place]order
+}
+
+// restart lets the member of a zone leave while records arrive, and starts it
+// again. Each record is read once, by whoever has its partition.
+func (r *rolling) restart(t *testing.T, zone int) {
+	t.Helper()
+	going := r.members[zone]
+	if err := going.leave(); err != nil {
+		t.Fatalf("%s: %v\n%s", going.name, err, going.said())
+	}
+	orders := makeOrders(r.mode, len(r.sent), perMode, r.s.text())
+	r.sent = append(r.sent, produceAt(t, r.d, r.s, zone, r.topic, orders)...)
+	left := checkStored(t, r.d, r.topic, r.sent)
+	for at := range r.known {
+		delete(left, at)
+	}
+	maps.Copy(r.known, left)
+	for _, l := range going.finish(t, closeLimit) {
+		going.handle(t, l, left)
+	}
+	r.members[zone] = r.s.join(t, r.d.bootstrap(zone), r.topic, r.group)
+	share(t, r.members, left)
+	readAll(t, r.members, left)
 }
 
 func modes(c client) []mode {
@@ -187,16 +231,22 @@ func joinAll(t *testing.T, d *dev, s speaking, topic, group string, left map[pla
 	for zone := range zones {
 		members = append(members, s.join(t, d.bootstrap(zone), topic, group))
 	}
+	share(t, members, left)
+	return members
+}
+
+// share waits until the members share the topic.
+func share(t *testing.T, members []*member, left map[place]order) {
+	t.Helper()
 	limit := time.Now().Add(stableLimit)
 	for !shared(members) {
 		if time.Now().After(limit) {
-			t.Fatalf("three members do not share %s after %v: %s", topic, stableLimit, said(members))
+			t.Fatalf("three members do not share the topic after %v: %s", stableLimit, said(members))
 		}
 		for _, m := range members {
 			m.take(t, 20*time.Millisecond, left)
 		}
 	}
-	return members
 }
 
 // shared says whether every partition has one owner, and every member some.
