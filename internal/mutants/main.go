@@ -140,7 +140,7 @@ func (h *harness) test(ctx context.Context, m mutant, overlay string) ([]byte, e
 	cmd.Dir, cmd.Env = h.root, os.Environ()
 	if m.seeds != "" {
 		from, count, _ := strings.Cut(m.seeds, "+")
-		cmd.Env = append(cmd.Env, "ZONEWISE_SIM_FROM="+from, "ZONEWISE_SIM_SEEDS="+count)
+		cmd.Env = append(cmd.Env, "ZONEWISE_SIM_FROM="+from, "ZONEWISE_SIM_SEEDS="+count, "ZONEWISE_SIM_FAILFAST=1")
 	}
 	out, err := cmd.CombinedOutput()
 	if h.verbose {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -81,12 +82,19 @@ func TestSeeds(t *testing.T) {
 	from, count := number(t, "ZONEWISE_SIM_FROM", 0), number(t, "ZONEWISE_SIM_SEEDS", 40)
 	var mu sync.Mutex // guards what follows
 	sum, batches := newCoverage(), 0
+	var failed atomic.Bool
 	t.Run("seed", func(t *testing.T) {
 		for seed := from; seed < from+count; seed++ {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
+				if failed.Load() && os.Getenv("ZONEWISE_SIM_FAILFAST") != "" {
+					return // the mutants want to know whether, not where
+				}
 				res := runSeed(t, uint64(seed), Options{})
 				judge(t, res)
+				if t.Failed() {
+					failed.Store(true)
+				}
 				if dir := os.Getenv("ZONEWISE_SIM_TRACES"); dir != "" {
 					writeTrace(t, fmt.Sprintf("%s/%d", dir, seed), res)
 				}
