@@ -126,7 +126,7 @@ type pause struct {
 }
 
 // pauses returns the longest pause of any producer in each window. A pause
-// counts where it overlaps the window.
+// counts in the window that its middle is in.
 func (l *load) pauses(t *testing.T, windows []window) []pause {
 	t.Helper()
 	longest := make([]pause, len(windows))
@@ -140,8 +140,9 @@ func (l *load) pauses(t *testing.T, windows []window) []pause {
 		slices.SortFunc(ends, time.Time.Compare)
 		for i := 1; i < len(ends); i++ {
 			took := ends[i].Sub(ends[i-1])
+			middle := ends[i-1].Add(took / 2)
 			for w, at := range windows {
-				if ends[i].After(at.from) && ends[i-1].Before(at.to) && took > longest[w].took {
+				if middle.After(at.from) && middle.Before(at.to) && took > longest[w].took {
 					longest[w] = pause{name, took}
 				}
 			}

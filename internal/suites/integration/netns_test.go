@@ -1,0 +1,144 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+)
+
+// crossed sums what the zones have sent to each other, by the kernel's
+// counters.
+func crossed(c *cluster.Cluster) (bytes int64) {
+	for z := range cluster.Zones {
+		bytes += c.Crossed(z).Sent
+	}
+	return bytes
+}
+
+// rateOf measures what crosses in so long a time.
+func rateOf(c *cluster.Cluster, wait time.Duration) float64 {
+	before, began := crossed(c), time.Now()
+	time.Sleep(wait)
+	return float64(crossed(c)-before) / time.Since(began).Seconds()
+}
+
+// produceIn runs clients-go in a zone's network and returns the bytes of
+// values acknowledged.
+func produceIn(t *testing.T, c *cluster.Cluster, program string, z int, bootstrap []string, rate float64, run time.Duration, more ...string) *cluster.Client {
+	t.Helper()
+	name := fmt.Sprintf("in-%d", z)
+	return c.Client(z, program, append([]string{"produce", "--family", "franz", "--topic", "wire", "--partitions", "3", "--record-bytes", "16000",
+		"--rate", fmt.Sprint(rate), "--duration", run.String(), "--producer", fmt.Sprintf("%s,%s,%s", name, strings.Join(bootstrap, ";"), name)}, more...)...)
+}
+
+func ackedBytes(t *testing.T, k *cluster.Client) (sum int64) {
+	t.Helper()
+	if err := k.Wait(2 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range k.Produced() {
+		sum += p.Bytes
+	}
+	return sum
+}
+
+func TestTheKernelSeesNoPayloadCrossForAlignedClients(t *testing.T) {
+	if err := cluster.CanNamespace(); err != nil {
+		t.Fatalf("not run: %v", err)
+	}
+	c := cluster.Start(t, cluster.Options{Namespaces: true, Broker: map[string]string{"inline-rate": "0"}})
+	createTopic(t, c, "wire", 3, nil)
+	program, err := cluster.ClientsProgram(c.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := length(20*time.Second, 60*time.Second)
+	time.Sleep(3 * time.Second)
+	idle := rateOf(c, length(10*time.Second, 30*time.Second))
+
+	// Aligned: each zone's client in its own zone, produce and consume.
+	before, began := crossed(c), time.Now()
+	var clients, readers []*cluster.Client
+	for z := range cluster.Zones {
+		clients = append(clients, produceIn(t, c, program, z, c.ZoneBootstrap(z), 1e6, run))
+		readers = append(readers, c.Client(z, program, "consume", "--family", "franz", "--topic", "wire", "--group", fmt.Sprintf("group-%d", z),
+			"--member", fmt.Sprintf("m,%s,m-%d", c.ZoneBootstrap(z)[0], z), "--idle", "6s"))
+	}
+	var produced int64
+	for _, k := range clients {
+		produced += ackedBytes(t, k)
+	}
+	for _, k := range readers {
+		if err := k.Wait(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	took := time.Since(began).Seconds()
+	all := float64(crossed(c) - before)
+	net := all - idle*took
+	measured(t, "aligned, inline 0: %.1f MB produced and three times read in %.0f s; %.3f MB crossed between zones in all (%.2f %% of produced), %.3f MB beyond what crosses idle (%.0f B/s)",
+		float64(produced)/1e6, took, all/1e6, 100*all/float64(produced), net/1e6, idle)
+	if net > 0.05*float64(produced) {
+		t.Errorf("%.1f MB crossed for %.1f MB produced and read by aligned clients", net/1e6, float64(produced)/1e6)
+	}
+
+	// Unaligned: a client in zone 1 that only knows zone 0's listener for zone
+	// 0's clients, and has to be taken for one of them.
+	before, began = crossed(c), time.Now()
+	far := ackedBytes(t, produceIn(t, c, program, 1, c.ZoneBootstrap(0), 1e6, run))
+	net = float64(crossed(c)-before) - idle*time.Since(began).Seconds()
+	measured(t, "unaligned: %.2f MB of values produced from zone b to zone a; the kernel counted %.2f MB across zones (%.3f of it)", float64(far)/1e6, net/1e6, net/float64(far))
+	if net < float64(far) || net > 1.15*float64(far) {
+		t.Errorf("%.2f MB crossed for %.2f MB of values of the unaligned client", net/1e6, float64(far)/1e6)
+	}
+}
+
+// etcdBytes is what etcd's members have sent each other, and to and from their
+// clients, as they count it themselves.
+func etcdBytes(c *cluster.Cluster) (peer, client float64) {
+	for z := range cluster.Zones {
+		m := c.EtcdMetrics(z)
+		peer += m.Sum("etcd_network_peer_sent_bytes_total")
+		client += m.Sum("etcd_network_client_grpc_sent_bytes_total") + m.Sum("etcd_network_client_grpc_received_bytes_total")
+	}
+	return peer, client
+}
+
+func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{Broker: map[string]string{"inline-rate": "4000000"}})
+	createTopic(t, c, "inline", 3, nil)
+	row := func(component string) (sum float64) {
+		for _, r := range costOf(t, c, 0, "component,zone").Rows {
+			if r.Component == component && r.Src != r.Dst {
+				sum += float64(r.quantity(t))
+			}
+		}
+		return sum
+	}
+	measure := func(wait time.Duration) (peer, inline, etcd, seconds float64) {
+		p0, _ := etcdBytes(c)
+		i0, e0, began := row("inline"), row("etcd"), time.Now()
+		time.Sleep(wait)
+		p1, _ := etcdBytes(c)
+		return p1 - p0, row("inline") - i0, row("etcd") - e0, time.Since(began).Seconds()
+	}
+	wait := length(20*time.Second, 60*time.Second)
+	time.Sleep(3 * time.Second)
+	idlePeer, _, idleEtcd, idleSeconds := measure(wait)
+	l := startLoad(t, c, loadOptions{topic: "inline", partitions: 3, perFamily: 3, bytesPerSec: 1.5e6, recordBytes: 40_000, more: []string{"--linger", "0s"}})
+	time.Sleep(2 * time.Second)
+	peer, inline, etcd, seconds := measure(wait)
+	l.stop(t)
+	net := peer - idlePeer/idleSeconds*seconds
+	rest := etcd - idleEtcd/idleSeconds*seconds
+	measured(t, "inline row %.2f MB and %.2f MB of the rest of entries, times legs between zones, in %.0f s; etcd's members counted %.2f MB sent to each other beyond an idle run (%.2f MB in all): inline row / counters = %.4f, both rows / counters = %.4f",
+		inline/1e6, rest/1e6, seconds, net/1e6, peer/1e6, inline/net, (inline+rest)/net)
+	if ratio := inline / net; ratio < 0.95 || ratio > 1.05 {
+		t.Errorf("the inline row is %.4f of what etcd counted", ratio)
+	}
+}
