@@ -64,6 +64,9 @@ func (p franzProducer) close() {
 // closePatience is how long a producer waits for what it has sent.
 const closePatience = 2 * time.Minute
 
+// commitEvery is how often a member commits while it reads.
+const commitEvery = time.Second
+
 func (franz) group(ctx context.Context, t target, o consumeOptions, seen func(record)) error {
 	c, err := kgo.NewClient(append(franzOptions(t), kgo.ConsumeTopics(o.topic), kgo.ConsumerGroup(o.group), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll())...)
@@ -71,6 +74,7 @@ func (franz) group(ctx context.Context, t target, o consumeOptions, seen func(re
 		return err
 	}
 	defer c.CloseAllowingRebalance()
+	var committed time.Time
 	for ctx.Err() == nil {
 		fetches := c.PollFetches(ctx)
 		for _, e := range fetches.Errors() {
@@ -79,14 +83,15 @@ func (franz) group(ctx context.Context, t target, o consumeOptions, seen func(re
 			}
 		}
 		fetches.EachRecord(func(r *kgo.Record) { seen(record{r.Partition, r.Offset, r.Value}) })
-		if fetches.NumRecords() > 0 {
+		if fetches.NumRecords() > 0 && (time.Since(committed) > commitEvery || ctx.Err() != nil) {
+			committed = time.Now()
 			if err := c.CommitUncommittedOffsets(context.WithoutCancel(ctx)); err != nil {
 				return fmt.Errorf("commit: %w", err)
 			}
 		}
 		c.AllowRebalance()
 	}
-	return nil
+	return c.CommitUncommittedOffsets(context.WithoutCancel(ctx)) // nothing, where all is committed
 }
 
 func (franz) leaders(ctx context.Context, t target, topic string, refreshes int, seen func(string)) error {
