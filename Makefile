@@ -51,7 +51,7 @@ integration: ## real etcd processes, a real S3 server, network namespaces
 	$(GO) test -tags integration -count=1 -timeout 30m ./s3stream/bucket/s3 ./internal/suites/integration
 
 clients: ## Kafka clients of other languages and the Kafka tools, against three zones
-	$(GO) test -tags clients -count=1 -timeout 40m ./internal/suites/clients
+	$(GO) test -tags clients -count=1 -v -timeout 40m ./internal/suites/clients
 
 fuzz: ## ten seconds of each fuzz test
 	@for p in $$($(GO) list $(PKGS)); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

@@ -153,6 +153,7 @@ func scenario(t *testing.T, d *dev, c client, s speaking) {
 	}
 	leaveAll(t, members)
 	checkCommitted(t, d, group, topic)
+	billedPuts(t, d, topic)
 }
 
 // rolling restarts the members one after the other, under traffic.

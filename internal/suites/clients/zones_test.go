@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -48,6 +49,39 @@ func unknownIsServed(t *testing.T, d *dev) {
 	}
 }
 
+// billedPuts sees that a topic went to S3 and not only inline: its bill has a
+// share of PUT requests.
+func billedPuts(t *testing.T, d *dev, topic string) {
+	t.Helper()
+	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		var bill struct {
+			Rows []struct{ Topic, Component, Quantity string }
+		}
+		get(t, d, "/api/v1/cost", &bill)
+		for _, r := range bill.Rows {
+			if q, err := strconv.ParseFloat(r.Quantity, 64); r.Topic == topic && r.Component == "s3_put" && err == nil && q > 0 {
+				return
+			}
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("/api/v1/cost has no s3_put of %s in %d rows, though it holds records of 300 KiB", topic, len(bill.Rows))
+		}
+	}
+}
+
+// get reads JSON from the HTTP port.
+func get(t *testing.T, d *dev, path string, into any) {
+	t.Helper()
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.http, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", path, resp.Status, err)
+	}
+}
+
 // zoneCounts is what /api/v1/zones says about clients without a zone.
 type zoneCounts struct {
 	unknown uint64 // connected now
@@ -56,11 +90,6 @@ type zoneCounts struct {
 
 func zonesOf(t *testing.T, d *dev) zoneCounts {
 	t.Helper()
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/api/v1/zones", d.http))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	var found struct {
 		Zones []struct {
 			Zone    string
@@ -72,9 +101,7 @@ func zonesOf(t *testing.T, d *dev) zoneCounts {
 			Out int64 `json:"bytes_out,string"`
 		}
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&found); err != nil {
-		t.Fatal(err)
-	}
+	get(t, d, "/api/v1/zones", &found)
 	var n zoneCounts
 	for _, z := range found.Zones {
 		for _, c := range z.Clients {
