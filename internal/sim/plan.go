@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
@@ -36,6 +38,7 @@ func faults() []fault {
 		{"answer to a commit lost", 3, (*run).loseCommit},
 		{"kill the archivist", 3, (*run).killArchivist},
 		{"archive damaged", 2, (*run).damageArchive},
+		{"duties taken away", 2, (*run).takeDuties},
 	}
 }
 
@@ -148,6 +151,21 @@ func (r *run) killArchivist(n int) {
 		order: order{down: r.some("down", n, 100*time.Millisecond, 6*time.Second)}}
 	r.set(t)
 	time.Sleep(4 * time.Second)
+	r.unset(t)
+}
+
+// takeDuties deletes every duty's key, as an operator's mistake would, while
+// guarded commits are between their attempts.
+func (r *run) takeDuties(n int) {
+	t := &trap{match: "/control/", count: 1, fail: 30}
+	r.set(t)
+	time.Sleep(r.some("fail", n, 100*time.Millisecond, 400*time.Millisecond))
+	c := r.client(fmt.Sprintf("etcdctl%d", n), "a")
+	from := []byte(etcdlog.Root + cluster + "/duty/")
+	to := []byte(etcdlog.Root + cluster + "/duty0")
+	_, err := c.Txn(r.ctx, &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestDeleteRange{
+		RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{Key: from, RangeEnd: to}}}}})
+	r.trace("duties taken away: %v", err == nil)
 	r.unset(t)
 }
 

@@ -51,6 +51,8 @@ type life struct {
 	etcd  *etcdfake.Client
 	store *bucket.Fault
 	fatal chan error // capacity 1: why it stopped serving
+	// doomed: a trap has sprung at it.
+	doomed atomic.Bool
 }
 
 func (w *world) newProcess(name string, zone metadata.ZoneID) *process {

@@ -17,9 +17,12 @@ type trap struct {
 	count   int    // springs at the count-th match
 	taken   bool   // the request takes effect, and only its answer is lost
 	lose    int    // kill nobody: lose so many answers
+	fail    int    // kill nobody: fail so many requests, without effect
 	order   order
 
-	sprung bool
+	at     time.Time // of the last match
+	fires  bool      // what became of it
+	sprung bool      // for the last time
 }
 
 func (w *world) set(t *trap) {
@@ -46,30 +49,48 @@ func (w *world) look(life, op, key string) *trap {
 	what := op + " " + key
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now := time.Now()
 	for _, t := range w.traps {
-		if t.sprung || t.process != "" && t.process != name || !strings.Contains(what, t.match) || op == "watch" || op == "keepalive" {
+		if t.process != "" && t.process != name || !strings.Contains(what, t.match) || op == "watch" || op == "keepalive" {
 			continue
 		}
 		if t.duty && strings.HasPrefix(key, "/zonewise/main/log/") && strings.Count(key, "/") > 5 {
 			continue
 		}
-		if t.count--; t.count > 0 {
-			continue
+		// What is asked at one instant has no order, so it has one fate.
+		if !now.Equal(t.at) {
+			if t.sprung {
+				continue
+			}
+			t.at, t.fires = now, t.next()
 		}
-		if t.lose > 1 {
-			t.lose, t.count = t.lose-1, 2
-		} else {
-			t.sprung = true
+		if t.fires {
+			return t
 		}
-		return t
 	}
 	return nil
+}
+
+// next counts an instant with a match, and tells whether the trap springs.
+func (t *trap) next() bool {
+	if t.count--; t.count > 0 {
+		return false
+	}
+	switch {
+	case t.lose > 1:
+		t.lose, t.count = t.lose-1, 2
+	case t.fail > 1:
+		t.fail, t.count = t.fail-1, 1
+	default:
+		t.sprung = true
+	}
+	return true
 }
 
 // spring kills the process of a life: at once, or where the request is to take
 // effect, a little later.
 func (w *world) spring(t *trap, life string) {
-	if t.lose > 0 {
+	if t.lose > 0 || t.fail > 0 {
 		return
 	}
 	w.trace("trap springs at %s", life)
@@ -77,6 +98,9 @@ func (w *world) spring(t *trap, life string) {
 		l := p.now.Load()
 		if l == nil || l.id != life {
 			continue
+		}
+		if !l.doomed.CompareAndSwap(false, true) {
+			continue // by a request of the same instant
 		}
 		o := t.order
 		if t.taken {
@@ -94,6 +118,9 @@ func (w *world) etcdFate(c etcdfake.Call) (etcdfake.Fate, bool) {
 	w.trace("etcd %s %s %s %d", c.Client, c.Op, c.Key, c.Attempt)
 	if t := w.look(c.Client, c.Op, c.Key); t != nil {
 		w.spring(t, c.Client)
+		if t.fail > 0 {
+			return etcdfake.Fate{FailBefore: true}, true
+		}
 		if t.taken || t.lose > 0 {
 			return etcdfake.Fate{LoseReply: true}, true
 		}
@@ -106,7 +133,7 @@ func (w *world) bucketFate(life string, plan bucket.FaultPlan, op bucket.Op, nam
 	if w.isDead(life) {
 		return bucket.Fate{}
 	}
-	if t := w.look(life, op.String(), name); t != nil && t.lose == 0 {
+	if t := w.look(life, op.String(), name); t != nil && t.lose == 0 && t.fail == 0 {
 		w.spring(t, life)
 		if t.taken {
 			return bucket.Fate{Kind: bucket.FateAfter}
