@@ -78,12 +78,16 @@ func Run(ctx context.Context, seed uint64, opt Options) Result {
 	return res
 }
 
-// topics of a run: what is produced to.
-var topics = []struct {
+// topic is one that a run creates and produces to.
+type topic struct {
 	name       string
 	partitions int32
 	latency    string
-}{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}}
+}
+
+func topics() []topic {
+	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}}
+}
 
 func (r *run) live() {
 	for i, zone := range []metadata.ZoneID{"a", "b", "c"} {
@@ -179,7 +183,7 @@ func (r *run) addrs(first int) (out []string) {
 func (r *run) createTopics() error {
 	c := &client{w: r.world, name: "setup", addrs: r.addrs(0)}
 	defer c.drop()
-	for _, t := range topics {
+	for _, t := range topics() {
 		if err := r.createTopic(c, t.name, t.partitions, t.latency); err != nil {
 			return err
 		}
@@ -225,7 +229,7 @@ func (r *run) startClients() {
 		})
 	}
 	for i := range 4 {
-		t := topics[i%len(topics)]
+		t := topics()[i]
 		var parts []int32
 		for p := range t.partitions {
 			parts = append(parts, p)

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// What was run of this commit is not run again; what was run of another is.
+func TestRunsGoOnWhereTheyWere(t *testing.T) {
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "state"), filepath.Join(dir, "out")
+	s, err := openState(file, "abc", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(out, []byte(`{"Seed":0,"Batches":7,"Coverage":{"x":1}}`+"\n"+`{"Seed":2,"Wrong":["gap: t/0"],"Coverage":{"y":0}}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.take(out); n != 2 || err != nil {
+		t.Fatalf("took %d lines: %v", n, err)
+	}
+	if s, err = openState(file, "abc", false); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.missing(portion + 4); !reflect.DeepEqual(got, [][2]int{{1, 1}, {3, portion}, {portion + 3, 1}}) {
+		t.Errorf("missing %v", got)
+	}
+	if got := s.failed(); !reflect.DeepEqual(got, []int{2}) {
+		t.Errorf("failed %v", got)
+	}
+	text, missing := s.text(3)
+	if !strings.Contains(text, "| client batches | 7 |") || !strings.Contains(text, "- gap: t/0") || !reflect.DeepEqual(missing, []string{"y"}) {
+		t.Errorf("missing %q in\n%s", missing, text)
+	}
+	if s, err = openState(file, "other", false); err != nil || len(s.done) != 0 {
+		t.Errorf("%d seeds of another commit count: %v", len(s.done), err)
+	}
+}
