@@ -19,7 +19,7 @@ const (
 	simSeeds = "^TestSeeds$"
 	// someSeeds have among them a lost etcd, a restored one, an archive that is
 	// damaged on its way, and killed archivists.
-	someSeeds = "0+8"
+	someSeeds = "0+6"
 )
 
 // mutants is the table: what would break a promise, and who guards it.
