@@ -57,7 +57,7 @@ func TestTheKernelSeesNoPayloadCrossForAlignedClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := length(20*time.Second, 60*time.Second)
+	run := length(15*time.Second, 60*time.Second)
 	time.Sleep(3 * time.Second)
 	idle := rateOf(c, length(10*time.Second, 30*time.Second))
 
@@ -127,7 +127,7 @@ func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
 		p1, _ := etcdBytes(c)
 		return p1 - p0, row("inline") - i0, row("etcd") - e0, time.Since(began).Seconds()
 	}
-	wait := length(20*time.Second, 60*time.Second)
+	wait := length(15*time.Second, 60*time.Second)
 	time.Sleep(3 * time.Second)
 	idlePeer, _, idleEtcd, idleSeconds := measure(wait)
 	l := startLoad(t, c, loadOptions{topic: "inline", partitions: 3, perFamily: 3, bytesPerSec: 1.5e6, recordBytes: 40_000, more: []string{"--linger", "0s"}})

@@ -25,13 +25,16 @@ func Program(folder string) (string, error) {
 	return mine, goBuild(filepath.Join(root), "./cmd/zonewise", mine)
 }
 
-// ClientsProgram builds internal/tools/clients-go into folder.
+// ClientsProgram builds internal/tools/clients-go into folder, once.
 func ClientsProgram(folder string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
 	mine := filepath.Join(folder, "clients-go")
+	if _, err := os.Stat(mine); err == nil {
+		return mine, nil // and it may be running
+	}
 	return mine, goBuild(filepath.Join(root, "internal", "tools", "clients-go"), ".", mine)
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +42,6 @@ type Cluster struct {
 	block  int
 	nets   *namespaces // nil: loopback
 	bucket string
-	starts sync.WaitGroup
 }
 
 // readyPatience is how long a start may take on a machine that is shared.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 )
 
 // address matches 10.0.ZONE.HOST with its port, if it has one: every address in
@@ -66,18 +65,4 @@ func (p place) render(source, target string, values map[string]string) error {
 // zoneFile is a file of deploy/three-zones.
 func zoneFile(root string, zone int, name string) string {
 	return filepath.Join(root, "deploy", "three-zones", "zone-"+string(rune('a'+zone)), name)
-}
-
-// valueOf reads a key's plain value in a rendered file.
-func valueOf(path, key string) (string, error) {
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(body)) {
-		if value, ok := strings.CutPrefix(line, key+":"); ok {
-			return strings.TrimSpace(value), nil
-		}
-	}
-	return "", fmt.Errorf("%s has no key %s", path, key)
 }
