@@ -50,6 +50,7 @@ type Checkpointer struct {
 	homes   map[pageID]pageHome
 	next    map[pageID]pageHome
 	lineage *byte // of the state that homes' eras are of
+	size    int   // of the last object: the next is about as large
 }
 
 // Encode returns the checkpoint object of a frozen state, to be stored under
@@ -59,7 +60,8 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 		c.homes, c.lineage = nil, s.lineage // eras of another state mean nothing here
 	}
 	rewrite := c.crowded()
-	var w writer
+	var pages pageEncoder
+	w := writer{make([]byte, 0, c.size+c.size/8)}
 	w.raw([]byte(checkpointMagic))
 	w.u16(checkpointVersion)
 	w.u16(uint16(s.level))
@@ -81,13 +83,14 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 				c.next[id] = home
 				continue
 			}
-			b, era := s.encodePage(table, page)
+			b, era := pages.encodePage(s, table, page)
 			home := w.place(key, b)
 			home.era = era
 			c.next[id] = home
 		}
 	}
 	w.checkpointIndex(key, rootHome, c.next)
+	c.size = len(w.b)
 	return w.b
 }
 
@@ -111,6 +114,9 @@ func (c *Checkpointer) crowded() string {
 }
 
 func (w *writer) place(key string, b []byte) pageHome {
+	if cap(w.b)-len(w.b) < len(b) {
+		w.b = slices.Grow(w.b, len(w.b)+len(b)) // append would grow by a quarter, and copy four times as much
+	}
 	h := pageHome{object: key, position: int64(len(w.b)), length: len(b), crc: crc32.Checksum(b, castagnoli)}
 	w.raw(b)
 	return h

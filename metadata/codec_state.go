@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -18,24 +19,33 @@ const (
 	tableCount
 )
 
+// pageEncoder keeps the buffers of one page for the next: a checkpoint writes
+// thousands of pages beside commits, and what it throws away they pay for.
+type pageEncoder struct {
+	all   writer // items as the table gives them
+	items []itemBytes
+	page  writer // and in their order
+}
+
 // encodePage writes a table's page, items in the order of their bytes, or
-// nothing where it is empty. era is when the page last changed.
-func (s *State) encodePage(table, page int) (b []byte, era uint64) {
+// nothing where it is empty. It is e's until its next page. era is when the
+// page last changed.
+func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint64) {
 	switch table {
 	case tableTopics:
-		return encodeItems(s.topics.pages[page], (*writer).topicItem)
+		return encodeItems(e, s.topics.pages[page], (*writer).topicItem)
 	case tableConfigs:
-		return encodeItems(s.configs.pages[page], (*writer).configItem)
+		return encodeItems(e, s.configs.pages[page], (*writer).configItem)
 	case tablePartitions:
-		return encodeItems(s.partitions.pages[page], (*writer).partitionItem)
+		return encodeItems(e, s.partitions.pages[page], (*writer).partitionItem)
 	case tableProducers:
-		return encodeItems(s.producers.pages[page], (*writer).producerItem)
+		return encodeItems(e, s.producers.pages[page], (*writer).producerItem)
 	case tableObjects:
-		return encodeItems(s.objects.pages[page], (*writer).objectItem)
+		return encodeItems(e, s.objects.pages[page], (*writer).objectItem)
 	case tableGroups:
-		return encodeItems(s.groups.pages[page], (*writer).groupItem)
+		return encodeItems(e, s.groups.pages[page], (*writer).groupItem)
 	}
-	return encodeItems(s.ledger.pages[page], (*writer).ledgerItem)
+	return encodeItems(e, s.ledger.pages[page], (*writer).ledgerItem)
 }
 
 // pageEra returns when a page last changed, and whether it has items.
@@ -64,24 +74,23 @@ func eraOf[K comparable, V any](p *tablePage[K, V]) (uint64, bool) {
 	return p.era, len(p.items) > 0
 }
 
-func encodeItems[K comparable, V any](p *tablePage[K, V], item func(*writer, K, *V)) ([]byte, uint64) {
+func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item func(*writer, K, *V)) ([]byte, uint64) {
 	if p == nil || len(p.items) == 0 {
 		return nil, 0
 	}
-	var all writer // one buffer for the page: a checkpoint writes millions of items
-	items := make([]itemBytes, 0, len(p.items))
+	e.all.b, e.items, e.page.b = e.all.b[:0], e.items[:0], e.page.b[:0]
 	for k, it := range p.items {
-		from := len(all.b)
-		item(&all, k, &it.value)
-		items = append(items, itemBytes{from, len(all.b)})
+		from := len(e.all.b)
+		item(&e.all, k, &it.value)
+		e.items = append(e.items, itemBytes{from, len(e.all.b)})
 	}
-	slices.SortFunc(items, func(a, b itemBytes) int { return slices.Compare(all.b[a.from:a.to], all.b[b.from:b.to]) })
-	w := writer{make([]byte, 0, len(all.b)+4*len(items)+4)}
-	w.uv(uint64(len(items)))
-	for _, i := range items {
-		w.blob(all.b[i.from:i.to])
+	all := e.all.b
+	slices.SortFunc(e.items, func(a, b itemBytes) int { return bytes.Compare(all[a.from:a.to], all[b.from:b.to]) })
+	e.page.uv(uint64(len(e.items)))
+	for _, i := range e.items {
+		e.page.blob(all[i.from:i.to])
 	}
-	return w.b, p.era
+	return e.page.b, p.era
 }
 
 // itemBytes is where an encoded item stands in its page's buffer.
