@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"cmd/zonewise":                 {"*"},
 	"internal/suites/integration":  {"*"},
 	"internal/suites/clients":      {"*"},
+	"internal/suites/performance":  {"*"},
 	"internal/mutants":             {},
 	"internal/testenv/cluster":     {"*"},
 }
