@@ -15,6 +15,7 @@ type Rebuilt struct {
 	Checkpoint *metadata.CheckpointPointer // nil: every archive was replayed
 	Archive    string                      // key of the last one
 	Last       metadata.Archived           // as its accepting entry would say it
+	Accept     []metadata.Archived         // archives that nothing before the end accepted, oldest first; Last is the last
 	Replayed   int                         // archives
 	Warnings   []string                    // damaged things that were passed over
 }
@@ -160,6 +161,32 @@ func (b *Rebuilt) replay(ctx context.Context, objects bucket.Bucket, state *meta
 		return fmt.Errorf("archive %s: %w: its log ends at revision %d, the state is at %d", b.Archive, metadata.ErrCorrupt, b.Last.Last, state.Revision())
 	}
 	b.State, b.Replayed = state, len(chain)
+	return b.accept(ctx, objects)
+}
+
+// accept collects what has to be accepted: the last archive always, and those
+// before it whose accepting entries came after its end, because they had to be
+// written again while the log went on.
+func (b *Rebuilt) accept(ctx context.Context, objects bucket.Bucket) error {
+	b.Accept = []metadata.Archived{b.Last}
+	pending := b.State.PendingArchives()
+	if len(pending) == 0 {
+		return fmt.Errorf("archive %s: %w: the log at its end says that it is archived", b.Archive, metadata.ErrCorrupt)
+	}
+	for b.Accept[0].Generation > pending[0].Generation {
+		a, _, err := readArchive(ctx, objects, b.Accept[0].Object)
+		if err != nil {
+			return err
+		}
+		before, size, err := readArchive(ctx, objects, a.Predecessor)
+		if err != nil {
+			return err
+		}
+		if before.Generation >= a.Generation || len(before.Entries) == 0 {
+			return fmt.Errorf("archive %s: %w: its predecessor %s is of generation %d", b.Accept[0].Object, metadata.ErrCorrupt, a.Predecessor, before.Generation)
+		}
+		b.Accept = append([]metadata.Archived{archivedOf(a.Predecessor, before, size)}, b.Accept...)
+	}
 	return nil
 }
 

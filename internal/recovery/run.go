@@ -241,5 +241,8 @@ func (r *run) commands(f etcdlog.Format) []metadata.Command {
 	for i := metadata.SessionID(b.Last.Last).Incarnation(); i < f.Incarnation; i++ {
 		cmds = append(cmds, metadata.Recovered{Incarnation: f.Incarnation})
 	}
-	return append(cmds, b.Last)
+	for _, a := range b.Accept {
+		cmds = append(cmds, a)
+	}
+	return cmds
 }
