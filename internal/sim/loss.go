@@ -11,6 +11,9 @@ import (
 // stopTime is how long a broker may serve an etcd that went back in time.
 const stopTime = 15 * time.Second
 
+// recoverTime is how long a recovery is tried again.
+const recoverTime = time.Minute
+
 // loseEtcd loses etcd with everything in it: an operator stops the brokers and
 // recovers into a new one.
 func (r *run) loseEtcd(n int) {
@@ -78,6 +81,7 @@ func (r *run) recover(n int) {
 	r.mu.Unlock()
 	store, b := r.bucketFor("operator")
 	defer store.Close()
+	begun := time.Now()
 	for {
 		report, err := r.tryRecover(n, b)
 		if err == nil {
@@ -85,7 +89,7 @@ func (r *run) recover(n int) {
 			break
 		}
 		r.logger.Info("recover", "error", err)
-		if r.ctx.Err() != nil || time.Now().After(time.Now().Add(time.Minute)) {
+		if r.ctx.Err() != nil || time.Since(begun) > recoverTime {
 			r.history.wrong("recover: %v", err)
 			return
 		}
