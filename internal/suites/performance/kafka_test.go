@@ -133,6 +133,7 @@ func (p *peer) bench(t *testing.T, program, topic string, long time.Duration, mo
 	command := exec.CommandContext(ctx, program, args...)
 	var out, errs bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errs
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	command.Env = []string{"PATH=" + os.Getenv("PATH")} // ZONEWISE_... of this run are no settings of bench
 	if err := command.Run(); err != nil {
 		t.Fatalf("%s: zonewise %s: %v\n%s%s", p.name, strings.Join(args, " "), err, out.String(), errs.String())
