@@ -18,6 +18,9 @@ func (a *admin) run() {
 	time.Sleep(2*time.Second + a.start())
 	a.grow("grow", grown)
 	for n := 0; a.r.tailing.Err() == nil; n++ {
+		if a.w.recoveries() > 0 { // the lost tail may have had it
+			a.grow("grow", grown)
+		}
 		a.trim(TP{"trim", 0}, n)
 		select {
 		case <-time.After(2*time.Second + time.Duration(a.w.draw("trim", "", n)%1_000_000_000)):

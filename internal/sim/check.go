@@ -191,7 +191,7 @@ func (c *checker) ackedOnce() {
 			given[tp] = map[int64]Record{}
 		}
 		for i := range a.Count {
-			if a.Base == Unknown {
+			if a.Base == Unknown || a.At.Before(c.h.Gone[tp]) {
 				continue
 			}
 			r, o := a.First, a.Base+int64(i)

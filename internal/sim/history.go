@@ -20,6 +20,7 @@ type History struct {
 	Hashes  []StateHash
 	Lost    []LostTail       // what recoveries say was lost
 	Trims   map[TP]int64     // the highest offset that DeleteRecords was asked for
+	Gone    map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail
 	Trimmed map[TP]int64     // the highest that was answered
 	Ends    map[string]int64 // by reader and partition: where it stands
 	Owned   []Owned
@@ -93,7 +94,7 @@ type Owned struct {
 }
 
 func newHistory() *History {
-	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}, Trimmed: map[TP]int64{}, Ends: map[string]int64{}}
+	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}, Trimmed: map[TP]int64{}, Ends: map[string]int64{}, Gone: map[TP]time.Time{}}
 }
 
 func (h *History) note(f func()) {
@@ -110,6 +111,9 @@ func (h *History) wrong(format string, args ...any) {
 // lost reports whether a recovery left out an offset that was answered at a
 // time.
 func (h *History) lost(tp TP, offset int64, at time.Time) bool {
+	if at.Before(h.Gone[tp]) {
+		return true
+	}
 	for _, l := range h.Lost {
 		if l.TP == tp && offset >= l.From && offset < l.To && at.Before(l.At) {
 			return true

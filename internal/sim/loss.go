@@ -114,6 +114,15 @@ func (r *run) recoveredTo(report *recovery.Report) {
 	r.trace("recovered to %d %s", report.Revision, report.Archive)
 	now := time.Now()
 	r.history.note(func() {
+		back := map[TP]bool{}
+		for _, p := range report.Partitions {
+			back[TP{p.Topic, int32(p.Partition)}] = true
+		}
+		for _, a := range r.history.Acks {
+			if !back[a.First.TP] {
+				r.history.Gone[a.First.TP] = now
+			}
+		}
 		for _, p := range report.Partitions {
 			r.history.Lost = append(r.history.Lost, LostTail{TP{p.Topic, int32(p.Partition)}, int64(p.Next), int64(p.GoesOn), now})
 		}

@@ -37,8 +37,9 @@ type producer struct {
 	quota   int // batches at least
 	every   time.Duration
 
-	pid    int64
-	epoch  int16
+	// Each partition has a producer id of its own: where a recovery makes it
+	// begin anew on one, nothing in flight to the others changes its id.
+	ids    map[TP]identity
 	seqs   map[TP]int32 // next sequence
 	counts map[TP]int   // next record
 	made   int
@@ -46,6 +47,12 @@ type producer struct {
 	flying int             // of them, sent on this connection
 	fails  int
 	roamed int // batches made when it last went elsewhere by itself
+}
+
+// identity is a producer id and its epoch.
+type identity struct {
+	pid   int64
+	epoch int16
 }
 
 // pendingBatch is one batch until it is acknowledged.
@@ -60,7 +67,7 @@ type pendingBatch struct {
 
 func (w *world) newProducer(name string, idem bool, addrs []string, targets ...TP) *producer {
 	return &producer{client: client{w: w, name: name, addrs: addrs}, targets: targets, idem: idem, quota: 200, every: 60 * time.Millisecond,
-		pid: -1, epoch: -1, seqs: map[TP]int32{}, counts: map[TP]int{}}
+		ids: map[TP]identity{}, seqs: map[TP]int32{}, counts: map[TP]int{}}
 }
 
 // window is how many requests a producer has in flight.
@@ -70,8 +77,10 @@ const window = 3
 // everything is acknowledged. ctx bounds it.
 func (p *producer) run(ctx context.Context, stop <-chan struct{}) {
 	defer p.drop()
-	if p.idem && !p.begin(ctx) {
-		return
+	for _, tp := range p.targets {
+		if p.ids[tp] = (identity{-1, -1}); p.idem && !p.begin(ctx, tp) {
+			return
+		}
 	}
 	for ctx.Err() == nil {
 		limit := window
@@ -124,8 +133,8 @@ func (p *producer) wait(ctx context.Context) {
 	}
 }
 
-// begin gets a producer id.
-func (p *producer) begin(ctx context.Context) bool {
+// begin gets a producer id for a partition.
+func (p *producer) begin(ctx context.Context, tp TP) bool {
 	for ctx.Err() == nil {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.ProducerID, req.ProducerEpoch = -1, -1
@@ -134,7 +143,7 @@ func (p *producer) begin(ctx context.Context) bool {
 			return false
 		}
 		if r := resp.(*kmsg.InitProducerIDResponse); r.ErrorCode == errNone {
-			p.pid, p.epoch, p.seqs = r.ProducerID, r.ProducerEpoch, map[TP]int32{}
+			p.ids[tp], p.seqs[tp] = identity{r.ProducerID, r.ProducerEpoch}, 0
 			return true
 		}
 		if p.pause(ctx) != nil {
@@ -197,7 +206,8 @@ func (p *producer) send1(b *pendingBatch) bool {
 	if !p.idem {
 		seq = -1
 	}
-	part.Records = batchOf(time.Now().UnixMilli(), p.pid, p.epoch, seq, b.values)
+	id := p.ids[b.batch.First.TP]
+	part.Records = batchOf(time.Now().UnixMilli(), id.pid, id.epoch, seq, b.values)
 	t.Partitions = append(t.Partitions, part)
 	q.Topics = append(q.Topics, t)
 	b.req = q
@@ -252,13 +262,15 @@ func (p *producer) outOfOrder(ctx context.Context, b *pendingBatch, code int16) 
 	}
 	p.drop()
 	p.flying = 0
-	if !p.begin(ctx) {
+	tp := b.batch.First.TP
+	if !p.begin(ctx, tp) {
 		return false
 	}
 	for _, b := range p.queue {
-		tp := b.batch.First.TP
-		b.seq = p.seqs[tp]
-		p.seqs[tp] += int32(b.batch.Count)
+		if b.batch.First.TP == tp {
+			b.seq = p.seqs[tp]
+			p.seqs[tp] += int32(b.batch.Count)
+		}
 	}
 	return true
 }
