@@ -13,7 +13,7 @@ help: ## list the targets
 
 build: ## build bin/zonewise
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/zonewise
+	$(GO) build -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/zonewise
 
 run: build ## three zones in one process, on an embedded etcd and a directory as bucket (data/dev)
 	$(BIN) dev --data-dir data/dev
