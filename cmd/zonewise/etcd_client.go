@@ -227,12 +227,17 @@ func checkEtcd(ctx context.Context, c *clientv3.Client, cluster string, logger *
 	if _, err := c.Txn(ctx).If(many...).Then(clientv3.OpGet(key)).Commit(); errors.Is(err, rpctypes.ErrTooManyOps) {
 		return fmt.Errorf("etcd takes fewer than %d operations in a transaction: start it with --max-txn-ops=%d, or use `zonewise etcd`", needTxnOps, needTxnOps)
 	} else if err != nil {
-		return fmt.Errorf("probe etcd: %w", err)
+		return noQuorum(err)
 	}
 	if _, err := c.Txn(ctx).If(never).Then(clientv3.OpPut(key, strings.Repeat("x", needRequest))).Commit(); errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return fmt.Errorf("etcd takes no request of %d bytes: start it with --max-request-bytes=4194304, or use `zonewise etcd`", needRequest)
 	} else if err != nil {
-		return fmt.Errorf("probe etcd: %w", err)
+		return noQuorum(err)
 	}
 	return nil
+}
+
+// noQuorum says what a probe that was not answered most likely means.
+func noQuorum(err error) error {
+	return fmt.Errorf("probe etcd: %w: have a majority of its members running and reaching each other? ask `zonewise etcd members`", err)
 }
