@@ -27,6 +27,8 @@ const (
 	// maxCheckpointObjects is how many objects one checkpoint may be spread
 	// over; pages of the oldest are written again.
 	maxCheckpointObjects = 8
+	// restBytes take about 5 ms to encode.
+	restBytes = 128 << 10
 )
 
 // CheckpointKey names a checkpoint.
@@ -47,6 +49,10 @@ type pageHome struct {
 // Checkpointer writes checkpoints of one live state, one after the other, and
 // remembers where unchanged pages are. One goroutine uses it.
 type Checkpointer struct {
+	// Rest, where given, is called after every restBytes of an Encode, to let
+	// commits pass.
+	Rest func()
+
 	homes   map[pageID]pageHome
 	next    map[pageID]pageHome
 	lineage *byte // of the state that homes' eras are of
@@ -72,6 +78,7 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 	root.root(s)
 	rootHome := w.place(key, root.b)
 	c.next = make(map[pageID]pageHome, len(c.homes))
+	rested := 0
 	for table := range tableCount {
 		for page := range tablePages {
 			id := pageID{table, page}
@@ -87,6 +94,10 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 			home := w.place(key, b)
 			home.era = era
 			c.next[id] = home
+			if rested += len(b); c.Rest != nil && rested >= restBytes {
+				rested = 0
+				c.Rest()
+			}
 		}
 	}
 	w.checkpointIndex(key, rootHome, c.next)

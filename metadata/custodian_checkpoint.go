@@ -33,6 +33,7 @@ func (c *Custodian) checkpoint(ctx context.Context, d Duty) error {
 		return nil // another Mark came between
 	}
 	key := CheckpointKey(start.Incarnation, frozen.revision, c.cfg.Session.ID())
+	c.ckpt.Rest = resting(ctx)
 	body := c.ckpt.Encode(frozen, key)
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
@@ -47,6 +48,25 @@ func (c *Custodian) checkpoint(ctx context.Context, d Duty) error {
 	c.ckpt.Keep()
 	c.checkpointed = frozen.entries + 1 // a Mark alone is no reason for the next
 	return nil
+}
+
+// maxRest bounds one pause of an encoding, and by that the whole of them on a
+// machine so busy that every burst looks long.
+const maxRest = 10 * time.Millisecond
+
+// resting returns what pauses between bursts of work for twice as long as the
+// burst took: a checkpoint of a large state then takes a third of a core.
+func resting(ctx context.Context) func() {
+	began := time.Now()
+	return func() {
+		if worked := time.Since(began); worked > 0 {
+			select {
+			case <-time.After(min(2*worked, maxRest)):
+			case <-ctx.Done(): // what is encoded then is not written
+			}
+		}
+		began = time.Now()
+	}
 }
 
 // agreed waits until another live broker has published the hash at the

@@ -1,0 +1,22 @@
+package metadata
+
+import (
+	"bytes"
+	"testing"
+)
+
+// An encoding lets commits pass every restBytes, and what it writes is the same.
+func TestEncodingRestsAndWritesTheSame(t *testing.T) {
+	s, _ := bigState(t, 2_000, 5)
+	frozen := s.freeze()
+	var plain, gentle Checkpointer
+	rests := 0
+	gentle.Rest = func() { rests++ }
+	want, got := plain.Encode(frozen, "k"), gentle.Encode(frozen, "k")
+	if !bytes.Equal(got, want) {
+		t.Fatal("a rested encoding differs")
+	}
+	if least := len(want) / restBytes / 2; least == 0 || rests < least {
+		t.Fatalf("%d rests in %d bytes, want %d or more", rests, len(want), least)
+	}
+}
