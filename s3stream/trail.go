@@ -17,10 +17,12 @@ type trail struct {
 	window   int64 // bytes to read ahead
 }
 
-// fits reports whether the trail ends in this very span, at offset from.
+// fits reports whether the trail ends in this very span, at offset from. Where
+// there is a hole before the span (a recovery's jump) the offset lies before
+// it, and the span begins at its own first offset.
 func (t trail) fits(sp metadata.Span, from metadata.Offset) bool {
 	return t.known && t.first == sp.First && t.revision == sp.Revision && t.object == sp.Object &&
-		t.pos < int64(sp.Length) && from < sp.End()
+		t.pos < int64(sp.Length) && sp.First <= from && from < sp.End()
 }
 
 // maxTrails bounds each of the two maps: a reader that pauses for that many
