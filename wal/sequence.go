@@ -171,7 +171,7 @@ func (l *lane) pumpGaps(now time.Time) time.Duration {
 		for _, it := range t.waiting {
 			switch {
 			case it.sure:
-				l.answer(it, 0, metadata.CodeOutOfOrder)
+				l.answer(it, 0, l.stillMissing(t, it))
 				continue
 			case it.behind != nil:
 				l.answer(it, 0, it.behind)
@@ -197,6 +197,16 @@ func (l *lane) pumpGaps(now time.Time) time.Duration {
 		return gapPoll
 	}
 	return noWait
+}
+
+// stillMissing is the answer to a batch that waited long enough, at a state
+// that knows all that was acknowledged before: that a sequence is missing, or,
+// where only what is pending here is in its way, that it may try again.
+func (l *lane) stillMissing(t *tail, it *item) error {
+	if _, code := l.check(t.query(it)); code != metadata.CodeOutOfOrder {
+		return ErrBehind
+	}
+	return metadata.CodeOutOfOrder
 }
 
 // confirm finds out whether what batches wait for is missing, or only not yet
