@@ -103,7 +103,7 @@ func (c *checker) onceAndInOrder(tp TP) {
 			sent[b.First.Producer] = max(sent[b.First.Producer], b.First.N+b.Count)
 		}
 	}
-	last := map[string]int{}
+	last, at := map[string]int{}, map[string]int64{}
 	for _, r := range c.h.tail(tp).Reads {
 		p, n := r.Record.Producer, r.Record.N
 		if r.Record.TP != tp || n >= sent[p] {
@@ -113,7 +113,7 @@ func (c *checker) onceAndInOrder(tp TP) {
 		before, seen := last[p]
 		switch {
 		case seen && n <= before && sure[p]:
-			c.bad("twice or out of order", "%v offset %d: %v after #%d of the same idempotent producer", tp, r.Offset, r.Record, before)
+			c.bad("twice or out of order", "%v offset %d: %v after #%d (at %d) of the same idempotent producer", tp, r.Offset, r.Record, before, at[p])
 		case seen && n <= before:
 			continue // a retry of a producer without idempotence
 		case !seen && n > 0 || seen && n > before+1:
@@ -121,7 +121,7 @@ func (c *checker) onceAndInOrder(tp TP) {
 				c.bad("out of order", "%v offset %d: %v comes before the records since #%d", tp, r.Offset, r.Record, before)
 			}
 		}
-		last[p] = n
+		last[p], at[p] = n, r.Offset
 	}
 }
 

@@ -21,10 +21,19 @@ type client struct {
 	next  int
 	conn  net.Conn
 	id    int32
+	// patience is how long it waits for an answer; 0: requestTimeout.
+	patience time.Duration
 }
 
 // requestTimeout is how long a client waits for an answer.
 const requestTimeout = 8 * time.Second
+
+func (c *client) waits() time.Duration {
+	if c.patience > 0 {
+		return c.patience
+	}
+	return requestTimeout
+}
 
 func (c *client) drop() {
 	if c.conn != nil {
@@ -69,14 +78,14 @@ func (c *client) send(req kmsg.Request) (int32, error) {
 	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(c.name))
 	b := f.AppendRequest(nil, req, c.id)
 	c.w.trace("client %s sends %d/%d to %s, %d bytes %08x", c.name, req.Key(), c.id, c.conn.RemoteAddr(), len(b), crc32.ChecksumIEEE(b))
-	c.conn.SetWriteDeadline(time.Now().Add(requestTimeout))
+	c.conn.SetWriteDeadline(time.Now().Add(c.waits()))
 	_, err := c.conn.Write(b)
 	return c.id, err
 }
 
 // receive reads the answer to a request.
 func (c *client) receive(req kmsg.Request, id int32) (kmsg.Response, error) {
-	c.conn.SetReadDeadline(time.Now().Add(requestTimeout))
+	c.conn.SetReadDeadline(time.Now().Add(c.waits()))
 	var head [4]byte
 	if _, err := io.ReadFull(c.conn, head[:]); err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func faults() []fault {
 		{"drain", 2, (*run).drain},
 		{"session expires", 3, (*run).expire},
 		{"etcd cut from one", 2, (*run).cutOne},
-		{"etcd slow for one", 1, (*run).slowOne},
+		{"etcd slow for one", 3, (*run).slowOne},
 		{"etcd lags for one", 2, (*run).lagOne},
 		{"etcd compacted", 2, (*run).compact},
 		{"etcd cut from one and compacted", 2, (*run).cutAndCompact},
@@ -211,7 +211,7 @@ func (r *run) uncut(l *life) {
 
 func (r *run) slowOne(n int) {
 	if l := r.victim(n).now.Load(); l != nil {
-		l.etcd.Slow(r.some("slow", n, 20*time.Millisecond, 900*time.Millisecond))
+		l.etcd.Slow(r.some("slow", n, 20*time.Millisecond, 400*time.Millisecond))
 		r.after(r.some("slowed", n, time.Second, 6*time.Second), func() { l.etcd.Slow(0) })
 	}
 }

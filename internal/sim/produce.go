@@ -46,7 +46,10 @@ type producer struct {
 	queue  []*pendingBatch // not acknowledged, in order
 	flying int             // of them, sent on this connection
 	fails  int
-	roamed int // batches made when it last went elsewhere by itself
+	// careful: one request at a time, until the partition is known to be
+	// there; clients that know their metadata send nothing else.
+	careful bool
+	roamed  int // batches made when it last went elsewhere by itself
 }
 
 // identity is a producer id and its epoch.
@@ -84,7 +87,7 @@ func (p *producer) run(ctx context.Context, stop <-chan struct{}) {
 	}
 	for ctx.Err() == nil {
 		limit := window
-		if !p.idem {
+		if !p.idem || p.careful {
 			limit = 1
 		}
 		more := p.made < p.quota || !isClosed(stop)
@@ -242,6 +245,7 @@ func (p *producer) settle(ctx context.Context) bool {
 		if part.ErrorMessage != nil && strings.Contains(*part.ErrorMessage, metadata.ErrSessionLost.Error()) {
 			p.w.count(lostInFlight, 1)
 		}
+		p.careful = p.careful || part.ErrorCode == errUnknownTopic
 		if !retriable(part.ErrorCode) {
 			p.w.history.wrong("%s: %v refused with error %d", p.name, b.batch.First, part.ErrorCode)
 		}
@@ -249,7 +253,7 @@ func (p *producer) settle(ctx context.Context) bool {
 	}
 	p.w.trace("client %s acked %v %d", p.name, b.batch.First, base)
 	p.w.history.note(func() { p.w.history.Acks = append(p.w.history.Acks, Ack{b.batch, base, time.Now()}) })
-	p.queue, p.flying, p.fails = p.queue[1:], p.flying-1, 0
+	p.queue, p.flying, p.fails, p.careful = p.queue[1:], p.flying-1, 0, false
 	return true
 }
 

@@ -223,6 +223,9 @@ func (r *run) startClients() {
 	for i := range 10 {
 		targets := [][]TP{fast, bulk, {{"bulk", 1}, {"fast", 0}}, {{"trim", 0}, {"grow", 0}}}[i%4]
 		p := r.newProducer(fmt.Sprintf("p%d", i), i != 4 && i != 9, r.addrs(i), targets...)
+		if i%3 == 0 { // it goes to another broker while the first is merely slow
+			p.patience = 150*time.Millisecond + time.Duration(r.draw("patience", p.name, 0)%400_000_000)
+		}
 		r.clients.Go(func() {
 			time.Sleep(p.start())
 			p.run(r.ctx, r.stop)

@@ -146,7 +146,8 @@ func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string,
 	if _, _, err := etcdlog.Create(ctx, c, cluster, "token"); err != nil {
 		return nil, err
 	}
-	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.rand("log/"+process, life), LeaseTTL: 4 * time.Second})
+	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.rand("log/"+process, life), LeaseTTL: 4 * time.Second,
+		DeletePause: 80 * time.Millisecond})
 }
 
 // damaging is the bucket, behind a network that damages what it is told to.
