@@ -103,7 +103,7 @@ func (h *harness) try(ctx context.Context, i int, m mutant) (string, error) {
 func firstFinding(out []byte) string {
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSpace(line)
-		_, said, ok := strings.Cut(line, "_test.go:")
+		_, said, ok := strings.Cut(line, ".go:")
 		if ok && !strings.Contains(said, " batches in ") && !strings.Contains(said, "batches; ") {
 			if _, text, ok := strings.Cut(said, ": "); ok {
 				return text[:min(len(text), 90)]

@@ -29,10 +29,10 @@ type client struct {
 const requestTimeout = 8 * time.Second
 
 func (c *client) waits() time.Duration {
-	if c.patience > 0 {
+	if c.patience > 0 && c.w.recoveries() == 0 {
 		return c.patience
 	}
-	return requestTimeout
+	return requestTimeout // after a recovery it has to hear that a sequence is missing
 }
 
 func (c *client) drop() {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/zonewise/zonewise/internal/recovery"
@@ -82,8 +83,8 @@ func (r *run) recover(n int) {
 	store, b := r.bucketFor("operator")
 	defer store.Close()
 	begun := time.Now()
-	for {
-		report, err := r.tryRecover(n, b)
+	for try := 0; ; try++ {
+		report, err := r.tryRecover(n, try, b)
 		if err == nil {
 			r.recoveredTo(report)
 			break
@@ -102,10 +103,10 @@ func (r *run) recover(n int) {
 	r.openGate()
 }
 
-func (r *run) tryRecover(n int, b bucket.Bucket) (*recovery.Report, error) {
+func (r *run) tryRecover(n, try int, b bucket.Bucket) (*recovery.Report, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
 	defer cancel()
-	return recovery.Run(ctx, recovery.Config{Cluster: cluster, Client: r.client("operator", "a"), Bucket: b, Token: "token",
+	return recovery.Run(ctx, recovery.Config{Cluster: cluster, Client: r.client(fmt.Sprintf("operator.%d", try), "a"), Bucket: b, Token: "token",
 		Rand: r.rand("recover", n), Logger: r.logger})
 }
 
