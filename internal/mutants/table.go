@@ -64,9 +64,8 @@ func mutants() []mutant {
 			"return append(s.fence(), created(l.k.duty(d.Name), l.in(int64(d.Epoch)))), nil", "return s.fence()[:0], nil"}}},
 		{name: "a gap stated by a broker that is behind", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"wal/sequence.go",
 			"		err := l.w.cfg.Replica.Barrier(l.w.ctx)\n", "		var err error\n"}}},
-		{name: "a follower goes on behind a compaction", pkg: "./metadata/etcdlog", run: "Compacted|Promises", edits: []edit{{"metadata/etcdlog/follow.go",
-			"				if errors.Is(r.Err, rpctypes.ErrCompacted) {\n					return false, metadata.ErrCompacted\n				}\n",
-			"				if errors.Is(r.Err, rpctypes.ErrCompacted) {\n					f.upTo += 100\n				}\n"}}},
+		{name: "a follower misses the entry after its list", pkg: "./metadata/etcdlog", run: "EveryFollowerSees", edits: []edit{{"metadata/etcdlog/follow.go",
+			"f.l.k.log(), f.upTo+1)", "f.l.k.log(), f.upTo+2)"}}},
 		{name: "an etcd that went back in time is believed", pkg: "./metadata/etcdlog", run: "WentBack", edits: []edit{{"metadata/etcdlog/seen.go",
 			"if c.now < c.then {", "if c.now < c.then && c.now < 0 {"}}},
 	}
