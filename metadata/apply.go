@@ -139,6 +139,16 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 		return s.applyDeleteGroup(cmd)
 	case DeleteOffsets:
 		return s.applyDeleteOffsets(cmd)
+	case InitTxn:
+		return s.applyInitTxn(cmd)
+	case AddToTxn:
+		return s.applyAddToTxn(cmd)
+	case TxnOffsets:
+		return s.applyTxnOffsets(cmd)
+	case EndTxn:
+		return s.applyEndTxn(cmd)
+	case AbortTxn:
+		return s.applyAbortTxn(cmd)
 	case Usage:
 		return s.applyUsage(e.Session, cmd)
 	case Recovered:

@@ -70,6 +70,7 @@ func (s *State) applyTick(c Tick) CommandOutcome {
 	if before/ledgerMinute != c.To/ledgerMinute {
 		s.expireLedger()
 		s.expireProducers(c.To / ledgerMinute)
+		s.expireTxns(c.To / ledgerMinute)
 	}
 	return CommandOutcome{}
 }

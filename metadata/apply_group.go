@@ -38,19 +38,23 @@ func (s *State) applyCommitOffsets(c CommitOffsets) CommandOutcome {
 	if s.offsets+s.newOffsets(c) > MaxGroupOffsets || s.groups.count >= MaxGroups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d groups with %d offsets", s.groups.count, s.offsets)
 	}
-	g := s.ownGroup(c.Group)
-	for i := range c.Offsets {
-		o := c.Offsets[i]
-		tp := TopicPartition{o.Topic, o.Partition}
-		if old, known := g.offsets[tp]; known {
-			s.sum -= hashOffset(c.Group, tp, &old)
-		} else {
-			s.offsets++
-		}
-		g.offsets[tp] = o
-		s.sum += hashOffset(c.Group, tp, &o)
+	for _, o := range c.Offsets {
+		s.storeOffset(c.Group, o)
 	}
 	return CommandOutcome{}
+}
+
+// storeOffset makes a group's position visible.
+func (s *State) storeOffset(group string, o OffsetCommit) {
+	g := s.ownGroup(group)
+	tp := TopicPartition{o.Topic, o.Partition}
+	if old, known := g.offsets[tp]; known {
+		s.sum -= hashOffset(group, tp, &old)
+	} else {
+		s.offsets++
+	}
+	g.offsets[tp] = o
+	s.sum += hashOffset(group, tp, &o)
 }
 
 // newOffsets counts what a commit would add to what the group has.

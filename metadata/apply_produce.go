@@ -76,10 +76,10 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 }
 
 func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *Run) RunOutcome {
-	if r.Transactional {
-		return RunOutcome{Code: CodeTxnState}
-	}
 	if r.Producer == NoProducer {
+		if r.Transactional {
+			return RunOutcome{Code: CodeTxnState}
+		}
 		at := p.next
 		p.next += Offset(r.Records)
 		return RunOutcome{Offset: at}
@@ -87,6 +87,15 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 	q := SequenceQuery{tp, r.Producer, r.Epoch, r.FirstSequence, int64(r.Records)}
 	key := producerKey{tp, r.Producer}
 	known := s.producers.get(key)
+	if known != nil {
+		if at, code := known.check(q, s.recovered); code != CodeOK {
+			return RunOutcome{Code: code, Offset: at}
+		}
+	}
+	// A duplicate is one even after its transaction's end.
+	if code := s.judgeTransactional(tp, p, r); code != CodeOK {
+		return RunOutcome{Code: code}
+	}
 	if known == nil {
 		if r.FirstSequence != 0 && s.mustBeginAtZero(r.Producer, p.created) {
 			return RunOutcome{Code: CodeOutOfOrder}
@@ -99,9 +108,6 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 		s.producers.put(key, fresh)
 		p.count++
 	} else {
-		if at, code := known.check(q, s.recovered); code != CodeOK {
-			return RunOutcome{Code: code, Offset: at}
-		}
 		s.producers.edit(key, func(known *producerState) {
 			known.accept(q, p.next)
 			known.touched, known.seen = rev, s.time
@@ -109,7 +115,24 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 	}
 	at := p.next
 	p.next += Offset(r.Records)
+	if r.Transactional {
+		s.openTxnRun(tp, p, r, at)
+	}
 	return RunOutcome{Offset: at}
+}
+
+// judgeTransactional refuses transactional runs that have no transaction, and
+// others of a producer that has one open.
+func (s *State) judgeTransactional(tp TopicPartition, p *partitionState, r *Run) Code {
+	if r.Transactional {
+		return s.judgeTxnRun(tp, p, r)
+	}
+	if len(p.open) > 0 {
+		if _, open := p.opened(r.Producer); open {
+			return CodeTxnState
+		}
+	}
+	return CodeOK
 }
 
 // addSpan appends a span.
@@ -164,12 +187,16 @@ func (s *State) trim(tp TopicPartition, to Offset) {
 		n++
 	}
 	p.spans = p.spans[n:]
+	s.trimAborted(tp, p)
 	s.sum += hashPartition(tp, *p)
 }
 
 func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
 	s.sum -= hashSpan(tp, sp)
 	s.spans--
+	if sp.Marker() {
+		return
+	}
 	p.live -= int64(sp.Length)
 	s.stored[tp.Topic] -= int64(sp.Length)
 	if s.stored[tp.Topic] == 0 {

@@ -167,5 +167,6 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 			p.next += recoveryOffsetJump
 		})
 	}
+	s.recoverTxns() // its markers take offsets that the tail cannot have given out
 	return CommandOutcome{}
 }

@@ -93,6 +93,10 @@ func (s *State) dropPartition(tp TopicPartition) {
 		s.releaseSpan(tp, p, &p.spans[i])
 	}
 	p.spans = nil
+	for i := range p.aborted {
+		s.sum -= hashAborted(tp, &p.aborted[i])
+	}
+	p.aborted = nil
 	s.sum += hashPartition(tp, *p) // drop takes it out again
 	var gone []producerKey
 	s.producers.eachIn(producerKey{tp: tp}, func(k producerKey, _ *producerState) {

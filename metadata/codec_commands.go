@@ -52,11 +52,7 @@ func (w *writer) command(c Command) {
 	case DeleteOffsets:
 		body.text(c.Group)
 		body.u64(uint64(c.Epoch))
-		body.uv(uint64(len(c.Partitions)))
-		for _, tp := range c.Partitions {
-			body.raw(tp.Topic[:])
-			body.uv(uint64(uint32(tp.Partition)))
-		}
+		body.places(c.Partitions)
 	case Usage:
 		body.uv(c.Seq)
 		body.u64(uint64(c.From))
@@ -67,6 +63,16 @@ func (w *writer) command(c Command) {
 		body.u32(uint32(c.Incarnation))
 	case Pressure:
 		body.u8(uint8(c.Level))
+	case InitTxn:
+		body.initTxn(c)
+	case AddToTxn:
+		body.addToTxn(c)
+	case TxnOffsets:
+		body.txnOffsets(c)
+	case EndTxn:
+		body.endTxn(c)
+	case AbortTxn:
+		body.abortTxn(c)
 	}
 	w.u8(uint8(c.Kind()))
 	w.blob(body.b)
@@ -123,17 +129,23 @@ func (r *reader) commandBody(kind CommandKind) Command {
 	case KindDeleteGroup:
 		return DeleteGroup{DutyEpoch(r.u64()), r.text()}
 	case KindDeleteOffsets:
-		c := DeleteOffsets{Group: r.text(), Epoch: DutyEpoch(r.u64())}
-		for range r.count(17, "partitions") {
-			c.Partitions = append(c.Partitions, TopicPartition{r.topic(), Partition(r.upTo(1<<31-1, "partition"))})
-		}
-		return c
+		return DeleteOffsets{r.text(), DutyEpoch(r.u64()), r.places()}
 	case KindUsage:
 		return Usage{r.uv(), UnixMilli(r.u64()), UnixMilli(r.u64()), r.cells(), r.flag()}
 	case KindRecovered:
 		return Recovered{Incarnation(r.u32())}
 	case KindPressure:
 		return Pressure{PressureLevel(r.upTo(uint64(PressureNoAppends), "pressure"))}
+	case KindInitTxn:
+		return r.initTxn()
+	case KindAddToTxn:
+		return r.addToTxn()
+	case KindTxnOffsets:
+		return r.txnOffsets()
+	case KindEndTxn:
+		return r.endTxn()
+	case KindAbortTxn:
+		return r.abortTxn()
 	}
 	r.fail("unknown command kind %d", kind)
 	return nil

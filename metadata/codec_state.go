@@ -16,6 +16,7 @@ const (
 	tableObjects
 	tableGroups
 	tableLedger
+	tableTxns
 	tableCount
 )
 
@@ -44,6 +45,8 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint6
 		return encodeItems(e, s.objects.pages[page], (*writer).objectItem)
 	case tableGroups:
 		return encodeItems(e, s.groups.pages[page], (*writer).groupItem)
+	case tableTxns:
+		return encodeItems(e, s.txns.pages[page], (*writer).txnItem)
 	}
 	return encodeItems(e, s.ledger.pages[page], (*writer).ledgerItem)
 }
@@ -63,6 +66,8 @@ func (s *State) pageEra(table, page int) (era uint64, used bool) {
 		return eraOf(s.objects.pages[page])
 	case tableGroups:
 		return eraOf(s.groups.pages[page])
+	case tableTxns:
+		return eraOf(s.txns.pages[page])
 	}
 	return eraOf(s.ledger.pages[page])
 }
@@ -119,6 +124,8 @@ func (s *State) decodePage(table int, b []byte) error {
 			it.groupItem(s)
 		case tableLedger:
 			it.ledgerItem(s)
+		case tableTxns:
+			it.txnItem(s)
 		}
 		if err := it.end(); err != nil {
 			return fmt.Errorf("table %d: %w", table, err)
@@ -169,11 +176,15 @@ func (w *writer) partitionItem(tp TopicPartition, p *partitionState) {
 		w.uv(uint64(sp.First - p.logStart + 1<<32)) // a span may begin before the log start
 		w.uv(uint64(sp.Count))
 		w.uv(uint64(sp.Length))
-		w.uv(uint64(sp.Object + 1))
+		w.uv(spanObject(sp.Object))
 		w.uv(uint64(sp.Revision))
 		w.uv(uint64(sp.Position))
 		w.sv(int64(sp.MaxTimestamp))
+		if sp.Marker() {
+			w.u16(uint16(sp.Epoch))
+		}
 	}
+	w.partitionTxns(p)
 }
 
 func (r *reader) partitionItem(s *State) {
@@ -183,11 +194,16 @@ func (r *reader) partitionItem(s *State) {
 	p.spans = make([]Span, 0, n)
 	for range n {
 		sp := Span{First: p.logStart + Offset(r.uv()) - 1<<32, Count: uint32(r.upTo(1<<32-1, "offsets")), Length: uint32(r.upTo(1<<32-1, "length")),
-			Object: int16(r.upTo(MaxEntryObjects, "object") - 1), Revision: Revision(r.uv()), Position: int64(r.uv()), MaxTimestamp: UnixMilli(r.sv())}
-		p.live += int64(sp.Length)
+			Object: objectOfSpan(r.upTo(MaxEntryObjects+2, "object")), Revision: Revision(r.uv()), Position: int64(r.uv()), MaxTimestamp: UnixMilli(r.sv())}
+		if sp.Marker() {
+			sp.Epoch = ProducerEpoch(r.u16())
+		} else {
+			p.live += int64(sp.Length)
+		}
 		s.sum += hashSpan(tp, &sp)
 		p.spans = append(p.spans, sp)
 	}
+	r.partitionTxns(s, tp, &p)
 	s.spans += len(p.spans)
 	if p.live > 0 {
 		s.stored[tp.Topic] += p.live

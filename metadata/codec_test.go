@@ -43,7 +43,7 @@ func TestEntryComesBackAsItWent(t *testing.T) {
 	for _, c := range e.Commands {
 		kinds[c.Kind()] = true
 	}
-	for k := KindOpenSession; k <= KindPressure; k++ {
+	for k := KindOpenSession; k <= KindPressure; k++ { // transactions' have a sample of their own
 		if !kinds[k] {
 			t.Errorf("command kind %d is not in the sample", k)
 		}

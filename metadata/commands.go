@@ -30,6 +30,11 @@ const (
 	KindRecovered
 	KindMark
 	KindPressure
+	KindInitTxn
+	KindAddToTxn
+	KindTxnOffsets
+	KindEndTxn
+	KindAbortTxn
 )
 
 // Address is where a session can be reached.

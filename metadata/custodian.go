@@ -175,6 +175,10 @@ func (c *Custodian) publish(ctx context.Context) error {
 // brokers' for its ticks to count.
 const maxClockSkew UnixMilli = 5_000
 
+// maxTimedOut is how many transactions one tick aborts: with the longest ids
+// they fit an entry.
+const maxTimedOut = 100
+
 func (c *Custodian) tick(ctx context.Context, d Duty) error {
 	now := UnixMilli(time.Now().UnixMilli())
 	live, _, err := c.cfg.Keeper.Sessions(ctx)
@@ -186,7 +190,8 @@ func (c *Custodian) tick(ctx context.Context, d Duty) error {
 		return c.cfg.Keeper.ReleaseDuty(ctx, d)
 	}
 	var at UnixMilli
-	c.cfg.Replica.View(func(s *State) { at = s.time })
+	var late []AbortTxn
+	c.cfg.Replica.View(func(s *State) { at, late = s.time, s.TimedOut(maxTimedOut) })
 	to := now
 	if at != 0 {
 		to = min(now, at+MaxTickStep)
@@ -194,7 +199,11 @@ func (c *Custodian) tick(ctx context.Context, d Duty) error {
 	if to <= at {
 		return nil
 	}
-	_, err = c.cfg.Submitter.Submit(ctx, []Command{Tick{to}}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	cmds := []Command{Tick{to}}
+	for _, l := range late {
+		cmds = append(cmds, l)
+	}
+	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
 	return err
 }
 

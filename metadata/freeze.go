@@ -11,7 +11,7 @@ import (
 func (s *State) freeze() *State {
 	f := *s
 	f.scratch = scratch{}
-	f.names = nil // derived from topics
+	f.names, f.owners, f.ongoing = nil, nil, nil // derived
 	f.sessions = make(map[SessionID]*sessionState, len(s.sessions))
 	for id, o := range s.sessions {
 		copied := *o
@@ -26,6 +26,7 @@ func (s *State) freeze() *State {
 	f.producers = s.producers.freeze()
 	f.objects = s.objects.freeze()
 	f.groups = s.groups.freeze()
+	f.txns = s.txns.freeze()
 	f.ledger = s.ledger.freeze()
 	return &f
 }

@@ -17,6 +17,8 @@ const (
 	itemGroup
 	itemCell
 	itemArchive
+	itemTxn
+	itemAborted
 )
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
@@ -81,15 +83,20 @@ func hashConfigs(r resourceName, c configMap) uint64 {
 	return mixTexts(mixItem.Word(itemConfigs).Word(uint64(r.kind)).Text(r.name), c).Sum()
 }
 
-// hashPartition covers the head; spans are items of their own.
+// hashPartition covers the head; spans and aborted transactions are items of
+// their own.
 func hashPartition(tp TopicPartition, p partitionState) uint64 {
-	return mixItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
-		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.count)).Sum()
+	m := mixItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
+		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.count))
+	for _, o := range p.open {
+		m = m.Word(uint64(o.Producer)).Word(uint64(o.First))
+	}
+	return m.Sum()
 }
 
 func hashSpan(tp TopicPartition, sp *Span) uint64 {
 	return mixItem.Word(itemSpan).Partition(tp).Word(uint64(sp.First)).Word(uint64(sp.Count)<<32 | uint64(sp.Length)).
-		Word(uint64(uint16(sp.Object))).Word(uint64(sp.Revision)).Word(uint64(sp.Position)).Word(uint64(sp.MaxTimestamp)).Sum()
+		Word(uint64(uint16(sp.Epoch))<<16 | uint64(uint16(sp.Object))).Word(uint64(sp.Revision)).Word(uint64(sp.Position)).Word(uint64(sp.MaxTimestamp)).Sum()
 }
 
 func hashProducer(k producerKey, p producerState) uint64 {

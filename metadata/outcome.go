@@ -31,6 +31,9 @@ const (
 	CodeTxnState              // transactional data without its transaction
 	CodeGap                   // seq of the lane was not last + 1
 	CodeNotKnown              // a checkpoint jumped over the entry: its fate cannot be told
+	CodeUnknownProducer       // the producer id is not the transactional id's
+	CodeFenced                // a newer producer has the transactional id
+	CodeConcurrent            // another request changed the transaction meanwhile
 	codeEnd
 )
 
@@ -39,6 +42,7 @@ var codeText = [codeEnd]string{
 	"topic exists", "invalid partition count", "invalid config", "invalid request", "stale duty epoch",
 	"unknown session", "broker id taken", "unknown group", "offset out of range", "limit reached",
 	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap", "outcome not known",
+	"unknown producer id", "producer fenced", "concurrent transaction requests",
 }
 
 // Error implements error.
@@ -61,7 +65,10 @@ type RunOutcome struct {
 type CommandOutcome struct {
 	Code  Code
 	Value int64
-	Text  string // the rule that refused it, for people
+	Text  string        // the rule that refused it, for people
+	Epoch ProducerEpoch // beside a producer id in Value
+	// Touched are partitions whose end or last stable offset it moved.
+	Touched []TopicPartition
 }
 
 // Outcome is the result of applying one entry: for each part its runs, for

@@ -50,6 +50,7 @@ type State struct {
 	producers  *table[producerKey, producerState]
 	objects    *table[objectKey, objectState]
 	groups     *table[string, groupState]
+	txns       *table[string, txnState] // by transactional id
 	ledger     *table[ledgerBucket, *ledgerCells]
 
 	nextProducer ProducerID
@@ -59,6 +60,11 @@ type State struct {
 	archives []ArchiveRef       // accepted, oldest first
 	spans    int                // in all
 	offsets  int                // committed group offsets in all
+
+	// Derived from txns:
+	owners         map[ProducerID]string // the transactional id of a producer id
+	ongoing        map[string]struct{}   // ids with a transaction under way
+	pendingOffsets int                   // group offsets of those
 
 	stored   map[TopicID]int64 // live bytes by topic
 	pressure PressureLevel     // of the log's store
@@ -93,9 +99,11 @@ type partitionState struct {
 	logStart Offset
 	next     Offset // the high watermark
 	epoch    LeaderEpoch
-	spans    []Span // append-only backing: a frozen copy sees its own length
-	live     int64  // bytes of spans
-	count    int    // producers
+	spans    []Span       // append-only backing: a frozen copy sees its own length
+	live     int64        // bytes of spans
+	count    int          // producers
+	open     []OpenTxn    // by first offset; replaced, never changed in place
+	aborted  []AbortedTxn // by marker; backing as of spans
 }
 
 // Span is a contiguous range of a partition's offsets and the bytes that hold
@@ -103,11 +111,12 @@ type partitionState struct {
 // another; a batch's base offset is First plus the offsets of those before it.
 type Span struct {
 	First        Offset
-	Count        uint32 // offsets
-	Length       uint32 // bytes
-	Object       int16  // index in its entry, or InlineObject
+	Count        uint32        // offsets
+	Length       uint32        // bytes
+	Object       int16         // index in its entry, InlineObject, or a marker's kind
+	Epoch        ProducerEpoch // of a marker
 	Revision     Revision
-	Position     int64 // in the object, or in the entry's inline bytes
+	Position     int64 // in the object, or in the entry's inline bytes; a marker's producer id
 	MaxTimestamp UnixMilli
 }
 
@@ -171,13 +180,15 @@ type ArchiveRef struct {
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		duties: map[string]dutyState{}, names: map[string]TopicID{}, stored: map[TopicID]int64{}}
+		duties: map[string]dutyState{}, names: map[string]TopicID{}, stored: map[TopicID]int64{},
+		owners: map[ProducerID]string{}, ongoing: map[string]struct{}{}}
 	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)
 	s.configs = newTable(placeResource, maps.Clone, hashConfigs, &s.sum)
 	s.partitions = newTable(placePartition, clonePartition, hashPartition, &s.sum)
 	s.producers = newTable(placeProducer, cloneSelf, hashProducer, &s.sum)
 	s.objects = newTable(placeObject, cloneSelf, hashObject, &s.sum)
 	s.groups = newTable(placeGroup, cloneGroup, hashGroup, &s.sum)
+	s.txns = newTable(placeTxn, cloneTxn, hashTxn, &s.sum)
 	s.ledger = newTable(placeBucket, cloneCells, nil, &s.sum)
 	s.placement = newPlacement(nil, nil)
 	s.lineage = new(byte)
@@ -281,7 +292,7 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 	if p == nil {
 		return PartitionView{}, false
 	}
-	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.next, Epoch: p.epoch,
+	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.stable(), Epoch: p.epoch,
 		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
 }
 
@@ -294,6 +305,9 @@ func (s *State) Records(tp TopicPartition) (n uint64) {
 	}
 	for i := range p.spans {
 		sp := &p.spans[i]
+		if sp.Marker() {
+			continue
+		}
 		n += uint64(sp.End() - max(sp.First, p.logStart))
 	}
 	return n
@@ -321,7 +335,7 @@ func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Spa
 // Object returns the object that a span's bytes lie in; false where it is
 // gone, or the span is inline.
 func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {
-	if sp.Inline() {
+	if sp.Inline() || sp.Marker() {
 		return ObjectName{}, 0, false
 	}
 	o := s.objects.get(objectKey{sp.Revision, sp.Object})

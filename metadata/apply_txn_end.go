@@ -1,0 +1,180 @@
+package metadata
+
+import "slices"
+
+// applyEndTxn ends a transaction: markers on all its partitions, and its
+// offset commits visible or gone, at once.
+func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
+	t := s.txns.get(c.ID)
+	if t == nil {
+		return refuse(CodeUnknownProducer, "transactional id %q is not known", c.ID)
+	}
+	if c.Bump && s.endAgain(t, &c) {
+		if t.status == TxnCommitted && c.Commit || t.status == TxnAborted && !c.Commit {
+			return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch}
+		}
+		if t.status == TxnEmpty || t.status == TxnOngoing {
+			return refuse(CodeFenced, "producer epoch %d, now %d", c.Epoch, t.epoch)
+		}
+		return refuse(CodeTxnState, "the transaction has ended: %s", t.status)
+	}
+	if _, out := s.ownsTxn(c.ID, c.Producer, c.Epoch); out.Code != CodeOK {
+		return out
+	}
+	if c.Bump {
+		return s.endTxnV2(t, &c)
+	}
+	return s.endTxnV1(t, &c)
+}
+
+// endAgain reports whether the request is a repetition of the one that was
+// answered with the present epoch.
+func (s *State) endAgain(t *txnState, c *EndTxn) bool {
+	if c.Epoch != t.last {
+		return false
+	}
+	return c.Producer == t.producer && c.Epoch == t.epoch-1 || c.Producer == t.previous && t.epoch == 0
+}
+
+// endTxnV1 judges by the older protocol: the epoch stays.
+func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
+	switch {
+	case t.status == TxnCommitted && c.Commit, t.status == TxnAborted && !c.Commit:
+		return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch}
+	case t.status != TxnOngoing:
+		return refuse(CodeTxnState, "no transaction is under way: %s", t.status)
+	case t.start != c.Start:
+		return refuse(CodeConcurrent, "the transaction began at revision %d, not %d", t.start, c.Start)
+	}
+	touched := s.endTxn(c.ID, c.Commit, t.epoch)
+	s.txns.edit(c.ID, func(t *txnState) { t.updated = s.time })
+	return CommandOutcome{Value: int64(c.Producer), Epoch: c.Epoch, Touched: touched}
+}
+
+// endTxnV2 raises the epoch with every transaction (KIP-890).
+func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
+	var touched []TopicPartition
+	status := TxnAborted
+	switch {
+	case t.status == TxnOngoing:
+		touched = s.endTxn(c.ID, c.Commit, t.epoch+1)
+		status = s.txns.get(c.ID).status
+	case c.Commit:
+		return refuse(CodeTxnState, "no transaction is under way: %s", t.status)
+	}
+	s.bumpTxn(c.ID, func(t *txnState) { t.status, t.last = status, c.Epoch })
+	t = s.txns.get(c.ID)
+	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
+}
+
+// applyAbortTxn aborts a transaction that has outlived its timeout, or that an
+// operator gives up, and fences its producer.
+func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
+	t := s.txns.get(c.ID)
+	switch {
+	case t == nil || t.status != TxnOngoing || t.start != c.Start:
+		return refuse(CodeTxnState, "transaction of %q that began at revision %d is not under way", c.ID, c.Start)
+	case !c.Forced && s.time < t.started+t.timeout:
+		return refuse(CodeTxnState, "transaction of %q has %d ms left", c.ID, t.started+t.timeout-s.time)
+	}
+	touched := s.endTxn(c.ID, false, t.epoch+1)
+	s.bumpTxn(c.ID, func(t *txnState) { t.last = -1 })
+	return CommandOutcome{Touched: touched}
+}
+
+// endTxn puts the marker on every partition that still exists, and releases
+// the offsets. The epoch is the marker's; the state's own is the caller's.
+func (s *State) endTxn(id string, commit bool, epoch ProducerEpoch) []TopicPartition {
+	t := s.txns.get(id)
+	parts, offsets, producer := t.parts, t.offsets, t.producer
+	for _, tp := range parts {
+		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: markerOf(commit), Revision: s.revision,
+			Position: int64(producer), Epoch: epoch, MaxTimestamp: s.time})
+	}
+	s.pendingOffsets -= len(offsets)
+	if commit {
+		for i := range offsets {
+			if o := &offsets[i]; s.partitions.has(o.place()) {
+				s.storeOffset(o.group, o.OffsetCommit)
+			}
+		}
+	}
+	delete(s.ongoing, id)
+	s.txns.edit(id, func(t *txnState) {
+		t.parts, t.groups, t.offsets = nil, nil, nil
+		if t.status = TxnAborted; commit {
+			t.status = TxnCommitted
+		}
+	})
+	return parts
+}
+
+func markerOf(commit bool) int16 {
+	if commit {
+		return MarkerCommit
+	}
+	return MarkerAbort
+}
+
+func (s *State) markPartition(tp TopicPartition, marker Span) {
+	p := s.partitions.ref(tp)
+	if p == nil {
+		return // deleted meanwhile
+	}
+	s.sum -= hashPartition(tp, *p)
+	marker.First = p.next
+	p.next++
+	s.addSpan(tp, p, marker)
+	producer := ProducerID(marker.Position)
+	if first, open := p.opened(producer); open {
+		p.open = slices.DeleteFunc(slices.Clone(p.open), func(o OpenTxn) bool { return o.Producer == producer })
+		if marker.Object == MarkerAbort {
+			a := AbortedTxn{producer, first, marker.First}
+			p.aborted = append(p.aborted, a)
+			s.sum += hashAborted(tp, &a)
+		}
+	}
+	s.sum += hashPartition(tp, *p)
+}
+
+// trimAborted forgets the aborted transactions that lie before the log start.
+func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
+	n := 0
+	for n < len(p.aborted) && p.aborted[n].Last < p.logStart {
+		s.sum -= hashAborted(tp, &p.aborted[n])
+		n++
+	}
+	p.aborted = p.aborted[n:]
+}
+
+// expireTxns forgets idle transactional ids: a fraction of the pages each
+// minute, all of them within txnSweep minutes.
+func (s *State) expireTxns(minute UnixMilli) {
+	const txnSweep = 64
+	var gone []string
+	for i := int(minute % txnSweep); i < tablePages; i += txnSweep {
+		if p := s.txns.pages[i]; p != nil {
+			for id, it := range p.items {
+				if t := &it.value; t.status != TxnOngoing && s.time-t.updated > TxnExpiry {
+					gone = append(gone, id)
+				}
+			}
+		}
+	}
+	for _, id := range gone {
+		delete(s.owners, s.txns.get(id).producer)
+		s.txns.drop(id)
+	}
+}
+
+// recoverTxns aborts every transaction, a part of which may lie in the lost
+// tail, and gives every transactional id a new producer id: epochs that the
+// tail gave out are never given again.
+func (s *State) recoverTxns() {
+	for _, id := range s.Txns() {
+		if t := s.txns.get(id); t.status == TxnOngoing {
+			s.endTxn(id, false, t.epoch+1)
+		}
+		s.renewTxn(id, s.takeProducer(), func(t *txnState) { t.last = -1 })
+	}
+}

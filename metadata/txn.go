@@ -1,0 +1,263 @@
+package metadata
+
+import (
+	"slices"
+)
+
+// Limits of transactions.
+const (
+	MaxTxns           = 200_000 // transactional ids
+	MaxTxnPartitions  = 20_000  // of one transaction
+	MaxTxnOffsets     = 20_000  // group offsets of one transaction
+	MaxTxnIDBytes     = 4096    // of a transactional id
+	MaxPartitionOpen  = 10_000  // transactions open on one partition
+	lastProducerEpoch = 1<<15 - 2
+)
+
+// TxnExpiry is how long, in state time, a transactional id is remembered after
+// its last transaction (Kafka's transactional.id.expiration.ms).
+const TxnExpiry UnixMilli = 7 * 24 * 3600 * 1000
+
+// TxnStatus is where a transactional id stands. Kafka's Prepare states do not
+// exist: a transaction ends in one entry.
+type TxnStatus uint8
+
+// The states of a transactional id.
+const (
+	TxnEmpty     TxnStatus = iota // initialized, nothing begun
+	TxnOngoing                    //
+	TxnCommitted                  // the last transaction was committed
+	TxnAborted                    // the last transaction was aborted
+	txnStatusEnd
+)
+
+// String returns Kafka's name of the state.
+func (t TxnStatus) String() string {
+	return [...]string{"Empty", "Ongoing", "CompleteCommit", "CompleteAbort", "Unknown"}[min(t, txnStatusEnd)]
+}
+
+// txnState is what is known of a transactional id.
+type txnState struct {
+	producer ProducerID
+	previous ProducerID // whose epochs were used up before; NoProducer
+	epoch    ProducerEpoch
+	last     ProducerEpoch // whose holder may ask again for what it was given; -1: nobody
+	status   TxnStatus
+	timeout  UnixMilli
+	start    Revision  // at which the last transaction began
+	started  UnixMilli // in state time
+	updated  UnixMilli // in state time
+
+	// Of the transaction under way:
+	parts   []TopicPartition // sorted
+	groups  []string         // named ahead of their offsets (V1), sorted
+	offsets []txnOffset      // sorted by group and partition
+}
+
+// txnOffset is a group's position that becomes visible with the commit.
+type txnOffset struct {
+	group string
+	OffsetCommit
+}
+
+func (o *txnOffset) place() TopicPartition { return TopicPartition{o.Topic, o.Partition} }
+
+// OpenTxn is a transaction's first offset on a partition.
+type OpenTxn struct {
+	Producer ProducerID
+	First    Offset
+}
+
+// AbortedTxn is an aborted transaction's range on a partition: from its first
+// record to its marker.
+type AbortedTxn struct {
+	Producer    ProducerID
+	First, Last Offset
+}
+
+func cloneTxn(t txnState) txnState {
+	t.parts, t.groups, t.offsets = slices.Clone(t.parts), slices.Clone(t.groups), slices.Clone(t.offsets)
+	return t
+}
+
+func placeTxn(id string) uint64 { return mixPage.Text(id).Sum() }
+
+func hashTxn(id string, t txnState) uint64 {
+	m := mixItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previous)).
+		Word(uint64(uint16(t.epoch))<<32 | uint64(uint16(t.last))<<8 | uint64(t.status)).
+		Word(uint64(t.timeout)).Word(uint64(t.start)).Word(uint64(t.started)).Word(uint64(t.updated))
+	for _, tp := range t.parts {
+		m = m.Partition(tp)
+	}
+	for _, g := range t.groups {
+		m = m.Text(g)
+	}
+	for i := range t.offsets {
+		o := &t.offsets[i]
+		m = m.Word(hashOffset(o.group, o.place(), &o.OffsetCommit))
+	}
+	return m.Sum()
+}
+
+func hashAborted(tp TopicPartition, a *AbortedTxn) uint64 {
+	return mixItem.Word(itemAborted).Partition(tp).Word(uint64(a.Producer)).Word(uint64(a.First)).Word(uint64(a.Last)).Sum()
+}
+
+// stable is the last stable offset: nothing below it belongs to a transaction
+// whose end is not known.
+func (p *partitionState) stable() Offset {
+	if len(p.open) == 0 {
+		return p.next
+	}
+	return max(p.open[0].First, p.logStart)
+}
+
+func (p *partitionState) opened(id ProducerID) (Offset, bool) {
+	for _, o := range p.open {
+		if o.Producer == id {
+			return o.First, true
+		}
+	}
+	return 0, false
+}
+
+// TxnView is what the state knows of a transactional id. Do not change its
+// lists, and do not keep them beyond the view.
+type TxnView struct {
+	ID         string
+	Producer   ProducerID
+	Epoch      ProducerEpoch
+	Status     TxnStatus
+	Timeout    UnixMilli // a length of time
+	Start      Revision  // of the last transaction
+	Started    UnixMilli // in state time, where one is under way
+	Partitions []TopicPartition
+}
+
+func (t *txnState) view(id string) TxnView {
+	return TxnView{id, t.producer, t.epoch, t.status, t.timeout, t.start, t.started, t.parts}
+}
+
+// Txn returns a transactional id's state.
+func (s *State) Txn(id string) (TxnView, bool) {
+	if t := s.txns.get(id); t != nil {
+		return t.view(id), true
+	}
+	return TxnView{}, false
+}
+
+// TxnOf returns the transactional id whose present producer id this is.
+func (s *State) TxnOf(p ProducerID) (TxnView, bool) {
+	id, ok := s.owners[p]
+	if !ok {
+		return TxnView{}, false
+	}
+	return s.Txn(id)
+}
+
+// Txns returns all transactional ids, sorted.
+func (s *State) Txns() []string {
+	out := make([]string, 0, s.txns.count)
+	s.txns.each(func(id string, _ *txnState) bool { out = append(out, id); return true })
+	slices.Sort(out)
+	return out
+}
+
+// TimedOut returns the transactions under way for longer than they may be,
+// sorted by id, at most max.
+func (s *State) TimedOut(max int) (out []AbortTxn) {
+	for id := range s.ongoing {
+		if t := s.txns.get(id); s.time >= t.started+t.timeout {
+			out = append(out, AbortTxn{ID: id, Start: t.start})
+		}
+	}
+	slices.SortFunc(out, func(a, b AbortTxn) int { return compareText(a.ID, b.ID) })
+	return out[:min(len(out), max)]
+}
+
+// OffsetPending reports whether a transaction under way has an offset of the
+// group for the partition (KIP-447).
+func (s *State) OffsetPending(group string, tp TopicPartition) bool {
+	if s.pendingOffsets == 0 {
+		return false
+	}
+	for id := range s.ongoing {
+		if _, found := s.txns.get(id).findOffset(group, tp); found {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *txnState) findOffset(group string, tp TopicPartition) (int, bool) {
+	return slices.BinarySearchFunc(t.offsets, group, func(o txnOffset, group string) int {
+		if c := compareText(o.group, group); c != 0 {
+			return c
+		}
+		return o.place().Compare(tp)
+	})
+}
+
+// Aborted appends to out the aborted transactions that have records in the
+// offsets from (inclusive) to to.
+func (s *State) Aborted(out []AbortedTxn, tp TopicPartition, from, to Offset) []AbortedTxn {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return out
+	}
+	i, _ := slices.BinarySearchFunc(p.aborted, from, func(a AbortedTxn, o Offset) int {
+		if a.Last < o {
+			return -1
+		}
+		return 1
+	})
+	for _, a := range p.aborted[i:] {
+		if a.First < to {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// ActiveProducer is what a partition knows of one producer (KIP-664).
+type ActiveProducer struct {
+	ID           ProducerID
+	Epoch        ProducerEpoch
+	LastSequence Sequence
+	LastTime     UnixMilli // in state time
+	TxnStart     Offset    // -1: no transaction is open here
+}
+
+// Producers returns the producers that a partition remembers, sorted by id.
+func (s *State) Producers(tp TopicPartition) (out []ActiveProducer) {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return nil
+	}
+	s.producers.eachIn(producerKey{tp: tp}, func(k producerKey, v *producerState) {
+		if k.tp != tp {
+			return
+		}
+		last := v.ranges[v.n-1]
+		a := ActiveProducer{k.id, v.epoch, last.first.Add(int64(last.count) - 1), v.seen, -1}
+		if first, open := p.opened(k.id); open {
+			a.TxnStart = first
+		}
+		out = append(out, a)
+	})
+	slices.SortFunc(out, func(a, b ActiveProducer) int { return int(min(max(a.ID-b.ID, -1), 1)) })
+	return out
+}
+
+// Has reports whether all of the partitions are part of the transaction.
+func (v *TxnView) Has(parts []TopicPartition) bool {
+	for _, tp := range parts {
+		if _, known := slices.BinarySearchFunc(v.Partitions, tp, TopicPartition.Compare); !known {
+			return false
+		}
+	}
+	return true
+}
+
+// TxnHash spreads transactional ids over brokers.
+func TxnHash(id string) uint64 { return mixPlace.Text(id).Sum() }

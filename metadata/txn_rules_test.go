@@ -1,0 +1,195 @@
+package metadata
+
+import "testing"
+
+// txnRig is a state with one topic and one transactional id.
+type txnRig struct {
+	*txnWorld
+	t  *testing.T
+	tp TopicPartition
+}
+
+func newTxnRig(t *testing.T) *txnRig {
+	w := newTxnWorld(t, 99)
+	return &txnRig{w, t, TopicPartition{w.topics[0], 0}}
+}
+
+func (r *txnRig) is(out CommandOutcome, want Code) CommandOutcome {
+	r.t.Helper()
+	if out.Code != want {
+		r.t.Fatalf("%v (%s), want %v", out.Code, out.Text, want)
+	}
+	return out
+}
+
+func (r *txnRig) init() (ProducerID, ProducerEpoch) {
+	out := r.is(r.do(r.t, InitTxn{"x", NoProducer, -1, 60_000}), CodeOK)
+	return ProducerID(out.Value), out.Epoch
+}
+
+func (r *txnRig) batch(p ProducerID, e ProducerEpoch, seq Sequence, start Revision) RunOutcome {
+	return r.run(r.t, r.tp, Run{Producer: p, Epoch: e, FirstSequence: seq, Batches: 1, Records: 1, Bytes: 100, Transactional: true, Start: start})
+}
+
+// A batch or an end of the older protocol that comes late counts for the
+// transaction in which it was received, or not at all.
+func TestLateRequestsOfTheOlderProtocolMissTheNextTransaction(t *testing.T) {
+	r := newTxnRig(t)
+	p, e := r.init()
+	add := AddToTxn{"x", p, e, []TopicPartition{r.tp}, nil}
+	first := Revision(r.is(r.do(t, add), CodeOK).Value)
+	if out := r.batch(p, e, 0, first); out.Code != CodeOK {
+		t.Fatal(out)
+	}
+	r.is(r.do(t, EndTxn{"x", p, e, true, false, first}), CodeOK)
+	if out := r.batch(p, e, 1, first); out.Code != CodeTxnState {
+		t.Fatalf("a batch of the ended transaction: %+v", out)
+	}
+	second := Revision(r.is(r.do(t, add), CodeOK).Value)
+	if out := r.batch(p, e, 1, first); out.Code != CodeTxnState {
+		t.Fatalf("a batch of the first transaction in the second: %+v", out)
+	}
+	r.is(r.do(t, EndTxn{"x", p, e, true, false, first}), CodeConcurrent)
+	if out := r.batch(p, e, 1, second); out.Code != CodeOK {
+		t.Fatal(out)
+	}
+	if out := r.run(t, TopicPartition{r.tp.Topic, 1}, Run{Producer: p, Epoch: e, Batches: 1, Records: 1, Bytes: 100, Transactional: true, Start: second}); out.Code != CodeTxnState {
+		t.Fatalf("a partition that was not added: %+v", out)
+	}
+	r.is(r.do(t, EndTxn{"x", p, e, false, false, second}), CodeOK)
+}
+
+// The table of KIP-890: what each request is told in each state.
+func TestEndOfTheNewerProtocolIsAnsweredByItsTable(t *testing.T) {
+	const (
+		abortAgain = iota
+		abortNow
+		commitAgain
+		commitNow
+	)
+	for status, want := range map[TxnStatus][4]Code{
+		TxnEmpty:     {CodeFenced, CodeOK, CodeFenced, CodeTxnState},
+		TxnAborted:   {CodeOK, CodeOK, CodeTxnState, CodeTxnState},
+		TxnCommitted: {CodeTxnState, CodeOK, CodeOK, CodeTxnState},
+		TxnOngoing:   {CodeFenced, CodeOK, CodeFenced, CodeOK},
+	} {
+		for ask := range 4 {
+			r := newTxnRig(t)
+			p, e := r.init()
+			if status == TxnCommitted || status == TxnAborted {
+				r.batch(p, e, 0, 0)
+				e = r.is(r.do(t, EndTxn{"x", p, e, status == TxnCommitted, true, 0}), CodeOK).Epoch
+			} else {
+				e = r.is(r.do(t, InitTxn{"x", p, e, 60_000}), CodeOK).Epoch // so that there is an epoch before
+			}
+			if status == TxnOngoing {
+				r.batch(p, e, 0, 0)
+			}
+			asked := e
+			if ask == abortAgain || ask == commitAgain {
+				asked--
+			}
+			out := r.is(r.do(t, EndTxn{"x", p, asked, ask == commitAgain || ask == commitNow, true, 0}), want[ask])
+			if out.Code == CodeOK && out.Epoch != asked+1 {
+				t.Errorf("%v, case %d: epoch %d after %d", status, ask, out.Epoch, asked)
+			}
+		}
+	}
+}
+
+// A transaction ends when its time, in state time, is over, not before; its
+// producer is fenced, and readers go on.
+func TestATransactionIsAbortedWhenItsTimeIsOver(t *testing.T) {
+	r := newTxnRig(t)
+	p, e := r.init()
+	r.batch(p, e, 0, 0)
+	v, _ := r.state.Txn("x")
+	if late := r.state.TimedOut(10); len(late) != 0 {
+		t.Fatalf("late at once: %+v", late)
+	}
+	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
+	r.do(t, Tick{r.state.time + 59_999})
+	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
+	r.do(t, Tick{r.state.time + 1})
+	late := r.state.TimedOut(10)
+	if len(late) != 1 {
+		t.Fatalf("late: %+v", late)
+	}
+	r.is(r.do(t, AbortTxn{"x", v.Start - 1, false}), CodeTxnState)
+	r.is(r.do(t, late[0]), CodeOK)
+	if h, _ := r.state.Partition(r.tp); h.Stable != h.Next || h.Next != 2 {
+		t.Fatalf("%+v", h)
+	}
+	if out := r.batch(p, e, 1, 0); out.Code != CodeStaleEpoch {
+		t.Fatalf("%+v", out)
+	}
+	r.is(r.do(t, EndTxn{"x", p, e, false, true, 0}), CodeFenced)
+	r.is(r.do(t, EndTxn{"x", p, e, false, false, v.Start}), CodeFenced)
+}
+
+// When the epochs of a producer id are used up the transactional id goes on
+// with another, and repetitions still get their answers.
+func TestEpochsThatAreUsedUpRollOver(t *testing.T) {
+	r := newTxnRig(t)
+	p, _ := r.init()
+	r.state.txns.edit("x", func(t *txnState) { t.epoch = lastProducerEpoch })
+	r.batch(p, lastProducerEpoch, 0, 0)
+	end := EndTxn{"x", p, lastProducerEpoch, true, true, 0}
+	out := r.is(r.do(t, end), CodeOK)
+	if ProducerID(out.Value) == p || out.Epoch != 0 {
+		t.Fatalf("%+v after producer id %d", out, p)
+	}
+	if again := r.is(r.do(t, end), CodeOK); again.Value != out.Value || again.Epoch != 0 {
+		t.Fatalf("%+v, first %+v", again, out)
+	}
+	if again := r.is(r.do(t, InitTxn{"x", p, lastProducerEpoch, 60_000}), CodeOK); again.Value != out.Value {
+		t.Fatalf("%+v, first %+v", again, out)
+	}
+	if late := r.batch(p, lastProducerEpoch, 1, 0); late.Code != CodeUnknownProducer {
+		t.Fatalf("%+v", late)
+	}
+}
+
+// What a recovery finds under way is aborted: a part of it may be lost. Its
+// marker lies beyond every offset that the lost tail can have given out.
+func TestARecoveryAbortsWhatIsUnderWay(t *testing.T) {
+	r := newTxnRig(t)
+	p, e := r.init()
+	r.batch(p, e, 0, 0)
+	before, _ := r.state.Partition(r.tp)
+	id := SessionID(Incarnation(2).Base()) + 5
+	r.rev = Revision(id) + 1
+	r.lanes[id] = new([LaneCount]LaneSeq)
+	r.sessions = []SessionID{id}
+	_, out := r.commit(t, &Entry{Session: id, Commands: []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}, Recovered{2}}})
+	if out.Code != CodeOK || out.Commands[1].Code != CodeOK {
+		t.Fatalf("%+v", out)
+	}
+	h, _ := r.state.Partition(r.tp)
+	if h.Stable != h.Next || h.Next < before.Next+recoveryOffsetJump {
+		t.Fatalf("%+v, before %+v", h, before)
+	}
+	if a := r.state.Aborted(nil, r.tp, 0, h.Next); len(a) != 1 || a[0].Producer != p || a[0].Last < before.Next+recoveryOffsetJump {
+		t.Fatalf("aborted %+v", a)
+	}
+	r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeUnknownProducer)
+	if q, _ := r.init(); q == p {
+		t.Fatal("the lost tail may have used this producer id's epochs")
+	}
+}
+
+// Limits hold, and what is idle for a week is forgotten.
+func TestIdleTransactionalIDsAreForgotten(t *testing.T) {
+	r := newTxnRig(t)
+	p, _ := r.init()
+	r.state.time += TxnExpiry + 1 // ticks of a week would take a while
+	for range 64 {
+		r.do(t, Tick{r.state.time + 60_000})
+	}
+	if v, ok := r.state.Txn("x"); ok {
+		t.Fatalf("%+v", v)
+	}
+	if _, ok := r.state.TxnOf(p); ok {
+		t.Fatal("its producer id is still known")
+	}
+}
