@@ -63,6 +63,9 @@ func (s *Store) places(req *ReadRequest, want int64) ([]place, error) {
 }
 
 func locate(st *metadata.State, sp metadata.Span) place {
+	if sp.Marker() {
+		return place{span: sp, memory: metadata.MarkerBatch(sp), from: FromInline}
+	}
 	p := place{span: sp, at: sp.Position}
 	if sp.Inline() {
 		p.ref, p.archived = st.Archive(sp.Revision)
@@ -77,6 +80,9 @@ func locate(st *metadata.State, sp metadata.Span) place {
 
 // recall finds a place's bytes in memory, if they are there.
 func (s *Store) recall(p *place) error {
+	if p.span.Marker() {
+		return nil
+	}
 	from, to := p.span.Position, p.span.Position+int64(p.span.Length)
 	whole, ok := []byte(nil), false
 	if p.span.Inline() {

@@ -111,6 +111,9 @@ func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
 			}
 		})
 		for _, sp := range spans {
+			if sp.Marker() {
+				continue
+			}
 			if more, err := take(sp); err != nil || !more {
 				return err
 			}
