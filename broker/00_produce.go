@@ -9,7 +9,10 @@ package broker
 // and epochs are judged by apply. Leader hints (KIP-951) with error 6, which
 // is answered only while the broker drains or has no session. An answer in
 // which everything failed is delayed up to a second.
-// Gaps: transactions (a transactional batch is answered 53 or 48).
+// Transactional batches of version 12 and later make their partition part of
+// the transaction (KIP-890); those of older ones carry the start of the
+// transaction that was under way when they came, read behind a barrier, and
+// apply refuses them in any other.
 
 import (
 	"context"
@@ -47,6 +50,8 @@ type producing struct {
 	q       *produceRequest
 	parts   [][]produced // by topic, by partition
 	arrived time.Time
+	txn     metadata.TxnView  // of the request's transactional id
+	start   metadata.Revision // of the transaction under way; 0 from version 12 on
 }
 
 // takeProduce checks and appends on the reader; what it returns waits for the
@@ -71,6 +76,7 @@ func (s *Server) takeProduce(ctx context.Context, r *request) (func(context.Cont
 		p.failAll(errTxnIDUnauthorized, "transactional batch without a transactional id")
 	case s.away():
 		p.failAll(errNotLeader, "the broker is leaving or has no session")
+	case q.txnID != nil && hasTransactional(q) && !s.joinTxn(ctx, p):
 	default:
 		s.appendAll(ctx, p)
 	}
@@ -160,8 +166,8 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
 	now := metadata.UnixMilli(p.arrived.UnixMilli())
 	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, now, t.batch)
-	if bad == nil && h.Transactional() {
-		bad = refuse(errInvalidTxnState, "transactions are not served by this version")
+	if bad == nil && h.Transactional() && h.Producer != p.txn.Producer {
+		bad = refuse(errProducerMapping, "producer id %d is not that of the transactional id", h.Producer)
 	}
 	if bad != nil {
 		out.code, out.text, out.records = bad.code, bad.text, bad.records
@@ -169,7 +175,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		return
 	}
 	ack, err := s.cfg.Writer.Append(ctx, wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h,
-		Principal: p.r.conn.principal(), Feed: &p.r.conn.feed})
+		Principal: p.r.conn.principal(), Feed: &p.r.conn.feed, Start: p.startOf(h)})
 	if err != nil {
 		out.code, out.text = kafkaError(err), err.Error()
 		return
@@ -204,7 +210,7 @@ func (p *producing) settle(ctx context.Context) {
 			select {
 			case <-out.ack.Done():
 				offset, err := out.ack.Result()
-				if out.code = kafkaError(err); err != nil {
+				if out.code = produceError(p.r.version, err); err != nil {
 					out.text = err.Error()
 				} else {
 					out.base = offset

@@ -7,8 +7,8 @@ package broker
 // limits, topic ids from version 13 on, leader hints (KIP-951) with error 6,
 // which is answered only while the broker drains. Offsets beyond the high
 // watermark and unknown topics are judged behind a read barrier. Records are
-// not copied. read_committed equals read_uncommitted as long as there are no
-// transactions. The leader epoch a client names is never fenced: an older one
+// not copied. read_committed ends at the last stable offset and names the
+// aborted transactions in what it gives. The leader epoch a client names is never fenced: an older one
 // is served, a newer one behind a barrier.
 // A consumer of which only client.rack tells its zone is sent to a broker there
 // (KIP-392, fetch_steer.go).
@@ -23,20 +23,25 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
+// readCommitted is the isolation level of readers of committed records.
+const readCommitted = 1
+
 // maxFetchWait bounds a long poll, whatever the client asks for.
 const maxFetchWait = 5 * time.Minute
 
 // fetchPart is one partition of one fetch.
 type fetchPart struct {
 	*sessionPart
-	tp     metadata.TopicPartition
-	known  bool
-	head   metadata.PartitionView
-	code   int16
-	plan   int // bytes to read
-	ready  int64
-	answer partAnswer
-	gets   uint64 // billable, made to read it
+	tp        metadata.TopicPartition
+	known     bool
+	head      metadata.PartitionView
+	code      int16
+	plan      int             // bytes to read
+	committed bool            // the reader wants committed records only
+	end       metadata.Offset // what the reader may see: the high watermark or the last stable offset
+	ready     int64
+	answer    partAnswer
+	gets      uint64 // billable, made to read it
 	// steered: the client is to fetch from near, a broker in its own zone.
 	steered bool
 	near    metadata.BrokerID
@@ -146,6 +151,9 @@ func (p *fetchPart) look(st *metadata.State, version int16, away bool) (unsure b
 		return true
 	default:
 		p.code = errNone
+		if p.end = p.head.Next; p.committed {
+			p.end = p.head.Stable
+		}
 		p.ready = p.available(st)
 	}
 	return false
@@ -157,7 +165,7 @@ const spansAhead = 8
 // available estimates the bytes between the offset and the high watermark, up
 // to the partition's limit.
 func (p *fetchPart) available(st *metadata.State) int64 {
-	if p.offset >= p.head.Next {
+	if p.offset >= p.end {
 		return 0
 	}
 	var buf [spansAhead]metadata.Span

@@ -5,8 +5,8 @@ package broker
 // Behaviour: behind the read barrier, always. -1 latest (the high watermark),
 // -2 earliest, -3 greatest timestamp, -4 earliest local (the log start), -5
 // latest tiered (none: -1); a time finds the first record that is not older.
-// Gaps: last stable offset equals the high watermark (no transactions);
-// version 0's list of offsets is not served, as in Kafka 4.
+// To a reader of committed records the latest is the last stable offset.
+// Gaps: version 0's list of offsets is not served, as in Kafka 4.
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffset
 			if err != nil {
 				rp.ErrorCode = errTimedOut
 			} else {
-				s.listOffset(ctx, r, t.Topic, &p, &rp)
+				s.listOffset(ctx, r, q.IsolationLevel == readCommitted, listed{t.Topic, &p, &rp})
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
@@ -68,12 +68,22 @@ func (s *Server) lookPartition(name string, index int32) (tp metadata.TopicParti
 	return tp, h, ok
 }
 
-func (s *Server) listOffset(ctx context.Context, r *request, name string, p *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) {
-	tp, h, ok := s.lookPartition(name, p.Partition)
+// listed is one partition asked for, and its answer.
+type listed struct {
+	topic string
+	ask   *kmsg.ListOffsetsRequestTopicPartition
+	told  *kmsg.ListOffsetsResponseTopicPartition
+}
+
+func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l listed) {
+	p, rp := l.ask, l.told
+	tp, h, ok := s.lookPartition(l.topic, p.Partition)
 	switch {
 	case !ok:
 		rp.ErrorCode = errUnknownTopic
 		return
+	case p.Timestamp == timeLatest && committed:
+		rp.Offset = int64(h.Stable)
 	case p.Timestamp == timeLatest:
 		rp.Offset = int64(h.Next)
 	case p.Timestamp == timeEarliest:
@@ -114,7 +124,9 @@ func (s *Server) greatest(ctx context.Context, tp metadata.TopicPartition, h met
 	best := metadata.UnixMilli(-1)
 	s.cfg.Replica.View(func(st *metadata.State) {
 		for _, sp := range st.Spans(nil, tp, h.LogStart, h.Spans) {
-			best = max(best, sp.MaxTimestamp)
+			if !sp.Marker() {
+				best = max(best, sp.MaxTimestamp)
+			}
 		}
 	})
 	if best < 0 {

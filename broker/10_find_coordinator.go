@@ -4,8 +4,9 @@ package broker
 //
 // Behaviour: of a group, the broker that holds its slot, by its address for
 // the asker's zone; 15 while nobody does. The state knows the holder; before
-// "nobody" a read barrier is taken.
-// Gaps: transactions and share groups (key types 1 and 2) are not served: 42.
+// "nobody" a read barrier is taken. Of a transactional id, a broker in the
+// asker's zone: any can.
+// Gaps: share groups (key type 2) are not served: 42.
 
 import (
 	"context"
@@ -15,6 +16,12 @@ import (
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
+)
+
+// The key types of FindCoordinator.
+const (
+	coordinatesGroup = 0
+	coordinatesTxn   = 1
 )
 
 func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
@@ -28,15 +35,19 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 	for _, key := range keys {
 		c := kmsg.NewFindCoordinatorResponseCoordinator()
 		c.Key, c.NodeID, c.Port = key, -1, -1
-		if q.CoordinatorType != 0 {
-			c.ErrorCode, c.ErrorMessage = errInvalidRequest, textOf("only groups have coordinators in this version (key type 0)")
+		find := v.txnCoordinator
+		if q.CoordinatorType == coordinatesGroup {
+			find = func(key string, zone metadata.ZoneID) (router.Endpoint, bool) { return s.holder(v, key, zone) }
+		}
+		if q.CoordinatorType != coordinatesGroup && q.CoordinatorType != coordinatesTxn {
+			c.ErrorCode, c.ErrorMessage = errInvalidRequest, textOf("groups (key type 0) and transactional ids (1) have coordinators")
 		} else {
-			n, ok := s.holder(v, key, r.from.Zone)
+			n, ok := find(key, r.from.Zone)
 			if !ok && !barred {
 				barred = true
 				_ = s.barrier(ctx)
 				v = s.view()
-				n, ok = s.holder(v, key, r.from.Zone)
+				n, ok = find(key, r.from.Zone)
 			}
 			if ok {
 				c.NodeID, c.Host, c.Port = int32(n.ID), n.Host, n.Port

@@ -50,13 +50,15 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 }
 
 // features are those of an Apache Kafka 4.1 broker of which something is
-// served; transaction.version comes with transactions.
+// served. transaction.version 2 is KIP-890: with it clients let Produce and
+// TxnOffsetCommit begin a transaction.
 var features = [...]struct {
 	name       string
 	min, level int16
 	shown      bool
 }{
 	{"metadata.version", 7, 27, true}, // 4.1-IV1
+	{"transaction.version", 0, 2, true},
 }
 
 func (s *Server) shownAPIs() []kmsg.ApiVersionsResponseApiKey {

@@ -4,9 +4,11 @@ package broker
 //
 // Behaviour: a producer without transactional id gets a new id and epoch 0,
 // whatever id and epoch it had. Ids come in blocks that the log gives out, so
-// most requests need no commit.
-// Gaps: transactional ids are not served yet: 42 where Kafka refuses them in
-// any case, 35 otherwise, which every client takes as final.
+// most requests need no commit. One with a transactional id gets that id's
+// producer id and next epoch; what is under way is aborted by the same entry,
+// so that 51 is never answered for it. A client that names the producer id and
+// epoch it has (KIP-360) is fenced where a newer one was given out.
+// Gaps: two-phase commit (version 6, KIP-939).
 
 import (
 	"context"
@@ -52,10 +54,7 @@ func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitPro
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if q.TransactionalID != nil {
-		resp.ErrorCode = errUnsupportedVersion
-		if *q.TransactionalID == "" {
-			resp.ErrorCode = errInvalidRequest
-		}
+		s.initTxnProducer(ctx, q, resp)
 		return resp
 	}
 	id, ok := s.pids.take()
@@ -72,4 +71,31 @@ func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitPro
 	}
 	resp.ProducerID, resp.ProducerEpoch = int64(id), 0
 	return resp
+}
+
+// MaxTxnTimeoutMs is Kafka's transaction.max.timeout.ms.
+const MaxTxnTimeoutMs = 15 * 60 * 1000
+
+func (s *Server) initTxnProducer(ctx context.Context, q *kmsg.InitProducerIDRequest, resp *kmsg.InitProducerIDResponse) {
+	id, timeout := *q.TransactionalID, q.TransactionTimeoutMillis
+	producer, epoch := int64(metadata.NoProducer), int16(-1)
+	if q.Version >= 3 {
+		producer, epoch = q.ProducerID, q.ProducerEpoch
+	}
+	switch {
+	case id == "" || len(id) > metadata.MaxTxnIDBytes:
+		resp.ErrorCode = errInvalidRequest
+		return
+	case timeout <= 0 || timeout > MaxTxnTimeoutMs:
+		resp.ErrorCode = errTxnTimeout
+		return
+	case (producer == -1) != (epoch == -1):
+		resp.ErrorCode = errInvalidRequest
+		return
+	}
+	out, code := s.txnCommand(ctx, metadata.InitTxn{ID: id, Producer: metadata.ProducerID(producer), Epoch: metadata.ProducerEpoch(epoch),
+		Timeout: metadata.UnixMilli(timeout)})
+	if resp.ErrorCode = fencedCode(code, q.Version >= 4); code == errNone {
+		resp.ProducerID, resp.ProducerEpoch = out.Value, int16(out.Epoch)
+	}
 }

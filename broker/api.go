@@ -65,11 +65,17 @@ func apis(groups bool) []api {
 		{key: 21, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).deleteRecords)},
 		{key: 22, min: 0, max: 5, shown: 0, flexible: 2, serve: plain((*Server).initProducerID)},
 		{key: 23, min: 2, max: 4, shown: 2, flexible: 4, serve: plain((*Server).offsetForLeaderEpoch)},
+		{key: 24, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).addPartitionsToTxn)},
+		{key: 26, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).endTxn)},
+		{key: 27, min: 1, max: 1, shown: 1, flexible: 1, serve: plain((*Server).writeTxnMarkers)},
 		{key: 32, min: 1, max: 4, shown: 1, flexible: 4, serve: plain((*Server).describeConfigs)},
 		{key: 33, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).alterConfigs)},
 		{key: 37, min: 0, max: 3, shown: 0, flexible: 2, serve: plain((*Server).createPartitions)},
 		{key: 44, min: 0, max: 1, shown: 0, flexible: 1, serve: plain((*Server).incrementalAlterConfigs)},
 		{key: 60, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).describeCluster)},
+		{key: 61, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeProducers)},
+		{key: 65, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTransactions)},
+		{key: 66, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).listTransactions)},
 		{key: 75, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTopicPartitions)},
 	}
 	if groups {

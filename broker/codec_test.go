@@ -65,7 +65,10 @@ func TestHandWrittenFetchAnswerIsWhatKmsgReads(t *testing.T) {
 			f.session = &fetchSession{id: 4711}
 			part := func(name string, id byte, index int32, code int16, records ...string) {
 				p := fetchPart{sessionPart: &sessionPart{partKey: partKey{name, metadata.TopicID{id}, index}}, code: code,
-					head: metadata.PartitionView{LogStart: 5, Next: 99}}
+					head: metadata.PartitionView{LogStart: 5, Next: 99, Stable: 98}, committed: code == 0}
+				if code == 0 {
+					p.answer.aborted = []metadata.AbortedTxn{{Producer: 7, First: 20, Last: 30}}
+				}
 				for _, r := range records {
 					p.answer.records = append(p.answer.records, []byte(r))
 					p.answer.bytes += len(r)
@@ -92,7 +95,7 @@ func TestHandWrittenFetchAnswerIsWhatKmsgReads(t *testing.T) {
 			}
 			p := resp.Topics[0].Partitions
 			if string(p[0].RecordBatches) != "onetwo" || string(p[2].RecordBatches) != "three" || p[1].ErrorCode != 1 || p[1].HighWatermark != -1 ||
-				p[0].HighWatermark != 99 || p[0].LastStableOffset != 99 || version >= 11 && p[0].PreferredReadReplica != -1 {
+				p[0].HighWatermark != 99 || p[0].LastStableOffset != 98 || len(p[0].AbortedTransactions) != 1 || p[0].AbortedTransactions[0].FirstOffset != 20 || version >= 11 && p[0].PreferredReadReplica != -1 {
 				t.Errorf("version %d: %+v", version, p)
 			}
 			if version >= 5 && p[0].LogStartOffset != 5 {

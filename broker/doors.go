@@ -71,6 +71,7 @@ type groupMembers interface {
 
 type groupOffsets interface {
 	CommitOffsets(ctx context.Context, from groups.Client, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse
+	CommitTxnOffsets(ctx context.Context, from groups.Client, r *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse
 	FetchOffsets(ctx context.Context, from groups.Client, r *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse
 	DeleteOffsets(ctx context.Context, from groups.Client, r *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse
 }

@@ -38,7 +38,11 @@ const (
 	errOutOfOrder         int16 = 45
 	errInvalidEpoch       int16 = 47
 	errInvalidTxnState    int16 = 48
+	errProducerMapping    int16 = 49
+	errTxnTimeout         int16 = 50
+	errConcurrentTxn      int16 = 51
 	errTxnIDUnauthorized  int16 = 53
+	errNotAttempted       int16 = 55
 	errStorage            int16 = 56
 	errGroupNotFound      int16 = 69
 	errSessionNotFound    int16 = 70
@@ -46,11 +50,15 @@ const (
 	errUnknownLeaderEpoch int16 = 75
 	errCompression        int16 = 76
 	errInvalidRecord      int16 = 87
+	errProducerFenced     int16 = 90
 	errDuplicateResource  int16 = 92
 	errUnknownTopicID     int16 = 100
 	errInconsistentID     int16 = 103
+	errTxnIDNotFound      int16 = 105
 	errSessionTopicID     int16 = 106
 	errEndpointType       int16 = 115
+	errTxnAbortable       int16 = 120
+	errInvalidPattern     int16 = 128
 )
 
 // kafkaError is the one mapping of our errors to Kafka's. What is not known
@@ -103,6 +111,12 @@ func kafkaCode(c metadata.Code) int16 {
 		return errPolicyViolation
 	case metadata.CodeTxnState:
 		return errInvalidTxnState
+	case metadata.CodeUnknownProducer:
+		return errProducerMapping
+	case metadata.CodeFenced:
+		return errProducerFenced
+	case metadata.CodeConcurrent:
+		return errConcurrentTxn
 	case metadata.CodeStaleDuty, metadata.CodeUnknownSession, metadata.CodeGuardFailed:
 		return errNotLeader
 	}

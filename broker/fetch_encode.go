@@ -144,22 +144,18 @@ func (w *fetchWriter) topic(g []*fetchPart) {
 
 func (w *fetchWriter) part(p *fetchPart) {
 	v := w.f.r.version
-	next, start := int64(p.head.Next), int64(p.head.LogStart)
+	next, stable, start := int64(p.head.Next), int64(p.head.Stable), int64(p.head.LogStart)
 	if p.code != errNone {
-		next, start = -1, -1
+		next, stable, start = -1, -1, -1
 	}
 	w.b = kbin.AppendInt32(w.b, p.index)
 	w.b = kbin.AppendInt16(w.b, p.code)
 	w.b = kbin.AppendInt64(w.b, next)
-	w.b = kbin.AppendInt64(w.b, next) // last stable offset
+	w.b = kbin.AppendInt64(w.b, stable)
 	if v >= 5 {
 		w.b = kbin.AppendInt64(w.b, start)
 	}
-	if w.f.flexible() {
-		w.b = append(w.b, 0) // aborted transactions: null
-	} else {
-		w.b = kbin.AppendInt32(w.b, -1)
-	}
+	w.aborted(p)
 	if v >= 11 {
 		near := metadata.NoBroker
 		if p.steered {
@@ -178,6 +174,27 @@ func (w *fetchWriter) part(p *fetchPart) {
 	}
 	if w.f.flexible() {
 		w.partTags(p)
+	}
+}
+
+// aborted lists the aborted transactions among the records; to a reader of
+// uncommitted ones it is null.
+func (w *fetchWriter) aborted(p *fetchPart) {
+	n := len(p.answer.aborted)
+	switch {
+	case p.committed || n > 0:
+		w.b = w.f.arrayLen(w.b, n)
+	case w.f.flexible():
+		w.b = append(w.b, 0)
+	default:
+		w.b = kbin.AppendInt32(w.b, -1)
+	}
+	for _, a := range p.answer.aborted {
+		w.b = kbin.AppendInt64(w.b, int64(a.Producer))
+		w.b = kbin.AppendInt64(w.b, int64(a.First))
+		if w.f.flexible() {
+			w.b = append(w.b, 0)
+		}
 	}
 }
 

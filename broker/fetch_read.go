@@ -14,6 +14,7 @@ import (
 type partAnswer struct {
 	records net.Buffers
 	bytes   int
+	aborted []metadata.AbortedTxn // of a reader of committed records
 }
 
 // fetchReaders is how many partitions of one fetch are read at the same time.
@@ -88,7 +89,7 @@ func (f *fetch) readRest(ctx context.Context, todo []*fetchPart, minOne bool) {
 func (f *fetch) readOne(ctx context.Context, p *fetchPart, minOne bool) {
 	var stats s3stream.ReadStats
 	out, err := f.s.cfg.Reader.Read(ctx, s3stream.ReadRequest{Partition: p.tp, From: p.offset, MaxBytes: p.plan,
-		MinOne: minOne, Until: p.head.Next, Stats: &stats})
+		MinOne: minOne, Until: p.end, Stats: &stats})
 	p.gets = uint64(stats.GETs)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
@@ -98,6 +99,9 @@ func (f *fetch) readOne(ctx context.Context, p *fetchPart, minOne bool) {
 		return
 	}
 	p.answer = partAnswer{records: out.Records, bytes: out.Bytes}
+	if p.committed && out.Bytes > 0 {
+		f.s.cfg.Replica.View(func(st *metadata.State) { p.answer.aborted = st.Aborted(nil, p.tp, p.offset, out.Next) })
+	}
 }
 
 // readError maps what a read failed with; the log may have been trimmed or the

@@ -98,7 +98,7 @@ func nextEpoch(e int32) int32 {
 func (f *fetch) list(n *fetchSession) {
 	f.parts = make([]fetchPart, len(n.parts))
 	for i, p := range n.parts {
-		f.parts[i].sessionPart = p
+		f.parts[i].sessionPart, f.parts[i].committed = p, f.q.IsolationLevel == readCommitted
 	}
 }
 

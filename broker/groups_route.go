@@ -21,6 +21,8 @@ func groupAPIs() []api {
 		{key: 14, min: 0, max: 5, shown: 0, flexible: 4, serve: grouped(Groups.Sync), kind: billGroup},
 		{key: 15, min: 0, max: 6, shown: 0, flexible: 5, serve: grouped(Groups.Describe), kind: billGroup},
 		{key: 16, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.List), kind: billGroup},
+		{key: 25, min: 0, max: 4, shown: 0, flexible: 3, serve: plain((*Server).addOffsetsToTxn), kind: billGroup},
+		{key: 28, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.CommitTxnOffsets), kind: billGroup},
 		{key: 42, min: 0, max: 2, shown: 0, flexible: 2, serve: grouped(Groups.Delete), kind: billGroup},
 		{key: 47, min: 0, max: 0, shown: 0, flexible: notFlexible, serve: grouped(Groups.DeleteOffsets), kind: billGroup},
 	}

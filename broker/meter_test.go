@@ -115,8 +115,12 @@ func TestIdempotentProducerIDsAreNeverGivenTwice(t *testing.T) {
 		}
 		q := kmsg.NewPtrInitProducerIDRequest()
 		q.TransactionalID = kmsg.StringPtr("txn")
-		if resp := r.ask(q).(*kmsg.InitProducerIDResponse); resp.ErrorCode != 35 || resp.ProducerID != -1 {
-			t.Errorf("transactional id: %+v", resp)
+		for timeout, want := range map[int32]int16{0: 50, -1: 50, MaxTxnTimeoutMs + 1: 50, 1000: 0} {
+			q.TransactionTimeoutMillis = timeout
+			resp := r.ask(q).(*kmsg.InitProducerIDResponse)
+			if resp.ErrorCode != want || (resp.ProducerID == -1) != (want != 0) || seen[resp.ProducerID] {
+				t.Errorf("transactional id with timeout %d: %+v, want %d", timeout, resp, want)
+			}
 		}
 	})
 }

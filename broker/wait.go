@@ -88,6 +88,11 @@ func (g *registry) applied(a *metadata.AppliedEntry) {
 			return
 		}
 	}
+	for i := range a.Outcome.Commands {
+		for _, tp := range a.Outcome.Commands[i].Touched {
+			g.touched = append(g.touched, g.waiting[tp]...)
+		}
+	}
 	for i := range a.Entry.Parts {
 		part := &a.Entry.Parts[i]
 		tp := metadata.TopicPartition{Topic: a.Entry.Topics[part.Topic], Partition: part.Partition}

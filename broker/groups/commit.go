@@ -16,17 +16,7 @@ import (
 // generation must be the group's.
 func (c *Coordinator) CommitOffsets(ctx context.Context, _ Client, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 	j := &commitJob{c: c, r: r, out: kmsg.NewPtrOffsetCommitResponse()}
-	j.out.Version = r.Version
-	for i := range r.Topics {
-		t := kmsg.NewOffsetCommitResponseTopic()
-		t.Topic = r.Topics[i].Topic
-		for k := range r.Topics[i].Partitions {
-			p := kmsg.NewOffsetCommitResponseTopicPartition()
-			p.Partition = r.Topics[i].Partitions[k].Partition
-			t.Partitions = append(t.Partitions, p)
-		}
-		j.out.Topics = append(j.out.Topics, t)
-	}
+	j.blank()
 	g, code := c.commitGroup(r)
 	if code != codeOK {
 		j.fail(code)
@@ -56,6 +46,7 @@ func (c *Coordinator) commitGroup(r *kmsg.OffsetCommitRequest) (*group, int16) {
 type commitJob struct {
 	c    *Coordinator
 	r    *kmsg.OffsetCommitRequest
+	txn  *metadata.TxnOffsets // whose commit makes the positions visible; nil: they are at once
 	out  *kmsg.OffsetCommitResponse
 	list []pendingOffset
 }
@@ -64,6 +55,21 @@ type commitJob struct {
 type pendingOffset struct {
 	metadata.OffsetCommit
 	code *int16
+}
+
+// blank makes the answer with no code yet.
+func (j *commitJob) blank() {
+	j.out.Version = j.r.Version
+	for i := range j.r.Topics {
+		t := kmsg.NewOffsetCommitResponseTopic()
+		t.Topic = j.r.Topics[i].Topic
+		for k := range j.r.Topics[i].Partitions {
+			p := kmsg.NewOffsetCommitResponseTopicPartition()
+			p.Partition = j.r.Topics[i].Partitions[k].Partition
+			t.Partitions = append(t.Partitions, p)
+		}
+		j.out.Topics = append(j.out.Topics, t)
+	}
 }
 
 // fail puts a code on every partition that has none.
@@ -79,7 +85,11 @@ func (j *commitJob) fail(code int16) {
 
 func (j *commitJob) run(ctx context.Context, g *group) {
 	code := now(ctx, g, codeNotCoordinator, func(m *machine, at time.Time) int16 {
-		code := m.mayCommit(at, j.r.MemberID, text(j.r.InstanceID), j.r.Generation)
+		may := m.mayCommit
+		if j.txn != nil {
+			may = m.mayCommitTxn
+		}
+		code := may(at, j.r.MemberID, text(j.r.InstanceID), j.r.Generation)
 		if code == codeOK {
 			g.commits++
 		}
@@ -169,15 +179,25 @@ func chunk(list []pendingOffset) int {
 	return len(list)
 }
 
+// command is what stores positions.
+func (j *commitJob) command(epoch metadata.DutyEpoch, list []pendingOffset) metadata.Command {
+	offsets := make([]metadata.OffsetCommit, len(list))
+	for i := range list {
+		offsets[i] = list[i].OffsetCommit
+	}
+	if j.txn != nil {
+		c := *j.txn
+		c.Slot, c.Offsets = epoch, offsets
+		return c
+	}
+	return metadata.CommitOffsets{Group: j.r.Group, Epoch: epoch, Offsets: offsets}
+}
+
 // write stores positions that fit one command. Apply refuses all of them for
 // one whose topic was deleted meanwhile, and says which: it is answered alone.
 func (j *commitJob) write(ctx context.Context, g *group, list []pendingOffset) {
 	for len(list) > 0 {
-		cmd := metadata.CommitOffsets{Group: j.r.Group, Epoch: g.hold.epoch}
-		for i := range list {
-			cmd.Offsets = append(cmd.Offsets, list[i].OffsetCommit)
-		}
-		out, err := j.c.cfg.Writer.Submit(ctx, []metadata.Command{cmd}, nil)
+		out, err := j.c.cfg.Writer.Submit(ctx, []metadata.Command{j.command(g.hold.epoch, list)}, nil)
 		code := j.c.settle(g.hold, out, err)
 		if code == codeUnknownTopic && len(out.Commands) == 1 && int(out.Commands[0].Value) < len(list) {
 			bad := int(out.Commands[0].Value)

@@ -23,12 +23,17 @@ const (
 	codeRebalance             int16 = 27
 	codeInvalidCommitSize     int16 = 28
 	codeInvalidRequest        int16 = 42
+	codeInvalidEpoch          int16 = 47
+	codeInvalidTxnState       int16 = 48
+	codeProducerMapping       int16 = 49
 	codeNonEmptyGroup         int16 = 68
 	codeGroupNotFound         int16 = 69
 	codeMemberIDRequired      int16 = 79
 	codeGroupMaxSize          int16 = 81
 	codeFencedInstance        int16 = 82
 	codeSubscribedToTopic     int16 = 86
+	codeUnstableOffset        int16 = 88
+	codeTxnAbortable          int16 = 120
 	noGeneration              int32 = -1
 	noAuthorizedOperations    int32 = -1 << 31
 	noOffset                  int64 = -1
@@ -66,6 +71,12 @@ func codeOfWrite(out metadata.Outcome, err error) (code int16, lost bool) {
 			return codeGroupNotFound, false
 		case metadata.CodeLimit:
 			return codeInvalidCommitSize, false
+		case metadata.CodeUnknownProducer:
+			return codeProducerMapping, false
+		case metadata.CodeFenced:
+			return codeInvalidEpoch, false
+		case metadata.CodeTxnState:
+			return codeInvalidTxnState, false
 		default:
 			return codeNotAvailable, false
 		}

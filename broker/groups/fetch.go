@@ -13,15 +13,15 @@ import (
 // FetchOffsets answers OffsetFetch, versions 1 to 9: one group up to version
 // 7, many from 8 on. It reads behind a barrier. A group, topic or partition
 // without a committed offset is offset -1 without an error (reference,
-// section 19, row 9). RequireStable finds nothing to wait for: offsets of a
-// transaction are not in the state before the transaction ended.
+// section 19, row 9). With RequireStable (KIP-447) a position that a transaction
+// under way is about to replace is 88: ask again.
 func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	out := kmsg.NewPtrOffsetFetchResponse()
 	out.Version = r.Version
 	barrier := c.barrier(ctx)
 	if r.Version >= 8 {
 		for i := range r.Groups {
-			out.Groups = append(out.Groups, c.fetchGroup(&r.Groups[i], barrier))
+			out.Groups = append(out.Groups, c.fetchGroup(&r.Groups[i], r.RequireStable, barrier))
 		}
 		return out
 	}
@@ -35,7 +35,7 @@ func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.Offset
 	if r.Version < 2 || r.Topics != nil && one.Topics == nil {
 		one.Topics = append([]kmsg.OffsetFetchRequestGroupTopic{}, one.Topics...) // not nil: nil asks for all
 	}
-	g := c.fetchGroup(&one, barrier)
+	g := c.fetchGroup(&one, r.RequireStable, barrier)
 	fillOld(out, &one, &g)
 	return out
 }
@@ -87,7 +87,7 @@ func noneCommitted(p int32, code int16) kmsg.OffsetFetchResponseGroupTopicPartit
 	return out
 }
 
-func (c *Coordinator) fetchGroup(r *kmsg.OffsetFetchRequestGroup, barrier int16) kmsg.OffsetFetchResponseGroup {
+func (c *Coordinator) fetchGroup(r *kmsg.OffsetFetchRequestGroup, stable bool, barrier int16) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = r.Group
 	if _, code := c.holdOf(metadata.GroupSlot(r.Group)); code != codeOK {
@@ -102,10 +102,12 @@ func (c *Coordinator) fetchGroup(r *kmsg.OffsetFetchRequestGroup, barrier int16)
 		view, _ := s.Group(r.Group)
 		if r.Topics == nil {
 			out.Topics = allOffsets(s, view.Offsets)
-			return
 		}
 		for i := range r.Topics {
 			out.Topics = append(out.Topics, offsetsOf(s, view.Offsets, &r.Topics[i]))
+		}
+		if stable {
+			markUnstable(s, &out)
 		}
 	})
 	return out
@@ -163,4 +165,17 @@ func allOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metadata.
 	}
 	slices.SortFunc(out, func(a, b kmsg.OffsetFetchResponseGroupTopic) int { return cmp.Compare(a.Topic, b.Topic) })
 	return out
+}
+
+// markUnstable hides the positions that a transaction under way may replace.
+func markUnstable(s *metadata.State, g *kmsg.OffsetFetchResponseGroup) {
+	for i := range g.Topics {
+		topic, known := s.TopicNamed(g.Topics[i].Topic)
+		for k := range g.Topics[i].Partitions {
+			p := &g.Topics[i].Partitions[k]
+			if known && s.OffsetPending(g.Group, metadata.TopicPartition{Topic: topic.ID, Partition: metadata.Partition(p.Partition)}) {
+				*p = noneCommitted(p.Partition, codeUnstableOffset)
+			}
+		}
+	}
 }

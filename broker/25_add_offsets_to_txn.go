@@ -1,0 +1,27 @@
+package broker
+
+// AddOffsetsToTxn, key 25, versions 0-4.
+//
+// Behaviour: makes a group's offsets part of the transaction, begun where none
+// is under way (the older protocol, V1): TxnOffsetCommit follows.
+// Gaps: none known.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) addOffsetsToTxn(ctx context.Context, _ *request, q *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
+	resp := kmsg.NewPtrAddOffsetsToTxnResponse()
+	if q.TransactionalID == "" {
+		resp.ErrorCode = errInvalidRequest
+		return resp
+	}
+	_, code := s.txnCommand(ctx, metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID),
+		Epoch: metadata.ProducerEpoch(q.ProducerEpoch), Groups: []string{q.Group}})
+	resp.ErrorCode = fencedCode(code, q.Version >= 2)
+	return resp
+}

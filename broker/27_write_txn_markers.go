@@ -1,0 +1,68 @@
+package broker
+
+// WriteTxnMarkers, key 27, version 1.
+//
+// Behaviour: what kafka-transactions --abort sends. A transaction is one thing
+// here and cannot hang on one partition alone: an abort of it on any partition
+// aborts it on all and fences its producer. Where no transaction of that
+// producer is open on the partition there is nothing to do. Committing is
+// refused (48): only its producer may.
+// Gaps: none known.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) writeTxnMarkers(ctx context.Context, _ *request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
+	resp := kmsg.NewPtrWriteTxnMarkersResponse()
+	err := s.barrier(ctx)
+	for _, m := range q.Markers {
+		rm := kmsg.NewWriteTxnMarkersResponseMarker()
+		rm.ProducerID = m.ProducerID
+		for _, t := range m.Topics {
+			rt := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
+			rt.Topic = t.Topic
+			for _, index := range t.Partitions {
+				rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
+				rp.Partition, rp.ErrorCode = index, errTimedOut
+				if err == nil {
+					rp.ErrorCode = s.abortOn(ctx, &m, t.Topic, index)
+				}
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			rm.Topics = append(rm.Topics, rt)
+		}
+		resp.Markers = append(resp.Markers, rm)
+	}
+	return resp
+}
+
+// abortOn gives up the transaction that a producer has open on a partition.
+func (s *Server) abortOn(ctx context.Context, m *kmsg.WriteTxnMarkersRequestMarker, topic string, index int32) (code int16) {
+	var abort metadata.AbortTxn
+	s.cfg.Replica.View(func(st *metadata.State) {
+		parts, known := namedPartitions(st, topic, []int32{index})
+		v, owned := st.TxnOf(metadata.ProducerID(m.ProducerID))
+		switch {
+		case !known[0]:
+			code = errUnknownTopic
+		case m.Committed:
+			code = errInvalidTxnState
+		case owned && m.ProducerEpoch < int16(v.Epoch):
+			code = errInvalidEpoch
+		case owned && v.Status == metadata.TxnOngoing && v.Has(parts):
+			abort = metadata.AbortTxn{ID: v.ID, Start: v.Start, Forced: true}
+		}
+	})
+	if code != errNone || abort.ID == "" {
+		return code
+	}
+	if _, code = s.txnCommand(ctx, abort); code == errInvalidTxnState {
+		return errNone // it ended meanwhile
+	}
+	return code
+}

@@ -1,0 +1,52 @@
+package broker
+
+// DescribeProducers, key 61, version 0 (KIP-664).
+//
+// Behaviour: what each partition remembers of its producers, from the state.
+// The time is state time, up to a tick old; the coordinator epoch is 0.
+// Gaps: none known.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) describeProducers(ctx context.Context, _ *request, q *kmsg.DescribeProducersRequest) *kmsg.DescribeProducersResponse {
+	resp := kmsg.NewPtrDescribeProducersResponse()
+	err := s.barrier(ctx)
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for _, t := range q.Topics {
+			rt := kmsg.NewDescribeProducersResponseTopic()
+			rt.Topic = t.Topic
+			parts, known := namedPartitions(st, t.Topic, t.Partitions)
+			for i, tp := range parts {
+				rp := kmsg.NewDescribeProducersResponseTopicPartition()
+				rp.Partition = t.Partitions[i]
+				switch {
+				case err != nil:
+					rp.ErrorCode = errTimedOut
+				case !known[i]:
+					rp.ErrorCode = errUnknownTopic
+				default:
+					rp.ActiveProducers = activeProducers(st, tp)
+				}
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+	})
+	return resp
+}
+
+func activeProducers(st *metadata.State, tp metadata.TopicPartition) (out []kmsg.DescribeProducersResponseTopicPartitionActiveProducer) {
+	for _, a := range st.Producers(tp) {
+		r := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+		r.ProducerID, r.ProducerEpoch, r.LastSequence = int64(a.ID), int32(a.Epoch), int32(a.LastSequence)
+		r.LastTimestamp, r.CurrentTxnStartOffset = int64(a.LastTime), int64(a.TxnStart)
+		out = append(out, r)
+	}
+	return out
+}
