@@ -59,6 +59,7 @@ var features = [...]struct {
 }{
 	{"metadata.version", 7, 27, true}, // 4.1-IV1
 	{"transaction.version", 0, 2, true},
+	{"group.version", 0, 1, true}, // KIP-848
 }
 
 func (s *Server) shownAPIs() []kmsg.ApiVersionsResponseApiKey {

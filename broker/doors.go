@@ -67,6 +67,7 @@ type groupMembers interface {
 	Sync(ctx context.Context, from groups.Client, r *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse
 	Heartbeat(ctx context.Context, from groups.Client, r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse
 	Leave(ctx context.Context, from groups.Client, r *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupResponse
+	ConsumerHeartbeat(ctx context.Context, from groups.Client, r *kmsg.ConsumerGroupHeartbeatRequest) *kmsg.ConsumerGroupHeartbeatResponse
 }
 
 type groupOffsets interface {
@@ -78,6 +79,7 @@ type groupOffsets interface {
 
 type groupAdmin interface {
 	Describe(ctx context.Context, from groups.Client, r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse
+	ConsumerDescribe(ctx context.Context, from groups.Client, r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse
 	List(ctx context.Context, from groups.Client, r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse
 	Delete(ctx context.Context, from groups.Client, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse
 }

@@ -25,6 +25,8 @@ func groupAPIs() []api {
 		{key: 28, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.CommitTxnOffsets), kind: billGroup},
 		{key: 42, min: 0, max: 2, shown: 0, flexible: 2, serve: grouped(Groups.Delete), kind: billGroup},
 		{key: 47, min: 0, max: 0, shown: 0, flexible: notFlexible, serve: grouped(Groups.DeleteOffsets), kind: billGroup},
+		{key: 68, min: 0, max: 1, shown: 0, flexible: 0, serve: grouped(Groups.ConsumerHeartbeat), kind: billGroup},
+		{key: 69, min: 0, max: 1, shown: 0, flexible: 0, serve: grouped(Groups.ConsumerDescribe), kind: billGroup},
 	}
 }
 

@@ -85,7 +85,8 @@ func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func
 	var writer groupWriter
 	writer.n = n
 	var err error
-	if n.groups, err = groups.Open(groups.Config{Writer: writer, Replica: n.replica, Log: quiet, Rand: rand.New(rand.NewPCG(seed, 2)), InitialRebalanceDelay: -1}); err != nil {
+	if n.groups, err = groups.Open(groups.Config{Writer: writer, Replica: n.replica, Log: quiet, Rand: rand.New(rand.NewPCG(seed, 2)), InitialRebalanceDelay: -1,
+		ConsumerHeartbeatInterval: 200 * time.Millisecond}); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg := DefaultConfig()

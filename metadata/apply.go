@@ -120,10 +120,13 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 	case RaiseLevel:
 		return s.applyRaiseLevel(cmd)
 	case CreateTopic:
+		s.topicsAt = s.revision
 		return s.applyCreateTopic(cmd)
 	case DeleteTopic:
+		s.topicsAt = s.revision
 		return s.applyDeleteTopic(cmd)
 	case CreatePartitions:
+		s.topicsAt = s.revision
 		return s.applyCreatePartitions(cmd)
 	case SetConfigs:
 		return s.applySetConfigs(cmd)
@@ -149,6 +152,16 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 		return s.applyEndTxn(cmd)
 	case AbortTxn:
 		return s.applyAbortTxn(cmd)
+	case PutMember:
+		return s.applyPutMember(cmd)
+	case RemoveMembers:
+		return s.applyRemoveMembers(cmd)
+	case SetAssigned:
+		return s.applySetAssigned(cmd)
+	case SetTargets:
+		return s.applySetTargets(cmd)
+	case ExpireOffsets:
+		return s.applyExpireOffsets(cmd)
 	case Usage:
 		return s.applyUsage(e.Session, cmd)
 	case Recovered:

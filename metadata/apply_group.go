@@ -84,12 +84,22 @@ func (s *State) applyPutGroup(c PutGroup) CommandOutcome {
 	if out, stale := s.staleSlot(c.Group.Name, c.Epoch); stale {
 		return out
 	}
-	if s.groups.count >= MaxGroups && !s.groups.has(c.Group.Name) {
-		return refuse(CodeLimit, "%d groups", s.groups.count)
+	if out, full := s.admitGroup(c.Group.Name); full {
+		return out
 	}
-	s.ownGroup(c.Group.Name)
 	group := c.Group
-	s.groups.edit(group.Name, func(g *groupState) { g.group = &group })
+	if old := s.groups.get(group.Name); old != nil && old.consumer != nil {
+		s.dropMembers(group.Name)
+	}
+	s.editHead(group.Name, func(g *groupState) {
+		switch {
+		case len(group.Members) > 0:
+			g.emptySince = 0
+		case g.emptySince == 0:
+			g.emptySince = max(s.time, 1)
+		}
+		g.group, g.consumer = &group, nil
+	})
 	return CommandOutcome{}
 }
 
@@ -102,6 +112,9 @@ func (s *State) applyDeleteGroup(c DeleteGroup) CommandOutcome {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	s.offsets -= len(g.offsets)
+	if g.consumer != nil {
+		s.dropMembers(c.Name)
+	}
 	s.groups.drop(c.Name)
 	return CommandOutcome{}
 }
@@ -128,7 +141,7 @@ func (s *State) dropOffsets(name string, list []TopicPartition) {
 			s.offsets--
 		}
 	}
-	if len(g.offsets) == 0 && g.group == nil {
+	if len(g.offsets) == 0 && g.group == nil && g.consumer == nil {
 		s.groups.drop(name)
 	}
 }

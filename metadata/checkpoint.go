@@ -257,7 +257,7 @@ func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error
 		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
 	}
 	s := NewState()
-	s.revision, s.generation, s.level = ix.Revision, ix.Generation, ix.Level
+	s.revision, s.generation, s.level, s.topicsAt = ix.Revision, ix.Generation, ix.Level, ix.Revision
 	for i, name := range ix.Objects {
 		from := body
 		if i > 0 {

@@ -53,6 +53,16 @@ func (w *writer) command(c Command) {
 		body.text(c.Group)
 		body.u64(uint64(c.Epoch))
 		body.places(c.Partitions)
+	case PutMember:
+		body.putMember(c)
+	case RemoveMembers:
+		body.removeMembers(c)
+	case SetAssigned:
+		body.setAssigned(c)
+	case SetTargets:
+		body.setTargets(c)
+	case ExpireOffsets:
+		body.expireOffsets(c)
 	case Usage:
 		body.uv(c.Seq)
 		body.u64(uint64(c.From))
@@ -130,6 +140,16 @@ func (r *reader) commandBody(kind CommandKind) Command {
 		return DeleteGroup{DutyEpoch(r.u64()), r.text()}
 	case KindDeleteOffsets:
 		return DeleteOffsets{r.text(), DutyEpoch(r.u64()), r.places()}
+	case KindPutMember:
+		return r.putMember()
+	case KindRemoveMembers:
+		return r.removeMembers()
+	case KindSetAssigned:
+		return r.setAssigned()
+	case KindSetTargets:
+		return r.setTargets()
+	case KindExpireOffsets:
+		return r.expireOffsets()
 	case KindUsage:
 		return Usage{r.uv(), UnixMilli(r.u64()), UnixMilli(r.u64()), r.cells(), r.flag()}
 	case KindRecovered:
@@ -258,11 +278,7 @@ func (w *writer) group(g *Group) {
 		w.text(m.ClientHost)
 		w.u32(uint32(m.SessionTimeoutMs))
 		w.u32(uint32(m.RebalanceTimeoutMs))
-		w.uv(uint64(len(m.Protocols)))
-		for _, p := range m.Protocols {
-			w.text(p.Name)
-			w.blob(p.Metadata)
-		}
+		w.protocols(m.Protocols)
 		w.blob(m.Assignment)
 	}
 }
@@ -272,9 +288,7 @@ func (r *reader) group() Group {
 	for range r.count(14, "members") {
 		m := GroupMember{ID: r.text(), InstanceID: r.text(), ClientID: r.text(), ClientHost: r.text(),
 			SessionTimeoutMs: int32(r.u32()), RebalanceTimeoutMs: int32(r.u32())}
-		for range r.count(2, "protocols") {
-			m.Protocols = append(m.Protocols, GroupProtocol{r.text(), r.blob()})
-		}
+		m.Protocols = r.protocols()
 		m.Assignment = r.blob()
 		g.Members = append(g.Members, m)
 	}

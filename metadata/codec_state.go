@@ -17,6 +17,7 @@ const (
 	tableGroups
 	tableLedger
 	tableTxns
+	tableMembers
 	tableCount
 )
 
@@ -47,6 +48,8 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint6
 		return encodeItems(e, s.groups.pages[page], (*writer).groupItem)
 	case tableTxns:
 		return encodeItems(e, s.txns.pages[page], (*writer).txnItem)
+	case tableMembers:
+		return encodeItems(e, s.members.pages[page], (*writer).memberItem)
 	}
 	return encodeItems(e, s.ledger.pages[page], (*writer).ledgerItem)
 }
@@ -68,6 +71,8 @@ func (s *State) pageEra(table, page int) (era uint64, used bool) {
 		return eraOf(s.groups.pages[page])
 	case tableTxns:
 		return eraOf(s.txns.pages[page])
+	case tableMembers:
+		return eraOf(s.members.pages[page])
 	}
 	return eraOf(s.ledger.pages[page])
 }
@@ -122,6 +127,8 @@ func (s *State) decodePage(table int, b []byte) error {
 			it.objectItem(s)
 		case tableGroups:
 			it.groupItem(s)
+		case tableMembers:
+			it.memberItem(s)
 		case tableLedger:
 			it.ledgerItem(s)
 		case tableTxns:
@@ -257,10 +264,7 @@ func (r *reader) objectItem(s *State) {
 
 func (w *writer) groupItem(name string, g *groupState) {
 	w.text(name)
-	w.flag(g.group != nil)
-	if g.group != nil {
-		w.group(g.group)
-	}
+	w.groupHead(g)
 	list := make([]OffsetCommit, 0, len(g.offsets))
 	for _, o := range g.offsets {
 		list = append(list, o)
@@ -274,10 +278,7 @@ func (w *writer) groupItem(name string, g *groupState) {
 func (r *reader) groupItem(s *State) {
 	name := r.text()
 	g := groupState{offsets: map[TopicPartition]OffsetCommit{}}
-	if r.flag() {
-		group := r.group()
-		g.group = &group
-	}
+	r.groupHead(&g)
 	for _, o := range r.offsets() {
 		g.offsets[TopicPartition{o.Topic, o.Partition}] = o
 	}

@@ -141,11 +141,13 @@ func TestDamageIsNoticed(t *testing.T) {
 }
 
 func FuzzDecodeEntry(f *testing.F) {
-	b, err := AppendEntry(nil, sampleEntry())
-	if err != nil {
-		f.Fatal(err)
+	for _, e := range []*Entry{sampleEntry(), txnEntry(), memberEntry()} {
+		b, err := AppendEntry(nil, e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
 	}
-	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var e Entry
 		if DecodeEntry(b, &e) != nil {

@@ -27,6 +27,7 @@ func (s *State) freeze() *State {
 	f.objects = s.objects.freeze()
 	f.groups = s.groups.freeze()
 	f.txns = s.txns.freeze()
+	f.members = s.members.freeze()
 	f.ledger = s.ledger.freeze()
 	return &f
 }

@@ -19,6 +19,7 @@ const (
 	itemArchive
 	itemTxn
 	itemAborted
+	itemMember
 )
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
@@ -114,17 +115,28 @@ func hashObject(k objectKey, o objectState) uint64 {
 }
 
 func hashGroup(name string, g groupState) uint64 {
+	sum := hashGroupHead(name, &g)
+	for tp, o := range g.offsets {
+		sum += hashOffset(name, tp, &o)
+	}
+	return sum
+}
+
+// hashGroupHead covers a group without its offsets and members.
+func hashGroupHead(name string, g *groupState) uint64 {
 	m := mixItem.Word(itemGroup).Text(name)
 	if g.group != nil {
 		var w writer
 		w.group(g.group)
 		m = m.Bytes(w.b)
 	}
-	sum := m.Sum()
-	for tp, o := range g.offsets {
-		sum += hashOffset(name, tp, &o)
+	if c := g.consumer; c != nil {
+		m = m.Word(uint64(uint32(c.Epoch))<<32 | uint64(uint32(c.AssignmentEpoch))).Word(uint64(c.Members))
 	}
-	return sum
+	if g.emptySince != 0 {
+		m = m.Word(uint64(g.emptySince))
+	}
+	return m.Sum()
 }
 
 func hashOffset(group string, tp TopicPartition, o *OffsetCommit) uint64 {

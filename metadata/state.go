@@ -18,6 +18,7 @@ const (
 	MaxObjects            = 8_000_000
 	MaxGroups             = 100_000
 	MaxGroupOffsets       = 2_000_000 // in all
+	MaxMembers            = 500_000   // of groups of the consumer protocol, in all
 	MaxSessions           = 1_000
 	MaxZones              = 32
 	MaxLedgerCells        = 50_000 // per bucket of time; further keys fold into __other__
@@ -51,6 +52,7 @@ type State struct {
 	objects    *table[objectKey, objectState]
 	groups     *table[string, groupState]
 	txns       *table[string, txnState] // by transactional id
+	members    *table[memberKey, memberState]
 	ledger     *table[ledgerBucket, *ledgerCells]
 
 	nextProducer ProducerID
@@ -72,8 +74,9 @@ type State struct {
 	alarms   uint64
 	lastBad  string // what the last alarm said
 
-	scratch scratch // of Apply; not state
-	lineage *byte   // tells copies of one live state from another's
+	scratch  scratch  // of Apply; not state
+	topicsAt Revision // not state: where topics or their partitions changed last, as far as this broker saw
+	lineage  *byte    // tells copies of one live state from another's
 }
 
 // Topic is a topic as created and configured. Do not change what Configs holds.
@@ -143,8 +146,10 @@ type objectState struct {
 }
 
 type groupState struct {
-	group   *Group // nil: only offsets
-	offsets map[TopicPartition]OffsetCommit
+	group      *Group         // of the classic protocol, or nil
+	consumer   *ConsumerGroup // of the consumer protocol, or nil; replaced, never changed
+	emptySince UnixMilli      // state time when its last member left; 0: it has members, or never had
+	offsets    map[TopicPartition]OffsetCommit
 }
 
 type sessionState struct {
@@ -189,6 +194,7 @@ func NewState() *State {
 	s.objects = newTable(placeObject, cloneSelf, hashObject, &s.sum)
 	s.groups = newTable(placeGroup, cloneGroup, hashGroup, &s.sum)
 	s.txns = newTable(placeTxn, cloneTxn, hashTxn, &s.sum)
+	s.members = newTable(placeMember, cloneSelf, hashMember, &s.sum)
 	s.ledger = newTable(placeBucket, cloneCells, nil, &s.sum)
 	s.placement = newPlacement(nil, nil)
 	s.lineage = new(byte)
@@ -263,6 +269,20 @@ func (s *State) Topics() []Topic {
 	out := make([]Topic, 0, s.topics.count)
 	s.topics.each(func(_ TopicID, t *Topic) bool { out = append(out, *t); return true })
 	slices.SortFunc(out, func(a, b Topic) int { return compareText(a.Name, b.Name) })
+	return out
+}
+
+// TopicsChanged returns the revision at or before which topics, or their
+// numbers of partitions, changed last: what was derived from them at that
+// revision or later still holds.
+func (s *State) TopicsChanged() Revision { return s.topicsAt }
+
+// TopicNames returns the names of all topics, in no particular order.
+func (s *State) TopicNames() []string {
+	out := make([]string, 0, len(s.names))
+	for name := range s.names {
+		out = append(out, name)
+	}
 	return out
 }
 
@@ -365,8 +385,10 @@ func (s *State) Archives() []ArchiveRef { return s.archives }
 
 // GroupView is what the state keeps of a group.
 type GroupView struct {
-	Group   *Group // nil: only offsets were committed. Do not change it.
-	Offsets map[TopicPartition]OffsetCommit
+	Group      *Group         // of the classic protocol, or nil. Do not change it.
+	Consumer   *ConsumerGroup // of the consumer protocol, or nil. Do not change it.
+	EmptySince UnixMilli      // state time when its last member left; 0: it has members, or never had
+	Offsets    map[TopicPartition]OffsetCommit
 }
 
 // Group returns a group; false where nothing of it is stored. Do not change
@@ -376,7 +398,7 @@ func (s *State) Group(name string) (GroupView, bool) {
 	if g == nil {
 		return GroupView{}, false
 	}
-	return GroupView{g.group, g.offsets}, true
+	return GroupView{g.group, g.consumer, g.emptySince, g.offsets}, true
 }
 
 // Groups returns the names of all groups, sorted.

@@ -57,6 +57,7 @@ type world struct {
 	pids     []ProducerID
 	seqs     map[producerKey]Sequence
 	state    *State // the one that tells results
+	members  bool   // groups of the consumer protocol too: the golden log has none
 }
 
 func newWorld(seed uint64) *world {
@@ -143,9 +144,29 @@ func (w *world) step(t testing.TB) Committed {
 		return control(Usage{uint64(w.rev), 1, 2, []Cell{{CellKey{Topic: topic, Component: ComponentGet, Src: "a", Group: "g"}, Units(7)}}, false})
 	case n < 34:
 		w.gen++
+	case w.members && n < 42:
+		return control(w.memberStep(n, topic))
 	}
 	c, _ := w.commit(t, w.produce(session, topic, route))
 	return c
+}
+
+// memberStep is a change of a group of the consumer protocol.
+func (w *world) memberStep(n int, topic TopicID) Command {
+	epoch := w.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+	group, id := "g", fmt.Sprint("m", w.rng.IntN(4))
+	some := []PartitionRange{{topic, Partition(w.rng.IntN(3)), int32(1 + w.rng.IntN(3))}}
+	switch n {
+	case 34, 35:
+		return PutMember{group, epoch, int32(w.rng.IntN(50)), ConsumerMember{ID: id, Topics: []string{"t"}, RebalanceTimeoutMs: 5}}
+	case 36:
+		return RemoveMembers{group, epoch, int32(w.rng.IntN(50)), []string{id}}
+	case 37, 38:
+		return SetAssigned{group, epoch, []MemberAssignment{{ID: id, Epoch: 3, State: MemberRevoking, Assigned: some}}}
+	case 39, 40:
+		return SetTargets{group, epoch, 9, 8, []MemberTarget{{id, some}}}
+	}
+	return ExpireOffsets{group, epoch, 7, []TopicPartition{{topic, Partition(w.rng.IntN(8))}}}
 }
 
 func b2i(b bool) int {

@@ -31,14 +31,19 @@ func (c *Coordinator) describe(ctx context.Context, name string, version int16, 
 	g, code := c.group(name, false)
 	if g != nil {
 		defer c.unref(g)
-		if now(ctx, g, false, func(m *machine, _ time.Time) bool {
-			if m.state == stateEmpty && !m.stored {
+		modern := false
+		if now(ctx, g, false, func(time.Time) bool {
+			modern = g.k != nil
+			if g.m.state == stateEmpty && !g.m.stored {
 				return false // of the members' side nothing is known; offsets may be
 			}
-			m.describe(&out)
+			g.m.describe(&out)
 			return true
 		}) {
 			return out
+		}
+		if modern {
+			return otherProtocol(out, version, "the group is not a classic group")
 		}
 	}
 	if code == codeOK {
@@ -48,12 +53,13 @@ func (c *Coordinator) describe(ctx context.Context, name string, version int16, 
 		out.ErrorCode = code
 		return out
 	}
-	known := false
+	known, modern := false, false
 	c.cfg.Replica.View(func(s *metadata.State) {
 		var v metadata.GroupView
 		if v, known = s.Group(name); known && v.Group != nil {
 			out.ProtocolType = v.Group.ProtocolType
 		}
+		modern = known && v.Consumer != nil
 	})
 	// What was read is the truth only if the slot is still ours behind the
 	// barrier.
@@ -61,12 +67,20 @@ func (c *Coordinator) describe(ctx context.Context, name string, version int16, 
 		return out
 	}
 	out.State = stateEmpty.String()
-	if !known {
-		out.State = stateNameDead
-		if version >= 6 {
-			message := descriptionOfGroupMissing
-			out.ErrorCode, out.ErrorMessage = codeGroupNotFound, &message
-		}
+	switch {
+	case !known:
+		return otherProtocol(out, version, descriptionOfGroupMissing)
+	case modern:
+		return otherProtocol(out, version, "the group is not a classic group")
+	}
+	return out
+}
+
+// otherProtocol is the answer for a group that DescribeGroups does not know.
+func otherProtocol(out kmsg.DescribeGroupsResponseGroup, version int16, message string) kmsg.DescribeGroupsResponseGroup {
+	out.State = stateNameDead
+	if version >= 6 {
+		out.ErrorCode, out.ErrorMessage = codeGroupNotFound, &message
 	}
 	return out
 }
@@ -96,9 +110,6 @@ func (m *machine) describe(out *kmsg.DescribeGroupsResponseGroup) {
 func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
 	out := kmsg.NewPtrListGroupsResponse()
 	out.Version = r.Version
-	if len(r.TypesFilter) > 0 && r.Version >= 5 && !containsFold(r.TypesFilter, groupTypeClassic) {
-		return out
-	}
 	found, loading := c.summaries()
 	if loading {
 		out.ErrorCode = codeLoadInProgress
@@ -112,8 +123,11 @@ func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsReques
 		if len(r.StatesFilter) > 0 && r.Version >= 4 && !containsFold(r.StatesFilter, found[name].state) {
 			continue
 		}
+		if len(r.TypesFilter) > 0 && r.Version >= 5 && !containsFold(r.TypesFilter, found[name].kind) {
+			continue
+		}
 		g := kmsg.NewListGroupsResponseGroup()
-		g.Group, g.ProtocolType, g.GroupState, g.GroupType = name, found[name].protocolType, found[name].state, groupTypeClassic
+		g.Group, g.ProtocolType, g.GroupState, g.GroupType = name, found[name].protocolType, found[name].state, found[name].kind
 		out.Groups = append(out.Groups, g)
 	}
 	return out
@@ -153,9 +167,12 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 			if held[metadata.GroupSlot(name)] == 0 {
 				continue
 			}
-			found[name] = summary{state: stateEmpty.String()}
-			if v, _ := s.Group(name); v.Group != nil {
-				found[name] = summary{stateEmpty.String(), v.Group.ProtocolType}
+			found[name] = summary{state: stateEmpty.String(), kind: groupTypeClassic}
+			switch v, _ := s.Group(name); {
+			case v.Group != nil:
+				found[name] = summary{stateEmpty.String(), v.Group.ProtocolType, groupTypeClassic}
+			case v.Consumer != nil:
+				found[name] = summary{stateEmpty.String(), protocolTypeConsumer, groupTypeConsumer}
 			}
 		}
 	})
@@ -195,14 +212,14 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
 		return code
 	}
 	defer c.unref(g)
-	return c.guarded(ctx, g, func(m *machine) (metadata.Command, int16) {
-		if m.state != stateEmpty {
+	return c.guarded(ctx, g, func() (metadata.Command, int16) {
+		if !g.empty() {
 			return nil, codeNonEmptyGroup
 		}
 		return metadata.DeleteGroup{Epoch: g.hold.epoch, Name: name}, codeOK
-	}, func(m *machine, code int16) {
-		if code == codeOK && m.state == stateEmpty {
-			m.stored, m.generation, m.protocolType, m.retryEmpty = false, 0, "", time.Time{}
+	}, func(code int16) {
+		if code == codeOK && g.empty() {
+			g.m, g.k = newMachine(g.name, c.limits), nil
 		}
 	})
 }
@@ -211,12 +228,12 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
 // check made, if any. It keeps its place among the group's own writes: those
 // asked for before are done before the check, later ones wait until it is
 // resolved. after runs in the goroutine with what became of it.
-func (c *Coordinator) guarded(ctx context.Context, g *group, check func(*machine) (metadata.Command, int16), after func(*machine, int16)) int16 {
+func (c *Coordinator) guarded(ctx context.Context, g *group, check func() (metadata.Command, int16), after func(int16)) int16 {
 	var cmd metadata.Command
 	code := ask(ctx, g, codeNotCoordinator, func(_ time.Time, reply func(int16)) {
 		g.later = append(g.later, func(time.Time) {
 			var code int16
-			if cmd, code = check(g.m); cmd != nil {
+			if cmd, code = check(); cmd != nil {
 				g.commits++
 			}
 			reply(code)
@@ -231,7 +248,7 @@ func (c *Coordinator) guarded(ctx context.Context, g *group, check func(*machine
 	code = c.settle(g.hold, out, err)
 	g.do(func(time.Time) {
 		g.commits--
-		after(g.m, code)
+		after(code)
 	})
 	return code
 }

@@ -34,7 +34,8 @@ func BenchmarkHeartbeatOfLargeGroup(b *testing.B) {
 	c.Hold(b.Context(), metadata.GroupSlot("g"), 1)
 	g, _ := c.group("g", true)
 	defer c.unref(g)
-	now(b.Context(), g, false, func(m *machine, at time.Time) bool {
+	now(b.Context(), g, false, func(at time.Time) bool {
+		m := g.m
 		for i := range 5000 {
 			m.enter(&member{id: fmt.Sprint("m", i), session: 10 * time.Second, protocols: []metadata.GroupProtocol{{Name: "x"}}, synced: true})
 			m.touch(at, m.members[fmt.Sprint("m", i)])

@@ -84,17 +84,15 @@ func (j *commitJob) fail(code int16) {
 }
 
 func (j *commitJob) run(ctx context.Context, g *group) {
-	code := now(ctx, g, codeNotCoordinator, func(m *machine, at time.Time) int16 {
-		may := m.mayCommit
-		if j.txn != nil {
-			may = m.mayCommitTxn
+	code := ask(ctx, g, codeNotCoordinator, func(at time.Time, reply func(int16)) {
+		if g.commits > 0 && g.busy() {
+			// A write waits for the commits that were let through: one after
+			// the other they would keep it waiting for ever.
+			g.later = append(g.later, func(at time.Time) { reply(j.admit(at, g)) })
+			return
 		}
-		code := may(at, j.r.MemberID, text(j.r.InstanceID), j.r.Generation)
-		if code == codeOK {
-			g.commits++
-		}
-		return code
-	})
+		reply(j.admit(at, g))
+	}, nil)
 	if code != codeOK {
 		j.fail(code)
 		return
@@ -116,6 +114,25 @@ func (j *commitJob) run(ctx context.Context, g *group) {
 		j.write(ctx, g, j.list[:n])
 		j.list = j.list[n:]
 	}
+}
+
+// admit checks who commits, in the group's goroutine.
+func (j *commitJob) admit(at time.Time, g *group) (code int16) {
+	id, instance, generation := j.r.MemberID, text(j.r.InstanceID), j.r.Generation
+	switch {
+	case g.k != nil && j.txn != nil:
+		code = g.k.mayCommitTxn(id, instance, generation)
+	case g.k != nil:
+		code = g.k.mayCommit(id, generation, j.r.Version)
+	case j.txn != nil:
+		code = g.m.mayCommitTxn(at, id, instance, generation)
+	default:
+		code = g.m.mayCommit(at, id, instance, generation)
+	}
+	if code == codeOK {
+		g.commits++
+	}
+	return code
 }
 
 // resolve makes the list of positions to store from names, and returns how

@@ -83,7 +83,7 @@ func txnAnswer(r *kmsg.TxnOffsetCommitRequest, from *kmsg.OffsetCommitResponse) 
 // is not fenced, and a member may commit while the group completes a
 // rebalance.
 func (m *machine) mayCommitTxn(now time.Time, id, instance string, generation int32) int16 {
-	if generation < 0 && id == "" && instance == "" {
+	if generation < 0 && (m.state == stateEmpty || id == "" && instance == "") {
 		return codeOK
 	}
 	mem, code := m.who(id, instance)

@@ -46,8 +46,15 @@ type Config struct {
 	MaxMemberBytes        int           // of what one member sends about itself
 	MaxGroupBytes         int           // of all members in memory
 	MaxLiveGroups         int           // groups with a goroutine at this broker
-	MaxOffsetMetadata     int           // bytes of a commit's text (offset.metadata.max.bytes)
-	WriteTimeout          time.Duration // of one write, as the client sees it (offsets.commit.timeout.ms)
+	// The consumer protocol's times, where the GROUP resource says nothing
+	// (group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms).
+	ConsumerSessionTimeout    time.Duration
+	ConsumerHeartbeatInterval time.Duration
+	// OffsetRetention is how long positions outlive the last member, or the
+	// last commit of a group that never had any (offsets.retention.minutes).
+	OffsetRetention   time.Duration
+	MaxOffsetMetadata int           // bytes of a commit's text (offset.metadata.max.bytes)
+	WriteTimeout      time.Duration // of one write, as the client sees it (offsets.commit.timeout.ms)
 }
 
 // DefaultConfig returns Kafka's defaults, and limits where Kafka has none.
@@ -62,6 +69,10 @@ func DefaultConfig() Config {
 		MaxLiveGroups:         100_000, // as metadata.MaxGroups
 		MaxOffsetMetadata:     4096,
 		WriteTimeout:          5 * time.Second,
+
+		ConsumerSessionTimeout:    45 * time.Second,
+		ConsumerHeartbeatInterval: 5 * time.Second,
+		OffsetRetention:           7 * 24 * time.Hour,
 	}
 }
 
@@ -69,6 +80,7 @@ func DefaultConfig() Config {
 const (
 	maxStoredBytes  = metadata.MaxEntryBytes - 64<<10 // of a stored generation: an entry less room for its frame
 	maxCommitBytes  = 128 << 10                       // of one CommitOffsets command; more become several
+	maxConsumers    = 10_000                          // members of a group of the consumer protocol
 	maxProtocols    = 64                              // of one member: clients list a handful
 	maxMailbox      = 256                             // closures waiting for a group's goroutine; then callers wait
 	maxClientPrefix = 255                             // bytes of the client id that a member id begins with
@@ -87,6 +99,9 @@ func (c Config) withDefaults() Config {
 	pick(&c.MaxLiveGroups, d.MaxLiveGroups)
 	pick(&c.MaxOffsetMetadata, d.MaxOffsetMetadata)
 	pick(&c.WriteTimeout, d.WriteTimeout)
+	pick(&c.ConsumerSessionTimeout, d.ConsumerSessionTimeout)
+	pick(&c.ConsumerHeartbeatInterval, d.ConsumerHeartbeatInterval)
+	pick(&c.OffsetRetention, d.OffsetRetention)
 	c.InitialRebalanceDelay = max(c.InitialRebalanceDelay, 0)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -109,7 +124,8 @@ func (c Config) Validate() error {
 	case c.MinSessionTimeout < 0 || c.MaxSessionTimeout < c.MinSessionTimeout:
 		return errors.New("open group coordinator: session timeouts: the greatest is below the least")
 	case c.MaxGroupSize < 0 || c.MaxMemberBytes < 0 || c.MaxGroupBytes < 0 || c.MaxLiveGroups < 0 ||
-		c.MaxOffsetMetadata < 0 || c.WriteTimeout < 0:
+		c.MaxOffsetMetadata < 0 || c.WriteTimeout < 0 || c.OffsetRetention < 0 ||
+		c.ConsumerSessionTimeout < 0 || c.ConsumerHeartbeatInterval < 0:
 		return errors.New("open group coordinator: a limit is negative")
 	}
 	return nil

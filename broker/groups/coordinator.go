@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -23,6 +24,8 @@ type Coordinator struct {
 	closed bool
 	holds  [metadata.GroupSlots]*hold
 	live   int // groups with a goroutine, of all holds
+
+	names atomic.Pointer[topicNames] // of the last look at all topics
 }
 
 // hold is a slot at one epoch.
@@ -79,7 +82,7 @@ func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metada
 			if metadata.GroupSlot(name) != slot {
 				continue
 			}
-			if v, ok := s.Group(name); ok && v.Group != nil && len(v.Group.Members) > 0 {
+			if v, ok := s.Group(name); ok && (v.Group != nil && len(v.Group.Members) > 0 || v.Consumer != nil && v.Consumer.Members > 0) {
 				names = append(names, name)
 			}
 		}
@@ -196,7 +199,7 @@ func (c *Coordinator) group(name string, create bool) (*group, int16) {
 func (c *Coordinator) start(h *hold, name string) *group {
 	g := &group{c: c, hold: h, name: name, mailbox: make(chan func(time.Time), maxMailbox),
 		written: make(chan int16, 1), done: make(chan struct{})}
-	g.summary.Store(&summary{state: stateEmpty.String()})
+	g.summary.Store(&summary{state: stateEmpty.String(), kind: groupTypeClassic})
 	h.groups[name] = g
 	c.live++
 	c.wg.Go(g.run)
@@ -245,8 +248,12 @@ func (c *Coordinator) newMemberID(prefix string) string {
 	if len(prefix) > maxClientPrefix {
 		prefix = strings.ToValidUTF8(prefix[:maxClientPrefix], "")
 	}
+	return prefix + "-" + c.newUUID()
+}
+
+func (c *Coordinator) newUUID() string {
 	c.mu.Lock()
 	a, b := c.cfg.Rand.Uint64(), c.cfg.Rand.Uint64()
 	c.mu.Unlock()
-	return fmt.Sprintf("%s-%08x-%04x-%04x-%04x-%012x", prefix, a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
 }

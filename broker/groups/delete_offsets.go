@@ -30,15 +30,15 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	defer c.unref(g)
 	cmd := metadata.DeleteOffsets{Group: r.Group, Epoch: g.hold.epoch}
 	var codes []*int16 // of what is in cmd
-	code = c.guarded(ctx, g, func(m *machine) (metadata.Command, int16) {
-		if m.state != stateEmpty && m.protocolType != protocolTypeConsumer {
+	code = c.guarded(ctx, g, func() (metadata.Command, int16) {
+		if g.k == nil && g.m.state != stateEmpty && g.m.protocolType != protocolTypeConsumer {
 			return nil, codeNonEmptyGroup
 		}
-		if codes = c.offsetsToDelete(m, r, out, &cmd); len(codes) == 0 {
+		if codes = c.offsetsToDelete(g.subscribed(), r, out, &cmd); len(codes) == 0 {
 			return nil, codeOK
 		}
 		return cmd, codeOK
-	}, func(*machine, int16) {})
+	}, func(int16) {})
 	if len(codes) == 0 {
 		out.ErrorCode = code
 		return out
@@ -51,8 +51,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 
 // offsetsToDelete fills the answer and the command, and returns where the
 // codes of the command's partitions go.
-func (c *Coordinator) offsetsToDelete(m *machine, r *kmsg.OffsetDeleteRequest, out *kmsg.OffsetDeleteResponse, cmd *metadata.DeleteOffsets) (codes []*int16) {
-	subscribed := m.subscriptions()
+func (c *Coordinator) offsetsToDelete(subscribed func(string) bool, r *kmsg.OffsetDeleteRequest, out *kmsg.OffsetDeleteResponse, cmd *metadata.DeleteOffsets) (codes []*int16) {
 	c.cfg.Replica.View(func(s *metadata.State) {
 		for i := range r.Topics {
 			topic, known := s.TopicNamed(r.Topics[i].Topic)

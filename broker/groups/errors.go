@@ -22,6 +22,7 @@ const (
 	codeInvalidSession        int16 = 26
 	codeRebalance             int16 = 27
 	codeInvalidCommitSize     int16 = 28
+	codeUnsupportedVersion    int16 = 35
 	codeInvalidRequest        int16 = 42
 	codeInvalidEpoch          int16 = 47
 	codeInvalidTxnState       int16 = 48
@@ -34,6 +35,11 @@ const (
 	codeSubscribedToTopic     int16 = 86
 	codeUnstableOffset        int16 = 88
 	codeTxnAbortable          int16 = 120
+	codeFencedEpoch           int16 = 110
+	codeUnreleasedInstance    int16 = 111
+	codeUnsupportedAssignor   int16 = 112
+	codeStaleEpoch            int16 = 113
+	codeInvalidRegex          int16 = 128
 	noGeneration              int32 = -1
 	noAuthorizedOperations    int32 = -1 << 31
 	noOffset                  int64 = -1
@@ -42,6 +48,7 @@ const (
 	generationsAfterTakeOver  int32 = 16
 	protocolTypeConsumer            = "consumer"
 	groupTypeClassic                = "classic"
+	groupTypeConsumer               = "consumer"
 	stateNameDead                   = "Dead"
 	descriptionOfGroupMissing       = "group not found"
 )

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -21,7 +22,14 @@ func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.Offset
 	barrier := c.barrier(ctx)
 	if r.Version >= 8 {
 		for i := range r.Groups {
-			out.Groups = append(out.Groups, c.fetchGroup(&r.Groups[i], r.RequireStable, barrier))
+			g := &r.Groups[i]
+			if code := c.mayFetch(ctx, g, r.Version); code != codeOK {
+				refused := kmsg.NewOffsetFetchResponseGroup()
+				refused.Group, refused.ErrorCode = g.Group, code
+				out.Groups = append(out.Groups, refused)
+				continue
+			}
+			out.Groups = append(out.Groups, c.fetchGroup(g, r.RequireStable, barrier))
 		}
 		return out
 	}
@@ -38,6 +46,25 @@ func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.Offset
 	g := c.fetchGroup(&one, r.RequireStable, barrier)
 	fillOld(out, &one, &g)
 	return out
+}
+
+// mayFetch checks a member of the consumer protocol that says who it is
+// (version 9): 25 where it is none, 113 where its epoch is not the present one.
+func (c *Coordinator) mayFetch(ctx context.Context, r *kmsg.OffsetFetchRequestGroup, version int16) int16 {
+	if version < 9 || r.MemberID == nil && r.MemberEpoch < 0 {
+		return codeOK
+	}
+	g, _ := c.group(r.Group, false)
+	if g == nil {
+		return codeOK // it has no members, or is not ours: what follows says so
+	}
+	defer c.unref(g)
+	return now(ctx, g, codeNotCoordinator, func(time.Time) int16 {
+		if g.k == nil {
+			return codeOK
+		}
+		return g.k.mayFetch(r.MemberID, r.MemberEpoch)
+	})
 }
 
 // barrier waits until this replica is as new as the log. Consumers before 3.9

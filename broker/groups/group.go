@@ -21,14 +21,15 @@ type group struct {
 	summary atomic.Pointer[summary]
 
 	// Owned by the goroutine.
-	m       *machine
+	m       *machine // of the classic protocol; empty while k is there
+	k       *roster  // of the consumer protocol, or nil
 	writing *storedWrite
 	commits int                   // commits and deletions that were let through and are not resolved
 	later   []func(now time.Time) // wait until no write is queued or in flight
 }
 
 // summary is what ListGroups shows.
-type summary struct{ state, protocolType string }
+type summary struct{ state, protocolType, kind string }
 
 // run is the goroutine: it owns the machine until the slot is lost or the
 // group is empty and quiet.
@@ -38,9 +39,11 @@ func (g *group) run() {
 	timer := time.NewTimer(idleAfter)
 	defer timer.Stop()
 	for {
+		g.revert(time.Now())
 		g.startWrite()
+		g.startFlight(time.Now())
 		g.runLater(time.Now())
-		g.summary.Store(&summary{g.m.state.String(), g.m.protocolType})
+		g.summary.Store(g.summarize())
 		timer.Reset(g.sleep(time.Now()))
 		select {
 		case f := <-g.mailbox:
@@ -48,7 +51,7 @@ func (g *group) run() {
 		case code := <-g.written:
 			g.endWrite(code)
 		case <-timer.C:
-			g.m.tick(time.Now())
+			g.tick(time.Now())
 			if g.quiet() && g.c.retire(g) {
 				return
 			}
@@ -61,25 +64,75 @@ func (g *group) run() {
 
 func (g *group) load(now time.Time) {
 	limits := g.c.limits
+	var head *metadata.ConsumerGroup
+	var members []metadata.MemberView
 	g.c.cfg.Replica.View(func(s *metadata.State) {
-		if v, ok := s.Group(g.name); ok && v.Group != nil {
+		v, ok := s.Group(g.name)
+		switch {
+		case ok && v.Group != nil:
 			g.m = loadMachine(v.Group, limits, now)
+		case ok && v.Consumer != nil:
+			head, members = v.Consumer, s.Members(g.name)
 		}
 	})
 	if g.m == nil {
 		g.m = newMachine(g.name, limits)
 	}
+	if head != nil {
+		g.k = g.newRoster()
+		g.k.load(head, members, now)
+	}
+}
+
+// newRoster returns an empty roster of this group.
+func (g *group) newRoster() *roster {
+	return newRoster(g.name, g.c.limits, g.c.timesOf(g.name), (*topicView)(g.c))
+}
+
+// tick does what is due.
+func (g *group) tick(now time.Time) {
+	if g.k != nil {
+		g.k.tick(now)
+		return
+	}
+	g.m.tick(now)
+}
+
+func (g *group) summarize() *summary {
+	if g.k != nil {
+		return &summary{g.k.state(), protocolTypeConsumer, groupTypeConsumer}
+	}
+	return &summary{g.m.state.String(), g.m.protocolType, groupTypeClassic}
+}
+
+// empty reports whether the group has no members.
+func (g *group) empty() bool {
+	if g.k != nil {
+		return len(g.k.members) == 0
+	}
+	return g.m.state == stateEmpty
 }
 
 // sleep is how long nothing is due.
 func (g *group) sleep(now time.Time) time.Duration {
-	if g.m.due.IsZero() {
+	due := g.m.due
+	if g.k != nil {
+		due = g.k.due
+	}
+	if due.IsZero() {
 		return idleAfter
 	}
-	return max(g.m.due.Sub(now), 0)
+	return max(due.Sub(now), 0)
 }
 
-func (g *group) quiet() bool { return g.m.idle() && g.writing == nil && g.commits == 0 }
+func (g *group) quiet() bool {
+	return g.m.idle() && (g.k == nil || g.k.idle()) && g.writing == nil && g.commits == 0
+}
+
+// busy reports whether a write is queued or on its way.
+func (g *group) busy() bool {
+	return g.writing != nil || len(g.m.writes) > 0 || g.k != nil && (g.k.book.flying != nil || g.k.book.due(time.Now()))
+}
 
 // startWrite sends the oldest write off. It waits until the commits that were
 // let through before are resolved: who learns of a new generation must find
@@ -98,7 +151,32 @@ func (g *group) startWrite() {
 	}
 }
 
+// startFlight sends off what a roster wants written, all of it at once. As
+// startWrite it lets the commits before it pass first.
+func (g *group) startFlight(now time.Time) {
+	if g.k == nil || g.writing != nil || g.commits > 0 || !g.k.book.due(now) {
+		return
+	}
+	f := g.k.take(g.hold.epoch)
+	g.c.wg.Go(func() {
+		code := codeOK
+		for _, cmds := range f.entries {
+			if code = g.submit(cmds); code != codeOK {
+				break
+			}
+		}
+		g.written <- code
+	})
+}
+
 func (g *group) endWrite(code int16) {
+	if g.writing == nil {
+		g.k.book.land(time.Now(), code)
+		if at := g.k.book.retry; !at.IsZero() {
+			g.k.wake(at)
+		}
+		return
+	}
 	w := g.writing
 	g.writing = nil
 	w.done(time.Now(), code)
@@ -106,7 +184,7 @@ func (g *group) endWrite(code int16) {
 
 // runLater runs what had to wait for the group's writes.
 func (g *group) runLater(now time.Time) {
-	for len(g.later) > 0 && g.writing == nil && len(g.m.writes) == 0 {
+	for len(g.later) > 0 && !g.busy() {
 		f := g.later[0]
 		g.later = g.later[1:]
 		f(now)
@@ -115,12 +193,17 @@ func (g *group) runLater(now time.Time) {
 
 // put stores the group under the slot's epoch.
 func (g *group) put(stored *metadata.Group) int16 {
+	return g.submit([]metadata.Command{metadata.PutGroup{Epoch: g.hold.epoch, Group: *stored}})
+}
+
+// submit writes commands as one entry.
+func (g *group) submit(cmds []metadata.Command) int16 {
 	ctx, cancel := context.WithTimeout(g.hold.ctx, 2*g.c.cfg.WriteTimeout)
 	defer cancel()
-	out, err := g.c.cfg.Writer.Submit(ctx, []metadata.Command{metadata.PutGroup{Epoch: g.hold.epoch, Group: *stored}}, nil)
+	out, err := g.c.cfg.Writer.Submit(ctx, cmds, nil)
 	code := g.c.settle(g.hold, out, err)
 	if code != codeOK {
-		g.c.cfg.Log.Warn("store group", "group", stored.Name, "generation", stored.Generation, "code", code, "err", err)
+		g.c.cfg.Log.Warn("store group", "group", g.name, "code", code, "err", err)
 	}
 	if code == codeInvalidCommitSize { // no room for one more group
 		return codeNotAvailable
@@ -132,6 +215,9 @@ func (g *group) put(stored *metadata.Group) int16 {
 // first, so that a failed write finds nobody to begin a rebalance with.
 func (g *group) lose() {
 	g.m.abandon(codeNotCoordinator)
+	if g.k != nil {
+		g.k.book.abandon(codeNotCoordinator)
+	}
 	if g.writing != nil {
 		g.m.writes = append([]storedWrite{*g.writing}, g.m.writes...)
 		g.writing = nil
@@ -189,7 +275,7 @@ func ask[T any](ctx context.Context, g *group, gone T, f func(now time.Time, rep
 	}
 }
 
-// now runs a function of the machine that answers at once.
-func now[T any](ctx context.Context, g *group, gone T, f func(m *machine, now time.Time) T) T {
-	return ask(ctx, g, gone, func(at time.Time, reply func(T)) { reply(f(g.m, at)) }, nil)
+// now runs a function in the group's goroutine that answers at once.
+func now[T any](ctx context.Context, g *group, gone T, f func(now time.Time) T) T {
+	return ask(ctx, g, gone, func(at time.Time, reply func(T)) { reply(f(at)) }, nil)
 }

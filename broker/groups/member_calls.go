@@ -31,7 +31,7 @@ func (c *Coordinator) Join(ctx context.Context, from Client, r *kmsg.JoinGroupRe
 	gone := joinResult{code: codeNotCoordinator, id: r.MemberID, generation: noGeneration}
 	return joinResponse(r, ask(ctx, g, gone, func(now time.Time, reply func(joinResult)) {
 		ask1.call = &parkedJoin{reply}
-		g.m.join(now, ask1)
+		g.join(now, ask1)
 	}, func(now time.Time) { g.m.dropJoin(now, ask1.call) }))
 }
 
@@ -117,6 +117,10 @@ func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupReque
 	defer c.unref(g)
 	return syncResponse(r, ask(ctx, g, syncResult{code: codeNotCoordinator}, func(now time.Time, reply func(syncResult)) {
 		a.call = &parkedSync{reply}
+		if g.k != nil {
+			g.k.sync(now, a)
+			return
+		}
 		g.m.sync(now, a)
 	}, func(now time.Time) { g.m.dropSync(now, a.call) }))
 }
@@ -153,8 +157,11 @@ func (c *Coordinator) Heartbeat(ctx context.Context, _ Client, r *kmsg.Heartbeat
 		return out
 	}
 	defer c.unref(g)
-	out.ErrorCode = now(ctx, g, codeNotCoordinator, func(m *machine, at time.Time) int16 {
-		return m.heartbeat(at, r.MemberID, text(r.InstanceID), r.Generation)
+	out.ErrorCode = now(ctx, g, codeNotCoordinator, func(at time.Time) int16 {
+		if g.k != nil {
+			return g.k.heartbeat(at, r.MemberID, text(r.InstanceID), r.Generation)
+		}
+		return g.m.heartbeat(at, r.MemberID, text(r.InstanceID), r.Generation)
 	})
 	return out
 }
@@ -200,9 +207,13 @@ func (c *Coordinator) leave(ctx context.Context, name string, members []kmsg.Lea
 		return codes, codeOK
 	}
 	defer c.unref(g)
-	done := now(ctx, g, false, func(m *machine, at time.Time) bool {
+	done := now(ctx, g, false, func(at time.Time) bool {
 		for i := range members {
-			codes[i] = m.leave(at, members[i].MemberID, text(members[i].InstanceID))
+			if g.k != nil {
+				codes[i] = g.k.leaveClassic(at, members[i].MemberID, text(members[i].InstanceID))
+				continue
+			}
+			codes[i] = g.m.leave(at, members[i].MemberID, text(members[i].InstanceID))
 		}
 		return true
 	})

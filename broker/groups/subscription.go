@@ -54,3 +54,21 @@ func subscribedTopics(b []byte) (topics []string, ok bool) {
 	}
 	return topics, true
 }
+
+// subscribed tells of a topic whether a member of either protocol subscribes
+// to it.
+func (g *group) subscribed() func(topic string) bool {
+	if g.k == nil {
+		return g.m.subscriptions()
+	}
+	topics := map[string]bool{}
+	for name := range g.k.subs.named {
+		topics[name] = true
+	}
+	for _, p := range g.k.subs.patterns {
+		for _, name := range p.matched {
+			topics[name] = true
+		}
+	}
+	return func(topic string) bool { return topics[topic] }
+}

@@ -1,0 +1,162 @@
+package metadata
+
+// admitGroup refuses a group that is one too many.
+func (s *State) admitGroup(name string) (CommandOutcome, bool) {
+	if s.groups.count >= MaxGroups && !s.groups.has(name) {
+		return refuse(CodeLimit, "%d groups", s.groups.count), true
+	}
+	return CommandOutcome{}, false
+}
+
+// editHead changes what a group has beside offsets and members, and keeps the
+// hash at a cost that does not depend on those.
+func (s *State) editHead(name string, change func(*groupState)) {
+	g := s.ownGroup(name)
+	s.sum -= hashGroupHead(name, g)
+	change(g)
+	s.sum += hashGroupHead(name, g)
+}
+
+func (s *State) applyPutMember(c PutMember) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	if out, full := s.admitGroup(c.Group); full {
+		return out
+	}
+	k := memberKey{c.Group, c.Member.ID}
+	old := s.members.get(k)
+	if c.Member.ID == "" {
+		return refuse(CodeInvalidRequest, "member without id")
+	}
+	if old == nil && s.members.count >= MaxMembers {
+		return refuse(CodeLimit, "%d members", s.members.count)
+	}
+	m := memberState{info: c.Member}
+	if old != nil {
+		m.has, m.target = old.has, old.target
+	}
+	s.members.put(k, m)
+	s.editHead(c.Group, func(g *groupState) {
+		next := ConsumerGroup{Epoch: c.GroupEpoch, AssignmentEpoch: c.GroupEpoch - 1}
+		if g.consumer != nil {
+			next.AssignmentEpoch, next.Members = g.consumer.AssignmentEpoch, g.consumer.Members
+		}
+		if old == nil {
+			next.Members++
+		}
+		g.group, g.consumer, g.emptySince = nil, &next, 0
+	})
+	return CommandOutcome{}
+}
+
+func (s *State) applyRemoveMembers(c RemoveMembers) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	g := s.groups.get(c.Group)
+	if g == nil || g.consumer == nil {
+		return CommandOutcome{Code: CodeUnknownGroup}
+	}
+	next := *g.consumer
+	next.Epoch = c.GroupEpoch
+	for _, id := range c.IDs {
+		if k := (memberKey{c.Group, id}); s.members.has(k) {
+			s.members.drop(k)
+			next.Members--
+		}
+	}
+	s.editHead(c.Group, func(g *groupState) {
+		if next.Members == 0 && g.emptySince == 0 {
+			g.emptySince = max(s.time, 1)
+		}
+		g.consumer = &next
+	})
+	return CommandOutcome{}
+}
+
+// haveMembers reports whether all are members of the group.
+func haveMembers[T any](s *State, group string, list []T, id func(*T) string) bool {
+	for i := range list {
+		if !s.members.has(memberKey{group, id(&list[i])}) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *State) applySetAssigned(c SetAssigned) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	if !haveMembers(s, c.Group, c.Members, func(m *MemberAssignment) string { return m.ID }) {
+		return refuse(CodeInvalidRequest, "assignment of a member that is not there")
+	}
+	for _, has := range c.Members {
+		s.members.edit(memberKey{c.Group, has.ID}, func(m *memberState) {
+			m.has = has
+			m.has.ID = ""
+		})
+	}
+	return CommandOutcome{}
+}
+
+func (s *State) applySetTargets(c SetTargets) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	g := s.groups.get(c.Group)
+	if g == nil || g.consumer == nil {
+		return CommandOutcome{Code: CodeUnknownGroup}
+	}
+	if !haveMembers(s, c.Group, c.Targets, func(m *MemberTarget) string { return m.ID }) {
+		return refuse(CodeInvalidRequest, "target of a member that is not there")
+	}
+	for _, t := range c.Targets {
+		s.members.edit(memberKey{c.Group, t.ID}, func(m *memberState) { m.target = t.Target })
+	}
+	s.editHead(c.Group, func(g *groupState) {
+		g.consumer = &ConsumerGroup{c.GroupEpoch, c.AssignmentEpoch, g.consumer.Members}
+	})
+	return CommandOutcome{}
+}
+
+// dropMembers forgets all members of a group, as when it goes back to the
+// classic protocol.
+func (s *State) dropMembers(group string) {
+	var ids []string
+	s.members.eachIn(memberKey{group: group}, func(k memberKey, _ *memberState) {
+		if k.group == group {
+			ids = append(ids, k.id)
+		}
+	})
+	for _, id := range ids {
+		s.members.drop(memberKey{group, id})
+	}
+}
+
+// occupied reports whether a group has members of either protocol.
+func (g *groupState) occupied() bool {
+	return g.group != nil && len(g.group.Members) > 0 || g.consumer != nil && g.consumer.Members > 0
+}
+
+func (s *State) applyExpireOffsets(c ExpireOffsets) CommandOutcome {
+	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+		return out
+	}
+	g := s.groups.get(c.Group)
+	if g == nil {
+		return CommandOutcome{Code: CodeUnknownGroup}
+	}
+	var old []TopicPartition
+	for _, tp := range c.Partitions {
+		if o, known := g.offsets[tp]; known && o.Time <= c.Before && !s.OffsetPending(c.Group, tp) {
+			old = append(old, tp)
+		}
+	}
+	s.dropOffsets(c.Group, old)
+	if g := s.groups.get(c.Group); g != nil && len(g.offsets) == 0 && !g.occupied() {
+		s.groups.drop(c.Group)
+	}
+	return CommandOutcome{Value: int64(len(old))}
+}

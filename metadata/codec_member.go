@@ -1,0 +1,233 @@
+package metadata
+
+// Bodies of the commands of commands_member.go, and a stored member.
+
+func (w *writer) ranges(list []PartitionRange) {
+	w.uv(uint64(len(list)))
+	for i := range list {
+		same := i > 0 && list[i-1].Topic == list[i].Topic
+		w.flag(same)
+		if !same {
+			w.raw(list[i].Topic[:])
+		}
+		w.uv(uint64(uint32(list[i].First)))
+		w.uv(uint64(uint32(list[i].Count)))
+	}
+}
+
+func (r *reader) ranges() (out []PartitionRange) {
+	n := r.count(3, "ranges")
+	if n > 0 {
+		out = make([]PartitionRange, 0, n)
+	}
+	var last PartitionRange
+	for i := range n {
+		next := PartitionRange{Topic: last.Topic}
+		if same := r.flag(); !same {
+			next.Topic = r.topic()
+		} else if i == 0 {
+			r.fail("a range without a topic")
+		}
+		next.First = Partition(r.upTo(MaxPartitionsPerTopic-1, "partition"))
+		next.Count = int32(r.upTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
+		if r.err != nil {
+			return nil
+		}
+		if next.Count == 0 || i > 0 && !follows(last, next) {
+			r.fail("ranges out of order")
+			return nil
+		}
+		out = append(out, next)
+		last = next
+	}
+	return out
+}
+
+// follows reports whether b may stand behind a in a sorted list of ranges.
+func follows(a, b PartitionRange) bool {
+	if c := compareText(string(a.Topic[:]), string(b.Topic[:])); c != 0 {
+		return c < 0
+	}
+	return b.First > a.First+Partition(a.Count)
+}
+
+func (w *writer) consumerMember(m *ConsumerMember) {
+	for _, t := range []string{m.ID, m.InstanceID, m.RackID, m.ClientID, m.ClientHost, m.Regex, m.Assignor} {
+		w.text(t)
+	}
+	w.u32(uint32(m.RebalanceTimeoutMs))
+	w.u32(uint32(m.SessionTimeoutMs))
+	w.list(m.Topics)
+	w.protocols(m.Protocols)
+}
+
+func (r *reader) consumerMember() (m ConsumerMember) {
+	for _, t := range []*string{&m.ID, &m.InstanceID, &m.RackID, &m.ClientID, &m.ClientHost, &m.Regex, &m.Assignor} {
+		*t = r.text()
+	}
+	m.RebalanceTimeoutMs, m.SessionTimeoutMs = int32(r.u32()), int32(r.u32())
+	m.Topics, m.Protocols = r.list(), r.protocols()
+	return m
+}
+
+func (w *writer) protocols(list []GroupProtocol) {
+	w.uv(uint64(len(list)))
+	for _, p := range list {
+		w.text(p.Name)
+		w.blob(p.Metadata)
+	}
+}
+
+func (r *reader) protocols() (out []GroupProtocol) {
+	for range r.count(2, "protocols") {
+		out = append(out, GroupProtocol{r.text(), r.blob()})
+	}
+	return out
+}
+
+func (w *writer) memberAssignment(a *MemberAssignment) {
+	w.u32(uint32(a.Epoch))
+	w.u32(uint32(a.Previous))
+	w.u8(uint8(a.State))
+	w.ranges(a.Assigned)
+	w.ranges(a.Revoking)
+}
+
+func (r *reader) memberAssignment(id string) MemberAssignment {
+	return MemberAssignment{id, int32(r.u32()), int32(r.u32()), MemberState(r.upTo(uint64(MemberWaiting), "state")), r.ranges(), r.ranges()}
+}
+
+func (w *writer) putMember(c PutMember) {
+	w.text(c.Group)
+	w.u64(uint64(c.Epoch))
+	w.u32(uint32(c.GroupEpoch))
+	w.consumerMember(&c.Member)
+}
+
+func (r *reader) putMember() PutMember {
+	return PutMember{r.text(), DutyEpoch(r.u64()), int32(r.u32()), r.consumerMember()}
+}
+
+func (w *writer) removeMembers(c RemoveMembers) {
+	w.text(c.Group)
+	w.u64(uint64(c.Epoch))
+	w.u32(uint32(c.GroupEpoch))
+	w.list(c.IDs)
+}
+
+func (r *reader) removeMembers() RemoveMembers {
+	return RemoveMembers{r.text(), DutyEpoch(r.u64()), int32(r.u32()), r.list()}
+}
+
+func (w *writer) setAssigned(c SetAssigned) {
+	w.text(c.Group)
+	w.u64(uint64(c.Epoch))
+	w.uv(uint64(len(c.Members)))
+	for i := range c.Members {
+		w.text(c.Members[i].ID)
+		w.memberAssignment(&c.Members[i])
+	}
+}
+
+func (r *reader) setAssigned() SetAssigned {
+	c := SetAssigned{Group: r.text(), Epoch: DutyEpoch(r.u64())}
+	for range r.count(12, "members") {
+		c.Members = append(c.Members, r.memberAssignment(r.text()))
+	}
+	return c
+}
+
+func (w *writer) setTargets(c SetTargets) {
+	w.text(c.Group)
+	w.u64(uint64(c.Epoch))
+	w.u32(uint32(c.GroupEpoch))
+	w.u32(uint32(c.AssignmentEpoch))
+	w.uv(uint64(len(c.Targets)))
+	for i := range c.Targets {
+		w.text(c.Targets[i].ID)
+		w.ranges(c.Targets[i].Target)
+	}
+}
+
+func (r *reader) setTargets() SetTargets {
+	c := SetTargets{Group: r.text(), Epoch: DutyEpoch(r.u64()), GroupEpoch: int32(r.u32()), AssignmentEpoch: int32(r.u32())}
+	for range r.count(2, "targets") {
+		c.Targets = append(c.Targets, MemberTarget{r.text(), r.ranges()})
+	}
+	return c
+}
+
+func (w *writer) expireOffsets(c ExpireOffsets) {
+	w.text(c.Group)
+	w.u64(uint64(c.Epoch))
+	w.u64(uint64(c.Before))
+	w.places(c.Partitions)
+}
+
+func (r *reader) expireOffsets() ExpireOffsets {
+	return ExpireOffsets{r.text(), DutyEpoch(r.u64()), UnixMilli(r.u64()), r.places()}
+}
+
+func (w *writer) memberItem(k memberKey, m *memberState) {
+	w.text(k.group)
+	w.consumerMember(&m.info)
+	w.memberAssignment(&m.has)
+	w.ranges(m.target)
+}
+
+func (r *reader) memberItem(s *State) {
+	k := memberKey{group: r.text()}
+	m := memberState{info: r.consumerMember(), has: r.memberAssignment(""), target: r.ranges()}
+	k.id = m.info.ID
+	s.members.put(k, m)
+}
+
+// The parts of a group in a checkpoint.
+const (
+	groupHasClassic = 1 << iota
+	groupHasConsumer
+	groupIsEmpty
+)
+
+// groupHead is a group without its offsets and members.
+func (w *writer) groupHead(g *groupState) {
+	var flags uint8
+	if g.group != nil {
+		flags |= groupHasClassic
+	}
+	if g.consumer != nil {
+		flags |= groupHasConsumer
+	}
+	if g.emptySince != 0 {
+		flags |= groupIsEmpty
+	}
+	w.u8(flags)
+	if g.group != nil {
+		w.group(g.group)
+	}
+	if c := g.consumer; c != nil {
+		w.u32(uint32(c.Epoch))
+		w.u32(uint32(c.AssignmentEpoch))
+		w.uv(uint64(c.Members))
+	}
+	if g.emptySince != 0 {
+		w.u64(uint64(g.emptySince))
+	}
+}
+
+func (r *reader) groupHead(g *groupState) {
+	flags := r.u8()
+	if flags > groupHasClassic|groupHasConsumer|groupIsEmpty {
+		r.fail("group flags %#x", flags)
+	}
+	if flags&groupHasClassic != 0 {
+		group := r.group()
+		g.group = &group
+	}
+	if flags&groupHasConsumer != 0 {
+		g.consumer = &ConsumerGroup{int32(r.u32()), int32(r.u32()), int(r.upTo(MaxMembers, "members"))}
+	}
+	if flags&groupIsEmpty != 0 {
+		g.emptySince = UnixMilli(r.u64())
+	}
+}

@@ -1,0 +1,183 @@
+package metadata
+
+import "slices"
+
+// Groups of the consumer protocol (KIP-848) are stored member by member, so
+// that a change costs what changed and not what the group has. Each command
+// carries the epoch of the group's slot; values are absolute, so that what was
+// written and not heard of can be written again.
+
+// PartitionRange is partitions of a topic that follow one another. Lists of
+// them are sorted by topic and partition, and ranges of a topic do not touch.
+type PartitionRange struct {
+	Topic TopicID
+	First Partition
+	Count int32
+}
+
+// Ranges returns sorted partitions as ranges.
+func Ranges(list []TopicPartition) (out []PartitionRange) {
+	for _, tp := range list {
+		if n := len(out); n > 0 && out[n-1].Topic == tp.Topic && out[n-1].First+Partition(out[n-1].Count) == tp.Partition {
+			out[n-1].Count++
+			continue
+		}
+		out = append(out, PartitionRange{tp.Topic, tp.Partition, 1})
+	}
+	return out
+}
+
+// Partitions returns the partitions of ranges, sorted as they are.
+func Partitions(ranges []PartitionRange) (out []TopicPartition) {
+	for _, r := range ranges {
+		for i := range r.Count {
+			out = append(out, TopicPartition{r.Topic, r.First + Partition(i)})
+		}
+	}
+	return out
+}
+
+// MemberState says how far a member has come towards its target.
+type MemberState uint8
+
+// The states of a member.
+const (
+	MemberStable   MemberState = iota // it has what its epoch gives it
+	MemberRevoking                    // it must give partitions up before its epoch moves on
+	MemberWaiting                     // it is at its epoch, and waits for partitions that others hold
+)
+
+// ConsumerMember is what a member of the consumer protocol says of itself.
+type ConsumerMember struct {
+	ID, InstanceID, RackID, ClientID, ClientHost string
+	RebalanceTimeoutMs                           int32
+	Topics                                       []string // by name, sorted
+	Regex                                        string   // RE2; "" is none
+	Assignor                                     string   // the one it would like; "" is none
+	// SessionTimeoutMs is of a member that speaks the classic protocol inside
+	// the group (online migration), with what it can speak; else 0.
+	SessionTimeoutMs int32
+	Protocols        []GroupProtocol
+}
+
+// MemberAssignment is what a member has.
+type MemberAssignment struct {
+	ID              string
+	Epoch, Previous int32 // of the member
+	State           MemberState
+	Assigned        []PartitionRange
+	Revoking        []PartitionRange // to be given up, and not known to be
+}
+
+// MemberTarget is what a member shall have.
+type MemberTarget struct {
+	ID     string
+	Target []PartitionRange
+}
+
+// ConsumerGroup is the head of a group of the consumer protocol.
+type ConsumerGroup struct {
+	Epoch           int32 // rises with whatever asks for another assignment
+	AssignmentEpoch int32 // the group epoch that the members' targets answer
+	Members         int   // stored
+}
+
+// PutMember stores what a member says of itself; a new one has nothing yet. A
+// classic group of the name becomes one of the consumer protocol.
+type PutMember struct {
+	Group      string
+	Epoch      DutyEpoch
+	GroupEpoch int32
+	Member     ConsumerMember
+}
+
+// RemoveMembers forgets members; ids that are not there do not matter.
+type RemoveMembers struct {
+	Group      string
+	Epoch      DutyEpoch
+	GroupEpoch int32
+	IDs        []string
+}
+
+// SetAssigned stores what members have.
+type SetAssigned struct {
+	Group   string
+	Epoch   DutyEpoch
+	Members []MemberAssignment
+}
+
+// SetTargets stores what members shall have. Where a set takes several
+// commands, the last one raises AssignmentEpoch: until then a new coordinator
+// knows that the targets are not complete.
+type SetTargets struct {
+	Group           string
+	Epoch           DutyEpoch
+	GroupEpoch      int32
+	AssignmentEpoch int32
+	Targets         []MemberTarget
+}
+
+// ExpireOffsets forgets the listed positions of a group that nobody renewed
+// since Before, and the group with the last of them, if it has no members.
+type ExpireOffsets struct {
+	Group      string
+	Epoch      DutyEpoch
+	Before     UnixMilli
+	Partitions []TopicPartition
+}
+
+// The kinds of group commands beyond the classic protocol's.
+const (
+	KindPutMember CommandKind = iota + 40
+	KindRemoveMembers
+	KindSetAssigned
+	KindSetTargets
+	KindExpireOffsets
+)
+
+// Kind implements Command.
+func (PutMember) Kind() CommandKind     { return KindPutMember }
+func (RemoveMembers) Kind() CommandKind { return KindRemoveMembers }
+func (SetAssigned) Kind() CommandKind   { return KindSetAssigned }
+func (SetTargets) Kind() CommandKind    { return KindSetTargets }
+func (ExpireOffsets) Kind() CommandKind { return KindExpireOffsets }
+
+// memberKey is a stored member's.
+type memberKey struct{ group, id string }
+
+// memberState is a stored member. Its slices are replaced, never changed.
+type memberState struct {
+	info   ConsumerMember
+	has    MemberAssignment // without the id
+	target []PartitionRange
+}
+
+func placeMember(k memberKey) uint64 { return placeGroup(k.group) }
+
+func hashMember(k memberKey, m memberState) uint64 {
+	var w writer
+	w.memberItem(k, &m)
+	return mixItem.Word(itemMember).Bytes(w.b).Sum()
+}
+
+// MemberView is a stored member. Do not change what it refers to.
+type MemberView struct {
+	ConsumerMember
+	Has    MemberAssignment
+	Target []PartitionRange
+}
+
+// Members returns the stored members of a group of the consumer protocol,
+// sorted by id. It looks at every member of groups that share the page: for a
+// coordinator that takes a group up.
+func (s *State) Members(group string) (out []MemberView) {
+	s.members.eachIn(memberKey{group: group}, func(k memberKey, m *memberState) {
+		if k.group == group {
+			v := MemberView{m.info, m.has, m.target}
+			v.Has.ID = k.id
+			out = append(out, v)
+		}
+	})
+	slices.SortFunc(out, func(a, b MemberView) int { return compareText(a.ID, b.ID) })
+	return out
+}
