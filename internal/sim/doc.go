@@ -10,5 +10,6 @@
 //
 // The fate of every request is a function of the seed and of what the request
 // is, never of the order in which requests arrive; every delay is drawn to the
-// nanosecond. So a seed replays: a test runs one twice and compares traces.
+// nanosecond, and no two effects have the same one. So a seed replays: a test
+// runs some twice and compares traces.
 package sim

@@ -7,13 +7,17 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
 // network is a virtual one: listeners by address, connections with latency.
 type network struct {
-	draw func(kind string, id string, n int) uint64
+	draw    func(kind string, id string, n int) uint64
+	arrival etcdfake.Instants // what arrives at one instant would race
 
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -198,8 +202,9 @@ func (p *pipe) push(b []byte) (n int, err error) {
 	p.sent++
 	at := now.Add(p.net.latency(p.id, p.way, p.sent))
 	if !at.After(p.last) {
-		at = p.last.Add(1) // in order, and never two at one instant
+		at = p.last.Add(1) // in order
 	}
+	at = p.net.arrival.Take(at, p.id+p.way+strconv.Itoa(p.sent))
 	p.last = at
 	p.chunks = append(p.chunks, chunk{at, append([]byte(nil), b[:n]...)})
 	poke(p.wake)

@@ -3,11 +3,13 @@ package etcdfake
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
@@ -20,8 +22,8 @@ type Client struct {
 	name string
 	zone string
 
-	mu       sync.Mutex     // guards what follows
-	attempts map[string]int // of each op and key
+	mu       sync.Mutex       // guards what follows
+	attempts map[string]tries // of each op and key
 	cut      bool
 	lag      time.Duration
 	slow     time.Duration
@@ -31,7 +33,7 @@ type Client struct {
 // Client opens a connection. The name is part of every fate; the zone is told
 // nobody yet and serves to name clients.
 func (s *Store) Client(name, zone string) *Client {
-	return &Client{s: s, name: name, zone: zone, attempts: map[string]int{}, moved: make(chan struct{})}
+	return &Client{s: s, name: name, zone: zone, attempts: map[string]tries{}, moved: make(chan struct{})}
 }
 
 // Name and Zone return what the client was opened with.
@@ -68,26 +70,57 @@ func (c *Client) state() (cut bool, lag, slow time.Duration, moved <-chan struct
 }
 
 // draw is the fate of the client's next call of op and key.
-func (c *Client) draw(op, key string) Fate {
+func (c *Client) draw(op, key string, sum uint32) Fate {
 	n := c.nth(op, key)
 	_, _, slow, _ := c.state()
-	f := c.s.cfg.fate(Call{Client: c.name, Op: op, Key: key, Attempt: n})
+	f := c.s.cfg.fate(Call{Client: c.name, Op: op, Key: key, Attempt: n, Sum: sum})
 	f.Before, f.After = f.Before+slow, f.After+slow
+	if op != "watch" {
+		now := time.Now()
+		f.Before = c.s.landing.Take(now.Add(f.Before), fmt.Sprintf("%s/%s/%s/%08x", c.name, op, key, sum)).Sub(now)
+	}
 	return f
 }
 
-// nth counts the client's calls of op and key, from 0.
+// tries counts the instants at which something was asked.
+type tries struct {
+	n  int
+	at time.Time // of the last
+}
+
+// nth counts the client's calls of op and key, from 0. Calls of one instant
+// have no order, so they have one number.
 func (c *Client) nth(op, key string) int {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.attempts[op+"/"+key]
-	c.attempts[op+"/"+key]++
-	return n
+	t, asked := c.attempts[op+"/"+key]
+	if asked && !now.Equal(t.at) {
+		t.n++
+	}
+	t.at = now
+	c.attempts[op+"/"+key] = t
+	return t.n
+}
+
+// sumOf tells requests of one instant and key apart.
+func sumOf(m proto.Message) uint32 {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return 0
+	}
+	return crc32.ChecksumIEEE(b)
+}
+
+// asked names a request: sum tells those of one op and key apart.
+type asked struct {
+	op, key string
+	sum     uint32
 }
 
 // call carries one request through its fate. effect runs under the store's
 // mutex. It may run after call has returned: that is the point.
-func call[T any](ctx context.Context, c *Client, op, key string, effect func() (T, error)) (T, error) {
+func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -96,7 +129,7 @@ func call[T any](ctx context.Context, c *Client, op, key string, effect func() (
 		v   T
 		err error
 	}
-	f, back := c.draw(op, key), make(chan answer, 1)
+	f, back := c.draw(q.op, q.key, q.sum), make(chan answer, 1)
 	if !c.s.start(func() {
 		if !c.s.sleep(f.Before) {
 			return
@@ -135,7 +168,7 @@ func call[T any](ctx context.Context, c *Client, op, key string, effect func() (
 		return none, errClosed
 	}
 	// Prefer an answer that is there to a deadline of the same instant.
-	timeout := time.NewTimer(c.s.cfg.ReplyTimeout + c.s.cfg.delay("timeout", c.name+op+key, 0))
+	timeout := time.NewTimer(c.s.cfg.ReplyTimeout + c.s.cfg.delay("timeout", c.name+q.op+q.key, 0))
 	defer timeout.Stop()
 	select {
 	case a := <-back:
@@ -185,7 +218,7 @@ func (s *Store) count(f func(*Stats)) { s.locked(func() { f(&s.stats) }) }
 // Range implements etcdlog.Client.
 func (c *Client) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
 	_, lag, _, _ := c.state()
-	return call(ctx, c, "range", string(r.Key), func() (*etcdserverpb.RangeResponse, error) {
+	return call(ctx, c, asked{"range", string(r.Key), sumOf(r)}, func() (*etcdserverpb.RangeResponse, error) {
 		c.s.stats.Ranges++
 		now := c.s.data.rev
 		if r.Serializable {
@@ -199,7 +232,7 @@ func (c *Client) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcd
 
 // Txn implements etcdlog.Client.
 func (c *Client) Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error) {
-	return call(ctx, c, "txn", txnKey(r), func() (*etcdserverpb.TxnResponse, error) {
+	return call(ctx, c, asked{"txn", txnKey(r), sumOf(r)}, func() (*etcdserverpb.TxnResponse, error) {
 		c.s.stats.Txns++
 		return c.s.runTxn(r)
 	})
@@ -222,7 +255,7 @@ func txnKey(r *etcdserverpb.TxnRequest) string {
 
 // Compact implements etcdlog.Client.
 func (c *Client) Compact(ctx context.Context, rev int64) error {
-	_, err := call(ctx, c, "compact", fmt.Sprint(rev), func() (struct{}, error) {
+	_, err := call(ctx, c, asked{op: "compact", key: fmt.Sprint(rev)}, func() (struct{}, error) {
 		c.s.stats.Compactions++
 		return struct{}{}, c.s.compact(rev)
 	})
@@ -250,18 +283,18 @@ func (s *Store) Compact(rev int64) error {
 
 // Grant implements etcdlog.Client.
 func (c *Client) Grant(ctx context.Context, ttlSeconds int64) (int64, error) {
-	return call(ctx, c, "grant", "", func() (int64, error) { return c.s.grant(ttlSeconds), nil })
+	return call(ctx, c, asked{op: "grant"}, func() (int64, error) { return c.s.grant(ttlSeconds), nil })
 }
 
 // KeepAlive implements etcdlog.Client.
 func (c *Client) KeepAlive(ctx context.Context, lease int64) error {
-	_, err := call(ctx, c, "keepalive", fmt.Sprint(lease), func() (struct{}, error) { return struct{}{}, c.s.renew(lease) })
+	_, err := call(ctx, c, asked{op: "keepalive", key: fmt.Sprint(lease)}, func() (struct{}, error) { return struct{}{}, c.s.renew(lease) })
 	return err
 }
 
 // Revoke implements etcdlog.Client.
 func (c *Client) Revoke(ctx context.Context, lease int64) error {
-	_, err := call(ctx, c, "revoke", fmt.Sprint(lease), func() (struct{}, error) {
+	_, err := call(ctx, c, asked{op: "revoke", key: fmt.Sprint(lease)}, func() (struct{}, error) {
 		l := c.s.leases[lease]
 		if l == nil {
 			return struct{}{}, rpctypes.ErrLeaseNotFound
@@ -274,7 +307,7 @@ func (c *Client) Revoke(ctx context.Context, lease int64) error {
 
 // Status implements etcdlog.Client.
 func (c *Client) Status(ctx context.Context) (etcdlog.Status, error) {
-	return call(ctx, c, "status", "", func() (etcdlog.Status, error) {
+	return call(ctx, c, asked{op: "status"}, func() (etcdlog.Status, error) {
 		st := etcdlog.Status{QuotaBytes: 2 << 30, Members: append([]etcdlog.Member(nil), c.s.members...)}
 		for k, vs := range c.s.data.versions {
 			for _, v := range vs {

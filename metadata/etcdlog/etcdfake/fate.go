@@ -49,12 +49,13 @@ func (c Config) withDefaults() Config {
 }
 
 // Call names a call. Attempt counts the client's calls of this op and key,
-// from 0.
+// from 0; calls of one instant share a number, and Sum tells them apart.
 type Call struct {
 	Client  string
 	Op      string // range, txn, compact, grant, keepalive, revoke, status, watch
 	Key     string // the first key of a txn's puts, else of its comparisons; a watch's: the revision delivered
 	Attempt int
+	Sum     uint32 // CRC of a range's or txn's bytes
 }
 
 // Fate is what becomes of a call.
@@ -70,7 +71,7 @@ type Fate struct {
 
 // fate draws what becomes of a call.
 func (c *Config) fate(call Call) Fate {
-	id := call.Client + "/" + call.Op + "/" + call.Key
+	id := fmt.Sprintf("%s/%s/%s/%08x", call.Client, call.Op, call.Key, call.Sum)
 	f := Fate{Before: c.delay("before", id, call.Attempt), After: c.delay("after", id, call.Attempt)}
 	if c.Script != nil {
 		if s, ok := c.Script(call); ok {

@@ -59,7 +59,7 @@ func (w *watch) run() {
 			}
 			continue
 		}
-		f := w.c.draw("watch", fmt.Sprintf("%s@%d", w.prefix, w.next))
+		f := w.c.draw("watch", fmt.Sprintf("%s@%d", w.prefix, w.next), 0)
 		if !w.wait(f.Before) {
 			return
 		}

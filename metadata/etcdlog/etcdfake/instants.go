@@ -1,0 +1,42 @@
+package etcdfake
+
+import (
+	"sync"
+	"time"
+)
+
+// Instants keeps what is to happen apart: two effects of one nanosecond would
+// race, and a seed would not replay. The zero value is ready.
+type Instants struct {
+	mu    sync.Mutex // guards taken
+	taken map[int64]string
+}
+
+// instantsKept is how many instants are kept before the past is forgotten.
+const instantsKept = 4096
+
+// Take returns the first instant, not before at, that nobody else took. Takers
+// of one name share one: identical requests have no order.
+func (i *Instants) Take(at time.Time, by string) time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.taken) >= instantsKept {
+		now := time.Now().UnixNano()
+		for t := range i.taken {
+			if t < now {
+				delete(i.taken, t)
+			}
+		}
+	}
+	if i.taken == nil {
+		i.taken = map[int64]string{}
+	}
+	for {
+		n := at.UnixNano()
+		if other, ok := i.taken[n]; !ok || other == by {
+			i.taken[n] = by
+			return at
+		}
+		at = at.Add(1)
+	}
+}
