@@ -40,12 +40,14 @@ func (p *producerIDs) take() (metadata.ProducerID, bool) {
 	return p.next - 1, true
 }
 
-// refill keeps the block whose first id was just given out, unless another
-// request has filled in meanwhile: then the rest of it is never used.
+// refill keeps the block whose first id was just given out. Of blocks that
+// several requests got at once the last one is kept, in whatever order they
+// come here (a seed of the simulation replays), and the rest of the others is
+// never used.
 func (p *producerIDs) refill(first metadata.ProducerID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left == 0 {
+	if first >= p.next {
 		p.next, p.left = first+1, producerBlock-1
 	}
 }

@@ -79,7 +79,7 @@ func (s *Store) findAhead(ctx context.Context, places []place, window int64) {
 		ahead = append(ahead, places[i])
 		window -= int64(places[i].span.Length)
 	}
-	s.launch(ctx, nil, func(ctx context.Context) {
+	s.launch(ctx, nil, func(ctx context.Context) func() {
 		var stats ReadStats
 		pointers := make([]*place, len(ahead))
 		for i := range ahead {
@@ -87,8 +87,10 @@ func (s *Store) findAhead(ctx context.Context, places []place, window int64) {
 		}
 		s.find(ctx, &stats, pointers)
 		s.unused(stats.GETs)
-		for _, p := range pointers {
-			s.prefetch(ctx, p, 0, int64(p.span.Length))
+		return func() {
+			for _, p := range pointers {
+				s.prefetch(ctx, p, 0, int64(p.span.Length))
+			}
 		}
 	})
 }

@@ -65,7 +65,7 @@ func (s *Store) request(ctx context.Context, o object, from, to int64) *block {
 	flush := func() {
 		if len(run) > 0 {
 			mine, paid := run, g
-			s.launch(ctx, mine, func(ctx context.Context) { s.fetch(ctx, o, mine, paid) })
+			s.launch(ctx, mine, func(ctx context.Context) func() { return s.fetch(ctx, o, mine, paid) })
 			run, g = nil, &get{}
 		}
 	}
@@ -86,10 +86,11 @@ func (s *Store) request(ctx context.Context, o object, from, to int64) *block {
 	return first
 }
 
-// launch runs f, which finishes the blocks, in a goroutine of its own once
-// there is a slot for another GET. The GET outlives the reader that asked for
-// it, for the sake of the others, but not the store.
-func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context)) {
+// launch runs f in a goroutine of its own once another GET may be sent, and
+// what f returns, which finishes the blocks, when the GET has ended. The GET
+// outlives the reader that asked for it, for the sake of the others, but not
+// the store.
+func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context) (finish func())) {
 	fail := func(err error) {
 		for _, b := range run {
 			s.blocks.finish(b, nil, err)
@@ -103,26 +104,26 @@ func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context
 	}
 	s.work.Add(1)
 	s.mu.Unlock()
-	s.flights.Add(1)
+	turn := s.flights.ask()
 	go func() {
 		defer s.work.Done()
-		defer s.flights.Add(-1)
 		select {
-		case s.slots <- struct{}{}:
-		case <-s.life.Done():
+		case <-turn:
+		case <-s.life.Done(): // and all others end too
 			fail(errClosed)
 			return
 		}
-		defer func() { <-s.slots }()
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		defer context.AfterFunc(s.life, cancel)()
-		f(ctx)
+		finish := f(ctx)
+		s.flights.land()
+		finish()
 	}()
 }
 
 // fetch gets neighbouring blocks with one ranged GET.
-func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) {
+func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) (finish func()) {
 	from := run[0].key.at
 	want := min(int64(len(run))*blockBytes, o.size-from)
 	body, err := s.config.Bucket.Get(observed(ctx, g), o.key(), from, want)
@@ -138,17 +139,20 @@ func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) {
 	}
 	if err != nil {
 		s.unused(g.claim())
-		for _, b := range run {
-			s.blocks.finish(b, nil, err)
+		return func() {
+			for _, b := range run {
+				s.blocks.finish(b, nil, err)
+			}
 		}
-		return
 	}
-	for i, b := range run {
-		data := body[int64(i)*blockBytes : min(int64(i+1)*blockBytes, want)]
-		if len(run) > 1 {
-			data = bytes.Clone(data) // or an evicted block would keep its neighbours' memory
+	return func() {
+		for i, b := range run {
+			data := body[int64(i)*blockBytes : min(int64(i+1)*blockBytes, want)]
+			if len(run) > 1 {
+				data = bytes.Clone(data) // or an evicted block would keep its neighbours' memory
+			}
+			s.blocks.finish(b, data, nil)
 		}
-		s.blocks.finish(b, data, nil)
 	}
 }
 
@@ -160,7 +164,7 @@ func (s *Store) requestInline(ctx context.Context, p *place) *block {
 	if !mine {
 		return b
 	}
-	s.launch(ctx, []*block{b}, func(ctx context.Context) {
+	s.launch(ctx, []*block{b}, func(ctx context.Context) func() {
 		data, err := s.config.Replica.ArchivedInline(observed(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
 		if err == nil && len(data) != int(sp.Length) {
 			err = &CorruptError{ref.Object, fmt.Sprintf("%d bytes of revision %d where %d were written", len(data), sp.Revision, sp.Length)}
@@ -171,7 +175,7 @@ func (s *Store) requestInline(ctx context.Context, p *place) *block {
 			}
 			s.unused(g.claim())
 		}
-		s.blocks.finish(b, data, err)
+		return func() { s.blocks.finish(b, data, err) }
 	})
 	return b
 }

@@ -174,7 +174,7 @@ func (r *reading) readAhead(ctx context.Context, stopped int) {
 	if r.covered(stopped, left/2) {
 		return // or every read would fetch a little, in a GET of its own
 	}
-	for i := stopped; i < len(r.places) && left > 0 && r.s.flights.Load() < maxAheadGETs; i++ {
+	for i := stopped; i < len(r.places) && left > 0 && r.s.flights.count() < maxAheadGETs; i++ {
 		p := &r.places[i]
 		if p.archived && !p.inObject() && r.s.placer != nil {
 			r.s.findAhead(ctx, r.places[i:], left)

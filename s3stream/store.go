@@ -85,8 +85,7 @@ type Store struct {
 	trails *trails
 	placer archivePlacer // the replica, if it is one
 
-	slots   chan struct{} // bounds GETs in flight
-	flights atomic.Int32  // GETs in flight or waiting for a slot
+	flights flights
 
 	life   context.Context // of GETs; ends with Close
 	end    context.CancelFunc
@@ -108,8 +107,7 @@ func NewStore(c Config) *Store {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{config: c, log: c.Logger, tail: newTailCache(c.TailBytes), trails: newTrails(),
-		slots: make(chan struct{}, maxGETs)}
+	s := &Store{config: c, log: c.Logger, tail: newTailCache(c.TailBytes), trails: newTrails()}
 	s.blocks = newBlockCache(c.BlockBytes, s.unused)
 	s.placer, _ = c.Replica.(archivePlacer)
 	s.life, s.end = context.WithCancel(context.Background())

@@ -115,7 +115,7 @@ func (w *world) etcdFate(c etcdfake.Call) (etcdfake.Fate, bool) {
 	if w.isDead(c.Client) {
 		return etcdfake.Fate{}, false
 	}
-	w.trace("etcd %s %s %s %d", c.Client, c.Op, c.Key, c.Attempt)
+	w.trace("etcd %s %s %s %d %08x", c.Client, c.Op, c.Key, c.Attempt, c.Sum)
 	if t := w.look(c.Client, c.Op, c.Key); t != nil {
 		w.spring(t, c.Client)
 		if t.fail > 0 {
