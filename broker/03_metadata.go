@@ -208,12 +208,6 @@ func (w *wantedTopic) answer(v *clusterView, zone metadata.ZoneID) kmsg.Metadata
 	return t
 }
 
-// internalTopic reports Kafka's own topics; zonewise has none, but the names
-// are reserved.
-func internalTopic(name string) bool {
-	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
-}
-
 // validTopicName is Kafka's rule for names.
 func validTopicName(name string) bool {
 	if name == "" || name == "." || name == ".." || len(name) > 249 {

@@ -5,7 +5,8 @@ package broker
 // Behaviour: of a group, the broker that holds its slot, by its address for
 // the asker's zone; 15 while nobody does. The state knows the holder; before
 // "nobody" a read barrier is taken. Of a transactional id, a broker in the
-// asker's zone: any can.
+// asker's zone: any can. The first request makes Kafka's internal topic, as
+// there (internal_topics.go).
 // Gaps: share groups (key type 2) are not served: 42.
 
 import (
@@ -29,6 +30,12 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 	keys := q.CoordinatorKeys
 	if q.Version < 4 {
 		keys = []string{q.CoordinatorKey}
+	}
+	switch q.CoordinatorType {
+	case coordinatesGroup:
+		s.ensureInternal(ctx, offsetsTopic)
+	case coordinatesTxn:
+		s.ensureInternal(ctx, txnTopic)
 	}
 	v := s.view()
 	barred := false

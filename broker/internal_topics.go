@@ -1,0 +1,44 @@
+package broker
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Kafka makes its internal topics when the first coordinator is asked for, and
+// clients and tools look for them: they leave internal topics out of patterns,
+// and show them as such. Here they are names without records; what Kafka keeps
+// in them is in the log. Nobody can produce to them.
+const (
+	offsetsTopic = "__consumer_offsets"
+	txnTopic     = "__transaction_state"
+	shareTopic   = "__share_group_state"
+	// internalPartitions is Kafka's offsets.topic.num.partitions and
+	// transaction.state.log.num.partitions.
+	internalPartitions = 50
+	// internalSegmentBytes is Kafka's default for both.
+	internalSegmentBytes = 100 << 20
+)
+
+// internalTopic reports Kafka's own topics.
+func internalTopic(name string) bool {
+	return name == offsetsTopic || name == txnTopic || name == shareTopic
+}
+
+// ensureInternal makes an internal topic that is not there yet. A failure is
+// nobody's: the next request tries again.
+func (s *Server) ensureInternal(ctx context.Context, name string) {
+	known := false
+	s.cfg.Replica.View(func(st *metadata.State) { _, known = st.TopicNamed(name) })
+	if known || s.away() {
+		return
+	}
+	_, err := s.submit(ctx, []metadata.Command{metadata.CreateTopic{ID: s.ids.topicID(), Name: name, Partitions: internalPartitions,
+		ReplicationFactor: s.defaultReplication(), Configs: map[string]string{
+			"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": strconv.Itoa(internalSegmentBytes)}}})
+	if err != nil {
+		s.cfg.Log.Warn("make internal topic", "topic", name, "error", err)
+	}
+}

@@ -1,0 +1,44 @@
+package broker
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The first request for a coordinator makes Kafka's internal topics; they are
+// shown as internal, and nobody can write to them.
+func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		internal := func() map[string]kmsg.MetadataResponseTopic {
+			q := kmsg.NewPtrMetadataRequest()
+			q.Version, q.Topics = 12, nil
+			out := map[string]kmsg.MetadataResponseTopic{}
+			for _, t := range r.ask(q).(*kmsg.MetadataResponse).Topics {
+				if t.IsInternal {
+					out[*t.Topic] = t
+				}
+			}
+			return out
+		}
+		if got := internal(); len(got) != 0 {
+			t.Fatalf("before: %v", got)
+		}
+		for kind, name := range map[int8]string{0: offsetsTopic, 1: txnTopic} {
+			for range 2 {
+				q := kmsg.NewPtrFindCoordinatorRequest()
+				q.Version, q.CoordinatorType, q.CoordinatorKeys = 4, kind, []string{"x"}
+				r.ask(q)
+			}
+			got, ok := internal()[name]
+			if !ok || len(got.Partitions) != internalPartitions {
+				t.Fatalf("%s: %+v", name, got)
+			}
+			p := r.ask(produceOf(13, "", got.TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			if p.ErrorCode != errInvalidTopic {
+				t.Errorf("produce to %s: %d", name, p.ErrorCode)
+			}
+		}
+	})
+}
