@@ -6,7 +6,9 @@ PKGS := ./...
 SEEDS ?= 40
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
+SUITE_REPORT ?= docs/compatibility.md
+
+.PHONY: suite-kgo suite-kafka-go help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +31,7 @@ race: ## the same under the race detector
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	$(GO) vet -tags integration,clients,performance $(PKGS)
+	$(GO) vet -tags integration,clients,performance,external $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
 
 sim: ## 5,000 simulation seeds, resumable; the result goes to docs/correctness.md
@@ -52,6 +54,12 @@ integration: ## real etcd processes, a real S3 server, network namespaces
 
 clients: ## Kafka clients of other languages and the Kafka tools, against three zones
 	$(GO) test -tags clients -count=1 -v -timeout 40m ./internal/suites/clients
+
+suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHAOS, SUITE_RUN, SUITE_COUNT; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKgo$$' ./internal/suites/external
+
+suite-kafka-go: ## segmentio/kafka-go's tests against three zones
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkaGo$$' ./internal/suites/external
 
 fuzz: ## ten seconds of each fuzz test
 	@for p in $$($(GO) list $(PKGS)); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 var (
@@ -32,7 +34,7 @@ func all() []client {
 // TestClients runs one client after the other against one cluster. -run
 // 'TestClients/java' runs one; `make clients` runs all.
 func TestClients(t *testing.T) {
-	d := startDev(t)
+	d := devserver.Start(t)
 	folder := t.TempDir()
 	for _, c := range all() {
 		timed(t, d, c.name, func(t *testing.T) {
@@ -59,13 +61,13 @@ func TestClients(t *testing.T) {
 
 // timed runs a sub-test, prints how long it took, and shows the broker's log
 // where it failed.
-func timed(t *testing.T, d *dev, name string, f func(t *testing.T)) {
+func timed(t *testing.T, d *devserver.Dev, name string, f func(t *testing.T)) {
 	began := time.Now()
 	t.Run(name, func(t *testing.T) {
 		t.Cleanup(func() {
 			fmt.Printf("    %s: %.1f s\n", name, time.Since(began).Seconds())
 			if t.Failed() {
-				t.Log(d.tail())
+				t.Log(d.Tail())
 			}
 		})
 		f(t)
@@ -92,15 +94,15 @@ func needed(t *testing.T, name string, err error) {
 const refreshes = 100
 
 // leadersStayHome asks through each zone's bootstrap, many times, who leads.
-func leadersStayHome(t *testing.T, d *dev, w words) {
+func leadersStayHome(t *testing.T, d *devserver.Dev, w words) {
 	topic := "topic-of-" + w.name
-	for zone := range zones {
+	for zone := range devserver.Zones {
 		var home []string
-		for broker := range zones {
-			home = append(home, d.addr(broker, zone))
+		for broker := range devserver.Zones {
+			home = append(home, d.Addr(broker, zone))
 		}
 		seen, last := 0, 0
-		for _, l := range run(t, w.name+" leaders", jsonSpeech, nil, w.args("leaders", d.bootstrap(zone), topic, "--refreshes", fmt.Sprint(refreshes))...) {
+		for _, l := range run(t, w.name+" leaders", jsonSpeech, nil, w.args("leaders", d.Bootstrap(zone), topic, "--refreshes", fmt.Sprint(refreshes))...) {
 			if l.Refresh == 0 {
 				continue
 			}
@@ -109,8 +111,8 @@ func leadersStayHome(t *testing.T, d *dev, w words) {
 				t.Fatalf("zone %d, refresh %d: %d leaders, want %d", zone, l.Refresh, len(l.Leaders), partitions)
 			}
 			for p, addr := range l.Leaders {
-				if addr != d.bootstrap(zone) {
-					t.Fatalf("zone %d, refresh %d: partition %s is led by %s, want %s", zone, l.Refresh, p, addr, d.bootstrap(zone))
+				if addr != d.Bootstrap(zone) {
+					t.Fatalf("zone %d, refresh %d: partition %s is led by %s, want %s", zone, l.Refresh, p, addr, d.Bootstrap(zone))
 				}
 			}
 			for _, addr := range l.Brokers {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 
 // console runs the command line tools of Apache Kafka by their main classes.
 type console struct {
-	d         *dev
+	d         *devserver.Dev
 	classPath string
 }
 
@@ -33,7 +35,7 @@ func (c console) run(t *testing.T, zone int, input, main string, args ...string)
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), toolLimit)
 	defer cancel()
-	command := append(javaCommand(c.classPath, main), "--bootstrap-server", c.d.bootstrap(zone))
+	command := append(javaCommand(c.classPath, main), "--bootstrap-server", c.d.Bootstrap(zone))
 	command = append(command, args...)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin = strings.NewReader(input)
@@ -68,7 +70,7 @@ const (
 
 // consoleTools goes through them in the order in which a person would. The
 // steps build on each other; each tool is asked in another zone.
-func consoleTools(t *testing.T, d *dev, classPath string) {
+func consoleTools(t *testing.T, d *devserver.Dev, classPath string) {
 	c := console{d, classPath}
 	t.Run("broker-api-versions", func(t *testing.T) { c.versions(t) })
 	t.Run("topics", func(t *testing.T) {
@@ -128,12 +130,12 @@ func consoleTools(t *testing.T, d *dev, classPath string) {
 // and with what.
 func (c console) versions(t *testing.T) {
 	text := c.run(t, 1, "", versionTool)
-	for broker := range zones {
-		says(t, "broker-api-versions", text, `(?m)^`+regexp.QuoteMeta(c.d.addr(broker, 1))+` \(id: `+fmt.Sprint(broker)+` rack: dev-`+string(rune('a'+broker))+` `)
+	for broker := range devserver.Zones {
+		says(t, "broker-api-versions", text, `(?m)^`+regexp.QuoteMeta(c.d.Addr(broker, 1))+` \(id: `+fmt.Sprint(broker)+` rack: dev-`+string(rune('a'+broker))+` `)
 	}
 	for _, p := range []string{`Produce\(0\): 0 to 13 `, `Fetch\(1\): 4 to 18 `, `ApiVersions\(18\): 0 to 4 `, `InitProducerId\(22\): 0 to `} {
-		if n := len(regexp.MustCompile(p).FindAllString(text, -1)); n != zones {
-			t.Errorf("%d of %d brokers say %q:\n%s", n, zones, p, text)
+		if n := len(regexp.MustCompile(p).FindAllString(text, -1)); n != devserver.Zones {
+			t.Errorf("%d of %d brokers say %q:\n%s", n, devserver.Zones, p, text)
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 // missingError says that a client cannot run here, and why. Everything else
@@ -35,7 +37,7 @@ func needs(programs ...string) error {
 // internal/tools/<tool>, and returns that folder and the tool's own. Tests that
 // come at the same time wait for the one that installs.
 func installed(tool string, files []string, fill func(folder, tool string) error) (folder, source string, err error) {
-	root, err := repository()
+	root, err := devserver.Repository()
 	if err != nil {
 		return "", "", err
 	}
@@ -166,7 +168,7 @@ func nodeClient(string) ([]string, error) {
 
 // goClient builds the program of the Go clients into a folder.
 func goClient(folder string) ([]string, error) {
-	root, err := repository()
+	root, err := devserver.Repository()
 	if err != nil {
 		return nil, err
 	}

@@ -15,14 +15,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 // kcatWords is kcat as the scenario uses it. kcat makes no topics: one that it
 // is to share needs partitions, so franz-go makes it; what kcat makes is a
 // topic on first use (firstUse).
-type kcatWords struct{ d *dev }
+type kcatWords struct{ d *devserver.Dev }
 
-func kcatClient(t *testing.T, d *dev) {
+func kcatClient(t *testing.T, d *devserver.Dev) {
 	out, err := exec.Command("kcat", "-V").CombinedOutput()
 	if err != nil {
 		t.Fatalf("kcat -V: %v\n%s", err, out)
@@ -137,9 +138,9 @@ func (w kcatWords) join(t *testing.T, bootstrap, topic, group string) *member {
 }
 
 // kcatLeaders asks with -L, through each zone's bootstrap.
-func kcatLeaders(t *testing.T, d *dev) {
-	for zone := range zones {
-		out, err := exec.Command("kcat", "-b", d.bootstrap(zone), "-L", "-J", "-t", "topic-of-kcat").Output()
+func kcatLeaders(t *testing.T, d *devserver.Dev) {
+	for zone := range devserver.Zones {
+		out, err := exec.Command("kcat", "-b", d.Bootstrap(zone), "-L", "-J", "-t", "topic-of-kcat").Output()
 		if err != nil {
 			t.Fatalf("kcat -L: %v\n%s", err, out)
 		}
@@ -165,8 +166,8 @@ func kcatLeaders(t *testing.T, d *dev) {
 			t.Fatalf("kcat -L at zone %d: %s", zone, out)
 		}
 		for p, q := range found.Topics[0].Partitions {
-			if at[q.Leader] != d.bootstrap(zone) {
-				t.Errorf("zone %d: partition %d is led by %s, want %s", zone, p, at[q.Leader], d.bootstrap(zone))
+			if at[q.Leader] != d.Bootstrap(zone) {
+				t.Errorf("zone %d: partition %d is led by %s, want %s", zone, p, at[q.Leader], d.Bootstrap(zone))
 			}
 		}
 	}
@@ -174,16 +175,16 @@ func kcatLeaders(t *testing.T, d *dev) {
 
 // firstUse produces to a topic that nobody made, in one zone, and reads it in
 // another.
-func firstUse(t *testing.T, d *dev, w kcatWords) {
+func firstUse(t *testing.T, d *devserver.Dev, w kcatWords) {
 	var orders []order
 	for _, o := range makeOrders(mode{"zstd", true}, 0, 20, true) {
 		o.Partition = 0
 		orders = append(orders, o)
 	}
-	w.produce(t, d.bootstrap(2), "made-by-kcat", orders)
+	w.produce(t, d.Bootstrap(2), "made-by-kcat", orders)
 	left := checkStored(t, d, "made-by-kcat", orders)
 	m := &member{last: map[int32]int64{}}
-	m.speaker = start(t, "kcat -C", speech{stdout: kcatStdout}, "kcat", "-b", d.bootstrap(1), "-t", "made-by-kcat", "-C", "-e", "-J")
+	m.speaker = start(t, "kcat -C", speech{stdout: kcatStdout}, "kcat", "-b", d.Bootstrap(1), "-t", "made-by-kcat", "-C", "-e", "-J")
 	for _, l := range m.finish(t, closeLimit) {
 		m.handle(t, l, left)
 	}

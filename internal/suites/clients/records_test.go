@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 // header is one header of a record; in JSON ["name","base64"].
@@ -148,7 +149,7 @@ var codecNames = []string{"none", "gzip", "snappy", "lz4", "zstd"} // by Kafka's
 // far, in the order of sending: each once, in order, no gap, stored with its
 // codec, with a producer id if and only if it was idempotent. It returns where
 // each record is.
-func checkStored(t *testing.T, d *dev, topic string, orders []order) map[place]order {
+func checkStored(t *testing.T, d *devserver.Dev, topic string, orders []order) map[place]order {
 	t.Helper()
 	want := map[int32][]order{}
 	for _, o := range orders {
@@ -184,11 +185,11 @@ func checkStored(t *testing.T, d *dev, topic string, orders []order) map[place]o
 }
 
 // readStored reads all partitions up to their ends.
-func readStored(t *testing.T, d *dev, topic string, n int) map[int32][]*kgo.Record {
+func readStored(t *testing.T, d *devserver.Dev, topic string, n int) map[int32][]*kgo.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	c, err := kgo.NewClient(kgo.SeedBrokers(d.bootstrap(0)), kgo.ClientID("oracle"), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	c, err := kgo.NewClient(kgo.SeedBrokers(d.Bootstrap(0)), kgo.ClientID("oracle"), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,11 +216,11 @@ func readStored(t *testing.T, d *dev, topic string, n int) map[int32][]*kgo.Reco
 }
 
 // checkCommitted compares a group's committed offsets with the topic's ends.
-func checkCommitted(t *testing.T, d *dev, group, topic string) {
+func checkCommitted(t *testing.T, d *devserver.Dev, group, topic string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	c, err := kgo.NewClient(kgo.SeedBrokers(d.bootstrap(1)), kgo.ClientID("oracle"))
+	c, err := kgo.NewClient(kgo.SeedBrokers(d.Bootstrap(1)), kgo.ClientID("oracle"))
 	if err != nil {
 		t.Fatal(err)
 	}

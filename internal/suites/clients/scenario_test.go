@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 const (
@@ -104,16 +106,16 @@ func (w words) join(t *testing.T, bootstrap, topic, group string) *member {
 }
 
 // scenario is what each client must do.
-func scenario(t *testing.T, d *dev, c client, s speaking) {
+func scenario(t *testing.T, d *devserver.Dev, c client, s speaking) {
 	topic, group := "topic-of-"+c.name, "group-of-"+c.name
-	s.create(t, d.bootstrap(0), topic)
+	s.create(t, d.Bootstrap(0), topic)
 
 	members := joinAll(t, d, s, topic, group, nil)
 	var sent []order
-	for zone := range zones {
+	for zone := range devserver.Zones {
 		var here []order
 		for k, m := range modes(c) {
-			if k%zones == zone {
+			if k%devserver.Zones == zone {
 				here = append(here, makeOrders(m, len(sent)+len(here), perMode, s.text())...)
 			}
 		}
@@ -147,7 +149,7 @@ func scenario(t *testing.T, d *dev, c client, s speaking) {
 
 	if !c.repeats {
 		r := rolling{s: s, d: d, topic: topic, group: group, mode: modes(c)[len(modes(c))-1], members: members, sent: sent, known: known}
-		for zone := range zones {
+		for zone := range devserver.Zones {
 			r.restart(t, zone)
 		}
 	}
@@ -159,7 +161,7 @@ func scenario(t *testing.T, d *dev, c client, s speaking) {
 // rolling restarts the members one after the other, under traffic.
 type rolling struct {
 	s            speaking
-	d            *dev
+	d            *devserver.Dev
 	topic, group string
 	mode         mode
 	members      []*member
@@ -185,7 +187,7 @@ func (r *rolling) restart(t *testing.T, zone int) {
 	for _, l := range going.finish(t, closeLimit) {
 		going.handle(t, l, left)
 	}
-	r.members[zone] = r.s.join(t, r.d.bootstrap(zone), r.topic, r.group)
+	r.members[zone] = r.s.join(t, r.d.Bootstrap(zone), r.topic, r.group)
 	share(t, r.members, left)
 	readAll(t, r.members, left)
 }
@@ -202,9 +204,9 @@ func modes(c client) []mode {
 
 // produceAt produces in a zone and compares the acknowledgements with what
 // each partition then holds.
-func produceAt(t *testing.T, d *dev, s speaking, zone int, topic string, orders []order) []order {
+func produceAt(t *testing.T, d *devserver.Dev, s speaking, zone int, topic string, orders []order) []order {
 	t.Helper()
-	acked := s.produce(t, d.bootstrap(zone), topic, orders)
+	acked := s.produce(t, d.Bootstrap(zone), topic, orders)
 	if acked == nil {
 		return orders
 	}
@@ -226,11 +228,11 @@ func produceAt(t *testing.T, d *dev, s speaking, zone int, topic string, orders 
 
 // joinAll starts a member in each zone and waits until they share the topic.
 // What the first ones read meanwhile leaves left.
-func joinAll(t *testing.T, d *dev, s speaking, topic, group string, left map[place]order) []*member {
+func joinAll(t *testing.T, d *devserver.Dev, s speaking, topic, group string, left map[place]order) []*member {
 	t.Helper()
 	var members []*member
-	for zone := range zones {
-		members = append(members, s.join(t, d.bootstrap(zone), topic, group))
+	for zone := range devserver.Zones {
+		members = append(members, s.join(t, d.Bootstrap(zone), topic, group))
 	}
 	share(t, members, left)
 	return members

@@ -12,15 +12,16 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 // unknownIsServed produces and reads as a client that nothing places, and sees
 // that it is counted as such, and its bytes in the row without a zone.
-func unknownIsServed(t *testing.T, d *dev) {
+func unknownIsServed(t *testing.T, d *devserver.Dev) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	before := zonesOf(t, d)
-	c, err := kgo.NewClient(kgo.SeedBrokers(d.unzoned()), kgo.ClientID("nobody-knows"), kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("from-nowhere"),
+	c, err := kgo.NewClient(kgo.SeedBrokers(d.Unzoned()), kgo.ClientID("nobody-knows"), kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("from-nowhere"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ func unknownIsServed(t *testing.T, d *dev) {
 	}
 	after := zonesOf(t, d)
 	if after.unknown == 0 {
-		t.Errorf("/api/v1/zones counts no client without a zone while one is connected")
+		t.Errorf("/api/v1/devserver.Zones counts no client without a zone while one is connected")
 	}
 	// Brokers commit what was read every 10 s.
 	for after.nowhere <= before.nowhere {
@@ -51,7 +52,7 @@ func unknownIsServed(t *testing.T, d *dev) {
 
 // billedPuts sees that a topic went to S3 and not only inline: its bill has a
 // share of PUT requests.
-func billedPuts(t *testing.T, d *dev, topic string) {
+func billedPuts(t *testing.T, d *devserver.Dev, topic string) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		var bill struct {
@@ -70,9 +71,9 @@ func billedPuts(t *testing.T, d *dev, topic string) {
 }
 
 // get reads JSON from the HTTP port.
-func get(t *testing.T, d *dev, path string, into any) {
+func get(t *testing.T, d *devserver.Dev, path string, into any) {
 	t.Helper()
-	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.http, path))
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.HTTP(), path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,13 +83,13 @@ func get(t *testing.T, d *dev, path string, into any) {
 	}
 }
 
-// zoneCounts is what /api/v1/zones says about clients without a zone.
+// zoneCounts is what /api/v1/devserver.Zones says about clients without a zone.
 type zoneCounts struct {
 	unknown uint64 // connected now
 	nowhere int64  // bytes in and out
 }
 
-func zonesOf(t *testing.T, d *dev) zoneCounts {
+func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
 	t.Helper()
 	var found struct {
 		Zones []struct {

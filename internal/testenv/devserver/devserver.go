@@ -1,6 +1,6 @@
-//go:build clients
-
-package clients
+// Package devserver runs one `zonewise dev` process for a test: three zones on
+// free ports of loopback, drained when the test ends.
+package devserver
 
 import (
 	"context"
@@ -20,14 +20,15 @@ import (
 )
 
 const (
-	zones      = 3
+	// Zones is how many zones it has, a broker in each.
+	Zones      = 3
 	portsInUse = 34 // dev: P to P+33
 	startLimit = 2 * time.Minute
 	logTail    = 120 // lines of the broker's log shown with a failure
 )
 
-// dev is one `zonewise dev`, with every zone in it.
-type dev struct {
+// Dev is one `zonewise dev`, with every zone in it.
+type Dev struct {
 	port, http int
 	logPath    string
 	cmd        *exec.Cmd
@@ -35,8 +36,8 @@ type dev struct {
 	err        error         // set before ended is closed
 }
 
-// repository is the folder that go.mod is in.
-func repository() (string, error) {
+// Repository is the folder that go.mod is in.
+func Repository() (string, error) {
 	at, err := os.Getwd()
 	if err != nil {
 		return "", err
@@ -49,14 +50,22 @@ func repository() (string, error) {
 	return "", errors.New("find cmd/zonewise: run the test from within the repository")
 }
 
-func startDev(t *testing.T) *dev {
+// Start builds the program, starts it with more flags if given, and returns when
+// it is ready. A test whose server does not end well fails.
+func Start(t testing.TB, flags ...string) *Dev {
 	t.Helper()
-	root, err := repository()
+	return StartAt(t, freePorts(t, portsInUse), flags...)
+}
+
+// StartAt is Start with the first of its ports given.
+func StartAt(t testing.TB, port int, flags ...string) *Dev {
+	t.Helper()
+	root, err := Repository()
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	program := os.Getenv("CLIENTS_BROKER") // for who has one built
+	program := os.Getenv("TEST_BROKER") // for who has one built
 	if program == "" {
 		program = filepath.Join(folder, "zonewise")
 		build := exec.Command("go", "build", "-o", program, "./cmd/zonewise")
@@ -65,15 +74,15 @@ func startDev(t *testing.T) *dev {
 			t.Fatalf("build zonewise: %v\n%s", err, out)
 		}
 	}
-	d := &dev{port: freePorts(t, portsInUse), logPath: filepath.Join(folder, "dev.log"), ended: make(chan struct{})}
+	d := &Dev{port: port, logPath: filepath.Join(folder, "dev.log"), ended: make(chan struct{})}
 	d.http = d.port + portsInUse
 	log, err := os.Create(d.logPath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	d.cmd = exec.Command(program, "dev", "--data-dir", filepath.Join(folder, "data"), "--kafka-port", strconv.Itoa(d.port),
-		"--http-port", strconv.Itoa(d.http), "--log-level", "info")
+	args := []string{"dev", "--data-dir", filepath.Join(folder, "data"), "--kafka-port", strconv.Itoa(d.port), "--http-port", strconv.Itoa(d.http), "--log-level", "info"}
+	d.cmd = exec.Command(program, append(args, flags...)...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
@@ -88,9 +97,9 @@ func startDev(t *testing.T) *dev {
 	return d
 }
 
-func (d *dev) waitReady(t *testing.T) {
+func (d *Dev) waitReady(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", d.http), nil)
@@ -105,19 +114,19 @@ func (d *dev) waitReady(t *testing.T) {
 		}
 		select {
 		case <-d.ended:
-			t.Fatalf("zonewise dev ended: %v\n%s", d.err, d.tail())
+			t.Fatalf("zonewise dev ended: %v\n%s", d.err, d.Tail())
 		case <-ctx.Done():
-			t.Fatalf("zonewise dev is not ready after %v\n%s", startLimit, d.tail())
+			t.Fatalf("zonewise dev is not ready after %v\n%s", startLimit, d.Tail())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
 // stop drains it; a dev that does not end well fails the test.
-func (d *dev) stop(t *testing.T) {
+func (d *Dev) stop(t testing.TB) {
 	select {
 	case <-d.ended:
-		t.Errorf("zonewise dev ended by itself: %v\n%s", d.err, d.tail())
+		t.Errorf("zonewise dev ended by itself: %v\n%s", d.err, d.Tail())
 		return
 	default:
 	}
@@ -127,10 +136,10 @@ func (d *dev) stop(t *testing.T) {
 	select {
 	case <-d.ended:
 		if d.err != nil {
-			t.Errorf("zonewise dev after SIGTERM: %v\n%s", d.err, d.tail())
+			t.Errorf("zonewise dev after SIGTERM: %v\n%s", d.err, d.Tail())
 		}
 	case <-time.After(time.Minute):
-		t.Errorf("zonewise dev still runs a minute after SIGTERM\n%s", d.tail())
+		t.Errorf("zonewise dev still runs a minute after SIGTERM\n%s", d.Tail())
 		if err := d.cmd.Process.Kill(); err != nil {
 			t.Error(err)
 		}
@@ -138,14 +147,14 @@ func (d *dev) stop(t *testing.T) {
 	}
 }
 
-// bootstrap is where clients of a zone begin.
-func (d *dev) bootstrap(zone int) string { return d.addr(zone, zone) }
+// Bootstrap is where clients of a zone begin.
+func (d *Dev) Bootstrap(zone int) string { return d.Addr(zone, zone) }
 
-// unzoned is where clients begin that no evidence places.
-func (d *dev) unzoned() string { return local(d.port + 30) }
+// Unzoned is where clients begin that no evidence places.
+func (d *Dev) Unzoned() string { return local(d.port + 30) }
 
-// addr is where a broker listens for clients of a zone.
-func (d *dev) addr(broker, zone int) string {
+// Addr is where a broker listens for clients of a zone.
+func (d *Dev) Addr(broker, zone int) string {
 	if broker == zone {
 		return local(d.port + zone)
 	}
@@ -154,8 +163,8 @@ func (d *dev) addr(broker, zone int) string {
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// tail is the end of the broker's log.
-func (d *dev) tail() string {
+// Tail is the end of the broker's log.
+func (d *Dev) Tail() string {
 	b, err := os.ReadFile(d.logPath)
 	if err != nil {
 		return err.Error()
@@ -166,7 +175,7 @@ func (d *dev) tail() string {
 
 // freePorts finds n ports in a row, and one more, that nobody has. Somebody
 // may take one before dev does; dev then says so, and which.
-func freePorts(t *testing.T, n int) int {
+func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	for base := 24000 + os.Getpid()%1000*8; base < 60000; base += n + 1 {
 		if allFree(base, n+1) {
@@ -187,3 +196,6 @@ func allFree(base, n int) bool {
 	}
 	return true
 }
+
+// HTTP is the port of the pages and of the API.
+func (d *Dev) HTTP() int { return d.http }

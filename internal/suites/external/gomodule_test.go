@@ -1,0 +1,72 @@
+//go:build external
+
+package external
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// goSuite is a Go module's own tests.
+type goSuite struct {
+	module, version, pkg string // pkg: import path of the tests
+	env                  []string
+	args                 []string
+	limit                time.Duration
+}
+
+// run obtains the module, builds its tests and runs them where its sources are.
+func (s goSuite) run(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	step := func(name string, args ...string) string {
+		cmd := exec.Command(name, args...)
+		cmd.Dir = folder
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	step("go", "mod", "init", "suite")
+	step("go", "get", "-t", s.pkg+"@"+s.version)
+	program := filepath.Join(folder, "suite.test")
+	step("go", "test", "-c", "-o", program, s.pkg)
+	sources := step("go", "list", "-f", "{{.Dir}}", s.pkg)
+	ctx, cancel := context.WithTimeout(context.Background(), s.limit+time.Minute)
+	defer cancel()
+	args := append([]string{"-test.v", "-test.timeout", s.limit.String()}, s.args...)
+	if run := os.Getenv("SUITE_RUN"); run != "" {
+		args = append(args, "-test.run", run)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = sources, append(os.Environ(), s.env...)
+	out, err := cmd.CombinedOutput()
+	keep(t, out)
+	if err != nil {
+		t.Logf("%s ended: %v", s.pkg, err)
+	}
+	return string(out)
+}
+
+// keep stores a suite's whole output where SUITE_OUTPUT says.
+func keep(t *testing.T, out []byte) {
+	t.Helper()
+	if path := os.Getenv("SUITE_OUTPUT"); path != "" {
+		if err := os.WriteFile(path, out, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func setting(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}

@@ -1,0 +1,127 @@
+//go:build external
+
+package external
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
+)
+
+// verdicts is what came of a suite.
+type verdicts struct {
+	passed          int
+	failed, skipped []string // names, with what they said
+}
+
+// goVerdicts reads the output of `go test -v`.
+func goVerdicts(output string) verdicts {
+	var v verdicts
+	said := map[string][]string{} // by test: lines with a place in a file
+	running := ""
+	place := regexp.MustCompile(`^\s+\w+_test\.go:\d+: (.*)`)
+	verdict := regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
+	named := regexp.MustCompile(`^=== (?:RUN|CONT|NAME)\s+(\S+)`)
+	var after string // a sub-test's lines follow its verdict
+	for line := range strings.Lines(output) {
+		line = strings.TrimRight(line, "\n")
+		if m := named.FindStringSubmatch(line); m != nil {
+			running, after = m[1], ""
+		} else if m := place.FindStringSubmatch(line); m != nil {
+			name := running
+			if after != "" {
+				name = after
+			}
+			said[name] = append(said[name], m[1])
+		} else if m := verdict.FindStringSubmatch(line); m != nil {
+			after = m[2]
+			switch m[1] {
+			case "PASS":
+				v.passed++
+			case "FAIL":
+				v.failed = append(v.failed, m[2])
+			default:
+				v.skipped = append(v.skipped, m[2])
+			}
+		}
+	}
+	for _, list := range [][]string{v.failed, v.skipped} {
+		for i, name := range list {
+			if lines := said[name]; len(lines) > 0 {
+				list[i] += ": " + lines[0] // what comes later is about cleaning up
+			}
+		}
+	}
+	return v
+}
+
+// publish prints what came of a suite, and writes it where SUITE_REPORT says,
+// between the comments that bear its name; a section that is not there yet is
+// put at the end.
+func publish(t *testing.T, suite, version string, on target, v verdicts) {
+	t.Helper()
+	text := fmt.Sprintf("%s against %s: %s, zonewise at %s: **%d passed, %d failed, %d skipped**.\n", version, on.name,
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), commit(), v.passed, len(v.failed), len(v.skipped))
+	for title, list := range map[string][]string{"failed": v.failed, "skipped": v.skipped} {
+		for _, line := range list {
+			text += fmt.Sprintf("- %s: %s\n", title, line)
+		}
+	}
+	fmt.Print(text)
+	path := os.Getenv("SUITE_REPORT")
+	if path == "" {
+		return
+	}
+	if !filepath.IsAbs(path) {
+		root, err := devserver.Repository()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(root, path)
+	}
+	section := suite
+	if on.name != "zonewise" {
+		section += " beside"
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := "<!-- suite "+section+": written by a run -->\n", "<!-- end of suite "+section+" -->"
+	before, rest, ok := strings.Cut(string(body), begin)
+	after := "\n"
+	if ok {
+		_, after, _ = strings.Cut(rest, end)
+	} else {
+		before = strings.TrimRight(before, "\n") + "\n\n"
+	}
+	if err := os.WriteFile(path, []byte(before+begin+text+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown commit"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// judge fails the test for what failed.
+func judge(t *testing.T, v verdicts, least int) {
+	t.Helper()
+	if len(v.failed) > 0 {
+		t.Errorf("%d failed: %s", len(v.failed), strings.Join(v.failed, "; "))
+	}
+	if v.passed < least {
+		t.Errorf("%d passed: the suite has at least %d tests, so it did not run", v.passed, least)
+	}
+}
