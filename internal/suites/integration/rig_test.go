@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
@@ -55,12 +56,21 @@ func endOffsets(t *testing.T, c *cluster.Cluster, topic string) map[int32]int64 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	listed, err := kadm.NewClient(client(t, c, 0)).ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		t.Fatalf("list end offsets of %s: %v", topic, err)
+	admin := kadm.NewClient(client(t, c, 0))
+	var listed kadm.ListedOffsets
+	for {
+		var err error
+		if listed, err = admin.ListEndOffsets(ctx, topic); err == nil {
+			err = listed.Error()
+		}
+		if err == nil {
+			break
+		}
+		// kadm hands on what the client libraries try again.
+		if !kerr.IsRetriable(err) || ctx.Err() != nil {
+			t.Fatalf("list end offsets of %s: %v", topic, err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	ends := map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
