@@ -156,7 +156,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	case !t.known && p.r.version >= 13:
 		out.code = errUnknownTopicID
 		return
-	case t.known && internalTopic(t.Name), !t.known && (!validTopicName(name) || internalTopic(name)):
+	case t.known && internalTopic(t.Name), !t.known && internalTopic(name):
 		out.code = errInvalidTopic
 		return
 	case !t.known || part.index < 0 || part.index >= t.Partitions:

@@ -66,7 +66,7 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	err = q.ReadFrom(r.body)
+	err = readBody(q, r.body)
 	s.decode.release(held)
 	if err != nil {
 		return answer{}, decodeError(r, err)
@@ -74,7 +74,7 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 	r.body = nil
 	if q.Rack != "" && q.Rack != r.conn.rack {
 		r.conn.rack = q.Rack
-		r.from = r.conn.place(r.clientID)
+		r.from = r.conn.place(r.clientID, billFetch)
 	}
 	f := &fetch{s: s, r: r, q: q}
 	f.until = time.Now().Add(min(max(time.Duration(q.MaxWaitMillis)*time.Millisecond, 0), maxFetchWait))

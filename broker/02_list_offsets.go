@@ -93,7 +93,7 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 	case p.Timestamp == timeLatestTiered && r.version >= 9:
 		return
 	case p.Timestamp == timeGreatest && r.version >= 7:
-		s.listFound(rp, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.greatest(ctx, tp, h) })
+		s.listFound(rp, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
 		return
 	case p.Timestamp < 0:
 		rp.ErrorCode = errUnsupportedVersion
@@ -116,21 +116,4 @@ func (s *Server) listFound(rp *kmsg.ListOffsetsResponseTopicPartition, search fu
 	case found:
 		rp.Offset, rp.Timestamp, rp.LeaderEpoch = int64(offset), int64(ts), dataEpoch
 	}
-}
-
-// greatest finds the first record of the greatest timestamp: the spans say
-// what it is.
-func (s *Server) greatest(ctx context.Context, tp metadata.TopicPartition, h metadata.PartitionView) (metadata.Offset, metadata.UnixMilli, bool, error) {
-	best := metadata.UnixMilli(-1)
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, sp := range st.Spans(nil, tp, h.LogStart, h.Spans) {
-			if !sp.Marker() {
-				best = max(best, sp.MaxTimestamp)
-			}
-		}
-	})
-	if best < 0 {
-		return -1, -1, false, nil
-	}
-	return s.cfg.Reader.OffsetForTime(ctx, tp, best)
 }

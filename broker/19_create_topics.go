@@ -2,7 +2,8 @@ package broker
 
 // CreateTopics, key 19, versions 2-7.
 //
-// Behaviour: names, counts, assignments and configs are checked as Kafka does;
+// Behaviour: names, configs, counts and assignments are checked as Kafka does,
+// in that order;
 // all topics of a request are one entry. An assignment says how many
 // partitions and replicas are wanted; which brokers it names is checked, then
 // forgotten: replicas are synthetic. The answer echoes the configs (v5).
@@ -36,6 +37,7 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 		t := &q.Topics[i]
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
+		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 		cmd, code, text := s.planTopic(t)
 		if code == errNone && names[t.Topic] > 1 {
 			code, text = errInvalidRequest, "the request names the topic twice"
@@ -50,21 +52,15 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	if q.ValidateOnly {
-		for _, i := range at {
-			resp.Topics[i].TopicID = [16]byte{}
-		}
-		return resp
-	}
-	if len(cmds) == 0 {
-		return resp
+	if q.ValidateOnly || len(cmds) == 0 {
+		return resp // with ids that nothing will have, as in Kafka
 	}
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		rt := &resp.Topics[i]
 		if code, text := commandError(out, err, k); code != errNone {
 			rt.ErrorCode, rt.ErrorMessage = code, textOf(text)
-			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor, rt.Configs = [16]byte{}, -1, -1, nil
+			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor, rt.Configs = [16]byte{}, -1, -1, []kmsg.CreateTopicsResponseTopicConfig{}
 		}
 	}
 	return resp
@@ -76,6 +72,20 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 	if code, text := s.nameProblem(t.Topic); code != errNone {
 		return cmd, code, text
 	}
+	for _, c := range t.Configs {
+		if c.Value == nil {
+			return cmd, errInvalidConfig, "null value for config " + c.Name
+		}
+		if cmd.Configs == nil {
+			cmd.Configs = map[string]string{}
+		}
+		cmd.Configs[c.Name] = *c.Value
+	}
+	configs, text := checkTopicConfigs(cmd.Configs)
+	if text != "" {
+		return cmd, errInvalidConfig, text
+	}
+	cmd.Configs = configs
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
 			return cmd, errInvalidRequest, "counts and a replica assignment exclude each other"
@@ -93,22 +103,12 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 		cmd.ReplicationFactor = s.defaultReplication()
 	}
 	switch {
-	case cmd.Partitions < 1 || cmd.Partitions > metadata.MaxPartitionsPerTopic:
-		return cmd, errInvalidPartitions, fmt.Sprintf("number of partitions must be 1 to %d, or -1", metadata.MaxPartitionsPerTopic)
 	case cmd.ReplicationFactor < 1:
 		return cmd, errInvalidReplication, "replication factor must be larger than 0, or -1"
-	}
-	for _, c := range t.Configs {
-		if c.Value == nil {
-			return cmd, errInvalidConfig, "null value for config " + c.Name
-		}
-		if cmd.Configs == nil {
-			cmd.Configs = map[string]string{}
-		}
-		cmd.Configs[c.Name] = *c.Value
-	}
-	if text := checkTopicConfigs(cmd.Configs); text != "" {
-		return cmd, errInvalidConfig, text
+	case cmd.Partitions < 1:
+		return cmd, errInvalidPartitions, "number of partitions must be larger than 0, or -1"
+	case cmd.Partitions > metadata.MaxPartitionsPerTopic:
+		return cmd, errPolicyViolation, fmt.Sprintf("more than %d partitions in a topic", metadata.MaxPartitionsPerTopic)
 	}
 	cmd.ID = s.ids.topicID()
 	return cmd, errNone, ""
@@ -118,6 +118,9 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 func (s *Server) nameProblem(name string) (int16, string) {
 	if !validTopicName(name) {
 		return errInvalidTopic, fmt.Sprintf("topic name %.260q is not 1 to 249 of [a-zA-Z0-9._-], nor . or ..", name)
+	}
+	if name == "__cluster_metadata" {
+		return errInvalidRequest, "the name is that of Kafka's own log"
 	}
 	if internalTopic(name) {
 		return errInvalidTopic, "the name is reserved"

@@ -2,14 +2,17 @@ package broker
 
 // DescribeConfigs, key 32, versions 1-4.
 //
-// Behaviour: topics, brokers (by id, and "" for what is set for all), broker
-// loggers (one, read only), groups. Every topic config of Kafka 4.1 with its
-// type, source and synonyms; zonewise.* only where set. Behind the barrier.
-// Gaps: no documentation texts; CLIENT_METRICS is empty.
+// Behaviour: topics, brokers (by id, and "" for what is set for all), the
+// logger of the broker that is asked, groups, client metrics subscriptions.
+// Every topic config of Kafka 4.1 with its type, source, synonyms and what it
+// means here; zonewise.* only where set. Behind the barrier.
+// Gaps: of broker configs only what tools read; of group configs those of
+// consumer groups.
 
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -32,7 +35,7 @@ func (s *Server) describeConfigs(ctx context.Context, _ *request, q *kmsg.Descri
 		rr.ErrorCode, rr.ErrorMessage = code, textOf(text)
 		for _, v := range values {
 			if res.ConfigNames == nil || slices.Contains(res.ConfigNames, v.key.name) {
-				rr.Configs = append(rr.Configs, describedConfig(&v, q.IncludeSynonyms))
+				rr.Configs = append(rr.Configs, describedConfig(&v, q))
 			}
 		}
 		resp.Resources = append(resp.Resources, rr)
@@ -61,37 +64,45 @@ func (s *Server) configsOf(res *kmsg.DescribeConfigsRequestResource, table []con
 		s.cfg.Replica.View(func(st *metadata.State) { values = s.brokerValues(st, name, table) })
 		return values, errNone, ""
 	case kmsg.ConfigResourceTypeBrokerLogger:
-		if !s.isBroker(name) {
-			return nil, errInvalidRequest, "no such broker: " + name
+		if name != strconv.Itoa(int(s.cfg.Self())) {
+			return nil, errInvalidRequest, "loggers are described by the broker itself, not for broker " + name
 		}
-		return loggers(), errNone, ""
+		return s.loggers(), errNone, ""
 	case kmsg.ConfigResourceTypeGroupConfig:
-		if name == "" {
-			return nil, errInvalidRequest, "group name is empty"
-		}
-		s.cfg.Replica.View(func(st *metadata.State) {
-			set := st.Configs(metadata.ResourceGroup, name)
-			for _, k := range groupConfigs() {
-				v := configValue{key: k}
-				if own, ok := set[k.name]; ok {
-					v.offer(k.name, own, kmsg.ConfigSourceGroupConfig)
-				}
-				v.orDefault(k.name)
-				values = append(values, v)
-			}
-		})
-		return values, errNone, ""
+		return s.storedValues(name, metadata.ResourceGroup, kmsg.ConfigSourceGroupConfig, groupConfigs())
 	case kmsg.ConfigResourceTypeClientMetrics:
-		return nil, errNone, ""
+		return s.storedValues(name, metadata.ResourceMetrics, kmsg.ConfigSourceClientMetricsConfig, clientMetricsConfigs())
 	}
 	return nil, errInvalidRequest, "unknown resource type " + strings.ToLower(res.ResourceType.String())
 }
 
-func describedConfig(v *configValue, synonyms bool) kmsg.DescribeConfigsResponseResourceConfig {
+// storedValues reports a resource that has defaults and what is set, no more.
+func (s *Server) storedValues(name string, kind metadata.ResourceKind, source kmsg.ConfigSource, table []configKey) (values []configValue, code int16, text string) {
+	if name == "" {
+		return nil, errInvalidRequest, "the resource has no name"
+	}
+	s.cfg.Replica.View(func(st *metadata.State) {
+		set := st.Configs(kind, name)
+		for _, k := range table {
+			v := configValue{key: k}
+			if own, ok := set[k.name]; ok {
+				v.offer(k.name, own, source)
+			}
+			v.orDefault(k.name)
+			values = append(values, v)
+		}
+	})
+	return values, errNone, ""
+}
+
+func describedConfig(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.Value, c.Source, c.ConfigType = v.key.name, v.value, v.source, v.key.kind
 	c.ReadOnly = v.key.readOnly
-	if synonyms {
+	if q.IncludeDocumentation {
+		c.Documentation = textOf(v.key.doc)
+	}
+	if q.IncludeSynonyms {
 		for _, y := range v.synonyms {
 			d := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 			d.Name, d.Value, d.Source = y.name, y.value, y.source

@@ -3,9 +3,12 @@ package broker
 // IncrementalAlterConfigs, key 44, versions 0-1.
 //
 // Behaviour: SET, DELETE, APPEND and SUBTRACT on topics, brokers (one, or ""
-// for all) and groups; each resource stands or falls by itself, all good ones
-// are one entry. Retention settings are stored and reported, not enforced yet.
-// Gaps: broker loggers and CLIENT_METRICS cannot be altered.
+// for all), groups and client metrics subscriptions; each resource stands or
+// falls by itself, all good ones are one entry. A broker's logger is changed in
+// memory, at that broker. What each topic config does is in
+// docs/topic-configs.md.
+// Gaps: a config that no broker knows is 40 for brokers too, where Kafka keeps
+// it for plug-ins.
 
 import (
 	"context"

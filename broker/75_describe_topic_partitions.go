@@ -2,8 +2,11 @@ package broker
 
 // DescribeTopicPartitions, key 75, version 0 (KIP-966).
 //
-// Behaviour: topics in order of name, paged by partitions; replicas as in
-// Metadata. Gaps: no eligible leader replicas: replicas are synthetic.
+// Behaviour: topics in order of name, paged by partitions (1 to 2000); a page
+// begins at the cursor's topic and partition, or, where that topic is gone, at
+// the next one's first partition. A cursor before partition 0, or at a topic that
+// is not among those named, is 42 for each of these. Replicas as in Metadata.
+// Gaps: no eligible leader replicas: replicas are synthetic.
 
 import (
 	"context"
@@ -19,19 +22,27 @@ const maxDescribedPartitions = 2000
 
 func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
-	barred := s.barrier(ctx)
-	limit := maxDescribedPartitions
-	if q.ResponsePartitionLimit > 0 {
-		limit = min(limit, int(q.ResponsePartitionLimit))
+	if badCursor(q) {
+		for _, t := range q.Topics {
+			rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
+			rt.Topic, rt.ErrorCode = kmsg.StringPtr(t.Topic), errInvalidRequest
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp
 	}
+	barred := s.barrier(ctx)
+	limit := max(min(maxDescribedPartitions, int(q.ResponsePartitionLimit)), 1)
 	v := s.view()
 	for _, w := range s.describedTopics(q) {
-		if barred != nil && w.code == errUnknownTopic {
+		switch {
+		case barred != nil && w.code == errUnknownTopic:
 			w.code = errLeaderNotAvailable
+		case w.code == errUnknownTopic && !validTopicName(*w.name):
+			w.code = errInvalidTopic
 		}
 		from := int32(0)
 		if q.Cursor != nil && q.Cursor.Topic == *w.name {
-			from = max(q.Cursor.Partition, 0)
+			from = q.Cursor.Partition
 		}
 		t := w.answer(v, r.from.Zone)
 		if limit == 0 {
@@ -54,6 +65,11 @@ func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kms
 		}
 	}
 	return resp
+}
+
+func badCursor(q *kmsg.DescribeTopicPartitionsRequest) bool {
+	return q.Cursor != nil && (q.Cursor.Partition < 0 || len(q.Topics) > 0 &&
+		!slices.ContainsFunc(q.Topics, func(t kmsg.DescribeTopicPartitionsRequestTopic) bool { return t.Topic == q.Cursor.Topic }))
 }
 
 func cursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {

@@ -78,6 +78,7 @@ func apis(groups bool) []api {
 		{key: 66, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).listTransactions)},
 		{key: 75, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTopicPartitions)},
 	}
+	out = append(out, adminAPIs()...)
 	if groups {
 		out = append(out, groupAPIs()...)
 	}
@@ -97,7 +98,7 @@ func plain[Q any, P interface {
 		if err != nil {
 			return answer{}, err
 		}
-		err = q.ReadFrom(r.body)
+		err = readBody(q, r.body)
 		s.decode.release(held) // a join may wait for minutes
 		if err != nil {
 			return answer{}, decodeError(r, err)

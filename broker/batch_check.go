@@ -79,20 +79,22 @@ func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMil
 		return nil, h, refuse(errRecordListTooLarge, "batch of %d bytes, segment.bytes is %d", len(records), rules.segmentBytes)
 	}
 	stampBatch(records, &h, now, w.maxTime, rules.appendTime)
-	return cs.repack(records, h, codec, rules)
+	return cs.repack(records, h, codec, &rules)
 }
 
 // soleBatch reads the header of the only batch in records.
 func soleBatch(records []byte) (metadata.BatchHeader, *batchError) {
 	if len(records) > 16 && records[16] != 2 {
-		return metadata.BatchHeader{}, refuse(errInvalidRecord, "magic %d, want 2", records[16])
+		code := errInvalidRecord
+		if int8(records[16]) > 2 {
+			code = errCorruptMessage
+		}
+		return metadata.BatchHeader{}, refuse(code, "magic %d, want 2", records[16])
 	}
 	h, err := metadata.ParseBatchHeader(records)
 	switch {
-	case err != nil && len(records) == 0:
-		return h, refuse(errInvalidRecord, "no batch")
 	case err != nil:
-		return h, refuse(errCorruptMessage, "%v", err)
+		return h, refuse(errInvalidRecord, "no whole batch: %v", err)
 	case h.Size != len(records):
 		return h, refuse(errInvalidRecord, "%d bytes behind the batch: one batch per partition", len(records)-h.Size)
 	}

@@ -29,7 +29,7 @@ func edited(b []byte, edit func([]byte)) []byte {
 func packed(codec int, values ...string) []byte {
 	plain := batchOf(1000, values...)
 	var out bytes.Buffer
-	if err := compress(&out, codec, 0, plain[61:]); err != nil {
+	if err := compress(&out, codec, 0, bytes.NewReader(plain[61:])); err != nil {
 		panic(err)
 	}
 	return sealBatch(1000, -1, -1, int16(codec), int32(len(values)), out.Bytes())
@@ -61,9 +61,11 @@ func TestBatchesAreJudgedAsKafkaDoes(t *testing.T) {
 		{name: "good zstd", batch: packed(codecZstd, "a", "b")},
 		{name: "zstd before v7", batch: packed(codecZstd, "a"), version: 6, want: errCompression},
 		{name: "empty", batch: nil, want: errInvalidRecord},
-		{name: "cut short", batch: batchOf(1000, "a")[:40], want: errCorruptMessage},
+		{name: "cut short", batch: batchOf(1000, "a")[:40], want: errInvalidRecord},
+		{name: "cut in its records", batch: batchOf(1000, "aaaa")[:65], want: errInvalidRecord},
 		{name: "two batches", batch: append(batchOf(1000, "a"), batchOf(1000, "b")...), want: errInvalidRecord},
 		{name: "magic 1", batch: edited(batchOf(1000, "a"), func(b []byte) { b[16] = 1 }), want: errInvalidRecord},
+		{name: "magic 3", batch: edited(batchOf(1000, "a"), func(b []byte) { b[16] = 3 }), want: errCorruptMessage},
 		{name: "base offset", batch: edited(batchOf(1000, "a"), func(b []byte) { b[7] = 1 }), want: errInvalidRecord},
 		{name: "too large", batch: batchOf(1000, "aaaaaaaaaaaaaaaaaaaaaaaaaa"), rules: func(r *batchRules) { r.maxBytes = 80 }, want: errMessageTooLarge},
 		{name: "too large and wrong CRC", batch: func() []byte { b := batchOf(1000, "aaaaaaaaaaaaaaaaaaaaaaaa"); b[17] ^= 1; return b }(),

@@ -21,6 +21,17 @@ type budgetWaiter struct {
 
 func newBudget(size int64) *budget { return &budget{size: size, free: size} }
 
+// try takes n bytes if they are there at once and nobody waits.
+func (b *budget) try(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) > 0 || b.free < n {
+		return false
+	}
+	b.free -= n
+	return true
+}
+
 // acquire takes n bytes and returns how many are to be given back.
 func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 	n = min(n, b.size)

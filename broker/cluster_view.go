@@ -49,6 +49,15 @@ func (c *clusterView) replicas(tp metadata.TopicPartition, rf int16) []int32 {
 	return out
 }
 
+// teller returns the one broker that answers for a partition where tools add
+// up what all brokers say.
+func (c *clusterView) teller(tp metadata.TopicPartition) metadata.BrokerID {
+	for _, b := range c.v.Replicas(tp, 1) {
+		return b
+	}
+	return metadata.NoBroker
+}
+
 // controller returns a live broker, in the zone where it has one.
 func (c *clusterView) controller(zone metadata.ZoneID) metadata.BrokerID {
 	return c.v.Controller(zone, c.healthy)

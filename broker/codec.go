@@ -13,8 +13,6 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-
-	"github.com/zonewise/zonewise/metadata"
 )
 
 // Kafka's compression codecs, as the attributes of a batch number them.
@@ -242,65 +240,4 @@ func readRecord(r io.Reader, scratch []byte, n int) ([]byte, error) {
 		}
 	}
 	return scratch, nil
-}
-
-// repack packs a batch anew where the topic's compression.type is not what it
-// came with.
-func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules batchRules) ([]byte, metadata.BatchHeader, *batchError) {
-	if rules.codec == codecProducer || rules.codec == codec {
-		return batch, h, nil
-	}
-	plain, err := Decompress(codec, batch[metadata.BatchHeaderSize:], MaxInflatedBytes)
-	if err != nil {
-		return nil, h, refuse(errInvalidRecord, "%v", err)
-	}
-	out := bytes.NewBuffer(append(make([]byte, 0, metadata.BatchHeaderSize+len(plain)/2), batch[:metadata.BatchHeaderSize]...))
-	if err := compress(out, rules.codec, rules.level, plain); err != nil {
-		return nil, h, refuse(errInvalidRecord, "%v", err)
-	}
-	b := out.Bytes()
-	if len(b) > rules.maxBytes {
-		return nil, h, refuse(errMessageTooLarge, "batch of %d bytes as compression.type wants it, max.message.bytes is %d", len(b), rules.maxBytes)
-	}
-	h.Attributes = h.Attributes&^metadata.AttrCompression | uint16(rules.codec)
-	h.Size = len(b)
-	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-metadata.BatchPrefixSize))
-	binary.BigEndian.PutUint16(b[21:], h.Attributes)
-	h.CRC = metadata.BatchCRC(b)
-	binary.BigEndian.PutUint32(b[17:], h.CRC)
-	return b, h, nil
-}
-
-// compress appends the packed bytes to out.
-func compress(out *bytes.Buffer, codec, level int, plain []byte) error {
-	var w io.WriteCloser
-	var err error
-	switch codec {
-	case codecNone:
-		out.Write(plain)
-		return nil
-	case codecSnappy:
-		out.Write(s2.EncodeSnappy(nil, plain))
-		return nil
-	case codecGzip:
-		if level == 0 {
-			level = gzip.DefaultCompression
-		}
-		w, err = gzip.NewWriterLevel(out, level)
-	case codecLZ4:
-		z := lz4.NewWriter(out)
-		err = z.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.BlockChecksumOption(false), lz4.ChecksumOption(false))
-		w = z
-	case codecZstd:
-		w, err = zstd.NewWriter(out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(max(level, 3))))
-	default:
-		return fmt.Errorf("codec %d is not known", codec)
-	}
-	if err != nil {
-		return fmt.Errorf("compress codec %d: %w", codec, err)
-	}
-	if _, err = w.Write(plain); err != nil {
-		return fmt.Errorf("compress codec %d: %w", codec, err)
-	}
-	return w.Close()
 }

@@ -208,7 +208,7 @@ func TestDecompressRefusesBombs(t *testing.T) {
 	plain := make([]byte, 10<<20)
 	for codec := codecGzip; codec <= codecZstd; codec++ {
 		var out bytes.Buffer
-		if err := compress(&out, codec, 0, plain); err != nil {
+		if err := compress(&out, codec, 0, bytes.NewReader(plain)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := Decompress(codec, out.Bytes(), len(plain)); err != nil || !bytes.Equal(got, plain) {

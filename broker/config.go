@@ -62,7 +62,9 @@ type Config struct {
 	DefaultPartitions int32
 
 	// FrameBytes is the memory for request frames not yet answered, of all
-	// connections; at the limit they are not read further.
+	// connections; at the limit they are not read further. MaxFrameBytes of it
+	// are kept for one large frame at a time, so that frames that have come in
+	// part cannot wait for each other.
 	FrameBytes int64
 	// DecodeBytes is the memory that decoding requests may take at once.
 	DecodeBytes int64
@@ -79,6 +81,8 @@ type Config struct {
 	Rand    *rand.Rand
 	Log     *slog.Logger
 	Metrics *metrics.Set
+	// LogLevel is Log's least level, which clients may change; nil: fixed.
+	LogLevel *slog.LevelVar
 }
 
 // DefaultConfig returns a Config with the limits set and the doors missing.
@@ -105,8 +109,8 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: rand, log and metrics must be given")
 	case c.DefaultPartitions < 1 || c.DefaultPartitions > metadata.MaxPartitionsPerTopic:
 		return errors.New("broker config: default partitions out of range")
-	case c.FrameBytes < MaxFrameBytes:
-		return errors.New("broker config: frame memory must hold one frame of the greatest size")
+	case c.FrameBytes < 2*MaxFrameBytes:
+		return errors.New("broker config: frame memory must hold two frames of the greatest size")
 	case c.DecodeBytes < decodeFactor*MaxPlainFrameBytes:
 		return errors.New("broker config: decode memory must hold one request of the greatest size")
 	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0 || c.FetchBytes <= 0:

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -50,6 +51,10 @@ func (s *Server) alter(ctx context.Context, all []alteration, validateOnly bool)
 		if barred != nil {
 			a.fail(errTimedOut, "%v", barred)
 		}
+		if a.code == errNone && a.kind == kmsg.ConfigResourceTypeBrokerLogger && !a.replace {
+			s.alterLogger(a, validateOnly)
+			continue
+		}
 		if a.code == errNone {
 			s.plan(a, table)
 		}
@@ -70,14 +75,12 @@ func (s *Server) alter(ctx context.Context, all []alteration, validateOnly bool)
 func (s *Server) plan(a *alteration, brokers []configKey) {
 	var table []configKey
 	var now map[string]string
+	missing := false
 	s.cfg.Replica.View(func(st *metadata.State) {
 		switch a.kind {
 		case kmsg.ConfigResourceTypeTopic:
 			t, ok := st.TopicNamed(a.name)
-			if !ok {
-				a.code = errUnknownTopic
-				return
-			}
+			missing = !ok
 			table, now = topicConfigs(), t.Configs
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceTopic, Name: t.ID.String()}
 		case kmsg.ConfigResourceTypeBroker:
@@ -86,20 +89,36 @@ func (s *Server) plan(a *alteration, brokers []configKey) {
 		case kmsg.ConfigResourceTypeGroupConfig:
 			table, now = groupConfigs(), st.Configs(metadata.ResourceGroup, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceGroup, Name: a.name}
+		case kmsg.ConfigResourceTypeClientMetrics:
+			table, now = clientMetricsConfigs(), st.Configs(metadata.ResourceMetrics, a.name)
+			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceMetrics, Name: a.name}
 		default:
 			a.fail(errInvalidRequest, "configs of resource type %d cannot be altered", a.kind)
 		}
 	})
-	if a.code == errNone && a.kind == kmsg.ConfigResourceTypeBroker && a.name != "" && !s.isBroker(a.name) {
-		a.fail(errInvalidRequest, "no such broker: %s", a.name)
+	if a.code == errNone {
+		s.resourceProblem(a)
 	}
-	if a.code == errNone && a.kind == kmsg.ConfigResourceTypeGroupConfig && a.name == "" {
-		a.fail(errInvalidRequest, "group name is empty")
+	if a.code == errNone {
+		a.apply(table, now)
 	}
-	if a.code != errNone {
-		return
+	if a.code == errNone && missing { // values are judged first, as in Kafka
+		a.code = errUnknownTopic
 	}
-	a.apply(table, now)
+}
+
+// resourceProblem judges a resource's name.
+func (s *Server) resourceProblem(a *alteration) {
+	switch {
+	case a.kind == kmsg.ConfigResourceTypeBroker:
+		if a.name != "" && !s.isBroker(a.name) {
+			a.fail(errInvalidRequest, "no such broker: %s", a.name)
+		}
+	case a.name == "":
+		a.fail(errInvalidRequest, "the resource has no name")
+	case a.kind == kmsg.ConfigResourceTypeTopic && !validTopicName(a.name):
+		a.fail(errInvalidTopic, "topic name is not valid")
+	}
 }
 
 // apply works the operations out on what is set now.
@@ -107,20 +126,27 @@ func (a *alteration) apply(table []configKey, now map[string]string) {
 	a.cmd.Set = map[string]string{}
 	seen := map[string]bool{}
 	for _, op := range a.ops {
+		switch {
+		case seen[op.name]:
+			a.fail(errInvalidRequest, "config %s is named twice", op.name)
+			return
+		case op.value == nil && op.op != kmsg.IncrementalAlterConfigOpDelete:
+			a.fail(errInvalidRequest, "null value for config %s", op.name)
+			return
+		}
+		seen[op.name] = true
+	}
+	for _, op := range a.ops {
 		k, ok := findConfig(table, op.name)
 		switch {
 		case !ok:
 			a.fail(errInvalidConfig, "Unknown config name: %s", op.name)
-		case seen[op.name]:
-			a.fail(errInvalidRequest, "config %s is named twice", op.name)
 		case k.readOnly:
 			a.fail(errInvalidRequest, "config %s cannot be changed at run time", op.name)
+		default:
+			a.one(&k, op, now)
 		}
 		if a.code != errNone {
-			return
-		}
-		seen[op.name] = true
-		if a.one(&k, op, now); a.code != errNone {
 			return
 		}
 	}
@@ -132,39 +158,54 @@ func (a *alteration) apply(table []configKey, now map[string]string) {
 		}
 	}
 	slices.Sort(a.cmd.Delete)
+	if a.kind == kmsg.ConfigResourceTypeTopic {
+		after := maps.Clone(now)
+		if after == nil {
+			after = map[string]string{}
+		}
+		for _, name := range a.cmd.Delete {
+			delete(after, name)
+		}
+		maps.Copy(after, a.cmd.Set)
+		if text := topicConflict(after); text != "" {
+			a.fail(errInvalidConfig, "%s", text)
+		}
+	}
 }
 
 func (a *alteration) one(k *configKey, op configOp, now map[string]string) {
-	if op.op == kmsg.IncrementalAlterConfigOpDelete {
+	value := ""
+	if op.value != nil {
+		value = *op.value
+	}
+	old, ok := now[k.name]
+	if !ok {
+		old = k.fallback
+	}
+	list := k.kind == kList
+	switch {
+	case op.op == kmsg.IncrementalAlterConfigOpDelete:
 		a.cmd.Delete = append(a.cmd.Delete, k.name)
 		return
-	}
-	if op.value == nil {
-		a.fail(errInvalidConfig, "null value for config %s", k.name)
+	case op.op == kmsg.IncrementalAlterConfigOpSet:
+	case op.op == kmsg.IncrementalAlterConfigOpAppend && list:
+		value = appendList(old, value)
+	case op.op == kmsg.IncrementalAlterConfigOpSubtract && list:
+		value = subtractList(old, value)
+	case op.op == kmsg.IncrementalAlterConfigOpAppend || op.op == kmsg.IncrementalAlterConfigOpSubtract:
+		a.fail(errInvalidConfig, "config %s is not a list", k.name)
+		return
+	default:
+		a.fail(errInvalidRequest, "unknown operation %d", op.op)
 		return
 	}
-	value := *op.value
-	if op.op != kmsg.IncrementalAlterConfigOpSet {
-		if k.kind != kList {
-			a.fail(errInvalidConfig, "config %s is not a list", k.name)
-			return
+	value, text := k.check(value)
+	if text != "" {
+		code := errInvalidConfig
+		if a.kind == kmsg.ConfigResourceTypeBroker {
+			code = errInvalidRequest // Kafka's, for brokers alone (KAFKA-13609)
 		}
-		old, ok := now[k.name]
-		if !ok {
-			old = k.fallback
-		}
-		switch op.op {
-		case kmsg.IncrementalAlterConfigOpAppend:
-			value = appendList(old, value)
-		case kmsg.IncrementalAlterConfigOpSubtract:
-			value = subtractList(old, value)
-		default:
-			a.fail(errInvalidRequest, "unknown operation %d", op.op)
-			return
-		}
-	}
-	if text := k.check(value); text != "" {
-		a.fail(errInvalidConfig, "%s", text)
+		a.fail(code, "%s", text)
 		return
 	}
 	a.cmd.Set[k.name] = value

@@ -24,17 +24,20 @@ type synonymValue struct {
 }
 
 func (v *configValue) offer(name, value string, source kmsg.ConfigSource) {
-	if v.synonyms == nil {
+	if v.value == nil {
 		v.value, v.source = &value, source
 	}
-	v.synonyms = append(v.synonyms, synonymValue{name, &value, source})
+	if name != "" {
+		v.synonyms = append(v.synonyms, synonymValue{name, &value, source})
+	}
 }
 
-// orDefault ends the list with Kafka's own default.
+// orDefault ends the list with Kafka's own default, under the name of the
+// config that has it; "" where none has.
 func (v *configValue) orDefault(name string) {
 	if !v.key.null {
 		v.offer(name, v.key.fallback, kmsg.ConfigSourceDefaultConfig)
-	} else if v.synonyms == nil {
+	} else if v.value == nil {
 		v.source = kmsg.ConfigSourceDefaultConfig
 	}
 }
@@ -59,6 +62,9 @@ func topicValues(st *metadata.State, set map[string]string) []configValue {
 				v.offer(name, b, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
 			}
 		}
+		if k.derived || k.synonym == "" {
+			name = ""
+		}
 		v.orDefault(name)
 		out = append(out, v)
 	}
@@ -82,7 +88,7 @@ func (s *Server) brokerValues(st *metadata.State, name string, table []configKey
 			v.offer(k.name, b, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
 		}
 		if name == "" {
-			if v.synonyms == nil {
+			if v.value == nil {
 				continue // Kafka lists only what is set for all brokers
 			}
 		} else if k.readOnly {
@@ -95,22 +101,6 @@ func (s *Server) brokerValues(st *metadata.State, name string, table []configKey
 		out = append(out, v)
 	}
 	return out
-}
-
-// groupConfigs are the configs of a group resource that are read back.
-func groupConfigs() []configKey {
-	return []configKey{
-		{name: "consumer.heartbeat.interval.ms", kind: kInt, fallback: "5000", min: 1, max: 1<<31 - 1},
-		{name: "consumer.session.timeout.ms", kind: kInt, fallback: "45000", min: 1, max: 1<<31 - 1},
-	}
-}
-
-// loggers are the log levels of a broker, as a resource: one, read only.
-func loggers() []configValue {
-	level := "INFO"
-	v := configValue{key: configKey{name: "root", kind: kString, readOnly: true}}
-	v.value, v.source = &level, kmsg.ConfigSourceDynamicBrokerLoggerConfig
-	return []configValue{v}
 }
 
 // isBroker reports whether a resource name is a broker in the placement.

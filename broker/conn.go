@@ -55,6 +55,7 @@ type pending struct {
 	run   func(context.Context) answer
 	frame int64 // held of the server's frame budget
 	own   int64 // held of the connection's
+	spare bool  // the server's spare room for one frame is held
 }
 
 // serve runs the connection until it ends.
@@ -97,9 +98,6 @@ func (c *conn) read() error {
 		if p.own, err = c.bytes.acquire(c.ctx, int64(n)); err != nil {
 			return err
 		}
-		if p.frame, err = c.s.frames.acquire(c.ctx, int64(n)); err != nil {
-			return err
-		}
 		if err = c.take(n, &p); err == nil {
 			c.unanswered.Add(1)
 			select {
@@ -118,7 +116,7 @@ func (c *conn) read() error {
 // take reads and parses one frame, and begins what must begin in order of
 // arrival.
 func (c *conn) take(n int, p *pending) error {
-	c.net.SetReadDeadline(time.Now().Add(c.s.cfg.WriteTimeout + time.Duration(n)*time.Second/frameBytesPerSecond))
+	c.net.SetReadDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
 	head, err := c.in.Peek(keyBytes)
 	if err != nil {
 		return err
@@ -133,8 +131,8 @@ func (c *conn) take(n int, p *pending) error {
 	case n > MaxPlainFrameBytes && a.take == nil:
 		return c.reject(fmt.Errorf("%w: key %d with %d bytes", errFrame, h.key, n))
 	}
-	frame := make([]byte, n) // within the budgets taken for it
-	if _, err = io.ReadFull(c.in, frame); err != nil {
+	frame, err := c.readFrame(n, p)
+	if err != nil {
 		return err
 	}
 	c.lastAsked.Store(c.s.sinceOpen())
@@ -200,7 +198,7 @@ func (c *conn) answer(p *pending) (ok bool) {
 		}
 	}()
 	p.api.asked.Inc()
-	p.r.from = c.place(p.r.clientID)
+	p.r.from = c.place(p.r.clientID, p.api.kind)
 	a := p.run(c.ctx)
 	if a.release != nil {
 		defer a.release()
@@ -256,7 +254,10 @@ func (c *conn) send(head []byte, tail net.Buffers) error {
 func (c *conn) free(p *pending) {
 	c.bytes.release(p.own)
 	c.s.frames.release(p.frame)
-	p.own, p.frame = 0, 0
+	if p.spare {
+		<-c.s.spare
+	}
+	p.own, p.frame, p.spare = 0, 0, false
 }
 
 // reject says in the log why a connection is closed.

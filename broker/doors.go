@@ -47,6 +47,8 @@ type Reader interface {
 	Read(ctx context.Context, r s3stream.ReadRequest) (s3stream.ReadResult, error)
 	// OffsetForTime finds the first record that is not older than ts.
 	OffsetForTime(ctx context.Context, tp metadata.TopicPartition, ts metadata.UnixMilli) (metadata.Offset, metadata.UnixMilli, bool, error)
+	// MaxTimestamp finds the first record of the greatest timestamp.
+	MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (metadata.Offset, metadata.UnixMilli, bool, error)
 }
 
 // Resolver finds a client's zone (*router.Resolver, or what replaces one by

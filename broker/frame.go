@@ -16,6 +16,14 @@ const decodeFactor = 64
 // allowance: who sends slower would hold the memory of others.
 const frameBytesPerSecond = 1 << 20
 
+// A frame's memory grows with what has come of it: firstRead is taken on the
+// sender's word, more when that is full, growFrame times as much each time. So
+// who claims 100 MiB and sends slowly holds a few times what was sent.
+const (
+	firstRead = 1 << 20
+	growFrame = 4
+)
+
 // keyBytes is what stands before everything else: key, version, correlation id.
 const keyBytes = 8
 

@@ -13,10 +13,11 @@ type placeKey struct{ clientID, rack string }
 // maxPlaced bounds the evidence a connection keeps: a client has one client id.
 const maxPlaced = 16
 
-// place finds where a request comes from, and counts its client. A rack that
-// a Fetch brought holds for the connection's later requests. Only the writer
-// calls it.
-func (c *conn) place(clientID string) router.Evidence {
+// place finds where a request comes from, and counts its client if it produces
+// or fetches: a coordinator or an admin client may talk to any zone, by design.
+// A rack that a Fetch brought holds for the connection's later requests. Only
+// the writer calls it.
+func (c *conn) place(clientID string, kind billKind) router.Evidence {
 	k := placeKey{clientID, c.rack}
 	e, ok := c.placed[k]
 	if !ok {
@@ -27,9 +28,11 @@ func (c *conn) place(clientID string) router.Evidence {
 		c.placed[k] = e
 	}
 	switch {
-	case !c.counted:
+	case !c.counted && (kind == billProduce || kind == billFetch):
 		c.from, c.counted = c.s.clients.Connected(e), true
 		c.s.metrics.client(e, c.s.cfg.Zone)
+	case !c.counted:
+		c.from = e
 	case e != c.from:
 		c.from = c.s.clients.Moved(c.from, e)
 		c.s.metrics.client(e, c.s.cfg.Zone)
@@ -47,8 +50,11 @@ func peerAddr(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
+// anonymous is Kafka's name for who has not said who it is.
+const anonymous = "User:ANONYMOUS"
+
 // principal names who a connection's client is: nobody is authenticated yet.
-func (c *conn) principal() string { return "" }
+func (c *conn) principal() string { return anonymous }
 
 // host is the client's address as groups report it.
 func (c *conn) host() string {

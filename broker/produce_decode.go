@@ -43,6 +43,9 @@ func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 	q.acks = d.r.Int16()
 	q.timeoutMs = d.r.Int32()
 	topics := d.arrayLen()
+	if topics < 0 {
+		return nil, fmt.Errorf("%w: %w", errFrame, errNullArray)
+	}
 	for i := 0; i < topics && d.r.Ok(); i++ {
 		var t produceTopic
 		switch {
@@ -86,6 +89,9 @@ func (d *produceDecoder) tags() {
 
 func (d *produceDecoder) parts(q *produceRequest, t *produceTopic) error {
 	n := d.arrayLen()
+	if n < 0 && d.r.Ok() {
+		return fmt.Errorf("%w: %w", errFrame, errNullArray)
+	}
 	if q.parts++; n > 0 {
 		q.parts += n // topics without partitions count, too
 	}

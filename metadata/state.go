@@ -295,6 +295,20 @@ func (s *State) Configs(kind ResourceKind, name string) map[string]string {
 	return nil
 }
 
+// Configured returns the names of the resources of a kind for which configs
+// are set, sorted. Topics are not among them.
+func (s *State) Configured(kind ResourceKind) []string {
+	var out []string
+	s.configs.each(func(r resourceName, _ *configMap) bool {
+		if r.kind == kind {
+			out = append(out, r.name)
+		}
+		return true
+	})
+	slices.Sort(out)
+	return out
+}
+
 // PartitionView is a partition's head.
 type PartitionView struct {
 	LogStart Offset

@@ -27,9 +27,11 @@ type buffer struct {
 	due    time.Time // linger ends
 	bytes  int
 	head   int // upper bound of its parts and runs in an entry
-	parts  []*part
-	index  map[metadata.TopicPartition]*part
-	feeds  []*Feed
+	// principal is the last one that head has counted.
+	principal string
+	parts     []*part
+	index     map[metadata.TopicPartition]*part
+	feeds     []*Feed
 	// blockedAt is before when the feeds need not be looked at.
 	blockedAt time.Time
 	denied    bool // the inline budget had no room for it
@@ -94,7 +96,11 @@ func (b *buffer) add(it *item) {
 	if n == 0 || !it.continues(g.items[n-1]) || g.records+it.Header.Offsets() > metadata.MaxRunRecords {
 		g.starts = append(g.starts, n)
 		g.records = 0
-		b.head += runMaxBytes + len(it.Principal)
+		b.head += runMaxBytes
+		if it.Principal != b.principal { // an entry names each once
+			b.principal = it.Principal
+			b.head += len(it.Principal)
+		}
 	}
 	g.items = append(g.items, it)
 	p.offs += it.Header.Offsets()

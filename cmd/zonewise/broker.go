@@ -213,6 +213,7 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	cfg.Peer, cfg.HTTP = o.peerAdvertised, o.httpAdvert
 	cfg.Listen = listenAs(o.listenAt)
 	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = b.logger, newRand(), metrics.NewSet(), b.fatal
+	cfg.LogLevel = o.log.least
 	peers, err := b.openPeer()
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 
 func TestDevWithDemoHasTrafficInEveryZoneAndEndsWell(t *testing.T) {
 	o := devOptionsOf(t, t.TempDir(), 2)
-	o.demo, o.log = true, logOptions{"warn", "text"}
+	o.demo, o.log = true, logOptions{level: "warn", format: "text"}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out, lines lockedBuffer

@@ -23,7 +23,10 @@ import (
 )
 
 // logOptions say how a server logs.
-type logOptions struct{ level, format string }
+type logOptions struct {
+	level, format string
+	least         *slog.LevelVar // of the logger, which may be changed at run time
+}
 
 func (o *logOptions) declare(s *cli.Set, level string) {
 	s.String(&o.level, "log-level", level, "LEVEL", "least level that is logged: debug, info, warn or error")
@@ -35,7 +38,9 @@ func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(o.level)); err != nil {
 		return nil, cli.Usagef("--log-level %q: want debug, info, warn or error", o.level)
 	}
-	options := &slog.HandlerOptions{Level: level}
+	o.least = new(slog.LevelVar)
+	o.least.Set(level)
+	options := &slog.HandlerOptions{Level: o.least}
 	switch o.format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil

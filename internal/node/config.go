@@ -68,11 +68,13 @@ type Config struct {
 	BlockBytes        int64 // 0: default
 	RebalanceDelay    time.Duration
 
-	Times   metadata.CustodianTimes
-	Usage   time.Duration // how often read-side cells are committed
-	Logger  *slog.Logger
-	Rand    *rand.Rand
-	Metrics *metrics.Set
+	Times  metadata.CustodianTimes
+	Usage  time.Duration // how often read-side cells are committed
+	Logger *slog.Logger
+	// LogLevel is Logger's least level, which clients may change; nil: fixed.
+	LogLevel *slog.LevelVar
+	Rand     *rand.Rand
+	Metrics  *metrics.Set
 	// Fatal is called once when this broker must stop serving.
 	Fatal func(error)
 }

@@ -1,0 +1,59 @@
+package broker
+
+// AlterReplicaLogDirs, key 34, versions 1-2.
+//
+// Behaviour: there is one log dir (logDir), so a move to it is done before it
+// is asked for, and any other does not exist (57). A partition that does not
+// exist is 3, behind the read barrier.
+// Gaps: none.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) alterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
+	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
+	barred := s.barrier(ctx)
+	// Kafka's answer is by topic, whatever dirs the request spread it over.
+	at := map[string]int{}
+	for _, d := range q.Dirs {
+		for _, t := range d.Topics {
+			i, ok := at[t.Topic]
+			if !ok {
+				i = len(resp.Topics)
+				at[t.Topic] = i
+				rt := kmsg.NewAlterReplicaLogDirsResponseTopic()
+				rt.Topic = t.Topic
+				resp.Topics = append(resp.Topics, rt)
+			}
+			for _, p := range t.Partitions {
+				rp := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p, s.partitionCode(t.Topic, p, barred)
+				if d.Dir != logDir {
+					rp.ErrorCode = errLogDirNotFound
+				}
+				resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, rp)
+			}
+		}
+	}
+	return resp
+}
+
+// partitionCode says whether a partition exists: 0, 3, or that it is not known
+// because the barrier failed.
+func (s *Server) partitionCode(topic string, index int32, barred error) (code int16) {
+	code = errUnknownTopic
+	s.cfg.Replica.View(func(st *metadata.State) {
+		if t, ok := st.TopicNamed(topic); ok && index >= 0 && index < t.Partitions {
+			code = errNone
+		}
+	})
+	if code != errNone && barred != nil {
+		return errTimedOut
+	}
+	return code
+}

@@ -1,0 +1,72 @@
+package broker
+
+// DescribeLogDirs, key 35, versions 1-4.
+//
+// Behaviour: one synthetic dir. The size of a partition is the live bytes that
+// the applied state refers to, compressed, once and not per replica. Tools ask
+// every broker and add up what they hear, so that each partition is told by
+// one broker alone, which all brokers agree on. Behind the read barrier.
+// Gaps: the volume's totals are unknown (-1): a bucket has none. Spans count
+// whole until their last record is gone.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// logDir is the dir that tools are shown. There is none on any disk.
+const logDir = "/zonewise"
+
+func (s *Server) describeLogDirs(ctx context.Context, _ *request, q *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
+	resp := kmsg.NewPtrDescribeLogDirsResponse()
+	dir := kmsg.NewDescribeLogDirsResponseDir()
+	dir.Dir = logDir
+	if err := s.barrier(ctx); err != nil {
+		dir.ErrorCode = errStorage // Kafka's for a dir that is offline
+		resp.Dirs = append(resp.Dirs, dir)
+		return resp
+	}
+	self, v := s.cfg.Self(), s.view()
+	tell := func(st *metadata.State, t metadata.Topic, partitions []int32) {
+		rt := kmsg.NewDescribeLogDirsResponseDirTopic()
+		rt.Topic = t.Name
+		for _, p := range partitions {
+			tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)}
+			h, ok := st.Partition(tp)
+			if !ok || v.teller(tp) != self {
+				continue
+			}
+			rp := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+			rp.Partition, rp.Size = p, h.Bytes
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		if len(rt.Partitions) > 0 {
+			dir.Topics = append(dir.Topics, rt)
+		}
+	}
+	s.cfg.Replica.View(func(st *metadata.State) {
+		if q.Topics == nil {
+			for _, t := range st.Topics() {
+				tell(st, t, upTo(t.Partitions))
+			}
+		}
+		for _, w := range q.Topics {
+			if t, ok := st.TopicNamed(w.Topic); ok {
+				tell(st, t, w.Partitions)
+			}
+		}
+	})
+	resp.Dirs = append(resp.Dirs, dir)
+	return resp
+}
+
+func upTo(n int32) []int32 {
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = int32(i)
+	}
+	return out
+}

@@ -1,0 +1,47 @@
+package broker
+
+// ElectLeaders, key 43, versions 0-2.
+//
+// Behaviour: leaders are hints that every broker computes alike, so that every
+// partition has the one it should have: 84 for each that exists, as Kafka says
+// where there is nothing to do. Null topics mean all partitions, of which
+// Kafka names only those that it did elect for: none.
+// Gaps: none.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// electionUnclean is the higher of the two types of election.
+const electionUnclean = 1
+
+func (s *Server) electLeaders(ctx context.Context, _ *request, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
+	resp := kmsg.NewPtrElectLeadersResponse()
+	unknown := q.Version >= 1 && (q.ElectionType < 0 || q.ElectionType > electionUnclean)
+	if unknown {
+		resp.ErrorCode = errInvalidRequest
+	}
+	barred := s.barrier(ctx)
+	for _, t := range q.Topics {
+		rt := kmsg.NewElectLeadersResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewElectLeadersResponseTopicPartition()
+			rp.Partition = p
+			switch rp.ErrorCode = s.partitionCode(t.Topic, p, barred); rp.ErrorCode {
+			case errNone:
+				rp.ErrorCode, rp.ErrorMessage = errElectionNotNeeded, textOf("the partition has the leader that it should have")
+			case errUnknownTopic:
+				rp.ErrorMessage = textOf("there is no such partition")
+			}
+			if unknown {
+				rp.ErrorCode, rp.ErrorMessage = errInvalidRequest, textOf("unknown type of election")
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}

@@ -1,0 +1,65 @@
+package broker
+
+// AlterPartitionReassignments, key 45, versions 0-1.
+//
+// Behaviour: replicas are synthetic: a reassignment is checked as Kafka checks
+// it, and then done at once, by doing nothing. To cancel one is 85: none is
+// ever under way.
+// Gaps: Metadata goes on naming the replicas that the placement gives, and the
+// topic's replication factor stays.
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+func (s *Server) alterPartitionReassignments(ctx context.Context, _ *request, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
+	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
+	resp.AllowReplicationFactorChange = q.AllowReplicationFactorChange
+	barred := s.barrier(ctx)
+	v := s.view()
+	for _, t := range q.Topics {
+		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, s.partitionCode(t.Topic, p.Partition, barred)
+			text := ""
+			if rp.ErrorCode == errNone {
+				rp.ErrorCode, text = s.reassignProblem(v, q, t.Topic, p.Replicas)
+			} else if rp.ErrorCode == errUnknownTopic {
+				text = "there is no such partition"
+			}
+			rp.ErrorMessage = textOf(text)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// reassignProblem judges the wanted replicas of a partition that exists.
+func (s *Server) reassignProblem(v *clusterView, q *kmsg.AlterPartitionAssignmentsRequest, topic string, want []int32) (int16, string) {
+	if want == nil {
+		return errNoReassignment, "no reassignment of the partition is under way"
+	}
+	if len(want) == 0 {
+		return errInvalidAssignment, "a partition needs a replica"
+	}
+	if text := checkReplicas(v, want); text != "" {
+		return errInvalidAssignment, text
+	}
+	rf := int16(0)
+	s.cfg.Replica.View(func(st *metadata.State) {
+		t, _ := st.TopicNamed(topic)
+		rf = t.ReplicationFactor
+	})
+	if q.Version >= 1 && !q.AllowReplicationFactorChange && len(want) != int(rf) {
+		return errInvalidReplication, fmt.Sprintf("%d replicas, the topic's replication factor is %d and the request forbids to change it", len(want), rf)
+	}
+	return errNone, ""
+}

@@ -1,0 +1,81 @@
+package broker
+
+// ListConfigResources, key 74, versions 0-1 (KIP-714, KIP-1142).
+//
+// Behaviour: version 0 lists client metrics subscriptions, version 1 what it
+// is asked for: topics, brokers and their loggers, subscriptions, groups that
+// have configs; nothing named means all of these. Another type is 35. Behind
+// the read barrier.
+// Gaps: none.
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// listedResources are the types that can be listed, in the order of answers.
+func listedResources() []kmsg.ConfigResourceType {
+	return []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger,
+		kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig}
+}
+
+func (s *Server) listConfigResources(ctx context.Context, r *request, q *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
+	resp := kmsg.NewPtrListConfigResourcesResponse()
+	all := listedResources()
+	wanted := func(kmsg.ConfigResourceType) bool { return true }
+	if q.Version == 0 {
+		all = []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeClientMetrics}
+	} else if len(q.ResourceTypes) > 0 {
+		wanted = func(k kmsg.ConfigResourceType) bool { return slices.Contains(q.ResourceTypes, int8(k)) }
+		for _, k := range q.ResourceTypes {
+			if !slices.Contains(all, kmsg.ConfigResourceType(k)) {
+				resp.ErrorCode = errUnsupportedVersion
+				return resp
+			}
+		}
+	}
+	if err := s.barrier(ctx); err != nil {
+		resp.ErrorCode = errTimedOut
+		return resp
+	}
+	for _, kind := range all {
+		if !wanted(kind) {
+			continue
+		}
+		for _, name := range s.resourceNames(r, kind) {
+			rr := kmsg.NewListConfigResourcesResponseConfigResource()
+			rr.Name, rr.Type = name, int8(kind)
+			resp.ConfigResources = append(resp.ConfigResources, rr)
+		}
+	}
+	return resp
+}
+
+// resourceNames lists the resources of a type.
+func (s *Server) resourceNames(r *request, kind kmsg.ConfigResourceType) (names []string) {
+	switch kind {
+	case kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger:
+		for _, n := range s.view().brokers(r.from.Zone) {
+			names = append(names, strconv.Itoa(int(n.ID)))
+		}
+		return names
+	}
+	s.cfg.Replica.View(func(st *metadata.State) {
+		switch kind {
+		case kmsg.ConfigResourceTypeTopic:
+			for _, t := range st.Topics() {
+				names = append(names, t.Name)
+			}
+		case kmsg.ConfigResourceTypeClientMetrics:
+			names = st.Configured(metadata.ResourceMetrics)
+		case kmsg.ConfigResourceTypeGroupConfig:
+			names = st.Configured(metadata.ResourceGroup)
+		}
+	})
+	return names
+}
