@@ -1,0 +1,132 @@
+package oracle
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed allowed.yaml
+var allowedText []byte // read only
+
+// Allowed is one difference that is meant: an API, a field, a condition, and
+// the reason. It never covers an offset, record bytes or a whole API.
+type Allowed struct {
+	API      string `yaml:"api"`
+	Field    string `yaml:"field"`    // path without what is in brackets: Topics[].ErrorCode
+	Versions string `yaml:"versions"` // 2-4; empty is all
+	Element  string `yaml:"element"`  // pattern for what identifies the innermost element
+	Kafka    string `yaml:"kafka"`    // pattern for Kafka's value
+	Zonewise string `yaml:"zonewise"` // pattern for zonewise's value
+	Request  string `yaml:"request"`  // pattern that the scenario's line must match
+	Reason   string `yaml:"reason"`
+
+	low, high                         int16
+	element, kafka, zonewise, request *regexp.Regexp
+}
+
+// ErrAllowed says that the list of allowed differences breaks its own rules.
+var ErrAllowed = errors.New("list of allowed differences")
+
+// forbidden are fields that no rule may excuse.
+var forbidden = regexp.MustCompile(`(?i)(^|\.|\])(\w*offset|highwatermark|records|recordbatches)($|\[|\.)`)
+
+// AllowedDifferences reads the list that is part of this package.
+func AllowedDifferences() ([]Allowed, error) { return parseAllowed(allowedText) }
+
+func parseAllowed(text []byte) ([]Allowed, error) {
+	var list []Allowed
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(&list); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAllowed, err)
+	}
+	for i := range list {
+		if err := list[i].compile(); err != nil {
+			return nil, fmt.Errorf("%w: number %d, %s %s: %w", ErrAllowed, i+1, list[i].API, list[i].Field, err)
+		}
+	}
+	return list, nil
+}
+
+func (a *Allowed) compile() (err error) {
+	if _, ok := KeyOf(a.API); !ok {
+		return errors.New("no such API")
+	}
+	switch {
+	case len(strings.Fields(a.Reason)) < 4:
+		return errors.New("it gives no reason")
+	case a.Kafka == "" && a.Zonewise == "" && a.Element == "":
+		return errors.New("it has no condition")
+	case a.Field == "" || strings.Contains(a.Field, "*"):
+		return errors.New("it does not name a field")
+	case forbidden.MatchString(a.Field):
+		return errors.New("an offset or record bytes can not be allowed to differ")
+	case a.Field == "$outcome" && a.Request == "":
+		return errors.New("an outcome can differ for certain requests only")
+	}
+	a.low, a.high = 0, 1<<15-1
+	if a.Versions != "" {
+		first, last, both := strings.Cut(a.Versions, "-")
+		if !both {
+			last = first
+		}
+		l, err1 := strconv.ParseInt(first, 10, 16)
+		h, err2 := strconv.ParseInt(last, 10, 16)
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		a.low, a.high = int16(l), int16(h)
+	}
+	for _, p := range []struct {
+		text string
+		into **regexp.Regexp
+	}{{a.Element, &a.element}, {a.Kafka, &a.kafka}, {a.Zonewise, &a.zonewise}} {
+		if *p.into, err = regexp.Compile("^(?:" + p.text + ")$"); err != nil {
+			return err
+		}
+	}
+	a.request, err = regexp.Compile(a.Request)
+	return err
+}
+
+var brackets = regexp.MustCompile(`\[[^\]]*\]`)
+
+// Pattern is the path without what identifies elements: Topics[].ErrorCode.
+func (d *Difference) Pattern() string { return brackets.ReplaceAllString(d.Path, "[]") }
+
+func (a *Allowed) covers(d *Difference) bool {
+	if a.API != d.API || d.Version < a.low || d.Version > a.high || d.Pattern() != a.Field {
+		return false
+	}
+	if a.Element != "" {
+		all := brackets.FindAllString(d.Path, -1)
+		if len(all) == 0 || !a.element.MatchString(strings.Trim(all[len(all)-1], "[]")) {
+			return false
+		}
+	}
+	return (a.Kafka == "" || a.kafka.MatchString(d.Kafka)) && (a.Zonewise == "" || a.zonewise.MatchString(d.Zonewise)) && a.request.MatchString(d.Text)
+}
+
+// Split separates what the list explains from what it does not. used counts
+// per line of the list.
+func Split(list []Allowed, all []Difference) (unexplained []Difference, used []int) {
+	used = make([]int, len(list))
+next:
+	for i := range all {
+		for k := range list {
+			if list[k].covers(&all[i]) {
+				used[k]++
+				continue next
+			}
+		}
+		unexplained = append(unexplained, all[i])
+	}
+	return unexplained, used
+}

@@ -1,0 +1,180 @@
+package oracle
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// field is one comparable field: where it is, and its value as a rule left it.
+type field struct {
+	path  string
+	value string
+}
+
+// normaliser is the state of one target's answers through one scenario.
+type normaliser struct {
+	target *Target
+	rules  []rule
+	now    int64
+	unique string
+	text   string                       // of the scenario: values that it gives itself
+	ids    map[string]map[string]string // kind, value, name
+	how    map[string]mapping           // API and path without indices
+	api    string
+}
+
+func newNormaliser(t *Target, s *Scenario, unique string, now int64) *normaliser {
+	return &normaliser{target: t, rules: rules(), now: now, unique: unique, text: strings.Join(s.Lines, "\n"), ids: map[string]map[string]string{}, how: map[string]mapping{}}
+}
+
+// said reports whether the scenario itself gave the value.
+func (n *normaliser) said(value string) bool {
+	return len(value) > 2 && strings.Contains(n.text, value)
+}
+
+// fields flattens an answer.
+func (n *normaliser) fields(x *Exchange) []field {
+	n.api = x.API
+	out := []field{{"$outcome", x.Outcome}}
+	if x.Outcome != answered {
+		return out
+	}
+	if !x.Canonical {
+		out = append(out, field{"$encoding", "other bytes than its fields encode to"})
+	} else {
+		out = append(out, field{"$encoding", "canonical"})
+	}
+	return n.flatten(out, "", "", &x.tree)
+}
+
+// flatten appends the fields below a node. plain is the path without indices.
+func (n *normaliser) flatten(out []field, path, plain string, at *node) []field {
+	join := func(base string, more string) string {
+		if base == "" {
+			return more
+		}
+		return base + "." + more
+	}
+	switch {
+	case at.leaf:
+		return append(out, field{path, n.rule(plain)(n, at)})
+	case !at.list:
+		for i := range at.items {
+			out = n.flatten(out, join(path, at.items[i].name), join(plain, at.items[i].name), &at.items[i])
+		}
+		return out
+	}
+	items := n.mine(at)
+	if len(items) == 0 {
+		return append(out, field{path, "empty" + at.value})
+	}
+	out = append(out, field{path, "list"})
+	if len(items) > 0 && items[0].node.leaf {
+		var values []string
+		for _, e := range items {
+			values = append(values, n.rule(plain)(n, e.node))
+		}
+		slices.Sort(values)
+		return append(out, field{path + "[]", strings.Join(values, " ")})
+	}
+	for _, e := range items {
+		here := path + "[" + e.id + "]"
+		out = append(out, field{here, "#there"})
+		out = n.flatten(out, here, plain, e.node)
+	}
+	return out
+}
+
+type element struct {
+	id   string
+	node *node
+}
+
+// identifying are the fields by which the elements of a list are told apart,
+// the first that an element has.
+var identifying = []string{"Topic", "Name", "Group", "GroupID", "TransactionalID", "ResourceName", "ConfigName", "Feature", "ApiKey", "Key", "Partition", "NodeID", "MemberID", "TopicID", "ProducerID", "Dir"}
+
+// ordered lists keep their order: it has a meaning.
+var ordered = regexp.MustCompile(`^(RecordBatches|Records|AbortedTransactions|ConfigSynonyms)$`)
+
+// mine returns the elements that are compared: sorted by what identifies them,
+// without what other scenarios have made.
+func (n *normaliser) mine(list *node) []element {
+	var out []element
+	for i := range list.items {
+		e := &list.items[i]
+		if e.leaf {
+			out = append(out, element{node: e})
+			continue
+		}
+		id := n.identity(e)
+		if foreign(id, n.unique) || strings.HasPrefix(id, "__") && !strings.Contains(n.text, "__") {
+			continue
+		}
+		out = append(out, element{strings.TrimPrefix(id, n.unique), e})
+	}
+	if !ordered.MatchString(list.name) {
+		slices.SortStableFunc(out, func(a, b element) int { return cmp.Compare(a.id, b.id) })
+	}
+	seen := map[string]int{}
+	for i := range out {
+		id := out[i].id
+		if seen[id]++; seen[id] > 1 || id == "" || ordered.MatchString(list.name) {
+			out[i].id = strings.TrimLeft(id+"#"+itoa(seen[id]), " ")
+		}
+	}
+	return out
+}
+
+func itoa(i int) string {
+	if i < 10 {
+		return string(rune('0' + i))
+	}
+	return itoa(i/10) + itoa(i%10)
+}
+
+// UniquePrefix begins the unique names of every scenario.
+const UniquePrefix = "sc-"
+
+func foreign(id, own string) bool {
+	return strings.HasPrefix(id, UniquePrefix) && !strings.HasPrefix(id, own)
+}
+
+func (n *normaliser) identity(e *node) string {
+	for _, name := range identifying {
+		for i := range e.items {
+			f := &e.items[i]
+			if f.name != name || !f.leaf || zeroID.MatchString(f.value) && !f.isNum {
+				continue
+			}
+			switch name {
+			case "MemberID", "TopicID", "ProducerID", "NodeID", "Dir":
+				return n.rule(name)(n, f)
+			}
+			if f.isNum {
+				return "0000000000"[:max(0, 6-len(f.value))] + f.value
+			}
+			return strings.Trim(f.value, `"`)
+		}
+	}
+	return ""
+}
+
+// rule finds the mapping of a field.
+func (n *normaliser) rule(plain string) mapping {
+	key := n.api + " " + plain
+	if how, ok := n.how[key]; ok {
+		return how
+	}
+	how := same
+	for _, r := range n.rules {
+		if r.field.MatchString(plain) && (r.api == "" || slices.Contains(strings.Split(r.api, "|"), n.api)) {
+			how = r.how
+			break
+		}
+	}
+	n.how[key] = how
+	return how
+}

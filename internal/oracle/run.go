@@ -1,0 +1,313 @@
+package oracle
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Exchange is one request and what became of it at one broker.
+type Exchange struct {
+	Line    int
+	Text    string
+	API     string
+	Version int16
+	// Outcome is answered, closed, silent (nothing is to be answered), no
+	// answer, unreadable, or skipped with the reason.
+	Outcome   string
+	Canonical bool // the answer's bytes are what its fields encode to
+	resp      kmsg.Response
+	tree      node
+}
+
+const (
+	answered = "answered"
+	closed   = "closed"
+	silent   = "silent"
+)
+
+const (
+	untilPatience = 10 * time.Second
+	retryPause    = 15 * time.Millisecond
+	settlePause   = 60 * time.Millisecond
+)
+
+// Runner replays one scenario at one broker.
+type Runner struct {
+	target   *Target
+	offered  map[int16][2]int16 // what `v*` means: Kafka's versions
+	unique   string
+	vars     vars
+	conns    map[string]*connection
+	finished []Exchange
+}
+
+// Run replays a scenario and returns what became of each request. unique
+// begins every name that the scenario invents; now is its time in
+// milliseconds; both are the same for the two brokers.
+func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16, unique string, now int64) []Exchange {
+	r := &Runner{target: t, offered: offered, unique: unique, conns: map[string]*connection{},
+		vars: vars{"now": now, "node": t.node(), "unique": unique}}
+	defer func() {
+		for _, c := range r.conns {
+			c.close()
+		}
+	}()
+	for i := range s.Steps {
+		if ctx.Err() != nil {
+			break
+		}
+		r.step(ctx, &s.Steps[i])
+	}
+	return r.finished
+}
+
+func (r *Runner) conn(name string) *connection {
+	c := r.conns[name]
+	if c == nil {
+		c = &connection{addr: r.target.Addr}
+		r.conns[name] = c
+	}
+	return c
+}
+
+func (r *Runner) step(ctx context.Context, s *Step) {
+	for _, name := range s.Names {
+		r.vars[name] = r.unique + name
+	}
+	switch s.Verb {
+	case "name":
+	case "sleep":
+		wait(ctx, s.Pause)
+	case "close":
+		r.conn(s.Conn).close()
+	case "let":
+		if len(r.finished) > 0 {
+			r.bind(s, r.finished[len(r.finished)-1].resp)
+		}
+	case "await":
+		r.await(s)
+	case "raw":
+		r.raw(ctx, s)
+	case "request":
+		low, high := s.Min, s.Max
+		if high == AllVersions {
+			low, high = r.offered[s.Key][0], r.offered[s.Key][1]
+			if s.Key == 0 {
+				low = max(low, 3) // advertised from 0 on, served from 3
+			}
+		}
+		for v := low; v <= high; v++ {
+			r.request(ctx, s, v)
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// bind sets variables from an answer. What is not there leaves its variable
+// unset, and the steps that want it are skipped.
+func (r *Runner) bind(s *Step, resp kmsg.Response) {
+	for _, b := range s.Sets {
+		delete(r.vars, b.name)
+		if resp == nil {
+			continue
+		}
+		if value, err := valueAt(resp, b.path); err == nil {
+			r.vars[b.name] = value
+		}
+	}
+}
+
+func (r *Runner) request(ctx context.Context, s *Step, version int16) {
+	x := Exchange{Line: s.Line, Text: s.Text, API: s.API, Version: version}
+	r.vars["v"] = int64(version)
+	q := kmsg.RequestForKey(s.Key)
+	if d, ok := q.(defaulter); ok {
+		d.Default()
+	}
+	q.SetVersion(version)
+	if err := fill(reflect.ValueOf(q).Elem(), s.Body, r.vars); err != nil {
+		x.Outcome = "skipped: " + err.Error()
+		if !errors.Is(err, errUndefined) {
+			x.Outcome = "wrong scenario: " + err.Error()
+		}
+		r.finished = append(r.finished, x)
+		return
+	}
+	c := r.conn(s.Conn)
+	if s.Async {
+		if err := c.send(ctx, c.frame(q.Key(), version, q.IsFlexible(), q.AppendTo(nil))); err != nil {
+			c.close()
+		}
+		c.pending, c.exchange = q, x
+		return
+	}
+	deadline := time.Now().Add(untilPatience)
+	for {
+		r.once(ctx, c, q, &x)
+		if x.Outcome != answered || r.holds(s, &x) || time.Now().After(deadline) || ctx.Err() != nil {
+			break
+		}
+		wait(ctx, retryPause)
+	}
+	r.finish(s, x)
+	if x.Outcome == answered {
+		r.settle(ctx, q, x.resp)
+	}
+}
+
+func (r *Runner) finish(s *Step, x Exchange) {
+	r.finished = append(r.finished, x)
+	if len(s.Sets) > 0 {
+		r.bind(s, x.resp)
+	}
+}
+
+// holds reports whether the answer is the one that is waited for: codes that
+// say "ask again" are never final, and `until` names more.
+func (r *Runner) holds(s *Step, x *Exchange) bool {
+	if s.Until == nil {
+		return !passing(&x.tree)
+	}
+	for _, u := range s.Until {
+		value, err := valueAt(x.resp, u.path)
+		if err != nil || (fmt.Sprint(value) == u.value) == u.not {
+			return false
+		}
+	}
+	return true
+}
+
+// passing finds codes by which a broker that is busy asks for patience:
+// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
+// CONCURRENT_TRANSACTIONS. Kafka's coordinators answer them while their
+// topics are made and while markers are written.
+func passing(n *node) bool {
+	if n.name == "ErrorCode" && n.leaf && (n.number >= 14 && n.number <= 16 || n.number == 51) {
+		return true
+	}
+	for i := range n.items {
+		if passing(&n.items[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// once sends a request and waits for what comes of it.
+func (r *Runner) once(ctx context.Context, c *connection, q kmsg.Request, x *Exchange) {
+	x.resp = nil
+	if err := c.send(ctx, c.frame(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
+		x.Outcome = outcomeOf(err)
+		c.close()
+		return
+	}
+	if p, ok := q.(*kmsg.ProduceRequest); ok && p.Acks == 0 {
+		x.Outcome = silent
+		return
+	}
+	r.receive(c, q.ResponseKind(), q.IsFlexible(), x)
+}
+
+func (r *Runner) receive(c *connection, into kmsg.Response, flexible bool, x *Exchange) {
+	body, err := c.receive()
+	if err != nil {
+		x.Outcome = outcomeOf(err)
+		c.close()
+		return
+	}
+	resp, canonical, err := decode(into, into.Key(), flexible, body)
+	if err != nil {
+		x.Outcome = "unreadable: " + err.Error()
+		c.close()
+		return
+	}
+	x.Outcome, x.Canonical, x.resp, x.tree = answered, canonical, resp, treeOf(resp)
+}
+
+func outcomeOf(err error) string {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return closed
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return "no answer"
+	}
+	return "broken: " + err.Error()
+}
+
+func (r *Runner) await(s *Step) {
+	c := r.conn(s.Conn)
+	q, x := c.pending, c.exchange
+	if q == nil {
+		r.finished = append(r.finished, Exchange{Line: s.Line, Text: s.Text, Outcome: "skipped: nothing was sent"})
+		return
+	}
+	c.pending = nil
+	r.receive(c, q.ResponseKind(), q.IsFlexible(), &x)
+	r.finished = append(r.finished, x)
+}
+
+// raw sends bytes as they are. as names the API and version by which an
+// answer is read; without it only its coming is compared.
+func (r *Runner) raw(ctx context.Context, s *Step) {
+	x := Exchange{Line: s.Line, Text: s.Text, API: s.API, Version: s.Min}
+	body, err := hex.DecodeString(s.Hex)
+	if err != nil {
+		x.Outcome = "wrong scenario: " + err.Error()
+		r.finished = append(r.finished, x)
+		return
+	}
+	c := r.conn(s.Conn)
+	if err := c.send(ctx, c.frame(s.Key, s.Min, false, body)); err != nil {
+		x.Outcome = outcomeOf(err)
+		c.close()
+		r.finished = append(r.finished, x)
+		return
+	}
+	if s.As == "" {
+		if _, err := c.receive(); err != nil {
+			x.Outcome = outcomeOf(err)
+			c.close()
+		} else {
+			x.Outcome = "answered, not read"
+		}
+		r.finished = append(r.finished, x)
+		return
+	}
+	key, _ := KeyOf(s.API)
+	resp := kmsg.ResponseForKey(key)
+	version, _ := strconv.Atoi(s.As) // the line's pattern lets nothing but digits through
+	resp.SetVersion(int16(version))
+	r.receive(c, resp, resp.IsFlexible(), &x)
+	r.finish(s, x)
+}
+
+// Describe shows an exchange as it came, for people.
+func (x *Exchange) Describe() string {
+	if x.resp == nil {
+		return x.Outcome
+	}
+	text, err := json.Marshal(x.resp)
+	if err != nil {
+		return x.Outcome + ": " + err.Error()
+	}
+	return string(text)
+}

@@ -1,0 +1,135 @@
+package oracle
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// hidden is the connection of the requests that settle sends.
+const hidden = "#"
+
+// settle waits until a change that was answered can be seen: Kafka's
+// controller answers before its brokers know, and its transaction coordinator
+// before the markers are written. What is asked here is not compared.
+func (r *Runner) settle(ctx context.Context, q kmsg.Request, resp kmsg.Response) {
+	switch a := resp.(type) {
+	case *kmsg.CreateTopicsResponse:
+		if q.(*kmsg.CreateTopicsRequest).ValidateOnly {
+			return
+		}
+		for _, t := range a.Topics {
+			if t.ErrorCode == 0 {
+				r.awaitTopic(ctx, t.Topic, 1)
+			}
+		}
+	case *kmsg.CreatePartitionsResponse:
+		if q.(*kmsg.CreatePartitionsRequest).ValidateOnly {
+			return
+		}
+		for i, t := range a.Topics {
+			if t.ErrorCode == 0 && i < len(q.(*kmsg.CreatePartitionsRequest).Topics) {
+				r.awaitTopic(ctx, t.Topic, countOf(q.(*kmsg.CreatePartitionsRequest), t.Topic))
+			}
+		}
+	case *kmsg.DeleteTopicsResponse:
+		for _, t := range a.Topics {
+			if t.ErrorCode == 0 && t.Topic != nil {
+				r.awaitTopic(ctx, *t.Topic, 0)
+			}
+		}
+	case *kmsg.EndTxnResponse:
+		if a.ErrorCode == 0 {
+			r.awaitEnd(ctx, q.(*kmsg.EndTxnRequest).TransactionalID)
+		}
+	case *kmsg.IncrementalAlterConfigsResponse, *kmsg.AlterConfigsResponse, *kmsg.InitProducerIDResponse:
+		wait(ctx, settlePause)
+	}
+}
+
+func countOf(q *kmsg.CreatePartitionsRequest, topic string) int {
+	for _, t := range q.Topics {
+		if t.Topic == topic {
+			return int(t.Count)
+		}
+	}
+	return 1
+}
+
+// awaitTopic waits until a topic has at least so many partitions, each with a
+// leader that serves it; with 0, until it is gone.
+func (r *Runner) awaitTopic(ctx context.Context, topic string, partitions int) {
+	for end := time.Now().Add(untilPatience); time.Now().Before(end) && ctx.Err() == nil; wait(ctx, retryPause) {
+		q := kmsg.NewPtrMetadataRequest()
+		q.SetVersion(9)
+		q.AllowAutoTopicCreation = false
+		q.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(topic)}}
+		resp, err := r.conn(hidden).ask(ctx, q)
+		if err != nil {
+			r.conn(hidden).close()
+			continue
+		}
+		t := &resp.(*kmsg.MetadataResponse).Topics[0]
+		probe := kmsg.NewPtrListOffsetsRequest()
+		probe.SetVersion(7)
+		probe.ReplicaID = -1
+		part := kmsg.ListOffsetsRequestTopic{Topic: topic}
+		led := 0
+		for _, p := range t.Partitions {
+			if p.ErrorCode == 0 && p.Leader >= 0 {
+				led++
+			}
+			part.Partitions = append(part.Partitions, kmsg.ListOffsetsRequestTopicPartition{Partition: p.Partition, CurrentLeaderEpoch: -1, Timestamp: -1})
+		}
+		if partitions == 0 {
+			if len(t.Partitions) > 0 {
+				continue
+			}
+			part.Partitions = []kmsg.ListOffsetsRequestTopicPartition{{CurrentLeaderEpoch: -1, Timestamp: -1}}
+		} else if led < partitions || led < len(t.Partitions) {
+			continue
+		}
+		probe.Topics = []kmsg.ListOffsetsRequestTopic{part}
+		if r.allServed(ctx, probe, partitions > 0) {
+			return
+		}
+	}
+}
+
+// allServed reports whether all partitions answer, or none of them.
+func (r *Runner) allServed(ctx context.Context, probe *kmsg.ListOffsetsRequest, want bool) bool {
+	resp, err := r.conn(hidden).ask(ctx, probe)
+	if err != nil {
+		r.conn(hidden).close()
+		return false
+	}
+	for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
+		for _, p := range t.Partitions {
+			if (p.ErrorCode == 0) != want {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// awaitEnd waits until the markers of a transaction are written.
+func (r *Runner) awaitEnd(ctx context.Context, id string) {
+	if _, ok := r.target.Versions[65]; !ok {
+		return
+	}
+	for end := time.Now().Add(untilPatience); time.Now().Before(end) && ctx.Err() == nil; wait(ctx, retryPause) {
+		q := kmsg.NewPtrDescribeTransactionsRequest()
+		q.TransactionalIDs = []string{id}
+		resp, err := r.conn(hidden).ask(ctx, q)
+		if err != nil {
+			r.conn(hidden).close()
+			continue
+		}
+		states := resp.(*kmsg.DescribeTransactionsResponse).TransactionStates
+		if len(states) == 1 && states[0].State != "PrepareCommit" && states[0].State != "PrepareAbort" && states[0].ErrorCode == 0 {
+			return
+		}
+	}
+}
