@@ -42,6 +42,7 @@ type produced struct {
 	base       metadata.Offset
 	logStart   metadata.Offset
 	appendTime metadata.UnixMilli // -1: the producer's own
+	early      bool               // refused before the partition was looked at
 }
 
 // producing is a Produce request between its two halves.
@@ -170,7 +171,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		bad = refuse(errProducerMapping, "producer id %d is not that of the transactional id", h.Producer)
 	}
 	if bad != nil {
-		out.code, out.text, out.records = bad.code, bad.text, bad.records
+		out.code, out.text, out.records, out.early = bad.code, bad.text, bad.records, bad.early
 		s.metrics.refusedBatches.Inc()
 		return
 	}
@@ -238,6 +239,9 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 	resp.SetVersion(p.r.version)
 	hints := s.hints(p.r)
 	for i, t := range p.q.topics {
+		if len(t.parts) == 0 {
+			continue // Kafka answers by partition, and knows nothing of these
+		}
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.name, t.id
 		for j, part := range t.parts {
@@ -277,12 +281,24 @@ func (s *Server) logStarts(p *producing) {
 		for i := range p.parts {
 			for j := range p.parts[i] {
 				out := &p.parts[i][j]
-				if h, ok := st.Partition(out.tp); ok && out.code == errNone {
+				if h, ok := st.Partition(out.tp); ok && out.namesLogStart() {
 					out.logStart = h.LogStart
 				}
 			}
 		}
 	})
+}
+
+// namesLogStart reports whether the answer says where the log starts: with
+// success, and with what Kafka's log itself refuses.
+func (out *produced) namesLogStart() bool {
+	switch out.code {
+	case errNone:
+		return true
+	case errInvalidRecord, errInvalidTimestamp, errOutOfOrder, errInvalidEpoch, errInvalidTxnState, errTxnAbortable:
+		return !out.early
+	}
+	return false
 }
 
 // failures tells whether any partition failed, and whether all did.

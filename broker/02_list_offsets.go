@@ -38,15 +38,22 @@ func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffset
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	asked := timesAsked(q)
 	for _, t := range q.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
-			if err != nil {
+			switch {
+			case asked[t.Topic][p.Partition] > 1:
+				asked[t.Topic][p.Partition] = -1 // answered once
+				rp.ErrorCode = errInvalidRequest
+			case asked[t.Topic][p.Partition] < 0:
+				continue
+			case err != nil:
 				rp.ErrorCode = errTimedOut
-			} else {
+			default:
 				s.listOffset(ctx, r, q.IsolationLevel == readCommitted, listed{t.Topic, &p, &rp})
 			}
 			rt.Partitions = append(rt.Partitions, rp)
@@ -54,6 +61,21 @@ func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffset
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp
+}
+
+// timesAsked counts how often each partition is named: one that is named twice
+// is refused, as in Kafka.
+func timesAsked(q *kmsg.ListOffsetsRequest) map[string]map[int32]int {
+	out := map[string]map[int32]int{}
+	for _, t := range q.Topics {
+		if out[t.Topic] == nil {
+			out[t.Topic] = make(map[int32]int, len(t.Partitions))
+		}
+		for _, p := range t.Partitions {
+			out[t.Topic][p.Partition]++
+		}
+	}
+	return out
 }
 
 // lookPartition reads a partition by topic name.

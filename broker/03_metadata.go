@@ -68,12 +68,19 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 	if q.Topics == nil || q.Version == 0 && len(q.Topics) == 0 {
 		return s.allTopics()
 	}
-	want := make([]wantedTopic, len(q.Topics))
-	for i, t := range q.Topics {
-		want[i] = wantedTopic{name: t.Topic, id: t.TopicID}
-		if t.Topic == nil && want[i].id.IsZero() {
-			want[i].code = errInvalidRequest
+	want := make([]wantedTopic, 0, len(q.Topics))
+	named := make(map[string]bool, len(q.Topics))
+	for _, t := range q.Topics {
+		w := wantedTopic{name: t.Topic, id: t.TopicID}
+		switch {
+		case t.Topic == nil && w.id.IsZero():
+			w.code = errInvalidRequest
+		case t.Topic != nil && named[*t.Topic]:
+			continue // a topic that is named twice is answered once
+		case t.Topic != nil:
+			named[*t.Topic] = true
 		}
+		want = append(want, w)
 	}
 	if missing := s.lookWanted(want); len(missing) == 0 {
 		return want

@@ -57,7 +57,7 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 				n, ok = find(key, r.from.Zone)
 			}
 			if ok {
-				c.NodeID, c.Host, c.Port = int32(n.ID), n.Host, n.Port
+				c.NodeID, c.Host, c.Port, c.ErrorMessage = int32(n.ID), n.Host, n.Port, noError(q.Version)
 			} else {
 				c.ErrorCode, c.ErrorMessage = errCoordinatorAway, textOf("no broker holds the group's slot yet")
 			}
@@ -70,6 +70,16 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 		resp.Coordinators = append(resp.Coordinators, c)
 	}
 	return resp
+}
+
+// noError is the error message of success: Kafka's name for it, and an empty
+// text from version 4 on. It is never null.
+func noError(version int16) *string {
+	text := ""
+	if version < 4 {
+		text = "NONE"
+	}
+	return &text
 }
 
 // holder returns the broker that coordinates a group.

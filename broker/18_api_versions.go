@@ -3,8 +3,8 @@ package broker
 // ApiVersions, key 18, versions 0-4 (KIP-35, KIP-511).
 //
 // Behaviour: the table of api.go; any other version is answered with a
-// version 0 body, error 35 and the whole table, so that the client asks again
-// with what is known. The response header is version 0 always. Software name
+// version 0 body, error 35 and the range of this API alone, so that the client
+// asks again with what is known. The response header is version 0 always. Software name
 // and version are checked and counted per connection.
 // Gaps: the new fields of version 5 (KIP-1242).
 
@@ -79,7 +79,11 @@ func (s *Server) unknownApiVersions(correlation int32) answer {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.Version = 0
 	resp.ErrorCode = errUnsupportedVersion
-	resp.ApiKeys = s.shownAPIs()
+	for _, k := range s.shownAPIs() {
+		if k.ApiKey == apiVersionsKey {
+			resp.ApiKeys = append(resp.ApiKeys, k)
+		}
+	}
 	return answer{head: resp.AppendTo(appendAnswerHeader(nil, correlation, false))}
 }
 

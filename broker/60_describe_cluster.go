@@ -12,14 +12,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// endpointControllers is the endpoint type of KRaft controllers, which are
+// asked by other addresses.
+const endpointControllers = 2
+
 func (s *Server) describeCluster(_ context.Context, r *request, q *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.ClusterID, resp.ControllerID, resp.EndpointType = s.cfg.ClusterID, -1, 1
+	resp.ControllerID, resp.EndpointType = -1, 1
 	resp.ClusterAuthorizedOperations = math.MinInt32
 	if q.Version >= 1 && q.EndpointType != 1 {
 		resp.ErrorCode, resp.ErrorMessage = errEndpointType, textOf("only brokers can be described (endpoint type 1)")
+		if q.EndpointType == endpointControllers {
+			resp.ErrorCode = errEndpointMismatch
+		}
 		return resp
 	}
+	resp.ClusterID = s.cfg.ClusterID
 	if q.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = clusterOperations
 	}

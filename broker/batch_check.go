@@ -27,6 +27,9 @@ type batchError struct {
 	code    int16
 	text    string
 	records []recordError // which records are to blame
+	// early: judged before Kafka looks at the partition, whose log start is
+	// then not answered.
+	early bool
 }
 
 type recordError struct {
@@ -52,10 +55,13 @@ func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMil
 	if err != nil {
 		return nil, h, err
 	}
+	records = records[:h.Size]
 	codec := int(h.Attributes & metadata.AttrCompression)
 	switch {
 	case codec == codecZstd && version < 7:
-		return nil, h, refuse(errCompression, "zstd needs Produce version 7")
+		bad := refuse(errCompression, "zstd needs Produce version 7")
+		bad.early = true
+		return nil, h, bad
 	case h.BaseOffset != 0:
 		return nil, h, refuse(errInvalidRecord, "base offset %d, want 0", h.BaseOffset)
 	case len(records) > rules.maxBytes:
@@ -82,21 +88,63 @@ func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMil
 	return cs.repack(records, h, codec, &rules)
 }
 
-// soleBatch reads the header of the only batch in records.
-func soleBatch(records []byte) (metadata.BatchHeader, *batchError) {
-	if len(records) > 16 && records[16] != 2 {
-		code := errInvalidRecord
-		if int8(records[16]) > 2 {
-			code = errCorruptMessage
-		}
-		return metadata.BatchHeader{}, refuse(code, "magic %d, want 2", records[16])
+// The first bytes of a batch, up to its magic, and what Kafka takes for the
+// least that can stand behind base offset and length.
+const (
+	batchLengthEnd = 12
+	batchMagicEnd  = 17
+	leastBatchRest = 14
+)
+
+// nextBatch returns how long the batch is that records begin with; 0 where
+// there is no whole one. What begins like no batch at all is corrupt.
+func nextBatch(records []byte) (int, *batchError) {
+	if len(records) < batchLengthEnd {
+		return 0, nil
 	}
-	h, err := metadata.ParseBatchHeader(records)
+	rest := int64(int32(binary.BigEndian.Uint32(records[batchLengthEnd-4:])))
 	switch {
-	case err != nil:
-		return h, refuse(errInvalidRecord, "no whole batch: %v", err)
-	case h.Size != len(records):
-		return h, refuse(errInvalidRecord, "%d bytes behind the batch: one batch per partition", len(records)-h.Size)
+	case rest < leastBatchRest:
+		return 0, refuse(errCorruptMessage, "batch of %d bytes behind its length", rest)
+	case len(records) < batchMagicEnd:
+		return 0, nil
+	case records[batchMagicEnd-1] > 2:
+		return 0, refuse(errCorruptMessage, "magic %d, want 2", int8(records[batchMagicEnd-1]))
+	case rest+batchLengthEnd > int64(len(records)):
+		return 0, nil
+	}
+	return int(rest) + batchLengthEnd, nil
+}
+
+// soleBatch finds the only batch in records and reads its header. Bytes behind
+// it that begin no other are not stored, as in Kafka.
+func soleBatch(records []byte) (metadata.BatchHeader, *batchError) {
+	h, err := findSole(records)
+	if err != nil {
+		err.early = true
+	}
+	return h, err
+}
+
+func findSole(records []byte) (h metadata.BatchHeader, bad *batchError) {
+	size, bad := nextBatch(records)
+	switch {
+	case bad != nil:
+		return h, bad
+	case size == 0:
+		return h, refuse(errInvalidRecord, "no batch")
+	case records[batchMagicEnd-1] != 2:
+		return h, refuse(errInvalidRecord, "magic %d, want 2", records[batchMagicEnd-1])
+	}
+	if more, bad := nextBatch(records[size:]); bad != nil || more > 0 {
+		if bad == nil {
+			bad = refuse(errInvalidRecord, "%d bytes behind the batch: one batch per partition", len(records)-size)
+		}
+		return h, bad
+	}
+	h, err := metadata.ParseBatchHeader(records[:size])
+	if err != nil {
+		return h, refuse(errCorruptMessage, "%v", err)
 	}
 	return h, nil
 }

@@ -60,6 +60,7 @@ const (
 	errInconsistentID     int16 = 103
 	errTxnIDNotFound      int16 = 105
 	errSessionTopicID     int16 = 106
+	errEndpointMismatch   int16 = 114
 	errEndpointType       int16 = 115
 	errTxnAbortable       int16 = 120
 	errInvalidPattern     int16 = 128

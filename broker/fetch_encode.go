@@ -178,11 +178,11 @@ func (w *fetchWriter) part(p *fetchPart) {
 }
 
 // aborted lists the aborted transactions among the records; to a reader of
-// uncommitted ones it is null.
+// uncommitted ones it is null, and empty where the partition is not known, as in Kafka.
 func (w *fetchWriter) aborted(p *fetchPart) {
 	n := len(p.answer.aborted)
 	switch {
-	case p.committed || n > 0:
+	case p.committed || n > 0 || p.code == errUnknownTopic || p.code == errUnknownTopicID || p.code == errInconsistentID:
 		w.b = w.f.arrayLen(w.b, n)
 	case w.f.flexible():
 		w.b = append(w.b, 0)

@@ -22,6 +22,7 @@ const (
 // Options are the wishes of a test; the zero value is one broker.
 type Options struct {
 	Brokers    int               // default 1
+	FromZero   bool              // number brokers from 0, as zonewise does; default from 1
 	Folder     string            // of the brokers' logs, default t.TempDir()
 	HeapMB     int               // of each broker, default 512
 	Properties map[string]string // more of server.properties, or other values
@@ -145,14 +146,17 @@ func (k *Oracle) start(i int, ports []int) error {
 // properties are Kafka's defaults but for addresses, threads that fit a small
 // machine, and the replication of its own topics.
 func (k *Oracle) properties(i int, ports []int, folder string) []byte {
-	n := k.o.Brokers
+	n, first := k.o.Brokers, 1
+	if k.o.FromZero {
+		first = 0
+	}
 	var voters []string
 	for j := range n {
-		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", j+1, ports[n+j]))
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", j+first, ports[n+j]))
 	}
 	replicas, isr := fmt.Sprint(min(n, 3)), fmt.Sprint(max(1, min(n, 3)-1))
 	p := map[string]string{
-		"process.roles": "broker,controller", "node.id": fmt.Sprint(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
+		"process.roles": "broker,controller", "node.id": fmt.Sprint(i + first), "controller.quorum.voters": strings.Join(voters, ","),
 		"listeners":            fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", ports[i], ports[n+i]),
 		"advertised.listeners": fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", ports[i]), "controller.listener.names": "CONTROLLER",
 		"inter.broker.listener.name": "PLAINTEXT", "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",

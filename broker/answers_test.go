@@ -1,0 +1,62 @@
+package broker
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Small rules of answers in which clients of Apache Kafka may see a broker
+// that is another; each was found by the comparison with Kafka 4.1.
+func TestAnswersAreShapedAsKafkas(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, _ *node, dial func() *raw) { shapes(t, dial()) })
+}
+
+func shapes(t *testing.T, c *raw) {
+	c.makeTopic("shape", 1)
+
+	cluster := kmsg.NewPtrDescribeClusterRequest()
+	cluster.Version, cluster.EndpointType = 1, 2
+	if got := c.ask(cluster).(*kmsg.DescribeClusterResponse); got.ErrorCode != 114 || got.ClusterID != "" {
+		t.Errorf("controllers asked for: error %d, cluster %q; want 114 and none", got.ErrorCode, got.ClusterID)
+	}
+
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.Version, find.CoordinatorKey = 3, "g"
+	if got := c.ask(find).(*kmsg.FindCoordinatorResponse); got.ErrorMessage == nil || *got.ErrorMessage != "NONE" {
+		t.Errorf("FindCoordinator 3: message %v, want NONE", got.ErrorMessage)
+	}
+
+	list := kmsg.NewPtrListOffsetsRequest()
+	list.Version, list.ReplicaID = 7, -1
+	part := kmsg.NewListOffsetsRequestTopicPartition()
+	part.Timestamp = -1
+	list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "shape", Partitions: []kmsg.ListOffsetsRequestTopicPartition{part, part}}}
+	if got := c.ask(list).(*kmsg.ListOffsetsResponse).Topics[0].Partitions; len(got) != 1 || got[0].ErrorCode != errInvalidRequest {
+		t.Errorf("a partition named twice: %+v; want one answer, 42", got)
+	}
+
+	meta := kmsg.NewPtrMetadataRequest()
+	meta.Version = 9
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr("shape")
+	meta.Topics = []kmsg.MetadataRequestTopic{topic, topic}
+	if got := c.ask(meta).(*kmsg.MetadataResponse).Topics; len(got) != 1 {
+		t.Errorf("a topic named twice: %d answers, want 1", len(got))
+	}
+
+	produce := kmsg.NewPtrProduceRequest()
+	produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 1000
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "shape"}}
+	if got := c.ask(produce).(*kmsg.ProduceResponse).Topics; len(got) != 0 {
+		t.Errorf("a topic without partitions: %d answers, want none", len(got))
+	}
+	produce.Topics[0].Partitions = []kmsg.ProduceRequestTopicPartition{{Records: edited(batchOf(1000, "a"), func(b []byte) { b[60] = 7 })}}
+	if got := c.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != errInvalidRecord || got.LogStartOffset != 0 {
+		t.Errorf("refused by the log: error %d, log start %d; want 87 and 0", got.ErrorCode, got.LogStartOffset)
+	}
+	produce.Topics[0].Partitions[0].Records = []byte("short")
+	if got := c.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != errInvalidRecord || got.LogStartOffset != -1 {
+		t.Errorf("refused before it: error %d, log start %d; want 87 and -1", got.ErrorCode, got.LogStartOffset)
+	}
+}
