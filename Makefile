@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
+.PHONY: suite-kgo suite-kafka-go suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ race: ## the same under the race detector
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	$(GO) vet -tags integration,clients,performance,external $(PKGS)
+	$(GO) vet -tags integration,clients,performance,external,differential $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
 
 sim: ## 5,000 simulation seeds, resumable; the result goes to docs/correctness.md
@@ -60,6 +60,10 @@ suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHA
 
 suite-kafka-go: ## segmentio/kafka-go's tests against three zones
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkaGo$$' ./internal/suites/external
+
+DURATION ?= 2m
+suite-differential: ## zonewise beside Apache Kafka 4.1.1, request by request (DURATION=1h for long); writes docs/compatibility.md
+	DURATION=$(DURATION) SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags differential -count=1 -v -timeout 120m ./internal/suites/differential
 
 fuzz: ## ten seconds of each fuzz test
 	@for p in $$($(GO) list $(PKGS)); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

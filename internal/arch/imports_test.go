@@ -46,6 +46,10 @@ var allowed = map[string][]string{
 	"internal/suites/clients":      {"*"},
 	"internal/suites/external":     {"*"},
 	"internal/suites/performance":  {"*"},
+	"internal/suites/differential": {"*"},
+	"internal/testenv/report":      {},
+	"internal/oracle":              {},
+	"internal/oracle/cmd/replay":   {"internal/oracle"},
 	"internal/mutants":             {},
 	"internal/testenv/cluster":     {"*"},
 }

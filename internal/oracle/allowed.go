@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,17 +117,50 @@ func (a *Allowed) covers(d *Difference) bool {
 
 // Split separates what the list explains from what it does not. used counts
 // per line of the list.
+//
+// Where one broker refuses what the other serves, or says "none" where the
+// other has something, and the list allows that, the fields beside it follow:
+// one side has nothing to say in them. Difference.answers says where that
+// is so.
 func Split(list []Allowed, all []Difference) (unexplained []Difference, used []int) {
 	used = make([]int, len(list))
-next:
+	var roots []string
+	covered := make([]bool, len(all))
 	for i := range all {
 		for k := range list {
 			if list[k].covers(&all[i]) {
 				used[k]++
-				continue next
+				covered[i] = true
+				if all[i].answers() {
+					roots = append(roots, all[i].group())
+				}
+				break
 			}
 		}
-		unexplained = append(unexplained, all[i])
+	}
+	for i := range all {
+		if !covered[i] && !slices.Contains(roots, all[i].group()) {
+			unexplained = append(unexplained, all[i])
+		}
 	}
 	return unexplained, used
+}
+
+// group names the structure that a field stands in, in one exchange.
+func (d *Difference) group() string {
+	at := strings.LastIndex(d.Path, ".")
+	return fmt.Sprintf("%s %d %s %d %s %s", d.Scenario, d.Line, d.API, d.Version, d.Path[:max(at, 0)], d.Text)
+}
+
+// answers reports whether a difference is one of having an answer at all: an
+// error on one side only, or no epoch on one side only.
+func (d *Difference) answers() bool {
+	last := d.Path[strings.LastIndex(d.Path, ".")+1:]
+	switch last {
+	case "ErrorCode":
+		return (d.Kafka == "0") != (d.Zonewise == "0") || d.Kafka == "-1"
+	case "LeaderEpoch":
+		return (d.Kafka == "-1") != (d.Zonewise == "-1")
+	}
+	return false
 }

@@ -1,0 +1,230 @@
+//go:build differential
+
+package differential
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/oracle"
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
+	"github.com/zonewise/zonewise/internal/testenv/report"
+)
+
+const (
+	atOnce          = 4 // scenarios
+	defaultDuration = 2 * time.Minute
+	shownGenerated  = 10 // differences of generated scenarios that are made small
+)
+
+// run is what a run of the suite found.
+type run struct {
+	t       *testing.T
+	session *oracle.Session
+	seed    uint64
+	length  time.Duration
+
+	mu          sync.Mutex
+	files       int
+	filesFailed []string
+	drawn       int // generated scenarios
+	drawnAsked  int // requests of theirs
+	unexplained int
+	found       []oracle.Result // generated scenarios that differ
+}
+
+// Every answer of zonewise is Apache Kafka's, but for the allowed differences.
+func TestAnswersAreKafkas(t *testing.T) {
+	kafka, zonewise := startKafka(t), startZonewise(t)
+	s, err := oracle.NewSession(t.Context(), strconv.FormatInt(time.Now().Unix()%1e6, 36), kafka, zonewise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{t: t, session: s, seed: seed(t), length: duration(t)}
+	r.scenarios()
+	r.generated()
+	r.publish()
+}
+
+func duration(t *testing.T) time.Duration {
+	text := os.Getenv("DURATION")
+	if text == "" {
+		return defaultDuration
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("DURATION: %v", err)
+	}
+	return d
+}
+
+func seed(t *testing.T) uint64 {
+	text := os.Getenv("SEED")
+	if text == "" {
+		return uint64(time.Now().UnixNano())
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("SEED: %v", err)
+	}
+	return n
+}
+
+func (r *run) scenarios() {
+	root, err := cluster.Root()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "internal", "oracle", "scenarios", "*.txt"))
+	if err != nil || len(files) == 0 {
+		r.t.Fatalf("find scenarios: %v", err)
+	}
+	r.files = len(files)
+	at := 0
+	r.inParallel(func() (*oracle.Scenario, bool) {
+		if at == len(files) {
+			return nil, false
+		}
+		at++
+		text, err := os.ReadFile(files[at-1])
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		sc, err := oracle.Parse(strings.TrimSuffix(filepath.Base(files[at-1]), ".txt"), string(text))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return sc, true
+	}, func(res *oracle.Result) {
+		if len(res.Unexplained)+len(res.Wrong) > 0 {
+			r.filesFailed = append(r.filesFailed, res.Scenario.Name)
+		}
+		r.unexplained += len(res.Unexplained)
+		for _, d := range res.Unexplained {
+			r.t.Errorf("%v", d)
+		}
+		for _, w := range res.Wrong {
+			r.t.Errorf("scenario at fault: %s", w)
+		}
+	})
+}
+
+// inParallel plays what next gives; done is called for one at a time.
+func (r *run) inParallel(next func() (*oracle.Scenario, bool), done func(*oracle.Result)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for {
+		sc, ok := next()
+		if !ok {
+			break
+		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			res := r.session.Play(r.t.Context(), sc)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			done(&res)
+		})
+	}
+	wg.Wait()
+}
+
+func (r *run) generated() {
+	r.t.Logf("generated requests: SEED=%d", r.seed)
+	g := oracle.NewGenerator(r.seed, r.session.Kafka, r.session.Zonewise)
+	ctx, cancel := context.WithTimeout(r.t.Context(), r.length)
+	defer cancel()
+	r.inParallel(func() (*oracle.Scenario, bool) {
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		sc, text, err := g.Next()
+		if err != nil {
+			r.t.Errorf("BUG: drawn scenario: %v\n%s", err, text)
+			return nil, false
+		}
+		return sc, true
+	}, func(res *oracle.Result) {
+		r.drawn++
+		r.drawnAsked += res.Requests
+		r.unexplained += len(res.Unexplained)
+		if len(res.Unexplained) > 0 {
+			r.found = append(r.found, *res)
+		}
+	})
+	kinds := map[string]bool{}
+	for i := range r.found {
+		d := r.found[i].Unexplained[0]
+		kind := d.API + " " + d.Pattern() + " " + d.Kafka + " " + d.Zonewise
+		if kinds[kind] || len(kinds) == shownGenerated {
+			continue
+		}
+		kinds[kind] = true
+		r.t.Errorf("%v\nas a scenario file:\n%s", d, r.session.Minimise(r.t.Context(), r.found[i].Scenario, d))
+	}
+}
+
+// publish writes the sections of docs/compatibility.md where SUITE_REPORT
+// names it.
+func (r *run) publish() {
+	c := r.session.Coverage()
+	d := &oracle.Document{Kafka: r.session.Kafka, Zonewise: r.session.Zonewise, Allowed: r.session.Allowed, Coverage: c}
+	text := r.result(c)
+	r.t.Log(text)
+	path := os.Getenv("SUITE_REPORT")
+	if path == "" {
+		return
+	}
+	root, err := cluster.Root()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(root, path)
+	}
+	for section, text := range map[string]string{"apis": d.APIs(), "differences": d.Differences(), "rules": oracle.Rules(), "differential": text} {
+		if err := report.Write(path, section, text); err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
+func (r *run) result(c oracle.Coverage) string {
+	commit, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		commit = []byte("unknown")
+	}
+	slices.Sort(r.filesFailed)
+	failed := ""
+	if len(r.filesFailed) > 0 {
+		failed = " Failed: " + strings.Join(r.filesFailed, ", ") + "."
+	}
+	unused := 0
+	for _, n := range c.Used {
+		if n == 0 {
+			unused++
+		}
+	}
+	return fmt.Sprintf(`Commit %s, %s, Apache Kafka %s.
+
+| | |
+|---|---|
+| scenario files passed | %d of %d |
+| generated | %d scenarios, %d requests in %v, seed %d; %d scenarios differ |
+| requests compared in all | %d |
+| unexplained differences | %d |
+| allowed differences that were not met | %d of %d |
+%s`, strings.TrimSpace(string(commit)), time.Now().UTC().Format("2006-01-02"), kafkaoracle.Version, r.files-len(r.filesFailed), r.files,
+		r.drawn, r.drawnAsked, r.length, r.seed, len(r.found), c.Requests, r.unexplained, unused, len(c.Used), failed)
+}
