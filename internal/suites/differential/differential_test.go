@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/internal/oracle"
-	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 	"github.com/zonewise/zonewise/internal/testenv/report"
 )
@@ -81,7 +81,7 @@ func seed(t *testing.T) uint64 {
 }
 
 func (r *run) scenarios() {
-	root, err := cluster.Root()
+	root, err := devserver.Repository()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func (r *run) publish() {
 	if path == "" {
 		return
 	}
-	root, err := cluster.Root()
+	root, err := devserver.Repository()
 	if err != nil {
 		r.t.Fatal(err)
 	}
