@@ -1,5 +1,10 @@
 package metadata
 
+import (
+	"cmp"
+	"slices"
+)
+
 // admitGroup refuses a group that is one too many.
 func (s *State) admitGroup(name string) (CommandOutcome, bool) {
 	if s.groups.count >= MaxGroups && !s.groups.has(name) {
@@ -140,6 +145,25 @@ func (g *groupState) occupied() bool {
 	return g.group != nil && len(g.group.Members) > 0 || g.consumer != nil && g.consumer.Members > 0
 }
 
+// pendingOf returns the partitions of which transactions under way are about
+// to commit positions for the group.
+func (s *State) pendingOf(group string) map[TopicPartition]bool {
+	if s.pendingOffsets == 0 {
+		return nil
+	}
+	out := map[TopicPartition]bool{}
+	for id := range s.ongoing {
+		list := s.txns.get(id).offsets
+		i, _ := slices.BinarySearchFunc(list, group, func(o txnOffset, group string) int {
+			return cmp.Or(compareText(o.group, group), 1) // before the first of the group
+		})
+		for ; i < len(list) && list[i].group == group; i++ {
+			out[list[i].place()] = true
+		}
+	}
+	return out
+}
+
 func (s *State) applyExpireOffsets(c ExpireOffsets) CommandOutcome {
 	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
 		return out
@@ -149,8 +173,9 @@ func (s *State) applyExpireOffsets(c ExpireOffsets) CommandOutcome {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	var old []TopicPartition
+	pending := s.pendingOf(c.Group)
 	for _, tp := range c.Partitions {
-		if o, known := g.offsets[tp]; known && o.Time <= c.Before && !s.OffsetPending(c.Group, tp) {
+		if o, known := g.offsets[tp]; known && o.Time <= c.Before && !pending[tp] {
 			old = append(old, tp)
 		}
 	}

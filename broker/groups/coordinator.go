@@ -18,7 +18,7 @@ type Coordinator struct {
 	limits limits
 	life   context.Context // ends with Close
 	end    context.CancelFunc
-	wg     sync.WaitGroup // groups and their writes
+	wg     sync.WaitGroup // groups and their writes, and expireLoop
 
 	mu     sync.Mutex // guards what follows, and cfg.Rand
 	closed bool
@@ -47,8 +47,11 @@ func Open(c Config) (*Coordinator, error) {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
-	return &Coordinator{cfg: c, life: life, end: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
-		size: c.MaxGroupSize, memberBytes: c.MaxMemberBytes, groupBytes: c.MaxGroupBytes}}, nil
+	opened := &Coordinator{cfg: c, life: life, end: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
+		size: c.MaxGroupSize, memberBytes: c.MaxMemberBytes, groupBytes: c.MaxGroupBytes}}
+	phase := time.Duration(c.Rand.Int64N(int64(expireEvery)))
+	opened.wg.Go(func() { opened.expireLoop(phase) })
+	return opened, nil
 }
 
 // Close gives all slots up, answers what is parked with NOT_COORDINATOR, and
