@@ -173,8 +173,10 @@ func (r *roster) succeed(p *participant, id string) {
 		r.enter(p)
 	}
 	r.release(p)
+	r.settled -= b2i(r.atRest(p))
 	p.away, p.revokeBy = false, time.Time{}
 	p.previous, p.epoch, p.state, p.revoking = p.epoch, epochJoin, metadata.MemberStable, nil
+	r.settled += b2i(r.atRest(p))
 	r.hold(p)
 	r.book.put(id)
 }

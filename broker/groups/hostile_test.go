@@ -294,3 +294,112 @@ func TestLeaveAnswersEachMember(t *testing.T) {
 		want(t, "version 2", n.coord.Leave(context.Background(), Client{}, old).ErrorCode, codeUnknownMember)
 	})
 }
+
+// Ten thousand members of the consumer protocol, and one more: bounded, and
+// another group's members are answered meanwhile.
+func TestTenThousandConsumersAreBounded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		entries := 0
+		n.writer.before = func([]metadata.Command) { entries++ }
+		other := n.consumer("")
+		for metadata.GroupSlot(other.group) != metadata.GroupSlot("g") || other.group == "g" {
+			other.group += "o"
+		}
+		w.gather(other)
+		begin := time.Now()
+		members := make([]*modern, maxConsumers)
+		for i := range members {
+			members[i] = n.modern(fmt.Sprintf("m%05d", i))
+		}
+		for i := 0; i < len(members); i += 100 { // a hundred at a time, as clients come
+			fs := make([]func(), 100)
+			for k := range fs {
+				fs[k] = func() {
+					if code := members[i+k].beat(); code != codeOK {
+						t.Errorf("member %d: %d", i+k, code)
+					}
+				}
+			}
+			together(fs...)
+			if i%1000 == 0 {
+				want(t, "heartbeat of another group", other.heartbeat(), codeOK)
+			}
+		}
+		want(t, "one more", n.modern("more").beat(), codeGroupMaxSize)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("took %v of the log's time", took)
+		}
+		if entries > 1000 {
+			t.Errorf("%d entries for 10,000 members that came a hundred at a time", entries)
+		}
+		time.Sleep(15 * time.Second)
+		if d := n.consumerDescribe(); len(d.Members) != maxConsumers || d.State != "Reconciling" {
+			t.Errorf("%d members, state %s", len(d.Members), d.State)
+		}
+	})
+}
+
+// An expression is matched in bounded time, or refused: size, program, number,
+// and cost against all topics there are.
+func TestExplodingExpressionsAreBounded(t *testing.T) {
+	topics := &fakeTopics{at: 1, topics: map[string]assignTopic{}}
+	for i := range 50_000 {
+		topics.topics[fmt.Sprintf("a-topic-of-some-length-%05d", i)] = assignTopic{metadata.TopicID{byte(i >> 16), byte(i >> 8), byte(i)}, 1}
+	}
+	for expr, ok := range map[string]bool{
+		"a.*":                           true,
+		".*(?:(?:a|b)).*":               true,
+		"(a*)*b":                        true, // exponential elsewhere
+		"(?:a?){50}a{50}":               true,
+		"(?:a?){900}a{900}":             false,
+		strings.Repeat("a", 600):        false,
+		"a{1001}":                       false,
+		"((((a{30}){30}){30}){30}){30}": false,
+		"a)|(b":                         false, // would escape its anchors
+		"[":                             false,
+		"(?=a)":                         false, // not RE2
+		strings.Repeat("x", 5_000):      false,
+	} {
+		var s subscriptions
+		p, err := s.admit(expr, topics)
+		if (err == nil) != ok {
+			t.Errorf("%.40q: %v, want accepted %v", expr, err, ok)
+		}
+		if err == nil {
+			names, _ := topics.all()
+			p.match(names)
+		}
+	}
+	var s subscriptions
+	topics.topics = nil
+	for i := range maxPatterns + 1 {
+		expr := fmt.Sprintf("a%d", i)
+		p, err := s.admit(expr, topics)
+		if (err == nil) != (i < maxPatterns) {
+			t.Fatalf("expression %d: %v", i, err)
+		}
+		s.add(&metadata.ConsumerMember{Regex: expr}, p)
+	}
+}
+
+// What a group shares out fits an entry for every member, whatever exists.
+func TestGroupsOfAllTopicsAreCutToWhatFitsAnEntry(t *testing.T) {
+	w := newRosterWorld(t, 1)
+	w.topics.topics = map[string]assignTopic{}
+	for i := range 40_000 {
+		w.topics.topics[fmt.Sprintf("t%05d", i)] = assignTopic{metadata.TopicID{byte(i >> 8), byte(i), 1}, 5}
+	}
+	expr := ".*"
+	b := &beat{id: "a", rebalance: time.Minute, regex: &expr, saysOwned: true, isFull: true, times: w.r.times, reply: func(beatResult) {}}
+	w.r.beat(w.now, b)
+	if n := len(w.r.members["a"].assigned); n == 0 || n > maxGroupPartitions {
+		t.Fatalf("%d partitions", n)
+	}
+	for _, cmds := range w.r.take(1).entries {
+		if _, err := metadata.AppendEntry(nil, &metadata.Entry{Level: 1, Session: 1, Lane: metadata.LaneControl, Seq: 1, Commands: cmds}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

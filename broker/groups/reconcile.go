@@ -51,10 +51,12 @@ func (r *roster) set(p *participant, to standing) {
 		return
 	}
 	r.release(p)
+	r.settled -= b2i(r.atRest(p))
 	if p.epoch != to.epoch {
 		p.previous = p.epoch
 	}
 	p.epoch, p.state, p.assigned, p.revoking = to.epoch, to.state, to.assigned, to.revoking
+	r.settled += b2i(r.atRest(p))
 	r.hold(p)
 	r.book.moved(p.info.ID)
 }
@@ -96,7 +98,10 @@ func (r *roster) settle(now time.Time) {
 			r.book.retargeted(id)
 		}
 	}
-	r.assigned = r.epoch
+	r.assigned, r.settled = r.epoch, 0
+	for _, p := range r.members {
+		r.settled += b2i(r.atRest(p))
+	}
 	r.book.head()
 }
 

@@ -27,10 +27,9 @@ type roster struct {
 	instances       map[string]string                  // instance id -> member id
 	owner           map[metadata.TopicPartition]string // who has a partition, or has not given it up
 	subs            subscriptions
-	bytes           int    // of all members
-	classics        int    // members that speak the classic protocol
-	shown           string // state as of shownAt changes
-	shownAt         uint64
+	bytes           int       // of all members
+	classics        int       // members that speak the classic protocol
+	settled         int       // members that have what the assignment's epoch gives them
 	nextAssign      time.Time // large groups are not assigned anew at every change
 	due             time.Time // not after the earliest deadline; zero: there is none
 
@@ -107,6 +106,7 @@ func (r *roster) enter(p *participant) {
 	}
 	r.bytes += participantBytes(&p.info)
 	r.classics += b2i(p.classic())
+	r.settled += b2i(r.atRest(p))
 }
 
 // leave strikes a member out, and what it had with it.
@@ -115,6 +115,7 @@ func (r *roster) leave(p *participant) {
 	r.subs.remove(&p.info)
 	r.bytes -= participantBytes(&p.info)
 	r.classics -= b2i(p.classic())
+	r.settled -= b2i(r.atRest(p))
 	delete(r.members, p.info.ID)
 	if r.instances[p.info.InstanceID] == p.info.ID {
 		delete(r.instances, p.info.InstanceID)
@@ -194,25 +195,20 @@ func (r *roster) bump() {
 	r.book.head()
 }
 
-// state returns Kafka's name of the group's state.
-func (r *roster) state() string {
-	if r.shown == "" || r.shownAt != r.book.changes {
-		r.shown, r.shownAt = r.stateNow(), r.book.changes
-	}
-	return r.shown
+// atRest reports whether a member has what the assignment's epoch gives it.
+func (r *roster) atRest(p *participant) bool {
+	return p.state == metadata.MemberStable && p.epoch == r.assigned
 }
 
-func (r *roster) stateNow() string {
+// state returns Kafka's name of the group's state.
+func (r *roster) state() string {
 	switch {
 	case len(r.members) == 0:
 		return stateEmpty.String()
 	case r.epoch > r.assigned:
 		return "Assigning"
-	}
-	for _, p := range r.members {
-		if p.state != metadata.MemberStable || p.epoch != r.assigned {
-			return "Reconciling"
-		}
+	case r.settled < len(r.members):
+		return "Reconciling"
 	}
 	return stateStable.String()
 }

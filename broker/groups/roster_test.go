@@ -289,7 +289,11 @@ func TestNoPartitionIsReadTwiceAndAllAreReadInTheEnd(t *testing.T) {
 			w.join()
 		}
 		w.settle()
-		if s := w.r.state(); s != "Stable" {
+		rest := 0
+		for _, p := range w.r.members {
+			rest += b2i(w.r.atRest(p))
+		}
+		if s := w.r.state(); s != "Stable" || rest != w.r.settled {
 			t.Fatalf("seed %d: state %s after everybody had its say", seed, s)
 		}
 		want := map[metadata.TopicPartition]bool{}

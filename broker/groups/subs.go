@@ -132,7 +132,7 @@ func (r *roster) look(now time.Time) bool {
 			names[t]++
 		}
 	}
-	known := s.limit(r.topics.find(slices.Sorted(maps.Keys(names))))
+	known := s.limit(r.topics.find(slices.Collect(maps.Keys(names))))
 	s.stale, s.seen = false, rev
 	if maps.Equal(known, s.known) {
 		return false

@@ -27,6 +27,10 @@ func all() []client {
 		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}, blurs: true, repeats: true},
 		{name: "java", prepare: javaClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		// The consumer protocol (KIP-848), in the clients that have it.
+		{name: "franz-go-consumer-protocol", prepare: goClient, flags: []string{"--family", "franz-go", "--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
+		{name: "java-consumer-protocol", prepare: javaClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
+		{name: "confluent-kafka-consumer-protocol", prepare: pythonClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
 		{name: "kafkajs", prepare: nodeClient, codecs: everyCodec, kinds: bothKinds},
 	}
 }

@@ -158,6 +158,9 @@ public final class Client {
         p.put("group.id", flags.get("--group"));
         p.put("auto.offset.reset", "earliest");
         p.put("enable.auto.commit", "false");
+        if (flags.containsKey("--group-protocol")) {
+            p.put("group.protocol", flags.get("--group-protocol"));
+        }
         KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         boolean[] stop = {false};
         Thread stdin = new Thread(() -> {

@@ -79,13 +79,19 @@ def consume(o):
         stop.set()
 
     threading.Thread(target=until_stdin_ends, daemon=True).start()
-    consumer = ck.Consumer({**common(o), "group.id": o.group, "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    config = {**common(o), "group.id": o.group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    if o.group_protocol:
+        config["group.protocol"] = o.group_protocol
+    consumer = ck.Consumer(config)
+    have = set()
 
     def assigned(_, partitions):
-        emit({"assigned": sorted(p.partition for p in partitions)})
+        have.update(p.partition for p in partitions)
+        emit({"assigned": sorted(have)})
 
-    def revoked(_, __):
-        emit({"assigned": []})
+    def revoked(_, partitions):
+        have.difference_update(p.partition for p in partitions)
+        emit({"assigned": sorted(have)})
 
     consumer.subscribe([o.topic], on_assign=assigned, on_revoke=revoked)
     while not stop.is_set():
@@ -129,6 +135,7 @@ def main():
     parser.add_argument("--topic", required=True)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--group")
+    parser.add_argument("--group-protocol")
     parser.add_argument("--refreshes", type=int, default=1)
     o = parser.parse_args()
     emit({"client": "confluent-kafka", "version": "%s, librdkafka %s" % (ck.__version__, ck.libversion()[0])})

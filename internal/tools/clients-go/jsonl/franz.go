@@ -102,9 +102,13 @@ func (a *franzAssigned) change(has bool) func(context.Context, *kgo.Client, map[
 
 func (f franz) consume(ctx context.Context, o options) error {
 	a := &franzAssigned{have: map[int32]bool{}}
-	c, err := f.client(o, kgo.ConsumeTopics(o.Topic), kgo.ConsumerGroup(o.Group), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
+	more := []kgo.Opt{kgo.ConsumeTopics(o.Topic), kgo.ConsumerGroup(o.Group), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.OnPartitionsAssigned(a.change(true)), kgo.OnPartitionsRevoked(a.change(false)),
-		kgo.OnPartitionsLost(a.change(false)))
+		kgo.OnPartitionsLost(a.change(false))}
+	if o.Protocol == "consumer" {
+		more = append(more, kgo.ServerSideBalancer())
+	}
+	c, err := f.client(o, more...)
 	if err != nil {
 		return err
 	}

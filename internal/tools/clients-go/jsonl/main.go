@@ -29,6 +29,7 @@ type options struct {
 	Group      string
 	Refreshes  int
 	Version    string // sarama: the broker version it is told
+	Protocol   string
 }
 
 // header is one header of a record: name and value (base64 in JSON).
@@ -105,6 +106,7 @@ func run(args []string) error {
 	fs.IntVar(&o.Partitions, "partitions", 1, "create: of the topic")
 	fs.StringVar(&o.Group, "group", "", "consume: group")
 	fs.IntVar(&o.Refreshes, "refreshes", 1, "leaders: of the metadata")
+	fs.StringVar(&o.Protocol, "group-protocol", "", "franz-go: consumer, else classic")
 	fs.StringVar(&o.Version, "version", "", "sarama: the broker's version; empty: Sarama's default")
 	if err := fs.Parse(args[1:]); err != nil {
 		return err
