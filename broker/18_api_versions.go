@@ -50,7 +50,7 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 }
 
 // features are those of an Apache Kafka 4.1 broker of which something is
-// served. transaction.version 2 is KIP-890: with it clients let Produce and
+// served, group.version 1 (KIP-848) among it. transaction.version 2 is KIP-890: with it clients let Produce and
 // TxnOffsetCommit begin a transaction.
 var features = [...]struct {
 	name       string

@@ -10,6 +10,11 @@ import (
 
 // groupAPIs are the rows of the table that package groups answers. Versions
 // are Kafka 4.1's; of OffsetCommit and OffsetFetch those by topic name.
+//
+// ConsumerGroupHeartbeat (68) and ConsumerGroupDescribe (69), versions 0-1
+// (KIP-848, KIP-1082): groups/consumer_calls.go. DescribeGroups knows classic
+// groups only, ConsumerGroupDescribe those of the consumer protocol: the other
+// kind is 69. Gaps: rack-aware assignment (racks are kept and shown).
 func groupAPIs() []api {
 	return []api{
 		{key: 8, min: 2, max: 9, shown: 2, flexible: 8, serve: grouped(Groups.CommitOffsets), kind: billGroup},

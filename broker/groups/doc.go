@@ -1,5 +1,6 @@
-// Package groups coordinates consumer groups: the classic protocol, and the
-// committed offsets of every kind of client (design, section 7).
+// Package groups coordinates consumer groups: the classic protocol, the
+// consumer protocol (KIP-848), and the committed offsets of every kind of
+// client (design, section 7).
 //
 // A group belongs to one of 64 slots by the hash of its name. A slot is a
 // duty; the broker that holds it coordinates the slot's groups in memory and
@@ -12,19 +13,26 @@
 //	               offsets ──────► Writer (control lane) ──► apply ──► State
 //
 // Who owns what:
-//   - machine (plan*.go) is the pure part: members, generation, protocol
-//     votes, deadlines. It has no goroutine, clock or randomness; it is told
-//     what time it is and leaves behind what is to be written.
-//   - group is the goroutine that owns one machine. Everything reaches it as
+//   - machine (plan*.go) is the pure part of the classic protocol: members,
+//     generation, protocol votes, deadlines. It has no goroutine, clock or
+//     randomness; it is told what time it is and leaves behind what is to be
+//     written.
+//   - roster (roster*.go, beat.go, reconcile.go, subs.go, book.go, assign.go)
+//     is that of the consumer protocol: members, epochs, targets, and who has
+//     which partition. Its book holds answers back until they are written.
+//   - group is the goroutine that owns one machine or roster, and changes one
+//     for the other when a group changes its protocol (migrate.go). Everything reaches it as
 //     a closure through a bounded mailbox; it never waits for anything else
 //     than the mailbox, its timer, and its own write. It ends when its group
 //     is empty and quiet, or the slot is lost.
 //   - Coordinator's mutex guards the table of held slots and live groups.
 //   - SlotKeeper's goroutine owns the slot duties this broker holds.
 //
-// What a new holder of a slot continues from is metadata.Group: written when
-// a generation's assignment is complete, before any member learns it; when a
-// static member came back under a new id; and when a group became empty. A
-// rebalance that was under way is lost with its holder: its members find the
-// old generation, or none, and join again.
+// What a new holder of a slot continues from is, of the consumer protocol, each
+// member as it stands (metadata.ConsumerMember and what follows it), written
+// before the member learns it. Of the classic protocol it is metadata.Group:
+// written when a generation's assignment is complete, before any member learns
+// it; when a static member came back under a new id; and when a group became
+// empty. A classic rebalance that was under way is lost with its holder: its
+// members find the old generation, or none, and join again.
 package groups

@@ -325,3 +325,37 @@ func TestNoPartitionIsReadTwiceAndAllAreReadInTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// What an answer says is written before; where that fails, so does the answer,
+// and the same is written again, in order, before anything moves on.
+func TestAnswersWaitForTheirWrite(t *testing.T) {
+	w := newRosterWorld(t, 1)
+	var out []beatResult
+	b := &beat{id: "a", rebalance: time.Minute, names: []string{"a"}, saysOwned: true, isFull: true, times: w.r.times, reply: func(r beatResult) { out = append(out, r) }}
+	w.r.beat(w.now, b)
+	if len(out) != 0 || !w.r.book.due(w.now) {
+		t.Fatalf("answered %+v with nothing written", out)
+	}
+	first := w.r.take(1)
+	w.r.book.land(w.now, codeNotAvailable)
+	if len(out) != 1 || out[0].code != codeNotAvailable || w.r.book.due(w.now) {
+		t.Fatalf("answered %+v to a write that failed", out)
+	}
+	w.r.beat(w.now, b)
+	if len(out) != 2 || out[1].code != codeNotAvailable {
+		t.Fatalf("moved on: %+v", out)
+	}
+	w.now = w.now.Add(retryWriteAfter)
+	if !w.r.book.due(w.now) {
+		t.Fatal("nothing is written again")
+	}
+	again := w.r.take(1)
+	if fmt.Sprint(again.entries) != fmt.Sprint(first.entries) {
+		t.Errorf("written again: %v, was %v", again.entries, first.entries)
+	}
+	w.r.book.land(w.now, codeOK)
+	w.r.beat(w.now, b)
+	if len(out) != 3 || out[2].code != codeOK || out[2].epoch != 1 || len(out[2].has) != 6 {
+		t.Fatalf("%+v", out)
+	}
+}
