@@ -35,20 +35,24 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 	_ = s.barrier(ctx) // "exists" is final: apply says so too, this only says it earlier
 	for i := range q.Topics {
 		t := &q.Topics[i]
+		if names[t.Topic] == 0 {
+			continue // named before, and answered once
+		}
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
 		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 		cmd, code, text := s.planTopic(t)
-		if code == errNone && names[t.Topic] > 1 {
-			code, text = errInvalidRequest, "the request names the topic twice"
+		if names[t.Topic] > 1 {
+			code, text = errInvalidRequest, "the request names the topic more than once"
 		}
+		names[t.Topic] = 0
 		if code == errNone && len(cmds) == maxTopicsPerRequest {
 			code, text = errPolicyViolation, fmt.Sprintf("more than %d topics in a request", maxTopicsPerRequest)
 		}
 		if rt.ErrorCode, rt.ErrorMessage = code, textOf(text); code == errNone {
 			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = cmd.ID, cmd.Partitions, cmd.ReplicationFactor
 			rt.Configs = s.echoConfigs(cmd.Configs)
-			cmds, at = append(cmds, cmd), append(at, i)
+			cmds, at = append(cmds, cmd), append(at, len(resp.Topics))
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -122,13 +126,14 @@ func (s *Server) nameProblem(name string) (int16, string) {
 	if name == "__cluster_metadata" {
 		return errInvalidRequest, "the name is that of Kafka's own log"
 	}
-	if internalTopic(name) {
-		return errInvalidTopic, "the name is reserved"
-	}
 	code, text := errNone, ""
 	s.cfg.Replica.View(func(st *metadata.State) {
 		if _, ok := st.TopicNamed(name); ok {
 			code, text = errTopicExists, fmt.Sprintf("Topic '%s' already exists.", name)
+			return
+		}
+		if internalTopic(name) {
+			code, text = errInvalidTopic, "the name is reserved"
 			return
 		}
 		// Metrics fold . into _: two names that differ by that alone collide.

@@ -6,8 +6,7 @@ package broker
 // logger of the broker that is asked, groups, client metrics subscriptions.
 // Every topic config of Kafka 4.1 with its type, source, synonyms and what it
 // means here; zonewise.* only where set. Behind the barrier.
-// Gaps: of broker configs only what tools read; of group configs those of
-// consumer groups.
+// Gaps: of broker configs only what tools read.
 
 import (
 	"context"
@@ -34,7 +33,7 @@ func (s *Server) describeConfigs(ctx context.Context, _ *request, q *kmsg.Descri
 		}
 		rr.ErrorCode, rr.ErrorMessage = code, textOf(text)
 		for _, v := range values {
-			if res.ConfigNames == nil || slices.Contains(res.ConfigNames, v.key.name) {
+			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, v.key.name) {
 				rr.Configs = append(rr.Configs, describedConfig(&v, q))
 			}
 		}

@@ -4,14 +4,16 @@ package broker
 //
 // Behaviour: leaders are hints that every broker computes alike, so that every
 // partition has the one it should have: 84 for each that exists, as Kafka says
-// where there is nothing to do. Null topics mean all partitions, of which
-// Kafka names only those that it did elect for: none.
+// where there is nothing to do. Null topics mean all partitions, of which Kafka
+// names only those that it did elect for: it lists the topics, with none.
 // Gaps: none.
 
 import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
 )
 
 // electionUnclean is the higher of the two types of election.
@@ -24,6 +26,15 @@ func (s *Server) electLeaders(ctx context.Context, _ *request, q *kmsg.ElectLead
 		resp.ErrorCode = errInvalidRequest
 	}
 	barred := s.barrier(ctx)
+	if q.Topics == nil && !unknown {
+		s.cfg.Replica.View(func(st *metadata.State) {
+			for _, t := range st.Topics() {
+				rt := kmsg.NewElectLeadersResponseTopic()
+				rt.Topic = t.Name
+				resp.Topics = append(resp.Topics, rt)
+			}
+		})
+	}
 	for _, t := range q.Topics {
 		rt := kmsg.NewElectLeadersResponseTopic()
 		rt.Topic = t.Topic

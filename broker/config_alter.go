@@ -139,6 +139,10 @@ func (a *alteration) apply(table []configKey, now map[string]string) {
 	for _, op := range a.ops {
 		k, ok := findConfig(table, op.name)
 		switch {
+		case !ok && op.op == kmsg.IncrementalAlterConfigOpDelete:
+			a.cmd.Delete = append(a.cmd.Delete, op.name) // nothing to take away, says Kafka
+		case !ok && a.kind == kmsg.ConfigResourceTypeClientMetrics:
+			a.fail(errInvalidRequest, "Unknown config name: %s", op.name)
 		case !ok:
 			a.fail(errInvalidConfig, "Unknown config name: %s", op.name)
 		case k.readOnly:
@@ -202,8 +206,8 @@ func (a *alteration) one(k *configKey, op configOp, now map[string]string) {
 	value, text := k.check(value)
 	if text != "" {
 		code := errInvalidConfig
-		if a.kind == kmsg.ConfigResourceTypeBroker {
-			code = errInvalidRequest // Kafka's, for brokers alone (KAFKA-13609)
+		if a.kind == kmsg.ConfigResourceTypeBroker || a.kind == kmsg.ConfigResourceTypeClientMetrics && k.kind == kInt {
+			code = errInvalidRequest // Kafka's, for these (KAFKA-13609)
 		}
 		a.fail(code, "%s", text)
 		return

@@ -100,6 +100,9 @@ func (k *configKey) check(v string) (canonical, problem string) {
 		if err != nil || !(f >= float64(k.min) && f <= float64(k.max)) {
 			return bad("it must be %s", k.allowed())
 		}
+		if v = strconv.FormatFloat(f, 'f', -1, 64); !strings.Contains(v, ".") {
+			v += ".0" // as Java writes it
+		}
 	case kList, kString:
 		parts := []string{v}
 		if k.kind == kList {

@@ -9,15 +9,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// groupConfigs are the configs of a group resource (KIP-848), in Kafka's
-// default ranges.
+// groupConfigs are the configs of a group resource, in Kafka's default ranges.
 func groupConfigs() []configKey {
+	const share, streams = "Of share groups, which this version does not serve.", "Of streams groups, which this version does not serve."
 	return []configKey{
 		{name: "consumer.heartbeat.interval.ms", kind: kInt, fallback: "5000", min: 5000, max: 15_000,
 			doc: "How often members of a group of the new consumer protocol report."},
 		{name: "consumer.session.timeout.ms", kind: kInt, fallback: "45000", min: 45_000, max: 60_000,
 			doc: "After what silence a member of a group of the new consumer protocol is taken for gone."},
+		{name: "share.auto.offset.reset", kind: kString, fallback: "latest", valid: shareReset, use: useInert, doc: share},
+		{name: "share.heartbeat.interval.ms", kind: kInt, fallback: "5000", min: 5000, max: 15_000, use: useInert, doc: share},
+		{name: "share.isolation.level", kind: kString, fallback: "read_uncommitted", oneOf: []string{"read_committed", "read_uncommitted"}, use: useInert, doc: share},
+		{name: "share.record.lock.duration.ms", kind: kInt, fallback: "30000", min: 15_000, max: 60_000, use: useInert, doc: share},
+		{name: "share.session.timeout.ms", kind: kInt, fallback: "45000", min: 45_000, max: 60_000, use: useInert, doc: share},
+		{name: "streams.heartbeat.interval.ms", kind: kInt, fallback: "5000", min: 5000, max: 15_000, use: useInert, doc: streams},
+		{name: "streams.num.standby.replicas", kind: kInt, fallback: "0", max: 2, use: useInert, doc: streams},
+		{name: "streams.session.timeout.ms", kind: kInt, fallback: "45000", min: 45_000, max: 60_000, use: useInert, doc: streams},
 	}
+}
+
+// shareReset checks where a share group begins to read.
+func shareReset(v string) string {
+	if v == "latest" || v == "earliest" || strings.HasPrefix(v, "by_duration:P") {
+		return ""
+	}
+	return "it must be latest, earliest, or by_duration: with a duration"
 }
 
 // clientMetricsConfigs are the configs of a client metrics subscription

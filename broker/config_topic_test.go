@@ -106,6 +106,13 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 			{topic, "t", "retention.ms", app, text("1"), 40},
 			{topic, "t", "retention.bytes", set, text("-7"), 0},
 			{topic, "t", "no.such.config", set, text("1"), 40},
+			{topic, "t", "no.such.config", del, nil, 0},
+			{16, "m", "interval.ms", set, text("99"), 42},
+			{16, "m", "nope", set, text("a"), 42},
+			{32, "g", "share.auto.offset.reset", set, text("by_duration:PT1H"), 0},
+			{32, "g", "share.auto.offset.reset", set, text("middle"), 40},
+			{32, "g", "consumer.session.timeout.ms", set, text("44999"), 40},
+			{topic, "t", "min.cleanable.dirty.ratio", set, text("1e-1"), 0},
 			{topic, "absent", "retention.ms", set, text("1"), 3},
 			{topic, "absent", "retention.ms", set, text("x"), 40},
 			{topic, "", "retention.ms", set, text("1"), 42},
@@ -148,9 +155,17 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 		}
 		q := kmsg.NewPtrDescribeConfigsRequest()
 		q.Version = 4
-		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: topic, ResourceName: "t"}}
-		for _, c := range r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
-			if want, ok := map[string]string{"preallocate": "true", "cleanup.policy": "compact,delete", "retention.bytes": "-7"}[c.Name]; ok && *c.Value != want {
+		q.IncludeDocumentation = true
+		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: topic, ResourceName: "t", ConfigNames: []string{}}}
+		all := r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs
+		if len(all) != 33 {
+			t.Errorf("no names mean all: %d configs", len(all))
+		}
+		for _, c := range all {
+			if c.Documentation == nil {
+				t.Errorf("%s has no documentation", c.Name)
+			}
+			if want, ok := map[string]string{"preallocate": "true", "cleanup.policy": "compact,delete", "retention.bytes": "-7", "min.cleanable.dirty.ratio": "0.1"}[c.Name]; ok && *c.Value != want {
 				t.Errorf("%s is read back as %q, want %q", c.Name, *c.Value, want)
 			}
 		}
@@ -167,7 +182,7 @@ func TestEveryConfigSaysWhatItMeans(t *testing.T) {
 				if len(k.doc) < 20 || !strings.HasSuffix(k.doc, ".") {
 					t.Errorf("%s: %q", k.name, k.doc)
 				}
-				if (k.use == useInert) != (strings.Contains(k.doc, "No meaning here") || strings.Contains(k.doc, "Refused if") || strings.Contains(k.doc, "would") || strings.Contains(k.doc, "subscription")) {
+				if (k.use == useInert) != (strings.Contains(k.doc, "No meaning here") || strings.Contains(k.doc, "Refused if") || strings.Contains(k.doc, "would") || strings.Contains(k.doc, "subscription") || strings.Contains(k.doc, "does not serve")) {
 					t.Errorf("%s is %q and says %q", k.name, k.use, k.doc)
 				}
 				if k.null || k.readOnly {
