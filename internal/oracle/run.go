@@ -40,7 +40,7 @@ const (
 const (
 	untilPatience = 10 * time.Second
 	retryPause    = 15 * time.Millisecond
-	settlePause   = 60 * time.Millisecond
+	settlePause   = 250 * time.Millisecond
 )
 
 // Runner replays one scenario at one broker.

@@ -43,8 +43,44 @@ func (r *Runner) settle(ctx context.Context, q kmsg.Request, resp kmsg.Response)
 		if a.ErrorCode == 0 {
 			r.awaitEnd(ctx, q.(*kmsg.EndTxnRequest).TransactionalID)
 		}
-	case *kmsg.IncrementalAlterConfigsResponse, *kmsg.AlterConfigsResponse, *kmsg.InitProducerIDResponse:
+	case *kmsg.IncrementalAlterConfigsResponse:
+		if !q.(*kmsg.IncrementalAlterConfigsRequest).ValidateOnly && len(a.Resources) > 0 && a.Resources[0].ErrorCode == 0 {
+			r.awaitConfigs(ctx, q.(*kmsg.IncrementalAlterConfigsRequest))
+		}
+	case *kmsg.AlterConfigsResponse:
 		wait(ctx, settlePause)
+	}
+}
+
+// awaitConfigs waits until the first resource's settings can be read; a value
+// that is reported in another form than it was given is waited for in vain,
+// for no longer than settlePause.
+func (r *Runner) awaitConfigs(ctx context.Context, q *kmsg.IncrementalAlterConfigsRequest) {
+	res := &q.Resources[0]
+	want := map[string]string{}
+	for _, c := range res.Configs {
+		if c.Op == kmsg.IncrementalAlterConfigOpSet && c.Value != nil {
+			want[c.Name] = *c.Value
+		}
+	}
+	for end := time.Now().Add(settlePause); time.Now().Before(end) && ctx.Err() == nil; wait(ctx, retryPause) {
+		d := kmsg.NewPtrDescribeConfigsRequest()
+		d.SetVersion(1)
+		d.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: res.ResourceType, ResourceName: res.ResourceName}}
+		resp, err := r.conn(hidden).ask(ctx, d)
+		if err != nil {
+			r.conn(hidden).close()
+			continue
+		}
+		left := len(want)
+		for _, c := range resp.(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+			if value, ok := want[c.Name]; ok && c.Value != nil && *c.Value == value {
+				left--
+			}
+		}
+		if left == 0 && len(want) > 0 {
+			return
+		}
 	}
 }
 
