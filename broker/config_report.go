@@ -87,16 +87,14 @@ func (s *Server) brokerValues(st *metadata.State, name string, table []configKey
 		if b, ok := all[k.name]; ok {
 			v.offer(k.name, b, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
 		}
-		if name == "" {
-			if v.value == nil {
-				continue // Kafka lists only what is set for all brokers
-			}
-		} else if k.readOnly {
-			if !k.null {
-				v.offer(k.name, k.fallback, kmsg.ConfigSourceStaticBrokerConfig)
-			}
-		} else {
+		switch {
+		case v.value == nil && (name == "" || k.quiet):
+			continue // Kafka lists only what is set for all brokers
+		case name == "":
+		case !k.readOnly:
 			v.orDefault(k.name)
+		case !k.null:
+			v.offer(k.name, k.fallback, kmsg.ConfigSourceStaticBrokerConfig)
 		}
 		out = append(out, v)
 	}

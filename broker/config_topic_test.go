@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -141,6 +142,8 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 			{topic, "t", "retention.ms", 9, text("1"), 42},
 			{broker, "", "message.max.bytes", set, text("many"), 42},
 			{broker, "", "message.max.bytes", set, text("1000"), 0},
+			{broker, "", "leader.replication.throttled.rate", set, text("1000"), 0},
+			{broker, "", "leader.replication.throttled.rate", del, nil, 0},
 			{broker, "77", "message.max.bytes", set, text("1000"), 42},
 			{broker, "", "delete.topic.enable", set, text("false"), 42},
 			{3, "t", "retention.ms", set, text("1"), 42},
@@ -169,6 +172,40 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 				t.Errorf("%s is read back as %q, want %q", c.Name, *c.Value, want)
 			}
 		}
+	})
+}
+
+func TestLegacyAlterConfigsReplacesAll(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		r.makeTopic("t", 1, "retention.ms", "1000", "cleanup.policy", "compact")
+		q := kmsg.NewPtrAlterConfigsRequest()
+		q.Version = 2
+		q.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t",
+			Configs: []kmsg.AlterConfigsRequestResourceConfig{{Name: "retention.ms", Value: kmsg.StringPtr("2000")}}}}
+		try := func(validate bool, want int16, config string) {
+			t.Helper()
+			q.ValidateOnly = validate
+			if got := r.ask(q).(*kmsg.AlterConfigsResponse).Resources[0]; got.ErrorCode != want {
+				t.Errorf("error %d, want %d", got.ErrorCode, want)
+			}
+			got := ""
+			n.replica.View(func(st *metadata.State) {
+				topic, _ := st.TopicNamed("t")
+				got = fmt.Sprint(topic.Configs)
+			})
+			if got != config {
+				t.Errorf("%s, want %s", got, config)
+			}
+		}
+		try(true, 0, "map[cleanup.policy:compact retention.ms:1000]")
+		try(false, 0, "map[retention.ms:2000]")
+		q.Resources[0].Configs[0].Value = nil
+		try(false, 42, "map[retention.ms:2000]")
+		q.Resources[0].Configs[0].Value = kmsg.StringPtr("x")
+		try(false, 40, "map[retention.ms:2000]")
+		q.Resources[0].ResourceType = kmsg.ConfigResourceTypeBrokerLogger
+		try(false, 42, "map[retention.ms:2000]")
 	})
 }
 
