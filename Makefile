@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
+.PHONY: suite-kgo suite-kafka-go suite-mains suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ suite-kafka-go: ## segmentio/kafka-go's tests against three zones
 DURATION ?= 2m
 suite-differential: ## zonewise beside Apache Kafka 4.1.1, request by request (DURATION=1h for long); writes docs/compatibility.md
 	DURATION=$(DURATION) SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags differential -count=1 -v -timeout 120m ./internal/suites/differential
+
+suite-mains: ## programs of Apache Kafka's own system tests: Streams exactly once with kill -9, verifiable clients, copiers (SUITE_DURATION)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestMains$$' ./internal/suites/external
 
 fuzz: ## ten seconds of each fuzz test
 	@for p in $$($(GO) list $(PKGS)); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

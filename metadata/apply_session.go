@@ -39,22 +39,22 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	if open.Zone == UnknownZone || !slices.Contains(s.zones, open.Zone) && len(s.zones) >= MaxZones {
 		return CodeInvalidRequest, "zone is empty, or the cluster has as many as it can"
 	}
-	taken := map[BrokerID]bool{}
-	for _, o := range s.sessions {
-		taken[o.broker] = true
-	}
-	id := open.Want
-	if id == NoBroker {
-		for id = 0; taken[id]; id++ {
-		}
-	} else if taken[id] || id < 0 {
+	id, former, ok := s.brokerIDFor(&open)
+	if !ok {
 		return CodeBrokerIDTaken, "another live session has this broker id"
+	}
+	if former != nil {
+		s.forgetSession(former)
 	}
 	if !slices.Contains(s.zones, open.Zone) {
 		s.zones = append(slices.Clip(s.zones), open.Zone)
 	}
 	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageTo: s.time}
-	s.moved()
+	if former == nil || former.broker != id || former.open.Zone != open.Zone {
+		s.moved()
+	} else {
+		s.placement = newPlacement(s.zones, s.Sessions()) // it may have been draining
+	}
 	return CodeOK, ""
 }
 
@@ -63,6 +63,13 @@ func (s *State) closeSession(id SessionID) bool {
 	if o == nil {
 		return false
 	}
+	s.forgetSession(o)
+	s.moved()
+	return true
+}
+
+// forgetSession ends a session; the caller sees to the placement.
+func (s *State) forgetSession(o *sessionState) {
 	// What it served since its last usage report is not known to the ledger.
 	if o.usageTo > 0 && s.time > o.usageTo {
 		gap := int64(s.time - o.usageTo)
@@ -71,9 +78,8 @@ func (s *State) closeSession(id SessionID) bool {
 			s.bucket(b).gapsMs += gap
 		}
 	}
-	delete(s.sessions, id)
-	s.moved()
-	return true
+	delete(s.sessions, o.id)
+	s.noteHome(o)
 }
 
 func (s *State) applyClosed(c ClosedSession) CommandOutcome {

@@ -367,6 +367,7 @@ func (w *writer) root(s *State) {
 	for i := range s.archives {
 		w.archiveRef(&s.archives[i])
 	}
+	w.homes(s)
 }
 
 func (w *writer) archiveRef(a *ArchiveRef) {
@@ -423,5 +424,6 @@ func (r *reader) root(s *State) {
 		s.archives = append(s.archives, a)
 		s.sum += hashArchive(&a)
 	}
+	r.homes(s)
 	s.placement = newPlacement(s.zones, s.Sessions())
 }

@@ -18,6 +18,7 @@ func (s *State) freeze() *State {
 		f.sessions[id] = &copied
 	}
 	f.duties = maps.Clone(s.duties)
+	f.homes = maps.Clone(s.homes)
 	f.pending = slices.Clone(s.pending)
 	f.stored = maps.Clone(s.stored)
 	f.topics = s.topics.freeze()

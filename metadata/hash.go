@@ -36,6 +36,10 @@ func (s *State) Hash() uint64 {
 	for _, name := range sortedKeys(s.duties) {
 		m = m.Text(name).Word(uint64(s.duties[name].epoch)).Word(uint64(s.duties[name].holder))
 	}
+	for _, id := range sortedKeys(s.homes) {
+		h := s.homes[id]
+		m = m.Word(uint64(id)).Text(h.address.Host).Word(uint64(h.address.Port)).Word(uint64(h.left))
+	}
 	for _, e := range s.eras {
 		m = m.Word(uint64(e.first)).Word(uint64(e.time)).Word(uint64(e.revision))
 	}

@@ -42,6 +42,7 @@ type State struct {
 	sessions  map[SessionID]*sessionState
 	duties    map[string]dutyState
 	recovered Revision // of the last Recovered entry
+	homes     map[BrokerID]brokerHome
 	placement *Placement
 
 	topics     *table[TopicID, Topic]
@@ -185,7 +186,7 @@ type ArchiveRef struct {
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		duties: map[string]dutyState{}, names: map[string]TopicID{}, stored: map[TopicID]int64{},
+		duties: map[string]dutyState{}, homes: map[BrokerID]brokerHome{}, names: map[string]TopicID{}, stored: map[TopicID]int64{},
 		owners: map[ProducerID]string{}, ongoing: map[string]struct{}{}}
 	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)
 	s.configs = newTable(placeResource, maps.Clone, hashConfigs, &s.sum)

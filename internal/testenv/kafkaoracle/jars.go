@@ -21,10 +21,13 @@ const Version = "4.1.1"
 // ErrMissing says that a program that is needed here is not installed.
 var ErrMissing = errors.New("not installed")
 
-// Classpath returns Java's class path of Kafka's jars, fetched by Maven if they
-// are not in the cache yet. Test processes that come at the same time wait for
-// the one that fetches.
-func Classpath() (string, error) {
+// Classpath returns Java's class path of Kafka's jars.
+func Classpath() (string, error) { return Jars(pom) }
+
+// Jars returns Java's class path of the jars that a pom names, fetched by Maven
+// if they are not in the cache yet. Test processes that come at the same time
+// wait for the one that fetches.
+func Jars(pom []byte) (string, error) {
 	for _, program := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return "", fmt.Errorf("%s: %w", program, ErrMissing)

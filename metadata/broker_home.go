@@ -1,0 +1,94 @@
+package metadata
+
+import "strings"
+
+// A broker keeps its id as long as it keeps its address: Kafka's clients hold
+// a connection under a node id and do not look again where that id lives, so
+// that an id must not pass from one address to another while somebody may
+// still be connected there.
+
+// homeMemory is how long, in state time, the id of a broker that left is kept
+// for its address: far beyond what clients keep metadata and idle connections
+// (five and ten minutes by default).
+const homeMemory UnixMilli = 3600 * 1000
+
+// brokerHome is who had a broker id last.
+type brokerHome struct {
+	address Address
+	left    UnixMilli // in state time
+}
+
+// brokerIDFor chooses the id of a session that opens: the one asked for, or the
+// address's own, or the lowest that nobody has and nobody may come back for.
+// A session with the same address is a former life of the same broker: two
+// processes cannot both be behind one address. It ends by this one's opening.
+func (s *State) brokerIDFor(open *OpenSession) (id BrokerID, former *sessionState, ok bool) {
+	taken := map[BrokerID]bool{}
+	for _, o := range s.sessions {
+		if open.Kafka.Host != "" && o.open.Kafka == open.Kafka {
+			former = o
+			continue
+		}
+		taken[o.broker] = true
+	}
+	switch {
+	case open.Want != NoBroker:
+		return open.Want, former, open.Want >= 0 && !taken[open.Want]
+	case former != nil:
+		return former.broker, former, true
+	}
+	for _, id := range sortedKeys(s.homes) {
+		if s.homes[id].address == open.Kafka && open.Kafka.Host != "" && !taken[id] {
+			return id, nil, true
+		}
+	}
+	for id = 0; taken[id] || s.keptFor(id) != (Address{}); id++ {
+	}
+	return id, nil, true
+}
+
+// keptFor is the address that an id without a session is kept for.
+func (s *State) keptFor(id BrokerID) Address {
+	if h, known := s.homes[id]; known && s.time-h.left < homeMemory {
+		return h.address
+	}
+	return Address{}
+}
+
+// noteHome remembers whose id it was that a session leaves, and forgets what
+// is older than the memory.
+func (s *State) noteHome(o *sessionState) {
+	for id, h := range s.homes {
+		if s.time-h.left >= homeMemory {
+			delete(s.homes, id)
+		}
+	}
+	if a := o.open.Kafka; a.Host != "" && !strings.HasSuffix(a.Host, ".invalid") { // RFC 2606: a session of recover or repair
+		s.homes[o.broker] = brokerHome{a, s.time}
+	}
+}
+
+// homes is the last part of a checkpoint's root, left out where there is none.
+func (w *writer) homes(s *State) {
+	if len(s.homes) == 0 {
+		return
+	}
+	w.uv(uint64(len(s.homes)))
+	for _, id := range sortedKeys(s.homes) {
+		h := s.homes[id]
+		w.u32(uint32(id))
+		w.text(h.address.Host)
+		w.u32(uint32(h.address.Port))
+		w.u64(uint64(h.left))
+	}
+}
+
+func (r *reader) homes(s *State) {
+	if r.at == len(r.b) {
+		return
+	}
+	for range r.count(17, "broker homes") {
+		id := BrokerID(r.u32())
+		s.homes[id] = brokerHome{Address{r.text(), int32(r.u32())}, UnixMilli(r.u64())}
+	}
+}
