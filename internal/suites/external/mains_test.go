@@ -49,11 +49,14 @@ func TestMains(t *testing.T) {
 	m.judge("StreamsEosTest with kill -9 of a broker every 20 s", m.streamsEOS)
 	m.judge("StreamsSmokeTest", m.streamsSmoke)
 	m.judge("TransactionalMessageCopier", m.copiers)
+	m.judge("TransactionsCommand", m.transactions)
+	m.judge("ConnectDistributed, exactly once, with kill -9 of a worker", m.connect)
+	m.judge("MirrorMaker", m.mirror)
 	m.judge("VerifiableProducer and VerifiableConsumer", m.verifiable)
 	m.judge("ClientCompatibilityTest", m.compatibility)
 	m.judge("EndToEndLatency", m.latency)
 	publish(t, "mains", "Apache Kafka "+kafkaoracle.Version+" system-test programs, Streams EOS for "+duration().String(), target{name: "zonewise"}, m.v)
-	judge(t, m.v, 6)
+	judge(t, m.v, 9)
 }
 
 func duration() time.Duration {
