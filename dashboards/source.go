@@ -57,9 +57,9 @@ type Broker struct {
 	Draining  bool              `json:"draining"`
 }
 
-// Clients counts connections of a zone by the evidence that placed them there:
-// listener, tag, rack, cidr or unknown. An aligned client talks to a broker of
-// its own zone.
+// Clients counts connections of a zone that produce or fetch, by the evidence
+// that placed them there: listener, tag, rack, cidr or unknown. An aligned
+// client talks to a broker of its own zone.
 type Clients struct {
 	Evidence   string `json:"evidence"`
 	Aligned    uint64 `json:"aligned"`

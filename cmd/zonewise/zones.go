@@ -21,9 +21,9 @@ func zonesCommand() cli.Command {
 		Name:  "zones",
 		Short: "Print zones with their brokers, listeners, clients and bytes",
 		Long: `
-Clients are counted by the evidence that placed them (listener, tag, rack, cidr,
-or unknown), and by whether they talk to a broker of their own zone (aligned) or
-not. The zone named (none) has the clients that nothing places.`,
+Clients that produce or fetch are counted by the evidence that placed them
+(listener, tag, rack, cidr, or unknown), and by whether they talk to a broker of
+their own zone (aligned) or not. The zone named (none) has the clients that nothing places.`,
 		Examples: []string{"zonewise zones", "zonewise zones --format json --server http://10.0.1.7:8080"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &zonesOptions{}
