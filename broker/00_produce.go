@@ -43,6 +43,7 @@ type produced struct {
 	logStart   metadata.Offset
 	appendTime metadata.UnixMilli // -1: the producer's own
 	early      bool               // refused before the partition was looked at
+	txn        bool               // a transactional batch
 }
 
 // producing is a Produce request between its two halves.
@@ -175,6 +176,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		s.metrics.refusedBatches.Inc()
 		return
 	}
+	out.txn = h.Transactional()
 	ack, err := s.cfg.Writer.Append(ctx, wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h,
 		Principal: p.r.conn.principal(), Feed: &p.r.conn.feed, Start: p.startOf(h)})
 	if err != nil {
@@ -295,8 +297,10 @@ func (out *produced) namesLogStart() bool {
 	switch out.code {
 	case errNone:
 		return true
-	case errInvalidRecord, errInvalidTimestamp, errOutOfOrder, errInvalidEpoch, errInvalidTxnState, errTxnAbortable:
+	case errInvalidRecord, errInvalidTimestamp, errOutOfOrder:
 		return !out.early
+	case errInvalidEpoch, errInvalidTxnState, errTxnAbortable:
+		return !out.txn // of a transactional batch the coordinator says so
 	}
 	return false
 }

@@ -26,14 +26,23 @@ func (s *Server) deleteTopics(ctx context.Context, _ *request, q *kmsg.DeleteTop
 	barred := s.barrier(ctx)
 	var cmds []metadata.Command
 	var at []int
+	times, told := s.timesNamed(want), map[topicRef]bool{}
 	for i := range want {
+		ref := refOf(&want[i])
+		if told[ref] {
+			continue // named before, and answered once
+		}
+		told[ref] = true
 		t, code := s.deletion(&want[i], barred)
 		rt := kmsg.NewDeleteTopicsResponseTopic()
-		rt.Topic, rt.TopicID, rt.ErrorCode = want[i].Topic, want[i].TopicID, code
-		if code == errNone {
+		rt.Topic, rt.TopicID = want[i].Topic, want[i].TopicID
+		if times[ref] > 1 || code == errNone && times[topicRef{id: t.ID}] > 1 {
+			code = errInvalidRequest
+		}
+		if rt.ErrorCode, rt.ErrorMessage = code, textOf(deletionText(code)); code == errNone {
 			name := t.Name
 			rt.Topic, rt.TopicID = &name, t.ID
-			cmds, at = append(cmds, metadata.DeleteTopic{ID: t.ID}), append(at, i)
+			cmds, at = append(cmds, metadata.DeleteTopic{ID: t.ID}), append(at, len(resp.Topics))
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -46,6 +55,54 @@ func (s *Server) deleteTopics(ctx context.Context, _ *request, q *kmsg.DeleteTop
 		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)
 	}
 	return resp
+}
+
+// deletionText says why a topic is not deleted.
+func deletionText(code int16) string {
+	switch code {
+	case errNone:
+		return ""
+	case errInvalidRequest:
+		return "the request names the topic more than once, or by neither name nor id, or by both"
+	case errUnknownTopic:
+		return "the topic does not exist"
+	case errUnknownTopicID:
+		return "no topic has this id"
+	}
+	return "the state could not be read in time"
+}
+
+// topicRef is how a request names a topic: by name, or by id.
+type topicRef struct {
+	name string
+	id   metadata.TopicID
+}
+
+func refOf(w *kmsg.DeleteTopicsRequestTopic) topicRef {
+	r := topicRef{id: w.TopicID}
+	if w.Topic != nil {
+		r.name = *w.Topic
+	}
+	return r
+}
+
+// timesNamed counts how often each topic is named, by what names it and, where
+// it is known, by its id: Kafka refuses a topic that is named twice.
+func (s *Server) timesNamed(want []kmsg.DeleteTopicsRequestTopic) map[topicRef]int {
+	times := map[topicRef]int{}
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for i := range want {
+			ref := refOf(&want[i])
+			times[ref]++
+			if ref.name == "" || !ref.id.IsZero() {
+				continue // the id counts already
+			}
+			if t, ok := st.TopicNamed(ref.name); ok {
+				times[topicRef{id: t.ID}]++
+			}
+		}
+	})
+	return times
 }
 
 func (s *Server) deletion(w *kmsg.DeleteTopicsRequestTopic, barred error) (t metadata.Topic, code int16) {

@@ -3,7 +3,7 @@ package broker
 // InitProducerId, key 22, versions 0-5.
 //
 // Behaviour: a producer without transactional id gets a new id and epoch 0,
-// whatever id and epoch it had. Ids come in blocks that the log gives out, so
+// whatever id and epoch it had (one of them alone is refused). Ids come in blocks that the log gives out, so
 // most requests need no commit. One with a transactional id gets that id's
 // producer id and next epoch; what is under way is aborted by the same entry,
 // so that 51 is never answered for it. A client that names the producer id and
@@ -55,6 +55,10 @@ func (p *producerIDs) refill(first metadata.ProducerID) {
 func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	if q.Version >= 3 && (q.ProducerID == -1) != (q.ProducerEpoch == -1) {
+		resp.ErrorCode = errInvalidRequest
+		return resp
+	}
 	if q.TransactionalID != nil {
 		s.initTxnProducer(ctx, q, resp)
 		return resp
@@ -90,9 +94,6 @@ func (s *Server) initTxnProducer(ctx context.Context, q *kmsg.InitProducerIDRequ
 		return
 	case timeout <= 0 || timeout > MaxTxnTimeoutMs:
 		resp.ErrorCode = errTxnTimeout
-		return
-	case (producer == -1) != (epoch == -1):
-		resp.ErrorCode = errInvalidRequest
 		return
 	}
 	out, code := s.txnCommand(ctx, metadata.InitTxn{ID: id, Producer: metadata.ProducerID(producer), Epoch: metadata.ProducerEpoch(epoch),

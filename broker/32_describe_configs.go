@@ -31,7 +31,7 @@ func (s *Server) describeConfigs(ctx context.Context, _ *request, q *kmsg.Descri
 		if barred != nil {
 			values, code, text = nil, errTimedOut, barred.Error()
 		}
-		rr.ErrorCode, rr.ErrorMessage = code, textOf(text)
+		rr.ErrorCode, rr.ErrorMessage = code, &text // never null, as in Kafka
 		for _, v := range values {
 			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, v.key.name) {
 				rr.Configs = append(rr.Configs, describedConfig(&v, q))

@@ -26,14 +26,18 @@ func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.Creat
 	var at []int
 	for i := range q.Topics {
 		t := &q.Topics[i]
+		if names[t.Topic] == 0 {
+			continue // named before, and answered once
+		}
 		id, code, text := s.growth(t, barred)
 		if names[t.Topic] > 1 {
 			code, text = errInvalidRequest, "the request names the topic twice"
 		}
+		names[t.Topic] = 0
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic, rt.ErrorCode, rt.ErrorMessage = t.Topic, code, textOf(text)
 		if code == errNone {
-			cmds, at = append(cmds, metadata.CreatePartitions{ID: id, Count: t.Count}), append(at, i)
+			cmds, at = append(cmds, metadata.CreatePartitions{ID: id, Count: t.Count}), append(at, len(resp.Topics))
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}

@@ -29,7 +29,7 @@ func (s *Server) describeProducers(ctx context.Context, _ *request, q *kmsg.Desc
 				case err != nil:
 					rp.ErrorCode = errTimedOut
 				case !known[i]:
-					rp.ErrorCode = errUnknownTopic
+					rp.ErrorCode, rp.ErrorMessage = errUnknownTopic, textOf("the topic or partition does not exist")
 				default:
 					rp.ActiveProducers = activeProducers(st, tp)
 				}

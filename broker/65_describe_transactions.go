@@ -20,7 +20,7 @@ func (s *Server) describeTransactions(ctx context.Context, _ *request, q *kmsg.D
 	s.cfg.Replica.View(func(st *metadata.State) {
 		for _, id := range q.TransactionalIDs {
 			r := kmsg.NewDescribeTransactionsResponseTransactionState()
-			r.TransactionalID, r.ProducerID, r.ProducerEpoch, r.StartTimestamp = id, -1, -1, -1
+			r.TransactionalID = id
 			v, ok := st.Txn(id)
 			switch {
 			case err != nil:
@@ -41,7 +41,7 @@ func (s *Server) describeTransactions(ctx context.Context, _ *request, q *kmsg.D
 func describeTxn(st *metadata.State, v metadata.TxnView, r *kmsg.DescribeTransactionsResponseTransactionState) {
 	r.State, r.TimeoutMillis = v.Status.String(), int32(v.Timeout)
 	r.ProducerID, r.ProducerEpoch = int64(v.Producer), int16(v.Epoch)
-	if v.Status != metadata.TxnOngoing {
+	if r.StartTimestamp = -1; v.Status != metadata.TxnOngoing {
 		return
 	}
 	r.StartTimestamp = int64(v.Started)

@@ -45,6 +45,33 @@ func shapes(t *testing.T, c *raw) {
 		t.Errorf("a topic named twice: %d answers, want 1", len(got))
 	}
 
+	drop := kmsg.NewPtrDeleteTopicsRequest()
+	drop.Version = 6
+	drop.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("shape")}, {Topic: kmsg.StringPtr("shape")}}
+	if got := c.ask(drop).(*kmsg.DeleteTopicsResponse).Topics; len(got) != 1 || got[0].ErrorCode != errInvalidRequest || got[0].ErrorMessage == nil {
+		t.Errorf("a topic deleted twice: %+v; want one answer, 42 and a reason", got)
+	}
+
+	grow := kmsg.NewPtrCreatePartitionsRequest()
+	grow.Version = 3
+	grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "shape", Count: 2}, {Topic: "shape", Count: 3}}
+	if got := c.ask(grow).(*kmsg.CreatePartitionsResponse).Topics; len(got) != 1 || got[0].ErrorCode != errInvalidRequest {
+		t.Errorf("a topic grown twice: %+v; want one answer, 42", got)
+	}
+
+	half := kmsg.NewPtrInitProducerIDRequest()
+	half.Version, half.ProducerID, half.ProducerEpoch = 4, 7, -1
+	if got := c.ask(half).(*kmsg.InitProducerIDResponse); got.ErrorCode != errInvalidRequest {
+		t.Errorf("a producer id without an epoch: %d, want 42", got.ErrorCode)
+	}
+
+	describe := kmsg.NewPtrDescribeConfigsRequest()
+	describe.Version = 4
+	describe.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "shape"}}
+	if got := c.ask(describe).(*kmsg.DescribeConfigsResponse).Resources[0]; got.ErrorMessage == nil || *got.ErrorMessage != "" {
+		t.Errorf("configs described: message %v, want an empty one", got.ErrorMessage)
+	}
+
 	produce := kmsg.NewPtrProduceRequest()
 	produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 1000
 	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "shape"}}

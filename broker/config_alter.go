@@ -103,7 +103,7 @@ func (s *Server) plan(a *alteration, brokers []configKey) {
 		a.apply(table, now)
 	}
 	if a.code == errNone && missing { // values are judged first, as in Kafka
-		a.code = errUnknownTopic
+		a.fail(errUnknownTopic, "topic %s does not exist", a.name)
 	}
 }
 

@@ -37,6 +37,10 @@ func (s *Server) joinTxn(ctx context.Context, p *producing) bool {
 	}
 	if p.r.version < implicitTxn {
 		if p.txn.Status != metadata.TxnOngoing {
+			if p.stale() {
+				p.failAll(errInvalidEpoch, "a newer producer has the transactional id")
+				return false
+			}
 			p.failAll(txnStateError(p.r.version >= 11), "no transaction is under way")
 			return false
 		}
@@ -56,6 +60,20 @@ func (p *producing) owned() bool {
 		}
 	}
 	return true
+}
+
+// stale reports whether a transactional batch bears an older epoch than the
+// transactional id has.
+func (p *producing) stale() bool {
+	for _, t := range p.q.topics {
+		for _, part := range t.parts {
+			h, err := metadata.ParseBatchHeader(part.records)
+			if err == nil && h.Transactional() && h.Producer == p.txn.Producer && h.Epoch < p.txn.Epoch {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // startOf is the start revision that a batch carries.

@@ -14,13 +14,17 @@ import (
 
 // Describe answers DescribeGroups, versions 0 to 6. A group that is not known
 // is "Dead" without an error up to version 5, and 69 from 6 on. Authorized
-// operations are left at "not asked for": the caller knows of access.
+// operations are what Kafka answers without an authorizer when asked.
 func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	out := kmsg.NewPtrDescribeGroupsResponse()
 	out.Version = r.Version
 	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
 	for _, name := range r.Groups {
-		out.Groups = append(out.Groups, c.describe(ctx, name, r.Version, barrier))
+		g := c.describe(ctx, name, r.Version, barrier)
+		if r.IncludeAuthorizedOperations && g.ErrorCode == codeOK {
+			g.AuthorizedOperations = allOperations
+		}
+		out.Groups = append(out.Groups, g)
 	}
 	return out
 }
@@ -190,7 +194,10 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 func (c *Coordinator) Delete(ctx context.Context, _ Client, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
 	out := kmsg.NewPtrDeleteGroupsResponse()
 	out.Version = r.Version
-	for _, name := range r.Groups {
+	for i, name := range r.Groups {
+		if slices.Contains(r.Groups[:i], name) {
+			continue // named before, and answered once
+		}
 		g := kmsg.NewDeleteGroupsResponseGroup()
 		g.Group, g.ErrorCode = name, c.deleteGroup(ctx, name)
 		out.Groups = append(out.Groups, g)

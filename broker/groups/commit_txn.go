@@ -20,7 +20,9 @@ func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.Tx
 		Producer: metadata.ProducerID(r.ProducerID), Epoch: metadata.ProducerEpoch(r.ProducerEpoch), Group: r.Group, Implicit: r.Version >= 5}}
 	j.blank()
 	switch g, code := c.commitGroup(ask); {
-	case r.TransactionalID == "" || r.Group == "":
+	case r.Group == "":
+		j.fail(codeInvalidGroupID)
+	case r.TransactionalID == "":
 		j.fail(codeInvalidRequest)
 	case code == codeOK:
 		j.run(ctx, g)

@@ -14,6 +14,10 @@ import (
 func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	out := kmsg.NewPtrOffsetDeleteResponse()
 	out.Version = r.Version
+	if r.Group == "" {
+		out.ErrorCode = codeInvalidGroupID
+		return out
+	}
 	if _, out.ErrorCode = c.holdOf(metadata.GroupSlot(r.Group)); out.ErrorCode != codeOK {
 		return out
 	}

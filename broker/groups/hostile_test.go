@@ -63,11 +63,13 @@ func TestSyncAndHeartbeatRefusals(t *testing.T) {
 		sync := func(change func(r *kmsg.SyncGroupRequest)) *kmsg.SyncGroupResponse {
 			r := kmsg.NewPtrSyncGroupRequest()
 			r.Version, r.Group, r.Generation, r.MemberID = 5, "g", a.generation, a.id
+			r.ProtocolType, r.Protocol = a.joined.ProtocolType, a.joined.Protocol
 			change(r)
 			return n.coord.Sync(context.Background(), Client{}, r)
 		}
 		want(t, "type", sync(func(r *kmsg.SyncGroupRequest) { r.ProtocolType = &wrong }).ErrorCode, codeInconsistentProtocol)
 		want(t, "name", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = &wrong }).ErrorCode, codeInconsistentProtocol)
+		want(t, "none", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = nil }).ErrorCode, codeInconsistentProtocol)
 		want(t, "generation", sync(func(r *kmsg.SyncGroupRequest) { r.Generation = 9 }).ErrorCode, codeIllegalGeneration)
 		want(t, "member", sync(func(r *kmsg.SyncGroupRequest) { r.MemberID = "x" }).ErrorCode, codeUnknownMember)
 		want(t, "again", sync(func(*kmsg.SyncGroupRequest) {}).ErrorCode, codeOK)
@@ -185,7 +187,7 @@ func TestAssignmentTooLargeForAnEntry(t *testing.T) {
 		a := n.consumer("")
 		want(t, "join", a.join(), codeOK)
 		r := kmsg.NewPtrSyncGroupRequest()
-		r.Version, r.Group, r.Generation, r.MemberID = 5, "g", a.generation, a.id
+		r.Version, r.Group, r.Generation, r.MemberID = 4, "g", a.generation, a.id
 		r.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: a.id, MemberAssignment: make([]byte, 1<<20)}}
 		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeMessageTooLarge)
 		w.gather(a)

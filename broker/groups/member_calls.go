@@ -110,6 +110,9 @@ func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupReque
 		p := &r.GroupAssignment[i]
 		a.assignments[p.MemberID] = append([]byte{}, p.MemberAssignment...)
 	}
+	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
+		return syncResponse(r, syncResult{code: codeInconsistentProtocol}) // mandatory from version 5 on
+	}
 	g, code := c.memberGroup(r.Group)
 	if g == nil {
 		return syncResponse(r, syncResult{code: code})

@@ -68,6 +68,9 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	}
 	items := n.mine(at)
 	if len(items) == 0 {
+		if len(at.items) > 0 || shared[n.api] {
+			return append(out, field{path, "empty"}) // null or not: it is not, without what others made
+		}
 		return append(out, field{path, "empty" + at.value})
 	}
 	out = append(out, field{path, "list"})
@@ -86,6 +89,9 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	}
 	return out
 }
+
+// shared are the APIs that list what other scenarios have made.
+var shared = map[string]bool{"ListTransactions": true, "ListGroups": true, "ListConfigResources": true, "DescribeLogDirs": true} // read only
 
 type element struct {
 	id   string

@@ -43,6 +43,7 @@ func rules() []rule {
 		r("", "LeaderEpoch|CurrentLeader.LeaderEpoch|PartitionEpoch", notNegative, "epochs count other events; -1 must be -1"),
 		r("ApiVersions", "FinalizedFeaturesEpoch", notNegative, "counts other events"),
 		r("", "CoordinatorEpoch", notNegative, "counts other events"),
+		r("DescribeProducers", "LastTimestamp", recently, "Kafka gives the last record's time, zonewise its own of the last change; that it is near now is compared"),
 		r("", "Timestamp|LogAppendTime|FirstTimestamp|MaxTimestamp|StartTimestamp|LastTimestamp|LastUpdateTimestamp", clock, "a time near now is the broker's own; others are compared"),
 		r("DescribeLogDirs", "Dir|TotalBytes|UsableBytes", text, "of the machine; that there is one is compared"),
 		r("DescribeLogDirs", "Size", positive, "bytes are laid out in other ways; zero must be zero"),
@@ -99,6 +100,15 @@ func positive(_ *normaliser, leaf *node) string {
 func clock(n *normaliser, leaf *node) string {
 	const near = 2 * 3600 * 1000
 	if leaf.isNum && leaf.number != n.now && leaf.number > n.now-near && leaf.number < n.now+near && !n.said(leaf.value) {
+		return "#now"
+	}
+	return leaf.value
+}
+
+// recently maps every time near the run to #now.
+func recently(n *normaliser, leaf *node) string {
+	const near = 2 * 3600 * 1000
+	if leaf.isNum && leaf.number > n.now-near && leaf.number < n.now+near {
 		return "#now"
 	}
 	return leaf.value
