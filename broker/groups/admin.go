@@ -89,8 +89,8 @@ func otherProtocol(out kmsg.DescribeGroupsResponseGroup, version int16, message 
 	return out
 }
 
-// describe fills an answer in. Members' bytes are shown of a stable group
-// only: before, there is no chosen protocol whose they could be.
+// describe fills an answer in. Members' metadata is shown of a stable group
+// only: before, there is no chosen protocol whose it could be.
 func (m *machine) describe(out *kmsg.DescribeGroupsResponseGroup) {
 	out.State, out.ProtocolType = m.state.String(), m.protocolType
 	stable := m.state == stateStable
@@ -100,9 +100,9 @@ func (m *machine) describe(out *kmsg.DescribeGroupsResponseGroup) {
 	for _, mem := range m.inOrder() {
 		d := kmsg.NewDescribeGroupsResponseGroupMember()
 		d.MemberID, d.InstanceID, d.ClientID, d.ClientHost = mem.id, nullable(mem.instance), mem.clientID, mem.clientHost
-		d.ProtocolMetadata, d.MemberAssignment = []byte{}, []byte{}
+		d.ProtocolMetadata, d.MemberAssignment = []byte{}, append([]byte{}, mem.assignment...)
 		if stable {
-			d.ProtocolMetadata, d.MemberAssignment = mem.metadataOf(m.protocol), mem.assignment
+			d.ProtocolMetadata = mem.metadataOf(m.protocol)
 		}
 		out.Members = append(out.Members, d)
 	}

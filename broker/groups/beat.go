@@ -50,6 +50,7 @@ const (
 // says is written.
 func (r *roster) beat(now time.Time, b *beat) {
 	r.times = b.times
+	r.begin()
 	if !r.book.retry.IsZero() && now.Before(r.book.retry) {
 		// What the member would be told could not be written lately: nothing
 		// moves on before that is. Who is here stays.
@@ -270,7 +271,6 @@ func (r *roster) beatLeave(now time.Time, b *beat) {
 		r.set(p, standing{epochAway, metadata.MemberStable, p.assigned, nil})
 	} else {
 		r.fence(now, p)
-		r.settle(now)
 	}
 	out := beatResult{id: b.id, epoch: b.epoch}
 	r.book.hold(func(code int16) {

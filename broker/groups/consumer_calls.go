@@ -19,12 +19,13 @@ func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, from Client, r *kms
 	}
 	g, code := c.group(r.Group, r.MemberEpoch == epochJoin)
 	if g == nil && code == codeOK {
-		code = codeGroupNotFound
+		out := beatResult{code: codeGroupNotFound, text: "Group " + r.Group + " not found."}
 		c.cfg.Replica.View(func(s *metadata.State) {
 			if v, _ := s.Group(r.Group); v.Consumer != nil {
-				code = codeUnknownMember
+				out = beatResult{code: codeUnknownMember, text: "the group has no such member"}
 			}
 		})
+		return beatResponse(r, out)
 	}
 	if code != codeOK {
 		return beatResponse(r, beatResult{code: code})
@@ -185,8 +186,9 @@ func (r *roster) describe1(out *kmsg.ConsumerGroupDescribeResponseGroup, topics 
 		p := r.members[id]
 		m := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		m.MemberID, m.InstanceID, m.RackID, m.MemberEpoch = id, nullable(p.info.InstanceID), nullable(p.info.RackID), p.epoch
+		expr := p.info.Regex // "" where there is none, as Kafka says it
 		m.ClientID, m.ClientHost = p.info.ClientID, p.info.ClientHost
-		m.SubscribedTopics, m.SubscribedTopicRegex = p.info.Topics, nullable(p.info.Regex)
+		m.SubscribedTopics, m.SubscribedTopicRegex = p.info.Topics, &expr
 		m.Assignment, m.TargetAssignment = described(p.assigned, names, topics), described(p.target, names, topics)
 		m.MemberType = int8(b2i(!p.classic()))
 		out.Members = append(out.Members, m)

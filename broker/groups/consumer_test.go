@@ -345,7 +345,7 @@ func TestExpressionsFollowTheTopics(t *testing.T) {
 		if len(a.has()) != 6 {
 			t.Errorf("a has %v", a.owned)
 		}
-		if d := n.consumerDescribe(); *d.Members[0].SubscribedTopicRegex != expr || d.Members[1].SubscribedTopicRegex != nil {
+		if d := n.consumerDescribe(); *d.Members[0].SubscribedTopicRegex != expr || *d.Members[1].SubscribedTopicRegex != "" {
 			t.Errorf("%+v", d.Members)
 		}
 		n.submit(metadata.CreatePartitions{ID: testTopic, Count: 5})

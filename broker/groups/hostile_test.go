@@ -337,6 +337,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 			t.Errorf("%d entries for 10,000 members that came a hundred at a time", entries)
 		}
 		time.Sleep(15 * time.Second)
+		want(t, "the first again", members[0].beat(), codeOK)
 		if d := n.consumerDescribe(); len(d.Members) != maxConsumers || d.State != "Reconciling" {
 			t.Errorf("%d members, state %s", len(d.Members), d.State)
 		}

@@ -213,7 +213,7 @@ func (c *Coordinator) leave(ctx context.Context, name string, members []kmsg.Lea
 	done := now(ctx, g, false, func(at time.Time) bool {
 		for i := range members {
 			if g.k != nil {
-				codes[i] = g.k.leaveClassic(at, members[i].MemberID, text(members[i].InstanceID))
+				codes[i] = g.k.leaveOne(at, members[i].MemberID, text(members[i].InstanceID))
 				continue
 			}
 			codes[i] = g.m.leave(at, members[i].MemberID, text(members[i].InstanceID))

@@ -20,7 +20,9 @@ func upgrade(m *machine, r *roster, now time.Time) bool {
 	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > maxConsumers {
 		return false
 	}
-	r.epoch, r.assigned = m.generation, m.generation
+	if len(m.members) > 0 {
+		r.epoch, r.assigned = m.generation, m.generation
+	}
 	all := make([]*participant, 0, len(m.members))
 	for _, mem := range m.inOrder() {
 		p, ok := r.fromClassic(m, mem)
@@ -162,7 +164,7 @@ func (g *group) vacate() bool {
 		return false
 	}
 	m := newMachine(g.name, g.c.limits)
-	m.generation, m.stored = g.k.epoch, g.k.book.headStored
+	m.stored = g.k.book.headStored
 	g.m, g.k = m, nil
 	return true
 }

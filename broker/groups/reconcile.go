@@ -84,8 +84,7 @@ func (r *roster) settle(now time.Time) {
 	if r.epoch <= r.assigned {
 		return
 	}
-	if now.Before(r.nextAssign) && len(r.members) > 0 {
-		r.wake(r.nextAssign)
+	if now.Before(r.nextAssign) {
 		return
 	}
 	if n := len(r.members); n > settleFree {

@@ -30,6 +30,7 @@ type roster struct {
 	bytes           int       // of all members
 	classics        int       // members that speak the classic protocol
 	settled         int       // members that have what the assignment's epoch gives them
+	bumped          bool      // by the present event
 	nextAssign      time.Time // large groups are not assigned anew at every change
 	due             time.Time // not after the earliest deadline; zero: there is none
 
@@ -93,7 +94,6 @@ func (r *roster) load(head *metadata.ConsumerGroup, stored []metadata.MemberView
 	if r.epoch == r.assigned && r.outdated() {
 		r.bump() // topics changed while nobody looked
 	}
-	r.settle(now)
 }
 
 // enter puts a member into the books.
@@ -187,10 +187,14 @@ func (r *roster) ids() []string {
 	return out
 }
 
-// bump asks for another target. One that is owed already will do.
+// begin begins an event: whatever it changes, it asks for one target.
+func (r *roster) begin() { r.bumped = false }
+
+// bump asks for another target.
 func (r *roster) bump() {
-	if r.epoch == r.assigned {
+	if !r.bumped {
 		r.epoch++
+		r.bumped = true
 	}
 	r.book.head()
 }
@@ -213,8 +217,10 @@ func (r *roster) state() string {
 	return stateStable.String()
 }
 
-// fence strikes a member out and has its partitions given to others.
+// fence strikes a member out; the next heartbeat of another has its partitions
+// given away.
 func (r *roster) fence(now time.Time, p *participant) {
+	r.begin()
 	r.leave(p)
 	r.refresh(now)
 	r.bump()
@@ -230,8 +236,6 @@ func (r *roster) tick(now time.Time) {
 			r.fence(now, p)
 		}
 	}
-	r.refresh(now)
-	r.settle(now)
 	r.due = r.next()
 }
 
@@ -248,10 +252,6 @@ func (r *roster) next() (at time.Time) {
 		sooner(p.syncBy)
 	}
 	sooner(r.book.retry)
-	if r.epoch > r.assigned {
-		sooner(r.nextAssign)
-	}
-	sooner(r.subs.again)
 	return at
 }
 

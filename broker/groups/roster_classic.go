@@ -94,12 +94,17 @@ func (r *roster) accepts(a *joinAsk) bool {
 // join handles a JoinGroup. It is answered as soon as what it says is written:
 // members do not wait for each other.
 func (r *roster) join(now time.Time, a *joinAsk) {
+	r.begin()
 	if !r.book.retry.IsZero() && now.Before(r.book.retry) {
 		a.refuse(codeNotAvailable, a.id)
 		return
 	}
 	if !r.accepts(a) {
 		a.refuse(codeInconsistentProtocol, a.id)
+		return
+	}
+	if a.id == "" && a.instance == "" && a.needsID {
+		a.refuse(codeMemberIDRequired, a.newID)
 		return
 	}
 	says, ok := readSubscription(a.protocols[0].Metadata)
@@ -160,9 +165,6 @@ func (r *roster) joiner(a *joinAsk) (*participant, int16) {
 		}
 		return r.members[owner], codeOK
 	}
-	if a.id == "" && a.needsID {
-		return nil, codeMemberIDRequired
-	}
 	return r.members[cmp.Or(a.id, a.newID)], codeOK
 }
 
@@ -199,6 +201,7 @@ func (r *roster) heartbeat(now time.Time, id, instance string, generation int32)
 		return codeIllegalGeneration
 	}
 	r.touch(now, p)
+	r.begin()
 	r.refresh(now)
 	r.settle(now)
 	if !r.mustJoin(p) {
@@ -278,22 +281,19 @@ func byTopic(set parts) (out []topicParts) {
 	return out
 }
 
-// leaveClassic handles one member of a LeaveGroup: a classic member, or a
-// static one of either protocol by its instance alone (an operator's tool).
-func (r *roster) leaveClassic(now time.Time, id, instance string) int16 {
-	var p *participant
-	code := codeOK
+// leaveOne handles one member of a LeaveGroup, of either protocol, as Kafka
+// does: by its id, or a static one by its instance alone (an operator's tool).
+func (r *roster) leaveOne(now time.Time, id, instance string) int16 {
 	if id == "" && instance != "" {
-		if p = r.members[r.instances[instance]]; p == nil {
-			code = codeUnknownMember
-		}
-	} else {
-		p, code = r.classicMember(id, instance)
+		id = r.instances[instance]
 	}
-	if code != codeOK {
-		return code
+	p := r.members[id]
+	switch owner, known := r.instances[instance]; {
+	case instance != "" && !known, p == nil && instance == "":
+		return codeUnknownMember
+	case instance != "" && owner != id:
+		return codeFencedInstance
 	}
 	r.fence(now, p)
-	r.settle(now)
 	return codeOK
 }

@@ -120,9 +120,6 @@ func (r *roster) look(now time.Time) bool {
 		return false
 	}
 	s.match(r.topics, rev, now)
-	if !s.again.IsZero() {
-		r.wake(s.again)
-	}
 	names := maps.Clone(s.named)
 	for _, p := range s.patterns {
 		for _, t := range p.matched {
