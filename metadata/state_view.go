@@ -1,0 +1,260 @@
+package metadata
+
+import "slices"
+
+// What others may read of a state, in Replica.View or of a snapshot.
+
+// Revision returns the revision of the newest applied entry.
+func (s *State) Revision() Revision { return s.revision }
+
+// Generation returns the generation of the newest applied entry.
+func (s *State) Generation() Generation { return s.generation }
+
+// Time returns state time: it moves by ticks only, and may lag behind a clock
+// by a tick's interval. 0 before the first tick.
+func (s *State) Time() UnixMilli { return s.time }
+
+// Level returns the feature level.
+func (s *State) Level() FeatureLevel { return s.level }
+
+// Pressure returns how full the log's store is.
+func (s *State) Pressure() PressureLevel { return s.pressure }
+
+// Entries returns how many entries were applied since the cluster's creation.
+func (s *State) Entries() uint64 { return s.entries }
+
+// Alarms returns how many entries were refused as invalid, and what the last
+// one's fault was.
+func (s *State) Alarms() (uint64, string) { return s.alarms, s.lastBad }
+
+// TopicNamed returns the topic of a name.
+func (s *State) TopicNamed(name string) (Topic, bool) {
+	id, ok := s.names[name]
+	if !ok {
+		return Topic{}, false
+	}
+	return s.Topic(id)
+}
+
+// Topic returns the topic of an id.
+func (s *State) Topic(id TopicID) (Topic, bool) {
+	if t := s.topics.get(id); t != nil {
+		return *t, true
+	}
+	return Topic{}, false
+}
+
+// Topics returns all topics, sorted by name.
+func (s *State) Topics() []Topic {
+	out := make([]Topic, 0, s.topics.count)
+	s.topics.each(func(_ TopicID, t *Topic) bool { out = append(out, *t); return true })
+	slices.SortFunc(out, func(a, b Topic) int { return compareText(a.Name, b.Name) })
+	return out
+}
+
+// TopicsChanged returns the revision at or before which topics, or their
+// numbers of partitions, changed last: what was derived from them at that
+// revision or later still holds.
+func (s *State) TopicsChanged() Revision { return s.topicsAt }
+
+// TopicNames returns the names of all topics, in no particular order.
+func (s *State) TopicNames() []string {
+	out := make([]string, 0, len(s.names))
+	for name := range s.names {
+		out = append(out, name)
+	}
+	return out
+}
+
+// Configs returns what was set for a resource (by broker id in decimal, or ""
+// for all brokers; by group name). Topics carry theirs in Topic.Configs.
+func (s *State) Configs(kind ResourceKind, name string) map[string]string {
+	if c := s.configs.get(resourceName{kind, name}); c != nil {
+		return *c
+	}
+	return nil
+}
+
+// Configured returns the names of the resources of a kind for which configs
+// are set, sorted. Topics are not among them.
+func (s *State) Configured(kind ResourceKind) []string {
+	var out []string
+	s.configs.each(func(r resourceName, _ *configMap) bool {
+		if r.kind == kind {
+			out = append(out, r.name)
+		}
+		return true
+	})
+	slices.Sort(out)
+	return out
+}
+
+// PartitionView is a partition's head.
+type PartitionView struct {
+	LogStart Offset
+	Next     Offset // the high watermark: the next offset to be given
+	Stable   Offset // the last stable offset
+	Epoch    LeaderEpoch
+	Created  Revision
+	Bytes    int64 // live
+	Spans    int
+}
+
+// Partition returns a partition's head; false where it does not exist.
+func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return PartitionView{}, false
+	}
+	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.stable(), Epoch: p.epoch,
+		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
+}
+
+// Records returns how many offsets of a partition hold records. It looks at
+// every span: for a snapshot, not for a View.
+func (s *State) Records(tp TopicPartition) (n uint64) {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return 0
+	}
+	for i := range p.spans {
+		sp := &p.spans[i]
+		if sp.Marker() {
+			continue
+		}
+		n += uint64(sp.End() - max(sp.First, p.logStart))
+	}
+	return n
+}
+
+// Spans appends to out the spans that hold offsets from from on, at most max
+// of them, oldest first. They stay valid after the view ends.
+func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Span {
+	p := s.partitions.get(tp)
+	if p == nil {
+		return out
+	}
+	i, _ := slices.BinarySearchFunc(p.spans, from, func(sp Span, o Offset) int {
+		if sp.End() <= o {
+			return -1
+		}
+		return 1
+	})
+	for ; i < len(p.spans) && max > 0; i, max = i+1, max-1 {
+		out = append(out, p.spans[i])
+	}
+	return out
+}
+
+// Object returns the object that a span's bytes lie in; false where it is
+// gone, or the span is inline.
+func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {
+	if sp.Inline() || sp.Marker() {
+		return ObjectName{}, 0, false
+	}
+	o := s.objects.get(objectKey{sp.Revision, sp.Object})
+	if o == nil {
+		return ObjectName{}, 0, false
+	}
+	return o.name, o.size, true
+}
+
+// Archive returns the accepted archive that holds the entry of a revision;
+// false where its generation is not archived yet.
+func (s *State) Archive(r Revision) (ArchiveRef, bool) {
+	i, _ := slices.BinarySearchFunc(s.archives, r, func(a ArchiveRef, r Revision) int {
+		if a.Last < r {
+			return -1
+		}
+		return 1
+	})
+	if i < len(s.archives) && s.archives[i].First <= r {
+		return s.archives[i], true
+	}
+	return ArchiveRef{}, false
+}
+
+// Archives returns the accepted archives, oldest first. Do not change it.
+func (s *State) Archives() []ArchiveRef { return s.archives }
+
+// GroupView is what the state keeps of a group.
+type GroupView struct {
+	Group      *Group         // of the classic protocol, or nil. Do not change it.
+	Consumer   *ConsumerGroup // of the consumer protocol, or nil. Do not change it.
+	EmptySince UnixMilli      // state time when its last member left; 0: it has members, or never had
+	Offsets    map[TopicPartition]OffsetCommit
+}
+
+// Group returns a group; false where nothing of it is stored. Do not change
+// what it refers to, and do not keep Offsets beyond the view.
+func (s *State) Group(name string) (GroupView, bool) {
+	g := s.groups.get(name)
+	if g == nil {
+		return GroupView{}, false
+	}
+	return GroupView{g.group, g.consumer, g.emptySince, g.offsets}, true
+}
+
+// Groups returns the names of all groups, sorted.
+func (s *State) Groups() []string {
+	out := make([]string, 0, s.groups.count)
+	s.groups.each(func(name string, _ *groupState) bool { out = append(out, name); return true })
+	slices.Sort(out)
+	return out
+}
+
+// DutyEpoch returns the newest claimed epoch of an epoch-bearing duty.
+func (s *State) DutyEpoch(duty string) DutyEpoch { return s.duties[duty].epoch }
+
+// SessionView is an open session.
+type SessionView struct {
+	ID       SessionID
+	Broker   BrokerID
+	Draining bool
+	Open     OpenSession
+}
+
+// Session returns an open session.
+func (s *State) Session(id SessionID) (SessionView, bool) {
+	if o := s.sessions[id]; o != nil {
+		return SessionView{o.id, o.broker, o.draining, o.open}, true
+	}
+	return SessionView{}, false
+}
+
+// Sessions returns the open sessions, sorted by broker id.
+func (s *State) Sessions() []SessionView {
+	out := make([]SessionView, 0, len(s.sessions))
+	for _, o := range s.sessions {
+		out = append(out, SessionView{o.id, o.broker, o.draining, o.open})
+	}
+	slices.SortFunc(out, func(a, b SessionView) int { return int(a.Broker) - int(b.Broker) })
+	return out
+}
+
+// Zones returns the cluster's zones in the order in which they appeared; a
+// zone's place k gives its listener's port (P + 1 + k). Do not change it.
+func (s *State) Zones() []ZoneID { return s.zones }
+
+// LaneSeq returns the seq of the last applied entry of a session's lane.
+func (s *State) LaneSeq(id SessionID, lane Lane) LaneSeq {
+	if o := s.sessions[id]; o != nil && lane < LaneCount {
+		return o.lanes[lane]
+	}
+	return 0
+}
+
+func sortedTopics(ids []TopicID) []TopicID {
+	slices.SortFunc(ids, func(a, b TopicID) int { return compareText(string(a[:]), string(b[:])) })
+	return ids
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
