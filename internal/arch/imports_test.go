@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/oracle":              {},
 	"internal/oracle/cmd/replay":   {"internal/oracle"},
 	"internal/mutants":             {},
+	"internal/listappend":          {},
 	"internal/testenv/cluster":     {"*"},
 }
 

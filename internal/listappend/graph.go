@@ -1,0 +1,189 @@
+package listappend
+
+import (
+	"fmt"
+	"slices"
+)
+
+// graph has an edge from u to v where v comes after u.
+type graph [][]int
+
+// cycles builds the dependencies between committed transactions: ww from the
+// writer of a record to that of the next one in the partition, wr from a writer
+// to who read it; and looks for circles.
+func (x *index) cycles(r *Result) {
+	n := len(x.h.Transactions)
+	ww, wr, both := make(graph, n), make(graph, n), make(graph, n)
+	link := func(g graph, u, v int) {
+		if u != v && !slices.Contains(g[u], v) {
+			g[u] = append(g[u], v)
+			if !slices.Contains(both[u], v) {
+				both[u] = append(both[u], v)
+			}
+		}
+	}
+	for _, list := range x.versions {
+		for i := 1; i < len(list); i++ {
+			link(ww, x.writes[list[i-1].Value].txn, x.writes[list[i].Value].txn)
+		}
+	}
+	for i, t := range x.h.Transactions {
+		if !x.whole[i] {
+			continue
+		}
+		for _, op := range t.Ops {
+			for _, rec := range op.Read {
+				if w, ok := x.writes[rec.Value]; ok && x.whole[w.txn] {
+					link(wr, w.txn, i)
+				}
+			}
+		}
+	}
+	for _, c := range ww.circles() {
+		r.add(CycleG0, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
+	}
+	for _, c := range wr.circles() {
+		r.add(CycleG1c, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
+	}
+	for _, c := range both.mixed(ww, wr) {
+		r.add(CycleG1cWW, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
+	}
+}
+
+// circle is a strongly connected component and one way around in it.
+type circle struct {
+	size int
+	path []int
+}
+
+// circles finds one circle in each component.
+func (g graph) circles() (out []circle) {
+	for _, part := range g.components() {
+		if len(part) > 1 {
+			out = append(out, circle{len(part), g.around(part[0], part[0], part)})
+		}
+	}
+	return out
+}
+
+// mixed finds, in each component, one circle with edges of both kinds.
+func (g graph) mixed(ww, wr graph) (out []circle) {
+	for _, part := range g.components() {
+		if path := g.mixedIn(part, ww, wr); path != nil {
+			out = append(out, circle{len(part), path})
+		}
+	}
+	return out
+}
+
+// maxTries bounds the search for a circle that is no fault anyhow: each try
+// walks its component.
+const maxTries = 50
+
+func (g graph) mixedIn(part []int, ww, wr graph) []int {
+	inside := map[int]bool{}
+	for _, v := range part {
+		inside[v] = len(part) > 1
+	}
+	tries := 0
+	for _, u := range part {
+		for _, v := range wr[u] {
+			if !inside[v] {
+				continue
+			}
+			if tries++; tries > maxTries {
+				return nil
+			}
+			path := g.around(v, u, part)
+			if slices.ContainsFunc(edges(append(path, v)), func(e [2]int) bool { return slices.Contains(ww[e[0]], e[1]) && !slices.Contains(wr[e[0]], e[1]) }) {
+				return path
+			}
+		}
+	}
+	return nil
+}
+
+func edges(path []int) (out [][2]int) {
+	for i := 1; i < len(path); i++ {
+		out = append(out, [2]int{path[i-1], path[i]})
+	}
+	return out
+}
+
+// around is a shortest way from a node to another of its component; to itself,
+// with at least one edge.
+func (g graph) around(from, to int, part []int) []int {
+	inside := map[int]bool{}
+	for _, v := range part {
+		inside[v] = true
+	}
+	came := map[int]int{}
+	for queue := []int{from}; len(queue) > 0; queue = queue[1:] {
+		for _, v := range g[queue[0]] {
+			if _, seen := came[v]; seen || !inside[v] {
+				continue
+			}
+			came[v] = queue[0]
+			if v != to {
+				queue = append(queue, v)
+				continue
+			}
+			path := []int{to}
+			for at := came[to]; at != from; at = came[at] {
+				path = append(path, at)
+			}
+			if from != to {
+				path = append(path, from)
+			}
+			slices.Reverse(path)
+			return path
+		}
+	}
+	return nil
+}
+
+// components are the strongly connected components (Tarjan 1972).
+func (g graph) components() [][]int {
+	t := tarjan{g: g, number: make([]int, len(g)), low: make([]int, len(g)), on: make([]bool, len(g))}
+	for v := range g {
+		if t.number[v] == 0 {
+			t.visit(v)
+		}
+	}
+	return t.out
+}
+
+type tarjan struct {
+	g           graph
+	next        int
+	number, low []int // number 0: not visited
+	on          []bool
+	stack       []int
+	out         [][]int
+}
+
+// visit recurses as deep as the longest path, one frame per transaction; a
+// goroutine's stack holds millions of them.
+func (t *tarjan) visit(v int) {
+	t.next++
+	t.number[v], t.low[v] = t.next, t.next
+	t.stack, t.on[v] = append(t.stack, v), true
+	for _, w := range t.g[v] {
+		if t.number[w] == 0 {
+			t.visit(w)
+			t.low[v] = min(t.low[v], t.low[w])
+		} else if t.on[w] {
+			t.low[v] = min(t.low[v], t.number[w])
+		}
+	}
+	if t.low[v] != t.number[v] {
+		return
+	}
+	at := len(t.stack) - 1
+	for ; t.stack[at] != v; at-- {
+		t.on[t.stack[at]] = false
+	}
+	t.on[v] = false
+	t.out = append(t.out, slices.Clone(t.stack[at:]))
+	t.stack = t.stack[:at]
+}

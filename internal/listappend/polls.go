@@ -1,0 +1,90 @@
+package listappend
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// seat is a consumer at a partition, as long as it is assigned.
+type seat struct {
+	next int64 // the offset after the last record; or where it was assigned
+	any  bool  // it has a position
+}
+
+// polls wants what one consumer is handed to rise and to leave nothing
+// committed out: a consumer that is handed an offset has passed the last stable
+// offset there, so all before it is decided.
+func (x *index) polls(r *Result) {
+	type chair struct{ process, partition int }
+	seats := map[chair]seat{}
+	saw := x.sawByProcess()
+	for i, t := range x.h.Transactions {
+		for _, op := range t.Ops {
+			if op.Kind != Poll {
+				continue
+			}
+			c := chair{t.Process, op.Partition}
+			s := seats[c]
+			if op.Assigned {
+				s = seat{op.From, true}
+			}
+			for _, rec := range op.Read {
+				if s.any && rec.Offset < s.next {
+					r.add(NonmonotonicPoll, op.Partition, fmt.Sprintf("process %d was handed offset %d when its position was %d", t.Process, rec.Offset, s.next), i)
+				} else if s.any {
+					for _, missed := range x.between(op.Partition, s.next, rec.Offset) {
+						x.passedOver(r, op.Partition, missed, saw[t.Process], i)
+					}
+				}
+				s = seat{rec.Offset + 1, true}
+			}
+			seats[c] = s
+		}
+	}
+}
+
+// sawByProcess is which transactions' records each process was handed.
+func (x *index) sawByProcess() map[int]map[int]bool {
+	out := map[int]map[int]bool{}
+	for _, t := range x.h.Transactions {
+		for _, op := range t.Ops {
+			for _, rec := range op.Read {
+				if w, ok := x.writes[rec.Value]; ok {
+					if out[t.Process] == nil {
+						out[t.Process] = map[int]bool{}
+					}
+					out[t.Process][w.txn] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// between is the committed records of [from, to).
+func (x *index) between(partition int, from, to int64) []Record {
+	list := x.versions[partition]
+	find := func(o int64) int {
+		i, _ := slices.BinarySearchFunc(list, o, func(a Record, o int64) int { return cmp.Compare(a.Offset, o) })
+		return i
+	}
+	if from >= to {
+		return nil
+	}
+	return list[find(from):find(to)]
+}
+
+// passedOver reports a committed record that a consumer did not see. One that
+// nobody saw is missing's business.
+func (x *index) passedOver(r *Result, partition int, rec Record, saw map[int]bool, reader int) {
+	w := x.writes[rec.Value]
+	if !x.read[rec.Value] {
+		return
+	}
+	kind := PollSkip
+	if saw[w.txn] {
+		kind = PartialRead
+	}
+	r.add(kind, partition, fmt.Sprintf("process %d passed over value %d at offset %d", x.h.Transactions[reader].Process, rec.Value, rec.Offset), w.txn, reader)
+}
