@@ -53,3 +53,41 @@ func BenchmarkHeartbeatOfLargeGroup(b *testing.B) {
 		}
 	}
 }
+
+// One heartbeat of one of 5,000 members of the consumer protocol.
+func BenchmarkConsumerHeartbeatOfLargeGroup(b *testing.B) {
+	f := fixed{metadata.NewState()}
+	c, err := Open(Config{Writer: f, Replica: f, Rand: rand.New(rand.NewPCG(1, 1))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	c.Hold(b.Context(), metadata.GroupSlot("g"), 1)
+	g, _ := c.group("g", true)
+	defer c.unref(g)
+	now(b.Context(), g, false, func(at time.Time) bool {
+		r := newRoster("g", c.limits, c.timesOf("g"), &fakeTopics{at: 0, topics: map[string]assignTopic{"t": {metadata.TopicID{1}, 5000}}})
+		for i := range 5000 {
+			p := &participant{info: metadata.ConsumerMember{ID: fmt.Sprint("m", i), Topics: []string{"t"}}, rebalance: time.Minute}
+			r.enter(p)
+			r.touch(at, p)
+		}
+		r.refresh(at)
+		r.settle(at)
+		for _, p := range r.members {
+			r.reconcile(at, p, nil, true)
+		}
+		r.book = newBook()
+		g.k = r
+		return true
+	})
+	r := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	r.Version, r.Group, r.MemberEpoch, r.RebalanceTimeoutMillis = 1, "g", 1, -1
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r.MemberID = fmt.Sprint("m", i%5000)
+		if out := c.ConsumerHeartbeat(b.Context(), Client{}, r); out.ErrorCode != codeOK {
+			b.Fatal(out.ErrorCode, text(out.ErrorMessage))
+		}
+	}
+}

@@ -118,7 +118,11 @@ func (c *Coordinator) ConsumerDescribe(ctx context.Context, _ Client, r *kmsg.Co
 	out := kmsg.NewPtrConsumerGroupDescribeResponse()
 	out.Version = r.Version
 	for _, name := range r.Groups {
-		out.Groups = append(out.Groups, c.consumerDescribe(ctx, name))
+		g := c.consumerDescribe(ctx, name)
+		if r.IncludeAuthorizedOperations && g.ErrorCode == codeOK {
+			g.AuthorizedOperations = allOperations
+		}
+		out.Groups = append(out.Groups, g)
 	}
 	return out
 }

@@ -519,3 +519,38 @@ func TestTransactionsAreCheckedAgainstTheGroup(t *testing.T) {
 		check("slot of another", "", "", -1, codeNotCoordinator)
 	})
 }
+
+// A group whose state cannot be written says so, to members of either
+// protocol, and goes on when it can.
+func TestConsumersWaitForALogThatFails(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.modern("a")
+		rounds(t, 1, a)
+		n.writer.fault = func([]metadata.Command) error { return context.DeadlineExceeded }
+		want(t, "leave", a.leave(-1), codeNotAvailable)
+		c := n.consumer("")
+		want(t, "join", c.join(), codeNotAvailable)
+		b := n.modern("b")
+		want(t, "beat", b.beat(), codeNotAvailable)
+		time.Sleep(10 * time.Second)
+		want(t, "beat", b.beat(), codeNotAvailable)
+		n.writer.fault = nil
+		time.Sleep(2 * time.Second)
+		rounds(t, 1, b)
+		if d := n.consumerDescribe(); len(d.Members) != 1 || d.Members[0].MemberID != "b" {
+			t.Errorf("%+v", d)
+		}
+		n.w.log.Expire(n.session.ID())
+		n.stop()
+		m := w.start(2)
+		defer m.stop()
+		m.hold("g")
+		b.n = m
+		rounds(t, 1, b)
+		if d := m.consumerDescribe(); len(d.Members) != 1 || d.Members[0].MemberID != "b" || len(b.has()) != 4 {
+			t.Errorf("%+v", d)
+		}
+	})
+}

@@ -104,7 +104,11 @@ func (g *group) join(now time.Time, a *joinAsk) {
 		g.m.join(now, a)
 		return
 	}
-	if len(g.k.members) == 0 { // its last member's leaving is on its way to the log
+	switch {
+	case len(g.k.members) == 0 && !g.busy(): // and could not be written: it is tried again
+		a.refuse(codeNotAvailable, a.id)
+		return
+	case len(g.k.members) == 0: // its last member's leaving is on its way to the log
 		g.later = append(g.later, func(now time.Time) { g.join(now, a) })
 		return
 	}

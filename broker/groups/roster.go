@@ -236,13 +236,14 @@ func (r *roster) tick(now time.Time) {
 			r.fence(now, p)
 		}
 	}
-	r.due = r.next()
+	r.due = r.next(now)
 }
 
-// next is the earliest deadline; zero for none.
-func (r *roster) next() (at time.Time) {
+// next is the earliest deadline; zero for none. What was due before now waits
+// for something else: a heartbeat, or a write on its way.
+func (r *roster) next(now time.Time) (at time.Time) {
 	sooner := func(t time.Time) {
-		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
 	}
