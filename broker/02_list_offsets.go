@@ -100,7 +100,14 @@ type listed struct {
 func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l listed) {
 	p, rp := l.ask, l.told
 	tp, h, ok := s.lookPartition(l.topic, p.Partition)
+	end := h.Next // what a search by time does not find
+	if committed {
+		end = h.Stable
+	}
 	switch {
+	case !listable(p.Timestamp, r.version): // judged first, as in Kafka
+		rp.ErrorCode = errUnsupportedVersion
+		return
 	case !ok:
 		rp.ErrorCode = errUnknownTopic
 		return
@@ -110,18 +117,15 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 		rp.Offset = int64(h.Next)
 	case p.Timestamp == timeEarliest:
 		rp.Offset = int64(h.LogStart)
-	case p.Timestamp == timeEarliestLocal && r.version >= 8:
+	case p.Timestamp == timeEarliestLocal:
 		rp.Offset = int64(h.LogStart)
-	case p.Timestamp == timeLatestTiered && r.version >= 9:
+	case p.Timestamp == timeLatestTiered:
 		return
-	case p.Timestamp == timeGreatest && r.version >= 7:
-		s.listFound(rp, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
-		return
-	case p.Timestamp < 0:
-		rp.ErrorCode = errUnsupportedVersion
+	case p.Timestamp == timeGreatest:
+		s.listFound(rp, h.Next, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
 		return
 	default:
-		s.listFound(rp, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
+		s.listFound(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
 			return s.cfg.Reader.OffsetForTime(ctx, tp, metadata.UnixMilli(p.Timestamp))
 		})
 		return
@@ -129,13 +133,26 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 	rp.LeaderEpoch = dataEpoch
 }
 
-// listFound answers a search: -1 and -1 where there is nothing.
-func (s *Server) listFound(rp *kmsg.ListOffsetsResponseTopicPartition, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
+// listable reports whether a version knows a special time.
+func listable(timestamp int64, version int16) bool {
+	switch {
+	case timestamp >= timeEarliest:
+		return true
+	case timestamp == timeGreatest:
+		return version >= 7
+	case timestamp == timeEarliestLocal:
+		return version >= 8
+	}
+	return timestamp == timeLatestTiered && version >= 9
+}
+
+// listFound answers a search: -1 and -1 where there is nothing before end.
+func (s *Server) listFound(rp *kmsg.ListOffsetsResponseTopicPartition, end metadata.Offset, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
 	offset, ts, found, err := search()
 	switch {
 	case err != nil:
 		rp.ErrorCode = kafkaError(err)
-	case found:
+	case found && offset < end:
 		rp.Offset, rp.Timestamp, rp.LeaderEpoch = int64(offset), int64(ts), dataEpoch
 	}
 }

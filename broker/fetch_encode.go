@@ -182,7 +182,7 @@ func (w *fetchWriter) part(p *fetchPart) {
 func (w *fetchWriter) aborted(p *fetchPart) {
 	n := len(p.answer.aborted)
 	switch {
-	case p.committed || n > 0 || p.code == errUnknownTopic || p.code == errUnknownTopicID || p.code == errInconsistentID:
+	case (p.committed || n > 0) && p.code == errNone || p.code == errUnknownTopic || p.code == errUnknownTopicID || p.code == errInconsistentID:
 		w.b = w.f.arrayLen(w.b, n)
 	case w.f.flexible():
 		w.b = append(w.b, 0)

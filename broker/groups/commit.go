@@ -19,7 +19,7 @@ func (c *Coordinator) CommitOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	j.blank()
 	g, code := c.commitGroup(r)
 	if code != codeOK {
-		j.fail(code)
+		j.refuse(ctx, code)
 		return j.out
 	}
 	defer c.unref(g)
@@ -83,6 +83,18 @@ func (j *commitJob) fail(code int16) {
 	}
 }
 
+// refuse fails a commit whose group or member is wrong. A partition that is
+// not known is named as that, as in Kafka, which looks at topics first.
+func (j *commitJob) refuse(ctx context.Context, code int16) {
+	switch code {
+	case codeIllegalGeneration, codeUnknownMember, codeGroupNotFound:
+		if j.resolve() > 0 && j.c.cfg.Replica.Barrier(ctx) == nil && j.resolve() > 0 {
+			j.failUnknown()
+		}
+	}
+	j.fail(code)
+}
+
 func (j *commitJob) run(ctx context.Context, g *group) {
 	code := ask(ctx, g, codeNotCoordinator, func(at time.Time, reply func(int16)) {
 		if g.commits > 0 && g.busy() {
@@ -94,7 +106,7 @@ func (j *commitJob) run(ctx context.Context, g *group) {
 		reply(j.admit(at, g))
 	}, nil)
 	if code != codeOK {
-		j.fail(code)
+		j.refuse(ctx, code)
 		return
 	}
 	defer g.do(func(time.Time) { g.commits-- })

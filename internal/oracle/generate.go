@@ -196,9 +196,9 @@ func (g *Generator) batch(t *modelTopic, pid, epoch, where string, txn bool) str
 	if pid == "" {
 		return spec
 	}
-	seq := g.seqs[where]
+	seq, begun := g.seqs[where]
 	switch {
-	case g.chance(12):
+	case begun && g.chance(12):
 		seq += 1 + g.rand.IntN(3) // a gap
 	case g.chance(12):
 		seq = max(0, seq-1-g.rand.IntN(4)) // some of it again

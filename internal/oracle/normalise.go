@@ -31,7 +31,26 @@ func newNormaliser(t *Target, s *Scenario, unique string, now int64) *normaliser
 
 // said reports whether the scenario itself gave the value.
 func (n *normaliser) said(value string) bool {
-	return len(value) > 2 && strings.Contains(n.text, value)
+	if len(value) < 3 {
+		return false
+	}
+	for at := 0; ; {
+		i := strings.Index(n.text[at:], value)
+		if i < 0 {
+			return false
+		}
+		at += i
+		if !wordAt(n.text, at-1) && !wordAt(n.text, at+len(value)) {
+			return true
+		}
+		at++
+	}
+}
+
+// wordAt reports whether a letter, a digit or a minus stands there: then what
+// is beside it is a part of something else.
+func wordAt(s string, i int) bool {
+	return i >= 0 && i < len(s) && (s[i] == '-' || s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
 }
 
 // fields flattens an answer.

@@ -121,7 +121,7 @@ var zeroID = regexp.MustCompile(`^(""|-1|0|#null|hex:0+)$`)
 // two answers is the same on both sides.
 func invented(kind string) mapping {
 	return func(n *normaliser, leaf *node) string {
-		if zeroID.MatchString(leaf.value) && !(kind == "producer id" && leaf.value == "0") || n.said(strings.Trim(leaf.value, `"`)) {
+		if zeroID.MatchString(leaf.value) && !(kind == "producer id" && leaf.value == "0") || !leaf.isNum && n.said(strings.Trim(leaf.value, `"`)) || leaf.number > 1<<20 && n.said(leaf.value) {
 			return leaf.value
 		}
 		ids := n.ids[kind]

@@ -26,9 +26,11 @@ func main() {
 	show := flag.Bool("v", false, "show what both answered, request by request")
 	all := flag.Bool("all", false, "show allowed differences too")
 	sum := flag.Bool("sum", false, "show kinds of differences with how often they came, not each")
+	seed := flag.Uint64("seed", 0, "draw scenarios with this seed, too")
+	drawn := flag.Int("drawn", 0, "how many scenarios to draw")
 	parallel := flag.Int("parallel", 4, "scenarios at a time")
 	flag.Parse()
-	if err := run(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel}); err != nil {
+	if err := run(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel, *seed, *drawn}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -37,6 +39,8 @@ func main() {
 type options struct {
 	show, all, sum bool
 	parallel       int
+	seed           uint64
+	drawn          int
 }
 
 func run(kafka, zonewise string, files []string, o options) error {
@@ -54,6 +58,14 @@ func run(kafka, zonewise string, files []string, o options) error {
 		sc, err := oracle.Parse(strings.TrimSuffix(filepath.Base(file), ".txt"), string(text))
 		if err != nil {
 			return err
+		}
+		list = append(list, sc)
+	}
+	g := oracle.NewGenerator(o.seed, s.Kafka, s.Zonewise)
+	for range o.drawn {
+		sc, text, err := g.Next()
+		if err != nil {
+			return fmt.Errorf("BUG: %w in\n%s", err, text)
 		}
 		list = append(list, sc)
 	}
