@@ -100,6 +100,7 @@ func (g *Generator) groupAdmin() {
 	case 1:
 		g.ask("OffsetDelete", 0, "Group: $%s, Topics: [{Topic: $%s, Partitions: [{Partition: %d}]}]", group, t.name, g.rand.IntN(3))
 	case 2:
+		g.say("sleep 150ms") // Kafka lists what its log has committed
 		g.ask("ListGroups", 0, "")
 	case 3:
 		g.ask("DeleteGroups", 0, "Groups: [$%s]", group)

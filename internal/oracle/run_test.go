@@ -179,7 +179,7 @@ func TestScenarioFilesAreSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) < 150 {
+	if len(files) < 300 {
 		t.Errorf("only %d scenario files", len(files))
 	}
 	purposes := map[string]string{}
