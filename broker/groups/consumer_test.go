@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -528,7 +529,14 @@ func TestConsumersWaitForALogThatFails(t *testing.T) {
 		defer n.stop()
 		a := n.modern("a")
 		rounds(t, 1, a)
-		n.writer.fault = func([]metadata.Command) error { return context.DeadlineExceeded }
+		var broken atomic.Bool
+		broken.Store(true)
+		n.writer.fault = func([]metadata.Command) error {
+			if broken.Load() {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}
 		want(t, "leave", a.leave(-1), codeNotAvailable)
 		c := n.consumer("")
 		want(t, "join", c.join(), codeNotAvailable)
@@ -536,7 +544,7 @@ func TestConsumersWaitForALogThatFails(t *testing.T) {
 		want(t, "beat", b.beat(), codeNotAvailable)
 		time.Sleep(10 * time.Second)
 		want(t, "beat", b.beat(), codeNotAvailable)
-		n.writer.fault = nil
+		broken.Store(false)
 		time.Sleep(2 * time.Second)
 		rounds(t, 1, b)
 		if d := n.consumerDescribe(); len(d.Members) != 1 || d.Members[0].MemberID != "b" {

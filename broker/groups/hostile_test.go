@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -303,8 +304,8 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 	inWorld(t, func(w *world) {
 		n := w.single()
 		defer n.stop()
-		entries := 0
-		n.writer.before = func([]metadata.Command) { entries++ }
+		var entries atomic.Int64
+		n.writer.before = func([]metadata.Command) { entries.Add(1) }
 		other := n.consumer("")
 		for metadata.GroupSlot(other.group) != metadata.GroupSlot("g") || other.group == "g" {
 			other.group += "o"
@@ -333,8 +334,8 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("took %v of the log's time", took)
 		}
-		if entries > 1000 {
-			t.Errorf("%d entries for 10,000 members that came a hundred at a time", entries)
+		if entries.Load() > 1000 {
+			t.Errorf("%d entries for 10,000 members that came a hundred at a time", entries.Load())
 		}
 		time.Sleep(15 * time.Second)
 		want(t, "the first again", members[0].beat(), codeOK)
