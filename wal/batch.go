@@ -20,6 +20,9 @@ var (
 	// ErrUnknownOutcome: it may have been committed, or not. Only the client
 	// may send it again (an idempotent producer's retry lands once).
 	ErrUnknownOutcome = errors.New("wal: outcome unknown")
+	// ErrNotSent: the caller left before what it submitted was sent. Nothing of
+	// it landed or will.
+	ErrNotSent = errors.New("wal: not sent")
 	// ErrBehind: a sequence before it is missing here, and this broker cannot
 	// tell whether it was applied elsewhere. Nothing of it was submitted.
 	ErrBehind = errors.New("wal: behind the log")

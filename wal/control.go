@@ -54,7 +54,7 @@ const controlEntryBytes = metadata.MaxEntryBytes / 2
 // wait at the same time share an entry; one with a guard travels alone, and
 // where the guard fails the outcome's code is CodeGuardFailed. Submit never
 // waits for data. An error says that nothing landed (ErrSessionLost,
-// ErrClosed, or the context's), or is ErrUnknownOutcome.
+// ErrClosed, or ErrNotSent with the context's), or is ErrUnknownOutcome.
 //
 // A session's first Submit opens it: it is entry 1 of its control lane.
 func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
@@ -70,7 +70,7 @@ func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metada
 	case <-ctx.Done():
 		if s.state.CompareAndSwap(submissionQueued, submissionGivenUp) {
 			w.control.box.signal() // to drop it
-			return metadata.Outcome{}, fmt.Errorf("submit: %w", ctx.Err())
+			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrNotSent, ctx.Err())
 		}
 		select {
 		case <-s.done: // at the same moment

@@ -76,7 +76,7 @@ func TestSubmitGivenUpBeforeItWasSentLeavesNoTrace(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		_, err := r.w.Submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: 1000}}, nil)
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknownOutcome) {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNotSent) || errors.Is(err, ErrUnknownOutcome) {
 			t.Errorf("given up in the queue: %v", err)
 		}
 		time.Sleep(200 * time.Millisecond)
@@ -90,4 +90,21 @@ func TestSubmitGivenUpBeforeItWasSentLeavesNoTrace(t *testing.T) {
 			t.Errorf("the command that was given up in the queue landed: %+v", out)
 		}
 	})
+}
+
+// Whoever submitted what a lost session could not append hears that it did not
+// land, also if the session's end cancels it: usage reports that certainly do
+// not count are made again, those whose fate is not known are given up.
+func TestSubmitOfALostSessionIsNotOfUnknownOutcome(t *testing.T) {
+	for range 30 {
+		inBubble(t, nil, func(r *rig) {
+			r.log.before = func(metadata.EntryKey) (time.Duration, error) { return time.Millisecond, metadata.ErrSessionLost }
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { <-r.w.Lost(); cancel() }()
+			_, err := r.w.Submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: 1}}, nil)
+			if !errors.Is(err, ErrSessionLost) {
+				t.Errorf("submitted to a lost session: %v", err)
+			}
+		})
+	}
 }

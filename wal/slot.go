@@ -157,10 +157,13 @@ func (s *slot) unresolved(c *commit, err error) {
 	case errors.Is(err, context.Canceled):
 		lost = false // the WAL is being closed
 	}
-	s.box.post(func() { s.resolved(); s.end(c, metadata.Outcome{}, verdict) })
-	if lost {
-		s.w.lose()
-	}
+	s.box.post(func() {
+		s.resolved()
+		s.end(c, metadata.Outcome{}, verdict)
+		if lost { // after its callers know what became of it
+			s.w.lose()
+		}
+	})
 }
 
 // resolved frees the slot.

@@ -144,7 +144,7 @@ func (u *usageReporter) commit(ctx context.Context, cmd metadata.Usage) error {
 // they are given up, and the gap is recorded with the session's end: counting
 // twice would be worse.
 func (u *usageReporter) keep(cells []metadata.Cell, err error) {
-	if !errors.Is(err, wal.ErrSessionLost) && !errors.Is(err, metadata.ErrSessionLost) {
+	if !errors.Is(err, wal.ErrSessionLost) && !errors.Is(err, metadata.ErrSessionLost) && !errors.Is(err, wal.ErrNotSent) {
 		return
 	}
 	for _, c := range cells {
