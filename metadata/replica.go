@@ -29,7 +29,22 @@ type ReplicaConfig struct {
 	// Fatal is called once, with the reason, when this broker must stop
 	// serving: corruption, a state that differs, a log that went back in time.
 	Fatal func(error)
+	// Pace, where not nil, is called without lock before each entry is applied,
+	// by the goroutine that applies, with its revision; and before a barrier
+	// returns, with the barrier's number. The simulation lets a moment pass
+	// there: those whom one entry wakes do not race with the next one, nor
+	// those who share a barrier with each other.
+	Pace func(at PacePoint, n uint64)
 }
+
+// PacePoint is where ReplicaConfig.Pace is called.
+type PacePoint uint8
+
+// The points.
+const (
+	PaceApply PacePoint = iota
+	PaceBarrier
+)
 
 // Replica follows the log, applies every entry to its State, and wakes those
 // who wait for one. One goroutine applies; it never waits for a reader.
@@ -132,11 +147,16 @@ const BarrierTimeout = 5 * time.Second
 func (r *Replica) Barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
 	defer cancel()
-	rev, err := r.barriers.join(ctx)
+	rev, number, err := r.barriers.join(ctx)
 	if err != nil {
-		return fmt.Errorf("read barrier: %w", err)
+		err = fmt.Errorf("read barrier: %w", err)
+	} else {
+		err = r.WaitApplied(ctx, rev)
 	}
-	return r.WaitApplied(ctx, rev)
+	if r.cfg.Pace != nil {
+		r.cfg.Pace(PaceBarrier, number)
+	}
+	return err
 }
 
 // Run follows the log until ctx ends. It returns nil then, and an error where
@@ -238,6 +258,9 @@ func (f *follower) deliver(ctx context.Context, batch []Committed, upTo Revision
 func (r *Replica) applyOne(c *Committed, pin bool) error {
 	if err := r.checkHole(c); err != nil {
 		return err
+	}
+	if r.cfg.Pace != nil {
+		r.cfg.Pace(PaceApply, uint64(c.Revision))
 	}
 	r.mu.Lock()
 	if c.Revision <= r.state.revision {

@@ -127,6 +127,7 @@ func (r *Replica) WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Re
 type barriers struct {
 	mu   sync.Mutex
 	next []chan barrierAnswer
+	n    uint64 // joined so far
 	kick chan struct{}
 }
 
@@ -137,9 +138,11 @@ type barrierAnswer struct {
 
 func (b *barriers) init() { b.kick = make(chan struct{}, 1) }
 
-func (b *barriers) join(ctx context.Context) (Revision, error) {
+func (b *barriers) join(ctx context.Context) (rev Revision, number uint64, err error) {
 	c := make(chan barrierAnswer, 1)
 	b.mu.Lock()
+	b.n++
+	number = b.n
 	b.next = append(b.next, c)
 	b.mu.Unlock()
 	select {
@@ -148,9 +151,9 @@ func (b *barriers) join(ctx context.Context) (Revision, error) {
 	}
 	select {
 	case a := <-c:
-		return a.rev, a.err
+		return a.rev, number, a.err
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, number, ctx.Err()
 	}
 }
 

@@ -21,6 +21,14 @@ type blockKey struct {
 type get struct {
 	unpaid atomic.Uint32 // billable attempts that no reader has claimed yet
 	blocks int           // of it in the cache; guarded by blockCache.mu
+	// payer is the read that asked first for any of the blocks: of several that
+	// wait, the scheduler must not choose who pays.
+	payer atomic.Pointer[ReadStats]
+}
+
+// pays reports whether it is for this read to claim the GET.
+func (g *get) pays(s *ReadStats) bool {
+	return g.payer.CompareAndSwap(nil, s) || g.payer.Load() == s
 }
 
 // claim returns what is unpaid, to the first who asks.

@@ -22,6 +22,7 @@ const maxLooks = 3
 // context's own.
 func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
+	s.apart(req.Partition, req.From)
 	var stats ReadStats
 	defer func() { s.account(req.Stats, stats) }()
 	for look := 1; ; look++ {
@@ -133,7 +134,7 @@ func (r *reading) forward(ctx context.Context) {
 
 // place reads the batches of one place.
 func (r *reading) place(ctx context.Context, p *place) error {
-	sr := spanReader{s: r.s, ctx: ctx, p: p, stats: r.stats, paid: &r.paid}
+	sr := spanReader{s: r.s, ctx: ctx, p: p, stats: r.stats, paid: &r.paid, waited: func() { r.s.apart(r.req.Partition, r.req.From) }}
 	sr.pos, sr.base = r.start(p)
 	r.cold = r.cold || p.memory == nil
 	err := sr.walk(func(f found) (bool, error) {

@@ -17,6 +17,8 @@ type spanReader struct {
 	p     *place
 	stats *ReadStats
 	paid  *[]*get // GETs that this read is the first to use
+	// waited, where not nil, is called when bytes have come (Config.Apart).
+	waited func()
 
 	held *block // the block last used
 	in   int64  // where in it the bytes last used begin, if they are shared
@@ -177,13 +179,23 @@ func (r *spanReader) block(at int64) error {
 
 // hold waits for a block and notes who pays for it.
 func (r *spanReader) hold(b *block) error {
-	if err := await(r.ctx, b); err != nil {
+	pays := b.get.pays(r.stats)
+	err := await(r.ctx, b)
+	if r.waited != nil {
+		r.waited()
+	}
+	if err != nil {
+		if pays {
+			b.get.payer.CompareAndSwap(r.stats, nil) // it left
+		}
 		return err
 	}
 	r.held, r.from = b, FromBlock
-	if gets := b.get.claim(); gets > 0 {
-		r.stats.GETs += gets
-		*r.paid = append(*r.paid, b.get)
+	if pays || b.get.pays(r.stats) {
+		if gets := b.get.claim(); gets > 0 {
+			r.stats.GETs += gets
+			*r.paid = append(*r.paid, b.get)
+		}
 	}
 	if slices.Contains(*r.paid, b.get) {
 		r.from = FromBucket

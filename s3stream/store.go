@@ -41,6 +41,10 @@ type Config struct {
 	Decompress Decompress // for searches by timestamp; nil: batches must be uncompressed
 	Logger     *slog.Logger
 	Metrics    Metrics
+	// Apart, where not nil, is called where several reads may go on at one
+	// instant: when they begin, and when bytes came that more than one waited
+	// for. The simulation lets a moment pass there, another one for each.
+	Apart func(metadata.TopicPartition, metadata.Offset)
 }
 
 // The caches' sizes when Config says 0, in bytes.
@@ -94,6 +98,12 @@ type Store struct {
 	work   sync.WaitGroup // GETs in flight; Add under mu, not after closed
 
 	unclaimed atomic.Uint64 // GETs
+}
+
+func (s *Store) apart(tp metadata.TopicPartition, from metadata.Offset) {
+	if s.config.Apart != nil {
+		s.config.Apart(tp, from)
+	}
 }
 
 // NewStore returns the store of one broker. Config must be valid.

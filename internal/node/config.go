@@ -77,6 +77,11 @@ type Config struct {
 	Metrics  *metrics.Set
 	// Fatal is called once when this broker must stop serving.
 	Fatal func(error)
+	// Pace, where not nil, is the replica's (metadata.ReplicaConfig).
+	Pace func(metadata.PacePoint, uint64)
+	// Apart, where not nil, is called where several reads may go on at one
+	// instant (s3stream.Config).
+	Apart func(metadata.TopicPartition, metadata.Offset)
 }
 
 // DefaultConfig returns a Config with the design's settings and without doors.

@@ -60,7 +60,7 @@ func Start(cfg Config) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
 	objects := bucket.Prefix(observed{cfg.Bucket, showRequests(cfg.Metrics)}, cfg.Cluster+"/")
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{objects}, Logger: cfg.Logger, Fatal: n.stopServing})
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{objects}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace})
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
 	}
@@ -100,7 +100,7 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	cfg := &n.cfg
 	var err error
 	stored := s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
-		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics()}
+		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics(), Apart: cfg.Apart}
 	if err := stored.Validate(); err != nil {
 		return err
 	}
