@@ -19,7 +19,7 @@ func goodHistory() *History {
 		b := Batch{Record{producer, tp, n / 2}, 1, producer == "sure"}
 		h.Sent = append(h.Sent, b)
 		h.Acks = append(h.Acks, Ack{b, int64(n), t0.Add(time.Duration(n) * time.Second)})
-		tail.Reads = append(tail.Reads, Read{int64(n), b.First})
+		tail.Reads = append(tail.Reads, Read{Offset: int64(n), Record: b.First})
 	}
 	tail.End = 10
 	second := tail
@@ -72,13 +72,13 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 		{"gap", func(h *History) { both(h, func(l *Tail) { l.End = 11 }) }},
 		{"gap", func(h *History) { both(h, func(l *Tail) { l.Reads[4].Offset = 3 }) }},
 		{"twice or out of order", func(h *History) {
-			both(h, func(l *Tail) { l.Reads = append(l.Reads, Read{10, Record{"sure", tp, 2}}); l.End = 11 })
+			both(h, func(l *Tail) { l.Reads = append(l.Reads, Read{Offset: 10, Record: Record{"sure", tp, 2}}); l.End = 11 })
 		}},
 		{"out of order", func(h *History) {
 			both(h, func(l *Tail) { l.Reads[1].Record.N, l.Reads[3].Record.N = 1, 0 })
 		}},
 		{"never sent", func(h *History) {
-			both(h, func(l *Tail) { l.Reads = append(l.Reads, Read{10, Record{"who", tp, 0}}); l.End = 11 })
+			both(h, func(l *Tail) { l.Reads = append(l.Reads, Read{Offset: 10, Record: Record{"who", tp, 0}}); l.End = 11 })
 		}},
 		{"brokers differ", func(h *History) {
 			l := h.Log[tp]["b0"]
@@ -128,14 +128,14 @@ func TestChecksAllowALostTailAndNoMore(t *testing.T) {
 		h.Lost = []LostTail{{tp, 6, 100, t0.Add(time.Hour)}}
 		for name, tail := range h.Log[tp] {
 			tail.Reads = append([]Read(nil), tail.Reads[:6]...)
-			tail.Reads = append(tail.Reads, Read{100, Record{"sure", tp, 5}})
+			tail.Reads = append(tail.Reads, Read{Offset: 100, Record: Record{"sure", tp, 5}})
 			tail.End = 101
 			h.Log[tp][name] = tail
 		}
 		b := Batch{Record{"sure", tp, 5}, 1, true}
 		h.Sent = append(h.Sent, b)
 		h.Acks = append(h.Acks, Ack{b, 100, t0.Add(2 * time.Hour)})
-		h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 10, Reads: []Read{{100, b.First}}})
+		h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 10, Reads: []Read{{Offset: 100, Record: b.First}}})
 		return h
 	}
 	if wrong := lose().Check(); len(wrong) > 0 {

@@ -33,6 +33,11 @@ const (
 	rewound        = "broker stopped at an etcd that went back"
 	damaged        = "archive damaged on its way"
 	leftOver       = "object that a dead session left behind"
+	endRetried     = "end of a transaction of unknown outcome retried"
+	txnTimedOut    = "transaction timed out"
+	zombieFenced   = "zombie fenced by its epoch"
+	lateRefused    = "batch refused by its transaction's start"
+	txnRecovered   = "transaction aborted by a recovery"
 )
 
 func (c Coverage) add(o Coverage) {
@@ -54,7 +59,8 @@ func (c Coverage) Missing() (out []string) {
 func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, uploadsPassed,
-		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver} {
+		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
+		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered} {
 		c[k] = 0
 	}
 	return c

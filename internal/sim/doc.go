@@ -3,10 +3,11 @@
 // over the real etcdlog on a fake etcd and a bucket in memory that delays,
 // fails, loses answers and lands requests late. Clients speak the raw Kafka
 // protocol over a virtual network. A checker holds what was acknowledged
-// against what can be read: promises 1 to 7.
+// against what can be read: promises 1 to 7, and of transactions that each is
+// seen whole or not at all, by nobody before its end, and ends.
 //
 //	Run(seed) -> world (etcd, bucket, network) -> processes (kill, restart, cut)
-//	          -> producers, readers, a committer -> history -> checks
+//	          -> producers, readers, a committer, apps -> history -> checks
 //
 // The fate of every request is a function of the seed and of what the request
 // is, never of the order in which requests arrive; every delay is drawn to the

@@ -17,15 +17,19 @@ type History struct {
 	Log     map[TP]map[string]Tail // at the end: each partition as each broker serves it
 	Reads   map[string][]Reading   // by reader and partition, in the order read
 	Commits []OffsetEvent
-	Hashes  []StateHash
-	Lost    []LostTail       // what recoveries say was lost
-	Trims   map[TP]int64     // the highest offset that DeleteRecords was asked for
-	Gone    map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail
-	Trimmed map[TP]int64     // the highest that was answered
-	Ends    map[string]int64 // by reader and partition: where it stands
-	Owned   []Owned
-	Faults  []string // in order
-	Wrong   []string // broken promises that were seen on the way
+	Txns    map[string]*Txn // by name
+	// TxnFetches are fetches of transactional groups' positions, in order for each.
+	TxnFetches []TxnFetch
+	Stable     map[TP]map[string]Stable // at the end: as each broker serves readers of committed records
+	Hashes     []StateHash
+	Lost       []LostTail       // what recoveries say was lost
+	Trims      map[TP]int64     // the highest offset that DeleteRecords was asked for
+	Gone       map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail
+	Trimmed    map[TP]int64     // the highest that was answered
+	Ends       map[string]int64 // by reader and partition: where it stands
+	Owned      []Owned
+	Faults     []string // in order
+	Wrong      []string // broken promises that were seen on the way
 }
 
 // Batch is one batch of consecutive records of a producer.
@@ -94,7 +98,7 @@ type Owned struct {
 }
 
 func newHistory() *History {
-	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}, Trimmed: map[TP]int64{}, Ends: map[string]int64{}, Gone: map[TP]time.Time{}}
+	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}, Trimmed: map[TP]int64{}, Ends: map[string]int64{}, Gone: map[TP]time.Time{}, Txns: map[string]*Txn{}, Stable: map[TP]map[string]Stable{}}
 }
 
 func (h *History) note(f func()) {
@@ -120,6 +124,23 @@ func (h *History) lost(tp TP, offset int64, at time.Time) bool {
 		}
 	}
 	return false
+}
+
+// markersAfter is how many markers a recovery puts on a partition at most: one
+// for each transaction that was open.
+const markersAfter = 8
+
+// jumpedTo is jumped for what may begin with the markers that a recovery puts
+// behind the jump.
+func (h *History) jumpedTo(tp TP, from int64, r Read) bool {
+	if r.Mark.Kind.control() {
+		for _, l := range h.Lost {
+			if l.TP == tp && from >= l.From && from <= l.To && r.Offset < l.To && r.Offset >= l.To-markersAfter {
+				return true
+			}
+		}
+	}
+	return h.jumped(tp, from, r.Offset)
 }
 
 // jumped reports whether a recovery skipped from..to: from may lie inside what

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/internal/recovery"
+	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
@@ -18,6 +19,7 @@ const recoverTime = time.Minute
 // loseEtcd loses etcd with everything in it: an operator stops the brokers and
 // recovers into a new one.
 func (r *run) loseEtcd(n int) {
+	r.waitArchive()
 	for _, p := range r.processes {
 		if l := p.now.Load(); l != nil {
 			l.etcd.Cut(true)
@@ -30,6 +32,7 @@ func (r *run) loseEtcd(n int) {
 // restoreEtcd puts an older snapshot in etcd's place: every broker must stop
 // by itself, and the operator recovers.
 func (r *run) restoreEtcd(n int) {
+	r.waitArchive()
 	snap := r.present().Snapshot()
 	time.Sleep(r.some("older", n, 500*time.Millisecond, 6*time.Second))
 	r.mu.Lock()
@@ -56,6 +59,19 @@ func (r *run) restoreEtcd(n int) {
 		}
 	}
 	r.recover(n)
+}
+
+// waitArchive waits until there is something to recover from.
+func (r *run) waitArchive() {
+	for end := time.Now().Add(recoverTime); time.Now().Before(end); time.Sleep(100*time.Millisecond + 1) {
+		found := false
+		if l := r.anyLife(); l != nil {
+			l.node.Replica().View(func(st *metadata.State) { found = len(st.Archives()) > 0 })
+		}
+		if found {
+			return
+		}
+	}
 }
 
 func (r *run) stopCount() int {

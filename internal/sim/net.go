@@ -96,7 +96,9 @@ func (n *network) sever(owner string) {
 		l.Close()
 	}
 	for _, c := range conns {
-		c.out.cut()
+		c.out.cut() // all of them, before the end of one can make another speak
+	}
+	for _, c := range conns {
 		c.Close()
 	}
 }
@@ -235,11 +237,11 @@ func (p *pipe) pull(b []byte) (n int, wait time.Duration, err error) {
 	return n, 0, nil
 }
 
-// cut drops what is on its way.
+// cut drops what is on its way, and takes nothing more.
 func (p *pipe) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.chunks, p.held, p.pushed = nil, 0, time.Time{}
+	p.chunks, p.held, p.pushed, p.closed = nil, 0, time.Time{}, true
 }
 
 func (p *pipe) close() {

@@ -185,6 +185,15 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	cfg.Rand = p.w.rand("node/"+p.name, p.life)
 	cfg.Metrics = metrics.NewSet()
 	cfg.TailBytes, cfg.BlockBytes = 8<<20, 64<<20
+	// Entries that come together, from archives and lists, are applied apart:
+	// those whom one of them wakes do not race with the next one. The same
+	// for those who share a barrier.
+	cfg.Pace = func(at metadata.PacePoint, n uint64) {
+		time.Sleep(1 + time.Duration(p.w.draw(fmt.Sprintf("pace%d", at), l.id, int(n))%1000))
+	}
+	cfg.Apart = func(tp metadata.TopicPartition, from metadata.Offset) {
+		time.Sleep(1 + time.Duration(p.w.draw("read", fmt.Sprintf("%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))%1000))
+	}
 	cfg.Fatal = func(err error) { l.fatal <- err }
 	return cfg
 }

@@ -210,7 +210,7 @@ func (p *producer) send1(b *pendingBatch) bool {
 		seq = -1
 	}
 	id := p.ids[b.batch.First.TP]
-	part.Records = batchOf(time.Now().UnixMilli(), id.pid, id.epoch, seq, b.values)
+	part.Records = batchOf(time.Now().UnixMilli(), batchHead{identity: id, seq: seq}, b.values)
 	t.Partitions = append(t.Partitions, part)
 	q.Topics = append(q.Topics, t)
 	b.req = q

@@ -60,8 +60,21 @@ func parseRecord(b []byte) (Record, error) {
 	return r, nil
 }
 
+// batchHead is what a batch says of its producer.
+type batchHead struct {
+	identity
+	seq           int32
+	transactional bool
+}
+
+// attrTransactional and attrControl are bits of a batch's attributes.
+const (
+	attrTransactional = 1 << 4
+	attrControl       = 1 << 5
+)
+
 // batchOf encodes records as one batch.
-func batchOf(at int64, pid int64, epoch int16, seq int32, values [][]byte) []byte {
+func batchOf(at int64, h batchHead, values [][]byte) []byte {
 	var records []byte
 	for i, v := range values {
 		rec := kmsg.Record{OffsetDelta: int32(i), Value: v}
@@ -70,7 +83,10 @@ func batchOf(at int64, pid int64, epoch int16, seq int32, values [][]byte) []byt
 	}
 	n := int32(len(values))
 	b := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, LastOffsetDelta: n - 1, FirstTimestamp: at, MaxTimestamp: at,
-		ProducerID: pid, ProducerEpoch: epoch, FirstSequence: seq, NumRecords: n, Records: records}
+		ProducerID: h.pid, ProducerEpoch: h.epoch, FirstSequence: h.seq, NumRecords: n, Records: records}
+	if h.transactional {
+		b.Attributes |= attrTransactional
+	}
 	out := b.AppendTo(nil)
 	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
 	binary.BigEndian.PutUint32(out[17:], metadata.BatchCRC(out))
@@ -80,8 +96,30 @@ func batchOf(at int64, pid int64, epoch int16, seq int32, values [][]byte) []byt
 // Read is one record as it was read.
 type Read struct {
 	Offset int64
-	Record Record
+	Record Record // zero: a marker
+	Mark   Mark
 }
+
+// Mark is what the batch of a record, or a marker, says of its transaction;
+// zero where it belongs to none.
+type Mark struct {
+	Producer int64
+	Epoch    int16
+	Kind     MarkKind
+}
+
+// MarkKind is what a record is to a transaction.
+type MarkKind uint8
+
+// The kinds.
+const (
+	MarkNone MarkKind = iota
+	MarkData
+	MarkAbort
+	MarkCommit
+)
+
+func (m MarkKind) control() bool { return m == MarkAbort || m == MarkCommit }
 
 // readBatches decodes what a fetch returned; a batch that was cut off at its
 // end is left out, as consumers do.
@@ -99,24 +137,42 @@ func readBatches(b []byte) ([]Read, error) {
 		if got := metadata.BatchCRC(b[:size]); got != uint32(batch.CRC) {
 			return all, fmt.Errorf("fetched batch at offset %d has a wrong CRC", batch.FirstOffset)
 		}
-		rest := batch.Records
-		for range batch.NumRecords {
-			length, n := binary.Varint(rest)
-			if n <= 0 || int(length) < 0 || n+int(length) > len(rest) {
-				return all, fmt.Errorf("fetched batch at offset %d: a record of %d bytes", batch.FirstOffset, length)
-			}
-			var rec kmsg.Record
-			if err := rec.ReadFrom(rest[:n+int(length)]); err != nil {
-				return all, fmt.Errorf("decode a fetched record: %w", err)
-			}
-			rest = rest[n+int(length):]
-			r, err := parseRecord(rec.Value)
-			if err != nil {
-				return all, fmt.Errorf("offset %d: %w", batch.FirstOffset+int64(rec.OffsetDelta), err)
-			}
-			all = append(all, Read{batch.FirstOffset + int64(rec.OffsetDelta), r})
+		reads, err := readBatch(&batch)
+		all = append(all, reads...)
+		if err != nil {
+			return all, err
 		}
 		b = b[size:]
+	}
+	return all, nil
+}
+
+// readBatch decodes one batch's records.
+func readBatch(batch *kmsg.RecordBatch) (all []Read, err error) {
+	rest := batch.Records
+	for range batch.NumRecords {
+		length, n := binary.Varint(rest)
+		if n <= 0 || int(length) < 0 || n+int(length) > len(rest) {
+			return all, fmt.Errorf("fetched batch at offset %d: a record of %d bytes", batch.FirstOffset, length)
+		}
+		var rec kmsg.Record
+		if err := rec.ReadFrom(rest[:n+int(length)]); err != nil {
+			return all, fmt.Errorf("decode a fetched record: %w", err)
+		}
+		rest = rest[n+int(length):]
+		r := Read{Offset: batch.FirstOffset + int64(rec.OffsetDelta)}
+		if batch.Attributes&attrTransactional != 0 {
+			r.Mark = Mark{batch.ProducerID, batch.ProducerEpoch, MarkData}
+		}
+		if batch.Attributes&attrControl != 0 {
+			if len(rec.Key) != 4 || rec.Key[3] > 1 {
+				return all, fmt.Errorf("offset %d: control record with key %x", r.Offset, rec.Key)
+			}
+			r.Mark.Kind = MarkAbort + MarkKind(rec.Key[3])
+		} else if r.Record, err = parseRecord(rec.Value); err != nil {
+			return all, fmt.Errorf("offset %d: %w", r.Offset, err)
+		}
+		all = append(all, r)
 	}
 	return all, nil
 }

@@ -29,8 +29,9 @@ type Result struct {
 
 // Options change a run.
 type Options struct {
-	Quiet  bool // no faults: the control run
-	Logger *slog.Logger
+	Quiet   bool // no faults: the control run
+	Entries bool // list the log's entries behind the trace
+	Logger  *slog.Logger
 }
 
 // bounds of a run.
@@ -49,6 +50,8 @@ type run struct {
 	tailing context.Context
 	stop    chan struct{} // closed when producers need not make more
 	faults  int
+	apps    []*app
+	entries []string       // that are in archives and etcd at the end
 	left    int            // objects that dead sessions left behind
 	later   sync.WaitGroup // faults that last
 }
@@ -75,6 +78,7 @@ func Run(ctx context.Context, seed uint64, opt Options) Result {
 	res.What = w.history.Faults
 	res.Batches = len(w.history.Sent)
 	res.Digest, res.lines = w.digest(), w.lines
+	res.lines = append(res.lines, r.entries...)
 	return res
 }
 
@@ -86,7 +90,7 @@ type topic struct {
 }
 
 func topics() []topic {
-	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}}
+	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}, {"pay", 2, "low"}, {"ship", 2, "standard"}, {knocks, 4, "low"}}
 }
 
 func (r *run) live() {
@@ -112,11 +116,13 @@ func (r *run) live() {
 		r.history.wrong("not everything was acknowledged within %v after the last fault", settleTime)
 	}
 	r.allReady()
+	r.nothingOpen()
 	r.readersThere()
 	time.Sleep(8 * time.Second) // entries name what uploads left behind
 	cancel()
 	r.tails.Wait()
 	r.lastLook()
+	r.committedAtEnd()
 	r.checkBucket()
 }
 
@@ -266,6 +272,7 @@ func (r *run) startOthers() {
 		})
 	}
 	r.tails.Go(r.sampleHashes)
+	r.startApps()
 }
 
 // sampleHashes notes every broker's state now and then.

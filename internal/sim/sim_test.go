@@ -15,6 +15,7 @@ import (
 
 func runSeed(t *testing.T, seed uint64, opt Options) (res Result) {
 	t.Helper()
+	opt.Entries = os.Getenv("ZONEWISE_SIM_TRACES") != ""
 	if os.Getenv("ZONEWISE_SIM_LOG") != "" {
 		opt.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

@@ -84,7 +84,9 @@ func (w *world) newEtcd(life string) *etcdfake.Store {
 // bucketFor is the bucket as one process sees it: its own connection.
 func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 	plan := bucket.FaultPlan{Seed: w.draw("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second}
-	slow := bucket.Delay(damaging{w.mem, w}, func(op bucket.Op, name string, attempt int, size int64) time.Duration {
+	took, fated := newCounter(), newCounter()
+	slow := bucket.Delay(damaging{w.mem, w}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
+		attempt := took.next(op.String() + "/" + name)
 		v := w.draw(op.String()+"/"+process, name, attempt)
 		d := 3*time.Millisecond + time.Duration((v>>16)%20_000_000)
 		if v%31 == 0 {
@@ -92,7 +94,8 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 		}
 		return d
 	})
-	fault := bucket.NewFault(slow, func(op bucket.Op, name string, attempt int) bucket.Fate {
+	fault := bucket.NewFault(slow, func(op bucket.Op, name string, _ int) bucket.Fate {
+		attempt := fated.next(op.String() + "/" + name)
 		return w.bucketFate(process, plan, op, name, attempt)
 	})
 	traced := bucket.Trace(fault, func(l bucket.TraceLine) {
@@ -105,6 +108,27 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 	retry := bucket.DefaultRetry()
 	retry.Timeout = 2 * time.Second
 	return fault, bucket.Retry(traced, retry)
+}
+
+// counter counts the instants at which something was asked. What is asked at
+// one instant has no order, so it has one number.
+type counter struct {
+	mu sync.Mutex
+	n  map[string]int
+	at map[string]time.Time // of the last
+}
+
+func newCounter() *counter { return &counter{n: map[string]int{}, at: map[string]time.Time{}} }
+
+// next counts from 1.
+func (c *counter) next(what string) int {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !now.Equal(c.at[what]) {
+		c.n[what], c.at[what] = c.n[what]+1, now
+	}
+	return c.n[what]
 }
 
 func (w *world) setCalm() {
