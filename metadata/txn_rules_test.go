@@ -193,3 +193,24 @@ func TestIdleTransactionalIDsAreForgotten(t *testing.T) {
 		t.Fatal("its producer id is still known")
 	}
 }
+
+// Positions of a transaction come from the present holder of the group's slot
+// only: one that lost it may know the group's members no more.
+func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
+	r := newTxnRig(t)
+	p, e := r.init()
+	slot := GroupSlotDuty(GroupSlot("g"))
+	old := r.state.DutyEpoch(slot)
+	at := func(epoch DutyEpoch, offset Offset) TxnOffsets {
+		return TxnOffsets{"x", p, e, "g", epoch, true, []OffsetCommit{{r.tp.Topic, r.tp.Partition, offset, 0, "", 0}}}
+	}
+	r.is(r.do(t, at(old, 1)), CodeOK)
+	r.is(r.do(t, Claim{slot, old + 5}), CodeOK)
+	r.is(r.do(t, at(old, 2)), CodeStaleDuty)
+	r.is(r.do(t, at(old+4, 2)), CodeStaleDuty)
+	r.is(r.do(t, at(old+5, 3)), CodeOK)
+	r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
+	if v, _ := r.state.Group("g"); len(v.Offsets) != 1 || v.Offsets[r.tp].Offset != 3 {
+		t.Fatalf("the group stands at %+v", v.Offsets)
+	}
+}

@@ -20,6 +20,8 @@ const (
 	// someSeeds have among them a lost etcd, a restored one, an archive that is
 	// damaged on its way, and killed archivists.
 	someSeeds = "0+6"
+	// txnSeeds: faults hardly matter to most breakages of transactions.
+	txnSeeds = "0+4"
 )
 
 // mutants is the table: what would break a promise, and who guards it.
@@ -79,5 +81,22 @@ func mutants() []mutant {
 			"f.l.k.log(), f.upTo+1)", "f.l.k.log(), f.upTo+2)"}}},
 		{name: "an etcd that went back in time is believed", pkg: "./metadata/etcdlog", run: "WentBack", edits: []edit{{"metadata/etcdlog/seen.go",
 			"if c.now < c.then {", "if c.now < c.then && c.now < 0 {"}}},
+		{name: "a transaction's marker on too few partitions", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn_end.go",
+			"	for _, tp := range parts {\n", "	for _, tp := range parts[:min(len(parts), 3)] {\n"}}},
+		{name: "a transaction's positions visible before its end", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn.go",
+			"		for _, o := range c.Offsets {\n			at, known", "		for _, o := range c.Offsets {\n			s.storeOffset(c.Group, o)\n			at, known"}}},
+		{name: "a transaction's positions from an old slot holder", pkg: "./metadata", run: "PositionsOfATransaction", edits: []edit{{"metadata/apply_txn.go",
+			"if out, stale := s.staleSlot(c.Group, c.Slot); stale {", "if out, stale := s.staleSlot(c.Group, c.Slot); stale && c.Slot > s.duties[GroupSlotDuty(GroupSlot(c.Group))].epoch {"}}},
+		{name: "a transaction's timeout against the wrong start", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn.go",
+			"	t.status, t.start, t.started = TxnOngoing, s.revision, s.time\n",
+			"	if t.status, t.start = TxnOngoing, s.revision; t.started == 0 {\n		t.started = s.time\n	}\n"}}},
+		{name: "a batch of the transaction before accepted", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn.go",
+			"t.status != TxnOngoing || t.start != r.Start || !t.has(tp)", "t.status != TxnOngoing || !t.has(tp)"}}},
+		{name: "an aborted transaction not in the list", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn_end.go",
+			"			p.aborted = append(p.aborted, a)\n", "			if len(p.aborted) != 3 || p.aborted[2].Producer == a.Producer {\n				p.aborted = append(p.aborted, a)\n			}\n"}}},
+		{name: "a transaction's fenced producer accepted", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn.go",
+			"	case r.Epoch != t.epoch:\n", "	case r.Epoch > t.epoch:\n"}}},
+		{name: "an open transaction shown as committed", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/txn.go",
+			"	if len(p.open) == 0 {\n", "	if len(p.open) <= 1 {\n"}}},
 	}
 }
