@@ -264,6 +264,9 @@ func producedPart(p *producing, index int32, out *produced, t produceTopic, hint
 	rp := kmsg.NewProduceResponseTopicPartition()
 	rp.Partition, rp.ErrorCode, rp.ErrorMessage = index, out.code, textOf(out.text)
 	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = int64(out.base), int64(out.appendTime), int64(out.logStart)
+	if out.code != errNone {
+		rp.LogAppendTime = -1
+	}
 	for _, e := range out.records {
 		re := kmsg.NewProduceResponseTopicPartitionErrorRecord()
 		re.RelativeOffset, re.ErrorMessage = e.index, textOf(e.text)

@@ -122,7 +122,7 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 	case p.Timestamp == timeLatestTiered:
 		return
 	case p.Timestamp == timeGreatest:
-		s.listFound(rp, h.Next, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
+		s.listFound(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
 		return
 	default:
 		s.listFound(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) {

@@ -1,6 +1,9 @@
 package oracle
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // group is one in use, or a new one.
 func (g *Generator) group() string {
@@ -100,11 +103,25 @@ func (g *Generator) groupAdmin() {
 	case 1:
 		g.ask("OffsetDelete", 0, "Group: $%s, Topics: [{Topic: $%s, Partitions: [{Partition: %d}]}]", group, t.name, g.rand.IntN(3))
 	case 2:
+		if g.lostOffsets() {
+			return // a group without any may be there or not
+		}
 		g.say("sleep 150ms") // Kafka lists what its log has committed
 		g.ask("ListGroups", 0, "")
 	case 3:
 		g.ask("DeleteGroups", 0, "Groups: [$%s]", group)
 	}
+}
+
+// lostOffsets reports whether offsets may have been deleted: with their topic,
+// or one by one.
+func (g *Generator) lostOffsets() bool {
+	for _, line := range g.lines {
+		if strings.HasPrefix(line, "DeleteTopics") || strings.HasPrefix(line, "OffsetDelete") {
+			return true
+		}
+	}
+	return false
 }
 
 // transaction is one step of a transaction's life, in the old protocol (the
