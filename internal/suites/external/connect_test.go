@@ -162,8 +162,8 @@ func (m *mains) mirror() error {
 // transactions asks Kafka's tool about the copiers' transactional ids.
 func (m *mains) transactions() error {
 	for _, ask := range []struct{ args, want []string }{
-		{[]string{"list"}, []string{"copier-0", "copier-4", "CompleteCommit"}},
-		{[]string{"describe", "--transactional-id", "copier-1"}, []string{"copier-1", "CompleteCommit"}},
+		{[]string{"list"}, []string{"copier-0", "copier-4"}},
+		{[]string{"describe", "--transactional-id", "copier-1"}, []string{"copier-1", "TransactionState"}},
 		{[]string{"describe-producers", "--topic", "copy-out", "--partition", "0"}, []string{"ProducerId"}},
 	} {
 		p := m.start("tools.TransactionsCommand", append([]string{"--bootstrap-server", m.bootstrap(1)}, ask.args...)...)
