@@ -35,6 +35,9 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	cmd := metadata.DeleteOffsets{Group: r.Group, Epoch: g.hold.epoch}
 	var codes []*int16 // of what is in cmd
 	code = c.guarded(ctx, g, func() (metadata.Command, int16) {
+		if !known && g.empty() {
+			return nil, codeGroupNotFound // live for a commit that was refused, no more
+		}
 		if g.k == nil && g.m.state != stateEmpty && g.m.protocolType != protocolTypeConsumer {
 			return nil, codeNonEmptyGroup
 		}
