@@ -19,11 +19,6 @@ func newParts(list []metadata.TopicPartition) parts {
 	return slices.Compact(list)
 }
 
-func (p parts) has(tp metadata.TopicPartition) bool {
-	_, ok := slices.BinarySearchFunc(p, tp, comparePlaces)
-	return ok
-}
-
 // split returns what p has in common with q, and what it has alone.
 func (p parts) split(q parts) (both, alone parts) {
 	for _, tp := range p {

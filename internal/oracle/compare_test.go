@@ -10,12 +10,6 @@ import (
 
 const testNow = 1_795_000_000_000
 
-// sides are two equal brokers: a Fetch and a CreateTopics answer each.
-type sides struct {
-	scenario *Scenario
-	a, b     []Exchange
-}
-
 func exchange(api string, version int16, resp kmsg.Response) Exchange {
 	return Exchange{Line: 1, Text: api, API: api, Version: version, Outcome: answered, Canonical: true, resp: resp, tree: treeOf(resp)}
 }
