@@ -158,7 +158,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	case !t.known && p.r.version >= 13:
 		out.code = errUnknownTopicID
 		return
-	case t.known && internalTopic(t.Name), !t.known && internalTopic(name):
+	case t.known && InternalTopic(t.Name), !t.known && InternalTopic(name):
 		out.code = errInvalidTopic
 		return
 	case !t.known || part.index < 0 || part.index >= t.Partitions:

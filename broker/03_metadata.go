@@ -198,7 +198,7 @@ func (w *wantedTopic) answer(v *clusterView, zone metadata.ZoneID) kmsg.Metadata
 		return t
 	}
 	t.Topic, t.TopicID = &w.view.Name, w.view.ID
-	t.IsInternal = internalTopic(w.view.Name)
+	t.IsInternal = InternalTopic(w.view.Name)
 	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(w.view.heads))
 	for i := range t.Partitions {
 		p := &t.Partitions[i]

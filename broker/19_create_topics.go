@@ -132,7 +132,7 @@ func (s *Server) nameProblem(name string) (int16, string) {
 			code, text = errTopicExists, fmt.Sprintf("Topic '%s' already exists.", name)
 			return
 		}
-		if internalTopic(name) {
+		if InternalTopic(name) {
 			code, text = errInvalidTopic, "the name is reserved"
 			return
 		}

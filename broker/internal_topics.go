@@ -22,8 +22,8 @@ const (
 	internalSegmentBytes = 100 << 20
 )
 
-// internalTopic reports Kafka's own topics.
-func internalTopic(name string) bool {
+// InternalTopic reports Kafka's own topics.
+func InternalTopic(name string) bool {
 	return name == offsetsTopic || name == txnTopic || name == shareTopic
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/zonewise/zonewise/broker"
 	"github.com/zonewise/zonewise/dashboards"
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -28,6 +29,9 @@ func (s *source) Cluster() dashboards.Cluster {
 	c.FeatureLevel, c.Generation, c.AsOf = int(st.Level()), st.Generation(), st.Revision()
 	sessions, zones = st.Sessions(), st.Zones()
 	for _, t := range st.Topics() {
+		if broker.InternalTopic(t.Name) {
+			continue // a name without records
+		}
 		view := dashboards.Topic{Name: t.Name, ID: t.ID, Partitions: int(t.Partitions)}
 		for p := range t.Partitions {
 			tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)}
