@@ -65,7 +65,7 @@ func TestTheKernelSeesNoPayloadCrossForAlignedClients(t *testing.T) {
 	// followers' answers, whatever is produced.
 	alignedRun(t, c, program, aligned{idle: idle, rate: 1e6, run: run, most: 0.10})
 	// At a rate that fills objects it is promise 8: half a per cent.
-	alignedRun(t, c, program, aligned{idle: idle, rate: 8e6, run: run, most: 0.005})
+	alignedRun(t, c, program, aligned{idle: idle, rate: 16e6, run: run, most: 0.005})
 	unalignedRun(t, c, program, idle, run)
 }
 
