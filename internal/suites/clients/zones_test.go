@@ -37,7 +37,7 @@ func unknownIsServed(t *testing.T, d *devserver.Dev) {
 	}
 	after := zonesOf(t, d)
 	if after.unknown == 0 {
-		t.Errorf("/api/v1/devserver.Zones counts no client without a zone while one is connected")
+		t.Errorf("/api/v1/zones counts no client without a zone while one is connected")
 	}
 	// Brokers commit what was read every 10 s.
 	for after.nowhere <= before.nowhere {
