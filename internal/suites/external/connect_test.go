@@ -28,6 +28,7 @@ config.storage.replication.factor=3
 status.storage.topic=connect-status
 status.storage.replication.factor=3
 offset.flush.interval.ms=2000
+scheduled.rebalance.max.delay.ms=5000
 exactly.once.source.support=enabled
 plugin.discovery=service_load
 listeners=HTTP://%s
