@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,8 @@ type pipe struct {
 	closed bool
 }
 
+// chunk arrives at one instant; so do those behind it that were written at
+// the same one.
 type chunk struct {
 	at time.Time
 	b  []byte
@@ -196,8 +199,8 @@ func (p *pipe) push(b []byte) (n int, err error) {
 	if now.Equal(p.pushed) {
 		// What is written at one instant travels together, in however many
 		// writes: how often a writer found more to say is a race of its own.
-		last := &p.chunks[len(p.chunks)-1]
-		last.b = append(last.b, b[:n]...)
+		// It is copied once: answers of megabytes are written in many pieces.
+		p.chunks = append(p.chunks, chunk{p.last, bytes.Clone(b[:n])})
 		return n, nil
 	}
 	p.pushed = now
@@ -208,7 +211,7 @@ func (p *pipe) push(b []byte) (n int, err error) {
 	}
 	at = p.net.arrival.Take(at, p.id+p.way+strconv.Itoa(p.sent))
 	p.last = at
-	p.chunks = append(p.chunks, chunk{at, append([]byte(nil), b[:n]...)})
+	p.chunks = append(p.chunks, chunk{at, bytes.Clone(b[:n])})
 	poke(p.wake)
 	return n, nil
 }
@@ -223,16 +226,19 @@ func (p *pipe) pull(b []byte) (n int, wait time.Duration, err error) {
 		}
 		return 0, -1, nil
 	}
-	c := &p.chunks[0]
-	if d := time.Until(c.at); d > 0 {
+	at := p.chunks[0].at
+	if d := time.Until(at); d > 0 {
 		return 0, d, nil
 	}
-	n = copy(b, c.b)
-	c.b = c.b[n:]
-	p.held -= n
-	if len(c.b) == 0 {
-		p.chunks = p.chunks[1:]
+	for n < len(b) && len(p.chunks) > 0 && p.chunks[0].at.Equal(at) {
+		c := &p.chunks[0]
+		took := copy(b[n:], c.b)
+		n, c.b = n+took, c.b[took:]
+		if len(c.b) == 0 {
+			p.chunks = p.chunks[1:]
+		}
 	}
+	p.held -= n
 	poke(p.room)
 	return n, 0, nil
 }

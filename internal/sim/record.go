@@ -1,11 +1,11 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -32,32 +32,62 @@ func (r Record) String() string { return fmt.Sprintf("%s>%s#%d", r.Producer, r.T
 
 // value encodes r in about size bytes; every byte of it follows from r and size.
 func (r Record) value(size int) []byte {
-	b := fmt.Appendf(make([]byte, 0, size+64), "%s|%s|%d|%d|%d|", r.Producer, r.TP.Topic, r.TP.Partition, r.N, size)
-	for i, n := len(b), byte(r.N*31); i < size; i++ {
-		b = append(b, n+byte(i*7))
+	b := r.head(make([]byte, 0, size+64), size)
+	for next := r.filler(len(b)); len(b) < size; next += fillerStep {
+		b = append(b, next)
 	}
 	return b
 }
+
+// head is what a value begins with; what follows up to size is filler.
+func (r Record) head(b []byte, size int) []byte {
+	b = append(append(append(b, r.Producer...), '|'), r.TP.Topic...)
+	for _, n := range [...]int{int(r.TP.Partition), r.N, size} {
+		b = strconv.AppendInt(append(b, '|'), int64(n), 10)
+	}
+	return append(b, '|')
+}
+
+// filler is the byte at i, behind the head; the one after it is fillerStep more.
+func (r Record) filler(i int) byte { return byte(r.N*31) + byte(i*fillerStep) }
+
+const fillerStep = 7
 
 const maxValue = 1 << 20
 
 // parseRecord is the inverse of value, to the last byte.
 func parseRecord(b []byte) (Record, error) {
-	parts := strings.SplitN(string(b), "|", 6)
+	parts := bytes.SplitN(b, []byte("|"), 6)
 	if len(parts) != 6 {
 		return Record{}, fmt.Errorf("value of %d bytes is none of ours", len(b))
 	}
-	p, err1 := strconv.Atoi(parts[2])
-	n, err2 := strconv.Atoi(parts[3])
-	size, err3 := strconv.Atoi(parts[4])
+	p, err1 := strconv.Atoi(string(parts[2]))
+	n, err2 := strconv.Atoi(string(parts[3]))
+	size, err3 := strconv.Atoi(string(parts[4]))
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return Record{}, err
 	}
-	r := Record{parts[0], TP{parts[1], int32(p)}, n}
-	if size > maxValue || string(r.value(size)) != string(b) {
+	r := Record{string(parts[0]), TP{string(parts[1]), int32(p)}, n}
+	if !r.filled(b, size) {
 		return r, fmt.Errorf("value of %v is damaged", r)
 	}
 	return r, nil
+}
+
+// filled reports whether b is value(size).
+func (r Record) filled(b []byte, size int) bool {
+	head := r.head(make([]byte, 0, 64), size)
+	if size > maxValue || len(b) != max(size, len(head)) || !bytes.HasPrefix(b, head) {
+		return false
+	}
+	next := r.filler(len(head))
+	for _, c := range b[len(head):] {
+		if c != next {
+			return false
+		}
+		next += fillerStep
+	}
+	return true
 }
 
 // batchHead is what a batch says of its producer.
