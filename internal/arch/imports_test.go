@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"dashboards":                   {"costmodel", "metadata"},
 	"internal/node":                {"*"},
 	"internal/sim":                 {"*"},
-	"internal/sim/cmd/manyseeds":   {},
+	"internal/sim/cmd/manyseeds":   {"internal/testenv/report"},
 	"internal/recovery":            {"metadata", "metadata/etcdlog", "s3stream/bucket"},
 	"internal/cli":                 {},
 	"internal/bench":               {},

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/report"
 )
 
 // result is a seed's line, as the test writes it.
@@ -130,7 +132,7 @@ func (s *state) finish(c *config) error {
 	text, missing := s.text(c.seeds)
 	fmt.Print(text)
 	if c.report != "" {
-		if err := os.WriteFile(c.report, []byte(text), 0o644); err != nil {
+		if err := report.Write(c.report, "seeds", text); err != nil {
 			return err
 		}
 	}
@@ -153,7 +155,6 @@ func (s *state) text(seeds int) (text string, missing []string) {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Correctness\n\nWhat the simulation (`internal/sim`) found. Written by `make sim`; ARCHITECTURE.md says what each promise is.\n\n")
 	fmt.Fprintf(&b, "| | |\n|---|---|\n| commit | `%s` |\n| date | %s |\n", s.commit, time.Now().UTC().Format("2006-01-02"))
 	fmt.Fprintf(&b, "| seeds | %d (0 to %d) |\n| seeds that broke a promise | %d |\n", len(s.done), seeds-1, len(s.failed()))
 	fmt.Fprintf(&b, "| client batches | %d |\n| faults injected | %d |\n| virtual time | %v |\n\n", batches, faults, virtual.Round(time.Second))
