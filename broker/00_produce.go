@@ -94,6 +94,7 @@ func (p *producing) failAll(code int16, text string) {
 	for i := range p.parts {
 		for j := range p.parts[i] {
 			p.parts[i][j].code, p.parts[i][j].text = code, text
+			p.noteRefused(i, j)
 		}
 	}
 }
@@ -157,12 +158,14 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	switch {
 	case !t.known && p.r.version >= 13:
 		out.code = errUnknownTopicID
+		p.noteRefused(i, j)
 		return
 	case t.known && InternalTopic(t.Name), !t.known && InternalTopic(name):
 		out.code = errInvalidTopic
 		return
 	case !t.known || part.index < 0 || part.index >= t.Partitions:
 		out.code = errUnknownTopic
+		p.noteRefused(i, j)
 		return
 	}
 	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
@@ -177,10 +180,16 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		return
 	}
 	out.txn = h.Transactional()
-	ack, err := s.cfg.Writer.Append(ctx, wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h,
-		Principal: p.r.conn.principal(), Feed: &p.r.conn.feed, Start: p.startOf(h)})
+	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Feed: &p.r.conn.feed, Start: p.startOf(h)}
+	if h.Producer != metadata.NoProducer {
+		key, order := p.q.topics[i].orderKey(j, h), &p.r.conn.order
+		taken.Behind = order.behind(key, h)
+		taken.Fate = order.note(key, h)
+	}
+	ack, err := s.cfg.Writer.Append(ctx, taken)
 	if err != nil {
 		out.code, out.text = kafkaError(err), err.Error()
+		p.noteRefused(i, j)
 		return
 	}
 	out.ack = ack

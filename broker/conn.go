@@ -40,7 +40,9 @@ type conn struct {
 	counted bool // among the server's clients, as from
 	asked   bool // for Metadata, before
 
-	feed wal.Feed // the reader tells it what comes
+	// The reader's own.
+	feed  wal.Feed // it tells it what comes
+	order produceOrder
 
 	unanswered atomic.Int64
 	lastAsked  atomic.Int64 // time of the last frame, ns since the server opened

@@ -58,6 +58,19 @@ func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
 	return known.check(q, s.recovered)
 }
 
+// Leaps reports whether a run that CheckSequence takes is taken for want of
+// knowledge: the partition does not know its producer, or lost in a recovery
+// what it knew, and the run does not begin at 0. Nothing tells then that no
+// earlier run is on its way.
+func (s *State) Leaps(q SequenceQuery) bool {
+	known := s.producers.get(producerKey{q.Partition, q.Producer})
+	if known == nil || q.Epoch != known.epoch {
+		return q.First != 0
+	}
+	last := known.ranges[known.n-1]
+	return q.First != last.first.Add(int64(last.count))
+}
+
 // check judges by what is known of the producer: the expected sequence first,
 // then duplicates, then the epoch.
 func (p *producerState) check(q SequenceQuery, recovered Revision) (Offset, Code) {

@@ -24,7 +24,8 @@ var (
 	// it landed or will.
 	ErrNotSent = errors.New("wal: not sent")
 	// ErrBehind: a sequence before it is missing here, and this broker cannot
-	// tell whether it was applied elsewhere. Nothing of it was submitted.
+	// tell whether it was applied elsewhere, or the batch that has it was
+	// refused and is to come again. Nothing of it was submitted.
 	ErrBehind = errors.New("wal: behind the log")
 	// ErrDraining: the broker is leaving; another one takes the batch.
 	ErrDraining = errors.New("wal: draining")
@@ -44,6 +45,10 @@ type Batch struct {
 	Start metadata.Revision
 	// Feed is the connection it came by; nil where there is none.
 	Feed *Feed
+	// Fate is told what becomes of it; Behind is that of the batch of the same
+	// producer and partition which its connection brought before. Either may be
+	// nil.
+	Fate, Behind *Fate
 }
 
 // check refuses what would make an entry invalid, and with it the batches of

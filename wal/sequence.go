@@ -41,10 +41,11 @@ func (t *tail) query(it *item) metadata.SequenceQuery {
 type verdict uint8
 
 const (
-	take   verdict = iota // it is next
-	answer                // with the offset and code
-	attach                // it is a retry of a pending one
-	gap                   // what comes before it is missing
+	take    verdict = iota // it is next
+	answer                 // with the offset and code
+	attach                 // it is a retry of a pending one
+	gap                    // what comes before it is missing
+	passing                // what comes before it was refused and will come again
 )
 
 // intake takes one batch that arrived.
@@ -85,6 +86,8 @@ func (l *lane) place(t *tail, it *item) bool {
 	switch v {
 	case gap:
 		return false
+	case passing:
+		l.answer(it, 0, ErrBehind)
 	case attach:
 		same.attached = append(same.attached, it)
 		it.Bytes = nil
@@ -132,6 +135,8 @@ func (l *lane) judge(t *tail, it *item) (v verdict, same *item, at metadata.Offs
 		return answer, nil, 0, metadata.CodeStaleEpoch
 	case len(t.live) > 0:
 		return gap, nil, 0, 0 // judged again when what is pending is applied
+	case code == metadata.CodeOK && it.Behind.Refused() && l.leaps(t.query(it)):
+		return passing, nil, 0, 0
 	case code == metadata.CodeOK:
 		return take, nil, 0, 0
 	case code == metadata.CodeOutOfOrder:
@@ -144,6 +149,13 @@ func (l *lane) judge(t *tail, it *item) (v verdict, same *item, at metadata.Offs
 func (l *lane) check(q metadata.SequenceQuery) (at metadata.Offset, code metadata.Code) {
 	l.w.cfg.Replica.View(func(s *metadata.State) { at, code = s.CheckSequence(q) })
 	return at, code
+}
+
+// leaps asks the state whether it would take a batch without knowing that
+// nothing is missing before it.
+func (l *lane) leaps(q metadata.SequenceQuery) (leaps bool) {
+	l.w.cfg.Replica.View(func(s *metadata.State) { leaps = s.Leaps(q) })
+	return leaps
 }
 
 // pump lets waiting batches go whose turn it is.

@@ -254,3 +254,34 @@ func TestBrokerThatIsBehindDoesNotCallASequenceMissing(t *testing.T) {
 		r.want(r.send(made{producer: 1, seq: 1, mark: 2}), 1)
 	})
 }
+
+// A partition that does not know a producer takes any sequence of an id that is
+// older than itself; not that of a batch whose predecessor was refused.
+func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
+	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
+		r.makeTopic(1)
+		var refused Fate
+		refused.Refuse()
+		send := func(seq metadata.Sequence, behind *Fate) (*Ack, *Fate) {
+			b := r.batch(made{producer: 1, seq: seq, mark: mark(seq)})
+			b.Fate, b.Behind = new(Fate), behind
+			ack, err := r.w.Append(context.Background(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ack, b.Fate
+		}
+		ack, fate := send(4, &refused)
+		r.wantError(ack, ErrBehind)
+		if !fate.Refused() {
+			t.Error("what comes behind that one may pass it")
+		}
+		ack, fate = send(3, nil)
+		r.want(ack, 0)
+		if fate.Refused() {
+			t.Error("a batch that was taken counts as refused")
+		}
+		ack, _ = send(4, &refused) // the state knows now that nothing is missing
+		r.want(ack, 1)
+	})
+}
