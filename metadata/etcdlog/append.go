@@ -15,6 +15,7 @@ import (
 func (l *Log) Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
 	res, err := l.append(ctx, r)
 	if err != nil {
+		err = l.shut(ctx, err)
 		return res, fmt.Errorf("append %v/%v/%d: %w", r.Key.Session, r.Key.Lane, r.Key.Seq, err)
 	}
 	return res, nil

@@ -20,7 +20,7 @@ func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func
 	if err := f.listed(ctx, from); err != nil {
 		return fmt.Errorf("follow log from revision %d: %w", from.Revision, err)
 	}
-	err := f.watch(ctx)
+	err := l.shut(ctx, f.watch(ctx))
 	return fmt.Errorf("follow log after revision %d: %w", l.out(f.upTo), err)
 }
 

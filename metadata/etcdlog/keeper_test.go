@@ -255,6 +255,30 @@ func TestAnEtcdThatWentBackInTimeStopsTheBroker(t *testing.T) {
 	})
 }
 
+// A broker that was cut off from the backup to its restore misses nothing: it
+// would hand out again what the others have.
+func TestAnEtcdThatWentBackIsShutForThoseWhoCannotTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 4})
+		a, b := join(t, store, "a"), join(t, store, "b")
+		b.append(t, metadata.LaneLow)
+		snap := store.Snapshot() // b sees nothing of what comes
+		for range 5 {
+			a.append(t, metadata.LaneLow)
+		}
+		store.Restore(snap)
+		if _, err := a.Barrier(t.Context()); !errors.Is(err, metadata.ErrOlderLog) {
+			t.Fatalf("barrier: %v", err)
+		}
+		if _, err := b.Append(t.Context(), b.next(metadata.LaneLow)); !errors.Is(err, metadata.ErrNewerIncarnation) || !strings.Contains(err.Error(), "zonewise recover") {
+			t.Errorf("append of a broker that cannot tell: %v", err)
+		}
+		if _, err := etcdlog.Open(t.Context(), etcdlog.Config{Cluster: "main", Client: store.Client("late", "dev-a")}); !errors.Is(err, metadata.ErrNewerIncarnation) {
+			t.Errorf("open: %v", err)
+		}
+	})
+}
+
 func TestAMemberThatLagsDelaysAndHidesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 5})

@@ -17,7 +17,7 @@ const Root = "/zonewise/"
 //
 //	key                               number        written by                    absent when
 //	format                            1             Create, Recover               no cluster is here
-//	incarnation/<n>                   1             Create, Recover; never again  never (its create revision guards every write)
+//	incarnation/<n>                   1             Create, Recover; never again  etcd went back in time (its create revision guards every write)
 //	token                             1             Create, Recover               never (secret of the brokers' own door)
 //	generation                        1             the archive duty              never
 //	head                              1             every append                  nothing was appended here yet

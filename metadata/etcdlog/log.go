@@ -119,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	inc, format := st.got[l.k.incarnation(f.Incarnation)], st.got[l.k.format()]
 	if inc == nil || format == nil {
-		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q: %w", f.Incarnation, cfg.Cluster, metadata.ErrNewerIncarnation)
+		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q (%s): %w", f.Incarnation, cfg.Cluster, whyNoIncarnation, metadata.ErrNewerIncarnation)
 	}
 	l.incCreated, l.formatMod = inc.CreateRevision, format.ModRevision
 	return l, nil
@@ -167,7 +167,7 @@ func (l *Log) in(rev int64) int64              { return rev - int64(l.format.Bas
 func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
 	st, err := l.read(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read barrier: %w", err)
+		return 0, fmt.Errorf("read barrier: %w", l.shut(ctx, err))
 	}
 	return l.out(st.head), nil
 }

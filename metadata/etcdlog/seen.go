@@ -54,6 +54,10 @@ func (m marks) check(before marks) error {
 	return nil
 }
 
+// whyNoIncarnation says what an absent incarnation key means, and the remedy.
+const whyNoIncarnation = "the cluster was recovered elsewhere, or a broker found that this etcd was restored from a backup, and shut it: " +
+	"stop every broker and run `zonewise recover` into an empty etcd"
+
 // standing is one consistent, linearizable view of the log's own keys.
 type standing struct {
 	marks
@@ -92,7 +96,7 @@ func (l *Log) standingOf(before marks, resp *txnResp) (standing, error) {
 	}
 	l.seen.learn(st.marks)
 	if !st.incarnation {
-		return st, fmt.Errorf("etcd does not hold incarnation %d any more: %w", l.format.Incarnation, metadata.ErrNewerIncarnation)
+		return st, fmt.Errorf("etcd does not hold incarnation %d any more (%s): %w", l.format.Incarnation, whyNoIncarnation, metadata.ErrNewerIncarnation)
 	}
 	return st, nil
 }
