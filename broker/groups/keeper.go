@@ -43,6 +43,9 @@ type SlotKeeper struct {
 	duties [metadata.GroupSlots]metadata.Duty // Epoch 0: not held
 	tried  [metadata.GroupSlots]time.Time     // last try for it
 	better [metadata.GroupSlots]time.Time     // since when another should have it
+	// unsure: whether its key is ours was not heard. A key that is held and not
+	// coordinated would keep its groups from everybody else.
+	unsure [metadata.GroupSlots]bool
 }
 
 // NewSlotKeeper returns a keeper; Run starts it.
@@ -112,7 +115,7 @@ func (k *SlotKeeper) look() (plans [metadata.GroupSlots]slotPlan, draining bool)
 func (k *SlotKeeper) round(ctx context.Context) {
 	plans, draining := k.look()
 	now := time.Now()
-	var take, give []metadata.Slot
+	var take, give, doubt []metadata.Slot
 	for i := range plans {
 		slot, p := metadata.Slot(i), plans[i]
 		held := k.duties[i].Epoch != 0
@@ -135,10 +138,13 @@ func (k *SlotKeeper) round(ctx context.Context) {
 		case p.mine && (!p.handing || now.Sub(k.tried[i]) >= probeLive):
 			k.tried[i] = now
 			take = append(take, slot)
+		case !p.mine && k.unsure[i]:
+			doubt = append(doubt, slot)
 		}
 	}
 	atOnce(give, func(slot metadata.Slot) { k.give(ctx, slot) })
 	atOnce(take, func(slot metadata.Slot) { k.duties[slot] = k.take(ctx, slot, plans[slot]) })
+	atOnce(doubt, func(slot metadata.Slot) { k.letGo(ctx, slot) })
 }
 
 // atOnce runs f for each slot, a few at a time, and waits for all: each call
@@ -159,6 +165,7 @@ func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) m
 	ctx, cancel := context.WithTimeout(ctx, dutyTimeout)
 	defer cancel()
 	d, ok, err := k.cfg.Duties.TryDuty(ctx, k.cfg.Session.ID(), SlotDuty(slot))
+	k.unsure[slot] = err != nil
 	if err != nil || !ok {
 		if err != nil {
 			k.cfg.Log.Warn("take group slot", "slot", slot, "error", err)
@@ -191,7 +198,23 @@ func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := k.cfg.Duties.ReleaseDuty(ctx, d); err != nil {
-		k.cfg.Log.Warn("release group slot", "slot", slot, "error", err) // its lease ends it
+		k.unsure[slot] = true
+		k.cfg.Log.Warn("release group slot", "slot", slot, "error", err)
+	}
+}
+
+// letGo lets go of a slot's key if it is ours after all.
+func (k *SlotKeeper) letGo(ctx context.Context, slot metadata.Slot) {
+	tctx, cancel := context.WithTimeout(ctx, dutyTimeout)
+	defer cancel()
+	d, ours, err := k.cfg.Duties.TryDuty(tctx, k.cfg.Session.ID(), SlotDuty(slot))
+	if err != nil {
+		k.cfg.Log.Warn("find out who holds a group slot", "slot", slot, "error", err)
+		return
+	}
+	if k.unsure[slot] = false; ours {
+		k.duties[slot] = d
+		k.give(ctx, slot)
 	}
 }
 

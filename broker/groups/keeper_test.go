@@ -3,6 +3,7 @@ package groups
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,9 +11,11 @@ import (
 )
 
 // keep runs a slot keeper until the returned function is called.
-func (n *node) keep(seed uint64) (stop func() error) {
+func (n *node) keep(seed uint64) (stop func() error) { return n.keepBy(seed, n.w.log) }
+
+func (n *node) keepBy(seed uint64, duties Duties) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := NewSlotKeeper(KeeperConfig{Duties: n.w.log, Session: n.session, Coordinator: n.coord, Writer: n.writer,
+	k := NewSlotKeeper(KeeperConfig{Duties: duties, Session: n.session, Coordinator: n.coord, Writer: n.writer,
 		Replica: n.replica, Rand: rand.New(rand.NewPCG(seed, 3))})
 	done := make(chan error, 1)
 	n.wg.Go(func() { done <- k.Run(ctx) })
@@ -90,6 +93,53 @@ func TestSlotsSpreadOverLiveBrokers(t *testing.T) {
 		}
 		a.stop()
 		b.stop()
+	})
+}
+
+// unheard is a log whose answers about duties get lost: every third try took
+// place all the same, no first release did.
+type unheard struct {
+	Duties
+	mu       sync.Mutex
+	tries    int
+	released map[string]bool
+}
+
+func (u *unheard) TryDuty(ctx context.Context, s metadata.SessionID, name string) (metadata.Duty, bool, error) {
+	d, ok, err := u.Duties.TryDuty(ctx, s, name)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.tries++; u.tries%3 == 0 {
+		return metadata.Duty{}, false, context.DeadlineExceeded
+	}
+	return d, ok, err
+}
+
+func (u *unheard) ReleaseDuty(ctx context.Context, d metadata.Duty) error {
+	u.mu.Lock()
+	again := u.released[d.Name]
+	u.released[d.Name] = true
+	u.mu.Unlock()
+	if !again {
+		return context.DeadlineExceeded
+	}
+	return u.Duties.ReleaseDuty(ctx, d)
+}
+
+// A key that is held and not coordinated would keep its groups from everybody:
+// where an answer was lost, the keeper finds out.
+func TestNoSlotIsHeldUnawares(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.start(1)
+		defer a.stop()
+		defer a.keepBy(1, &unheard{Duties: w.log, released: map[string]bool{}})()
+		time.Sleep(5 * time.Second)
+		agree(t, a)
+		b := w.start(2)
+		defer b.stop()
+		defer b.keep(2)()
+		time.Sleep(time.Minute)
+		agree(t, a, b)
 	})
 }
 
