@@ -40,7 +40,8 @@ type run struct {
 	drawn       int // generated scenarios
 	drawnAsked  int // requests of theirs
 	unexplained int
-	found       []oracle.Result // generated scenarios that differ
+	differing   int       // generated scenarios
+	found       []finding // in them, each kind once
 }
 
 // Every answer of zonewise is Apache Kafka's, but for the allowed differences.
@@ -160,19 +161,33 @@ func (r *run) generated() {
 		r.drawnAsked += res.Requests
 		r.unexplained += len(res.Unexplained)
 		if len(res.Unexplained) > 0 {
-			r.found = append(r.found, *res)
+			r.differ(res)
 		}
 	})
-	kinds := map[string]bool{}
-	for i := range r.found {
-		d := r.found[i].Unexplained[0]
-		kind := d.API + " " + d.Pattern() + " " + d.Kafka + " " + d.Zonewise
-		if kinds[kind] || len(kinds) == shownGenerated {
-			continue
-		}
-		kinds[kind] = true
-		r.t.Errorf("%v\nas a scenario file:\n%s", d, r.session.Minimise(r.t.Context(), r.found[i].Scenario, d))
+	for _, f := range r.found {
+		r.t.Errorf("%v\nas a scenario file:\n%s", f.first, r.session.Minimise(r.t.Context(), f.scenario, f.first))
 	}
+}
+
+// finding is the first scenario in which a kind of difference was met.
+type finding struct {
+	kind     string
+	scenario *oracle.Scenario
+	first    oracle.Difference
+}
+
+// differ notes a drawn scenario's first difference, of each kind once: an hour
+// draws more than memory holds.
+func (r *run) differ(res *oracle.Result) {
+	r.differing++
+	d := res.Unexplained[0]
+	kind := d.API + " " + d.Pattern() + " " + d.Kafka + " " + d.Zonewise
+	known := slices.ContainsFunc(r.found, func(f finding) bool { return f.kind == kind })
+	if known || len(r.found) == shownGenerated {
+		return
+	}
+	r.t.Logf("differs: %v", d)
+	r.found = append(r.found, finding{kind, res.Scenario, d})
 }
 
 // publish writes the sections of docs/compatibility.md where SUITE_REPORT
@@ -226,5 +241,5 @@ func (r *run) result(c oracle.Coverage) string {
 | unexplained differences | %d |
 | allowed differences that were not met | %d of %d |
 %s`, strings.TrimSpace(string(commit)), time.Now().UTC().Format("2006-01-02"), kafkaoracle.Version, r.files-len(r.filesFailed), r.files,
-		r.drawn, r.drawnAsked, r.length, r.seed, len(r.found), c.Requests, r.unexplained, unused, len(c.Used), failed)
+		r.drawn, r.drawnAsked, r.length, r.seed, r.differing, c.Requests, r.unexplained, unused, len(c.Used), failed)
 }
