@@ -30,7 +30,9 @@ func kcatClient(t *testing.T, d *devserver.Dev) {
 	}
 	fmt.Printf("    kcat: %s\n", strings.Join(regexp.MustCompile(`Version [0-9.]+|librdkafka [0-9.]+`).FindAllString(string(out), 2), ", "))
 	w := kcatWords{d}
-	t.Run("scenario", func(t *testing.T) { scenario(t, d, client{name: "kcat", codecs: everyCodec, kinds: bothKinds}, w) })
+	t.Run("scenario", func(t *testing.T) {
+		scenario(t, d, client{name: "kcat", codecs: everyCodec, kinds: bothKinds, drops: true}, w)
+	})
 	t.Run("leaders", func(t *testing.T) { kcatLeaders(t, d) })
 	t.Run("first-use", func(t *testing.T) { firstUse(t, d, w) })
 }

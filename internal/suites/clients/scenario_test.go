@@ -32,6 +32,7 @@ type client struct {
 	kinds   []bool // of producers: idempotent?
 	leaders bool   // asked for leaders 100 times
 	blurs   bool   // tells an empty key or value as null when it reads one
+	drops   bool   // throws away, and commits, what comes between being told to leave and its end
 	repeats bool   // may read a record again after a rebalance, as its makers say
 }
 
@@ -148,7 +149,7 @@ func scenario(t *testing.T, d *devserver.Dev, c client, s speaking) {
 	readAll(t, members, after)
 
 	if !c.repeats {
-		r := rolling{s: s, d: d, topic: topic, group: group, mode: modes(c)[len(modes(c))-1], members: members, sent: sent, known: known}
+		r := rolling{drops: c.drops, s: s, d: d, topic: topic, group: group, mode: modes(c)[len(modes(c))-1], members: members, sent: sent, known: known}
 		for zone := range devserver.Zones {
 			r.restart(t, zone)
 		}
@@ -160,6 +161,7 @@ func scenario(t *testing.T, d *devserver.Dev, c client, s speaking) {
 
 // rolling restarts the members one after the other, under traffic.
 type rolling struct {
+	drops        bool
 	s            speaking
 	d            *devserver.Dev
 	topic, group string
@@ -177,6 +179,10 @@ func (r *rolling) restart(t *testing.T, zone int) {
 	if err := going.leave(); err != nil {
 		t.Fatalf("%s: %v\n%s", going.name, err, going.said())
 	}
+	var rest []*line
+	if r.drops {
+		rest = going.finish(t, closeLimit)
+	}
 	orders := makeOrders(r.mode, len(r.sent), perMode, r.s.text())
 	r.sent = append(r.sent, produceAt(t, r.d, r.s, zone, r.topic, orders)...)
 	left := checkStored(t, r.d, r.topic, r.sent)
@@ -184,7 +190,10 @@ func (r *rolling) restart(t *testing.T, zone int) {
 		delete(left, at)
 	}
 	maps.Copy(r.known, left)
-	for _, l := range going.finish(t, closeLimit) {
+	if !r.drops {
+		rest = going.finish(t, closeLimit)
+	}
+	for _, l := range rest {
 		going.handle(t, l, left)
 	}
 	r.members[zone] = r.s.join(t, r.d.Bootstrap(zone), r.topic, r.group)
