@@ -100,11 +100,12 @@ func (h *handler) serveCost(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveZones answers GET /api/v1/zones.
-func (h *handler) serveZones(w http.ResponseWriter, _ *http.Request) {
+func (h *handler) serveZones(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
-	cluster := h.source.Cluster()
+	cluster := h.source.Cluster(r.Context())
 	cluster.Zones = append([]Zone{}, cluster.Zones...) // an empty list is [], not null
 	cluster.Topics = append([]Topic{}, cluster.Topics...)
+	cluster.ClientsMissing = append([]metadata.BrokerID{}, cluster.ClientsMissing...)
 	for i := range cluster.Zones {
 		z := &cluster.Zones[i]
 		z.Brokers, z.Clients = append([]Broker{}, z.Brokers...), append([]Clients{}, z.Clients...)

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -373,5 +374,22 @@ func TestThePageIsTheSameEveryTime(t *testing.T) {
 				t.Fatalf("%s differs between two requests", path)
 			}
 		}
+	}
+}
+
+func TestBrokersThatDidNotCountAreNamed(t *testing.T) {
+	f := newFixture(ordinaryNames())
+	if body := get(t, serve(t, f), "/").Body.String(); strings.Contains(body, "Not answered in time") {
+		t.Error("the page says that clients are missing")
+	}
+	f.cluster.ClientsMissing = []metadata.BrokerID{3, 4}
+	if body := get(t, serve(t, f), "/").Body.String(); !strings.Contains(body, "not counted here: broker 3, broker 4.") {
+		t.Error("the page does not say whose clients are missing")
+	}
+	var got struct {
+		Missing []int `json:"clients_missing_of"`
+	}
+	if err := json.Unmarshal(get(t, serve(t, f), "/api/v1/zones").Body.Bytes(), &got); err != nil || !slices.Equal(got.Missing, []int{3, 4}) {
+		t.Errorf("missing %v, %v", got.Missing, err)
 	}
 }

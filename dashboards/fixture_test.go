@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -61,7 +62,7 @@ func (f *fixture) Ledger(plan func(metadata.UnixMilli) []Window) (Ledger, error)
 	return out, nil
 }
 
-func (f *fixture) Cluster() Cluster { return f.cluster }
+func (f *fixture) Cluster(context.Context) Cluster { return f.cluster }
 
 // minute is the usage of one minute: a few topics over three zones, one of
 // whose clients has no known zone.

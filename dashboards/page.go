@@ -83,7 +83,7 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	cluster := h.source.Cluster()
+	cluster := h.source.Cluster(r.Context())
 	data, err := h.pageData(c, &cluster)
 	if err != nil {
 		h.fail(w, err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/metadata"
 )
 
 // clusterView is the cluster, ready to print.
@@ -20,6 +21,7 @@ type clusterView struct {
 	Zones               []zoneView
 	Topics              []topicView
 	MoreTopics          int
+	ClientsMissing      []metadata.BrokerID // whose clients are not among those of the zones
 }
 
 type zoneView struct {
@@ -54,7 +56,7 @@ const shownClusterTopics = 100
 func viewCluster(c *Cluster) clusterView {
 	v := clusterView{
 		Name: costmodel.Printable(c.Name), Version: costmodel.Printable(c.Version), Lag: fmt.Sprintf("%d.%03d s", c.LagMs/1000, max(c.LagMs, -c.LagMs)%1000),
-		Incarnation: uint32(c.Incarnation), FeatureLevel: c.FeatureLevel, Generation: uint64(c.Generation), Broker: int32(c.Broker),
+		Incarnation: uint32(c.Incarnation), FeatureLevel: c.FeatureLevel, Generation: uint64(c.Generation), Broker: int32(c.Broker), ClientsMissing: c.ClientsMissing,
 	}
 	for i := range c.Zones {
 		zone := viewZone(&c.Zones[i])

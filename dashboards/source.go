@@ -1,16 +1,21 @@
 package dashboards
 
-import "github.com/zonewise/zonewise/metadata"
+import (
+	"context"
 
-// Source is what the pages are made from. Both methods return copies, never
-// block on the network, and may be called from many goroutines.
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Source is what the pages are made from. Both methods return copies and may be
+// called from many goroutines.
 type Source interface {
 	// Ledger asks plan which windows to read, given the present state time,
 	// and returns them all as of one applied revision. plan is pure and
-	// calls nothing back.
+	// calls nothing back. It never blocks on the network.
 	Ledger(plan func(now metadata.UnixMilli) []Window) (Ledger, error)
-	// Cluster returns what this broker knows of the cluster.
-	Cluster() Cluster
+	// Cluster returns what this broker knows of the cluster, and the clients
+	// of all brokers that answer within a second.
+	Cluster(ctx context.Context) Cluster
 }
 
 // Window is a stretch of state time, end exclusive, on whole minutes, or on
@@ -37,6 +42,9 @@ type Cluster struct {
 	LagMs        int64                `json:"follower_lag_ms"` // how far this broker's state is behind the log
 	Zones        []Zone               `json:"zones"`
 	Topics       []Topic              `json:"topics"`
+	// ClientsMissing are the brokers that did not tell their clients: the
+	// zones below count those of the others.
+	ClientsMissing []metadata.BrokerID `json:"clients_missing_of"`
 }
 
 // Zone is one availability zone. The zone with an empty id stands for clients

@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"math/big"
@@ -23,7 +24,7 @@ func (a *applied) Ledger(plan func(metadata.UnixMilli) []Window) (Ledger, error)
 	return ReadLedger(a.state, plan), nil
 }
 
-func (a *applied) Cluster() Cluster { return Cluster{Name: "main"} }
+func (a *applied) Cluster(context.Context) Cluster { return Cluster{Name: "main"} }
 
 const session = metadata.SessionID(2)
 

@@ -245,7 +245,8 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg.Peers = peers.client(token)
+	door := peers.client(token)
+	cfg.Peers, cfg.Counter = door, door
 	if b.node, err = node.Start(cfg); err != nil {
 		return err
 	}

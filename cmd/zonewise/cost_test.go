@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -32,7 +33,7 @@ func (fakeSource) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (das
 	return l, nil
 }
 
-func (fakeSource) Cluster() dashboards.Cluster {
+func (fakeSource) Cluster(context.Context) dashboards.Cluster {
 	return dashboards.Cluster{Name: "main", Incarnation: 1, AsOf: 77, Zones: []dashboards.Zone{
 		{ID: "dev-a", BytesIn: 1 << 20, Brokers: []dashboards.Broker{{ID: 0, Listeners: []string{"127.0.0.1:9092 (dev-a)"}, Draining: true}},
 			Clients: []dashboards.Clients{{Evidence: "listener", Aligned: 3, Misaligned: 1}}},

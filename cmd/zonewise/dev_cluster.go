@@ -144,6 +144,7 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 	}
 	cfg.HTTP = fmt.Sprintf("127.0.0.1:%d", d.o.httpPort)
 	cfg.Listen = d.ports.of(i)
+	cfg.Counter = d
 	route := metadata.Route{Broker: zone, Member: devZone(0), Leader: devZone(0)}
 	cfg.Route = func() metadata.Route { return route }
 	limit, err := inlineLimit(d.book, route)
@@ -161,6 +162,17 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 }
 
 // drain ends everything in good order.
+// Clients implements node.ClientCounter: the brokers share this process, and have
+// no peer doors. The pages that ask are served once all have started.
+func (d *devCluster) Clients(_ context.Context, id metadata.BrokerID, _ string) (node.ZoneClients, error) {
+	for _, n := range d.nodes {
+		if n.Broker() == id {
+			return n.Clients(), nil
+		}
+	}
+	return nil, fmt.Errorf("count clients of broker %d: it is none of this process", id)
+}
+
 func (d *devCluster) drain() error {
 	err := drainAll(d.nodes)
 	d.shut()

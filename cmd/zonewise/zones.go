@@ -23,7 +23,9 @@ func zonesCommand() cli.Command {
 		Long: `
 Clients that produce or fetch are counted by the evidence that placed them
 (listener, tag, rack, cidr, or unknown), and by whether they talk to a broker of
-their own zone (aligned) or not. The zone named (none) has the clients that nothing places.`,
+their own zone (aligned) or not. The zone named (none) has the clients that
+nothing places. The broker that is asked adds up what all brokers count, and names
+those that do not answer within a second.`,
 		Examples: []string{"zonewise zones", "zonewise zones --format json --server http://10.0.1.7:8080"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &zonesOptions{}
@@ -55,6 +57,9 @@ func runZones(ctx context.Context, o *zonesOptions, env cli.Env) error {
 
 func printZones(out io.Writer, c *dashboards.Cluster) error {
 	fmt.Fprintf(out, "cluster %s, incarnation %d, as of revision %d, told by broker %d\n\n", c.Name, c.Incarnation, c.AsOf, c.Broker)
+	if len(c.ClientsMissing) > 0 {
+		fmt.Fprintf(out, "brokers %v did not tell their clients, which are missing below\n\n", c.ClientsMissing)
+	}
 	return errors.Join(table(out, func(w io.Writer) { printZoneLines(w, c) }), table(out, func(w io.Writer) { printListeners(w, c) }))
 }
 

@@ -59,6 +59,9 @@ type Config struct {
 	CIDRs       *router.CIDRTable          // nil: addresses tell nothing
 	// Peers tells and reaches other brokers; nil where there is no such door.
 	Peers PeerClient
+	// Counter asks other brokers for their clients; nil: the page shows those
+	// of this broker, and says whose are missing.
+	Counter ClientCounter
 
 	AutoCreate        bool
 	DefaultPartitions int32

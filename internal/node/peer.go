@@ -43,6 +43,7 @@ func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) htt
 		}
 	})
 	mux.HandleFunc("GET "+peerHold, n.servePeerHold)
+	mux.HandleFunc("GET "+peerClients, n.servePeerClients)
 	mux.HandleFunc("POST "+peerDrain, n.servePeerDrain)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -83,17 +84,18 @@ type HTTPPeers struct {
 // peerTimeout bounds one request.
 const peerTimeout = 2 * time.Second
 
-func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) error {
+// call returns what the peer answered.
+func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, p.Scheme+"://"+addr+path, nil)
 	if err != nil {
-		return fmt.Errorf("ask peer %s: %w", addr, err)
+		return nil, fmt.Errorf("ask peer %s: %w", addr, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+p.Token)
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask peer %s: %w", addr, err)
+		return nil, fmt.Errorf("ask peer %s: %w", addr, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, peerBodyLimit))
@@ -101,17 +103,19 @@ func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) error {
 		err = errors.New(strings.TrimSpace(string(text)))
 	}
 	if err != nil {
-		return fmt.Errorf("ask peer %s: %s: %w", addr, resp.Status, err)
+		return nil, fmt.Errorf("ask peer %s: %s: %w", addr, resp.Status, err)
 	}
-	return nil
+	return text, nil
 }
 
 // Probe implements PeerClient.
 func (p *HTTPPeers) Probe(ctx context.Context, addr string) error {
-	return p.call(ctx, http.MethodGet, addr, peerProbe)
+	_, err := p.call(ctx, http.MethodGet, addr, peerProbe)
+	return err
 }
 
 // DrainPartition implements PeerClient.
 func (p *HTTPPeers) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
-	return p.call(ctx, http.MethodPost, addr, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrain, tp.Topic, tp.Partition))
+	_, err := p.call(ctx, http.MethodPost, addr, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrain, tp.Topic, tp.Partition))
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/zonewise/zonewise/dashboards"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 )
@@ -101,33 +100,6 @@ func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 	f.last[p.ID] = farProbe{p.Addr, f.round, err}
 	f.mu.Unlock()
 	return err
-}
-
-// clients returns the connections of a zone's clients, as this broker sees
-// them, by kind of evidence.
-func (n *Node) clients(zone metadata.ZoneID) (out []dashboards.Clients) {
-	rows := map[router.Source]*dashboards.Clients{}
-	var order []router.Source
-	for _, c := range n.server.Clients().Snapshot() {
-		if c.Zone != zone {
-			continue
-		}
-		row := rows[c.Source]
-		if row == nil {
-			row = &dashboards.Clients{Evidence: c.Source.String()}
-			rows[c.Source] = row
-			order = append(order, c.Source)
-		}
-		if c.Alignment == router.Aligned {
-			row.Aligned += uint64(c.Now)
-		} else {
-			row.Misaligned += uint64(c.Now)
-		}
-	}
-	for _, s := range order {
-		out = append(out, *rows[s])
-	}
-	return out
 }
 
 // zoneBytes sums what the cluster's clients of a zone sent and received over

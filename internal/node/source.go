@@ -1,8 +1,8 @@
 package node
 
 import (
+	"context"
 	"fmt"
-	"slices"
 
 	"github.com/zonewise/zonewise/broker"
 	"github.com/zonewise/zonewise/dashboards"
@@ -20,7 +20,7 @@ func (s *source) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (dash
 }
 
 // Cluster implements dashboards.Source.
-func (s *source) Cluster() dashboards.Cluster {
+func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 	n := s.n
 	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.self()}
 	var sessions []metadata.SessionView
@@ -45,14 +45,18 @@ func (s *source) Cluster() dashboards.Cluster {
 		c.Incarnation = sessions[len(sessions)-1].ID.Incarnation()
 	}
 	c.LagMs = int64(n.replica.Head() - n.replica.Applied())
-	for _, z := range append(slices.Clone(zones), metadata.UnknownZone) {
-		c.Zones = append(c.Zones, s.zone(z, zones, sessions))
+	clients, missing := n.clusterClients(ctx, sessions)
+	c.ClientsMissing = missing
+	for _, z := range append(zonesBeside(zones, clients), metadata.UnknownZone) {
+		zone := s.zone(z, zones, sessions)
+		zone.Clients = clients[z]
+		c.Zones = append(c.Zones, zone)
 	}
 	return c
 }
 
 func (s *source) zone(z metadata.ZoneID, zones []metadata.ZoneID, sessions []metadata.SessionView) dashboards.Zone {
-	out := dashboards.Zone{ID: z, Clients: s.n.clients(z)}
+	out := dashboards.Zone{ID: z}
 	out.BytesIn, out.BytesOut = s.n.zoneBytes(z)
 	for _, o := range sessions {
 		if o.Open.Zone != z {

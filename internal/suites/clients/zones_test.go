@@ -39,6 +39,9 @@ func unknownIsServed(t *testing.T, d *devserver.Dev) {
 	if after.unknown == 0 {
 		t.Errorf("/api/v1/zones counts no client without a zone while one is connected")
 	}
+	if len(after.missing) > 0 {
+		t.Errorf("/api/v1/zones: brokers %v did not tell their clients", after.missing)
+	}
 	// Brokers commit what was read every 10 s.
 	for after.nowhere <= before.nowhere {
 		select {
@@ -83,16 +86,18 @@ func get(t *testing.T, d *devserver.Dev, path string, into any) {
 	}
 }
 
-// zoneCounts is what /api/v1/devserver.Zones says about clients without a zone.
+// zoneCounts is what /api/v1/zones says about clients without a zone.
 type zoneCounts struct {
 	unknown uint64 // connected now
 	nowhere int64  // bytes in and out
+	missing []int  // brokers whose clients are not counted
 }
 
 func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
 	t.Helper()
 	var found struct {
-		Zones []struct {
+		Missing []int `json:"clients_missing_of"`
+		Zones   []struct {
 			Zone    string
 			Clients []struct {
 				Evidence            string
@@ -103,7 +108,7 @@ func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
 		}
 	}
 	get(t, d, "/api/v1/zones", &found)
-	var n zoneCounts
+	n := zoneCounts{missing: found.Missing}
 	for _, z := range found.Zones {
 		for _, c := range z.Clients {
 			if c.Evidence == "unknown" {
