@@ -68,7 +68,7 @@ func (s *Server) configsOf(res *kmsg.DescribeConfigsRequestResource, table []con
 		}
 		return s.loggers(), errNone, ""
 	case kmsg.ConfigResourceTypeGroupConfig:
-		return s.storedValues(name, metadata.ResourceGroup, kmsg.ConfigSourceGroupConfig, groupConfigs())
+		return s.storedValues(name, metadata.ResourceGroup, kmsg.ConfigSourceGroupConfig, groupConfigs(s.cfg.GroupSettings))
 	case kmsg.ConfigResourceTypeClientMetrics:
 		return s.storedValues(name, metadata.ResourceMetrics, kmsg.ConfigSourceClientMetricsConfig, clientMetricsConfigs())
 	}

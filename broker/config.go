@@ -8,6 +8,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -55,6 +56,8 @@ type Config struct {
 	// because a broker has just gone (settle.go); 0: not at all.
 	Settle time.Duration
 	Groups Groups // nil: group APIs are not served
+	// GroupSettings are what Groups was made with: configs say them.
+	GroupSettings groups.Config
 
 	// AutoCreate makes topics on first use by Metadata, as Kafka does.
 	AutoCreate bool

@@ -87,7 +87,7 @@ func (s *Server) plan(a *alteration, brokers []configKey) {
 			table, now = brokers, st.Configs(metadata.ResourceBroker, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceBroker, Name: a.name}
 		case kmsg.ConfigResourceTypeGroupConfig:
-			table, now = groupConfigs(), st.Configs(metadata.ResourceGroup, a.name)
+			table, now = groupConfigs(s.cfg.GroupSettings), st.Configs(metadata.ResourceGroup, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceGroup, Name: a.name}
 		case kmsg.ConfigResourceTypeClientMetrics:
 			table, now = clientMetricsConfigs(), st.Configs(metadata.ResourceMetrics, a.name)

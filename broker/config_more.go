@@ -4,18 +4,24 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/groups"
 )
 
-// groupConfigs are the configs of a group resource, in Kafka's default ranges.
-func groupConfigs() []configKey {
+// groupConfigs are the configs of a group resource, in Kafka's default ranges,
+// or in wider ones where the broker's own setting is outside of them.
+func groupConfigs(c groups.Config) []configKey {
+	c = c.WithDefaults()
+	beat, session := c.ConsumerHeartbeatInterval.Milliseconds(), c.ConsumerSessionTimeout.Milliseconds()
 	const share, streams = "Of share groups, which this version does not serve.", "Of streams groups, which this version does not serve."
 	return []configKey{
-		{name: "consumer.heartbeat.interval.ms", kind: kInt, fallback: "5000", min: 5000, max: 15_000,
+		{name: "consumer.heartbeat.interval.ms", kind: kInt, fallback: strconv.FormatInt(beat, 10), min: min(5000, beat), max: max(15_000, beat),
 			doc: "How often members of a group of the new consumer protocol report."},
-		{name: "consumer.session.timeout.ms", kind: kInt, fallback: "45000", min: 45_000, max: 60_000,
+		{name: "consumer.session.timeout.ms", kind: kInt, fallback: strconv.FormatInt(session, 10), min: min(45_000, session), max: max(60_000, session),
 			doc: "After what silence a member of a group of the new consumer protocol is taken for gone."},
 		{name: "share.auto.offset.reset", kind: kString, fallback: "latest", valid: shareReset, use: useInert, doc: share},
 		{name: "share.heartbeat.interval.ms", kind: kInt, fallback: "5000", min: 5000, max: 15_000, use: useInert, doc: share},

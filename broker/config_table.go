@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -11,7 +12,8 @@ import (
 // brokerConfigs are the broker configs that tools read: ours to begin with,
 // then the synonyms of the topic configs, which can be set for all brokers.
 func (s *Server) brokerConfigs() []configKey {
-	str := strconv.Itoa
+	str, g := strconv.Itoa, s.cfg.GroupSettings.WithDefaults()
+	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	out := []configKey{
 		{name: "auto.create.topics.enable", kind: kBool, fallback: strconv.FormatBool(s.cfg.AutoCreate), readOnly: true,
 			doc: "Whether a topic is made when a client asks for its metadata."},
@@ -27,33 +29,33 @@ func (s *Server) brokerConfigs() []configKey {
 			doc: "The most that one fetch answer holds, but for a single larger batch."},
 		{name: "group.consumer.assignors", kind: kList, fallback: "uniform,range", readOnly: true,
 			doc: "The assignors of the consumer protocol; the first is the default."},
-		{name: "group.consumer.heartbeat.interval.ms", kind: kInt, fallback: "5000", readOnly: true,
+		{name: "group.consumer.heartbeat.interval.ms", kind: kInt, fallback: ms(g.ConsumerHeartbeatInterval), readOnly: true,
 			doc: "How often members of the consumer protocol are heard from."},
-		{name: "group.consumer.max.heartbeat.interval.ms", kind: kInt, fallback: "15000", readOnly: true,
+		{name: "group.consumer.max.heartbeat.interval.ms", kind: kInt, fallback: ms(max(15*time.Second, g.ConsumerHeartbeatInterval)), readOnly: true,
 			doc: "The longest heartbeat interval that a group's config may set."},
-		{name: "group.consumer.max.session.timeout.ms", kind: kInt, fallback: "60000", readOnly: true,
+		{name: "group.consumer.max.session.timeout.ms", kind: kInt, fallback: ms(max(time.Minute, g.ConsumerSessionTimeout)), readOnly: true,
 			doc: "The longest session timeout that a group's config may set."},
-		{name: "group.consumer.max.size", kind: kInt, fallback: "10000", readOnly: true,
+		{name: "group.consumer.max.size", kind: kInt, fallback: str(g.MaxConsumers), readOnly: true,
 			doc: "How many members a group of the consumer protocol may have."},
 		{name: "group.consumer.migration.policy", kind: kString, fallback: "bidirectional", readOnly: true,
 			doc: "Groups change their protocol on line, both ways."},
-		{name: "group.consumer.min.heartbeat.interval.ms", kind: kInt, fallback: "5000", readOnly: true,
+		{name: "group.consumer.min.heartbeat.interval.ms", kind: kInt, fallback: ms(min(5*time.Second, g.ConsumerHeartbeatInterval)), readOnly: true,
 			doc: "The shortest heartbeat interval that a group's config may set."},
-		{name: "group.consumer.min.session.timeout.ms", kind: kInt, fallback: "45000", readOnly: true,
+		{name: "group.consumer.min.session.timeout.ms", kind: kInt, fallback: ms(min(45*time.Second, g.ConsumerSessionTimeout)), readOnly: true,
 			doc: "The shortest session timeout that a group's config may set."},
-		{name: "group.consumer.session.timeout.ms", kind: kInt, fallback: "45000", readOnly: true,
+		{name: "group.consumer.session.timeout.ms", kind: kInt, fallback: ms(g.ConsumerSessionTimeout), readOnly: true,
 			doc: "After what silence a member of the consumer protocol is out."},
 		{name: "group.coordinator.rebalance.protocols", kind: kList, fallback: "classic,consumer", readOnly: true,
 			doc: "The group protocols that are served."},
 		{name: "offsets.retention.check.interval.ms", kind: kLong, fallback: "600000", readOnly: true,
 			doc: "How often a coordinator looks for positions to forget."},
-		{name: "offsets.retention.minutes", kind: kInt, fallback: "10080", readOnly: true,
+		{name: "offsets.retention.minutes", kind: kInt, fallback: str(int(g.OffsetRetention / time.Minute)), readOnly: true,
 			doc: "How long positions outlive a group's last member, or the last commit of a group without any."},
-		{name: "group.initial.rebalance.delay.ms", kind: kInt, fallback: "3000", readOnly: true,
+		{name: "group.initial.rebalance.delay.ms", kind: kInt, fallback: ms(g.InitialRebalanceDelay), readOnly: true,
 			doc: "How long a new group waits for more members."},
-		{name: "group.max.session.timeout.ms", kind: kInt, fallback: "1800000", readOnly: true,
+		{name: "group.max.session.timeout.ms", kind: kInt, fallback: ms(g.MaxSessionTimeout), readOnly: true,
 			doc: "The longest session timeout that a member may ask for."},
-		{name: "group.min.session.timeout.ms", kind: kInt, fallback: "6000", readOnly: true,
+		{name: "group.min.session.timeout.ms", kind: kInt, fallback: ms(g.MinSessionTimeout), readOnly: true,
 			doc: "The shortest session timeout that a member may ask for."},
 		{name: "log.retention.hours", kind: kInt, fallback: "168", readOnly: true,
 			doc: "How long records are kept by default; stored, not enforced yet."},

@@ -211,7 +211,7 @@ func TestLegacyAlterConfigsReplacesAll(t *testing.T) {
 
 func TestEveryConfigSaysWhatItMeans(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
-		for _, table := range [][]configKey{topicConfigs(), n.server.brokerConfigs(), groupConfigs(), clientMetricsConfigs()} {
+		for _, table := range [][]configKey{topicConfigs(), n.server.brokerConfigs(), groupConfigs(n.server.cfg.GroupSettings), clientMetricsConfigs()} {
 			if !slices.IsSortedFunc(table, func(a, b configKey) int { return strings.Compare(a.name, b.name) }) {
 				t.Errorf("the table that begins with %s is not sorted", table[0].name)
 			}

@@ -186,7 +186,7 @@ func TestHostileSubscriptionsAreAssigned(t *testing.T) {
 		topics[i] = assignTopic{metadata.TopicID{byte(i >> 8), byte(i)}, 10}
 	}
 	rnd := rand.New(rand.NewPCG(1, 1))
-	members := make([]assignMember, maxConsumers)
+	members := make([]assignMember, DefaultConfig().MaxConsumers)
 	for m := range members {
 		members[m].id = fmt.Sprintf("m%05d", m)
 		for i := rnd.IntN(100); i < len(topics); i += 1 + rnd.IntN(200) {

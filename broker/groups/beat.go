@@ -97,7 +97,7 @@ func (r *roster) beatMember(now time.Time, b *beat) (*participant, bool) {
 	case err != nil:
 		b.refuse(codeInvalidRegex, "%v", err)
 		return nil, false
-	case p == nil && len(r.members) >= maxConsumers,
+	case p == nil && len(r.members) >= r.limits.consumers,
 		asked > r.limits.memberBytes, r.bytes+asked > r.limits.groupBytes:
 		b.refuse(codeGroupMaxSize, "the group has as many members, or as much said of them, as it may")
 		return nil, false

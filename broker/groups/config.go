@@ -42,7 +42,8 @@ type Config struct {
 	InitialRebalanceDelay time.Duration
 	MinSessionTimeout     time.Duration // group.min.session.timeout.ms
 	MaxSessionTimeout     time.Duration // group.max.session.timeout.ms
-	MaxGroupSize          int           // members, promised ids included
+	MaxGroupSize          int           // members, promised ids included (group.max.size)
+	MaxConsumers          int           // members of a group of the consumer protocol (group.consumer.max.size)
 	MaxMemberBytes        int           // of what one member sends about itself
 	MaxGroupBytes         int           // of all members in memory
 	MaxLiveGroups         int           // groups with a goroutine at this broker
@@ -63,7 +64,8 @@ func DefaultConfig() Config {
 		InitialRebalanceDelay: 3 * time.Second,
 		MinSessionTimeout:     6 * time.Second,
 		MaxSessionTimeout:     30 * time.Minute,
-		MaxGroupSize:          5_000,     // beyond it a generation does not fit an entry even with empty subscriptions
+		MaxGroupSize:          5_000, // beyond it a generation does not fit an entry even with empty subscriptions
+		MaxConsumers:          10_000,
 		MaxMemberBytes:        256 << 10, // Kafka Streams with thousands of tasks stays below
 		MaxGroupBytes:         8 << 20,
 		MaxLiveGroups:         100_000, // as metadata.MaxGroups
@@ -80,7 +82,6 @@ func DefaultConfig() Config {
 const (
 	maxStoredBytes  = metadata.MaxEntryBytes - 64<<10 // of a stored generation: an entry less room for its frame
 	maxCommitBytes  = 128 << 10                       // of one CommitOffsets command; more become several
-	maxConsumers    = 10_000                          // members of a group of the consumer protocol
 	maxProtocols    = 64                              // of one member: clients list a handful
 	maxMailbox      = 256                             // closures waiting for a group's goroutine; then callers wait
 	maxClientPrefix = 255                             // bytes of the client id that a member id begins with
@@ -88,12 +89,14 @@ const (
 	retryWriteAfter = time.Second                     // an empty group whose write failed tries again
 )
 
-func (c Config) withDefaults() Config {
+// WithDefaults puts DefaultConfig's values where c has none.
+func (c Config) WithDefaults() Config {
 	d := DefaultConfig()
 	pick(&c.InitialRebalanceDelay, d.InitialRebalanceDelay)
 	pick(&c.MinSessionTimeout, d.MinSessionTimeout)
 	pick(&c.MaxSessionTimeout, d.MaxSessionTimeout)
 	pick(&c.MaxGroupSize, d.MaxGroupSize)
+	pick(&c.MaxConsumers, d.MaxConsumers)
 	pick(&c.MaxMemberBytes, d.MaxMemberBytes)
 	pick(&c.MaxGroupBytes, d.MaxGroupBytes)
 	pick(&c.MaxLiveGroups, d.MaxLiveGroups)
@@ -123,7 +126,7 @@ func (c Config) Validate() error {
 		return errors.New("open group coordinator: Writer, Replica and Rand are needed")
 	case c.MinSessionTimeout < 0 || c.MaxSessionTimeout < c.MinSessionTimeout:
 		return errors.New("open group coordinator: session timeouts: the greatest is below the least")
-	case c.MaxGroupSize < 0 || c.MaxMemberBytes < 0 || c.MaxGroupBytes < 0 || c.MaxLiveGroups < 0 ||
+	case c.MaxGroupSize < 0 || c.MaxConsumers < 0 || c.MaxMemberBytes < 0 || c.MaxGroupBytes < 0 || c.MaxLiveGroups < 0 ||
 		c.MaxOffsetMetadata < 0 || c.WriteTimeout < 0 || c.OffsetRetention < 0 ||
 		c.ConsumerSessionTimeout < 0 || c.ConsumerHeartbeatInterval < 0:
 		return errors.New("open group coordinator: a limit is negative")

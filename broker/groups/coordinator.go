@@ -42,13 +42,13 @@ type hold struct {
 // Open returns a coordinator that holds no slot yet. The zero fields of c take
 // defaults.
 func Open(c Config) (*Coordinator, error) {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
 	opened := &Coordinator{cfg: c, life: life, end: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
-		size: c.MaxGroupSize, memberBytes: c.MaxMemberBytes, groupBytes: c.MaxGroupBytes}}
+		size: c.MaxGroupSize, consumers: c.MaxConsumers, memberBytes: c.MaxMemberBytes, groupBytes: c.MaxGroupBytes}}
 	phase := time.Duration(c.Rand.Int64N(int64(expireEvery)))
 	opened.wg.Go(func() { opened.expireLoop(phase) })
 	return opened, nil

@@ -312,7 +312,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 		}
 		w.gather(other)
 		begin := time.Now()
-		members := make([]*modern, maxConsumers)
+		members := make([]*modern, DefaultConfig().MaxConsumers)
 		for i := range members {
 			members[i] = n.modern(fmt.Sprintf("m%05d", i))
 		}
@@ -339,7 +339,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 		}
 		time.Sleep(15 * time.Second)
 		want(t, "the first again", members[0].beat(), codeOK)
-		if d := n.consumerDescribe(); len(d.Members) != maxConsumers || d.State != "Reconciling" {
+		if d := n.consumerDescribe(); len(d.Members) != DefaultConfig().MaxConsumers || d.State != "Reconciling" {
 			t.Errorf("%d members, state %s", len(d.Members), d.State)
 		}
 	})

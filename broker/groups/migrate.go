@@ -17,7 +17,7 @@ import (
 // upgrade makes a roster of a classic group, or says that it cannot be:
 // members of another kind, or whose metadata cannot be read.
 func upgrade(m *machine, r *roster, now time.Time) bool {
-	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > maxConsumers {
+	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > r.limits.consumers {
 		return false
 	}
 	if len(m.members) > 0 {

@@ -26,7 +26,8 @@ func (s groupState) String() string {
 // limits is the part of Config that a machine obeys.
 type limits struct {
 	initialDelay time.Duration
-	size         int // members and promised ids
+	size         int // members and promised ids, of the classic protocol
+	consumers    int // members, of the consumer protocol
 	memberBytes  int
 	groupBytes   int
 }

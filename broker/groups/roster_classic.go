@@ -120,7 +120,7 @@ func (r *roster) join(now time.Time, a *joinAsk) {
 	m := metadata.ConsumerMember{ID: cmp.Or(a.id, a.newID), InstanceID: a.instance, RackID: says.rack, ClientID: a.clientID,
 		ClientHost: a.clientHost, RebalanceTimeoutMs: int32(a.rebalance / time.Millisecond), Topics: says.topics,
 		SessionTimeoutMs: int32(a.session / time.Millisecond), Protocols: a.protocols}
-	if asked := participantBytes(&m); p == nil && len(r.members) >= maxConsumers ||
+	if asked := participantBytes(&m); p == nil && len(r.members) >= r.limits.consumers ||
 		asked > r.limits.memberBytes || r.bytes+asked > r.limits.groupBytes {
 		a.refuse(codeGroupMaxSize, a.id)
 		return

@@ -18,6 +18,7 @@ type tuneOptions struct {
 	partitions     int
 	linger         time.Duration
 	rebalanceDelay time.Duration
+	groups         groupOptions
 	priceBook      string
 
 	commitRate, entryRate, runRate, inlineRate float64
@@ -31,6 +32,7 @@ func (o *tuneOptions) declare(s *cli.Set, memory int64) {
 	s.Int(&o.partitions, "default-partitions", int(def.DefaultPartitions), "COUNT", "partitions of a topic made that way")
 	s.Duration(&o.linger, "linger", def.Linger, "how long the standard lane gathers records before it writes an object")
 	s.Duration(&o.rebalanceDelay, "group-initial-rebalance-delay", def.RebalanceDelay, "how long a new group waits for more members")
+	o.groups.declare(s)
 	s.String(&o.priceBook, "price-book", "", "FILE", "prices (JSON); without it the AWS us-east-1 list prices built in")
 	s.Float(&o.commitRate, "commit-rate", r.Commits, "COMMITS/s", "most commits of the whole cluster; past it linger grows")
 	s.Float(&o.entryRate, "entry-rate", r.EntryBytes, "BYTES/s", "most bytes of commit entries of the whole cluster")
@@ -65,7 +67,7 @@ func (o *tuneOptions) validate() error {
 			return cli.Usagef("--%s %v: want more than 0", r.flag, r.value)
 		}
 	}
-	return nil
+	return o.groups.validate()
 }
 
 // apply sets what the options say; limit tells up to which size inline is
@@ -73,6 +75,7 @@ func (o *tuneOptions) validate() error {
 func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	c.AutoCreate, c.DefaultPartitions, c.Linger, c.RebalanceDelay = o.autoCreate, int32(o.partitions), o.linger, o.rebalanceDelay
 	c.Rates = metadata.Rates{Commits: o.commitRate, EntryBytes: o.entryRate, Runs: o.runRate, InlineBytes: o.inlineRate}
+	c.Groups = o.groups.config()
 	c.WALBytes, c.TailBytes, c.BlockBytes = o.walMemory, o.tailMemory, o.blockMemory
 	if o.inlineRate > 0 {
 		c.InlineLimit = limit

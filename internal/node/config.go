@@ -11,6 +11,7 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/zonewise/zonewise/broker"
+	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 	"github.com/zonewise/zonewise/s3stream/bucket"
@@ -70,6 +71,7 @@ type Config struct {
 	TailBytes         int64 // 0: default
 	BlockBytes        int64 // 0: default
 	RebalanceDelay    time.Duration
+	Groups            groups.Config // settings of groups; doors and RebalanceDelay are put in
 
 	Times  metadata.CustodianTimes
 	Usage  time.Duration // how often read-side cells are committed

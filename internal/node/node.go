@@ -109,13 +109,18 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	if delay == 0 {
 		delay = -1
 	}
-	n.groups, err = groups.Open(groups.Config{Writer: &n.writer, Replica: n.replica, Log: cfg.Logger, Rand: n.fork(), InitialRebalanceDelay: delay})
+	g := cfg.Groups
+	g.InitialRebalanceDelay = delay
+	settings := g
+	g.Writer, g.Replica, g.Log, g.Rand = &n.writer, n.replica, cfg.Logger, n.fork()
+	n.groups, err = groups.Open(g)
 	if err != nil {
 		return fmt.Errorf("open group coordinator: %w", err)
 	}
 	b := broker.DefaultConfig()
 	b.ClusterID, b.Zone, b.Self = cfg.Cluster, cfg.Zone, n.self
 	b.Replica, b.Writer, b.Reader, b.Groups = n.replica, &n.writer, n.store, n.groups
+	b.GroupSettings = settings
 	b.Resolver = n.placer
 	if n.prober = n.newProber(); n.prober != nil {
 		b.Healthy = n.prober.Healthy

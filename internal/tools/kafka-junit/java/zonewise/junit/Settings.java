@@ -1,0 +1,147 @@
+package zonewise.junit;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.FeatureUpdate;
+import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.security.auth.SecurityProtocol;
+import org.apache.kafka.common.test.ClusterInstance;
+import org.apache.kafka.common.test.api.ClusterConfig;
+import org.apache.kafka.common.test.api.ClusterTest;
+import org.apache.kafka.server.common.MetadataVersion;
+
+/** Says what a cluster that a test describes is in zonewise: flags, configs, or the reason why it cannot be. */
+final class Settings {
+    private static final UnaryOperator<String> MS = v -> v + "ms", SAME = v -> v, MINUTES = v -> v + "m";
+
+    private record Flag(String name, UnaryOperator<String> value) { }
+
+    /** Kafka's setting, and the flag of a broker that is the same. */
+    private static final Map<String, Flag> FLAGS = Map.ofEntries(
+        Map.entry("auto.create.topics.enable", new Flag("auto-create-topics", SAME)),
+        Map.entry("num.partitions", new Flag("default-partitions", SAME)),
+        Map.entry("group.initial.rebalance.delay.ms", new Flag("group-initial-rebalance-delay", MS)),
+        Map.entry("group.min.session.timeout.ms", new Flag("group-min-session-timeout", MS)),
+        Map.entry("group.max.session.timeout.ms", new Flag("group-max-session-timeout", MS)),
+        Map.entry("group.max.size", new Flag("group-max-size", SAME)),
+        Map.entry("group.consumer.max.size", new Flag("group-consumer-max-size", SAME)),
+        Map.entry("group.consumer.heartbeat.interval.ms", new Flag("group-consumer-heartbeat-interval", MS)),
+        Map.entry("group.consumer.session.timeout.ms", new Flag("group-consumer-session-timeout", MS)),
+        Map.entry("offsets.retention.minutes", new Flag("offsets-retention", MINUTES)));
+
+    /** Settings that are configs of all brokers here, set when they run. */
+    private static final List<String> CONFIGS = List.of("message.max.bytes", "log.retention.ms", "log.cleanup.policy", "unclean.leader.election.enable",
+        "log.segment.delete.delay.ms", "min.insync.replicas", "log.message.timestamp.type");
+
+    private static final String DISKS = "there are no local logs, segments or cleaners", REPLICAS = "there are no replicas that follow a leader",
+        TOPIC = "positions, transactions and shares are in the log, in no topic", KRAFT = "there is no controller quorum",
+        TICKS = "apply decides in state time, every tick", AT_ONCE = "what it delays is done at once", BOUNDS = "bounds what a group's own config may be";
+
+    /** Settings that have nothing to set here, each with the reason. A name that ends in a dot stands for all that begin so. */
+    private static final Map<String, String> INERT = Map.ofEntries(
+        Map.entry("offsets.topic.", TOPIC), Map.entry("transaction.state.log.", TOPIC), Map.entry("share.coordinator.state.topic.", TOPIC),
+        Map.entry("group.share.", "share groups come with an issue of their own; tests that use one are skipped"),
+        Map.entry("log.initial.task.delay.ms", DISKS), Map.entry("log.cleaner.", DISKS), Map.entry("file.delete.delay.ms", DISKS),
+        Map.entry("replica.", REPLICAS), Map.entry("auto.leader.rebalance.enable", REPLICAS), Map.entry("log.unclean.leader.election.enable", REPLICAS),
+        Map.entry("unclean.leader.election.interval.ms", REPLICAS), Map.entry("default.replication.factor", "replicas are said to be in as many zones as there are"),
+        Map.entry("controlled.shutdown.enable", "a broker that is asked to end drains"),
+        Map.entry("broker.session.timeout.ms", KRAFT), Map.entry("broker.heartbeat.interval.ms", KRAFT),
+        Map.entry("transaction.abort.timed.out.transaction.cleanup.interval.ms", TICKS), Map.entry("transaction.remove.expired.transaction.cleanup.interval.ms", TICKS),
+        Map.entry("producer.id.expiration.check.interval.ms", TICKS), Map.entry("offsets.retention.check.interval.ms", TICKS),
+        Map.entry("group.consumer.assignment.interval.ms", AT_ONCE), Map.entry("group.coordinator.append.linger.ms", AT_ONCE),
+        Map.entry("group.consumer.min.heartbeat.interval.ms", BOUNDS), Map.entry("group.consumer.max.heartbeat.interval.ms", BOUNDS),
+        Map.entry("group.consumer.min.session.timeout.ms", BOUNDS), Map.entry("group.consumer.max.session.timeout.ms", BOUNDS),
+        Map.entry("unstable.api.versions.enable", "no version is unstable"), Map.entry("unstable.feature.versions.enable", "no feature is unstable"));
+
+    /** Values that zonewise has and cannot change. */
+    private static final Map<String, String> FIXED = Map.of("delete.topic.enable", "true", "group.coordinator.rebalance.protocols", "classic,consumer");
+
+    private static final int ZONES = 3;
+
+    private final ClusterConfig config;
+
+    Settings(ClusterConfig config) { this.config = config; }
+
+    int brokers() { return config.numBrokers(); }
+
+    /** A broker's zone: the rack that the test gives it, or one of three in turn. */
+    String zone(int id) { return Optional.ofNullable(of(id).get("broker.rack")).orElse("zone-" + id % ZONES); }
+
+    private Map<String, String> of(int id) {
+        Map<String, String> all = new HashMap<>(config.serverProperties());
+        all.putAll(config.perServerOverrideProperties().getOrDefault(id, Map.of()));
+        return all;
+    }
+
+    List<String> flags(int id) {
+        List<String> out = new ArrayList<>();
+        of(id).forEach((key, value) -> {
+            if (FLAGS.containsKey(key))
+                out.add("--" + FLAGS.get(key).name() + "=" + FLAGS.get(key).value().apply(value));
+        });
+        return out;
+    }
+
+    /** Why there can be no such cluster, or null. */
+    String problem() {
+        if (config.brokerSecurityProtocol() != SecurityProtocol.PLAINTEXT)
+            return "setting brokerSecurityProtocol=" + config.brokerSecurityProtocol() + ": security of Kafka listeners comes with an issue of its own";
+        if (config.metadataVersion() != defaultMetadataVersion() && config.metadataVersion() != MetadataVersion.latestTesting() && config.metadataVersion() != MetadataVersion.latestProduction())
+            return "setting metadataVersion=" + config.metadataVersion() + ": there is no KRaft quorum whose version could be an older one";
+        if (config.numDisksPerBroker() > 1)
+            return "setting disksPerBroker=" + config.numDisksPerBroker() + ": " + DISKS;
+        for (var f : config.features().entrySet())
+            if (!f.getKey().featureName().equals("transaction.version") && !(f.getKey().featureName().equals("group.version") && f.getValue() == 1))
+                return "setting feature " + f.getKey().featureName() + "=" + f.getValue();
+        for (int id = 0; id < brokers(); id++)
+            for (var e : of(id).entrySet())
+                if (!known(e.getKey(), e.getValue()))
+                    return "setting " + e.getKey();
+        return null;
+    }
+
+    private static boolean known(String key, String value) {
+        return key.equals("broker.rack") || FLAGS.containsKey(key) || CONFIGS.contains(key) || value.equals(FIXED.get(key))
+            || INERT.keySet().stream().anyMatch(k -> k.endsWith(".") ? key.startsWith(k) : key.equals(k));
+    }
+
+    private static Object defaultMetadataVersion() {
+        try {
+            return ClusterTest.class.getMethod("metadataVersion").getDefaultValue();
+        } catch (NoSuchMethodException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Sets what is set in a cluster that runs. */
+    void applyTo(ClusterInstance cluster) {
+        List<AlterConfigOp> ops = new ArrayList<>();
+        config.serverProperties().forEach((key, value) -> {
+            if (CONFIGS.contains(key))
+                ops.add(new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET));
+        });
+        Map<String, FeatureUpdate> features = new HashMap<>();
+        config.features().forEach((f, version) -> {
+            if (f.featureName().equals("transaction.version") && version != 2)
+                features.put(f.featureName(), new FeatureUpdate(version, FeatureUpdate.UpgradeType.SAFE_DOWNGRADE));
+        });
+        if (ops.isEmpty() && features.isEmpty())
+            return;
+        try (Admin admin = cluster.admin()) {
+            if (!ops.isEmpty())
+                admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, ""), ops)).all().get();
+            if (!features.isEmpty())
+                admin.updateFeatures(features, new UpdateFeaturesOptions()).all().get();
+        } catch (Exception e) {
+            throw new IllegalStateException("set " + ops + " and " + features, e);
+        }
+    }
+}
