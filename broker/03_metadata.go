@@ -161,8 +161,7 @@ func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []i
 			break
 		}
 		names = append(names, *w.name)
-		cmds = append(cmds, metadata.CreateTopic{ID: s.ids.topicID(), Name: *w.name,
-			Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()})
+		cmds = append(cmds, s.newTopic(*w.name))
 		at = append(at, i)
 	}
 	if len(cmds) == 0 {

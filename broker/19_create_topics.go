@@ -132,10 +132,6 @@ func (s *Server) nameProblem(name string) (int16, string) {
 			code, text = errTopicExists, fmt.Sprintf("Topic '%s' already exists.", name)
 			return
 		}
-		if InternalTopic(name) {
-			code, text = errInvalidTopic, "the name is reserved"
-			return
-		}
 		// Metrics fold . into _: two names that differ by that alone collide.
 		if strings.ContainsAny(name, "._") {
 			folded := strings.ReplaceAll(name, ".", "_")

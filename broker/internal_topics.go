@@ -10,7 +10,9 @@ import (
 // Kafka makes its internal topics when the first coordinator is asked for, and
 // clients and tools look for them: they leave internal topics out of patterns,
 // and show them as such. Here they are names without records; what Kafka keeps
-// in them is in the log. Nobody can produce to them.
+// in them is in the log. Nobody can produce to them. An admin client may make
+// one with a number of partitions of its choice, as in Kafka, before the first
+// coordinator is asked for.
 const (
 	offsetsTopic = "__consumer_offsets"
 	txnTopic     = "__transaction_state"
@@ -35,10 +37,18 @@ func (s *Server) ensureInternal(ctx context.Context, name string) {
 	if known || s.away() {
 		return
 	}
-	_, err := s.submit(ctx, []metadata.Command{metadata.CreateTopic{ID: s.ids.topicID(), Name: name, Partitions: internalPartitions,
-		ReplicationFactor: s.defaultReplication(), Configs: map[string]string{
-			"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": strconv.Itoa(internalSegmentBytes)}}})
-	if err != nil {
+	if _, err := s.submit(ctx, []metadata.Command{s.newTopic(name)}); err != nil {
 		s.cfg.Log.Warn("make internal topic", "topic", name, "error", err)
 	}
+}
+
+// newTopic is a topic that nobody described: the broker's defaults, or what
+// Kafka's own topics have.
+func (s *Server) newTopic(name string) metadata.CreateTopic {
+	t := metadata.CreateTopic{ID: s.ids.topicID(), Name: name, Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()}
+	if InternalTopic(name) {
+		t.Partitions, t.Configs = internalPartitions, map[string]string{
+			"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": strconv.Itoa(internalSegmentBytes)}
+	}
+	return t
 }

@@ -42,3 +42,29 @@ func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 		}
 	})
 }
+
+// An admin client may make them itself, as in Kafka, with partitions of its
+// choice; a client that only asks for one gets what a coordinator would make.
+func TestInternalTopicsCanBeMadeByClients(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		r.makeTopic(offsetsTopic, 1)
+		q := kmsg.NewPtrMetadataRequest()
+		q.Version, q.AllowAutoTopicCreation = 12, true
+		for _, name := range []string{offsetsTopic, txnTopic} {
+			one := kmsg.NewMetadataRequestTopic()
+			one.Topic = kmsg.StringPtr(name)
+			q.Topics = append(q.Topics, one)
+		}
+		got := r.ask(q).(*kmsg.MetadataResponse).Topics
+		for i, partitions := range []int{1, internalPartitions} {
+			if got[i].ErrorCode != errNone || !got[i].IsInternal || len(got[i].Partitions) != partitions {
+				t.Errorf("%s: code %d, %d partitions, want %d", *got[i].Topic, got[i].ErrorCode, len(got[i].Partitions), partitions)
+			}
+		}
+		p := r.ask(produceOf(13, "", got[0].TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != errInvalidTopic {
+			t.Errorf("produce: %d", p.ErrorCode)
+		}
+	})
+}

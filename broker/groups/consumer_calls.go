@@ -31,6 +31,13 @@ func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, from Client, r *kms
 		return beatResponse(r, beatResult{code: code})
 	}
 	defer c.unref(g)
+	// A member that subscribes may have made its topics at another broker a
+	// moment ago. An expression that misses one is matched again after
+	// resolveEvery only. Without a barrier the member is served from what is
+	// applied: the topics come with a later heartbeat.
+	if len(r.SubscribedTopicNames) > 0 || text(r.SubscribedTopicRegex) != "" {
+		_ = c.cfg.Replica.Barrier(ctx)
+	}
 	b := c.newBeat(from, r)
 	return beatResponse(r, ask(ctx, g, beatResult{code: codeNotCoordinator}, func(now time.Time, reply func(beatResult)) {
 		b.reply = reply
