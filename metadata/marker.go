@@ -27,14 +27,19 @@ const (
 // whose producer id stands in Position.
 func (s Span) Marker() bool { return s.Object <= MarkerAbort }
 
-// MarkerBatch builds the control batch of a marker span.
-func MarkerBatch(sp Span) []byte {
+// MarkerBatch builds the control batch of a marker span. appendTime is set where
+// the topic's timestamps are those of appending: Kafka says so of markers, too.
+func MarkerBatch(sp Span, appendTime bool) []byte {
 	b := make([]byte, MarkerSize)
 	be := binary.BigEndian
 	be.PutUint64(b, uint64(sp.First))
 	be.PutUint32(b[8:], MarkerSize-BatchPrefixSize)
 	b[16] = 2
-	be.PutUint16(b[21:], AttrTransactional|AttrControl)
+	attributes := uint16(AttrTransactional | AttrControl)
+	if appendTime {
+		attributes |= AttrLogAppendTime
+	}
+	be.PutUint16(b[21:], attributes)
 	be.PutUint64(b[27:], uint64(sp.MaxTimestamp))
 	be.PutUint64(b[35:], uint64(sp.MaxTimestamp))
 	be.PutUint64(b[43:], uint64(sp.Position))

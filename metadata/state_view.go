@@ -52,6 +52,20 @@ func (s *State) Topics() []Topic {
 	return out
 }
 
+// AppendTime reports whether the records of a topic bear the time at which they
+// were appended (message.timestamp.type, or the brokers' default for it).
+func (s *State) AppendTime(id TopicID) bool {
+	t := s.topics.get(id)
+	if t == nil {
+		return false
+	}
+	v, set := t.Configs["message.timestamp.type"]
+	if !set {
+		v = s.Configs(ResourceBroker, "")["log.message.timestamp.type"]
+	}
+	return v == "LogAppendTime"
+}
+
 // TopicsChanged returns the revision at or before which topics, or their
 // numbers of partitions, changed last: what was derived from them at that
 // revision or later still holds.

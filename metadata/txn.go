@@ -189,6 +189,20 @@ func (s *State) OffsetPending(group string, tp TopicPartition) bool {
 	return false
 }
 
+// PendingGroups returns the groups that transactions under way have offsets of,
+// in no order, each perhaps several times.
+func (s *State) PendingGroups() (names []string) {
+	if s.pendingOffsets == 0 {
+		return nil
+	}
+	for id := range s.ongoing {
+		for _, o := range s.txns.get(id).offsets {
+			names = append(names, o.group)
+		}
+	}
+	return names
+}
+
 func (t *txnState) findOffset(group string, tp TopicPartition) (int, bool) {
 	return slices.BinarySearchFunc(t.offsets, group, func(o txnOffset, group string) int {
 		if c := compareText(o.group, group); c != 0 {

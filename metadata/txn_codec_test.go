@@ -45,7 +45,7 @@ func TestCommandsOfTransactionsComeBackAsTheyWent(t *testing.T) {
 // A marker is what Kafka writes: one control record, CRC right.
 func TestMarkerIsAControlBatch(t *testing.T) {
 	for _, kind := range []int16{MarkerAbort, MarkerCommit} {
-		b := MarkerBatch(Span{First: 1000, Count: 1, Length: MarkerSize, Object: kind, Epoch: 4, Position: 77, MaxTimestamp: 1_700_000_000_000})
+		b := MarkerBatch(Span{First: 1000, Count: 1, Length: MarkerSize, Object: kind, Epoch: 4, Position: 77, MaxTimestamp: 1_700_000_000_000}, false)
 		h, err := ParseBatchHeader(b)
 		if err != nil {
 			t.Fatal(err)
@@ -53,6 +53,10 @@ func TestMarkerIsAControlBatch(t *testing.T) {
 		if h.Size != len(b) || h.CRC != BatchCRC(b) || h.BaseOffset != 1000 || h.Producer != 77 || h.Epoch != 4 || h.BaseSequence != -1 ||
 			h.RecordCount != 1 || h.Offsets() != 1 || h.Attributes != AttrControl|AttrTransactional {
 			t.Fatalf("%+v", h)
+		}
+		stamped := MarkerBatch(Span{Count: 1, Length: MarkerSize, Object: kind}, true)
+		if h, err := ParseBatchHeader(stamped); err != nil || h.Attributes != AttrControl|AttrTransactional|AttrLogAppendTime || h.CRC != BatchCRC(stamped) {
+			t.Fatalf("with append time: %+v, %v", h, err)
 		}
 		record := b[BatchHeaderSize:]
 		if n, size := binary.Varint(record); int(n)+size != len(record) {

@@ -45,7 +45,7 @@ func (s *Store) places(req *ReadRequest, want int64) ([]place, error) {
 				if sp.First >= req.Until || total >= want {
 					return
 				}
-				places = append(places, locate(st, sp))
+				places = append(places, locate(st, req.Partition, sp))
 				total += int64(sp.Length)
 				next = sp.End()
 			}
@@ -62,9 +62,9 @@ func (s *Store) places(req *ReadRequest, want int64) ([]place, error) {
 	return places, nil
 }
 
-func locate(st *metadata.State, sp metadata.Span) place {
+func locate(st *metadata.State, tp metadata.TopicPartition, sp metadata.Span) place {
 	if sp.Marker() {
-		return place{span: sp, memory: metadata.MarkerBatch(sp), from: FromInline}
+		return place{span: sp, memory: metadata.MarkerBatch(sp, st.AppendTime(tp.Topic)), from: FromInline}
 	}
 	p := place{span: sp, at: sp.Position}
 	if sp.Inline() {

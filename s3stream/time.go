@@ -128,7 +128,7 @@ func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
 // out batches whose timestamps are all before from.
 func (q *search) records(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
 	var p place
-	q.s.config.Replica.View(func(st *metadata.State) { p = locate(st, sp) })
+	q.s.config.Replica.View(func(st *metadata.State) { p = locate(st, q.tp, sp) })
 	if err := q.s.recall(&p); err != nil {
 		return err
 	}

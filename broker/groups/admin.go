@@ -167,6 +167,11 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 				held[slot] = 0 // lost, and not yet noticed
 			}
 		}
+		for _, name := range s.PendingGroups() { // a group begins with its first offset, committed or not
+			if held[metadata.GroupSlot(name)] != 0 {
+				found[name] = summary{state: stateEmpty.String(), kind: groupTypeClassic}
+			}
+		}
 		for _, name := range s.Groups() {
 			if held[metadata.GroupSlot(name)] == 0 {
 				continue

@@ -9,6 +9,13 @@ import (
 // minimiseTries bounds how often a scenario is replayed to make it small.
 const minimiseTries = 80
 
+// Recurs plays a scenario and reports whether an unexplained difference of the
+// same kind (API and field) is there.
+func (s *Session) Recurs(ctx context.Context, sc *Scenario, want Difference) bool {
+	r := s.Play(ctx, sc)
+	return slices.ContainsFunc(r.Unexplained, func(d Difference) bool { return d.API == want.API && d.Pattern() == want.Pattern() })
+}
+
 // Minimise drops lines from a scenario as long as one of its unexplained
 // differences stays the same kind (API and field), and returns what is left,
 // as the text of a scenario file.
@@ -23,8 +30,7 @@ func (s *Session) Minimise(ctx context.Context, sc *Scenario, want Difference) s
 		if err != nil {
 			return false
 		}
-		r := s.Play(ctx, small)
-		return slices.ContainsFunc(r.Unexplained, func(d Difference) bool { return d.API == want.API && d.Pattern() == want.Pattern() })
+		return s.Recurs(ctx, small, want)
 	}
 	for size := max(1, len(lines)/2); ; {
 		dropped := false
