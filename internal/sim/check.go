@@ -27,6 +27,7 @@ func (h *History) Check() []string {
 	c.txns()
 	c.offsets()
 	c.owners()
+	c.held()
 	c.hashes()
 	c.live()
 	return c.out

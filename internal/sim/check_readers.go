@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -156,6 +157,25 @@ func (c *checker) owners() {
 				c.bad("two owners", "%s generation %d: partition %d is %s's and %s's", o.Group, o.Generation, p, other, o.Member)
 			}
 			by[k] = o.Member
+		}
+	}
+}
+
+// held: in a group of the consumer protocol a partition is one member's at a
+// time (KIP-848).
+func (c *checker) held() {
+	list := slices.Clone(c.h.Held)
+	slices.SortFunc(list, func(a, b Held) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Partition, b.Partition), a.Since.Compare(b.Since), cmp.Compare(a.Member, b.Member))
+	})
+	var last Held // of those before, the one that lasts longest
+	for _, h := range list {
+		same := h.Group == last.Group && h.Partition == last.Partition
+		if same && h.Member != last.Member && h.Since.Before(last.Till) {
+			c.bad("two owners", "group %s: partition %d was given to %s at %v and was %s's until %v", h.Group, h.Partition, h.Member, h.Since, last.Member, last.Till)
+		}
+		if !same || h.Till.After(last.Till) {
+			last = h
 		}
 	}
 }

@@ -34,6 +34,7 @@ func goodHistory() *History {
 	}
 	h.Hashes = []StateHash{{"a0.1", 7, 1}, {"b0.1", 7, 1}, {"a0.1", 8, 2}}
 	h.Owned = []Owned{{"g", 1, "m0", []int32{0}, 0}, {"g", 1, "m1", []int32{1}, 0}}
+	h.Held = []Held{{"s", 0, "c0", t0, t0.Add(time.Second)}, {"s", 0, "c1", t0.Add(time.Second), t0.Add(2 * time.Second)}, {"s", 1, "c0", t0, t0.Add(2 * time.Second)}}
 	return h
 }
 
@@ -102,6 +103,7 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 		{"committed offset went back", func(h *History) { h.Commits[9].Offset = 3 }},
 		{"offset never committed", func(h *History) { h.Commits[9].Offset = 9 }},
 		{"states differ", func(h *History) { h.Hashes[1].Hash = 9 }},
+		{"two owners", func(h *History) { h.Held[0].Till = h.Held[0].Till.Add(time.Millisecond) }},
 		{"two owners", func(h *History) { h.Owned[1].Partitions = []int32{0} }},
 		{"deleted records are back", func(h *History) { h.Trims[tp], h.Trimmed[tp] = 5, 4 }},
 		{"start moved", func(h *History) { both(h, func(l *Tail) { l.Reads, l.Start = l.Reads[2:], 2 }) }},

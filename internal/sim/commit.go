@@ -72,8 +72,9 @@ func (k *committer) step(ctx context.Context, n int) error {
 
 // membership is what a member says of itself.
 type membership struct {
-	generation int32
+	generation int32 // or the member's epoch
 	id         string
+	modern     bool // of the consumer protocol
 }
 
 // commitOffset commits once and notes it.
@@ -87,7 +88,11 @@ func (c *client) commitOffset(ctx context.Context, group string, tp TP, offset i
 	t.Partitions = append(t.Partitions, p)
 	q.Topics = append(q.Topics, t)
 	e := OffsetEvent{Group: group, TP: tp, Offset: offset, Begun: time.Now()}
-	resp, err := c.try(ctx, q, 7)
+	version := int16(7)
+	if m.modern {
+		version = 9
+	}
+	resp, err := c.try(ctx, q, version)
 	code := int16(errNone)
 	if err == nil {
 		code = resp.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode

@@ -38,6 +38,7 @@ const (
 	zombieFenced   = "zombie fenced by its epoch"
 	lateRefused    = "batch refused by its transaction's start"
 	txnRecovered   = "transaction aborted by a recovery"
+	passedOn       = "partition passed on between consumers"
 )
 
 func (c Coverage) add(o Coverage) {
@@ -60,7 +61,7 @@ func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, uploadsPassed,
 		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
-		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered} {
+		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn} {
 		c[k] = 0
 	}
 	return c
@@ -171,6 +172,13 @@ func (r *run) coverage() Coverage {
 		}
 	}
 	c[secondArchiver] += r.secondArchivers()
+	holder := map[int32]string{}
+	for _, h := range r.history.Held {
+		if was, ok := holder[h.Partition]; ok && was != h.Member {
+			c[passedOn]++
+		}
+		holder[h.Partition] = h.Member
+	}
 	return c
 }
 

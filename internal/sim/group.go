@@ -101,7 +101,7 @@ func (m *member) join(ctx context.Context) error {
 	if j.ErrorCode != errNone {
 		return groupError{"join", j.ErrorCode}
 	}
-	m.me = membership{j.Generation, j.MemberID}
+	m.me = membership{generation: j.Generation, id: j.MemberID}
 	s := kmsg.NewPtrSyncGroupRequest()
 	s.Group, s.Generation, s.MemberID = m.group, j.Generation, j.MemberID
 	if j.LeaderID == j.MemberID {

@@ -28,6 +28,7 @@ type History struct {
 	Trimmed    map[TP]int64     // the highest that was answered
 	Ends       map[string]int64 // by reader and partition: where it stands
 	Owned      []Owned
+	Held       []Held
 	Faults     []string // in order
 	Wrong      []string // broken promises that were seen on the way
 }
@@ -95,6 +96,16 @@ type Owned struct {
 	Member     string
 	Partitions []int32
 	Recovered  int // recoveries before: generations may begin anew
+}
+
+// Held is how long a member of a group of the consumer protocol surely held a
+// partition: from the answer that gave it to the beginning of the last
+// heartbeat that was answered while it had it.
+type Held struct {
+	Group       string
+	Partition   int32
+	Member      string
+	Since, Till time.Time
 }
 
 func newHistory() *History {

@@ -271,6 +271,7 @@ func (r *run) startOthers() {
 			m.run(r.tailing)
 		})
 	}
+	r.startConsumers()
 	r.tails.Go(r.sampleHashes)
 	r.startApps()
 }
