@@ -94,7 +94,7 @@ func (p *producing) failAll(code int16, text string) {
 	for i := range p.parts {
 		for j := range p.parts[i] {
 			p.parts[i][j].code, p.parts[i][j].text = code, text
-			p.noteRefused(i, j)
+			p.noteRefused(i, j, metadata.Topic{})
 		}
 	}
 }
@@ -158,14 +158,14 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	switch {
 	case !t.known && p.r.version >= 13:
 		out.code = errUnknownTopicID
-		p.noteRefused(i, j)
+		p.noteRefused(i, j, t.Topic)
 		return
 	case t.known && InternalTopic(t.Name), !t.known && InternalTopic(name):
 		out.code = errInvalidTopic
 		return
 	case !t.known || part.index < 0 || part.index >= t.Partitions:
 		out.code = errUnknownTopic
-		p.noteRefused(i, j)
+		p.noteRefused(i, j, t.Topic)
 		return
 	}
 	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
@@ -182,14 +182,17 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	out.txn = h.Transactional()
 	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Feed: &p.r.conn.feed, Start: p.startOf(h)}
 	if h.Producer != metadata.NoProducer {
-		key, order := p.q.topics[i].orderKey(j, h), &p.r.conn.order
+		order := &p.r.conn.order
+		key := orderKey{order.name(t.ID, t.Name), part.index, h.Producer}
 		taken.Behind = order.behind(key, h)
 		taken.Fate = order.note(key, h)
 	}
 	ack, err := s.cfg.Writer.Append(ctx, taken)
 	if err != nil {
 		out.code, out.text = kafkaError(err), err.Error()
-		p.noteRefused(i, j)
+		if p.noteRefused(i, j, t.Topic); taken.Fate.Pending() {
+			taken.Fate.Settle() // whoever waits for it need not
+		}
 		return
 	}
 	out.ack = ack

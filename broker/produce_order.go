@@ -16,16 +16,20 @@ import (
 // not (a partition that is new to the producer, the first run after a
 // recovery), any of them looks as good, and the refused one would land behind.
 //
+// A topic that is deleted and made again under a producer is such a case, too:
+// what was sent to the old one comes again to the new one, so it is the topic's
+// name that counts.
+//
 // The connection's reader owns it.
 type produceOrder struct {
-	last map[orderKey]ordered
+	last  map[orderKey]ordered
+	names map[metadata.TopicID]string
 }
 
-// orderKey is a partition as the request names it, for it may not be known
-// here, and a producer.
+// orderKey is a partition by its topic's name, whichever topic has it now, and
+// a producer.
 type orderKey struct {
 	topic     string
-	id        metadata.TopicID
 	partition int32
 	producer  metadata.ProducerID
 }
@@ -44,7 +48,8 @@ const (
 	orderTime = time.Minute
 	// maxOrdered is how many producers and partitions are remembered; then
 	// those whose batches were taken are forgotten, then all: what a client
-	// that has so many in flight is promised is what Kafka promises.
+	// that has so many in flight is promised is what Kafka promises. As many
+	// names of topics are.
 	maxOrdered = 4096
 )
 
@@ -99,15 +104,34 @@ func (c *produceOrder) forget() {
 }
 
 // noteRefused takes down a batch that was refused at once, if its producer will
-// send it again.
-func (p *producing) noteRefused(i, j int) {
+// send it again. topic is its topic, where that is known.
+func (p *producing) noteRefused(i, j int, topic metadata.Topic) {
 	t := &p.q.topics[i]
+	if topic.Name == "" {
+		topic.ID, topic.Name = t.id, t.name
+	}
 	h, err := metadata.ParseBatchHeader(t.parts[j].records)
 	if err == nil && h.Producer != metadata.NoProducer && willRetry(p.parts[i][j].code) {
-		p.r.conn.order.note(t.orderKey(j, h), h).Refuse()
+		order := &p.r.conn.order
+		order.note(orderKey{order.name(topic.ID, topic.Name), t.parts[j].index, h.Producer}, h).Refuse()
 	}
 }
 
-func (t *produceTopic) orderKey(j int, h metadata.BatchHeader) orderKey {
-	return orderKey{t.name, t.id, t.parts[j].index, h.Producer}
+// name returns what a topic was called when the connection first met it; where
+// that was not known, a text that stands for its id from then on.
+func (c *produceOrder) name(id metadata.TopicID, known string) string {
+	if id.IsZero() {
+		return known
+	}
+	if was, ok := c.names[id]; ok {
+		return was
+	}
+	if known == "" {
+		known = "id " + id.String()
+	}
+	if c.names == nil || len(c.names) >= maxOrdered {
+		c.names = map[metadata.TopicID]string{}
+	}
+	c.names[id] = known
+	return known
 }

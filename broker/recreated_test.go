@@ -42,6 +42,9 @@ func TestTopicCreatedAgainTakesAProducerWhereItStands(t *testing.T) {
 		if got := byID(first, 3); got.ErrorCode != 100 {
 			t.Errorf("to the first topic's id: %+v", got)
 		}
+		if got := byID(second, 4); !willRetry(got.ErrorCode) {
+			t.Errorf("to the second topic, before what the first did not take comes again: %+v", got)
+		}
 		if got := byID(second, 3); got.ErrorCode != 0 || got.BaseOffset != 0 {
 			t.Errorf("to the second topic, where the producer stands: %+v", got)
 		}

@@ -203,7 +203,7 @@ func (l *lane) answer(it *item, at metadata.Offset, err error) {
 	}
 	it.answered = true
 	it.ack.offset, it.ack.err = at, err
-	it.Fate.settle(err)
+	it.Fate.answered(err)
 	close(it.ack.done)
 	l.answered = append(l.answered, it)
 	l.settleTail(it)

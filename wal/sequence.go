@@ -137,6 +137,8 @@ func (l *lane) judge(t *tail, it *item) (v verdict, same *item, at metadata.Offs
 		return gap, nil, 0, 0 // judged again when what is pending is applied
 	case code == metadata.CodeOK && it.Behind.Refused() && l.leaps(t.query(it)):
 		return passing, nil, 0, 0
+	case code == metadata.CodeOK && it.Behind.Pending() && l.leaps(t.query(it)):
+		return gap, nil, 0, 0 // to the topic that had the name before: judged again when that is known
 	case code == metadata.CodeOK:
 		return take, nil, 0, 0
 	case code == metadata.CodeOutOfOrder:

@@ -285,3 +285,33 @@ func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
 		r.want(ack, 1)
 	})
 }
+
+// What went to the topic that had the name before may come again: the one
+// behind it waits until that is known.
+func TestBatchWaitsForTheFateOfTheOneBefore(t *testing.T) {
+	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
+		r.makeTopic(1)
+		for producer, refused := range map[metadata.ProducerID]bool{1: true, 2: false} {
+			var before Fate
+			b := r.batch(made{producer: producer, seq: 4, mark: 4})
+			b.Behind = &before
+			ack, err := r.w.Append(context.Background(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Millisecond)
+			select {
+			case <-ack.Done():
+				t.Error("answered before the fate of the one before is known")
+			default:
+			}
+			if refused {
+				before.Refuse()
+				r.wantError(ack, ErrBehind)
+			} else {
+				before.Settle()
+				r.want(ack, 0)
+			}
+		}
+	})
+}
