@@ -50,7 +50,7 @@ const (
 	// those whose batches were taken are forgotten, then all: what a client
 	// that has so many in flight is promised is what Kafka promises. As many
 	// names of topics are.
-	maxOrdered = 4096
+	maxOrdered = 1000
 )
 
 // willRetry reports whether producers send a batch again, as it is, after code.
