@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,8 +71,32 @@ func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16
 		}
 		r.step(ctx, &s.Steps[i])
 	}
+	r.tidy(ctx)
 	return r.finished
 }
+
+// tidy deletes what topics the scenario may have made: an hour of drawn
+// scenarios makes more than a broker bears. What fails is left behind.
+func (r *Runner) tidy(ctx context.Context) {
+	q := kmsg.NewPtrDeleteTopicsRequest()
+	q.SetVersion(5)
+	q.TimeoutMillis = int32(tidyPatience / time.Millisecond)
+	for _, v := range r.vars {
+		if name, ok := v.(string); ok && strings.HasPrefix(name, r.unique) && name != r.unique {
+			q.TopicNames = append(q.TopicNames, name)
+		}
+	}
+	if len(q.TopicNames) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tidyPatience)
+	defer cancel()
+	c := &connection{addr: r.target.Addr}
+	defer c.close()
+	_, _ = c.ask(ctx, q)
+}
+
+const tidyPatience = 5 * time.Second
 
 func (r *Runner) conn(name string) *connection {
 	c := r.conns[name]
