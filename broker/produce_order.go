@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"time"
-
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
@@ -39,19 +37,13 @@ type ordered struct {
 	epoch metadata.ProducerEpoch
 	first metadata.Sequence
 	fate  *wal.Fate
-	at    time.Time
 }
 
-const (
-	// orderTime is how long a refused batch that does not come again holds up
-	// those behind it: its producer has given it up, or gone elsewhere.
-	orderTime = time.Minute
-	// maxOrdered is how many producers and partitions are remembered; then
-	// those whose batches were taken are forgotten, then all: what a client
-	// that has so many in flight is promised is what Kafka promises. As many
-	// names of topics are.
-	maxOrdered = 1000
-)
+// maxOrdered is how many producers and partitions are remembered; then those
+// whose batches were taken are forgotten, then all: what a client that has so
+// many in flight is promised is what Kafka promises. As many names of topics
+// are.
+const maxOrdered = 1000
 
 // willRetry reports whether producers send a batch again, as it is, after code.
 func willRetry(code int16) bool {
@@ -73,7 +65,7 @@ func (c *produceOrder) behind(k orderKey, h metadata.BatchHeader) *wal.Fate {
 
 // holds reports whether h is one of those behind o.
 func (o ordered) holds(h metadata.BatchHeader) bool {
-	return o.epoch == h.Epoch && h.BaseSequence.Sub(o.first) > 0 && h.BaseSequence.Sub(o.first) < 1<<30 && time.Since(o.at) < orderTime
+	return o.epoch == h.Epoch && h.BaseSequence.Sub(o.first) > 0 && h.BaseSequence.Sub(o.first) < 1<<30
 }
 
 // note takes down a batch, and gives it its fate.
@@ -88,7 +80,7 @@ func (c *produceOrder) note(k orderKey, h metadata.BatchHeader) *wal.Fate {
 	if len(c.last) >= maxOrdered {
 		c.forget()
 	}
-	c.last[k] = ordered{h.Epoch, h.BaseSequence, fate, time.Now()}
+	c.last[k] = ordered{h.Epoch, h.BaseSequence, fate}
 	return fate
 }
 

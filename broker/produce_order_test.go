@@ -2,10 +2,12 @@ package broker
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/wal"
 )
 
 // Clients send on before they hear that a batch was refused. On a partition
@@ -38,6 +40,67 @@ func TestWhatFollowsARefusedBatchWaitsForItToComeAgain(t *testing.T) {
 		}
 		if got := send(other, 2); got.ErrorCode != 0 || got.BaseOffset != 2 {
 			t.Errorf("a retry by another connection: %+v", got)
+		}
+	})
+}
+
+// A producer's batches are under way when its topic is deleted and made again;
+// it learns of the new topic before it hears that the first of them failed.
+func TestBatchesDoNotOvertakeOneWhoseTopicIsGone(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r, other := dial(), dial() // the other's requests do not wait behind the producer's
+		first := r.makeTopic("t", 1)
+		pid := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
+		to := func(id metadata.TopicID, seq int32) *kmsg.ProduceRequest {
+			return produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, "v"))
+		}
+		code := func(resp kmsg.Response) (int16, int64) {
+			p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			return p.ErrorCode, p.BaseOffset
+		}
+		if got, _ := code(r.ask(to(first, 0))); got != 0 {
+			t.Fatalf("the first batch: %d", got)
+		}
+		del := kmsg.NewPtrDeleteTopicsRequest()
+		del.Version, del.Topics = 6, []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
+		other.ask(del)
+		second := other.makeTopic("t", 1)
+		sent := []kmsg.Request{to(first, 1), to(second, 2), to(second, 3)}
+		for _, q := range sent {
+			r.send(q)
+		}
+		for i, q := range sent {
+			if got, _ := code(r.receive(q, r.next-2+int32(i))); !willRetry(got) {
+				t.Errorf("batch %d: %d", i+1, got)
+			}
+		}
+		for seq := range int32(3) {
+			if got, at := code(r.ask(to(second, 1+seq))); got != 0 || at != int64(seq) {
+				t.Errorf("batch %d again: code %d, offset %d, want offset %d", 1+seq, got, at, seq)
+			}
+		}
+		// Other topics are not held up; one that never comes again is not waited
+		// for long.
+		side := other.makeTopic("side", 1)
+		r.ask(to(first, 4))
+		if got, _ := code(r.ask(to(side, 1))); got != 0 {
+			t.Errorf("to another topic: %d", got)
+		}
+		q := to(second, 6) // to a partition that is not there yet
+		q.Topics[0].Partitions[0].Partition = 1
+		r.ask(q)
+		grow := kmsg.NewPtrCreatePartitionsRequest()
+		grow.TimeoutMillis = 5000
+		grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 2}}
+		other.ask(grow)
+		q = to(second, 7)
+		q.Topics[0].Partitions[0].Partition = 1
+		if got, _ := code(r.ask(q)); !willRetry(got) {
+			t.Errorf("behind one that was refused: %d", got)
+		}
+		time.Sleep(wal.RefusedTime)
+		if got, _ := code(r.ask(q)); got != 0 {
+			t.Errorf("behind one that was given up: %d", got)
 		}
 	})
 }

@@ -3,33 +3,46 @@ package wal
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
 // Fate tells what became of a batch, without holding on to its bytes. The zero
 // value is a batch that is on its way.
-type Fate struct{ state atomic.Uint32 }
+type Fate struct{ at atomic.Int64 }
 
+// What Fate.at is, beside the time at which the batch was refused.
 const (
-	fatePending = iota
-	fateSettled
-	fateRefused
+	fatePending = 0
+	fateSettled = 1
 )
+
+// RefusedTime is how long a refused batch that does not come again holds up
+// those behind it. What a client had sent before it heard of the refusal comes
+// within that time; afterwards its producer has given the batch up, or has gone
+// elsewhere with it.
+const RefusedTime = 5 * time.Second
 
 // Refuse says that the batch was not taken, and that its producer will send it
 // again.
-func (f *Fate) Refuse() { f.state.Store(fateRefused) }
+func (f *Fate) Refuse() { f.at.Store(time.Now().UnixNano()) }
 
 // Settle says that the batch was taken, or that its producer will not send it
 // again.
-func (f *Fate) Settle() { f.state.Store(fateSettled) }
+func (f *Fate) Settle() { f.at.Store(fateSettled) }
 
 // Refused reports whether the batch is to come again.
-func (f *Fate) Refused() bool { return f != nil && f.state.Load() == fateRefused }
+func (f *Fate) Refused() bool {
+	if f == nil {
+		return false
+	}
+	at := f.at.Load()
+	return at > fateSettled && time.Since(time.Unix(0, at)) < RefusedTime
+}
 
 // Pending reports whether that is not known yet.
-func (f *Fate) Pending() bool { return f != nil && f.state.Load() == fatePending }
+func (f *Fate) Pending() bool { return f != nil && f.at.Load() == fatePending }
 
 // answered takes down the answer to a batch. A metadata.Code is final, but for
 // the topic that is gone: clients find the new one of its name and send again.
