@@ -70,7 +70,7 @@ func publish(t *testing.T, suite, version string, on target, v verdicts) {
 	text := fmt.Sprintf("%s against %s: %s, zonewise at %s: **%d passed, %d failed, %d skipped**.\n", version, on.name,
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), commit(), v.passed, len(v.failed), len(v.skipped))
 	for title, list := range map[string][]string{"failed": v.failed, "skipped": v.skipped} {
-		for _, line := range list {
+		for _, line := range folded(list) {
 			text += fmt.Sprintf("- %s: %s\n", title, line)
 		}
 	}

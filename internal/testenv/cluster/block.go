@@ -15,8 +15,9 @@ const (
 	lastBlock  = 219
 )
 
-// takeBlock returns a number that no other cluster on this machine has.
-func takeBlock() (n int, release func(), err error) {
+// TakeBlock returns a number that no other cluster on this machine has: the
+// addresses 127.N.*.* are the caller's until release.
+func TakeBlock() (n int, release func(), err error) {
 	folder := filepath.Join(os.TempDir(), "zonewise-test-blocks")
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return 0, nil, fmt.Errorf("take a block of addresses: %w", err)

@@ -63,7 +63,7 @@ func Start(t testing.TB, o Options) *Cluster {
 	if c.Program, err = Program(c.Folder); err != nil {
 		t.Fatal(err)
 	}
-	block, release, err := takeBlock()
+	block, release, err := TakeBlock()
 	if err != nil {
 		t.Fatal(err)
 	}

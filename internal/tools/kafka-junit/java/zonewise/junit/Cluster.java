@@ -12,11 +12,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.GroupProtocol;
-import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.network.ListenerName;
 import org.apache.kafka.common.test.ClusterInstance;
 import org.apache.kafka.common.test.api.ClusterConfig;
@@ -141,7 +138,7 @@ public final class Cluster implements InvocationHandler {
 
     /** Of Kafka 4.1; no partitions: until the topic is gone. */
     public void waitForTopic(String topic, int partitions) throws Exception {
-        await(topic + " with " + partitions + " partitions", () -> partitions(topic) == partitions);
+        await(topic + " with " + partitions + " partitions at every broker", () -> processes().partitions(topic).stream().allMatch(n -> n == partitions));
     }
 
     public void waitTopicCreation(String topic, int partitions) throws Exception { waitForTopic(topic, partitions); }
@@ -150,18 +147,6 @@ public final class Cluster implements InvocationHandler {
 
     /** Every broker answers from the same log, and asks where it ends before it denies anything. */
     public void ensureConsistentMetadata() { }
-
-    /** The partitions that have a leader; 0: there is no such topic. */
-    private int partitions(String topic) throws Exception {
-        try {
-            TopicDescription d = ask(admin -> admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic));
-            return (int) d.partitions().stream().filter(p -> p.leader() != null && !p.leader().isEmpty()).count();
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof UnknownTopicOrPartitionException)
-                return 0;
-            throw e;
-        }
-    }
 
     private interface Question<T> {
         T of(Admin admin) throws Exception;

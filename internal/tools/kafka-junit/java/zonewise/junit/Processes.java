@@ -93,6 +93,14 @@ final class Processes implements AutoCloseable {
 
     synchronized int running() { return brokers.size(); }
 
+    /** What each broker that runs says of a topic's partitions. */
+    synchronized List<Integer> partitions(String topic) throws IOException {
+        List<Integer> all = new ArrayList<>();
+        for (int id : brokers.keySet())
+            all.add(Ask.partitions(host, port(id), topic));
+        return all;
+    }
+
     List<String> addresses() {
         List<String> all = new ArrayList<>();
         for (int id = 0; id < settings.brokers(); id++)

@@ -9,8 +9,7 @@ import java.util.function.UnaryOperator;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.clients.admin.FeatureUpdate;
-import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.security.auth.SecurityProtocol;
 import org.apache.kafka.common.test.ClusterInstance;
@@ -64,6 +63,9 @@ final class Settings {
     /** Values that zonewise has and cannot change. */
     private static final Map<String, String> FIXED = Map.of("delete.topic.enable", "true", "group.coordinator.rebalance.protocols", "classic,consumer");
 
+    /** Levels of features, which cannot be lowered. */
+    private static final Map<String, Short> FEATURES = Map.of("group.version", (short) 1, "transaction.version", (short) 2);
+
     private static final int ZONES = 3;
 
     private final ClusterConfig config;
@@ -76,7 +78,12 @@ final class Settings {
     String zone(int id) { return Optional.ofNullable(of(id).get("broker.rack")).orElse("zone-" + id % ZONES); }
 
     private Map<String, String> of(int id) {
-        Map<String, String> all = new HashMap<>(config.serverProperties());
+        Map<String, String> all = new HashMap<>();
+        config.perServerOverrideProperties().forEach((server, own) -> {
+            if (server >= brokers()) // a controller: its settings hold for topics here too
+                all.putAll(own);
+        });
+        all.putAll(config.serverProperties());
         all.putAll(config.perServerOverrideProperties().getOrDefault(id, Map.of()));
         return all;
     }
@@ -99,8 +106,8 @@ final class Settings {
         if (config.numDisksPerBroker() > 1)
             return "setting disksPerBroker=" + config.numDisksPerBroker() + ": " + DISKS;
         for (var f : config.features().entrySet())
-            if (!f.getKey().featureName().equals("transaction.version") && !(f.getKey().featureName().equals("group.version") && f.getValue() == 1))
-                return "setting feature " + f.getKey().featureName() + "=" + f.getValue();
+            if (!Short.valueOf(f.getValue()).equals(FEATURES.get(f.getKey().featureName())))
+                return "setting feature " + f.getKey().featureName() + "=" + f.getValue() + ": a level follows from the version of zonewise";
         for (int id = 0; id < brokers(); id++)
             for (var e : of(id).entrySet())
                 if (!known(e.getKey(), e.getValue()))
@@ -109,7 +116,7 @@ final class Settings {
     }
 
     private static boolean known(String key, String value) {
-        return key.equals("broker.rack") || FLAGS.containsKey(key) || CONFIGS.contains(key) || value.equals(FIXED.get(key))
+        return key.contains(" ") /* a constant's description, by a slip of the suite */ || key.equals("broker.rack") || FLAGS.containsKey(key) || CONFIGS.contains(key) || value.equals(FIXED.get(key))
             || INERT.keySet().stream().anyMatch(k -> k.endsWith(".") ? key.startsWith(k) : key.equals(k));
     }
 
@@ -128,20 +135,16 @@ final class Settings {
             if (CONFIGS.contains(key))
                 ops.add(new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET));
         });
-        Map<String, FeatureUpdate> features = new HashMap<>();
-        config.features().forEach((f, version) -> {
-            if (f.featureName().equals("transaction.version") && version != 2)
-                features.put(f.featureName(), new FeatureUpdate(version, FeatureUpdate.UpgradeType.SAFE_DOWNGRADE));
-        });
-        if (ops.isEmpty() && features.isEmpty())
+        String positions = config.serverProperties().get("offsets.topic.num.partitions");
+        if (ops.isEmpty() && positions == null)
             return;
         try (Admin admin = cluster.admin()) {
             if (!ops.isEmpty())
                 admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, ""), ops)).all().get();
-            if (!features.isEmpty())
-                admin.updateFeatures(features, new UpdateFeaturesOptions()).all().get();
+            if (positions != null) // a name that clients look for; what Kafka keeps in it is in the log
+                admin.createTopics(List.of(new NewTopic("__consumer_offsets", Integer.parseInt(positions), (short) 1))).all().get();
         } catch (Exception e) {
-            throw new IllegalStateException("set " + ops + " and " + features, e);
+            throw new IllegalStateException("set " + ops, e);
         }
     }
 }

@@ -25,7 +25,7 @@ import org.junit.platform.commons.util.ReflectionUtils;
 
 /**
  * Stands in the place of Kafka's own provider of cluster tests: each invocation gets a fresh
- * zonewise. JUnit finds it by META-INF/services.
+ * zonewise. JUnit finds it by META-INF/services. Of a run beside, on Kafka's own brokers, it keeps out.
  */
 public final class ZonewiseExtension implements TestTemplateInvocationContextProvider {
     @ClusterTestDefaults
@@ -33,7 +33,7 @@ public final class ZonewiseExtension implements TestTemplateInvocationContextPro
 
     @Override
     public boolean supportsTestTemplate(ExtensionContext context) {
-        return isClusterTest(context.getRequiredTestMethod());
+        return !Boolean.getBoolean("zonewise.beside") && isClusterTest(context.getRequiredTestMethod());
     }
 
     static boolean isClusterTest(Method m) {

@@ -1,0 +1,70 @@
+//go:build external
+
+package external
+
+import (
+	"fmt"
+	"strings"
+)
+
+// designed is a failure that follows from what zonewise is: who sees it must
+// see the same words, or it is a failure like any other.
+type designed struct{ test, said, reason string }
+
+const (
+	reassigned = "replicas are synthetic: a reassignment succeeds and moves nothing"
+	recovered  = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
+)
+
+// designs are few, and each is in docs/compatibility-notes.md.
+func designs() []designed {
+	return []designed{
+		{"ListOffsetsIntegrationTest.", "expected leader: ", reassigned},
+		{"ProducerSendWhileDeletionTest.testSendWithTopicReassignmentIsMidWay", "Waiting for leader to become 0", reassigned},
+		{"ClientRebootstrapTest.testAdminRebootstrapDisabled", "nothing was thrown", recovered},
+		{"ClientRebootstrapTest.testProducerRebootstrapDisabled", "nothing was thrown", recovered},
+		{"MetadataVersionIntegrationTest.testDefaultIsLatestVersion", "expected: <31> but was: <27>", "metadata.version is what Apache Kafka 4.1 has, the test is of a later Kafka"},
+		{"DynamicGroupConfigIntegrationTest.testDescribeGroupConfigSynonyms", "\"entry\" is null", "consumer.assignment.interval.ms came after Apache Kafka 4.1"},
+	}
+}
+
+func byDesign(test, said string) string {
+	for _, d := range designs() {
+		if strings.HasPrefix(test, d.test) && strings.Contains(said, d.said) {
+			return d.reason
+		}
+	}
+	return ""
+}
+
+// folded puts tests of one class that have one reason in one line, so that a
+// report of hundreds can be read.
+func folded(list []string) []string {
+	type key struct{ class, reason string }
+	names := map[key][]string{}
+	keyOf := func(line string) (key, string) {
+		name, reason, ok := strings.Cut(line, ": ")
+		class, method, dotted := strings.Cut(name, ".")
+		if !ok || !dotted {
+			return key{line, ""}, line
+		}
+		return key{class, reason}, method
+	}
+	for _, line := range list {
+		k, name := keyOf(line)
+		names[k] = append(names[k], name)
+	}
+	var out []string
+	for _, line := range list {
+		k, _ := keyOf(line)
+		switch all := names[k]; {
+		case len(all) == 0: // told with the first
+		case len(all) == 1:
+			out = append(out, line)
+		default:
+			out = append(out, fmt.Sprintf("%s, %d tests (%s): %s", k.class, len(all), strings.Join(all, ", "), k.reason))
+		}
+		delete(names, k)
+	}
+	return out
+}

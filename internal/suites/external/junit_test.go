@@ -1,0 +1,158 @@
+//go:build external
+
+package external
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
+)
+
+// junitPart is one jar of Apache Kafka's tests, with what it needs.
+type junitPart struct {
+	name    string
+	version string
+	jar     string // the tests, without version and ending
+	pom     string // in internal/tools/kafka-junit
+	least   int    // how many tests pass when it runs whole
+}
+
+// The client integration tests are in Maven in one version alone.
+var junitParts = []junitPart{
+	{"clients", "4.3.1", "kafka-clients-integration-tests", "pom-clients.xml", 200},
+	{"tools", "4.1.1", "kafka-tools", "pom-tools.xml", 80},
+}
+
+const junitLimit = 100 * time.Minute
+
+// Apache Kafka's own integration tests of its clients and of its tools, as they
+// are published, with a ClusterInstance of ours in the place of Kafka's: every
+// test has fresh processes of zonewise (internal/tools/kafka-junit). What asks
+// for the inside of a broker, for a setting that zonewise has not, or for what
+// comes with a later issue is skipped with the reason. SUITE_RUN is a regular
+// expression of Class.method. Beside, Kafka's provider runs the same tests on
+// brokers of Kafka's own, in the same process.
+func TestJUnit(t *testing.T) {
+	for _, p := range junitParts {
+		t.Run(p.name, func(t *testing.T) {
+			on := target{name: "zonewise"}
+			if os.Getenv("SUITE_TARGET") == "kafka" {
+				on.name = "Apache Kafka " + p.version
+			}
+			v := p.run(t, on.name != "zonewise")
+			version, least := fmt.Sprintf("Apache Kafka %s %s (JUnit)", p.version, p.jar), p.least
+			if run := os.Getenv("SUITE_RUN"); run != "" {
+				version, least = version+", "+run, 1
+			}
+			publish(t, "junit-"+p.name, version, on, v)
+			judge(t, v, least)
+		})
+	}
+}
+
+func (p *junitPart) run(t *testing.T, beside bool) verdicts {
+	t.Helper()
+	root, err := devserver.Repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := filepath.Join(root, "internal", "tools", "kafka-junit")
+	pom, err := os.ReadFile(filepath.Join(tools, p.pom))
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes, err := kafkaoracle.Jars(pom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	shim, verdictFile := filepath.Join(folder, "shim"), filepath.Join(folder, "verdicts")
+	compileShim(t, filepath.Join(tools, "java"), classes, shim)
+	program, err := cluster.Program(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, release, err := cluster.TakeBlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	args := []string{"-Xmx1g", "-cp", shim + ":" + classes, "-Dzonewise.run=" + os.Getenv("SUITE_RUN"), fmt.Sprintf("-Dzonewise.beside=%v", beside),
+		"-Dzonewise.program=" + program, fmt.Sprintf("-Dzonewise.addresses=127.%d", block), "-Dzonewise.folder=" + folder, "-Dzonewise.verdicts=" + verdictFile,
+		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=none", "--include-classname=.*", "--include-tag=integration",
+		"--scan-classpath=" + filepath.Join(filepath.Dir(classes), p.jar+"-"+p.version+"-test.jar"), "--config=junit.jupiter.extensions.autodetection.enabled=true"}
+	if !beside {
+		args = append(args, "--config=junit.jupiter.extensions.autodetection.exclude=org.apache.kafka.common.test.junit.*")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), junitLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "java", args...)
+	// The processes of a cluster die with the JVM (setpriv --pdeathsig).
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Dir = folder
+	out, runErr := cmd.CombinedOutput()
+	keep(t, out)
+	said, err := os.ReadFile(verdictFile)
+	if err != nil {
+		t.Fatalf("no test ran: %v\n%s", err, out[max(0, len(out)-4000):])
+	}
+	v := junitVerdicts(string(said))
+	if !bytes.Contains(out, []byte(" tests successful")) {
+		v.failed = append(v.failed, fmt.Sprintf("the run: it did not come to its end (%v)", runErr))
+	}
+	return v
+}
+
+func compileShim(t *testing.T, sources, classes, into string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(sources, "zonewise", "junit", "*.java"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources in %s: %v", sources, err)
+	}
+	if out, err := exec.Command("javac", append([]string{"-proc:none", "-d", into, "-cp", classes}, files...)...).CombinedOutput(); err != nil {
+		t.Fatalf("compile the shim: %v\n%s", err, out)
+	}
+	if err := os.CopyFS(into, os.DirFS(sources)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// junitVerdicts reads what the shim's listener wrote: verdict, name,
+// milliseconds and reason of each test, divided by tabs.
+func junitVerdicts(text string) verdicts {
+	var v verdicts
+	for line := range strings.Lines(text) {
+		f := strings.SplitN(strings.TrimRight(line, "\n"), "\t", 4)
+		if len(f) < 4 {
+			continue
+		}
+		if r := []rune(f[3]); len(r) > 300 {
+			f[3] = string(r[:300]) + "..."
+		}
+		name := f[1] + ": " + f[3]
+		switch f[0] {
+		case "passed":
+			v.passed++
+		case "failed":
+			if reason := byDesign(f[1], f[3]); reason != "" {
+				v.skipped = append(v.skipped, f[1]+": differs by design: "+reason)
+				continue
+			}
+			v.failed = append(v.failed, name)
+		default:
+			v.skipped = append(v.skipped, name)
+		}
+	}
+	return v
+}
