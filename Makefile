@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-mains suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
+.PHONY: suite-kgo suite-kafka-go suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ suite-differential: ## zonewise beside Apache Kafka 4.1.1, request by request (D
 
 suite-mains: ## programs of Apache Kafka's own system tests: Streams exactly once with kill -9, verifiable clients, copiers (SUITE_DURATION)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestMains$$' ./internal/suites/external
+
+suite-junit: ## Apache Kafka's own JUnit tests of its clients and tools, each on a fresh zonewise (SUITE_PART=clients or tools, SUITE_RUN=Class.method; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 220m -run 'TestJUnit$$/$(SUITE_PART)' ./internal/suites/external
 
 suite-lists: ## transactions that append and poll, in three zones under faults, judged in Jepsen's way (SUITE_DURATION, SUITE_COUNT)
 	SUITE_DURATION=$${SUITE_DURATION:-60s} SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestLists$$' ./internal/suites/external

@@ -70,13 +70,18 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 	}
 	want := make([]wantedTopic, 0, len(q.Topics))
 	named := make(map[string]bool, len(q.Topics))
+	byID := make(map[metadata.TopicID]bool, len(q.Topics))
 	for _, t := range q.Topics {
 		w := wantedTopic{name: t.Topic, id: t.TopicID}
 		switch {
+		case byID[w.id]:
+			continue // a topic that is asked for twice is answered once
+		case !w.id.IsZero():
+			byID[w.id], w.name = true, nil // Java sends an empty name beside each id
 		case t.Topic == nil && w.id.IsZero():
 			w.code = errInvalidRequest
 		case t.Topic != nil && named[*t.Topic]:
-			continue // a topic that is named twice is answered once
+			continue
 		case t.Topic != nil:
 			named[*t.Topic] = true
 		}

@@ -5,6 +5,7 @@
 //	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)
 //	make suite-librdkafka   librdkafka's test-runner (sources from an npm package)
 //	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
+//	make suite-junit        Apache Kafka's own integration tests of its clients and tools (Maven jars)
 //	make suite-lists        transactional list-append in Jepsen's manner (ours; internal/listappend judges)
 //
 // Each of the others obtains its suite from a package registry. Each leaves what

@@ -23,6 +23,11 @@ func designs() []designed {
 		{"ProducerSendWhileDeletionTest.testSendWithTopicReassignmentIsMidWay", "Waiting for leader to become 0", reassigned},
 		{"ClientRebootstrapTest.testAdminRebootstrapDisabled", "nothing was thrown", recovered},
 		{"ClientRebootstrapTest.testProducerRebootstrapDisabled", "nothing was thrown", recovered},
+		{"DescribeProducersWithBrokerIdTest.testDescribeProducersWithInvalidBrokerId", "nothing was thrown", "every broker serves every partition, replica or not"},
+		{"ConsumerIntegrationTest.testLeaderEpoch", "expected: <1> but was: <0>", "records never diverge: those of a partition have one leader epoch, whoever leads"},
+		{"RackAwareAutoTopicCreationTest.testAutoCreateTopic", "Replica count is not even", "replicas are synthetic: a hash says where, one per zone"},
+		{"AutoTopicCreationTest.testAutoCreateTopicWithDefaultConfig", "default.replication.factor of 1", "the default replication factor is the number of zones"},
+		{"ProducerFailureHandlingTest.testNotEnoughReplicasAfterBrokerShutdown", "nothing was thrown", "records are durable in the bucket: min.insync.replicas has no meaning"},
 		{"MetadataVersionIntegrationTest.testDefaultIsLatestVersion", "expected: <31> but was: <27>", "metadata.version is what Apache Kafka 4.1 has, the test is of a later Kafka"},
 		{"DynamicGroupConfigIntegrationTest.testDescribeGroupConfigSynonyms", "\"entry\" is null", "consumer.assignment.interval.ms came after Apache Kafka 4.1"},
 	}

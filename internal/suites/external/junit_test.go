@@ -91,6 +91,7 @@ func (p *junitPart) run(t *testing.T, beside bool) verdicts {
 	args := []string{"-Xmx1g", "-cp", shim + ":" + classes, "-Dzonewise.run=" + os.Getenv("SUITE_RUN"), fmt.Sprintf("-Dzonewise.beside=%v", beside),
 		"-Dzonewise.program=" + program, fmt.Sprintf("-Dzonewise.addresses=127.%d", block), "-Dzonewise.folder=" + folder, "-Dzonewise.verdicts=" + verdictFile,
 		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=none", "--include-classname=.*", "--include-tag=integration",
+		"--exclude-classname=.*[.]ConnectPluginPathTest", // wants the tests of Connect on the class path
 		"--scan-classpath=" + filepath.Join(filepath.Dir(classes), p.jar+"-"+p.version+"-test.jar"), "--config=junit.jupiter.extensions.autodetection.enabled=true"}
 	if !beside {
 		args = append(args, "--config=junit.jupiter.extensions.autodetection.exclude=org.apache.kafka.common.test.junit.*")

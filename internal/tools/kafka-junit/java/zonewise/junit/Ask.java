@@ -8,11 +8,11 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Asks one broker, and no other, for a topic's partitions (Metadata, version 1): Kafka's clients
- * choose the broker themselves.
+ * Asks one broker, and no other, for a topic's partitions (Metadata, version 4, which can say that
+ * the topic shall not be made): Kafka's clients choose the broker themselves.
  */
 final class Ask {
-    private static final int METADATA = 3, VERSION = 1, PATIENCE_MS = 10_000;
+    private static final int METADATA = 3, VERSION = 4, PATIENCE_MS = 10_000;
 
     private Ask() { }
 
@@ -26,6 +26,7 @@ final class Ask {
         text(out, "suite");
         out.writeInt(1);
         text(out, topic);
+        out.writeBoolean(false);
         try (Socket s = new Socket(host, port)) {
             s.setSoTimeout(PATIENCE_MS);
             DataOutputStream frame = new DataOutputStream(s.getOutputStream());
@@ -37,13 +38,14 @@ final class Ask {
     }
 
     private static int read(DataInputStream in) throws IOException {
-        in.skipNBytes(8); // size, correlation
+        in.skipNBytes(4 + 4 + 4); // size, correlation, throttle
         for (int brokers = in.readInt(); brokers > 0; brokers--) {
             in.skipNBytes(4);
             skipText(in);
             in.skipNBytes(4);
             skipText(in);
         }
+        skipText(in); // cluster
         in.skipNBytes(4 + 4); // controller, one topic
         if (in.readShort() != 0)
             return 0;

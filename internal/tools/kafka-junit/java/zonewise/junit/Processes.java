@@ -4,6 +4,7 @@ import java.io.File;
 import java.io.IOException;
 import java.net.HttpURLConnection;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.file.Files;
@@ -12,22 +13,27 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
  * The processes of one cluster: a member of etcd, and brokers with a folder as bucket. Each cluster
- * has a loopback address to itself, so that ports are fixed and nobody else has them.
+ * has a loopback address to itself; Kafka's listeners are at ports of localhost that are free,
+ * because some tests take a broker for a port there.
  */
 final class Processes implements AutoCloseable {
-    private static final int ETCD = 2379, KAFKA = 9092, PEER = 8192, HTTP = 8080, APART = 10;
+    private static final int ETCD = 2379, PEER = 8192, HTTP = 8080, APART = 10, FIRST_PORT = 10_000, LAST_PORT = 30_000;
+    private static final String LOCAL = "127.0.0.1";
     private static final long PATIENCE_MS = 60_000;
     private static final AtomicInteger COUNT = new AtomicInteger();
+    private static final AtomicInteger NEXT_PORT = new AtomicInteger(FIRST_PORT + new Random().nextInt(LAST_PORT - FIRST_PORT) / APART * APART);
     // Processes die with the thread that started them: this one lives as long as the JVM.
     private static final ExecutorService STARTER = Executors.newSingleThreadExecutor(task -> {
         Thread t = new Thread(task, "starter of processes");
@@ -39,6 +45,7 @@ final class Processes implements AutoCloseable {
     private final String host;
     private final Path folder;
     private final Map<Integer, Process> brokers = new TreeMap<>();
+    private final List<Integer> ports = new ArrayList<>();
     private Process etcd;
 
     Processes(Settings settings) {
@@ -46,6 +53,29 @@ final class Processes implements AutoCloseable {
         int n = COUNT.incrementAndGet();
         this.host = System.getProperty("zonewise.addresses") + "." + n / 250 + "." + (n % 250 + 1);
         this.folder = Path.of(System.getProperty("zonewise.folder"), "cluster-" + n);
+        for (int id = 0; id < settings.brokers(); id++)
+            ports.add(freePorts());
+    }
+
+    /** A port of localhost with APART - 1 others behind it, all of them free. */
+    private static int freePorts() {
+        for (int tries = 0; tries < 1000; tries++) {
+            int port = NEXT_PORT.getAndAdd(APART);
+            if (port > LAST_PORT)
+                NEXT_PORT.set(FIRST_PORT);
+            else if (IntStream.range(port, port + APART).allMatch(Processes::isFree))
+                return port;
+        }
+        throw new IllegalStateException("no free ports from " + FIRST_PORT + " to " + LAST_PORT);
+    }
+
+    private static boolean isFree(int port) {
+        try (ServerSocket s = new ServerSocket()) {
+            s.bind(new InetSocketAddress(LOCAL, port));
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     void startAll() {
@@ -71,7 +101,7 @@ final class Processes implements AutoCloseable {
             return;
         List<String> args = new ArrayList<>(List.of("broker", "--zone", settings.zone(id), "--broker-id", "" + id,
             "--etcd", settings.zone(0) + "=http://" + host + ":" + ETCD, "--bucket", folder.resolve("bucket").toString(),
-            "--listen", host + ":" + port(id), "--advertise", host, "--peer", host + ":" + (PEER + APART * id), "--http", host + ":" + (HTTP + APART * id)));
+            "--listen", LOCAL + ":" + ports.get(id), "--advertise", LOCAL, "--peer", host + ":" + (PEER + APART * id), "--http", host + ":" + (HTTP + APART * id)));
         args.addAll(settings.flags(id));
         Process p = launch("broker-" + id, args);
         brokers.put(id, p);
@@ -97,25 +127,15 @@ final class Processes implements AutoCloseable {
     synchronized List<Integer> partitions(String topic) throws IOException {
         List<Integer> all = new ArrayList<>();
         for (int id : brokers.keySet())
-            all.add(Ask.partitions(host, port(id), topic));
+            all.add(Ask.partitions(LOCAL, ports.get(id), topic));
         return all;
     }
 
     List<String> addresses() {
-        List<String> all = new ArrayList<>();
-        for (int id = 0; id < settings.brokers(); id++)
-            all.add(host + ":" + port(id));
-        return all;
+        return ports.stream().map(port -> LOCAL + ":" + port).toList();
     }
 
-    List<Integer> ports() {
-        List<Integer> all = new ArrayList<>();
-        for (int id = 0; id < settings.brokers(); id++)
-            all.add(port(id));
-        return all;
-    }
-
-    private static int port(int id) { return KAFKA + APART * id; }
+    List<Integer> ports() { return ports; }
 
     /** Ends everything at once: a test's cluster is gone with the test. Logs stay. */
     @Override
