@@ -64,6 +64,16 @@ func keep(t *testing.T, out []byte) {
 	}
 }
 
+// keepMore stores the output of one part of a suite beside.
+func keepMore(t *testing.T, part, out string) {
+	t.Helper()
+	if path := os.Getenv("SUITE_OUTPUT"); path != "" {
+		if err := os.WriteFile(path+"-"+part, []byte(out), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func setting(name, otherwise string) string {
 	if v := os.Getenv(name); v != "" {
 		return v

@@ -21,6 +21,13 @@ type verdicts struct {
 	failed, skipped []string // names, with what they said
 }
 
+// add counts what came of another part of the same suite.
+func (v *verdicts) add(o verdicts) {
+	v.passed += o.passed
+	v.failed = append(v.failed, o.failed...)
+	v.skipped = append(v.skipped, o.skipped...)
+}
+
 // goVerdicts reads the output of `go test -v`.
 func goVerdicts(output string) verdicts {
 	var v verdicts

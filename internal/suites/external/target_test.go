@@ -3,6 +3,7 @@
 package external
 
 import (
+	"maps"
 	"os"
 	"testing"
 
@@ -19,12 +20,19 @@ type target struct {
 // open starts what SUITE_TARGET names.
 func open(t *testing.T, flags ...string) target {
 	t.Helper()
-	if os.Getenv("SUITE_TARGET") == "kafka" {
-		k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, Properties: map[string]string{
-			"num.partitions": "4", "group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000"}})
-		return target{"Apache Kafka 4.1.1", k.Bootstrap}
+	return openWith(t, map[string]string{"num.partitions": "4"}, flags...)
+}
+
+// openWith is open with properties for Kafka, and flags for zonewise.
+func openWith(t *testing.T, properties map[string]string, flags ...string) target {
+	t.Helper()
+	if os.Getenv("SUITE_TARGET") != "kafka" {
+		return served(devserver.Start(t, flags...))
 	}
-	return served(devserver.Start(t, flags...))
+	all := map[string]string{"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000"}
+	maps.Copy(all, properties)
+	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, Properties: all})
+	return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
 }
 
 func served(d *devserver.Dev) target {

@@ -1,0 +1,67 @@
+//go:build external
+
+package external
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
+)
+
+const (
+	// The npm package that bears librdkafka's sources, tests included; its own
+	// version, and that of librdkafka within.
+	librdkafkaPackage        = "@confluentinc/kafka-javascript"
+	librdkafkaPackageVersion = "1.10.1"
+	librdkafkaVersion        = "2.15.1"
+)
+
+// librdkafkaTests returns the folder of librdkafka's tests, with test-runner
+// built. It wants npm, gcc, g++, make, and the headers of OpenSSL and zlib.
+func librdkafkaTests() (string, error) {
+	folder, err := cached("librdkafka-"+librdkafkaVersion, func(folder string) error {
+		if err := do(folder, "npm", "pack", "--silent", librdkafkaPackage+"@"+librdkafkaPackageVersion); err != nil {
+			return err
+		}
+		archives, err := filepath.Glob(filepath.Join(folder, "*.tgz"))
+		if err != nil || len(archives) != 1 {
+			return fmt.Errorf("npm pack left %v: %w", archives, err)
+		}
+		if err := do(folder, "tar", "xzf", archives[0], "--strip-components=3", "package/deps/librdkafka"); err != nil {
+			return err
+		}
+		return errors.Join(
+			os.Chmod(filepath.Join(folder, "configure"), 0o755), // npm packages bear no modes
+			os.Chmod(filepath.Join(folder, "lds-gen.py"), 0o755),
+			os.Chmod(filepath.Join(folder, "tests", "java", "run-class.sh"), 0o755),
+			do(folder, "sh", "-c", "./configure --disable-gssapi && nice make -j2 libs && nice make -C tests -j2 build"))
+	})
+	return filepath.Join(folder, "tests"), err
+}
+
+// kafkaPath makes what some tests want of a Kafka installation: bin/ with the
+// shell tools, libs/ with the jars.
+func kafkaPath(folder string) (string, error) {
+	classes, err := kafkaoracle.Classpath()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(folder, "bin")
+	if err := errors.Join(os.MkdirAll(bin, 0o755), os.Symlink(filepath.Dir(classes), filepath.Join(folder, "libs"))); err != nil {
+		return "", err
+	}
+	for tool, class := range map[string]string{
+		"kafka-topics.sh": "org.apache.kafka.tools.TopicCommand", "kafka-configs.sh": "kafka.admin.ConfigCommand",
+		"kafka-acls.sh": "org.apache.kafka.tools.AclCommand", "kafka-run-class.sh": "",
+	} {
+		text := strings.TrimSpace(`exec java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "${CLASSPATH:+$CLASSPATH:}`+classes+`" `+class) + ` "$@"`
+		if err := os.WriteFile(filepath.Join(bin, tool), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			return "", err
+		}
+	}
+	return folder, nil
+}
