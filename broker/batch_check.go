@@ -151,13 +151,17 @@ func findSole(records []byte) (h metadata.BatchHeader, bad *batchError) {
 
 // stampBatch writes what the broker says of time into a batch, and its new CRC
 // where that changed anything: the time of append, or the true greatest
-// timestamp where the producer's header names another.
+// timestamp where the producer's header names another. A producer that calls
+// its own times those of appending is not believed, as by Kafka.
 func stampBatch(batch []byte, h *metadata.BatchHeader, now, maxTime metadata.UnixMilli, appendTime bool) {
+	claimed := h.Attributes&metadata.AttrLogAppendTime != 0
 	if appendTime {
 		h.Attributes |= metadata.AttrLogAppendTime
 		maxTime = now
+	} else {
+		h.Attributes &^= metadata.AttrLogAppendTime
 	}
-	if h.MaxTimestamp == maxTime && !appendTime {
+	if h.MaxTimestamp == maxTime && !appendTime && !claimed {
 		return
 	}
 	h.MaxTimestamp = maxTime
@@ -227,7 +231,6 @@ func (w *walk) record(b []byte) error {
 
 // judge holds one record against the topic's rules.
 func (w *walk) judge(ts metadata.UnixMilli, keyed bool) {
-	w.maxTime = max(w.maxTime, ts)
 	if w.rules.compacted && !keyed {
 		w.blame(errInvalidRecord, "compacted topic cannot accept message without key")
 	}
@@ -235,6 +238,7 @@ func (w *walk) judge(ts metadata.UnixMilli, keyed bool) {
 	if claimed {
 		ts = w.header.MaxTimestamp
 	}
+	w.maxTime = max(w.maxTime, ts)
 	switch {
 	case !w.rules.appendTime && ts != -1:
 		if ts < w.now && uint64(w.now)-uint64(ts) > uint64(w.rules.beforeMs) || ts > w.now && uint64(ts)-uint64(w.now) > uint64(w.rules.afterMs) {

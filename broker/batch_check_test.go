@@ -131,6 +131,17 @@ func TestLogAppendTimeIsWrittenWithItsOwnCRC(t *testing.T) {
 	}
 }
 
+func TestAClaimOfAppendTimeIsNotBelieved(t *testing.T) {
+	out, h, bad := newCodecs().checkBatch(batchWith(1000, -1, -1, metadata.AttrLogAppendTime, "a"), 9, 5555, testRules())
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	got, err := metadata.ParseBatchHeader(out)
+	if err != nil || got != h || got.Attributes != 0 || got.MaxTimestamp != 1000 || got.CRC != metadata.BatchCRC(out) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestWrongGreatestTimestampIsCorrected(t *testing.T) {
 	b := edited(batchOf(1000, "a"), func(b []byte) { binary.BigEndian.PutUint64(b[35:], 77) })
 	out, h, bad := newCodecs().checkBatch(b, 9, 5555, testRules())

@@ -29,6 +29,7 @@ type modelTopic struct {
 	partitions int
 	compacted  bool
 	gone       bool
+	trimmed    bool // by DeleteRecords, perhaps
 }
 
 type modelTxn struct {
@@ -254,6 +255,9 @@ func (g *Generator) fetch() {
 func (g *Generator) listOffsets() {
 	t := g.topic()
 	ts := pick(g, "-1", "-1", "-2", "-2", "-3", "-4", "-5", "0", "$now", fmt.Sprintf("$now-%d", g.rand.IntN(100000)))
+	if ts == "-3" && t.trimmed {
+		ts = "-2" // Kafka names a deleted record while its segment is there
+	}
 	g.ask("ListOffsets", 1, "ReplicaID: -1, TimeoutMillis: 5000, IsolationLevel: %d, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Timestamp: %s, CurrentLeaderEpoch: -1}]}]",
 		g.rand.IntN(2), t.name, g.partition(t), ts)
 }
@@ -278,6 +282,7 @@ func (g *Generator) deleteRecords() {
 	if t.gone {
 		return
 	}
+	t.trimmed = true
 	g.ask("DeleteRecords", 0, "TimeoutMillis: 10000, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Offset: %d}]}]", t.name, g.rand.IntN(t.partitions), g.rand.IntN(8)-1)
 }
 

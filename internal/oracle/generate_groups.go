@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -109,8 +110,16 @@ func (g *Generator) groupAdmin() {
 		g.say("sleep 150ms") // Kafka lists what its log has committed
 		g.ask("ListGroups", 0, "")
 	case 3:
+		if g.pendingOffsets() {
+			return // Kafka lets go of what open transactions have for the group, too
+		}
 		g.ask("DeleteGroups", 0, "Groups: [$%s]", group)
 	}
+}
+
+// pendingOffsets reports whether a transaction may have offsets of a group.
+func (g *Generator) pendingOffsets() bool {
+	return slices.ContainsFunc(g.lines, func(line string) bool { return strings.HasPrefix(line, "TxnOffsetCommit") })
 }
 
 // lostOffsets reports whether offsets may have been deleted: with their topic,
