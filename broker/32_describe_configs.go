@@ -85,9 +85,10 @@ func (s *Server) storedValues(name string, kind metadata.ResourceKind, source km
 		for _, k := range table {
 			v := configValue{key: k}
 			if own, ok := set[k.name]; ok {
-				v.offer(k.name, own, source)
+				v.offer(k.name, own, source) // Kafka names no default beside it
+			} else {
+				v.orDefault(k.name)
 			}
-			v.orDefault(k.name)
 			values = append(values, v)
 		}
 	})

@@ -63,6 +63,9 @@ type Config struct {
 	AutoCreate bool
 	// DefaultPartitions of a topic created without a count.
 	DefaultPartitions int32
+	// OffsetsPartitions of __consumer_offsets, a name that clients look for
+	// (offsets.topic.num.partitions).
+	OffsetsPartitions int32
 
 	// FrameBytes is the memory for request frames not yet answered, of all
 	// connections; at the limit they are not read further. MaxFrameBytes of it
@@ -93,6 +96,7 @@ func DefaultConfig() Config {
 	return Config{
 		AutoCreate:        true,
 		DefaultPartitions: 1,
+		OffsetsPartitions: internalPartitions,
 		FrameBytes:        512 << 20,
 		DecodeBytes:       512 << 20,
 		FetchBytes:        512 << 20,
@@ -112,6 +116,8 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: rand, log and metrics must be given")
 	case c.DefaultPartitions < 1 || c.DefaultPartitions > metadata.MaxPartitionsPerTopic:
 		return errors.New("broker config: default partitions out of range")
+	case c.OffsetsPartitions < 1 || c.OffsetsPartitions > metadata.MaxPartitionsPerTopic:
+		return errors.New("broker config: partitions of the offsets topic out of range")
 	case c.FrameBytes < 2*MaxFrameBytes:
 		return errors.New("broker config: frame memory must hold two frames of the greatest size")
 	case c.DecodeBytes < decodeFactor*MaxPlainFrameBytes:

@@ -35,3 +35,35 @@ func TestConfigsSayWhatTheBrokerWasToldAboutGroups(t *testing.T) {
 		}
 	})
 }
+
+// Kafka names the default beside a group's config only while none is set.
+func TestAGroupsOwnConfigHasNoSynonymButItself(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		q.Version = 1
+		res := kmsg.NewIncrementalAlterConfigsRequestResource()
+		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "g"
+		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		c.Name, c.Value = "consumer.session.timeout.ms", kmsg.StringPtr("50000")
+		res.Configs = append(res.Configs, c)
+		q.Resources = append(q.Resources, res)
+		if code := r.ask(q).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode; code != errNone {
+			t.Fatalf("set: code %d", code)
+		}
+		d := kmsg.NewPtrDescribeConfigsRequest()
+		d.Version, d.IncludeSynonyms = 4, true
+		about := kmsg.NewDescribeConfigsRequestResource()
+		about.ResourceType, about.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "g"
+		d.Resources = append(d.Resources, about)
+		for _, got := range r.ask(d).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+			want := kmsg.ConfigSourceDefaultConfig
+			if got.Name == "consumer.session.timeout.ms" {
+				want = kmsg.ConfigSourceGroupConfig
+			}
+			if len(got.ConfigSynonyms) != 1 || got.ConfigSynonyms[0].Source != want || got.Source != want {
+				t.Errorf("%s: %+v", got.Name, got)
+			}
+		}
+	})
+}

@@ -47,7 +47,11 @@ func (s *Server) ensureInternal(ctx context.Context, name string) {
 func (s *Server) newTopic(name string) metadata.CreateTopic {
 	t := metadata.CreateTopic{ID: s.ids.topicID(), Name: name, Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()}
 	if InternalTopic(name) {
-		t.Partitions, t.Configs = internalPartitions, map[string]string{
+		t.Partitions = internalPartitions
+		if name == offsetsTopic {
+			t.Partitions = s.cfg.OffsetsPartitions
+		}
+		t.Configs = map[string]string{
 			"cleanup.policy": "compact", "compression.type": "producer", "segment.bytes": strconv.Itoa(internalSegmentBytes)}
 	}
 	return t

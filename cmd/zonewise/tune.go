@@ -76,6 +76,9 @@ func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	c.AutoCreate, c.DefaultPartitions, c.Linger, c.RebalanceDelay = o.autoCreate, int32(o.partitions), o.linger, o.rebalanceDelay
 	c.Rates = metadata.Rates{Commits: o.commitRate, EntryBytes: o.entryRate, Runs: o.runRate, InlineBytes: o.inlineRate}
 	c.Groups = o.groups.config()
+	if n := o.groups.offsetsPartitions; n > 0 {
+		c.OffsetsPartitions = int32(n)
+	}
 	c.WALBytes, c.TailBytes, c.BlockBytes = o.walMemory, o.tailMemory, o.blockMemory
 	if o.inlineRate > 0 {
 		c.InlineLimit = limit

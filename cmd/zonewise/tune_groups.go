@@ -5,7 +5,11 @@ import (
 
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/metadata"
 )
+
+// defaultOffsetsPartitions is Kafka's offsets.topic.num.partitions.
+const defaultOffsetsPartitions = 50
 
 // groupOptions are what Kafka's brokers can be told about groups, with Kafka's
 // defaults. Of zero are fields of tests that want the default.
@@ -14,6 +18,7 @@ type groupOptions struct {
 	consumerSession, heartbeat time.Duration
 	size, consumers            int
 	offsetsRetention           time.Duration
+	offsetsPartitions          int
 }
 
 func (o *groupOptions) declare(s *cli.Set) {
@@ -25,6 +30,7 @@ func (o *groupOptions) declare(s *cli.Set) {
 	s.Duration(&o.heartbeat, "group-consumer-heartbeat-interval", def.ConsumerHeartbeatInterval, "how often such a member is told to report; a group's own config goes before")
 	s.Int(&o.consumers, "group-consumer-max-size", def.MaxConsumers, "MEMBERS", "of a group of the consumer protocol")
 	s.Duration(&o.offsetsRetention, "offsets-retention", def.OffsetRetention, "how long positions outlive a group's last member, or the last commit of a group without any")
+	s.Int(&o.offsetsPartitions, "offsets-topic-partitions", defaultOffsetsPartitions, "COUNT", "partitions that __consumer_offsets is shown with; positions are in the log, it holds nothing")
 }
 
 func (o *groupOptions) config() groups.Config {
@@ -47,6 +53,8 @@ func (o *groupOptions) validate() error {
 		return cli.Usagef("--group-max-size %d: want 1 to %d", c.MaxGroupSize, def.MaxGroupSize)
 	case c.MaxConsumers < 1 || c.MaxConsumers > def.MaxConsumers:
 		return cli.Usagef("--group-consumer-max-size %d: want 1 to %d", c.MaxConsumers, def.MaxConsumers)
+	case o.offsetsPartitions < 0 || o.offsetsPartitions > metadata.MaxPartitionsPerTopic:
+		return cli.Usagef("--offsets-topic-partitions %d: want 1 to %d", o.offsetsPartitions, metadata.MaxPartitionsPerTopic)
 	case c.OffsetRetention < time.Minute:
 		return cli.Usagef("--offsets-retention %v: want 1m or more", c.OffsetRetention)
 	}

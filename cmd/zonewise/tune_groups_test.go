@@ -27,7 +27,7 @@ func TestSettingsOfGroupsReachTheCoordinator(t *testing.T) {
 
 func TestSettingsOfGroupsThatCannotWorkAreRefused(t *testing.T) {
 	for flag, value := range map[string]string{"group-min-session-timeout": "31m", "group-max-session-timeout": "25h", "group-consumer-heartbeat-interval": "45s",
-		"group-consumer-session-timeout": "2h", "group-max-size": "5001", "group-consumer-max-size": "-1", "offsets-retention": "1s"} {
+		"group-consumer-session-timeout": "2h", "group-max-size": "5001", "group-consumer-max-size": "-1", "offsets-retention": "1s", "offsets-topic-partitions": "10001"} {
 		code, _, stderr := zonewise(t, "broker", "--zone", "a", "--etcd", "127.0.0.1:1", "--bucket", t.TempDir(), "--advertise", "127.0.0.1", "--"+flag, value)
 		if code != cli.ExitUsage || !strings.Contains(stderr, "--"+flag+" ") {
 			t.Errorf("--%s %s: exit %d, %s", flag, value, code, stderr)

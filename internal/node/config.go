@@ -66,6 +66,7 @@ type Config struct {
 
 	AutoCreate        bool
 	DefaultPartitions int32
+	OffsetsPartitions int32 // of __consumer_offsets, which holds nothing
 	Linger            time.Duration
 	WALBytes          int64 // not yet acknowledged; 0: default
 	TailBytes         int64 // 0: default
@@ -92,7 +93,7 @@ type Config struct {
 // DefaultConfig returns a Config with the design's settings and without doors.
 func DefaultConfig() Config {
 	b := broker.DefaultConfig()
-	return Config{Want: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions,
+	return Config{Want: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions, OffsetsPartitions: b.OffsetsPartitions,
 		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultCustodianTimes(), Usage: 10 * time.Second}
 }
 

@@ -28,6 +28,9 @@ func designs() []designed {
 		{"RackAwareAutoTopicCreationTest.testAutoCreateTopic", "Replica count is not even", "replicas are synthetic: a hash says where, one per zone"},
 		{"AutoTopicCreationTest.testAutoCreateTopicWithDefaultConfig", "default.replication.factor of 1", "the default replication factor is the number of zones"},
 		{"ProducerFailureHandlingTest.testNotEnoughReplicasAfterBrokerShutdown", "nothing was thrown", "records are durable in the bucket: min.insync.replicas has no meaning"},
+		{"ConfigCommandIntegrationTest.test", "Unknown config name: ", "a broker config that nothing here reads is refused, Kafka keeps it for plug-ins"},
+		{"LogDirsCommandTest.testLogDirsWithBrokers", "expected: <true> but was: <false>", "each partition is told by one broker, so that the sum is what is stored"},
+		{"ClusterToolTest.testListEndpoints", "but was: <ID HOST PORT RACK", "a broker always has a rack, its zone, and one that is gone is not listed as fenced"},
 		{"MetadataVersionIntegrationTest.testDefaultIsLatestVersion", "expected: <31> but was: <27>", "metadata.version is what Apache Kafka 4.1 has, the test is of a later Kafka"},
 		{"DynamicGroupConfigIntegrationTest.testDescribeGroupConfigSynonyms", "\"entry\" is null", "consumer.assignment.interval.ms came after Apache Kafka 4.1"},
 	}

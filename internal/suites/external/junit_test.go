@@ -91,7 +91,8 @@ func (p *junitPart) run(t *testing.T, beside bool) verdicts {
 	args := []string{"-Xmx1g", "-cp", shim + ":" + classes, "-Dzonewise.run=" + os.Getenv("SUITE_RUN"), fmt.Sprintf("-Dzonewise.beside=%v", beside),
 		"-Dzonewise.program=" + program, fmt.Sprintf("-Dzonewise.addresses=127.%d", block), "-Dzonewise.folder=" + folder, "-Dzonewise.verdicts=" + verdictFile,
 		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=none", "--include-classname=.*", "--include-tag=integration",
-		"--exclude-classname=.*[.]ConnectPluginPathTest", // wants the tests of Connect on the class path
+		// They want the tests of Connect and of Streams on the class path.
+		"--exclude-classname=.*[.](ConnectPluginPathTest|ResetIntegration(WithSsl)?Test|.*StreamsGroup.*Test)",
 		"--scan-classpath=" + filepath.Join(filepath.Dir(classes), p.jar+"-"+p.version+"-test.jar"), "--config=junit.jupiter.extensions.autodetection.enabled=true"}
 	if !beside {
 		args = append(args, "--config=junit.jupiter.extensions.autodetection.exclude=org.apache.kafka.common.test.junit.*")

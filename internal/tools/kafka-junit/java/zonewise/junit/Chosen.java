@@ -22,6 +22,8 @@ public final class Chosen implements ExecutionCondition {
         m.put(Pattern.compile("(AclCommand|UserScram|Sasl|GroupAuthorizer|DescribeAuthorizedOperations).*"), "security of Kafka listeners comes with an issue of its own");
         m.put(Pattern.compile("(?i).*(clientquota|usersquota|quotaconfig|userquota|customquota).*"), "quotas come with an issue of their own");
         m.put(Pattern.compile("(MetadataQuorumCommand|ReconfigurableQuorum|RaftCluster|BrokerRegistration).*"), "there is no KRaft quorum");
+        m.put(Pattern.compile("(?i)GetOffsetShellTest.*(tiered|localspec).*"), "there is no tiered storage: all of it is in the bucket");
+        m.put(Pattern.compile("ClusterToolTest.testUnregister.*"), "there is no KRaft quorum that a broker is registered with");
         m.put(Pattern.compile("ConsumerIntegrationTest.testSingleCoordinatorOwnership.*"), "broker internals: it reads metrics of brokers in its own process");
         m.put(Pattern.compile("MetricsDuringTopicCreationDeletionTest.*"), "broker internals: it reads metrics of brokers in its own process");
         return m;

@@ -101,7 +101,7 @@ final class Processes implements AutoCloseable {
             return;
         List<String> args = new ArrayList<>(List.of("broker", "--zone", settings.zone(id), "--broker-id", "" + id,
             "--etcd", settings.zone(0) + "=http://" + host + ":" + ETCD, "--bucket", folder.resolve("bucket").toString(),
-            "--listen", LOCAL + ":" + ports.get(id), "--advertise", LOCAL, "--peer", host + ":" + (PEER + APART * id), "--http", host + ":" + (HTTP + APART * id)));
+            "--listen", LOCAL + ":" + ports.get(id), "--advertise", "localhost", "--peer", host + ":" + (PEER + APART * id), "--http", host + ":" + (HTTP + APART * id)));
         args.addAll(settings.flags(id));
         Process p = launch("broker-" + id, args);
         brokers.put(id, p);
@@ -132,7 +132,7 @@ final class Processes implements AutoCloseable {
     }
 
     List<String> addresses() {
-        return ports.stream().map(port -> LOCAL + ":" + port).toList();
+        return ports.stream().map(port -> "localhost:" + port).toList();
     }
 
     List<Integer> ports() { return ports; }

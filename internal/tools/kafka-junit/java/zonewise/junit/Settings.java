@@ -9,7 +9,6 @@ import java.util.function.UnaryOperator;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.security.auth.SecurityProtocol;
 import org.apache.kafka.common.test.ClusterInstance;
@@ -34,6 +33,7 @@ final class Settings {
         Map.entry("group.consumer.max.size", new Flag("group-consumer-max-size", SAME)),
         Map.entry("group.consumer.heartbeat.interval.ms", new Flag("group-consumer-heartbeat-interval", MS)),
         Map.entry("group.consumer.session.timeout.ms", new Flag("group-consumer-session-timeout", MS)),
+        Map.entry("offsets.topic.num.partitions", new Flag("offsets-topic-partitions", SAME)),
         Map.entry("offsets.retention.minutes", new Flag("offsets-retention", MINUTES)));
 
     /** Settings that are configs of all brokers here, set when they run. */
@@ -135,14 +135,10 @@ final class Settings {
             if (CONFIGS.contains(key))
                 ops.add(new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET));
         });
-        String positions = config.serverProperties().get("offsets.topic.num.partitions");
-        if (ops.isEmpty() && positions == null)
+        if (ops.isEmpty())
             return;
         try (Admin admin = cluster.admin()) {
-            if (!ops.isEmpty())
-                admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, ""), ops)).all().get();
-            if (positions != null) // a name that clients look for; what Kafka keeps in it is in the log
-                admin.createTopics(List.of(new NewTopic("__consumer_offsets", Integer.parseInt(positions), (short) 1))).all().get();
+            admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, ""), ops)).all().get();
         } catch (Exception e) {
             throw new IllegalStateException("set " + ops, e);
         }
