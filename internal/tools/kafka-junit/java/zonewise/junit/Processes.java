@@ -159,6 +159,7 @@ final class Processes implements AutoCloseable {
         command.addAll(args);
         File log = folder.resolve(name + ".log").toFile();
         ProcessBuilder b = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log));
+        b.environment().keySet().removeIf(name -> name.startsWith("ZONEWISE_")); // settings of whoever runs the suite
         try {
             return STARTER.submit(() -> b.start()).get();
         } catch (Exception e) {
@@ -178,6 +179,21 @@ final class Processes implements AutoCloseable {
         }
     }
 
+    /** The last line that any process has logged. */
+    private String lastLine() {
+        String last = "no log";
+        for (File f : folder.toFile().listFiles((dir, name) -> name.endsWith(".log"))) {
+            try {
+                List<String> lines = Files.readAllLines(f.toPath());
+                if (!lines.isEmpty())
+                    last = f.getName() + ": " + lines.get(lines.size() - 1);
+            } catch (IOException e) {
+                last = e.toString();
+            }
+        }
+        return last;
+    }
+
     private void await(String what, Process p, Callable<Boolean> ready) {
         long until = System.currentTimeMillis() + PATIENCE_MS;
         while (true) {
@@ -191,7 +207,7 @@ final class Processes implements AutoCloseable {
                 throw new IllegalStateException("wait for " + what, e);
             }
             if (!p.isAlive() || System.currentTimeMillis() > until)
-                throw new IllegalStateException(what + " is not ready; its log is in " + folder);
+                throw new IllegalStateException(what + " is not ready: " + lastLine());
         }
     }
 }
