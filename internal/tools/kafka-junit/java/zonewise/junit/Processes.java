@@ -159,7 +159,7 @@ final class Processes implements AutoCloseable {
         command.addAll(args);
         File log = folder.resolve(name + ".log").toFile();
         ProcessBuilder b = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log));
-        b.environment().keySet().removeIf(name -> name.startsWith("ZONEWISE_")); // settings of whoever runs the suite
+        b.environment().keySet().removeIf(key -> key.startsWith("ZONEWISE_")); // settings of whoever runs the suite
         try {
             return STARTER.submit(() -> b.start()).get();
         } catch (Exception e) {
