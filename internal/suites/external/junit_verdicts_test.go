@@ -1,0 +1,23 @@
+//go:build external
+
+package external
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestVerdictsOfJUnitAreReadAsTheyWereSaid(t *testing.T) {
+	v := junitVerdicts("passed\tA.one[1]\t5\t\n" +
+		"failed\tA.two[1]\t5\tAssertionError: no\n" +
+		"failed\tListOffsetsIntegrationTest.x[1]\t5\texpected leader: 0 but actual: 2\n" +
+		"failed\tListOffsetsIntegrationTest.x[1]\t5\texpected offset: 0\n" +
+		"skipped\tA.three[1]\t5\tsetting k\nskipped\tA.four\t0\tsetting k\nhalf a line")
+	if v.passed != 1 || !slices.Equal(v.failed, []string{"A.two[1]: AssertionError: no", "ListOffsetsIntegrationTest.x[1]: expected offset: 0"}) {
+		t.Errorf("passed %d, failed %q", v.passed, v.failed)
+	}
+	want := []string{"ListOffsetsIntegrationTest.x[1]: differs by design: " + reassigned, "A, 2 tests (three[1], four): setting k"}
+	if got := folded(v.skipped); len(v.skipped) != 3 || !slices.Equal(got, want) {
+		t.Errorf("skipped %q", got)
+	}
+}
