@@ -61,7 +61,7 @@ suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHA
 suite-kafka-go: ## segmentio/kafka-go's tests against three zones
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkaGo$$' ./internal/suites/external
 
-suite-librdkafka: ## librdkafka's test-runner, both group protocols (SUITE_PROTOCOL=classic, SUITE_RUN=0103, SUITE_PARALLEL, SUITE_OUTPUT)
+suite-librdkafka: ## librdkafka's test-runner, both group protocols (SUITE_PROTOCOL=classic, SUITE_RUN=0103, SUITE_OUTPUT)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 120m -run 'TestLibrdkafka$$' ./internal/suites/external
 
 DURATION ?= 2m

@@ -70,11 +70,7 @@ func (s *Server) brokerConfigs() []configKey {
 		{name: "socket.request.max.bytes", kind: kInt, fallback: str(MaxFrameBytes), readOnly: true,
 			doc: "The largest request; other than Produce, requests have a lower limit."},
 	}
-	// kafka-reassign-partitions --throttle sets these.
-	for _, name := range []string{"follower.replication.throttled.rate", "leader.replication.throttled.rate", "replica.alter.log.dirs.io.max.bytes.per.second"} {
-		out = append(out, configKey{name: name, kind: kLong, fallback: strconv.FormatInt(anyLong, 10), max: anyLong, quiet: true, use: useInert,
-			doc: "No meaning here: no replica copies from another."})
-	}
+	out = append(out, inertBrokerConfigs()...)
 	for _, k := range topicConfigs() {
 		if k.synonym != "" {
 			k.name, k.synonym, k.derived = k.synonym, "", false
