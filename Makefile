@@ -53,7 +53,7 @@ integration: ## real etcd processes, a real S3 server, network namespaces
 	$(GO) test -tags integration -count=1 -timeout 30m ./s3stream/bucket/s3 ./internal/suites/integration
 
 clients: ## Kafka clients of other languages and the Kafka tools, against three zones
-	$(GO) test -tags clients -count=1 -v -timeout 40m ./internal/suites/clients
+	$(GO) test -tags clients -count=1 -v -parallel 2 -timeout 40m ./internal/suites/clients
 
 suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHAOS, SUITE_RUN, SUITE_COUNT; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKgo$$' ./internal/suites/external

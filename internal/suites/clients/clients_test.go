@@ -21,12 +21,16 @@ var (
 // all lists the clients that speak the words of doc.go.
 func all() []client {
 	return []client{
-		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, kinds: bothKinds, leaders: true, keepsID: true},
 		{name: "sarama", prepare: goClient, flags: []string{"--family", "sarama"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "sarama-at-4.1", prepare: goClient, flags: []string{"--family", "sarama", "--version", "4.1.0"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}, blurs: true, repeats: true},
 		{name: "java", prepare: javaClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
 		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "kafka-python", prepare: kafkaPythonClient, codecs: everyCodec, kinds: bothKinds, skips: true},
+		{name: "aiokafka", prepare: aioKafkaClient, codecs: everyCodec, kinds: bothKinds},
+		{name: "rdkafka-rust", prepare: rustClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
+		{name: "spring-settings", prepare: javaClient, flags: []string{"--settings", "spring"}, codecs: []string{"none", "zstd"}, kinds: []bool{true}},
 		// The consumer protocol (KIP-848), in the clients that have it.
 		{name: "franz-go-consumer-protocol", prepare: goClient, flags: []string{"--family", "franz-go", "--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
 		{name: "java-consumer-protocol", prepare: javaClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
@@ -35,8 +39,9 @@ func all() []client {
 	}
 }
 
-// TestClients runs one client after the other against one cluster. -run
-// 'TestClients/java' runs one; `make clients` runs all.
+// TestClients runs the clients against one cluster, as many side by side as
+// -parallel says: each has topics and groups of its own. -run
+// 'TestClients/java' runs one; `make clients` runs all, two at a time.
 func TestClients(t *testing.T) {
 	d := devserver.Start(t)
 	folder := t.TempDir()
@@ -60,14 +65,16 @@ func TestClients(t *testing.T) {
 		needed(t, "java-tools", err)
 		consoleTools(t, d, cp)
 	})
+	ecosystem(t, d)
 	timed(t, d, "unknown-zone", func(t *testing.T) { unknownIsServed(t, d) })
 }
 
 // timed runs a sub-test, prints how long it took, and shows the broker's log
 // where it failed.
 func timed(t *testing.T, d *devserver.Dev, name string, f func(t *testing.T)) {
-	began := time.Now()
 	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		began := time.Now()
 		t.Cleanup(func() {
 			fmt.Printf("    %s: %.1f s\n", name, time.Since(began).Seconds())
 			if t.Failed() {

@@ -15,6 +15,9 @@
 //	        in:  {"i":7,"partition":1,"key":K,"value":V,"headers":[["name",V]],"codec":"zstd","idempotent":true}
 //	        out: {"ack":7,"partition":1,"offset":42}
 //	        A producer with acks=all per (codec, idempotent); all before it is acknowledged when these change.
+//	stream  --bootstrap B --client-id C --topic T
+//	        in:  the same lines; each is sent as it comes, all with one producer, of the first one's codec and kind
+//	        out: as produce, or {"failed":7,"error":"why"}; it goes on after records that fail
 //	consume --bootstrap B --client-id C --topic T --group G
 //	        out: {"assigned":[0,3]} whenever that changes: all that this member has now
 //	             {"partition":1,"offset":42,"key":K,"value":V,"headers":[["name",V]]}

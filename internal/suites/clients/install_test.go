@@ -97,17 +97,36 @@ func javaClassPath() (string, error) {
 	if err := needs("java", "javac", "mvn"); err != nil {
 		return "", err
 	}
-	folder, source, err := installed("clients-java", []string{"pom.xml", "Client.java", "log4j2.properties"}, func(folder, tool string) error {
+	folder, source, err := installed("clients-java", []string{"pom.xml", "Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "log4j2.properties"}, func(folder, tool string) error {
 		libs := filepath.Join(folder, "libs")
 		if err := do(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
 			return err
 		}
-		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"), "Client.java")
+		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"),
+			"Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java")
 	})
 	if err != nil {
 		return "", err
 	}
 	return strings.Join([]string{filepath.Join(folder, "classes"), source, filepath.Join(folder, "libs", "*")}, ":"), nil
+}
+
+// flinkClassPath is the class path of Flink's producer and of our program.
+func flinkClassPath() (string, error) {
+	if err := needs("java", "javac", "mvn"); err != nil {
+		return "", err
+	}
+	folder, _, err := installed("clients-flink", []string{"pom.xml", "TwoPhase.java"}, func(folder, tool string) error {
+		libs := filepath.Join(folder, "libs")
+		if err := do(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
+			return err
+		}
+		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"), "TwoPhase.java")
+	})
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(folder, "classes") + ":" + filepath.Join(folder, "libs", "*"), nil
 }
 
 // javaCommand starts a JVM quickly rather than for long.
@@ -123,7 +142,14 @@ func javaClient(string) ([]string, error) {
 	return javaCommand(cp, "Client"), nil
 }
 
-func pythonClient(string) ([]string, error) {
+func pythonClient(string) ([]string, error) { return pythonProgram("client.py") }
+
+func kafkaPythonClient(string) ([]string, error) { return pythonProgram("kafka_python.py") }
+
+func aioKafkaClient(string) ([]string, error) { return pythonProgram("aio_kafka.py") }
+
+// pythonProgram is a program of clients-python in an environment with its pins.
+func pythonProgram(name string) ([]string, error) {
 	if err := needs("python3"); err != nil {
 		return nil, err
 	}
@@ -140,7 +166,7 @@ func pythonClient(string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{filepath.Join(folder, "bin", "python"), "-u", filepath.Join(source, "client.py")}, nil
+	return []string{filepath.Join(folder, "bin", "python"), "-u", filepath.Join(source, name)}, nil
 }
 
 func nodeClient(string) ([]string, error) {
@@ -164,6 +190,21 @@ func nodeClient(string) ([]string, error) {
 		return nil, err
 	}
 	return []string{"node", filepath.Join(folder, "client.js")}, nil
+}
+
+// rustClient builds the program in Rust, and librdkafka with it, into the cache.
+func rustClient(string) ([]string, error) {
+	if err := needs("cargo", "cc", "make"); err != nil {
+		return nil, err
+	}
+	pins := []string{"Cargo.toml", "Cargo.lock", "src/main.rs", "src/produce.rs", "src/consume.rs"}
+	folder, _, err := installed("clients-rust", pins, func(folder, tool string) error {
+		return do(tool, "cargo", "build", "--quiet", "--locked", "--jobs", "2", "--target-dir", filepath.Join(folder, "target"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []string{filepath.Join(folder, "target", "debug", "clients-rust")}, nil
 }
 
 // goClient builds the program of the Go clients into a folder.

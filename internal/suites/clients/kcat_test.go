@@ -39,6 +39,8 @@ func kcatClient(t *testing.T, d *devserver.Dev) {
 
 func (kcatWords) text() bool { return true }
 
+func (kcatWords) skips() bool { return false }
+
 func (w kcatWords) create(t *testing.T, bootstrap, topic string) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
 	if err != nil {

@@ -32,7 +32,9 @@ type client struct {
 	kinds   []bool // of producers: idempotent?
 	leaders bool   // asked for leaders 100 times
 	blurs   bool   // tells an empty key or value as null when it reads one
+	skips   bool   // sends a batch as it is that does not shrink, such as one record without a value
 	drops   bool   // throws away, and commits, what comes between being told to leave and its end
+	keepsID bool   // its producer keeps to a topic's id until it is told to purge it, as against Apache Kafka 4.1.1
 	repeats bool   // may read a record again after a rebalance, as its makers say
 }
 
@@ -44,7 +46,8 @@ type speaking interface {
 	produce(t *testing.T, bootstrap, topic string, orders []order) map[int]place
 	// join starts a member of a group.
 	join(t *testing.T, bootstrap, topic, group string) *member
-	text() bool // it can only carry text
+	text() bool  // it can only carry text
+	skips() bool // it sends uncompressed what does not shrink
 }
 
 // member is a running member of a group.
@@ -64,6 +67,8 @@ type words struct {
 }
 
 func (w words) text() bool { return false }
+
+func (w words) skips() bool { return w.client.skips }
 
 func (w words) args(word, bootstrap, topic string, more ...string) []string {
 	args := append(slices.Clone(w.command), word)
@@ -215,6 +220,9 @@ func modes(c client) []mode {
 // each partition then holds.
 func produceAt(t *testing.T, d *devserver.Dev, s speaking, zone int, topic string, orders []order) []order {
 	t.Helper()
+	for k := range orders {
+		orders[k].plain = s.skips() && len(orders[k].Value) == 0
+	}
 	acked := s.produce(t, d.Bootstrap(zone), topic, orders)
 	if acked == nil {
 		return orders

@@ -21,6 +21,11 @@ type line struct {
 	Client   string            `json:"client"`
 	Version  string            `json:"version"`
 	Ack      *int              `json:"ack"`
+	Failed   *int              `json:"failed"`
+	Error    string            `json:"error"` // of what failed
+	Event    string            `json:"event"` // of a registry: elected, put, got, not-leader
+	Name     string            `json:"name"`
+	Text     string            `json:"text"`
 	Assigned *[]int32          `json:"assigned"`
 	Closed   bool              `json:"closed"`
 	Refresh  int               `json:"refresh"`

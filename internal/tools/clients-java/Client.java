@@ -15,6 +15,7 @@ import org.apache.kafka.common.ClusterResource;
 import org.apache.kafka.common.ClusterResourceListener;
 import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -71,6 +72,9 @@ public final class Client {
                 return;
             case "produce":
                 produce();
+                return;
+            case "stream":
+                stream();
                 return;
             case "consume":
                 consume();
@@ -141,6 +145,29 @@ public final class Client {
         }
     }
 
+    /** Sends each order as it comes, with one producer, and goes on after records that fail. */
+    private void stream() throws IOException {
+        KafkaProducer<byte[], byte[]> producer = null;
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String text = in.readLine(); text != null; text = in.readLine()) {
+            JsonNode order = JSON.readTree(text);
+            if (producer == null) {
+                producer = producer(order.get("codec").asText(), order.get("idempotent").asBoolean());
+            }
+            int i = order.get("i").asInt();
+            producer.send(record(order), (at, err) -> {
+                if (err != null) {
+                    emit(JSON.createObjectNode().put("failed", i).put("error", err.toString()));
+                } else {
+                    emit(JSON.createObjectNode().put("ack", i).put("partition", at.partition()).put("offset", at.offset()));
+                }
+            });
+        }
+        if (producer != null) {
+            producer.close();
+        }
+    }
+
     private ProducerRecord<byte[], byte[]> record(JsonNode order) throws IOException {
         List<Header> headers = new ArrayList<>();
         for (JsonNode h : order.get("headers")) {
@@ -161,6 +188,11 @@ public final class Client {
         if (flags.containsKey("--group-protocol")) {
             p.put("group.protocol", flags.get("--group-protocol"));
         }
+        // Spring-Kafka's listener container by its defaults: a poll of five seconds that stopping wakes, and acknowledgement by batch.
+        boolean spring = "spring".equals(flags.get("--settings"));
+        if (spring) {
+            p.put("client.id", flags.get("--client-id") + "-0");
+        }
         KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         boolean[] stop = {false};
         Thread stdin = new Thread(() -> {
@@ -174,18 +206,25 @@ public final class Client {
             synchronized (stop) {
                 stop[0] = true;
             }
+            if (spring) {
+                consumer.wakeup();
+            }
         });
         stdin.setDaemon(true);
         stdin.start();
         try (consumer) {
             consumer.subscribe(List.of(flags.get("--topic")), new Assigned(consumer));
             while (!stopped(stop)) {
-                ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(100));
+                ConsumerRecords<byte[], byte[]> records = consumer.poll(Duration.ofMillis(spring ? 5000 : 100));
                 records.forEach(Client::emitRecord);
-                if (!records.isEmpty()) {
+                if (!records.isEmpty() && spring) {
+                    consumer.commitSync(records.nextOffsets(), Duration.ofSeconds(60));
+                } else if (!records.isEmpty()) {
                     consumer.commitSync();
                 }
             }
+        } catch (WakeupException e) {
+            // it was told to stop: closing leaves the group
         }
         emit(JSON.createObjectNode().put("closed", true));
     }

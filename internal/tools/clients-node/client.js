@@ -66,6 +66,25 @@ async function produce(kafka, o) {
   if (producer !== null) await producer.disconnect()
 }
 
+// stream sends each order as it comes, with one producer, and goes on after
+// records that fail.
+async function stream(kafka, o) {
+  let producer = null
+  for await (const text of readline.createInterface({ input: process.stdin })) {
+    const order = JSON.parse(text)
+    if (producer === null) {
+      producer = kafka.producer({ idempotent: order.idempotent, createPartitioner: Partitioners.DefaultPartitioner })
+      await producer.connect()
+    }
+    try {
+      await send(producer, o.topic, { codec: order.codec }, [order])
+    } catch (err) {
+      emit({ failed: order.i, error: String(err) })
+    }
+  }
+  if (producer !== null) await producer.disconnect()
+}
+
 // send tells where each record is from the base offset of each partition's batch.
 async function send(producer, topic, mode, orders) {
   const messages = orders.map((order) => {
@@ -119,7 +138,7 @@ async function main() {
   })
   emit({ client: 'kafkajs', version: require('kafkajs/package.json').version })
   const kafka = new Kafka({ clientId: o['client-id'], brokers: [o.bootstrap], logLevel: logLevel.ERROR, logCreator: () => (e) => console.error(JSON.stringify(e)) })
-  const words = { create, produce, consume }
+  const words = { create, produce, stream, consume }
   if (!words[word]) throw new Error(`unknown word ${word}`)
   await words[word](kafka, o)
 }

@@ -71,6 +71,44 @@ def produce(o):
         raise SystemExit("\n".join(failed))
 
 
+def stream(o):
+    """Sends each order as it comes, with one producer, and goes on after records that fail."""
+    producer = None
+    ended = threading.Event()
+
+    def answers():
+        while not ended.is_set():
+            producer.poll(0.05)
+
+    def done(i):
+        def told(err, message):
+            if err is not None:
+                emit({"failed": i, "error": str(err)})
+            else:
+                emit({"ack": i, "partition": message.partition(), "offset": message.offset()})
+
+        return told
+
+    def failed(err):
+        sys.stderr.write("producer: %s\n" % err)
+
+    answering = threading.Thread(target=answers, daemon=True)
+    for text in iter(sys.stdin.readline, ""):
+        order = json.loads(text)
+        if producer is None:
+            settings = {"acks": "all", "compression.type": order["codec"], "enable.idempotence": order["idempotent"], "error_cb": failed}
+            producer = ck.Producer({**common(o), **settings})
+            answering.start()
+        try:
+            producer.produce(o.topic, partition=order["partition"], key=decoded(order["key"]), value=decoded(order["value"]), on_delivery=done(order["i"]))
+        except ck.KafkaException as err:
+            emit({"failed": order["i"], "error": str(err)})
+    if producer is not None:
+        ended.set()
+        answering.join()
+        producer.flush(60)
+
+
 def consume(o):
     stop = threading.Event()
 
@@ -127,7 +165,7 @@ def leaders(o):
 
 
 def main():
-    words = {"create": create, "produce": produce, "consume": consume, "leaders": leaders}
+    words = {"create": create, "produce": produce, "stream": stream, "consume": consume, "leaders": leaders}
     parser = argparse.ArgumentParser()
     parser.add_argument("word", choices=words)
     parser.add_argument("--bootstrap", required=True)

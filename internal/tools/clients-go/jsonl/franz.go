@@ -33,7 +33,7 @@ func (f franz) create(ctx context.Context, o options) error {
 	return err
 }
 
-func (f franz) send(ctx context.Context, o options, m mode, orders []order) error {
+func (f franz) send(ctx context.Context, o options, m mode, orders <-chan order, done answered) error {
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
 		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 	codec, ok := codecs[m.codec]
@@ -49,27 +49,16 @@ func (f franz) send(ctx context.Context, o options, m mode, orders []order) erro
 		return err
 	}
 	defer c.Close()
-	var mu sync.Mutex
-	var failed error
-	for _, one := range orders {
+	for one := range orders {
 		r := &kgo.Record{Topic: o.Topic, Partition: one.Partition, Key: one.Key, Value: one.Value}
 		for _, h := range one.Headers {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Name, Value: h.Value})
 		}
 		c.Produce(ctx, r, func(r *kgo.Record, err error) {
-			if err == nil {
-				emitAck(one.I, r.Partition, r.Offset)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			failed = errors.Join(failed, fmt.Errorf("record %d: %w", one.I, err))
+			done(one.I, r.Partition, r.Offset, err)
 		})
 	}
-	err = c.Flush(ctx)
-	mu.Lock()
-	defer mu.Unlock()
-	return errors.Join(err, failed)
+	return c.Flush(ctx)
 }
 
 // franzAssigned keeps what a member has: cooperative rebalances tell changes.

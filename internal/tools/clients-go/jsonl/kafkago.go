@@ -7,7 +7,6 @@ import (
 	"net"
 	"regexp"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -40,7 +39,7 @@ type pinned struct{}
 // Balance implements kafka.Balancer.
 func (pinned) Balance(m kafka.Message, _ ...int) int { return int(m.WriterData.(order).Partition) }
 
-func (f kafkaGo) send(ctx context.Context, o options, m mode, orders []order) error {
+func (f kafkaGo) send(ctx context.Context, o options, m mode, orders <-chan order, done answered) error {
 	if m.idempotent {
 		return errors.New("kafka-go has no idempotent producer")
 	}
@@ -52,33 +51,24 @@ func (f kafkaGo) send(ctx context.Context, o options, m mode, orders []order) er
 	_, tr := f.client(o)
 	defer tr.CloseIdleConnections()
 	w := &kafka.Writer{Addr: kafka.TCP(o.Bootstrap), Topic: o.Topic, Balancer: pinned{}, RequiredAcks: kafka.RequireAll, Compression: codec,
-		BatchTimeout: 10 * time.Millisecond, Transport: tr}
-	var mu sync.Mutex
-	var failed error
+		BatchTimeout: 10 * time.Millisecond, Transport: tr, Async: true}
 	w.Completion = func(messages []kafka.Message, err error) {
-		for _, done := range messages {
-			i := done.WriterData.(order).I
-			if err == nil {
-				emitAck(i, int32(done.Partition), done.Offset)
-				continue
-			}
-			mu.Lock()
-			failed = errors.Join(failed, fmt.Errorf("record %d: %w", i, err))
-			mu.Unlock()
+		for _, m := range messages {
+			done(m.WriterData.(order).I, int32(m.Partition), m.Offset, err)
 		}
 	}
-	var messages []kafka.Message
-	for _, one := range orders {
+	for one := range orders {
 		message := kafka.Message{Key: one.Key, Value: one.Value, WriterData: one}
 		for _, h := range one.Headers {
 			message.Headers = append(message.Headers, kafka.Header{Key: h.Name, Value: h.Value})
 		}
-		messages = append(messages, message)
+		// An error of an asynchronous write is of the metadata, before there is
+		// a batch that Completion is told of.
+		if err := w.WriteMessages(ctx, message); err != nil {
+			done(one.I, one.Partition, -1, err)
+		}
 	}
-	err := errors.Join(w.WriteMessages(ctx, messages...), w.Close())
-	mu.Lock()
-	defer mu.Unlock()
-	return errors.Join(err, failed)
+	return w.Close()
 }
 
 // assignedLine finds what the reader logs when it has joined; it has no call

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,12 +72,17 @@ type read struct {
 	Headers   []header `json:"headers"`
 }
 
+// answered is told where a record is, or why not. It may be called from several
+// goroutines.
+type answered func(i int, partition int32, offset int64, err error)
+
 // family is one client library.
 type family interface {
 	module() string
 	create(ctx context.Context, o options) error
-	// send produces orders of one mode, and returns when each has its answer.
-	send(ctx context.Context, o options, m mode, orders []order) error
+	// send produces orders of one mode as they come, and calls done with the
+	// answer to each. It returns when all are answered.
+	send(ctx context.Context, o options, m mode, orders <-chan order, done answered) error
 	// consume reads as a member of a group until ctx ends; then it commits
 	// and leaves.
 	consume(ctx context.Context, o options) error
@@ -95,7 +99,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("want create, produce, consume or leaders")
+		return errors.New("want create, produce, stream, consume or leaders")
 	}
 	var o options
 	fs := flag.NewFlagSet(args[0], flag.ContinueOnError)
@@ -124,6 +128,8 @@ func run(args []string) error {
 		return f.create(ctx, o)
 	case "produce":
 		return produce(ctx, f, o)
+	case "stream":
+		return stream(ctx, f, o)
 	case "consume":
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -146,36 +152,6 @@ func run(args []string) error {
 	return fmt.Errorf("unknown word %q", args[0])
 }
 
-// produce sends what standard input orders, a run of orders of one mode at a
-// time.
-func produce(ctx context.Context, f family, o options) error {
-	in := bufio.NewScanner(os.Stdin)
-	in.Buffer(nil, 4<<20)
-	var pending []order
-	var now mode
-	flush := func() error {
-		if len(pending) == 0 {
-			return nil
-		}
-		defer func() { pending = nil }()
-		return f.send(ctx, o, now, pending)
-	}
-	for in.Scan() {
-		var next order
-		if err := json.Unmarshal(in.Bytes(), &next); err != nil {
-			return fmt.Errorf("read an order: %w", err)
-		}
-		if m := (mode{next.Codec, next.Idempotent}); m != now {
-			if err := flush(); err != nil {
-				return err
-			}
-			now = m
-		}
-		pending = append(pending, next)
-	}
-	return errors.Join(in.Err(), flush())
-}
-
 var out struct {
 	sync.Mutex
 	sync.Once
@@ -190,10 +166,6 @@ func emit(v any) {
 	if err := out.w.Encode(v); err != nil {
 		panic(err) // the reader is gone: nobody to tell
 	}
-}
-
-func emitAck(i int, partition int32, offset int64) {
-	emit(map[string]any{"ack": i, "partition": partition, "offset": offset})
 }
 
 // emitAssigned says which partitions this member has now, all of them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/IBM/sarama"
 )
@@ -40,7 +41,7 @@ func (f saramaFamily) create(_ context.Context, o options) error {
 	return errors.Join(admin.CreateTopic(o.Topic, &sarama.TopicDetail{NumPartitions: int32(o.Partitions), ReplicationFactor: 1}, false), admin.Close())
 }
 
-func (f saramaFamily) send(_ context.Context, o options, m mode, orders []order) error {
+func (f saramaFamily) send(_ context.Context, o options, m mode, orders <-chan order, done answered) error {
 	c, err := f.config(o)
 	if err != nil {
 		return err
@@ -58,8 +59,8 @@ func (f saramaFamily) send(_ context.Context, o options, m mode, orders []order)
 	if err != nil {
 		return err
 	}
-	go func() { // ends when all are handed over; the loop below needs each answer
-		for _, one := range orders {
+	go func() { // ends when all are handed over; the loops below take each answer
+		for one := range orders {
 			message := &sarama.ProducerMessage{Topic: o.Topic, Partition: one.Partition, Value: sarama.ByteEncoder(one.Value), Metadata: one.I}
 			if one.Key != nil {
 				message.Key = sarama.ByteEncoder(one.Key)
@@ -69,17 +70,21 @@ func (f saramaFamily) send(_ context.Context, o options, m mode, orders []order)
 			}
 			p.Input() <- message
 		}
+		p.AsyncClose() // answers what is under way, then closes both channels
 	}()
-	var failed error
-	for range orders {
-		select {
-		case done := <-p.Successes():
-			emitAck(done.Metadata.(int), done.Partition, done.Offset)
-		case bad := <-p.Errors():
-			failed = errors.Join(failed, fmt.Errorf("record %d: %w", bad.Msg.Metadata.(int), bad.Err))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ok := range p.Successes() {
+			done(ok.Metadata.(int), ok.Partition, ok.Offset, nil)
 		}
-	}
-	return errors.Join(failed, p.Close())
+	})
+	wg.Go(func() {
+		for bad := range p.Errors() {
+			done(bad.Msg.Metadata.(int), bad.Msg.Partition, -1, bad.Err)
+		}
+	})
+	wg.Wait()
+	return nil
 }
 
 type saramaMember struct{ topic string }
