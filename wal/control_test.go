@@ -17,6 +17,9 @@ func TestSubmitsOfManyShareAnEntryAndGetTheirOwnOutcomes(t *testing.T) {
 		before := len(r.applied())
 		var wg sync.WaitGroup
 		for i := range 20 {
+			if i == 1 {
+				time.Sleep(time.Millisecond) // the first travels by now, whichever goroutine ran first; the others wait behind it
+			}
 			wg.Go(func() {
 				topic := metadata.CreateTopic{ID: metadata.TopicID{byte(i + 1)}, Name: fmt.Sprint("t", i/2), Partitions: 1, ReplicationFactor: 1}
 				out := r.submit(nil, metadata.AllocateProducers{Count: 1}, topic)

@@ -94,7 +94,7 @@ func (s *state) portion(ctx context.Context, binary string, from, count int) err
 	}
 	cmd := exec.CommandContext(ctx, binary, "-test.run", "^TestSeeds$", "-test.timeout", "60m")
 	cmd.Dir = filepath.Dir(binary)
-	cmd.Env = append(os.Environ(), "ZONEWISE_SIM_FROM="+strconv.Itoa(from), "ZONEWISE_SIM_SEEDS="+strconv.Itoa(count), "ZONEWISE_SIM_OUT="+out)
+	cmd.Env = append(os.Environ(), "GOGC=400", "ZONEWISE_SIM_FROM="+strconv.Itoa(from), "ZONEWISE_SIM_SEEDS="+strconv.Itoa(count), "ZONEWISE_SIM_OUT="+out)
 	printed, runErr := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopped; run it again to go on: %w", ctx.Err())
