@@ -142,12 +142,14 @@ func containsFold(list []string, s string) bool {
 }
 
 // summaries returns the groups of the slots held: those with members from
-// memory, the rest from the state.
+// memory, the rest from the state. Groups that no broker holds at the moment
+// are missed by everybody: loading, so that a client asks again.
 func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 	found = map[string]summary{}
 	live := map[string]summary{}
-	var held [metadata.GroupSlots]metadata.DutyEpoch
+	var held, left [metadata.GroupSlots]metadata.DutyEpoch
 	c.mu.Lock()
+	left = c.left
 	for slot, h := range c.holds {
 		switch {
 		case h == nil:
@@ -173,7 +175,9 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 			}
 		}
 		for _, name := range s.Groups() {
-			if held[metadata.GroupSlot(name)] == 0 {
+			if slot := metadata.GroupSlot(name); held[slot] == 0 {
+				_, live := Holder(s, slot)
+				loading = loading || !live || left[slot] != 0 && s.DutyEpoch(SlotDuty(slot)) <= left[slot]
 				continue
 			}
 			found[name] = summary{state: stateEmpty.String(), kind: groupTypeClassic}

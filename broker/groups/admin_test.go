@@ -51,9 +51,38 @@ func TestListGroupsOfHeldSlotsByStateAndType(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 		n.coord.Release(metadata.GroupSlot("g"))
-		if got := n.list(5, nil, nil); len(got) != 0 {
-			t.Errorf("slot given up: %+v", got)
+	})
+}
+
+// A group that no broker holds is in no answer: who asks meanwhile is told to
+// ask again. What another broker holds is that one's to tell.
+func TestListGroupsSaysThatASlotIsOnItsWay(t *testing.T) {
+	inWorld(t, func(w *world) {
+		one, two := w.single(), w.start(2)
+		defer one.stop()
+		defer two.stop()
+		check := func(when string, n *node, groups int, code int16) {
+			t.Helper()
+			r := kmsg.NewPtrListGroupsRequest()
+			r.Version = 5
+			if got := n.coord.List(context.Background(), Client{}, r); len(got.Groups) != groups || got.ErrorCode != code {
+				t.Errorf("%s: %+v", when, got)
+			}
 		}
+		want(t, "commit", one.simple("g", 0), codeOK)
+		time.Sleep(100 * time.Millisecond)
+		check("held", one, 1, codeOK)
+		check("held by the other", two, 0, codeOK)
+		one.coord.Release(metadata.GroupSlot("g"))
+		one.drop("g")
+		check("given up", one, 0, codeLoadInProgress)
+		two.hold("g")
+		time.Sleep(100 * time.Millisecond)
+		check("held by the other since", one, 0, codeOK)
+		check("taken", two, 1, codeOK)
+		one.submit(metadata.ClosedSession{Session: two.session.ID()})
+		time.Sleep(100 * time.Millisecond)
+		check("holder is gone", one, 0, codeLoadInProgress)
 	})
 }
 

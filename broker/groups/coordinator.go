@@ -23,7 +23,9 @@ type Coordinator struct {
 	mu     sync.Mutex // guards what follows, and cfg.Rand
 	closed bool
 	holds  [metadata.GroupSlots]*hold
-	live   int // groups with a goroutine, of all holds
+	// left is the epoch at which this broker last gave the slot up, or lost it.
+	left [metadata.GroupSlots]metadata.DutyEpoch
+	live int // groups with a goroutine, of all holds
 
 	names atomic.Pointer[topicNames] // of the last look at all topics
 }
@@ -136,6 +138,7 @@ func (c *Coordinator) release(slot metadata.Slot, h *hold) {
 		return
 	}
 	c.holds[slot] = nil
+	c.left[slot] = max(c.left[slot], old.epoch)
 	c.live -= len(old.groups)
 	c.mu.Unlock()
 	old.lose()
