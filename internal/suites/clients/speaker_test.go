@@ -127,7 +127,7 @@ func (s *speaker) said() string {
 	defer s.mu.Unlock()
 	tail := func(b *bytes.Buffer) string {
 		lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
-		return strings.Join(lines[max(0, len(lines)-40):], "\n")
+		return strings.Join(lines[max(0, len(lines)-120):], "\n")
 	}
 	return fmt.Sprintf("--- %s\n%s\n--- its output (end)\n%s\n--- its errors (end)\n%s", s.name, strings.Join(s.cmd.Args, " "), tail(&s.out), tail(&s.err))
 }

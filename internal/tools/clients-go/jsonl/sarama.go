@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"os"
 	"slices"
 	"sync"
 
@@ -55,34 +57,39 @@ func (f saramaFamily) send(_ context.Context, o options, m mode, orders <-chan o
 	if err := c.Producer.Compression.UnmarshalText([]byte(m.codec)); err != nil {
 		return err
 	}
+	sarama.Logger = log.New(os.Stderr, "sarama: ", log.Lmicroseconds) // shown where it fails: why it sent a batch again
 	p, err := sarama.NewAsyncProducer([]string{o.Bootstrap}, c)
 	if err != nil {
 		return err
 	}
-	go func() { // ends when all are handed over; the loops below take each answer
-		for one := range orders {
-			message := &sarama.ProducerMessage{Topic: o.Topic, Partition: one.Partition, Value: sarama.ByteEncoder(one.Value), Metadata: one.I}
-			if one.Key != nil {
-				message.Key = sarama.ByteEncoder(one.Key)
-			}
-			for _, h := range one.Headers {
-				message.Headers = append(message.Headers, sarama.RecordHeader{Key: []byte(h.Name), Value: h.Value})
-			}
-			p.Input() <- message
-		}
-		p.AsyncClose() // answers what is under way, then closes both channels
-	}()
-	var wg sync.WaitGroup
+	// Sarama does not send again what is to be sent again once AsyncClose was called, and it sends before its own connection is open, now and then: so
+	// all must be answered first.
+	var wg, answers sync.WaitGroup
 	wg.Go(func() {
 		for ok := range p.Successes() {
 			done(ok.Metadata.(int), ok.Partition, ok.Offset, nil)
+			answers.Done()
 		}
 	})
 	wg.Go(func() {
 		for bad := range p.Errors() {
 			done(bad.Msg.Metadata.(int), bad.Msg.Partition, -1, bad.Err)
+			answers.Done()
 		}
 	})
+	for one := range orders {
+		message := &sarama.ProducerMessage{Topic: o.Topic, Partition: one.Partition, Value: sarama.ByteEncoder(one.Value), Metadata: one.I}
+		if one.Key != nil {
+			message.Key = sarama.ByteEncoder(one.Key)
+		}
+		for _, h := range one.Headers {
+			message.Headers = append(message.Headers, sarama.RecordHeader{Key: []byte(h.Name), Value: h.Value})
+		}
+		answers.Add(1)
+		p.Input() <- message
+	}
+	answers.Wait()
+	p.AsyncClose()
 	wg.Wait()
 	return nil
 }
