@@ -19,13 +19,15 @@ func TestKgo(t *testing.T) {
 	records := setting("SUITE_RECORDS", "50000")
 	env := []string{"KGO_SEEDS=" + strings.Join(on.bootstrap, ","), "KGO_TEST_RF=3", "KGO_TEST_RECORDS=" + records,
 		"KGO_TEST_UNSAFE=1", "KGO_LOG_LEVEL=none"}
-	version := "franz-go " + kgoVersion + " pkg/kgo, " + records + " records"
+	version, section := "franz-go "+kgoVersion+" pkg/kgo, "+records+" records", "kgo"
 	if os.Getenv("SUITE_CHAOS") != "" {
 		env = append(env, "KGO_TEST_CHAOS=1")
 		version += ", chaos"
+		section += " chaos"
 	}
 	if run := os.Getenv("SUITE_RUN"); run != "" {
 		version += ", " + run
+		section += " " + run
 	}
 	s := goSuite{module: "github.com/twmb/franz-go", version: kgoVersion, pkg: "github.com/twmb/franz-go/pkg/kgo", env: env, limit: 30 * time.Minute}
 	if n := os.Getenv("SUITE_COUNT"); n != "" {
@@ -33,6 +35,6 @@ func TestKgo(t *testing.T) {
 		version += ", " + n + " times over"
 	}
 	v := goVerdicts(s.run(t))
-	publish(t, "kgo", version, on, v)
+	publish(t, section, version, on, v)
 	judge(t, v, 10)
 }
