@@ -2,9 +2,12 @@ package etcdlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"time"
+
+	"github.com/zonewise/zonewise/metadata"
 )
 
 // attempts paces the repetition of one request: a longer wait for each answer
@@ -44,6 +47,23 @@ func (a *attempts) next(ctx context.Context, last error) error {
 		return fmt.Errorf("%w (attempt %d, last: %v)", ctx.Err(), a.n, last)
 	case <-time.After(wait):
 		return nil
+	}
+}
+
+// again is next for what names a revision: it waits until a read has told that
+// the server, which may be another one than before, is not an older one. At an
+// older one a watch of a revision that it never had would be silent, and a page
+// of it would fail, for ever.
+func (l *Log) again(ctx context.Context, at *attempts, last error) error {
+	for {
+		if err := at.next(ctx, last); err != nil {
+			return err
+		}
+		_, err := l.read(ctx)
+		if err == nil || errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
+			return err
+		}
+		last = err
 	}
 }
 

@@ -18,7 +18,7 @@ const deliverEntries = 1000
 func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func([]metadata.Committed, metadata.Revision, bool) error) error {
 	f := &following{l: l, deliver: deliver, upTo: l.in(int64(from.Revision))}
 	if err := f.listed(ctx, from); err != nil {
-		return fmt.Errorf("follow log from revision %d: %w", from.Revision, err)
+		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.shut(ctx, err))
 	}
 	err := l.shut(ctx, f.watch(ctx))
 	return fmt.Errorf("follow log after revision %d: %w", l.out(f.upTo), err)
@@ -62,25 +62,9 @@ func (f *following) watch(ctx context.Context) error {
 		if f.upTo != was {
 			at.n = 0
 		}
-		if err := f.again(ctx, at, err); err != nil {
+		if err := f.l.again(ctx, at, err); err != nil {
 			return err
 		}
-	}
-}
-
-// again waits until the log may be watched again: until a read has told that
-// the server, which may be another one than before, is not an older one. A
-// watch of a revision that an older one never had would be silent for ever.
-func (f *following) again(ctx context.Context, at *attempts, last error) error {
-	for {
-		if err := at.next(ctx, last); err != nil {
-			return err
-		}
-		_, err := f.l.read(ctx)
-		if err == nil || errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
-			return err
-		}
-		last = err
 	}
 }
 

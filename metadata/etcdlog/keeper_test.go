@@ -255,6 +255,31 @@ func TestAnEtcdThatWentBackInTimeStopsTheBroker(t *testing.T) {
 	})
 }
 
+// A broker that starts reads at a revision that an older etcd never reaches:
+// the page fails, is asked for again, and would be for ever.
+func TestAnEtcdThatGoesBackUnderAStartStopsTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 4})
+		a, b := join(t, store, "a"), join(t, store, "b")
+		a.append(t, metadata.LaneLow)
+		snap := store.Snapshot()
+		for range 5 {
+			a.append(t, metadata.LaneLow)
+		}
+		from := b.startPoint(t)
+		store.Restore(snap)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err := b.Follow(ctx, from, func([]metadata.Committed, metadata.Revision, bool) error { return nil })
+		if !errors.Is(err, metadata.ErrOlderLog) {
+			t.Errorf("follow: %v", err)
+		}
+		if _, err := a.Append(t.Context(), a.next(metadata.LaneLow)); !errors.Is(err, metadata.ErrNewerIncarnation) && !errors.Is(err, metadata.ErrOlderLog) {
+			t.Errorf("append of another, behind it: %v", err)
+		}
+	})
+}
+
 // A broker that was cut off from the backup to its restore misses nothing: it
 // would hand out again what the others have.
 func TestAnEtcdThatWentBackIsShutForThoseWhoCannotTell(t *testing.T) {

@@ -59,7 +59,7 @@ func (l *Log) page(ctx context.Context, at *attempts, r *rangeReq) (*rangeResp, 
 		if err == nil || errors.Is(err, rpctypes.ErrCompacted) || refused(err) {
 			return resp, err
 		}
-		if err := at.next(ctx, err); err != nil {
+		if err := l.again(ctx, at, err); err != nil {
 			return nil, err
 		}
 	}

@@ -24,7 +24,8 @@ func main() {
 	flag.IntVar(&c.seeds, "seeds", 5000, "how many seeds, from 0 on")
 	flag.StringVar(&c.state, "state", "data/sim.state", "file with one line per seed that was run")
 	flag.StringVar(&c.report, "report", "", "file that the result is written to")
-	flag.BoolVar(&c.fresh, "fresh", false, "forget what the state file says")
+	flag.BoolFunc("fresh", "forget what the state file says", func(string) error { c.how = fresh; return nil })
+	flag.BoolFunc("carry", "run again what failed at an earlier commit, and not what held there; the report says so", func(string) error { c.how = carry; return nil })
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -41,7 +42,7 @@ const portion = 20
 type config struct {
 	seeds         int
 	state, report string
-	fresh         bool
+	how           opening
 }
 
 func (c *config) run(ctx context.Context) error {
@@ -52,7 +53,7 @@ func (c *config) run(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(c.state), 0o755); err != nil {
 		return err
 	}
-	s, err := openState(c.state, commit, c.fresh)
+	s, err := openState(c.state, commit, c.how)
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,12 @@ type result struct {
 	Faults   int
 	Virtual  time.Duration
 	Coverage map[string]int
+	Commit   string `json:"-"` // the header above it
 }
 
-// state is what has been run of one commit. Its file's first line names the
-// commit; lines of another commit do not count.
+// state is what has been run. In its file a line names the commit of the lines
+// below it. Lines of another commit do not count, unless they are carried: then
+// those of seeds that held do.
 type state struct {
 	file   string
 	commit string
@@ -35,40 +37,63 @@ type state struct {
 
 const header = "commit "
 
-func openState(file, commit string, fresh bool) (*state, error) {
+// How a state file is opened.
+type opening int
+
+const (
+	goOn  opening = iota // with the lines of this commit
+	carry                // with those of others, too
+	fresh                // with none
+)
+
+func openState(file, commit string, how opening) (*state, error) {
 	s := &state{file: file, commit: commit, done: map[int]result{}}
-	f, err := os.Open(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
 		return nil, err
 	}
-	if err == nil && !fresh {
-		err = s.read(f)
-		f.Close()
+	defer f.Close()
+	last, err := "", error(nil)
+	if how != fresh {
+		last, err = s.read(f)
+	}
+	if err == nil && (how == fresh || how == goOn && last != commit) { // begin anew
+		s.done = map[int]result{}
+		last, err = "", f.Truncate(0)
+	}
+	if err == nil && last != commit {
+		_, err = f.WriteString(header + commit + "\n")
+	}
+	for seed, r := range s.done {
+		if r.Commit != commit && len(r.Wrong) > 0 {
+			delete(s.done, seed)
+		}
 	}
 	if err == nil && len(s.done) > 0 {
-		fmt.Printf("going on after %d seeds of commit %s\n", len(s.done), commit)
-		return s, nil
+		fmt.Printf("going on after %d seeds\n", len(s.done))
 	}
-	return s, os.WriteFile(file, []byte(header+commit+"\n"), 0o644)
+	return s, err
 }
 
 // maxLine bounds one line of the state file.
 const maxLine = 1 << 20
 
-func (s *state) read(f *os.File) error {
+// read takes all lines and returns the last commit.
+func (s *state) read(f *os.File) (commit string, err error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, maxLine)
-	if !lines.Scan() || lines.Text() != header+s.commit {
-		return nil // of another commit: begin anew
-	}
 	for lines.Scan() {
-		var r result
+		if name, ok := strings.CutPrefix(lines.Text(), header); ok {
+			commit = name
+			continue
+		}
+		r := result{Commit: commit}
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return fmt.Errorf("%s: %w", s.file, err)
+			return "", fmt.Errorf("%s: %w", s.file, err)
 		}
 		s.done[r.Seed] = r
 	}
-	return lines.Err()
+	return commit, lines.Err()
 }
 
 // missing lists the portions, first and count, that have not been run.
@@ -101,7 +126,7 @@ func (s *state) take(out string) (n int, err error) {
 	}
 	defer f.Close()
 	for line := range strings.Lines(string(b)) {
-		var r result
+		r := result{Commit: s.commit}
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			return n, fmt.Errorf("read a seed's result: %w", err)
 		}
@@ -147,8 +172,9 @@ func (s *state) finish(c *config) error {
 
 func (s *state) text(seeds int) (text string, missing []string) {
 	var virtual time.Duration
-	batches, faults, coverage := 0, 0, map[string]int{}
+	batches, faults, coverage, commits := 0, 0, map[string]int{}, map[string]int{}
 	for _, r := range s.done {
+		commits[r.Commit]++
 		batches, faults, virtual = batches+r.Batches, faults+r.Faults, virtual+r.Virtual
 		for k, n := range r.Coverage {
 			coverage[k] += n
@@ -156,6 +182,11 @@ func (s *state) text(seeds int) (text string, missing []string) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "| | |\n|---|---|\n| commit | `%s` |\n| date | %s |\n", s.commit, time.Now().UTC().Format("2006-01-02"))
+	for _, commit := range slices.Sorted(maps.Keys(commits)) {
+		if commit != s.commit {
+			fmt.Fprintf(&b, "| of these held at `%s`, and were not run again | %d |\n", commit, commits[commit])
+		}
+	}
 	fmt.Fprintf(&b, "| seeds | %d (0 to %d) |\n| seeds that broke a promise | %d |\n", len(s.done), seeds-1, len(s.failed()))
 	fmt.Fprintf(&b, "| client batches | %d |\n| faults injected | %d |\n| virtual time | %v |\n\n", batches, faults, virtual.Round(time.Second))
 	fmt.Fprintf(&b, "How often an interesting state was reached; none may be zero.\n\n| state | times |\n|---|---|\n")

@@ -12,7 +12,7 @@ import (
 func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "state"), filepath.Join(dir, "out")
-	s, err := openState(file, "abc", false)
+	s, err := openState(file, "abc", goOn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	if n, err := s.take(out); n != 2 || err != nil {
 		t.Fatalf("took %d lines: %v", n, err)
 	}
-	if s, err = openState(file, "abc", false); err != nil {
+	if s, err = openState(file, "abc", goOn); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.missing(portion + 4); !reflect.DeepEqual(got, [][2]int{{1, 1}, {3, portion}, {portion + 3, 1}}) {
@@ -35,7 +35,16 @@ func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	if !strings.Contains(text, "| client batches | 7 |") || !strings.Contains(text, "- gap: t/0") || !reflect.DeepEqual(missing, []string{"y"}) {
 		t.Errorf("missing %q in\n%s", missing, text)
 	}
-	if s, err = openState(file, "other", false); err != nil || len(s.done) != 0 {
+	if s, err = openState(file, "other", carry); err != nil || !reflect.DeepEqual(s.missing(3), [][2]int{{1, 2}}) {
+		t.Errorf("carried over: missing %v, %v; what failed is to be run again", s.missing(3), err)
+	}
+	if text, _ = s.text(3); !strings.Contains(text, "| of these held at `abc`, and were not run again | 1 |") {
+		t.Errorf("the report hides where a seed was run:\n%s", text)
+	}
+	if s, err = openState(file, "other", goOn); err != nil || !reflect.DeepEqual(s.missing(3), [][2]int{{1, 2}}) {
+		t.Errorf("gone on at the same commit: missing %v, %v", s.missing(3), err)
+	}
+	if s, err = openState(file, "third", goOn); err != nil || len(s.done) != 0 {
 		t.Errorf("%d seeds of another commit count: %v", len(s.done), err)
 	}
 }
