@@ -58,7 +58,7 @@ clients: ## Kafka clients of other languages and the Kafka tools, against three 
 suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHAOS, SUITE_RUN, SUITE_COUNT; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKgo$$' ./internal/suites/external
 
-suite-kafka-go: ## segmentio/kafka-go's tests against three zones
+suite-kafka-go: ## segmentio/kafka-go's tests against one broker at localhost:9092 (SUITE_RUN; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkaGo$$' ./internal/suites/external
 
 suite-librdkafka: ## librdkafka's test-runner, both group protocols (SUITE_PROTOCOL=classic, SUITE_RUN=0103, SUITE_OUTPUT)

@@ -1,5 +1,6 @@
 // Package external runs suites that other people wrote for Kafka against
-// zonewise: three brokers in three zones of one `zonewise dev`.
+// zonewise: three brokers in three zones of one `zonewise dev`, or one broker
+// where a suite is written for one.
 //
 //	make suite-kgo          franz-go's own tests of its client (from its Go module)
 //	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)

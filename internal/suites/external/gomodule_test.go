@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +20,13 @@ type goSuite struct {
 	env                  []string
 	args                 []string
 	limit                time.Duration
+	// apart are tests, as -test.run names them, that end their process and so
+	// hide what comes after: each has a process of its own.
+	apart []string
 }
 
 // run obtains the module, builds its tests and runs them where its sources are.
+// It returns what they print, with a line for each test that never ended.
 func (s goSuite) run(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -38,20 +44,49 @@ func (s goSuite) run(t *testing.T) string {
 	program := filepath.Join(folder, "suite.test")
 	step("go", "test", "-c", "-o", program, s.pkg)
 	sources := step("go", "list", "-f", "{{.Dir}}", s.pkg)
+	out := s.process(t, program, sources, slices.Concat(s.args, skipping(s.apart))...)
+	if os.Getenv("SUITE_RUN") == "" {
+		for _, test := range s.apart {
+			out += s.process(t, program, sources, "-test.run", test)
+		}
+		out += unended(step(program, "-test.list", "^Test"), out)
+	}
+	return out
+}
+
+func (s goSuite) process(t *testing.T, program, sources string, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), s.limit+time.Minute)
 	defer cancel()
-	args := append([]string{"-test.v", "-test.timeout", s.limit.String()}, s.args...)
+	args = append([]string{"-test.v", "-test.timeout", s.limit.String()}, args...)
 	if run := os.Getenv("SUITE_RUN"); run != "" {
 		args = append(args, "-test.run", run)
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = sources, append(os.Environ(), s.env...)
 	out, err := cmd.CombinedOutput()
-	keep(t, out)
 	if err != nil {
-		t.Logf("%s ended: %v", s.pkg, err)
+		t.Logf("%s %v ended: %v", s.pkg, args, err)
 	}
 	return string(out)
+}
+
+// skipping is -test.skip with all of these.
+func skipping(tests []string) []string {
+	if len(tests) == 0 {
+		return nil
+	}
+	return []string{"-test.skip", strings.Join(tests, "|")}
+}
+
+// unended says of each test of a list that has no verdict that it failed.
+func unended(list, output string) (out string) {
+	for _, test := range strings.Fields(list) {
+		if !regexp.MustCompile(`(?m)^--- \w+: ` + test + ` \(`).MatchString(output) {
+			out += "--- FAIL: " + test + " (0.00s)\n    none_test.go:0: it never ended\n"
+		}
+	}
+	return out
 }
 
 // keep stores a suite's whole output where SUITE_OUTPUT says.

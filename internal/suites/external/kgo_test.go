@@ -34,7 +34,9 @@ func TestKgo(t *testing.T) {
 		s.args = append(s.args, "-test.count", n)
 		version += ", " + n + " times over"
 	}
-	v := goVerdicts(s.run(t))
+	out := s.run(t)
+	keep(t, []byte(out))
+	v := goVerdicts(out)
 	publish(t, section, version, on, v)
 	judge(t, v, 10)
 }

@@ -3,11 +3,13 @@
 package external
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,25 +30,49 @@ func (v *verdicts) add(o verdicts) {
 	v.skipped = append(v.skipped, o.skipped...)
 }
 
+// explain takes for skipped what failed with words that a list gives a reason
+// for.
+func (v *verdicts) explain(list []designed) {
+	v.failed = slices.DeleteFunc(v.failed, func(failed string) bool {
+		for _, d := range list {
+			if strings.HasPrefix(failed, d.test) && strings.Contains(failed, d.said) {
+				test, _, _ := strings.Cut(failed, ": ")
+				v.skipped = append(v.skipped, test+": "+d.reason)
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // goVerdicts reads the output of `go test -v`.
 func goVerdicts(output string) verdicts {
 	var v verdicts
 	said := map[string][]string{} // by test: lines with a place in a file
 	running := ""
 	place := regexp.MustCompile(`^\s+\w+_test\.go:\d+: (.*)`)
+	died := regexp.MustCompile(`^panic: .*`)
 	verdict := regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 	named := regexp.MustCompile(`^=== (?:RUN|CONT|NAME)\s+(\S+)`)
-	var after string // a sub-test's lines follow its verdict
+	progress := regexp.MustCompile(`^(createTopic\(|waitForTopic: found|retrying after)`) // kafka-go's
+	var after string                                                                      // a sub-test's lines follow its verdict
+	var more *string
 	for line := range strings.Lines(output) {
 		line = strings.TrimRight(line, "\n")
 		if m := named.FindStringSubmatch(line); m != nil {
 			running, after = m[1], ""
-		} else if m := place.FindStringSubmatch(line); m != nil {
-			name := running
-			if after != "" {
-				name = after
+		} else if m := cmp.Or(place.FindString(line), died.FindString(line)); m != "" {
+			name, text := cmp.Or(after, running), place.ReplaceAllString(m, "$1")
+			if !progress.MatchString(text) {
+				said[name] = append(said[name], text)
+				more = &said[name][len(said[name])-1]
+				continue
 			}
-			said[name] = append(said[name], m[1])
+		} else if strings.HasPrefix(line, "        ") && more != nil { // of the line before
+			if len(*more) < 300 {
+				*more += " " + strings.TrimSpace(line)
+			}
+			continue
 		} else if m := verdict.FindStringSubmatch(line); m != nil {
 			after = m[2]
 			switch m[1] {
@@ -58,7 +84,13 @@ func goVerdicts(output string) verdicts {
 				v.skipped = append(v.skipped, m[2])
 			}
 		}
+		more = nil
 	}
+	all := slices.Clone(v.failed)
+	v.failed = slices.DeleteFunc(v.failed, func(name string) bool {
+		sub := func(other string) bool { return strings.HasPrefix(other, name+"/") }
+		return len(said[name]) == 0 && slices.ContainsFunc(all, sub) // it failed with them, and is not counted
+	})
 	for _, list := range [][]string{v.failed, v.skipped} {
 		for i, name := range list {
 			if lines := said[name]; len(lines) > 0 {

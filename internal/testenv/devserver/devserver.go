@@ -57,23 +57,30 @@ func Start(t testing.TB, flags ...string) *Dev {
 	return StartAt(t, freePorts(t, portsInUse), flags...)
 }
 
-// StartAt is Start with the first of its ports given.
-func StartAt(t testing.TB, port int, flags ...string) *Dev {
+// Program builds zonewise into a folder, or takes the one that TEST_BROKER names.
+func Program(t testing.TB, folder string) string {
 	t.Helper()
+	if built := os.Getenv("TEST_BROKER"); built != "" {
+		return built
+	}
 	root, err := Repository()
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	program := os.Getenv("TEST_BROKER") // for who has one built
-	if program == "" {
-		program = filepath.Join(folder, "zonewise")
-		build := exec.Command("go", "build", "-o", program, "./cmd/zonewise")
-		build.Dir = root
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build zonewise: %v\n%s", err, out)
-		}
+	program := filepath.Join(folder, "zonewise")
+	build := exec.Command("go", "build", "-o", program, "./cmd/zonewise")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build zonewise: %v\n%s", err, out)
 	}
+	return program
+}
+
+// StartAt is Start with the first of its ports given.
+func StartAt(t testing.TB, port int, flags ...string) *Dev {
+	t.Helper()
+	folder := t.TempDir()
+	program := Program(t, folder)
 	d := &Dev{port: port, logPath: filepath.Join(folder, "dev.log"), ended: make(chan struct{})}
 	d.http = d.port + portsInUse
 	log, err := os.Create(d.logPath)

@@ -25,6 +25,7 @@ type Options struct {
 	FromZero   bool              // number brokers from 0, as zonewise does; default from 1
 	Folder     string            // of the brokers' logs, default t.TempDir()
 	HeapMB     int               // of each broker, default 512
+	Port       int               // of the first broker, default a free one
 	Properties map[string]string // more of server.properties, or other values
 }
 
@@ -67,6 +68,9 @@ func Start(t testing.TB, o Options) *Oracle {
 	ports, err := freePorts(2 * k.o.Brokers)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if k.o.Port != 0 {
+		ports[0] = k.o.Port
 	}
 	t.Cleanup(k.Stop)
 	for i := range k.o.Brokers {
