@@ -10,6 +10,7 @@ package broker
 
 import (
 	"context"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) describeConfigs(ctx context.Context, _ *request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
+func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	barred := s.barrier(ctx)
 	table := s.brokerConfigs()
@@ -27,7 +28,7 @@ func (s *Server) describeConfigs(ctx context.Context, _ *request, q *kmsg.Descri
 		res := &q.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
-		values, code, text := s.configsOf(res, table)
+		values, code, text := s.configsOf(res, s.addressed(table, res, r.from.Zone))
 		if barred != nil {
 			values, code, text = nil, errTimedOut, barred.Error()
 		}
@@ -73,6 +74,23 @@ func (s *Server) configsOf(res *kmsg.DescribeConfigsRequestResource, table []con
 		return s.storedValues(name, metadata.ResourceMetrics, kmsg.ConfigSourceClientMetricsConfig, clientMetricsConfigs())
 	}
 	return nil, errInvalidRequest, "unknown resource type " + strings.ToLower(res.ResourceType.String())
+}
+
+// addressed says where clients of the asker's zone find the broker in question,
+// as Metadata tells them.
+func (s *Server) addressed(table []configKey, res *kmsg.DescribeConfigsRequestResource, zone metadata.ZoneID) []configKey {
+	id, err := strconv.ParseInt(res.ResourceName, 10, 32)
+	if res.ResourceType != kmsg.ConfigResourceTypeBroker || err != nil {
+		return table
+	}
+	host, port := s.view().v.Endpoint(metadata.BrokerID(id), zone)
+	if host == "" {
+		return table
+	}
+	table = slices.Clone(table)
+	i := slices.IndexFunc(table, func(k configKey) bool { return k.name == advertisedConfig })
+	table[i].fallback, table[i].null = "PLAINTEXT://"+net.JoinHostPort(host, strconv.Itoa(int(port))), false
+	return table
 }
 
 // storedValues reports a resource that has defaults and what is set, no more.

@@ -9,12 +9,17 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
+// advertisedConfig is filled for the broker and the zone in question.
+const advertisedConfig = "advertised.listeners"
+
 // brokerConfigs are the broker configs that tools read: ours to begin with,
 // then the synonyms of the topic configs, which can be set for all brokers.
 func (s *Server) brokerConfigs() []configKey {
 	str, g := strconv.Itoa, s.cfg.GroupSettings.WithDefaults()
 	ms := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	out := []configKey{
+		{name: advertisedConfig, kind: kString, null: true, readOnly: true,
+			doc: "Where the clients of the asker's zone find the broker."},
 		{name: "auto.create.topics.enable", kind: kBool, fallback: strconv.FormatBool(s.cfg.AutoCreate), readOnly: true,
 			doc: "Whether a topic is made when a client asks for its metadata."},
 		{name: "broker.rack", kind: kString, fallback: string(s.cfg.Zone), null: s.cfg.Zone == "", readOnly: true,

