@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHA
 
 suite-kafka-go: ## segmentio/kafka-go's tests against one broker at localhost:9092 (SUITE_RUN; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkaGo$$' ./internal/suites/external
+
+suite-kafka-python: ## kafka-python's integration tests against three zones (SUITE_RUN, as pytest -k; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkaPython$$' ./internal/suites/external
 
 suite-librdkafka: ## librdkafka's test-runner, both group protocols (SUITE_PROTOCOL=classic, SUITE_RUN=0103, SUITE_OUTPUT)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 120m -run 'TestLibrdkafka$$' ./internal/suites/external

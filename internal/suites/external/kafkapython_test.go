@@ -1,0 +1,136 @@
+//go:build external
+
+package external
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
+)
+
+const kafkaPythonVersion = "3.0.12"
+
+// kafkaPythonReasons are for failures that must say exactly this.
+func kafkaPythonReasons() []designed {
+	return []designed{
+		{"test_admin_integration.test_create_describe_delete_acls", "does not support the 'DescribeAclsRequest'", aclsLater},
+		{"test_admin_integration.test_describe_metadata_quorum", "does not support the 'DescribeQuorumRequest'", "there is no quorum of controllers"},
+	}
+}
+
+// kafka-python's integration tests: admin, consumer and producer, in pure
+// Python. Its tests of SASL and TLS start brokers of their own, with both.
+func TestKafkaPython(t *testing.T) {
+	folder, python, err := kafkaPython()
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := openWith(t, map[string]string{"num.partitions": "4", "group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"},
+		"--default-partitions", "4", "--group-min-session-timeout", "1s", "--group-initial-rebalance-delay", "0s")
+	report := filepath.Join(t.TempDir(), "report.xml")
+	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "--show-capture=no", "--junitxml=" + report, "-k", setting("SUITE_RUN", "test")}
+	for _, part := range []string{"admin", "consumer", "producer"} {
+		args = append(args, "test/integration/test_"+part+"_integration.py")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, args...)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "KAFKA_URI=plaintext://"+on.bootstrap[0], "KAFKA_VERSION=4.1.1", "KAFKA_ROOT="+folder, "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	keep(t, out)
+	if err != nil {
+		t.Logf("pytest ended: %v", err)
+	}
+	body, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out[max(0, len(out)-4000):])
+	}
+	v, err := pytestVerdicts(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on.name == "zonewise" {
+		v.explain(kafkaPythonReasons())
+	}
+	v.skipped = append(v.skipped, "test_sasl_integration.py: "+saslLater, "test_ssl_integration.py: TLS of Kafka's listeners comes with an issue of its own")
+	publish(t, "kafka-python", "kafka-python "+kafkaPythonVersion+" test/integration", on, v)
+	judge(t, v, 50)
+}
+
+// kafkaPython returns the folder of kafka-python's sources, from PyPI, and the
+// Python that has what its tests import.
+func kafkaPython() (folder, python string, err error) {
+	root, err := devserver.Repository()
+	if err != nil {
+		return "", "", err
+	}
+	tool := filepath.Join(root, "internal", "tools", "kafka-python")
+	folder, err = cached("kafka-python-"+kafkaPythonVersion, func(folder string) error {
+		pip := filepath.Join(folder, "venv", "bin", "pip")
+		err := do(folder, "python3", "-m", "venv", "venv")
+		if err == nil {
+			err = do(tool, pip, "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt")
+		}
+		if err == nil {
+			err = do(folder, pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:", "kafka-python=="+kafkaPythonVersion)
+		}
+		if err == nil {
+			err = do(folder, "tar", "xzf", "kafka_python-"+kafkaPythonVersion+".tar.gz", "--strip-components=1")
+		}
+		if err != nil {
+			return err
+		}
+		service, err := os.ReadFile(filepath.Join(tool, "service.py"))
+		// A package: there is one named test in the standard library, too.
+		return errors.Join(err, os.WriteFile(filepath.Join(folder, "test", "service.py"), service, 0o644),
+			os.WriteFile(filepath.Join(folder, "test", "__init__.py"), nil, 0o644))
+	})
+	return folder, filepath.Join(folder, "venv", "bin", "python"), err
+}
+
+// pytestVerdicts reads a report in JUnit's format.
+func pytestVerdicts(body []byte) (v verdicts, err error) {
+	type outcome struct {
+		Message string `xml:"message,attr"`
+	}
+	var report struct {
+		Cases []struct {
+			Class   string   `xml:"classname,attr"`
+			Name    string   `xml:"name,attr"`
+			Failure *outcome `xml:"failure"`
+			Error   *outcome `xml:"error"`
+			Skipped *outcome `xml:"skipped"`
+		} `xml:"testsuite>testcase"`
+	}
+	if err := xml.Unmarshal(body, &report); err != nil {
+		return v, fmt.Errorf("read pytest's report: %w", err)
+	}
+	for _, c := range report.Cases {
+		name := c.Class[strings.LastIndex(c.Class, ".")+1:] + "." + c.Name
+		say := func(o *outcome) string {
+			line, _, _ := strings.Cut(o.Message, "\n")
+			return name + ": " + line
+		}
+		switch {
+		case c.Failure != nil:
+			v.failed = append(v.failed, say(c.Failure))
+		case c.Error != nil:
+			v.failed = append(v.failed, say(c.Error))
+		case c.Skipped != nil:
+			v.skipped = append(v.skipped, say(c.Skipped))
+		default:
+			v.passed++
+		}
+	}
+	return v, nil
+}
