@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
 const kafkaPythonVersion = "3.0.12"
@@ -34,8 +35,7 @@ func TestKafkaPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	on := openWith(t, map[string]string{"num.partitions": "4", "group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"},
-		"--default-partitions", "4", "--group-min-session-timeout", "1s", "--group-initial-rebalance-delay", "0s")
+	on := openForKafkaPython(t)
 	report := filepath.Join(t.TempDir(), "report.xml")
 	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "--show-capture=no", "--junitxml=" + report, "-k", setting("SUITE_RUN", "test")}
 	for _, part := range []string{"admin", "consumer", "producer"} {
@@ -65,6 +65,18 @@ func TestKafkaPython(t *testing.T) {
 	v.skipped = append(v.skipped, "test_sasl_integration.py: "+saslLater, "test_ssl_integration.py: TLS of Kafka's listeners comes with an issue of its own")
 	publish(t, "kafka-python", "kafka-python "+kafkaPythonVersion+" test/integration", on, v)
 	judge(t, v, 50)
+}
+
+// openForKafkaPython starts three zones, or the one broker of Apache Kafka,
+// number 0, that the tests are written for.
+func openForKafkaPython(t *testing.T) target {
+	t.Helper()
+	if os.Getenv("SUITE_TARGET") == "kafka" {
+		k := kafkaoracle.Start(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "4",
+			"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}})
+		return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
+	}
+	return open(t, "--default-partitions", "4", "--group-min-session-timeout", "1s", "--group-initial-rebalance-delay", "0s")
 }
 
 // kafkaPython returns the folder of kafka-python's sources, from PyPI, and the
@@ -119,7 +131,7 @@ func pytestVerdicts(body []byte) (v verdicts, err error) {
 		name := c.Class[strings.LastIndex(c.Class, ".")+1:] + "." + c.Name
 		say := func(o *outcome) string {
 			line, _, _ := strings.Cut(o.Message, "\n")
-			return name + ": " + line
+			return name + ": " + line[:min(len(line), 200)]
 		}
 		switch {
 		case c.Failure != nil:
