@@ -71,7 +71,7 @@ DURATION ?= 2m
 suite-differential: ## zonewise beside Apache Kafka 4.1.1, request by request (DURATION=1h for long); writes docs/compatibility.md
 	DURATION=$(DURATION) SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags differential -count=1 -v -timeout 120m ./internal/suites/differential
 
-suite-mains: ## programs of Apache Kafka's own system tests: Streams exactly once with kill -9, verifiable clients, copiers (SUITE_DURATION)
+suite-mains: ## programs of Apache Kafka's own system tests: Streams exactly once with kill -9, verifiable clients, copiers (SUITE_DURATION, SUITE_RUN=Connect,MirrorMaker)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestMains$$' ./internal/suites/external
 
 suite-junit: ## Apache Kafka's own JUnit tests of its clients and tools, each on a fresh zonewise (SUITE_PART=clients or tools, SUITE_RUN=Class.method; SUITE_TARGET=kafka: beside)
