@@ -214,3 +214,37 @@ func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 		t.Fatalf("the group stands at %+v", v.Offsets)
 	}
 }
+
+// A marker has the time of the entry that ends its transaction: never before
+// state time, and no more than a tick beyond.
+func TestAMarkerHasTheTimeOfItsEntry(t *testing.T) {
+	r := newTxnRig(t)
+	p, e := r.init()
+	ended := func() UnixMilli {
+		t.Helper()
+		if out := r.batch(p, e, 0, 0); out.Code != CodeOK { // of a new epoch each time
+			t.Fatal(out)
+		}
+		out := r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
+		e = out.Epoch
+		v, _ := r.state.Partition(r.tp)
+		spans := r.state.Spans(nil, r.tp, v.Next-1, 1)
+		if len(spans) != 1 || spans[0].Object != MarkerCommit {
+			t.Fatalf("spans %+v", spans)
+		}
+		return spans[0].MaxTimestamp
+	}
+	clock := func() UnixMilli { return 1_700_000_000_000 + UnixMilli(r.rev) }
+	r.rev += 3000
+	if got := ended(); got != clock() || got <= r.state.time {
+		t.Errorf("marker of %d, entry of %d, state time %d", got, clock(), r.state.time)
+	}
+	r.do(t, Tick{r.state.time + 30_000})
+	if got := ended(); got != r.state.time || got <= clock() {
+		t.Errorf("behind state time: marker of %d, entry of %d, state time %d", got, clock(), r.state.time)
+	}
+	r.rev += 10_000_000
+	if got := ended(); got != r.state.time+MaxTickStep {
+		t.Errorf("a clock far ahead: marker of %d, entry of %d, state time %d", got, clock(), r.state.time)
+	}
+}
