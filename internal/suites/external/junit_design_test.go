@@ -46,8 +46,8 @@ func designs() []designed {
 	}
 }
 
-func byDesign(test, said string) string {
-	for _, d := range designs() {
+func byDesign(list []designed, test, said string) string {
+	for _, d := range list {
 		if strings.HasPrefix(test, d.test) && strings.Contains(said, d.said) {
 			return d.reason
 		}

@@ -16,10 +16,7 @@ import (
 	"time"
 )
 
-// Later issues bring what these want; the other tests all run.
 const (
-	aclsLater      = "ACLs come with an issue of their own"
-	scramLater     = "SCRAM users come with an issue of their own"
 	librdkafkaTime = 12 * time.Minute // of one test
 	// Tests beside each other: they wait more than they work.
 	librdkafkaParallel = 4
@@ -102,7 +99,7 @@ func (r *librdkafka) all(t *testing.T, auto bool) verdicts {
 	var v verdicts
 	var runs []func() verdicts // in the order of the report
 	for _, n := range numbers {
-		if only != "" && !strings.Contains(only, n) {
+		if only != "" && !strings.Contains(only, n) || !auto && later(n, "") != "" {
 			continue
 		}
 		if n != "0081" {
@@ -146,17 +143,6 @@ func (r *librdkafka) verdicts(t *testing.T, number, subtest, scenario string) ve
 		env = append(env, "SUBTESTS="+subtest+":")
 	}
 	return runnerVerdicts(r.run(t, env...), name, subtest)
-}
-
-// later says which issue of its own a test waits for.
-func later(number, subtest string) string {
-	switch {
-	case number == "0115" || number == "0119" || strings.Contains(subtest, "Acls"):
-		return aclsLater
-	case strings.Contains(subtest, "Scram"):
-		return scramLater
-	}
-	return ""
 }
 
 // run starts test-runner once and returns what it printed.
@@ -223,57 +209,4 @@ func testNumbers(path string) ([]string, error) {
 		return nil, fmt.Errorf("find the tests of %s: only %v", path, numbers)
 	}
 	return numbers, nil
-}
-
-// runnerVerdicts reads test-runner's summary of one test, or of one subtest.
-func runnerVerdicts(output, name, subtest string) verdicts {
-	var v verdicts
-	output = regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(output, "")
-	verdict := regexp.MustCompile(`^\|\s*(\d\d\d\d_\w+|<MAIN>)\s*\|\s*(\w[\w ]*\w)\s*\|[^|]*\|\s*(.*)$`)
-	ended := false
-	for line := range strings.Lines(output) {
-		m := verdict.FindStringSubmatch(strings.TrimRight(line, "\n"))
-		ended = ended || m != nil
-		if m == nil || m[1] == "<MAIN>" || strings.Contains(m[3], "negative test flags") {
-			continue // -L leaves out what wants no broker
-		}
-		title := m[1]
-		if subtest != "" {
-			title += "/" + subtest
-		}
-		switch {
-		case m[2] == "PASSED" && subtest != "" && !strings.Contains(output, ": PASS ("):
-			v.skipped = append(v.skipped, title+": "+skipReason(output))
-		case m[2] == "PASSED":
-			v.passed++
-		case m[2] == "SKIPPED" && strings.HasPrefix(m[3], "requires test scenario"), m[2] == "SKIPPED" && m[3] == "":
-			// the other scenario's
-		case m[2] == "SKIPPED":
-			v.skipped = append(v.skipped, title+": "+m[3])
-		case strings.Contains(m[3], "kafka-acls.sh"):
-			v.skipped = append(v.skipped, title+": its last part wants ACLs; "+aclsLater)
-		default:
-			v.failed = append(v.failed, title+": "+m[3])
-		}
-	}
-	if !ended {
-		v.failed = append(v.failed, name+": "+lastWords(output))
-	}
-	return v
-}
-
-// lastWords is what a test said that did not live to the summary.
-func lastWords(output string) string {
-	if m := regexp.MustCompile(`(?m)^(### Test .*\n.*)$|^(test-runner: .*)$`).FindStringSubmatch(output); m != nil {
-		return "test-runner died: " + strings.ReplaceAll(m[1]+m[2], "\n", " ")
-	}
-	return "test-runner left no summary"
-}
-
-// skipReason is what a subtest said of itself when it skipped.
-func skipReason(output string) string {
-	if m := regexp.MustCompile(`: SKIP: (.*?)\s*\]`).FindStringSubmatch(output); m != nil {
-		return m[1]
-	}
-	return "does not run under this protocol"
 }
