@@ -423,6 +423,37 @@ func TestMigrationBothWays(t *testing.T) {
 	})
 }
 
+// A cooperative member gives up only what it is told to: it joins with all it
+// has, reads in SyncGroup what it may keep, and joins again with that.
+func TestCooperativeMembersMigrateStepByStep(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		old := n.consumer("")
+		w.gatherConsumers(old)
+		c := n.modern("c")
+		rounds(t, 1, c)
+		for _, left := range []int{2, 2} {
+			want(t, "heartbeat", old.heartbeat(), codeRebalance)
+			old.own(old.partitions()...)
+			want(t, "join", old.join(), codeOK)
+			want(t, "sync", old.sync(), codeOK)
+			if has := old.partitions(); len(has) != left {
+				t.Fatalf("cooperative member has %v", has)
+			}
+			rounds(t, 1, c)
+		}
+		want(t, "heartbeat", old.heartbeat(), codeOK)
+		if len(c.has()) != 2 {
+			t.Fatalf("the other member has %v", c.has())
+		}
+		// And back: what became free is there after another join.
+		want(t, "leave", c.leave(-1), codeOK)
+		time.Sleep(100 * time.Millisecond)
+		want(t, "heartbeat", old.heartbeat(), codeRebalance)
+	})
+}
+
 // partitions reads its assignment of t.
 func (c *consumer) partitions() (out []int32) {
 	a := kmsg.NewConsumerMemberAssignment()
@@ -436,10 +467,13 @@ func (c *consumer) partitions() (out []int32) {
 }
 
 // own says in the next join what it still owns: cooperative members keep what
-// they have. This one is eager and gave up everything.
-func (c *consumer) own() {
+// they have, eager ones gave up everything.
+func (c *consumer) own(partitions ...int32) {
 	meta := kmsg.NewConsumerMemberMetadata()
 	meta.Version, meta.Topics = 1, []string{"t"}
+	if len(partitions) > 0 {
+		meta.OwnedPartitions = []kmsg.ConsumerMemberMetadataOwnedPartition{{Topic: "t", Partitions: partitions}}
+	}
 	c.protocols[0].Metadata = meta.AppendTo(nil)
 }
 

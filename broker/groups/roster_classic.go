@@ -213,7 +213,8 @@ func (r *roster) heartbeat(now time.Time, id, instance string, generation int32)
 	return codeRebalance
 }
 
-// sync handles a classic member's SyncGroup.
+// sync handles a classic member's SyncGroup. One that has partitions to give up
+// has joined already, and a cooperative one learns here, and only here, which.
 func (r *roster) sync(now time.Time, a *syncAsk) {
 	p, code := r.classicMember(a.id, a.instance)
 	switch {
@@ -222,7 +223,7 @@ func (r *roster) sync(now time.Time, a *syncAsk) {
 		code = codeIllegalGeneration
 	case a.protocolType != nil && *a.protocolType != protocolTypeConsumer, a.protocol != nil && *a.protocol != p.info.Protocols[0].Name:
 		code = codeInconsistentProtocol
-	case r.mustJoin(p):
+	case p.epoch < r.assigned && p.state != metadata.MemberRevoking:
 		code = codeRebalance
 	}
 	if code != codeOK {
