@@ -9,6 +9,7 @@ SEEDS ?= 40
 SUITE_REPORT ?= docs/compatibility.md
 
 .PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: suite-kgo suite-kafka-go suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka suite-confluent-python
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +67,9 @@ suite-kafka-python: ## kafka-python's integration tests against three zones (SUI
 
 suite-librdkafka: ## librdkafka's test-runner, both group protocols (SUITE_PROTOCOL=classic, SUITE_RUN=0103, SUITE_OUTPUT)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 120m -run 'TestLibrdkafka$$' ./internal/suites/external
+
+suite-confluent-python: ## confluent-kafka-python's integration tests, both group protocols (SUITE_PROTOCOL, SUITE_RUN; SUITE_SOURCES: a clone of its repository)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 90m -run 'TestConfluentPython$$' ./internal/suites/external
 
 DURATION ?= 2m
 suite-differential: ## zonewise beside Apache Kafka 4.1.1, request by request (DURATION=1h for long); writes docs/compatibility.md

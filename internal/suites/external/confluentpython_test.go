@@ -1,0 +1,213 @@
+//go:build external
+
+package external
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	confluentPythonVersion    = "2.15.0"
+	confluentPythonRepository = "https://github.com/confluentinc/confluent-kafka-python"
+	confluentPythonLimit      = 30 * time.Minute // of one protocol
+)
+
+//go:embed requirements.txt
+var confluentPythonPins []byte
+
+// confluent-kafka-python's integration tests, under the classic consumer
+// protocol and the new one. SUITE_PROTOCOL chooses, SUITE_RUN is pytest's -k.
+// The tests are in no package: they come by git, from SUITE_SOURCES if that
+// names a clone.
+func TestConfluentPython(t *testing.T) {
+	folder, err := confluentPython()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, protocol := range strings.Split(setting("SUITE_PROTOCOL", "classic,consumer"), ",") {
+		t.Run(protocol, func(t *testing.T) {
+			on := openWith(t, map[string]string{"num.partitions": "4", "auto.create.topics.enable": "true"},
+				"--default-partitions", "4", "--auto-create-topics=true")
+			output, report := runPytest(t, folder, protocol, on)
+			v, err := pytestVerdicts(report)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			if os.Getenv("SUITE_RUN") == "" {
+				said, script := runScript(t, folder, protocol, on)
+				output += said
+				v.add(script)
+			}
+			keepMore(t, protocol, output)
+			version := fmt.Sprintf("confluent-kafka-python %s, tests/integration but %s, %s protocol", confluentPythonVersion, leftOut(t, folder), protocol)
+			least := 25
+			if run := os.Getenv("SUITE_RUN"); run != "" {
+				version, least = version+", "+run, 1
+			}
+			publish(t, "confluent-python "+protocol, version, on, v)
+			judge(t, v, least)
+		})
+	}
+}
+
+// confluentPython returns a folder with the sources in src and, in venv, a
+// Python with the client and what its tests want.
+func confluentPython() (string, error) {
+	return cached("confluent-python-"+confluentPythonVersion, func(folder string) error {
+		pins, source, venv := filepath.Join(folder, "requirements.txt"), filepath.Join(folder, "src"), filepath.Join(folder, "venv")
+		if err := errors.Join(
+			os.WriteFile(pins, confluentPythonPins, 0o644),
+			do(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+confluentPythonVersion, setting("SUITE_SOURCES", confluentPythonRepository), source),
+			do(folder, "python3", "-m", "venv", venv)); err != nil {
+			return err
+		}
+		trivup, err := filepath.Glob(filepath.Join(source, "tests", "trivup", "trivup-*.tar.gz"))
+		if err != nil || len(trivup) != 1 {
+			return fmt.Errorf("find trivup in the sources: %v: %w", trivup, err)
+		}
+		pip := []string{"install", "--quiet", "--disable-pip-version-check"}
+		return errors.Join(
+			do(folder, filepath.Join(venv, "bin", "pip"), append(pip, "--only-binary", ":all:", "--requirement", pins)...),
+			do(folder, filepath.Join(venv, "bin", "pip"), append(pip, trivup[0])...))
+	})
+}
+
+// aside are folders of tests that do not run, and why.
+func aside() map[string]string {
+	return map[string]string{
+		"admin/test_describe_operations.py": "starts a Kafka of its own with SASL and ACLs; " + aclsLater,
+		"schema_registry":                   "about Confluent's registry, not about a broker",
+		"share_consumer":                    shareGroupsLater,
+		"share_consumer_oauth":              shareGroupsLater,
+		"share_consumer_sasl":               shareGroupsLater,
+	}
+}
+
+// leftOut says how many tests do not run.
+func leftOut(t *testing.T, folder string) string {
+	t.Helper()
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(aside())) {
+		out, err := python(context.Background(), folder, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q", "tests/integration/"+name).Output()
+		if err != nil {
+			t.Fatalf("collect the tests of %s: %v\n%s", name, err, out)
+		}
+		parts = append(parts, fmt.Sprintf("%d of %s (%s)", strings.Count(string(out), "::"), name, aside()[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// python is the environment's, where the sources are.
+func python(ctx context.Context, folder string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(folder, "venv", "bin", "python"), args...)
+	cmd.Dir = filepath.Join(folder, "src")
+	cmd.Env = append(os.Environ(), "PYTHONPATH=.")
+	return cmd
+}
+
+// runScript runs their first test, which is a program: producer and consumer
+// in all their ways, and their throughput.
+func runScript(t *testing.T, folder, protocol string, on target) (string, verdicts) {
+	t.Helper()
+	conf := filepath.Join(t.TempDir(), "testconf.json")
+	text, err := json.Marshal(map[string]string{"bootstrap.servers": strings.Join(on.bootstrap, ","), "topic": "integration-" + protocol})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(conf, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), confluentPythonLimit)
+	defer cancel()
+	cmd := python(ctx, folder, "tests/integration/integration_test.py", "--producer", "--consumer", "--performance", conf)
+	cmd.Env = append(cmd.Env, "TEST_CONSUMER_GROUP_PROTOCOL="+protocol)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		return string(out), verdicts{failed: []string{fmt.Sprintf("integration_test.py: %v: %s", err, lines[len(lines)-1])}}
+	}
+	return string(out), verdicts{passed: 1}
+}
+
+// runPytest returns what pytest printed, and its report.
+func runPytest(t *testing.T, folder, protocol string, on target) (output string, report []byte) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "report.xml")
+	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--timeout", "300", "-v", "--junitxml", path, "tests/integration"}
+	for name := range aside() {
+		args = append(args, "--ignore", "tests/integration/"+name)
+	}
+	if run := os.Getenv("SUITE_RUN"); run != "" {
+		args = append(args, "-k", run)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), confluentPythonLimit)
+	defer cancel()
+	cmd := python(ctx, folder, args...)
+	cmd.Env = append(cmd.Env, "BROKERS="+strings.Join(on.bootstrap, ","), "TEST_CONSUMER_GROUP_PROTOCOL="+protocol)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Logf("pytest ended: %v", err)
+	}
+	report, err = os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out), report
+}
+
+// pytestVerdicts reads pytest's report in JUnit's format.
+func pytestVerdicts(report []byte) (verdicts, error) {
+	type said struct {
+		Message string `xml:"message,attr"`
+	}
+	var all struct {
+		Cases []struct {
+			Class   string `xml:"classname,attr"`
+			Name    string `xml:"name,attr"`
+			Failure *said  `xml:"failure"`
+			Error   *said  `xml:"error"`
+			Skipped *said  `xml:"skipped"`
+		} `xml:"testsuite>testcase"`
+	}
+	if err := xml.Unmarshal(report, &all); err != nil {
+		return verdicts{}, fmt.Errorf("read pytest's report: %w", err)
+	}
+	var v verdicts
+	for _, c := range all.Cases {
+		name := c.Class[strings.LastIndex(c.Class, ".")+1:] + "." + c.Name
+		words := func(s *said) string { return strings.Join(strings.Fields(s.Message), " ") }
+		switch {
+		case c.Skipped != nil:
+			v.skipped = append(v.skipped, name+": "+words(c.Skipped))
+		case c.Failure != nil:
+			v.fail(confluentPythonDesigns(), name, words(c.Failure))
+		case c.Error != nil:
+			v.fail(confluentPythonDesigns(), name, words(c.Error))
+		default:
+			v.passed++
+		}
+	}
+	return v, nil
+}
+
+// confluentPythonDesigns are the failures whose reason is known.
+func confluentPythonDesigns() []designed {
+	return []designed{
+		{"test_user_scram_credentials.", "DescribeUserScramCredentials API (KIP-554) not supported by broker", scramLater},
+		{"test_incremental_alter_configs.", "!= 'min.insync.replicas=\"1\"'",
+			"the test is of clusters with eligible leader replicas, which set min.insync.replicas for the cluster: here it is a default"},
+	}
+}
