@@ -6,7 +6,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"maps"
@@ -42,7 +41,7 @@ func TestConfluentPython(t *testing.T) {
 			on := openWith(t, map[string]string{"num.partitions": "4", "auto.create.topics.enable": "true"},
 				"--default-partitions", "4", "--auto-create-topics=true")
 			output, report := runPytest(t, folder, protocol, on)
-			v, err := pytestVerdicts(report)
+			v, err := pytestVerdicts(report, confluentPythonDesigns())
 			if err != nil {
 				t.Fatalf("%v\n%s", err, output)
 			}
@@ -166,41 +165,6 @@ func runPytest(t *testing.T, folder, protocol string, on target) (output string,
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return string(out), report
-}
-
-// pytestVerdicts reads pytest's report in JUnit's format.
-func pytestVerdicts(report []byte) (verdicts, error) {
-	type said struct {
-		Message string `xml:"message,attr"`
-	}
-	var all struct {
-		Cases []struct {
-			Class   string `xml:"classname,attr"`
-			Name    string `xml:"name,attr"`
-			Failure *said  `xml:"failure"`
-			Error   *said  `xml:"error"`
-			Skipped *said  `xml:"skipped"`
-		} `xml:"testsuite>testcase"`
-	}
-	if err := xml.Unmarshal(report, &all); err != nil {
-		return verdicts{}, fmt.Errorf("read pytest's report: %w", err)
-	}
-	var v verdicts
-	for _, c := range all.Cases {
-		name := c.Class[strings.LastIndex(c.Class, ".")+1:] + "." + c.Name
-		words := func(s *said) string { return strings.Join(strings.Fields(s.Message), " ") }
-		switch {
-		case c.Skipped != nil:
-			v.skipped = append(v.skipped, name+": "+words(c.Skipped))
-		case c.Failure != nil:
-			v.fail(confluentPythonDesigns(), name, words(c.Failure))
-		case c.Error != nil:
-			v.fail(confluentPythonDesigns(), name, words(c.Error))
-		default:
-			v.passed++
-		}
-	}
-	return v, nil
 }
 
 // confluentPythonDesigns are the failures whose reason is known.

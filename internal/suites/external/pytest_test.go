@@ -3,9 +3,48 @@
 package external
 
 import (
+	"encoding/xml"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
+
+// pytestVerdicts reads pytest's report in JUnit's format. known are the failures
+// whose reason is known.
+func pytestVerdicts(report []byte, known []designed) (verdicts, error) {
+	type said struct {
+		Message string `xml:"message,attr"`
+	}
+	var all struct {
+		Cases []struct {
+			Class   string `xml:"classname,attr"`
+			Name    string `xml:"name,attr"`
+			Failure *said  `xml:"failure"`
+			Error   *said  `xml:"error"`
+			Skipped *said  `xml:"skipped"`
+		} `xml:"testsuite>testcase"`
+	}
+	if err := xml.Unmarshal(report, &all); err != nil {
+		return verdicts{}, fmt.Errorf("read pytest's report: %w", err)
+	}
+	var v verdicts
+	for _, c := range all.Cases {
+		name := c.Class[strings.LastIndex(c.Class, ".")+1:] + "." + c.Name
+		words := func(s *said) string { return strings.Join(strings.Fields(s.Message), " ") }
+		switch {
+		case c.Skipped != nil:
+			v.skipped = append(v.skipped, name+": "+words(c.Skipped))
+		case c.Failure != nil:
+			v.fail(known, name, words(c.Failure))
+		case c.Error != nil:
+			v.fail(known, name, words(c.Error))
+		default:
+			v.passed++
+		}
+	}
+	return v, nil
+}
 
 func TestVerdictsOfPytestAreReadAsTheyWereSaid(t *testing.T) {
 	v, err := pytestVerdicts([]byte(`<testsuites><testsuite>
@@ -14,7 +53,7 @@ func TestVerdictsOfPytestAreReadAsTheyWereSaid(t *testing.T) {
 <testcase classname="tests.integration.a.test_a" name="test_three"><error message="fixture broke"/></testcase>
 <testcase classname="tests.integration.a.test_a" name="test_four"><skipped message="not today"/></testcase>
 <testcase classname="tests.integration.admin.test_user_scram_credentials" name="test_user_scram_credentials"><failure message="x DescribeUserScramCredentials API (KIP-554) not supported by broker y"/></testcase>
-</testsuite></testsuites>`))
+</testsuite></testsuites>`), confluentPythonDesigns())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +64,7 @@ func TestVerdictsOfPytestAreReadAsTheyWereSaid(t *testing.T) {
 	if !slices.Equal(v.skipped, want) {
 		t.Errorf("skipped %q, want %q", v.skipped, want)
 	}
-	if _, err := pytestVerdicts([]byte("half")); err == nil {
+	if _, err := pytestVerdicts([]byte("half"), nil); err == nil {
 		t.Error("a report that ends early was read")
 	}
 }
