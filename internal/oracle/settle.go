@@ -45,29 +45,49 @@ func (r *Runner) settle(ctx context.Context, q kmsg.Request, resp kmsg.Response)
 			r.awaitEnd(ctx, q.(*kmsg.EndTxnRequest).TransactionalID)
 		}
 	case *kmsg.IncrementalAlterConfigsResponse:
-		if !q.(*kmsg.IncrementalAlterConfigsRequest).ValidateOnly && len(a.Resources) > 0 && a.Resources[0].ErrorCode == 0 {
-			r.awaitConfigs(ctx, q.(*kmsg.IncrementalAlterConfigsRequest))
+		q := q.(*kmsg.IncrementalAlterConfigsRequest)
+		for i, res := range q.Resources {
+			set := map[string]string{}
+			for _, c := range res.Configs {
+				if c.Op == kmsg.IncrementalAlterConfigOpSet && c.Value != nil {
+					set[c.Name] = *c.Value
+				}
+			}
+			if !q.ValidateOnly && i < len(a.Resources) && a.Resources[i].ErrorCode == 0 {
+				r.awaitConfigs(ctx, res.ResourceType, res.ResourceName, set)
+			}
 		}
 	case *kmsg.AlterConfigsResponse:
-		wait(ctx, settlePause)
+		q := q.(*kmsg.AlterConfigsRequest)
+		for i, res := range q.Resources {
+			set := map[string]string{}
+			for _, c := range res.Configs {
+				if c.Value != nil {
+					set[c.Name] = *c.Value
+				}
+			}
+			if !q.ValidateOnly && i < len(a.Resources) && a.Resources[i].ErrorCode == 0 {
+				r.awaitConfigs(ctx, res.ResourceType, res.ResourceName, set)
+			}
+		}
 	}
 }
 
-// awaitConfigs waits until the first resource's settings can be read; a value
-// that is reported in another form than it was given is waited for in vain,
-// for no longer than settlePause.
-func (r *Runner) awaitConfigs(ctx context.Context, q *kmsg.IncrementalAlterConfigsRequest) {
-	res := &q.Resources[0]
-	want := map[string]string{}
-	for _, c := range res.Configs {
-		if c.Op == kmsg.IncrementalAlterConfigOpSet && c.Value != nil {
-			want[c.Name] = *c.Value
-		}
+// configPatience is for a broker that is told late, on a machine that is busy.
+const configPatience = 2 * time.Second
+
+// awaitConfigs waits until settings can be read; a value that is reported in
+// another form than it was given is waited for in vain. What was taken away
+// gives nothing to look for: it has settlePause.
+func (r *Runner) awaitConfigs(ctx context.Context, kind kmsg.ConfigResourceType, name string, want map[string]string) {
+	if len(want) == 0 {
+		wait(ctx, settlePause)
+		return
 	}
-	for end := time.Now().Add(settlePause); time.Now().Before(end) && ctx.Err() == nil; wait(ctx, retryPause) {
+	for end := time.Now().Add(configPatience); time.Now().Before(end) && ctx.Err() == nil; wait(ctx, retryPause) {
 		d := kmsg.NewPtrDescribeConfigsRequest()
 		d.SetVersion(1)
-		d.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: res.ResourceType, ResourceName: res.ResourceName}}
+		d.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kind, ResourceName: name}}
 		resp, err := r.conn(hidden).ask(ctx, d)
 		if err != nil {
 			r.conn(hidden).close()
@@ -75,11 +95,11 @@ func (r *Runner) awaitConfigs(ctx context.Context, q *kmsg.IncrementalAlterConfi
 		}
 		left := len(want)
 		for _, c := range resp.(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
-			if value, ok := want[c.Name]; ok && c.Value != nil && *c.Value == value && c.Source == kmsg.ConfigSourceDynamicTopicConfig {
+			if value, ok := want[c.Name]; ok && c.Value != nil && *c.Value == value && c.Source != kmsg.ConfigSourceDefaultConfig {
 				left--
 			}
 		}
-		if left == 0 && len(want) > 0 {
+		if left == 0 {
 			return
 		}
 	}
