@@ -133,7 +133,10 @@ func (m *mains) start(class string, args ...string) *program {
 		return p
 	}
 	go func() { p.exited <- p.cmd.Wait() }()
-	m.t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it may be gone
+	m.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it may be gone
+		keepMore(m.t, fmt.Sprintf("%s-%d", class, p.cmd.Process.Pid), p.output())
+	})
 	return p
 }
 
