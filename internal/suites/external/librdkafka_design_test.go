@@ -36,7 +36,7 @@ func librdkafkaDesigns() []designed {
 		{"0045_subscribe_update_non_exist_and_partchange", "expected REVOKE, got Local: Assign partitions", eager},
 		{"0045_subscribe_update_topic_remove", "not found in assginment", eager},
 		{"0077", "post-compaction: Verification of 40 received messages failed: expected 13 messages", compactionLater},
-		{"0081/do_test_CreatePartitions", "replica mismatch", synthetic},
+		{"0081_admin/do_test_CreatePartitions", "replica mismatch", synthetic},
 		{"0109", "/bin/kafka-acls.sh", "its last part wants ACLs; " + aclsLater},
 	}
 }

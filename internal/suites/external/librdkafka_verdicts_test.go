@@ -18,8 +18,8 @@ func TestVerdictsOfTestRunnerAreReadAsTheyWereSaid(t *testing.T) {
 	died := func(number, where, why string) string {
 		return "metadata: Topic a, partition 11, replica mismatch:\n\x1b[31m### Test \"" + number + "\" failed at " + where + " at Thu Nov 26 15:28:21 2026: ###\n" + why + "\n"
 	}
-	v = runnerVerdicts(died("0081_admin", "test.c:1:wait()", "not seen"), "0081/do_test_CreatePartitions", "do_test_CreatePartitions")
-	if !slices.Equal(v.skipped, []string{"0081/do_test_CreatePartitions: " + synthetic}) || len(v.failed) > 0 {
+	v = runnerVerdicts(died("0081_admin", "test.c:1:wait()", "not seen"), "0081_admin/do_test_CreatePartitions", "do_test_CreatePartitions")
+	if !slices.Equal(v.skipped, []string{"0081_admin/do_test_CreatePartitions: " + synthetic}) || len(v.failed) > 0 {
 		t.Errorf("failed %q, skipped %q", v.failed, v.skipped)
 	}
 	v = runnerVerdicts(died("0077_compaction", "test.c:1:wait()", "timed out"), "0077", "")
