@@ -70,10 +70,12 @@ func (s *Server) brokerConfigs() []configKey {
 			doc: "How many partitions a topic gets that asks for none."},
 		{name: "offset.metadata.max.bytes", kind: kInt, fallback: "4096", readOnly: true,
 			doc: "The longest text that a committed offset may carry."},
-		{name: "producer.id.expiration.ms", kind: kInt, fallback: strconv.FormatInt(int64(metadata.ProducerExpiry), 10), readOnly: true,
-			doc: "After what silence an idempotent producer is forgotten."},
+		{name: metadata.ProducerExpiryConfig, kind: kInt, fallback: strconv.FormatInt(int64(metadata.ProducerExpiry), 10), min: 1, max: anyInt,
+			doc: "After what silence an idempotent producer is forgotten; to be set for all brokers."},
 		{name: "socket.request.max.bytes", kind: kInt, fallback: str(MaxFrameBytes), readOnly: true,
 			doc: "The largest request; other than Produce, requests have a lower limit."},
+		{name: metadata.TxnExpiryConfig, kind: kInt, fallback: strconv.FormatInt(int64(metadata.TxnExpiry), 10), min: 1, max: anyInt,
+			doc: "After what silence a transactional id is forgotten; to be set for all brokers, also at run time."},
 	}
 	out = append(out, inertBrokerConfigs()...)
 	for _, k := range topicConfigs() {

@@ -69,28 +69,8 @@ func (s *State) applyTick(c Tick) CommandOutcome {
 	s.time = c.To
 	if before/ledgerMinute != c.To/ledgerMinute {
 		s.expireLedger()
-		s.expireProducers(c.To / ledgerMinute)
-		s.expireTxns(c.To / ledgerMinute)
 	}
+	s.expireProducers(before)
+	s.expireTxns(before)
 	return CommandOutcome{}
-}
-
-// expireProducers forgets idle producers: a fraction of the pages each minute,
-// all of them within producerSweep minutes.
-func (s *State) expireProducers(minute UnixMilli) {
-	const producerSweep = 64
-	var gone []producerKey
-	for i := int(minute % producerSweep); i < tablePages; i += producerSweep {
-		if p := s.producers.pages[i]; p != nil {
-			for k, it := range p.items {
-				if s.time-it.value.seen > ProducerExpiry {
-					gone = append(gone, k)
-				}
-			}
-		}
-	}
-	for _, k := range gone {
-		s.producers.drop(k)
-		s.partitions.edit(k.tp, func(p *partitionState) { p.count-- })
-	}
 }

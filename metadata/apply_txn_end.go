@@ -149,26 +149,6 @@ func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	p.aborted = p.aborted[n:]
 }
 
-// expireTxns forgets idle transactional ids: a fraction of the pages each
-// minute, all of them within txnSweep minutes.
-func (s *State) expireTxns(minute UnixMilli) {
-	const txnSweep = 64
-	var gone []string
-	for i := int(minute % txnSweep); i < tablePages; i += txnSweep {
-		if p := s.txns.pages[i]; p != nil {
-			for id, it := range p.items {
-				if t := &it.value; t.status != TxnOngoing && s.time-t.updated > TxnExpiry {
-					gone = append(gone, id)
-				}
-			}
-		}
-	}
-	for _, id := range gone {
-		delete(s.owners, s.txns.get(id).producer)
-		s.txns.drop(id)
-	}
-}
-
 // recoverTxns aborts every transaction, a part of which may lie in the lost
 // tail, and gives every transactional id a new producer id: epochs that the
 // tail gave out are never given again.

@@ -1,9 +1,5 @@
 package metadata
 
-// ProducerExpiry is how long, in state time, a partition remembers an idle
-// producer (Kafka's producer.id.expiration.ms).
-const ProducerExpiry UnixMilli = 24 * 3600 * 1000
-
 // producerRanges is how many sequence ranges are remembered: Kafka's five
 // batches are at most five ranges.
 const producerRanges = 5
@@ -131,7 +127,7 @@ func (s *State) mustBeginAtZero(id ProducerID, created Revision) bool {
 	for i := len(s.eras) - 1; i >= 0; i-- {
 		e := s.eras[i]
 		if id >= e.first {
-			return s.time-e.time < ProducerExpiry && created < e.revision && e.revision > s.recovered
+			return s.time-e.time < s.expiry(ProducerExpiryConfig, ProducerExpiry) && created < e.revision && e.revision > s.recovered
 		}
 	}
 	return false

@@ -14,10 +14,6 @@ const (
 	lastProducerEpoch = 1<<15 - 2
 )
 
-// TxnExpiry is how long, in state time, a transactional id is remembered after
-// its last transaction (Kafka's transactional.id.expiration.ms).
-const TxnExpiry UnixMilli = 7 * 24 * 3600 * 1000
-
 // TxnStatus is where a transactional id stands. Kafka's Prepare states do not
 // exist: a transaction ends in one entry.
 type TxnStatus uint8

@@ -38,7 +38,7 @@ final class Settings {
 
     /** Settings that are configs of all brokers here, set when they run. */
     private static final List<String> CONFIGS = List.of("message.max.bytes", "log.retention.ms", "log.cleanup.policy", "unclean.leader.election.enable",
-        "log.segment.delete.delay.ms", "min.insync.replicas", "log.message.timestamp.type");
+        "log.segment.delete.delay.ms", "log.segment.bytes", "min.insync.replicas", "log.message.timestamp.type", "producer.id.expiration.ms", "transactional.id.expiration.ms");
 
     private static final String DISKS = "there are no local logs, segments or cleaners", REPLICAS = "there are no replicas that follow a leader",
         TOPIC = "positions, transactions and shares are in the log, in no topic", KRAFT = "there is no controller quorum",

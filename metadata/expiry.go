@@ -1,0 +1,87 @@
+package metadata
+
+import "strconv"
+
+// Configs of all brokers that apply itself reads. They are in the log, as all
+// configs are, so that every broker forgets the same at the same revision.
+const (
+	ProducerExpiryConfig = "producer.id.expiration.ms"
+	TxnExpiryConfig      = "transactional.id.expiration.ms"
+)
+
+// ProducerExpiry is how long, in state time, a partition remembers an idle
+// producer, where ProducerExpiryConfig says nothing else.
+const ProducerExpiry UnixMilli = 24 * 3600 * 1000
+
+// TxnExpiry is how long, in state time, a transactional id is remembered after
+// its last transaction, where TxnExpiryConfig says nothing else.
+const TxnExpiry UnixMilli = 7 * 24 * 3600 * 1000
+
+// expiry returns what a config of all brokers says, or else def.
+func (s *State) expiry(config string, def UnixMilli) UnixMilli {
+	if v, err := strconv.ParseInt(s.Configs(ResourceBroker, "")[config], 10, 64); err == nil && v > 0 {
+		return UnixMilli(v)
+	}
+	return def
+}
+
+// sweep says in which pages of a table a tick looks for what has been idle for
+// longer than expiry: n pages from first on, every stride-th. The turn of every
+// page comes within 64 minutes, one of them at a time, or within a twentieth of
+// the expiry where that is sooner.
+func sweep(before, now, expiry UnixMilli) (first, n, stride int) {
+	const slow = 64
+	round := max(expiry/20, 1)
+	if round < slow*ledgerMinute {
+		from, to := before*tablePages/round, now*tablePages/round
+		return int((from + 1) % tablePages), int(min(to-from, tablePages)), 1
+	}
+	if before/ledgerMinute == now/ledgerMinute {
+		return 0, 0, slow
+	}
+	return int(now / ledgerMinute % slow), tablePages / slow, slow
+}
+
+// expireProducers forgets idle producers, but for those that have a transaction
+// open on the partition.
+func (s *State) expireProducers(before UnixMilli) {
+	expiry := s.expiry(ProducerExpiryConfig, ProducerExpiry)
+	var gone []producerKey
+	first, n, stride := sweep(before, s.time, expiry)
+	for i := range n {
+		if p := s.producers.pages[(first+i*stride)%tablePages]; p != nil {
+			for k, it := range p.items {
+				if s.time-it.value.seen <= expiry {
+					continue
+				}
+				if _, open := s.partitions.get(k.tp).opened(k.id); !open {
+					gone = append(gone, k)
+				}
+			}
+		}
+	}
+	for _, k := range gone {
+		s.producers.drop(k)
+		s.partitions.edit(k.tp, func(p *partitionState) { p.count-- })
+	}
+}
+
+// expireTxns forgets idle transactional ids.
+func (s *State) expireTxns(before UnixMilli) {
+	expiry := s.expiry(TxnExpiryConfig, TxnExpiry)
+	var gone []string
+	first, n, stride := sweep(before, s.time, expiry)
+	for i := range n {
+		if p := s.txns.pages[(first+i*stride)%tablePages]; p != nil {
+			for id, it := range p.items {
+				if t := &it.value; t.status != TxnOngoing && s.time-t.updated > expiry {
+					gone = append(gone, id)
+				}
+			}
+		}
+	}
+	for _, id := range gone {
+		delete(s.owners, s.txns.get(id).producer)
+		s.txns.drop(id)
+	}
+}

@@ -1,0 +1,72 @@
+package metadata
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What is set for all brokers holds from the next tick on, and an idle producer
+// or transactional id is gone soon after; but no producer in a transaction.
+func TestWhatIsIdleIsForgottenWhenTheConfigsOfAllBrokersSay(t *testing.T) {
+	r := newTxnRig(t)
+	set := func(producer, txn int) {
+		r.is(r.do(t, SetConfigs{ResourceBroker, "", map[string]string{ProducerExpiryConfig: fmt.Sprint(producer), TxnExpiryConfig: fmt.Sprint(txn)}, nil}), CodeOK)
+	}
+	pass := func(seconds int) {
+		for range 4 * seconds {
+			r.do(t, Tick{r.state.time + 250})
+		}
+	}
+	known := func(producers int, txn bool) {
+		t.Helper()
+		if got := r.state.Producers(r.tp); len(got) != producers {
+			t.Fatalf("producers %+v, want %d", got, producers)
+		}
+		if v, ok := r.state.Txn("x"); ok != txn {
+			t.Fatalf("transactional id %+v, known: %v", v, ok)
+		}
+	}
+	set(5000, 10_000)
+	p, e := r.init()
+	r.batch(p, e, 0, 0)
+	pass(20)
+	known(1, true)
+	r.is(r.do(t, EndTxn{"x", p, e, false, true, 0}), CodeOK)
+	pass(4)
+	known(0, true)
+	pass(4)
+	known(0, true)
+	pass(4)
+	known(0, false)
+
+	set(3_600_000, 3_600_000)
+	p, e = r.init()
+	r.batch(p, e, 0, 0)
+	r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
+	pass(60)
+	known(1, true)
+	r.is(r.do(t, SetConfigs{ResourceBroker, "", nil, []string{ProducerExpiryConfig, TxnExpiryConfig}}), CodeOK)
+	pass(60)
+	known(1, true)
+}
+
+// Each page of a table has its turn once in a round, however long the ticks are.
+func TestASweepLeavesNoPageOut(t *testing.T) {
+	for _, expiry := range []UnixMilli{1, 100, 5000, 3_600_000, ProducerExpiry, TxnExpiry} {
+		for _, step := range []UnixMilli{1, 250, 1000, MaxTickStep} {
+			round := min(max(expiry/20, 1), 64*60_000)
+			seen, now := [tablePages]int{}, UnixMilli(1_699_999_980_000)
+			for end := now + round; now < end; now += step {
+				first, n, stride := sweep(now, now+step, expiry)
+				for i := range n {
+					seen[(first+i*stride)%tablePages]++
+				}
+			}
+			for page, n := range seen {
+				if n == 0 {
+					t.Fatalf("expiry %d, ticks of %d: page %d was left out", expiry, step, page)
+				}
+			}
+		}
+	}
+}
