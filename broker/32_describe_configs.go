@@ -5,7 +5,8 @@ package broker
 // Behaviour: topics, brokers (by id, and "" for what is set for all), the
 // logger of the broker that is asked, groups, client metrics subscriptions.
 // Every topic config of Kafka 4.1 with its type, source, synonyms and what it
-// means here; zonewise.* only where set. Behind the barrier.
+// means here; zonewise.* only where set. What was set for brokers and nobody
+// knows is named without its value. Behind the barrier.
 // Gaps: of broker configs only what tools read.
 
 import (
@@ -117,6 +118,9 @@ func describedConfig(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.Descri
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.Value, c.Source, c.ConfigType = v.key.name, v.value, v.source, v.key.kind
 	c.ReadOnly = v.key.readOnly
+	if c.IsSensitive = v.key.kind == kUnknown; c.IsSensitive {
+		c.Value = nil
+	}
 	if q.IncludeDocumentation {
 		c.Documentation = textOf(v.key.doc)
 	}
@@ -124,6 +128,9 @@ func describedConfig(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.Descri
 		for _, y := range v.synonyms {
 			d := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 			d.Name, d.Value, d.Source = y.name, y.value, y.source
+			if c.IsSensitive {
+				d.Value = nil
+			}
 			c.ConfigSynonyms = append(c.ConfigSynonyms, d)
 		}
 	}

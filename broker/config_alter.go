@@ -143,10 +143,16 @@ func (a *alteration) apply(table []configKey, now map[string]string) {
 			a.cmd.Delete = append(a.cmd.Delete, op.name) // nothing to take away, says Kafka
 		case !ok && a.kind == kmsg.ConfigResourceTypeClientMetrics:
 			a.fail(errInvalidRequest, "Unknown config name: %s", op.name)
+		case !ok && a.kind == kmsg.ConfigResourceTypeBroker:
+			if unknown, code, text := keptBrokerConfig(op.name); code != errNone {
+				a.fail(code, "%s", text)
+			} else {
+				a.one(&unknown, op, now)
+			}
 		case !ok:
 			a.fail(errInvalidConfig, "Unknown config name: %s", op.name)
 		case k.readOnly:
-			a.fail(errInvalidRequest, "config %s cannot be changed at run time", op.name)
+			a.fail(errInvalidRequest, "%s", notAtRunTime(op.name))
 		default:
 			a.one(&k, op, now)
 		}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -77,7 +78,7 @@ func (s *Server) brokerValues(st *metadata.State, name string, table []configKey
 	all := st.Configs(metadata.ResourceBroker, "")
 	own := st.Configs(metadata.ResourceBroker, name)
 	var out []configValue
-	for _, k := range table {
+	for _, k := range slices.Concat(table, kept(table, all, own)) {
 		v := configValue{key: k}
 		if name != "" {
 			if b, ok := own[k.name]; ok {

@@ -150,6 +150,15 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 			{broker, "0", "sasl.kerberos.min.time.before.relogin", set, text("58000"), 0},
 			{broker, "77", "message.max.bytes", set, text("1000"), 42},
 			{broker, "", "delete.topic.enable", set, text("false"), 42},
+			{broker, "", "log.dirs", set, text("/tmp"), 42},
+			{broker, "0", "ssl.keystore.location", set, text("/tmp/x"), 42},
+			{broker, "0", "listener.name.internal.ssl.keystore.password", set, text("x"), 40},
+			{broker, "", "max.connections", set, text("5"), 40},
+			{broker, "", "my.plugin", set, text("2"), 0},
+			{broker, "0", "my.plugin.of.one", set, text(strings.Repeat("x", 4096)), 0},
+			{broker, "0", "my.plugin.of.one", set, text(strings.Repeat("x", 4097)), 42},
+			{broker, "", "my.plugin", app, text("2"), 40},
+			{broker, "", strings.Repeat("k", 250), set, text("2"), 40},
 			{3, "t", "retention.ms", set, text("1"), 42},
 		} {
 			if got := r.alterOne(c.kind, c.name, c.key, c.op, c.value); got != c.want {
@@ -174,6 +183,39 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 			}
 			if want, ok := map[string]string{"preallocate": "true", "cleanup.policy": "compact,delete", "retention.bytes": "-7", "min.cleanable.dirty.ratio": "0.1"}[c.Name]; ok && *c.Value != want {
 				t.Errorf("%s is read back as %q, want %q", c.Name, *c.Value, want)
+			}
+		}
+	})
+}
+
+// What nobody knows is kept for plug-ins, in Kafka: it is named where it was
+// set, and its value, which may be a secret, is not told.
+func TestBrokerConfigsThatNobodyKnowsAreToldWithoutTheirValue(t *testing.T) {
+	const broker = kmsg.ConfigResourceTypeBroker
+	value := "secret"
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		for name, key := range map[string]string{"": "my.plugin", "0": "my.plugin.of.one"} {
+			if code := r.alterOne(broker, name, key, kmsg.IncrementalAlterConfigOpSet, &value); code != 0 {
+				t.Fatalf("set %s: %d", key, code)
+			}
+		}
+		for name, want := range map[string]int{"": 1, "0": 2} {
+			q := kmsg.NewPtrDescribeConfigsRequest()
+			q.Version, q.IncludeSynonyms = 4, true
+			q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: broker, ResourceName: name}}
+			found := 0
+			for _, c := range r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+				if !strings.HasPrefix(c.Name, "my.plugin") {
+					continue
+				}
+				found++
+				if !c.IsSensitive || c.Value != nil || c.ConfigType != 0 || len(c.ConfigSynonyms) != 1 || c.ConfigSynonyms[0].Value != nil {
+					t.Errorf("%q: %+v", name, c)
+				}
+			}
+			if found != want {
+				t.Errorf("%q has %d configs that nobody knows, want %d", name, found, want)
 			}
 		}
 	})
