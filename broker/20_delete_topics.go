@@ -3,7 +3,8 @@ package broker
 // DeleteTopics, key 20, versions 1-6.
 //
 // Behaviour: by name, from version 6 on also by id; all topics of a request
-// are one entry. Unknown ones are unknown behind a read barrier.
+// are one entry. Unknown ones are unknown behind a read barrier. A broker may be
+// told to delete none.
 // Gaps: no quotas.
 
 import (
@@ -34,6 +35,12 @@ func (s *Server) deleteTopics(ctx context.Context, _ *request, q *kmsg.DeleteTop
 		}
 		told[ref] = true
 		t, code := s.deletion(&want[i], barred)
+		if s.cfg.KeepTopics {
+			code = errDeletionDisabled
+			if q.Version < 3 {
+				code = errInvalidRequest // Kafka's, before it had the other
+			}
+		}
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = want[i].Topic, want[i].TopicID
 		if times[ref] > 1 || code == errNone && times[topicRef{id: t.ID}] > 1 {
@@ -62,6 +69,8 @@ func deletionText(code int16) string {
 	switch code {
 	case errNone:
 		return ""
+	case errDeletionDisabled:
+		return "this broker does not delete topics"
 	case errInvalidRequest:
 		return "the request names the topic more than once, or by neither name nor id, or by both"
 	case errUnknownTopic:

@@ -87,3 +87,25 @@ func shapes(t *testing.T, c *raw) {
 		t.Errorf("refused before it: error %d, log start %d; want 87 and -1", got.ErrorCode, got.LogStartOffset)
 	}
 }
+
+// A broker that keeps topics says so, in the words of the version that asks.
+func TestABrokerMayBeToldToDeleteNoTopics(t *testing.T) {
+	inBubble(t, func(c *Config) { c.KeepTopics = true }, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		r.makeTopic("t", 1)
+		for version, want := range map[int16]int16{2: errInvalidRequest, 3: errDeletionDisabled, 6: errDeletionDisabled} {
+			q := kmsg.NewPtrDeleteTopicsRequest()
+			q.Version, q.TopicNames = version, []string{"t"}
+			q.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
+			if got := r.ask(q).(*kmsg.DeleteTopicsResponse).Topics; len(got) != 1 || got[0].ErrorCode != want {
+				t.Errorf("version %d: %+v, want %d", version, got, want)
+			}
+		}
+		q := kmsg.NewPtrDescribeConfigsRequest()
+		q.Version = 4
+		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "0", ConfigNames: []string{"delete.topic.enable"}}}
+		if got := r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs; len(got) != 1 || *got[0].Value != "false" {
+			t.Errorf("delete.topic.enable: %+v", got)
+		}
+	})
+}

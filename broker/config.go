@@ -61,6 +61,8 @@ type Config struct {
 
 	// AutoCreate makes topics on first use by Metadata, as Kafka does.
 	AutoCreate bool
+	// KeepTopics refuses to delete topics (Kafka's delete.topic.enable=false).
+	KeepTopics bool
 	// DefaultPartitions of a topic created without a count.
 	DefaultPartitions int32
 	// OffsetsPartitions of __consumer_offsets, a name that clients look for

@@ -28,7 +28,7 @@ func (s *Server) brokerConfigs() []configKey {
 			doc: "After what silence a connection is closed."},
 		{name: "default.replication.factor", kind: kInt, fallback: str(int(s.defaultReplication())), readOnly: true,
 			doc: "What a topic that asks for none is said to have: the number of zones."},
-		{name: "delete.topic.enable", kind: kBool, fallback: "true", readOnly: true,
+		{name: "delete.topic.enable", kind: kBool, fallback: strconv.FormatBool(!s.cfg.KeepTopics), readOnly: true,
 			doc: "Whether topics can be deleted."},
 		{name: "fetch.max.bytes", kind: kInt, fallback: str(MaxFetchBytes), readOnly: true,
 			doc: "The most that one fetch answer holds, but for a single larger batch."},

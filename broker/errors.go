@@ -48,6 +48,7 @@ const (
 	errGroupNotFound      int16 = 69
 	errSessionNotFound    int16 = 70
 	errSessionEpoch       int16 = 71
+	errDeletionDisabled   int16 = 73
 	errUnknownLeaderEpoch int16 = 75
 	errCompression        int16 = 76
 	errElectionNotNeeded  int16 = 84

@@ -65,6 +65,7 @@ type Config struct {
 	Counter ClientCounter
 
 	AutoCreate        bool
+	KeepTopics        bool // deletion is refused
 	DefaultPartitions int32
 	OffsetsPartitions int32 // of __consumer_offsets, which holds nothing
 	Linger            time.Duration

@@ -2,7 +2,9 @@ package zonewise.junit;
 
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
+import java.util.Optional;
 import kafka.server.KafkaBroker;
+import org.apache.kafka.metadata.MetadataCache;
 
 /** A broker as tests hold it: it starts, stops and has a port; what else they look for inside of it is not there. */
 final class Broker {
@@ -27,6 +29,8 @@ final class Broker {
                 return !cluster.processes().isRunning(id);
             case "boundPort":
                 return cluster.processes().ports().get(id);
+            case "metadataCache":
+                return Proxy.newProxyInstance(Broker.class.getClassLoader(), new Class<?>[] {MetadataCache.class}, (cache, of, what) -> known(cluster, id, of, what));
             case "clusterId":
                 return cluster.clusterId();
             case "toString":
@@ -38,5 +42,13 @@ final class Broker {
             default:
                 throw cluster.refuse("broker internals: KafkaBroker." + m.getName() + "()");
         }
+    }
+
+    /** What the broker itself says of a topic, in the place of what Kafka's broker has in memory. */
+    private static Object known(Cluster cluster, int id, Method m, Object[] args) throws Exception {
+        if (!m.getName().equals("numPartitions"))
+            throw cluster.refuse("broker internals: MetadataCache." + m.getName() + "()");
+        int partitions = Ask.partitions("localhost", cluster.processes().ports().get(id), (String) args[0]);
+        return partitions == 0 ? Optional.empty() : Optional.of(partitions);
     }
 }

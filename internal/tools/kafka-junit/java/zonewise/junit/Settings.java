@@ -25,6 +25,7 @@ final class Settings {
     /** Kafka's setting, and the flag of a broker that is the same. */
     private static final Map<String, Flag> FLAGS = Map.ofEntries(
         Map.entry("auto.create.topics.enable", new Flag("auto-create-topics", SAME)),
+        Map.entry("delete.topic.enable", new Flag("delete-topics", SAME)),
         Map.entry("num.partitions", new Flag("default-partitions", SAME)),
         Map.entry("group.initial.rebalance.delay.ms", new Flag("group-initial-rebalance-delay", MS)),
         Map.entry("group.min.session.timeout.ms", new Flag("group-min-session-timeout", MS)),
@@ -42,7 +43,7 @@ final class Settings {
 
     private static final String DISKS = "there are no local logs, segments or cleaners", REPLICAS = "there are no replicas that follow a leader",
         TOPIC = "positions, transactions and shares are in the log, in no topic", KRAFT = "there is no controller quorum",
-        TICKS = "apply decides in state time, every tick", AT_ONCE = "what it delays is done at once", BOUNDS = "bounds what a group's own config may be";
+        TICKS = "apply decides in state time, every tick", AT_ONCE = "what it delays is done at once", PLUGIN = "a class in Java, of a broker's own plug-ins", BOUNDS = "bounds what a group's own config may be";
 
     /** Settings that have nothing to set here, each with the reason. A name that ends in a dot stands for all that begin so. */
     private static final Map<String, String> INERT = Map.ofEntries(
@@ -61,7 +62,12 @@ final class Settings {
         Map.entry("unstable.api.versions.enable", "no version is unstable"), Map.entry("unstable.feature.versions.enable", "no feature is unstable"));
 
     /** Values that zonewise has and cannot change. */
-    private static final Map<String, String> FIXED = Map.of("delete.topic.enable", "true", "group.coordinator.rebalance.protocols", "classic,consumer");
+    private static final Map<String, String> FIXED = Map.of("group.coordinator.rebalance.protocols", "classic,consumer");
+
+    /** Why others cannot be. */
+    private static final Map<String, String> ABSENT = Map.of("group.coordinator.rebalance.protocols", "share groups come with an issue of their own",
+        "group.consumer.assignors", PLUGIN, "create.topic.policy.class.name", PLUGIN, "alter.config.policy.class.name", PLUGIN,
+        "socket.request.max.bytes", "the memory of requests has its own limits, and they are fixed");
 
     /** Levels of features, which cannot be lowered. */
     private static final Map<String, Short> FEATURES = Map.of("group.version", (short) 1, "transaction.version", (short) 2);
@@ -111,7 +117,7 @@ final class Settings {
         for (int id = 0; id < brokers(); id++)
             for (var e : of(id).entrySet())
                 if (!known(e.getKey(), e.getValue()))
-                    return "setting " + e.getKey();
+                    return "setting " + e.getKey() + ": " + ABSENT.getOrDefault(e.getKey(), "zonewise has none like it");
         return null;
     }
 
