@@ -201,3 +201,47 @@ func TestDrainSendsClientsAwayAndEnds(t *testing.T) {
 		}
 	})
 }
+
+// Where every broker drains, a client of the last one has nowhere to go and
+// asks again and again who else there is.
+func TestDrainDoesNotWaitForAClientThatAsksWithoutAPause(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		drainUnderQuestions(t, alone)
+	}
+}
+
+func drainUnderQuestions(t *testing.T, alone bool) {
+	most := 3 * time.Second
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r, gone := dial(), make(chan struct{})
+		go func() {
+			defer close(gone)
+			q := kmsg.NewPtrMetadataRequest()
+			q.Version = 9
+			for {
+				if _, err := r.c.Write(r.frame(q)); err != nil {
+					return
+				}
+				if _, err := r.tryReceive(q, r.next); err != nil {
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}()
+		time.Sleep(time.Second)
+		if alone {
+			most = 500 * time.Millisecond
+			if _, err := n.wal.Submit(t.Context(), []metadata.Command{metadata.DrainSession{}}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		begun := time.Now()
+		if err := n.server.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > most {
+			t.Errorf("alone %v: drained after %v", alone, took)
+		}
+		<-gone
+	})
+}

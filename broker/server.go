@@ -155,24 +155,36 @@ func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
 
 func (s *Server) sinceOpen() int64 { return int64(time.Since(s.opened)) }
 
-// Draining times: how often connections are looked at, and how long one must
-// have asked nothing.
+// Draining times: how often connections are looked at, how long one must have
+// asked nothing, and after what time that is asked of none; where all brokers
+// drain, and a client has nowhere to go and asks without a pause, that is soon.
 const (
-	drainStep  = 20 * time.Millisecond
-	drainQuiet = 300 * time.Millisecond
+	drainStep   = 20 * time.Millisecond
+	drainQuiet  = 300 * time.Millisecond
+	drainInsist = 2 * time.Second
 )
 
 // Drain takes no more work and lets clients go: listeners close, Produce and
 // Fetch answer "not leader" with the new leader as a hint, what was appended
 // is answered, and a connection is closed when it has asked nothing for a
-// moment. It returns when none is left, or when ctx ends. The caller has
+// moment, or after a while as soon as all is answered. It returns when none is left, or when ctx ends. The caller has
 // taken the session out of the placement first.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.closeListeners()
 	s.wait.wakeAll()
+	begun := time.Now()
 	for {
-		left := s.dropQuiet()
+		quiet, insist := drainQuiet, drainInsist
+		s.cfg.Replica.View(func(st *metadata.State) {
+			if len(st.Placement().Brokers("")) == 0 {
+				insist = drainQuiet
+			}
+		})
+		if time.Since(begun) > insist {
+			quiet = 0
+		}
+		left := s.dropQuiet(quiet)
 		if left == 0 {
 			return nil
 		}
@@ -193,13 +205,13 @@ func (s *Server) closeListeners() {
 	clear(s.listeners)
 }
 
-// dropQuiet closes connections that ask nothing and returns how many there
-// are.
-func (s *Server) dropQuiet() int {
+// dropQuiet closes connections that have asked nothing for that long and
+// returns how many there are.
+func (s *Server) dropQuiet(quiet time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.sorted() {
-		if c.unanswered.Load() == 0 && time.Duration(s.sinceOpen()-c.lastAsked.Load()) > drainQuiet {
+		if c.unanswered.Load() == 0 && time.Duration(s.sinceOpen()-c.lastAsked.Load()) >= quiet {
 			c.net.Close()
 		}
 	}
