@@ -12,13 +12,12 @@ import (
 type designed struct{ test, said, reason string }
 
 const (
-	reassigned  = "replicas are synthetic: a reassignment succeeds and moves nothing"
-	synthetic   = "replicas are synthetic: a hash says where, one per zone"
-	ranked      = "a broker always has a rack, its zone, and one that is gone is not listed as fenced"
-	unclean     = "every broker serves every partition: none is without a leader while one runs, and where is a hash's word"
-	unvalidated = "the stopped coordinator leads the partition, too: Java's consumer commits no position that it has not validated at the new leader"
-	internal    = "positions and transactions are in the log: Kafka's internal topics hold nothing"
-	recovered   = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
+	reassigned = "replicas are synthetic: a reassignment succeeds and moves nothing"
+	synthetic  = "replicas are synthetic: a hash says where, one per zone"
+	ranked     = "a broker always has a rack, its zone, and one that is gone is not listed as fenced"
+	unclean    = "every broker serves every partition: none is without a leader while one runs, and where is a hash's word"
+	internal   = "positions and transactions are in the log: Kafka's internal topics hold nothing"
+	recovered  = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
 
 // designs are few, and each is in docs/compatibility-notes.md.
@@ -29,7 +28,6 @@ func designs() []designed {
 		{"ClientRebootstrapTest.testAdminRebootstrapDisabled", "nothing was thrown", recovered},
 		{"ClientRebootstrapTest.testProducerRebootstrapDisabled", "nothing was thrown", recovered},
 		{"DescribeProducersWithBrokerIdTest.testDescribeProducersWithInvalidBrokerId", "nothing was thrown", "every broker serves every partition, replica or not"},
-		{"ConsumerBounceTest.testAsyncClose", "OffsetAndMetadata.offset()", unvalidated},
 		{"ConsumerIntegrationTest.testLeaderEpoch", "expected: <1> but was: <0>", "records never diverge: those of a partition have one leader epoch, whoever leads"},
 		{"RackAwareAutoTopicCreationTest.testAutoCreateTopic", "Replica count is not even", synthetic},
 		{"AutoTopicCreationTest.testAutoCreateTopicWithDefaultConfig", "default.replication.factor of 1", "the default replication factor is the number of zones"},
