@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	librdkafkaTime = 12 * time.Minute // of one test
+	librdkafkaTime = 20 * time.Minute // of one test: 0113 waits for eleven
 	// Tests beside each other: they wait more than they work.
 	librdkafkaParallel = 4
 )
