@@ -58,11 +58,11 @@ func TestMains(t *testing.T) {
 	m.judge("VerifiableProducer and VerifiableConsumer", m.verifiable)
 	m.judge("ClientCompatibilityTest", m.compatibility)
 	m.judge("EndToEndLatency", m.latency)
-	publish(t, "mains", "Apache Kafka "+kafkaoracle.Version+" system-test programs, Streams EOS for "+duration().String(), target{name: "zonewise"}, m.v)
-	least := 9
-	if os.Getenv("SUITE_RUN") != "" {
-		least = 1
+	section, least := "mains", 9
+	if run := os.Getenv("SUITE_RUN"); run != "" {
+		section, least = "mains "+run, 1
 	}
+	publish(t, section, "Apache Kafka "+kafkaoracle.Version+" system-test programs, Streams EOS for "+duration().String(), target{name: "zonewise"}, m.v)
 	judge(t, m.v, least)
 }
 
