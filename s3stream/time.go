@@ -111,9 +111,6 @@ func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
 			}
 		})
 		for _, sp := range spans {
-			if sp.Marker() {
-				continue
-			}
 			if more, err := take(sp); err != nil || !more {
 				return err
 			}
@@ -125,8 +122,15 @@ func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
 }
 
 // records hands the records of a span from the log start on to take, leaving
-// out batches whose timestamps are all before from.
+// out batches whose timestamps are all before from. A marker is a record, as in
+// Kafka: a time may be found at its offset.
 func (q *search) records(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
+	if sp.Marker() {
+		if sp.First >= q.start && sp.MaxTimestamp >= from {
+			take(record{offset: sp.First, timestamp: sp.MaxTimestamp})
+		}
+		return nil
+	}
 	var p place
 	q.s.config.Replica.View(func(st *metadata.State) { p = locate(st, q.tp, sp) })
 	if err := q.s.recall(&p); err != nil {

@@ -80,6 +80,38 @@ func TestSearchByTimeFindsTheFirstRecordNotBefore(t *testing.T) {
 	}
 }
 
+// A marker is a record to a search by time, as it is in Kafka.
+func TestSearchByTimeFindsMarkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		s := w.store(w.mem)
+		defer s.Close()
+		tp := part(0)
+		do := func(c metadata.Command) metadata.CommandOutcome {
+			t.Helper()
+			out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{c}})
+			if out.Code != metadata.CodeOK || out.Commands[0].Code != metadata.CodeOK {
+				t.Fatalf("%+v", out)
+			}
+			return out.Commands[0]
+		}
+		x := do(metadata.InitTxn{ID: "x", Producer: metadata.NoProducer, Epoch: -1, Timeout: 60_000})
+		id := metadata.ProducerID(x.Value)
+		do(metadata.AddToTxn{ID: "x", Producer: id, Epoch: x.Epoch, Partitions: []metadata.TopicPartition{tp}})
+		do(metadata.EndTxn{ID: "x", Producer: id, Epoch: x.Epoch, Bump: true})
+		o, at, found, err := s.MaxTimestamp(t.Context(), tp)
+		if o != 0 || !found || err != nil {
+			t.Fatalf("greatest: %d at %d, %v, %v", o, at, found, err)
+		}
+		if o, same, found, err := s.OffsetForTime(t.Context(), tp, at); o != 0 || same != at || !found || err != nil {
+			t.Errorf("at the marker's time: %d at %d, %v, %v", o, same, found, err)
+		}
+		if _, _, found, err := s.OffsetForTime(t.Context(), tp, at+1); found || err != nil {
+			t.Errorf("later: %v, %v", found, err)
+		}
+	})
+}
+
 func head(w *world, tp metadata.TopicPartition) (v metadata.PartitionView, ok bool) {
 	w.View(func(s *metadata.State) { v, ok = s.Partition(tp) })
 	return v, ok
