@@ -98,6 +98,11 @@ func (s *State) applyEntry(c *Committed) (Outcome, *Entry) {
 	return out, e
 }
 
+// made is when the entry under application was made, by its writer's clock.
+// State time follows the clocks in steps, and may be behind where ticks were
+// late; a clock that is off is taken for no more than one step ahead.
+func (s *State) made() UnixMilli { return min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep) }
+
 func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 	switch cmd := cmd.(type) {
 	case OpenSession:

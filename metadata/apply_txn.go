@@ -96,7 +96,7 @@ func (s *State) beginTxn(id string, t *txnState) {
 	if t.status == TxnOngoing {
 		return
 	}
-	t.status, t.start, t.started = TxnOngoing, s.revision, s.time
+	t.status, t.start, t.started = TxnOngoing, s.revision, s.made()
 	s.ongoing[id] = struct{}{}
 }
 

@@ -87,11 +87,9 @@ func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
 func (s *State) endTxn(id string, commit bool, epoch ProducerEpoch) []TopicPartition {
 	t := s.txns.get(id)
 	parts, offsets, producer := t.parts, t.offsets, t.producer
-	// The writer's clock, which state time follows in steps: a clock that is off dates a marker by no more than one.
-	made := min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep)
 	for _, tp := range parts {
 		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: markerOf(commit), Revision: s.revision,
-			Position: int64(producer), Epoch: epoch, MaxTimestamp: made})
+			Position: int64(producer), Epoch: epoch, MaxTimestamp: s.made()})
 	}
 	s.pendingOffsets -= len(offsets)
 	if commit {

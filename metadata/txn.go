@@ -126,7 +126,7 @@ type TxnView struct {
 	Status     TxnStatus
 	Timeout    UnixMilli // a length of time
 	Start      Revision  // of the last transaction
-	Started    UnixMilli // in state time, where one is under way
+	Started    UnixMilli // where one is under way
 	Partitions []TopicPartition
 }
 

@@ -22,6 +22,13 @@ func (r *txnRig) is(out CommandOutcome, want Code) CommandOutcome {
 	return out
 }
 
+// tick moves state time there, in as many steps as it takes.
+func (r *txnRig) tick(to UnixMilli) {
+	for r.state.time < to {
+		r.do(r.t, Tick{min(to, r.state.time+MaxTickStep)})
+	}
+}
+
 func (r *txnRig) init() (ProducerID, ProducerEpoch) {
 	out := r.is(r.do(r.t, InitTxn{"x", NoProducer, -1, 60_000}), CodeOK)
 	return ProducerID(out.Value), out.Epoch
@@ -108,9 +115,9 @@ func TestATransactionIsAbortedWhenItsTimeIsOver(t *testing.T) {
 		t.Fatalf("late at once: %+v", late)
 	}
 	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
-	r.do(t, Tick{r.state.time + 59_999})
+	r.tick(v.Started + 59_999)
 	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
-	r.do(t, Tick{r.state.time + 1})
+	r.tick(v.Started + 60_000)
 	late := r.state.TimedOut(10)
 	if len(late) != 1 {
 		t.Fatalf("late: %+v", late)
@@ -213,6 +220,24 @@ func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	if v, _ := r.state.Group("g"); len(v.Offsets) != 1 || v.Offsets[r.tp].Offset != 3 {
 		t.Fatalf("the group stands at %+v", v.Offsets)
 	}
+}
+
+// State time that stood still, and catches up in one tick, takes nothing from a
+// transaction's time: it began when its entry was made.
+func TestAStaleStateTimeShortensNoTransaction(t *testing.T) {
+	r := newTxnRig(t)
+	p, e := r.init()
+	r.rev += 40_000 // ms later by the writers' clocks, and no tick since
+	r.batch(p, e, 0, 0)
+	began := 1_700_000_000_000 + UnixMilli(r.rev) // as the entry says
+	v, _ := r.state.Txn("x")
+	r.tick(began + 30_000)
+	if late := r.state.TimedOut(10); len(late) != 0 {
+		t.Fatalf("%+v of a transaction that is 30 s old and may be 60", late)
+	}
+	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
+	r.tick(began + 60_000)
+	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeOK)
 }
 
 // A marker has the time of the entry that ends its transaction: never before
