@@ -40,8 +40,23 @@ func (s *State) applyCommitOffsets(c CommitOffsets) CommandOutcome {
 	}
 	for _, o := range c.Offsets {
 		s.storeOffset(c.Group, o)
+		s.overtake(c.Group, o)
 	}
 	return CommandOutcome{}
+}
+
+// overtake puts a position in the place of older ones of the same partition
+// that transactions under way have: of a group's positions the later one
+// counts, also where the earlier one's transaction commits after it.
+func (s *State) overtake(group string, o OffsetCommit) {
+	if s.pendingOffsets == 0 {
+		return
+	}
+	for id := range s.ongoing {
+		if at, found := s.txns.get(id).findOffset(group, TopicPartition{o.Topic, o.Partition}); found {
+			s.txns.edit(id, func(t *txnState) { t.offsets[at].OffsetCommit = o })
+		}
+	}
 }
 
 // storeOffset makes a group's position visible.

@@ -222,6 +222,34 @@ func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	}
 }
 
+// Of a group's positions the later one counts: a plain commit that came after a
+// transaction's stands when the transaction commits, and is hidden by one of
+// the transaction that came after it.
+func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		r := newTxnRig(t)
+		p, e := r.init()
+		slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+		at := func(offset Offset) []OffsetCommit {
+			return []OffsetCommit{{r.tp.Topic, r.tp.Partition, offset, 0, "", 0}}
+		}
+		r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at(75)}), CodeOK)
+		r.is(r.do(t, CommitOffsets{"g", slot, at(42)}), CodeOK)
+		want := Offset(42)
+		if again {
+			want = 76
+			r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at(want)}), CodeOK)
+		}
+		if v, _ := r.state.Group("g"); v.Offsets[r.tp].Offset != 42 || !r.state.OffsetPending("g", r.tp) {
+			t.Fatalf("before the end: %+v", v.Offsets)
+		}
+		r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
+		if v, _ := r.state.Group("g"); v.Offsets[r.tp].Offset != want {
+			t.Fatalf("the group stands at %+v, want %d", v.Offsets, want)
+		}
+	}
+}
+
 // State time that stood still, and catches up in one tick, takes nothing from a
 // transaction's time: it began when its entry was made.
 func TestAStaleStateTimeShortensNoTransaction(t *testing.T) {

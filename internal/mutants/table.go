@@ -20,6 +20,8 @@ const (
 	// someSeeds have among them a lost etcd, a restored one, an archive that is
 	// damaged on its way, and killed archivists.
 	someSeeds = "0+6"
+	// damagedSeeds: in one of them a broker starts from an archive that was.
+	damagedSeeds = "12+16"
 	// txnSeeds: faults hardly matter to most breakages of transactions.
 	txnSeeds = "0+4"
 )
@@ -46,7 +48,7 @@ func mutants() []mutant {
 		{name: "an archive that skips an entry", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/archive.go",
 			"func (a *ArchiveWriter) Add(c Committed) error {\n",
 			"func (a *ArchiveWriter) Add(c Committed) error {\n	if c.Seq == 7 {\n		return nil\n	}\n"}}},
-		{name: "an archive's digest taken from memory", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/custodian_archive.go",
+		{name: "an archive's digest taken from memory", pkg: sim, run: simSeeds, seeds: damagedSeeds, edits: []edit{{"metadata/custodian_archive.go",
 			"a, err := DecodeArchive(back)", "a, err := DecodeArchive(body)"}}},
 		{name: "deduplication off", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/producer.go",
 			"return r.offset + Offset(ahead), CodeDuplicate", "return 0, CodeOK"}}},
@@ -94,8 +96,8 @@ func mutants() []mutant {
 		{name: "a transaction's positions from an old slot holder", pkg: "./metadata", run: "PositionsOfATransaction", edits: []edit{{"metadata/apply_txn.go",
 			"if out, stale := s.staleSlot(c.Group, c.Slot); stale {", "if out, stale := s.staleSlot(c.Group, c.Slot); stale && c.Slot > s.duties[GroupSlotDuty(GroupSlot(c.Group))].epoch {"}}},
 		{name: "a transaction's timeout against the wrong start", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn.go",
-			"	t.status, t.start, t.started = TxnOngoing, s.revision, s.time\n",
-			"	if t.status, t.start = TxnOngoing, s.revision; t.started == 0 {\n		t.started = s.time\n	}\n"}}},
+			"	t.status, t.start, t.started = TxnOngoing, s.revision, s.made()\n",
+			"	if t.status, t.start = TxnOngoing, s.revision; t.started == 0 {\n		t.started = s.made()\n	}\n"}}},
 		{name: "a batch of the transaction before accepted", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn.go",
 			"t.status != TxnOngoing || t.start != r.Start || !t.has(tp)", "t.status != TxnOngoing || !t.has(tp)"}}},
 		{name: "an aborted transaction not in the list", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn_end.go",
