@@ -8,8 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
-.PHONY: suite-kgo suite-kafka-go suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka suite-confluent-python
+.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
