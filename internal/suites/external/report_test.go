@@ -33,16 +33,12 @@ func (v *verdicts) add(o verdicts) {
 // explain takes for skipped what failed with words that a list gives a reason
 // for.
 func (v *verdicts) explain(list []designed) {
-	v.failed = slices.DeleteFunc(v.failed, func(failed string) bool {
-		for _, d := range list {
-			if strings.HasPrefix(failed, d.test) && strings.Contains(failed, d.said) {
-				test, _, _ := strings.Cut(failed, ": ")
-				v.skipped = append(v.skipped, test+": "+d.reason)
-				return true
-			}
-		}
-		return false
-	})
+	failed := v.failed
+	v.failed = nil
+	for _, f := range failed {
+		test, said, _ := strings.Cut(f, ": ")
+		v.fail(list, test, said)
+	}
 }
 
 // goVerdicts reads the output of `go test -v`.
