@@ -209,8 +209,8 @@ func (s *State) noteEra(first ProducerID) {
 	if n > 0 && s.time-s.eras[n-1].time < producerEraEvery {
 		return
 	}
-	keep := 0
-	for keep < n-1 && s.time-s.eras[keep+1].time > ProducerExpiry {
+	keep, expiry := 0, s.expiry(ProducerExpiryConfig, ProducerExpiry)
+	for keep < n-1 && s.time-s.eras[keep+1].time > expiry {
 		keep++
 	}
 	s.eras = append(append([]producerEra(nil), s.eras[keep:]...), producerEra{first, s.time, s.revision})

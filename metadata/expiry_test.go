@@ -70,3 +70,23 @@ func TestASweepLeavesNoPageOut(t *testing.T) {
 		}
 	}
 }
+
+// Which producer ids were given out when is known for as long as a producer is
+// remembered, also where that is longer than by default.
+func TestErasOfProducerIDsLastAsLongAsProducers(t *testing.T) {
+	for _, days := range []UnixMilli{1, 3} {
+		r := newTxnRig(t)
+		if days != 1 {
+			r.is(r.do(t, SetConfigs{ResourceBroker, "", map[string]string{ProducerExpiryConfig: fmt.Sprint(days * ProducerExpiry)}, nil}), CodeOK)
+		}
+		r.init()
+		first := r.state.eras[0]
+		for range 4 {
+			r.tick(r.state.time + ProducerExpiry/2)
+			r.is(r.do(t, AllocateProducers{1}), CodeOK)
+		}
+		if kept := r.state.eras[0] == first; kept != (days == 3) {
+			t.Errorf("remembered for %d days: the first era is kept: %v, %+v", days, kept, r.state.eras)
+		}
+	}
+}
