@@ -167,8 +167,9 @@ const (
 // Drain takes no more work and lets clients go: listeners close, Produce and
 // Fetch answer "not leader" with the new leader as a hint, what was appended
 // is answered, and a connection is closed when it has asked nothing for a
-// moment, or after a while as soon as all is answered. It returns when none is left, or when ctx ends. The caller has
-// taken the session out of the placement first.
+// moment, or after a while as soon as all is answered. It returns when none is
+// left, or when ctx ends. The caller has taken the session out of the placement
+// first.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.closeListeners()

@@ -42,25 +42,32 @@ func sweep(before, now, expiry UnixMilli) (first, n, stride int) {
 	return int(now / ledgerMinute % slow), tablePages / slow, slow
 }
 
-// expireProducers forgets idle producers, but for those that have a transaction
-// open on the partition.
-func (s *State) expireProducers(before UnixMilli) {
-	expiry := s.expiry(ProducerExpiryConfig, ProducerExpiry)
-	var gone []producerKey
-	first, n, stride := sweep(before, s.time, expiry)
+// idle returns what a tick finds in its pages of a table for which is says so.
+func idle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli, is func(K, *V) bool) (gone []K) {
+	first, n, stride := sweep(before, now, expiry)
 	for i := range n {
-		if p := s.producers.pages[(first+i*stride)%tablePages]; p != nil {
+		if p := t.pages[(first+i*stride)%tablePages]; p != nil {
 			for k, it := range p.items {
-				if s.time-it.value.seen <= expiry {
-					continue
-				}
-				if _, open := s.partitions.get(k.tp).opened(k.id); !open {
+				if is(k, &it.value) {
 					gone = append(gone, k)
 				}
 			}
 		}
 	}
-	for _, k := range gone {
+	return gone
+}
+
+// expireProducers forgets idle producers, but for those that have a transaction
+// open on the partition.
+func (s *State) expireProducers(before UnixMilli) {
+	expiry := s.expiry(ProducerExpiryConfig, ProducerExpiry)
+	for _, k := range idle(s.producers, before, s.time, expiry, func(k producerKey, p *producerState) bool {
+		if s.time-p.seen <= expiry {
+			return false
+		}
+		_, open := s.partitions.get(k.tp).opened(k.id)
+		return !open
+	}) {
 		s.producers.drop(k)
 		s.partitions.edit(k.tp, func(p *partitionState) { p.count-- })
 	}
@@ -69,18 +76,9 @@ func (s *State) expireProducers(before UnixMilli) {
 // expireTxns forgets idle transactional ids.
 func (s *State) expireTxns(before UnixMilli) {
 	expiry := s.expiry(TxnExpiryConfig, TxnExpiry)
-	var gone []string
-	first, n, stride := sweep(before, s.time, expiry)
-	for i := range n {
-		if p := s.txns.pages[(first+i*stride)%tablePages]; p != nil {
-			for id, it := range p.items {
-				if t := &it.value; t.status != TxnOngoing && s.time-t.updated > expiry {
-					gone = append(gone, id)
-				}
-			}
-		}
-	}
-	for _, id := range gone {
+	for _, id := range idle(s.txns, before, s.time, expiry, func(_ string, t *txnState) bool {
+		return t.status != TxnOngoing && s.time-t.updated > expiry
+	}) {
 		delete(s.owners, s.txns.get(id).producer)
 		s.txns.drop(id)
 	}

@@ -169,15 +169,22 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 				held[slot] = 0 // lost, and not yet noticed
 			}
 		}
+		ours := func(name string) bool {
+			slot := metadata.GroupSlot(name)
+			if held[slot] != 0 {
+				return true
+			}
+			_, elsewhere := Holder(s, slot)
+			loading = loading || !elsewhere || left[slot] != 0 && s.DutyEpoch(SlotDuty(slot)) <= left[slot]
+			return false
+		}
 		for _, name := range s.PendingGroups() { // a group begins with its first offset, committed or not
-			if held[metadata.GroupSlot(name)] != 0 {
+			if ours(name) {
 				found[name] = summary{state: stateEmpty.String(), kind: groupTypeClassic}
 			}
 		}
 		for _, name := range s.Groups() {
-			if slot := metadata.GroupSlot(name); held[slot] == 0 {
-				_, live := Holder(s, slot)
-				loading = loading || !live || left[slot] != 0 && s.DutyEpoch(SlotDuty(slot)) <= left[slot]
+			if !ours(name) {
 				continue
 			}
 			found[name] = summary{state: stateEmpty.String(), kind: groupTypeClassic}

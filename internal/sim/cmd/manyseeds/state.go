@@ -53,7 +53,7 @@ func openState(file, commit string, how opening) (*state, error) {
 		return nil, err
 	}
 	defer f.Close()
-	last, err := "", error(nil)
+	var last string
 	if how != fresh {
 		last, err = s.read(f)
 	}
