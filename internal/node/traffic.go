@@ -41,13 +41,20 @@ func (o observed) Delete(ctx context.Context, names ...string) error {
 }
 
 // showRequests counts requests by operation, cause and whether they are billed.
+// Those of records are there from the start: a broker that has not asked the
+// bucket for anything yet says 0, and not nothing.
 func showRequests(set *metrics.Set) func(bucket.Attempt) {
+	requests := func(op bucket.Op, cause bucket.Cause, billed bool) *metrics.Counter {
+		return set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_requests_total{op=%q,cause=%q,billed="%t"}`, op, cause, billed))
+	}
+	requests(bucket.OpPut, bucket.CauseWAL, true)
+	requests(bucket.OpGet, bucket.CauseFetch, true)
 	return func(a bucket.Attempt) {
 		cause := a.Cause
 		if cause == "" {
 			cause = "other"
 		}
-		set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_requests_total{op=%q,cause=%q,billed="%t"}`, a.Op, cause, a.Billable())).Inc()
+		requests(a.Op, cause, a.Billable()).Inc()
 		set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_bytes_total{op=%q,cause=%q}`, a.Op, cause)).Add(int(a.Bytes))
 	}
 }
