@@ -229,17 +229,16 @@ func (w *walk) record(b []byte) error {
 	return nil
 }
 
-// judge holds one record against the topic's rules.
+// judge holds one record against the topic's rules, and blames it once at most.
 func (w *walk) judge(ts metadata.UnixMilli, keyed bool) {
-	if w.rules.compacted && !keyed {
-		w.blame(errInvalidRecord, "compacted topic cannot accept message without key")
-	}
 	claimed := w.header.Attributes&metadata.AttrLogAppendTime != 0
 	if claimed {
 		ts = w.header.MaxTimestamp
 	}
 	w.maxTime = max(w.maxTime, ts)
 	switch {
+	case w.rules.compacted && !keyed:
+		w.blame(errInvalidRecord, "compacted topic cannot accept message without key")
 	case !w.rules.appendTime && ts != -1:
 		if ts < w.now && uint64(w.now)-uint64(ts) > uint64(w.rules.beforeMs) || ts > w.now && uint64(ts)-uint64(w.now) > uint64(w.rules.afterMs) {
 			w.blame(errInvalidTimestamp, fmt.Sprintf("timestamp %d is out of the topic's range at %d", ts, w.now))
@@ -249,11 +248,16 @@ func (w *walk) judge(ts metadata.UnixMilli, keyed bool) {
 	}
 }
 
+// blame refuses the batch for a record. A time that is wrong outweighs a key
+// that is missing, whichever comes first, as in Kafka.
 func (w *walk) blame(code int16, text string) {
 	if w.bad == nil {
-		w.bad = &batchError{code: code, text: "one or more records were rejected: " + text}
+		w.bad = &batchError{}
 	}
-	if w.bad.code == code && len(w.bad.records) < maxRecordErrors {
+	if len(w.bad.records) == 0 || code == errInvalidTimestamp && w.bad.code != code {
+		w.bad.code, w.bad.text = code, "one or more records were rejected: "+text
+	}
+	if len(w.bad.records) < maxRecordErrors {
 		w.bad.records = append(w.bad.records, recordError{w.index, text})
 	}
 }

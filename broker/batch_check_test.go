@@ -35,11 +35,13 @@ func packed(codec int, values ...string) []byte {
 	return sealBatch(1000, -1, -1, int16(codec), int32(len(values)), out.Bytes())
 }
 
-func keyless() []byte {
-	rec := kmsg.Record{Value: []byte("v")}
-	body := rec.AppendTo(nil)[1:]
-	rec.Length = int32(len(body))
-	return sealBatch(1000, -1, -1, 0, 1, rec.AppendTo(nil))
+func keyless() []byte { return sealBatch(1000, -1, -1, 0, 1, recordAt(0, nil, 0)) }
+
+// recordAt is a record so much after the first time of its batch.
+func recordAt(offset int32, key []byte, delta int64) []byte {
+	rec := kmsg.Record{OffsetDelta: offset, TimestampDelta64: delta, Key: key, Value: []byte("v")}
+	rec.Length = int32(len(rec.AppendTo(nil)[1:]))
+	return rec.AppendTo(nil)
 }
 
 func TestBatchesAreJudgedAsKafkaDoes(t *testing.T) {
@@ -87,6 +89,8 @@ func TestBatchesAreJudgedAsKafkaDoes(t *testing.T) {
 		{name: "more packed records than the header says", batch: edited(packed(codecZstd, "a", "b"), func(b []byte) { be.PutUint32(b[57:], 1); be.PutUint32(b[23:], 0) }), want: errInvalidRecord},
 		{name: "trailing bytes", batch: sealBatch(1000, -1, -1, 0, 1, append(batchOf(1000, "a")[61:], 0)), want: errInvalidRecord},
 		{name: "no key on a compacted topic", batch: keyless(), rules: compacted, want: errInvalidRecord, blamed: 1},
+		{name: "no key, and too far ahead", batch: sealBatch(now+3_600_001, -1, -1, 0, 1, recordAt(0, nil, 0)), rules: compacted, want: errInvalidRecord, blamed: 1},
+		{name: "no key, then too far ahead", batch: sealBatch(1000, -1, -1, 0, 2, append(recordAt(0, nil, 0), recordAt(1, []byte("k"), now+3_600_000)...)), rules: compacted, want: errInvalidTimestamp, blamed: 2},
 		{name: "no key elsewhere", batch: keyless()},
 		{name: "key on a compacted topic", batch: batchOf(1000, "a"), rules: compacted},
 		{name: "too far ahead", batch: batchOf(now+3_600_001, "a", "b"), want: errInvalidTimestamp, blamed: 2},

@@ -28,9 +28,10 @@ func main() {
 	sum := flag.Bool("sum", false, "show kinds of differences with how often they came, not each")
 	seed := flag.Uint64("seed", 0, "draw scenarios with this seed, too")
 	drawn := flag.Int("drawn", 0, "how many scenarios to draw")
+	number := flag.Int("number", 0, "of the drawn scenarios, play this one alone, and print it")
 	parallel := flag.Int("parallel", 4, "scenarios at a time")
 	flag.Parse()
-	if err := run(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel, *seed, *drawn}); err != nil {
+	if err := run(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel, *seed, max(*drawn, *number), *number}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -41,6 +42,7 @@ type options struct {
 	parallel       int
 	seed           uint64
 	drawn          int
+	number         int
 }
 
 func run(kafka, zonewise string, files []string, o options) error {
@@ -62,10 +64,16 @@ func run(kafka, zonewise string, files []string, o options) error {
 		list = append(list, sc)
 	}
 	g := oracle.NewGenerator(o.seed, s.Kafka, s.Zonewise)
-	for range o.drawn {
+	for i := range o.drawn {
 		sc, text, err := g.Next()
 		if err != nil {
 			return fmt.Errorf("BUG: %w in\n%s", err, text)
+		}
+		if o.number > 0 && i+1 != o.number {
+			continue
+		}
+		if o.number > 0 {
+			fmt.Print(text)
 		}
 		list = append(list, sc)
 	}

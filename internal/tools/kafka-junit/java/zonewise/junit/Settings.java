@@ -109,8 +109,6 @@ final class Settings {
             return "setting brokerSecurityProtocol=" + config.brokerSecurityProtocol() + ": security of Kafka listeners comes with an issue of its own";
         if (config.metadataVersion() != defaultMetadataVersion() && config.metadataVersion() != MetadataVersion.latestTesting() && config.metadataVersion() != MetadataVersion.latestProduction())
             return "setting metadataVersion=" + config.metadataVersion() + ": there is no KRaft quorum whose version could be an older one";
-        if (config.numDisksPerBroker() > 1)
-            return "setting disksPerBroker=" + config.numDisksPerBroker() + ": " + DISKS;
         for (var f : config.features().entrySet())
             if (!Short.valueOf(f.getValue()).equals(FEATURES.get(f.getKey().featureName())))
                 return "setting feature " + f.getKey().featureName() + "=" + f.getValue() + ": a level follows from the version of zonewise";
