@@ -32,34 +32,48 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 		}
 	}
 	resp.ApiKeys = s.shownAPIs()
-	s.cfg.Replica.View(func(st *metadata.State) { resp.FinalizedFeaturesEpoch = int64(st.Level()) })
-	for _, f := range features {
-		if f.shown {
+	levels, epoch := s.finalized()
+	resp.FinalizedFeaturesEpoch = epoch
+	for i, f := range features {
+		if levels[i] > 0 { // 0 is not to have it, as in Kafka
 			kf := kmsg.NewApiVersionsResponseFinalizedFeature()
-			kf.Name, kf.MinVersionLevel, kf.MaxVersionLevel = f.name, f.level, f.level
+			kf.Name, kf.MinVersionLevel, kf.MaxVersionLevel = f.name, levels[i], levels[i]
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kf)
 		}
 		if f.min == 0 && q.Version < 4 {
 			continue // KAFKA-17011: older clients refuse a minimum of 0
 		}
 		sf := kmsg.NewApiVersionsResponseSupportedFeature()
-		sf.Name, sf.MinVersion, sf.MaxVersion = f.name, f.min, f.level
+		sf.Name, sf.MinVersion, sf.MaxVersion = f.name, f.min, f.top
 		resp.SupportedFeatures = append(resp.SupportedFeatures, sf)
 	}
 	return resp
 }
 
 // features are those of an Apache Kafka 4.1 broker of which something is
-// served, group.version 1 (KIP-848) among it. transaction.version 2 is KIP-890: with it clients let Produce and
-// TxnOffsetCommit begin a transaction.
+// served. transaction.version 2 is KIP-890: with it clients let Produce and
+// TxnOffsetCommit begin a transaction; brokers go by the versions of requests,
+// whatever its level. Without group.version 1 (KIP-848) the consumer protocol
+// is refused.
 var features = [...]struct {
-	name       string
-	min, level int16
-	shown      bool
+	name     string
+	min, top int16
+	fixed    bool // it follows from the version of zonewise
 }{
 	{"metadata.version", 7, 27, true}, // 4.1-IV1
-	{"transaction.version", 0, 2, true},
-	{"group.version", 0, 1, true}, // KIP-848
+	{metadata.TxnFeature, 0, 2, false},
+	{metadata.GroupFeature, 0, 1, false},
+}
+
+// finalized returns the level of each feature, and the epoch of all.
+func (s *Server) finalized() (levels [len(features)]int16, epoch int64) {
+	s.cfg.Replica.View(func(st *metadata.State) {
+		epoch = st.FeaturesEpoch()
+		for i, f := range features {
+			levels[i] = st.Finalized(f.name, f.top)
+		}
+	})
+	return levels, epoch
 }
 
 func (s *Server) shownAPIs() []kmsg.ApiVersionsResponseApiKey {

@@ -2,26 +2,46 @@ package broker
 
 // UpdateFeatures, key 57, versions 0-2 (KIP-584, KIP-778).
 //
-// Behaviour: features are what this version of zonewise serves, and change
-// with it: an update to the level that a feature has is accepted, any other is
-// refused (95), and then none of the request's is made, as in Kafka.
-// Gaps: no level can be changed.
+// Behaviour: the levels of transaction.version and group.version are the
+// cluster's, in its log, and take effect at once; metadata.version is what
+// this version of zonewise serves. One update that cannot be (95) and none of
+// the request's is made, as in Kafka.
+// Gaps: metadata.version cannot be changed.
 
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) updateFeatures(_ context.Context, _ *request, q *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
+func (s *Server) updateFeatures(ctx context.Context, _ *request, q *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
 	resp := kmsg.NewPtrUpdateFeaturesResponse()
+	fail := func(code int16, text string) *kmsg.UpdateFeaturesResponse {
+		resp.ErrorCode, resp.ErrorMessage = code, textOf("no feature was changed: "+text)
+		return resp
+	}
+	if err := s.barrier(ctx); err != nil {
+		return fail(errTimedOut, err.Error())
+	}
+	set := map[string]string{}
 	for i := range q.FeatureUpdates {
 		u := &q.FeatureUpdates[i]
-		if code, text := featureProblem(q.Version, u); code != errNone {
-			resp.ErrorCode = code
-			resp.ErrorMessage = textOf("no feature was changed, for this one cannot be: " + text)
-			return resp
+		now, text := s.featureProblem(q.Version, u)
+		if text != "" {
+			return fail(errUpdateVersion, u.Feature+" "+text)
+		}
+		if now != u.MaxVersionLevel {
+			set[u.Feature] = strconv.Itoa(int(u.MaxVersionLevel))
+		}
+	}
+	if len(set) > 0 && (q.Version == 0 || !q.ValidateOnly) {
+		out, err := s.submit(ctx, []metadata.Command{metadata.SetConfigs{Resource: metadata.ResourceFeatures, Set: set}})
+		if code, text := commandError(out, err, 0); code != errNone {
+			return fail(code, text)
 		}
 	}
 	for i := range q.FeatureUpdates {
@@ -35,24 +55,43 @@ func (s *Server) updateFeatures(_ context.Context, _ *request, q *kmsg.UpdateFea
 	return resp
 }
 
-// The types of an update from version 1 on: upgrade, safe and unsafe downgrade.
+// The types of an update from version 1 on; zonewise loses nothing by an unsafe
+// downgrade that it would keep by a safe one.
 const (
 	updateUpgrade = 1
+	updateSafe    = 2
 	updateUnsafe  = 3
 )
 
-func featureProblem(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) (int16, string) {
-	if version >= 1 && (u.UpgradeType < updateUpgrade || u.UpgradeType > updateUnsafe) {
-		return errUpdateVersion, fmt.Sprintf("%s: unknown type of update %d", u.Feature, u.UpgradeType)
+// featureProblem returns the level that a feature has, and why an update of it
+// cannot be made; empty: it can.
+func (s *Server) featureProblem(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) (now int16, text string) {
+	kind := u.UpgradeType
+	if version == 0 {
+		kind = updateUpgrade
+		if u.AllowDowngrade {
+			kind = updateSafe
+		}
 	}
-	for _, f := range features {
+	levels, _ := s.finalized()
+	for i, f := range features {
 		if f.name != u.Feature {
 			continue
 		}
-		if f.shown && u.MaxVersionLevel == f.level {
-			return errNone, ""
+		want, now := u.MaxVersionLevel, levels[i]
+		switch {
+		case kind < updateUpgrade || kind > updateUnsafe:
+			text = fmt.Sprintf("cannot be updated in way %d, which is not known", kind)
+		case want < f.min || want > f.top:
+			text = fmt.Sprintf("has levels %d to %d here, not %d", f.min, f.top, want)
+		case f.fixed && want != now:
+			text = fmt.Sprintf("is at level %d, which follows from the version of zonewise", now)
+		case want < now && kind == updateUpgrade:
+			text = fmt.Sprintf("is at level %d: to go down to %d the update must say that it is a downgrade", now, want)
+		case want > now && kind != updateUpgrade:
+			text = fmt.Sprintf("is at level %d: a downgrade cannot go up to %d", now, want)
 		}
-		return errUpdateVersion, fmt.Sprintf("%s is at level %d, which follows from the version of zonewise", f.name, f.level)
+		return now, text
 	}
-	return errUpdateVersion, fmt.Sprintf("%s is not known", u.Feature)
+	return 0, "is not known"
 }

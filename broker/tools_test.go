@@ -133,9 +133,22 @@ func TestReplicasCannotBeMovedNorElectedBeyondWhatThereIs(t *testing.T) {
 	})
 }
 
-func TestFeaturesStayAtTheLevelOfThisVersion(t *testing.T) {
+func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
+		shown := func() string {
+			q := kmsg.NewPtrApiVersionsRequest()
+			q.Version, q.ClientSoftwareName, q.ClientSoftwareVersion = 4, "test", "1"
+			got := r.ask(q).(*kmsg.ApiVersionsResponse)
+			out := ""
+			for _, f := range got.FinalizedFeatures {
+				out += fmt.Sprintf("%s %d, ", f.Name, f.MaxVersionLevel)
+			}
+			return out
+		}
+		if got := shown(); got != "metadata.version 27, transaction.version 2, group.version 1, " {
+			t.Errorf("at first %s", got)
+		}
 		for _, c := range []struct {
 			name    string
 			level   int16
@@ -149,6 +162,14 @@ func TestFeaturesStayAtTheLevelOfThisVersion(t *testing.T) {
 			{"metadata.version", 28, 1, 1, 95},
 			{"metadata.version", 27, 0, 1, 95},
 			{"no.such.feature", 1, 1, 2, 95},
+			{"transaction.version", 1, 1, 2, 95}, // it says upgrade
+			{"transaction.version", 1, 0, 0, 95}, // and here no downgrade is allowed
+			{"transaction.version", 3, 1, 2, 95},
+			{"transaction.version", -1, 2, 2, 95},
+			{"transaction.version", 2, 2, 2, 0},
+			{"transaction.version", 1, 2, 2, 0},
+			{"transaction.version", 2, 2, 2, 95}, // up again by a downgrade
+			{"group.version", 0, 3, 1, 0},
 		} {
 			q := kmsg.NewPtrUpdateFeaturesRequest()
 			q.Version = c.version
@@ -157,6 +178,14 @@ func TestFeaturesStayAtTheLevelOfThisVersion(t *testing.T) {
 			if got.ErrorCode != c.want || (c.version < 2 && c.want == 0) != (len(got.Results) == 1) {
 				t.Errorf("%+v: %+v", c, got)
 			}
+		}
+		if got := shown(); got != "metadata.version 27, transaction.version 1, " {
+			t.Errorf("lowered %s", got)
+		}
+		beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		beat.Group, beat.SubscribedTopicNames, beat.RebalanceTimeoutMillis = "g", []string{"t"}, 1000
+		if got := r.ask(beat).(*kmsg.ConsumerGroupHeartbeatResponse); got.ErrorCode != 35 {
+			t.Errorf("the consumer protocol without group.version: %+v", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package metadata
 import (
 	"fmt"
 	"maps"
+	"strconv"
 )
 
 func refuse(code Code, format string, args ...any) CommandOutcome {
@@ -134,7 +135,9 @@ func (s *State) applySetConfigs(c SetConfigs) CommandOutcome {
 		}
 		return s.setTopicConfigs(id, c)
 	}
-	if c.Resource != ResourceBroker && c.Resource != ResourceGroup && c.Resource != ResourceMetrics {
+	switch c.Resource {
+	case ResourceBroker, ResourceGroup, ResourceMetrics, ResourceFeatures:
+	default:
 		return refuse(CodeInvalidRequest, "resource %d has no configs", c.Resource)
 	}
 	k := resourceName{c.Resource, c.Name}
@@ -142,6 +145,9 @@ func (s *State) applySetConfigs(c SetConfigs) CommandOutcome {
 	next, out := changeConfigs(next, c)
 	if out.Code != CodeOK {
 		return out
+	}
+	if c.Resource == ResourceFeatures {
+		next[featuresEpoch] = strconv.FormatInt(int64(s.revision), 10)
 	}
 	if len(next) == 0 {
 		s.configs.drop(k)

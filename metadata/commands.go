@@ -118,10 +118,11 @@ type ResourceKind uint8
 
 // The resources with configs.
 const (
-	ResourceTopic   ResourceKind = 2
-	ResourceBroker  ResourceKind = 4
-	ResourceGroup   ResourceKind = 32
-	ResourceMetrics ResourceKind = 16
+	ResourceFeatures ResourceKind = 1 // of the cluster; its only name is empty
+	ResourceTopic    ResourceKind = 2
+	ResourceBroker   ResourceKind = 4
+	ResourceGroup    ResourceKind = 32
+	ResourceMetrics  ResourceKind = 16
 )
 
 // SetConfigs sets and deletes configs of one resource, which is named by the

@@ -14,6 +14,9 @@ import (
 // back), and everything between. Version 1 has expressions and ids that the
 // client made (KIP-1082).
 func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, from Client, r *kmsg.ConsumerGroupHeartbeatRequest) *kmsg.ConsumerGroupHeartbeatResponse {
+	if c.withoutConsumerProtocol() {
+		return beatResponse(r, beatResult{code: codeUnsupportedVersion})
+	}
 	if code, text := checkBeat(r); code != codeOK {
 		return beatResponse(r, beatResult{code: code, text: text})
 	}
@@ -43,6 +46,13 @@ func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, from Client, r *kms
 		b.reply = reply
 		g.beat(now, b)
 	}, nil))
+}
+
+// withoutConsumerProtocol reports whether the cluster's group.version was
+// lowered to what knows the classic protocol alone.
+func (c *Coordinator) withoutConsumerProtocol() (lowered bool) {
+	c.cfg.Replica.View(func(s *metadata.State) { lowered = s.Finalized(metadata.GroupFeature, 1) < 1 })
+	return lowered
 }
 
 // checkBeat refuses what no group would take.
@@ -137,6 +147,10 @@ func (c *Coordinator) ConsumerDescribe(ctx context.Context, _ Client, r *kmsg.Co
 func (c *Coordinator) consumerDescribe(ctx context.Context, name string) kmsg.ConsumerGroupDescribeResponseGroup {
 	out := kmsg.NewConsumerGroupDescribeResponseGroup()
 	out.Group, out.AuthorizedOperations = name, noAuthorizedOperations
+	if c.withoutConsumerProtocol() {
+		out.ErrorCode = codeUnsupportedVersion
+		return out
+	}
 	if name == "" {
 		out.ErrorCode = codeInvalidGroupID
 		return out

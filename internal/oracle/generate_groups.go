@@ -122,15 +122,13 @@ func (g *Generator) pendingOffsets() bool {
 	return slices.ContainsFunc(g.lines, func(line string) bool { return strings.HasPrefix(line, "TxnOffsetCommit") })
 }
 
-// lostOffsets reports whether offsets may have been deleted: with their topic,
-// or one by one.
+// lostOffsets reports whether a group may have lost its last offset: with the
+// topic, one by one, or with a transaction that was aborted.
 func (g *Generator) lostOffsets() bool {
-	for _, line := range g.lines {
-		if strings.HasPrefix(line, "DeleteTopics") || strings.HasPrefix(line, "OffsetDelete") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.lines, func(line string) bool {
+		return strings.HasPrefix(line, "DeleteTopics") || strings.HasPrefix(line, "OffsetDelete") ||
+			strings.HasPrefix(line, "EndTxn") && strings.Contains(line, "Commit: false") && g.pendingOffsets()
+	})
 }
 
 // transaction is one step of a transaction's life, in the old protocol (the

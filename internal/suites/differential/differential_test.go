@@ -92,8 +92,17 @@ func (r *run) scenarios() {
 		r.t.Fatalf("find scenarios: %v", err)
 	}
 	r.files = len(files)
+	r.playFiles(atOnce, slices.DeleteFunc(slices.Clone(files), alone))
+	r.playFiles(1, slices.DeleteFunc(files, func(path string) bool { return !alone(path) }))
+}
+
+// alone reports whether a scenario changes what holds for the whole cluster, so
+// that no other can be played meanwhile.
+func alone(path string) bool { return strings.HasPrefix(filepath.Base(path), "alone-") }
+
+func (r *run) playFiles(atOnce int, files []string) {
 	at := 0
-	r.inParallel(func() (*oracle.Scenario, bool) {
+	r.inParallel(atOnce, func() (*oracle.Scenario, bool) {
 		if at == len(files) {
 			return nil, false
 		}
@@ -124,8 +133,9 @@ func (r *run) scenarios() {
 	})
 }
 
-// inParallel plays what next gives; done is called for one at a time.
-func (r *run) inParallel(next func() (*oracle.Scenario, bool), done func(*oracle.Result)) {
+// inParallel plays what next gives, so many at once; done is called for one at
+// a time.
+func (r *run) inParallel(atOnce int, next func() (*oracle.Scenario, bool), done func(*oracle.Result)) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for {
@@ -150,7 +160,7 @@ func (r *run) generated() {
 	g := oracle.NewGenerator(r.seed, r.session.Kafka, r.session.Zonewise)
 	ctx, cancel := context.WithTimeout(r.t.Context(), r.length)
 	defer cancel()
-	r.inParallel(func() (*oracle.Scenario, bool) {
+	r.inParallel(atOnce, func() (*oracle.Scenario, bool) {
 		if ctx.Err() != nil {
 			return nil, false
 		}

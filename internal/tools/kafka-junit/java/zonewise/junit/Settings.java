@@ -9,6 +9,8 @@ import java.util.function.UnaryOperator;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.FeatureUpdate;
+import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.security.auth.SecurityProtocol;
 import org.apache.kafka.common.test.ClusterInstance;
@@ -69,7 +71,7 @@ final class Settings {
         "group.consumer.assignors", PLUGIN, "create.topic.policy.class.name", PLUGIN, "alter.config.policy.class.name", PLUGIN,
         "socket.request.max.bytes", "the memory of requests has its own limits, and they are fixed");
 
-    /** Levels of features, which cannot be lowered. */
+    /** The greatest levels of features: lower ones are set in a cluster that runs. */
     private static final Map<String, Short> FEATURES = Map.of("group.version", (short) 1, "transaction.version", (short) 2);
 
     private static final int ZONES = 3;
@@ -110,8 +112,8 @@ final class Settings {
         if (config.metadataVersion() != defaultMetadataVersion() && config.metadataVersion() != MetadataVersion.latestTesting() && config.metadataVersion() != MetadataVersion.latestProduction())
             return "setting metadataVersion=" + config.metadataVersion() + ": there is no KRaft quorum whose version could be an older one";
         for (var f : config.features().entrySet())
-            if (!Short.valueOf(f.getValue()).equals(FEATURES.get(f.getKey().featureName())))
-                return "setting feature " + f.getKey().featureName() + "=" + f.getValue() + ": a level follows from the version of zonewise";
+            if (f.getValue() > FEATURES.getOrDefault(f.getKey().featureName(), (short) -1))
+                return "setting feature " + f.getKey().featureName() + "=" + f.getValue() + ": zonewise has no such level";
         for (int id = 0; id < brokers(); id++)
             for (var e : of(id).entrySet())
                 if (!known(e.getKey(), e.getValue()))
@@ -134,17 +136,25 @@ final class Settings {
 
     /** Sets what is set in a cluster that runs. */
     void applyTo(ClusterInstance cluster) {
+        Map<String, FeatureUpdate> lower = new HashMap<>();
+        config.features().forEach((feature, level) -> {
+            if (level < FEATURES.get(feature.featureName()))
+                lower.put(feature.featureName(), new FeatureUpdate(level, FeatureUpdate.UpgradeType.SAFE_DOWNGRADE));
+        });
         List<AlterConfigOp> ops = new ArrayList<>();
         config.serverProperties().forEach((key, value) -> {
             if (CONFIGS.contains(key))
                 ops.add(new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET));
         });
-        if (ops.isEmpty())
+        if (ops.isEmpty() && lower.isEmpty())
             return;
         try (Admin admin = cluster.admin()) {
-            admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, ""), ops)).all().get();
+            if (!lower.isEmpty())
+                admin.updateFeatures(lower, new UpdateFeaturesOptions()).all().get();
+            if (!ops.isEmpty())
+                admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.BROKER, ""), ops)).all().get();
         } catch (Exception e) {
-            throw new IllegalStateException("set " + ops, e);
+            throw new IllegalStateException("set " + ops + " " + lower, e);
         }
     }
 }
