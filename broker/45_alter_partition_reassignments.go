@@ -59,7 +59,7 @@ func (s *Server) reassignProblem(v *clusterView, q *kmsg.AlterPartitionAssignmen
 		rf = t.ReplicationFactor
 	})
 	if q.Version >= 1 && !q.AllowReplicationFactorChange && len(want) != int(rf) {
-		return errInvalidReplication, fmt.Sprintf("%d replicas, the topic's replication factor is %d and the request forbids to change it", len(want), rf)
+		return errInvalidReplication, fmt.Sprintf("The replication factor is changed from %d to %d", rf, len(want))
 	}
 	return errNone, ""
 }
