@@ -4,7 +4,6 @@ package external
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
 const (
@@ -22,9 +23,6 @@ const (
 	confluentPythonRepository = "https://github.com/confluentinc/confluent-kafka-python"
 	confluentPythonLimit      = 30 * time.Minute // of one protocol
 )
-
-//go:embed requirements.txt
-var confluentPythonPins []byte
 
 // confluent-kafka-python's integration tests, under the classic consumer
 // protocol and the new one. SUITE_PROTOCOL chooses, SUITE_RUN is pytest's -k.
@@ -60,10 +58,14 @@ func TestConfluentPython(t *testing.T) {
 // confluentPython returns a folder with the sources in src and, in venv, a
 // Python with the client and what its tests want.
 func confluentPython() (string, error) {
+	root, err := devserver.Repository()
+	if err != nil {
+		return "", err
+	}
+	pins := filepath.Join(root, "internal", "tools", "confluent-python", "requirements.txt")
 	return cached("confluent-python-"+confluentPythonVersion, func(folder string) error {
-		pins, source, venv := filepath.Join(folder, "requirements.txt"), filepath.Join(folder, "src"), filepath.Join(folder, "venv")
+		source, venv := filepath.Join(folder, "src"), filepath.Join(folder, "venv")
 		if err := errors.Join(
-			os.WriteFile(pins, confluentPythonPins, 0o644),
 			do(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+confluentPythonVersion, setting("SUITE_SOURCES", confluentPythonRepository), source),
 			do(folder, "python3", "-m", "venv", venv)); err != nil {
 			return err
