@@ -94,7 +94,7 @@ func (p *junitPart) run(t *testing.T, beside bool) verdicts {
 	defer release()
 	args := []string{"-Xmx1g", "-cp", shim + ":" + classes, "-Dzonewise.run=" + os.Getenv("SUITE_RUN"), fmt.Sprintf("-Dzonewise.beside=%v", beside),
 		"-Dzonewise.program=" + program, fmt.Sprintf("-Dzonewise.addresses=127.%d", block), "-Dzonewise.folder=" + folder, "-Dzonewise.verdicts=" + verdictFile,
-		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=none", "--include-classname=.*", "--include-tag=integration",
+		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=summary", "--include-classname=.*", "--include-tag=integration",
 		// They want the tests of Connect and of Streams on the class path.
 		"--exclude-classname=.*[.](ConnectPluginPathTest|ResetIntegration(WithSsl)?Test|.*StreamsGroup.*Test)",
 		"--scan-classpath=" + filepath.Join(filepath.Dir(classes), p.jar+"-"+p.version+"-test.jar"), "--config=junit.jupiter.extensions.autodetection.enabled=true"}
