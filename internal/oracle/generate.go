@@ -166,11 +166,31 @@ func (g *Generator) dropTopic() {
 func (g *Generator) growTopic() {
 	t := g.topic()
 	n := t.partitions + g.rand.IntN(3) - 1
+	if g.awaited(t, n) {
+		return
+	}
 	if g.ask("CreatePartitions", 0, "TimeoutMillis: 10000, ValidateOnly: %v, Topics: [{Topic: $%s, Count: %d}]", g.chance(4), t.name, n) && n > t.partitions {
 		if !strings.Contains(g.lines[len(g.lines)-1], "ValidateOnly: true") && !t.gone {
 			t.partitions = n
 		}
 	}
+}
+
+// awaited reports whether a producer with sequences was refused by a partition
+// that the topic would have with n. What it sends there next waits for what was
+// refused to come again, where Kafka takes it.
+func (g *Generator) awaited(t *modelTopic, n int) bool {
+	return slices.ContainsFunc(g.lines, func(line string) bool {
+		if !strings.HasPrefix(line, "Produce") || !strings.Contains(line, "Topic: $"+t.name+",") || !strings.Contains(line, ", pid: ") {
+			return false
+		}
+		for p := t.partitions; p < n; p++ {
+			if strings.Contains(line, fmt.Sprintf("{Partition: %d,", p)) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // batch draws one; pid "" has no producer.
