@@ -78,7 +78,8 @@ func (s *Server) featureProblem(version int16, u *kmsg.UpdateFeaturesRequestFeat
 		if f.name != u.Feature {
 			continue
 		}
-		want, now := u.MaxVersionLevel, levels[i]
+		want := u.MaxVersionLevel
+		now = levels[i]
 		switch {
 		case kind < updateUpgrade || kind > updateUnsafe:
 			text = fmt.Sprintf("cannot be updated in way %d, which is not known", kind)
