@@ -22,6 +22,8 @@ import (
 func main() {
 	var c config
 	flag.IntVar(&c.seeds, "seeds", 5000, "how many seeds, from 0 on")
+	flag.DurationVar(&c.within, "within", 0, "begin no more seeds after so long; without it, run them all")
+	flag.IntVar(&c.least, "least", 0, "how many seeds must have been run when -within ends, or the run has failed")
 	flag.StringVar(&c.state, "state", "data/sim.state", "file with one line per seed that was run")
 	flag.StringVar(&c.report, "report", "", "file that the result is written to")
 	flag.BoolFunc("fresh", "forget what the state file says", func(string) error { c.how = fresh; return nil })
@@ -40,7 +42,8 @@ func main() {
 const portion = 20
 
 type config struct {
-	seeds         int
+	seeds, least  int
+	within        time.Duration
 	state, report string
 	how           opening
 }
@@ -68,6 +71,10 @@ func (c *config) run(ctx context.Context) error {
 	}
 	begun, before := time.Now(), len(s.done)
 	for _, p := range s.missing(c.seeds) {
+		if c.within > 0 && time.Since(begun) > c.within {
+			fmt.Printf("%v have passed: %d of %d seeds\n", c.within, len(s.done), c.seeds)
+			break
+		}
 		if err := s.portion(ctx, binary, p[0], p[1]); err != nil {
 			return err
 		}

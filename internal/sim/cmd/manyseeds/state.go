@@ -154,7 +154,7 @@ func (s *state) failed() (seeds []int) {
 // finish prints and writes the result, and fails where a seed did or where an
 // interesting state was never reached.
 func (s *state) finish(c *config) error {
-	text, missing := s.text(c.seeds)
+	text, missing := s.text()
 	fmt.Print(text)
 	if c.report != "" {
 		if err := report.Write(c.report, "seeds", text); err != nil {
@@ -164,13 +164,16 @@ func (s *state) finish(c *config) error {
 	if failed := s.failed(); len(failed) > 0 {
 		return fmt.Errorf("seeds %v broke a promise", failed)
 	}
+	if len(s.done) < c.least {
+		return fmt.Errorf("run %d seeds: the time (-within %v) was enough for %d", c.least, c.within, len(s.done))
+	}
 	if len(missing) > 0 {
 		return fmt.Errorf("never reached: %q", missing)
 	}
 	return nil
 }
 
-func (s *state) text(seeds int) (text string, missing []string) {
+func (s *state) text() (text string, missing []string) {
 	var virtual time.Duration
 	batches, faults, coverage, commits := 0, 0, map[string]int{}, map[string]int{}
 	for _, r := range s.done {
@@ -187,7 +190,7 @@ func (s *state) text(seeds int) (text string, missing []string) {
 			fmt.Fprintf(&b, "| of these held at `%s`, and were not run again | %d |\n", commit, commits[commit])
 		}
 	}
-	fmt.Fprintf(&b, "| seeds | %d (0 to %d) |\n| seeds that broke a promise | %d |\n", len(s.done), seeds-1, len(s.failed()))
+	fmt.Fprintf(&b, "| seeds | %d, the last is %d |\n| seeds that broke a promise | %d |\n", len(s.done), slices.Max(slices.AppendSeq([]int{-1}, maps.Keys(s.done))), len(s.failed()))
 	fmt.Fprintf(&b, "| client batches | %d |\n| faults injected | %d |\n| virtual time | %v |\n\n", batches, faults, virtual.Round(time.Second))
 	fmt.Fprintf(&b, "How often an interesting state was reached; none may be zero.\n\n| state | times |\n|---|---|\n")
 	for _, k := range slices.Sorted(maps.Keys(coverage)) {

@@ -31,14 +31,14 @@ func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	if got := s.failed(); !reflect.DeepEqual(got, []int{2}) {
 		t.Errorf("failed %v", got)
 	}
-	text, missing := s.text(3)
+	text, missing := s.text()
 	if !strings.Contains(text, "| client batches | 7 |") || !strings.Contains(text, "- gap: t/0") || !reflect.DeepEqual(missing, []string{"y"}) {
 		t.Errorf("missing %q in\n%s", missing, text)
 	}
 	if s, err = openState(file, "other", carry); err != nil || !reflect.DeepEqual(s.missing(3), [][2]int{{1, 2}}) {
 		t.Errorf("carried over: missing %v, %v; what failed is to be run again", s.missing(3), err)
 	}
-	if text, _ = s.text(3); !strings.Contains(text, "| of these held at `abc`, and were not run again | 1 |") {
+	if text, _ = s.text(); !strings.Contains(text, "| of these held at `abc`, and were not run again | 1 |") {
 		t.Errorf("the report hides where a seed was run:\n%s", text)
 	}
 	if s, err = openState(file, "other", goOn); err != nil || !reflect.DeepEqual(s.missing(3), [][2]int{{1, 2}}) {
@@ -46,5 +46,16 @@ func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	}
 	if s, err = openState(file, "third", goOn); err != nil || len(s.done) != 0 {
 		t.Errorf("%d seeds of another commit count: %v", len(s.done), err)
+	}
+}
+
+// A run that its time ended says how far it came, and has failed where that is too little.
+func TestTooFewSeedsFail(t *testing.T) {
+	s := &state{done: map[int]result{0: {}, 1: {}}}
+	if err := s.finish(&config{seeds: 5, least: 2}); err != nil {
+		t.Error(err)
+	}
+	if err := s.finish(&config{seeds: 5, least: 3}); err == nil {
+		t.Error("two seeds of three asked for are enough")
 	}
 }
