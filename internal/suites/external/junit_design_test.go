@@ -17,6 +17,7 @@ const (
 	ranked     = "a broker always has a rack, its zone, and one that is gone is not listed as fenced"
 	unclean    = "every broker serves every partition: none is without a leader while one runs, and where is a hash's word"
 	internal   = "positions and transactions are in the log: Kafka's internal topics hold nothing"
+	oneLogDir  = "a broker has one log directory, the bucket: there is no second to move to"
 	recovered  = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
 
@@ -47,6 +48,8 @@ func designs() []designed {
 		{"ReassignPartitionsCommandTest.test", "verifyAssignment result", reassigned},
 		{"ReassignPartitionsCommandTest.testThrottledReassignment", "tools.reassign.VerifyAssignmentResult@", synthetic},
 		{"ReassignPartitionsCommandTest.testCancellationWithAdding", "to join the ISR", reassigned},
+		{"ReassignPartitionsCommandTest.testAlterLogDirReassignmentThrottle", "No value present", oneLogDir},
+		{"ReassignPartitionsCommandTest.testLogDirReassignment", "No value present", oneLogDir},
 		{"BrokerApiVersionsCommandTest.", "rack: null", ranked},
 		{"LeaderElectionCommandTest.", "Timed out waiting for leader to become Some(", unclean},
 		{"LeaderElectionCommandTest.", "Timed out waiting for leader to become None", unclean},

@@ -21,3 +21,16 @@ func TestVerdictsOfJUnitAreReadAsTheyWereSaid(t *testing.T) {
 		t.Errorf("skipped %q", got)
 	}
 }
+
+func TestWhatFailsTwiceHasFailed(t *testing.T) {
+	first := verdicts{passed: 7, failed: []string{"A.one[1]: 482 ms", "A.two[1]: no"}}
+	v := first
+	v.retried(verdicts{passed: 1, failed: []string{"A.two[1]: again"}})
+	if v.passed != 8 || !slices.Equal(v.failed, []string{"A.two[1]: no"}) || !slices.Equal(v.later, []string{"A.one[1]: 482 ms"}) {
+		t.Errorf("%+v", v)
+	}
+	v = first
+	if v.retried(verdicts{}); v.passed != 7 || len(v.failed) != 2 || len(v.later) != 0 {
+		t.Errorf("what was not run again counts as passed: %+v", v)
+	}
+}

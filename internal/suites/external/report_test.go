@@ -21,6 +21,7 @@ import (
 type verdicts struct {
 	passed          int
 	failed, skipped []string // names, with what they said
+	later           []string // failed first and passed when they were run again; counted as passed
 }
 
 // add counts what came of another part of the same suite.
@@ -28,6 +29,29 @@ func (v *verdicts) add(o verdicts) {
 	v.passed += o.passed
 	v.failed = append(v.failed, o.failed...)
 	v.skipped = append(v.skipped, o.skipped...)
+}
+
+// retried takes what came of running the failed tests again: one that has not
+// failed twice, and was there, has passed. What failed twice keeps its first words.
+func (v *verdicts) retried(second verdicts) {
+	fails := map[string]bool{}
+	for _, f := range second.failed {
+		name, _, _ := strings.Cut(f, ": ")
+		fails[name] = true
+	}
+	first := v.failed
+	if second.passed != len(first)-len(second.failed) {
+		return // some did not run
+	}
+	v.failed = nil
+	for _, f := range first {
+		if name, _, _ := strings.Cut(f, ": "); fails[name] {
+			v.failed = append(v.failed, f)
+		} else {
+			v.later = append(v.later, f)
+			v.passed++
+		}
+	}
 }
 
 // explain takes for skipped what failed with words that a list gives a reason
@@ -104,9 +128,12 @@ func publish(t *testing.T, suite, version string, on target, v verdicts) {
 	t.Helper()
 	text := fmt.Sprintf("%s against %s: %s, zonewise at %s: **%d passed, %d failed, %d skipped**.\n", version, on.name,
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), commit(), v.passed, len(v.failed), len(v.skipped))
-	for title, list := range map[string][]string{"failed": v.failed, "skipped": v.skipped} {
-		for _, line := range folded(list) {
-			text += fmt.Sprintf("- %s: %s\n", title, line)
+	for _, said := range []struct {
+		title string
+		tests []string
+	}{{"failed", v.failed}, {"passed at the second try", v.later}, {"skipped", v.skipped}} {
+		for _, line := range folded(said.tests) {
+			text += fmt.Sprintf("- %s: %s\n", said.title, line)
 		}
 	}
 	fmt.Print(text)
