@@ -67,10 +67,6 @@ func TestJUnit(t *testing.T) {
 	}
 }
 
-// secondTries bounds how many tests may be run again: more than a few that fail
-// are not the clock's doing.
-const secondTries = 5
-
 // again runs what failed once more, without the rest, as Kafka's own build does:
 // many of these tests measure the clock of a machine that they share. What then
 // passes is told as such, with what it said at first.
@@ -85,7 +81,7 @@ func (p *junitPart) again(t *testing.T, beside bool, v *verdicts) {
 		name, _, _ = strings.Cut(name, "[")
 		names = append(names, regexp.QuoteMeta(name))
 	}
-	v.retried(p.run(t, beside, "("+strings.Join(names, "|")+")"))
+	v.retried(p.run(t, beside, "("+strings.Join(names, "|")+")$"))
 }
 
 func (p *junitPart) run(t *testing.T, beside bool, only string) verdicts {
