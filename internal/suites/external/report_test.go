@@ -174,12 +174,19 @@ func publish(t *testing.T, suite, version string, on target, v verdicts) {
 	}
 }
 
+// commit names what is tested. What runs have written into docs makes no other
+// program of it.
 func commit() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty").Output()
-	if err != nil {
+	at, err := exec.Command("git", "describe", "--always").Output()
+	changed, statusErr := exec.Command("git", "status", "--porcelain", "--", ":/", ":!/docs").Output()
+	if err != nil || statusErr != nil {
 		return "unknown commit"
 	}
-	return strings.TrimSpace(string(out))
+	name := strings.TrimSpace(string(at))
+	if len(changed) > 0 {
+		name += "-dirty"
+	}
+	return name
 }
 
 // judge fails the test for what failed.
