@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,6 +53,8 @@ type Runner struct {
 	vars     vars
 	conns    map[string]*connection
 	finished []Exchange
+	// assigns: members join for whom a coordinator chooses partitions.
+	assigns bool
 }
 
 // Run replays a scenario and returns what became of each request. unique
@@ -59,7 +62,8 @@ type Runner struct {
 // milliseconds; both are the same for the two brokers.
 func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16, unique string, now int64) []Exchange {
 	r := &Runner{target: t, offered: offered, unique: unique, conns: map[string]*connection{},
-		vars: vars{"now": now, "node": t.node(), "unique": unique}}
+		vars:    vars{"now": now, "node": t.node(), "unique": unique},
+		assigns: slices.ContainsFunc(s.Steps, func(step Step) bool { return step.API == "ConsumerGroupHeartbeat" })}
 	defer func() {
 		for _, c := range r.conns {
 			c.close()

@@ -24,6 +24,9 @@ func (r *Runner) settle(ctx context.Context, q kmsg.Request, resp kmsg.Response)
 				r.awaitTopic(ctx, t.Topic, 1)
 			}
 		}
+		if r.assigns {
+			wait(ctx, settlePause) // Kafka's group coordinator is told after the partition's leader
+		}
 	case *kmsg.CreatePartitionsResponse:
 		if q.(*kmsg.CreatePartitionsRequest).ValidateOnly {
 			return

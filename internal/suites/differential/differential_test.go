@@ -236,7 +236,11 @@ func (r *run) publish() {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(root, path)
 	}
-	for section, text := range map[string]string{"apis": d.APIs(), "differences": d.Differences(), "rules": oracle.Rules(), "differential": text} {
+	sections := map[string]string{"apis": d.APIs(), "differences": d.Differences(), "rules": oracle.Rules(), "differential": text}
+	if r.length >= time.Hour {
+		sections["differential hour"] = text // stays when a shorter run follows
+	}
+	for section, text := range sections {
 		if err := report.Write(path, section, text); err != nil {
 			r.t.Error(err)
 		}
