@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -248,10 +247,6 @@ func (r *run) publish() {
 }
 
 func (r *run) result(c oracle.Coverage) string {
-	commit, err := exec.Command("git", "describe", "--always", "--dirty").Output()
-	if err != nil {
-		commit = []byte("unknown")
-	}
 	slices.Sort(r.filesFailed)
 	failed := ""
 	if len(r.filesFailed) > 0 {
@@ -273,6 +268,6 @@ func (r *run) result(c oracle.Coverage) string {
 | unexplained differences | %d |
 | scenarios whose difference did not come again when they were replayed | %d |
 | allowed differences that were not met | %d of %d |
-%s`, strings.TrimSpace(string(commit)), time.Now().UTC().Format("2006-01-02"), kafkaoracle.Version, r.files-len(r.filesFailed), r.files,
+%s`, report.Commit(), time.Now().UTC().Format("2006-01-02"), kafkaoracle.Version, r.files-len(r.filesFailed), r.files,
 		r.drawn, r.drawnAsked, r.length, r.seed, r.differing, c.Requests, r.unexplained, r.passing, unused, len(c.Used), failed)
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
+	"github.com/zonewise/zonewise/internal/testenv/report"
 )
 
 // verdicts is what came of a suite.
@@ -132,7 +132,7 @@ func goVerdicts(output string) verdicts {
 func publish(t *testing.T, suite, version string, on target, v verdicts) {
 	t.Helper()
 	text := fmt.Sprintf("%s against %s: %s, zonewise at %s: **%d passed, %d failed, %d skipped**.\n", version, on.name,
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), commit(), v.passed, len(v.failed), len(v.skipped))
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), report.Commit(), v.passed, len(v.failed), len(v.skipped))
 	for _, said := range []struct {
 		title string
 		tests []string
@@ -172,21 +172,6 @@ func publish(t *testing.T, suite, version string, on target, v verdicts) {
 	if err := os.WriteFile(path, []byte(before+begin+text+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// commit names what is tested. What runs have written into docs makes no other
-// program of it.
-func commit() string {
-	at, err := exec.Command("git", "describe", "--always").Output()
-	changed, statusErr := exec.Command("git", "status", "--porcelain", "--", ":/", ":!/docs").Output()
-	if err != nil || statusErr != nil {
-		return "unknown commit"
-	}
-	name := strings.TrimSpace(string(at))
-	if len(changed) > 0 {
-		name += "-dirty"
-	}
-	return name
 }
 
 // judge fails the test for what failed.

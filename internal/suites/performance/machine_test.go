@@ -5,7 +5,6 @@ package performance
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/report"
 )
 
 // length picks a duration by ZONEWISE_PERFORMANCE.
@@ -113,12 +113,8 @@ func machine(t *testing.T) string {
 			}
 		}
 	}
-	commit := "unknown commit"
-	if out, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
-		commit = strings.TrimSpace(string(out))
-	}
 	return fmt.Sprintf("%s, commit %s, %s, %d cores of %s; load of the machine when it began: %s.",
-		time.Now().UTC().Format("2006-01-02 15:04 MST"), commit, runtime.Version(), runtime.NumCPU(), model, loadAverage())
+		time.Now().UTC().Format("2006-01-02 15:04 MST"), report.Commit(), runtime.Version(), runtime.NumCPU(), model, loadAverage())
 }
 
 func loadAverage() string {
