@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -139,8 +140,36 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
-// Pause freezes the server: connections stay open and nothing is answered.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+// Pause freezes the server: connections stay open and nothing is answered. It
+// returns when the last thread stands still, which is later than the signal.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	for limit := time.Now().Add(startTimeout); !stopped(s.process.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			s.t.Fatalf("the s3 server runs on %v after it was sent SIGSTOP", startTimeout)
+		}
+	}
+}
+
+// stopped reports whether every thread of a process is stopped (state T in
+// /proc/PID/task/TID/stat, behind the name in brackets).
+func stopped(pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if _, state, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')'):]), " "); !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume ends a Pause.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
