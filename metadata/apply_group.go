@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -138,11 +139,33 @@ func (s *State) applyDeleteOffsets(c DeleteOffsets) CommandOutcome {
 	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
 		return out
 	}
-	if !s.groups.has(c.Group) {
+	known := s.groups.has(c.Group)
+	if !known && len(s.pendingOf(c.Group)) == 0 {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
-	s.dropOffsets(c.Group, c.Partitions)
+	s.dropPending(c.Group, c.Partitions)
+	if known {
+		s.dropOffsets(c.Group, c.Partitions)
+	}
 	return CommandOutcome{}
+}
+
+// dropPending takes positions that are deleted out of the transactions under
+// way, which then do not commit them, as at Kafka.
+func (s *State) dropPending(group string, list []TopicPartition) {
+	if s.pendingOffsets == 0 {
+		return
+	}
+	for id := range s.ongoing {
+		for _, tp := range list {
+			at, found := s.txns.get(id).findOffset(group, tp)
+			if !found {
+				continue
+			}
+			s.txns.edit(id, func(t *txnState) { t.offsets = slices.Delete(t.offsets, at, at+1) })
+			s.pendingOffsets--
+		}
+	}
 }
 
 // dropOffsets forgets positions, and the group with its last one where it has

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -25,7 +26,10 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 		return out
 	}
 	known := false
-	c.cfg.Replica.View(func(s *metadata.State) { _, known = s.Group(r.Group) })
+	c.cfg.Replica.View(func(s *metadata.State) {
+		_, known = s.Group(r.Group)
+		known = known || slices.Contains(s.PendingGroups(), r.Group)
+	})
 	g, code := c.group(r.Group, known)
 	if g == nil {
 		out.ErrorCode = pickCode(code == codeOK, codeGroupNotFound, code)
