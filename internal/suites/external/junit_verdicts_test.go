@@ -30,6 +30,11 @@ func TestWhatFailsTwiceHasFailed(t *testing.T) {
 		t.Errorf("%+v", v)
 	}
 	v = first
+	v.retried(verdicts{passed: 2, skipped: []string{"A.two[1]: setting k"}}) // of another test, too
+	if v.passed != 8 || !slices.Equal(v.failed, []string{"A.two[1]: no"}) {
+		t.Errorf("what was skipped counts as passed: %+v", v)
+	}
+	v = first
 	if v.retried(verdicts{}); v.passed != 7 || len(v.failed) != 2 || len(v.later) != 0 {
 		t.Errorf("what was not run again counts as passed: %+v", v)
 	}

@@ -36,11 +36,11 @@ func (v *verdicts) add(o verdicts) {
 // that fail are not the clock's doing.
 const secondTries = 5
 
-// retried takes what came of running the failed tests again: one that has not
-// failed twice, and was there, has passed. What failed twice keeps its first words.
+// retried takes what came of running the failed tests again: one that was run and
+// neither failed nor was skipped then has passed. The others keep their first words.
 func (v *verdicts) retried(second verdicts) {
 	fails := map[string]bool{}
-	for _, f := range second.failed {
+	for _, f := range slices.Concat(second.failed, second.skipped) {
 		name, _, _ := strings.Cut(f, ": ")
 		fails[name] = true
 	}
