@@ -247,7 +247,7 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 		a.silent, a.hangUp = true, failed
 		return a
 	}
-	p.r.conn.punish(ctx, all)
+	p.r.conn.punish(ctx, p.arrived, all)
 	s.logStarts(p)
 	resp := kmsg.NewPtrProduceResponse()
 	resp.SetVersion(p.r.version)

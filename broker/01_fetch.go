@@ -85,7 +85,7 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 	f.steer()
 	f.await(ctx)
 	f.read(ctx)
-	r.conn.punish(ctx, f.failed())
+	r.conn.punish(ctx, time.Now(), f.failed())
 	a := f.encode()
 	a.bill.group = s.readers.of(r.clientID, r.conn.host())
 	return a, nil

@@ -31,8 +31,9 @@ type conn struct {
 	bytes  *budget // of frames not yet answered
 
 	// The writer's own.
-	sessions fetchSessions
-	refused  int // all-error answers in a row
+	sessions  fetchSessions
+	refused   int       // tries in a row that were answered with nothing but errors
+	refusedAt time.Time // when the last of these answers was given
 
 	placed  map[placeKey]router.Evidence
 	rack    string // from Fetch

@@ -14,22 +14,30 @@ const (
 	lastPunish  = time.Second
 )
 
-// punish delays an answer in which all failed. Only the writer calls it.
-func (c *conn) punish(ctx context.Context, all bool) {
+// punish delays an answer in which all failed, to so long after the request
+// came. Requests that were sent before the last such answer belong to the same
+// try of the client: they have waited beside it, and must not wait one behind
+// the other, or what was sent in an outage keeps the client away for seconds
+// after it. Only the writer calls it.
+func (c *conn) punish(ctx context.Context, came time.Time, all bool) {
 	if !all {
 		c.refused = 0
 		return
 	}
-	delay := min(firstPunish<<min(c.refused, 10), lastPunish)
-	c.refused++
-	if c.s.draining.Load() {
-		return // the client is to go elsewhere, now
+	if c.refused == 0 || !came.Before(c.refusedAt) {
+		c.refused++
 	}
-	select {
-	case <-time.After(delay):
-	case <-ctx.Done():
+	if !c.s.draining.Load() { // else the client is to go elsewhere, now
+		select {
+		case <-time.After(time.Until(came.Add(punishment(c.refused)))):
+		case <-ctx.Done():
+		}
 	}
+	c.refusedAt = time.Now()
 }
+
+// punishment is the delay of the n-th try in a row that failed, n from 1.
+func punishment(n int) time.Duration { return min(firstPunish<<min(n-1, 10), lastPunish) }
 
 // barrierWait is how long a read barrier may take before the answer is an
 // error.
