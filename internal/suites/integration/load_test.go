@@ -5,8 +5,10 @@ package integration
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,6 +124,7 @@ type window struct {
 // pause is the longest time that a producer went without an acknowledgement.
 type pause struct {
 	producer string
+	from     time.Time
 	took     time.Duration
 }
 
@@ -143,7 +146,7 @@ func (l *load) pauses(t *testing.T, windows []window) []pause {
 			middle := ends[i-1].Add(took / 2)
 			for w, at := range windows {
 				if middle.After(at.from) && middle.Before(at.to) && took > longest[w].took {
-					longest[w] = pause{name, took}
+					longest[w] = pause{name, ends[i-1], took}
 				}
 			}
 		}
@@ -158,9 +161,32 @@ func (l *load) judgePauses(t *testing.T, label string, windows []window) {
 		w := windows[i]
 		measured(t, "%s: %s: longest pause of any producer %d ms (%s), limit %d ms", label, w.what, p.took.Milliseconds(), p.producer, w.limit.Milliseconds())
 		if w.limit > 0 && p.took >= w.limit {
-			t.Errorf("%s: %s: %s went %v without an acknowledgement, limit %v", label, w.what, p.producer, p.took, w.limit)
+			t.Errorf("%s: %s: %s went %v without an acknowledgement, limit %v; its lines:\n%s", label, w.what, p.producer, p.took, w.limit, l.said(t, p))
 		}
 	}
+}
+
+// said returns what a producer's library logged in a pause and the ten seconds
+// before it, with seconds since the pause began; Sarama logs nothing.
+func (l *load) said(t *testing.T, p pause) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(l.folder, p.producer+".log"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(text)) {
+		var at int64
+		if _, err := fmt.Sscan(line, &at); err != nil {
+			continue // the rest of a longer message
+		}
+		since := time.UnixMicro(at).Sub(p.from)
+		if since > -10*time.Second && since < p.took+time.Second {
+			_, rest, _ := strings.Cut(line, " ")
+			fmt.Fprintf(&out, "%8.3f %.400s\n", since.Seconds(), strings.TrimSpace(rest))
+		}
+	}
+	return out.String()
 }
 
 // written is who wrote a record.

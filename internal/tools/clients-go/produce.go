@@ -35,7 +35,7 @@ func (o *produceOptions) declare(fs *flag.FlagSet) {
 	fs.StringVar(&o.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
 	fs.DurationVar(&o.linger, "linger", 5*time.Millisecond, "of the client")
 	fs.Int64Var(&o.first, "first-seq", 0, "sequence number of each producer's first record of a partition")
-	fs.StringVar(&o.out, "out", "", "folder for NAME.acks")
+	fs.StringVar(&o.out, "out", "", "folder for NAME.acks and, of franz, NAME.log")
 }
 
 // produced is what is printed of a producer.
