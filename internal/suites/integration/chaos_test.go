@@ -29,7 +29,7 @@ func TestNothingAcknowledgedIsLostWithoutInline(t *testing.T) {
 func chaos(t *testing.T, label string, broker map[string]string) {
 	c := cluster.Start(t, cluster.Options{Broker: broker})
 	createTopic(t, c, "chaos", 12, nil)
-	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024})
+	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024, whole: true})
 	calm := length(7*time.Second, 20*time.Second) // franz-go asks for metadata once in 5 s at most
 	time.Sleep(calm)
 	var windows []window

@@ -39,6 +39,7 @@ type loadOptions struct {
 	bytesPerSec float64 // of all producers together
 	recordBytes int
 	first       int64 // sequence number to go on with
+	whole       bool  // their bootstrap names the brokers of all zones
 	more        []string
 }
 
@@ -55,7 +56,11 @@ func startLoad(t *testing.T, c *cluster.Cluster, o loadOptions) *load {
 		for i := range o.perFamily {
 			name, z := fmt.Sprintf("%s-%d-%d", family, o.first, i), i%cluster.Zones
 			l.names = append(l.names, name)
-			args = append(args, "--producer", fmt.Sprintf("%s,%s,%s", name, strings.Join(c.ZoneBootstrap(z), ";"), name))
+			bootstrap := c.ZoneBootstrap(z)
+			if o.whole {
+				bootstrap = c.WholeBootstrap(z)
+			}
+			args = append(args, "--producer", fmt.Sprintf("%s,%s,%s", name, strings.Join(bootstrap, ";"), name))
 		}
 		l.clients = append(l.clients, c.Client(-1, program, append(args, o.more...)...))
 	}

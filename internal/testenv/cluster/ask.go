@@ -35,6 +35,18 @@ func (c *Cluster) ZoneBootstrap(z int) []string {
 	return all
 }
 
+// WholeBootstrap lists the listeners for zone z's clients of all brokers, the
+// zone's own first: who has it finds a broker while the zone's are away.
+func (c *Cluster) WholeBootstrap(z int) []string {
+	all := c.ZoneBootstrap(z)
+	for i := range c.Brokers {
+		if i%Zones != z {
+			all = append(all, c.Bootstrap(i, z))
+		}
+	}
+	return all
+}
+
 // HTTP is the root of broker i's pages.
 func (c *Cluster) HTTP(i int) string {
 	return fmt.Sprintf("http://%s:%d", c.BrokerHost(i), portHTTP+c.place.portAdd)
