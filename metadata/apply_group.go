@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,9 +124,13 @@ func (s *State) applyDeleteGroup(c DeleteGroup) CommandOutcome {
 	if out, stale := s.staleSlot(c.Name, c.Epoch); stale {
 		return out
 	}
-	g := s.groups.get(c.Name)
-	if g == nil {
+	g, pending := s.groups.get(c.Name), s.pendingOf(c.Name)
+	if g == nil && len(pending) == 0 {
 		return CommandOutcome{Code: CodeUnknownGroup}
+	}
+	s.dropPending(c.Name, slices.Collect(maps.Keys(pending)))
+	if g == nil {
+		return CommandOutcome{}
 	}
 	s.offsets -= len(g.offsets)
 	if g.consumer != nil {
@@ -140,7 +145,7 @@ func (s *State) applyDeleteOffsets(c DeleteOffsets) CommandOutcome {
 		return out
 	}
 	known := s.groups.has(c.Group)
-	if !known && len(s.pendingOf(c.Group)) == 0 {
+	if !known && !s.GroupPending(c.Group) {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	s.dropPending(c.Group, c.Partitions)

@@ -185,6 +185,10 @@ func (s *State) OffsetPending(group string, tp TopicPartition) bool {
 	return false
 }
 
+// GroupPending reports whether a transaction under way has an offset of the
+// group. Such a group is there, also where nothing is committed yet.
+func (s *State) GroupPending(group string) bool { return len(s.pendingOf(group)) > 0 }
+
 // PendingGroups returns the groups that transactions under way have offsets of,
 // in no order, each perhaps several times.
 func (s *State) PendingGroups() (names []string) {

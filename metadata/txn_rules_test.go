@@ -282,6 +282,36 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 	}
 }
 
+// A group that is deleted loses what a transaction is about to commit for it,
+// also where that is all it has.
+func TestADeletedGroupIsNotCommitted(t *testing.T) {
+	for _, stored := range []bool{false, true} {
+		r := newTxnRig(t)
+		p, e := r.init()
+		slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+		at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
+		if stored {
+			r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
+		} else {
+			r.is(r.do(t, DeleteGroup{slot, "g"}), CodeUnknownGroup)
+		}
+		r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
+		r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
+		r.is(r.do(t, DeleteGroup{slot, "g"}), CodeOK)
+		if r.state.GroupPending("g") || !r.state.GroupPending("other") {
+			t.Fatal("pending: not what was left of the two groups")
+		}
+		r.is(r.do(t, DeleteGroup{slot, "g"}), CodeUnknownGroup)
+		r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
+		if v, ok := r.state.Group("g"); ok {
+			t.Errorf("the group stands at %+v", v.Offsets)
+		}
+		if v, _ := r.state.Group("other"); v.Offsets[r.tp].Offset != 75 || r.state.pendingOffsets != 0 {
+			t.Errorf("the other group stands at %+v, %d pending", v.Offsets, r.state.pendingOffsets)
+		}
+	}
+}
+
 // State time that stood still, and catches up in one tick, takes nothing from a
 // transaction's time: it began when its entry was made.
 func TestAStaleStateTimeShortensNoTransaction(t *testing.T) {

@@ -226,7 +226,10 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
 		return code
 	}
 	known := false
-	c.cfg.Replica.View(func(s *metadata.State) { _, known = s.Group(name) })
+	c.cfg.Replica.View(func(s *metadata.State) {
+		_, known = s.Group(name)
+		known = known || s.GroupPending(name)
+	})
 	g, code := c.group(name, known)
 	if g == nil {
 		if code == codeOK {

@@ -2,7 +2,6 @@ package groups
 
 import (
 	"context"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -28,7 +27,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	known := false
 	c.cfg.Replica.View(func(s *metadata.State) {
 		_, known = s.Group(r.Group)
-		known = known || slices.Contains(s.PendingGroups(), r.Group)
+		known = known || s.GroupPending(r.Group)
 	})
 	g, code := c.group(r.Group, known)
 	if g == nil {
