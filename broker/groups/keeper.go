@@ -18,7 +18,8 @@ type KeeperConfig struct {
 	Coordinator *Coordinator
 	Writer      Writer
 	Replica     Replica
-	Rand        *rand.Rand // the phase of its rounds
+	Begin       <-chan struct{} // no slot is taken before it is closed; nil: there is nothing to wait for
+	Rand        *rand.Rand      // the phase of its rounds
 	Log         *slog.Logger
 }
 
@@ -59,6 +60,13 @@ func NewSlotKeeper(c KeeperConfig) *SlotKeeper {
 // Run keeps slots until ctx ends, then gives them all up; or until the
 // session is lost, when they are gone: ErrSessionLost.
 func (k *SlotKeeper) Run(ctx context.Context) error {
+	if k.cfg.Begin != nil {
+		select {
+		case <-k.cfg.Begin:
+		case <-k.cfg.Session.Done():
+		case <-ctx.Done():
+		}
+	}
 	timer := time.NewTimer(time.Duration(k.cfg.Rand.Int64N(int64(keeperRound / 4))))
 	defer timer.Stop()
 	for {

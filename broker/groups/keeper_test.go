@@ -14,9 +14,13 @@ import (
 func (n *node) keep(seed uint64) (stop func() error) { return n.keepBy(seed, n.w.log) }
 
 func (n *node) keepBy(seed uint64, duties Duties) (stop func() error) {
+	return n.keepFrom(nil, seed, duties)
+}
+
+func (n *node) keepFrom(begin <-chan struct{}, seed uint64, duties Duties) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := NewSlotKeeper(KeeperConfig{Duties: duties, Session: n.session, Coordinator: n.coord, Writer: n.writer,
-		Replica: n.replica, Rand: rand.New(rand.NewPCG(seed, 3))})
+		Replica: n.replica, Begin: begin, Rand: rand.New(rand.NewPCG(seed, 3))})
 	done := make(chan error, 1)
 	n.wg.Go(func() { done <- k.Run(ctx) })
 	return func() error {
@@ -93,6 +97,40 @@ func TestSlotsSpreadOverLiveBrokers(t *testing.T) {
 		}
 		a.stop()
 		b.stop()
+	})
+}
+
+// Brokers that begin together have the slots that they win from the first.
+func TestBrokersThatBeginTogetherHandNoSlotOn(t *testing.T) {
+	inWorld(t, func(w *world) {
+		begin := make(chan struct{})
+		a := w.start(1)
+		defer a.stop()
+		defer a.keepFrom(begin, 1, w.log)()
+		time.Sleep(3 * time.Second)
+		b := w.start(2)
+		defer b.stop()
+		defer b.keepFrom(begin, 2, w.log)()
+		time.Sleep(time.Second)
+		if a.held()+b.held() != 0 {
+			t.Fatalf("a holds %d slots before it may, b %d", a.held(), b.held())
+		}
+		close(begin)
+		time.Sleep(time.Second)
+		agree(t, a, b)
+		as, bs := a.held(), b.held()
+		if as < 16 || bs < 16 {
+			t.Errorf("a holds %d, b %d", as, bs)
+		}
+		time.Sleep(20 * time.Second)
+		if agree(t, a, b); a.held() != as || b.held() != bs {
+			t.Errorf("a had %d and has %d, b %d and %d", as, a.held(), bs, b.held())
+		}
+		c := w.start(3) // it ends before it may begin
+		defer c.stop()
+		if err := c.keepFrom(make(chan struct{}), 3, w.log)(); err != nil {
+			t.Errorf("a keeper that never began: %v", err)
+		}
 	})
 }
 

@@ -32,10 +32,12 @@ type devCluster struct {
 	book   *costmodel.Book
 	nodes  []*node.Node
 	close  []func()
+
+	together chan struct{} // closed when all nodes have started
 }
 
 func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal func(error)) (d *devCluster, err error) {
-	d = &devCluster{o: o, logger: logger, fatal: fatal}
+	d = &devCluster{o: o, logger: logger, fatal: fatal, together: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			d.kill()
@@ -64,6 +66,10 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 			return d, err
 		}
 		pages = append(pages, withProcess(page))
+	}
+	close(d.together) // or the first would take all groups, and hand most of them on while clients use them
+	if err := d.nodes[0].WaitGroups(ctx); err != nil {
+		return d, err
 	}
 	w := serveHTTP(d.ports.http, d.handler(pages), fatal)
 	d.close = append(d.close, w.stop)
@@ -144,6 +150,7 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 	}
 	cfg.HTTP = fmt.Sprintf("127.0.0.1:%d", d.o.httpPort)
 	cfg.Listen = d.ports.of(i)
+	cfg.GroupsFrom = d.together
 	cfg.Counter = d
 	route := metadata.Route{Broker: zone, Member: devZone(0), Leader: devZone(0)}
 	cfg.Route = func() metadata.Route { return route }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/node"
@@ -138,6 +139,37 @@ func TestDevServesEveryZoneAndKeepsWhatItAcknowledgedOverACrash(t *testing.T) {
 		t.Errorf("after the drain: %v", err)
 	} else {
 		ln.Close()
+	}
+}
+
+// A group is where it stays: the first broker of a fresh dev does not take all
+// and hand most of them on while clients use them.
+func TestDevHasSpreadItsGroupsWhenItIsReady(t *testing.T) {
+	o := devOptionsOf(t, t.TempDir(), 3)
+	d := startDevTest(t, o)
+	defer d.kill()
+	c := client(t, devPort(o.kafkaPort, 0, 0))
+	defer c.Close()
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	for i := range 60 {
+		req.CoordinatorKeys = append(req.CoordinatorKeys, fmt.Sprint("g", i))
+	}
+	resp, err := req.RequestWith(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[int32]int{}
+	for _, found := range resp.Coordinators {
+		if found.ErrorCode != 0 {
+			t.Fatalf("coordinator of %s: error %d", found.Key, found.ErrorCode)
+		}
+		of[found.NodeID]++
+	}
+	for _, n := range d.nodes {
+		if of[int32(n.Broker())] < 60/3/4 {
+			t.Errorf("groups by broker: %v", of)
+			break
+		}
 	}
 }
 

@@ -74,6 +74,9 @@ type Config struct {
 	BlockBytes        int64 // 0: default
 	RebalanceDelay    time.Duration
 	Groups            groups.Config // settings of groups; doors and RebalanceDelay are put in
+	// GroupsFrom, where not nil, is closed when this broker may begin to take
+	// groups: brokers that start together need not hand them on to each other.
+	GroupsFrom <-chan struct{}
 
 	Times  metadata.CustodianTimes
 	Usage  time.Duration // how often read-side cells are committed

@@ -247,9 +247,25 @@ func (n *Node) WALStats() (s wal.Stats) {
 }
 
 // WaitReady waits until Ready.
-func (n *Node) WaitReady(ctx context.Context) error {
+func (n *Node) WaitReady(ctx context.Context) error { return n.wait(ctx, n.Ready) }
+
+// WaitGroups waits until every group has a coordinator, here or elsewhere.
+func (n *Node) WaitGroups(ctx context.Context) error {
+	return n.wait(ctx, func() (err error) {
+		n.replica.View(func(s *metadata.State) {
+			for slot := range metadata.Slot(metadata.GroupSlots) {
+				if _, held := groups.Holder(s, slot); !held {
+					err = fmt.Errorf("group slot %d has no broker", slot)
+				}
+			}
+		})
+		return err
+	})
+}
+
+func (n *Node) wait(ctx context.Context, ready func() error) error {
 	for {
-		err := n.Ready()
+		err := ready()
 		if err == nil {
 			return nil
 		}

@@ -147,7 +147,7 @@ func (s *session) work() (cause error) {
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
 	slots := groups.NewSlotKeeper(groups.KeeperConfig{Duties: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
-		Rand: n.fork(), Log: n.cfg.Logger})
+		Begin: n.cfg.GroupsFrom, Rand: n.fork(), Log: n.cfg.Logger})
 	s.wg.Go(func() {
 		if err := custodian.Run(ctx); err != nil {
 			n.stopServing(err)
