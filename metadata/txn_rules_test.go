@@ -1,6 +1,9 @@
 package metadata
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // txnRig is a state with one topic and one transactional id.
 type txnRig struct {
@@ -250,64 +253,44 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 	}
 }
 
-// A position that is deleted while a transaction holds another for it is gone
-// when the transaction commits; those of other partitions and groups are not.
+// A position that is deleted, alone or with its group, while a transaction holds
+// another for it is gone when the transaction commits; those of other groups
+// are not. A group that has nothing but such a position is there.
 func TestADeletedPositionIsNotCommitted(t *testing.T) {
-	for _, stored := range []bool{false, true} {
-		r := newTxnRig(t)
-		p, e := r.init()
-		slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
-		at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
-		if stored {
-			r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
-		} else {
-			r.is(r.do(t, DeleteOffsets{"g", slot, []TopicPartition{r.tp}}), CodeUnknownGroup)
-		}
-		r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
-		r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
-		r.is(r.do(t, DeleteOffsets{"g", slot, []TopicPartition{r.tp}}), CodeOK)
-		if r.state.OffsetPending("g", r.tp) || !r.state.OffsetPending("other", r.tp) {
-			t.Fatal("pending: not what was left of the two groups")
-		}
-		r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
-		if v, ok := r.state.Group("g"); ok {
-			t.Errorf("the group stands at %+v", v.Offsets)
-		}
-		if v, _ := r.state.Group("other"); v.Offsets[r.tp].Offset != 75 {
-			t.Errorf("the other group stands at %+v", v.Offsets)
-		}
-		if r.state.pendingOffsets != 0 {
-			t.Errorf("%d pending after the end", r.state.pendingOffsets)
-		}
+	deletions := map[string]func(r *txnRig, slot DutyEpoch) Command{
+		"offsets": func(r *txnRig, slot DutyEpoch) Command { return DeleteOffsets{"g", slot, []TopicPartition{r.tp}} },
+		"group":   func(_ *txnRig, slot DutyEpoch) Command { return DeleteGroup{slot, "g"} },
 	}
-}
-
-// A group that is deleted loses what a transaction is about to commit for it,
-// also where that is all it has.
-func TestADeletedGroupIsNotCommitted(t *testing.T) {
-	for _, stored := range []bool{false, true} {
-		r := newTxnRig(t)
-		p, e := r.init()
-		slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
-		at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
-		if stored {
-			r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
-		} else {
-			r.is(r.do(t, DeleteGroup{slot, "g"}), CodeUnknownGroup)
-		}
-		r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
-		r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
-		r.is(r.do(t, DeleteGroup{slot, "g"}), CodeOK)
-		if r.state.GroupPending("g") || !r.state.GroupPending("other") {
-			t.Fatal("pending: not what was left of the two groups")
-		}
-		r.is(r.do(t, DeleteGroup{slot, "g"}), CodeUnknownGroup)
-		r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
-		if v, ok := r.state.Group("g"); ok {
-			t.Errorf("the group stands at %+v", v.Offsets)
-		}
-		if v, _ := r.state.Group("other"); v.Offsets[r.tp].Offset != 75 || r.state.pendingOffsets != 0 {
-			t.Errorf("the other group stands at %+v, %d pending", v.Offsets, r.state.pendingOffsets)
+	for what, deletion := range deletions {
+		for _, stored := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/stored=%v", what, stored), func(t *testing.T) {
+				r := newTxnRig(t)
+				p, e := r.init()
+				slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+				at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
+				if stored {
+					r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
+				} else {
+					r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
+				}
+				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
+				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
+				r.is(r.do(t, deletion(r, slot)), CodeOK)
+				if r.state.OffsetPending("g", r.tp) || r.state.GroupPending("g") || !r.state.OffsetPending("other", r.tp) || !r.state.GroupPending("other") {
+					t.Fatal("pending: not what was left of the two groups")
+				}
+				r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
+				r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
+				if v, ok := r.state.Group("g"); ok {
+					t.Errorf("the group stands at %+v", v.Offsets)
+				}
+				if v, _ := r.state.Group("other"); v.Offsets[r.tp].Offset != 75 {
+					t.Errorf("the other group stands at %+v", v.Offsets)
+				}
+				if r.state.pendingOffsets != 0 {
+					t.Errorf("%d pending after the end", r.state.pendingOffsets)
+				}
+			})
 		}
 	}
 }
