@@ -9,7 +9,10 @@ import (
 
 // Delays of answers in which everything failed: they double from the first to
 // the last, so that a client's retries do not become a storm.
+// None is given at once: what makes all fail, a lost session, also changes who
+// leads, and the answer says who does.
 const (
+	leastPunish = time.Millisecond
 	firstPunish = 20 * time.Millisecond
 	lastPunish  = time.Second
 )
@@ -29,7 +32,7 @@ func (c *conn) punish(ctx context.Context, came time.Time, all bool) {
 	}
 	if !c.s.draining.Load() { // else the client is to go elsewhere, now
 		select {
-		case <-time.After(time.Until(came.Add(punishment(c.refused)))):
+		case <-time.After(max(time.Until(came.Add(punishment(c.refused))), leastPunish)):
 		case <-ctx.Done():
 		}
 	}
