@@ -9,8 +9,8 @@ import (
 
 // Delays of answers in which everything failed: they double from the first to
 // the last, so that a client's retries do not become a storm.
-// None is given at once: what makes all fail, a lost session, also changes who
-// leads, and the answer says who does.
+// None but that of a broker which leaves is given at once: what makes all fail,
+// a lost session, also changes who leads, and the answer says who does.
 const (
 	leastPunish = time.Millisecond
 	firstPunish = 20 * time.Millisecond

@@ -144,12 +144,11 @@ func (s *State) applyDeleteOffsets(c DeleteOffsets) CommandOutcome {
 	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
 		return out
 	}
-	known := s.groups.has(c.Group)
-	if !known && !s.GroupPending(c.Group) {
+	if !s.HasGroup(c.Group) {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	s.dropPending(c.Group, c.Partitions)
-	if known {
+	if s.groups.has(c.Group) {
 		s.dropOffsets(c.Group, c.Partitions)
 	}
 	return CommandOutcome{}

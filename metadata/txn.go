@@ -185,9 +185,9 @@ func (s *State) OffsetPending(group string, tp TopicPartition) bool {
 	return false
 }
 
-// GroupPending reports whether a transaction under way has an offset of the
-// group. Such a group is there, also where nothing is committed yet.
-func (s *State) GroupPending(group string) bool { return len(s.pendingOf(group)) > 0 }
+// HasGroup reports whether a group is there: it is stored, or a transaction
+// under way has an offset of it, also where nothing is committed yet.
+func (s *State) HasGroup(name string) bool { return s.groups.has(name) || len(s.pendingOf(name)) > 0 }
 
 // PendingGroups returns the groups that transactions under way have offsets of,
 // in no order, each perhaps several times.

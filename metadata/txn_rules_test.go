@@ -276,7 +276,7 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
 				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
 				r.is(r.do(t, deletion(r, slot)), CodeOK)
-				if r.state.OffsetPending("g", r.tp) || r.state.GroupPending("g") || !r.state.OffsetPending("other", r.tp) || !r.state.GroupPending("other") {
+				if r.state.OffsetPending("g", r.tp) || r.state.HasGroup("g") || !r.state.OffsetPending("other", r.tp) || !r.state.HasGroup("other") {
 					t.Fatal("pending: not what was left of the two groups")
 				}
 				r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)

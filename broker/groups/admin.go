@@ -226,10 +226,7 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
 		return code
 	}
 	known := false
-	c.cfg.Replica.View(func(s *metadata.State) {
-		_, known = s.Group(name)
-		known = known || s.GroupPending(name)
-	})
+	c.cfg.Replica.View(func(s *metadata.State) { known = s.HasGroup(name) })
 	g, code := c.group(name, known)
 	if g == nil {
 		if code == codeOK {

@@ -25,10 +25,7 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 		return out
 	}
 	known := false
-	c.cfg.Replica.View(func(s *metadata.State) {
-		_, known = s.Group(r.Group)
-		known = known || s.GroupPending(r.Group)
-	})
+	c.cfg.Replica.View(func(s *metadata.State) { known = s.HasGroup(r.Group) })
 	g, code := c.group(r.Group, known)
 	if g == nil {
 		out.ErrorCode = pickCode(code == codeOK, codeGroupNotFound, code)

@@ -30,7 +30,7 @@ func chaos(t *testing.T, label string, broker map[string]string) {
 	c := cluster.Start(t, cluster.Options{Broker: broker})
 	createTopic(t, c, "chaos", 12, nil)
 	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024, whole: true})
-	calm := length(7*time.Second, 20*time.Second) // franz-go asks for metadata once in 5 s at most
+	calm := length(7*time.Second, 20*time.Second) // what one disturbance leaves behind has passed before the next
 	time.Sleep(calm)
 	var windows []window
 	during := func(what string, limit time.Duration, do func()) {
