@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants fixes bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ sim: ## 5,000 simulation seeds, resumable; the result goes to docs/correctness.m
 
 mutants: ## apply each deliberate breakage and see it caught
 	$(GO) run ./internal/mutants
+
+fixes: ## take each fix of docs/bugs.md out again and see its test fail
+	$(GO) run ./internal/mutants -fixes
 
 bench: ## Go benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./metadata ./wal ./s3stream ./broker

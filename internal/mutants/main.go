@@ -16,9 +16,13 @@ import (
 
 func main() {
 	only := flag.String("only", "", "run the mutants whose name contains this")
+	fixes := flag.Bool("fixes", false, "take out each fix of docs/bugs.md's later sections instead: its named test must fail")
 	verbose := flag.Bool("v", false, "show what the tests printed")
 	flag.Parse()
-	h := &harness{only: *only, verbose: *verbose, clean: map[string]error{}}
+	h := &harness{only: *only, verbose: *verbose, clean: map[string]error{}, table: mutants()}
+	if *fixes {
+		h.table = fixedBugs()
+	}
 	if err := h.run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
@@ -33,6 +37,7 @@ const testTime = 15 * time.Minute
 type harness struct {
 	only    string
 	verbose bool
+	table   []mutant
 	root    string // of the module
 	temp    string
 	clean   map[string]error // what became of a test without a mutant
@@ -47,7 +52,7 @@ func (h *harness) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(h.temp)) }()
 	passed, failed := 0, 0
-	for i, m := range mutants() {
+	for i, m := range h.table {
 		if !strings.Contains(m.name, h.only) {
 			continue
 		}
