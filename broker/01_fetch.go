@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream"
 )
 
 // readCommitted is the isolation level of readers of committed records.
@@ -36,10 +37,10 @@ type fetchPart struct {
 	known     bool
 	head      metadata.PartitionView
 	code      int16
-	plan      int             // bytes to read
+	plan      int64           // bytes that it may give
 	committed bool            // the reader wants committed records only
 	end       metadata.Offset // what the reader may see: the high watermark or the last stable offset
-	ready     int64
+	ready     int64           // bytes that are there, as far as the client waits for them
 	answer    partAnswer
 	gets      uint64 // billable, made to read it
 	// steered: the client is to fetch from near, a broker in its own zone.
@@ -56,7 +57,7 @@ type fetch struct {
 	full    bool          // every partition is answered
 	parts   []fetchPart
 	until   time.Time
-	held    int64 // of Server.fetching
+	held    grant // of Server.answers
 }
 
 func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
@@ -118,7 +119,7 @@ func (f *fetch) lookOnce() (sure bool) {
 	away := f.s.away()
 	f.s.cfg.Replica.View(func(st *metadata.State) {
 		for i := range f.parts {
-			if f.parts[i].look(st, f.r.version, away) {
+			if f.parts[i].look(st, f.r.version, away, f.wanted()) {
 				sure = false
 			}
 		}
@@ -126,8 +127,11 @@ func (f *fetch) lookOnce() (sure bool) {
 	return sure
 }
 
+// wanted is how many bytes the client waits for; more need not be counted.
+func (f *fetch) wanted() int64 { return int64(max(f.q.MinBytes, 1)) }
+
 // look judges one partition; it reports whether the verdict needs a barrier.
-func (p *fetchPart) look(st *metadata.State, version int16, away bool) (unsure bool) {
+func (p *fetchPart) look(st *metadata.State, version int16, away bool, wanted int64) (unsure bool) {
 	t, ok := lookTopic(st, p.name, p.id)
 	p.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p.index)}
 	if ok {
@@ -154,30 +158,18 @@ func (p *fetchPart) look(st *metadata.State, version int16, away bool) (unsure b
 		if p.end = p.head.Next; p.committed {
 			p.end = p.head.Stable
 		}
-		p.ready = p.available(st)
+		p.ready = p.available(st, min(wanted, int64(max(p.maxBytes, 1))))
 	}
 	return false
 }
 
-// spansAhead is how many spans an estimate of what can be read looks at.
-const spansAhead = 8
-
-// available estimates the bytes between the offset and the high watermark, up
-// to the partition's limit.
-func (p *fetchPart) available(st *metadata.State) int64 {
+// available tells how many bytes there are between the offset and the end of
+// what the reader may see, up to enough of them.
+func (p *fetchPart) available(st *metadata.State, enough int64) int64 {
 	if p.offset >= p.end {
 		return 0
 	}
-	var buf [spansAhead]metadata.Span
-	sum := int64(0)
-	for _, sp := range st.Spans(buf[:0], p.tp, p.offset, spansAhead) {
-		part := int64(sp.Length)
-		if skip := int64(p.offset - sp.First); skip > 0 && sp.Count > 0 {
-			part -= part * skip / int64(sp.Count)
-		}
-		sum += max(part, 1)
-	}
-	return min(max(sum, 1), int64(max(p.maxBytes, 1)))
+	return st.SpanBytes(p.tp, p.offset, p.end, s3stream.MaxReadSpans, enough)
 }
 
 // await waits until there is enough to say, or the client's patience ends.

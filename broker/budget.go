@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // budget is an amount of memory that many may hold parts of. Who asks first
@@ -16,6 +17,7 @@ type budget struct {
 
 type budgetWaiter struct {
 	n       int64
+	since   time.Time
 	granted chan struct{}
 }
 
@@ -41,7 +43,7 @@ func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 		b.mu.Unlock()
 		return n, nil
 	}
-	w := &budgetWaiter{n, make(chan struct{})}
+	w := &budgetWaiter{n, time.Now(), make(chan struct{})}
 	b.waiting = append(b.waiting, w)
 	b.mu.Unlock()
 	select {
@@ -87,4 +89,25 @@ func (b *budget) used() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.size - b.free
+}
+
+// room returns how many bytes could be taken at once: none while others wait.
+func (b *budget) room() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) > 0 {
+		return 0
+	}
+	return b.free
+}
+
+// waited returns how long the first in the queue has waited; 0 where nobody
+// does.
+func (b *budget) waited(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		return 0
+	}
+	return now.Sub(b.waiting[0].since)
 }

@@ -76,9 +76,9 @@ type Config struct {
 	FrameBytes int64
 	// DecodeBytes is the memory that decoding requests may take at once.
 	DecodeBytes int64
-	// FetchBytes is the memory that fetch answers should stay within: close
-	// to it answers get smaller, never empty.
-	FetchBytes int64
+	// AnswerBytes is the memory for answers that are not written yet. Where it
+	// runs short fetch answers get smaller, never empty.
+	AnswerBytes int64
 	// IdleTimeout closes a connection on which nothing is asked (Kafka's
 	// connections.max.idle.ms).
 	IdleTimeout time.Duration
@@ -101,7 +101,7 @@ func DefaultConfig() Config {
 		OffsetsPartitions: internalPartitions,
 		FrameBytes:        512 << 20,
 		DecodeBytes:       512 << 20,
-		FetchBytes:        512 << 20,
+		AnswerBytes:       512 << 20,
 		IdleTimeout:       10 * time.Minute,
 		WriteTimeout:      30 * time.Second,
 	}
@@ -124,8 +124,10 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: frame memory must hold two frames of the greatest size")
 	case c.DecodeBytes < decodeFactor*MaxPlainFrameBytes:
 		return errors.New("broker config: decode memory must hold one request of the greatest size")
-	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0 || c.FetchBytes <= 0:
-		return errors.New("broker config: timeouts and fetch memory must be positive")
+	case c.AnswerBytes < 2*MaxFrameBytes:
+		return errors.New("broker config: answer memory must hold two batches of the greatest size")
+	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0:
+		return errors.New("broker config: timeouts must be positive")
 	}
 	return nil
 }

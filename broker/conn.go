@@ -45,6 +45,7 @@ type conn struct {
 	feed  wal.Feed // it tells it what comes
 	order produceOrder
 
+	holds      atomic.Int64 // bytes of the server's memories
 	unanswered atomic.Int64
 	lastAsked  atomic.Int64 // time of the last frame, ns since the server opened
 	software   atomic.Pointer[string]

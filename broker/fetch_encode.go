@@ -109,7 +109,7 @@ func (f *fetch) encode() answer {
 	w.b = f.tags(w.b, w.hints.named())
 	w.flush()
 	a.head, a.tail = w.first, w.out
-	a.release = func() { f.s.fetching.Add(-f.held) }
+	a.release = f.held.release
 	return a
 }
 

@@ -17,55 +17,155 @@ type partAnswer struct {
 	aborted []metadata.AbortedTxn // of a reader of committed records
 }
 
-// fetchReaders is how many partitions of one fetch are read at the same time.
-const fetchReaders = 8
+const (
+	// fetchReaders is how many partitions of one fetch are read at the same time.
+	fetchReaders = 8
+	// fetchRest is the part of a fetch's limit, one in so many, that is too
+	// little to begin further partitions with: what their reads bring hardly
+	// fits.
+	fetchRest = 8
+)
 
-// minFetchBytes is what a fetch may always have, however full memory is.
-const minFetchBytes = 1 << 20
+// limit is how many record bytes the answer may have (KIP-74), but for a first
+// batch that is larger.
+func (f *fetch) limit() int64 { return min(max(int64(f.q.MaxBytes), 0), MaxFetchBytes) }
 
-// read plans how many bytes each partition may have, in the request's order,
-// and reads them side by side.
+// read gives each partition a share of the limit, in the session's order, and
+// reads them side by side. A share is an upper bound of what the partition's
+// read can bring, so that the answer never exceeds the limit, whatever spans
+// look like; what a round leaves is shared out in the next one. Where the first
+// batch of the first partition is larger than its share it is the answer, alone:
+// every request gets on by at least one batch, and partitions that were served
+// go to the end of the order.
 func (f *fetch) read(ctx context.Context) {
-	left := int64(f.q.MaxBytes)
-	if left <= 0 || left > MaxFetchBytes {
-		left = MaxFetchBytes
+	todo, left := f.readable(), f.limit()
+	if len(todo) == 0 {
+		return
 	}
-	left = min(left, max(minFetchBytes, f.s.cfg.FetchBytes-f.s.fetching.Load()))
-	var todo []*fetchPart
-	for i := range f.parts {
-		p := &f.parts[i]
-		if p.code != errNone || p.ready == 0 || p.steered {
+	if left = f.reserve(ctx, f.share(todo, left)); left < 0 {
+		return
+	}
+	rest := left / fetchRest
+	for first := true; len(todo) > 0 && (first || left > rest); {
+		f.share(todo, left)
+		if first && f.mayExceed(todo[0]) {
+			p := todo[0]
+			f.readOne(ctx, p, int(p.plan), false)
+			if p.code == errNone && p.answer.bytes == 0 {
+				f.readOversized(ctx, p)
+				if p.answer.bytes > 0 {
+					return
+				}
+			}
+			first, todo, left = p.answer.bytes == 0, todo[1:], left-int64(p.answer.bytes)
 			continue
 		}
-		if len(todo) > 0 && left <= 0 {
-			break
+		n := 0
+		for n < len(todo) && todo[n].plan > 0 {
+			n++
 		}
-		// The first may always have one whole batch (KIP-74).
-		p.plan = int(min(int64(max(p.maxBytes, 0)), left))
-		left -= min(p.ready, int64(p.plan))
-		todo = append(todo, p)
+		f.readSideBySide(ctx, todo[:n])
+		for _, p := range todo[:n] {
+			left -= int64(p.answer.bytes)
+			first = first && p.answer.bytes == 0
+		}
+		todo = todo[max(n, 1):] // the first may have been trimmed since it was looked at
 	}
-	if len(todo) == 0 {
-		return
-	}
-	first := todo[0]
-	f.readOne(ctx, first, true)
-	f.readRest(ctx, todo[1:], first.answer.bytes == 0)
-	for _, p := range todo {
-		f.held += int64(p.answer.bytes)
-	}
-	f.s.fetching.Add(f.held)
+	f.held.shrink(f.bytes())
 }
 
-func (f *fetch) readRest(ctx context.Context, todo []*fetchPart, minOne bool) {
-	if len(todo) == 0 {
+// bytes is how many record bytes were read.
+func (f *fetch) bytes() (sum int64) {
+	for i := range f.parts {
+		sum += int64(f.parts[i].answer.bytes)
+	}
+	return sum
+}
+
+// readable lists the partitions that have something to give, in order.
+func (f *fetch) readable() (todo []*fetchPart) {
+	for i := range f.parts {
+		if p := &f.parts[i]; p.code == errNone && p.ready > 0 && !p.steered {
+			todo = append(todo, p)
+		}
+	}
+	return todo
+}
+
+// share plans what the partitions may give of so many bytes, first come first
+// served, and returns how many of them could be used. But for the first, a partition has all that it
+// can give or waits for the next round: a rest that holds none of its batches
+// would have others served before it.
+func (f *fetch) share(todo []*fetchPart, limit int64) (useful int64) {
+	sum := int64(0)
+	f.s.cfg.Replica.View(func(st *metadata.State) {
+		full := false
+		for i, p := range todo {
+			if p.plan = 0; full {
+				continue
+			}
+			most := int64(max(p.maxBytes, 0))
+			most = min(most, st.SpanBytes(p.tp, p.offset, p.end, s3stream.MaxReadSpans, most))
+			useful = min(sum+most, limit)
+			if full = most > limit-sum; full && i > 0 {
+				continue
+			}
+			p.plan = min(most, limit-sum)
+			sum += p.plan
+		}
+	})
+	return useful
+}
+
+// reserve takes memory for an answer of so many record bytes, and returns how
+// many it may have: fewer where memory is short, but never less than an
+// ordinary answer's, for which it waits. Negative: the client has gone.
+func (f *fetch) reserve(ctx context.Context, want int64) (got int64) {
+	m, c := f.s.answers, f.r.conn
+	if want > smallBytes {
+		// Half of what is left at most: many large answers to clients that do
+		// not read become smaller, and leave something to the next one.
+		n := min(want, m.each, m.large.room()/2)
+		if n > smallBytes {
+			var ok bool
+			if f.held, ok = m.try(c, n); ok {
+				return n
+			}
+		}
+		want = smallBytes
+	}
+	var err error
+	if f.held, err = m.acquire(ctx, c, want); err != nil {
+		return -1
+	}
+	return want
+}
+
+// mayExceed reports whether a batch of the partition may be larger than its
+// share.
+func (f *fetch) mayExceed(p *fetchPart) bool { return f.firstSpan(p) > p.plan }
+
+// firstSpan is the length of the span that a read begins in, in bytes.
+func (f *fetch) firstSpan(p *fetchPart) (length int64) {
+	f.s.cfg.Replica.View(func(st *metadata.State) { length = st.SpanBytes(p.tp, p.offset, p.end, 1, 1) })
+	return length
+}
+
+// readOversized reads one batch, however large it is. The memory for smaller
+// answers is given back first: who waits holds nothing.
+func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
+	f.held.release()
+	var err error
+	if f.held, err = f.s.answers.acquire(ctx, f.r.conn, min(f.firstSpan(p), MaxFrameBytes)); err != nil {
 		return
 	}
-	if len(todo) == 1 || minOne {
-		for _, p := range todo {
-			f.readOne(ctx, p, minOne)
-			minOne = minOne && p.answer.bytes == 0
-		}
+	f.readOne(ctx, p, 1, true)
+	f.held.shrink(int64(p.answer.bytes))
+}
+
+func (f *fetch) readSideBySide(ctx context.Context, todo []*fetchPart) {
+	if len(todo) == 1 {
+		f.readOne(ctx, todo[0], int(todo[0].plan), false)
 		return
 	}
 	next := make(chan *fetchPart)
@@ -73,7 +173,7 @@ func (f *fetch) readRest(ctx context.Context, todo []*fetchPart, minOne bool) {
 	for range min(fetchReaders, len(todo)) {
 		wg.Go(func() {
 			for p := range next {
-				f.readOne(ctx, p, false)
+				f.readOne(ctx, p, int(p.plan), false)
 			}
 		})
 	}
@@ -84,16 +184,18 @@ func (f *fetch) readRest(ctx context.Context, todo []*fetchPart, minOne bool) {
 	wg.Wait()
 }
 
-// readOne reads one partition. Readers run side by side: it touches nothing of
-// the fetch but its own partition.
-func (f *fetch) readOne(ctx context.Context, p *fetchPart, minOne bool) {
+// readOne reads up to limit bytes of one partition, and with oneBatch one batch
+// even beyond. Readers run side by side: it touches nothing of the fetch but its
+// own partition.
+func (f *fetch) readOne(ctx context.Context, p *fetchPart, limit int, oneBatch bool) {
 	var stats s3stream.ReadStats
-	out, err := f.s.cfg.Reader.Read(ctx, s3stream.ReadRequest{Partition: p.tp, From: p.offset, MaxBytes: p.plan,
-		MinOne: minOne, Until: p.end, Stats: &stats})
-	p.gets = uint64(stats.GETs)
+	out, err := f.s.cfg.Reader.Read(ctx, s3stream.ReadRequest{Partition: p.tp, From: p.offset, MaxBytes: limit,
+		MinOne: oneBatch, Until: p.end, Stats: &stats})
+	p.gets += uint64(stats.GETs)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			f.s.cfg.Log.Warn("read partition", "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", p.offset, "error", err)
+			f.s.cfg.Log.Warn("reading a partition failed; its consumer is told to fetch again", "topic", f.s.topicName(p.tp.Topic),
+				"partition", p.tp.Partition, "offset", p.offset, "err", err)
 		}
 		p.code = f.readError(p, err)
 		return

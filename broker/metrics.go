@@ -43,7 +43,7 @@ func newCounters(s *Server) *counters {
 		return float64(len(s.conns))
 	})
 	set.GetOrCreateGauge("zonewise_kafka_frame_bytes", func() float64 { return float64(s.frames.used()) })
-	set.GetOrCreateGauge("zonewise_kafka_fetch_bytes", func() float64 { return float64(s.fetching.Load()) })
+	set.GetOrCreateGauge("zonewise_kafka_fetch_bytes", func() float64 { return float64(s.answers.used()) })
 	set.GetOrCreateGauge("zonewise_kafka_fetch_sessions", func() float64 { return float64(s.slots.Load()) })
 	return c
 }

@@ -27,7 +27,7 @@ type Server struct {
 	frames   *budget
 	spare    chan struct{} // holds one: the room that FrameBytes has beyond frames
 	decode   *budget
-	fetching atomic.Int64 // bytes of fetch answers not yet written
+	answers  *memory // answers not yet written
 	draining atomic.Bool
 	wait     *registry
 	readers  *groupIndex
@@ -55,7 +55,7 @@ func Open(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, apis: map[int16]*api{}, opened: time.Now(),
-		frames: newBudget(cfg.FrameBytes - MaxFrameBytes), spare: make(chan struct{}, 1), decode: newBudget(cfg.DecodeBytes), wait: newRegistry(), readers: newGroupIndex(),
+		frames: newBudget(cfg.FrameBytes - MaxFrameBytes), spare: make(chan struct{}, 1), decode: newBudget(cfg.DecodeBytes), answers: newMemory(cfg.AnswerBytes), wait: newRegistry(), readers: newGroupIndex(),
 		ids: newIDSource(cfg.Rand), codecs: newCodecs(),
 		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

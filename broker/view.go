@@ -22,6 +22,17 @@ func lookTopic(st *metadata.State, name string, id metadata.TopicID) (metadata.T
 	return st.TopicNamed(name)
 }
 
+// topicName names a topic in the log; one that is gone by its id.
+func (s *Server) topicName(id metadata.TopicID) string {
+	name := "id " + id.String()
+	s.cfg.Replica.View(func(st *metadata.State) {
+		if t, ok := st.Topic(id); ok {
+			name = t.Name
+		}
+	})
+	return name
+}
+
 func lookHeads(st *metadata.State, t metadata.Topic) topicView {
 	v := topicView{Topic: t, heads: make([]metadata.PartitionView, t.Partitions)}
 	for i := range v.heads {

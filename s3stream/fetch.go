@@ -28,8 +28,8 @@ const (
 	maxGETs = 64
 	// maxAheadGETs: with more GETs in flight nothing is read ahead.
 	maxAheadGETs = 16
-	// maxReadSpans bounds the spans looked at by one read.
-	maxReadSpans = 512
+	// MaxReadSpans bounds the spans that one read takes batches from.
+	MaxReadSpans = 512
 )
 
 // goneError: the state referred to bytes that are not there. It may be that

@@ -39,7 +39,7 @@ func (s *Store) places(req *ReadRequest, want int64) ([]place, error) {
 	var places []place
 	s.config.Replica.View(func(st *metadata.State) {
 		next := req.From
-		for total := int64(0); total < want && len(places) < maxReadSpans; {
+		for total := int64(0); total < want && len(places) < MaxReadSpans; {
 			spans = st.Spans(spans[:0], req.Partition, next, 64)
 			for _, sp := range spans {
 				if sp.First >= req.Until || total >= want {

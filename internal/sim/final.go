@@ -90,9 +90,9 @@ func (r *run) readAll(p *process, nth int, tp TP) (t Tail, err error) {
 	if t.End, err = rd.listOffset(r.ctx, tp, atEnd); err != nil {
 		return t, err
 	}
-	rd.at[tp.Partition] = t.Start
+	rd.at[tp.Partition], rd.wait = t.Start, 0 // nothing more comes; offsets may have a gap before the end
 	rd.sink = func(reads []Read) { t.Reads = append(t.Reads, reads...) }
-	for empty := 0; rd.at[tp.Partition] < t.End && empty < 20; {
+	for empty := 0; rd.at[tp.Partition] < t.End && empty < 3; {
 		before := rd.at[tp.Partition]
 		if err := rd.poll(r.ctx); err != nil {
 			return t, err

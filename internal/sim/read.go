@@ -14,11 +14,12 @@ type reader struct {
 	topic string
 	at    map[int32]int64 // position by partition
 	nth   int
-	sink  func([]Read) // the final reading: where it goes
+	wait  time.Duration // for records that are to come
+	sink  func([]Read)  // the final reading: where it goes
 }
 
 func (w *world) newReader(name string, addrs []string, topic string, partitions ...int32) *reader {
-	r := &reader{client: client{w: w, name: name, addrs: addrs}, topic: topic, at: map[int32]int64{}}
+	r := &reader{client: client{w: w, name: name, addrs: addrs}, topic: topic, at: map[int32]int64{}, wait: 400 * time.Millisecond}
 	for _, p := range partitions {
 		r.at[p] = 0
 	}
@@ -72,7 +73,7 @@ func (r *reader) fetch(maxWait time.Duration) *kmsg.FetchRequest {
 // poll fetches once.
 func (r *reader) poll(ctx context.Context) error {
 	r.nth++
-	q := r.fetch(400 * time.Millisecond)
+	q := r.fetch(r.wait)
 	resp, err := r.try(ctx, q, []int16{4, 7, 11, 12}[r.w.draw("version", r.name, 0)%4])
 	if err != nil {
 		return err
