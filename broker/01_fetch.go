@@ -58,18 +58,32 @@ type fetch struct {
 	parts   []fetchPart
 	until   time.Time
 	held    grant // of Server.answers
+	kept    grant // of Server.polls, for parts
+	sum     int64 // bytes that are ready in all parts
+	urgent  int   // parts of which there is something to say at once
+	// throttleMs tells the client to wait before it asks again.
+	throttleMs int32
 }
 
+const (
+	// bytesOfPart is what one partition takes while its fetch waits.
+	bytesOfPart = 400
+	// bytesOfSessionPart is what one takes in a session.
+	bytesOfSessionPart = 200
+	// fetchThrottle is after how long a client is to ask again for whose long
+	// poll there is no memory.
+	fetchThrottle = 500 * time.Millisecond
+)
+
 func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
-	q := kmsg.NewPtrFetchRequest()
-	q.SetVersion(r.version)
-	held, err := s.decode.acquire(ctx, decodeFactor*int64(len(r.body)))
+	admitted, _, err := s.admit(ctx, r)
 	if err != nil {
 		return answer{}, err
 	}
-	err = readBody(q, r.body)
-	s.decode.release(held)
-	if err != nil {
+	defer admitted.release()
+	q := kmsg.NewPtrFetchRequest()
+	q.SetVersion(r.version)
+	if err = q.ReadFrom(r.body); err != nil {
 		return answer{}, decodeError(r, err)
 	}
 	r.body = nil
@@ -82,9 +96,19 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 	if code := f.enter(); code != errNone {
 		return f.refuse(code), nil
 	}
+	q.Topics, q.ForgottenTopics = nil, nil // taken over
+	var waits bool
+	if f.kept, waits = s.polls.try(r.conn, int64(len(f.parts))*bytesOfPart); waits {
+		r.freeFrame()
+		admitted.release()
+	}
 	f.look(ctx)
 	f.steer()
-	f.await(ctx)
+	if f.count(); waits {
+		f.await(ctx)
+	} else if !f.enough() {
+		f.throttleMs = int32(fetchThrottle / time.Millisecond)
+	}
 	f.read(ctx)
 	r.conn.punish(ctx, time.Now(), f.failed())
 	a := f.encode()
@@ -117,14 +141,40 @@ func (f *fetch) look(ctx context.Context) {
 func (f *fetch) lookOnce() (sure bool) {
 	sure = true
 	away := f.s.away()
-	f.s.cfg.Replica.View(func(st *metadata.State) {
-		for i := range f.parts {
-			if f.parts[i].look(st, f.r.version, away, f.wanted()) {
-				sure = false
-			}
+	f.s.viewEach(f.r.conn.ctx, len(f.parts), func(st *metadata.State, i int) {
+		if f.parts[i].look(st, f.r.version, away, f.wanted()) {
+			sure = false
 		}
 	})
+	f.count()
 	return sure
+}
+
+// lookAgain reads the state of some partitions.
+func (f *fetch) lookAgain(parts []int) {
+	away := f.s.away()
+	f.s.viewEach(f.r.conn.ctx, len(parts), func(st *metadata.State, i int) {
+		p := &f.parts[parts[i]]
+		f.weigh(p, -1)
+		p.look(st, f.r.version, away, f.wanted())
+		f.weigh(p, 1)
+	})
+}
+
+// count sums up what there is to say.
+func (f *fetch) count() {
+	f.sum, f.urgent = 0, 0
+	for i := range f.parts {
+		f.weigh(&f.parts[i], 1)
+	}
+}
+
+// weigh adds a partition to what there is to say, or takes it out.
+func (f *fetch) weigh(p *fetchPart, sign int) {
+	f.sum += int64(sign) * p.ready
+	if p.code != errNone || p.steered {
+		f.urgent += sign
+	}
 }
 
 // wanted is how many bytes the client waits for; more need not be counted.
@@ -177,17 +227,27 @@ func (f *fetch) await(ctx context.Context) {
 	if f.enough() || len(f.parts) == 0 && f.full {
 		return
 	}
-	on := make([]metadata.TopicPartition, 0, len(f.parts))
+	on := make([]pollPart, 0, len(f.parts))
 	for i := range f.parts {
 		if f.parts[i].known {
-			on = append(on, f.parts[i].tp)
+			on = append(on, pollPart{f.parts[i].tp, i})
 		}
 	}
 	w := f.s.wait.begin(on)
 	defer f.s.wait.end(w)
 	timer := time.NewTimer(time.Until(f.until))
 	defer timer.Stop()
-	for f.lookOnce(); !f.enough(); f.lookOnce() {
+	var touched []int
+	every := true
+	for {
+		if every {
+			f.lookOnce()
+		} else {
+			f.lookAgain(touched)
+		}
+		if f.enough() {
+			return
+		}
 		select {
 		case <-w.wake:
 		case <-timer.C:
@@ -195,21 +255,14 @@ func (f *fetch) await(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		touched, every = f.s.wait.touched(w, touched)
 	}
 }
 
 // enough reports whether the answer should go out now: enough bytes, an error
 // that the client does not know yet, or no patience.
 func (f *fetch) enough() bool {
-	sum := int64(0)
-	for i := range f.parts {
-		p := &f.parts[i]
-		if p.code != errNone || p.steered {
-			return true
-		}
-		sum += p.ready
-	}
-	return sum > 0 && sum >= int64(f.q.MinBytes) || f.q.MaxWaitMillis <= 0 || f.q.MinBytes <= 0 || time.Now().After(f.until)
+	return f.urgent > 0 || f.sum > 0 && f.sum >= int64(f.q.MinBytes) || f.q.MaxWaitMillis <= 0 || f.q.MinBytes <= 0 || time.Now().After(f.until)
 }
 
 // failed reports whether there is nothing but errors to say.

@@ -43,6 +43,9 @@ func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffset
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
+			if r.conn.ctx.Err() != nil {
+				return resp
+			}
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
 			switch {

@@ -13,7 +13,6 @@ package broker
 import (
 	"context"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -46,6 +45,9 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	}
 	resp.ControllerID = int32(v.controller(r.from.Zone))
 	for i := range topics {
+		if ctx.Err() != nil {
+			break
+		}
 		t := topics[i].answer(v, r.from.Zone)
 		if q.Version < 8 || !q.IncludeTopicAuthorizedOperations {
 			t.AuthorizedOperations = math.MinInt32
@@ -66,7 +68,7 @@ type wantedTopic struct {
 // metadataTopics looks up what was asked for, and makes what is missing.
 func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []wantedTopic {
 	if q.Topics == nil || q.Version == 0 && len(q.Topics) == 0 {
-		return s.allTopics()
+		return s.everyTopic(ctx)
 	}
 	want := make([]wantedTopic, 0, len(q.Topics))
 	named := make(map[string]bool, len(q.Topics))
@@ -87,7 +89,7 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 		}
 		want = append(want, w)
 	}
-	if missing := s.lookWanted(want); len(missing) == 0 {
+	if missing := s.lookWanted(ctx, want); len(missing) == 0 {
 		return want
 	}
 	if err := s.barrier(ctx); err != nil {
@@ -98,7 +100,7 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 		}
 		return want
 	}
-	missing := s.lookWanted(want)
+	missing := s.lookWanted(ctx, want)
 	if s.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) {
 		s.autoCreate(ctx, want, missing)
 	}
@@ -110,10 +112,11 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 	return want
 }
 
-func (s *Server) allTopics() []wantedTopic {
-	var want []wantedTopic
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, t := range st.Topics() {
+func (s *Server) everyTopic(ctx context.Context) []wantedTopic {
+	all := s.allTopics()
+	want := make([]wantedTopic, 0, len(all))
+	s.viewEach(ctx, len(all), func(st *metadata.State, i int) {
+		if t, ok := st.Topic(all[i].ID); ok {
 			want = append(want, wantedTopic{view: lookHeads(st, t)})
 		}
 	})
@@ -121,28 +124,26 @@ func (s *Server) allTopics() []wantedTopic {
 }
 
 // lookWanted fills what is known and returns the indices of what is not.
-func (s *Server) lookWanted(want []wantedTopic) (missing []int) {
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for i := range want {
-			w := &want[i]
-			if w.code == errInvalidRequest || !w.view.ID.IsZero() {
-				continue
-			}
-			name := ""
-			if w.name != nil {
-				name = *w.name
-			}
-			t, ok := lookTopic(st, name, w.id)
-			switch {
-			case ok:
-				w.view, w.code = lookHeads(st, t), errNone
-			case !w.id.IsZero():
-				w.code = errUnknownTopicID
-				missing = append(missing, i)
-			default:
-				w.code = errUnknownTopic
-				missing = append(missing, i)
-			}
+func (s *Server) lookWanted(ctx context.Context, want []wantedTopic) (missing []int) {
+	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {
+		w := &want[i]
+		if w.code == errInvalidRequest || !w.view.ID.IsZero() {
+			return
+		}
+		name := ""
+		if w.name != nil {
+			name = *w.name
+		}
+		t, ok := lookTopic(st, name, w.id)
+		switch {
+		case ok:
+			w.view, w.code = lookHeads(st, t), errNone
+		case !w.id.IsZero():
+			w.code = errUnknownTopicID
+			missing = append(missing, i)
+		default:
+			w.code = errUnknownTopic
+			missing = append(missing, i)
 		}
 	})
 	return missing
@@ -152,10 +153,9 @@ func (s *Server) lookWanted(want []wantedTopic) (missing []int) {
 func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []int) {
 	var cmds []metadata.Command
 	var at []int
-	var names []string
-	for _, i := range missing {
+	for _, i := range missing { // each name once
 		w := &want[i]
-		if w.name == nil || !w.id.IsZero() || slices.Contains(names, *w.name) {
+		if w.name == nil || !w.id.IsZero() {
 			continue
 		}
 		if code, _ := s.nameProblem(*w.name); code != errNone {
@@ -165,7 +165,6 @@ func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []i
 		if len(cmds) == maxTopicsPerRequest {
 			break
 		}
-		names = append(names, *w.name)
 		cmds = append(cmds, s.newTopic(*w.name))
 		at = append(at, i)
 	}
@@ -184,7 +183,7 @@ func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []i
 			want[i].code = code
 		}
 	}
-	s.lookWanted(want)
+	s.lookWanted(ctx, want)
 }
 
 // defaultReplication is the number of zones: one copy of the hint in each.

@@ -37,9 +37,15 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 	case coordinatesTxn:
 		s.ensureInternal(ctx, txnTopic)
 	}
+	if q.Version >= 4 {
+		resp.Coordinators = make([]kmsg.FindCoordinatorResponseCoordinator, 0, len(keys))
+	}
 	v := s.view()
 	barred := false
 	for _, key := range keys {
+		if ctx.Err() != nil {
+			break
+		}
 		c := kmsg.NewFindCoordinatorResponseCoordinator()
 		c.Key, c.NodeID, c.Port = key, -1, -1
 		find := v.txnCoordinator

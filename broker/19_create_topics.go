@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -34,6 +33,9 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 	}
 	_ = s.barrier(ctx) // "exists" is final: apply says so too, this only says it earlier
 	for i := range q.Topics {
+		if ctx.Err() != nil {
+			return resp
+		}
 		t := &q.Topics[i]
 		if names[t.Topic] == 0 {
 			continue // named before, and answered once
@@ -132,15 +134,8 @@ func (s *Server) nameProblem(name string) (int16, string) {
 			code, text = errTopicExists, fmt.Sprintf("Topic '%s' already exists.", name)
 			return
 		}
-		// Metrics fold . into _: two names that differ by that alone collide.
-		if strings.ContainsAny(name, "._") {
-			folded := strings.ReplaceAll(name, ".", "_")
-			for _, t := range st.Topics() {
-				if strings.ReplaceAll(t.Name, ".", "_") == folded {
-					code, text = errInvalidTopic, fmt.Sprintf("topic name collides with %s", t.Name)
-					return
-				}
-			}
+		if other, ok := st.CollidingTopic(name); ok {
+			code, text = errInvalidTopic, fmt.Sprintf("topic name collides with %s", other)
 		}
 	})
 	return code, text

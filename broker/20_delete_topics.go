@@ -27,8 +27,11 @@ func (s *Server) deleteTopics(ctx context.Context, _ *request, q *kmsg.DeleteTop
 	barred := s.barrier(ctx)
 	var cmds []metadata.Command
 	var at []int
-	times, told := s.timesNamed(want), map[topicRef]bool{}
+	times, told := s.timesNamed(ctx, want), map[topicRef]bool{}
 	for i := range want {
+		if ctx.Err() != nil {
+			return resp
+		}
 		ref := refOf(&want[i])
 		if told[ref] {
 			continue // named before, and answered once
@@ -97,18 +100,16 @@ func refOf(w *kmsg.DeleteTopicsRequestTopic) topicRef {
 
 // timesNamed counts how often each topic is named, by what names it and, where
 // it is known, by its id: Kafka refuses a topic that is named twice.
-func (s *Server) timesNamed(want []kmsg.DeleteTopicsRequestTopic) map[topicRef]int {
+func (s *Server) timesNamed(ctx context.Context, want []kmsg.DeleteTopicsRequestTopic) map[topicRef]int {
 	times := map[topicRef]int{}
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for i := range want {
-			ref := refOf(&want[i])
-			times[ref]++
-			if ref.name == "" || !ref.id.IsZero() {
-				continue // the id counts already
-			}
-			if t, ok := st.TopicNamed(ref.name); ok {
-				times[topicRef{id: t.ID}]++
-			}
+	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {
+		ref := refOf(&want[i])
+		times[ref]++
+		if ref.name == "" || !ref.id.IsZero() {
+			return // the id counts already
+		}
+		if t, ok := st.TopicNamed(ref.name); ok {
+			times[topicRef{id: t.ID}]++
 		}
 	})
 	return times

@@ -23,6 +23,9 @@ func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRe
 		rt := kmsg.NewDeleteRecordsResponseTopic()
 		rt.Topic = t.Topic
 		for j, p := range t.Partitions {
+			if ctx.Err() != nil {
+				return resp
+			}
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = p.Partition, -1
 			cmd, code := s.trimming(t.Topic, p.Partition, p.Offset)

@@ -24,6 +24,9 @@ func (s *Server) offsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.O
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
+			if ctx.Err() != nil {
+				return resp
+			}
 			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			rp.Partition, rp.LeaderEpoch, rp.EndOffset = p.Partition, -1, -1
 			_, h, ok := s.lookPartition(t.Topic, p.Partition)

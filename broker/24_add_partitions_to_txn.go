@@ -25,7 +25,7 @@ type txnParts struct {
 	codes  [][]int16 // by topic, by partition
 }
 
-func (s *Server) addPartitionsToTxn(ctx context.Context, _ *request, q *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
+func (s *Server) addPartitionsToTxn(ctx context.Context, r *request, q *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
 	resp := kmsg.NewPtrAddPartitionsToTxnResponse()
 	if q.Version < 4 {
 		t := txnParts{add: metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID), Epoch: metadata.ProducerEpoch(q.ProducerEpoch)}, topics: q.Topics}
@@ -35,7 +35,13 @@ func (s *Server) addPartitionsToTxn(ctx context.Context, _ *request, q *kmsg.Add
 		}
 		return resp
 	}
+	ctx, cancel := context.WithTimeout(ctx, submitWait) // of all of them: the rest is told to try again
+	defer cancel()
+	r.lighten()
 	for _, x := range q.Transactions {
+		if r.conn.ctx.Err() != nil {
+			break
+		}
 		t := txnParts{add: metadata.AddToTxn{ID: x.TransactionalID, Producer: metadata.ProducerID(x.ProducerID), Epoch: metadata.ProducerEpoch(x.ProducerEpoch)}, verify: x.VerifyOnly}
 		for _, topic := range x.Topics {
 			one := kmsg.NewAddPartitionsToTxnRequestTopic()

@@ -17,9 +17,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) writeTxnMarkers(ctx context.Context, _ *request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
+func (s *Server) writeTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
 	resp := kmsg.NewPtrWriteTxnMarkersResponse()
 	err := s.barrier(ctx)
+	ctx, cancel := context.WithTimeout(ctx, submitWait) // of all of them: the rest timed out
+	defer cancel()
+	r.lighten()
 	for _, m := range q.Markers {
 		rm := kmsg.NewWriteTxnMarkersResponseMarker()
 		rm.ProducerID = m.ProducerID
@@ -27,6 +30,9 @@ func (s *Server) writeTxnMarkers(ctx context.Context, _ *request, q *kmsg.WriteT
 			rt := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
 			rt.Topic = t.Topic
 			for _, index := range t.Partitions {
+				if r.conn.ctx.Err() != nil {
+					return resp
+				}
 				rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
 				rp.Partition, rp.ErrorCode = index, errTimedOut
 				if err == nil {

@@ -24,19 +24,29 @@ import (
 func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	barred := s.barrier(ctx)
-	table := s.brokerConfigs()
+	d := configDescriber{s: s, table: s.brokerConfigs(), zone: r.from.Zone}
 	for i := range q.Resources {
+		if ctx.Err() != nil {
+			break
+		}
 		res := &q.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
-		values, code, text := s.configsOf(res, s.addressed(table, res, r.from.Zone))
+		values, code, text := d.configsOf(res)
 		if barred != nil {
 			values, code, text = nil, errTimedOut, barred.Error()
 		}
 		rr.ErrorCode, rr.ErrorMessage = code, &text // never null, as in Kafka
+		if len(res.ConfigNames) == 0 {
+			rr.Configs = make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(values))
+		}
 		for _, v := range values {
 			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, v.key.name) {
-				rr.Configs = append(rr.Configs, describedConfig(&v, q))
+				c := describedConfig(&v, q)
+				if !r.spend(len(c.Name) + len(c.ConfigSynonyms)*2*len(c.Name) + 16) {
+					return resp
+				}
+				rr.Configs = append(rr.Configs, c)
 			}
 		}
 		resp.Resources = append(resp.Resources, rr)
@@ -44,8 +54,32 @@ func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.Descri
 	return resp
 }
 
-func (s *Server) configsOf(res *kmsg.DescribeConfigsRequestResource, table []configKey) (values []configValue, code int16, text string) {
-	name := res.ResourceName
+// configDescriber looks up the configs of one request's resources. What is the
+// same for many of them is made once: topics without configs of their own, and
+// a resource that is named again.
+type configDescriber struct {
+	s        *Server
+	table    []configKey // of brokers
+	zone     metadata.ZoneID
+	defaults []configValue // of such a topic
+
+	last   kmsg.DescribeConfigsRequestResource // and what was found for it
+	values []configValue
+	code   int16
+	text   string
+}
+
+// configsOf returns the configs of a resource, or why there are none.
+func (d *configDescriber) configsOf(res *kmsg.DescribeConfigsRequestResource) ([]configValue, int16, string) {
+	if d.values == nil || d.last.ResourceType != res.ResourceType || d.last.ResourceName != res.ResourceName {
+		d.last = *res
+		d.values, d.code, d.text = d.find(res)
+	}
+	return d.values, d.code, d.text
+}
+
+func (d *configDescriber) find(res *kmsg.DescribeConfigsRequestResource) (values []configValue, code int16, text string) {
+	s, name := d.s, res.ResourceName
 	switch res.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
 		if !validTopicName(name) {
@@ -53,15 +87,26 @@ func (s *Server) configsOf(res *kmsg.DescribeConfigsRequestResource, table []con
 		}
 		code = errUnknownTopic
 		s.cfg.Replica.View(func(st *metadata.State) {
-			if t, ok := st.TopicNamed(name); ok {
-				values, code = topicValues(st, t.Configs), errNone
+			t, ok := st.TopicNamed(name)
+			switch {
+			case !ok:
+				return
+			case len(t.Configs) > 0:
+				values = topicValues(st, t.Configs)
+			default:
+				if d.defaults == nil {
+					d.defaults = topicValues(st, nil)
+				}
+				values = d.defaults
 			}
+			code = errNone
 		})
 		return values, code, ""
 	case kmsg.ConfigResourceTypeBroker:
 		if name != "" && !s.isBroker(name) {
 			return nil, errInvalidRequest, "no such broker: " + name
 		}
+		table := s.addressed(d.table, res, d.zone)
 		s.cfg.Replica.View(func(st *metadata.State) { values = s.brokerValues(st, name, table) })
 		return values, errNone, ""
 	case kmsg.ConfigResourceTypeBrokerLogger:

@@ -31,6 +31,9 @@ func (s *Server) alterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.Al
 				resp.Topics = append(resp.Topics, rt)
 			}
 			for _, p := range t.Partitions {
+				if ctx.Err() != nil {
+					return resp
+				}
 				rp := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
 				rp.Partition, rp.ErrorCode = p, s.partitionCode(t.Topic, p, barred)
 				if d.Dir != logDir {

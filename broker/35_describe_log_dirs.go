@@ -47,16 +47,13 @@ func (s *Server) describeLogDirs(ctx context.Context, _ *request, q *kmsg.Descri
 			dir.Topics = append(dir.Topics, rt)
 		}
 	}
-	s.cfg.Replica.View(func(st *metadata.State) {
-		if q.Topics == nil {
-			for _, t := range st.Topics() {
-				tell(st, t, upTo(t.Partitions))
-			}
-		}
-		for _, w := range q.Topics {
-			if t, ok := st.TopicNamed(w.Topic); ok {
-				tell(st, t, w.Partitions)
-			}
+	if q.Topics == nil {
+		all := s.allTopics()
+		s.viewEach(ctx, len(all), func(st *metadata.State, i int) { tell(st, all[i], upTo(all[i].Partitions)) })
+	}
+	s.viewEach(ctx, len(q.Topics), func(st *metadata.State, i int) {
+		if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
+			tell(st, t, q.Topics[i].Partitions)
 		}
 	})
 	resp.Dirs = append(resp.Dirs, dir)

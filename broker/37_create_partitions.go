@@ -25,6 +25,9 @@ func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.Creat
 	var cmds []metadata.Command
 	var at []int
 	for i := range q.Topics {
+		if ctx.Err() != nil {
+			return resp
+		}
 		t := &q.Topics[i]
 		if names[t.Topic] == 0 {
 			continue // named before, and answered once

@@ -12,14 +12,12 @@ import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/zonewise/zonewise/metadata"
 )
 
 // electionUnclean is the higher of the two types of election.
 const electionUnclean = 1
 
-func (s *Server) electLeaders(ctx context.Context, _ *request, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
+func (s *Server) electLeaders(ctx context.Context, r *request, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
 	resp := kmsg.NewPtrElectLeadersResponse()
 	unknown := q.Version >= 1 && (q.ElectionType < 0 || q.ElectionType > electionUnclean)
 	if unknown {
@@ -27,18 +25,19 @@ func (s *Server) electLeaders(ctx context.Context, _ *request, q *kmsg.ElectLead
 	}
 	barred := s.barrier(ctx)
 	if q.Topics == nil && !unknown {
-		s.cfg.Replica.View(func(st *metadata.State) {
-			for _, t := range st.Topics() {
-				rt := kmsg.NewElectLeadersResponseTopic()
-				rt.Topic = t.Name
-				resp.Topics = append(resp.Topics, rt)
-			}
-		})
+		for _, t := range s.allTopics() {
+			rt := kmsg.NewElectLeadersResponseTopic()
+			rt.Topic = t.Name
+			resp.Topics = append(resp.Topics, rt)
+		}
 	}
 	for _, t := range q.Topics {
 		rt := kmsg.NewElectLeadersResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
+			if ctx.Err() != nil {
+				return resp
+			}
 			rp := kmsg.NewElectLeadersResponseTopicPartition()
 			rp.Partition = p
 			switch rp.ErrorCode = s.partitionCode(t.Topic, p, barred); rp.ErrorCode {
@@ -50,7 +49,9 @@ func (s *Server) electLeaders(ctx context.Context, _ *request, q *kmsg.ElectLead
 			if unknown {
 				rp.ErrorCode, rp.ErrorMessage = errInvalidRequest, textOf("unknown type of election")
 			}
-			rt.Partitions = append(rt.Partitions, rp)
+			if rt.Partitions = append(rt.Partitions, rp); !r.spend(8 + len(*rp.ErrorMessage)) {
+				return resp
+			}
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) alterPartitionReassignments(ctx context.Context, _ *request, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
+func (s *Server) alterPartitionReassignments(ctx context.Context, r *request, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
 	resp.AllowReplicationFactorChange = q.AllowReplicationFactorChange
 	barred := s.barrier(ctx)
@@ -26,6 +26,9 @@ func (s *Server) alterPartitionReassignments(ctx context.Context, _ *request, q 
 		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
+			if ctx.Err() != nil {
+				return resp
+			}
 			rp := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, s.partitionCode(t.Topic, p.Partition, barred)
 			text := ""
@@ -35,7 +38,9 @@ func (s *Server) alterPartitionReassignments(ctx context.Context, _ *request, q 
 				text = "there is no such partition"
 			}
 			rp.ErrorMessage = textOf(text)
-			rt.Partitions = append(rt.Partitions, rp)
+			if rt.Partitions = append(rt.Partitions, rp); !r.spend(8 + len(text)) {
+				return resp
+			}
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}

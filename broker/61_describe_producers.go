@@ -14,30 +14,31 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) describeProducers(ctx context.Context, _ *request, q *kmsg.DescribeProducersRequest) *kmsg.DescribeProducersResponse {
+func (s *Server) describeProducers(ctx context.Context, r *request, q *kmsg.DescribeProducersRequest) *kmsg.DescribeProducersResponse {
 	resp := kmsg.NewPtrDescribeProducersResponse()
 	err := s.barrier(ctx)
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, t := range q.Topics {
-			rt := kmsg.NewDescribeProducersResponseTopic()
-			rt.Topic = t.Topic
-			parts, known := namedPartitions(st, t.Topic, t.Partitions)
-			for i, tp := range parts {
-				rp := kmsg.NewDescribeProducersResponseTopicPartition()
-				rp.Partition = t.Partitions[i]
-				switch {
-				case err != nil:
-					rp.ErrorCode = errTimedOut
-				case !known[i]:
-					rp.ErrorCode, rp.ErrorMessage = errUnknownTopic, textOf("the topic or partition does not exist")
-				default:
-					rp.ActiveProducers = activeProducers(st, tp)
+	for _, t := range q.Topics {
+		rt := kmsg.NewDescribeProducersResponseTopic()
+		rt.Topic = t.Topic
+		s.viewEach(ctx, len(t.Partitions), func(st *metadata.State, i int) {
+			rp := kmsg.NewDescribeProducersResponseTopicPartition()
+			rp.Partition = t.Partitions[i]
+			parts, known := namedPartitions(st, t.Topic, t.Partitions[i:i+1])
+			switch {
+			case err != nil:
+				rp.ErrorCode = errTimedOut
+			case !known[0]:
+				rp.ErrorCode, rp.ErrorMessage = errUnknownTopic, textOf("the topic or partition does not exist")
+			default:
+				if r.spent <= s.answers.each {
+					rp.ActiveProducers = activeProducers(st, parts[0])
 				}
-				rt.Partitions = append(rt.Partitions, rp)
+				r.spend(len(rp.ActiveProducers) * 40)
 			}
-			resp.Topics = append(resp.Topics, rt)
-		}
-	})
+			rt.Partitions = append(rt.Partitions, rp)
+		})
+		resp.Topics = append(resp.Topics, rt)
+	}
 	return resp
 }
 

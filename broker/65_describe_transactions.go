@@ -14,26 +14,26 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) describeTransactions(ctx context.Context, _ *request, q *kmsg.DescribeTransactionsRequest) *kmsg.DescribeTransactionsResponse {
+func (s *Server) describeTransactions(ctx context.Context, r *request, q *kmsg.DescribeTransactionsRequest) *kmsg.DescribeTransactionsResponse {
 	resp := kmsg.NewPtrDescribeTransactionsResponse()
+	resp.TransactionStates = make([]kmsg.DescribeTransactionsResponseTransactionState, 0, len(q.TransactionalIDs))
 	err := s.barrier(ctx)
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, id := range q.TransactionalIDs {
-			r := kmsg.NewDescribeTransactionsResponseTransactionState()
-			r.TransactionalID = id
-			v, ok := st.Txn(id)
-			switch {
-			case err != nil:
-				r.ErrorCode = errCoordinatorAway
-			case id == "":
-				r.ErrorCode = errInvalidRequest
-			case !ok:
-				r.ErrorCode = errTxnIDNotFound
-			default:
-				describeTxn(st, v, &r)
-			}
-			resp.TransactionStates = append(resp.TransactionStates, r)
+	s.viewEach(ctx, len(q.TransactionalIDs), func(st *metadata.State, i int) {
+		id := q.TransactionalIDs[i]
+		d := kmsg.NewDescribeTransactionsResponseTransactionState()
+		d.TransactionalID = id
+		v, ok := st.Txn(id)
+		switch {
+		case err != nil:
+			d.ErrorCode = errCoordinatorAway
+		case id == "":
+			d.ErrorCode = errInvalidRequest
+		case !ok:
+			d.ErrorCode = errTxnIDNotFound
+		case r.spend(len(v.Partitions) * 8):
+			describeTxn(st, v, &d)
 		}
+		resp.TransactionStates = append(resp.TransactionStates, d)
 	})
 	return resp
 }

@@ -44,25 +44,46 @@ func (s *Server) listTransactions(ctx context.Context, _ *request, q *kmsg.ListT
 		resp.ErrorCode = errCoordinatorAway
 		return resp
 	}
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, id := range st.Txns() {
-			v, _ := st.Txn(id)
-			if !s.tellsTxn(st, id) || !wantedTxn(q, &v, st.Time()) || pattern != nil && !pattern.MatchString(id) {
-				continue
-			}
-			r := kmsg.NewListTransactionsResponseTransactionState()
-			r.TransactionalID, r.ProducerID, r.TransactionState = id, int64(v.Producer), v.Status.String()
-			resp.TransactionStates = append(resp.TransactionStates, r)
+	wanted := newTxnFilter(q)
+	var all []string
+	s.cfg.Replica.View(func(st *metadata.State) { all = st.Txns() })
+	s.viewEach(ctx, len(all), func(st *metadata.State, i int) {
+		id := all[i]
+		v, ok := st.Txn(id)
+		if !ok || !s.tellsTxn(st, id) || !wanted.has(&v, st.Time()) || pattern != nil && !pattern.MatchString(id) {
+			return
 		}
+		r := kmsg.NewListTransactionsResponseTransactionState()
+		r.TransactionalID, r.ProducerID, r.TransactionState = id, int64(v.Producer), v.Status.String()
+		resp.TransactionStates = append(resp.TransactionStates, r)
 	})
 	return resp
 }
 
-func wantedTxn(q *kmsg.ListTransactionsRequest, v *metadata.TxnView, now metadata.UnixMilli) bool {
+// txnFilter is what a request asks for.
+type txnFilter struct {
+	q         *kmsg.ListTransactionsRequest
+	states    map[string]bool
+	producers map[int64]bool
+}
+
+func newTxnFilter(q *kmsg.ListTransactionsRequest) txnFilter {
+	f := txnFilter{q: q, states: map[string]bool{}, producers: map[int64]bool{}}
+	for _, s := range q.StateFilters {
+		f.states[s] = true
+	}
+	for _, p := range q.ProducerIDFilters {
+		f.producers[p] = true
+	}
+	return f
+}
+
+func (f *txnFilter) has(v *metadata.TxnView, now metadata.UnixMilli) bool {
+	q := f.q
 	switch {
-	case len(q.StateFilters) > 0 && !slices.Contains(q.StateFilters, v.Status.String()):
+	case len(f.states) > 0 && !f.states[v.Status.String()]:
 		return false
-	case len(q.ProducerIDFilters) > 0 && !slices.Contains(q.ProducerIDFilters, int64(v.Producer)):
+	case len(f.producers) > 0 && !f.producers[int64(v.Producer)]:
 		return false
 	case q.Version >= 1 && q.DurationFilterMillis >= 0:
 		return v.Status == metadata.TxnOngoing && int64(now-v.Started) > q.DurationFilterMillis

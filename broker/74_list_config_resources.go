@@ -65,12 +65,14 @@ func (s *Server) resourceNames(r *request, kind kmsg.ConfigResourceType) (names 
 		}
 		return names
 	}
+	if kind == kmsg.ConfigResourceTypeTopic {
+		for _, t := range s.allTopics() {
+			names = append(names, t.Name)
+		}
+		return names
+	}
 	s.cfg.Replica.View(func(st *metadata.State) {
 		switch kind {
-		case kmsg.ConfigResourceTypeTopic:
-			for _, t := range st.Topics() {
-				names = append(names, t.Name)
-			}
 		case kmsg.ConfigResourceTypeClientMetrics:
 			names = st.Configured(metadata.ResourceMetrics)
 		case kmsg.ConfigResourceTypeGroupConfig:

@@ -33,7 +33,13 @@ func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kms
 	barred := s.barrier(ctx)
 	limit := max(min(maxDescribedPartitions, int(q.ResponsePartitionLimit)), 1)
 	v := s.view()
-	for _, w := range s.describedTopics(q) {
+	for _, w := range s.describedTopics(ctx, q) {
+		if ctx.Err() != nil {
+			break
+		}
+		if w.code == errNone && limit > 0 {
+			s.cfg.Replica.View(func(st *metadata.State) { w.view = lookHeads(st, w.view.Topic) })
+		}
 		switch {
 		case barred != nil && w.code == errUnknownTopic:
 			w.code = errLeaderNotAvailable
@@ -58,6 +64,9 @@ func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kms
 			rt.Partitions = append(rt.Partitions, describedPartition(p))
 		}
 		limit -= take
+		if !r.spend(40 + len(*w.name) + take*60) {
+			break
+		}
 		resp.Topics = append(resp.Topics, rt)
 		if take < len(parts) {
 			resp.NextCursor = cursor(*w.name, from+int32(take))
@@ -89,21 +98,19 @@ func describedPartition(p kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopi
 
 // describedTopics lists what was asked for (nothing: all topics), sorted, from
 // the cursor's topic on.
-func (s *Server) describedTopics(q *kmsg.DescribeTopicPartitionsRequest) []wantedTopic {
-	var want []wantedTopic
-	s.cfg.Replica.View(func(st *metadata.State) {
-		if len(q.Topics) == 0 {
-			for _, t := range st.Topics() {
-				want = append(want, wantedTopic{name: &t.Name, view: lookHeads(st, t)})
-			}
+func (s *Server) describedTopics(ctx context.Context, q *kmsg.DescribeTopicPartitionsRequest) []wantedTopic {
+	want := make([]wantedTopic, 0, len(q.Topics))
+	if len(q.Topics) == 0 {
+		for _, t := range s.allTopics() {
+			want = append(want, wantedTopic{name: &t.Name, view: topicView{Topic: t}})
 		}
-		for i := range q.Topics {
-			w := wantedTopic{name: &q.Topics[i].Topic, code: errUnknownTopic}
-			if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
-				w.view, w.code = lookHeads(st, t), errNone
-			}
-			want = append(want, w)
+	}
+	s.viewEach(ctx, len(q.Topics), func(st *metadata.State, i int) {
+		w := wantedTopic{name: &q.Topics[i].Topic, code: errUnknownTopic}
+		if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
+			w.view, w.code = topicView{Topic: t}, errNone
 		}
+		want = append(want, w)
 	})
 	slices.SortStableFunc(want, func(a, b wantedTopic) int { return compareNames(*a.name, *b.name) })
 	want = slices.CompactFunc(want, func(a, b wantedTopic) bool { return *a.name == *b.name })

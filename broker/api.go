@@ -7,23 +7,33 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/zonewise/zonewise/broker/schema"
 	"github.com/zonewise/zonewise/router"
 )
 
 // request is one request as its handlers see it.
 type request struct {
 	header
+	api  *api
 	body []byte
 	size int             // bytes on the socket
 	conn *conn           // whose it is
 	from router.Evidence // set when its turn to be answered has come
+	// freeFrame gives the memory of the request's bytes back before the answer;
+	// nothing may refer to them any more. Set when its turn has come.
+	freeFrame func()
+	spent     int64 // bytes of the answer so far, of handlers that count
+	// lighten ends the request's heavy work: what follows waits for the log.
+	lighten func()
 }
 
 // answer is what a handler makes of a request.
 type answer struct {
 	resp kmsg.Response // encoded by the connection; nil where head is set
-	head []byte        // an answer encoded by the handler, begun with appendAnswerHeader
-	tail net.Buffers   // what follows head, not copied
+	// admitted is given back once resp is encoded.
+	admitted *admission
+	head     []byte      // an answer encoded by the handler, begun with appendAnswerHeader
+	tail     net.Buffers // what follows head, not copied
 	// silent: nothing is sent (acks=0). hangUp: the connection ends.
 	silent, hangUp bool
 	// bill says whose the answer's bytes are.
@@ -44,7 +54,16 @@ type api struct {
 	take  func(s *Server, ctx context.Context, r *request) (func(context.Context) answer, error)
 	serve func(s *Server, ctx context.Context, r *request) (answer, error)
 	kind  billKind
-	asked *metrics.Counter // set when the server opens
+	// waits: an answer may take minutes. What the request took is given back
+	// before; the handler has copied what it keeps.
+	waits bool
+	// answers estimates how many bytes the answer may have, where that does not
+	// follow from the request's own size; nil: it does.
+	answers func(s *Server, q kmsg.Request) int64
+
+	// Set when the server opens.
+	shapes []*schema.Shape // by version
+	asked  *metrics.Counter
 }
 
 // notFlexible is api.flexible of an API that has no flexible version.
@@ -58,7 +77,7 @@ func apis(groups bool) []api {
 		{key: 0, min: 3, max: 13, shown: 0, flexible: 9, take: (*Server).takeProduce, kind: billProduce},
 		{key: 1, min: 4, max: 18, shown: 4, flexible: 12, serve: (*Server).serveFetch, kind: billFetch},
 		{key: 2, min: 1, max: 10, shown: 1, flexible: 6, serve: plain((*Server).listOffsets)},
-		{key: 3, min: 0, max: 13, shown: 0, flexible: 9, serve: plain((*Server).metadata)},
+		{key: 3, min: 0, max: 13, shown: 0, flexible: 9, serve: plain((*Server).metadata), answers: (*Server).metadataBytes},
 		{key: 18, min: 0, max: 4, shown: 0, flexible: 3, serve: plain((*Server).apiVersions)},
 		{key: 19, min: 2, max: 7, shown: 2, flexible: 5, serve: plain((*Server).createTopics)},
 		{key: 20, min: 1, max: 6, shown: 1, flexible: 4, serve: plain((*Server).deleteTopics)},
@@ -68,14 +87,14 @@ func apis(groups bool) []api {
 		{key: 24, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).addPartitionsToTxn)},
 		{key: 26, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).endTxn)},
 		{key: 27, min: 1, max: 1, shown: 1, flexible: 1, serve: plain((*Server).writeTxnMarkers)},
-		{key: 32, min: 1, max: 4, shown: 1, flexible: 4, serve: plain((*Server).describeConfigs)},
+		{key: 32, min: 1, max: 4, shown: 1, flexible: 4, serve: plain((*Server).describeConfigs), answers: (*Server).describeConfigsBytes},
 		{key: 33, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).alterConfigs)},
 		{key: 37, min: 0, max: 3, shown: 0, flexible: 2, serve: plain((*Server).createPartitions)},
 		{key: 44, min: 0, max: 1, shown: 0, flexible: 1, serve: plain((*Server).incrementalAlterConfigs)},
 		{key: 60, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).describeCluster)},
-		{key: 61, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeProducers)},
-		{key: 65, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTransactions)},
-		{key: 66, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).listTransactions)},
+		{key: 61, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeProducers), answers: (*Server).producersBytes},
+		{key: 65, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTransactions), answers: (*Server).describeTxnsBytes},
+		{key: 66, min: 0, max: 2, shown: 0, flexible: 0, serve: plain((*Server).listTransactions), answers: (*Server).listTxnsBytes},
 		{key: 75, min: 0, max: 0, shown: 0, flexible: 0, serve: plain((*Server).describeTopicPartitions)},
 	}
 	out = append(out, adminAPIs()...)
@@ -92,19 +111,30 @@ func plain[Q any, P interface {
 	kmsg.Request
 }, R kmsg.Response](handle func(*Server, context.Context, *request, P) R) func(*Server, context.Context, *request) (answer, error) {
 	return func(s *Server, ctx context.Context, r *request) (answer, error) {
-		q := P(new(Q))
-		q.SetVersion(r.version)
-		held, err := s.decode.acquire(ctx, decodeFactor*int64(len(r.body)))
+		admitted, size, err := s.admit(ctx, r)
 		if err != nil {
 			return answer{}, err
 		}
-		err = readBody(q, r.body)
-		s.decode.release(held) // a join may wait for minutes
-		if err != nil {
-			return answer{}, decodeError(r, err)
+		a := answer{admitted: &admitted}
+		q := P(new(Q))
+		q.SetVersion(r.version)
+		if err := q.ReadFrom(r.body); err != nil {
+			return a, decodeError(r, err)
 		}
-		resp := handle(s, ctx, r, q)
-		resp.SetVersion(r.version)
-		return answer{resp: resp}, nil
+		bytes := answerFactor * size.Bytes
+		if r.api.answers != nil {
+			bytes = r.api.answers(s, q)
+		}
+		if err := admitted.expect(ctx, bytes); err != nil {
+			return a, err
+		}
+		r.lighten = admitted.lighten
+		if r.api.waits {
+			r.body = nil
+			r.freeFrame()
+			admitted.release()
+		}
+		a.resp = handle(s, ctx, r, q)
+		return a, r.tooLarge(r.spent)
 	}
 }

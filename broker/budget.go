@@ -13,6 +13,7 @@ type budget struct {
 	size    int64
 	free    int64
 	waiting []*budgetWaiter // first come first
+	crowded func()          // told when somebody has to wait; may be nil
 }
 
 type budgetWaiter struct {
@@ -46,6 +47,9 @@ func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 	w := &budgetWaiter{n, time.Now(), make(chan struct{})}
 	b.waiting = append(b.waiting, w)
 	b.mu.Unlock()
+	if b.crowded != nil {
+		b.crowded()
+	}
 	select {
 	case <-w.granted:
 		return n, nil
@@ -56,12 +60,12 @@ func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 	for i, o := range b.waiting {
 		if o == w {
 			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
-			b.grant()
+			b.serveWaiting()
 			return 0, ctx.Err()
 		}
 	}
 	b.free += n // granted while we gave up
-	b.grant()
+	b.serveWaiting()
 	return 0, ctx.Err()
 }
 
@@ -73,10 +77,10 @@ func (b *budget) release(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free += n
-	b.grant()
+	b.serveWaiting()
 }
 
-func (b *budget) grant() {
+func (b *budget) serveWaiting() {
 	for len(b.waiting) > 0 && b.waiting[0].n <= b.free {
 		b.free -= b.waiting[0].n
 		close(b.waiting[0].granted)
@@ -101,13 +105,13 @@ func (b *budget) room() int64 {
 	return b.free
 }
 
-// waited returns how long the first in the queue has waited; 0 where nobody
-// does.
+// waited returns how long the first in the queue has waited; negative where
+// nobody does.
 func (b *budget) waited(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
-		return 0
+		return -1
 	}
 	return now.Sub(b.waiting[0].since)
 }

@@ -18,7 +18,7 @@ const (
 	// MaxFrameBytes is Kafka's socket.request.max.bytes.
 	MaxFrameBytes = 100 << 20
 	// MaxPlainFrameBytes bounds every request but Produce: none needs more,
-	// and a decoder may make 64 bytes of struct out of one byte of it.
+	// and a decoder may make a hundred bytes of memory out of one byte of it.
 	MaxPlainFrameBytes = 8 << 20
 	// MaxProducePartitions bounds the partitions of one Produce request.
 	MaxProducePartitions = 50_000
@@ -72,10 +72,15 @@ type Config struct {
 	// FrameBytes is the memory for request frames not yet answered, of all
 	// connections; at the limit they are not read further. MaxFrameBytes of it
 	// are kept for one large frame at a time, so that frames that have come in
-	// part cannot wait for each other.
+	// part cannot wait for each other; an eighth is for large frames of other
+	// requests than Produce.
 	FrameBytes int64
-	// DecodeBytes is the memory that decoding requests may take at once.
-	DecodeBytes int64
+	// RequestBytes is the memory for decoded requests under way.
+	RequestBytes int64
+	// PollBytes is the memory for fetches that wait and for fetch sessions.
+	// Where it runs short they are answered at once, with a throttle time, and
+	// without a session.
+	PollBytes int64
 	// AnswerBytes is the memory for answers that are not written yet. Where it
 	// runs short fetch answers get smaller, never empty.
 	AnswerBytes int64
@@ -100,7 +105,8 @@ func DefaultConfig() Config {
 		DefaultPartitions: 1,
 		OffsetsPartitions: internalPartitions,
 		FrameBytes:        512 << 20,
-		DecodeBytes:       512 << 20,
+		RequestBytes:      256 << 20,
+		PollBytes:         256 << 20,
 		AnswerBytes:       512 << 20,
 		IdleTimeout:       10 * time.Minute,
 		WriteTimeout:      30 * time.Second,
@@ -122,8 +128,10 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: partitions of the offsets topic out of range")
 	case c.FrameBytes < 2*MaxFrameBytes:
 		return errors.New("broker config: frame memory must hold two frames of the greatest size")
-	case c.DecodeBytes < decodeFactor*MaxPlainFrameBytes:
-		return errors.New("broker config: decode memory must hold one request of the greatest size")
+	case c.RequestBytes < 16*MaxPlainFrameBytes:
+		return errors.New("broker config: request memory must hold one request of the greatest size")
+	case c.PollBytes < 16<<20:
+		return errors.New("broker config: poll memory must be 16 MiB or more")
 	case c.AnswerBytes < 2*MaxFrameBytes:
 		return errors.New("broker config: answer memory must hold two batches of the greatest size")
 	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0:

@@ -31,6 +31,14 @@ type configOp struct {
 	value *string
 }
 
+// resourceRef tells resources apart.
+type resourceRef struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+func (a *alteration) ref() resourceRef { return resourceRef{a.kind, a.name} }
+
 func (a *alteration) fail(code int16, format string, args ...any) {
 	a.code, a.text = code, fmt.Sprintf(format, args...)
 }
@@ -41,12 +49,17 @@ func (s *Server) alter(ctx context.Context, all []alteration, validateOnly bool)
 	table := s.brokerConfigs()
 	var cmds []metadata.Command
 	var at []int
+	times := make(map[resourceRef]int, len(all))
 	for i := range all {
+		times[all[i].ref()]++
+	}
+	for i := range all {
+		if ctx.Err() != nil {
+			return
+		}
 		a := &all[i]
-		for j := range all {
-			if j != i && all[j].kind == a.kind && all[j].name == a.name {
-				a.fail(errInvalidRequest, "the request names the resource twice")
-			}
+		if times[a.ref()] > 1 {
+			a.fail(errInvalidRequest, "the request names the resource twice")
 		}
 		if barred != nil {
 			a.fail(errTimedOut, "%v", barred)

@@ -6,11 +6,13 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // topicConfigs are the topic configs of Apache Kafka 4.1, inert ones too, and
-// ours. Sorted by name. docs/topic-configs.md is generated from it.
-func topicConfigs() []configKey {
+// ours. Sorted by name; made once, and read only. docs/topic-configs.md is
+// generated from it.
+var topicConfigs = sync.OnceValue(func() []configKey {
 	return []configKey{
 		{name: "cleanup.policy", kind: kList, fallback: "delete", synonym: "log.cleanup.policy", oneOf: []string{"compact", "delete"}, use: useStored,
 			doc: "What becomes of old records: delete drops them by age and size, compact keeps the newest of each key. A topic with compact takes no record without a key; without delete it takes no DeleteRecords."},
@@ -81,7 +83,7 @@ func topicConfigs() []configKey {
 		{name: latencyConfig, kind: kString, fallback: "standard", oneOf: []string{"standard", "low"}, quiet: true,
 			doc: "Which lane a topic's records take: standard waits a little so that objects are large and cheap, low does not. Kafka has no such config."},
 	}
-}
+})
 
 // latencyConfig picks a topic's lane.
 const latencyConfig = "zonewise.latency"

@@ -46,6 +46,9 @@ type conn struct {
 	order produceOrder
 
 	holds      atomic.Int64 // bytes of the server's memories
+	heavy      atomic.Bool  // does heavy work, or waits for its turn
+	reads      turn         // of the client to send the rest of a frame
+	sends      turn         // of the client to read an answer
 	unanswered atomic.Int64
 	lastAsked  atomic.Int64 // time of the last frame, ns since the server opened
 	software   atomic.Pointer[string]
@@ -57,7 +60,7 @@ type pending struct {
 	r     *request
 	api   *api
 	run   func(context.Context) answer
-	frame int64 // held of the server's frame budget
+	frame grant // of the server's memory for frames
 	own   int64 // held of the connection's
 	spare bool  // the server's spare room for one frame is held
 }
@@ -135,13 +138,13 @@ func (c *conn) take(n int, p *pending) error {
 	case n > MaxPlainFrameBytes && a.take == nil:
 		return c.reject(fmt.Errorf("%w: key %d with %d bytes", errFrame, h.key, n))
 	}
+	p.api = a
 	frame, err := c.readFrame(n, p)
 	if err != nil {
 		return err
 	}
 	c.lastAsked.Store(c.s.sinceOpen())
-	p.api = a
-	p.r = &request{header: h, size: n + 4, conn: c}
+	p.r = &request{header: h, api: a, size: n + 4, conn: c}
 	if h.key == apiVersionsKey && (h.version < a.min || h.version > a.max) {
 		p.run = func(context.Context) answer { return c.s.unknownApiVersions(p.r.correlation) }
 		return nil
@@ -166,14 +169,19 @@ func (c *conn) begin(p *pending) (err error) {
 	p.run = func(ctx context.Context) answer {
 		a, err := serve(c.s, ctx, r)
 		if err != nil {
-			if !errors.Is(err, context.Canceled) {
-				c.reject(err)
-			}
-			return answer{hangUp: true}
+			c.giveUp(err)
+			a.hangUp = true
 		}
 		return a
 	}
 	return nil
+}
+
+// giveUp ends a request that cannot be answered, and its connection with it.
+func (c *conn) giveUp(err error) {
+	if !errors.Is(err, context.Canceled) {
+		_ = c.reject(err)
+	}
 }
 
 // write handles and answers requests in order until the queue is closed.
@@ -203,22 +211,23 @@ func (c *conn) answer(p *pending) (ok bool) {
 	}()
 	p.api.asked.Inc()
 	p.r.from = c.place(p.r.clientID, p.api.kind)
+	p.r.freeFrame = func() { c.freeFrame(p) }
 	a := p.run(c.ctx)
-	if a.release != nil {
-		defer a.release()
-	}
+	defer a.free()
 	c.s.meter.asked(p, &a)
+	if a.silent && !a.hangUp {
+		return true
+	}
+	if a.head == nil && !a.hangUp {
+		if err := c.encode(p.r, &a); err != nil {
+			c.giveUp(err)
+			a.hangUp = true
+		}
+	}
 	if a.hangUp {
 		return false
 	}
-	if a.silent {
-		return true
-	}
 	head := a.head
-	if head == nil {
-		flexible := p.r.version >= p.api.flexible && p.api.key != apiVersionsKey
-		head = a.resp.AppendTo(appendAnswerHeader(nil, p.r.correlation, flexible))
-	}
 	extra := 0
 	for _, b := range a.tail {
 		extra += len(b)
@@ -232,11 +241,45 @@ func (c *conn) answer(p *pending) (ok bool) {
 	return true
 }
 
+// encode writes a response and takes the memory for it, which is held until the
+// answer is sent. Only then what the request took is given back, so that answers
+// which wait for memory are no more than requests under way.
+func (c *conn) encode(r *request, a *answer) error {
+	a.resp.SetVersion(r.version)
+	flexible := r.version >= r.api.flexible && r.key != apiVersionsKey
+	a.head = a.resp.AppendTo(appendAnswerHeader(nil, r.correlation, flexible))
+	a.resp = nil
+	if err := r.tooLarge(int64(len(a.head))); err != nil {
+		return err
+	}
+	held, err := c.s.answers.acquire(c.ctx, c, int64(len(a.head)))
+	if err != nil {
+		return err
+	}
+	a.release = held.release
+	if a.admitted != nil {
+		a.admitted.release()
+	}
+	return nil
+}
+
+// free gives back what an answer and its request took.
+func (a *answer) free() {
+	if a.admitted != nil {
+		a.admitted.release()
+	}
+	if a.release != nil {
+		a.release()
+	}
+}
+
 // sendStep is how much is sent under one deadline: a slow client has time for
 // every part, a client that never reads is cut after the first.
-const sendStep = 1 << 20
+const sendStep = 256 << 10
 
 func (c *conn) send(head []byte, tail net.Buffers) error {
+	c.sends.begin()
+	defer c.sends.end()
 	part := net.Buffers{head}
 	n := len(head)
 	for i := 0; i <= len(tail); i++ {
@@ -257,11 +300,17 @@ func (c *conn) send(head []byte, tail net.Buffers) error {
 
 func (c *conn) free(p *pending) {
 	c.bytes.release(p.own)
-	c.s.frames.release(p.frame)
+	p.own = 0
+	c.freeFrame(p)
+}
+
+// freeFrame gives the frame's memory back; nothing refers to its bytes any more.
+func (c *conn) freeFrame(p *pending) {
+	p.frame.release()
 	if p.spare {
+		p.spare = false
 		<-c.s.spare
 	}
-	p.own, p.frame, p.spare = 0, 0, false
 }
 
 // reject says in the log why a connection is closed.

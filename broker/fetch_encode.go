@@ -21,7 +21,7 @@ import (
 // begin writes what stands before the topics.
 func (f *fetch) begin(code int16, session int32) answer {
 	b := appendAnswerHeader(make([]byte, 0, 64+96*len(f.parts)), f.r.correlation, f.flexible())
-	b = kbin.AppendInt32(b, 0)
+	b = kbin.AppendInt32(b, f.throttleMs)
 	if f.r.version >= 7 {
 		b = kbin.AppendInt16(b, code)
 		b = kbin.AppendInt32(b, session)
@@ -109,7 +109,7 @@ func (f *fetch) encode() answer {
 	w.b = f.tags(w.b, w.hints.named())
 	w.flush()
 	a.head, a.tail = w.first, w.out
-	a.release = f.held.release
+	a.release = func() { f.held.release(); f.kept.release() }
 	return a
 }
 

@@ -24,6 +24,7 @@ type fetchSession struct {
 	byID  bool  // opened with topic ids (version 13 on)
 	parts []*sessionPart
 	index map[partKey]*sessionPart
+	held  grant // of Server.polls
 }
 
 // partKey is how the client names a partition.
@@ -67,7 +68,7 @@ func (f *fetch) enter() int16 {
 		all := &fetchSession{byID: f.r.version >= 13, index: map[partKey]*sessionPart{}}
 		all.update(f.q)
 		if f.q.SessionEpoch == epochInitial && len(all.parts) > 0 {
-			f.session = c.add(f.s, all)
+			f.session = c.add(f.s, f.r.conn, all)
 		}
 		f.list(all)
 		return errNone
@@ -82,7 +83,10 @@ func (f *fetch) enter() int16 {
 		return errSessionTopicID
 	}
 	n.epoch = nextEpoch(n.epoch)
-	n.update(f.q)
+	if n.update(f.q); !n.resize(f.s, f.r.conn) {
+		c.drop(f.s, n.id)
+		return errSessionNotFound // the client begins anew, without one
+	}
 	f.session = n
 	f.list(n)
 	return errNone
@@ -172,11 +176,11 @@ func (c *fetchSessions) find(id int32) *fetchSession {
 
 // add gives a session an id; nil where there is no slot left, and the client
 // goes on without.
-func (c *fetchSessions) add(s *Server, n *fetchSession) *fetchSession {
+func (c *fetchSessions) add(s *Server, from *conn, n *fetchSession) *fetchSession {
 	if len(c.open) >= maxConnSessions {
 		c.drop(s, c.open[0].id)
 	}
-	if s.slots.Add(1) > MaxFetchSessions {
+	if s.slots.Add(1) > MaxFetchSessions || !n.resize(s, from) {
 		s.slots.Add(-1)
 		s.metrics.sessionsFull.Inc()
 		return nil
@@ -190,6 +194,7 @@ func (c *fetchSessions) drop(s *Server, id int32) {
 	for i, n := range c.open {
 		if n.id == id {
 			c.open = append(c.open[:i], c.open[i+1:]...)
+			n.held.release()
 			s.slots.Add(-1)
 			return
 		}
@@ -199,5 +204,23 @@ func (c *fetchSessions) drop(s *Server, id int32) {
 // close gives the slots back when the connection ends.
 func (c *fetchSessions) close(s *Server) {
 	s.slots.Add(-int64(len(c.open)))
+	for _, n := range c.open {
+		n.held.release()
+	}
 	c.open = nil
+}
+
+// resize takes the memory that the session's partitions need now, with room for
+// as many again; false where there is none.
+func (n *fetchSession) resize(s *Server, from *conn) bool {
+	need := int64(len(n.parts)) * bytesOfSessionPart
+	if need <= n.held.n {
+		return true
+	}
+	more, ok := s.polls.try(from, 2*need)
+	if ok {
+		n.held.release()
+		n.held = more
+	}
+	return ok
 }

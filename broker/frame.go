@@ -6,11 +6,9 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kbin"
-)
 
-// decodeFactor is how many bytes of structs one byte of a request may become:
-// an element of one or two bytes on the wire is a struct of up to a hundred.
-const decodeFactor = 64
+	"github.com/zonewise/zonewise/broker/schema"
+)
 
 // frameBytesPerSecond is how fast a frame must arrive at least, beyond a first
 // allowance: who sends slower would hold the memory of others.
@@ -74,12 +72,9 @@ func parseHeader(h header, flexible bool, frame []byte) (header, []byte, error) 
 	return h, r.Src, nil
 }
 
-// maxTags bounds the tagged fields of one struct: Kafka has a handful.
-const maxTags = 1000
-
 func skipTags(r *kbin.Reader) {
 	n := r.Uvarint()
-	if n > maxTags {
+	if n > schema.MaxTaggedFields {
 		r.Src = nil
 		r.Span(1) // marks the reader bad
 		return

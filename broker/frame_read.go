@@ -11,9 +11,15 @@ import (
 // our memory is not held against it.
 func (c *conn) readFrame(n int, p *pending) (frame []byte, err error) {
 	size := min(n, firstRead)
-	if p.frame, err = c.s.frames.acquire(c.ctx, int64(size)); err != nil {
+	from := c.s.frames.lane(int64(n))
+	if n > smallBytes && p.api.take == nil {
+		from, size = c.s.bulk, n
+	}
+	if p.frame, err = from.grant(c.ctx, c, int64(size)); err != nil {
 		return nil, err
 	}
+	c.reads.begin()
+	defer c.reads.end()
 	begun := time.Now()
 	frame = make([]byte, size)
 	for got := 0; ; {
@@ -27,9 +33,11 @@ func (c *conn) readFrame(n int, p *pending) (frame []byte, err error) {
 		}
 		size = min(n, growFrame*got)
 		waits := time.Now()
+		c.reads.end()
 		if err := c.grow(int64(size-got), p); err != nil {
 			return nil, err
 		}
+		c.reads.begin()
 		begun = begun.Add(time.Since(waits))
 		whole := make([]byte, size)
 		copy(whole, frame)
@@ -44,8 +52,8 @@ func (c *conn) grow(more int64, p *pending) error {
 	if p.spare {
 		return nil
 	}
-	if c.s.frames.try(more) {
-		p.frame += more
+	if c.s.frames.large.try(more) {
+		p.frame.add(more)
 		return nil
 	}
 	select {

@@ -62,13 +62,14 @@ func TestFramesThatGrowWhileTheyComeArriveWhole(t *testing.T) {
 
 func TestHalfCameFramesDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{frames: newBudget(10), spare: make(chan struct{}, 1)}
+		s := &Server{frames: &memory{small: newBudget(1), large: newBudget(10)}, spare: make(chan struct{}, 1)}
 		half := func() (*conn, *pending) {
-			held, err := s.frames.acquire(context.Background(), 5)
+			c := &conn{s: s, ctx: context.Background(), bytes: newBudget(1)}
+			held, err := s.frames.large.grant(context.Background(), c, 5)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &conn{s: s, ctx: context.Background(), bytes: newBudget(1)}, &pending{frame: held}
+			return c, &pending{frame: held}
 		}
 		c1, p1 := half()
 		c2, p2 := half()

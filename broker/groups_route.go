@@ -18,20 +18,20 @@ import (
 func groupAPIs() []api {
 	return []api{
 		{key: 8, min: 2, max: 9, shown: 2, flexible: 8, serve: grouped(Groups.CommitOffsets), kind: billGroup},
-		{key: 9, min: 1, max: 9, shown: 1, flexible: 6, serve: grouped(Groups.FetchOffsets), kind: billGroup},
+		{key: 9, min: 1, max: 9, shown: 1, flexible: 6, serve: grouped(Groups.FetchOffsets), kind: billGroup, answers: (*Server).offsetFetchBytes},
 		{key: 10, min: 0, max: 6, shown: 0, flexible: 3, serve: plain((*Server).findCoordinator), kind: billGroup},
-		{key: 11, min: 0, max: 9, shown: 0, flexible: 6, serve: grouped(Groups.Join), kind: billGroup},
+		{key: 11, min: 0, max: 9, shown: 0, flexible: 6, serve: grouped(Groups.Join), kind: billGroup, waits: true},
 		{key: 12, min: 0, max: 4, shown: 0, flexible: 4, serve: grouped(Groups.Heartbeat), kind: billGroup},
 		{key: 13, min: 0, max: 5, shown: 0, flexible: 4, serve: grouped(Groups.Leave), kind: billGroup},
-		{key: 14, min: 0, max: 5, shown: 0, flexible: 4, serve: grouped(Groups.Sync), kind: billGroup},
-		{key: 15, min: 0, max: 6, shown: 0, flexible: 5, serve: grouped(Groups.Describe), kind: billGroup},
-		{key: 16, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.List), kind: billGroup},
+		{key: 14, min: 0, max: 5, shown: 0, flexible: 4, serve: grouped(Groups.Sync), kind: billGroup, waits: true},
+		{key: 15, min: 0, max: 6, shown: 0, flexible: 5, serve: grouped(Groups.Describe), kind: billGroup, answers: (*Server).describeGroupsBytes},
+		{key: 16, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.List), kind: billGroup, answers: (*Server).listGroupsBytes},
 		{key: 25, min: 0, max: 4, shown: 0, flexible: 3, serve: plain((*Server).addOffsetsToTxn), kind: billGroup},
 		{key: 28, min: 0, max: 5, shown: 0, flexible: 3, serve: grouped(Groups.CommitTxnOffsets), kind: billGroup},
 		{key: 42, min: 0, max: 2, shown: 0, flexible: 2, serve: grouped(Groups.Delete), kind: billGroup},
 		{key: 47, min: 0, max: 0, shown: 0, flexible: notFlexible, serve: grouped(Groups.DeleteOffsets), kind: billGroup},
 		{key: 68, min: 0, max: 1, shown: 0, flexible: 0, serve: grouped(Groups.ConsumerHeartbeat), kind: billGroup},
-		{key: 69, min: 0, max: 1, shown: 0, flexible: 0, serve: grouped(Groups.ConsumerDescribe), kind: billGroup},
+		{key: 69, min: 0, max: 1, shown: 0, flexible: 0, serve: grouped(Groups.ConsumerDescribe), kind: billGroup, answers: (*Server).describeGroupsBytes},
 	}
 }
 

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"sync/atomic"
-	"time"
 )
 
 // smallBytes is the most that the small lane of a memory gives at once: an
@@ -21,8 +20,9 @@ type memory struct {
 	each int64
 }
 
-func newMemory(size int64) *memory {
-	return &memory{small: newBudget(size / 4), large: newBudget(size - size/4), each: size / 8}
+// newMemory makes a memory of size bytes, of which small are the small lane's.
+func newMemory(size, small int64) *memory {
+	return &memory{small: newBudget(small), large: newBudget(size - small), each: size / 8}
 }
 
 // lane is where n bytes come from.
@@ -35,12 +35,7 @@ func (m *memory) lane(n int64) *budget {
 
 // acquire waits for n bytes, which count as the connection's.
 func (m *memory) acquire(ctx context.Context, c *conn, n int64) (grant, error) {
-	from := m.lane(n)
-	n, err := from.acquire(ctx, n)
-	if err != nil {
-		return grant{}, err
-	}
-	return newGrant(from, c, n), nil
+	return m.lane(n).grant(ctx, c, n)
 }
 
 // try takes n bytes if they are there at once.
@@ -54,11 +49,6 @@ func (m *memory) try(c *conn, n int64) (grant, bool) {
 
 // used is how many bytes are held.
 func (m *memory) used() int64 { return m.small.used() + m.large.used() }
-
-// waited is how long the one that has waited longest for a lane has waited.
-func (m *memory) waited(now time.Time) time.Duration {
-	return max(m.small.waited(now), m.large.waited(now))
-}
 
 // grant is a part of a budget that is held; the zero value holds nothing. Its
 // owner is one goroutine at a time.
@@ -75,6 +65,23 @@ func newGrant(from *budget, c *conn, n int64) grant {
 		g.holds.Add(n)
 	}
 	return g
+}
+
+// grant waits for n bytes of a budget, which count as the connection's.
+func (b *budget) grant(ctx context.Context, c *conn, n int64) (grant, error) {
+	n, err := b.acquire(ctx, n)
+	if err != nil {
+		return grant{}, err
+	}
+	return newGrant(b, c, n), nil
+}
+
+// add enlarges a grant by n bytes that were taken from its budget.
+func (g *grant) add(n int64) {
+	g.n += n
+	if g.holds != nil {
+		g.holds.Add(n)
+	}
 }
 
 // shrink gives back all but n bytes.

@@ -17,7 +17,9 @@ import (
 type countedConn struct {
 	net.Conn
 	in, out atomic.Int64
-	feed    *wal.Feed // told of what comes; nil in tests
+	// Told of what comes and goes; nil in tests.
+	feed         *wal.Feed
+	reads, sends *turn
 }
 
 // Read implements net.Conn.
@@ -26,6 +28,7 @@ func (c *countedConn) Read(b []byte) (int, error) {
 	c.in.Add(int64(n))
 	if c.feed != nil {
 		c.feed.Read(n)
+		c.reads.moved()
 	}
 	return n, err
 }
@@ -41,6 +44,9 @@ func (c *countedConn) Write(b []byte) (int, error) {
 func (c *countedConn) writeBuffers(b *net.Buffers) error {
 	n, err := b.WriteTo(c.Conn)
 	c.out.Add(n)
+	if c.sends != nil {
+		c.sends.moved()
+	}
 	return err
 }
 

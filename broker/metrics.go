@@ -42,8 +42,10 @@ func newCounters(s *Server) *counters {
 		defer s.mu.Unlock()
 		return float64(len(s.conns))
 	})
-	set.GetOrCreateGauge("zonewise_kafka_frame_bytes", func() float64 { return float64(s.frames.used()) })
-	set.GetOrCreateGauge("zonewise_kafka_fetch_bytes", func() float64 { return float64(s.answers.used()) })
+	set.GetOrCreateGauge("zonewise_kafka_frame_bytes", func() float64 { return float64(s.frames.used() + s.bulk.used()) })
+	set.GetOrCreateGauge("zonewise_kafka_request_bytes", func() float64 { return float64(s.requests.used()) })
+	set.GetOrCreateGauge("zonewise_kafka_poll_bytes", func() float64 { return float64(s.polls.used()) })
+	set.GetOrCreateGauge("zonewise_kafka_answer_bytes", func() float64 { return float64(s.answers.used()) })
 	set.GetOrCreateGauge("zonewise_kafka_fetch_sessions", func() float64 { return float64(s.slots.Load()) })
 	return c
 }

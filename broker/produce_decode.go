@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kbin"
 
+	"github.com/zonewise/zonewise/broker/schema"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -44,7 +45,7 @@ func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 	q.timeoutMs = d.r.Int32()
 	topics := d.arrayLen()
 	if topics < 0 {
-		return nil, fmt.Errorf("%w: %w", errFrame, errNullArray)
+		return nil, fmt.Errorf("%w: %w", errFrame, schema.ErrNull)
 	}
 	for i := 0; i < topics && d.r.Ok(); i++ {
 		var t produceTopic
@@ -90,7 +91,7 @@ func (d *produceDecoder) tags() {
 func (d *produceDecoder) parts(q *produceRequest, t *produceTopic) error {
 	n := d.arrayLen()
 	if n < 0 && d.r.Ok() {
-		return fmt.Errorf("%w: %w", errFrame, errNullArray)
+		return fmt.Errorf("%w: %w", errFrame, schema.ErrNull)
 	}
 	if q.parts++; n > 0 {
 		q.parts += n // topics without partitions count, too

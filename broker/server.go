@@ -24,10 +24,14 @@ type Server struct {
 	opened   time.Time
 	ctx      context.Context
 	cancel   context.CancelFunc
-	frames   *budget
-	spare    chan struct{} // holds one: the room that FrameBytes has beyond frames
-	decode   *budget
-	answers  *memory // answers not yet written
+	frames   *memory       // request frames not yet answered
+	bulk     *budget       // those of more than smallBytes that carry no records
+	spare    chan struct{} // holds one: the room that FrameBytes has beyond both
+	requests *memory       // decoded requests
+	heavy    chan struct{} // capacity: how many requests may do heavy work at once
+	answers  *memory       // answers not yet written
+	polls    *memory       // fetches that wait, and fetch sessions
+	crowded  chan struct{} // capacity 1: somebody waits for memory or heavy work
 	draining atomic.Bool
 	wait     *registry
 	readers  *groupIndex
@@ -55,7 +59,10 @@ func Open(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, apis: map[int16]*api{}, opened: time.Now(),
-		frames: newBudget(cfg.FrameBytes - MaxFrameBytes), spare: make(chan struct{}, 1), decode: newBudget(cfg.DecodeBytes), answers: newMemory(cfg.AnswerBytes), wait: newRegistry(), readers: newGroupIndex(),
+		frames: newMemory(cfg.FrameBytes-MaxFrameBytes-cfg.FrameBytes/8, cfg.FrameBytes/4), bulk: newBudget(cfg.FrameBytes / 8), spare: make(chan struct{}, 1),
+		requests: newMemory(cfg.RequestBytes, cfg.RequestBytes/4), heavy: make(chan struct{}, maxHeavy), answers: newMemory(cfg.AnswerBytes, cfg.AnswerBytes/4),
+		polls: newMemory(cfg.PollBytes, cfg.PollBytes*3/4), crowded: make(chan struct{}, 1),
+		wait: newRegistry(), readers: newGroupIndex(),
 		ids: newIDSource(cfg.Rand), codecs: newCodecs(),
 		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -63,10 +70,17 @@ func Open(cfg Config) (*Server, error) {
 	s.meter = newMeter(cfg.Zone)
 	s.clients = router.NewCounters(cfg.Zone)
 	table := apis(cfg.Groups != nil)
+	if err := loadShapes(table); err != nil {
+		return nil, fmt.Errorf("open kafka server: BUG: %w", err)
+	}
 	for i := range table {
 		s.apis[table[i].key] = &table[i]
 		table[i].asked = s.metrics.request(table[i].key)
 	}
+	for _, b := range s.held() {
+		b.crowded = s.wakeRelief
+	}
+	s.wg.Go(s.relieve)
 	cfg.Replica.Observe(s.wait.applied)
 	cfg.Replica.AfterBatch(s.wait.flush)
 	cfg.Replica.Observe(s.readers.applied)
@@ -125,7 +139,7 @@ const readBuffer = 4 << 10
 func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
 	c := &conn{s: s, zone: zone, queue: make(chan pending, MaxPipelined),
 		bytes: newBudget(MaxPipelinedBytes), placed: map[placeKey]router.Evidence{}}
-	c.net = &countedConn{Conn: nc, feed: &c.feed}
+	c.net = &countedConn{Conn: nc, feed: &c.feed, reads: &c.reads, sends: &c.sends}
 	c.in = bufio.NewReaderSize(c.net, readBuffer)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.lastAsked.Store(s.sinceOpen())

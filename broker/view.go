@@ -1,9 +1,11 @@
 package broker
 
 import (
-	"sync"
-
+	"context"
 	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -20,6 +22,29 @@ func lookTopic(st *metadata.State, name string, id metadata.TopicID) (metadata.T
 		return st.Topic(id)
 	}
 	return st.TopicNamed(name)
+}
+
+// viewChunk is how many things are looked up in one View: apply waits no longer
+// than for one of them.
+const viewChunk = 500
+
+// viewEach looks 0 to n-1 up in the state, letting apply go on between chunks:
+// what is seen may change from one to the next. It ends early with the client.
+func (s *Server) viewEach(ctx context.Context, n int, look func(st *metadata.State, i int)) {
+	for i := 0; i < n && ctx.Err() == nil; {
+		s.cfg.Replica.View(func(st *metadata.State) {
+			for end := min(i+viewChunk, n); i < end; i++ {
+				look(st, i)
+			}
+		})
+	}
+}
+
+// allTopics returns all topics, sorted by name.
+func (s *Server) allTopics() (all []metadata.Topic) {
+	s.cfg.Replica.View(func(st *metadata.State) { all = st.UnsortedTopics() })
+	slices.SortFunc(all, func(a, b metadata.Topic) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
 // topicName names a topic in the log; one that is gone by its id.

@@ -10,30 +10,46 @@ import (
 // registry wakes long polls when something of their partitions was applied.
 // The apply goroutine calls applied; it never blocks.
 type registry struct {
-	mu      sync.Mutex                          // guards waiting; held for map operations only
-	waiting map[metadata.TopicPartition][]*poll // in order of arrival, so that a seed replays
+	mu      sync.Mutex                            // guards all that follows, and the polls; held for memory only
+	waiting map[metadata.TopicPartition][]pollRef // in order of arrival, so that a seed replays
 	all     []*poll
-	touched []*poll // by entries whose batch is not applied to its end
+	woken   []*poll // by entries whose batch is not applied to its end
 }
 
 // poll is one request that waits.
 type poll struct {
 	wake chan struct{} // capacity 1
-	on   []metadata.TopicPartition
+	on   []pollPart
+	// What was touched since the last call of touched: places in the request,
+	// or everything.
+	parts []int
+	every bool
+}
+
+// pollPart is a partition that a poll waits for, and its place in the request.
+type pollPart struct {
+	tp metadata.TopicPartition
+	at int
+}
+
+// pollRef is who waits for a partition.
+type pollRef struct {
+	poll *poll
+	at   int
 }
 
 func newRegistry() *registry {
-	return &registry{waiting: map[metadata.TopicPartition][]*poll{}}
+	return &registry{waiting: map[metadata.TopicPartition][]pollRef{}}
 }
 
 // begin registers a poll on partitions; end must follow.
-func (g *registry) begin(on []metadata.TopicPartition) *poll {
+func (g *registry) begin(on []pollPart) *poll {
 	p := &poll{wake: make(chan struct{}, 1), on: on}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all = append(g.all, p)
-	for _, tp := range on {
-		g.waiting[tp] = append(g.waiting[tp], p)
+	for _, o := range on {
+		g.waiting[o.tp] = append(g.waiting[o.tp], pollRef{p, o.at})
 	}
 	return p
 }
@@ -41,21 +57,41 @@ func (g *registry) begin(on []metadata.TopicPartition) *poll {
 func (g *registry) end(p *poll) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.all = without(g.all, p)
-	for _, tp := range p.on {
-		if left := without(g.waiting[tp], p); len(left) > 0 {
-			g.waiting[tp] = left
+	if i := slices.Index(g.all, p); i >= 0 {
+		g.all = slices.Delete(g.all, i, i+1)
+	}
+	for _, o := range p.on {
+		list := g.waiting[o.tp]
+		if i := slices.IndexFunc(list, func(r pollRef) bool { return r.poll == p }); i >= 0 {
+			list = slices.Delete(list, i, i+1)
+		}
+		if len(list) > 0 {
+			g.waiting[o.tp] = list
 		} else {
-			delete(g.waiting, tp)
+			delete(g.waiting, o.tp)
 		}
 	}
 }
 
-func without(list []*poll, p *poll) []*poll {
-	if i := slices.Index(list, p); i >= 0 {
-		return slices.Delete(list, i, i+1)
+// touched returns which of a poll's partitions were touched since the last
+// call: their places in the request, or every one.
+func (g *registry) touched(p *poll, into []int) (parts []int, every bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	parts, every = append(into[:0], p.parts...), p.every
+	p.parts, p.every = p.parts[:0], false
+	return parts, every
+}
+
+// touch notes that one of a poll's partitions is to be looked at again.
+func (p *poll) touch(at int) {
+	switch {
+	case p.every || len(p.parts) > 0 && p.parts[len(p.parts)-1] == at:
+	case len(p.parts) >= len(p.on):
+		p.parts, p.every = p.parts[:0], true
+	default:
+		p.parts = append(p.parts, at)
 	}
-	return list
 }
 
 func (p *poll) nudge() {
@@ -65,11 +101,12 @@ func (p *poll) nudge() {
 	}
 }
 
-// wakeAll wakes every poll: topics changed, or the broker drains.
+// wakeAll wakes every poll: the broker drains, or has lost its session.
 func (g *registry) wakeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range g.all {
+		p.every = true
 		p.nudge()
 	}
 }
@@ -84,19 +121,28 @@ func (g *registry) applied(a *metadata.AppliedEntry) {
 	for _, c := range a.Entry.Commands {
 		switch c.(type) {
 		case metadata.CreateTopic, metadata.DeleteTopic, metadata.TrimPartition:
-			g.touched = append(g.touched[:0], g.all...)
+			g.woken = append(g.woken[:0], g.all...)
+			for _, p := range g.all {
+				p.every = true
+			}
 			return
 		}
 	}
 	for i := range a.Outcome.Commands {
 		for _, tp := range a.Outcome.Commands[i].Touched {
-			g.touched = append(g.touched, g.waiting[tp]...)
+			g.note(tp)
 		}
 	}
 	for i := range a.Entry.Parts {
 		part := &a.Entry.Parts[i]
-		tp := metadata.TopicPartition{Topic: a.Entry.Topics[part.Topic], Partition: part.Partition}
-		g.touched = append(g.touched, g.waiting[tp]...)
+		g.note(metadata.TopicPartition{Topic: a.Entry.Topics[part.Topic], Partition: part.Partition})
+	}
+}
+
+func (g *registry) note(tp metadata.TopicPartition) {
+	for _, r := range g.waiting[tp] {
+		r.poll.touch(r.at)
+		g.woken = append(g.woken, r.poll)
 	}
 }
 
@@ -106,9 +152,9 @@ func (g *registry) applied(a *metadata.AppliedEntry) {
 func (g *registry) flush() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.touched {
+	for _, p := range g.woken {
 		p.nudge()
 	}
-	clear(g.touched)
-	g.touched = g.touched[:0]
+	clear(g.woken)
+	g.woken = g.woken[:0]
 }

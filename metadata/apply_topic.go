@@ -21,7 +21,7 @@ func (s *State) applyCreateTopic(c CreateTopic) CommandOutcome {
 	case c.ReplicationFactor < 1:
 		return refuse(CodeInvalidRequest, "replication factor %d", c.ReplicationFactor)
 	}
-	if _, taken := s.names[c.Name]; taken {
+	if _, taken := s.names.ids[c.Name]; taken {
 		return refuse(CodeTopicExists, "topic %q exists", c.Name)
 	}
 	if out := s.roomForPartitions(0, c.Partitions); out.Code != CodeOK {
@@ -32,7 +32,7 @@ func (s *State) applyCreateTopic(c CreateTopic) CommandOutcome {
 	}
 	s.topics.put(c.ID, Topic{ID: c.ID, Name: c.Name, Partitions: c.Partitions, ReplicationFactor: c.ReplicationFactor,
 		Created: s.revision, CreatedTime: s.time, Configs: maps.Clone(c.Configs)})
-	s.names[c.Name] = c.ID
+	s.names.add(c.Name, c.ID)
 	s.addPartitions(c.ID, 0, c.Partitions)
 	return CommandOutcome{}
 }
@@ -77,7 +77,7 @@ func (s *State) applyDeleteTopic(c DeleteTopic) CommandOutcome {
 	for i := range t.Partitions {
 		s.dropPartition(TopicPartition{c.ID, Partition(i)})
 	}
-	delete(s.names, t.Name)
+	s.names.remove(t.Name)
 	s.topics.drop(c.ID)
 	delete(s.stored, c.ID)
 	s.forgetTopicOffsets(c.ID)

@@ -155,7 +155,7 @@ func (r *reader) topicItem(s *State) {
 	t := Topic{ID: r.topic(), Name: r.text(), Partitions: int32(r.upTo(MaxPartitionsPerTopic, "partitions")), ReplicationFactor: int16(r.u16()),
 		Created: Revision(r.u64()), CreatedTime: UnixMilli(r.u64()), Configs: r.texts()}
 	s.topics.put(t.ID, t)
-	s.names[t.Name] = t.ID
+	s.names.add(t.Name, t.ID)
 }
 
 func (w *writer) configItem(n resourceName, c *configMap) {

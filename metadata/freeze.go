@@ -11,7 +11,7 @@ import (
 func (s *State) freeze() *State {
 	f := *s
 	f.scratch = scratch{}
-	f.names, f.owners, f.ongoing = nil, nil, nil // derived
+	f.names, f.owners, f.ongoing = topicNames{}, nil, nil // derived
 	f.sessions = make(map[SessionID]*sessionState, len(s.sessions))
 	for id, o := range s.sessions {
 		copied := *o

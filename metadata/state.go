@@ -45,7 +45,7 @@ type State struct {
 	placement *Placement
 
 	topics     *table[TopicID, Topic]
-	names      map[string]TopicID // of topics
+	names      topicNames
 	configs    *table[resourceName, configMap]
 	partitions *table[TopicPartition, partitionState]
 	producers  *table[producerKey, producerState]
@@ -185,7 +185,7 @@ type ArchiveRef struct {
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		duties: map[string]dutyState{}, homes: map[BrokerID]brokerHome{}, names: map[string]TopicID{}, stored: map[TopicID]int64{},
+		duties: map[string]dutyState{}, homes: map[BrokerID]brokerHome{}, names: newTopicNames(), stored: map[TopicID]int64{},
 		owners: map[ProducerID]string{}, ongoing: map[string]struct{}{}}
 	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)
 	s.configs = newTable(placeResource, maps.Clone, hashConfigs, &s.sum)

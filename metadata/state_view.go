@@ -29,7 +29,7 @@ func (s *State) Alarms() (uint64, string) { return s.alarms, s.lastBad }
 
 // TopicNamed returns the topic of a name.
 func (s *State) TopicNamed(name string) (Topic, bool) {
-	id, ok := s.names[name]
+	id, ok := s.names.ids[name]
 	if !ok {
 		return Topic{}, false
 	}
@@ -44,10 +44,16 @@ func (s *State) Topic(id TopicID) (Topic, bool) {
 	return Topic{}, false
 }
 
-// Topics returns all topics, sorted by name.
-func (s *State) Topics() []Topic {
+// UnsortedTopics returns all topics, in no particular order.
+func (s *State) UnsortedTopics() []Topic {
 	out := make([]Topic, 0, s.topics.count)
 	s.topics.each(func(_ TopicID, t *Topic) bool { out = append(out, *t); return true })
+	return out
+}
+
+// Topics returns all topics, sorted by name.
+func (s *State) Topics() []Topic {
+	out := s.UnsortedTopics()
 	slices.SortFunc(out, func(a, b Topic) int { return compareText(a.Name, b.Name) })
 	return out
 }
@@ -73,8 +79,8 @@ func (s *State) TopicsChanged() Revision { return s.topicsAt }
 
 // TopicNames returns the names of all topics, in no particular order.
 func (s *State) TopicNames() []string {
-	out := make([]string, 0, len(s.names))
-	for name := range s.names {
+	out := make([]string, 0, len(s.names.ids))
+	for name := range s.names.ids {
 		out = append(out, name)
 	}
 	return out

@@ -18,9 +18,23 @@ import (
 func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	out := kmsg.NewPtrDescribeGroupsResponse()
 	out.Version = r.Version
+	out.Groups = make([]kmsg.DescribeGroupsResponseGroup, 0, len(r.Groups))
 	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
+	told := 0
 	for _, name := range r.Groups {
+		if ctx.Err() != nil {
+			break
+		}
+		if told > maxDescribedBytes {
+			g := kmsg.NewDescribeGroupsResponseGroup()
+			g.Group, g.ErrorCode, g.AuthorizedOperations = name, codeLoadInProgress, noAuthorizedOperations
+			out.Groups = append(out.Groups, g)
+			continue
+		}
 		g := c.describe(ctx, name, r.Version, barrier)
+		for i := range g.Members {
+			told += 200 + len(g.Members[i].ProtocolMetadata) + len(g.Members[i].MemberAssignment)
+		}
 		if r.IncludeAuthorizedOperations && g.ErrorCode == codeOK {
 			g.AuthorizedOperations = allOperations
 		}
@@ -80,6 +94,24 @@ func (c *Coordinator) describe(ctx context.Context, name string, version int16, 
 	return out
 }
 
+// maxDescribedBytes bounds what one answer tells of members: of the groups
+// behind it clients ask again (COORDINATOR_LOAD_IN_PROGRESS).
+const maxDescribedBytes = 32 << 20
+
+// describedBytes is about what a member takes in an answer.
+func describedBytes(m *kmsg.ConsumerGroupDescribeResponseGroupMember) (n int) {
+	n = 200
+	for _, a := range [][]kmsg.AssignmentTopicPartition{m.Assignment.TopicPartitions, m.TargetAssignment.TopicPartitions} {
+		for i := range a {
+			n += 40 + len(a[i].Topic) + 4*len(a[i].Partitions)
+		}
+	}
+	for _, t := range m.SubscribedTopics {
+		n += 2 + len(t)
+	}
+	return n
+}
+
 // otherProtocol is the answer for a group that DescribeGroups does not know.
 func otherProtocol(out kmsg.DescribeGroupsResponseGroup, version int16, message string) kmsg.DescribeGroupsResponseGroup {
 	out.State = stateNameDead
@@ -123,11 +155,12 @@ func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsReques
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	states, types := foldedSet(r.StatesFilter), foldedSet(r.TypesFilter)
 	for _, name := range names {
-		if len(r.StatesFilter) > 0 && r.Version >= 4 && !containsFold(r.StatesFilter, found[name].state) {
+		if len(states) > 0 && r.Version >= 4 && !states[strings.ToLower(found[name].state)] {
 			continue
 		}
-		if len(r.TypesFilter) > 0 && r.Version >= 5 && !containsFold(r.TypesFilter, found[name].kind) {
+		if len(types) > 0 && r.Version >= 5 && !types[strings.ToLower(found[name].kind)] {
 			continue
 		}
 		g := kmsg.NewListGroupsResponseGroup()
@@ -137,8 +170,13 @@ func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsReques
 	return out
 }
 
-func containsFold(list []string, s string) bool {
-	return slices.ContainsFunc(list, func(l string) bool { return strings.EqualFold(l, s) })
+// foldedSet is what a list names, whatever the case of its letters.
+func foldedSet(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[strings.ToLower(s)] = true
+	}
+	return set
 }
 
 // summaries returns the groups of the slots held: those with members from
@@ -210,18 +248,24 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 func (c *Coordinator) Delete(ctx context.Context, _ Client, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
 	out := kmsg.NewPtrDeleteGroupsResponse()
 	out.Version = r.Version
-	for i, name := range r.Groups {
-		if slices.Contains(r.Groups[:i], name) {
-			continue // named before, and answered once
+	named := make(map[string]bool, len(r.Groups))
+	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
+	for _, name := range r.Groups {
+		if named[name] {
+			continue // answered once
 		}
+		if ctx.Err() != nil {
+			break
+		}
+		named[name] = true
 		g := kmsg.NewDeleteGroupsResponseGroup()
-		g.Group, g.ErrorCode = name, c.deleteGroup(ctx, name)
+		g.Group, g.ErrorCode = name, c.deleteGroup(ctx, name, barrier)
 		out.Groups = append(out.Groups, g)
 	}
 	return out
 }
 
-func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
+func (c *Coordinator) deleteGroup(ctx context.Context, name string, barrier func() int16) int16 {
 	if _, code := c.holdOf(metadata.GroupSlot(name)); code != codeOK {
 		return code
 	}
@@ -230,7 +274,7 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string) int16 {
 	g, code := c.group(name, known)
 	if g == nil {
 		if code == codeOK {
-			code = pickCode(c.barrier(ctx) == codeOK, codeGroupNotFound, codeNotCoordinator)
+			code = pickCode(barrier() == codeOK, codeGroupNotFound, codeNotCoordinator)
 		}
 		return code
 	}

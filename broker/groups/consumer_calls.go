@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -134,8 +135,23 @@ func beatResponse(r *kmsg.ConsumerGroupHeartbeatRequest, b beatResult) *kmsg.Con
 func (c *Coordinator) ConsumerDescribe(ctx context.Context, _ Client, r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse {
 	out := kmsg.NewPtrConsumerGroupDescribeResponse()
 	out.Version = r.Version
+	out.Groups = make([]kmsg.ConsumerGroupDescribeResponseGroup, 0, len(r.Groups))
+	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
+	told := 0
 	for _, name := range r.Groups {
-		g := c.consumerDescribe(ctx, name)
+		if ctx.Err() != nil {
+			break
+		}
+		if told > maxDescribedBytes {
+			g := kmsg.NewConsumerGroupDescribeResponseGroup()
+			g.Group, g.ErrorCode, g.AuthorizedOperations = name, codeLoadInProgress, noAuthorizedOperations
+			out.Groups = append(out.Groups, g)
+			continue
+		}
+		g := c.consumerDescribe(ctx, name, barrier)
+		for i := range g.Members {
+			told += describedBytes(&g.Members[i])
+		}
 		if r.IncludeAuthorizedOperations && g.ErrorCode == codeOK {
 			g.AuthorizedOperations = allOperations
 		}
@@ -144,7 +160,7 @@ func (c *Coordinator) ConsumerDescribe(ctx context.Context, _ Client, r *kmsg.Co
 	return out
 }
 
-func (c *Coordinator) consumerDescribe(ctx context.Context, name string) kmsg.ConsumerGroupDescribeResponseGroup {
+func (c *Coordinator) consumerDescribe(ctx context.Context, name string, barrier func() int16) kmsg.ConsumerGroupDescribeResponseGroup {
 	out := kmsg.NewConsumerGroupDescribeResponseGroup()
 	out.Group, out.AuthorizedOperations = name, noAuthorizedOperations
 	if c.withoutConsumerProtocol() {
@@ -155,7 +171,7 @@ func (c *Coordinator) consumerDescribe(ctx context.Context, name string) kmsg.Co
 		out.ErrorCode = codeInvalidGroupID
 		return out
 	}
-	if out.ErrorCode = c.barrierOf(ctx, name); out.ErrorCode != codeOK {
+	if out.ErrorCode = c.barrierOf(name, barrier); out.ErrorCode != codeOK {
 		return out
 	}
 	modern, known := false, false
@@ -192,11 +208,11 @@ func pickText(yes bool, a, b string) string {
 }
 
 // barrierOf takes a barrier for a group whose slot this broker holds.
-func (c *Coordinator) barrierOf(ctx context.Context, name string) int16 {
+func (c *Coordinator) barrierOf(name string, barrier func() int16) int16 {
 	if _, code := c.holdOf(metadata.GroupSlot(name)); code != codeOK {
 		return code
 	}
-	if code := c.barrier(ctx); code != codeOK {
+	if code := barrier(); code != codeOK {
 		return code
 	}
 	_, code := c.holdOf(metadata.GroupSlot(name))

@@ -155,12 +155,12 @@ func TestConsumersShareMoveAndLeave(t *testing.T) {
 		if len(a.has()) != 4 || a.epoch != 3 {
 			t.Fatalf("alone: %v at %d", a.has(), a.epoch)
 		}
-		want(t, "delete with a member", n.coord.deleteGroup(context.Background(), "g"), codeNonEmptyGroup)
+		want(t, "delete with a member", n.coord.deleteGroup(context.Background(), "g", func() int16 { return codeOK }), codeNonEmptyGroup)
 		time.Sleep(46 * time.Second) // silent
 		if l := n.listed(); l != "g consumer Empty consumer;" {
 			t.Errorf("list %q", l)
 		}
-		want(t, "delete", n.coord.deleteGroup(context.Background(), "g"), codeOK)
+		want(t, "delete", n.coord.deleteGroup(context.Background(), "g", func() int16 { return codeOK }), codeOK)
 		if l := n.listed(); l != "" {
 			t.Errorf("list %q", l)
 		}

@@ -22,6 +22,9 @@ func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.Offset
 	barrier := c.barrier(ctx)
 	if r.Version >= 8 {
 		for i := range r.Groups {
+			if ctx.Err() != nil {
+				break
+			}
 			g := &r.Groups[i]
 			if code := c.mayFetch(ctx, g, r.Version); code != codeOK {
 				refused := kmsg.NewOffsetFetchResponseGroup()

@@ -28,6 +28,7 @@ func (c *Coordinator) Join(ctx context.Context, from Client, r *kmsg.JoinGroupRe
 	}
 	defer c.unref(g)
 	ask1 := c.joinAsk(from, r, session)
+	r.Protocols = nil // copied; the request's bytes need not wait with it
 	gone := joinResult{code: codeNotCoordinator, id: r.MemberID, generation: noGeneration}
 	return joinResponse(r, ask(ctx, g, gone, func(now time.Time, reply func(joinResult)) {
 		ask1.call = &parkedJoin{reply}
@@ -110,6 +111,7 @@ func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupReque
 		p := &r.GroupAssignment[i]
 		a.assignments[p.MemberID] = append([]byte{}, p.MemberAssignment...)
 	}
+	r.GroupAssignment = nil // copied; the request's bytes need not wait with it
 	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
 		return syncResponse(r, syncResult{code: codeInconsistentProtocol}) // mandatory from version 5 on
 	}
