@@ -14,6 +14,7 @@ import (
 	"context"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -35,7 +36,10 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	} else {
 		resp.AuthorizedOperations = math.MinInt32
 	}
-	topics := s.metadataTopics(ctx, q)
+	topics, throttled := s.metadataTopics(ctx, r, q)
+	if throttled {
+		resp.ThrottleMillis = int32(autoCreateThrottle / time.Millisecond)
+	}
 	s.settle(ctx, r)
 	v := s.view()
 	for _, n := range v.brokers(r.from.Zone) {
@@ -66,11 +70,11 @@ type wantedTopic struct {
 }
 
 // metadataTopics looks up what was asked for, and makes what is missing.
-func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []wantedTopic {
+func (s *Server) metadataTopics(ctx context.Context, r *request, q *kmsg.MetadataRequest) (want []wantedTopic, throttled bool) {
 	if q.Topics == nil || q.Version == 0 && len(q.Topics) == 0 {
-		return s.everyTopic(ctx)
+		return s.everyTopic(ctx), false
 	}
-	want := make([]wantedTopic, 0, len(q.Topics))
+	want = make([]wantedTopic, 0, len(q.Topics))
 	named := make(map[string]bool, len(q.Topics))
 	byID := make(map[metadata.TopicID]bool, len(q.Topics))
 	for _, t := range q.Topics {
@@ -90,7 +94,7 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 		want = append(want, w)
 	}
 	if missing := s.lookWanted(ctx, want); len(missing) == 0 {
-		return want
+		return want, false
 	}
 	if err := s.barrier(ctx); err != nil {
 		for i := range want {
@@ -98,18 +102,18 @@ func (s *Server) metadataTopics(ctx context.Context, q *kmsg.MetadataRequest) []
 				want[i].code = errLeaderNotAvailable // not known to be unknown
 			}
 		}
-		return want
+		return want, false
 	}
 	missing := s.lookWanted(ctx, want)
 	if s.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) {
-		s.autoCreate(ctx, want, missing)
+		throttled = s.autoCreate(ctx, r, want, missing)
 	}
 	for _, i := range missing {
 		if w := &want[i]; w.code == errUnknownTopic && w.name != nil && !validTopicName(*w.name) {
 			w.code = errInvalidTopic
 		}
 	}
-	return want
+	return want, throttled
 }
 
 func (s *Server) everyTopic(ctx context.Context) []wantedTopic {
@@ -147,43 +151,6 @@ func (s *Server) lookWanted(ctx context.Context, want []wantedTopic) (missing []
 		}
 	})
 	return missing
-}
-
-// autoCreate makes missing topics with the defaults, in one entry.
-func (s *Server) autoCreate(ctx context.Context, want []wantedTopic, missing []int) {
-	var cmds []metadata.Command
-	var at []int
-	for _, i := range missing { // each name once
-		w := &want[i]
-		if w.name == nil || !w.id.IsZero() {
-			continue
-		}
-		if code, _ := s.nameProblem(*w.name); code != errNone {
-			w.code = code
-			continue
-		}
-		if len(cmds) == maxTopicsPerRequest {
-			break
-		}
-		cmds = append(cmds, s.newTopic(*w.name))
-		at = append(at, i)
-	}
-	if len(cmds) == 0 {
-		return
-	}
-	out, err := s.submit(ctx, cmds)
-	for k, i := range at {
-		switch code, _ := commandError(out, err, k); code {
-		case errNone:
-			s.metrics.topicsCreated.Inc()
-		case errTopicExists:
-		case errTimedOut:
-			want[i].code = errLeaderNotAvailable // Kafka's answer while a topic is made
-		default:
-			want[i].code = code
-		}
-	}
-	s.lookWanted(ctx, want)
 }
 
 // defaultReplication is the number of zones: one copy of the hint in each.

@@ -52,6 +52,7 @@ const (
 	errUnknownLeaderEpoch int16 = 75
 	errCompression        int16 = 76
 	errElectionNotNeeded  int16 = 84
+	errThrottled          int16 = 89
 	errNoReassignment     int16 = 85
 	errInvalidRecord      int16 = 87
 	errProducerFenced     int16 = 90

@@ -21,6 +21,7 @@ type counters struct {
 	cut            *metrics.Counter // connections whose client does not read
 	refusedBatches *metrics.Counter // batches that broke a rule
 	topicsCreated  *metrics.Counter // on first use
+	topicsRefused  *metrics.Counter // on first use, over the rate or a limit
 	sessionsFull   *metrics.Counter // fetches that got no session
 
 	versions atomic.Int32 // client software seen
@@ -34,6 +35,7 @@ func newCounters(s *Server) *counters {
 		turnedAway:     set.GetOrCreateCounter("zonewise_kafka_connections_turned_away_total"),
 		cut:            set.GetOrCreateCounter("zonewise_kafka_connections_cut_total"),
 		refusedBatches: set.GetOrCreateCounter("zonewise_kafka_refused_batches_total"),
+		topicsRefused:  set.GetOrCreateCounter("zonewise_kafka_topics_auto_create_refused_total"),
 		topicsCreated:  set.GetOrCreateCounter("zonewise_kafka_topics_auto_created_total"),
 		sessionsFull:   set.GetOrCreateCounter("zonewise_kafka_fetch_sessions_full_total"),
 	}

@@ -41,6 +41,8 @@ type Server struct {
 	metrics  *counters
 	ids      *idSource
 	codecs   *codecs
+	topics   *autoCreation
+	logLimit logLimit
 	pids     producerIDs
 	slots    atomic.Int64 // fetch sessions taken
 
@@ -63,7 +65,7 @@ func Open(cfg Config) (*Server, error) {
 		requests: newMemory(cfg.RequestBytes, cfg.RequestBytes/4), heavy: make(chan struct{}, maxHeavy), answers: newMemory(cfg.AnswerBytes, cfg.AnswerBytes/4),
 		polls: newMemory(cfg.PollBytes, cfg.PollBytes*3/4), crowded: make(chan struct{}, 1),
 		wait: newRegistry(), readers: newGroupIndex(),
-		ids: newIDSource(cfg.Rand), codecs: newCodecs(),
+		ids: newIDSource(cfg.Rand), codecs: newCodecs(), topics: newAutoCreation(time.Now()),
 		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newCounters(s)
