@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/zonewise/zonewise/broker/schema"
 )
@@ -20,6 +21,10 @@ const (
 // do, are worked on at once: others' small requests find a processor free, and
 // what is built for an answer is bounded by one of them.
 const maxHeavy = 1
+
+// maxHeavyRest bounds the rest after heavy work: as long as it took, so that such
+// work takes half of a processor at most however much of it is asked for.
+const maxHeavyRest = time.Second
 
 // loadShapes gives the rows of the table the shapes of their requests.
 func loadShapes(table []api) error {
@@ -48,6 +53,7 @@ type admission struct {
 	conn   *conn
 	memory grant
 	heavy  bool // one of few that may take much memory and time
+	since  time.Time
 }
 
 // admit measures a request's body and waits for the memory that it will take
@@ -88,7 +94,7 @@ func (a *admission) beHeavy(ctx context.Context) error {
 	a.s.wakeRelief()
 	select {
 	case a.s.heavy <- struct{}{}:
-		a.heavy = true
+		a.heavy, a.since = true, time.Now()
 		return nil
 	case <-ctx.Done():
 		a.conn.heavy.Store(false)
@@ -101,7 +107,7 @@ func (a *admission) beHeavy(ctx context.Context) error {
 func (a *admission) lighten() {
 	if a.heavy {
 		a.heavy = false
-		<-a.s.heavy
+		time.AfterFunc(min(time.Since(a.since), maxHeavyRest), func() { <-a.s.heavy })
 	}
 }
 

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/testenv/s3server":    {},
 	"internal/testenv/kafkaoracle": {},
 	"internal/testenv/devserver":   {},
+	"internal/testenv/hostile":     {},
 	"internal/arch":                {},
 	"cmd/zonewise":                 {"*"},
 	"internal/suites/integration":  {"*"},

@@ -1,0 +1,174 @@
+//go:build performance
+
+package performance
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/hostile"
+)
+
+const attackEnv = "ZONEWISE_ATTACK"
+
+// TestMain lets this program be the attacker, too: a process of its own, which
+// a cgroup can hold to one core.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(attackEnv); text != "" {
+		if err := hostile.Main(context.Background(), text, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// The attackers, and what others may suffer from them.
+const (
+	attackers     = 16
+	attackBytes   = 8 << 20
+	attackTopics  = 500
+	attackEach    = 20 // partitions of each
+	hostileRecord = 100.0
+	hostileMs     = 100.0
+)
+
+// attacks is the table: for each API its requests of the greatest size, once
+// with answers read and once without, and what is large by nature.
+func attacks(broker string, long time.Duration) (all []hostile.Attack) {
+	for key := range int16(100) {
+		q := kmsg.RequestForKey(key)
+		if q == nil || key == 0 || !served[key] {
+			continue
+		}
+		_, arrays := hostile.Requests(key, q.MaxVersion(), 100_000, func(i int) string { return "hostile-" + strconv.Itoa(i%attackTopics) })
+		for _, array := range arrays {
+			all = append(all, hostile.Attack{Broker: broker, Connections: attackers, For: long, Key: key, Array: array, Bytes: attackBytes, Name: "hostile-"})
+		}
+	}
+	return all
+}
+
+// served are the APIs with arrays in their requests.
+var served = map[int16]bool{1: true, 2: true, 3: true, 8: true, 9: true, 10: true, 11: true, 15: true, 19: true, 20: true, 23: true, 32: true, 33: true,
+	35: true, 37: true, 42: true, 43: true, 44: true, 61: true, 65: true, 66: true, 69: true, 75: true} // read only
+
+// TestHostileClients measures what producers in all zones see while sixteen
+// connections send one broker the most expensive requests of an API, from one
+// core, and how much memory the broker takes at most.
+func TestHostileClients(t *testing.T) {
+	where := machine(t)
+	c := cluster.Start(t, cluster.Options{})
+	createTopic(t, c, "hostile", 30)
+	admin := kadm.NewClient(open(t, c, 0))
+	for i := 0; i < attackTopics; i += 100 {
+		var names []string
+		for j := range 100 {
+			names = append(names, "hostile-"+strconv.Itoa(i+j))
+		}
+		if _, err := admin.CreateTopics(t.Context(), attackEach, -1, nil, names...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream := load{topic: "hostile", partitions: 30, perSecond: hostileRecord, size: oneKiB}
+	stream.run(t, c, 3*time.Second)
+	window := length(4*time.Second, 10*time.Second)
+	held := holdToOneCore(t)
+	var rows strings.Builder
+	reached, only := true, os.Getenv("ZONEWISE_ATTACKS")
+	for _, a := range attacks(c.Bootstrap(0, 0), window) {
+		label := kmsg.NameForKey(a.Key) + a.Array
+		if only != "" && !strings.Contains(label, only) {
+			continue
+		}
+		quiet := quantile(tooks(stream.run(t, c, window)), 0.99)
+		clearPeak(t, c.Brokers[0].Pid())
+		attack := startAttack(t, a, held)
+		during := quantile(tooks(stream.run(t, c, window)), 0.99)
+		result := endAttack(t, attack)
+		peak := peakMiB(t, c.Brokers[0].Pid())
+		aim := max(2*ms(quiet), ms(quiet)+hostileMs)
+		reached = reached && ms(during) <= aim
+		fmt.Fprintf(&rows, "| %s | %.1f | %.1f | %.1f | %s | %.0f | %d / %d |\n", label, ms(quiet), ms(during), aim, verdict(ms(during) <= aim), peak, result.Answered, result.Sent)
+		t.Logf("MEASURED %-60s quiet %6.1f ms, during %6.1f ms, peak %5.0f MiB, %d of %d answered", label, ms(quiet), ms(during), peak, result.Answered, result.Sent)
+	}
+	publish(t, "hostile clients", fmt.Sprintf(`%s
+
+%d connections to one broker send requests of %d MiB, one behind the other's answer, from a process that a cgroup holds to one core; producers in three zones
+send %.0f records/s of 1 KiB meanwhile. All aims reached: %v.
+
+| request, and the array in it | ack p99 before, ms | during, ms | aim | | broker's memory at most, MiB | answered / sent |
+|---|---|---|---|---|---|---|
+%s`, where, attackers, attackBytes>>20, hostileRecord, reached, rows.String()))
+}
+
+// holdToOneCore makes a cgroup that gets one core's time, and returns the file
+// that takes its processes.
+func holdToOneCore(t *testing.T) string {
+	t.Helper()
+	folder := fmt.Sprintf("/sys/fs/cgroup/cpu/zonewise-%d", os.Getpid())
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatalf("make a cgroup (root, cgroup v1's cpu controller): %v", err)
+	}
+	t.Cleanup(func() { os.Remove(folder) })
+	for file, value := range map[string]string{"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "100000"} {
+		if err := os.WriteFile(filepath.Join(folder, file), []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(folder, "cgroup.procs")
+}
+
+// clearPeak makes a process's greatest memory what it is now.
+func clearPeak(t *testing.T, pid int) {
+	t.Helper()
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// attacking is an attack in a process of its own.
+type attacking struct {
+	cmd *exec.Cmd
+	out bytes.Buffer
+}
+
+func startAttack(t *testing.T, a hostile.Attack, cgroup string) *attacking {
+	t.Helper()
+	text, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &attacking{cmd: exec.Command("/bin/sh", "-c", fmt.Sprintf("echo $$ >%s && exec %s", cgroup, os.Args[0]))}
+	p.cmd.Env = append(os.Environ(), attackEnv+"="+string(text))
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func endAttack(t *testing.T, p *attacking) (r hostile.Result) {
+	t.Helper()
+	if err := p.cmd.Wait(); err != nil {
+		t.Fatalf("attacker: %v", err)
+	}
+	if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
+		t.Fatalf("attacker said %q: %v", p.out.String(), err)
+	}
+	return r
+}
