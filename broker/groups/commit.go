@@ -162,8 +162,6 @@ func (j *commitJob) resolve() (unknown int) {
 					*code = codeMetadataTooLarge
 				case !known || p.Partition < 0 || p.Partition >= topic.Partitions:
 					unknown++
-				case p.Offset < 0:
-					*code = codeInvalidRequest
 				default:
 					j.list = append(j.list, pendingOffset{metadata.OffsetCommit{Topic: topic.ID,
 						Partition: metadata.Partition(p.Partition), Offset: metadata.Offset(p.Offset),
