@@ -1,0 +1,117 @@
+//go:build clients
+
+package clients
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
+)
+
+// The README's programs name the ports of `make run`.
+const readmePort = 9092
+
+// TestReadme runs the programs of the README as they stand there, in the order
+// in which they stand there, each on the topic that the one before has made.
+func TestReadme(t *testing.T) {
+	for p := readmePort; p < readmePort+3; p++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			t.Fatalf("the README's programs need the ports %d to %d: %v", readmePort, readmePort+2, err)
+		}
+		ln.Close()
+	}
+	devserver.StartAt(t, readmePort)
+	folder := t.TempDir()
+	for _, p := range []struct {
+		language, file, hello string
+		command               func(file string) ([]string, error)
+	}{
+		{"python", "readme.py", "hello from", readmePython},
+		{"java", "Readme.java", "hello from", readmeJava},
+		{"go", "main.go", "hello from", readmeGo},
+	} {
+		t.Run(p.language, func(t *testing.T) {
+			program := snippets(t, p.language)
+			if len(program) != 1 {
+				t.Fatalf("%d programs in the README, want one", len(program))
+			}
+			file := filepath.Join(folder, p.file)
+			if err := os.WriteFile(file, []byte(program[0]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			command, err := p.command(file)
+			needed(t, "readme "+p.language, err)
+			cmd := exec.Command(command[0], command[1:]...)
+			cmd.Dir = folder
+			timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+			out, err := cmd.CombinedOutput()
+			timer.Stop()
+			if err != nil || !strings.Contains(string(out), "consumed "+p.hello) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// snippets are the README's blocks of a language.
+func snippets(t *testing.T, language string) (all []string) {
+	t.Helper()
+	root, err := devserver.Repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(text), "\n```"+language+"\n")[1:] {
+		program, _, ok := strings.Cut(block, "\n```")
+		if !ok {
+			t.Fatalf("a block of %s has no end", language)
+		}
+		all = append(all, program+"\n")
+	}
+	return all
+}
+
+func readmePython(file string) ([]string, error) {
+	command, err := pythonProgram("client.py")
+	if err != nil {
+		return nil, err
+	}
+	return []string{command[0], "-u", file}, nil
+}
+
+// readmeJava lets java compile and run a program of one file.
+func readmeJava(file string) ([]string, error) {
+	cp, err := javaClassPath()
+	if err != nil {
+		return nil, err
+	}
+	return []string{"java", "-Xmx256m", "-cp", cp, file}, nil
+}
+
+// readmeGo builds the program with the versions that clients-go pins.
+func readmeGo(file string) ([]string, error) {
+	root, err := devserver.Repository()
+	if err != nil {
+		return nil, err
+	}
+	program := strings.TrimSuffix(file, ".go")
+	build := exec.Command("go", "build", "-o", program, file)
+	build.Dir = filepath.Join(root, "internal", "tools", "clients-go")
+	build.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("build the README's program: %w", err), errors.New(string(out)))
+	}
+	return []string{program}, nil
+}
