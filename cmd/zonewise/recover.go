@@ -51,7 +51,7 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 	if o.from == "" {
 		return cli.Usagef("no --from: say which bucket")
 	}
-	b, err := openBucket(ctx, o.from)
+	b, err := openExisting(ctx, "from", o.from)
 	if err != nil {
 		return err
 	}
