@@ -368,6 +368,7 @@ func (w *writer) root(s *State) {
 		w.archiveRef(&s.archives[i])
 	}
 	w.homes(s)
+	w.pastPlacements(s)
 }
 
 func (w *writer) archiveRef(a *ArchiveRef) {
@@ -425,5 +426,6 @@ func (r *reader) root(s *State) {
 		s.sum += hashArchive(&a)
 	}
 	r.homes(s)
+	r.pastPlacements(s)
 	s.placement = newPlacement(s.zones, s.Sessions())
 }

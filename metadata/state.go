@@ -43,6 +43,8 @@ type State struct {
 	recovered Revision // of the last Recovered entry
 	homes     map[BrokerID]brokerHome
 	placement *Placement
+	past      []pastPlacement // those before it, the newest last; replaced, never changed
+	pastCut   UnixMilli       // when the newest went for which there was no room in past
 
 	topics     *table[TopicID, Topic]
 	names      map[string]TopicID // of topics

@@ -1,6 +1,9 @@
 package main
 
-const cmd = "./cmd/zonewise"
+const (
+	cmd  = "./cmd/zonewise"
+	node = "./internal/node"
+)
 
 // coreFixes: the core: recovery, hand-over, accounting.
 func coreFixes() []mutant {
@@ -11,5 +14,22 @@ func coreFixes() []mutant {
 			"return fmt.Errorf(\"read --%s %s: %w; %s\", f.flag, f.path, err, remedy)", "return errors.Join(err, errors.New(remedy))"}}},
 		{name: "a bucket folder that is not there is made by who reads it", pkg: cmd, run: "ABucketFolder", edits: []edit{{"cmd/zonewise/options.go",
 			"if where != \"\" && !strings.HasPrefix(where, \"s3:\")", "if where == \"s3\" && !strings.HasPrefix(where, \"s3:\")"}}},
+		{name: "a joining broker does not know the placement before", pkg: node, run: "AJoiningBroker", edits: []edit{{"metadata/place_past.go",
+			"	if len(old.all) > 0 {\n		kept", "	if len(old.all) > 2 {\n		kept"}}},
+		{name: "one earlier placement is remembered", pkg: node, run: "AJoiningBroker", edits: []edit{{"metadata/place_past.go",
+			"maxPastPlacements = 64", "maxPastPlacements = 1"}}},
+		{name: "a partition is handed over once, not for each connection", pkg: node, run: "AJoiningBroker", edits: []edit{{"internal/node/handover.go",
+			"		key.feed = weak.Make(feed)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
+			"// handoverKey is a", "var allFeeds wal.Feed\n\n// handoverKey is a"}}},
+		{name: "clients without a zone are not handed over", pkg: node, run: "ClientsWithoutAZone", edits: []edit{{"metadata/place_past.go",
+			"append(append(zones, UnknownZone), s.zones...)", "append(zones, s.zones...)"}}},
+		{name: "what waits before the WAL is not waited for", pkg: node, run: "WhatWaitsForOneBroker", edits: []edit{{"internal/node/handover.go",
+			"for _, c := range waiting {", "for _, c := range waiting[:0] {"}}},
+		{name: "a silent broker is asked for every partition", pkg: node, run: "HoldsUpAHandOverOnce", edits: []edit{{"internal/node/handover.go",
+			"silent && time.Since(last) < silentTime", "silent && time.Since(last) < 0"}}},
+		{name: "checkpoints forget former placements", pkg: "./metadata", run: "FormerLeadersAre", edits: []edit{
+			{"metadata/codec_state.go", "	w.pastPlacements(s)\n", ""}, {"metadata/hash.go", "return s.mixPast(m).Sum()", "return m.Sum()"}}},
+		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/apply_session.go",
+			"	s.moved() // nothing moves", "	if former == nil {\n		s.moved()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // nothing moves"}}},
 	}
 }
