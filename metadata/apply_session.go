@@ -171,8 +171,10 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 	for _, tp := range all {
 		s.partitions.edit(tp, func(p *partitionState) {
 			p.epoch += recoveryEpochJump
-			p.next += recoveryOffsetJump
+			p.next += recoveryOffsetJump - 1
 		})
+		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
+			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.made()})
 	}
 	s.recoverTxns() // its markers take offsets that the tail cannot have given out
 	return CommandOutcome{}

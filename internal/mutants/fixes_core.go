@@ -31,5 +31,12 @@ func coreFixes() []mutant {
 			{"metadata/codec_state.go", "	w.pastPlacements(s)\n", ""}, {"metadata/hash.go", "return s.mixPast(m).Sum()", "return m.Sum()"}}},
 		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/apply_session.go",
 			"	s.moved() // nothing moves", "	if former == nil {\n		s.moved()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // nothing moves"}}},
+		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/apply_session.go",
+			"			p.next += recoveryOffsetJump - 1\n", "			p.next += recoveryOffsetJump\n"}, {"metadata/apply_session.go",
+			"		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,", "		s.markPartition(TopicPartition{}, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,"}}},
+		{name: "positions in a recovery's gap are told as they are", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/state_view.go",
+			"		if len(spans) == 0 || spans[0].Object != MarkerRecovery {", "		if len(spans) >= 0 || spans[0].Object != MarkerRecovery {"}}},
+		{name: "a recovery does not name groups that are behind", pkg: "./internal/recovery", run: "GivesNoOffsetTwice", edits: []edit{{"internal/recovery/run.go",
+			"	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)\n", "	_ = groupsBehind\n"}}},
 	}
 }
