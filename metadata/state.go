@@ -105,6 +105,7 @@ type partitionState struct {
 	next     Offset // the high watermark
 	epoch    LeaderEpoch
 	spans    []Span       // append-only backing: a frozen copy sees its own length
+	hidden   int          // not state: spans in that backing that were trimmed
 	live     int64        // bytes of spans
 	count    int          // producers
 	open     []OpenTxn    // by first offset; replaced, never changed in place

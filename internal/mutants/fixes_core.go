@@ -38,5 +38,15 @@ func coreFixes() []mutant {
 			"		if len(spans) == 0 || spans[0].Object != MarkerRecovery {", "		if len(spans) >= 0 || spans[0].Object != MarkerRecovery {"}}},
 		{name: "a recovery does not name groups that are behind", pkg: "./internal/recovery", run: "GivesNoOffsetTwice", edits: []edit{{"internal/recovery/run.go",
 			"	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)\n", "	_ = groupsBehind\n"}}},
+		{name: "what was never sent is given up", pkg: node, run: "OnlyAReport|AReportThatADrain", edits: []edit{{"internal/node/usage.go",
+			"		if !u.send(ctx, &cmd) {\n			u.count(cells)\n", "		if !u.send(ctx, &cmd) {\n"}}},
+		{name: "part of a report stands for all of it", pkg: node, run: "OnlyAReport", edits: []edit{{"metadata/apply_ledger.go",
+			"	if c.To > c.From {", "	if c.To >= c.From {"}}},
+		{name: "what is counted again is shown twice", pkg: node, run: "WhatALostSession", edits: []edit{
+			{"internal/node/usage.go", "		u.n.traffic.cells(cmd.Cells)\n", ""}, {"internal/node/usage.go", "	metadata.SortCells(cells)\n", "	metadata.SortCells(cells)\n	u.n.traffic.cells(cells)\n"}}},
+		{name: "pinned bytes keep their entry", pkg: "./metadata", run: "PinnedBytes", edits: []edit{{"metadata/waiters.go",
+			"inline := bytes.Clone(c.Bytes[at : len(c.Bytes)-4])", "inline := bytes.TrimSuffix(c.Bytes[at:len(c.Bytes)-4], nil)"}}},
+		{name: "trimmed spans are kept", pkg: "./metadata", run: "TrimmedSpans", edits: []edit{{"metadata/apply_produce.go",
+			"if p.hidden += n; p.hidden > len(p.spans) {", "if p.hidden += n; p.hidden < 0 {"}}},
 	}
 }
