@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants fixes bench bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,8 +43,14 @@ mutants: ## apply each deliberate breakage and see it caught
 fixes: ## take each fix of docs/bugs.md out again and see its test fail
 	$(GO) run ./internal/mutants -fixes
 
-bench: ## Go benchmarks of the hot paths
-	$(GO) test -run '^$$' -bench . -benchmem ./metadata ./wal ./s3stream ./broker
+# Packages that have benchmarks, found anew each time: none is left out.
+BENCH_PKGS = $$(grep -rl --include='*_test.go' '^func Benchmark' . | grep -v /testdata/ | xargs -n1 dirname | sort -u)
+BENCHTIME ?= 1s
+bench: ## Go benchmarks of all packages (BENCHTIME)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(BENCH_PKGS)
+
+bench-smoke: ## every benchmark once: do they still run
+	$(MAKE) bench BENCHTIME=1x
 
 bench-kafka: ## zonewise and Apache Kafka 4.1.1 (from Maven jars) in turn on this machine; the table goes to docs/benchmarks.md
 	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -run TestAgainstKafka ./internal/suites/performance

@@ -183,7 +183,10 @@ func (s *State) applyUsage(by SessionID, c Usage) CommandOutcome {
 			return refuse(CodeInvalidRequest, "component %d", c.Cells[i].Key.Component)
 		}
 	}
-	o.usage, o.usageTo = c.Seq, s.time
+	o.usage = c.Seq
+	if c.To > c.From { // or a session that ends now has not told all of its time
+		o.usageTo = s.time
+	}
 	if c.Final {
 		o.usageTo = 0
 	}

@@ -1,5 +1,7 @@
 package metadata
 
+import "slices"
+
 // applyParts gives every run of the entry its offsets, or its refusal.
 func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
 	if len(e.Parts) == 0 {
@@ -137,7 +139,10 @@ func (s *State) judgeTransactional(tp TopicPartition, p *partitionState, r *Run)
 
 // addSpan appends a span.
 func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
-	p.spans = append(p.spans, sp)
+	room := cap(p.spans)
+	if p.spans = append(p.spans, sp); cap(p.spans) != room {
+		p.hidden = 0 // a new backing begins with what is left
+	}
 	s.spans++
 	s.sum += hashSpan(tp, &sp)
 }
@@ -187,6 +192,9 @@ func (s *State) trim(tp TopicPartition, to Offset) {
 		n++
 	}
 	p.spans = p.spans[n:]
+	if p.hidden += n; p.hidden > len(p.spans) {
+		p.spans, p.hidden = slices.Clone(p.spans), 0 // or a partition that is trimmed and rests would keep all it had
+	}
 	s.trimAborted(tp, p)
 	s.sum += hashPartition(tp, *p)
 }

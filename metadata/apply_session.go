@@ -50,11 +50,7 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 		s.zones = append(slices.Clip(s.zones), open.Zone)
 	}
 	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageTo: s.time}
-	if former == nil || former.broker != id || former.open.Zone != open.Zone {
-		s.moved()
-	} else {
-		s.placement = newPlacement(s.zones, s.Sessions()) // it may have been draining
-	}
+	s.moved() // nothing moves where it takes the place of a former life in the placement
 	return CodeOK, ""
 }
 
@@ -95,11 +91,15 @@ func (s *State) applyDrain(id SessionID) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// moved makes a new placement of the sessions, and raises the leader epoch of
-// every partition whose hint it moves in some zone.
+// moved makes a new placement of the sessions, remembers the one before, and
+// raises the leader epoch of every partition whose hint moves in some zone.
 func (s *State) moved() {
-	old := s.placement
-	s.placement = newPlacement(s.zones, s.Sessions())
+	old, now := s.placement, newPlacement(s.zones, s.Sessions())
+	if now.same(old) {
+		return
+	}
+	s.placement = now
+	s.notePlacement(old)
 	if len(old.all) == 0 {
 		return
 	}
@@ -162,6 +162,7 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 			s.closeSession(id)
 		}
 	}
+	s.past, s.pastCut = nil, 0 // no former leader has anything that could still commit
 	s.duties = map[string]dutyState{}
 	s.nextProducer += recoveryProducerJump
 	s.recovered = s.revision
@@ -170,8 +171,10 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 	for _, tp := range all {
 		s.partitions.edit(tp, func(p *partitionState) {
 			p.epoch += recoveryEpochJump
-			p.next += recoveryOffsetJump
+			p.next += recoveryOffsetJump - 1
 		})
+		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
+			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.made()})
 	}
 	s.recoverTxns() // its markers take offsets that the tail cannot have given out
 	return CommandOutcome{}

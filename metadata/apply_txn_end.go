@@ -144,7 +144,9 @@ func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 		s.sum -= hashAborted(tp, &p.aborted[n])
 		n++
 	}
-	p.aborted = p.aborted[n:]
+	if p.aborted = p.aborted[n:]; n > len(p.aborted) {
+		p.aborted = slices.Clone(p.aborted)
+	}
 }
 
 // recoverTxns aborts every transaction, a part of which may lie in the lost

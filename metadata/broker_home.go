@@ -68,9 +68,9 @@ func (s *State) noteHome(o *sessionState) {
 	}
 }
 
-// homes is the last part of a checkpoint's root, left out where there is none.
+// homes and what follows is left out of a checkpoint's root where there is none.
 func (w *writer) homes(s *State) {
-	if len(s.homes) == 0 {
+	if len(s.homes) == 0 && len(s.past) == 0 {
 		return
 	}
 	w.uv(uint64(len(s.homes)))

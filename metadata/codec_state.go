@@ -201,7 +201,7 @@ func (r *reader) partitionItem(s *State) {
 	p.spans = make([]Span, 0, n)
 	for range n {
 		sp := Span{First: p.logStart + Offset(r.uv()) - 1<<32, Count: uint32(r.upTo(1<<32-1, "offsets")), Length: uint32(r.upTo(1<<32-1, "length")),
-			Object: objectOfSpan(r.upTo(MaxEntryObjects+2, "object")), Revision: Revision(r.uv()), Position: int64(r.uv()), MaxTimestamp: UnixMilli(r.sv())}
+			Object: objectOfSpan(r.upTo(MaxEntryObjects+3, "object")), Revision: Revision(r.uv()), Position: int64(r.uv()), MaxTimestamp: UnixMilli(r.sv())}
 		if sp.Marker() {
 			sp.Epoch = ProducerEpoch(r.u16())
 		} else {
@@ -368,6 +368,7 @@ func (w *writer) root(s *State) {
 		w.archiveRef(&s.archives[i])
 	}
 	w.homes(s)
+	w.pastPlacements(s)
 }
 
 func (w *writer) archiveRef(a *ArchiveRef) {
@@ -425,5 +426,6 @@ func (r *reader) root(s *State) {
 		s.sum += hashArchive(&a)
 	}
 	r.homes(s)
+	r.pastPlacements(s)
 	s.placement = newPlacement(s.zones, s.Sessions())
 }

@@ -114,7 +114,7 @@ func (r *reader) txnItem(s *State) {
 }
 
 // spanObject is how a span's object is written: 0 inline, then its index in
-// the entry, and beyond all indexes the two markers.
+// the entry, and beyond all indexes the kinds of markers.
 func spanObject(o int16) uint64 {
 	if o <= MarkerAbort {
 		return uint64(MaxEntryObjects + MarkerAbort - o + 1)

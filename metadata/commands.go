@@ -212,7 +212,7 @@ type DeleteOffsets struct {
 // Seq counts a session's usage reports from 1, so that a repeat counts once.
 type Usage struct {
 	Seq      uint64
-	From, To UnixMilli // the broker's clock
+	From, To UnixMilli // the broker's clock; the same: more of this time follows
 	Cells    []Cell
 	Final    bool // the session ends here: nothing after it is lost
 }

@@ -47,7 +47,7 @@ func (s *State) Hash() uint64 {
 		g := &s.pending[i]
 		m = m.Word(uint64(g.generation)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
-	return m.Sum()
+	return s.mixPast(m).Sum()
 }
 
 func sortedKeys[K interface {

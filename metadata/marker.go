@@ -9,6 +9,12 @@ import (
 // It takes one offset and no bytes of any object: its span says what it is,
 // and every broker builds the same bytes when it serves them.
 //
+// The offsets that a recovery passes over end with such a batch, too: without it
+// a consumer at the old end would stay there, below the high watermark with
+// nothing to read. Clients step over control batches, and have the new end as their
+// position then. It says that a transaction of nobody was committed, which every
+// client passes over, and is part of no transaction.
+//
 //	0                  61     62    63     64     65    66       70     71          77
 //	+------------------+------+-----+------+------+-----+---------+------+-----------+---+
 //	| batch header,    |length|attrs|ts    |offset| key | version | value| version 0 | 0 |
@@ -16,15 +22,17 @@ import (
 //	| attributes set   |      |     |  0   |  0   | 4   |   0/1   | 6    | epoch 0   |   |
 //	+------------------+------+-----+------+------+-----+---------+------+-----------+---+
 const (
-	// MarkerAbort and MarkerCommit are Span.Object of a marker.
-	MarkerAbort  = -2
-	MarkerCommit = -3
+	// MarkerAbort and MarkerCommit are Span.Object of a transaction's marker,
+	// MarkerRecovery is that of the last offset that a recovery passes over.
+	MarkerAbort    = -2
+	MarkerCommit   = -3
+	MarkerRecovery = -4
 	// MarkerSize is the bytes of a marker's batch.
 	MarkerSize = BatchHeaderSize + 17
 )
 
-// Marker reports whether the span is a transaction's end: one control batch,
-// whose producer id stands in Position.
+// Marker reports whether the span is one control batch, whose producer id stands
+// in Position: a transaction's end, or that of a recovery's gap.
 func (s Span) Marker() bool { return s.Object <= MarkerAbort }
 
 // MarkerBatch builds the control batch of a marker span. appendTime is set where
@@ -36,6 +44,9 @@ func MarkerBatch(sp Span, appendTime bool) []byte {
 	be.PutUint32(b[8:], MarkerSize-BatchPrefixSize)
 	b[16] = 2
 	attributes := uint16(AttrTransactional | AttrControl)
+	if sp.Object == MarkerRecovery {
+		attributes = AttrControl
+	}
 	if appendTime {
 		attributes |= AttrLogAppendTime
 	}
@@ -48,7 +59,7 @@ func MarkerBatch(sp Span, appendTime bool) []byte {
 	be.PutUint32(b[57:], 1)
 	r := b[BatchHeaderSize:]
 	r[0], r[4], r[9] = 16<<1, 4<<1, 6<<1 // zigzag
-	if sp.Object == MarkerCommit {
+	if sp.Object != MarkerAbort {
 		r[8] = 1
 	}
 	be.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))

@@ -43,6 +43,8 @@ type State struct {
 	recovered Revision // of the last Recovered entry
 	homes     map[BrokerID]brokerHome
 	placement *Placement
+	past      []pastPlacement // those before it, the newest last; replaced, never changed
+	pastCut   UnixMilli       // when the newest went for which there was no room in past
 
 	topics     *table[TopicID, Topic]
 	names      topicNames
@@ -103,6 +105,7 @@ type partitionState struct {
 	next     Offset // the high watermark
 	epoch    LeaderEpoch
 	spans    []Span       // append-only backing: a frozen copy sees its own length
+	hidden   int          // not state: spans in that backing that were trimmed
 	live     int64        // bytes of spans
 	count    int          // producers
 	open     []OpenTxn    // by first offset; replaced, never changed in place

@@ -166,6 +166,35 @@ func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Spa
 	return out
 }
 
+// HasSpan reports whether anything can be read of a partition at an offset from
+// from on and below below: a batch of records, or a marker.
+func (s *State) HasSpan(tp TopicPartition, from, below Offset) bool {
+	var one [1]Span
+	for _, sp := range s.Spans(one[:0], tp, from, 1) {
+		return sp.First < below
+	}
+	return false
+}
+
+// SkipGap returns the position behind a recovery's gap for one that lies in it, and
+// any other as it is: both mean the same to a reader, since no offset of the gap
+// was ever given out. It is what tools are told of committed positions, which
+// would show as many records of lag as the gap has offsets.
+func (s *State) SkipGap(tp TopicPartition, at Offset) Offset {
+	p := s.partitions.get(tp)
+	if p == nil || at < p.logStart {
+		return at
+	}
+	var one [1]Span
+	for {
+		spans := s.Spans(one[:0], tp, at, 1)
+		if len(spans) == 0 || spans[0].Object != MarkerRecovery {
+			return at
+		}
+		at = spans[0].End()
+	}
+}
+
 // Object returns the object that a span's bytes lie in; false where it is
 // gone, or the span is inline.
 func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {

@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -196,7 +197,8 @@ func (p *pins) add(c *Committed) {
 	if err != nil || p.byRevision[c.Revision] != nil {
 		return
 	}
-	inline := c.Bytes[at : len(c.Bytes)-4]
+	// A copy: the entry may be ten times as large, and is not counted.
+	inline := bytes.Clone(c.Bytes[at : len(c.Bytes)-4])
 	if len(inline) == 0 {
 		return
 	}

@@ -156,14 +156,17 @@ func offsetsOf(s *metadata.State, offsets map[metadata.TopicPartition]metadata.O
 			out.Partitions = append(out.Partitions, noneCommitted(p, codeOK))
 			continue
 		}
-		out.Partitions = append(out.Partitions, committed(&o))
+		out.Partitions = append(out.Partitions, committed(s, &o))
 	}
 	return out
 }
 
-func committed(o *metadata.OffsetCommit) kmsg.OffsetFetchResponseGroupTopicPartition {
+// committed is a stored position. One in the gap that a recovery left is told as
+// the gap's end: a consumer goes on at the same record from there, and tools
+// count no lag where there is nothing to read.
+func committed(s *metadata.State, o *metadata.OffsetCommit) kmsg.OffsetFetchResponseGroupTopicPartition {
 	out := kmsg.NewOffsetFetchResponseGroupTopicPartition()
-	out.Partition, out.Offset, out.LeaderEpoch = int32(o.Partition), int64(o.Offset), int32(o.LeaderEpoch)
+	out.Partition, out.Offset, out.LeaderEpoch = int32(o.Partition), int64(s.SkipGap(metadata.TopicPartition{Topic: o.Topic, Partition: o.Partition}, o.Offset)), int32(o.LeaderEpoch)
 	note := o.Metadata
 	out.Metadata = &note
 	return out
@@ -184,7 +187,7 @@ func allOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metadata.
 			t = &fresh
 			byTopic[tp.Topic] = t
 		}
-		t.Partitions = append(t.Partitions, committed(&o))
+		t.Partitions = append(t.Partitions, committed(s, &o))
 	}
 	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(byTopic))
 	for _, t := range byTopic {

@@ -16,8 +16,9 @@ import (
 // serverOption is where a running broker's HTTP port is.
 type serverOption struct{ url, ca, tokenFile string }
 
-func (o *serverOption) declare(s *cli.Set) {
-	s.String(&o.url, "server", "http://127.0.0.1:8080", "URL", "a running broker's HTTP port")
+// declare says that url is asked where no flag says another; "": none.
+func (o *serverOption) declare(s *cli.Set, url string) {
+	s.String(&o.url, "server", url, "URL", "a running broker's HTTP port")
 	s.String(&o.ca, "server-ca", "", "FILE", "certificates that the broker's must be signed by (PEM), where it is not the system's")
 	s.String(&o.tokenFile, "server-token-file", "", "FILE", "holds the token that the broker wants")
 }
@@ -31,6 +32,9 @@ func (o *serverOption) client() (*http.Client, error) {
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
 }
+
+// localServer is where a broker on this machine answers by default.
+const localServer = "http://127.0.0.1:8080"
 
 // Limits of an answer: a report of 50,000 rows is below.
 const (
@@ -50,9 +54,9 @@ func (o *serverOption) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, cli.Usagef("--server: %v", err)
 	}
 	if o.tokenFile != "" {
-		token, err := readToken(o.tokenFile)
+		token, err := flagFile{"server-token-file", o.tokenFile, "a file with the broker's token on one line"}.token()
 		if err != nil {
-			return nil, fmt.Errorf("read --server-token-file: %w", err)
+			return nil, err
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync"
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/node"
 	"github.com/zonewise/zonewise/internal/recovery"
@@ -156,9 +156,13 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 	if err != nil {
 		return err
 	}
+	files, err := o.load()
+	if err != nil {
+		return err
+	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	b := &brokerProcess{o: o, logger: logger, fatal: func(err error) { fail(err) }}
+	b := &brokerProcess{o: o, files: files, logger: logger, fatal: func(err error) { fail(err) }}
 	defer b.shut()
 	if err := b.start(ctx); err != nil {
 		return err
@@ -180,6 +184,7 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 // the last first.
 type brokerProcess struct {
 	o      *brokerOptions
+	files  *brokerFiles
 	logger *slog.Logger
 	fatal  func(error)
 	node   *node.Node
@@ -223,16 +228,11 @@ func (b *brokerProcess) start(ctx context.Context) error {
 		return portError(err, o.httpAt.port, "--http")
 	}
 	b.later(func() { _ = web.Close() })
-	if err := b.places(&cfg); err != nil {
-		return err
-	}
+	cfg.ZoneNames, cfg.CIDRs = b.files.zoneNames, b.files.cidrs
 	if err := b.openStores(ctx, &cfg); err != nil {
 		return err
 	}
-	book, err := priceBook(o.tune.priceBook)
-	if err != nil {
-		return err
-	}
+	book := b.files.book
 	log := cfg.Log.(*etcdlog.Log)
 	top := &topology{zone: cfg.Zone, members: log.Members, zoneOf: memberZone, book: book, logger: b.logger}
 	if err := top.look(ctx); err != nil {
@@ -254,11 +254,8 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	web, guarded, err := b.o.httpDoor.guard(web, withProcess(page))
-	if err != nil {
-		return err
-	}
-	b.later(serveHTTP(web, guarded, b.fatal).stop)
+	guarded, handler := b.files.http.wrap(web, withProcess(page))
+	b.later(serveHTTP(guarded, handler, b.fatal).stop)
 	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.fatal).stop)
 	return nil
 }
@@ -287,19 +284,55 @@ func listenAs(at hostPort) func(metadata.ZoneID, int) (net.Listener, error) {
 	}
 }
 
-// places reads what tells a client's zone beside its listener and tag.
-func (b *brokerProcess) places(cfg *node.Config) (err error) {
-	if cfg.ZoneNames, err = parseZoneNames(b.o.zoneNames); err != nil || b.o.cidrFile == "" {
-		return err
+// brokerFiles is what the files hold that a broker's options name.
+type brokerFiles struct {
+	http      httpGuard
+	peer      *tls.Config // nil: plain text
+	zoneNames map[string]metadata.ZoneID
+	cidrs     *router.CIDRTable
+	book      *costmodel.Book
+}
+
+// load reads all files before anything is opened: a missing one must not cost a
+// session, whose end other brokers would notice. Those of etcd are read by
+// etcdOptions.dial, before it connects.
+func (o *brokerOptions) load() (_ *brokerFiles, err error) {
+	f := &brokerFiles{}
+	if f.http, err = o.httpDoor.load(); err != nil {
+		return nil, err
 	}
-	text, err := os.ReadFile(b.o.cidrFile)
+	if f.peer, err = o.peerTLS.config("peer"); err != nil {
+		return nil, err
+	}
+	if f.peer != nil && (f.peer.RootCAs == nil || len(f.peer.Certificates) == 0) {
+		return nil, cli.Usagef("--peer-ca, --peer-cert and --peer-key go together: both sides show a certificate")
+	}
+	if f.zoneNames, err = parseZoneNames(o.zoneNames); err != nil {
+		return nil, err
+	}
+	if f.cidrs, err = readCIDRs(o.cidrFile); err != nil {
+		return nil, err
+	}
+	f.book, err = priceBook(o.tune.priceBook)
+	return f, err
+}
+
+// readCIDRs reads the table that places clients by address; without a file there
+// is none.
+func readCIDRs(path string) (*router.CIDRTable, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f := flagFile{"cidr-file", path, "a file with lines of `zone cidr`"}
+	text, err := f.read()
 	if err != nil {
-		return fmt.Errorf("read --cidr-file: %w", err)
+		return nil, err
 	}
-	if cfg.CIDRs, err = router.ParseCIDRs(string(text)); err != nil {
-		return fmt.Errorf("read --cidr-file %s: %w", b.o.cidrFile, err)
+	t, err := router.ParseCIDRs(string(text))
+	if err != nil {
+		return nil, f.wrong(err)
 	}
-	return nil
+	return t, nil
 }
 
 // openStores opens etcd and the bucket, and refuses what cannot keep the
@@ -368,22 +401,17 @@ type peerDoor struct {
 }
 
 func (b *brokerProcess) openPeer() (*peerDoor, error) {
-	t, err := b.o.peerTLS.config("peer")
+	t := b.files.peer
+	ln, err := net.Listen("tcp", b.o.peerAt.String())
 	if err != nil {
-		return nil, err
-	}
-	p := &peerDoor{tls: t}
-	if p.ln, err = net.Listen("tcp", b.o.peerAt.String()); err != nil {
 		return nil, portError(err, b.o.peerAt.port, "--peer")
 	}
-	b.later(func() { _ = p.ln.Close() })
+	b.later(func() { _ = ln.Close() })
+	p := &peerDoor{tls: t, ln: ln}
 	if t != nil {
-		if t.RootCAs == nil || len(t.Certificates) == 0 {
-			return nil, cli.Usagef("--peer-ca, --peer-cert and --peer-key go together: both sides show a certificate")
-		}
 		server := t.Clone()
 		server.ClientCAs, server.ClientAuth = t.RootCAs, tls.RequireAndVerifyClientCert
-		p.ln = tls.NewListener(p.ln, server)
+		p.ln = tls.NewListener(ln, server)
 	}
 	return p, nil
 }

@@ -33,7 +33,7 @@ The ledger keeps minutes for two hours and hours for seven days.`,
 			s.String(&o.window, "window", "1h", "LENGTH", "up to now: 15m, 1h, 24h, 7d")
 			s.String(&o.by, "by", "topic", "DIMENSIONS", "what rows are grouped by: topic, zone, component, principal, group, or several with commas")
 			s.String(&o.format, "format", "table", "FORMAT", "table, json or csv")
-			o.server.declare(s)
+			o.server.declare(s, localServer)
 			return func(ctx context.Context, env cli.Env) error { return runCost(ctx, o, env) }
 		},
 	}

@@ -22,7 +22,7 @@ func (o *dumpSource) declare(s *cli.Set) {
 
 // open returns the bucket below "<cluster>/".
 func (o *dumpSource) open(ctx context.Context) (*store, error) {
-	s, err := openBucket(ctx, o.bucket)
+	s, err := openExisting(ctx, "bucket", o.bucket)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -69,7 +68,7 @@ func printCheckpoint(w io.Writer, body []byte) error {
 	ix, err := metadata.DecodeCheckpointIndex(body)
 	if err != nil {
 		fmt.Fprintf(w, "damaged: %v\n", err)
-		return errors.Join(errDamaged, err)
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	n, bytes := ix.Pages()
 	fmt.Fprintf(w, "checkpoint at revision %d of generation %d, level %d, state hash %016x\n", ix.Revision, ix.Generation, ix.Level, ix.Hash)

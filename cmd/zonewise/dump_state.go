@@ -16,7 +16,7 @@ import (
 
 type dumpStateOptions struct {
 	source     dumpSource
-	server     string
+	server     serverOption
 	checkpoint string
 }
 
@@ -37,7 +37,7 @@ With --server it prints what a running broker tells of its state.`,
 		},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &dumpStateOptions{}
-			s.String(&o.server, "server", "", "URL", "a running broker's HTTP port")
+			o.server.declare(s, "")
 			o.source.declare(s)
 			s.String(&o.checkpoint, "checkpoint", "", "KEY", "print the state in this checkpoint")
 			return func(ctx context.Context, env cli.Env) error { return runDumpState(ctx, o, env) }
@@ -47,10 +47,10 @@ With --server it prints what a running broker tells of its state.`,
 
 func runDumpState(ctx context.Context, o *dumpStateOptions, env cli.Env) error {
 	switch {
-	case o.server != "" && o.source.bucket != "":
+	case o.server.url != "" && o.source.bucket != "":
 		return cli.Usagef("--server and --bucket: give one of them")
-	case o.server != "":
-		return dumpServed(ctx, &serverOption{url: o.server}, env.Stdout)
+	case o.server.url != "":
+		return dumpServed(ctx, &o.server, env.Stdout)
 	case o.source.bucket == "":
 		return cli.Usagef("give --bucket, or --server of a running broker")
 	}

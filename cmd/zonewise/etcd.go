@@ -69,6 +69,13 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	if err != nil {
 		return err
 	}
+	// etcd reads them itself; what is wrong with them is said better here.
+	if _, err := o.clientTLS.config("client"); err != nil {
+		return err
+	}
+	if _, err := o.peerTLS.config("peer"); err != nil {
+		return err
+	}
 	files := func(t tlsOptions) etcdserver.TLS {
 		return etcdserver.TLS{CertFile: t.cert, KeyFile: t.key, CAFile: t.ca}
 	}

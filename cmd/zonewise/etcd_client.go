@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -77,9 +76,9 @@ func (o *etcdOptions) dial() (*clientv3.Client, []endpoint, error) {
 	}
 	password := o.password
 	if o.passwordFile != "" {
-		body, err := os.ReadFile(o.passwordFile)
+		body, err := flagFile{"etcd-password-file", o.passwordFile, "a file with etcd's password on its first line"}.read()
 		if err != nil {
-			return nil, nil, fmt.Errorf("read --etcd-password-file: %w", err)
+			return nil, nil, err
 		}
 		password, _, _ = strings.Cut(string(body), "\n")
 	}

@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 
 	"github.com/zonewise/zonewise/internal/cli"
@@ -25,42 +23,43 @@ func (d *httpDoor) declare(s *cli.Set) {
 	s.String(&d.tokenFile, "http-token-file", "", "FILE", "holds a token; page, API and metrics then want `Authorization: Bearer TOKEN`, /healthz and /readyz do not")
 }
 
-// guard wraps listener and handler as the options say.
-func (d *httpDoor) guard(ln net.Listener, h http.Handler) (net.Listener, http.Handler, error) {
+// load reads the files that the options name.
+func (d *httpDoor) load() (httpGuard, error) {
 	config, err := d.tls.config("http")
 	if err != nil {
-		return nil, nil, err
+		return httpGuard{}, err
 	}
 	if config != nil {
 		if len(config.Certificates) == 0 {
-			return nil, nil, cli.Usagef("--http-ca wants --http-cert and --http-key too: it is the server that shows a certificate first")
+			return httpGuard{}, cli.Usagef("--http-ca wants --http-cert and --http-key too: it is the server that shows a certificate first")
 		}
 		if config.RootCAs != nil {
 			config.ClientCAs, config.ClientAuth = config.RootCAs, tls.RequireAndVerifyClientCert
 		}
-		ln = tls.NewListener(ln, config)
 	}
-	if d.tokenFile == "" {
-		return ln, h, nil
+	g := httpGuard{tls: config}
+	if d.tokenFile != "" {
+		g.token, err = flagFile{"http-token-file", d.tokenFile, "a file with a token on one line"}.token()
 	}
-	token, err := readToken(d.tokenFile)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read --http-token-file: %w", err)
-	}
-	return ln, wantToken(token, h), nil
+	return g, err
 }
 
-// readToken reads a token from a file, without the line's end.
-func readToken(file string) (string, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
+// httpGuard is what an httpDoor loaded. Nothing of it can fail any more once
+// there is a listener to close.
+type httpGuard struct {
+	tls   *tls.Config // nil: plain text
+	token string      // "": none is wanted
+}
+
+// wrap puts the guard before a listener and a handler.
+func (g httpGuard) wrap(ln net.Listener, h http.Handler) (net.Listener, http.Handler) {
+	if g.tls != nil {
+		ln = tls.NewListener(ln, g.tls)
 	}
-	token := strings.TrimSpace(string(b))
-	if token == "" {
-		return "", fmt.Errorf("%s is empty", file)
+	if g.token != "" {
+		h = wantToken(g.token, h)
 	}
-	return token, nil
+	return ln, h
 }
 
 // wantToken lets nobody read without the token but those who only ask whether

@@ -15,10 +15,11 @@ func TestHTTPDoorWantsItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := httpDoor{tokenFile: file}
-	_, h, err := d.guard(nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	g, err := d.load()
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, h := g.wrap(nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for _, c := range []struct {
 		path, auth string
 		want       int
@@ -44,7 +45,7 @@ func TestEmptyTokenIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := httpDoor{tokenFile: file}
-	if _, _, err := d.guard(nil, http.NotFoundHandler()); err == nil {
+	if _, err := d.load(); err == nil {
 		t.Fatal("an empty token lets everybody in")
 	}
 }

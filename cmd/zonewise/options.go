@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	crand "crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/internal/cli"
@@ -84,19 +85,30 @@ func openBucket(ctx context.Context, where string) (*store, error) {
 	return &store{d, func() { _ = d.Close() }}, nil // it holds a lock only
 }
 
+// openExisting is openBucket for commands that read what a cluster has written: a
+// folder that is not there is a mistyped name, and is not made.
+func openExisting(ctx context.Context, flag, where string) (*store, error) {
+	if where != "" && !strings.HasPrefix(where, "s3:") && !strings.Contains(where, "://") {
+		if err := (flagFile{flag, where, "the folder that the cluster has as its bucket"}).folder(); err != nil {
+			return nil, err
+		}
+	}
+	return openBucket(ctx, where)
+}
+
 // priceBook loads a price book, or the one built in.
 func priceBook(path string) (*costmodel.Book, error) {
 	if path == "" {
 		return costmodel.Default()
 	}
-	f, err := os.Open(path)
+	f := flagFile{"price-book", path, "a file with one region's prices, in the form of costmodel/prices/aws-us-east-1-2026-07-20.json"}
+	body, err := f.read()
 	if err != nil {
-		return nil, fmt.Errorf("read price book: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	book, err := costmodel.Load(f)
+	book, err := costmodel.Load(bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("read price book %s: %w", path, err)
+		return nil, f.wrong(err)
 	}
 	return book, nil
 }
@@ -120,21 +132,18 @@ func (o *tlsOptions) config(door string) (*tls.Config, error) {
 		return nil, cli.Usagef("--%s-cert and --%s-key go together", door, door)
 	}
 	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		pair, err := keyPair(flagFile{door + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{door + "-key", o.key, "a file with the key of --" + door + "-cert (PEM)"})
 		if err != nil {
-			return nil, fmt.Errorf("load --%s-cert and --%s-key: %w", door, door, err)
+			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if o.ca != "" {
-		pem, err := os.ReadFile(o.ca)
+		pool, err := flagFile{door + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.certificates()
 		if err != nil {
-			return nil, fmt.Errorf("load --%s-ca: %w", door, err)
+			return nil, err
 		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("load --%s-ca: %s holds no certificate in PEM", door, o.ca)
-		}
+		c.RootCAs = pool
 	}
 	return c, nil
 }
@@ -166,10 +175,13 @@ func parseZoneNames(pairs []string) (map[string]metadata.ZoneID, error) {
 	return out, nil
 }
 
-// portError says which port is taken and which flag moves it.
+// portError says why a port cannot be had and which flag moves it.
 func portError(err error, port int, flag string) error {
-	if errors.Is(err, os.ErrPermission) {
+	switch {
+	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("listen on port %d: %w; choose another one with %s", port, err, flag)
+	case !errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on port %d: %w; give an address of this machine with %s", port, err, flag)
 	}
 	return fmt.Errorf("listen on port %d: %w; another program has it: stop that, or choose another port with %s", port, err, flag)
 }

@@ -28,7 +28,9 @@ the last archive (ten to twenty seconds before the loss) comes back: records,
 topics, committed offsets, the ledger. What came later is lost, and this says
 per partition up to which offset there are records. Offsets, producer ids and
 leader epochs go on well past everything that may have been given out, so that
-none is given out twice. If it is interrupted, run it again.`,
+none is given out twice: consumers pass the gap of 1,073,741,824 offsets by
+themselves, and tools show no lag for groups that had read everything. It names
+the groups that had not. If it is interrupted, run it again.`,
 		Examples: []string{
 			"zonewise recover --from s3://events --etcd http://10.0.1.5:2379",
 		},
@@ -51,7 +53,7 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 	if o.from == "" {
 		return cli.Usagef("no --from: say which bucket")
 	}
-	b, err := openBucket(ctx, o.from)
+	b, err := openExisting(ctx, "from", o.from)
 	if err != nil {
 		return err
 	}
@@ -70,6 +72,24 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 		return err
 	}
 	return printRecovery(env, r)
+}
+
+// maxBehind is how many groups are named that were behind.
+const maxBehind = 20
+
+// printBehind says what tools will show of groups after the gap.
+func printBehind(env cli.Env, groups []recovery.GroupReport) {
+	fmt.Fprint(env.Stdout, "\nconsumers pass the offsets between the last and the next by themselves; groups that had read everything have no lag\n")
+	if len(groups) == 0 {
+		return
+	}
+	fmt.Fprintf(env.Stdout, "%s had records left: tools count the gap as lag there, too, until they have read them\n", count(len(groups), "group"))
+	for _, g := range groups[:min(len(groups), maxBehind)] {
+		fmt.Fprintf(env.Stdout, "  %s: %s on %s\n", g.Group, count(int(g.Records), "record"), count(g.Partitions, "partition"))
+	}
+	if more := len(groups) - maxBehind; more > 0 {
+		fmt.Fprintf(env.Stdout, "  and %d more\n", more)
+	}
 }
 
 func printRecovery(env cli.Env, r *recovery.Report) error {
@@ -94,6 +114,7 @@ func printRecovery(env cli.Env, r *recovery.Report) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	printBehind(env, r.Behind)
 	for _, warning := range r.Warnings {
 		fmt.Fprintln(env.Stdout, "passed over:", warning)
 	}

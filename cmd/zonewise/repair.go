@@ -162,7 +162,7 @@ func runRepairArchive(ctx context.Context, o *repairOptions, env cli.Env) error 
 		return err
 	}
 	defer client.Close()
-	b, err := openBucket(ctx, o.bucket)
+	b, err := openExisting(ctx, "bucket", o.bucket)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ those that do not answer within a second.`,
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &zonesOptions{}
 			s.String(&o.format, "format", "table", "FORMAT", "table or json")
-			o.server.declare(s)
+			o.server.declare(s, localServer)
 			return func(ctx context.Context, env cli.Env) error { return runZones(ctx, o, env) }
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -130,14 +131,14 @@ func (l *loader) fromFile(path string, given map[string]bool) error {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(body, &doc); err != nil {
-		return Usagef("read settings from %s: %v", path, err)
+		return Usagef("read --%s %s: %v; give a YAML file of settings", configFlag, path, strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 	if len(doc.Content) == 0 {
 		return nil // empty, or comments only
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
-		return Usagef("%s:%d: want lines of `flag-name: value`", path, root.Line)
+		return Usagef("read --%s %s:%d: want lines of `flag-name: value`", configFlag, path, root.Line)
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -168,17 +169,26 @@ func (l *loader) fromFile(path string, given map[string]bool) error {
 func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", err)
+		return nil, configError(path, err)
 	}
 	defer f.Close()
 	body, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read settings: %w", err)
+		return nil, configError(path, err)
 	}
 	if len(body) > maxConfigBytes {
-		return nil, fmt.Errorf("read settings from %s: more than %s", path, FormatBytes(maxConfigBytes))
+		return nil, fmt.Errorf("read --%s %s: it has more than %s; give a YAML file of settings", configFlag, path, FormatBytes(maxConfigBytes))
 	}
 	return body, nil
+}
+
+// configError names the flag and the file once, with what to do.
+func configError(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("read --%s %s: %w; give a YAML file of settings that this process may read", configFlag, path, err)
 }
 
 // scalar is a YAML value as it would stand behind a flag.

@@ -113,14 +113,15 @@ func Snapshot(ctx context.Context, c *clientv3.Client, path string) (bytes int64
 	defer func() { err = errors.Join(err, r.Close()) }()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return 0, fmt.Errorf("snapshot etcd: %w", err)
+		return 0, fmt.Errorf("snapshot etcd: %w; give a file that is not there yet, in a folder that is", err)
 	}
 	n, err := io.Copy(f, r)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return n, fmt.Errorf("snapshot etcd to %s: %w", path, err)
+		// Half a snapshot would be in the way of the next try.
+		return n, fmt.Errorf("snapshot etcd to %s: %w", path, errors.Join(err, os.Remove(path)))
 	}
 	return n, nil
 }

@@ -1,6 +1,52 @@
 package main
 
+const (
+	cmd  = "./cmd/zonewise"
+	node = "./internal/node"
+)
+
 // coreFixes: the core: recovery, hand-over, accounting.
 func coreFixes() []mutant {
-	return []mutant{}
+	return []mutant{
+		{name: "a file of the HTTP listener that is no good is passed over", pkg: cmd, run: "AFileThatIsNoGood|WithoutItsTokenFile", edits: []edit{{"cmd/zonewise/broker.go",
+			"	if f.http, err = o.httpDoor.load(); err != nil {\n		return nil, err\n	}\n", "	f.http, _ = o.httpDoor.load()\n"}}},
+		{name: "files are read without flag and remedy", pkg: cmd, run: "AFileThatIsNoGood", edits: []edit{{"cmd/zonewise/files.go",
+			"return fmt.Errorf(\"read --%s %s: %w; %s\", f.flag, f.path, err, remedy)", "return errors.Join(err, errors.New(remedy))"}}},
+		{name: "a bucket folder that is not there is made by who reads it", pkg: cmd, run: "ABucketFolder", edits: []edit{{"cmd/zonewise/options.go",
+			"if where != \"\" && !strings.HasPrefix(where, \"s3:\")", "if where == \"s3\" && !strings.HasPrefix(where, \"s3:\")"}}},
+		{name: "a joining broker does not know the placement before", pkg: node, run: "AJoiningBroker", edits: []edit{{"metadata/place_past.go",
+			"	if len(old.all) > 0 {\n		kept", "	if len(old.all) > 2 {\n		kept"}}},
+		{name: "one earlier placement is remembered", pkg: node, run: "AJoiningBroker", edits: []edit{{"metadata/place_past.go",
+			"maxPastPlacements = 64", "maxPastPlacements = 1"}}},
+		{name: "a partition is handed over once, not for each connection", pkg: node, run: "AJoiningBroker", edits: []edit{{"internal/node/handover.go",
+			"		key.feed = weak.Make(feed)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
+			"// handoverKey is a", "var allFeeds wal.Feed\n\n// handoverKey is a"}}},
+		{name: "clients without a zone are not handed over", pkg: node, run: "ClientsWithoutAZone", edits: []edit{{"metadata/place_past.go",
+			"append(append(zones, UnknownZone), s.zones...)", "append(zones, s.zones...)"}}},
+		{name: "what waits before the WAL is not waited for", pkg: node, run: "WhatWaitsForOneBroker", edits: []edit{{"internal/node/handover.go",
+			"for _, c := range waiting {", "for _, c := range waiting[:0] {"}}},
+		{name: "a silent broker is asked for every partition", pkg: node, run: "HoldsUpAHandOverOnce", edits: []edit{{"internal/node/handover.go",
+			"silent && time.Since(last) < silentTime", "silent && time.Since(last) < 0"}}},
+		{name: "checkpoints forget former placements", pkg: "./metadata", run: "FormerLeadersAre", edits: []edit{
+			{"metadata/codec_state.go", "	w.pastPlacements(s)\n", ""}, {"metadata/hash.go", "return s.mixPast(m).Sum()", "return m.Sum()"}}},
+		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/apply_session.go",
+			"	s.moved() // nothing moves", "	if former == nil {\n		s.moved()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // nothing moves"}}},
+		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/apply_session.go",
+			"			p.next += recoveryOffsetJump - 1\n", "			p.next += recoveryOffsetJump\n"}, {"metadata/apply_session.go",
+			"		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,", "		s.markPartition(TopicPartition{}, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,"}}},
+		{name: "positions in a recovery's gap are told as they are", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/state_view.go",
+			"		if len(spans) == 0 || spans[0].Object != MarkerRecovery {", "		if len(spans) >= 0 || spans[0].Object != MarkerRecovery {"}}},
+		{name: "a recovery does not name groups that are behind", pkg: "./internal/recovery", run: "GivesNoOffsetTwice", edits: []edit{{"internal/recovery/run.go",
+			"	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)\n", "	_ = groupsBehind\n"}}},
+		{name: "what was never sent is given up", pkg: node, run: "OnlyAReport|AReportThatADrain", edits: []edit{{"internal/node/usage.go",
+			"		if !u.send(ctx, &cmd) {\n			u.count(cells)\n", "		if !u.send(ctx, &cmd) {\n"}}},
+		{name: "part of a report stands for all of it", pkg: node, run: "OnlyAReport", edits: []edit{{"metadata/apply_ledger.go",
+			"	if c.To > c.From {", "	if c.To >= c.From {"}}},
+		{name: "what is counted again is shown twice", pkg: node, run: "WhatALostSession", edits: []edit{
+			{"internal/node/usage.go", "		u.n.traffic.cells(cmd.Cells)\n", ""}, {"internal/node/usage.go", "	metadata.SortCells(cells)\n", "	metadata.SortCells(cells)\n	u.n.traffic.cells(cells)\n"}}},
+		{name: "pinned bytes keep their entry", pkg: "./metadata", run: "PinnedBytes", edits: []edit{{"metadata/waiters.go",
+			"inline := bytes.Clone(c.Bytes[at : len(c.Bytes)-4])", "inline := bytes.TrimSuffix(c.Bytes[at:len(c.Bytes)-4], nil)"}}},
+		{name: "trimmed spans are kept", pkg: "./metadata", run: "TrimmedSpans", edits: []edit{{"metadata/apply_produce.go",
+			"if p.hidden += n; p.hidden > len(p.spans) {", "if p.hidden += n; p.hidden < 0 {"}}},
+	}
 }

@@ -2,98 +2,203 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/wal"
 )
 
-// handover keeps the order of producers without idempotence across a move:
-// before a partition's new hint commits their first batch, the old one is
-// asked to finish what it has of that partition. Where that takes longer than
-// handoverPatience, the batch goes ahead and the order is counted as at risk.
+// handover keeps the order of producers without idempotence across a move of
+// their partition's hint. Before the first batch of a partition that a connection
+// brings after a change of the placement, the brokers that the producer may have
+// sent to before are asked to finish what they have of it. It is asked for each
+// connection, since clients hear of a move at any time within the minutes that they
+// keep metadata. Where that takes longer than handoverPatience, the batch goes
+// ahead and the order is counted as at risk.
 type handover struct {
 	n *Node
 
-	mu       sync.Mutex
-	present  *metadata.Placement
-	previous *metadata.Placement
-	settled  map[metadata.TopicPartition]*settling
+	mu      sync.Mutex
+	passed  map[handoverKey]metadata.Revision // the placement under which a connection's last batch passed
+	asking  map[metadata.TopicPartition][]chan struct{}
+	silent  map[metadata.BrokerID]time.Time // brokers that did not answer, and when
+	drained uint64                          // answers that a partition is finished elsewhere
 }
 
-// settling is one partition's hand-over under the present placement. done is
-// closed when batches may pass.
-type settling struct{ done chan struct{} }
+// handoverKey is a connection and a partition. The pointer is weak: a connection
+// that is gone, and the buffers that it refers to, are not kept for it.
+type handoverKey struct {
+	feed weak.Pointer[wal.Feed]
+	tp   metadata.TopicPartition
+}
 
-// handoverPatience bounds how long a batch waits for the old broker.
-const handoverPatience = time.Second
+const (
+	// handoverPatience bounds how long a batch waits for other brokers.
+	handoverPatience = time.Second
+	// silentTime is how long a broker that did not answer is not asked again: a
+	// request may bring many partitions, and none of them is to wait for it anew.
+	silentTime = 5 * time.Second
+	// maxPassed bounds what is remembered of connections. At the limit all is
+	// forgotten, and others are asked once more.
+	maxPassed = 50_000
+)
 
-func newHandover(n *Node) *handover { return &handover{n: n} }
+func newHandover(n *Node) *handover {
+	return &handover{n: n, passed: map[handoverKey]metadata.Revision{}, asking: map[metadata.TopicPartition][]chan struct{}{}, silent: map[metadata.BrokerID]time.Time{}}
+}
 
-// settle returns when a batch without producer id may be appended here.
-func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition) {
-	from, mine, s := h.begin(tp)
-	if s == nil {
-		return
+// begin returns when a batch without producer id may be appended here. The caller
+// calls done once it is appended: until then other brokers that ask this one to
+// finish the partition wait for it, too.
+func (h *handover) begin(ctx context.Context, feed *wal.Feed, tp metadata.TopicPartition) (done func()) {
+	key := handoverKey{tp: tp}
+	if feed != nil {
+		key.feed = weak.Make(feed)
 	}
-	if !mine {
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-		}
-		return
+	var placed metadata.Revision
+	h.n.replica.View(func(s *metadata.State) { placed = s.PlacedAt() })
+	h.mu.Lock()
+	since, known := h.passed[key]
+	if feed != nil && known && since == placed {
+		h.mu.Unlock()
+		return func() {}
 	}
-	defer close(s.done)
-	if from != metadata.NoBroker && !h.drain(ctx, from, tp) {
+	done = h.enter(tp)
+	h.mu.Unlock()
+	placed, whole := h.settle(ctx, tp, since)
+	if !whole {
 		if w := h.n.writer.wal.Load(); w != nil {
 			w.NoteOrderAtRisk(1)
 		}
 	}
-}
-
-// begin tells who held the partition before, and whether the caller is the one
-// to ask it. A nil settling means that nothing has moved.
-func (h *handover) begin(tp metadata.TopicPartition) (from metadata.BrokerID, mine bool, s *settling) {
-	var p *metadata.Placement
-	h.n.replica.View(func(st *metadata.State) { p = st.Placement() })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p != h.present {
-		h.previous, h.present = h.present, p
-		h.settled = map[metadata.TopicPartition]*settling{}
+	if feed != nil {
+		if len(h.passed) >= maxPassed {
+			clear(h.passed)
+		}
+		h.passed[key] = placed
 	}
-	if h.previous == nil {
-		return metadata.NoBroker, false, nil
-	}
-	from = h.previous.Leader(tp, h.n.cfg.Zone)
-	if from == h.present.Leader(tp, h.n.cfg.Zone) || from == h.n.self() {
-		return metadata.NoBroker, false, nil
-	}
-	if s = h.settled[tp]; s != nil {
-		return from, false, s
-	}
-	s = &settling{done: make(chan struct{})}
-	h.settled[tp] = s
-	return from, true, s
+	return done
 }
 
-// drain asks the old broker, or sees that its session is gone, and then
-// applies what it may have committed.
-func (h *handover) drain(ctx context.Context, from metadata.BrokerID, tp metadata.TopicPartition) bool {
+// enter notes a batch that waits to be appended. It is called with the mutex held.
+func (h *handover) enter(tp metadata.TopicPartition) (done func()) {
+	c := make(chan struct{})
+	h.asking[tp] = append(h.asking[tp], c)
+	return func() {
+		close(c)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		var rest []chan struct{}
+		for _, o := range h.asking[tp] {
+			if o != c {
+				rest = append(rest, o)
+			}
+		}
+		if h.asking[tp] = rest; len(rest) == 0 {
+			delete(h.asking, tp)
+		}
+	}
+}
+
+// settle asks everybody to whom clients of the partition may have sent since a
+// revision. It returns which placement that was about, and false where the order
+// is at risk.
+func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition, since metadata.Revision) (placed metadata.Revision, whole bool) {
+	from, placed, hint, whole := h.former(tp)
+	if !hint {
+		// The client may know of a change that is not applied here yet.
+		whole = h.n.replica.Barrier(ctx) == nil
+		var all bool
+		from, placed, _, all = h.former(tp)
+		whole = whole && all
+	}
 	ctx, cancel := context.WithTimeout(ctx, handoverPatience)
 	defer cancel()
+	var wg sync.WaitGroup
+	failed := make([]bool, len(from))
+	for i, f := range from {
+		if f.Until > since {
+			wg.Go(func() { failed[i] = !h.drainAt(ctx, f.Broker, tp) })
+		}
+	}
+	wg.Wait()
+	for _, one := range failed {
+		whole = whole && !one
+	}
+	return placed, whole
+}
+
+func (h *handover) former(tp metadata.TopicPartition) (from []metadata.FormerLeader, placed metadata.Revision, hint, whole bool) {
+	self := h.n.self()
+	h.n.replica.View(func(s *metadata.State) {
+		from, hint, whole = s.FormerLeaders(tp, self)
+		placed = s.PlacedAt()
+	})
+	return from, placed, hint, whole
+}
+
+// drainAt has one broker finish what it has of a partition. One whose session has
+// ended has nothing that could still commit.
+func (h *handover) drainAt(ctx context.Context, broker metadata.BrokerID, tp metadata.TopicPartition) bool {
 	peer, open := "", false
 	h.n.replica.View(func(s *metadata.State) {
 		for _, o := range s.Sessions() {
-			if o.Broker == from {
+			if o.Broker == broker {
 				peer, open = o.Open.Peer, true
 			}
 		}
 	})
-	if open {
-		if h.n.cfg.Peers == nil || h.n.cfg.Peers.DrainPartition(ctx, peer, tp) != nil {
-			return false
+	if !open {
+		return true
+	}
+	h.mu.Lock()
+	last, silent := h.silent[broker]
+	h.mu.Unlock()
+	if h.n.cfg.Peers == nil || silent && time.Since(last) < silentTime {
+		return false
+	}
+	err := h.n.cfg.Peers.DrainPartition(ctx, peer, tp)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.silent[broker] = time.Now()
+		h.n.cfg.Logger.Info("another broker did not finish a partition that has moved here: producers without idempotence may have lost their order",
+			"broker", broker, "topic", tp.Topic, "partition", tp.Partition, "err", err)
+		return false
+	}
+	delete(h.silent, broker)
+	h.drained++
+	return true
+}
+
+// count returns how often another broker has finished a partition for this one.
+func (h *handover) count() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.drained
+}
+
+// drainHere finishes what this broker has of a partition, for a broker to which
+// its hint has moved: what its WAL has, and what waits before the WAL for others.
+func (h *handover) drainHere(ctx context.Context, tp metadata.TopicPartition) error {
+	h.mu.Lock()
+	waiting := append([]chan struct{}(nil), h.asking[tp]...)
+	h.mu.Unlock()
+	for _, c := range waiting {
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return fmt.Errorf("finish partition %s/%d: %w", tp.Topic, tp.Partition, ctx.Err())
 		}
 	}
-	return h.n.replica.Barrier(ctx) == nil
+	present := h.n.writer.wal.Load()
+	if present == nil {
+		return nil // no session: nothing of it can be pending
+	}
+	return present.DrainPartition(ctx, tp)
 }

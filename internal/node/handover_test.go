@@ -1,87 +1,181 @@
 package node
 
 import (
-	"context"
-	"errors"
+	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/zonewise/zonewise/metadata"
-	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/wal"
 )
 
-// fakePeers notes who was asked to drain what.
-type fakePeers struct {
-	asked []metadata.TopicPartition
-	err   error
-}
-
-func (p *fakePeers) Probe(context.Context, string) error { return nil }
-func (p *fakePeers) DrainPartition(_ context.Context, _ string, tp metadata.TopicPartition) error {
-	p.asked = append(p.asked, tp)
-	return p.err
-}
-
-// A partition whose hint moved here is drained at its old broker before the
-// first batch without producer id, once; where that fails the risk is counted:
-// promise 5.
-func TestMovedPartitionIsHandedOverOnce(t *testing.T) {
-	log, b := metadata.NewMemLog(), bucket.NewMem()
-	first, _ := startNode(t, log, b, "a", 1)
-	peers := &fakePeers{}
-	second, _ := startNode(t, log, b, "a", 1)
-	second.cfg.Peers = peers
-	topic := metadata.TopicID{7}
-	moved, stayed := 0, 0
-	for p := range metadata.Partition(32) {
-		tp := metadata.TopicPartition{Topic: topic, Partition: p}
-		h := second.writer.moves
-		var before *metadata.Placement
-		second.replica.View(func(s *metadata.State) { before = s.Placement() })
-		h.mu.Lock()
-		h.previous, h.present, h.settled = placementOf(t, first), before, map[metadata.TopicPartition]*settling{}
-		h.mu.Unlock()
-		n := len(peers.asked)
-		h.settle(t.Context(), tp)
-		h.settle(t.Context(), tp)
-		switch len(peers.asked) - n {
-		case 1:
-			moved++
-		case 0:
-			stayed++
-		default:
-			t.Fatalf("partition %d was drained %d times", p, len(peers.asked)-n)
+// Brokers join one after the other while the first one still has batches whose
+// PUT takes its time. Whoever has become a partition's hint commits no batch of a
+// producer without idempotence before those that it sent to the former ones:
+// promise 5. Every broker here has really joined; nothing is set by hand.
+func TestAJoiningBrokerLetsFormerHintsFinishFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBubbleCluster(t, 400*time.Millisecond)
+		defer c.close()
+		first := c.start("one", "a")
+		topic := c.topic(first, 32)
+		second := c.start("two", "a")
+		var between *metadata.Placement
+		second.replica.View(func(s *metadata.State) { between = s.Placement() })
+		c.start("three", "a") // from now on the placement that "two" joined by is one of the past
+		moved, stayed := 0, 0
+		for p := range metadata.Partition(32) {
+			tp := metadata.TopicPartition{Topic: topic, Partition: p}
+			leader := c.leader(tp, "a")
+			// A client that heard of no change, and one that heard of the first.
+			// For both, the connection to the leader is a new one.
+			old := []*Node{first}
+			if between.Leader(tp, "a") == second.Broker() {
+				old = append(old, second)
+			}
+			var before []<-chan metadata.Offset
+			var want []string
+			for i, n := range old {
+				before = append(before, c.send(n, tp, new(wal.Feed)))
+				if n != leader {
+					want = append(want, []string{"one", "two"}[i])
+				}
+			}
+			c.takeAsked(tp)
+			feed := new(wal.Feed)
+			after := c.send(leader, tp, feed)
+			asked := c.takeAsked(tp)
+			slices.Sort(asked)
+			if !slices.Equal(asked, want) {
+				t.Errorf("partition %d: asked %v, want %v", p, asked, want)
+			}
+			if len(want) > 0 {
+				moved++
+			} else {
+				stayed++
+			}
+			last := <-after
+			for i, b := range before {
+				if o := <-b; o >= last {
+					t.Errorf("partition %d: offset %d of the batch sent before to %s, %d of the one after", p, o, []string{"one", "two"}[i], last)
+				}
+			}
+			// The same connection again: it has been asked for.
+			if <-c.send(leader, tp, feed); len(c.takeAsked(tp)) != 0 {
+				t.Errorf("partition %d: asked again for the same connection", p)
+			}
+			// A connection of another client, that hears of the move only now.
+			late := c.send(first, tp, new(wal.Feed))
+			c.takeAsked(tp)
+			then := c.send(leader, tp, new(wal.Feed))
+			if a, b := <-late, <-then; leader != first && a >= b {
+				t.Errorf("partition %d: a client that moved later has offset %d before %d", p, a, b)
+			}
 		}
-	}
-	if moved == 0 || stayed == 0 {
-		t.Fatalf("%d moved, %d stayed", moved, stayed)
-	}
-	if got := second.writer.wal.Load().Stats().OrderAtRisk; got != 0 {
-		t.Fatalf("order at risk %d", got)
-	}
-	peers.err = errors.New("gone")
-	h := second.writer.moves
-	h.mu.Lock()
-	h.settled = map[metadata.TopicPartition]*settling{}
-	h.mu.Unlock()
-	for p := range metadata.Partition(32) {
-		h.settle(t.Context(), metadata.TopicPartition{Topic: topic, Partition: p})
-	}
-	if got := second.writer.wal.Load().Stats().OrderAtRisk; got != uint64(moved) {
-		t.Fatalf("order at risk %d, want %d", got, moved)
-	}
+		if moved == 0 || stayed == 0 {
+			t.Errorf("%d partitions moved, %d stayed", moved, stayed)
+		}
+		for name, n := range c.at {
+			if got := n.orderAtRisk(); got != 0 {
+				t.Errorf("%s: order at risk %d", name, got)
+			}
+		}
+	})
 }
 
-// placementOf is the placement in which the node was alone.
-func placementOf(t *testing.T, n *Node) *metadata.Placement {
-	t.Helper()
-	s := metadata.NewState()
-	e := &metadata.Entry{Level: 1, Session: 1, Seq: 1, Commands: []metadata.Command{n.openCommands()[0]}}
-	b, err := metadata.AppendEntry(nil, e)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, _ := s.Apply(&metadata.Committed{Revision: 2, Generation: 1, Session: 1, Seq: 1, Bytes: b}); out.Code != metadata.CodeOK {
-		t.Fatalf("%+v", out)
-	}
-	return s.Placement()
+// A broker that joins a zone where there was one already takes over clients without
+// a zone from brokers of other zones, too.
+func TestClientsWithoutAZoneAreHandedOverAcrossZones(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBubbleCluster(t, 400*time.Millisecond)
+		defer c.close()
+		c.start("two", "b") // before the other, or it would have led in zone b, too
+		first := c.start("one", "a")
+		topic := c.topic(first, 32)
+		var before *metadata.Placement
+		first.replica.View(func(s *metadata.State) { before = s.Placement() })
+		third := c.start("three", "b")
+		checked := 0
+		for p := range metadata.Partition(32) {
+			tp := metadata.TopicPartition{Topic: topic, Partition: p}
+			if before.Leader(tp, metadata.UnknownZone) != first.Broker() || c.leader(tp, metadata.UnknownZone) != third {
+				continue
+			}
+			checked++
+			old := c.send(first, tp, new(wal.Feed))
+			now := c.send(third, tp, new(wal.Feed))
+			if a, b := <-old, <-now; a >= b {
+				t.Errorf("partition %d: offset %d before %d", p, a, b)
+			}
+		}
+		if checked == 0 {
+			t.Error("no partition moved so")
+		}
+	})
+}
+
+// A batch that has not reached the WAL because it waits for a third broker counts as
+// pending, too.
+func TestWhatWaitsForOneBrokerIsWaitedForByTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBubbleCluster(t, 400*time.Millisecond)
+		defer c.close()
+		first := c.start("one", "a")
+		topic := c.topic(first, 64)
+		second := c.start("two", "a")
+		var tp metadata.TopicPartition
+		var between *metadata.Placement
+		second.replica.View(func(s *metadata.State) { between = s.Placement() })
+		third := c.start("three", "a")
+		for p := range metadata.Partition(64) {
+			at := metadata.TopicPartition{Topic: topic, Partition: p}
+			if between.Leader(at, "a") == second.Broker() && c.leader(at, "a") == third {
+				tp = at
+			}
+		}
+		if tp.Topic.IsZero() {
+			t.Fatal("no partition moved twice")
+		}
+		a := c.send(first, tp, new(wal.Feed))
+		b := make(chan metadata.Offset, 1)
+		go func() { b <- <-c.send(second, tp, new(wal.Feed)) }() // waits for the first
+		synctest.Wait()
+		last := <-c.send(third, tp, new(wal.Feed))
+		if x, y := <-a, <-b; x >= y || y >= last {
+			t.Errorf("offsets %d, %d, %d in the order in which they were sent", x, y, last)
+		}
+	})
+}
+
+// A former hint that does not answer holds up batches once, not once for every
+// partition of a request, and every batch that went ahead is counted.
+func TestABrokerThatDoesNotAnswerHoldsUpAHandOverOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBubbleCluster(t, time.Millisecond)
+		defer c.close()
+		first := c.start("one", "a")
+		topic := c.topic(first, 32)
+		second := c.start("two", "a")
+		c.mu.Lock()
+		c.deaf["one"] = true
+		c.mu.Unlock()
+		begun, moved, feed := time.Now(), uint64(0), new(wal.Feed)
+		var acks []<-chan metadata.Offset
+		for p := range metadata.Partition(32) {
+			if tp := (metadata.TopicPartition{Topic: topic, Partition: p}); c.leader(tp, "a") == second {
+				acks = append(acks, c.send(second, tp, feed))
+				moved++
+			}
+		}
+		if took := time.Since(begun); moved < 2 || took != handoverPatience {
+			t.Errorf("%d partitions moved, and waited %v in all, want %v", moved, took, handoverPatience)
+		}
+		if got := second.orderAtRisk(); got != moved {
+			t.Errorf("order at risk %d, want %d", got, moved)
+		}
+		for _, a := range acks {
+			<-a
+		}
+	})
 }

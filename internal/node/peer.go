@@ -65,11 +65,7 @@ func (n *Node) servePeerDrain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tp := metadata.TopicPartition{Topic: metadata.TopicID(id), Partition: metadata.Partition(index)}
-	present := n.writer.wal.Load()
-	if present == nil {
-		return // no session: nothing of it can be pending
-	}
-	if err := present.DrainPartition(r.Context(), tp); err != nil {
+	if err := n.writer.moves.drainHere(r.Context(), tp); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }

@@ -71,12 +71,15 @@ func (m *platformMeter) take() (out []metadata.Cell) {
 // usageCells is how many cells one report carries: about 16 KiB of entry.
 const usageCells = 400
 
-// usageReporter commits what this broker counted since its last report.
+// usageReporter commits what this broker counted since its last report. What is
+// counted lands once: a report of unknown outcome is sent again under its number,
+// which apply takes once, before any other.
 type usageReporter struct {
-	n    *Node
-	s    *session
-	seq  uint64
-	from time.Time
+	n      *Node
+	s      *session
+	seq    uint64
+	from   time.Time
+	unsure *metadata.Usage // sent, and it is not known whether it landed; nil: none
 
 	phase time.Duration // before the first report
 }
@@ -102,28 +105,58 @@ func (u *usageReporter) run(ctx context.Context) {
 // final reports what is left; nothing is lost after it.
 func (u *usageReporter) final(ctx context.Context) { u.report(ctx, true) }
 
-// Report commits what was counted up to now (before a statement is read).
+// report commits what was counted up to now. What does not land is counted on, or
+// stays in unsure.
 func (u *usageReporter) report(ctx context.Context, final bool) {
+	if u.unsure != nil && !u.send(ctx, u.unsure) {
+		return
+	}
 	cells := append(u.n.server.Meter().Take(), u.n.platform.take()...)
 	if len(cells) == 0 && !final {
 		return
 	}
 	metadata.SortCells(cells)
-	u.n.traffic.cells(cells)
 	now := time.Now()
 	for first := true; first || len(cells) > 0; first = false {
 		part := cells[:min(len(cells), usageCells)]
 		cells = cells[len(part):]
 		u.seq++
-		cmd := metadata.Usage{Seq: u.seq, From: metadata.UnixMilli(u.from.UnixMilli()), To: metadata.UnixMilli(now.UnixMilli()),
-			Cells: part, Final: final && len(cells) == 0}
-		if err := u.commit(ctx, cmd); err != nil {
-			u.n.cfg.Logger.Warn("usage report", "error", err)
-			u.keep(append(part, cells...), err)
+		cmd := metadata.Usage{Seq: u.seq, From: metadata.UnixMilli(u.from.UnixMilli()), Cells: part, Final: final && len(cells) == 0}
+		if cmd.To = cmd.From; len(cells) == 0 {
+			cmd.To = metadata.UnixMilli(now.UnixMilli())
+		}
+		if !u.send(ctx, &cmd) {
+			u.count(cells)
 			return
 		}
 	}
 	u.from = now
+}
+
+// send commits one report, and reports whether the next may follow. Of one that
+// certainly did not land the cells are counted on.
+func (u *usageReporter) send(ctx context.Context, cmd *metadata.Usage) bool {
+	again := u.unsure == cmd
+	err := u.commit(ctx, *cmd)
+	switch {
+	case err == nil:
+		u.unsure = nil
+		u.n.traffic.cells(cmd.Cells)
+		return true
+	case errors.Is(err, metadata.CodeInvalidRequest) || errors.Is(err, metadata.CodeRefused):
+		// It will never be taken: its cells cannot be sent again.
+		u.unsure = nil
+		u.n.cfg.Logger.Error("usage report refused: what it counts is missing in the ledger", "cells", len(cmd.Cells), "err", err)
+		return true
+	case !again && notLanded(err):
+		u.count(cmd.Cells)
+	default:
+		// Where the session has ended, the gap is recorded with its end: counting
+		// twice would be worse.
+		u.unsure = cmd
+	}
+	u.n.cfg.Logger.Warn("usage report: what it counts goes into the next one", "cells", len(cmd.Cells), "landed_unknown", u.unsure != nil, "err", err)
+	return false
 }
 
 func (u *usageReporter) commit(ctx context.Context, cmd metadata.Usage) error {
@@ -140,13 +173,19 @@ func (u *usageReporter) commit(ctx context.Context, cmd metadata.Usage) error {
 	return nil
 }
 
-// keep puts cells back that certainly did not count. Where that is not known
-// they are given up, and the gap is recorded with the session's end: counting
-// twice would be worse.
-func (u *usageReporter) keep(cells []metadata.Cell, err error) {
-	if !errors.Is(err, wal.ErrSessionLost) && !errors.Is(err, metadata.ErrSessionLost) && !errors.Is(err, wal.ErrNotSent) {
-		return
+// notLanded reports whether a submission that failed so has certainly not landed,
+// and never will.
+func notLanded(err error) bool {
+	for _, sure := range []error{wal.ErrSessionLost, metadata.ErrSessionLost, wal.ErrNotSent, wal.ErrClosed, metadata.CodeUnknownSession} {
+		if errors.Is(err, sure) {
+			return true
+		}
 	}
+	return false
+}
+
+// count puts cells back: the next report takes them, of this session or the next.
+func (u *usageReporter) count(cells []metadata.Cell) {
 	for _, c := range cells {
 		u.n.server.Meter().Add(c.Key, c.Quantity)
 	}

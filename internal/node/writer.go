@@ -29,7 +29,7 @@ func (w *writer) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
 		return nil, wal.ErrStorage
 	}
 	if b.Header.Producer == metadata.NoProducer {
-		w.moves.settle(ctx, b.Partition)
+		defer w.moves.begin(ctx, b.Feed, b.Partition)()
 	}
 	ack, err := present.Append(ctx, b)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,6 +38,10 @@ func lived(t *testing.T, b bucket.Bucket) (kept, lost metadata.Offset) {
 			k.produce(7)
 		}
 		time.Sleep(15 * time.Second)
+	}
+	for group, at := range map[string]metadata.Offset{"at-end": k.next(), "behind": 1} {
+		k.must(metadata.Claim{Duty: metadata.GroupSlotDuty(metadata.GroupSlot(group)), Epoch: 1})
+		k.must(metadata.CommitOffsets{Group: group, Epoch: 1, Offsets: []metadata.OffsetCommit{{Topic: orders, Offset: at}}})
 	}
 	k.settled()
 	kept = k.next()
@@ -73,10 +78,30 @@ func TestARecoveredClusterHasWhatWasArchivedAndGivesNoOffsetTwice(t *testing.T) 
 		if p := r.Partitions[0]; p.Topic != "orders" || p.Next != kept || p.GoesOn != kept+jump {
 			t.Errorf("partition %+v, want offsets up to %d and on from %d", p, kept, kept+jump)
 		}
+		if want := []recovery.GroupReport{{Group: "behind", Partitions: 1, Records: int64(kept) - 1}}; !reflect.DeepEqual(r.Behind, want) {
+			t.Errorf("behind are %+v, want %+v", r.Behind, want)
+		}
 		if _, err := recoverInto(t, c, b); !errors.Is(err, recovery.ErrPresent) {
 			t.Errorf("recovered twice: %v", err)
 		}
 		k := startBroker(t, c, b)
+		// Who reads has one marker to read in the gap, at its end, and what was
+		// committed in it is told as its end.
+		k.replica.View(func(s *metadata.State) {
+			tp := metadata.TopicPartition{Topic: orders}
+			for _, at := range []metadata.Offset{kept, lost, kept + jump - 1} {
+				spans := s.Spans(nil, tp, at, 2)
+				if len(spans) != 1 || spans[0].Object != metadata.MarkerRecovery || spans[0].End() != kept+jump || s.SkipGap(tp, at) != kept+jump {
+					t.Errorf("from %d on: %+v; told as %d", at, spans, s.SkipGap(tp, at))
+				}
+			}
+			if s.SkipGap(tp, kept-1) != kept-1 || s.SkipGap(tp, kept+jump) != kept+jump {
+				t.Errorf("before the gap: %d, behind it: %d", s.SkipGap(tp, kept-1), s.SkipGap(tp, kept+jump))
+			}
+			if !s.HasSpan(tp, kept, kept+jump) || s.HasSpan(tp, kept, kept+jump-1) || s.HasSpan(tp, kept+jump, 1<<40) {
+				t.Error("something else can be read in the gap, or behind it")
+			}
+		})
 		if at := k.produce(1); at < lost {
 			t.Errorf("offset %d was given out before the loss", at)
 		}

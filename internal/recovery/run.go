@@ -41,7 +41,17 @@ type Report struct {
 	Replayed    int                 // archives
 	Groups      int
 	Partitions  []PartitionReport
+	Behind      []GroupReport // groups that had not read everything, by name
 	Warnings    []string
+}
+
+// GroupReport is a group that had records left to read when the last archive was
+// written. On such a partition tools count the offsets that the recovery passed
+// over as lag, too, until the group has read what is left.
+type GroupReport struct {
+	Group      string
+	Partitions int   // on which it was behind
+	Records    int64 // that were left on them
 }
 
 // PartitionReport is one partition that came back.
@@ -115,7 +125,31 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		v, _ := r.rebuilt.State.Partition(metadata.TopicPartition{Topic: t.ID, Partition: p.Partition})
 		p.GoesOn = v.Next
 	}
+	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)
 	return report, nil
+}
+
+// groupsBehind lists the groups whose positions the gap does not make the new end.
+func groupsBehind(s *metadata.State, partitions []PartitionReport) (out []GroupReport) {
+	last := map[metadata.TopicPartition]metadata.Offset{}
+	for _, p := range partitions {
+		t, _ := s.TopicNamed(p.Topic)
+		last[metadata.TopicPartition{Topic: t.ID, Partition: p.Partition}] = p.Next
+	}
+	for _, name := range s.Groups() {
+		g, _ := s.Group(name)
+		r := GroupReport{Group: name}
+		for tp, o := range g.Offsets {
+			if left := last[tp] - o.Offset; left > 0 {
+				r.Partitions++
+				r.Records += int64(left)
+			}
+		}
+		if r.Partitions > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // begun finds out whether an earlier recovery into this etcd was interrupted.

@@ -39,6 +39,7 @@ const (
 	lateRefused    = "batch refused by its transaction's start"
 	txnRecovered   = "transaction aborted by a recovery"
 	passedOn       = "partition passed on between consumers"
+	gapPassed      = "reader that passed what a recovery passed over"
 )
 
 func (c Coverage) add(o Coverage) {
@@ -61,7 +62,7 @@ func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, uploadsPassed,
 		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
-		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn} {
+		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn, gapPassed} {
 		c[k] = 0
 	}
 	return c
@@ -172,6 +173,15 @@ func (r *run) coverage() Coverage {
 		}
 	}
 	c[secondArchiver] += r.secondArchivers()
+	for _, list := range r.history.Reads {
+		for _, g := range list {
+			for _, x := range g.Reads {
+				if x.Mark.Kind == MarkGap {
+					c[gapPassed]++
+				}
+			}
+		}
+	}
 	holder := map[int32]string{}
 	for _, h := range r.history.Held {
 		if was, ok := holder[h.Partition]; ok && was != h.Member {

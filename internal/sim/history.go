@@ -137,9 +137,10 @@ func (h *History) lost(tp TP, offset int64, at time.Time) bool {
 	return false
 }
 
-// markersAfter is how many markers a recovery puts on a partition at most: one
-// for each transaction that was open.
-const markersAfter = 8
+// markersAfter is how many markers a recovery puts on a partition at most: one at
+// the end of the offsets that it passes over, and one for each transaction that
+// was open.
+const markersAfter = 9
 
 // jumpedTo is jumped for what may begin with the markers that a recovery puts
 // behind the jump.
@@ -152,6 +153,17 @@ func (h *History) jumpedTo(tp TP, from int64, r Read) bool {
 		}
 	}
 	return h.jumped(tp, from, r.Offset)
+}
+
+// told reports whether a committed position may be told as another one: one that
+// lies in what a recovery passed over is told as the end of that.
+func (h *History) told(tp TP, committed, fetched int64) bool {
+	for _, l := range h.Lost {
+		if l.TP == tp && committed >= l.From && committed < l.To && fetched <= l.To && fetched >= l.To-markersAfter {
+			return true
+		}
+	}
+	return committed == fetched
 }
 
 // jumped reports whether a recovery skipped from..to: from may lie inside what

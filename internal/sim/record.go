@@ -147,9 +147,10 @@ const (
 	MarkData
 	MarkAbort
 	MarkCommit
+	MarkGap // the end of the offsets that a recovery passes over
 )
 
-func (m MarkKind) control() bool { return m == MarkAbort || m == MarkCommit }
+func (m MarkKind) control() bool { return m >= MarkAbort }
 
 // readBatches decodes what a fetch returned; a batch that was cut off at its
 // end is left out, as consumers do.
@@ -198,7 +199,9 @@ func readBatch(batch *kmsg.RecordBatch) (all []Read, err error) {
 			if len(rec.Key) != 4 || rec.Key[3] > 1 {
 				return all, fmt.Errorf("offset %d: control record with key %x", r.Offset, rec.Key)
 			}
-			r.Mark.Kind = MarkAbort + MarkKind(rec.Key[3])
+			if r.Mark.Kind += 1 + MarkKind(rec.Key[3]); batch.Attributes&attrTransactional == 0 {
+				r.Mark.Kind = MarkGap
+			}
 		} else if r.Record, err = parseRecord(rec.Value); err != nil {
 			return all, fmt.Errorf("offset %d: %w", r.Offset, err)
 		}

@@ -110,7 +110,7 @@ func (r *committedReader) filter(part *kmsg.FetchResponseTopicPartition) (out []
 		switch {
 		case x.Mark.Kind == MarkAbort:
 			delete(r.gone, x.Mark.Producer)
-		case x.Mark.Kind == MarkCommit:
+		case x.Mark.Kind == MarkCommit || x.Mark.Kind == MarkGap:
 		case !r.gone[x.Mark.Producer]:
 			out = append(out, x)
 		}

@@ -1,0 +1,155 @@
+package metadata
+
+import (
+	"maps"
+	"slices"
+)
+
+// The state remembers who was whose hint before the present placement, so that a
+// broker that has just become the hint of a partition, even one that has just
+// joined, knows who may hold batches which clients sent there before.
+
+const (
+	// placementMemory is how long, in state time, a former placement counts:
+	// clients keep metadata for five minutes (ten in Sarama) and send to the
+	// former hint for so long.
+	placementMemory UnixMilli = 11 * 60 * 1000
+	// maxPastPlacements is how many former placements are remembered.
+	maxPastPlacements = 64
+)
+
+// pastPlacement is a placement that was replaced.
+type pastPlacement struct {
+	placement *Placement
+	until     Revision  // of the entry that replaced it
+	left      UnixMilli // state time then
+}
+
+// notePlacement remembers a placement that this entry replaces, and forgets what
+// is too old.
+func (s *State) notePlacement(old *Placement) {
+	kept := make([]pastPlacement, 0, len(s.past)+1) // a frozen copy has the old list
+	for _, p := range s.past {
+		if s.time-p.left < placementMemory {
+			kept = append(kept, p)
+		}
+	}
+	if len(old.all) > 0 {
+		kept = append(kept, pastPlacement{old, s.revision, s.time})
+	}
+	if over := len(kept) - maxPastPlacements; over > 0 {
+		s.pastCut = kept[over-1].left
+		kept = kept[over:]
+	} else if len(kept) == 0 || s.time-s.pastCut >= placementMemory {
+		s.pastCut = 0 // or it would stand in no checkpoint, and in the hash
+	}
+	s.past = kept
+}
+
+// FormerLeader is a broker to which clients of a partition may have sent.
+type FormerLeader struct {
+	Broker BrokerID
+	Until  Revision // of the entry by which it lost the partition
+}
+
+// FormerLeaders returns the brokers to which those clients of a partition may
+// have sent before whose hint is self now, sorted by id. hint is false where self
+// is nobody's hint, by this state: then every client may be one of its, and the
+// present leaders are among those returned, with the present revision. whole is
+// false where there were more changes than are remembered.
+func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLeader, hint, whole bool) {
+	var mine, zones []ZoneID
+	zones = append(append(zones, UnknownZone), s.zones...)
+	for _, z := range zones {
+		if s.placement.Leader(tp, z) == self {
+			mine = append(mine, z)
+		}
+	}
+	last := map[BrokerID]Revision{}
+	if hint = len(mine) > 0; !hint {
+		mine = zones
+		for _, z := range zones {
+			last[s.placement.Leader(tp, z)] = s.revision
+		}
+	}
+	for _, p := range s.past {
+		if s.time-p.left >= placementMemory {
+			continue
+		}
+		for _, z := range mine {
+			b := p.placement.Leader(tp, z)
+			last[b] = max(last[b], p.until)
+		}
+	}
+	delete(last, self)
+	delete(last, NoBroker)
+	for _, b := range slices.Sorted(maps.Keys(last)) {
+		from = append(from, FormerLeader{b, last[b]})
+	}
+	return from, hint, s.pastCut == 0 || s.time-s.pastCut >= placementMemory
+}
+
+// PlacedAt returns the revision of the entry that made the present placement, as
+// far as the memory of placements goes; 0 before.
+func (s *State) PlacedAt() Revision {
+	if n := len(s.past); n > 0 {
+		return s.past[n-1].until
+	}
+	return 0
+}
+
+// same reports whether two placements name the same leaders.
+func (p *Placement) same(o *Placement) bool {
+	return slices.Equal(p.zones, o.zones) && slices.Equal(p.all, o.all) && maps.Equal(p.zoneOf, o.zoneOf)
+}
+
+// pastPlacements is the last part of a checkpoint's root, left out where there
+// is none.
+func (w *writer) pastPlacements(s *State) {
+	if len(s.past) == 0 {
+		return
+	}
+	w.u64(uint64(s.pastCut))
+	w.uv(uint64(len(s.past)))
+	for _, p := range s.past {
+		w.u64(uint64(p.until))
+		w.u64(uint64(p.left))
+		w.uv(uint64(len(p.placement.all)))
+		for _, b := range p.placement.all {
+			w.u32(uint32(b))
+			w.uv(uint64(slices.Index(s.zones, p.placement.zoneOf[b]))) // zones are never forgotten
+		}
+	}
+}
+
+func (r *reader) pastPlacements(s *State) {
+	if r.at == len(r.b) {
+		return
+	}
+	s.pastCut = UnixMilli(r.u64())
+	for range r.count(17, "placements") {
+		p := pastPlacement{until: Revision(r.u64()), left: UnixMilli(r.u64())}
+		var sessions []SessionView
+		for range r.count(5, "brokers") {
+			b, zone := BrokerID(r.u32()), r.uv()
+			if zone >= uint64(len(s.zones)) {
+				r.fail("a broker of zone %d", zone)
+				return
+			}
+			sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})
+		}
+		p.placement = newPlacement(s.zones, sessions)
+		s.past = append(s.past, p)
+	}
+}
+
+// mixPast folds the memory of placements into the state's hash.
+func (s *State) mixPast(m Mix) Mix {
+	for _, p := range s.past {
+		m = m.Word(uint64(p.until)).Word(uint64(p.left)).Word(uint64(s.pastCut))
+		for _, b := range p.placement.all {
+			m = m.Word(uint64(uint32(b))).Text(string(p.placement.zoneOf[b]))
+		}
+	}
+	return m
+}

@@ -1,0 +1,67 @@
+package metadata
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+)
+
+// What a replica pins of an entry is its inline bytes, not the entry: of a large
+// one with little inline that is a hundredth of what is counted against the limit.
+func TestPinnedBytesDoNotKeepTheirEntry(t *testing.T) {
+	w := newWorld(1)
+	first := w.openSession(t, "a")
+	inline := bytes.Repeat([]byte("inline"), 20)
+	w.commit(t, &Entry{Session: w.sessions[0], Commands: []Command{CreateTopic{ID: TopicID{1}, Name: "t", Partitions: 1, ReplicationFactor: 1}}})
+	e := &Entry{Session: w.sessions[0], Lane: LaneLow, Topics: []TopicID{{1}}, Principals: []string{"p"}, Inline: inline,
+		Parts: []Part{{Object: InlineObject, Length: int64(len(inline)), Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: uint32(len(inline))}}}}}
+	c, out := w.commit(t, e)
+	if out.Code != CodeOK {
+		t.Fatal(out)
+	}
+	r := NewReplica(ReplicaConfig{Logger: slog.New(slog.DiscardHandler)})
+	for _, one := range []Committed{first, c} {
+		if err := r.applyOne(&one, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, ok := r.InlineBytes(c.Revision)
+	if !ok || string(got) != string(inline) {
+		t.Fatalf("%q, %v", got, ok)
+	}
+	clear(c.Bytes) // as if its memory were somebody else's now
+	if string(got) != string(inline) || cap(got) > 2*len(inline) || r.Unarchived() != int64(len(inline)) {
+		t.Errorf("pinned %q, with room for %d; %d counted", got, cap(got), r.Unarchived())
+	}
+}
+
+// A partition that is trimmed, however much at a time, and rests does not keep the
+// memory of what it had.
+func TestTrimmedSpansAreNotKept(t *testing.T) {
+	for _, step := range []Offset{1, 7, 999} {
+		w := newWorld(2)
+		w.openSession(t, "a")
+		id := w.sessions[0]
+		w.commit(t, &Entry{Session: id, Commands: []Command{CreateTopic{ID: TopicID{1}, Name: "t", Partitions: 1, ReplicationFactor: 1}}})
+		body := make([]byte, 100)
+		for range 1000 {
+			w.commit(t, &Entry{Session: id, Lane: LaneLow, Topics: []TopicID{{1}}, Principals: []string{"p"}, Inline: body,
+				Parts: []Part{{Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}})
+		}
+		tp := TopicPartition{Topic: TopicID{1}}
+		frozen := w.state.freeze()
+		for to := step; to < 1000; to += step {
+			w.commit(t, &Entry{Session: id, Commands: []Command{TrimPartition{tp.Topic, 0, to}}})
+			p := w.state.partitions.get(tp)
+			if Offset(len(p.spans)) != 1000-to || p.spans[0].First != to {
+				t.Fatalf("%d spans from %d on after a trim to %d", len(p.spans), p.spans[0].First, to)
+			}
+			if p.hidden > len(p.spans) {
+				t.Fatalf("step %d: %d trimmed spans are kept behind %d", step, p.hidden, len(p.spans))
+			}
+		}
+		if got := frozen.Spans(nil, tp, 0, 2000); len(got) != 1000 {
+			t.Errorf("a copy taken before has %d spans", len(got))
+		}
+	}
+}
