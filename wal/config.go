@@ -89,10 +89,12 @@ type Config struct {
 	GapWait time.Duration
 	// UploadTimeout bounds one PUT with all its retries; default 30 s.
 	UploadTimeout time.Duration
-	// HedgeAfter is when a PUT is hedged while too few were measured to know
-	// their p99; default 1 s. Negative: never hedge.
+	// HedgeAfter is when a PUT is late, and is sent again under another name,
+	// while too few were measured to know their p99; default 500 ms, at most
+	// hedge.MaxWait. Negative: never.
 	HedgeAfter time.Duration
-	// MaxHedges is how many hedges a lane has in flight; default 2.
+	// MaxHedges is how many such PUTs are in flight before any of their object
+	// is stored; default 4.
 	MaxHedges int
 
 	// OnCommit, OnUpload and OnAck see durations (append to resolved, PUT,
@@ -120,8 +122,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.EarlyPuts, 20)
 	orDefault(&c.GapWait, 500*time.Millisecond)
 	orDefault(&c.UploadTimeout, 30*time.Second)
-	orDefault(&c.HedgeAfter, time.Second)
-	orDefault(&c.MaxHedges, 2)
+	orDefault(&c.HedgeAfter, 500*time.Millisecond)
+	orDefault(&c.MaxHedges, 4)
 	if c.Route == nil {
 		c.Route = func() metadata.Route { return metadata.Route{} }
 	}

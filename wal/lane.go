@@ -2,7 +2,6 @@ package wal
 
 import (
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -25,10 +24,8 @@ type lane struct {
 
 	number   uint64 // of the last object
 	uploads  int
-	hedges   atomic.Int64 // permits taken, by uploads
 	lastSeal time.Time
 	early    earlyBudget
-	pace     pace
 	losers   []metadata.ObjectRef // for the next entry
 	losersAt time.Time            // the first of them came
 

@@ -197,7 +197,7 @@ func TestPassingErrorOfTheLogIsRetriedUnderTheSameKey(t *testing.T) {
 }
 
 func TestMemoryLimitPushesBackOnAppendAlone(t *testing.T) {
-	inBubble(t, func(c *Config) { c.BudgetBytes = 8 << 10 }, func(r *rig) {
+	inBubble(t, func(c *Config) { c.BudgetBytes = 8 << 10; c.HedgeAfter = -1 }, func(r *rig) {
 		r.makeTopic(1)
 		hold := make(chan struct{})
 		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Millisecond, hold: hold} }

@@ -60,6 +60,7 @@ type Attempt struct {
 func (a Attempt) Billable() bool { return a.Status >= 200 && a.Status < 500 }
 
 type observerKey struct{}
+type begunKey struct{}
 type causeKey struct{}
 
 // WithObserver adds an observer of the attempts made under ctx. It is called
@@ -75,6 +76,28 @@ func WithObserver(ctx context.Context, observe func(Attempt)) context.Context {
 		observe(a)
 		outer(a)
 	})
+}
+
+// WithBegun adds an observer of the moments at which single requests under ctx
+// begin: with what WithObserver tells, how long each one took, and since when
+// one has no answer. Only a Retry reports them; under a bucket without one the
+// call itself is the request. It is called as WithObserver's is.
+func WithBegun(ctx context.Context, begun func(Op)) context.Context {
+	outer, _ := ctx.Value(begunKey{}).(func(Op))
+	if outer == nil {
+		return context.WithValue(ctx, begunKey{}, begun)
+	}
+	return context.WithValue(ctx, begunKey{}, func(op Op) {
+		begun(op)
+		outer(op)
+	})
+}
+
+// reportBegun tells the observers in ctx that a request is about to be sent.
+func reportBegun(ctx context.Context, op Op) {
+	if begun, _ := ctx.Value(begunKey{}).(func(Op)); begun != nil {
+		begun(op)
+	}
 }
 
 // WithCause says on whose account the requests under ctx are made. The
