@@ -47,6 +47,9 @@ type Governor interface {
 	// InlineAllowed takes n record bytes from the inline budget if they are
 	// there now. It never waits.
 	InlineAllowed(n int) bool
+	// Settle says that what was taken for an entry, by either, has been spent
+	// and is seen by this broker, or never will be.
+	Settle(cost Cost)
 }
 
 // Config is what a WAL stands on. Session, Log, Replica, Uploader, Governor
@@ -81,8 +84,9 @@ type Config struct {
 	// nothing before it looks window-blocked; default 7 ms.
 	BlockedAfter time.Duration
 	// EarlyPuts is how many PUTs a second a lane may spend on sealing for
-	// window-blocked connections before its linger; default 20 (about 260
-	// dollars a month at 5 dollars a million), negative: none.
+	// window-blocked connections before its linger, beside one for every 64
+	// KiB; default 20 (about 260 dollars a month at 5 dollars a million),
+	// negative: none at all.
 	EarlyPuts float64
 	// GapWait is how long a batch waits for the sequence before it; default
 	// 500 ms.

@@ -102,6 +102,9 @@ func (w *WAL) enter(it *item) error {
 		return w.refuse
 	}
 	w.items++
+	if it.Feed != nil {
+		it.Feed.begin(it.More)
+	}
 	if w.pins.enter(it) {
 		l.box.add(it)
 	}

@@ -330,3 +330,20 @@ func TestPartHoldsAsManyOffsetsAsAnEntryCanSay(t *testing.T) {
 		}
 	})
 }
+
+// Inline bytes have a rate of their own. Counted as entry bytes, too, they were
+// held to a third of that rate, whichever was less.
+func TestInlineBytesCountOnce(t *testing.T) {
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
+		r.makeTopic(1)
+		r.want(r.send(made{bytes: 50_000}), 0)
+		var c metadata.Cost
+		for _, s := range r.gov.settled {
+			c.EntryBytes += s.EntryBytes
+			c.InlineBytes += s.InlineBytes
+		}
+		if c.InlineBytes != 50_000 || c.EntryBytes > 1000 {
+			t.Errorf("50,000 bytes inline cost %+v", c)
+		}
+	})
+}

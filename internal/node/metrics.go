@@ -50,10 +50,16 @@ func (n *Node) registerMetrics() {
 
 func (n *Node) governorMetrics(gauge func(string, func() float64)) {
 	g := n.governor
-	gauge(`zonewise_governor_tokens{of="commits"}`, func() float64 { return g.Stats().Have.Commits })
-	gauge(`zonewise_governor_tokens{of="entry_bytes"}`, func() float64 { return g.Stats().Have.EntryBytes })
-	gauge(`zonewise_governor_tokens{of="runs"}`, func() float64 { return g.Stats().Have.Runs })
-	gauge(`zonewise_governor_tokens{of="inline_bytes"}`, func() float64 { return g.Stats().Have.InlineBytes })
+	for of, part := range map[string]func(metadata.Cost) int{
+		"commits":      func(c metadata.Cost) int { return c.Commits },
+		"entry_bytes":  func(c metadata.Cost) int { return c.EntryBytes },
+		"runs":         func(c metadata.Cost) int { return c.Runs },
+		"inline_bytes": func(c metadata.Cost) int { return c.InlineBytes },
+	} {
+		gauge(fmt.Sprintf(`zonewise_governor_tokens{of=%q,share="own"}`, of), func() float64 { return float64(part(g.Stats().Own)) })
+		gauge(fmt.Sprintf(`zonewise_governor_tokens{of=%q,share="all"}`, of), func() float64 { return float64(part(g.Stats().All)) })
+	}
+	gauge("zonewise_governor_inline_beyond_share_bytes_total", func() float64 { return g.Stats().InlineBeyond })
 	gauge("zonewise_governor_inline_denied_total", func() float64 { return float64(g.Stats().InlineDenied) })
 	gauge("zonewise_governor_waited_seconds_total", func() float64 { return g.Stats().Waited.Seconds() })
 }
