@@ -159,8 +159,13 @@ func (s *Store) Upload(ctx context.Context, name metadata.ObjectName, body []byt
 	if found, err := decodeWALHeader(body); err != nil || found != name {
 		return 0, fmt.Errorf("upload object %s: BUG: the body is of %s (%v)", name.Key(), found.Key(), err)
 	}
+	sum, err := checksumWAL(body)
+	if err != nil {
+		return 0, fmt.Errorf("upload object %s: BUG: %w", name.Key(), err)
+	}
 	var billed atomic.Uint32
-	ctx = bucket.WithObserver(bucket.WithCause(ctx, bucket.CauseWAL), func(a bucket.Attempt) {
+	ctx = bucket.WithChecksum(bucket.WithCause(ctx, bucket.CauseWAL), sum)
+	ctx = bucket.WithObserver(ctx, func(a bucket.Attempt) {
 		switch {
 		case !a.Billable():
 		case a.Op == bucket.OpPut:

@@ -51,5 +51,13 @@ func walFixes() []mutant {
 			"	l.early.earn(len(it.Bytes))\n", ""}}},
 		{name: "whoever sends one request at a time waits for more", pkg: "./wal", run: "OnlyWindowsAreWaitedFor", edits: []edit{{"wal/feed.go",
 			"!taking && (f.stalls < stallsEnough || f.gathered[lane] >= f.window)", "!taking && f.gathered[lane] > f.window"}}},
+		{name: "bodies towards plain http are hashed", pkg: "./s3stream/bucket/s3", run: "BodiesAreNotHashed", edits: []edit{{"s3stream/bucket/s3/unsigned.go",
+			"	s.requests.unsigned.Store(true)\n", ""}}},
+		{name: "a store that takes any body gets unsigned ones", pkg: "./s3stream/bucket/s3", run: "BodiesAreNotHashed", edits: []edit{{"s3stream/bucket/s3/unsigned.go",
+			"	case err == nil:\n		return", "	case err == nil && nonce == \"\":\n		return"}}},
+		{name: "the checksum of an object is not that of its bytes", pkg: "./s3stream", run: "PutTogetherFromItsRanges", edits: []edit{{"s3stream/checksum.go",
+			"p[bits.TrailingZeros64(n)+3]", "p[bits.TrailingZeros64(n)+4]"}}},
+		{name: "framed snappy is held unpacked", pkg: "./broker", run: "FramedSnappy", edits: []edit{{"broker/codec.go",
+			"	if n > cap(s.block) {\n		s.block = make([]byte, n)\n	}\n", "	s.block = make([]byte, n)\n"}}},
 	}
 }

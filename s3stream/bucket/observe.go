@@ -62,6 +62,7 @@ func (a Attempt) Billable() bool { return a.Status >= 200 && a.Status < 500 }
 type observerKey struct{}
 type begunKey struct{}
 type causeKey struct{}
+type checksumKey struct{}
 
 // WithObserver adds an observer of the attempts made under ctx. It is called
 // on the goroutine that made the request, possibly on several at once, after
@@ -104,6 +105,18 @@ func reportBegun(ctx context.Context, op Op) {
 // innermost wins.
 func WithCause(ctx context.Context, cause Cause) context.Context {
 	return context.WithValue(ctx, causeKey{}, cause)
+}
+
+// WithChecksum gives the CRC32C of the body that is put under ctx, where it is
+// known already: implementations that send it need not compute it.
+func WithChecksum(ctx context.Context, crc32c uint32) context.Context {
+	return context.WithValue(ctx, checksumKey{}, crc32c)
+}
+
+// ChecksumOf returns what WithChecksum has put there.
+func ChecksumOf(ctx context.Context) (crc32c uint32, ok bool) {
+	crc32c, ok = ctx.Value(checksumKey{}).(uint32)
+	return crc32c, ok
 }
 
 // CauseOf returns what WithCause has put there, or "".
