@@ -3,13 +3,13 @@ package broker
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -34,7 +34,7 @@ const zstdWindow = 128 << 20
 
 // codecs keeps decoders for use again: a zstd decoder is dear to make.
 type codecs struct {
-	gzip, lz4, zstd, buffers sync.Pool
+	gzip, snappy, lz4, zstd, buffers sync.Pool
 }
 
 func newCodecs() *codecs { return &codecs{} }
@@ -74,11 +74,12 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 		}
 		return z, func() { cs.gzip.Put(z) }, nil
 	case codecSnappy:
-		out, err := unsnappy(in, max)
-		if err != nil {
-			return nil, nil, err
+		z, _ := cs.snappy.Get().(*snappyReader)
+		if z == nil {
+			z = &snappyReader{}
 		}
-		return bytes.NewReader(out), func() {}, nil
+		z.reset(in, max)
+		return z, func() { z.reset(nil, 0); cs.snappy.Put(z) }, nil
 	case codecLZ4:
 		z, _ := cs.lz4.Get().(*lz4.Reader)
 		if z == nil {
@@ -106,47 +107,71 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 // each, behind the magic, a version and a compatible version.
 const xerialHeader = "\x82SNAPPY\x00"
 
-// unsnappy unpacks snappy in either framing.
-func unsnappy(in []byte, max int) ([]byte, error) {
-	if len(in) < 16 || string(in[:8]) != xerialHeader {
-		return unsnappyBlock(nil, in, max)
-	}
-	var out []byte
-	for in = in[16:]; len(in) > 0; {
-		if len(in) < 4 {
-			return nil, errors.New("snappy: block cut short")
-		}
-		n := int64(binary.BigEndian.Uint32(in))
-		if in = in[4:]; n > int64(len(in)) {
-			return nil, errors.New("snappy: block cut short")
-		}
-		var err error
-		if out, err = unsnappyBlock(out, in[:n], max); err != nil {
-			return nil, err
-		}
-		in = in[n:]
-	}
-	return out, nil
+// snappyReader unpacks snappy in either framing, a block at a time.
+type snappyReader struct {
+	in     []byte // not unpacked yet
+	framed bool
+	begun  bool
+	left   int    // bytes that it may still unpack to
+	block  []byte // memory of the last block
+	out    []byte // of that, not read yet
 }
 
-func unsnappyBlock(out, block []byte, max int) ([]byte, error) {
+// keptBlock is the largest block whose memory is kept for the next batch; Java
+// clients write 32 KiB.
+const keptBlock = 256 << 10
+
+func (s *snappyReader) reset(in []byte, max int) {
+	if cap(s.block) > keptBlock {
+		s.block = nil
+	}
+	*s = snappyReader{in: in, left: max, block: s.block}
+	if len(in) >= 16 && string(in[:8]) == xerialHeader {
+		s.framed, s.in = true, in[16:]
+	}
+}
+
+// Read implements io.Reader.
+func (s *snappyReader) Read(p []byte) (int, error) {
+	for len(s.out) == 0 {
+		if len(s.in) == 0 && (s.framed || s.begun) {
+			return 0, io.EOF
+		}
+		if err := s.next(); err != nil {
+			return 0, fmt.Errorf("snappy: %w", err)
+		}
+	}
+	n := copy(p, s.out)
+	s.out = s.out[n:]
+	return n, nil
+}
+
+// next unpacks a block.
+func (s *snappyReader) next() error {
+	block := s.in
+	s.in, s.begun = nil, true
+	if s.framed {
+		if len(block) < 4 || int64(binary.BigEndian.Uint32(block)) > int64(len(block)-4) {
+			return errors.New("block cut short")
+		}
+		end := 4 + int(binary.BigEndian.Uint32(block))
+		block, s.in = block[4:end], block[end:]
+	}
 	n, err := s2.DecodedLen(block)
 	if err != nil {
-		return nil, fmt.Errorf("snappy: %w", err)
+		return err
 	}
 	// No block packs tighter than 1:64 or so; a length that claims more is a
 	// lie, and is not allocated.
-	if n > max-len(out) || n > 64*len(block)+64 {
-		return nil, fmt.Errorf("snappy: %w", errInflated)
+	if n > s.left || n > 64*len(block)+64 {
+		return errInflated
 	}
-	part, err := s2.Decode(nil, block)
-	if err != nil {
-		return nil, fmt.Errorf("snappy: %w", err)
+	s.left -= n
+	if n > cap(s.block) {
+		s.block = make([]byte, n)
 	}
-	if out == nil {
-		return part, nil
-	}
-	return append(out, part...), nil
+	s.out, err = s2.Decode(s.block[:n], block)
+	return err
 }
 
 // walk reads every record of a batch, unpacking as it goes.
@@ -186,6 +211,11 @@ func walkPlain(in []byte, w *walk) error {
 // walkBuffer is the window over unpacked bytes.
 const walkBuffer = 32 << 10
 
+// walkPacked unpacks all of a batch. None of it can be left out: Kafka's
+// LogValidator (4.1, validateMessagesAndAssignOffsetsCompressed) walks the
+// records of every compressed batch, too, for their timestamps, of which the
+// greatest goes into the header, their offsets, their keys on compacted topics,
+// and their number; what it skips are copies of keys and values.
 func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 	r, done, err := cs.open(codec, in, MaxInflatedBytes)
 	if err != nil {
@@ -212,11 +242,23 @@ func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 		if w.index >= w.header.RecordCount {
 			return errors.New("bytes behind the last record")
 		}
-		if scratch, err = readRecord(b, scratch, int(n)); err != nil {
+		record := scratch
+		if n <= walkBuffer {
+			record, err = b.Peek(int(n))
+		} else {
+			scratch, err = readRecord(b, scratch, int(n))
+			record = scratch
+		}
+		if err != nil {
 			return fmt.Errorf("record %d: %w", w.index, err)
 		}
-		if err := w.record(scratch); err != nil {
+		if err := w.record(record); err != nil {
 			return err
+		}
+		if n <= walkBuffer {
+			if _, err := b.Discard(int(n)); err != nil {
+				return err
+			}
 		}
 	}
 	if limited.N <= 0 {

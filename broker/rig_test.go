@@ -49,6 +49,7 @@ type freeGovernor struct{}
 
 func (freeGovernor) Acquire(context.Context, metadata.Lane, wal.Cost) error { return nil }
 func (freeGovernor) InlineAllowed(int) bool                                 { return true }
+func (freeGovernor) Settle(wal.Cost)                                        {}
 
 // walWriter is the WAL as the broker's door.
 type walWriter struct{ *wal.WAL }

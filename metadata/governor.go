@@ -12,7 +12,7 @@ import (
 // are the cluster's limits: past them linger grows instead of etcd's queue.
 type Rates struct {
 	Commits     float64
-	EntryBytes  float64
+	EntryBytes  float64 // without the inline ones
 	Runs        float64
 	InlineBytes float64
 }
@@ -22,7 +22,7 @@ func DefaultRates() Rates {
 	return Rates{Commits: 2_000, EntryBytes: 6 << 20, Runs: 100_000, InlineBytes: 2 << 20}
 }
 
-// Cost is what one entry asks of the log.
+// Cost is what one entry asks of the log. Its inline bytes are no EntryBytes.
 type Cost struct {
 	Commits     int
 	EntryBytes  int
@@ -30,35 +30,61 @@ type Cost struct {
 	InlineBytes int
 }
 
-// Governor holds one broker to its share of the cluster's rates, by live
-// sessions, as token buckets. Control goes first: it never waits for data.
-// `low` may take all that is left; `standard` only above a reserve, and once
-// it ran dry it waits until the reserve is clearly back (hysteresis).
+// CostOf is what an entry that was applied has cost.
+func CostOf(a *AppliedEntry) Cost {
+	c := Cost{Commits: 1, EntryBytes: len(a.Committed.Bytes)}
+	if a.Entry == nil {
+		return c
+	}
+	c.InlineBytes = len(a.Entry.Inline)
+	c.EntryBytes -= c.InlineBytes
+	for i := range a.Entry.Parts {
+		c.Runs += len(a.Entry.Parts[i].Runs)
+	}
+	return c
+}
+
+// Governor holds one broker to what the cluster's rates leave it, as two token
+// buckets for each rate: its share by live sessions, which nobody can take
+// from it, and the whole cluster's, from which it may take what the others do
+// not use. What they use it learns from the entries that it applies (Seen), a
+// few milliseconds late; so what it takes beyond its share is bounded until it
+// has seen its own entries applied (Settle). Over any span of time all brokers
+// together stay within the rates and a second's worth (ADR 0017).
+//
+// Control goes first: it never waits for data. `low` may take all that is
+// left; `standard` only above a reserve, and once it ran dry it waits until the
+// reserve is clearly back (hysteresis).
 type Governor struct {
-	mu       sync.Mutex
-	rates    Rates
+	mu       sync.Mutex // guards what follows
+	rates    amounts
 	share    float64 // 1 / live sessions
 	at       time.Time
-	have     Cost4
-	starving bool // standard waits for the reserve to be clearly back
-	inlineOK bool // the log's store has room, and archives are not behind
+	own      amounts // of this broker's share
+	all      amounts // of the cluster's, as far as is known here
+	unseen   amounts // taken here, not settled
+	starving bool    // standard waits for the reserve to be clearly back
+	inlineOK bool    // the log's store has room, and archives are not behind
 	denied   uint64
+	others   amounts // spent by them, in all
+	beyond   float64 // inline bytes taken beyond the share
 	waited   time.Duration
 }
 
-// Cost4 is a budget of each of the four rates.
-type Cost4 struct{ Commits, EntryBytes, Runs, InlineBytes float64 }
-
-// burst is how long, in seconds, a broker may save its share up.
-const burst = 0.25
-
-// standardReserve is the part of a bucket that standard leaves to low.
-const standardReserve = 0.2
+const (
+	// burst is how long, in seconds, rates may be saved up.
+	burst = 0.25
+	// debtLimit is how many seconds of its rate a bucket remembers of what was
+	// spent beyond it.
+	debtLimit = 1
+	// standardReserve is the part of a bucket that standard leaves to low.
+	standardReserve = 0.2
+)
 
 // NewGovernor returns the governor of one broker that is alone at first.
 func NewGovernor(r Rates) *Governor {
-	g := &Governor{rates: r, share: 1, inlineOK: true, at: time.Now()}
-	g.have = g.capacity()
+	g := &Governor{rates: amounts{r.Commits, r.EntryBytes, r.Runs, r.InlineBytes}, share: 1, inlineOK: true, at: time.Now()}
+	g.own, g.all = g.capacity(1), g.capacity(1)
 	return g
 }
 
@@ -78,20 +104,86 @@ func (g *Governor) AllowInline(ok bool) {
 	g.inlineOK = ok
 }
 
-func (g *Governor) capacity() Cost4 {
-	cap := func(rate, least float64) float64 { return max(rate*g.share*burst, least) }
-	return Cost4{cap(g.rates.Commits, 4), cap(g.rates.EntryBytes, MaxEntryBytes), cap(g.rates.Runs, 8192), cap(g.rates.InlineBytes, 2*MaxInlineBytes)}
+// Seen takes down what another broker has spent, by an entry that was applied.
+func (g *Governor) Seen(c Cost) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refill()
+	for i, n := range amountsOf(c) {
+		g.all[i] = max(g.all[i]-n, -debtLimit*g.rates[i])
+		g.others[i] += n
+	}
+}
+
+// Settle says that what was taken for an entry is known to all who follow the
+// log: the entry is applied here, or it will not be.
+func (g *Governor) Settle(c Cost) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, n := range amountsOf(c) {
+		g.unseen[i] = max(g.unseen[i]-n, 0)
+	}
+}
+
+// SettleAll settles what an earlier session has taken.
+func (g *Governor) SettleAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unseen = amounts{}
+}
+
+// capacity is what a bucket of this share of the rates holds.
+func (g *Governor) capacity(share float64) (full amounts) {
+	for i, least := range (amounts{4, MaxEntryBytes, 8192, 2 * MaxInlineBytes}) {
+		full[i] = max(g.rates[i]*share*burst, least)
+	}
+	return full
 }
 
 func (g *Governor) refill() {
 	now := time.Now()
-	dt := now.Sub(g.at).Seconds() * g.share
+	dt := now.Sub(g.at).Seconds()
 	g.at = now
-	c := g.capacity()
-	g.have.Commits = min(c.Commits, g.have.Commits+dt*g.rates.Commits)
-	g.have.EntryBytes = min(c.EntryBytes, g.have.EntryBytes+dt*g.rates.EntryBytes)
-	g.have.Runs = min(c.Runs, g.have.Runs+dt*g.rates.Runs)
-	g.have.InlineBytes = min(c.InlineBytes, g.have.InlineBytes+dt*g.rates.InlineBytes)
+	own, all := g.capacity(g.share), g.capacity(1)
+	for i, rate := range g.rates {
+		g.own[i] = min(own[i], g.own[i]+dt*g.share*rate)
+		g.all[i] = min(all[i], g.all[i]+dt*rate)
+	}
+}
+
+// lack is after how long an amount can be paid: 0 is now. floors are what must
+// be left of own and all.
+func (g *Governor) lack(i int, n float64, floor float64) (seconds float64, fromOwn bool) {
+	if n == 0 {
+		return 0, true
+	}
+	own, all := g.capacity(g.share)[i], g.capacity(1)[i]
+	seconds = missing(g.own[i], n, floor*own, own, g.rates[i]*g.share)
+	if seconds == 0 {
+		return 0, true
+	}
+	if g.unseen[i]+n <= own { // the part of all that this broker may hold unseen
+		seconds = min(seconds, missing(g.all[i], n, floor*all, all, g.rates[i]))
+	}
+	return seconds, false
+}
+
+// missing returns for how many seconds a bucket must fill before it can pay. A
+// cost above what the bucket can ever hold is paid from a full one, into debt.
+func missing(have, cost, floor, full, rate float64) float64 {
+	need := min(cost+floor, full)
+	if have >= need {
+		return 0
+	}
+	return (need - have) / rate
+}
+
+func (g *Governor) pay(i int, n float64, fromOwn bool) {
+	if fromOwn {
+		g.own[i] = max(g.own[i]-n, -debtLimit*g.rates[i]*g.share)
+	}
+	g.all[i] = max(g.all[i]-n, -debtLimit*g.rates[i])
+	g.unseen[i] += n
 }
 
 // InlineAllowed takes n bytes from the inline budget if they are there.
@@ -99,11 +191,19 @@ func (g *Governor) InlineAllowed(n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
-	if !g.inlineOK || g.rates.InlineBytes <= 0 || g.have.InlineBytes < float64(n) {
+	if !g.inlineOK || g.rates[ofInline] <= 0 {
 		g.denied++
 		return false
 	}
-	g.have.InlineBytes -= float64(n)
+	seconds, fromOwn := g.lack(ofInline, float64(n), 0)
+	if seconds > 0 {
+		g.denied++
+		return false
+	}
+	g.pay(ofInline, float64(n), fromOwn)
+	if !fromOwn {
+		g.beyond += float64(n)
+	}
 	return true
 }
 
@@ -128,22 +228,24 @@ func (g *Governor) take(lane Lane, c Cost) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
-	full := g.capacity()
-	floor := Cost4{}
-	switch lane {
-	case LaneControl:
-		floor = Cost4{math.Inf(-1), math.Inf(-1), math.Inf(-1), 0}
-	case LaneStandard:
-		part := standardReserve
-		if g.starving {
-			part = 2 * standardReserve
-		}
-		floor = Cost4{full.Commits * part, full.EntryBytes * part, full.Runs * part, 0}
+	floor := 0.0
+	switch {
+	case lane == LaneControl:
+		floor = math.Inf(-1)
+	case lane == LaneStandard && g.starving:
+		floor = 2 * standardReserve
+	case lane == LaneStandard:
+		floor = standardReserve
 	}
-	short := max(
-		lack(g.have.Commits, float64(c.Commits), floor.Commits, full.Commits, g.rates.Commits*g.share),
-		lack(g.have.EntryBytes, float64(c.EntryBytes), floor.EntryBytes, full.EntryBytes, g.rates.EntryBytes*g.share),
-		lack(g.have.Runs, float64(c.Runs), floor.Runs, full.Runs, g.rates.Runs*g.share))
+	c.InlineBytes = 0
+	cost := amountsOf(c)
+	short := 0.0
+	var fromOwn [kinds]bool
+	for i, n := range cost {
+		var seconds float64
+		seconds, fromOwn[i] = g.lack(i, n, floor)
+		short = max(short, seconds)
+	}
 	if short > 0 {
 		g.starving = g.starving || lane == LaneStandard
 		wait := max(time.Duration(short*float64(time.Second)), time.Millisecond)
@@ -153,27 +255,36 @@ func (g *Governor) take(lane Lane, c Cost) time.Duration {
 	if lane == LaneStandard {
 		g.starving = false
 	}
-	g.have.Commits -= float64(c.Commits)
-	g.have.EntryBytes -= float64(c.EntryBytes)
-	g.have.Runs -= float64(c.Runs)
+	for i, n := range cost {
+		g.pay(i, n, fromOwn[i])
+	}
 	return 0
 }
 
-// lack returns for how many seconds a bucket must fill before it can pay. A
-// cost above what the bucket can ever hold is paid from a full one, into debt.
-func lack(have, cost, floor, full, rate float64) float64 {
-	need := min(cost+floor, full)
-	if have >= need {
-		return 0
-	}
-	return (need - have) / rate
+// amounts are a quantity of each of the four kinds.
+type amounts [kinds]float64
+
+const (
+	ofCommits = iota
+	ofEntryBytes
+	ofRuns
+	ofInline
+	kinds
+)
+
+func amountsOf(c Cost) amounts {
+	return amounts{float64(c.Commits), float64(c.EntryBytes), float64(c.Runs), float64(c.InlineBytes)}
 }
 
-// GovernorStats is how the governor stands, for metrics.
+// GovernorStats is how the governor stands, for metrics. Own is what is left of
+// this broker's share, All what is left to everybody, Others what other brokers
+// have spent since this one has followed them.
 type GovernorStats struct {
-	Have         Cost4
+	Own, All     Cost
+	Others       Cost
 	Share        float64
 	InlineDenied uint64
+	InlineBeyond float64 // bytes taken beyond the share
 	Waited       time.Duration
 }
 
@@ -182,5 +293,8 @@ func (g *Governor) Stats() GovernorStats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
-	return GovernorStats{g.have, g.share, g.denied, g.waited}
+	cost := func(a amounts) Cost {
+		return Cost{int(a[ofCommits]), int(a[ofEntryBytes]), int(a[ofRuns]), int(a[ofInline])}
+	}
+	return GovernorStats{cost(g.own), cost(g.all), cost(g.others), g.share, g.denied, g.beyond, g.waited}
 }

@@ -37,7 +37,7 @@ func (s *Store) find(ctx context.Context, stats *ReadStats, places []*place) {
 	g := &get{}
 	look := func(group []*place) {
 		for _, p := range group {
-			s.findOne(observed(ctx, g), p)
+			s.findOne(s.observed(ctx, g), p)
 		}
 	}
 	if len(groups) == 1 {
@@ -51,6 +51,7 @@ func (s *Store) find(ctx context.Context, stats *ReadStats, places []*place) {
 		}
 		wg.Wait()
 	}
+	g.end()
 	stats.GETs += g.claim()
 }
 

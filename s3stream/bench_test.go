@@ -1,6 +1,7 @@
 package s3stream
 
 import (
+	"hash/crc32"
 	"testing"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -59,5 +60,35 @@ func BenchmarkEncodeWAL(b *testing.B) {
 		if _, _, err := EncodeWAL(metadata.ObjectName{Session: 1}, parts); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkChecksum is what an upload computes of the body it sends.
+func BenchmarkChecksum(b *testing.B) {
+	var parts []ObjectPart
+	for n := range 8 {
+		p := ObjectPart{Partition: part(n)}
+		for range 64 {
+			p.Batches = append(p.Batches, makeBatch(batchSpec{producer: -1, records: 16, size: 1024}))
+		}
+		parts = append(parts, p)
+	}
+	body, _, err := EncodeWAL(metadata.ObjectName{Session: 1}, parts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, sum := range map[string]func([]byte) (uint32, error){
+		"whole":    func(body []byte) (uint32, error) { return crc32.Checksum(body, castagnoli), nil },
+		"combined": checksumWAL,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := sum(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

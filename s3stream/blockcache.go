@@ -19,8 +19,11 @@ type blockKey struct {
 
 // get is one request that filled blocks, and who pays for it.
 type get struct {
-	unpaid atomic.Uint32 // billable attempts that no reader has claimed yet
-	blocks int           // of it in the cache; guarded by blockCache.mu
+	mu     sync.Mutex // guards unpaid and over
+	unpaid uint32     // billable attempts that no reader has claimed yet
+	over   bool       // it has ended: what is answered later was sent a second time
+
+	blocks int // of it in the cache; guarded by blockCache.mu
 	// payer is the read that asked first for any of the blocks: of several that
 	// wait, the scheduler must not choose who pays.
 	payer atomic.Pointer[ReadStats]
@@ -32,7 +35,30 @@ func (g *get) pays(s *ReadStats) bool {
 }
 
 // claim returns what is unpaid, to the first who asks.
-func (g *get) claim() uint32 { return g.unpaid.Swap(0) }
+func (g *get) claim() uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.unpaid
+	g.unpaid = 0
+	return n
+}
+
+// answered counts a billable attempt; false once the request is over.
+func (g *get) answered() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.over {
+		g.unpaid++
+	}
+	return !g.over
+}
+
+// end is called when the request has been answered, before anybody claims it.
+func (g *get) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+}
 
 // block is a piece in flight or at hand. What done closes over never changes
 // afterwards.

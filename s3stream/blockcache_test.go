@@ -63,7 +63,7 @@ func TestEvictedBlocksReportTheGETsThatNobodyUsed(t *testing.T) {
 			if !also {
 				t.Fatal("not ours")
 			}
-			g.unpaid.Store(1)
+			g.answered()
 			made++
 			c.finish(b, make([]byte, 5), nil)
 			c.finish(second, make([]byte, 5), nil)

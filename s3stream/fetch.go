@@ -126,7 +126,8 @@ func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context
 func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) (finish func()) {
 	from := run[0].key.at
 	want := min(int64(len(run))*blockBytes, o.size-from)
-	body, err := s.config.Bucket.Get(observed(ctx, g), o.key(), from, want)
+	body, err := s.config.Bucket.Get(s.observed(ctx, g), o.key(), from, want)
+	g.end()
 	switch {
 	case err == nil && int64(len(body)) == want:
 	case err == nil, errors.Is(err, bucket.ErrRange):
@@ -165,7 +166,8 @@ func (s *Store) requestInline(ctx context.Context, p *place) *block {
 		return b
 	}
 	s.launch(ctx, []*block{b}, func(ctx context.Context) func() {
-		data, err := s.config.Replica.ArchivedInline(observed(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
+		data, err := s.config.Replica.ArchivedInline(s.observed(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
+		g.end()
 		if err == nil && len(data) != int(sp.Length) {
 			err = &CorruptError{ref.Object, fmt.Sprintf("%d bytes of revision %d where %d were written", len(data), sp.Revision, sp.Length)}
 		}
@@ -191,11 +193,13 @@ func archiveError(archive string, err error) error {
 	return err
 }
 
-// observed counts the billable GETs made under the context it returns.
-func observed(ctx context.Context, g *get) context.Context {
+// observed counts the billable GETs made under the context it returns. Those
+// that are answered when g is over (the bucket sent one twice, and the other
+// was faster) are nobody's.
+func (s *Store) observed(ctx context.Context, g *get) context.Context {
 	return bucket.WithObserver(ctx, func(a bucket.Attempt) {
-		if a.Op == bucket.OpGet && a.Billable() {
-			g.unpaid.Add(1)
+		if a.Op == bucket.OpGet && a.Billable() && !g.answered() {
+			s.unused(1)
 		}
 	})
 }

@@ -166,3 +166,17 @@ func mend(b []byte) {
 	be.PutUint32(b[start+24:], crc32.Checksum(b[:walHeaderSize], castagnoli))
 	be.PutUint32(b[start+28:], crc32.Checksum(b[start:start+28], castagnoli))
 }
+
+func TestTheChecksumOfAnObjectIsPutTogetherFromItsRanges(t *testing.T) {
+	w := newWorld(t, 21)
+	for range 50 {
+		name := w.nextName()
+		body, _, err := EncodeWAL(name, w.randomParts(1+w.rng.IntN(20), 1+w.rng.IntN(5000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum, err := checksumWAL(body); err != nil || sum != crc32.Checksum(body, castagnoli) {
+			t.Fatalf("%08x (%v) of %d bytes, want %08x", sum, err, len(body), crc32.Checksum(body, castagnoli))
+		}
+	}
+}

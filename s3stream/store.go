@@ -10,6 +10,7 @@ import (
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
 // Replica is the part of metadata.Replica that reads need.
@@ -74,8 +75,9 @@ func (c Config) Validate() error {
 type Metrics struct {
 	// Served: record bytes handed to a reader, by where they were.
 	Served func(from Source, bytes int64)
-	// Unclaimed: GETs made by read-ahead, or for a reader that left, whose
-	// bytes were never used. Every other GET is in some ReadStats.
+	// Unclaimed: GETs that no reader used: made by read-ahead, for a reader that
+	// left, a second time for one that was late, or to compare an object with
+	// what was to be uploaded. Every other GET is in some ReadStats.
 	Unclaimed func(gets uint32)
 }
 
@@ -147,24 +149,37 @@ func (s *Store) unused(gets uint32) {
 }
 
 // Upload puts an object that EncodeWAL made for this name. puts is how many
-// billable PUT requests it took, also where err is not nil. On success the
-// body belongs to the tail cache and must not be changed any more; after an
+// billable PUT requests it took, also where err is not nil; a GET to compare
+// what an earlier attempt left is reported as unclaimed. On success the body
+// belongs to the tail cache, unless ctx is of a race that another upload has
+// won (hedge.Lost), and must not be changed any more; after an
 // error it may have landed all the same (bucket.ErrBusy), except where the
 // error is bucket.ErrExists: then another object has the name.
 func (s *Store) Upload(ctx context.Context, name metadata.ObjectName, body []byte) (puts uint32, err error) {
 	if found, err := decodeWALHeader(body); err != nil || found != name {
 		return 0, fmt.Errorf("upload object %s: BUG: the body is of %s (%v)", name.Key(), found.Key(), err)
 	}
+	sum, err := checksumWAL(body)
+	if err != nil {
+		return 0, fmt.Errorf("upload object %s: BUG: %w", name.Key(), err)
+	}
 	var billed atomic.Uint32
-	ctx = bucket.WithObserver(bucket.WithCause(ctx, bucket.CauseWAL), func(a bucket.Attempt) {
-		if a.Op == bucket.OpPut && a.Billable() {
+	ctx = bucket.WithChecksum(bucket.WithCause(ctx, bucket.CauseWAL), sum)
+	ctx = bucket.WithObserver(ctx, func(a bucket.Attempt) {
+		switch {
+		case !a.Billable():
+		case a.Op == bucket.OpPut:
 			billed.Add(1)
+		default:
+			s.unused(1)
 		}
 	})
 	if err := s.config.Bucket.Put(ctx, name.Key(), body); err != nil {
 		return billed.Load(), fmt.Errorf("upload object %s: %w", name.Key(), err)
 	}
-	s.tail.put(name, body)
+	if !hedge.Lost(ctx) {
+		s.tail.put(name, body)
+	}
 	return billed.Load(), nil
 }
 

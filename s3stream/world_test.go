@@ -66,6 +66,7 @@ type world struct {
 	rng    *rand.Rand
 	mem    *bucket.Mem
 	number uint64
+	upload context.Context // of commitObject
 
 	mu       sync.Mutex
 	state    *metadata.State
@@ -85,7 +86,7 @@ type world struct {
 const session = metadata.SessionID(77)
 
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 5)), mem: bucket.NewMem(), state: metadata.NewState(), rev: 100, gen: 1,
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 5)), mem: bucket.NewMem(), upload: context.Background(), state: metadata.NewState(), rev: 100, gen: 1,
 		inline: map[metadata.Revision][]byte{}, archived: map[metadata.Revision]int64{}, lengths: map[metadata.Revision]int64{},
 		want: map[metadata.TopicPartition][]byte{}, ends: map[metadata.TopicPartition][]metadata.Offset{}}
 	out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{
@@ -230,7 +231,7 @@ func (w *world) commitObject(store *Store, parts []ObjectPart) metadata.ObjectNa
 		w.t.Fatal(err)
 	}
 	if store != nil {
-		if _, err := store.Upload(context.Background(), name, body); err != nil {
+		if _, err := store.Upload(w.upload, name, body); err != nil {
 			w.t.Fatal(err)
 		}
 	} else if err := w.mem.Put(context.Background(), name.Key(), body); err != nil {

@@ -45,6 +45,8 @@ type Batch struct {
 	Start metadata.Revision
 	// Feed is the connection it came by; nil where there is none.
 	Feed *Feed
+	// More says that further batches of the request that brought it follow.
+	More bool
 	// Fate is told what becomes of it; Behind is that of the batch of the same
 	// producer and partition which its connection brought before. Either may be
 	// nil.

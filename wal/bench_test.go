@@ -131,3 +131,4 @@ type freeGovernor struct{}
 
 func (*freeGovernor) Acquire(context.Context, metadata.Lane, Cost) error { return nil }
 func (*freeGovernor) InlineAllowed(int) bool                             { return true }
+func (*freeGovernor) Settle(Cost)                                        {}

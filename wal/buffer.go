@@ -106,8 +106,12 @@ func (b *buffer) add(it *item) {
 	p.offs += it.Header.Offsets()
 	g.records += it.Header.Offsets()
 	b.bytes += len(it.Bytes)
-	if f := it.Feed; f != nil && f.seen[it.Lane].Swap(b) != b {
-		b.feeds = append(b.feeds, f)
+	if f := it.Feed; f != nil {
+		first := f.seen[it.Lane].Swap(b) != b
+		if first {
+			b.feeds = append(b.feeds, f)
+		}
+		f.gather(it.Lane, first, it.More)
 	}
 }
 

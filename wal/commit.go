@@ -40,16 +40,19 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 		}
 		b.mark(l.blocked)
 	}
+	wait := noWait
 	if l.open != nil {
 		if s := l.situation(now); s.inlineable() {
-			return true, noWait
+			if wait = l.gathering(now); wait == 0 {
+				return true, noWait
+			}
 		}
 	}
 	if len(l.losers) == 0 {
-		return false, noWait
+		return false, wait
 	}
 	left := loserDelay - now.Sub(l.losersAt)
-	return left <= 0 || l.draining, max(left, time.Millisecond)
+	return left <= 0 || l.draining, min(wait, max(left, time.Millisecond))
 }
 
 // assemble makes the next entry of all that may commit now: the sealed
@@ -72,7 +75,7 @@ func (l *lane) assemble(now time.Time) *commit {
 	clear(l.sealed[len(keep):])
 	l.sealed = keep
 	if b := l.open; b != nil && !full && a.fits(b) {
-		if s := l.situation(now); s.inlineable() {
+		if s := l.situation(now); s.inlineable() && l.gathering(now) == 0 {
 			if l.w.cfg.Governor.InlineAllowed(b.bytes) {
 				l.open = nil
 				b.seal()
@@ -176,7 +179,7 @@ func (a *assembly) add(p *part, object int) {
 
 func (a *assembly) commit() *commit {
 	l, parts, losers := a.lane, a.parts, len(a.entry.Losers)
-	return &commit{entry: &a.entry, size: a.head / 2, cost: Cost{Runs: a.runs, InlineBytes: len(a.entry.Inline)},
+	return &commit{entry: &a.entry, size: a.head / 2, cost: Cost{Runs: a.runs},
 		done: func(out metadata.Outcome, err error) {
 			l.w.count(0, -losers)
 			l.committed(parts, out, err)

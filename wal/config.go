@@ -47,6 +47,9 @@ type Governor interface {
 	// InlineAllowed takes n record bytes from the inline budget if they are
 	// there now. It never waits.
 	InlineAllowed(n int) bool
+	// Settle says that what was taken for an entry, by either, has been spent
+	// and is seen by this broker, or never will be.
+	Settle(cost Cost)
 }
 
 // Config is what a WAL stands on. Session, Log, Replica, Uploader, Governor
@@ -81,18 +84,21 @@ type Config struct {
 	// nothing before it looks window-blocked; default 7 ms.
 	BlockedAfter time.Duration
 	// EarlyPuts is how many PUTs a second a lane may spend on sealing for
-	// window-blocked connections before its linger; default 20 (about 260
-	// dollars a month at 5 dollars a million), negative: none.
+	// window-blocked connections before its linger, beside one for every 64
+	// KiB; default 20 (about 260 dollars a month at 5 dollars a million),
+	// negative: none at all.
 	EarlyPuts float64
 	// GapWait is how long a batch waits for the sequence before it; default
 	// 500 ms.
 	GapWait time.Duration
 	// UploadTimeout bounds one PUT with all its retries; default 30 s.
 	UploadTimeout time.Duration
-	// HedgeAfter is when a PUT is hedged while too few were measured to know
-	// their p99; default 1 s. Negative: never hedge.
+	// HedgeAfter is when a PUT is late, and is sent again under another name,
+	// while too few were measured to know their p99; default 500 ms, at most
+	// hedge.MaxWait. Negative: never.
 	HedgeAfter time.Duration
-	// MaxHedges is how many hedges a lane has in flight; default 2.
+	// MaxHedges is how many such PUTs are in flight before any of their object
+	// is stored; default 4.
 	MaxHedges int
 
 	// OnCommit, OnUpload and OnAck see durations (append to resolved, PUT,
@@ -120,8 +126,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.EarlyPuts, 20)
 	orDefault(&c.GapWait, 500*time.Millisecond)
 	orDefault(&c.UploadTimeout, 30*time.Second)
-	orDefault(&c.HedgeAfter, time.Second)
-	orDefault(&c.MaxHedges, 2)
+	orDefault(&c.HedgeAfter, 500*time.Millisecond)
+	orDefault(&c.MaxHedges, 4)
 	if c.Route == nil {
 		c.Route = func() metadata.Route { return metadata.Route{} }
 	}

@@ -42,11 +42,12 @@
 // guard memory only.
 //
 // Limits: BudgetBytes (with BatchOverheadBytes for each batch), MaxBufferBytes,
-// MaxUploads and MaxHedges per lane, MaxWaiting batches per producer and
+// MaxUploads per lane, MaxHedges and what package hedge bounds, MaxWaiting batches per producer and
 // partition that wait for a missing sequence, MaxUnapplied entries per lane,
 // and those of an entry (metadata.MaxEntryBytes, MaxInlineBytes,
 // SealRunBytes, MaxEntryObjects). Bodies of objects under way are made of the
 // batches, which become slices of them, so that memory is twice the batches'
-// only while one is encoded or hedged. Submissions are bounded by their
+// only while one is encoded; a body that is sent again counts by itself, until
+// its last request ends. Submissions are bounded by their
 // callers, who wait.
 package wal

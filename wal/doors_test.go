@@ -131,7 +131,12 @@ type scriptedGovernor struct {
 	mu     sync.Mutex // guards what follows
 	inline int        // bytes left
 	asked  []metadata.Cost
-	delay  time.Duration
+	// settled is what entries took that are applied, or failed.
+	settled []metadata.Cost
+	inlined int
+	// sessions is how many WALs use it.
+	sessions int
+	delay    time.Duration
 }
 
 func (g *scriptedGovernor) Acquire(ctx context.Context, _ metadata.Lane, c Cost) error {
@@ -157,5 +162,34 @@ func (g *scriptedGovernor) InlineAllowed(n int) bool {
 		return false
 	}
 	g.inline -= n
+	g.inlined += n
 	return true
+}
+
+func (g *scriptedGovernor) Settle(c metadata.Cost) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settled = append(g.settled, c)
+}
+
+// check compares what entries took with what was settled.
+func (g *scriptedGovernor) check(t *testing.T) {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sum := func(all []metadata.Cost) (s metadata.Cost) {
+		for _, c := range all {
+			s.Commits += c.Commits
+			s.EntryBytes += c.EntryBytes
+			s.Runs += c.Runs
+			s.InlineBytes += c.InlineBytes
+		}
+		return s
+	}
+	asked, settled := sum(g.asked), sum(g.settled)
+	// A lane may have asked for a commit that it did not need in the end.
+	spare := asked.Commits - settled.Commits
+	if spare < 0 || spare > int(metadata.LaneCount)*g.sessions || asked.EntryBytes != settled.EntryBytes || asked.Runs != settled.Runs || g.inlined != settled.InlineBytes {
+		t.Errorf("asked for %+v and %d bytes inline, settled %+v", asked, g.inlined, settled)
+	}
 }

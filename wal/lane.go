@@ -2,7 +2,6 @@ package wal
 
 import (
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -25,10 +24,8 @@ type lane struct {
 
 	number   uint64 // of the last object
 	uploads  int
-	hedges   atomic.Int64 // permits taken, by uploads
 	lastSeal time.Time
 	early    earlyBudget
-	pace     pace
 	losers   []metadata.ObjectRef // for the next entry
 	losersAt time.Time            // the first of them came
 
@@ -95,6 +92,10 @@ func (l *lane) buffer(it *item) {
 		l.open = newBuffer(now, l.w.cfg.Linger+time.Duration(l.rand.Int64N(int64(time.Millisecond))))
 	}
 	l.open.add(it)
+	l.early.earn(len(it.Bytes))
+	if len(l.open.feeds) <= fewFeeds {
+		l.open.blockedAt = time.Time{}
+	}
 	if s := (situation{bytes: l.open.bytes, head: l.open.head, maxBytes: l.w.cfg.MaxBufferBytes}); s.full() != ReasonNone {
 		l.seal(s.full(), now)
 	}
@@ -162,9 +163,33 @@ func (l *lane) situation(now time.Time) situation {
 	return s
 }
 
+// gathering is how long the open buffer, which is to go inline, waits for the
+// rest of its clients' windows: a window that is cut in two costs two commits
+// for each round trip of its client. Among many connections one is always
+// short of its window, and there is company enough.
+func (l *lane) gathering(now time.Time) (wait time.Duration) {
+	b := l.open
+	if l.draining || len(b.feeds) > fewFeeds {
+		return 0
+	}
+	for _, f := range b.feeds {
+		wait = max(wait, f.refills(l.id, now))
+	}
+	since := b.opened
+	if l.slot.freed.After(since) {
+		since = l.slot.freed
+	}
+	return min(wait, max(0, gatherTime-now.Sub(since)))
+}
+
+// fewFeeds is up to how many connections of a buffer are looked at whenever one
+// of its batches comes.
+const fewFeeds = 32
+
 // lookAtFeeds tells how long the open buffer's connections have sent nothing.
 // Bytes that arrive only put off the moment at which they look blocked, so
-// nobody looks before the one that was found last.
+// nobody looks before the one that was found last; but a batch may make a
+// window full.
 func (l *lane) lookAtFeeds(s *situation) {
 	b := l.open
 	if l.id != metadata.LaneStandard || len(b.feeds) == 0 {
@@ -175,7 +200,14 @@ func (l *lane) lookAtFeeds(s *situation) {
 	}
 	l.idle = l.idle[:0]
 	for _, f := range b.feeds {
-		l.idle = append(l.idle, f.idle(s.now))
+		idle := f.idle(s.now)
+		switch full, whole := f.full(l.id); {
+		case full && (whole || b.bytes >= earlyBytes):
+			idle = max(idle, s.blockedAfter)
+		case full: // the rest of its window comes back: in two pieces it would go on costing two PUTs
+			idle = 0
+		}
+		l.idle = append(l.idle, idle)
 	}
 	s.idle = l.idle
 	if wait := s.blockedIn(); wait > 0 {
@@ -204,6 +236,9 @@ func (l *lane) answer(it *item, at metadata.Offset, err error) {
 	it.answered = true
 	it.ack.offset, it.ack.err = at, err
 	it.Fate.answered(err)
+	if it.Feed != nil && !it.More {
+		it.Feed.answer(time.Now())
+	}
 	close(it.ack.done)
 	l.answered = append(l.answered, it)
 	l.settleTail(it)

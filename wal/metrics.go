@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
 // Stats is what a WAL has done since Open, and what it holds now.
@@ -15,7 +16,7 @@ type Stats struct {
 	ObjectsInFlight           int64
 	Objects, ObjectBytes      uint64 // in entries that were sent
 	FailedObjects             uint64
-	Hedges, HedgesWon         uint64
+	PUTs                      hedge.Stats // of objects: sent twice, sent again
 	InlineEntries             uint64
 	InlineBytes               uint64
 	Commits                   [metadata.LaneCount]uint64
@@ -32,7 +33,6 @@ type meters struct {
 	objectsInFlight            atomic.Int64
 	objects, objectBytes       atomic.Uint64
 	failedObjects              atomic.Uint64
-	hedges, hedgesWon          atomic.Uint64
 	inlineEntries, inlineBytes atomic.Uint64
 	commits                    [metadata.LaneCount]atomic.Uint64
 	duplicates, attached       atomic.Uint64
@@ -45,7 +45,7 @@ func (w *WAL) Stats() Stats {
 	m := &w.meters
 	s := Stats{BudgetBytes: w.cfg.BudgetBytes, ObjectsInFlight: m.objectsInFlight.Load(),
 		Objects: m.objects.Load(), ObjectBytes: m.objectBytes.Load(), FailedObjects: m.failedObjects.Load(),
-		Hedges: m.hedges.Load(), HedgesWon: m.hedgesWon.Load(),
+		PUTs:          w.hedger.Stats(),
 		InlineEntries: m.inlineEntries.Load(), InlineBytes: m.inlineBytes.Load(),
 		Duplicates: m.duplicates.Load(), Attached: m.attached.Load(), GapWaits: m.gapWaits.Load(),
 		Resubmitted: m.resubmitted.Load(), OrderAtRisk: m.orderAtRisk.Load()}

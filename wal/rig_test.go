@@ -88,6 +88,7 @@ func (r *rig) openSession() {
 		r.t.Fatal(err)
 	}
 	r.cfg.Session = s.ID()
+	r.gov.sessions++
 	if r.w, err = Open(r.cfg); err != nil {
 		r.t.Fatal(err)
 	}
@@ -126,6 +127,7 @@ func (r *rig) close() {
 	if used, _ := r.w.budget.load(); used != 0 {
 		r.t.Errorf("%d bytes of the budget are still taken after close", used)
 	}
+	r.gov.check(r.t)
 	if n := len(r.w.pins); n != 0 {
 		r.t.Errorf("%d partitions are still pinned after close", n)
 	}

@@ -61,7 +61,17 @@ func TestEarlyBudgetIsARate(t *testing.T) {
 	if spent < 58 || spent > 60 { // a second saved up, and five seconds' worth
 		t.Errorf("%d early PUTs in five seconds at 10 a second", spent)
 	}
+	for range 100 { // 64 KiB are worth a PUT
+		if e.has() {
+			t.Error("there is more than was earned")
+		}
+		if e.earn(earlyBytes); !e.has() {
+			t.Error("no PUT for 64 KiB")
+		}
+		e.take()
+	}
 	none := earlyBudget{rate: -1}
+	none.earn(1 << 30)
 	if none.refill(now); none.has() {
 		t.Error("a budget of none has some")
 	}

@@ -14,8 +14,8 @@ import (
 type commit struct {
 	entry *metadata.Entry
 	guard *metadata.Guard
-	cost  Cost
-	size  int // about what is encoded beside inline bytes
+	cost  Cost // Runs is set by who makes it
+	size  int  // about what is encoded beside inline bytes
 	done  func(metadata.Outcome, error)
 
 	key     metadata.EntryKey
@@ -35,6 +35,7 @@ type slot struct {
 	asking    bool             // waits for the governor
 	granted   bool             // may send one entry
 	sending   bool             // an append is not resolved
+	freed     time.Time        // the last one was
 	unapplied []*commit        // sent, not done; by seq
 }
 
@@ -71,6 +72,7 @@ func (s *slot) send(c *commit) {
 	c.key = metadata.EntryKey{Session: s.w.cfg.Session, Lane: s.lane, Seq: s.seq}
 	s.unapplied = append(s.unapplied, c)
 	bytes, err := metadata.AppendEntry(make([]byte, 0, c.size+len(c.entry.Inline)+1<<10), c.entry)
+	c.cost.Commits, c.cost.InlineBytes = 1, len(c.entry.Inline)
 	c.entry = nil
 	if err != nil { // no seq is used by what was never sent
 		s.seq--
@@ -78,7 +80,7 @@ func (s *slot) send(c *commit) {
 		s.end(c, metadata.Outcome{}, fmt.Errorf("%w: %w", metadata.CodeRefused, err))
 		return
 	}
-	c.cost.EntryBytes = len(bytes)
+	c.cost.EntryBytes = len(bytes) - c.cost.InlineBytes
 	s.sending = true
 	s.w.tasks.Go(func() { s.append(c, bytes) })
 }
@@ -86,7 +88,8 @@ func (s *slot) send(c *commit) {
 // append resolves an entry and waits until it is applied here. It runs in a
 // goroutine of its own and reports to the lane's.
 func (s *slot) append(c *commit, bytes []byte) {
-	if err := s.w.cfg.Governor.Acquire(s.w.ctx, s.lane, c.cost); err != nil {
+	// The commit and the inline bytes were taken before.
+	if err := s.w.cfg.Governor.Acquire(s.w.ctx, s.lane, Cost{EntryBytes: c.cost.EntryBytes, Runs: c.cost.Runs}); err != nil {
 		s.box.post(func() { s.resolved(); s.end(c, metadata.Outcome{}, ErrClosed) })
 		return
 	}
@@ -167,11 +170,12 @@ func (s *slot) unresolved(c *commit, err error) {
 }
 
 // resolved frees the slot.
-func (s *slot) resolved() { s.sending = false }
+func (s *slot) resolved() { s.sending, s.freed = false, time.Now() }
 
 // end notes an outcome and hands on those whose turn it is.
 func (s *slot) end(c *commit, out metadata.Outcome, err error) {
 	c.outcome, c.err, c.ended = out, err, true
+	s.w.cfg.Governor.Settle(c.cost)
 	for len(s.unapplied) > 0 && s.unapplied[0].ended {
 		c := s.unapplied[0]
 		s.unapplied[0] = nil

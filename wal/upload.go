@@ -9,14 +9,14 @@ import (
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
-// attempt is one PUT of one name, ended.
+// attempt is an object that is in the bucket.
 type attempt struct {
-	ref  metadata.ObjectRef
-	at   []s3stream.Location
-	err  error
-	took time.Duration
+	ref metadata.ObjectRef
+	at  []s3stream.Location
 }
 
 // upload makes a sealed buffer durable in a goroutine of its own. Until the
@@ -26,105 +26,79 @@ func (l *lane) upload(b *buffer) {
 	b.state = bufferUploading
 	l.uploads++
 	l.w.meters.objectsInFlight.Add(1)
-	u := &uploading{lane: l, buffer: b, name: b.name, parts: b.objectParts(), hedgeAfter: l.pace.hedgeAfter(b.bytes, l.w.cfg.HedgeAfter)}
+	u := &uploading{lane: l, buffer: b, parts: b.objectParts()}
 	l.w.tasks.Go(u.run)
 }
 
 // uploading is one buffer on its way to the bucket.
 type uploading struct {
-	lane       *lane
-	buffer     *buffer
-	name       metadata.ObjectName
-	parts      []s3stream.ObjectPart
-	hedgeAfter time.Duration // negative: never
-	ended      chan attempt
-	live       int // attempts
+	lane   *lane
+	buffer *buffer
+	parts  []s3stream.ObjectPart
+	tries  [hedge.MaxTries]attempt
+	failed []metadata.ObjectRef // tried before the object was there
+	copies int                  // bodies beside the one that the batches are slices of
+	stored bool
 }
 
-// run puts the object, and again under a second name if that takes longer than
-// nearly all before it. The first to succeed is the object; the other one is
-// a loser, whatever becomes of it.
+// run puts the object, and again under another name while that takes longer
+// than nearly all PUTs before it. The first to succeed is the object; the
+// others are losers, whatever becomes of them.
 func (u *uploading) run() {
 	w := u.lane.w
 	ctx, cancel := context.WithTimeout(w.uploadCtx, w.cfg.UploadTimeout)
 	defer cancel()
-	u.ended = make(chan attempt, 2)
-	if err := u.try(ctx, 0); err != nil {
-		u.lane.box.post(func() { u.lane.uploadFailed(u.buffer, err, nil) })
-		return
-	}
-	hedge := u.hedgeTimer()
-	defer hedge.Stop()
-	hedged := false
-	var failed []metadata.ObjectRef
-	for u.live > 0 {
-		select {
-		case a := <-u.ended:
-			u.live--
-			u.lane.noteAttempt(a)
-			if a.err == nil {
-				u.won(a, failed)
-				return
-			}
-			failed = append(failed, a.ref)
-			if u.live == 0 {
-				err := a.err
-				u.lane.box.post(func() { u.lane.uploadFailed(u.buffer, err, failed) })
-			}
-		case <-hedge.C:
-			if !hedged && u.lane.takeHedge() {
-				hedged = true
-				defer u.lane.hedges.Add(-1)
-				w.meters.hedges.Add(1)
-				// Encoding worked a moment ago; where it does not now, the
-				// first attempt still decides.
-				_ = u.try(ctx, 1)
-			}
-		}
-	}
+	name := u.buffer.name
+	w.hedger.Run(ctx, hedge.Race{Op: bucket.OpPut, Bytes: u.buffer.bytes, Phase: name.Number*uint64(metadata.LaneCount) + uint64(name.Lane),
+		Try: u.try, Ended: u.ended})
 }
 
-func (u *uploading) hedgeTimer() *time.Timer {
-	if u.hedgeAfter < 0 {
-		return time.NewTimer(noWait)
-	}
-	return time.NewTimer(u.hedgeAfter)
-}
-
-// won reports the winner at once, and the loser when it has ended: only then
-// it is known what it cost.
-func (u *uploading) won(a attempt, failed []metadata.ObjectRef) {
-	if a.ref.Name.Try > 0 {
-		u.lane.w.meters.hedgesWon.Add(1)
-	}
-	u.lane.box.post(func() { u.lane.uploaded(u.buffer, a, failed) })
-	if u.live == 0 {
-		return
-	}
-	// Its body stays in memory although its batches may be acknowledged.
-	u.lane.w.budget.charge(a.ref.Size)
-	loser := <-u.ended
-	u.lane.w.budget.release(a.ref.Size)
-	u.lane.noteAttempt(loser)
-	u.lane.box.post(func() { u.lane.lose(loser.ref) })
-}
-
-// try starts one attempt.
-func (u *uploading) try(ctx context.Context, n uint8) error {
-	name := u.name
-	name.Try = n
+// try prepares one attempt.
+func (u *uploading) try(n int) (func(context.Context) error, error) {
+	name := u.buffer.name
+	name.Try = uint8(n)
 	body, at, err := s3stream.EncodeWAL(name, u.parts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	u.alias(body, at)
-	u.live++
-	u.lane.w.tasks.Go(func() {
-		start := time.Now()
-		puts, err := u.lane.w.cfg.Uploader.Upload(ctx, name, body)
-		u.ended <- attempt{metadata.ObjectRef{Name: name, Size: int64(len(body)), Puts: puts}, at, err, time.Since(start)}
-	})
-	return nil
+	u.tries[n] = attempt{metadata.ObjectRef{Name: name, Size: int64(len(body))}, at}
+	if n > 0 {
+		u.copies++
+		u.lane.w.budget.charge(int64(len(body)))
+	}
+	return func(ctx context.Context) (err error) {
+		u.tries[n].ref.Puts, err = u.lane.w.cfg.Uploader.Upload(ctx, name, body)
+		return err
+	}, nil
+}
+
+// ended reports an attempt. What won is reported at once, what lost when it
+// has ended: only then it is known what it cost.
+func (u *uploading) ended(e hedge.Ended) {
+	l, a := u.lane, u.tries[e.Try]
+	if hook := l.w.cfg.OnUpload; hook != nil && e.Err == nil {
+		hook(l.id, int(a.ref.Size), e.Took)
+	}
+	if e.Decides && e.Err == nil {
+		u.stored = true
+		l.box.post(func() { l.uploaded(u.buffer, a, u.failed) })
+		return
+	}
+	if u.copies > 0 { // one body less
+		u.copies--
+		l.w.budget.release(a.ref.Size)
+	}
+	if u.stored {
+		l.box.post(func() { l.lose(a.ref) })
+		return
+	}
+	if !a.ref.Name.IsZero() { // it could be encoded
+		u.failed = append(u.failed, a.ref)
+	}
+	if e.Decides {
+		l.box.post(func() { l.uploadFailed(u.buffer, e.Err, u.failed) })
+	}
 }
 
 // alias lets the batches be slices of the body, so that what the clients'
@@ -147,26 +121,6 @@ func (u *uploading) alias(body []byte, at []s3stream.Location) {
 			}
 		}
 	}
-}
-
-// takeHedge takes one of the lane's permits to hedge.
-func (l *lane) takeHedge() bool {
-	if l.hedges.Add(1) <= int64(l.w.cfg.MaxHedges) {
-		return true
-	}
-	l.hedges.Add(-1)
-	return false
-}
-
-// noteAttempt has the lane learn how long an attempt took.
-func (l *lane) noteAttempt(a attempt) {
-	if a.err != nil {
-		return
-	}
-	if hook := l.w.cfg.OnUpload; hook != nil {
-		hook(l.id, int(a.ref.Size), a.took)
-	}
-	l.box.post(func() { l.pace.note(int(a.ref.Size), a.took) })
 }
 
 // uploaded makes a buffer ready to commit.
@@ -229,49 +183,4 @@ func (l *lane) lose(refs ...metadata.ObjectRef) {
 		r.Size = 0
 		l.losers = append(l.losers, r)
 	}
-}
-
-// pace knows how long recent PUTs took, by class of size. The lane owns it.
-type pace struct {
-	classes [3]paceClass
-}
-
-type paceClass struct {
-	took [128]time.Duration // a ring
-	n    int                // noted so far
-}
-
-// paceEnough is how many PUTs must be known before their p99 means anything;
-// hedgeFloor keeps hedges away from stores so fast that their p99 is noise.
-const (
-	paceEnough = 32
-	hedgeFloor = 20 * time.Millisecond
-)
-
-func (p *pace) class(bytes int) *paceClass {
-	switch {
-	case bytes <= 256<<10:
-		return &p.classes[0]
-	case bytes <= 2<<20:
-		return &p.classes[1]
-	}
-	return &p.classes[2]
-}
-
-func (p *pace) note(bytes int, took time.Duration) {
-	c := p.class(bytes)
-	c.took[c.n%len(c.took)] = took
-	c.n++
-}
-
-// hedgeAfter is the recent p99 of the size class, or the default while too
-// few are known; negative never.
-func (p *pace) hedgeAfter(bytes int, byDefault time.Duration) time.Duration {
-	c := p.class(bytes)
-	if c.n < paceEnough || byDefault < 0 {
-		return byDefault
-	}
-	known := slices.Clone(c.took[:min(c.n, len(c.took))])
-	slices.Sort(known)
-	return max(known[len(known)*99/100], hedgeFloor)
 }

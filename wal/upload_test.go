@@ -149,7 +149,7 @@ func TestHedgeWinsAndItsLoserIsBilled(t *testing.T) {
 		if took := time.Since(start); took > 400*time.Millisecond {
 			t.Errorf("ack took %v in spite of the hedge", took)
 		}
-		if s := r.w.Stats(); s.Hedges != 1 || s.HedgesWon != 1 || s.PendingBytes < 5000 {
+		if s := r.w.Stats(); s.PUTs.Hedges != 1 || s.PUTs.Won != 1 || s.PendingBytes < 5000 {
 			t.Errorf("stats %+v: the body that is still sent must count as memory", s)
 		}
 		for i := range 20 {
@@ -167,10 +167,20 @@ func TestHedgeWinsAndItsLoserIsBilled(t *testing.T) {
 	})
 }
 
-func TestHedgesAreFew(t *testing.T) {
+// Of eight uploads that are late two at a time are sent again. What lost takes
+// no permit: the next are sent again although the first ones' losers run on.
+func TestHedgesInFlightAreFewAndLosersTakeNoPermits(t *testing.T) {
 	inBubble(t, func(c *Config) { c.HedgeAfter = 50 * time.Millisecond; c.MaxHedges = 2; c.Linger = time.Millisecond }, func(r *rig) {
 		r.makeTopic(8)
-		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Second} }
+		var most int
+		r.store.fate = func(n metadata.ObjectName) fate {
+			most = max(most, r.w.Stats().PUTs.Racing)
+			if n.Try == 0 {
+				return fate{takes: 10 * time.Second}
+			}
+			return fate{takes: 20 * time.Millisecond}
+		}
+		start := time.Now()
 		var acks []*Ack
 		for i := range int32(8) {
 			acks = append(acks, r.send(made{partition: i}))
@@ -179,30 +189,12 @@ func TestHedgesAreFew(t *testing.T) {
 		for _, a := range acks {
 			r.want(a, 0)
 		}
-		if s := r.w.Stats(); s.Hedges != 2 {
-			t.Errorf("%d hedges, want 2", s.Hedges)
+		took := time.Since(start)
+		if s := r.w.Stats().PUTs; s.Hedges != 8 || s.Won != 8 || s.Losing != 8 || s.Queued == 0 || most != 2 || took > time.Second {
+			t.Errorf("after %v, with up to %d in flight: %+v", took, most, s)
 		}
 		r.checkBill()
 	})
-}
-
-func TestHedgeFollowsTheRecentP99OfItsSize(t *testing.T) {
-	var p pace
-	if got := p.hedgeAfter(1000, time.Second); got != time.Second {
-		t.Errorf("with nothing known: %v", got)
-	}
-	for i := range 200 {
-		p.note(1000, time.Duration(i+1)*time.Millisecond)
-	}
-	if got := p.hedgeAfter(1000, time.Second); got != 199*time.Millisecond {
-		t.Errorf("p99 of the last 128: %v", got)
-	}
-	if got := p.hedgeAfter(4<<20, time.Second); got != time.Second {
-		t.Errorf("another size class: %v", got)
-	}
-	if got := p.hedgeAfter(1000, -1); got >= 0 {
-		t.Errorf("never: %v", got)
-	}
 }
 
 // Eight producers a partition and lane, uploads of heavy-tailed latency that
@@ -237,7 +229,7 @@ func TestStormOfUploadsKeepsOrderAndLosesNothing(t *testing.T) {
 			}
 			r.storm(seed)
 			failed += int(r.w.Stats().FailedObjects)
-			hedged += int(r.w.Stats().HedgesWon)
+			hedged += int(r.w.Stats().PUTs.Won)
 			var last uint64
 			for _, c := range r.store.calls() {
 				if c.name.Lane == metadata.LaneStandard {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
 // WAL holds what this broker's clients sent and nobody acknowledged yet. It
@@ -14,6 +15,7 @@ import (
 type WAL struct {
 	cfg     Config
 	budget  *budget
+	hedger  *hedge.Hedger
 	meters  meters
 	control *control
 	lanes   [metadata.LaneCount]*lane // the data lanes; LaneControl is nil
@@ -53,7 +55,7 @@ func Open(cfg Config) (*WAL, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, pins: pins{},
+	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{Unknown: cfg.HedgeAfter, Racing: cfg.MaxHedges}), pins: pins{},
 		stop: make(chan struct{}), lost: make(chan struct{}), ended: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.uploadCtx, w.cancelUp = context.WithCancel(w.ctx)
@@ -100,6 +102,9 @@ func (w *WAL) enter(it *item) error {
 		return w.refuse
 	}
 	w.items++
+	if it.Feed != nil {
+		it.Feed.begin(it.More)
+	}
 	if w.pins.enter(it) {
 		l.box.add(it)
 	}

@@ -197,7 +197,7 @@ func TestPassingErrorOfTheLogIsRetriedUnderTheSameKey(t *testing.T) {
 }
 
 func TestMemoryLimitPushesBackOnAppendAlone(t *testing.T) {
-	inBubble(t, func(c *Config) { c.BudgetBytes = 8 << 10 }, func(r *rig) {
+	inBubble(t, func(c *Config) { c.BudgetBytes = 8 << 10; c.HedgeAfter = -1 }, func(r *rig) {
 		r.makeTopic(1)
 		hold := make(chan struct{})
 		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Millisecond, hold: hold} }
@@ -327,6 +327,23 @@ func TestPartHoldsAsManyOffsetsAsAnEntryCanSay(t *testing.T) {
 		}
 		for i, a := range acks {
 			r.want(a, metadata.Offset(i)*metadata.MaxRunRecords)
+		}
+	})
+}
+
+// Inline bytes have a rate of their own. Counted as entry bytes, too, they were
+// held to a third of that rate, whichever was less.
+func TestInlineBytesCountOnce(t *testing.T) {
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
+		r.makeTopic(1)
+		r.want(r.send(made{bytes: 50_000}), 0)
+		var c metadata.Cost
+		for _, s := range r.gov.settled {
+			c.EntryBytes += s.EntryBytes
+			c.InlineBytes += s.InlineBytes
+		}
+		if c.InlineBytes != 50_000 || c.EntryBytes > 1000 {
+			t.Errorf("50,000 bytes inline cost %+v", c)
 		}
 	})
 }

@@ -350,8 +350,14 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 		return err
 	}
 	b.later(s.close)
-	if err := bucket.Probe(ctx, s, "start-"+newSecret()[:16]); err != nil {
+	nonce := "start-" + newSecret()[:16]
+	if err := bucket.Probe(ctx, s, nonce); err != nil {
 		return err
+	}
+	if s.s3 != nil {
+		if err := s.s3.SkipBodyHash(ctx, nonce); err != nil {
+			b.logger.Info("bodies of objects are hashed for their signature, which costs processor time", "err", err)
+		}
 	}
 	if err := checkEtcd(ctx, client, b.o.cluster, b.logger); err != nil {
 		return err

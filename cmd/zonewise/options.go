@@ -55,6 +55,7 @@ func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
 type store struct {
 	bucket.Bucket
 	close func()
+	s3    *s3.Store // nil: a folder
 }
 
 const bucketHelp = "where the bytes are: s3://NAME[?endpoint=URL&region=R&path_style=true&prefix=P], or a folder"
@@ -74,7 +75,7 @@ func openBucket(ctx context.Context, where string) (*store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &store{b, b.Close}, nil
+		return &store{b, b.Close, b}, nil
 	case strings.Contains(where, "://"):
 		return nil, cli.Usagef("bucket %q: want s3://NAME or a folder", where)
 	}
@@ -82,7 +83,7 @@ func openBucket(ctx context.Context, where string) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{d, func() { _ = d.Close() }}, nil // it holds a lock only
+	return &store{d, func() { _ = d.Close() }, nil}, nil // it holds a lock only
 }
 
 // openExisting is openBucket for commands that read what a cluster has written: a

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
+	"github.com/zonewise/zonewise/s3stream/hedge"
 	"github.com/zonewise/zonewise/wal"
 )
 
@@ -36,6 +37,9 @@ func (n *Node) registerMetrics() {
 	gauge(`zonewise_cross_zone_bytes_total{of="clients"}`, func() float64 { return float64(n.traffic.clients.Load()) })
 	n.governorMetrics(gauge)
 	n.walMetrics(gauge)
+	hedgeMetrics("zonewise_get", gauge, func(f func(hedge.Stats) float64) func() float64 {
+		return func() float64 { return f(n.gets.Stats()) }
+	})
 	set.GetOrCreateGauge("zonewise_etcd_in_use_bytes", func() float64 {
 		if h := n.health.Load(); h != nil {
 			return float64(h.InUseBytes)
@@ -46,10 +50,16 @@ func (n *Node) registerMetrics() {
 
 func (n *Node) governorMetrics(gauge func(string, func() float64)) {
 	g := n.governor
-	gauge(`zonewise_governor_tokens{of="commits"}`, func() float64 { return g.Stats().Have.Commits })
-	gauge(`zonewise_governor_tokens{of="entry_bytes"}`, func() float64 { return g.Stats().Have.EntryBytes })
-	gauge(`zonewise_governor_tokens{of="runs"}`, func() float64 { return g.Stats().Have.Runs })
-	gauge(`zonewise_governor_tokens{of="inline_bytes"}`, func() float64 { return g.Stats().Have.InlineBytes })
+	for of, part := range map[string]func(metadata.Cost) int{
+		"commits":      func(c metadata.Cost) int { return c.Commits },
+		"entry_bytes":  func(c metadata.Cost) int { return c.EntryBytes },
+		"runs":         func(c metadata.Cost) int { return c.Runs },
+		"inline_bytes": func(c metadata.Cost) int { return c.InlineBytes },
+	} {
+		gauge(fmt.Sprintf(`zonewise_governor_tokens{of=%q,share="own"}`, of), func() float64 { return float64(part(g.Stats().Own)) })
+		gauge(fmt.Sprintf(`zonewise_governor_tokens{of=%q,share="all"}`, of), func() float64 { return float64(part(g.Stats().All)) })
+	}
+	gauge("zonewise_governor_inline_beyond_share_bytes_total", func() float64 { return g.Stats().InlineBeyond })
 	gauge("zonewise_governor_inline_denied_total", func() float64 { return float64(g.Stats().InlineDenied) })
 	gauge("zonewise_governor_waited_seconds_total", func() float64 { return g.Stats().Waited.Seconds() })
 }
@@ -69,7 +79,9 @@ func (n *Node) walMetrics(gauge func(string, func() float64)) {
 	gauge("zonewise_wal_objects_in_flight", of(func(s wal.Stats) float64 { return float64(s.ObjectsInFlight) }))
 	gauge("zonewise_wal_objects", of(func(s wal.Stats) float64 { return float64(s.Objects) }))
 	gauge("zonewise_wal_object_bytes", of(func(s wal.Stats) float64 { return float64(s.ObjectBytes) }))
-	gauge("zonewise_wal_hedges", of(func(s wal.Stats) float64 { return float64(s.Hedges) }))
+	hedgeMetrics("zonewise_wal_put", gauge, func(f func(hedge.Stats) float64) func() float64 {
+		return of(func(s wal.Stats) float64 { return f(s.PUTs) })
+	})
 	gauge("zonewise_wal_inline_entries", of(func(s wal.Stats) float64 { return float64(s.InlineEntries) }))
 	gauge("zonewise_wal_inline_bytes", of(func(s wal.Stats) float64 { return float64(s.InlineBytes) }))
 	gauge("zonewise_wal_order_at_risk", of(func(s wal.Stats) float64 { return float64(s.OrderAtRisk) }))
@@ -77,6 +89,17 @@ func (n *Node) walMetrics(gauge func(string, func() float64)) {
 	for lane := range metadata.LaneCount {
 		gauge(fmt.Sprintf(`zonewise_wal_commits{lane=%q}`, lane), of(func(s wal.Stats) float64 { return float64(s.Commits[lane]) }))
 	}
+}
+
+// hedgeMetrics shows what was sent a second or third time because it was late,
+// and what was sent again because it had failed.
+func hedgeMetrics(name string, gauge func(string, func() float64), of func(func(hedge.Stats) float64) func() float64) {
+	gauge(name+"_hedges", of(func(s hedge.Stats) float64 { return float64(s.Hedges) }))
+	gauge(name+"_hedges_won", of(func(s hedge.Stats) float64 { return float64(s.Won) }))
+	gauge(name+"_hedges_queued", of(func(s hedge.Stats) float64 { return float64(s.Queued) }))
+	gauge(name+"_losers_given_up", of(func(s hedge.Stats) float64 { return float64(s.GivenUp) }))
+	gauge(name+`_retries{after="failure"}`, of(func(s hedge.Stats) float64 { return float64(s.Retries) }))
+	gauge(name+`_retries{after="silence"}`, of(func(s hedge.Stats) float64 { return float64(s.Repeats) }))
 }
 
 // observeWAL makes histograms of a WAL's durations.

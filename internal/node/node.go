@@ -16,6 +16,7 @@ import (
 	"github.com/zonewise/zonewise/router"
 	"github.com/zonewise/zonewise/s3stream"
 	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/s3stream/hedge"
 	"github.com/zonewise/zonewise/wal"
 )
 
@@ -27,6 +28,7 @@ type Node struct {
 	wg     sync.WaitGroup
 
 	replica  *metadata.Replica
+	gets     *hedge.Gets // the bucket, below this cluster's prefix
 	store    *s3stream.Store
 	server   *broker.Server
 	groups   *groups.Coordinator
@@ -59,12 +61,12 @@ func Start(cfg Config) (*Node, error) {
 	n.writer.moves = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
-	objects := bucket.Prefix(observed{cfg.Bucket, showRequests(cfg.Metrics)}, cfg.Cluster+"/")
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{objects}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace})
+	n.gets = hedge.NewGets(bucket.Prefix(observed{cfg.Bucket, showRequests(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.gets}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace})
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
 	}
-	if err := n.assemble(objects); err != nil {
+	if err := n.assemble(n.gets); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -210,6 +212,10 @@ func (n *Node) openZones() {
 	}
 }
 
+// maxGetHedges is how many GETs are in flight a second time, the first one being
+// late.
+const maxGetHedges = 8
+
 // maxUnarchived is how many inline bytes may wait for their archive in memory
 // before no more go inline.
 const maxUnarchived = 128 << 20
@@ -245,6 +251,9 @@ func (n *Node) WALStats() (s wal.Stats) {
 	}
 	return s
 }
+
+// GETStats returns what became of GETs that were late.
+func (n *Node) GETStats() hedge.Stats { return n.gets.Stats() }
 
 // WaitReady waits until Ready.
 func (n *Node) WaitReady(ctx context.Context) error { return n.wait(ctx, n.Ready) }
@@ -311,6 +320,7 @@ func (n *Node) Close() {
 	if n.store != nil {
 		n.store.Close()
 	}
+	n.gets.Close()
 }
 
 // logStore gives the replica's and the custodian's requests their cause.

@@ -61,8 +61,8 @@ func startNode(t *testing.T, log *metadata.MemLog, b bucket.Bucket, zone metadat
 // offset of its ack.
 func TestRecordsGoThrough(t *testing.T) {
 	log, b := metadata.NewMemLog(), bucket.NewMem()
-	_, aAddrs := startNode(t, log, b, "a", 2)
-	_, bAddrs := startNode(t, log, b, "b", 2)
+	first, aAddrs := startNode(t, log, b, "a", 2)
+	second, bAddrs := startNode(t, log, b, "b", 2)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	producer, err := kgo.NewClient(kgo.SeedBrokers(aAddrs[0]), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("t"))
@@ -100,6 +100,15 @@ func TestRecordsGoThrough(t *testing.T) {
 	}
 	if err := consumer.CommitUncommittedOffsets(ctx); err != nil {
 		t.Fatal(err)
+	}
+	// Who took the records spent the cluster's inline bytes, and the other one
+	// knows it.
+	spent := first.WALStats().InlineBytes
+	if seen := second.governor.Stats().Others.InlineBytes; spent == 0 || uint64(seen) != spent {
+		t.Errorf("one broker spent %d inline bytes, the other has seen %d", spent, seen)
+	}
+	if seen := first.governor.Stats().Others.InlineBytes; seen != 0 {
+		t.Errorf("a broker takes %d inline bytes of its own for another's", seen)
 	}
 }
 

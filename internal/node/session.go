@@ -98,6 +98,7 @@ func (n *Node) openSession() (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
+	n.governor.SettleAll()
 	s := &session{n: n, log: log, ended: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(n.ctx)
 	if s.wal, err = wal.Open(n.walConfig(log.ID())); err != nil {

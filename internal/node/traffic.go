@@ -89,9 +89,15 @@ func (t *traffic) cells(cells []metadata.Cell) {
 	}
 }
 
-// noteTraffic observes this broker's own entries.
+// noteTraffic observes what this broker's own entries carried between zones,
+// and tells the governor what the others' have taken of the cluster's rates.
 func (n *Node) noteTraffic(a *metadata.AppliedEntry) {
-	if s := n.present.Load(); a.Entry != nil && s != nil && a.Committed.Session == s.log.ID() {
+	s := n.present.Load()
+	own := s != nil && a.Committed.Session == s.log.ID()
+	switch {
+	case own && a.Entry != nil:
 		n.traffic.entry(a.Committed, &a.Entry.Route)
+	case !own && n.replica.CaughtUp(): // what is replayed was spent long ago
+		n.governor.Seen(metadata.CostOf(a))
 	}
 }

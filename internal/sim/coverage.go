@@ -24,6 +24,8 @@ const (
 	resubmitted    = "run refused and submitted again"
 	guardLate      = "guard failed after a time-out"
 	lostTail       = "recovery with a lost tail"
+	hedgeWon       = "PUT sent under a second name that was faster"
+	getHedged      = "GET sent a second time that was faster"
 	uploadsPassed  = "two uploads ended out of order"
 	fullStart      = "broker started from checkpoint, archives and keys"
 	lostInFlight   = "session lost with requests in flight"
@@ -60,7 +62,7 @@ func (c Coverage) Missing() (out []string) {
 
 func newCoverage() Coverage {
 	c := Coverage{}
-	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, uploadsPassed,
+	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, hedgeWon, getHedged, uploadsPassed,
 		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
 		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn, gapPassed} {
 		c[k] = 0
@@ -75,10 +77,11 @@ type watchful struct {
 	read    map[string]uint8     // by life: 1 a checkpoint was read, 2 an archive
 	wal     map[string]wal.Stats // by life and session: the newest picture
 	appends map[string]etcdlog.Stats
+	gets    map[string]uint64 // by life: second GETs that were faster
 }
 
 func newWatchful() *watchful {
-	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}}
+	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}, map[string]uint64{}}
 }
 
 // sawBucket looks at one request that ended.
@@ -123,6 +126,7 @@ func (w *world) sawLife(l *life) {
 		w.seen.wal[id] = st
 	}
 	w.seen.appends[l.id] = ap
+	w.seen.gets[l.id] = l.node.GETStats().Won
 }
 
 // sawStart looks whether a deletion of keys is under way.
@@ -160,10 +164,14 @@ func (r *run) coverage() Coverage {
 		c[resubmitted] += int(s.Resubmitted)
 		c[duplicate] += int(s.Duplicates + s.Attached)
 		c[gapWaited] += int(s.GapWaits)
+		c[hedgeWon] += int(s.PUTs.Won)
 	}
 	for _, s := range r.seen.appends {
 		c[unknownWon] += int(s.Won)
 		c[guardLate] += int(s.GuardFails)
+	}
+	for _, won := range r.seen.gets {
+		c[getHedged] += int(won)
 	}
 	c[putLate] += r.late
 	c[leftOver] += r.left

@@ -83,7 +83,7 @@ func (w *world) newEtcd(life string) *etcdfake.Store {
 
 // bucketFor is the bucket as one process sees it: its own connection.
 func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
-	plan := bucket.FaultPlan{Seed: w.draw("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second}
+	plan := bucket.FaultPlan{Seed: w.draw("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005}
 	took, fated := newCounter(), newCounter()
 	slow := bucket.Delay(damaging{w.mem, w}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
 		attempt := took.next(op.String() + "/" + name)

@@ -17,6 +17,7 @@ const (
 	FateLost                   // no answer, without effect
 	FateAfter                  // takes effect, the answer is lost
 	FateLate                   // put only: no answer now, takes effect later, even if the caller has gone
+	FateHang                   // no answer until the caller's context ends, without effect
 )
 
 // Fate is the fate of one request. After is the delay of FateLate.
@@ -30,6 +31,7 @@ type Fate struct {
 type FaultPlan struct {
 	Seed                      uint64
 	Before, Lost, After, Late float64
+	Hang                      float64
 	LateBy                    time.Duration // a late put lands within this time, not at once
 }
 
@@ -40,7 +42,7 @@ func (p FaultPlan) Decide(op Op, name string, attempt int) Fate {
 	for _, chance := range []struct {
 		of   float64
 		kind FateKind
-	}{{p.Before, FateBefore}, {p.Lost, FateLost}, {p.After, FateAfter}, {p.Late, FateLate}} {
+	}{{p.Before, FateBefore}, {p.Lost, FateLost}, {p.After, FateAfter}, {p.Late, FateLate}, {p.Hang, FateHang}} {
 		if x < chance.of {
 			return Fate{chance.kind, Drawn(p.Seed, "late", op, name, attempt, p.LateBy)}
 		}
@@ -176,6 +178,10 @@ func (f *Fault) meet(ctx context.Context, a Attempt, fate Fate, do func(context.
 		return opError(a.Op, a.Name, fmt.Errorf("%w: status 503", ErrBusy))
 	case FateLost, FateLate:
 		return lose(ctx, a)
+	case FateHang:
+		<-ctx.Done()
+		Report(ctx, a)
+		return opError(a.Op, a.Name, ctx.Err())
 	case FateAfter:
 		_ = do(muted(ctx, func(Attempt) {})) // what came of it is what nobody learns
 		return lose(ctx, a)

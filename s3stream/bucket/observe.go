@@ -60,7 +60,9 @@ type Attempt struct {
 func (a Attempt) Billable() bool { return a.Status >= 200 && a.Status < 500 }
 
 type observerKey struct{}
+type begunKey struct{}
 type causeKey struct{}
+type checksumKey struct{}
 
 // WithObserver adds an observer of the attempts made under ctx. It is called
 // on the goroutine that made the request, possibly on several at once, after
@@ -77,10 +79,44 @@ func WithObserver(ctx context.Context, observe func(Attempt)) context.Context {
 	})
 }
 
+// WithBegun adds an observer of the moments at which single requests under ctx
+// begin: with what WithObserver tells, how long each one took, and since when
+// one has no answer. Only a Retry reports them; under a bucket without one the
+// call itself is the request. It is called as WithObserver's is.
+func WithBegun(ctx context.Context, begun func(Op)) context.Context {
+	outer, _ := ctx.Value(begunKey{}).(func(Op))
+	if outer == nil {
+		return context.WithValue(ctx, begunKey{}, begun)
+	}
+	return context.WithValue(ctx, begunKey{}, func(op Op) {
+		begun(op)
+		outer(op)
+	})
+}
+
+// reportBegun tells the observers in ctx that a request is about to be sent.
+func reportBegun(ctx context.Context, op Op) {
+	if begun, _ := ctx.Value(begunKey{}).(func(Op)); begun != nil {
+		begun(op)
+	}
+}
+
 // WithCause says on whose account the requests under ctx are made. The
 // innermost wins.
 func WithCause(ctx context.Context, cause Cause) context.Context {
 	return context.WithValue(ctx, causeKey{}, cause)
+}
+
+// WithChecksum gives the CRC32C of the body that is put under ctx, where it is
+// known already: implementations that send it need not compute it.
+func WithChecksum(ctx context.Context, crc32c uint32) context.Context {
+	return context.WithValue(ctx, checksumKey{}, crc32c)
+}
+
+// ChecksumOf returns what WithChecksum has put there.
+func ChecksumOf(ctx context.Context) (crc32c uint32, ok bool) {
+	crc32c, ok = ctx.Value(checksumKey{}).(uint32)
+	return crc32c, ok
 }
 
 // CauseOf returns what WithCause has put there, or "".

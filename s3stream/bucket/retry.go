@@ -134,6 +134,7 @@ func (r retrying) Delete(ctx context.Context, names ...string) error {
 // do makes the attempts.
 func (r retrying) do(ctx context.Context, op Op, name string, size int64, attempt func(context.Context) error) error {
 	for n := 1; ; n++ {
+		reportBegun(ctx, op)
 		err := r.once(ctx, size, attempt)
 		again := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
 		switch {

@@ -12,7 +12,8 @@
 //
 // A put is conditional (If-None-Match: *) and carries the CRC32C of its body, so
 // that a store never keeps anything but what was given to Put. Over TLS the body
-// is not hashed a second time for the signature.
+// is not hashed a second time for the signature; nor is it over plain http
+// where the store takes that (SkipBodyHash).
 //
 // Owner: whoever calls Open calls Close. No goroutine is started but those of
 // the HTTP transport, which end when connections are closed.

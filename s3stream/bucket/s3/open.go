@@ -32,6 +32,8 @@ const (
 // Store is a bucket.Bucket in S3.
 type Store struct {
 	bucket.Bucket // Prefix over Retry over requests
+	requests      *requests
+	prefix        string
 	transport     *http.Transport
 }
 
@@ -68,8 +70,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		// "Expect: 100-continue" would add a round trip to every large put.
 		o.ContinueHeaderThresholdBytes = -1
 	})
-	r := &requests{client: client, bucket: c.Bucket, unsigned: c.Endpoint == "" || c.Endpoint[:5] == "https"}
-	return &Store{bucket.Prefix(bucket.Retry(r, c.Retry), c.Prefix), transport}, nil
+	r := &requests{client: client, bucket: c.Bucket}
+	r.unsigned.Store(c.Endpoint == "" || c.Endpoint[:5] == "https")
+	return &Store{bucket.Prefix(bucket.Retry(r, c.Retry), c.Prefix), r, c.Prefix, transport}, nil
 }
 
 // Close closes idle connections. Requests under way must have ended.

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -21,9 +22,11 @@ import (
 // requests makes one request per call (a page of a listing, a batch of
 // deletions): Retry above it turns pages and makes the attempts.
 type requests struct {
-	client   *s3.Client
-	bucket   string
-	unsigned bool // over TLS the body's hash is not part of the signature: TLS and the CRC32C guard it
+	client *s3.Client
+	bucket string
+	// unsigned: the body's hash is not part of the signature. The CRC32C guards
+	// it, and TLS where there is any (SkipBodyHash).
+	unsigned atomic.Bool
 }
 
 // Put implements bucket.Bucket.
@@ -34,6 +37,22 @@ func (r *requests) Put(ctx context.Context, name string, body []byte) error {
 	if int64(len(body)) > bucket.MaxBody {
 		return fmt.Errorf("put %q: BUG: body of %d bytes is over the limit of %d", name, len(body), int64(bucket.MaxBody))
 	}
+	how := putHow{unsigned: r.unsigned.Load()}
+	if sum, ok := bucket.ChecksumOf(ctx); ok {
+		how.crc = encodeCRC(sum)
+	} else {
+		how.crc = crc32c(body)
+	}
+	return r.put(ctx, name, body, how)
+}
+
+// putHow is how a body is guarded.
+type putHow struct {
+	crc      string
+	unsigned bool
+}
+
+func (r *requests) put(ctx context.Context, name string, body []byte, how putHow) error {
 	ctx, x := withExchange(ctx)
 	content := newPayload(body)
 	defer content.close()
@@ -44,18 +63,21 @@ func (r *requests) Put(ctx context.Context, name string, body []byte) error {
 		ContentLength:     aws.Int64(int64(len(body))),
 		IfNoneMatch:       aws.String("*"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
-		ChecksumCRC32C:    aws.String(crc32c(body)),
+		ChecksumCRC32C:    aws.String(how.crc),
 	}, func(o *s3.Options) {
-		if r.unsigned {
+		if how.unsigned {
 			o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 		}
 	})
 	return r.end(ctx, bucket.Attempt{Op: bucket.OpPut, Name: name, Bytes: int64(len(body))}, x, err)
 }
 
-// crc32c is the header's form: big-endian, base64.
 func crc32c(body []byte) string {
-	sum := crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))
+	return encodeCRC(crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// encodeCRC is the header's form: big-endian, base64.
+func encodeCRC(sum uint32) string {
 	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
 }
 

@@ -210,12 +210,11 @@ func TestAWholeObjectThatDoesNotMatchItsChecksumIsReadAgain(t *testing.T) {
 func TestAPutIsConditionalAndCarriesItsChecksum(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		var header http.Header
-		s := newScripted(t, func(w http.ResponseWriter, r *http.Request) { header = r.Header.Clone() })
+		note := func(w http.ResponseWriter, r *http.Request) { header = r.Header.Clone() }
+		s := newScripted(t, note, note)
 		store := s.store()
 		if secure { // ask for what Open would ask of an https endpoint, without a certificate
-			store = s.store()
-			r := &requests{client: clientOf(t, s.server.URL), bucket: "unit-test", unsigned: true}
-			store.Bucket = r
+			store.requests.unsigned.Store(true)
 		}
 		if err := store.Put(t.Context(), "a/b c", []byte("body")); err != nil {
 			t.Fatal(err)
@@ -230,8 +229,60 @@ func TestAPutIsConditionalAndCarriesItsChecksum(t *testing.T) {
 		if got := header.Get("X-Amz-Content-Sha256"); (got == "UNSIGNED-PAYLOAD") != secure {
 			t.Errorf("secure %v: payload is signed as %q", secure, got)
 		}
+		known := bucket.WithChecksum(t.Context(), 0x12345678)
+		if err := store.Put(known, "known", []byte("body")); err == nil && header.Get("X-Amz-Checksum-Crc32c") != encodeCRC(0x12345678) {
+			t.Errorf("secure %v: a checksum that was given is sent as %q", secure, header.Get("X-Amz-Checksum-Crc32c"))
+		}
 		if s.bodies[0] != "body" || s.seen[0] != "PUT /unit-test/a/b c" {
 			t.Errorf("server saw %q with %q", s.seen[0], s.bodies[0])
+		}
+	}
+}
+
+// Over plain http the hash is left out where the store takes that, and looks at
+// the checksum that guards the body then. Where it refuses, or takes anything,
+// everything stays as it was.
+func TestBodiesAreNotHashedWhereTheStoreTakesThat(t *testing.T) {
+	var hashes []string
+	note := func(answer http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				hashes = append(hashes, r.Header.Get("X-Amz-Content-Sha256"))
+			}
+			answer(w, r)
+		}
+	}
+	digest, ok, gone := status(400, "BadDigest"), content(200, ""), content(204, "")
+	for _, c := range []struct {
+		name   string
+		script []http.HandlerFunc
+		skips  bool
+	}{
+		{"takes it", []http.HandlerFunc{digest, ok, gone}, true},
+		{"takes any body", []http.HandlerFunc{ok, gone}, false},
+		{"refuses what is unsigned", []http.HandlerFunc{status(400, "InvalidRequest"), status(400, "InvalidRequest"), gone}, false},
+		{"denies it", []http.HandlerFunc{status(403, "AccessDenied")}, false},
+		{"does not know it", []http.HandlerFunc{status(501, "NotImplemented"), status(501, "NotImplemented"), gone}, false},
+		{"is away", []http.HandlerFunc{hangUp, hangUp, gone}, false},
+	} {
+		hashes = nil
+		s := newScripted(t)
+		for _, answer := range append(c.script, ok) {
+			s.script = append(s.script, note(answer))
+		}
+		store := s.store(func(c *Config) { c.Prefix = "folder" })
+		err := store.SkipBodyHash(t.Context(), "nonce")
+		if (err == nil) != c.skips {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err := store.Put(t.Context(), "x", []byte("y")); err != nil {
+			t.Errorf("%s: put: %v", c.name, err)
+		}
+		if got := hashes[len(hashes)-1]; (got == "UNSIGNED-PAYLOAD") != c.skips {
+			t.Errorf("%s: payload is signed as %q", c.name, got)
+		}
+		if c.skips && (s.seen[1] != "PUT /unit-test/folder/probe/nonce/unsigned" || s.seen[2] != "DELETE /unit-test/folder/probe/nonce/unsigned") {
+			t.Errorf("%s: the server saw %q", c.name, s.seen)
 		}
 	}
 }

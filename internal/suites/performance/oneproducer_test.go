@@ -1,0 +1,170 @@
+//go:build performance
+
+package performance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
+	"github.com/zonewise/zonewise/metadata"
+)
+
+const (
+	oneProducerRounds  = 5
+	oneProducerRecords = 50_000
+	// windowPuts is a PUT for each full window of a Java producer: five batches
+	// of 16 KiB.
+	windowPuts = gib / (5 << 14)
+)
+
+// tried is what one run of kafka-producer-perf-test said, and what it took.
+type tried struct {
+	mbps, p50, p99 float64 // MB/s as the tool counts, 2^20; ms
+	cpu, store     float64 // seconds a GiB: of brokers and etcd; of the S3 server
+	puts           float64 // a GiB
+	inline         float64 // share of the bytes
+	inlineRate     float64 // bytes a second
+}
+
+// What everybody tries first: one kafka-producer-perf-test with its defaults,
+// records of 1 KiB, one partition. zonewise and Apache Kafka take turns.
+func TestOneProducerOnePartition(t *testing.T) {
+	where := machine(t)
+	classes, err := kafkaoracle.Classpath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cluster.Start(t, cluster.Options{})
+	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: 512})
+	awaitBrokers(t, k)
+	store := childNamed(t, "versitygw")
+	var ours, theirs []tried
+	for round := range 1 + oneProducerRounds {
+		topic := fmt.Sprintf("one-%d", round)
+		a := tryOne(t, classes, topic, oneSystem{bootstrap: c.ZoneBootstrap(0), replicas: -1, pids: append(pids(c.Brokers), pids(c.Etcd)...), store: store, cluster: c})
+		b := tryOne(t, classes, topic, oneSystem{bootstrap: k.Bootstrap, replicas: 3, pids: k.Pids()})
+		t.Logf("round %d: zonewise %+v, Kafka %+v", round, a, b)
+		if round > 0 { // the first one warms both
+			ours, theirs = append(ours, a), append(theirs, b)
+		}
+	}
+	publish(t, "one producer", where+"\n\n"+oneTable(ours, theirs))
+}
+
+// oneSystem is one of the two.
+type oneSystem struct {
+	bootstrap []string
+	replicas  int
+	pids      []int
+	store     int              // pid; 0: none
+	cluster   *cluster.Cluster // nil: Kafka
+}
+
+var perfLine = regexp.MustCompile(`([\d.]+) records/sec \(([\d.]+) MB/sec\).* ([\d]+) ms 50th, .* ([\d]+) ms 99th`)
+
+func tryOne(t *testing.T, classes, topic string, s oneSystem) (r tried) {
+	t.Helper()
+	admin, err := kgo.NewClient(kgo.SeedBrokers(s.bootstrap...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if _, err := kadm.NewClient(admin).CreateTopic(ctx, 1, int16(s.replicas), nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Sync()
+	meter := func(name string, of ...string) (sum float64) {
+		for i := range cluster.Zones {
+			sum += s.cluster.BrokerMetrics(i).Sum(name, of...)
+		}
+		return sum
+	}
+	var puts, inline, storeCPU float64
+	if s.cluster != nil {
+		puts, inline = meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`), meter("zonewise_wal_inline_bytes")
+		storeCPU = cpuSeconds(t, s.store)
+	}
+	cpu, begun := cpuSeconds(t, s.pids...), time.Now()
+	command := exec.CommandContext(ctx, "java", "-Xmx512m", "-cp", classes, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
+		"--num-records", strconv.Itoa(oneProducerRecords), "--record-size", "1024", "--throughput", "-1",
+		"--producer-props", "bootstrap.servers="+strings.Join(s.bootstrap, ","))
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	command.Env = []string{"PATH=" + os.Getenv("PATH")}
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("kafka-producer-perf-test: %v\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	m := perfLine.FindStringSubmatch(lines[len(lines)-1])
+	if m == nil {
+		t.Fatalf("kafka-producer-perf-test said\n%s", out)
+	}
+	number := func(text string) float64 {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	const bytes = oneProducerRecords * 1024
+	per := bytes / float64(gib)
+	r = tried{mbps: number(m[2]), p50: number(m[3]), p99: number(m[4]), cpu: (cpuSeconds(t, s.pids...) - cpu) / per}
+	if s.cluster != nil {
+		r.puts = (meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`) - puts) / per
+		inline = meter("zonewise_wal_inline_bytes") - inline
+		r.inline = inline / bytes
+		r.store = (cpuSeconds(t, s.store) - storeCPU) / per
+		sending := oneProducerRecords / number(m[1])
+		r.inlineRate = inline / min(sending, time.Since(begun).Seconds())
+	}
+	return r
+}
+
+func oneTable(ours, theirs []tried) string {
+	of := func(all []tried, f func(tried) float64) float64 {
+		var v []float64
+		for _, r := range all {
+			v = append(v, f(r))
+		}
+		return median(v)
+	}
+	var ratios []float64
+	var rounds []string
+	for i := range ours {
+		ratios = append(ratios, ours[i].mbps/theirs[i].mbps)
+		rounds = append(rounds, fmt.Sprintf("%.1f : %.1f", ours[i].mbps, theirs[i].mbps))
+	}
+	share := of(ours, func(r tried) float64 { return r.inline })
+	puts := of(ours, func(r tried) float64 { return r.puts })
+	aim := 1.1 * windowPuts * (1 - share)
+	rate, bound := of(ours, func(r tried) float64 { return r.inlineRate }), metadata.DefaultRates().InlineBytes
+	var b strings.Builder
+	fmt.Fprintf(&b, "| median of %d rounds in turn, after one to warm up | aim | zonewise | Kafka | |\n|---|---|---|---|---|\n", len(ours))
+	fmt.Fprintf(&b, "| MB/s (2^20) | Kafka's | %.1f | %.1f | %s |\n", of(ours, func(r tried) float64 { return r.mbps }),
+		of(theirs, func(r tried) float64 { return r.mbps }), verdict(median(ratios) >= 1))
+	fmt.Fprintf(&b, "| ratio of each round, median | 1 | %.2f | | %s |\n", median(ratios), strings.Join(rounds, ", "))
+	fmt.Fprintf(&b, "| the tool's latency p50 / p99, ms (its queue of 32 MiB included) | | %.0f / %.0f | %.0f / %.0f | |\n",
+		of(ours, func(r tried) float64 { return r.p50 }), of(ours, func(r tried) float64 { return r.p99 }),
+		of(theirs, func(r tried) float64 { return r.p50 }), of(theirs, func(r tried) float64 { return r.p99 }))
+	fmt.Fprintf(&b, "| CPU seconds a GiB: brokers and etcd | | %.0f | %.0f | |\n", of(ours, func(r tried) float64 { return r.cpu }), of(theirs, func(r tried) float64 { return r.cpu }))
+	fmt.Fprintf(&b, "| CPU seconds a GiB: S3 server | | %.0f | none | |\n", of(ours, func(r tried) float64 { return r.store }))
+	fmt.Fprintf(&b, "| inline, of the cluster's bound while it was sent | >= 90 %% | %.0f %% | | %s |\n", 100*rate/bound, verdict(rate >= 0.9*bound))
+	fmt.Fprintf(&b, "| share of the bytes that went inline | | %.0f %% | | |\n", 100*share)
+	fmt.Fprintf(&b, "| PUTs a GiB | <= %.0f: 1.1 x a PUT for five batches of 16 KiB, of what is not inline | %.0f | | %s |\n", aim, puts, verdict(puts <= aim))
+	return b.String()
+}

@@ -1,0 +1,43 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// SkipBodyHash leaves the SHA-256 of bodies out of signatures from now on, if
+// this store takes that: a sixth of what a broker computes towards a plain-http
+// endpoint. Over TLS it is left out anyway. The CRC32C that goes with each put
+// guards the body then, so the store must refuse one that does not match; what
+// it tries for that below probe/<nonce>/ it removes. An error says why
+// signatures cover bodies as before; that is no reason not to use the store.
+//
+// Who can change a body on its way could choose one of the same CRC. Over plain
+// http they can change what is read just as well.
+func (s *Store) SkipBodyHash(ctx context.Context, nonce string) error {
+	if s.requests.unsigned.Load() {
+		return nil
+	}
+	ctx = bucket.WithCause(ctx, bucket.CauseProbe)
+	name := "probe/" + nonce + "/unsigned"
+	if s.prefix != "" {
+		name = s.prefix + "/" + name
+	}
+	body := []byte("zonewise: a body that no signature covers")
+	err := s.requests.put(ctx, name, body, putHow{crc32c([]byte("another body")), true})
+	switch {
+	case err == nil:
+		return errors.Join(errors.New("skip the hash of bodies: this store does not compare a body with its checksum"), s.requests.Delete(ctx, name))
+	case errors.Is(err, bucket.ErrDenied):
+		return fmt.Errorf("skip the hash of bodies: %w", err)
+	}
+	err = s.requests.put(ctx, name, body, putHow{crc32c(body), true})
+	if err = errors.Join(err, s.requests.Delete(ctx, name)); err != nil {
+		return fmt.Errorf("skip the hash of bodies: %w", err)
+	}
+	s.requests.unsigned.Store(true)
+	return nil
+}

@@ -1,0 +1,185 @@
+package hedge
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Config says how much a Hedger may spend. Zero values mean the defaults.
+type Config struct {
+	// Unknown is after how long a request is late while too few were measured
+	// to know their p99; default 500 ms. Negative: nothing is sent twice.
+	Unknown time.Duration
+	// Racing bounds the second and third requests in flight of races that are
+	// not decided; default 4.
+	Racing int
+	// Losing bounds the requests in flight whose race is decided, LosingBytes
+	// their sizes; at the bound the oldest are given up. Default 16 and 32 MiB.
+	Losing      int
+	LosingBytes int
+}
+
+const (
+	// MaxTries is how many tries a race has at most.
+	MaxTries = 3
+	// share and burst bound hedges in the long run: so many for each first
+	// request, and so many saved up.
+	share = 0.25
+	burst = 16
+)
+
+// Stats counts what a Hedger has done, and what is under way.
+type Stats struct {
+	Races   uint64 // first requests
+	Hedges  uint64 // second and third ones
+	Won     uint64 // of those
+	Queued  uint64 // late requests that waited for a permit
+	Dropped uint64 // of those: not late any more when it came
+	GivenUp uint64 // losers, at the bound
+	Retries uint64 // requests sent again after a failure that was answered
+	Repeats uint64 // requests sent again after no answer
+
+	Racing, Losing, Waiting int // now
+}
+
+// Hedger bounds and measures the races of one kind of request. Its methods may
+// be called from any number of goroutines.
+type Hedger struct {
+	config Config
+
+	mu     sync.Mutex // guards what follows
+	pace   pace
+	tokens float64 // of hedges
+	queue  []*turn // waiting for a permit, in order
+	losers []*try  // in flight, oldest first
+	stats  Stats
+}
+
+// turn is a permit that a late race waits for, or has.
+type turn struct {
+	granted chan struct{} // closed when it has it
+}
+
+// New returns a Hedger.
+func New(c Config) *Hedger {
+	if c.Unknown == 0 {
+		c.Unknown = 500 * time.Millisecond
+	}
+	if c.Racing == 0 {
+		c.Racing = 4
+	}
+	if c.Losing == 0 {
+		c.Losing = 16
+	}
+	if c.LosingBytes == 0 {
+		c.LosingBytes = 32 << 20
+	}
+	return &Hedger{config: c, tokens: burst}
+}
+
+// Stats returns the present figures.
+func (h *Hedger) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.stats
+	s.Losing, s.Waiting = len(h.losers), len(h.queue)
+	return s
+}
+
+// enter counts a new race and says when its first request will be late.
+func (h *Hedger) enter(bytes int) (wait time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Races++
+	h.tokens = min(burst, h.tokens+share)
+	h.serve()
+	return h.pace.wait(bytes, h.config.Unknown)
+}
+
+// note learns from one request that succeeded.
+func (h *Hedger) note(bytes int, took time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pace.note(bytes, took)
+}
+
+// ask asks for a permit, behind those who asked before.
+func (h *Hedger) ask() *turn {
+	t := &turn{granted: make(chan struct{})}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.queue = append(h.queue, t)
+	if h.serve(); len(h.queue) > 0 {
+		h.stats.Queued++
+	}
+	return t
+}
+
+// serve grants permits in order while there are any.
+func (h *Hedger) serve() {
+	for len(h.queue) > 0 && h.stats.Racing < h.config.Racing && h.tokens >= 1 {
+		h.stats.Racing++
+		h.tokens--
+		close(h.queue[0].granted)
+		h.queue[0] = nil
+		h.queue = h.queue[1:]
+	}
+}
+
+// leave gives a permit back unused, or stops waiting for it.
+func (h *Hedger) leave(t *turn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.queue, t); i >= 0 {
+		h.queue = slices.Delete(h.queue, i, i+1)
+		return
+	}
+	h.stats.Racing--
+	h.stats.Dropped++
+	h.tokens++
+	h.serve()
+}
+
+// release ends the use of n permits.
+func (h *Hedger) release(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Racing -= n
+	h.serve()
+}
+
+// lose notes requests in flight whose race is decided, and returns those that
+// are to be given up for it.
+func (h *Hedger) lose(tries []*try) (over []*try) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.losers = append(h.losers, tries...)
+	bytes := 0
+	for _, t := range h.losers {
+		bytes += t.g.race.Bytes
+	}
+	n := 0
+	for len(h.losers)-n > h.config.Losing || len(h.losers) > n && bytes > h.config.LosingBytes {
+		bytes -= h.losers[n].g.race.Bytes
+		n++
+	}
+	over, h.losers = h.losers[:n:n], slices.Clone(h.losers[n:])
+	h.stats.GivenUp += uint64(n)
+	return over
+}
+
+// lost notes that a loser has ended.
+func (h *Hedger) lost(t *try) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.losers, t); i >= 0 {
+		h.losers = slices.Delete(h.losers, i, i+1)
+	}
+}
+
+func (h *Hedger) count(f func(*Stats)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f(&h.stats)
+}

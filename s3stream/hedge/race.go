@@ -1,0 +1,219 @@
+package hedge
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// Race is something that any one of up to MaxTries tries does.
+type Race struct {
+	Op    bucket.Op // of the requests that do it
+	Bytes int       // its size
+	// Phase tells races that begin at one instant apart: they do not become
+	// late at one instant, where the scheduler would choose who is first.
+	Phase uint64
+	// Try prepares the n'th try, from 0, on Run's goroutine. What it returns is
+	// called in a goroutine of its own. Its context tells the Hedger of the
+	// requests made under it; it ends with Run's, and where the race is lost.
+	Try func(n int) (func(context.Context) error, error)
+	// Final, where not nil, knows errors that another try would meet, too: they
+	// decide the race as a success does.
+	Final func(error) bool
+	// Ended is called on Run's goroutine for each try that has ended.
+	Ended func(Ended)
+}
+
+// Ended is what came of a try.
+type Ended struct {
+	Try  int
+	Err  error
+	Took time.Duration // with all its retries
+	// Decides: this is what came of the race, a first success, a final error,
+	// or the last failure. Tries that end afterwards have lost.
+	Decides bool
+	Live    int // tries of this race that are still in flight
+}
+
+// Run makes tries until one has succeeded or all have failed, and returns when
+// the last one has ended.
+func (h *Hedger) Run(ctx context.Context, r Race) {
+	g := &running{h: h, race: r, ctx: ctx, ended: make(chan *try, MaxTries), changed: make(chan struct{}, 1)}
+	if g.wait = h.enter(r.Bytes); g.wait >= 0 {
+		g.wait += time.Duration(r.Phase % 1024)
+	}
+	g.start()
+	timer := time.NewTimer(MaxWait)
+	defer timer.Stop()
+	for len(g.live) > 0 {
+		g.step(timer)
+	}
+	g.leave()
+}
+
+// running is a race under way. Run's goroutine owns it, but for the channels.
+type running struct {
+	h    *Hedger
+	race Race
+	ctx  context.Context // of the one Run it belongs to
+	wait time.Duration   // until a request is late; negative: never
+
+	tries   int    // begun
+	live    []*try // in flight
+	turn    *turn  // to begin another try: asked for, perhaps granted
+	held    int    // permits in use
+	decided bool
+	ended   chan *try     // never blocks its senders
+	changed chan struct{} // capacity 1: a request has begun
+}
+
+// step waits for the next thing to happen and handles it.
+func (g *running) step(timer *time.Timer) {
+	var turn <-chan struct{}
+	var tick <-chan time.Time
+	if g.turn != nil {
+		turn = g.turn.granted
+	} else if in, ok := g.lateIn(); ok {
+		if in <= 0 {
+			g.turn = g.h.ask()
+			turn = g.turn.granted
+		} else {
+			timer.Reset(in)
+			tick = timer.C
+		}
+	}
+	select {
+	case t := <-g.ended:
+		g.end(t)
+		return
+	default: // an answer that is there goes before anything else
+	}
+	select {
+	case t := <-g.ended:
+		g.end(t)
+	case <-turn:
+		g.another()
+	case <-tick:
+	case <-g.changed:
+	}
+}
+
+// lateIn is after how long another try would be due: when every one in flight
+// waits for a late answer. false: not before something else happens.
+func (g *running) lateIn() (time.Duration, bool) {
+	if g.decided || g.wait < 0 || g.tries >= MaxTries || len(g.live) == 0 {
+		return 0, false
+	}
+	now := time.Now()
+	in := time.Duration(0)
+	for _, t := range g.live {
+		since, ok := t.request()
+		if !ok {
+			return 0, false // its Retry pauses
+		}
+		in = max(in, since.Add(g.wait).Sub(now))
+	}
+	return in, true
+}
+
+// another begins another try, with the permit that has come, if that is still
+// wanted.
+func (g *running) another() {
+	select {
+	case t := <-g.ended:
+		g.end(t)
+	default:
+	}
+	if in, ok := g.lateIn(); !ok || in > 0 {
+		g.leave()
+		return
+	}
+	g.turn = nil
+	g.held++
+	if g.start() {
+		g.h.count(func(s *Stats) { s.Hedges++ })
+		return
+	}
+	g.settle()
+}
+
+// leave gives up the turn, if there is one.
+func (g *running) leave() {
+	if g.turn != nil {
+		g.h.leave(g.turn)
+		g.turn = nil
+	}
+}
+
+// start begins the next try.
+func (g *running) start() bool {
+	n := g.tries
+	g.tries++
+	send, err := g.race.Try(n)
+	if err != nil {
+		g.tries = MaxTries // nor would the next one be prepared
+		if n == 0 {
+			g.race.Ended(Ended{Try: n, Err: err, Decides: true})
+		}
+		return false
+	}
+	t := &try{g: g, n: n, begun: time.Now()}
+	t.since, t.waits = t.begun, true
+	ctx, cancel := context.WithCancel(context.WithValue(g.ctx, tryKey{}, t))
+	t.cancel = cancel
+	ctx = bucket.WithBegun(bucket.WithObserver(ctx, t.requestEnded), t.requestBegun)
+	g.live = append(g.live, t)
+	go func() {
+		defer cancel()
+		t.err = send(ctx)
+		t.took = time.Since(t.begun)
+		g.ended <- t
+	}()
+	return true
+}
+
+// end handles the end of a try.
+func (g *running) end(t *try) {
+	g.live = slices.DeleteFunc(g.live, func(o *try) bool { return o == t })
+	e := Ended{Try: t.n, Err: t.err, Took: t.took, Live: len(g.live)}
+	if t.err == nil && !t.isSeen() {
+		g.h.note(g.race.Bytes, t.took) // it was one request
+	}
+	if g.decided {
+		g.h.lost(t)
+	} else if t.err == nil || len(g.live) == 0 || g.race.Final != nil && g.race.Final(t.err) {
+		e.Decides = true
+		g.decide(t)
+	}
+	g.settle()
+	g.race.Ended(e)
+}
+
+// decide ends the race: this try did it, or nothing will.
+func (g *running) decide(t *try) {
+	g.decided = true
+	if t.n > 0 && t.err == nil {
+		g.h.count(func(s *Stats) { s.Won++ })
+	}
+	for _, o := range g.live {
+		o.lose()
+	}
+	for _, o := range g.h.lose(g.live) {
+		o.cancel()
+	}
+	g.leave()
+}
+
+// settle gives back the permits that are not in use any more.
+func (g *running) settle() {
+	use := max(0, len(g.live)-1)
+	if g.decided {
+		use = 0
+	}
+	if g.held > use {
+		g.h.release(g.held - use)
+		g.held = use
+	}
+}

@@ -1,0 +1,150 @@
+package wal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// pipelining is a client that may have so many requests of one batch
+// unanswered, and always has more to send.
+type pipelining struct {
+	window int
+	bytes  int
+	trip   time.Duration // from an answer to what the client sends behind it
+	sent   time.Duration // between two requests
+	hiccup time.Duration // more, after each 103rd
+}
+
+// run sends for so long and returns how many batches were acknowledged, the
+// first one at an offset.
+func (p pipelining) run(r *rig, from int, long time.Duration) (count int) {
+	feed := r.w.NewFeed()
+	defer feed.Close()
+	var window []*Ack
+	sent := 0
+	for end := time.Now().Add(long); time.Now().Before(end); {
+		for len(window) < p.window {
+			feed.Read(p.bytes)
+			window = append(window, r.send(made{feed: feed, bytes: p.bytes}))
+			if sent++; sent%103 == 0 {
+				time.Sleep(p.hiccup)
+			}
+			time.Sleep(p.sent)
+		}
+		r.want(window[0], metadata.Offset(from+count))
+		window, count = window[1:], count+1
+		time.Sleep(p.trip)
+	acked: // what is answered by then is answered together
+		for len(window) > 0 {
+			select {
+			case <-window[0].Done():
+				r.want(window[0], metadata.Offset(from+count))
+				window, count = window[1:], count+1
+			default:
+				break acked
+			}
+		}
+	}
+	for _, a := range window {
+		r.want(a, metadata.Offset(from+count))
+		count++
+	}
+	return count
+}
+
+// A Java producer's window is five batches of 16 KiB. It becomes one entry, or
+// one object, for each round trip, although its batches come one after the
+// other, and now and then it is held up between two of them.
+func TestAWindowIsOneEntryOrOneObject(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		inBubble(t, func(c *Config) {
+			if inline {
+				c.InlineLimit = func() int { return metadata.MaxInlineBytes }
+			}
+		}, func(r *rig) {
+			r.makeTopic(1)
+			r.store.fate = func(metadata.ObjectName) fate { return fate{takes: 5 * time.Millisecond} }
+			r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
+			p := pipelining{window: 5, bytes: 16 << 10, trip: 400 * time.Microsecond, sent: 100 * time.Microsecond, hiccup: 7200 * time.Microsecond}
+			early := p.run(r, 0, time.Second)
+			before, entries := r.w.Stats(), len(r.applied())
+			count := p.run(r, early, 10*time.Second)
+			s, entries := r.w.Stats(), len(r.applied())-entries
+			t.Logf("inline %v: %d batches in %d entries, %d objects", inline, count, entries, s.Objects-before.Objects)
+			// A hiccup in the middle of a window cuts that one, and no other one.
+			if float64(count) < 4.7*float64(entries) {
+				t.Errorf("inline %v: %d batches in %d entries", inline, count, entries)
+			}
+			// A round trip is 0.9 ms at the client, 3 of the log, 5 of the store.
+			trip := 3900 * time.Microsecond
+			if !inline {
+				trip = 8900 * time.Microsecond
+			}
+			if most := int(10 * time.Second / trip * 5); count < most*7/10 {
+				t.Errorf("inline %v: %d batches, %d are possible", inline, count, most)
+			}
+		})
+	}
+}
+
+// Who waits for each answer before it sends the next request is not made to
+// wait for more, nor is who sends at times of its own.
+func TestOnlyWindowsAreWaitedFor(t *testing.T) {
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
+		r.makeTopic(1)
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
+		if count := (pipelining{window: 1, bytes: 1000, trip: time.Millisecond}).run(r, 0, 10*time.Second); count < 2490 {
+			t.Errorf("one after the other: %d batches in 10 s, at 4 ms each", count)
+		}
+	})
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
+		r.makeTopic(1)
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
+		feed := r.w.NewFeed()
+		defer feed.Close()
+		for i := range 1000 {
+			time.Sleep(10 * time.Millisecond)
+			feed.Read(1000)
+			begun := time.Now()
+			r.want(r.send(made{feed: feed, bytes: 1000}), metadata.Offset(i))
+			if took := time.Since(begun); took > 3*time.Millisecond {
+				t.Fatalf("batch %d took %v", i, took)
+			}
+		}
+	})
+}
+
+// A window's batches are known to be complete only when the last batch of its
+// last request has come; a request may have many.
+func TestARequestOfManyBatchesIsNotCutInTwo(t *testing.T) {
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
+		r.makeTopic(8)
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
+		feed := r.w.NewFeed()
+		defer feed.Close()
+		before := len(r.applied())
+		for i := range 100 {
+			feed.Read(1000)
+			var acks []*Ack
+			for p := range int32(8) {
+				b := r.batch(made{partition: p, feed: feed, bytes: 1000})
+				b.More = p < 7
+				a, err := r.w.Append(t.Context(), b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				acks = append(acks, a)
+				time.Sleep(50 * time.Microsecond)
+			}
+			for _, a := range acks {
+				r.want(a, metadata.Offset(i))
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if n := len(r.applied()) - before; n != 100 {
+			t.Errorf("%d entries for 100 requests", n)
+		}
+	})
+}
