@@ -221,23 +221,19 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 		return fmt.Errorf("publish session status: %w", err)
 	}
 	l := s.l
-	before := l.seen.get()
-	resp, err := l.once(ctx, s.key, &txnReq{
-		Compare: s.fence(),
-		Success: []*op{putLease(s.key, value, s.lease)},
-		Failure: append(l.standingOps(), get(s.key)),
-	})
+	resp, err := l.once(ctx, s.key, &txnReq{Compare: s.fence(), Success: []*op{putLease(s.key, value, s.lease)}})
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		s.lost()
 		return fmt.Errorf("publish session status: its lease is gone: %w", metadata.ErrSessionLost)
 	case err != nil:
 		return fmt.Errorf("publish session status: %w", err)
-	case resp.Succeeded:
-		l.seen.learn(marks{rev: resp.Header.GetRevision()})
+	}
+	l.seen.learn(marks{rev: resp.Header.GetRevision()})
+	if resp.Succeeded {
 		return nil
 	}
-	if _, err := l.standingOf(before, resp); err != nil {
+	if _, err := l.read(ctx); err != nil { // why not is read only where it is needed
 		return fmt.Errorf("publish session status: %w", err)
 	}
 	s.lost()
