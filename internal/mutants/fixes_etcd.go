@@ -14,5 +14,7 @@ func etcdFixes() []mutant {
 			"if err == nil && free {", "if err == nil && (free || true) {"}}},
 		{name: "what is truncated is truncated again", pkg: "./metadata/etcdlog", run: "WhatIsAskedAgain", edits: []edit{{"metadata/etcdlog/keeper.go",
 			"if err == nil && st.truncated < g {", "if err == nil && st.truncated <= g {"}}},
+		{name: "sessions are kept for ever", pkg: "./metadata/etcdlog", run: "ClosedSessionsAreForgotten", edits: []edit{{"metadata/etcdlog/session.go",
+			"bool { return o.closed })", "bool { return o.closed && false })"}}},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type session struct {
 	ended  sync.Once     // closes over
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the lease's goroutine
+	closed bool           // Close has returned; under the log's mutex
 
 	mu    sync.Mutex // guards lanes
 	lanes [metadata.LaneCount]pending
@@ -123,6 +125,7 @@ func (s *session) enter(ctx context.Context, value []byte) error {
 	if l.closed {
 		return errors.New("log is closed")
 	}
+	maps.DeleteFunc(l.sessions, func(_ metadata.SessionID, o *session) bool { return o.closed })
 	l.sessions[s.ID()] = s
 	renew, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -242,9 +245,15 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 
 // Close implements metadata.Session: the lease is revoked, and its keys with
 // it, duties included. Where that cannot be told in time the lease runs out.
+// The log forgets the session when the next one is opened.
 func (s *session) Close(ctx context.Context) error {
 	s.stop()
 	s.lost()
+	defer func() {
+		s.l.mu.Lock()
+		defer s.l.mu.Unlock()
+		s.closed = true
+	}()
 	at := &attempts{l: s.l, name: s.key + "/close"}
 	for {
 		actx, cancel := context.WithTimeout(ctx, at.timeout())
