@@ -52,8 +52,9 @@ func DefaultCustodianTimes() CustodianTimes {
 // checkpoint, ticks, closing dead sessions). Whoever holds a duty may die at
 // any point; the next holder finishes what it finds.
 type Custodian struct {
-	cfg  CustodianConfig
-	ckpt Checkpointer
+	cfg    CustodianConfig
+	ckpt   Checkpointer
+	clocks clockMarks // written by publish, read by tick
 
 	lastClose    time.Time
 	lastCare     time.Time
@@ -159,42 +160,43 @@ func (c *Custodian) duty(name string, do func(context.Context, Duty) error) func
 // newest checkpoint's.
 func (c *Custodian) publish(ctx context.Context) error {
 	mark, _, _ := c.cfg.Replica.Marks(0)
-	err := c.cfg.Session.Publish(ctx, SessionStatus{Broker: c.cfg.Broker, Clock: UnixMilli(time.Now().UnixMilli()),
-		Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash})
-	if err != nil {
+	status := SessionStatus{Broker: c.cfg.Broker, Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash}
+	status.Clock = UnixMilli(time.Now().UnixMilli()) // after Applied: clockMarks counts on it
+	if err := c.cfg.Session.Publish(ctx, status); err != nil {
 		return err
 	}
+	sent := time.Now()
 	start, err := c.cfg.Log.Start(ctx)
 	if err != nil {
 		return err
 	}
+	c.clocks.note(sent, start.Revision)
 	return c.cfg.Replica.CompareCheckpoint(start.Checkpoint)
 }
-
-// maxClockSkew is how far a holder's clock may stand from the median of all
-// brokers' for its ticks to count.
-const maxClockSkew UnixMilli = 5_000
 
 // maxTimedOut is how many transactions one tick aborts: with the longest ids
 // they fit an entry.
 const maxTimedOut = 100
 
+// tick moves state time to this broker's clock. The clock is read after what
+// may block: a clock that was right before a pause of the log is not off.
 func (c *Custodian) tick(ctx context.Context, d Duty) error {
-	now := UnixMilli(time.Now().UnixMilli())
 	live, _, err := c.cfg.Keeper.Sessions(ctx)
 	if err != nil {
 		return err
 	}
-	if median, ok := medianClock(live); ok && (now-median > maxClockSkew || median-now > maxClockSkew) {
-		c.cfg.Logger.Error("this broker's clock is off: it may not move state time", "clock", now, "median", median)
+	now := time.Now()
+	if by := c.clocks.skew(live, c.cfg.Session.ID(), now); by > maxClockSkew || by < -maxClockSkew {
+		c.cfg.Logger.Error("this broker's clock is off: it gives up moving state time, another broker does; set the clock (NTP)",
+			"clock", now.UTC(), "ahead_by_at_least", time.Duration(by)*time.Millisecond)
 		return c.cfg.Keeper.ReleaseDuty(ctx, d)
 	}
 	var at UnixMilli
 	var late []AbortTxn
 	c.cfg.Replica.View(func(s *State) { at, late = s.time, s.TimedOut(maxTimedOut) })
-	to := now
+	to := UnixMilli(now.UnixMilli())
 	if at != 0 {
-		to = min(now, at+MaxTickStep)
+		to = min(to, at+MaxTickStep)
 	}
 	if to <= at {
 		return nil
@@ -205,27 +207,6 @@ func (c *Custodian) tick(ctx context.Context, d Duty) error {
 	}
 	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
 	return err
-}
-
-// medianClock is the median of the clocks that sessions published. Of two it
-// is the one of the older session; clocks are as old as their last publish,
-// so a median within five seconds is the best that can be asked.
-func medianClock(live []LiveSession) (UnixMilli, bool) {
-	var clocks []UnixMilli
-	for _, l := range live {
-		if l.Status.Clock != 0 {
-			clocks = append(clocks, l.Status.Clock)
-		}
-	}
-	if len(clocks) < 3 {
-		return 0, false // no majority to be wrong against
-	}
-	for i := range clocks {
-		for j := i; j > 0 && clocks[j] < clocks[j-1]; j-- {
-			clocks[j], clocks[j-1] = clocks[j-1], clocks[j]
-		}
-	}
-	return clocks[len(clocks)/2], true
 }
 
 // sweep closes the sessions whose keys are gone.

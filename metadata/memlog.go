@@ -183,6 +183,8 @@ func (s *memSession) Publish(_ context.Context, st SessionStatus) error {
 		return ErrSessionLost
 	}
 	s.live.Status = st
+	s.log.rev++
+	s.log.touch()
 	return nil
 }
 

@@ -187,6 +187,7 @@ type brokerProcess struct {
 	files  *brokerFiles
 	logger *slog.Logger
 	fatal  func(error)
+	etcd   *etcdMembers
 	node   *node.Node
 	close  []func()
 }
@@ -234,7 +235,7 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	}
 	book := b.files.book
 	log := cfg.Log.(*etcdlog.Log)
-	top := &topology{zone: cfg.Zone, members: log.Members, zoneOf: memberZone, book: book, logger: b.logger}
+	top := &topology{zone: cfg.Zone, members: log.Members, using: b.etcd.using, zoneOf: memberZone, book: book, logger: b.logger}
 	if err := top.look(ctx); err != nil {
 		return err
 	}
@@ -340,11 +341,12 @@ func readCIDRs(path string) (*router.CIDRTable, error) {
 func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error {
 	var earlier attempts
 	ctx = bucket.WithObserver(ctx, earlier.add)
-	client, members, err := b.o.etcd.dial()
+	etcd, err := b.o.etcd.open(metadata.ZoneID(b.o.zone), b.logger)
 	if err != nil {
 		return err
 	}
-	b.later(func() { _ = client.Close() })
+	b.etcd = etcd
+	b.later(func() { _ = etcd.Close() })
 	s, err := openBucket(ctx, b.o.bucket)
 	if err != nil {
 		return err
@@ -359,13 +361,13 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 			b.logger.Info("bodies of objects are hashed for their signature, which costs processor time", "err", err)
 		}
 	}
-	if err := checkEtcd(ctx, client, b.o.cluster, b.logger); err != nil {
+	if err := etcd.check(ctx, b.o.cluster); err != nil {
 		return err
 	}
-	if _, err := ensureCluster(ctx, etcdlog.FromEtcd(client), b.o.cluster, s); err != nil {
+	if _, err := ensureCluster(ctx, etcd, b.o.cluster, s); err != nil {
 		return err
 	}
-	log, err := etcdlog.Open(ctx, etcdlog.Config{Cluster: b.o.cluster, Client: etcdlog.FromEtcd(client), Logger: b.logger, Rand: newRand(), MemberZone: memberZone})
+	log, err := etcdlog.Open(ctx, etcdlog.Config{Cluster: b.o.cluster, Client: etcd, Logger: b.logger, Rand: newRand(), MemberZone: memberZone})
 	if err != nil {
 		return err
 	}
@@ -373,10 +375,6 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 	if err := recovery.CheckStart(ctx, log, bucket.Prefix(s, b.o.cluster+"/")); err != nil {
 		return err
 	}
-	if err := learnZones(ctx, client, members); err != nil {
-		return err
-	}
-	b.background(func(ctx context.Context) { preferNear(ctx, client, members, metadata.ZoneID(b.o.zone), b.logger) })
 	cfg.Log, cfg.Bucket, cfg.Earlier = log, s, earlier.take()
 	return nil
 }

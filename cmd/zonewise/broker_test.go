@@ -181,12 +181,22 @@ func TestOurOwnEtcdPassesTheChecksWhichLeaveNothingBehind(t *testing.T) {
 	}
 	defer c.Close()
 	var lines bytes.Buffer
-	if err := checkEtcd(t.Context(), c, "main", slog.New(slog.NewTextHandler(&lines, nil))); err != nil || lines.Len() > 0 {
+	o := &etcdOptions{endpoints: []string{m.Endpoint(), "zx=" + m.Endpoint()}}
+	e, err := o.open("za", slog.New(slog.NewTextHandler(&lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.check(t.Context(), "main"); err != nil || lines.Len() > 0 {
 		t.Errorf("our own: %v, %s", err, lines.String())
 	}
-	all := []endpoint{{"", m.Endpoint()}, {"zx", m.Endpoint()}, {"", "http://127.0.0.1:1"}}
-	if err := learnZones(t.Context(), c, all); err != nil || all[0].zone != "za" || all[1].zone != "zx" || all[2].zone != "" {
-		t.Errorf("zones %v, %v", all, err)
+	if !e.askZones(t.Context()) || e.all[0].zone != "za" || e.all[1].zone != "zx" {
+		t.Errorf("zones %v", e.all)
+	}
+	for e.using() != "za" { // the own zone's, now that it is known
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
 	}
 	if r, err := c.Get(t.Context(), etcdlog.Root+"main/probe"); err != nil || len(r.Kvs) != 0 {
 		t.Errorf("the probe left %v, %v", r, err)
@@ -226,13 +236,32 @@ func TestRoutesAndTheInlineLimitFollowTheMembers(t *testing.T) {
 	}
 }
 
+// While the member of the own zone is ill, what goes by another is billed so.
+func TestTheRouteTellsTheMemberThatIsUsed(t *testing.T) {
+	book, err := costmodel.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	using := metadata.ZoneID("a")
+	top := &topology{zone: "a", zoneOf: memberZone, book: book, using: func() metadata.ZoneID { return using },
+		members: func(context.Context) ([]etcdlog.Member, error) {
+			return []etcdlog.Member{{Name: "a"}, {Name: "b"}, {Name: "c", Leader: true}}, nil
+		}}
+	for _, zone := range []metadata.ZoneID{"a", "b"} {
+		using = zone
+		if err := top.look(t.Context()); err != nil || top.route().Member != zone {
+			t.Errorf("%+v, %v; used is %s", top.route(), err, zone)
+		}
+	}
+}
+
 func TestEndpointsMayNameTheirZone(t *testing.T) {
 	o := etcdOptions{endpoints: []string{"za=h1:1", "zb=https://h2:2", "h3:3"}}
 	all, err := o.parse()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(urls(all, ""), urls(all, "zb"), urls(all, "zx")); got != "[http://h1:1 https://h2:2 http://h3:3] [https://h2:2] [http://h1:1 https://h2:2 http://h3:3]" {
+	if got := fmt.Sprint(all); got != "[{za http://h1:1} {zb https://h2:2} { http://h3:3}]" {
 		t.Error(got)
 	}
 	o.tls.ca = "x"

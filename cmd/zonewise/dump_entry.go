@@ -130,7 +130,7 @@ prints only what cannot be decoded.`,
 var errListed = errors.New("listed")
 
 func runDumpLog(ctx context.Context, o *etcdOptions, cluster string, check bool, env cli.Env) error {
-	client, _, err := o.dial()
+	client, err := o.dial()
 	if err != nil {
 		return err
 	}

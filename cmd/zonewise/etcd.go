@@ -107,7 +107,7 @@ func etcdAdmin(c cli.Command, run func(ctx context.Context, client *clientv3.Cli
 		o := &etcdOptions{}
 		o.declare(s, "endpoints")
 		return func(ctx context.Context, env cli.Env) error {
-			client, _, err := o.dial()
+			client, err := o.dial()
 			if err != nil {
 				return err
 			}

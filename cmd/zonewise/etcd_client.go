@@ -1,18 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
-	"time"
+	"sync"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/zonewise/zonewise/internal/cli"
-	"github.com/zonewise/zonewise/internal/etcdserver"
 	"github.com/zonewise/zonewise/internal/recovery"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
@@ -64,110 +64,35 @@ func (o *etcdOptions) parse() ([]endpoint, error) {
 	return out, nil
 }
 
-// dial connects to all members. The caller closes the client.
-func (o *etcdOptions) dial() (*clientv3.Client, []endpoint, error) {
-	all, err := o.parse()
-	if err != nil {
-		return nil, nil, err
-	}
-	t, err := o.tls.config("etcd")
-	if err != nil {
-		return nil, nil, err
-	}
+// login reads the password.
+func (o *etcdOptions) login() (*etcdLogin, error) {
 	password := o.password
 	if o.passwordFile != "" {
 		body, err := flagFile{"etcd-password-file", o.passwordFile, "a file with etcd's password on its first line"}.read()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		password, _, _ = strings.Cut(string(body), "\n")
 	}
-	c, err := etcdserver.DialAs(urls(all, ""), t, o.user, strings.TrimRight(password, "\r"))
-	return c, all, err
+	return &etcdLogin{o, strings.TrimRight(password, "\r")}, nil
 }
 
-// urls returns the endpoints of a zone; of all, where it is "" or has none.
-func urls(all []endpoint, zone metadata.ZoneID) []string {
-	var near, every []string
+// dial connects to all members as one, for an operator's command: one that hangs
+// is not connected to. The caller closes the client.
+func (o *etcdOptions) dial() (*clientv3.Client, error) {
+	all, err := o.parse()
+	if err != nil {
+		return nil, err
+	}
+	login, err := o.login()
+	if err != nil {
+		return nil, err
+	}
+	var every []string
 	for _, e := range all {
 		every = append(every, e.url)
-		if zone != "" && e.zone == zone {
-			near = append(near, e.url)
-		}
 	}
-	if len(near) > 0 {
-		return near
-	}
-	return every
-}
-
-// learnZones asks members whose zone was not said for their names, which say
-// it. One that does not answer stays unknown.
-func learnZones(ctx context.Context, c *clientv3.Client, all []endpoint) error {
-	list, err := c.MemberList(ctx)
-	if err != nil {
-		return fmt.Errorf("list etcd members: %w", err)
-	}
-	for i := range all {
-		if all[i].zone != metadata.UnknownZone {
-			continue
-		}
-		sctx, cancel := context.WithTimeout(ctx, nearTimeout)
-		s, err := c.Status(sctx, all[i].url)
-		cancel()
-		if err != nil {
-			continue
-		}
-		for _, m := range list.Members {
-			if m.ID == s.Header.GetMemberId() {
-				all[i].zone = memberZone(m.Name)
-			}
-		}
-	}
-	return nil
-}
-
-// Times of preferNear.
-const (
-	nearEvery   = time.Second
-	nearTimeout = 2 * time.Second
-)
-
-// preferNear sends requests to the own zone's members while one of them
-// answers, and to all others while none does. It runs until ctx ends.
-func preferNear(ctx context.Context, c *clientv3.Client, all []endpoint, zone metadata.ZoneID, logger *slog.Logger) {
-	near := urls(all, zone)
-	if len(near) == len(all) {
-		return
-	}
-	using := false
-	for {
-		alive := false
-		for _, u := range near {
-			sctx, cancel := context.WithTimeout(ctx, nearTimeout)
-			_, err := c.Status(sctx, u)
-			cancel()
-			alive = alive || err == nil
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if alive != using {
-			using = alive
-			if alive {
-				c.SetEndpoints(near...)
-				logger.Info("using the etcd member of this zone", "endpoints", near)
-			} else {
-				c.SetEndpoints(urls(all, "")...)
-				logger.Warn("the etcd member of this zone does not answer: using the others, across zones", "endpoints", near)
-			}
-		}
-		select {
-		case <-time.After(nearEvery):
-		case <-ctx.Done():
-			return
-		}
-	}
+	return login.dial(every)
 }
 
 // ensureCluster returns the cluster's format, and begins the cluster where
@@ -192,43 +117,63 @@ const (
 	needRequest  = metadata.MaxEntryBytes + 64<<10
 )
 
-// checkEtcd holds an etcd that zonewise may not have started against what the
-// log relies on. What makes entries impossible is an error, the rest a warning.
-func checkEtcd(ctx context.Context, c *clientv3.Client, cluster string, logger *slog.Logger) error {
-	for _, u := range c.Endpoints() {
-		sctx, cancel := context.WithTimeout(ctx, nearTimeout)
-		s, err := c.Status(sctx, u)
-		cancel()
-		if err != nil {
-			logger.Warn("an etcd member does not answer", "endpoint", u, "error", err)
+// check holds an etcd that zonewise may not have started against what the log
+// relies on. What makes entries impossible is an error, the rest a warning.
+func (e *etcdMembers) check(ctx context.Context, cluster string) error {
+	found := make([]*clientv3.StatusResponse, len(e.all))
+	errs := make([]error, len(e.all))
+	var wg sync.WaitGroup
+	for i := range e.all {
+		wg.Go(func() { found[i], errs[i] = e.status(ctx, i) })
+	}
+	wg.Wait()
+	for i, s := range found {
+		url := e.of(i).url
+		if errs[i] != nil {
+			e.logger.Warn("an etcd member does not answer: starting without it", "member", url, "err", errs[i])
 			continue
 		}
-		major, minor := 0, 0
-		if _, err := fmt.Sscanf(s.Version, "%d.%d", &major, &minor); err != nil || major != 3 || minor < minEtcdMinor {
-			return fmt.Errorf("etcd at %s has version %q: want 3.%d or later", u, s.Version, minEtcdMinor)
-		}
-		if s.DbSizeQuota > 0 && s.DbSizeQuota < minEtcdQuota {
-			logger.Warn("etcd's quota is small: inline stops at 40 % of it, appends at 60 %", "endpoint", u, "quota_bytes", s.DbSizeQuota,
-				"remedy", "start etcd with --quota-backend-bytes=2147483648, or use `zonewise etcd`")
-		}
-		if len(s.Errors) > 0 {
-			logger.Warn("etcd reports alarms", "endpoint", u, "alarms", s.Errors, "remedy", "zonewise repair nospace")
+		if err := e.checkMember(url, s); err != nil {
+			return err
 		}
 	}
-	// The two limits that no RPC shows. Neither transaction changes anything:
-	// no key was ever created at a negative revision.
-	key := etcdlog.Root + cluster + "/probe"
-	never := clientv3.Compare(clientv3.CreateRevision(key), "<", 0)
-	many := make([]clientv3.Cmp, needTxnOps)
-	for i := range many {
-		many[i] = never
+	return checkLimits(ctx, e, etcdlog.Root+cluster+"/probe")
+}
+
+// checkMember judges what one member says of itself.
+func (e *etcdMembers) checkMember(url string, s *clientv3.StatusResponse) error {
+	major, minor := 0, 0
+	if _, err := fmt.Sscanf(s.Version, "%d.%d", &major, &minor); err != nil || major != 3 || minor < minEtcdMinor {
+		return fmt.Errorf("etcd at %s has version %q: want 3.%d or later", url, s.Version, minEtcdMinor)
 	}
-	if _, err := c.Txn(ctx).If(many...).Then(clientv3.OpGet(key)).Commit(); errors.Is(err, rpctypes.ErrTooManyOps) {
+	if s.DbSizeQuota > 0 && s.DbSizeQuota < minEtcdQuota {
+		e.logger.Warn("etcd's quota is small: inline stops at 40 % of it, appends at 60 %", "endpoint", url, "quota_bytes", s.DbSizeQuota,
+			"remedy", "start etcd with --quota-backend-bytes=2147483648, or use `zonewise etcd`")
+	}
+	if len(s.Errors) > 0 {
+		e.logger.Warn("etcd reports alarms", "endpoint", url, "alarms", s.Errors, "remedy", "zonewise repair nospace")
+	}
+	return nil
+}
+
+// checkLimits tries the two limits that no RPC shows. Neither transaction
+// changes anything: no key was ever created at a negative revision.
+func checkLimits(ctx context.Context, kv etcdlog.KV, key string) error {
+	never := &etcdserverpb.Compare{Result: etcdserverpb.Compare_LESS, Target: etcdserverpb.Compare_CREATE, Key: []byte(key),
+		TargetUnion: &etcdserverpb.Compare_CreateRevision{CreateRevision: 0}}
+	many := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestRange{
+		RequestRange: &etcdserverpb.RangeRequest{Key: []byte(key)}}}}}
+	for range needTxnOps {
+		many.Compare = append(many.Compare, never)
+	}
+	large := &etcdserverpb.TxnRequest{Compare: []*etcdserverpb.Compare{never}, Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestPut{
+		RequestPut: &etcdserverpb.PutRequest{Key: []byte(key), Value: bytes.Repeat([]byte("x"), needRequest)}}}}}
+	if _, err := kv.Txn(ctx, many); errors.Is(err, rpctypes.ErrTooManyOps) {
 		return fmt.Errorf("etcd takes fewer than %d operations in a transaction: start it with --max-txn-ops=%d, or use `zonewise etcd`", needTxnOps, needTxnOps)
 	} else if err != nil {
 		return noQuorum(err)
 	}
-	if _, err := c.Txn(ctx).If(never).Then(clientv3.OpPut(key, strings.Repeat("x", needRequest))).Commit(); errors.Is(err, rpctypes.ErrRequestTooLarge) {
+	if _, err := kv.Txn(ctx, large); errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return fmt.Errorf("etcd takes no request of %d bytes: start it with --max-request-bytes=4194304, or use `zonewise etcd`", needRequest)
 	} else if err != nil {
 		return noQuorum(err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/recovery"
-	"github.com/zonewise/zonewise/metadata/etcdlog"
+	"github.com/zonewise/zonewise/metadata"
 )
 
 type recoverOptions struct {
@@ -58,15 +58,15 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 		return err
 	}
 	defer b.close()
-	client, _, err := o.etcd.dial()
+	etcd, err := o.etcd.open(metadata.UnknownZone, logger)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	if err := checkEtcd(ctx, client, o.cluster, logger); err != nil {
+	defer etcd.Close()
+	if err := etcd.check(ctx, o.cluster); err != nil {
 		return err
 	}
-	r, err := recovery.Run(ctx, recovery.Config{Cluster: o.cluster, Client: etcdlog.FromEtcd(client), Bucket: b, Token: newSecret(), Rand: newRand(), Logger: logger,
+	r, err := recovery.Run(ctx, recovery.Config{Cluster: o.cluster, Client: etcd, Bucket: b, Token: newSecret(), Rand: newRand(), Logger: logger,
 		Progress: func(format string, args ...any) { fmt.Fprintf(env.Stdout, format+"\n", args...) }})
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ not in the bucket, and may be run at any time and again.`,
 const repairPause = 5 * time.Millisecond
 
 func runRepairNospace(ctx context.Context, o *repairOptions, env cli.Env) error {
-	client, _, err := o.etcd.dial()
+	client, err := o.etcd.dial()
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func runRepairArchive(ctx context.Context, o *repairOptions, env cli.Env) error 
 	if err != nil {
 		return err
 	}
-	client, _, err := o.etcd.dial()
+	client, err := o.etcd.dial()
 	if err != nil {
 		return err
 	}

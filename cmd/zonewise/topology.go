@@ -17,6 +17,7 @@ import (
 type topology struct {
 	zone    metadata.ZoneID
 	members func(context.Context) ([]etcdlog.Member, error)
+	using   func() metadata.ZoneID // of the member that this broker asks; unknown: the rule of routeOf
 	zoneOf  func(member string) metadata.ZoneID
 	book    *costmodel.Book
 	logger  *slog.Logger
@@ -68,6 +69,9 @@ func (t *topology) look(ctx context.Context) error {
 		return err
 	}
 	p := &picture{route: routeOf(t.zone, members, t.zoneOf)}
+	if z := t.using(); z != metadata.UnknownZone {
+		p.route.Member = z
+	}
 	if p.inline, err = inlineLimit(t.book, p.route); err != nil {
 		return err
 	}
@@ -75,8 +79,8 @@ func (t *topology) look(ctx context.Context) error {
 	return nil
 }
 
-// routeOf is how an entry of a broker in zone travels: to a member in its own
-// zone if there is one, else to the leader; from there to every follower.
+// routeOf is how an entry of a broker in zone travels as a rule: to a member in
+// its own zone if there is one, else to the leader; from there to every follower.
 func routeOf(zone metadata.ZoneID, members []etcdlog.Member, zoneOf func(string) metadata.ZoneID) metadata.Route {
 	r := metadata.Route{Broker: zone}
 	near := false

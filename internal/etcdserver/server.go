@@ -15,6 +15,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // Settings of every member. They are limits that the rest counts on.
@@ -234,6 +236,15 @@ func (m *Member) Client() (*clientv3.Client, error) {
 	return Dial([]string{m.endpoint}, m.tls)
 }
 
+// Times of a client's connection. That a member does not answer is found out by
+// asking it (etcdlog.Members): grpc-go takes no keepAliveTime below ten seconds.
+const (
+	keepAliveTime    = 10 * time.Second
+	keepAliveTimeout = 3 * time.Second
+	reconnectWithin  = 3 * time.Second // at most from one try to the next; grpc's default is two minutes
+	loginTimeout     = 2 * time.Second // of asking for a token, where there is a user
+)
+
 // Dial opens a client with the settings that etcdlog wants. It does not
 // connect yet.
 func Dial(endpoints []string, t *tls.Config) (*clientv3.Client, error) {
@@ -242,10 +253,13 @@ func Dial(endpoints []string, t *tls.Config) (*clientv3.Client, error) {
 
 // DialAs is Dial for an etcd that asks who comes.
 func DialAs(endpoints []string, t *tls.Config, user, password string) (*clientv3.Client, error) {
+	again := backoff.DefaultConfig
+	again.BaseDelay, again.MaxDelay = 100*time.Millisecond, reconnectWithin
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints: endpoints, TLS: t, Username: user, Password: password,
-		DialTimeout: 5 * time.Second, DialKeepAliveTime: 3 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
+		DialTimeout: loginTimeout, DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallSendMsgSize: MaxRequestBytes, RejectOldCluster: false, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: reconnectWithin})},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", endpoints, err)

@@ -58,38 +58,63 @@ type appending struct {
 	name string // of the entry whatever its generation, for jitter
 	// empty: the attempt puts an empty entry, because the guard does not hold.
 	empty bool
+	// late: an attempt of unknown outcome had put the entry in place.
+	late bool
 }
+
+// verdict is what one attempt has told.
+type verdict uint8
+
+const (
+	final verdict = iota // result and error are the entry's fate
+	moved                // its generation has closed: send it again at once
+	again                // error says why nothing is known: ask again after a pause
+)
 
 // run sends the entry until its fate is known.
 func (a *appending) run(ctx context.Context) (metadata.AppendResult, error) {
 	at := &attempts{l: a.l, name: a.name}
 	for {
-		t, err := a.txn(ctx)
-		if err == nil {
-			before := a.l.seen.get()
-			var resp *txnResp
-			if resp, err = at.txn(ctx, t); err == nil {
-				res, known, jerr := a.judge(ctx, before, resp)
-				if known && jerr == nil {
-					a.l.countAppend(res, at.n, !resp.Succeeded)
-				}
-				if known || jerr != nil {
-					return res, jerr
-				}
-				continue // the generation moved: at once
+		res, v, err := a.attempt(ctx, at)
+		switch {
+		case v == final:
+			if err == nil {
+				a.l.countAppend(res, at.n, a.late)
 			}
-			if refused(err) && !a.p.maybe {
-				return metadata.AppendResult{}, err
-			}
-			a.p.maybe = true // also where it says "no space": etcd executes the write that passes its quota, and then says so
-		}
-		if errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation) {
-			return metadata.AppendResult{}, err
+			return res, err
+		case v == moved:
+			continue
+		case errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation):
+			return res, err
 		}
 		if err := at.next(ctx, err); err != nil {
-			return metadata.AppendResult{}, err
+			return res, err
 		}
 	}
+}
+
+// attempt sends the entry once and finds out what became of it. Why its
+// comparisons failed is asked in a second request: what a transaction would read
+// is carried into the raft log of every member by every commit, and hardly one
+// fails.
+func (a *appending) attempt(ctx context.Context, at *attempts) (res metadata.AppendResult, v verdict, err error) {
+	t, err := a.txn(ctx)
+	if err != nil {
+		return res, again, err
+	}
+	before := a.l.seen.get()
+	resp, err := at.txn(ctx, t)
+	switch {
+	case err != nil && refused(err) && !a.p.maybe:
+		return res, final, err
+	case err != nil:
+		a.p.maybe = true // also where it says "no space": etcd executes the write that passes its quota, and then says so
+		return res, again, err
+	}
+	if res, put, err := a.put(before, resp); put || err != nil {
+		return res, final, err
+	}
+	return a.judge(ctx, at)
 }
 
 // txn is the request of one attempt (design, section 3, "Append").
@@ -104,9 +129,9 @@ func (a *appending) txn(ctx context.Context) (*txnReq, error) {
 	write := func(value []byte) []*op {
 		return []*op{put(key, value), put(l.k.head(), []byte(key[len(l.k.log()):]))}
 	}
-	reads := append(l.standingOps(), get(key), get(a.s.key))
+	a.empty = false
 	if a.r.Guard == nil {
-		return &txnReq{Compare: own, Success: write(a.r.Bytes), Failure: reads}, nil
+		return &txnReq{Compare: own, Success: write(a.r.Bytes)}, nil
 	}
 	further, holds, err := l.guard(ctx, a.r.Guard)
 	if err != nil {
@@ -114,75 +139,101 @@ func (a *appending) txn(ctx context.Context) (*txnReq, error) {
 	}
 	empty := &txnReq{Compare: own, Success: write(nil)}
 	if a.empty = !holds; a.empty {
-		empty.Failure = reads
 		return empty, nil
 	}
 	return &txnReq{
 		Compare: append(append([]*compare(nil), own...), further...),
 		Success: write(a.r.Bytes),
-		// The empty entry first: the reads after it see what it did.
-		Failure: append([]*op{nested(empty)}, reads...),
+		Failure: []*op{nested(empty)},
 	}, nil
 }
 
-// judge tells from an answer what became of the entry. known is false where
-// it has to be sent again.
-func (a *appending) judge(ctx context.Context, before marks, resp *txnResp) (res metadata.AppendResult, known bool, err error) {
-	l, rev := a.l, resp.Header.GetRevision()
-	if resp.Succeeded {
-		now := marks{rev: rev, head: rev, generation: a.p.generation}
-		if err := now.check(marks{rev: before.rev, head: before.head}); err != nil {
-			return res, false, err
+// put tells whether an attempt put the entry, or the empty one, in place. Where
+// it did neither its comparisons failed, and it will not land later.
+func (a *appending) put(before marks, resp *txnResp) (res metadata.AppendResult, ok bool, err error) {
+	rev, empty := resp.Header.GetRevision(), a.empty
+	if !resp.Succeeded {
+		if len(resp.Responses) == 0 || !resp.Responses[0].GetResponseTxn().GetSucceeded() {
+			a.l.seen.learn(marks{rev: rev}) // the read that follows may not be older
+			return res, false, nil
 		}
-		l.seen.learn(now)
-		return metadata.AppendResult{Revision: l.out(rev), Generation: a.p.generation, GuardFailed: a.empty}, true, nil
+		empty = true
+	}
+	now := marks{rev: rev, head: rev, generation: a.p.generation}
+	if err := now.check(marks{rev: before.rev, head: before.head}); err != nil {
+		return res, false, err
+	}
+	a.l.seen.learn(now)
+	return metadata.AppendResult{Revision: a.l.out(rev), Generation: a.p.generation, GuardFailed: empty}, true, nil
+}
+
+// judge reads why an attempt's comparisons failed, and tells what became of the
+// entry.
+//
+// The read comes after the attempt, and the log goes on between the two. What
+// failed at the attempt still fails at the read (a session and an incarnation do
+// not come back, a generation does not open again), but the entry's key may
+// have been archived and deleted meanwhile: only truncated, as it stands in the
+// very read that does not find the key, tells whether that absence means that
+// nothing landed.
+func (a *appending) judge(ctx context.Context, at *attempts) (res metadata.AppendResult, v verdict, err error) {
+	l, key := a.l, a.l.k.entry(a.p.generation, a.r.Key)
+	before := l.seen.get()
+	resp, err := at.txn(ctx, &txnReq{Success: append([]*op{get(key), get(a.s.key)}, l.standingOps()...)})
+	switch {
+	case err != nil && refused(err) && !a.p.maybe:
+		return res, final, err
+	case err != nil: // it is known of this attempt that it failed: maybe stays as it was
+		return res, again, err
 	}
 	st, err := l.standingOf(before, resp)
-	if kv := st.got[l.k.entry(a.p.generation, a.r.Key)]; kv != nil && !errors.Is(err, metadata.ErrOlderLog) {
+	if kv := st.got[key]; kv != nil && !errors.Is(err, metadata.ErrOlderLog) {
 		return a.found(kv)
 	}
 	alive := a.s.is(st.got[a.s.key])
 	switch {
 	case err != nil && !errors.Is(err, metadata.ErrNewerIncarnation):
-		return res, false, err
+		return res, final, err
 	case err == nil && alive && st.generation == a.p.generation:
-		return res, false, fmt.Errorf("BUG: etcd refused %s though every guard holds", a.name)
+		return res, final, fmt.Errorf("BUG: etcd refused %s though every guard holds", a.name)
 	case st.generation < a.p.generation:
-		return res, false, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.generation, a.p.generation, metadata.ErrOlderLog)
+		return res, final, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.generation, a.p.generation, metadata.ErrOlderLog)
 	}
-	// A guard failed at this revision and the key is absent. Nothing that
-	// names this generation can land any more; whether something did depends
-	// on whether keys of it have been deleted.
+	// A guard failed and the key is absent. Nothing that names this generation
+	// can land any more; whether something did depends on whether keys of it
+	// have been deleted.
 	if a.p.maybe && st.truncated >= a.p.generation {
-		if res, known, err := a.ask(ctx, st); known || err != nil {
-			return res, known, err
+		if res, landed, err := a.ask(ctx, st); landed || err != nil {
+			a.late = landed
+			return res, final, err
 		}
 	}
 	if !alive || err != nil {
 		a.s.lost()
-		return res, false, errors.Join(fmt.Errorf("its session's key was gone at revision %d: %w", l.out(st.rev), metadata.ErrSessionLost), err)
+		return res, final, errors.Join(fmt.Errorf("its session's key was gone at revision %d: %w", l.out(st.rev), metadata.ErrSessionLost), err)
 	}
 	a.p.generation, a.p.maybe = st.generation, false
-	return res, false, nil
+	return res, moved, nil
 }
 
 // found is the fate of an entry whose key is there.
-func (a *appending) found(kv *keyValue) (metadata.AppendResult, bool, error) {
+func (a *appending) found(kv *keyValue) (metadata.AppendResult, verdict, error) {
+	a.late = true
 	res := metadata.AppendResult{Revision: a.l.out(kv.CreateRevision), Generation: a.p.generation}
 	a.l.seen.learn(marks{rev: kv.CreateRevision, head: kv.CreateRevision})
 	switch {
 	case len(kv.Value) == 0 && a.r.Guard != nil:
 		res.GuardFailed = true
 	case !bytes.Equal(kv.Value, a.r.Bytes):
-		return metadata.AppendResult{}, false, fmt.Errorf("BUG: another entry of %d bytes stands at %s", len(kv.Value), kv.Key)
+		return metadata.AppendResult{}, final, fmt.Errorf("BUG: another entry of %d bytes stands at %s", len(kv.Value), kv.Key)
 	}
-	return res, true, nil
+	return res, final, nil
 }
 
 // ask lets the replica tell whether an attempt landed in a generation whose
 // keys are being deleted: it waits until everything that was in the log at the
-// read is applied. known is false where it did not land.
-func (a *appending) ask(ctx context.Context, st standing) (metadata.AppendResult, bool, error) {
+// read is applied.
+func (a *appending) ask(ctx context.Context, st standing) (res metadata.AppendResult, landed bool, err error) {
 	l, none := a.l, metadata.AppendResult{}
 	applied := l.applied.Load()
 	if applied == nil {
@@ -192,7 +243,7 @@ func (a *appending) ask(ctx context.Context, st standing) (metadata.AppendResult
 	if err != nil || rev == 0 {
 		return none, false, err
 	}
-	res := metadata.AppendResult{Revision: rev, Generation: a.p.generation}
+	res = metadata.AppendResult{Revision: rev, Generation: a.p.generation}
 	if a.r.Guard == nil {
 		return res, true, nil
 	}
@@ -204,5 +255,6 @@ func (a *appending) ask(ctx context.Context, st standing) (metadata.AppendResult
 	case err != nil:
 		return none, false, err
 	}
-	return a.found(resp.Kvs[0])
+	res, _, err = a.found(resp.Kvs[0])
+	return res, err == nil, err
 }

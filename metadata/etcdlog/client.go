@@ -49,7 +49,7 @@ type WatchResponse struct {
 
 // Status is how the store is.
 type Status struct {
-	SizeBytes, InUseBytes, QuotaBytes int64 // of the largest member that answered
+	SizeBytes, InUseBytes, QuotaBytes int64 // of the member asked, or of the largest that answered
 	Members                           []Member
 }
 

@@ -21,8 +21,16 @@ const maxSendBytes = 4 << 20
 const statusTimeout = 2 * time.Second
 
 // FromEtcd makes a Client of an etcd client. The caller closes c after the Log.
-func FromEtcd(c *clientv3.Client) Client {
-	return &etcdClient{c: c, kv: clientv3.RetryKVClient(c), opts: []grpc.CallOption{
+func FromEtcd(c *clientv3.Client) Client { return newEtcdClient(c, clientv3.RetryKVClient(c)) }
+
+// FromMember makes a MemberClient of an etcd client with a single endpoint. Where
+// FromEtcd sends a read again that could not be served, it says so at once.
+func FromMember(c *clientv3.Client) MemberClient {
+	return &memberClient{newEtcdClient(c, etcdserverpb.NewKVClient(c.ActiveConnection())), etcdserverpb.NewMaintenanceClient(c.ActiveConnection())}
+}
+
+func newEtcdClient(c *clientv3.Client, kv etcdserverpb.KVClient) *etcdClient {
+	return &etcdClient{c: c, kv: kv, lease: etcdserverpb.NewLeaseClient(c.ActiveConnection()), opts: []grpc.CallOption{
 		grpc.WaitForReady(false),
 		grpc.MaxCallSendMsgSize(maxSendBytes),
 		grpc.MaxCallRecvMsgSize(math.MaxInt32),
@@ -30,9 +38,10 @@ func FromEtcd(c *clientv3.Client) Client {
 }
 
 type etcdClient struct {
-	c    *clientv3.Client
-	kv   etcdserverpb.KVClient // sends a write again only where it never left
-	opts []grpc.CallOption
+	c     *clientv3.Client
+	kv    etcdserverpb.KVClient // sends a write again only where it never left
+	lease etcdserverpb.LeaseClient
+	opts  []grpc.CallOption
 }
 
 func (e *etcdClient) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
@@ -58,9 +67,29 @@ func (e *etcdClient) Grant(ctx context.Context, ttlSeconds int64) (int64, error)
 	return int64(resp.ID), nil
 }
 
+// KeepAlive renews once. clientv3's KeepAliveOnce tries again without a pause
+// until ctx ends, where nobody listens.
 func (e *etcdClient) KeepAlive(ctx context.Context, lease int64) error {
-	_, err := e.c.KeepAliveOnce(ctx, clientv3.LeaseID(lease))
-	return err
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // and the stream ends
+	stream, err := e.lease.LeaseKeepAlive(ctx, e.opts...)
+	if err != nil {
+		return rpctypes.Error(err)
+	}
+	if err := stream.Send(&etcdserverpb.LeaseKeepAliveRequest{ID: lease}); err != nil {
+		if _, rerr := stream.Recv(); rerr != nil { // Send says only that the stream has ended
+			err = rerr
+		}
+		return rpctypes.Error(err)
+	}
+	resp, err := stream.Recv()
+	if err != nil {
+		return rpctypes.Error(err)
+	}
+	if resp.TTL <= 0 {
+		return rpctypes.ErrLeaseNotFound
+	}
+	return nil
 }
 
 func (e *etcdClient) Revoke(ctx context.Context, lease int64) error {
@@ -115,6 +144,35 @@ func (e *etcdClient) Status(ctx context.Context) (Status, error) {
 	}
 	for _, m := range m.Members {
 		s.Members = append(s.Members, Member{Name: m.Name, Leader: m.ID == leader})
+	}
+	return s, nil
+}
+
+// memberClient is an etcdClient with a single endpoint.
+type memberClient struct {
+	*etcdClient
+	maintenance etcdserverpb.MaintenanceClient
+}
+
+// Alive implements MemberClient.
+func (m *memberClient) Alive(ctx context.Context) error {
+	_, err := m.maintenance.Status(ctx, &etcdserverpb.StatusRequest{}, m.opts...)
+	return rpctypes.Error(err)
+}
+
+// Status implements Client, over the connection that is there.
+func (m *memberClient) Status(ctx context.Context) (Status, error) {
+	r, err := m.maintenance.Status(ctx, &etcdserverpb.StatusRequest{}, m.opts...)
+	if err != nil {
+		return Status{}, fmt.Errorf("status of etcd member: %w", rpctypes.Error(err))
+	}
+	list, err := m.c.MemberList(ctx)
+	if err != nil {
+		return Status{}, fmt.Errorf("list etcd members: %w", err)
+	}
+	s := Status{SizeBytes: r.DbSize, InUseBytes: r.DbSizeInUse, QuotaBytes: r.DbSizeQuota}
+	for _, one := range list.Members {
+		s.Members = append(s.Members, Member{Name: one.Name, Leader: one.ID == r.Leader})
 	}
 	return s, nil
 }

@@ -11,7 +11,9 @@ import (
 )
 
 // TryDuty implements metadata.Log. A duty that the session holds already is
-// its own: ok, with the same epoch.
+// its own: ok, with the same epoch. It is asked every few seconds by every
+// broker, and hardly ever free: so it is read first, and only a free one is
+// written, which every member of etcd keeps in its raft log.
 func (l *Log) TryDuty(ctx context.Context, id metadata.SessionID, name string) (metadata.Duty, bool, error) {
 	s, err := l.session(id)
 	if err != nil {
@@ -20,41 +22,61 @@ func (l *Log) TryDuty(ctx context.Context, id metadata.SessionID, name string) (
 	if !validName(name) {
 		return metadata.Duty{}, false, fmt.Errorf("take duty %q: a name is 1 to 128 of [A-Za-z0-9._:-]", name)
 	}
+	d, free, err := l.holder(ctx, s, name)
+	if err == nil && free {
+		var taken bool
+		if d, taken, err = l.takeDuty(ctx, s, name); err == nil && !taken {
+			d, _, err = l.holder(ctx, s, name) // somebody was faster, or the session is over
+		}
+	}
+	if err != nil {
+		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, err)
+	}
+	return d, d.Epoch != 0, nil
+}
+
+// holder reads whether nobody holds a duty, or the session does: then the duty
+// has an epoch. ErrSessionLost where the session is over.
+func (l *Log) holder(ctx context.Context, s *session, name string) (d metadata.Duty, free bool, err error) {
 	key := l.k.duty(name)
-	before := l.seen.get()
-	resp, err := l.once(ctx, key, &txnReq{
-		Compare: append(s.fence(), absent(key)),
-		Success: []*op{putLease(key, []byte(id.String()), s.lease)},
-		Failure: append(l.standingOps(), get(key), get(s.key)),
-	})
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		s.lost()
-		err = fmt.Errorf("its lease is gone: %w", metadata.ErrSessionLost)
-	}
+	st, err := l.read(ctx, key, s.key)
 	if err != nil {
-		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, err)
-	}
-	d := metadata.Duty{Name: name, Session: id}
-	if resp.Succeeded {
-		rev := resp.Header.GetRevision()
-		l.seen.learn(marks{rev: rev})
-		d.Epoch = metadata.DutyEpoch(l.out(rev))
-		return d, true, nil
-	}
-	st, err := l.standingOf(before, resp)
-	if err != nil {
-		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, err)
+		return d, false, err
 	}
 	if !s.is(st.got[s.key]) {
 		s.lost()
-		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, metadata.ErrSessionLost)
+		return d, false, metadata.ErrSessionLost
 	}
-	kv := st.got[key]
-	if kv == nil || kv.Lease != s.lease {
-		return metadata.Duty{}, false, nil
+	switch kv := st.got[key]; {
+	case kv == nil:
+		return d, true, nil
+	case kv.Lease == s.lease:
+		d = metadata.Duty{Name: name, Session: s.ID(), Epoch: metadata.DutyEpoch(l.out(kv.CreateRevision))}
 	}
-	d.Epoch = metadata.DutyEpoch(l.out(kv.CreateRevision))
-	return d, true, nil
+	return d, false, nil
+}
+
+// takeDuty puts the key of a duty that nobody holds. taken is false where the
+// comparisons failed.
+func (l *Log) takeDuty(ctx context.Context, s *session, name string) (d metadata.Duty, taken bool, err error) {
+	key := l.k.duty(name)
+	resp, err := l.once(ctx, key, &txnReq{
+		Compare: append(s.fence(), absent(key)),
+		Success: []*op{putLease(key, []byte(s.ID().String()), s.lease)},
+	})
+	switch {
+	case errors.Is(err, rpctypes.ErrLeaseNotFound):
+		s.lost()
+		return d, false, fmt.Errorf("its lease is gone: %w", metadata.ErrSessionLost)
+	case err != nil:
+		return d, false, err
+	}
+	rev := resp.Header.GetRevision()
+	l.seen.learn(marks{rev: rev})
+	if !resp.Succeeded {
+		return d, false, nil
+	}
+	return metadata.Duty{Name: name, Session: s.ID(), Epoch: metadata.DutyEpoch(l.out(rev))}, true, nil
 }
 
 // ReleaseDuty gives a duty up while its session goes on, for a drain. One
@@ -108,10 +130,7 @@ func (l *Log) fenced(ctx context.Context, d metadata.Duty, name string, t *txnRe
 			if st, err = l.standingOf(before, resp); err != nil {
 				return nil, st, unsure, err
 			}
-			if kv := st.got[duty]; kv == nil || kv.CreateRevision != l.in(int64(d.Epoch)) || !s.is(st.got[s.key]) {
-				return nil, st, unsure, fmt.Errorf("duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrDutyLost)
-			}
-			return resp, st, unsure, nil
+			return resp, st, unsure, l.stillHeld(st, d, s)
 		case refused(err):
 			return nil, st, unsure, err
 		}
@@ -120,4 +139,26 @@ func (l *Log) fenced(ctx context.Context, d metadata.Duty, name string, t *txnRe
 			return nil, st, unsure, err
 		}
 	}
+}
+
+// stillHeld is ErrDutyLost where a duty or its session was gone at a read of
+// both keys.
+func (l *Log) stillHeld(st standing, d metadata.Duty, s *session) error {
+	if kv := st.got[l.k.duty(d.Name)]; kv == nil || kv.CreateRevision != l.in(int64(d.Epoch)) || !s.is(st.got[s.key]) {
+		return fmt.Errorf("duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrDutyLost)
+	}
+	return nil
+}
+
+// readHeld reads the log's own keys; ErrDutyLost where the duty is gone.
+func (l *Log) readHeld(ctx context.Context, d metadata.Duty) (standing, error) {
+	s, err := l.session(d.Session)
+	if err != nil {
+		return standing{}, err
+	}
+	st, err := l.read(ctx, l.k.duty(d.Name), s.key)
+	if err != nil {
+		return st, err
+	}
+	return st, l.stillHeld(st, d, s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +112,78 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 				all := r.list()
 				if len(all) != 2 || all[0].Revision != g.res.Revision {
 					t.Fatalf("followed %+v; the append said %+v", all, g.res)
+				}
+			})
+		})
+	}
+}
+
+// Why an attempt failed is asked in a second request. Between the two the
+// generation may be closed, archived and deleted, or the session may end.
+func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
+	lost, slow := etcdfake.Fate{LoseReply: true}, etcdfake.Fate{Before: 1500 * time.Millisecond}
+	for name, c := range map[string]struct {
+		fates   []etcdfake.Fate // of what a sends for the key
+		early   bool            // the generation closes before the first attempt
+		expire  bool            // the session ends, too
+		landsIn metadata.Generation
+		err     error
+	}{
+		"landed, key deleted before the question":                  {[]etcdfake.Fate{lost, {}, slow}, false, false, 1, nil},
+		"landed, key deleted and session over before the question": {[]etcdfake.Fate{lost, {}, slow}, false, true, 1, nil},
+		"landed, said no space, key deleted before the question":   {[]etcdfake.Fate{{NoSpace: true}, {}, slow}, false, false, 1, nil},
+		"did not land, keys deleted before the question":           {[]etcdfake.Fate{{}, slow}, true, false, 2, nil},
+		"did not land, session over before the question":           {[]etcdfake.Fate{{}, slow}, true, true, 0, metadata.ErrSessionLost},
+		"did not land, the question's answer lost":                 {[]etcdfake.Fate{{}, lost}, true, false, 2, nil},
+		"landed, the question's answer lost, key deleted":          {[]etcdfake.Fate{lost, {}, lost}, false, false, 1, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.Fate, bool) {
+					if call.Client == "a" && call.Op == "txn" && strings.Contains(call.Key, "/log/0000000000000001/") {
+						asked.Store(int64(call.Attempt) + 1)
+						if call.Attempt < len(c.fates) {
+							return c.fates[call.Attempt], true
+						}
+					}
+					return etcdfake.Fate{}, true
+				}})
+				a, b := join(t, store, "a"), join(t, store, "b")
+				r := a.follow(t)
+				time.Sleep(time.Second) // its reads are done
+				d := b.duty(t, "archive")
+				if c.early {
+					if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				g := a.start(t.Context(), a.next(metadata.LaneStandard))
+				for asked.Load() < int64(len(c.fates)) { // the question is on its way
+					time.Sleep(50 * time.Millisecond)
+				}
+				if !c.early {
+					if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := b.Truncate(t.Context(), d, 1); err != nil {
+					t.Fatal(err)
+				}
+				if c.expire {
+					store.ExpireKey("/zonewise/main/session/a")
+				}
+				<-g.done
+				if g.res.Generation != c.landsIn || !errors.Is(g.err, c.err) {
+					t.Fatalf("%+v, %v; want generation %d", g.res, g.err, c.landsIn)
+				}
+				time.Sleep(20 * time.Second)
+				end := b.append(t, metadata.LaneLow)
+				if err := r.wait(t.Context(), end.Revision); err != nil {
+					t.Fatal(err)
+				}
+				if all := r.list(); c.err == nil && (len(all) != 2 || all[0].Revision != g.res.Revision) || c.err != nil && len(all) != 1 {
+					t.Fatalf("followed %+v; the append said %+v, %v", all, g.res, g.err)
 				}
 			})
 		})

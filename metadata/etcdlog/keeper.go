@@ -104,11 +104,27 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Duty, p metadata.Che
 	}
 }
 
-// Truncate implements metadata.Keeper.
+// Truncate implements metadata.Keeper. It is called again and again for the same
+// generation, to finish what an earlier holder began, and then only reads.
 func (l *Log) Truncate(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
 	if g == 0 {
 		return nil // there is no generation 0
 	}
+	st, err := l.readHeld(ctx, d)
+	if err == nil && st.truncated < g {
+		err = l.setTruncated(ctx, d, g)
+	}
+	if err == nil {
+		err = l.deleteUpTo(ctx, d, g)
+	}
+	if err != nil {
+		return fmt.Errorf("truncate generation %d: %w", g, err)
+	}
+	return nil
+}
+
+// setTruncated says that generations up to g are read from the bucket.
+func (l *Log) setTruncated(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
 	key, value := l.k.truncated(), hex64(uint64(g))
 	resp, st, _, err := l.fenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
 		Compare: []*compare{
@@ -119,14 +135,11 @@ func (l *Log) Truncate(ctx context.Context, d metadata.Duty, g metadata.Generati
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("truncate generation %d: %w", g, err)
+		return err
 	case resp.Succeeded:
 		l.seen.learn(marks{truncated: g})
 	case st.generation <= g:
-		return fmt.Errorf("truncate generation %d: it is not closed, the log is at %d", g, st.generation)
-	}
-	if err := l.deleteUpTo(ctx, d, g); err != nil {
-		return fmt.Errorf("truncate generation %d: %w", g, err)
+		return fmt.Errorf("it is not closed, the log is at %d", st.generation)
 	}
 	return nil
 }

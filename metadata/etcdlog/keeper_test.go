@@ -73,6 +73,34 @@ func TestADutyWithoutItsSessionIsLost(t *testing.T) {
 	})
 }
 
+// A broker that loses its session again and again keeps nothing of the old ones.
+func TestClosedSessionsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 1})
+		a := join(t, store, "a")
+		for i := range 50 {
+			if i%2 == 1 {
+				store.ExpireKey(fmt.Sprintf("/zonewise/main/session/%d", i-1))
+			}
+			if err := a.session.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Append(t.Context(), a.next(metadata.LaneLow)); !errors.Is(err, metadata.ErrSessionLost) {
+				t.Fatalf("append of a closed session: %v", err)
+			}
+			var err error
+			if a.session, err = a.OpenSession(t.Context(), metadata.SessionInfo{Nonce: fmt.Sprint(i), Zone: "dev-a"}); err != nil {
+				t.Fatal(err)
+			}
+			a.seq = [metadata.LaneCount]metadata.LaneSeq{}
+			a.append(t, metadata.LaneLow)
+		}
+		if n := a.Stats().Sessions; n != 1 {
+			t.Errorf("the log keeps %d sessions, one is open", n)
+		}
+	})
+}
+
 func (n *node) head(t *testing.T) metadata.Revision {
 	t.Helper()
 	rev, err := n.Barrier(t.Context())

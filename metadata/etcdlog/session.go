@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type session struct {
 	ended  sync.Once     // closes over
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the lease's goroutine
+	closed bool           // Close has returned; under the log's mutex
 
 	mu    sync.Mutex // guards lanes
 	lanes [metadata.LaneCount]pending
@@ -123,6 +125,7 @@ func (s *session) enter(ctx context.Context, value []byte) error {
 	if l.closed {
 		return errors.New("log is closed")
 	}
+	maps.DeleteFunc(l.sessions, func(_ metadata.SessionID, o *session) bool { return o.closed })
 	l.sessions[s.ID()] = s
 	renew, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -221,23 +224,19 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 		return fmt.Errorf("publish session status: %w", err)
 	}
 	l := s.l
-	before := l.seen.get()
-	resp, err := l.once(ctx, s.key, &txnReq{
-		Compare: s.fence(),
-		Success: []*op{putLease(s.key, value, s.lease)},
-		Failure: append(l.standingOps(), get(s.key)),
-	})
+	resp, err := l.once(ctx, s.key, &txnReq{Compare: s.fence(), Success: []*op{putLease(s.key, value, s.lease)}})
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		s.lost()
 		return fmt.Errorf("publish session status: its lease is gone: %w", metadata.ErrSessionLost)
 	case err != nil:
 		return fmt.Errorf("publish session status: %w", err)
-	case resp.Succeeded:
-		l.seen.learn(marks{rev: resp.Header.GetRevision()})
+	}
+	l.seen.learn(marks{rev: resp.Header.GetRevision()})
+	if resp.Succeeded {
 		return nil
 	}
-	if _, err := l.standingOf(before, resp); err != nil {
+	if _, err := l.read(ctx); err != nil { // why not is read only where it is needed
 		return fmt.Errorf("publish session status: %w", err)
 	}
 	s.lost()
@@ -246,9 +245,15 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 
 // Close implements metadata.Session: the lease is revoked, and its keys with
 // it, duties included. Where that cannot be told in time the lease runs out.
+// The log forgets the session when the next one is opened.
 func (s *session) Close(ctx context.Context) error {
 	s.stop()
 	s.lost()
+	defer func() {
+		s.l.mu.Lock()
+		defer s.l.mu.Unlock()
+		s.closed = true
+	}()
 	at := &attempts{l: s.l, name: s.key + "/close"}
 	for {
 		actx, cancel := context.WithTimeout(ctx, at.timeout())

@@ -9,13 +9,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// session finds one that this log opened.
+// session finds one that this log opened and whose owner has not closed it (or
+// has opened none since).
 func (l *Log) session(id metadata.SessionID) (*session, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sessions[id]
 	if s == nil {
-		return nil, fmt.Errorf("BUG: session %v was not opened by this log", id)
+		return nil, fmt.Errorf("BUG: session %v was not opened by this log, or was closed before another one was opened", id)
 	}
 	return s, nil
 }

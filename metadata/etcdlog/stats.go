@@ -11,13 +11,16 @@ import (
 type Stats struct {
 	Won        uint64 // entries that an attempt of unknown outcome had put in place
 	GuardFails uint64 // guards that failed after an attempt of unknown outcome
+	Sessions   int    // known now: those not closed, and what was closed since the last was opened
 }
 
 type meters struct{ won, guardFails atomic.Uint64 }
 
 // Stats returns a picture of now.
 func (l *Log) Stats() Stats {
-	return Stats{Won: l.meters.won.Load(), GuardFails: l.meters.guardFails.Load()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Won: l.meters.won.Load(), GuardFails: l.meters.guardFails.Load(), Sessions: len(l.sessions)}
 }
 
 // countAppend counts an append whose fate is known after so many attempts that

@@ -14,7 +14,7 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
 
-var _ etcdlog.Client = (*Client)(nil)
+var _ etcdlog.MemberClient = (*Client)(nil)
 
 // Client is one broker's connection to the store.
 type Client struct {
@@ -319,4 +319,10 @@ func (c *Client) Status(ctx context.Context) (etcdlog.Status, error) {
 		}
 		return st, nil
 	})
+}
+
+// Alive implements etcdlog.MemberClient.
+func (c *Client) Alive(ctx context.Context) error {
+	_, err := call(ctx, c, asked{op: "alive"}, func() (struct{}, error) { return struct{}{}, nil })
+	return err
 }

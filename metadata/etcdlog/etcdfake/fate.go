@@ -52,7 +52,7 @@ func (c Config) withDefaults() Config {
 // from 0; calls of one instant share a number, and Sum tells them apart.
 type Call struct {
 	Client  string
-	Op      string // range, txn, compact, grant, keepalive, revoke, status, watch
+	Op      string // range, txn, compact, grant, keepalive, revoke, status, alive, watch
 	Key     string // the first key of a txn's puts, else of its comparisons; a watch's: the revision delivered
 	Attempt int
 	Sum     uint32 // CRC of a range's or txn's bytes

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/zonewise/zonewise/internal/etcdserver"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/metadata/etcdlog"
+)
+
+// Times of asking members who they are.
+const (
+	memberTimeout   = 2 * time.Second
+	learnZonesAgain = 10 * time.Second
+)
+
+// etcdMembers are etcd's members over a connection each, used as one
+// (etcdlog.Members): the one of the own zone, while it answers. Close ends it.
+type etcdMembers struct {
+	*etcdlog.Members
+	zone   metadata.ZoneID // ours; "": none
+	logger *slog.Logger
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	clients []dialled
+	mu      sync.Mutex // guards all
+	all     []endpoint
+}
+
+// dialled is the connection to a member, once done is closed.
+type dialled struct {
+	c    *clientv3.Client
+	done chan struct{}
+}
+
+// open connects to the members, and prefers those of a zone. It does not wait
+// until one answers.
+func (o *etcdOptions) open(zone metadata.ZoneID, logger *slog.Logger) (*etcdMembers, error) {
+	all, err := o.parse()
+	if err != nil {
+		return nil, err
+	}
+	login, err := o.login()
+	if err != nil {
+		return nil, err
+	}
+	e := &etcdMembers{zone: zone, logger: logger, all: all, clients: make([]dialled, len(all))}
+	cfg := etcdlog.MembersConfig{Logger: logger, Rand: newRand()}
+	for i, one := range all {
+		e.clients[i].done = make(chan struct{})
+		cfg.Members = append(cfg.Members, etcdlog.MemberConfig{Name: one.url, Near: e.near(one.zone), Dial: func(context.Context) (etcdlog.MemberClient, error) {
+			c, err := login.dial([]string{one.url})
+			if err != nil {
+				return nil, err
+			}
+			e.clients[i].c = c
+			close(e.clients[i].done)
+			return etcdlog.FromMember(c), nil
+		}})
+	}
+	e.Members = etcdlog.NewMembers(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	e.wg.Go(func() { e.Run(ctx) })
+	e.wg.Go(func() { e.learnZones(ctx) })
+	return e, nil
+}
+
+// near reports whether members of a zone are preferred.
+func (e *etcdMembers) near(zone metadata.ZoneID) bool {
+	return zone != metadata.UnknownZone && zone == e.zone
+}
+
+// Close ends the connections.
+func (e *etcdMembers) Close() error {
+	e.cancel()
+	e.wg.Wait()
+	var errs []error
+	for _, d := range e.clients {
+		if d.c != nil {
+			errs = append(errs, d.c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// of returns what is known of a member.
+func (e *etcdMembers) of(i int) endpoint {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.all[i]
+}
+
+// status asks a member how it is.
+func (e *etcdMembers) status(ctx context.Context, i int) (*clientv3.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
+	defer cancel()
+	d := &e.clients[i]
+	select {
+	case <-d.done:
+		return d.c.Status(ctx, e.of(i).url)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect: %w", ctx.Err())
+	}
+}
+
+// using is the zone of the member that is used, unknown where it has not told.
+func (e *etcdMembers) using() metadata.ZoneID { return e.of(e.Using()).zone }
+
+// learnZones asks members whose zone was not said for their names, which say it,
+// until all have told.
+func (e *etcdMembers) learnZones(ctx context.Context) {
+	for !e.askZones(ctx) {
+		select {
+		case <-time.After(learnZonesAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// askZones asks once, all at the same time, and reports whether all are known.
+func (e *etcdMembers) askZones(ctx context.Context) bool {
+	var wg sync.WaitGroup
+	known := make([]bool, len(e.all))
+	for i := range e.all {
+		wg.Go(func() {
+			if e.of(i).zone != metadata.UnknownZone {
+				known[i] = true
+				return
+			}
+			name, err := e.nameOf(ctx, i)
+			if err != nil {
+				return
+			}
+			known[i] = true
+			e.mu.Lock()
+			e.all[i].zone = memberZone(name)
+			e.mu.Unlock()
+			e.SetNear(i, e.near(memberZone(name)))
+		})
+	}
+	wg.Wait()
+	for _, k := range known {
+		if !k {
+			return false
+		}
+	}
+	return true
+}
+
+// nameOf asks a member for its name.
+func (e *etcdMembers) nameOf(ctx context.Context, i int) (string, error) {
+	s, err := e.status(ctx, i)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
+	defer cancel()
+	list, err := e.clients[i].c.MemberList(ctx) // it was dialled: it has answered
+	if err != nil {
+		return "", fmt.Errorf("list etcd members: %w", err)
+	}
+	for _, m := range list.Members {
+		if m.ID == s.Header.GetMemberId() {
+			return m.Name, nil
+		}
+	}
+	return "", fmt.Errorf("etcd at %s is no member of its cluster", e.of(i).url)
+}
+
+// etcdLogin is how to connect to a member.
+type etcdLogin struct {
+	o        *etcdOptions
+	password string
+}
+
+// dial connects to endpoints of one etcd. The caller closes the client.
+func (l *etcdLogin) dial(urls []string) (*clientv3.Client, error) {
+	t, err := l.o.tls.config("etcd")
+	if err != nil {
+		return nil, err
+	}
+	return etcdserver.DialAs(urls, t, l.o.user, l.password)
+}

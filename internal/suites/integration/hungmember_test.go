@@ -1,0 +1,253 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/cluster"
+)
+
+// What producers may wait at most while a member of etcd is ill, and for how
+// long it is.
+const (
+	limitIll = 3 * time.Second
+	illFor   = 20 * time.Second
+)
+
+// A member of etcd that is hung accepts connections and answers nothing. The
+// brokers of its zone go to another one, and come back when it is well.
+func TestAHungEtcdMemberPausesItsZoneBriefly(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	i := startIll(t, c)
+	leader := c.EtcdLeader()
+	i.during("a follower stopped", (leader+1)%cluster.Zones, func(z int) {
+		c.Etcd[z].Pause()
+		time.Sleep(illFor)
+		c.Etcd[z].Resume()
+	})
+	i.during("the leader stopped", leader, func(z int) {
+		c.Etcd[z].Pause()
+		time.Sleep(illFor)
+		c.Etcd[z].Resume()
+	})
+	i.judge()
+}
+
+// A member whose answers come two seconds late.
+func TestASlowEtcdMemberPausesItsZoneBriefly(t *testing.T) {
+	var doors [cluster.Zones]*lateDoor
+	var list []string
+	for z := range doors {
+		doors[z] = openLateDoor(t)
+		list = append(list, fmt.Sprintf("use1-az%d=http://%s", z+1, doors[z].ln.Addr()))
+	}
+	c := cluster.Start(t, cluster.Options{NoBrokers: true, Flags: []string{"--etcd", strings.Join(list, ",")}})
+	for z, d := range doors {
+		u, err := url.Parse(c.EtcdURL(z))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.to.Store(&u.Host)
+	}
+	c.StartBrokers()
+	i := startIll(t, c)
+	i.during("a member answers after 2 s", 0, func(z int) {
+		doors[z].late.Store(int64(time.Second)) // there, and back
+		time.Sleep(illFor)
+		doors[z].late.Store(0)
+	})
+	i.judge()
+}
+
+// A member whose disk takes no writes: it answers what needs no disk.
+func TestAnEtcdMemberWithAStalledDiskPausesItsZoneBriefly(t *testing.T) {
+	c := cluster.Start(t, cluster.Options{})
+	var stall [cluster.Zones]func()
+	for z := range cluster.Zones {
+		c.Etcd[z].Kill9()
+		stall[z] = ownDisk(t, c.EtcdData(z))
+		c.Etcd[z].Start()
+		time.Sleep(3 * time.Second) // it is needed for the next one's quorum
+	}
+	i := startIll(t, c)
+	leader := c.EtcdLeader()
+	i.during("a follower's disk stalled", (leader+1)%cluster.Zones, func(z int) { stall[z]() })
+	i.during("the leader's disk stalled", leader, func(z int) { stall[z]() })
+	i.judge()
+}
+
+// ill is a load on a cluster whose etcd falls ill.
+type ill struct {
+	t       *testing.T
+	c       *cluster.Cluster
+	l       *load
+	windows []window
+	changed [cluster.Zones]int // members that brokers had given up before
+}
+
+func startIll(t *testing.T, c *cluster.Cluster) *ill {
+	createTopic(t, c, "ill", 12, nil)
+	l := startLoad(t, c, loadOptions{topic: "ill", partitions: 12, perFamily: 6, bytesPerSec: 1e6, recordBytes: 1024})
+	time.Sleep(5 * time.Second)
+	i := &ill{t: t, c: c, l: l}
+	for z := range cluster.Zones {
+		i.changed[z] = i.givenUp(z)
+	}
+	return i
+}
+
+// givenUp is how often the broker of a zone has left its member.
+func (i *ill) givenUp(z int) int {
+	return strings.Count(i.c.Brokers[z].Tail(4<<20), "an etcd member does not answer: using another one")
+}
+
+// during makes the member of a zone ill, and has its brokers come back to it.
+func (i *ill) during(what string, z int, do func(z int)) {
+	i.t.Helper()
+	w := window{what: what + fmt.Sprintf(" for %v, zone %d", illFor, z), from: time.Now(), limit: limitIll}
+	do(z)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(500 * time.Millisecond) {
+		text := i.c.Brokers[z].Tail(1 << 20)
+		if n := strings.LastIndex(text, "an etcd member does not answer"); n < 0 || strings.Contains(text[n:], "using the etcd member of this zone") {
+			break
+		}
+		if time.Now().After(end) {
+			i.t.Errorf("%s: the zone's broker has not come back to its member", what)
+			break
+		}
+	}
+	time.Sleep(3 * time.Second)
+	w.to = time.Now()
+	i.windows = append(i.windows, w)
+}
+
+func (i *ill) judge() {
+	i.t.Helper()
+	i.l.stop(i.t)
+	i.l.judgePauses(i.t, "etcd", i.windows)
+	for z := range cluster.Zones {
+		if n := i.givenUp(z) - i.changed[z]; n > len(i.windows) {
+			i.t.Errorf("the broker of zone %d left its member %d times, which was ill at most %d times", z, n, len(i.windows))
+		}
+	}
+	verify(i.t, i.c, "ill", i.l)
+}
+
+// lateDoor hands connections on, and what is sent over them late, either way.
+type lateDoor struct {
+	ln   net.Listener
+	to   atomic.Pointer[string]
+	late atomic.Int64
+}
+
+func openLateDoor(t *testing.T) *lateDoor {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &lateDoor{ln: ln}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var open []net.Conn
+	t.Cleanup(func() {
+		ln.Close()
+		mu.Lock()
+		for _, c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	wg.Go(func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", *d.to.Load())
+			if err != nil {
+				in.Close()
+				continue
+			}
+			mu.Lock()
+			open = append(open, in, out)
+			mu.Unlock()
+			wg.Go(func() { d.hand(in, out) })
+			wg.Go(func() { d.hand(out, in) })
+		}
+	})
+	return d
+}
+
+// hand copies from one to the other until one of them ends.
+func (d *lateDoor) hand(from, to net.Conn) {
+	type chunk struct {
+		at    time.Time
+		bytes []byte
+	}
+	queue := make(chan chunk, 10_000)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer to.Close()
+		for c := range queue {
+			time.Sleep(time.Until(c.at))
+			if _, err := to.Write(c.bytes); err != nil {
+				from.Close()
+			}
+		}
+	})
+	for {
+		b := make([]byte, 32<<10)
+		n, err := from.Read(b)
+		if n > 0 {
+			queue <- chunk{time.Now().Add(time.Duration(d.late.Load())), b[:n]}
+		}
+		if err != nil {
+			break
+		}
+	}
+	close(queue)
+	wg.Wait()
+}
+
+// ownDisk puts a folder on a file system of its own, with what is in it, and
+// returns what makes that take no writes for illFor.
+func ownDisk(t *testing.T, folder string) (stall func()) {
+	t.Helper()
+	image, earlier := folder+".img", folder+".earlier"
+	run := func(args ...string) {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v (this needs root): %v: %s", args, err, out)
+		}
+	}
+	if err := os.Rename(folder, earlier); err != nil {
+		t.Fatal(err)
+	}
+	run("truncate", "-s", "1G", image)
+	run("mkfs.ext4", "-q", image)
+	run("mkdir", "-p", folder)
+	run("mount", "-o", "loop", image, folder)
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", folder).Run() }) // etcd has it open until the cluster is taken away
+	if err := os.CopyFS(folder, os.DirFS(earlier)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		// One program freezes and thaws: a test that dies leaves nothing frozen.
+		script := fmt.Sprintf("fsfreeze -f %[1]s && sleep %.0[2]f; fsfreeze -u %[1]s", folder, illFor.Seconds())
+		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+			t.Errorf("freeze %s: %v: %s", folder, err, out)
+		}
+	}
+}

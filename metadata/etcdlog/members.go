@@ -1,0 +1,310 @@
+package etcdlog
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// MemberClient is one etcd server, over a connection of its own.
+type MemberClient interface {
+	Client
+	// Alive asks the server whether it answers; it asks no other server.
+	Alive(ctx context.Context) error
+}
+
+// MemberConfig is one etcd server as it was configured.
+type MemberConfig struct {
+	Name string // for logs: its address
+	Near bool   // it stands in our zone
+	// Dial makes the client. It is called again after a pause where it fails.
+	Dial func(ctx context.Context) (MemberClient, error)
+}
+
+// MembersConfig is what Members needs.
+type MembersConfig struct {
+	Members []MemberConfig // at least one
+	Logger  *slog.Logger
+	Rand    *rand.Rand // chooses the first to use where none is near
+}
+
+// Members is an etcd as a Client: it uses one member, of the own zone if there is
+// one that is well, and another as soon as that one does not answer. What is on
+// its way to a member that is given up ends with an error, watches too; reads
+// are sent to the next one instead. Run must run.
+type Members struct {
+	log  *slog.Logger
+	all  []*member
+	kick chan struct{} // capacity 1: a call was told that the member cannot serve
+
+	mu      sync.Mutex // guards what follows
+	current int
+	flights list.List     // *flight, the oldest first
+	looked  chan struct{} // closed and replaced when a look has ended
+}
+
+type member struct {
+	name      string
+	dial      func(ctx context.Context) (MemberClient, error)
+	near      atomic.Bool
+	connected chan struct{} // closed once client is there
+	client    MemberClient
+}
+
+// flight is a call or a watch that is on its way to a member.
+type flight struct {
+	member int
+	begun  time.Time
+	watch  bool
+	looked <-chan struct{}
+	cancel context.CancelCauseFunc
+}
+
+// errGivenUp ends what is on its way to a member that is not used any more.
+var errGivenUp = errors.New("the etcd member did not answer, another one is used")
+
+// NewMembers returns the client. It uses the first near member, or any.
+func NewMembers(cfg MembersConfig) *Members {
+	m := &Members{log: cfg.Logger, kick: make(chan struct{}, 1), looked: make(chan struct{})}
+	m.current = -1
+	for i, c := range cfg.Members {
+		one := &member{name: c.Name, dial: c.Dial, connected: make(chan struct{})}
+		one.near.Store(c.Near)
+		m.all = append(m.all, one)
+		if c.Near && m.current < 0 {
+			m.current = i
+		}
+	}
+	if m.current < 0 {
+		m.current = cfg.Rand.IntN(len(m.all))
+	}
+	return m
+}
+
+// SetNear says whether a member stands in our zone, where that was not known.
+func (m *Members) SetNear(i int, near bool) { m.all[i].near.Store(near) }
+
+// Using returns which member is used now.
+func (m *Members) Using() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.current
+}
+
+// begin registers a flight to the present member.
+func (m *Members) begin(ctx context.Context, watch bool) (context.Context, *flight, *list.Element) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := &flight{member: m.current, begun: time.Now(), watch: watch, looked: m.looked, cancel: cancel}
+	return ctx, f, m.flights.PushBack(f)
+}
+
+func (m *Members) end(e *list.Element) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flights.Remove(e).(*flight).cancel(nil)
+}
+
+// oldest is when the oldest call was sent that the member has not answered.
+func (m *Members) oldest(member int) (begun time.Time, any bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for e := m.flights.Front(); e != nil; e = e.Next() {
+		if f := e.Value.(*flight); f.member == member && !f.watch {
+			return f.begun, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// use makes a member the present one. Watches of the one before end, and, where
+// that one was given up, calls, too.
+func (m *Members) use(next int, givenUp bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for e := m.flights.Front(); e != nil; e = e.Next() {
+		if f := e.Value.(*flight); f.member == m.current && (f.watch || givenUp) {
+			f.cancel(errGivenUp)
+		}
+	}
+	m.current = next
+}
+
+// endLook lets those go on who wait for the verdict of a look.
+func (m *Members) endLook() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.looked)
+	m.looked = make(chan struct{})
+}
+
+// errNotConnected says of a member that it could not be dialled yet.
+var errNotConnected = errors.New("the etcd member could not be reached yet")
+
+// client waits until the flight's member is connected, or given up.
+func (m *Members) client(ctx context.Context, f *flight) (Client, error) {
+	o := m.all[f.member]
+	select {
+	case <-o.connected:
+		return o.client, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("etcd member %s: %w", o.name, errNotConnected)
+	}
+}
+
+// ask sends a call to the present member. A read is sent again to the next one
+// where the member is given up meanwhile; what may have written is not: whether
+// it did is for the caller to find out.
+func ask[T any](ctx context.Context, m *Members, read bool, call func(ctx context.Context, c Client) (T, error)) (T, error) {
+	for {
+		v, again, err := askOnce(ctx, m, call)
+		if !again || !read {
+			return v, err
+		}
+	}
+}
+
+// askOnce is one try. again is true where the member could not serve and
+// another one is used now.
+func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Context, c Client) (T, error)) (v T, again bool, err error) {
+	fctx, f, e := m.begin(ctx, false)
+	c, err := m.client(fctx, f)
+	if err == nil {
+		v, err = call(fctx, c)
+	}
+	gone := context.Cause(fctx) == errGivenUp
+	m.end(e)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return v, false, err
+	case gone:
+		return v, true, fmt.Errorf("etcd member %s: %w", m.all[f.member].name, errGivenUp)
+	case !unavailable(err):
+		return v, false, err
+	}
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+	select { // no use in asking the same one at once
+	case <-f.looked:
+	case <-time.After(lookTime):
+	case <-ctx.Done():
+	}
+	return v, m.Using() != f.member, err
+}
+
+// unavailable reports errors that say that the member cannot serve, whether or
+// not others can.
+func unavailable(err error) bool {
+	var e rpctypes.EtcdError
+	if errors.As(err, &e) {
+		return e.Code() == codes.Unavailable
+	}
+	return status.Code(err) == codes.Unavailable
+}
+
+// Range implements Client.
+func (m *Members) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
+	return ask(ctx, m, true, func(ctx context.Context, c Client) (*etcdserverpb.RangeResponse, error) { return c.Range(ctx, r) })
+}
+
+// Txn implements Client.
+func (m *Members) Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error) {
+	return ask(ctx, m, onlyReads(r), func(ctx context.Context, c Client) (*etcdserverpb.TxnResponse, error) { return c.Txn(ctx, r) })
+}
+
+func onlyReads(r *etcdserverpb.TxnRequest) bool {
+	for _, ops := range [][]*op{r.Success, r.Failure} {
+		for _, o := range ops {
+			if o.GetRequestRange() == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Compact implements Client.
+func (m *Members) Compact(ctx context.Context, rev int64) error {
+	_, err := ask(ctx, m, false, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.Compact(ctx, rev) })
+	return err
+}
+
+// Grant implements Client.
+func (m *Members) Grant(ctx context.Context, ttlSeconds int64) (int64, error) {
+	return ask(ctx, m, false, func(ctx context.Context, c Client) (int64, error) { return c.Grant(ctx, ttlSeconds) })
+}
+
+// KeepAlive implements Client. To renew twice does no harm.
+func (m *Members) KeepAlive(ctx context.Context, lease int64) error {
+	_, err := ask(ctx, m, true, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.KeepAlive(ctx, lease) })
+	return err
+}
+
+// Revoke implements Client.
+func (m *Members) Revoke(ctx context.Context, lease int64) error {
+	_, err := ask(ctx, m, false, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.Revoke(ctx, lease) })
+	return err
+}
+
+// Status implements Client.
+func (m *Members) Status(ctx context.Context) (Status, error) {
+	return ask(ctx, m, true, func(ctx context.Context, c Client) (Status, error) { return c.Status(ctx) })
+}
+
+// Watch implements Client. A watch ends with an error when another member is
+// used.
+func (m *Members) Watch(ctx context.Context, prefix string, from int64) <-chan WatchResponse {
+	out := make(chan WatchResponse)
+	fctx, f, e := m.begin(ctx, true)
+	go func() { // ends with ctx, or with the watch
+		defer close(out)
+		defer m.end(e)
+		c, err := m.client(fctx, f)
+		if err == nil {
+			err = forward(fctx, c.Watch(fctx, prefix, from), out)
+		}
+		if err != nil {
+			select {
+			case out <- WatchResponse{Err: err}:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return out
+}
+
+// forward hands a watch on. An error says that it was given up.
+func forward(ctx context.Context, in <-chan WatchResponse, out chan<- WatchResponse) error {
+	for {
+		select {
+		case r, ok := <-in:
+			if !ok {
+				break
+			}
+			select {
+			case out <- r:
+				continue
+			case <-ctx.Done():
+			}
+		case <-ctx.Done():
+		}
+		if err := context.Cause(ctx); err == errGivenUp {
+			return err
+		}
+		return nil
+	}
+}
