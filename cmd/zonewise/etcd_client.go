@@ -64,7 +64,7 @@ func (o *etcdOptions) parse() ([]endpoint, error) {
 	return out, nil
 }
 
-// login reads the password.
+// login reads the password and the certificates, before anything is opened.
 func (o *etcdOptions) login() (*etcdLogin, error) {
 	password := o.password
 	if o.passwordFile != "" {
@@ -74,7 +74,8 @@ func (o *etcdOptions) login() (*etcdLogin, error) {
 		}
 		password, _, _ = strings.Cut(string(body), "\n")
 	}
-	return &etcdLogin{o, strings.TrimRight(password, "\r")}, nil
+	t, err := o.tls.config("etcd")
+	return &etcdLogin{o.user, strings.TrimRight(password, "\r"), t}, err
 }
 
 // dial connects to all members as one, for an operator's command: one that hangs

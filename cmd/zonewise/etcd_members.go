@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,15 +180,11 @@ func (e *etcdMembers) nameOf(ctx context.Context, i int) (string, error) {
 
 // etcdLogin is how to connect to a member.
 type etcdLogin struct {
-	o        *etcdOptions
-	password string
+	user, password string
+	tls            *tls.Config
 }
 
 // dial connects to endpoints of one etcd. The caller closes the client.
 func (l *etcdLogin) dial(urls []string) (*clientv3.Client, error) {
-	t, err := l.o.tls.config("etcd")
-	if err != nil {
-		return nil, err
-	}
-	return etcdserver.DialAs(urls, t, l.o.user, l.password)
+	return etcdserver.DialAs(urls, l.tls, l.user, l.password)
 }
