@@ -16,6 +16,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -44,6 +45,7 @@ type produced struct {
 	appendTime metadata.UnixMilli // -1: the producer's own
 	early      bool               // refused before the partition was looked at
 	txn        bool               // a transactional batch
+	limited    bool               // refused by a limit of the cluster
 }
 
 // producing is a Produce request between its two halves.
@@ -227,7 +229,7 @@ func (p *producing) settle(ctx context.Context) {
 			case <-out.ack.Done():
 				offset, err := out.ack.Result()
 				if out.code = produceError(p.r.version, err); err != nil {
-					out.text = err.Error()
+					out.text, out.limited = err.Error(), errors.Is(err, metadata.CodeLimit)
 				} else {
 					out.base = offset
 				}
@@ -242,6 +244,7 @@ func (p *producing) settle(ctx context.Context) {
 // answered has come.
 func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 	p.settle(ctx)
+	limited := s.noteLimited(p)
 	a := answer{bill: p.bill()}
 	failed, all := p.failures()
 	if p.q.acks == 0 {
@@ -252,6 +255,9 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 	s.logStarts(p)
 	resp := kmsg.NewPtrProduceResponse()
 	resp.SetVersion(p.r.version)
+	if limited {
+		resp.ThrottleMillis = int32(limitThrottle / time.Millisecond)
+	}
 	hints := s.hints(p.r)
 	for i, t := range p.q.topics {
 		if len(t.parts) == 0 {

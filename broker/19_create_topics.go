@@ -64,7 +64,7 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		rt := &resp.Topics[i]
-		if code, text := commandError(out, err, k); code != errNone {
+		if code, text := r.commandError(out, err, k); code != errNone {
 			rt.ErrorCode, rt.ErrorMessage = code, textOf(text)
 			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor, rt.Configs = [16]byte{}, -1, -1, []kmsg.CreateTopicsResponseTopicConfig{}
 		}

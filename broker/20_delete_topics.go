@@ -15,7 +15,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) deleteTopics(ctx context.Context, _ *request, q *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
+func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	want := q.Topics
 	if q.Version < 6 {
@@ -61,7 +61,7 @@ func (s *Server) deleteTopics(ctx context.Context, _ *request, q *kmsg.DeleteTop
 	}
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
-		code, text := commandError(out, err, k)
+		code, text := r.commandError(out, err, k)
 		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)
 	}
 	return resp

@@ -14,7 +14,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
+func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
 	resp := kmsg.NewPtrDeleteRecordsResponse()
 	barred := s.barrier(ctx)
 	var cmds []metadata.Command
@@ -45,7 +45,7 @@ func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRe
 	out, err := s.submit(ctx, cmds)
 	for k, ij := range at {
 		rp := &resp.Topics[ij[0]].Partitions[ij[1]]
-		if rp.ErrorCode, _ = commandError(out, err, k); rp.ErrorCode == errNone {
+		if rp.ErrorCode, _ = r.commandError(out, err, k); rp.ErrorCode == errNone {
 			rp.LowWatermark = out.Commands[k].Value
 		}
 	}

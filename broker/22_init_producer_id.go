@@ -52,7 +52,7 @@ func (p *producerIDs) refill(first metadata.ProducerID) {
 	}
 }
 
-func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
+func (s *Server) initProducerID(ctx context.Context, r *request, q *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if q.Version >= 3 && (q.ProducerID == -1) != (q.ProducerEpoch == -1) {
@@ -60,13 +60,13 @@ func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitPro
 		return resp
 	}
 	if q.TransactionalID != nil {
-		s.initTxnProducer(ctx, q, resp)
+		s.initTxnProducer(ctx, r, q, resp)
 		return resp
 	}
 	id, ok := s.pids.take()
 	if !ok {
 		out, err := s.submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: producerBlock}})
-		code, _ := commandError(out, err, 0)
+		code, _ := r.commandError(out, err, 0)
 		if code != errNone {
 			// Passing, whatever it is: clients wait for a producer id.
 			resp.ErrorCode = errCoordinatorLoading
@@ -82,7 +82,7 @@ func (s *Server) initProducerID(ctx context.Context, _ *request, q *kmsg.InitPro
 // MaxTxnTimeoutMs is Kafka's transaction.max.timeout.ms.
 const MaxTxnTimeoutMs = 15 * 60 * 1000
 
-func (s *Server) initTxnProducer(ctx context.Context, q *kmsg.InitProducerIDRequest, resp *kmsg.InitProducerIDResponse) {
+func (s *Server) initTxnProducer(ctx context.Context, r *request, q *kmsg.InitProducerIDRequest, resp *kmsg.InitProducerIDResponse) {
 	id, timeout := *q.TransactionalID, q.TransactionTimeoutMillis
 	producer, epoch := int64(metadata.NoProducer), int16(-1)
 	if q.Version >= 3 {
@@ -96,7 +96,7 @@ func (s *Server) initTxnProducer(ctx context.Context, q *kmsg.InitProducerIDRequ
 		resp.ErrorCode = errTxnTimeout
 		return
 	}
-	out, code := s.txnCommand(ctx, metadata.InitTxn{ID: id, Producer: metadata.ProducerID(producer), Epoch: metadata.ProducerEpoch(epoch),
+	out, code := s.txnCommand(ctx, r, metadata.InitTxn{ID: id, Producer: metadata.ProducerID(producer), Epoch: metadata.ProducerEpoch(epoch),
 		Timeout: metadata.UnixMilli(timeout)})
 	if resp.ErrorCode = fencedCode(code, q.Version >= 4); code == errNone {
 		resp.ProducerID, resp.ProducerEpoch = out.Value, int16(out.Epoch)

@@ -29,7 +29,7 @@ func (s *Server) addPartitionsToTxn(ctx context.Context, r *request, q *kmsg.Add
 	resp := kmsg.NewPtrAddPartitionsToTxnResponse()
 	if q.Version < 4 {
 		t := txnParts{add: metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID), Epoch: metadata.ProducerEpoch(q.ProducerEpoch)}, topics: q.Topics}
-		s.addParts(ctx, &t, q.Version)
+		s.addParts(ctx, r, &t)
 		for i := range t.topics {
 			resp.Topics = append(resp.Topics, t.topic(i))
 		}
@@ -48,7 +48,7 @@ func (s *Server) addPartitionsToTxn(ctx context.Context, r *request, q *kmsg.Add
 			one.Topic, one.Partitions = topic.Topic, topic.Partitions
 			t.topics = append(t.topics, one)
 		}
-		s.addParts(ctx, &t, q.Version)
+		s.addParts(ctx, r, &t)
 		rx := kmsg.NewAddPartitionsToTxnResponseTransaction()
 		rx.TransactionalID = x.TransactionalID
 		for i := range t.topics {
@@ -90,7 +90,7 @@ func (t *txnParts) fill(code int16) {
 	}
 }
 
-func (s *Server) addParts(ctx context.Context, t *txnParts, version int16) {
+func (s *Server) addParts(ctx context.Context, r *request, t *txnParts) {
 	if !s.resolveParts(t) {
 		if s.barrier(ctx) != nil {
 			t.codes = nil
@@ -111,7 +111,7 @@ func (s *Server) addParts(ctx context.Context, t *txnParts, version int16) {
 		t.fill(s.verifyParts(ctx, t))
 		return
 	}
-	out, code := s.txnCommand(ctx, t.add)
+	out, code := s.txnCommand(ctx, r, t.add)
 	if code == errUnknownTopic { // deleted between the look and the entry
 		n := 0
 		for i := range t.codes {
@@ -124,7 +124,7 @@ func (s *Server) addParts(ctx context.Context, t *txnParts, version int16) {
 		}
 		code = errNotAttempted
 	}
-	t.fill(fencedCode(code, version >= 2))
+	t.fill(fencedCode(code, r.version >= 2))
 }
 
 // resolveParts finds the partitions; false where one is not there, which has

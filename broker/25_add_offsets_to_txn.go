@@ -14,13 +14,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) addOffsetsToTxn(ctx context.Context, _ *request, q *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
+func (s *Server) addOffsetsToTxn(ctx context.Context, r *request, q *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
 	resp := kmsg.NewPtrAddOffsetsToTxnResponse()
 	if q.TransactionalID == "" {
 		resp.ErrorCode = errInvalidRequest
 		return resp
 	}
-	_, code := s.txnCommand(ctx, metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID),
+	_, code := s.txnCommand(ctx, r, metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID),
 		Epoch: metadata.ProducerEpoch(q.ProducerEpoch), Groups: []string{q.Group}})
 	resp.ErrorCode = fencedCode(code, q.Version >= 2)
 	return resp

@@ -18,7 +18,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) endTxn(ctx context.Context, _ *request, q *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
+func (s *Server) endTxn(ctx context.Context, r *request, q *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
 	resp := kmsg.NewPtrEndTxnResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if q.TransactionalID == "" {
@@ -38,7 +38,7 @@ func (s *Server) endTxn(ctx context.Context, _ *request, q *kmsg.EndTxnRequest) 
 			}
 		})
 	}
-	out, code := s.txnCommand(ctx, end)
+	out, code := s.txnCommand(ctx, r, end)
 	if resp.ErrorCode = fencedCode(code, q.Version >= 2); code == errNone && end.Bump {
 		resp.ProducerID, resp.ProducerEpoch = out.Value, int16(out.Epoch)
 	}

@@ -36,7 +36,7 @@ func (s *Server) writeTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteT
 				rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
 				rp.Partition, rp.ErrorCode = index, errTimedOut
 				if err == nil {
-					rp.ErrorCode = s.abortOn(ctx, &m, t.Topic, index)
+					rp.ErrorCode = s.abortOn(ctx, r, &m, t.Topic, index)
 				}
 				rt.Partitions = append(rt.Partitions, rp)
 			}
@@ -48,7 +48,7 @@ func (s *Server) writeTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteT
 }
 
 // abortOn gives up the transaction that a producer has open on a partition.
-func (s *Server) abortOn(ctx context.Context, m *kmsg.WriteTxnMarkersRequestMarker, topic string, index int32) (code int16) {
+func (s *Server) abortOn(ctx context.Context, r *request, m *kmsg.WriteTxnMarkersRequestMarker, topic string, index int32) (code int16) {
 	var abort metadata.AbortTxn
 	s.cfg.Replica.View(func(st *metadata.State) {
 		parts, known := namedPartitions(st, topic, []int32{index})
@@ -67,7 +67,7 @@ func (s *Server) abortOn(ctx context.Context, m *kmsg.WriteTxnMarkersRequestMark
 	if code != errNone || abort.ID == "" {
 		return code
 	}
-	if _, code = s.txnCommand(ctx, abort); code == errInvalidTxnState {
+	if _, code = s.txnCommand(ctx, r, abort); code == errInvalidTxnState {
 		return errNone // it ended meanwhile
 	}
 	return code

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func (s *Server) alterConfigs(ctx context.Context, _ *request, q *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
+func (s *Server) alterConfigs(ctx context.Context, r *request, q *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	all := make([]alteration, len(q.Resources))
 	for i, res := range q.Resources {
@@ -21,7 +21,7 @@ func (s *Server) alterConfigs(ctx context.Context, _ *request, q *kmsg.AlterConf
 			all[i].ops = append(all[i].ops, configOp{c.Name, kmsg.IncrementalAlterConfigOpSet, c.Value})
 		}
 	}
-	s.alter(ctx, all, q.ValidateOnly)
+	s.alter(ctx, r, all, q.ValidateOnly)
 	for i := range all {
 		rr := kmsg.NewAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = all[i].kind, all[i].name

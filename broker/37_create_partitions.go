@@ -15,7 +15,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
+func (s *Server) createPartitions(ctx context.Context, r *request, q *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	barred := s.barrier(ctx)
 	names := map[string]int{}
@@ -49,7 +49,7 @@ func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.Creat
 	}
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
-		code, text := commandError(out, err, k)
+		code, text := r.commandError(out, err, k)
 		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)
 	}
 	return resp

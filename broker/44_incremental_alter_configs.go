@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func (s *Server) incrementalAlterConfigs(ctx context.Context, _ *request, q *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
+func (s *Server) incrementalAlterConfigs(ctx context.Context, r *request, q *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	all := make([]alteration, len(q.Resources))
 	for i, res := range q.Resources {
@@ -25,7 +25,7 @@ func (s *Server) incrementalAlterConfigs(ctx context.Context, _ *request, q *kms
 			all[i].ops = append(all[i].ops, configOp{c.Name, c.Op, c.Value})
 		}
 	}
-	s.alter(ctx, all, q.ValidateOnly)
+	s.alter(ctx, r, all, q.ValidateOnly)
 	for i := range all {
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = all[i].kind, all[i].name

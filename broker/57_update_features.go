@@ -18,7 +18,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) updateFeatures(ctx context.Context, _ *request, q *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
+func (s *Server) updateFeatures(ctx context.Context, r *request, q *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
 	resp := kmsg.NewPtrUpdateFeaturesResponse()
 	fail := func(code int16, text string) *kmsg.UpdateFeaturesResponse {
 		resp.ErrorCode, resp.ErrorMessage = code, textOf("no feature was changed: "+text)
@@ -40,7 +40,7 @@ func (s *Server) updateFeatures(ctx context.Context, _ *request, q *kmsg.UpdateF
 	}
 	if len(set) > 0 && (q.Version == 0 || !q.ValidateOnly) {
 		out, err := s.submit(ctx, []metadata.Command{metadata.SetConfigs{Resource: metadata.ResourceFeatures, Set: set}})
-		if code, text := commandError(out, err, 0); code != errNone {
+		if code, text := r.commandError(out, err, 0); code != errNone {
 			return fail(code, text)
 		}
 	}

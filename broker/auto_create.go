@@ -127,14 +127,14 @@ func (s *Server) autoCreate(ctx context.Context, r *request, want []wantedTopic,
 		out, err = s.submit(ctx, cmds)
 	}
 	for k, i := range at {
-		switch code, text := commandError(out, err, k); code {
+		switch code, text := r.commandError(out, err, k); code {
 		case errNone:
 			s.metrics.topicsCreated.Inc()
 		case errTopicExists:
 		case errTimedOut:
 			refused[i] = errLeaderNotAvailable // Kafka's answer while a topic is made
-		case errPolicyViolation:
-			refused[i], throttled = errThrottled, true
+		case errThrottled:
+			refused[i], throttled = code, true
 			s.refuseAutoCreation(r, 1, "the cluster is at a limit: "+text)
 		default:
 			refused[i] = code

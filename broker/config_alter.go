@@ -44,7 +44,7 @@ func (a *alteration) fail(code int16, format string, args ...any) {
 }
 
 // alter checks all alterations and commits the good ones in one entry.
-func (s *Server) alter(ctx context.Context, all []alteration, validateOnly bool) {
+func (s *Server) alter(ctx context.Context, r *request, all []alteration, validateOnly bool) {
 	barred := s.barrier(ctx)
 	table := s.brokerConfigs()
 	var cmds []metadata.Command
@@ -80,7 +80,7 @@ func (s *Server) alter(ctx context.Context, all []alteration, validateOnly bool)
 	}
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
-		all[i].code, all[i].text = commandError(out, err, k)
+		all[i].code, all[i].text = r.commandError(out, err, k)
 	}
 }
 

@@ -114,7 +114,7 @@ func kafkaCode(c metadata.Code) int16 {
 		return errGroupNotFound
 	case metadata.CodeOffsetOutOfRange:
 		return errOffsetOutOfRange
-	case metadata.CodeLimit:
+	case metadata.CodeLimit, metadata.CodeTooLarge: // a limit's code is its API's: limitCode
 		return errPolicyViolation
 	case metadata.CodeTxnState:
 		return errInvalidTxnState
@@ -140,8 +140,10 @@ func adminError(err error) int16 {
 }
 
 // commandError returns what became of the i-th command of an outcome.
-func commandError(o metadata.Outcome, err error, i int) (code int16, text string) {
+func (r *request) commandError(o metadata.Outcome, err error, i int) (code int16, text string) {
 	switch {
+	case err == nil && o.Code == metadata.CodeOK && i < len(o.Commands) && o.Commands[i].Code == metadata.CodeLimit:
+		return r.conn.s.refusedByLimit(r), o.Commands[i].Text
 	case err != nil:
 		return adminError(err), err.Error()
 	case o.Code != metadata.CodeOK:

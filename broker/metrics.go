@@ -39,17 +39,18 @@ func newCounters(s *Server) *counters {
 		topicsCreated:  set.GetOrCreateCounter("zonewise_kafka_topics_auto_created_total"),
 		sessionsFull:   set.GetOrCreateCounter("zonewise_kafka_fetch_sessions_full_total"),
 	}
-	set.GetOrCreateGauge("zonewise_kafka_connections", func() float64 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return float64(len(s.conns))
-	})
+	set.GetOrCreateGauge("zonewise_kafka_connections", func() float64 { return float64(s.connections()) })
 	set.GetOrCreateGauge("zonewise_kafka_frame_bytes", func() float64 { return float64(s.frames.used() + s.bulk.used()) })
 	set.GetOrCreateGauge("zonewise_kafka_request_bytes", func() float64 { return float64(s.requests.used()) })
 	set.GetOrCreateGauge("zonewise_kafka_poll_bytes", func() float64 { return float64(s.polls.used()) })
 	set.GetOrCreateGauge("zonewise_kafka_answer_bytes", func() float64 { return float64(s.answers.used()) })
 	set.GetOrCreateGauge("zonewise_kafka_fetch_sessions", func() float64 { return float64(s.slots.Load()) })
 	return c
+}
+
+// limitRefused counts a request that a limit of the cluster refused.
+func (c *counters) limitRefused(key int16) {
+	c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_kafka_limit_refused_total{api="%d"}`, key)).Inc()
 }
 
 // request returns the counter of an API's requests.

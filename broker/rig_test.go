@@ -27,6 +27,7 @@ type world struct {
 	log    *metadata.MemLog
 	bucket bucket.Bucket
 	nodes  []*node
+	limits *metadata.Limits // nil: those of every cluster
 }
 
 // node is one broker of a world.
@@ -80,7 +81,7 @@ func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func
 	w.t.Helper()
 	n := &node{w: w, zone: zone, id: metadata.NoBroker, zoned: map[metadata.ZoneID]string{}}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: w.log, Logger: quiet, Fatal: func(err error) { w.t.Errorf("replica: %v", err) }})
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: w.log, Logger: quiet, Limits: w.limits, Fatal: func(err error) { w.t.Errorf("replica: %v", err) }})
 	n.store = s3stream.NewStore(s3stream.Config{Bucket: w.bucket, Replica: n.replica, Decompress: Decompress, Logger: quiet})
 	seed := uint64(len(w.nodes) + 1)
 	var writer groupWriter

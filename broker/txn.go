@@ -12,12 +12,15 @@ import (
 // the client's retry meets what became of it.
 
 // txnCommand commits one step of a transaction.
-func (s *Server) txnCommand(ctx context.Context, c metadata.Command) (metadata.CommandOutcome, int16) {
+func (s *Server) txnCommand(ctx context.Context, r *request, c metadata.Command) (metadata.CommandOutcome, int16) {
 	out, err := s.submit(ctx, []metadata.Command{c})
 	if err != nil || out.Code != metadata.CodeOK || len(out.Commands) != 1 {
 		return metadata.CommandOutcome{}, errCoordinatorAway
 	}
 	o := out.Commands[0]
+	if o.Code == metadata.CodeLimit {
+		return o, s.refusedByLimit(r)
+	}
 	return o, kafkaCode(o.Code)
 }
 

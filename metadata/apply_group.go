@@ -37,7 +37,7 @@ func (s *State) applyCommitOffsets(c CommitOffsets) CommandOutcome {
 			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
 		}
 	}
-	if s.offsets+s.newOffsets(c) > MaxGroupOffsets || s.groups.count >= MaxGroups && !s.groups.has(c.Group) {
+	if s.offsets+s.newOffsets(c) > s.limits.GroupOffsets || s.groups.count >= s.limits.Groups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d groups with %d offsets", s.groups.count, s.offsets)
 	}
 	for _, o := range c.Offsets {

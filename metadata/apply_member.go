@@ -7,7 +7,7 @@ import (
 
 // admitGroup refuses a group that is one too many.
 func (s *State) admitGroup(name string) (CommandOutcome, bool) {
-	if s.groups.count >= MaxGroups && !s.groups.has(name) {
+	if s.groups.count >= s.limits.Groups && !s.groups.has(name) {
 		return refuse(CodeLimit, "%d groups", s.groups.count), true
 	}
 	return CommandOutcome{}, false
@@ -34,7 +34,7 @@ func (s *State) applyPutMember(c PutMember) CommandOutcome {
 	if c.Member.ID == "" {
 		return refuse(CodeInvalidRequest, "member without id")
 	}
-	if old == nil && s.members.count >= MaxMembers {
+	if old == nil && s.members.count >= s.limits.Members {
 		return refuse(CodeLimit, "%d members", s.members.count)
 	}
 	m := memberState{info: c.Member}

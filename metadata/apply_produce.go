@@ -40,7 +40,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 		}
 		return
 	}
-	if s.spans+len(p.Runs) > MaxSpans || s.objects.count > MaxObjects {
+	if s.spans+len(p.Runs) > s.limits.Spans || s.objects.count > s.limits.Objects {
 		for i := range out {
 			out[i] = RunOutcome{Code: CodeLimit}
 		}
@@ -102,7 +102,7 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 		if r.FirstSequence != 0 && s.mustBeginAtZero(r.Producer, p.created) {
 			return RunOutcome{Code: CodeOutOfOrder}
 		}
-		if p.count >= MaxPartitionProducers || s.producers.count >= MaxProducers {
+		if p.count >= s.limits.PartitionProducers || s.producers.count >= s.limits.Producers {
 			return RunOutcome{Code: CodeLimit}
 		}
 		fresh := producerState{touched: rev, seen: s.time}

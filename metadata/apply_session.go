@@ -33,7 +33,7 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	if open.MinLevel > s.level || open.MaxLevel < s.level {
 		return CodeLevel, "the cluster's feature level is not one that this broker understands"
 	}
-	if len(s.sessions) >= MaxSessions {
+	if len(s.sessions) >= s.limits.Sessions {
 		return CodeLimit, "too many sessions"
 	}
 	if open.Zone == UnknownZone || !slices.Contains(s.zones, open.Zone) && len(s.zones) >= MaxZones {

@@ -27,8 +27,8 @@ func (s *State) applyCreateTopic(c CreateTopic) CommandOutcome {
 	if out := s.roomForPartitions(0, c.Partitions); out.Code != CodeOK {
 		return out
 	}
-	if s.topics.count >= MaxTopics {
-		return refuse(CodeLimit, "%d topics", s.topics.count)
+	if s.topics.count >= s.limits.Topics {
+		return refuse(CodeLimit, "the cluster has %d topics, at most %d", s.topics.count, s.limits.Topics)
 	}
 	s.topics.put(c.ID, Topic{ID: c.ID, Name: c.Name, Partitions: c.Partitions, ReplicationFactor: c.ReplicationFactor,
 		Created: s.revision, CreatedTime: s.time, Configs: maps.Clone(c.Configs)})
@@ -43,8 +43,8 @@ func (s *State) roomForPartitions(have, want int32) CommandOutcome {
 		return refuse(CodeInvalidPartition, "%d partitions where there are %d", want, have)
 	case want > MaxPartitionsPerTopic:
 		return refuse(CodeInvalidPartition, "%d partitions, at most %d in a topic", want, MaxPartitionsPerTopic)
-	case s.partitions.count+int(want-have) > MaxPartitions:
-		return refuse(CodeLimit, "%d partitions in all, at most %d", s.partitions.count+int(want-have), MaxPartitions)
+	case s.partitions.count+int(want-have) > s.limits.Partitions:
+		return refuse(CodeLimit, "the cluster would have %d partitions, at most %d", s.partitions.count+int(want-have), s.limits.Partitions)
 	}
 	return CommandOutcome{}
 }

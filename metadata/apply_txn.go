@@ -29,7 +29,7 @@ func (s *State) applyInitTxn(c InitTxn) CommandOutcome {
 	}
 	t := s.txns.get(c.ID)
 	if t == nil {
-		if s.txns.count >= MaxTxns {
+		if s.txns.count >= s.limits.Txns {
 			return refuse(CodeLimit, "%d transactional ids", s.txns.count)
 		}
 		fresh := txnState{producer: s.takeProducer(), previous: NoProducer, last: -1, timeout: c.Timeout, updated: s.time}
@@ -105,8 +105,8 @@ func (s *State) applyAddToTxn(c AddToTxn) CommandOutcome {
 	if t == nil {
 		return out
 	}
-	if len(t.parts)+len(c.Partitions) > MaxTxnPartitions || len(t.groups)+len(c.Groups) > MaxTxnOffsets {
-		return refuse(CodeLimit, "%d partitions and %d groups in one transaction", len(t.parts)+len(c.Partitions), len(t.groups)+len(c.Groups))
+	if len(t.parts)+len(c.Partitions) > s.limits.TxnParts || len(t.groups)+len(c.Groups) > MaxTxnOffsets {
+		return refuse(CodeTooLarge, "%d partitions and %d groups in one transaction", len(t.parts)+len(c.Partitions), len(t.groups)+len(c.Groups))
 	}
 	for i, tp := range c.Partitions {
 		if !s.partitions.has(tp) {
@@ -157,8 +157,10 @@ func (s *State) applyTxnOffsets(c TxnOffsets) CommandOutcome {
 			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
 		}
 	}
-	if len(t.offsets)+len(c.Offsets) > MaxTxnOffsets || s.offsets+s.pendingOffsets+len(c.Offsets) > MaxGroupOffsets ||
-		s.groups.count >= MaxGroups && !s.groups.has(c.Group) {
+	if len(t.offsets)+len(c.Offsets) > MaxTxnOffsets {
+		return refuse(CodeTooLarge, "%d offsets in one transaction", len(t.offsets)+len(c.Offsets))
+	}
+	if s.offsets+s.pendingOffsets+len(c.Offsets) > s.limits.GroupOffsets || s.groups.count >= s.limits.Groups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d offsets in one transaction, %d in all", len(t.offsets)+len(c.Offsets), s.offsets)
 	}
 	s.txns.edit(c.ID, func(t *txnState) {
@@ -192,8 +194,10 @@ func (s *State) judgeTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
 		return CodeStaleEpoch
 	case r.Start != 0 && (t.status != TxnOngoing || t.start != r.Start || !t.has(tp)):
 		return CodeTxnState
-	case len(p.open) >= MaxPartitionOpen, len(t.parts) >= MaxTxnPartitions && !t.has(tp):
+	case len(p.open) >= s.limits.PartitionOpen:
 		return CodeLimit
+	case len(t.parts) >= s.limits.TxnParts && !t.has(tp):
+		return CodeTooLarge
 	}
 	return CodeOK
 }

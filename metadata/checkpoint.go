@@ -348,6 +348,7 @@ const reachBack = 4
 // jump replaces the state by a newer one; who waits for what lies between can
 // never know.
 func (r *Replica) jump(s *State) {
+	r.limit(s)
 	r.mu.Lock()
 	old := r.state
 	r.state, r.marks = s, nil

@@ -58,6 +58,7 @@ func CostOf(a *AppliedEntry) Cost {
 type Governor struct {
 	mu       sync.Mutex // guards what follows
 	rates    amounts
+	slow     float64 // the part of the rates of commits and runs that is given
 	share    float64 // 1 / live sessions
 	at       time.Time
 	own      amounts // of this broker's share
@@ -83,7 +84,7 @@ const (
 
 // NewGovernor returns the governor of one broker that is alone at first.
 func NewGovernor(r Rates) *Governor {
-	g := &Governor{rates: amounts{r.Commits, r.EntryBytes, r.Runs, r.InlineBytes}, share: 1, inlineOK: true, at: time.Now()}
+	g := &Governor{rates: amounts{r.Commits, r.EntryBytes, r.Runs, r.InlineBytes}, slow: 1, share: 1, inlineOK: true, at: time.Now()}
 	g.own, g.all = g.capacity(1), g.capacity(1)
 	return g
 }
@@ -94,6 +95,23 @@ func (g *Governor) Share(sessions int) {
 	defer g.mu.Unlock()
 	g.refill()
 	g.share = 1 / float64(max(sessions, 1))
+}
+
+// Slow says which part of the cluster's rates of commits and runs is given to
+// data: less than all where the state grows full.
+func (g *Governor) Slow(part float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refill()
+	g.slow = part
+}
+
+// rate is what is given of one kind per second.
+func (g *Governor) rate(i int) float64 {
+	if i == ofCommits || i == ofRuns {
+		return g.rates[i] * g.slow
+	}
+	return g.rates[i]
 }
 
 // AllowInline says whether inline entries may be written at all: not while
@@ -110,7 +128,7 @@ func (g *Governor) Seen(c Cost) {
 	defer g.mu.Unlock()
 	g.refill()
 	for i, n := range amountsOf(c) {
-		g.all[i] = max(g.all[i]-n, -debtLimit*g.rates[i])
+		g.all[i] = max(g.all[i]-n, -debtLimit*g.rate(i))
 		g.others[i] += n
 	}
 }
@@ -135,7 +153,7 @@ func (g *Governor) SettleAll() {
 // capacity is what a bucket of this share of the rates holds.
 func (g *Governor) capacity(share float64) (full amounts) {
 	for i, least := range (amounts{4, MaxEntryBytes, 8192, 2 * MaxInlineBytes}) {
-		full[i] = max(g.rates[i]*share*burst, least)
+		full[i] = max(g.rate(i)*share*burst, least)
 	}
 	return full
 }
@@ -145,7 +163,8 @@ func (g *Governor) refill() {
 	dt := now.Sub(g.at).Seconds()
 	g.at = now
 	own, all := g.capacity(g.share), g.capacity(1)
-	for i, rate := range g.rates {
+	for i := range g.rates {
+		rate := g.rate(i)
 		g.own[i] = min(own[i], g.own[i]+dt*g.share*rate)
 		g.all[i] = min(all[i], g.all[i]+dt*rate)
 	}
@@ -158,12 +177,12 @@ func (g *Governor) lack(i int, n float64, floor float64) (seconds float64, fromO
 		return 0, true
 	}
 	own, all := g.capacity(g.share)[i], g.capacity(1)[i]
-	seconds = missing(g.own[i], n, floor*own, own, g.rates[i]*g.share)
+	seconds = missing(g.own[i], n, floor*own, own, g.rate(i)*g.share)
 	if seconds == 0 {
 		return 0, true
 	}
 	if g.unseen[i]+n <= own { // the part of all that this broker may hold unseen
-		seconds = min(seconds, missing(g.all[i], n, floor*all, all, g.rates[i]))
+		seconds = min(seconds, missing(g.all[i], n, floor*all, all, g.rate(i)))
 	}
 	return seconds, false
 }
@@ -180,9 +199,9 @@ func missing(have, cost, floor, full, rate float64) float64 {
 
 func (g *Governor) pay(i int, n float64, fromOwn bool) {
 	if fromOwn {
-		g.own[i] = max(g.own[i]-n, -debtLimit*g.rates[i]*g.share)
+		g.own[i] = max(g.own[i]-n, -debtLimit*g.rate(i)*g.share)
 	}
-	g.all[i] = max(g.all[i]-n, -debtLimit*g.rates[i])
+	g.all[i] = max(g.all[i]-n, -debtLimit*g.rate(i))
 	g.unseen[i] += n
 }
 
@@ -283,6 +302,7 @@ type GovernorStats struct {
 	Own, All     Cost
 	Others       Cost
 	Share        float64
+	Slow         float64 // the part of the rates of commits and runs that data is given
 	InlineDenied uint64
 	InlineBeyond float64 // bytes taken beyond the share
 	Waited       time.Duration
@@ -296,5 +316,5 @@ func (g *Governor) Stats() GovernorStats {
 	cost := func(a amounts) Cost {
 		return Cost{int(a[ofCommits]), int(a[ofEntryBytes]), int(a[ofRuns]), int(a[ofInline])}
 	}
-	return GovernorStats{cost(g.own), cost(g.all), cost(g.others), g.share, g.denied, g.beyond, g.waited}
+	return GovernorStats{cost(g.own), cost(g.all), cost(g.others), g.share, g.slow, g.denied, g.beyond, g.waited}
 }

@@ -51,7 +51,7 @@ func (s *State) book(k CellKey, q Quantity) {
 		c.meters[k.Component] = c.meters[k.Component].Add(q)
 		key := k
 		old, known := c.cells[key]
-		if !known && len(c.cells) >= MaxLedgerCells {
+		if !known && len(c.cells) >= s.limits.LedgerCells {
 			key = CellKey{Topic: RowOther, Component: k.Component, Src: k.Src, Dst: k.Dst}
 			old, known = c.cells[key]
 		}

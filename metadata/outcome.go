@@ -34,6 +34,7 @@ const (
 	CodeUnknownProducer       // the producer id is not the transactional id's
 	CodeFenced                // a newer producer has the transactional id
 	CodeConcurrent            // another request changed the transaction meanwhile
+	CodeTooLarge              // one transaction may not have so much, whatever becomes free
 	codeEnd
 )
 
@@ -42,7 +43,7 @@ var codeText = [codeEnd]string{
 	"topic exists", "invalid partition count", "invalid config", "invalid request", "stale duty epoch",
 	"unknown session", "broker id taken", "unknown group", "offset out of range", "limit reached",
 	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap", "outcome not known",
-	"unknown producer id", "producer fenced", "concurrent transaction requests",
+	"unknown producer id", "producer fenced", "concurrent transaction requests", "too large",
 }
 
 // Error implements error.

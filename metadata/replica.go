@@ -29,6 +29,8 @@ type ReplicaConfig struct {
 	// Fatal is called once, with the reason, when this broker must stop
 	// serving: corruption, a state that differs, a log that went back in time.
 	Fatal func(error)
+	// Limits, where not nil, replaces the state's limits: in tests.
+	Limits *Limits
 	// Pace, where not nil, is called without lock before each entry is applied,
 	// by the goroutine that applies, with its revision; and before a barrier
 	// returns, with the barrier's number. The simulation lets a moment pass
@@ -90,12 +92,20 @@ type StateMark struct {
 // NewReplica returns a replica of the empty state.
 func NewReplica(cfg ReplicaConfig) *Replica {
 	r := &Replica{cfg: cfg, state: NewState()}
+	r.limit(r.state)
 	r.pins.init()
 	r.waiters.init()
 	r.barriers.init()
 	r.advance.init()
 	r.archives.init()
 	return r
+}
+
+// limit gives a state the limits that this replica was given.
+func (r *Replica) limit(s *State) {
+	if r.cfg.Limits != nil {
+		s.limits = *r.cfg.Limits
+	}
 }
 
 // Observe registers f to be called after each entry, by the goroutine that

@@ -5,25 +5,6 @@ import (
 	"maps"
 )
 
-// Hard limits of the state. At a limit what would grow it is refused
-// (CodeLimit); what shrinks it, and the log's own care, goes on.
-const (
-	MaxTopics             = 50_000
-	MaxPartitions         = 200_000 // in all
-	MaxPartitionsPerTopic = 10_000
-	MaxProducers          = 2_000_000 // (partition, producer) pairs in all
-	MaxPartitionProducers = 20_000    // producers of one partition
-	MaxSpans              = 16_000_000
-	MaxObjects            = 8_000_000
-	MaxGroups             = 100_000
-	MaxGroupOffsets       = 2_000_000 // in all
-	MaxMembers            = 500_000   // of groups of the consumer protocol, in all
-	MaxSessions           = 1_000
-	MaxZones              = 32
-	MaxLedgerCells        = 50_000 // per bucket of time; further keys fold into __other__
-	MaxConfigs            = 256    // of one resource
-)
-
 // State is the applied truth: what every broker at the same revision has,
 // bit for bit. Apply alone changes it. It has no clock, no I/O and no
 // randomness, and map order never shows in it.
@@ -36,6 +17,7 @@ type State struct {
 	time       UnixMilli
 	level      FeatureLevel
 	sum        uint64 // of the hashes of all items
+	limits     Limits // not state: the same everywhere
 
 	zones     []ZoneID // in the order in which they appeared
 	sessions  map[SessionID]*sessionState
@@ -187,7 +169,7 @@ type ArchiveRef struct {
 
 // NewState returns the state before the first entry.
 func NewState() *State {
-	s := &State{level: MinFeatureLevel, nextProducer: 1, sessions: map[SessionID]*sessionState{},
+	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
 		duties: map[string]dutyState{}, homes: map[BrokerID]brokerHome{}, names: newTopicNames(), stored: map[TopicID]int64{},
 		owners: map[ProducerID]string{}, ongoing: map[string]struct{}{}}
 	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)

@@ -79,7 +79,9 @@ func codeOfWrite(out metadata.Outcome, err error) (code int16, lost bool) {
 			return codeUnknownTopic, false
 		case metadata.CodeUnknownGroup:
 			return codeGroupNotFound, false
-		case metadata.CodeLimit:
+		case metadata.CodeLimit: // space comes back: groups and positions expire
+			return codeLoadInProgress, false
+		case metadata.CodeTooLarge:
 			return codeInvalidCommitSize, false
 		case metadata.CodeUnknownProducer:
 			return codeProducerMapping, false

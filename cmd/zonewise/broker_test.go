@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/etcdserver"
+	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
@@ -54,30 +54,12 @@ func freePorts(t *testing.T, n int) int {
 	return 0
 }
 
-// lockedBuffer is a log that a test reads while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // runningBroker runs `zonewise broker` in this process; stop is its SIGTERM.
-func runningBroker(t *testing.T, args ...string) (port int, url string, stop func() int, log *lockedBuffer) {
+func runningBroker(t *testing.T, args ...string) (port int, url string, stop func() int, log *logtext.Text) {
 	t.Helper()
 	port = freePorts(t, 6)
 	ctx, cancel := context.WithCancel(t.Context())
-	log = &lockedBuffer{}
+	log = &logtext.Text{}
 	code := make(chan int, 1)
 	args = append([]string{"broker", "--zone", "za", "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--peer", fmt.Sprintf("127.0.0.1:%d", port+4),
 		"--http", fmt.Sprintf("127.0.0.1:%d", port+5), "--linger", "20ms"}, args...)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zonewise/zonewise/dashboards"
 	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -17,7 +18,7 @@ func TestDevWithDemoHasTrafficInEveryZoneAndEndsWell(t *testing.T) {
 	o.demo, o.log = true, logOptions{level: "warn", format: "text"}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, lines lockedBuffer
+	var out, lines logtext.Text
 	ended := make(chan error, 1)
 	go func() { ended <- runDev(ctx, o, cli.Env{Stdout: &out, Stderr: &lines}) }()
 	server := &serverOption{url: fmt.Sprintf("http://127.0.0.1:%d", o.httpPort)}

@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/testenv/kafkaoracle": {},
 	"internal/testenv/devserver":   {},
 	"internal/testenv/hostile":     {},
+	"internal/testenv/logtext":     {},
 	"internal/arch":                {},
 	"cmd/zonewise":                 {"*"},
 	"internal/suites/integration":  {"*"},

@@ -87,6 +87,9 @@ type Config struct {
 	Metrics  *metrics.Set
 	// Fatal is called once when this broker must stop serving.
 	Fatal func(error)
+	// Limits, where not nil, replaces the state's limits: in tests. All brokers
+	// of a cluster must have the same.
+	Limits *metadata.Limits
 	// Pace, where not nil, is the replica's (metadata.ReplicaConfig).
 	Pace func(metadata.PacePoint, uint64)
 	// Apart, where not nil, is called where several reads may go on at one

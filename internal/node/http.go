@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,16 +23,23 @@ func (n *Node) HTTPHandler(book *costmodel.Book) (http.Handler, error) {
 		n.cfg.Metrics.WritePrometheus(w)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.ctx.Err()) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.Ready()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		alarms, _ := n.limits.standing()
+		answer(w, n.Ready(), alarms...)
+	})
 	return mux, nil
 }
 
-func answer(w http.ResponseWriter, err error) {
+// answer says ok, with the alarms that stand below it, or what is wrong.
+func answer(w http.ResponseWriter, err error, alarms ...string) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	w.Write([]byte("ok\n"))
+	for _, a := range alarms {
+		fmt.Fprintln(w, "ALARM:", a)
+	}
 }
 
 // HTTP door limits: a header read slowly, or a connection that idles, ends.

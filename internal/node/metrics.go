@@ -25,8 +25,10 @@ func (n *Node) registerMetrics() {
 	gauge("zonewise_alarms_total", func() float64 {
 		var a uint64
 		n.replica.View(func(s *metadata.State) { a, _ = s.Alarms() })
-		return float64(a)
+		_, raised := n.limits.standing()
+		return float64(a + raised)
 	})
+	n.limitMetrics(gauge)
 	gauge("zonewise_ready", func() float64 {
 		if n.Ready() != nil {
 			return 0
@@ -61,6 +63,7 @@ func (n *Node) governorMetrics(gauge func(string, func() float64)) {
 	}
 	gauge("zonewise_governor_inline_beyond_share_bytes_total", func() float64 { return g.Stats().InlineBeyond })
 	gauge("zonewise_governor_inline_denied_total", func() float64 { return float64(g.Stats().InlineDenied) })
+	gauge("zonewise_governor_rate_ratio", func() float64 { return g.Stats().Slow })
 	gauge("zonewise_governor_waited_seconds_total", func() float64 { return g.Stats().Waited.Seconds() })
 }
 

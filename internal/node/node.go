@@ -36,6 +36,7 @@ type Node struct {
 	writer   writer
 	platform platformMeter
 	traffic  traffic
+	limits   limits
 	placer   *placer
 	prober   *router.Prober // nil without a peer door
 	holder   *holder        // nil without a peer door that can hold
@@ -62,7 +63,7 @@ func Start(cfg Config) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
 	n.gets = hedge.NewGets(bucket.Prefix(observed{cfg.Bucket, showRequests(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.gets}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace})
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.gets}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace, Limits: cfg.Limits})
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
 	}
@@ -84,6 +85,7 @@ func Start(cfg Config) (*Node, error) {
 	})
 	n.wg.Go(n.live)
 	n.wg.Go(n.openZones)
+	n.wg.Go(n.watchLimits)
 	if n.prober != nil {
 		n.wg.Go(func() { n.prober.Run(n.ctx) })
 	}

@@ -1,0 +1,98 @@
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// limitThrottle is what a client is told to wait whose request a limit of the
+// cluster refuses.
+const limitThrottle = time.Second
+
+// limitCode is what a request is answered that a limit of the cluster refuses.
+// Space can come back (records are deleted, topics, idle groups and producers
+// go), so it is the code upon which Kafka's clients try that API again, and not
+// POLICY_VIOLATION, which drops records.
+//
+//	Produce                              NOT_ENOUGH_REPLICAS
+//	Metadata (auto-creation)             THROTTLING_QUOTA_EXCEEDED
+//	CreateTopics, DeleteTopics,
+//	  CreatePartitions                   THROTTLING_QUOTA_EXCEEDED; before it existed REQUEST_TIMED_OUT
+//	InitProducerId, the transaction's
+//	  requests, groups                   COORDINATOR_LOAD_IN_PROGRESS
+//	all others                           REQUEST_TIMED_OUT
+func limitCode(key, version int16) int16 {
+	switch {
+	case key == 0:
+		return errNotEnoughReplicas
+	case key == 3, key == 19 && version >= 6, key == 20 && version >= 5, key == 37 && version >= 3:
+		return errThrottled
+	case key == 22, key == 24, key == 25, key == 26, key == 27, key == 28:
+		return errCoordinatorLoading
+	}
+	return errTimedOut
+}
+
+// refusedByLimit returns the code for a request that a limit refuses, counts
+// it, and says so in the log at most once a minute.
+func (s *Server) refusedByLimit(r *request) int16 {
+	code := limitCode(r.key, r.version)
+	s.metrics.limitRefused(r.key)
+	if s.logLimit.allow("limit", time.Now()) {
+		s.cfg.Log.Error("ALARM: a limit of the cluster refuses work; clients try again: make room as docs/operations.md says under \"A limit is reached\"",
+			"limits", s.fullLimits(), "api", r.key, "code", code, "client", r.clientID, "host", r.conn.host())
+	}
+	return code
+}
+
+// Uses lists this broker's own limits that turn clients away, and what is taken
+// of each.
+func (s *Server) Uses() []metadata.Use {
+	return []metadata.Use{{Name: "connections", Used: s.connections(), Limit: MaxConnections}}
+}
+
+// connections is how many connections are open.
+func (s *Server) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// fullLimits names the state's limits that are nearly reached.
+func (s *Server) fullLimits() string {
+	var full []string
+	s.cfg.Replica.View(func(st *metadata.State) {
+		for _, u := range st.Uses() {
+			if u.Percent() >= 95 {
+				full = append(full, fmt.Sprintf("%s %d of %d", u.Name, u.Used, u.Limit))
+			}
+		}
+	})
+	if len(full) == 0 {
+		return "one partition's or one transaction's own"
+	}
+	return strings.Join(full, ", ")
+}
+
+// noteLimited gives the batches that a limit of the cluster refused their code;
+// false where there is none.
+func (s *Server) noteLimited(p *producing) (limited bool) {
+	code := errNone
+	for i := range p.parts {
+		for j := range p.parts[i] {
+			out := &p.parts[i][j]
+			if !out.limited {
+				continue
+			}
+			if code == errNone {
+				code = s.refusedByLimit(p.r)
+			}
+			s.metrics.refusedBatches.Inc()
+			out.code, out.text = code, "the cluster is at a limit: "+s.fullLimits()
+		}
+	}
+	return code != errNone
+}

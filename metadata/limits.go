@@ -1,0 +1,89 @@
+package metadata
+
+// Hard limits of the state. At a limit what would grow it is refused
+// (CodeLimit); what shrinks it, and the log's own care, goes on.
+const (
+	MaxTopics             = 50_000
+	MaxPartitions         = 200_000 // in all
+	MaxPartitionsPerTopic = 10_000
+	MaxProducers          = 2_000_000 // (partition, producer) pairs in all
+	MaxPartitionProducers = 20_000    // producers of one partition
+	MaxSpans              = 16_000_000
+	MaxObjects            = 8_000_000
+	MaxGroups             = 100_000
+	MaxGroupOffsets       = 2_000_000 // in all
+	MaxMembers            = 500_000   // of groups of the consumer protocol, in all
+	MaxSessions           = 1_000
+	MaxZones              = 32
+	MaxLedgerCells        = 50_000 // per bucket of time; further keys fold into __other__
+	MaxConfigs            = 256    // of one resource
+)
+
+// Limits are the limits that a state is applied under. All brokers of a cluster
+// must have the same: they belong to the feature level, and only tests lower
+// them.
+type Limits struct {
+	Topics, Partitions           int
+	Producers, Spans, Objects    int
+	Groups, GroupOffsets, Txns   int
+	Members, Sessions            int
+	LedgerCells, PartitionOpen   int
+	PartitionProducers, TxnParts int
+}
+
+// DefaultLimits are the limits of every cluster.
+func DefaultLimits() Limits {
+	return Limits{Topics: MaxTopics, Partitions: MaxPartitions, Producers: MaxProducers, Spans: MaxSpans, Objects: MaxObjects, Groups: MaxGroups,
+		GroupOffsets: MaxGroupOffsets, Txns: MaxTxns, Members: MaxMembers, Sessions: MaxSessions, LedgerCells: MaxLedgerCells,
+		PartitionOpen: MaxPartitionOpen, PartitionProducers: MaxPartitionProducers, TxnParts: MaxTxnPartitions}
+}
+
+// Use is how much of one of the state's limits is taken.
+type Use struct {
+	Name        string // as metrics label it
+	Used, Limit int
+}
+
+// Percent is how much of the limit is taken, in per cent.
+func (u Use) Percent() int { return u.Used * 100 / max(u.Limit, 1) }
+
+// Uses lists the state's limits and what is taken of each, in a fixed order.
+// It looks at counters only.
+func (s *State) Uses() []Use {
+	l := &s.limits
+	return []Use{
+		{"topics", s.topics.count, l.Topics},
+		{"partitions", s.partitions.count, l.Partitions},
+		{"producers", s.producers.count, l.Producers},
+		{"spans", s.spans, l.Spans},
+		{"objects", s.objects.count, l.Objects},
+		{"groups", s.groups.count, l.Groups},
+		{"group_offsets", s.offsets + s.pendingOffsets, l.GroupOffsets},
+		{"members", s.members.count, l.Members},
+		{"transactional_ids", s.txns.count, l.Txns},
+		{"sessions", len(s.sessions), l.Sessions},
+		{"zones", len(s.zones), MaxZones},
+		{"ledger_cells", s.fullestLedger(), l.LedgerCells},
+	}
+}
+
+// Use returns one of Uses by its name; zero where there is none.
+func (s *State) Use(name string) Use {
+	for _, u := range s.Uses() {
+		if u.Name == name {
+			return u
+		}
+	}
+	return Use{}
+}
+
+// fullestLedger is how many cells the fuller of the present minute and hour
+// has.
+func (s *State) fullestLedger() (n int) {
+	for _, b := range s.buckets() {
+		if c := s.ledger.get(b); c != nil {
+			n = max(n, len((*c).cells))
+		}
+	}
+	return n
+}
