@@ -53,11 +53,11 @@ type FormerLeader struct {
 }
 
 // FormerLeaders returns the brokers to which those clients of a partition may
-// have sent before whose hint is self now, sorted by id. hint is false where self
-// is nobody's hint, by this state: then every client may be one of its, and the
-// present leaders are among those returned, with the present revision. whole is
-// false where there were more changes than are remembered.
-func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLeader, hint, whole bool) {
+// have sent before whose hint is self now, sorted by id. Where self is nobody's
+// hint every client may be one of its, and the present leaders are among those
+// returned, with the present revision. whole is false where there were more changes
+// than are remembered.
+func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLeader, whole bool) {
 	var mine, zones []ZoneID
 	zones = append(append(zones, UnknownZone), s.zones...)
 	for _, z := range zones {
@@ -66,7 +66,7 @@ func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLe
 		}
 	}
 	last := map[BrokerID]Revision{}
-	if hint = len(mine) > 0; !hint {
+	if len(mine) == 0 {
 		mine = zones
 		for _, z := range zones {
 			last[s.placement.Leader(tp, z)] = s.revision
@@ -86,7 +86,7 @@ func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLe
 	for _, b := range slices.Sorted(maps.Keys(last)) {
 		from = append(from, FormerLeader{b, last[b]})
 	}
-	return from, hint, s.pastCut == 0 || s.time-s.pastCut >= placementMemory
+	return from, s.pastCut == 0 || s.time-s.pastCut >= placementMemory
 }
 
 // PlacedAt returns the revision of the entry that made the present placement, as

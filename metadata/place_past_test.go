@@ -73,8 +73,7 @@ func (m *pastModel) check(t *testing.T, s *State, tp TopicPartition) {
 			}
 		}
 		want := map[BrokerID]Revision{}
-		hint := len(mine) > 0
-		if !hint {
+		if len(mine) == 0 {
 			mine = all
 			for _, z := range all {
 				want[m.now.Leader(tp, z)] = s.Revision()
@@ -89,13 +88,13 @@ func (m *pastModel) check(t *testing.T, s *State, tp TopicPartition) {
 		}
 		delete(want, self)
 		delete(want, NoBroker)
-		got, saidHint, whole := s.FormerLeaders(tp, self)
+		got, whole := s.FormerLeaders(tp, self)
 		have := map[BrokerID]Revision{}
 		for _, f := range got {
 			have[f.Broker] = f.Until
 		}
-		if !maps.Equal(have, want) || saidHint != hint || !whole {
-			t.Errorf("broker %d: former leaders %v, hint %v, whole %v; want %v, %v", self, have, saidHint, whole, want, hint)
+		if !maps.Equal(have, want) || !whole {
+			t.Errorf("broker %d: former leaders %v, whole %v; want %v", self, have, whole, want)
 		}
 	}
 }
@@ -126,8 +125,8 @@ func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 		control(ClosedSession{Session: w.sessions[len(w.sessions)-1]})
 	}
 	whole := func() bool {
-		_, _, live := w.state.FormerLeaders(TopicPartition{}, 0)
-		_, _, loaded := reload(t, w.state).FormerLeaders(TopicPartition{}, 0)
+		_, live := w.state.FormerLeaders(TopicPartition{}, 0)
+		_, loaded := reload(t, w.state).FormerLeaders(TopicPartition{}, 0)
 		if live != loaded {
 			t.Errorf("whole: live %v, from a checkpoint %v", live, loaded)
 		}
@@ -139,7 +138,7 @@ func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 	for to := w.state.Time() + placementMemory; w.state.Time() < to; {
 		control(Tick{w.state.Time() + MaxTickStep})
 	}
-	if from, _, _ := w.state.FormerLeaders(TopicPartition{}, 0); !whole() || len(from) != 0 {
+	if from, _ := w.state.FormerLeaders(TopicPartition{}, 0); !whole() || len(from) != 0 {
 		t.Errorf("after %d ms: whole %v, %v", placementMemory, whole(), from)
 	}
 	w.openSession(t, "b")

@@ -109,16 +109,12 @@ func (h *handover) enter(tp metadata.TopicPartition) (done func()) {
 // revision. It returns which placement that was about, and false where the order
 // is at risk.
 func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition, since metadata.Revision) (placed metadata.Revision, whole bool) {
-	from, placed, hint, whole := h.former(tp)
-	if !hint {
-		// The client may know of a change that is not applied here yet.
-		whole = h.n.replica.Barrier(ctx) == nil
-		var all bool
-		from, placed, _, all = h.former(tp)
-		whole = whole && all
-	}
 	ctx, cancel := context.WithTimeout(ctx, handoverPatience)
 	defer cancel()
+	// The client may know of changes that are not applied here yet.
+	current := h.n.replica.Barrier(ctx) == nil
+	from, placed, whole := h.former(tp)
+	whole = whole && current
 	var wg sync.WaitGroup
 	failed := make([]bool, len(from))
 	for i, f := range from {
@@ -133,13 +129,13 @@ func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition, since
 	return placed, whole
 }
 
-func (h *handover) former(tp metadata.TopicPartition) (from []metadata.FormerLeader, placed metadata.Revision, hint, whole bool) {
+func (h *handover) former(tp metadata.TopicPartition) (from []metadata.FormerLeader, placed metadata.Revision, whole bool) {
 	self := h.n.self()
 	h.n.replica.View(func(s *metadata.State) {
-		from, hint, whole = s.FormerLeaders(tp, self)
+		from, whole = s.FormerLeaders(tp, self)
 		placed = s.PlacedAt()
 	})
-	return from, placed, hint, whole
+	return from, placed, whole
 }
 
 // drainAt has one broker finish what it has of a partition. One whose session has
