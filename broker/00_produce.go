@@ -180,7 +180,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		return
 	}
 	out.txn = h.Transactional()
-	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Feed: &p.r.conn.feed, Start: p.startOf(h)}
+	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.from.Zone, Feed: &p.r.conn.feed, Start: p.startOf(h)}
 	if h.Producer != metadata.NoProducer {
 		order := &p.r.conn.order
 		key := orderKey{order.name(t.ID, t.Name), part.index, h.Producer}

@@ -22,7 +22,7 @@ func coreFixes() []mutant {
 			"		key.feed = weak.Make(feed)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
 			"// handoverKey is a", "var allFeeds wal.Feed\n\n// handoverKey is a"}}},
 		{name: "clients without a zone are not handed over", pkg: node, run: "ClientsWithoutAZone", edits: []edit{{"metadata/place_past.go",
-			"append(append(zones, UnknownZone), s.zones...)", "append(zones, s.zones...)"}}},
+			"b := p.placement.Leader(tp, zone)", "b := p.placement.Leader(tp, s.zones[0])"}}},
 		{name: "what waits before the WAL is not waited for", pkg: node, run: "WhatWaitsForOneBroker", edits: []edit{{"internal/node/handover.go",
 			"for _, c := range waiting {", "for _, c := range waiting[:0] {"}}},
 		{name: "a silent broker is asked for every partition", pkg: node, run: "HoldsUpAHandOverOnce", edits: []edit{{"internal/node/handover.go",
