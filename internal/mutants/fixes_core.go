@@ -19,7 +19,7 @@ func coreFixes() []mutant {
 		{name: "one earlier placement is remembered", pkg: node, run: "AJoiningBroker", edits: []edit{{"metadata/place_past.go",
 			"maxPastPlacements = 64", "maxPastPlacements = 1"}}},
 		{name: "a partition is handed over once, not for each connection", pkg: node, run: "AJoiningBroker", edits: []edit{{"internal/node/handover.go",
-			"		key.feed = weak.Make(feed)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
+			"		key.feed = weak.Make(b.Feed)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
 			"// handoverKey is a", "var allFeeds wal.Feed\n\n// handoverKey is a"}}},
 		{name: "clients without a zone are not handed over", pkg: node, run: "ClientsWithoutAZone", edits: []edit{{"metadata/place_past.go",
 			"b := p.placement.Leader(tp, zone)", "b := p.placement.Leader(tp, s.zones[0])"}}},

@@ -135,6 +135,7 @@ func TestWhatWaitsForOneBrokerIsWaitedForByTheNext(t *testing.T) {
 		var tp metadata.TopicPartition
 		var between *metadata.Placement
 		second.replica.View(func(s *metadata.State) { between = s.Placement() })
+		c.config = func(cfg *Config) { cfg.InlineLimit = func() int { return metadata.MaxInlineBytes } } // it commits at once
 		third := c.start("three", "a")
 		for p := range metadata.Partition(64) {
 			at := metadata.TopicPartition{Topic: topic, Partition: p}
