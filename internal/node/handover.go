@@ -41,7 +41,7 @@ const (
 	handoverPatience = time.Second
 	// silentTime is how long a broker that did not answer is not asked again: a
 	// request may bring many partitions, and none of them is to wait for it anew.
-	silentTime = 5 * time.Second
+	silentTime = 2 * time.Second
 	// maxPassed bounds what is remembered of connections. At the limit all is
 	// forgotten, and others are asked once more.
 	maxPassed = 50_000
