@@ -118,9 +118,13 @@ func (r *run) live() {
 	if !r.waitFor(settleTime, r.clients.Wait) {
 		r.history.wrong("not everything was acknowledged within %v after the last fault", settleTime)
 	}
+	r.trace("calm: all is acknowledged")
 	r.allReady()
+	r.trace("calm: all serve")
 	r.nothingOpen()
+	r.trace("calm: nothing is open")
 	r.readersThere()
+	r.trace("calm: readers are there")
 	time.Sleep(8 * time.Second) // entries name what uploads left behind
 	cancel()
 	r.tails.Wait()
