@@ -182,7 +182,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		return
 	}
 	out.txn = h.Transactional()
-	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Feed: &p.r.conn.feed,
+	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.from.Zone, Feed: &p.r.conn.feed,
 		More: i < len(p.parts)-1 || j < len(p.parts[i])-1, Start: p.startOf(h)}
 	if h.Producer != metadata.NoProducer {
 		order := &p.r.conn.order

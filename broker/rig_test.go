@@ -2,12 +2,14 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +27,7 @@ import (
 type world struct {
 	t      testing.TB
 	log    *metadata.MemLog
+	deaf   atomic.Bool // where the log ends cannot be learnt
 	bucket bucket.Bucket
 	nodes  []*node
 	limits *metadata.Limits // nil: those of every cluster
@@ -44,6 +47,19 @@ type node struct {
 	end     func()
 	addr    string // of the listener without a zone
 	zoned   map[metadata.ZoneID]string
+}
+
+// deafLog is the log, whose end cannot be learnt while the world is deaf.
+type deafLog struct {
+	*metadata.MemLog
+	w *world
+}
+
+func (l deafLog) Barrier(ctx context.Context) (metadata.Revision, error) {
+	if l.w.deaf.Load() {
+		return 0, errors.New("etcd has no quorum")
+	}
+	return l.MemLog.Barrier(ctx)
 }
 
 type freeGovernor struct{}
@@ -81,7 +97,7 @@ func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func
 	w.t.Helper()
 	n := &node{w: w, zone: zone, id: metadata.NoBroker, zoned: map[metadata.ZoneID]string{}}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: w.log, Logger: quiet, Limits: w.limits, Fatal: func(err error) { w.t.Errorf("replica: %v", err) }})
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: deafLog{w.log, w}, Logger: quiet, Limits: w.limits, Fatal: func(err error) { w.t.Errorf("replica: %v", err) }})
 	n.store = s3stream.NewStore(s3stream.Config{Bucket: w.bucket, Replica: n.replica, Decompress: Decompress, Logger: quiet})
 	seed := uint64(len(w.nodes) + 1)
 	var writer groupWriter

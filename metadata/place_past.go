@@ -52,32 +52,15 @@ type FormerLeader struct {
 	Until  Revision // of the entry by which it lost the partition
 }
 
-// FormerLeaders returns the brokers to which those clients of a partition may
-// have sent before whose hint is self now, sorted by id. hint is false where self
-// is nobody's hint, by this state: then every client may be one of its, and the
-// present leaders are among those returned, with the present revision. whole is
-// false where there were more changes than are remembered.
-func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLeader, hint, whole bool) {
-	var mine, zones []ZoneID
-	zones = append(append(zones, UnknownZone), s.zones...)
-	for _, z := range zones {
-		if s.placement.Leader(tp, z) == self {
-			mine = append(mine, z)
-		}
-	}
-	last := map[BrokerID]Revision{}
-	if hint = len(mine) > 0; !hint {
-		mine = zones
-		for _, z := range zones {
-			last[s.placement.Leader(tp, z)] = s.revision
-		}
-	}
+// FormerLeaders returns the brokers to which clients of a zone that send records of
+// a partition to self may have sent before, sorted by id: the zone's former leaders,
+// and where self is not its leader, the present one, with the present revision.
+// whole is false where there were more changes than are remembered.
+func (s *State) FormerLeaders(tp TopicPartition, zone ZoneID, self BrokerID) (from []FormerLeader, whole bool) {
+	last := map[BrokerID]Revision{s.placement.Leader(tp, zone): s.revision}
 	for _, p := range s.past {
-		if s.time-p.left >= placementMemory {
-			continue
-		}
-		for _, z := range mine {
-			b := p.placement.Leader(tp, z)
+		if s.time-p.left < placementMemory {
+			b := p.placement.Leader(tp, zone)
 			last[b] = max(last[b], p.until)
 		}
 	}
@@ -86,7 +69,7 @@ func (s *State) FormerLeaders(tp TopicPartition, self BrokerID) (from []FormerLe
 	for _, b := range slices.Sorted(maps.Keys(last)) {
 		from = append(from, FormerLeader{b, last[b]})
 	}
-	return from, hint, s.pastCut == 0 || s.time-s.pastCut >= placementMemory
+	return from, s.pastCut == 0 || s.time-s.pastCut >= placementMemory
 }
 
 // PlacedAt returns the revision of the entry that made the present placement, as

@@ -21,9 +21,9 @@ func (m *pastModel) look(s *State) {
 	}
 }
 
-// Who led a partition for the clients whose hint a broker is now, under any
-// placement within the memory, is named: after several changes in a row, by a
-// broker that read a checkpoint in between, and of brokers that were nobody's hint.
+// Who led a partition for the clients of a zone, under any placement within the
+// memory, is named: after several changes in a row, by a broker that read a
+// checkpoint in between, and for brokers that are not the zone's leader.
 func TestFormerLeadersAreThoseOfEveryPlacementSince(t *testing.T) {
 	for seed := range uint64(20) {
 		w, m := newWorld(seed), &pastModel{}
@@ -64,38 +64,24 @@ func TestFormerLeadersAreThoseOfEveryPlacementSince(t *testing.T) {
 
 func (m *pastModel) check(t *testing.T, s *State, tp TopicPartition) {
 	t.Helper()
-	all := append([]ZoneID{UnknownZone}, s.Zones()...)
-	for self := range BrokerID(9) {
-		var mine []ZoneID
-		for _, z := range all {
-			if m.now.Leader(tp, z) == self {
-				mine = append(mine, z)
-			}
-		}
-		want := map[BrokerID]Revision{}
-		hint := len(mine) > 0
-		if !hint {
-			mine = all
-			for _, z := range all {
-				want[m.now.Leader(tp, z)] = s.Revision()
-			}
-		}
-		for _, p := range m.past {
-			for _, z := range mine {
-				if b := p.placement.Leader(tp, z); s.Time()-p.left < placementMemory {
+	for _, zone := range append([]ZoneID{UnknownZone, "nowhere"}, s.Zones()...) {
+		for self := range BrokerID(9) {
+			want := map[BrokerID]Revision{m.now.Leader(tp, zone): s.Revision()}
+			for _, p := range m.past {
+				if b := p.placement.Leader(tp, zone); s.Time()-p.left < placementMemory {
 					want[b] = max(want[b], p.until)
 				}
 			}
-		}
-		delete(want, self)
-		delete(want, NoBroker)
-		got, saidHint, whole := s.FormerLeaders(tp, self)
-		have := map[BrokerID]Revision{}
-		for _, f := range got {
-			have[f.Broker] = f.Until
-		}
-		if !maps.Equal(have, want) || saidHint != hint || !whole {
-			t.Errorf("broker %d: former leaders %v, hint %v, whole %v; want %v, %v", self, have, saidHint, whole, want, hint)
+			delete(want, self)
+			delete(want, NoBroker)
+			got, whole := s.FormerLeaders(tp, zone, self)
+			have := map[BrokerID]Revision{}
+			for _, f := range got {
+				have[f.Broker] = f.Until
+			}
+			if !maps.Equal(have, want) || !whole {
+				t.Errorf("broker %d, zone %q: former leaders %v, whole %v; want %v", self, zone, have, whole, want)
+			}
 		}
 	}
 }
@@ -126,8 +112,8 @@ func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 		control(ClosedSession{Session: w.sessions[len(w.sessions)-1]})
 	}
 	whole := func() bool {
-		_, _, live := w.state.FormerLeaders(TopicPartition{}, 0)
-		_, _, loaded := reload(t, w.state).FormerLeaders(TopicPartition{}, 0)
+		_, live := w.state.FormerLeaders(TopicPartition{}, "b", 0)
+		_, loaded := reload(t, w.state).FormerLeaders(TopicPartition{}, "b", 0)
 		if live != loaded {
 			t.Errorf("whole: live %v, from a checkpoint %v", live, loaded)
 		}
@@ -139,7 +125,7 @@ func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 	for to := w.state.Time() + placementMemory; w.state.Time() < to; {
 		control(Tick{w.state.Time() + MaxTickStep})
 	}
-	if from, _, _ := w.state.FormerLeaders(TopicPartition{}, 0); !whole() || len(from) != 0 {
+	if from, _ := w.state.FormerLeaders(TopicPartition{}, "b", 0); !whole() || len(from) != 0 {
 		t.Errorf("after %d ms: whole %v, %v", placementMemory, whole(), from)
 	}
 	w.openSession(t, "b")

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,18 +54,21 @@ func (d *directSubmitter) commit(ctx context.Context, e *Entry, guard *Guard) (O
 
 // testBroker is a replica with a custodian over a MemLog.
 type testBroker struct {
+	t       *testing.T
 	r       *Replica
 	sub     *directSubmitter
 	data    *directSubmitter
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	session Session
+	mayStop bool                  // by itself
+	stopped atomic.Pointer[error] // why it did
 }
 
 func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint64) *testBroker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	b := &testBroker{cancel: cancel}
+	b := &testBroker{t: t, cancel: cancel}
 	b.r = NewReplica(ReplicaConfig{Log: log, Store: store, Logger: slog.New(slog.DiscardHandler)})
 	b.wg.Go(func() {
 		if err := b.r.Run(ctx); err != nil {
@@ -85,7 +90,7 @@ func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint6
 		Broker: BrokerID(out.Commands[0].Value), Logger: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewPCG(seed, 2)), Times: DefaultCustodianTimes()})
 	b.wg.Go(func() {
 		if err := c.Run(ctx); err != nil {
-			t.Errorf("custodian: %v", err)
+			b.stopped.Store(&err)
 		}
 	})
 	return b
@@ -94,6 +99,9 @@ func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint6
 func (b *testBroker) stop() {
 	b.cancel()
 	b.wg.Wait()
+	if err := b.stopped.Load(); err != nil && !b.mayStop {
+		b.t.Errorf("custodian: %v", *err)
+	}
 }
 
 func (b *testBroker) hash() (h uint64, rev Revision) {
@@ -225,37 +233,110 @@ func TestPressureHasHysteresis(t *testing.T) {
 	}
 }
 
-// A broker whose state differs reads the checkpoint anew, once; the second
-// time it must stop: promises 2 and 11.
+// spoil makes a broker's state differ from the others', as a fault of its memory
+// would.
+func (b *testBroker) spoil() {
+	b.r.mu.Lock()
+	defer b.r.mu.Unlock()
+	b.r.state.gapsMs++
+}
+
+// A broker whose state differs from a checkpoint that two others agree about reads
+// it anew, once; the second time it must stop: promises 2 and 11.
 func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), newMemStore()
+		a := startBroker(t, log, store, "a", 1)
+		defer a.stop()
+		c := startBroker(t, log, store, "c", 3)
+		defer c.stop()
+		b := startBroker(t, log, store, "b", 2)
+		defer b.stop()
+		b.mayStop = true // at the second time
+		time.Sleep(70 * time.Second)
+		b.spoil()
+		if ha, _ := a.hash(); func() bool { hb, _ := b.hash(); return ha == hb }() {
+			t.Fatal("the states do not differ")
+		}
+		time.Sleep(5 * time.Minute)
+		ha, ra := a.hash()
+		hb, rb := b.hash()
+		if ra != rb || ha != hb || b.stopped.Load() != nil {
+			t.Fatalf("after the reload %x at %d, want %x at %d; stopped: %v", hb, rb, ha, ra, b.stopped.Load())
+		}
+		b.spoil()
+		time.Sleep(5 * time.Minute)
+		if err := b.stopped.Load(); err == nil || !errors.Is(*err, ErrCorrupt) {
+			t.Errorf("the second time: %v", err)
+		}
+	})
+}
+
+// Where the only other broker has another hash, no checkpoint becomes the one that
+// brokers start from.
+func TestNoCheckpointIsAgreedOnThoughHashesDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
 		a := startBroker(t, log, store, "a", 1)
 		defer a.stop()
 		b := startBroker(t, log, store, "b", 2)
 		defer b.stop()
-		time.Sleep(70 * time.Second)
-		spoil := func() {
-			b.r.mu.Lock()
-			defer b.r.mu.Unlock()
-			b.r.state.gapsMs++
-			b.r.marks = append(b.r.marks, StateMark{Revision: 1 << 50, Hash: 1})
+		b.spoil()
+		time.Sleep(10 * time.Minute)
+		start, err := log.Start(t.Context())
+		if err != nil || start.Checkpoint != nil {
+			t.Errorf("checkpoint %+v, %v", start.Checkpoint, err)
 		}
-		spoil()
-		other := &CheckpointPointer{Revision: 1 << 50, Hash: 2, Object: "x"}
-		if err := b.r.CompareCheckpoint(other); err != nil {
-			t.Fatalf("the first time: %v", err)
+		written := 0
+		for key := range store.objects {
+			if strings.Contains(key, "/checkpoint/") {
+				written++
+			}
 		}
-		time.Sleep(20 * time.Second)
-		ha, ra := a.hash()
-		hb, rb := b.hash()
-		if ra != rb || ha != hb {
-			t.Fatalf("after the reload %x at %d, want %x at %d", hb, rb, ha, ra)
+		if written == 0 {
+			t.Error("none was written: nothing was tried")
 		}
-		spoil()
-		if err := b.r.CompareCheckpoint(other); !errors.Is(err, ErrCorrupt) {
-			t.Fatalf("the second time: %v", err)
+	})
+}
+
+// A barrier returns once everything that was acknowledged before it is in the state:
+// the very last entry, too, which may take its time to be applied.
+func TestABarrierWaitsForTheLastEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := NewMemLog()
+		a := startBroker(t, log, newMemStore(), "a", 1)
+		defer a.stop()
+		slow := NewReplica(ReplicaConfig{Log: log, Store: newMemStore(), Logger: slog.New(slog.DiscardHandler), Pace: func(at PacePoint, _ uint64) {
+			if at == PaceApply {
+				time.Sleep(300 * time.Millisecond)
+			}
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := slow.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		for !slow.CaughtUp() {
+			time.Sleep(time.Millisecond)
 		}
+		for i := range 5 {
+			name := fmt.Sprint("t", i)
+			if out, err := a.sub.Submit(ctx, []Command{CreateTopic{TopicID{byte(i + 1)}, name, 1, 1, nil}}, nil); err != nil || out.Commands[0].Code != CodeOK {
+				t.Fatal(out, err)
+			}
+			if err := slow.Barrier(ctx); err != nil {
+				t.Fatal(err)
+			}
+			slow.View(func(s *State) {
+				if _, there := s.TopicNamed(name); !there {
+					t.Errorf("topic %s was made before the barrier and is not there behind it", name)
+				}
+			})
+		}
+		cancel()
+		wg.Wait()
 	})
 }
 

@@ -40,6 +40,7 @@ type Batch struct {
 	Bytes     []byte        // one whole record batch; the WAL owns it from here on
 	Header    metadata.BatchHeader
 	Principal string
+	Zone      metadata.ZoneID // of the client, as far as it is known: whose hints it follows
 	// Start is the revision at which the transaction began in which a batch
 	// of the older protocol (V1) was received; 0 otherwise.
 	Start metadata.Revision

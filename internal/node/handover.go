@@ -26,6 +26,7 @@ type handover struct {
 	asking  map[metadata.TopicPartition][]chan struct{}
 	silent  map[metadata.BrokerID]time.Time // brokers that did not answer, and when
 	drained uint64                          // answers that a partition is finished elsewhere
+	atRisk  uint64                          // batches that went ahead without one
 }
 
 // handoverKey is a connection and a partition. The pointer is weak: a connection
@@ -40,7 +41,7 @@ const (
 	handoverPatience = time.Second
 	// silentTime is how long a broker that did not answer is not asked again: a
 	// request may bring many partitions, and none of them is to wait for it anew.
-	silentTime = 5 * time.Second
+	silentTime = 2 * time.Second
 	// maxPassed bounds what is remembered of connections. At the limit all is
 	// forgotten, and others are asked once more.
 	maxPassed = 50_000
@@ -53,30 +54,32 @@ func newHandover(n *Node) *handover {
 // begin returns when a batch without producer id may be appended here. The caller
 // calls done once it is appended: until then other brokers that ask this one to
 // finish the partition wait for it, too.
-func (h *handover) begin(ctx context.Context, feed *wal.Feed, tp metadata.TopicPartition) (done func()) {
+func (h *handover) begin(ctx context.Context, b *wal.Batch) (done func()) {
+	tp := b.Partition
 	key := handoverKey{tp: tp}
-	if feed != nil {
-		key.feed = weak.Make(feed)
+	if b.Feed != nil {
+		key.feed = weak.Make(b.Feed)
 	}
 	var placed metadata.Revision
 	h.n.replica.View(func(s *metadata.State) { placed = s.PlacedAt() })
 	h.mu.Lock()
 	since, known := h.passed[key]
-	if feed != nil && known && since == placed {
+	if b.Feed != nil && known && since == placed {
 		h.mu.Unlock()
 		return func() {}
 	}
 	done = h.enter(tp)
 	h.mu.Unlock()
-	placed, whole := h.settle(ctx, tp, since)
+	placed, whole := h.settle(ctx, tp, b.Zone, since)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if !whole {
+		h.atRisk++
 		if w := h.n.writer.wal.Load(); w != nil {
 			w.NoteOrderAtRisk(1)
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if feed != nil {
+	if b.Feed != nil {
 		if len(h.passed) >= maxPassed {
 			clear(h.passed)
 		}
@@ -105,20 +108,16 @@ func (h *handover) enter(tp metadata.TopicPartition) (done func()) {
 	}
 }
 
-// settle asks everybody to whom clients of the partition may have sent since a
-// revision. It returns which placement that was about, and false where the order
-// is at risk.
-func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition, since metadata.Revision) (placed metadata.Revision, whole bool) {
-	from, placed, hint, whole := h.former(tp)
-	if !hint {
-		// The client may know of a change that is not applied here yet.
-		whole = h.n.replica.Barrier(ctx) == nil
-		var all bool
-		from, placed, _, all = h.former(tp)
-		whole = whole && all
-	}
+// settle asks everybody to whom the zone's clients of the partition may have sent
+// since a revision. It returns which placement that was about, and false where the
+// order is at risk.
+func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition, zone metadata.ZoneID, since metadata.Revision) (placed metadata.Revision, whole bool) {
 	ctx, cancel := context.WithTimeout(ctx, handoverPatience)
 	defer cancel()
+	// The client may know of changes that are not applied here yet.
+	current := h.n.replica.Barrier(ctx) == nil
+	from, placed, whole := h.former(tp, zone)
+	whole = whole && current
 	var wg sync.WaitGroup
 	failed := make([]bool, len(from))
 	for i, f := range from {
@@ -133,13 +132,13 @@ func (h *handover) settle(ctx context.Context, tp metadata.TopicPartition, since
 	return placed, whole
 }
 
-func (h *handover) former(tp metadata.TopicPartition) (from []metadata.FormerLeader, placed metadata.Revision, hint, whole bool) {
+func (h *handover) former(tp metadata.TopicPartition, zone metadata.ZoneID) (from []metadata.FormerLeader, placed metadata.Revision, whole bool) {
 	self := h.n.self()
 	h.n.replica.View(func(s *metadata.State) {
-		from, hint, whole = s.FormerLeaders(tp, self)
+		from, whole = s.FormerLeaders(tp, zone, self)
 		placed = s.PlacedAt()
 	})
-	return from, placed, hint, whole
+	return from, placed, whole
 }
 
 // drainAt has one broker finish what it has of a partition. One whose session has
@@ -176,11 +175,13 @@ func (h *handover) drainAt(ctx context.Context, broker metadata.BrokerID, tp met
 	return true
 }
 
-// count returns how often another broker has finished a partition for this one.
-func (h *handover) count() uint64 {
+// Handovers returns how often another broker has finished a partition for this one,
+// and how many batches went ahead without: their order is at risk.
+func (n *Node) Handovers() (finished, atRisk uint64) {
+	h := n.writer.moves
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.drained
+	return h.drained, h.atRisk
 }
 
 // drainHere finishes what this broker has of a partition, for a broker to which

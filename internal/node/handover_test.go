@@ -103,10 +103,18 @@ func TestClientsWithoutAZoneAreHandedOverAcrossZones(t *testing.T) {
 				continue
 			}
 			checked++
-			old := c.send(first, tp, new(wal.Feed))
-			now := c.send(third, tp, new(wal.Feed))
+			old := c.sendFrom(first, tp, metadata.UnknownZone, new(wal.Feed))
+			now := c.sendFrom(third, tp, metadata.UnknownZone, new(wal.Feed))
 			if a, b := <-old, <-now; a >= b {
 				t.Errorf("partition %d: offset %d before %d", p, a, b)
+			}
+			// And one that was sent past its zone's leader, for whatever reason.
+			leader := c.leader(tp, "a")
+			c.takeAsked(tp)
+			old = c.send(leader, tp, new(wal.Feed))
+			now = c.send(third, tp, new(wal.Feed))
+			if a, b := <-old, <-now; a >= b || leader == third {
+				t.Errorf("partition %d: offset %d before %d of a client that left its leader", p, a, b)
 			}
 		}
 		if checked == 0 {
@@ -127,6 +135,7 @@ func TestWhatWaitsForOneBrokerIsWaitedForByTheNext(t *testing.T) {
 		var tp metadata.TopicPartition
 		var between *metadata.Placement
 		second.replica.View(func(s *metadata.State) { between = s.Placement() })
+		c.config = func(cfg *Config) { cfg.InlineLimit = func() int { return metadata.MaxInlineBytes } } // it commits at once
 		third := c.start("three", "a")
 		for p := range metadata.Partition(64) {
 			at := metadata.TopicPartition{Topic: topic, Partition: p}

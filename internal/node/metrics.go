@@ -88,7 +88,7 @@ func (n *Node) walMetrics(gauge func(string, func() float64)) {
 	gauge("zonewise_wal_inline_entries", of(func(s wal.Stats) float64 { return float64(s.InlineEntries) }))
 	gauge("zonewise_wal_inline_bytes", of(func(s wal.Stats) float64 { return float64(s.InlineBytes) }))
 	gauge("zonewise_wal_order_at_risk", of(func(s wal.Stats) float64 { return float64(s.OrderAtRisk) }))
-	gauge("zonewise_handovers_total", func() float64 { return float64(n.writer.moves.count()) })
+	gauge("zonewise_handovers_total", func() float64 { finished, _ := n.Handovers(); return float64(finished) })
 	for lane := range metadata.LaneCount {
 		gauge(fmt.Sprintf(`zonewise_wal_commits{lane=%q}`, lane), of(func(s wal.Stats) float64 { return float64(s.Commits[lane]) }))
 	}

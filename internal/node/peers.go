@@ -9,6 +9,20 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
+// DeadPeers are the brokers with a session that this one takes for dead: their
+// connection broke, or they do not answer.
+func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
+	dead := map[metadata.BrokerID]bool{}
+	n.replica.View(func(s *metadata.State) {
+		for _, o := range s.Sessions() {
+			if n.prober != nil && !n.prober.Healthy(o.Broker) || n.holder != nil && !n.holder.healthy(o.Broker) {
+				dead[o.Broker] = true
+			}
+		}
+	})
+	return dead
+}
+
 // placer finds clients' zones by the newest resolver: the cluster's zones are
 // part of what it knows, and zones appear.
 type placer struct {

@@ -29,7 +29,7 @@ func (w *writer) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
 		return nil, wal.ErrStorage
 	}
 	if b.Header.Producer == metadata.NoProducer {
-		defer w.moves.begin(ctx, b.Feed, b.Partition)()
+		defer w.moves.begin(ctx, &b)()
 	}
 	ack, err := present.Append(ctx, b)
 	if err != nil {

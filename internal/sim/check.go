@@ -16,11 +16,15 @@ func (h *History) Check() []string {
 	for _, tp := range sortedTPs(h.Log) {
 		c.brokersAgree(tp)
 		c.contiguous(tp)
-		if !tp.transactional() && tp.Topic != knocks {
+		switch {
+		case tp.Topic == moving:
+			c.moved(tp)
+		case !tp.transactional() && tp.Topic != knocks && tp.Topic != tempTopic:
 			c.onceAndInOrder(tp)
 		}
 		c.trimmed(tp)
 	}
+	c.passed()
 	c.acked()
 	c.ackedOnce()
 	c.readers()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 	"github.com/zonewise/zonewise/wal"
@@ -42,6 +43,12 @@ const (
 	txnRecovered   = "transaction aborted by a recovery"
 	passedOn       = "partition passed on between consumers"
 	gapPassed      = "reader that passed what a recovery passed over"
+	handedOver     = "partition finished at its former broker before it went on"
+	orderRisked    = "partition that went on without its former broker"
+	peerDead       = "peer that was found dead"
+	topicAgain     = "topic made again under a name that was deleted"
+	configRead     = "config read at another broker as it was set"
+	laneMoved      = "topic moved to the other lane"
 )
 
 func (c Coverage) add(o Coverage) {
@@ -64,7 +71,8 @@ func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, hedgeWon, getHedged, uploadsPassed,
 		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
-		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn, gapPassed} {
+		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn, gapPassed,
+		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved} {
 		c[k] = 0
 	}
 	return c
@@ -77,11 +85,14 @@ type watchful struct {
 	read    map[string]uint8     // by life: 1 a checkpoint was read, 2 an archive
 	wal     map[string]wal.Stats // by life and session: the newest picture
 	appends map[string]etcdlog.Stats
-	gets    map[string]uint64 // by life: second GETs that were faster
+	gets    map[string]uint64                     // by life: second GETs that were faster
+	moves   map[string][2]uint64                  // by life: hand-overs that went well, and not
+	dead    map[string]map[metadata.BrokerID]bool // by life: peers that it takes for dead
 }
 
 func newWatchful() *watchful {
-	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}, map[string]uint64{}}
+	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}, map[string]uint64{},
+		map[string][2]uint64{}, map[string]map[metadata.BrokerID]bool{}}
 }
 
 // sawBucket looks at one request that ended.
@@ -120,6 +131,8 @@ func (w *world) sawBucket(life string, l bucket.TraceLine) {
 func (w *world) sawLife(l *life) {
 	id := l.id + "/" + strconv.Itoa(int(l.node.Broker()))
 	st, ap := l.node.WALStats(), l.log.Stats()
+	finished, risked := l.node.Handovers()
+	dead := l.node.DeadPeers()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.seen.wal[id]; old.GapWaits <= st.GapWaits && old.Objects <= st.Objects {
@@ -127,6 +140,13 @@ func (w *world) sawLife(l *life) {
 	}
 	w.seen.appends[l.id] = ap
 	w.seen.gets[l.id] = l.node.GETStats().Won
+	w.seen.moves[l.id] = [2]uint64{finished, risked}
+	for b := range dead {
+		if !w.seen.dead[l.id][b] {
+			w.seen.c[peerDead]++
+		}
+	}
+	w.seen.dead[l.id] = dead
 }
 
 // sawStart looks whether a deletion of keys is under way.
@@ -165,6 +185,10 @@ func (r *run) coverage() Coverage {
 		c[duplicate] += int(s.Duplicates + s.Attached)
 		c[gapWaited] += int(s.GapWaits)
 		c[hedgeWon] += int(s.PUTs.Won)
+	}
+	for _, m := range r.seen.moves {
+		c[handedOver] += int(m[0])
+		c[orderRisked] += int(m[1])
 	}
 	for _, s := range r.seen.appends {
 		c[unknownWon] += int(s.Won)

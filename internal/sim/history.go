@@ -17,6 +17,8 @@ type History struct {
 	Log     map[TP]map[string]Tail // at the end: each partition as each broker serves it
 	Reads   map[string][]Reading   // by reader and partition, in the order read
 	Commits []OffsetEvent
+	Moved   []Moved         // what movers sent, once each, in each one's order
+	Risked  int             // batches of which brokers say that they may have passed others
 	Txns    map[string]*Txn // by name
 	// TxnFetches are fetches of transactional groups' positions, in order for each.
 	TxnFetches []TxnFetch
@@ -46,6 +48,12 @@ type Ack struct {
 	Batch
 	Base int64
 	At   time.Time
+}
+
+// Moved is a record of a mover, and by which of its connections it went.
+type Moved struct {
+	Record     Record
+	Connection int
 }
 
 // Unknown is the offset of an ack without one.

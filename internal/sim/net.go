@@ -23,11 +23,12 @@ type network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
 	dials     map[string]int
-	served    map[string][]*conn // server ends by the life that listens
+	served    map[string][]*conn       // server ends by the life that listens
+	cut       map[string]chan struct{} // addresses that cannot be reached, until it is closed
 }
 
 func newNetwork(draw func(string, string, int) uint64) *network {
-	return &network{draw: draw, listeners: map[string]*listener{}, dials: map[string]int{}, served: map[string][]*conn{}}
+	return &network{draw: draw, listeners: map[string]*listener{}, dials: map[string]int{}, served: map[string][]*conn{}, cut: map[string]chan struct{}{}}
 }
 
 var errRefused = errors.New("connection refused")
@@ -106,6 +107,40 @@ func (n *network) sever(owner string) {
 
 func (l *listener) Addr() net.Addr { return l.addr }
 
+// mend lets an address that was cut off be reached again.
+func (n *network) mend(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c := n.cut[addr]; c != nil {
+		close(c)
+		delete(n.cut, addr)
+	}
+}
+
+// cutOff makes an address that cannot be reached. Connections to it that are there
+// end, where broken says so.
+func (n *network) cutOff(addr string, broken bool) {
+	n.mu.Lock()
+	if n.cut[addr] == nil {
+		n.cut[addr] = make(chan struct{})
+	}
+	var ends []*conn
+	for _, all := range n.served {
+		for _, c := range all {
+			if broken && string(c.local) == addr {
+				ends = append(ends, c)
+			}
+		}
+	}
+	n.mu.Unlock()
+	for _, c := range ends {
+		c.out.cut()
+	}
+	for _, c := range ends {
+		c.Close()
+	}
+}
+
 // dial connects a client to an address. The connection's latencies follow
 // from who dials, where, and how often it did.
 func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error) {
@@ -114,8 +149,16 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	n.dials[id]++
 	id = fmt.Sprintf("%s#%d", id, n.dials[id])
 	l := n.listeners[addr]
+	lost := n.cut[addr]
 	n.mu.Unlock()
 	time.Sleep(n.latency(id, "dial", 0))
+	if lost != nil { // nobody answers, not even that nobody listens
+		select {
+		case <-ctx.Done():
+		case <-lost:
+		}
+		return nil, fmt.Errorf("dial %s: %w", addr, os.ErrDeadlineExceeded)
+	}
 	if l == nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, errRefused)
 	}

@@ -39,6 +39,7 @@ func faults() []fault {
 		{"kill the archivist", 3, (*run).killArchivist},
 		{"archive damaged", 2, (*run).damageArchive},
 		{"duties taken away", 2, (*run).takeDuties},
+		{"peers cut from one", 2, (*run).cutPeers},
 	}
 }
 
@@ -273,6 +274,14 @@ func (r *run) loseCommit(n int) {
 	r.set(t)
 	r.between(n + 100)
 	r.unset(t)
+}
+
+// cutPeers lets nobody reach one broker's door to the others, with its clients and
+// its etcd as ever.
+func (r *run) cutPeers(n int) {
+	addr := r.victim(n).peerAddr()
+	r.net.cutOff(addr, r.draw("broken", "", n)%2 == 0)
+	r.after(r.some("peers cut", n, 500*time.Millisecond, 5*time.Second), func() { r.net.mend(addr) })
 }
 
 // newZone starts a broker in a zone that the cluster did not have.

@@ -47,6 +47,7 @@ type order struct {
 type life struct {
 	id    string
 	node  *node.Node
+	door  *peerDoor
 	log   *etcdlog.Log
 	etcd  *etcdfake.Client
 	store *bucket.Fault
@@ -162,6 +163,11 @@ func (p *process) open(ctx context.Context, l *life) (err error) {
 	}
 	if l.node, err = node.Start(p.config(l, b)); err != nil {
 		l.log.Close()
+		l.store.Close()
+		return err
+	}
+	if l.door, err = p.openPeerDoor(l); err != nil {
+		l.close()
 		return err
 	}
 	return nil
@@ -170,7 +176,7 @@ func (p *process) open(ctx context.Context, l *life) (err error) {
 func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	cfg := node.DefaultConfig()
 	cfg.Cluster, cfg.Zone, cfg.Log, cfg.Bucket = cluster, p.zone, l.log, b
-	cfg.Kafka = metadata.Address{Host: p.name, Port: 9092}
+	cfg.Kafka, cfg.Peer, cfg.Peers = metadata.Address{Host: p.name, Port: 9092}, p.peerAddr(), &peers{p.w, l.id}
 	cfg.Listen = func(_ metadata.ZoneID, k int) (net.Listener, error) { return p.w.net.listen(l.id, p.addr(k)) }
 	cfg.InlineLimit = func() int { return 8 << 10 }
 	cfg.Route = func() metadata.Route {
@@ -231,6 +237,9 @@ func (p *process) stop(ctx context.Context, l *life) {
 
 func (l *life) close() {
 	l.node.Close()
+	if l.door != nil {
+		l.door.close()
+	}
 	l.log.Close()
 	l.store.Close()
 }

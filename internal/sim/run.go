@@ -66,6 +66,9 @@ func Run(ctx context.Context, seed uint64, opt Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, hardLimit)
 	r := &run{world: w, ctx: ctx, opt: opt, stop: make(chan struct{})}
 	r.live()
+	for _, m := range r.seen.moves {
+		r.history.Risked += int(m[1])
+	}
 	res := Result{Seed: seed, Faults: r.faults, Virtual: time.Since(begun), Coverage: r.coverage()}
 	cancel()
 	for _, p := range w.processes {
@@ -90,12 +93,12 @@ type topic struct {
 }
 
 func topics() []topic {
-	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}, {"pay", 2, "low"}, {"ship", 2, "standard"}, {knocks, 4, "low"}}
+	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}, {"pay", 2, "low"}, {"ship", 2, "standard"}, {knocks, 4, "low"}, {moving, 2, "standard"}}
 }
 
 func (r *run) live() {
-	for i, zone := range []metadata.ZoneID{"a", "b", "c"} {
-		p := r.newProcess(fmt.Sprintf("%s%d", zone, 0), zone)
+	for i, name := range []string{"a0", "b0", "c0", "a1"} {
+		p := r.newProcess(name, metadata.ZoneID(name[:1]))
 		go func() {
 			time.Sleep(time.Duration(i)*time.Millisecond + 1)
 			p.run(r.ctx)
@@ -115,9 +118,13 @@ func (r *run) live() {
 	if !r.waitFor(settleTime, r.clients.Wait) {
 		r.history.wrong("not everything was acknowledged within %v after the last fault", settleTime)
 	}
+	r.trace("calm: all is acknowledged")
 	r.allReady()
+	r.trace("calm: all serve")
 	r.nothingOpen()
+	r.trace("calm: nothing is open")
 	r.readersThere()
+	r.trace("calm: readers are there")
 	time.Sleep(8 * time.Second) // entries name what uploads left behind
 	cancel()
 	r.tails.Wait()
@@ -176,12 +183,14 @@ func (r *run) waitFor(limit time.Duration, wait func()) bool {
 	}
 }
 
+// A cluster begins with so many brokers in so many zones.
+const brokers, zones = 4, 3
+
 // addrs are the addresses a client tries, beginning with the first-th process.
 func (r *run) addrs(first int) (out []string) {
-	n := 3
-	for i := range n {
-		p := r.processes[(first+i)%n]
-		out = append(out, p.addr(-1), p.addr(first%n))
+	for i := range brokers {
+		p := r.processes[(first+i)%brokers]
+		out = append(out, p.addr(-1), p.addr(first%zones))
 	}
 	return out
 }
@@ -272,6 +281,11 @@ func (r *run) startOthers() {
 		})
 	}
 	r.startConsumers()
+	r.startMovers()
+	temp := &temper{client: client{w: r.world, name: "temp", addrs: r.addrs(3)}}
+	lanes := &temper{client: client{w: r.world, name: "lanes", addrs: r.addrs(0)}}
+	r.tails.Go(func() { time.Sleep(time.Second + temp.start()); temp.run(r.tailing) })
+	r.tails.Go(func() { time.Sleep(time.Second + lanes.start()); lanes.moveLanes(r.tailing, "bulk") })
 	r.tails.Go(r.sampleHashes)
 	r.startApps()
 }

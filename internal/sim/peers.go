@@ -1,0 +1,132 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/zonewise/zonewise/internal/node"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+)
+
+// peerToken is what brokers tell each other who they are by.
+const peerToken = "between brokers"
+
+// peerPort is where brokers listen for each other.
+const peerPort = 9192
+
+func (p *process) peerAddr() string { return fmt.Sprintf("%s:%d", p.name, peerPort) }
+
+// peers is how one life reaches other brokers: HTTP over the virtual network, one
+// connection for each request, so that which one carries what is no race.
+type peers struct {
+	w    *world
+	life string
+}
+
+var (
+	_ node.PeerClient = (*peers)(nil)
+	_ node.PeerHolder = (*peers)(nil)
+)
+
+// Probe implements node.PeerClient.
+func (p *peers) Probe(ctx context.Context, addr string) error {
+	return p.ask(ctx, "probe", http.MethodGet, addr, "/peer/v1/probe")
+}
+
+// DrainPartition implements node.PeerClient.
+func (p *peers) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
+	err := p.ask(ctx, fmt.Sprintf("drain %s/%d", tp.Topic, tp.Partition), http.MethodPost, addr, fmt.Sprintf("/peer/v1/drain?topic=%s&partition=%d", tp.Topic, tp.Partition))
+	if !p.w.isDead(p.life) {
+		p.w.trace("peer %s drained at %s %s/%d: %v", p.life, addr, tp.Topic, tp.Partition, err == nil)
+	}
+	return err
+}
+
+// Hold implements node.PeerHolder.
+func (p *peers) Hold(ctx context.Context, addr string, held func()) error {
+	resp, end, err := p.send(ctx, "hold", http.MethodGet, addr, "/peer/v1/hold")
+	if err != nil {
+		return err
+	}
+	defer end()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	held()
+	_, err = io.ReadFull(resp.Body, make([]byte, 1))
+	return err
+}
+
+func (p *peers) ask(ctx context.Context, what, method, addr, path string) error {
+	resp, end, err := p.send(ctx, what, method, addr, path)
+	if err != nil {
+		return err
+	}
+	defer end()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(text)))
+	}
+	return err
+}
+
+// send makes a connection and asks over it; end closes it.
+func (p *peers) send(ctx context.Context, what, method, addr, path string) (resp *http.Response, end func(), err error) {
+	c, err := p.w.net.dial(ctx, p.life+" "+what, addr)
+	if errors.Is(err, errRefused) {
+		err = errors.Join(err, router.ErrRefused)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if at, ok := ctx.Deadline(); ok {
+		_ = c.SetDeadline(at) // the virtual network refuses none
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	end = func() { stop(); c.Close() }
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, nil)
+	if err == nil {
+		req.Header.Set("Authorization", "Bearer "+peerToken)
+		req.Close = true
+		err = req.Write(c)
+	}
+	if err == nil {
+		resp, err = http.ReadResponse(bufio.NewReader(c), req)
+	}
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return resp, end, nil
+}
+
+// peerDoor is where a life listens for other brokers.
+type peerDoor struct {
+	server *http.Server
+	wg     sync.WaitGroup
+}
+
+// openPeerDoor opens the door; close it when the broker is closed.
+func (p *process) openPeerDoor(l *life) (*peerDoor, error) {
+	ln, err := p.w.net.listen(l.id, p.peerAddr())
+	if err != nil {
+		return nil, err
+	}
+	d := &peerDoor{server: node.NewHTTPServer(l.node.PeerHandler(peerToken, nil))}
+	d.server.ErrorLog = log.New(io.Discard, "", 0)
+	d.wg.Go(func() { _ = d.server.Serve(ln) }) // it ends by close, or because the process was killed
+	return d, nil
+}
+
+func (d *peerDoor) close() {
+	d.server.Close()
+	d.wg.Wait()
+}
