@@ -53,10 +53,10 @@ bench-smoke: ## every benchmark once: do they still run
 	$(MAKE) bench BENCHTIME=1x
 
 bench-kafka: ## zonewise and Apache Kafka 4.1.1 (from Maven jars) in turn on this machine; the table goes to docs/benchmarks.md
-	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -run 'TestAgainstKafka|TestOneProducer|TestInlineBound' ./internal/suites/performance
+	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -run 'TestAgainstKafka|TestOneProducer|TestInlineBound|BesideKafka' ./internal/suites/performance
 
 bench-service: ## latency, the log's care and etcd's size with real processes; the figures go to docs/benchmarks.md
-	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -skip 'TestAgainstKafka|TestOneProducer|TestInlineBound' ./internal/suites/performance
+	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -skip 'TestAgainstKafka|TestOneProducer|TestInlineBound|BesideKafka' ./internal/suites/performance
 
 integration: ## real etcd processes, a real S3 server, network namespaces
 	$(GO) test -tags integration -count=1 -timeout 30m ./s3stream/bucket/s3 ./internal/suites/integration

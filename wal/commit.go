@@ -43,7 +43,7 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 	wait := noWait
 	if l.open != nil {
 		if s := l.situation(now); s.inlineable() {
-			if wait = l.gathering(now); wait == 0 {
+			if wait = l.patience(now); wait == 0 {
 				return true, noWait
 			}
 		}
@@ -75,7 +75,7 @@ func (l *lane) assemble(now time.Time) *commit {
 	clear(l.sealed[len(keep):])
 	l.sealed = keep
 	if b := l.open; b != nil && !full && a.fits(b) {
-		if s := l.situation(now); s.inlineable() && l.gathering(now) == 0 {
+		if s := l.situation(now); s.inlineable() && l.patience(now) == 0 {
 			if l.w.cfg.Governor.InlineAllowed(b.bytes) {
 				l.open = nil
 				b.seal()

@@ -1,6 +1,9 @@
 package wal
 
 import (
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +102,13 @@ func TestOnlyWindowsAreWaitedFor(t *testing.T) {
 			t.Errorf("one after the other: %d batches in 10 s, at 4 ms each", count)
 		}
 	})
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) { // where commits are quick enough to be kept apart
+		r.makeTopic(1)
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return time.Millisecond, nil }
+		if count := (pipelining{window: 1, bytes: 1000, trip: time.Millisecond}).run(r, 0, 10*time.Second); count < 4950 {
+			t.Errorf("one after the other: %d batches in 10 s, at 2 ms each", count)
+		}
+	})
 	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
 		r.makeTopic(1)
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
@@ -147,4 +157,46 @@ func TestARequestOfManyBatchesIsNotCutInTwo(t *testing.T) {
 			t.Errorf("%d entries for 100 requests", n)
 		}
 	})
+}
+
+// A stream of records that come when they come, by one connection that may have
+// five requests under way: commits wait for company, and acks stay quick.
+func TestCommitsOfAStreamWaitForCompany(t *testing.T) {
+	for _, c := range []struct {
+		perSecond   int
+		least, most float64 // batches in an entry
+	}{{33, 1, 1.1}, {333, 1.8, 4}, {2000, 8, 20}} {
+		inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
+			r.makeTopic(1)
+			r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 2500 * time.Microsecond, nil }
+			rnd := rand.New(rand.NewPCG(3, uint64(c.perSecond)))
+			feed := r.w.NewFeed()
+			defer feed.Close()
+			before := len(r.applied())
+			var mu sync.Mutex
+			var tooks []time.Duration
+			var wg sync.WaitGroup
+			const n = 3000
+			for range n {
+				time.Sleep(time.Duration(rnd.ExpFloat64() * float64(time.Second) / float64(c.perSecond)))
+				feed.Read(1000)
+				ack, begun := r.send(made{feed: feed, bytes: 1100}), time.Now()
+				wg.Go(func() {
+					if _, err := ack.Result(); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					tooks = append(tooks, time.Since(begun))
+				})
+			}
+			wg.Wait()
+			slices.Sort(tooks)
+			p50, p99, each := tooks[n/2], tooks[n*99/100], n/float64(len(r.applied())-before)
+			t.Logf("%d batches a second: %.1f in an entry, acks p50 %v, p99 %v", c.perSecond, each, p50, p99)
+			if each < c.least || each > c.most || p50 > 6*time.Millisecond || p99 > 12*time.Millisecond {
+				t.Errorf("%d batches a second: %.1f in an entry, acks p50 %v, p99 %v", c.perSecond, each, p50, p99)
+			}
+		})
+	}
 }

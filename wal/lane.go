@@ -182,6 +182,33 @@ func (l *lane) gathering(now time.Time) (wait time.Duration) {
 	return min(wait, max(0, gatherTime-now.Sub(since)))
 }
 
+// pacing is how long the open buffer, which is to go inline, waits for company
+// from clients that send at times of their own: a commit costs six processes a
+// wake-up or more, whatever is in it. Who waits for an answer before it sends
+// more is not kept waiting, nor is what wants low latency.
+func (l *lane) pacing(now time.Time) time.Duration {
+	b := l.open
+	if l.draining || l.id != metadata.LaneStandard || len(b.feeds) == 0 {
+		return 0
+	}
+	wait := l.slot.pace() - now.Sub(l.slot.sent)
+	if wait <= 0 || len(b.feeds) > fewFeeds {
+		return max(wait, 0)
+	}
+	for _, f := range b.feeds {
+		if full, _ := f.full(l.id); !full {
+			return wait
+		}
+	}
+	return 0
+}
+
+// patience is how long the open buffer, which is to go inline, waits although a
+// commit could be sent.
+func (l *lane) patience(now time.Time) time.Duration {
+	return max(l.gathering(now), l.pacing(now))
+}
+
 // fewFeeds is up to how many connections of a buffer are looked at whenever one
 // of its batches comes.
 const fewFeeds = 32

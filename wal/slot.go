@@ -18,6 +18,7 @@ type commit struct {
 	size  int  // about what is encoded beside inline bytes
 	done  func(metadata.Outcome, error)
 
+	sent    time.Time
 	key     metadata.EntryKey
 	outcome metadata.Outcome
 	err     error
@@ -36,6 +37,8 @@ type slot struct {
 	granted   bool             // may send one entry
 	sending   bool             // an append is not resolved
 	freed     time.Time        // the last one was
+	sent      time.Time        // the last one was
+	takes     time.Duration    // from sent to applied, lately
 	unapplied []*commit        // sent, not done; by seq
 }
 
@@ -81,7 +84,7 @@ func (s *slot) send(c *commit) {
 		return
 	}
 	c.cost.EntryBytes = len(bytes) - c.cost.InlineBytes
-	s.sending = true
+	s.sending, s.sent, c.sent = true, time.Now(), time.Now()
 	s.w.tasks.Go(func() { s.append(c, bytes) })
 }
 
@@ -119,6 +122,19 @@ func (s *slot) append(c *commit, bytes []byte) {
 		s.box.post(func() { s.end(c, metadata.Outcome{}, ErrUnknownOutcome) })
 	}
 }
+
+// ackAim is how long half of the records may take from their arrival to their
+// ack, for the sake of fewer commits; paceMax is the most that two commits of a
+// lane are kept apart for it.
+const (
+	ackAim  = 5 * time.Millisecond
+	paceMax = 8 * time.Millisecond
+)
+
+// pace is how far apart commits are to be: what arrives in between waits half
+// of it, in the middle, and then as long as a commit takes. Where that alone is
+// longer than ackAim, commits keep themselves apart.
+func (s *slot) pace() time.Duration { return min(max(2*(ackAim-s.takes), 0), paceMax) }
 
 // appendRetry is the pause after a passing error of the log.
 const appendRetry = 50 * time.Millisecond
@@ -175,6 +191,9 @@ func (s *slot) resolved() { s.sending, s.freed = false, time.Now() }
 // end notes an outcome and hands on those whose turn it is.
 func (s *slot) end(c *commit, out metadata.Outcome, err error) {
 	c.outcome, c.err, c.ended = out, err, true
+	if err == nil {
+		s.takes += (time.Since(c.sent) - s.takes) / 8
+	}
 	s.w.cfg.Governor.Settle(c.cost)
 	for len(s.unapplied) > 0 && s.unapplied[0].ended {
 		c := s.unapplied[0]

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
 	"text/tabwriter"
 	"time"
 
@@ -76,6 +78,7 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	if _, err := o.peerTLS.config("peer"); err != nil {
 		return err
 	}
+	shareProcessors()
 	files := func(t tlsOptions) etcdserver.TLS {
 		return etcdserver.TLS{CertFile: t.cert, KeyFile: t.key, CAFile: t.ca}
 	}
@@ -95,6 +98,16 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 		return nil
 	case err := <-m.Done():
 		return fmt.Errorf("etcd member %s: %w", o.name, err)
+	}
+}
+
+// shareProcessors leaves half of the processors to the broker beside it. A
+// member waits for its disk and its peers most of the time, and each further
+// processor that Go may use costs wake-ups for nothing: a fifth of its work on a
+// small machine. GOMAXPROCS in the environment has the last word.
+func shareProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS((runtime.GOMAXPROCS(0) + 1) / 2)
 	}
 }
 

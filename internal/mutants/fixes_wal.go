@@ -59,5 +59,9 @@ func walFixes() []mutant {
 			"p[bits.TrailingZeros64(n)+3]", "p[bits.TrailingZeros64(n)+4]"}}},
 		{name: "framed snappy is held unpacked", pkg: "./broker", run: "FramedSnappy", edits: []edit{{"broker/codec.go",
 			"	if n > cap(s.block) {\n		s.block = make([]byte, n)\n	}\n", "	s.block = make([]byte, n)\n"}}},
+		{name: "a commit for nearly each record of a stream", pkg: "./wal", run: "WaitForCompany", edits: []edit{{"wal/lane.go",
+			"return max(l.gathering(now), l.pacing(now))", "return l.gathering(now)"}}},
+		{name: "clients that wait for answers are kept waiting for company", pkg: "./wal", run: "OnlyWindowsAreWaitedFor", edits: []edit{{"wal/lane.go",
+			"if full, _ := f.full(l.id); !full {\n			return wait", "if full, _ := f.full(l.id); !full || full {\n			return wait"}}},
 	}
 }

@@ -113,7 +113,7 @@ func TestLanesSlowDownAsSpansRunOut(t *testing.T) {
 		n := c.start("a", "z1")
 		id := c.topic(n, 20)
 		for p := range 10 {
-			ack, err := n.writer.Append(t.Context(), plainBatch(t, metadata.TopicPartition{Topic: id, Partition: metadata.Partition(p)}, nil))
+			ack, err := n.writer.Append(t.Context(), plainBatch(t, metadata.TopicPartition{Topic: id, Partition: metadata.Partition(p)}, "z1", nil))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +126,7 @@ func TestLanesSlowDownAsSpansRunOut(t *testing.T) {
 				t.Errorf("with %d of 10 spans lanes get %v of their rates, want %v", p+1, got, want)
 			}
 		}
-		ack, err := n.writer.Append(t.Context(), plainBatch(t, metadata.TopicPartition{Topic: id, Partition: 11}, nil))
+		ack, err := n.writer.Append(t.Context(), plainBatch(t, metadata.TopicPartition{Topic: id, Partition: 11}, "z1", nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -170,7 +170,7 @@ func (n *Node) listen(zone metadata.ZoneID, k int) error {
 
 // zonesEvery is how often the cluster's zones and pressure are looked at, where
 // no new session says sooner that there is something to see.
-const zonesEvery = 250 * time.Millisecond
+const zonesEvery = time.Second
 
 // noteSession wakes openZones when a session opens: it may bring a zone.
 func (n *Node) noteSession(a *metadata.AppliedEntry) {
