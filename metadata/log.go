@@ -155,6 +155,9 @@ type Log interface {
 type Keeper interface {
 	// ReleaseDuty gives a duty up; one that is lost already is no error.
 	ReleaseDuty(ctx context.Context, d Duty) error
+	// EndSession takes away what is left in the log of a session that apply has
+	// closed: its key and its duties. One that is gone is no error.
+	EndSession(ctx context.Context, id SessionID) error
 	// Sessions lists the live session keys, and the revision of the list.
 	Sessions(ctx context.Context) ([]LiveSession, Revision, error)
 	// CloseGeneration moves the log from generation g to g+1, and returns the

@@ -33,5 +33,18 @@ func etcdFixes() []mutant {
 			"h.needs = min(2*h.needs, homeAfterMost)", "h.needs = homeAfter"}}},
 		{name: "the route names a member that is not used", pkg: "./cmd/zonewise", run: "TheRouteTells", edits: []edit{{"cmd/zonewise/topology.go",
 			"p.route.Member = z\n", "_ = z\n"}}},
+		{name: "a crashed broker's leases hold what its next life needs", pkg: "./internal/node", run: "ThatCrashed", edits: []edit{{"internal/node/session.go",
+			"	n.endSessions(former)\n", "	n.endSessions(former[:0])\n"}}},
+		{name: "dev answers before its groups are coordinated", pkg: "./cmd/zonewise", run: "DevThatWasKilled", edits: []edit{
+			{"cmd/zonewise/dev_cluster.go", "	close(d.ports.ready)\n", ""},
+			{"cmd/zonewise/dev.go", "ready: make(chan struct{})}", "ready: func() chan struct{} { c := make(chan struct{}); close(c); return c }()}"}}},
+		{name: "a broker is ready before its groups are coordinated", pkg: "./internal/node", run: "ThatCrashed", edits: []edit{{"internal/node/node.go",
+			"n.mayTakeGroups() && !s.slots.Settled()", "n.mayTakeGroups() && !s.slots.Settled() && s.broker < 0"}}},
+		{name: "a slot that moves is alone for seconds", pkg: "./broker/groups", run: "LeavesNoSlotAlone", edits: []edit{{"broker/groups/keeper.go",
+			"case p.mine && (!p.handing || since >= handOverAfter || now", "case p.mine && (!p.handing || now"}}},
+		{name: "a slot moves with a group that is being formed", pkg: "./broker/groups", run: "WaitsForAGroup", edits: []edit{{"broker/groups/keeper.go",
+			"(since >= handOverLatest || !k.cfg.Coordinator.Forming(slot))", "(since >= handOverAfter || !k.cfg.Coordinator.Forming(slot))"}}},
+		{name: "a slot stays with a group that is always being formed", pkg: "./broker/groups", run: "DoesNotWaitForEver", edits: []edit{{"broker/groups/keeper.go",
+			"(since >= handOverLatest || !k.cfg.Coordinator.Forming(slot))", "!k.cfg.Coordinator.Forming(slot)"}}},
 	}
 }

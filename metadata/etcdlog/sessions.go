@@ -2,9 +2,12 @@ package etcdlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -24,7 +27,8 @@ func (l *Log) session(id metadata.SessionID) (*session, error) {
 // liveKey is a session key as listed.
 type liveKey struct {
 	metadata.LiveSession
-	key string
+	key   string
+	lease int64
 }
 
 // list reads the session keys, by id, and etcd's revision of the read.
@@ -46,7 +50,7 @@ func (l *Log) list(ctx context.Context) ([]liveKey, int64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		all = append(all, liveKey{metadata.LiveSession{ID: metadata.SessionID(l.out(kv.CreateRevision)), Info: info, Status: status}, string(kv.Key)})
+		all = append(all, liveKey{metadata.LiveSession{ID: metadata.SessionID(l.out(kv.CreateRevision)), Info: info, Status: status}, string(kv.Key), kv.Lease})
 	}
 	slices.SortFunc(all, func(a, b liveKey) int { return int(a.ID - b.ID) })
 	return all, rev, nil
@@ -63,4 +67,22 @@ func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Re
 		live[i] = k.LiveSession
 	}
 	return live, l.out(rev), nil
+}
+
+// EndSession implements metadata.Keeper: the session's lease is revoked, which
+// takes its key and its duties. A lease is one session's alone.
+func (l *Log) EndSession(ctx context.Context, id metadata.SessionID) error {
+	keys, _, err := l.list(ctx)
+	if err != nil {
+		return fmt.Errorf("end session %v: %w", id, err)
+	}
+	for _, k := range keys {
+		if k.ID != id {
+			continue
+		}
+		if err := l.c.Revoke(ctx, k.lease); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return fmt.Errorf("end session %v: %w", id, err)
+		}
+	}
+	return nil
 }
