@@ -119,7 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	inc, format := st.got[l.k.incarnation(f.Incarnation)], st.got[l.k.format()]
 	if inc == nil || format == nil {
-		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q (%s): %w", f.Incarnation, cfg.Cluster, whyNoIncarnation, metadata.ErrNewerIncarnation)
+		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q: %s: %w", f.Incarnation, cfg.Cluster, adviceRestored, metadata.ErrNewerIncarnation)
 	}
 	l.incCreated, l.formatMod = inc.CreateRevision, format.ModRevision
 	return l, nil
@@ -176,7 +176,7 @@ func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
 func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 	st, err := l.read(ctx, l.k.checkpoint(), l.k.format())
 	if err != nil {
-		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", err)
+		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", l.advise(ctx, err))
 	}
 	p := metadata.StartPoint{
 		Incarnation: l.format.Incarnation,
