@@ -19,6 +19,9 @@ var (
 	// ErrOlderLog: the log went back in time (etcd restored from a backup).
 	// The broker must stop.
 	ErrOlderLog = errors.New("log is older than what was seen")
+	// ErrUnavailable: the log's store does not answer, or cannot serve. It
+	// passes, and the Log reports it itself.
+	ErrUnavailable = errors.New("the log cannot be reached")
 	// ErrDutyLost: the duty or its session is no longer held.
 	ErrDutyLost = errors.New("duty lost")
 	// ErrNewerIncarnation: the cluster was recovered elsewhere.

@@ -210,7 +210,7 @@ func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) m
 	k.unsure[slot] = err != nil
 	if err != nil || !ok {
 		if err != nil {
-			k.cfg.Log.Warn("take group slot", "slot", slot, "error", err)
+			metadata.LogFailure(k.cfg.Log, "take group slot", err, "slot", slot)
 		}
 		return metadata.Duty{}
 	}
@@ -241,7 +241,7 @@ func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
 	defer cancel()
 	if err := k.cfg.Duties.ReleaseDuty(ctx, d); err != nil {
 		k.unsure[slot] = true
-		k.cfg.Log.Warn("release group slot", "slot", slot, "error", err)
+		metadata.LogFailure(k.cfg.Log, "release group slot", err, "slot", slot)
 	}
 }
 
@@ -251,7 +251,7 @@ func (k *SlotKeeper) letGo(ctx context.Context, slot metadata.Slot) {
 	defer cancel()
 	d, ours, err := k.cfg.Duties.TryDuty(tctx, k.cfg.Session.ID(), SlotDuty(slot))
 	if err != nil {
-		k.cfg.Log.Warn("find out who holds a group slot", "slot", slot, "error", err)
+		metadata.LogFailure(k.cfg.Log, "find out who holds a group slot", err, "slot", slot)
 		return
 	}
 	if k.unsure[slot] = false; ours {

@@ -46,5 +46,17 @@ func etcdFixes() []mutant {
 			"(since >= handOverLatest || !k.cfg.Coordinator.Forming(slot))", "(since >= handOverAfter || !k.cfg.Coordinator.Forming(slot))"}}},
 		{name: "a slot stays with a group that is always being formed", pkg: "./broker/groups", run: "DoesNotWaitForEver", edits: []edit{{"broker/groups/keeper.go",
 			"(since >= handOverLatest || !k.cfg.Coordinator.Forming(slot))", "!k.cfg.Coordinator.Forming(slot)"}}},
+		{name: "a lost etcd is said again and again", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/reach.go",
+			"now.Sub(r.said) >= sayAgain {", "now.Sub(r.said) >= sayAgain/100 {"}}},
+		{name: "an etcd that cannot serve is told in wrappings", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/reach.go",
+			"	return &unavailable{err}\n", "	return err\n"}}},
+		{name: "who fails for a lost etcd warns of it", pkg: "./metadata", run: "LogFailure", edits: []edit{{"metadata/failure.go",
+			"if errors.Is(err, ErrUnavailable) ||", "if errors.Is(err, ErrCompacted) ||"}}},
+		{name: "a broker that slept over a recovery asks for another one", pkg: "./metadata/etcdlog", run: "SleptOverARecovery", edits: []edit{{"metadata/etcdlog/shut.go",
+			"case ferr == nil && f.Incarnation > l.format.Incarnation:", "case ferr == nil && f.Incarnation > l.format.Incarnation+100:"}}},
+		{name: "a full disk ends etcd with a stack", pkg: "./internal/etcdserver", run: "AFullDisk", edits: []edit{{"internal/etcdserver/logging.go",
+			"ce.Level == zapcore.FatalLevel || d.met(ce.Entry, f) {", "ce.Level == zapcore.FatalLevel {"}}},
+		{name: "a full disk is said in etcd's words", pkg: "./internal/etcdserver", run: "AFullDisk", edits: []edit{{"internal/etcdserver/logging.go",
+			"	if c.full.met(e, f) {\n", "	if c.full.met(e, f) && c.full.said.Load() {\n"}}},
 	}
 }

@@ -44,8 +44,10 @@ func (n *Node) live() {
 		case errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation):
 			n.stopServing(err)
 			return
+		case errors.Is(err, metadata.ErrSessionLost):
+			n.cfg.Logger.Warn("the session was lost, its lease not being renewed in time: what was not committed was refused, retriably; the next session is opened as soon as the log serves")
 		case err != nil:
-			n.cfg.Logger.Warn("session", "error", err)
+			metadata.LogFailure(n.cfg.Logger, "session", err)
 		}
 		pause := reopenPause
 		if errors.Is(err, metadata.CodeBrokerIDTaken) {

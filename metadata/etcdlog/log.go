@@ -97,14 +97,15 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.LeaseTTL < minLeaseTTL || cfg.LeaseTTL > maxLeaseTTL || cfg.LeaseTTL%time.Second != 0 {
 		return nil, fmt.Errorf("open log: lease of %v; want whole seconds from %v to %v", cfg.LeaseTTL, minLeaseTTL, maxLeaseTTL)
 	}
-	f, ok, err := ReadFormat(ctx, cfg.Client, cfg.Cluster)
+	client := &reach{Client: cfg.Client, log: cfg.Logger}
+	f, ok, err := ReadFormat(ctx, client, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	if !ok {
 		return nil, fmt.Errorf("open log of cluster %q: %w", cfg.Cluster, ErrNoCluster)
 	}
-	l := &Log{cfg: cfg, c: cfg.Client, k: newKeys(cfg.Cluster), format: f, sessions: map[metadata.SessionID]*session{}}
+	l := &Log{cfg: cfg, c: client, k: newKeys(cfg.Cluster), format: f, sessions: map[metadata.SessionID]*session{}}
 	if cfg.Rand != nil {
 		l.seed = cfg.Rand.Uint64()
 	} else {

@@ -187,7 +187,7 @@ func (s *session) renew(ctx context.Context, until time.Time) {
 			return
 		default:
 			every = ttl / 40
-			s.l.cfg.Logger.Warn("lease not renewed", "session", s.ID().String(), "left", time.Until(until), "err", err)
+			metadata.LogFailure(s.l.cfg.Logger, "lease not renewed", err, "session", s.ID().String(), "left", time.Until(until))
 		}
 	}
 }
