@@ -130,7 +130,7 @@ func (c *Custodian) loop(ctx context.Context, every, phase time.Duration, do fun
 		case errors.Is(err, ErrCorrupt) || errors.Is(err, ErrOlderLog) || errors.Is(err, ErrNewerIncarnation):
 			return err
 		default:
-			c.cfg.Logger.Warn("care of the log", "error", err)
+			LogFailure(c.cfg.Logger, "care of the log", err)
 		}
 		timer.Reset(every)
 	}

@@ -124,7 +124,8 @@ func (c *Custodian) checkIncarnation(ctx context.Context, inc Incarnation) error
 	case err != nil:
 		return fmt.Errorf("look for a newer incarnation: %w", err)
 	}
-	return fmt.Errorf("the bucket holds %s, this cluster is incarnation %d: %w", IncarnationKey(inc+1), inc, ErrNewerIncarnation)
+	return fmt.Errorf("the bucket holds %s, this broker's etcd is of incarnation %d: the cluster was recovered into another etcd: start this broker again with that one (--etcd): %w",
+		IncarnationKey(inc+1), inc, ErrNewerIncarnation)
 }
 
 // careEvery is how often the log's store is compacted.

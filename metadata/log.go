@@ -19,6 +19,9 @@ var (
 	// ErrOlderLog: the log went back in time (etcd restored from a backup).
 	// The broker must stop.
 	ErrOlderLog = errors.New("log is older than what was seen")
+	// ErrUnavailable: the log's store does not answer, or cannot serve. It
+	// passes, and the Log reports it itself.
+	ErrUnavailable = errors.New("the log cannot be reached")
 	// ErrDutyLost: the duty or its session is no longer held.
 	ErrDutyLost = errors.New("duty lost")
 	// ErrNewerIncarnation: the cluster was recovered elsewhere.
@@ -155,6 +158,9 @@ type Log interface {
 type Keeper interface {
 	// ReleaseDuty gives a duty up; one that is lost already is no error.
 	ReleaseDuty(ctx context.Context, d Duty) error
+	// EndSession takes away what is left in the log of a session that apply has
+	// closed: its key and its duties. One that is gone is no error.
+	EndSession(ctx context.Context, id SessionID) error
 	// Sessions lists the live session keys, and the revision of the list.
 	Sessions(ctx context.Context) ([]LiveSession, Revision, error)
 	// CloseGeneration moves the log from generation g to g+1, and returns the

@@ -217,6 +217,12 @@ func (l *MemLog) ReleaseDuty(_ context.Context, d Duty) error {
 	return nil
 }
 
+// EndSession implements Keeper.
+func (l *MemLog) EndSession(_ context.Context, id SessionID) error {
+	l.Expire(id)
+	return nil
+}
+
 // Sessions implements Keeper.
 func (l *MemLog) Sessions(context.Context) ([]LiveSession, Revision, error) {
 	l.mu.Lock()

@@ -189,7 +189,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errHole) || errors.Is(err, errReload):
 			r.cfg.Logger.Info("following the log from the top", "reason", err)
 		default:
-			r.cfg.Logger.Warn("following the log was interrupted", "error", err)
+			LogFailure(r.cfg.Logger, "following the log was interrupted", err)
 		}
 		if r.Applied() > before {
 			pause = 10 * time.Millisecond

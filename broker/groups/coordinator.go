@@ -153,6 +153,22 @@ func (c *Coordinator) Holds(slot metadata.Slot) bool {
 	return h != nil && h.ready
 }
 
+// Forming reports whether a group of the slot is between two generations of the
+// classic protocol: what its members have said is in memory alone, and would have
+// to be said again to another coordinator.
+func (c *Coordinator) Forming(slot metadata.Slot) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.holds[slot]; h != nil {
+		for _, g := range h.groups {
+			if s := g.summary.Load().state; s == statePreparing.String() || s == stateCompleting.String() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // holdOf returns the hold of a group's slot, or the code that a client gets.
 // A slot that the applied state shows at a later epoch is given up.
 func (c *Coordinator) holdOf(slot metadata.Slot) (*hold, int16) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -26,8 +27,9 @@ type KeeperConfig struct {
 // The keeper's times, and how much it does at once.
 const (
 	keeperRound    = 250 * time.Millisecond // between two looks at the placement
-	probeLive      = 2 * time.Second        // between tries for a slot whose holder lives and will hand it over
+	probeLive      = 2 * time.Second        // between tries for a slot whose holder lives and will hand it over, before that is due
 	handOverAfter  = 5 * time.Second        // that long a better holder must have been there: a restart is no reason to move
+	handOverLatest = 30 * time.Second       // the same, where groups of the slot are being formed meanwhile
 	handOverSlots  = 4                      // given up in one round
 	dutiesAtOnce   = 8
 	dutyTimeout    = 5 * time.Second
@@ -43,10 +45,12 @@ type SlotKeeper struct {
 	// Owned by Run.
 	duties [metadata.GroupSlots]metadata.Duty // Epoch 0: not held
 	tried  [metadata.GroupSlots]time.Time     // last try for it
-	better [metadata.GroupSlots]time.Time     // since when another should have it
+	better [metadata.GroupSlots]time.Time     // since when another should have it, or we should have another's
 	// unsure: whether its key is ours was not heard. A key that is held and not
 	// coordinated would keep its groups from everybody else.
 	unsure [metadata.GroupSlots]bool
+
+	settled atomic.Bool // every slot that this broker wins has, or had, a live holder
 }
 
 // NewSlotKeeper returns a keeper; Run starts it.
@@ -56,6 +60,10 @@ func NewSlotKeeper(c KeeperConfig) *SlotKeeper {
 	}
 	return &SlotKeeper{cfg: c}
 }
+
+// Settled reports whether every slot that this broker wins has had a live holder,
+// this broker or one that will hand it over, since Run began.
+func (k *SlotKeeper) Settled() bool { return k.settled.Load() }
 
 // Run keeps slots until ctx ends, then gives them all up; or until the
 // session is lost, when they are gone: ErrSessionLost.
@@ -131,19 +139,16 @@ func (k *SlotKeeper) round(ctx context.Context) {
 			k.give(ctx, slot) // lost, or the coordinator saw a refusal: begin anew
 			held = false
 		}
+		since := k.rivalry(i, held && p.other || !held && p.mine && p.handing, now)
 		switch {
 		case held && draining && p.other:
 			give = append(give, slot)
 		case held && p.other:
-			if k.better[i].IsZero() {
-				k.better[i] = now
-			}
-			if now.Sub(k.better[i]) >= handOverAfter && len(give) < handOverSlots {
+			if since >= handOverAfter && len(give) < handOverSlots && (since >= handOverLatest || !k.cfg.Coordinator.Forming(slot)) {
 				give = append(give, slot)
 			}
 		case held:
-			k.better[i] = time.Time{}
-		case p.mine && (!p.handing || now.Sub(k.tried[i]) >= probeLive):
+		case p.mine && (!p.handing || since >= handOverAfter || now.Sub(k.tried[i]) >= probeLive):
 			k.tried[i] = now
 			take = append(take, slot)
 		case !p.mine && k.unsure[i]:
@@ -153,6 +158,35 @@ func (k *SlotKeeper) round(ctx context.Context) {
 	atOnce(give, func(slot metadata.Slot) { k.give(ctx, slot) })
 	atOnce(take, func(slot metadata.Slot) { k.duties[slot] = k.take(ctx, slot, plans[slot]) })
 	atOnce(doubt, func(slot metadata.Slot) { k.letGo(ctx, slot) })
+	if !k.settled.Load() {
+		k.settled.Store(k.placed(plans))
+	}
+}
+
+// rivalry returns for how long a slot's holder and its winner have been two, one
+// of them this broker. Both count by themselves, so that the winner knows when
+// it is worth asking again and again: a slot that is given up and not yet taken
+// has no coordinator.
+func (k *SlotKeeper) rivalry(i int, two bool, now time.Time) time.Duration {
+	if !two {
+		k.better[i] = time.Time{}
+		return 0
+	}
+	if k.better[i].IsZero() {
+		k.better[i] = now
+	}
+	return now.Sub(k.better[i])
+}
+
+// placed reports whether every slot that this broker wins is coordinated here, or
+// by a live broker that will hand it over.
+func (k *SlotKeeper) placed(plans [metadata.GroupSlots]slotPlan) bool {
+	for i := range plans {
+		if plans[i].mine && !plans[i].handing && !k.cfg.Coordinator.Holds(metadata.Slot(i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // atOnce runs f for each slot, a few at a time, and waits for all: each call
@@ -176,7 +210,7 @@ func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) m
 	k.unsure[slot] = err != nil
 	if err != nil || !ok {
 		if err != nil {
-			k.cfg.Log.Warn("take group slot", "slot", slot, "error", err)
+			metadata.LogFailure(k.cfg.Log, "take group slot", err, "slot", slot)
 		}
 		return metadata.Duty{}
 	}
@@ -207,7 +241,7 @@ func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
 	defer cancel()
 	if err := k.cfg.Duties.ReleaseDuty(ctx, d); err != nil {
 		k.unsure[slot] = true
-		k.cfg.Log.Warn("release group slot", "slot", slot, "error", err)
+		metadata.LogFailure(k.cfg.Log, "release group slot", err, "slot", slot)
 	}
 }
 
@@ -217,7 +251,7 @@ func (k *SlotKeeper) letGo(ctx context.Context, slot metadata.Slot) {
 	defer cancel()
 	d, ours, err := k.cfg.Duties.TryDuty(tctx, k.cfg.Session.ID(), SlotDuty(slot))
 	if err != nil {
-		k.cfg.Log.Warn("find out who holds a group slot", "slot", slot, "error", err)
+		metadata.LogFailure(k.cfg.Log, "find out who holds a group slot", err, "slot", slot)
 		return
 	}
 	if k.unsure[slot] = false; ours {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/node"
@@ -129,10 +130,36 @@ func devPort(p, i, j int) int {
 type devPorts struct {
 	kafka map[[2]int]net.Listener // by broker and client zone
 	http  net.Listener
+	ready chan struct{} // closed when clients may come
+}
+
+// lateListener takes no connection before it is time: those that come sooner
+// wait, and are not told by a cluster that is starting what it does not know yet.
+type lateListener struct {
+	net.Listener
+	ready  <-chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Accept implements net.Listener.
+func (l *lateListener) Accept() (net.Conn, error) {
+	select {
+	case <-l.ready:
+		return l.Listener.Accept()
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *lateListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 func openDevPorts(o *devOptions) (_ *devPorts, err error) {
-	p := &devPorts{kafka: map[[2]int]net.Listener{}}
+	p := &devPorts{kafka: map[[2]int]net.Listener{}, ready: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -145,7 +172,7 @@ func openDevPorts(o *devOptions) (_ *devPorts, err error) {
 			if err != nil {
 				return nil, portError(err, port, fmt.Sprintf("--kafka-port (now %d; dev uses ports up to 33 above it)", o.kafkaPort))
 			}
-			p.kafka[[2]int{i, j}] = ln
+			p.kafka[[2]int{i, j}] = &lateListener{Listener: ln, ready: p.ready, closed: make(chan struct{})}
 		}
 	}
 	if p.http, err = listenLocal(o.httpPort); err != nil {

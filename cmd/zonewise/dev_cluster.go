@@ -71,6 +71,12 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 	if err := d.nodes[0].WaitGroups(ctx); err != nil {
 		return d, err
 	}
+	for _, n := range d.nodes { // who was given a group has loaded it
+		if err := n.WaitReady(ctx); err != nil {
+			return d, err
+		}
+	}
+	close(d.ports.ready)
 	w := serveHTTP(d.ports.http, d.handler(pages), fatal)
 	d.close = append(d.close, w.stop)
 	return d, nil

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -128,18 +130,32 @@ func (e *etcdMembers) check(ctx context.Context, cluster string) error {
 		wg.Go(func() { found[i], errs[i] = e.status(ctx, i) })
 	}
 	wg.Wait()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	some := slices.Contains(errs, nil)
 	for i, s := range found {
 		url := e.of(i).url
 		if errs[i] != nil {
-			e.logger.Warn("an etcd member does not answer: starting without it", "member", url, "err", errs[i])
+			if some {
+				e.logger.Warn("an etcd member does not answer: starting without it", "member", url, "err", errs[i])
+			}
 			continue
 		}
 		if err := e.checkMember(url, s); err != nil {
 			return err
 		}
 	}
-	return checkLimits(ctx, e, etcdlog.Root+cluster+"/probe")
+	if err := checkLimits(ctx, e, etcdlog.Root+cluster+"/probe"); err != nil {
+		if why := e.Trouble(); why != "" {
+			return fmt.Errorf("etcd is not reachable (%s): are a majority of its members running and reaching each other? ask `zonewise etcd members`", why)
+		}
+		return err
+	}
+	return nil
 }
+
+// checkTimeout bounds the wait for an etcd that is starting, too.
+const checkTimeout = 30 * time.Second
 
 // checkMember judges what one member says of itself.
 func (e *etcdMembers) checkMember(url string, s *clientv3.StatusResponse) error {

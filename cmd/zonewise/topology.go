@@ -51,7 +51,7 @@ func (t *topology) inlineLimit() int {
 func (t *topology) run(ctx context.Context) {
 	for {
 		if err := t.look(ctx); err != nil && ctx.Err() == nil {
-			t.logger.Warn("look at etcd members", "error", err)
+			metadata.LogFailure(t.logger, "look at etcd members", err)
 		}
 		select {
 		case <-time.After(topologyEvery):

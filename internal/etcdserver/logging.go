@@ -2,30 +2,91 @@ package etcdserver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 // zapTo sends etcd's own lines of level warning and above to l, never to
-// standard output; nil drops them.
-func zapTo(l *slog.Logger) *zap.Logger {
+// standard output; nil drops them. A disk that is full is said once, in place of
+// the lines that etcd has for it.
+func zapTo(l *slog.Logger, full *diskFull) *zap.Logger {
 	if l == nil {
-		return zap.NewNop()
+		l = slog.New(slog.DiscardHandler)
 	}
-	return zap.New(&slogCore{l: l})
+	return zap.New(&slogCore{l: l, full: full}, zap.WithFatalHook(full), zap.WithPanicHook(full))
+}
+
+// diskFull says that the disk of a member's data is full, and ends the process
+// where etcd would with a raw error, or a panic and its stack. Nothing that was
+// acknowledged is lost: the others have it, and this one's files stay as they are.
+type diskFull struct {
+	dir  string
+	exit func(code int) // os.Exit
+	said atomic.Bool
+}
+
+func newDiskFull(dir string) *diskFull { return &diskFull{dir: dir, exit: os.Exit} }
+
+// isDiskFull reports errors of a full disk; etcd hands some on as text.
+func isDiskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || err != nil && mentionsDiskFull(err.Error())
+}
+
+func mentionsDiskFull(text string) bool {
+	return strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, syscall.EDQUOT.Error()) ||
+		strings.Contains(text, fmt.Sprintf(" %d})", syscall.ENOSPC)) // bbolt's %w of a logger that does not know it
+}
+
+// text says it, as the bucket does of a folder's disk.
+func (d *diskFull) text() string {
+	return fmt.Sprintf("disk of %s is full: this etcd member ends; free some space there and start it again", d.dir)
+}
+
+// met reports whether a line of etcd's is of a full disk.
+func (d *diskFull) met(e zapcore.Entry, f []zapcore.Field) bool {
+	if e.Level < zapcore.ErrorLevel {
+		return false
+	}
+	if mentionsDiskFull(e.Message) {
+		return true
+	}
+	for _, x := range f {
+		if err, ok := x.Interface.(error); ok && isDiskFull(err) || mentionsDiskFull(x.String) {
+			return true
+		}
+	}
+	return false
+}
+
+// OnWrite implements zapcore.CheckWriteHook: what etcd does after a line of level
+// panic or fatal.
+func (d *diskFull) OnWrite(ce *zapcore.CheckedEntry, f []zapcore.Field) {
+	if ce.Level == zapcore.FatalLevel || d.met(ce.Entry, f) {
+		d.exit(1)
+	}
+	panic("etcd: " + ce.Message)
 }
 
 // slogCore is a zapcore.Core that writes to slog.
-type slogCore struct{ l *slog.Logger }
+type slogCore struct {
+	l    *slog.Logger
+	full *diskFull
+}
 
 // Enabled implements zapcore.Core.
 func (c *slogCore) Enabled(l zapcore.Level) bool { return l >= zapcore.WarnLevel }
 
 // With implements zapcore.Core.
 func (c *slogCore) With(f []zapcore.Field) zapcore.Core {
-	return &slogCore{l: c.l.With(attrs(f)...)}
+	return &slogCore{l: c.l.With(attrs(f)...), full: c.full}
 }
 
 // Check implements zapcore.Core.
@@ -38,6 +99,12 @@ func (c *slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Che
 
 // Write implements zapcore.Core.
 func (c *slogCore) Write(e zapcore.Entry, f []zapcore.Field) error {
+	if c.full.met(e, f) {
+		if !c.full.said.Swap(true) {
+			c.l.Error(c.full.text())
+		}
+		return nil
+	}
 	level := slog.LevelWarn
 	if e.Level >= zapcore.ErrorLevel {
 		level = slog.LevelError

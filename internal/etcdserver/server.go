@@ -94,6 +94,9 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 		return nil, fmt.Errorf("start etcd member %s: %w", cfg.Name, err)
 	}
 	e, err := embed.StartEtcd(ec)
+	if isDiskFull(err) {
+		return nil, fmt.Errorf("start etcd member %s: disk of %s is full, free some space there: %w", cfg.Name, cfg.Dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start etcd member %s in %s: %w", cfg.Name, cfg.Dir, err)
 	}
@@ -203,7 +206,7 @@ func (c Config) embed() (*embed.Config, error) {
 	ec.ClientTLSInfo, ec.PeerTLSInfo = c.ClientTLS.info(), c.PeerTLS.info()
 	ec.UnsafeNoFsync = c.UnsafeNoFsync
 	ec.EnableGRPCGateway = false
-	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Logger))
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Logger, newDiskFull(c.Dir)))
 	return ec, nil
 }
 

@@ -229,8 +229,30 @@ func (n *Node) Replica() *metadata.Replica { return n.replica }
 func (n *Node) Broker() metadata.BrokerID { return n.self() }
 
 // Ready returns nil when the broker serves: its session is live, it has caught
-// up, it listens for every zone, and it does not drain.
+// up, it listens for every zone, it does not drain, and the groups that are its
+// to coordinate have a coordinator.
 func (n *Node) Ready() error {
+	if err := n.serves(); err != nil {
+		return err
+	}
+	if s := n.present.Load(); s != nil && n.mayTakeGroups() && !s.slots.Settled() {
+		return errors.New("taking the group slots that are this broker's")
+	}
+	return nil
+}
+
+// mayTakeGroups reports whether the time to take groups has come.
+func (n *Node) mayTakeGroups() bool {
+	select {
+	case <-n.cfg.GroupsFrom:
+		return true
+	default:
+		return n.cfg.GroupsFrom == nil
+	}
+}
+
+// serves is Ready without regard to groups: clients may be sent here.
+func (n *Node) serves() error {
 	zones := 0
 	n.replica.View(func(s *metadata.State) { zones = len(s.Zones()) })
 	switch {

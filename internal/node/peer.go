@@ -38,7 +38,7 @@ const peerBodyLimit = 64 << 10
 func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+peerProbe, func(w http.ResponseWriter, _ *http.Request) {
-		if err := n.Ready(); err != nil {
+		if err := n.serves(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})

@@ -20,6 +20,7 @@ type session struct {
 	wal    *wal.WAL
 	broker metadata.BrokerID
 	usage  *usageReporter
+	slots  *groups.SlotKeeper
 	ctx    context.Context    // of duties, slots and usage
 	cancel context.CancelFunc // ends ctx
 	wg     sync.WaitGroup
@@ -43,8 +44,10 @@ func (n *Node) live() {
 		case errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation):
 			n.stopServing(err)
 			return
+		case errors.Is(err, metadata.ErrSessionLost):
+			n.cfg.Logger.Warn("the session was lost, its lease not being renewed in time: what was not committed was refused, retriably; the next session is opened as soon as the log serves")
 		case err != nil:
-			n.cfg.Logger.Warn("session", "error", err)
+			metadata.LogFailure(n.cfg.Logger, "session", err)
 		}
 		pause := reopenPause
 		if errors.Is(err, metadata.CodeBrokerIDTaken) {
@@ -100,6 +103,7 @@ func (n *Node) openSession() (*session, error) {
 	}
 	n.governor.SettleAll()
 	s := &session{n: n, log: log, ended: make(chan struct{})}
+	former := n.formerSessions()
 	s.ctx, s.cancel = context.WithCancel(n.ctx)
 	if s.wal, err = wal.Open(n.walConfig(log.ID())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open wal: %w", err), s.giveUp())
@@ -117,7 +121,37 @@ func (n *Node) openSession() (*session, error) {
 	}
 	s.broker = metadata.BrokerID(out.Commands[0].Value)
 	s.usage = newUsageReporter(n, s)
+	s.slots = groups.NewSlotKeeper(groups.KeeperConfig{Duties: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
+		Begin: n.cfg.GroupsFrom, Rand: n.fork(), Log: n.cfg.Logger})
+	n.endSessions(former)
 	return s, nil
+}
+
+// formerSessions are those of this broker's earlier lives, by its address: they
+// end by the opening of the next one.
+func (n *Node) formerSessions() (ids []metadata.SessionID) {
+	n.replica.View(func(s *metadata.State) {
+		for _, o := range s.Sessions() {
+			if o.Open.Kafka == n.cfg.Kafka {
+				ids = append(ids, o.ID)
+			}
+		}
+	})
+	return ids
+}
+
+// endSessions takes away what earlier lives have left in the log. After a crash
+// their leases would hold their group slots and roles for seconds, though nobody
+// does their work.
+func (n *Node) endSessions(ids []metadata.SessionID) {
+	for _, id := range ids {
+		ctx, cancel := context.WithTimeout(n.ctx, closePatience)
+		err := n.cfg.Log.EndSession(ctx, id)
+		cancel()
+		if err != nil {
+			n.cfg.Logger.Warn("what this broker's earlier life holds is free when its lease ends", "session", id, "err", err)
+		}
+	}
 }
 
 // openCommands opens the session; the very first one of a cluster also starts
@@ -147,15 +181,13 @@ func (s *session) work() (cause error) {
 	custodian := metadata.NewCustodian(metadata.CustodianConfig{Log: n.cfg.Log, Keeper: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
-	slots := groups.NewSlotKeeper(groups.KeeperConfig{Duties: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
-		Begin: n.cfg.GroupsFrom, Rand: n.fork(), Log: n.cfg.Logger})
 	s.wg.Go(func() {
 		if err := custodian.Run(ctx); err != nil {
 			n.stopServing(err)
 		}
 	})
 	s.wg.Go(func() {
-		if err := slots.Run(ctx); err != nil && !errors.Is(err, metadata.ErrSessionLost) {
+		if err := s.slots.Run(ctx); err != nil && !errors.Is(err, metadata.ErrSessionLost) {
 			n.cfg.Logger.Warn("group slots", "error", err)
 		}
 	})

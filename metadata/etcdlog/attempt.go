@@ -44,7 +44,7 @@ func (a *attempts) next(ctx context.Context, last error) error {
 	a.n++
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("%w (attempt %d, last: %v)", ctx.Err(), a.n, last)
+		return fmt.Errorf("%w (attempt %d, last: %w)", ctx.Err(), a.n, last)
 	case <-time.After(wait):
 		return nil
 	}

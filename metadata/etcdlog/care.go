@@ -33,7 +33,7 @@ func (l *Log) Care(ctx context.Context, d metadata.Duty, behind metadata.Revisio
 	}
 	st, err := l.standingOf(before, resp)
 	if err != nil {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", err)
+		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", l.advise(ctx, err))
 	}
 	if !resp.Succeeded {
 		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrDutyLost)

@@ -30,7 +30,7 @@ func (l *Log) TryDuty(ctx context.Context, id metadata.SessionID, name string) (
 		}
 	}
 	if err != nil {
-		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, err)
+		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, l.advise(ctx, err))
 	}
 	return d, d.Epoch != 0, nil
 }
@@ -128,7 +128,7 @@ func (l *Log) fenced(ctx context.Context, d metadata.Duty, name string, t *txnRe
 			return resp, st, unsure, nil
 		case err == nil:
 			if st, err = l.standingOf(before, resp); err != nil {
-				return nil, st, unsure, err
+				return nil, st, unsure, l.advise(ctx, err)
 			}
 			return resp, st, unsure, l.stillHeld(st, d, s)
 		case refused(err):
@@ -158,7 +158,7 @@ func (l *Log) readHeld(ctx context.Context, d metadata.Duty) (standing, error) {
 	}
 	st, err := l.read(ctx, l.k.duty(d.Name), s.key)
 	if err != nil {
-		return st, err
+		return st, l.advise(ctx, err)
 	}
 	return st, l.stillHeld(st, d, s)
 }

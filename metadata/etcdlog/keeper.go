@@ -40,7 +40,7 @@ func (l *Log) ReadGeneration(ctx context.Context, g metadata.Generation, deliver
 		st, err := l.read(ctx)
 		switch {
 		case err != nil:
-			return fmt.Errorf("read generation %d: %w", g, err)
+			return fmt.Errorf("read generation %d: %w", g, l.advise(ctx, err))
 		case st.generation <= g:
 			return fmt.Errorf("read generation %d: it is not closed, the log is at %d", g, st.generation)
 		case st.truncated >= g:
@@ -74,7 +74,7 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Duty, p metadata.Che
 	key := l.k.checkpoint()
 	st, err := l.read(ctx, key)
 	if err != nil {
-		return fmt.Errorf("set checkpoint: %w", err)
+		return fmt.Errorf("set checkpoint: %w", l.advise(ctx, err))
 	}
 	for {
 		was := st.got[key]

@@ -332,6 +332,69 @@ func TestAnEtcdThatWentBackIsShutForThoseWhoCannotTell(t *testing.T) {
 	})
 }
 
+// A broker that slept over a recovery of its cluster needs to be started again,
+// and nothing else; whatever it asks first says so.
+func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
+	ask := map[string]func(n *node) error{
+		"barrier": func(n *node) error { _, err := n.Barrier(context.Background()); return err },
+		"append":  func(n *node) error { _, err := n.Append(context.Background(), n.next(metadata.LaneLow)); return err },
+		"start":   func(n *node) error { _, err := n.Start(context.Background()); return err },
+		"duty":    func(n *node) error { _, _, err := n.TryDuty(context.Background(), n.session.ID(), "tick"); return err },
+		"publish": func(n *node) error { return n.session.Publish(context.Background(), metadata.SessionStatus{}) },
+		"list":    func(n *node) error { _, _, err := n.Sessions(context.Background()); return err },
+		"open": func(n *node) error {
+			_, err := n.OpenSession(context.Background(), metadata.SessionInfo{Nonce: "again"})
+			return err
+		},
+	}
+	for name, f := range ask {
+		for _, grown := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, grown), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := cluster(t, etcdfake.Config{Seed: 4})
+					b := join(t, store, "b")
+					for range 5 {
+						b.append(t, metadata.LaneLow)
+					}
+					b.head(t)
+					store.Restore(nil)
+					_, err := etcdlog.Recover(t.Context(), store.Client("operator", "dev-a"), "main", etcdlog.RecoverRequest{
+						Incarnation: 2, Base: etcdlog.BaseStep, Level: metadata.MinFeatureLevel, Token: "x"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if grown { // beyond the revisions that b has seen
+						a := join(t, store, "a")
+						for range 50 {
+							a.append(t, metadata.LaneLow)
+						}
+					}
+					err = f(b)
+					if !errors.Is(err, metadata.ErrOlderLog) && !errors.Is(err, metadata.ErrNewerIncarnation) {
+						t.Fatalf("%v", err)
+					}
+					if text := err.Error(); !strings.Contains(text, "start this broker again") || strings.Contains(text, "zonewise recover") || strings.Count(text, "recovered") != 1 {
+						t.Errorf("it says: %s", text)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An etcd that lost the cluster altogether says that.
+func TestAnEtcdThatLostTheClusterSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 4})
+		b := join(t, store, "b")
+		b.append(t, metadata.LaneLow)
+		store.Restore(nil)
+		if _, err := b.Barrier(t.Context()); !errors.Is(err, metadata.ErrOlderLog) || !strings.Contains(err.Error(), "holds nothing of the cluster") {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestAMemberThatLagsDelaysAndHidesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 5})

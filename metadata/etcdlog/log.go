@@ -97,14 +97,15 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.LeaseTTL < minLeaseTTL || cfg.LeaseTTL > maxLeaseTTL || cfg.LeaseTTL%time.Second != 0 {
 		return nil, fmt.Errorf("open log: lease of %v; want whole seconds from %v to %v", cfg.LeaseTTL, minLeaseTTL, maxLeaseTTL)
 	}
-	f, ok, err := ReadFormat(ctx, cfg.Client, cfg.Cluster)
+	client := &reach{Client: cfg.Client, log: cfg.Logger}
+	f, ok, err := ReadFormat(ctx, client, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	if !ok {
 		return nil, fmt.Errorf("open log of cluster %q: %w", cfg.Cluster, ErrNoCluster)
 	}
-	l := &Log{cfg: cfg, c: cfg.Client, k: newKeys(cfg.Cluster), format: f, sessions: map[metadata.SessionID]*session{}}
+	l := &Log{cfg: cfg, c: client, k: newKeys(cfg.Cluster), format: f, sessions: map[metadata.SessionID]*session{}}
 	if cfg.Rand != nil {
 		l.seed = cfg.Rand.Uint64()
 	} else {
@@ -119,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	inc, format := st.got[l.k.incarnation(f.Incarnation)], st.got[l.k.format()]
 	if inc == nil || format == nil {
-		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q (%s): %w", f.Incarnation, cfg.Cluster, whyNoIncarnation, metadata.ErrNewerIncarnation)
+		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q: %s: %w", f.Incarnation, cfg.Cluster, adviceRestored, metadata.ErrNewerIncarnation)
 	}
 	l.incCreated, l.formatMod = inc.CreateRevision, format.ModRevision
 	return l, nil
@@ -176,7 +177,7 @@ func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
 func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 	st, err := l.read(ctx, l.k.checkpoint(), l.k.format())
 	if err != nil {
-		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", err)
+		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", l.advise(ctx, err))
 	}
 	p := metadata.StartPoint{
 		Incarnation: l.format.Incarnation,

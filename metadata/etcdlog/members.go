@@ -52,6 +52,7 @@ type Members struct {
 	current int
 	flights list.List     // *flight, the oldest first
 	looked  chan struct{} // closed and replaced when a look has ended
+	trouble string        // why no member serves, as the last look has found; "" where one does
 }
 
 type member struct {
@@ -142,6 +143,19 @@ func (m *Members) use(next int, givenUp bool) {
 	m.current = next
 }
 
+// Trouble says why no member serves, "" where one does.
+func (m *Members) Trouble() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.trouble
+}
+
+func (m *Members) setTrouble(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trouble = text
+}
+
 // endLook lets those go on who wait for the verdict of a look.
 func (m *Members) endLook() {
 	m.mu.Lock()
@@ -191,7 +205,7 @@ func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Conte
 		return v, false, err
 	case gone:
 		return v, true, fmt.Errorf("etcd member %s: %w", m.all[f.member].name, errGivenUp)
-	case !unavailable(err):
+	case !memberCannot(err):
 		return v, false, err
 	}
 	select {
@@ -206,9 +220,12 @@ func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Conte
 	return v, m.Using() != f.member, err
 }
 
-// unavailable reports errors that say that the member cannot serve, whether or
+// memberCannot reports errors that say that the member cannot serve, whether or
 // not others can.
-func unavailable(err error) bool {
+func memberCannot(err error) bool {
+	if errors.Is(err, errGivenUp) || errors.Is(err, errNotConnected) {
+		return true
+	}
 	var e rpctypes.EtcdError
 	if errors.As(err, &e) {
 		return e.Code() == codes.Unavailable

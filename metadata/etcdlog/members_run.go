@@ -3,6 +3,7 @@ package etcdlog
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -191,7 +192,7 @@ func (g *monitor) look(ctx context.Context, current int, lost bool) {
 // lookAround asks the members and returns which one to use.
 func (m *Members) lookAround(ctx context.Context, current int, lost bool) int {
 	begun, wait := time.Now(), lookPatience
-	l := &lookout{m: m, answers: make(chan memberAnswer, len(m.all)), seen: make([]sight, len(m.all))}
+	l := &lookout{m: m, answers: make(chan memberAnswer, len(m.all)), seen: make([]sight, len(m.all)), why: make([]string, len(m.all))}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer l.wg.Wait()
 	defer cancel()
@@ -207,6 +208,8 @@ func (m *Members) lookAround(ctx context.Context, current int, lost bool) int {
 			if l.seen[a.member].failed = a.err != nil; a.err == nil {
 				l.seen[a.member].order = order
 				order++
+			} else {
+				l.why[a.member] = reasonOf(a.err)
 			}
 		case <-time.After(lookAlone / 3):
 		}
@@ -215,9 +218,26 @@ func (m *Members) lookAround(ctx context.Context, current int, lost bool) int {
 			l.askOthers(ctx)
 		}
 		if next, done := choose(current, l.seen, since, wait); done || ctx.Err() != nil {
+			m.setTrouble(l.trouble())
 			return next
 		}
 	}
+}
+
+// trouble says of each member why it does not serve, "" where one does.
+func (l *lookout) trouble() string {
+	var all []string
+	for i, s := range l.seen {
+		why := l.why[i]
+		switch {
+		case s.order > 0:
+			return ""
+		case !s.failed:
+			why = "no answer"
+		}
+		all = append(all, l.m.all[i].name+": "+why)
+	}
+	return strings.Join(all, ", ")
 }
 
 // lookout is one look.
@@ -226,6 +246,7 @@ type lookout struct {
 	wg      sync.WaitGroup
 	answers chan memberAnswer
 	seen    []sight
+	why     []string // it failed
 }
 
 type memberAnswer struct {

@@ -48,15 +48,11 @@ func (m marks) check(before marks) error {
 		{"truncated", int64(m.truncated), int64(before.truncated)},
 	} {
 		if c.now < c.then {
-			return fmt.Errorf("etcd's %s is %d after it was %d; it was restored from a backup: stop every broker and run `zonewise recover` into an empty etcd: %w", c.what, c.now, c.then, metadata.ErrOlderLog)
+			return fmt.Errorf("etcd's %s is %d after it was %d: %w", c.what, c.now, c.then, metadata.ErrOlderLog)
 		}
 	}
 	return nil
 }
-
-// whyNoIncarnation says what an absent incarnation key means, and the remedy.
-const whyNoIncarnation = "the cluster was recovered elsewhere, or a broker found that this etcd was restored from a backup, and shut it: " +
-	"stop every broker and run `zonewise recover` into an empty etcd"
 
 // standing is one consistent, linearizable view of the log's own keys.
 type standing struct {
@@ -96,7 +92,7 @@ func (l *Log) standingOf(before marks, resp *txnResp) (standing, error) {
 	}
 	l.seen.learn(st.marks)
 	if !st.incarnation {
-		return st, fmt.Errorf("etcd does not hold incarnation %d any more (%s): %w", l.format.Incarnation, whyNoIncarnation, metadata.ErrNewerIncarnation)
+		return st, fmt.Errorf("etcd does not hold incarnation %d any more: %w", l.format.Incarnation, metadata.ErrNewerIncarnation)
 	}
 	return st, nil
 }

@@ -73,7 +73,7 @@ func (l *Log) OpenSession(ctx context.Context, info metadata.SessionInfo) (metad
 	}
 	s := &session{l: l, info: info, key: l.k.session(info.Nonce), over: make(chan struct{})}
 	if err := s.enter(ctx, value); err != nil {
-		return nil, fmt.Errorf("open session %s: %w", info.Nonce, err)
+		return nil, fmt.Errorf("open session %s: %w", info.Nonce, l.advise(ctx, err))
 	}
 	return s, nil
 }
@@ -187,7 +187,7 @@ func (s *session) renew(ctx context.Context, until time.Time) {
 			return
 		default:
 			every = ttl / 40
-			s.l.cfg.Logger.Warn("lease not renewed", "session", s.ID().String(), "left", time.Until(until), "err", err)
+			metadata.LogFailure(s.l.cfg.Logger, "lease not renewed", err, "session", s.ID().String(), "left", time.Until(until))
 		}
 	}
 }
@@ -237,7 +237,7 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 		return nil
 	}
 	if _, err := l.read(ctx); err != nil { // why not is read only where it is needed
-		return fmt.Errorf("publish session status: %w", err)
+		return fmt.Errorf("publish session status: %w", l.advise(ctx, err))
 	}
 	s.lost()
 	return fmt.Errorf("publish session status: %w", metadata.ErrSessionLost)

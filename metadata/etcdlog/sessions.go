@@ -2,9 +2,12 @@ package etcdlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -24,43 +27,66 @@ func (l *Log) session(id metadata.SessionID) (*session, error) {
 // liveKey is a session key as listed.
 type liveKey struct {
 	metadata.LiveSession
-	key string
+	key   string
+	lease int64
 }
 
-// list reads the session keys, by id, and etcd's revision of the read.
+// list reads the session keys of this incarnation, by id, and etcd's revision of
+// the read.
 func (l *Log) list(ctx context.Context) ([]liveKey, int64, error) {
 	prefix := l.k.sessions()
 	before := l.seen.get()
-	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(prefix), RangeEnd: prefixEnd(prefix)})
+	resp, err := l.once(ctx, "list", &txnReq{Success: append(l.standingOps(), getBelow(prefix))})
 	if err != nil {
 		return nil, 0, err
 	}
-	rev := resp.Header.GetRevision()
-	if err := (marks{rev: rev}).check(marks{rev: before.rev}); err != nil {
+	st, err := l.standingOf(before, resp)
+	if err != nil {
 		return nil, 0, err
 	}
-	l.seen.learn(marks{rev: rev})
 	var all []liveKey
-	for _, kv := range resp.Kvs {
-		info, status, err := decodeSession(strings.TrimPrefix(string(kv.Key), prefix), kv.Value)
+	for key, kv := range st.got {
+		nonce, ok := strings.CutPrefix(key, prefix)
+		if !ok {
+			continue
+		}
+		info, status, err := decodeSession(nonce, kv.Value)
 		if err != nil {
 			return nil, 0, err
 		}
-		all = append(all, liveKey{metadata.LiveSession{ID: metadata.SessionID(l.out(kv.CreateRevision)), Info: info, Status: status}, string(kv.Key)})
+		all = append(all, liveKey{metadata.LiveSession{ID: metadata.SessionID(l.out(kv.CreateRevision)), Info: info, Status: status}, key, kv.Lease})
 	}
 	slices.SortFunc(all, func(a, b liveKey) int { return int(a.ID - b.ID) })
-	return all, rev, nil
+	return all, st.rev, nil
 }
 
 // Sessions implements metadata.Keeper.
 func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Revision, error) {
 	keys, rev, err := l.list(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("list sessions: %w", err)
+		return nil, 0, fmt.Errorf("list sessions: %w", l.advise(ctx, err))
 	}
 	live := make([]metadata.LiveSession, len(keys))
 	for i, k := range keys {
 		live[i] = k.LiveSession
 	}
 	return live, l.out(rev), nil
+}
+
+// EndSession implements metadata.Keeper: the session's lease is revoked, which
+// takes its key and its duties. A lease is one session's alone.
+func (l *Log) EndSession(ctx context.Context, id metadata.SessionID) error {
+	keys, _, err := l.list(ctx)
+	if err != nil {
+		return fmt.Errorf("end session %v: %w", id, err)
+	}
+	for _, k := range keys {
+		if k.ID != id {
+			continue
+		}
+		if err := l.c.Revoke(ctx, k.lease); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return fmt.Errorf("end session %v: %w", id, err)
+		}
+	}
+	return nil
 }

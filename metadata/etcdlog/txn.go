@@ -67,6 +67,11 @@ func get(key string) *op {
 	return &op{Request: &etcdserverpb.RequestOp_RequestRange{RequestRange: &rangeReq{Key: []byte(key)}}}
 }
 
+// getBelow gets every key below prefix.
+func getBelow(prefix string) *op {
+	return &op{Request: &etcdserverpb.RequestOp_RequestRange{RequestRange: &rangeReq{Key: []byte(prefix), RangeEnd: prefixEnd(prefix)}}}
+}
+
 // deleteRange deletes the keys from first to last, both included.
 func deleteRange(first, last []byte) *op {
 	return &op{Request: &etcdserverpb.RequestOp_RequestDeleteRange{RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{

@@ -38,6 +38,7 @@ func Cases() []Case {
 		{"a session is closed only when its key is gone", goneGuard},
 		{"a guard on the live sessions wants exactly these", liveGuard},
 		{"a lost session appends nothing and holds nothing", lostSession},
+		{"a session that is ended holds nothing", endSession},
 		{"a duty has one holder and rising epochs", duties},
 		{"a closed generation is read back as it was followed", generations},
 		{"truncated generations are not followed", truncation},

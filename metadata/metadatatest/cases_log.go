@@ -142,6 +142,27 @@ func liveGuard(t *testing.T, open Cluster) {
 	}
 }
 
+// A broker's next life takes away what the one before it, which crashed, holds.
+func endSession(t *testing.T, open Cluster) {
+	a, b := join(t, open, "a"), join(t, open, "b")
+	earlier := a.duty("slot")
+	for range 2 { // the second finds nothing
+		if err := b.EndSession(t.Context(), a.session.ID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if later := b.duty("slot"); later.Epoch <= earlier.Epoch {
+		t.Errorf("epoch %d after %d", later.Epoch, earlier.Epoch)
+	}
+	if _, err := a.Append(t.Context(), a.next(metadata.LaneLow, nil)); !errors.Is(err, metadata.ErrSessionLost) {
+		t.Errorf("append: %v", err)
+	}
+	live, _, err := b.Sessions(t.Context())
+	if err != nil || len(live) != 1 || live[0].ID != b.session.ID() {
+		t.Errorf("sessions %+v, %v", live, err)
+	}
+}
+
 func lostSession(t *testing.T, open Cluster) {
 	a, b := join(t, open, "a"), join(t, open, "b")
 	f := b.follow()

@@ -114,7 +114,7 @@ func (i *ill) givenUp(z int) int {
 // during makes the member of a zone ill, and has its brokers come back to it.
 func (i *ill) during(what string, z int, do func(z int)) {
 	i.t.Helper()
-	w := window{what: what + fmt.Sprintf(" for %v, zone %d", illFor, z), from: time.Now(), limit: limitIll}
+	w := window{what: fmt.Sprintf("%s, zone %d", what, z), from: time.Now(), limit: limitIll}
 	do(z)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(500 * time.Millisecond) {
 		text := i.c.Brokers[z].Tail(1 << 20)
@@ -235,7 +235,7 @@ func ownDisk(t *testing.T, folder string) (stall func()) {
 		t.Fatal(err)
 	}
 	run("truncate", "-s", "1G", image)
-	run("mkfs.ext4", "-q", image)
+	run("mkfs.ext4", "-q", "-m", "0", image)
 	run("mkdir", "-p", folder)
 	run("mount", "-o", "loop", image, folder)
 	t.Cleanup(func() { _ = exec.Command("umount", "-l", folder).Run() }) // etcd has it open until the cluster is taken away
