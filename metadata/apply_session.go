@@ -64,11 +64,16 @@ func (s *State) closeSession(id SessionID) bool {
 	return true
 }
 
+// tickBehind is how far state time is behind, at most, where the tick role is
+// held (CustodianTimes.Tick).
+const tickBehind UnixMilli = 5_000
+
 // forgetSession ends a session; the caller sees to the placement.
 func (s *State) forgetSession(o *sessionState) {
 	// What it served since its last usage report is not known to the ledger.
-	if o.usageTo > 0 && s.time > o.usageTo {
-		gap := int64(s.time - o.usageTo)
+	// State time is behind by up to a tick, and more is said rather than less.
+	if end := s.time + tickBehind; o.usageTo > 0 && end > o.usageTo {
+		gap := int64(end - o.usageTo)
 		s.gapsMs += gap
 		for _, b := range s.buckets() {
 			s.bucket(b).gapsMs += gap
