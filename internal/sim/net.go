@@ -159,6 +159,9 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 		}
 		return nil, fmt.Errorf("dial %s: %w", addr, os.ErrDeadlineExceeded)
 	}
+	if ctx.Err() != nil { // a select below would go on now and then, so that no seed replays
+		return nil, ctx.Err()
+	}
 	if l == nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, errRefused)
 	}

@@ -198,7 +198,7 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 		time.Sleep(1 + time.Duration(p.w.draw(fmt.Sprintf("pace%d", at), l.id, int(n))%1000))
 	}
 	cfg.Apart = func(tp metadata.TopicPartition, from metadata.Offset) {
-		time.Sleep(1 + time.Duration(p.w.draw("read", fmt.Sprintf("%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))%1000))
+		time.Sleep(1 + time.Duration(p.w.draw("read", fmt.Sprintf("%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))%100_000))
 	}
 	cfg.Fatal = func(err error) { l.fatal <- err }
 	return cfg
