@@ -18,7 +18,7 @@ import (
 // network is a virtual one: listeners by address, connections with latency.
 type network struct {
 	draw    func(kind string, id string, n int) uint64
-	arrival etcdfake.Instants // what arrives at one instant would race
+	arrival *etcdfake.Instants // what arrives at one instant would race
 
 	mu        sync.Mutex
 	listeners map[string]*listener
@@ -27,8 +27,8 @@ type network struct {
 	cut       map[string]chan struct{} // addresses that cannot be reached, until it is closed
 }
 
-func newNetwork(draw func(string, string, int) uint64) *network {
-	return &network{draw: draw, listeners: map[string]*listener{}, dials: map[string]int{}, served: map[string][]*conn{}, cut: map[string]chan struct{}{}}
+func newNetwork(draw func(string, string, int) uint64, arrival *etcdfake.Instants) *network {
+	return &network{draw: draw, arrival: arrival, listeners: map[string]*listener{}, dials: map[string]int{}, served: map[string][]*conn{}, cut: map[string]chan struct{}{}}
 }
 
 var errRefused = errors.New("connection refused")

@@ -195,10 +195,10 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	// those whom one of them wakes do not race with the next one. The same
 	// for those who share a barrier.
 	cfg.Pace = func(at metadata.PacePoint, n uint64) {
-		time.Sleep(1 + time.Duration(p.w.draw(fmt.Sprintf("pace%d", at), l.id, int(n))%100_000))
+		p.w.pause(fmt.Sprintf("pace%d/%s", at, l.id), int(n))
 	}
 	cfg.Apart = func(tp metadata.TopicPartition, from metadata.Offset) {
-		time.Sleep(1 + time.Duration(p.w.draw("read", fmt.Sprintf("%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))%100_000))
+		p.w.pause(fmt.Sprintf("read/%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))
 	}
 	cfg.Fatal = func(err error) { l.fatal <- err }
 	return cfg

@@ -24,6 +24,8 @@ type world struct {
 	net    *network
 	logger *slog.Logger
 	faulty bool // faults may be drawn
+	// instants keeps apart whatever happens: two things of one nanosecond race.
+	instants etcdfake.Instants
 
 	history   *History
 	processes []*process
@@ -50,7 +52,7 @@ const cluster = "main"
 
 func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
 	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty, history: newHistory(), clients: map[string]*etcdfake.Client{}, seen: newWatchful(), dead: map[string]bool{}}
-	w.net = newNetwork(w.draw)
+	w.net = newNetwork(w.draw, &w.instants)
 	w.etcd = w.newEtcd("etcd")
 	w.etcds = append(w.etcds, w.etcd)
 	w.gate = make(chan struct{})
@@ -69,9 +71,15 @@ func (w *world) draw(kind, id string, n int) uint64 {
 	return v ^ v>>33
 }
 
+// pause lets up to 100 µs pass, and ends at an instant of its own.
+func (w *world) pause(what string, n int) {
+	d := time.Duration(1 + w.draw(what, "", n)%100_000)
+	time.Sleep(w.instants.In(d, fmt.Sprintf("%s %d", what, n)))
+}
+
 // newEtcd starts an empty etcd; life tells one from the next.
 func (w *world) newEtcd(life string) *etcdfake.Store {
-	rates := etcdfake.Config{Seed: w.draw("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond}
+	rates := etcdfake.Config{Seed: w.draw("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond, Instants: &w.instants}
 	lose, before, landLate, cancel := 0, 0, 0, 0
 	if w.faulty {
 		lose, before, landLate, cancel = 3, 4, 2, 2
@@ -92,7 +100,7 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 		if v%31 == 0 {
 			d += time.Duration((v >> 32) % 400_000_000)
 		}
-		return d
+		return w.instants.In(d, op.String()+"/"+process+"/"+name)
 	})
 	fault := bucket.NewFault(slow, func(op bucket.Op, name string, _ int) bucket.Fate {
 		attempt := fated.next(op.String() + "/" + name)

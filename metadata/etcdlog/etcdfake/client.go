@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -75,10 +76,7 @@ func (c *Client) draw(op, key string, sum uint32) Fate {
 	_, _, slow, _ := c.state()
 	f := c.s.cfg.fate(Call{Client: c.name, Op: op, Key: key, Attempt: n, Sum: sum})
 	f.Before, f.After = f.Before+slow, f.After+slow
-	if op != "watch" {
-		now := time.Now()
-		f.Before = c.s.landing.Take(now.Add(f.Before), fmt.Sprintf("%s/%s/%s/%08x", c.name, op, key, sum)).Sub(now)
-	}
+	f.Before = c.s.cfg.Instants.In(f.Before, fmt.Sprintf("%s/%s/%s/%08x", c.name, op, key, sum))
 	return f
 }
 
@@ -125,16 +123,21 @@ func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, erro
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
+	// What is asked at the instant at which its context ends has no effect,
+	// whichever of the two comes first.
+	begun, ended := time.Now(), atomic.Int64{}
+	stop := context.AfterFunc(ctx, func() { ended.Store(time.Now().UnixNano()) })
 	type answer struct {
 		v   T
 		err error
 	}
 	f, back := c.draw(q.op, q.key, q.sum), make(chan answer, 1)
 	if !c.s.start(func() {
+		defer stop()
 		if !c.s.sleep(f.Before) {
 			return
 		}
-		if cut, _, _, _ := c.state(); cut {
+		if cut, _, _, _ := c.state(); cut || ended.Load() == begun.UnixNano() {
 			return
 		}
 		if f.FailBefore {
@@ -158,7 +161,7 @@ func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, erro
 			c.s.count(func(s *Stats) { s.LostReplies++ })
 			return
 		}
-		if f.Late > 0 || !c.s.sleep(f.After) {
+		if f.Late > 0 || !c.s.sleep(c.s.cfg.Instants.In(f.After, fmt.Sprintf("%s/%s/%s/%08x answer", c.name, q.op, q.key, q.sum))) {
 			return
 		}
 		if cut, _, _, _ := c.state(); !cut {

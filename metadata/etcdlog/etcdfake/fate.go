@@ -30,6 +30,9 @@ type Config struct {
 	// to Spread apart: then what a follower applies at one instant is one
 	// entry, and those whom it wakes do not race with the next one.
 	Spread time.Duration
+	// Instants, where not nil, keeps the effects of calls, their answers and the
+	// deliveries of watches apart from what else takes an instant there.
+	Instants *Instants
 	// Script, where not nil, is asked first for the fate of every call.
 	Script func(Call) (Fate, bool)
 }
@@ -45,6 +48,9 @@ func (c Config) withDefaults() Config {
 	def(&c.LateBy, 3*time.Second)
 	def(&c.ReplyTimeout, 5*time.Second)
 	def(&c.Progress, time.Second)
+	if c.Instants == nil {
+		c.Instants = &Instants{}
+	}
 	return c
 }
 

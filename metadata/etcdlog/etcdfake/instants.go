@@ -12,6 +12,12 @@ type Instants struct {
 	taken map[int64]string
 }
 
+// In is Take for d from now: how long until the instant that was taken.
+func (i *Instants) In(d time.Duration, by string) time.Duration {
+	now := time.Now()
+	return i.Take(now.Add(d), by).Sub(now)
+}
+
 // instantsKept is how many instants are kept before the past is forgotten.
 const instantsKept = 4096
 

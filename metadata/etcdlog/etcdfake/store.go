@@ -19,8 +19,6 @@ type Store struct {
 	cfg Config
 	wg  sync.WaitGroup // calls that go on without their caller, lease timers
 	end chan struct{}  // closed by Close
-	// landing keeps the effects of calls apart.
-	landing Instants
 
 	mu      sync.Mutex // guards what follows; never held while waiting
 	data    data

@@ -150,7 +150,7 @@ func (w *watch) deliver() bool {
 		n := 1 + int(s.cfg.draw("fragment", call, len(events))%uint64(len(events)))
 		if s.cfg.Spread > 0 {
 			n = 1
-			if !w.wait(1 + time.Duration(s.cfg.draw("spread", call, len(events))%uint64(s.cfg.Spread))) {
+			if !w.wait(s.cfg.Instants.In(1+time.Duration(s.cfg.draw("spread", call, len(events))%uint64(s.cfg.Spread)), fmt.Sprintf("%s#%d", call, len(events)))) {
 				return false
 			}
 		}
