@@ -101,6 +101,11 @@ type Config struct {
 	// is stored; default 4.
 	MaxHedges int
 
+	// Pace, where not nil, is called by a lane before it takes what has come and
+	// decides. The simulation lets a moment pass there, so that all that comes
+	// at one instant is taken together.
+	Pace func(lane metadata.Lane)
+
 	// OnCommit, OnUpload and OnAck see durations (append to resolved, PUT,
 	// Append call to ack), for histograms. They must not block.
 	OnCommit func(lane metadata.Lane, d time.Duration)

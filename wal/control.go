@@ -92,6 +92,7 @@ func (s *submission) measure(session metadata.SessionID) error {
 // run is the control lane's goroutine.
 func (c *control) run() {
 	for {
+		c.box.gather(c.w.cfg.Pace, metadata.LaneControl)
 		_, calls := c.box.take(nil, nil)
 		for _, call := range calls {
 			call()

@@ -51,6 +51,7 @@ func (l *lane) run() {
 	var items []*item
 	var calls []func()
 	for {
+		l.box.gather(l.w.cfg.Pace, l.id)
 		items, calls = l.box.take(items, calls)
 		// Batches first: what had arrived when an upload failed belongs to
 		// what that failure takes along.

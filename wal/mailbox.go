@@ -1,6 +1,10 @@
 package wal
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/zonewise/zonewise/metadata"
+)
 
 // mailbox is how others reach a lane's goroutine: batches that arrived, and
 // calls to be made by it. Posting never blocks; what bounds the batches is the
@@ -38,6 +42,19 @@ func (m *mailbox) call(call func()) {
 func (m *mailbox) signal() {
 	select {
 	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// gather lets pace pass, where it is not nil; what comes meanwhile is taken with
+// what came before, and wakes nobody.
+func (m *mailbox) gather(pace func(metadata.Lane), lane metadata.Lane) {
+	if pace == nil {
+		return
+	}
+	pace(lane)
+	select {
+	case <-m.wake:
 	default:
 	}
 }

@@ -92,6 +92,8 @@ type Config struct {
 	Limits *metadata.Limits
 	// Pace, where not nil, is the replica's (metadata.ReplicaConfig).
 	Pace func(metadata.PacePoint, uint64)
+	// PaceLane, where not nil, is the WAL's (wal.Config), for a session.
+	PaceLane func(metadata.SessionID, metadata.Lane)
 	// Apart, where not nil, is called where several reads may go on at one
 	// instant (s3stream.Config).
 	Apart func(metadata.TopicPartition, metadata.Offset)

@@ -197,6 +197,9 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	cfg.Pace = func(at metadata.PacePoint, n uint64) {
 		p.w.pause(fmt.Sprintf("pace%d/%s", at, l.id), int(n))
 	}
+	cfg.PaceLane = func(id metadata.SessionID, lane metadata.Lane) {
+		p.w.pause(fmt.Sprintf("lane/%s/%s/%s", l.id, id, lane), int(time.Now().UnixNano()))
+	}
 	cfg.Apart = func(tp metadata.TopicPartition, from metadata.Offset) {
 		p.w.pause(fmt.Sprintf("read/%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))
 	}
