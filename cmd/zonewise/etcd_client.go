@@ -185,17 +185,37 @@ func checkLimits(ctx context.Context, kv etcdlog.KV, key string) error {
 	}
 	large := &etcdserverpb.TxnRequest{Compare: []*etcdserverpb.Compare{never}, Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestPut{
 		RequestPut: &etcdserverpb.PutRequest{Key: []byte(key), Value: bytes.Repeat([]byte("x"), needRequest)}}}}}
-	if _, err := kv.Txn(ctx, many); errors.Is(err, rpctypes.ErrTooManyOps) {
+	if err := probe(ctx, kv, many); errors.Is(err, rpctypes.ErrTooManyOps) {
 		return fmt.Errorf("etcd takes fewer than %d operations in a transaction: start it with --max-txn-ops=%d, or use `zonewise etcd`", needTxnOps, needTxnOps)
 	} else if err != nil {
 		return noQuorum(err)
 	}
-	if _, err := kv.Txn(ctx, large); errors.Is(err, rpctypes.ErrRequestTooLarge) {
+	if err := probe(ctx, kv, large); errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return fmt.Errorf("etcd takes no request of %d bytes: start it with --max-request-bytes=4194304, or use `zonewise etcd`", needRequest)
 	} else if err != nil {
 		return noQuorum(err)
 	}
 	return nil
+}
+
+// probePause is between two tries of a probe.
+const probePause = 200 * time.Millisecond
+
+// probe sends a transaction that changes nothing until a member has served it,
+// or ctx has ended: members that start, or of which one is given up just now,
+// answer the next time.
+func probe(ctx context.Context, kv etcdlog.KV, txn *etcdserverpb.TxnRequest) error {
+	for {
+		_, err := kv.Txn(ctx, txn)
+		if !etcdlog.MemberCannotServe(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(probePause):
+		}
+	}
 }
 
 // noQuorum says what a probe that was not answered most likely means.

@@ -205,7 +205,7 @@ func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Conte
 		return v, false, err
 	case gone:
 		return v, true, fmt.Errorf("etcd member %s: %w", m.all[f.member].name, errGivenUp)
-	case !memberCannot(err):
+	case !MemberCannotServe(err):
 		return v, false, err
 	}
 	select {
@@ -220,9 +220,12 @@ func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Conte
 	return v, m.Using() != f.member, err
 }
 
-// memberCannot reports errors that say that the member cannot serve, whether or
-// not others can.
-func memberCannot(err error) bool {
+// MemberCannotServe reports errors that say that the member asked cannot serve,
+// whether or not others can.
+func MemberCannotServe(err error) bool {
+	if err == nil {
+		return false
+	}
 	if errors.Is(err, errGivenUp) || errors.Is(err, errNotConnected) {
 		return true
 	}

@@ -95,7 +95,7 @@ func (r *reach) say(s *streak, now time.Time) {
 // cannotServe reports errors of an etcd that does not answer or cannot serve, in
 // difference to its answers.
 func cannotServe(err error) bool {
-	return err != nil && (memberCannot(err) || tooLate(err) || errors.Is(err, rpctypes.ErrNoSpace))
+	return err != nil && (MemberCannotServe(err) || tooLate(err) || errors.Is(err, rpctypes.ErrNoSpace))
 }
 
 // tooLate reports errors of a call whose time was over.
