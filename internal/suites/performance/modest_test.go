@@ -40,7 +40,7 @@ type modest struct {
 func TestModestStreamBesideKafka(t *testing.T) {
 	where := machine(t)
 	c := cluster.Start(t, cluster.Options{})
-	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: 512})
+	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: kafkaHeapMB})
 	awaitBrokers(t, k)
 	var bootstrap []string
 	for z := range cluster.Zones {

@@ -14,9 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 	"github.com/zonewise/zonewise/metadata"
@@ -33,10 +30,11 @@ const (
 // tried is what one run of kafka-producer-perf-test said, and what it took.
 type tried struct {
 	mbps, p50, p99 float64 // MB/s as the tool counts, 2^20; ms
-	cpu, store     float64 // seconds a GiB: of brokers and etcd; of the S3 server
-	puts           float64 // a GiB
-	inline         float64 // share of the bytes
-	inlineRate     float64 // bytes a second
+	// Seconds of processor a GiB.
+	brokers, etcd, store float64
+	puts                 float64 // a GiB
+	inline               float64 // share of the bytes
+	inlineRate           float64 // bytes a second
 }
 
 // What everybody tries first: one kafka-producer-perf-test with its defaults,
@@ -48,14 +46,15 @@ func TestOneProducerOnePartition(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := cluster.Start(t, cluster.Options{})
-	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: 512})
+	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: kafkaHeapMB})
 	awaitBrokers(t, k)
-	store := childNamed(t, "versitygw")
+	zonewise := &peer{name: "zonewise", bootstrap: c.ZoneBootstrap(0), replicas: -1, brokers: pids(c.Brokers), etcd: pids(c.Etcd), store: childNamed(t, "versitygw"), cluster: c}
+	kafka := &peer{name: "Kafka", bootstrap: k.Bootstrap, replicas: 3, brokers: k.Pids()}
 	var ours, theirs []tried
 	for round := range 1 + oneProducerRounds {
 		topic := fmt.Sprintf("one-%d", round)
-		a := tryOne(t, classes, topic, oneSystem{bootstrap: c.ZoneBootstrap(0), replicas: -1, pids: append(pids(c.Brokers), pids(c.Etcd)...), store: store, cluster: c})
-		b := tryOne(t, classes, topic, oneSystem{bootstrap: k.Bootstrap, replicas: 3, pids: k.Pids()})
+		a := tryOne(t, classes, topic, zonewise)
+		b := tryOne(t, classes, topic, kafka)
 		t.Logf("round %d: zonewise %+v, Kafka %+v", round, a, b)
 		if round > 0 { // the first one warms both
 			ours, theirs = append(ours, a), append(theirs, b)
@@ -64,42 +63,26 @@ func TestOneProducerOnePartition(t *testing.T) {
 	publish(t, "one producer", where+"\n\n"+oneTable(ours, theirs))
 }
 
-// oneSystem is one of the two.
-type oneSystem struct {
-	bootstrap []string
-	replicas  int
-	pids      []int
-	store     int              // pid; 0: none
-	cluster   *cluster.Cluster // nil: Kafka
-}
-
 var perfLine = regexp.MustCompile(`([\d.]+) records/sec \(([\d.]+) MB/sec\).* ([\d]+) ms 50th, .* ([\d]+) ms 99th`)
 
-func tryOne(t *testing.T, classes, topic string, s oneSystem) (r tried) {
+// tryOne runs kafka-producer-perf-test once, on a new topic of one partition.
+func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
 	t.Helper()
-	admin, err := kgo.NewClient(kgo.SeedBrokers(s.bootstrap...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	if _, err := kadm.NewClient(admin).CreateTopic(ctx, 1, int16(s.replicas), nil, topic); err != nil {
-		t.Fatal(err)
-	}
-	syscall.Sync()
+	topic = s.create(t, topic, 1)
+	defer s.delete(t, topic)
 	meter := func(name string, of ...string) (sum float64) {
 		for i := range cluster.Zones {
 			sum += s.cluster.BrokerMetrics(i).Sum(name, of...)
 		}
 		return sum
 	}
-	var puts, inline, storeCPU float64
+	var puts, inline float64
 	if s.cluster != nil {
 		puts, inline = meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`), meter("zonewise_wal_inline_bytes")
-		storeCPU = cpuSeconds(t, s.store)
 	}
-	cpu, begun := cpuSeconds(t, s.pids...), time.Now()
+	before, begun := s.usage(t), time.Now()
 	command := exec.CommandContext(ctx, "java", "-Xmx512m", "-cp", classes, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
 		"--num-records", strconv.Itoa(oneProducerRecords), "--record-size", "1024", "--throughput", "-1",
 		"--producer-props", "bootstrap.servers="+strings.Join(s.bootstrap, ","))
@@ -123,12 +106,12 @@ func tryOne(t *testing.T, classes, topic string, s oneSystem) (r tried) {
 	}
 	const bytes = oneProducerRecords * 1024
 	per := bytes / float64(gib)
-	r = tried{mbps: number(m[2]), p50: number(m[3]), p99: number(m[4]), cpu: (cpuSeconds(t, s.pids...) - cpu) / per}
+	used := before.over(t, s, bytes)
+	r = tried{mbps: number(m[2]), p50: number(m[3]), p99: number(m[4]), brokers: used.brokers, etcd: used.etcd, store: used.store}
 	if s.cluster != nil {
 		r.puts = (meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`) - puts) / per
 		inline = meter("zonewise_wal_inline_bytes") - inline
 		r.inline = inline / bytes
-		r.store = (cpuSeconds(t, s.store) - storeCPU) / per
 		sending := oneProducerRecords / number(m[1])
 		r.inlineRate = inline / min(sending, time.Since(begun).Seconds())
 	}
@@ -161,7 +144,8 @@ func oneTable(ours, theirs []tried) string {
 	fmt.Fprintf(&b, "| the tool's latency p50 / p99, ms (its queue of 32 MiB included) | | %.0f / %.0f | %.0f / %.0f | |\n",
 		of(ours, func(r tried) float64 { return r.p50 }), of(ours, func(r tried) float64 { return r.p99 }),
 		of(theirs, func(r tried) float64 { return r.p50 }), of(theirs, func(r tried) float64 { return r.p99 }))
-	fmt.Fprintf(&b, "| CPU seconds a GiB: brokers and etcd | | %.0f | %.0f | |\n", of(ours, func(r tried) float64 { return r.cpu }), of(theirs, func(r tried) float64 { return r.cpu }))
+	cpu := func(r tried) float64 { return r.brokers + r.etcd }
+	fmt.Fprintf(&b, "| CPU seconds a GiB: brokers and etcd | | %.0f | %.0f | |\n", of(ours, cpu), of(theirs, cpu))
 	fmt.Fprintf(&b, "| CPU seconds a GiB: S3 server | | %.0f | none | |\n", of(ours, func(r tried) float64 { return r.store }))
 	fmt.Fprintf(&b, "| inline, of the cluster's bound while it was sent | >= 90 %% | %.0f %% | | %s |\n", 100*rate/bound, verdict(rate >= 0.9*bound))
 	fmt.Fprintf(&b, "| share of the bytes that went inline | | %.0f %% | | |\n", 100*share)

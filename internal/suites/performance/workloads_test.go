@@ -1,0 +1,68 @@
+//go:build performance
+
+package performance
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// workload is one thing that all systems do in turn.
+type workload struct {
+	name, short string
+	flushed     bool // for the peer that flushes, too
+	latency     bool // its latency is worth telling
+	run         func(t *testing.T, p *peer, topic string) measured
+}
+
+// workloads are the rows of the comparison with Kafka, in the order in which
+// they are run.
+func workloads(classes, program string) (all []workload) {
+	flat, paced := length(8*time.Second, time.Minute), length(8*time.Second, time.Minute)
+	for _, n := range kafkaPartitions {
+		all = append(all, workload{name: fmt.Sprintf("produce flat out, partitions: %d", n), short: fmt.Sprintf("flat-%d", n), flushed: n == middle, latency: true,
+			run: func(t *testing.T, p *peer, topic string) measured {
+				topic = p.create(t, topic, n)
+				m := produceFor(t, p, program, topic, flat)
+				p.delete(t, topic)
+				return m
+			}})
+	}
+	return append(all,
+		workload{name: fmt.Sprintf("produce %d records/s, partitions: %d", pacedPerSecond, middle), short: "paced", flushed: true, latency: true,
+			run: func(t *testing.T, p *peer, topic string) measured {
+				topic = p.create(t, topic, middle)
+				m := produceFor(t, p, program, topic, paced, "--rate", fmt.Sprint(pacedPerSecond))
+				p.delete(t, topic)
+				return m
+			}},
+		workload{name: "kafka-producer-perf-test, its defaults, partitions: 1", short: "tool",
+			run: func(t *testing.T, p *peer, topic string) measured {
+				r := tryOne(t, classes, topic, p)
+				return measured{mbps: r.mbps * (1 << 20) / 1e6, p50: r.p50, p99: r.p99, brokers: r.brokers, etcd: r.etcd, store: r.store}
+			}},
+		workload{name: fmt.Sprintf("catch-up read of what was just written, partitions: %d", middle), short: "read",
+			run: func(t *testing.T, p *peer, topic string) measured {
+				topic = p.create(t, topic, middle)
+				p.bench(t, program, "produce", flat, "--topic", topic, "--create=false")
+				before := p.usage(t)
+				r := p.bench(t, program, "consume", 2*time.Minute, "--topic", topic)
+				m := before.over(t, p, float64(r.Consumed.Bytes))
+				m.mbps = r.Consumed.MBps
+				if r.Unread > 0 || r.Faults == nil || r.Faults.Bad() {
+					t.Errorf("%s: read of %s: %d offsets unread, faults %+v", p.name, topic, r.Unread, r.Faults)
+				}
+				p.delete(t, topic)
+				return m
+			}})
+}
+
+func produceFor(t *testing.T, p *peer, program, topic string, long time.Duration, more ...string) measured {
+	t.Helper()
+	before := p.usage(t)
+	r := p.bench(t, program, "produce", long, append([]string{"--topic", topic, "--create=false", "--record-bytes", "1024", "--acks", "all"}, more...)...)
+	m := before.over(t, p, float64(r.Produced.Bytes))
+	m.mbps, m.p50, m.p99 = r.Produced.MBps, r.Produced.Latency.P50, r.Produced.Latency.P99
+	return m
+}
