@@ -169,6 +169,7 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 // archiveItems is an archive's index: where each entry's inline bytes are.
 type archiveItems struct {
 	at     int64
+	last   Revision // of the last entry
 	items  []archiveItem
 	digest [sha256.Size]byte
 }
@@ -178,6 +179,9 @@ type archiveItem struct {
 	inline   int64
 	length   uint32
 }
+
+// unknownSize stands for the size of an archive of which only the name is known.
+const unknownSize = -1
 
 // decodeArchiveIndex reads index and trailer from the end of an archive of
 // size bytes, of which tail has the last ones.
@@ -191,7 +195,10 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveItems, error) {
 	count := r.u64()
 	copy(ix.digest[:], r.take(sha256.Size))
 	r.u64()
-	r.u64()
+	ix.last = Revision(r.u64())
+	if size == unknownSize && ix.at >= 0 && count < 1<<32 {
+		size = ix.at + int64(count)*archiveIndexItem + archiveTrailer
+	}
 	if ix.at < 0 || ix.at > size-archiveTrailer || count != uint64(size-archiveTrailer-ix.at)/archiveIndexItem {
 		return nil, bad("index outside the object")
 	}

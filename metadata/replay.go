@@ -83,16 +83,11 @@ func (f *follower) chain(ctx context.Context, newest string) ([]string, error) {
 func ArchiveChain(ctx context.Context, store Store, newest string, after Revision) ([]string, error) {
 	var keys []string
 	for key := newest; key != ""; {
-		tail, err := store.Get(ctx, key, -archiveTrailer, -1)
+		ix, err := readArchiveIndex(ctx, store, ArchiveRef{Object: key, Size: unknownSize})
 		if err != nil {
-			return nil, fmt.Errorf("read archive %s: %w", key, err)
+			return nil, err
 		}
-		if len(tail) < archiveTrailer {
-			return nil, fmt.Errorf("archive %s: %w: %d bytes", key, ErrCorrupt, len(tail))
-		}
-		t := reader{b: tail, at: len(tail) - 28}
-		t.u64()
-		if last := Revision(t.u64()); last <= after {
+		if ix.last <= after {
 			break
 		}
 		keys = append(keys, key)
@@ -214,6 +209,8 @@ func (r *Replica) ArchivedInline(ctx context.Context, ref ArchiveRef, rev Revisi
 	return b, nil
 }
 
+// readArchiveIndex reads and checks an archive's index; of ref it needs the name,
+// and the size or unknownSize.
 func readArchiveIndex(ctx context.Context, store Store, ref ArchiveRef) (*archiveItems, error) {
 	tail := int64(32 << 10)
 	for range 2 {

@@ -177,13 +177,21 @@ func (r *Replica) Run(ctx context.Context) error {
 	wg.Go(func() { r.barriers.serve(ctx, r.cfg.Log) })
 	defer wg.Wait()
 	defer cancel()
-	pause := 10 * time.Millisecond
+	pause, damaged := 10*time.Millisecond, 0
 	for ctx.Err() == nil {
 		before := r.Applied()
 		err := r.follow(ctx)
+		if !errors.Is(err, ErrCorrupt) || r.Applied() > before {
+			damaged = 0
+		}
+		if errors.Is(err, ErrCorrupt) {
+			damaged++
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case damaged > 0 && damaged < maxDamaged:
+			r.cfg.Logger.Warn("what was read of the log is damaged: reading it again; if it stays so, this broker stops", "time", damaged, "error", err)
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errHole) || errors.Is(err, errReload):
@@ -202,6 +210,10 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// maxDamaged is how often one thing is read damaged before it is taken to be so
+// where it is stored, and not on its way.
+const maxDamaged = 3
 
 // errHole: an entry came whose predecessor in its lane did not.
 var errHole = errors.New("hole in a lane")

@@ -8,6 +8,10 @@ const (
 // coreFixes: the core: recovery, hand-over, accounting.
 func coreFixes() []mutant {
 	return []mutant{
+		{name: "a checkpoint that was damaged on its way stops the broker", pkg: "./metadata", run: "ReadDamagedIsReadAgain", edits: []edit{{"metadata/replica.go",
+			"case damaged > 0 && damaged < maxDamaged:", "case damaged > maxDamaged:"}}},
+		{name: "a checkpoint that is stored damaged is read for ever", pkg: "./metadata", run: "ReadDamagedIsReadAgain", edits: []edit{{"metadata/replica.go",
+			"case damaged > 0 && damaged < maxDamaged:", "case damaged > 0:"}}},
 		{name: "a file of the HTTP listener that is no good is passed over", pkg: cmd, run: "AFileThatIsNoGood|WithoutItsTokenFile", edits: []edit{{"cmd/zonewise/broker.go",
 			"	if f.http, err = o.httpDoor.load(); err != nil {\n		return nil, err\n	}\n", "	f.http, _ = o.httpDoor.load()\n"}}},
 		{name: "files are read without flag and remedy", pkg: cmd, run: "AFileThatIsNoGood", edits: []edit{{"cmd/zonewise/files.go",
