@@ -54,8 +54,9 @@ type producing struct {
 	q       *produceRequest
 	parts   [][]produced // by topic, by partition
 	arrived time.Time
-	txn     metadata.TxnView  // of the request's transactional id
-	start   metadata.Revision // of the transaction under way; 0 from version 12 on
+	at      metadata.UnixMilli // the same, by the broker's clock
+	txn     metadata.TxnView   // of the request's transactional id
+	start   metadata.Revision  // of the transaction under way; 0 from version 12 on
 }
 
 // takeProduce checks and appends on the reader; what it returns waits for the
@@ -66,7 +67,7 @@ func (s *Server) takeProduce(ctx context.Context, r *request) (func(context.Cont
 		return nil, err
 	}
 	r.body = nil // batches refer to what they need of it
-	p := &producing{r: r, q: q, arrived: time.Now(), parts: make([][]produced, len(q.topics))}
+	p := &producing{r: r, q: q, arrived: time.Now(), at: s.cfg.Clock.Now(), parts: make([][]produced, len(q.topics))}
 	for i := range q.topics {
 		p.parts[i] = make([]produced, len(q.topics[i].parts))
 		for j := range p.parts[i] {
@@ -171,8 +172,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		return
 	}
 	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
-	now := metadata.UnixMilli(p.arrived.UnixMilli())
-	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, now, t.batch)
+	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, p.at, t.batch)
 	if bad == nil && h.Transactional() && h.Producer != p.txn.Producer {
 		bad = refuse(errProducerMapping, "producer id %d is not that of the transactional id", h.Producer)
 	}
@@ -200,7 +200,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 	}
 	out.ack = ack
 	if t.batch.appendTime {
-		out.appendTime = now
+		out.appendTime = p.at
 	}
 }
 

@@ -91,7 +91,9 @@ type Config struct {
 	WriteTimeout time.Duration
 
 	// Rand makes topic ids and session ids; the broker guards it.
-	Rand    *rand.Rand
+	Rand *rand.Rand
+	// Clock gives records their times where the topic wants it.
+	Clock   metadata.Clock
 	Log     *slog.Logger
 	Metrics *metrics.Set
 	// LogLevel is Log's least level, which clients may change; nil: fixed.

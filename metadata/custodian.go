@@ -27,6 +27,7 @@ type CustodianConfig struct {
 	Rand      *rand.Rand // phases only
 	Health    func(StoreHealth)
 	Times     CustodianTimes
+	Clock     Clock
 }
 
 // CustodianTimes are the clocks of the duties.
@@ -161,7 +162,7 @@ func (c *Custodian) duty(name string, do func(context.Context, Duty) error) func
 func (c *Custodian) publish(ctx context.Context) error {
 	mark, _, _ := c.cfg.Replica.Marks(0)
 	status := SessionStatus{Broker: c.cfg.Broker, Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash}
-	status.Clock = UnixMilli(time.Now().UnixMilli()) // after Applied: clockMarks counts on it
+	status.Clock = c.cfg.Clock.Now() // after Applied: clockMarks counts on it
 	if err := c.cfg.Session.Publish(ctx, status); err != nil {
 		return err
 	}
@@ -185,16 +186,15 @@ func (c *Custodian) tick(ctx context.Context, d Duty) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	if by := c.clocks.skew(live, c.cfg.Session.ID(), now); by > maxClockSkew || by < -maxClockSkew {
+	now, to := time.Now(), c.cfg.Clock.Now()
+	if by := c.clocks.skew(live, c.cfg.Session.ID(), now, to); by > maxClockSkew || by < -maxClockSkew {
 		c.cfg.Logger.Error("this broker's clock is off: it gives up moving state time, another broker does; set the clock (NTP)",
-			"clock", now.UTC(), "ahead_by_at_least", time.Duration(by)*time.Millisecond)
+			"clock", time.UnixMilli(int64(to)).UTC(), "ahead_by_at_least", time.Duration(by)*time.Millisecond)
 		return c.cfg.Keeper.ReleaseDuty(ctx, d)
 	}
 	var at UnixMilli
 	var late []AbortTxn
 	c.cfg.Replica.View(func(s *State) { at, late = s.time, s.TimedOut(maxTimedOut) })
-	to := UnixMilli(now.UnixMilli())
 	if at != 0 {
 		to = min(to, at+MaxTickStep)
 	}

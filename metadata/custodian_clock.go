@@ -55,10 +55,10 @@ func (c *clockMarks) before(rev Revision) (time.Time, bool) {
 }
 
 // skew returns by how much, at the least, most other brokers' clocks say that
-// this one is ahead (or, if negative, behind); 0 where they prove nothing. now
-// is this broker's clock, read after live had arrived. With fewer than three
+// this one is ahead (or, if negative, behind); 0 where they prove nothing. clock
+// is this broker's, read at now, after live had arrived. With fewer than three
 // clocks there is no majority to be wrong against.
-func (c *clockMarks) skew(live []LiveSession, self SessionID, now time.Time) UnixMilli {
+func (c *clockMarks) skew(live []LiveSession, self SessionID, now time.Time, clock UnixMilli) UnixMilli {
 	var ahead, behind []UnixMilli
 	clocks := 1
 	for _, l := range live {
@@ -66,13 +66,12 @@ func (c *clockMarks) skew(live []LiveSession, self SessionID, now time.Time) Uni
 			continue
 		}
 		clocks++
-		late := UnixMilli(now.UnixMilli())
-		if d := l.Status.Clock - late; d > 0 {
+		if d := l.Status.Clock - clock; d > 0 {
 			behind = append(behind, d)
 		}
 		if at, ok := c.before(l.Status.Applied); ok {
 			// Since the mark by the steady clock: ours may have been set meanwhile.
-			early := late - UnixMilli(now.Sub(at).Milliseconds())
+			early := clock - UnixMilli(now.Sub(at).Milliseconds())
 			if d := early - l.Status.Clock; d > 0 {
 				ahead = append(ahead, d)
 			}

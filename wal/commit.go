@@ -59,7 +59,7 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 // buffers that are durable and behind nothing that is not, and the open one
 // if it goes inline. Bytes freeze when it is sent.
 func (l *lane) assemble(now time.Time) *commit {
-	a := newAssembly(l, now)
+	a := newAssembly(l)
 	clear(l.blocked)
 	keep := l.sealed[:0]
 	full := false
@@ -107,9 +107,9 @@ type assembly struct {
 	runs       int
 }
 
-func newAssembly(l *lane, now time.Time) *assembly {
+func newAssembly(l *lane) *assembly {
 	return &assembly{lane: l, entry: metadata.Entry{Level: l.w.cfg.Level, Session: l.w.cfg.Session, Lane: l.id,
-		Time: metadata.UnixMilli(now.UnixMilli()), Route: l.w.cfg.Route()},
+		Time: l.w.cfg.Clock.Now(), Route: l.w.cfg.Route()},
 		topics: map[metadata.TopicID]int{}, principals: map[string]int{}}
 }
 

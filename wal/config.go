@@ -64,9 +64,11 @@ type Config struct {
 	Governor Governor
 	Route    func() metadata.Route // where broker, member and leader stand; nil: unknown
 	Rand     *rand.Rand            // phases and jitter
+	Clock    metadata.Clock        // whose times entries bear
 	Logger   *slog.Logger
 
-	// BudgetBytes bounds what is not yet acknowledged; default 256 MiB.
+	// BudgetBytes bounds what is not yet acknowledged; default
+	// DefaultBudgetBytes.
 	BudgetBytes int64
 	// Linger is how long the standard lane gathers before a PUT; default
 	// 100 ms. The low lane does not linger.
@@ -113,6 +115,9 @@ type Config struct {
 	OnAck    func(lane metadata.Lane, d time.Duration)
 }
 
+// DefaultBudgetBytes is Config.BudgetBytes where that is 0.
+const DefaultBudgetBytes = 256 << 20
+
 func orDefault[T comparable](v *T, d T) {
 	var zero T
 	if *v == zero {
@@ -123,7 +128,7 @@ func orDefault[T comparable](v *T, d T) {
 // withDefaults fills in what was left zero.
 func (c Config) withDefaults() Config {
 	orDefault(&c.Level, metadata.MinFeatureLevel)
-	orDefault(&c.BudgetBytes, 256<<20)
+	orDefault(&c.BudgetBytes, DefaultBudgetBytes)
 	orDefault(&c.Linger, 100*time.Millisecond)
 	orDefault(&c.MaxBufferBytes, 8<<20)
 	orDefault(&c.MaxUploads, 8)

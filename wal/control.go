@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -124,7 +123,7 @@ func (c *control) advance() {
 		return
 	}
 	e := &metadata.Entry{Level: c.w.cfg.Level, Session: c.w.cfg.Session, Lane: metadata.LaneControl,
-		Time: metadata.UnixMilli(time.Now().UnixMilli()), Route: c.w.cfg.Route()}
+		Time: c.w.cfg.Clock.Now(), Route: c.w.cfg.Route()}
 	for _, s := range subs {
 		e.Commands = append(e.Commands, s.cmds...)
 	}

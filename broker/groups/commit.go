@@ -151,7 +151,7 @@ func (j *commitJob) admit(at time.Time, g *group) (code int16) {
 // many name a partition that is not known.
 func (j *commitJob) resolve() (unknown int) {
 	j.list = j.list[:0]
-	at := metadata.UnixMilli(time.Now().UnixMilli())
+	at := j.c.cfg.Clock.Now()
 	j.c.cfg.Replica.View(func(s *metadata.State) {
 		for i := range j.r.Topics {
 			topic, known := s.TopicNamed(j.r.Topics[i].Topic)

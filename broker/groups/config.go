@@ -34,7 +34,8 @@ type Config struct {
 	Writer  Writer
 	Replica Replica
 	Log     *slog.Logger
-	Rand    *rand.Rand // member ids; used under the coordinator's mutex
+	Rand    *rand.Rand     // member ids; used under the coordinator's mutex
+	Clock   metadata.Clock // when positions were committed
 
 	// InitialRebalanceDelay is how long an empty group waits for further
 	// members before its first generation (group.initial.rebalance.delay.ms).

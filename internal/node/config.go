@@ -14,7 +14,9 @@ import (
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
+	"github.com/zonewise/zonewise/s3stream"
 	"github.com/zonewise/zonewise/s3stream/bucket"
+	"github.com/zonewise/zonewise/wal"
 )
 
 // Log is the log as a node needs it: both doors, and the way to tell it what
@@ -84,6 +86,7 @@ type Config struct {
 	// LogLevel is Logger's least level, which clients may change; nil: fixed.
 	LogLevel *slog.LevelVar
 	Rand     *rand.Rand
+	Clock    metadata.Clock // this broker's wall clock; nil: the machine's
 	Metrics  *metrics.Set
 	// Fatal is called once when this broker must stop serving.
 	Fatal func(error)
@@ -104,6 +107,20 @@ func DefaultConfig() Config {
 	b := broker.DefaultConfig()
 	return Config{Want: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions, OffsetsPartitions: b.OffsetsPartitions,
 		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultCustodianTimes(), Usage: 10 * time.Second}
+}
+
+// MemoryBytes is the most that the caches and budgets of a broker hold together.
+// Its state and its connections are not in it.
+func (c *Config) MemoryBytes() int64 {
+	or := func(n, def int64) int64 {
+		if n == 0 {
+			return def
+		}
+		return n
+	}
+	b := broker.DefaultConfig()
+	return or(c.WALBytes, wal.DefaultBudgetBytes) + or(c.TailBytes, s3stream.DefaultTailBytes) + or(c.BlockBytes, s3stream.DefaultBlockBytes) +
+		b.FrameBytes + b.RequestBytes + b.PollBytes + b.AnswerBytes
 }
 
 // Validate says what is missing.

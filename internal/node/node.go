@@ -116,7 +116,7 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	g := cfg.Groups
 	g.InitialRebalanceDelay = delay
 	settings := g
-	g.Writer, g.Replica, g.Log, g.Rand = &n.writer, n.replica, cfg.Logger, n.fork()
+	g.Writer, g.Replica, g.Log, g.Rand, g.Clock = &n.writer, n.replica, cfg.Logger, n.fork(), cfg.Clock
 	n.groups, err = groups.Open(g)
 	if err != nil {
 		return fmt.Errorf("open group coordinator: %w", err)
@@ -135,7 +135,7 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	}
 	b.KeepTopics = cfg.KeepTopics
 	b.AutoCreate, b.DefaultPartitions, b.OffsetsPartitions = cfg.AutoCreate, cfg.DefaultPartitions, cfg.OffsetsPartitions
-	b.Rand, b.Log, b.Metrics, b.LogLevel = n.fork(), cfg.Logger, cfg.Metrics, cfg.LogLevel
+	b.Rand, b.Log, b.Metrics, b.LogLevel, b.Clock = n.fork(), cfg.Logger, cfg.Metrics, cfg.LogLevel, cfg.Clock
 	if n.server, err = broker.Open(b); err != nil {
 		return fmt.Errorf("open kafka server: %w", err)
 	}

@@ -164,12 +164,12 @@ func (n *Node) openCommands() []metadata.Command {
 	if at != 0 {
 		return []metadata.Command{open}
 	}
-	return []metadata.Command{open, metadata.Tick{To: metadata.UnixMilli(time.Now().UnixMilli())}}
+	return []metadata.Command{open, metadata.Tick{To: n.cfg.Clock.Now()}}
 }
 
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: n.governor, Route: n.cfg.Route,
-		Rand: n.fork(), Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
+		Rand: n.fork(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
 	if pace := n.cfg.PaceLane; pace != nil {
 		c.Pace = func(lane metadata.Lane) { pace(id, lane) }
 	}
@@ -182,7 +182,7 @@ func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 func (s *session) work() (cause error) {
 	n, ctx := s.n, s.ctx
 	custodian := metadata.NewCustodian(metadata.CustodianConfig{Log: n.cfg.Log, Keeper: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
-		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times,
+		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
 	s.wg.Go(func() {
 		if err := custodian.Run(ctx); err != nil {

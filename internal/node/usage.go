@@ -78,14 +78,14 @@ type usageReporter struct {
 	n      *Node
 	s      *session
 	seq    uint64
-	from   time.Time
+	from   metadata.UnixMilli
 	unsure *metadata.Usage // sent, and it is not known whether it landed; nil: none
 
 	phase time.Duration // before the first report
 }
 
 func newUsageReporter(n *Node, s *session) *usageReporter {
-	return &usageReporter{n: n, s: s, from: time.Now(), phase: time.Duration(n.fork().Int64N(int64(n.cfg.Usage)))}
+	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.fork().Int64N(int64(n.cfg.Usage)))}
 }
 
 func (u *usageReporter) run(ctx context.Context) {
@@ -116,14 +116,14 @@ func (u *usageReporter) report(ctx context.Context, final bool) {
 		return
 	}
 	metadata.SortCells(cells)
-	now := time.Now()
+	now := u.n.cfg.Clock.Now()
 	for first := true; first || len(cells) > 0; first = false {
 		part := cells[:min(len(cells), usageCells)]
 		cells = cells[len(part):]
 		u.seq++
-		cmd := metadata.Usage{Seq: u.seq, From: metadata.UnixMilli(u.from.UnixMilli()), Cells: part, Final: final && len(cells) == 0}
+		cmd := metadata.Usage{Seq: u.seq, From: u.from, Cells: part, Final: final && len(cells) == 0}
 		if cmd.To = cmd.From; len(cells) == 0 {
-			cmd.To = metadata.UnixMilli(now.UnixMilli())
+			cmd.To = now
 		}
 		if !u.send(ctx, &cmd) {
 			u.count(cells)

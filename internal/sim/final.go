@@ -60,7 +60,10 @@ func (r *run) lastLook() {
 // noteHash notes a broker's state.
 func (r *run) noteHash(l *life) {
 	var s StateHash
-	l.node.Replica().View(func(st *metadata.State) { s = StateHash{l.id, st.Revision(), st.Hash()} })
+	l.node.Replica().View(func(st *metadata.State) {
+		s = StateHash{l.id, st.Revision(), st.Hash()}
+		r.checkTime(l, st.Time())
+	})
 	r.history.note(func() { r.history.Hashes = append(r.history.Hashes, s) })
 }
 

@@ -38,6 +38,9 @@ func faults() []fault {
 		{"answer to a commit lost", 3, (*run).loseCommit},
 		{"kill the archivist", 3, (*run).killArchivist},
 		{"archive damaged", 2, (*run).damageArchive},
+		{"reads damaged", 2, (*run).damageRead},
+		{"checkpoint damaged as it is read", 2, (*run).damageCheckpoint},
+		{"clock set wrong", 3, (*run).setClock},
 		{"duties taken away", 2, (*run).takeDuties},
 		{"peers cut from one", 2, (*run).cutPeers},
 	}
@@ -168,13 +171,6 @@ func (r *run) takeDuties(n int) {
 		RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{Key: from, RangeEnd: to}}}}})
 	r.trace("duties taken away: %v", err == nil)
 	r.unset(t)
-}
-
-// damageArchive flips a bit of the next archive on its way into the bucket.
-func (r *run) damageArchive(int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.damage++
 }
 
 func (r *run) expire(n int) {

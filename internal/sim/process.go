@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -32,8 +33,10 @@ type process struct {
 	orders chan order
 	life   int
 	now    atomic.Pointer[life] // nil while it is down
-	gone   sync.WaitGroup       // closing of killed lives
-	ended  chan struct{}        // closed when run has returned
+	// clockOff is by how much its clock is off, in milliseconds.
+	clockOff atomic.Int64
+	gone     sync.WaitGroup // closing of killed lives
+	ended    chan struct{}  // closed when run has returned
 }
 
 // order is what is done to a process, and for how long it stays down.
@@ -187,7 +190,8 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	cfg.Times = metadata.CustodianTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.Usage = 3 * time.Second
-	cfg.Logger = p.w.logger.With("process", l.id)
+	cfg.Logger = slog.New(clockWatch{p.w.logger.With("process", l.id).Handler(), p.w})
+	cfg.Clock = p.clock
 	cfg.Rand = p.w.rand("node/"+p.name, p.life)
 	cfg.Metrics = metrics.NewSet()
 	cfg.TailBytes, cfg.BlockBytes = 8<<20, 64<<20

@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,11 +40,13 @@ type world struct {
 	expect    bool // brokers are expected to stop
 	stops     int  // brokers that did
 	traps     []*trap
-	damage    int             // archives to damage on their way into the bucket
-	dead      map[string]bool // lives that were killed
-	seen      *watchful
-	late      int // PUTs that landed after their caller had given up
-	clients   map[string]*etcdfake.Client
+	damage    int // archives to damage on their way into the bucket
+	// What is to be damaged on its way out of it.
+	damageReads, damageCheckpoints int
+	dead                           map[string]bool // lives that were killed
+	seen                           *watchful
+	late                           int // PUTs that landed after their caller had given up
+	clients                        map[string]*etcdfake.Client
 }
 
 const cluster = "main"
@@ -93,7 +94,7 @@ func (w *world) newEtcd(life string) *etcdfake.Store {
 func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 	plan := bucket.FaultPlan{Seed: w.draw("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005}
 	took, fated := newCounter(), newCounter()
-	slow := bucket.Delay(damaging{w.mem, w}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
+	slow := bucket.Delay(damaging{w.mem, w, process}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
 		attempt := took.next(op.String() + "/" + name)
 		v := w.draw(op.String()+"/"+process, name, attempt)
 		d := 3*time.Millisecond + time.Duration((v>>16)%20_000_000)
@@ -180,30 +181,4 @@ func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string,
 	}
 	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.rand("log/"+process, life), LeaseTTL: 4 * time.Second,
 		DeletePause: 80 * time.Millisecond})
-}
-
-// damaging is the bucket, behind a network that damages what it is told to.
-type damaging struct {
-	bucket.Bucket
-	w *world
-}
-
-func (d damaging) Put(ctx context.Context, name string, body []byte) error {
-	if strings.Contains(name, "/archive/") && d.w.takeDamage() {
-		d.w.trace("damaged %s", name)
-		body = append([]byte(nil), body...)
-		body[len(body)/2] ^= 1
-	}
-	return d.Bucket.Put(ctx, name, body)
-}
-
-func (w *world) takeDamage() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.damage == 0 {
-		return false
-	}
-	w.damage--
-	w.seen.c[damaged]++
-	return true
 }
