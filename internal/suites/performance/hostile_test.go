@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/broker"
@@ -51,15 +52,27 @@ const (
 
 // attacks is the table: for each API its requests of the greatest size, once
 // with answers read and once without, and what is large by nature.
-func attacks(address string, long time.Duration) (all []hostile.Attack) {
+func attacks(t *testing.T, address string, long time.Duration) (all []hostile.Attack) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	versions, err := kadm.NewClient(client).ApiVersions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	serves := versions.Sorted()[0]
 	for key := range int16(100) {
 		q := kmsg.RequestForKey(key)
 		if q == nil || key == 0 || !served[key] {
 			continue
 		}
-		_, arrays := hostile.Requests(key, q.MaxVersion(), 100_000, func(i int) string { return "hostile-" + strconv.Itoa(i%attackTopics) })
+		version, _ := serves.KeyMaxVersion(key)
+		version = min(version, q.MaxVersion())
+		_, arrays := hostile.Requests(key, version, 100_000, func(i int) string { return "hostile-" + strconv.Itoa(i%attackTopics) })
 		for _, array := range arrays {
-			all = append(all, hostile.Attack{Broker: address, Connections: attackers, For: long, Key: key, Array: array, Bytes: attackBytes, Name: "hostile-"})
+			all = append(all, hostile.Attack{Broker: address, Connections: attackers, For: long, Key: key, Version: version, Array: array, Bytes: attackBytes, Name: "hostile-"})
 		}
 	}
 	return all
@@ -92,7 +105,7 @@ func TestHostileClients(t *testing.T) {
 	held := holdToOneCore(t)
 	var rows strings.Builder
 	reached, only := true, os.Getenv("ZONEWISE_ATTACKS")
-	for _, a := range attacks(c.Bootstrap(0, 0), window) {
+	for _, a := range attacks(t, c.Bootstrap(0, 0), window) {
 		label := kmsg.NameForKey(a.Key) + a.Array
 		if only != "" && !strings.Contains(label, only) {
 			continue

@@ -20,6 +20,7 @@ type Attack struct {
 	Connections int
 	For         time.Duration
 	Key         int16
+	Version     int16  // of the request
 	Array       string // of Requests' descriptions; "": the first
 	Bytes       int    // of each request
 	OneName     bool   // all elements name Name; else each another one
@@ -40,7 +41,7 @@ func (a Attack) Frame() ([]byte, error) {
 	if a.OneName {
 		name = func(int) string { return a.Name }
 	}
-	all, arrays := Requests(a.Key, q.MaxVersion(), a.Bytes, name)
+	all, arrays := Requests(a.Key, a.Version, a.Bytes, name)
 	for i := range all {
 		if a.Array == "" || arrays[i] == a.Array {
 			return kmsg.NewRequestFormatter(kmsg.FormatterClientID("attacker")).AppendRequest(nil, all[i], 1), nil
