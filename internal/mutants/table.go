@@ -54,6 +54,12 @@ func mutants() []mutant {
 			"func (a *ArchiveWriter) Add(c Committed) error {\n	if c.Seq == 7 {\n		return nil\n	}\n"}}},
 		{name: "an archive's digest taken from memory", pkg: sim, run: simSeeds, seeds: damagedSeeds, edits: []edit{{"metadata/custodian_archive.go",
 			"a, err := DecodeArchive(back)", "a, err := DecodeArchive(body)"}}},
+		{name: "a request of the platform booked twice", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"internal/node/usage.go",
+			"	m.add(k, 1)\n", "	m.add(k, 2)\n"}}},
+		{name: "LISTs not booked", pkg: sim, run: simSeeds, seeds: "10+1", edits: []edit{{"internal/node/usage.go",
+			"		k.Component = metadata.ComponentListPlatform\n", "		return\n"}}},
+		{name: "a wrong clock moves state time", pkg: sim, run: simSeeds, seeds: "28+1", edits: []edit{{"metadata/custodian.go",
+			"by > maxClockSkew || by < -maxClockSkew {", "by > 1000*maxClockSkew || by < -maxClockSkew {"}}},
 		{name: "deduplication off", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/producer.go",
 			"return r.offset + Offset(ahead), CodeDuplicate", "return 0, CodeOK"}}},
 		{name: "waiters keyed without their lane", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{

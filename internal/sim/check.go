@@ -33,6 +33,7 @@ func (h *History) Check() []string {
 	c.owners()
 	c.held()
 	c.hashes()
+	c.ledger()
 	c.live()
 	return c.out
 }

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
 var t0 = time.Unix(1_000_000, 0)
@@ -35,6 +38,12 @@ func goodHistory() *History {
 	h.Hashes = []StateHash{{"a0.1", 7, 1}, {"b0.1", 7, 1}, {"a0.1", 8, 2}}
 	h.Owned = []Owned{{"g", 1, "m0", []int32{0}, 0}, {"g", 1, "m1", []int32{1}, 0}}
 	h.Held = []Held{{"s", 0, "c0", t0, t0.Add(time.Second)}, {"s", 0, "c1", t0.Add(time.Second), t0.Add(2 * time.Second)}, {"s", 1, "c0", t0, t0.Add(2 * time.Second)}}
+	id := metadata.TopicID{1}
+	h.Ledger = &Ledger{At: t0, Topics: map[string]metadata.TopicID{"t": id}, Requests: []Request{{bucket.OpPut, t0.Add(-time.Minute)}, {bucket.OpPut, t0}}}
+	h.Ledger.Window.Cells = []metadata.Cell{{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentRecordsIn}, Quantity: metadata.Units(10)},
+		{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentPut}, Quantity: metadata.Requests(1)}}
+	h.Ledger.Window.Meters = []metadata.Cell{{Key: metadata.CellKey{Component: metadata.ComponentRecordsIn}, Quantity: metadata.Units(10)},
+		{Key: metadata.CellKey{Component: metadata.ComponentPut}, Quantity: metadata.Requests(1)}}
 	return h
 }
 
@@ -63,6 +72,12 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 			both(h, func(l *Tail) { l.Reads[3].Record, l.Reads[5].Record = l.Reads[5].Record, l.Reads[3].Record })
 		}},
 		{"acknowledged and lost", func(h *History) { h.Acks[9].Base = 12 }},
+		{"ledger", func(h *History) { h.Ledger.Window.Meters[0].Quantity = metadata.Units(11) }},
+		{"ledger", func(h *History) { h.Ledger.Requests = nil }},
+		{"ledger", func(h *History) { h.Ledger.Requests[1].At = t0.Add(-time.Minute) }},
+		{"ledger", func(h *History) {
+			h.Ledger.Window.Cells[0].Quantity, h.Ledger.Window.Meters[0].Quantity = metadata.Units(9), metadata.Units(9)
+		}},
 		{"acknowledged and lost", func(h *History) {
 			h.Acks[9].Base = Unknown
 			both(h, func(l *Tail) { l.Reads = l.Reads[:9]; l.End = 9 })
@@ -127,6 +142,7 @@ func TestChecksAllowALostTailAndNoMore(t *testing.T) {
 	tp := TP{"t", 0}
 	lose := func() *History {
 		h := goodHistory()
+		h.Ledger = nil // of the tail, too
 		h.Lost = []LostTail{{tp, 6, 100, t0.Add(time.Hour)}}
 		for name, tail := range h.Log[tp] {
 			tail.Reads = append([]Read(nil), tail.Reads[:6]...)

@@ -49,6 +49,7 @@ const (
 	topicAgain     = "topic made again under a name that was deleted"
 	configRead     = "config read at another broker as it was set"
 	laneMoved      = "topic moved to the other lane"
+	limitReached   = "topic refused at the cluster's limit"
 	clockFound     = "broker that found its clock off"
 	readDamaged    = "object or archive damaged as it was read"
 
@@ -76,7 +77,7 @@ func newCoverage() Coverage {
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, hedgeWon, getHedged, uploadsPassed,
 		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
 		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn, gapPassed,
-		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved, clockFound, readDamaged, checkpointDamaged} {
+		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved, limitReached, clockFound, readDamaged, checkpointDamaged} {
 		c[k] = 0
 	}
 	return c

@@ -63,6 +63,9 @@ func (r *run) noteHash(l *life) {
 	l.node.Replica().View(func(st *metadata.State) {
 		s = StateHash{l.id, st.Revision(), st.Hash()}
 		r.checkTime(l, st.Time())
+		if n := len(st.Topics()); r.limits() != nil && n > topicLimit() {
+			r.history.wrong("%s has %d topics, more than the limit of %d", l.id, n, topicLimit())
+		}
 	})
 	r.history.note(func() { r.history.Hashes = append(r.history.Hashes, s) })
 }

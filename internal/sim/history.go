@@ -24,6 +24,7 @@ type History struct {
 	TxnFetches []TxnFetch
 	Stable     map[TP]map[string]Stable // at the end: as each broker serves readers of committed records
 	Hashes     []StateHash
+	Ledger     *Ledger          // at the end; nil: it was not looked at
 	Lost       []LostTail       // what recoveries say was lost
 	Trims      map[TP]int64     // the highest offset that DeleteRecords was asked for
 	Gone       map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail

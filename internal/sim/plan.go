@@ -83,6 +83,15 @@ func (r *run) plan() {
 	r.heal()
 }
 
+// endsEtcd tells whether a seed's etcd is lost or restored.
+func endsEtcd(seed uint64) bool {
+	switch seed % 8 {
+	case 1, 3, 5:
+		return true
+	}
+	return false
+}
+
 // ending is the kind of fault that ends this seed's etcd, if it has one.
 func (r *run) ending() *fault {
 	switch r.seed % 8 {

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/internal/node"
 	"github.com/zonewise/zonewise/internal/recovery"
@@ -159,12 +159,16 @@ func (p *process) open(ctx context.Context, l *life) (err error) {
 	p.w.sawStart()
 	var b bucket.Bucket
 	l.store, b = p.w.bucketFor(l.id)
-	if err := recovery.CheckStart(ctx, l.log, bucket.Prefix(b, cluster+"/")); err != nil {
+	var earlier []bucket.Attempt // before there is a node that counts them, as the broker command has it
+	seen := bucket.WithObserver(ctx, func(a bucket.Attempt) { earlier = append(earlier, a) })
+	if err := recovery.CheckStart(seen, l.log, bucket.Prefix(b, cluster+"/")); err != nil {
 		l.log.Close()
 		l.store.Close()
 		return err
 	}
-	if l.node, err = node.Start(p.config(l, b)); err != nil {
+	cfg := p.config(l, b)
+	cfg.Earlier = earlier
+	if l.node, err = node.Start(cfg); err != nil {
 		l.log.Close()
 		l.store.Close()
 		return err
@@ -191,9 +195,9 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.Usage = 3 * time.Second
 	cfg.Logger = slog.New(clockWatch{p.w.logger.With("process", l.id).Handler(), p.w})
-	cfg.Clock = p.clock
+	cfg.Clock, cfg.Limits = p.clock, p.w.limits()
 	cfg.Rand = p.w.rand("node/"+p.name, p.life)
-	cfg.Metrics = metrics.NewSet()
+	cfg.Metrics = prometheus.NewRegistry()
 	cfg.TailBytes, cfg.BlockBytes = 8<<20, 64<<20
 	// Entries that come together, from archives and lists, are applied apart:
 	// those whom one of them wakes do not race with the next one. The same

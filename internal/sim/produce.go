@@ -27,6 +27,7 @@ const (
 	errDuplicateSequence  = 46
 	errUnknownProducer    = 59
 	errMemberIDRequired   = 79
+	errThrottled          = 89
 )
 
 // producer sends batches to its partitions and waits for acks=all.

@@ -130,6 +130,7 @@ func (r *run) live() {
 	r.tails.Wait()
 	r.lastLook()
 	r.committedAtEnd()
+	r.lookAtLedger()
 	r.checkBucket()
 }
 
@@ -285,6 +286,10 @@ func (r *run) startOthers() {
 	temp := &temper{client: client{w: r.world, name: "temp", addrs: r.addrs(3)}}
 	lanes := &temper{client: client{w: r.world, name: "lanes", addrs: r.addrs(0)}}
 	r.tails.Go(func() { time.Sleep(time.Second + temp.start()); temp.run(r.tailing) })
+	crowd := &crowd{temper{client: client{w: r.world, name: "crowd", addrs: r.addrs(1)}}}
+	if r.limits() != nil {
+		r.tails.Go(func() { time.Sleep(3*time.Second + crowd.start()); crowd.run(r.tailing) })
+	}
 	r.tails.Go(func() { time.Sleep(time.Second + lanes.start()); lanes.moveLanes(r.tailing, "bulk") })
 	r.tails.Go(r.sampleHashes)
 	r.startApps()

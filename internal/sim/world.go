@@ -43,6 +43,7 @@ type world struct {
 	damage    int // archives to damage on their way into the bucket
 	// What is to be damaged on its way out of it.
 	damageReads, damageCheckpoints int
+	billed                         requests
 	dead                           map[string]bool // lives that were killed
 	seen                           *watchful
 	late                           int // PUTs that landed after their caller had given up
@@ -116,7 +117,11 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 	})
 	retry := bucket.DefaultRetry()
 	retry.Timeout = 2 * time.Second
-	return fault, bucket.Retry(traced, retry)
+	all := bucket.Retry(traced, retry)
+	if process == "operator" { // nobody's bill
+		return fault, all
+	}
+	return fault, billed{all, &w.billed}
 }
 
 // counter counts the instants at which something was asked. What is asked at
