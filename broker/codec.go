@@ -28,6 +28,9 @@ const (
 // errInflated: what is packed is larger than the caller allows.
 var errInflated = errors.New("unpacks to more than is allowed")
 
+// errBatchInflated tells a producer which limit its batch is over.
+var errBatchInflated = fmt.Errorf("the batch %w: %d bytes", errInflated, MaxInflatedBytes)
+
 // zstdWindow bounds the memory of a zstd decoder; Kafka's producers stay far
 // below.
 const zstdWindow = 128 << 20
@@ -81,6 +84,11 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 		z.reset(in, max)
 		return z, func() { z.reset(nil, 0); cs.snappy.Put(z) }, nil
 	case codecLZ4:
+		frame, err := lz4Frame(in)
+		if err != nil {
+			return nil, nil, err
+		}
+		src.Reset(frame)
 		z, _ := cs.lz4.Get().(*lz4.Reader)
 		if z == nil {
 			z = lz4.NewReader(src)
@@ -236,7 +244,10 @@ func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil || n < 0 || n > limited.N+int64(b.Buffered()) {
+		switch {
+		case limited.N <= 0 && err != nil || err == nil && n > limited.N+int64(b.Buffered()):
+			return errBatchInflated
+		case err != nil || n < 0:
 			return fmt.Errorf("%w: length of record %d", errRecord, w.index)
 		}
 		if w.index >= w.header.RecordCount {
@@ -262,7 +273,7 @@ func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 		}
 	}
 	if limited.N <= 0 {
-		return errInflated
+		return errBatchInflated
 	}
 	return nil
 }
