@@ -27,6 +27,8 @@ type requests struct {
 	// unsigned: the body's hash is not part of the signature. The CRC32C guards
 	// it, and TLS where there is any (SkipBodyHash).
 	unsigned atomic.Bool
+	// noBatches: the store has refused to delete several names at once.
+	noBatches atomic.Bool
 }
 
 // Put implements bucket.Bucket.
@@ -184,46 +186,6 @@ func (r *requests) page(ctx context.Context, prefix, after string, limit int) (i
 		})
 	}
 	return infos, aws.ToBool(output.IsTruncated), nil
-}
-
-// Delete implements bucket.Bucket for one batch.
-func (r *requests) Delete(ctx context.Context, names ...string) error {
-	if err := refuse(ctx, bucket.OpDelete, names[0], bucket.CheckNames(names)); err != nil {
-		return err
-	}
-	ctx, x := withExchange(ctx)
-	a := bucket.Attempt{Op: bucket.OpDelete, Name: names[0]}
-	if len(names) == 1 {
-		_, err := r.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &r.bucket, Key: &names[0]})
-		err = r.end(ctx, a, x, err)
-		if x.status == http.StatusNotFound && !errors.Is(err, bucket.ErrDenied) {
-			return nil // Amazon answers 204; some others do not
-		}
-		return err
-	}
-	batch := make([]types.ObjectIdentifier, len(names))
-	for i := range names {
-		batch[i].Key = &names[i]
-	}
-	output, err := r.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
-		Bucket:            &r.bucket,
-		Delete:            &types.Delete{Objects: batch, Quiet: aws.Bool(true)},
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
-	})
-	if err := r.end(ctx, a, x, err); err != nil {
-		return err
-	}
-	for _, failed := range output.Errors {
-		code, name := aws.ToString(failed.Code), aws.ToString(failed.Key)
-		switch code {
-		case "NoSuchKey":
-		case "AccessDenied":
-			return fmt.Errorf("delete %q: %w: %s", name, bucket.ErrDenied, aws.ToString(failed.Message))
-		default:
-			return fmt.Errorf("delete %q: %w: %s: %s", name, bucket.ErrBusy, code, aws.ToString(failed.Message))
-		}
-	}
-	return nil
 }
 
 // end reports the attempt, if there was one, and names the error.

@@ -334,6 +334,38 @@ func TestDeleteReadsTheErrorsInsideAnAnswer(t *testing.T) {
 	}
 }
 
+// Some stores want a Content-MD5 with DeleteObjects, others do not have it.
+func TestDeleteGoesByWhatTheStoreTakes(t *testing.T) {
+	wantsMD5 := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-MD5") == "" {
+			status(400, "InvalidRequest")(w, r)
+			return
+		}
+		content(200, `<DeleteResult></DeleteResult>`)(w, r)
+	}
+	s := newScripted(t, wantsMD5)
+	if err := s.store().Delete(t.Context(), "a", "b"); err != nil || len(s.seen) != 1 {
+		t.Errorf("a store that wants Content-MD5: %v after %q", err, s.seen)
+	}
+	for code, name := range map[int]string{400: "InvalidRequest", 405: "MethodNotAllowed", 501: "NotImplemented"} {
+		s := newScripted(t, status(code, name), content(204, ""), content(204, ""), content(204, ""), content(204, ""))
+		store := s.store()
+		for range 2 {
+			if err := store.Delete(t.Context(), "a", "b"); err != nil {
+				t.Errorf("%d to a batch: %v", code, err)
+			}
+		}
+		want := []string{"POST /unit-test", "DELETE /unit-test/a", "DELETE /unit-test/b", "DELETE /unit-test/a", "DELETE /unit-test/b"}
+		if !slices.Equal(s.seen, want) {
+			t.Errorf("%d to a batch: server saw %q, want %q", code, s.seen, want)
+		}
+	}
+	s = newScripted(t, status(403, "AccessDenied"))
+	if err := s.store().Delete(t.Context(), "a", "b"); !errors.Is(err, bucket.ErrDenied) || len(s.seen) != 1 {
+		t.Errorf("403 to a batch: %v after %q, want ErrDenied", err, s.seen)
+	}
+}
+
 func TestDeleteGoesInBatchesAndARetryRepeatsOneBatchOnly(t *testing.T) {
 	names := make([]string, 2*bucket.PageNames+1)
 	for i := range names {
