@@ -1,7 +1,7 @@
 # zonewise. `make` lists the targets.
 GO ?= go
 BIN := bin/zonewise
-VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null)
 PKGS := ./...
 SEEDS ?= 40
 
@@ -15,7 +15,7 @@ help: ## list the targets
 
 build: ## build bin/zonewise
 	@mkdir -p bin
-	$(GO) build -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/zonewise
+	$(GO) build -ldflags "-X main.builtFrom=$(VERSION)" -o $(BIN) ./cmd/zonewise
 
 run: build ## three zones in one process, on an embedded etcd and a directory as bucket (data/dev)
 	$(BIN) dev --data-dir data/dev

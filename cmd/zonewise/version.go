@@ -13,8 +13,15 @@ import (
 // release is the version of this program; CHANGELOG.md says what is in it.
 const release = "0.1.0"
 
+// builtFrom is the commit, as `make build` has the linker set it; empty: Go's own
+// build information may tell.
+var builtFrom string
+
 // version is release, and the commit it was built from where that is known.
 func version() string {
+	if builtFrom != "" {
+		return release + "+" + builtFrom
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return release

@@ -45,13 +45,15 @@ func (s *Set) String(p *string, name, def, unit, help string) {
 
 // Int declares a whole number.
 func (s *Set) Int(p *int, name string, def int, unit, help string) {
-	s.fs.IntVar(p, name, def, help)
+	*p = def
+	s.fs.Var((*intValue)(p), name, help)
 	s.declare(name, unit, strconv.Itoa(def), help)
 }
 
 // Float declares a number.
 func (s *Set) Float(p *float64, name string, def float64, unit, help string) {
-	s.fs.Float64Var(p, name, def, help)
+	*p = def
+	s.fs.Var((*floatValue)(p), name, help)
 	s.declare(name, unit, strconv.FormatFloat(def, 'f', -1, 64), help)
 }
 
@@ -63,7 +65,8 @@ func (s *Set) Bool(p *bool, name string, def bool, help string) {
 
 // Duration declares a length of time, in Go's notation (100ms, 1m30s).
 func (s *Set) Duration(p *time.Duration, name string, def time.Duration, help string) {
-	s.fs.DurationVar(p, name, def, help)
+	*p = def
+	s.fs.Var((*durationValue)(p), name, help)
 	s.declare(name, "DURATION", shortDuration(def), help)
 }
 
@@ -170,6 +173,7 @@ func shortDuration(d time.Duration) string {
 
 // Int64 declares a whole number that may pass 2^31.
 func (s *Set) Int64(p *int64, name string, def int64, unit, help string) {
-	s.fs.Int64Var(p, name, def, help)
+	*p = def
+	s.fs.Var((*int64Value)(p), name, help)
 	s.declare(name, unit, strconv.FormatInt(def, 10), help)
 }

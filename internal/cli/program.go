@@ -78,6 +78,8 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
 		return p.help(args[1:])
+	case "-version", "--version":
+		args = []string{"version"}
 	}
 	c, rest, err := p.find(args)
 	if err != nil {
