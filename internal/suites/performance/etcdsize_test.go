@@ -24,7 +24,7 @@ func TestEtcdFileAtTheInlineBudget(t *testing.T) {
 	// second are a little more than the budget.
 	stream := load{topic: "inline", partitions: 30, perSecond: 48, size: func(r *rand.Rand) int { return 1<<10 + r.IntN(93<<10) },
 		options: []kgo.Opt{kgo.ProducerBatchMaxBytes(96 << 10)}}
-	before := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes")
+	before := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes_total") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes_total") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes_total")
 	stop, done := make(chan struct{}), make(chan float64, 1)
 	go func() {
 		most := 0.0
@@ -44,7 +44,7 @@ func TestEtcdFileAtTheInlineBudget(t *testing.T) {
 	acks := tooks(stream.run(t, c, long))
 	close(stop)
 	most := <-done
-	inline := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes") - before
+	inline := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes_total") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes_total") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes_total") - before
 	publish(t, "etcd file", fmt.Sprintf(`%s
 
 | entries of 1 to 96 KiB, sent for %v at 2.3 MB/s | aim | measured | |

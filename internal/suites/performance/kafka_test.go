@@ -73,13 +73,14 @@ func TestAgainstKafka(t *testing.T) {
 }
 
 // warmUp has both do the same for at least a minute each, in turns: the second
-// half of a JVM's first minute is still faster than the first.
+// half of a JVM's first minute is still faster than the first. They are paced, so
+// that the disk has room for the rounds.
 func warmUp(t *testing.T, program string, peers ...*peer) {
 	t.Helper()
 	for turn := range 4 {
 		for _, p := range peers {
 			topic := p.create(t, fmt.Sprintf("warm-%d", turn), middle)
-			r := p.bench(t, program, "produce", 15*time.Second, "--topic", topic, "--create=false")
+			r := p.bench(t, program, "produce", 15*time.Second, "--topic", topic, "--create=false", "--rate", "60000")
 			t.Logf("warming up, turn %d, %s: %.1f MB/s", turn, p.name, r.Produced.MBps)
 			p.delete(t, topic)
 		}

@@ -89,7 +89,7 @@ func (p *peer) modest(t *testing.T, program, topic string, rate int, c *cluster.
 	count := func(sign float64) {
 		for z := 0; c != nil && z < cluster.Zones; z++ {
 			metrics := c.BrokerMetrics(z)
-			commits += sign * metrics.Sum("zonewise_wal_commits")
+			commits += sign * metrics.Sum("zonewise_wal_commits_total")
 			requests += sign * metrics.Sum("zonewise_s3_requests_total")
 		}
 	}

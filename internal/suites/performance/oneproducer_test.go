@@ -80,7 +80,7 @@ func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
 	}
 	var puts, inline float64
 	if s.cluster != nil {
-		puts, inline = meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`), meter("zonewise_wal_inline_bytes")
+		puts, inline = meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`), meter("zonewise_wal_inline_bytes_total")
 	}
 	before, begun := s.usage(t), time.Now()
 	command := exec.CommandContext(ctx, "java", "-Xmx512m", "-cp", classes, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
@@ -110,7 +110,7 @@ func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
 	r = tried{mbps: number(m[2]), p50: number(m[3]), p99: number(m[4]), brokers: used.brokers, etcd: used.etcd, store: used.store}
 	if s.cluster != nil {
 		r.puts = (meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`) - puts) / per
-		inline = meter("zonewise_wal_inline_bytes") - inline
+		inline = meter("zonewise_wal_inline_bytes_total") - inline
 		r.inline = inline / bytes
 		sending := oneProducerRecords / number(m[1])
 		r.inlineRate = inline / min(sending, time.Since(begun).Seconds())

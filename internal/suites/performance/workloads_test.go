@@ -16,15 +16,20 @@ type workload struct {
 	run         func(t *testing.T, p *peer, topic string) measured
 }
 
+// flatRecords is how many records of 1 KiB a flat-out run writes: a GiB. By time,
+// a fast machine would fill its disk.
+func flatRecords() string { return fmt.Sprint(int(length(1<<20, 8<<20))) }
+
 // workloads are the rows of the comparison with Kafka, in the order in which
 // they are run.
 func workloads(classes, program string) (all []workload) {
-	flat, paced := length(8*time.Second, time.Minute), length(8*time.Second, time.Minute)
+	paced := length(8*time.Second, time.Minute)
+	const most = 5 * time.Minute // of a flat-out run
 	for _, n := range kafkaPartitions {
 		all = append(all, workload{name: fmt.Sprintf("produce flat out, partitions: %d", n), short: fmt.Sprintf("flat-%d", n), flushed: n == middle, latency: true,
 			run: func(t *testing.T, p *peer, topic string) measured {
 				topic = p.create(t, topic, n)
-				m := produceFor(t, p, program, topic, flat)
+				m := produceFor(t, p, program, topic, most, "--records", flatRecords())
 				p.delete(t, topic)
 				return m
 			}})
@@ -45,7 +50,7 @@ func workloads(classes, program string) (all []workload) {
 		workload{name: fmt.Sprintf("catch-up read of what was just written, partitions: %d", middle), short: "read",
 			run: func(t *testing.T, p *peer, topic string) measured {
 				topic = p.create(t, topic, middle)
-				p.bench(t, program, "produce", flat, "--topic", topic, "--create=false")
+				p.bench(t, program, "produce", most, "--topic", topic, "--create=false", "--records", flatRecords())
 				before := p.usage(t)
 				r := p.bench(t, program, "consume", 2*time.Minute, "--topic", topic)
 				m := before.over(t, p, float64(r.Consumed.Bytes))
