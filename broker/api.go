@@ -4,7 +4,7 @@ import (
 	"context"
 	"net"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/broker/schema"
@@ -63,7 +63,7 @@ type api struct {
 
 	// Set when the server opens.
 	shapes []*schema.Shape // by version
-	asked  *metrics.Counter
+	asked  prometheus.Counter
 }
 
 // notFlexible is api.flexible of an API that has no flexible version.

@@ -152,7 +152,7 @@ func (s *Server) autoCreate(ctx context.Context, r *request, want []wantedTopic,
 // refuseAutoCreation counts topics that were not made, and says so in the log
 // at most once a minute.
 func (s *Server) refuseAutoCreation(r *request, n int, why string) {
-	s.metrics.topicsRefused.Add(n)
+	s.metrics.topicsRefused.Add(float64(n))
 	if s.logLimit.allow("auto-create", time.Now()) {
 		s.cfg.Log.Warn(fmt.Sprintf("topics are not made on first use: %s; their clients are told THROTTLING_QUOTA_EXCEEDED and ask again", why),
 			"client", r.clientID, "host", r.conn.host(), "topics", n)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -60,7 +61,7 @@ func TestTopicsAreMadeOnFirstUseAtABoundedRate(t *testing.T) {
 		if ask(200); made-before < 10*autoCreateRate {
 			t.Errorf("%d topics after ten seconds, want %d", made-before, 10*autoCreateRate)
 		}
-		if got := int(n.server.metrics.topicsRefused.Get()); got != throttled {
+		if got := int(testutil.ToFloat64(n.server.metrics.topicsRefused)); got != throttled {
 			t.Errorf("the metric says %d were refused, clients saw %d", got, throttled)
 		}
 		if lines := strings.Count(log.String(), "not made on first use"); lines != 1 {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -208,8 +209,8 @@ func TestMangledRequestsHarmNobodyElse(t *testing.T) {
 				}
 			}
 		})
-		if faults := n.server.metrics.faults.Get(); faults != 0 {
-			t.Errorf("%d handlers panicked", faults)
+		if faults := testutil.ToFloat64(n.server.metrics.faults); faults != 0 {
+			t.Errorf("%v handlers panicked", faults)
 		}
 		r := dial()
 		if got := r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
@@ -95,7 +95,7 @@ type Config struct {
 	// Clock gives records their times where the topic wants it.
 	Clock   metadata.Clock
 	Log     *slog.Logger
-	Metrics *metrics.Set
+	Metrics *prometheus.Registry
 	// LogLevel is Log's least level, which clients may change; nil: fixed.
 	LogLevel *slog.LevelVar
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/internal/testenv/logtext"
@@ -55,8 +56,8 @@ func TestProduceAtALimitIsRetriable(t *testing.T) {
 				t.Fatalf("batch %d: code %d, throttle time %d ms", i, code, resp.ThrottleMillis)
 			}
 		}
-		if taken == 0 || n.server.metrics.refusedBatches.Get() != 1 {
-			t.Errorf("%d batches taken, %d counted as refused", taken, n.server.metrics.refusedBatches.Get())
+		if taken == 0 || testutil.ToFloat64(n.server.metrics.refusedBatches) != 1 {
+			t.Errorf("%d batches taken, %v counted as refused", taken, testutil.ToFloat64(n.server.metrics.refusedBatches))
 		}
 		if text := said.String(); strings.Count(text, "ALARM") != 1 || !strings.Contains(text, "spans 3 of 3") {
 			t.Errorf("the log says %q", text)

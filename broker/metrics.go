@@ -1,11 +1,12 @@
 package broker
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
@@ -13,54 +14,77 @@ import (
 
 // counters are the broker's metrics, each listed here once.
 type counters struct {
-	set *metrics.Set
+	badFrames      prometheus.Counter // requests that ended their connection
+	faults         prometheus.Counter // handlers that panicked
+	turnedAway     prometheus.Counter // connections over the limit
+	cut            prometheus.Counter // connections whose client does not read
+	refusedBatches prometheus.Counter // batches that broke a rule
+	topicsCreated  prometheus.Counter // on first use
+	topicsRefused  prometheus.Counter // on first use, over the rate or a limit
+	sessionsFull   prometheus.Counter // fetches that got no session
 
-	badFrames      *metrics.Counter // requests that ended their connection
-	faults         *metrics.Counter // handlers that panicked
-	turnedAway     *metrics.Counter // connections over the limit
-	cut            *metrics.Counter // connections whose client does not read
-	refusedBatches *metrics.Counter // batches that broke a rule
-	topicsCreated  *metrics.Counter // on first use
-	topicsRefused  *metrics.Counter // on first use, over the rate or a limit
-	sessionsFull   *metrics.Counter // fetches that got no session
+	requests, refused  *prometheus.CounterVec // by API
+	clients, softwares *prometheus.CounterVec
 
 	versions atomic.Int32 // client software seen
 }
 
 func newCounters(s *Server) *counters {
-	set := s.cfg.Metrics
-	c := &counters{set: set,
-		badFrames:      set.GetOrCreateCounter("zonewise_kafka_bad_frames_total"),
-		faults:         set.GetOrCreateCounter("zonewise_kafka_faults_total"),
-		turnedAway:     set.GetOrCreateCounter("zonewise_kafka_connections_turned_away_total"),
-		cut:            set.GetOrCreateCounter("zonewise_kafka_connections_cut_total"),
-		refusedBatches: set.GetOrCreateCounter("zonewise_kafka_refused_batches_total"),
-		topicsRefused:  set.GetOrCreateCounter("zonewise_kafka_topics_auto_create_refused_total"),
-		topicsCreated:  set.GetOrCreateCounter("zonewise_kafka_topics_auto_created_total"),
-		sessionsFull:   set.GetOrCreateCounter("zonewise_kafka_fetch_sessions_full_total"),
+	r := s.cfg.Metrics
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "zonewise_kafka_" + name, Help: help})
+		r.MustRegister(c)
+		return c
 	}
-	set.GetOrCreateGauge("zonewise_kafka_connections", func() float64 { return float64(s.connections()) })
-	set.GetOrCreateGauge("zonewise_kafka_frame_bytes", func() float64 { return float64(s.frames.used() + s.bulk.used()) })
-	set.GetOrCreateGauge("zonewise_kafka_request_bytes", func() float64 { return float64(s.requests.used()) })
-	set.GetOrCreateGauge("zonewise_kafka_poll_bytes", func() float64 { return float64(s.polls.used()) })
-	set.GetOrCreateGauge("zonewise_kafka_answer_bytes", func() float64 { return float64(s.answers.used()) })
-	set.GetOrCreateGauge("zonewise_kafka_fetch_sessions", func() float64 { return float64(s.slots.Load()) })
-	return c
+	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_" + name, Help: help}, labels)
+		r.MustRegister(v)
+		return v
+	}
+	gauge := func(name, help string, f func() float64) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "zonewise_kafka_" + name, Help: help}, f))
+	}
+	gauge("connections", "Connections of Kafka clients.", func() float64 { return float64(s.connections()) })
+	gauge("frame_bytes", "Memory of request frames that are not answered yet.", func() float64 { return float64(s.frames.used() + s.bulk.used()) })
+	gauge("request_bytes", "Memory of decoded requests under way.", func() float64 { return float64(s.requests.used()) })
+	gauge("poll_bytes", "Memory of fetches that wait and of fetch sessions.", func() float64 { return float64(s.polls.used()) })
+	gauge("answer_bytes", "Memory of answers that are not written yet.", func() float64 { return float64(s.answers.used()) })
+	gauge("fetch_sessions", "Fetch sessions (KIP-227).", func() float64 { return float64(s.slots.Load()) })
+	return &counters{
+		badFrames:      counter("bad_frames_total", "Requests that could not be read and ended their connection."),
+		faults:         counter("faults_total", "Requests whose handler failed inside: bugs."),
+		turnedAway:     counter("connections_turned_away_total", "Connections over the limit of a broker."),
+		cut:            counter("connections_cut_total", "Connections closed because the client does not read or send while others wait."),
+		refusedBatches: counter("refused_batches_total", "Batches refused for what is in them."),
+		topicsRefused:  counter("topics_auto_create_refused_total", "Topics not made on first use, over a client's rate or a limit."),
+		topicsCreated:  counter("topics_auto_created_total", "Topics made on first use."),
+		sessionsFull:   counter("fetch_sessions_full_total", "Fetches that got no session because there were too many."),
+		requests:       vector("kafka_requests_total", "Requests, by Kafka API.", "api"),
+		refused:        vector("kafka_limit_refused_total", "Requests that a limit of the cluster refused, by Kafka API.", "api"),
+		clients:        vector("clients_total", "Connections, by what placed their client in a zone and whether it is this broker's.", "source", "alignment"),
+		softwares:      vector("kafka_client_software_total", "Connections, by what their client says it is (KIP-511).", "name", "version"),
+	}
+}
+
+// apiName is an API's in metrics; a number where it has no name.
+func apiName(key int16) string {
+	if name := kmsg.NameForKey(key); name != "Unknown" && name != "" {
+		return name
+	}
+	return strconv.Itoa(int(key))
 }
 
 // limitRefused counts a request that a limit of the cluster refused.
-func (c *counters) limitRefused(key int16) {
-	c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_kafka_limit_refused_total{api="%d"}`, key)).Inc()
-}
+func (c *counters) limitRefused(key int16) { c.refused.WithLabelValues(apiName(key)).Inc() }
 
 // request returns the counter of an API's requests.
-func (c *counters) request(key int16) *metrics.Counter {
-	return c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_kafka_requests_total{api="%d"}`, key))
+func (c *counters) request(key int16) prometheus.Counter {
+	return c.requests.WithLabelValues(apiName(key))
 }
 
 // client counts a connection by the kind of evidence that placed it.
 func (c *counters) client(e router.Evidence, zone metadata.ZoneID) {
-	c.set.GetOrCreateCounter(fmt.Sprintf(`zonewise_clients_total{source=%q,alignment=%q}`, e.Source, router.AlignmentOf(e, zone))).Inc()
+	c.clients.WithLabelValues(e.Source.String(), router.AlignmentOf(e, zone).String()).Inc()
 }
 
 // maxSoftware bounds how many names and versions of client software are told
@@ -73,6 +97,5 @@ func (c *counters) software(name, version string) {
 	if len(name)+len(version) > 100 || c.versions.Add(1) > maxSoftware*100 {
 		name, version = "other", "other"
 	}
-	metric := fmt.Sprintf(`zonewise_kafka_client_software_total{name=%q,version=%q}`, strings.ToLower(name), version)
-	c.set.GetOrCreateCounter(metric).Inc()
+	c.softwares.WithLabelValues(strings.ToLower(name), version).Inc()
 }

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
@@ -111,7 +111,7 @@ func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func
 	cfg.ClusterID, cfg.Zone, cfg.Self = "test-cluster", zone, func() metadata.BrokerID { return n.id }
 	cfg.Replica, cfg.Reader, cfg.Writer, cfg.Groups = n.replica, n.store, writer, n.groups
 	cfg.Resolver = router.NewResolver(zones, nil, nil)
-	cfg.Rand, cfg.Log, cfg.Metrics = rand.New(rand.NewPCG(seed, 1)), quiet, metrics.NewSet()
+	cfg.Rand, cfg.Log, cfg.Metrics = rand.New(rand.NewPCG(seed, 1)), quiet, prometheus.NewRegistry()
 	if change != nil {
 		change(&cfg)
 	}

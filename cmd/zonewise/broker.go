@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/internal/cli"
@@ -167,6 +167,7 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 	if err := b.start(ctx); err != nil {
 		return err
 	}
+	defer limitMemory(logger, &o.tune, 1)()
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		b.node.Close()
@@ -218,7 +219,7 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	cfg.Kafka = metadata.Address{Host: o.advertiseAt.host, Port: int32(o.advertiseAt.port)}
 	cfg.Peer, cfg.HTTP = o.peerAdvertised, o.httpAdvert
 	cfg.Listen = listenAs(o.listenAt)
-	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = b.logger, newRand(), metrics.NewSet(), b.fatal
+	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = b.logger, newRand(), prometheus.NewRegistry(), b.fatal
 	cfg.LogLevel = o.log.least
 	peers, err := b.openPeer()
 	if err != nil {
@@ -251,11 +252,11 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if b.node, err = node.Start(cfg); err != nil {
 		return err
 	}
-	page, err := b.node.HTTPHandler(book)
+	page, err := b.node.HTTPHandler(book, processMetrics())
 	if err != nil {
 		return err
 	}
-	guarded, handler := b.files.http.wrap(web, withProcess(page))
+	guarded, handler := b.files.http.wrap(web, page)
 	b.later(serveHTTP(guarded, handler, b.fatal).stop)
 	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.fatal).stop)
 	return nil

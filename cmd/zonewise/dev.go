@@ -76,6 +76,7 @@ func runDev(ctx context.Context, o *devOptions, env cli.Env) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	defer limitMemory(logger, &o.tune, o.zones)()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	d, err := startDev(ctx, o, logger, func(err error) { fail(err) })

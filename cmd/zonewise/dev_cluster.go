@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/zonewise/zonewise/costmodel"
@@ -53,6 +53,7 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 	if _, err := ensureCluster(ctx, etcdlog.FromEtcd(client), o.cluster, d.bucket); err != nil {
 		return d, err
 	}
+	process := processMetrics()
 	var pages []http.Handler
 	for i := range o.zones {
 		// One after the other: the cluster remembers zones in the order in
@@ -61,11 +62,11 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 		if err != nil {
 			return d, fmt.Errorf("start broker of %s: %w", devZone(i), err)
 		}
-		page, err := n.HTTPHandler(d.book)
+		page, err := n.HTTPHandler(d.book, process)
 		if err != nil {
 			return d, err
 		}
-		pages = append(pages, withProcess(page))
+		pages = append(pages, page)
 	}
 	close(d.together) // or the first would take all groups, and hand most of them on while clients use them
 	if err := d.nodes[0].WaitGroups(ctx); err != nil {
@@ -165,7 +166,7 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 		return nil, err
 	}
 	d.o.tune.apply(&cfg, func() int { return limit })
-	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = logger, newRand(), metrics.NewSet(), d.fatal
+	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = logger, newRand(), prometheus.NewRegistry(), d.fatal
 	n, err := node.Start(cfg)
 	if err != nil {
 		return nil, err

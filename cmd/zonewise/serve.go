@@ -9,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/zonewise/zonewise/internal/node"
 )
@@ -68,13 +69,9 @@ func (w *web) stop() {
 	<-w.done
 }
 
-// withProcess adds what the process uses (processor, memory, files) to a
-// broker's /metrics. Nodes do not know it: several may share a process.
-func withProcess(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r)
-		if r.URL.Path == "/metrics" && r.Method == http.MethodGet {
-			metrics.WriteProcessMetrics(w)
-		}
-	})
+// processMetrics are what the process uses: processor, memory, files, Go's runtime.
+func processMetrics() prometheus.Gatherer {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
@@ -72,7 +72,7 @@ func (c *bubbleCluster) start(name string, zone metadata.ZoneID) *Node {
 	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	cfg.Rand = rand.New(rand.NewPCG(1, uint64(name[0])))
-	cfg.Metrics, cfg.Peers = metrics.NewSet(), c
+	cfg.Metrics, cfg.Peers = prometheus.NewRegistry(), c
 	cfg.Fatal = func(err error) { c.t.Errorf("%s: fatal: %v", name, err) }
 	if c.config != nil {
 		c.config(&cfg)

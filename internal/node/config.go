@@ -8,7 +8,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/broker"
 	"github.com/zonewise/zonewise/broker/groups"
@@ -87,7 +87,7 @@ type Config struct {
 	LogLevel *slog.LevelVar
 	Rand     *rand.Rand
 	Clock    metadata.Clock // this broker's wall clock; nil: the machine's
-	Metrics  *metrics.Set
+	Metrics  *prometheus.Registry
 	// Fatal is called once when this broker must stop serving.
 	Fatal func(error)
 	// Limits, where not nil, replaces the state's limits: in tests. All brokers
@@ -109,18 +109,23 @@ func DefaultConfig() Config {
 		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultCustodianTimes(), Usage: 10 * time.Second}
 }
 
-// MemoryBytes is the most that the caches and budgets of a broker hold together.
-// Its state and its connections are not in it.
-func (c *Config) MemoryBytes() int64 {
+// CacheBytes is what a broker's caches and its unacknowledged batches take when
+// they are full.
+func (c *Config) CacheBytes() int64 {
 	or := func(n, def int64) int64 {
 		if n == 0 {
 			return def
 		}
 		return n
 	}
+	return or(c.WALBytes, wal.DefaultBudgetBytes) + or(c.TailBytes, s3stream.DefaultTailBytes) + or(c.BlockBytes, s3stream.DefaultBlockBytes)
+}
+
+// MemoryBytes is the most that a broker's caches and all its budgets hold
+// together. Its state and its connections are not in it.
+func (c *Config) MemoryBytes() int64 {
 	b := broker.DefaultConfig()
-	return or(c.WALBytes, wal.DefaultBudgetBytes) + or(c.TailBytes, s3stream.DefaultTailBytes) + or(c.BlockBytes, s3stream.DefaultBlockBytes) +
-		b.FrameBytes + b.RequestBytes + b.PollBytes + b.AnswerBytes
+	return c.CacheBytes() + b.FrameBytes + b.RequestBytes + b.PollBytes + b.AnswerBytes
 }
 
 // Validate says what is missing.

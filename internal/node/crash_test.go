@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/broker/groups"
 	"github.com/zonewise/zonewise/metadata"
@@ -50,7 +50,7 @@ func TestABrokerThatCrashedHasItsGroupsWhenItIsReadyAgain(t *testing.T) {
 			}
 			return net.Listen("tcp", ln.Addr().String())
 		}
-		cfg.Logger, cfg.Metrics = slog.New(slog.DiscardHandler), metrics.NewSet()
+		cfg.Logger, cfg.Metrics = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 		cfg.Rand = rand.New(rand.NewPCG(1, uint64(life)))
 		cfg.Fatal = func(err error) { t.Errorf("fatal: %v", err) }
 		n, err := Start(cfg)

@@ -5,23 +5,24 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/dashboards"
 )
 
 // HTTPHandler returns what a broker's HTTP door serves: the page and the API,
-// /metrics, /healthz and /readyz.
-func (n *Node) HTTPHandler(book *costmodel.Book) (http.Handler, error) {
+// /metrics, /healthz and /readyz. more are metrics of the process: nodes do not
+// know it, several may share one.
+func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http.Handler, error) {
 	pages, err := dashboards.New(&source{n: n}, dashboards.Config{Book: book, Logger: n.cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		n.cfg.Metrics.WritePrometheus(w)
-	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{n.cfg.Metrics, more}, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.ctx.Err()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		alarms, _ := n.limits.standing()

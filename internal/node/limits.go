@@ -136,14 +136,14 @@ func (l *limits) standing() ([]string, uint64) {
 }
 
 // limitMetrics shows what is used of each limit.
-func (n *Node) limitMetrics(gauge func(string, func() float64)) {
+func (n *Node) limitMetrics(r registrar) {
 	for _, u := range n.limitUses() {
 		name := u.Name
 		find := func() metadata.Use {
 			uses := n.limitUses()
 			return uses[slices.IndexFunc(uses, func(u metadata.Use) bool { return u.Name == name })]
 		}
-		gauge(fmt.Sprintf("zonewise_limit_used{limit=%q}", name), func() float64 { return float64(find().Used) })
-		gauge(fmt.Sprintf("zonewise_limit_max{limit=%q}", name), func() float64 { return float64(find().Limit) })
+		r.gauge("limit_used", "What is used of a limit of the cluster's state or of this broker.", func() float64 { return float64(find().Used) }, "limit", name)
+		r.gauge("limit_max", "The most of it.", func() float64 { return float64(find().Limit) }, "limit", name)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
@@ -143,7 +145,7 @@ func fetch(t *testing.T, n *Node, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := n.HTTPHandler(book)
+	h, err := n.HTTPHandler(book, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,9 @@
 package node
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
@@ -10,65 +11,98 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
+// registrar registers metrics whose values are read when somebody asks. labels
+// are names and values in turn.
+type registrar struct{ to *prometheus.Registry }
+
+func labelsOf(labels []string) prometheus.Labels {
+	out := prometheus.Labels{}
+	for i := 0; i < len(labels); i += 2 {
+		out[labels[i]] = labels[i+1]
+	}
+	return out
+}
+
+func (r registrar) gauge(name, help string, f func() float64, labels ...string) {
+	r.to.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "zonewise_" + name, Help: help, ConstLabels: labelsOf(labels)}, f))
+}
+
+func (r registrar) counter(name, help string, f func() float64, labels ...string) {
+	r.to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "zonewise_" + name, Help: help, ConstLabels: labelsOf(labels)}, f))
+}
+
 // registerMetrics lists what a node shows beside the Kafka door's own.
 func (n *Node) registerMetrics() {
-	set := n.cfg.Metrics
-	gauge := func(name string, f func() float64) { set.GetOrCreateGauge(name, f) }
-	gauge("zonewise_applied_revision", func() float64 { return float64(n.replica.Applied()) })
-	gauge("zonewise_follower_lag_revisions", func() float64 { return float64(n.replica.Head() - n.replica.Applied()) })
-	gauge("zonewise_unarchived_inline_bytes", func() float64 { return float64(n.replica.Unarchived()) })
-	gauge("zonewise_state_time_seconds", func() float64 {
+	r := registrar{n.cfg.Metrics}
+	r.gauge("applied_revision", "etcd revision up to which this broker has applied the log.", func() float64 { return float64(n.replica.Applied()) })
+	r.gauge("follower_lag_revisions", "Revisions of the log that this broker knows of and has not applied.", func() float64 { return float64(n.replica.Head() - n.replica.Applied()) })
+	r.gauge("unarchived_inline_bytes", "Record bytes inside entries that are in no archive yet.", func() float64 { return float64(n.replica.Unarchived()) })
+	r.gauge("state_time_seconds", "The cluster's time, by which retention and the ledger count, in Unix seconds.", func() float64 {
 		var t metadata.UnixMilli
 		n.replica.View(func(s *metadata.State) { t = s.Time() })
 		return float64(t) / 1e3
 	})
-	gauge("zonewise_alarms_total", func() float64 {
+	r.counter("alarms_total", "Alarms raised: log lines that begin with ALARM.", func() float64 {
 		var a uint64
 		n.replica.View(func(s *metadata.State) { a, _ = s.Alarms() })
 		_, raised := n.limits.standing()
 		return float64(a + raised)
 	})
-	n.limitMetrics(gauge)
-	gauge("zonewise_ready", func() float64 {
+	n.limitMetrics(r)
+	r.gauge("ready", "1 where this broker serves, else 0.", func() float64 {
 		if n.Ready() != nil {
 			return 0
 		}
 		return 1
 	})
-	gauge(`zonewise_cross_zone_bytes_total{of="log"}`, func() float64 { return float64(n.traffic.inline.Load()) })
-	gauge(`zonewise_cross_zone_bytes_total{of="clients"}`, func() float64 { return float64(n.traffic.clients.Load()) })
-	n.governorMetrics(gauge)
-	n.walMetrics(gauge)
-	hedgeMetrics("zonewise_get", gauge, func(f func(hedge.Stats) float64) func() float64 {
+	const crossing = "Bytes that this broker caused to cross zones: entries of the log through etcd, and what clients of other zones sent and received."
+	r.counter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.inline.Load()) }, "of", "log")
+	r.counter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.clients.Load()) }, "of", "clients")
+	n.governorMetrics(r)
+	n.walMetrics(r)
+	hedgeMetrics(r, "get", "GETs", func(f func(hedge.Stats) float64) func() float64 {
 		return func() float64 { return f(n.gets.Stats()) }
 	})
-	set.GetOrCreateGauge("zonewise_etcd_in_use_bytes", func() float64 {
-		if h := n.health.Load(); h != nil {
-			return float64(h.InUseBytes)
-		}
-		return 0
-	})
+	r.to.MustRegister(newGroupLags(n))
+	r.to.MustRegister(&etcdSize{n, prometheus.NewDesc("zonewise_etcd_in_use_bytes", "Size of etcd's database, told by the broker that archives the log.", nil, nil)})
 }
 
-func (n *Node) governorMetrics(gauge func(string, func() float64)) {
+// etcdSize is a gauge that only the broker shows which knows it.
+type etcdSize struct {
+	n    *Node
+	desc *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (e *etcdSize) Describe(out chan<- *prometheus.Desc) { out <- e.desc }
+
+// Collect implements prometheus.Collector.
+func (e *etcdSize) Collect(out chan<- prometheus.Metric) {
+	if h := e.n.health.Load(); h != nil {
+		out <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, float64(h.InUseBytes))
+	}
+}
+
+func (n *Node) governorMetrics(r registrar) {
 	g := n.governor
+	const tokens = "What the rates of the cluster leave just now, of this broker's share and of all."
 	for of, part := range map[string]func(metadata.Cost) int{
 		"commits":      func(c metadata.Cost) int { return c.Commits },
 		"entry_bytes":  func(c metadata.Cost) int { return c.EntryBytes },
 		"runs":         func(c metadata.Cost) int { return c.Runs },
 		"inline_bytes": func(c metadata.Cost) int { return c.InlineBytes },
 	} {
-		gauge(fmt.Sprintf(`zonewise_governor_tokens{of=%q,share="own"}`, of), func() float64 { return float64(part(g.Stats().Own)) })
-		gauge(fmt.Sprintf(`zonewise_governor_tokens{of=%q,share="all"}`, of), func() float64 { return float64(part(g.Stats().All)) })
+		r.gauge("governor_tokens", tokens, func() float64 { return float64(part(g.Stats().Own)) }, "of", of, "share", "own")
+		r.gauge("governor_tokens", tokens, func() float64 { return float64(part(g.Stats().All)) }, "of", of, "share", "all")
 	}
-	gauge("zonewise_governor_inline_beyond_share_bytes_total", func() float64 { return g.Stats().InlineBeyond })
-	gauge("zonewise_governor_inline_denied_total", func() float64 { return float64(g.Stats().InlineDenied) })
-	gauge("zonewise_governor_rate_ratio", func() float64 { return g.Stats().Slow })
-	gauge("zonewise_governor_waited_seconds_total", func() float64 { return g.Stats().Waited.Seconds() })
+	r.counter("governor_inline_beyond_share_bytes_total", "Record bytes in entries beyond this broker's share, which others left.", func() float64 { return g.Stats().InlineBeyond })
+	r.counter("governor_inline_denied_total", "Buffers that became objects because the rate of inline bytes was used up.", func() float64 { return float64(g.Stats().InlineDenied) })
+	r.gauge("governor_rate_ratio", "Part of the rates that is left because a limit of the state is near; 1: all.", func() float64 { return g.Stats().Slow })
+	r.counter("governor_waited_seconds_total", "Time that commits waited for the cluster's rates.", func() float64 { return g.Stats().Waited.Seconds() })
 }
 
 // walMetrics shows the present session's WAL; between sessions zeros.
-func (n *Node) walMetrics(gauge func(string, func() float64)) {
+func (n *Node) walMetrics(r registrar) {
 	of := func(f func(wal.Stats) float64) func() float64 {
 		return func() float64 {
 			if w := n.writer.wal.Load(); w != nil {
@@ -77,56 +111,76 @@ func (n *Node) walMetrics(gauge func(string, func() float64)) {
 			return 0
 		}
 	}
-	gauge("zonewise_wal_pending_bytes", of(func(s wal.Stats) float64 { return float64(s.PendingBytes) }))
-	gauge("zonewise_wal_blocked_appends", of(func(s wal.Stats) float64 { return float64(s.BlockedAppends) }))
-	gauge("zonewise_wal_objects_in_flight", of(func(s wal.Stats) float64 { return float64(s.ObjectsInFlight) }))
-	gauge("zonewise_wal_objects", of(func(s wal.Stats) float64 { return float64(s.Objects) }))
-	gauge("zonewise_wal_object_bytes", of(func(s wal.Stats) float64 { return float64(s.ObjectBytes) }))
-	hedgeMetrics("zonewise_wal_put", gauge, func(f func(hedge.Stats) float64) func() float64 {
+	r.gauge("wal_pending_bytes", "Record bytes that are not acknowledged yet.", of(func(s wal.Stats) float64 { return float64(s.PendingBytes) }))
+	r.gauge("wal_blocked_appends", "Batches that wait for memory; their connections are not read.", of(func(s wal.Stats) float64 { return float64(s.BlockedAppends) }))
+	r.gauge("wal_objects_in_flight", "Objects that are being uploaded.", of(func(s wal.Stats) float64 { return float64(s.ObjectsInFlight) }))
+	r.counter("wal_objects_total", "Objects committed.", of(func(s wal.Stats) float64 { return float64(s.Objects) }))
+	r.counter("wal_object_bytes_total", "Record bytes committed in objects.", of(func(s wal.Stats) float64 { return float64(s.ObjectBytes) }))
+	hedgeMetrics(r, "wal_put", "PUTs of objects", func(f func(hedge.Stats) float64) func() float64 {
 		return of(func(s wal.Stats) float64 { return f(s.PUTs) })
 	})
-	gauge("zonewise_wal_inline_entries", of(func(s wal.Stats) float64 { return float64(s.InlineEntries) }))
-	gauge("zonewise_wal_inline_bytes", of(func(s wal.Stats) float64 { return float64(s.InlineBytes) }))
-	gauge("zonewise_wal_order_at_risk", of(func(s wal.Stats) float64 { return float64(s.OrderAtRisk) }))
-	gauge("zonewise_handovers_total", func() float64 { finished, _ := n.Handovers(); return float64(finished) })
+	r.counter("wal_inline_entries_total", "Entries that carried record bytes.", of(func(s wal.Stats) float64 { return float64(s.InlineEntries) }))
+	r.counter("wal_inline_bytes_total", "Record bytes committed inside entries.", of(func(s wal.Stats) float64 { return float64(s.InlineBytes) }))
+	r.counter("wal_order_at_risk_total", "Batches without idempotence that may have passed others of their producer.", of(func(s wal.Stats) float64 { return float64(s.OrderAtRisk) }))
+	r.counter("handovers_total", "Partitions taken over after their former broker had finished them.", func() float64 { finished, _ := n.Handovers(); return float64(finished) })
 	for lane := range metadata.LaneCount {
-		gauge(fmt.Sprintf(`zonewise_wal_commits{lane=%q}`, lane), of(func(s wal.Stats) float64 { return float64(s.Commits[lane]) }))
+		r.counter("wal_commits_total", "Entries committed, by lane.", of(func(s wal.Stats) float64 { return float64(s.Commits[lane]) }), "lane", lane.String())
 	}
 }
 
 // hedgeMetrics shows what was sent a second or third time because it was late,
 // and what was sent again because it had failed.
-func hedgeMetrics(name string, gauge func(string, func() float64), of func(func(hedge.Stats) float64) func() float64) {
-	gauge(name+"_hedges", of(func(s hedge.Stats) float64 { return float64(s.Hedges) }))
-	gauge(name+"_hedges_won", of(func(s hedge.Stats) float64 { return float64(s.Won) }))
-	gauge(name+"_hedges_queued", of(func(s hedge.Stats) float64 { return float64(s.Queued) }))
-	gauge(name+"_losers_given_up", of(func(s hedge.Stats) float64 { return float64(s.GivenUp) }))
-	gauge(name+`_retries{after="failure"}`, of(func(s hedge.Stats) float64 { return float64(s.Retries) }))
-	gauge(name+`_retries{after="silence"}`, of(func(s hedge.Stats) float64 { return float64(s.Repeats) }))
+func hedgeMetrics(r registrar, name, of string, from func(func(hedge.Stats) float64) func() float64) {
+	count := func(what, help string, f func(hedge.Stats) float64, labels ...string) {
+		r.counter(name+"_"+what+"_total", of+help, from(f), labels...)
+	}
+	count("hedges", " sent another time because they were late.", func(s hedge.Stats) float64 { return float64(s.Hedges) })
+	count("hedges_won", " whose second request was faster.", func(s hedge.Stats) float64 { return float64(s.Won) })
+	count("hedges_queued", " that were late while too many others were.", func(s hedge.Stats) float64 { return float64(s.Queued) })
+	count("losers_given_up", " given up after another one had won.", func(s hedge.Stats) float64 { return float64(s.GivenUp) })
+	count("retries", " sent again, after a failure or for want of an answer.", func(s hedge.Stats) float64 { return float64(s.Retries) }, "after", "failure")
+	count("retries", " sent again, after a failure or for want of an answer.", func(s hedge.Stats) float64 { return float64(s.Repeats) }, "after", "silence")
+}
+
+// walDurations are the histograms of the WAL's steps, over all sessions.
+type walDurations struct {
+	commit, ack *prometheus.HistogramVec
+	upload      prometheus.Histogram
+}
+
+// durationBuckets go from 1 ms to 16 s, in seconds.
+func durationBuckets() []float64 { return prometheus.ExponentialBuckets(0.001, 2, 15) }
+
+func newWALDurations(to *prometheus.Registry) *walDurations {
+	opts := func(name, help string) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Name: "zonewise_" + name, Help: help, Buckets: durationBuckets()}
+	}
+	d := &walDurations{
+		commit: prometheus.NewHistogramVec(opts("commit_seconds", "From sending an entry to etcd until it is applied here."), []string{"lane"}),
+		ack:    prometheus.NewHistogramVec(opts("ack_seconds", "From taking a batch until it is acknowledged."), []string{"lane"}),
+		upload: prometheus.NewHistogram(opts("upload_seconds", "Uploads of objects, with their retries.")),
+	}
+	to.MustRegister(d.commit, d.ack, d.upload)
+	return d
 }
 
 // observeWAL makes histograms of a WAL's durations.
 func (n *Node) observeWAL(c *wal.Config) {
-	set := n.cfg.Metrics
+	h := n.durations
 	c.OnCommit = func(lane metadata.Lane, d time.Duration) {
-		set.GetOrCreatePrometheusHistogram(fmt.Sprintf(`zonewise_commit_seconds{lane=%q}`, lane)).Update(d.Seconds())
+		h.commit.WithLabelValues(lane.String()).Observe(d.Seconds())
 	}
-	c.OnUpload = func(_ metadata.Lane, _ int, d time.Duration) {
-		set.GetOrCreatePrometheusHistogram("zonewise_upload_seconds").Update(d.Seconds())
-	}
-	c.OnAck = func(lane metadata.Lane, d time.Duration) {
-		set.GetOrCreatePrometheusHistogram(fmt.Sprintf(`zonewise_ack_seconds{lane=%q}`, lane)).Update(d.Seconds())
-	}
+	c.OnUpload = func(_ metadata.Lane, _ int, d time.Duration) { h.upload.Observe(d.Seconds()) }
+	c.OnAck = func(lane metadata.Lane, d time.Duration) { h.ack.WithLabelValues(lane.String()).Observe(d.Seconds()) }
 }
 
 // storeMetrics shows where reads found their bytes, and books GETs that no
 // reader claimed.
 func (n *Node) storeMetrics() s3stream.Metrics {
-	set := n.cfg.Metrics
+	served := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_read_bytes_total", Help: "Record bytes read for consumers, by where they were."}, []string{"from"})
+	n.cfg.Metrics.MustRegister(served)
 	return s3stream.Metrics{
-		Served: func(from s3stream.Source, bytes int64) {
-			set.GetOrCreateCounter(fmt.Sprintf(`zonewise_read_bytes_total{from=%q}`, from)).Add(int(bytes))
-		},
+		Served: func(from s3stream.Source, bytes int64) { served.WithLabelValues(from.String()).Add(float64(bytes)) },
 		Unclaimed: func(gets uint32) {
 			n.platform.add(metadata.CellKey{Topic: metadata.RowPlatform, Component: metadata.ComponentGetPlatform}, uint64(gets))
 		},

@@ -37,9 +37,11 @@ type Node struct {
 	platform platformMeter
 	traffic  traffic
 	limits   limits
-	placer   *placer
-	prober   *router.Prober // nil without a peer door
-	holder   *holder        // nil without a peer door that can hold
+	// durations are the histograms of all sessions' WALs.
+	durations *walDurations
+	placer    *placer
+	prober    *router.Prober // nil without a peer door
+	holder    *holder        // nil without a peer door that can hold
 
 	present  atomic.Pointer[session] // between sessions: nil
 	opened   atomic.Int64            // listeners for zones, in the order of the cluster's zones
@@ -76,6 +78,7 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.registerMetrics()
+	n.durations = newWALDurations(cfg.Metrics)
 	n.replica.Observe(n.noteSession)
 	n.replica.Observe(n.noteTraffic)
 	n.wg.Go(func() {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -41,7 +41,7 @@ func startNode(t *testing.T, log *metadata.MemLog, b bucket.Bucket, zone metadat
 	cfg.InlineLimit = func() int { return metadata.MaxInlineBytes }
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	cfg.Rand = rand.New(rand.NewPCG(1, uint64(len(zone))+uint64(zone[0])))
-	cfg.Metrics = metrics.NewSet()
+	cfg.Metrics = prometheus.NewRegistry()
 	cfg.RebalanceDelay = 0
 	cfg.Fatal = func(err error) { t.Errorf("fatal: %v", err) }
 	n, err := Start(cfg)

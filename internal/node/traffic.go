@@ -2,10 +2,10 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync/atomic"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
@@ -43,9 +43,13 @@ func (o observed) Delete(ctx context.Context, names ...string) error {
 // showRequests counts requests by operation, cause and whether they are billed.
 // Those of records are there from the start: a broker that has not asked the
 // bucket for anything yet says 0, and not nothing.
-func showRequests(set *metrics.Set) func(bucket.Attempt) {
-	requests := func(op bucket.Op, cause bucket.Cause, billed bool) *metrics.Counter {
-		return set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_requests_total{op=%q,cause=%q,billed="%t"}`, op, cause, billed))
+func showRequests(to *prometheus.Registry) func(bucket.Attempt) {
+	all := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_s3_requests_total", Help: "Requests of the bucket, by operation, cause, and whether S3 bills them."},
+		[]string{"op", "cause", "billed"})
+	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_s3_bytes_total", Help: "Bytes sent to the bucket and received from it."}, []string{"op", "cause"})
+	to.MustRegister(all, bytes)
+	requests := func(op bucket.Op, cause bucket.Cause, billed bool) prometheus.Counter {
+		return all.WithLabelValues(op.String(), string(cause), strconv.FormatBool(billed))
 	}
 	requests(bucket.OpPut, bucket.CauseWAL, true)
 	requests(bucket.OpGet, bucket.CauseFetch, true)
@@ -55,7 +59,7 @@ func showRequests(set *metrics.Set) func(bucket.Attempt) {
 			cause = "other"
 		}
 		requests(a.Op, cause, a.Billable()).Inc()
-		set.GetOrCreateCounter(fmt.Sprintf(`zonewise_s3_bytes_total{op=%q,cause=%q}`, a.Op, cause)).Add(int(a.Bytes))
+		bytes.WithLabelValues(a.Op.String(), string(cause)).Add(float64(a.Bytes))
 	}
 }
 

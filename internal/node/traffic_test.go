@@ -1,10 +1,12 @@
 package node
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -12,20 +14,20 @@ import (
 // Who asks a broker what it did (zonewise bench, a dashboard) reads 0 of one
 // that did nothing yet.
 func TestRequestsAreCountedFromZero(t *testing.T) {
-	set := metrics.NewSet()
+	set := prometheus.NewRegistry()
 	see := showRequests(set)
 	check := func(want string) {
 		t.Helper()
-		var text strings.Builder
-		set.WritePrometheus(&text)
-		if !strings.Contains(text.String(), want+"\n") {
-			t.Errorf("no %s in\n%s", want, text.String())
+		w := httptest.NewRecorder()
+		promhttp.HandlerFor(set, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("no %s in\n%s", want, w.Body.String())
 		}
 	}
-	check(`zonewise_s3_requests_total{op="put",cause="wal",billed="true"} 0`)
-	check(`zonewise_s3_requests_total{op="get",cause="fetch",billed="true"} 0`)
+	check(`zonewise_s3_requests_total{billed="true",cause="wal",op="put"} 0`)
+	check(`zonewise_s3_requests_total{billed="true",cause="fetch",op="get"} 0`)
 	see(bucket.Attempt{Op: bucket.OpPut, Cause: bucket.CauseWAL, Status: 200})
 	see(bucket.Attempt{Op: bucket.OpPut, Status: 503})
-	check(`zonewise_s3_requests_total{op="put",cause="wal",billed="true"} 1`)
-	check(`zonewise_s3_requests_total{op="put",cause="other",billed="false"} 1`)
+	check(`zonewise_s3_requests_total{billed="true",cause="wal",op="put"} 1`)
+	check(`zonewise_s3_requests_total{billed="false",cause="other",op="put"} 1`)
 }
