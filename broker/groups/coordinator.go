@@ -100,7 +100,7 @@ func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metada
 	}
 	h.ready = true
 	c.mu.Unlock()
-	c.cfg.Log.Info("group slot held", "slot", slot, "epoch", epoch, "groups", len(names))
+	c.cfg.Log.Debug("group slot held", "slot", slot, "epoch", epoch, "groups", len(names))
 }
 
 // install puts a hold in place of what was there; nil where that is as new.
@@ -142,7 +142,7 @@ func (c *Coordinator) release(slot metadata.Slot, h *hold) {
 	c.live -= len(old.groups)
 	c.mu.Unlock()
 	old.lose()
-	c.cfg.Log.Info("group slot released", "slot", slot, "epoch", old.epoch)
+	c.cfg.Log.Debug("group slot released", "slot", slot, "epoch", old.epoch)
 }
 
 // Holds reports whether this broker coordinates the slot's groups now.

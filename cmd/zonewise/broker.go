@@ -168,6 +168,9 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 		return err
 	}
 	defer limitMemory(logger, &o.tune, 1)()
+	came, stop := hangups()
+	defer stop()
+	b.background(func(ctx context.Context) { watchTLS(ctx, logger, came, files.http.tls, files.peer, b.etcd.tls) })
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		b.node.Close()
@@ -257,8 +260,8 @@ func (b *brokerProcess) start(ctx context.Context) error {
 		return err
 	}
 	guarded, handler := b.files.http.wrap(web, page)
-	b.later(serveHTTP(guarded, handler, b.fatal).stop)
-	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.fatal).stop)
+	b.later(serveHTTP(guarded, handler, b.logger, b.fatal).stop)
+	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.logger, b.fatal).stop)
 	return nil
 }
 
@@ -289,7 +292,7 @@ func listenAs(at hostPort) func(metadata.ZoneID, int) (net.Listener, error) {
 // brokerFiles is what the files hold that a broker's options name.
 type brokerFiles struct {
 	http      httpGuard
-	peer      *tls.Config // nil: plain text
+	peer      *tlsFiles // nil: plain text
 	zoneNames map[string]metadata.ZoneID
 	cidrs     *router.CIDRTable
 	book      *costmodel.Book
@@ -303,10 +306,10 @@ func (o *brokerOptions) load() (_ *brokerFiles, err error) {
 	if f.http, err = o.httpDoor.load(); err != nil {
 		return nil, err
 	}
-	if f.peer, err = o.peerTLS.config("peer"); err != nil {
+	if f.peer, err = o.peerTLS.open("peer"); err != nil {
 		return nil, err
 	}
-	if f.peer != nil && (f.peer.RootCAs == nil || len(f.peer.Certificates) == 0) {
+	if f.peer != nil && (o.peerTLS.ca == "" || o.peerTLS.cert == "") {
 		return nil, cli.Usagef("--peer-ca, --peer-cert and --peer-key go together: both sides show a certificate")
 	}
 	if f.zoneNames, err = parseZoneNames(o.zoneNames); err != nil {
@@ -402,7 +405,7 @@ func (a *attempts) take() []bucket.Attempt {
 // peerDoor is the broker-to-broker door, with mutual TLS where configured.
 type peerDoor struct {
 	ln  net.Listener
-	tls *tls.Config
+	tls *tlsFiles
 }
 
 func (b *brokerProcess) openPeer() (*peerDoor, error) {
@@ -414,9 +417,7 @@ func (b *brokerProcess) openPeer() (*peerDoor, error) {
 	b.later(func() { _ = ln.Close() })
 	p := &peerDoor{tls: t, ln: ln}
 	if t != nil {
-		server := t.Clone()
-		server.ClientCAs, server.ClientAuth = t.RootCAs, tls.RequireAndVerifyClientCert
-		p.ln = tls.NewListener(ln, server)
+		p.ln = tls.NewListener(ln, t.server())
 	}
 	return p, nil
 }
@@ -427,9 +428,9 @@ func (p *peerDoor) certified(r *http.Request) bool {
 }
 
 func (p *peerDoor) client(token string) *node.HTTPPeers {
-	scheme := "http"
+	transport, scheme := &http.Transport{MaxIdleConnsPerHost: 8}, "http"
 	if p.tls != nil {
-		scheme = "https"
+		transport.DialTLSContext, scheme = p.tls.dial, "https"
 	}
-	return &node.HTTPPeers{Client: &http.Client{Transport: &http.Transport{TLSClientConfig: p.tls, MaxIdleConnsPerHost: 8}}, Token: token, Scheme: scheme}
+	return &node.HTTPPeers{Client: &http.Client{Transport: transport}, Token: token, Scheme: scheme}
 }

@@ -78,7 +78,7 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 		}
 	}
 	close(d.ports.ready)
-	w := serveHTTP(d.ports.http, d.handler(pages), fatal)
+	w := serveHTTP(d.ports.http, d.handler(pages), logger, fatal)
 	d.close = append(d.close, w.stop)
 	return d, nil
 }

@@ -92,12 +92,18 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	defer m.Stop()
 	defer silence()
 	logger.Info("etcd member serves", "name", o.name, "endpoint", m.Endpoint())
-	select {
-	case <-ctx.Done():
-		logger.Info("stopping")
-		return nil
-	case err := <-m.Done():
-		return fmt.Errorf("etcd member %s: %w", o.name, err)
+	came, stop := hangups()
+	defer stop()
+	for {
+		select {
+		case <-came:
+			logger.Info("SIGHUP: etcd reads its certificates with each connection; it ends with SIGTERM")
+		case <-ctx.Done():
+			logger.Info("stopping")
+			return nil
+		case err := <-m.Done():
+			return fmt.Errorf("etcd member %s: %w", o.name, err)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func (o *etcdOptions) login() (*etcdLogin, error) {
 		}
 		password, _, _ = strings.Cut(string(body), "\n")
 	}
-	t, err := o.tls.config("etcd")
+	t, err := o.tls.open("etcd")
 	return &etcdLogin{o.user, strings.TrimRight(password, "\r"), t}, err
 }
 

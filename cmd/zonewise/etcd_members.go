@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/zonewise/zonewise/internal/etcdserver"
 	"github.com/zonewise/zonewise/metadata"
@@ -27,6 +27,7 @@ const (
 type etcdMembers struct {
 	*etcdlog.Members
 	zone   metadata.ZoneID // ours; "": none
+	tls    *tlsFiles       // nil: plain text
 	logger *slog.Logger
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -53,7 +54,7 @@ func (o *etcdOptions) open(zone metadata.ZoneID, logger *slog.Logger) (*etcdMemb
 	if err != nil {
 		return nil, err
 	}
-	e := &etcdMembers{zone: zone, logger: logger, all: all, clients: make([]dialled, len(all))}
+	e := &etcdMembers{zone: zone, logger: logger, tls: login.tls, all: all, clients: make([]dialled, len(all))}
 	cfg := etcdlog.MembersConfig{Logger: logger, Rand: newRand()}
 	for i, one := range all {
 		e.clients[i].done = make(chan struct{})
@@ -181,10 +182,13 @@ func (e *etcdMembers) nameOf(ctx context.Context, i int) (string, error) {
 // etcdLogin is how to connect to a member.
 type etcdLogin struct {
 	user, password string
-	tls            *tls.Config
+	tls            *tlsFiles // nil: plain text
 }
 
 // dial connects to endpoints of one etcd. The caller closes the client.
 func (l *etcdLogin) dial(urls []string) (*clientv3.Client, error) {
-	return etcdserver.DialAs(urls, l.tls, l.user, l.password)
+	if l.tls == nil {
+		return etcdserver.DialAs(urls, nil, l.user, l.password)
+	}
+	return etcdserver.DialAs(urls, l.tls.present(), l.user, l.password, grpc.WithTransportCredentials(freshCredentials{l.tls}))
 }

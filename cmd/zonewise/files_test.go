@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -225,7 +224,10 @@ func TestGoodFilesAreTaken(t *testing.T) {
 	cert, key := writePair(t, t.TempDir())
 	d := httpDoor{tls: tlsOptions{ca: cert, cert: cert, key: key}, tokenFile: writeFile(t, t.TempDir(), "token", []byte(" s3cret\r\n"))}
 	g, err := d.load()
-	if err != nil || g.token != "s3cret" || g.tls == nil || g.tls.ClientCAs == nil || !slices.ContainsFunc(g.tls.Certificates, func(tls.Certificate) bool { return true }) {
-		t.Errorf("%+v, %v", g, err)
+	if err != nil || g.token != "s3cret" || g.tls == nil {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	if c, err := g.tls.server().GetConfigForClient(nil); err != nil || c.ClientCAs == nil || c.ClientAuth != tls.RequireAndVerifyClientCert || len(c.Certificates) != 1 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }

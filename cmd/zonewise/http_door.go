@@ -25,19 +25,14 @@ func (d *httpDoor) declare(s *cli.Set) {
 
 // load reads the files that the options name.
 func (d *httpDoor) load() (httpGuard, error) {
-	config, err := d.tls.config("http")
+	files, err := d.tls.open("http")
 	if err != nil {
 		return httpGuard{}, err
 	}
-	if config != nil {
-		if len(config.Certificates) == 0 {
-			return httpGuard{}, cli.Usagef("--http-ca wants --http-cert and --http-key too: it is the server that shows a certificate first")
-		}
-		if config.RootCAs != nil {
-			config.ClientCAs, config.ClientAuth = config.RootCAs, tls.RequireAndVerifyClientCert
-		}
+	if files != nil && d.tls.cert == "" {
+		return httpGuard{}, cli.Usagef("--http-ca wants --http-cert and --http-key too: it is the server that shows a certificate first")
 	}
-	g := httpGuard{tls: config}
+	g := httpGuard{tls: files}
 	if d.tokenFile != "" {
 		g.token, err = flagFile{"http-token-file", d.tokenFile, "a file with a token on one line"}.token()
 	}
@@ -47,14 +42,14 @@ func (d *httpDoor) load() (httpGuard, error) {
 // httpGuard is what an httpDoor loaded. Nothing of it can fail any more once
 // there is a listener to close.
 type httpGuard struct {
-	tls   *tls.Config // nil: plain text
-	token string      // "": none is wanted
+	tls   *tlsFiles // nil: plain text
+	token string    // "": none is wanted
 }
 
 // wrap puts the guard before a listener and a handler.
 func (g httpGuard) wrap(ln net.Listener, h http.Handler) (net.Listener, http.Handler) {
 	if g.tls != nil {
-		ln = tls.NewListener(ln, g.tls)
+		ln = tls.NewListener(ln, g.tls.server())
 	}
 	if g.token != "" {
 		h = wantToken(g.token, h)

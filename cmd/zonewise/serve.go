@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -48,8 +49,10 @@ type web struct {
 }
 
 // serveHTTP serves h on ln; failed is told why it ended, if not by stop.
-func serveHTTP(ln net.Listener, h http.Handler, failed func(error)) *web {
+func serveHTTP(ln net.Listener, h http.Handler, logger *slog.Logger, failed func(error)) *web {
 	w := &web{server: node.NewHTTPServer(h), done: make(chan struct{})}
+	// What net/http says is of single connections: "TLS handshake error from ...".
+	w.server.ErrorLog = slog.NewLogLogger(logger.With("listener", ln.Addr().String()).Handler(), slog.LevelInfo)
 	go func() {
 		defer close(w.done)
 		if err := w.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

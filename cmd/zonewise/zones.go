@@ -56,7 +56,11 @@ func runZones(ctx context.Context, o *zonesOptions, env cli.Env) error {
 }
 
 func printZones(out io.Writer, c *dashboards.Cluster) error {
-	fmt.Fprintf(out, "cluster %s, incarnation %d, as of revision %d, told by broker %d\n\n", c.Name, c.Incarnation, c.AsOf, c.Broker)
+	by := fmt.Sprintf("broker %d", c.Broker)
+	if c.Broker < 0 {
+		by = "a broker that has no session just now"
+	}
+	fmt.Fprintf(out, "cluster %s, incarnation %d, as of revision %d, told by %s\n\n", c.Name, c.Incarnation, c.AsOf, by)
 	if len(c.ClientsMissing) > 0 {
 		fmt.Fprintf(out, "brokers %v did not tell their clients, which are missing below\n\n", c.ClientsMissing)
 	}

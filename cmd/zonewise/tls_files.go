@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// tlsEvery is how often the files of certificates are looked at. What they hold
+// is compared, so that a link that points elsewhere is a change, too.
+const tlsEvery = 10 * time.Second
+
+// tlsFiles are the certificates of one interface. They are read anew when their
+// files change; connections that are open stay as they are.
+type tlsFiles struct {
+	options tlsOptions
+	door    string // what its flags begin with
+	now     atomic.Pointer[tlsRead]
+}
+
+// tlsRead is what the files held.
+type tlsRead struct {
+	config *tls.Config
+	sum    [sha256.Size]byte
+}
+
+// open reads the files; nil where no file is given.
+func (o *tlsOptions) open(door string) (*tlsFiles, error) {
+	if *o == (tlsOptions{}) {
+		return nil, nil
+	}
+	f := &tlsFiles{options: *o, door: door}
+	_, err := f.reload()
+	return f, err
+}
+
+// reload reads the files, and reports whether they hold something else than
+// before. After an error what was read before stays.
+func (f *tlsFiles) reload() (changed bool, err error) {
+	config, err := f.options.config(f.door)
+	if err != nil {
+		return false, err
+	}
+	h := sha256.New()
+	for _, path := range []string{f.options.ca, f.options.cert, f.options.key} {
+		body := []byte(nil)
+		if path != "" {
+			if body, err = os.ReadFile(path); err != nil {
+				return false, fmt.Errorf("read certificates: %w", err)
+			}
+		}
+		fmt.Fprintf(h, "%d ", len(body))
+		h.Write(body)
+	}
+	read := &tlsRead{config: config}
+	h.Sum(read.sum[:0])
+	if before := f.now.Load(); before != nil && before.sum == read.sum {
+		return false, nil
+	}
+	f.now.Store(read)
+	return true, nil
+}
+
+// present is the configuration of the next connection.
+func (f *tlsFiles) present() *tls.Config { return f.now.Load().config.Clone() }
+
+// server is the configuration of a listener. Who connects must show a
+// certificate where there are authorities to hold it against.
+func (f *tlsFiles) server() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		c := f.present()
+		if c.RootCAs != nil {
+			c.ClientCAs, c.ClientAuth = c.RootCAs, tls.RequireAndVerifyClientCert
+		}
+		return c, nil
+	}}
+}
+
+// dial is for http.Transport.DialTLSContext.
+func (f *tlsFiles) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	c := f.present()
+	c.ServerName = host
+	return (&tls.Dialer{Config: c}).DialContext(ctx, network, addr)
+}
+
+// freshCredentials are gRPC's, with the certificates of the moment.
+type freshCredentials struct{ files *tlsFiles }
+
+var errNoServer = errors.New("BUG: credentials of a client")
+
+func (c freshCredentials) fresh() credentials.TransportCredentials {
+	return credentials.NewTLS(c.files.present())
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (c freshCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return c.fresh().ClientHandshake(ctx, authority, raw)
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (c freshCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errNoServer
+}
+
+// Info implements credentials.TransportCredentials.
+func (c freshCredentials) Info() credentials.ProtocolInfo { return c.fresh().Info() }
+
+// Clone implements credentials.TransportCredentials.
+func (c freshCredentials) Clone() credentials.TransportCredentials { return c }
+
+// OverrideServerName implements credentials.TransportCredentials.
+func (c freshCredentials) OverrideServerName(string) error { return nil }
+
+// hangups are the SIGHUPs of a server, upon which it reads its files anew: it is
+// not ended by them. stop gives the signal back.
+func hangups() (came <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// watchTLS reads certificates anew, at each SIGHUP and when their files change,
+// until ctx ends.
+func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, all ...*tlsFiles) {
+	tick := time.NewTicker(tlsEvery)
+	defer tick.Stop()
+	failed := map[*tlsFiles]string{}
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-came:
+			asked = true
+			logger.Info("SIGHUP: reading certificates anew; a broker ends with SIGTERM")
+		}
+		for _, f := range all {
+			if f == nil {
+				continue
+			}
+			changed, err := f.reload()
+			switch {
+			case err != nil && (asked || failed[f] != err.Error()):
+				failed[f] = err.Error()
+				logger.Error("certificates cannot be read anew: those read before stay in use", "err", err)
+			case err == nil:
+				delete(failed, f)
+				if changed {
+					logger.Info("certificates read anew: new connections use them", "of", f.door)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	grpccredentials "google.golang.org/grpc/credentials"
+)
+
+// pairAt makes a pair in a folder of its own, and returns the folder.
+func pairAt(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := writePair(t, dir)
+	for from, to := range map[string]string{cert: "cert.pem", key: "key.pem"} {
+		if err := os.Rename(from, filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// linked is a link as Kubernetes has them: what it points to is swapped.
+func linked(t *testing.T, to string) (link string, swap func(to string)) {
+	t.Helper()
+	link = filepath.Join(t.TempDir(), "now")
+	swap = func(to string) {
+		t.Helper()
+		if err := os.Symlink(to, link+".new"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(link+".new", link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap(to)
+	return link, swap
+}
+
+func openFiles(t *testing.T, dir string) *tlsFiles {
+	t.Helper()
+	f, err := (&tlsOptions{ca: dir + "/cert.pem", cert: dir + "/cert.pem", key: dir + "/key.pem"}).open("peer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func mustReload(t *testing.T, want bool, all ...*tlsFiles) {
+	t.Helper()
+	for _, f := range all {
+		if changed, err := f.reload(); err != nil || changed != want {
+			t.Fatalf("reload: changed %v, %v; want %v", changed, err, want)
+		}
+	}
+}
+
+// Both sides of a connection take certificates that come in place of others,
+// authorities too, without a restart.
+func TestCertificatesAreReadAnew(t *testing.T) {
+	first, second := pairAt(t), pairAt(t)
+	link, swap := linked(t, first)
+	server, client := openFiles(t, link), openFiles(t, link)
+	old := openFiles(t, first)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go s.Serve(tls.NewListener(ln, server.server()))
+	defer s.Close()
+	ask := func(f *tlsFiles) error {
+		c := &http.Client{Transport: &http.Transport{DialTLSContext: f.dial, DisableKeepAlives: true}}
+		resp, err := c.Get("https://" + ln.Addr().String())
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	if err := ask(client); err != nil {
+		t.Fatal(err)
+	}
+	mustReload(t, false, server, client)
+	swap(second)
+	if err := ask(client); err != nil {
+		t.Errorf("before the files are read anew: %v", err)
+	}
+	mustReload(t, true, server, client)
+	if err := ask(client); err != nil {
+		t.Errorf("with the new certificates on both sides: %v", err)
+	}
+	if err := ask(old); err == nil {
+		t.Error("the old authority still vouches for the server")
+	}
+}
+
+// The same of etcd's connections.
+func TestCertificatesOfEtcdAreReadAnew(t *testing.T) {
+	first, second := pairAt(t), pairAt(t)
+	link, swap := linked(t, first)
+	server, client := openFiles(t, link), openFiles(t, link)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(grpc.Creds(grpccredentials.NewTLS(server.server())))
+	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
+	go s.Serve(ln)
+	defer s.Stop()
+	ask := func() error {
+		c, err := grpc.NewClient(ln.Addr().String(), grpc.WithTransportCredentials(freshCredentials{client}))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err = grpc_health_v1.NewHealthClient(c).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	swap(second)
+	mustReload(t, true, server)
+	if err := ask(); err == nil {
+		t.Error("a server of another authority was believed")
+	}
+	mustReload(t, true, client)
+	if err := ask(); err != nil {
+		t.Errorf("with the new certificates on both sides: %v", err)
+	}
+}
+
+// lockedLog is a log that a test reads while it is written.
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedLog) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+// Files that hold no pair are said once, and what was read before stays; SIGHUP
+// has them looked at at once.
+func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
+	first, second := pairAt(t), pairAt(t)
+	link, swap := linked(t, first)
+	synctest.Test(t, func(t *testing.T) {
+		f := openFiles(t, link)
+		before := f.now.Load()
+		came := make(chan os.Signal, 1)
+		log := &lockedLog{}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { watchTLS(ctx, slog.New(slog.NewTextHandler(log, nil)), came, f, nil) })
+		half := t.TempDir() // a certificate without its key
+		body, err := os.ReadFile(second + "/cert.pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(half+"/cert.pem", body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		swap(half)
+		time.Sleep(5 * tlsEvery)
+		if n := log.count("cannot be read anew"); n != 1 || f.now.Load() != before {
+			t.Errorf("said %d times, want once, and the certificates before in use", n)
+		}
+		swap(second)
+		came <- syscall.SIGHUP
+		time.Sleep(time.Millisecond)
+		if log.count("certificates read anew") != 1 || f.now.Load() == before {
+			t.Errorf("SIGHUP did not have the files read")
+		}
+		cancel()
+		wg.Wait()
+	})
+}
