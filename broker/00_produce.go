@@ -163,7 +163,7 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		out.code = errUnknownTopicID
 		p.noteRefused(i, j, t.Topic)
 		return
-	case t.known && InternalTopic(t.Name), !t.known && InternalTopic(name):
+	case p.r.clientID != adminClientID && (t.known && InternalTopic(t.Name) || !t.known && InternalTopic(name)):
 		out.code = errInvalidTopic
 		return
 	case !t.known || part.index < 0 || part.index >= t.Partitions:

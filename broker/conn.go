@@ -316,7 +316,11 @@ func (c *conn) freeFrame(p *pending) {
 // reject says in the log why a connection is closed.
 func (c *conn) reject(err error) error {
 	c.s.metrics.badFrames.Inc()
-	c.s.cfg.Log.Info("close connection", "peer", c.net.RemoteAddr(), "reason", err)
+	level := slog.LevelInfo
+	if errors.Is(err, errForeign) && c.s.logLimit.allow("foreign", time.Now()) {
+		level = slog.LevelWarn
+	}
+	c.s.cfg.Log.Log(c.ctx, level, "close connection", "peer", c.net.RemoteAddr(), "reason", err)
 	return err
 }
 

@@ -44,10 +44,32 @@ type header struct {
 // frameSize checks a size prefix.
 func frameSize(prefix []byte) (int, error) {
 	n := int32(binary.BigEndian.Uint32(prefix))
+	if what := foreign(prefix); what != "" {
+		return 0, fmt.Errorf("%w: %w: %s", errFrame, errForeign, what)
+	}
 	if n < keyBytes || n > MaxFrameBytes {
 		return 0, fmt.Errorf("%w: size %d, want %d to %d", errFrame, n, keyBytes, MaxFrameBytes)
 	}
 	return int(n), nil
+}
+
+// errForeign is a connection of somebody who does not speak Kafka's protocol.
+var errForeign = errors.New("not Kafka's protocol")
+
+// foreign says what the first bytes of a connection look like that are none of
+// Kafka's; "" where they may be. Read as a size, each is beyond MaxFrameBytes.
+func foreign(prefix []byte) string {
+	switch text := string(prefix); {
+	case prefix[0] == 0x16 && prefix[1] == 3:
+		return "it looks like TLS, and Kafka listeners speak plain text: set security.protocol=PLAINTEXT at the client"
+	case text == "GET " || text == "POST" || text == "HEAD" || text == "PUT " || text == "OPTI" || text == "DELE" || text == "CONN":
+		return "it looks like HTTP: page, API and metrics are at the port of --http"
+	case text == "PRI ":
+		return "it looks like HTTP/2 or gRPC"
+	case text == "SSH-":
+		return "it looks like SSH"
+	}
+	return ""
 }
 
 // parseKey reads what stands before everything else: it can be read whatever

@@ -24,6 +24,10 @@ const (
 	internalSegmentBytes = 100 << 20
 )
 
+// adminClientID is the client id that Kafka lets write to internal topics
+// (AdminUtils.ADMIN_CLIENT_ID, Kafka 4.1).
+const adminClientID = "__admin_client"
+
 // InternalTopic reports Kafka's own topics.
 func InternalTopic(name string) bool {
 	return name == offsetsTopic || name == txnTopic || name == shareTopic

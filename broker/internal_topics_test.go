@@ -7,7 +7,7 @@ import (
 )
 
 // The first request for a coordinator makes Kafka's internal topics; they are
-// shown as internal, and nobody can write to them.
+// shown as internal, and nobody but the admin client can write to them.
 func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
@@ -38,6 +38,14 @@ func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 			p := r.ask(produceOf(13, "", got.TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 			if p.ErrorCode != errInvalidTopic {
 				t.Errorf("produce to %s: %d", name, p.ErrorCode)
+			}
+			admin := kmsg.NewRequestFormatter(kmsg.FormatterClientID(adminClientID))
+			q := produceOf(13, "", got.TopicID, -1, batchOf(nowMs(), "a"))
+			if _, err := r.c.Write(admin.AppendRequest(nil, q, 77)); err != nil {
+				t.Fatal(err)
+			}
+			if p := r.receive(q, 77).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != errNone || p.BaseOffset != 0 {
+				t.Errorf("the admin client's produce to %s: %d at %d", name, p.ErrorCode, p.BaseOffset)
 			}
 		}
 	})
