@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: nightly suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,15 @@ demo: build ## run, with a modest stream of sample traffic
 
 test: ## every test that needs nothing but Go
 	ZONEWISE_SIM_SEEDS=$(SEEDS) $(GO) test $(PKGS)
+
+nightly: ## what is too long for a submission: 5,000 seeds, every breakage and fix, the race detector, other clients' suites; commit what it writes into docs
+	$(MAKE) sim
+	$(MAKE) race
+	$(MAKE) mutants
+	$(MAKE) fixes
+	$(MAKE) suite-kgo
+	$(MAKE) suite-librdkafka
+	$(MAKE) suite-differential
 
 race: ## the same under the race detector
 	ZONEWISE_SIM_SEEDS=8 $(GO) test -race $(PKGS)

@@ -185,3 +185,22 @@ func TestSizesAreReadAndWrittenInTheLargestUnit(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be read says what is wanted, wherever it stands.
+func TestValuesSayWhatTheyWant(t *testing.T) {
+	for _, c := range []struct {
+		args, environ []string
+		want          string
+	}{
+		{[]string{"serve", "--linger", "5"}, nil, `invalid value "5" for flag --linger: no unit: want a duration such as 5ms, 5s or 5m`},
+		{[]string{"serve", "--linger", "soon"}, nil, "want a duration such as 5ms, 2s or 1m30s"},
+		{[]string{"serve", "--kafka-port", "ninety"}, nil, "want a whole number"},
+		{[]string{"serve"}, []string{"ZONEWISE_LINGER=5"}, `variable ZONEWISE_LINGER: "5": no unit: want a duration such as 5ms, 5s or 5m`},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := testProgram(&settings{}, c.environ, &stdout, &stderr).Main(t.Context(), c.args)
+		if code != ExitUsage || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%v with %v: exit %d, %q; want %q in it", c.args, c.environ, code, stderr.String(), c.want)
+		}
+	}
+}
