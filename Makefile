@@ -67,8 +67,8 @@ bench-kafka: ## zonewise and Apache Kafka 4.1.1 (from Maven jars) in turn on thi
 bench-service: ## latency, the log's care and etcd's size with real processes; the figures go to docs/benchmarks.md
 	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -skip 'TestAgainstKafka|TestOneProducer|TestInlineBound|BesideKafka' ./internal/suites/performance
 
-integration: ## real etcd processes, a real S3 server, network namespaces
-	$(GO) test -tags integration -count=1 -timeout 30m ./s3stream/bucket/s3 ./internal/suites/integration
+integration: ## real etcd processes, a real S3 server, network namespaces (RUN: tests)
+	$(GO) test -tags integration -count=1 -timeout 30m -run '$(RUN)' ./s3stream/bucket/s3 ./internal/suites/integration
 
 clients: ## Kafka clients of other languages and the Kafka tools, against three zones
 	$(GO) test -tags clients -count=1 -v -parallel 2 -timeout 40m ./internal/suites/clients

@@ -28,7 +28,7 @@ func loud(p *cluster.Process, after int) (all []string) {
 func TestALostEtcdIsSaidOnceASecond(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	time.Sleep(8 * time.Second) // brokers use the members of their zones, groups have settled
-	const outage = 20 * time.Second
+	outage := length(12*time.Second, 20*time.Second)
 	for what, do := range map[string]func(on bool){
 		"killed": func(on bool) {
 			for _, p := range c.Etcd {

@@ -17,12 +17,11 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// What producers may wait at most while a member of etcd is ill, and for how
-// long it is.
-const (
-	limitIll = 3 * time.Second
-	illFor   = 20 * time.Second
-)
+// limitIll is what producers may wait at most while a member of etcd is ill.
+const limitIll = 3 * time.Second
+
+// illFor is for how long it is.
+func illFor() time.Duration { return length(10*time.Second, 20*time.Second) }
 
 // A member of etcd that is hung accepts connections and answers nothing. The
 // brokers of its zone go to another one, and come back when it is well.
@@ -32,12 +31,12 @@ func TestAHungEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	leader := c.EtcdLeader()
 	i.during("a follower stopped", (leader+1)%cluster.Zones, func(z int) {
 		c.Etcd[z].Pause()
-		time.Sleep(illFor)
+		time.Sleep(illFor())
 		c.Etcd[z].Resume()
 	})
 	i.during("the leader stopped", leader, func(z int) {
 		c.Etcd[z].Pause()
-		time.Sleep(illFor)
+		time.Sleep(illFor())
 		c.Etcd[z].Resume()
 	})
 	i.judge()
@@ -63,7 +62,7 @@ func TestASlowEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	i := startIll(t, c)
 	i.during("a member answers after 2 s", 0, func(z int) {
 		doors[z].late.Store(int64(time.Second)) // there, and back
-		time.Sleep(illFor)
+		time.Sleep(illFor())
 		doors[z].late.Store(0)
 	})
 	i.judge()
@@ -245,7 +244,7 @@ func ownDisk(t *testing.T, folder string) (stall func()) {
 	return func() {
 		t.Helper()
 		// One program freezes and thaws: a test that dies leaves nothing frozen.
-		script := fmt.Sprintf("fsfreeze -f %[1]s && sleep %.0[2]f; fsfreeze -u %[1]s", folder, illFor.Seconds())
+		script := fmt.Sprintf("fsfreeze -f %[1]s && sleep %.0[2]f; fsfreeze -u %[1]s", folder, illFor().Seconds())
 		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 			t.Errorf("freeze %s: %v: %s", folder, err, out)
 		}
