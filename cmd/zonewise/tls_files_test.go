@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -18,10 +17,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	grpccredentials "google.golang.org/grpc/credentials"
+	"github.com/zonewise/zonewise/internal/testenv/logtext"
 )
 
 // pairAt makes a pair in a folder of its own, and returns the folder.
@@ -120,7 +120,7 @@ func TestCertificatesOfEtcdAreReadAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.Creds(grpccredentials.NewTLS(server.server())))
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(server.server())))
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	go s.Serve(ln)
 	defer s.Stop()
@@ -149,24 +149,6 @@ func TestCertificatesOfEtcdAreReadAnew(t *testing.T) {
 	}
 }
 
-// lockedLog is a log that a test reads while it is written.
-type lockedLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lockedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lockedLog) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
-
 // Files that hold no pair are said once, and what was read before stays; SIGHUP
 // has them looked at at once.
 func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
@@ -176,7 +158,7 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 		f := openFiles(t, link)
 		before := f.now.Load()
 		came := make(chan os.Signal, 1)
-		log := &lockedLog{}
+		log := &logtext.Text{}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { watchTLS(ctx, slog.New(slog.NewTextHandler(log, nil)), came, f, nil) })
@@ -190,13 +172,13 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 		}
 		swap(half)
 		time.Sleep(5 * tlsEvery)
-		if n := log.count("cannot be read anew"); n != 1 || f.now.Load() != before {
+		if n := strings.Count(log.String(), "cannot be read anew"); n != 1 || f.now.Load() != before {
 			t.Errorf("said %d times, want once, and the certificates before in use", n)
 		}
 		swap(second)
 		came <- syscall.SIGHUP
 		time.Sleep(time.Millisecond)
-		if log.count("certificates read anew") != 1 || f.now.Load() == before {
+		if strings.Count(log.String(), "certificates read anew") != 1 || f.now.Load() == before {
 			t.Errorf("SIGHUP did not have the files read")
 		}
 		cancel()

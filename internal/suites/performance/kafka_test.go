@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/zonewise/zonewise/internal/testenv/cluster"
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
@@ -38,17 +37,9 @@ func TestAgainstKafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cluster.Start(t, cluster.Options{})
-	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: kafkaHeapMB})
-	awaitBrokers(t, k)
-	var bootstrap []string
-	for z := range cluster.Zones {
-		bootstrap = append(bootstrap, c.ZoneBootstrap(z)...)
-	}
-	one := "1"
-	ours := &peer{name: "zonewise", bootstrap: bootstrap, replicas: -1, brokers: pids(c.Brokers), etcd: pids(c.Etcd), store: childNamed(t, "versitygw"), cluster: c}
-	theirs := &peer{name: "Kafka", bootstrap: k.Bootstrap, replicas: 3, brokers: k.Pids()}
-	flushed := &peer{name: "Kafka, `flush.messages=1`", bootstrap: k.Bootstrap, replicas: 3, brokers: k.Pids(), topic: map[string]*string{"flush.messages": &one}}
+	ours, theirs := startBoth(t)
+	c, one := ours.cluster, "1"
+	flushed := &peer{name: "Kafka, `flush.messages=1`", bootstrap: theirs.bootstrap, replicas: 3, brokers: theirs.brokers, topic: map[string]*string{"flush.messages": &one}}
 	d := watchDisk(t, c.Folder)
 	warmUp(t, c.Program, ours, theirs)
 	for round := range kafkaRounds {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/zonewise/zonewise/internal/bench"
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
-	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
 // modestRates are records of 1 KiB a second, of three producers without linger,
@@ -39,15 +38,8 @@ type modest struct {
 // brokers and three members of etcd, idle and at two rates, in turn.
 func TestModestStreamBesideKafka(t *testing.T) {
 	where := machine(t)
-	c := cluster.Start(t, cluster.Options{})
-	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: kafkaHeapMB})
-	awaitBrokers(t, k)
-	var bootstrap []string
-	for z := range cluster.Zones {
-		bootstrap = append(bootstrap, c.ZoneBootstrap(z)...)
-	}
-	ours := &peer{name: "zonewise", bootstrap: bootstrap, replicas: -1, brokers: pids(c.Brokers), etcd: pids(c.Etcd)}
-	theirs := &peer{name: "Kafka", bootstrap: k.Bootstrap, replicas: 3, brokers: k.Pids()}
+	ours, theirs := startBoth(t)
+	c := ours.cluster
 	got := map[*peer]map[int][]modest{ours: {}, theirs: {}}
 	d := watchDisk(t, c.Folder)
 	for round := range 1 + modestRounds {

@@ -45,11 +45,8 @@ func TestOneProducerOnePartition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cluster.Start(t, cluster.Options{})
-	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: kafkaHeapMB})
-	awaitBrokers(t, k)
-	zonewise := &peer{name: "zonewise", bootstrap: c.ZoneBootstrap(0), replicas: -1, brokers: pids(c.Brokers), etcd: pids(c.Etcd), store: childNamed(t, "versitygw"), cluster: c}
-	kafka := &peer{name: "Kafka", bootstrap: k.Bootstrap, replicas: 3, brokers: k.Pids()}
+	zonewise, kafka := startBoth(t)
+	zonewise.bootstrap = zonewise.cluster.ZoneBootstrap(0)
 	var ours, theirs []tried
 	for round := range 1 + oneProducerRounds {
 		topic := fmt.Sprintf("one-%d", round)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/zonewise/zonewise/internal/bench"
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
 // peer is one system of a comparison.
@@ -32,6 +33,20 @@ type peer struct {
 	cluster   *cluster.Cluster // nil: Kafka
 
 	measured map[string][]measured // by workload, a round each
+}
+
+// startBoth starts three brokers each of zonewise and of Apache Kafka, with the
+// heap of Kafka's own start script.
+func startBoth(t *testing.T) (zonewise, kafka *peer) {
+	t.Helper()
+	c := cluster.Start(t, cluster.Options{})
+	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, HeapMB: kafkaHeapMB})
+	awaitBrokers(t, k)
+	zonewise = &peer{name: "zonewise", replicas: -1, brokers: pids(c.Brokers), etcd: pids(c.Etcd), store: childNamed(t, "versitygw"), cluster: c}
+	for z := range cluster.Zones {
+		zonewise.bootstrap = append(zonewise.bootstrap, c.ZoneBootstrap(z)...)
+	}
+	return zonewise, &peer{name: "Kafka", bootstrap: k.Bootstrap, replicas: 3, brokers: k.Pids()}
 }
 
 // measured is one run of one workload.
