@@ -34,6 +34,7 @@ const (
 	dutiesAtOnce   = 8
 	dutyTimeout    = 5 * time.Second
 	releaseTimeout = 2 * time.Second
+	unsureFor      = 15 * time.Second // how late a request without an answer is looked out for: etcd gives one up after 7
 )
 
 // SlotKeeper spreads the slots over the live brokers: this one's takes the
@@ -46,9 +47,11 @@ type SlotKeeper struct {
 	duties [metadata.GroupSlots]metadata.Duty // Epoch 0: not held
 	tried  [metadata.GroupSlots]time.Time     // last try for it
 	better [metadata.GroupSlots]time.Time     // since when another should have it, or we should have another's
-	// unsure: whether its key is ours was not heard. A key that is held and not
-	// coordinated would keep its groups from everybody else.
-	unsure [metadata.GroupSlots]bool
+	// unsure: until when a key may become ours of which it was not heard whether it
+	// is: a request without an answer may take effect late. A key that is held and
+	// not coordinated would keep its groups from everybody else.
+	unsure [metadata.GroupSlots]time.Time
+	asked  [metadata.GroupSlots]time.Time // when it was last looked at for that
 
 	settled atomic.Bool // every slot that this broker wins has, or had, a live holder
 }
@@ -151,7 +154,8 @@ func (k *SlotKeeper) round(ctx context.Context) {
 		case p.mine && (!p.handing || since >= handOverAfter || now.Sub(k.tried[i]) >= probeLive):
 			k.tried[i] = now
 			take = append(take, slot)
-		case !p.mine && k.unsure[i]:
+		case !p.mine && now.Before(k.unsure[i]) && now.Sub(k.asked[i]) >= probeLive:
+			k.asked[i] = now
 			doubt = append(doubt, slot)
 		}
 	}
@@ -207,9 +211,9 @@ func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) m
 	ctx, cancel := context.WithTimeout(ctx, dutyTimeout)
 	defer cancel()
 	d, ok, err := k.cfg.Duties.TryDuty(ctx, k.cfg.Session.ID(), SlotDuty(slot))
-	k.unsure[slot] = err != nil
 	if err != nil || !ok {
 		if err != nil {
+			k.unsure[slot] = time.Now().Add(unsureFor)
 			metadata.LogFailure(k.cfg.Log, "take group slot", err, "slot", slot)
 		}
 		return metadata.Duty{}
@@ -240,7 +244,7 @@ func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := k.cfg.Duties.ReleaseDuty(ctx, d); err != nil {
-		k.unsure[slot] = true
+		k.unsure[slot] = time.Now().Add(unsureFor)
 		metadata.LogFailure(k.cfg.Log, "release group slot", err, "slot", slot)
 	}
 }
@@ -254,7 +258,7 @@ func (k *SlotKeeper) letGo(ctx context.Context, slot metadata.Slot) {
 		metadata.LogFailure(k.cfg.Log, "find out who holds a group slot", err, "slot", slot)
 		return
 	}
-	if k.unsure[slot] = false; ours {
+	if ours {
 		k.duties[slot] = d
 		k.give(ctx, slot)
 	}

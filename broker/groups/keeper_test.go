@@ -181,6 +181,49 @@ func TestNoSlotIsHeldUnawares(t *testing.T) {
 	})
 }
 
+// belated is a log whose first try for each duty is not answered, and takes
+// effect eight seconds later.
+type belated struct {
+	Duties
+	mu    sync.Mutex
+	tried map[string]bool
+	late  sync.WaitGroup
+}
+
+func (b *belated) TryDuty(ctx context.Context, s metadata.SessionID, name string) (metadata.Duty, bool, error) {
+	b.mu.Lock()
+	again := b.tried[name]
+	b.tried[name] = true
+	b.mu.Unlock()
+	if again {
+		return b.Duties.TryDuty(ctx, s, name)
+	}
+	b.late.Go(func() {
+		time.Sleep(8 * time.Second)
+		b.Duties.TryDuty(context.WithoutCancel(ctx), s, name)
+	})
+	return metadata.Duty{}, false, context.DeadlineExceeded
+}
+
+// A request that takes effect long after its caller has given it up gives a broker
+// the key of a slot that is another's by then: it lets go of it again.
+func TestASlotThatIsTakenLateIsLetGo(t *testing.T) {
+	inWorld(t, func(w *world) {
+		a := w.start(1)
+		defer a.stop()
+		late := &belated{Duties: w.log, tried: map[string]bool{}}
+		defer late.late.Wait()
+		defer a.keepBy(1, late)()
+		time.Sleep(200 * time.Millisecond)
+		b := w.start(2) // its slots are free until it takes them
+		defer b.stop()
+		time.Sleep(12 * time.Second)
+		defer b.keep(2)()
+		time.Sleep(20 * time.Second)
+		agree(t, a, b)
+	})
+}
+
 // A draining broker's slots are with the others within a second or two, and
 // members of its groups go on without a rebalance.
 func TestDrainHandsSlotsAndGroupsOver(t *testing.T) {

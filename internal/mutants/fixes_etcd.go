@@ -33,6 +33,8 @@ func etcdFixes() []mutant {
 			"h.needs = min(2*h.needs, homeAfterMost)", "h.needs = homeAfter"}}},
 		{name: "the route names a member that is not used", pkg: "./cmd/zonewise", run: "TheRouteTells", edits: []edit{{"cmd/zonewise/topology.go",
 			"p.route.Member = z\n", "_ = z\n"}}},
+		{name: "a slot whose key came late is kept from everybody", pkg: "./broker/groups", run: "TakenLate", edits: []edit{{"broker/groups/keeper.go",
+			"unsureFor      = 15 * time.Second", "unsureFor      = time.Second"}}},
 		{name: "a member that is given up ends a broker that starts", pkg: "./cmd/zonewise", run: "ThatStartsWaitsForEtcd", edits: []edit{{"cmd/zonewise/etcd_client.go",
 			"if !etcdlog.MemberCannotServe(err) {", "if !etcdlog.MemberCannotServe(err) || true {"}}},
 		{name: "a crashed broker's leases hold what its next life needs", pkg: "./internal/node", run: "ThatCrashed", edits: []edit{{"internal/node/session.go",

@@ -96,7 +96,7 @@ func mutants() []mutant {
 		{name: "a batch passes a refused one", pkg: "./wal", run: "Passes|DoesNotPass", edits: []edit{{"wal/sequence.go",
 			"code == metadata.CodeOK && it.Behind.Refused() && l.leaps(t.query(it)):", "code == metadata.CodeOK && it.Behind.Refused() && !l.leaps(t.query(it)):"}}},
 		{name: "a group slot held unawares", pkg: "./broker/groups", run: "Unawares", edits: []edit{{"broker/groups/keeper.go",
-			"case !p.mine && k.unsure[i]:", "case !p.mine && k.unsure[i] && draining:"}}},
+			"case !p.mine && now.Before(k.unsure[i])", "case !p.mine && draining && now.Before(k.unsure[i])"}}},
 		{name: "an etcd that went back is left open", pkg: "./metadata/etcdlog", run: "IsShut", edits: []edit{{"metadata/etcdlog/shut.go",
 			"if !errors.Is(err, metadata.ErrOlderLog) {", "if !errors.Is(err, metadata.ErrOlderLog) || l.incCreated > 0 {"}}},
 		{name: "a transaction's marker on too few partitions", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/apply_txn_end.go",
