@@ -93,11 +93,12 @@ type watchful struct {
 	gets    map[string]uint64                     // by life: second GETs that were faster
 	moves   map[string][2]uint64                  // by life: hand-overs that went well, and not
 	dead    map[string]map[metadata.BrokerID]bool // by life: peers that it takes for dead
+	opened  map[string]bool                       // lives that had a session
 }
 
 func newWatchful() *watchful {
 	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}, map[string]uint64{},
-		map[string][2]uint64{}, map[string]map[metadata.BrokerID]bool{}}
+		map[string][2]uint64{}, map[string]map[metadata.BrokerID]bool{}, map[string]bool{}}
 }
 
 // sawBucket looks at one request that ended.
@@ -140,6 +141,9 @@ func (w *world) sawLife(l *life) {
 	dead := l.node.DeadPeers()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if l.node.Broker() != metadata.NoBroker {
+		w.seen.opened[l.id] = true
+	}
 	if old := w.seen.wal[id]; old.GapWaits <= st.GapWaits && old.Objects <= st.Objects {
 		w.seen.wal[id] = st
 	}

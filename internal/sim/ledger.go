@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -11,16 +12,21 @@ import (
 
 // Request is one request of the bucket that S3 would bill.
 type Request struct {
-	Op bucket.Op
-	At time.Time // when its answer was known
+	Op   bucket.Op
+	At   time.Time // when its answer was known
+	Life string    // of the process that made it
 }
 
 // Ledger is the bill as the last broker tells it, and what it must be.
 type Ledger struct {
 	Window   metadata.LedgerWindow
+	Began    time.Time // of the run
 	At       time.Time // of the look
 	Requests []Request // of all brokers
 	Topics   map[string]metadata.TopicID
+	// Opened are the lives that opened a session: what one asked for that died
+	// before is in nobody's report, and no session's end tells of a gap.
+	Opened map[string]bool
 }
 
 // requests are the billable ones of all lives.
@@ -45,13 +51,14 @@ func (q *requests) take() []Request {
 // becomes of who made them.
 type billed struct {
 	bucket.Bucket
-	to *requests
+	to   *requests
+	life string
 }
 
 func (b billed) watch(ctx context.Context) context.Context {
 	return bucket.WithObserver(ctx, func(a bucket.Attempt) {
 		if a.Billable() {
-			b.to.add(Request{a.Op, time.Now()})
+			b.to.add(Request{a.Op, time.Now(), b.life})
 		}
 	})
 }
@@ -72,13 +79,20 @@ func (b billed) Delete(ctx context.Context, names ...string) error {
 	return b.Bucket.Delete(b.watch(ctx), names...)
 }
 
+// opened are the lives that were seen with a session.
+func (w *world) opened() map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.seen.opened)
+}
+
 // lookAtLedger notes the whole run's bill.
 func (r *run) lookAtLedger() {
 	l := r.anyLife()
 	if l == nil {
 		return
 	}
-	out := &Ledger{At: time.Now(), Requests: r.billed.take(), Topics: map[string]metadata.TopicID{}}
+	out := &Ledger{Began: r.begun, At: time.Now(), Requests: r.billed.take(), Topics: map[string]metadata.TopicID{}, Opened: r.opened()}
 	l.node.Replica().View(func(st *metadata.State) {
 		out.Window = st.Ledger(max(0, st.Time()-metadata.UnixMilli(time.Hour.Milliseconds())), st.Time()+1)
 		for _, t := range st.Topics() {

@@ -121,7 +121,7 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 	if process == "operator" { // nobody's bill
 		return fault, all
 	}
-	return fault, billed{all, &w.billed}
+	return fault, billed{all, &w.billed, process}
 }
 
 // counter counts the instants at which something was asked. What is asked at
