@@ -46,30 +46,39 @@ func (o *tlsOptions) open(door string) (*tlsFiles, error) {
 }
 
 // reload reads the files, and reports whether they hold something else than
-// before. After an error what was read before stays.
+// before. After an error what was read before stays. The sum is taken first: of
+// files that are swapped meanwhile it is the older one, and the next look differs.
 func (f *tlsFiles) reload() (changed bool, err error) {
+	sum, unread := f.sum()
+	if before := f.now.Load(); unread == nil && before != nil && before.sum == sum {
+		return false, nil
+	}
 	config, err := f.options.config(f.door)
+	if err == nil {
+		err = unread
+	}
 	if err != nil {
 		return false, err
 	}
+	f.now.Store(&tlsRead{config, sum})
+	return true, nil
+}
+
+// sum is of what the files hold now.
+func (f *tlsFiles) sum() (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	for _, path := range []string{f.options.ca, f.options.cert, f.options.key} {
-		body := []byte(nil)
+		var body []byte
 		if path != "" {
 			if body, err = os.ReadFile(path); err != nil {
-				return false, fmt.Errorf("read certificates: %w", err)
+				return sum, fmt.Errorf("read certificates: %w", err)
 			}
 		}
 		fmt.Fprintf(h, "%d ", len(body))
 		h.Write(body)
 	}
-	read := &tlsRead{config: config}
-	h.Sum(read.sum[:0])
-	if before := f.now.Load(); before != nil && before.sum == read.sum {
-		return false, nil
-	}
-	f.now.Store(read)
-	return true, nil
+	h.Sum(sum[:0])
+	return sum, nil
 }
 
 // present is the configuration of the next connection.
