@@ -19,7 +19,7 @@ func topicLimit() int { return len(topics()) + crowdTopics }
 // limits are the lowered ones of a seed whose etcd is not lost: a recovery, too,
 // would have to know them.
 func (w *world) limits() *metadata.Limits {
-	if endsEtcd(w.seed) {
+	if ending(w.seed) != nil {
 		return nil
 	}
 	l := metadata.DefaultLimits()
@@ -31,19 +31,7 @@ func (w *world) limits() *metadata.Limits {
 // the refused one then.
 type crowd struct{ temper }
 
-func (c *crowd) run(ctx context.Context) {
-	defer c.drop()
-	for ctx.Err() == nil {
-		c.turn++
-		c.seen = c.w.recoveries()
-		if err := c.live(ctx); err != nil && ctx.Err() == nil {
-			c.w.trace("crowd turn %d ends: %v", c.turn, err)
-		}
-		if c.pause(ctx) != nil {
-			return
-		}
-	}
-}
+func (c *crowd) run(ctx context.Context) { c.turns(ctx, c.live) }
 
 func crowdName(i int) string { return fmt.Sprintf("crowd%d", i) }
 

@@ -59,7 +59,7 @@ func (r *run) plan() {
 		sum += f.weight
 	}
 	count := 6 + int(r.draw("faults", "", 0)%4)
-	last := r.ending()
+	last := ending(r.seed)
 	for n := range count {
 		r.between(n)
 		if n == count/2 && r.seed%3 == 0 {
@@ -83,18 +83,9 @@ func (r *run) plan() {
 	r.heal()
 }
 
-// endsEtcd tells whether a seed's etcd is lost or restored.
-func endsEtcd(seed uint64) bool {
+// ending is the kind of fault that ends a seed's etcd, if it has one.
+func ending(seed uint64) *fault {
 	switch seed % 8 {
-	case 1, 3, 5:
-		return true
-	}
-	return false
-}
-
-// ending is the kind of fault that ends this seed's etcd, if it has one.
-func (r *run) ending() *fault {
-	switch r.seed % 8 {
 	case 1, 5:
 		return &fault{"etcd lost", 0, (*run).loseEtcd}
 	case 3:

@@ -29,13 +29,16 @@ type temper struct {
 // errTurn: the turn is over, and nothing is wrong.
 var errTurn = errors.New("another turn")
 
-func (t *temper) run(ctx context.Context) {
+func (t *temper) run(ctx context.Context) { t.turns(ctx, t.live) }
+
+// turns does the same again and again until ctx ends.
+func (t *temper) turns(ctx context.Context, live func(context.Context) error) {
 	defer t.drop()
 	for ctx.Err() == nil {
 		t.turn++
 		t.seen = t.w.recoveries()
-		if err := t.live(ctx); err != nil && ctx.Err() == nil {
-			t.w.trace("temp turn %d ends: %v", t.turn, err)
+		if err := live(ctx); err != nil && ctx.Err() == nil {
+			t.w.trace("%s turn %d ends: %v", t.name, t.turn, err)
 		}
 		if t.pause(ctx) != nil {
 			return
@@ -81,7 +84,7 @@ func (t *temper) live(ctx context.Context) error {
 // wrong notes what must not be, unless a recovery may have made it so.
 func (t *temper) wrong(format string, args ...any) error {
 	if t.w.recoveries() == t.seen {
-		t.w.history.wrong("temp turn %d: %s", t.turn, fmt.Sprintf(format, args...))
+		t.w.history.wrong("%s turn %d: %s", t.name, t.turn, fmt.Sprintf(format, args...))
 	}
 	return errTurn
 }
