@@ -67,6 +67,13 @@ func (s *State) applyTick(c Tick) CommandOutcome {
 	}
 	before := s.time
 	s.time = c.To
+	if before == 0 { // sessions are older than state time: by up to a tick
+		for _, o := range s.sessions {
+			if o.usage == 0 {
+				o.usageTo = max(1, s.time-tickBehind)
+			}
+		}
+	}
 	if before/ledgerMinute != c.To/ledgerMinute {
 		s.expireLedger()
 	}

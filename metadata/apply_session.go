@@ -72,7 +72,9 @@ const tickBehind UnixMilli = 5_000
 func (s *State) forgetSession(o *sessionState) {
 	// What it served since its last usage report is not known to the ledger.
 	// State time is behind by up to a tick, and more is said rather than less.
-	if end := s.time + tickBehind; o.usageTo > 0 && end > o.usageTo {
+	// One that ends before the cluster's first tick lived for about a tick.
+	told := o.usageTo > 0 || o.usage == 0
+	if end := s.time + tickBehind; told && end > o.usageTo {
 		gap := int64(end - o.usageTo)
 		s.gapsMs += gap
 		for _, b := range s.buckets() {

@@ -11,10 +11,6 @@ import (
 // failed: a report is made every three seconds.
 const reportedWithin = 10 * time.Second
 
-// firstReport is when the first broker of a cluster has reported. One that dies
-// before leaves a gap that nobody tells: its session is older than state time.
-const firstReport = 5 * time.Second
-
 // billedAs are the components in which requests of one kind are booked.
 var billedAs = map[bucket.Op][]metadata.Component{
 	bucket.OpPut:    {metadata.ComponentPut, metadata.ComponentPutHedge, metadata.ComponentPutPlatform},
@@ -53,7 +49,7 @@ func (c *checker) billedRequests(l *Ledger, booked map[metadata.Component]metada
 	made, early := map[bucket.Op]uint64{}, map[bucket.Op]uint64{}
 	for _, r := range l.Requests {
 		made[r.Op]++
-		if l.At.Sub(r.At) > reportedWithin && l.Opened[r.Life] && r.At.Sub(l.Began) > firstReport {
+		if l.At.Sub(r.At) > reportedWithin && l.Opened[r.Life] {
 			early[r.Op]++
 		}
 	}

@@ -39,7 +39,7 @@ func goodHistory() *History {
 	h.Owned = []Owned{{"g", 1, "m0", []int32{0}, 0}, {"g", 1, "m1", []int32{1}, 0}}
 	h.Held = []Held{{"s", 0, "c0", t0, t0.Add(time.Second)}, {"s", 0, "c1", t0.Add(time.Second), t0.Add(2 * time.Second)}, {"s", 1, "c0", t0, t0.Add(2 * time.Second)}}
 	id := metadata.TopicID{1}
-	h.Ledger = &Ledger{Began: t0.Add(-time.Hour), At: t0, Topics: map[string]metadata.TopicID{"t": id}, Opened: map[string]bool{"a0.1": true},
+	h.Ledger = &Ledger{At: t0, Topics: map[string]metadata.TopicID{"t": id}, Opened: map[string]bool{"a0.1": true},
 		Requests: []Request{{bucket.OpPut, t0.Add(-time.Minute), "a0.1"}, {bucket.OpPut, t0, "a0.1"}, {bucket.OpList, t0.Add(-time.Minute), "a0.2"}}}
 	h.Ledger.Window.Cells = []metadata.Cell{{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentRecordsIn}, Quantity: metadata.Units(10)},
 		{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentPut}, Quantity: metadata.Requests(1)}}

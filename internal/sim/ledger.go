@@ -20,7 +20,6 @@ type Request struct {
 // Ledger is the bill as the last broker tells it, and what it must be.
 type Ledger struct {
 	Window   metadata.LedgerWindow
-	Began    time.Time // of the run
 	At       time.Time // of the look
 	Requests []Request // of all brokers
 	Topics   map[string]metadata.TopicID
@@ -92,7 +91,7 @@ func (r *run) lookAtLedger() {
 	if l == nil {
 		return
 	}
-	out := &Ledger{Began: r.begun, At: time.Now(), Requests: r.billed.take(), Topics: map[string]metadata.TopicID{}, Opened: r.opened()}
+	out := &Ledger{At: time.Now(), Requests: r.billed.take(), Topics: map[string]metadata.TopicID{}, Opened: r.opened()}
 	l.node.Replica().View(func(st *metadata.State) {
 		out.Window = st.Ledger(max(0, st.Time()-metadata.UnixMilli(time.Hour.Milliseconds())), st.Time()+1)
 		for _, t := range st.Topics() {

@@ -43,7 +43,6 @@ const (
 // run is one seed in progress.
 type run struct {
 	*world
-	begun   time.Time
 	ctx     context.Context
 	opt     Options
 	clients sync.WaitGroup // producers: they end by themselves
@@ -65,7 +64,7 @@ func Run(ctx context.Context, seed uint64, opt Options) Result {
 	w := newWorld(seed, !opt.Quiet, opt.Logger)
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, hardLimit)
-	r := &run{world: w, begun: begun, ctx: ctx, opt: opt, stop: make(chan struct{})}
+	r := &run{world: w, ctx: ctx, opt: opt, stop: make(chan struct{})}
 	r.live()
 	for _, m := range r.seen.moves {
 		r.history.Risked += int(m[1])

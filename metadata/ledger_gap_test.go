@@ -1,0 +1,36 @@
+package metadata
+
+import "testing"
+
+// A session that ends without a last report leaves a gap in the ledger, the
+// first of a cluster too, though it is older than state time.
+func TestASessionThatEndsUnreportedLeavesAGap(t *testing.T) {
+	const began = UnixMilli(1_700_000_000_000)
+	for name, c := range map[string]struct {
+		before, during UnixMilli // ticks before it opens and before it ends, or 0
+		gap            int64
+	}{
+		"ends before the first tick":   {0, 0, 5_000},
+		"opens before the first tick":  {0, began, 10_000},
+		"ends a second after a tick":   {began, began + 1_000, 6_000},
+		"opens and ends between ticks": {began, 0, 5_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1)
+			other := w.openSession(t, "a")
+			tick := func(to UnixMilli) {
+				if to != 0 {
+					w.do1(t, Tick{to})
+				}
+			}
+			tick(c.before)
+			w.commit(t, &Entry{Session: other.Session, Commands: []Command{Usage{Seq: 1, From: 1, To: 2, Final: true}}})
+			lost := w.openSession(t, "a")
+			tick(c.during)
+			w.do1(t, ClosedSession{lost.Session})
+			if w.state.gapsMs != c.gap {
+				t.Errorf("a gap of %d ms, want %d", w.state.gapsMs, c.gap)
+			}
+		})
+	}
+}
