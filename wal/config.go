@@ -86,9 +86,9 @@ type Config struct {
 	// nothing before it looks window-blocked; default 7 ms.
 	BlockedAfter time.Duration
 	// EarlyPuts is how many PUTs a second a lane may spend on sealing for
-	// window-blocked connections before its linger, beside one for every 64
-	// KiB; default 20 (about 260 dollars a month at 5 dollars a million),
-	// negative: none at all.
+	// window-blocked connections before its linger, or, where that is more,
+	// one for every 64 KiB in full batches and 768 KiB in others; default
+	// 20 (about 260 dollars a month at 5 dollars a million), negative: none.
 	EarlyPuts float64
 	// GapWait is how long a batch waits for the sequence before it; default
 	// 500 ms.

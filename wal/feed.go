@@ -23,6 +23,7 @@ type Feed struct {
 	stalls   int                     // how often it did, less how often at fewer
 	answered int64                   // unix nanoseconds, of the last answer
 	gathered [metadata.LaneCount]int // requests in the buffer in seen
+	sizes    batchSizes
 
 	// seen is the buffer of each lane that has listed this feed. Lanes of an
 	// ending WAL and of its successor may both set it.
@@ -54,14 +55,15 @@ func (w *WAL) NewFeed() *Feed {
 // atomic store; the connection calls it after each read of its socket.
 func (f *Feed) Read(int) { f.lastRead.Store(time.Now().UnixNano()) }
 
-// begin tells that a batch of a request has come, and whether it was the last.
-func (f *Feed) begin(more bool) {
+// begin tells that a batch of a request has come, and whether more are to come.
+func (f *Feed) begin(bytes int, more bool) {
 	f.taking.Store(more)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sizes.note(bytes)
 	if more {
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.requests++
 	if f.requests > f.window {
 		f.window, f.stalls = f.requests, 0
@@ -128,6 +130,17 @@ func (f *Feed) full(lane metadata.Lane) (full, whole bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.stalls >= stallsEnough && f.requests >= f.window, f.gathered[lane] == f.requests
+}
+
+// sendsFullBatches reports whether the client's batches grow no more while it
+// waits; false of a nil feed.
+func (f *Feed) sendsFullBatches() bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sizes.full()
 }
 
 // refills is how long the client's connection must be silent from now on before

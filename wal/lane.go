@@ -93,7 +93,7 @@ func (l *lane) buffer(it *item) {
 		l.open = newBuffer(now, l.w.cfg.Linger+time.Duration(l.rand.Int64N(int64(time.Millisecond))))
 	}
 	l.open.add(it)
-	l.early.earn(len(it.Bytes))
+	l.early.earn(len(it.Bytes), it.Feed.sendsFullBatches())
 	if len(l.open.feeds) <= fewFeeds {
 		l.open.blockedAt = time.Time{}
 	}

@@ -125,37 +125,3 @@ func (s *situation) blockedIn() time.Duration {
 	slices.Sort(s.idle)
 	return s.blockedAfter - s.idle[len(s.idle)/2]
 }
-
-// earlyBytes is for how many record bytes window-blocked sealing may spend one
-// more PUT: 16,384 a GiB, eight cents, as many as inline bytes cost that cross
-// three legs.
-const earlyBytes = 64 << 10
-
-// earlyBudget is the PUTs that window-blocked sealing may spend: a token
-// bucket of one second, and one PUT for so many bytes.
-type earlyBudget struct {
-	rate   float64 // PUTs a second; 0 or less: none
-	tokens float64
-	last   time.Time
-}
-
-func (e *earlyBudget) refill(now time.Time) {
-	if e.rate <= 0 {
-		return
-	}
-	if e.last.IsZero() {
-		e.tokens = max(1, e.rate)
-	} else {
-		e.tokens = min(max(1, e.rate), e.tokens+e.rate*now.Sub(e.last).Seconds())
-	}
-	e.last = now
-}
-
-func (e *earlyBudget) earn(bytes int) {
-	if e.rate > 0 {
-		e.tokens = min(max(1, e.rate), e.tokens+float64(bytes)/earlyBytes)
-	}
-}
-
-func (e *earlyBudget) has() bool { return e.tokens >= 1 }
-func (e *earlyBudget) take()     { e.tokens-- }

@@ -47,36 +47,6 @@ func TestDecideSealsForItsReasons(t *testing.T) {
 	}
 }
 
-func TestEarlyBudgetIsARate(t *testing.T) {
-	e := earlyBudget{rate: 10}
-	now := time.Unix(1000, 0)
-	spent := 0
-	for range 5000 { // five seconds, asked every millisecond
-		if e.refill(now); e.has() {
-			e.take()
-			spent++
-		}
-		now = now.Add(time.Millisecond)
-	}
-	if spent < 58 || spent > 60 { // a second saved up, and five seconds' worth
-		t.Errorf("%d early PUTs in five seconds at 10 a second", spent)
-	}
-	for range 100 { // 64 KiB are worth a PUT
-		if e.has() {
-			t.Error("there is more than was earned")
-		}
-		if e.earn(earlyBytes); !e.has() {
-			t.Error("no PUT for 64 KiB")
-		}
-		e.take()
-	}
-	none := earlyBudget{rate: -1}
-	none.earn(1 << 30)
-	if none.refill(now); none.has() {
-		t.Error("a budget of none has some")
-	}
-}
-
 // A producer with five requests in flight and nothing else to send is not
 // held at five batches per linger.
 func TestWindowBlockedProducerIsNotHeldByTheLinger(t *testing.T) {

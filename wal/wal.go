@@ -103,7 +103,7 @@ func (w *WAL) enter(it *item) error {
 	}
 	w.items++
 	if it.Feed != nil {
-		it.Feed.begin(it.More)
+		it.Feed.begin(len(it.Bytes), it.More)
 	}
 	if w.pins.enter(it) {
 		l.box.add(it)
