@@ -278,19 +278,23 @@ func TestZonesAreAnsweredAsJSON(t *testing.T) {
 			Zone    string
 			Brokers []struct {
 				Broker    int
-				Listeners []string
+				Listeners []struct {
+					Address    string
+					ClientZone string `json:"client_zone"`
+				}
 			}
 			Clients []struct {
 				Evidence            string
 				Aligned, Misaligned int
 			}
-			BytesIn string `json:"bytes_in"`
+			BytesIn uint64 `json:"bytes_in"`
 		}
 	}
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Cluster != "main" || len(got.Zones) != 4 || got.Zones[2].Brokers[1].Broker != 4 || got.Zones[2].Clients[1].Misaligned != 1 || got.Zones[1].BytesIn != "44023414784" {
+	if got.Cluster != "main" || len(got.Zones) != 4 || got.Zones[2].Brokers[1].Broker != 4 || got.Zones[2].Clients[1].Misaligned != 1 || got.Zones[1].BytesIn != 44023414784 ||
+		got.Zones[1].Brokers[0].Listeners[1].ClientZone != "use1-az1" || got.Zones[1].Brokers[0].Listeners[1].Address != "10.0.1.7:9093" {
 		t.Errorf("zones %+v", got)
 	}
 	empty := newFixture(nil)

@@ -112,12 +112,12 @@ func hostileNames() []string {
 func newFixture(names []string) *fixture {
 	f := &fixture{now: fixtureNow, names: names}
 	f.cluster = Cluster{
-		Name: "main", Version: "0.1.0", Broker: 1, Incarnation: 1, FeatureLevel: 1, Generation: 4711, AsOf: 184_467, LagMs: 4,
+		Name: "main", Version: "0.1.0", Broker: 1, Incarnation: 1, FeatureLevel: 1, Generation: 4711, AsOf: 184_467, LagMs: 4, BytesMinutes: 120,
 		Zones: []Zone{
 			{ID: "", Clients: []Clients{{"unknown", 0, 3}}, BytesIn: 9 << 20, BytesOut: 1 << 20},
-			{ID: "use1-az1", Brokers: []Broker{{1, []string{"10.0.1.7:9092", "use1-az1 10.0.1.7:9093"}, "0.1.0", false}}, Clients: []Clients{{"listener", 14, 0}, {"tag", 3, 0}}, BytesIn: 41 << 30, BytesOut: 87 << 30},
-			{ID: "use1-az2", Brokers: []Broker{{2, []string{"10.0.2.7:9092", "use1-az2 10.0.2.7:9094"}, "0.1.0", false}, {4, []string{"10.0.2.8:9092"}, "0.1.0", true}}, Clients: []Clients{{"listener", 11, 0}, {"rack", 2, 1}}, BytesIn: 39 << 30, BytesOut: 80 << 30},
-			{ID: "use1-az4", Brokers: []Broker{{3, []string{"10.0.4.7:9092", "use1-az4 10.0.4.7:9095"}, "0.1.0", false}}, Clients: []Clients{{"cidr", 9, 0}}, BytesIn: 40 << 30, BytesOut: 78 << 30},
+			{ID: "use1-az1", Brokers: []Broker{{1, []Listener{{"10.0.1.7:9092", ""}, {"10.0.1.7:9093", "use1-az1"}}, "0.1.0", false}}, Clients: []Clients{{"listener", 14, 0}, {"tag", 3, 0}}, BytesIn: 41 << 30, BytesOut: 87 << 30},
+			{ID: "use1-az2", Brokers: []Broker{{2, []Listener{{"10.0.2.7:9092", ""}, {"10.0.2.7:9094", "use1-az2"}}, "0.1.0", false}, {4, []Listener{{"10.0.2.8:9092", ""}}, "0.1.0", true}}, Clients: []Clients{{"listener", 11, 0}, {"rack", 2, 1}}, BytesIn: 39 << 30, BytesOut: 80 << 30},
+			{ID: "use1-az4", Brokers: []Broker{{3, []Listener{{"10.0.4.7:9092", ""}, {"10.0.4.7:9095", "use1-az4"}}, "0.1.0", false}}, Clients: []Clients{{"cidr", 9, 0}}, BytesIn: 40 << 30, BytesOut: 78 << 30},
 		},
 	}
 	for i, name := range names {

@@ -13,6 +13,7 @@ import (
 // clusterView is the cluster, ready to print.
 type clusterView struct {
 	Name, Version, Lag  string
+	BytesHours          string // over which bytes of zones are summed
 	Incarnation         uint32
 	FeatureLevel        int
 	Generation          uint64
@@ -57,6 +58,7 @@ func viewCluster(c *Cluster) clusterView {
 	v := clusterView{
 		Name: costmodel.Printable(c.Name), Version: costmodel.Printable(c.Version), Lag: fmt.Sprintf("%d.%03d s", c.LagMs/1000, max(c.LagMs, -c.LagMs)%1000),
 		Incarnation: uint32(c.Incarnation), FeatureLevel: c.FeatureLevel, Generation: uint64(c.Generation), Broker: int32(c.Broker), ClientsMissing: c.ClientsMissing,
+		BytesHours: fmt.Sprintf("%d h", c.BytesMinutes/60),
 	}
 	for i := range c.Zones {
 		zone := viewZone(&c.Zones[i])
@@ -96,7 +98,7 @@ func viewZone(z *Zone) zoneView {
 	for _, b := range z.Brokers {
 		var listeners []string
 		for _, l := range b.Listeners {
-			listeners = append(listeners, costmodel.Printable(l))
+			listeners = append(listeners, costmodel.Printable(l.String()))
 		}
 		v.Brokers = append(v.Brokers, brokerView{int32(b.ID), strings.Join(listeners, ", "), costmodel.Printable(b.Version), b.Draining})
 	}

@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -41,6 +42,7 @@ type Cluster struct {
 	AsOf         metadata.Revision    `json:"as_of_revision"`
 	LagMs        int64                `json:"follower_lag_ms"` // how far this broker's state is behind the log
 	Zones        []Zone               `json:"zones"`
+	BytesMinutes int                  `json:"bytes_minutes"` // over which bytes of zones are summed, up to now
 	Topics       []Topic              `json:"topics"`
 	// ClientsMissing are the brokers that did not tell their clients: the
 	// zones below count those of the others.
@@ -53,16 +55,31 @@ type Zone struct {
 	ID       metadata.ZoneID `json:"zone"`
 	Brokers  []Broker        `json:"brokers"`
 	Clients  []Clients       `json:"clients"`
-	BytesIn  uint64          `json:"bytes_in,string"`  // from clients of this zone, since the brokers started
-	BytesOut uint64          `json:"bytes_out,string"` // to clients of this zone
+	BytesIn  uint64          `json:"bytes_in"`  // from clients of this zone, over Cluster.BytesMinutes
+	BytesOut uint64          `json:"bytes_out"` // to clients of this zone
 }
 
 // Broker is one live broker.
 type Broker struct {
 	ID        metadata.BrokerID `json:"broker"`
-	Listeners []string          `json:"listeners"` // host:port, with the client zone each is for
+	Listeners []Listener        `json:"listeners"`
 	Version   string            `json:"version"`
 	Draining  bool              `json:"draining"`
+}
+
+// Listener is an address at which a broker is reached by the clients of one
+// zone, or, where that is empty, by those that nothing places.
+type Listener struct {
+	Address    string          `json:"address"` // host:port
+	ClientZone metadata.ZoneID `json:"client_zone"`
+}
+
+// String is the listener in a line of text.
+func (l Listener) String() string {
+	if l.ClientZone == metadata.UnknownZone {
+		return l.Address + " (no zone)"
+	}
+	return fmt.Sprintf("%s (%s)", l.Address, l.ClientZone)
 }
 
 // Clients counts connections of a zone that produce or fetch, by the evidence
@@ -79,6 +96,6 @@ type Topic struct {
 	Name       string           `json:"topic"`
 	ID         metadata.TopicID `json:"-"`
 	Partitions int              `json:"partitions"`
-	Bytes      uint64           `json:"bytes,string"`
-	Records    uint64           `json:"records,string"`
+	Bytes      uint64           `json:"bytes"`
+	Records    uint64           `json:"records"`
 }

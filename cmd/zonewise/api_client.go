@@ -13,24 +13,28 @@ import (
 	"github.com/zonewise/zonewise/internal/cli"
 )
 
-// serverOption is where a running broker's HTTP port is.
-type serverOption struct{ url, ca, tokenFile string }
+// apiAccess is how every command shows itself to the HTTP ports of running
+// brokers.
+type apiAccess struct {
+	tls       tlsOptions
+	tokenFile string
+}
+
+func (a *apiAccess) declare(s *cli.Set) {
+	a.tls.declare(s, "server", "the broker's HTTP port")
+	s.String(&a.tokenFile, "server-token-file", "", "FILE", "holds the token that the broker's HTTP port wants")
+}
+
+// serverOption is where one running broker's HTTP port is.
+type serverOption struct {
+	url    string
+	access apiAccess
+}
 
 // declare says that url is asked where no flag says another; "": none.
 func (o *serverOption) declare(s *cli.Set, url string) {
 	s.String(&o.url, "server", url, "URL", "a running broker's HTTP port")
-	s.String(&o.ca, "server-ca", "", "FILE", "certificates that the broker's must be signed by (PEM), where it is not the system's")
-	s.String(&o.tokenFile, "server-token-file", "", "FILE", "holds the token that the broker wants")
-}
-
-// client returns what asks: with the certificates given, or the system's.
-func (o *serverOption) client() (*http.Client, error) {
-	t := tlsOptions{ca: o.ca}
-	config, err := t.config("server")
-	if err != nil {
-		return nil, err
-	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}}, nil
+	o.access.declare(s)
 }
 
 // localServer is where a broker on this machine answers by default.
@@ -42,30 +46,50 @@ const (
 	answerTimeout = 30 * time.Second
 )
 
-// get asks a broker, and turns an answer that is none into an error.
-func (o *serverOption) get(ctx context.Context, path string) ([]byte, error) {
-	if !strings.HasPrefix(o.url, "http://") && !strings.HasPrefix(o.url, "https://") {
-		return nil, cli.Usagef("--server %q: want http://HOST:PORT", o.url)
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(o.url, "/")+path, nil)
-	if err != nil {
-		return nil, cli.Usagef("--server: %v", err)
-	}
-	if o.tokenFile != "" {
-		token, err := flagFile{"server-token-file", o.tokenFile, "a file with the broker's token on one line"}.token()
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	client, err := o.client()
+// apiClient asks the HTTP ports of running brokers.
+type apiClient struct {
+	http  *http.Client
+	token string
+}
+
+// client reads the files. The caller closes it.
+func (a *apiAccess) client() (*apiClient, error) {
+	config, err := a.tls.config("server")
 	if err != nil {
 		return nil, err
 	}
-	defer client.CloseIdleConnections()
-	resp, err := client.Do(req)
+	c := &apiClient{http: &http.Client{Transport: &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}}}
+	if a.tokenFile != "" {
+		c.token, err = flagFile{"server-token-file", a.tokenFile, "a file with the broker's token on one line"}.token()
+	}
+	return c, err
+}
+
+func (c *apiClient) close() { c.http.CloseIdleConnections() }
+
+// checkServer says what is wrong with a URL of --server.
+func checkServer(url string) error {
+	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
+		return cli.Usagef("--server %q: want http://HOST:PORT", url)
+	}
+	return nil
+}
+
+// get asks a broker, and turns an answer that is none into an error.
+func (c *apiClient) get(ctx context.Context, server, path string) ([]byte, error) {
+	if err := checkServer(server); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(server, "/")+path, nil)
+	if err != nil {
+		return nil, cli.Usagef("--server: %v", err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask a broker: %w; is one running, and is --server right?", err)
 	}
@@ -73,11 +97,13 @@ func (o *serverOption) get(ctx context.Context, path string) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerBytes+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read the answer of %s: %w", o.url, err)
+		return nil, fmt.Errorf("read the answer of %s: %w", server, err)
 	case len(body) > answerBytes:
-		return nil, fmt.Errorf("read the answer of %s: more than %s", o.url, cli.FormatBytes(answerBytes))
+		return nil, fmt.Errorf("read the answer of %s: more than %s", server, cli.FormatBytes(answerBytes))
+	case resp.StatusCode == http.StatusUnauthorized:
+		return nil, fmt.Errorf("%s answers %s: %s; give its token by --server-token-file", server, resp.Status, said(body))
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s answers %s: %s", o.url, resp.Status, said(body))
+		return nil, fmt.Errorf("%s answers %s: %s", server, resp.Status, said(body))
 	}
 	return body, nil
 }
@@ -93,6 +119,16 @@ func said(body []byte) string {
 	}
 	const most = 300
 	return strings.TrimSpace(string(body[:min(len(body), most)]))
+}
+
+// get asks the broker of --server.
+func (o *serverOption) get(ctx context.Context, path string) ([]byte, error) {
+	c, err := o.access.client()
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.get(ctx, o.url, path)
 }
 
 // getJSON decodes what a broker answers.

@@ -22,25 +22,28 @@ func benchCommand(mode bench.Mode) cli.Command {
 			"zonewise bench consume --bootstrap 127.0.0.1:9092 --topic bench"},
 		bench.ModeE2E: {"Write and read at once, and verify that every acknowledged record arrives",
 			"Sends records, reads them at the same time, and measures from when a record was\ndue to when a consumer had it. Ends once everything acknowledged was read.",
-			"zonewise bench e2e --bootstrap 127.0.0.1:9092 --rate 1000 --zonewise http://127.0.0.1:8080"},
+			"zonewise bench e2e --bootstrap 127.0.0.1:9092 --rate 1000 --server http://127.0.0.1:8080"},
 	}[mode]
 	return cli.Command{
 		Name:  "bench " + string(mode),
 		Short: about.short,
 		Long: about.long + `
 
-It drives any Kafka cluster. Pointed at brokers of zonewise by --zonewise, it also
+It drives any Kafka cluster. Pointed at brokers of zonewise by --server, it also
 prints what they did per GiB of records: S3 requests, bytes across zones, and
 seconds of processor. Exits 1 if anything read was wrong or any record failed.`,
 		Examples: []string{about.example},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
-			c, format := bench.DefaultConfig(), ""
+			c, format, access := bench.DefaultConfig(), "", apiAccess{}
 			c.Mode = mode
 			s.Strings(&c.Bootstrap, "bootstrap", "HOST:PORT,...", "servers; client i uses number i modulo their count (required)")
 			s.String(&c.Topic, "topic", c.Topic, "NAME", "of the topic")
 			s.Duration(&c.Duration, "duration", c.Duration, "how long to send, or to read at most")
 			s.Int64(&c.Records, "records", c.Records, "COUNT", "records at most; 0: no bound")
-			s.Strings(&c.Zonewise, "zonewise", "URL,...", "HTTP ports of brokers of zonewise to ask for what they did")
+			s.Strings(&c.Servers, "server", "URL,...", "HTTP ports of brokers of zonewise to ask for what they did")
+			access.declare(s)
+			progress := true
+			s.Bool(&progress, "progress", true, "tell every five seconds, on standard error, how it goes")
 			s.String(&format, "format", "text", "FORMAT", "text or json")
 			s.String(&c.ClientID, "client-id", c.ClientID, "TEXT", "what client ids begin with; zone=ID in it is a tag")
 			if mode != bench.ModeConsume {
@@ -50,7 +53,12 @@ seconds of processor. Exits 1 if anything read was wrong or any record failed.`,
 				s.Int(&c.Consumers, "consumers", c.Consumers, "COUNT", "clients that read")
 				s.String(&c.Group, "group", "", "NAME", "read as this group; without it consumers share the partitions out by themselves")
 			}
-			return func(ctx context.Context, env cli.Env) error { return runBench(ctx, c, format, env) }
+			return func(ctx context.Context, env cli.Env) error {
+				if progress {
+					c.Progress = env.Stderr
+				}
+				return runBench(ctx, c, access, format, env)
+			}
 		},
 	}
 }
@@ -67,16 +75,27 @@ func declareProduce(s *cli.Set, c *bench.Config) {
 	s.String(&c.Compression, "compression", c.Compression, "CODEC", "none, gzip, snappy, lz4 or zstd")
 	s.String(&c.Acks, "acks", c.Acks, "ACKS", "all, one or none; one and none need --idempotent=false")
 	s.Bool(&c.Idempotent, "idempotent", c.Idempotent, "idempotent producers")
-	s.Int(&c.InFlight, "in-flight", c.InFlight, "COUNT", "produce requests under way per broker; 0: the client's default")
+	s.Int(&c.InFlight, "in-flight", c.InFlight, "COUNT", "produce requests under way per broker; more than 1 needs --idempotent=false; 0: the client's default")
 }
 
-func runBench(ctx context.Context, c bench.Config, format string, env cli.Env) error {
+func runBench(ctx context.Context, c bench.Config, access apiAccess, format string, env cli.Env) error {
 	if err := c.Validate(); err != nil {
 		return cli.Usagef("%v", err)
 	}
 	if format != "text" && format != "json" {
 		return cli.Usagef("--format %q: want text or json", format)
 	}
+	for _, url := range c.Servers {
+		if err := checkServer(url); err != nil {
+			return err
+		}
+	}
+	api, err := access.client()
+	if err != nil {
+		return err
+	}
+	defer api.close()
+	c.Ask = api.get
 	r, err := bench.Run(ctx, c)
 	if r == nil {
 		return err

@@ -27,7 +27,7 @@ func TestBenchFindsEveryRecordOfARealClusterAndSaysWhatTheBrokersDid(t *testing.
 		}
 		return r
 	}
-	r := run(600, "e2e", "--records", "600", "--partitions", "4", "--record-bytes", "200", "--zonewise", urls)
+	r := run(600, "e2e", "--records", "600", "--partitions", "4", "--record-bytes", "200", "--server", urls)
 	if r.Faults == nil || r.Faults.Bad() || r.Consumed.Records != 600 || r.Produced.Latency.P50 <= 0 || r.Consumed.Latency.Max <= 0 {
 		t.Errorf("%+v, %+v", r, r.Faults)
 	}

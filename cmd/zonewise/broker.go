@@ -68,7 +68,7 @@ over and exits 0. A second signal ends it at once.`,
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &brokerOptions{}
 			s.String(&o.zone, "zone", "", "ZONE", "where this broker stands: an availability zone's id, such as use1-az1 (required)")
-			o.etcd.declare(s, "etcd")
+			o.etcd.declare(s)
 			s.String(&o.bucket, "bucket", "", "URL", bucketHelp+" (required)")
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster, in etcd and in the bucket")
 			s.String(&o.listen, "listen", ":9092", "HOST:PORT", "for Kafka clients without a zone; those of zone k at PORT + 1 + k")

@@ -108,7 +108,7 @@ func TestABrokerBeginsAClusterDrainsAndTheClusterSurvivesItsEtcd(t *testing.T) {
 		}
 	}
 	c.Close()
-	for _, args := range [][]string{{"dump", "log", "--etcd", m.Endpoint()}, {"dump", "state", "--server", url}, {"etcd", "members", "--endpoints", m.Endpoint()},
+	for _, args := range [][]string{{"dump", "log", "--etcd", m.Endpoint()}, {"dump", "state", "--server", url}, {"etcd", "members", "--etcd", m.Endpoint()},
 		append([]string{"repair", "archive"}, where...), {"repair", "nospace", "--etcd", m.Endpoint()}, {"zones", "--server", url}} {
 		if code, _, stderr := zonewise(t, args...); code != cli.ExitOK {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)

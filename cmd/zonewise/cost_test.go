@@ -34,8 +34,8 @@ func (fakeSource) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (das
 }
 
 func (fakeSource) Cluster(context.Context) dashboards.Cluster {
-	return dashboards.Cluster{Name: "main", Incarnation: 1, AsOf: 77, Zones: []dashboards.Zone{
-		{ID: "dev-a", BytesIn: 1 << 20, Brokers: []dashboards.Broker{{ID: 0, Listeners: []string{"127.0.0.1:9092 (dev-a)"}, Draining: true}},
+	return dashboards.Cluster{Name: "main", Incarnation: 1, AsOf: 77, BytesMinutes: 120, Zones: []dashboards.Zone{
+		{ID: "dev-a", BytesIn: 1 << 20, Brokers: []dashboards.Broker{{ID: 0, Listeners: []dashboards.Listener{{Address: "127.0.0.1:9092", ClientZone: "dev-a"}}, Draining: true}},
 			Clients: []dashboards.Clients{{Evidence: "listener", Aligned: 3, Misaligned: 1}}},
 		{ID: "", BytesOut: 5},
 	}, Topics: []dashboards.Topic{{Name: "orders", Partitions: 3, Bytes: 10, Records: 2}}}

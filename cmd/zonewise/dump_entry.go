@@ -117,7 +117,7 @@ prints only what cannot be decoded.`,
 		Examples: []string{"zonewise dump log --etcd http://10.0.1.5:2379"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &etcdOptions{}
-			o.declare(s, "etcd")
+			o.declare(s)
 			var cluster string
 			var check bool
 			s.String(&cluster, "cluster", "main", "NAME", "of the cluster")

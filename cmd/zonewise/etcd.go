@@ -124,7 +124,7 @@ const adminTimeout = 30 * time.Second
 func etcdAdmin(c cli.Command, run func(ctx context.Context, client *clientv3.Client, env cli.Env) error) cli.Command {
 	c.New = func(s *cli.Set) func(context.Context, cli.Env) error {
 		o := &etcdOptions{}
-		o.declare(s, "endpoints")
+		o.declare(s)
 		return func(ctx context.Context, env cli.Env) error {
 			client, err := o.dial()
 			if err != nil {
@@ -146,7 +146,7 @@ func etcdAddCommand() cli.Command {
 		Name: "etcd add", Args: "NAME PEER-URL", MinArgs: 2, MaxArgs: 2,
 		Short:    "Make room in etcd for one more member",
 		Long:     "Adds the member to the cluster and prints how to start it. Until it is started\nit counts as a member that is down.",
-		Examples: []string{"zonewise etcd add use1-az3 http://10.0.3.5:2380 --endpoints http://10.0.1.5:2379"},
+		Examples: []string{"zonewise etcd add use1-az3 http://10.0.3.5:2380 --etcd http://10.0.1.5:2379"},
 	}, func(ctx context.Context, c *clientv3.Client, env cli.Env) error {
 		initial, err := etcdserver.AddMember(ctx, c, env.Args[0], env.Args[1])
 		if err != nil {
@@ -162,7 +162,7 @@ func etcdRemoveCommand() cli.Command {
 		Name: "etcd remove", Args: "NAME", MinArgs: 1, MaxArgs: 1,
 		Short:    "Take a member out of etcd",
 		Long:     "Takes the member out for good; its data folder cannot join again. The last\nmember is not taken out.",
-		Examples: []string{"zonewise etcd remove use1-az3 --endpoints http://10.0.1.5:2379"},
+		Examples: []string{"zonewise etcd remove use1-az3 --etcd http://10.0.1.5:2379"},
 	}, func(ctx context.Context, c *clientv3.Client, env cli.Env) error {
 		if err := etcdserver.RemoveMember(ctx, c, env.Args[0]); err != nil {
 			return err
@@ -177,7 +177,7 @@ func etcdReplaceCommand() cli.Command {
 		Name: "etcd replace", Args: "NAME PEER-URL", MinArgs: 2, MaxArgs: 2,
 		Short:    "Take a lost member out of etcd and make room for a new one of its name",
 		Long:     "For a member whose machine or disk is gone. Start the new one with an empty\ndata folder.",
-		Examples: []string{"zonewise etcd replace use1-az3 http://10.0.3.9:2380 --endpoints http://10.0.1.5:2379"},
+		Examples: []string{"zonewise etcd replace use1-az3 http://10.0.3.9:2380 --etcd http://10.0.1.5:2379"},
 	}, func(ctx context.Context, c *clientv3.Client, env cli.Env) error {
 		initial, err := etcdserver.ReplaceMember(ctx, c, env.Args[0], env.Args[1])
 		if err != nil {
@@ -192,7 +192,7 @@ func etcdMembersCommand() cli.Command {
 	return etcdAdmin(cli.Command{
 		Name:     "etcd members",
 		Short:    "List etcd's members and how they are",
-		Examples: []string{"zonewise etcd members --endpoints http://10.0.1.5:2379"},
+		Examples: []string{"zonewise etcd members --etcd http://10.0.1.5:2379"},
 	}, func(ctx context.Context, c *clientv3.Client, env cli.Env) error {
 		all, err := etcdserver.Members(ctx, c)
 		if err != nil {
@@ -223,7 +223,7 @@ func etcdSnapshotCommand() cli.Command {
 		Long: `For inspection. Do not restore it under a running cluster: what was acknowledged
 after it would be gone, and brokers that saw more refuse to go on. After the loss
 of etcd, ` + "`zonewise recover`" + ` rebuilds it from the bucket, up to the last archive.`,
-		Examples: []string{"zonewise etcd snapshot before-upgrade.db --endpoints http://10.0.1.5:2379"},
+		Examples: []string{"zonewise etcd snapshot before-upgrade.db --etcd http://10.0.1.5:2379"},
 	}, func(ctx context.Context, c *clientv3.Client, env cli.Env) error {
 		n, err := etcdserver.Snapshot(ctx, c, env.Args[0])
 		if err != nil {

@@ -30,8 +30,8 @@ type etcdOptions struct {
 	tls          tlsOptions
 }
 
-func (o *etcdOptions) declare(s *cli.Set, name string) {
-	s.Strings(&o.endpoints, name, "URLS", "etcd's members, divided by commas: host:port or URLs; a broker prefers the member named after its own zone, or the one given as zone=URL")
+func (o *etcdOptions) declare(s *cli.Set) {
+	s.Strings(&o.endpoints, "etcd", "URLS", "etcd's members, divided by commas: host:port or URLs; a broker prefers the member named after its own zone, or the one given as zone=URL")
 	s.String(&o.user, "etcd-user", "", "NAME", "user, where etcd asks who comes")
 	s.String(&o.password, "etcd-password", "", "TEXT", "its password; better in --etcd-password-file or "+cli.EnvName("etcd-password"))
 	s.String(&o.passwordFile, "etcd-password-file", "", "FILE", "file whose first line is the password")

@@ -37,7 +37,7 @@ the groups that had not. If it is interrupted, run it again.`,
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &recoverOptions{}
 			s.String(&o.from, "from", "", "URL", bucketHelp+" (required)")
-			o.etcd.declare(s, "etcd")
+			o.etcd.declare(s)
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster")
 			o.log.declare(s, "warn")
 			return func(ctx context.Context, env cli.Env) error { return runRecover(ctx, o, env) }

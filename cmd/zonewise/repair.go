@@ -22,7 +22,7 @@ type repairOptions struct {
 }
 
 func (o *repairOptions) declare(s *cli.Set) {
-	o.etcd.declare(s, "etcd")
+	o.etcd.declare(s)
 	s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster")
 	o.log.declare(s, "warn")
 }

@@ -24,7 +24,8 @@ func zonesCommand() cli.Command {
 Clients that produce or fetch are counted by the evidence that placed them
 (listener, tag, rack, cidr, or unknown), and by whether they talk to a broker of
 their own zone (aligned) or not. The zone named (none) has the clients that
-nothing places. The broker that is asked adds up what all brokers count, and names
+nothing places. Bytes are what its clients sent and received in the last two
+hours, protocol included. The broker that is asked adds up what all brokers count, and names
 those that do not answer within a second.`,
 		Examples: []string{"zonewise zones", "zonewise zones --format json --server http://10.0.1.7:8080"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
@@ -68,7 +69,7 @@ func printZones(out io.Writer, c *dashboards.Cluster) error {
 }
 
 func printZoneLines(w io.Writer, c *dashboards.Cluster) {
-	fmt.Fprintln(w, "ZONE\tBROKERS\tCLIENTS (ALIGNED/NOT)\tBYTES IN\tBYTES OUT")
+	fmt.Fprintf(w, "ZONE\tBROKER IDS\tCLIENTS (ALIGNED/NOT)\tIN, LAST %d MIN\tOUT, LAST %d MIN\n", c.BytesMinutes, c.BytesMinutes)
 	for _, z := range c.Zones {
 		var brokers, clients []string
 		for _, b := range z.Brokers {
@@ -90,10 +91,14 @@ func printZoneLines(w io.Writer, c *dashboards.Cluster) {
 }
 
 func printListeners(w io.Writer, c *dashboards.Cluster) {
-	fmt.Fprintln(w, "\nBROKER\tZONE\tLISTENERS")
+	fmt.Fprintln(w, "\nBROKER ID\tZONE\tLISTENERS (CLIENTS OF)")
 	for _, z := range c.Zones {
 		for _, b := range z.Brokers {
-			fmt.Fprintf(w, "%d\t%s\t%s\n", b.ID, z.ID, strings.Join(b.Listeners, ", "))
+			var listeners []string
+			for _, l := range b.Listeners {
+				listeners = append(listeners, l.String())
+			}
+			fmt.Fprintf(w, "%d\t%s\t%s\n", b.ID, z.ID, orDash(listeners))
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -40,8 +42,13 @@ type Config struct {
 	InFlight    int // produce requests per broker; 0: the client's default
 
 	Group string // consume by a group; empty: partitions are shared out here
-	// Zonewise lists HTTP addresses of brokers to ask for what they did.
-	Zonewise []string
+	// Servers lists the HTTP ports of brokers of zonewise to ask for what they
+	// did, by Ask, which is given one of them and a path.
+	Servers []string
+	Ask     func(ctx context.Context, server, path string) ([]byte, error)
+	// Progress is told how the run goes, in a line every five seconds; nil:
+	// nobody is.
+	Progress io.Writer
 }
 
 // DefaultConfig returns a gentle run of half a minute.
@@ -70,6 +77,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("rate %v and records %d: want 0 or more", c.Rate, c.Records)
 	case c.Duration <= 0:
 		return fmt.Errorf("duration %v: want more than 0", c.Duration)
+	case c.InFlight > 1 && c.Idempotent:
+		return fmt.Errorf("%d requests under way: an idempotent producer of this client (franz-go) has one", c.InFlight)
 	case c.Acks != "all" && c.Idempotent:
 		return fmt.Errorf("acks %q: an idempotent producer needs all", c.Acks)
 	}

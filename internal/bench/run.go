@@ -32,18 +32,20 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
-	before, err := scrape(ctx, c.Zonewise)
+	before, err := c.scrape(ctx)
 	if err != nil {
 		return nil, err
 	}
 	begin := time.Now()
+	stop := r.tellProgress(begin)
 	if c.Mode == ModeConsume {
 		err = r.consume(ctx)
 	} else {
 		err = r.produce(ctx)
 	}
+	stop()
 	result := r.result(time.Since(begin))
-	after, scraped := scrape(context.WithoutCancel(ctx), c.Zonewise)
+	after, scraped := c.scrape(context.WithoutCancel(ctx))
 	if scraped == nil {
 		result.Brokers = after.since(before, max(result.Produced.Bytes, result.Consumed.Bytes))
 	}

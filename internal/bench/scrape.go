@@ -2,13 +2,12 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // The counters that brokers are asked for, summed over their labels.
@@ -30,23 +29,21 @@ type Brokers struct {
 // counters are sums over brokers, of those that any of them has.
 type counters map[string]float64
 
-// Limits of one answer.
-const (
-	scrapeTimeout = 10 * time.Second
-	scrapeBytes   = 16 << 20
-)
-
 // scrape reads /metrics of each broker. Brokers of one process (zonewise dev)
 // are asked each, and their processor time counted once.
-func scrape(ctx context.Context, urls []string) (counters, error) {
-	if len(urls) == 0 {
+func (c *Config) scrape(ctx context.Context) (counters, error) {
+	if len(c.Servers) == 0 {
 		return nil, nil
 	}
 	sum, processes := counters{}, map[string]bool{}
-	for _, u := range urls {
-		one, err := scrapeOne(ctx, strings.TrimSuffix(u, "/")+"/metrics")
+	for _, u := range c.Servers {
+		body, err := c.Ask(ctx, u, "/metrics")
 		if err != nil {
 			return nil, err
+		}
+		one, err := parseMetrics(bytes.NewReader(body))
+		if err != nil {
+			return nil, fmt.Errorf("read the metrics of %s: %w", u, err)
 		}
 		host := u
 		if i := strings.Index(u, "://"); i >= 0 {
@@ -62,24 +59,6 @@ func scrape(ctx context.Context, urls []string) (counters, error) {
 		processes[process] = true
 	}
 	return sum, nil
-}
-
-func scrapeOne(ctx context.Context, url string) (counters, error) {
-	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask broker for metrics: %w", err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask broker for metrics: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask broker for metrics: %s answers %s", url, resp.Status)
-	}
-	return parseMetrics(io.LimitReader(resp.Body, scrapeBytes))
 }
 
 // parseMetrics sums the counters of interest over their labels, from the text

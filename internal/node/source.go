@@ -2,7 +2,8 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"net"
+	"strconv"
 
 	"github.com/zonewise/zonewise/broker"
 	"github.com/zonewise/zonewise/dashboards"
@@ -22,7 +23,8 @@ func (s *source) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (dash
 // Cluster implements dashboards.Source.
 func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 	n := s.n
-	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.self()}
+	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.self(),
+		BytesMinutes: int(metadata.LedgerMinutesFor / 60_000)}
 	var sessions []metadata.SessionView
 	var zones []metadata.ZoneID
 	st := n.replica.Snapshot()
@@ -55,6 +57,10 @@ func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 	return c
 }
 
+func addressOf(host string, port int32) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
 func (s *source) zone(z metadata.ZoneID, zones []metadata.ZoneID, sessions []metadata.SessionView) dashboards.Zone {
 	out := dashboards.Zone{ID: z}
 	out.BytesIn, out.BytesOut = s.n.zoneBytes(z)
@@ -63,13 +69,13 @@ func (s *source) zone(z metadata.ZoneID, zones []metadata.ZoneID, sessions []met
 			continue
 		}
 		b := dashboards.Broker{ID: o.Broker, Version: o.Open.Version, Draining: o.Draining}
-		b.Listeners = append(b.Listeners, fmt.Sprintf("%s:%d (no zone)", o.Open.Kafka.Host, o.Open.Kafka.Port))
+		b.Listeners = append(b.Listeners, dashboards.Listener{Address: addressOf(o.Open.Kafka.Host, o.Open.Kafka.Port)})
 		for k, client := range zones {
 			port := o.Open.Kafka.Port + 1 + int32(k)
 			if k < len(o.Open.ZonePorts) {
 				port = o.Open.ZonePorts[k]
 			}
-			b.Listeners = append(b.Listeners, fmt.Sprintf("%s:%d (%s)", o.Open.Kafka.Host, port, client))
+			b.Listeners = append(b.Listeners, dashboards.Listener{Address: addressOf(o.Open.Kafka.Host, port), ClientZone: client})
 		}
 		out.Brokers = append(out.Brokers, b)
 	}

@@ -103,8 +103,8 @@ func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
 				Evidence            string
 				Aligned, Misaligned uint64
 			}
-			In  int64 `json:"bytes_in,string"`
-			Out int64 `json:"bytes_out,string"`
+			In  int64 `json:"bytes_in"`
+			Out int64 `json:"bytes_out"`
 		}
 	}
 	get(t, d, "/api/v1/zones", &found)
