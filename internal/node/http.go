@@ -22,7 +22,10 @@ func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{n.cfg.Metrics, more}, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	// In OpenMetrics the Go runtime's go_memstats_alloc_bytes and its counter of
+	// that name clash, which strict parsers (prometheus_client) refuse; the text
+	// format has all that we say.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{n.cfg.Metrics, more}, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.ctx.Err()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		alarms, _ := n.limits.standing()

@@ -142,21 +142,23 @@ func javaClient(string) ([]string, error) {
 	return javaCommand(cp, "Client"), nil
 }
 
-func pythonClient(string) ([]string, error) { return pythonProgram("client.py") }
+func pythonClient(string) ([]string, error) { return pythonProgram("clients-python", "client.py") }
 
-func kafkaPythonClient(string) ([]string, error) { return pythonProgram("kafka_python.py") }
+func kafkaPythonClient(string) ([]string, error) {
+	return pythonProgram("clients-python", "kafka_python.py")
+}
 
-func aioKafkaClient(string) ([]string, error) { return pythonProgram("aio_kafka.py") }
+func aioKafkaClient(string) ([]string, error) { return pythonProgram("clients-python", "aio_kafka.py") }
 
-// pythonProgram is a program of clients-python in an environment with its pins.
-func pythonProgram(name string) ([]string, error) {
+// pythonProgram is a program of a tool in an environment with the tool's pins.
+func pythonProgram(of, name string) ([]string, error) {
 	if err := needs("python3"); err != nil {
 		return nil, err
 	}
 	if err := do(".", "python3", "-c", "import venv, ensurepip"); err != nil {
 		return nil, missingError{"python3 has no venv or pip"}
 	}
-	folder, source, err := installed("clients-python", []string{"requirements.txt"}, func(folder, tool string) error {
+	folder, source, err := installed(of, []string{"requirements.txt"}, func(folder, tool string) error {
 		if err := do(tool, "python3", "-m", "venv", folder); err != nil {
 			return err
 		}

@@ -84,7 +84,7 @@ func snippets(t *testing.T, language string) (all []string) {
 }
 
 func readmePython(file string) ([]string, error) {
-	command, err := pythonProgram("client.py")
+	command, err := pythonProgram("clients-python", "client.py")
 	if err != nil {
 		return nil, err
 	}
