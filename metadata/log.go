@@ -103,6 +103,9 @@ type SessionInfo struct {
 	Nonce string // random, names the key
 	Zone  ZoneID
 	Peer  string // host:port of the broker-to-broker door
+	// Settings are those that brokers of a cluster should have in common, by
+	// name; nil: none are told.
+	Settings map[string]string
 }
 
 // SessionStatus is rewritten every few seconds.

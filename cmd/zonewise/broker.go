@@ -250,6 +250,9 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if cfg.Settings, err = b.agree(ctx, log); err != nil {
+		return err
+	}
 	door := peers.client(token)
 	cfg.Peers, cfg.Counter = door, door
 	if b.node, err = node.Start(cfg); err != nil {

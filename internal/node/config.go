@@ -62,6 +62,9 @@ type Config struct {
 	CIDRs       *router.CIDRTable          // nil: addresses tell nothing
 	// Peers tells and reaches other brokers; nil where there is no such door.
 	Peers PeerClient
+	// Settings are told to other brokers when a session opens: those that
+	// should be the same everywhere, by name; nil: none.
+	Settings map[string]string
 	// Counter asks other brokers for their clients; nil: the page shows those
 	// of this broker, and says whose are missing.
 	Counter ClientCounter

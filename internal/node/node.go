@@ -41,7 +41,8 @@ type Node struct {
 	durations *walDurations
 	placer    *placer
 	prober    *router.Prober // nil without a peer door
-	holder    *holder        // nil without a peer door that can hold
+	refused   refusals
+	holder    *holder // nil without a peer door that can hold
 
 	present  atomic.Pointer[session] // between sessions: nil
 	opened   atomic.Int64            // listeners for zones, in the order of the cluster's zones
@@ -236,6 +237,9 @@ func (n *Node) Broker() metadata.BrokerID { return n.self() }
 // to coordinate have a coordinator.
 func (n *Node) Ready() error {
 	if err := n.serves(); err != nil {
+		return err
+	}
+	if err := n.refusedByAll(); err != nil {
 		return err
 	}
 	if s := n.present.Load(); s != nil && n.mayTakeGroups() && !s.slots.Settled() {

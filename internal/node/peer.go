@@ -91,12 +91,15 @@ func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) ([]byte
 	req.Header.Set("Authorization", "Bearer "+p.Token)
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask peer %s: %w", addr, err)
+		return nil, fmt.Errorf("ask peer %s: %w", addr, asRefusal(err))
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, peerBodyLimit))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = errors.New(strings.TrimSpace(string(text)))
+		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusBadRequest {
+			err = fmt.Errorf("%w: %w", ErrPeerRefuses, err)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask peer %s: %s: %w", addr, resp.Status, err)

@@ -57,7 +57,7 @@ func (n *Node) newProber() *router.Prober {
 	if n.cfg.Peers == nil {
 		return nil
 	}
-	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, ask: n.cfg.Peers.Probe}
+	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, ask: n.cfg.Peers.Probe, refused: &n.refused}
 	return router.NewProber(router.ProberConfig{Seed: n.cfg.Rand.Uint64(),
 		Peers: func() (peers []router.Peer) {
 			far.round++
@@ -89,8 +89,9 @@ type farProbes struct {
 	round int
 	near  map[metadata.BrokerID]bool
 
-	mu   sync.Mutex
-	last map[metadata.BrokerID]farProbe
+	refused *refusals
+	mu      sync.Mutex
+	last    map[metadata.BrokerID]farProbe
 }
 
 type farProbe struct {
@@ -101,7 +102,9 @@ type farProbe struct {
 
 func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 	if f.near[p.ID] {
-		return f.ask(ctx, p.Addr)
+		err := f.ask(ctx, p.Addr)
+		f.refused.note(p.ID, err)
+		return err
 	}
 	f.mu.Lock()
 	last, known := f.last[p.ID]
@@ -110,6 +113,7 @@ func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 		return nil
 	}
 	err := f.ask(ctx, p.Addr)
+	f.refused.note(p.ID, err)
 	f.mu.Lock()
 	f.last[p.ID] = farProbe{p.Addr, f.round, err}
 	f.mu.Unlock()

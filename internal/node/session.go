@@ -97,7 +97,7 @@ func (n *Node) catchUp() error {
 
 func (n *Node) openSession() (*session, error) {
 	nonce := fmt.Sprintf("%016x", n.cfg.Rand.Uint64())
-	log, err := n.cfg.Log.OpenSession(n.ctx, metadata.SessionInfo{Nonce: nonce, Zone: n.cfg.Zone, Peer: n.cfg.Peer})
+	log, err := n.cfg.Log.OpenSession(n.ctx, metadata.SessionInfo{Nonce: nonce, Zone: n.cfg.Zone, Peer: n.cfg.Peer, Settings: n.cfg.Settings})
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}

@@ -535,3 +535,37 @@ func putReq(key, value string) *etcdserverpb.TxnRequest {
 	return &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestPut{
 		RequestPut: &etcdserverpb.PutRequest{Key: []byte(key), Value: []byte(value)}}}}}
 }
+
+// What a session tells of its settings is read by others for as long as the
+// session is there.
+func TestSettingsAreThoseOfLiveSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := cluster(t, etcdfake.Config{Seed: 3})
+		a := join(t, store, "a") // tells none
+		b := open(t, store, "b")
+		var err error
+		if b.session, err = b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: "b", Zone: "dev-b", Peer: "h:1", Settings: map[string]string{"--linger": "5ms"}}); err != nil {
+			t.Fatal(err)
+		}
+		told := func() []metadata.LiveSession {
+			all, err := a.Settings(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if got := told(); len(got) != 1 || got[0].ID != b.session.ID() || got[0].Info.Peer != "h:1" || got[0].Info.Settings["--linger"] != "5ms" {
+			t.Errorf("settings %+v", got)
+		}
+		if err := b.session.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := told(); len(got) != 0 {
+			t.Errorf("settings of a session that is over: %+v", got)
+		}
+		_, err = b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: "c", Settings: map[string]string{"much": strings.Repeat("x", 1<<16)}})
+		if err == nil || !strings.Contains(err.Error(), "at most 65536") {
+			t.Errorf("too much to tell: %v", err)
+		}
+	})
+}

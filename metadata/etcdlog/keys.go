@@ -25,6 +25,7 @@ const Root = "/zonewise/"
 //	truncated                         1             the archive duty              never
 //	checkpoint                        1             the checkpoint duty           no checkpoint was accepted yet
 //	session/<nonce>                   1 per broker  the session; lease-bound      the session is over
+//	settings/<nonce>                  1 per broker  the session, once; lease-bound the session is over, or told none
 //	duty/<name>                       < 100         its holder; lease-bound       nobody holds it
 type keys struct{ root string }
 
@@ -43,6 +44,8 @@ func (k keys) incarnation(n metadata.Incarnation) string {
 	return k.root + "incarnation/" + fmt.Sprintf("%08x", uint32(n))
 }
 func (k keys) session(nonce string) string { return k.sessions() + nonce }
+func (k keys) settings() string            { return k.root + "settings/" }
+func (k keys) setting(nonce string) string { return k.settings() + nonce }
 func (k keys) duty(name string) string     { return k.root + "duty/" + name }
 
 // logGeneration is the prefix of one generation's entries.

@@ -22,7 +22,7 @@ func TestKeysAndValuesAreTheGoldenOnes(t *testing.T) {
 	}
 	got := strings.Join([]string{
 		k.format(), k.incarnation(1), k.token(), k.generation(), k.head(), k.entry(6, e), k.truncated(), k.checkpoint(),
-		k.session("nonce"), k.duty("archive"), string(session), string(pointer), "",
+		k.session("nonce"), k.duty("archive"), string(session), string(pointer), k.setting("nonce"), "",
 	}, "\n")
 	want, err := os.ReadFile("testdata/layout1.golden")
 	if err != nil {

@@ -2,6 +2,7 @@ package etcdlog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,6 +72,34 @@ func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Re
 		live[i] = k.LiveSession
 	}
 	return live, l.out(rev), nil
+}
+
+// maxSettingsBytes bounds what a session tells of its settings.
+const maxSettingsBytes = 64 << 10
+
+// Settings lists the live sessions that have told their settings, by id.
+func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
+	keys, _, err := l.list(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list settings: %w", l.advise(ctx, err))
+	}
+	resp, err := l.once(ctx, "list settings", &txnReq{Success: []*op{getBelow(l.k.settings())}})
+	if err != nil {
+		return nil, fmt.Errorf("list settings: %w", l.advise(ctx, err))
+	}
+	told := answers(resp)
+	var out []metadata.LiveSession
+	for _, k := range keys {
+		kv := told[l.k.setting(k.Info.Nonce)]
+		if kv == nil {
+			continue
+		}
+		if err := json.Unmarshal(kv.Value, &k.Info.Settings); err != nil {
+			return nil, fmt.Errorf("decode settings of session %v: %w", k.ID, err)
+		}
+		out = append(out, k.LiveSession)
+	}
+	return out, nil
 }
 
 // EndSession implements metadata.Keeper: the session's lease is revoked, which
