@@ -161,7 +161,7 @@ func TestAnEtcdThatTakesNoWritesIsSaid(t *testing.T) {
 func TestAnswersLostNowAndThenAreNotSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := make(chan struct{})
-		_, said := told(t, etcdfake.Config{Seed: 3, LoseReply: 20, FailBefore: 50, TailOneIn: 20, Script: func(etcdfake.Call) (etcdfake.Fate, bool) {
+		_, said := told(t, etcdfake.Config{Seed: 3, LoseReply: 4, FailBefore: 50, TailOneIn: 20, Script: func(etcdfake.Call) (etcdfake.Fate, bool) {
 			select {
 			case <-bad:
 				return etcdfake.Fate{}, false // as the rates say
