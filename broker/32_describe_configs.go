@@ -127,7 +127,7 @@ func (d *configDescriber) find(res *kmsg.DescribeConfigsRequestResource) (values
 			return nil, errInvalidRequest, "Group name must not be empty"
 		}
 		s.cfg.Replica.View(func(st *metadata.State) {
-			b := settingsOf(st, "", d.table())
+			b := settingsOf(st, s.ownName(), d.table())
 			if d.groups == nil {
 				d.groups = groupConfigs(&b)
 			}

@@ -113,7 +113,7 @@ func (s *Server) plan(a *alteration, own *ownTables) {
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceBroker, Name: a.name}
 		case kmsg.ConfigResourceTypeGroupConfig:
 			if own.groups == nil {
-				b := settingsOf(st, "", own.brokers)
+				b := settingsOf(st, s.ownName(), own.brokers)
 				own.groups = groupConfigs(&b)
 			}
 			on.table, on.now = own.groups, st.Configs(metadata.ResourceGroup, a.name)

@@ -82,8 +82,11 @@ func (s *Server) addressed(table []configKey, broker string, zone metadata.ZoneI
 
 // settings are what clients have set for this broker and for all.
 func (s *Server) settings(st *metadata.State) brokerSettings {
-	return settingsOf(st, strconv.Itoa(int(s.cfg.Self())), brokerTable())
+	return settingsOf(st, s.ownName(), brokerTable())
 }
+
+// ownName is this broker as the name of a resource.
+func (s *Server) ownName() string { return strconv.Itoa(int(s.cfg.Self())) }
 
 // connectionLimit is how many connections this broker takes: what clients have
 // set as max.connections, at most MaxConnections.

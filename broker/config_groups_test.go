@@ -61,5 +61,13 @@ func TestAGroupsConfigIsTheBrokersUnlessSet(t *testing.T) {
 				t.Errorf("%s: %q, Kafka says %q", name, got, want)
 			}
 		}
+		value = "1500"
+		if code := r.alterOne(kmsg.ConfigResourceTypeBroker, "0", "group.consumer.assignment.interval.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != errNone {
+			t.Fatalf("set for the broker: code %d", code)
+		}
+		const want = "1500 group.consumer.assignment.interval.ms=1500(2) group.consumer.assignment.interval.ms=1000(5)"
+		if got := r.described(kmsg.ConfigResourceTypeGroupConfig, "g", "consumer.assignment.interval.ms"); got != want {
+			t.Errorf("set for the broker: %q, Kafka says %q", got, want)
+		}
 	})
 }
