@@ -18,7 +18,7 @@ const (
 	unclean      = "every broker serves every partition: none is without a leader while one runs, and where is a hash's word"
 	internal     = "positions and transactions are in the log: Kafka's internal topics hold nothing"
 	oneLogDir    = "a broker has one log directory, the bucket: there is no second to move to"
-	laterConfigs = "configs are told as Apache Kafka 4.4 tells them, the test is of 4.1"
+	laterConfigs = "configs are told as Apache Kafka 4.4 tells them, the test is of an earlier version"
 	recovered    = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
 
@@ -37,6 +37,7 @@ func designs() []designed {
 		{"ProducerFailureHandlingTest.testNotEnoughReplicasAfterBrokerShutdown", "nothing was thrown", "records are durable in the bucket: min.insync.replicas has no meaning"},
 		{"ConfigCommandIntegrationTest.test", "config listener.name.internal.ssl.", "listeners have no TLS yet: it comes with an issue of its own"},
 		{"ConfigCommandIntegrationTest.testExitWithNonZeroStatusOnUpdatingUnallowedConfig", "--add-config security.inter.broker.protocol=PLAINTEXT", laterConfigs},
+		{"StaticBrokerConfigTest.testInternalConfigsDoNotReturnForCreateTopics", "'errors.deadletterqueue.group.enable' should not be null", laterConfigs},
 		{"DynamicGroupConfigIntegrationTest.testDescribeGroupConfigSynonymsWithStaticBrokerConfig", "expected: <2000> but was: <1000>", "an assignment is made as soon as it is needed: a broker has no setting for it"},
 		{"ConfigCommandIntegrationTest.testNullStatusOnKraftCommandAlterGroup", "expected: <true> but was: <false>", laterConfigs},
 		{"LogDirsCommandTest.testLogDirsWithBrokers", "expected: <true> but was: <false>", "each partition is told by one broker, so that the sum is what is stored"},
