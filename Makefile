@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: nightly suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: nightly suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential kafka-configs help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -100,6 +100,14 @@ suite-junit: ## Apache Kafka's own JUnit tests of its clients and tools, each on
 
 suite-lists: ## transactions that append and poll, in three zones under faults, judged in Jepsen's way (SUITE_DURATION, SUITE_COUNT)
 	SUITE_DURATION=$${SUITE_DURATION:-60s} SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestLists$$' ./internal/suites/external
+
+KAFKA_JARS ?= data/kafka-configs-jars
+kafka-configs: ## read the configs that Kafka 4.4 defines from its jars (java 17, mvn) into broker/configs/kafka.json
+	mvn -q -B -f internal/tools/kafkaconfigs/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA_JARS))
+	java -cp '$(KAFKA_JARS)/*' internal/tools/kafkaconfigs/KafkaConfigs.java >$(KAFKA_JARS)/kafka.json
+	mv $(KAFKA_JARS)/kafka.json broker/configs/kafka.json
+	$(GO) test ./broker/configs
+	$(GO) test ./broker -run 'TestConfigsPages' -update
 
 fuzz: ## ten seconds of each fuzz test
 	@for p in $$($(GO) list $(PKGS)); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \

@@ -142,12 +142,13 @@ type topicRules struct {
 func (s *Server) produceRules(q *produceRequest) (rules []topicRules, known bool) {
 	rules, known = make([]topicRules, len(q.topics)), true
 	s.cfg.Replica.View(func(st *metadata.State) {
+		own := s.settings(st)
 		for i, t := range q.topics {
 			if rules[i].Topic, rules[i].known = lookTopic(st, t.name, t.id); !rules[i].known {
 				known = false
 				continue
 			}
-			rules[i].batch, rules[i].lane = rulesOf(st, rules[i].Configs)
+			rules[i].batch, rules[i].lane = rulesOf(&own, rules[i].Configs)
 			for _, p := range t.parts {
 				known = known && p.index >= 0 && p.index < rules[i].Partitions
 			}

@@ -176,9 +176,10 @@ func checkReplicas(v *clusterView, replicas []int32) string {
 func (s *Server) echoConfigs(set map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	var out []kmsg.CreateTopicsResponseTopicConfig
 	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, v := range topicValues(st, set) {
+		own := s.settings(st)
+		for _, v := range topicValues(&own, set) {
 			c := kmsg.NewCreateTopicsResponseTopicConfig()
-			c.Name, c.Value, c.Source = v.key.name, v.value, int8(v.source)
+			c.Name, c.Value, c.Source = v.key.Name, v.value, int8(v.source)
 			out = append(out, c)
 		}
 	})

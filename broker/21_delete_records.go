@@ -54,13 +54,14 @@ func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRe
 
 func (s *Server) trimming(name string, index int32, offset int64) (cmd metadata.TrimPartition, code int16) {
 	s.cfg.Replica.View(func(st *metadata.State) {
+		own := s.settings(st)
 		t, ok := st.TopicNamed(name)
 		tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(index)}
 		h, there := st.Partition(tp)
 		switch {
 		case !ok || !there:
 			code = errUnknownTopic
-		case !deletesRecords(st, t.Configs):
+		case !deletesRecords(&own, t.Configs):
 			code = errPolicyViolation
 		case offset < -1 || offset > int64(h.Next):
 			code = errOffsetOutOfRange

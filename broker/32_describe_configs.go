@@ -4,14 +4,13 @@ package broker
 //
 // Behaviour: topics, brokers (by id, and "" for what is set for all), the
 // logger of the broker that is asked, groups, client metrics subscriptions.
-// Every topic config of Kafka 4.1 with its type, source, synonyms and what it
-// means here; zonewise.* only where set. What was set for brokers and nobody
-// knows is named without its value. Behind the barrier.
-// Gaps: of broker configs only what tools read.
+// Every config that Kafka 4.4 defines with its type, source, synonyms and
+// documentation, and what it means here; zonewise.* only where set. What was
+// set for brokers and nobody knows is named without its value. Behind the
+// barrier.
 
 import (
 	"context"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ import (
 func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	barred := s.barrier(ctx)
-	d := configDescriber{s: s, table: s.brokerConfigs(), zone: r.from.Zone}
+	d := configDescriber{s: s, zone: r.from.Zone}
 	for i := range q.Resources {
 		if ctx.Err() != nil {
 			break
@@ -41,9 +40,9 @@ func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.Descri
 			rr.Configs = make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(values))
 		}
 		for _, v := range values {
-			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, v.key.name) {
+			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, v.key.Name) {
 				c := describedConfig(&v, q)
-				if !r.spend(len(c.Name) + len(c.ConfigSynonyms)*2*len(c.Name) + 16) {
+				if !r.spend(sizeOfConfig(&c)) {
 					return resp
 				}
 				rr.Configs = append(rr.Configs, c)
@@ -59,7 +58,9 @@ func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.Descri
 // a resource that is named again.
 type configDescriber struct {
 	s        *Server
-	table    []configKey // of brokers
+	brokers  []configKey              // made where one is asked for
+	told     map[string][]configValue // of brokers, by name
+	groups   []configKey
 	zone     metadata.ZoneID
 	defaults []configValue // of such a topic
 
@@ -67,6 +68,14 @@ type configDescriber struct {
 	values []configValue
 	code   int16
 	text   string
+}
+
+// table is the broker's own.
+func (d *configDescriber) table() []configKey {
+	if d.brokers == nil {
+		d.brokers = d.s.brokerConfigs()
+	}
+	return d.brokers
 }
 
 // configsOf returns the configs of a resource, or why there are none.
@@ -88,14 +97,15 @@ func (d *configDescriber) find(res *kmsg.DescribeConfigsRequestResource) (values
 		code = errUnknownTopic
 		s.cfg.Replica.View(func(st *metadata.State) {
 			t, ok := st.TopicNamed(name)
+			own := s.settings(st)
 			switch {
 			case !ok:
 				return
 			case len(t.Configs) > 0:
-				values = topicValues(st, t.Configs)
+				values = topicValues(&own, t.Configs)
 			default:
 				if d.defaults == nil {
-					d.defaults = topicValues(st, nil)
+					d.defaults = topicValues(&own, nil)
 				}
 				values = d.defaults
 			}
@@ -104,70 +114,76 @@ func (d *configDescriber) find(res *kmsg.DescribeConfigsRequestResource) (values
 		return values, code, ""
 	case kmsg.ConfigResourceTypeBroker:
 		if name != "" && !s.isBroker(name) {
-			return nil, errInvalidRequest, "no such broker: " + name
+			return nil, errInvalidRequest, s.noBroker(name)
 		}
-		table := s.addressed(d.table, res, d.zone)
-		s.cfg.Replica.View(func(st *metadata.State) { values = s.brokerValues(st, name, table) })
-		return values, errNone, ""
+		return d.broker(name), errNone, ""
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		if name != strconv.Itoa(int(s.cfg.Self())) {
 			return nil, errInvalidRequest, "loggers are described by the broker itself, not for broker " + name
 		}
 		return s.loggers(), errNone, ""
 	case kmsg.ConfigResourceTypeGroupConfig:
-		return s.storedValues(name, metadata.ResourceGroup, kmsg.ConfigSourceGroupConfig, groupConfigs(s.cfg.GroupSettings))
+		if name == "" {
+			return nil, errInvalidRequest, "Group name must not be empty"
+		}
+		s.cfg.Replica.View(func(st *metadata.State) {
+			b := settingsOf(st, s.ownName(), d.table())
+			if d.groups == nil {
+				d.groups = groupConfigs(&b)
+			}
+			values = groupValues(d.groups, &b, st.Configs(metadata.ResourceGroup, name))
+		})
+		return values, errNone, ""
 	case kmsg.ConfigResourceTypeClientMetrics:
-		return s.storedValues(name, metadata.ResourceMetrics, kmsg.ConfigSourceClientMetricsConfig, clientMetricsConfigs())
+		if name == "" {
+			return nil, errInvalidRequest, "Client metrics subscription name must not be empty"
+		}
+		s.cfg.Replica.View(func(st *metadata.State) { values = clientMetricsValues(st.Configs(metadata.ResourceMetrics, name)) })
+		return values, errNone, ""
 	}
 	return nil, errInvalidRequest, "unknown resource type " + strings.ToLower(res.ResourceType.String())
 }
 
-// addressed says where clients of the asker's zone find the broker in question,
-// as Metadata tells them.
-func (s *Server) addressed(table []configKey, res *kmsg.DescribeConfigsRequestResource, zone metadata.ZoneID) []configKey {
-	id, err := strconv.ParseInt(res.ResourceName, 10, 32)
-	if res.ResourceType != kmsg.ConfigResourceTypeBroker || err != nil {
-		return table
+// broker reports the configs of a broker, or with "" what is set for all.
+func (d *configDescriber) broker(name string) []configValue {
+	if values, ok := d.told[name]; ok {
+		return values
 	}
-	host, port := s.view().v.Endpoint(metadata.BrokerID(id), zone)
-	if host == "" {
-		return table
+	table := d.s.addressed(d.table(), name, d.zone)
+	var values []configValue
+	d.s.cfg.Replica.View(func(st *metadata.State) { values = brokerValues(st, name, table) })
+	if d.told == nil {
+		d.told = map[string][]configValue{}
 	}
-	table = slices.Clone(table)
-	i := slices.IndexFunc(table, func(k configKey) bool { return k.name == advertisedConfig })
-	table[i].fallback, table[i].null = "PLAINTEXT://"+net.JoinHostPort(host, strconv.Itoa(int(port))), false
-	return table
+	d.told[name] = values
+	return values
 }
 
-// storedValues reports a resource that has defaults and what is set, no more.
-func (s *Server) storedValues(name string, kind metadata.ResourceKind, source kmsg.ConfigSource, table []configKey) (values []configValue, code int16, text string) {
-	if name == "" {
-		return nil, errInvalidRequest, "the resource has no name"
+// sizeOfConfig is about what a config takes in an answer, in bytes.
+func sizeOfConfig(c *kmsg.DescribeConfigsResponseResourceConfig) int {
+	size := len(c.Name) + textSize(c.Value) + textSize(c.Documentation) + 16
+	for i := range c.ConfigSynonyms {
+		size += len(c.ConfigSynonyms[i].Name) + textSize(c.ConfigSynonyms[i].Value) + 4
 	}
-	s.cfg.Replica.View(func(st *metadata.State) {
-		set := st.Configs(kind, name)
-		for _, k := range table {
-			v := configValue{key: k}
-			if own, ok := set[k.name]; ok {
-				v.offer(k.name, own, source) // Kafka names no default beside it
-			} else {
-				v.orDefault(k.name)
-			}
-			values = append(values, v)
-		}
-	})
-	return values, errNone, ""
+	return size
+}
+
+func textSize(text *string) int {
+	if text == nil {
+		return 0
+	}
+	return len(*text)
 }
 
 func describedConfig(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
-	c.Name, c.Value, c.Source, c.ConfigType = v.key.name, v.value, v.source, v.key.kind
-	c.ReadOnly = v.key.readOnly
-	if c.IsSensitive = v.key.kind == kUnknown; c.IsSensitive {
+	c.Name, c.Value, c.Source, c.ConfigType = v.key.Name, v.value, v.source, v.key.Type
+	c.ReadOnly = v.key.readOnly()
+	if c.IsSensitive = v.key.Sensitive(); c.IsSensitive {
 		c.Value = nil
 	}
 	if q.IncludeDocumentation {
-		c.Documentation = textOf(v.key.doc)
+		c.Documentation = textOf(v.key.documentation())
 	}
 	if q.IncludeSynonyms {
 		for _, y := range v.synonyms {

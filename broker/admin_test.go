@@ -170,7 +170,7 @@ func TestConfigsAreReadBackWithSourceAndSynonyms(t *testing.T) {
 	if err != nil || brokers[0].Err != nil {
 		t.Fatalf("%v %v", err, brokers[0].Err)
 	}
-	for _, name := range []string{"auto.create.topics.enable", "delete.topic.enable", "log.retention.ms", "message.max.bytes", "default.replication.factor", "num.partitions"} {
+	for _, name := range []string{"auto.create.topics.enable", "delete.topic.enable", "log.retention.hours", "message.max.bytes", "default.replication.factor", "num.partitions"} {
 		if !slices.ContainsFunc(brokers[0].Configs, func(c kadm.Config) bool { return c.Key == name && c.Value != nil }) {
 			t.Errorf("broker config %s is missing", name)
 		}

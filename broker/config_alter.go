@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -46,7 +45,7 @@ func (a *alteration) fail(code int16, format string, args ...any) {
 // alter checks all alterations and commits the good ones in one entry.
 func (s *Server) alter(ctx context.Context, r *request, all []alteration, validateOnly bool) {
 	barred := s.barrier(ctx)
-	table := s.brokerConfigs()
+	var tables ownTables
 	var cmds []metadata.Command
 	var at []int
 	times := make(map[resourceRef]int, len(all))
@@ -59,7 +58,7 @@ func (s *Server) alter(ctx context.Context, r *request, all []alteration, valida
 		}
 		a := &all[i]
 		if times[a.ref()] > 1 {
-			a.fail(errInvalidRequest, "the request names the resource twice")
+			a.fail(errInvalidRequest, "Each resource must appear at most once.")
 		}
 		if barred != nil {
 			a.fail(errTimedOut, "%v", barred)
@@ -69,7 +68,7 @@ func (s *Server) alter(ctx context.Context, r *request, all []alteration, valida
 			continue
 		}
 		if a.code == errNone {
-			s.plan(a, table)
+			s.plan(a, &tables)
 		}
 		if a.code == errNone && (len(a.cmd.Set) > 0 || len(a.cmd.Delete) > 0) {
 			cmds, at = append(cmds, a.cmd), append(at, i)
@@ -84,36 +83,53 @@ func (s *Server) alter(ctx context.Context, r *request, all []alteration, valida
 	}
 }
 
+// subject is what an alteration is about, as it stands.
+type subject struct {
+	table  []configKey
+	now    map[string]string // what is set
+	broker brokerSettings    // of a broker
+}
+
+// ownTables are the configs of this broker and of groups here, made once for
+// all alterations of a request.
+type ownTables struct{ brokers, groups []configKey }
+
 // plan turns an alteration into a command.
-func (s *Server) plan(a *alteration, brokers []configKey) {
-	var table []configKey
-	var now map[string]string
+func (s *Server) plan(a *alteration, own *ownTables) {
+	var on subject
 	missing := false
+	if own.brokers == nil && (a.kind == kmsg.ConfigResourceTypeBroker || a.kind == kmsg.ConfigResourceTypeGroupConfig) {
+		own.brokers = s.brokerConfigs()
+	}
 	s.cfg.Replica.View(func(st *metadata.State) {
 		switch a.kind {
 		case kmsg.ConfigResourceTypeTopic:
 			t, ok := st.TopicNamed(a.name)
 			missing = !ok
-			table, now = topicConfigs(), t.Configs
+			on.table, on.now = topicConfigs(), t.Configs
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceTopic, Name: t.ID.String()}
 		case kmsg.ConfigResourceTypeBroker:
-			table, now = brokers, st.Configs(metadata.ResourceBroker, a.name)
+			on.table, on.now, on.broker = own.brokers, st.Configs(metadata.ResourceBroker, a.name), settingsOf(st, a.name, own.brokers)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceBroker, Name: a.name}
 		case kmsg.ConfigResourceTypeGroupConfig:
-			table, now = groupConfigs(s.cfg.GroupSettings), st.Configs(metadata.ResourceGroup, a.name)
+			if own.groups == nil {
+				b := settingsOf(st, s.ownName(), own.brokers)
+				own.groups = groupConfigs(&b)
+			}
+			on.table, on.now = own.groups, st.Configs(metadata.ResourceGroup, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceGroup, Name: a.name}
 		case kmsg.ConfigResourceTypeClientMetrics:
-			table, now = clientMetricsConfigs(), st.Configs(metadata.ResourceMetrics, a.name)
+			on.table, on.now = clientMetricsConfigs(), st.Configs(metadata.ResourceMetrics, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceMetrics, Name: a.name}
 		default:
-			a.fail(errInvalidRequest, "configs of resource type %d cannot be altered", a.kind)
+			a.fail(errInvalidRequest, "Unknown resource type %d", a.kind)
 		}
 	})
 	if a.code == errNone {
 		s.resourceProblem(a)
 	}
 	if a.code == errNone {
-		a.apply(table, now)
+		a.apply(&on)
 	}
 	if a.code == errNone && missing { // values are judged first, as in Kafka
 		a.fail(errUnknownTopic, "topic %s does not exist", a.name)
@@ -125,7 +141,7 @@ func (s *Server) resourceProblem(a *alteration) {
 	switch {
 	case a.kind == kmsg.ConfigResourceTypeBroker:
 		if a.name != "" && !s.isBroker(a.name) {
-			a.fail(errInvalidRequest, "no such broker: %s", a.name)
+			a.fail(errInvalidRequest, "%s", s.noBroker(a.name))
 		}
 	case a.name == "":
 		a.fail(errInvalidRequest, "the resource has no name")
@@ -135,116 +151,68 @@ func (s *Server) resourceProblem(a *alteration) {
 }
 
 // apply works the operations out on what is set now.
-func (a *alteration) apply(table []configKey, now map[string]string) {
+func (a *alteration) apply(on *subject) {
 	a.cmd.Set = map[string]string{}
 	seen := map[string]bool{}
 	for _, op := range a.ops {
 		switch {
 		case seen[op.name]:
-			a.fail(errInvalidRequest, "config %s is named twice", op.name)
+			a.fail(errInvalidRequest, "Error due to duplicate config keys: %s", op.name)
 			return
 		case op.value == nil && op.op != kmsg.IncrementalAlterConfigOpDelete:
-			a.fail(errInvalidRequest, "null value for config %s", op.name)
+			a.fail(errInvalidRequest, "Null value not supported for : %s", op.name)
 			return
 		}
 		seen[op.name] = true
 	}
 	for _, op := range a.ops {
-		k, ok := findConfig(table, op.name)
+		k, ok := findConfig(on.table, op.name)
 		switch {
-		case !ok && op.op == kmsg.IncrementalAlterConfigOpDelete:
-			a.cmd.Delete = append(a.cmd.Delete, op.name) // nothing to take away, says Kafka
-		case !ok && a.kind == kmsg.ConfigResourceTypeClientMetrics:
-			a.fail(errInvalidRequest, "Unknown config name: %s", op.name)
-		case !ok && a.kind == kmsg.ConfigResourceTypeBroker:
-			if unknown, code, text := keptBrokerConfig(op.name); code != errNone {
-				a.fail(code, "%s", text)
-			} else {
-				a.one(&unknown, op, now)
-			}
-		case !ok:
-			a.fail(errInvalidConfig, "Unknown config name: %s", op.name)
-		case k.readOnly:
-			a.fail(errInvalidRequest, "%s", notAtRunTime(op.name))
+		case op.op == kmsg.IncrementalAlterConfigOpDelete:
+			a.cmd.Delete = append(a.cmd.Delete, op.name) // also what is unknown, or cannot be set: Kafka finds nothing to take away
+		case ok:
+			a.one(k, op, on.now)
 		default:
-			a.one(&k, op, now)
+			a.unknown(op, on.now)
 		}
 		if a.code != errNone {
 			return
 		}
 	}
 	if a.replace {
-		for name := range now {
+		for name := range on.now {
 			if !seen[name] {
 				a.cmd.Delete = append(a.cmd.Delete, name)
 			}
 		}
 	}
 	slices.Sort(a.cmd.Delete)
-	if a.kind == kmsg.ConfigResourceTypeTopic {
-		after := maps.Clone(now)
-		if after == nil {
-			after = map[string]string{}
-		}
-		for _, name := range a.cmd.Delete {
-			delete(after, name)
-		}
-		maps.Copy(after, a.cmd.Set)
+	a.conflict(on)
+}
+
+// conflict judges all settings of a resource together, as they will be.
+func (a *alteration) conflict(on *subject) {
+	after := make(map[string]string, len(on.now)+len(a.cmd.Set))
+	maps.Copy(after, on.now)
+	for _, name := range a.cmd.Delete {
+		delete(after, name)
+	}
+	maps.Copy(after, a.cmd.Set)
+	switch a.kind {
+	case kmsg.ConfigResourceTypeTopic:
 		if text := topicConflict(after); text != "" {
 			a.fail(errInvalidConfig, "%s", text)
 		}
-	}
-}
-
-func (a *alteration) one(k *configKey, op configOp, now map[string]string) {
-	value := ""
-	if op.value != nil {
-		value = *op.value
-	}
-	old, ok := now[k.name]
-	if !ok {
-		old = k.fallback
-	}
-	list := k.kind == kList
-	switch {
-	case op.op == kmsg.IncrementalAlterConfigOpDelete:
-		a.cmd.Delete = append(a.cmd.Delete, k.name)
-		return
-	case op.op == kmsg.IncrementalAlterConfigOpSet:
-	case op.op == kmsg.IncrementalAlterConfigOpAppend && list:
-		value = appendList(old, value)
-	case op.op == kmsg.IncrementalAlterConfigOpSubtract && list:
-		value = subtractList(old, value)
-	case op.op == kmsg.IncrementalAlterConfigOpAppend || op.op == kmsg.IncrementalAlterConfigOpSubtract:
-		a.fail(errInvalidConfig, "config %s is not a list", k.name)
-		return
-	default:
-		a.fail(errInvalidRequest, "unknown operation %d", op.op)
-		return
-	}
-	value, text := k.check(value)
-	if text != "" {
-		code := errInvalidConfig
-		if a.kind == kmsg.ConfigResourceTypeBroker || a.kind == kmsg.ConfigResourceTypeClientMetrics && k.kind == kInt {
-			code = errInvalidRequest // Kafka's, for these (KAFKA-13609)
+	case kmsg.ConfigResourceTypeBroker:
+		then := on.broker
+		if a.name == "" {
+			then.all = after
+		} else {
+			then.own = after
 		}
-		a.fail(code, "%s", text)
-		return
-	}
-	a.cmd.Set[k.name] = value
-}
-
-func appendList(old, more string) string {
-	out := splitList(old)
-	for _, v := range splitList(more) {
-		if !slices.Contains(out, v) {
-			out = append(out, v)
+		changed := append(slices.Sorted(maps.Keys(a.cmd.Set)), a.cmd.Delete...)
+		if text := brokerConflict(&on.broker, &then, changed); text != "" {
+			a.fail(errInvalidRequest, "%s", text)
 		}
 	}
-	return strings.Join(out, ",")
-}
-
-func subtractList(old, less string) string {
-	gone := splitList(less)
-	return strings.Join(slices.DeleteFunc(splitList(old), func(v string) bool { return slices.Contains(gone, v) }), ",")
 }

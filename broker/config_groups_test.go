@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -16,54 +17,57 @@ func TestConfigsSayWhatTheBrokerWasToldAboutGroups(t *testing.T) {
 		InitialRebalanceDelay: -1, OffsetRetention: time.Hour}
 	inBubble(t, func(c *Config) { c.GroupSettings = told }, func(t *testing.T, n *node, dial func() *raw) {
 		said := map[string]string{}
-		for _, k := range n.server.brokerConfigs() {
-			said[k.name] = k.fallback
+		table := n.server.brokerConfigs()
+		for _, k := range table {
+			if v := k.current(); v != nil {
+				said[k.Name] = *v
+			}
 		}
 		for name, want := range map[string]string{"group.consumer.heartbeat.interval.ms": "500", "group.consumer.min.heartbeat.interval.ms": "500",
 			"group.consumer.max.heartbeat.interval.ms": "15000", "group.consumer.session.timeout.ms": "45000", "group.consumer.max.size": "7",
-			"group.min.session.timeout.ms": "1000", "group.max.session.timeout.ms": "1800000", "group.initial.rebalance.delay.ms": "0", "offsets.retention.minutes": "60"} {
+			"group.min.session.timeout.ms": "1000", "group.max.session.timeout.ms": "1800000", "group.initial.rebalance.delay.ms": "0", "offsets.retention.minutes": "60", "group.max.size": "5000", "offsets.commit.timeout.ms": "5000"} {
 			if said[name] != want {
 				t.Errorf("%s is said to be %s, want %s", name, said[name], want)
 			}
 		}
-		values, code, _ := n.server.storedValues("g", 0, kmsg.ConfigSourceGroupConfig, groupConfigs(told))
-		if code != errNone || *values[0].value != "500" {
-			t.Errorf("a group's own: code %d, %+v", code, values[0])
+		b := &brokerSettings{table: table}
+		values := groupValues(groupConfigs(b), b, nil)
+		i := slices.IndexFunc(values, func(v configValue) bool { return v.key.Name == "consumer.heartbeat.interval.ms" })
+		if *values[i].value != "500" || values[i].source != kmsg.ConfigSourceStaticBrokerConfig {
+			t.Errorf("a group's own: %+v", values[i])
 		}
-		if _, problem := values[0].key.check("500"); problem != "" {
+		if _, problem := values[i].key.check("500"); problem != "" {
 			t.Errorf("a group cannot ask for the broker's default: %s", problem)
 		}
 	})
 }
 
-// Kafka names the default beside a group's config only while none is set.
-func TestAGroupsOwnConfigHasNoSynonymButItself(t *testing.T) {
+// Kafka 4.4 tells a group's config as the broker's, under the broker's name,
+// and what is set for the group before it.
+func TestAGroupsConfigIsTheBrokersUnlessSet(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
-		q := kmsg.NewPtrIncrementalAlterConfigsRequest()
-		q.Version = 1
-		res := kmsg.NewIncrementalAlterConfigsRequestResource()
-		res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "g"
-		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-		c.Name, c.Value = "consumer.session.timeout.ms", kmsg.StringPtr("50000")
-		res.Configs = append(res.Configs, c)
-		q.Resources = append(q.Resources, res)
-		if code := r.ask(q).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode; code != errNone {
+		value := "50000"
+		if code := r.alterOne(kmsg.ConfigResourceTypeGroupConfig, "g", "consumer.session.timeout.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != errNone {
 			t.Fatalf("set: code %d", code)
 		}
-		d := kmsg.NewPtrDescribeConfigsRequest()
-		d.Version, d.IncludeSynonyms = 4, true
-		about := kmsg.NewDescribeConfigsRequestResource()
-		about.ResourceType, about.ResourceName = kmsg.ConfigResourceTypeGroupConfig, "g"
-		d.Resources = append(d.Resources, about)
-		for _, got := range r.ask(d).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
-			want := kmsg.ConfigSourceDefaultConfig
-			if got.Name == "consumer.session.timeout.ms" {
-				want = kmsg.ConfigSourceGroupConfig
+		for name, want := range map[string]string{
+			"consumer.session.timeout.ms":    "50000 consumer.session.timeout.ms=50000(8) group.consumer.session.timeout.ms=45000(5)",
+			"consumer.heartbeat.interval.ms": "5000 group.consumer.heartbeat.interval.ms=5000(5)",
+			"share.auto.offset.reset":        "latest share.auto.offset.reset=latest(5)",
+			"share.assignor.offload.enable":  "",
+		} {
+			if got := r.described(kmsg.ConfigResourceTypeGroupConfig, "g", name); got != want {
+				t.Errorf("%s: %q, Kafka says %q", name, got, want)
 			}
-			if len(got.ConfigSynonyms) != 1 || got.ConfigSynonyms[0].Source != want || got.Source != want {
-				t.Errorf("%s: %+v", got.Name, got)
-			}
+		}
+		value = "1500"
+		if code := r.alterOne(kmsg.ConfigResourceTypeBroker, "0", "group.consumer.assignment.interval.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != errNone {
+			t.Fatalf("set for the broker: code %d", code)
+		}
+		const want = "1500 group.consumer.assignment.interval.ms=1500(2) group.consumer.assignment.interval.ms=1000(5)"
+		if got := r.described(kmsg.ConfigResourceTypeGroupConfig, "g", "consumer.assignment.interval.ms"); got != want {
+			t.Errorf("set for the broker: %q, Kafka says %q", got, want)
 		}
 	})
 }

@@ -1,159 +1,161 @@
 package broker
 
 import (
-	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/configs"
 )
 
-// configKey is one config as DescribeConfigs reports it and alterations check
-// it: name, type, Kafka's default value, and who else sets it.
+// configKey is one of Kafka's configs, and what becomes of it here. What
+// DescribeConfigs tells, what an alteration may set and what is enforced all
+// come from it.
 type configKey struct {
-	name     string
-	kind     kmsg.ConfigType
-	fallback string   // Kafka's default; "" with null set: null
-	null     bool     // the default is null
-	synonym  string   // broker config of the same meaning, or ""
-	derived  bool     // Kafka's default has no synonym: it derives from others
-	min, max int64    // of numbers
-	except   []int64  // numbers between that are not allowed
-	oneOf    []string // of strings and lists; nil: anything
-	readOnly bool     // of broker configs
-	quiet    bool     // reported only when set (zonewise.*)
-	use      configUse
-	doc      string // what it means here
-	// valid says what else is wrong with a value, or ""; nil: nothing.
-	valid func(string) string
+	configs.Key
+	configRow
+	// own is this broker's value where it is not Kafka's default: it is told
+	// as a static setting.
+	own *string
 }
 
-// configUse says what becomes of a config that is set.
+// configRow is a row of the lists that say what becomes of configs here
+// (topicRows, brokerRows, groupRows, clientMetricsRows).
+type configRow struct {
+	// names of configs, separated by spaces. One that ends in * is for every
+	// config that begins so, has no row with its name and cannot be set at run
+	// time.
+	names string
+	use   configUse
+	here  string // what it means here, beside Kafka's own words
+	by    string // what enforces it, where it is served: a field, a constant or a function
+	// value is the running broker's; nil: Kafka's default.
+	value func(*Server) string
+	// rule puts a topic's value into effect.
+	rule func(*configRules, string)
+	// valid says what else is wrong with a value, or ""; nil: nothing.
+	valid func(string) string
+	// change says why the value may not become another at run time, or ""; of
+	// brokers.
+	change func(name, from, to string) string
+}
+
+// configUse says what becomes of a config.
 type configUse uint8
 
 const (
-	useWorks  configUse = iota // does what Kafka's does
-	useStored                  // stored and reported; not enforced by this version
-	useInert                   // stored and reported; has no meaning here
+	useServed configUse = iota // it does what Kafka's does
+	useStored                  // accepted and told; not enforced by this version
+	useInert                   // accepted and told; has no meaning here
+	useFixed                   // told, and cannot be altered
 )
 
 // String names the use in documentation.
 func (u configUse) String() string {
 	switch u {
 	case useStored:
-		return "stored, not enforced yet"
+		return "accepted, not enforced yet"
 	case useInert:
-		return "stored, no meaning here"
+		return "accepted, no meaning here"
+	case useFixed:
+		return "read-only"
 	}
-	return "works"
+	return "served"
 }
 
-const (
-	kBool   = kmsg.ConfigTypeBoolean
-	kString = kmsg.ConfigTypeString
-	kInt    = kmsg.ConfigTypeInt
-	kLong   = kmsg.ConfigTypeLong
-	kDouble = kmsg.ConfigTypeDouble
-	kList   = kmsg.ConfigTypeList
-)
+// kUnknown is the type of what no broker knows.
+const kUnknown kmsg.ConfigType = 0
 
-// Ends of ranges.
-const (
-	anyInt  = math.MaxInt32
-	anyLong = math.MaxInt64
-)
-
-func findConfig(table []configKey, name string) (configKey, bool) {
-	for _, k := range table {
-		if k.name == name {
-			return k, true
-		}
+// readOnly reports whether clients are told that they cannot alter it. Kafka
+// tells of configs that change for one listener alone that they may change.
+func (k *configKey) readOnly() bool {
+	if k.Mode == configs.ReadOnly {
+		return k.use != useServed || k.change == nil
 	}
-	return configKey{}, false
+	return k.use == useFixed && !k.PerListener
 }
 
-// check returns a value as Kafka would read it back, and says what is wrong
-// with it, or "".
+// current is the value without any setting of clients; nil: null.
+func (k *configKey) current() *string {
+	if k.own != nil {
+		return k.own
+	}
+	return k.Default
+}
+
+// check returns a value as it is kept, and says what is wrong with it, or "".
 func (k *configKey) check(v string) (canonical, problem string) {
-	v = strings.TrimSpace(v)
-	bad := func(format string, args ...any) (string, string) {
-		return "", fmt.Sprintf("Invalid value %s for configuration %s: ", v, k.name) + fmt.Sprintf(format, args...)
-	}
-	switch k.kind {
-	case kBool:
-		if v = strings.ToLower(v); v != "true" && v != "false" {
-			return bad("it must be true or false")
-		}
-	case kInt, kLong:
-		n, err := strconv.ParseInt(v, 10, 64)
-		switch {
-		case err != nil || k.kind == kInt && (n < math.MinInt32 || n > math.MaxInt32):
-			return bad("not a number of type %s", strings.ToLower(k.kind.String()))
-		case n < k.min || n > k.max || slices.Contains(k.except, n):
-			return bad("it must be %s", k.allowed())
-		}
-		v = strconv.FormatInt(n, 10)
-	case kDouble:
-		f, err := strconv.ParseFloat(v, 64)
-		if err != nil || !(f >= float64(k.min) && f <= float64(k.max)) {
-			return bad("it must be %s", k.allowed())
-		}
-		if v = strconv.FormatFloat(f, 'f', -1, 64); !strings.Contains(v, ".") {
-			v += ".0" // as Java writes it
-		}
-	case kList, kString:
-		parts := []string{v}
-		if k.kind == kList {
-			parts = splitList(v)
-			v = strings.Join(parts, ",")
-		}
-		for _, part := range parts {
-			if k.oneOf != nil && !slices.Contains(k.oneOf, part) {
-				return bad("it must be %s", k.allowed())
-			}
-		}
+	if k.Type == kUnknown {
+		canonical = v
+	} else if canonical, problem = k.Check(v); problem != "" {
+		return "", problem
 	}
 	if k.valid != nil {
-		if text := k.valid(v); text != "" {
-			return bad("%s", text)
-		}
+		problem = k.valid(canonical)
 	}
-	return v, ""
+	return canonical, problem
 }
 
-// allowed says in words what values are.
-func (k *configKey) allowed() string {
-	switch k.kind {
-	case kBool:
-		return "true or false"
-	case kString, kList:
-		if k.oneOf == nil {
-			return "any text"
-		}
-		return "of " + strings.Join(k.oneOf, ", ")
-	}
-	text := fmt.Sprintf("%d to %d", k.min, k.max)
+// documentation is what Kafka says of it, and what is otherwise here.
+func (k *configKey) documentation() string {
 	switch {
-	case k.min == math.MinInt64:
-		text = "any number"
-	case k.kind == kLong && k.max == anyLong, k.kind == kInt && k.max == anyInt:
-		text = fmt.Sprintf("at least %d", k.min)
+	case k.here == "":
+		return k.Doc
+	case k.Doc == "":
+		return k.here
 	}
-	for _, n := range k.except {
-		text += fmt.Sprintf(", not %d", n)
-	}
-	return text
+	return k.Doc + "\n\nIn zonewise: " + k.here
 }
 
-// splitList reads a config of type list.
-func splitList(v string) []string {
-	var out []string
-	for _, p := range strings.Split(v, ",") {
-		if p = strings.TrimSpace(p); p != "" {
-			out = append(out, p)
+// kafkaConfigs are Kafka's definitions; read once, and read only. They are part
+// of the program: its tests know that they can be read.
+var kafkaConfigs = sync.OnceValue(func() *configs.Tables {
+	tables, err := configs.Load()
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return tables
+})
+
+// classify joins Kafka's definitions with what becomes of each here. A config
+// without a row is missing, which TestEveryConfigIsInOneClass finds.
+func classify(keys []configs.Key, rows []configRow) []configKey {
+	exact := map[string]*configRow{}
+	for i := range rows {
+		for _, name := range strings.Fields(rows[i].names) {
+			exact[name] = &rows[i]
+		}
+	}
+	out := make([]configKey, 0, len(keys)+1)
+	for _, k := range keys {
+		row := exact[k.Name]
+		for i := range rows {
+			if row == nil && rows[i].covers(k.Name) {
+				row = &rows[i]
+			}
+		}
+		if row != nil {
+			out = append(out, configKey{Key: k, configRow: *row})
 		}
 	}
 	return out
+}
+
+// covers reports whether one of a row's names that end in * is for a config.
+func (r *configRow) covers(config string) bool {
+	return slices.ContainsFunc(strings.Fields(r.names), func(name string) bool {
+		prefix, any := strings.CutSuffix(name, "*")
+		return any && strings.HasPrefix(config, prefix)
+	})
+}
+
+// findConfig looks a config up in a table that is sorted by name.
+func findConfig(table []configKey, name string) (*configKey, bool) {
+	i, ok := slices.BinarySearchFunc(table, name, func(k configKey, name string) int { return strings.Compare(k.Name, name) })
+	if !ok {
+		return nil, false
+	}
+	return &table[i], true
 }

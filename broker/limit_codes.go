@@ -51,7 +51,7 @@ func (s *Server) refusedByLimit(r *request) int16 {
 // Uses lists this broker's own limits that turn clients away, and what is taken
 // of each.
 func (s *Server) Uses() []metadata.Use {
-	return []metadata.Use{{Name: "connections", Used: s.connections(), Limit: MaxConnections}}
+	return []metadata.Use{{Name: "connections", Used: s.connections(), Limit: s.connectionLimit()}}
 }
 
 // connections is how many connections are open.

@@ -145,8 +145,9 @@ func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
 	c.in = bufio.NewReaderSize(c.net, readBuffer)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.lastAsked.Store(s.sinceOpen())
+	limit := s.connectionLimit()
 	s.mu.Lock()
-	full := s.closed || len(s.conns) >= MaxConnections
+	full := s.closed || len(s.conns) >= limit
 	if !full {
 		s.conns[c] = struct{}{}
 		s.accepted++

@@ -15,7 +15,7 @@ import (
 // Names in backticks that look like Go identifiers (`State.Apply`,
 // `wal.Open`, `Checkpointer`) and packages or files (`metadata/place.go`)
 // in these documents must exist.
-var checkedDocs = []string{"ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"}
+var checkedDocs = []string{"ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/broker-configs.md"}
 
 var quoted = regexp.MustCompile("`([^`\n]+)`")
 var goName = regexp.MustCompile(`^(?:([a-z][a-z0-9]*)\.)?([A-Z][A-Za-z0-9]*)(?:\.([A-Z][A-Za-z0-9]*))?(?:\(\))?$`)

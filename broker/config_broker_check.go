@@ -1,0 +1,217 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/configs"
+)
+
+// Demands that Kafka's brokers make of values beside what its definitions say,
+// as tried at Apache Kafka 4.4.0.
+
+// valueRules are the further demands on a broker's config that is the default
+// of a topic's; nil: none.
+func valueRules(name string) func(string) string {
+	switch name {
+	case "log.roll.ms":
+		return atLeast(name, 1)
+	case "log.roll.jitter.ms":
+		return atLeast(name, 0)
+	case "log.retention.ms":
+		return func(v string) string {
+			if v == "0" {
+				return "requirement failed: log.retention.ms must be unlimited (-1) or, greater than or equal to 1"
+			}
+			return ""
+		}
+	}
+	return nil
+}
+
+func atLeast(name string, least int64) func(string) string {
+	return func(v string) string {
+		if toInt(v) < least {
+			return fmt.Sprintf("requirement failed: %s must be greater than or equal to %d", name, least)
+		}
+		return ""
+	}
+}
+
+func moreThanNone(name string) func(string) string {
+	return func(v string) string {
+		if v == "0" {
+			return "Invalid " + name + " 0"
+		}
+		return ""
+	}
+}
+
+func knownReporter(v string) string {
+	for _, class := range splitList(v) {
+		if class != "org.apache.kafka.common.metrics.JmxReporter" {
+			return "Validation of dynamic config update of [metric.reporters] failed: class " + class + " could not be found."
+		}
+	}
+	return ""
+}
+
+func knownDirs(v string) string {
+	for _, dir := range splitList(v) {
+		if dir != logDir {
+			return "requirement failed: All entries in cordoned.log.dirs must be present in log.dirs or log.dir. Missing entries : " + dir
+		}
+	}
+	return ""
+}
+
+// anyChange takes every value at run time.
+func anyChange(string, string, string) string { return "" }
+
+// threadChange lets a number of threads grow to double and shrink to half.
+func threadChange(name, from, to string) string {
+	switch old, now := toInt(from), toInt(to); {
+	case now > old*2:
+		return fmt.Sprintf("Dynamic thread count update validation failed for %s=%d, value should not be greater than double the current value %d", name, now, old)
+	case now < old/2:
+		return fmt.Sprintf("Dynamic thread count update validation failed for %s=%d, value should be at least half the current value %d", name, now, old)
+	}
+	return ""
+}
+
+func cleanerChange(_, from, to string) string {
+	switch old, now := toInt(from), toInt(to); {
+	case now < 1:
+		return "log.cleaner.threads must be at least 1"
+	case now > old*2:
+		return fmt.Sprintf("Log cleaner threads cannot be increased to more than double the current value %d", old)
+	case now < old/2:
+		return fmt.Sprintf("Log cleaner threads cannot be reduced to less than half the current value %d", old)
+	}
+	return ""
+}
+
+// toInt reads a number that was checked.
+func toInt(v string) int64 {
+	n, _ := strconv.ParseInt(v, 10, 64)
+	return n
+}
+
+// alterable says why a broker's config cannot be set at run time at all, or for
+// all brokers, or "".
+func (k *configKey) alterable(forAll bool) string {
+	switch {
+	case k.Type == kUnknown:
+	case k.PerListener:
+		return "These security configs can be dynamically updated only per-listener using the listener prefix: [" + k.Name + "]"
+	case k.readOnly():
+		return "Cannot update these configs dynamically: [" + k.Name + "]"
+	case forAll && k.Mode == configs.PerBroker:
+		return "Cannot update these configs at default cluster level, broker id must be specified: [" + k.Name + "]"
+	}
+	return ""
+}
+
+// brokerConflict says why settings cannot become others, or "". changed are the
+// names that an alteration is about.
+func brokerConflict(before, after *brokerSettings, changed []string) string {
+	number := func(name string) int64 { return toInt(after.effective(name)) }
+	for _, name := range changed {
+		k, ok := findConfig(after.table, name)
+		if !ok {
+			continue
+		}
+		if from, to := before.effective(name), after.effective(name); k.change != nil && from != to {
+			if text := k.change(name, from, to); text != "" {
+				return text
+			}
+		}
+		if text := bounds(k, after.effective(name), after); text != "" {
+			return text
+		}
+	}
+	about := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(changed, name) })
+	}
+	if about("log.cleaner.dedupe.buffer.size", "log.cleaner.threads") && number("log.cleaner.dedupe.buffer.size") < number("log.cleaner.threads")<<20 {
+		return "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread."
+	}
+	if about("max.connections.per.ip", "max.connections.per.ip.overrides") {
+		overrides := after.effective("max.connections.per.ip.overrides")
+		switch {
+		case !perAddress(overrides):
+			return "Error parsing configuration property 'max.connections.per.ip.overrides': " + overrides
+		case overrides == "" && number("max.connections.per.ip") == 0:
+			return "requirement failed: max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set."
+		}
+	}
+	if !about("log.local.retention.ms", "log.local.retention.bytes", "log.retention.ms", "log.retention.bytes", "log.remote.copy.lag.ms", "log.remote.copy.lag.bytes") {
+		return ""
+	}
+	return tierConflict(after)
+}
+
+// tierConflict says which settings of tiered storage contradict each other, or
+// "". There is none here; Kafka judges them all the same.
+func tierConflict(b *brokerSettings) string {
+	keepMs := int64(604_800_000) // of log.retention.hours, where log.retention.ms is not set
+	if v := b.effective("log.retention.ms"); v != "" {
+		keepMs = toInt(v)
+	}
+	for _, r := range []struct {
+		unit string
+		keep int64
+	}{{"ms", keepMs}, {"bytes", toInt(b.effective("log.retention.bytes"))}} {
+		local, lag := toInt(b.effective("log.local.retention."+r.unit)), toInt(b.effective("log.remote.copy.lag."+r.unit))
+		if r.keep >= 0 && local != -2 && (local == -1 || local > r.keep) {
+			return fmt.Sprintf("Invalid value %d for configuration log.local.retention.%s: Value must not be more than log.retention.%[2]s property value: %d", local, r.unit, r.keep)
+		}
+		if local == -2 {
+			local = r.keep
+		}
+		if local >= 0 && lag > local {
+			return fmt.Sprintf("Invalid value %d for configuration log.remote.copy.lag.%s: Value must not exceed log.local.retention.%[2]s (effective value: %d)", lag, r.unit, local)
+		}
+	}
+	return ""
+}
+
+// perAddress reads max.connections.per.ip.overrides: host:number, ...
+func perAddress(v string) bool {
+	return !slices.ContainsFunc(splitList(v), func(pair string) bool {
+		i := strings.LastIndex(pair, ":")
+		if i < 0 {
+			return true
+		}
+		_, err := strconv.ParseInt(strings.TrimSpace(pair[i+1:]), 10, 32)
+		return err != nil
+	})
+}
+
+// bounds says how a value of groups is outside of what the broker's configs
+// group.*.min.* and group.*.max.* allow, or "".
+func bounds(k *configKey, v string, b *brokerSettings) string {
+	family, rest, ok := strings.Cut(strings.TrimPrefix(k.Name, "group."), ".")
+	if !ok || k.Type != kmsg.ConfigTypeInt {
+		return ""
+	}
+	low, hasLow := findConfig(b.table, "group."+family+".min."+rest)
+	high, hasHigh := findConfig(b.table, "group."+family+".max."+rest)
+	if !hasHigh {
+		high, hasHigh = findConfig(b.table, "group."+family+".max."+strings.TrimPrefix(rest, "num."))
+	}
+	n := toInt(v)
+	switch {
+	case hasLow && hasHigh && (n < toInt(*low.current()) || n > toInt(*high.current())):
+		return k.Name + " must be in the range " + *low.current() + " to " + *high.current() + " inclusive."
+	case hasLow && n < toInt(*low.current()):
+		return k.Name + " must be greater than or equal to " + *low.current()
+	case hasHigh && n > toInt(*high.current()):
+		return k.Name + " must be less than or equal to " + *high.current()
+	}
+	return ""
+}

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// clientMetricsConfigs are the configs of a client metrics subscription
+// (KIP-714). They are kept for tools; no client is asked for metrics.
+var clientMetricsConfigs = sync.OnceValue(func() []configKey {
+	return classify(kafkaConfigs().ClientMetrics, []configRow{
+		{names: "interval.ms", use: useInert, here: "No meaning here: no client is asked for its metrics.", valid: metricsInterval},
+		{names: "match", use: useInert, here: "No meaning here: no client is asked for its metrics.", valid: metricsMatch},
+		{names: "metrics", use: useInert, here: "No meaning here: no client is asked for its metrics."},
+	})
+})
+
+func metricsInterval(v string) string {
+	if n := toInt(v); n < 100 || n > 3_600_000 {
+		return fmt.Sprintf("Invalid value %d for interval.ms, interval must be between 100 and 3600000 (1 hour)", n)
+	}
+	return ""
+}
+
+// metricsMatch checks a list of selector=pattern.
+func metricsMatch(v string) string {
+	for _, p := range splitList(v) {
+		name, pattern, ok := strings.Cut(p, "=")
+		switch strings.TrimSpace(name) {
+		case "client_instance_id", "client_id", "client_software_name", "client_software_version", "client_source_address", "client_source_port":
+		default:
+			return "Illegal client matching pattern: " + p
+		}
+		if _, err := regexp.Compile(strings.TrimSpace(pattern)); !ok || err != nil {
+			return "Illegal client matching pattern: " + p
+		}
+	}
+	return ""
+}
+
+// clientMetricsValues reports a subscription. Kafka names no default beside
+// what is set, and no synonym of a default.
+func clientMetricsValues(set map[string]string) []configValue {
+	var out []configValue
+	table := clientMetricsConfigs()
+	for i := range table {
+		k := &table[i]
+		v := configValue{key: k, value: k.Default, source: kmsg.ConfigSourceDefaultConfig}
+		if own, ok := set[k.Name]; ok {
+			v.value, v.source = &own, kmsg.ConfigSourceClientMetricsConfig
+			v.synonyms = []synonymValue{{k.Name, &own, v.source}}
+		}
+		out = append(out, v)
+	}
+	return out
+}

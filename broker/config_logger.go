@@ -1,0 +1,93 @@
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/configs"
+)
+
+// rootLogger is the one logger of a broker.
+const rootLogger = "root"
+
+// loggers are the log levels of a broker, as a resource: one, and read only
+// where nothing can change it.
+func (s *Server) loggers() []configValue {
+	level := "INFO"
+	row := configRow{here: "The least level that this broker logs."}
+	if s.cfg.LogLevel != nil {
+		level = levelName(s.cfg.LogLevel.Level())
+	} else {
+		row.use = useFixed
+	}
+	k := &configKey{Key: configs.Key{Name: rootLogger, Type: kmsg.ConfigTypeString}, configRow: row}
+	source := kmsg.ConfigSourceDynamicBrokerLoggerConfig
+	return []configValue{{key: k, value: &level, source: source, synonyms: []synonymValue{{rootLogger, &level, source}}}}
+}
+
+// alterLogger changes this broker's log level, until it ends (KIP-412).
+func (s *Server) alterLogger(a *alteration, validateOnly bool) {
+	if a.name != fmt.Sprint(int32(s.cfg.Self())) {
+		a.fail(errInvalidRequest, "broker %s: loggers are changed at the broker itself", a.name)
+		return
+	}
+	seen := map[string]bool{}
+	for _, op := range a.ops {
+		level, known := slog.LevelInfo, false
+		if op.value != nil {
+			level, known = levelNamed(*op.value)
+		}
+		switch {
+		case seen[op.name]:
+			a.fail(errInvalidRequest, "logger %s is named twice", op.name)
+		case op.op != kmsg.IncrementalAlterConfigOpSet && op.op != kmsg.IncrementalAlterConfigOpDelete:
+			a.fail(errInvalidRequest, "operation %d has no meaning for a logger", op.op)
+		case op.name != rootLogger:
+			a.fail(errInvalidConfig, "there is no logger %s, only %s", op.name, rootLogger)
+		case op.op == kmsg.IncrementalAlterConfigOpDelete:
+			a.fail(errInvalidRequest, "the level of %s cannot be taken away", rootLogger)
+		case op.value == nil:
+			a.fail(errInvalidRequest, "null level")
+		case !known:
+			a.fail(errInvalidConfig, "the level must be of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
+		case s.cfg.LogLevel == nil:
+			a.fail(errInvalidConfig, "the level of this broker is fixed")
+		}
+		if a.code != errNone {
+			return
+		}
+		seen[op.name] = true
+		if !validateOnly {
+			s.cfg.LogLevel.Set(level)
+		}
+	}
+}
+
+// levelNamed maps Kafka's levels to slog's.
+func levelNamed(name string) (slog.Level, bool) {
+	switch name {
+	case "TRACE", "DEBUG":
+		return slog.LevelDebug, true
+	case "INFO":
+		return slog.LevelInfo, true
+	case "WARN":
+		return slog.LevelWarn, true
+	case "ERROR", "FATAL":
+		return slog.LevelError, true
+	}
+	return 0, false
+}
+
+func levelName(l slog.Level) string {
+	switch {
+	case l < slog.LevelInfo:
+		return "DEBUG"
+	case l < slog.LevelWarn:
+		return "INFO"
+	case l < slog.LevelError:
+		return "WARN"
+	}
+	return "ERROR"
+}
