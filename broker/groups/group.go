@@ -24,6 +24,7 @@ type group struct {
 	m       *machine // of the classic protocol; empty while k is there
 	k       *roster  // of the consumer protocol, or nil
 	writing *storedWrite
+	counted int                   // bytes that the coordinator's pool has of this group
 	commits int                   // commits and deletions that were let through and are not resolved
 	later   []func(now time.Time) // wait until no write is queued or in flight
 }
@@ -35,6 +36,7 @@ type summary struct{ state, protocolType, kind string }
 // group is empty and quiet.
 func (g *group) run() {
 	defer close(g.done)
+	defer g.forget()
 	g.load(time.Now())
 	timer := time.NewTimer(idleAfter)
 	defer timer.Stop()
@@ -43,6 +45,7 @@ func (g *group) run() {
 		g.startWrite()
 		g.startFlight(time.Now())
 		g.runLater(time.Now())
+		g.account()
 		g.summary.Store(g.summarize())
 		timer.Reset(g.sleep(time.Now()))
 		select {
@@ -204,9 +207,6 @@ func (g *group) submit(cmds []metadata.Command) int16 {
 	code := g.c.settle(g.hold, out, err)
 	if code != codeOK {
 		g.c.cfg.Log.Warn("store group", "group", g.name, "code", code, "err", err)
-	}
-	if code == codeInvalidCommitSize { // no room for one more group
-		return codeNotAvailable
 	}
 	return code
 }
