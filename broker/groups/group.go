@@ -54,8 +54,9 @@ func (g *group) run() {
 		case code := <-g.written:
 			g.endWrite(code)
 		case <-timer.C:
+			idle := g.due().IsZero()
 			g.tick(time.Now())
-			if g.quiet() && g.c.retire(g) {
+			if idle && g.quiet() && g.c.retire(g) {
 				return
 			}
 		case <-g.hold.ctx.Done():
@@ -116,16 +117,20 @@ func (g *group) empty() bool {
 	return g.m.state == stateEmpty
 }
 
+// due is not after the earliest deadline; zero: there is none.
+func (g *group) due() time.Time {
+	if g.k != nil {
+		return g.k.due
+	}
+	return g.m.due
+}
+
 // sleep is how long nothing is due.
 func (g *group) sleep(now time.Time) time.Duration {
-	due := g.m.due
-	if g.k != nil {
-		due = g.k.due
+	if due := g.due(); !due.IsZero() {
+		return max(due.Sub(now), 0)
 	}
-	if due.IsZero() {
-		return idleAfter
-	}
-	return max(due.Sub(now), 0)
+	return idleAfter
 }
 
 func (g *group) quiet() bool {

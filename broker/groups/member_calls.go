@@ -55,8 +55,8 @@ func (c *Coordinator) joinAsk(from Client, r *kmsg.JoinGroupRequest, session tim
 	a := &joinAsk{id: r.MemberID, clientID: from.ID, clientHost: from.Host, protocolType: r.ProtocolType,
 		session: session, rebalance: time.Duration(r.RebalanceTimeoutMillis) * time.Millisecond,
 		needsID: r.Version >= 4, skipAssignment: r.Version >= 9}
-	if r.Version < 1 || r.RebalanceTimeoutMillis <= 0 {
-		a.rebalance = session // version 0 has no rebalance timeout
+	if r.Version < 1 {
+		a.rebalance = session // it has no rebalance timeout
 	}
 	if r.InstanceID != nil {
 		a.instance = *r.InstanceID

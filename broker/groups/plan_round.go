@@ -65,9 +65,7 @@ func (m *machine) complete(now time.Time) {
 	m.raiseGeneration()
 	if len(m.members) == 0 {
 		m.state, m.protocol, m.leader = stateEmpty, "", ""
-		if m.stored {
-			m.storeEmpty()
-		}
+		m.storeEmpty()
 		return
 	}
 	m.protocol = m.choose()

@@ -203,3 +203,40 @@ func sameSlot(name string) string {
 	}
 	return name
 }
+
+// Whoever joins a group whose members give a rebalance no time has gone before
+// it can ask for its assignment, a static member too, as at Kafka. Version 0
+// has no rebalance timeout: its session timeout stands for it.
+func TestARebalanceTimeoutOfNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.coord.limits.initialDelay = 0
+		join := func(version int16, instance string, timeout int32) *consumer {
+			c := n.consumer(instance)
+			c.version = version
+			r := c.joinRequest()
+			r.RebalanceTimeoutMillis = timeout
+			c.joined = n.coord.Join(c.ctx, Client{ID: "cl"}, r)
+			want(t, "join", c.joined.ErrorCode, codeOK)
+			c.id, c.generation, c.leader = c.joined.MemberID, c.joined.Generation, true
+			time.Sleep(time.Millisecond)
+			return c
+		}
+		for i, instance := range []string{"", "one", ""} {
+			c := join([]int16{3, 5, 3}[i], instance, []int32{0, 0, -1}[i])
+			want(t, "sync", c.sync(), codeUnknownMember)
+			want(t, "heartbeat", c.heartbeat(), codeUnknownMember)
+			if d := n.describe("g"); d.State != "Empty" {
+				t.Errorf("%s with %d members", d.State, len(d.Members))
+			}
+		}
+		if c := join(3, "", 0); c.generation != 7 {
+			t.Errorf("the fourth is in generation %d", c.generation)
+		}
+		a := join(0, "", 0)
+		want(t, "sync", a.sync(), codeOK)
+		want(t, "leave", a.leave(), codeOK)
+		w.gather(n.consumer(""))
+	})
+}

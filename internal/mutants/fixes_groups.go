@@ -21,5 +21,9 @@ func groupFixes() []mutant {
 			"	if s.code == codeLoadInProgress {", "	if s.code == codeRebalance {"}}},
 		{name: "heartbeats are refused while a slot is taken over", pkg: groups, run: "TakeOverNeedsNoRebalance", edits: []edit{{"broker/groups/member_calls.go",
 			"pickCode(code == codeLoadInProgress, codeOK, code)", "code"}}},
+		{name: "a rebalance timeout of nothing is the session timeout", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/member_calls.go",
+			"	if r.Version < 1 {\n		a.rebalance", "	if r.Version < 1 || r.RebalanceTimeoutMillis <= 0 {\n		a.rebalance"}}},
+		{name: "a group whose members never synced is forgotten", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/plan_round.go",
+			"		m.storeEmpty()\n		return\n", "		if m.stored {\n			m.storeEmpty()\n		}\n		return\n"}}},
 	}
 }
