@@ -70,6 +70,7 @@ type groupMembers interface {
 	Heartbeat(ctx context.Context, from groups.Client, r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse
 	Leave(ctx context.Context, from groups.Client, r *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupResponse
 	ConsumerHeartbeat(ctx context.Context, from groups.Client, r *kmsg.ConsumerGroupHeartbeatRequest) *kmsg.ConsumerGroupHeartbeatResponse
+	MemberBytes() (used, limit int)
 }
 
 type groupOffsets interface {

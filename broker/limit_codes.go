@@ -23,7 +23,14 @@ const limitThrottle = time.Second
 //	  CreatePartitions                   THROTTLING_QUOTA_EXCEEDED; before it existed REQUEST_TIMED_OUT
 //	InitProducerId, the transaction's
 //	  requests, groups                   COORDINATOR_LOAD_IN_PROGRESS
+//	SyncGroup                            COORDINATOR_NOT_AVAILABLE: clients take no other of these from it
 //	all others                           REQUEST_TIMED_OUT
+//
+// Groups answer for themselves (package groups). What cannot become possible is
+// told for good there: MESSAGE_TOO_LARGE to a classic member with whom its group
+// could not be written, INVALID_REQUEST with a text to one of the consumer
+// protocol. GROUP_MAX_SIZE_REACHED is group.max.size and nothing else: clients
+// tell their users that the group has too many members.
 func limitCode(key, version int16) int16 {
 	switch {
 	case key == 0:
@@ -51,7 +58,12 @@ func (s *Server) refusedByLimit(r *request) int16 {
 // Uses lists this broker's own limits that turn clients away, and what is taken
 // of each.
 func (s *Server) Uses() []metadata.Use {
-	return []metadata.Use{{Name: "connections", Used: s.connections(), Limit: s.connectionLimit()}}
+	uses := []metadata.Use{{Name: "connections", Used: s.connections(), Limit: s.connectionLimit()}}
+	if s.cfg.Groups != nil {
+		used, limit := s.cfg.Groups.MemberBytes()
+		uses = append(uses, metadata.Use{Name: "group_member_bytes", Used: used, Limit: limit})
+	}
+	return uses
 }
 
 // connections is how many connections are open.

@@ -116,6 +116,7 @@ func TestLimitCodes(t *testing.T) {
 		{"OffsetCommit", func(l *metadata.Limits) { l.GroupOffsets = 0 }, func(r *raw) int16 {
 			return r.ask(commitOf("g", "t", 0)).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
 		}, errCoordinatorLoading},
+		{"SyncGroup", func(l *metadata.Limits) { l.Groups = 0 }, func(r *raw) int16 { return r.joinAndSync("g", 1) }, errCoordinatorAway},
 		{"ConsumerGroupHeartbeat", func(l *metadata.Limits) { l.Members = 0 }, func(r *raw) int16 {
 			q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 			q.Version, q.Group, q.MemberID, q.RebalanceTimeoutMillis = 1, "g", "m", 10_000
@@ -153,6 +154,24 @@ func TestATransactionsOwnLimitIsFinal(t *testing.T) {
 			}
 		}
 	})
+}
+
+// joinAndSync makes a generation of one member that has so much metadata for
+// each of its protocols, and returns SyncGroup's code.
+func (r *raw) joinAndSync(group string, sizes ...int) int16 {
+	r.t.Helper()
+	q := kmsg.NewPtrJoinGroupRequest()
+	q.Version, q.Group, q.SessionTimeoutMillis, q.RebalanceTimeoutMillis, q.ProtocolType = 3, group, 10_000, 10_000, "raw"
+	for i, size := range sizes {
+		q.Protocols = append(q.Protocols, kmsg.JoinGroupRequestProtocol{Name: fmt.Sprint("p", i), Metadata: make([]byte, size)})
+	}
+	joined := r.ask(q).(*kmsg.JoinGroupResponse)
+	if joined.ErrorCode != errNone {
+		r.t.Errorf("JoinGroup: %d", joined.ErrorCode)
+	}
+	s := kmsg.NewPtrSyncGroupRequest()
+	s.Version, s.Group, s.MemberID, s.Generation = 3, group, joined.MemberID, joined.Generation
+	return r.ask(s).(*kmsg.SyncGroupResponse).ErrorCode
 }
 
 // createCode asks for a topic and returns the code.

@@ -163,7 +163,8 @@ type CommitOffsets struct {
 	Offsets []OffsetCommit
 }
 
-// GroupMember is one member of a stored group.
+// GroupMember is one member of a stored group. Protocols holds the one that was
+// chosen; of older brokers' groups, all that the member spoke.
 type GroupMember struct {
 	ID, InstanceID, ClientID, ClientHost string
 	SessionTimeoutMs, RebalanceTimeoutMs int32

@@ -93,13 +93,13 @@ func (r *roster) beatMember(now time.Time, b *beat) (*participant, bool) {
 	}
 	next := r.described(p, b)
 	pattern, err := r.subs.admit(next.Regex, r.topics)
-	switch asked := participantBytes(&next); {
-	case err != nil:
+	if err != nil {
 		b.refuse(codeInvalidRegex, "%v", err)
 		return nil, false
-	case p == nil && len(r.members) >= r.limits.consumers,
-		asked > r.limits.memberBytes, r.bytes+asked > r.limits.groupBytes:
-		b.refuse(codeGroupMaxSize, "the group has as many members, or as much said of them, as it may")
+	}
+	if code, text := r.admits(p, &next); code != codeOK {
+		// Clients show the text that comes with INVALID_REQUEST.
+		b.refuse(pickCode(code == codeMessageTooLarge, codeInvalidRequest, code), "%s", text)
 		return nil, false
 	}
 	if p == nil {

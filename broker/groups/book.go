@@ -252,7 +252,7 @@ type packer struct {
 
 func (p *packer) add(size int, c metadata.Command) {
 	size += 128
-	if len(p.entries) == 0 || p.size+size > maxStoredBytes {
+	if len(p.entries) == 0 || p.size+size > maxPackedBytes {
 		p.entries, p.size = append(p.entries, nil), 0
 	}
 	n := len(p.entries) - 1

@@ -45,8 +45,8 @@ type Config struct {
 	MaxSessionTimeout     time.Duration // group.max.session.timeout.ms
 	MaxGroupSize          int           // members, promised ids included (group.max.size)
 	MaxConsumers          int           // members of a group of the consumer protocol (group.consumer.max.size)
-	MaxMemberBytes        int           // of what one member sends about itself
-	MaxGroupBytes         int           // of all members in memory
+	MaxGroupBytes         int           // of a group's members in memory
+	MaxMemberBytes        int           // of the members of all groups of this broker in memory
 	MaxLiveGroups         int           // groups with a goroutine at this broker
 	// The consumer protocol's times, where the GROUP resource says nothing
 	// (group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms).
@@ -67,9 +67,9 @@ func DefaultConfig() Config {
 		MaxSessionTimeout:     30 * time.Minute,
 		MaxGroupSize:          5_000, // beyond it a generation does not fit an entry even with empty subscriptions
 		MaxConsumers:          10_000,
-		MaxMemberBytes:        256 << 10, // Kafka Streams with thousands of tasks stays below
-		MaxGroupBytes:         8 << 20,
-		MaxLiveGroups:         100_000, // as metadata.MaxGroups
+		MaxGroupBytes:         64 << 20,
+		MaxMemberBytes:        256 << 20, // 400 consumers of 2,500 topics, in two protocols each
+		MaxLiveGroups:         100_000,   // as metadata.MaxGroups
 		MaxOffsetMetadata:     4096,
 		WriteTimeout:          5 * time.Second,
 
@@ -81,13 +81,21 @@ func DefaultConfig() Config {
 
 // Limits that no configuration moves.
 const (
-	maxStoredBytes  = metadata.MaxEntryBytes - 64<<10 // of a stored generation: an entry less room for its frame
+	maxStoredBytes  = metadata.MaxEntryBytes - 4<<10  // of a stored generation, or member: an entry less its frame
+	maxPackedBytes  = metadata.MaxEntryBytes - 64<<10 // of commands, by estimate, that share an entry
 	maxCommitBytes  = 128 << 10                       // of one CommitOffsets command; more become several
-	maxProtocols    = 64                              // of one member: clients list a handful
+	maxProtocols    = 1000                            // of one member: clients list a handful
 	maxMailbox      = 256                             // closures waiting for a group's goroutine; then callers wait
 	maxClientPrefix = 255                             // bytes of the client id that a member id begins with
+	maxMemberID     = maxClientPrefix + 37            // bytes of an id that this coordinator made
 	idleAfter       = 5 * time.Second                 // an empty, quiet group keeps its goroutine that long
 	retryWriteAfter = time.Second                     // an empty group whose write failed tries again
+	limitSaidEvery  = time.Minute                     // what a limit turns away is said in the log no more often
+
+	// What is held in memory beside the texts and bytes themselves.
+	bytesOfMember   = 512
+	bytesOfProtocol = 128
+	bytesOfTopic    = 16
 )
 
 // WithDefaults puts DefaultConfig's values where c has none.
@@ -98,8 +106,8 @@ func (c Config) WithDefaults() Config {
 	pick(&c.MaxSessionTimeout, d.MaxSessionTimeout)
 	pick(&c.MaxGroupSize, d.MaxGroupSize)
 	pick(&c.MaxConsumers, d.MaxConsumers)
-	pick(&c.MaxMemberBytes, d.MaxMemberBytes)
 	pick(&c.MaxGroupBytes, d.MaxGroupBytes)
+	pick(&c.MaxMemberBytes, d.MaxMemberBytes)
 	pick(&c.MaxLiveGroups, d.MaxLiveGroups)
 	pick(&c.MaxOffsetMetadata, d.MaxOffsetMetadata)
 	pick(&c.WriteTimeout, d.WriteTimeout)

@@ -42,10 +42,17 @@ func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, from Client, r *kms
 	if len(r.SubscribedTopicNames) > 0 || text(r.SubscribedTopicRegex) != "" {
 		_ = c.cfg.Replica.Barrier(ctx)
 	}
+	held := c.borrow(beatBytes(r), r.Group)
+	if held == nil {
+		return beatResponse(r, beatResult{code: codeLoadInProgress, text: "the members of this broker's groups take as much memory as they may"})
+	}
+	defer held.end()
 	b := c.newBeat(from, r)
 	return beatResponse(r, ask(ctx, g, beatResult{code: codeNotCoordinator}, func(now time.Time, reply func(beatResult)) {
 		b.reply = reply
 		g.beat(now, b)
+		g.account()
+		held.end()
 	}, nil))
 }
 

@@ -201,8 +201,8 @@ func TestHeartbeatRefusalsOfTheConsumerProtocol(t *testing.T) {
 			{"leaves unknown", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -1 }, codeUnknownMember},
 			{"epoch ahead", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID, r.MemberEpoch = "a", 9 }, codeFencedEpoch},
 			{"giant", func(r *kmsg.ConsumerGroupHeartbeatRequest) {
-				r.SubscribedTopicNames = []string{string(make([]byte, 300<<10))}
-			}, codeGroupMaxSize},
+				r.SubscribedTopicNames = []string{string(make([]byte, 1<<20))}
+			}, codeInvalidRequest},
 		} {
 			c := n.modern("b")
 			r := c.request()

@@ -19,6 +19,8 @@ type Coordinator struct {
 	life   context.Context // ends with Close
 	end    context.CancelFunc
 	wg     sync.WaitGroup // groups and their writes, and expireLoop
+	pool   pool
+	said   atomic.Int64 // when a limit's refusal was last told to the log
 
 	mu     sync.Mutex // guards what follows, and cfg.Rand
 	closed bool
@@ -50,7 +52,8 @@ func Open(c Config) (*Coordinator, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	opened := &Coordinator{cfg: c, life: life, end: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
-		size: c.MaxGroupSize, consumers: c.MaxConsumers, memberBytes: c.MaxMemberBytes, groupBytes: c.MaxGroupBytes}}
+		size: c.MaxGroupSize, consumers: c.MaxConsumers, groupBytes: c.MaxGroupBytes}}
+	opened.pool.limit = int64(c.MaxMemberBytes)
 	phase := time.Duration(c.Rand.Int64N(int64(expireEvery)))
 	opened.wg.Go(func() { opened.expireLoop(phase) })
 	return opened, nil
@@ -207,7 +210,7 @@ func (c *Coordinator) group(name string, create bool) (*group, int16) {
 	g := h.groups[name]
 	if g == nil && create {
 		if c.live >= c.cfg.MaxLiveGroups {
-			return nil, codeNotAvailable
+			return nil, codeLoadInProgress // groups fall idle
 		}
 		g = c.start(h, name)
 	}

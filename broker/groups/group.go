@@ -24,6 +24,7 @@ type group struct {
 	m       *machine // of the classic protocol; empty while k is there
 	k       *roster  // of the consumer protocol, or nil
 	writing *storedWrite
+	counted int                   // bytes that the coordinator's pool has of this group
 	commits int                   // commits and deletions that were let through and are not resolved
 	later   []func(now time.Time) // wait until no write is queued or in flight
 }
@@ -35,6 +36,7 @@ type summary struct{ state, protocolType, kind string }
 // group is empty and quiet.
 func (g *group) run() {
 	defer close(g.done)
+	defer g.forget()
 	g.load(time.Now())
 	timer := time.NewTimer(idleAfter)
 	defer timer.Stop()
@@ -43,6 +45,7 @@ func (g *group) run() {
 		g.startWrite()
 		g.startFlight(time.Now())
 		g.runLater(time.Now())
+		g.account()
 		g.summary.Store(g.summarize())
 		timer.Reset(g.sleep(time.Now()))
 		select {
@@ -51,8 +54,9 @@ func (g *group) run() {
 		case code := <-g.written:
 			g.endWrite(code)
 		case <-timer.C:
+			idle := g.due().IsZero()
 			g.tick(time.Now())
-			if g.quiet() && g.c.retire(g) {
+			if idle && g.quiet() && g.c.retire(g) {
 				return
 			}
 		case <-g.hold.ctx.Done():
@@ -113,16 +117,20 @@ func (g *group) empty() bool {
 	return g.m.state == stateEmpty
 }
 
+// due is not after the earliest deadline; zero: there is none.
+func (g *group) due() time.Time {
+	if g.k != nil {
+		return g.k.due
+	}
+	return g.m.due
+}
+
 // sleep is how long nothing is due.
 func (g *group) sleep(now time.Time) time.Duration {
-	due := g.m.due
-	if g.k != nil {
-		due = g.k.due
+	if due := g.due(); !due.IsZero() {
+		return max(due.Sub(now), 0)
 	}
-	if due.IsZero() {
-		return idleAfter
-	}
-	return max(due.Sub(now), 0)
+	return idleAfter
 }
 
 func (g *group) quiet() bool {
@@ -204,9 +212,6 @@ func (g *group) submit(cmds []metadata.Command) int16 {
 	code := g.c.settle(g.hold, out, err)
 	if code != codeOK {
 		g.c.cfg.Log.Warn("store group", "group", g.name, "code", code, "err", err)
-	}
-	if code == codeInvalidCommitSize { // no room for one more group
-		return codeNotAvailable
 	}
 	return code
 }

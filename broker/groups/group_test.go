@@ -188,7 +188,8 @@ func TestTakeOverNeedsNoRebalance(t *testing.T) {
 		a.n, b.n = m, m
 		want(t, "before it holds the slot", a.heartbeat(), codeNotCoordinator)
 		m.coord.Prepare(metadata.GroupSlot("g"))
-		want(t, "while it takes over", a.heartbeat(), codeLoadInProgress)
+		want(t, "while it takes over", a.heartbeat(), codeOK)
+		want(t, "sync while it takes over", a.sync(), codeNotAvailable)
 		m.hold("g")
 		want(t, "heartbeat", a.heartbeat(), codeOK)
 		want(t, "heartbeat", b.heartbeat(), codeOK)

@@ -156,30 +156,6 @@ func TestGroupSizeCountsPromisedIds(t *testing.T) {
 	})
 }
 
-func TestMemberAndGroupBytesAreBounded(t *testing.T) {
-	inWorld(t, func(w *world) {
-		n := w.single()
-		defer n.stop()
-		n.coord.limits.groupBytes = 300 << 10
-		big := n.consumer("")
-		big.protocols[0].Metadata = make([]byte, 256<<10)
-		want(t, "one member", big.join(), codeGroupMaxSize)
-		many := n.consumer("")
-		for i := range 100 {
-			many.protocols = append(many.protocols, protocols(fmt.Sprint("p", i))...)
-		}
-		want(t, "protocols", many.join(), codeGroupMaxSize)
-		fat := n.consumer("")
-		fat.protocols[0].Metadata = make([]byte, 200<<10)
-		want(t, "join", fat.join(), codeOK)
-		want(t, "the group", func() int16 {
-			c := n.consumer("")
-			c.protocols[0].Metadata = make([]byte, 200<<10)
-			return c.join()
-		}(), codeGroupMaxSize)
-	})
-}
-
 // An assignment beyond an entry tells the leader; the group goes on.
 func TestAssignmentTooLargeForAnEntry(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -192,29 +168,6 @@ func TestAssignmentTooLargeForAnEntry(t *testing.T) {
 		r.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: a.id, MemberAssignment: make([]byte, 1<<20)}}
 		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeMessageTooLarge)
 		w.gather(a)
-	})
-}
-
-// Metadata of protocols that were not chosen is left out where it must be.
-func TestLargeGroupIsStoredWithoutSpareMetadata(t *testing.T) {
-	inWorld(t, func(w *world) {
-		n := w.single()
-		var cs []*consumer
-		for range 8 {
-			c := n.consumer("")
-			c.protocols = append(c.protocols, protocols("spare", strings.Repeat("x", 30_000), strings.Repeat("y", 30_000), strings.Repeat("z", 30_000), strings.Repeat("z", 30_000), strings.Repeat("z", 30_000))...)
-			cs = append(cs, c)
-		}
-		w.gather(cs...)
-		w.log.Expire(n.session.ID())
-		n.stop()
-		m := w.start(2)
-		defer m.stop()
-		m.hold("g")
-		for _, c := range cs {
-			c.n = m
-			want(t, "heartbeat", c.heartbeat(), codeOK)
-		}
 	})
 }
 
@@ -263,7 +216,7 @@ func TestLiveGroupsAreBoundedAndEnd(t *testing.T) {
 			c.group = name
 			code := codeOK
 			if i == 2 {
-				code = codeNotAvailable
+				code = codeLoadInProgress
 			}
 			want(t, "commit", c.commit(1), code)
 		}

@@ -21,27 +21,42 @@ func (c *Coordinator) Join(ctx context.Context, from Client, r *kmsg.JoinGroupRe
 	if session < c.cfg.MinSessionTimeout || session > c.cfg.MaxSessionTimeout {
 		return joinResponse(r, joinResult{code: codeInvalidSession, id: r.MemberID, generation: noGeneration})
 	}
+	if len(r.Protocols) > maxProtocols {
+		return joinResponse(r, joinResult{code: codeInvalidRequest, id: r.MemberID, generation: noGeneration})
+	}
 	// A group is made for a newcomer only: who says it has an id knows one.
 	g, code := c.group(r.Group, r.MemberID == "")
 	if g == nil {
 		return joinResponse(r, joinResult{code: orUnknownMember(code), id: r.MemberID, generation: noGeneration})
 	}
 	defer c.unref(g)
+	held := c.borrow(joinBytes(r), r.Group)
+	if held == nil {
+		return joinResponse(r, joinResult{code: codeLoadInProgress, id: r.MemberID, generation: noGeneration})
+	}
+	defer held.end()
 	ask1 := c.joinAsk(from, r, session)
 	r.Protocols = nil // copied; the request's bytes need not wait with it
 	gone := joinResult{code: codeNotCoordinator, id: r.MemberID, generation: noGeneration}
-	return joinResponse(r, ask(ctx, g, gone, func(now time.Time, reply func(joinResult)) {
+	out := ask(ctx, g, gone, func(now time.Time, reply func(joinResult)) {
 		ask1.call = &parkedJoin{reply}
 		g.join(now, ask1)
-	}, func(now time.Time) { g.m.dropJoin(now, ask1.call) }))
+		g.account()
+		held.end()
+	}, func(now time.Time) { g.m.dropJoin(now, ask1.call) })
+	if out.code == codeMessageTooLarge {
+		c.sayLimit("a member is turned away: with it a generation of its group is more than an entry holds", "group", r.Group, "client", from.ID,
+			"bytes", maxStoredBytes)
+	}
+	return joinResponse(r, out)
 }
 
 func (c *Coordinator) joinAsk(from Client, r *kmsg.JoinGroupRequest, session time.Duration) *joinAsk {
 	a := &joinAsk{id: r.MemberID, clientID: from.ID, clientHost: from.Host, protocolType: r.ProtocolType,
 		session: session, rebalance: time.Duration(r.RebalanceTimeoutMillis) * time.Millisecond,
 		needsID: r.Version >= 4, skipAssignment: r.Version >= 9}
-	if r.Version < 1 || r.RebalanceTimeoutMillis <= 0 {
-		a.rebalance = session // version 0 has no rebalance timeout
+	if r.Version < 1 {
+		a.rebalance = session // it has no rebalance timeout
 	}
 	if r.InstanceID != nil {
 		a.instance = *r.InstanceID
@@ -100,18 +115,14 @@ func text(s *string) string {
 
 // Sync answers SyncGroup, versions 0 to 5. It waits for the leader's
 // assignment, and for that to be stored; it never answers OK without one.
-// Version 5 checks protocol type and name (KIP-559).
+// Version 5 checks protocol type and name (KIP-559). Clients take no
+// COORDINATOR_LOAD_IN_PROGRESS from it (Java's ends its consumer): they get
+// COORDINATOR_NOT_AVAILABLE, and join again.
 func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
 	a := &syncAsk{id: r.MemberID, instance: text(r.InstanceID), generation: r.Generation}
 	if r.Version >= 5 {
 		a.protocolType, a.protocol = r.ProtocolType, r.Protocol
 	}
-	a.assignments = make(map[string][]byte, len(r.GroupAssignment))
-	for i := range r.GroupAssignment {
-		p := &r.GroupAssignment[i]
-		a.assignments[p.MemberID] = append([]byte{}, p.MemberAssignment...)
-	}
-	r.GroupAssignment = nil // copied; the request's bytes need not wait with it
 	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
 		return syncResponse(r, syncResult{code: codeInconsistentProtocol}) // mandatory from version 5 on
 	}
@@ -120,13 +131,27 @@ func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupReque
 		return syncResponse(r, syncResult{code: code})
 	}
 	defer c.unref(g)
+	held := c.borrow(syncBytes(r), r.Group)
+	if held == nil {
+		return syncResponse(r, syncResult{code: codeLoadInProgress})
+	}
+	defer held.end()
+	a.assignments = make(map[string][]byte, len(r.GroupAssignment))
+	for i := range r.GroupAssignment {
+		p := &r.GroupAssignment[i]
+		a.assignments[p.MemberID] = append([]byte{}, p.MemberAssignment...)
+	}
+	r.GroupAssignment = nil // copied; the request's bytes need not wait with it
 	return syncResponse(r, ask(ctx, g, syncResult{code: codeNotCoordinator}, func(now time.Time, reply func(syncResult)) {
 		a.call = &parkedSync{reply}
 		if g.k != nil {
 			g.k.sync(now, a)
-			return
+		} else {
+			g.m.sync(now, a)
 		}
-		g.m.sync(now, a)
+		a.assignments = nil
+		g.account()
+		held.end()
 	}, func(now time.Time) { g.m.dropSync(now, a.call) }))
 }
 
@@ -142,6 +167,9 @@ func (c *Coordinator) memberGroup(name string) (*group, int16) {
 func syncResponse(r *kmsg.SyncGroupRequest, s syncResult) *kmsg.SyncGroupResponse {
 	out := kmsg.NewPtrSyncGroupResponse()
 	out.Version, out.ErrorCode, out.MemberAssignment = r.Version, s.code, s.assignment
+	if s.code == codeLoadInProgress {
+		out.ErrorCode = codeNotAvailable
+	}
 	if out.MemberAssignment == nil {
 		out.MemberAssignment = []byte{}
 	}
@@ -152,13 +180,14 @@ func syncResponse(r *kmsg.SyncGroupRequest, s syncResult) *kmsg.SyncGroupRespons
 }
 
 // Heartbeat answers Heartbeat, versions 0 to 4: 27 tells a member to join
-// again.
+// again. While the group is loaded members are told that all is well, as at
+// Kafka: their clients know no COORDINATOR_LOAD_IN_PROGRESS here.
 func (c *Coordinator) Heartbeat(ctx context.Context, _ Client, r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse {
 	out := kmsg.NewPtrHeartbeatResponse()
 	out.Version = r.Version
 	g, code := c.memberGroup(r.Group)
 	if g == nil {
-		out.ErrorCode = code
+		out.ErrorCode = pickCode(code == codeLoadInProgress, codeOK, code)
 		return out
 	}
 	defer c.unref(g)

@@ -15,7 +15,8 @@ import (
 // An empty group is of the protocol of who comes next.
 
 // upgrade makes a roster of a classic group, or says that it cannot be:
-// members of another kind, or whose metadata cannot be read.
+// members of another kind, or whose metadata cannot be read, or is too large to
+// be written with all protocols, as this kind of group has it.
 func upgrade(m *machine, r *roster, now time.Time) bool {
 	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > r.limits.consumers {
 		return false
@@ -57,6 +58,9 @@ func (r *roster) fromClassic(m *machine, mem *member) (*participant, bool) {
 	info := metadata.ConsumerMember{ID: mem.id, InstanceID: mem.instance, RackID: says.rack, ClientID: mem.clientID, ClientHost: mem.clientHost,
 		RebalanceTimeoutMs: int32(mem.rebalance / time.Millisecond), Topics: says.topics,
 		SessionTimeoutMs: int32(mem.session / time.Millisecond), Protocols: mem.protocols}
+	if storedParticipant(r.name, &info) > maxStoredBytes {
+		return nil, false
+	}
 	p := &participant{info: info, session: mem.session, rebalance: mem.rebalance, epoch: m.generation, previous: m.generation}
 	if len(mem.assignment) > 0 {
 		a := kmsg.NewConsumerMemberAssignment()

@@ -28,7 +28,6 @@ type limits struct {
 	initialDelay time.Duration
 	size         int // members and promised ids, of the classic protocol
 	consumers    int // members, of the consumer protocol
-	memberBytes  int
 	groupBytes   int
 }
 
@@ -106,10 +105,11 @@ type machine struct {
 	members      map[string]*member
 	instances    map[string]string    // instance id -> member id
 	pending      map[string]time.Time // ids promised to newcomers (KIP-394), until when
-	supported    map[string]int       // protocol -> members that speak it
+	sums         sums
 	arrivals     uint64
 	waiting      int // members with a parked join
-	bytes        int // of all members
+	bytes        int // of all members in memory, their assignments apart
+	handed       int // bytes of all assignments
 
 	joinDeadline time.Time // in statePreparing
 	initial      bool      // the delay of an empty group runs: joining does not complete it
@@ -124,9 +124,18 @@ type machine struct {
 	writes []storedWrite
 }
 
+// sums are what the members of a group add up to.
+type sums struct {
+	members   int // bytes in an entry, protocols and assignments apart
+	protocols map[string]spoken
+}
+
+// spoken is a protocol's part of sums.
+type spoken struct{ members, bytes int }
+
 func newMachine(name string, l limits) *machine {
 	return &machine{name: name, limits: l, members: map[string]*member{}, instances: map[string]string{},
-		pending: map[string]time.Time{}, supported: map[string]int{}}
+		pending: map[string]time.Time{}, sums: sums{protocols: map[string]spoken{}}}
 }
 
 // loadMachine continues a stored group: members keep their ids, generation
@@ -159,25 +168,35 @@ func (m *machine) enter(mem *member) {
 		m.instances[mem.instance] = mem.id
 	}
 	m.count(mem, 1)
+	m.handed += len(mem.assignment)
+}
+
+// hand gives a member another assignment; nil takes it away.
+func (m *machine) hand(mem *member, assignment []byte) {
+	m.handed += len(assignment) - len(mem.assignment)
+	mem.assignment = assignment
 }
 
 // count adds or takes away what a member contributes to the sums.
 func (m *machine) count(mem *member, by int) {
 	for i := range mem.protocols {
-		name := mem.protocols[i].Name
-		if m.supported[name] += by; m.supported[name] == 0 {
-			delete(m.supported, name)
+		p := &mem.protocols[i]
+		s := m.sums.protocols[p.Name]
+		s.members, s.bytes = s.members+by, s.bytes+by*storedProtocol(p)
+		m.sums.protocols[p.Name] = s
+		if s.members == 0 {
+			delete(m.sums.protocols, p.Name)
 		}
 	}
+	m.sums.members += by * storedMember(mem)
 	m.bytes += by * memberBytes(mem)
 }
 
-// memberBytes is what a member takes in memory and in a stored group, its
-// assignment apart.
+// memberBytes is what a member takes in memory, its assignment apart.
 func memberBytes(mem *member) int {
-	n := 64 + len(mem.id) + len(mem.instance) + len(mem.clientID) + len(mem.clientHost)
+	n := bytesOfMember + len(mem.id) + len(mem.instance) + len(mem.clientID) + len(mem.clientHost)
 	for i := range mem.protocols {
-		n += 8 + len(mem.protocols[i].Name) + len(mem.protocols[i].Metadata)
+		n += bytesOfProtocol + len(mem.protocols[i].Name) + len(mem.protocols[i].Metadata)
 	}
 	return n
 }
@@ -187,6 +206,7 @@ func (m *machine) remove(mem *member, code int16) {
 	m.replyJoin(mem, joinResult{code: code, generation: noGeneration, id: mem.id})
 	m.replySync(mem, syncResult{code: code})
 	m.count(mem, -1)
+	m.hand(mem, nil)
 	delete(m.members, mem.id)
 	if m.instances[mem.instance] == mem.id {
 		delete(m.instances, mem.instance)
@@ -259,39 +279,21 @@ func (m *machine) abandon(code int16) {
 	}
 }
 
-// snapshot is the group as it is stored. Where it does not fit an entry the
-// metadata of protocols that were not chosen is left out: a static member
-// that comes back to another holder then costs a rebalance. Nil where that
-// does not help.
+// snapshot is the group as it is stored; nil where that is more than an entry
+// holds.
 func (m *machine) snapshot() *metadata.Group {
+	if m.storedBytes() > maxStoredBytes {
+		return nil
+	}
 	g := &metadata.Group{Name: m.name, ProtocolType: m.protocolType, Protocol: m.protocol,
 		Leader: m.leader, Generation: m.generation}
-	size, spare := 256+len(m.name), 0
 	for _, mem := range m.inOrder() {
 		g.Members = append(g.Members, metadata.GroupMember{ID: mem.id, InstanceID: mem.instance,
 			ClientID: mem.clientID, ClientHost: mem.clientHost,
 			SessionTimeoutMs:   int32(mem.session / time.Millisecond),
 			RebalanceTimeoutMs: int32(mem.rebalance / time.Millisecond),
-			Protocols:          slices.Clone(mem.protocols), Assignment: mem.assignment})
-		size += memberBytes(mem) + len(mem.assignment)
-		for i := range mem.protocols {
-			if mem.protocols[i].Name != m.protocol {
-				spare += len(mem.protocols[i].Metadata)
-			}
-		}
-	}
-	if size <= maxStoredBytes {
-		return g
-	}
-	if size-spare > maxStoredBytes {
-		return nil
-	}
-	for i := range g.Members {
-		for j := range g.Members[i].Protocols {
-			if p := &g.Members[i].Protocols[j]; p.Name != g.Protocol {
-				p.Metadata = nil
-			}
-		}
+			Protocols:          []metadata.GroupProtocol{{Name: m.protocol, Metadata: mem.metadataOf(m.protocol)}},
+			Assignment:         mem.assignment})
 	}
 	return g
 }

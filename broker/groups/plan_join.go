@@ -31,12 +31,18 @@ func (a *joinAsk) member(id string) *member {
 
 // join handles a JoinGroup. The call is answered now, or parked.
 func (m *machine) join(now time.Time, a *joinAsk) {
-	if !m.accepts(a) {
-		a.refuse(codeGroupMaxSize, a.id)
+	known := m.known(a)
+	if code := m.admits(a, known); code != codeOK {
+		a.refuse(code, a.id)
 		return
 	}
 	if !m.speaks(a) {
 		a.refuse(codeInconsistentProtocol, a.id)
+		return
+	}
+	if known == nil && !m.fits(a) {
+		// It is told, and the others go on: with it none of them could.
+		a.refuse(codeMessageTooLarge, a.id)
 		return
 	}
 	if a.id == "" {
@@ -46,23 +52,29 @@ func (m *machine) join(now time.Time, a *joinAsk) {
 	}
 }
 
-// accepts reports whether the group has room for who asks: for its own
-// members always.
-func (m *machine) accepts(a *joinAsk) bool {
-	known := m.members[a.id]
-	if known == nil && a.instance != "" {
-		known = m.members[m.instances[a.instance]]
+// known is the member that asks, by its id or its instance; nil: a newcomer.
+func (m *machine) known(a *joinAsk) *member {
+	if mem := m.members[a.id]; mem != nil || a.instance == "" {
+		return mem
 	}
-	asked := memberBytes(a.member(a.newID))
+	return m.members[m.instances[a.instance]]
+}
+
+// admits says why the group has no room for who asks: members go, so that there
+// may be some later, but for a newcomer beyond group.max.size.
+func (m *machine) admits(a *joinAsk, known *member) int16 {
 	had := 0
 	if known != nil {
 		had = memberBytes(known)
 	}
-	if asked > m.limits.memberBytes || m.bytes-had+asked > m.limits.groupBytes || len(a.protocols) > maxProtocols {
-		return false
+	if m.bytes-had+memberBytes(a.member(a.newID)) > m.limits.groupBytes {
+		return codeLoadInProgress
 	}
 	_, promised := m.pending[a.id]
-	return known != nil || promised || len(m.members)+len(m.pending) < m.limits.size
+	if known == nil && !promised && len(m.members)+len(m.pending) >= m.limits.size {
+		return codeGroupMaxSize
+	}
+	return codeOK
 }
 
 // speaks reports whether the member could take part: the group's protocol
@@ -81,7 +93,7 @@ func (m *machine) speaks(a *joinAsk) bool {
 		return true // it replaces the only one there is
 	}
 	for i := range a.protocols {
-		if m.supported[a.protocols[i].Name] == len(m.members) {
+		if m.sums.protocols[a.protocols[i].Name].members == len(m.members) {
 			return true
 		}
 	}

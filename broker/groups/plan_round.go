@@ -33,7 +33,7 @@ func (m *machine) prepare(now time.Time) {
 // of a generation that will not be.
 func (m *machine) failSyncs(now time.Time, code int16) {
 	for _, mem := range m.inOrder() {
-		mem.assignment = nil
+		m.hand(mem, nil)
 		if mem.sync != nil {
 			m.touch(now, mem)
 			m.replySync(mem, syncResult{code: code})
@@ -65,9 +65,7 @@ func (m *machine) complete(now time.Time) {
 	m.raiseGeneration()
 	if len(m.members) == 0 {
 		m.state, m.protocol, m.leader = stateEmpty, "", ""
-		if m.stored {
-			m.storeEmpty()
-		}
+		m.storeEmpty()
 		return
 	}
 	m.protocol = m.choose()
@@ -76,7 +74,8 @@ func (m *machine) complete(now time.Time) {
 	m.wake(m.syncDeadline)
 	for _, mem := range m.inOrder() {
 		// An absent static member owes nothing before its session ends.
-		mem.synced, mem.assignment = mem.join == nil, nil
+		mem.synced = mem.join == nil
+		m.hand(mem, nil)
 		if mem.join != nil {
 			m.touch(now, mem)
 			m.replyJoin(mem, m.standing(mem))
@@ -121,7 +120,7 @@ func (m *machine) choose() string {
 	for _, mem := range m.inOrder() {
 		for i := range mem.protocols {
 			name := mem.protocols[i].Name
-			if m.supported[name] < len(m.members) {
+			if m.sums.protocols[name].members < len(m.members) {
 				continue
 			}
 			if votes[name]++; votes[name] == 1 {

@@ -53,7 +53,7 @@ func (m *machine) assigned(mem *member) syncResult {
 // waits gets its part. A member the leader left out gets empty bytes.
 func (m *machine) assign(now time.Time, parts map[string][]byte) {
 	for id, mem := range m.members {
-		if mem.assignment = parts[id]; mem.assignment == nil {
+		if m.hand(mem, parts[id]); mem.assignment == nil {
 			mem.assignment = []byte{}
 		}
 	}
@@ -77,7 +77,8 @@ func (m *machine) assign(now time.Time, parts map[string][]byte) {
 }
 
 // failAssign gives a generation up that could not be stored. Only the leader
-// is told that it was too large: the others could do nothing about it.
+// is told that it was too large (at Kafka all are, by UNKNOWN_SERVER_ERROR): the
+// others could do nothing about it.
 func (m *machine) failAssign(now time.Time, code int16) {
 	if leader := m.members[m.leader]; leader != nil && code == codeMessageTooLarge {
 		m.touch(now, leader)

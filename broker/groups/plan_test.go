@@ -172,7 +172,7 @@ func (s *script) pass(d time.Duration) {
 func (s *script) check() {
 	m, t := s.m, s.t
 	t.Helper()
-	waiting, bytes, supported, instances := 0, 0, map[string]int{}, 0
+	waiting, bytes, handed, instances, sums := 0, 0, 0, 0, newMachine("", limits{}).sums
 	for id, mem := range m.members {
 		if mem.id != id || mem.instance != "" && m.instances[mem.instance] != id {
 			t.Fatalf("member %q is booked as %q", mem.id, id)
@@ -184,17 +184,20 @@ func (s *script) check() {
 			waiting++
 		}
 		bytes += memberBytes(mem)
-		for _, p := range mem.protocols {
-			supported[p.Name]++
+		handed += len(mem.assignment)
+		sums.members += storedMember(mem)
+		for i := range mem.protocols {
+			p := sums.protocols[mem.protocols[i].Name]
+			sums.protocols[mem.protocols[i].Name] = spoken{p.members + 1, p.bytes + storedProtocol(&mem.protocols[i])}
 		}
 	}
-	if waiting != m.waiting || bytes != m.bytes || fmt.Sprint(supported) != fmt.Sprint(m.supported) || instances != len(m.instances) {
-		t.Fatalf("books: %d %d %v %d, are %d %d %v %d", m.waiting, m.bytes, m.supported, len(m.instances), waiting, bytes, supported, instances)
+	if waiting != m.waiting || bytes != m.bytes || handed != m.handed || fmt.Sprint(sums) != fmt.Sprint(m.sums) || instances != len(m.instances) {
+		t.Fatalf("books: %d %d %d %v %d, are %d %d %d %v %d", m.waiting, m.bytes, m.handed, m.sums, len(m.instances), waiting, bytes, handed, sums, instances)
 	}
 	if (m.state == stateEmpty) != (len(m.members) == 0) && m.state != statePreparing {
 		t.Fatalf("%v with %d members", m.state, len(m.members))
 	}
-	if m.syncRuns() && (m.supported[m.protocol] != len(m.members) || m.members[m.leader] == nil) {
+	if m.syncRuns() && (m.sums.protocols[m.protocol].members != len(m.members) || m.members[m.leader] == nil) {
 		t.Fatalf("%v with protocol %q and leader %q", m.state, m.protocol, m.leader)
 	}
 	if m.state != statePreparing && m.waiting > 0 {
@@ -218,7 +221,7 @@ func TestMachineUnderRandomClients(t *testing.T) {
 	stables := 0
 	for seed := range uint64(300) {
 		s := &script{t: t, r: rand.New(rand.NewPCG(seed, 9)), now: time.Unix(1e9, 0), stored: map[int32]bool{},
-			m: newMachine("g", limits{initialDelay: 3 * time.Second, size: 12, memberBytes: 1 << 10, groupBytes: 1 << 20})}
+			m: newMachine("g", limits{initialDelay: 3 * time.Second, size: 12, groupBytes: 1 << 20})}
 		for range 400 {
 			s.step()
 		}

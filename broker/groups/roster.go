@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -142,13 +143,14 @@ func (r *roster) release(p *participant) {
 	}
 }
 
+// participantBytes is what a member takes in memory, its partitions apart.
 func participantBytes(m *metadata.ConsumerMember) int {
-	n := 128 + len(m.ID) + len(m.InstanceID) + len(m.RackID) + len(m.ClientID) + len(m.ClientHost) + len(m.Regex) + len(m.Assignor)
+	n := bytesOfMember + len(m.ID) + len(m.InstanceID) + len(m.RackID) + len(m.ClientID) + len(m.ClientHost) + len(m.Regex) + len(m.Assignor)
 	for _, t := range m.Topics {
-		n += 8 + len(t)
+		n += bytesOfTopic + len(t)
 	}
 	for i := range m.Protocols {
-		n += 8 + len(m.Protocols[i].Name) + len(m.Protocols[i].Metadata)
+		n += bytesOfProtocol + len(m.Protocols[i].Name) + len(m.Protocols[i].Metadata)
 	}
 	return n
 }
@@ -254,6 +256,24 @@ func (r *roster) next(now time.Time) (at time.Time) {
 	}
 	sooner(r.book.retry)
 	return at
+}
+
+// admits says why the group has no room for what a member says of itself; p is
+// nil for a newcomer.
+func (r *roster) admits(p *participant, next *metadata.ConsumerMember) (code int16, text string) {
+	had := 0
+	if p != nil {
+		had = participantBytes(&p.info)
+	}
+	switch n := storedParticipant(r.name, next); {
+	case p == nil && len(r.members) >= r.limits.consumers:
+		return codeGroupMaxSize, "the group has as many members as it may"
+	case n > maxStoredBytes:
+		return codeMessageTooLarge, fmt.Sprintf("what the member says of itself takes %d bytes, and at most %d are written", n, maxStoredBytes)
+	case r.bytes-had+participantBytes(next) > r.limits.groupBytes:
+		return codeLoadInProgress, "the group's members say as much of themselves as they may"
+	}
+	return codeOK, ""
 }
 
 // idle reports whether nothing would be lost with the goroutine.

@@ -81,7 +81,7 @@ func (r *roster) classicCount() (n int, speak map[string]int) {
 // accepts reports whether a JoinGroup could take part beside the classic
 // members that are here.
 func (r *roster) accepts(a *joinAsk) bool {
-	if a.protocolType != protocolTypeConsumer || len(a.protocols) == 0 || len(a.protocols) > maxProtocols {
+	if a.protocolType != protocolTypeConsumer || len(a.protocols) == 0 {
 		return false
 	}
 	n, speak := r.classicCount()
@@ -120,9 +120,8 @@ func (r *roster) join(now time.Time, a *joinAsk) {
 	m := metadata.ConsumerMember{ID: cmp.Or(a.id, a.newID), InstanceID: a.instance, RackID: says.rack, ClientID: a.clientID,
 		ClientHost: a.clientHost, RebalanceTimeoutMs: int32(a.rebalance / time.Millisecond), Topics: says.topics,
 		SessionTimeoutMs: int32(a.session / time.Millisecond), Protocols: a.protocols}
-	if asked := participantBytes(&m); p == nil && len(r.members) >= r.limits.consumers ||
-		asked > r.limits.memberBytes || r.bytes+asked > r.limits.groupBytes {
-		a.refuse(codeGroupMaxSize, a.id)
+	if code, _ := r.admits(p, &m); code != codeOK {
+		a.refuse(code, a.id)
 		return
 	}
 	if p == nil {

@@ -124,7 +124,7 @@ func newRosterWorld(t *testing.T, seed uint64) *rosterWorld {
 }
 
 func (w *rosterWorld) fresh() {
-	l := limits{size: 100, consumers: 100, memberBytes: 1 << 20, groupBytes: 8 << 20}
+	l := limits{size: 100, consumers: 100, groupBytes: 8 << 20}
 	w.r = newRoster("g", l, memberTimes{45 * time.Second, 5 * time.Second}, w.topics)
 	if w.log.head != nil {
 		w.r.load(w.log.head, w.log.views(), w.now)

@@ -97,13 +97,13 @@ func javaClassPath() (string, error) {
 	if err := needs("java", "javac", "mvn"); err != nil {
 		return "", err
 	}
-	folder, source, err := installed("clients-java", []string{"pom.xml", "Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "log4j2.properties"}, func(folder, tool string) error {
+	folder, source, err := installed("clients-java", []string{"pom.xml", "Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "Wide.java", "log4j2.properties"}, func(folder, tool string) error {
 		libs := filepath.Join(folder, "libs")
 		if err := do(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
 			return err
 		}
 		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"),
-			"Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java")
+			"Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "Wide.java")
 	})
 	if err != nil {
 		return "", err

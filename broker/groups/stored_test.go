@@ -1,0 +1,242 @@
+package groups
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// large is a consumer whose protocols have that much metadata each.
+func (n *node) large(instance string, sizes ...int) *consumer {
+	c := n.consumer(instance)
+	c.protocols = nil
+	for i, size := range sizes {
+		p := kmsg.NewJoinGroupRequestProtocol()
+		p.Name, p.Metadata = fmt.Sprint("p", i), bytes.Repeat([]byte{byte('a' + i)}, size)
+		c.protocols = append(c.protocols, p)
+	}
+	return c
+}
+
+// storedGroup is the group as the state has it.
+func (n *node) storedGroup(name string) (g *metadata.Group) {
+	n.replica.View(func(s *metadata.State) {
+		if v, ok := s.Group(name); ok {
+			g = v.Group
+		}
+	})
+	return g
+}
+
+// What Kafka takes is taken: of each member its metadata for the protocol that
+// was chosen is written, 2 x 900 KiB or not. Another holder goes on with that:
+// no member notices, a static one comes back to it without a rebalance.
+func TestTheChosenProtocolIsStoredAlone(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		a, b := n.large("one", 900<<10, 900<<10), n.large("", 50_000, 50_000)
+		w.gather(a, b)
+		for _, m := range n.storedGroup("g").Members {
+			if len(m.Protocols) != 1 || m.Protocols[0].Name != *a.joined.Protocol || len(m.Protocols[0].Metadata) < 50_000 {
+				t.Errorf("of %s %d protocols are stored", m.ID, len(m.Protocols))
+			}
+		}
+		w.log.Expire(n.session.ID())
+		n.stop()
+		m := w.start(2)
+		defer m.stop()
+		m.hold("g")
+		for _, c := range []*consumer{a, b} {
+			c.n = m
+			want(t, "heartbeat", c.heartbeat(), codeOK)
+		}
+		a.id = ""
+		want(t, "the static member again", a.join(), codeOK)
+		if a.generation != b.generation {
+			t.Errorf("generation %d, then %d", b.generation, a.generation)
+		}
+		want(t, "the other", b.heartbeat(), codeOK)
+	})
+}
+
+// A newcomer with whom no generation could be written is told so; who is there
+// goes on, and is not told.
+func TestWhoDoesNotFitAnEntryIsTurnedAway(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		want(t, "alone", n.large("", 1<<20).join(), codeMessageTooLarge)
+		want(t, "with another protocol", n.large("", 1<<20, 10).join(), codeOK)
+		time.Sleep(time.Minute)
+		a := n.large("", 600<<10)
+		w.gather(a)
+		want(t, "beside another", n.large("", 600<<10).join(), codeMessageTooLarge)
+		want(t, "heartbeat", a.heartbeat(), codeOK)
+		b := n.large("", 300<<10)
+		together(func() { want(t, "one that fits", b.join(), codeOK) }, func() {
+			time.Sleep(time.Second)
+			want(t, "the other", a.join(), codeOK)
+		})
+		together(func() { want(t, "sync", b.sync(), codeOK) }, func() { want(t, "sync", a.sync(), codeOK) })
+	})
+}
+
+// Members may list many protocols.
+func TestManyProtocolsOfAMember(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		w.gather(n.large("", make([]int, maxProtocols)...))
+		want(t, "too many", n.large("", make([]int, maxProtocols+1)...).join(), codeInvalidRequest)
+	})
+}
+
+// storedBytes is what an entry has, and at its limit a generation is written.
+func TestStoredBytesAreThoseOfTheEntry(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	text := func(n int) string { return strings.Repeat("x", r.IntN(n)) }
+	for range 200 {
+		m := newMachine(text(300), limits{})
+		m.protocolType, m.protocol = text(20), "chosen"
+		for i := range r.IntN(20) {
+			mem := &member{id: fmt.Sprint(i, text(300)), instance: text(200), clientID: text(300), clientHost: text(20),
+				protocols:  []metadata.GroupProtocol{{Name: "spare", Metadata: []byte(text(9000))}, {Name: "chosen", Metadata: []byte(text(40_000))}},
+				assignment: []byte(text(20_000))}
+			m.enter(mem)
+			m.leader = mem.id
+		}
+		b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: 1, Session: 1, Lane: metadata.LaneControl, Seq: 1,
+			Commands: []metadata.Command{metadata.PutGroup{Group: *m.snapshot()}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if over := len(b) - m.storedBytes(); over > 100 || over < -maxMemberID {
+			t.Fatalf("an entry of %d bytes, reckoned with %d", len(b), m.storedBytes())
+		}
+	}
+	p := metadata.ConsumerMember{ID: "a", Regex: text(400), Protocols: []metadata.GroupProtocol{{Name: "p", Metadata: make([]byte, 3000)}}}
+	for range 5000 {
+		p.Topics = append(p.Topics, text(200))
+	}
+	b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: 1, Session: 1, Lane: metadata.LaneControl, Seq: 1,
+		Commands: []metadata.Command{metadata.PutMember{Group: "g", Member: p}}})
+	if over := len(b) - storedParticipant("g", &p); err != nil || over > 100 || over < 0 {
+		t.Fatalf("an entry of %d bytes, reckoned with %d, %v", len(b), storedParticipant("g", &p), err)
+	}
+}
+
+// What members say is bounded in memory, by group and in all. Who is turned
+// away is to try again, since members go; ordinary ones come in where large
+// ones do not.
+func TestMemberBytesAreBounded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.coord.limits.groupBytes = 1500 << 10
+		a := n.large("", 900<<10, 400<<10)
+		w.gather(a)
+		want(t, "the group is full", n.large("", 10, 300<<10).join(), codeLoadInProgress)
+		n.coord.pool.limit = 1700 << 10
+		other := n.large("", 200<<10)
+		other.group = sameSlot("other")
+		want(t, "the broker is full", other.join(), codeLoadInProgress)
+		want(t, "heartbeat", a.heartbeat(), codeOK)
+		plain := n.consumer("")
+		plain.group = sameSlot("plain")
+		want(t, "an ordinary member", plain.join(), codeOK)
+		m := n.modern("m")
+		r := m.request()
+		r.Group, r.SubscribedTopicNames = sameSlot("modern"), strings.Split(strings.Repeat("topic ", 40_000), " ")
+		want(t, "the consumer protocol", m.send(r), codeLoadInProgress)
+		want(t, "leave", a.leave(), codeOK)
+		time.Sleep(time.Second)
+		want(t, "there is room again", other.join(), codeOK)
+		want(t, "leave", other.leave(), codeOK)
+		want(t, "leave", plain.leave(), codeOK)
+		time.Sleep(time.Minute)
+		if used, _ := n.coord.MemberBytes(); used != 0 {
+			t.Errorf("%d bytes are held, and nobody is there", used)
+		}
+	})
+}
+
+// An assignment counts, too: while it is on its way, and as long as it is held.
+func TestAssignmentsAreBounded(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a := n.consumer("")
+		want(t, "join", a.join(), codeOK)
+		r := kmsg.NewPtrSyncGroupRequest()
+		r.Version, r.Group, r.Generation, r.MemberID = 4, "g", a.generation, a.id
+		assign := func(n int) []kmsg.SyncGroupRequestGroupAssignment {
+			return []kmsg.SyncGroupRequestGroupAssignment{{MemberID: a.id, MemberAssignment: make([]byte, n)}}
+		}
+		n.coord.pool.limit = 1 << 20
+		r.GroupAssignment = assign(1 << 20)
+		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeNotAvailable)
+		r.GroupAssignment = assign(500 << 10)
+		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeOK)
+		if used, _ := n.coord.MemberBytes(); used < 500<<10 || used > 501<<10 {
+			t.Errorf("%d bytes are held", used)
+		}
+		want(t, "leave", a.leave(), codeOK)
+		time.Sleep(time.Second)
+		if used, _ := n.coord.MemberBytes(); used != 0 {
+			t.Errorf("%d bytes are held, and nobody is there", used)
+		}
+	})
+}
+
+// sameSlot is a group's name in the slot of "g".
+func sameSlot(name string) string {
+	for metadata.GroupSlot(name) != metadata.GroupSlot("g") {
+		name += "x"
+	}
+	return name
+}
+
+// Whoever joins a group whose members give a rebalance no time has gone before
+// it can ask for its assignment, a static member too, as at Kafka. Version 0
+// has no rebalance timeout: its session timeout stands for it.
+func TestARebalanceTimeoutOfNothing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		n.coord.limits.initialDelay = 0
+		join := func(version int16, instance string, timeout int32) *consumer {
+			c := n.consumer(instance)
+			c.version = version
+			r := c.joinRequest()
+			r.RebalanceTimeoutMillis = timeout
+			c.joined = n.coord.Join(c.ctx, Client{ID: "cl"}, r)
+			want(t, "join", c.joined.ErrorCode, codeOK)
+			c.id, c.generation, c.leader = c.joined.MemberID, c.joined.Generation, true
+			time.Sleep(time.Millisecond)
+			return c
+		}
+		for i, instance := range []string{"", "one", ""} {
+			c := join([]int16{3, 5, 3}[i], instance, []int32{0, 0, -1}[i])
+			want(t, "sync", c.sync(), codeUnknownMember)
+			want(t, "heartbeat", c.heartbeat(), codeUnknownMember)
+			if d := n.describe("g"); d.State != "Empty" {
+				t.Errorf("%s with %d members", d.State, len(d.Members))
+			}
+		}
+		if c := join(3, "", 0); c.generation != 7 {
+			t.Errorf("the fourth is in generation %d", c.generation)
+		}
+		a := join(0, "", 0)
+		want(t, "sync", a.sync(), codeOK)
+		want(t, "leave", a.leave(), codeOK)
+		w.gather(n.consumer(""))
+	})
+}

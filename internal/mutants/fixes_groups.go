@@ -1,0 +1,29 @@
+package main
+
+const groups = "./broker/groups"
+
+// groupFixes: consumer groups.
+func groupFixes() []mutant {
+	return []mutant{
+		{name: "every protocol's metadata is written", pkg: groups, run: "TheChosenProtocolIsStoredAlone", edits: []edit{{"broker/groups/plan.go",
+			"[]metadata.GroupProtocol{{Name: m.protocol, Metadata: mem.metadataOf(m.protocol)}}", "mem.protocols"}}},
+		{name: "who does not fit joins, and its leader is told", pkg: groups, run: "WhoDoesNotFitAnEntry", edits: []edit{{"broker/groups/plan_join.go",
+			"if known == nil && !m.fits(a) {", "if known != nil && !m.fits(a) {"}}},
+		{name: "a full group tells that it has too many members", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/plan_join.go",
+			"		return codeLoadInProgress\n", "		return codeGroupMaxSize\n"}}},
+		{name: "members of all groups are not counted", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/pool.go",
+			"	n := g.m.bytes + g.m.handed\n", "	n := 0\n"}}},
+		{name: "assignments are not counted", pkg: groups, run: "AssignmentsAreBounded", edits: []edit{{"broker/groups/pool.go",
+			"	n := g.m.bytes + g.m.handed\n", "	n := g.m.bytes\n"}}},
+		{name: "large members take all there is", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/pool.go",
+			"limit -= limit / 8", "limit -= 0"}}},
+		{name: "a limit is told by a code that SyncGroup has not", pkg: "./broker", run: "LimitCodes", edits: []edit{{"broker/groups/member_calls.go",
+			"	if s.code == codeLoadInProgress {", "	if s.code == codeRebalance {"}}},
+		{name: "heartbeats are refused while a slot is taken over", pkg: groups, run: "TakeOverNeedsNoRebalance", edits: []edit{{"broker/groups/member_calls.go",
+			"pickCode(code == codeLoadInProgress, codeOK, code)", "code"}}},
+		{name: "a rebalance timeout of nothing is the session timeout", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/member_calls.go",
+			"	if r.Version < 1 {\n		a.rebalance", "	if r.Version < 1 || r.RebalanceTimeoutMillis <= 0 {\n		a.rebalance"}}},
+		{name: "a group whose members never synced is forgotten", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/plan_round.go",
+			"		m.storeEmpty()\n		return\n", "		if m.stored {\n			m.storeEmpty()\n		}\n		return\n"}}},
+	}
+}
