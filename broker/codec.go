@@ -9,7 +9,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -68,12 +67,12 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 	src := bytes.NewReader(in)
 	switch codec {
 	case codecGzip:
-		z, _ := cs.gzip.Get().(*gzip.Reader)
+		z, _ := cs.gzip.Get().(*gzipReader)
 		if z == nil {
-			z = new(gzip.Reader)
+			z = new(gzipReader)
 		}
-		if err := z.Reset(src); err != nil {
-			return nil, nil, fmt.Errorf("open gzip: %w", err)
+		if err := z.reset(in); err != nil {
+			return nil, nil, err
 		}
 		return z, func() { cs.gzip.Put(z) }, nil
 	case codecSnappy:
@@ -113,7 +112,10 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 
 // xerialHeader begins snappy as Java clients write it: blocks with a length
 // each, behind the magic, a version and a compatible version.
-const xerialHeader = "\x82SNAPPY\x00"
+const (
+	xerialHeader      = "\x82SNAPPY\x00"
+	xerialHeaderBytes = 16 // with both versions
+)
 
 // snappyReader unpacks snappy in either framing, a block at a time.
 type snappyReader struct {
@@ -134,15 +136,15 @@ func (s *snappyReader) reset(in []byte, max int) {
 		s.block = nil
 	}
 	*s = snappyReader{in: in, left: max, block: s.block}
-	if len(in) >= 16 && string(in[:8]) == xerialHeader {
-		s.framed, s.in = true, in[16:]
+	if len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader {
+		s.framed, s.in = true, in[xerialHeaderBytes:]
 	}
 }
 
 // Read implements io.Reader.
 func (s *snappyReader) Read(p []byte) (int, error) {
 	for len(s.out) == 0 {
-		if len(s.in) == 0 && (s.framed || s.begun) {
+		if s.over() {
 			return 0, io.EOF
 		}
 		if err := s.next(); err != nil {
@@ -152,6 +154,18 @@ func (s *snappyReader) Read(p []byte) (int, error) {
 	n := copy(p, s.out)
 	s.out = s.out[n:]
 	return n, nil
+}
+
+// over reports whether no block is left. Java passes over a further header
+// between blocks, and what is too short for a length behind them.
+func (s *snappyReader) over() bool {
+	if !s.framed {
+		return len(s.in) == 0 && s.begun
+	}
+	for len(s.in) >= xerialHeaderBytes && string(s.in[:len(xerialHeader)]) == xerialHeader {
+		s.in = s.in[xerialHeaderBytes:]
+	}
+	return len(s.in) < 4
 }
 
 // next unpacks a block.

@@ -53,7 +53,9 @@ func TestSnappyIsReadInEitherFraming(t *testing.T) {
 		{"raw, too large", raw, len(plain) - 1, errInflated},
 		{"a length that lies", lie, MaxInflatedBytes, errInflated},
 		{"framed, cut short", framed.Bytes()[:framed.Len()-1], len(plain), io.ErrUnexpectedEOF},
-		{"framed, cut in a length", framed.Bytes()[:18], len(plain), io.ErrUnexpectedEOF},
+		{"framed, two bytes behind it", append(bytes.Clone(framed.Bytes()), 1, 2), len(plain), nil},
+		{"framed, a second header behind it", append(bytes.Clone(framed.Bytes()), framed.Bytes()[:16]...), len(plain), nil},
+		{"framed, half a block behind it", append(bytes.Clone(framed.Bytes()), framed.Bytes()[16:40]...), len(plain), io.ErrUnexpectedEOF},
 		{"nothing", nil, len(plain), io.ErrUnexpectedEOF},
 	} {
 		out, err := Decompress(codecSnappy, c.in, c.max)
