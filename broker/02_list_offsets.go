@@ -115,6 +115,9 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 	case !ok:
 		rp.ErrorCode = errUnknownTopic
 		return
+	case p.CurrentLeaderEpoch > int32(h.Epoch):
+		rp.ErrorCode = errUnknownLeaderEpoch
+		return
 	case p.Timestamp == timeLatest && committed:
 		rp.Offset = int64(h.Stable)
 	case p.Timestamp == timeLatest:

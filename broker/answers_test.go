@@ -7,7 +7,7 @@ import (
 )
 
 // Small rules of answers in which clients of Apache Kafka may see a broker
-// that is another; each was found by the comparison with Kafka 4.1.
+// that is another; each was found by the comparison with Kafka.
 func TestAnswersAreShapedAsKafkas(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, _ *node, dial func() *raw) { shapes(t, dial()) })
 }
@@ -146,6 +146,12 @@ func TestNothingWaitsToBeTiered(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, _ *node, dial func() *raw) {
 		r := dial()
 		r.makeTopic("t", 1)
+		produce := kmsg.NewPtrProduceRequest()
+		produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 1000
+		produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batchOf(1000, "a")}}}}
+		if got := r.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+			t.Fatalf("produce: %+v", got)
+		}
 		for version, want := range map[int16]int16{10: errUnsupportedVersion, 11: 0} {
 			q := kmsg.NewPtrListOffsetsRequest()
 			q.Version, q.ReplicaID = version, -1
