@@ -20,7 +20,7 @@ func startKafka(t *testing.T) string {
 	k := kafkaoracle.Start(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{
 		"broker.rack": "dev-a", "group.initial.rebalance.delay.ms": "0", "group.coordinator.append.linger.ms": "0",
 		"group.consumer.assignment.interval.ms": "0",
-		"auto.create.topics.enable": "true", "delete.topic.enable": "true", "num.partitions": "1", "default.replication.factor": "1",
+		"auto.create.topics.enable":             "true", "delete.topic.enable": "true", "num.partitions": "1", "default.replication.factor": "1",
 	}, Features: map[string]int{"eligible.leader.replicas.version": 0, "share.version": 0, "streams.version": 0}})
 	return k.Bootstrap[0]
 }
