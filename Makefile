@@ -89,7 +89,7 @@ suite-confluent-python: ## confluent-kafka-python's integration tests, both grou
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 90m -run 'TestConfluentPython$$' ./internal/suites/external
 
 DURATION ?= 2m
-suite-differential: ## zonewise beside Apache Kafka 4.1.1, request by request (DURATION=1h for long); writes docs/compatibility.md
+suite-differential: ## zonewise beside Apache Kafka 4.4.0, request by request (DURATION=1h for long); writes docs/compatibility.md
 	DURATION=$(DURATION) SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags differential -count=1 -v -timeout 120m ./internal/suites/differential
 
 suite-mains: ## programs of Apache Kafka's own system tests: Streams exactly once with kill -9, verifiable clients, copiers (SUITE_DURATION, SUITE_RUN=Connect,MirrorMaker)

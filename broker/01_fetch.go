@@ -128,10 +128,8 @@ func (f *fetch) look(ctx context.Context) {
 		p := &f.parts[i]
 		switch {
 		case p.code == errNone || p.code == errNotLeader:
-		case err != nil && (p.code != errUnknownLeaderEpoch):
+		case err != nil && p.code != errUnknownLeaderEpoch: // which clients ask again after
 			p.code = errTimedOut // not known to be so
-		case p.code == errUnknownLeaderEpoch && err == nil:
-			p.code = errNone
 		}
 	}
 }
@@ -197,11 +195,11 @@ func (p *fetchPart) look(st *metadata.State, version int16, away bool, wanted in
 		return true
 	case away:
 		p.code = errNotLeader
-	case p.offset < p.head.LogStart || p.offset > p.head.Next:
-		p.code = errOffsetOutOfRange
-		return true
 	case p.leaderEpoch > int32(p.head.Epoch):
 		p.code = errUnknownLeaderEpoch
+		return true
+	case p.offset < p.head.LogStart || p.offset > p.head.Next:
+		p.code = errOffsetOutOfRange
 		return true
 	default:
 		p.code = errNone

@@ -1,10 +1,10 @@
 package broker
 
-// ListOffsets, key 2, versions 1-10.
+// ListOffsets, key 2, versions 1-11.
 //
 // Behaviour: behind the read barrier, always. -1 latest (the high watermark),
 // -2 earliest, -3 greatest timestamp, -4 earliest local (the log start), -5
-// latest tiered (none: -1); a time finds the first record that is not older.
+// latest tiered and -6 earliest that is not tiered yet (none: -1); a time finds the first record that is not older.
 // To a reader of committed records the latest is the last stable offset.
 // Gaps: version 0's list of offsets is not served, as in Kafka 4.
 
@@ -24,6 +24,7 @@ const (
 	timeGreatest      = -3
 	timeEarliestLocal = -4
 	timeLatestTiered  = -5
+	timeNotTiered     = -6 // KIP-1023
 )
 
 // listWait bounds a search by time where the client does not (before v10).
@@ -114,6 +115,9 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 	case !ok:
 		rp.ErrorCode = errUnknownTopic
 		return
+	case p.CurrentLeaderEpoch > int32(h.Epoch):
+		rp.ErrorCode = errUnknownLeaderEpoch
+		return
 	case p.Timestamp == timeLatest && committed:
 		rp.Offset = int64(h.Stable)
 	case p.Timestamp == timeLatest:
@@ -122,7 +126,7 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 		rp.Offset = int64(h.LogStart)
 	case p.Timestamp == timeEarliestLocal:
 		rp.Offset = int64(h.LogStart)
-	case p.Timestamp == timeLatestTiered:
+	case p.Timestamp == timeLatestTiered, p.Timestamp == timeNotTiered:
 		return
 	case p.Timestamp == timeGreatest:
 		s.listFound(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
@@ -145,8 +149,10 @@ func listable(timestamp int64, version int16) bool {
 		return version >= 7
 	case timestamp == timeEarliestLocal:
 		return version >= 8
+	case timestamp == timeLatestTiered:
+		return version >= 9
 	}
-	return timestamp == timeLatestTiered && version >= 9
+	return timestamp == timeNotTiered && version >= 11
 }
 
 // listFound answers a search: -1 and -1 where there is nothing before end.

@@ -13,6 +13,7 @@ package broker
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 
 func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	resp := kmsg.NewPtrMetadataResponse()
+	if slices.ContainsFunc(q.Topics, nameless) {
+		return namelessMetadata(q)
+	}
 	resp.ClusterID = &s.cfg.ClusterID
 	if q.IncludeClusterAuthorizedOperations && q.Version >= 8 && q.Version <= 10 {
 		resp.AuthorizedOperations = clusterOperations
@@ -61,6 +65,26 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	return resp
 }
 
+// nameless is a topic that is asked for by neither name nor id.
+func nameless(t kmsg.MetadataRequestTopic) bool { return t.Topic == nil && t.TopicID == [16]byte{} }
+
+// namelessMetadata is what Kafka makes of a request with such a topic: it fails
+// over it, for all of them. No client sends one.
+func namelessMetadata(q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.ErrorCode, resp.AuthorizedOperations = errUnknownServer, math.MinInt32
+	for _, t := range q.Topics {
+		rt := kmsg.NewMetadataResponseTopic()
+		name := ""
+		if t.Topic != nil {
+			name = *t.Topic
+		}
+		rt.ErrorCode, rt.Topic, rt.TopicID, rt.AuthorizedOperations = errUnknownServer, &name, t.TopicID, math.MinInt32
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
 // wantedTopic is one topic of a Metadata request and what is known of it.
 type wantedTopic struct {
 	name *string
@@ -84,8 +108,6 @@ func (s *Server) metadataTopics(ctx context.Context, r *request, q *kmsg.Metadat
 			continue // a topic that is asked for twice is answered once
 		case !w.id.IsZero():
 			byID[w.id], w.name = true, nil // Java sends an empty name beside each id
-		case t.Topic == nil && w.id.IsZero():
-			w.code = errInvalidRequest
 		case t.Topic != nil && named[*t.Topic]:
 			continue
 		case t.Topic != nil:
@@ -131,7 +153,7 @@ func (s *Server) everyTopic(ctx context.Context) []wantedTopic {
 func (s *Server) lookWanted(ctx context.Context, want []wantedTopic) (missing []int) {
 	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {
 		w := &want[i]
-		if w.code == errInvalidRequest || !w.view.ID.IsZero() {
+		if !w.view.ID.IsZero() {
 			return
 		}
 		name := ""

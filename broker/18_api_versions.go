@@ -1,12 +1,14 @@
 package broker
 
-// ApiVersions, key 18, versions 0-4 (KIP-35, KIP-511).
+// ApiVersions, key 18, versions 0-5 (KIP-35, KIP-511, KIP-1242).
 //
 // Behaviour: the table of api.go; any other version is answered with a
 // version 0 body, error 35 and the range of this API alone, so that the client
 // asks again with what is known. The response header is version 0 always. Software name
-// and version are checked and counted per connection.
-// Gaps: the new fields of version 5 (KIP-1242).
+// and version are checked and counted per connection. A client of version 5
+// that names another cluster or another broker is told 129: it begins anew
+// from its bootstrap servers.
+// Gaps: none known.
 
 import (
 	"context"
@@ -24,6 +26,9 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 	if q.Version >= 3 {
 		if !validSoftware(q.ClientSoftwareName) || !validSoftware(q.ClientSoftwareVersion) {
 			resp.ErrorCode = errInvalidRequest
+			return resp
+		}
+		if resp.ErrorCode = s.misrouted(q); resp.ErrorCode != errNone {
 			return resp
 		}
 		name := q.ClientSoftwareName + " " + q.ClientSoftwareVersion
@@ -50,7 +55,22 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 	return resp
 }
 
-// features are those of an Apache Kafka 4.1 broker of which something is
+// misrouted judges whom the client means (KIP-1242): a cluster and a broker,
+// or neither. A broker that has no id yet does not know whether it is meant.
+func (s *Server) misrouted(q *kmsg.ApiVersionsRequest) int16 {
+	self := s.cfg.Self()
+	switch {
+	case q.Version < 5, q.ClusterID == nil && q.NodeID == -1:
+		return errNone
+	case q.ClusterID == nil || q.NodeID == -1:
+		return errInvalidRequest
+	case *q.ClusterID != s.cfg.ClusterID, self != metadata.NoBroker && q.NodeID != int32(self):
+		return errRebootstrap
+	}
+	return errNone
+}
+
+// features are those of an Apache Kafka 4.4 broker of which something is
 // served. transaction.version 2 is KIP-890: with it clients let Produce and
 // TxnOffsetCommit begin a transaction; brokers go by the versions of requests,
 // whatever its level. Without group.version 1 (KIP-848) the consumer protocol
@@ -60,7 +80,7 @@ var features = [...]struct {
 	min, top int16
 	fixed    bool // it follows from the version of zonewise
 }{
-	{"metadata.version", 7, 27, true}, // 4.1-IV1
+	{"metadata.version", 7, 33, true}, // 4.4-IV2
 	{metadata.TxnFeature, 0, 2, false},
 	{metadata.GroupFeature, 0, 1, false},
 }

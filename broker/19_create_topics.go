@@ -6,7 +6,8 @@ package broker
 // in that order;
 // all topics of a request are one entry. An assignment says how many
 // partitions and replicas are wanted; which brokers it names is checked, then
-// forgotten: replicas are synthetic. The answer echoes the configs (v5).
+// forgotten: replicas are synthetic. More replicas than brokers are refused (38)
+// where the broker is told to check. The answer echoes the configs (v5).
 // Gaps: no policies, no quotas.
 
 import (
@@ -102,6 +103,7 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 		}
 		cmd.Partitions, cmd.ReplicationFactor = int32(len(t.ReplicaAssignment)), rf
 	}
+	asked := cmd.ReplicationFactor
 	if cmd.Partitions == -1 {
 		cmd.Partitions = s.cfg.DefaultPartitions
 	}
@@ -115,6 +117,9 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 		return cmd, errInvalidPartitions, "number of partitions must be larger than 0, or -1"
 	case cmd.Partitions > metadata.MaxPartitionsPerTopic:
 		return cmd, errPolicyViolation, fmt.Sprintf("more than %d partitions in a topic", metadata.MaxPartitionsPerTopic)
+	}
+	if n := s.view().size(); s.cfg.CheckReplication && int(asked) > n {
+		return cmd, errInvalidReplication, fmt.Sprintf("replication factor %d, with %d brokers", asked, n)
 	}
 	cmd.ID = s.ids.topicID()
 	return cmd, errNone, ""

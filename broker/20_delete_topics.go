@@ -46,8 +46,16 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 		}
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = want[i].Topic, want[i].TopicID
-		if times[ref] > 1 || code == errNone && times[topicRef{id: t.ID}] > 1 {
+		switch both := (topicRef{id: t.ID}); {
+		case times[ref] > 1:
 			code = errInvalidRequest
+		case code == errNone && times[both] > 1: // by name and by id: answered once
+			if ref != both && told[both] {
+				continue
+			}
+			told[both], code = true, errInvalidRequest
+			name := t.Name
+			rt.Topic, rt.TopicID = &name, t.ID
 		}
 		if rt.ErrorCode, rt.ErrorMessage = code, textOf(deletionText(code)); code == errNone {
 			name := t.Name

@@ -4,7 +4,8 @@ package broker
 //
 // Behaviour: records carry the constant data epoch 0 and are never truncated,
 // so the answer is (0, log end), behind the read barrier always: Java takes an
-// end below its position for truncation and resets the consumer.
+// end below its position for truncation and resets the consumer. A later epoch
+// than any data has is unknown (-1), and one than any leader had is 75.
 // Gaps: none.
 
 import (
@@ -35,7 +36,9 @@ func (s *Server) offsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.O
 				rp.ErrorCode = errUnknownLeaderEpoch // retriable
 			case !ok:
 				rp.ErrorCode = errUnknownTopic
-			case p.LeaderEpoch >= dataEpoch:
+			case p.CurrentLeaderEpoch > int32(h.Epoch):
+				rp.ErrorCode = errUnknownLeaderEpoch
+			case p.LeaderEpoch == dataEpoch:
 				rp.LeaderEpoch, rp.EndOffset = dataEpoch, int64(h.Next)
 			}
 			rt.Partitions = append(rt.Partitions, rp)

@@ -1,12 +1,13 @@
 package broker
 
-// WriteTxnMarkers, key 27, version 1.
+// WriteTxnMarkers, key 27, versions 1-2.
 //
 // Behaviour: what kafka-transactions --abort sends. A transaction is one thing
 // here and cannot hang on one partition alone: an abort of it on any partition
 // aborts it on all and fences its producer. Where no transaction of that
 // producer is open on the partition there is nothing to do. Committing is
-// refused (48): only its producer may.
+// refused (48): only its producer may. A marker of transaction version 2 (KIP-890)
+// must have a later epoch than the transaction: there each one ends with a new epoch.
 // Gaps: none known.
 
 import (
@@ -58,7 +59,7 @@ func (s *Server) abortOn(ctx context.Context, r *request, m *kmsg.WriteTxnMarker
 			code = errUnknownTopic
 		case m.Committed:
 			code = errInvalidTxnState
-		case owned && m.ProducerEpoch < int16(v.Epoch):
+		case owned && (m.ProducerEpoch < int16(v.Epoch) || m.ProducerEpoch == int16(v.Epoch) && m.TransactionVersion >= 2):
 			code = errInvalidEpoch
 		case owned && v.Status == metadata.TxnOngoing && v.Has(parts):
 			abort = metadata.AbortTxn{ID: v.ID, Start: v.Start, Forced: true}

@@ -1,6 +1,6 @@
 package broker
 
-// DescribeLogDirs, key 35, versions 1-4.
+// DescribeLogDirs, key 35, versions 1-5.
 //
 // Behaviour: one synthetic dir. The size of a partition is the live bytes that
 // the applied state refers to, compressed, once and not per replica. Tools ask

@@ -63,7 +63,7 @@ func (s *Server) growth(w *kmsg.CreatePartitionsRequestTopic, barred error) (met
 	case !ok && barred != nil:
 		return t.ID, errTimedOut, barred.Error()
 	case !ok:
-		return t.ID, errUnknownTopic, "the topic does not exist"
+		return t.ID, errUnknownTopic, "" // no text, as in Kafka
 	case w.Count <= t.Partitions:
 		return t.ID, errInvalidPartitions, fmt.Sprintf("topic has %d partitions, which is not below %d", t.Partitions, w.Count)
 	case w.Count > metadata.MaxPartitionsPerTopic:

@@ -50,7 +50,7 @@ func (s *Server) alterPartitionReassignments(ctx context.Context, r *request, q 
 // reassignProblem judges the wanted replicas of a partition that exists.
 func (s *Server) reassignProblem(v *clusterView, q *kmsg.AlterPartitionAssignmentsRequest, topic string, want []int32) (int16, string) {
 	if want == nil {
-		return errNoReassignment, "no reassignment of the partition is under way"
+		return errNoReassignment, "" // no text, as in Kafka
 	}
 	if len(want) == 0 {
 		return errInvalidAssignment, "a partition needs a replica"

@@ -49,7 +49,7 @@ func (s *Server) updateFeatures(ctx context.Context, r *request, q *kmsg.UpdateF
 			break // the results went with version 2
 		}
 		r := kmsg.NewUpdateFeaturesResponseResult()
-		r.Feature = q.FeatureUpdates[i].Feature
+		r.Feature, r.ErrorMessage = q.FeatureUpdates[i].Feature, kmsg.StringPtr("NONE") // Kafka's name of no error
 		resp.Results = append(resp.Results, r)
 	}
 	return resp

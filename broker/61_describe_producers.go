@@ -28,7 +28,10 @@ func (s *Server) describeProducers(ctx context.Context, r *request, q *kmsg.Desc
 			case err != nil:
 				rp.ErrorCode = errTimedOut
 			case !known[0]:
-				rp.ErrorCode, rp.ErrorMessage = errUnknownTopic, textOf("the topic or partition does not exist")
+				rp.ErrorCode = errUnknownTopic
+				if _, ok := st.TopicNamed(t.Topic); !ok { // of a partition that is not there Kafka says nothing more
+					rp.ErrorMessage = textOf("the topic does not exist")
+				}
 			default:
 				if r.spent <= s.answers.each {
 					rp.ActiveProducers = activeProducers(st, parts[0])

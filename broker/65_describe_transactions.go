@@ -41,10 +41,13 @@ func (s *Server) describeTransactions(ctx context.Context, r *request, q *kmsg.D
 func describeTxn(st *metadata.State, v metadata.TxnView, r *kmsg.DescribeTransactionsResponseTransactionState) {
 	r.State, r.TimeoutMillis = v.Status.String(), int32(v.Timeout)
 	r.ProducerID, r.ProducerEpoch = int64(v.Producer), int16(v.Epoch)
-	if r.StartTimestamp = -1; v.Status != metadata.TxnOngoing {
+	r.StartTimestamp = -1
+	if v.Status != metadata.TxnEmpty && v.Started > 0 {
+		r.StartTimestamp = int64(v.Started) // also of one that has ended, as in Kafka
+	}
+	if v.Status != metadata.TxnOngoing {
 		return
 	}
-	r.StartTimestamp = int64(v.Started)
 	for _, tp := range v.Partitions { // sorted by topic
 		t, ok := st.Topic(tp.Topic)
 		if !ok {

@@ -10,6 +10,7 @@ package broker
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -41,6 +42,8 @@ func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kms
 			s.cfg.Replica.View(func(st *metadata.State) { w.view = lookHeads(st, w.view.Topic) })
 		}
 		switch {
+		case *w.name == "":
+			w.code = errUnknownServer
 		case barred != nil && w.code == errUnknownTopic:
 			w.code = errLeaderNotAvailable
 		case w.code == errUnknownTopic && !validTopicName(*w.name):
@@ -57,7 +60,9 @@ func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kms
 		}
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		rt.ErrorCode, rt.Topic, rt.TopicID, rt.IsInternal = t.ErrorCode, t.Topic, t.TopicID, t.IsInternal
-		rt.AuthorizedOperations = topicOperations
+		if rt.AuthorizedOperations = topicOperations; w.code == errUnknownServer {
+			rt.AuthorizedOperations = math.MinInt32 // Kafka fails over the name
+		}
 		parts := t.Partitions[min(int(from), len(t.Partitions)):]
 		take := min(limit, len(parts))
 		for _, p := range parts[:take] {

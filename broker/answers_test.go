@@ -7,7 +7,7 @@ import (
 )
 
 // Small rules of answers in which clients of Apache Kafka may see a broker
-// that is another; each was found by the comparison with Kafka 4.1.
+// that is another; each was found by the comparison with Kafka.
 func TestAnswersAreShapedAsKafkas(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, _ *node, dial func() *raw) { shapes(t, dial()) })
 }
@@ -108,4 +108,83 @@ func TestABrokerMayBeToldToDeleteNoTopics(t *testing.T) {
 			t.Errorf("delete.topic.enable: %+v", got)
 		}
 	})
+}
+
+// A client that means another broker or cluster is told to begin anew
+// (KIP-1242); one that names half of it is at fault; one that names nothing, as
+// at its bootstrap servers, is answered by any.
+func TestWhoeverIsMeantAnswersApiVersions(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		for _, c := range []struct {
+			cluster *string
+			node    int32
+			want    int16
+		}{
+			{nil, -1, 0},
+			{kmsg.StringPtr("test-cluster"), int32(n.id), 0},
+			{kmsg.StringPtr("another"), int32(n.id), errRebootstrap},
+			{kmsg.StringPtr(""), int32(n.id), errRebootstrap},
+			{kmsg.StringPtr("test-cluster"), int32(n.id) + 1, errRebootstrap},
+			{kmsg.StringPtr("test-cluster"), -1, errInvalidRequest},
+			{nil, int32(n.id), errInvalidRequest},
+		} {
+			q := kmsg.NewPtrApiVersionsRequest()
+			q.Version, q.ClientSoftwareName, q.ClientSoftwareVersion, q.ClusterID, q.NodeID = 5, "test", "1", c.cluster, c.node
+			got := dial().ask(q).(*kmsg.ApiVersionsResponse)
+			if got.ErrorCode != c.want || (len(got.ApiKeys) > 0) != (c.want == 0) {
+				t.Errorf("%+v: error %d, %d APIs", c, got.ErrorCode, len(got.ApiKeys))
+			}
+			if q.Version = 4; dial().ask(q).(*kmsg.ApiVersionsResponse).ErrorCode != 0 {
+				t.Errorf("version 4, which names nobody, is refused")
+			}
+		}
+	})
+}
+
+// The first offset that is not tiered yet (KIP-1023): nothing is tiered.
+func TestNothingWaitsToBeTiered(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, _ *node, dial func() *raw) {
+		r := dial()
+		r.makeTopic("t", 1)
+		produce := kmsg.NewPtrProduceRequest()
+		produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 1000
+		produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batchOf(1000, "a")}}}}
+		if got := r.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+			t.Fatalf("produce: %+v", got)
+		}
+		for version, want := range map[int16]int16{10: errUnsupportedVersion, 11: 0} {
+			q := kmsg.NewPtrListOffsetsRequest()
+			q.Version, q.ReplicaID = version, -1
+			part := kmsg.NewListOffsetsRequestTopicPartition()
+			part.Timestamp = -6
+			q.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{part}}}
+			if got := r.ask(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; got.ErrorCode != want || got.Offset != -1 {
+				t.Errorf("version %d: %+v, want %d and -1", version, got, want)
+			}
+		}
+	})
+}
+
+// More replicas than brokers are what a broker that is told to check refuses;
+// others take them, so that a cluster may become smaller.
+func TestReplicasBeyondTheBrokersAreRefusedOnDemand(t *testing.T) {
+	for _, check := range []bool{false, true} {
+		inBubble(t, func(c *Config) { c.CheckReplication = check }, func(t *testing.T, _ *node, dial func() *raw) {
+			r := dial()
+			for replicas, want := range map[int16]int16{-1: 0, 1: 0, 2: errInvalidReplication} {
+				q := kmsg.NewPtrCreateTopicsRequest()
+				q.Version, q.ValidateOnly = 7, true
+				topic := kmsg.NewCreateTopicsRequestTopic()
+				topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", 1, replicas
+				q.Topics = []kmsg.CreateTopicsRequestTopic{topic}
+				if !check {
+					want = 0
+				}
+				got := r.ask(q).(*kmsg.CreateTopicsResponse).Topics[0]
+				if got.ErrorCode != want || (got.ErrorMessage != nil) != (want != 0) {
+					t.Errorf("check %v, %d replicas: error %d, want %d", check, replicas, got.ErrorCode, want)
+				}
+			}
+		})
+	}
 }

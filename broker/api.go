@@ -69,16 +69,16 @@ type api struct {
 // notFlexible is api.flexible of an API that has no flexible version.
 const notFlexible = 127
 
-// apis is the table: Apache Kafka 4.1's ranges, less what is not served.
+// apis is the table: Apache Kafka 4.4's ranges, less what is not served.
 // Produce shows versions from 0 on though 3 is the lowest served: older
 // librdkafka takes a higher minimum for "no compression" (KAFKA-18659).
 func apis(groups bool) []api {
 	out := []api{
 		{key: 0, min: 3, max: 13, shown: 0, flexible: 9, take: (*Server).takeProduce, kind: billProduce},
 		{key: 1, min: 4, max: 18, shown: 4, flexible: 12, serve: (*Server).serveFetch, kind: billFetch},
-		{key: 2, min: 1, max: 10, shown: 1, flexible: 6, serve: plain((*Server).listOffsets)},
+		{key: 2, min: 1, max: 11, shown: 1, flexible: 6, serve: plain((*Server).listOffsets)},
 		{key: 3, min: 0, max: 13, shown: 0, flexible: 9, serve: plain((*Server).metadata), answers: (*Server).metadataBytes},
-		{key: 18, min: 0, max: 4, shown: 0, flexible: 3, serve: plain((*Server).apiVersions)},
+		{key: 18, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).apiVersions)},
 		{key: 19, min: 2, max: 7, shown: 2, flexible: 5, serve: plain((*Server).createTopics)},
 		{key: 20, min: 1, max: 6, shown: 1, flexible: 4, serve: plain((*Server).deleteTopics)},
 		{key: 21, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).deleteRecords)},
@@ -86,7 +86,7 @@ func apis(groups bool) []api {
 		{key: 23, min: 2, max: 4, shown: 2, flexible: 4, serve: plain((*Server).offsetForLeaderEpoch)},
 		{key: 24, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).addPartitionsToTxn)},
 		{key: 26, min: 0, max: 5, shown: 0, flexible: 3, serve: plain((*Server).endTxn)},
-		{key: 27, min: 1, max: 1, shown: 1, flexible: 1, serve: plain((*Server).writeTxnMarkers)},
+		{key: 27, min: 1, max: 2, shown: 1, flexible: 1, serve: plain((*Server).writeTxnMarkers)},
 		{key: 32, min: 1, max: 4, shown: 1, flexible: 4, serve: plain((*Server).describeConfigs), answers: (*Server).describeConfigsBytes},
 		{key: 33, min: 0, max: 2, shown: 0, flexible: 2, serve: plain((*Server).alterConfigs)},
 		{key: 37, min: 0, max: 3, shown: 0, flexible: 2, serve: plain((*Server).createPartitions)},

@@ -66,6 +66,9 @@ func (c *clusterView) controller(zone metadata.ZoneID) metadata.BrokerID {
 // brokers returns every broker with its address for clients of a zone.
 func (c *clusterView) brokers(zone metadata.ZoneID) []router.Endpoint { return c.v.Brokers(zone) }
 
+// size is how many brokers there are.
+func (c *clusterView) size() int { return len(c.v.Brokers(metadata.UnknownZone)) }
+
 // node returns one broker with its address for clients of a zone.
 func (c *clusterView) node(id metadata.BrokerID, zone metadata.ZoneID) (router.Endpoint, bool) {
 	host, port := c.v.Endpoint(id, zone)

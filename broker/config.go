@@ -63,6 +63,10 @@ type Config struct {
 	AutoCreate bool
 	// KeepTopics refuses to delete topics (Kafka's delete.topic.enable=false).
 	KeepTopics bool
+	// CheckReplication refuses topics that ask for more replicas than there are
+	// brokers, as Kafka does. Replicas are named for tools alone, so that without
+	// it a cluster that has become smaller still takes what clients ask for.
+	CheckReplication bool
 	// DefaultPartitions of a topic created without a count.
 	DefaultPartitions int32
 	// OffsetsPartitions of __consumer_offsets, a name that clients look for

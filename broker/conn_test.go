@@ -105,7 +105,7 @@ func TestUnknownApiVersionsVersionIsAnsweredWithVersionZero(t *testing.T) { // k
 			t.Fatalf("%d ranges, want this API's alone", len(resp.ApiKeys))
 		}
 		q.Version = resp.ApiKeys[0].MaxVersion
-		if q.Version != 4 {
+		if q.Version != 5 {
 			t.Fatalf("highest version %d", q.Version)
 		}
 		q.ClientSoftwareName, q.ClientSoftwareVersion = "raw", "1.0"

@@ -66,6 +66,7 @@ const (
 	errEndpointType       int16 = 115
 	errTxnAbortable       int16 = 120
 	errInvalidPattern     int16 = 128
+	errRebootstrap        int16 = 129
 )
 
 // kafkaError is the one mapping of our errors to Kafka's. What is not known

@@ -146,7 +146,7 @@ func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 			}
 			return out
 		}
-		if got := shown(); got != "metadata.version 27, transaction.version 2, group.version 1, " {
+		if got := shown(); got != "metadata.version 33, transaction.version 2, group.version 1, " {
 			t.Errorf("at first %s", got)
 		}
 		for _, c := range []struct {
@@ -156,11 +156,11 @@ func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 			version int16
 			want    int16
 		}{
-			{"metadata.version", 27, 1, 2, 0},
-			{"metadata.version", 27, 0, 0, 0},
+			{"metadata.version", 33, 1, 2, 0},
+			{"metadata.version", 33, 0, 0, 0},
 			{"metadata.version", 26, 2, 1, 95},
-			{"metadata.version", 28, 1, 1, 95},
-			{"metadata.version", 27, 0, 1, 95},
+			{"metadata.version", 34, 1, 1, 95},
+			{"metadata.version", 33, 0, 1, 95},
 			{"no.such.feature", 1, 1, 2, 95},
 			{"transaction.version", 1, 1, 2, 95}, // it says upgrade
 			{"transaction.version", 1, 0, 0, 95}, // and here no downgrade is allowed
@@ -179,7 +179,7 @@ func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 				t.Errorf("%+v: %+v", c, got)
 			}
 		}
-		if got := shown(); got != "metadata.version 27, transaction.version 1, " {
+		if got := shown(); got != "metadata.version 33, transaction.version 1, " {
 			t.Errorf("lowered %s", got)
 		}
 		beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()

@@ -298,8 +298,9 @@ func (r *roster) mayCommit(id string, epoch int32, version int16) int16 {
 	return codeOK
 }
 
-// mayCommitTxn checks a TxnOffsetCommit, which knows no stale epochs.
-func (r *roster) mayCommitTxn(id, instance string, epoch int32) int16 {
+// mayCommitTxn checks a TxnOffsetCommit, which knows stale epochs from version
+// 6 on (KIP-1319). version is that of the OffsetCommit with the same codes.
+func (r *roster) mayCommitTxn(id, instance string, epoch int32, version int16) int16 {
 	if epoch < 0 && (len(r.members) == 0 || id == "" && instance == "") {
 		return codeOK
 	}
@@ -307,7 +308,7 @@ func (r *roster) mayCommitTxn(id, instance string, epoch int32) int16 {
 	case p == nil:
 		return codeUnknownMember
 	case epoch != p.epoch:
-		return codeIllegalGeneration
+		return pickCode(p.classic() || version < 9, codeIllegalGeneration, codeStaleEpoch)
 	}
 	return codeOK
 }

@@ -133,7 +133,7 @@ func (j *commitJob) admit(at time.Time, g *group) (code int16) {
 	id, instance, generation := j.r.MemberID, text(j.r.InstanceID), j.r.Generation
 	switch {
 	case g.k != nil && j.txn != nil:
-		code = g.k.mayCommitTxn(id, instance, generation)
+		code = g.k.mayCommitTxn(id, instance, generation, j.r.Version)
 	case g.k != nil:
 		code = g.k.mayCommit(id, generation, j.r.Version)
 	case j.txn != nil:

@@ -9,7 +9,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// CommitTxnOffsets answers TxnOffsetCommit, versions 0 to 5: positions that
+// CommitTxnOffsets answers TxnOffsetCommit, versions 0 to 6: positions that
 // become visible when their transaction commits. From version 5 on (KIP-890)
 // the group becomes part of the transaction by it; before, AddOffsetsToTxn has
 // named it. From version 3 on (KIP-447) a member is fenced by its generation
@@ -36,7 +36,10 @@ func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.Tx
 // commitOf is the request in the form of an OffsetCommit.
 func commitOf(r *kmsg.TxnOffsetCommitRequest) *kmsg.OffsetCommitRequest {
 	ask := kmsg.NewPtrOffsetCommitRequest()
-	ask.Version = 8 // by topic name, errors of the classic groups
+	ask.Version = 8 // errors of the classic groups
+	if r.Version >= 6 {
+		ask.Version = 9 // those of the consumer protocol, too
+	}
 	ask.Group, ask.Generation, ask.MemberID, ask.InstanceID = r.Group, -1, "", nil
 	if r.Version >= 3 {
 		ask.Generation, ask.MemberID, ask.InstanceID = r.Generation, r.MemberID, r.InstanceID

@@ -237,7 +237,7 @@ func (r *roster) describe1(out *kmsg.ConsumerGroupDescribeResponseGroup, topics 
 		expr := p.info.Regex // "" where there is none, as Kafka says it
 		m.ClientID, m.ClientHost = p.info.ClientID, p.info.ClientHost
 		m.SubscribedTopics, m.SubscribedTopicRegex = p.info.Topics, &expr
-		m.Assignment, m.TargetAssignment = described(p.assigned, names, topics), described(p.target, names, topics)
+		m.Assignment, m.TargetAssignment = described(p.assigned.plus(p.revoking), names, topics), described(p.target, names, topics)
 		m.MemberType = int8(b2i(!p.classic()))
 		out.Members = append(out.Members, m)
 	}

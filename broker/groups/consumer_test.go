@@ -112,26 +112,26 @@ func TestConsumersShareMoveAndLeave(t *testing.T) {
 		defer n.stop()
 		a, b := n.modern("a"), n.modern("b")
 		rounds(t, 1, a)
-		if a.epoch != 1 || len(a.has()) != 4 || a.out.HeartbeatIntervalMillis != 5000 || *a.out.MemberID != "a" {
+		if a.epoch != 2 || len(a.has()) != 4 || a.out.HeartbeatIntervalMillis != 5000 || *a.out.MemberID != "a" {
 			t.Fatalf("first answer %+v", a.out)
 		}
 		rounds(t, 1, b)
-		if b.epoch != 2 || len(b.has()) != 0 || b.out.Assignment == nil {
+		if b.epoch != 3 || len(b.has()) != 0 || b.out.Assignment == nil {
 			t.Fatalf("second member, before anything is free: %+v", b.out)
 		}
-		if d := n.consumerDescribe(); d.State != "Reconciling" || d.Epoch != 2 || d.AssignmentEpoch != 2 || d.AssignorName != "uniform" || len(d.Members) != 2 ||
+		if d := n.consumerDescribe(); d.State != "Reconciling" || d.Epoch != 3 || d.AssignmentEpoch != 3 || d.AssignorName != "uniform" || len(d.Members) != 2 ||
 			d.Members[1].TargetAssignment.TopicPartitions[0].Topic != "t" || d.Members[0].MemberType != 1 {
 			t.Fatalf("describe: %+v", d)
 		}
-		want(t, "commit at its epoch", a.commit(9, 1), codeOK)
-		want(t, "commit at another", a.commit(9, 2), codeStaleEpoch)
-		want(t, "commit by an old version", a.commit(8, 1), codeUnsupportedVersion)
+		want(t, "commit at its epoch", a.commit(9, 2), codeOK)
+		want(t, "commit at another", a.commit(9, 3), codeStaleEpoch)
+		want(t, "commit by an old version", a.commit(8, 2), codeUnsupportedVersion)
 		want(t, "commit of a stranger", n.modern("x").commit(9, 1), codeUnknownMember)
 		rounds(t, 3, a, b)
-		if len(a.has()) != 2 || len(b.has()) != 2 || a.epoch != 2 || slices.Contains(a.has(), b.has()[0]) {
+		if len(a.has()) != 2 || len(b.has()) != 2 || a.epoch != 3 || slices.Contains(a.has(), b.has()[0]) {
 			t.Fatalf("a %v, b %v, epoch %d", a.has(), b.has(), a.epoch)
 		}
-		if a.out.Assignment != nil && a.out.MemberEpoch != 2 {
+		if a.out.Assignment != nil && a.out.MemberEpoch != 3 {
 			t.Errorf("quiet heartbeat: %+v", a.out)
 		}
 		if l := n.listed(); l != "g consumer Stable consumer;" || n.listed("classic") != "" || n.listed("CONSUMER") != l {
@@ -144,15 +144,15 @@ func TestConsumersShareMoveAndLeave(t *testing.T) {
 			id    *string
 			epoch int32
 			want  int16
-		}{{nil, -1, codeOK}, {&a.id, 2, codeOK}, {&a.id, 1, codeStaleEpoch}, {new(string), 1, codeUnknownMember}} {
+		}{{nil, -1, codeOK}, {&a.id, 3, codeOK}, {&a.id, 2, codeStaleEpoch}, {new(string), 1, codeUnknownMember}} {
 			r := kmsg.NewPtrOffsetFetchRequest()
 			r.Version, r.Groups = 9, []kmsg.OffsetFetchRequestGroup{{Group: "g", MemberID: row.id, MemberEpoch: row.epoch}}
 			want(t, "fetch offsets", n.coord.FetchOffsets(context.Background(), Client{}, r).Groups[0].ErrorCode, row.want)
 		}
 		want(t, "leave", b.leave(-1), codeOK)
-		want(t, "beat of who left", b.send(func() *kmsg.ConsumerGroupHeartbeatRequest { r := b.request(); r.MemberEpoch = 2; return r }()), codeUnknownMember)
+		want(t, "beat of who left", b.send(func() *kmsg.ConsumerGroupHeartbeatRequest { r := b.request(); r.MemberEpoch = 3; return r }()), codeUnknownMember)
 		rounds(t, 1, a)
-		if len(a.has()) != 4 || a.epoch != 3 {
+		if len(a.has()) != 4 || a.epoch != 4 {
 			t.Fatalf("alone: %v at %d", a.has(), a.epoch)
 		}
 		want(t, "delete with a member", n.coord.deleteGroup(context.Background(), "g", func() int16 { return codeOK }), codeNonEmptyGroup)
@@ -166,6 +166,27 @@ func TestConsumersShareMoveAndLeave(t *testing.T) {
 		}
 		if d := n.consumerDescribe(); d.ErrorCode != codeGroupNotFound {
 			t.Errorf("describe: %+v", d)
+		}
+	})
+}
+
+// What a member has is described until it has given it up, and a group that
+// nobody is left in has nothing to assign: both as by Kafka 4.4.
+func TestDescribedIsWhatMembersStillHave(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		defer n.stop()
+		a, b := n.modern("a"), n.modern("b")
+		rounds(t, 1, a, b)
+		want(t, "told to give up two", a.send(a.request()), codeOK)
+		d := n.consumerDescribe()
+		if got := d.Members[0].Assignment.TopicPartitions; len(got) != 1 || len(got[0].Partitions) != 4 {
+			t.Errorf("while it revokes: %+v", got)
+		}
+		want(t, "leave", a.leave(-1), codeOK)
+		want(t, "leave", b.leave(-1), codeOK)
+		if d := n.consumerDescribe(); d.State != "Empty" || d.Epoch != 5 || d.AssignmentEpoch != d.Epoch {
+			t.Errorf("empty: %+v", d)
 		}
 	})
 }
@@ -216,7 +237,7 @@ func TestHeartbeatRefusalsOfTheConsumerProtocol(t *testing.T) {
 		}
 		want(t, "no such group", a.send(r), codeGroupNotFound)
 		rounds(t, 1, a)
-		if d := n.consumerDescribe(); len(d.Members) != 1 || d.Epoch != 1 {
+		if d := n.consumerDescribe(); len(d.Members) != 1 || d.Epoch != 2 {
 			t.Errorf("refusals left something: %+v", d)
 		}
 		// Version 0: the coordinator makes ids.
@@ -247,11 +268,11 @@ func TestTakeOverOfConsumersNeedsNoRebalance(t *testing.T) {
 		m.hold("g")
 		a.n, b.n, c.n = m, m, m
 		d := m.consumerDescribe()
-		if d.Epoch != 3 || len(d.Members) != 3 || d.Members[0].MemberEpoch != epochs[0] || d.Members[1].MemberEpoch != epochs[1] {
+		if d.Epoch != 4 || len(d.Members) != 3 || d.Members[0].MemberEpoch != epochs[0] || d.Members[1].MemberEpoch != epochs[1] {
 			t.Fatalf("after the take-over: %+v", d)
 		}
 		rounds(t, 3, a, b, c)
-		if len(a.has())+len(b.has())+len(c.has()) != 4 || len(c.has()) == 0 || m.consumerDescribe().State != "Stable" || a.epoch != 3 {
+		if len(a.has())+len(b.has())+len(c.has()) != 4 || len(c.has()) == 0 || m.consumerDescribe().State != "Stable" || a.epoch != 4 {
 			t.Fatalf("a %v b %v c %v, before %v; %+v", a.has(), b.has(), c.has(), before, m.consumerDescribe())
 		}
 		time.Sleep(40 * time.Second)
@@ -519,10 +540,11 @@ func TestTransactionsAreCheckedAgainstTheGroup(t *testing.T) {
 	inWorld(t, func(w *world) {
 		n := w.single()
 		defer n.stop()
+		version := int16(5)
 		check := func(name, id, instance string, generation int32, expected int16) {
 			t.Helper()
 			r := kmsg.NewPtrTxnOffsetCommitRequest()
-			r.Version, r.TransactionalID, r.Group, r.MemberID, r.Generation = 5, "tx", "g", id, generation
+			r.Version, r.TransactionalID, r.Group, r.MemberID, r.Generation = version, "tx", "g", id, generation
 			if instance != "" {
 				r.InstanceID = &instance
 			}
@@ -534,6 +556,9 @@ func TestTransactionsAreCheckedAgainstTheGroup(t *testing.T) {
 			want(t, name, got, expected)
 		}
 		check("no group, a generation", "m", "", 1, codeIllegalGeneration)
+		version = 6 // KIP-1319
+		check("no group, a generation, in the new version", "m", "", 1, codeGroupNotFound)
+		version = 5
 		check("no group, nobody named", "", "", -1, codeOK)
 		a := n.consumer("i")
 		w.gather(a)
@@ -548,6 +573,8 @@ func TestTransactionsAreCheckedAgainstTheGroup(t *testing.T) {
 		rounds(t, 1, b)
 		check("member", "b", "", b.epoch, codeOK)
 		check("other epoch", "b", "", b.epoch+1, codeIllegalGeneration)
+		version = 6
+		check("other epoch, in the new version", "b", "", b.epoch+1, codeStaleEpoch)
 		check("stranger", "x", "", b.epoch, codeUnknownMember)
 		check("nobody named", "", "", -1, codeOK)
 		n.coord.Release(metadata.GroupSlot("g"))

@@ -97,7 +97,7 @@ func TestPositionsExpireFromEmptyAndSimpleOnesFromTheirCommit(t *testing.T) {
 				}
 				again := n.modern("b") // and can be made again
 				rounds(t, 1, again)
-				if again.epoch != 1 {
+				if again.epoch != 2 {
 					t.Errorf("epoch %d in a new group", again.epoch)
 				}
 			})

@@ -192,9 +192,13 @@ func (r *roster) ids() []string {
 // begin begins an event: whatever it changes, it asks for one target.
 func (r *roster) begin() { r.bumped = false }
 
-// bump asks for another target.
+// bump asks for another target. Topics by name in a new group are a change of
+// their own, as Kafka 4.4 counts: its first member is at epoch 2.
 func (r *roster) bump() {
 	if !r.bumped {
+		if r.epoch == 0 && len(r.subs.named) > 0 {
+			r.epoch++
+		}
 		r.epoch++
 		r.bumped = true
 	}
@@ -226,6 +230,9 @@ func (r *roster) fence(now time.Time, p *participant) {
 	r.leave(p)
 	r.refresh(now)
 	r.bump()
+	if len(r.members) == 0 {
+		r.assigned = r.epoch // nobody is left to be given anything
+	}
 }
 
 // tick does what is due, and finds the next deadline.

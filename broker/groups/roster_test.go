@@ -355,7 +355,7 @@ func TestAnswersWaitForTheirWrite(t *testing.T) {
 	}
 	w.r.book.land(w.now, codeOK)
 	w.r.beat(w.now, b)
-	if len(out) != 3 || out[2].code != codeOK || out[2].epoch != 1 || len(out[2].has) != 6 {
+	if len(out) != 3 || out[2].code != codeOK || out[2].epoch != 2 || len(out[2].has) != 6 {
 		t.Fatalf("%+v", out)
 	}
 }

@@ -16,6 +16,7 @@ const minMemory = 32 << 20
 type tuneOptions struct {
 	autoCreate     bool
 	deleteTopics   bool
+	checkReplicas  bool
 	partitions     int
 	linger         time.Duration
 	rebalanceDelay time.Duration
@@ -31,6 +32,7 @@ func (o *tuneOptions) declare(s *cli.Set, memory int64) {
 	def, r := node.DefaultConfig(), metadata.DefaultRates()
 	s.Bool(&o.autoCreate, "auto-create-topics", def.AutoCreate, "make a topic when a client first uses it")
 	s.Bool(&o.deleteTopics, "delete-topics", true, "let clients delete topics")
+	s.Bool(&o.checkReplicas, "check-replication-factor", false, "refuse topics that ask for more replicas than there are brokers, as Kafka does")
 	s.Int(&o.partitions, "default-partitions", int(def.DefaultPartitions), "COUNT", "partitions of a topic made that way")
 	s.Duration(&o.linger, "linger", def.Linger, "how long the standard lane gathers records before it writes an object")
 	s.Duration(&o.rebalanceDelay, "group-initial-rebalance-delay", def.RebalanceDelay, "how long a new group waits for more members")
@@ -76,7 +78,7 @@ func (o *tuneOptions) validate() error {
 // cheaper than an object.
 func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	c.AutoCreate, c.DefaultPartitions, c.Linger, c.RebalanceDelay = o.autoCreate, int32(o.partitions), o.linger, o.rebalanceDelay
-	c.KeepTopics = !o.deleteTopics
+	c.KeepTopics, c.CheckReplication = !o.deleteTopics, o.checkReplicas
 	c.Rates = metadata.Rates{Commits: o.commitRate, EntryBytes: o.entryRate, Runs: o.runRate, InlineBytes: o.inlineRate}
 	c.Groups = o.groups.config()
 	if n := o.groups.offsetsPartitions; n > 0 {

@@ -71,6 +71,7 @@ type Config struct {
 
 	AutoCreate        bool
 	KeepTopics        bool // deletion is refused
+	CheckReplication  bool // more replicas than brokers are refused
 	DefaultPartitions int32
 	OffsetsPartitions int32 // of __consumer_offsets, which holds nothing
 	Linger            time.Duration

@@ -137,7 +137,7 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 		b.Settle = holdSettles
 		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.holder.healthy(id) }
 	}
-	b.KeepTopics = cfg.KeepTopics
+	b.KeepTopics, b.CheckReplication = cfg.KeepTopics, cfg.CheckReplication
 	b.AutoCreate, b.DefaultPartitions, b.OffsetsPartitions = cfg.AutoCreate, cfg.DefaultPartitions, cfg.OffsetsPartitions
 	b.Rand, b.Log, b.Metrics, b.LogLevel, b.Clock = n.fork(), cfg.Logger, cfg.Metrics, cfg.LogLevel, cfg.Clock
 	if n.server, err = broker.Open(b); err != nil {

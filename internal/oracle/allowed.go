@@ -16,8 +16,8 @@ import (
 //go:embed allowed.yaml
 var allowedText []byte // read only
 
-// Allowed is one difference that is meant: an API, a field, a condition, and
-// the reason. It never covers an offset, record bytes or a whole API.
+// Allowed is one difference that is meant: an API, a field, a condition, the
+// reason, and a client that met it. It never covers an offset, record bytes or a whole API.
 type Allowed struct {
 	API      string `yaml:"api"`
 	Field    string `yaml:"field"`    // path without what is in brackets: Topics[].ErrorCode
@@ -27,6 +27,7 @@ type Allowed struct {
 	Zonewise string `yaml:"zonewise"` // pattern for zonewise's value
 	Request  string `yaml:"request"`  // pattern that the scenario's line must match
 	Reason   string `yaml:"reason"`
+	Client   string `yaml:"client"` // the run of a client that met it, and what it saw
 
 	low, high                         int16
 	element, kafka, zonewise, request *regexp.Regexp
@@ -37,6 +38,9 @@ var ErrAllowed = errors.New("list of allowed differences")
 
 // forbidden are fields that no rule may excuse.
 var forbidden = regexp.MustCompile(`(?i)(^|\.|\])(\w*offset|highwatermark|records|recordbatches)($|\[|\.)`)
+
+// anything are patterns that say nothing.
+var anything = regexp.MustCompile(`\.[*+]`)
 
 // AllowedDifferences reads the list that is part of this package.
 func AllowedDifferences() ([]Allowed, error) { return parseAllowed(allowedText) }
@@ -63,6 +67,10 @@ func (a *Allowed) compile() (err error) {
 	switch {
 	case len(strings.Fields(a.Reason)) < 4:
 		return errors.New("it gives no reason")
+	case len(strings.Fields(a.Client)) < 4:
+		return errors.New("it names no run of a client that met it")
+	case anything.MatchString(a.Element + " " + a.Kafka + " " + a.Zonewise + " " + a.Request):
+		return errors.New("it takes anything where it should say what")
 	case a.Kafka == "" && a.Zonewise == "" && a.Element == "":
 		return errors.New("it has no condition")
 	case a.Field == "" || strings.Contains(a.Field, "*"):

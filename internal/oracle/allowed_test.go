@@ -15,24 +15,26 @@ func TestTheListOfAllowedDifferencesIsSound(t *testing.T) {
 
 // What would hide too much is refused.
 func TestAllowedDifferencesNeverCoverOffsetsRecordsOrAPIs(t *testing.T) {
-	const good = "[{api: Fetch, field: 'Topics[].Partitions[].ErrorCode', kafka: '75', reason: because of a good reason}]"
+	const good = "[{api: Fetch, field: 'Topics[].Partitions[].ErrorCode', kafka: '75', reason: because of a good reason, client: kcat was seen to meet it}]"
 	if _, err := parseAllowed([]byte(good)); err != nil {
 		t.Fatalf("a good line: %v", err)
 	}
 	for name, line := range map[string]string{
-		"offset":          "{api: Fetch, field: 'Topics[].Partitions[].LogStartOffset', kafka: '0', reason: because of a good reason}",
-		"base offset":     "{api: Produce, field: 'Topics[].Partitions[].BaseOffset', kafka: '0', reason: because of a good reason}",
-		"high watermark":  "{api: Fetch, field: 'Topics[].Partitions[].HighWatermark', kafka: '0', reason: because of a good reason}",
-		"records":         "{api: Fetch, field: 'Topics[].Partitions[].RecordBatches[].Records[].Value', kafka: x, reason: because of a good reason}",
-		"whole batches":   "{api: Fetch, field: 'Topics[].Partitions[].RecordBatches[]', kafka: x, reason: because of a good reason}",
-		"whole API":       "{api: Fetch, field: '*', kafka: x, reason: because of a good reason}",
-		"any outcome":     "{api: Fetch, field: $outcome, kafka: closed, reason: because of a good reason}",
-		"no condition":    "{api: Fetch, field: ErrorCode, reason: because of a good reason}",
+		"offset":          "{api: Fetch, field: 'Topics[].Partitions[].LogStartOffset', kafka: '0', reason: because of a good reason, client: kcat was seen to meet it}",
+		"base offset":     "{api: Produce, field: 'Topics[].Partitions[].BaseOffset', kafka: '0', reason: because of a good reason, client: kcat was seen to meet it}",
+		"high watermark":  "{api: Fetch, field: 'Topics[].Partitions[].HighWatermark', kafka: '0', reason: because of a good reason, client: kcat was seen to meet it}",
+		"records":         "{api: Fetch, field: 'Topics[].Partitions[].RecordBatches[].Records[].Value', kafka: x, reason: because of a good reason, client: kcat was seen to meet it}",
+		"whole batches":   "{api: Fetch, field: 'Topics[].Partitions[].RecordBatches[]', kafka: x, reason: because of a good reason, client: kcat was seen to meet it}",
+		"whole API":       "{api: Fetch, field: '*', kafka: x, reason: because of a good reason, client: kcat was seen to meet it}",
+		"any outcome":     "{api: Fetch, field: $outcome, kafka: closed, reason: because of a good reason, client: kcat was seen to meet it}",
+		"no condition":    "{api: Fetch, field: ErrorCode, reason: because of a good reason, client: kcat was seen to meet it}",
 		"no reason":       "{api: Fetch, field: ErrorCode, kafka: '1'}",
-		"no such API":     "{api: Fetsh, field: ErrorCode, kafka: '1', reason: because of a good reason}",
-		"no such key":     "{api: Fetch, feld: ErrorCode, kafka: '1', reason: because of a good reason}",
-		"broken pattern":  "{api: Fetch, field: ErrorCode, kafka: '(', reason: because of a good reason}",
-		"broken versions": "{api: Fetch, field: ErrorCode, versions: a-b, kafka: '1', reason: because of a good reason}",
+		"no client":       "{api: Fetch, field: ErrorCode, kafka: '1', reason: because of a good reason}",
+		"any value":       "{api: Fetch, field: ErrorCode, kafka: '.*', reason: because of a good reason, client: kcat was seen to meet it}",
+		"no such API":     "{api: Fetsh, field: ErrorCode, kafka: '1', reason: because of a good reason, client: kcat was seen to meet it}",
+		"no such key":     "{api: Fetch, feld: ErrorCode, kafka: '1', reason: because of a good reason, client: kcat was seen to meet it}",
+		"broken pattern":  "{api: Fetch, field: ErrorCode, kafka: '(', reason: because of a good reason, client: kcat was seen to meet it}",
+		"broken versions": "{api: Fetch, field: ErrorCode, versions: a-b, kafka: '1', reason: because of a good reason, client: kcat was seen to meet it}",
 	} {
 		if _, err := parseAllowed([]byte("[" + line + "]")); !errors.Is(err, ErrAllowed) {
 			t.Errorf("%s: %v, want it refused", name, err)
@@ -43,7 +45,7 @@ func TestAllowedDifferencesNeverCoverOffsetsRecordsOrAPIs(t *testing.T) {
 // A line explains what it names, and what follows from it in the same
 // structure, and nothing else.
 func TestAnAllowedDifferenceExplainsNoOther(t *testing.T) {
-	list, err := parseAllowed([]byte("[{api: Fetch, versions: 9-12, field: 'Topics[].Partitions[].ErrorCode', kafka: '75', zonewise: '0', request: epoch, reason: because of a good reason}]"))
+	list, err := parseAllowed([]byte("[{api: Fetch, versions: 9-12, field: 'Topics[].Partitions[].ErrorCode', kafka: '75', zonewise: '0', request: epoch, reason: because of a good reason, client: kcat was seen to meet it}]"))
 	if err != nil {
 		t.Fatal(err)
 	}

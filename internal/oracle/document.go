@@ -28,7 +28,7 @@ func (d *Document) APIs() string {
 		keys[key] = true
 	}
 	var b strings.Builder
-	b.WriteString("| key | API | Kafka 4.1 | zonewise | status | versions compared | answers compared | scenarios |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| key | API | Kafka 4.4 | zonewise | status | versions compared | answers compared | scenarios |\n|---|---|---|---|---|---|---|---|\n")
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		name := kmsg.NameForKey(key)
 		k, inKafka := d.Kafka.Versions[key]
@@ -61,7 +61,7 @@ func (d *Document) status(name string, k, z [2]int16, inKafka, served bool) stri
 	case d.answers(name) == 0:
 		return "served, not compared"
 	case !inKafka:
-		return "served, not in Kafka 4.1"
+		return "served, not in Kafka 4.4"
 	case k == z:
 		return "the same versions, no unexplained difference"
 	}
@@ -131,9 +131,9 @@ func (d *Document) Differences() string {
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.API, b.API) })
 	var b strings.Builder
-	b.WriteString("| API | field | condition | reason | met |\n|---|---|---|---|---|\n")
+	b.WriteString("| API | field | condition | reason | the client that met it | met |\n|---|---|---|---|---|---|\n")
 	for _, l := range lines {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %d |\n", l.API, l.Field, l.condition(), escape(strings.TrimSpace(l.Reason)), l.used)
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %d |\n", l.API, l.Field, l.condition(), escape(strings.TrimSpace(l.Reason)), escape(strings.TrimSpace(l.Client)), l.used)
 	}
 	return b.String()
 }

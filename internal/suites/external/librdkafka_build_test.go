@@ -68,7 +68,7 @@ func kafkaPath(folder string) (string, error) {
 		return "", err
 	}
 	for tool, class := range map[string]string{
-		"kafka-topics.sh": "org.apache.kafka.tools.TopicCommand", "kafka-configs.sh": "kafka.admin.ConfigCommand",
+		"kafka-topics.sh": "org.apache.kafka.tools.TopicCommand", "kafka-configs.sh": "org.apache.kafka.tools.ConfigCommand",
 		"kafka-acls.sh": "org.apache.kafka.tools.AclCommand", "kafka-run-class.sh": "",
 	} {
 		text := strings.TrimSpace(`exec java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "${CLASSPATH:+$CLASSPATH:}`+classes+`" `+class) + ` "$@"`

@@ -1,4 +1,4 @@
-// Package kafkaoracle runs Apache Kafka 4.1.1 beside zonewise, as the one to
+// Package kafkaoracle runs Apache Kafka 4.4.0 beside zonewise, as the one to
 // compare with: KRaft brokers on loopback, each a Java process of its own, from
 // the jars that pom.xml names.
 //

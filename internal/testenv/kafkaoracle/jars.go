@@ -16,7 +16,7 @@ import (
 var pom []byte // read only
 
 // Version of Apache Kafka that pom.xml names.
-const Version = "4.1.1"
+const Version = "4.4.0"
 
 // ErrMissing says that a program that is needed here is not installed.
 var ErrMissing = errors.New("not installed")

@@ -27,6 +27,7 @@ type Options struct {
 	HeapMB     int               // of each broker, default 512
 	Port       int               // of the first broker, default a free one
 	Properties map[string]string // more of server.properties, or other values
+	Features   map[string]int    // levels other than the release's; 0 is not to have one
 }
 
 // Oracle is a running Kafka cluster.
@@ -122,7 +123,11 @@ func (k *Oracle) start(i int, ports []int) error {
 	if err := os.WriteFile(config, k.properties(i, ports, folder), 0o644); err != nil {
 		return err
 	}
-	format := exec.Command("java", "-cp", k.classes, "kafka.tools.StorageTool", "format", "-t", k.cluster, "-c", config, "--ignore-formatted")
+	args := []string{"-cp", k.classes, "kafka.tools.StorageTool", "format", "-t", k.cluster, "-c", config, "--ignore-formatted"}
+	for name, level := range k.o.Features {
+		args = append(args, "--feature", fmt.Sprintf("%s=%d", name, level))
+	}
+	format := exec.Command("java", args...)
 	if output, err := format.CombinedOutput(); err != nil {
 		return fmt.Errorf("format kafka's folder: %w\n%s", err, output)
 	}
@@ -165,11 +170,14 @@ func (k *Oracle) properties(i int, ports []int, folder string) []byte {
 		"advertised.listeners": fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", ports[i]), "controller.listener.names": "CONTROLLER",
 		"inter.broker.listener.name": "PLAINTEXT", "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
 		"log.dirs": filepath.Join(folder, "data"), "num.network.threads": "2", "num.io.threads": "4",
-		"log.cleaner.dedupe.buffer.size": "8000000", "default.replication.factor": replicas, "min.insync.replicas": isr,
+		"log.cleaner.dedupe.buffer.size":   "8000000",
 		"offsets.topic.replication.factor": replicas, "offsets.topic.num.partitions": "5",
 		"transaction.state.log.replication.factor": replicas, "transaction.state.log.min.isr": isr, "transaction.state.log.num.partitions": "5",
 		"share.coordinator.state.topic.replication.factor": replicas, "share.coordinator.state.topic.min.isr": isr,
 		"share.coordinator.state.topic.num.partitions": "5",
+	}
+	if n > 1 { // of one broker they are the defaults, and to be shown as such
+		p["default.replication.factor"], p["min.insync.replicas"] = replicas, isr
 	}
 	for key, value := range k.o.Properties {
 		p[key] = value

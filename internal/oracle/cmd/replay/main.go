@@ -24,7 +24,7 @@ func main() {
 	kafka := flag.String("kafka", "127.0.0.1:9092", "Kafka's address")
 	zonewise := flag.String("zonewise", "127.0.0.1:19092", "zonewise's address")
 	show := flag.Bool("v", false, "show what both answered, request by request")
-	all := flag.Bool("all", false, "show allowed differences too")
+	all := flag.Bool("all", false, "show allowed differences too, and how often each line of the list was met")
 	sum := flag.Bool("sum", false, "show kinds of differences with how often they came, not each")
 	seed := flag.Uint64("seed", 0, "draw scenarios with this seed, too")
 	drawn := flag.Int("drawn", 0, "how many scenarios to draw")
@@ -100,6 +100,11 @@ func run(kafka, zonewise string, files []string, o options) error {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		d := kinds[kind][0]
 		fmt.Printf("%4d %s\n       %s line %d v%d %.200s\n", len(kinds[kind]), kind, d.Scenario, d.Line, d.Version, d.Text)
+	}
+	if o.all {
+		for i, n := range s.Coverage().Used {
+			fmt.Printf("%4d times: %s %s: Kafka %s, zonewise %s\n", n, s.Allowed[i].API, s.Allowed[i].Field, s.Allowed[i].Kafka, s.Allowed[i].Zonewise)
+		}
 	}
 	fmt.Printf("%d scenarios, %d requests, %d scenarios differ\n", len(list), requests, bad)
 	if bad > 0 {

@@ -1,0 +1,31 @@
+package main
+
+// answerFixes: answers that differ from Kafka's.
+func answerFixes() []mutant {
+	const pkg = "./broker"
+	return []mutant{
+		{name: "a client that means another broker is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",
+			"		return errRebootstrap\n", "		return errNone\n"}}},
+		{name: "a client that names half of whom it means is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",
+			"	case q.ClusterID == nil || q.NodeID == -1:\n		return errInvalidRequest\n", "	case q.ClusterID == nil || q.NodeID == -1:\n		return errNone\n"}}},
+		{name: "a commit that names no topic goes to the coordinator", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/group_topic_ids.go",
+			"	if len(known) > 0 || len(unknown) == 0 {\n		resp = s.cfg.Groups.CommitOffsets", "	if len(known) >= 0 || len(unknown) == 0 {\n		unknown = nil\n		resp = s.cfg.Groups.CommitOffsets"}}},
+		{name: "positions of topics that are not there are those of all", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/group_topic_ids.go",
+			"		known := make([]kmsg.OffsetFetchRequestGroupTopic, 0, len(g.Topics)) // never nil\n", "		var known []kmsg.OffsetFetchRequestGroupTopic\n"}}},
+		{name: "what is not tiered yet is found", pkg: pkg, run: "TestNothingWaitsToBeTiered", edits: []edit{{"broker/02_list_offsets.go",
+			"	case p.Timestamp == timeLatestTiered, p.Timestamp == timeNotTiered:\n		return\n", "	case p.Timestamp == timeLatestTiered:\n		return\n"}}},
+		{name: "a marker of version 2 has its transaction's epoch", pkg: pkg, run: "TestTransactionsAreShown", edits: []edit{{"broker/27_write_txn_markers.go",
+			" && m.TransactionVersion >= 2)", " && m.TransactionVersion > 2)"}}},
+		{name: "an ended transaction has no start", pkg: pkg, run: "TestTransactionsAreShown", edits: []edit{{"broker/65_describe_transactions.go",
+			"	if v.Status != metadata.TxnEmpty && v.Started > 0 {", "	if v.Status == metadata.TxnOngoing && v.Started > 0 {"}}},
+		{name: "an epoch from the future is out of range", pkg: pkg, run: "TestEpochsFromTheFuture", edits: []edit{{"broker/01_fetch.go",
+			"	case p.leaderEpoch > int32(p.head.Epoch):\n", "	case p.leaderEpoch > int32(p.head.Epoch) && p.offset <= p.head.Next:\n"}}},
+		{name: "an epoch from the future lists offsets", pkg: pkg, run: "TestEpochsFromTheFuture", edits: []edit{{"broker/02_list_offsets.go",
+			"	case p.CurrentLeaderEpoch > int32(h.Epoch):\n", "	case p.CurrentLeaderEpoch > int32(h.Epoch)+1000:\n"}}},
+		{name: "a topic named by name and by id is refused twice", pkg: pkg, run: "TestMistakes", edits: []edit{{"broker/20_delete_topics.go",
+			"			if ref != both && told[both] {\n", "			if false && told[both] {\n"}, {"broker/20_delete_topics.go",
+			"			told[both], code = true, errInvalidRequest\n", "			code = errInvalidRequest\n"}}},
+		{name: "more replicas than brokers are taken though it is to check", pkg: pkg, run: "TestReplicasBeyond", edits: []edit{{"broker/19_create_topics.go",
+			"s.cfg.CheckReplication && int(asked) > n {", "s.cfg.CheckReplication && int(asked) > n+1 {"}}},
+	}
+}

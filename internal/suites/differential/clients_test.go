@@ -1,0 +1,183 @@
+//go:build differential
+
+package differential
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// meeting is what a client sees of an allowed difference at either broker.
+// internal/oracle/allowed.yaml names it as the run that met it.
+type meeting struct {
+	name            string
+	kafka, zonewise string
+	see             func(*visitor) string
+}
+
+// Each allowed difference that a client can meet is as the list says: franz-go
+// meets it at both brokers.
+func TestClientsMeetTheAllowedDifferences(t *testing.T) {
+	kafka, zonewise := startKafka(t), startZonewise(t)
+	for _, m := range meetings() {
+		t.Run(m.name, func(t *testing.T) {
+			for _, at := range []struct{ addr, want string }{{kafka, m.kafka}, {zonewise, m.zonewise}} {
+				if got := m.see(visit(t, at.addr)); got != at.want {
+					t.Errorf("at %s the client saw %q, want %q (Kafka %q, zonewise %q)", at.addr, got, at.want, m.kafka, m.zonewise)
+				}
+			}
+		})
+	}
+}
+
+func meetings() []meeting {
+	return []meeting{
+		{"records that cannot be unpacked", "UNKNOWN_SERVER_ERROR", "INVALID_RECORD", func(v *visitor) string {
+			producer := v.with(kgo.WithCompressor(badCompressor{}), kgo.RecordRetries(2))
+			return codeOf(producer.ProduceSync(v.ctx, &kgo.Record{Topic: v.topic, Value: make([]byte, 1000)}).FirstErr())
+		}},
+		{"offset deltas that lie", "taken; read: offsets 0 5, then lost records, and from the start again", "INVALID_RECORD", func(v *visitor) string {
+			if code := v.produce(batch{values: []string{"a", "b"}, deltas: []int32{0, 5}}); code != "taken" {
+				return code
+			}
+			return "taken; read: offsets" + v.read()
+		}},
+		{"a producer id without an epoch", "taken", "INVALID_RECORD", func(v *visitor) string {
+			return v.produce(batch{producer: 5, epoch: -1, values: []string{"a"}})
+		}},
+		{"null records", "no answer", "INVALID_RECORD", func(v *visitor) string { return v.produce(batch{}) }},
+		{"a batch that was sent six batches ago", "OUT_OF_ORDER_SEQUENCE_NUMBER", "taken", func(v *visitor) string {
+			p := v.producerID()
+			for i := range int32(7) {
+				v.produce(batch{producer: p, sequence: i, values: []string{"a"}})
+			}
+			return v.produce(batch{producer: p, values: []string{"a"}})
+		}},
+		{"the time of a duplicate", "the first one's", "none", func(v *visitor) string {
+			p := v.producerID()
+			for range 2 {
+				v.produce(batch{producer: p, values: []string{"a"}})
+			}
+			if v.last.LogAppendTime == -1 {
+				return "none"
+			}
+			return "the first one's"
+		}},
+		{"a partition that a request names twice", "read: offsets 0, then nothing", "read: offsets 0 1, then nothing", func(v *visitor) string {
+			v.produce(batch{values: []string{"a"}}, batch{values: []string{"b"}})
+			return "read: offsets" + v.read()
+		}},
+		{"an operation on configs that does not exist", "UNKNOWN_SERVER_ERROR", "INVALID_REQUEST", func(v *visitor) string {
+			q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			r, c := kmsg.NewIncrementalAlterConfigsRequestResource(), kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+			c.Name, c.Op, c.Value = "retention.ms", 9, kmsg.StringPtr("5")
+			r.ResourceType, r.ResourceName, r.Configs = kmsg.ConfigResourceTypeTopic, v.topic, append(r.Configs, c)
+			q.Resources = append(q.Resources, r)
+			resp, err := q.RequestWith(v.ctx, v.Client)
+			if err != nil {
+				return codeOf(err)
+			}
+			return codeOf(kerr.ErrorForCode(resp.Resources[0].ErrorCode))
+		}},
+		{"a resource that is named twice", "no answer", "INVALID_REQUEST", func(v *visitor) string {
+			q := kmsg.NewPtrAlterConfigsRequest()
+			r := kmsg.NewAlterConfigsRequestResource()
+			r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, v.topic
+			q.Resources = append(q.Resources, r, r)
+			resp, err := q.RequestWith(v.ctx, v.Client)
+			if err != nil {
+				return codeOf(err)
+			}
+			return codeOf(kerr.ErrorForCode(resp.Resources[0].ErrorCode))
+		}},
+		{"a producer that begins anew with a transaction under way", "epoch 2", "epoch 1", func(v *visitor) string {
+			id := kgo.TransactionalID(v.topic)
+			first := v.with(id, kgo.DefaultProduceTopic(v.topic))
+			if err := errors.Join(first.BeginTransaction(), first.ProduceSync(v.ctx, kgo.StringRecord("a")).FirstErr()); err != nil {
+				return err.Error()
+			}
+			_, epoch, err := v.with(id).ProducerID(v.ctx)
+			if err != nil {
+				return err.Error()
+			}
+			return fmt.Sprint("epoch ", epoch)
+		}},
+		{"a group whose last position was deleted", "Empty, taken, taken", "Dead GROUP_ID_NOT_FOUND, GROUP_ID_NOT_FOUND, GROUP_ID_NOT_FOUND", (*visitor).deletedGroup},
+		{"an aborted transaction behind what is read", "1 named; read: offsets 0, then nothing", "0 named; read: offsets 0, then nothing", (*visitor).abortedBehind},
+		{"a transaction and a member that are both wrong", "INVALID_TXN_STATE", "ILLEGAL_GENERATION", func(v *visitor) string {
+			id := v.with(kgo.TransactionalID(v.topic))
+			producer, epoch, err := id.ProducerID(v.ctx)
+			if err != nil {
+				return err.Error()
+			}
+			q := kmsg.NewPtrTxnOffsetCommitRequest()
+			q.TransactionalID, q.Group, q.ProducerID, q.ProducerEpoch, q.Generation, q.MemberID = v.topic, v.topic, producer, epoch, 4, "m"
+			part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			part.Offset = 33
+			q.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: v.topic, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{part}}}
+			resp, err := q.RequestWith(v.ctx, v.with(kgo.MaxVersions(kversion.V3_7_0())))
+			if err != nil {
+				return err.Error()
+			}
+			return codeOf(kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode))
+		}},
+	}
+}
+
+// deletedGroup takes the only position of a group away, and says what is told
+// of the group: its state, whether a position can be taken away once more, and
+// whether the group can be deleted.
+func (v *visitor) deletedGroup() string {
+	admin := kadm.NewClient(v.Client)
+	var offsets kadm.Offsets
+	offsets.AddOffset(v.topic, 0, 5, -1)
+	positions := kadm.TopicsSet{}
+	positions.Add(v.topic, 0)
+	_, err := admin.CommitOffsets(v.ctx, v.topic, offsets)
+	_, err2 := admin.DeleteOffsets(v.ctx, v.topic, positions)
+	groups, err3 := admin.DescribeGroups(v.ctx, v.topic)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return err.Error()
+	}
+	out := groups[v.topic].State
+	if err := groups[v.topic].Err; err != nil {
+		out += " " + codeOf(err)
+	}
+	_, err = admin.DeleteOffsets(v.ctx, v.topic, positions)
+	deleted, err2 := admin.DeleteGroups(v.ctx, v.topic)
+	return out + ", " + codeOf(err) + ", " + codeOf(errors.Join(err2, deleted.Error()))
+}
+
+// abortedBehind fetches a batch in front of an aborted transaction, and says how
+// many are named with it, and what a consumer reads.
+func (v *visitor) abortedBehind() string {
+	v.produce(batch{values: []string{"a"}})
+	p := v.with(kgo.TransactionalID(v.topic), kgo.DefaultProduceTopic(v.topic))
+	err := errors.Join(p.BeginTransaction(), p.ProduceSync(v.ctx, kgo.StringRecord("b")).FirstErr(), p.EndTransaction(v.ctx, kgo.TryAbort))
+	if err != nil {
+		return err.Error()
+	}
+	for admin := kadm.NewClient(v.Client); v.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		if stable, err := admin.ListCommittedOffsets(v.ctx, v.topic); err == nil && stable[v.topic][0].Offset == 3 {
+			break // Kafka writes the marker behind the answer to EndTxn
+		}
+	}
+	q := kmsg.NewPtrFetchRequest()
+	q.MaxBytes, q.IsolationLevel = 1, 1
+	part := kmsg.NewFetchRequestTopicPartition()
+	part.PartitionMaxBytes = 1
+	q.Topics = []kmsg.FetchRequestTopic{{Topic: v.topic, Partitions: []kmsg.FetchRequestTopicPartition{part}}}
+	resp, err := q.RequestWith(v.ctx, v.with(kgo.MaxVersions(kversion.V2_8_0())))
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d named; read: offsets%s", len(resp.Topics[0].Partitions[0].AbortedTransactions), v.read())
+}
