@@ -65,6 +65,7 @@ func BenchmarkConsumerHeartbeatOfLargeGroup(b *testing.B) {
 	c.Hold(b.Context(), metadata.GroupSlot("g"), 1)
 	g, _ := c.group("g", true)
 	defer c.unref(g)
+	var epoch int32
 	now(b.Context(), g, false, func(at time.Time) bool {
 		r := newRoster("g", c.limits, c.timesOf("g"), &fakeTopics{at: 0, topics: map[string]assignTopic{"t": {metadata.TopicID{1}, 5000}}})
 		for i := range 5000 {
@@ -78,11 +79,11 @@ func BenchmarkConsumerHeartbeatOfLargeGroup(b *testing.B) {
 			r.reconcile(at, p, nil, true)
 		}
 		r.book = newBook()
-		g.k = r
+		g.k, epoch = r, r.epoch
 		return true
 	})
 	r := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-	r.Version, r.Group, r.MemberEpoch, r.RebalanceTimeoutMillis = 1, "g", 1, -1
+	r.Version, r.Group, r.MemberEpoch, r.RebalanceTimeoutMillis = 1, "g", epoch, -1
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r.MemberID = fmt.Sprint("m", i%5000)
