@@ -42,6 +42,7 @@ type fetchPart struct {
 	end       metadata.Offset // what the reader may see: the high watermark or the last stable offset
 	ready     int64           // bytes that are there, as far as the client waits for them
 	answer    partAnswer
+	withheld  bool   // its first batch is larger than what it may have
 	gets      uint64 // billable, made to read it
 	// steered: the client is to fetch from near, a broker in its own zone.
 	steered bool
@@ -58,6 +59,7 @@ type fetch struct {
 	parts   []fetchPart
 	until   time.Time
 	held    grant // of Server.answers
+	beside  grant // the same, beside an oversized batch
 	kept    grant // of Server.polls, for parts
 	sum     int64 // bytes that are ready in all parts
 	urgent  int   // parts of which there is something to say at once

@@ -109,7 +109,7 @@ func (f *fetch) encode() answer {
 	w.b = f.tags(w.b, w.hints.named())
 	w.flush()
 	a.head, a.tail = w.first, w.out
-	a.release = func() { f.held.release(); f.kept.release() }
+	a.release = func() { f.held.release(); f.beside.release(); f.kept.release() }
 	return a
 }
 
@@ -178,11 +178,12 @@ func (w *fetchWriter) part(p *fetchPart) {
 }
 
 // aborted lists the aborted transactions among the records; to a reader of
-// uncommitted ones it is null, and empty where the partition is not known, as in Kafka.
+// uncommitted ones, and where a batch is withheld, it is null, and empty where the
+// partition is not known, as in Kafka.
 func (w *fetchWriter) aborted(p *fetchPart) {
 	n := len(p.answer.aborted)
 	switch {
-	case (p.committed || n > 0) && p.code == errNone || p.code == errUnknownTopic || p.code == errUnknownTopicID || p.code == errInconsistentID:
+	case (p.committed && !p.withheld || n > 0) && p.code == errNone || p.code == errUnknownTopic || p.code == errUnknownTopicID || p.code == errInconsistentID:
 		w.b = w.f.arrayLen(w.b, n)
 	case w.f.flexible():
 		w.b = append(w.b, 0)

@@ -73,7 +73,7 @@ func TestFetchNeverExceedsItsLimits(t *testing.T) {
 			}
 			return rnd.IntN(1500)
 		})
-		oversized, short := 0, 0
+		oversized, short, beside := 0, 0, false
 		for try := range 600 {
 			q := fetchOf(11, 0, -1, 10)
 			q.MaxBytes = []int32{0, 1, 500, 5_000, 50_000, 500_000, 1 << 20, 1<<31 - 1}[rnd.IntN(8)]
@@ -102,14 +102,17 @@ func TestFetchNeverExceedsItsLimits(t *testing.T) {
 						continue
 					}
 					total, with = total+len(p.RecordBatches), with+1
-					if first == 0 {
-						first = batchesIn(t, p.RecordBatches)
+					switch large := len(p.RecordBatches) > int(each); {
+					case first == 0:
+						first, over = batchesIn(t, p.RecordBatches), large
+					case large:
+						t.Fatalf("try %d: %d bytes of a partition that is not the first, at most %d", try, len(p.RecordBatches), each)
 					}
-					over = over || len(p.RecordBatches) > int(each)
+					beside = beside || over && with > 1
 				}
 			}
 			switch {
-			case (total > limit || over) && (with != 1 || first != 1):
+			case total > limit && with != 1, (total > limit || over) && first != 1:
 				t.Fatalf("try %d: %d bytes of %d partitions; the limits are %d and %d for each", try, total, with, limit, each)
 			case total > limit || over:
 				oversized++
@@ -119,8 +122,8 @@ func TestFetchNeverExceedsItsLimits(t *testing.T) {
 				short++
 			}
 		}
-		if oversized == 0 || short > 0 {
-			t.Errorf("%d answers of one large batch, %d far below their limit", oversized, short)
+		if oversized == 0 || !beside || short > 0 {
+			t.Errorf("%d answers with a large batch (%v: others beside it), %d far below their limit", oversized, beside, short)
 		}
 		synctest.Wait()
 		if used := n.server.answers.used(); used != 0 {

@@ -34,9 +34,10 @@ func (f *fetch) limit() int64 { return min(max(int64(f.q.MaxBytes), 0), MaxFetch
 // reads them side by side. A share is an upper bound of what the partition's
 // read can bring, so that the answer never exceeds the limit, whatever spans
 // look like; what a round leaves is shared out in the next one. Where the first
-// batch of the first partition is larger than its share it is the answer, alone:
-// every request gets on by at least one batch, and partitions that were served
-// go to the end of the order.
+// batch of the first partition is larger than its share it is in the answer all
+// the same, and the others have what it leaves of the limit: every request gets
+// on by at least one batch, and partitions that were served go to the end of the
+// order.
 func (f *fetch) read(ctx context.Context) {
 	todo, left := f.readable(), f.limit()
 	if len(todo) == 0 {
@@ -50,14 +51,14 @@ func (f *fetch) read(ctx context.Context) {
 		f.share(todo, left)
 		if first && f.mayExceed(todo[0]) {
 			p := todo[0]
+			todo = todo[1:]
 			f.readOne(ctx, p, int(p.plan), false)
+			left -= int64(p.answer.bytes)
 			if p.code == errNone && p.answer.bytes == 0 {
 				f.readOversized(ctx, p)
-				if p.answer.bytes > 0 {
-					return
-				}
+				left = f.more(f.share(todo, f.limit()-int64(p.answer.bytes)))
 			}
-			first, todo, left = p.answer.bytes == 0, todo[1:], left-int64(p.answer.bytes)
+			first = p.answer.bytes == 0
 			continue
 		}
 		n := 0
@@ -71,7 +72,21 @@ func (f *fetch) read(ctx context.Context) {
 		}
 		todo = todo[max(n, 1):] // the first may have been trimmed since it was looked at
 	}
+	f.markWithheld()
+	f.beside.shrink(max(0, f.bytes()-f.held.n))
 	f.held.shrink(f.bytes())
+}
+
+// markWithheld finds the partitions whose first batch is larger than what they
+// may still have. Where it is the limit of all that is used up, Kafka does not
+// look at the partition's records, and answers otherwise.
+func (f *fetch) markWithheld() {
+	left := f.limit()
+	for i := range f.parts {
+		p := &f.parts[i]
+		p.withheld = p.code == errNone && p.ready > 0 && !p.steered && p.answer.bytes == 0 && min(int64(p.maxBytes), left) > 0
+		left -= int64(p.answer.bytes)
+	}
 }
 
 // bytes is how many record bytes were read.
@@ -161,6 +176,21 @@ func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
 	}
 	f.readOne(ctx, p, 1, true)
 	f.held.shrink(int64(p.answer.bytes))
+}
+
+// more takes memory for so many record bytes beside an oversized batch, or for
+// fewer, if it is there at once: who holds something does not wait.
+func (f *fetch) more(want int64) (got int64) {
+	m := f.s.answers
+	for _, n := range []int64{min(want, m.each, m.large.room()/2), min(want, smallBytes)} {
+		var ok bool
+		if n > 0 {
+			if f.beside, ok = m.try(f.r.conn, n); ok {
+				return n
+			}
+		}
+	}
+	return 0
 }
 
 func (f *fetch) readSideBySide(ctx context.Context, todo []*fetchPart) {
