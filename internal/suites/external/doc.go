@@ -10,6 +10,7 @@
 //	                        confluent-kafka-python's integration tests (from its repository)
 //	make suite-aiokafka     aiokafka's tests (from its repository)
 //	make suite-kafkajs      kafkajs' tests (from its repository)
+//	make suite-confluent-go confluent-kafka-go's integration tests (from its repository)
 //	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
 //	make suite-junit        Apache Kafka's own integration tests of its clients and tools (Maven jars)
 //	make suite-lists        transactional list-append in Jepsen's manner (ours; internal/listappend judges)
