@@ -1,6 +1,6 @@
 // Package external runs suites that other people wrote for Kafka against
 // zonewise: three brokers in three zones of one `zonewise dev`, or one broker
-// where a suite is written for one.
+// where a suite is written for one, or five where one is written for five.
 //
 //	make suite-kgo          franz-go's own tests of its client (from its Go module)
 //	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)
@@ -11,6 +11,7 @@
 //	make suite-aiokafka     aiokafka's tests (from its repository)
 //	make suite-kafkajs      kafkajs' tests (from its repository)
 //	make suite-confluent-go confluent-kafka-go's integration tests (from its repository)
+//	make suite-sarama       Sarama's functional tests (from its Go module), five brokers behind toxiproxy
 //	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
 //	make suite-junit        Apache Kafka's own integration tests of its clients and tools (Maven jars)
 //	make suite-lists        transactional list-append in Jepsen's manner (ours; internal/listappend judges)
