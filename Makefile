@@ -97,7 +97,7 @@ suite-kafkajs: ## kafkajs' tests of broker, admin, producer, consumer and cluste
 suite-confluent-go: ## confluent-kafka-go's integration tests, both group protocols (SUITE_PROTOCOL, SUITE_RUN; SUITE_SOURCES: a clone; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestConfluentGo$$' ./internal/suites/external
 
-suite-sarama: ## Sarama's functional tests against five brokers in five zones, behind toxiproxy (SUITE_RUN; SUITE_TARGET=kafka: beside)
+suite-sarama: ## Sarama's functional tests against five brokers behind toxiproxy (SUITE_RUN; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 90m -run 'TestSarama$$' ./internal/suites/external
 
 DURATION ?= 2m

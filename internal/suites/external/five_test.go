@@ -32,8 +32,8 @@ type restartable struct {
 // fiveAddress is where clients are told to find a broker, counted from 0.
 func fiveAddress(broker int) string { return fmt.Sprintf("127.0.0.1:%d", 29091+broker) }
 
-// openFive starts five brokers with the node ids 1 to 5, each in a rack named
-// after its id, that send clients to fiveAddress.
+// openFive starts five brokers with the node ids 1 to 5 that send clients to
+// fiveAddress. Those of Kafka have a rack each, named after the id.
 func openFive(t *testing.T) (target, []*restartable) {
 	t.Helper()
 	var on target
@@ -88,8 +88,10 @@ func fiveOfKafka(t *testing.T) (brokers []*restartable) {
 	return brokers
 }
 
-// fiveOfZonewise has a zone for each broker, and a loopback address, since a
-// broker listens on a port for each zone.
+// fiveOfZonewise has all brokers in one zone: clients of a zone are sent to
+// ports above fiveAddress, which are other brokers' here, and where there are
+// more zones than replicas, a leader need not be the first of them, for which
+// the tests wait. Each broker has a loopback address of its own.
 func fiveOfZonewise(t *testing.T) (brokers []*restartable) {
 	t.Helper()
 	folder := t.TempDir()
@@ -99,7 +101,7 @@ func fiveOfZonewise(t *testing.T) (brokers []*restartable) {
 	for i := range 5 {
 		id, host := strconv.Itoa(i+1), fmt.Sprintf("127.0.2.%d", i+1)
 		p := &ownBroker{log: filepath.Join(folder, "broker-"+id+".log"), ready: "http://" + host + ":29393/readyz",
-			program: program, args: []string{"broker", "--zone", id, "--etcd", etcd, "--bucket", filepath.Join(folder, "bucket"),
+			program: program, args: []string{"broker", "--zone", "zone", "--etcd", etcd, "--bucket", filepath.Join(folder, "bucket"),
 				"--listen", host + ":29192", "--advertise", fiveAddress(i), "--peer", host + ":29292", "--http", host + ":29393", "--broker-id", id,
 				"--auto-create-topics=false", "--group-initial-rebalance-delay", "0s", "--log-level", "info"}}
 		if err := p.start(); err != nil {
