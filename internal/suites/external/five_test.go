@@ -21,6 +21,12 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
+// stopPause is added to a stop: a container takes longer to end than a broker of
+// zonewise. In that time a client of TestFuncAdminListConsumerGroupOffsets finds
+// its connection ended, by what it does every second; else its next request is
+// told of a reset, which it takes for final.
+const stopPause = 2 * time.Second
+
 // restartable is a broker that a suite stops and starts.
 type restartable struct {
 	address string // where it listens
@@ -192,6 +198,7 @@ func control(t *testing.T, brokers []*restartable) string {
 		switch verb {
 		case "stop":
 			err = b.stop()
+			time.Sleep(stopPause)
 		case "start":
 			err = b.start()
 		case "logs":

@@ -57,22 +57,10 @@ func TestSarama(t *testing.T) {
 	version, least := "Sarama "+saramaVersion+" functional tests", 100
 	if only := os.Getenv("SUITE_RUN"); only != "" {
 		version, least = version+", "+only, 1
-	} else if n := len(v.failed); n > 0 && n <= secondTries {
-		v.retried(run("-test.run", "^("+strings.Join(topLevel(v.failed), "|")+")$"))
 	}
+	v.tryAgain(run)
 	publish(t, "sarama", version, on, v)
 	judge(t, v, least)
-}
-
-// topLevel are the names of tests, without those of sub-tests, from lines that
-// say what failed.
-func topLevel(failed []string) (names []string) {
-	for _, line := range failed {
-		name, _, _ := strings.Cut(line, ": ")
-		name, _, _ = strings.Cut(name, "/")
-		names = append(names, name)
-	}
-	return names
 }
 
 // saramaReasons are for failures that must say exactly this.
