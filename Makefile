@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: nightly suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-mains suite-junit suite-lists suite-differential kafka-configs help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: nightly suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-aiokafka suite-kafkajs suite-confluent-go suite-sarama suite-mains suite-junit suite-lists suite-differential kafka-configs help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,18 @@ suite-librdkafka: ## librdkafka's test-runner, both group protocols (SUITE_PROTO
 
 suite-confluent-python: ## confluent-kafka-python's integration tests, both group protocols (SUITE_PROTOCOL, SUITE_RUN; SUITE_SOURCES: a clone of its repository)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 90m -run 'TestConfluentPython$$' ./internal/suites/external
+
+suite-aiokafka: ## aiokafka's tests against three zones (SUITE_RUN, as pytest -k; SUITE_SOURCES: a clone of its repository; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestAiokafka$$' ./internal/suites/external
+
+suite-kafkajs: ## kafkajs' tests of broker, admin, producer, consumer and cluster against three zones (SUITE_RUN: files; SUITE_SOURCES: a clone; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestKafkajs$$' ./internal/suites/external
+
+suite-confluent-go: ## confluent-kafka-go's integration tests, both group protocols (SUITE_PROTOCOL, SUITE_RUN; SUITE_SOURCES: a clone; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestConfluentGo$$' ./internal/suites/external
+
+suite-sarama: ## Sarama's functional tests against five brokers behind toxiproxy (SUITE_RUN; SUITE_TARGET=kafka: beside)
+	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 90m -run 'TestSarama$$' ./internal/suites/external
 
 DURATION ?= 2m
 suite-differential: ## zonewise beside Apache Kafka 4.4.0, request by request (DURATION=1h for long); writes docs/compatibility.md

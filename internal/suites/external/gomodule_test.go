@@ -71,6 +71,24 @@ func (s goSuite) process(t *testing.T, program, sources string, args ...string) 
 	return string(out)
 }
 
+// tryAgain runs once more the tests that failed, if they are few.
+func (v *verdicts) tryAgain(run func(args ...string) verdicts) {
+	if n := len(v.failed); n > 0 && n <= secondTries && os.Getenv("SUITE_RUN") == "" {
+		v.retried(run("-test.run", "^("+strings.Join(topLevel(v.failed), "|")+")$"))
+	}
+}
+
+// topLevel are the names of tests, without those of sub-tests, from lines that
+// say what failed.
+func topLevel(failed []string) (names []string) {
+	for _, line := range failed {
+		name, _, _ := strings.Cut(line, ": ")
+		name, _, _ = strings.Cut(name, "/")
+		names = append(names, name)
+	}
+	return names
+}
+
 // skipping is -test.skip with all of these.
 func skipping(tests []string) []string {
 	if len(tests) == 0 {

@@ -79,8 +79,11 @@ func goVerdicts(output string) verdicts {
 	died := regexp.MustCompile(`^panic: .*`)
 	verdict := regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 	named := regexp.MustCompile(`^=== (?:RUN|CONT|NAME)\s+(\S+)`)
-	progress := regexp.MustCompile(`^(createTopic\(|waitForTopic: found|retrying after)`) // kafka-go's
-	var after string                                                                      // a sub-test's lines follow its verdict
+	// Of kafka-go, then of confluent-kafka-go, then of Sarama.
+	progress := regexp.MustCompile(`^(createTopic\(|waitForTopic: found|retrying after|` +
+		`Creating ACLs|Validating topics|Creating topics|Topic \S+: matched expected|Topic \S+ now in metadata|Waiting for new topic|Running transaction with options|` +
+		`coordinator broker \d|topic \S+ has leader|sent: |recv: |\(\*sarama\.)`)
+	var after string // a sub-test's lines follow its verdict
 	var more *string
 	for line := range strings.Lines(output) {
 		line = strings.TrimRight(line, "\n")

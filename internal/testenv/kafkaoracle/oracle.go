@@ -28,6 +28,9 @@ type Options struct {
 	Port       int               // of the first broker, default a free one
 	Properties map[string]string // more of server.properties, or other values
 	Features   map[string]int    // levels other than the release's; 0 is not to have one
+	// Each changes the server.properties of one broker, counted from 0; default
+	// nil.
+	Each func(broker int, properties map[string]string)
 }
 
 // Oracle is a running Kafka cluster.
@@ -38,6 +41,7 @@ type Oracle struct {
 	o       Options
 	classes string
 	cluster string // id
+	ports   []int  // of the brokers, then of the controllers
 	brokers []*process
 }
 
@@ -77,10 +81,13 @@ func Start(t testing.TB, o Options) *Oracle {
 	for i := range k.o.Brokers {
 		k.Bootstrap = append(k.Bootstrap, fmt.Sprintf("127.0.0.1:%d", ports[i]))
 	}
+	k.ports = ports
 	for i := range k.o.Brokers {
-		if err := k.start(i, ports); err != nil {
+		p, err := k.start(i)
+		if err != nil {
 			t.Fatal(err)
 		}
+		k.brokers = append(k.brokers, p)
 	}
 	for i := range k.brokers {
 		if err := k.await(i); err != nil {
@@ -104,24 +111,51 @@ func (k *Oracle) Stop() {
 		_ = p.command.Process.Signal(syscall.SIGTERM) // it may be gone
 	}
 	for _, p := range k.brokers {
-		select {
-		case <-p.ended:
-		case <-time.After(stopPatience):
-			_ = p.command.Process.Kill()
-			<-p.ended
-		}
+		p.wait()
 	}
 	k.brokers = nil
 }
 
-func (k *Oracle) start(i int, ports []int) error {
-	folder := filepath.Join(k.o.Folder, fmt.Sprintf("broker-%d", i+1))
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+// StopBroker ends broker i, counted from 0, and returns when it is gone.
+func (k *Oracle) StopBroker(i int) {
+	p := k.brokers[i]
+	_ = p.command.Process.Signal(syscall.SIGTERM) // it may be gone
+	p.wait()
+	p.ended <- nil // for Stop
+}
+
+// StartBroker starts broker i again, with what its folder holds, and returns
+// when it takes connections.
+func (k *Oracle) StartBroker(i int) error {
+	p, err := k.start(i)
+	if err != nil {
 		return err
 	}
+	k.brokers[i] = p
+	return k.await(i)
+}
+
+// Output is the file that broker i, counted from 0, writes its log to.
+func (k *Oracle) Output(i int) string { return k.brokers[i].output }
+
+// wait returns when the process is gone; if that takes long, it is killed.
+func (p *process) wait() {
+	select {
+	case <-p.ended:
+	case <-time.After(stopPatience):
+		_ = p.command.Process.Kill()
+		<-p.ended
+	}
+}
+
+func (k *Oracle) start(i int) (*process, error) {
+	folder := filepath.Join(k.o.Folder, fmt.Sprintf("broker-%d", i+1))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
 	config := filepath.Join(folder, "server.properties")
-	if err := os.WriteFile(config, k.properties(i, ports, folder), 0o644); err != nil {
-		return err
+	if err := os.WriteFile(config, k.properties(i, folder), 0o644); err != nil {
+		return nil, err
 	}
 	args := []string{"-cp", k.classes, "kafka.tools.StorageTool", "format", "-t", k.cluster, "-c", config, "--ignore-formatted"}
 	for name, level := range k.o.Features {
@@ -129,12 +163,12 @@ func (k *Oracle) start(i int, ports []int) error {
 	}
 	format := exec.Command("java", args...)
 	if output, err := format.CombinedOutput(); err != nil {
-		return fmt.Errorf("format kafka's folder: %w\n%s", err, output)
+		return nil, fmt.Errorf("format kafka's folder: %w\n%s", err, output)
 	}
 	p := &process{output: filepath.Join(folder, "output.log"), ended: make(chan error, 1)}
 	output, err := os.Create(p.output)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer output.Close()
 	heap := fmt.Sprintf("%dm", k.o.HeapMB)
@@ -145,17 +179,16 @@ func (k *Oracle) start(i int, ports []int) error {
 	p.command.Stdout, p.command.Stderr = output, output
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.command.Start(); err != nil {
-		return fmt.Errorf("start kafka: %w", err)
+		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	go func() { p.ended <- p.command.Wait() }() // received by Stop or await
-	k.brokers = append(k.brokers, p)
-	return nil
+	go func() { p.ended <- p.command.Wait() }() // received by wait or await
+	return p, nil
 }
 
 // properties are Kafka's defaults but for addresses, threads that fit a small
 // machine, and the replication of its own topics.
-func (k *Oracle) properties(i int, ports []int, folder string) []byte {
-	n, first := k.o.Brokers, 1
+func (k *Oracle) properties(i int, folder string) []byte {
+	n, ports, first := k.o.Brokers, k.ports, 1
 	if k.o.FromZero {
 		first = 0
 	}
@@ -181,6 +214,9 @@ func (k *Oracle) properties(i int, ports []int, folder string) []byte {
 	}
 	for key, value := range k.o.Properties {
 		p[key] = value
+	}
+	if k.o.Each != nil {
+		k.o.Each(i, p)
 	}
 	keys := make([]string, 0, len(p))
 	for key := range p {

@@ -1,0 +1,137 @@
+//go:build external
+
+package external
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonewise/zonewise/internal/testenv/devserver"
+	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
+)
+
+const (
+	aiokafkaVersion    = "0.14.0"
+	aiokafkaRepository = "https://github.com/aio-libs/aiokafka"
+	aiokafkaLimit      = 30 * time.Minute
+)
+
+// aiokafka's tests: its client, admin, consumer, producer, groups and
+// transactions over asyncio. SUITE_RUN is pytest's -k. The tests are in no
+// package: they come by git, from SUITE_SOURCES if that names a clone.
+func TestAiokafka(t *testing.T) {
+	folder, err := aiokafka()
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := openForAiokafka(t)
+	report := filepath.Join(t.TempDir(), "report.xml")
+	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "--timeout", "300", "-v", "--junitxml=" + report,
+		"-m", "not ssl", "--ignore", "tests/test_sasl.py", "tests"}
+	run := os.Getenv("SUITE_RUN")
+	if run != "" {
+		args = append(args, "-k", run)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), aiokafkaLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(folder, "venv", "bin", "python"), args...)
+	cmd.Dir = filepath.Join(folder, "src")
+	cmd.Env = append(os.Environ(), "KAFKA_ADDRESS="+on.bootstrap[0], "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	keep(t, out)
+	if err != nil {
+		t.Logf("pytest ended: %v", err)
+	}
+	body, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out[max(0, len(out)-4000):])
+	}
+	var known []designed
+	if on.name == "zonewise" {
+		known = aiokafkaReasons()
+	}
+	v, err := pytestVerdicts(body, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.skipped = withoutParameters(v.skipped)
+	version, least := "aiokafka "+aiokafkaVersion+" tests, with those that need no broker", 500
+	if run != "" {
+		version, least = version+", "+run, 1
+	} else {
+		v.skipped = append(v.skipped, "test_sasl.py, 18 tests: "+saslLater, "tests marked ssl, 2 tests: TLS of Kafka's listeners comes with an issue of its own")
+	}
+	publish(t, "aiokafka", version, on, v)
+	judge(t, v, least)
+}
+
+// openForAiokafka starts three zones, or the one broker of Apache Kafka, number
+// 0, that the tests are written for.
+func openForAiokafka(t *testing.T) target {
+	t.Helper()
+	if os.Getenv("SUITE_TARGET") == "kafka" {
+		k := kafkaoracle.Start(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "2",
+			"group.initial.rebalance.delay.ms": "0"}})
+		return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
+	}
+	return open(t, "--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
+}
+
+// aiokafkaReasons are for failures that must say exactly this.
+func aiokafkaReasons() []designed {
+	const one = "the test is of a cluster of one broker"
+	return []designed{
+		{"TestAdmin.test_describe_cluster", "too many values to unpack (expected 1)", one},
+		{"TestAdmin.test_describe_configs_broker", "too many values to unpack (expected 1)", one},
+		{"TestAdmin.test_metadata", "assert 3 == 1", one},
+	}
+}
+
+// withoutParameters makes one line of the tests that have nothing to try, since
+// a request has no fields of the kind.
+func withoutParameters(skipped []string) []string {
+	none := 0
+	out := slices.DeleteFunc(slices.Clone(skipped), func(line string) bool {
+		empty := strings.Contains(line, ": got empty parameter set")
+		if empty {
+			none++
+		}
+		return empty
+	})
+	if none > 0 {
+		out = append(out, fmt.Sprintf("test_protocol, %d tests: got empty parameter set", none))
+	}
+	return out
+}
+
+// aiokafka returns a folder with the tests in src/tests and, in venv, a Python
+// with the client and what its tests import.
+func aiokafka() (string, error) {
+	root, err := devserver.Repository()
+	if err != nil {
+		return "", err
+	}
+	tool := filepath.Join(root, "internal", "tools", "aiokafka")
+	return cached("aiokafka-"+aiokafkaVersion, func(folder string) error {
+		source := filepath.Join(folder, "src")
+		if err := errors.Join(
+			do(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+aiokafkaVersion, setting("SUITE_SOURCES", aiokafkaRepository), source),
+			do(folder, "python3", "-m", "venv", "venv")); err != nil {
+			return err
+		}
+		conftest, err := os.ReadFile(filepath.Join(tool, "conftest.py"))
+		return errors.Join(err,
+			do(tool, filepath.Join(folder, "venv", "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt"),
+			os.WriteFile(filepath.Join(source, "tests", "conftest.py"), conftest, 0o644),
+			// Else it would hide the one that is installed, with compiled codecs.
+			os.RemoveAll(filepath.Join(source, "aiokafka")))
+	})
+}

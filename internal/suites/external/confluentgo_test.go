@@ -1,0 +1,94 @@
+//go:build external
+
+package external
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	confluentGoVersion    = "2.15.0"
+	confluentGoModule     = "github.com/confluentinc/confluent-kafka-go/v2"
+	confluentGoRepository = "https://github.com/confluentinc/confluent-kafka-go"
+	confluentGoLimit      = 25 * time.Minute // of one protocol
+)
+
+// confluent-kafka-go's integration tests, under the classic consumer protocol
+// and the new one. SUITE_PROTOCOL chooses, SUITE_RUN is go test's -run. The
+// client is its Go module; the tests are a module that no proxy has, so they
+// come by git, from SUITE_SOURCES if that names a clone.
+func TestConfluentGo(t *testing.T) {
+	folder, err := confluentGo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, protocol := range strings.Split(setting("SUITE_PROTOCOL", "classic,consumer"), ",") {
+		t.Run(protocol, func(t *testing.T) {
+			on := openWith(t, map[string]string{"num.partitions": "4", "group.initial.rebalance.delay.ms": "0"},
+				"--default-partitions", "4", "--group-initial-rebalance-delay", "0s")
+			tests := filepath.Join(folder, "src", "kafka", "integration")
+			config := fmt.Sprintf(`{"Brokers": %q, "TopicName": "test", "GroupID": "testgroup", "Config": ["api.version.request=true"]}`, strings.Join(on.bootstrap, ","))
+			if err := os.WriteFile(filepath.Join(tests, "testconf.json"), []byte(config), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s := goSuite{pkg: confluentGoModule, limit: confluentGoLimit, env: []string{"TEST_CONSUMER_GROUP_PROTOCOL=" + protocol}}
+			run := func(args ...string) verdicts {
+				out := s.process(t, filepath.Join(folder, "integration.test"), tests, args...)
+				keepMore(t, fmt.Sprint(protocol, len(args)), out)
+				v := goVerdicts(out)
+				v.explain(confluentGoReasons(on))
+				return v
+			}
+			v := run()
+			v.tryAgain(run)
+			version, least := fmt.Sprintf("confluent-kafka-go v%s kafka/integration, %s protocol", confluentGoVersion, protocol), 35
+			if only := os.Getenv("SUITE_RUN"); only != "" {
+				version, least = version+", "+only, 1
+			}
+			publish(t, "confluent-kafka-go "+protocol, version, on, v)
+			judge(t, v, least)
+		})
+	}
+}
+
+// confluentGoReasons are for failures that must say exactly this.
+func confluentGoReasons(on target) []designed {
+	both := []designed{{"TestParallelConsumerCloses", "Operation not allowed on closed client",
+		"runs on the client's own mock, without a broker, and fails where the first of two closes ends before the second begins"}}
+	if on.name != "zonewise" {
+		return both
+	}
+	return append(both, []designed{
+		{"TestIntegration/TestAdminACLs", "ACLs Admin API (KIP-140) not supported by broker", aclsLater},
+		{"TestIntegration/TestAdminClient_UserScramCredentials", "DescribeUserScramCredentials API (KIP-554) not supported by broker", scramLater},
+		{"TestIntegration/TestAdminTopics", `expected "Broker: Invalid replication factor", got "Success"`,
+			"replicas are synthetic: any replication factor from 1 on is taken"},
+		{"TestTransactionalProducer", "Flush() failed: 10 messages still not delivered",
+			"the client's Flush(-1) does not wait; here the two requests of offsets before it are answered in 2 ms, when it has not sent a record yet"},
+	}...)
+}
+
+// confluentGo returns a folder with the tests in src/kafka/integration, and
+// compiled in integration.test.
+func confluentGo() (string, error) {
+	return cached("confluent-kafka-go-"+confluentGoVersion, func(folder string) error {
+		source := filepath.Join(folder, "src")
+		tests := filepath.Join(source, "kafka", "integration")
+		// All of it is large: librdkafka lies in it for every platform.
+		if err := errors.Join(
+			do(folder, "git", "clone", "--quiet", "--no-checkout", "--depth", "1", "--filter=blob:none", "--branch", "v"+confluentGoVersion,
+				setting("SUITE_SOURCES", confluentGoRepository), source),
+			do(source, "git", "checkout", "--quiet", "v"+confluentGoVersion, "--", "kafka/integration")); err != nil {
+			return err
+		}
+		return errors.Join(
+			do(tests, "go", "mod", "edit", "-dropreplace", confluentGoModule, "-require", confluentGoModule+"@v"+confluentGoVersion),
+			do(tests, "go", "test", "-mod=mod", "-c", "-o", filepath.Join(folder, "integration.test"), "."))
+	})
+}
