@@ -198,7 +198,7 @@ func (w *wantedTopic) answer(v *clusterView, zone metadata.ZoneID) kmsg.Metadata
 		tp := metadata.TopicPartition{Topic: w.view.ID, Partition: metadata.Partition(i)}
 		p.Partition, p.LeaderEpoch = int32(i), int32(w.view.heads[i].Epoch)
 		p.Leader = int32(v.leader(tp, zone))
-		p.Replicas = v.replicas(tp, w.view.ReplicationFactor)
+		p.Replicas = v.replicasBeside(tp, w.view.ReplicationFactor, p.Leader)
 		p.ISR = p.Replicas
 		if p.Leader < 0 {
 			p.ErrorCode = errLeaderNotAvailable

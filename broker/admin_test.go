@@ -228,6 +228,36 @@ func TestEachZoneIsToldItsOwnLeadersAndAddresses(t *testing.T) {
 	}
 }
 
+// Kafka's leader is one of the replicas and in sync; so is the one that a zone's
+// clients are told, however few replicas a topic has.
+func TestTheLeaderIsOneOfTheReplicas(t *testing.T) {
+	zones := []metadata.ZoneID{"a", "b", "c"}
+	w := newWorld(t)
+	for _, z := range zones {
+		w.tcp(z, zones, nil)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i, z := range zones {
+		adm := kadm.NewClient(w.nodes[i].client(t, z))
+		for factor := int16(1); factor <= 3; factor++ {
+			topic := fmt.Sprint("t", factor)
+			if _, err := adm.CreateTopic(ctx, 12, factor, nil, topic); i == 0 && err != nil {
+				t.Fatal(err)
+			}
+			m, err := adm.Metadata(ctx, topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for p, d := range m.Topics[topic].Partitions {
+				if w.nodes[d.Leader].zone != z || len(d.Replicas) != int(factor) || !slices.Contains(d.Replicas, d.Leader) || !slices.Equal(d.Replicas, d.ISR) {
+					t.Errorf("zone %s, partition %d of %s: leader %d of zone %s, replicas %v, ISR %v", z, p, topic, d.Leader, w.nodes[d.Leader].zone, d.Replicas, d.ISR)
+				}
+			}
+		}
+	}
+}
+
 func TestGroupOfThreeInThreeZonesReadsEverythingOnce(t *testing.T) {
 	zones := []metadata.ZoneID{"a", "b", "c"}
 	w := newWorld(t)

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 )
@@ -45,6 +47,17 @@ func (c *clusterView) replicas(tp metadata.TopicPartition, rf int16) []int32 {
 	out := make([]int32, len(in))
 	for i, b := range in {
 		out[i] = int32(b)
+	}
+	return out
+}
+
+// replicasBeside is replicas, with the leader that clients of a zone are told
+// among them, as in Kafka: of fewer replicas than zones it takes the last one's
+// place.
+func (c *clusterView) replicasBeside(tp metadata.TopicPartition, rf int16, leader int32) []int32 {
+	out := c.replicas(tp, rf)
+	if n := len(out); n > 0 && leader >= 0 && !slices.Contains(out, leader) {
+		out[n-1] = leader
 	}
 	return out
 }

@@ -4,6 +4,8 @@ package main
 func answerFixes() []mutant {
 	const pkg = "./broker"
 	return []mutant{
+		{name: "the leader is none of few replicas", pkg: pkg, run: "TestTheLeaderIsOneOfTheReplicas", edits: []edit{{"broker/cluster_view.go",
+			"		out[n-1] = leader\n", "		_ = n\n"}}},
 		{name: "an oversized batch is alone in its answer", pkg: pkg, run: "TestFetchNeverExceedsItsLimits", edits: []edit{{"broker/fetch_read.go",
 			"				left = f.more(f.share(todo, f.limit()-int64(p.answer.bytes)))\n", "				left = 0\n"}}},
 		{name: "a client that means another broker is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",
