@@ -74,7 +74,7 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 		if err := z.reset(in); err != nil {
 			return nil, nil, err
 		}
-		return z, func() { cs.gzip.Put(z) }, nil
+		return z, func() { z.src = gzipSource{}; cs.gzip.Put(z) }, nil
 	case codecSnappy:
 		z, _ := cs.snappy.Get().(*snappyReader)
 		if z == nil {

@@ -43,6 +43,7 @@ func TestGzipIsTakenAsJavaReadsIt(t *testing.T) {
 		{"a header behind it", with(member[:10]), plain},
 		{"half a member behind it", with(member[:len(member)/2]), ""},
 		{"reserved flags", reserved, plain},
+		{"reserved flags in the second member", with(reserved), plain + plain},
 		{"wrong checksum", wrong, ""},
 		{"without its trailer", member[:len(member)-8], ""},
 		{"nothing", nil, ""},
@@ -50,6 +51,21 @@ func TestGzipIsTakenAsJavaReadsIt(t *testing.T) {
 		out, err := Decompress(codecGzip, c.in, 2*len(plain))
 		if (err == nil) != (c.want != "") || err == nil && string(out) != c.want {
 			t.Errorf("%s: %d bytes, %v", c.name, len(out), err)
+		}
+	}
+}
+
+// A batch of as many members as it holds costs what its bytes do.
+func BenchmarkManyGzipMembers(b *testing.B) {
+	var empty bytes.Buffer
+	if err := gzip.NewWriter(&empty).Close(); err != nil {
+		b.Fatal(err)
+	}
+	in := bytes.Repeat(empty.Bytes(), 1<<20/empty.Len())
+	b.SetBytes(int64(len(in)))
+	for b.Loop() {
+		if _, err := Decompress(codecGzip, in, 1<<20); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
