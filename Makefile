@@ -61,7 +61,7 @@ bench: ## Go benchmarks of all packages (BENCHTIME)
 bench-smoke: ## every benchmark once: do they still run
 	$(MAKE) bench BENCHTIME=1x
 
-bench-kafka: ## zonewise and Apache Kafka 4.1.1 (from Maven jars) in turn on this machine; the table goes to docs/benchmarks.md
+bench-kafka: ## zonewise and Apache Kafka 4.4.0 (from Maven jars) in turn on this machine; the table goes to docs/benchmarks.md
 	ZONEWISE_REPORT=docs/benchmarks.md $(GO) test -tags performance -count=1 -timeout 60m -v -run 'TestAgainstKafka|TestOneProducer|TestInlineBound|BesideKafka' ./internal/suites/performance
 
 bench-service: ## latency, the log's care and etcd's size with real processes; the figures go to docs/benchmarks.md

@@ -10,8 +10,6 @@ func fetchFixes() []mutant {
 			"if full = most > limit-sum; full && i > 0 {", "if full = most > limit-sum; false && i > 0 {"}}},
 		{name: "fetches under way count against no limit", pkg: "./broker", run: "TestFetchesStayWithinTheMemoryForAnswers", edits: []edit{{"broker/fetch_read.go",
 			"		want = smallBytes\n", "		return want\n"}}},
-		{name: "a consumer below a gap is answered at once, for ever", pkg: "./broker", run: "TestAConsumerBelowAGapWaits", edits: []edit{{"broker/01_fetch.go",
-			"	return st.SpanBytes(p.tp, p.offset, p.end, s3stream.MaxReadSpans, enough)", "	return max(st.SpanBytes(p.tp, p.offset, p.end, s3stream.MaxReadSpans, enough), 1)"}}},
 		{name: "requests decoded before they are measured", pkg: "./broker", run: "TestBadFrames|TestEveryArray|TestNull|TestHostile", edits: []edit{{"broker/admit.go",
 			"	if size, err = r.api.shapes[r.version].Measure(r.body); err != nil {", "	if size, err = r.api.shapes[r.version].Measure(r.body); err != nil && false {"}}},
 		{name: "arrays of more than a million elements taken", pkg: "./broker/schema", run: "TestMeasureRefuses", edits: []edit{{"broker/schema/measure.go",

@@ -5,6 +5,8 @@ const groups = "./broker/groups"
 // groupFixes: consumer groups.
 func groupFixes() []mutant {
 	return []mutant{
+		{name: "positions below zero are refused", pkg: "./broker/groups", run: "TestCommitOfManyPartitionsAnswersEach", edits: []edit{{"broker/groups/commit.go",
+			"				case !known || p.Partition < 0", "				case p.Offset < 0:\n					*code = codeInvalidRequest\n				case !known || p.Partition < 0"}}},
 		{name: "every protocol's metadata is written", pkg: groups, run: "TheChosenProtocolIsStoredAlone", edits: []edit{{"broker/groups/plan.go",
 			"[]metadata.GroupProtocol{{Name: m.protocol, Metadata: mem.metadataOf(m.protocol)}}", "mem.protocols"}}},
 		{name: "who does not fit joins, and its leader is told", pkg: groups, run: "WhoDoesNotFitAnEntry", edits: []edit{{"broker/groups/plan_join.go",

@@ -32,7 +32,7 @@ func walFixes() []mutant {
 		{name: "a broker is held to its share of what nobody uses", pkg: "./metadata", run: "OneBrokerMayUse", edits: []edit{{"metadata/governor.go",
 			"if g.unseen[i]+n <= own {", "if g.unseen[i]+n < 0 {"}}},
 		{name: "what others spend is not seen", pkg: "./metadata", run: "AllBrokersTogether", edits: []edit{{"metadata/governor.go",
-			"		g.all[i] = max(g.all[i]-n, -debtLimit*g.rates[i])\n		g.others[i] += n\n", "		g.others[i] += n\n"}}},
+			"		g.all[i] = max(g.all[i]-n, -debtLimit*g.rate(i))\n		g.others[i] += n\n", "		g.others[i] += n\n"}}},
 		{name: "what is not seen applied is spent all the same", pkg: "./metadata", run: "SeesNothing", edits: []edit{{"metadata/governor.go",
 			"if g.unseen[i]+n <= own {", "if own > 0 {"}}},
 		{name: "brokers do not tell the governor of the others", pkg: "./internal/node", run: "RecordsGoThrough", edits: []edit{{"internal/node/traffic.go",

@@ -20,7 +20,7 @@
 // whose tests are in none (from its repository): they come by git, from
 // SUITE_SOURCES if that names a clone. Each leaves what came of it in
 // docs/compatibility.md, each failure and skip with the reason that it printed.
-// SUITE_TARGET=kafka runs the same against Apache Kafka 4.1.1, so that a test
+// SUITE_TARGET=kafka runs the same against Apache Kafka (kafkaoracle.Version), so that a test
 // that fails everywhere is known; SUITE_RECORDS, SUITE_RUN and SUITE_CHAOS
 // change how much of a suite runs.
 package external
