@@ -133,7 +133,7 @@ func (c console) versions(t *testing.T) {
 	for broker := range devserver.Zones {
 		says(t, "broker-api-versions", text, `(?m)^`+regexp.QuoteMeta(c.d.Addr(broker, 1))+` \(id: `+fmt.Sprint(broker)+` rack: dev-`+string(rune('a'+broker))+` `)
 	}
-	for _, p := range []string{`Produce\(0\): 0 to 13 `, `Fetch\(1\): 4 to 18 `, `ApiVersions\(18\): 0 to 4 `, `InitProducerId\(22\): 0 to `} {
+	for _, p := range []string{`Produce\(0\): 0 to 13 `, `Fetch\(1\): 4 to 18 `, `ApiVersions\(18\): 0 to 5 `, `InitProducerId\(22\): 0 to `} {
 		if n := len(regexp.MustCompile(p).FindAllString(text, -1)); n != devserver.Zones {
 			t.Errorf("%d of %d brokers say %q:\n%s", n, devserver.Zones, p, text)
 		}
