@@ -34,3 +34,24 @@ func TestASessionThatEndsUnreportedLeavesAGap(t *testing.T) {
 		})
 	}
 }
+
+// A part of a report does not tell all of its session's time.
+func TestPartOfAReportIsNotAllOfIt(t *testing.T) {
+	const began = UnixMilli(1_700_000_000_000)
+	for _, c := range []struct {
+		to  UnixMilli
+		gap int64
+	}{{1, 8_000}, {2, 5_000}} {
+		w := newWorld(1)
+		other := w.openSession(t, "a")
+		w.do1(t, Tick{began})
+		w.commit(t, &Entry{Session: other.Session, Commands: []Command{Usage{Seq: 1, From: 1, To: 2, Final: true}}})
+		lost := w.openSession(t, "a")
+		w.do1(t, Tick{began + 3_000})
+		w.commit(t, &Entry{Session: lost.Session, Commands: []Command{Usage{Seq: 1, From: 1, To: c.to}}})
+		w.do1(t, ClosedSession{lost.Session})
+		if w.state.gapsMs != c.gap {
+			t.Errorf("reported from 1 to %d: a gap of %d ms, want %d", c.to, w.state.gapsMs, c.gap)
+		}
+	}
+}

@@ -44,8 +44,10 @@ func coreFixes() []mutant {
 			"	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)\n", "	_ = groupsBehind\n"}}},
 		{name: "what was never sent is given up", pkg: node, run: "OnlyAReport|AReportThatADrain", edits: []edit{{"internal/node/usage.go",
 			"		if !u.send(ctx, &cmd) {\n			u.count(cells)\n", "		if !u.send(ctx, &cmd) {\n"}}},
-		{name: "part of a report stands for all of it", pkg: node, run: "OnlyAReport", edits: []edit{{"metadata/apply_ledger.go",
+		{name: "part of a report stands for all of it", pkg: "./metadata", run: "PartOfAReport", edits: []edit{{"metadata/apply_ledger.go",
 			"	if c.To > c.From {", "	if c.To >= c.From {"}}},
+		{name: "the first session of a cluster leaves no gap", pkg: "./metadata", run: "EndsUnreported", edits: []edit{{"metadata/apply_archive.go",
+			"				o.usageTo = max(1, s.time-tickBehind)\n", ""}}},
 		{name: "what is counted again is shown twice", pkg: node, run: "WhatALostSession", edits: []edit{
 			{"internal/node/usage.go", "		u.n.traffic.cells(cmd.Cells)\n", ""}, {"internal/node/usage.go", "	metadata.SortCells(cells)\n", "	metadata.SortCells(cells)\n	u.n.traffic.cells(cells)\n"}}},
 		{name: "pinned bytes keep their entry", pkg: "./metadata", run: "PinnedBytes", edits: []edit{{"metadata/waiters.go",
