@@ -35,6 +35,7 @@ func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.Descri
 		if barred != nil {
 			values, code, text = nil, errTimedOut, barred.Error()
 		}
+		text = shortened(text)
 		rr.ErrorCode, rr.ErrorMessage = code, &text // never null, as in Kafka
 		if len(res.ConfigNames) == 0 {
 			rr.Configs = make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(values))
@@ -146,6 +147,9 @@ func (d *configDescriber) find(res *kmsg.DescribeConfigsRequestResource) (values
 
 // broker reports the configs of a broker, or with "" what is set for all.
 func (d *configDescriber) broker(name string) []configValue {
+	if id, err := strconv.ParseInt(name, 10, 32); err == nil {
+		name = strconv.FormatInt(id, 10) // 01 and +1 are 1, too
+	}
 	if values, ok := d.told[name]; ok {
 		return values
 	}
@@ -183,7 +187,9 @@ func describedConfig(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.Descri
 		c.Value = nil
 	}
 	if q.IncludeDocumentation {
-		c.Documentation = textOf(v.key.documentation())
+		if text := v.key.documentation(); text != "" {
+			c.Documentation = &text
+		}
 	}
 	if q.IncludeSynonyms {
 		for _, y := range v.synonyms {

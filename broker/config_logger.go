@@ -33,7 +33,8 @@ func (s *Server) alterLogger(a *alteration, validateOnly bool) {
 		a.fail(errInvalidRequest, "broker %s: loggers are changed at the broker itself", a.name)
 		return
 	}
-	seen := map[string]bool{}
+	seen, to := map[string]bool{}, s.cfg.LogLevel
+	var wanted slog.Level
 	for _, op := range a.ops {
 		level, known := slog.LevelInfo, false
 		if op.value != nil {
@@ -58,10 +59,10 @@ func (s *Server) alterLogger(a *alteration, validateOnly bool) {
 		if a.code != errNone {
 			return
 		}
-		seen[op.name] = true
-		if !validateOnly {
-			s.cfg.LogLevel.Set(level)
-		}
+		seen[op.name], wanted = true, level
+	}
+	if len(a.ops) > 0 && !validateOnly { // all of it is right
+		to.Set(wanted)
 	}
 }
 

@@ -7,6 +7,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// maxGrownValue is how long a value may become by appending, in bytes: as much as
+// the older versions of DescribeConfigs can tell.
+const maxGrownValue = 1<<15 - 1
+
 // one sets a config.
 func (a *alteration) one(k *configKey, op configOp, now map[string]string) {
 	value := ""
@@ -33,6 +37,10 @@ func (a *alteration) one(k *configKey, op configOp, now map[string]string) {
 		return
 	default:
 		a.fail(errInvalidRequest, "Unknown operations type %d", op.op)
+		return
+	}
+	if len(value) > maxGrownValue {
+		a.fail(errInvalidConfig, "The value of %s would have %d bytes, at most %d", k.Name, len(value), maxGrownValue)
 		return
 	}
 	value, code, text := a.judge(k, value)
@@ -67,8 +75,10 @@ func (a *alteration) judge(k *configKey, value string) (canonical string, code i
 
 func appendList(old, more string) string {
 	out := splitList(old)
+	there := setOf(out)
 	for _, v := range splitList(more) {
-		if !slices.Contains(out, v) {
+		if !there[v] {
+			there[v] = true
 			out = append(out, v)
 		}
 	}
@@ -76,8 +86,16 @@ func appendList(old, more string) string {
 }
 
 func subtractList(old, less string) string {
-	gone := splitList(less)
-	return strings.Join(slices.DeleteFunc(splitList(old), func(v string) bool { return slices.Contains(gone, v) }), ",")
+	gone := setOf(splitList(less))
+	return strings.Join(slices.DeleteFunc(splitList(old), func(v string) bool { return gone[v] }), ",")
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, v := range list {
+		set[v] = true
+	}
+	return set
 }
 
 // unknown sets a config that Kafka does not know.

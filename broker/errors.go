@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
@@ -162,5 +163,17 @@ func textOf(s string) *string {
 	if s == "" {
 		return nil
 	}
+	s = shortened(s)
 	return &s
 }
+
+func shortened(s string) string {
+	if len(s) <= maxErrorText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxErrorText], "") + "..."
+}
+
+// maxErrorText is how much of an error is told, in bytes: it may repeat what the
+// client sent, and older versions of requests have no place for 32 KiB.
+const maxErrorText = 2048

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -277,6 +278,42 @@ func TestAConsumerBelowAGapWaits(t *testing.T) {
 		resp = r.receive(fetchOf(11, 0, -1, 0), r.next).(*kmsg.FetchResponse)
 		if said(resp) != "0:0:true " {
 			t.Errorf("said %q", said(resp))
+		}
+	})
+}
+
+// brokenReader fails the reads that may go beyond their limit.
+type brokenReader struct{ Reader }
+
+func (b brokenReader) Read(ctx context.Context, q s3stream.ReadRequest) (s3stream.ReadResult, error) {
+	if q.MinOne {
+		return s3stream.ReadResult{}, errors.New("broken")
+	}
+	return b.Reader.Read(ctx, q)
+}
+
+// A first batch that cannot be read keeps no memory, however many follow it.
+func TestAnOversizedBatchThatCannotBeReadHoldsNothing(t *testing.T) {
+	inBubble(t, func(c *Config) { c.Reader = brokenReader{c.Reader} }, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		r.makeTopic("t", 4)
+		for p := range 4 {
+			q := produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), strings.Repeat("v", 200_000)))
+			q.Topics[0].Partitions[0].Partition = int32(p)
+			r.ask(q)
+		}
+		for range 3 {
+			q := fetchOf(11, 0, -1, 10)
+			for p := range 4 {
+				w := fetchOf(11, 0, -1, 0, fetchWant{topic: "t", index: int32(p)})
+				w.Topics[0].Partitions[0].PartitionMaxBytes = 100_000
+				q.Topics = append(q.Topics, w.Topics...)
+			}
+			r.fetch(q)
+			synctest.Wait()
+			if used := n.server.answers.used(); used != 0 {
+				t.Fatalf("%d bytes of answers still held", used)
+			}
 		}
 	})
 }

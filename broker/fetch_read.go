@@ -56,7 +56,16 @@ func (f *fetch) read(ctx context.Context) {
 			left -= int64(p.answer.bytes)
 			if p.code == errNone && p.answer.bytes == 0 {
 				f.readOversized(ctx, p)
-				left = f.more(f.share(todo, f.limit()-int64(p.answer.bytes)))
+				switch {
+				case p.answer.bytes > 0:
+					left = f.more(f.share(todo, f.limit()-int64(p.answer.bytes)))
+				case len(todo) == 0 || ctx.Err() != nil:
+					return
+				default: // it failed, and nothing is held
+					if left = f.reserve(ctx, f.share(todo, f.limit())); left < 0 {
+						return
+					}
+				}
 			}
 			first = p.answer.bytes == 0
 			continue

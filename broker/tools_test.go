@@ -267,8 +267,12 @@ func TestLoggerOfABrokerIsChangedAtThatBroker(t *testing.T) {
 				t.Errorf("%s of %s: %d, want %d", c.name, c.broker, got, c.want)
 			}
 		}
-		if level.Level() != slog.LevelDebug {
-			t.Errorf("level %v", level.Level())
+		both := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		both.Version = 1
+		both.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: logger, ResourceName: self,
+			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "root", Op: set, Value: text("ERROR")}, {Name: "other", Op: set, Value: text("INFO")}}}}
+		if code := r.ask(both).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode; code != 40 || level.Level() != slog.LevelDebug {
+			t.Errorf("one good and one bad: %d, level %v", code, level.Level())
 		}
 		q := kmsg.NewPtrDescribeConfigsRequest()
 		q.Version = 4

@@ -73,8 +73,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("%d producers and %d consumers: want 1 to %d of each", c.Producers, c.Consumers, maxClients)
 	case c.RecordBytes < headerBytes || c.RecordBytes > 16<<20:
 		return fmt.Errorf("records of %d bytes: want %d to %d", c.RecordBytes, headerBytes, 16<<20)
-	case c.Rate < 0 || c.Records < 0:
-		return fmt.Errorf("rate %v and records %d: want 0 or more", c.Rate, c.Records)
+	case c.Rate < 0 || c.Records < 0 || c.InFlight < 0:
+		return fmt.Errorf("rate %v, records %d and requests under way %d: want 0 or more", c.Rate, c.Records, c.InFlight)
 	case c.Duration <= 0:
 		return fmt.Errorf("duration %v: want more than 0", c.Duration)
 	case c.InFlight > 1 && c.Idempotent:

@@ -4,6 +4,10 @@ package main
 func answerFixes() []mutant {
 	const pkg = "./broker"
 	return []mutant{
+		{name: "an oversized batch that cannot be read keeps memory", pkg: pkg, run: "TestAnOversizedBatchThatCannotBeRead", edits: []edit{{"broker/fetch_read.go",
+			"					if left = f.reserve(ctx, f.share(todo, f.limit())); left < 0 {\n", "					if left = f.more(f.share(todo, f.limit())); left < 0 {\n"}}},
+		{name: "errors repeat what was sent, however long", pkg: pkg, run: "TestWhatIsToldOfConfigsFits", edits: []edit{{"broker/errors.go",
+			"	if len(s) <= maxErrorText {", "	if len(s) <= 1<<20 {"}}},
 		{name: "the leader is none of few replicas", pkg: pkg, run: "TestTheLeaderIsOneOfTheReplicas", edits: []edit{{"broker/cluster_view.go",
 			"		out[n-1] = leader\n", "		_ = n\n"}}},
 		{name: "an oversized batch is alone in its answer", pkg: pkg, run: "TestFetchNeverExceedsItsLimits", edits: []edit{{"broker/fetch_read.go",
