@@ -135,10 +135,12 @@ func (s *snappyReader) reset(in []byte, max int) {
 	if cap(s.block) > keptBlock {
 		s.block = nil
 	}
-	*s = snappyReader{in: in, left: max, block: s.block}
-	if len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader {
-		s.framed, s.in = true, in[xerialHeaderBytes:]
-	}
+	*s = snappyReader{in: in, framed: beginsXerial(in), left: max, block: s.block}
+}
+
+// beginsXerial reports whether a header of Java's framing is next.
+func beginsXerial(in []byte) bool {
+	return len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader
 }
 
 // Read implements io.Reader.
@@ -156,13 +158,13 @@ func (s *snappyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// over reports whether no block is left. Java passes over a further header
-// between blocks, and what is too short for a length behind them.
+// over passes over headers, which Java takes between blocks, too, and reports
+// whether no block is left: what is too short for a length is none.
 func (s *snappyReader) over() bool {
 	if !s.framed {
 		return len(s.in) == 0 && s.begun
 	}
-	for len(s.in) >= xerialHeaderBytes && string(s.in[:len(xerialHeader)]) == xerialHeader {
+	for beginsXerial(s.in) {
 		s.in = s.in[xerialHeaderBytes:]
 	}
 	return len(s.in) < 4

@@ -52,20 +52,8 @@ func (f *fetch) read(ctx context.Context) {
 		if first && f.mayExceed(todo[0]) {
 			p := todo[0]
 			todo = todo[1:]
-			f.readOne(ctx, p, int(p.plan), false)
-			left -= int64(p.answer.bytes)
-			if p.code == errNone && p.answer.bytes == 0 {
-				f.readOversized(ctx, p)
-				switch {
-				case p.answer.bytes > 0:
-					left = f.more(f.share(todo, f.limit()-int64(p.answer.bytes)))
-				case len(todo) == 0 || ctx.Err() != nil:
-					return
-				default: // it failed, and nothing is held
-					if left = f.reserve(ctx, f.share(todo, f.limit())); left < 0 {
-						return
-					}
-				}
+			if left = f.readFirst(ctx, p, todo, left); left < 0 {
+				return
 			}
 			first = p.answer.bytes == 0
 			continue
@@ -84,6 +72,23 @@ func (f *fetch) read(ctx context.Context) {
 	f.markWithheld()
 	f.beside.shrink(max(0, f.bytes()-f.held.n))
 	f.held.shrink(f.bytes())
+}
+
+// readFirst reads a partition whose first batch may be larger than its share,
+// and returns how many bytes the others may have; negative: none is to be read.
+func (f *fetch) readFirst(ctx context.Context, p *fetchPart, others []*fetchPart, left int64) int64 {
+	f.readOne(ctx, p, int(p.plan), false)
+	if p.code != errNone || p.answer.bytes > 0 {
+		return left - int64(p.answer.bytes)
+	}
+	f.readOversized(ctx, p)
+	switch {
+	case p.answer.bytes > 0:
+		return f.more(f.share(others, f.limit()-int64(p.answer.bytes)))
+	case len(others) == 0 || ctx.Err() != nil:
+		return -1
+	}
+	return f.reserve(ctx, f.share(others, f.limit())) // it failed, and nothing is held
 }
 
 // markWithheld finds the partitions whose first batch is larger than what they
@@ -145,24 +150,29 @@ func (f *fetch) share(todo []*fetchPart, limit int64) (useful int64) {
 // many it may have: fewer where memory is short, but never less than an
 // ordinary answer's, for which it waits. Negative: the client has gone.
 func (f *fetch) reserve(ctx context.Context, want int64) (got int64) {
-	m, c := f.s.answers, f.r.conn
-	if want > smallBytes {
-		// Half of what is left at most: many large answers to clients that do
-		// not read become smaller, and leave something to the next one.
-		n := min(want, m.each, m.large.room()/2)
-		if n > smallBytes {
-			var ok bool
-			if f.held, ok = m.try(c, n); ok {
-				return n
-			}
-		}
-		want = smallBytes
+	if f.held, got = f.tryLarge(want); got > 0 {
+		return got
 	}
+	want = min(want, smallBytes)
 	var err error
-	if f.held, err = m.acquire(ctx, c, want); err != nil {
+	if f.held, err = f.s.answers.acquire(ctx, f.r.conn, want); err != nil {
 		return -1
 	}
 	return want
+}
+
+// tryLarge takes memory for an answer of more than an ordinary one's bytes, or
+// of fewer, if it is there at once; got is 0 where it is not.
+func (f *fetch) tryLarge(want int64) (g grant, got int64) {
+	// Half of what is left at most: many large answers to clients that do not
+	// read become smaller, and leave something to the next one.
+	m := f.s.answers
+	if n := min(want, m.each, m.large.room()/2); n > smallBytes {
+		if g, ok := m.try(f.r.conn, n); ok {
+			return g, n
+		}
+	}
+	return grant{}, 0
 }
 
 // mayExceed reports whether a batch of the partition may be larger than its
@@ -190,16 +200,17 @@ func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
 // more takes memory for so many record bytes beside an oversized batch, or for
 // fewer, if it is there at once: who holds something does not wait.
 func (f *fetch) more(want int64) (got int64) {
-	m := f.s.answers
-	for _, n := range []int64{min(want, m.each, m.large.room()/2), min(want, smallBytes)} {
-		var ok bool
-		if n > 0 {
-			if f.beside, ok = m.try(f.r.conn, n); ok {
-				return n
-			}
-		}
+	if f.beside, got = f.tryLarge(want); got > 0 {
+		return got
 	}
-	return 0
+	if want = min(want, smallBytes); want <= 0 {
+		return 0
+	}
+	var ok bool
+	if f.beside, ok = f.s.answers.try(f.r.conn, want); !ok {
+		return 0
+	}
+	return want
 }
 
 func (f *fetch) readSideBySide(ctx context.Context, todo []*fetchPart) {

@@ -29,14 +29,10 @@ func (s *Server) offsetCommit(ctx context.Context, r *request, q *kmsg.OffsetCom
 	if q.Version < commitByID {
 		return s.cfg.Groups.CommitOffsets(ctx, r.groupClient(), q)
 	}
-	names := s.namesOf(ctx, idsOf(q.Topics, func(t *kmsg.OffsetCommitRequestTopic) [16]byte { return t.TopicID }))
+	id := func(t *kmsg.OffsetCommitRequestTopic) (*string, [16]byte) { return &t.Topic, t.TopicID }
+	known, missing := splitByID(q.Topics, s.namesOf(ctx, idsOf(q.Topics, id)), id)
 	var unknown []kmsg.OffsetCommitResponseTopic
-	known := q.Topics[:0]
-	for _, t := range q.Topics {
-		if t.Topic = names[t.TopicID]; t.Topic != "" {
-			known = append(known, t)
-			continue
-		}
+	for _, t := range missing {
 		rt := kmsg.NewOffsetCommitResponseTopic()
 		rt.TopicID = t.TopicID
 		for _, p := range t.Partitions {
@@ -62,14 +58,10 @@ func (s *Server) txnOffsetCommit(ctx context.Context, r *request, q *kmsg.TxnOff
 	if q.Version < txnCommitByID {
 		return s.cfg.Groups.CommitTxnOffsets(ctx, r.groupClient(), q)
 	}
-	names := s.namesOf(ctx, idsOf(q.Topics, func(t *kmsg.TxnOffsetCommitRequestTopic) [16]byte { return t.TopicID }))
+	id := func(t *kmsg.TxnOffsetCommitRequestTopic) (*string, [16]byte) { return &t.Topic, t.TopicID }
+	known, missing := splitByID(q.Topics, s.namesOf(ctx, idsOf(q.Topics, id)), id)
 	var unknown []kmsg.TxnOffsetCommitResponseTopic
-	known := q.Topics[:0]
-	for _, t := range q.Topics {
-		if t.Topic = names[t.TopicID]; t.Topic != "" {
-			known = append(known, t)
-			continue
-		}
+	for _, t := range missing {
 		rt := kmsg.NewTxnOffsetCommitResponseTopic()
 		rt.TopicID = t.TopicID
 		for _, p := range t.Partitions {
@@ -95,26 +87,17 @@ func (s *Server) offsetFetch(ctx context.Context, r *request, q *kmsg.OffsetFetc
 	if q.Version < fetchByID {
 		return s.cfg.Groups.FetchOffsets(ctx, r.groupClient(), q)
 	}
+	id := func(t *kmsg.OffsetFetchRequestGroupTopic) (*string, [16]byte) { return &t.Topic, t.TopicID }
 	var ids []metadata.TopicID
 	for i := range q.Groups {
-		ids = append(ids, idsOf(q.Groups[i].Topics, func(t *kmsg.OffsetFetchRequestGroupTopic) [16]byte { return t.TopicID })...)
+		ids = append(ids, idsOf(q.Groups[i].Topics, id)...)
 	}
 	names := s.namesOf(ctx, ids)
 	unknown := make([][]kmsg.OffsetFetchRequestGroupTopic, len(q.Groups))
 	for i := range q.Groups {
-		g := &q.Groups[i]
-		if g.Topics == nil {
-			continue // all of the group's
+		if g := &q.Groups[i]; g.Topics != nil { // nil asks for all of the group's
+			g.Topics, unknown[i] = splitByID(g.Topics, names, id)
 		}
-		known := make([]kmsg.OffsetFetchRequestGroupTopic, 0, len(g.Topics)) // never nil
-		for _, t := range g.Topics {
-			if t.Topic = names[t.TopicID]; t.Topic != "" {
-				known = append(known, t)
-			} else {
-				unknown[i] = append(unknown[i], t)
-			}
-		}
-		g.Topics = known
 	}
 	resp := s.cfg.Groups.FetchOffsets(ctx, r.groupClient(), q)
 	for i := range resp.Groups { // in the order of the request's, cut short where the client has gone
@@ -157,13 +140,29 @@ func (s *Server) fetchedByID(rg *kmsg.OffsetFetchResponseGroup, g *kmsg.OffsetFe
 	}
 }
 
-// idsOf are the ids of a request's topics.
-func idsOf[T any](topics []T, id func(*T) [16]byte) []metadata.TopicID {
+// idsOf are the ids of a request's topics; id tells of one where its name goes,
+// and its id.
+func idsOf[T any](topics []T, id func(*T) (*string, [16]byte)) []metadata.TopicID {
 	out := make([]metadata.TopicID, len(topics))
 	for i := range topics {
-		out[i] = id(&topics[i])
+		_, out[i] = id(&topics[i])
 	}
 	return out
+}
+
+// splitByID names the topics of a request that are there, and sets those apart
+// that are not. known is never nil.
+func splitByID[T any](topics []T, names map[metadata.TopicID]string, id func(*T) (*string, [16]byte)) (known, unknown []T) {
+	known = make([]T, 0, len(topics))
+	for i := range topics {
+		name, of := id(&topics[i])
+		if *name = names[of]; *name != "" {
+			known = append(known, topics[i])
+		} else {
+			unknown = append(unknown, topics[i])
+		}
+	}
+	return known, unknown
 }
 
 // namesOf maps ids to names, without those that are not there.
