@@ -8,8 +8,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"sort"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,40 +24,32 @@ const (
 
 func mustAgree(name string) bool { return name == settingBucket || name == settingPeerTLS }
 
-// shared are the settings that brokers of a cluster should have in common.
+// sharedFlags are the other settings that brokers of a cluster should have in
+// common: clients meet one broker or another, and rates are the cluster's.
+func sharedFlags() []string {
+	return []string{
+		"auto-create-topics", "delete-topics", "default-partitions", "check-replication-factor", "offsets-topic-partitions", "offsets-retention",
+		"commit-rate", "entry-rate", "run-rate", "inline-rate",
+		"group-initial-rebalance-delay", "group-min-session-timeout", "group-max-session-timeout", "group-max-size",
+		"group-consumer-session-timeout", "group-consumer-heartbeat-interval", "group-consumer-max-size",
+	}
+}
+
+// shared are the settings that this broker tells the others, by their flags.
 func (o *brokerOptions) shared(priceBook string) (map[string]string, error) {
 	where, err := bucketIdentity(o.bucket)
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{settingBucket: where, settingPeerTLS: "not given", "--zone-names": sortedList(o.zoneNames)}
+	names := slices.Sorted(slices.Values(o.zoneNames))
+	out := map[string]string{settingBucket: where, settingPeerTLS: "not given", "--zone-names": strings.Join(names, ","), "--price-book": priceBook}
 	if o.peerTLS != (tlsOptions{}) {
 		out[settingPeerTLS] = "given"
 	}
-	maps.Copy(out, o.tune.shared())
-	out["--price-book"] = priceBook
-	return out, nil
-}
-
-// shared are those of them that `dev` has, too.
-func (o *tuneOptions) shared() map[string]string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
-	g := o.groups.config().WithDefaults()
-	return map[string]string{
-		"--auto-create-topics": strconv.FormatBool(o.autoCreate), "--delete-topics": strconv.FormatBool(o.deleteTopics),
-		"--default-partitions": strconv.Itoa(o.partitions), "--offsets-topic-partitions": strconv.Itoa(o.groups.offsetsPartitions),
-		"--commit-rate": number(o.commitRate), "--entry-rate": number(o.entryRate), "--run-rate": number(o.runRate), "--inline-rate": number(o.inlineRate),
-		"--group-initial-rebalance-delay": o.rebalanceDelay.String(), "--group-min-session-timeout": g.MinSessionTimeout.String(),
-		"--group-max-session-timeout": g.MaxSessionTimeout.String(), "--group-max-size": strconv.Itoa(g.MaxGroupSize),
-		"--group-consumer-session-timeout": g.ConsumerSessionTimeout.String(), "--group-consumer-heartbeat-interval": g.ConsumerHeartbeatInterval.String(),
-		"--group-consumer-max-size": strconv.Itoa(g.MaxConsumers), "--offsets-retention": g.OffsetRetention.String(),
+	for _, name := range sharedFlags() {
+		out["--"+name] = o.value(name)
 	}
-}
-
-func sortedList(names []string) string {
-	names = slices.Clone(names)
-	sort.Strings(names)
-	return strings.Join(names, ",")
+	return out, nil
 }
 
 // bucketIdentity tells one bucket from another, whichever way leads to it: the

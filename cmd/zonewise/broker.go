@@ -39,7 +39,8 @@ type brokerOptions struct {
 	peerTLS                    tlsOptions
 	tune                       tuneOptions
 	log                        logOptions
-	listenAt, advertiseAt      hostPort // of the above, parsed
+	value                      func(flag string) string // as text
+	listenAt, advertiseAt      hostPort                 // of the above, parsed
 	peerAt, httpAt             hostPort
 	peerAdvertised, httpAdvert string
 }
@@ -66,7 +67,7 @@ over and exits 0. A second signal ends it at once.`,
 			"zonewise broker --config /etc/zonewise/broker.yaml",
 		},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
-			o := &brokerOptions{}
+			o := &brokerOptions{value: s.Value}
 			s.String(&o.zone, "zone", "", "ZONE", "where this broker stands: an availability zone's id, such as use1-az1 (required)")
 			o.etcd.declare(s)
 			s.String(&o.bucket, "bucket", "", "URL", bucketHelp+" (required)")

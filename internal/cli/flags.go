@@ -84,6 +84,9 @@ func (s *Set) Strings(p *[]string, name, unit, help string) {
 	s.declare(name, unit, "", help).list = true
 }
 
+// Value is what a declared setting is set to, as text.
+func (s *Set) Value(name string) string { return s.fs.Lookup(name).Value.String() }
+
 func (s *Set) find(name string) *setting {
 	for _, f := range s.flags {
 		if f.name == name {
