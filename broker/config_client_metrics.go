@@ -51,9 +51,9 @@ func clientMetricsValues(set map[string]string) []configValue {
 		k := &table[i]
 		v := configValue{key: k, value: k.Default, source: kmsg.ConfigSourceDefaultConfig}
 		if own, ok := set[k.Name]; ok {
-			v.value, v.source = &own, kmsg.ConfigSourceClientMetricsConfig
-			v.synonyms = []synonymValue{{k.Name, &own, v.source}}
+			v.synonyms = []synonymValue{{k.Name, &own, kmsg.ConfigSourceClientMetricsConfig}}
 		}
+		v.settle()
 		out = append(out, v)
 	}
 	return out

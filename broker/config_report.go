@@ -22,6 +22,14 @@ type synonymValue struct {
 	source kmsg.ConfigSource
 }
 
+// settle makes the first synonym the config's value; without any it keeps what
+// it has.
+func (v *configValue) settle() {
+	if len(v.synonyms) > 0 {
+		v.value, v.source = v.synonyms[0].value, v.synonyms[0].source
+	}
+}
+
 // topicValues reports every config of a topic with the given settings; what
 // they leave open is the broker's.
 func topicValues(b *brokerSettings, set map[string]string) []configValue {
@@ -44,9 +52,7 @@ func topicValues(b *brokerSettings, set map[string]string) []configValue {
 			}
 			v.synonyms = append(v.synonyms, b.synonyms(name, names)...)
 		}
-		if len(v.synonyms) > 0 {
-			v.value, v.source = v.synonyms[0].value, v.synonyms[0].source
-		}
+		v.settle()
 		out = append(out, v)
 	}
 	return out
@@ -72,9 +78,7 @@ func brokerValues(st *metadata.State, name string, table []configKey) []configVa
 		if (name == "" || k.Internal) && !isSet {
 			continue
 		}
-		if len(v.synonyms) > 0 {
-			v.value, v.source = v.synonyms[0].value, v.synonyms[0].source
-		}
+		v.settle()
 		out = append(out, v)
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 type Feed struct {
 	lastRead atomic.Int64 // unix nanoseconds
 	taking   atomic.Bool  // further batches of its last request are to come
+	grown    atomic.Bool  // its batches grow no more while it waits
 
 	mu       sync.Mutex              // guards what follows
 	requests int                     // unanswered
@@ -61,6 +62,7 @@ func (f *Feed) begin(bytes int, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sizes.note(bytes)
+	f.grown.Store(f.sizes.full())
 	if more {
 		return
 	}
@@ -134,14 +136,7 @@ func (f *Feed) full(lane metadata.Lane) (full, whole bool) {
 
 // sendsFullBatches reports whether the client's batches grow no more while it
 // waits; false of a nil feed.
-func (f *Feed) sendsFullBatches() bool {
-	if f == nil {
-		return false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.sizes.full()
-}
+func (f *Feed) sendsFullBatches() bool { return f != nil && f.grown.Load() }
 
 // refills is how long the client's connection must be silent from now on before
 // what a lane's open buffer lacks of its window is not expected any more; 0

@@ -57,7 +57,11 @@ func (n *Node) newProber() *router.Prober {
 	if n.cfg.Peers == nil {
 		return nil
 	}
-	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, ask: n.cfg.Peers.Probe, refused: &n.refused}
+	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, ask: func(ctx context.Context, p router.Peer) error {
+		err := n.cfg.Peers.Probe(ctx, p.Addr)
+		n.refused.note(p.ID, err)
+		return err
+	}}
 	return router.NewProber(router.ProberConfig{Seed: n.cfg.Rand.Uint64(),
 		Peers: func() (peers []router.Peer) {
 			far.round++
@@ -85,13 +89,12 @@ func (n *Node) newProber() *router.Prober {
 // farProbes spares probes between zones: the last answer stands for some
 // rounds. The prober's goroutine writes round and near between its rounds.
 type farProbes struct {
-	ask   func(ctx context.Context, addr string) error
+	ask   func(ctx context.Context, p router.Peer) error
 	round int
 	near  map[metadata.BrokerID]bool
 
-	refused *refusals
-	mu      sync.Mutex
-	last    map[metadata.BrokerID]farProbe
+	mu   sync.Mutex
+	last map[metadata.BrokerID]farProbe
 }
 
 type farProbe struct {
@@ -102,9 +105,7 @@ type farProbe struct {
 
 func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 	if f.near[p.ID] {
-		err := f.ask(ctx, p.Addr)
-		f.refused.note(p.ID, err)
-		return err
+		return f.ask(ctx, p)
 	}
 	f.mu.Lock()
 	last, known := f.last[p.ID]
@@ -112,8 +113,7 @@ func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 	if known && last.addr == p.Addr && last.err == nil && f.round-last.round < farProbeRounds {
 		return nil
 	}
-	err := f.ask(ctx, p.Addr)
-	f.refused.note(p.ID, err)
+	err := f.ask(ctx, p)
 	f.mu.Lock()
 	f.last[p.ID] = farProbe{p.Addr, f.round, err}
 	f.mu.Unlock()

@@ -72,33 +72,18 @@ func (l *Log) OpenSession(ctx context.Context, info metadata.SessionInfo) (metad
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	s := &session{l: l, info: info, key: l.k.session(info.Nonce), over: make(chan struct{})}
-	puts, err := s.puts(value)
+	settings, err := encodeSettings(info.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	if err := s.enter(ctx, puts); err != nil {
+	if err := s.enter(ctx, value, settings); err != nil {
 		return nil, fmt.Errorf("open session %s: %w", info.Nonce, l.advise(ctx, err))
 	}
 	return s, nil
 }
 
-// puts are what the session's txn writes, once it has its lease. What is written
-// again every few seconds has a key of its own.
-func (s *session) puts(value []byte) (func() []*op, error) {
-	if len(s.info.Settings) == 0 {
-		return func() []*op { return []*op{putLease(s.key, value, s.lease)} }, nil
-	}
-	settings, err := json.Marshal(s.info.Settings)
-	if err == nil && len(settings) > maxSettingsBytes {
-		err = fmt.Errorf("settings of %d bytes, at most %d", len(settings), maxSettingsBytes)
-	}
-	return func() []*op {
-		return []*op{putLease(s.key, value, s.lease), putLease(s.l.k.setting(s.info.Nonce), settings, s.lease)}
-	}, err
-}
-
 // enter grants the lease, puts the keys and starts the renewals.
-func (s *session) enter(ctx context.Context, puts func() []*op) error {
+func (s *session) enter(ctx context.Context, value, settings []byte) error {
 	l := s.l
 	at := &attempts{l: l, name: s.key}
 	var asked time.Time
@@ -115,9 +100,13 @@ func (s *session) enter(ctx context.Context, puts func() []*op) error {
 			return fmt.Errorf("grant lease: %w", err)
 		}
 	}
+	puts := []*op{putLease(s.key, value, s.lease)}
+	if settings != nil {
+		puts = append(puts, putLease(l.k.setting(s.info.Nonce), settings, s.lease))
+	}
 	t := &txnReq{
 		Compare: []*compare{absent(s.key), modified(l.k.format(), l.formatMod), created(l.k.incarnation(l.format.Incarnation), l.incCreated)},
-		Success: puts(),
+		Success: puts,
 		Failure: append(l.standingOps(), get(s.key), get(l.k.format())),
 	}
 	for s.created == 0 {

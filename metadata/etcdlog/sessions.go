@@ -77,6 +77,19 @@ func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Re
 // maxSettingsBytes bounds what a session tells of its settings.
 const maxSettingsBytes = 64 << 10
 
+// encodeSettings is the value of a session's settings key, which is written
+// once, while the session's own is written again every few seconds; nil: none.
+func encodeSettings(settings map[string]string) ([]byte, error) {
+	if len(settings) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal(settings)
+	if err == nil && len(b) > maxSettingsBytes {
+		err = fmt.Errorf("settings of %d bytes, at most %d", len(b), maxSettingsBytes)
+	}
+	return b, err
+}
+
 // Settings lists the live sessions that have told their settings, by id.
 func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 	keys, _, err := l.list(ctx)
