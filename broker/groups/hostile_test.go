@@ -163,10 +163,7 @@ func TestAssignmentTooLargeForAnEntry(t *testing.T) {
 		defer n.stop()
 		a := n.consumer("")
 		want(t, "join", a.join(), codeOK)
-		r := kmsg.NewPtrSyncGroupRequest()
-		r.Version, r.Group, r.Generation, r.MemberID = 4, "g", a.generation, a.id
-		r.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: a.id, MemberAssignment: make([]byte, 1<<20)}}
-		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeMessageTooLarge)
+		want(t, "sync", a.syncOwn(1<<20), codeMessageTooLarge)
 		w.gather(a)
 	})
 }

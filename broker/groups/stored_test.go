@@ -2,7 +2,6 @@ package groups
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -175,16 +174,9 @@ func TestAssignmentsAreBounded(t *testing.T) {
 		defer n.stop()
 		a := n.consumer("")
 		want(t, "join", a.join(), codeOK)
-		r := kmsg.NewPtrSyncGroupRequest()
-		r.Version, r.Group, r.Generation, r.MemberID = 4, "g", a.generation, a.id
-		assign := func(n int) []kmsg.SyncGroupRequestGroupAssignment {
-			return []kmsg.SyncGroupRequestGroupAssignment{{MemberID: a.id, MemberAssignment: make([]byte, n)}}
-		}
 		n.coord.pool.limit = 1 << 20
-		r.GroupAssignment = assign(1 << 20)
-		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeNotAvailable)
-		r.GroupAssignment = assign(500 << 10)
-		want(t, "sync", n.coord.Sync(context.Background(), Client{}, r).ErrorCode, codeOK)
+		want(t, "sync", a.syncOwn(1<<20), codeNotAvailable)
+		want(t, "sync", a.syncOwn(500<<10), codeOK)
 		if used, _ := n.coord.MemberBytes(); used < 500<<10 || used > 501<<10 {
 			t.Errorf("%d bytes are held", used)
 		}

@@ -234,6 +234,15 @@ func (c *consumer) sync() int16 {
 	return c.synced.ErrorCode
 }
 
+// syncOwn is the SyncGroup of a leader that gives itself an assignment of so
+// many bytes, and nobody else any.
+func (c *consumer) syncOwn(bytes int) int16 {
+	r := kmsg.NewPtrSyncGroupRequest()
+	r.Version, r.Group, r.Generation, r.MemberID = 4, c.group, c.generation, c.id
+	r.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: c.id, MemberAssignment: make([]byte, bytes)}}
+	return c.n.coord.Sync(context.Background(), Client{}, r).ErrorCode
+}
+
 func (c *consumer) heartbeat() int16 {
 	r := kmsg.NewPtrHeartbeatRequest()
 	r.Version, r.Group, r.Generation, r.MemberID, r.InstanceID = 4, c.group, c.generation, c.id, c.instance

@@ -45,15 +45,7 @@ func TestAiokafka(t *testing.T) {
 	cmd := exec.CommandContext(ctx, filepath.Join(folder, "venv", "bin", "python"), args...)
 	cmd.Dir = filepath.Join(folder, "src")
 	cmd.Env = append(os.Environ(), "KAFKA_ADDRESS="+on.bootstrap[0], "PYTHONDONTWRITEBYTECODE=1")
-	out, err := cmd.CombinedOutput()
-	keep(t, out)
-	if err != nil {
-		t.Logf("pytest ended: %v", err)
-	}
-	body, err := os.ReadFile(report)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out[max(0, len(out)-4000):])
-	}
+	body := reported(t, cmd, report)
 	var known []designed
 	if on.name == "zonewise" {
 		known = aiokafkaReasons()
@@ -77,12 +69,8 @@ func TestAiokafka(t *testing.T) {
 // 0, that the tests are written for.
 func openForAiokafka(t *testing.T) target {
 	t.Helper()
-	if os.Getenv("SUITE_TARGET") == "kafka" {
-		k := kafkaoracle.Start(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "2",
-			"group.initial.rebalance.delay.ms": "0"}})
-		return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
-	}
-	return open(t, "--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
+	return openBeside(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}},
+		"--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
 }
 
 // aiokafkaReasons are for failures that must say exactly this.

@@ -117,6 +117,21 @@ func keep(t *testing.T, out []byte) {
 	}
 }
 
+// reported runs a suite, keeps its output, and returns the report that it wrote.
+func reported(t *testing.T, suite *exec.Cmd, report string) []byte {
+	t.Helper()
+	out, err := suite.CombinedOutput()
+	keep(t, out)
+	if err != nil {
+		t.Logf("%s ended: %v", filepath.Base(suite.Path), err)
+	}
+	body, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out[max(0, len(out)-4000):])
+	}
+	return body
+}
+
 // keepMore stores the output of one part of a suite beside.
 func keepMore(t *testing.T, part, out string) {
 	t.Helper()

@@ -42,15 +42,7 @@ func TestKafkajs(t *testing.T) {
 		"--no-watchman", "--reporters=default", "--json", "--outputFile="+report, "--testPathPattern", pattern)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "NODE_ENV=test", "KAFKA_VERSION=2.4", "KAFKAJS_DEBUG_PROTOCOL_BUFFERS=1", "KAFKA_BROKERS="+strings.Join(on.bootstrap, ","))
-	out, err := cmd.CombinedOutput()
-	keep(t, out)
-	if err != nil {
-		t.Logf("jest ended: %v", err)
-	}
-	body, err := os.ReadFile(report)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out[max(0, len(out)-4000):])
-	}
+	body := reported(t, cmd, report)
 	v, err := jestVerdicts(body, kafkajsReasons(on))
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +59,9 @@ func TestKafkajs(t *testing.T) {
 // to 2.
 func openForKafkajs(t *testing.T) target {
 	t.Helper()
-	if os.Getenv("SUITE_TARGET") == "kafka" {
-		k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, FromZero: true, Properties: map[string]string{"num.partitions": "2",
-			"default.replication.factor": "2", "min.insync.replicas": "1", "group.initial.rebalance.delay.ms": "0"}})
-		return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
-	}
-	return open(t, "--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
+	return openBeside(t, kafkaoracle.Options{Brokers: 3, FromZero: true, Properties: map[string]string{"num.partitions": "2",
+		"default.replication.factor": "2", "min.insync.replicas": "1", "group.initial.rebalance.delay.ms": "0"}},
+		"--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
 }
 
 // kafkajsReasons are for failures that must say exactly this.

@@ -43,15 +43,7 @@ func TestKafkaPython(t *testing.T) {
 	cmd := exec.CommandContext(ctx, python, args...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "KAFKA_URI=plaintext://"+on.bootstrap[0], "KAFKA_VERSION=4.1.1", "KAFKA_ROOT="+folder, "PYTHONDONTWRITEBYTECODE=1")
-	out, err := cmd.CombinedOutput()
-	keep(t, out)
-	if err != nil {
-		t.Logf("pytest ended: %v", err)
-	}
-	body, err := os.ReadFile(report)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out[max(0, len(out)-4000):])
-	}
+	body := reported(t, cmd, report)
 	var known []designed
 	if on.name == "zonewise" {
 		known = kafkaPythonReasons()
@@ -69,12 +61,9 @@ func TestKafkaPython(t *testing.T) {
 // number 0, that the tests are written for.
 func openForKafkaPython(t *testing.T) target {
 	t.Helper()
-	if os.Getenv("SUITE_TARGET") == "kafka" {
-		k := kafkaoracle.Start(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "4",
-			"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}})
-		return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
-	}
-	return open(t, "--default-partitions", "4", "--group-min-session-timeout", "1s", "--group-initial-rebalance-delay", "0s")
+	return openBeside(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "4",
+		"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}},
+		"--default-partitions", "4", "--group-min-session-timeout", "1s", "--group-initial-rebalance-delay", "0s")
 }
 
 // kafkaPython returns the folder of kafka-python's sources, from PyPI, and the

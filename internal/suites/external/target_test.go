@@ -26,13 +26,18 @@ func open(t *testing.T, flags ...string) target {
 // openWith is open with properties for Kafka, and flags for zonewise.
 func openWith(t *testing.T, properties map[string]string, flags ...string) target {
 	t.Helper()
+	all := map[string]string{"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000"}
+	maps.Copy(all, properties)
+	return openBeside(t, kafkaoracle.Options{Brokers: 3, Properties: all}, flags...)
+}
+
+// openBeside is open with a Kafka of its own.
+func openBeside(t *testing.T, kafka kafkaoracle.Options, flags ...string) target {
+	t.Helper()
 	if os.Getenv("SUITE_TARGET") != "kafka" {
 		return served(devserver.Start(t, flags...))
 	}
-	all := map[string]string{"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000"}
-	maps.Copy(all, properties)
-	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 3, Properties: all})
-	return target{"Apache Kafka " + kafkaoracle.Version, k.Bootstrap}
+	return target{"Apache Kafka " + kafkaoracle.Version, kafkaoracle.Start(t, kafka).Bootstrap}
 }
 
 func served(d *devserver.Dev) target {
