@@ -34,7 +34,6 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	if slices.ContainsFunc(q.Topics, nameless) {
 		return namelessMetadata(q)
 	}
-	resp.ClusterID = &s.cfg.ClusterID
 	if q.IncludeClusterAuthorizedOperations && q.Version >= 8 && q.Version <= 10 {
 		resp.AuthorizedOperations = clusterOperations
 	} else {
@@ -46,6 +45,7 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	}
 	s.settle(ctx, r)
 	v := s.view()
+	resp.ClusterID = textOf(v.clusterID())
 	for _, n := range v.brokers(r.from.Zone) {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, textOf(string(n.Rack))

@@ -58,13 +58,13 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 // misrouted judges whom the client means (KIP-1242): a cluster and a broker,
 // or neither. A broker that has no id yet does not know whether it is meant.
 func (s *Server) misrouted(q *kmsg.ApiVersionsRequest) int16 {
-	self := s.cfg.Self()
+	self, cluster := s.cfg.Self(), s.view().clusterID()
 	switch {
 	case q.Version < 5, q.ClusterID == nil && q.NodeID == -1:
 		return errNone
 	case q.ClusterID == nil || q.NodeID == -1:
 		return errInvalidRequest
-	case *q.ClusterID != s.cfg.ClusterID, self != metadata.NoBroker && q.NodeID != int32(self):
+	case *q.ClusterID != cluster, self != metadata.NoBroker && q.NodeID != int32(self):
 		return errRebootstrap
 	}
 	return errNone

@@ -27,11 +27,11 @@ func (s *Server) describeCluster(_ context.Context, r *request, q *kmsg.Describe
 		}
 		return resp
 	}
-	resp.ClusterID = s.cfg.ClusterID
 	if q.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = clusterOperations
 	}
 	v := s.view()
+	resp.ClusterID = v.clusterID()
 	resp.ControllerID = int32(v.controller(r.from.Zone))
 	for _, n := range v.brokers(r.from.Zone) {
 		b := kmsg.NewDescribeClusterResponseBroker()

@@ -115,17 +115,23 @@ func TestABrokerMayBeToldToDeleteNoTopics(t *testing.T) {
 // at its bootstrap servers, is answered by any.
 func TestWhoeverIsMeantAnswersApiVersions(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		mine := testCluster.String()
+		meta := kmsg.NewPtrMetadataRequest()
+		meta.Version = 12
+		if got := *dial().ask(meta).(*kmsg.MetadataResponse).ClusterID; got != mine {
+			t.Errorf("cluster id %q, want %q", got, mine)
+		}
 		for _, c := range []struct {
 			cluster *string
 			node    int32
 			want    int16
 		}{
 			{nil, -1, 0},
-			{kmsg.StringPtr("test-cluster"), int32(n.id), 0},
+			{&mine, int32(n.id), 0},
 			{kmsg.StringPtr("another"), int32(n.id), errRebootstrap},
 			{kmsg.StringPtr(""), int32(n.id), errRebootstrap},
-			{kmsg.StringPtr("test-cluster"), int32(n.id) + 1, errRebootstrap},
-			{kmsg.StringPtr("test-cluster"), -1, errInvalidRequest},
+			{&mine, int32(n.id) + 1, errRebootstrap},
+			{&mine, -1, errInvalidRequest},
 			{nil, int32(n.id), errInvalidRequest},
 		} {
 			q := kmsg.NewPtrApiVersionsRequest()

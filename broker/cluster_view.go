@@ -27,12 +27,21 @@ func (s *Server) view() *clusterView {
 	s.cfg.Replica.View(func(st *metadata.State) {
 		c := s.cluster.Load()
 		if c == nil || c.place != st.Placement() || c.zones != len(st.Zones()) {
-			c = &cachedView{router.Build(st, s.cfg.ClusterID), st.Placement(), len(st.Zones())}
+			c = &cachedView{router.Build(st), st.Placement(), len(st.Zones())}
 			s.cluster.Store(c)
 		}
 		out = c.View
 	})
 	return &clusterView{out, s.cfg.Healthy}
+}
+
+// clusterID is the cluster's id in Kafka's form, or empty before the cluster's
+// first session.
+func (c *clusterView) clusterID() string {
+	if id := c.v.Cluster(); !id.IsZero() {
+		return id.String()
+	}
+	return ""
 }
 
 // leader returns the hint for clients of a zone.

@@ -41,8 +41,7 @@ const (
 // Config is what a broker needs. Zero values of the limits mean their
 // defaults.
 type Config struct {
-	ClusterID string
-	Zone      metadata.ZoneID // where this broker stands
+	Zone metadata.ZoneID // where this broker stands
 	// Self returns this broker's id, or metadata.NoBroker between sessions.
 	Self func() metadata.BrokerID
 
@@ -122,8 +121,6 @@ func DefaultConfig() Config {
 // Validate says what is missing or contradictory.
 func (c *Config) Validate() error {
 	switch {
-	case c.ClusterID == "":
-		return errors.New("broker config: no cluster id")
 	case c.Self == nil || c.Replica == nil || c.Writer == nil || c.Reader == nil || c.Resolver == nil:
 		return errors.New("broker config: a door is missing (self, replica, writer, reader, resolver)")
 	case c.Rand == nil || c.Log == nil || c.Metrics == nil:

@@ -91,6 +91,9 @@ func listenTCP(t testing.TB) (net.Listener, string, int32) {
 	return ln, host, int32(n)
 }
 
+// testCluster is the id of the cluster of every world.
+var testCluster = metadata.ClusterID{1, 2, 3}
+
 // start adds a broker in a zone, with a listener for each of zones and one
 // without. listen gives the listeners.
 func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func(*Config), listen func() (net.Listener, string, int32)) *node {
@@ -108,7 +111,7 @@ func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func
 		w.t.Fatal(err)
 	}
 	cfg := DefaultConfig()
-	cfg.ClusterID, cfg.Zone, cfg.Self = "test-cluster", zone, func() metadata.BrokerID { return n.id }
+	cfg.Zone, cfg.Self = zone, func() metadata.BrokerID { return n.id }
 	cfg.Replica, cfg.Reader, cfg.Writer, cfg.Groups = n.replica, n.store, writer, n.groups
 	cfg.Resolver = router.NewResolver(zones, nil, nil)
 	cfg.Rand, cfg.Log, cfg.Metrics = rand.New(rand.NewPCG(seed, 1)), quiet, prometheus.NewRegistry()
@@ -177,7 +180,7 @@ func (n *node) openSession(zones []metadata.ZoneID, listen func() (net.Listener,
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := metadata.OpenSession{Want: metadata.NoBroker, Zone: n.zone, MinLevel: 1, MaxLevel: 1}
+	open := metadata.OpenSession{Want: metadata.NoBroker, Zone: n.zone, MinLevel: 1, MaxLevel: 1, Cluster: testCluster}
 	ln, host, port := listen()
 	open.Kafka = metadata.Address{Host: host, Port: port}
 	n.addr = net.JoinHostPort(host, strconv.Itoa(int(port)))

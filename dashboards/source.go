@@ -34,6 +34,7 @@ type Ledger struct {
 // Cluster describes a cluster, as the broker that answers sees it.
 type Cluster struct {
 	Name         string               `json:"cluster"`
+	ID           string               `json:"cluster_id"` // as Kafka's clients are told it
 	Version      string               `json:"version"` // of this broker
 	Broker       metadata.BrokerID    `json:"broker"`  // that answers
 	Incarnation  metadata.Incarnation `json:"incarnation"`

@@ -46,6 +46,9 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	if former != nil {
 		s.forgetSession(former)
 	}
+	if s.cluster.IsZero() {
+		s.cluster = open.Cluster
+	}
 	if !slices.Contains(s.zones, open.Zone) {
 		s.zones = append(slices.Clip(s.zones), open.Zone)
 	}

@@ -199,6 +199,7 @@ func (w *writer) openSession(c OpenSession) {
 	w.text(c.Version)
 	w.u16(uint16(c.MinLevel))
 	w.u16(uint16(c.MaxLevel))
+	w.raw(c.Cluster[:])
 }
 
 func (r *reader) openSession() OpenSession {
@@ -208,6 +209,7 @@ func (r *reader) openSession() OpenSession {
 	}
 	c.Peer, c.HTTP, c.Version = r.text(), r.text(), r.text()
 	c.MinLevel, c.MaxLevel = FeatureLevel(r.u16()), FeatureLevel(r.u16())
+	copy(c.Cluster[:], r.take(len(c.Cluster)))
 	return c
 }
 

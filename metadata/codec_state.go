@@ -329,6 +329,7 @@ func (w *writer) root(s *State) {
 	w.u64(s.alarms)
 	w.u8(uint8(s.pressure))
 	w.text(s.lastBad)
+	w.raw(s.cluster[:])
 	w.uv(uint64(len(s.zones)))
 	for _, z := range s.zones {
 		w.text(string(z))
@@ -398,6 +399,7 @@ func (r *reader) root(s *State) {
 	s.alarms = r.u64()
 	s.pressure = PressureLevel(r.u8())
 	s.lastBad = r.text()
+	copy(s.cluster[:], r.take(len(s.cluster)))
 	for range r.count(1, "zones") {
 		s.zones = append(s.zones, ZoneID(r.text()))
 	}

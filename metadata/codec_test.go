@@ -25,7 +25,7 @@ func sampleEntry() *Entry {
 			{0, 4, InlineObject, 0, 80, []Run{{6, 0, 2147483647, 1, 3, 80, -1, 0, true, 77}}}},
 		Inline: bytes.Repeat([]byte{0xab}, 80),
 		Commands: []Command{
-			OpenSession{NoBroker, "use1-az1", Address{"h", 9092}, []int32{1, 2}, "p:1", "h:2", "v", 1, 1},
+			OpenSession{NoBroker, "use1-az1", Address{"h", 9092}, []int32{1, 2}, "p:1", "h:2", "v", 1, 1, ClusterID{7, 8}},
 			ClosedSession{5}, DrainSession{}, Claim{"group-slot-01", 8}, Tick{1_700_000_000_000},
 			Archived{3, "1/archive/x", 4, 9, 2, 1000, [32]byte{9}}, RaiseLevel{2}, CreateTopic{t, "t", 3, 2, map[string]string{"a": "b"}},
 			DeleteTopic{t}, CreatePartitions{t, 9}, SetConfigs{ResourceTopic, "x", map[string]string{"k": "v"}, []string{"d"}},

@@ -58,6 +58,9 @@ type OpenSession struct {
 	Version   string
 	MinLevel  FeatureLevel
 	MaxLevel  FeatureLevel
+	// Cluster is the id for a cluster that has none yet, by chance; the first
+	// session's holds. Zero: none is offered.
+	Cluster ClusterID
 }
 
 // ClosedSession forgets a session. Its entry is guarded by the absence of the

@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 )
@@ -37,6 +38,17 @@ type ZoneID string
 
 // UnknownZone is the zone of a client that no evidence places.
 const UnknownZone ZoneID = ""
+
+// ClusterID is the cluster's UUID, as Kafka's clients and tools are told it.
+// The first session of a cluster gives it, and recovery keeps it; the cluster's
+// name (--cluster) tells clusters of one etcd apart and may be the same in two.
+type ClusterID [16]byte
+
+// String returns Kafka's form: URL-safe base64 without padding, 22 characters.
+func (c ClusterID) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
+
+// IsZero reports whether c is the absent id.
+func (c ClusterID) IsZero() bool { return c == ClusterID{} }
 
 // TopicID is a topic's UUID (KIP-516), random per creation and never reused.
 type TopicID [16]byte

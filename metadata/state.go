@@ -19,7 +19,8 @@ type State struct {
 	sum        uint64 // of the hashes of all items
 	limits     Limits // not state: the same everywhere
 
-	zones     []ZoneID // in the order in which they appeared
+	cluster   ClusterID // of the first session
+	zones     []ZoneID  // in the order in which they appeared
 	sessions  map[SessionID]*sessionState
 	duties    map[string]dutyState
 	recovered Revision // of the last Recovered entry

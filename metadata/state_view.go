@@ -281,6 +281,9 @@ func (s *State) Sessions() []SessionView {
 	return out
 }
 
+// ClusterID returns the cluster's id; zero before its first session.
+func (s *State) ClusterID() ClusterID { return s.cluster }
+
 // Zones returns the cluster's zones in the order in which they appeared; a
 // zone's place k gives its listener's port (P + 1 + k). Do not change it.
 func (s *State) Zones() []ZoneID { return s.zones }

@@ -14,7 +14,7 @@ import (
 // over as long as there is another; the answer is NoBroker only where the
 // cluster has no session at all.
 type View struct {
-	cluster   string
+	cluster   metadata.ClusterID
 	revision  metadata.Revision
 	placement *metadata.Placement
 	zones     map[metadata.ZoneID]int // place in the order of appearance
@@ -32,8 +32,8 @@ type Endpoint struct {
 
 // Build takes the picture from the state. Call it in Replica.View; it keeps
 // nothing that the state may change.
-func Build(s *metadata.State, cluster string) *View {
-	v := &View{cluster: cluster, revision: s.Revision(), placement: s.Placement(), zones: map[metadata.ZoneID]int{}, brokers: s.Sessions()}
+func Build(s *metadata.State) *View {
+	v := &View{cluster: s.ClusterID(), revision: s.Revision(), placement: s.Placement(), zones: map[metadata.ZoneID]int{}, brokers: s.Sessions()}
 	for k, z := range s.Zones() {
 		v.zones[z] = k
 	}
@@ -48,8 +48,8 @@ func Build(s *metadata.State, cluster string) *View {
 	return v
 }
 
-// Cluster returns the cluster's id as Kafka's clients are told it.
-func (v *View) Cluster() string { return v.cluster }
+// Cluster returns the cluster's id; zero before its first session.
+func (v *View) Cluster() metadata.ClusterID { return v.cluster }
 
 // Revision returns the revision of the picture.
 func (v *View) Revision() metadata.Revision { return v.revision }

@@ -37,7 +37,7 @@ func (c *cluster) apply(s metadata.SessionID, cmd metadata.Command) metadata.Com
 // open adds a broker and returns its session and id.
 func (c *cluster) open(zone metadata.ZoneID, ports ...int32) (metadata.SessionID, metadata.BrokerID) {
 	s := metadata.SessionID(c.rev + 1000)
-	out := c.apply(s, metadata.OpenSession{Want: metadata.NoBroker, Zone: zone, Kafka: metadata.Address{Host: fmt.Sprintf("h%d", s), Port: 9092},
+	out := c.apply(s, metadata.OpenSession{Want: metadata.NoBroker, Zone: zone, Cluster: metadata.ClusterID{1}, Kafka: metadata.Address{Host: fmt.Sprintf("h%d", s), Port: 9092},
 		ZonePorts: ports, Peer: fmt.Sprintf("h%d:9500", s), HTTP: "h:1", Version: "t", MinLevel: 1, MaxLevel: 1})
 	return s, metadata.BrokerID(out.Value)
 }

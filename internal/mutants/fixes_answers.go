@@ -12,6 +12,8 @@ func answerFixes() []mutant {
 			"		out[n-1] = leader\n", "		_ = n\n"}}},
 		{name: "an oversized batch is alone in its answer", pkg: pkg, run: "TestFetchNeverExceedsItsLimits", edits: []edit{{"broker/fetch_read.go",
 			"		return f.more(f.share(others, f.limit()-int64(p.answer.bytes)))\n", "		return 0\n"}}},
+		{name: "a later session renames the cluster", pkg: "./metadata", run: "TestTheFirstSessionNames", edits: []edit{{"metadata/apply_session.go",
+			"	if s.cluster.IsZero() {\n", "	if !open.Cluster.IsZero() {\n"}}},
 		{name: "a client that means another broker is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",
 			"		return errRebootstrap\n", "		return errNone\n"}}},
 		{name: "a client that names half of whom it means is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",

@@ -126,7 +126,7 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 		return fmt.Errorf("open group coordinator: %w", err)
 	}
 	b := broker.DefaultConfig()
-	b.ClusterID, b.Zone, b.Self = cfg.Cluster, cfg.Zone, n.self
+	b.Zone, b.Self = cfg.Zone, n.self
 	b.Replica, b.Writer, b.Reader, b.Groups = n.replica, &n.writer, n.store, n.groups
 	b.GroupSettings = settings
 	b.Resolver = n.placer

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
@@ -138,5 +139,31 @@ func TestDrainLeavesNothingBehind(t *testing.T) {
 		if err := <-failed; err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Two clusters of one name, as everybody's first is called, have two ids, and
+// all brokers of one say the same.
+func TestClustersOfOneNameHaveDifferentIDs(t *testing.T) {
+	var ids []string
+	for _, zones := range [][2]metadata.ZoneID{{"a", "b"}, {"c", "d"}} { // the random source follows the zone
+		log, b := metadata.NewMemLog(), bucket.NewMem()
+		_, first := startNode(t, log, b, zones[0], 2)
+		_, second := startNode(t, log, b, zones[1], 2)
+		for _, addr := range []string{first[0], second[0]} {
+			client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
+			client.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, *got.ClusterID)
+		}
+	}
+	if ids[0] != ids[1] || ids[2] != ids[3] || ids[0] == ids[2] || len(ids[0]) != 22 {
+		t.Errorf("ids %q", ids)
 	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -158,13 +159,28 @@ func (n *Node) endSessions(ids []metadata.SessionID) {
 // its clock, so that nothing is booked before time began.
 func (n *Node) openCommands() []metadata.Command {
 	var at metadata.UnixMilli
-	n.replica.View(func(s *metadata.State) { at = s.Time() })
+	var cluster metadata.ClusterID
+	n.replica.View(func(s *metadata.State) { at, cluster = s.Time(), s.ClusterID() })
 	open := metadata.OpenSession{Want: n.cfg.Want, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
 		HTTP: n.cfg.HTTP, Version: n.cfg.Version, MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
+	if cluster.IsZero() {
+		open.Cluster = n.newClusterID()
+	}
 	if at != 0 {
 		return []metadata.Command{open}
 	}
 	return []metadata.Command{open, metadata.Tick{To: n.cfg.Clock.Now()}}
+}
+
+// newClusterID returns a random UUID that does not begin with a dash in Kafka's
+// form, which tools would take for an option (as Kafka's Uuid.randomUuid).
+func (n *Node) newClusterID() (c metadata.ClusterID) {
+	for c.IsZero() || c.String()[0] == '-' {
+		binary.BigEndian.PutUint64(c[:], n.cfg.Rand.Uint64())
+		binary.BigEndian.PutUint64(c[8:], n.cfg.Rand.Uint64())
+		c[6], c[8] = c[6]&0x0f|0x40, c[8]&0x3f|0x80 // version 4 (RFC 9562)
+	}
+	return c
 }
 
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {

@@ -40,6 +40,9 @@ func newEtcd(t *testing.T, seed uint64) (*etcdfake.Store, etcdlog.Client) {
 	return s, s.Client("a", "dev-a")
 }
 
+// clusterIDOf is the id that brokers of an incarnation offer the cluster.
+func clusterIDOf(i metadata.Incarnation) metadata.ClusterID { return metadata.ClusterID{byte(i)} }
+
 // startBroker opens log, replica and session, and takes the duties.
 func startBroker(t *testing.T, c etcdlog.Client, b bucket.Bucket) *broker {
 	t.Helper()
@@ -69,7 +72,8 @@ func startBroker(t *testing.T, c etcdlog.Client, b bucket.Bucket) *broker {
 	if k.session, err = log.OpenSession(ctx, metadata.SessionInfo{Nonce: fmt.Sprint(time.Now().UnixNano()), Zone: "dev-a"}); err != nil {
 		t.Fatal(err)
 	}
-	k.must(metadata.OpenSession{Want: metadata.NoBroker, Zone: "dev-a", Kafka: metadata.Address{Host: "a", Port: 1}, MinLevel: 1, MaxLevel: 1})
+	k.must(metadata.OpenSession{Want: metadata.NoBroker, Zone: "dev-a", Kafka: metadata.Address{Host: "a", Port: 1}, MinLevel: 1, MaxLevel: 1,
+		Cluster: clusterIDOf(k.session.ID().Incarnation())})
 	times := metadata.DefaultCustodianTimes()
 	custodian := metadata.NewCustodian(metadata.CustodianConfig{Log: log, Keeper: log, Store: k.replica.Store(), Replica: k.replica, Submitter: k,
 		Session: k.session, Logger: logger, Rand: rand.New(rand.NewPCG(3, 4)), Times: times})

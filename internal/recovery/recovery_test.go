@@ -88,6 +88,9 @@ func TestARecoveredClusterHasWhatWasArchivedAndGivesNoOffsetTwice(t *testing.T) 
 		// Who reads has one marker to read in the gap, at its end, and what was
 		// committed in it is told as its end.
 		k.replica.View(func(s *metadata.State) {
+			if s.ClusterID() != clusterIDOf(1) {
+				t.Errorf("the cluster has another id: %s", s.ClusterID())
+			}
 			tp := metadata.TopicPartition{Topic: orders}
 			for _, at := range []metadata.Offset{kept, lost, kept + jump - 1} {
 				spans := s.Spans(nil, tp, at, 2)
