@@ -35,8 +35,8 @@ type Ledger struct {
 type Cluster struct {
 	Name         string               `json:"cluster"`
 	ID           string               `json:"cluster_id"` // as Kafka's clients are told it
-	Version      string               `json:"version"` // of this broker
-	Broker       metadata.BrokerID    `json:"broker"`  // that answers
+	Version      string               `json:"version"`    // of this broker
+	Broker       metadata.BrokerID    `json:"broker"`     // that answers
 	Incarnation  metadata.Incarnation `json:"incarnation"`
 	FeatureLevel int                  `json:"feature_level"`
 	Generation   metadata.Generation  `json:"generation"`
