@@ -6,20 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"google.golang.org/grpc/credentials"
 )
-
-// tlsEvery is how often the files of certificates are looked at. What they hold
-// is compared, so that a link that points elsewhere is a change, too.
-const tlsEvery = 10 * time.Second
 
 // tlsFiles are the certificates of one interface. They are read anew when their
 // files change; connections that are open stay as they are.
@@ -134,46 +126,3 @@ func (c freshCredentials) Clone() credentials.TransportCredentials { return c }
 
 // OverrideServerName implements credentials.TransportCredentials.
 func (c freshCredentials) OverrideServerName(string) error { return nil }
-
-// hangups are the SIGHUPs of a server, upon which it reads its files anew: it is
-// not ended by them. stop gives the signal back.
-func hangups() (came <-chan os.Signal, stop func()) {
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP)
-	return c, func() { signal.Stop(c) }
-}
-
-// watchTLS reads certificates anew, at each SIGHUP and when their files change,
-// until ctx ends.
-func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, all ...*tlsFiles) {
-	tick := time.NewTicker(tlsEvery)
-	defer tick.Stop()
-	failed := map[*tlsFiles]string{}
-	for {
-		asked := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-came:
-			asked = true
-			logger.Info("SIGHUP: reading certificates anew; a broker ends with SIGTERM")
-		}
-		for _, f := range all {
-			if f == nil {
-				continue
-			}
-			changed, err := f.reload()
-			switch {
-			case err != nil && (asked || failed[f] != err.Error()):
-				failed[f] = err.Error()
-				logger.Error("certificates cannot be read anew: those read before stay in use", "err", err)
-			case err == nil:
-				delete(failed, f)
-				if changed {
-					logger.Info("certificates read anew: new connections use them", "of", f.door)
-				}
-			}
-		}
-	}
-}

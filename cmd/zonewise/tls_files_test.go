@@ -161,7 +161,8 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 		log := &logtext.Text{}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { watchTLS(ctx, slog.New(slog.NewTextHandler(log, nil)), came, f, nil) })
+		w := tlsWatch{logger: slog.New(slog.NewTextHandler(log, nil)), hangups: came, files: []*tlsFiles{f, nil}, failed: map[*tlsFiles]string{}}
+		wg.Go(func() { w.run(ctx, func() {}) })
 		half := t.TempDir() // a certificate without its key
 		body, err := os.ReadFile(second + "/cert.pem")
 		if err != nil {
@@ -184,4 +185,35 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+}
+
+// A change in the folder of the files, or of a link on the way to them, is seen
+// at once and not by the timer. Real time: the kernel's events do not reach a bubble.
+func TestAChangeInAFolderIsSeenAtOnce(t *testing.T) {
+	first, second, third := pairAt(t), pairAt(t), pairAt(t)
+	link, swap := linked(t, first)
+	f := openFiles(t, link)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	log := &logtext.Text{}
+	wg.Go(func() { watchTLS(ctx, slog.New(slog.NewTextHandler(log, nil)), nil, nil, f) })
+	seen := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(tlsEvery / 2); strings.Count(log.String(), "certificates read anew") < n; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("change %d was not seen in half of the timer's period: %s", n, log.String())
+			}
+		}
+	}
+	time.Sleep(tlsSettle) // for the watch to begin
+	swap(second)
+	seen(1)
+	for _, name := range []string{"cert.pem", "key.pem"} { // in place, in the folder to which the link leads now
+		if err := os.Rename(filepath.Join(third, name), filepath.Join(second, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen(2)
 }

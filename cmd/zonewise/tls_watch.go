@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// tlsEvery is how often the files of certificates are read and compared even
+	// if no event says that they changed: network file systems send none.
+	tlsEvery = 10 * time.Second
+	// tlsSettle is the pause between a change in a folder and the reading, so that
+	// a certificate and its key, which are written one after the other, are both there.
+	tlsSettle = 200 * time.Millisecond
+)
+
+// hangups are the SIGHUPs of a server, upon which it reads its files anew: it is
+// not ended by them. stop gives the signal back.
+func hangups() (came <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// tlsWatch reads certificates anew: upon SIGHUP, when something changes in a
+// folder of theirs, and every tlsEvery.
+type tlsWatch struct {
+	logger  *slog.Logger
+	hangups <-chan os.Signal
+	folders <-chan fsnotify.Event // nil: no folder is watched
+	files   []*tlsFiles           // nil ones are passed over
+	failed  map[*tlsFiles]string  // what was logged last
+}
+
+// watchTLS reads certificates anew until ctx ends.
+func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, files ...*tlsFiles) {
+	w := tlsWatch{logger: logger, hangups: came, files: files, failed: map[*tlsFiles]string{}}
+	folders, err := fsnotify.NewWatcher()
+	if err != nil {
+		logger.Warn("folders of certificates are not watched: the files are read every 10 s instead", "err", err)
+		w.run(ctx, func() {})
+		return
+	}
+	defer folders.Close()
+	w.folders = folders.Events
+	w.run(ctx, func() {
+		for _, f := range files {
+			for _, folder := range f.folders() {
+				// Add of a watched folder does nothing; a folder that is not there is
+				// left to the timer.
+				_ = folders.Add(folder)
+			}
+		}
+	})
+}
+
+// run reads the files at each reason for it. watch is called before the first
+// wait and after each reading, since links may lead to other folders then.
+func (w *tlsWatch) run(ctx context.Context, watch func()) {
+	tick := time.NewTicker(tlsEvery)
+	defer tick.Stop()
+	settled := time.NewTimer(tlsSettle)
+	settled.Stop()
+	for watch(); ; watch() {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.folders:
+			settled.Reset(tlsSettle)
+			continue
+		case <-settled.C:
+		case <-tick.C:
+		case <-w.hangups:
+			asked = true
+			w.logger.Info("SIGHUP: reading certificates anew; a broker ends with SIGTERM")
+		}
+		for _, f := range w.files {
+			if f != nil {
+				w.reload(f, asked)
+			}
+		}
+	}
+}
+
+// reload reads one interface's files. A failure is logged once, or whenever
+// asked.
+func (w *tlsWatch) reload(f *tlsFiles, asked bool) {
+	changed, err := f.reload()
+	switch {
+	case err != nil && (asked || w.failed[f] != err.Error()):
+		w.failed[f] = err.Error()
+		w.logger.Error("certificates cannot be read anew: those read before stay in use", "err", err)
+	case err == nil:
+		delete(w.failed, f)
+		if changed {
+			w.logger.Info("certificates read anew: new connections use them", "of", f.door)
+		}
+	}
+}
+
+// folders are those in which a change may give the files another content: the
+// files' own, and those of the links on the way to them, which Kubernetes swaps.
+func (f *tlsFiles) folders() (all []string) {
+	if f == nil {
+		return nil
+	}
+	for _, path := range []string{f.options.ca, f.options.cert, f.options.key} {
+		if path == "" {
+			continue
+		}
+		all = append(all, filepath.Dir(path))
+		for at := filepath.Dir(path); at != filepath.Dir(at); at = filepath.Dir(at) {
+			if info, err := os.Lstat(at); err == nil && info.Mode()&os.ModeSymlink != 0 {
+				all = append(all, filepath.Dir(at))
+			}
+		}
+	}
+	return all
+}
