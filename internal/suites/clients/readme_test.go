@@ -16,21 +16,26 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// The README's programs name the ports of `make run`.
-const readmePort = 9092
+// The README's programs and commands go to the ports of `make run`.
+const (
+	readmePort = 9092
+	readmeHTTP = 8080
+)
 
 // TestReadme runs the programs of the README as they stand there, in the order
 // in which they stand there, each on the topic that the one before has made.
 func TestReadme(t *testing.T) {
-	for p := readmePort; p < readmePort+3; p++ {
+	for _, p := range []int{readmePort, readmePort + 1, readmePort + 2, readmeHTTP} {
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
 		if err != nil {
-			t.Fatalf("the README's programs need the ports %d to %d: %v", readmePort, readmePort+2, err)
+			t.Fatalf("the README's programs need the ports of make run: %v", err)
 		}
 		ln.Close()
 	}
-	devserver.StartAt(t, readmePort)
 	folder := t.TempDir()
+	program := devserver.Program(t, folder)
+	t.Setenv("TEST_BROKER", program)
+	devserver.StartAt(t, readmePort, readmeHTTP)
 	for _, p := range []struct {
 		language, file, hello string
 		command               func(file string) ([]string, error)
@@ -59,6 +64,19 @@ func TestReadme(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+	t.Run("commands", func(t *testing.T) { readmeCommands(t, filepath.Dir(program)) })
+}
+
+// readmeCommands runs the README's shell lines about costs as they stand there,
+// of the cluster that the programs wrote to.
+func readmeCommands(t *testing.T, path string) {
+	for _, line := range strings.Split(strings.TrimSpace(strings.Join(snippets(t, "sh"), "")), "\n") {
+		cmd := exec.Command("sh", "-c", line)
+		cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"))
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "dev-a") && !strings.Contains(string(out), "orders") {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
 	}
 }
 

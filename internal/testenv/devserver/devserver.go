@@ -54,7 +54,8 @@ func Repository() (string, error) {
 // it is ready. A test whose server does not end well fails.
 func Start(t testing.TB, flags ...string) *Dev {
 	t.Helper()
-	return StartAt(t, freePorts(t, portsInUse), flags...)
+	port := freePorts(t, portsInUse+1)
+	return StartAt(t, port, port+portsInUse, flags...)
 }
 
 // Program builds zonewise into a folder, or takes the one that TEST_BROKER names.
@@ -76,13 +77,12 @@ func Program(t testing.TB, folder string) string {
 	return program
 }
 
-// StartAt is Start with the first of its ports given.
-func StartAt(t testing.TB, port int, flags ...string) *Dev {
+// StartAt is Start with the first of its Kafka ports and its HTTP port given.
+func StartAt(t testing.TB, port, http int, flags ...string) *Dev {
 	t.Helper()
 	folder := t.TempDir()
 	program := Program(t, folder)
-	d := &Dev{port: port, logPath: filepath.Join(folder, "dev.log"), ended: make(chan struct{})}
-	d.http = d.port + portsInUse
+	d := &Dev{port: port, http: http, logPath: filepath.Join(folder, "dev.log"), ended: make(chan struct{})}
 	log, err := os.Create(d.logPath)
 	if err != nil {
 		t.Fatal(err)
