@@ -1,6 +1,9 @@
 package node
 
 import (
+	"flag"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,8 +34,38 @@ func TestMetricsAreAsPrometheusWantsThem(t *testing.T) {
 				t.Errorf("/metrics has no line %q", want)
 			}
 		}
+		checkMetricNames(t, text)
 		if strings.Contains(text, "\n# HELP zonewise_etcd_in_use_bytes") != (n.health.Load() != nil) {
 			t.Errorf("the size of etcd is shown where it is not known, or not where it is")
 		}
 	})
+}
+
+var rewrite = flag.Bool("rewrite", false, "write golden files anew")
+
+// checkMetricNames holds the names and types of the metrics against a golden
+// file: dashboards and alerts of others name them.
+func checkMetricNames(t *testing.T, text string) {
+	t.Helper()
+	var names []string
+	for line := range strings.Lines(text) {
+		if name, ok := strings.CutPrefix(line, "# TYPE zonewise_"); ok {
+			names = append(names, "zonewise_"+name)
+		}
+	}
+	slices.Sort(names)
+	got := strings.Join(names, "")
+	const golden = "testdata/metrics.txt"
+	if *rewrite {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("names of metrics have changed: dashboards of others break. If that is meant, say so in CHANGELOG.md and accept it with -rewrite; now they are:\n%s", got)
+	}
 }
