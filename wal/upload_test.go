@@ -132,6 +132,24 @@ func TestBufferMayPassAnOlderOneThatSharesNoPartition(t *testing.T) {
 	})
 }
 
+// A buffer that waits for an older one of its partition waits also when a later
+// buffer's entry is made.
+func TestBufferWaitsForAnOlderOneWhileOthersCommit(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(2)
+		r.store.fate = func(n metadata.ObjectName) fate {
+			return fate{takes: map[uint64]time.Duration{1: 500 * time.Millisecond, 2: time.Millisecond, 3: time.Millisecond}[n.Number]}
+		}
+		first := r.send(made{partition: 0, mark: 1})
+		time.Sleep(110 * time.Millisecond)
+		second := r.send(made{partition: 0, mark: 2})
+		time.Sleep(110 * time.Millisecond)
+		r.want(r.send(made{partition: 1, mark: 3}), 0)
+		r.want(second, 1)
+		r.want(first, 0)
+	})
+}
+
 // A slow PUT is sent again under a second name; the loser is named as garbage
 // with what it cost, and what it was still sending was not touched (a peer
 // recycled the buffer under it).

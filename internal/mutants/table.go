@@ -35,7 +35,7 @@ func mutants() []mutant {
 		{name: "acknowledged before the object is durable", pkg: "./wal", run: "Upload|Storm|Object|Hedge", edits: []edit{{"wal/commit.go",
 			"if full || b.state != bufferReady || b.touches(l.blocked)",
 			"if full || b.touches(l.blocked)"}}},
-		{name: "commits of a partition out of order", pkg: "./wal", run: "Storm|Buffer|Order|Failed|Roam", edits: []edit{{"wal/commit.go",
+		{name: "commits of a partition out of order", pkg: "./wal", run: "TestBufferWaitsForAnOlderOne", edits: []edit{{"wal/commit.go",
 			"b.state != bufferReady || b.touches(l.blocked) || !a.fits(b) {",
 			"b.state != bufferReady || !a.fits(b) {"}}},
 		{name: "commit without the session's guard", pkg: "./metadata/etcdlog", run: "LostSession|Promises|Landed", edits: []edit{{"metadata/etcdlog/append.go",
