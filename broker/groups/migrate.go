@@ -37,7 +37,7 @@ func upgrade(m *machine, r *roster, now time.Time) bool {
 		p.assigned = p.assigned.keep(func(tp metadata.TopicPartition) bool { _, held := r.owner[tp]; return !held })
 		p.target = p.assigned
 		r.enter(p)
-		r.hold(p)
+		r.hold(p, p.assigned, p.epoch)
 		r.touch(now, p)
 		r.book.put(p.info.ID)
 	}
