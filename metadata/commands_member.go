@@ -151,7 +151,8 @@ type SetTargets struct {
 }
 
 // ExpireOffsets forgets the listed positions of a group that nobody renewed
-// since Before, and the group with the last of them, if it has no members.
+// since Before, and a group that has none and no members, and of which no
+// transaction under way has any.
 type ExpireOffsets struct {
 	Group      string
 	Epoch      DutyEpoch

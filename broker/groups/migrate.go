@@ -126,7 +126,7 @@ func (g *group) beat(now time.Time, b *beat) {
 	case g.k != nil:
 		g.k.beat(now, b)
 	case b.epoch != epochJoin:
-		b.refuse(pickCode(g.m.state == stateEmpty, codeUnknownMember, codeGroupNotFound), "the group is not a consumer group")
+		b.refuse(codeGroupNotFound, "the group is not a consumer group")
 	case g.busy():
 		g.later = append(g.later, func(now time.Time) { g.beat(now, b) })
 	case !g.become(now):
