@@ -124,14 +124,11 @@ func (s *State) applyDeleteGroup(c DeleteGroup) CommandOutcome {
 	if out, stale := s.staleSlot(c.Name, c.Epoch); stale {
 		return out
 	}
-	g, pending := s.groups.get(c.Name), s.pendingOf(c.Name)
-	if g == nil && len(pending) == 0 {
+	g := s.groups.get(c.Name)
+	if g == nil {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
-	s.dropPending(c.Name, slices.Collect(maps.Keys(pending)))
-	if g == nil {
-		return CommandOutcome{}
-	}
+	s.dropPending(c.Name, slices.Collect(maps.Keys(s.pendingOf(c.Name))))
 	s.offsets -= len(g.offsets)
 	if g.consumer != nil {
 		s.dropMembers(c.Name)
@@ -144,13 +141,11 @@ func (s *State) applyDeleteOffsets(c DeleteOffsets) CommandOutcome {
 	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
 		return out
 	}
-	if !s.HasGroup(c.Group) {
+	if !s.groups.has(c.Group) {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	s.dropPending(c.Group, c.Partitions)
-	if s.groups.has(c.Group) {
-		s.dropOffsets(c.Group, c.Partitions)
-	}
+	s.dropOffsets(c.Group, c.Partitions)
 	return CommandOutcome{}
 }
 
@@ -172,8 +167,8 @@ func (s *State) dropPending(group string, list []TopicPartition) {
 	}
 }
 
-// dropOffsets forgets positions, and the group with its last one where it has
-// no members' record.
+// dropOffsets forgets positions. A group whose last one goes stays, as at Kafka,
+// until its positions are looked through for what is due (ExpireOffsets).
 func (s *State) dropOffsets(name string, list []TopicPartition) {
 	g := s.groups.ref(name)
 	for _, tp := range list {
@@ -182,8 +177,5 @@ func (s *State) dropOffsets(name string, list []TopicPartition) {
 			delete(g.offsets, tp)
 			s.offsets--
 		}
-	}
-	if len(g.offsets) == 0 && g.group == nil && g.consumer == nil {
-		s.groups.drop(name)
 	}
 }

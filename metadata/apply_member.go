@@ -180,7 +180,7 @@ func (s *State) applyExpireOffsets(c ExpireOffsets) CommandOutcome {
 		}
 	}
 	s.dropOffsets(c.Group, old)
-	if g := s.groups.get(c.Group); g != nil && len(g.offsets) == 0 && !g.occupied() {
+	if g := s.groups.get(c.Group); len(g.offsets) == 0 && len(pending) == 0 && !g.occupied() {
 		s.groups.drop(c.Group)
 	}
 	return CommandOutcome{Value: int64(len(old))}

@@ -163,6 +163,7 @@ func (s *State) applyTxnOffsets(c TxnOffsets) CommandOutcome {
 	if s.offsets+s.pendingOffsets+len(c.Offsets) > s.limits.GroupOffsets || s.groups.count >= s.limits.Groups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d offsets in one transaction, %d in all", len(t.offsets)+len(c.Offsets), s.offsets)
 	}
+	s.ownGroup(c.Group) // it begins with its first offset, committed or not
 	s.txns.edit(c.ID, func(t *txnState) {
 		s.beginTxn(c.ID, t)
 		for _, o := range c.Offsets {

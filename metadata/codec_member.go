@@ -1,54 +1,105 @@
 package metadata
 
+import "math"
+
 // Bodies of the commands of commands_member.go, and a stored member.
 
 func (w *writer) ranges(list []PartitionRange) {
 	w.uv(uint64(len(list)))
+	var last *PartitionRange
 	for i := range list {
-		same := i > 0 && list[i-1].Topic == list[i].Topic
-		w.flag(same)
-		if !same {
-			w.raw(list[i].Topic[:])
-		}
-		w.uv(uint64(uint32(list[i].First)))
-		w.uv(uint64(uint32(list[i].Count)))
+		w.partitionRange(last, &list[i])
+		last = &list[i]
+	}
+}
+
+// partitionRange writes a range; last is the one before it, nil for none.
+func (w *writer) partitionRange(last, p *PartitionRange) {
+	same := last != nil && last.Topic == p.Topic
+	w.flag(same)
+	if !same {
+		w.raw(p.Topic[:])
+	}
+	w.uv(uint64(uint32(p.First)))
+	w.uv(uint64(uint32(p.Count)))
+}
+
+func (w *writer) heldRanges(list []HeldRange) {
+	w.uv(uint64(len(list)))
+	var last *PartitionRange
+	for i := range list {
+		w.partitionRange(last, &list[i].PartitionRange)
+		w.uv(uint64(uint32(list[i].Since)))
+		last = &list[i].PartitionRange
 	}
 }
 
 func (r *reader) ranges() (out []PartitionRange) {
-	n := r.count(3, "ranges")
-	if n > 0 {
-		out = make([]PartitionRange, 0, n)
-	}
-	var last PartitionRange
-	for i := range n {
-		next := PartitionRange{Topic: last.Topic}
-		if same := r.flag(); !same {
-			next.Topic = r.topic()
-		} else if i == 0 {
-			r.fail("a range without a topic")
+	for range r.count(3, "ranges") {
+		next, touches := r.partitionRange(lastOf(out))
+		if touches {
+			r.fail("ranges that touch")
 		}
-		next.First = Partition(r.upTo(MaxPartitionsPerTopic-1, "partition"))
-		next.Count = int32(r.upTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
 		if r.err != nil {
 			return nil
 		}
-		if next.Count == 0 || i > 0 && !follows(last, next) {
-			r.fail("ranges out of order")
-			return nil
-		}
 		out = append(out, next)
-		last = next
 	}
 	return out
 }
 
-// follows reports whether b may stand behind a in a sorted list of ranges.
-func follows(a, b PartitionRange) bool {
-	if c := compareText(string(a.Topic[:]), string(b.Topic[:])); c != 0 {
-		return c < 0
+func (r *reader) heldRanges() (out []HeldRange) {
+	for range r.count(4, "ranges") {
+		var last *PartitionRange
+		if l := lastOf(out); l != nil {
+			last = &l.PartitionRange
+		}
+		next, touches := r.partitionRange(last)
+		since := int32(r.upTo(math.MaxInt32, "epoch"))
+		if touches && since == out[len(out)-1].Since {
+			r.fail("ranges that touch")
+		}
+		if r.err != nil {
+			return nil
+		}
+		out = append(out, HeldRange{next, since})
 	}
-	return b.First > a.First+Partition(a.Count)
+	return out
+}
+
+func lastOf[T any](list []T) *T {
+	if len(list) == 0 {
+		return nil
+	}
+	return &list[len(list)-1]
+}
+
+// partitionRange reads a range that stands behind last, which may be nil, and
+// reports whether it begins where that one ends.
+func (r *reader) partitionRange(last *PartitionRange) (next PartitionRange, touches bool) {
+	switch same := r.flag(); {
+	case !same:
+		next.Topic = r.topic()
+	case last == nil:
+		r.fail("a range without a topic")
+	default:
+		next.Topic = last.Topic
+	}
+	next.First = Partition(r.upTo(MaxPartitionsPerTopic-1, "partition"))
+	next.Count = int32(r.upTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
+	switch {
+	case next.Count == 0:
+		r.fail("an empty range")
+	case last == nil:
+	case last.Topic == next.Topic:
+		end := last.First + Partition(last.Count)
+		if touches = next.First == end; next.First < end {
+			r.fail("ranges out of order")
+		}
+	case compareText(string(last.Topic[:]), string(next.Topic[:])) > 0:
+		r.fail("ranges out of order")
+	}
+	return next, touches
 }
 
 func (w *writer) consumerMember(m *ConsumerMember) {
@@ -89,12 +140,12 @@ func (w *writer) memberAssignment(a *MemberAssignment) {
 	w.u32(uint32(a.Epoch))
 	w.u32(uint32(a.Previous))
 	w.u8(uint8(a.State))
-	w.ranges(a.Assigned)
-	w.ranges(a.Revoking)
+	w.heldRanges(a.Assigned)
+	w.heldRanges(a.Revoking)
 }
 
 func (r *reader) memberAssignment(id string) MemberAssignment {
-	return MemberAssignment{id, int32(r.u32()), int32(r.u32()), MemberState(r.upTo(uint64(MemberWaiting), "state")), r.ranges(), r.ranges()}
+	return MemberAssignment{id, int32(r.u32()), int32(r.u32()), MemberState(r.upTo(uint64(MemberWaiting), "state")), r.heldRanges(), r.heldRanges()}
 }
 
 func (w *writer) putMember(c PutMember) {

@@ -18,7 +18,7 @@ type PartitionRange struct {
 // Ranges returns sorted partitions as ranges.
 func Ranges(list []TopicPartition) (out []PartitionRange) {
 	for _, tp := range list {
-		if n := len(out); n > 0 && out[n-1].Topic == tp.Topic && out[n-1].First+Partition(out[n-1].Count) == tp.Partition {
+		if n := len(out); n > 0 && out[n-1].endsBefore(tp) {
 			out[n-1].Count++
 			continue
 		}
@@ -30,9 +30,42 @@ func Ranges(list []TopicPartition) (out []PartitionRange) {
 // Partitions returns the partitions of ranges, sorted as they are.
 func Partitions(ranges []PartitionRange) (out []TopicPartition) {
 	for _, r := range ranges {
-		for i := range r.Count {
-			out = append(out, TopicPartition{r.Topic, r.First + Partition(i)})
+		out = append(out, r.Partitions()...)
+	}
+	return out
+}
+
+// HeldRange is partitions that a member has had since the same epoch: of those
+// a commit under an older epoch than the member's is good (KIP-1251). Lists of
+// them are sorted as ranges are; two may touch where their epochs differ.
+type HeldRange struct {
+	PartitionRange
+	Since int32 // the member's epoch when it was given them; 0 as soon as a static member was away
+}
+
+// HeldRanges returns sorted partitions as ranges; since tells a partition's.
+func HeldRanges(list []TopicPartition, since func(TopicPartition) int32) (out []HeldRange) {
+	for _, tp := range list {
+		at := since(tp)
+		if n := len(out); n > 0 && out[n-1].Since == at && out[n-1].endsBefore(tp) {
+			out[n-1].Count++
+			continue
 		}
+		out = append(out, HeldRange{PartitionRange{tp.Topic, tp.Partition, 1}, at})
+	}
+	return out
+}
+
+// endsBefore reports whether a partition is the one behind the range.
+func (r PartitionRange) endsBefore(tp TopicPartition) bool {
+	return r.Topic == tp.Topic && r.First+Partition(r.Count) == tp.Partition
+}
+
+// Partitions returns the partitions of a range.
+func (r PartitionRange) Partitions() []TopicPartition {
+	out := make([]TopicPartition, r.Count)
+	for i := range out {
+		out[i] = TopicPartition{r.Topic, r.First + Partition(i)}
 	}
 	return out
 }
@@ -65,8 +98,8 @@ type MemberAssignment struct {
 	ID              string
 	Epoch, Previous int32 // of the member
 	State           MemberState
-	Assigned        []PartitionRange
-	Revoking        []PartitionRange // to be given up, and not known to be
+	Assigned        []HeldRange
+	Revoking        []HeldRange // to be given up, and not known to be
 }
 
 // MemberTarget is what a member shall have.
@@ -118,7 +151,8 @@ type SetTargets struct {
 }
 
 // ExpireOffsets forgets the listed positions of a group that nobody renewed
-// since Before, and the group with the last of them, if it has no members.
+// since Before, and a group that has none and no members, and of which no
+// transaction under way has any.
 type ExpireOffsets struct {
 	Group      string
 	Epoch      DutyEpoch

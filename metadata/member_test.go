@@ -25,7 +25,7 @@ func TestMembersAreStoredOneByOneAndForgottenWithTheirGroup(t *testing.T) {
 		PutMember{"g", 5, 1, ConsumerMember{ID: "b", Topics: []string{"t"}}},
 		PutMember{"g", 5, 2, ConsumerMember{ID: "a", Regex: "x"}},
 		SetTargets{"g", 5, 2, 2, []MemberTarget{{"a", []PartitionRange{{topic, 0, 4}}}}},
-		SetAssigned{"g", 5, []MemberAssignment{{"a", 2, 0, MemberWaiting, []PartitionRange{{topic, 0, 2}}, nil}}},
+		SetAssigned{"g", 5, []MemberAssignment{{"a", 2, 0, MemberWaiting, []HeldRange{{PartitionRange{topic, 0, 2}, 1}}, nil}}},
 		PutMember{"g", 5, 3, ConsumerMember{ID: "a", Regex: "y"}},
 	) {
 		if o.Code != CodeOK {
@@ -127,7 +127,8 @@ func memberEntry() *Entry {
 	return &Entry{Level: 1, Session: 0x1234, Lane: LaneControl, Seq: 9, Time: 1_700_000_000_000, Commands: []Command{
 		PutMember{"g", 4, 7, ConsumerMember{"m", "i", "r", "c", "h", 9, []string{"a", "b"}, "x.*", "range", 8, []GroupProtocol{{"range", []byte{1}}}}},
 		RemoveMembers{"g", 4, 8, []string{"m"}},
-		SetAssigned{"g", 4, []MemberAssignment{{"m", 7, -2, MemberWaiting, []PartitionRange{{t, 0, 3}, {t, 5, 1}, {TopicID{2}, 0, 1}}, []PartitionRange{{t, 4, 1}}}}},
+		SetAssigned{"g", 4, []MemberAssignment{{"m", 7, -2, MemberWaiting, []HeldRange{{PartitionRange{t, 0, 3}, 5}, {PartitionRange{t, 3, 1}, 7}, {PartitionRange{t, 5, 1}, 0},
+			{PartitionRange{TopicID{2}, 0, 1}, 300}}, []HeldRange{{PartitionRange{t, 4, 1}, 6}}}}},
 		SetTargets{"g", 4, 8, 7, []MemberTarget{{"m", []PartitionRange{{t, 0, 9}}}}},
 		ExpireOffsets{"g", 4, 1_700_000_000_000, []TopicPartition{{t, 2}}},
 	}}
@@ -173,6 +174,25 @@ func TestUnsortedRangesAreRefused(t *testing.T) {
 		if _, err := AppendEntry(nil, e); err == nil {
 			t.Errorf("%s: written", name)
 		}
+		var held []HeldRange
+		for _, r := range list {
+			held = append(held, HeldRange{r, 4})
+		}
+		e.Commands = []Command{SetAssigned{"g", 1, []MemberAssignment{{ID: "m", Assigned: held}}}}
+		if _, err := AppendEntry(nil, e); err == nil {
+			t.Errorf("%s, held: written", name)
+		}
+	}
+}
+
+func TestHeldRangesEndWhereTheEpochChanges(t *testing.T) {
+	a, b := TopicID{1}, TopicID{2}
+	since := map[TopicPartition]int32{{a, 0}: 2, {a, 1}: 2, {a, 2}: 3, {a, 4}: 3, {b, 5}: 3}
+	list := []TopicPartition{{a, 0}, {a, 1}, {a, 2}, {a, 4}, {b, 5}}
+	held := HeldRanges(list, func(tp TopicPartition) int32 { return since[tp] })
+	want := []HeldRange{{PartitionRange{a, 0, 2}, 2}, {PartitionRange{a, 2, 1}, 3}, {PartitionRange{a, 4, 1}, 3}, {PartitionRange{b, 5, 1}, 3}}
+	if !reflect.DeepEqual(held, want) {
+		t.Fatalf("%+v", held)
 	}
 }
 

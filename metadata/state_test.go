@@ -162,7 +162,7 @@ func (w *world) memberStep(n int, topic TopicID) Command {
 	case 36:
 		return RemoveMembers{group, epoch, int32(w.rng.IntN(50)), []string{id}}
 	case 37, 38:
-		return SetAssigned{group, epoch, []MemberAssignment{{ID: id, Epoch: 3, State: MemberRevoking, Assigned: some}}}
+		return SetAssigned{group, epoch, []MemberAssignment{{ID: id, Epoch: 3, State: MemberRevoking, Assigned: []HeldRange{{some[0], int32(w.rng.IntN(4))}}}}}
 	case 39, 40:
 		return SetTargets{group, epoch, 9, 8, []MemberTarget{{id, some}}}
 	}

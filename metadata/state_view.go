@@ -244,6 +244,9 @@ func (s *State) Group(name string) (GroupView, bool) {
 	return GroupView{g.group, g.consumer, g.emptySince, g.offsets}, true
 }
 
+// HasGroup reports whether a group is there.
+func (s *State) HasGroup(name string) bool { return s.groups.has(name) }
+
 // Groups returns the names of all groups, sorted.
 func (s *State) Groups() []string {
 	out := make([]string, 0, s.groups.count)

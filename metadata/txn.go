@@ -185,24 +185,6 @@ func (s *State) OffsetPending(group string, tp TopicPartition) bool {
 	return false
 }
 
-// HasGroup reports whether a group is there: it is stored, or a transaction
-// under way has an offset of it, also where nothing is committed yet.
-func (s *State) HasGroup(name string) bool { return s.groups.has(name) || len(s.pendingOf(name)) > 0 }
-
-// PendingGroups returns the groups that transactions under way have offsets of,
-// in no order, each perhaps several times.
-func (s *State) PendingGroups() (names []string) {
-	if s.pendingOffsets == 0 {
-		return nil
-	}
-	for id := range s.ongoing {
-		for _, o := range s.txns.get(id).offsets {
-			names = append(names, o.group)
-		}
-	}
-	return names
-}
-
 func (t *txnState) findOffset(group string, tp TopicPartition) (int, bool) {
 	return slices.BinarySearchFunc(t.offsets, group, func(o txnOffset, group string) int {
 		if c := compareText(o.group, group); c != 0 {

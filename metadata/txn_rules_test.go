@@ -255,7 +255,8 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 
 // A position that is deleted, alone or with its group, while a transaction holds
 // another for it is gone when the transaction commits; those of other groups
-// are not. A group that has nothing but such a position is there.
+// are not. A group that has nothing but such a position is there, and stays when
+// that is deleted.
 func TestADeletedPositionIsNotCommitted(t *testing.T) {
 	deletions := map[string]func(r *txnRig, slot DutyEpoch) Command{
 		"offsets": func(r *txnRig, slot DutyEpoch) Command { return DeleteOffsets{"g", slot, []TopicPartition{r.tp}} },
@@ -276,12 +277,15 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
 				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
 				r.is(r.do(t, deletion(r, slot)), CodeOK)
-				if r.state.OffsetPending("g", r.tp) || r.state.HasGroup("g") || !r.state.OffsetPending("other", r.tp) || !r.state.HasGroup("other") {
+				stays := what == "offsets"
+				if r.state.OffsetPending("g", r.tp) || r.state.HasGroup("g") != stays || !r.state.OffsetPending("other", r.tp) || !r.state.HasGroup("other") {
 					t.Fatal("pending: not what was left of the two groups")
 				}
-				r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
+				if !stays {
+					r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
+				}
 				r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
-				if v, ok := r.state.Group("g"); ok {
+				if v, ok := r.state.Group("g"); ok != stays || len(v.Offsets) > 0 {
 					t.Errorf("the group stands at %+v", v.Offsets)
 				}
 				if v, _ := r.state.Group("other"); v.Offsets[r.tp].Offset != 75 {
@@ -292,6 +296,52 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A group that loses its last position, one by one, with the topic, or with a
+// transaction that is aborted, stays until it is looked through, as at Kafka.
+// While a transaction has a position of it, it outlives that, too.
+func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
+	for _, lost := range []string{"deleted", "with its topic", "aborted"} {
+		t.Run(lost, func(t *testing.T) {
+			r := newTxnRig(t)
+			p, e := r.init()
+			slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+			at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
+			look := ExpireOffsets{Group: "g", Epoch: slot, Before: 1, Partitions: nil}
+			switch lost {
+			case "deleted":
+				r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
+				r.is(r.do(t, DeleteOffsets{"g", slot, []TopicPartition{r.tp}}), CodeOK)
+			case "with its topic":
+				r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
+				r.is(r.do(t, DeleteTopic{ID: r.tp.Topic}), CodeOK)
+			case "aborted":
+				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
+				r.is(r.do(t, look), CodeOK)
+				r.is(r.do(t, EndTxn{"x", p, e, false, true, 0}), CodeOK)
+			}
+			if v, ok := r.state.Group("g"); !ok || len(v.Offsets) > 0 {
+				t.Fatalf("group there: %v, %+v", ok, v.Offsets)
+			}
+			var c Checkpointer
+			store := newMemStore()
+			if err := store.Put(t.Context(), "k", c.Encode(r.state.freeze(), "k")); err != nil {
+				t.Fatal(err)
+			}
+			again, err := LoadCheckpoint(t.Context(), store, "k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Hash() != r.state.Hash() || !again.HasGroup("g") {
+				t.Errorf("a checkpoint leaves the group: %v", again.HasGroup("g"))
+			}
+			r.is(r.do(t, look), CodeOK)
+			if r.state.HasGroup("g") || r.state.groups.count != 0 {
+				t.Error("it is there after it was looked at")
+			}
+		})
 	}
 }
 

@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 )
 
@@ -248,7 +247,7 @@ func (w *txnWorld) offsets(t testing.TB, c *txnClient, tp TopicPartition) {
 		c.fenced = true
 		return
 	}
-	if after, _ := w.state.Group("g"); after.Offsets[tp] != was || !w.state.OffsetPending("g", tp) || !slices.Contains(w.state.PendingGroups(), "g") {
+	if after, _ := w.state.Group("g"); after.Offsets[tp] != was || !w.state.OffsetPending("g", tp) || !w.state.HasGroup("g") {
 		t.Fatal("a transaction's offset is visible before its end")
 	}
 	v, _ := w.state.Txn(c.id)

@@ -216,11 +216,6 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 			loading = loading || !elsewhere || left[slot] != 0 && s.DutyEpoch(SlotDuty(slot)) <= left[slot]
 			return false
 		}
-		for _, name := range s.PendingGroups() { // a group begins with its first offset, committed or not
-			if ours(name) {
-				found[name] = summary{state: stateEmpty.String(), kind: groupTypeClassic}
-			}
-		}
 		for _, name := range s.Groups() {
 			if !ours(name) {
 				continue

@@ -167,18 +167,19 @@ func (r *roster) mayBeat(p *participant, b *beat) bool {
 
 // succeed lets a new member take a static one's place, with all it has.
 func (r *roster) succeed(p *participant, id string) {
+	r.release(p, p.revoking)
 	if id != p.info.ID {
+		has := r.ranges(p.assigned)
 		r.leave(p)
 		p.info.ID = id
 		p.pattern, _ = r.subs.admit(p.info.Regex, r.topics)
 		r.enter(p)
+		r.holdRanges(p, has)
 	}
-	r.release(p)
 	r.settled -= b2i(r.atRest(p))
 	p.away, p.revokeBy = false, time.Time{}
 	p.previous, p.epoch, p.state, p.revoking = p.epoch, epochJoin, metadata.MemberStable, nil
 	r.settled += b2i(r.atRest(p))
-	r.hold(p)
 	r.book.put(id)
 }
 
@@ -269,6 +270,7 @@ func (r *roster) beatLeave(now time.Time, b *beat) {
 	if b.epoch == epochAway {
 		p.away, p.revokeBy = true, time.Time{}
 		r.set(p, standing{epochAway, metadata.MemberStable, p.assigned, nil})
+		r.hold(p, p.assigned, 0) // its epochs end here: who takes its place commits under any, as at Kafka
 	} else {
 		r.fence(now, p)
 	}
@@ -281,8 +283,9 @@ func (r *roster) beatLeave(now time.Time, b *beat) {
 	})
 }
 
-// mayCommit checks an OffsetCommit against members and their epochs.
-func (r *roster) mayCommit(id string, epoch int32, version int16) int16 {
+// mayCommit checks an OffsetCommit of the listed positions against members and
+// their epochs.
+func (r *roster) mayCommit(id string, epoch int32, version int16, list []pendingOffset) int16 {
 	if epoch < 0 && len(r.members) == 0 {
 		return codeOK
 	}
@@ -292,7 +295,7 @@ func (r *roster) mayCommit(id string, epoch int32, version int16) int16 {
 		return codeUnknownMember
 	case !p.classic() && version < 9:
 		return codeUnsupportedVersion
-	case epoch != p.epoch:
+	case !r.isCurrent(p, epoch, list):
 		return pickCode(p.classic(), codeIllegalGeneration, codeStaleEpoch)
 	}
 	return codeOK
@@ -300,17 +303,31 @@ func (r *roster) mayCommit(id string, epoch int32, version int16) int16 {
 
 // mayCommitTxn checks a TxnOffsetCommit, which knows stale epochs from version
 // 6 on (KIP-1319). version is that of the OffsetCommit with the same codes.
-func (r *roster) mayCommitTxn(id, instance string, epoch int32, version int16) int16 {
+func (r *roster) mayCommitTxn(id, instance string, epoch int32, version int16, list []pendingOffset) int16 {
 	if epoch < 0 && (len(r.members) == 0 || id == "" && instance == "") {
 		return codeOK
 	}
 	switch p := r.members[id]; {
 	case p == nil:
 		return codeUnknownMember
-	case epoch != p.epoch:
+	case !r.isCurrent(p, epoch, list):
 		return pickCode(p.classic() || version < 9, codeIllegalGeneration, codeStaleEpoch)
 	}
 	return codeOK
+}
+
+// isCurrent reports whether a member may commit the listed positions under an
+// epoch: its own, or an older one where it has had every one of the partitions
+// since then (KIP-1251). Its epoch may rise while a commit is on its way, and a
+// partition that it never gave up was nobody else's.
+func (r *roster) isCurrent(p *participant, epoch int32, list []pendingOffset) bool {
+	if epoch >= p.epoch {
+		return epoch == p.epoch
+	}
+	return !slices.ContainsFunc(list, func(o pendingOffset) bool {
+		h := r.owner[metadata.TopicPartition{Topic: o.Topic, Partition: o.Partition}]
+		return h.member != p.info.ID || epoch < h.since
+	})
 }
 
 // mayFetch checks an OffsetFetch that says who asks (version 9).

@@ -202,8 +202,8 @@ func (r *roster) encode(epoch metadata.DutyEpoch, f *flight) [][]metadata.Comman
 	for _, id := range f.has {
 		m := r.members[id]
 		a := metadata.MemberAssignment{ID: id, Epoch: m.epoch, Previous: m.previous, State: m.state,
-			Assigned: metadata.Ranges(m.assigned), Revoking: metadata.Ranges(m.revoking)}
-		n := 32 + len(id) + rangeBytes(a.Assigned) + rangeBytes(a.Revoking)
+			Assigned: r.ranges(m.assigned), Revoking: r.ranges(m.revoking)}
+		n := 32 + len(id) + heldBytes(a.Assigned) + heldBytes(a.Revoking)
 		if size+n > maxCommitBytes {
 			flush()
 		}
@@ -238,6 +238,16 @@ func rangeBytes(list []metadata.PartitionRange) int {
 	n := 4
 	for i := range list {
 		if n += 5; i == 0 || list[i].Topic != list[i-1].Topic {
+			n += 16
+		}
+	}
+	return n
+}
+
+func heldBytes(list []metadata.HeldRange) int {
+	n := 4
+	for i := range list {
+		if n += 10; i == 0 || list[i].Topic != list[i-1].Topic {
 			n += 16
 		}
 	}

@@ -13,7 +13,8 @@ import (
 // under the slot's epoch before it answers; each partition has its own code.
 // A group without members takes what comes with a negative generation
 // (clients that assign themselves); else the member, its instance and its
-// generation must be the group's.
+// generation must be the group's. In a group of the consumer protocol the
+// generation is the member's epoch, and may be an older one (isCurrent).
 func (c *Coordinator) CommitOffsets(ctx context.Context, _ Client, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 	j := &commitJob{c: c, r: r, out: kmsg.NewPtrOffsetCommitResponse()}
 	j.blank()
@@ -49,6 +50,9 @@ type commitJob struct {
 	txn  *metadata.TxnOffsets // whose commit makes the positions visible; nil: they are at once
 	out  *kmsg.OffsetCommitResponse
 	list []pendingOffset
+	// Codes of what is not stored, as resolve finds it.
+	unknown []*int16 // no such partition
+	large   []*int16 // more metadata than is taken
 }
 
 // pendingOffset is a position to be stored, and where its answer goes.
@@ -88,7 +92,7 @@ func (j *commitJob) fail(code int16) {
 func (j *commitJob) refuse(ctx context.Context, code int16) {
 	switch code {
 	case codeIllegalGeneration, codeUnknownMember, codeGroupNotFound:
-		if j.resolve() > 0 && j.c.cfg.Replica.Barrier(ctx) == nil && j.resolve() > 0 {
+		if j.find(ctx) {
 			j.failUnknown()
 		}
 	}
@@ -96,6 +100,7 @@ func (j *commitJob) refuse(ctx context.Context, code int16) {
 }
 
 func (j *commitJob) run(ctx context.Context, g *group) {
+	found := j.find(ctx)
 	code := ask(ctx, g, codeNotCoordinator, func(at time.Time, reply func(int16)) {
 		if g.commits > 0 && g.busy() {
 			// A write waits for the commits that were let through: one after
@@ -105,22 +110,23 @@ func (j *commitJob) run(ctx context.Context, g *group) {
 		}
 		reply(j.admit(at, g))
 	}, nil)
+	if found {
+		j.failUnknown()
+	}
 	if code != codeOK {
-		j.refuse(ctx, code)
+		j.fail(code)
 		return
 	}
 	defer g.do(func(time.Time) { g.commits-- })
+	if !found {
+		j.fail(codeNotAvailable)
+		return
+	}
+	for _, code := range j.large {
+		*code = codeMetadataTooLarge
+	}
 	ctx, cancel := context.WithTimeout(ctx, j.c.cfg.WriteTimeout)
 	defer cancel()
-	if j.resolve() > 0 { // a topic this replica has not heard of yet?
-		if err := j.c.cfg.Replica.Barrier(ctx); err != nil {
-			j.fail(codeNotAvailable)
-			return
-		}
-		if j.resolve() > 0 {
-			j.failUnknown()
-		}
-	}
 	for len(j.list) > 0 {
 		n := chunk(j.list)
 		j.write(ctx, g, j.list[:n])
@@ -133,9 +139,9 @@ func (j *commitJob) admit(at time.Time, g *group) (code int16) {
 	id, instance, generation := j.r.MemberID, text(j.r.InstanceID), j.r.Generation
 	switch {
 	case g.k != nil && j.txn != nil:
-		code = g.k.mayCommitTxn(id, instance, generation, j.r.Version)
+		code = g.k.mayCommitTxn(id, instance, generation, j.r.Version, j.list)
 	case g.k != nil:
-		code = g.k.mayCommit(id, generation, j.r.Version)
+		code = g.k.mayCommit(id, generation, j.r.Version, j.list)
 	case j.txn != nil:
 		code = g.m.mayCommitTxn(at, id, instance, generation)
 	default:
@@ -147,10 +153,24 @@ func (j *commitJob) admit(at time.Time, g *group) (code int16) {
 	return code
 }
 
-// resolve makes the list of positions to store from names, and returns how
-// many name a partition that is not known.
-func (j *commitJob) resolve() (unknown int) {
-	j.list = j.list[:0]
+// find resolves names. Where one is not known it waits until this replica is
+// as new as the log; false where it could not.
+func (j *commitJob) find(ctx context.Context) bool {
+	if j.resolve(); len(j.unknown) == 0 {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.c.cfg.WriteTimeout)
+	defer cancel()
+	if err := j.c.cfg.Replica.Barrier(ctx); err != nil {
+		return false
+	}
+	j.resolve()
+	return true
+}
+
+// resolve makes the list of positions to store from names.
+func (j *commitJob) resolve() {
+	j.list, j.unknown, j.large = j.list[:0], j.unknown[:0], j.large[:0]
 	at := j.c.cfg.Clock.Now()
 	j.c.cfg.Replica.View(func(s *metadata.State) {
 		for i := range j.r.Topics {
@@ -158,10 +178,10 @@ func (j *commitJob) resolve() (unknown int) {
 			for k := range j.r.Topics[i].Partitions {
 				p, code := &j.r.Topics[i].Partitions[k], &j.out.Topics[i].Partitions[k].ErrorCode
 				switch {
-				case len(text(p.Metadata)) > j.c.cfg.MaxOffsetMetadata:
-					*code = codeMetadataTooLarge
 				case !known || p.Partition < 0 || p.Partition >= topic.Partitions:
-					unknown++
+					j.unknown = append(j.unknown, code)
+				case len(text(p.Metadata)) > j.c.cfg.MaxOffsetMetadata:
+					j.large = append(j.large, code)
 				default:
 					j.list = append(j.list, pendingOffset{metadata.OffsetCommit{Topic: topic.ID,
 						Partition: metadata.Partition(p.Partition), Offset: metadata.Offset(p.Offset),
@@ -170,7 +190,6 @@ func (j *commitJob) resolve() (unknown int) {
 			}
 		}
 	})
-	return unknown
 }
 
 func leaderEpoch(version int16, epoch int32) metadata.LeaderEpoch {
@@ -182,16 +201,8 @@ func leaderEpoch(version int16, epoch int32) metadata.LeaderEpoch {
 
 // failUnknown answers the partitions that resolve did not find.
 func (j *commitJob) failUnknown() {
-	found := make(map[*int16]bool, len(j.list))
-	for i := range j.list {
-		found[j.list[i].code] = true
-	}
-	for i := range j.out.Topics {
-		for k := range j.out.Topics[i].Partitions {
-			if code := &j.out.Topics[i].Partitions[k].ErrorCode; !found[code] && *code == codeOK {
-				*code = codeUnknownTopic
-			}
-		}
+	for _, code := range j.unknown {
+		*code = codeUnknownTopic
 	}
 }
 

@@ -37,7 +37,7 @@ func upgrade(m *machine, r *roster, now time.Time) bool {
 		p.assigned = p.assigned.keep(func(tp metadata.TopicPartition) bool { _, held := r.owner[tp]; return !held })
 		p.target = p.assigned
 		r.enter(p)
-		r.hold(p)
+		r.hold(p, p.assigned, p.epoch)
 		r.touch(now, p)
 		r.book.put(p.info.ID)
 	}
@@ -126,7 +126,7 @@ func (g *group) beat(now time.Time, b *beat) {
 	case g.k != nil:
 		g.k.beat(now, b)
 	case b.epoch != epochJoin:
-		b.refuse(pickCode(g.m.state == stateEmpty, codeUnknownMember, codeGroupNotFound), "the group is not a consumer group")
+		b.refuse(codeGroupNotFound, "the group is not a consumer group")
 	case g.busy():
 		g.later = append(g.later, func(now time.Time) { g.beat(now, b) })
 	case !g.become(now):

@@ -29,7 +29,7 @@ func (r *roster) reconcile(now time.Time, p *participant, owned parts, said bool
 	wanted := p.target.minus(keep)
 	got := wanted.keep(func(tp metadata.TopicPartition) bool {
 		holder, held := r.owner[tp]
-		return !held || holder == p.info.ID
+		return !held || holder.member == p.info.ID
 	})
 	if len(got) < len(wanted) {
 		next.state = metadata.MemberWaiting
@@ -45,26 +45,29 @@ type standing struct {
 	assigned, revoking parts
 }
 
-// set moves a member, and has that written.
+// set moves a member, and has that written. What it keeps or has to give up it
+// has had since it was given it; the rest, also what it had to give up before,
+// since its epoch now.
 func (r *roster) set(p *participant, to standing) {
 	if p.epoch == to.epoch && p.state == to.state && p.assigned.equal(to.assigned) && p.revoking.equal(to.revoking) {
 		return
 	}
-	r.release(p)
+	given := to.assigned.minus(p.assigned)
+	r.release(p, p.assigned.plus(p.revoking).minus(to.assigned.plus(to.revoking)))
 	r.settled -= b2i(r.atRest(p))
 	if p.epoch != to.epoch {
 		p.previous = p.epoch
 	}
 	p.epoch, p.state, p.assigned, p.revoking = to.epoch, to.state, to.assigned, to.revoking
 	r.settled += b2i(r.atRest(p))
-	r.hold(p)
+	r.hold(p, given, to.epoch)
 	r.book.moved(p.info.ID)
 }
 
 // waits reports whether a member that waits for partitions still has to.
 func (r *roster) waits(p *participant) bool {
 	for _, tp := range p.target.minus(p.assigned) {
-		if holder, held := r.owner[tp]; !held || holder == p.info.ID {
+		if holder, held := r.owner[tp]; !held || holder.member == p.info.ID {
 			return false
 		}
 	}

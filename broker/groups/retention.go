@@ -11,8 +11,9 @@ import (
 // Positions are forgotten when nobody needed them for OffsetRetention: from
 // when the group's last member left, or the position's own commit where that
 // was later or the group never had members; of a group with members, those of
-// topics that none of them subscribes to. A group without members goes with
-// its last position. The time is the state's; the holder of the slot looks and
+// topics that none of them subscribes to. A group without members and without
+// positions goes when it is looked at, as at Kafka: also where they were
+// deleted, with their topic or with a transaction. The time is the state's; the holder of the slot looks and
 // writes, and apply leaves what was renewed meanwhile.
 const (
 	expireEvery = 10 * time.Minute // offsets.retention.check.interval.ms

@@ -132,3 +132,40 @@ func TestPositionsOfTopicsNobodySubscribesToExpire(t *testing.T) {
 		}
 	})
 }
+
+// A group that has lost its last position is there, Empty, until its slot's
+// holder looks for what is due, whoever holds it then.
+func TestAGroupThatLostItsPositionsIsEmptyUntilItIsLookedAt(t *testing.T) {
+	inWorld(t, func(w *world) {
+		n := w.single()
+		n.tick()
+		want(t, "commit", n.simple("g", 0), codeOK)
+		r := kmsg.NewPtrOffsetDeleteRequest()
+		r.Group, r.Topics = "g", []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}}}}
+		there := func(n *node) {
+			t.Helper()
+			want(t, "delete again", n.coord.DeleteOffsets(context.Background(), Client{}, r).ErrorCode, codeOK)
+			if d := n.describe("g"); d.ErrorCode != codeOK || d.State != "Empty" {
+				t.Errorf("described as %+v", d)
+			}
+			if l := n.listed(); l != "g classic Empty ;" {
+				t.Errorf("list %q", l)
+			}
+			stale := n.modern("a")
+			stale.epoch = 3
+			want(t, "heartbeat of a member", stale.beat(), codeGroupNotFound)
+			want(t, "commit of a member", stale.commit(9, 3), codeUnknownMember)
+		}
+		there(n)
+		w.log.Expire(n.session.ID())
+		n.stop()
+		m := w.start(2)
+		defer m.stop()
+		m.hold("g")
+		there(m)
+		m.tickFor(25 * time.Minute)
+		if d := m.describe("g"); d.ErrorCode != codeGroupNotFound || d.State != "Dead" || m.known("g") || m.listed() != "" {
+			t.Errorf("described as %+v after it was looked at", d)
+		}
+	})
+}

@@ -25,8 +25,8 @@ type roster struct {
 
 	epoch, assigned int32
 	members         map[string]*participant
-	instances       map[string]string                  // instance id -> member id
-	owner           map[metadata.TopicPartition]string // who has a partition, or has not given it up
+	instances       map[string]string                   // instance id -> member id
+	owner           map[metadata.TopicPartition]holding // who has a partition, or has not given it up
 	subs            subscriptions
 	bytes           int       // of all members
 	classics        int       // members that speak the classic protocol
@@ -36,6 +36,14 @@ type roster struct {
 	due             time.Time // not after the earliest deadline; zero: there is none
 
 	book book // what is not written yet, and who waits for it
+}
+
+// holding is who has a partition, and since which epoch of that member: its
+// commits under an epoch that is older than its own are good from that one on
+// (KIP-1251).
+type holding struct {
+	member string
+	since  int32
 }
 
 // memberTimes are the group's settings (GROUP configs, else the broker's).
@@ -67,7 +75,7 @@ const epochAway = -2
 
 func newRoster(name string, l limits, times memberTimes, topics topicSource) *roster {
 	return &roster{name: name, limits: l, times: times, topics: topics, members: map[string]*participant{},
-		instances: map[string]string{}, owner: map[metadata.TopicPartition]string{}, book: newBook()}
+		instances: map[string]string{}, owner: map[metadata.TopicPartition]holding{}, book: newBook()}
 }
 
 // load continues a stored group: members keep epochs, partitions and
@@ -79,12 +87,11 @@ func (r *roster) load(head *metadata.ConsumerGroup, stored []metadata.MemberView
 		p := &participant{info: v.ConsumerMember, session: time.Duration(v.SessionTimeoutMs) * time.Millisecond,
 			rebalance: time.Duration(v.RebalanceTimeoutMs) * time.Millisecond,
 			epoch:     v.Has.Epoch, previous: v.Has.Previous, state: v.Has.State,
-			assigned: metadata.Partitions(v.Has.Assigned), revoking: metadata.Partitions(v.Has.Revoking),
 			target: metadata.Partitions(v.Target)}
 		p.away = p.epoch == epochAway
 		p.pattern, _ = r.subs.admit(p.info.Regex, r.topics) // it was admitted before: where it no longer is, it matches nothing
+		p.assigned, p.revoking = r.holdRanges(p, v.Has.Assigned), r.holdRanges(p, v.Has.Revoking)
 		r.enter(p)
-		r.hold(p)
 		r.touch(now, p)
 		if p.state == metadata.MemberRevoking {
 			r.mustRevoke(now, p)
@@ -112,7 +119,7 @@ func (r *roster) enter(p *participant) {
 
 // leave strikes a member out, and what it had with it.
 func (r *roster) leave(p *participant) {
-	r.release(p)
+	r.release(p, p.assigned.plus(p.revoking))
 	r.subs.remove(&p.info)
 	r.bytes -= participantBytes(&p.info)
 	r.classics -= b2i(p.classic())
@@ -125,22 +132,35 @@ func (r *roster) leave(p *participant) {
 }
 
 // hold and release keep who has which partition.
-func (r *roster) hold(p *participant) {
-	for _, set := range []parts{p.assigned, p.revoking} {
-		for _, tp := range set {
-			r.owner[tp] = p.info.ID
+func (r *roster) hold(p *participant, set parts, since int32) {
+	for _, tp := range set {
+		r.owner[tp] = holding{p.info.ID, since}
+	}
+}
+
+func (r *roster) release(p *participant, set parts) {
+	for _, tp := range set {
+		if r.owner[tp].member == p.info.ID {
+			delete(r.owner, tp)
 		}
 	}
 }
 
-func (r *roster) release(p *participant) {
-	for _, set := range []parts{p.assigned, p.revoking} {
-		for _, tp := range set {
-			if r.owner[tp] == p.info.ID {
-				delete(r.owner, tp)
-			}
-		}
+// holdRanges gives a member what is stored as its, and returns the partitions.
+// Where two have one, because a write was cut off in the middle, it is the
+// later one's.
+func (r *roster) holdRanges(p *participant, list []metadata.HeldRange) (out parts) {
+	for _, h := range list {
+		set := h.Partitions()
+		out = append(out, set...)
+		r.hold(p, parts(set).keep(func(tp metadata.TopicPartition) bool { return h.Since >= r.owner[tp].since }), h.Since)
 	}
+	return out
+}
+
+// ranges is what a member has, as it is stored.
+func (r *roster) ranges(set parts) []metadata.HeldRange {
+	return metadata.HeldRanges(set, func(tp metadata.TopicPartition) int32 { return r.owner[tp].since })
 }
 
 // participantBytes is what a member takes in memory, its partitions apart.

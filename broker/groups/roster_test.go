@@ -94,8 +94,9 @@ func (m *mirror) views() (out []metadata.MemberView) {
 type beatClient struct {
 	id        string
 	epoch     int32
-	owned     parts // reads them
-	assigned  parts // was told last
+	owned     parts                             // reads them
+	assigned  parts                             // was told last
+	since     map[metadata.TopicPartition]int32 // its epoch when it was told of each, without a break
 	names     []string
 	full      bool // says everything again
 	dead      bool
@@ -178,13 +179,27 @@ func (w *rosterWorld) beat(c *beatClient, mayFail bool) {
 		c.epoch, c.lastHeard, c.full = out.epoch, w.now, false
 		if out.told {
 			c.assigned = out.has
+			c.learn()
 		}
 	case codeFencedEpoch, codeUnknownMember:
-		c.epoch, c.owned, c.assigned, c.full = 0, nil, nil, true
+		c.epoch, c.owned, c.assigned, c.full, c.since = 0, nil, nil, true, nil
 	case codeNotAvailable:
 		c.full = true
 	default:
 		w.t.Fatalf("beat of %s: %d %s", c.id, out.code, out.text)
+	}
+}
+
+// learn notes since when the client has what it was told to have.
+func (c *beatClient) learn() {
+	had := c.since
+	c.since = map[metadata.TopicPartition]int32{}
+	for _, tp := range c.assigned {
+		epoch, known := had[tp]
+		if !known {
+			epoch = c.epoch
+		}
+		c.since[tp] = epoch
 	}
 }
 
@@ -198,7 +213,9 @@ func (w *rosterWorld) obey(c *beatClient) {
 	}
 }
 
-// check: no two living clients read the same partition.
+// check: no two living clients read the same partition, and what one reads it
+// may commit under its epoch, and under every one since it was told of it,
+// where the coordinator knows what it said last.
 func (w *rosterWorld) check(step int) {
 	w.t.Helper()
 	who := map[metadata.TopicPartition]string{}
@@ -211,6 +228,17 @@ func (w *rosterWorld) check(step int) {
 				w.t.Fatalf("step %d: %s and %s both read %v", step, other, c.id, tp)
 			}
 			who[tp] = c.id
+		}
+		p := w.r.members[c.id]
+		if p == nil || p.epoch != c.epoch {
+			continue
+		}
+		for _, tp := range c.owned {
+			since, known := c.since[tp]
+			if !known || w.r.owner[tp].member == c.id && w.r.owner[tp].since <= since {
+				continue
+			}
+			w.t.Fatalf("step %d: %s has %v since epoch %d, to the coordinator it is %+v", step, c.id, tp, since, w.r.owner[tp])
 		}
 	}
 }
@@ -357,5 +385,39 @@ func TestAnswersWaitForTheirWrite(t *testing.T) {
 	w.r.beat(w.now, b)
 	if len(out) != 3 || out[2].code != codeOK || out[2].epoch != 2 || len(out[2].has) != 6 {
 		t.Fatalf("%+v", out)
+	}
+}
+
+// A write of several entries that was cut off in the middle may leave a
+// partition with who gave it up, beside who has it now.
+func TestAPartitionOfTwoIsTheLaterOnes(t *testing.T) {
+	w := newRosterWorld(t, 1)
+	topic := w.topics.topics["a"].id
+	ranges := func(first, n, since int32) []metadata.HeldRange {
+		return []metadata.HeldRange{{PartitionRange: metadata.PartitionRange{Topic: topic, First: metadata.Partition(first), Count: n}, Since: since}}
+	}
+	member := func(id string, epoch int32, has []metadata.HeldRange) metadata.MemberView {
+		return metadata.MemberView{ConsumerMember: metadata.ConsumerMember{ID: id, Topics: []string{"a"}, RebalanceTimeoutMs: 60_000},
+			Has: metadata.MemberAssignment{Epoch: epoch, Assigned: has}}
+	}
+	later, earlier := member("a", 3, ranges(3, 3, 3)), member("z", 2, ranges(0, 6, 2))
+	later.Target = []metadata.PartitionRange{{Topic: topic, First: 3, Count: 3}}
+	earlier.Target = []metadata.PartitionRange{{Topic: topic, First: 0, Count: 3}}
+	w.log.head = &metadata.ConsumerGroup{Epoch: 3, AssignmentEpoch: 3, Members: 2}
+	w.log.members["a"], w.log.members["z"] = &later, &earlier
+	w.fresh()
+	z := &beatClient{id: "z", epoch: 2, owned: metadata.Partitions([]metadata.PartitionRange{{Topic: topic, First: 0, Count: 3}})}
+	w.beat(z, false)
+	if z.epoch != 3 || len(z.assigned) != 3 {
+		t.Fatalf("epoch %d, %v", z.epoch, z.assigned)
+	}
+	for p := range metadata.Partition(6) {
+		want := holding{"z", 2}
+		if p >= 3 {
+			want = holding{"a", 3}
+		}
+		if got := w.r.owner[metadata.TopicPartition{Topic: topic, Partition: p}]; got != want {
+			t.Errorf("partition %d: %+v, want %+v", p, got, want)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func mutants() []mutant {
 		{name: "a member's epoch moves on before it gave partitions up", pkg: "./broker/groups", run: "ReadTwice", edits: []edit{{"broker/groups/reconcile.go",
 			"if len(drop) > 0 && (!said || owned.meets(drop)) {", "if len(drop) > 0 && !said {"}}},
 		{name: "a partition given to a member while another has it", pkg: "./broker/groups", run: "ReadTwice", edits: []edit{{"broker/groups/reconcile.go",
-			"return !held || holder == p.info.ID", "return !held || holder != \"\""}}},
+			"return !held || holder.member == p.info.ID", "return !held || holder.member != \"\""}}},
 		{name: "a heartbeat answered before what it says is written", pkg: "./broker/groups", run: "AnswersWait", edits: []edit{{"broker/groups/book.go",
 			"	if b.durable >= b.changes {\n", "	if b.durable <= b.changes {\n"}}},
 		{name: "members' commands of an old slot epoch accepted", pkg: "./metadata", run: "StaleSlots", edits: []edit{{"metadata/apply_member.go",

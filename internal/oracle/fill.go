@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -175,10 +176,17 @@ func setDefault(p reflect.Value) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// bytesOf reads bytes: a text, hex:..., a batch's fields, or a list of these.
+// bytesOf reads bytes: a text, hex:..., a batch's fields, what consumers of the
+// classic protocol exchange, or a list of these.
 func bytesOf(n *yaml.Node, v vars) ([]byte, error) {
 	switch n.Kind {
 	case yaml.MappingNode:
+		if len(n.Content) == 2 {
+			if e := exchanged(n.Content[0].Value); e != nil {
+				err := fill(reflect.ValueOf(e).Elem(), n.Content[1], v)
+				return e.AppendTo(nil), err
+			}
+		}
 		return buildBatch(n, v)
 	case yaml.SequenceNode:
 		all := []byte{}
@@ -203,6 +211,18 @@ func bytesOf(n *yaml.Node, v vars) ([]byte, error) {
 		return hex.DecodeString(digits)
 	}
 	return []byte(text), nil
+}
+
+// exchanged is what consumers of the classic protocol tell each other, in
+// bytes that the broker passes on; nil for another name.
+func exchanged(name string) interface{ AppendTo([]byte) []byte } {
+	switch name {
+	case "ConsumerMemberMetadata":
+		return new(kmsg.ConsumerMemberMetadata)
+	case "ConsumerMemberAssignment":
+		return new(kmsg.ConsumerMemberAssignment)
+	}
+	return nil
 }
 
 func fillScalar(into reflect.Value, n *yaml.Node, v vars) error {

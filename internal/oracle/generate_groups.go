@@ -2,8 +2,6 @@ package oracle
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 )
 
 // group is one in use, or a new one.
@@ -104,28 +102,11 @@ func (g *Generator) groupAdmin() {
 	case 1:
 		g.ask("OffsetDelete", 0, "Group: $%s, Topics: [{Topic: $%s, Partitions: [{Partition: %d}]}]", group, t.name, g.rand.IntN(3))
 	case 2:
-		if g.lostOffsets() {
-			return // a group without any may be there or not
-		}
 		g.say("sleep 150ms") // Kafka lists what its log has committed
 		g.ask("ListGroups", 0, "")
 	case 3:
 		g.ask("DeleteGroups", 0, "Groups: [$%s]", group)
 	}
-}
-
-// pendingOffsets reports whether a transaction may have offsets of a group.
-func (g *Generator) pendingOffsets() bool {
-	return slices.ContainsFunc(g.lines, func(line string) bool { return strings.HasPrefix(line, "TxnOffsetCommit") })
-}
-
-// lostOffsets reports whether a group may have lost its last offset: with the
-// topic, one by one, or with a transaction that was aborted.
-func (g *Generator) lostOffsets() bool {
-	return slices.ContainsFunc(g.lines, func(line string) bool {
-		return strings.HasPrefix(line, "DeleteTopics") || strings.HasPrefix(line, "OffsetDelete") ||
-			strings.HasPrefix(line, "EndTxn") && strings.Contains(line, "Commit: false") && g.pendingOffsets()
-	})
 }
 
 // transaction is one step of a transaction's life, in the old protocol (the

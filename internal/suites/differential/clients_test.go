@@ -110,7 +110,6 @@ func meetings() []meeting {
 			}
 			return fmt.Sprint("epoch ", epoch)
 		}},
-		{"a group whose last position was deleted", "Empty, taken, taken", "Dead GROUP_ID_NOT_FOUND, GROUP_ID_NOT_FOUND, GROUP_ID_NOT_FOUND", (*visitor).deletedGroup},
 		{"an aborted transaction behind what is read", "1 named; read: offsets 0, then nothing", "0 named; read: offsets 0, then nothing", (*visitor).abortedBehind},
 		{"a transaction and a member that are both wrong", "INVALID_TXN_STATE", "ILLEGAL_GENERATION", func(v *visitor) string {
 			id := v.with(kgo.TransactionalID(v.topic))
@@ -130,30 +129,6 @@ func meetings() []meeting {
 			return codeOf(kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode))
 		}},
 	}
-}
-
-// deletedGroup takes the only position of a group away, and says what is told
-// of the group: its state, whether a position can be taken away once more, and
-// whether the group can be deleted.
-func (v *visitor) deletedGroup() string {
-	admin := kadm.NewClient(v.Client)
-	var offsets kadm.Offsets
-	offsets.AddOffset(v.topic, 0, 5, -1)
-	positions := kadm.TopicsSet{}
-	positions.Add(v.topic, 0)
-	_, err := admin.CommitOffsets(v.ctx, v.topic, offsets)
-	_, err2 := admin.DeleteOffsets(v.ctx, v.topic, positions)
-	groups, err3 := admin.DescribeGroups(v.ctx, v.topic)
-	if err := errors.Join(err, err2, err3); err != nil {
-		return err.Error()
-	}
-	out := groups[v.topic].State
-	if err := groups[v.topic].Err; err != nil {
-		out += " " + codeOf(err)
-	}
-	_, err = admin.DeleteOffsets(v.ctx, v.topic, positions)
-	deleted, err2 := admin.DeleteGroups(v.ctx, v.topic)
-	return out + ", " + codeOf(err) + ", " + codeOf(errors.Join(err2, deleted.Error()))
 }
 
 // abortedBehind fetches a batch in front of an aborted transaction, and says how
