@@ -27,7 +27,7 @@ func TestGzipIsTakenAsJavaReadsIt(t *testing.T) {
 	member, short := gzipOf(t, plain), gzipOf(t, "")
 	with := func(more ...[]byte) []byte { return append(bytes.Clone(member), bytes.Join(more, nil)...) }
 	reserved := bytes.Clone(member)
-	reserved[3] |= gzipReserved
+	reserved[3] |= 0xe0
 	wrong := bytes.Clone(member)
 	wrong[len(wrong)-8] ^= 1
 	for _, c := range []struct {
