@@ -10,7 +10,7 @@ import (
 // What Apache Kafka said of drawn framings is said here, too. The file is written
 // by the clients suite:
 //
-//	ZONEWISE_FRAMINGS=4000 ZONEWISE_FRAMINGS_RECORD=$PWD/broker/testdata/framings-kafka-4.4.0.txt \
+//	FRAMINGS=4000 FRAMINGS_RECORD=$PWD/broker/testdata/framings-kafka-4.4.0.txt \
 //	  go test -tags clients -run TestDrawnFramings ./internal/suites/clients
 func TestDrawnFramingsAreJudgedAsByKafka(t *testing.T) {
 	text, err := os.ReadFile("testdata/framings-kafka-4.4.0.txt")

@@ -208,32 +208,32 @@ const lz4Behind = 8
 // lz4Sound reports whether the sequences of a block end as the format wants them
 // to, which Java's decoder and C's hold to and Go's does not.
 func lz4Sound(block []byte) bool {
-	for at := 0; at < len(block); {
+	for at, last := 0, len(block)-lz4Behind; at < len(block); {
 		token := block[at]
-		n := 0
-		n, at = lz4Length(block, at+1, token>>4)
-		if at += n; at >= len(block) {
+		literals, match := int(token>>4), token&15
+		at++
+		if literals == 15 {
+			literals, at = lz4Length(block, at)
+		}
+		if at += literals; at > last {
 			return at == len(block)
 		}
-		if at > len(block)-lz4Behind {
-			return false
+		at += 2
+		if match == 15 {
+			_, at = lz4Length(block, at)
 		}
-		_, at = lz4Length(block, at+2, token&15)
 	}
 	return false
 }
 
-// lz4Length reads a length that goes on in bytes of 255.
-func lz4Length(block []byte, at int, half byte) (n, next int) {
-	n = int(half)
-	if n < 15 {
-		return n, at
-	}
-	for ; at < len(block); at++ {
-		n += int(block[at])
-		if block[at] != 255 {
+// lz4Length is a length of at least 15, which goes on in bytes of 255.
+func lz4Length(block []byte, at int) (n, next int) {
+	for n = 15; at < len(block); {
+		b := block[at]
+		n, at = n+int(b), at+1
+		if b != 255 {
 			break
 		}
 	}
-	return n, at + 1
+	return n, at
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/snappy"
 )
 
 // xerialHeader begins snappy as Java clients write it: blocks with a length
@@ -96,12 +96,9 @@ func (s *snappyReader) next() error {
 		end := 4 + int(binary.BigEndian.Uint32(block))
 		block, s.in = block[4:end], block[end:]
 	}
-	n, err := s2.DecodedLen(block)
+	n, err := snappy.DecodedLen(block)
 	if err != nil {
 		return err
-	}
-	if repeatsOffset(block) {
-		return errors.New("an operation of S2's")
 	}
 	// No block packs tighter than 1:64 or so; a length that claims more is a
 	// lie, and is not allocated.
@@ -112,39 +109,8 @@ func (s *snappyReader) next() error {
 	if n > cap(s.block) {
 		s.block = make([]byte, n)
 	}
-	s.out, err = s2.Decode(s.block[:n], block)
+	// s2.Decode is faster, and takes S2's own operations, too: Java and librdkafka
+	// would stop at them for ever.
+	s.out, err = snappy.DecodeStrict(s.block[:n], block)
 	return err
-}
-
-// repeatsOffset reports whether a block has S2's own operation, a copy with the
-// offset of the one before. It is written as a short copy of offset 0, at which
-// every reader but franz-go stops.
-func repeatsOffset(block []byte) bool {
-	_, at := binary.Uvarint(block)
-	for at < len(block) {
-		tag := block[at]
-		switch tag & 3 {
-		case 0: // a literal
-			n := int(tag >> 2)
-			if more := n - 59; more > 0 {
-				if at+more >= len(block) {
-					return false // it cannot be unpacked anyway
-				}
-				var length [4]byte
-				copy(length[:], block[at+1:at+1+more])
-				n, at = int(binary.LittleEndian.Uint32(length[:])), at+more
-			}
-			at += n + 2
-		case 1: // a short copy
-			if tag>>5 == 0 && at+1 < len(block) && block[at+1] == 0 {
-				return true
-			}
-			at += 2
-		case 2:
-			at += 3
-		case 3:
-			at += 5
-		}
-	}
-	return false
 }

@@ -185,11 +185,11 @@ func (d *drawer) near(n int) int {
 	return d.IntN(n)
 }
 
-// match finds what repeats at plain[at:]: how far back, how long.
+// match finds what repeats at plain[at:]: how far back, how long, within bounds.
 func match(plain []byte, at int) (offset, length int) {
 	for back := 1; back <= min(at, 16); back++ {
 		n := 0
-		for at+n < len(plain) && plain[at+n] == plain[at+n-back] {
+		for n < 1100 && at+n < len(plain) && plain[at+n] == plain[at+n-back] {
 			n++
 		}
 		if n > length {

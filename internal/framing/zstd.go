@@ -85,8 +85,12 @@ func (d *drawer) zstdPackedBlocks(plain []byte) (sum uint32, window int, blocks 
 	if len(plain) == 0 { // the library has no checksum of nothing
 		return 0x51d8e999, 1024, []byte{1, 0, 0}
 	}
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevel(1+d.IntN(4))),
-		zstd.WithWindowSize(d.pick(1<<10, 1<<13, 1<<17, 1<<20)), zstd.WithEncoderCRC(true))
+	level := zstd.SpeedFastest // the others take megabytes to begin with
+	if d.one(6) {
+		level = zstd.EncoderLevel(2 + d.IntN(3))
+	}
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(d.pick(1<<10, 1<<13, 1<<17)), zstd.WithEncoderCRC(true))
 	if err != nil {
 		panic(err) // the options are known
 	}

@@ -16,10 +16,10 @@ import (
 // What the drawn framings are set by: where they begin, how many there are, the
 // one that is tried alone, and a file that is written with what Kafka said.
 const (
-	drawnSeed   = "ZONEWISE_FRAMINGS_SEED"
-	drawnCount  = "ZONEWISE_FRAMINGS"
-	drawnCase   = "ZONEWISE_FRAMINGS_CASE"
-	drawnRecord = "ZONEWISE_FRAMINGS_RECORD"
+	drawnSeed   = "FRAMINGS_SEED"
+	drawnCount  = "FRAMINGS"
+	drawnCase   = "FRAMINGS_CASE"
+	drawnRecord = "FRAMINGS_RECORD"
 )
 
 // envNumber is a setting of a run.
