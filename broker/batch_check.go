@@ -218,7 +218,7 @@ func (w *walk) record(b []byte) error {
 			r.bytes(n)
 		}
 	}
-	if r.bad || len(r.b) != 0 {
+	if r.bad || len(r.b) != 0 || keyLen < -1 {
 		return errRecord
 	}
 	if offset != int64(w.index) {

@@ -12,7 +12,7 @@ func (c Case) RefusedOnPurpose() bool {
 		LZ4: {"flipped", "a wrong checksum of the content", "a wrong size of the content", "a match at offset 0", "an empty packed block",
 			"an empty plain block"},
 		Zstd: {"flipped", "cut", "half a frame behind it", "half a skippable frame behind it", "bytes behind it", "no last block",
-			"an empty packed block", "a window beyond 128 MiB", "a window that is too small", "a wrong size of the content"},
+			"an empty packed block", "blocks that are too large", "a window beyond 128 MiB", "a window that is too small", "a wrong size of the content"},
 	}[c.Codec]...)
 }
 
@@ -22,13 +22,14 @@ func (c Case) UnreadBy(reader string) bool {
 	return c.Has(map[string][5][]string{
 		"librdkafka": {
 			Gzip:   {"several members", "reserved flags", "flipped"},
-			Snappy: {"a header between chunks", "a header behind it", "bytes behind it", "flipped", "cut"},
+			Snappy: {"a header between chunks", "a header behind it", "half a header behind it", "half a chunk behind it", "bytes behind it", "flipped", "cut"},
 			LZ4:    {"a frame behind it", "several frames", "bytes behind it", "a skippable frame last", "flipped"},
 		},
 		"franz-go": {
-			Gzip:   {"bytes behind it", "reserved flags", "long name", "long comment", "flipped"},
-			Snappy: {"a header between chunks", "a header behind it", "bytes behind it", "flipped", "cut"},
-			LZ4:    {"bytes behind it", "flipped"},
+			Gzip: {"bytes behind it", "reserved flags", "long name", "long comment", "flipped",
+				"another magic", "another method", "a wrong checksum of the header"}, // of a later member
+			Snappy: {"a header between chunks", "a header behind it", "half a header behind it", "half a chunk behind it", "bytes behind it", "flipped", "cut"},
+			LZ4:    {"a frame behind it", "several frames", "bytes behind it", "flipped"},
 		},
 	}[reader][c.Codec]...)
 }
