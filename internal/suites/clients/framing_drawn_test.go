@@ -39,7 +39,7 @@ func envNumber(t *testing.T, name string, otherwise int) int {
 // TestDrawnFramingsAreReadByAll is TestWhatIsTakenIsReadByAll with framings that
 // are drawn: whatever is taken here and at Apache Kafka, and read by the three.
 func TestDrawnFramingsAreReadByAll(t *testing.T) {
-	seed, n, only := envNumber(t, drawnSeed, 1), envNumber(t, drawnCount, 400), envNumber(t, drawnCase, -1)
+	seed, n, only := envNumber(t, drawnSeed, 1), envNumber(t, drawnCount, 1500), envNumber(t, drawnCase, -1)
 	var cases []framing.Case
 	for i := range n {
 		if only < 0 || i == only {
