@@ -9,9 +9,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 )
 
 // Kafka's compression codecs, as the attributes of a batch number them.
@@ -64,7 +62,6 @@ func Decompress(codec int, in []byte, max int) ([]byte, error) {
 
 // open returns a reader of the unpacked bytes; done gives the decoder back.
 func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(), err error) {
-	src := bytes.NewReader(in)
 	switch codec {
 	case codecGzip:
 		z, _ := cs.gzip.Get().(*gzipReader)
@@ -74,7 +71,7 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 		if err := z.reset(in); err != nil {
 			return nil, nil, err
 		}
-		return z, func() { z.src = gzipSource{}; cs.gzip.Put(z) }, nil
+		return z, func() { z.release(); cs.gzip.Put(z) }, nil
 	case codecSnappy:
 		z, _ := cs.snappy.Get().(*snappyReader)
 		if z == nil {
@@ -83,18 +80,14 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 		z.reset(in, max)
 		return z, func() { z.reset(nil, 0); cs.snappy.Put(z) }, nil
 	case codecLZ4:
-		frame, err := lz4Frame(in)
-		if err != nil {
+		z, _ := cs.lz4.Get().(*lz4Reader)
+		if z == nil {
+			z = new(lz4Reader)
+		}
+		if err := z.reset(in); err != nil {
 			return nil, nil, err
 		}
-		src.Reset(frame)
-		z, _ := cs.lz4.Get().(*lz4.Reader)
-		if z == nil {
-			z = lz4.NewReader(src)
-		} else {
-			z.Reset(src)
-		}
-		return z, func() { cs.lz4.Put(z) }, nil
+		return z, func() { z.release(); cs.lz4.Put(z) }, nil
 	case codecZstd:
 		z, _ := cs.zstd.Get().(*zstd.Decoder)
 		if z == nil {
@@ -102,100 +95,12 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 				return nil, nil, fmt.Errorf("open zstd: %w", err)
 			}
 		}
-		if err := z.Reset(src); err != nil {
+		if err := z.Reset(bytes.NewReader(in)); err != nil {
 			return nil, nil, fmt.Errorf("open zstd: %w", err)
 		}
 		return z, func() { cs.zstd.Put(z) }, nil
 	}
 	return nil, nil, fmt.Errorf("codec %d is not known", codec)
-}
-
-// xerialHeader begins snappy as Java clients write it: blocks with a length
-// each, behind the magic, a version and a compatible version.
-const (
-	xerialHeader      = "\x82SNAPPY\x00"
-	xerialHeaderBytes = 16 // with both versions
-)
-
-// snappyReader unpacks snappy in either framing, a block at a time.
-type snappyReader struct {
-	in     []byte // not unpacked yet
-	framed bool
-	begun  bool
-	left   int    // bytes that it may still unpack to
-	block  []byte // memory of the last block
-	out    []byte // of that, not read yet
-}
-
-// keptBlock is the largest block whose memory is kept for the next batch; Java
-// clients write 32 KiB.
-const keptBlock = 256 << 10
-
-func (s *snappyReader) reset(in []byte, max int) {
-	if cap(s.block) > keptBlock {
-		s.block = nil
-	}
-	*s = snappyReader{in: in, framed: beginsXerial(in), left: max, block: s.block}
-}
-
-// beginsXerial reports whether a header of Java's framing is next.
-func beginsXerial(in []byte) bool {
-	return len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader
-}
-
-// Read implements io.Reader.
-func (s *snappyReader) Read(p []byte) (int, error) {
-	for len(s.out) == 0 {
-		if s.over() {
-			return 0, io.EOF
-		}
-		if err := s.next(); err != nil {
-			return 0, fmt.Errorf("snappy: %w", err)
-		}
-	}
-	n := copy(p, s.out)
-	s.out = s.out[n:]
-	return n, nil
-}
-
-// over passes over headers, which Java takes between blocks, too, and reports
-// whether no block is left: what is too short for a length is none.
-func (s *snappyReader) over() bool {
-	if !s.framed {
-		return len(s.in) == 0 && s.begun
-	}
-	for beginsXerial(s.in) {
-		s.in = s.in[xerialHeaderBytes:]
-	}
-	return len(s.in) < 4
-}
-
-// next unpacks a block.
-func (s *snappyReader) next() error {
-	block := s.in
-	s.in, s.begun = nil, true
-	if s.framed {
-		if len(block) < 4 || int64(binary.BigEndian.Uint32(block)) > int64(len(block)-4) {
-			return errors.New("block cut short")
-		}
-		end := 4 + int(binary.BigEndian.Uint32(block))
-		block, s.in = block[4:end], block[end:]
-	}
-	n, err := s2.DecodedLen(block)
-	if err != nil {
-		return err
-	}
-	// No block packs tighter than 1:64 or so; a length that claims more is a
-	// lie, and is not allocated.
-	if n > s.left || n > 64*len(block)+64 {
-		return errInflated
-	}
-	s.left -= n
-	if n > cap(s.block) {
-		s.block = make([]byte, n)
-	}
-	s.out, err = s2.Decode(s.block[:n], block)
-	return err
 }
 
 // walk reads every record of a batch, unpacking as it goes.

@@ -1,91 +1,160 @@
 package broker
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/flate"
 )
 
-// gzipReader unpacks gzip as Java's GZIPInputStream does, which decides what a
-// broker of Kafka takes: members follow one another, what behind a member does
-// not begin another one is passed over, and reserved flags mean nothing.
+// gzipReader unpacks gzip (RFC 1952) as Java's GZIPInputStream does, which decides
+// what a broker of Kafka takes: members follow one another, what behind a member
+// does not begin another one is passed over, reserved flags mean nothing, and
+// names and comments are as long as they are.
+//
+//	+--------+----+-----+-------+----------+---------+------+---------+--------+---------+-------+--------+
+//	| magic  | CM | FLG | mtime | XFL, OS  | [extra] | [name| [comment| [CRC16 | deflate | CRC32 | length |
+//	| 1f, 8b | 8  | u8  | u32   | u8, u8   | u16, .. | ...0]| ... 0]  | LE]    |         | LE    | LE     |
+//	+--------+----+-----+-------+----------+---------+------+---------+--------+---------+-------+--------+
 type gzipReader struct {
-	z   gzip.Reader
-	src gzipSource
+	in     []byte
+	src    bytes.Reader // over in: flate reads no further than a member's end
+	flate  io.ReadCloser
+	filled int    // how much of in Java would have taken by now
+	crc    uint32 // of what the member unpacked to
+	size   uint32
 }
 
-// gzipIgnored is how many bytes behind a member Java does not look at: it wants
-// more than a header and a trailer.
-const gzipIgnored = 18
+const (
+	gzipHeaderCRC = 1 << 1
+	gzipExtra     = 1 << 2
+	gzipName      = 1 << 3
+	gzipComment   = 1 << 4
+
+	gzipHeaderBytes  = 10 // at least
+	gzipTrailerBytes = 8
+	gzipFill         = 8 << 10 // GzipCompression's buffer (Kafka 4.4)
+)
+
+var (
+	errGzipHeader  = errors.New("gzip: invalid header")
+	errGzipTrailer = errors.New("gzip: checksum or length of a member is wrong")
+)
 
 // reset begins with the first member, which must be one.
 func (g *gzipReader) reset(in []byte) error {
-	g.src = gzipSource{in: in}
-	return g.begin()
-}
-
-// begin begins with the member that comes next.
-func (g *gzipReader) begin() error {
-	g.src.flags = g.src.at + 3
-	if err := g.z.Reset(&g.src); err != nil {
+	g.in = in
+	g.src.Reset(in)
+	if g.flate == nil {
+		g.flate = flate.NewReader(&g.src)
+	}
+	n, err := gzipHeader(in)
+	if err != nil {
 		return fmt.Errorf("open gzip: %w", err)
 	}
-	g.z.Multistream(false)
-	return nil
+	g.filled = n
+	return g.begin(n)
+}
+
+// release lets go of the bytes.
+func (g *gzipReader) release() {
+	g.in = nil
+	g.src.Reset(nil)
+}
+
+// begin begins to unpack at an index of in.
+func (g *gzipReader) begin(at int) error {
+	g.crc, g.size = 0, 0
+	g.src.Reset(g.in[at:])
+	return g.flate.(flate.Resetter).Reset(&g.src, nil)
 }
 
 // Read implements io.Reader.
 func (g *gzipReader) Read(p []byte) (int, error) {
 	for {
-		n, err := g.z.Read(p)
-		if err != io.EOF {
-			return n, err
+		n, err := g.flate.Read(p)
+		g.crc, g.size = crc32.Update(g.crc, crc32.IEEETable, p[:n]), g.size+uint32(n)
+		switch {
+		case err != nil && err != io.EOF:
+			return n, fmt.Errorf("gzip: %w", err)
+		case n > 0 || err == nil:
+			return n, nil // flate says EOF again
 		}
-		if n > 0 {
-			return n, nil
-		}
-		if g.src.left() <= gzipIgnored || g.begin() != nil {
-			return 0, io.EOF
+		if err := g.next(); err != nil {
+			return 0, err
 		}
 	}
 }
 
-// gzipSource is packed bytes, without the flags that RFC 1952 reserves in byte 3
-// of a member. Nothing is copied however many members there are.
-type gzipSource struct {
-	in    []byte
-	at    int
-	flags int // where the flags of the present member are
+// next checks the trailer and begins the next member; io.EOF if there is none.
+func (g *gzipReader) next() error {
+	end := len(g.in) - g.src.Len()
+	at := end + gzipTrailerBytes
+	if at > len(g.in) {
+		return fmt.Errorf("gzip: %w", io.ErrUnexpectedEOF)
+	}
+	if binary.LittleEndian.Uint32(g.in[end:]) != g.crc || binary.LittleEndian.Uint32(g.in[end+4:]) != g.size {
+		return errGzipTrailer
+	}
+	if !g.more(end) {
+		return io.EOF
+	}
+	n, err := gzipHeader(g.in[at:])
+	if err != nil {
+		return io.EOF // what is there is none, and passed over
+	}
+	g.filled = max(g.filled, at+n)
+	return g.begin(at + n)
 }
 
-const gzipReserved = 0xe0
-
-func (s *gzipSource) left() int { return len(s.in) - s.at }
-
-// Read implements io.Reader.
-func (s *gzipSource) Read(p []byte) (int, error) {
-	if s.at == len(s.in) {
-		return 0, io.EOF
+// more reports whether Java (17, GZIPInputStream.readTrailer) looks for another
+// member behind the deflated bytes that end there. It does if its source has
+// bytes that it did not take yet; of those that it took it wants more than a
+// trailer, a header and a trailer.
+func (g *gzipReader) more(end int) bool {
+	for g.filled < end {
+		g.filled = min(g.filled+gzipFill, len(g.in))
 	}
-	n := copy(p, s.in[s.at:])
-	if k := s.flags - s.at; k >= 0 && k < n {
-		p[k] &^= gzipReserved
-	}
-	s.at += n
-	return n, nil
+	return max(g.filled, end+gzipTrailerBytes) < len(g.in) || g.filled-end > gzipTrailerBytes+gzipHeaderBytes+gzipTrailerBytes
 }
 
-// ReadByte implements io.ByteReader: with it the decoder reads no further than a
-// member's end.
-func (s *gzipSource) ReadByte() (byte, error) {
-	if s.at == len(s.in) {
-		return 0, io.EOF
+// gzipHeader is the length of the header that in begins with.
+func gzipHeader(in []byte) (int, error) {
+	if len(in) < gzipHeaderBytes || in[0] != 0x1f || in[1] != 0x8b || in[2] != 8 {
+		return 0, errGzipHeader
 	}
-	b := s.in[s.at]
-	if s.at == s.flags {
-		b &^= gzipReserved
+	flags, at := in[3], gzipHeaderBytes
+	if flags&gzipExtra != 0 {
+		if at+2 > len(in) {
+			return 0, errGzipHeader
+		}
+		at += 2 + int(binary.LittleEndian.Uint16(in[at:]))
 	}
-	s.at++
-	return b, nil
+	for _, text := range [...]byte{gzipName, gzipComment} {
+		if flags&text == 0 {
+			continue
+		}
+		if at > len(in) {
+			return 0, errGzipHeader
+		}
+		n := bytes.IndexByte(in[at:], 0)
+		if n < 0 {
+			return 0, errGzipHeader
+		}
+		at += n + 1
+	}
+	if flags&gzipHeaderCRC != 0 {
+		if at+2 > len(in) || binary.LittleEndian.Uint16(in[at:]) != uint16(crc32.ChecksumIEEE(in[:at])) {
+			return 0, errGzipHeader
+		}
+		at += 2
+	}
+	if at > len(in) {
+		return 0, errGzipHeader
+	}
+	return at, nil
 }

@@ -4,10 +4,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/zonewise/zonewise/internal/xxh32"
 )
 
 // An lz4 frame as Kafka's clients write it and Kafka's own reader takes it
-// (Lz4BlockInputStream, Kafka 4.1): one frame, of independent blocks.
+// (Lz4BlockInputStream, Kafka 4.4): one frame, of independent blocks.
 //
 //	+-------+-----+----+--------------+----+---------------------------------+----------+----------+
 //	| magic | FLG | BD | content size | HC | blocks: size, bytes, [checksum] | 0 (u32)  | content  |
@@ -23,14 +28,49 @@ const (
 	lz4Plain           = 1 << 31 // of a block's size: it is not packed
 )
 
-// lz4Frame returns the frame that in begins with. Java's reader, which is
-// stricter than the format, must take what a broker takes: a batch with linked
-// blocks, in the legacy format, or behind a skippable frame would stop every Java
-// consumer at it for ever. Like it, nothing behind the frame is looked at; like
-// Kafka's, ours is then short of the records that a second frame may have.
-func lz4Frame(in []byte) ([]byte, error) {
-	bad := func(format string, args ...any) ([]byte, error) {
-		return nil, fmt.Errorf("lz4 that Java clients cannot read: "+format, args...)
+var (
+	errLZ4Short    = errors.New("lz4: the frame is cut short")
+	errLZ4Checksum = errors.New("lz4: a checksum is wrong")
+	errLZ4Block    = errors.New("lz4: a block cannot be unpacked")
+	errLZ4Content  = errors.New("lz4: the content is not what the frame says of it")
+)
+
+// lz4Reader unpacks a frame, a block at a time. Java's reader, which is stricter
+// than the format, must take what a broker takes: a batch with linked blocks, in
+// the legacy format, or behind a skippable frame would stop every Java consumer at
+// it for ever. Like it, nothing behind the frame is looked at; like Kafka's, ours
+// is then short of the records that a second frame may have.
+type lz4Reader struct {
+	in    []byte // not unpacked yet
+	flags byte
+	most  int    // bytes of a block
+	size  uint64 // of the content, as the frame says
+	sum   xxh32.Digest
+	block []byte // memory of the last block
+	out   []byte // of that, not read yet
+	total uint64 // unpacked
+	ended bool
+	empty bool // a block without content was met
+}
+
+// reset begins with a frame.
+func (z *lz4Reader) reset(in []byte) error {
+	*z = lz4Reader{block: z.block}
+	n, err := z.header(in)
+	if err != nil {
+		return err
+	}
+	z.in = in[n:]
+	return nil
+}
+
+// release lets go of the bytes.
+func (z *lz4Reader) release() { *z = lz4Reader{block: z.block} }
+
+// header reads the frame's descriptor and returns where it ends.
+func (z *lz4Reader) header(in []byte) (int, error) {
+	bad := func(format string, args ...any) (int, error) {
+		return 0, fmt.Errorf("lz4 that Java clients cannot read: "+format, args...)
 	}
 	if len(in) < 7 {
 		return bad("%d bytes", len(in))
@@ -49,33 +89,151 @@ func lz4Frame(in []byte) ([]byte, error) {
 	case block&0x8f != 0 || block>>4 < 4:
 		return bad("block descriptor %#02x", block)
 	}
-	at, most := 7, 1<<(2*(block>>4)+8)
+	z.flags, z.most = flags, 1<<(2*(block>>4)+8)
+	at := 6
 	if flags&lz4ContentSize != 0 {
+		if len(in) < at+9 {
+			return 0, errLZ4Short
+		}
+		z.size = binary.LittleEndian.Uint64(in[at:])
 		at += 8
 	}
-	for {
-		if at+4 > len(in) {
-			return nil, errLZ4Short
-		}
-		size := int(binary.LittleEndian.Uint32(in[at:]) &^ lz4Plain)
-		at += 4
-		if size == 0 {
-			break
-		}
-		if size > most {
-			return bad("a block of %d bytes, its frame's have %d at most", size, most)
-		}
-		if at += size; flags&lz4BlockChecksum != 0 {
-			at += 4
-		}
+	if in[at] != byte(xxh32.Sum(in[4:at])>>8) {
+		return 0, errLZ4Checksum
 	}
-	if flags&lz4ContentChecksum != 0 {
-		at += 4
-	}
-	if at > len(in) {
-		return nil, errLZ4Short
-	}
-	return in[:at], nil
+	return at + 1, nil
 }
 
-var errLZ4Short = errors.New("lz4: the frame is cut short")
+// Read implements io.Reader.
+func (z *lz4Reader) Read(p []byte) (int, error) {
+	for len(z.out) == 0 {
+		if z.ended {
+			return 0, io.EOF
+		}
+		if err := z.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, z.out)
+	z.out = z.out[n:]
+	return n, nil
+}
+
+// next unpacks a block.
+func (z *lz4Reader) next() error {
+	if len(z.in) < 4 {
+		return errLZ4Short
+	}
+	head := binary.LittleEndian.Uint32(z.in)
+	size := int(head &^ lz4Plain)
+	z.in = z.in[4:]
+	switch {
+	case head == 0:
+		return z.end()
+	case size > z.most:
+		return fmt.Errorf("lz4: a block of %d bytes, its frame's have %d at most", size, z.most)
+	case size > len(z.in):
+		return errLZ4Short
+	}
+	block := z.in[:size]
+	z.in = z.in[size:]
+	if z.flags&lz4BlockChecksum != 0 {
+		if len(z.in) < 4 {
+			return errLZ4Short
+		}
+		if binary.LittleEndian.Uint32(z.in) != xxh32.Sum(block) {
+			return errLZ4Checksum
+		}
+		z.in = z.in[4:]
+	}
+	var err error
+	if z.out = block; head&lz4Plain == 0 {
+		z.out, err = z.unpack(block)
+	}
+	return errors.Join(err, z.count())
+}
+
+// count takes note of what was unpacked. A block without content is the end to
+// Java's readers, so that none with content may follow.
+func (z *lz4Reader) count() error {
+	switch {
+	case len(z.out) == 0:
+		z.empty = true
+	case z.empty:
+		return fmt.Errorf("%w: it is behind an empty one", errLZ4Block)
+	}
+	z.total += uint64(len(z.out))
+	if z.flags&lz4ContentChecksum != 0 {
+		z.sum.Write(z.out)
+	}
+	return nil
+}
+
+func (z *lz4Reader) unpack(block []byte) ([]byte, error) {
+	if !lz4Sound(block) {
+		return nil, errLZ4Block
+	}
+	if most := min(z.most, 255*len(block)); most > cap(z.block) { // no block packs tighter
+		z.block = make([]byte, most)
+	}
+	n, err := lz4.UncompressBlock(block, z.block[:min(z.most, cap(z.block))])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errLZ4Block, err)
+	}
+	return z.block[:n], nil
+}
+
+// end checks what the frame says of its content. Java's reader does not, but
+// librdkafka and franz-go do, and would stop there for ever.
+func (z *lz4Reader) end() error {
+	z.ended = true
+	if z.flags&lz4ContentChecksum != 0 {
+		if len(z.in) < 4 {
+			return errLZ4Short
+		}
+		if binary.LittleEndian.Uint32(z.in) != z.sum.Sum() {
+			return errLZ4Content
+		}
+	}
+	if z.flags&lz4ContentSize != 0 && z.size != z.total {
+		return errLZ4Content
+	}
+	return nil
+}
+
+// lz4Behind is how many bytes the format wants behind the literals of every
+// sequence but the last: an offset, a token, and five literals.
+const lz4Behind = 8
+
+// lz4Sound reports whether the sequences of a block end as the format wants them
+// to, which Java's decoder and C's hold to and Go's does not.
+func lz4Sound(block []byte) bool {
+	for at, last := 0, len(block)-lz4Behind; at < len(block); {
+		token := block[at]
+		literals, match := int(token>>4), token&15
+		at++
+		if literals == 15 {
+			literals, at = lz4Length(block, at)
+		}
+		if at += literals; at > last {
+			return at == len(block)
+		}
+		at += 2
+		if match == 15 {
+			_, at = lz4Length(block, at)
+		}
+	}
+	return false
+}
+
+// lz4Length is a length of at least 15, which goes on in bytes of 255.
+func lz4Length(block []byte, at int) (n, next int) {
+	for n = 15; at < len(block); {
+		b := block[at]
+		n, at = n+int(b), at+1
+		if b != 255 {
+			break
+		}
+	}
+	return n, at
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/zonewise/zonewise/internal/xxh32"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -38,6 +39,18 @@ func TestLZ4IsTakenAsJavaReadsIt(t *testing.T) {
 		out[at] = value
 		return out
 	}
+	sealed := lz4Of(t, plain, lz4.ChecksumOption(true), lz4.SizeOption(uint64(len(plain))))
+	sum, size := bytes.Clone(sealed), bytes.Clone(sealed)
+	sum[len(sum)-1]++
+	size[6]++
+	size[14] = byte(xxh32.Sum(size[4:14]) >> 8)
+	descriptor := bytes.Clone(frame)
+	descriptor[6]++
+	blocks := func(blocks ...[]byte) []byte {
+		out := append(bytes.Clone(lz4Of(t, nil, lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))[:7]), bytes.Join(blocks, nil)...)
+		return append(out, 0, 0, 0, 0)
+	}
+	whole, emptyPacked, emptyPlain := []byte{5, 0, 0, 0x80, 'p', 'l', 'a', 'i', 'n'}, []byte{1, 0, 0, 0, 0}, []byte{0, 0, 0, 0x80}
 	skippable := binary.LittleEndian.AppendUint32(nil, 0x184D2A50)
 	skippable = append(binary.LittleEndian.AppendUint32(skippable, 3), 1, 2, 3)
 	legacy := binary.LittleEndian.AppendUint32(nil, 0x184C2102)
@@ -55,6 +68,16 @@ func TestLZ4IsTakenAsJavaReadsIt(t *testing.T) {
 		{"a block size that is not known", with(5, 3<<4), false},
 		{"the legacy format", append(legacy, frame[7:]...), false},
 		{"behind a skippable frame", append(skippable, frame...), false},
+		{"a wrong checksum of the content", sum, false},
+		{"a wrong size of the content", size, false},
+		{"a wrong checksum of the descriptor", descriptor, false},
+		{"an empty packed block last", blocks(whole, emptyPacked), true},
+		{"an empty packed block", blocks(emptyPacked, whole), false},
+		{"an empty plain block last", blocks(whole, emptyPlain), true},
+		{"an empty plain block", blocks(emptyPlain, whole), false},
+		{"a match at the end", blocks([]byte{4, 0, 0, 0, 0x10, 'x', 1, 0}), false},
+		{"four literals behind a match", blocks([]byte{9, 0, 0, 0, 0x10, 'x', 1, 0, 0x40, 'x', 'x', 'x', 'x'}), false},
+		{"five literals behind a match", blocks([]byte{10, 0, 0, 0, 0x10, 'x', 1, 0, 0x50, 'x', 'x', 'x', 'x', 'x'}), true},
 		{"cut short", frame[:len(frame)-5], false},
 		{"cut in its header", frame[:6], false},
 		{"nothing", nil, false},

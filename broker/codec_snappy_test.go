@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/snappy"
 )
 
 // Java packs snappy in blocks of 32 KiB: what a batch unpacks to is walked block
@@ -41,12 +43,24 @@ func TestSnappyIsReadInEitherFraming(t *testing.T) {
 	}
 	raw := s2.EncodeSnappy(nil, plain)
 	lie := append([]byte{0xff, 0xff, 0xff, 0x07}, raw[3:]...) // 16 MiB from a few KiB
+	// S2's own operation repeats an offset; it is a short copy of offset 0.
+	repeat := append(binary.AppendUvarint(nil, 13), 0, 'x', 2|7<<2, 1, 0, 1, 0)
+	header := func(magic string, version byte) []byte {
+		return append([]byte(magic), 0, 0, 0, version, 0, 0, 0, 1)
+	}
+	behind := func(more []byte) []byte { return append(bytes.Clone(framed.Bytes()), more...) }
 	for _, c := range []struct {
 		name string
 		in   []byte
 		max  int
 		want error
 	}{
+		{"an operation of S2's", repeat, len(plain), snappy.ErrCorrupt},
+		{"framed, a header of version 0 behind it", behind(header(xerialHeader, 0)), len(plain), errors.ErrUnsupported},
+		{"framed, a header of version 2 behind it", behind(header(xerialHeader, 2)), len(plain), nil},
+		{"framed, another header behind it", behind(header("\x82SNAPPX\x00", 1)), len(plain), nil},
+		{"framed, a header cut short behind it", behind(header(xerialHeader, 1)[:15]), len(plain), io.ErrUnexpectedEOF},
+		{"framed, half of its magic behind it", behind(header(xerialHeader, 1)[:3]), len(plain), nil},
 		{"framed", framed.Bytes(), len(plain), nil},
 		{"raw", raw, len(plain), nil},
 		{"framed, too large", framed.Bytes(), len(plain) - 1, errInflated},

@@ -6,5 +6,5 @@ import "slices"
 // test that came with the fix must fail. Rows are named after the sentence in
 // docs/bugs.md that tells the bug.
 func fixedBugs() []mutant {
-	return slices.Concat(fetchFixes(), etcdFixes(), walFixes(), coreFixes(), configFixes(), groupFixes(), answerFixes())
+	return slices.Concat(fetchFixes(), etcdFixes(), walFixes(), coreFixes(), configFixes(), groupFixes(), answerFixes(), codecFixes())
 }

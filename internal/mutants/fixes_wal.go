@@ -61,7 +61,7 @@ func walFixes() []mutant {
 			"	case err == nil:\n		return", "	case err == nil && nonce == \"\":\n		return"}}},
 		{name: "the checksum of an object is not that of its bytes", pkg: "./s3stream", run: "PutTogetherFromItsRanges", edits: []edit{{"s3stream/checksum.go",
 			"p[bits.TrailingZeros64(n)+3]", "p[bits.TrailingZeros64(n)+4]"}}},
-		{name: "framed snappy is held unpacked", pkg: "./broker", run: "FramedSnappy", edits: []edit{{"broker/codec.go",
+		{name: "framed snappy is held unpacked", pkg: "./broker", run: "FramedSnappy", edits: []edit{{"broker/codec_snappy.go",
 			"	if n > cap(s.block) {\n		s.block = make([]byte, n)\n	}\n", "	s.block = make([]byte, n)\n"}}},
 		{name: "a commit for nearly each record of a stream", pkg: "./wal", run: "WaitForCompany", edits: []edit{{"wal/lane.go",
 			"return max(l.gathering(now), l.pacing(now))", "return l.gathering(now)"}}},

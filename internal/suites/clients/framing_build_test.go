@@ -15,42 +15,34 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/internal/framing"
 )
 
-// framing is one way of packing the records of a batch.
-type framing struct {
+// framed is one way of packing the records of a batch.
+type framed struct {
 	name  string
 	codec int // as the attributes of a batch number it
 	body  []byte
 }
 
-const framedRecords = 5 // in each batch
-
 // framedPlain is the records that every framing holds.
 func framedPlain() (plain []byte) {
-	for i := range framedRecords {
-		r := kmsg.Record{OffsetDelta: int32(i), Value: bytes.Repeat(fmt.Appendf(nil, "record %d, ", i), 300)}
+	for i := range framing.Records {
+		r := kmsg.Record{OffsetDelta: int32(i), Value: framedValue(i)}
 		r.Length = int32(len(r.AppendTo(nil)) - 1) // a varint of one byte stands for 0
 		plain = r.AppendTo(plain)
 	}
 	return plain
 }
 
-// batchOf is a batch with that body.
-func batchOf(f framing) []byte {
-	b := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, Attributes: int16(f.codec), LastOffsetDelta: framedRecords - 1,
-		FirstTimestamp: 1_700_000_000_000, MaxTimestamp: 1_700_000_000_000, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: framedRecords, Records: f.body}
-	b.Length = int32(len(b.AppendTo(nil)) - 12)
-	raw := b.AppendTo(nil)
-	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
-	return raw
-}
+func framedValue(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "record %d, ", i), 300) }
 
 // framings are all that are tried.
-func framings(t *testing.T) (all []framing) {
+func framings(t *testing.T) (all []framed) {
 	plain := framedPlain()
 	add := func(codec int, name string, body ...[]byte) {
-		all = append(all, framing{[]string{"none", "gzip", "snappy", "lz4", "zstd"}[codec] + ": " + name, codec, bytes.Join(body, nil)})
+		all = append(all, framed{framing.CodecName(codec) + ": " + name, codec, bytes.Join(body, nil)})
 	}
 	half := len(plain) / 2
 	gzipFramings(t, plain, half, add)

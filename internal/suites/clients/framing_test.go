@@ -4,13 +4,10 @@ package clients
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"os/exec"
-	"path/filepath"
+	"hash/crc32"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"github.com/zonewise/zonewise/internal/framing"
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
@@ -41,55 +39,52 @@ func unreadable() map[string][]string {
 	}
 }
 
+// sameAnswer: what Java's decoder throws at is an unknown error at Apache Kafka.
+func sameAnswer(ours, theirs string) bool {
+	return ours == theirs || ours == "code 87" && theirs == "code -1"
+}
+
 // TestWhatIsTakenIsReadByAll produces batches in every framing of every codec, a
 // partition each, to Apache Kafka and to zonewise: both answer the same. What is
 // taken is then read from zonewise by Java, librdkafka and franz-go.
 func TestWhatIsTakenIsReadByAll(t *testing.T) {
-	classes, err := kafkaoracle.Classpath()
-	needed(t, "Apache Kafka", err)
-	python, err := pythonProgram("clients-python", "framings.py")
-	needed(t, "librdkafka", err)
+	readers := readersOfFramings(t)
 	all := framings(t)
 	kafka := kafkaoracle.Start(t, kafkaoracle.Options{})
 	ours := devserver.Start(t, "--zones", "1")
-	theirs := produceFramings(t, kafka.Bootstrap[0], all)
-	codes := produceFramings(t, ours.Bootstrap(0), all)
-	var taken []string
+	theirs := produceFramings(t, kafka.Bootstrap[0], 1, all)
+	codes := produceFramings(t, ours.Bootstrap(0), len(all), all)
+	var taken []int
 	for i, f := range all {
-		// What Java's decoder throws at is an unknown error at Apache Kafka.
-		same := codes[i] == theirs[i] || codes[i] == "code 87" && theirs[i] == "code -1"
-		if !same && f.name != refusedHere {
+		if !sameAnswer(codes[i], theirs[i]) && f.name != refusedHere {
 			t.Errorf("%s: %s, at Apache Kafka %s", f.name, codes[i], theirs[i])
 		}
 		if codes[i] == "taken" {
-			taken = append(taken, strconv.Itoa(i))
+			taken = append(taken, i)
 		}
 	}
-	root, err := devserver.Repository()
-	if err != nil {
-		t.Fatal(err)
+	sum := uint32(0)
+	for i := range framing.Records {
+		sum = crc32.Update(sum, crc32.IEEETable, framedValue(i))
 	}
-	java := append(javaCommand(classes, filepath.Join(root, "internal", "tools", "clients-java", "Framings.java")), ours.Bootstrap(0), framedTopic)
-	for name, found := range map[string]map[string]string{
-		"Java":       readFramings(t, java, taken),
-		"librdkafka": readFramings(t, append(python, ours.Bootstrap(0), framedTopic), taken),
-		"franz-go":   franzReads(t, ours.Bootstrap(0), taken),
-	} {
-		for i, f := range all {
-			text, fails := found[strconv.Itoa(i)], slices.Contains(unreadable()[name], f.name)
-			if codes[i] == "taken" && (text == fmt.Sprintf("%d records", framedRecords)) == fails {
-				t.Errorf("%s: %s finds %q, and is known to fail: %v", f.name, name, text, fails)
+	want := fmt.Sprintf("%d records, %08x", framing.Records, sum)
+	for _, r := range readers {
+		found := r.read(t, ours.Bootstrap(0), together(taken, 1))
+		for _, i := range taken {
+			fails := slices.Contains(unreadable()[r.name], all[i].name)
+			if (found[i] == want) == fails {
+				t.Errorf("%s: %s finds %q, and is known to fail: %v", all[i].name, r.name, found[i], fails)
 			}
 		}
 	}
 	fmt.Printf("    framings: %d tried, %d taken\n", len(all), len(taken))
 }
 
-// produceFramings sends each framing to a partition of its own, and returns what
-// it was answered.
-func produceFramings(t *testing.T, bootstrap string, all []framing) (codes []string) {
+// produceFramings sends each framing to the partition of its index, or to the last
+// one there is, and returns what it was answered.
+func produceFramings(t *testing.T, bootstrap string, partitions int, all []framed) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(0, 12) // the last one that names topics
@@ -98,19 +93,28 @@ func produceFramings(t *testing.T, bootstrap string, all []framing) (codes []str
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := kadm.NewClient(c).CreateTopic(ctx, int32(len(all)), 1, nil, framedTopic); err != nil {
+	if _, err := kadm.NewClient(c).CreateTopic(ctx, int32(partitions), 1, nil, framedTopic); err != nil {
 		t.Fatal(err)
 	}
 	meta, err := kadm.NewClient(c).BrokerMetadata(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
+	codes := make([]string, len(all))
+	var senders sync.WaitGroup
+	turns := make(chan struct{}, 16)
 	for i, f := range all {
-		req := kmsg.NewPtrProduceRequest()
-		req.Acks, req.TimeoutMillis = -1, 10_000
-		req.Topics = []kmsg.ProduceRequestTopic{{Topic: framedTopic, Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: int32(i), Records: batchOf(f)}}}}
-		codes = append(codes, answerTo(ctx, c, int(meta.Brokers[0].NodeID), req))
+		turns <- struct{}{}
+		senders.Go(func() {
+			defer func() { <-turns }()
+			req := kmsg.NewPtrProduceRequest()
+			req.Acks, req.TimeoutMillis = -1, 10_000
+			req.Topics = []kmsg.ProduceRequestTopic{{Topic: framedTopic, Partitions: []kmsg.ProduceRequestTopicPartition{
+				{Partition: int32(min(i, partitions-1)), Records: framing.Batch(f.codec, framing.Records, f.body)}}}}
+			codes[i] = answerTo(ctx, c, int(meta.Brokers[0].NodeID), req)
+		})
 	}
+	senders.Wait()
 	return codes
 }
 
@@ -132,51 +136,4 @@ func answerTo(ctx context.Context, c *kgo.Client, node int, req *kmsg.ProduceReq
 			return fmt.Sprintf("code %d", p.ErrorCode)
 		}
 	}
-}
-
-// readFramings has a program read partitions; it prints what it found in each.
-func readFramings(t *testing.T, command, partitions []string) (found map[string]string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, command[0], append(command[1:], partitions...)...)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err == nil {
-		err = json.Unmarshal(out, &found)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v\n%s\n%s", command[0], err, out, errs.String())
-	}
-	return found
-}
-
-// franzReads reads partitions one after the other.
-func franzReads(t *testing.T, bootstrap string, partitions []string) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for _, text := range partitions {
-		p, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{framedTopic: {int32(p): kgo.NewOffset().AtStart()}}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		n, failed := 0, error(nil)
-		for n < framedRecords && failed == nil {
-			fetches := c.PollFetches(ctx)
-			failed = fetches.Err()
-			n += fetches.NumRecords()
-		}
-		cancel()
-		c.Close()
-		if found[text] = fmt.Sprintf("%d records", n); failed != nil {
-			found[text] += ": " + failed.Error()
-		}
-	}
-	return found
 }

@@ -1,0 +1,116 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/snappy"
+)
+
+// xerialHeader begins snappy as Java clients write it: blocks with a length
+// each, behind the magic, a version and a compatible version.
+const (
+	xerialHeader      = "\x82SNAPPY\x00"
+	xerialHeaderBytes = 16 // with both versions
+	xerialOldest      = 1  // version that Java takes
+)
+
+// snappyReader unpacks snappy in either framing, a block at a time.
+type snappyReader struct {
+	in     []byte // not unpacked yet
+	framed bool
+	begun  bool
+	left   int    // bytes that it may still unpack to
+	block  []byte // memory of the last block
+	out    []byte // of that, not read yet
+}
+
+// keptBlock is the largest block whose memory is kept for the next batch; Java
+// clients write 32 KiB.
+const keptBlock = 256 << 10
+
+func (s *snappyReader) reset(in []byte, max int) {
+	if cap(s.block) > keptBlock {
+		s.block = nil
+	}
+	*s = snappyReader{in: in, framed: beginsXerial(in), left: max, block: s.block}
+}
+
+// beginsXerial reports whether a header of Java's framing is next.
+func beginsXerial(in []byte) bool {
+	return len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader
+}
+
+// Read implements io.Reader.
+func (s *snappyReader) Read(p []byte) (int, error) {
+	for len(s.out) == 0 {
+		over, err := s.over()
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("snappy: %w", err)
+		case over:
+			return 0, io.EOF
+		}
+		if err := s.next(); err != nil {
+			return 0, fmt.Errorf("snappy: %w", err)
+		}
+	}
+	n := copy(p, s.out)
+	s.out = s.out[n:]
+	return n, nil
+}
+
+// over passes over headers, which Java takes between blocks, too, and reports
+// whether no block is left. What is too short for a length is none, and neither is
+// what begins as a header does and is another one. Java looks at the version of
+// every header but the first.
+func (s *snappyReader) over() (bool, error) {
+	if !s.framed {
+		return len(s.in) == 0 && s.begun, nil
+	}
+	for len(s.in) >= 4 && string(s.in[:4]) == xerialHeader[:4] {
+		switch {
+		case !s.begun: // reset saw it
+		case len(s.in) < xerialHeaderBytes:
+			return false, errors.New("header cut short")
+		case !beginsXerial(s.in):
+			return true, nil
+		case int32(binary.BigEndian.Uint32(s.in[len(xerialHeader):])) < xerialOldest:
+			return false, errors.New("header of a version that is not known")
+		}
+		s.in, s.begun = s.in[xerialHeaderBytes:], true
+	}
+	return len(s.in) < 4, nil
+}
+
+// next unpacks a block.
+func (s *snappyReader) next() error {
+	block := s.in
+	s.in, s.begun = nil, true
+	if s.framed {
+		if len(block) < 4 || int64(binary.BigEndian.Uint32(block)) > int64(len(block)-4) {
+			return errors.New("block cut short")
+		}
+		end := 4 + int(binary.BigEndian.Uint32(block))
+		block, s.in = block[4:end], block[end:]
+	}
+	n, err := snappy.DecodedLen(block)
+	if err != nil {
+		return err
+	}
+	// No block packs tighter than 1:64 or so; a length that claims more is a
+	// lie, and is not allocated.
+	if n > s.left || n > 64*len(block)+64 {
+		return errInflated
+	}
+	s.left -= n
+	if n > cap(s.block) {
+		s.block = make([]byte, n)
+	}
+	// s2.Decode is faster, and takes S2's own operations, too: Java and librdkafka
+	// would stop at them for ever.
+	s.out, err = snappy.DecodeStrict(s.block[:n], block)
+	return err
+}
