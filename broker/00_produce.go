@@ -183,19 +183,19 @@ func (s *Server) appendOne(ctx context.Context, p *producing, i, j int, t *topic
 		return
 	}
 	out.txn = h.Transactional()
-	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.from.Zone, Feed: &p.r.conn.feed,
+	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.from.Zone, Activity: &p.r.conn.feed,
 		More: i < len(p.parts)-1 || j < len(p.parts[i])-1, Start: p.startOf(h)}
 	if h.Producer != metadata.NoProducer {
 		order := &p.r.conn.order
 		key := orderKey{order.name(t.ID, t.Name), part.index, h.Producer}
 		taken.Behind = order.behind(key, h)
-		taken.Fate = order.note(key, h)
+		taken.Outcome = order.note(key, h)
 	}
 	ack, err := s.cfg.Writer.Append(ctx, taken)
 	if err != nil {
 		out.code, out.text = kafkaError(err), err.Error()
-		if p.noteRefused(i, j, t.Topic); taken.Fate.Pending() {
-			taken.Fate.Settle() // whoever waits for it need not
+		if p.noteRefused(i, j, t.Topic); taken.Outcome.Pending() {
+			taken.Outcome.Settle() // whoever waits for it need not
 		}
 		return
 	}
@@ -252,7 +252,7 @@ func (s *Server) answerProduce(ctx context.Context, p *producing) answer {
 		a.silent, a.hangUp = true, failed
 		return a
 	}
-	p.r.conn.punish(ctx, p.arrived, all)
+	p.r.conn.delayFailure(ctx, p.arrived, all)
 	s.logStarts(p)
 	resp := kmsg.NewPtrProduceResponse()
 	resp.SetVersion(p.r.version)

@@ -105,14 +105,14 @@ func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
 		admitted.release()
 	}
 	f.look(ctx)
-	f.steer()
+	f.redirectToClosestReplica()
 	if f.count(); waits {
 		f.await(ctx)
 	} else if !f.enough() {
 		f.throttleMs = int32(fetchThrottle / time.Millisecond)
 	}
 	f.read(ctx)
-	r.conn.punish(ctx, time.Now(), f.failed())
+	r.conn.delayFailure(ctx, time.Now(), f.failed())
 	a := f.encode()
 	a.bill.group = s.readers.of(r.clientID, r.conn.host())
 	return a, nil

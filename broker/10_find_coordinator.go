@@ -63,7 +63,7 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 				n, ok = find(key, r.from.Zone)
 			}
 			if ok {
-				c.NodeID, c.Host, c.Port, c.ErrorMessage = int32(n.ID), n.Host, n.Port, noError(q.Version)
+				c.NodeID, c.Host, c.Port, c.ErrorMessage = int32(n.ID), n.Host, n.Port, successText(q.Version)
 			} else {
 				c.ErrorCode, c.ErrorMessage = errCoordinatorAway, textOf("no broker holds the group's slot yet")
 			}
@@ -78,9 +78,9 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 	return resp
 }
 
-// noError is the error message of success: Kafka's name for it, and an empty
+// successText is the error message of success: Kafka's name for it, and an empty
 // text from version 4 on. It is never null.
-func noError(version int16) *string {
+func successText(version int16) *string {
 	text := ""
 	if version < 4 {
 		text = "NONE"

@@ -36,7 +36,7 @@ func (s *Server) describeLogDirs(ctx context.Context, _ *request, q *kmsg.Descri
 		for _, p := range partitions {
 			tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)}
 			h, ok := st.Partition(tp)
-			if !ok || v.teller(tp) != self {
+			if !ok || v.designatedReplica(tp) != self {
 				continue
 			}
 			rp := kmsg.NewDescribeLogDirsResponseDirTopicPartition()

@@ -71,9 +71,9 @@ func (c *clusterView) replicasBeside(tp metadata.TopicPartition, rf int16, leade
 	return out
 }
 
-// teller returns the one broker that answers for a partition where tools add
+// designatedReplica returns the one broker that answers for a partition where tools add
 // up what all brokers say.
-func (c *clusterView) teller(tp metadata.TopicPartition) metadata.BrokerID {
+func (c *clusterView) designatedReplica(tp metadata.TopicPartition) metadata.BrokerID {
 	for _, b := range c.v.Replicas(tp, 1) {
 		return b
 	}

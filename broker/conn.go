@@ -42,7 +42,7 @@ type conn struct {
 	asked   bool // for Metadata, before
 
 	// The reader's own.
-	feed  wal.Feed // it tells it what comes
+	feed  wal.ConnectionActivity // it tells it what comes
 	order produceOrder
 
 	holds      atomic.Int64 // bytes of the server's memories

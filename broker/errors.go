@@ -126,7 +126,7 @@ func kafkaCode(c metadata.Code) int16 {
 		return errProducerFenced
 	case metadata.CodeConcurrent:
 		return errConcurrentTxn
-	case metadata.CodeStaleDuty, metadata.CodeUnknownSession, metadata.CodeGuardFailed:
+	case metadata.CodeStaleRole, metadata.CodeUnknownSession, metadata.CodeGuardFailed:
 		return errNotLeader
 	}
 	return errTimedOut // refused, gap: with an alarm of its own

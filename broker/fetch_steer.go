@@ -7,12 +7,12 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// steer names a broker in the client's own zone for each partition (KIP-392),
+// redirectToClosestReplica names a broker in the client's own zone for each partition (KIP-392),
 // where only client.rack tells that the client stands in another zone than
 // this broker: a consumer that came in by the listener without a zone. It
 // then fetches there, and its bytes stay home. The broker named is one of the
 // partition's replicas, as clients demand.
-func (f *fetch) steer() {
+func (f *fetch) redirectToClosestReplica() {
 	home := f.r.from.Zone
 	if f.r.version < 11 || f.q.Rack == "" || f.r.from.Source != router.SourceRack || home == f.s.cfg.Zone {
 		return

@@ -18,7 +18,7 @@ type countedConn struct {
 	net.Conn
 	in, out atomic.Int64
 	// Told of what comes and goes; nil in tests.
-	feed         *wal.Feed
+	feed         *wal.ConnectionActivity
 	reads, sends *turn
 }
 
@@ -148,7 +148,7 @@ func (m *Meter) add(k metadata.CellKey, q metadata.Quantity) {
 // spread books total over the bill's topics by their bytes; what belongs to no
 // topic is __control__'s.
 func (m *Meter) spread(k metadata.CellKey, total uint64, b *bill, unit func(uint64) metadata.Quantity) {
-	parts := share.Apportion(total, b.weight)
+	parts := share.Split(total, b.weight)
 	if parts == nil {
 		k.Topic = metadata.RowControl
 		m.add(k, unit(total))

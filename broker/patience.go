@@ -12,17 +12,17 @@ import (
 // None but that of a broker which leaves is given at once: what makes all fail,
 // a lost session, also changes who leads, and the answer says who does.
 const (
-	leastPunish = time.Millisecond
-	firstPunish = 20 * time.Millisecond
-	lastPunish  = time.Second
+	minFailureDelay   = time.Millisecond
+	firstFailureDelay = 20 * time.Millisecond
+	maxFailureDelay   = time.Second
 )
 
-// punish delays an answer in which all failed, to so long after the request
+// delayFailure delays an answer in which all failed, to so long after the request
 // came. Requests that were sent before the last such answer belong to the same
 // try of the client: they have waited beside it, and must not wait one behind
 // the other, or what was sent in an outage keeps the client away for seconds
 // after it. Only the writer calls it.
-func (c *conn) punish(ctx context.Context, came time.Time, all bool) {
+func (c *conn) delayFailure(ctx context.Context, came time.Time, all bool) {
 	if !all {
 		c.refused = 0
 		return
@@ -32,15 +32,15 @@ func (c *conn) punish(ctx context.Context, came time.Time, all bool) {
 	}
 	if !c.s.draining.Load() { // else the client is to go elsewhere, now
 		select {
-		case <-time.After(max(time.Until(came.Add(punishment(c.refused))), leastPunish)):
+		case <-time.After(max(time.Until(came.Add(failureDelay(c.refused))), minFailureDelay)):
 		case <-ctx.Done():
 		}
 	}
 	c.refusedAt = time.Now()
 }
 
-// punishment is the delay of the n-th try in a row that failed, n from 1.
-func punishment(n int) time.Duration { return min(firstPunish<<min(n-1, 10), lastPunish) }
+// failureDelay is the delay of the n-th try in a row that failed, n from 1.
+func failureDelay(n int) time.Duration { return min(firstFailureDelay<<min(n-1, 10), maxFailureDelay) }
 
 // barrierWait is how long a read barrier may take before the answer is an
 // error.

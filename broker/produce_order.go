@@ -34,9 +34,9 @@ type orderKey struct {
 
 // ordered is a batch that was taken or refused.
 type ordered struct {
-	epoch metadata.ProducerEpoch
-	first metadata.Sequence
-	fate  *wal.Fate
+	epoch   metadata.ProducerEpoch
+	first   metadata.Sequence
+	outcome *wal.AppendOutcome
 }
 
 // maxOrdered is how many producers and partitions are remembered; then those
@@ -56,9 +56,9 @@ func willRetry(code int16) bool {
 
 // behind returns the fate of what a batch must not pass; nil where there is
 // nothing.
-func (c *produceOrder) behind(k orderKey, h metadata.BatchHeader) *wal.Fate {
+func (c *produceOrder) behind(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
 	if o, ok := c.last[k]; ok && o.holds(h) {
-		return o.fate
+		return o.outcome
 	}
 	return nil
 }
@@ -69,9 +69,9 @@ func (o ordered) holds(h metadata.BatchHeader) bool {
 }
 
 // note takes down a batch, and gives it its fate.
-func (c *produceOrder) note(k orderKey, h metadata.BatchHeader) *wal.Fate {
-	fate := new(wal.Fate)
-	if o, ok := c.last[k]; ok && o.holds(h) && o.fate.Refused() {
+func (c *produceOrder) note(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
+	fate := new(wal.AppendOutcome)
+	if o, ok := c.last[k]; ok && o.holds(h) && o.outcome.Refused() {
 		return fate
 	}
 	if c.last == nil {
@@ -86,7 +86,7 @@ func (c *produceOrder) note(k orderKey, h metadata.BatchHeader) *wal.Fate {
 
 func (c *produceOrder) forget() {
 	for k, o := range c.last {
-		if !o.fate.Refused() {
+		if !o.outcome.Refused() {
 			delete(c.last, k)
 		}
 	}

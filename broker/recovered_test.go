@@ -52,7 +52,7 @@ func TestAConsumerAtTheEndPassesTheGapOfARecovery(t *testing.T) {
 			t.Fatal(err, out)
 		}
 		for slot := range metadata.Slot(metadata.GroupSlots) { // as the brokers of the new incarnation do
-			d := metadata.Claim{Duty: groups.SlotDuty(slot), Epoch: 1000}
+			d := metadata.Claim{Role: groups.SlotRole(slot), Epoch: 1000}
 			n.groups.Release(slot)
 			n.groups.Prepare(slot)
 			if out, err := n.wal.Submit(t.Context(), []metadata.Command{d}, nil); err != nil || out.Commands[0].Code != metadata.CodeOK {

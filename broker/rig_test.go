@@ -126,9 +126,9 @@ func (w *world) start(zone metadata.ZoneID, zones []metadata.ZoneID, change func
 	wg.Go(func() { _ = n.replica.Run(ctx) })
 	n.openSession(zones, listen)
 	for slot := range metadata.Slot(metadata.GroupSlots) {
-		if d, ok, err := w.log.TryDuty(ctx, n.session.ID(), groups.SlotDuty(slot)); err == nil && ok {
+		if d, ok, err := w.log.TryRole(ctx, n.session.ID(), groups.SlotRole(slot)); err == nil && ok {
 			n.groups.Prepare(slot)
-			out, err := n.wal.Submit(ctx, []metadata.Command{metadata.Claim{Duty: d.Name, Epoch: d.Epoch}}, nil)
+			out, err := n.wal.Submit(ctx, []metadata.Command{metadata.Claim{Role: d.Name, Epoch: d.Epoch}}, nil)
 			if err != nil || out.Code != 0 {
 				w.t.Fatalf("claim: %v %+v", err, out)
 			}

@@ -175,7 +175,7 @@ func (b *biller) meter(index int, w Window, key meterKey, rows []Usage) error {
 	for i := range rows {
 		weights[i] = rows[i].Quantity.weight()
 	}
-	parts := share.ApportionWide(uint64(money), weights)
+	parts := share.SplitWide(uint64(money), weights)
 	if parts == nil && money != 0 {
 		return fmt.Errorf("BUG: meter %s charges %s for no quantity", key.meter, money)
 	}

@@ -9,9 +9,9 @@ import (
 // InlineCase describes where a small write could go: into its commit entry,
 // which etcd copies between zones, or into an object of its own.
 type InlineCase struct {
-	// Legs is how many times the entry crosses between zones: replication
+	// NetworkHops is how many times the entry crosses between zones: replication
 	// to followers in other zones, ingress, and watches of other zones.
-	Legs uint64
+	NetworkHops uint64
 	// ReaderZones is how many other zones read at the head of the log; each
 	// costs one GET of an object, and none of an inline entry.
 	ReaderZones uint64
@@ -24,7 +24,7 @@ type InlineCase struct {
 // than a PUT of their own, at so many legs between zones. Where crossing is
 // free there is no limit by price: math.MaxUint64.
 func InlineLimit(book *Book, legs uint64) (uint64, error) {
-	return InlineCase{Legs: legs}.Limit(book)
+	return InlineCase{NetworkHops: legs}.Limit(book)
 }
 
 // Limit is InlineLimit with all terms: the largest b with
@@ -76,7 +76,7 @@ func (c InlineCase) prices(book *Book) (perByte, object *big.Rat, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}
-	perByte = times(pair.perBase, c.Legs)
+	perByte = times(pair.perBase, c.NetworkHops)
 	if c.ArchiveBytes > 0 {
 		perByte.Add(perByte, new(big.Rat).Quo(put.perBase, new(big.Rat).SetInt(new(big.Int).SetUint64(c.ArchiveBytes))))
 	}

@@ -62,13 +62,13 @@ func (c Classic) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
 
 // Workload describes steady traffic through zonewise, for an estimate.
 type Workload struct {
-	BytesPerSecond uint64 // record bytes written
-	ObjectBytes    uint64 // a lane seals at this size (8 MiB)
-	LingerMS       uint64 // or after this time (standard lane: 100)
-	Brokers        uint64 // brokers that take writes, evenly
-	ReaderZones    uint64 // zones that read at the head, beside the writer's
-	InlineBytes    uint64 // of BytesPerSecond, what goes inline
-	InlineLegs     uint64 // times an inline byte crosses between zones
+	BytesPerSecond    uint64 // record bytes written
+	ObjectBytes       uint64 // a lane seals at this size (8 MiB)
+	LingerMS          uint64 // or after this time (standard lane: 100)
+	Brokers           uint64 // brokers that take writes, evenly
+	ReaderZones       uint64 // zones that read at the head, beside the writer's
+	InlineBytes       uint64 // of BytesPerSecond, what goes inline
+	InlineNetworkHops uint64 // times an inline byte crosses between zones
 }
 
 // gib is 2^30.
@@ -117,7 +117,7 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 		puts.Mul(perSecond, perGiB)
 	}
 	gets := times(puts, w.ReaderZones)
-	cross := times(times(perGiB, w.InlineBytes), w.InlineLegs)
+	cross := times(times(perGiB, w.InlineBytes), w.InlineNetworkHops)
 	e.PutsPerGiB, e.GetsPerGiB, e.CrossBytesGiB = ceil(puts), ceil(gets), ceil(cross)
 	cost := new(big.Rat).Mul(puts, prices[MeterPut])
 	cost.Add(cost, gets.Mul(gets, prices[MeterGet]))

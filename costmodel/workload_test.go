@@ -124,10 +124,10 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 		in   InlineCase
 		want uint64
 	}{
-		{InlineCase{Legs: 2}, 134_217}, {InlineCase{Legs: 3}, 89_478}, {InlineCase{Legs: 4}, 67_108},
-		{InlineCase{Legs: 2, ReaderZones: 2}, 155_692}, // 152.0 KiB
-		{InlineCase{Legs: 3, ReaderZones: 2}, 103_795}, // 101.4 KiB
-		{InlineCase{Legs: 0}, math.MaxUint64},
+		{InlineCase{NetworkHops: 2}, 134_217}, {InlineCase{NetworkHops: 3}, 89_478}, {InlineCase{NetworkHops: 4}, 67_108},
+		{InlineCase{NetworkHops: 2, ReaderZones: 2}, 155_692}, // 152.0 KiB
+		{InlineCase{NetworkHops: 3, ReaderZones: 2}, 103_795}, // 101.4 KiB
+		{InlineCase{NetworkHops: 0}, math.MaxUint64},
 	} {
 		got, err := c.in.Limit(b)
 		if err != nil || got != c.want {
@@ -149,11 +149,11 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 	for n := uint64(134_000); n < 134_500; n++ {
 		left := new(big.Int).SetUint64(n * 2 * 20_000_000)
 		right := new(big.Int).SetUint64(5_000 << 30)
-		if cheaper, err := (InlineCase{Legs: 2}).Cheaper(b, n); err != nil || cheaper != (left.Cmp(right) < 0) {
+		if cheaper, err := (InlineCase{NetworkHops: 2}).Cheaper(b, n); err != nil || cheaper != (left.Cmp(right) < 0) {
 			t.Fatalf("at %d bytes: %v, %v", n, cheaper, err)
 		}
 	}
-	if small, err := (InlineCase{Legs: 2, ArchiveBytes: 8 << 20}).Limit(b); err != nil || small >= 134_217 || small < 130_000 {
+	if small, err := (InlineCase{NetworkHops: 2, ArchiveBytes: 8 << 20}).Limit(b); err != nil || small >= 134_217 || small < 130_000 {
 		t.Errorf("with the archive's PUT the limit is %d, %v", small, err)
 	}
 }
@@ -184,7 +184,7 @@ func TestEstimateFollowsFromObjectSizeAndLinger(t *testing.T) {
 	}{
 		{"full 8 MiB objects, two reader zones", Workload{BytesPerSecond: 1 << 30, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, ReaderZones: 2}, Estimate{128, 256, 0, 742_400, 8 << 20}},
 		{"linger seals first", Workload{BytesPerSecond: 10 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3}, Estimate{3072, 0, 0, 15_360_000, 349525}},
-		{"all inline at two legs", Workload{BytesPerSecond: 1 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, InlineBytes: 1 << 20, InlineLegs: 2}, Estimate{0, 0, 2 << 30, 40_000_000, 0}},
+		{"all inline at two legs", Workload{BytesPerSecond: 1 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, InlineBytes: 1 << 20, InlineNetworkHops: 2}, Estimate{0, 0, 2 << 30, 40_000_000, 0}},
 	} {
 		if got, err := c.w.Estimate(b); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, got, err, c.want)

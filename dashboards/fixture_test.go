@@ -112,7 +112,7 @@ func hostileNames() []string {
 func newFixture(names []string) *fixture {
 	f := &fixture{now: fixtureNow, names: names}
 	f.cluster = Cluster{
-		Name: "main", Version: "0.1.0", Broker: 1, Incarnation: 1, FeatureLevel: 1, Generation: 4711, AsOf: 184_467, LagMs: 4, BytesMinutes: 120,
+		Name: "main", Version: "0.1.0", Broker: 1, Incarnation: 1, FeatureLevel: 1, Extent: 4711, AsOf: 184_467, LagMs: 4, BytesMinutes: 120,
 		Zones: []Zone{
 			{ID: "", Clients: []Clients{{"unknown", 0, 3}}, BytesIn: 9 << 20, BytesOut: 1 << 20},
 			{ID: "use1-az1", Brokers: []Broker{{1, []Listener{{"10.0.1.7:9092", ""}, {"10.0.1.7:9093", "use1-az1"}}, "0.1.0", false}}, Clients: []Clients{{"listener", 14, 0}, {"tag", 3, 0}}, BytesIn: 41 << 30, BytesOut: 87 << 30},

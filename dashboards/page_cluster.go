@@ -16,7 +16,7 @@ type clusterView struct {
 	BytesHours          string // over which bytes of zones are summed
 	Incarnation         uint32
 	FeatureLevel        int
-	Generation          uint64
+	Extent              uint64
 	Broker              int32
 	Brokers, Partitions int
 	Zones               []zoneView
@@ -57,7 +57,7 @@ const shownClusterTopics = 100
 func viewCluster(c *Cluster) clusterView {
 	v := clusterView{
 		Name: costmodel.Printable(c.Name), Version: costmodel.Printable(c.Version), Lag: fmt.Sprintf("%d.%03d s", c.LagMs/1000, max(c.LagMs, -c.LagMs)%1000),
-		Incarnation: uint32(c.Incarnation), FeatureLevel: c.FeatureLevel, Generation: uint64(c.Generation), Broker: int32(c.Broker), ClientsMissing: c.ClientsMissing,
+		Incarnation: uint32(c.Incarnation), FeatureLevel: c.FeatureLevel, Extent: uint64(c.Extent), Broker: int32(c.Broker), ClientsMissing: c.ClientsMissing,
 		BytesHours: fmt.Sprintf("%d h", c.BytesMinutes/60),
 	}
 	for i := range c.Zones {

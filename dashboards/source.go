@@ -39,7 +39,7 @@ type Cluster struct {
 	Broker       metadata.BrokerID    `json:"broker"`     // that answers
 	Incarnation  metadata.Incarnation `json:"incarnation"`
 	FeatureLevel int                  `json:"feature_level"`
-	Generation   metadata.Generation  `json:"generation"`
+	Extent       metadata.Extent      `json:"generation"`
 	AsOf         metadata.Revision    `json:"as_of_revision"`
 	LagMs        int64                `json:"follower_lag_ms"` // how far this broker's state is behind the log
 	Zones        []Zone               `json:"zones"`

@@ -28,7 +28,7 @@ func (s *State) Apply(c *Committed) (Outcome, *Entry) {
 	}
 	s.digest(c)
 	s.revision = c.Revision
-	s.generation = max(s.generation, c.Generation)
+	s.extent = max(s.extent, c.Extent)
 	s.entries++
 	out, e := s.applyGuarded(c)
 	out.Revision = c.Revision
@@ -179,7 +179,7 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 // after its own session: what a dead session left behind must be found by its
 // name.
 func (s *State) checkObjects(e *Entry) error {
-	for _, list := range [][]ObjectRef{e.Objects, e.Losers} {
+	for _, list := range [][]ObjectRef{e.Objects, e.Orphans} {
 		for _, o := range list {
 			if o.Name.Session != e.Session {
 				return fmt.Errorf("object %s is of another session", o.Name.Key())
@@ -193,8 +193,8 @@ func (s *State) checkObjects(e *Entry) error {
 // archive must be exactly the log.
 func (s *State) digest(c *Committed) {
 	n := len(s.pending)
-	if n == 0 || s.pending[n-1].generation < c.Generation {
-		g := generationDigest{generation: c.Generation, first: c.Revision, digest: s.lastDigest()}
+	if n == 0 || s.pending[n-1].extent < c.Extent {
+		g := extentDigest{extent: c.Extent, first: c.Revision, digest: s.lastDigest()}
 		s.pending = append(slices.Clip(s.pending), g)
 		n++
 	}
@@ -221,7 +221,7 @@ func ChainDigest(prev [sha256.Size]byte, c *Committed) [sha256.Size]byte {
 	copy(place[:], prev[:])
 	b := place[sha256.Size:]
 	binary.BigEndian.PutUint64(b, uint64(c.Revision))
-	binary.BigEndian.PutUint64(b[8:], uint64(c.Generation))
+	binary.BigEndian.PutUint64(b[8:], uint64(c.Extent))
 	binary.BigEndian.PutUint64(b[16:], uint64(c.Session))
 	b[24] = uint8(c.Lane)
 	binary.BigEndian.PutUint64(b[25:], uint64(c.Seq))

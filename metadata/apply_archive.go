@@ -4,22 +4,22 @@ package metadata
 // and only if it is exactly the log: the digest read back from the bucket must
 // be the one that every broker computed while it applied.
 func (s *State) applyArchived(c Archived) CommandOutcome {
-	if len(s.pending) == 0 || c.Generation < s.pending[0].generation {
-		return refuse(CodeDuplicate, "generation %d is archived", c.Generation)
+	if len(s.pending) == 0 || c.Extent < s.pending[0].extent {
+		return refuse(CodeDuplicate, "generation %d is archived", c.Extent)
 	}
 	g := s.pending[0]
 	switch {
-	case c.Generation != g.generation:
-		return refuse(CodeInvalidRequest, "generation %d, next is %d", c.Generation, g.generation)
-	case len(s.pending) < 2 && s.generation <= g.generation:
-		return refuse(CodeInvalidRequest, "generation %d is open", c.Generation)
+	case c.Extent != g.extent:
+		return refuse(CodeInvalidRequest, "generation %d, next is %d", c.Extent, g.extent)
+	case len(s.pending) < 2 && s.extent <= g.extent:
+		return refuse(CodeInvalidRequest, "generation %d is open", c.Extent)
 	case c.Digest != g.digest || c.Entries != g.entries || c.First != g.first || c.Last != g.last:
 		s.alarms++
 		s.lastBad = "archive " + c.Object + " is not the log"
 		return refuse(CodeRefused, "archive of generation %d has %d entries of revisions %d to %d, the log %d of %d to %d, or their bytes differ",
-			c.Generation, c.Entries, c.First, c.Last, g.entries, g.first, g.last)
+			c.Extent, c.Entries, c.First, c.Last, g.entries, g.first, g.last)
 	}
-	ref := ArchiveRef{Generation: g.generation, First: g.first, Last: g.last, Entries: g.entries,
+	ref := ArchiveRef{Extent: g.extent, First: g.first, Last: g.last, Entries: g.entries,
 		Object: c.Object, Size: c.Bytes, LiveInline: g.inline, Digest: g.digest}
 	s.archives = append(s.archives, ref)
 	s.sum += hashArchive(&ref)
@@ -29,7 +29,7 @@ func (s *State) applyArchived(c Archived) CommandOutcome {
 
 // PendingArchive is the oldest generation that is not archived yet.
 type PendingArchive struct {
-	Generation  Generation
+	Extent      Extent
 	First, Last Revision
 	Entries     uint64
 	Digest      [32]byte // of the log up to Last
@@ -46,7 +46,7 @@ func (s *State) PendingArchives() []PendingArchive {
 	}
 	out := make([]PendingArchive, len(s.pending))
 	for i, g := range s.pending {
-		out[i] = PendingArchive{g.generation, g.first, g.last, g.entries, g.digest, before, g.generation < s.generation}
+		out[i] = PendingArchive{g.extent, g.first, g.last, g.entries, g.digest, before, g.extent < s.extent}
 		before = g.digest
 	}
 	return out

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// GroupSlotDuty returns the name of the duty that coordinates a slot's groups.
-func GroupSlotDuty(slot Slot) string { return fmt.Sprintf("group-slot-%02d", slot) }
+// GroupSlotRole returns the name of the duty that coordinates a slot's groups.
+func GroupSlotRole(slot Slot) string { return fmt.Sprintf("group-slot-%02d", slot) }
 
-// slotOfDuty is the reverse of GroupSlotDuty.
-func slotOfDuty(duty string) (Slot, bool) {
+// slotOfRole is the reverse of GroupSlotRole.
+func slotOfRole(duty string) (Slot, bool) {
 	n, err := strconv.Atoi(strings.TrimPrefix(duty, "group-slot-"))
-	if err != nil || n < 0 || n >= GroupSlots || GroupSlotDuty(Slot(n)) != duty {
+	if err != nil || n < 0 || n >= GroupSlots || GroupSlotRole(Slot(n)) != duty {
 		return 0, false
 	}
 	return Slot(n), true
 }
 
 // staleSlot refuses what was written under an older epoch of the group's slot.
-func (s *State) staleSlot(group string, epoch DutyEpoch) (CommandOutcome, bool) {
-	if d := s.duties[GroupSlotDuty(GroupSlot(group))]; d.epoch != epoch {
-		return refuse(CodeStaleDuty, "slot epoch %d, now %d", epoch, d.epoch), true
+func (s *State) staleSlot(group string, epoch RoleEpoch) (CommandOutcome, bool) {
+	if d := s.roles[GroupSlotRole(GroupSlot(group))]; d.epoch != epoch {
+		return refuse(CodeStaleRole, "slot epoch %d, now %d", epoch, d.epoch), true
 	}
 	return CommandOutcome{}, false
 }

@@ -28,7 +28,7 @@ func (s *State) bookEntry(c *Committed, e *Entry, outcomes [][]RunOutcome) {
 		s.book(sh.cell(ComponentRecordsIn, zone, ""), Units(sh.records))
 	}
 	s.bookPuts(e, shares)
-	s.bookLegs(c, e, shares)
+	s.bookNetworkHops(c, e, shares)
 }
 
 func (sh *entryShare) cell(c Component, src, dst ZoneID) CellKey {
@@ -82,8 +82,8 @@ func (s *State) bookPuts(e *Entry, shares []entryShare) {
 		s.bookShared(ComponentPutHedge, e.Route.Broker, extra*NanoRequests, shares, weights)
 	}
 	var lost uint64
-	for i := range e.Losers {
-		lost += uint64(e.Losers[i].Puts)
+	for i := range e.Orphans {
+		lost += uint64(e.Orphans[i].Puts)
 	}
 	if lost > 0 {
 		weights := s.scratch.weights[:0]
@@ -118,7 +118,7 @@ func (s *State) bookShared(c Component, zone ZoneID, total uint64, shares []entr
 	if total == 0 {
 		return
 	}
-	parts := share.Apportion(total, weights)
+	parts := share.Split(total, weights)
 	if parts == nil {
 		s.book(CellKey{Topic: RowControl, Component: c, Src: zone}, Units(total))
 		return
@@ -128,20 +128,20 @@ func (s *State) bookShared(c Component, zone ZoneID, total uint64, shares []entr
 	}
 }
 
-// bookLegs books an entry's bytes on every leg between two zones that etcd
+// bookNetworkHops books an entry's bytes on every leg between two zones that etcd
 // carried it over: broker to member, member to leader, leader to followers
 // (reference cost-accounting.md, 3.2). Record bytes are inline; the rest is
 // the entry's own, shared by runs.
-func (s *State) bookLegs(c *Committed, e *Entry, shares []entryShare) {
+func (s *State) bookNetworkHops(c *Committed, e *Entry, shares []entryShare) {
 	route := &e.Route
-	s.bookLeg(c, shares, route.Broker, route.Member)
-	s.bookLeg(c, shares, route.Member, route.Leader)
+	s.bookNetworkHop(c, shares, route.Broker, route.Member)
+	s.bookNetworkHop(c, shares, route.Member, route.Leader)
 	for _, z := range route.Followers {
-		s.bookLeg(c, shares, route.Leader, z)
+		s.bookNetworkHop(c, shares, route.Leader, z)
 	}
 }
 
-func (s *State) bookLeg(c *Committed, shares []entryShare, src, dst ZoneID) {
+func (s *State) bookNetworkHop(c *Committed, shares []entryShare, src, dst ZoneID) {
 	if src == dst || src == UnknownZone || dst == UnknownZone {
 		return
 	}
@@ -154,7 +154,7 @@ func (s *State) bookLeg(c *Committed, shares []entryShare, src, dst ZoneID) {
 		weights = append(weights, sh.runs)
 	}
 	s.scratch.weights = weights
-	parts := share.Apportion(rest, weights)
+	parts := share.Split(rest, weights)
 	if parts == nil {
 		s.book(CellKey{Topic: RowControl, Component: ComponentEtcd, Src: src, Dst: dst}, Units(rest))
 		return

@@ -2,16 +2,16 @@ package metadata
 
 import "slices"
 
-// dutyState is the newest claim of an epoch-bearing duty.
-type dutyState struct {
-	epoch  DutyEpoch
+// roleState is the newest claim of an epoch-bearing duty.
+type roleState struct {
+	epoch  RoleEpoch
 	holder SessionID
 }
 
-// DutyHolder returns the session whose claim of a duty was applied last, and
+// RoleHolder returns the session whose claim of a duty was applied last, and
 // its epoch; false where nobody claimed it or the session is gone.
-func (s *State) DutyHolder(duty string) (SessionID, DutyEpoch, bool) {
-	d, ok := s.duties[duty]
+func (s *State) RoleHolder(duty string) (SessionID, RoleEpoch, bool) {
+	d, ok := s.roles[duty]
 	if !ok || s.sessions[d.holder] == nil {
 		return 0, d.epoch, false
 	}
@@ -68,7 +68,7 @@ func (s *State) closeSession(id SessionID) bool {
 }
 
 // tickBehind is how far state time is behind, at most, where the tick role is
-// held (CustodianTimes.Tick).
+// held (MaintenanceTimes.Tick).
 const tickBehind UnixMilli = 5_000
 
 // forgetSession ends a session; the caller sees to the placement.
@@ -85,7 +85,7 @@ func (s *State) forgetSession(o *sessionState) {
 		}
 	}
 	delete(s.sessions, o.id)
-	s.noteHome(o)
+	s.reserveBrokerID(o)
 }
 
 func (s *State) applyClosed(c ClosedSession) CommandOutcome {
@@ -130,13 +130,13 @@ func (s *State) moved() {
 }
 
 func (s *State) applyClaim(session SessionID, c Claim) CommandOutcome {
-	if d := s.duties[c.Duty]; c.Epoch <= d.epoch {
-		return refuse(CodeStaleDuty, "epoch %d, now %d", c.Epoch, d.epoch)
+	if d := s.roles[c.Role]; c.Epoch <= d.epoch {
+		return refuse(CodeStaleRole, "epoch %d, now %d", c.Epoch, d.epoch)
 	}
-	if _, slot := slotOfDuty(c.Duty); !slot {
-		return refuse(CodeInvalidRequest, "duty %q bears no epoch", c.Duty)
+	if _, slot := slotOfRole(c.Role); !slot {
+		return refuse(CodeInvalidRequest, "duty %q bears no epoch", c.Role)
 	}
-	s.duties[c.Duty] = dutyState{c.Epoch, session}
+	s.roles[c.Role] = roleState{c.Epoch, session}
 	return CommandOutcome{}
 }
 
@@ -173,7 +173,7 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 		}
 	}
 	s.past, s.pastCut = nil, 0 // no former leader has anything that could still commit
-	s.duties = map[string]dutyState{}
+	s.roles = map[string]roleState{}
 	s.nextProducer += recoveryProducerJump
 	s.recovered = s.revision
 	var all []TopicPartition

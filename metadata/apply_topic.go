@@ -211,13 +211,13 @@ func (s *State) applyAllocate(c AllocateProducers) CommandOutcome {
 }
 
 func (s *State) noteEra(first ProducerID) {
-	n := len(s.eras)
-	if n > 0 && s.time-s.eras[n-1].time < producerEraEvery {
+	n := len(s.producerIDBlocks)
+	if n > 0 && s.time-s.producerIDBlocks[n-1].time < producerEraEvery {
 		return
 	}
 	keep, expiry := 0, s.expiry(ProducerExpiryConfig, ProducerExpiry)
-	for keep < n-1 && s.time-s.eras[keep+1].time > expiry {
+	for keep < n-1 && s.time-s.producerIDBlocks[keep+1].time > expiry {
 		keep++
 	}
-	s.eras = append(append([]producerEra(nil), s.eras[keep:]...), producerEra{first, s.time, s.revision})
+	s.producerIDBlocks = append(append([]producerIDBlock(nil), s.producerIDBlocks[keep:]...), producerIDBlock{first, s.time, s.revision})
 }

@@ -36,7 +36,7 @@ const (
 
 // Archive is a decoded archive.
 type Archive struct {
-	Generation  Generation
+	Extent      Extent
 	Before      [sha256.Size]byte // the log's digest before its first entry
 	Predecessor string            // key of the archive before it, or empty
 	Digest      [sha256.Size]byte // chained over its entries, as computed from them
@@ -50,13 +50,13 @@ type ArchiveWriter struct {
 	count  uint64
 	first  Revision
 	last   Revision
-	gen    Generation
+	extent Extent
 	digest [sha256.Size]byte
 }
 
 // NewArchiveWriter begins the archive of a generation.
-func NewArchiveWriter(g Generation, before [sha256.Size]byte, predecessor string) *ArchiveWriter {
-	a := &ArchiveWriter{gen: g, digest: before}
+func NewArchiveWriter(g Extent, before [sha256.Size]byte, predecessor string) *ArchiveWriter {
+	a := &ArchiveWriter{extent: g, digest: before}
 	a.w.raw([]byte(archiveMagic))
 	a.w.u16(archiveVersion)
 	a.w.u64(uint64(g))
@@ -68,8 +68,8 @@ func NewArchiveWriter(g Generation, before [sha256.Size]byte, predecessor string
 
 // Add appends the next entry, in revision order.
 func (a *ArchiveWriter) Add(c Committed) error {
-	if c.Generation != a.gen || c.Revision <= a.last {
-		return fmt.Errorf("archive entry: revision %d of generation %d after %d of %d", c.Revision, c.Generation, a.last, a.gen)
+	if c.Extent != a.extent || c.Revision <= a.last {
+		return fmt.Errorf("archive entry: revision %d of generation %d after %d of %d", c.Revision, c.Extent, a.last, a.extent)
 	}
 	if a.count == 0 {
 		a.first = c.Revision
@@ -125,7 +125,7 @@ func DecodeArchive(b []byte) (*Archive, error) {
 	r := reader{b: b[:ix.at], at: at}
 	digest := a.Before
 	for i := range ix.items {
-		c := Committed{Revision: Revision(r.u64()), Generation: a.Generation, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
+		c := Committed{Revision: Revision(r.u64()), Extent: a.Extent, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
 		c.Bytes = r.take(int(r.u32()))
 		if r.err != nil {
 			return nil, fmt.Errorf("decode archive: %w", r.err)
@@ -154,7 +154,7 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 	if v := r.u16(); v != archiveVersion {
 		return nil, 0, fmt.Errorf("decode archive: %w %d", ErrVersion, v)
 	}
-	a := &Archive{Generation: Generation(r.u64())}
+	a := &Archive{Extent: Extent(r.u64())}
 	copy(a.Before[:], r.take(sha256.Size))
 	a.Predecessor = r.text()
 	if got, want := crc32.Checksum(b[:r.at], castagnoli), r.u32(); r.err == nil && got != want {
@@ -238,6 +238,6 @@ func (ix *archiveItems) find(rev Revision) (archiveItem, bool) {
 func IncarnationKey(i Incarnation) string { return fmt.Sprintf("incarnation/%08x", uint32(i)) }
 
 // ArchiveKey names an archive: who tried, and which try it was.
-func ArchiveKey(i Incarnation, g Generation, by SessionID, try int) string {
+func ArchiveKey(i Incarnation, g Extent, by SessionID, try int) string {
 	return fmt.Sprintf("%d/archive/%016x/%s-%d", i, uint64(g), by, try)
 }

@@ -98,14 +98,14 @@ func BenchmarkApplyRuns(b *testing.B) {
 func BenchmarkFreeze(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	for b.Loop() {
-		s.freeze()
+		s.snapshot()
 	}
 }
 
 // How long the whole state takes to write: beside apply, not before it.
 func BenchmarkEncodeCheckpoint(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
-	f := s.freeze()
+	f := s.snapshot()
 	b.ReportAllocs()
 	for b.Loop() {
 		var c Checkpointer

@@ -12,10 +12,10 @@ import "strings"
 // (five and ten minutes by default).
 const homeMemory UnixMilli = 3600 * 1000
 
-// brokerHome is who had a broker id last.
-type brokerHome struct {
-	address Address
-	left    UnixMilli // in state time
+// brokerIDReservation is who had a broker id last.
+type brokerIDReservation struct {
+	address     Address
+	expiresFrom UnixMilli // in state time
 }
 
 // brokerIDFor chooses the id of a session that opens: the one asked for, or the
@@ -37,58 +37,58 @@ func (s *State) brokerIDFor(open *OpenSession) (id BrokerID, former *sessionStat
 	case former != nil:
 		return former.broker, former, true
 	}
-	for _, id := range sortedKeys(s.homes) {
-		if s.homes[id].address == open.Kafka && open.Kafka.Host != "" && !taken[id] {
+	for _, id := range sortedKeys(s.brokerIDs) {
+		if s.brokerIDs[id].address == open.Kafka && open.Kafka.Host != "" && !taken[id] {
 			return id, nil, true
 		}
 	}
-	for id = 0; taken[id] || s.keptFor(id) != (Address{}); id++ {
+	for id = 0; taken[id] || s.reservedFor(id) != (Address{}); id++ {
 	}
 	return id, nil, true
 }
 
-// keptFor is the address that an id without a session is kept for.
-func (s *State) keptFor(id BrokerID) Address {
-	if h, known := s.homes[id]; known && s.time-h.left < homeMemory {
+// reservedFor is the address that an id without a session is kept for.
+func (s *State) reservedFor(id BrokerID) Address {
+	if h, known := s.brokerIDs[id]; known && s.time-h.expiresFrom < homeMemory {
 		return h.address
 	}
 	return Address{}
 }
 
-// noteHome remembers whose id it was that a session leaves, and forgets what
+// reserveBrokerID remembers whose id it was that a session leaves, and forgets what
 // is older than the memory.
-func (s *State) noteHome(o *sessionState) {
-	for id, h := range s.homes {
-		if s.time-h.left >= homeMemory {
-			delete(s.homes, id)
+func (s *State) reserveBrokerID(o *sessionState) {
+	for id, h := range s.brokerIDs {
+		if s.time-h.expiresFrom >= homeMemory {
+			delete(s.brokerIDs, id)
 		}
 	}
 	if a := o.open.Kafka; a.Host != "" && !strings.HasSuffix(a.Host, ".invalid") { // RFC 2606: a session of recover or repair
-		s.homes[o.broker] = brokerHome{a, s.time}
+		s.brokerIDs[o.broker] = brokerIDReservation{a, s.time}
 	}
 }
 
-// homes and what follows is left out of a checkpoint's root where there is none.
-func (w *writer) homes(s *State) {
-	if len(s.homes) == 0 && len(s.past) == 0 {
+// brokerIDReservations and what follows is left out of a checkpoint's root where there is none.
+func (w *writer) brokerIDReservations(s *State) {
+	if len(s.brokerIDs) == 0 && len(s.past) == 0 {
 		return
 	}
-	w.uv(uint64(len(s.homes)))
-	for _, id := range sortedKeys(s.homes) {
-		h := s.homes[id]
+	w.uv(uint64(len(s.brokerIDs)))
+	for _, id := range sortedKeys(s.brokerIDs) {
+		h := s.brokerIDs[id]
 		w.u32(uint32(id))
 		w.text(h.address.Host)
 		w.u32(uint32(h.address.Port))
-		w.u64(uint64(h.left))
+		w.u64(uint64(h.expiresFrom))
 	}
 }
 
-func (r *reader) homes(s *State) {
+func (r *reader) brokerIDReservations(s *State) {
 	if r.at == len(r.b) {
 		return
 	}
 	for range r.count(17, "broker homes") {
 		id := BrokerID(r.u32())
-		s.homes[id] = brokerHome{Address{r.text(), int32(r.u32())}, UnixMilli(r.u64())}
+		s.brokerIDs[id] = brokerIDReservation{Address{r.text(), int32(r.u32())}, UnixMilli(r.u64())}
 	}
 }

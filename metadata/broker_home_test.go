@@ -51,11 +51,11 @@ func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	is(out, 1)
 	var c Checkpointer
 	store := newMemStore()
-	if err := store.Put(t.Context(), "k", c.Encode(w.state.freeze(), "k")); err != nil {
+	if err := store.Put(t.Context(), "k", c.Encode(w.state.snapshot(), "k")); err != nil {
 		t.Fatal(err)
 	}
-	if loaded, err := LoadCheckpoint(t.Context(), store, "k"); err != nil || len(loaded.homes) != len(w.state.homes) {
-		t.Fatalf("%v, %d homes of %d", err, len(loaded.homes), len(w.state.homes))
+	if loaded, err := LoadCheckpoint(t.Context(), store, "k"); err != nil || len(loaded.brokerIDs) != len(w.state.brokerIDs) {
+		t.Fatalf("%v, %d homes of %d", err, len(loaded.brokerIDs), len(w.state.brokerIDs))
 	}
 }
 

@@ -38,12 +38,12 @@ func CheckpointKey(i Incarnation, at Revision, by SessionID) string {
 
 type pageID struct{ table, page int }
 
-type pageHome struct {
+type pageLocation struct {
 	object   string
 	position int64
 	length   int
 	crc      uint32
-	era      uint64
+	version  uint64
 }
 
 // Checkpointer writes checkpoints of one live state, one after the other, and
@@ -53,17 +53,17 @@ type Checkpointer struct {
 	// commits pass.
 	Rest func()
 
-	homes   map[pageID]pageHome
-	next    map[pageID]pageHome
-	lineage *byte // of the state that homes' eras are of
-	size    int   // of the last object: the next is about as large
+	locations map[pageID]pageLocation
+	next      map[pageID]pageLocation
+	lineage   *byte // of the state that homes' eras are of
+	size      int   // of the last object: the next is about as large
 }
 
 // Encode returns the checkpoint object of a frozen state, to be stored under
 // key. Keep is called once it is.
 func (c *Checkpointer) Encode(s *State, key string) []byte {
 	if c.lineage != s.lineage {
-		c.homes, c.lineage = nil, s.lineage // eras of another state mean nothing here
+		c.locations, c.lineage = nil, s.lineage // eras of another state mean nothing here
 	}
 	rewrite := c.crowded()
 	var pages pageEncoder
@@ -72,27 +72,27 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 	w.u16(checkpointVersion)
 	w.u16(uint16(s.level))
 	w.u64(uint64(s.revision))
-	w.u64(uint64(s.generation))
+	w.u64(uint64(s.extent))
 	w.u64(s.Hash())
 	var root writer
 	root.root(s)
 	rootHome := w.place(key, root.b)
-	c.next = make(map[pageID]pageHome, len(c.homes))
+	c.next = make(map[pageID]pageLocation, len(c.locations))
 	rested := 0
 	for table := range tableCount {
 		for page := range tablePages {
 			id := pageID{table, page}
-			era, used := s.pageEra(table, page)
+			era, used := s.pageVersion(table, page)
 			if !used {
 				continue
 			}
-			if home, ok := c.homes[id]; ok && home.era == era && home.object != rewrite {
+			if home, ok := c.locations[id]; ok && home.version == era && home.object != rewrite {
 				c.next[id] = home
 				continue
 			}
 			b, era := pages.encodePage(s, table, page)
 			home := w.place(key, b)
-			home.era = era
+			home.version = era
 			c.next[id] = home
 			if rested += len(b); c.Rest != nil && rested >= restBytes {
 				rested = 0
@@ -106,12 +106,12 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 }
 
 // Keep makes the last encoded checkpoint the one that the next refers to.
-func (c *Checkpointer) Keep() { c.homes, c.next = c.next, nil }
+func (c *Checkpointer) Keep() { c.locations, c.next = c.next, nil }
 
 // crowded names the oldest object where there are too many.
 func (c *Checkpointer) crowded() string {
 	seen := map[string]bool{}
-	for _, h := range c.homes {
+	for _, h := range c.locations {
 		seen[h.object] = true
 	}
 	if len(seen) < maxCheckpointObjects {
@@ -124,23 +124,23 @@ func (c *Checkpointer) crowded() string {
 	return slices.Min(names) // names begin with the revision in fixed width
 }
 
-func (w *writer) place(key string, b []byte) pageHome {
+func (w *writer) place(key string, b []byte) pageLocation {
 	if cap(w.b)-len(w.b) < len(b) {
 		w.b = slices.Grow(w.b, len(w.b)+len(b)) // append would grow by a quarter, and copy four times as much
 	}
-	h := pageHome{object: key, position: int64(len(w.b)), length: len(b), crc: crc32.Checksum(b, castagnoli)}
+	h := pageLocation{object: key, position: int64(len(w.b)), length: len(b), crc: crc32.Checksum(b, castagnoli)}
 	w.raw(b)
 	return h
 }
 
-func (w *writer) home(h pageHome, objects map[string]int) {
+func (w *writer) pageLocation(h pageLocation, objects map[string]int) {
 	w.uv(uint64(objects[h.object]))
 	w.uv(uint64(h.position))
 	w.uv(uint64(h.length))
 	w.u32(h.crc)
 }
 
-func (w *writer) checkpointIndex(key string, root pageHome, homes map[pageID]pageHome) {
+func (w *writer) checkpointIndex(key string, root pageLocation, homes map[pageID]pageLocation) {
 	objects, names := map[string]int{key: 0}, []string{key}
 	ids := make([]pageID, 0, len(homes))
 	for id := range homes {
@@ -155,12 +155,12 @@ func (w *writer) checkpointIndex(key string, root pageHome, homes map[pageID]pag
 	}
 	at := len(w.b)
 	w.list(names)
-	w.home(root, objects)
+	w.pageLocation(root, objects)
 	w.uv(uint64(len(ids)))
 	for _, id := range ids {
 		w.u8(uint8(id.table))
 		w.u16(uint16(id.page))
-		w.home(homes[id], objects)
+		w.pageLocation(homes[id], objects)
 	}
 	index := w.b[at:]
 	crc := crc32.Checksum(index, castagnoli)
@@ -174,13 +174,13 @@ func (w *writer) checkpointIndex(key string, root pageHome, homes map[pageID]pag
 
 // CheckpointIndex is what a checkpoint object says of itself.
 type CheckpointIndex struct {
-	Level      FeatureLevel
-	Revision   Revision
-	Generation Generation
-	Hash       uint64
-	Objects    []string // it refers to; the first is itself
-	root       indexedPage
-	pages      []indexedPage
+	Level    FeatureLevel
+	Revision Revision
+	Extent   Extent
+	Hash     uint64
+	Objects  []string // it refers to; the first is itself
+	root     indexedPage
+	pages    []indexedPage
 }
 
 type indexedPage struct {
@@ -218,7 +218,7 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 		return bad(fmt.Errorf("%w: checksum of the index", ErrCorrupt))
 	}
 	h := reader{b: b, at: 6}
-	ix := &CheckpointIndex{Level: FeatureLevel(h.u16()), Revision: Revision(h.u64()), Generation: Generation(h.u64()), Hash: h.u64()}
+	ix := &CheckpointIndex{Level: FeatureLevel(h.u16()), Revision: Revision(h.u64()), Extent: Extent(h.u64()), Hash: h.u64()}
 	r := reader{b: index}
 	ix.Objects = r.list()
 	ix.root = r.indexedPage(0, len(ix.Objects))
@@ -257,7 +257,7 @@ func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error
 		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
 	}
 	s := NewState()
-	s.revision, s.generation, s.level, s.topicsAt = ix.Revision, ix.Generation, ix.Level, ix.Revision
+	s.revision, s.extent, s.level, s.topicsAt = ix.Revision, ix.Extent, ix.Level, ix.Revision
 	for i, name := range ix.Objects {
 		from := body
 		if i > 0 {
@@ -322,11 +322,11 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 		return nil
 	}
 	var applied Revision
-	var generation Generation
-	r.View(func(s *State) { applied, generation = s.revision, s.generation })
+	var generation Extent
+	r.View(func(s *State) { applied, generation = s.revision, s.extent })
 	// A broker that is only a little behind goes on from what it has: its
 	// generation's archive follows without a gap.
-	if forced := r.reload.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+reachBack > p.Generation) {
+	if forced := r.reload.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+reachBack > p.Extent) {
 		return nil
 	}
 	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)

@@ -8,7 +8,7 @@ import (
 // An encoding lets commits pass every restBytes, and what it writes is the same.
 func TestEncodingRestsAndWritesTheSame(t *testing.T) {
 	s, _ := bigState(t, 2_000, 5)
-	frozen := s.freeze()
+	frozen := s.snapshot()
 	var plain, gentle Checkpointer
 	rests := 0
 	gentle.Rest = func() { rests++ }

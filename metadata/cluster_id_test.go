@@ -26,10 +26,10 @@ func TestTheFirstSessionNamesTheCluster(t *testing.T) {
 	if id := w.state.ClusterID(); id != first || id.String() != "-_8CAwQFBgcICQoLDA0ODw" {
 		t.Fatalf("id %s, want %s", id, first)
 	}
-	if w.state.freeze().Hash() != w.state.Hash() {
+	if w.state.snapshot().Hash() != w.state.Hash() {
 		t.Fatal("a snapshot has another hash")
 	}
-	other := w.state.freeze()
+	other := w.state.snapshot()
 	other.cluster = ClusterID{9}
 	if other.Hash() == w.state.Hash() {
 		t.Error("the hash does not tell ids apart")

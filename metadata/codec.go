@@ -75,7 +75,7 @@ func (w *writer) head(e *Entry) {
 		w.text(p)
 	}
 	w.objects(e.Session, e.Objects)
-	w.objects(e.Session, e.Losers)
+	w.objects(e.Session, e.Orphans)
 	w.uv(uint64(len(e.Parts)))
 	for i := range e.Parts {
 		w.part(e.Time, &e.Parts[i])
@@ -202,7 +202,7 @@ func (r *reader) head(e *Entry) {
 		e.Principals = append(e.Principals, r.text())
 	}
 	e.Objects = r.objects(e.Session, e.Objects[:0])
-	e.Losers = r.objects(e.Session, e.Losers[:0])
+	e.Orphans = r.objects(e.Session, e.Orphans[:0])
 	n := r.count(6, "parts")
 	old := e.Parts[:cap(e.Parts)]
 	e.Parts = e.Parts[:0]
@@ -284,8 +284,8 @@ func (e *Entry) Validate() error {
 	if len(e.Inline) > MaxInlineBytes {
 		return fmt.Errorf("%d inline bytes, at most %d", len(e.Inline), MaxInlineBytes)
 	}
-	if len(e.Objects) > MaxEntryObjects || len(e.Losers) > MaxEntryObjects {
-		return fmt.Errorf("%d objects and %d losers, at most %d", len(e.Objects), len(e.Losers), MaxEntryObjects)
+	if len(e.Objects) > MaxEntryObjects || len(e.Orphans) > MaxEntryObjects {
+		return fmt.Errorf("%d objects and %d losers, at most %d", len(e.Objects), len(e.Orphans), MaxEntryObjects)
 	}
 	for i := range e.Parts {
 		if err := e.validatePart(&e.Parts[i]); err != nil {

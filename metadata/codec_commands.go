@@ -11,7 +11,7 @@ func (w *writer) command(c Command) {
 		body.u64(uint64(c.Session))
 	case DrainSession, Mark:
 	case Claim:
-		body.text(c.Duty)
+		body.text(c.Role)
 		body.u64(uint64(c.Epoch))
 	case Tick:
 		body.u64(uint64(c.To))
@@ -113,7 +113,7 @@ func (r *reader) commandBody(kind CommandKind) Command {
 	case KindMark:
 		return Mark{}
 	case KindClaim:
-		return Claim{r.text(), DutyEpoch(r.u64())}
+		return Claim{r.text(), RoleEpoch(r.u64())}
 	case KindTick:
 		return Tick{UnixMilli(r.u64())}
 	case KindArchived:
@@ -135,11 +135,11 @@ func (r *reader) commandBody(kind CommandKind) Command {
 	case KindCommitOffsets:
 		return r.commitOffsets()
 	case KindPutGroup:
-		return PutGroup{DutyEpoch(r.u64()), r.group()}
+		return PutGroup{RoleEpoch(r.u64()), r.group()}
 	case KindDeleteGroup:
-		return DeleteGroup{DutyEpoch(r.u64()), r.text()}
+		return DeleteGroup{RoleEpoch(r.u64()), r.text()}
 	case KindDeleteOffsets:
-		return DeleteOffsets{r.text(), DutyEpoch(r.u64()), r.places()}
+		return DeleteOffsets{r.text(), RoleEpoch(r.u64()), r.places()}
 	case KindPutMember:
 		return r.putMember()
 	case KindRemoveMembers:
@@ -214,7 +214,7 @@ func (r *reader) openSession() OpenSession {
 }
 
 func (w *writer) archived(c Archived) {
-	w.u64(uint64(c.Generation))
+	w.u64(uint64(c.Extent))
 	w.text(c.Object)
 	w.u64(uint64(c.First))
 	w.u64(uint64(c.Last))
@@ -224,7 +224,7 @@ func (w *writer) archived(c Archived) {
 }
 
 func (r *reader) archived() Archived {
-	c := Archived{Generation: Generation(r.u64()), Object: r.text(), First: Revision(r.u64()), Last: Revision(r.u64()),
+	c := Archived{Extent: Extent(r.u64()), Object: r.text(), First: Revision(r.u64()), Last: Revision(r.u64()),
 		Entries: r.uv(), Bytes: int64(r.upTo(1<<50, "bytes"))}
 	copy(c.Digest[:], r.take(len(c.Digest)))
 	return c
@@ -237,7 +237,7 @@ func (w *writer) commitOffsets(c CommitOffsets) {
 }
 
 func (r *reader) commitOffsets() CommitOffsets {
-	return CommitOffsets{r.text(), DutyEpoch(r.u64()), r.offsets()}
+	return CommitOffsets{r.text(), RoleEpoch(r.u64()), r.offsets()}
 }
 
 func (w *writer) offsets(list []OffsetCommit) {

@@ -156,7 +156,7 @@ func (w *writer) putMember(c PutMember) {
 }
 
 func (r *reader) putMember() PutMember {
-	return PutMember{r.text(), DutyEpoch(r.u64()), int32(r.u32()), r.consumerMember()}
+	return PutMember{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.consumerMember()}
 }
 
 func (w *writer) removeMembers(c RemoveMembers) {
@@ -167,7 +167,7 @@ func (w *writer) removeMembers(c RemoveMembers) {
 }
 
 func (r *reader) removeMembers() RemoveMembers {
-	return RemoveMembers{r.text(), DutyEpoch(r.u64()), int32(r.u32()), r.list()}
+	return RemoveMembers{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.list()}
 }
 
 func (w *writer) setAssigned(c SetAssigned) {
@@ -181,7 +181,7 @@ func (w *writer) setAssigned(c SetAssigned) {
 }
 
 func (r *reader) setAssigned() SetAssigned {
-	c := SetAssigned{Group: r.text(), Epoch: DutyEpoch(r.u64())}
+	c := SetAssigned{Group: r.text(), Epoch: RoleEpoch(r.u64())}
 	for range r.count(12, "members") {
 		c.Members = append(c.Members, r.memberAssignment(r.text()))
 	}
@@ -201,7 +201,7 @@ func (w *writer) setTargets(c SetTargets) {
 }
 
 func (r *reader) setTargets() SetTargets {
-	c := SetTargets{Group: r.text(), Epoch: DutyEpoch(r.u64()), GroupEpoch: int32(r.u32()), AssignmentEpoch: int32(r.u32())}
+	c := SetTargets{Group: r.text(), Epoch: RoleEpoch(r.u64()), GroupEpoch: int32(r.u32()), AssignmentEpoch: int32(r.u32())}
 	for range r.count(2, "targets") {
 		c.Targets = append(c.Targets, MemberTarget{r.text(), r.ranges()})
 	}
@@ -216,7 +216,7 @@ func (w *writer) expireOffsets(c ExpireOffsets) {
 }
 
 func (r *reader) expireOffsets() ExpireOffsets {
-	return ExpireOffsets{r.text(), DutyEpoch(r.u64()), UnixMilli(r.u64()), r.places()}
+	return ExpireOffsets{r.text(), RoleEpoch(r.u64()), UnixMilli(r.u64()), r.places()}
 }
 
 func (w *writer) memberItem(k memberKey, m *memberState) {

@@ -54,34 +54,34 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint6
 	return encodeItems(e, s.ledger.pages[page], (*writer).ledgerItem)
 }
 
-// pageEra returns when a page last changed, and whether it has items.
-func (s *State) pageEra(table, page int) (era uint64, used bool) {
+// pageVersion returns when a page last changed, and whether it has items.
+func (s *State) pageVersion(table, page int) (era uint64, used bool) {
 	switch table {
 	case tableTopics:
-		return eraOf(s.topics.pages[page])
+		return versionOf(s.topics.pages[page])
 	case tableConfigs:
-		return eraOf(s.configs.pages[page])
+		return versionOf(s.configs.pages[page])
 	case tablePartitions:
-		return eraOf(s.partitions.pages[page])
+		return versionOf(s.partitions.pages[page])
 	case tableProducers:
-		return eraOf(s.producers.pages[page])
+		return versionOf(s.producers.pages[page])
 	case tableObjects:
-		return eraOf(s.objects.pages[page])
+		return versionOf(s.objects.pages[page])
 	case tableGroups:
-		return eraOf(s.groups.pages[page])
+		return versionOf(s.groups.pages[page])
 	case tableTxns:
-		return eraOf(s.txns.pages[page])
+		return versionOf(s.txns.pages[page])
 	case tableMembers:
-		return eraOf(s.members.pages[page])
+		return versionOf(s.members.pages[page])
 	}
-	return eraOf(s.ledger.pages[page])
+	return versionOf(s.ledger.pages[page])
 }
 
-func eraOf[K comparable, V any](p *tablePage[K, V]) (uint64, bool) {
+func versionOf[K comparable, V any](p *tablePage[K, V]) (uint64, bool) {
 	if p == nil {
 		return 0, false
 	}
-	return p.era, len(p.items) > 0
+	return p.version, len(p.items) > 0
 }
 
 func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item func(*writer, K, *V)) ([]byte, uint64) {
@@ -100,7 +100,7 @@ func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item f
 	for _, i := range e.items {
 		e.page.blob(all[i.from:i.to])
 	}
-	return e.page.b, p.era
+	return e.page.b, p.version
 }
 
 // itemBytes is where an encoded item stands in its page's buffer.
@@ -347,14 +347,14 @@ func (w *writer) root(s *State) {
 		w.uv(o.usage)
 		w.u64(uint64(o.usageTo))
 	}
-	w.uv(uint64(len(s.duties)))
-	for _, name := range sortedKeys(s.duties) {
+	w.uv(uint64(len(s.roles)))
+	for _, name := range sortedKeys(s.roles) {
 		w.text(name)
-		w.u64(uint64(s.duties[name].epoch))
-		w.u64(uint64(s.duties[name].holder))
+		w.u64(uint64(s.roles[name].epoch))
+		w.u64(uint64(s.roles[name].holder))
 	}
-	w.uv(uint64(len(s.eras)))
-	for _, e := range s.eras {
+	w.uv(uint64(len(s.producerIDBlocks)))
+	for _, e := range s.producerIDBlocks {
 		w.uv(uint64(e.first))
 		w.u64(uint64(e.time))
 		w.u64(uint64(e.revision))
@@ -362,18 +362,18 @@ func (w *writer) root(s *State) {
 	w.uv(uint64(len(s.pending)))
 	for i := range s.pending {
 		g := &s.pending[i]
-		w.archiveRef(&ArchiveRef{g.generation, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
+		w.archiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
 	w.uv(uint64(len(s.archives)))
 	for i := range s.archives {
 		w.archiveRef(&s.archives[i])
 	}
-	w.homes(s)
+	w.brokerIDReservations(s)
 	w.pastPlacements(s)
 }
 
 func (w *writer) archiveRef(a *ArchiveRef) {
-	w.u64(uint64(a.Generation))
+	w.u64(uint64(a.Extent))
 	w.u64(uint64(a.First))
 	w.u64(uint64(a.Last))
 	w.uv(a.Entries)
@@ -384,7 +384,7 @@ func (w *writer) archiveRef(a *ArchiveRef) {
 }
 
 func (r *reader) archiveRef() (a ArchiveRef) {
-	a = ArchiveRef{Generation: Generation(r.u64()), First: Revision(r.u64()), Last: Revision(r.u64()), Entries: r.uv(),
+	a = ArchiveRef{Extent: Extent(r.u64()), First: Revision(r.u64()), Last: Revision(r.u64()), Entries: r.uv(),
 		Object: r.text(), Size: int64(r.uv()), LiveInline: int64(r.uv())}
 	copy(a.Digest[:], r.take(len(a.Digest)))
 	return a
@@ -413,21 +413,21 @@ func (r *reader) root(s *State) {
 	}
 	for range r.count(17, "duties") {
 		name := r.text()
-		s.duties[name] = dutyState{DutyEpoch(r.u64()), SessionID(r.u64())}
+		s.roles[name] = roleState{RoleEpoch(r.u64()), SessionID(r.u64())}
 	}
 	for range r.count(17, "eras") {
-		s.eras = append(s.eras, producerEra{ProducerID(r.uv()), UnixMilli(r.u64()), Revision(r.u64())})
+		s.producerIDBlocks = append(s.producerIDBlocks, producerIDBlock{ProducerID(r.uv()), UnixMilli(r.u64()), Revision(r.u64())})
 	}
 	for range r.count(60, "generations") {
 		a := r.archiveRef()
-		s.pending = append(s.pending, generationDigest{a.Generation, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
+		s.pending = append(s.pending, extentDigest{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
 	for range r.count(60, "archives") {
 		a := r.archiveRef()
 		s.archives = append(s.archives, a)
 		s.sum += hashArchive(&a)
 	}
-	r.homes(s)
+	r.brokerIDReservations(s)
 	r.pastPlacements(s)
 	s.placement = newPlacement(s.zones, s.Sessions())
 }

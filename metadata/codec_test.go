@@ -19,7 +19,7 @@ func sampleEntry() *Entry {
 		Route:  Route{Broker: "use1-az1", Member: "use1-az1", Leader: "use1-az2", Followers: []ZoneID{"use1-az1", "use1-az4"}},
 		Topics: []TopicID{t}, Principals: []string{"User:alice"},
 		Objects: []ObjectRef{{ObjectName{0x1234, LaneStandard, 7, 1}, 4096, 2}},
-		Losers:  []ObjectRef{{ObjectName{0x1234, LaneStandard, 7, 0}, 0, 1}},
+		Orphans: []ObjectRef{{ObjectName{0x1234, LaneStandard, 7, 0}, 0, 1}},
 		Parts: []Part{
 			{0, 3, 0, 100, 300, []Run{{5, 1, 100, 2, 20, 200, 1_700_000_000_123, 0, false, 0}, {NoProducer, -1, -1, 1, 1, 100, 1_699_999_999_000, 0, false, 0}}},
 			{0, 4, InlineObject, 0, 80, []Run{{6, 0, 2147483647, 1, 3, 80, -1, 0, true, 77}}}},
@@ -101,7 +101,7 @@ func TestArchiveComesBackAsItWent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.Entries) != 3 || a.Generation != 3 || a.Predecessor == "" || len(a.Entries[1].Bytes) != 0 {
+	if len(a.Entries) != 3 || a.Extent != 3 || a.Predecessor == "" || len(a.Entries[1].Bytes) != 0 {
 		t.Fatalf("%+v", a)
 	}
 	golden(t, "archive.v1", b)
@@ -113,7 +113,7 @@ func TestCheckpointBytesAreGolden(t *testing.T) {
 		w.step(t)
 	}
 	var c Checkpointer
-	golden(t, "checkpoint.v1", c.Encode(w.state.freeze(), "1/checkpoint/1-1"))
+	golden(t, "checkpoint.v1", c.Encode(w.state.snapshot(), "1/checkpoint/1-1"))
 }
 
 // Every single damaged byte is noticed, and no decoder panics on it.
@@ -175,7 +175,7 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 	for range 60 {
 		w.step(f)
 	}
-	f.Add(c.Encode(w.state.freeze(), "k"))
+	f.Add(c.Encode(w.state.snapshot(), "k"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		store := newMemStore()
 		store.objects["k"] = b

@@ -37,7 +37,7 @@ func (w *writer) txnOffsets(c TxnOffsets) {
 
 func (r *reader) txnOffsets() TxnOffsets {
 	return TxnOffsets{ID: r.text(), Producer: ProducerID(r.sv()), Epoch: ProducerEpoch(r.u16()), Group: r.text(),
-		Slot: DutyEpoch(r.u64()), Implicit: r.flag(), Offsets: r.offsets()}
+		Slot: RoleEpoch(r.u64()), Implicit: r.flag(), Offsets: r.offsets()}
 }
 
 func (w *writer) endTxn(c EndTxn) {

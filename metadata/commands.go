@@ -73,8 +73,8 @@ type DrainSession struct{}
 // Claim begins the work of an epoch-bearing duty (a group slot). Its entry is
 // guarded by the duty's key. Entries of an older epoch are refused.
 type Claim struct {
-	Duty  string
-	Epoch DutyEpoch
+	Role  string
+	Epoch RoleEpoch
 }
 
 // Tick moves state time to To, by MaxTickStep at most.
@@ -86,7 +86,7 @@ const MaxTickStep UnixMilli = 60_000
 // Archived says that a closed generation lies in the bucket. Apply accepts
 // only the next generation, and only when Digest is what it computed itself.
 type Archived struct {
-	Generation  Generation
+	Extent      Extent
 	Object      string // key below "<cluster>/"
 	First, Last Revision
 	Entries     uint64
@@ -162,7 +162,7 @@ type OffsetCommit struct {
 // coordinates it.
 type CommitOffsets struct {
 	Group   string
-	Epoch   DutyEpoch
+	Epoch   RoleEpoch
 	Offsets []OffsetCommit
 }
 
@@ -195,20 +195,20 @@ type Group struct {
 
 // PutGroup stores a group's membership under its slot's epoch.
 type PutGroup struct {
-	Epoch DutyEpoch
+	Epoch RoleEpoch
 	Group Group
 }
 
 // DeleteGroup forgets a group and its offsets.
 type DeleteGroup struct {
-	Epoch DutyEpoch
+	Epoch RoleEpoch
 	Name  string
 }
 
 // DeleteOffsets forgets positions of a group.
 type DeleteOffsets struct {
 	Group      string
-	Epoch      DutyEpoch
+	Epoch      RoleEpoch
 	Partitions []TopicPartition
 }
 

@@ -119,7 +119,7 @@ type ConsumerGroup struct {
 // classic group of the name becomes one of the consumer protocol.
 type PutMember struct {
 	Group      string
-	Epoch      DutyEpoch
+	Epoch      RoleEpoch
 	GroupEpoch int32
 	Member     ConsumerMember
 }
@@ -127,7 +127,7 @@ type PutMember struct {
 // RemoveMembers forgets members; ids that are not there do not matter.
 type RemoveMembers struct {
 	Group      string
-	Epoch      DutyEpoch
+	Epoch      RoleEpoch
 	GroupEpoch int32
 	IDs        []string
 }
@@ -135,7 +135,7 @@ type RemoveMembers struct {
 // SetAssigned stores what members have.
 type SetAssigned struct {
 	Group   string
-	Epoch   DutyEpoch
+	Epoch   RoleEpoch
 	Members []MemberAssignment
 }
 
@@ -144,7 +144,7 @@ type SetAssigned struct {
 // knows that the targets are not complete.
 type SetTargets struct {
 	Group           string
-	Epoch           DutyEpoch
+	Epoch           RoleEpoch
 	GroupEpoch      int32
 	AssignmentEpoch int32
 	Targets         []MemberTarget
@@ -155,7 +155,7 @@ type SetTargets struct {
 // transaction under way has any.
 type ExpireOffsets struct {
 	Group      string
-	Epoch      DutyEpoch
+	Epoch      RoleEpoch
 	Before     UnixMilli
 	Partitions []TopicPartition
 }
@@ -191,7 +191,7 @@ func placeMember(k memberKey) uint64 { return placeGroup(k.group) }
 func hashMember(k memberKey, m memberState) uint64 {
 	var w writer
 	w.memberItem(k, &m)
-	return mixItem.Word(itemMember).Bytes(w.b).Sum()
+	return hashSeedItem.Word(itemMember).Bytes(w.b).Sum()
 }
 
 // MemberView is a stored member. Do not change what it refers to.

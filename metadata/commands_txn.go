@@ -30,7 +30,7 @@ type TxnOffsets struct {
 	Producer ProducerID
 	Epoch    ProducerEpoch
 	Group    string
-	Slot     DutyEpoch
+	Slot     RoleEpoch
 	Implicit bool // V2: the group becomes part of the transaction by this
 	Offsets  []OffsetCommit
 }

@@ -14,10 +14,10 @@ type Submitter interface {
 	Submit(ctx context.Context, cmds []Command, guard *Guard) (Outcome, error)
 }
 
-// CustodianConfig is what one session's custodian needs.
-type CustodianConfig struct {
+// MaintenanceConfig is what one session's custodian needs.
+type MaintenanceConfig struct {
 	Log       Log
-	Keeper    Keeper
+	Admin     LogAdmin
 	Store     Store
 	Replica   *Replica
 	Submitter Submitter
@@ -26,12 +26,12 @@ type CustodianConfig struct {
 	Logger    *slog.Logger
 	Rand      *rand.Rand // phases only
 	Health    func(StoreHealth)
-	Times     CustodianTimes
+	Times     MaintenanceTimes
 	Clock     Clock
 }
 
-// CustodianTimes are the clocks of the duties.
-type CustodianTimes struct {
+// MaintenanceTimes are the clocks of the duties.
+type MaintenanceTimes struct {
 	Publish    time.Duration // how often the session's key is rewritten
 	Tick       time.Duration // how often state time moves
 	Archive    time.Duration // how often a generation is closed
@@ -42,44 +42,44 @@ type CustodianTimes struct {
 	ArchiveInline  int64
 }
 
-// DefaultCustodianTimes returns the design's clocks.
-func DefaultCustodianTimes() CustodianTimes {
-	return CustodianTimes{Publish: 2 * time.Second, Tick: 5 * time.Second, Archive: 10 * time.Second,
+// DefaultMaintenanceTimes returns the design's clocks.
+func DefaultMaintenanceTimes() MaintenanceTimes {
+	return MaintenanceTimes{Publish: 2 * time.Second, Tick: 5 * time.Second, Archive: 10 * time.Second,
 		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
 }
 
-// Custodian does one session's share of the care of the log: it publishes the
+// Maintenance does one session's share of the care of the log: it publishes the
 // session, and competes for the duties that one broker does for all (archive,
 // checkpoint, ticks, closing dead sessions). Whoever holds a duty may die at
 // any point; the next holder finishes what it finds.
-type Custodian struct {
-	cfg    CustodianConfig
+type Maintenance struct {
+	cfg    MaintenanceConfig
 	ckpt   Checkpointer
 	clocks clockMarks // written by publish, read by tick
 
-	lastClose    time.Time
-	lastCare     time.Time
-	checkpointed uint64             // entries in the last checkpoint
-	tries        map[Generation]int // refused by apply
-	archiveNames int                // used by this session
+	lastClose      time.Time
+	lastCompaction time.Time
+	checkpointed   uint64         // entries in the last checkpoint
+	tries          map[Extent]int // refused by apply
+	archiveNames   int            // used by this session
 }
 
 // The duties.
 const (
-	DutyArchive    = "archive"
-	DutyCheckpoint = "checkpoint"
-	DutyTick       = "tick"
-	DutySweep      = "sweep"
+	RoleArchive    = "archive"
+	RoleCheckpoint = "checkpoint"
+	RoleTick       = "tick"
+	RoleSweep      = "sweep"
 )
 
-// NewCustodian returns the custodian of a session.
-func NewCustodian(cfg CustodianConfig) *Custodian {
-	return &Custodian{cfg: cfg, tries: map[Generation]int{}}
+// NewMaintenance returns the custodian of a session.
+func NewMaintenance(cfg MaintenanceConfig) *Maintenance {
+	return &Maintenance{cfg: cfg, tries: map[Extent]int{}}
 }
 
 // Run works until ctx ends or the session is lost. It returns an error where
 // this broker must stop serving.
-func (c *Custodian) Run(ctx context.Context) error {
+func (c *Maintenance) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := c.cfg.Times
@@ -89,10 +89,10 @@ func (c *Custodian) Run(ctx context.Context) error {
 		do    func(context.Context) error
 	}{
 		{t.Publish, c.publish},
-		{t.Tick, c.duty(DutyTick, c.tick)},
-		{t.Sweep, c.duty(DutySweep, c.sweep)},
-		{min(t.Archive/4, time.Second), c.duty(DutyArchive, c.archive)},
-		{t.Checkpoint, c.duty(DutyCheckpoint, c.checkpoint)},
+		{t.Tick, c.runRole(RoleTick, c.tick)},
+		{t.Sweep, c.runRole(RoleSweep, c.sweep)},
+		{min(t.Archive/4, time.Second), c.runRole(RoleArchive, c.archive)},
+		{t.Checkpoint, c.runRole(RoleCheckpoint, c.checkpoint)},
 	}
 	for _, l := range loops {
 		phase := time.Duration(c.cfg.Rand.Int64N(int64(l.every)))
@@ -116,7 +116,7 @@ func (c *Custodian) Run(ctx context.Context) error {
 
 // loop calls do every so often, first after a phase of its own. Only errors
 // that this broker must not survive end it.
-func (c *Custodian) loop(ctx context.Context, every, phase time.Duration, do func(context.Context) error) error {
+func (c *Maintenance) loop(ctx context.Context, every, phase time.Duration, do func(context.Context) error) error {
 	timer := time.NewTimer(phase)
 	defer timer.Stop()
 	for {
@@ -137,13 +137,13 @@ func (c *Custodian) loop(ctx context.Context, every, phase time.Duration, do fun
 	}
 }
 
-// duty wraps work that one broker does: it is done only while the duty is
+// runRole wraps work that one broker does: it is done only while the duty is
 // held, and by a new holder only once it has applied what its predecessor may
 // have written.
-func (c *Custodian) duty(name string, do func(context.Context, Duty) error) func(context.Context) error {
-	var seen DutyEpoch
+func (c *Maintenance) runRole(name string, do func(context.Context, Role) error) func(context.Context) error {
+	var seen RoleEpoch
 	return func(ctx context.Context) error {
-		d, held, err := c.cfg.Log.TryDuty(ctx, c.cfg.Session.ID(), name)
+		d, held, err := c.cfg.Log.TryRole(ctx, c.cfg.Session.ID(), name)
 		if err != nil || !held {
 			return err
 		}
@@ -159,7 +159,7 @@ func (c *Custodian) duty(name string, do func(context.Context, Duty) error) func
 
 // publish rewrites the session's key, and holds this state's hash against the
 // newest checkpoint's.
-func (c *Custodian) publish(ctx context.Context) error {
+func (c *Maintenance) publish(ctx context.Context) error {
 	mark, _, _ := c.cfg.Replica.Marks(0)
 	status := SessionStatus{Broker: c.cfg.Broker, Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash}
 	status.Clock = c.cfg.Clock.Now() // after Applied: clockMarks counts on it
@@ -181,8 +181,8 @@ const maxTimedOut = 100
 
 // tick moves state time to this broker's clock. The clock is read after what
 // may block: a clock that was right before a pause of the log is not off.
-func (c *Custodian) tick(ctx context.Context, d Duty) error {
-	live, _, err := c.cfg.Keeper.Sessions(ctx)
+func (c *Maintenance) tick(ctx context.Context, d Role) error {
+	live, _, err := c.cfg.Admin.Sessions(ctx)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (c *Custodian) tick(ctx context.Context, d Duty) error {
 	if by := c.clocks.skew(live, c.cfg.Session.ID(), now, to); by > maxClockSkew || by < -maxClockSkew {
 		c.cfg.Logger.Error("this broker's clock is off: it gives up moving state time, another broker does; set the clock (NTP)",
 			"clock", time.UnixMilli(int64(to)).UTC(), "ahead_by_at_least", time.Duration(by)*time.Millisecond)
-		return c.cfg.Keeper.ReleaseDuty(ctx, d)
+		return c.cfg.Admin.ReleaseRole(ctx, d)
 	}
 	var at UnixMilli
 	var late []AbortTxn
@@ -205,13 +205,13 @@ func (c *Custodian) tick(ctx context.Context, d Duty) error {
 	for _, l := range late {
 		cmds = append(cmds, l)
 	}
-	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
 	return err
 }
 
 // sweep closes the sessions whose keys are gone.
-func (c *Custodian) sweep(ctx context.Context, _ Duty) error {
-	live, at, err := c.cfg.Keeper.Sessions(ctx)
+func (c *Maintenance) sweep(ctx context.Context, _ Role) error {
+	live, at, err := c.cfg.Admin.Sessions(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const maxArchiveTries = 3
 
 // archive is one pass of the archive duty: finish what was begun, archive what
 // is closed, close what is due, and keep the store in order.
-func (c *Custodian) archive(ctx context.Context, d Duty) error {
+func (c *Maintenance) archive(ctx context.Context, d Role) error {
 	start, err := c.cfg.Log.Start(ctx)
 	if err != nil {
 		return err
@@ -27,31 +27,31 @@ func (c *Custodian) archive(ctx context.Context, d Duty) error {
 			accepted = s.archives[n-1]
 		}
 	})
-	if accepted.Generation > 0 {
+	if accepted.Extent > 0 {
 		// Also where truncated names it already: an earlier holder may have
 		// died while it deleted keys.
-		if err := c.cfg.Keeper.Truncate(ctx, d, accepted.Generation); err != nil {
+		if err := c.cfg.Admin.Truncate(ctx, d, accepted.Extent); err != nil {
 			return err
 		}
 	}
-	if n := len(pending); n > 0 && pending[n-1].Generation >= start.Generation {
+	if n := len(pending); n > 0 && pending[n-1].Extent >= start.Extent {
 		if err := c.closeDue(ctx, d, pending[n-1]); err != nil {
 			return err
 		}
 	}
-	if len(pending) > 0 && pending[0].Generation < start.Generation {
+	if len(pending) > 0 && pending[0].Extent < start.Extent {
 		p := pending[0]
 		if done, err := c.archiveOne(ctx, d, start.Incarnation, p, accepted.Object); err != nil || !done {
 			return err
 		}
 		return nil // the next pass takes the next one
 	}
-	return c.care(ctx, d)
+	return c.compactStore(ctx, d)
 }
 
 // closeDue closes the open generation when it is old or large enough. It is
 // closed on schedule even while archiving fails.
-func (c *Custodian) closeDue(ctx context.Context, d Duty, p PendingArchive) error {
+func (c *Maintenance) closeDue(ctx context.Context, d Role, p PendingArchive) error {
 	t := c.cfg.Times
 	if c.lastClose.IsZero() {
 		c.lastClose = time.Now()
@@ -61,31 +61,31 @@ func (c *Custodian) closeDue(ctx context.Context, d Duty, p PendingArchive) erro
 		return nil
 	}
 	c.lastClose = time.Now()
-	_, err := c.cfg.Keeper.CloseGeneration(ctx, d, p.Generation)
+	_, err := c.cfg.Admin.CloseExtent(ctx, d, p.Extent)
 	return err
 }
 
 // archiveOne writes a closed generation into the bucket, reads it back, and
 // has what it read accepted by apply; then its keys go.
-func (c *Custodian) archiveOne(ctx context.Context, d Duty, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
-	if c.tries[p.Generation] >= maxArchiveTries {
-		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Generation)
+func (c *Maintenance) archiveOne(ctx context.Context, d Role, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
+	if c.tries[p.Extent] >= maxArchiveTries {
+		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Extent)
 		return false, nil
 	}
 	if err := c.checkIncarnation(ctx, inc); err != nil {
 		return false, err
 	}
-	w := NewArchiveWriter(p.Generation, p.Before, predecessor)
-	if err := c.cfg.Keeper.ReadGeneration(ctx, p.Generation, w.Add); err != nil {
-		return false, fmt.Errorf("archive generation %d: %w", p.Generation, err)
+	w := NewArchiveWriter(p.Extent, p.Before, predecessor)
+	if err := c.cfg.Admin.ReadExtent(ctx, p.Extent, w.Add); err != nil {
+		return false, fmt.Errorf("archive generation %d: %w", p.Extent, err)
 	}
 	body := w.Finish()
 	// A name is used once: whether a failed PUT landed or not, the next try has
 	// another, and the one that is accepted is named by its entry.
 	c.archiveNames++
-	key := ArchiveKey(inc, p.Generation, c.cfg.Session.ID(), c.archiveNames)
+	key := ArchiveKey(inc, p.Extent, c.cfg.Session.ID(), c.archiveNames)
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
-		return false, fmt.Errorf("archive generation %d: %w", p.Generation, err)
+		return false, fmt.Errorf("archive generation %d: %w", p.Extent, err)
 	}
 	back, err := c.cfg.Store.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -93,30 +93,30 @@ func (c *Custodian) archiveOne(ctx context.Context, d Duty, inc Incarnation, p P
 	}
 	a, err := DecodeArchive(back)
 	if err != nil { // nothing refers to it yet: it is written again under another name
-		c.tries[p.Generation]++
-		c.cfg.Logger.Error("ALARM: an archive came back damaged", "generation", p.Generation, "object", key, "error", err)
+		c.tries[p.Extent]++
+		c.cfg.Logger.Error("ALARM: an archive came back damaged", "generation", p.Extent, "object", key, "error", err)
 		return false, nil
 	}
-	cmd := Archived{Generation: p.Generation, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
+	cmd := Archived{Extent: p.Extent, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
 	if n := len(a.Entries); n > 0 {
 		cmd.First, cmd.Last = a.Entries[0].Revision, a.Entries[n-1].Revision
 	}
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return false, err
 	}
 	if got := out.Commands[0]; got.Code != CodeOK && got.Code != CodeDuplicate {
-		c.tries[p.Generation]++
-		c.cfg.Logger.Error("ALARM: archive refused", "generation", p.Generation, "object", key, "reason", got.Text)
+		c.tries[p.Extent]++
+		c.cfg.Logger.Error("ALARM: archive refused", "generation", p.Extent, "object", key, "reason", got.Text)
 		return false, nil
 	}
-	delete(c.tries, p.Generation)
-	return true, c.cfg.Keeper.Truncate(ctx, d, p.Generation)
+	delete(c.tries, p.Extent)
+	return true, c.cfg.Admin.Truncate(ctx, d, p.Extent)
 }
 
 // checkIncarnation stops a custodian whose cluster was recovered elsewhere:
 // the bucket belongs to the newest incarnation alone.
-func (c *Custodian) checkIncarnation(ctx context.Context, inc Incarnation) error {
+func (c *Maintenance) checkIncarnation(ctx context.Context, inc Incarnation) error {
 	_, err := c.cfg.Store.Get(ctx, IncarnationKey(inc+1), 0, -1)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -131,13 +131,13 @@ func (c *Custodian) checkIncarnation(ctx context.Context, inc Incarnation) error
 // careEvery is how often the log's store is compacted.
 const careEvery = 10 * time.Second
 
-// care compacts the store behind the slowest live follower.
-func (c *Custodian) care(ctx context.Context, d Duty) error {
-	if time.Since(c.lastCare) < careEvery {
+// compactStore compacts the store behind the slowest live follower.
+func (c *Maintenance) compactStore(ctx context.Context, d Role) error {
+	if time.Since(c.lastCompaction) < careEvery {
 		return nil
 	}
-	c.lastCare = time.Now()
-	live, _, err := c.cfg.Keeper.Sessions(ctx)
+	c.lastCompaction = time.Now()
+	live, _, err := c.cfg.Admin.Sessions(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (c *Custodian) care(ctx context.Context, d Duty) error {
 			behind = min(behind, l.Status.Applied)
 		}
 	}
-	h, err := c.cfg.Keeper.Care(ctx, d, behind)
+	h, err := c.cfg.Admin.CompactStore(ctx, d, behind)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ const (
 )
 
 // press tells all brokers when the store's fullness crosses a level.
-func (c *Custodian) press(ctx context.Context, d Duty, h StoreHealth) error {
+func (c *Maintenance) press(ctx context.Context, d Role, h StoreHealth) error {
 	var present PressureLevel
 	c.cfg.Replica.View(func(s *State) { present = s.pressure })
 	next := pressureOf(h, present)
@@ -174,7 +174,7 @@ func (c *Custodian) press(ctx context.Context, d Duty, h StoreHealth) error {
 		return nil
 	}
 	c.cfg.Logger.Warn("the log's store fills up, or empties", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
-	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
 	return err
 }
 

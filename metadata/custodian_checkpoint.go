@@ -13,7 +13,7 @@ const agreeFor = 20 * time.Second
 // checkpoint is one pass of the checkpoint duty: mark a revision, write the
 // state as it was there, and move the pointer once another live broker, if
 // there is one, has computed the same hash.
-func (c *Custodian) checkpoint(ctx context.Context, d Duty) error {
+func (c *Maintenance) checkpoint(ctx context.Context, d Role) error {
 	var entries uint64
 	c.cfg.Replica.View(func(s *State) { entries = s.entries })
 	if entries == c.checkpointed {
@@ -23,12 +23,12 @@ func (c *Custodian) checkpoint(ctx context.Context, d Duty) error {
 	if err != nil {
 		return err
 	}
-	c.cfg.Replica.FreezeNext()
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{Mark{}}, &Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	c.cfg.Replica.RequestSnapshot()
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{Mark{}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return err
 	}
-	frozen := c.cfg.Replica.TakeFrozen()
+	frozen := c.cfg.Replica.TakeSnapshot()
 	if frozen == nil || frozen.revision != out.Revision {
 		return nil // another Mark came between
 	}
@@ -38,11 +38,11 @@ func (c *Custodian) checkpoint(ctx context.Context, d Duty) error {
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	p := CheckpointPointer{Revision: frozen.revision, Generation: frozen.generation, Object: key, Hash: frozen.Hash()}
+	p := CheckpointPointer{Revision: frozen.revision, Extent: frozen.extent, Object: key, Hash: frozen.Hash()}
 	if agreed, err := c.agreed(ctx, p); err != nil || !agreed {
 		return err
 	}
-	if err := c.cfg.Keeper.SetCheckpoint(ctx, d, p); err != nil {
+	if err := c.cfg.Admin.SetCheckpoint(ctx, d, p); err != nil {
 		return err
 	}
 	c.ckpt.Keep()
@@ -72,10 +72,10 @@ func resting(ctx context.Context) func() {
 // agreed waits until another live broker has published the hash at the
 // checkpoint's revision. A broker that published another hash is an alarm, and
 // the pointer stays where it is.
-func (c *Custodian) agreed(ctx context.Context, p CheckpointPointer) (bool, error) {
+func (c *Maintenance) agreed(ctx context.Context, p CheckpointPointer) (bool, error) {
 	deadline := time.Now().Add(agreeFor)
 	for {
-		live, _, err := c.cfg.Keeper.Sessions(ctx)
+		live, _, err := c.cfg.Admin.Sessions(ctx)
 		if err != nil {
 			return false, err
 		}

@@ -109,7 +109,7 @@ func (c *clockRig) time() (at UnixMilli) {
 func (c *clockRig) ticker() *pausingLog {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	holder := c.log.sessions[c.log.duties[DutyTick].Session]
+	holder := c.log.sessions[c.log.roles[RoleTick].Session]
 	for i, p := range c.logs {
 		if holder != nil && holder.live.Info.Nonce == fmt.Sprint(i) {
 			return p
@@ -143,9 +143,9 @@ func startClocks(t *testing.T, off [3]UnixMilli) *clockRig {
 		if out, err := sub.Submit(ctx, []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}}, nil); err != nil || out.Commands[0].Code != CodeOK {
 			t.Fatalf("open: %+v, %v", out, err)
 		}
-		times := DefaultCustodianTimes()
+		times := DefaultMaintenanceTimes()
 		times.Checkpoint, times.Archive = time.Hour, time.Hour
-		cu := NewCustodian(CustodianConfig{Log: p, Keeper: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
+		cu := NewMaintenance(MaintenanceConfig{Log: p, Admin: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
 			Broker: brokerOf(t, r, s.ID()), Logger: logger, Rand: rand.New(rand.NewPCG(uint64(i), 7)), Times: times})
 		wg.Go(func() {
 			if err := cu.Run(ctx); err != nil {
@@ -216,7 +216,7 @@ func TestAClockThatIsOffMovesNoStateTime(t *testing.T) {
 					// time can be held against: the others only publish theirs.
 					if holder := c.ticker(); holder != c.logs[0] && !accused() {
 						c.log.mu.Lock()
-						delete(c.log.duties, DutyTick)
+						delete(c.log.roles, RoleTick)
 						c.log.mu.Unlock()
 					}
 				}

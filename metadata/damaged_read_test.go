@@ -49,7 +49,7 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 				a := startBroker(t, log, store, "a", 1)
 				defer a.stop()
 				topics := 0
-				for start := (StartPoint{}); start.Checkpoint == nil || start.Truncated < start.Checkpoint.Generation+2; topics++ {
+				for start := (StartPoint{}); start.Checkpoint == nil || start.Truncated < start.Checkpoint.Extent+2; topics++ {
 					if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{TopicID{1, byte(topics)}, fmt.Sprint(topics), 1, 3, nil}}, nil); err != nil || out.Commands[0].Code != CodeOK {
 						t.Fatalf("%+v %v", out, err)
 					}
@@ -92,7 +92,7 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 func TestADamagedTrailerIsNotBelieved(t *testing.T) {
 	w := NewArchiveWriter(1, [32]byte{}, "")
 	for i := range 3 {
-		if err := w.Add(Committed{Revision: Revision(10 + i), Generation: 1, Session: 7, Lane: LaneLow, Seq: LaneSeq(1 + i), Bytes: []byte("entry")}); err != nil {
+		if err := w.Add(Committed{Revision: Revision(10 + i), Extent: 1, Session: 7, Lane: LaneLow, Seq: LaneSeq(1 + i), Bytes: []byte("entry")}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,9 +6,9 @@
 //	Log (etcd) --- Follow ---> Replica --- Apply ---> State
 //	   ^                         |  |                   |  View, Observe, Expect
 //	   | Append                  |  +-- pins, archives  v
-//	   wal, Custodian            +-- checkpoints      broker, router, wal, s3stream
+//	   wal, Maintenance            +-- checkpoints      broker, router, wal, s3stream
 //
-// Who owns what: the Replica's goroutine alone changes its State; a Custodian
+// Who owns what: the Replica's goroutine alone changes its State; a Maintenance
 // belongs to one session and writes only what its duties let it; everything
 // here is pure but for replica.go, replay.go, waiters.go, custodian*.go and
 // the in-memory log.

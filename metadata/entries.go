@@ -29,7 +29,7 @@ type Entry struct {
 	Principals []string  // interned: Run.Principal is an index
 
 	Objects []ObjectRef // introduced by this entry, named after its session
-	Losers  []ObjectRef // tried and given up: billed, and garbage from here on
+	Orphans []ObjectRef // tried and given up: billed, and garbage from here on
 	Parts   []Part
 	Inline  []byte // record bytes of the parts that lie in no object
 
@@ -83,12 +83,12 @@ type Run struct {
 
 // Committed is an entry as the log holds it.
 type Committed struct {
-	Revision   Revision
-	Generation Generation
-	Session    SessionID
-	Lane       Lane
-	Seq        LaneSeq
-	Bytes      []byte // the encoded entry, never changed
+	Revision Revision
+	Extent   Extent
+	Session  SessionID
+	Lane     Lane
+	Seq      LaneSeq
+	Bytes    []byte // the encoded entry, never changed
 }
 
 // EntryKey is where an entry's waiter is found.

@@ -80,13 +80,13 @@ func TestErasOfProducerIDsLastAsLongAsProducers(t *testing.T) {
 			r.is(r.do(t, SetConfigs{ResourceBroker, "", map[string]string{ProducerExpiryConfig: fmt.Sprint(days * ProducerExpiry)}, nil}), CodeOK)
 		}
 		r.init()
-		first := r.state.eras[0]
+		first := r.state.producerIDBlocks[0]
 		for range 4 {
 			r.tick(r.state.time + ProducerExpiry/2)
 			r.is(r.do(t, AllocateProducers{1}), CodeOK)
 		}
-		if kept := r.state.eras[0] == first; kept != (days == 3) {
-			t.Errorf("remembered for %d days: the first era is kept: %v, %+v", days, kept, r.state.eras)
+		if kept := r.state.producerIDBlocks[0] == first; kept != (days == 3) {
+			t.Errorf("remembered for %d days: the first era is kept: %v, %+v", days, kept, r.state.producerIDBlocks)
 		}
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// freeze returns the state as it is now, never to change, while s goes on. It
+// snapshot returns the state as it is now, never to change, while s goes on. It
 // costs a copy of the page lists and of what is small, whatever the state's
 // size; afterwards s clones what it changes.
-func (s *State) freeze() *State {
+func (s *State) snapshot() *State {
 	f := *s
 	f.scratch = scratch{}
 	f.names, f.owners, f.ongoing = topicNames{}, nil, nil // derived
@@ -17,18 +17,18 @@ func (s *State) freeze() *State {
 		copied := *o
 		f.sessions[id] = &copied
 	}
-	f.duties = maps.Clone(s.duties)
-	f.homes = maps.Clone(s.homes)
+	f.roles = maps.Clone(s.roles)
+	f.brokerIDs = maps.Clone(s.brokerIDs)
 	f.pending = slices.Clone(s.pending)
 	f.stored = maps.Clone(s.stored)
-	f.topics = s.topics.freeze()
-	f.configs = s.configs.freeze()
-	f.partitions = s.partitions.freeze()
-	f.producers = s.producers.freeze()
-	f.objects = s.objects.freeze()
-	f.groups = s.groups.freeze()
-	f.txns = s.txns.freeze()
-	f.members = s.members.freeze()
-	f.ledger = s.ledger.freeze()
+	f.topics = s.topics.snapshot()
+	f.configs = s.configs.snapshot()
+	f.partitions = s.partitions.snapshot()
+	f.producers = s.producers.snapshot()
+	f.objects = s.objects.snapshot()
+	f.groups = s.groups.snapshot()
+	f.txns = s.txns.snapshot()
+	f.members = s.members.snapshot()
+	f.ledger = s.ledger.snapshot()
 	return &f
 }

@@ -37,7 +37,7 @@ func TestGoldenLogGivesTheSameStates(t *testing.T) {
 		for i := range a.Entries {
 			s.Apply(&a.Entries[i])
 		}
-		fmt.Fprintf(&got, "%d %d %016x\n", a.Generation, s.revision, s.Hash())
+		fmt.Fprintf(&got, "%d %d %016x\n", a.Extent, s.revision, s.Hash())
 	}
 	if got.String() != string(want) {
 		t.Errorf("the states differ from those of the first release:\n%s\nwant\n%s", got.String(), want)
@@ -51,22 +51,22 @@ func writeGoldenLog(t *testing.T, path string) {
 	var hashes strings.Builder
 	var digest [32]byte
 	var a *ArchiveWriter
-	flush := func(g Generation, hash uint64, rev Revision) {
+	flush := func(g Extent, hash uint64, rev Revision) {
 		body := a.Finish()
 		digest = a.digest
 		log = binary.BigEndian.AppendUint32(log, uint32(len(body)))
 		log = append(log, body...)
 		fmt.Fprintf(&hashes, "%d %d %016x\n", g, rev, hash)
 	}
-	var g Generation
+	var g Extent
 	for range 1500 {
 		hash, rev := w.state.Hash(), w.state.revision
 		c := w.step(t)
-		if c.Generation != g {
+		if c.Extent != g {
 			if a != nil {
 				flush(g, hash, rev)
 			}
-			g = c.Generation
+			g = c.Extent
 			a = NewArchiveWriter(g, digest, "")
 		}
 		if err := a.Add(c); err != nil {

@@ -24,7 +24,7 @@ const (
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
 func (s *State) Hash() uint64 {
-	m := mixItem.Word(s.sum).Word(uint64(s.revision)).Word(uint64(s.generation)).Word(s.entries)
+	m := hashSeedItem.Word(s.sum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
 	m = m.Word(uint64(s.time)).Word(uint64(s.level)).Word(uint64(s.nextProducer)).Word(uint64(s.recovered))
 	m = m.Word(uint64(s.spans)).Word(uint64(s.offsets)).Word(uint64(s.gapsMs)).Word(s.alarms).Word(uint64(s.pressure))
 	m = m.Bytes(s.cluster[:])
@@ -32,23 +32,23 @@ func (s *State) Hash() uint64 {
 		m = m.Text(string(z))
 	}
 	for _, id := range sortedKeys(s.sessions) {
-		m = s.sessions[id].mix(m)
+		m = s.sessions[id].hash(m)
 	}
-	for _, name := range sortedKeys(s.duties) {
-		m = m.Text(name).Word(uint64(s.duties[name].epoch)).Word(uint64(s.duties[name].holder))
+	for _, name := range sortedKeys(s.roles) {
+		m = m.Text(name).Word(uint64(s.roles[name].epoch)).Word(uint64(s.roles[name].holder))
 	}
-	for _, id := range sortedKeys(s.homes) {
-		h := s.homes[id]
-		m = m.Word(uint64(id)).Text(h.address.Host).Word(uint64(h.address.Port)).Word(uint64(h.left))
+	for _, id := range sortedKeys(s.brokerIDs) {
+		h := s.brokerIDs[id]
+		m = m.Word(uint64(id)).Text(h.address.Host).Word(uint64(h.address.Port)).Word(uint64(h.expiresFrom))
 	}
-	for _, e := range s.eras {
+	for _, e := range s.producerIDBlocks {
 		m = m.Word(uint64(e.first)).Word(uint64(e.time)).Word(uint64(e.revision))
 	}
 	for i := range s.pending {
 		g := &s.pending[i]
-		m = m.Word(uint64(g.generation)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
+		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
-	return s.mixPast(m).Sum()
+	return s.hashPast(m).Sum()
 }
 
 func sortedKeys[K interface {
@@ -62,7 +62,7 @@ func sortedKeys[K interface {
 	return keys
 }
 
-func (o *sessionState) mix(m Mix) Mix {
+func (o *sessionState) hash(m Hash) Hash {
 	m = m.Word(uint64(o.id)).Word(uint64(o.broker)).Text(string(o.open.Zone))
 	for _, seq := range o.lanes {
 		m = m.Word(uint64(seq))
@@ -73,7 +73,7 @@ func (o *sessionState) mix(m Mix) Mix {
 	return m.Word(o.usage).Word(uint64(o.usageTo))
 }
 
-func mixTexts(m Mix, texts map[string]string) Mix {
+func hashTexts(m Hash, texts map[string]string) Hash {
 	for _, k := range sortedKeys(texts) {
 		m = m.Text(k).Text(texts[k])
 	}
@@ -81,18 +81,18 @@ func mixTexts(m Mix, texts map[string]string) Mix {
 }
 
 func hashTopic(_ TopicID, t Topic) uint64 {
-	m := mixItem.Word(itemTopic).Topic(t.ID).Text(t.Name).Word(uint64(t.Partitions)).Word(uint64(t.ReplicationFactor))
-	return mixTexts(m.Word(uint64(t.Created)).Word(uint64(t.CreatedTime)), t.Configs).Sum()
+	m := hashSeedItem.Word(itemTopic).Topic(t.ID).Text(t.Name).Word(uint64(t.Partitions)).Word(uint64(t.ReplicationFactor))
+	return hashTexts(m.Word(uint64(t.Created)).Word(uint64(t.CreatedTime)), t.Configs).Sum()
 }
 
 func hashConfigs(r resourceName, c configMap) uint64 {
-	return mixTexts(mixItem.Word(itemConfigs).Word(uint64(r.kind)).Text(r.name), c).Sum()
+	return hashTexts(hashSeedItem.Word(itemConfigs).Word(uint64(r.kind)).Text(r.name), c).Sum()
 }
 
 // hashPartition covers the head; spans and aborted transactions are items of
 // their own.
 func hashPartition(tp TopicPartition, p partitionState) uint64 {
-	m := mixItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
+	m := hashSeedItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
 		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.count))
 	for _, o := range p.open {
 		m = m.Word(uint64(o.Producer)).Word(uint64(o.First))
@@ -101,12 +101,12 @@ func hashPartition(tp TopicPartition, p partitionState) uint64 {
 }
 
 func hashSpan(tp TopicPartition, sp *Span) uint64 {
-	return mixItem.Word(itemSpan).Partition(tp).Word(uint64(sp.First)).Word(uint64(sp.Count)<<32 | uint64(sp.Length)).
+	return hashSeedItem.Word(itemSpan).Partition(tp).Word(uint64(sp.First)).Word(uint64(sp.Count)<<32 | uint64(sp.Length)).
 		Word(uint64(uint16(sp.Epoch))<<16 | uint64(uint16(sp.Object))).Word(uint64(sp.Revision)).Word(uint64(sp.Position)).Word(uint64(sp.MaxTimestamp)).Sum()
 }
 
 func hashProducer(k producerKey, p producerState) uint64 {
-	m := mixItem.Word(itemProducer).Partition(k.tp).Word(uint64(k.id)).Word(uint64(uint16(p.epoch))).
+	m := hashSeedItem.Word(itemProducer).Partition(k.tp).Word(uint64(k.id)).Word(uint64(uint16(p.epoch))).
 		Word(uint64(p.seen)).Word(uint64(p.touched))
 	for _, r := range p.ranges[:p.n] {
 		m = m.Word(uint64(r.first)<<32 | uint64(r.count)).Word(uint64(r.offset))
@@ -115,7 +115,7 @@ func hashProducer(k producerKey, p producerState) uint64 {
 }
 
 func hashObject(k objectKey, o objectState) uint64 {
-	return mixItem.Word(itemObject).Word(uint64(k.revision)).Word(uint64(uint16(k.index))).Word(uint64(o.name.Session)).
+	return hashSeedItem.Word(itemObject).Word(uint64(k.revision)).Word(uint64(uint16(k.index))).Word(uint64(o.name.Session)).
 		Word(o.name.Number).Word(uint64(o.name.Lane)<<8 | uint64(o.name.Try)).Word(uint64(o.size)).Word(uint64(o.live)).Sum()
 }
 
@@ -129,7 +129,7 @@ func hashGroup(name string, g groupState) uint64 {
 
 // hashGroupHead covers a group without its offsets and members.
 func hashGroupHead(name string, g *groupState) uint64 {
-	m := mixItem.Word(itemGroup).Text(name)
+	m := hashSeedItem.Word(itemGroup).Text(name)
 	if g.group != nil {
 		var w writer
 		w.group(g.group)
@@ -145,16 +145,16 @@ func hashGroupHead(name string, g *groupState) uint64 {
 }
 
 func hashOffset(group string, tp TopicPartition, o *OffsetCommit) uint64 {
-	return mixItem.Word(itemGroup).Text(group).Partition(tp).Word(uint64(o.Offset)).Word(uint64(o.LeaderEpoch)).
+	return hashSeedItem.Word(itemGroup).Text(group).Partition(tp).Word(uint64(o.Offset)).Word(uint64(o.LeaderEpoch)).
 		Text(o.Metadata).Word(uint64(o.Time)).Sum()
 }
 
 func hashArchive(a *ArchiveRef) uint64 {
-	return mixItem.Word(itemArchive).Word(uint64(a.Generation)).Word(uint64(a.First)).Word(uint64(a.Last)).Word(a.Entries).
+	return hashSeedItem.Word(itemArchive).Word(uint64(a.Extent)).Word(uint64(a.First)).Word(uint64(a.Last)).Word(a.Entries).
 		Text(a.Object).Word(uint64(a.Size)).Word(uint64(a.LiveInline)).Bytes(a.Digest[:]).Sum()
 }
 
 func hashCell(b ledgerBucket, k *CellKey, q Quantity) uint64 {
-	return mixCell.Word(itemCell).Word(b.word()).Topic(k.Topic).Word(uint64(k.Component)).Text(string(k.Src)).Text(string(k.Dst)).
+	return hashSeedCell.Word(itemCell).Word(b.word()).Topic(k.Topic).Word(uint64(k.Component)).Text(string(k.Src)).Text(string(k.Dst)).
 		Text(k.Principal).Text(k.Group).Word(q.Hi).Word(q.Lo).Sum()
 }

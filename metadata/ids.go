@@ -11,9 +11,9 @@ import (
 // everything". Revisions never repeat, not even across a recovery.
 type Revision int64
 
-// Generation numbers the log's closed stretches; each is archived as one
+// Extent numbers the log's closed stretches; each is archived as one
 // object. The first is 1.
-type Generation uint64
+type Extent uint64
 
 // Incarnation numbers the etcd clusters this zonewise cluster has lived in;
 // recovery into an empty etcd adds one. The first is 1.
@@ -152,8 +152,8 @@ type Slot uint8
 // GroupSlots is how many group slots a cluster has; it never changes.
 const GroupSlots = 64
 
-// DutyEpoch is the create revision of a duty key: a later holder's is higher.
-type DutyEpoch int64
+// RoleEpoch is the create revision of a duty key: a later holder's is higher.
+type RoleEpoch int64
 
 // FeatureLevel is the version of what apply computes. Whatever changes the
 // result of an entry is used only from the entry that raised the level on.

@@ -26,7 +26,7 @@ func (b ledgerBucket) word() uint64 {
 	return uint64(b.start) << 1
 }
 
-func placeBucket(b ledgerBucket) uint64 { return mixPage.Word(b.word()).Sum() }
+func placeBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.word()).Sum() }
 
 // ledgerCells is one bucket: the cells, and beside them the meters, which are
 // counted apart so that the sum of one can be held against the other.

@@ -22,8 +22,8 @@ var (
 	// ErrUnavailable: the log's store does not answer, or cannot serve. It
 	// passes, and the Log reports it itself.
 	ErrUnavailable = errors.New("the log cannot be reached")
-	// ErrDutyLost: the duty or its session is no longer held.
-	ErrDutyLost = errors.New("duty lost")
+	// ErrRoleLost: the duty or its session is no longer held.
+	ErrRoleLost = errors.New("duty lost")
 	// ErrNewerIncarnation: the cluster was recovered elsewhere.
 	ErrNewerIncarnation = errors.New("newer incarnation")
 )
@@ -34,8 +34,8 @@ var (
 // CodeGuardFailed.
 type Guard struct {
 	// DutyHeld: the duty of this name is held at this epoch.
-	Duty      string
-	DutyEpoch DutyEpoch
+	Role      string
+	RoleEpoch RoleEpoch
 	// SessionGone: this session's key is absent.
 	SessionGone SessionID
 	// LiveSessions: exactly these session keys are present (level, open).
@@ -52,8 +52,8 @@ type AppendRequest struct {
 
 // AppendResult tells where an entry was committed.
 type AppendResult struct {
-	Revision   Revision
-	Generation Generation
+	Revision Revision
+	Extent   Extent
 	// GuardFailed: an empty entry was committed in its place.
 	GuardFailed bool
 }
@@ -72,18 +72,18 @@ type StartPoint struct {
 	Incarnation Incarnation
 	Revision    Revision // of the read
 	Head        Revision // of the newest entry
-	Generation  Generation
-	Truncated   Generation // generations up to this one are read from the bucket
+	Extent      Extent
+	Truncated   Extent // generations up to this one are read from the bucket
 	Checkpoint  *CheckpointPointer
 	Level       FeatureLevel // of the log's format key
 }
 
 // CheckpointPointer names a checkpoint of the state in the bucket.
 type CheckpointPointer struct {
-	Revision   Revision   // everything up to it is applied in it
-	Generation Generation // of the entry at Revision
-	Object     string     // key below "<cluster>/"
-	Hash       uint64     // the state's
+	Revision Revision // everything up to it is applied in it
+	Extent   Extent   // of the entry at Revision
+	Object   string   // key below "<cluster>/"
+	Hash     uint64   // the state's
 }
 
 // Session is one life of one broker process, as the log sees it.
@@ -124,10 +124,10 @@ type LiveSession struct {
 	Status SessionStatus
 }
 
-// Duty is a lease-bound lock for work that one broker does.
-type Duty struct {
+// Role is a lease-bound lock for work that one broker does.
+type Role struct {
 	Name    string
-	Epoch   DutyEpoch
+	Epoch   RoleEpoch
 	Session SessionID
 }
 
@@ -151,34 +151,34 @@ type Log interface {
 	Barrier(ctx context.Context) (Revision, error)
 	// OpenSession begins a session.
 	OpenSession(ctx context.Context, info SessionInfo) (Session, error)
-	// TryDuty takes the duty for the session if nobody holds it. ok is false
+	// TryRole takes the duty for the session if nobody holds it. ok is false
 	// where somebody else does.
-	TryDuty(ctx context.Context, s SessionID, name string) (d Duty, ok bool, err error)
+	TryRole(ctx context.Context, s SessionID, name string) (d Role, ok bool, err error)
 }
 
-// Keeper is the log's care. Every write is guarded by the duty's and the
-// session's keys and fails with ErrDutyLost where they are gone.
-type Keeper interface {
-	// ReleaseDuty gives a duty up; one that is lost already is no error.
-	ReleaseDuty(ctx context.Context, d Duty) error
+// LogAdmin is the log's care. Every write is guarded by the duty's and the
+// session's keys and fails with ErrRoleLost where they are gone.
+type LogAdmin interface {
+	// ReleaseRole gives a duty up; one that is lost already is no error.
+	ReleaseRole(ctx context.Context, d Role) error
 	// EndSession takes away what is left in the log of a session that apply has
 	// closed: its key and its duties. One that is gone is no error.
 	EndSession(ctx context.Context, id SessionID) error
 	// Sessions lists the live session keys, and the revision of the list.
 	Sessions(ctx context.Context) ([]LiveSession, Revision, error)
-	// CloseGeneration moves the log from generation g to g+1, and returns the
+	// CloseExtent moves the log from generation g to g+1, and returns the
 	// revision at which it happened. Where it is past g already, 0.
-	CloseGeneration(ctx context.Context, d Duty, g Generation) (Revision, error)
-	// ReadGeneration delivers the entries of a closed generation in revision
+	CloseExtent(ctx context.Context, d Role, g Extent) (Revision, error)
+	// ReadExtent delivers the entries of a closed generation in revision
 	// order.
-	ReadGeneration(ctx context.Context, g Generation, deliver func(Committed) error) error
+	ReadExtent(ctx context.Context, g Extent, deliver func(Committed) error) error
 	// Truncate says that generations up to g are read from the bucket, then
 	// deletes their keys, gently. It finishes what an earlier holder began.
-	Truncate(ctx context.Context, d Duty, g Generation) error
+	Truncate(ctx context.Context, d Role, g Extent) error
 	// SetCheckpoint moves the checkpoint pointer; an older one is a no-op.
-	SetCheckpoint(ctx context.Context, d Duty, p CheckpointPointer) error
-	// Care compacts the log's store behind rev and reports its size.
-	Care(ctx context.Context, d Duty, behind Revision) (StoreHealth, error)
+	SetCheckpoint(ctx context.Context, d Role, p CheckpointPointer) error
+	// CompactStore compacts the log's store behind rev and reports its size.
+	CompactStore(ctx context.Context, d Role, behind Revision) (StoreHealth, error)
 }
 
 // StoreHealth is how the log's store is.

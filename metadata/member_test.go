@@ -10,7 +10,7 @@ import (
 func slotWorld(t *testing.T) (*world, func(...Command) []CommandOutcome) {
 	w := newWorld(1)
 	w.openSession(t, "a")
-	w.commit(t, &Entry{Session: w.sessions[0], Commands: []Command{Claim{GroupSlotDuty(GroupSlot("g")), 5}, Tick{1_700_000_000_000}}})
+	w.commit(t, &Entry{Session: w.sessions[0], Commands: []Command{Claim{GroupSlotRole(GroupSlot("g")), 5}, Tick{1_700_000_000_000}}})
 	return w, func(cmds ...Command) []CommandOutcome {
 		_, out := w.commit(t, &Entry{Session: w.sessions[0], Commands: cmds})
 		return out.Commands
@@ -72,7 +72,7 @@ func TestStaleSlotsAndStrangersAreRefused(t *testing.T) {
 	_, do := slotWorld(t)
 	for _, c := range []Command{PutMember{"g", 4, 1, ConsumerMember{ID: "a"}}, RemoveMembers{"g", 4, 1, nil}, SetAssigned{"g", 4, nil},
 		SetTargets{"g", 4, 1, 1, nil}, ExpireOffsets{"g", 4, 1, nil}} {
-		if out := do(c); out[0].Code != CodeStaleDuty {
+		if out := do(c); out[0].Code != CodeStaleRole {
 			t.Errorf("%T under an old epoch: %+v", c, out)
 		}
 	}
@@ -206,7 +206,7 @@ func TestCheckpointedMembersGoOnAsTheLiveOnes(t *testing.T) {
 		}
 		var c Checkpointer
 		store := newMemStore()
-		frozen := w.state.freeze()
+		frozen := w.state.snapshot()
 		if err := store.Put(t.Context(), "k", c.Encode(frozen, "k")); err != nil {
 			t.Fatal(err)
 		}

@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// MemLog is the in-memory Log and Keeper: the doors' contract in its simplest
+// MemLog is the in-memory Log and LogAdmin: the doors' contract in its simplest
 // form, for tests of the packages above. It keeps to the rules that matter
 // (one order, guards, lanes, generations) and has no faults of its own.
 type MemLog struct {
 	mu         sync.Mutex
 	rev        Revision
 	head       Revision
-	generation Generation
-	truncated  Generation
+	extent     Extent
+	truncated  Extent
 	checkpoint *CheckpointPointer
 	entries    []Committed // of generations not truncated
 	byKey      map[EntryKey]int
 	empty      map[EntryKey]bool
 	sessions   map[SessionID]*memSession
-	duties     map[string]Duty
+	roles      map[string]Role
 	changed    chan struct{} // closed and replaced by every change
 	// Latency, where set, is how long an append takes to come back.
 	Latency time.Duration
 }
 
 var (
-	_ Log    = (*MemLog)(nil)
-	_ Keeper = (*MemLog)(nil)
+	_ Log      = (*MemLog)(nil)
+	_ LogAdmin = (*MemLog)(nil)
 )
 
 type memSession struct {
@@ -41,8 +41,8 @@ type memSession struct {
 
 // NewMemLog returns an empty log in its first generation.
 func NewMemLog() *MemLog {
-	return &MemLog{generation: 1, byKey: map[EntryKey]int{}, empty: map[EntryKey]bool{},
-		sessions: map[SessionID]*memSession{}, duties: map[string]Duty{}, changed: make(chan struct{})}
+	return &MemLog{extent: 1, byKey: map[EntryKey]int{}, empty: map[EntryKey]bool{},
+		sessions: map[SessionID]*memSession{}, roles: map[string]Role{}, changed: make(chan struct{})}
 }
 
 func (l *MemLog) touch() {
@@ -65,7 +65,7 @@ func (l *MemLog) Append(ctx context.Context, r AppendRequest) (AppendResult, err
 		return AppendResult{}, ErrSessionLost
 	}
 	if i, there := l.byKey[r.Key]; there {
-		return AppendResult{l.entries[i].Revision, l.entries[i].Generation, l.empty[r.Key]}, nil
+		return AppendResult{l.entries[i].Revision, l.entries[i].Extent, l.empty[r.Key]}, nil
 	}
 	bytes := slices.Clone(r.Bytes)
 	failed := r.Guard != nil && !l.holds(r.Guard)
@@ -76,13 +76,13 @@ func (l *MemLog) Append(ctx context.Context, r AppendRequest) (AppendResult, err
 	l.head = l.rev
 	l.byKey[r.Key] = len(l.entries)
 	l.empty[r.Key] = failed
-	l.entries = append(l.entries, Committed{l.rev, l.generation, r.Key.Session, r.Key.Lane, r.Key.Seq, bytes})
+	l.entries = append(l.entries, Committed{l.rev, l.extent, r.Key.Session, r.Key.Lane, r.Key.Seq, bytes})
 	l.touch()
-	return AppendResult{l.rev, l.generation, failed}, nil
+	return AppendResult{l.rev, l.extent, failed}, nil
 }
 
 func (l *MemLog) holds(g *Guard) bool {
-	if g.Duty != "" && l.duties[g.Duty].Epoch != g.DutyEpoch {
+	if g.Role != "" && l.roles[g.Role].Epoch != g.RoleEpoch {
 		return false
 	}
 	if g.SessionGone != 0 && l.sessions[g.SessionGone] != nil {
@@ -99,7 +99,7 @@ func (l *MemLog) holds(g *Guard) bool {
 func (l *MemLog) Start(context.Context) (StartPoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return StartPoint{Incarnation: 1, Revision: l.rev, Head: l.head, Generation: l.generation,
+	return StartPoint{Incarnation: 1, Revision: l.rev, Head: l.head, Extent: l.extent,
 		Truncated: l.truncated, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
 }
 
@@ -114,7 +114,7 @@ func (l *MemLog) Follow(ctx context.Context, from StartPoint, deliver func([]Com
 		}
 		var batch []Committed
 		for _, c := range l.entries {
-			if c.Revision > after && c.Generation > from.Truncated {
+			if c.Revision > after && c.Extent > from.Truncated {
 				batch = append(batch, c)
 			}
 		}
@@ -160,9 +160,9 @@ func (l *MemLog) Expire(id SessionID) {
 	}
 	l.rev++
 	delete(l.sessions, id)
-	for name, d := range l.duties {
+	for name, d := range l.roles {
 		if d.Session == id {
-			delete(l.duties, name)
+			delete(l.roles, name)
 		}
 	}
 	close(s.done)
@@ -188,42 +188,42 @@ func (s *memSession) Publish(_ context.Context, st SessionStatus) error {
 	return nil
 }
 
-// TryDuty implements Log.
-func (l *MemLog) TryDuty(_ context.Context, s SessionID, name string) (Duty, bool, error) {
+// TryRole implements Log.
+func (l *MemLog) TryRole(_ context.Context, s SessionID, name string) (Role, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sessions[s] == nil {
-		return Duty{}, false, ErrSessionLost
+		return Role{}, false, ErrSessionLost
 	}
-	if d, held := l.duties[name]; held {
+	if d, held := l.roles[name]; held {
 		return d, d.Session == s, nil
 	}
 	l.rev++
-	d := Duty{name, DutyEpoch(l.rev), s}
-	l.duties[name] = d
+	d := Role{name, RoleEpoch(l.rev), s}
+	l.roles[name] = d
 	l.touch()
 	return d, true, nil
 }
 
-// ReleaseDuty implements Keeper.
-func (l *MemLog) ReleaseDuty(_ context.Context, d Duty) error {
+// ReleaseRole implements LogAdmin.
+func (l *MemLog) ReleaseRole(_ context.Context, d Role) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.duties[d.Name] == d {
+	if l.roles[d.Name] == d {
 		l.rev++
-		delete(l.duties, d.Name)
+		delete(l.roles, d.Name)
 		l.touch()
 	}
 	return nil
 }
 
-// EndSession implements Keeper.
+// EndSession implements LogAdmin.
 func (l *MemLog) EndSession(_ context.Context, id SessionID) error {
 	l.Expire(id)
 	return nil
 }
 
-// Sessions implements Keeper.
+// Sessions implements LogAdmin.
 func (l *MemLog) Sessions(context.Context) ([]LiveSession, Revision, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -234,32 +234,32 @@ func (l *MemLog) Sessions(context.Context) ([]LiveSession, Revision, error) {
 	return out, l.rev, nil
 }
 
-// CloseGeneration implements Keeper.
-func (l *MemLog) CloseGeneration(_ context.Context, d Duty, g Generation) (Revision, error) {
+// CloseExtent implements LogAdmin.
+func (l *MemLog) CloseExtent(_ context.Context, d Role, g Extent) (Revision, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.duties[d.Name] != d {
-		return 0, ErrDutyLost
+	if l.roles[d.Name] != d {
+		return 0, ErrRoleLost
 	}
-	if l.generation != g {
+	if l.extent != g {
 		return 0, nil
 	}
 	l.rev++
-	l.generation++
+	l.extent++
 	l.touch()
 	return l.rev, nil
 }
 
-// ReadGeneration implements Keeper.
-func (l *MemLog) ReadGeneration(_ context.Context, g Generation, deliver func(Committed) error) error {
+// ReadExtent implements LogAdmin.
+func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(Committed) error) error {
 	l.mu.Lock()
 	var list []Committed
 	for _, c := range l.entries {
-		if c.Generation == g {
+		if c.Extent == g {
 			list = append(list, c)
 		}
 	}
-	open := g >= l.generation
+	open := g >= l.extent
 	l.mu.Unlock()
 	if open {
 		return fmt.Errorf("read generation %d: it is open", g)
@@ -272,19 +272,19 @@ func (l *MemLog) ReadGeneration(_ context.Context, g Generation, deliver func(Co
 	return nil
 }
 
-// Truncate implements Keeper.
-func (l *MemLog) Truncate(_ context.Context, d Duty, g Generation) error {
+// Truncate implements LogAdmin.
+func (l *MemLog) Truncate(_ context.Context, d Role, g Extent) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.duties[d.Name] != d {
-		return ErrDutyLost
+	if l.roles[d.Name] != d {
+		return ErrRoleLost
 	}
-	if g >= l.generation {
+	if g >= l.extent {
 		return fmt.Errorf("truncate generation %d: it is open", g)
 	}
 	l.rev++
 	l.truncated = max(l.truncated, g)
-	l.entries = slices.DeleteFunc(l.entries, func(c Committed) bool { return c.Generation <= l.truncated })
+	l.entries = slices.DeleteFunc(l.entries, func(c Committed) bool { return c.Extent <= l.truncated })
 	clear(l.byKey)
 	for i, c := range l.entries {
 		l.byKey[c.Key()] = i
@@ -293,12 +293,12 @@ func (l *MemLog) Truncate(_ context.Context, d Duty, g Generation) error {
 	return nil
 }
 
-// SetCheckpoint implements Keeper.
-func (l *MemLog) SetCheckpoint(_ context.Context, d Duty, p CheckpointPointer) error {
+// SetCheckpoint implements LogAdmin.
+func (l *MemLog) SetCheckpoint(_ context.Context, d Role, p CheckpointPointer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.duties[d.Name] != d {
-		return ErrDutyLost
+	if l.roles[d.Name] != d {
+		return ErrRoleLost
 	}
 	if l.checkpoint == nil || p.Revision > l.checkpoint.Revision {
 		l.rev++
@@ -307,12 +307,12 @@ func (l *MemLog) SetCheckpoint(_ context.Context, d Duty, p CheckpointPointer) e
 	return nil
 }
 
-// Care implements Keeper.
-func (l *MemLog) Care(_ context.Context, d Duty, _ Revision) (StoreHealth, error) {
+// CompactStore implements LogAdmin.
+func (l *MemLog) CompactStore(_ context.Context, d Role, _ Revision) (StoreHealth, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.duties[d.Name] != d {
-		return StoreHealth{}, ErrDutyLost
+	if l.roles[d.Name] != d {
+		return StoreHealth{}, ErrRoleLost
 	}
 	return StoreHealth{Members: 1}, nil
 }

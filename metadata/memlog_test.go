@@ -14,7 +14,7 @@ func TestMemLogIsALog(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := metadata.NewMemLog()
-				c.Run(t, func(*testing.T, string) (metadata.Log, metadata.Keeper) { return log, log })
+				c.Run(t, func(*testing.T, string) (metadata.Log, metadata.LogAdmin) { return log, log })
 			})
 		})
 	}

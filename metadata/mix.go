@@ -5,31 +5,31 @@ import (
 	"math/bits"
 )
 
-// Mix is the hash that brokers of all versions must agree on: of the state's
+// Hash is the hash that brokers of all versions must agree on: of the state's
 // items, of placement and of group slots (docs/format/hashes.md). It folds
 // 64-bit words with a 64x64 multiplication. It is not cryptographic: nobody
 // who can write the log needs a collision to do harm.
-type Mix uint64
+type Hash uint64
 
 // Seeds keep the uses of Mix apart. They are for ever.
 const (
-	mixPlace   Mix = 0x9e3779b97f4a7c15
-	mixSlot    Mix = 0xd1b54a32d192ed03
-	mixItem    Mix = 0x8cb92ba72f3d8dd7
-	mixPage    Mix = 0xaaaaaaaaaaaaaaab
-	mixCell    Mix = 0xf1357aea2e62a9c5
-	mixFactorA     = 0xa0761d6478bd642f
-	mixFactorB     = 0xe7037ed1a0b428db
+	hashSeedPlace Hash = 0x9e3779b97f4a7c15
+	hashSeedSlot  Hash = 0xd1b54a32d192ed03
+	hashSeedItem  Hash = 0x8cb92ba72f3d8dd7
+	hashSeedPage  Hash = 0xaaaaaaaaaaaaaaab
+	hashSeedCell  Hash = 0xf1357aea2e62a9c5
+	hashFactorA        = 0xa0761d6478bd642f
+	hashFactorB        = 0xe7037ed1a0b428db
 )
 
 // Word folds one word in.
-func (m Mix) Word(w uint64) Mix {
-	hi, lo := bits.Mul64(uint64(m)^mixFactorA, w^mixFactorB)
-	return Mix(hi ^ lo + uint64(m))
+func (m Hash) Word(w uint64) Hash {
+	hi, lo := bits.Mul64(uint64(m)^hashFactorA, w^hashFactorB)
+	return Hash(hi ^ lo + uint64(m))
 }
 
 // Text folds a string in, its length first.
-func (m Mix) Text(s string) Mix {
+func (m Hash) Text(s string) Hash {
 	m = m.Word(uint64(len(s)))
 	for len(s) >= 8 {
 		m = m.Word(uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
@@ -45,7 +45,7 @@ func (m Mix) Text(s string) Mix {
 }
 
 // Bytes folds bytes in as Text does.
-func (m Mix) Bytes(b []byte) Mix {
+func (m Hash) Bytes(b []byte) Hash {
 	m = m.Word(uint64(len(b)))
 	for len(b) >= 8 {
 		m = m.Word(binary.LittleEndian.Uint64(b))
@@ -60,15 +60,15 @@ func (m Mix) Bytes(b []byte) Mix {
 }
 
 // Topic folds a topic id in.
-func (m Mix) Topic(t TopicID) Mix {
+func (m Hash) Topic(t TopicID) Hash {
 	return m.Word(binary.LittleEndian.Uint64(t[:8])).Word(binary.LittleEndian.Uint64(t[8:]))
 }
 
 // Partition folds a partition's name in.
-func (m Mix) Partition(tp TopicPartition) Mix { return m.Topic(tp.Topic).Word(uint64(tp.Partition)) }
+func (m Hash) Partition(tp TopicPartition) Hash { return m.Topic(tp.Topic).Word(uint64(tp.Partition)) }
 
 // Sum returns the hash, finished so that near inputs lie far apart.
-func (m Mix) Sum() uint64 {
+func (m Hash) Sum() uint64 {
 	x := uint64(m)
 	x ^= x >> 32
 	x *= 0xd6e8feb86659fd93
@@ -78,4 +78,4 @@ func (m Mix) Sum() uint64 {
 }
 
 // GroupSlot returns the slot that coordinates a group.
-func GroupSlot(group string) Slot { return Slot(mixSlot.Text(group).Sum() % GroupSlots) }
+func GroupSlot(group string) Slot { return Slot(hashSeedSlot.Text(group).Sum() % GroupSlots) }

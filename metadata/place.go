@@ -91,12 +91,12 @@ func (p *Placement) Replicas(tp TopicPartition, n int) []BrokerID {
 }
 
 func placeWord(tp TopicPartition, b BrokerID) uint64 {
-	return mixPlace.Partition(tp).Word(uint64(uint32(b))).Sum()
+	return hashSeedPlace.Partition(tp).Word(uint64(uint32(b))).Sum()
 }
 
 func winner(tp TopicPartition, brokers []BrokerID) BrokerID {
 	best, top := NoBroker, uint64(0)
-	base := mixPlace.Partition(tp)
+	base := hashSeedPlace.Partition(tp)
 	for _, b := range brokers {
 		if w := base.Word(uint64(uint32(b))).Sum(); best == NoBroker || w > top {
 			best, top = b, w

@@ -126,8 +126,8 @@ func (r *reader) pastPlacements(s *State) {
 	}
 }
 
-// mixPast folds the memory of placements into the state's hash.
-func (s *State) mixPast(m Mix) Mix {
+// hashPast folds the memory of placements into the state's hash.
+func (s *State) hashPast(m Hash) Hash {
 	for _, p := range s.past {
 		m = m.Word(uint64(p.until)).Word(uint64(p.left)).Word(uint64(s.pastCut))
 		for _, b := range p.placement.all {

@@ -90,7 +90,7 @@ func (m *pastModel) check(t *testing.T, s *State, tp TopicPartition) {
 func reload(t *testing.T, s *State) *State {
 	t.Helper()
 	store := newMemStore()
-	store.objects["k"] = new(Checkpointer).Encode(s.freeze(), "k")
+	store.objects["k"] = new(Checkpointer).Encode(s.snapshot(), "k")
 	again, err := LoadCheckpoint(t.Context(), store, "k")
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,9 @@ type sequenceRange struct {
 	offset Offset
 }
 
-// producerEra says, coarsely, from which producer id on at which time ids
+// producerIDBlock says, coarsely, from which producer id on at which time ids
 // were given out.
-type producerEra struct {
+type producerIDBlock struct {
 	first    ProducerID
 	time     UnixMilli
 	revision Revision
@@ -54,11 +54,11 @@ func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
 	return known.check(q, s.recovered)
 }
 
-// Leaps reports whether a run that CheckSequence takes is taken for want of
+// UnverifiedSequenceGap reports whether a run that CheckSequence takes is taken for want of
 // knowledge: the partition does not know its producer, or lost in a recovery
 // what it knew, and the run does not begin at 0. Nothing tells then that no
 // earlier run is on its way.
-func (s *State) Leaps(q SequenceQuery) bool {
+func (s *State) UnverifiedSequenceGap(q SequenceQuery) bool {
 	known := s.producers.get(producerKey{q.Partition, q.Producer})
 	if known == nil || q.Epoch != known.epoch {
 		return q.First != 0
@@ -124,8 +124,8 @@ func (p *producerState) accept(q SequenceQuery, at Offset) {
 // the id. Otherwise its state may have expired, or the topic may have been
 // created again under it.
 func (s *State) mustBeginAtZero(id ProducerID, created Revision) bool {
-	for i := len(s.eras) - 1; i >= 0; i-- {
-		e := s.eras[i]
+	for i := len(s.producerIDBlocks) - 1; i >= 0; i-- {
+		e := s.producerIDBlocks[i]
 		if id >= e.first {
 			return s.time-e.time < s.expiry(ProducerExpiryConfig, ProducerExpiry) && created < e.revision && e.revision > s.recovered
 		}

@@ -16,7 +16,7 @@ import (
 func (f *follower) replay(ctx context.Context, caughtUp bool) (done bool, err error) {
 	name, ok := archiveOf(f.held, f.from.Truncated)
 	if !ok {
-		f.r.View(func(s *State) { name, ok = s.archiveOfGeneration(f.from.Truncated) })
+		f.r.View(func(s *State) { name, ok = s.archiveOfExtent(f.from.Truncated) })
 	}
 	if !ok {
 		if caughtUp {
@@ -40,14 +40,14 @@ func (f *follower) replay(ctx context.Context, caughtUp bool) (done bool, err er
 // archiveOf finds the accepted archive of a generation among entries. Only
 // the last word counts: an archived entry that was refused is followed by
 // another one, for the object that was accepted.
-func archiveOf(list []Committed, g Generation) (key string, ok bool) {
+func archiveOf(list []Committed, g Extent) (key string, ok bool) {
 	var e Entry
 	for i := range list {
 		if DecodeEntry(list[i].Bytes, &e) != nil {
 			continue
 		}
 		for _, cmd := range e.Commands {
-			if a, is := cmd.(Archived); is && a.Generation == g {
+			if a, is := cmd.(Archived); is && a.Extent == g {
 				key, ok = a.Object, true
 			}
 		}
@@ -55,12 +55,12 @@ func archiveOf(list []Committed, g Generation) (key string, ok bool) {
 	return key, ok
 }
 
-func (s *State) archiveOfGeneration(g Generation) (string, bool) {
-	i, ok := slices.BinarySearchFunc(s.archives, g, func(a ArchiveRef, g Generation) int {
+func (s *State) archiveOfExtent(g Extent) (string, bool) {
+	i, ok := slices.BinarySearchFunc(s.archives, g, func(a ArchiveRef, g Extent) int {
 		switch {
-		case a.Generation < g:
+		case a.Extent < g:
 			return -1
-		case a.Generation > g:
+		case a.Extent > g:
 			return 1
 		}
 		return 0
@@ -127,7 +127,7 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 	known := false
 	r.View(func(s *State) {
 		for i := range s.pending {
-			if s.pending[i].generation == a.Generation {
+			if s.pending[i].extent == a.Extent {
 				digest, known = s.pending[i].digest, true
 			}
 		}

@@ -53,12 +53,12 @@ const (
 type Replica struct {
 	cfg ReplicaConfig
 
-	mu     sync.RWMutex // guards state and what follows; held for memory only
-	state  *State
-	pins   pins
-	marks  []StateMark // newest last
-	freeze bool        // the next Mark is to be frozen
-	frozen *State
+	mu             sync.RWMutex // guards state and what follows; held for memory only
+	state          *State
+	retained       retainedInline
+	marks          []StateMark // newest last
+	snapshotWanted bool        // the next Mark is to be frozen
+	markSnapshot   *State
 
 	observers  []func(*AppliedEntry) // set before Run
 	afterBatch []func()              // set before Run
@@ -84,16 +84,16 @@ type AppliedEntry struct {
 
 // StateMark is the state's hash at a Mark entry.
 type StateMark struct {
-	Revision   Revision
-	Generation Generation
-	Hash       uint64
+	Revision Revision
+	Extent   Extent
+	Hash     uint64
 }
 
 // NewReplica returns a replica of the empty state.
 func NewReplica(cfg ReplicaConfig) *Replica {
 	r := &Replica{cfg: cfg, state: NewState()}
 	r.limit(r.state)
-	r.pins.init()
+	r.retained.init()
 	r.waiters.init()
 	r.barriers.init()
 	r.advance.init()
@@ -287,14 +287,14 @@ func (r *Replica) applyOne(c *Committed, pin bool) error {
 	r.mu.Lock()
 	if c.Revision <= r.state.revision {
 		if pin {
-			r.pins.add(c) // the checkpoint has its result, not its bytes
+			r.retained.add(c) // the checkpoint has its result, not its bytes
 		}
 		r.mu.Unlock()
 		return nil
 	}
 	out, e := r.state.Apply(c)
 	if pin && e != nil && len(e.Inline) > 0 {
-		r.pins.add(c)
+		r.retained.add(c)
 	}
 	marked := r.noteCommands(e, &out)
 	r.mu.Unlock()
@@ -336,16 +336,16 @@ func (r *Replica) noteCommands(e *Entry, out *Outcome) (marked bool) {
 		switch cmd := cmd.(type) {
 		case Mark:
 			marked = true
-			r.marks = append(r.marks, StateMark{r.state.revision, r.state.generation, r.state.Hash()})
+			r.marks = append(r.marks, StateMark{r.state.revision, r.state.extent, r.state.Hash()})
 			if len(r.marks) > maxMarks {
 				r.marks = r.marks[1:]
 			}
-			if r.freeze {
-				r.freeze, r.frozen = false, r.state.freeze()
+			if r.snapshotWanted {
+				r.snapshotWanted, r.markSnapshot = false, r.state.snapshot()
 			}
 		case Archived:
 			if out.Commands[i].Code == CodeOK {
-				r.pins.drop(cmd.Last)
+				r.retained.drop(cmd.Last)
 			}
 		}
 	}
@@ -369,19 +369,19 @@ func (r *Replica) Marks(at Revision) (newest StateMark, then StateMark, ok bool)
 	return newest, then, ok
 }
 
-// FreezeNext asks for a frozen copy of the state at the next Mark.
-func (r *Replica) FreezeNext() {
+// RequestSnapshot asks for a frozen copy of the state at the next Mark.
+func (r *Replica) RequestSnapshot() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.freeze, r.frozen = true, nil
+	r.snapshotWanted, r.markSnapshot = true, nil
 }
 
-// TakeFrozen returns the frozen copy, once.
-func (r *Replica) TakeFrozen() *State {
+// TakeSnapshot returns the frozen copy, once.
+func (r *Replica) TakeSnapshot() *State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.frozen
-	r.frozen = nil
+	s := r.markSnapshot
+	r.markSnapshot = nil
 	return s
 }
 
@@ -414,7 +414,7 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 func (r *Replica) Snapshot() *State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state.freeze()
+	return r.state.snapshot()
 }
 
 // Store returns where archives and checkpoints are.

@@ -86,8 +86,8 @@ func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint6
 	if err != nil || out.Commands[0].Code != CodeOK {
 		t.Fatalf("open: %+v, %v", out, err)
 	}
-	c := NewCustodian(CustodianConfig{Log: log, Keeper: log, Store: store, Replica: b.r, Submitter: b.sub, Session: s,
-		Broker: BrokerID(out.Commands[0].Value), Logger: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewPCG(seed, 2)), Times: DefaultCustodianTimes()})
+	c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Replica: b.r, Submitter: b.sub, Session: s,
+		Broker: BrokerID(out.Commands[0].Value), Logger: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewPCG(seed, 2)), Times: DefaultMaintenanceTimes()})
 	b.wg.Go(func() {
 		if err := c.Run(ctx); err != nil {
 			b.stopped.Store(&err)
@@ -348,8 +348,8 @@ func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
 		defer a.stop()
 		time.Sleep(65 * time.Second)
 		start, err := log.Start(t.Context())
-		if err != nil || start.Generation < 5 || start.Truncated != 0 {
-			t.Fatalf("generation %d, truncated %d, %v", start.Generation, start.Truncated, err)
+		if err != nil || start.Extent < 5 || start.Truncated != 0 {
+			t.Fatalf("generation %d, truncated %d, %v", start.Extent, start.Truncated, err)
 		}
 	})
 }
@@ -366,7 +366,7 @@ func (brokenStore) Get(context.Context, string, int64, int64) ([]byte, error) {
 // is the newest incarnation's.
 func TestArchiveStopsAtANewerIncarnation(t *testing.T) {
 	log, store := NewMemLog(), newMemStore()
-	c := NewCustodian(CustodianConfig{Log: log, Keeper: log, Store: store, Logger: slog.New(slog.DiscardHandler)})
+	c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Logger: slog.New(slog.DiscardHandler)})
 	if err := c.checkIncarnation(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}

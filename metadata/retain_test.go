@@ -49,7 +49,7 @@ func TestTrimmedSpansAreNotKept(t *testing.T) {
 				Parts: []Part{{Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}})
 		}
 		tp := TopicPartition{Topic: TopicID{1}}
-		frozen := w.state.freeze()
+		frozen := w.state.snapshot()
 		for to := step; to < 1000; to += step {
 			w.commit(t, &Entry{Session: id, Commands: []Command{TrimPartition{tp.Topic, 0, to}}})
 			p := w.state.partitions.get(tp)

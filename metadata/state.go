@@ -11,20 +11,20 @@ import (
 //
 // The replica owns it; others read it in Replica.View.
 type State struct {
-	revision   Revision
-	generation Generation
-	entries    uint64 // applied, in all
-	time       UnixMilli
-	level      FeatureLevel
-	sum        uint64 // of the hashes of all items
-	limits     Limits // not state: the same everywhere
+	revision Revision
+	extent   Extent
+	entries  uint64 // applied, in all
+	time     UnixMilli
+	level    FeatureLevel
+	sum      uint64 // of the hashes of all items
+	limits   Limits // not state: the same everywhere
 
 	cluster   ClusterID // of the first session
 	zones     []ZoneID  // in the order in which they appeared
 	sessions  map[SessionID]*sessionState
-	duties    map[string]dutyState
+	roles     map[string]roleState
 	recovered Revision // of the last Recovered entry
-	homes     map[BrokerID]brokerHome
+	brokerIDs map[BrokerID]brokerIDReservation
 	placement *Placement
 	past      []pastPlacement // those before it, the newest last; replaced, never changed
 	pastCut   UnixMilli       // when the newest went for which there was no room in past
@@ -40,13 +40,13 @@ type State struct {
 	members    *table[memberKey, memberState]
 	ledger     *table[ledgerBucket, *ledgerCells]
 
-	nextProducer ProducerID
-	eras         []producerEra
+	nextProducer     ProducerID
+	producerIDBlocks []producerIDBlock
 
-	pending  []generationDigest // generations not archived yet, oldest first
-	archives []ArchiveRef       // accepted, oldest first
-	spans    int                // in all
-	offsets  int                // committed group offsets in all
+	pending  []extentDigest // generations not archived yet, oldest first
+	archives []ArchiveRef   // accepted, oldest first
+	spans    int            // in all
+	offsets  int            // committed group offsets in all
 
 	// Derived from txns:
 	owners         map[ProducerID]string // the transactional id of a producer id
@@ -148,18 +148,18 @@ type sessionState struct {
 	usageTo  UnixMilli
 }
 
-type generationDigest struct {
-	generation Generation
-	first      Revision
-	last       Revision
-	entries    uint64
-	inline     int64 // live inline bytes
-	digest     [sha256.Size]byte
+type extentDigest struct {
+	extent  Extent
+	first   Revision
+	last    Revision
+	entries uint64
+	inline  int64 // live inline bytes
+	digest  [sha256.Size]byte
 }
 
 // ArchiveRef is an accepted archive.
 type ArchiveRef struct {
-	Generation  Generation
+	Extent      Extent
 	First, Last Revision
 	Entries     uint64
 	Object      string // key below "<cluster>/"
@@ -171,7 +171,7 @@ type ArchiveRef struct {
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		duties: map[string]dutyState{}, homes: map[BrokerID]brokerHome{}, names: newTopicNames(), stored: map[TopicID]int64{},
+		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), stored: map[TopicID]int64{},
 		owners: map[ProducerID]string{}, ongoing: map[string]struct{}{}}
 	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)
 	s.configs = newTable(placeResource, maps.Clone, hashConfigs, &s.sum)
@@ -203,9 +203,11 @@ func cloneGroup(g groupState) groupState {
 	return g // group is replaced, never changed
 }
 
-func placeTopic(t TopicID) uint64             { return mixPage.Topic(t).Sum() }
-func placeResource(r resourceName) uint64     { return mixPage.Word(uint64(r.kind)).Text(r.name).Sum() }
-func placePartition(tp TopicPartition) uint64 { return mixPage.Partition(tp).Sum() }
+func placeTopic(t TopicID) uint64 { return hashSeedPage.Topic(t).Sum() }
+func placeResource(r resourceName) uint64 {
+	return hashSeedPage.Word(uint64(r.kind)).Text(r.name).Sum()
+}
+func placePartition(tp TopicPartition) uint64 { return hashSeedPage.Partition(tp).Sum() }
 func placeProducer(k producerKey) uint64      { return placePartition(k.tp) }
-func placeObject(k objectKey) uint64          { return mixPage.Word(uint64(k.revision)).Sum() }
-func placeGroup(name string) uint64           { return mixPage.Text(name).Sum() }
+func placeObject(k objectKey) uint64          { return hashSeedPage.Word(uint64(k.revision)).Sum() }
+func placeGroup(name string) uint64           { return hashSeedPage.Text(name).Sum() }

@@ -49,7 +49,7 @@ func (m *memStore) Get(_ context.Context, key string, off, length int64) ([]byte
 type world struct {
 	rng      *rand.Rand
 	rev      Revision
-	gen      Generation
+	gen      Extent
 	sessions []SessionID
 	lanes    map[SessionID]*[LaneCount]LaneSeq
 	numbers  uint64
@@ -129,12 +129,12 @@ func (w *world) step(t testing.TB) Committed {
 		w.pids = append(w.pids, ProducerID(out.Commands[0].Value))
 		return c
 	case n < 18:
-		slot := GroupSlotDuty(GroupSlot("g"))
+		slot := GroupSlotRole(GroupSlot("g"))
 		return control(Claim{slot, w.state.DutyEpoch(slot) + 1})
 	case n < 24:
-		return control(CommitOffsets{"g", w.state.DutyEpoch(GroupSlotDuty(GroupSlot("g"))), []OffsetCommit{{topic, Partition(w.rng.IntN(8)), 5, 0, "m", 7}}})
+		return control(CommitOffsets{"g", w.state.DutyEpoch(GroupSlotRole(GroupSlot("g"))), []OffsetCommit{{topic, Partition(w.rng.IntN(8)), 5, 0, "m", 7}}})
 	case n < 27:
-		return control(PutGroup{w.state.DutyEpoch(GroupSlotDuty(GroupSlot("g"))), Group{Name: "g", Generation: int32(n), Members: []GroupMember{{ID: "m", Protocols: []GroupProtocol{{"range", []byte{1, 2}}}}}}})
+		return control(PutGroup{w.state.DutyEpoch(GroupSlotRole(GroupSlot("g"))), Group{Name: "g", Generation: int32(n), Members: []GroupMember{{ID: "m", Protocols: []GroupProtocol{{"range", []byte{1, 2}}}}}}})
 	case n < 28:
 		w.topics = deleteOne(w.topics, topic)
 		return control(DeleteTopic{topic})
@@ -153,7 +153,7 @@ func (w *world) step(t testing.TB) Committed {
 
 // memberStep is a change of a group of the consumer protocol.
 func (w *world) memberStep(n int, topic TopicID) Command {
-	epoch := w.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+	epoch := w.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
 	group, id := "g", fmt.Sprint("m", w.rng.IntN(4))
 	some := []PartitionRange{{topic, Partition(w.rng.IntN(3)), int32(1 + w.rng.IntN(3))}}
 	switch n {
@@ -193,7 +193,7 @@ func (w *world) produce(session SessionID, topic TopicID, route Route) *Entry {
 		w.numbers++
 		e.Objects = []ObjectRef{{ObjectName{session, LaneLow, w.numbers, 0}, 1 << 20, uint32(1 + w.rng.IntN(2))}}
 		if w.rng.IntN(4) == 0 {
-			e.Losers = []ObjectRef{{ObjectName{session, LaneLow, w.numbers, 1}, 0, 1}}
+			e.Orphans = []ObjectRef{{ObjectName{session, LaneLow, w.numbers, 1}, 0, 1}}
 		}
 	}
 	position := int64(0)
@@ -238,7 +238,7 @@ func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 			}
 			if i%97 == 96 {
 				key := CheckpointKey(1, w.state.revision, 1)
-				body := ckpt.Encode(w.state.freeze(), key)
+				body := ckpt.Encode(w.state.snapshot(), key)
 				if err := store.Put(t.Context(), key, body); err != nil {
 					t.Fatal(err)
 				}
@@ -261,7 +261,7 @@ func TestFrozenStateStandsStill(t *testing.T) {
 	for i := range 800 {
 		w.step(t)
 		if i%100 == 50 {
-			f := w.state.freeze()
+			f := w.state.snapshot()
 			frozen, bodies = append(frozen, f), append(bodies, encode(f))
 		}
 	}

@@ -7,8 +7,8 @@ import "slices"
 // Revision returns the revision of the newest applied entry.
 func (s *State) Revision() Revision { return s.revision }
 
-// Generation returns the generation of the newest applied entry.
-func (s *State) Generation() Generation { return s.generation }
+// Extent returns the generation of the newest applied entry.
+func (s *State) Extent() Extent { return s.extent }
 
 // Time returns state time: it moves by ticks only, and may lag behind a clock
 // by a tick's interval. 0 before the first tick.
@@ -255,8 +255,8 @@ func (s *State) Groups() []string {
 	return out
 }
 
-// DutyEpoch returns the newest claimed epoch of an epoch-bearing duty.
-func (s *State) DutyEpoch(duty string) DutyEpoch { return s.duties[duty].epoch }
+// RoleEpoch returns the newest claimed epoch of an epoch-bearing duty.
+func (s *State) DutyEpoch(duty string) RoleEpoch { return s.roles[duty].epoch }
 
 // SessionView is an open session.
 type SessionView struct {

@@ -22,13 +22,13 @@ type table[K comparable, V any] struct {
 }
 
 type tablePage[K comparable, V any] struct {
-	era   uint64 // in which it last changed
-	items map[K]*tableItem[V]
+	version uint64 // in which it last changed
+	items   map[K]*tableItem[V]
 }
 
 type tableItem[V any] struct {
-	era   uint64
-	value V
+	version uint64
+	value   V
 }
 
 func newTable[K comparable, V any](place func(K) uint64, clone func(V) V, hash func(K, V) uint64, sum *uint64) *table[K, V] {
@@ -53,10 +53,10 @@ func (t *table[K, V]) has(k K) bool { return t.get(k) != nil }
 func (t *table[K, V]) own(k K) *tablePage[K, V] {
 	i := t.place(k) % tablePages
 	p := t.pages[i]
-	if p != nil && p.era == t.era {
+	if p != nil && p.version == t.era {
 		return p
 	}
-	next := &tablePage[K, V]{era: t.era}
+	next := &tablePage[K, V]{version: t.era}
 	if p == nil {
 		next.items = make(map[K]*tableItem[V])
 	} else {
@@ -77,8 +77,8 @@ func (t *table[K, V]) ref(k K) *V {
 	}
 	p := t.own(k)
 	it := p.items[k]
-	if it.era != t.era {
-		it = &tableItem[V]{era: t.era, value: t.clone(it.value)}
+	if it.version != t.era {
+		it = &tableItem[V]{version: t.era, value: t.clone(it.value)}
 		p.items[k] = it
 	}
 	return &it.value
@@ -104,7 +104,7 @@ func (t *table[K, V]) put(k K, v V) {
 	} else if t.hash != nil {
 		*t.sum -= t.hash(k, old.value)
 	}
-	p.items[k] = &tableItem[V]{era: t.era, value: v}
+	p.items[k] = &tableItem[V]{version: t.era, value: v}
 	if t.hash != nil {
 		*t.sum += t.hash(k, v)
 	}
@@ -147,8 +147,8 @@ func (t *table[K, V]) eachIn(k K, f func(K, *V)) {
 	}
 }
 
-// freeze returns the table as it is now, never to change; t goes on.
-func (t *table[K, V]) freeze() *table[K, V] {
+// snapshot returns the table as it is now, never to change; t goes on.
+func (t *table[K, V]) snapshot() *table[K, V] {
 	frozen := *t
 	frozen.pages = append([]*tablePage[K, V](nil), t.pages...)
 	t.era++

@@ -76,10 +76,10 @@ func cloneTxn(t txnState) txnState {
 	return t
 }
 
-func placeTxn(id string) uint64 { return mixPage.Text(id).Sum() }
+func placeTxn(id string) uint64 { return hashSeedPage.Text(id).Sum() }
 
 func hashTxn(id string, t txnState) uint64 {
-	m := mixItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previous)).
+	m := hashSeedItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previous)).
 		Word(uint64(uint16(t.epoch))<<32 | uint64(uint16(t.last))<<8 | uint64(t.status)).
 		Word(uint64(t.timeout)).Word(uint64(t.start)).Word(uint64(t.started)).Word(uint64(t.updated))
 	for _, tp := range t.parts {
@@ -96,7 +96,7 @@ func hashTxn(id string, t txnState) uint64 {
 }
 
 func hashAborted(tp TopicPartition, a *AbortedTxn) uint64 {
-	return mixItem.Word(itemAborted).Partition(tp).Word(uint64(a.Producer)).Word(uint64(a.First)).Word(uint64(a.Last)).Sum()
+	return hashSeedItem.Word(itemAborted).Partition(tp).Word(uint64(a.Producer)).Word(uint64(a.First)).Word(uint64(a.Last)).Sum()
 }
 
 // stable is the last stable offset: nothing below it belongs to a transaction
@@ -256,4 +256,4 @@ func (v *TxnView) Has(parts []TopicPartition) bool {
 }
 
 // TxnHash spreads transactional ids over brokers.
-func TxnHash(id string) uint64 { return mixPlace.Text(id).Sum() }
+func TxnHash(id string) uint64 { return hashSeedPlace.Text(id).Sum() }

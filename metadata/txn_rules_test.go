@@ -209,15 +209,15 @@ func TestIdleTransactionalIDsAreForgotten(t *testing.T) {
 func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
-	slot := GroupSlotDuty(GroupSlot("g"))
+	slot := GroupSlotRole(GroupSlot("g"))
 	old := r.state.DutyEpoch(slot)
-	at := func(epoch DutyEpoch, offset Offset) TxnOffsets {
+	at := func(epoch RoleEpoch, offset Offset) TxnOffsets {
 		return TxnOffsets{"x", p, e, "g", epoch, true, []OffsetCommit{{r.tp.Topic, r.tp.Partition, offset, 0, "", 0}}}
 	}
 	r.is(r.do(t, at(old, 1)), CodeOK)
 	r.is(r.do(t, Claim{slot, old + 5}), CodeOK)
-	r.is(r.do(t, at(old, 2)), CodeStaleDuty)
-	r.is(r.do(t, at(old+4, 2)), CodeStaleDuty)
+	r.is(r.do(t, at(old, 2)), CodeStaleRole)
+	r.is(r.do(t, at(old+4, 2)), CodeStaleRole)
 	r.is(r.do(t, at(old+5, 3)), CodeOK)
 	r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
 	if v, _ := r.state.Group("g"); len(v.Offsets) != 1 || v.Offsets[r.tp].Offset != 3 {
@@ -232,7 +232,7 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		r := newTxnRig(t)
 		p, e := r.init()
-		slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+		slot := r.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
 		at := func(offset Offset) []OffsetCommit {
 			return []OffsetCommit{{r.tp.Topic, r.tp.Partition, offset, 0, "", 0}}
 		}
@@ -258,16 +258,16 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 // are not. A group that has nothing but such a position is there, and stays when
 // that is deleted.
 func TestADeletedPositionIsNotCommitted(t *testing.T) {
-	deletions := map[string]func(r *txnRig, slot DutyEpoch) Command{
-		"offsets": func(r *txnRig, slot DutyEpoch) Command { return DeleteOffsets{"g", slot, []TopicPartition{r.tp}} },
-		"group":   func(_ *txnRig, slot DutyEpoch) Command { return DeleteGroup{slot, "g"} },
+	deletions := map[string]func(r *txnRig, slot RoleEpoch) Command{
+		"offsets": func(r *txnRig, slot RoleEpoch) Command { return DeleteOffsets{"g", slot, []TopicPartition{r.tp}} },
+		"group":   func(_ *txnRig, slot RoleEpoch) Command { return DeleteGroup{slot, "g"} },
 	}
 	for what, deletion := range deletions {
 		for _, stored := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/stored=%v", what, stored), func(t *testing.T) {
 				r := newTxnRig(t)
 				p, e := r.init()
-				slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+				slot := r.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
 				at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
 				if stored {
 					r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
@@ -275,7 +275,7 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 					r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
 				}
 				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
-				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotDuty(GroupSlot("other"))), true, at}), CodeOK)
+				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotRole(GroupSlot("other"))), true, at}), CodeOK)
 				r.is(r.do(t, deletion(r, slot)), CodeOK)
 				stays := what == "offsets"
 				if r.state.OffsetPending("g", r.tp) || r.state.HasGroup("g") != stays || !r.state.OffsetPending("other", r.tp) || !r.state.HasGroup("other") {
@@ -307,7 +307,7 @@ func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 		t.Run(lost, func(t *testing.T) {
 			r := newTxnRig(t)
 			p, e := r.init()
-			slot := r.state.DutyEpoch(GroupSlotDuty(GroupSlot("g")))
+			slot := r.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
 			at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
 			look := ExpireOffsets{Group: "g", Epoch: slot, Before: 1, Partitions: nil}
 			switch lost {
@@ -327,7 +327,7 @@ func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 			}
 			var c Checkpointer
 			store := newMemStore()
-			if err := store.Put(t.Context(), "k", c.Encode(r.state.freeze(), "k")); err != nil {
+			if err := store.Put(t.Context(), "k", c.Encode(r.state.snapshot(), "k")); err != nil {
 				t.Fatal(err)
 			}
 			again, err := LoadCheckpoint(t.Context(), store, "k")

@@ -48,7 +48,7 @@ func newTxnWorld(t testing.TB, seed uint64) *txnWorld {
 	for i := range 6 {
 		w.clients = append(w.clients, &txnClient{id: fmt.Sprintf("txn-%d", i), v2: i%2 == 0, fenced: true})
 	}
-	w.do(t, Claim{GroupSlotDuty(GroupSlot("g")), 1})
+	w.do(t, Claim{GroupSlotRole(GroupSlot("g")), 1})
 	w.do(t, Tick{1_700_000_000_000})
 	return w
 }
@@ -367,7 +367,7 @@ func TestReadersOfCommittedRecordsSeeWholeTransactionsOnly(t *testing.T) {
 			t.Fatalf("seed %d: %d commits, %d aborts say nothing", seed, commits, aborts)
 		}
 		var ckpt Checkpointer
-		if err := store.Put(t.Context(), "k", ckpt.Encode(w.state.freeze(), "k")); err != nil {
+		if err := store.Put(t.Context(), "k", ckpt.Encode(w.state.snapshot(), "k")); err != nil {
 			t.Fatal(err)
 		}
 		loaded, err := LoadCheckpoint(t.Context(), store, "k")

@@ -182,17 +182,17 @@ func (b *barriers) serve(ctx context.Context, log Log) {
 	}
 }
 
-// pins keeps the inline bytes of entries whose generation lies in no archive
+// retainedInline keeps the inline bytes of entries whose generation lies in no archive
 // that apply has accepted. The replica's lock guards it.
-type pins struct {
+type retainedInline struct {
 	byRevision map[Revision][]byte
 	order      []Revision
 	bytes      int64
 }
 
-func (p *pins) init() { p.byRevision = map[Revision][]byte{} }
+func (p *retainedInline) init() { p.byRevision = map[Revision][]byte{} }
 
-func (p *pins) add(c *Committed) {
+func (p *retainedInline) add(c *Committed) {
 	at, err := InlineStart(c.Bytes)
 	if err != nil || p.byRevision[c.Revision] != nil {
 		return
@@ -208,7 +208,7 @@ func (p *pins) add(c *Committed) {
 }
 
 // drop forgets the bytes of entries up to a revision.
-func (p *pins) drop(upTo Revision) {
+func (p *retainedInline) drop(upTo Revision) {
 	keep := p.order[:0]
 	for _, rev := range p.order {
 		if rev <= upTo {
@@ -226,7 +226,7 @@ func (p *pins) drop(upTo Revision) {
 func (r *Replica) InlineBytes(rev Revision) ([]byte, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	b, ok := r.pins.byRevision[rev]
+	b, ok := r.retained.byRevision[rev]
 	return b, ok
 }
 
@@ -234,5 +234,5 @@ func (r *Replica) InlineBytes(rev Revision) ([]byte, bool) {
 func (r *Replica) Unarchived() int64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.pins.bytes
+	return r.retained.bytes
 }

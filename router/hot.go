@@ -6,8 +6,8 @@ import "github.com/zonewise/zonewise/metadata"
 // more splits its batches over one more object per linger.
 const MaxSpread = 16
 
-// mixSpread keeps this use of Mix apart. No two brokers need agree on it.
-const mixSpread metadata.Mix = 0x5bd1e9955bd1e995
+// hashSeedSpread keeps this use of Mix apart. No two brokers need agree on it.
+const hashSeedSpread metadata.Hash = 0x5bd1e9955bd1e995
 
 // SpreadRequest asks for one connection's hint for a hot partition.
 type SpreadRequest struct {
@@ -35,5 +35,5 @@ func (v *View) Spread(r SpreadRequest, healthy func(metadata.BrokerID) bool) met
 	if len(among) == 0 {
 		return v.Leader(r.Partition, r.Zone, healthy)
 	}
-	return ranked(mixSpread.Word(r.Connection), among)[0]
+	return ranked(hashSeedSpread.Word(r.Connection), among)[0]
 }

@@ -182,18 +182,18 @@ func (v *View) Controller(zone metadata.ZoneID, healthy func(metadata.BrokerID) 
 	return v.pick(v.placement.Brokers(zone), v.placement.Brokers(metadata.UnknownZone), healthy)
 }
 
-// mixCoordinator keeps this use of Mix apart. No two brokers need agree on it.
-const mixCoordinator metadata.Mix = 0xc0a7d1e55a3f9b27
+// hashSeedCoordinator keeps this use of Mix apart. No two brokers need agree on it.
+const hashSeedCoordinator metadata.Hash = 0xc0a7d1e55a3f9b27
 
 // Coordinator returns the broker that clients of a zone should take for the
 // coordinator of a key, where any broker will do (transactional ids).
 func (v *View) Coordinator(key string, zone metadata.ZoneID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
-	return v.pick(ranked(mixCoordinator.Text(key), v.placement.Brokers(zone)),
-		ranked(mixCoordinator.Text(key), v.placement.Brokers(metadata.UnknownZone)), healthy)
+	return v.pick(ranked(hashSeedCoordinator.Text(key), v.placement.Brokers(zone)),
+		ranked(hashSeedCoordinator.Text(key), v.placement.Brokers(metadata.UnknownZone)), healthy)
 }
 
 // ranked sorts brokers by rendezvous with m, the winner first.
-func ranked(m metadata.Mix, brokers []metadata.BrokerID) []metadata.BrokerID {
+func ranked(m metadata.Hash, brokers []metadata.BrokerID) []metadata.BrokerID {
 	out := slices.Clone(brokers)
 	weight := func(b metadata.BrokerID) uint64 { return m.Word(uint64(uint32(b))).Sum() }
 	slices.SortFunc(out, func(a, b metadata.BrokerID) int {

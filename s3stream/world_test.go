@@ -72,7 +72,7 @@ type world struct {
 	state    *metadata.State
 	seqs     [metadata.LaneCount]metadata.LaneSeq
 	rev      metadata.Revision
-	gen      metadata.Generation
+	gen      metadata.Extent
 	inline   map[metadata.Revision][]byte
 	archived map[metadata.Revision]int64 // where in its archive
 	lengths  map[metadata.Revision]int64 // of archived inline bytes
@@ -115,7 +115,7 @@ func (w *world) apply(lane metadata.Lane, e *metadata.Entry) metadata.Outcome {
 	if len(e.Inline) > 0 {
 		w.inline[w.rev] = bytes.Clone(e.Inline)
 	}
-	out, _ := w.state.Apply(&metadata.Committed{Revision: w.rev, Generation: w.gen, Session: session, Lane: lane, Seq: w.seqs[lane], Bytes: b})
+	out, _ := w.state.Apply(&metadata.Committed{Revision: w.rev, Extent: w.gen, Session: session, Lane: lane, Seq: w.seqs[lane], Bytes: b})
 	return out
 }
 
@@ -175,7 +175,7 @@ func (w *world) archive() {
 	w.mu.Unlock()
 	w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{metadata.Tick{To: 1}}})
 	p := w.state.PendingArchives()[0]
-	if p.Generation != old || !p.Closed {
+	if p.Extent != old || !p.Closed {
 		w.t.Fatalf("pending archive %+v", p)
 	}
 	w.mu.Lock()
@@ -192,7 +192,7 @@ func (w *world) archive() {
 	if err := w.mem.Put(context.Background(), key, body); err != nil {
 		w.t.Fatal(err)
 	}
-	out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{metadata.Archived{Generation: old, Object: key,
+	out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{metadata.Archived{Extent: old, Object: key,
 		First: p.First, Last: p.Last, Entries: p.Entries, Bytes: int64(len(body)), Digest: p.Digest}}})
 	if out.Code != metadata.CodeOK || out.Commands[0].Code != metadata.CodeOK {
 		w.t.Fatalf("archived: %+v", out)

@@ -44,14 +44,14 @@ type Batch struct {
 	// Start is the revision at which the transaction began in which a batch
 	// of the older protocol (V1) was received; 0 otherwise.
 	Start metadata.Revision
-	// Feed is the connection it came by; nil where there is none.
-	Feed *Feed
+	// Activity is the connection it came by; nil where there is none.
+	Activity *ConnectionActivity
 	// More says that further batches of the request that brought it follow.
 	More bool
-	// Fate is told what becomes of it; Behind is that of the batch of the same
+	// Outcome is told what becomes of it; Behind is that of the batch of the same
 	// producer and partition which its connection brought before. Either may be
 	// nil.
-	Fate, Behind *Fate
+	Outcome, Behind *AppendOutcome
 }
 
 // check refuses what would make an entry invalid, and with it the batches of

@@ -26,8 +26,8 @@ func (l *quickLog) Append(_ context.Context, r metadata.AppendRequest) (metadata
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rev++
-	l.new <- metadata.Committed{Revision: l.rev, Generation: 1, Session: r.Key.Session, Lane: r.Key.Lane, Seq: r.Key.Seq, Bytes: r.Bytes}
-	return metadata.AppendResult{Revision: l.rev, Generation: 1}, nil
+	l.new <- metadata.Committed{Revision: l.rev, Extent: 1, Session: r.Key.Session, Lane: r.Key.Lane, Seq: r.Key.Seq, Bytes: r.Bytes}
+	return metadata.AppendResult{Revision: l.rev, Extent: 1}, nil
 }
 
 func (l *quickLog) Follow(ctx context.Context, _ metadata.StartPoint, deliver func([]metadata.Committed, metadata.Revision, bool) error) error {

@@ -28,10 +28,10 @@ type buffer struct {
 	bytes  int
 	head   int // upper bound of its parts and runs in an entry
 	// principal is the last one that head has counted.
-	principal string
-	parts     []*part
-	index     map[metadata.TopicPartition]*part
-	feeds     []*Feed
+	principal   string
+	parts       []*part
+	index       map[metadata.TopicPartition]*part
+	connections []*ConnectionActivity
 	// blockedAt is before when the feeds need not be looked at.
 	blockedAt time.Time
 	denied    bool // the inline budget had no room for it
@@ -106,10 +106,10 @@ func (b *buffer) add(it *item) {
 	p.offs += it.Header.Offsets()
 	g.records += it.Header.Offsets()
 	b.bytes += len(it.Bytes)
-	if f := it.Feed; f != nil {
+	if f := it.Activity; f != nil {
 		first := f.seen[it.Lane].Swap(b) != b
 		if first {
-			b.feeds = append(b.feeds, f)
+			b.connections = append(b.connections, f)
 		}
 		f.gather(it.Lane, first, it.More)
 	}

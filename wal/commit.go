@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// maxLosers bounds the losers that one entry names.
-	maxLosers = 256
-	// loserDelay is how long losers wait for an entry that goes anyway.
-	loserDelay = 5 * time.Second
+	// maxOrphans bounds the losers that one entry names.
+	maxOrphans = 256
+	// orphanDelay is how long losers wait for an entry that goes anyway.
+	orphanDelay = 5 * time.Second
 )
 
 // commit asks for the lane's slot when something is ready, and sends an entry
@@ -48,10 +48,10 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 			}
 		}
 	}
-	if len(l.losers) == 0 {
+	if len(l.orphans) == 0 {
 		return false, wait
 	}
-	left := loserDelay - now.Sub(l.losersAt)
+	left := orphanDelay - now.Sub(l.orphansAt)
 	return left <= 0 || l.draining, min(wait, max(left, time.Millisecond))
 }
 
@@ -87,9 +87,9 @@ func (l *lane) assemble(now time.Time) *commit {
 			}
 		}
 	}
-	n := min(len(l.losers), maxLosers)
-	a.entry.Losers = l.losers[:n:n]
-	l.losers = l.losers[n:]
+	n := min(len(l.orphans), maxOrphans)
+	a.entry.Orphans = l.orphans[:n:n]
+	l.orphans = l.orphans[n:]
 	if len(a.entry.Parts) == 0 && n == 0 {
 		return nil
 	}
@@ -178,7 +178,7 @@ func (a *assembly) add(p *part, object int) {
 }
 
 func (a *assembly) commit() *commit {
-	l, parts, losers := a.lane, a.parts, len(a.entry.Losers)
+	l, parts, losers := a.lane, a.parts, len(a.entry.Orphans)
 	return &commit{entry: &a.entry, size: a.head / 2, cost: Cost{Runs: a.runs},
 		done: func(out metadata.Outcome, err error) {
 			l.w.count(0, -losers)

@@ -8,14 +8,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Fate tells what became of a batch, without holding on to its bytes. The zero
+// AppendOutcome tells what became of a batch, without holding on to its bytes. The zero
 // value is a batch that is on its way.
-type Fate struct{ at atomic.Int64 }
+type AppendOutcome struct{ at atomic.Int64 }
 
-// What Fate.at is, beside the time at which the batch was refused.
+// What AppendOutcome.at is, beside the time at which the batch was refused.
 const (
-	fatePending = 0
-	fateSettled = 1
+	outcomePending = 0
+	outcomeSettled = 1
 )
 
 // RefusedTime is how long a refused batch that does not come again holds up
@@ -26,27 +26,27 @@ const RefusedTime = 5 * time.Second
 
 // Refuse says that the batch was not taken, and that its producer will send it
 // again.
-func (f *Fate) Refuse() { f.at.Store(time.Now().UnixNano()) }
+func (f *AppendOutcome) Refuse() { f.at.Store(time.Now().UnixNano()) }
 
 // Settle says that the batch was taken, or that its producer will not send it
 // again.
-func (f *Fate) Settle() { f.at.Store(fateSettled) }
+func (f *AppendOutcome) Settle() { f.at.Store(outcomeSettled) }
 
 // Refused reports whether the batch is to come again.
-func (f *Fate) Refused() bool {
+func (f *AppendOutcome) Refused() bool {
 	if f == nil {
 		return false
 	}
 	at := f.at.Load()
-	return at > fateSettled && time.Since(time.Unix(0, at)) < RefusedTime
+	return at > outcomeSettled && time.Since(time.Unix(0, at)) < RefusedTime
 }
 
 // Pending reports whether that is not known yet.
-func (f *Fate) Pending() bool { return f != nil && f.at.Load() == fatePending }
+func (f *AppendOutcome) Pending() bool { return f != nil && f.at.Load() == outcomePending }
 
 // answered takes down the answer to a batch. A metadata.Code is final, but for
 // the topic that is gone: clients find the new one of its name and send again.
-func (f *Fate) answered(err error) {
+func (f *AppendOutcome) answered(err error) {
 	if f == nil {
 		return
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Feed stands for one connection that batches come by. A client that may have
+// ConnectionActivity stands for one connection that batches come by. A client that may have
 // so many requests unanswered sends nothing more when it has: its connection is
 // window-blocked, and the buffer that holds its batches need not wait for more
 // of it. While it is not, and has just been answered, the rest of its window is
 // on its way. The zero value is ready; it is not copied.
-type Feed struct {
+type ConnectionActivity struct {
 	lastRead atomic.Int64 // unix nanoseconds
 	taking   atomic.Bool  // further batches of its last request are to come
 	grown    atomic.Bool  // its batches grow no more while it waits
@@ -45,19 +45,19 @@ const (
 	gatherTime = 5 * time.Millisecond
 )
 
-// NewFeed returns the feed of a new connection.
-func (w *WAL) NewFeed() *Feed {
-	f := &Feed{}
+// NewConnectionActivity returns the feed of a new connection.
+func (w *WAL) NewConnectionActivity() *ConnectionActivity {
+	f := &ConnectionActivity{}
 	f.Read(0)
 	return f
 }
 
 // Read tells that n further bytes came by the connection. It costs one
 // atomic store; the connection calls it after each read of its socket.
-func (f *Feed) Read(int) { f.lastRead.Store(time.Now().UnixNano()) }
+func (f *ConnectionActivity) Read(int) { f.lastRead.Store(time.Now().UnixNano()) }
 
 // begin tells that a batch of a request has come, and whether more are to come.
-func (f *Feed) begin(bytes int, more bool) {
+func (f *ConnectionActivity) begin(bytes int, more bool) {
 	f.taking.Store(more)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +74,7 @@ func (f *Feed) begin(bytes int, more bool) {
 
 // gather notes that a batch went into a lane's open buffer, and whether it is
 // the first one there.
-func (f *Feed) gather(lane metadata.Lane, first, more bool) {
+func (f *ConnectionActivity) gather(lane metadata.Lane, first, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if first {
@@ -88,7 +88,7 @@ func (f *Feed) gather(lane metadata.Lane, first, more bool) {
 // answer tells that the last batch of a request is answered. The first answer
 // to a client that has sent nothing for a while shows at how many requests it
 // stalls.
-func (f *Feed) answer(now time.Time) {
+func (f *ConnectionActivity) answer(now time.Time) {
 	at, read := now.UnixNano(), f.lastRead.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,7 +104,7 @@ const closed = 1<<63 - 1
 
 // stall learns from the client's having stalled. Now and then it is held up
 // with less than its window.
-func (f *Feed) stall() {
+func (f *ConnectionActivity) stall() {
 	switch {
 	case f.requests == f.window:
 		f.stalls = min(f.stalls+1, 2*stallsEnough)
@@ -116,16 +116,16 @@ func (f *Feed) stall() {
 }
 
 // Close tells that the connection is gone: nobody waits behind its window.
-func (f *Feed) Close() { f.lastRead.Store(closed) }
+func (f *ConnectionActivity) Close() { f.lastRead.Store(closed) }
 
 // idle is how long the connection has sent nothing.
-func (f *Feed) idle(now time.Time) time.Duration {
+func (f *ConnectionActivity) idle(now time.Time) time.Duration {
 	return time.Duration(now.UnixNano() - f.lastRead.Load())
 }
 
 // full reports whether the client is known to send nothing more before it is
 // answered; whole, whether all that it waits for is in this lane's open buffer.
-func (f *Feed) full(lane metadata.Lane) (full, whole bool) {
+func (f *ConnectionActivity) full(lane metadata.Lane) (full, whole bool) {
 	if f.taking.Load() || f.lastRead.Load() == closed {
 		return false, false
 	}
@@ -136,13 +136,13 @@ func (f *Feed) full(lane metadata.Lane) (full, whole bool) {
 
 // sendsFullBatches reports whether the client's batches grow no more while it
 // waits; false of a nil feed.
-func (f *Feed) sendsFullBatches() bool { return f != nil && f.grown.Load() }
+func (f *ConnectionActivity) sendsFullBatches() bool { return f != nil && f.grown.Load() }
 
 // refills is how long the client's connection must be silent from now on before
 // what a lane's open buffer lacks of its window is not expected any more; 0
 // where it lacks nothing. What is in flight elsewhere is answered soon, and
 // comes back here.
-func (f *Feed) refills(lane metadata.Lane, now time.Time) time.Duration {
+func (f *ConnectionActivity) refills(lane metadata.Lane, now time.Time) time.Duration {
 	last, taking := f.lastRead.Load(), f.taking.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()

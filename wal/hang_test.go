@@ -59,7 +59,7 @@ func (r *rig) checkHangBill(b *billingBucket) (thirds int) {
 	}
 	time.Sleep(2 * r.w.cfg.UploadTimeout) // losers end, and are told of
 	for _, e := range r.applied() {
-		for _, o := range slices.Concat(e.Objects, e.Losers) {
+		for _, o := range slices.Concat(e.Objects, e.Orphans) {
 			puts, ok := b.puts[o.Name.Key()]
 			if !ok || puts != o.Puts {
 				r.t.Errorf("entries say that %s cost %d requests, billed are %d (named before, or never sent: %v)", o.Name.Key(), o.Puts, puts, !ok)

@@ -22,12 +22,12 @@ type lane struct {
 	gaps   []*tail // with batches that wait for a missing sequence
 	retry  []*tail // whose refused batches may be submitted again
 
-	number   uint64 // of the last object
-	uploads  int
-	lastSeal time.Time
-	early    earlyBudget
-	losers   []metadata.ObjectRef // for the next entry
-	losersAt time.Time            // the first of them came
+	number    uint64 // of the last object
+	uploads   int
+	lastSeal  time.Time
+	early     earlyBudget
+	orphans   []metadata.ObjectRef // for the next entry
+	orphansAt time.Time            // the first of them came
 
 	answered []*item // since the last settle
 	refuse   error   // set when the lane takes nothing more
@@ -93,8 +93,8 @@ func (l *lane) buffer(it *item) {
 		l.open = newBuffer(now, l.w.cfg.Linger+time.Duration(l.rand.Int64N(int64(time.Millisecond))))
 	}
 	l.open.add(it)
-	l.early.earn(len(it.Bytes), it.Feed.sendsFullBatches())
-	if len(l.open.feeds) <= fewFeeds {
+	l.early.earn(len(it.Bytes), it.Activity.sendsFullBatches())
+	if len(l.open.connections) <= fewConnections {
 		l.open.blockedAt = time.Time{}
 	}
 	if s := (situation{bytes: l.open.bytes, head: l.open.head, maxBytes: l.w.cfg.MaxBufferBytes}); s.full() != ReasonNone {
@@ -103,7 +103,7 @@ func (l *lane) buffer(it *item) {
 }
 
 // seal closes the open buffer; it becomes an object.
-func (l *lane) seal(why Reason, now time.Time) {
+func (l *lane) seal(why SealReason, now time.Time) {
 	b := l.open
 	l.open = nil
 	b.seal()
@@ -170,10 +170,10 @@ func (l *lane) situation(now time.Time) situation {
 // short of its window, and there is company enough.
 func (l *lane) gathering(now time.Time) (wait time.Duration) {
 	b := l.open
-	if l.draining || len(b.feeds) > fewFeeds {
+	if l.draining || len(b.connections) > fewConnections {
 		return 0
 	}
-	for _, f := range b.feeds {
+	for _, f := range b.connections {
 		wait = max(wait, f.refills(l.id, now))
 	}
 	since := b.opened
@@ -189,14 +189,14 @@ func (l *lane) gathering(now time.Time) (wait time.Duration) {
 // more is not kept waiting, nor is what wants low latency.
 func (l *lane) pacing(now time.Time) time.Duration {
 	b := l.open
-	if l.draining || l.id != metadata.LaneStandard || len(b.feeds) == 0 {
+	if l.draining || l.id != metadata.LaneStandard || len(b.connections) == 0 {
 		return 0
 	}
 	wait := l.slot.pace() - now.Sub(l.slot.sent)
-	if wait <= 0 || len(b.feeds) > fewFeeds {
+	if wait <= 0 || len(b.connections) > fewConnections {
 		return max(wait, 0)
 	}
-	for _, f := range b.feeds {
+	for _, f := range b.connections {
 		if full, _ := f.full(l.id); !full {
 			return wait
 		}
@@ -210,9 +210,9 @@ func (l *lane) patience(now time.Time) time.Duration {
 	return max(l.gathering(now), l.pacing(now))
 }
 
-// fewFeeds is up to how many connections of a buffer are looked at whenever one
+// fewConnections is up to how many connections of a buffer are looked at whenever one
 // of its batches comes.
-const fewFeeds = 32
+const fewConnections = 32
 
 // lookAtFeeds tells how long the open buffer's connections have sent nothing.
 // Bytes that arrive only put off the moment at which they look blocked, so
@@ -220,14 +220,14 @@ const fewFeeds = 32
 // window full.
 func (l *lane) lookAtFeeds(s *situation) {
 	b := l.open
-	if l.id != metadata.LaneStandard || len(b.feeds) == 0 {
+	if l.id != metadata.LaneStandard || len(b.connections) == 0 {
 		return
 	}
 	if s.unblocked = b.blockedAt.Sub(s.now); s.unblocked > 0 {
 		return
 	}
 	l.idle = l.idle[:0]
-	for _, f := range b.feeds {
+	for _, f := range b.connections {
 		idle := f.idle(s.now)
 		switch full, whole := f.full(l.id); {
 		case full && (whole || b.bytes >= earlyBytes):
@@ -263,9 +263,9 @@ func (l *lane) answer(it *item, at metadata.Offset, err error) {
 	}
 	it.answered = true
 	it.ack.offset, it.ack.err = at, err
-	it.Fate.answered(err)
-	if it.Feed != nil && !it.More {
-		it.Feed.answer(time.Now())
+	it.Outcome.answered(err)
+	if it.Activity != nil && !it.More {
+		it.Activity.answer(time.Now())
 	}
 	close(it.ack.done)
 	l.answered = append(l.answered, it)
@@ -361,8 +361,8 @@ func (l *lane) abandon(err error) {
 		t.waiting = nil
 	}
 	l.gaps = nil
-	l.w.count(0, -len(l.losers))
-	l.losers = nil
+	l.w.count(0, -len(l.orphans))
+	l.orphans = nil
 }
 
 // hasten seals the open buffer if it has the partition.

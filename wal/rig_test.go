@@ -57,7 +57,7 @@ func newRig(t *testing.T, mem *metadata.MemLog, change func(*Config)) *rig {
 			return
 		}
 		e := *a.Entry // copies what is valid during the call only
-		e.Objects, e.Losers = append([]metadata.ObjectRef(nil), e.Objects...), append([]metadata.ObjectRef(nil), e.Losers...)
+		e.Objects, e.Orphans = append([]metadata.ObjectRef(nil), e.Objects...), append([]metadata.ObjectRef(nil), e.Orphans...)
 		parts := make([]metadata.Part, len(e.Parts))
 		for i, p := range e.Parts {
 			p.Runs = append([]metadata.Run(nil), p.Runs...)
@@ -154,7 +154,7 @@ type made struct {
 	records   int32 // 0: 1
 	bytes     int   // of the whole batch; 0: 100
 	lane      metadata.Lane
-	feed      *Feed
+	feed      *ConnectionActivity
 	principal string
 	mark      mark
 }
@@ -181,7 +181,7 @@ func (r *rig) batch(m made) Batch {
 	if m.lane == 0 {
 		m.lane = metadata.LaneStandard
 	}
-	return Batch{Partition: r.tp(m.partition), Lane: m.lane, Bytes: b, Header: h, Principal: m.principal, Feed: m.feed}
+	return Batch{Partition: r.tp(m.partition), Lane: m.lane, Bytes: b, Header: h, Principal: m.principal, Activity: m.feed}
 }
 
 // send appends a batch that must be taken at once.

@@ -7,24 +7,24 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Reason is why a buffer was sealed.
-type Reason uint8
+// SealReason is why a buffer was sealed.
+type SealReason uint8
 
 // The reasons.
 const (
-	ReasonNone    Reason = iota
-	ReasonFull           // bytes, or a batch that needs an object of its own
-	ReasonRuns           // the encoded runs
-	ReasonLinger         //
-	ReasonBlocked        // its connections look window-blocked
-	ReasonNatural        // the low lane: an upload slot was free
-	ReasonInline         // a commit slot was free and it is small
-	ReasonDrain          //
+	ReasonNone    SealReason = iota
+	ReasonFull               // bytes, or a batch that needs an object of its own
+	ReasonRuns               // the encoded runs
+	ReasonLinger             //
+	ReasonBlocked            // its connections look window-blocked
+	ReasonNatural            // the low lane: an upload slot was free
+	ReasonInline             // a commit slot was free and it is small
+	ReasonDrain              //
 	reasonCount
 )
 
 // String names the reason as metrics label it.
-func (r Reason) String() string {
+func (r SealReason) String() string {
 	return [reasonCount]string{"none", "full", "runs", "linger", "blocked", "natural", "inline", "drain"}[r]
 }
 
@@ -61,7 +61,7 @@ type situation struct {
 }
 
 // full tells whether a buffer must be sealed whatever else holds.
-func (s *situation) full() Reason {
+func (s *situation) full() SealReason {
 	switch {
 	case s.bytes >= s.maxBytes:
 		return ReasonFull
@@ -79,7 +79,7 @@ func (s *situation) inlineable() bool {
 
 // decide tells whether the buffer becomes an object now, or else after how
 // long to ask again. It knows nothing but what it is given.
-func decide(s situation) (Reason, time.Duration) {
+func decide(s situation) (SealReason, time.Duration) {
 	if s.bytes == 0 {
 		return ReasonNone, noWait
 	}

@@ -16,7 +16,7 @@ func TestDecideSealsForItsReasons(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*situation)
-		want   Reason
+		want   SealReason
 		wait   time.Duration
 	}{
 		{"empty", func(s *situation) { s.bytes = 0 }, ReasonNone, noWait},
@@ -54,7 +54,7 @@ func TestWindowBlockedProducerIsNotHeldByTheLinger(t *testing.T) {
 		inBubble(t, func(c *Config) { c.EarlyPuts = early }, func(r *rig) {
 			r.makeTopic(1)
 			r.store.fate = func(metadata.ObjectName) fate { return fate{takes: 10 * time.Millisecond} }
-			feed := r.w.NewFeed()
+			feed := r.w.NewConnectionActivity()
 			defer feed.Close()
 			var window []*Ack
 			count := 0

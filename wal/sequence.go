@@ -135,9 +135,9 @@ func (l *lane) judge(t *tail, it *item) (v verdict, same *item, at metadata.Offs
 		return answer, nil, 0, metadata.CodeStaleEpoch
 	case len(t.live) > 0:
 		return gap, nil, 0, 0 // judged again when what is pending is applied
-	case code == metadata.CodeOK && it.Behind.Refused() && l.leaps(t.query(it)):
+	case code == metadata.CodeOK && it.Behind.Refused() && l.hasUnverifiedGap(t.query(it)):
 		return passing, nil, 0, 0
-	case code == metadata.CodeOK && it.Behind.Pending() && l.leaps(t.query(it)):
+	case code == metadata.CodeOK && it.Behind.Pending() && l.hasUnverifiedGap(t.query(it)):
 		return gap, nil, 0, 0 // to the topic that had the name before: judged again when that is known
 	case code == metadata.CodeOK:
 		return take, nil, 0, 0
@@ -153,10 +153,10 @@ func (l *lane) check(q metadata.SequenceQuery) (at metadata.Offset, code metadat
 	return at, code
 }
 
-// leaps asks the state whether it would take a batch without knowing that
+// hasUnverifiedGap asks the state whether it would take a batch without knowing that
 // nothing is missing before it.
-func (l *lane) leaps(q metadata.SequenceQuery) (leaps bool) {
-	l.w.cfg.Replica.View(func(s *metadata.State) { leaps = s.Leaps(q) })
+func (l *lane) hasUnverifiedGap(q metadata.SequenceQuery) (leaps bool) {
+	l.w.cfg.Replica.View(func(s *metadata.State) { leaps = s.UnverifiedSequenceGap(q) })
 	return leaps
 }
 

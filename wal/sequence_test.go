@@ -260,16 +260,16 @@ func TestBrokerThatIsBehindDoesNotCallASequenceMissing(t *testing.T) {
 func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
 	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
 		r.makeTopic(1)
-		var refused Fate
+		var refused AppendOutcome
 		refused.Refuse()
-		send := func(seq metadata.Sequence, behind *Fate) (*Ack, *Fate) {
+		send := func(seq metadata.Sequence, behind *AppendOutcome) (*Ack, *AppendOutcome) {
 			b := r.batch(made{producer: 1, seq: seq, mark: mark(seq)})
-			b.Fate, b.Behind = new(Fate), behind
+			b.Outcome, b.Behind = new(AppendOutcome), behind
 			ack, err := r.w.Append(context.Background(), b)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return ack, b.Fate
+			return ack, b.Outcome
 		}
 		ack, fate := send(4, &refused)
 		r.wantError(ack, ErrBehind)
@@ -292,7 +292,7 @@ func TestBatchWaitsForTheFateOfTheOneBefore(t *testing.T) {
 	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
 		r.makeTopic(1)
 		for producer, refused := range map[metadata.ProducerID]bool{1: true, 2: false} {
-			var before Fate
+			var before AppendOutcome
 			b := r.batch(made{producer: producer, seq: 4, mark: 4})
 			b.Behind = &before
 			ack, err := r.w.Append(context.Background(), b)

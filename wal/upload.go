@@ -177,10 +177,10 @@ func (l *lane) lose(refs ...metadata.ObjectRef) {
 	}
 	l.w.count(0, len(refs))
 	for _, r := range refs {
-		if len(l.losers) == 0 {
-			l.losersAt = time.Now()
+		if len(l.orphans) == 0 {
+			l.orphansAt = time.Now()
 		}
 		r.Size = 0
-		l.losers = append(l.losers, r)
+		l.orphans = append(l.orphans, r)
 	}
 }

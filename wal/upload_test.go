@@ -24,7 +24,7 @@ func (r *rig) checkBill() {
 	time.Sleep(2 * r.w.cfg.UploadTimeout) // losers end, and are told of
 	billed := map[metadata.ObjectName]uint32{}
 	for _, e := range r.applied() {
-		for _, list := range [][]metadata.ObjectRef{e.Objects, e.Losers} {
+		for _, list := range [][]metadata.ObjectRef{e.Objects, e.Orphans} {
 			for _, o := range list {
 				if _, twice := billed[o.Name]; twice {
 					r.t.Errorf("object %s is named twice", o.Name.Key())
@@ -177,7 +177,7 @@ func TestHedgeWinsAndItsLoserIsBilled(t *testing.T) {
 		es := r.applied()
 		losers := 0
 		for _, e := range es {
-			losers += len(e.Losers)
+			losers += len(e.Orphans)
 		}
 		if losers != 1 {
 			t.Errorf("%d losers, want 1", losers)
@@ -280,7 +280,7 @@ func TestCloseBillsTheLosersItKnows(t *testing.T) {
 			t.Fatal(err)
 		}
 		es := r.applied()
-		if last := es[len(es)-1]; len(last.Losers) != 1 || last.Losers[0].Puts != 4 {
+		if last := es[len(es)-1]; len(last.Orphans) != 1 || last.Orphans[0].Puts != 4 {
 			t.Errorf("the last entry is %+v", last)
 		}
 	})

@@ -102,8 +102,8 @@ func (w *WAL) enter(it *item) error {
 		return w.refuse
 	}
 	w.items++
-	if it.Feed != nil {
-		it.Feed.begin(len(it.Bytes), it.More)
+	if it.Activity != nil {
+		it.Activity.begin(len(it.Bytes), it.More)
 	}
 	if w.pins.enter(it) {
 		l.box.add(it)

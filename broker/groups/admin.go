@@ -185,7 +185,7 @@ func foldedSet(list []string) map[string]bool {
 func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 	found = map[string]summary{}
 	live := map[string]summary{}
-	var held, left [metadata.GroupSlots]metadata.DutyEpoch
+	var held, left [metadata.GroupSlots]metadata.RoleEpoch
 	c.mu.Lock()
 	left = c.left
 	for slot, h := range c.holds {
@@ -203,7 +203,7 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 	c.mu.Unlock()
 	c.cfg.Replica.View(func(s *metadata.State) {
 		for slot := range held {
-			if held[slot] != 0 && s.DutyEpoch(SlotDuty(metadata.Slot(slot))) > held[slot] {
+			if held[slot] != 0 && s.DutyEpoch(SlotRole(metadata.Slot(slot))) > held[slot] {
 				held[slot] = 0 // lost, and not yet noticed
 			}
 		}
@@ -213,7 +213,7 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 				return true
 			}
 			_, elsewhere := Holder(s, slot)
-			loading = loading || !elsewhere || left[slot] != 0 && s.DutyEpoch(SlotDuty(slot)) <= left[slot]
+			loading = loading || !elsewhere || left[slot] != 0 && s.DutyEpoch(SlotRole(slot)) <= left[slot]
 			return false
 		}
 		for _, name := range s.Groups() {

@@ -160,7 +160,7 @@ func (b *book) restore(f *flight) {
 }
 
 // take makes a flight of all that is dirty.
-func (r *roster) take(epoch metadata.DutyEpoch) *flight {
+func (r *roster) take(epoch metadata.RoleEpoch) *flight {
 	b := &r.book
 	f := &flight{covers: b.changes, head: b.dirtyHead, removed: slices.Sorted(maps.Keys(b.removed)),
 		info: slices.Sorted(maps.Keys(b.info)), has: slices.Sorted(maps.Keys(b.has)), wants: slices.Sorted(maps.Keys(b.wants))}
@@ -178,7 +178,7 @@ func (r *roster) take(epoch metadata.DutyEpoch) *flight {
 }
 
 // encode turns a flight into commands, as many to an entry as fit.
-func (r *roster) encode(epoch metadata.DutyEpoch, f *flight) [][]metadata.Command {
+func (r *roster) encode(epoch metadata.RoleEpoch, f *flight) [][]metadata.Command {
 	p := packer{}
 	if len(f.removed) > 0 {
 		size := 0
@@ -215,7 +215,7 @@ func (r *roster) encode(epoch metadata.DutyEpoch, f *flight) [][]metadata.Comman
 }
 
 // encodeTargets writes targets; the last command says that they are complete.
-func (r *roster) encodeTargets(p *packer, epoch metadata.DutyEpoch, f *flight) {
+func (r *roster) encodeTargets(p *packer, epoch metadata.RoleEpoch, f *flight) {
 	if !f.head && len(f.wants) == 0 {
 		return
 	}

@@ -218,7 +218,7 @@ func chunk(list []pendingOffset) int {
 }
 
 // command is what stores positions.
-func (j *commitJob) command(epoch metadata.DutyEpoch, list []pendingOffset) metadata.Command {
+func (j *commitJob) command(epoch metadata.RoleEpoch, list []pendingOffset) metadata.Command {
 	offsets := make([]metadata.OffsetCommit, len(list))
 	for i := range list {
 		offsets[i] = list[i].OffsetCommit

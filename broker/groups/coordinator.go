@@ -26,7 +26,7 @@ type Coordinator struct {
 	closed bool
 	holds  [metadata.GroupSlots]*hold
 	// left is the epoch at which this broker last gave the slot up, or lost it.
-	left [metadata.GroupSlots]metadata.DutyEpoch
+	left [metadata.GroupSlots]metadata.RoleEpoch
 	live int // groups with a goroutine, of all holds
 
 	names atomic.Pointer[topicNames] // of the last look at all topics
@@ -35,7 +35,7 @@ type Coordinator struct {
 // hold is a slot at one epoch.
 type hold struct {
 	slot  metadata.Slot
-	epoch metadata.DutyEpoch // 0: being taken over, not claimed yet
+	epoch metadata.RoleEpoch // 0: being taken over, not claimed yet
 	ctx   context.Context    // ends when the slot is lost
 	lose  context.CancelFunc
 
@@ -79,7 +79,7 @@ func (c *Coordinator) Prepare(slot metadata.Slot) { c.install(slot, 0) }
 // Hold says that this broker now holds the slot at this epoch: its Claim was
 // applied. Groups with members are loaded from the state; their session
 // timers start anew. An epoch not above the one held is ignored.
-func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metadata.DutyEpoch) {
+func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metadata.RoleEpoch) {
 	h := c.install(slot, epoch)
 	if h == nil {
 		return
@@ -107,7 +107,7 @@ func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metada
 }
 
 // install puts a hold in place of what was there; nil where that is as new.
-func (c *Coordinator) install(slot metadata.Slot, epoch metadata.DutyEpoch) *hold {
+func (c *Coordinator) install(slot metadata.Slot, epoch metadata.RoleEpoch) *hold {
 	ctx, lose := context.WithCancel(c.life)
 	h := &hold{slot: slot, epoch: epoch, ctx: ctx, lose: lose, groups: map[string]*group{}}
 	c.mu.Lock()
@@ -185,8 +185,8 @@ func (c *Coordinator) holdOf(slot metadata.Slot) (*hold, int16) {
 	if !ready {
 		return nil, codeLoadInProgress
 	}
-	var epoch metadata.DutyEpoch
-	c.cfg.Replica.View(func(s *metadata.State) { epoch = s.DutyEpoch(SlotDuty(slot)) })
+	var epoch metadata.RoleEpoch
+	c.cfg.Replica.View(func(s *metadata.State) { epoch = s.DutyEpoch(SlotRole(slot)) })
 	if epoch > h.epoch {
 		c.release(slot, h)
 		return nil, codeNotCoordinator

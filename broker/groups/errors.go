@@ -61,7 +61,7 @@ const (
 func codeOfWrite(out metadata.Outcome, err error) (code int16, lost bool) {
 	switch {
 	case err == nil:
-	case errors.Is(err, metadata.ErrSessionLost), errors.Is(err, metadata.ErrDutyLost):
+	case errors.Is(err, metadata.ErrSessionLost), errors.Is(err, metadata.ErrRoleLost):
 		return codeNotCoordinator, true
 	default: // timed out, or its fate is not known: the client tries again
 		return codeNotAvailable, false
@@ -73,7 +73,7 @@ func codeOfWrite(out metadata.Outcome, err error) (code int16, lost bool) {
 	for i := range out.Commands {
 		switch out.Commands[i].Code {
 		case metadata.CodeOK:
-		case metadata.CodeStaleDuty, metadata.CodeUnknownSession:
+		case metadata.CodeStaleRole, metadata.CodeUnknownSession:
 			return codeNotCoordinator, true
 		case metadata.CodeUnknownTopic:
 			return codeUnknownTopic, false

@@ -14,7 +14,7 @@ import (
 
 // KeeperConfig is what a SlotKeeper needs.
 type KeeperConfig struct {
-	Duties      Duties
+	Roles       Roles
 	Session     metadata.Session
 	Coordinator *Coordinator
 	Writer      Writer
@@ -31,8 +31,8 @@ const (
 	handOverAfter  = 5 * time.Second        // that long a better holder must have been there: a restart is no reason to move
 	handOverLatest = 30 * time.Second       // the same, where groups of the slot are being formed meanwhile
 	handOverSlots  = 4                      // given up in one round
-	dutiesAtOnce   = 8
-	dutyTimeout    = 5 * time.Second
+	rolesAtOnce    = 8
+	roleTimeout    = 5 * time.Second
 	releaseTimeout = 2 * time.Second
 	unsureFor      = 15 * time.Second // how late a request without an answer is looked out for: etcd gives one up after 7
 )
@@ -44,7 +44,7 @@ type SlotKeeper struct {
 	cfg KeeperConfig
 
 	// Owned by Run.
-	duties [metadata.GroupSlots]metadata.Duty // Epoch 0: not held
+	roles  [metadata.GroupSlots]metadata.Role // Epoch 0: not held
 	tried  [metadata.GroupSlots]time.Time     // last try for it
 	better [metadata.GroupSlots]time.Time     // since when another should have it, or we should have another's
 	// unsure: until when a key may become ours of which it was not heard whether it
@@ -106,7 +106,7 @@ type slotPlan struct {
 	mine    bool // this broker wins it
 	other   bool // another live broker wins it
 	handing bool // its holder lives, does not drain, and is not us
-	claimed metadata.DutyEpoch
+	claimed metadata.RoleEpoch
 	byUs    bool // the claimed epoch is our session's
 }
 
@@ -121,7 +121,7 @@ func (k *SlotKeeper) look() (plans [metadata.GroupSlots]slotPlan, draining bool)
 			winner := winnerOf(s.Placement(), slot)
 			p.mine = open && winner == self.Broker
 			p.other = winner != metadata.NoBroker && !p.mine
-			p.claimed = s.DutyEpoch(SlotDuty(slot))
+			p.claimed = s.DutyEpoch(SlotRole(slot))
 			holder, held := Holder(s, slot)
 			p.byUs = held && holder.ID == id
 			p.handing = held && holder.ID != id && !holder.Draining
@@ -137,8 +137,8 @@ func (k *SlotKeeper) round(ctx context.Context) {
 	var take, give, doubt []metadata.Slot
 	for i := range plans {
 		slot, p := metadata.Slot(i), plans[i]
-		held := k.duties[i].Epoch != 0
-		if held && (p.claimed > k.duties[i].Epoch || !k.cfg.Coordinator.Holds(slot)) {
+		held := k.roles[i].Epoch != 0
+		if held && (p.claimed > k.roles[i].Epoch || !k.cfg.Coordinator.Holds(slot)) {
 			k.give(ctx, slot) // lost, or the coordinator saw a refusal: begin anew
 			held = false
 		}
@@ -160,7 +160,7 @@ func (k *SlotKeeper) round(ctx context.Context) {
 		}
 	}
 	atOnce(give, func(slot metadata.Slot) { k.give(ctx, slot) })
-	atOnce(take, func(slot metadata.Slot) { k.duties[slot] = k.take(ctx, slot, plans[slot]) })
+	atOnce(take, func(slot metadata.Slot) { k.roles[slot] = k.take(ctx, slot, plans[slot]) })
 	atOnce(doubt, func(slot metadata.Slot) { k.letGo(ctx, slot) })
 	if !k.settled.Load() {
 		k.settled.Store(k.placed(plans))
@@ -196,7 +196,7 @@ func (k *SlotKeeper) placed(plans [metadata.GroupSlots]slotPlan) bool {
 // atOnce runs f for each slot, a few at a time, and waits for all: each call
 // touches its own slot's places only.
 func atOnce(slots []metadata.Slot, f func(metadata.Slot)) {
-	for part := range slices.Chunk(slots, dutiesAtOnce) {
+	for part := range slices.Chunk(slots, rolesAtOnce) {
 		var wg sync.WaitGroup
 		for _, slot := range part {
 			wg.Go(func() { f(slot) })
@@ -207,24 +207,24 @@ func atOnce(slots []metadata.Slot, f func(metadata.Slot)) {
 
 // take takes the duty, claims it, and has the coordinator hold it. It returns
 // the duty where its key is ours.
-func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) metadata.Duty {
-	ctx, cancel := context.WithTimeout(ctx, dutyTimeout)
+func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) metadata.Role {
+	ctx, cancel := context.WithTimeout(ctx, roleTimeout)
 	defer cancel()
-	d, ok, err := k.cfg.Duties.TryDuty(ctx, k.cfg.Session.ID(), SlotDuty(slot))
+	d, ok, err := k.cfg.Roles.TryRole(ctx, k.cfg.Session.ID(), SlotRole(slot))
 	if err != nil || !ok {
 		if err != nil {
 			k.unsure[slot] = time.Now().Add(unsureFor)
 			metadata.LogFailure(k.cfg.Log, "take group slot", err, "slot", slot)
 		}
-		return metadata.Duty{}
+		return metadata.Role{}
 	}
 	if d.Epoch == p.claimed && p.byUs { // an earlier claim whose outcome we did not hear
 		k.cfg.Coordinator.Hold(ctx, slot, d.Epoch)
 		return d
 	}
 	k.cfg.Coordinator.Prepare(slot)
-	out, err := k.cfg.Writer.Submit(ctx, []metadata.Command{metadata.Claim{Duty: d.Name, Epoch: d.Epoch}},
-		&metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch})
+	out, err := k.cfg.Writer.Submit(ctx, []metadata.Command{metadata.Claim{Role: d.Name, Epoch: d.Epoch}},
+		&metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch})
 	if err == nil && out.Code == metadata.CodeOK && len(out.Commands) == 1 && out.Commands[0].Code == metadata.CodeOK {
 		k.cfg.Coordinator.Hold(ctx, slot, d.Epoch)
 		return d
@@ -236,14 +236,14 @@ func (k *SlotKeeper) take(ctx context.Context, slot metadata.Slot, p slotPlan) m
 // give hands a slot over: parked calls are answered first, then the key goes.
 func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
 	k.cfg.Coordinator.Release(slot)
-	d := k.duties[slot]
-	k.duties[slot], k.better[slot], k.tried[slot] = metadata.Duty{}, time.Time{}, time.Time{}
+	d := k.roles[slot]
+	k.roles[slot], k.better[slot], k.tried[slot] = metadata.Role{}, time.Time{}, time.Time{}
 	if d.Epoch == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if err := k.cfg.Duties.ReleaseDuty(ctx, d); err != nil {
+	if err := k.cfg.Roles.ReleaseRole(ctx, d); err != nil {
 		k.unsure[slot] = time.Now().Add(unsureFor)
 		metadata.LogFailure(k.cfg.Log, "release group slot", err, "slot", slot)
 	}
@@ -251,15 +251,15 @@ func (k *SlotKeeper) give(ctx context.Context, slot metadata.Slot) {
 
 // letGo lets go of a slot's key if it is ours after all.
 func (k *SlotKeeper) letGo(ctx context.Context, slot metadata.Slot) {
-	tctx, cancel := context.WithTimeout(ctx, dutyTimeout)
+	tctx, cancel := context.WithTimeout(ctx, roleTimeout)
 	defer cancel()
-	d, ours, err := k.cfg.Duties.TryDuty(tctx, k.cfg.Session.ID(), SlotDuty(slot))
+	d, ours, err := k.cfg.Roles.TryRole(tctx, k.cfg.Session.ID(), SlotRole(slot))
 	if err != nil {
 		metadata.LogFailure(k.cfg.Log, "find out who holds a group slot", err, "slot", slot)
 		return
 	}
 	if ours {
-		k.duties[slot] = d
+		k.roles[slot] = d
 		k.give(ctx, slot)
 	}
 }
@@ -280,6 +280,6 @@ func allSlots() []metadata.Slot {
 func (k *SlotKeeper) lost() {
 	for _, slot := range allSlots() {
 		k.cfg.Coordinator.Release(slot)
-		k.duties[slot] = metadata.Duty{}
+		k.roles[slot] = metadata.Role{}
 	}
 }

@@ -13,13 +13,13 @@ import (
 // keep runs a slot keeper until the returned function is called.
 func (n *node) keep(seed uint64) (stop func() error) { return n.keepBy(seed, n.w.log) }
 
-func (n *node) keepBy(seed uint64, duties Duties) (stop func() error) {
+func (n *node) keepBy(seed uint64, duties Roles) (stop func() error) {
 	return n.keepFrom(nil, seed, duties)
 }
 
-func (n *node) keepFrom(begin <-chan struct{}, seed uint64, duties Duties) (stop func() error) {
+func (n *node) keepFrom(begin <-chan struct{}, seed uint64, duties Roles) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := NewSlotKeeper(KeeperConfig{Duties: duties, Session: n.session, Coordinator: n.coord, Writer: n.writer,
+	k := NewSlotKeeper(KeeperConfig{Roles: duties, Session: n.session, Coordinator: n.coord, Writer: n.writer,
 		Replica: n.replica, Begin: begin, Rand: rand.New(rand.NewPCG(seed, 3))})
 	done := make(chan error, 1)
 	n.wg.Go(func() { done <- k.Run(ctx) })
@@ -137,23 +137,23 @@ func TestBrokersThatBeginTogetherHandNoSlotOn(t *testing.T) {
 // unheard is a log whose answers about duties get lost: every third try took
 // place all the same, no first release did.
 type unheard struct {
-	Duties
+	Roles
 	mu       sync.Mutex
 	tries    int
 	released map[string]bool
 }
 
-func (u *unheard) TryDuty(ctx context.Context, s metadata.SessionID, name string) (metadata.Duty, bool, error) {
-	d, ok, err := u.Duties.TryDuty(ctx, s, name)
+func (u *unheard) TryRole(ctx context.Context, s metadata.SessionID, name string) (metadata.Role, bool, error) {
+	d, ok, err := u.Roles.TryRole(ctx, s, name)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.tries++; u.tries%3 == 0 {
-		return metadata.Duty{}, false, context.DeadlineExceeded
+		return metadata.Role{}, false, context.DeadlineExceeded
 	}
 	return d, ok, err
 }
 
-func (u *unheard) ReleaseDuty(ctx context.Context, d metadata.Duty) error {
+func (u *unheard) ReleaseRole(ctx context.Context, d metadata.Role) error {
 	u.mu.Lock()
 	again := u.released[d.Name]
 	u.released[d.Name] = true
@@ -161,7 +161,7 @@ func (u *unheard) ReleaseDuty(ctx context.Context, d metadata.Duty) error {
 	if !again {
 		return context.DeadlineExceeded
 	}
-	return u.Duties.ReleaseDuty(ctx, d)
+	return u.Roles.ReleaseRole(ctx, d)
 }
 
 // A key that is held and not coordinated would keep its groups from everybody:
@@ -170,7 +170,7 @@ func TestNoSlotIsHeldUnawares(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.start(1)
 		defer a.stop()
-		defer a.keepBy(1, &unheard{Duties: w.log, released: map[string]bool{}})()
+		defer a.keepBy(1, &unheard{Roles: w.log, released: map[string]bool{}})()
 		time.Sleep(5 * time.Second)
 		agree(t, a)
 		b := w.start(2)
@@ -184,25 +184,25 @@ func TestNoSlotIsHeldUnawares(t *testing.T) {
 // belated is a log whose first try for each duty is not answered, and takes
 // effect eight seconds later.
 type belated struct {
-	Duties
+	Roles
 	mu    sync.Mutex
 	tried map[string]bool
 	late  sync.WaitGroup
 }
 
-func (b *belated) TryDuty(ctx context.Context, s metadata.SessionID, name string) (metadata.Duty, bool, error) {
+func (b *belated) TryRole(ctx context.Context, s metadata.SessionID, name string) (metadata.Role, bool, error) {
 	b.mu.Lock()
 	again := b.tried[name]
 	b.tried[name] = true
 	b.mu.Unlock()
 	if again {
-		return b.Duties.TryDuty(ctx, s, name)
+		return b.Roles.TryRole(ctx, s, name)
 	}
 	b.late.Go(func() {
 		time.Sleep(8 * time.Second)
-		b.Duties.TryDuty(context.WithoutCancel(ctx), s, name)
+		b.Roles.TryRole(context.WithoutCancel(ctx), s, name)
 	})
-	return metadata.Duty{}, false, context.DeadlineExceeded
+	return metadata.Role{}, false, context.DeadlineExceeded
 }
 
 // A request that takes effect long after its caller has given it up gives a broker
@@ -211,7 +211,7 @@ func TestASlotThatIsTakenLateIsLetGo(t *testing.T) {
 	inWorld(t, func(w *world) {
 		a := w.start(1)
 		defer a.stop()
-		late := &belated{Duties: w.log, tried: map[string]bool{}}
+		late := &belated{Roles: w.log, tried: map[string]bool{}}
 		defer late.late.Wait()
 		defer a.keepBy(1, late)()
 		time.Sleep(200 * time.Millisecond)

@@ -6,14 +6,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// SlotDuty returns the name of the duty that a slot is.
-func SlotDuty(slot metadata.Slot) string { return metadata.GroupSlotDuty(slot) }
+// SlotRole returns the name of the duty that a slot is.
+func SlotRole(slot metadata.Slot) string { return metadata.GroupSlotRole(slot) }
 
 // Holder returns the open session that coordinates a slot's groups, as the
 // state knows it; false where no live broker does. It is what FindCoordinator
 // answers with; a holder that gave the slot up since answers NOT_COORDINATOR.
 func Holder(s *metadata.State, slot metadata.Slot) (metadata.SessionView, bool) {
-	id, _, ok := s.DutyHolder(SlotDuty(slot))
+	id, _, ok := s.RoleHolder(SlotRole(slot))
 	if !ok {
 		return metadata.SessionView{}, false
 	}
@@ -33,8 +33,8 @@ func winnerOf(p *metadata.Placement, slot metadata.Slot) metadata.BrokerID {
 	return p.Leader(slotPlace(slot), metadata.UnknownZone)
 }
 
-// Duties is what the keeper needs of the log (metadata.Log, metadata.Keeper).
-type Duties interface {
-	TryDuty(ctx context.Context, s metadata.SessionID, name string) (metadata.Duty, bool, error)
-	ReleaseDuty(ctx context.Context, d metadata.Duty) error
+// Roles is what the keeper needs of the log (metadata.Log, metadata.LogAdmin).
+type Roles interface {
+	TryRole(ctx context.Context, s metadata.SessionID, name string) (metadata.Role, bool, error)
+	ReleaseRole(ctx context.Context, d metadata.Role) error
 }

@@ -136,21 +136,21 @@ func (n *node) makeTopic() {
 func (n *node) hold(group string) {
 	n.w.t.Helper()
 	slot := metadata.GroupSlot(group)
-	d, ok, err := n.w.log.TryDuty(context.Background(), n.session.ID(), SlotDuty(slot))
+	d, ok, err := n.w.log.TryRole(context.Background(), n.session.ID(), SlotRole(slot))
 	if err != nil || !ok {
 		n.w.t.Fatalf("take slot: %v %v", ok, err)
 	}
-	n.submit(metadata.Claim{Duty: d.Name, Epoch: d.Epoch})
+	n.submit(metadata.Claim{Role: d.Name, Epoch: d.Epoch})
 	n.coord.Hold(context.Background(), slot, d.Epoch)
 }
 
 // drop gives the duty's key up without the coordinator's knowledge.
 func (n *node) drop(group string) {
-	d, _, err := n.w.log.TryDuty(context.Background(), n.session.ID(), SlotDuty(metadata.GroupSlot(group)))
+	d, _, err := n.w.log.TryRole(context.Background(), n.session.ID(), SlotRole(metadata.GroupSlot(group)))
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
-	if err := n.w.log.ReleaseDuty(context.Background(), d); err != nil {
+	if err := n.w.log.ReleaseRole(context.Background(), d); err != nil {
 		n.w.t.Fatal(err)
 	}
 }

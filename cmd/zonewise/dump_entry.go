@@ -32,7 +32,7 @@ func printArchive(w io.Writer, body []byte) error {
 		fmt.Fprintf(w, "damaged: %v\n", err)
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	fmt.Fprintf(w, "archive of generation %d, %s, %d bytes\n", a.Generation, entries(len(a.Entries)), len(body))
+	fmt.Fprintf(w, "archive of generation %d, %s, %d bytes\n", a.Extent, entries(len(a.Entries)), len(body))
 	fmt.Fprintf(w, "digest %x, before %x, predecessor %s\n", a.Digest[:8], a.Before[:8], orNone(a.Predecessor))
 	bad := 0
 	for i := range a.Entries {
@@ -60,7 +60,7 @@ func orNone(s string) string {
 
 // printEntry prints one entry, and returns 1 where it cannot be decoded.
 func printEntry(w io.Writer, c *metadata.Committed) int {
-	fmt.Fprintf(w, "\n%d  generation %d  %s/%s/%d  %d bytes\n", c.Revision, c.Generation, c.Session, c.Lane, c.Seq, len(c.Bytes))
+	fmt.Fprintf(w, "\n%d  generation %d  %s/%s/%d  %d bytes\n", c.Revision, c.Extent, c.Session, c.Lane, c.Seq, len(c.Bytes))
 	if len(c.Bytes) == 0 {
 		fmt.Fprintln(w, "    empty: its guard had failed")
 		return 0
@@ -75,7 +75,7 @@ func printEntry(w io.Writer, c *metadata.Committed) int {
 	for i, o := range e.Objects {
 		fmt.Fprintf(w, "    object %d: %s, %d bytes, %d puts\n", i, o.Name.Key(), o.Size, o.Puts)
 	}
-	for _, o := range e.Losers {
+	for _, o := range e.Orphans {
 		fmt.Fprintf(w, "    loser: %s, %d puts\n", o.Name.Key(), o.Puts)
 	}
 	for i := range e.Parts {
@@ -148,7 +148,7 @@ func runDumpLog(ctx context.Context, o *etcdOptions, cluster string, check bool,
 	}
 	f := log.Format()
 	fmt.Fprintf(env.Stdout, "cluster %s: layout %d, level %d, incarnation %d, base %d\n", cluster, f.Layout, f.Level, f.Incarnation, f.Base)
-	fmt.Fprintf(env.Stdout, "head %d, generation %d, truncated %d, read at revision %d\n", from.Head, from.Generation, from.Truncated, from.Revision)
+	fmt.Fprintf(env.Stdout, "head %d, generation %d, truncated %d, read at revision %d\n", from.Head, from.Extent, from.Truncated, from.Revision)
 	if p := from.Checkpoint; p != nil {
 		fmt.Fprintf(env.Stdout, "checkpoint %s at revision %d, hash %016x\n", p.Object, p.Revision, p.Hash)
 	}

@@ -71,7 +71,7 @@ func printCheckpoint(w io.Writer, body []byte) error {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	n, bytes := ix.Pages()
-	fmt.Fprintf(w, "checkpoint at revision %d of generation %d, level %d, state hash %016x\n", ix.Revision, ix.Generation, ix.Level, ix.Hash)
+	fmt.Fprintf(w, "checkpoint at revision %d of generation %d, level %d, state hash %016x\n", ix.Revision, ix.Extent, ix.Level, ix.Hash)
 	fmt.Fprintf(w, "%d bytes; %s of %d bytes in %s:\n", len(body), count(n, "page"), bytes, count(len(ix.Objects), "object"))
 	for _, o := range ix.Objects {
 		fmt.Fprintf(w, "  %s\n", o)

@@ -101,7 +101,7 @@ func dumpServed(ctx context.Context, server *serverOption, out io.Writer) error 
 
 func printState(out io.Writer, s *metadata.State) error {
 	alarms, last := s.Alarms()
-	fmt.Fprintf(out, "revision %d, generation %d, level %d, hash %016x, state time %s\n", s.Revision(), s.Generation(), s.Level(), s.Hash(), stamp(s.Time()))
+	fmt.Fprintf(out, "revision %d, generation %d, level %d, hash %016x, state time %s\n", s.Revision(), s.Extent(), s.Level(), s.Hash(), stamp(s.Time()))
 	fmt.Fprintf(out, "%d entries applied, %d alarms", s.Entries(), alarms)
 	if alarms > 0 {
 		fmt.Fprintf(out, ", the last: %s", last)
@@ -150,9 +150,9 @@ func printGroups(w io.Writer, s *metadata.State) {
 func printArchives(w io.Writer, s *metadata.State) {
 	fmt.Fprintln(w, "\nARCHIVE\tGENERATION\tFIRST\tLAST\tENTRIES\tLIVE INLINE")
 	for _, a := range s.Archives() {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", a.Object, a.Generation, a.First, a.Last, a.Entries, a.LiveInline)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", a.Object, a.Extent, a.First, a.Last, a.Entries, a.LiveInline)
 	}
 	for _, p := range s.PendingArchives() {
-		fmt.Fprintf(w, "(accepted by none yet)\t%d\t%d\t%d\t%d\t-\n", p.Generation, p.First, p.Last, p.Entries)
+		fmt.Fprintf(w, "(accepted by none yet)\t%d\t%d\t%d\t%d\t-\n", p.Extent, p.First, p.Last, p.Entries)
 	}
 }

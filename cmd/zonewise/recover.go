@@ -93,7 +93,7 @@ func printBehind(env cli.Env, groups []recovery.GroupReport) {
 }
 
 func printRecovery(env cli.Env, r *recovery.Report) error {
-	fmt.Fprintf(env.Stdout, "recovered as incarnation %d, up to revision %d of generation %d", r.Incarnation, r.Revision, r.Generation)
+	fmt.Fprintf(env.Stdout, "recovered as incarnation %d, up to revision %d of generation %d", r.Incarnation, r.Revision, r.Extent)
 	if r.Time > 0 {
 		fmt.Fprintf(env.Stdout, ", about %s", time.UnixMilli(int64(r.Time)).UTC().Format(time.RFC3339))
 	}

@@ -23,7 +23,7 @@ func coreFixes() []mutant {
 		{name: "one earlier placement is remembered", pkg: node, run: "AJoiningBroker", edits: []edit{{"metadata/place_past.go",
 			"maxPastPlacements = 64", "maxPastPlacements = 1"}}},
 		{name: "a partition is handed over once, not for each connection", pkg: node, run: "AJoiningBroker", edits: []edit{{"internal/node/handover.go",
-			"		key.feed = weak.Make(b.Feed)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
+			"		key.feed = weak.Make(b.Activity)\n", "		key.feed = weak.Make(&allFeeds)\n"}, {"internal/node/handover.go",
 			"// handoverKey is a", "var allFeeds wal.Feed\n\n// handoverKey is a"}}},
 		{name: "clients without a zone are not handed over", pkg: node, run: "ClientsWithoutAZone", edits: []edit{{"metadata/place_past.go",
 			"b := p.placement.Leader(tp, zone)", "b := p.placement.Leader(tp, s.zones[0])"}}},
@@ -32,7 +32,7 @@ func coreFixes() []mutant {
 		{name: "a silent broker is asked for every partition", pkg: node, run: "HoldsUpAHandOverOnce", edits: []edit{{"internal/node/handover.go",
 			"silent && time.Since(last) < silentTime", "silent && time.Since(last) < 0"}}},
 		{name: "checkpoints forget former placements", pkg: "./metadata", run: "FormerLeadersAre", edits: []edit{
-			{"metadata/codec_state.go", "	w.pastPlacements(s)\n", ""}, {"metadata/hash.go", "return s.mixPast(m).Sum()", "return m.Sum()"}}},
+			{"metadata/codec_state.go", "	w.pastPlacements(s)\n", ""}, {"metadata/hash.go", "return s.hashPast(m).Sum()", "return m.Sum()"}}},
 		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/apply_session.go",
 			"	s.moved() // nothing moves", "	if former == nil {\n		s.moved()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // nothing moves"}}},
 		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/apply_session.go",

@@ -4,8 +4,8 @@ package main
 func etcdFixes() []mutant {
 	return []mutant{
 		{name: "a clock read before the log paused is said to be off", pkg: "./metadata", run: "APauseOfTheLog", edits: []edit{{"metadata/custodian.go",
-			"	live, _, err := c.cfg.Keeper.Sessions(ctx)\n	if err != nil {\n		return err\n	}\n	now, to := time.Now(), c.cfg.Clock.Now()\n",
-			"	now, to := time.Now(), c.cfg.Clock.Now()\n	live, _, err := c.cfg.Keeper.Sessions(ctx)\n	if err != nil {\n		return err\n	}\n"}}},
+			"	live, _, err := c.cfg.Admin.Sessions(ctx)\n	if err != nil {\n		return err\n	}\n	now, to := time.Now(), c.cfg.Clock.Now()\n",
+			"	now, to := time.Now(), c.cfg.Clock.Now()\n	live, _, err := c.cfg.Admin.Sessions(ctx)\n	if err != nil {\n		return err\n	}\n"}}},
 		{name: "clocks published before the log paused are taken for new", pkg: "./metadata", run: "APauseOfTheLog", edits: []edit{{"metadata/custodian_clock.go",
 			"			early := clock - UnixMilli(now.Sub(at).Milliseconds())\n", "			early := clock - 0*UnixMilli(now.Sub(at).Milliseconds())\n"}}},
 		{name: "a commit carries what only a failure needs", pkg: "./metadata/etcdlog", run: "ACommitsProposal", edits: []edit{{"metadata/etcdlog/append.go",

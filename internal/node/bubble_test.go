@@ -143,7 +143,7 @@ func (c *bubbleCluster) topic(at *Node, partitions int32) metadata.TopicID {
 }
 
 // plainBatch is a batch of one record of a producer without idempotence.
-func plainBatch(t *testing.T, tp metadata.TopicPartition, zone metadata.ZoneID, feed *wal.Feed) wal.Batch {
+func plainBatch(t *testing.T, tp metadata.TopicPartition, zone metadata.ZoneID, feed *wal.ConnectionActivity) wal.Batch {
 	t.Helper()
 	b := make([]byte, 100)
 	be := binary.BigEndian
@@ -158,18 +158,18 @@ func plainBatch(t *testing.T, tp metadata.TopicPartition, zone metadata.ZoneID, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wal.Batch{Partition: tp, Lane: metadata.LaneStandard, Bytes: b, Header: h, Zone: zone, Feed: feed}
+	return wal.Batch{Partition: tp, Lane: metadata.LaneStandard, Bytes: b, Header: h, Zone: zone, Activity: feed}
 }
 
 // send appends a batch of a client of zone a as a connection's reader does; the
 // offset comes by the channel.
-func (c *bubbleCluster) send(n *Node, tp metadata.TopicPartition, feed *wal.Feed) <-chan metadata.Offset {
+func (c *bubbleCluster) send(n *Node, tp metadata.TopicPartition, feed *wal.ConnectionActivity) <-chan metadata.Offset {
 	c.t.Helper()
 	return c.sendFrom(n, tp, "a", feed)
 }
 
 // sendFrom is send for a client of some zone.
-func (c *bubbleCluster) sendFrom(n *Node, tp metadata.TopicPartition, zone metadata.ZoneID, feed *wal.Feed) <-chan metadata.Offset {
+func (c *bubbleCluster) sendFrom(n *Node, tp metadata.TopicPartition, zone metadata.ZoneID, feed *wal.ConnectionActivity) <-chan metadata.Offset {
 	c.t.Helper()
 	ack, err := n.writer.Append(c.t.Context(), plainBatch(c.t, tp, zone, feed))
 	out := make(chan metadata.Offset, 1)

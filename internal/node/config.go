@@ -23,7 +23,7 @@ import (
 // was applied (etcdlog.Log, metadata.MemLog).
 type Log interface {
 	metadata.Log
-	metadata.Keeper
+	metadata.LogAdmin
 }
 
 // NoZone is the index of the listener for clients without a zone.
@@ -84,7 +84,7 @@ type Config struct {
 	// groups: brokers that start together need not hand them on to each other.
 	GroupsFrom <-chan struct{}
 
-	Times  metadata.CustodianTimes
+	Times  metadata.MaintenanceTimes
 	Usage  time.Duration // how often read-side cells are committed
 	Logger *slog.Logger
 	// LogLevel is Logger's least level, which clients may change; nil: fixed.
@@ -110,7 +110,7 @@ type Config struct {
 func DefaultConfig() Config {
 	b := broker.DefaultConfig()
 	return Config{Want: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions, OffsetsPartitions: b.OffsetsPartitions,
-		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultCustodianTimes(), Usage: 10 * time.Second}
+		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultMaintenanceTimes(), Usage: 10 * time.Second}
 }
 
 // CacheBytes is what a broker's caches and its unacknowledged batches take when

@@ -24,7 +24,7 @@ func (l crashLog) OpenSession(ctx context.Context, info metadata.SessionInfo) (m
 	return crashSession{s}, err
 }
 
-func (l crashLog) ReleaseDuty(context.Context, metadata.Duty) error { return nil }
+func (l crashLog) ReleaseRole(context.Context, metadata.Role) error { return nil }
 
 type crashSession struct{ metadata.Session }
 

@@ -32,7 +32,7 @@ type handover struct {
 // handoverKey is a connection and a partition. The pointer is weak: a connection
 // that is gone, and the buffers that it refers to, are not kept for it.
 type handoverKey struct {
-	feed weak.Pointer[wal.Feed]
+	feed weak.Pointer[wal.ConnectionActivity]
 	tp   metadata.TopicPartition
 }
 
@@ -57,14 +57,14 @@ func newHandover(n *Node) *handover {
 func (h *handover) begin(ctx context.Context, b *wal.Batch) (done func()) {
 	tp := b.Partition
 	key := handoverKey{tp: tp}
-	if b.Feed != nil {
-		key.feed = weak.Make(b.Feed)
+	if b.Activity != nil {
+		key.feed = weak.Make(b.Activity)
 	}
 	var placed metadata.Revision
 	h.n.replica.View(func(s *metadata.State) { placed = s.PlacedAt() })
 	h.mu.Lock()
 	since, known := h.passed[key]
-	if b.Feed != nil && known && since == placed {
+	if b.Activity != nil && known && since == placed {
 		h.mu.Unlock()
 		return func() {}
 	}
@@ -79,7 +79,7 @@ func (h *handover) begin(ctx context.Context, b *wal.Batch) (done func()) {
 			w.NoteOrderAtRisk(1)
 		}
 	}
-	if b.Feed != nil {
+	if b.Activity != nil {
 		if len(h.passed) >= maxPassed {
 			clear(h.passed)
 		}

@@ -37,13 +37,13 @@ func TestAJoiningBrokerLetsFormerHintsFinishFirst(t *testing.T) {
 			var before []<-chan metadata.Offset
 			var want []string
 			for i, n := range old {
-				before = append(before, c.send(n, tp, new(wal.Feed)))
+				before = append(before, c.send(n, tp, new(wal.ConnectionActivity)))
 				if n != leader {
 					want = append(want, []string{"one", "two"}[i])
 				}
 			}
 			c.takeAsked(tp)
-			feed := new(wal.Feed)
+			feed := new(wal.ConnectionActivity)
 			after := c.send(leader, tp, feed)
 			asked := c.takeAsked(tp)
 			slices.Sort(asked)
@@ -66,9 +66,9 @@ func TestAJoiningBrokerLetsFormerHintsFinishFirst(t *testing.T) {
 				t.Errorf("partition %d: asked again for the same connection", p)
 			}
 			// A connection of another client, that hears of the move only now.
-			late := c.send(first, tp, new(wal.Feed))
+			late := c.send(first, tp, new(wal.ConnectionActivity))
 			c.takeAsked(tp)
-			then := c.send(leader, tp, new(wal.Feed))
+			then := c.send(leader, tp, new(wal.ConnectionActivity))
 			if a, b := <-late, <-then; leader != first && a >= b {
 				t.Errorf("partition %d: a client that moved later has offset %d before %d", p, a, b)
 			}
@@ -103,16 +103,16 @@ func TestClientsWithoutAZoneAreHandedOverAcrossZones(t *testing.T) {
 				continue
 			}
 			checked++
-			old := c.sendFrom(first, tp, metadata.UnknownZone, new(wal.Feed))
-			now := c.sendFrom(third, tp, metadata.UnknownZone, new(wal.Feed))
+			old := c.sendFrom(first, tp, metadata.UnknownZone, new(wal.ConnectionActivity))
+			now := c.sendFrom(third, tp, metadata.UnknownZone, new(wal.ConnectionActivity))
 			if a, b := <-old, <-now; a >= b {
 				t.Errorf("partition %d: offset %d before %d", p, a, b)
 			}
 			// And one that was sent past its zone's leader, for whatever reason.
 			leader := c.leader(tp, "a")
 			c.takeAsked(tp)
-			old = c.send(leader, tp, new(wal.Feed))
-			now = c.send(third, tp, new(wal.Feed))
+			old = c.send(leader, tp, new(wal.ConnectionActivity))
+			now = c.send(third, tp, new(wal.ConnectionActivity))
 			if a, b := <-old, <-now; a >= b || leader == third {
 				t.Errorf("partition %d: offset %d before %d of a client that left its leader", p, a, b)
 			}
@@ -146,11 +146,11 @@ func TestWhatWaitsForOneBrokerIsWaitedForByTheNext(t *testing.T) {
 		if tp.Topic.IsZero() {
 			t.Fatal("no partition moved twice")
 		}
-		a := c.send(first, tp, new(wal.Feed))
+		a := c.send(first, tp, new(wal.ConnectionActivity))
 		b := make(chan metadata.Offset, 1)
-		go func() { b <- <-c.send(second, tp, new(wal.Feed)) }() // waits for the first
+		go func() { b <- <-c.send(second, tp, new(wal.ConnectionActivity)) }() // waits for the first
 		synctest.Wait()
-		last := <-c.send(third, tp, new(wal.Feed))
+		last := <-c.send(third, tp, new(wal.ConnectionActivity))
 		if x, y := <-a, <-b; x >= y || y >= last {
 			t.Errorf("offsets %d, %d, %d in the order in which they were sent", x, y, last)
 		}
@@ -169,7 +169,7 @@ func TestABrokerThatDoesNotAnswerHoldsUpAHandOverOnce(t *testing.T) {
 		c.mu.Lock()
 		c.deaf["one"] = true
 		c.mu.Unlock()
-		begun, moved, feed := time.Now(), uint64(0), new(wal.Feed)
+		begun, moved, feed := time.Now(), uint64(0), new(wal.ConnectionActivity)
 		var acks []<-chan metadata.Offset
 		for p := range metadata.Partition(32) {
 			if tp := (metadata.TopicPartition{Topic: topic, Partition: p}); c.leader(tp, "a") == second {

@@ -22,24 +22,24 @@ import (
 // find what a broken connection does not tell, a host that went silent.
 const (
 	peerHold = "/peer/v1/hold"
-	// holdAgain is the pause between questions to a peer that did not answer.
-	holdAgain = 200 * time.Millisecond
-	// holdSettles is how much later than a client this broker may learn that
+	// livenessRetry is the pause between questions to a peer that did not answer.
+	livenessRetry = 200 * time.Millisecond
+	// livenessSettle is how much later than a client this broker may learn that
 	// another one is gone: a way across the region, and a busy scheduler.
-	holdSettles = 25 * time.Millisecond
+	livenessSettle = 25 * time.Millisecond
 )
 
-// PeerHolder is what a PeerClient has beside where it can tell at once that a
+// LivenessPeer is what a PeerClient has beside where it can tell at once that a
 // peer is gone.
-type PeerHolder interface {
+type LivenessPeer interface {
 	// Hold keeps a request open to the peer; held is called once the peer has
 	// answered that it is there. It returns when the connection is gone.
 	Hold(ctx context.Context, addr string, held func()) error
 }
 
-// holder keeps a request open to every other broker.
-type holder struct {
-	client PeerHolder
+// livenessMonitor keeps a request open to every other broker.
+type livenessMonitor struct {
+	client LivenessPeer
 	probe  func(ctx context.Context, addr string) error
 	peers  func() []router.Peer
 
@@ -50,20 +50,20 @@ type holder struct {
 	gone atomic.Pointer[map[metadata.BrokerID]bool] // copy of dead; never changed once stored
 }
 
-func newHolder(client PeerHolder, probe func(context.Context, string) error, peers func() []router.Peer) *holder {
-	h := &holder{client: client, probe: probe, peers: peers, open: map[router.Peer]context.CancelFunc{}, dead: map[metadata.BrokerID]bool{}}
+func openLivenessMonitor(client LivenessPeer, probe func(context.Context, string) error, peers func() []router.Peer) *livenessMonitor {
+	h := &livenessMonitor{client: client, probe: probe, peers: peers, open: map[router.Peer]context.CancelFunc{}, dead: map[metadata.BrokerID]bool{}}
 	h.gone.Store(&map[metadata.BrokerID]bool{})
 	return h
 }
 
-// newHolder returns the node's holder, or nil where there is no peer door or
+// newLivenessMonitor returns the node's holder, or nil where there is no peer door or
 // one that cannot hold.
-func (n *Node) newHolder() *holder {
-	client, ok := n.cfg.Peers.(PeerHolder)
+func (n *Node) newLivenessMonitor() *livenessMonitor {
+	client, ok := n.cfg.Peers.(LivenessPeer)
 	if !ok {
 		return nil
 	}
-	return newHolder(client, n.cfg.Peers.Probe, func() (peers []router.Peer) {
+	return openLivenessMonitor(client, n.cfg.Peers.Probe, func() (peers []router.Peer) {
 		self := n.self()
 		n.replica.View(func(s *metadata.State) {
 			for _, o := range s.Sessions() {
@@ -77,10 +77,10 @@ func (n *Node) newHolder() *holder {
 }
 
 // healthy reports whether a broker is not known to be gone.
-func (h *holder) healthy(b metadata.BrokerID) bool { return !(*h.gone.Load())[b] }
+func (h *livenessMonitor) healthy(b metadata.BrokerID) bool { return !(*h.gone.Load())[b] }
 
 // run follows the list of peers until ctx ends.
-func (h *holder) run(ctx context.Context) {
+func (h *livenessMonitor) run(ctx context.Context) {
 	defer h.wg.Wait()
 	for {
 		h.follow(ctx)
@@ -92,7 +92,7 @@ func (h *holder) run(ctx context.Context) {
 	}
 }
 
-func (h *holder) follow(ctx context.Context) {
+func (h *livenessMonitor) follow(ctx context.Context) {
 	now, peers := map[router.Peer]bool{}, h.peers()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -114,7 +114,7 @@ func (h *holder) follow(ctx context.Context) {
 }
 
 // keep holds one peer until it is no peer any more.
-func (h *holder) keep(ctx context.Context, p router.Peer) {
+func (h *livenessMonitor) keep(ctx context.Context, p router.Peer) {
 	for ctx.Err() == nil {
 		held := false
 		_ = h.client.Hold(ctx, p.Addr, func() { held = true; h.set(ctx, p, false) }) // why it broke does not matter: we ask
@@ -128,14 +128,14 @@ func (h *holder) keep(ctx context.Context, p router.Peer) {
 				break
 			}
 			select {
-			case <-time.After(holdAgain):
+			case <-time.After(livenessRetry):
 			case <-ctx.Done():
 			}
 		}
 	}
 }
 
-func (h *holder) set(ctx context.Context, p router.Peer, dead bool) {
+func (h *livenessMonitor) set(ctx context.Context, p router.Peer, dead bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if ctx.Err() == nil {
@@ -144,7 +144,7 @@ func (h *holder) set(ctx context.Context, p router.Peer, dead bool) {
 }
 
 // mark is called with the mutex held.
-func (h *holder) mark(b metadata.BrokerID, dead bool) {
+func (h *livenessMonitor) mark(b metadata.BrokerID, dead bool) {
 	if h.dead[b] == dead {
 		return
 	}
@@ -169,7 +169,7 @@ func (n *Node) servePeerHold(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Hold implements PeerHolder.
+// Hold implements LivenessPeer.
 func (p *HTTPPeers) Hold(ctx context.Context, addr string, held func()) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Scheme+"://"+addr+peerHold, nil)
 	if err != nil {

@@ -63,7 +63,7 @@ func TestAPeerWhoseConnectionBreaksIsSkippedAtOnceUntilItAnswers(t *testing.T) {
 		net := &heldPeers{alive: map[string]chan struct{}{}}
 		var mu sync.Mutex
 		peers := []router.Peer{{ID: 1, Addr: "b"}, {ID: 2, Addr: "c"}}
-		h := newHolder(net, net.probe, func() []router.Peer { mu.Lock(); defer mu.Unlock(); return peers })
+		h := openLivenessMonitor(net, net.probe, func() []router.Peer { mu.Lock(); defer mu.Unlock(); return peers })
 		net.start("b")
 		net.start("c")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -82,7 +82,7 @@ func TestAPeerWhoseConnectionBreaksIsSkippedAtOnceUntilItAnswers(t *testing.T) {
 		check("its connection broke", 1, false)
 		check("its connection broke", 2, true)
 		net.start("b")
-		time.Sleep(holdAgain + zonesEvery)
+		time.Sleep(livenessRetry + zonesEvery)
 		check("it answers again", 1, true)
 		net.kill("b")
 		synctest.Wait()

@@ -42,7 +42,7 @@ type Node struct {
 	placer    *placer
 	prober    *router.Prober // nil without a peer door
 	refused   refusals
-	holder    *holder // nil without a peer door that can hold
+	liveness  *livenessMonitor // nil without a peer door that can hold
 
 	present  atomic.Pointer[session] // between sessions: nil
 	opened   atomic.Int64            // listeners for zones, in the order of the cluster's zones
@@ -93,8 +93,8 @@ func Start(cfg Config) (*Node, error) {
 	if n.prober != nil {
 		n.wg.Go(func() { n.prober.Run(n.ctx) })
 	}
-	if n.holder != nil {
-		n.wg.Go(func() { n.holder.run(n.ctx) })
+	if n.liveness != nil {
+		n.wg.Go(func() { n.liveness.run(n.ctx) })
 	}
 	return n, nil
 }
@@ -133,9 +133,9 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	if n.prober = n.newProber(); n.prober != nil {
 		b.Healthy = n.prober.Healthy
 	}
-	if n.holder = n.newHolder(); n.holder != nil {
-		b.Settle = holdSettles
-		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.holder.healthy(id) }
+	if n.liveness = n.newLivenessMonitor(); n.liveness != nil {
+		b.Settle = livenessSettle
+		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.liveness.healthy(id) }
 	}
 	b.KeepTopics, b.CheckReplication = cfg.KeepTopics, cfg.CheckReplication
 	b.AutoCreate, b.DefaultPartitions, b.OffsetsPartitions = cfg.AutoCreate, cfg.DefaultPartitions, cfg.OffsetsPartitions

@@ -15,7 +15,7 @@ func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	dead := map[metadata.BrokerID]bool{}
 	n.replica.View(func(s *metadata.State) {
 		for _, o := range s.Sessions() {
-			if n.prober != nil && !n.prober.Healthy(o.Broker) || n.holder != nil && !n.holder.healthy(o.Broker) {
+			if n.prober != nil && !n.prober.Healthy(o.Broker) || n.liveness != nil && !n.liveness.healthy(o.Broker) {
 				dead[o.Broker] = true
 			}
 		}

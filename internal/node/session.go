@@ -122,7 +122,7 @@ func (n *Node) openSession() (*session, error) {
 	}
 	s.broker = metadata.BrokerID(out.Commands[0].Value)
 	s.usage = newUsageReporter(n, s)
-	s.slots = groups.NewSlotKeeper(groups.KeeperConfig{Duties: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
+	s.slots = groups.NewSlotKeeper(groups.KeeperConfig{Roles: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
 		Begin: n.cfg.GroupsFrom, Rand: n.fork(), Log: n.cfg.Logger})
 	n.endSessions(former)
 	return s, nil
@@ -197,7 +197,7 @@ func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 // the node ends.
 func (s *session) work() (cause error) {
 	n, ctx := s.n, s.ctx
-	custodian := metadata.NewCustodian(metadata.CustodianConfig{Log: n.cfg.Log, Keeper: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
+	custodian := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
 	s.wg.Go(func() {

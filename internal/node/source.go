@@ -29,7 +29,7 @@ func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 	var zones []metadata.ZoneID
 	st := n.replica.Snapshot()
 	c.ID = st.ClusterID().String()
-	c.FeatureLevel, c.Generation, c.AsOf = int(st.Level()), st.Generation(), st.Revision()
+	c.FeatureLevel, c.Extent, c.AsOf = int(st.Level()), st.Extent(), st.Revision()
 	sessions, zones = st.Sessions(), st.Zones()
 	for _, t := range st.Topics() {
 		if broker.InternalTopic(t.Name) {

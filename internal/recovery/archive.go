@@ -20,7 +20,7 @@ var ErrDiffers = errors.New("the log's keys are not what was applied")
 type ArchiveRepair struct {
 	Log interface {
 		metadata.Log
-		metadata.Keeper
+		metadata.LogAdmin
 	}
 	Bucket   bucket.Bucket // below "<cluster>/"
 	Rand     *rand.Rand
@@ -72,14 +72,14 @@ func (r *ArchiveRepair) decide(ctx context.Context, replica *metadata.Replica) e
 	if err != nil {
 		return err
 	}
-	if len(pending) == 0 || pending[0].Generation >= start.Generation || len(zones) == 0 {
+	if len(pending) == 0 || pending[0].Extent >= start.Extent || len(zones) == 0 {
 		r.Progress("no closed generation waits for its archive: nothing to do")
 		return nil
 	}
 	p := pending[0]
-	r.Progress("generation %d: %d entries of revisions %d to %d", p.Generation, p.Entries, p.First, p.Last)
-	w := metadata.NewArchiveWriter(p.Generation, p.Before, predecessor)
-	if err := r.Log.ReadGeneration(ctx, p.Generation, w.Add); err != nil {
+	r.Progress("generation %d: %d entries of revisions %d to %d", p.Extent, p.Entries, p.First, p.Last)
+	w := metadata.NewArchiveWriter(p.Extent, p.Before, predecessor)
+	if err := r.Log.ReadExtent(ctx, p.Extent, w.Add); err != nil {
 		return err
 	}
 	body := w.Finish()
@@ -89,13 +89,13 @@ func (r *ArchiveRepair) decide(ctx context.Context, replica *metadata.Replica) e
 	}
 	if a.Digest != p.Digest || uint64(len(a.Entries)) != p.Entries {
 		return fmt.Errorf("generation %d has %d entries with digest %x in the log, and %d with digest %x were applied: %w; "+
-			"stop every broker and run `zonewise recover` into a new etcd", p.Generation, len(a.Entries), a.Digest[:8], p.Entries, p.Digest[:8], ErrDiffers)
+			"stop every broker and run `zonewise recover` into a new etcd", p.Extent, len(a.Entries), a.Digest[:8], p.Entries, p.Digest[:8], ErrDiffers)
 	}
 	session, err := r.Log.OpenSession(ctx, metadata.SessionInfo{Nonce: fmt.Sprintf("repair-%016x", r.Rand.Uint64()), Zone: zones[0]})
 	if err != nil {
 		return fmt.Errorf("open session: %w", err)
 	}
-	key := metadata.ArchiveKey(start.Incarnation, p.Generation, session.ID(), 1)
+	key := metadata.ArchiveKey(start.Incarnation, p.Extent, session.ID(), 1)
 	err = r.accept(ctx, replica, acceptance{session.ID(), zones[0], level, key, body})
 	return errors.Join(err, session.Close(context.WithoutCancel(ctx)))
 }

@@ -35,7 +35,7 @@ func CheckStart(ctx context.Context, log metadata.Log, objects bucket.Bucket) er
 	if err != nil {
 		return err
 	}
-	archives, err := objects.List(ctx, fmt.Sprintf("%d/archive/", from.Incarnation), fmt.Sprintf("%d/archive/%016x", from.Incarnation, uint64(from.Generation)), 0)
+	archives, err := objects.List(ctx, fmt.Sprintf("%d/archive/", from.Incarnation), fmt.Sprintf("%d/archive/%016x", from.Incarnation, uint64(from.Extent)), 0)
 	if err != nil {
 		return fmt.Errorf("look for archives that etcd does not know: %w", err)
 	}
@@ -51,8 +51,8 @@ func CheckStart(ctx context.Context, log metadata.Log, objects bucket.Bucket) er
 		return err
 	}
 	for _, o := range archives {
-		if g, ok := numberIn(o.Name[len(fmt.Sprintf("%d/archive/", from.Incarnation)):]); ok && metadata.Generation(g) >= from.Generation {
-			return behind(o.Name, fmt.Sprintf("generation %d", from.Generation))
+		if g, ok := numberIn(o.Name[len(fmt.Sprintf("%d/archive/", from.Incarnation)):]); ok && metadata.Extent(g) >= from.Extent {
+			return behind(o.Name, fmt.Sprintf("generation %d", from.Extent))
 		}
 	}
 	for _, o := range checkpoints {

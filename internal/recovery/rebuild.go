@@ -134,7 +134,7 @@ func readArchive(ctx context.Context, objects bucket.Bucket, key string) (*metad
 
 // archivedOf is what accepts the archive: computed from its entries.
 func archivedOf(key string, a *metadata.Archive, size int64) metadata.Archived {
-	return metadata.Archived{Generation: a.Generation, Object: key, First: a.Entries[0].Revision, Last: a.Entries[len(a.Entries)-1].Revision,
+	return metadata.Archived{Extent: a.Extent, Object: key, First: a.Entries[0].Revision, Last: a.Entries[len(a.Entries)-1].Revision,
 		Entries: uint64(len(a.Entries)), Bytes: size, Digest: a.Digest}
 }
 
@@ -153,7 +153,7 @@ func (b *Rebuilt) replay(ctx context.Context, objects bucket.Bucket, state *meta
 		for i := range a.Entries {
 			state.Apply(&a.Entries[i])
 		}
-		if digest, ok := digestOf(state, a.Generation); !ok || digest != a.Digest {
+		if digest, ok := digestOf(state, a.Extent); !ok || digest != a.Digest {
 			return fmt.Errorf("archive %s: %w: it does not continue the log before it", key, metadata.ErrCorrupt)
 		}
 	}
@@ -173,7 +173,7 @@ func (b *Rebuilt) accept(ctx context.Context, objects bucket.Bucket) error {
 	if len(pending) == 0 {
 		return fmt.Errorf("archive %s: %w: the log at its end says that it is archived", b.Archive, metadata.ErrCorrupt)
 	}
-	for b.Accept[0].Generation > pending[0].Generation {
+	for b.Accept[0].Extent > pending[0].Extent {
 		a, _, err := readArchive(ctx, objects, b.Accept[0].Object)
 		if err != nil {
 			return err
@@ -182,8 +182,8 @@ func (b *Rebuilt) accept(ctx context.Context, objects bucket.Bucket) error {
 		if err != nil {
 			return err
 		}
-		if before.Generation >= a.Generation || len(before.Entries) == 0 {
-			return fmt.Errorf("archive %s: %w: its predecessor %s is of generation %d", b.Accept[0].Object, metadata.ErrCorrupt, a.Predecessor, before.Generation)
+		if before.Extent >= a.Extent || len(before.Entries) == 0 {
+			return fmt.Errorf("archive %s: %w: its predecessor %s is of generation %d", b.Accept[0].Object, metadata.ErrCorrupt, a.Predecessor, before.Extent)
 		}
 		b.Accept = append([]metadata.Archived{archivedOf(a.Predecessor, before, size)}, b.Accept...)
 	}
@@ -192,14 +192,14 @@ func (b *Rebuilt) accept(ctx context.Context, objects bucket.Bucket) error {
 
 // digestOf is the digest of the log up to the end of a generation, as the
 // state has it.
-func digestOf(s *metadata.State, g metadata.Generation) ([32]byte, bool) {
+func digestOf(s *metadata.State, g metadata.Extent) ([32]byte, bool) {
 	for _, p := range s.PendingArchives() {
-		if p.Generation == g {
+		if p.Extent == g {
 			return p.Digest, true
 		}
 	}
 	for _, a := range s.Archives() {
-		if a.Generation == g {
+		if a.Extent == g {
 			return a.Digest, true
 		}
 	}
@@ -216,6 +216,6 @@ func (b *Rebuilt) point(ctx context.Context, objects bucket.Bucket, key string) 
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", key, err)
 	}
-	b.Checkpoint = &metadata.CheckpointPointer{Revision: ix.Revision, Generation: ix.Generation, Object: key, Hash: ix.Hash}
+	b.Checkpoint = &metadata.CheckpointPointer{Revision: ix.Revision, Extent: ix.Extent, Object: key, Hash: ix.Hash}
 	return nil
 }

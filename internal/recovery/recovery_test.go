@@ -40,7 +40,7 @@ func lived(t *testing.T, b bucket.Bucket) (kept, lost metadata.Offset) {
 		time.Sleep(15 * time.Second)
 	}
 	for group, at := range map[string]metadata.Offset{"at-end": k.next(), "behind": 1} {
-		k.must(metadata.Claim{Duty: metadata.GroupSlotDuty(metadata.GroupSlot(group)), Epoch: 1})
+		k.must(metadata.Claim{Role: metadata.GroupSlotRole(metadata.GroupSlot(group)), Epoch: 1})
 		k.must(metadata.CommitOffsets{Group: group, Epoch: 1, Offsets: []metadata.OffsetCommit{{Topic: orders, Offset: at}}})
 	}
 	k.settled()

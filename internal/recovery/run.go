@@ -33,12 +33,12 @@ type Config struct {
 type Report struct {
 	Incarnation metadata.Incarnation
 	Base        metadata.Revision
-	Checkpoint  string              // key; empty: every archive was replayed
-	Archive     string              // the last one
-	Generation  metadata.Generation // of it
-	Revision    metadata.Revision   // of its last entry: what came later is lost
-	Time        metadata.UnixMilli  // state time there
-	Replayed    int                 // archives
+	Checkpoint  string             // key; empty: every archive was replayed
+	Archive     string             // the last one
+	Extent      metadata.Extent    // of it
+	Revision    metadata.Revision  // of its last entry: what came later is lost
+	Time        metadata.UnixMilli // state time there
+	Replayed    int                // archives
 	Groups      int
 	Partitions  []PartitionReport
 	Behind      []GroupReport // groups that had not read everything, by name
@@ -109,7 +109,7 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	for _, w := range r.rebuilt.Warnings {
 		r.Logger.Warn("recover", "passed_over", w)
 	}
-	r.Progress("the bucket holds the log up to revision %d (generation %d)", r.rebuilt.Last.Last, r.rebuilt.Last.Generation)
+	r.Progress("the bucket holds the log up to revision %d (generation %d)", r.rebuilt.Last.Last, r.rebuilt.Last.Extent)
 	if !begun {
 		if f, err = r.begin(ctx, s.newest()+1); err != nil {
 			return nil, err
@@ -180,7 +180,7 @@ func (r *run) open(ctx context.Context) (*etcdlog.Log, error) {
 // begin takes the incarnation, in the bucket and then in etcd.
 func (r *run) begin(ctx context.Context, n metadata.Incarnation) (etcdlog.Format, error) {
 	b := r.rebuilt
-	m := Marker{Incarnation: n, Base: n.Base(), Archive: b.Archive, Generation: b.Last.Generation, Revision: b.Last.Last}
+	m := Marker{Incarnation: n, Base: n.Base(), Archive: b.Archive, Extent: b.Last.Extent, Revision: b.Last.Last}
 	if err := m.Validate(); err != nil {
 		return etcdlog.Format{}, err
 	}
@@ -196,7 +196,7 @@ func (r *run) begin(ctx context.Context, n metadata.Incarnation) (etcdlog.Format
 	}
 	r.Progress("beginning incarnation %d: its revisions start at %d", n, n.Base())
 	f, err := etcdlog.Recover(ctx, r.Client, r.Cluster, etcdlog.RecoverRequest{Incarnation: n, Base: n.Base(), Level: b.State.Level(),
-		Truncated: b.Last.Generation, Checkpoint: b.Checkpoint, Token: r.Token})
+		Truncated: b.Last.Extent, Checkpoint: b.Checkpoint, Token: r.Token})
 	if errors.Is(err, etcdlog.ErrClusterExists) {
 		// Somebody was faster, as another incarnation: ours never was.
 		err = errors.Join(err, r.objects.Delete(ctx, MarkerKey(n)))
@@ -207,7 +207,7 @@ func (r *run) begin(ctx context.Context, n metadata.Incarnation) (etcdlog.Format
 // report is taken before the first entry jumps what the lost tail gave out.
 func (r *run) report(f etcdlog.Format) *Report {
 	b := r.rebuilt
-	out := &Report{Incarnation: f.Incarnation, Base: f.Base, Archive: b.Archive, Generation: b.Last.Generation, Revision: b.Last.Last,
+	out := &Report{Incarnation: f.Incarnation, Base: f.Base, Archive: b.Archive, Extent: b.Last.Extent, Revision: b.Last.Last,
 		Time: b.State.Time(), Replayed: b.Replayed, Groups: len(b.State.Groups()), Warnings: b.Warnings}
 	if b.Checkpoint != nil {
 		out.Checkpoint = b.Checkpoint.Object
@@ -253,7 +253,7 @@ func (r *run) append(ctx context.Context, log *etcdlog.Log, id metadata.SessionI
 	if err != nil {
 		return fmt.Errorf("append first entry: %w", err)
 	}
-	out, _ := state.Apply(&metadata.Committed{Revision: res.Revision, Generation: res.Generation, Session: id, Lane: key.Lane, Seq: key.Seq, Bytes: body})
+	out, _ := state.Apply(&metadata.Committed{Revision: res.Revision, Extent: res.Extent, Session: id, Lane: key.Lane, Seq: key.Seq, Bytes: body})
 	if out.Code != metadata.CodeOK {
 		return fmt.Errorf("apply first entry at revision %d: %w: %s", res.Revision, out.Code, out.Text)
 	}

@@ -24,7 +24,7 @@ type Marker struct {
 	Incarnation metadata.Incarnation `json:"incarnation"`
 	Base        metadata.Revision    `json:"base"`
 	Archive     string               `json:"archive"` // key of the last one that counts
-	Generation  metadata.Generation  `json:"generation"`
+	Extent      metadata.Extent      `json:"generation"`
 	Revision    metadata.Revision    `json:"revision"` // of its last entry; later ones of older incarnations are lost
 }
 

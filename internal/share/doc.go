@@ -12,7 +12,7 @@
 //   - the result depends on the arguments alone. Equal remainders are resolved
 //     by index, so the caller sorts its claimants by something deterministic.
 //
-// Apportion increments, never a growing total again: the method has the
+// Split increments, never a growing total again: the method has the
 // Alabama paradox (10 over 6:6:2 gives 4,4,2 and 11 gives 5,5,1), so a
 // re-apportioned cumulative series can fall.
 package share

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Apportion splits total over weights by largest remainder. It returns one
+// Split splits total over weights by largest remainder. It returns one
 // part per weight, or nil when all weights are zero (or there are none): then
 // there is nobody to pay, and the caller books the total to a reserved row.
 // Weights and their sum may be as large as they like.
-func Apportion(total uint64, weights []uint64) []uint64 {
+func Split(total uint64, weights []uint64) []uint64 {
 	var sum wide
 	for _, w := range weights {
 		sum = sum.add(wide{lo: w})

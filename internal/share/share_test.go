@@ -26,7 +26,7 @@ func TestKnownSplitsIncludingTheAlabamaParadox(t *testing.T) {
 		{5, []uint64{0, 0}, nil},
 		{5, nil, nil},
 	} {
-		if got := Apportion(c.total, c.weights); !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
+		if got := Split(c.total, c.weights); !slices.Equal(got, c.want) || (got == nil) != (c.want == nil) {
 			t.Errorf("Apportion(%d, %v) = %v, want %v", c.total, c.weights, got, c.want)
 		}
 	}
@@ -58,7 +58,7 @@ func pick(r *rand.Rand) uint64 {
 // check recomputes the split with math/big and tests every promise.
 func check(t *testing.T, total uint64, weights []uint64) {
 	t.Helper()
-	got := Apportion(total, weights)
+	got := Split(total, weights)
 	sum := new(big.Int)
 	for _, w := range weights {
 		sum.Add(sum, new(big.Int).SetUint64(w))
@@ -111,6 +111,6 @@ func BenchmarkApportionAmong100Topics(b *testing.B) {
 		weights[i] = r.Uint64N(8 << 20)
 	}
 	for b.Loop() {
-		Apportion(1_000_000_000, weights)
+		Split(1_000_000_000, weights)
 	}
 }

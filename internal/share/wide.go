@@ -9,11 +9,11 @@ import (
 // tebibyte pass 64 bits within hours.
 type Weight struct{ Hi, Lo uint64 }
 
-// ApportionWide is Apportion for weights of 128 bits. It costs allocations, so
+// SplitWide is Split for weights of 128 bits. It costs allocations, so
 // it serves reports, not apply.
-func ApportionWide(total uint64, weights []Weight) []uint64 {
+func SplitWide(total uint64, weights []Weight) []uint64 {
 	if narrow, ok := narrowed(weights); ok {
-		return Apportion(total, narrow)
+		return Split(total, narrow)
 	}
 	sum, all := new(big.Int), new(big.Int).SetUint64(total)
 	for _, w := range weights {

@@ -17,18 +17,18 @@ func TestWideWeightsSplitLikeTheirNarrowMultiples(t *testing.T) {
 			same[i], scaled[i] = Weight{Lo: narrow[i]}, Weight{Hi: narrow[i]}
 		}
 		total := pick(r)
-		want := Apportion(total, narrow)
-		if got := ApportionWide(total, same); !slices.Equal(got, want) {
+		want := Split(total, narrow)
+		if got := SplitWide(total, same); !slices.Equal(got, want) {
 			t.Fatalf("ApportionWide(%d, %v) = %v, want %v", total, same, got, want)
 		}
-		if got := ApportionWide(total, scaled); !slices.Equal(got, want) {
+		if got := SplitWide(total, scaled); !slices.Equal(got, want) {
 			t.Fatalf("ApportionWide(%d, %v) = %v, want %v", total, scaled, got, want)
 		}
 	}
 }
 
 func TestWideSplitIsExactWhereWeightsDifferInBothWords(t *testing.T) {
-	got := ApportionWide(10, []Weight{{1, 0}, {0, 1}, {3, 0}, {}})
+	got := SplitWide(10, []Weight{{1, 0}, {0, 1}, {3, 0}, {}})
 	if want := []uint64{3, 0, 7, 0}; !slices.Equal(got, want) {
 		t.Fatalf("ApportionWide = %v, want %v", got, want)
 	}

@@ -92,7 +92,7 @@ func (r *run) named(ctx context.Context, archives []metadata.ArchiveRef) map[str
 		if r.opt.Entries {
 			r.entries = append(r.entries, fmt.Sprintf("entry of %v %v/%v/%d: %d parts, %+v", e.Time, e.Session, e.Lane, e.Seq, len(e.Parts), e.Commands))
 		}
-		for _, list := range [][]metadata.ObjectRef{e.Objects, e.Losers} {
+		for _, list := range [][]metadata.ObjectRef{e.Objects, e.Orphans} {
 			for _, o := range list {
 				named[o.Name.Key()] = true
 			}

@@ -32,8 +32,8 @@ type peers struct {
 }
 
 var (
-	_ node.PeerClient = (*peers)(nil)
-	_ node.PeerHolder = (*peers)(nil)
+	_ node.PeerClient   = (*peers)(nil)
+	_ node.LivenessPeer = (*peers)(nil)
 )
 
 // Probe implements node.PeerClient.
@@ -50,7 +50,7 @@ func (p *peers) DrainPartition(ctx context.Context, addr string, tp metadata.Top
 	return err
 }
 
-// Hold implements node.PeerHolder.
+// Hold implements node.LivenessPeer.
 func (p *peers) Hold(ctx context.Context, addr string, held func()) error {
 	resp, end, err := p.send(ctx, "hold", http.MethodGet, addr, "/peer/v1/hold")
 	if err != nil {

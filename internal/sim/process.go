@@ -191,7 +191,7 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	}
 	cfg.Linger = 40 * time.Millisecond
 	cfg.RebalanceDelay = 0
-	cfg.Times = metadata.CustodianTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
+	cfg.Times = metadata.MaintenanceTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.Usage = 3 * time.Second
 	cfg.Logger = slog.New(clockWatch{p.w.logger.With("process", l.id).Handler(), p.w})

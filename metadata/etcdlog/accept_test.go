@@ -14,7 +14,7 @@ func TestLogOverTheFakeKeepsThePromisesOfTheDoors(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := cluster(t, etcdfake.Config{Seed: 7})
-				c.Run(t, func(t *testing.T, name string) (metadata.Log, metadata.Keeper) {
+				c.Run(t, func(t *testing.T, name string) (metadata.Log, metadata.LogAdmin) {
 					n := open(t, store, name)
 					return n.Log, n.Log
 				})

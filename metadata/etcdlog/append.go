@@ -36,9 +36,9 @@ func (l *Log) append(ctx context.Context, r metadata.AppendRequest) (metadata.Ap
 	if err != nil || p.done {
 		return p.res, errors.Join(err, p.err)
 	}
-	if p.generation == 0 {
-		if p.generation = l.seen.get().generation; p.generation == 0 {
-			p.generation = 1
+	if p.extent == 0 {
+		if p.extent = l.seen.get().extent; p.extent == 0 {
+			p.extent = 1
 		}
 	}
 	a := &appending{l: l, s: s, r: r, p: p, name: l.k.entry(0, r.Key)}
@@ -119,10 +119,10 @@ func (a *appending) attempt(ctx context.Context, at *attempts) (res metadata.App
 
 // txn is the request of one attempt (design, section 3, "Append").
 func (a *appending) txn(ctx context.Context) (*txnReq, error) {
-	l, key := a.l, a.l.k.entry(a.p.generation, a.r.Key)
+	l, key := a.l, a.l.k.entry(a.p.extent, a.r.Key)
 	own := []*compare{
 		created(a.s.key, a.s.created),
-		valueIs(l.k.generation(), hex64(uint64(a.p.generation))),
+		valueIs(l.k.extent(), hex64(uint64(a.p.extent))),
 		created(l.k.incarnation(l.format.Incarnation), l.incCreated),
 		absent(key),
 	}
@@ -159,12 +159,12 @@ func (a *appending) put(before marks, resp *txnResp) (res metadata.AppendResult,
 		}
 		empty = true
 	}
-	now := marks{rev: rev, head: rev, generation: a.p.generation}
+	now := marks{rev: rev, head: rev, extent: a.p.extent}
 	if err := now.check(marks{rev: before.rev, head: before.head}); err != nil {
 		return res, false, err
 	}
 	a.l.seen.learn(now)
-	return metadata.AppendResult{Revision: a.l.out(rev), Generation: a.p.generation, GuardFailed: empty}, true, nil
+	return metadata.AppendResult{Revision: a.l.out(rev), Extent: a.p.extent, GuardFailed: empty}, true, nil
 }
 
 // judge reads why an attempt's comparisons failed, and tells what became of the
@@ -177,7 +177,7 @@ func (a *appending) put(before marks, resp *txnResp) (res metadata.AppendResult,
 // very read that does not find the key, tells whether that absence means that
 // nothing landed.
 func (a *appending) judge(ctx context.Context, at *attempts) (res metadata.AppendResult, v verdict, err error) {
-	l, key := a.l, a.l.k.entry(a.p.generation, a.r.Key)
+	l, key := a.l, a.l.k.entry(a.p.extent, a.r.Key)
 	before := l.seen.get()
 	resp, err := at.txn(ctx, &txnReq{Success: append([]*op{get(key), get(a.s.key)}, l.standingOps()...)})
 	switch {
@@ -194,15 +194,15 @@ func (a *appending) judge(ctx context.Context, at *attempts) (res metadata.Appen
 	switch {
 	case err != nil && !errors.Is(err, metadata.ErrNewerIncarnation):
 		return res, final, err
-	case err == nil && alive && st.generation == a.p.generation:
+	case err == nil && alive && st.extent == a.p.extent:
 		return res, final, fmt.Errorf("BUG: etcd refused %s though every guard holds", a.name)
-	case st.generation < a.p.generation:
-		return res, final, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.generation, a.p.generation, metadata.ErrOlderLog)
+	case st.extent < a.p.extent:
+		return res, final, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.extent, a.p.extent, metadata.ErrOlderLog)
 	}
 	// A guard failed and the key is absent. Nothing that names this generation
 	// can land any more; whether something did depends on whether keys of it
 	// have been deleted.
-	if a.p.maybe && st.truncated >= a.p.generation {
+	if a.p.maybe && st.truncated >= a.p.extent {
 		if res, landed, err := a.ask(ctx, st); landed || err != nil {
 			a.late = landed
 			return res, final, err
@@ -212,14 +212,14 @@ func (a *appending) judge(ctx context.Context, at *attempts) (res metadata.Appen
 		a.s.lost()
 		return res, final, errors.Join(fmt.Errorf("its session's key was gone at revision %d: %w", l.out(st.rev), metadata.ErrSessionLost), err)
 	}
-	a.p.generation, a.p.maybe = st.generation, false
+	a.p.extent, a.p.maybe = st.extent, false
 	return res, moved, nil
 }
 
 // found is the fate of an entry whose key is there.
 func (a *appending) found(kv *keyValue) (metadata.AppendResult, verdict, error) {
 	a.late = true
-	res := metadata.AppendResult{Revision: a.l.out(kv.CreateRevision), Generation: a.p.generation}
+	res := metadata.AppendResult{Revision: a.l.out(kv.CreateRevision), Extent: a.p.extent}
 	a.l.seen.learn(marks{rev: kv.CreateRevision, head: kv.CreateRevision})
 	switch {
 	case len(kv.Value) == 0 && a.r.Guard != nil:
@@ -237,18 +237,18 @@ func (a *appending) ask(ctx context.Context, st standing) (res metadata.AppendRe
 	l, none := a.l, metadata.AppendResult{}
 	applied := l.applied.Load()
 	if applied == nil {
-		return none, false, fmt.Errorf("generation %d is deleted and no replica was given: %w", a.p.generation, metadata.ErrNotKnown)
+		return none, false, fmt.Errorf("generation %d is deleted and no replica was given: %w", a.p.extent, metadata.ErrNotKnown)
 	}
 	rev, err := (*applied).WaitEntry(ctx, l.out(st.head), a.r.Key)
 	if err != nil || rev == 0 {
 		return none, false, err
 	}
-	res = metadata.AppendResult{Revision: rev, Generation: a.p.generation}
+	res = metadata.AppendResult{Revision: rev, Extent: a.p.extent}
 	if a.r.Guard == nil {
 		return res, true, nil
 	}
 	// Whether the entry or the empty one took the place, only its value tells.
-	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(l.k.entry(a.p.generation, a.r.Key)), Revision: l.in(int64(rev))})
+	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(l.k.entry(a.p.extent, a.r.Key)), Revision: l.in(int64(rev))})
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted), err == nil && len(resp.Kvs) == 0:
 		return none, false, fmt.Errorf("the entry at revision %d is compacted, its guard's outcome with it: %w", rev, metadata.ErrNotKnown)

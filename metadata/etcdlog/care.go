@@ -12,16 +12,16 @@ import (
 )
 
 // sample is where etcd was at a time, so that compaction can tell what is
-// older than careKeepsHistory.
+// older than compactionKeeps.
 type sample struct {
 	at  time.Time
 	rev int64
 }
 
-// Care implements metadata.Keeper: compacts behind the slowest follower
+// CompactStore implements metadata.LogAdmin: compacts behind the slowest follower
 // (behind, 0 where none is known), but waits for no follower longer than five
 // minutes. It returns the store's health even where there is nothing to do.
-func (l *Log) Care(ctx context.Context, d metadata.Duty, behind metadata.Revision) (metadata.StoreHealth, error) {
+func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata.Revision) (metadata.StoreHealth, error) {
 	fence, err := l.fence(d)
 	if err != nil {
 		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", err)
@@ -36,7 +36,7 @@ func (l *Log) Care(ctx context.Context, d metadata.Duty, behind metadata.Revisio
 		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", l.advise(ctx, err))
 	}
 	if !resp.Succeeded {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrDutyLost)
+		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
 	}
 	if to := l.compactTo(st.rev, l.in(int64(behind))); to > 0 {
 		// Compaction is no txn and cannot be fenced; like an operator's own
@@ -66,7 +66,7 @@ func (l *Log) compactTo(now, behind int64) int64 {
 	t := time.Now()
 	l.history = append(l.history, sample{t, now})
 	to := max(behind, 0)
-	for len(l.history) > 0 && t.Sub(l.history[0].at) >= careKeepsHistory {
+	for len(l.history) > 0 && t.Sub(l.history[0].at) >= compactionKeeps {
 		to = max(to, l.history[0].rev)
 		l.history = l.history[1:]
 	}

@@ -1,5 +1,5 @@
 // Package etcdlog is the cluster's order kept in etcd: metadata.Log and
-// metadata.Keeper over the few calls of an etcd client that they need.
+// metadata.LogAdmin over the few calls of an etcd client that they need.
 //
 //	broker A ──Append──▶ txn: If my session, generation g, my incarnation, key absent
 //	                          Then put log/<g>/<session>/<lane>/<seq>, put head

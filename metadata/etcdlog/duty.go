@@ -10,35 +10,35 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// TryDuty implements metadata.Log. A duty that the session holds already is
+// TryRole implements metadata.Log. A duty that the session holds already is
 // its own: ok, with the same epoch. It is asked every few seconds by every
 // broker, and hardly ever free: so it is read first, and only a free one is
 // written, which every member of etcd keeps in its raft log.
-func (l *Log) TryDuty(ctx context.Context, id metadata.SessionID, name string) (metadata.Duty, bool, error) {
+func (l *Log) TryRole(ctx context.Context, id metadata.SessionID, name string) (metadata.Role, bool, error) {
 	s, err := l.session(id)
 	if err != nil {
-		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, err)
+		return metadata.Role{}, false, fmt.Errorf("take duty %s: %w", name, err)
 	}
 	if !validName(name) {
-		return metadata.Duty{}, false, fmt.Errorf("take duty %q: a name is 1 to 128 of [A-Za-z0-9._:-]", name)
+		return metadata.Role{}, false, fmt.Errorf("take duty %q: a name is 1 to 128 of [A-Za-z0-9._:-]", name)
 	}
 	d, free, err := l.holder(ctx, s, name)
 	if err == nil && free {
 		var taken bool
-		if d, taken, err = l.takeDuty(ctx, s, name); err == nil && !taken {
+		if d, taken, err = l.takeRole(ctx, s, name); err == nil && !taken {
 			d, _, err = l.holder(ctx, s, name) // somebody was faster, or the session is over
 		}
 	}
 	if err != nil {
-		return metadata.Duty{}, false, fmt.Errorf("take duty %s: %w", name, l.advise(ctx, err))
+		return metadata.Role{}, false, fmt.Errorf("take duty %s: %w", name, l.advise(ctx, err))
 	}
 	return d, d.Epoch != 0, nil
 }
 
 // holder reads whether nobody holds a duty, or the session does: then the duty
 // has an epoch. ErrSessionLost where the session is over.
-func (l *Log) holder(ctx context.Context, s *session, name string) (d metadata.Duty, free bool, err error) {
-	key := l.k.duty(name)
+func (l *Log) holder(ctx context.Context, s *session, name string) (d metadata.Role, free bool, err error) {
+	key := l.k.role(name)
 	st, err := l.read(ctx, key, s.key)
 	if err != nil {
 		return d, false, err
@@ -51,15 +51,15 @@ func (l *Log) holder(ctx context.Context, s *session, name string) (d metadata.D
 	case kv == nil:
 		return d, true, nil
 	case kv.Lease == s.lease:
-		d = metadata.Duty{Name: name, Session: s.ID(), Epoch: metadata.DutyEpoch(l.out(kv.CreateRevision))}
+		d = metadata.Role{Name: name, Session: s.ID(), Epoch: metadata.RoleEpoch(l.out(kv.CreateRevision))}
 	}
 	return d, false, nil
 }
 
-// takeDuty puts the key of a duty that nobody holds. taken is false where the
+// takeRole puts the key of a duty that nobody holds. taken is false where the
 // comparisons failed.
-func (l *Log) takeDuty(ctx context.Context, s *session, name string) (d metadata.Duty, taken bool, err error) {
-	key := l.k.duty(name)
+func (l *Log) takeRole(ctx context.Context, s *session, name string) (d metadata.Role, taken bool, err error) {
+	key := l.k.role(name)
 	resp, err := l.once(ctx, key, &txnReq{
 		Compare: append(s.fence(), absent(key)),
 		Success: []*op{putLease(key, []byte(s.ID().String()), s.lease)},
@@ -76,17 +76,17 @@ func (l *Log) takeDuty(ctx context.Context, s *session, name string) (d metadata
 	if !resp.Succeeded {
 		return d, false, nil
 	}
-	return metadata.Duty{Name: name, Session: s.ID(), Epoch: metadata.DutyEpoch(l.out(rev))}, true, nil
+	return metadata.Role{Name: name, Session: s.ID(), Epoch: metadata.RoleEpoch(l.out(rev))}, true, nil
 }
 
-// ReleaseDuty gives a duty up while its session goes on, for a drain. One
+// ReleaseRole gives a duty up while its session goes on, for a drain. One
 // that is no longer held is released.
-func (l *Log) ReleaseDuty(ctx context.Context, d metadata.Duty) error {
+func (l *Log) ReleaseRole(ctx context.Context, d metadata.Role) error {
 	fence, err := l.fence(d)
 	if err != nil {
 		return fmt.Errorf("release duty %s: %w", d.Name, err)
 	}
-	key := []byte(l.k.duty(d.Name))
+	key := []byte(l.k.role(d.Name))
 	if _, err := l.once(ctx, string(key), &txnReq{Compare: fence, Success: []*op{deleteRange(key, key)}}); err != nil {
 		return fmt.Errorf("release duty %s: %w", d.Name, err)
 	}
@@ -95,24 +95,24 @@ func (l *Log) ReleaseDuty(ctx context.Context, d metadata.Duty) error {
 
 // fence is true in etcd as long as the duty is held, by its session, in this
 // incarnation.
-func (l *Log) fence(d metadata.Duty) ([]*compare, error) {
+func (l *Log) fence(d metadata.Role) ([]*compare, error) {
 	s, err := l.session(d.Session)
 	if err != nil {
 		return nil, err
 	}
-	return append(s.fence(), created(l.k.duty(d.Name), l.in(int64(d.Epoch)))), nil
+	return append(s.fence(), created(l.k.role(d.Name), l.in(int64(d.Epoch)))), nil
 }
 
 // fenced does a duty's write: t's comparisons and the fence, then its writes,
 // else its reads. It repeats what has no answer. ErrDutyLost where the fence
 // failed; ok is false where only t's own comparisons did.
-func (l *Log) fenced(ctx context.Context, d metadata.Duty, name string, t *txnReq) (resp *txnResp, st standing, unsure bool, err error) {
+func (l *Log) fenced(ctx context.Context, d metadata.Role, name string, t *txnReq) (resp *txnResp, st standing, unsure bool, err error) {
 	fence, err := l.fence(d)
 	if err != nil {
 		return nil, st, false, err
 	}
 	s, _ := l.session(d.Session)
-	duty := l.k.duty(d.Name)
+	duty := l.k.role(d.Name)
 	full := &txnReq{
 		Compare: append(fence, t.Compare...),
 		Success: t.Success,
@@ -143,20 +143,20 @@ func (l *Log) fenced(ctx context.Context, d metadata.Duty, name string, t *txnRe
 
 // stillHeld is ErrDutyLost where a duty or its session was gone at a read of
 // both keys.
-func (l *Log) stillHeld(st standing, d metadata.Duty, s *session) error {
-	if kv := st.got[l.k.duty(d.Name)]; kv == nil || kv.CreateRevision != l.in(int64(d.Epoch)) || !s.is(st.got[s.key]) {
-		return fmt.Errorf("duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrDutyLost)
+func (l *Log) stillHeld(st standing, d metadata.Role, s *session) error {
+	if kv := st.got[l.k.role(d.Name)]; kv == nil || kv.CreateRevision != l.in(int64(d.Epoch)) || !s.is(st.got[s.key]) {
+		return fmt.Errorf("duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
 	}
 	return nil
 }
 
 // readHeld reads the log's own keys; ErrDutyLost where the duty is gone.
-func (l *Log) readHeld(ctx context.Context, d metadata.Duty) (standing, error) {
+func (l *Log) readHeld(ctx context.Context, d metadata.Role) (standing, error) {
 	s, err := l.session(d.Session)
 	if err != nil {
 		return standing{}, err
 	}
-	st, err := l.read(ctx, l.k.duty(d.Name), s.key)
+	st, err := l.read(ctx, l.k.role(d.Name), s.key)
 	if err != nil {
 		return st, l.advise(ctx, err)
 	}

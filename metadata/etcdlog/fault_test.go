@@ -67,7 +67,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		fate     etcdfake.Fate
 		truncate bool
-		landsIn  metadata.Generation
+		landsIn  metadata.Extent
 	}{
 		"never sent":                     {etcdfake.Fate{FailBefore: true, After: 0}, false, 2},
 		"lands late":                     {etcdfake.Fate{Late: 9 * time.Second}, false, 2},
@@ -91,7 +91,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 				g := a.start(t.Context(), a.next(metadata.LaneStandard))
 				time.Sleep(200 * time.Millisecond)
 				d := b.duty(t, "archive")
-				if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+				if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 					t.Fatal(err)
 				}
 				if c.truncate {
@@ -101,7 +101,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 					}
 				}
 				<-g.done
-				if g.err != nil || g.res.Generation != c.landsIn {
+				if g.err != nil || g.res.Extent != c.landsIn {
 					t.Fatalf("%+v, %v; want generation %d", g.res, g.err, c.landsIn)
 				}
 				time.Sleep(20 * time.Second) // what is late has come
@@ -126,7 +126,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 		fates   []etcdfake.Fate // of what a sends for the key
 		early   bool            // the generation closes before the first attempt
 		expire  bool            // the session ends, too
-		landsIn metadata.Generation
+		landsIn metadata.Extent
 		err     error
 	}{
 		"landed, key deleted before the question":                  {[]etcdfake.Fate{lost, {}, slow}, false, false, 1, nil},
@@ -154,7 +154,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 				time.Sleep(time.Second) // its reads are done
 				d := b.duty(t, "archive")
 				if c.early {
-					if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+					if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -163,7 +163,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 					time.Sleep(50 * time.Millisecond)
 				}
 				if !c.early {
-					if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+					if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -174,7 +174,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 					store.ExpireKey("/zonewise/main/session/a")
 				}
 				<-g.done
-				if g.res.Generation != c.landsIn || !errors.Is(g.err, c.err) {
+				if g.res.Extent != c.landsIn || !errors.Is(g.err, c.err) {
 					t.Fatalf("%+v, %v; want generation %d", g.res, g.err, c.landsIn)
 				}
 				time.Sleep(20 * time.Second)
@@ -199,7 +199,7 @@ func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 		g := a.start(t.Context(), r)
 		time.Sleep(200 * time.Millisecond)
 		d := b.duty(t, "archive")
-		if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.Truncate(t.Context(), d, 1); err != nil {
@@ -304,10 +304,10 @@ func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
 		a := join(t, store, "a")
 		d := a.duty(t, "slot")
 		r := a.next(metadata.LaneControl)
-		r.Guard = &metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch}
+		r.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 		g := a.start(t.Context(), r)
 		time.Sleep(100 * time.Millisecond)
-		if err := a.ReleaseDuty(t.Context(), d); err != nil {
+		if err := a.ReleaseRole(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
 		<-g.done
@@ -331,14 +331,14 @@ func TestAnAppendWhoseContextEndedIsTakenUpWhereItStood(t *testing.T) {
 			t.Fatal("the next one was sent before this one is resolved")
 		}
 		d := b.duty(t, "archive")
-		if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := a.Barrier(t.Context()); err != nil { // a knows of generation 2
 			t.Fatal(err)
 		}
 		res, err := a.Append(t.Context(), r)
-		if keys, _ := logKeys(store); err != nil || res.Generation != 1 || len(keys) != 1 {
+		if keys, _ := logKeys(store); err != nil || res.Extent != 1 || len(keys) != 1 {
 			t.Fatalf("%+v, %v; keys %v", res, err, keys)
 		}
 	})

@@ -33,8 +33,8 @@ type following struct {
 
 // listed delivers what is in the log at the start's revision.
 func (f *following) listed(ctx context.Context, from metadata.StartPoint) error {
-	for g := from.Truncated + 1; g <= from.Generation; g++ {
-		all, err := f.l.generationAt(ctx, g, f.upTo)
+	for g := from.Truncated + 1; g <= from.Extent; g++ {
+		all, err := f.l.extentAt(ctx, g, f.upTo)
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (f *following) collect(batch []metadata.Committed, upTo int64, r WatchRespo
 			return nil, 0, err
 		}
 		batch, upTo = append(batch, c), e.Kv.ModRevision
-		f.l.seen.learn(marks{rev: upTo, head: upTo, generation: c.Generation})
+		f.l.seen.learn(marks{rev: upTo, head: upTo, extent: c.Extent})
 	}
 	return batch, upTo, nil
 }

@@ -80,7 +80,7 @@ func Create(ctx context.Context, c Client, cluster, token string) (f Format, cre
 	f = Format{Layout: LayoutVersion, Level: metadata.MinFeatureLevel, Incarnation: 1}
 	return begin(ctx, c, cluster, f, func(k keys) []*op {
 		return []*op{
-			put(k.generation(), []byte(hex64(1))),
+			put(k.extent(), []byte(hex64(1))),
 			put(k.truncated(), []byte(hex64(0))),
 			put(k.token(), []byte(token)),
 		}
@@ -94,7 +94,7 @@ type RecoverRequest struct {
 	Level       metadata.FeatureLevel
 	// Truncated is the last generation that the bucket holds: the log goes on
 	// with the one after it.
-	Truncated  metadata.Generation
+	Truncated  metadata.Extent
 	Checkpoint *metadata.CheckpointPointer // nil where there is none
 	Token      string
 }
@@ -122,7 +122,7 @@ func Recover(ctx context.Context, c Client, cluster string, r RecoverRequest) (F
 	}
 	got, created, err := begin(ctx, c, cluster, f, func(k keys) []*op {
 		ops := []*op{
-			put(k.generation(), []byte(hex64(uint64(r.Truncated)+1))),
+			put(k.extent(), []byte(hex64(uint64(r.Truncated)+1))),
 			put(k.truncated(), []byte(hex64(uint64(r.Truncated)))),
 			put(k.token(), []byte(r.Token)),
 		}
@@ -180,17 +180,17 @@ func begin(ctx context.Context, c Client, cluster string, f Format, rest func(ke
 
 // pointerJSON is the checkpoint key's value.
 type pointerJSON struct {
-	Revision   metadata.Revision   `json:"revision"`
-	Generation metadata.Generation `json:"generation"`
-	Object     string              `json:"object"`
-	Hash       string              `json:"hash"`
+	Revision   metadata.Revision `json:"revision"`
+	Generation metadata.Extent   `json:"generation"`
+	Object     string            `json:"object"`
+	Hash       string            `json:"hash"`
 }
 
 func encodePointer(p metadata.CheckpointPointer) ([]byte, error) {
 	if p.Object == "" || p.Revision < 0 {
 		return nil, fmt.Errorf("encode checkpoint pointer: object %q, revision %d", p.Object, p.Revision)
 	}
-	return json.Marshal(pointerJSON{p.Revision, p.Generation, p.Object, hex64(p.Hash)})
+	return json.Marshal(pointerJSON{p.Revision, p.Extent, p.Object, hex64(p.Hash)})
 }
 
 func decodePointer(b []byte) (*metadata.CheckpointPointer, error) {
@@ -202,5 +202,5 @@ func decodePointer(b []byte) (*metadata.CheckpointPointer, error) {
 	if err != nil || p.Object == "" {
 		return nil, fmt.Errorf("decode checkpoint pointer: object %q, hash %q", p.Object, p.Hash)
 	}
-	return &metadata.CheckpointPointer{Revision: p.Revision, Generation: p.Generation, Object: p.Object, Hash: h}, nil
+	return &metadata.CheckpointPointer{Revision: p.Revision, Extent: p.Generation, Object: p.Object, Hash: h}, nil
 }

@@ -10,8 +10,8 @@ import (
 // guard turns a further guard into comparisons. holds is false where it is
 // already known not to hold.
 func (l *Log) guard(ctx context.Context, g *metadata.Guard) (cmps []*compare, holds bool, err error) {
-	if g.Duty != "" {
-		cmps = append(cmps, created(l.k.duty(g.Duty), l.in(int64(g.DutyEpoch))))
+	if g.Role != "" {
+		cmps = append(cmps, created(l.k.role(g.Role), l.in(int64(g.RoleEpoch))))
 	}
 	if g.SessionGone != 0 {
 		// Its nonce is not known here; that no session key has its create

@@ -86,10 +86,10 @@ func (n *node) append(t *testing.T, lane metadata.Lane) metadata.AppendResult {
 }
 
 // duty takes a duty and fails where somebody holds it.
-func (n *node) duty(t *testing.T, name string) metadata.Duty {
+func (n *node) duty(t *testing.T, name string) metadata.Role {
 	t.Helper()
 	for {
-		d, ok, err := n.TryDuty(t.Context(), n.session.ID(), name)
+		d, ok, err := n.TryRole(t.Context(), n.session.ID(), name)
 		if err == nil {
 			if !ok {
 				t.Fatalf("duty %s is held", name)

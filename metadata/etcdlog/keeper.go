@@ -10,9 +10,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// CloseGeneration implements metadata.Keeper.
-func (l *Log) CloseGeneration(ctx context.Context, d metadata.Duty, g metadata.Generation) (metadata.Revision, error) {
-	key := l.k.generation()
+// CloseExtent implements metadata.LogAdmin.
+func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Extent) (metadata.Revision, error) {
+	key := l.k.extent()
 	resp, st, unsure, err := l.fenced(ctx, d, fmt.Sprintf("close/%d", g), &txnReq{
 		Compare: []*compare{valueIs(key, hex64(uint64(g)))},
 		Success: []*op{put(key, []byte(hex64(uint64(g)+1)))},
@@ -21,32 +21,32 @@ func (l *Log) CloseGeneration(ctx context.Context, d metadata.Duty, g metadata.G
 	case err != nil:
 		return 0, fmt.Errorf("close generation %d: %w", g, err)
 	case resp.Succeeded:
-		l.seen.learn(marks{generation: g + 1})
+		l.seen.learn(marks{extent: g + 1})
 		return l.out(resp.Header.GetRevision()), nil
-	case st.generation == g+1 && unsure:
+	case st.extent == g+1 && unsure:
 		// An attempt of ours whose answer was lost: the key still shows where.
 		return l.out(st.got[key].ModRevision), nil
-	case st.generation > g:
+	case st.extent > g:
 		return 0, nil
 	}
-	return 0, fmt.Errorf("close generation %d: the log is at %d", g, st.generation)
+	return 0, fmt.Errorf("close generation %d: the log is at %d", g, st.extent)
 }
 
-// ReadGeneration implements metadata.Keeper. Everything is read before the
+// ReadExtent implements metadata.LogAdmin. Everything is read before the
 // first call of deliver, so a compaction under it is not seen outside.
-func (l *Log) ReadGeneration(ctx context.Context, g metadata.Generation, deliver func(metadata.Committed) error) error {
+func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(metadata.Committed) error) error {
 	at := &attempts{l: l, name: fmt.Sprintf("read/%d", g)}
 	for {
 		st, err := l.read(ctx)
 		switch {
 		case err != nil:
 			return fmt.Errorf("read generation %d: %w", g, l.advise(ctx, err))
-		case st.generation <= g:
-			return fmt.Errorf("read generation %d: it is not closed, the log is at %d", g, st.generation)
+		case st.extent <= g:
+			return fmt.Errorf("read generation %d: it is not closed, the log is at %d", g, st.extent)
 		case st.truncated >= g:
 			return fmt.Errorf("read generation %d: generations up to %d are in the bucket: %w", g, st.truncated, metadata.ErrCompacted)
 		}
-		all, err := l.generationAt(ctx, g, st.rev)
+		all, err := l.extentAt(ctx, g, st.rev)
 		if errors.Is(err, metadata.ErrCompacted) {
 			if err := at.next(ctx, err); err != nil {
 				return err
@@ -65,8 +65,8 @@ func (l *Log) ReadGeneration(ctx context.Context, g metadata.Generation, deliver
 	}
 }
 
-// SetCheckpoint implements metadata.Keeper.
-func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Duty, p metadata.CheckpointPointer) error {
+// SetCheckpoint implements metadata.LogAdmin.
+func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.CheckpointPointer) error {
 	value, err := encodePointer(p)
 	if err != nil {
 		return fmt.Errorf("set checkpoint: %w", err)
@@ -104,9 +104,9 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Duty, p metadata.Che
 	}
 }
 
-// Truncate implements metadata.Keeper. It is called again and again for the same
+// Truncate implements metadata.LogAdmin. It is called again and again for the same
 // generation, to finish what an earlier holder began, and then only reads.
-func (l *Log) Truncate(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
+func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) error {
 	if g == 0 {
 		return nil // there is no generation 0
 	}
@@ -124,12 +124,12 @@ func (l *Log) Truncate(ctx context.Context, d metadata.Duty, g metadata.Generati
 }
 
 // setTruncated says that generations up to g are read from the bucket.
-func (l *Log) setTruncated(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
+func (l *Log) setTruncated(ctx context.Context, d metadata.Role, g metadata.Extent) error {
 	key, value := l.k.truncated(), hex64(uint64(g))
 	resp, st, _, err := l.fenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
 		Compare: []*compare{
 			valueCompare(key, etcdserverpb.Compare_LESS, value),
-			valueCompare(l.k.generation(), etcdserverpb.Compare_GREATER, value),
+			valueCompare(l.k.extent(), etcdserverpb.Compare_GREATER, value),
 		},
 		Success: []*op{put(key, []byte(value))},
 	})
@@ -138,17 +138,17 @@ func (l *Log) setTruncated(ctx context.Context, d metadata.Duty, g metadata.Gene
 		return err
 	case resp.Succeeded:
 		l.seen.learn(marks{truncated: g})
-	case st.generation <= g:
-		return fmt.Errorf("it is not closed, the log is at %d", st.generation)
+	case st.extent <= g:
+		return fmt.Errorf("it is not closed, the log is at %d", st.extent)
 	}
 	return nil
 }
 
 // deleteUpTo deletes the keys of generations up to g: few at a time, each
 // delete fenced and with a pause after it, so that commits pass between.
-func (l *Log) deleteUpTo(ctx context.Context, d metadata.Duty, g metadata.Generation) error {
+func (l *Log) deleteUpTo(ctx context.Context, d metadata.Role, g metadata.Extent) error {
 	prefix := l.k.log()
-	end := []byte(l.k.logGeneration(g + 1))
+	end := []byte(l.k.logExtent(g + 1))
 	at := &attempts{l: l, name: fmt.Sprintf("delete/%d", g)}
 	for n := 0; ; n++ {
 		// Linearizable: an old view would show keys that are gone.

@@ -28,22 +28,22 @@ func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 		<-a.session.Done()
 		time.Sleep(10 * time.Second)
 		e := b.duty(t, "archive")
-		if _, err := b.CloseGeneration(t.Context(), e, 1); err != nil {
+		if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 			t.Fatal(err)
 		}
 		a.client.Cut(false)
 		before := store.Revision()
 		p := metadata.CheckpointPointer{Revision: 9, Object: "x"}
-		_, err1 := a.CloseGeneration(t.Context(), d, 2)
-		_, err2 := a.Care(t.Context(), d, a.head(t))
+		_, err1 := a.CloseExtent(t.Context(), d, 2)
+		_, err2 := a.CompactStore(t.Context(), d, a.head(t))
 		for what, err := range map[string]error{
 			"close": err1, "care": err2, "truncate": a.Truncate(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
 		} {
-			if !errors.Is(err, metadata.ErrDutyLost) {
+			if !errors.Is(err, metadata.ErrRoleLost) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if err := a.ReleaseDuty(t.Context(), d); err != nil {
+		if err := a.ReleaseRole(t.Context(), d); err != nil {
 			t.Error(err)
 		}
 		if store.Revision() != before || store.Stats().Compactions != 0 {
@@ -64,10 +64,10 @@ func TestADutyWithoutItsSessionIsLost(t *testing.T) {
 		if _, err := a.client.Txn(t.Context(), del); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.CloseGeneration(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+		if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
 			t.Errorf("close: %v", err)
 		}
-		if _, ok, err := a.TryDuty(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
+		if _, ok, err := a.TryRole(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
 			t.Errorf("take duty: %v, %v", ok, err)
 		}
 	})
@@ -130,7 +130,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		}
 		before := b.startPoint(t)
 		d := a.duty(t, "archive")
-		if _, err := a.CloseGeneration(t.Context(), d, 1); err != nil {
+		if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		rest := []metadata.Revision{b.append(t, metadata.LaneLow).Revision, b.append(t, metadata.LaneLow).Revision}
@@ -339,7 +339,7 @@ func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
 		"barrier": func(n *node) error { _, err := n.Barrier(context.Background()); return err },
 		"append":  func(n *node) error { _, err := n.Append(context.Background(), n.next(metadata.LaneLow)); return err },
 		"start":   func(n *node) error { _, err := n.Start(context.Background()); return err },
-		"duty":    func(n *node) error { _, _, err := n.TryDuty(context.Background(), n.session.ID(), "tick"); return err },
+		"duty":    func(n *node) error { _, _, err := n.TryRole(context.Background(), n.session.ID(), "tick"); return err },
 		"publish": func(n *node) error { return n.session.Publish(context.Background(), metadata.SessionStatus{}) },
 		"list":    func(n *node) error { _, _, err := n.Sessions(context.Background()); return err },
 		"open": func(n *node) error {
@@ -405,11 +405,11 @@ func TestAMemberThatLagsDelaysAndHidesNothing(t *testing.T) {
 		for range 50 {
 			a.append(t, metadata.LaneLow)
 		}
-		if _, err := b.CloseGeneration(t.Context(), d, 1); err != nil {
+		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		n := 0
-		if err := b.ReadGeneration(t.Context(), 1, func(metadata.Committed) error { n++; return nil }); err != nil || n != 50 {
+		if err := b.ReadExtent(t.Context(), 1, func(metadata.Committed) error { n++; return nil }); err != nil || n != 50 {
 			t.Fatalf("read %d entries, %v", n, err)
 		}
 		if err := r.wait(t.Context(), b.head(t)); err != nil {
@@ -426,7 +426,7 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		store := etcdfake.New(etcdfake.Config{Seed: 6})
 		t.Cleanup(store.Close)
 		c := store.Client("recover", "dev-a")
-		cp := &metadata.CheckpointPointer{Revision: 500, Generation: 6, Object: "1/checkpoint/500", Hash: 3}
+		cp := &metadata.CheckpointPointer{Revision: 500, Extent: 6, Object: "1/checkpoint/500", Hash: 3}
 		req := etcdlog.RecoverRequest{Incarnation: 2, Base: etcdlog.NextBase(512), Level: 1, Truncated: 7, Checkpoint: cp, Token: "t"}
 		for range 2 { // the same again finishes what a crash left
 			if f, err := etcdlog.Recover(t.Context(), c, "main", req); err != nil || f.Base != 1<<40 {
@@ -440,7 +440,7 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		}
 		a := join(t, store, "a")
 		st := a.startPoint(t)
-		if st.Incarnation != 2 || st.Generation != 8 || st.Truncated != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
+		if st.Incarnation != 2 || st.Extent != 8 || st.Truncated != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
 			t.Fatalf("start %+v", st)
 		}
 		d := a.duty(t, "archive")
@@ -451,7 +451,7 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 			}
 		}
 		g := a.next(metadata.LaneLow)
-		g.Guard = &metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch, LiveSessions: []metadata.SessionID{a.session.ID()}}
+		g.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch, LiveSessions: []metadata.SessionID{a.session.ID()}}
 		if res, err := a.Append(t.Context(), g); err != nil || res.GuardFailed {
 			t.Fatalf("guarded append: %+v, %v", res, err)
 		}

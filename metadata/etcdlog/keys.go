@@ -33,7 +33,7 @@ func newKeys(cluster string) keys { return keys{Root + cluster + "/"} }
 
 func (k keys) format() string     { return k.root + "format" }
 func (k keys) token() string      { return k.root + "token" }
-func (k keys) generation() string { return k.root + "generation" }
+func (k keys) extent() string     { return k.root + "generation" }
 func (k keys) head() string       { return k.root + "head" }
 func (k keys) truncated() string  { return k.root + "truncated" }
 func (k keys) checkpoint() string { return k.root + "checkpoint" }
@@ -46,19 +46,19 @@ func (k keys) incarnation(n metadata.Incarnation) string {
 func (k keys) session(nonce string) string { return k.sessions() + nonce }
 func (k keys) settings() string            { return k.root + "settings/" }
 func (k keys) setting(nonce string) string { return k.settings() + nonce }
-func (k keys) duty(name string) string     { return k.root + "duty/" + name }
+func (k keys) role(name string) string     { return k.root + "duty/" + name }
 
-// logGeneration is the prefix of one generation's entries.
-func (k keys) logGeneration(g metadata.Generation) string {
+// logExtent is the prefix of one generation's entries.
+func (k keys) logExtent(g metadata.Extent) string {
 	return k.log() + hex64(uint64(g)) + "/"
 }
 
-func (k keys) entry(g metadata.Generation, e metadata.EntryKey) string {
-	return k.logGeneration(g) + e.Session.String() + "/" + e.Lane.String() + "/" + hex64(uint64(e.Seq))
+func (k keys) entry(g metadata.Extent, e metadata.EntryKey) string {
+	return k.logExtent(g) + e.Session.String() + "/" + e.Lane.String() + "/" + hex64(uint64(e.Seq))
 }
 
 // parseEntry is the inverse of entry.
-func (k keys) parseEntry(key string) (metadata.Generation, metadata.EntryKey, error) {
+func (k keys) parseEntry(key string) (metadata.Extent, metadata.EntryKey, error) {
 	rest, ok := strings.CutPrefix(key, k.log())
 	part := strings.Split(rest, "/")
 	if !ok || len(part) != 4 {
@@ -71,7 +71,7 @@ func (k keys) parseEntry(key string) (metadata.Generation, metadata.EntryKey, er
 	if err1 != nil || err2 != nil || err3 != nil || !ok {
 		return 0, metadata.EntryKey{}, fmt.Errorf("parse log key %q: not log/<g>/<session>/<lane>/<seq>", key)
 	}
-	return metadata.Generation(g), metadata.EntryKey{
+	return metadata.Extent(g), metadata.EntryKey{
 		Session: metadata.SessionID(s), Lane: lane, Seq: metadata.LaneSeq(seq),
 	}, nil
 }

@@ -16,13 +16,13 @@ func TestKeysAndValuesAreTheGoldenOnes(t *testing.T) {
 	e := metadata.EntryKey{Session: 0x1f, Lane: metadata.LaneLow, Seq: 0x2a}
 	session, err1 := encodeSession(metadata.SessionInfo{Nonce: "n", Zone: "use1-az1", Peer: "h:1"},
 		metadata.SessionStatus{Broker: 3, Clock: 4, Applied: 5, HashRevision: 6, Hash: 7})
-	pointer, err2 := encodePointer(metadata.CheckpointPointer{Revision: 9, Generation: 8, Object: "1/checkpoint/9", Hash: 1 << 63})
+	pointer, err2 := encodePointer(metadata.CheckpointPointer{Revision: 9, Extent: 8, Object: "1/checkpoint/9", Hash: 1 << 63})
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
 	got := strings.Join([]string{
-		k.format(), k.incarnation(1), k.token(), k.generation(), k.head(), k.entry(6, e), k.truncated(), k.checkpoint(),
-		k.session("nonce"), k.duty("archive"), string(session), string(pointer), k.setting("nonce"), "",
+		k.format(), k.incarnation(1), k.token(), k.extent(), k.head(), k.entry(6, e), k.truncated(), k.checkpoint(),
+		k.session("nonce"), k.role("archive"), string(session), string(pointer), k.setting("nonce"), "",
 	}, "\n")
 	want, err := os.ReadFile("testdata/layout1.golden")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestKeysAndValuesAreTheGoldenOnes(t *testing.T) {
 func TestLogKeysSortByGeneration(t *testing.T) {
 	k := newKeys("main")
 	var all []string
-	for _, g := range []metadata.Generation{1, 9, 10, 255, 256, 1 << 40} {
+	for _, g := range []metadata.Extent{1, 9, 10, 255, 256, 1 << 40} {
 		all = append(all, k.entry(g, metadata.EntryKey{Session: 1 << 62, Lane: metadata.LaneStandard, Seq: 1}))
 	}
 	if !slices.IsSorted(all) {

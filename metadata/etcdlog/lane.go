@@ -8,8 +8,8 @@ import (
 
 // pending is one entry on its way: where its attempts may have landed.
 type pending struct {
-	seq        metadata.LaneSeq
-	generation metadata.Generation // that attempts name now
+	seq    metadata.LaneSeq
+	extent metadata.Extent // that attempts name now
 	// maybe: an attempt that names this generation has no known outcome.
 	maybe bool
 	busy  bool // a call of Append has it

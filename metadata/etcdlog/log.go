@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	_ metadata.Log    = (*Log)(nil)
-	_ metadata.Keeper = (*Log)(nil)
+	_ metadata.Log      = (*Log)(nil)
+	_ metadata.LogAdmin = (*Log)(nil)
 )
 
 // Config is what a Log is made of.
@@ -44,16 +44,16 @@ type Config struct {
 
 // Limits of the package.
 const (
-	minLeaseTTL      = 2 * time.Second // etcd itself grants no less
-	maxLeaseTTL      = time.Minute
-	pageBytes        = 4 << 20 // aimed at, of one page of entries
-	minPageKeys      = 16      // so that even pages of 1 MiB entries stay below 16 MiB
-	maxPageKeys      = 2000
-	deleteKeys       = 200       // of one delete (design: etcd's latency suffers from larger ones)
-	watchBacklog     = 10_000    // entries not yet delivered at which a follower starts again from the top
-	watchBytes       = 256 << 20 // bytes of them
-	maxAttemptWait   = 16 * time.Second
-	careKeepsHistory = 5 * time.Minute // the slowest follower that compaction waits for
+	minLeaseTTL     = 2 * time.Second // etcd itself grants no less
+	maxLeaseTTL     = time.Minute
+	pageBytes       = 4 << 20 // aimed at, of one page of entries
+	minPageKeys     = 16      // so that even pages of 1 MiB entries stay below 16 MiB
+	maxPageKeys     = 2000
+	deleteKeys      = 200       // of one delete (design: etcd's latency suffers from larger ones)
+	watchBacklog    = 10_000    // entries not yet delivered at which a follower starts again from the top
+	watchBytes      = 256 << 20 // bytes of them
+	maxAttemptWait  = 16 * time.Second
+	compactionKeeps = 5 * time.Minute // the slowest follower that compaction waits for
 )
 
 // Log is the order of one cluster, in etcd.
@@ -183,7 +183,7 @@ func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 		Incarnation: l.format.Incarnation,
 		Revision:    l.out(st.rev),
 		Head:        l.out(st.head),
-		Generation:  st.generation,
+		Extent:      st.extent,
 		Truncated:   st.truncated,
 		Level:       l.format.Level,
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// generationAt reads one generation's entries as they are at etcd revision
+// extentAt reads one generation's entries as they are at etcd revision
 // rev, in pages, and returns them in revision order. Reads at a fixed revision
 // are the same at every member, so the nearest one answers (serializable); a
 // member that is not there yet is asked again. ErrCompacted where rev is gone.
-func (l *Log) generationAt(ctx context.Context, g metadata.Generation, rev int64) ([]metadata.Committed, error) {
-	prefix := l.k.logGeneration(g)
+func (l *Log) extentAt(ctx context.Context, g metadata.Extent, rev int64) ([]metadata.Committed, error) {
+	prefix := l.k.logExtent(g)
 	from, end := []byte(prefix), prefixEnd(prefix)
 	limit := int64(minPageKeys)
 	at := &attempts{l: l, name: fmt.Sprintf("page/%s@%d", prefix, rev)}
@@ -75,6 +75,6 @@ func (l *Log) committed(kv *keyValue) (metadata.Committed, error) {
 		return metadata.Committed{}, fmt.Errorf("log key %s was changed at revision %d after it was created at %d: somebody else writes to this etcd", kv.Key, l.out(kv.ModRevision), l.out(kv.CreateRevision))
 	}
 	return metadata.Committed{
-		Revision: l.out(kv.ModRevision), Generation: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,
+		Revision: l.out(kv.ModRevision), Extent: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,
 	}, nil
 }

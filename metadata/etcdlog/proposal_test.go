@@ -78,7 +78,7 @@ func TestACommitsProposalCarriesLittleBesideItsEntry(t *testing.T) {
 		d := n.duty(t, "archive")
 		p.take()
 		r := n.next(metadata.LaneControl)
-		r.Guard = &metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch}
+		r.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 		if _, err := n.Append(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 		other := join(t, store, "other")
 		held := other.duty(t, "tick")
 		d := n.duty(t, "archive")
-		if _, err := n.CloseGeneration(t.Context(), d, 1); err != nil {
+		if _, err := n.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Truncate(t.Context(), d, 1); err != nil {
@@ -118,7 +118,7 @@ func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 			if again := n.duty(t, "archive"); again != d {
 				t.Fatalf("%+v, then %+v", d, again)
 			}
-			if _, ok, err := n.TryDuty(t.Context(), n.session.ID(), held.Name); ok || err != nil {
+			if _, ok, err := n.TryRole(t.Context(), n.session.ID(), held.Name); ok || err != nil {
 				t.Fatalf("another's role: %v, %v", ok, err)
 			}
 			if err := n.Truncate(t.Context(), d, 1); err != nil {

@@ -66,7 +66,7 @@ func told(t *testing.T, cfg etcdfake.Config) (members []*etcdfake.Client, said *
 			for ctx.Err() == nil {
 				s, err := l.OpenSession(ctx, metadata.SessionInfo{Nonce: fmt.Sprintf("n%d-%d", i, time.Now().UnixNano()), Zone: "z"})
 				for err == nil && ctx.Err() == nil {
-					_, _, err = l.TryDuty(ctx, s.ID(), "tick")
+					_, _, err = l.TryRole(ctx, s.ID(), "tick")
 					if perr := s.Publish(ctx, metadata.SessionStatus{}); perr != nil {
 						err = perr
 					}

@@ -43,7 +43,7 @@ func TestLogOverRealEtcdKeepsThePromisesOfTheDoors(t *testing.T) {
 		if _, created, err := etcdlog.Create(t.Context(), realClient(t, m), name, "secret"); err != nil || !created {
 			t.Fatalf("create: %v, %v", created, err)
 		}
-		return func(t *testing.T, _ string) (metadata.Log, metadata.Keeper) {
+		return func(t *testing.T, _ string) (metadata.Log, metadata.LogAdmin) {
 			l, err := etcdlog.Open(t.Context(), etcdlog.Config{
 				Cluster: name, Client: realClient(t, m),
 				MemberZone: func(s string) metadata.ZoneID { return metadata.ZoneID(s) },

@@ -10,8 +10,8 @@ import (
 // marks is how far the log was known to be: none of them ever falls. rev and
 // head are etcd's own revisions.
 type marks struct {
-	rev, head             int64
-	generation, truncated metadata.Generation
+	rev, head         int64
+	extent, truncated metadata.Extent
 }
 
 // seen is the greatest of everything this broker was told, by any answer.
@@ -31,7 +31,7 @@ func (s *seen) learn(m marks) {
 	defer s.mu.Unlock()
 	s.m.rev = max(s.m.rev, m.rev)
 	s.m.head = max(s.m.head, m.head)
-	s.m.generation = max(s.m.generation, m.generation)
+	s.m.extent = max(s.m.extent, m.extent)
 	s.m.truncated = max(s.m.truncated, m.truncated)
 }
 
@@ -44,7 +44,7 @@ func (m marks) check(before marks) error {
 		now, then int64
 	}{
 		{"revision", m.rev, before.rev}, {"head", m.head, before.head},
-		{"generation", int64(m.generation), int64(before.generation)},
+		{"generation", int64(m.extent), int64(before.extent)},
 		{"truncated", int64(m.truncated), int64(before.truncated)},
 	} {
 		if c.now < c.then {
@@ -63,7 +63,7 @@ type standing struct {
 
 // standingOps are the gets that standingOf reads.
 func (l *Log) standingOps() []*op {
-	return []*op{get(l.k.head()), get(l.k.generation()), get(l.k.truncated()), get(l.k.incarnation(l.format.Incarnation))}
+	return []*op{get(l.k.head()), get(l.k.extent()), get(l.k.truncated()), get(l.k.incarnation(l.format.Incarnation))}
 }
 
 // standingOf takes the log's keys out of a txn's answer, checks them against
@@ -76,7 +76,7 @@ func (l *Log) standingOf(before marks, resp *txnResp) (standing, error) {
 	}
 	inc := st.got[l.k.incarnation(l.format.Incarnation)]
 	st.incarnation = inc != nil && (l.incCreated == 0 || inc.CreateRevision == l.incCreated)
-	for key, to := range map[string]*metadata.Generation{l.k.generation(): &st.generation, l.k.truncated(): &st.truncated} {
+	for key, to := range map[string]*metadata.Extent{l.k.extent(): &st.extent, l.k.truncated(): &st.truncated} {
 		kv := st.got[key]
 		if kv == nil {
 			return st, fmt.Errorf("etcd lacks %s: somebody deleted keys of the cluster, or wiped it: %w", key, metadata.ErrOlderLog)
@@ -85,7 +85,7 @@ func (l *Log) standingOf(before marks, resp *txnResp) (standing, error) {
 		if err != nil {
 			return st, fmt.Errorf("decode %s: %w", key, err)
 		}
-		*to = metadata.Generation(v)
+		*to = metadata.Extent(v)
 	}
 	if err := st.check(before); err != nil {
 		return st, err

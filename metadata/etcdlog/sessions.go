@@ -61,7 +61,7 @@ func (l *Log) list(ctx context.Context) ([]liveKey, int64, error) {
 	return all, st.rev, nil
 }
 
-// Sessions implements metadata.Keeper.
+// Sessions implements metadata.LogAdmin.
 func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Revision, error) {
 	keys, rev, err := l.list(ctx)
 	if err != nil {
@@ -115,7 +115,7 @@ func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 	return out, nil
 }
 
-// EndSession implements metadata.Keeper: the session's lease is revoked, which
+// EndSession implements metadata.LogAdmin: the session's lease is revoked, which
 // takes its key and its duties. A lease is one session's alone.
 func (l *Log) EndSession(ctx context.Context, id metadata.SessionID) error {
 	keys, _, err := l.list(ctx)

@@ -13,7 +13,7 @@ import (
 
 // Cluster opens the doors of one broker of a cluster. Brokers of one Cluster
 // share the log.
-type Cluster func(t *testing.T, broker string) (metadata.Log, metadata.Keeper)
+type Cluster func(t *testing.T, broker string) (metadata.Log, metadata.LogAdmin)
 
 // Case is one promise.
 type Case struct {
@@ -51,7 +51,7 @@ func Cases() []Case {
 // broker is one broker's doors with a session.
 type broker struct {
 	metadata.Log
-	metadata.Keeper
+	metadata.LogAdmin
 	t       *testing.T
 	session metadata.Session
 	seq     [metadata.LaneCount]metadata.LaneSeq
@@ -60,7 +60,7 @@ type broker struct {
 func join(t *testing.T, open Cluster, name string) *broker {
 	t.Helper()
 	b := &broker{t: t}
-	b.Log, b.Keeper = open(t, name)
+	b.Log, b.LogAdmin = open(t, name)
 	s, err := b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: name, Zone: "dev-a", Peer: name + ":1"})
 	if err != nil {
 		t.Fatal(err)
@@ -84,9 +84,9 @@ func (b *broker) append(lane metadata.Lane, g *metadata.Guard) metadata.AppendRe
 	return res
 }
 
-func (b *broker) duty(name string) metadata.Duty {
+func (b *broker) duty(name string) metadata.Role {
 	b.t.Helper()
-	d, ok, err := b.TryDuty(b.t.Context(), b.session.ID(), name)
+	d, ok, err := b.TryRole(b.t.Context(), b.session.ID(), name)
 	if err != nil || !ok {
 		b.t.Fatalf("take duty %s: %v, %v", name, ok, err)
 	}

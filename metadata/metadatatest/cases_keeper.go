@@ -13,15 +13,15 @@ func duties(t *testing.T, open Cluster) {
 	if again := a.duty("archive"); again != d {
 		t.Fatalf("the holder's duty is %+v, then %+v", d, again)
 	}
-	if _, ok, err := b.TryDuty(t.Context(), b.session.ID(), "archive"); ok || err != nil {
+	if _, ok, err := b.TryRole(t.Context(), b.session.ID(), "archive"); ok || err != nil {
 		t.Fatalf("a second holder: %v, %v", ok, err)
 	}
 	given := a.duty("given-away")
-	if err := a.ReleaseDuty(t.Context(), given); err != nil {
+	if err := a.ReleaseRole(t.Context(), given); err != nil {
 		t.Fatal(err)
 	}
 	b.duty("given-away")
-	if _, err := a.CloseGeneration(t.Context(), given, 1); !errors.Is(err, metadata.ErrDutyLost) {
+	if _, err := a.CloseExtent(t.Context(), given, 1); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("close generation with a duty that was given away: %v", err)
 	}
 	if err := a.session.Close(t.Context()); err != nil {
@@ -31,19 +31,19 @@ func duties(t *testing.T, open Cluster) {
 	if e.Epoch <= d.Epoch {
 		t.Fatalf("epoch %d after %d", e.Epoch, d.Epoch)
 	}
-	if _, err := a.CloseGeneration(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+	if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("close generation without the duty: %v", err)
 	}
-	if _, err := b.CloseGeneration(t.Context(), e, 1); err != nil {
+	if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Truncate(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+	if err := a.Truncate(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("truncate without the duty: %v", err)
 	}
-	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrDutyLost) {
+	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("set checkpoint without the duty: %v", err)
 	}
-	if _, err := a.Care(t.Context(), d, 0); !errors.Is(err, metadata.ErrDutyLost) {
+	if _, err := a.CompactStore(t.Context(), d, 0); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("care without the duty: %v", err)
 	}
 }
@@ -53,7 +53,7 @@ func generations(t *testing.T, open Cluster) {
 	d := a.duty("archive")
 	f := b.follow()
 	first := some(t, 12, a, b)
-	at, err := a.CloseGeneration(t.Context(), d, 1)
+	at, err := a.CloseExtent(t.Context(), d, 1)
 	if err != nil || at <= first[11].rev {
 		t.Fatalf("closed at %d, %v", at, err)
 	}
@@ -61,14 +61,14 @@ func generations(t *testing.T, open Cluster) {
 	if at >= second[0].rev {
 		t.Fatalf("closed at %d, and %d came after", at, second[0].rev)
 	}
-	if again, err := a.CloseGeneration(t.Context(), d, 1); again != 0 || err != nil {
+	if again, err := a.CloseExtent(t.Context(), d, 1); again != 0 || err != nil {
 		t.Fatalf("closed again at %d, %v", again, err)
 	}
 	same(t, f.until(second[6].rev), append(append([]wrote(nil), first...), second...))
 	var got []metadata.Committed
-	if err := a.ReadGeneration(t.Context(), 1, func(c metadata.Committed) error {
-		if c.Generation != 1 {
-			t.Errorf("generation %d", c.Generation)
+	if err := a.ReadExtent(t.Context(), 1, func(c metadata.Committed) error {
+		if c.Extent != 1 {
+			t.Errorf("generation %d", c.Extent)
 		}
 		got = append(got, c)
 		return nil
@@ -76,11 +76,11 @@ func generations(t *testing.T, open Cluster) {
 		t.Fatal(err)
 	}
 	same(t, got, first)
-	if err := a.ReadGeneration(t.Context(), 2, func(metadata.Committed) error { return nil }); err == nil {
+	if err := a.ReadExtent(t.Context(), 2, func(metadata.Committed) error { return nil }); err == nil {
 		t.Error("an open generation was read")
 	}
 	st, err := b.Start(t.Context())
-	if err != nil || st.Generation != 2 || st.Truncated != 0 {
+	if err != nil || st.Extent != 2 || st.Truncated != 0 {
 		t.Errorf("start %+v, %v", st, err)
 	}
 }
@@ -92,7 +92,7 @@ func truncation(t *testing.T, open Cluster) {
 	if err := a.Truncate(t.Context(), d, 1); err == nil {
 		t.Fatal("an open generation was truncated")
 	}
-	if _, err := a.CloseGeneration(t.Context(), d, 1); err != nil {
+	if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 		t.Fatal(err)
 	}
 	rest := some(t, 10, a)
@@ -102,7 +102,7 @@ func truncation(t *testing.T, open Cluster) {
 		}
 	}
 	st, err := a.Start(t.Context())
-	if err != nil || st.Truncated != 1 || st.Generation != 2 || st.Head != rest[9].rev {
+	if err != nil || st.Truncated != 1 || st.Extent != 2 || st.Head != rest[9].rev {
 		t.Fatalf("start %+v, %v", st, err)
 	}
 	same(t, a.follow().until(rest[9].rev), rest)
@@ -112,7 +112,7 @@ func checkpoints(t *testing.T, open Cluster) {
 	a := join(t, open, "a")
 	d := a.duty("checkpoint")
 	for _, p := range []metadata.CheckpointPointer{
-		{Revision: 10, Generation: 1, Object: "c/10", Hash: 1<<63 + 7}, {Revision: 20, Generation: 2, Object: "c/20"}, {Revision: 15, Generation: 1, Object: "c/15"},
+		{Revision: 10, Extent: 1, Object: "c/10", Hash: 1<<63 + 7}, {Revision: 20, Extent: 2, Object: "c/20"}, {Revision: 15, Extent: 1, Object: "c/15"},
 	} {
 		if err := a.SetCheckpoint(t.Context(), d, p); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func checkpoints(t *testing.T, open Cluster) {
 		}
 		want := p
 		if p.Revision == 15 {
-			want = metadata.CheckpointPointer{Revision: 20, Generation: 2, Object: "c/20"}
+			want = metadata.CheckpointPointer{Revision: 20, Extent: 2, Object: "c/20"}
 		}
 		if *st.Checkpoint != want {
 			t.Errorf("checkpoint %+v, want %+v", *st.Checkpoint, want)
@@ -155,7 +155,7 @@ func care(t *testing.T, open Cluster) {
 	f := a.follow()
 	all := some(t, 20, a)
 	f.until(all[19].rev)
-	h, err := a.Care(t.Context(), d, all[19].rev)
+	h, err := a.CompactStore(t.Context(), d, all[19].rev)
 	if err != nil || h.SizeBytes < 0 || h.Members < 1 {
 		t.Fatalf("care: %+v, %v", h, err)
 	}

@@ -85,11 +85,11 @@ func dutyGuard(t *testing.T, open Cluster) {
 	a, b := join(t, open, "a"), join(t, open, "b")
 	f := b.follow()
 	d := a.duty("slot")
-	held := &metadata.Guard{Duty: d.Name, DutyEpoch: d.Epoch}
+	held := &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 	if res := a.append(metadata.LaneControl, held); res.GuardFailed {
 		t.Fatal("the guard failed though the duty is held")
 	}
-	if err := a.ReleaseDuty(t.Context(), d); err != nil {
+	if err := a.ReleaseRole(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	res := a.append(metadata.LaneControl, held)
@@ -174,13 +174,13 @@ func lostSession(t *testing.T, open Cluster) {
 	if _, err := a.Append(t.Context(), a.next(metadata.LaneLow, nil)); !errors.Is(err, metadata.ErrSessionLost) {
 		t.Errorf("append: %v", err)
 	}
-	if _, ok, err := a.TryDuty(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
+	if _, ok, err := a.TryRole(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
 		t.Errorf("take duty: %v, %v", ok, err)
 	}
 	if err := a.session.Publish(t.Context(), metadata.SessionStatus{}); !errors.Is(err, metadata.ErrSessionLost) {
 		t.Errorf("publish: %v", err)
 	}
-	if _, err := a.CloseGeneration(t.Context(), d, 1); !errors.Is(err, metadata.ErrDutyLost) {
+	if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("close generation: %v", err)
 	}
 	if all := f.until(b.append(metadata.LaneLow, nil).Revision); len(all) != 1 {

@@ -1,4 +1,4 @@
 // Package metadatatest is the acceptance test of the metadata.Log and
-// metadata.Keeper doors: what every implementation promises, whatever stands
+// metadata.LogAdmin doors: what every implementation promises, whatever stands
 // behind it. It has no faults; those are each implementation's own tests.
 package metadatatest
