@@ -18,6 +18,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -33,198 +34,198 @@ const maxFetchWait = 5 * time.Minute
 // fetchPart is one partition of one fetch.
 type fetchPart struct {
 	*sessionPart
-	tp        metadata.TopicPartition
-	known     bool
-	head      metadata.PartitionView
-	code      int16
-	plan      int64           // bytes that it may give
-	committed bool            // the reader wants committed records only
-	end       metadata.Offset // what the reader may see: the high watermark or the last stable offset
-	ready     int64           // bytes that are there, as far as the client waits for them
-	answer    partAnswer
-	withheld  bool   // its first batch is larger than what it may have
-	gets      uint64 // billable, made to read it
-	// steered: the client is to fetch from near, a broker in its own zone.
-	steered bool
-	near    metadata.BrokerID
+	tp            metadata.TopicPartition
+	known         bool
+	view          metadata.PartitionView
+	code          int16
+	readLimit     int64           // bytes that it may give
+	committedOnly bool            // the reader wants committed records only
+	endOffset     metadata.Offset // what the reader may see: the high watermark or the last stable offset
+	readyBytes    int64           // bytes that are there, as far as the client waits for them
+	result        partReadResult
+	withheld      bool   // its first batch is larger than what it may have
+	gets          uint64 // billable, made to read it
+	// redirected: the client is to fetch from near, a broker in its own zone.
+	redirected       bool
+	preferredReplica metadata.BrokerID
 }
 
 // fetch is one Fetch request under way.
 type fetch struct {
-	s       *Server
-	r       *request
-	q       *kmsg.FetchRequest
-	session *fetchSession // nil: sessionless
-	full    bool          // every partition is answered
-	parts   []fetchPart
-	until   time.Time
-	held    grant // of Server.answers
-	beside  grant // the same, beside an oversized batch
-	kept    grant // of Server.polls, for parts
-	sum     int64 // bytes that are ready in all parts
-	urgent  int   // parts of which there is something to say at once
+	s            *Server
+	r            *request
+	q            *kmsg.FetchRequest
+	session      *fetchSession // nil: sessionless
+	fullResponse bool          // every partition is answered
+	parts        []fetchPart
+	deadline     time.Time
+	recordMemory grant // of Server.answers
+	extraMemory  grant // the same, beside an oversized batch
+	pollMemory   grant // of Server.polls, for parts
+	readyBytes   int64 // bytes that are ready in all parts
+	urgentParts  int   // parts of which there is something to say at once
 	// throttleMs tells the client to wait before it asks again.
 	throttleMs int32
 }
 
 const (
-	// bytesOfPart is what one partition takes while its fetch waits.
-	bytesOfPart = 400
-	// bytesOfSessionPart is what one takes in a session.
-	bytesOfSessionPart = 200
+	// fetchPartBytes is what one partition takes while its fetch waits.
+	fetchPartBytes = 400
+	// sessionPartBytes is what one takes in a session.
+	sessionPartBytes = 200
 	// fetchThrottle is after how long a client is to ask again for whose long
 	// poll there is no memory.
 	fetchThrottle = 500 * time.Millisecond
 )
 
-func (s *Server) serveFetch(ctx context.Context, r *request) (answer, error) {
-	admitted, _, err := s.admit(ctx, r)
+func (s *Server) handleFetch(ctx context.Context, r *request) (response, error) {
+	admitted, _, err := s.admitRequest(ctx, r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer admitted.release()
+	defer admitted.releaseAll()
 	q := kmsg.NewPtrFetchRequest()
 	q.SetVersion(r.version)
 	if err = q.ReadFrom(r.body); err != nil {
-		return answer{}, decodeError(r, err)
+		return response{}, newDecodeError(r, err)
 	}
 	r.body = nil
 	if q.Rack != "" && q.Rack != r.conn.rack {
 		r.conn.rack = q.Rack
-		r.from = r.conn.place(r.clientID, billFetch)
+		r.evidence = r.conn.resolveEvidence(r.clientID, trafficFetch)
 	}
 	f := &fetch{s: s, r: r, q: q}
-	f.until = time.Now().Add(min(max(time.Duration(q.MaxWaitMillis)*time.Millisecond, 0), maxFetchWait))
-	if code := f.enter(); code != errNone {
-		return f.refuse(code), nil
+	f.deadline = time.Now().Add(min(max(time.Duration(q.MaxWaitMillis)*time.Millisecond, 0), maxFetchWait))
+	if code := f.enterSession(); code != noError {
+		return f.newErrorResponse(code), nil
 	}
 	q.Topics, q.ForgottenTopics = nil, nil // taken over
 	var waits bool
-	if f.kept, waits = s.polls.try(r.conn, int64(len(f.parts))*bytesOfPart); waits {
-		r.freeFrame()
-		admitted.release()
+	if f.pollMemory, waits = s.polls.try(r.conn, int64(len(f.parts))*fetchPartBytes); waits {
+		r.releaseFrame()
+		admitted.releaseAll()
 	}
-	f.look(ctx)
+	f.resolveParts(ctx)
 	f.redirectToClosestReplica()
-	if f.count(); waits {
-		f.await(ctx)
-	} else if !f.enough() {
+	if f.countReady(); waits {
+		f.awaitData(ctx)
+	} else if !f.canRespond() {
 		f.throttleMs = int32(fetchThrottle / time.Millisecond)
 	}
-	f.read(ctx)
-	r.conn.delayFailure(ctx, time.Now(), f.failed())
+	f.readParts(ctx)
+	r.conn.delayFailure(ctx, time.Now(), f.allFailed())
 	a := f.encode()
-	a.bill.group = s.readers.of(r.clientID, r.conn.host())
+	a.attribution.group = s.clientGroups.findGroup(r.clientID, r.conn.host())
 	return a, nil
 }
 
-// look resolves the partitions; what is unknown or beyond the end is looked at
+// resolveParts resolves the partitions; what is unknown or beyond the end is looked at
 // again behind a barrier.
-func (f *fetch) look(ctx context.Context) {
-	if f.lookOnce() {
+func (f *fetch) resolveParts(ctx context.Context) {
+	if f.resolveOnce() {
 		return
 	}
 	err := f.s.barrier(ctx)
-	f.lookOnce()
+	f.resolveOnce()
 	for i := range f.parts {
 		p := &f.parts[i]
 		switch {
-		case p.code == errNone || p.code == errNotLeader:
-		case err != nil && p.code != errUnknownLeaderEpoch: // which clients ask again after
-			p.code = errTimedOut // not known to be so
+		case p.code == noError || p.code == kerr.NotLeaderForPartition.Code:
+		case err != nil && p.code != kerr.UnknownLeaderEpoch.Code: // which clients ask again after
+			p.code = kerr.RequestTimedOut.Code // not known to be so
 		}
 	}
 }
 
-// lookOnce reads the state; false where something should be looked at again
+// resolveOnce reads the state; false where something should be looked at again
 // behind a barrier.
-func (f *fetch) lookOnce() (sure bool) {
+func (f *fetch) resolveOnce() (sure bool) {
 	sure = true
-	away := f.s.away()
+	away := f.s.notServing()
 	f.s.viewEach(f.r.conn.ctx, len(f.parts), func(st *metadata.State, i int) {
-		if f.parts[i].look(st, f.r.version, away, f.wanted()) {
+		if f.parts[i].resolve(st, f.r.version, away, f.minBytes()) {
 			sure = false
 		}
 	})
-	f.count()
+	f.countReady()
 	return sure
 }
 
-// lookAgain reads the state of some partitions.
-func (f *fetch) lookAgain(parts []int) {
-	away := f.s.away()
+// refreshParts reads the state of some partitions.
+func (f *fetch) refreshParts(parts []int) {
+	away := f.s.notServing()
 	f.s.viewEach(f.r.conn.ctx, len(parts), func(st *metadata.State, i int) {
 		p := &f.parts[parts[i]]
-		f.weigh(p, -1)
-		p.look(st, f.r.version, away, f.wanted())
-		f.weigh(p, 1)
+		f.adjustTotals(p, -1)
+		p.resolve(st, f.r.version, away, f.minBytes())
+		f.adjustTotals(p, 1)
 	})
 }
 
-// count sums up what there is to say.
-func (f *fetch) count() {
-	f.sum, f.urgent = 0, 0
+// countReady sums up what there is to say.
+func (f *fetch) countReady() {
+	f.readyBytes, f.urgentParts = 0, 0
 	for i := range f.parts {
-		f.weigh(&f.parts[i], 1)
+		f.adjustTotals(&f.parts[i], 1)
 	}
 }
 
-// weigh adds a partition to what there is to say, or takes it out.
-func (f *fetch) weigh(p *fetchPart, sign int) {
-	f.sum += int64(sign) * p.ready
-	if p.code != errNone || p.steered {
-		f.urgent += sign
+// adjustTotals adds a partition to what there is to say, or takes it out.
+func (f *fetch) adjustTotals(p *fetchPart, sign int) {
+	f.readyBytes += int64(sign) * p.readyBytes
+	if p.code != noError || p.redirected {
+		f.urgentParts += sign
 	}
 }
 
-// wanted is how many bytes the client waits for; more need not be counted.
-func (f *fetch) wanted() int64 { return int64(max(f.q.MinBytes, 1)) }
+// minBytes is how many bytes the client waits for; more need not be counted.
+func (f *fetch) minBytes() int64 { return int64(max(f.q.MinBytes, 1)) }
 
-// look judges one partition; it reports whether the verdict needs a barrier.
-func (p *fetchPart) look(st *metadata.State, version int16, away bool, wanted int64) (unsure bool) {
-	t, ok := lookTopic(st, p.name, p.id)
+// resolve judges one partition; it reports whether the verdict needs a barrier.
+func (p *fetchPart) resolve(st *metadata.State, version int16, away bool, wanted int64) (unsure bool) {
+	t, ok := lookupTopic(st, p.name, p.id)
 	p.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p.index)}
 	if ok {
-		p.head, p.known = st.Partition(p.tp)
+		p.view, p.known = st.Partition(p.tp)
 	}
-	p.ready = 0
+	p.readyBytes = 0
 	switch {
 	case !ok && version >= 13:
-		p.known, p.code = false, errUnknownTopicID
+		p.known, p.code = false, kerr.UnknownTopicID.Code
 		return true
 	case !ok || !p.known:
-		p.known, p.code = false, errUnknownTopic
+		p.known, p.code = false, kerr.UnknownTopicOrPartition.Code
 		return true
 	case away:
-		p.code = errNotLeader
-	case p.leaderEpoch > int32(p.head.Epoch):
-		p.code = errUnknownLeaderEpoch
+		p.code = kerr.NotLeaderForPartition.Code
+	case p.leaderEpoch > int32(p.view.Epoch):
+		p.code = kerr.UnknownLeaderEpoch.Code
 		return true
-	case p.offset < p.head.LogStart || p.offset > p.head.Next:
-		p.code = errOffsetOutOfRange
+	case p.offset < p.view.LogStart || p.offset > p.view.Next:
+		p.code = kerr.OffsetOutOfRange.Code
 		return true
 	default:
-		p.code = errNone
-		if p.end = p.head.Next; p.committed {
-			p.end = p.head.Stable
+		p.code = noError
+		if p.endOffset = p.view.Next; p.committedOnly {
+			p.endOffset = p.view.Stable
 		}
-		p.ready = p.available(st, min(wanted, int64(max(p.maxBytes, 1))))
+		p.readyBytes = p.countAvailableBytes(st, min(wanted, int64(max(p.maxBytes, 1))))
 	}
 	return false
 }
 
-// available tells how many bytes there are between the offset and the end of
+// countAvailableBytes tells how many bytes there are between the offset and the end of
 // what the reader may see, up to enough of them.
-func (p *fetchPart) available(st *metadata.State, enough int64) int64 {
-	if p.offset >= p.end {
+func (p *fetchPart) countAvailableBytes(st *metadata.State, enough int64) int64 {
+	if p.offset >= p.endOffset {
 		return 0
 	}
-	return st.SpanBytes(p.tp, p.offset, p.end, s3stream.MaxReadSpans, enough)
+	return st.SpanBytes(p.tp, p.offset, p.endOffset, s3stream.MaxReadSpans, enough)
 }
 
-// await waits until there is enough to say, or the client's patience ends.
-func (f *fetch) await(ctx context.Context) {
-	if f.enough() || len(f.parts) == 0 && f.full {
+// awaitData waits until there is enough to say, or the client's patience ends.
+func (f *fetch) awaitData(ctx context.Context) {
+	if f.canRespond() || len(f.parts) == 0 && f.fullResponse {
 		return
 	}
 	on := make([]pollPart, 0, len(f.parts))
@@ -233,19 +234,19 @@ func (f *fetch) await(ctx context.Context) {
 			on = append(on, pollPart{f.parts[i].tp, i})
 		}
 	}
-	w := f.s.wait.begin(on)
-	defer f.s.wait.end(w)
-	timer := time.NewTimer(time.Until(f.until))
+	w := f.s.pollRegistry.addPoll(on)
+	defer f.s.pollRegistry.removePoll(w)
+	timer := time.NewTimer(time.Until(f.deadline))
 	defer timer.Stop()
 	var touched []int
 	every := true
 	for {
 		if every {
-			f.lookOnce()
+			f.resolveOnce()
 		} else {
-			f.lookAgain(touched)
+			f.refreshParts(touched)
 		}
-		if f.enough() {
+		if f.canRespond() {
 			return
 		}
 		select {
@@ -255,28 +256,28 @@ func (f *fetch) await(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		touched, every = f.s.wait.touched(w, touched)
+		touched, every = f.s.pollRegistry.takeTouched(w, touched)
 	}
 }
 
-// enough reports whether the answer should go out now: enough bytes, an error
+// canRespond reports whether the answer should go out now: enough bytes, an error
 // that the client does not know yet, or no patience.
-func (f *fetch) enough() bool {
-	return f.urgent > 0 || f.sum > 0 && f.sum >= int64(f.q.MinBytes) || f.q.MaxWaitMillis <= 0 || f.q.MinBytes <= 0 || time.Now().After(f.until)
+func (f *fetch) canRespond() bool {
+	return f.urgentParts > 0 || f.readyBytes > 0 && f.readyBytes >= int64(f.q.MinBytes) || f.q.MaxWaitMillis <= 0 || f.q.MinBytes <= 0 || time.Now().After(f.deadline)
 }
 
-// failed reports whether there is nothing but errors to say.
-func (f *fetch) failed() bool {
+// allFailed reports whether there is nothing but errors to say.
+func (f *fetch) allFailed() bool {
 	for i := range f.parts {
-		if f.parts[i].code == errNone {
+		if f.parts[i].code == noError {
 			return false
 		}
 	}
 	return len(f.parts) > 0
 }
 
-func (f *fetch) refuse(code int16) answer {
-	a := f.begin(code, 0)
-	a.head = f.end(a.head, nil)
+func (f *fetch) newErrorResponse(code int16) response {
+	a := f.beginResponse(code, 0)
+	a.head = f.endEmptyResponse(a.head, nil)
 	return a
 }

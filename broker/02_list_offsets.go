@@ -12,6 +12,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -19,27 +20,27 @@ import (
 
 // The special times of ListOffsets.
 const (
-	timeLatest        = -1
-	timeEarliest      = -2
-	timeGreatest      = -3
-	timeEarliestLocal = -4
-	timeLatestTiered  = -5
-	timeNotTiered     = -6 // KIP-1023
+	timeLatest                = -1
+	timeEarliest              = -2
+	timeMaxTimestamp          = -3
+	timeEarliestLocal         = -4
+	timeLatestTiered          = -5
+	timeEarliestPendingUpload = -6 // KIP-1023
 )
 
-// listWait bounds a search by time where the client does not (before v10).
-const listWait = 30 * time.Second
+// listOffsetsTimeout bounds a search by time where the client does not (before v10).
+const listOffsetsTimeout = 30 * time.Second
 
-func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
+func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := kmsg.NewPtrListOffsetsResponse()
 	err := s.barrier(ctx)
-	wait := listWait
+	wait := listOffsetsTimeout
 	if q.TimeoutMillis > 0 {
 		wait = min(wait, time.Duration(q.TimeoutMillis)*time.Millisecond)
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	asked := timesAsked(q)
+	asked := countPartitionMentions(q)
 	for _, t := range q.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
@@ -52,13 +53,13 @@ func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffset
 			switch {
 			case asked[t.Topic][p.Partition] > 1:
 				asked[t.Topic][p.Partition] = -1 // answered once
-				rp.ErrorCode = errInvalidRequest
+				rp.ErrorCode = kerr.InvalidRequest.Code
 			case asked[t.Topic][p.Partition] < 0:
 				continue
 			case err != nil:
-				rp.ErrorCode = errTimedOut
+				rp.ErrorCode = kerr.RequestTimedOut.Code
 			default:
-				s.listOffset(ctx, r, q.IsolationLevel == readCommitted, listed{t.Topic, &p, &rp})
+				s.listPartitionOffset(ctx, r, q.IsolationLevel == readCommitted, listOffsetsPart{t.Topic, &p, &rp})
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
@@ -67,9 +68,9 @@ func (s *Server) listOffsets(ctx context.Context, r *request, q *kmsg.ListOffset
 	return resp
 }
 
-// timesAsked counts how often each partition is named: one that is named twice
+// countPartitionMentions counts how often each partition is named: one that is named twice
 // is refused, as in Kafka.
-func timesAsked(q *kmsg.ListOffsetsRequest) map[string]map[int32]int {
+func countPartitionMentions(q *kmsg.ListOffsetsRequest) map[string]map[int32]int {
 	out := map[string]map[int32]int{}
 	for _, t := range q.Topics {
 		if out[t.Topic] == nil {
@@ -82,8 +83,8 @@ func timesAsked(q *kmsg.ListOffsetsRequest) map[string]map[int32]int {
 	return out
 }
 
-// lookPartition reads a partition by topic name.
-func (s *Server) lookPartition(name string, index int32) (tp metadata.TopicPartition, h metadata.PartitionView, ok bool) {
+// lookupPartition reads a partition by topic name.
+func (s *Server) lookupPartition(name string, index int32) (tp metadata.TopicPartition, h metadata.PartitionView, ok bool) {
 	s.cfg.Replica.View(func(st *metadata.State) {
 		var t metadata.Topic
 		if t, ok = st.TopicNamed(name); ok {
@@ -94,29 +95,29 @@ func (s *Server) lookPartition(name string, index int32) (tp metadata.TopicParti
 	return tp, h, ok
 }
 
-// listed is one partition asked for, and its answer.
-type listed struct {
-	topic string
-	ask   *kmsg.ListOffsetsRequestTopicPartition
-	told  *kmsg.ListOffsetsResponseTopicPartition
+// listOffsetsPart is one partition asked for, and its answer.
+type listOffsetsPart struct {
+	topic    string
+	request  *kmsg.ListOffsetsRequestTopicPartition
+	response *kmsg.ListOffsetsResponseTopicPartition
 }
 
-func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l listed) {
-	p, rp := l.ask, l.told
-	tp, h, ok := s.lookPartition(l.topic, p.Partition)
+func (s *Server) listPartitionOffset(ctx context.Context, r *request, committed bool, l listOffsetsPart) {
+	p, rp := l.request, l.response
+	tp, h, ok := s.lookupPartition(l.topic, p.Partition)
 	end := h.Next // what a search by time does not find
 	if committed {
 		end = h.Stable
 	}
 	switch {
-	case !listable(p.Timestamp, r.version): // judged first, as in Kafka
-		rp.ErrorCode = errUnsupportedVersion
+	case !isTimestampSupported(p.Timestamp, r.version): // judged first, as in Kafka
+		rp.ErrorCode = kerr.UnsupportedVersion.Code
 		return
 	case !ok:
-		rp.ErrorCode = errUnknownTopic
+		rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		return
 	case p.CurrentLeaderEpoch > int32(h.Epoch):
-		rp.ErrorCode = errUnknownLeaderEpoch
+		rp.ErrorCode = kerr.UnknownLeaderEpoch.Code
 		return
 	case p.Timestamp == timeLatest && committed:
 		rp.Offset = int64(h.Stable)
@@ -126,13 +127,13 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 		rp.Offset = int64(h.LogStart)
 	case p.Timestamp == timeEarliestLocal:
 		rp.Offset = int64(h.LogStart)
-	case p.Timestamp == timeLatestTiered, p.Timestamp == timeNotTiered:
+	case p.Timestamp == timeLatestTiered, p.Timestamp == timeEarliestPendingUpload:
 		return
-	case p.Timestamp == timeGreatest:
-		s.listFound(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
+	case p.Timestamp == timeMaxTimestamp:
+		s.listSearchedOffset(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
 		return
 	default:
-		s.listFound(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
+		s.listSearchedOffset(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
 			return s.cfg.Reader.OffsetForTime(ctx, tp, metadata.UnixMilli(p.Timestamp))
 		})
 		return
@@ -140,27 +141,27 @@ func (s *Server) listOffset(ctx context.Context, r *request, committed bool, l l
 	rp.LeaderEpoch = dataEpoch
 }
 
-// listable reports whether a version knows a special time.
-func listable(timestamp int64, version int16) bool {
+// isTimestampSupported reports whether a version knows a special time.
+func isTimestampSupported(timestamp int64, version int16) bool {
 	switch {
 	case timestamp >= timeEarliest:
 		return true
-	case timestamp == timeGreatest:
+	case timestamp == timeMaxTimestamp:
 		return version >= 7
 	case timestamp == timeEarliestLocal:
 		return version >= 8
 	case timestamp == timeLatestTiered:
 		return version >= 9
 	}
-	return timestamp == timeNotTiered && version >= 11
+	return timestamp == timeEarliestPendingUpload && version >= 11
 }
 
-// listFound answers a search: -1 and -1 where there is nothing before end.
-func (s *Server) listFound(rp *kmsg.ListOffsetsResponseTopicPartition, end metadata.Offset, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
+// listSearchedOffset answers a search: -1 and -1 where there is nothing before end.
+func (s *Server) listSearchedOffset(rp *kmsg.ListOffsetsResponseTopicPartition, end metadata.Offset, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
 	offset, ts, found, err := search()
 	switch {
 	case err != nil:
-		rp.ErrorCode = kafkaError(err)
+		rp.ErrorCode = kafkaErrorCode(err)
 	case found && offset < end:
 		rp.Offset, rp.Timestamp, rp.LeaderEpoch = int64(offset), int64(ts), dataEpoch
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -29,34 +30,34 @@ const (
 	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
 )
 
-func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+func (s *Server) handleMetadata(ctx context.Context, r *request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	resp := kmsg.NewPtrMetadataResponse()
-	if slices.ContainsFunc(q.Topics, nameless) {
-		return namelessMetadata(q)
+	if slices.ContainsFunc(q.Topics, isUnnamedTopic) {
+		return failUnnamedMetadata(q)
 	}
 	if q.IncludeClusterAuthorizedOperations && q.Version >= 8 && q.Version <= 10 {
 		resp.AuthorizedOperations = clusterOperations
 	} else {
 		resp.AuthorizedOperations = math.MinInt32
 	}
-	topics, throttled := s.metadataTopics(ctx, r, q)
+	topics, throttled := s.resolveMetadataTopics(ctx, r, q)
 	if throttled {
 		resp.ThrottleMillis = int32(autoCreateThrottle / time.Millisecond)
 	}
-	s.settle(ctx, r)
-	v := s.view()
-	resp.ClusterID = textOf(v.clusterID())
-	for _, n := range v.brokers(r.from.Zone) {
+	s.delayMetadata(ctx, r)
+	v := s.currentView()
+	resp.ClusterID = nullableText(v.clusterID())
+	for _, n := range v.brokers(r.evidence.Zone) {
 		b := kmsg.NewMetadataResponseBroker()
-		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, textOf(string(n.Rack))
+		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, nullableText(string(n.Rack))
 		resp.Brokers = append(resp.Brokers, b)
 	}
-	resp.ControllerID = int32(v.controller(r.from.Zone))
+	resp.ControllerID = int32(v.controller(r.evidence.Zone))
 	for i := range topics {
 		if ctx.Err() != nil {
 			break
 		}
-		t := topics[i].answer(v, r.from.Zone)
+		t := topics[i].newTopicResponse(v, r.evidence.Zone)
 		if q.Version < 8 || !q.IncludeTopicAuthorizedOperations {
 			t.AuthorizedOperations = math.MinInt32
 		}
@@ -65,44 +66,46 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	return resp
 }
 
-// nameless is a topic that is asked for by neither name nor id.
-func nameless(t kmsg.MetadataRequestTopic) bool { return t.Topic == nil && t.TopicID == [16]byte{} }
+// isUnnamedTopic is a topic that is asked for by neither name nor id.
+func isUnnamedTopic(t kmsg.MetadataRequestTopic) bool {
+	return t.Topic == nil && t.TopicID == [16]byte{}
+}
 
-// namelessMetadata is what Kafka makes of a request with such a topic: it fails
+// failUnnamedMetadata is what Kafka makes of a request with such a topic: it fails
 // over it, for all of them. No client sends one.
-func namelessMetadata(q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+func failUnnamedMetadata(q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	resp := kmsg.NewPtrMetadataResponse()
-	resp.ErrorCode, resp.AuthorizedOperations = errUnknownServer, math.MinInt32
+	resp.ErrorCode, resp.AuthorizedOperations = kerr.UnknownServerError.Code, math.MinInt32
 	for _, t := range q.Topics {
 		rt := kmsg.NewMetadataResponseTopic()
 		name := ""
 		if t.Topic != nil {
 			name = *t.Topic
 		}
-		rt.ErrorCode, rt.Topic, rt.TopicID, rt.AuthorizedOperations = errUnknownServer, &name, t.TopicID, math.MinInt32
+		rt.ErrorCode, rt.Topic, rt.TopicID, rt.AuthorizedOperations = kerr.UnknownServerError.Code, &name, t.TopicID, math.MinInt32
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp
 }
 
-// wantedTopic is one topic of a Metadata request and what is known of it.
-type wantedTopic struct {
+// requestedTopic is one topic of a Metadata request and what is known of it.
+type requestedTopic struct {
 	name *string
 	id   metadata.TopicID
 	view topicView
 	code int16
 }
 
-// metadataTopics looks up what was asked for, and makes what is missing.
-func (s *Server) metadataTopics(ctx context.Context, r *request, q *kmsg.MetadataRequest) (want []wantedTopic, throttled bool) {
+// resolveMetadataTopics looks up what was asked for, and makes what is missing.
+func (s *Server) resolveMetadataTopics(ctx context.Context, r *request, q *kmsg.MetadataRequest) (want []requestedTopic, throttled bool) {
 	if q.Topics == nil || q.Version == 0 && len(q.Topics) == 0 {
-		return s.everyTopic(ctx), false
+		return s.readEveryTopic(ctx), false
 	}
-	want = make([]wantedTopic, 0, len(q.Topics))
+	want = make([]requestedTopic, 0, len(q.Topics))
 	named := make(map[string]bool, len(q.Topics))
 	byID := make(map[metadata.TopicID]bool, len(q.Topics))
 	for _, t := range q.Topics {
-		w := wantedTopic{name: t.Topic, id: t.TopicID}
+		w := requestedTopic{name: t.Topic, id: t.TopicID}
 		switch {
 		case byID[w.id]:
 			continue // a topic that is asked for twice is answered once
@@ -115,42 +118,42 @@ func (s *Server) metadataTopics(ctx context.Context, r *request, q *kmsg.Metadat
 		}
 		want = append(want, w)
 	}
-	if missing := s.lookWanted(ctx, want); len(missing) == 0 {
+	if missing := s.resolveRequestedTopics(ctx, want); len(missing) == 0 {
 		return want, false
 	}
 	if err := s.barrier(ctx); err != nil {
 		for i := range want {
-			if want[i].code == errUnknownTopic || want[i].code == errUnknownTopicID {
-				want[i].code = errLeaderNotAvailable // not known to be unknown
+			if want[i].code == kerr.UnknownTopicOrPartition.Code || want[i].code == kerr.UnknownTopicID.Code {
+				want[i].code = kerr.LeaderNotAvailable.Code // not known to be unknown
 			}
 		}
 		return want, false
 	}
-	missing := s.lookWanted(ctx, want)
+	missing := s.resolveRequestedTopics(ctx, want)
 	if s.cfg.AutoCreate && (q.Version < 4 || q.AllowAutoTopicCreation) {
-		throttled = s.autoCreate(ctx, r, want, missing)
+		throttled = s.autoCreateTopics(ctx, r, want, missing)
 	}
 	for _, i := range missing {
-		if w := &want[i]; w.code == errUnknownTopic && w.name != nil && !validTopicName(*w.name) {
-			w.code = errInvalidTopic
+		if w := &want[i]; w.code == kerr.UnknownTopicOrPartition.Code && w.name != nil && !isValidTopicName(*w.name) {
+			w.code = kerr.InvalidTopicException.Code
 		}
 	}
 	return want, throttled
 }
 
-func (s *Server) everyTopic(ctx context.Context) []wantedTopic {
-	all := s.allTopics()
-	want := make([]wantedTopic, 0, len(all))
+func (s *Server) readEveryTopic(ctx context.Context) []requestedTopic {
+	all := s.listTopics()
+	want := make([]requestedTopic, 0, len(all))
 	s.viewEach(ctx, len(all), func(st *metadata.State, i int) {
 		if t, ok := st.Topic(all[i].ID); ok {
-			want = append(want, wantedTopic{view: lookHeads(st, t)})
+			want = append(want, requestedTopic{view: readTopicView(st, t)})
 		}
 	})
 	return want
 }
 
-// lookWanted fills what is known and returns the indices of what is not.
-func (s *Server) lookWanted(ctx context.Context, want []wantedTopic) (missing []int) {
+// resolveRequestedTopics fills what is known and returns the indices of what is not.
+func (s *Server) resolveRequestedTopics(ctx context.Context, want []requestedTopic) (missing []int) {
 	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {
 		w := &want[i]
 		if !w.view.ID.IsZero() {
@@ -160,15 +163,15 @@ func (s *Server) lookWanted(ctx context.Context, want []wantedTopic) (missing []
 		if w.name != nil {
 			name = *w.name
 		}
-		t, ok := lookTopic(st, name, w.id)
+		t, ok := lookupTopic(st, name, w.id)
 		switch {
 		case ok:
-			w.view, w.code = lookHeads(st, t), errNone
+			w.view, w.code = readTopicView(st, t), noError
 		case !w.id.IsZero():
-			w.code = errUnknownTopicID
+			w.code = kerr.UnknownTopicID.Code
 			missing = append(missing, i)
 		default:
-			w.code = errUnknownTopic
+			w.code = kerr.UnknownTopicOrPartition.Code
 			missing = append(missing, i)
 		}
 	})
@@ -182,33 +185,33 @@ func (s *Server) defaultReplication() int16 {
 	return int16(n)
 }
 
-func (w *wantedTopic) answer(v *clusterView, zone metadata.ZoneID) kmsg.MetadataResponseTopic {
+func (w *requestedTopic) newTopicResponse(v *clusterView, zone metadata.ZoneID) kmsg.MetadataResponseTopic {
 	t := kmsg.NewMetadataResponseTopic()
 	t.ErrorCode, t.Topic, t.TopicID = w.code, w.name, w.id
 	t.AuthorizedOperations = topicOperations
-	if w.code != errNone {
+	if w.code != noError {
 		return t
 	}
 	t.Topic, t.TopicID = &w.view.Name, w.view.ID
 	t.IsInternal = InternalTopic(w.view.Name)
-	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(w.view.heads))
+	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(w.view.partitions))
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
 		*p = kmsg.NewMetadataResponseTopicPartition()
 		tp := metadata.TopicPartition{Topic: w.view.ID, Partition: metadata.Partition(i)}
-		p.Partition, p.LeaderEpoch = int32(i), int32(w.view.heads[i].Epoch)
+		p.Partition, p.LeaderEpoch = int32(i), int32(w.view.partitions[i].Epoch)
 		p.Leader = int32(v.leader(tp, zone))
-		p.Replicas = v.replicasBeside(tp, w.view.ReplicationFactor, p.Leader)
+		p.Replicas = v.replicasWithLeader(tp, w.view.ReplicationFactor, p.Leader)
 		p.ISR = p.Replicas
 		if p.Leader < 0 {
-			p.ErrorCode = errLeaderNotAvailable
+			p.ErrorCode = kerr.LeaderNotAvailable.Code
 		}
 	}
 	return t
 }
 
-// validTopicName is Kafka's rule for names.
-func validTopicName(name string) bool {
+// isValidTopicName is Kafka's rule for names.
+func isValidTopicName(name string) bool {
 	if name == "" || name == "." || name == ".." || len(name) > 249 {
 		return false
 	}

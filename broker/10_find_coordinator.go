@@ -12,6 +12,7 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/broker/groups"
@@ -21,26 +22,26 @@ import (
 
 // The key types of FindCoordinator.
 const (
-	coordinatesGroup = 0
-	coordinatesTxn   = 1
+	coordinatorTypeGroup = 0
+	coordinatorTypeTxn   = 1
 )
 
-func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
+func (s *Server) handleFindCoordinator(ctx context.Context, r *request, q *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	keys := q.CoordinatorKeys
 	if q.Version < 4 {
 		keys = []string{q.CoordinatorKey}
 	}
 	switch q.CoordinatorType {
-	case coordinatesGroup:
-		s.ensureInternal(ctx, offsetsTopic)
-	case coordinatesTxn:
-		s.ensureInternal(ctx, txnTopic)
+	case coordinatorTypeGroup:
+		s.ensureInternalTopic(ctx, offsetsTopic)
+	case coordinatorTypeTxn:
+		s.ensureInternalTopic(ctx, txnTopic)
 	}
 	if q.Version >= 4 {
 		resp.Coordinators = make([]kmsg.FindCoordinatorResponseCoordinator, 0, len(keys))
 	}
-	v := s.view()
+	v := s.currentView()
 	barred := false
 	for _, key := range keys {
 		if ctx.Err() != nil {
@@ -48,24 +49,26 @@ func (s *Server) findCoordinator(ctx context.Context, r *request, q *kmsg.FindCo
 		}
 		c := kmsg.NewFindCoordinatorResponseCoordinator()
 		c.Key, c.NodeID, c.Port = key, -1, -1
-		find := v.txnCoordinator
-		if q.CoordinatorType == coordinatesGroup {
-			find = func(key string, zone metadata.ZoneID) (router.Endpoint, bool) { return s.holder(v, key, zone) }
+		find := v.findTxnCoordinator
+		if q.CoordinatorType == coordinatorTypeGroup {
+			find = func(key string, zone metadata.ZoneID) (router.Endpoint, bool) {
+				return s.findGroupCoordinator(v, key, zone)
+			}
 		}
-		if q.CoordinatorType != coordinatesGroup && q.CoordinatorType != coordinatesTxn {
-			c.ErrorCode, c.ErrorMessage = errInvalidRequest, textOf("groups (key type 0) and transactional ids (1) have coordinators")
+		if q.CoordinatorType != coordinatorTypeGroup && q.CoordinatorType != coordinatorTypeTxn {
+			c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, nullableText("groups (key type 0) and transactional ids (1) have coordinators")
 		} else {
-			n, ok := find(key, r.from.Zone)
+			n, ok := find(key, r.evidence.Zone)
 			if !ok && !barred {
 				barred = true
 				_ = s.barrier(ctx)
-				v = s.view()
-				n, ok = find(key, r.from.Zone)
+				v = s.currentView()
+				n, ok = find(key, r.evidence.Zone)
 			}
 			if ok {
 				c.NodeID, c.Host, c.Port, c.ErrorMessage = int32(n.ID), n.Host, n.Port, successText(q.Version)
 			} else {
-				c.ErrorCode, c.ErrorMessage = errCoordinatorAway, textOf("no broker holds the group's slot yet")
+				c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, nullableText("no broker holds the group's slot yet")
 			}
 		}
 		if q.Version < 4 {
@@ -88,16 +91,16 @@ func successText(version int16) *string {
 	return &text
 }
 
-// holder returns the broker that coordinates a group.
-func (s *Server) holder(v *clusterView, group string, zone metadata.ZoneID) (n router.Endpoint, ok bool) {
+// findGroupCoordinator returns the broker that coordinates a group.
+func (s *Server) findGroupCoordinator(v *clusterView, group string, zone metadata.ZoneID) (n router.Endpoint, ok bool) {
 	var id metadata.BrokerID
 	s.cfg.Replica.View(func(st *metadata.State) {
 		var o metadata.SessionView
-		o, ok = groups.Holder(st, metadata.GroupSlot(group))
+		o, ok = groups.SlotOwner(st, metadata.GroupSlot(group))
 		id = o.Broker
 	})
 	if !ok {
 		return n, false
 	}
-	return v.node(id, zone)
+	return v.brokerEndpoint(id, zone)
 }

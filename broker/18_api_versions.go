@@ -14,6 +14,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -21,23 +22,23 @@ import (
 
 const apiVersionsKey = 18
 
-func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsRequest) *kmsg.ApiVersionsResponse {
+func (s *Server) handleAPIVersions(_ context.Context, r *request, q *kmsg.ApiVersionsRequest) *kmsg.ApiVersionsResponse {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	if q.Version >= 3 {
-		if !validSoftware(q.ClientSoftwareName) || !validSoftware(q.ClientSoftwareVersion) {
-			resp.ErrorCode = errInvalidRequest
+		if !isValidSoftwareName(q.ClientSoftwareName) || !isValidSoftwareName(q.ClientSoftwareVersion) {
+			resp.ErrorCode = kerr.InvalidRequest.Code
 			return resp
 		}
-		if resp.ErrorCode = s.misrouted(q); resp.ErrorCode != errNone {
+		if resp.ErrorCode = s.checkIntendedBroker(q); resp.ErrorCode != noError {
 			return resp
 		}
 		name := q.ClientSoftwareName + " " + q.ClientSoftwareVersion
 		if r.conn.software.Swap(&name) == nil {
-			s.metrics.software(q.ClientSoftwareName, q.ClientSoftwareVersion)
+			s.metrics.countSoftware(q.ClientSoftwareName, q.ClientSoftwareVersion)
 		}
 	}
-	resp.ApiKeys = s.shownAPIs()
-	levels, epoch := s.finalized()
+	resp.ApiKeys = s.listAdvertisedAPIs()
+	levels, epoch := s.readFinalizedFeatures()
 	resp.FinalizedFeaturesEpoch = epoch
 	for i, f := range features {
 		if levels[i] > 0 { // 0 is not to have it, as in Kafka
@@ -55,19 +56,19 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 	return resp
 }
 
-// misrouted judges whom the client means (KIP-1242): a cluster and a broker,
+// checkIntendedBroker judges whom the client means (KIP-1242): a cluster and a broker,
 // or neither. A broker that has no id yet does not know whether it is meant.
-func (s *Server) misrouted(q *kmsg.ApiVersionsRequest) int16 {
-	self, cluster := s.cfg.Self(), s.view().clusterID()
+func (s *Server) checkIntendedBroker(q *kmsg.ApiVersionsRequest) int16 {
+	self, cluster := s.cfg.Self(), s.currentView().clusterID()
 	switch {
 	case q.Version < 5, q.ClusterID == nil && q.NodeID == -1:
-		return errNone
+		return noError
 	case q.ClusterID == nil || q.NodeID == -1:
-		return errInvalidRequest
+		return kerr.InvalidRequest.Code
 	case *q.ClusterID != cluster, self != metadata.NoBroker && q.NodeID != int32(self):
-		return errRebootstrap
+		return kerr.RebootstrapRequired.Code
 	}
-	return errNone
+	return noError
 }
 
 // features are those of an Apache Kafka 4.4 broker of which something is
@@ -85,44 +86,44 @@ var features = [...]struct {
 	{metadata.GroupFeature, 0, 1, false},
 }
 
-// finalized returns the level of each feature, and the epoch of all.
-func (s *Server) finalized() (levels [len(features)]int16, epoch int64) {
+// readFinalizedFeatures returns the level of each feature, and the epoch of all.
+func (s *Server) readFinalizedFeatures() (levels [len(features)]int16, epoch int64) {
 	s.cfg.Replica.View(func(st *metadata.State) {
 		epoch = st.FeaturesEpoch()
 		for i, f := range features {
-			levels[i] = st.Finalized(f.name, f.top)
+			levels[i] = st.FinalizedLevel(f.name, f.top)
 		}
 	})
 	return levels, epoch
 }
 
-func (s *Server) shownAPIs() []kmsg.ApiVersionsResponseApiKey {
+func (s *Server) listAdvertisedAPIs() []kmsg.ApiVersionsResponseApiKey {
 	out := make([]kmsg.ApiVersionsResponseApiKey, 0, len(s.apis))
 	for _, a := range s.apis {
 		k := kmsg.NewApiVersionsResponseApiKey()
-		k.ApiKey, k.MinVersion, k.MaxVersion = a.key, a.shown, a.max
+		k.ApiKey, k.MinVersion, k.MaxVersion = a.key, a.minAdvertised, a.max
 		out = append(out, k)
 	}
 	slices.SortFunc(out, func(a, b kmsg.ApiVersionsResponseApiKey) int { return int(a.ApiKey) - int(b.ApiKey) })
 	return out
 }
 
-// unknownApiVersions answers a version of ApiVersions that is not known: the
+// respondUnsupportedVersion answers a version of ApiVersions that is not known: the
 // client reads a version 0 body whatever it asked with.
-func (s *Server) unknownApiVersions(correlation int32) answer {
+func (s *Server) respondUnsupportedVersion(correlation int32) response {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.Version = 0
-	resp.ErrorCode = errUnsupportedVersion
-	for _, k := range s.shownAPIs() {
+	resp.ErrorCode = kerr.UnsupportedVersion.Code
+	for _, k := range s.listAdvertisedAPIs() {
 		if k.ApiKey == apiVersionsKey {
 			resp.ApiKeys = append(resp.ApiKeys, k)
 		}
 	}
-	return answer{head: resp.AppendTo(appendAnswerHeader(nil, correlation, false))}
+	return response{head: resp.AppendTo(appendResponseHeader(nil, correlation, false))}
 }
 
-// validSoftware is KIP-511's [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
-func validSoftware(s string) bool {
+// isValidSoftwareName is KIP-511's [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?
+func isValidSoftwareName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'

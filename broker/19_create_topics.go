@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -24,7 +25,7 @@ import (
 // some 300 KiB.
 const maxTopicsPerRequest = 1000
 
-func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
+func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	resp := kmsg.NewPtrCreateTopicsResponse()
 	var cmds []metadata.Command
 	var at []int
@@ -44,15 +45,15 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
 		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
-		cmd, code, text := s.planTopic(t)
+		cmd, code, text := s.planTopicCreation(t)
 		if names[t.Topic] > 1 {
-			code, text = errInvalidRequest, "the request names the topic more than once"
+			code, text = kerr.InvalidRequest.Code, "the request names the topic more than once"
 		}
 		names[t.Topic] = 0
-		if code == errNone && len(cmds) == maxTopicsPerRequest {
-			code, text = errPolicyViolation, fmt.Sprintf("more than %d topics in a request", maxTopicsPerRequest)
+		if code == noError && len(cmds) == maxTopicsPerRequest {
+			code, text = kerr.PolicyViolation.Code, fmt.Sprintf("more than %d topics in a request", maxTopicsPerRequest)
 		}
-		if rt.ErrorCode, rt.ErrorMessage = code, textOf(text); code == errNone {
+		if rt.ErrorCode, rt.ErrorMessage = code, nullableText(text); code == noError {
 			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = cmd.ID, cmd.Partitions, cmd.ReplicationFactor
 			rt.Configs = s.echoConfigs(cmd.Configs)
 			cmds, at = append(cmds, cmd), append(at, len(resp.Topics))
@@ -65,23 +66,23 @@ func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTop
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		rt := &resp.Topics[i]
-		if code, text := r.commandError(out, err, k); code != errNone {
-			rt.ErrorCode, rt.ErrorMessage = code, textOf(text)
+		if code, text := r.commandError(out, err, k); code != noError {
+			rt.ErrorCode, rt.ErrorMessage = code, nullableText(text)
 			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor, rt.Configs = [16]byte{}, -1, -1, []kmsg.CreateTopicsResponseTopicConfig{}
 		}
 	}
 	return resp
 }
 
-// planTopic checks one topic and makes its command.
-func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTopic, int16, string) {
+// planTopicCreation checks one topic and makes its command.
+func (s *Server) planTopicCreation(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTopic, int16, string) {
 	cmd := metadata.CreateTopic{Name: t.Topic, Partitions: t.NumPartitions, ReplicationFactor: t.ReplicationFactor}
-	if code, text := s.nameProblem(t.Topic); code != errNone {
+	if code, text := s.checkNewTopicName(t.Topic); code != noError {
 		return cmd, code, text
 	}
 	for _, c := range t.Configs {
 		if c.Value == nil {
-			return cmd, errInvalidConfig, "null value for config " + c.Name
+			return cmd, kerr.InvalidConfig.Code, "null value for config " + c.Name
 		}
 		if cmd.Configs == nil {
 			cmd.Configs = map[string]string{}
@@ -90,16 +91,16 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 	}
 	configs, text := checkTopicConfigs(cmd.Configs)
 	if text != "" {
-		return cmd, errInvalidConfig, text
+		return cmd, kerr.InvalidConfig.Code, text
 	}
 	cmd.Configs = configs
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
-			return cmd, errInvalidRequest, "counts and a replica assignment exclude each other"
+			return cmd, kerr.InvalidRequest.Code, "counts and a replica assignment exclude each other"
 		}
-		rf, text := s.assigned(t.ReplicaAssignment)
+		rf, text := s.checkAssignment(t.ReplicaAssignment)
 		if text != "" {
-			return cmd, errInvalidAssignment, text
+			return cmd, kerr.InvalidReplicaAssignment.Code, text
 		}
 		cmd.Partitions, cmd.ReplicationFactor = int32(len(t.ReplicaAssignment)), rf
 	}
@@ -112,43 +113,43 @@ func (s *Server) planTopic(t *kmsg.CreateTopicsRequestTopic) (metadata.CreateTop
 	}
 	switch {
 	case cmd.ReplicationFactor < 1:
-		return cmd, errInvalidReplication, "replication factor must be larger than 0, or -1"
+		return cmd, kerr.InvalidReplicationFactor.Code, "replication factor must be larger than 0, or -1"
 	case cmd.Partitions < 1:
-		return cmd, errInvalidPartitions, "number of partitions must be larger than 0, or -1"
+		return cmd, kerr.InvalidPartitions.Code, "number of partitions must be larger than 0, or -1"
 	case cmd.Partitions > metadata.MaxPartitionsPerTopic:
-		return cmd, errPolicyViolation, fmt.Sprintf("more than %d partitions in a topic", metadata.MaxPartitionsPerTopic)
+		return cmd, kerr.PolicyViolation.Code, fmt.Sprintf("more than %d partitions in a topic", metadata.MaxPartitionsPerTopic)
 	}
-	if n := s.view().size(); s.cfg.CheckReplication && int(asked) > n {
-		return cmd, errInvalidReplication, fmt.Sprintf("replication factor %d, with %d brokers", asked, n)
+	if n := s.currentView().brokerCount(); s.cfg.CheckReplication && int(asked) > n {
+		return cmd, kerr.InvalidReplicationFactor.Code, fmt.Sprintf("replication factor %d, with %d brokers", asked, n)
 	}
-	cmd.ID = s.ids.topicID()
-	return cmd, errNone, ""
+	cmd.ID = s.ids.newTopicID()
+	return cmd, noError, ""
 }
 
-// nameProblem judges a new topic's name.
-func (s *Server) nameProblem(name string) (int16, string) {
-	if !validTopicName(name) {
-		return errInvalidTopic, fmt.Sprintf("topic name %.260q is not 1 to 249 of [a-zA-Z0-9._-], nor . or ..", name)
+// checkNewTopicName judges a new topic's name.
+func (s *Server) checkNewTopicName(name string) (int16, string) {
+	if !isValidTopicName(name) {
+		return kerr.InvalidTopicException.Code, fmt.Sprintf("topic name %.260q is not 1 to 249 of [a-zA-Z0-9._-], nor . or ..", name)
 	}
 	if name == "__cluster_metadata" {
-		return errInvalidRequest, "the name is that of Kafka's own log"
+		return kerr.InvalidRequest.Code, "the name is that of Kafka's own log"
 	}
-	code, text := errNone, ""
+	code, text := noError, ""
 	s.cfg.Replica.View(func(st *metadata.State) {
 		if _, ok := st.TopicNamed(name); ok {
-			code, text = errTopicExists, fmt.Sprintf("Topic '%s' already exists.", name)
+			code, text = kerr.TopicAlreadyExists.Code, fmt.Sprintf("Topic '%s' already exists.", name)
 			return
 		}
 		if other, ok := st.CollidingTopic(name); ok {
-			code, text = errInvalidTopic, fmt.Sprintf("topic name collides with %s", other)
+			code, text = kerr.InvalidTopicException.Code, fmt.Sprintf("topic name collides with %s", other)
 		}
 	})
 	return code, text
 }
 
-// assigned checks a replica assignment and returns its replication factor.
-func (s *Server) assigned(in []kmsg.CreateTopicsRequestTopicReplicaAssignment) (int16, string) {
-	v := s.view()
+// checkAssignment checks a replica assignment and returns its replication factor.
+func (s *Server) checkAssignment(in []kmsg.CreateTopicsRequestTopicReplicaAssignment) (int16, string) {
+	v := s.currentView()
 	seen := map[int32]bool{}
 	for _, a := range in {
 		switch {
@@ -170,7 +171,7 @@ func checkReplicas(v *clusterView, replicas []int32) string {
 		if slices.Contains(replicas[:i], b) {
 			return fmt.Sprintf("broker %d is named twice", b)
 		}
-		if !v.knows(metadata.BrokerID(b)) {
+		if !v.hasBroker(metadata.BrokerID(b)) {
 			return fmt.Sprintf("broker %d is not known", b)
 		}
 	}
@@ -181,8 +182,8 @@ func checkReplicas(v *clusterView, replicas []int32) string {
 func (s *Server) echoConfigs(set map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	var out []kmsg.CreateTopicsResponseTopicConfig
 	s.cfg.Replica.View(func(st *metadata.State) {
-		own := s.settings(st)
-		for _, v := range topicValues(&own, set) {
+		own := s.readOwnSettings(st)
+		for _, v := range listTopicValues(&own, set) {
 			c := kmsg.NewCreateTopicsResponseTopicConfig()
 			c.Name, c.Value, c.Source = v.key.Name, v.value, int8(v.source)
 			out = append(out, c)

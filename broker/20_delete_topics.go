@@ -10,12 +10,13 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
+func (s *Server) handleDeleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	want := q.Topics
 	if q.Version < 6 {
@@ -27,37 +28,37 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 	barred := s.barrier(ctx)
 	var cmds []metadata.Command
 	var at []int
-	times, told := s.timesNamed(ctx, want), map[topicRef]bool{}
+	times, told := s.countTopicMentions(ctx, want), map[topicRef]bool{}
 	for i := range want {
 		if ctx.Err() != nil {
 			return resp
 		}
-		ref := refOf(&want[i])
+		ref := topicRefOf(&want[i])
 		if told[ref] {
 			continue // named before, and answered once
 		}
 		told[ref] = true
-		t, code := s.deletion(&want[i], barred)
+		t, code := s.resolveDeletion(&want[i], barred)
 		if s.cfg.KeepTopics {
-			code = errDeletionDisabled
+			code = kerr.TopicDeletionDisabled.Code
 			if q.Version < 3 {
-				code = errInvalidRequest // Kafka's, before it had the other
+				code = kerr.InvalidRequest.Code // Kafka's, before it had the other
 			}
 		}
 		rt := kmsg.NewDeleteTopicsResponseTopic()
 		rt.Topic, rt.TopicID = want[i].Topic, want[i].TopicID
 		switch both := (topicRef{id: t.ID}); {
 		case times[ref] > 1:
-			code = errInvalidRequest
-		case code == errNone && times[both] > 1: // by name and by id: answered once
+			code = kerr.InvalidRequest.Code
+		case code == noError && times[both] > 1: // by name and by id: answered once
 			if ref != both && told[both] {
 				continue
 			}
-			told[both], code = true, errInvalidRequest
+			told[both], code = true, kerr.InvalidRequest.Code
 			name := t.Name
 			rt.Topic, rt.TopicID = &name, t.ID
 		}
-		if rt.ErrorCode, rt.ErrorMessage = code, textOf(deletionText(code)); code == errNone {
+		if rt.ErrorCode, rt.ErrorMessage = code, nullableText(deletionErrorMessage(code)); code == noError {
 			name := t.Name
 			rt.Topic, rt.TopicID = &name, t.ID
 			cmds, at = append(cmds, metadata.DeleteTopic{ID: t.ID}), append(at, len(resp.Topics))
@@ -70,23 +71,23 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		code, text := r.commandError(out, err, k)
-		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)
+		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, nullableText(text)
 	}
 	return resp
 }
 
-// deletionText says why a topic is not deleted.
-func deletionText(code int16) string {
+// deletionErrorMessage says why a topic is not deleted.
+func deletionErrorMessage(code int16) string {
 	switch code {
-	case errNone:
+	case noError:
 		return ""
-	case errDeletionDisabled:
+	case kerr.TopicDeletionDisabled.Code:
 		return "this broker does not delete topics"
-	case errInvalidRequest:
+	case kerr.InvalidRequest.Code:
 		return "the request names the topic more than once, or by neither name nor id, or by both"
-	case errUnknownTopic:
+	case kerr.UnknownTopicOrPartition.Code:
 		return "the topic does not exist"
-	case errUnknownTopicID:
+	case kerr.UnknownTopicID.Code:
 		return "no topic has this id"
 	}
 	return "the state could not be read in time"
@@ -98,7 +99,7 @@ type topicRef struct {
 	id   metadata.TopicID
 }
 
-func refOf(w *kmsg.DeleteTopicsRequestTopic) topicRef {
+func topicRefOf(w *kmsg.DeleteTopicsRequestTopic) topicRef {
 	r := topicRef{id: w.TopicID}
 	if w.Topic != nil {
 		r.name = *w.Topic
@@ -106,12 +107,12 @@ func refOf(w *kmsg.DeleteTopicsRequestTopic) topicRef {
 	return r
 }
 
-// timesNamed counts how often each topic is named, by what names it and, where
+// countTopicMentions counts how often each topic is named, by what names it and, where
 // it is known, by its id: Kafka refuses a topic that is named twice.
-func (s *Server) timesNamed(ctx context.Context, want []kmsg.DeleteTopicsRequestTopic) map[topicRef]int {
+func (s *Server) countTopicMentions(ctx context.Context, want []kmsg.DeleteTopicsRequestTopic) map[topicRef]int {
 	times := map[topicRef]int{}
 	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {
-		ref := refOf(&want[i])
+		ref := topicRefOf(&want[i])
 		times[ref]++
 		if ref.name == "" || !ref.id.IsZero() {
 			return // the id counts already
@@ -123,23 +124,23 @@ func (s *Server) timesNamed(ctx context.Context, want []kmsg.DeleteTopicsRequest
 	return times
 }
 
-func (s *Server) deletion(w *kmsg.DeleteTopicsRequestTopic, barred error) (t metadata.Topic, code int16) {
+func (s *Server) resolveDeletion(w *kmsg.DeleteTopicsRequestTopic, barred error) (t metadata.Topic, code int16) {
 	name, id := "", metadata.TopicID(w.TopicID)
 	if w.Topic != nil {
 		name = *w.Topic
 	}
 	if (w.Topic == nil) == id.IsZero() {
-		return t, errInvalidRequest // neither, or both
+		return t, kerr.InvalidRequest.Code // neither, or both
 	}
 	ok := false
-	s.cfg.Replica.View(func(st *metadata.State) { t, ok = lookTopic(st, name, id) })
+	s.cfg.Replica.View(func(st *metadata.State) { t, ok = lookupTopic(st, name, id) })
 	switch {
 	case ok:
-		return t, errNone
+		return t, noError
 	case barred != nil:
-		return t, errTimedOut
+		return t, kerr.RequestTimedOut.Code
 	case w.Topic == nil:
-		return t, errUnknownTopicID
+		return t, kerr.UnknownTopicID.Code
 	}
-	return t, errUnknownTopic
+	return t, kerr.UnknownTopicOrPartition.Code
 }

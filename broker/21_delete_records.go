@@ -9,12 +9,13 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
+func (s *Server) handleDeleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
 	resp := kmsg.NewPtrDeleteRecordsResponse()
 	barred := s.barrier(ctx)
 	var cmds []metadata.Command
@@ -28,11 +29,11 @@ func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRe
 			}
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = p.Partition, -1
-			cmd, code := s.trimming(t.Topic, p.Partition, p.Offset)
-			if code != errNone && barred != nil {
-				code = errTimedOut
+			cmd, code := s.planTrim(t.Topic, p.Partition, p.Offset)
+			if code != noError && barred != nil {
+				code = kerr.RequestTimedOut.Code
 			}
-			if rp.ErrorCode = code; code == errNone {
+			if rp.ErrorCode = code; code == noError {
 				cmds, at = append(cmds, cmd), append(at, [2]int{i, j})
 			}
 			rt.Partitions = append(rt.Partitions, rp)
@@ -45,26 +46,26 @@ func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRe
 	out, err := s.submit(ctx, cmds)
 	for k, ij := range at {
 		rp := &resp.Topics[ij[0]].Partitions[ij[1]]
-		if rp.ErrorCode, _ = r.commandError(out, err, k); rp.ErrorCode == errNone {
+		if rp.ErrorCode, _ = r.commandError(out, err, k); rp.ErrorCode == noError {
 			rp.LowWatermark = out.Commands[k].Value
 		}
 	}
 	return resp
 }
 
-func (s *Server) trimming(name string, index int32, offset int64) (cmd metadata.TrimPartition, code int16) {
+func (s *Server) planTrim(name string, index int32, offset int64) (cmd metadata.TrimPartition, code int16) {
 	s.cfg.Replica.View(func(st *metadata.State) {
-		own := s.settings(st)
+		own := s.readOwnSettings(st)
 		t, ok := st.TopicNamed(name)
 		tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(index)}
 		h, there := st.Partition(tp)
 		switch {
 		case !ok || !there:
-			code = errUnknownTopic
-		case !deletesRecords(&own, t.Configs):
-			code = errPolicyViolation
+			code = kerr.UnknownTopicOrPartition.Code
+		case !hasDeletePolicy(&own, t.Configs):
+			code = kerr.PolicyViolation.Code
 		case offset < -1 || offset > int64(h.Next):
-			code = errOffsetOutOfRange
+			code = kerr.OffsetOutOfRange.Code
 		default:
 			cmd = metadata.TrimPartition{Topic: t.ID, Partition: tp.Partition, LogStart: metadata.Offset(offset)}
 		}

@@ -14,66 +14,67 @@ import (
 	"context"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// producerBlock is how many producer ids a broker takes at a time.
-const producerBlock = 100
+// producerBlockSize is how many producer ids a broker takes at a time.
+const producerBlockSize = 100
 
-// producerIDs is what is left of the newest block.
-type producerIDs struct {
-	mu   sync.Mutex
-	next metadata.ProducerID
-	left int32
+// producerIDBlock is what is left of the newest block.
+type producerIDBlock struct {
+	mu        sync.Mutex
+	next      metadata.ProducerID
+	remaining int32
 }
 
-func (p *producerIDs) take() (metadata.ProducerID, bool) {
+func (p *producerIDBlock) takeID() (metadata.ProducerID, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left == 0 {
+	if p.remaining == 0 {
 		return 0, false
 	}
-	p.left--
+	p.remaining--
 	p.next++
 	return p.next - 1, true
 }
 
-// refill keeps the block whose first id was just given out. Of blocks that
+// startBlock keeps the block whose first id was just given out. Of blocks that
 // several requests got at once the last one is kept, in whatever order they
 // come here (a seed of the simulation replays), and the rest of the others is
 // never used.
-func (p *producerIDs) refill(first metadata.ProducerID) {
+func (p *producerIDBlock) startBlock(first metadata.ProducerID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if first >= p.next {
-		p.next, p.left = first+1, producerBlock-1
+		p.next, p.remaining = first+1, producerBlockSize-1
 	}
 }
 
-func (s *Server) initProducerID(ctx context.Context, r *request, q *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
+func (s *Server) handleInitProducerID(ctx context.Context, r *request, q *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if q.Version >= 3 && (q.ProducerID == -1) != (q.ProducerEpoch == -1) {
-		resp.ErrorCode = errInvalidRequest
+		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp
 	}
 	if q.TransactionalID != nil {
 		s.initTxnProducer(ctx, r, q, resp)
 		return resp
 	}
-	id, ok := s.pids.take()
+	id, ok := s.producerIDs.takeID()
 	if !ok {
-		out, err := s.submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: producerBlock}})
+		out, err := s.submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: producerBlockSize}})
 		code, _ := r.commandError(out, err, 0)
-		if code != errNone {
+		if code != noError {
 			// Passing, whatever it is: clients wait for a producer id.
-			resp.ErrorCode = errCoordinatorLoading
+			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
 			return resp
 		}
 		id = metadata.ProducerID(out.Commands[0].Value)
-		s.pids.refill(id)
+		s.producerIDs.startBlock(id)
 	}
 	resp.ProducerID, resp.ProducerEpoch = int64(id), 0
 	return resp
@@ -90,15 +91,15 @@ func (s *Server) initTxnProducer(ctx context.Context, r *request, q *kmsg.InitPr
 	}
 	switch {
 	case id == "" || len(id) > metadata.MaxTxnIDBytes:
-		resp.ErrorCode = errInvalidRequest
+		resp.ErrorCode = kerr.InvalidRequest.Code
 		return
 	case timeout <= 0 || timeout > MaxTxnTimeoutMs:
-		resp.ErrorCode = errTxnTimeout
+		resp.ErrorCode = kerr.InvalidTransactionTimeout.Code
 		return
 	}
-	out, code := s.txnCommand(ctx, r, metadata.InitTxn{ID: id, Producer: metadata.ProducerID(producer), Epoch: metadata.ProducerEpoch(epoch),
+	out, code := s.commitTxnCommand(ctx, r, metadata.InitTxn{ID: id, Producer: metadata.ProducerID(producer), Epoch: metadata.ProducerEpoch(epoch),
 		Timeout: metadata.UnixMilli(timeout)})
-	if resp.ErrorCode = fencedCode(code, q.Version >= 4); code == errNone {
+	if resp.ErrorCode = mapFencedCode(code, q.Version >= 4); code == noError {
 		resp.ProducerID, resp.ProducerEpoch = out.Value, int16(out.Epoch)
 	}
 }

@@ -11,6 +11,7 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -18,7 +19,7 @@ import (
 // ever replaced, so no two epochs of data exist.
 const dataEpoch = 0
 
-func (s *Server) offsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
+func (s *Server) handleOffsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	err := s.barrier(ctx)
 	for _, t := range q.Topics {
@@ -30,14 +31,14 @@ func (s *Server) offsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.O
 			}
 			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			rp.Partition, rp.LeaderEpoch, rp.EndOffset = p.Partition, -1, -1
-			_, h, ok := s.lookPartition(t.Topic, p.Partition)
+			_, h, ok := s.lookupPartition(t.Topic, p.Partition)
 			switch {
 			case err != nil:
-				rp.ErrorCode = errUnknownLeaderEpoch // retriable
+				rp.ErrorCode = kerr.UnknownLeaderEpoch.Code // retriable
 			case !ok:
-				rp.ErrorCode = errUnknownTopic
+				rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 			case p.CurrentLeaderEpoch > int32(h.Epoch):
-				rp.ErrorCode = errUnknownLeaderEpoch
+				rp.ErrorCode = kerr.UnknownLeaderEpoch.Code
 			case p.LeaderEpoch == dataEpoch:
 				rp.LeaderEpoch, rp.EndOffset = dataEpoch, int64(h.Next)
 			}

@@ -12,47 +12,48 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// txnParts is one transaction's share of a request, and its answers.
-type txnParts struct {
-	add    metadata.AddToTxn
-	verify bool
-	topics []kmsg.AddPartitionsToTxnRequestTopic
-	codes  [][]int16 // by topic, by partition
+// txnAddition is one transaction's share of a request, and its answers.
+type txnAddition struct {
+	add        metadata.AddToTxn
+	verifyOnly bool
+	topics     []kmsg.AddPartitionsToTxnRequestTopic
+	codes      [][]int16 // by topic, by partition
 }
 
-func (s *Server) addPartitionsToTxn(ctx context.Context, r *request, q *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
+func (s *Server) handleAddPartitionsToTxn(ctx context.Context, r *request, q *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
 	resp := kmsg.NewPtrAddPartitionsToTxnResponse()
 	if q.Version < 4 {
-		t := txnParts{add: metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID), Epoch: metadata.ProducerEpoch(q.ProducerEpoch)}, topics: q.Topics}
-		s.addParts(ctx, r, &t)
+		t := txnAddition{add: metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID), Epoch: metadata.ProducerEpoch(q.ProducerEpoch)}, topics: q.Topics}
+		s.addTxnPartitions(ctx, r, &t)
 		for i := range t.topics {
-			resp.Topics = append(resp.Topics, t.topic(i))
+			resp.Topics = append(resp.Topics, t.newTopicResponse(i))
 		}
 		return resp
 	}
-	ctx, cancel := context.WithTimeout(ctx, submitWait) // of all of them: the rest is told to try again
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout) // of all of them: the rest is told to try again
 	defer cancel()
-	r.lighten()
+	r.releaseHeavySlot()
 	for _, x := range q.Transactions {
 		if r.conn.ctx.Err() != nil {
 			break
 		}
-		t := txnParts{add: metadata.AddToTxn{ID: x.TransactionalID, Producer: metadata.ProducerID(x.ProducerID), Epoch: metadata.ProducerEpoch(x.ProducerEpoch)}, verify: x.VerifyOnly}
+		t := txnAddition{add: metadata.AddToTxn{ID: x.TransactionalID, Producer: metadata.ProducerID(x.ProducerID), Epoch: metadata.ProducerEpoch(x.ProducerEpoch)}, verifyOnly: x.VerifyOnly}
 		for _, topic := range x.Topics {
 			one := kmsg.NewAddPartitionsToTxnRequestTopic()
 			one.Topic, one.Partitions = topic.Topic, topic.Partitions
 			t.topics = append(t.topics, one)
 		}
-		s.addParts(ctx, r, &t)
+		s.addTxnPartitions(ctx, r, &t)
 		rx := kmsg.NewAddPartitionsToTxnResponseTransaction()
 		rx.TransactionalID = x.TransactionalID
 		for i := range t.topics {
-			old := t.topic(i)
+			old := t.newTopicResponse(i)
 			rt := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
 			rt.Topic = old.Topic
 			for _, p := range old.Partitions {
@@ -67,8 +68,8 @@ func (s *Server) addPartitionsToTxn(ctx context.Context, r *request, q *kmsg.Add
 	return resp
 }
 
-// topic is the answer for the i-th topic.
-func (t *txnParts) topic(i int) kmsg.AddPartitionsToTxnResponseTopic {
+// newTopicResponse is the answer for the i-th topic.
+func (t *txnAddition) newTopicResponse(i int) kmsg.AddPartitionsToTxnResponseTopic {
 	rt := kmsg.NewAddPartitionsToTxnResponseTopic()
 	rt.Topic = t.topics[i].Topic
 	for j, index := range t.topics[i].Partitions {
@@ -79,67 +80,67 @@ func (t *txnParts) topic(i int) kmsg.AddPartitionsToTxnResponseTopic {
 	return rt
 }
 
-// fill gives every partition that has none the code.
-func (t *txnParts) fill(code int16) {
+// fillCodes gives every partition that has none the code.
+func (t *txnAddition) fillCodes(code int16) {
 	for i := range t.codes {
 		for j := range t.codes[i] {
-			if t.codes[i][j] == errNone {
+			if t.codes[i][j] == noError {
 				t.codes[i][j] = code
 			}
 		}
 	}
 }
 
-func (s *Server) addParts(ctx context.Context, r *request, t *txnParts) {
-	if !s.resolveParts(t) {
+func (s *Server) addTxnPartitions(ctx context.Context, r *request, t *txnAddition) {
+	if !s.resolveTxnPartitions(t) {
 		if s.barrier(ctx) != nil {
 			t.codes = nil
-			s.resolveParts(t)
-			t.fill(errCoordinatorAway)
+			s.resolveTxnPartitions(t)
+			t.fillCodes(kerr.CoordinatorNotAvailable.Code)
 			return
 		}
-		if !s.resolveParts(t) {
-			t.fill(errNotAttempted)
+		if !s.resolveTxnPartitions(t) {
+			t.fillCodes(kerr.OperationNotAttempted.Code)
 			return
 		}
 	}
 	if t.add.ID == "" {
-		t.fill(errInvalidRequest)
+		t.fillCodes(kerr.InvalidRequest.Code)
 		return
 	}
-	if t.verify {
-		t.fill(s.verifyParts(ctx, t))
+	if t.verifyOnly {
+		t.fillCodes(s.verifyTxnPartitions(ctx, t))
 		return
 	}
-	out, code := s.txnCommand(ctx, r, t.add)
-	if code == errUnknownTopic { // deleted between the look and the entry
+	out, code := s.commitTxnCommand(ctx, r, t.add)
+	if code == kerr.UnknownTopicOrPartition.Code { // deleted between the look and the entry
 		n := 0
 		for i := range t.codes {
 			for j := range t.codes[i] {
 				if int64(n) == out.Value {
-					t.codes[i][j] = errUnknownTopic
+					t.codes[i][j] = kerr.UnknownTopicOrPartition.Code
 				}
 				n++
 			}
 		}
-		code = errNotAttempted
+		code = kerr.OperationNotAttempted.Code
 	}
-	t.fill(fencedCode(code, r.version >= 2))
+	t.fillCodes(mapFencedCode(code, r.version >= 2))
 }
 
-// resolveParts finds the partitions; false where one is not there, which has
+// resolveTxnPartitions finds the partitions; false where one is not there, which has
 // its code then.
-func (s *Server) resolveParts(t *txnParts) bool {
+func (s *Server) resolveTxnPartitions(t *txnAddition) bool {
 	all := true
 	t.add.Partitions, t.codes = nil, make([][]int16, len(t.topics))
 	s.cfg.Replica.View(func(st *metadata.State) {
 		for i, topic := range t.topics {
-			parts, known := namedPartitions(st, topic.Topic, topic.Partitions)
+			parts, known := lookupPartitions(st, topic.Topic, topic.Partitions)
 			t.add.Partitions = append(t.add.Partitions, parts...)
 			t.codes[i] = make([]int16, len(parts))
 			for j := range known {
 				if !known[j] {
-					all, t.codes[i][j] = false, errUnknownTopic
+					all, t.codes[i][j] = false, kerr.UnknownTopicOrPartition.Code
 				}
 			}
 		}
@@ -147,20 +148,20 @@ func (s *Server) resolveParts(t *txnParts) bool {
 	return all
 }
 
-// verifyParts tells whether the partitions are part of the transaction.
-func (s *Server) verifyParts(ctx context.Context, t *txnParts) (code int16) {
+// verifyTxnPartitions tells whether the partitions are part of the transaction.
+func (s *Server) verifyTxnPartitions(ctx context.Context, t *txnAddition) (code int16) {
 	if s.barrier(ctx) != nil {
-		return errCoordinatorAway
+		return kerr.CoordinatorNotAvailable.Code
 	}
 	s.cfg.Replica.View(func(st *metadata.State) {
 		v, ok := st.Txn(t.add.ID)
 		switch {
 		case !ok || v.Producer != t.add.Producer:
-			code = errProducerMapping
+			code = kerr.InvalidProducerIDMapping.Code
 		case v.Epoch != t.add.Epoch:
-			code = errProducerFenced
+			code = kerr.ProducerFenced.Code
 		case v.Status != metadata.TxnOngoing || !v.Has(t.add.Partitions):
-			code = errTxnAbortable
+			code = kerr.TransactionAbortable.Code
 		}
 	})
 	return code

@@ -9,19 +9,20 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) addOffsetsToTxn(ctx context.Context, r *request, q *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
+func (s *Server) handleAddOffsetsToTxn(ctx context.Context, r *request, q *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
 	resp := kmsg.NewPtrAddOffsetsToTxnResponse()
 	if q.TransactionalID == "" {
-		resp.ErrorCode = errInvalidRequest
+		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp
 	}
-	_, code := s.txnCommand(ctx, r, metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID),
+	_, code := s.commitTxnCommand(ctx, r, metadata.AddToTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID),
 		Epoch: metadata.ProducerEpoch(q.ProducerEpoch), Groups: []string{q.Group}})
-	resp.ErrorCode = fencedCode(code, q.Version >= 2)
+	resp.ErrorCode = mapFencedCode(code, q.Version >= 2)
 	return resp
 }

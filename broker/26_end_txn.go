@@ -13,23 +13,24 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) endTxn(ctx context.Context, r *request, q *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
+func (s *Server) handleEndTxn(ctx context.Context, r *request, q *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
 	resp := kmsg.NewPtrEndTxnResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if q.TransactionalID == "" {
-		resp.ErrorCode = errInvalidRequest
+		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp
 	}
 	end := metadata.EndTxn{ID: q.TransactionalID, Producer: metadata.ProducerID(q.ProducerID), Epoch: metadata.ProducerEpoch(q.ProducerEpoch),
 		Commit: q.Commit, Bump: q.Version >= 5}
 	if !end.Bump {
 		if s.barrier(ctx) != nil {
-			resp.ErrorCode = errCoordinatorAway
+			resp.ErrorCode = kerr.CoordinatorNotAvailable.Code
 			return resp
 		}
 		s.cfg.Replica.View(func(st *metadata.State) {
@@ -38,8 +39,8 @@ func (s *Server) endTxn(ctx context.Context, r *request, q *kmsg.EndTxnRequest) 
 			}
 		})
 	}
-	out, code := s.txnCommand(ctx, r, end)
-	if resp.ErrorCode = fencedCode(code, q.Version >= 2); code == errNone && end.Bump {
+	out, code := s.commitTxnCommand(ctx, r, end)
+	if resp.ErrorCode = mapFencedCode(code, q.Version >= 2); code == noError && end.Bump {
 		resp.ProducerID, resp.ProducerEpoch = out.Value, int16(out.Epoch)
 	}
 	return resp

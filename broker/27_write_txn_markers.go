@@ -13,17 +13,18 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) writeTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
+func (s *Server) handleWriteTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
 	resp := kmsg.NewPtrWriteTxnMarkersResponse()
 	err := s.barrier(ctx)
-	ctx, cancel := context.WithTimeout(ctx, submitWait) // of all of them: the rest timed out
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout) // of all of them: the rest timed out
 	defer cancel()
-	r.lighten()
+	r.releaseHeavySlot()
 	for _, m := range q.Markers {
 		rm := kmsg.NewWriteTxnMarkersResponseMarker()
 		rm.ProducerID = m.ProducerID
@@ -35,9 +36,9 @@ func (s *Server) writeTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteT
 					return resp
 				}
 				rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-				rp.Partition, rp.ErrorCode = index, errTimedOut
+				rp.Partition, rp.ErrorCode = index, kerr.RequestTimedOut.Code
 				if err == nil {
-					rp.ErrorCode = s.abortOn(ctx, r, &m, t.Topic, index)
+					rp.ErrorCode = s.abortTxnOnPartition(ctx, r, &m, t.Topic, index)
 				}
 				rt.Partitions = append(rt.Partitions, rp)
 			}
@@ -48,28 +49,28 @@ func (s *Server) writeTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteT
 	return resp
 }
 
-// abortOn gives up the transaction that a producer has open on a partition.
-func (s *Server) abortOn(ctx context.Context, r *request, m *kmsg.WriteTxnMarkersRequestMarker, topic string, index int32) (code int16) {
+// abortTxnOnPartition gives up the transaction that a producer has open on a partition.
+func (s *Server) abortTxnOnPartition(ctx context.Context, r *request, m *kmsg.WriteTxnMarkersRequestMarker, topic string, index int32) (code int16) {
 	var abort metadata.AbortTxn
 	s.cfg.Replica.View(func(st *metadata.State) {
-		parts, known := namedPartitions(st, topic, []int32{index})
-		v, owned := st.TxnOf(metadata.ProducerID(m.ProducerID))
+		parts, known := lookupPartitions(st, topic, []int32{index})
+		v, owned := st.TxnByProducer(metadata.ProducerID(m.ProducerID))
 		switch {
 		case !known[0]:
-			code = errUnknownTopic
+			code = kerr.UnknownTopicOrPartition.Code
 		case m.Committed:
-			code = errInvalidTxnState
+			code = kerr.InvalidTxnState.Code
 		case owned && (m.ProducerEpoch < int16(v.Epoch) || m.ProducerEpoch == int16(v.Epoch) && m.TransactionVersion >= 2):
-			code = errInvalidEpoch
+			code = kerr.InvalidProducerEpoch.Code
 		case owned && v.Status == metadata.TxnOngoing && v.Has(parts):
 			abort = metadata.AbortTxn{ID: v.ID, Start: v.Start, Forced: true}
 		}
 	})
-	if code != errNone || abort.ID == "" {
+	if code != noError || abort.ID == "" {
 		return code
 	}
-	if _, code = s.txnCommand(ctx, r, abort); code == errInvalidTxnState {
-		return errNone // it ended meanwhile
+	if _, code = s.commitTxnCommand(ctx, r, abort); code == kerr.InvalidTxnState.Code {
+		return noError // it ended meanwhile
 	}
 	return code
 }

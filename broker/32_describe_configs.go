@@ -15,15 +15,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
+func (s *Server) handleDescribeConfigs(ctx context.Context, r *request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	barred := s.barrier(ctx)
-	d := configDescriber{s: s, zone: r.from.Zone}
+	d := configDescriber{s: s, zone: r.evidence.Zone}
 	for i := range q.Resources {
 		if ctx.Err() != nil {
 			break
@@ -31,19 +32,19 @@ func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.Descri
 		res := &q.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = res.ResourceType, res.ResourceName
-		values, code, text := d.configsOf(res)
+		values, code, text := d.describeResource(res)
 		if barred != nil {
-			values, code, text = nil, errTimedOut, barred.Error()
+			values, code, text = nil, kerr.RequestTimedOut.Code, barred.Error()
 		}
-		text = shortened(text)
+		text = truncateText(text)
 		rr.ErrorCode, rr.ErrorMessage = code, &text // never null, as in Kafka
 		if len(res.ConfigNames) == 0 {
 			rr.Configs = make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(values))
 		}
 		for _, v := range values {
 			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, v.key.Name) {
-				c := describedConfig(&v, q)
-				if !r.spend(sizeOfConfig(&c)) {
+				c := newConfigResponse(&v, q)
+				if !r.addResponseBytes(estimateConfigSize(&c)) {
 					return resp
 				}
 				rr.Configs = append(rr.Configs, c)
@@ -58,113 +59,113 @@ func (s *Server) describeConfigs(ctx context.Context, r *request, q *kmsg.Descri
 // same for many of them is made once: topics without configs of their own, and
 // a resource that is named again.
 type configDescriber struct {
-	s        *Server
-	brokers  []configKey              // made where one is asked for
-	told     map[string][]configValue // of brokers, by name
-	groups   []configKey
-	zone     metadata.ZoneID
-	defaults []configValue // of such a topic
+	s             *Server
+	brokerKeys    []configKey              // made where one is asked for
+	brokerValues  map[string][]configValue // of brokers, by name
+	groupKeys     []configKey
+	zone          metadata.ZoneID
+	topicDefaults []configValue // of such a topic
 
-	last   kmsg.DescribeConfigsRequestResource // and what was found for it
-	values []configValue
-	code   int16
-	text   string
+	lastResource kmsg.DescribeConfigsRequestResource // and what was found for it
+	values       []configValue
+	code         int16
+	text         string
 }
 
-// table is the broker's own.
-func (d *configDescriber) table() []configKey {
-	if d.brokers == nil {
-		d.brokers = d.s.brokerConfigs()
+// loadBrokerKeys is the broker's own.
+func (d *configDescriber) loadBrokerKeys() []configKey {
+	if d.brokerKeys == nil {
+		d.brokerKeys = d.s.brokerConfigs()
 	}
-	return d.brokers
+	return d.brokerKeys
 }
 
-// configsOf returns the configs of a resource, or why there are none.
-func (d *configDescriber) configsOf(res *kmsg.DescribeConfigsRequestResource) ([]configValue, int16, string) {
-	if d.values == nil || d.last.ResourceType != res.ResourceType || d.last.ResourceName != res.ResourceName {
-		d.last = *res
-		d.values, d.code, d.text = d.find(res)
+// describeResource returns the configs of a resource, or why there are none.
+func (d *configDescriber) describeResource(res *kmsg.DescribeConfigsRequestResource) ([]configValue, int16, string) {
+	if d.values == nil || d.lastResource.ResourceType != res.ResourceType || d.lastResource.ResourceName != res.ResourceName {
+		d.lastResource = *res
+		d.values, d.code, d.text = d.readResource(res)
 	}
 	return d.values, d.code, d.text
 }
 
-func (d *configDescriber) find(res *kmsg.DescribeConfigsRequestResource) (values []configValue, code int16, text string) {
+func (d *configDescriber) readResource(res *kmsg.DescribeConfigsRequestResource) (values []configValue, code int16, text string) {
 	s, name := d.s, res.ResourceName
 	switch res.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		if !validTopicName(name) {
-			return nil, errInvalidTopic, "topic name is not valid"
+		if !isValidTopicName(name) {
+			return nil, kerr.InvalidTopicException.Code, "topic name is not valid"
 		}
-		code = errUnknownTopic
+		code = kerr.UnknownTopicOrPartition.Code
 		s.cfg.Replica.View(func(st *metadata.State) {
 			t, ok := st.TopicNamed(name)
-			own := s.settings(st)
+			own := s.readOwnSettings(st)
 			switch {
 			case !ok:
 				return
 			case len(t.Configs) > 0:
-				values = topicValues(&own, t.Configs)
+				values = listTopicValues(&own, t.Configs)
 			default:
-				if d.defaults == nil {
-					d.defaults = topicValues(&own, nil)
+				if d.topicDefaults == nil {
+					d.topicDefaults = listTopicValues(&own, nil)
 				}
-				values = d.defaults
+				values = d.topicDefaults
 			}
-			code = errNone
+			code = noError
 		})
 		return values, code, ""
 	case kmsg.ConfigResourceTypeBroker:
 		if name != "" && !s.isBroker(name) {
-			return nil, errInvalidRequest, s.noBroker(name)
+			return nil, kerr.InvalidRequest.Code, s.unknownBrokerMessage(name)
 		}
-		return d.broker(name), errNone, ""
+		return d.readBroker(name), noError, ""
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		if name != strconv.Itoa(int(s.cfg.Self())) {
-			return nil, errInvalidRequest, "loggers are described by the broker itself, not for broker " + name
+			return nil, kerr.InvalidRequest.Code, "loggers are described by the broker itself, not for broker " + name
 		}
-		return s.loggers(), errNone, ""
+		return s.listLoggers(), noError, ""
 	case kmsg.ConfigResourceTypeGroupConfig:
 		if name == "" {
-			return nil, errInvalidRequest, "Group name must not be empty"
+			return nil, kerr.InvalidRequest.Code, "Group name must not be empty"
 		}
 		s.cfg.Replica.View(func(st *metadata.State) {
-			b := settingsOf(st, s.ownName(), d.table())
-			if d.groups == nil {
-				d.groups = groupConfigs(&b)
+			b := readSettings(st, s.brokerResourceName(), d.loadBrokerKeys())
+			if d.groupKeys == nil {
+				d.groupKeys = groupConfigs(&b)
 			}
-			values = groupValues(d.groups, &b, st.Configs(metadata.ResourceGroup, name))
+			values = listGroupValues(d.groupKeys, &b, st.Configs(metadata.ResourceGroup, name))
 		})
-		return values, errNone, ""
+		return values, noError, ""
 	case kmsg.ConfigResourceTypeClientMetrics:
 		if name == "" {
-			return nil, errInvalidRequest, "Client metrics subscription name must not be empty"
+			return nil, kerr.InvalidRequest.Code, "Client metrics subscription name must not be empty"
 		}
-		s.cfg.Replica.View(func(st *metadata.State) { values = clientMetricsValues(st.Configs(metadata.ResourceMetrics, name)) })
-		return values, errNone, ""
+		s.cfg.Replica.View(func(st *metadata.State) { values = listClientMetricsValues(st.Configs(metadata.ResourceMetrics, name)) })
+		return values, noError, ""
 	}
-	return nil, errInvalidRequest, "unknown resource type " + strings.ToLower(res.ResourceType.String())
+	return nil, kerr.InvalidRequest.Code, "unknown resource type " + strings.ToLower(res.ResourceType.String())
 }
 
-// broker reports the configs of a broker, or with "" what is set for all.
-func (d *configDescriber) broker(name string) []configValue {
+// readBroker reports the configs of a broker, or with "" what is set for all.
+func (d *configDescriber) readBroker(name string) []configValue {
 	if id, err := strconv.ParseInt(name, 10, 32); err == nil {
 		name = strconv.FormatInt(id, 10) // 01 and +1 are 1, too
 	}
-	if values, ok := d.told[name]; ok {
+	if values, ok := d.brokerValues[name]; ok {
 		return values
 	}
-	table := d.s.addressed(d.table(), name, d.zone)
+	table := d.s.addBrokerAddress(d.loadBrokerKeys(), name, d.zone)
 	var values []configValue
-	d.s.cfg.Replica.View(func(st *metadata.State) { values = brokerValues(st, name, table) })
-	if d.told == nil {
-		d.told = map[string][]configValue{}
+	d.s.cfg.Replica.View(func(st *metadata.State) { values = listBrokerValues(st, name, table) })
+	if d.brokerValues == nil {
+		d.brokerValues = map[string][]configValue{}
 	}
-	d.told[name] = values
+	d.brokerValues[name] = values
 	return values
 }
 
-// sizeOfConfig is about what a config takes in an answer, in bytes.
-func sizeOfConfig(c *kmsg.DescribeConfigsResponseResourceConfig) int {
+// estimateConfigSize is about what a config takes in an answer, in bytes.
+func estimateConfigSize(c *kmsg.DescribeConfigsResponseResourceConfig) int {
 	size := len(c.Name) + textSize(c.Value) + textSize(c.Documentation) + 16
 	for i := range c.ConfigSynonyms {
 		size += len(c.ConfigSynonyms[i].Name) + textSize(c.ConfigSynonyms[i].Value) + 4
@@ -179,10 +180,10 @@ func textSize(text *string) int {
 	return len(*text)
 }
 
-func describedConfig(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
+func newConfigResponse(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.Value, c.Source, c.ConfigType = v.key.Name, v.value, v.source, v.key.Type
-	c.ReadOnly = v.key.readOnly()
+	c.ReadOnly = v.key.isReadOnly()
 	if c.IsSensitive = v.key.Sensitive(); c.IsSensitive {
 		c.Value = nil
 	}

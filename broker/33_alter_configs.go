@@ -12,20 +12,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func (s *Server) alterConfigs(ctx context.Context, r *request, q *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
+func (s *Server) handleAlterConfigs(ctx context.Context, r *request, q *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	resp := kmsg.NewPtrAlterConfigsResponse()
-	all := make([]alteration, len(q.Resources))
+	all := make([]configAlteration, len(q.Resources))
 	for i, res := range q.Resources {
-		all[i] = alteration{kind: res.ResourceType, name: res.ResourceName, replace: true}
+		all[i] = configAlteration{kind: res.ResourceType, name: res.ResourceName, replace: true}
 		for _, c := range res.Configs {
 			all[i].ops = append(all[i].ops, configOp{c.Name, kmsg.IncrementalAlterConfigOpSet, c.Value})
 		}
 	}
-	s.alter(ctx, r, all, q.ValidateOnly)
+	s.alterResources(ctx, r, all, q.ValidateOnly)
 	for i := range all {
 		rr := kmsg.NewAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = all[i].kind, all[i].name
-		rr.ErrorCode, rr.ErrorMessage = all[i].code, textOf(all[i].text)
+		rr.ErrorCode, rr.ErrorMessage = all[i].code, nullableText(all[i].text)
 		resp.Resources = append(resp.Resources, rr)
 	}
 	return resp

@@ -10,12 +10,13 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) alterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
+func (s *Server) handleAlterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
 	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
 	barred := s.barrier(ctx)
 	// Kafka's answer is by topic, whatever dirs the request spread it over.
@@ -35,9 +36,9 @@ func (s *Server) alterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.Al
 					return resp
 				}
 				rp := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = p, s.partitionCode(t.Topic, p, barred)
+				rp.Partition, rp.ErrorCode = p, s.checkPartitionExists(t.Topic, p, barred)
 				if d.Dir != logDir {
-					rp.ErrorCode = errLogDirNotFound
+					rp.ErrorCode = kerr.LogDirNotFound.Code
 				}
 				resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, rp)
 			}
@@ -46,17 +47,17 @@ func (s *Server) alterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.Al
 	return resp
 }
 
-// partitionCode says whether a partition exists: 0, 3, or that it is not known
+// checkPartitionExists says whether a partition exists: 0, 3, or that it is not known
 // because the barrier failed.
-func (s *Server) partitionCode(topic string, index int32, barred error) (code int16) {
-	code = errUnknownTopic
+func (s *Server) checkPartitionExists(topic string, index int32, barred error) (code int16) {
+	code = kerr.UnknownTopicOrPartition.Code
 	s.cfg.Replica.View(func(st *metadata.State) {
 		if t, ok := st.TopicNamed(topic); ok && index >= 0 && index < t.Partitions {
-			code = errNone
+			code = noError
 		}
 	})
-	if code != errNone && barred != nil {
-		return errTimedOut
+	if code != noError && barred != nil {
+		return kerr.RequestTimedOut.Code
 	}
 	return code
 }

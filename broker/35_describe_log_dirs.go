@@ -12,6 +12,7 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -20,16 +21,16 @@ import (
 // logDir is the dir that tools are shown. There is none on any disk.
 const logDir = "/zonewise"
 
-func (s *Server) describeLogDirs(ctx context.Context, _ *request, q *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
+func (s *Server) handleDescribeLogDirs(ctx context.Context, _ *request, q *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = logDir
 	if err := s.barrier(ctx); err != nil {
-		dir.ErrorCode = errStorage // Kafka's for a dir that is offline
+		dir.ErrorCode = kerr.KafkaStorageError.Code // Kafka's for a dir that is offline
 		resp.Dirs = append(resp.Dirs, dir)
 		return resp
 	}
-	self, v := s.cfg.Self(), s.view()
+	self, v := s.cfg.Self(), s.currentView()
 	tell := func(st *metadata.State, t metadata.Topic, partitions []int32) {
 		rt := kmsg.NewDescribeLogDirsResponseDirTopic()
 		rt.Topic = t.Name
@@ -48,8 +49,8 @@ func (s *Server) describeLogDirs(ctx context.Context, _ *request, q *kmsg.Descri
 		}
 	}
 	if q.Topics == nil {
-		all := s.allTopics()
-		s.viewEach(ctx, len(all), func(st *metadata.State, i int) { tell(st, all[i], upTo(all[i].Partitions)) })
+		all := s.listTopics()
+		s.viewEach(ctx, len(all), func(st *metadata.State, i int) { tell(st, all[i], partitionIndexes(all[i].Partitions)) })
 	}
 	s.viewEach(ctx, len(q.Topics), func(st *metadata.State, i int) {
 		if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
@@ -60,7 +61,7 @@ func (s *Server) describeLogDirs(ctx context.Context, _ *request, q *kmsg.Descri
 	return resp
 }
 
-func upTo(n int32) []int32 {
+func partitionIndexes(n int32) []int32 {
 	out := make([]int32, n)
 	for i := range out {
 		out[i] = int32(i)

@@ -10,12 +10,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) createPartitions(ctx context.Context, r *request, q *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
+func (s *Server) handleCreatePartitions(ctx context.Context, r *request, q *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	barred := s.barrier(ctx)
 	names := map[string]int{}
@@ -32,14 +33,14 @@ func (s *Server) createPartitions(ctx context.Context, r *request, q *kmsg.Creat
 		if names[t.Topic] == 0 {
 			continue // named before, and answered once
 		}
-		id, code, text := s.growth(t, barred)
+		id, code, text := s.checkPartitionGrowth(t, barred)
 		if names[t.Topic] > 1 {
-			code, text = errInvalidRequest, "the request names the topic twice"
+			code, text = kerr.InvalidRequest.Code, "the request names the topic twice"
 		}
 		names[t.Topic] = 0
 		rt := kmsg.NewCreatePartitionsResponseTopic()
-		rt.Topic, rt.ErrorCode, rt.ErrorMessage = t.Topic, code, textOf(text)
-		if code == errNone {
+		rt.Topic, rt.ErrorCode, rt.ErrorMessage = t.Topic, code, nullableText(text)
+		if code == noError {
 			cmds, at = append(cmds, metadata.CreatePartitions{ID: id, Count: t.Count}), append(at, len(resp.Topics))
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -50,39 +51,39 @@ func (s *Server) createPartitions(ctx context.Context, r *request, q *kmsg.Creat
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
 		code, text := r.commandError(out, err, k)
-		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, textOf(text)
+		resp.Topics[i].ErrorCode, resp.Topics[i].ErrorMessage = code, nullableText(text)
 	}
 	return resp
 }
 
-func (s *Server) growth(w *kmsg.CreatePartitionsRequestTopic, barred error) (metadata.TopicID, int16, string) {
+func (s *Server) checkPartitionGrowth(w *kmsg.CreatePartitionsRequestTopic, barred error) (metadata.TopicID, int16, string) {
 	var t metadata.Topic
 	ok := false
 	s.cfg.Replica.View(func(st *metadata.State) { t, ok = st.TopicNamed(w.Topic) })
 	switch {
 	case !ok && barred != nil:
-		return t.ID, errTimedOut, barred.Error()
+		return t.ID, kerr.RequestTimedOut.Code, barred.Error()
 	case !ok:
-		return t.ID, errUnknownTopic, "" // no text, as in Kafka
+		return t.ID, kerr.UnknownTopicOrPartition.Code, "" // no text, as in Kafka
 	case w.Count <= t.Partitions:
-		return t.ID, errInvalidPartitions, fmt.Sprintf("topic has %d partitions, which is not below %d", t.Partitions, w.Count)
+		return t.ID, kerr.InvalidPartitions.Code, fmt.Sprintf("topic has %d partitions, which is not below %d", t.Partitions, w.Count)
 	case w.Count > metadata.MaxPartitionsPerTopic:
-		return t.ID, errInvalidPartitions, fmt.Sprintf("at most %d partitions in a topic", metadata.MaxPartitionsPerTopic)
+		return t.ID, kerr.InvalidPartitions.Code, fmt.Sprintf("at most %d partitions in a topic", metadata.MaxPartitionsPerTopic)
 	}
 	if w.Assignment == nil {
-		return t.ID, errNone, ""
+		return t.ID, noError, ""
 	}
 	if len(w.Assignment) != int(w.Count-t.Partitions) {
-		return t.ID, errInvalidAssignment, "assignment must name replicas for each new partition"
+		return t.ID, kerr.InvalidReplicaAssignment.Code, "assignment must name replicas for each new partition"
 	}
-	v := s.view()
+	v := s.currentView()
 	for _, a := range w.Assignment {
 		if len(a.Replicas) == 0 {
-			return t.ID, errInvalidAssignment, "a partition needs a replica"
+			return t.ID, kerr.InvalidReplicaAssignment.Code, "a partition needs a replica"
 		}
 		if text := checkReplicas(v, a.Replicas); text != "" {
-			return t.ID, errInvalidAssignment, text
+			return t.ID, kerr.InvalidReplicaAssignment.Code, text
 		}
 	}
-	return t.ID, errNone, ""
+	return t.ID, noError, ""
 }

@@ -11,21 +11,22 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// electionUnclean is the higher of the two types of election.
-const electionUnclean = 1
+// electionTypeUnclean is the higher of the two types of election.
+const electionTypeUnclean = 1
 
-func (s *Server) electLeaders(ctx context.Context, r *request, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
+func (s *Server) handleElectLeaders(ctx context.Context, r *request, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {
 	resp := kmsg.NewPtrElectLeadersResponse()
-	unknown := q.Version >= 1 && (q.ElectionType < 0 || q.ElectionType > electionUnclean)
+	unknown := q.Version >= 1 && (q.ElectionType < 0 || q.ElectionType > electionTypeUnclean)
 	if unknown {
-		resp.ErrorCode = errInvalidRequest
+		resp.ErrorCode = kerr.InvalidRequest.Code
 	}
 	barred := s.barrier(ctx)
 	if q.Topics == nil && !unknown {
-		for _, t := range s.allTopics() {
+		for _, t := range s.listTopics() {
 			rt := kmsg.NewElectLeadersResponseTopic()
 			rt.Topic = t.Name
 			resp.Topics = append(resp.Topics, rt)
@@ -40,16 +41,16 @@ func (s *Server) electLeaders(ctx context.Context, r *request, q *kmsg.ElectLead
 			}
 			rp := kmsg.NewElectLeadersResponseTopicPartition()
 			rp.Partition = p
-			switch rp.ErrorCode = s.partitionCode(t.Topic, p, barred); rp.ErrorCode {
-			case errNone:
-				rp.ErrorCode, rp.ErrorMessage = errElectionNotNeeded, textOf("the partition has the leader that it should have")
-			case errUnknownTopic:
-				rp.ErrorMessage = textOf("there is no such partition")
+			switch rp.ErrorCode = s.checkPartitionExists(t.Topic, p, barred); rp.ErrorCode {
+			case noError:
+				rp.ErrorCode, rp.ErrorMessage = kerr.ElectionNotNeeded.Code, nullableText("the partition has the leader that it should have")
+			case kerr.UnknownTopicOrPartition.Code:
+				rp.ErrorMessage = nullableText("there is no such partition")
 			}
 			if unknown {
-				rp.ErrorCode, rp.ErrorMessage = errInvalidRequest, textOf("unknown type of election")
+				rp.ErrorCode, rp.ErrorMessage = kerr.InvalidRequest.Code, nullableText("unknown type of election")
 			}
-			if rt.Partitions = append(rt.Partitions, rp); !r.spend(8 + len(*rp.ErrorMessage)) {
+			if rt.Partitions = append(rt.Partitions, rp); !r.addResponseBytes(8 + len(*rp.ErrorMessage)) {
 				return resp
 			}
 		}

@@ -16,20 +16,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func (s *Server) incrementalAlterConfigs(ctx context.Context, r *request, q *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
+func (s *Server) handleIncrementalAlterConfigs(ctx context.Context, r *request, q *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
-	all := make([]alteration, len(q.Resources))
+	all := make([]configAlteration, len(q.Resources))
 	for i, res := range q.Resources {
-		all[i] = alteration{kind: res.ResourceType, name: res.ResourceName}
+		all[i] = configAlteration{kind: res.ResourceType, name: res.ResourceName}
 		for _, c := range res.Configs {
 			all[i].ops = append(all[i].ops, configOp{c.Name, c.Op, c.Value})
 		}
 	}
-	s.alter(ctx, r, all, q.ValidateOnly)
+	s.alterResources(ctx, r, all, q.ValidateOnly)
 	for i := range all {
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = all[i].kind, all[i].name
-		rr.ErrorCode, rr.ErrorMessage = all[i].code, textOf(all[i].text)
+		rr.ErrorCode, rr.ErrorMessage = all[i].code, nullableText(all[i].text)
 		resp.Resources = append(resp.Resources, rr)
 	}
 	return resp

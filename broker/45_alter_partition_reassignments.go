@@ -12,16 +12,17 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) alterPartitionReassignments(ctx context.Context, r *request, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
+func (s *Server) handleAlterPartitionReassignments(ctx context.Context, r *request, q *kmsg.AlterPartitionAssignmentsRequest) *kmsg.AlterPartitionAssignmentsResponse {
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
 	resp.AllowReplicationFactorChange = q.AllowReplicationFactorChange
 	barred := s.barrier(ctx)
-	v := s.view()
+	v := s.currentView()
 	for _, t := range q.Topics {
 		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		rt.Topic = t.Topic
@@ -30,15 +31,15 @@ func (s *Server) alterPartitionReassignments(ctx context.Context, r *request, q 
 				return resp
 			}
 			rp := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
-			rp.Partition, rp.ErrorCode = p.Partition, s.partitionCode(t.Topic, p.Partition, barred)
+			rp.Partition, rp.ErrorCode = p.Partition, s.checkPartitionExists(t.Topic, p.Partition, barred)
 			text := ""
-			if rp.ErrorCode == errNone {
-				rp.ErrorCode, text = s.reassignProblem(v, q, t.Topic, p.Replicas)
-			} else if rp.ErrorCode == errUnknownTopic {
+			if rp.ErrorCode == noError {
+				rp.ErrorCode, text = s.checkReassignment(v, q, t.Topic, p.Replicas)
+			} else if rp.ErrorCode == kerr.UnknownTopicOrPartition.Code {
 				text = "there is no such partition"
 			}
-			rp.ErrorMessage = textOf(text)
-			if rt.Partitions = append(rt.Partitions, rp); !r.spend(8 + len(text)) {
+			rp.ErrorMessage = nullableText(text)
+			if rt.Partitions = append(rt.Partitions, rp); !r.addResponseBytes(8 + len(text)) {
 				return resp
 			}
 		}
@@ -47,16 +48,16 @@ func (s *Server) alterPartitionReassignments(ctx context.Context, r *request, q 
 	return resp
 }
 
-// reassignProblem judges the wanted replicas of a partition that exists.
-func (s *Server) reassignProblem(v *clusterView, q *kmsg.AlterPartitionAssignmentsRequest, topic string, want []int32) (int16, string) {
+// checkReassignment judges the wanted replicas of a partition that exists.
+func (s *Server) checkReassignment(v *clusterView, q *kmsg.AlterPartitionAssignmentsRequest, topic string, want []int32) (int16, string) {
 	if want == nil {
-		return errNoReassignment, "" // no text, as in Kafka
+		return kerr.NoReassignmentInProgress.Code, "" // no text, as in Kafka
 	}
 	if len(want) == 0 {
-		return errInvalidAssignment, "a partition needs a replica"
+		return kerr.InvalidReplicaAssignment.Code, "a partition needs a replica"
 	}
 	if text := checkReplicas(v, want); text != "" {
-		return errInvalidAssignment, text
+		return kerr.InvalidReplicaAssignment.Code, text
 	}
 	rf := int16(0)
 	s.cfg.Replica.View(func(st *metadata.State) {
@@ -64,7 +65,7 @@ func (s *Server) reassignProblem(v *clusterView, q *kmsg.AlterPartitionAssignmen
 		rf = t.ReplicationFactor
 	})
 	if q.Version >= 1 && !q.AllowReplicationFactorChange && len(want) != int(rf) {
-		return errInvalidReplication, fmt.Sprintf("The replication factor is changed from %d to %d", rf, len(want))
+		return kerr.InvalidReplicationFactor.Code, fmt.Sprintf("The replication factor is changed from %d to %d", rf, len(want))
 	}
-	return errNone, ""
+	return noError, ""
 }

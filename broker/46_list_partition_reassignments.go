@@ -12,6 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func (s *Server) listPartitionReassignments(context.Context, *request, *kmsg.ListPartitionReassignmentsRequest) *kmsg.ListPartitionReassignmentsResponse {
+func (s *Server) handleListPartitionReassignments(context.Context, *request, *kmsg.ListPartitionReassignmentsRequest) *kmsg.ListPartitionReassignmentsResponse {
 	return kmsg.NewPtrListPartitionReassignmentsResponse()
 }

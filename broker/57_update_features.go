@@ -13,26 +13,27 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) updateFeatures(ctx context.Context, r *request, q *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
+func (s *Server) handleUpdateFeatures(ctx context.Context, r *request, q *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
 	resp := kmsg.NewPtrUpdateFeaturesResponse()
 	fail := func(code int16, text string) *kmsg.UpdateFeaturesResponse {
-		resp.ErrorCode, resp.ErrorMessage = code, textOf("no feature was changed: "+text)
+		resp.ErrorCode, resp.ErrorMessage = code, nullableText("no feature was changed: "+text)
 		return resp
 	}
 	if err := s.barrier(ctx); err != nil {
-		return fail(errTimedOut, err.Error())
+		return fail(kerr.RequestTimedOut.Code, err.Error())
 	}
 	set := map[string]string{}
 	for i := range q.FeatureUpdates {
 		u := &q.FeatureUpdates[i]
-		now, text := s.featureProblem(q.Version, u)
+		now, text := s.checkFeatureUpdate(q.Version, u)
 		if text != "" {
-			return fail(errUpdateVersion, u.Feature+" "+text)
+			return fail(kerr.InvalidUpdateVersion.Code, u.Feature+" "+text)
 		}
 		if now != u.MaxVersionLevel {
 			set[u.Feature] = strconv.Itoa(int(u.MaxVersionLevel))
@@ -40,7 +41,7 @@ func (s *Server) updateFeatures(ctx context.Context, r *request, q *kmsg.UpdateF
 	}
 	if len(set) > 0 && (q.Version == 0 || !q.ValidateOnly) {
 		out, err := s.submit(ctx, []metadata.Command{metadata.SetConfigs{Resource: metadata.ResourceFeatures, Set: set}})
-		if code, text := r.commandError(out, err, 0); code != errNone {
+		if code, text := r.commandError(out, err, 0); code != noError {
 			return fail(code, text)
 		}
 	}
@@ -58,22 +59,22 @@ func (s *Server) updateFeatures(ctx context.Context, r *request, q *kmsg.UpdateF
 // The types of an update from version 1 on; zonewise loses nothing by an unsafe
 // downgrade that it would keep by a safe one.
 const (
-	updateUpgrade = 1
-	updateSafe    = 2
-	updateUnsafe  = 3
+	upgradeTypeUpgrade         = 1
+	upgradeTypeSafeDowngrade   = 2
+	upgradeTypeUnsafeDowngrade = 3
 )
 
-// featureProblem returns the level that a feature has, and why an update of it
+// checkFeatureUpdate returns the level that a feature has, and why an update of it
 // cannot be made; empty: it can.
-func (s *Server) featureProblem(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) (now int16, text string) {
+func (s *Server) checkFeatureUpdate(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) (now int16, text string) {
 	kind := u.UpgradeType
 	if version == 0 {
-		kind = updateUpgrade
+		kind = upgradeTypeUpgrade
 		if u.AllowDowngrade {
-			kind = updateSafe
+			kind = upgradeTypeSafeDowngrade
 		}
 	}
-	levels, _ := s.finalized()
+	levels, _ := s.readFinalizedFeatures()
 	for i, f := range features {
 		if f.name != u.Feature {
 			continue
@@ -81,15 +82,15 @@ func (s *Server) featureProblem(version int16, u *kmsg.UpdateFeaturesRequestFeat
 		want := u.MaxVersionLevel
 		now = levels[i]
 		switch {
-		case kind < updateUpgrade || kind > updateUnsafe:
+		case kind < upgradeTypeUpgrade || kind > upgradeTypeUnsafeDowngrade:
 			text = fmt.Sprintf("cannot be updated in way %d, which is not known", kind)
 		case want < f.min || want > f.top:
 			text = fmt.Sprintf("has levels %d to %d here, not %d", f.min, f.top, want)
 		case f.fixed && want != now:
 			text = fmt.Sprintf("is at level %d, which follows from the version of zonewise", now)
-		case want < now && kind == updateUpgrade:
+		case want < now && kind == upgradeTypeUpgrade:
 			text = fmt.Sprintf("is at level %d: to go down to %d the update must say that it is a downgrade", now, want)
-		case want > now && kind != updateUpgrade:
+		case want > now && kind != upgradeTypeUpgrade:
 			text = fmt.Sprintf("is at level %d: a downgrade cannot go up to %d", now, want)
 		}
 		return now, text

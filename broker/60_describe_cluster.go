@@ -9,33 +9,34 @@ import (
 	"context"
 	"math"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// endpointControllers is the endpoint type of KRaft controllers, which are
+// endpointTypeController is the endpoint type of KRaft controllers, which are
 // asked by other addresses.
-const endpointControllers = 2
+const endpointTypeController = 2
 
-func (s *Server) describeCluster(_ context.Context, r *request, q *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
+func (s *Server) handleDescribeCluster(_ context.Context, r *request, q *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
 	resp := kmsg.NewPtrDescribeClusterResponse()
 	resp.ControllerID, resp.EndpointType = -1, 1
 	resp.ClusterAuthorizedOperations = math.MinInt32
 	if q.Version >= 1 && q.EndpointType != 1 {
-		resp.ErrorCode, resp.ErrorMessage = errEndpointType, textOf("only brokers can be described (endpoint type 1)")
-		if q.EndpointType == endpointControllers {
-			resp.ErrorCode = errEndpointMismatch
+		resp.ErrorCode, resp.ErrorMessage = kerr.UnsupportedEndpointType.Code, nullableText("only brokers can be described (endpoint type 1)")
+		if q.EndpointType == endpointTypeController {
+			resp.ErrorCode = kerr.MismatchedEndpointType.Code
 		}
 		return resp
 	}
 	if q.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = clusterOperations
 	}
-	v := s.view()
+	v := s.currentView()
 	resp.ClusterID = v.clusterID()
-	resp.ControllerID = int32(v.controller(r.from.Zone))
-	for _, n := range v.brokers(r.from.Zone) {
+	resp.ControllerID = int32(v.controller(r.evidence.Zone))
+	for _, n := range v.brokers(r.evidence.Zone) {
 		b := kmsg.NewDescribeClusterResponseBroker()
-		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, textOf(string(n.Rack))
+		b.NodeID, b.Host, b.Port, b.Rack = int32(n.ID), n.Host, n.Port, nullableText(string(n.Rack))
 		resp.Brokers = append(resp.Brokers, b)
 	}
 	return resp

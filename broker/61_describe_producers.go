@@ -9,12 +9,13 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) describeProducers(ctx context.Context, r *request, q *kmsg.DescribeProducersRequest) *kmsg.DescribeProducersResponse {
+func (s *Server) handleDescribeProducers(ctx context.Context, r *request, q *kmsg.DescribeProducersRequest) *kmsg.DescribeProducersResponse {
 	resp := kmsg.NewPtrDescribeProducersResponse()
 	err := s.barrier(ctx)
 	for _, t := range q.Topics {
@@ -23,20 +24,20 @@ func (s *Server) describeProducers(ctx context.Context, r *request, q *kmsg.Desc
 		s.viewEach(ctx, len(t.Partitions), func(st *metadata.State, i int) {
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = t.Partitions[i]
-			parts, known := namedPartitions(st, t.Topic, t.Partitions[i:i+1])
+			parts, known := lookupPartitions(st, t.Topic, t.Partitions[i:i+1])
 			switch {
 			case err != nil:
-				rp.ErrorCode = errTimedOut
+				rp.ErrorCode = kerr.RequestTimedOut.Code
 			case !known[0]:
-				rp.ErrorCode = errUnknownTopic
+				rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 				if _, ok := st.TopicNamed(t.Topic); !ok { // of a partition that is not there Kafka says nothing more
-					rp.ErrorMessage = textOf("the topic does not exist")
+					rp.ErrorMessage = nullableText("the topic does not exist")
 				}
 			default:
-				if r.spent <= s.answers.each {
-					rp.ActiveProducers = activeProducers(st, parts[0])
+				if r.responseBytes <= s.responses.maxPerConn {
+					rp.ActiveProducers = listActiveProducers(st, parts[0])
 				}
-				r.spend(len(rp.ActiveProducers) * 40)
+				r.addResponseBytes(len(rp.ActiveProducers) * 40)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		})
@@ -45,7 +46,7 @@ func (s *Server) describeProducers(ctx context.Context, r *request, q *kmsg.Desc
 	return resp
 }
 
-func activeProducers(st *metadata.State, tp metadata.TopicPartition) (out []kmsg.DescribeProducersResponseTopicPartitionActiveProducer) {
+func listActiveProducers(st *metadata.State, tp metadata.TopicPartition) (out []kmsg.DescribeProducersResponseTopicPartitionActiveProducer) {
 	for _, a := range st.Producers(tp) {
 		r := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 		r.ProducerID, r.ProducerEpoch, r.LastSequence = int64(a.ID), int32(a.Epoch), int32(a.LastSequence)

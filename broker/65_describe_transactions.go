@@ -9,12 +9,13 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-func (s *Server) describeTransactions(ctx context.Context, r *request, q *kmsg.DescribeTransactionsRequest) *kmsg.DescribeTransactionsResponse {
+func (s *Server) handleDescribeTransactions(ctx context.Context, r *request, q *kmsg.DescribeTransactionsRequest) *kmsg.DescribeTransactionsResponse {
 	resp := kmsg.NewPtrDescribeTransactionsResponse()
 	resp.TransactionStates = make([]kmsg.DescribeTransactionsResponseTransactionState, 0, len(q.TransactionalIDs))
 	err := s.barrier(ctx)
@@ -25,20 +26,20 @@ func (s *Server) describeTransactions(ctx context.Context, r *request, q *kmsg.D
 		v, ok := st.Txn(id)
 		switch {
 		case err != nil:
-			d.ErrorCode = errCoordinatorAway
+			d.ErrorCode = kerr.CoordinatorNotAvailable.Code
 		case id == "":
-			d.ErrorCode = errInvalidRequest
+			d.ErrorCode = kerr.InvalidRequest.Code
 		case !ok:
-			d.ErrorCode = errTxnIDNotFound
-		case r.spend(len(v.Partitions) * 8):
-			describeTxn(st, v, &d)
+			d.ErrorCode = kerr.TransactionalIDNotFound.Code
+		case r.addResponseBytes(len(v.Partitions) * 8):
+			fillTxnDescription(st, v, &d)
 		}
 		resp.TransactionStates = append(resp.TransactionStates, d)
 	})
 	return resp
 }
 
-func describeTxn(st *metadata.State, v metadata.TxnView, r *kmsg.DescribeTransactionsResponseTransactionState) {
+func fillTxnDescription(st *metadata.State, v metadata.TxnView, r *kmsg.DescribeTransactionsResponseTransactionState) {
 	r.State, r.TimeoutMillis = v.Status.String(), int32(v.Timeout)
 	r.ProducerID, r.ProducerEpoch = int64(v.Producer), int16(v.Epoch)
 	r.StartTimestamp = -1

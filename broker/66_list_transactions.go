@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -20,18 +21,18 @@ import (
 // txnStates are Kafka's names. Prepare states never occur here.
 var txnStates = [...]string{"Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "PrepareEpochFence"}
 
-// maxPattern bounds a pattern that a client sends: RE2 runs in linear time,
+// maxPatternBytes bounds a pattern that a client sends: RE2 runs in linear time,
 // but is compiled into memory.
-const maxPattern = 1024
+const maxPatternBytes = 1024
 
-func (s *Server) listTransactions(ctx context.Context, _ *request, q *kmsg.ListTransactionsRequest) *kmsg.ListTransactionsResponse {
+func (s *Server) handleListTransactions(ctx context.Context, _ *request, q *kmsg.ListTransactionsRequest) *kmsg.ListTransactionsResponse {
 	resp := kmsg.NewPtrListTransactionsResponse()
 	resp.TransactionStates = []kmsg.ListTransactionsResponseTransactionState{}
 	var pattern *regexp.Regexp
 	if p := q.TransactionalIDPattern; p != nil && *p != "" {
 		var err error
-		if pattern, err = regexp.Compile("^(?:" + *p + ")$"); err != nil || len(*p) > maxPattern {
-			resp.ErrorCode = errInvalidPattern
+		if pattern, err = regexp.Compile("^(?:" + *p + ")$"); err != nil || len(*p) > maxPatternBytes {
+			resp.ErrorCode = kerr.InvalidRegularExpression.Code
 			return resp
 		}
 	}
@@ -41,7 +42,7 @@ func (s *Server) listTransactions(ctx context.Context, _ *request, q *kmsg.ListT
 		}
 	}
 	if s.barrier(ctx) != nil {
-		resp.ErrorCode = errCoordinatorAway
+		resp.ErrorCode = kerr.CoordinatorNotAvailable.Code
 		return resp
 	}
 	wanted := newTxnFilter(q)
@@ -50,7 +51,7 @@ func (s *Server) listTransactions(ctx context.Context, _ *request, q *kmsg.ListT
 	s.viewEach(ctx, len(all), func(st *metadata.State, i int) {
 		id := all[i]
 		v, ok := st.Txn(id)
-		if !ok || !s.tellsTxn(st, id) || !wanted.has(&v, st.Time()) || pattern != nil && !pattern.MatchString(id) {
+		if !ok || !s.isDesignatedForTxn(st, id) || !wanted.matches(&v, st.Time()) || pattern != nil && !pattern.MatchString(id) {
 			return
 		}
 		r := kmsg.NewListTransactionsResponseTransactionState()
@@ -78,7 +79,7 @@ func newTxnFilter(q *kmsg.ListTransactionsRequest) txnFilter {
 	return f
 }
 
-func (f *txnFilter) has(v *metadata.TxnView, now metadata.UnixMilli) bool {
+func (f *txnFilter) matches(v *metadata.TxnView, now metadata.UnixMilli) bool {
 	q := f.q
 	switch {
 	case len(f.states) > 0 && !f.states[v.Status.String()]:

@@ -13,20 +13,21 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// listedResources are the types that can be listed, in the order of answers.
-func listedResources() []kmsg.ConfigResourceType {
+// listableResourceTypes are the types that can be listed, in the order of answers.
+func listableResourceTypes() []kmsg.ConfigResourceType {
 	return []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger,
 		kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig}
 }
 
-func (s *Server) listConfigResources(ctx context.Context, r *request, q *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
+func (s *Server) handleListConfigResources(ctx context.Context, r *request, q *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
 	resp := kmsg.NewPtrListConfigResourcesResponse()
-	all := listedResources()
+	all := listableResourceTypes()
 	wanted := func(kmsg.ConfigResourceType) bool { return true }
 	if q.Version == 0 {
 		all = []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeClientMetrics}
@@ -34,20 +35,20 @@ func (s *Server) listConfigResources(ctx context.Context, r *request, q *kmsg.Li
 		wanted = func(k kmsg.ConfigResourceType) bool { return slices.Contains(q.ResourceTypes, int8(k)) }
 		for _, k := range q.ResourceTypes {
 			if !slices.Contains(all, kmsg.ConfigResourceType(k)) {
-				resp.ErrorCode = errUnsupportedVersion
+				resp.ErrorCode = kerr.UnsupportedVersion.Code
 				return resp
 			}
 		}
 	}
 	if err := s.barrier(ctx); err != nil {
-		resp.ErrorCode = errTimedOut
+		resp.ErrorCode = kerr.RequestTimedOut.Code
 		return resp
 	}
 	for _, kind := range all {
 		if !wanted(kind) {
 			continue
 		}
-		for _, name := range s.resourceNames(r, kind) {
+		for _, name := range s.listResourceNames(r, kind) {
 			rr := kmsg.NewListConfigResourcesResponseConfigResource()
 			rr.Name, rr.Type = name, int8(kind)
 			resp.ConfigResources = append(resp.ConfigResources, rr)
@@ -56,17 +57,17 @@ func (s *Server) listConfigResources(ctx context.Context, r *request, q *kmsg.Li
 	return resp
 }
 
-// resourceNames lists the resources of a type.
-func (s *Server) resourceNames(r *request, kind kmsg.ConfigResourceType) (names []string) {
+// listResourceNames lists the resources of a type.
+func (s *Server) listResourceNames(r *request, kind kmsg.ConfigResourceType) (names []string) {
 	switch kind {
 	case kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger:
-		for _, n := range s.view().brokers(r.from.Zone) {
+		for _, n := range s.currentView().brokers(r.evidence.Zone) {
 			names = append(names, strconv.Itoa(int(n.ID)))
 		}
 		return names
 	}
 	if kind == kmsg.ConfigResourceTypeTopic {
-		for _, t := range s.allTopics() {
+		for _, t := range s.listTopics() {
 			names = append(names, t.Name)
 		}
 		return names

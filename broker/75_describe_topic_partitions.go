@@ -13,6 +13,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -21,78 +22,78 @@ import (
 // maxDescribedPartitions is Kafka's max.request.partition.size.limit.
 const maxDescribedPartitions = 2000
 
-func (s *Server) describeTopicPartitions(ctx context.Context, r *request, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+func (s *Server) handleDescribeTopicPartitions(ctx context.Context, r *request, q *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
-	if badCursor(q) {
+	if isBadCursor(q) {
 		for _, t := range q.Topics {
 			rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
-			rt.Topic, rt.ErrorCode = kmsg.StringPtr(t.Topic), errInvalidRequest
+			rt.Topic, rt.ErrorCode = kmsg.StringPtr(t.Topic), kerr.InvalidRequest.Code
 			resp.Topics = append(resp.Topics, rt)
 		}
 		return resp
 	}
 	barred := s.barrier(ctx)
 	limit := max(min(maxDescribedPartitions, int(q.ResponsePartitionLimit)), 1)
-	v := s.view()
-	for _, w := range s.describedTopics(ctx, q) {
+	v := s.currentView()
+	for _, w := range s.selectDescribedTopics(ctx, q) {
 		if ctx.Err() != nil {
 			break
 		}
-		if w.code == errNone && limit > 0 {
-			s.cfg.Replica.View(func(st *metadata.State) { w.view = lookHeads(st, w.view.Topic) })
+		if w.code == noError && limit > 0 {
+			s.cfg.Replica.View(func(st *metadata.State) { w.view = readTopicView(st, w.view.Topic) })
 		}
 		switch {
 		case *w.name == "":
-			w.code = errUnknownServer
-		case barred != nil && w.code == errUnknownTopic:
-			w.code = errLeaderNotAvailable
-		case w.code == errUnknownTopic && !validTopicName(*w.name):
-			w.code = errInvalidTopic
+			w.code = kerr.UnknownServerError.Code
+		case barred != nil && w.code == kerr.UnknownTopicOrPartition.Code:
+			w.code = kerr.LeaderNotAvailable.Code
+		case w.code == kerr.UnknownTopicOrPartition.Code && !isValidTopicName(*w.name):
+			w.code = kerr.InvalidTopicException.Code
 		}
 		from := int32(0)
 		if q.Cursor != nil && q.Cursor.Topic == *w.name {
 			from = q.Cursor.Partition
 		}
-		t := w.answer(v, r.from.Zone)
+		t := w.newTopicResponse(v, r.evidence.Zone)
 		if limit == 0 {
-			resp.NextCursor = cursor(*w.name, from)
+			resp.NextCursor = newCursor(*w.name, from)
 			break
 		}
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		rt.ErrorCode, rt.Topic, rt.TopicID, rt.IsInternal = t.ErrorCode, t.Topic, t.TopicID, t.IsInternal
-		if rt.AuthorizedOperations = topicOperations; w.code == errUnknownServer {
+		if rt.AuthorizedOperations = topicOperations; w.code == kerr.UnknownServerError.Code {
 			rt.AuthorizedOperations = math.MinInt32 // Kafka fails over the name
 		}
 		parts := t.Partitions[min(int(from), len(t.Partitions)):]
 		take := min(limit, len(parts))
 		for _, p := range parts[:take] {
-			rt.Partitions = append(rt.Partitions, describedPartition(p))
+			rt.Partitions = append(rt.Partitions, newPartitionDescription(p))
 		}
 		limit -= take
-		if !r.spend(40 + len(*w.name) + take*60) {
+		if !r.addResponseBytes(40 + len(*w.name) + take*60) {
 			break
 		}
 		resp.Topics = append(resp.Topics, rt)
 		if take < len(parts) {
-			resp.NextCursor = cursor(*w.name, from+int32(take))
+			resp.NextCursor = newCursor(*w.name, from+int32(take))
 			break
 		}
 	}
 	return resp
 }
 
-func badCursor(q *kmsg.DescribeTopicPartitionsRequest) bool {
+func isBadCursor(q *kmsg.DescribeTopicPartitionsRequest) bool {
 	return q.Cursor != nil && (q.Cursor.Partition < 0 || len(q.Topics) > 0 &&
 		!slices.ContainsFunc(q.Topics, func(t kmsg.DescribeTopicPartitionsRequestTopic) bool { return t.Topic == q.Cursor.Topic }))
 }
 
-func cursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {
+func newCursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {
 	c := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
 	c.Topic, c.Partition = topic, partition
 	return &c
 }
 
-func describedPartition(p kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopicPartitionsResponseTopicPartition {
+func newPartitionDescription(p kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopicPartitionsResponseTopicPartition {
 	d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 	d.ErrorCode, d.Partition, d.LeaderID, d.LeaderEpoch = p.ErrorCode, p.Partition, p.Leader, p.LeaderEpoch
 	d.Replicas, d.ISR, d.OfflineReplicas = p.Replicas, p.ISR, p.OfflineReplicas
@@ -101,26 +102,26 @@ func describedPartition(p kmsg.MetadataResponseTopicPartition) kmsg.DescribeTopi
 	return d
 }
 
-// describedTopics lists what was asked for (nothing: all topics), sorted, from
+// selectDescribedTopics lists what was asked for (nothing: all topics), sorted, from
 // the cursor's topic on.
-func (s *Server) describedTopics(ctx context.Context, q *kmsg.DescribeTopicPartitionsRequest) []wantedTopic {
-	want := make([]wantedTopic, 0, len(q.Topics))
+func (s *Server) selectDescribedTopics(ctx context.Context, q *kmsg.DescribeTopicPartitionsRequest) []requestedTopic {
+	want := make([]requestedTopic, 0, len(q.Topics))
 	if len(q.Topics) == 0 {
-		for _, t := range s.allTopics() {
-			want = append(want, wantedTopic{name: &t.Name, view: topicView{Topic: t}})
+		for _, t := range s.listTopics() {
+			want = append(want, requestedTopic{name: &t.Name, view: topicView{Topic: t}})
 		}
 	}
 	s.viewEach(ctx, len(q.Topics), func(st *metadata.State, i int) {
-		w := wantedTopic{name: &q.Topics[i].Topic, code: errUnknownTopic}
+		w := requestedTopic{name: &q.Topics[i].Topic, code: kerr.UnknownTopicOrPartition.Code}
 		if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
-			w.view, w.code = topicView{Topic: t}, errNone
+			w.view, w.code = topicView{Topic: t}, noError
 		}
 		want = append(want, w)
 	})
-	slices.SortStableFunc(want, func(a, b wantedTopic) int { return compareNames(*a.name, *b.name) })
-	want = slices.CompactFunc(want, func(a, b wantedTopic) bool { return *a.name == *b.name })
+	slices.SortStableFunc(want, func(a, b requestedTopic) int { return compareNames(*a.name, *b.name) })
+	want = slices.CompactFunc(want, func(a, b requestedTopic) bool { return *a.name == *b.name })
 	if q.Cursor != nil {
-		want = slices.DeleteFunc(want, func(w wantedTopic) bool { return *w.name < q.Cursor.Topic })
+		want = slices.DeleteFunc(want, func(w requestedTopic) bool { return *w.name < q.Cursor.Topic })
 	}
 	return want
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -22,83 +24,83 @@ const (
 	// The same for all clients of a broker.
 	autoCreateBrokerBurst = 5000
 	autoCreateBrokerRate  = 20
-	// autoCreateClients is how many clients are told apart; the others share
+	// maxAutoCreateClients is how many clients are told apart; the others share
 	// the broker's rate alone.
-	autoCreateClients = 10_000
+	maxAutoCreateClients = 10_000
 	// autoCreateThrottle is after how long a client is to ask again.
 	autoCreateThrottle = time.Second
 )
 
-// tokens is a token bucket; the zero value is not used.
-type tokens struct {
+// tokenBucket is a token bucket; the zero value is not used.
+type tokenBucket struct {
 	rate, burst float64 // per second, at most
-	have        float64
-	at          time.Time
+	available   float64
+	refilledAt  time.Time
 }
 
-func newTokens(rate, burst float64, now time.Time) *tokens {
-	return &tokens{rate: rate, burst: burst, have: burst, at: now}
+func newTokenBucket(rate, burst float64, now time.Time) *tokenBucket {
+	return &tokenBucket{rate: rate, burst: burst, available: burst, refilledAt: now}
 }
 
-func (b *tokens) refill(now time.Time) {
-	b.have = min(b.burst, b.have+b.rate*now.Sub(b.at).Seconds())
-	b.at = now
+func (b *tokenBucket) refill(now time.Time) {
+	b.available = min(b.burst, b.available+b.rate*now.Sub(b.refilledAt).Seconds())
+	b.refilledAt = now
 }
 
-// full reports whether nothing was taken lately.
-func (b *tokens) full(now time.Time) bool {
+// isFull reports whether nothing was taken lately.
+func (b *tokenBucket) isFull(now time.Time) bool {
 	b.refill(now)
-	return b.have >= b.burst
+	return b.available >= b.burst
 }
 
-// autoCreation bounds how many topics are made on first use.
-type autoCreation struct {
+// autoCreateLimiter bounds how many topics are made on first use.
+type autoCreateLimiter struct {
 	mu      sync.Mutex
-	all     *tokens
-	clients map[string]*tokens
+	broker  *tokenBucket
+	clients map[string]*tokenBucket
 }
 
-func newAutoCreation(now time.Time) *autoCreation {
-	return &autoCreation{all: newTokens(autoCreateBrokerRate, autoCreateBrokerBurst, now), clients: map[string]*tokens{}}
+func newAutoCreateLimiter(now time.Time) *autoCreateLimiter {
+	return &autoCreateLimiter{broker: newTokenBucket(autoCreateBrokerRate, autoCreateBrokerBurst, now), clients: map[string]*tokenBucket{}}
 }
 
-// take returns how many of want topics a client may make now.
-func (a *autoCreation) take(client string, want int, now time.Time) int {
+// takeTokens returns how many of want topics a client may make now.
+func (a *autoCreateLimiter) takeTokens(client string, want int, now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	own := a.clients[client]
-	if own == nil && len(a.clients) >= autoCreateClients {
+	if own == nil && len(a.clients) >= maxAutoCreateClients {
 		for name, b := range a.clients { // whoever has taken nothing lately
-			if b.full(now) {
+			if b.isFull(now) {
 				delete(a.clients, name)
 			}
 		}
 	}
-	a.all.refill(now)
-	n := min(want, int(a.all.have))
-	if own == nil && len(a.clients) < autoCreateClients {
-		own = newTokens(autoCreateRate, autoCreateBurst, now)
+	a.broker.refill(now)
+	n := min(want, int(a.broker.available))
+	if own == nil && len(a.clients) < maxAutoCreateClients {
+		own = newTokenBucket(autoCreateRate, autoCreateBurst, now)
 		a.clients[client] = own
 	}
 	if own != nil {
 		own.refill(now)
-		n = min(n, int(own.have))
-		own.have -= float64(n)
+		n = min(n, int(own.available))
+		own.available -= float64(n)
 	}
-	a.all.have -= float64(n)
+	a.broker.available -= float64(n)
 	return n
 }
 
-// autoCreate makes missing topics with the defaults, in one entry. What may not
+// autoCreateTopics makes missing topics with the defaults, in one entry. What may not
 // be made now has its code set, and throttled says so.
-func (s *Server) autoCreate(ctx context.Context, r *request, want []wantedTopic, missing []int) (throttled bool) {
+func (s *Server) autoCreateTopics(ctx context.Context, r *request, want []requestedTopic, missing []int) (throttled bool) {
 	var at []int
 	for _, i := range missing { // each name once
 		w := &want[i]
 		if w.name == nil || !w.id.IsZero() {
 			continue
 		}
-		if code, _ := s.nameProblem(*w.name); code != errNone {
+		if code, _ := s.checkNewTopicName(*w.name); code != noError {
 			w.code = code
 			continue
 		}
@@ -108,12 +110,12 @@ func (s *Server) autoCreate(ctx context.Context, r *request, want []wantedTopic,
 		return false
 	}
 	refused := map[int]int16{}
-	n := s.topics.take(r.conn.principal()+r.conn.host(), min(len(at), maxTopicsPerRequest), time.Now())
+	n := s.autoCreates.takeTokens(r.conn.principal()+r.conn.host(), min(len(at), maxTopicsPerRequest), time.Now())
 	if n < len(at) {
 		throttled = true
-		s.refuseAutoCreation(r, len(at)-n, "its rate of topics made on first use is used up")
+		s.reportAutoCreateRefusal(r, len(at)-n, "its rate of topics made on first use is used up")
 		for _, i := range at[n:] {
-			refused[i] = errThrottled
+			refused[i] = kerr.ThrottlingQuotaExceeded.Code
 		}
 	}
 	at = at[:n]
@@ -128,30 +130,30 @@ func (s *Server) autoCreate(ctx context.Context, r *request, want []wantedTopic,
 	}
 	for k, i := range at {
 		switch code, text := r.commandError(out, err, k); code {
-		case errNone:
+		case noError:
 			s.metrics.topicsCreated.Inc()
-		case errTopicExists:
-		case errTimedOut:
-			refused[i] = errLeaderNotAvailable // Kafka's answer while a topic is made
-		case errThrottled:
+		case kerr.TopicAlreadyExists.Code:
+		case kerr.RequestTimedOut.Code:
+			refused[i] = kerr.LeaderNotAvailable.Code // Kafka's answer while a topic is made
+		case kerr.ThrottlingQuotaExceeded.Code:
 			refused[i], throttled = code, true
-			s.refuseAutoCreation(r, 1, "the cluster is at a limit: "+text)
+			s.reportAutoCreateRefusal(r, 1, "the cluster is at a limit: "+text)
 		default:
 			refused[i] = code
 		}
 	}
-	s.lookWanted(ctx, want)
+	s.resolveRequestedTopics(ctx, want)
 	for i, code := range refused {
-		if want[i].code == errUnknownTopic {
+		if want[i].code == kerr.UnknownTopicOrPartition.Code {
 			want[i].code = code
 		}
 	}
 	return throttled
 }
 
-// refuseAutoCreation counts topics that were not made, and says so in the log
+// reportAutoCreateRefusal counts topics that were not made, and says so in the log
 // at most once a minute.
-func (s *Server) refuseAutoCreation(r *request, n int, why string) {
+func (s *Server) reportAutoCreateRefusal(r *request, n int, why string) {
 	s.metrics.topicsRefused.Add(float64(n))
 	if s.logLimit.allow("auto-create", time.Now()) {
 		s.cfg.Log.Warn(fmt.Sprintf("topics are not made on first use: %s; their clients are told THROTTLING_QUOTA_EXCEEDED and ask again", why),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -40,7 +41,7 @@ func TestTopicsAreMadeOnFirstUseAtABoundedRate(t *testing.T) {
 				switch t.ErrorCode {
 				case 0:
 					made++
-				case errThrottled:
+				case kerr.ThrottlingQuotaExceeded.Code:
 					throttled++
 				}
 			}
@@ -75,24 +76,24 @@ func TestTopicsAreMadeOnFirstUseAtABoundedRate(t *testing.T) {
 
 func TestRatesOfAutoCreationTellClientsApart(t *testing.T) {
 	now := time.Unix(1000, 0)
-	a := newAutoCreation(now)
-	if got := a.take("one", 3000, now); got != autoCreateBurst {
+	a := newAutoCreateLimiter(now)
+	if got := a.takeTokens("one", 3000, now); got != autoCreateBurst {
 		t.Errorf("one: %d, want %d", got, autoCreateBurst)
 	}
-	if got := a.take("two", 10, now); got != 10 {
+	if got := a.takeTokens("two", 10, now); got != 10 {
 		t.Errorf("two: %d, want 10", got)
 	}
 	sum := 0
 	for i := range 20 {
-		sum += a.take(fmt.Sprint(i), 1000, now)
+		sum += a.takeTokens(fmt.Sprint(i), 1000, now)
 	}
 	if sum != autoCreateBrokerBurst-autoCreateBurst-10 {
 		t.Errorf("all others: %d, want %d", sum, autoCreateBrokerBurst-autoCreateBurst-10)
 	}
-	for i := range 3 * autoCreateClients {
-		a.take(fmt.Sprintf("many%d", i), 1, now.Add(time.Duration(i)*time.Millisecond))
+	for i := range 3 * maxAutoCreateClients {
+		a.takeTokens(fmt.Sprintf("many%d", i), 1, now.Add(time.Duration(i)*time.Millisecond))
 	}
-	if len(a.clients) > autoCreateClients {
+	if len(a.clients) > maxAutoCreateClients {
 		t.Errorf("%d clients remembered", len(a.clients))
 	}
 }

@@ -47,7 +47,7 @@ func throw(dial func() *raw, frame []byte) (fate, []byte) {
 func forEachVersion(t *testing.T, dial func() *raw, f func(t *testing.T, name string, q kmsg.Request, frame []byte, header int)) {
 	r := dial()
 	id := r.makeTopic("t", 2)
-	for _, a := range apis(true) {
+	for _, a := range newAPITable(true) {
 		for version := a.min; version <= a.max; version++ {
 			q := sample(a.key, id)
 			q.SetVersion(version)
@@ -76,7 +76,7 @@ func TestRequestsCutShortEndTheConnection(t *testing.T) {
 
 // cutStep is how many bytes lie between cuts: none for the highest version.
 func cutStep(q kmsg.Request) int {
-	for _, a := range apis(true) {
+	for _, a := range newAPITable(true) {
 		if a.key == q.Key() && a.max == q.GetVersion() {
 			return 1
 		}
@@ -209,7 +209,7 @@ func TestMangledRequestsHarmNobodyElse(t *testing.T) {
 				}
 			}
 		})
-		if faults := testutil.ToFloat64(n.server.metrics.faults); faults != 0 {
+		if faults := testutil.ToFloat64(n.server.metrics.handlerPanics); faults != 0 {
 			t.Errorf("%v handlers panicked", faults)
 		}
 		r := dial()

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -93,7 +94,7 @@ func TestNothingIsAnsweredFromAStateThatMayBeOld(t *testing.T) {
 			n.w.deaf.Store(true)
 			code := errorIn(reflect.ValueOf(r.ask(q)))
 			n.w.deaf.Store(false)
-			if code := int16(code); code == errNone || code == errUnknownTopic || code == errOffsetOutOfRange {
+			if code := int16(code); code == noError || code == kerr.UnknownTopicOrPartition.Code || code == kerr.OffsetOutOfRange.Code {
 				t.Errorf("%s: error %d, as if the state were known to be as new as the log", name, code)
 			}
 		}

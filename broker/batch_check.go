@@ -6,30 +6,32 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
 // batchRules are a topic's rules for batches, from its configs.
 type batchRules struct {
-	maxBytes     int
-	segmentBytes int
-	compacted    bool  // a record without key is refused
-	appendTime   bool  // message.timestamp.type=LogAppendTime
-	beforeMs     int64 // how old a timestamp may be
-	afterMs      int64 // how far ahead of now
-	codec        int   // compression.type, or codecProducer
-	level        int   // of that codec; 0: its default
+	maxBytes      int
+	segmentBytes  int
+	compacted     bool  // a record without key is refused
+	logAppendTime bool  // message.timestamp.type=LogAppendTime
+	maxBeforeMs   int64 // how old a timestamp may be
+	maxAfterMs    int64 // how far ahead of now
+	codec         int   // compression.type, or codecProducer
+	codecLevel    int   // of that codec; 0: its default
 }
 
 // batchError is why a batch is refused. It is final: the same batch would be
 // refused again.
 type batchError struct {
-	code    int16
-	text    string
-	records []recordError // which records are to blame
-	// early: judged before Kafka looks at the partition, whose log start is
+	code         int16
+	text         string
+	recordErrors []recordError // which records are to blame
+	// refusedEarly: judged before Kafka looks at the partition, whose log start is
 	// then not answered.
-	early bool
+	refusedEarly bool
 }
 
 type recordError struct {
@@ -39,7 +41,7 @@ type recordError struct {
 
 func (e *batchError) Error() string { return e.text }
 
-func refuse(code int16, format string, args ...any) *batchError {
+func refuseBatch(code int16, format string, args ...any) *batchError {
 	return &batchError{code: code, text: fmt.Sprintf(format, args...)}
 }
 
@@ -51,7 +53,7 @@ func refuse(code int16, format string, args ...any) *batchError {
 //
 // What apply judges (sequences, epochs) is not looked at here.
 func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMilli, rules batchRules) ([]byte, metadata.BatchHeader, *batchError) {
-	h, err := soleBatch(records)
+	h, err := parseSoleBatch(records)
 	if err != nil {
 		return nil, h, err
 	}
@@ -59,32 +61,32 @@ func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMil
 	codec := int(h.Attributes & metadata.AttrCompression)
 	switch {
 	case codec == codecZstd && version < 7:
-		bad := refuse(errCompression, "zstd needs Produce version 7")
-		bad.early = true
+		bad := refuseBatch(kerr.UnsupportedCompressionType.Code, "zstd needs Produce version 7")
+		bad.refusedEarly = true
 		return nil, h, bad
 	case h.BaseOffset != 0:
-		return nil, h, refuse(errInvalidRecord, "base offset %d, want 0", h.BaseOffset)
+		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "base offset %d, want 0", h.BaseOffset)
 	case len(records) > rules.maxBytes:
-		return nil, h, refuse(errMessageTooLarge, "batch of %d bytes, max.message.bytes is %d", len(records), rules.maxBytes)
+		return nil, h, refuseBatch(kerr.MessageTooLarge.Code, "batch of %d bytes, max.message.bytes is %d", len(records), rules.maxBytes)
 	case metadata.BatchCRC(records) != h.CRC:
-		return nil, h, refuse(errCorruptMessage, "CRC-32C of the batch is wrong")
+		return nil, h, refuseBatch(kerr.CorruptMessage.Code, "CRC-32C of the batch is wrong")
 	case codec > codecZstd:
-		return nil, h, refuse(errInvalidRecord, "compression %d is not known", codec)
+		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "compression %d is not known", codec)
 	case h.RecordCount <= 0 || h.Offsets() != int64(h.RecordCount):
-		return nil, h, refuse(errInvalidRecord, "%d records with last offset delta %d", h.RecordCount, h.LastOffsetDelta)
+		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "%d records with last offset delta %d", h.RecordCount, h.LastOffsetDelta)
 	case h.Attributes&metadata.AttrControl != 0:
-		return nil, h, refuse(errInvalidRecord, "clients may not write control batches")
+		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "clients may not write control batches")
 	case h.Producer < metadata.NoProducer || h.Producer >= 0 && (h.BaseSequence < 0 || h.Epoch < 0):
-		return nil, h, refuse(errInvalidRecord, "producer %d epoch %d with base sequence %d", h.Producer, h.Epoch, h.BaseSequence)
+		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "producer %d epoch %d with base sequence %d", h.Producer, h.Epoch, h.BaseSequence)
 	}
-	w := walk{rules: &rules, header: &h, now: now, maxTime: math.MinInt64}
-	if err := cs.walk(records[metadata.BatchHeaderSize:], codec, &w); err != nil {
+	w := recordChecker{rules: &rules, header: &h, now: now, maxTime: math.MinInt64}
+	if err := cs.checkRecords(records[metadata.BatchHeaderSize:], codec, &w); err != nil {
 		return nil, h, err
 	}
 	if len(records) > rules.segmentBytes {
-		return nil, h, refuse(errRecordListTooLarge, "batch of %d bytes, segment.bytes is %d", len(records), rules.segmentBytes)
+		return nil, h, refuseBatch(kerr.RecordListTooLarge.Code, "batch of %d bytes, segment.bytes is %d", len(records), rules.segmentBytes)
 	}
-	stampBatch(records, &h, now, w.maxTime, rules.appendTime)
+	setBatchTimestamp(records, &h, now, w.maxTime, rules.logAppendTime)
 	return cs.repack(records, h, codec, &rules)
 }
 
@@ -93,67 +95,67 @@ func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMil
 const (
 	batchLengthEnd = 12
 	batchMagicEnd  = 17
-	leastBatchRest = 14
+	minBatchRest   = 14
 )
 
-// nextBatch returns how long the batch is that records begin with; 0 where
+// nextBatchSize returns how long the batch is that records begin with; 0 where
 // there is no whole one. What begins like no batch at all is corrupt.
-func nextBatch(records []byte) (int, *batchError) {
+func nextBatchSize(records []byte) (int, *batchError) {
 	if len(records) < batchLengthEnd {
 		return 0, nil
 	}
 	rest := int64(int32(binary.BigEndian.Uint32(records[batchLengthEnd-4:])))
 	switch {
-	case rest < leastBatchRest:
-		return 0, refuse(errCorruptMessage, "batch of %d bytes behind its length", rest)
+	case rest < minBatchRest:
+		return 0, refuseBatch(kerr.CorruptMessage.Code, "batch of %d bytes behind its length", rest)
 	case len(records) < batchMagicEnd:
 		return 0, nil
 	case records[batchMagicEnd-1] > 2:
-		return 0, refuse(errCorruptMessage, "magic %d, want 2", int8(records[batchMagicEnd-1]))
+		return 0, refuseBatch(kerr.CorruptMessage.Code, "magic %d, want 2", int8(records[batchMagicEnd-1]))
 	case rest+batchLengthEnd > int64(len(records)):
 		return 0, nil
 	}
 	return int(rest) + batchLengthEnd, nil
 }
 
-// soleBatch finds the only batch in records and reads its header. Bytes behind
+// parseSoleBatch finds the only batch in records and reads its header. Bytes behind
 // it that begin no other are not stored, as in Kafka.
-func soleBatch(records []byte) (metadata.BatchHeader, *batchError) {
-	h, err := findSole(records)
+func parseSoleBatch(records []byte) (metadata.BatchHeader, *batchError) {
+	h, err := findSoleBatch(records)
 	if err != nil {
-		err.early = true
+		err.refusedEarly = true
 	}
 	return h, err
 }
 
-func findSole(records []byte) (h metadata.BatchHeader, bad *batchError) {
-	size, bad := nextBatch(records)
+func findSoleBatch(records []byte) (h metadata.BatchHeader, bad *batchError) {
+	size, bad := nextBatchSize(records)
 	switch {
 	case bad != nil:
 		return h, bad
 	case size == 0:
-		return h, refuse(errInvalidRecord, "no batch")
+		return h, refuseBatch(kerr.InvalidRecord.Code, "no batch")
 	case records[batchMagicEnd-1] != 2:
-		return h, refuse(errInvalidRecord, "magic %d, want 2", records[batchMagicEnd-1])
+		return h, refuseBatch(kerr.InvalidRecord.Code, "magic %d, want 2", records[batchMagicEnd-1])
 	}
-	if more, bad := nextBatch(records[size:]); bad != nil || more > 0 {
+	if more, bad := nextBatchSize(records[size:]); bad != nil || more > 0 {
 		if bad == nil {
-			bad = refuse(errInvalidRecord, "%d bytes behind the batch: one batch per partition", len(records)-size)
+			bad = refuseBatch(kerr.InvalidRecord.Code, "%d bytes behind the batch: one batch per partition", len(records)-size)
 		}
 		return h, bad
 	}
 	h, err := metadata.ParseBatchHeader(records[:size])
 	if err != nil {
-		return h, refuse(errCorruptMessage, "%v", err)
+		return h, refuseBatch(kerr.CorruptMessage.Code, "%v", err)
 	}
 	return h, nil
 }
 
-// stampBatch writes what the broker says of time into a batch, and its new CRC
+// setBatchTimestamp writes what the broker says of time into a batch, and its new CRC
 // where that changed anything: the time of append, or the true greatest
 // timestamp where the producer's header names another. A producer that calls
 // its own times those of appending is not believed, as by Kafka.
-func stampBatch(batch []byte, h *metadata.BatchHeader, now, maxTime metadata.UnixMilli, appendTime bool) {
+func setBatchTimestamp(batch []byte, h *metadata.BatchHeader, now, maxTime metadata.UnixMilli, appendTime bool) {
 	claimed := h.Attributes&metadata.AttrLogAppendTime != 0
 	if appendTime {
 		h.Attributes |= metadata.AttrLogAppendTime
@@ -174,63 +176,63 @@ func stampBatch(batch []byte, h *metadata.BatchHeader, now, maxTime metadata.Uni
 // maxRecordErrors bounds how many records an answer blames.
 const maxRecordErrors = 100
 
-// walk goes over the records of one batch.
-type walk struct {
+// recordChecker goes over the records of one batch.
+type recordChecker struct {
 	rules   *batchRules
 	header  *metadata.BatchHeader
 	now     metadata.UnixMilli
 	maxTime metadata.UnixMilli
 	index   int32
-	bad     *batchError
+	refusal *batchError
 }
 
-var errRecord = errors.New("record cannot be read")
+var errBadRecord = errors.New("record cannot be read")
 
-// record judges one record: what stands behind its length.
+// checkRecord judges one record: what stands behind its length.
 //
 //	+------------+-----------------+--------------+---------+-------+---------+
 //	| attributes | timestamp delta | offset delta | key     | value | headers |
 //	| int8       | varlong         | varint       | varint+ | idem  | varint+ |
 //	+------------+-----------------+--------------+---------+-------+---------+
-func (w *walk) record(b []byte) error {
+func (w *recordChecker) checkRecord(b []byte) error {
 	r := recordReader{b: b}
-	r.bytes(1)
-	delta := r.varint()
-	offset := r.varint()
-	keyLen := r.varint()
+	r.skipBytes(1)
+	delta := r.readVarint()
+	offset := r.readVarint()
+	keyLen := r.readVarint()
 	if keyLen > 0 {
-		r.bytes(keyLen)
+		r.skipBytes(keyLen)
 	}
-	if n := r.varint(); n > 0 {
-		r.bytes(n)
+	if n := r.readVarint(); n > 0 {
+		r.skipBytes(n)
 	}
-	headers := r.varint()
+	headers := r.readVarint()
 	if headers < 0 {
-		return errRecord
+		return errBadRecord
 	}
 	for ; headers > 0 && !r.bad; headers-- {
-		n := r.varint()
+		n := r.readVarint()
 		if n < 0 {
-			return errRecord
+			return errBadRecord
 		}
-		r.bytes(n)
-		if n = r.varint(); n > 0 {
-			r.bytes(n)
+		r.skipBytes(n)
+		if n = r.readVarint(); n > 0 {
+			r.skipBytes(n)
 		}
 	}
 	if r.bad || len(r.b) != 0 || keyLen < -1 {
-		return errRecord
+		return errBadRecord
 	}
 	if offset != int64(w.index) {
-		return fmt.Errorf("%w: offset delta %d at record %d", errRecord, offset, w.index)
+		return fmt.Errorf("%w: offset delta %d at record %d", errBadRecord, offset, w.index)
 	}
-	w.judge(w.header.BaseTimestamp+metadata.UnixMilli(delta), keyLen >= 0)
+	w.checkRecordRules(w.header.BaseTimestamp+metadata.UnixMilli(delta), keyLen >= 0)
 	w.index++
 	return nil
 }
 
-// judge holds one record against the topic's rules, and blames it once at most.
-func (w *walk) judge(ts metadata.UnixMilli, keyed bool) {
+// checkRecordRules holds one record against the topic's rules, and blames it once at most.
+func (w *recordChecker) checkRecordRules(ts metadata.UnixMilli, keyed bool) {
 	claimed := w.header.Attributes&metadata.AttrLogAppendTime != 0
 	if claimed {
 		ts = w.header.MaxTimestamp
@@ -238,27 +240,27 @@ func (w *walk) judge(ts metadata.UnixMilli, keyed bool) {
 	w.maxTime = max(w.maxTime, ts)
 	switch {
 	case w.rules.compacted && !keyed:
-		w.blame(errInvalidRecord, "compacted topic cannot accept message without key")
-	case !w.rules.appendTime && ts != -1:
-		if ts < w.now && uint64(w.now)-uint64(ts) > uint64(w.rules.beforeMs) || ts > w.now && uint64(ts)-uint64(w.now) > uint64(w.rules.afterMs) {
-			w.blame(errInvalidTimestamp, fmt.Sprintf("timestamp %d is out of the topic's range at %d", ts, w.now))
+		w.addRecordError(kerr.InvalidRecord.Code, "compacted topic cannot accept message without key")
+	case !w.rules.logAppendTime && ts != -1:
+		if ts < w.now && uint64(w.now)-uint64(ts) > uint64(w.rules.maxBeforeMs) || ts > w.now && uint64(ts)-uint64(w.now) > uint64(w.rules.maxAfterMs) {
+			w.addRecordError(kerr.InvalidTimestamp.Code, fmt.Sprintf("timestamp %d is out of the topic's range at %d", ts, w.now))
 		}
 	case claimed:
-		w.blame(errInvalidTimestamp, "producers may not send batches of log append time")
+		w.addRecordError(kerr.InvalidTimestamp.Code, "producers may not send batches of log append time")
 	}
 }
 
-// blame refuses the batch for a record. A time that is wrong outweighs a key
+// addRecordError refuses the batch for a record. A time that is wrong outweighs a key
 // that is missing, whichever comes first, as in Kafka.
-func (w *walk) blame(code int16, text string) {
-	if w.bad == nil {
-		w.bad = &batchError{}
+func (w *recordChecker) addRecordError(code int16, text string) {
+	if w.refusal == nil {
+		w.refusal = &batchError{}
 	}
-	if len(w.bad.records) == 0 || code == errInvalidTimestamp && w.bad.code != code {
-		w.bad.code, w.bad.text = code, "one or more records were rejected: "+text
+	if len(w.refusal.recordErrors) == 0 || code == kerr.InvalidTimestamp.Code && w.refusal.code != code {
+		w.refusal.code, w.refusal.text = code, "one or more records were rejected: "+text
 	}
-	if len(w.bad.records) < maxRecordErrors {
-		w.bad.records = append(w.bad.records, recordError{w.index, text})
+	if len(w.refusal.recordErrors) < maxRecordErrors {
+		w.refusal.recordErrors = append(w.refusal.recordErrors, recordError{w.index, text})
 	}
 }
 
@@ -268,7 +270,7 @@ type recordReader struct {
 	bad bool
 }
 
-func (r *recordReader) varint() int64 {
+func (r *recordReader) readVarint() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
 		r.bad, r.b = true, nil
@@ -278,7 +280,7 @@ func (r *recordReader) varint() int64 {
 	return v
 }
 
-func (r *recordReader) bytes(n int64) {
+func (r *recordReader) skipBytes(n int64) {
 	if n < 0 || n > int64(len(r.b)) {
 		r.bad, r.b = true, nil
 		return

@@ -73,12 +73,12 @@ func BenchmarkMetadata(b *testing.B) {
 		}
 	}
 	r := &request{conn: &conn{}} // it remembers what its client asked before
-	r.from.Zone = "a"
+	r.evidence.Zone = "a"
 	b.ReportAllocs()
 	for b.Loop() {
 		q := kmsg.NewPtrMetadataRequest()
 		q.Version = 12
-		resp := n.server.metadata(b.Context(), r, q)
+		resp := n.server.handleMetadata(b.Context(), r, q)
 		resp.Version = 12
 		if len(resp.AppendTo(nil)) < 5000*20 {
 			b.Fatal("too short")

@@ -13,7 +13,7 @@ type budget struct {
 	size    int64
 	free    int64
 	waiting []*budgetWaiter // first come first
-	crowded func()          // told when somebody has to wait; may be nil
+	onWait  func()          // told when somebody has to wait; may be nil
 }
 
 type budgetWaiter struct {
@@ -47,8 +47,8 @@ func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 	w := &budgetWaiter{n, time.Now(), make(chan struct{})}
 	b.waiting = append(b.waiting, w)
 	b.mu.Unlock()
-	if b.crowded != nil {
-		b.crowded()
+	if b.onWait != nil {
+		b.onWait()
 	}
 	select {
 	case <-w.granted:
@@ -60,12 +60,12 @@ func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 	for i, o := range b.waiting {
 		if o == w {
 			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
-			b.serveWaiting()
+			b.grantWaiting()
 			return 0, ctx.Err()
 		}
 	}
 	b.free += n // granted while we gave up
-	b.serveWaiting()
+	b.grantWaiting()
 	return 0, ctx.Err()
 }
 
@@ -77,10 +77,10 @@ func (b *budget) release(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free += n
-	b.serveWaiting()
+	b.grantWaiting()
 }
 
-func (b *budget) serveWaiting() {
+func (b *budget) grantWaiting() {
 	for len(b.waiting) > 0 && b.waiting[0].n <= b.free {
 		b.free -= b.waiting[0].n
 		close(b.waiting[0].granted)
@@ -95,8 +95,8 @@ func (b *budget) used() int64 {
 	return b.size - b.free
 }
 
-// room returns how many bytes could be taken at once: none while others wait.
-func (b *budget) room() int64 {
+// availableBytes returns how many bytes could be taken at once: none while others wait.
+func (b *budget) availableBytes() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) > 0 {
@@ -105,9 +105,9 @@ func (b *budget) room() int64 {
 	return b.free
 }
 
-// waited returns how long the first in the queue has waited; negative where
+// longestWait returns how long the first in the queue has waited; negative where
 // nobody does.
-func (b *budget) waited(now time.Time) time.Duration {
+func (b *budget) longestWait(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {

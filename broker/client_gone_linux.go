@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clientGone reports whether a connection's client has gone, also where bytes that
+// isClientGone reports whether a connection's client has gone, also where bytes that
 // it sent before have not been read yet.
-func clientGone(c net.Conn) (gone bool) {
+func isClientGone(c net.Conn) (gone bool) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return false

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Kafka's compression codecs, as the attributes of a batch number them.
@@ -22,11 +23,11 @@ const (
 	codecProducer = -1 // compression.type=producer: as it came
 )
 
-// errInflated: what is packed is larger than the caller allows.
-var errInflated = errors.New("unpacks to more than is allowed")
+// errInflatedTooLarge: what is packed is larger than the caller allows.
+var errInflatedTooLarge = errors.New("unpacks to more than is allowed")
 
-// errBatchInflated tells a producer which limit its batch is over.
-var errBatchInflated = fmt.Errorf("the batch %w: %d bytes", errInflated, MaxInflatedBytes)
+// errBatchTooLarge tells a producer which limit its batch is over.
+var errBatchTooLarge = fmt.Errorf("the batch %w: %d bytes", errInflatedTooLarge, MaxInflatedBytes)
 
 // zstdWindow bounds the memory of a zstd decoder; Kafka's producers stay far
 // below.
@@ -45,7 +46,7 @@ func Decompress(codec int, in []byte, max int) ([]byte, error) {
 	if codec == codecNone {
 		return in, nil
 	}
-	r, done, err := newCodecs().open(codec, in, max)
+	r, done, err := newCodecs().openReader(codec, in, max)
 	if err != nil {
 		return nil, err
 	}
@@ -55,13 +56,13 @@ func Decompress(codec int, in []byte, max int) ([]byte, error) {
 		return nil, fmt.Errorf("decompress codec %d: %w", codec, err)
 	}
 	if len(out) > max {
-		return nil, fmt.Errorf("decompress codec %d: %w", codec, errInflated)
+		return nil, fmt.Errorf("decompress codec %d: %w", codec, errInflatedTooLarge)
 	}
 	return out, nil
 }
 
-// open returns a reader of the unpacked bytes; done gives the decoder back.
-func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(), err error) {
+// openReader returns a reader of the unpacked bytes; done gives the decoder back.
+func (cs *codecs) openReader(codec int, in []byte, max int) (r io.Reader, done func(), err error) {
 	switch codec {
 	case codecGzip:
 		z, _ := cs.gzip.Get().(*gzipReader)
@@ -103,33 +104,33 @@ func (cs *codecs) open(codec int, in []byte, max int) (r io.Reader, done func(),
 	return nil, nil, fmt.Errorf("codec %d is not known", codec)
 }
 
-// walk reads every record of a batch, unpacking as it goes.
-func (cs *codecs) walk(in []byte, codec int, w *walk) *batchError {
+// checkRecords reads every record of a batch, unpacking as it goes.
+func (cs *codecs) checkRecords(in []byte, codec int, w *recordChecker) *batchError {
 	var err error
 	if codec == codecNone {
-		err = walkPlain(in, w)
+		err = checkPlainRecords(in, w)
 	} else {
-		err = cs.walkPacked(in, codec, w)
+		err = cs.checkCompressedRecords(in, codec, w)
 	}
 	switch {
 	case err != nil:
-		return refuse(errInvalidRecord, "%v", err)
+		return refuseBatch(kerr.InvalidRecord.Code, "%v", err)
 	case w.index != w.header.RecordCount:
-		return refuse(errInvalidRecord, "%d records in a batch of %d", w.index, w.header.RecordCount)
+		return refuseBatch(kerr.InvalidRecord.Code, "%d records in a batch of %d", w.index, w.header.RecordCount)
 	}
-	return w.bad
+	return w.refusal
 }
 
-func walkPlain(in []byte, w *walk) error {
+func checkPlainRecords(in []byte, w *recordChecker) error {
 	for len(in) > 0 {
 		n, k := binary.Varint(in)
 		if k <= 0 || n < 0 || n > int64(len(in)-k) {
-			return fmt.Errorf("%w: length of record %d", errRecord, w.index)
+			return fmt.Errorf("%w: length of record %d", errBadRecord, w.index)
 		}
 		if w.index >= w.header.RecordCount {
 			return errors.New("bytes behind the last record")
 		}
-		if err := w.record(in[k : k+int(n)]); err != nil {
+		if err := w.checkRecord(in[k : k+int(n)]); err != nil {
 			return err
 		}
 		in = in[k+int(n):]
@@ -137,16 +138,16 @@ func walkPlain(in []byte, w *walk) error {
 	return nil
 }
 
-// walkBuffer is the window over unpacked bytes.
-const walkBuffer = 32 << 10
+// recordBufferSize is the window over unpacked bytes.
+const recordBufferSize = 32 << 10
 
-// walkPacked unpacks all of a batch. None of it can be left out: Kafka's
+// checkCompressedRecords unpacks all of a batch. None of it can be left out: Kafka's
 // LogValidator (4.1, validateMessagesAndAssignOffsetsCompressed) walks the
 // records of every compressed batch, too, for their timestamps, of which the
 // greatest goes into the header, their offsets, their keys on compacted topics,
 // and their number; what it skips are copies of keys and values.
-func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
-	r, done, err := cs.open(codec, in, MaxInflatedBytes)
+func (cs *codecs) checkCompressedRecords(in []byte, codec int, w *recordChecker) error {
+	r, done, err := cs.openReader(codec, in, MaxInflatedBytes)
 	if err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 	limited := &io.LimitedReader{R: r, N: MaxInflatedBytes + 1}
 	b, _ := cs.buffers.Get().(*bufio.Reader)
 	if b == nil {
-		b = bufio.NewReaderSize(limited, walkBuffer)
+		b = bufio.NewReaderSize(limited, recordBufferSize)
 	} else {
 		b.Reset(limited)
 	}
@@ -167,15 +168,15 @@ func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 		}
 		switch {
 		case limited.N <= 0 && err != nil || err == nil && n > limited.N+int64(b.Buffered()):
-			return errBatchInflated
+			return errBatchTooLarge
 		case err != nil || n < 0:
-			return fmt.Errorf("%w: length of record %d", errRecord, w.index)
+			return fmt.Errorf("%w: length of record %d", errBadRecord, w.index)
 		}
 		if w.index >= w.header.RecordCount {
 			return errors.New("bytes behind the last record")
 		}
 		record := scratch
-		if n <= walkBuffer {
+		if n <= recordBufferSize {
 			record, err = b.Peek(int(n))
 		} else {
 			scratch, err = readRecord(b, scratch, int(n))
@@ -184,17 +185,17 @@ func (cs *codecs) walkPacked(in []byte, codec int, w *walk) error {
 		if err != nil {
 			return fmt.Errorf("record %d: %w", w.index, err)
 		}
-		if err := w.record(record); err != nil {
+		if err := w.checkRecord(record); err != nil {
 			return err
 		}
-		if n <= walkBuffer {
+		if n <= recordBufferSize {
 			if _, err := b.Discard(int(n)); err != nil {
 				return err
 			}
 		}
 	}
 	if limited.N <= 0 {
-		return errBatchInflated
+		return errBatchTooLarge
 	}
 	return nil
 }
@@ -208,7 +209,7 @@ func readRecord(r io.Reader, scratch []byte, n int) ([]byte, error) {
 	scratch = scratch[:0]
 	for len(scratch) < n {
 		have := len(scratch)
-		scratch = append(scratch, make([]byte, min(n-have, max(walkBuffer, have)))...)
+		scratch = append(scratch, make([]byte, min(n-have, max(recordBufferSize, have)))...)
 		if _, err := io.ReadFull(r, scratch[have:]); err != nil {
 			return scratch, err
 		}

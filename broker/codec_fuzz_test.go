@@ -31,7 +31,7 @@ func fuzzCodec(f *testing.F, codec int, library func(io.Reader) ([]byte, error))
 		if err != nil {
 			return
 		}
-		r, done, err := cs.open(codec, in, most)
+		r, done, err := cs.openReader(codec, in, most)
 		if err != nil {
 			t.Fatalf("it was unpacked, and by another decoder not: %v", err)
 		}

@@ -57,7 +57,7 @@ func (g *gzipReader) reset(in []byte) error {
 		return fmt.Errorf("open gzip: %w", err)
 	}
 	g.filled = n
-	return g.begin(n)
+	return g.openMember(n)
 }
 
 // release lets go of the bytes.
@@ -66,8 +66,8 @@ func (g *gzipReader) release() {
 	g.src.Reset(nil)
 }
 
-// begin begins to unpack at an index of in.
-func (g *gzipReader) begin(at int) error {
+// openMember begins to unpack at an index of in.
+func (g *gzipReader) openMember(at int) error {
 	g.crc, g.size = 0, 0
 	g.src.Reset(g.in[at:])
 	return g.flate.(flate.Resetter).Reset(&g.src, nil)
@@ -108,7 +108,7 @@ func (g *gzipReader) next() error {
 		return io.EOF // what is there is none, and passed over
 	}
 	g.filled = max(g.filled, at+n)
-	return g.begin(at + n)
+	return g.openMember(at + n)
 }
 
 // more reports whether Java (17, GZIPInputStream.readTrailer) looks for another

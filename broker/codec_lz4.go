@@ -25,7 +25,7 @@ const (
 	lz4ContentSize     = 1 << 3
 	lz4BlockChecksum   = 1 << 4
 	lz4Independent     = 1 << 5
-	lz4Plain           = 1 << 31 // of a block's size: it is not packed
+	lz4Uncompressed    = 1 << 31 // of a block's size: it is not packed
 )
 
 var (
@@ -125,7 +125,7 @@ func (z *lz4Reader) next() error {
 		return errLZ4Short
 	}
 	head := binary.LittleEndian.Uint32(z.in)
-	size := int(head &^ lz4Plain)
+	size := int(head &^ lz4Uncompressed)
 	z.in = z.in[4:]
 	switch {
 	case head == 0:
@@ -147,7 +147,7 @@ func (z *lz4Reader) next() error {
 		z.in = z.in[4:]
 	}
 	var err error
-	if z.out = block; head&lz4Plain == 0 {
+	if z.out = block; head&lz4Uncompressed == 0 {
 		z.out, err = z.unpack(block)
 	}
 	return errors.Join(err, z.count())

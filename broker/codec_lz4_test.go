@@ -102,7 +102,7 @@ func TestABatchThatUnpacksToTooMuchIsToldTheLimit(t *testing.T) {
 	if bad == nil || !strings.Contains(bad.text, "134217728") {
 		t.Fatalf("it was told %v, want the limit", bad)
 	}
-	if !errors.Is(errBatchInflated, errInflated) {
+	if !errors.Is(errBatchTooLarge, errInflatedTooLarge) {
 		t.Error("the limit's error is not errInflated")
 	}
 }

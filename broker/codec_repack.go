@@ -12,6 +12,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -24,24 +26,24 @@ func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules 
 	}
 	var plain io.Reader = bytes.NewReader(batch[metadata.BatchHeaderSize:])
 	if codec != codecNone {
-		r, done, err := cs.open(codec, batch[metadata.BatchHeaderSize:], MaxInflatedBytes)
+		r, done, err := cs.openReader(codec, batch[metadata.BatchHeaderSize:], MaxInflatedBytes)
 		if err != nil {
-			return nil, h, refuse(errInvalidRecord, "%v", err)
+			return nil, h, refuseBatch(kerr.InvalidRecord.Code, "%v", err)
 		}
 		defer done()
 		plain = io.LimitReader(r, MaxInflatedBytes) // the walk saw that it ends before
 	}
 	out := &cappedBuffer{max: rules.maxBytes}
 	out.Grow(len(batch))
-	err := out.put(batch[:metadata.BatchHeaderSize])
+	err := out.appendBytes(batch[:metadata.BatchHeaderSize])
 	if err == nil {
-		err = compress(out, rules.codec, rules.level, plain)
+		err = compressRecords(out, rules.codec, rules.codecLevel, plain)
 	}
 	switch {
-	case errors.Is(err, errFull):
-		return nil, h, refuse(errMessageTooLarge, "batch, packed as compression.type wants it, is larger than max.message.bytes, %d", rules.maxBytes)
+	case errors.Is(err, errBufferFull):
+		return nil, h, refuseBatch(kerr.MessageTooLarge.Code, "batch, packed as compression.type wants it, is larger than max.message.bytes, %d", rules.maxBytes)
 	case err != nil:
-		return nil, h, refuse(errInvalidRecord, "%v", err)
+		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "%v", err)
 	}
 	b := out.Bytes()
 	h.Attributes = h.Attributes&^metadata.AttrCompression | uint16(rules.codec)
@@ -53,8 +55,8 @@ func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules 
 	return b, h, nil
 }
 
-// errFull: more was written than there may be.
-var errFull = errors.New("no room")
+// errBufferFull: more was written than there may be.
+var errBufferFull = errors.New("no room")
 
 // cappedBuffer takes at most max bytes.
 type cappedBuffer struct {
@@ -65,12 +67,12 @@ type cappedBuffer struct {
 // Write implements io.Writer.
 func (b *cappedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.max {
-		return 0, errFull
+		return 0, errBufferFull
 	}
 	return b.Buffer.Write(p)
 }
 
-func (b *cappedBuffer) put(p []byte) error {
+func (b *cappedBuffer) appendBytes(p []byte) error {
 	_, err := b.Write(p)
 	return err
 }
@@ -80,9 +82,9 @@ func (b *cappedBuffer) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{b}, r)
 }
 
-// compress packs what plain holds. Level 0 is the codec's default.
-func compress(out io.Writer, codec, level int, plain io.Reader) error {
-	w, err := compressor(out, codec, level)
+// compressRecords packs what plain holds. Level 0 is the codec's default.
+func compressRecords(out io.Writer, codec, level int, plain io.Reader) error {
+	w, err := newCompressor(out, codec, level)
 	if err != nil {
 		return fmt.Errorf("compress codec %d: %w", codec, err)
 	}
@@ -95,15 +97,15 @@ func compress(out io.Writer, codec, level int, plain io.Reader) error {
 	return nil
 }
 
-type plainWriter struct{ io.Writer }
+type nopCloseWriter struct{ io.Writer }
 
 // Close implements io.Closer.
-func (plainWriter) Close() error { return nil }
+func (nopCloseWriter) Close() error { return nil }
 
-func compressor(out io.Writer, codec, level int) (io.WriteCloser, error) {
+func newCompressor(out io.Writer, codec, level int) (io.WriteCloser, error) {
 	switch codec {
 	case codecNone:
-		return plainWriter{out}, nil
+		return nopCloseWriter{out}, nil
 	case codecGzip:
 		if level == 0 {
 			level = gzip.DefaultCompression
@@ -114,7 +116,7 @@ func compressor(out io.Writer, codec, level int) (io.WriteCloser, error) {
 	case codecLZ4:
 		w := lz4.NewWriter(out)
 		return w, w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.BlockChecksumOption(false), lz4.ChecksumOption(false),
-			lz4.CompressionLevelOption(lz4Level(level)))
+			lz4.CompressionLevelOption(mapLZ4Level(level)))
 	case codecZstd:
 		if level == 0 {
 			level = 3
@@ -124,9 +126,9 @@ func compressor(out io.Writer, codec, level int) (io.WriteCloser, error) {
 	return nil, fmt.Errorf("codec %d is not known", codec)
 }
 
-// lz4Level maps Kafka's levels: 9, the default, is the fast compressor; others
+// mapLZ4Level maps Kafka's levels: 9, the default, is the fast compressor; others
 // are the thorough one, of which the library knows nine.
-func lz4Level(level int) lz4.CompressionLevel {
+func mapLZ4Level(level int) lz4.CompressionLevel {
 	levels := [...]lz4.CompressionLevel{lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
 	if level == 0 || level == 9 {
 		return lz4.Fast
@@ -144,9 +146,9 @@ const xerialBlock = 32 << 10
 //	| 8 bytes                  | int32 1 | int32 1    | int32, and bytes
 //	+--------------------------+---------+------------+------------------
 type xerialWriter struct {
-	out   io.Writer
-	begun bool
-	block []byte
+	out     io.Writer
+	started bool
+	block   []byte
 }
 
 // Write implements io.Writer.
@@ -169,8 +171,8 @@ func (w *xerialWriter) Close() error { return w.flush() }
 
 func (w *xerialWriter) flush() error {
 	var head []byte
-	if !w.begun {
-		w.begun = true
+	if !w.started {
+		w.started = true
 		head = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32([]byte(xerialHeader), 1), 1)
 	}
 	if len(w.block) > 0 {

@@ -19,41 +19,41 @@ const (
 
 // snappyReader unpacks snappy in either framing, a block at a time.
 type snappyReader struct {
-	in     []byte // not unpacked yet
-	framed bool
-	begun  bool
-	left   int    // bytes that it may still unpack to
-	block  []byte // memory of the last block
-	out    []byte // of that, not read yet
+	in        []byte // not unpacked yet
+	framed    bool
+	started   bool
+	remaining int    // bytes that it may still unpack to
+	block     []byte // memory of the last block
+	out       []byte // of that, not read yet
 }
 
-// keptBlock is the largest block whose memory is kept for the next batch; Java
+// maxKeptBlock is the largest block whose memory is kept for the next batch; Java
 // clients write 32 KiB.
-const keptBlock = 256 << 10
+const maxKeptBlock = 256 << 10
 
 func (s *snappyReader) reset(in []byte, max int) {
-	if cap(s.block) > keptBlock {
+	if cap(s.block) > maxKeptBlock {
 		s.block = nil
 	}
-	*s = snappyReader{in: in, framed: beginsXerial(in), left: max, block: s.block}
+	*s = snappyReader{in: in, framed: hasXerialHeader(in), remaining: max, block: s.block}
 }
 
-// beginsXerial reports whether a header of Java's framing is next.
-func beginsXerial(in []byte) bool {
+// hasXerialHeader reports whether a header of Java's framing is next.
+func hasXerialHeader(in []byte) bool {
 	return len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader
 }
 
 // Read implements io.Reader.
 func (s *snappyReader) Read(p []byte) (int, error) {
 	for len(s.out) == 0 {
-		over, err := s.over()
+		over, err := s.atEnd()
 		switch {
 		case err != nil:
 			return 0, fmt.Errorf("snappy: %w", err)
 		case over:
 			return 0, io.EOF
 		}
-		if err := s.next(); err != nil {
+		if err := s.decodeBlock(); err != nil {
 			return 0, fmt.Errorf("snappy: %w", err)
 		}
 	}
@@ -62,33 +62,33 @@ func (s *snappyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// over passes over headers, which Java takes between blocks, too, and reports
+// atEnd passes over headers, which Java takes between blocks, too, and reports
 // whether no block is left. What is too short for a length is none, and neither is
 // what begins as a header does and is another one. Java looks at the version of
 // every header but the first.
-func (s *snappyReader) over() (bool, error) {
+func (s *snappyReader) atEnd() (bool, error) {
 	if !s.framed {
-		return len(s.in) == 0 && s.begun, nil
+		return len(s.in) == 0 && s.started, nil
 	}
 	for len(s.in) >= 4 && string(s.in[:4]) == xerialHeader[:4] {
 		switch {
-		case !s.begun: // reset saw it
+		case !s.started: // reset saw it
 		case len(s.in) < xerialHeaderBytes:
 			return false, errors.New("header cut short")
-		case !beginsXerial(s.in):
+		case !hasXerialHeader(s.in):
 			return true, nil
 		case int32(binary.BigEndian.Uint32(s.in[len(xerialHeader):])) < xerialOldest:
 			return false, errors.New("header of a version that is not known")
 		}
-		s.in, s.begun = s.in[xerialHeaderBytes:], true
+		s.in, s.started = s.in[xerialHeaderBytes:], true
 	}
 	return len(s.in) < 4, nil
 }
 
-// next unpacks a block.
-func (s *snappyReader) next() error {
+// decodeBlock unpacks a block.
+func (s *snappyReader) decodeBlock() error {
 	block := s.in
-	s.in, s.begun = nil, true
+	s.in, s.started = nil, true
 	if s.framed {
 		if len(block) < 4 || int64(binary.BigEndian.Uint32(block)) > int64(len(block)-4) {
 			return errors.New("block cut short")
@@ -102,10 +102,10 @@ func (s *snappyReader) next() error {
 	}
 	// No block packs tighter than 1:64 or so; a length that claims more is a
 	// lie, and is not allocated.
-	if n > s.left || n > 64*len(block)+64 {
-		return errInflated
+	if n > s.remaining || n > 64*len(block)+64 {
+		return errInflatedTooLarge
 	}
-	s.left -= n
+	s.remaining -= n
 	if n > cap(s.block) {
 		s.block = make([]byte, n)
 	}

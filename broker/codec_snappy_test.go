@@ -38,7 +38,7 @@ func TestFramedSnappyIsNotHeldUnpacked(t *testing.T) {
 func TestSnappyIsReadInEitherFraming(t *testing.T) {
 	plain := []byte(strings.Repeat("some text, ", 10_000))
 	var framed bytes.Buffer
-	if err := compress(&framed, codecSnappy, 0, bytes.NewReader(plain)); err != nil {
+	if err := compressRecords(&framed, codecSnappy, 0, bytes.NewReader(plain)); err != nil {
 		t.Fatal(err)
 	}
 	raw := s2.EncodeSnappy(nil, plain)
@@ -63,9 +63,9 @@ func TestSnappyIsReadInEitherFraming(t *testing.T) {
 		{"framed, half of its magic behind it", behind(header(xerialHeader, 1)[:3]), len(plain), nil},
 		{"framed", framed.Bytes(), len(plain), nil},
 		{"raw", raw, len(plain), nil},
-		{"framed, too large", framed.Bytes(), len(plain) - 1, errInflated},
-		{"raw, too large", raw, len(plain) - 1, errInflated},
-		{"a length that lies", lie, MaxInflatedBytes, errInflated},
+		{"framed, too large", framed.Bytes(), len(plain) - 1, errInflatedTooLarge},
+		{"raw, too large", raw, len(plain) - 1, errInflatedTooLarge},
+		{"a length that lies", lie, MaxInflatedBytes, errInflatedTooLarge},
 		{"framed, cut short", framed.Bytes()[:framed.Len()-1], len(plain), io.ErrUnexpectedEOF},
 		{"framed, two bytes behind it", append(bytes.Clone(framed.Bytes()), 1, 2), len(plain), nil},
 		{"framed, a second header behind it", append(bytes.Clone(framed.Bytes()), framed.Bytes()[:16]...), len(plain), nil},
@@ -76,7 +76,7 @@ func TestSnappyIsReadInEitherFraming(t *testing.T) {
 		switch {
 		case c.want == nil && (err != nil || !bytes.Equal(out, plain)):
 			t.Errorf("%s: %d bytes, %v", c.name, len(out), err)
-		case c.want == errInflated && !errors.Is(err, errInflated), c.want != nil && err == nil:
+		case c.want == errInflatedTooLarge && !errors.Is(err, errInflatedTooLarge), c.want != nil && err == nil:
 			t.Errorf("%s: %d bytes, %v", c.name, len(out), err)
 		}
 	}

@@ -61,17 +61,17 @@ func TestHandWrittenFetchAnswerIsWhatKmsgReads(t *testing.T) {
 		for version := int16(4); version <= 18; version++ {
 			q := kmsg.NewPtrFetchRequest()
 			q.Version = version
-			f := &fetch{s: n.server, r: &request{header: header{key: 1, version: version, correlation: 77}, conn: &conn{}}, q: q, full: true}
+			f := &fetch{s: n.server, r: &request{requestHeader: requestHeader{key: 1, version: version, correlation: 77}, conn: &conn{}}, q: q, fullResponse: true}
 			f.session = &fetchSession{id: 4711}
 			part := func(name string, id byte, index int32, code int16, records ...string) {
 				p := fetchPart{sessionPart: &sessionPart{partKey: partKey{name, metadata.TopicID{id}, index}}, code: code,
-					head: metadata.PartitionView{LogStart: 5, Next: 99, Stable: 98}, committed: code == 0}
+					view: metadata.PartitionView{LogStart: 5, Next: 99, Stable: 98}, committedOnly: code == 0}
 				if code == 0 {
-					p.answer.aborted = []metadata.AbortedTxn{{Producer: 7, First: 20, Last: 30}}
+					p.result.aborted = []metadata.AbortedTxn{{Producer: 7, First: 20, Last: 30}}
 				}
 				for _, r := range records {
-					p.answer.records = append(p.answer.records, []byte(r))
-					p.answer.bytes += len(r)
+					p.result.records = append(p.result.records, []byte(r))
+					p.result.bytes += len(r)
 				}
 				f.parts = append(f.parts, p)
 			}
@@ -108,7 +108,7 @@ func TestHandWrittenFetchAnswerIsWhatKmsgReads(t *testing.T) {
 	})
 }
 
-func flat(a answer) []byte {
+func flat(a response) []byte {
 	out := bytes.Clone(a.head)
 	for _, b := range a.tail {
 		out = append(out, b...)
@@ -117,10 +117,10 @@ func flat(a answer) []byte {
 }
 
 func TestFetchHintsAreWhatKmsgReads(t *testing.T) {
-	f := &fetch{r: &request{header: header{version: 16}}}
+	f := &fetch{r: &request{requestHeader: requestHeader{version: 16}}}
 	nodes := []router.Endpoint{{ID: 3, Host: "host", Port: 9092, Rack: "a"}, {ID: 4, Host: "other", Port: 1}}
-	a := f.begin(0, 9)
-	b := f.tags(f.arrayLen(a.head, 0), nodes)
+	a := f.beginResponse(0, 9)
+	b := f.appendTags(f.appendArrayLen(a.head, 0), nodes)
 	resp := kmsg.NewPtrFetchResponse()
 	resp.Version = 16
 	if err := resp.ReadFrom(b[9:]); err != nil {
@@ -139,7 +139,7 @@ func TestEveryServedVersionIsAnsweredReadably(t *testing.T) {
 		r := dial()
 		id := r.makeTopic("t", 2)
 		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "a", "b")))
-		for _, a := range apis(true) {
+		for _, a := range newAPITable(true) {
 			for version := a.min; version <= a.max; version++ {
 				q := sample(a.key, id)
 				if q == nil {
@@ -208,7 +208,7 @@ func TestDecompressRefusesBombs(t *testing.T) {
 	plain := make([]byte, 10<<20)
 	for codec := codecGzip; codec <= codecZstd; codec++ {
 		var out bytes.Buffer
-		if err := compress(&out, codec, 0, bytes.NewReader(plain)); err != nil {
+		if err := compressRecords(&out, codec, 0, bytes.NewReader(plain)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := Decompress(codec, out.Bytes(), len(plain)); err != nil || !bytes.Equal(got, plain) {
@@ -227,13 +227,13 @@ func TestDecompressRefusesBombs(t *testing.T) {
 // handlers' decoders: whatever comes, the connection ends or is answered.
 func FuzzFrame(f *testing.F) {
 	id := metadata.TopicID{1}
-	for _, a := range apis(true) {
+	for _, a := range newAPITable(true) {
 		q := sample(a.key, id)
 		q.SetVersion(a.max)
 		f.Add(kmsg.NewRequestFormatter(kmsg.FormatterClientID("c")).AppendRequest(nil, q, 1)[4:])
 	}
 	table := map[int16]api{}
-	for _, a := range apis(true) {
+	for _, a := range newAPITable(true) {
 		table[a.key] = a
 	}
 	cs := newCodecs()
@@ -241,12 +241,12 @@ func FuzzFrame(f *testing.F) {
 		if len(frame) < 8 || len(frame) > 1<<20 {
 			return
 		}
-		h := parseKey(frame)
+		h := parseFixedHeader(frame)
 		a, ok := table[h.key]
 		if !ok || h.version < a.min || h.version > a.max {
 			return
 		}
-		h, body, err := parseHeader(h, h.version >= a.flexible, frame)
+		h, body, err := parseRequestHeader(h, h.version >= a.flexible, frame)
 		if err != nil {
 			return
 		}

@@ -51,10 +51,10 @@ type Config struct {
 	Resolver Resolver
 	// Healthy tells whether a peer answers (router.Prober); nil: all do.
 	Healthy func(metadata.BrokerID) bool
-	// Settle is how long a Metadata answer waits that may have been asked for
+	// MetadataDelay is how long a Metadata answer waits that may have been asked for
 	// because a broker has just gone (settle.go); 0: not at all.
-	Settle time.Duration
-	Groups Groups // nil: group APIs are not served
+	MetadataDelay time.Duration
+	Groups        Groups // nil: group APIs are not served
 	// GroupSettings are what Groups was made with: configs say them.
 	GroupSettings groups.Config
 
@@ -84,9 +84,9 @@ type Config struct {
 	// Where it runs short they are answered at once, with a throttle time, and
 	// without a session.
 	PollBytes int64
-	// AnswerBytes is the memory for answers that are not written yet. Where it
+	// ResponseBytes is the memory for answers that are not written yet. Where it
 	// runs short fetch answers get smaller, never empty.
-	AnswerBytes int64
+	ResponseBytes int64
 	// IdleTimeout closes a connection on which nothing is asked (Kafka's
 	// connections.max.idle.ms).
 	IdleTimeout time.Duration
@@ -112,7 +112,7 @@ func DefaultConfig() Config {
 		FrameBytes:        512 << 20,
 		RequestBytes:      256 << 20,
 		PollBytes:         256 << 20,
-		AnswerBytes:       512 << 20,
+		ResponseBytes:     512 << 20,
 		IdleTimeout:       10 * time.Minute,
 		WriteTimeout:      30 * time.Second,
 	}
@@ -135,7 +135,7 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: request memory must hold one request of the greatest size")
 	case c.PollBytes < 16<<20:
 		return errors.New("broker config: poll memory must be 16 MiB or more")
-	case c.AnswerBytes < 2*MaxFrameBytes:
+	case c.ResponseBytes < 2*MaxFrameBytes:
 		return errors.New("broker config: answer memory must hold two batches of the greatest size")
 	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0:
 		return errors.New("broker config: timeouts must be positive")

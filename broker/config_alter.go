@@ -6,13 +6,14 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// alteration is what a request wants of one resource, and what becomes of it.
-type alteration struct {
+// configAlteration is what a request wants of one resource, and what becomes of it.
+type configAlteration struct {
 	kind kmsg.ConfigResourceType
 	name string
 	ops  []configOp
@@ -36,16 +37,16 @@ type resourceRef struct {
 	name string
 }
 
-func (a *alteration) ref() resourceRef { return resourceRef{a.kind, a.name} }
+func (a *configAlteration) ref() resourceRef { return resourceRef{a.kind, a.name} }
 
-func (a *alteration) fail(code int16, format string, args ...any) {
+func (a *configAlteration) fail(code int16, format string, args ...any) {
 	a.code, a.text = code, fmt.Sprintf(format, args...)
 }
 
-// alter checks all alterations and commits the good ones in one entry.
-func (s *Server) alter(ctx context.Context, r *request, all []alteration, validateOnly bool) {
+// alterResources checks all alterations and commits the good ones in one entry.
+func (s *Server) alterResources(ctx context.Context, r *request, all []configAlteration, validateOnly bool) {
 	barred := s.barrier(ctx)
-	var tables ownTables
+	var tables configTables
 	var cmds []metadata.Command
 	var at []int
 	times := make(map[resourceRef]int, len(all))
@@ -58,19 +59,19 @@ func (s *Server) alter(ctx context.Context, r *request, all []alteration, valida
 		}
 		a := &all[i]
 		if times[a.ref()] > 1 {
-			a.fail(errInvalidRequest, "Each resource must appear at most once.")
+			a.fail(kerr.InvalidRequest.Code, "Each resource must appear at most once.")
 		}
 		if barred != nil {
-			a.fail(errTimedOut, "%v", barred)
+			a.fail(kerr.RequestTimedOut.Code, "%v", barred)
 		}
-		if a.code == errNone && a.kind == kmsg.ConfigResourceTypeBrokerLogger && !a.replace {
+		if a.code == noError && a.kind == kmsg.ConfigResourceTypeBrokerLogger && !a.replace {
 			s.alterLogger(a, validateOnly)
 			continue
 		}
-		if a.code == errNone {
-			s.plan(a, &tables)
+		if a.code == noError {
+			s.planAlteration(a, &tables)
 		}
-		if a.code == errNone && (len(a.cmd.Set) > 0 || len(a.cmd.Delete) > 0) {
+		if a.code == noError && (len(a.cmd.Set) > 0 || len(a.cmd.Delete) > 0) {
 			cmds, at = append(cmds, a.cmd), append(at, i)
 		}
 	}
@@ -83,20 +84,20 @@ func (s *Server) alter(ctx context.Context, r *request, all []alteration, valida
 	}
 }
 
-// subject is what an alteration is about, as it stands.
-type subject struct {
-	table  []configKey
-	now    map[string]string // what is set
-	broker brokerSettings    // of a broker
+// alterationTarget is what an alteration is about, as it stands.
+type alterationTarget struct {
+	table   []configKey
+	current map[string]string // what is set
+	broker  brokerSettings    // of a broker
 }
 
-// ownTables are the configs of this broker and of groups here, made once for
+// configTables are the configs of this broker and of groups here, made once for
 // all alterations of a request.
-type ownTables struct{ brokers, groups []configKey }
+type configTables struct{ brokers, groups []configKey }
 
-// plan turns an alteration into a command.
-func (s *Server) plan(a *alteration, own *ownTables) {
-	var on subject
+// planAlteration turns an alteration into a command.
+func (s *Server) planAlteration(a *configAlteration, own *configTables) {
+	var on alterationTarget
 	missing := false
 	if own.brokers == nil && (a.kind == kmsg.ConfigResourceTypeBroker || a.kind == kmsg.ConfigResourceTypeGroupConfig) {
 		own.brokers = s.brokerConfigs()
@@ -106,61 +107,61 @@ func (s *Server) plan(a *alteration, own *ownTables) {
 		case kmsg.ConfigResourceTypeTopic:
 			t, ok := st.TopicNamed(a.name)
 			missing = !ok
-			on.table, on.now = topicConfigs(), t.Configs
+			on.table, on.current = topicConfigs(), t.Configs
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceTopic, Name: t.ID.String()}
 		case kmsg.ConfigResourceTypeBroker:
-			on.table, on.now, on.broker = own.brokers, st.Configs(metadata.ResourceBroker, a.name), settingsOf(st, a.name, own.brokers)
+			on.table, on.current, on.broker = own.brokers, st.Configs(metadata.ResourceBroker, a.name), readSettings(st, a.name, own.brokers)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceBroker, Name: a.name}
 		case kmsg.ConfigResourceTypeGroupConfig:
 			if own.groups == nil {
-				b := settingsOf(st, s.ownName(), own.brokers)
+				b := readSettings(st, s.brokerResourceName(), own.brokers)
 				own.groups = groupConfigs(&b)
 			}
-			on.table, on.now = own.groups, st.Configs(metadata.ResourceGroup, a.name)
+			on.table, on.current = own.groups, st.Configs(metadata.ResourceGroup, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceGroup, Name: a.name}
 		case kmsg.ConfigResourceTypeClientMetrics:
-			on.table, on.now = clientMetricsConfigs(), st.Configs(metadata.ResourceMetrics, a.name)
+			on.table, on.current = clientMetricsConfigs(), st.Configs(metadata.ResourceMetrics, a.name)
 			a.cmd = metadata.SetConfigs{Resource: metadata.ResourceMetrics, Name: a.name}
 		default:
-			a.fail(errInvalidRequest, "Unknown resource type %d", a.kind)
+			a.fail(kerr.InvalidRequest.Code, "Unknown resource type %d", a.kind)
 		}
 	})
-	if a.code == errNone {
-		s.resourceProblem(a)
+	if a.code == noError {
+		s.checkResourceName(a)
 	}
-	if a.code == errNone {
+	if a.code == noError {
 		a.apply(&on)
 	}
-	if a.code == errNone && missing { // values are judged first, as in Kafka
-		a.fail(errUnknownTopic, "topic %s does not exist", a.name)
+	if a.code == noError && missing { // values are judged first, as in Kafka
+		a.fail(kerr.UnknownTopicOrPartition.Code, "topic %s does not exist", a.name)
 	}
 }
 
-// resourceProblem judges a resource's name.
-func (s *Server) resourceProblem(a *alteration) {
+// checkResourceName judges a resource's name.
+func (s *Server) checkResourceName(a *configAlteration) {
 	switch {
 	case a.kind == kmsg.ConfigResourceTypeBroker:
 		if a.name != "" && !s.isBroker(a.name) {
-			a.fail(errInvalidRequest, "%s", s.noBroker(a.name))
+			a.fail(kerr.InvalidRequest.Code, "%s", s.unknownBrokerMessage(a.name))
 		}
 	case a.name == "":
-		a.fail(errInvalidRequest, "the resource has no name")
-	case a.kind == kmsg.ConfigResourceTypeTopic && !validTopicName(a.name):
-		a.fail(errInvalidTopic, "topic name is not valid")
+		a.fail(kerr.InvalidRequest.Code, "the resource has no name")
+	case a.kind == kmsg.ConfigResourceTypeTopic && !isValidTopicName(a.name):
+		a.fail(kerr.InvalidTopicException.Code, "topic name is not valid")
 	}
 }
 
 // apply works the operations out on what is set now.
-func (a *alteration) apply(on *subject) {
+func (a *configAlteration) apply(on *alterationTarget) {
 	a.cmd.Set = map[string]string{}
 	seen := map[string]bool{}
 	for _, op := range a.ops {
 		switch {
 		case seen[op.name]:
-			a.fail(errInvalidRequest, "Error due to duplicate config keys: %s", op.name)
+			a.fail(kerr.InvalidRequest.Code, "Error due to duplicate config keys: %s", op.name)
 			return
 		case op.value == nil && op.op != kmsg.IncrementalAlterConfigOpDelete:
-			a.fail(errInvalidRequest, "Null value not supported for : %s", op.name)
+			a.fail(kerr.InvalidRequest.Code, "Null value not supported for : %s", op.name)
 			return
 		}
 		seen[op.name] = true
@@ -171,37 +172,37 @@ func (a *alteration) apply(on *subject) {
 		case op.op == kmsg.IncrementalAlterConfigOpDelete:
 			a.cmd.Delete = append(a.cmd.Delete, op.name) // also what is unknown, or cannot be set: Kafka finds nothing to take away
 		case ok:
-			a.one(k, op, on.now)
+			a.setConfig(k, op, on.current)
 		default:
-			a.unknown(op, on.now)
+			a.setUnknownConfig(op, on.current)
 		}
-		if a.code != errNone {
+		if a.code != noError {
 			return
 		}
 	}
 	if a.replace {
-		for name := range on.now {
+		for name := range on.current {
 			if !seen[name] {
 				a.cmd.Delete = append(a.cmd.Delete, name)
 			}
 		}
 	}
 	slices.Sort(a.cmd.Delete)
-	a.conflict(on)
+	a.checkConflicts(on)
 }
 
-// conflict judges all settings of a resource together, as they will be.
-func (a *alteration) conflict(on *subject) {
-	after := make(map[string]string, len(on.now)+len(a.cmd.Set))
-	maps.Copy(after, on.now)
+// checkConflicts judges all settings of a resource together, as they will be.
+func (a *configAlteration) checkConflicts(on *alterationTarget) {
+	after := make(map[string]string, len(on.current)+len(a.cmd.Set))
+	maps.Copy(after, on.current)
 	for _, name := range a.cmd.Delete {
 		delete(after, name)
 	}
 	maps.Copy(after, a.cmd.Set)
 	switch a.kind {
 	case kmsg.ConfigResourceTypeTopic:
-		if text := topicConflict(after); text != "" {
-			a.fail(errInvalidConfig, "%s", text)
+		if text := checkTopicConflict(after); text != "" {
+			a.fail(kerr.InvalidConfig.Code, "%s", text)
 		}
 	case kmsg.ConfigResourceTypeBroker:
 		then := on.broker
@@ -211,8 +212,8 @@ func (a *alteration) conflict(on *subject) {
 			then.own = after
 		}
 		changed := append(slices.Sorted(maps.Keys(a.cmd.Set)), a.cmd.Delete...)
-		if text := brokerConflict(&on.broker, &then, changed); text != "" {
-			a.fail(errInvalidRequest, "%s", text)
+		if text := checkBrokerConflict(&on.broker, &then, changed); text != "" {
+			a.fail(kerr.InvalidRequest.Code, "%s", text)
 		}
 	}
 }

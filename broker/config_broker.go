@@ -24,14 +24,14 @@ const (
 var brokerTable = sync.OnceValue(func() []configKey {
 	rows := brokerRows()
 	for _, topic := range topicConfigs() {
-		if name := topic.synonym(); name != "" {
+		if name := topic.brokerSynonym(); name != "" {
 			row := topic.configRow
-			row.names, row.rule = name, nil
-			row.valid = valueRules(name)
+			row.names, row.applyRule = name, nil
+			row.validate = brokerValueCheck(name)
 			rows = append(rows, row)
 		}
 	}
-	return classify(kafkaConfigs().Broker, rows)
+	return joinConfigRows(kafkaConfigs().Broker, rows)
 })
 
 // brokerConfigs are the configs of this broker, with its own values.
@@ -39,22 +39,22 @@ func (s *Server) brokerConfigs() []configKey {
 	table := slices.Clone(brokerTable())
 	for i := range table {
 		if k := &table[i]; k.value != nil {
-			k.setOwn(k.value(s))
+			k.setOwnValue(k.value(s))
 		}
 	}
 	return table
 }
 
-// setOwn notes a broker's own value. Kafka's default needs no note.
-func (k *configKey) setOwn(v string) {
+// setOwnValue notes a broker's own value. Kafka's default needs no note.
+func (k *configKey) setOwnValue(v string) {
 	if k.Default == nil || *k.Default != v {
-		k.own = &v
+		k.ownValue = &v
 	}
 }
 
-// addressed tells of one broker what differs between brokers, as Metadata tells
+// addBrokerAddress tells of one broker what differs between brokers, as Metadata tells
 // it to clients of the asker's zone.
-func (s *Server) addressed(table []configKey, broker string, zone metadata.ZoneID) []configKey {
+func (s *Server) addBrokerAddress(table []configKey, broker string, zone metadata.ZoneID) []configKey {
 	id, err := strconv.ParseInt(broker, 10, 32)
 	if err != nil {
 		return table
@@ -63,12 +63,12 @@ func (s *Server) addressed(table []configKey, broker string, zone metadata.ZoneI
 	set := func(value string, names ...string) {
 		for _, name := range names {
 			if k, ok := findConfig(table, name); ok && value != "" {
-				k.setOwn(value)
+				k.setOwnValue(value)
 			}
 		}
 	}
 	set(broker, "broker.id", "node.id")
-	v := s.view().v
+	v := s.currentView().router
 	if rack, ok := v.ZoneOf(metadata.BrokerID(id)); ok {
 		set(string(rack), "broker.rack")
 	} else {
@@ -80,21 +80,21 @@ func (s *Server) addressed(table []configKey, broker string, zone metadata.ZoneI
 	return table
 }
 
-// settings are what clients have set for this broker and for all.
-func (s *Server) settings(st *metadata.State) brokerSettings {
-	return settingsOf(st, s.ownName(), brokerTable())
+// readOwnSettings are what clients have set for this broker and for all.
+func (s *Server) readOwnSettings(st *metadata.State) brokerSettings {
+	return readSettings(st, s.brokerResourceName(), brokerTable())
 }
 
-// ownName is this broker as the name of a resource.
-func (s *Server) ownName() string { return strconv.Itoa(int(s.cfg.Self())) }
+// brokerResourceName is this broker as the name of a resource.
+func (s *Server) brokerResourceName() string { return strconv.Itoa(int(s.cfg.Self())) }
 
 // connectionLimit is how many connections this broker takes: what clients have
 // set as max.connections, at most MaxConnections.
 func (s *Server) connectionLimit() int {
 	most := int64(MaxConnections)
 	s.cfg.Replica.View(func(st *metadata.State) {
-		b := s.settings(st)
-		most = min(most, toInt(b.effective("max.connections")))
+		b := s.readOwnSettings(st)
+		most = min(most, parseChecked(b.effectiveValue("max.connections")))
 	})
 	return int(most)
 }
@@ -105,28 +105,28 @@ func (s *Server) isBroker(name string) bool {
 	if err != nil {
 		return false
 	}
-	return metadata.BrokerID(id) == s.cfg.Self() || s.view().knows(metadata.BrokerID(id))
+	return metadata.BrokerID(id) == s.cfg.Self() || s.currentView().hasBroker(metadata.BrokerID(id))
 }
 
-// noBroker is why a resource is no broker, as Kafka says it.
-func (s *Server) noBroker(name string) string {
+// unknownBrokerMessage is why a resource is no broker, as Kafka says it.
+func (s *Server) unknownBrokerMessage(name string) string {
 	if _, err := strconv.ParseInt(name, 10, 32); err != nil {
 		return "Node id must be an integer, but it is: " + name
 	}
 	return "Unexpected broker id, expected " + strconv.Itoa(int(s.cfg.Self())) + ", but received " + name + ", which is no broker of this cluster"
 }
 
-// unknownConfig is a broker's config that Kafka does not know either, where it
+// newUnknownConfig is a broker's config that Kafka does not know either, where it
 // may be a plug-in's: it is kept, and told without its value, which may be a
 // secret. Configs of one listener would promise what is not kept.
-func unknownConfig(name string) (k *configKey, problem string) {
+func newUnknownConfig(name string) (k *configKey, problem string) {
 	switch {
 	case strings.HasPrefix(name, "listener.name."):
 		return nil, "config " + name + " is not served: listeners have neither TLS nor SASL yet"
 	case name == "" || len(name) > maxConfigName:
 		return nil, "the name of a config has 1 to 249 bytes"
 	}
-	return &configKey{Key: configs.Key{Name: name, Type: kUnknown, Mode: configs.ReadOnly}, configRow: configRow{use: useFixed, here: "Unknown here; kept.", valid: func(v string) string {
+	return &configKey{Key: configs.Key{Name: name, Type: configTypeUnknown, Mode: configs.ReadOnly}, configRow: configRow{use: useFixed, meaning: "Unknown here; kept.", validate: func(v string) string {
 		if len(v) > maxConfigValue {
 			return "a config that is not known may have 4096 bytes"
 		}
@@ -134,9 +134,9 @@ func unknownConfig(name string) (k *configKey, problem string) {
 	}}}, ""
 }
 
-// unknownSet are the configs that are set and that the table does not know,
+// listUnknownConfigs are the configs that are set and that the table does not know,
 // sorted.
-func unknownSet(table []configKey, set ...map[string]string) (out []configKey) {
+func listUnknownConfigs(table []configKey, set ...map[string]string) (out []configKey) {
 	seen := map[string]bool{}
 	for _, m := range set {
 		for name := range m {
@@ -144,7 +144,7 @@ func unknownSet(table []configKey, set ...map[string]string) (out []configKey) {
 				continue
 			}
 			seen[name] = true
-			if k, problem := unknownConfig(name); problem == "" {
+			if k, problem := newUnknownConfig(name); problem == "" {
 				out = append(out, *k)
 			}
 		}
@@ -159,8 +159,8 @@ type brokerSettings struct {
 	own, all map[string]string // what clients have set for the broker, and for all
 }
 
-// settingsOf reads what is set for a broker by its id, or "" for all.
-func settingsOf(st *metadata.State, name string, table []configKey) brokerSettings {
+// readSettings reads what is set for a broker by its id, or "" for all.
+func readSettings(st *metadata.State, name string, table []configKey) brokerSettings {
 	b := brokerSettings{table: table, all: st.Configs(metadata.ResourceBroker, "")}
 	if name != "" {
 		b.own = st.Configs(metadata.ResourceBroker, name)
@@ -168,9 +168,9 @@ func settingsOf(st *metadata.State, name string, table []configKey) brokerSettin
 	return b
 }
 
-// synonyms are the settings of a config under all of its names in Kafka's
+// listSynonyms are the settings of a config under all of its names in Kafka's
 // order, from the one of the asked name on.
-func (b *brokerSettings) synonyms(name string, names []string) (out []synonymValue) {
+func (b *brokerSettings) listSynonyms(name string, names []string) (out []synonymValue) {
 	add := func(value func(string) *string, source kmsg.ConfigSource) {
 		for _, n := range names {
 			if v := value(n); v != nil {
@@ -178,11 +178,11 @@ func (b *brokerSettings) synonyms(name string, names []string) (out []synonymVal
 			}
 		}
 	}
-	add(func(n string) *string { return lookup(b.own, n) }, kmsg.ConfigSourceDynamicBrokerConfig)
-	add(func(n string) *string { return lookup(b.all, n) }, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
+	add(func(n string) *string { return lookupValue(b.own, n) }, kmsg.ConfigSourceDynamicBrokerConfig)
+	add(func(n string) *string { return lookupValue(b.all, n) }, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
 	add(func(n string) *string {
 		if k, ok := findConfig(b.table, n); ok {
-			return k.own
+			return k.ownValue
 		}
 		return nil
 	}, kmsg.ConfigSourceStaticBrokerConfig)
@@ -199,19 +199,19 @@ func (b *brokerSettings) synonyms(name string, names []string) (out []synonymVal
 	return out[first:]
 }
 
-// set is what clients have set for the broker, or else for all; nil: nothing.
-func (b *brokerSettings) set(name string) *string {
-	if v := lookup(b.own, name); v != nil {
+// dynamicValue is what clients have set for the broker, or else for all; nil: nothing.
+func (b *brokerSettings) dynamicValue(name string) *string {
+	if v := lookupValue(b.own, name); v != nil {
 		return v
 	}
-	return lookup(b.all, name)
+	return lookupValue(b.all, name)
 }
 
-// effective is a config's value at the broker; "" where it has none.
-func (b *brokerSettings) effective(name string) string {
-	v := b.set(name)
+// effectiveValue is a config's value at the broker; "" where it has none.
+func (b *brokerSettings) effectiveValue(name string) string {
+	v := b.dynamicValue(name)
 	if k, ok := findConfig(b.table, name); ok && v == nil {
-		v = k.current()
+		v = k.currentValue()
 	}
 	if v == nil {
 		return ""
@@ -219,7 +219,7 @@ func (b *brokerSettings) effective(name string) string {
 	return *v
 }
 
-func lookup(set map[string]string, name string) *string {
+func lookupValue(set map[string]string, name string) *string {
 	if v, ok := set[name]; ok {
 		return &v
 	}

@@ -14,14 +14,14 @@ import (
 // Demands that Kafka's brokers make of values beside what its definitions say,
 // as tried at Apache Kafka 4.4.0.
 
-// valueRules are the further demands on a broker's config that is the default
+// brokerValueCheck are the further demands on a broker's config that is the default
 // of a topic's; nil: none.
-func valueRules(name string) func(string) string {
+func brokerValueCheck(name string) func(string) string {
 	switch name {
 	case "log.roll.ms":
-		return atLeast(name, 1)
+		return checkAtLeast(name, 1)
 	case "log.roll.jitter.ms":
-		return atLeast(name, 0)
+		return checkAtLeast(name, 0)
 	case "log.retention.ms":
 		return func(v string) string {
 			if v == "0" {
@@ -33,16 +33,16 @@ func valueRules(name string) func(string) string {
 	return nil
 }
 
-func atLeast(name string, least int64) func(string) string {
+func checkAtLeast(name string, least int64) func(string) string {
 	return func(v string) string {
-		if toInt(v) < least {
+		if parseChecked(v) < least {
 			return fmt.Sprintf("requirement failed: %s must be greater than or equal to %d", name, least)
 		}
 		return ""
 	}
 }
 
-func moreThanNone(name string) func(string) string {
+func checkNotZero(name string) func(string) string {
 	return func(v string) string {
 		if v == "0" {
 			return "Invalid " + name + " 0"
@@ -51,7 +51,7 @@ func moreThanNone(name string) func(string) string {
 	}
 }
 
-func knownReporter(v string) string {
+func checkReporters(v string) string {
 	for _, class := range splitList(v) {
 		if class != "org.apache.kafka.common.metrics.JmxReporter" {
 			return "Validation of dynamic config update of [metric.reporters] failed: class " + class + " could not be found."
@@ -60,7 +60,7 @@ func knownReporter(v string) string {
 	return ""
 }
 
-func knownDirs(v string) string {
+func checkLogDirs(v string) string {
 	for _, dir := range splitList(v) {
 		if dir != logDir {
 			return "requirement failed: All entries in cordoned.log.dirs must be present in log.dirs or log.dir. Missing entries : " + dir
@@ -69,12 +69,12 @@ func knownDirs(v string) string {
 	return ""
 }
 
-// anyChange takes every value at run time.
-func anyChange(string, string, string) string { return "" }
+// allowAnyChange takes every value at run time.
+func allowAnyChange(string, string, string) string { return "" }
 
-// threadChange lets a number of threads grow to double and shrink to half.
-func threadChange(name, from, to string) string {
-	switch old, now := toInt(from), toInt(to); {
+// checkThreadChange lets a number of threads grow to double and shrink to half.
+func checkThreadChange(name, from, to string) string {
+	switch old, now := parseChecked(from), parseChecked(to); {
 	case now > old*2:
 		return fmt.Sprintf("Dynamic thread count update validation failed for %s=%d, value should not be greater than double the current value %d", name, now, old)
 	case now < old/2:
@@ -83,8 +83,8 @@ func threadChange(name, from, to string) string {
 	return ""
 }
 
-func cleanerChange(_, from, to string) string {
-	switch old, now := toInt(from), toInt(to); {
+func checkCleanerChange(_, from, to string) string {
+	switch old, now := parseChecked(from), parseChecked(to); {
 	case now < 1:
 		return "log.cleaner.threads must be at least 1"
 	case now > old*2:
@@ -95,20 +95,20 @@ func cleanerChange(_, from, to string) string {
 	return ""
 }
 
-// toInt reads a number that was checked.
-func toInt(v string) int64 {
+// parseChecked reads a number that was checked.
+func parseChecked(v string) int64 {
 	n, _ := strconv.ParseInt(v, 10, 64)
 	return n
 }
 
-// alterable says why a broker's config cannot be set at run time at all, or for
+// checkAlterable says why a broker's config cannot be set at run time at all, or for
 // all brokers, or "".
-func (k *configKey) alterable(forAll bool) string {
+func (k *configKey) checkAlterable(forAll bool) string {
 	switch {
-	case k.Type == kUnknown:
+	case k.Type == configTypeUnknown:
 	case k.PerListener:
 		return "These security configs can be dynamically updated only per-listener using the listener prefix: [" + k.Name + "]"
-	case k.readOnly():
+	case k.isReadOnly():
 		return "Cannot update these configs dynamically: [" + k.Name + "]"
 	case forAll && k.Mode == configs.PerBroker:
 		return "Cannot update these configs at default cluster level, broker id must be specified: [" + k.Name + "]"
@@ -116,21 +116,21 @@ func (k *configKey) alterable(forAll bool) string {
 	return ""
 }
 
-// brokerConflict says why settings cannot become others, or "". changed are the
+// checkBrokerConflict says why settings cannot become others, or "". changed are the
 // names that an alteration is about.
-func brokerConflict(before, after *brokerSettings, changed []string) string {
-	number := func(name string) int64 { return toInt(after.effective(name)) }
+func checkBrokerConflict(before, after *brokerSettings, changed []string) string {
+	number := func(name string) int64 { return parseChecked(after.effectiveValue(name)) }
 	for _, name := range changed {
 		k, ok := findConfig(after.table, name)
 		if !ok {
 			continue
 		}
-		if from, to := before.effective(name), after.effective(name); k.change != nil && from != to {
-			if text := k.change(name, from, to); text != "" {
+		if from, to := before.effectiveValue(name), after.effectiveValue(name); k.checkChange != nil && from != to {
+			if text := k.checkChange(name, from, to); text != "" {
 				return text
 			}
 		}
-		if text := bounds(k, after.effective(name), after); text != "" {
+		if text := checkGroupBounds(k, after.effectiveValue(name), after); text != "" {
 			return text
 		}
 	}
@@ -141,9 +141,9 @@ func brokerConflict(before, after *brokerSettings, changed []string) string {
 		return "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread."
 	}
 	if about("max.connections.per.ip", "max.connections.per.ip.overrides") {
-		overrides := after.effective("max.connections.per.ip.overrides")
+		overrides := after.effectiveValue("max.connections.per.ip.overrides")
 		switch {
-		case !perAddress(overrides):
+		case !isPerAddressList(overrides):
 			return "Error parsing configuration property 'max.connections.per.ip.overrides': " + overrides
 		case overrides == "" && number("max.connections.per.ip") == 0:
 			return "requirement failed: max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set."
@@ -152,21 +152,21 @@ func brokerConflict(before, after *brokerSettings, changed []string) string {
 	if !about("log.local.retention.ms", "log.local.retention.bytes", "log.retention.ms", "log.retention.bytes", "log.remote.copy.lag.ms", "log.remote.copy.lag.bytes") {
 		return ""
 	}
-	return tierConflict(after)
+	return checkTierConflict(after)
 }
 
-// tierConflict says which settings of tiered storage contradict each other, or
+// checkTierConflict says which settings of tiered storage contradict each other, or
 // "". There is none here; Kafka judges them all the same.
-func tierConflict(b *brokerSettings) string {
+func checkTierConflict(b *brokerSettings) string {
 	keepMs := int64(604_800_000) // of log.retention.hours, where log.retention.ms is not set
-	if v := b.effective("log.retention.ms"); v != "" {
-		keepMs = toInt(v)
+	if v := b.effectiveValue("log.retention.ms"); v != "" {
+		keepMs = parseChecked(v)
 	}
 	for _, r := range []struct {
 		unit string
 		keep int64
-	}{{"ms", keepMs}, {"bytes", toInt(b.effective("log.retention.bytes"))}} {
-		local, lag := toInt(b.effective("log.local.retention."+r.unit)), toInt(b.effective("log.remote.copy.lag."+r.unit))
+	}{{"ms", keepMs}, {"bytes", parseChecked(b.effectiveValue("log.retention.bytes"))}} {
+		local, lag := parseChecked(b.effectiveValue("log.local.retention."+r.unit)), parseChecked(b.effectiveValue("log.remote.copy.lag."+r.unit))
 		if r.keep >= 0 && local != -2 && (local == -1 || local > r.keep) {
 			return fmt.Sprintf("Invalid value %d for configuration log.local.retention.%s: Value must not be more than log.retention.%[2]s property value: %d", local, r.unit, r.keep)
 		}
@@ -180,8 +180,8 @@ func tierConflict(b *brokerSettings) string {
 	return ""
 }
 
-// perAddress reads max.connections.per.ip.overrides: host:number, ...
-func perAddress(v string) bool {
+// isPerAddressList reads max.connections.per.ip.overrides: host:number, ...
+func isPerAddressList(v string) bool {
 	return !slices.ContainsFunc(splitList(v), func(pair string) bool {
 		i := strings.LastIndex(pair, ":")
 		if i < 0 {
@@ -192,9 +192,9 @@ func perAddress(v string) bool {
 	})
 }
 
-// bounds says how a value of groups is outside of what the broker's configs
+// checkGroupBounds says how a value of groups is outside of what the broker's configs
 // group.*.min.* and group.*.max.* allow, or "".
-func bounds(k *configKey, v string, b *brokerSettings) string {
+func checkGroupBounds(k *configKey, v string, b *brokerSettings) string {
 	family, rest, ok := strings.Cut(strings.TrimPrefix(k.Name, "group."), ".")
 	if !ok || k.Type != kmsg.ConfigTypeInt {
 		return ""
@@ -204,14 +204,14 @@ func bounds(k *configKey, v string, b *brokerSettings) string {
 	if !hasHigh {
 		high, hasHigh = findConfig(b.table, "group."+family+".max."+strings.TrimPrefix(rest, "num."))
 	}
-	n := toInt(v)
+	n := parseChecked(v)
 	switch {
-	case hasLow && hasHigh && (n < toInt(*low.current()) || n > toInt(*high.current())):
-		return k.Name + " must be in the range " + *low.current() + " to " + *high.current() + " inclusive."
-	case hasLow && n < toInt(*low.current()):
-		return k.Name + " must be greater than or equal to " + *low.current()
-	case hasHigh && n > toInt(*high.current()):
-		return k.Name + " must be less than or equal to " + *high.current()
+	case hasLow && hasHigh && (n < parseChecked(*low.currentValue()) || n > parseChecked(*high.currentValue())):
+		return k.Name + " must be in the range " + *low.currentValue() + " to " + *high.currentValue() + " inclusive."
+	case hasLow && n < parseChecked(*low.currentValue()):
+		return k.Name + " must be greater than or equal to " + *low.currentValue()
+	case hasHigh && n > parseChecked(*high.currentValue()):
+		return k.Name + " must be less than or equal to " + *high.currentValue()
 	}
 	return ""
 }

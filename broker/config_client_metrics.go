@@ -12,22 +12,22 @@ import (
 // clientMetricsConfigs are the configs of a client metrics subscription
 // (KIP-714). They are kept for tools; no client is asked for metrics.
 var clientMetricsConfigs = sync.OnceValue(func() []configKey {
-	return classify(kafkaConfigs().ClientMetrics, []configRow{
-		{names: "interval.ms", use: useInert, here: "No meaning here: no client is asked for its metrics.", valid: metricsInterval},
-		{names: "match", use: useInert, here: "No meaning here: no client is asked for its metrics.", valid: metricsMatch},
-		{names: "metrics", use: useInert, here: "No meaning here: no client is asked for its metrics."},
+	return joinConfigRows(kafkaConfigs().ClientMetrics, []configRow{
+		{names: "interval.ms", use: useInert, meaning: "No meaning here: no client is asked for its metrics.", validate: checkMetricsInterval},
+		{names: "match", use: useInert, meaning: "No meaning here: no client is asked for its metrics.", validate: checkMetricsMatch},
+		{names: "metrics", use: useInert, meaning: "No meaning here: no client is asked for its metrics."},
 	})
 })
 
-func metricsInterval(v string) string {
-	if n := toInt(v); n < 100 || n > 3_600_000 {
+func checkMetricsInterval(v string) string {
+	if n := parseChecked(v); n < 100 || n > 3_600_000 {
 		return fmt.Sprintf("Invalid value %d for interval.ms, interval must be between 100 and 3600000 (1 hour)", n)
 	}
 	return ""
 }
 
-// metricsMatch checks a list of selector=pattern.
-func metricsMatch(v string) string {
+// checkMetricsMatch checks a list of selector=pattern.
+func checkMetricsMatch(v string) string {
 	for _, p := range splitList(v) {
 		name, pattern, ok := strings.Cut(p, "=")
 		switch strings.TrimSpace(name) {
@@ -42,9 +42,9 @@ func metricsMatch(v string) string {
 	return ""
 }
 
-// clientMetricsValues reports a subscription. Kafka names no default beside
+// listClientMetricsValues reports a subscription. Kafka names no default beside
 // what is set, and no synonym of a default.
-func clientMetricsValues(set map[string]string) []configValue {
+func listClientMetricsValues(set map[string]string) []configValue {
 	var out []configValue
 	table := clientMetricsConfigs()
 	for i := range table {
@@ -53,7 +53,7 @@ func clientMetricsValues(set map[string]string) []configValue {
 		if own, ok := set[k.Name]; ok {
 			v.synonyms = []synonymValue{{k.Name, &own, kmsg.ConfigSourceClientMetricsConfig}}
 		}
-		v.settle()
+		v.useFirstSynonym()
 		out = append(out, v)
 	}
 	return out

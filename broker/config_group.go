@@ -10,20 +10,20 @@ import (
 
 // groupTable is what becomes of the configs of a group; made once, and read
 // only. Their defaults and ranges are the broker's.
-var groupTable = sync.OnceValue(func() []configKey { return classify(kafkaConfigs().Group, groupRows()) })
+var groupTable = sync.OnceValue(func() []configKey { return joinConfigRows(kafkaConfigs().Group, groupRows()) })
 
 func groupRows() []configRow {
 	const share, streams = "No meaning here: share groups are not served.", "No meaning here: streams groups are not served."
 	return []configRow{
-		{names: "consumer.heartbeat.interval.ms", by: "groups.Coordinator", here: "How often members of the group report, where it has the consumer protocol."},
-		{names: "consumer.session.timeout.ms", by: "groups.Coordinator", here: "After what silence a member is taken for gone, where the group has the consumer protocol."},
-		{names: "consumer.assignment.interval.ms consumer.assignor.offload.enable", use: useInert, here: "No meaning here: an assignment is made as soon as it is needed."},
+		{names: "consumer.heartbeat.interval.ms", enforcedBy: "groups.Coordinator", meaning: "How often members of the group report, where it has the consumer protocol."},
+		{names: "consumer.session.timeout.ms", enforcedBy: "groups.Coordinator", meaning: "After what silence a member is taken for gone, where the group has the consumer protocol."},
+		{names: "consumer.assignment.interval.ms consumer.assignor.offload.enable", use: useInert, meaning: "No meaning here: an assignment is made as soon as it is needed."},
 		{names: "errors.deadletterqueue.copy.record.enable errors.deadletterqueue.topic.name share.assignment.interval.ms share.assignor.offload.enable share.auto.offset.reset " +
 			"share.delivery.count.limit share.heartbeat.interval.ms share.isolation.level share.partition.max.record.locks share.record.lock.duration.ms " +
-			"share.renew.acknowledge.enable share.session.timeout.ms", use: useInert, here: share},
+			"share.renew.acknowledge.enable share.session.timeout.ms", use: useInert, meaning: share},
 		{names: "streams.acceptable.recovery.lag streams.assignment.interval.ms streams.assignor.offload.enable streams.heartbeat.interval.ms streams.initial.rebalance.delay.ms " +
-			"streams.num.standby.replicas streams.num.warmup.replicas streams.rack.aware.assignment.tags streams.session.timeout.ms streams.task.offset.interval.ms", use: useInert, here: streams},
-		{names: "streams.assignor.name", use: useInert, here: streams, valid: func(v string) string {
+			"streams.num.standby.replicas streams.num.warmup.replicas streams.rack.aware.assignment.tags streams.session.timeout.ms streams.task.offset.interval.ms", use: useInert, meaning: streams},
+		{names: "streams.assignor.name", use: useInert, meaning: streams, validate: func(v string) string {
 			if v != "sticky" {
 				return "streams.assignor.name '" + v + "' is not a registered task assignor. Registered assignors are: [sticky]."
 			}
@@ -37,27 +37,27 @@ func groupConfigs(b *brokerSettings) []configKey {
 	table := slices.Clone(groupTable())
 	for i := range table {
 		k := &table[i]
-		if name := k.synonym(); name != "" {
-			first, _, _ := strings.Cut(b.effective(name), ",") // of assignors the first is the default
+		if name := k.brokerSynonym(); name != "" {
+			first, _, _ := strings.Cut(b.effectiveValue(name), ",") // of assignors the first is the default
 			if k.Type == kmsg.ConfigTypeList {
-				first = b.effective(name)
+				first = b.effectiveValue(name)
 			}
-			k.setOwn(first)
+			k.setOwnValue(first)
 		}
-		own := k.valid
-		k.valid = func(v string) string {
+		own := k.validate
+		k.validate = func(v string) string {
 			if own != nil {
 				return own(v)
 			}
-			return bounds(k, v, b)
+			return checkGroupBounds(k, v, b)
 		}
 	}
 	return table
 }
 
-// groupValues reports every config of a group with the given settings; table is
+// listGroupValues reports every config of a group with the given settings; table is
 // what groupConfigs made of the broker's.
-func groupValues(table []configKey, b *brokerSettings, set map[string]string) []configValue {
+func listGroupValues(table []configKey, b *brokerSettings, set map[string]string) []configValue {
 	var out []configValue
 	for i := range table {
 		k := &table[i]
@@ -65,13 +65,13 @@ func groupValues(table []configKey, b *brokerSettings, set map[string]string) []
 		if k.Internal && !isSet {
 			continue
 		}
-		v := configValue{key: k, value: k.current(), source: kmsg.ConfigSourceDefaultConfig}
+		v := configValue{key: k, value: k.currentValue(), source: kmsg.ConfigSourceDefaultConfig}
 		if isSet {
 			v.value = &own
 			v.synonyms = append(v.synonyms, synonymValue{k.Name, &own, kmsg.ConfigSourceGroupConfig})
 		}
-		if name := k.synonym(); name != "" {
-			v.synonyms = append(v.synonyms, b.synonyms(name, []string{name})...)
+		if name := k.brokerSynonym(); name != "" {
+			v.synonyms = append(v.synonyms, b.listSynonyms(name, []string{name})...)
 		} else if k.Default != nil {
 			v.synonyms = append(v.synonyms, synonymValue{k.Name, k.Default, kmsg.ConfigSourceDefaultConfig})
 		}

@@ -19,7 +19,7 @@ func TestConfigsSayWhatTheBrokerWasToldAboutGroups(t *testing.T) {
 		said := map[string]string{}
 		table := n.server.brokerConfigs()
 		for _, k := range table {
-			if v := k.current(); v != nil {
+			if v := k.currentValue(); v != nil {
 				said[k.Name] = *v
 			}
 		}
@@ -31,12 +31,12 @@ func TestConfigsSayWhatTheBrokerWasToldAboutGroups(t *testing.T) {
 			}
 		}
 		b := &brokerSettings{table: table}
-		values := groupValues(groupConfigs(b), b, nil)
+		values := listGroupValues(groupConfigs(b), b, nil)
 		i := slices.IndexFunc(values, func(v configValue) bool { return v.key.Name == "consumer.heartbeat.interval.ms" })
 		if *values[i].value != "500" || values[i].source != kmsg.ConfigSourceStaticBrokerConfig {
 			t.Errorf("a group's own: %+v", values[i])
 		}
-		if _, problem := values[i].key.check("500"); problem != "" {
+		if _, problem := values[i].key.checkValue("500"); problem != "" {
 			t.Errorf("a group cannot ask for the broker's default: %s", problem)
 		}
 	})
@@ -48,7 +48,7 @@ func TestAGroupsConfigIsTheBrokersUnlessSet(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		value := "50000"
-		if code := r.alterOne(kmsg.ConfigResourceTypeGroupConfig, "g", "consumer.session.timeout.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != errNone {
+		if code := r.alterOne(kmsg.ConfigResourceTypeGroupConfig, "g", "consumer.session.timeout.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != noError {
 			t.Fatalf("set: code %d", code)
 		}
 		for name, want := range map[string]string{
@@ -62,7 +62,7 @@ func TestAGroupsConfigIsTheBrokersUnlessSet(t *testing.T) {
 			}
 		}
 		value = "1500"
-		if code := r.alterOne(kmsg.ConfigResourceTypeBroker, "0", "group.consumer.assignment.interval.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != errNone {
+		if code := r.alterOne(kmsg.ConfigResourceTypeBroker, "0", "group.consumer.assignment.interval.ms", kmsg.IncrementalAlterConfigOpSet, &value); code != noError {
 			t.Fatalf("set for the broker: code %d", code)
 		}
 		const want = "1500 group.consumer.assignment.interval.ms=1500(2) group.consumer.assignment.interval.ms=1000(5)"

@@ -16,9 +16,9 @@ import (
 type configKey struct {
 	configs.Key
 	configRow
-	// own is this broker's value where it is not Kafka's default: it is told
+	// ownValue is this broker's value where it is not Kafka's default: it is told
 	// as a static setting.
-	own *string
+	ownValue *string
 }
 
 // configRow is a row of the lists that say what becomes of configs here
@@ -27,19 +27,19 @@ type configRow struct {
 	// names of configs, separated by spaces. One that ends in * is for every
 	// config that begins so, has no row with its name and cannot be set at run
 	// time.
-	names string
-	use   configUse
-	here  string // what it means here, beside Kafka's own words
-	by    string // what enforces it, where it is served: a field, a constant or a function
+	names      string
+	use        configUse
+	meaning    string // what it means here, beside Kafka's own words
+	enforcedBy string // what enforces it, where it is served: a field, a constant or a function
 	// value is the running broker's; nil: Kafka's default.
 	value func(*Server) string
-	// rule puts a topic's value into effect.
-	rule func(*configRules, string)
-	// valid says what else is wrong with a value, or ""; nil: nothing.
-	valid func(string) string
-	// change says why the value may not become another at run time, or ""; of
+	// applyRule puts a topic's value into effect.
+	applyRule func(*topicConfigRules, string)
+	// validate says what else is wrong with a value, or ""; nil: nothing.
+	validate func(string) string
+	// checkChange says why the value may not become another at run time, or ""; of
 	// brokers.
-	change func(name, from, to string) string
+	checkChange func(name, from, to string) string
 }
 
 // configUse says what becomes of a config.
@@ -65,35 +65,35 @@ func (u configUse) String() string {
 	return "served"
 }
 
-// kUnknown is the type of what no broker knows.
-const kUnknown kmsg.ConfigType = 0
+// configTypeUnknown is the type of what no broker knows.
+const configTypeUnknown kmsg.ConfigType = 0
 
-// readOnly reports whether clients are told that they cannot alter it. Kafka
+// isReadOnly reports whether clients are told that they cannot alter it. Kafka
 // tells of configs that change for one listener alone that they may change.
-func (k *configKey) readOnly() bool {
+func (k *configKey) isReadOnly() bool {
 	if k.Mode == configs.ReadOnly {
-		return k.use != useServed || k.change == nil
+		return k.use != useServed || k.checkChange == nil
 	}
 	return k.use == useFixed && !k.PerListener
 }
 
-// current is the value without any setting of clients; nil: null.
-func (k *configKey) current() *string {
-	if k.own != nil {
-		return k.own
+// currentValue is the value without any setting of clients; nil: null.
+func (k *configKey) currentValue() *string {
+	if k.ownValue != nil {
+		return k.ownValue
 	}
 	return k.Default
 }
 
-// check returns a value as it is kept, and says what is wrong with it, or "".
-func (k *configKey) check(v string) (canonical, problem string) {
-	if k.Type == kUnknown {
+// checkValue returns a value as it is kept, and says what is wrong with it, or "".
+func (k *configKey) checkValue(v string) (canonical, problem string) {
+	if k.Type == configTypeUnknown {
 		canonical = v
 	} else if canonical, problem = k.Check(v); problem != "" {
 		return "", problem
 	}
-	if k.valid != nil {
-		problem = k.valid(canonical)
+	if k.validate != nil {
+		problem = k.validate(canonical)
 	}
 	return canonical, problem
 }
@@ -101,12 +101,12 @@ func (k *configKey) check(v string) (canonical, problem string) {
 // documentation is what Kafka says of it, and what is otherwise here.
 func (k *configKey) documentation() string {
 	switch {
-	case k.here == "":
+	case k.meaning == "":
 		return k.Doc
 	case k.Doc == "":
-		return k.here
+		return k.meaning
 	}
-	return k.Doc + "\n\nIn zonewise: " + k.here
+	return k.Doc + "\n\nIn zonewise: " + k.meaning
 }
 
 // kafkaConfigs are Kafka's definitions; read once, and read only. They are part
@@ -119,9 +119,9 @@ var kafkaConfigs = sync.OnceValue(func() *configs.Tables {
 	return tables
 })
 
-// classify joins Kafka's definitions with what becomes of each here. A config
+// joinConfigRows joins Kafka's definitions with what becomes of each here. A config
 // without a row is missing, which TestEveryConfigIsInOneClass finds.
-func classify(keys []configs.Key, rows []configRow) []configKey {
+func joinConfigRows(keys []configs.Key, rows []configRow) []configKey {
 	exact := map[string]*configRow{}
 	for i := range rows {
 		for _, name := range strings.Fields(rows[i].names) {
@@ -132,7 +132,7 @@ func classify(keys []configs.Key, rows []configRow) []configKey {
 	for _, k := range keys {
 		row := exact[k.Name]
 		for i := range rows {
-			if row == nil && rows[i].covers(k.Name) {
+			if row == nil && rows[i].coversConfig(k.Name) {
 				row = &rows[i]
 			}
 		}
@@ -143,8 +143,8 @@ func classify(keys []configs.Key, rows []configRow) []configKey {
 	return out
 }
 
-// covers reports whether one of a row's names that end in * is for a config.
-func (r *configRow) covers(config string) bool {
+// coversConfig reports whether one of a row's names that end in * is for a config.
+func (r *configRow) coversConfig(config string) bool {
 	return slices.ContainsFunc(strings.Fields(r.names), func(name string) bool {
 		prefix, any := strings.CutSuffix(name, "*")
 		return any && strings.HasPrefix(config, prefix)

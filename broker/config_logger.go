@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/broker/configs"
@@ -12,13 +13,13 @@ import (
 // rootLogger is the one logger of a broker.
 const rootLogger = "root"
 
-// loggers are the log levels of a broker, as a resource: one, and read only
+// listLoggers are the log levels of a broker, as a resource: one, and read only
 // where nothing can change it.
-func (s *Server) loggers() []configValue {
+func (s *Server) listLoggers() []configValue {
 	level := "INFO"
-	row := configRow{here: "The least level that this broker logs."}
+	row := configRow{meaning: "The least level that this broker logs."}
 	if s.cfg.LogLevel != nil {
-		level = levelName(s.cfg.LogLevel.Level())
+		level = formatLogLevel(s.cfg.LogLevel.Level())
 	} else {
 		row.use = useFixed
 	}
@@ -28,9 +29,9 @@ func (s *Server) loggers() []configValue {
 }
 
 // alterLogger changes this broker's log level, until it ends (KIP-412).
-func (s *Server) alterLogger(a *alteration, validateOnly bool) {
+func (s *Server) alterLogger(a *configAlteration, validateOnly bool) {
 	if a.name != fmt.Sprint(int32(s.cfg.Self())) {
-		a.fail(errInvalidRequest, "broker %s: loggers are changed at the broker itself", a.name)
+		a.fail(kerr.InvalidRequest.Code, "broker %s: loggers are changed at the broker itself", a.name)
 		return
 	}
 	seen, to := map[string]bool{}, s.cfg.LogLevel
@@ -38,25 +39,25 @@ func (s *Server) alterLogger(a *alteration, validateOnly bool) {
 	for _, op := range a.ops {
 		level, known := slog.LevelInfo, false
 		if op.value != nil {
-			level, known = levelNamed(*op.value)
+			level, known = parseLogLevel(*op.value)
 		}
 		switch {
 		case seen[op.name]:
-			a.fail(errInvalidRequest, "logger %s is named twice", op.name)
+			a.fail(kerr.InvalidRequest.Code, "logger %s is named twice", op.name)
 		case op.op != kmsg.IncrementalAlterConfigOpSet && op.op != kmsg.IncrementalAlterConfigOpDelete:
-			a.fail(errInvalidRequest, "operation %d has no meaning for a logger", op.op)
+			a.fail(kerr.InvalidRequest.Code, "operation %d has no meaning for a logger", op.op)
 		case op.name != rootLogger:
-			a.fail(errInvalidConfig, "there is no logger %s, only %s", op.name, rootLogger)
+			a.fail(kerr.InvalidConfig.Code, "there is no logger %s, only %s", op.name, rootLogger)
 		case op.op == kmsg.IncrementalAlterConfigOpDelete:
-			a.fail(errInvalidRequest, "the level of %s cannot be taken away", rootLogger)
+			a.fail(kerr.InvalidRequest.Code, "the level of %s cannot be taken away", rootLogger)
 		case op.value == nil:
-			a.fail(errInvalidRequest, "null level")
+			a.fail(kerr.InvalidRequest.Code, "null level")
 		case !known:
-			a.fail(errInvalidConfig, "the level must be of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
+			a.fail(kerr.InvalidConfig.Code, "the level must be of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
 		case s.cfg.LogLevel == nil:
-			a.fail(errInvalidConfig, "the level of this broker is fixed")
+			a.fail(kerr.InvalidConfig.Code, "the level of this broker is fixed")
 		}
-		if a.code != errNone {
+		if a.code != noError {
 			return
 		}
 		seen[op.name], wanted = true, level
@@ -66,8 +67,8 @@ func (s *Server) alterLogger(a *alteration, validateOnly bool) {
 	}
 }
 
-// levelNamed maps Kafka's levels to slog's.
-func levelNamed(name string) (slog.Level, bool) {
+// parseLogLevel maps Kafka's levels to slog's.
+func parseLogLevel(name string) (slog.Level, bool) {
 	switch name {
 	case "TRACE", "DEBUG":
 		return slog.LevelDebug, true
@@ -81,7 +82,7 @@ func levelNamed(name string) (slog.Level, bool) {
 	return 0, false
 }
 
-func levelName(l slog.Level) string {
+func formatLogLevel(l slog.Level) string {
 	switch {
 	case l < slog.LevelInfo:
 		return "DEBUG"

@@ -22,17 +22,17 @@ type synonymValue struct {
 	source kmsg.ConfigSource
 }
 
-// settle makes the first synonym the config's value; without any it keeps what
+// useFirstSynonym makes the first synonym the config's value; without any it keeps what
 // it has.
-func (v *configValue) settle() {
+func (v *configValue) useFirstSynonym() {
 	if len(v.synonyms) > 0 {
 		v.value, v.source = v.synonyms[0].value, v.synonyms[0].source
 	}
 }
 
-// topicValues reports every config of a topic with the given settings; what
+// listTopicValues reports every config of a topic with the given settings; what
 // they leave open is the broker's.
-func topicValues(b *brokerSettings, set map[string]string) []configValue {
+func listTopicValues(b *brokerSettings, set map[string]string) []configValue {
 	var out []configValue
 	table := topicConfigs()
 	for i := range table {
@@ -45,32 +45,32 @@ func topicValues(b *brokerSettings, set map[string]string) []configValue {
 		if isSet {
 			v.synonyms = append(v.synonyms, synonymValue{k.Name, &own, kmsg.ConfigSourceDynamicTopicConfig})
 		}
-		if name := k.synonym(); name != "" {
+		if name := k.brokerSynonym(); name != "" {
 			names := []string{name}
 			if of, ok := findConfig(b.table, name); ok {
 				names = of.Synonyms
 			}
-			v.synonyms = append(v.synonyms, b.synonyms(name, names)...)
+			v.synonyms = append(v.synonyms, b.listSynonyms(name, names)...)
 		}
-		v.settle()
+		v.useFirstSynonym()
 		out = append(out, v)
 	}
 	return out
 }
 
-// brokerValues reports the configs of a broker (id in decimal), or what is set
+// listBrokerValues reports the configs of a broker (id in decimal), or what is set
 // for all of them (name "").
-func brokerValues(st *metadata.State, name string, table []configKey) []configValue {
-	b := settingsOf(st, name, table)
+func listBrokerValues(st *metadata.State, name string, table []configKey) []configValue {
+	b := readSettings(st, name, table)
 	var out []configValue
-	table = slices.Concat(table, unknownSet(table, b.all, b.own))
+	table = slices.Concat(table, listUnknownConfigs(table, b.all, b.own))
 	for i := range table {
 		k := &table[i]
 		names := k.Synonyms
 		if names == nil {
 			names = []string{k.Name}
 		}
-		v := configValue{key: k, value: k.current(), source: kmsg.ConfigSourceDefaultConfig, synonyms: b.synonyms(k.Name, names)}
+		v := configValue{key: k, value: k.currentValue(), source: kmsg.ConfigSourceDefaultConfig, synonyms: b.listSynonyms(k.Name, names)}
 		if name == "" { // Kafka lists only what is set for all brokers
 			v.synonyms = slices.DeleteFunc(v.synonyms, func(y synonymValue) bool { return y.source != kmsg.ConfigSourceDynamicDefaultBrokerConfig })
 		}
@@ -78,7 +78,7 @@ func brokerValues(st *metadata.State, name string, table []configKey) []configVa
 		if (name == "" || k.Internal) && !isSet {
 			continue
 		}
-		v.settle()
+		v.useFirstSynonym()
 		out = append(out, v)
 	}
 	return out

@@ -8,29 +8,29 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// configRules are what a topic's configs put into effect.
-type configRules struct {
-	batch   batchRules
-	lane    metadata.Lane
-	deletes bool               // cleanup.policy contains delete
-	levels  [codecZstd + 1]int // of compression, by codec
+// topicConfigRules are what a topic's configs put into effect.
+type topicConfigRules struct {
+	batch           batchRules
+	lane            metadata.Lane
+	hasDeletePolicy bool               // cleanup.policy contains delete
+	levels          [codecZstd + 1]int // of compression, by codec
 }
 
 // defaultRules are the rules of a topic for which nothing is set, by Kafka's
 // defaults; made once, and read only.
-var defaultRules = sync.OnceValue(func() configRules {
-	rules := configRules{lane: metadata.LaneStandard}
+var defaultRules = sync.OnceValue(func() topicConfigRules {
+	rules := topicConfigRules{lane: metadata.LaneStandard}
 	for _, k := range topicConfigs() {
-		if k.rule != nil {
-			k.rule(&rules, *k.Default)
+		if k.applyRule != nil {
+			k.applyRule(&rules, *k.Default)
 		}
 	}
 	return rules
 })
 
-// readRules reads a topic's rules: its own configs first, then what is set for
+// readTopicRules reads a topic's rules: its own configs first, then what is set for
 // the broker, then what is set for all, then Kafka's defaults.
-func readRules(b *brokerSettings, set map[string]string) configRules {
+func readTopicRules(b *brokerSettings, set map[string]string) topicConfigRules {
 	rules := defaultRules()
 	if len(set) == 0 && len(b.own) == 0 && len(b.all) == 0 {
 		return rules
@@ -38,54 +38,54 @@ func readRules(b *brokerSettings, set map[string]string) configRules {
 	table := topicConfigs()
 	for i := range table {
 		k := &table[i]
-		if k.rule == nil {
+		if k.applyRule == nil {
 			continue
 		}
-		v := lookup(set, k.Name)
+		v := lookupValue(set, k.Name)
 		if v == nil {
-			v = b.set(k.synonym())
+			v = b.dynamicValue(k.brokerSynonym())
 		}
 		if v != nil {
-			k.rule(&rules, *v)
+			k.applyRule(&rules, *v)
 		}
 	}
 	if rules.batch.codec != codecProducer {
-		rules.batch.level = rules.levels[rules.batch.codec]
+		rules.batch.codecLevel = rules.levels[rules.batch.codec]
 	}
 	return rules
 }
 
-// rulesOf reads a topic's rules for batches.
-func rulesOf(b *brokerSettings, set map[string]string) (batchRules, metadata.Lane) {
-	rules := readRules(b, set)
+// readBatchRules reads a topic's rules for batches.
+func readBatchRules(b *brokerSettings, set map[string]string) (batchRules, metadata.Lane) {
+	rules := readTopicRules(b, set)
 	return rules.batch, rules.lane
 }
 
-// deletesRecords reports whether the topic's policy contains delete.
-func deletesRecords(b *brokerSettings, set map[string]string) bool {
-	return readRules(b, set).deletes
+// hasDeletePolicy reports whether the topic's policy contains delete.
+func hasDeletePolicy(b *brokerSettings, set map[string]string) bool {
+	return readTopicRules(b, set).hasDeletePolicy
 }
 
-func policyRule(r *configRules, v string) {
+func setCleanupPolicy(r *topicConfigRules, v string) {
 	policy := splitList(v)
-	r.batch.compacted, r.deletes = slices.Contains(policy, "compact"), slices.Contains(policy, "delete")
+	r.batch.compacted, r.hasDeletePolicy = slices.Contains(policy, "compact"), slices.Contains(policy, "delete")
 }
 
-func levelRule(codec int) func(*configRules, string) {
-	return intRule(func(r *configRules, n int64) { r.levels[codec] = int(n) })
+func newLevelRule(codec int) func(*topicConfigRules, string) {
+	return newIntRule(func(r *topicConfigRules, n int64) { r.levels[codec] = int(n) })
 }
 
-// intRule is a rule of a number.
-func intRule(put func(*configRules, int64)) func(*configRules, string) {
-	return func(r *configRules, v string) {
+// newIntRule is a rule of a number.
+func newIntRule(put func(*topicConfigRules, int64)) func(*topicConfigRules, string) {
+	return func(r *topicConfigRules, v string) {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
 			put(r, n)
 		}
 	}
 }
 
-// codecNamed returns the codec of a compression.type.
-func codecNamed(v string) int {
+// parseCodec returns the codec of a compression.type.
+func parseCodec(v string) int {
 	switch v {
 	case "uncompressed":
 		return codecNone

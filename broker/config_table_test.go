@@ -21,7 +21,7 @@ func TestEveryConfigIsInOneClass(t *testing.T) {
 	tables := kafkaConfigs()
 	synonyms := ""
 	for _, k := range topicConfigs() {
-		synonyms += " " + k.synonym()
+		synonyms += " " + k.brokerSynonym()
 	}
 	for _, c := range []struct {
 		resource string
@@ -39,14 +39,14 @@ func TestEveryConfigIsInOneClass(t *testing.T) {
 			for _, name := range strings.Fields(r.names) {
 				rows[name]++
 			}
-			if r.use == useServed && r.names != synonyms && r.by == "" {
+			if r.use == useServed && r.names != synonyms && r.enforcedBy == "" {
 				t.Errorf("%s: served, and nothing enforces it", r.names)
 			}
-			if r.use != useServed && r.use != useFixed && r.by != "" {
-				t.Errorf("%s: %s, and %s enforces it", r.names, r.use, r.by)
+			if r.use != useServed && r.use != useFixed && r.enforcedBy != "" {
+				t.Errorf("%s: %s, and %s enforces it", r.names, r.use, r.enforcedBy)
 			}
-			if r.use == useServed && strings.Contains(r.here, "No meaning here") || r.use == useInert && !strings.Contains(r.here, "No meaning here") && !strings.Contains(r.here, "Refused if") {
-				t.Errorf("%s: %s, and says %q", r.names, r.use, r.here)
+			if r.use == useServed && strings.Contains(r.meaning, "No meaning here") || r.use == useInert && !strings.Contains(r.meaning, "No meaning here") && !strings.Contains(r.meaning, "Refused if") {
+				t.Errorf("%s: %s, and says %q", r.names, r.use, r.meaning)
 			}
 		}
 		for name, n := range rows {
@@ -66,7 +66,7 @@ func TestEveryConfigIsInOneClass(t *testing.T) {
 			}
 			covered := 0
 			for _, r := range c.rows {
-				if rows[k.Name] == 0 && r.covers(k.Name) {
+				if rows[k.Name] == 0 && r.coversConfig(k.Name) {
 					covered++
 				}
 			}
@@ -77,16 +77,16 @@ func TestEveryConfigIsInOneClass(t *testing.T) {
 				t.Errorf("%s %s can be set at run time, in Kafka: it wants a row with its name", c.resource, k.Name)
 			case k.Mode == configs.ReadOnly && (k.use == useStored || k.use == useInert):
 				t.Errorf("%s %s cannot be set in Kafka, and is %s here", c.resource, k.Name, k.use)
-			case k.use != useServed && k.here == "":
+			case k.use != useServed && k.meaning == "":
 				t.Errorf("%s %s is %s, and nothing says why", c.resource, k.Name, k.use)
 			}
 		}
 		for _, k := range c.table {
-			if k.here != "" && (len(k.here) < 20 || !strings.HasSuffix(k.here, ".")) {
-				t.Errorf("%s: %q", k.Name, k.here)
+			if k.meaning != "" && (len(k.meaning) < 20 || !strings.HasSuffix(k.meaning, ".")) {
+				t.Errorf("%s: %q", k.Name, k.meaning)
 			}
 			if k.Default != nil && k.Mode != configs.ReadOnly && !k.PerListener {
-				if v, problem := k.check(*k.Default); problem != "" || v != *k.Default {
+				if v, problem := k.checkValue(*k.Default); problem != "" || v != *k.Default {
 					t.Errorf("default of %s: %q, %s", k.Name, v, problem)
 				}
 			}
@@ -242,10 +242,10 @@ func TestABrokerTellsOfOthersWhatIsTheirs(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := fmt.Sprint(int32(other.id))
-	table := asked.server.addressed(asked.server.brokerConfigs(), name, "a")
+	table := asked.server.addBrokerAddress(asked.server.brokerConfigs(), name, "a")
 	for config, want := range map[string]string{"node.id": name, "broker.id": name, "broker.rack": "b", "advertised.listeners": "PLAINTEXT://" + other.zoned["a"]} {
-		if k, _ := findConfig(table, config); k.own == nil || *k.own != want {
-			t.Errorf("%s of broker %s: %v, want %s", config, name, k.own, want)
+		if k, _ := findConfig(table, config); k.ownValue == nil || *k.ownValue != want {
+			t.Errorf("%s of broker %s: %v, want %s", config, name, k.ownValue, want)
 		}
 	}
 }
@@ -336,27 +336,27 @@ func (r *raw) validate(resource, name, value string, legacy bool) (code int16, w
 // topic's default under its other name.
 func TestRulesOfBatchesComeFromTheTable(t *testing.T) {
 	var b brokerSettings
-	rules, lane := rulesOf(&b, nil)
-	want := batchRules{maxBytes: 1048588, segmentBytes: 1 << 30, beforeMs: 1<<63 - 1, afterMs: 3_600_000, codec: codecProducer}
-	if rules != want || lane != metadata.LaneStandard || !deletesRecords(&b, nil) {
+	rules, lane := readBatchRules(&b, nil)
+	want := batchRules{maxBytes: 1048588, segmentBytes: 1 << 30, maxBeforeMs: 1<<63 - 1, maxAfterMs: 3_600_000, codec: codecProducer}
+	if rules != want || lane != metadata.LaneStandard || !hasDeletePolicy(&b, nil) {
 		t.Errorf("%+v in lane %v", rules, lane)
 	}
-	rules, lane = rulesOf(&b, map[string]string{"compression.type": "zstd", "compression.zstd.level": "7", "cleanup.policy": "compact", latencyConfig: "low", "max.message.bytes": "5"})
-	want.codec, want.level, want.compacted, want.maxBytes = codecZstd, 7, true, 5
+	rules, lane = readBatchRules(&b, map[string]string{"compression.type": "zstd", "compression.zstd.level": "7", "cleanup.policy": "compact", latencyConfig: "low", "max.message.bytes": "5"})
+	want.codec, want.codecLevel, want.compacted, want.maxBytes = codecZstd, 7, true, 5
 	if rules != want || lane != metadata.LaneLow {
 		t.Errorf("%+v in lane %v", rules, lane)
 	}
 	b.all = map[string]string{"message.max.bytes": "6", "log.message.timestamp.type": "LogAppendTime"}
 	b.own = map[string]string{"message.max.bytes": "7"}
-	if rules, _ = rulesOf(&b, nil); rules.maxBytes != 7 || !rules.appendTime {
+	if rules, _ = readBatchRules(&b, nil); rules.maxBytes != 7 || !rules.logAppendTime {
 		t.Errorf("%+v", rules)
 	}
-	if rules, _ = rulesOf(&b, map[string]string{"max.message.bytes": "8"}); rules.maxBytes != 8 {
+	if rules, _ = readBatchRules(&b, map[string]string{"max.message.bytes": "8"}); rules.maxBytes != 8 {
 		t.Errorf("%+v", rules)
 	}
 	for _, k := range topicConfigs() {
-		if (k.rule != nil) != (k.by != "" || k.Name == "cleanup.policy") {
-			t.Errorf("%s: enforced by %q, with a rule: %v", k.Name, k.by, k.rule != nil)
+		if (k.applyRule != nil) != (k.enforcedBy != "" || k.Name == "cleanup.policy") {
+			t.Errorf("%s: enforced by %q, with a rule: %v", k.Name, k.enforcedBy, k.applyRule != nil)
 		}
 	}
 }
@@ -366,7 +366,7 @@ func TestMaxConnectionsIsEnforced(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		value := "1"
-		if code := r.alterOne(kmsg.ConfigResourceTypeBroker, "0", "max.connections", kmsg.IncrementalAlterConfigOpSet, &value); code != errNone {
+		if code := r.alterOne(kmsg.ConfigResourceTypeBroker, "0", "max.connections", kmsg.IncrementalAlterConfigOpSet, &value); code != noError {
 			t.Fatalf("set: %d", code)
 		}
 		if limit := n.server.connectionLimit(); limit != 1 {

@@ -21,11 +21,11 @@ const latencyConfig = "zonewise.latency"
 var topicConfigs = sync.OnceValue(func() []configKey {
 	standard := "standard"
 	latency := configs.Key{Name: latencyConfig, Type: kmsg.ConfigTypeString, Default: &standard, Valid: configs.Rule{OneOf: []string{"standard", "low"}}, Internal: true}
-	return classify(append(slices.Clone(kafkaConfigs().Topic), latency), topicRows())
+	return joinConfigRows(append(slices.Clone(kafkaConfigs().Topic), latency), topicRows())
 })
 
-// synonym is the broker's config that is the default of a topic's, or "".
-func (k *configKey) synonym() string {
+// brokerSynonym is the broker's config that is the default of a topic's, or "".
+func (k *configKey) brokerSynonym() string {
 	if len(k.Synonyms) == 0 {
 		return ""
 	}
@@ -44,57 +44,57 @@ func topicRows() []configRow {
 		tiers    = "No meaning here: all records are in object storage, without tiers."
 	)
 	return []configRow{
-		{names: "cleanup.policy", use: useStored, rule: policyRule,
-			here: "What becomes of old records: delete drops them by age and size, compact keeps the newest of each key. A topic with compact takes no record without a key; without delete it takes no DeleteRecords."},
-		{names: "compression.gzip.level", by: "codecs.repack", rule: levelRule(codecGzip),
-			here: "Effort of gzip where compression.type is gzip; -1 is gzip's own default."},
-		{names: "compression.lz4.level", by: "codecs.repack", rule: levelRule(codecLZ4),
-			here: "Effort of lz4 where compression.type is lz4. The default is the fast compressor; other levels are the thorough one, of which 9 is the most that is done here."},
-		{names: "compression.type", by: "codecs.repack", rule: func(r *configRules, v string) { r.batch.codec = codecNamed(v) },
-			here: "How batches are stored: producer keeps them as they came, anything else packs them anew where they came otherwise."},
-		{names: "compression.zstd.level", by: "codecs.repack", rule: levelRule(codecZstd),
-			here: "Effort of zstd where compression.type is zstd; mapped to the nearest of four."},
-		{names: "delete.retention.ms", use: useStored, here: "How long compaction leaves the mark of a deleted key for readers to see."},
-		{names: "errors.deadletterqueue.group.enable", use: useInert, here: "No meaning here: share groups are not served."},
-		{names: "file.delete.delay.ms", use: useInert, here: "No meaning here: there are no files; objects have a grace period of their own."},
-		{names: "flush.messages flush.ms", use: useInert, here: durable},
-		{names: "follower.replication.throttled.replicas leader.replication.throttled.replicas", use: useInert, here: replicas},
-		{names: "index.interval.bytes", use: useInert, here: "No meaning here: objects carry an index of every batch."},
-		{names: "internal.segment.bytes", use: useInert, here: segments},
-		{names: "local.retention.bytes local.retention.ms", use: useInert, here: local},
-		{names: "max.compaction.lag.ms", use: useStored, here: "How long a record may stay uncompacted at most. Not below min.compaction.lag.ms."},
-		{names: "max.decompressed.message.bytes", use: useStored, here: "No batch may unpack to more than 128 MiB, whatever is set."},
-		{names: "max.message.bytes", by: "checkBatch", rule: intRule(func(r *configRules, n int64) { r.batch.maxBytes = int(n) }),
-			here: "The largest batch that is taken, as it was sent and, where it is packed anew, as it is stored."},
-		{names: "message.timestamp.after.max.ms", by: "checkBatch", rule: intRule(func(r *configRules, n int64) { r.batch.afterMs = n }),
-			here: "How far ahead of the broker's clock a record's timestamp may be. With LogAppendTime it is not looked at."},
-		{names: "message.timestamp.before.max.ms", by: "checkBatch", rule: intRule(func(r *configRules, n int64) { r.batch.beforeMs = n }),
-			here: "How far behind the broker's clock a record's timestamp may be. With LogAppendTime it is not looked at."},
-		{names: "message.timestamp.type", by: "checkBatch", rule: func(r *configRules, v string) { r.batch.appendTime = v == "LogAppendTime" },
-			here: "Whose time records have: the producer's, or that of the broker which took them in, by its own clock."},
-		{names: "min.cleanable.dirty.ratio", use: useStored, here: "Which share of a partition must be uncompacted before it is compacted."},
-		{names: "min.compaction.lag.ms", use: useStored, here: "How long a record stays uncompacted at least."},
-		{names: "min.insync.replicas", use: useInert, here: "No meaning here: replicas are named for tools alone; what is acknowledged is durable in any case."},
-		{names: "preallocate", use: useInert, here: files},
-		{names: "remote.copy.lag.bytes remote.copy.lag.ms remote.log.copy.disable remote.log.delete.on.disable", use: useInert, here: tiers},
-		{names: "remote.storage.enable", use: useInert, valid: noTiers,
-			here: "Refused if true, as by a Kafka broker without tiered storage: all records are in object storage anyway."},
-		{names: "retention.bytes", use: useStored, here: "How large a partition may grow before its oldest records go, where cleanup.policy has delete; negative: any size."},
-		{names: "retention.ms", use: useStored, here: "How old records may grow before they go, where cleanup.policy has delete; -1: any age."},
-		{names: "segment.bytes", by: "checkBatch", rule: intRule(func(r *configRules, n int64) { r.batch.segmentBytes = int(n) }),
-			here: "No batch may be larger. There are no segments: retention and compaction go by spans."},
-		{names: "segment.index.bytes segment.jitter.ms segment.ms", use: useInert, here: segments},
-		{names: "unclean.leader.election.enable", use: useInert, here: "No meaning here: no leader holds data that another lacks."},
-		{names: latencyConfig, by: "wal.Config", rule: func(r *configRules, v string) {
+		{names: "cleanup.policy", use: useStored, applyRule: setCleanupPolicy,
+			meaning: "What becomes of old records: delete drops them by age and size, compact keeps the newest of each key. A topic with compact takes no record without a key; without delete it takes no DeleteRecords."},
+		{names: "compression.gzip.level", enforcedBy: "codecs.repack", applyRule: newLevelRule(codecGzip),
+			meaning: "Effort of gzip where compression.type is gzip; -1 is gzip's own default."},
+		{names: "compression.lz4.level", enforcedBy: "codecs.repack", applyRule: newLevelRule(codecLZ4),
+			meaning: "Effort of lz4 where compression.type is lz4. The default is the fast compressor; other levels are the thorough one, of which 9 is the most that is done here."},
+		{names: "compression.type", enforcedBy: "codecs.repack", applyRule: func(r *topicConfigRules, v string) { r.batch.codec = parseCodec(v) },
+			meaning: "How batches are stored: producer keeps them as they came, anything else packs them anew where they came otherwise."},
+		{names: "compression.zstd.level", enforcedBy: "codecs.repack", applyRule: newLevelRule(codecZstd),
+			meaning: "Effort of zstd where compression.type is zstd; mapped to the nearest of four."},
+		{names: "delete.retention.ms", use: useStored, meaning: "How long compaction leaves the mark of a deleted key for readers to see."},
+		{names: "errors.deadletterqueue.group.enable", use: useInert, meaning: "No meaning here: share groups are not served."},
+		{names: "file.delete.delay.ms", use: useInert, meaning: "No meaning here: there are no files; objects have a grace period of their own."},
+		{names: "flush.messages flush.ms", use: useInert, meaning: durable},
+		{names: "follower.replication.throttled.replicas leader.replication.throttled.replicas", use: useInert, meaning: replicas},
+		{names: "index.interval.bytes", use: useInert, meaning: "No meaning here: objects carry an index of every batch."},
+		{names: "internal.segment.bytes", use: useInert, meaning: segments},
+		{names: "local.retention.bytes local.retention.ms", use: useInert, meaning: local},
+		{names: "max.compaction.lag.ms", use: useStored, meaning: "How long a record may stay uncompacted at most. Not below min.compaction.lag.ms."},
+		{names: "max.decompressed.message.bytes", use: useStored, meaning: "No batch may unpack to more than 128 MiB, whatever is set."},
+		{names: "max.message.bytes", enforcedBy: "checkBatch", applyRule: newIntRule(func(r *topicConfigRules, n int64) { r.batch.maxBytes = int(n) }),
+			meaning: "The largest batch that is taken, as it was sent and, where it is packed anew, as it is stored."},
+		{names: "message.timestamp.after.max.ms", enforcedBy: "checkBatch", applyRule: newIntRule(func(r *topicConfigRules, n int64) { r.batch.maxAfterMs = n }),
+			meaning: "How far ahead of the broker's clock a record's timestamp may be. With LogAppendTime it is not looked at."},
+		{names: "message.timestamp.before.max.ms", enforcedBy: "checkBatch", applyRule: newIntRule(func(r *topicConfigRules, n int64) { r.batch.maxBeforeMs = n }),
+			meaning: "How far behind the broker's clock a record's timestamp may be. With LogAppendTime it is not looked at."},
+		{names: "message.timestamp.type", enforcedBy: "checkBatch", applyRule: func(r *topicConfigRules, v string) { r.batch.logAppendTime = v == "LogAppendTime" },
+			meaning: "Whose time records have: the producer's, or that of the broker which took them in, by its own clock."},
+		{names: "min.cleanable.dirty.ratio", use: useStored, meaning: "Which share of a partition must be uncompacted before it is compacted."},
+		{names: "min.compaction.lag.ms", use: useStored, meaning: "How long a record stays uncompacted at least."},
+		{names: "min.insync.replicas", use: useInert, meaning: "No meaning here: replicas are named for tools alone; what is acknowledged is durable in any case."},
+		{names: "preallocate", use: useInert, meaning: files},
+		{names: "remote.copy.lag.bytes remote.copy.lag.ms remote.log.copy.disable remote.log.delete.on.disable", use: useInert, meaning: tiers},
+		{names: "remote.storage.enable", use: useInert, validate: refuseTieredStorage,
+			meaning: "Refused if true, as by a Kafka broker without tiered storage: all records are in object storage anyway."},
+		{names: "retention.bytes", use: useStored, meaning: "How large a partition may grow before its oldest records go, where cleanup.policy has delete; negative: any size."},
+		{names: "retention.ms", use: useStored, meaning: "How old records may grow before they go, where cleanup.policy has delete; -1: any age."},
+		{names: "segment.bytes", enforcedBy: "checkBatch", applyRule: newIntRule(func(r *topicConfigRules, n int64) { r.batch.segmentBytes = int(n) }),
+			meaning: "No batch may be larger. There are no segments: retention and compaction go by spans."},
+		{names: "segment.index.bytes segment.jitter.ms segment.ms", use: useInert, meaning: segments},
+		{names: "unclean.leader.election.enable", use: useInert, meaning: "No meaning here: no leader holds data that another lacks."},
+		{names: latencyConfig, enforcedBy: "wal.Config", applyRule: func(r *topicConfigRules, v string) {
 			if v == "low" {
 				r.lane = metadata.LaneLow
 			}
-		}, here: "Which lane a topic's records take: standard waits a little so that objects are large and cheap, low does not. Kafka has no such config."},
+		}, meaning: "Which lane a topic's records take: standard waits a little so that objects are large and cheap, low does not. Kafka has no such config."},
 	}
 }
 
-// noTiers refuses what a broker without tiered storage refuses.
-func noTiers(v string) string {
+// refuseTieredStorage refuses what a broker without tiered storage refuses.
+func refuseTieredStorage(v string) string {
 	if v == "true" {
 		return "Tiered Storage functionality is disabled in the broker: all records are in object storage anyway."
 	}
@@ -116,17 +116,17 @@ func checkTopicConfigs(set map[string]string) (map[string]string, string) {
 		if !ok {
 			return nil, "Unknown topic config name: " + name
 		}
-		v, text := k.check(set[name])
+		v, text := k.checkValue(set[name])
 		if text != "" {
 			return nil, text
 		}
 		out[name] = v
 	}
-	return out, topicConflict(out)
+	return out, checkTopicConflict(out)
 }
 
-// topicConflict says which configs of a topic contradict each other, or "".
-func topicConflict(set map[string]string) string {
+// checkTopicConflict says which configs of a topic contradict each other, or "".
+func checkTopicConflict(set map[string]string) string {
 	lag := func(name string) int64 {
 		v, ok := set[name]
 		if k, known := findConfig(topicConfigs(), name); !ok && known {

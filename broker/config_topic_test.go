@@ -26,7 +26,7 @@ func topicConfigsPage() string {
 		if k.Internal && k.Doc != "" || k.Name == "internal.segment.bytes" {
 			continue // Kafka tells of none of these
 		}
-		b.WriteString("| `" + k.Name + "` | " + strings.ToLower(k.Type.String()) + " | " + shownDefault(&k) + " | " + k.Allowed() + " | " + k.use.String() + " | " + k.here + " |\n")
+		b.WriteString("| `" + k.Name + "` | " + strings.ToLower(k.Type.String()) + " | " + shownDefault(&k) + " | " + k.Allowed() + " | " + k.use.String() + " | " + k.meaning + " |\n")
 	}
 	return b.String()
 }
@@ -56,10 +56,10 @@ func brokerConfigsPage() string {
 			continue
 		}
 		by := ""
-		if k.by != "" {
-			by = "`" + k.by + "`"
+		if k.enforcedBy != "" {
+			by = "`" + k.enforcedBy + "`"
 		}
-		b.WriteString("| `" + k.Name + "` | " + strings.ToLower(k.Type.String()) + " | " + shownDefault(&k) + " | " + string(k.Mode) + " | " + k.use.String() + " | " + by + " | " + k.here + " |\n")
+		b.WriteString("| `" + k.Name + "` | " + strings.ToLower(k.Type.String()) + " | " + shownDefault(&k) + " | " + string(k.Mode) + " | " + k.use.String() + " | " + by + " | " + k.meaning + " |\n")
 	}
 	return b.String()
 }

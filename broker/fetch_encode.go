@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
@@ -18,35 +19,35 @@ import (
 //	  [log start v5], aborted transactions, [preferred replica v11], records
 //	[tags from v12: of a partition 1 = current leader; of the answer 0 = nodes]
 
-// begin writes what stands before the topics.
-func (f *fetch) begin(code int16, session int32) answer {
-	b := appendAnswerHeader(make([]byte, 0, 64+96*len(f.parts)), f.r.correlation, f.flexible())
+// beginResponse writes what stands before the topics.
+func (f *fetch) beginResponse(code int16, session int32) response {
+	b := appendResponseHeader(make([]byte, 0, 64+96*len(f.parts)), f.r.correlation, f.isFlexible())
 	b = kbin.AppendInt32(b, f.throttleMs)
 	if f.r.version >= 7 {
 		b = kbin.AppendInt16(b, code)
 		b = kbin.AppendInt32(b, session)
 	}
-	return answer{head: b}
+	return response{head: b}
 }
 
-func (f *fetch) flexible() bool { return f.r.version >= 12 }
+func (f *fetch) isFlexible() bool { return f.r.version >= 12 }
 
-func (f *fetch) arrayLen(b []byte, n int) []byte {
-	if f.flexible() {
+func (f *fetch) appendArrayLen(b []byte, n int) []byte {
+	if f.isFlexible() {
 		return kbin.AppendCompactArrayLen(b, n)
 	}
 	return kbin.AppendArrayLen(b, n)
 }
 
-// end writes what stands behind the partitions of an answer without topics.
-func (f *fetch) end(b []byte, nodes []router.Endpoint) []byte {
-	b = f.arrayLen(b, 0)
-	return f.tags(b, nodes)
+// endEmptyResponse writes what stands behind the partitions of an answer without topics.
+func (f *fetch) endEmptyResponse(b []byte, nodes []router.Endpoint) []byte {
+	b = f.appendArrayLen(b, 0)
+	return f.appendTags(b, nodes)
 }
 
-// tags ends the answer: from version 16 on with the nodes that hints name.
-func (f *fetch) tags(b []byte, nodes []router.Endpoint) []byte {
-	if !f.flexible() {
+// appendTags ends the answer: from version 16 on with the nodes that hints name.
+func (f *fetch) appendTags(b []byte, nodes []router.Endpoint) []byte {
+	if !f.isFlexible() {
 		return b
 	}
 	if len(nodes) == 0 || f.r.version < 16 {
@@ -58,7 +59,7 @@ func (f *fetch) tags(b []byte, nodes []router.Endpoint) []byte {
 		t = kbin.AppendInt32(t, int32(n.ID))
 		t = kbin.AppendCompactString(t, n.Host)
 		t = kbin.AppendInt32(t, n.Port)
-		t = kbin.AppendCompactNullableString(t, textOf(string(n.Rack)))
+		t = kbin.AppendCompactNullableString(t, nullableText(string(n.Rack)))
 		t = append(t, 0)
 	}
 	b = kbin.AppendUvarint(append(b, 1), 0)
@@ -68,53 +69,53 @@ func (f *fetch) tags(b []byte, nodes []router.Endpoint) []byte {
 
 // fetchWriter gathers header bytes and records.
 type fetchWriter struct {
-	f     *fetch
-	b     []byte      // header bytes not yet in out
-	out   net.Buffers // without the first piece
-	first []byte
-	hints *hints
+	f       *fetch
+	header  []byte      // header bytes not yet in out
+	buffers net.Buffers // without the first piece
+	first   []byte
+	hints   *leaderHints
 }
 
 // encode writes the whole answer, and settles the session.
-func (f *fetch) encode() answer {
+func (f *fetch) encode() response {
 	said := make([]*fetchPart, 0, len(f.parts))
 	for i := range f.parts {
 		p := &f.parts[i]
-		if p.says() || f.full {
+		if p.updateReported() || f.fullResponse {
 			said = append(said, p)
 		}
 	}
 	id := int32(0)
 	if f.session != nil {
 		id = f.session.id
-		f.session.rotate(f.parts)
+		f.session.rotateParts(f.parts)
 	}
-	a := f.begin(errNone, id)
-	w := fetchWriter{f: f, b: a.head, hints: f.s.hints(f.r)}
-	groups := byTopic(said)
-	w.b = f.arrayLen(w.b, len(groups))
+	a := f.beginResponse(noError, id)
+	w := fetchWriter{f: f, header: a.head, hints: f.s.newLeaderHints(f.r)}
+	groups := groupByTopic(said)
+	w.header = f.appendArrayLen(w.header, len(groups))
 	for _, g := range groups {
-		w.topic(g)
+		w.writeTopic(g)
 		for _, p := range g {
-			w.part(p)
-			a.bill.gets += p.gets
-			if p.answer.bytes > 0 {
-				a.bill.add(p.tp.Topic, p.answer.bytes)
+			w.writePart(p)
+			a.attribution.gets += p.gets
+			if p.result.bytes > 0 {
+				a.attribution.addBytes(p.tp.Topic, p.result.bytes)
 			}
 		}
-		if f.flexible() {
-			w.b = append(w.b, 0)
+		if f.isFlexible() {
+			w.header = append(w.header, 0)
 		}
 	}
-	w.b = f.tags(w.b, w.hints.named())
-	w.flush()
-	a.head, a.tail = w.first, w.out
-	a.release = func() { f.held.release(); f.beside.release(); f.kept.release() }
+	w.header = f.appendTags(w.header, w.hints.listEndpoints())
+	w.flushHeader()
+	a.head, a.tail = w.first, w.buffers
+	a.release = func() { f.recordMemory.release(); f.extraMemory.release(); f.pollMemory.release() }
 	return a
 }
 
-// byTopic groups neighbours of the same topic.
-func byTopic(parts []*fetchPart) [][]*fetchPart {
+// groupByTopic groups neighbours of the same topic.
+func groupByTopic(parts []*fetchPart) [][]*fetchPart {
 	var out [][]*fetchPart
 	at := map[partKey]int{}
 	for _, p := range parts {
@@ -130,95 +131,95 @@ func byTopic(parts []*fetchPart) [][]*fetchPart {
 	return out
 }
 
-func (w *fetchWriter) topic(g []*fetchPart) {
+func (w *fetchWriter) writeTopic(g []*fetchPart) {
 	switch {
 	case w.f.r.version >= 13:
-		w.b = append(w.b, g[0].id[:]...)
-	case w.f.flexible():
-		w.b = kbin.AppendCompactString(w.b, g[0].name)
+		w.header = append(w.header, g[0].id[:]...)
+	case w.f.isFlexible():
+		w.header = kbin.AppendCompactString(w.header, g[0].name)
 	default:
-		w.b = kbin.AppendString(w.b, g[0].name)
+		w.header = kbin.AppendString(w.header, g[0].name)
 	}
-	w.b = w.f.arrayLen(w.b, len(g))
+	w.header = w.f.appendArrayLen(w.header, len(g))
 }
 
-func (w *fetchWriter) part(p *fetchPart) {
+func (w *fetchWriter) writePart(p *fetchPart) {
 	v := w.f.r.version
-	next, stable, start := int64(p.head.Next), int64(p.head.Stable), int64(p.head.LogStart)
-	if p.code != errNone {
+	next, stable, start := int64(p.view.Next), int64(p.view.Stable), int64(p.view.LogStart)
+	if p.code != noError {
 		next, stable, start = -1, -1, -1
 	}
-	w.b = kbin.AppendInt32(w.b, p.index)
-	w.b = kbin.AppendInt16(w.b, p.code)
-	w.b = kbin.AppendInt64(w.b, next)
-	w.b = kbin.AppendInt64(w.b, stable)
+	w.header = kbin.AppendInt32(w.header, p.index)
+	w.header = kbin.AppendInt16(w.header, p.code)
+	w.header = kbin.AppendInt64(w.header, next)
+	w.header = kbin.AppendInt64(w.header, stable)
 	if v >= 5 {
-		w.b = kbin.AppendInt64(w.b, start)
+		w.header = kbin.AppendInt64(w.header, start)
 	}
-	w.aborted(p)
+	w.writeAbortedTxns(p)
 	if v >= 11 {
 		near := metadata.NoBroker
-		if p.steered {
-			near = p.near
+		if p.redirected {
+			near = p.preferredReplica
 		}
-		w.b = kbin.AppendInt32(w.b, int32(near))
+		w.header = kbin.AppendInt32(w.header, int32(near))
 	}
-	if w.f.flexible() {
-		w.b = kbin.AppendUvarint(w.b, uint32(p.answer.bytes)+1)
+	if w.f.isFlexible() {
+		w.header = kbin.AppendUvarint(w.header, uint32(p.result.bytes)+1)
 	} else {
-		w.b = kbin.AppendInt32(w.b, int32(p.answer.bytes))
+		w.header = kbin.AppendInt32(w.header, int32(p.result.bytes))
 	}
-	if p.answer.bytes > 0 {
-		w.flush()
-		w.out = append(w.out, p.answer.records...)
+	if p.result.bytes > 0 {
+		w.flushHeader()
+		w.buffers = append(w.buffers, p.result.records...)
 	}
-	if w.f.flexible() {
-		w.partTags(p)
+	if w.f.isFlexible() {
+		w.writePartTags(p)
 	}
 }
 
-// aborted lists the aborted transactions among the records; to a reader of
+// writeAbortedTxns lists the aborted transactions among the records; to a reader of
 // uncommitted ones, and where a batch is withheld, it is null, and empty where the
 // partition is not known, as in Kafka.
-func (w *fetchWriter) aborted(p *fetchPart) {
-	n := len(p.answer.aborted)
+func (w *fetchWriter) writeAbortedTxns(p *fetchPart) {
+	n := len(p.result.aborted)
 	switch {
-	case (p.committed && !p.withheld || n > 0) && p.code == errNone || p.code == errUnknownTopic || p.code == errUnknownTopicID || p.code == errInconsistentID:
-		w.b = w.f.arrayLen(w.b, n)
-	case w.f.flexible():
-		w.b = append(w.b, 0)
+	case (p.committedOnly && !p.withheld || n > 0) && p.code == noError || p.code == kerr.UnknownTopicOrPartition.Code || p.code == kerr.UnknownTopicID.Code || p.code == kerr.InconsistentTopicID.Code:
+		w.header = w.f.appendArrayLen(w.header, n)
+	case w.f.isFlexible():
+		w.header = append(w.header, 0)
 	default:
-		w.b = kbin.AppendInt32(w.b, -1)
+		w.header = kbin.AppendInt32(w.header, -1)
 	}
-	for _, a := range p.answer.aborted {
-		w.b = kbin.AppendInt64(w.b, int64(a.Producer))
-		w.b = kbin.AppendInt64(w.b, int64(a.First))
-		if w.f.flexible() {
-			w.b = append(w.b, 0)
+	for _, a := range p.result.aborted {
+		w.header = kbin.AppendInt64(w.header, int64(a.Producer))
+		w.header = kbin.AppendInt64(w.header, int64(a.First))
+		if w.f.isFlexible() {
+			w.header = append(w.header, 0)
 		}
 	}
 }
 
-// partTags names the current leader beside error 6 (KIP-951).
-func (w *fetchWriter) partTags(p *fetchPart) {
-	if p.code == errNotLeader {
-		if leader, epoch, ok := w.hints.leader(p.name, p.id, p.index); ok {
-			w.b = append(w.b, 1, 1, 9)
-			w.b = kbin.AppendInt32(w.b, int32(leader))
-			w.b = kbin.AppendInt32(w.b, int32(epoch))
-			w.b = append(w.b, 0)
+// writePartTags names the current leader beside error 6 (KIP-951).
+func (w *fetchWriter) writePartTags(p *fetchPart) {
+	if p.code == kerr.NotLeaderForPartition.Code {
+		if leader, epoch, ok := w.hints.addLeader(p.name, p.id, p.index); ok {
+			w.header = append(w.header, 1, 1, 9)
+			w.header = kbin.AppendInt32(w.header, int32(leader))
+			w.header = kbin.AppendInt32(w.header, int32(epoch))
+			w.header = append(w.header, 0)
 			return
 		}
 	}
-	w.b = append(w.b, 0)
+	w.header = append(w.header, 0)
 }
 
-// flush moves the header bytes written so far behind what is already out.
-func (w *fetchWriter) flush() {
+// flushHeader moves the header bytes written so far behind what is already out.
+func (w *fetchWriter) flushHeader() {
 	if w.first == nil {
-		w.first = w.b
-	} else if len(w.b) > 0 {
-		w.out = append(w.out, w.b)
+		w.first = w.header
+	} else if len(w.header) > 0 {
+		w.buffers = append(w.buffers, w.header)
 	}
-	w.b = make([]byte, 0, 128)
+	w.header = make([]byte, 0, 128)
 }

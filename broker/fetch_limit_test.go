@@ -127,7 +127,7 @@ func TestFetchNeverExceedsItsLimits(t *testing.T) {
 			t.Errorf("%d answers with a large batch (%v: others beside it), %d far below their limit", oversized, beside, short)
 		}
 		synctest.Wait()
-		if used := n.server.answers.used(); used != 0 {
+		if used := n.server.responses.used(); used != 0 {
 			t.Errorf("%d bytes of answers still held", used)
 		}
 	})
@@ -215,7 +215,7 @@ func TestFetchesStayWithinTheMemoryForAnswers(t *testing.T) {
 	var held *heldReader
 	change := func(c *Config) {
 		held = &heldReader{Reader: c.Reader}
-		c.Reader, c.AnswerBytes = held, 2*MaxFrameBytes
+		c.Reader, c.ResponseBytes = held, 2*MaxFrameBytes
 	}
 	inBubble(t, change, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
@@ -244,7 +244,7 @@ func TestFetchesStayWithinTheMemoryForAnswers(t *testing.T) {
 			t.Errorf("%d MiB were read at once, of the %d there are", held.most>>20, 2*MaxFrameBytes>>20)
 		}
 		synctest.Wait()
-		if used := n.server.answers.used(); used != 0 {
+		if used := n.server.responses.used(); used != 0 {
 			t.Errorf("%d bytes of answers still held", used)
 		}
 	})
@@ -258,7 +258,7 @@ func TestAConsumerBelowAGapWaits(t *testing.T) {
 		r, p := dial(), dial()
 		id := r.makeTopic("t", 1)
 		p.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "before")))
-		out, err := n.wal.Submit(t.Context(), []metadata.Command{metadata.Recovered{Incarnation: n.session.ID().Incarnation()}}, nil)
+		out, err := n.wal.Submit(t.Context(), []metadata.Command{metadata.RecoverCluster{Incarnation: n.session.ID().Incarnation()}}, nil)
 		if err != nil || out.Code != metadata.CodeOK || out.Commands[0].Code != metadata.CodeOK {
 			t.Fatalf("jump: %v %+v", err, out)
 		}
@@ -311,7 +311,7 @@ func TestAnOversizedBatchThatCannotBeReadHoldsNothing(t *testing.T) {
 			}
 			r.fetch(q)
 			synctest.Wait()
-			if used := n.server.answers.used(); used != 0 {
+			if used := n.server.responses.used(); used != 0 {
 				t.Fatalf("%d bytes of answers still held", used)
 			}
 		}

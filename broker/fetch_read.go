@@ -6,31 +6,33 @@ import (
 	"net"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
 )
 
-// partAnswer is what was read for one partition.
-type partAnswer struct {
+// partReadResult is what was read for one partition.
+type partReadResult struct {
 	records net.Buffers
 	bytes   int
 	aborted []metadata.AbortedTxn // of a reader of committed records
 }
 
 const (
-	// fetchReaders is how many partitions of one fetch are read at the same time.
-	fetchReaders = 8
-	// fetchRest is the part of a fetch's limit, one in so many, that is too
+	// maxConcurrentReads is how many partitions of one fetch are read at the same time.
+	maxConcurrentReads = 8
+	// fetchRestDivisor is the part of a fetch's limit, one in so many, that is too
 	// little to begin further partitions with: what their reads bring hardly
 	// fits.
-	fetchRest = 8
+	fetchRestDivisor = 8
 )
 
-// limit is how many record bytes the answer may have (KIP-74), but for a first
+// maxRecordBytes is how many record bytes the answer may have (KIP-74), but for a first
 // batch that is larger.
-func (f *fetch) limit() int64 { return min(max(int64(f.q.MaxBytes), 0), MaxFetchBytes) }
+func (f *fetch) maxRecordBytes() int64 { return min(max(int64(f.q.MaxBytes), 0), MaxFetchBytes) }
 
-// read gives each partition a share of the limit, in the session's order, and
+// readParts gives each partition a share of the limit, in the session's order, and
 // reads them side by side. A share is an upper bound of what the partition's
 // read can bring, so that the answer never exceeds the limit, whatever spans
 // look like; what a round leaves is shared out in the next one. Where the first
@@ -38,136 +40,136 @@ func (f *fetch) limit() int64 { return min(max(int64(f.q.MaxBytes), 0), MaxFetch
 // the same, and the others have what it leaves of the limit: every request gets
 // on by at least one batch, and partitions that were served go to the end of the
 // order.
-func (f *fetch) read(ctx context.Context) {
-	todo, left := f.readable(), f.limit()
+func (f *fetch) readParts(ctx context.Context) {
+	todo, left := f.listReadable(), f.maxRecordBytes()
 	if len(todo) == 0 {
 		return
 	}
-	if left = f.reserve(ctx, f.share(todo, left)); left < 0 {
+	if left = f.reserveMemory(ctx, f.planReads(todo, left)); left < 0 {
 		return
 	}
-	rest := left / fetchRest
+	rest := left / fetchRestDivisor
 	for first := true; len(todo) > 0 && (first || left > rest); {
-		f.share(todo, left)
+		f.planReads(todo, left)
 		if first && f.mayExceed(todo[0]) {
 			p := todo[0]
 			todo = todo[1:]
-			if left = f.readFirst(ctx, p, todo, left); left < 0 {
+			if left = f.readFirstPart(ctx, p, todo, left); left < 0 {
 				return
 			}
-			first = p.answer.bytes == 0
+			first = p.result.bytes == 0
 			continue
 		}
 		n := 0
-		for n < len(todo) && todo[n].plan > 0 {
+		for n < len(todo) && todo[n].readLimit > 0 {
 			n++
 		}
-		f.readSideBySide(ctx, todo[:n])
+		f.readConcurrently(ctx, todo[:n])
 		for _, p := range todo[:n] {
-			left -= int64(p.answer.bytes)
-			first = first && p.answer.bytes == 0
+			left -= int64(p.result.bytes)
+			first = first && p.result.bytes == 0
 		}
 		todo = todo[max(n, 1):] // the first may have been trimmed since it was looked at
 	}
 	f.markWithheld()
-	f.beside.shrink(max(0, f.bytes()-f.held.n))
-	f.held.shrink(f.bytes())
+	f.extraMemory.shrink(max(0, f.countRecordBytes()-f.recordMemory.size))
+	f.recordMemory.shrink(f.countRecordBytes())
 }
 
-// readFirst reads a partition whose first batch may be larger than its share,
+// readFirstPart reads a partition whose first batch may be larger than its share,
 // and returns how many bytes the others may have; negative: none is to be read.
-func (f *fetch) readFirst(ctx context.Context, p *fetchPart, others []*fetchPart, left int64) int64 {
-	f.readOne(ctx, p, int(p.plan), false)
-	if p.code != errNone || p.answer.bytes > 0 {
-		return left - int64(p.answer.bytes)
+func (f *fetch) readFirstPart(ctx context.Context, p *fetchPart, others []*fetchPart, left int64) int64 {
+	f.readPart(ctx, p, int(p.readLimit), false)
+	if p.code != noError || p.result.bytes > 0 {
+		return left - int64(p.result.bytes)
 	}
 	f.readOversized(ctx, p)
 	switch {
-	case p.answer.bytes > 0:
-		return f.more(f.share(others, f.limit()-int64(p.answer.bytes)))
+	case p.result.bytes > 0:
+		return f.tryReserveExtra(f.planReads(others, f.maxRecordBytes()-int64(p.result.bytes)))
 	case len(others) == 0 || ctx.Err() != nil:
 		return -1
 	}
-	return f.reserve(ctx, f.share(others, f.limit())) // it failed, and nothing is held
+	return f.reserveMemory(ctx, f.planReads(others, f.maxRecordBytes())) // it failed, and nothing is held
 }
 
 // markWithheld finds the partitions whose first batch is larger than what they
 // may still have. Where it is the limit of all that is used up, Kafka does not
 // look at the partition's records, and answers otherwise.
 func (f *fetch) markWithheld() {
-	left := f.limit()
+	left := f.maxRecordBytes()
 	for i := range f.parts {
 		p := &f.parts[i]
-		p.withheld = p.code == errNone && p.ready > 0 && !p.steered && p.answer.bytes == 0 && min(int64(p.maxBytes), left) > 0
-		left -= int64(p.answer.bytes)
+		p.withheld = p.code == noError && p.readyBytes > 0 && !p.redirected && p.result.bytes == 0 && min(int64(p.maxBytes), left) > 0
+		left -= int64(p.result.bytes)
 	}
 }
 
-// bytes is how many record bytes were read.
-func (f *fetch) bytes() (sum int64) {
+// countRecordBytes is how many record bytes were read.
+func (f *fetch) countRecordBytes() (sum int64) {
 	for i := range f.parts {
-		sum += int64(f.parts[i].answer.bytes)
+		sum += int64(f.parts[i].result.bytes)
 	}
 	return sum
 }
 
-// readable lists the partitions that have something to give, in order.
-func (f *fetch) readable() (todo []*fetchPart) {
+// listReadable lists the partitions that have something to give, in order.
+func (f *fetch) listReadable() (todo []*fetchPart) {
 	for i := range f.parts {
-		if p := &f.parts[i]; p.code == errNone && p.ready > 0 && !p.steered {
+		if p := &f.parts[i]; p.code == noError && p.readyBytes > 0 && !p.redirected {
 			todo = append(todo, p)
 		}
 	}
 	return todo
 }
 
-// share plans what the partitions may give of so many bytes, first come first
+// planReads plans what the partitions may give of so many bytes, first come first
 // served, and returns how many of them could be used. But for the first, a partition has all that it
 // can give or waits for the next round: a rest that holds none of its batches
 // would have others served before it.
-func (f *fetch) share(todo []*fetchPart, limit int64) (useful int64) {
+func (f *fetch) planReads(todo []*fetchPart, limit int64) (useful int64) {
 	sum := int64(0)
 	f.s.cfg.Replica.View(func(st *metadata.State) {
 		full := false
 		for i, p := range todo {
-			if p.plan = 0; full {
+			if p.readLimit = 0; full {
 				continue
 			}
 			most := int64(max(p.maxBytes, 0))
-			most = min(most, st.SpanBytes(p.tp, p.offset, p.end, s3stream.MaxReadSpans, most))
+			most = min(most, st.SpanBytes(p.tp, p.offset, p.endOffset, s3stream.MaxReadSpans, most))
 			useful = min(sum+most, limit)
 			if full = most > limit-sum; full && i > 0 {
 				continue
 			}
-			p.plan = min(most, limit-sum)
-			sum += p.plan
+			p.readLimit = min(most, limit-sum)
+			sum += p.readLimit
 		}
 	})
 	return useful
 }
 
-// reserve takes memory for an answer of so many record bytes, and returns how
+// reserveMemory takes memory for an answer of so many record bytes, and returns how
 // many it may have: fewer where memory is short, but never less than an
 // ordinary answer's, for which it waits. Negative: the client has gone.
-func (f *fetch) reserve(ctx context.Context, want int64) (got int64) {
-	if f.held, got = f.tryLarge(want); got > 0 {
+func (f *fetch) reserveMemory(ctx context.Context, want int64) (got int64) {
+	if f.recordMemory, got = f.tryReserveLarge(want); got > 0 {
 		return got
 	}
 	want = min(want, smallBytes)
 	var err error
-	if f.held, err = f.s.answers.acquire(ctx, f.r.conn, want); err != nil {
+	if f.recordMemory, err = f.s.responses.acquire(ctx, f.r.conn, want); err != nil {
 		return -1
 	}
 	return want
 }
 
-// tryLarge takes memory for an answer of more than an ordinary one's bytes, or
+// tryReserveLarge takes memory for an answer of more than an ordinary one's bytes, or
 // of fewer, if it is there at once; got is 0 where it is not.
-func (f *fetch) tryLarge(want int64) (g grant, got int64) {
+func (f *fetch) tryReserveLarge(want int64) (g grant, got int64) {
 	// Half of what is left at most: many large answers to clients that do not
 	// read become smaller, and leave something to the next one.
-	m := f.s.answers
-	if n := min(want, m.each, m.large.room()/2); n > smallBytes {
+	m := f.s.responses
+	if n := min(want, m.maxPerConn, m.large.availableBytes()/2); n > smallBytes {
 		if g, ok := m.try(f.r.conn, n); ok {
 			return g, n
 		}
@@ -177,53 +179,53 @@ func (f *fetch) tryLarge(want int64) (g grant, got int64) {
 
 // mayExceed reports whether a batch of the partition may be larger than its
 // share.
-func (f *fetch) mayExceed(p *fetchPart) bool { return f.firstSpan(p) > p.plan }
+func (f *fetch) mayExceed(p *fetchPart) bool { return f.firstSpanBytes(p) > p.readLimit }
 
-// firstSpan is the length of the span that a read begins in, in bytes.
-func (f *fetch) firstSpan(p *fetchPart) (length int64) {
-	f.s.cfg.Replica.View(func(st *metadata.State) { length = st.SpanBytes(p.tp, p.offset, p.end, 1, 1) })
+// firstSpanBytes is the length of the span that a read begins in, in bytes.
+func (f *fetch) firstSpanBytes(p *fetchPart) (length int64) {
+	f.s.cfg.Replica.View(func(st *metadata.State) { length = st.SpanBytes(p.tp, p.offset, p.endOffset, 1, 1) })
 	return length
 }
 
 // readOversized reads one batch, however large it is. The memory for smaller
 // answers is given back first: who waits holds nothing.
 func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
-	f.held.release()
+	f.recordMemory.release()
 	var err error
-	if f.held, err = f.s.answers.acquire(ctx, f.r.conn, min(f.firstSpan(p), MaxFrameBytes)); err != nil {
+	if f.recordMemory, err = f.s.responses.acquire(ctx, f.r.conn, min(f.firstSpanBytes(p), MaxFrameBytes)); err != nil {
 		return
 	}
-	f.readOne(ctx, p, 1, true)
-	f.held.shrink(int64(p.answer.bytes))
+	f.readPart(ctx, p, 1, true)
+	f.recordMemory.shrink(int64(p.result.bytes))
 }
 
-// more takes memory for so many record bytes beside an oversized batch, or for
+// tryReserveExtra takes memory for so many record bytes beside an oversized batch, or for
 // fewer, if it is there at once: who holds something does not wait.
-func (f *fetch) more(want int64) (got int64) {
-	if f.beside, got = f.tryLarge(want); got > 0 {
+func (f *fetch) tryReserveExtra(want int64) (got int64) {
+	if f.extraMemory, got = f.tryReserveLarge(want); got > 0 {
 		return got
 	}
 	if want = min(want, smallBytes); want <= 0 {
 		return 0
 	}
 	var ok bool
-	if f.beside, ok = f.s.answers.try(f.r.conn, want); !ok {
+	if f.extraMemory, ok = f.s.responses.try(f.r.conn, want); !ok {
 		return 0
 	}
 	return want
 }
 
-func (f *fetch) readSideBySide(ctx context.Context, todo []*fetchPart) {
+func (f *fetch) readConcurrently(ctx context.Context, todo []*fetchPart) {
 	if len(todo) == 1 {
-		f.readOne(ctx, todo[0], int(todo[0].plan), false)
+		f.readPart(ctx, todo[0], int(todo[0].readLimit), false)
 		return
 	}
 	next := make(chan *fetchPart)
 	var wg sync.WaitGroup
-	for range min(fetchReaders, len(todo)) {
+	for range min(maxConcurrentReads, len(todo)) {
 		wg.Go(func() {
 			for p := range next {
-				f.readOne(ctx, p, int(p.plan), false)
+				f.readPart(ctx, p, int(p.readLimit), false)
 			}
 		})
 	}
@@ -234,31 +236,31 @@ func (f *fetch) readSideBySide(ctx context.Context, todo []*fetchPart) {
 	wg.Wait()
 }
 
-// readOne reads up to limit bytes of one partition, and with oneBatch one batch
+// readPart reads up to limit bytes of one partition, and with oneBatch one batch
 // even beyond. Readers run side by side: it touches nothing of the fetch but its
 // own partition.
-func (f *fetch) readOne(ctx context.Context, p *fetchPart, limit int, oneBatch bool) {
+func (f *fetch) readPart(ctx context.Context, p *fetchPart, limit int, oneBatch bool) {
 	var stats s3stream.ReadStats
 	out, err := f.s.cfg.Reader.Read(ctx, s3stream.ReadRequest{Partition: p.tp, From: p.offset, MaxBytes: limit,
-		MinOne: oneBatch, Until: p.end, Stats: &stats})
+		MinOne: oneBatch, Until: p.endOffset, Stats: &stats})
 	p.gets += uint64(stats.GETs)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			f.s.cfg.Log.Warn("reading a partition failed; its consumer is told to fetch again", "topic", f.s.topicName(p.tp.Topic),
 				"partition", p.tp.Partition, "offset", p.offset, "err", err)
 		}
-		p.code = f.readError(p, err)
+		p.code = f.mapReadError(p, err)
 		return
 	}
-	p.answer = partAnswer{records: out.Records, bytes: out.Bytes}
-	if p.committed && out.Bytes > 0 {
-		f.s.cfg.Replica.View(func(st *metadata.State) { p.answer.aborted = st.Aborted(nil, p.tp, p.offset, out.Next) })
+	p.result = partReadResult{records: out.Records, bytes: out.Bytes}
+	if p.committedOnly && out.Bytes > 0 {
+		f.s.cfg.Replica.View(func(st *metadata.State) { p.result.aborted = st.AbortedTxns(nil, p.tp, p.offset, out.Next) })
 	}
 }
 
-// readError maps what a read failed with; the log may have been trimmed or the
+// mapReadError maps what a read failed with; the log may have been trimmed or the
 // topic deleted meanwhile.
-func (f *fetch) readError(p *fetchPart, err error) int16 {
+func (f *fetch) mapReadError(p *fetchPart, err error) int16 {
 	gone, trimmed := false, false
 	f.s.cfg.Replica.View(func(st *metadata.State) {
 		h, ok := st.Partition(p.tp)
@@ -266,11 +268,11 @@ func (f *fetch) readError(p *fetchPart, err error) int16 {
 	})
 	switch {
 	case gone && f.r.version >= 13:
-		return errUnknownTopicID
+		return kerr.UnknownTopicID.Code
 	case gone:
-		return errUnknownTopic
+		return kerr.UnknownTopicOrPartition.Code
 	case trimmed:
-		return errOffsetOutOfRange
+		return kerr.OffsetOutOfRange.Code
 	}
-	return kafkaError(err)
+	return kafkaErrorCode(err)
 }

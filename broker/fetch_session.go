@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -15,16 +16,16 @@ import (
 const maxConnSessions = 4
 
 // fetchSessions are a connection's.
-type fetchSessions struct{ open []*fetchSession }
+type fetchSessions struct{ sessions []*fetchSession }
 
 // fetchSession is one session.
 type fetchSession struct {
-	id    int32
-	epoch int32 // expected next
-	byID  bool  // opened with topic ids (version 13 on)
-	parts []*sessionPart
-	index map[partKey]*sessionPart
-	held  grant // of Server.polls
+	id     int32
+	epoch  int32 // expected next
+	byID   bool  // opened with topic ids (version 13 on)
+	parts  []*sessionPart
+	index  map[partKey]*sessionPart
+	memory grant // of Server.polls
 }
 
 // partKey is how the client names a partition.
@@ -41,9 +42,9 @@ type sessionPart struct {
 	maxBytes    int32
 	leaderEpoch int32
 
-	told     bool // the client has been answered once
-	next     metadata.Offset
-	logStart metadata.Offset
+	reported         bool // the client has been answered once
+	reportedNext     metadata.Offset
+	reportedLogStart metadata.Offset
 }
 
 // Kafka's session epochs.
@@ -52,9 +53,9 @@ const (
 	epochFinal   = -1
 )
 
-// enter finds or opens the request's session and lists the partitions to
+// enterSession finds or opens the request's session and lists the partitions to
 // fetch. Without a session every partition is answered.
-func (f *fetch) enter() int16 {
+func (f *fetch) enterSession() int16 {
 	c := &f.r.conn.sessions
 	if f.r.version < 7 {
 		f.q.SessionID, f.q.SessionEpoch = 0, epochFinal
@@ -62,52 +63,52 @@ func (f *fetch) enter() int16 {
 	switch f.q.SessionEpoch {
 	case epochInitial, epochFinal:
 		if f.q.SessionID != 0 {
-			c.drop(f.s, f.q.SessionID)
+			c.removeSession(f.s, f.q.SessionID)
 		}
-		f.full = true
+		f.fullResponse = true
 		all := &fetchSession{byID: f.r.version >= 13, index: map[partKey]*sessionPart{}}
-		all.update(f.q)
+		all.applyRequest(f.q)
 		if f.q.SessionEpoch == epochInitial && len(all.parts) > 0 {
-			f.session = c.add(f.s, f.r.conn, all)
+			f.session = c.addSession(f.s, f.r.conn, all)
 		}
-		f.list(all)
-		return errNone
+		f.listParts(all)
+		return noError
 	}
-	n := c.find(f.q.SessionID)
+	n := c.findSession(f.q.SessionID)
 	switch {
 	case n == nil:
-		return errSessionNotFound
+		return kerr.FetchSessionIDNotFound.Code
 	case n.epoch != f.q.SessionEpoch:
-		return errSessionEpoch
+		return kerr.InvalidFetchSessionEpoch.Code
 	case n.byID != (f.r.version >= 13):
-		return errSessionTopicID
+		return kerr.FetchSessionTopicIDError.Code
 	}
-	n.epoch = nextEpoch(n.epoch)
-	if n.update(f.q); !n.resize(f.s, f.r.conn) {
-		c.drop(f.s, n.id)
-		return errSessionNotFound // the client begins anew, without one
+	n.epoch = nextSessionEpoch(n.epoch)
+	if n.applyRequest(f.q); !n.growMemory(f.s, f.r.conn) {
+		c.removeSession(f.s, n.id)
+		return kerr.FetchSessionIDNotFound.Code // the client begins anew, without one
 	}
 	f.session = n
-	f.list(n)
-	return errNone
+	f.listParts(n)
+	return noError
 }
 
-func nextEpoch(e int32) int32 {
+func nextSessionEpoch(e int32) int32 {
 	if e == 1<<31-1 {
 		return 1
 	}
 	return e + 1
 }
 
-func (f *fetch) list(n *fetchSession) {
+func (f *fetch) listParts(n *fetchSession) {
 	f.parts = make([]fetchPart, len(n.parts))
 	for i, p := range n.parts {
-		f.parts[i].sessionPart, f.parts[i].committed = p, f.q.IsolationLevel == readCommitted
+		f.parts[i].sessionPart, f.parts[i].committedOnly = p, f.q.IsolationLevel == readCommitted
 	}
 }
 
-// update takes over what the request adds, changes and forgets.
-func (n *fetchSession) update(q *kmsg.FetchRequest) {
+// applyRequest takes over what the request adds, changes and forgets.
+func (n *fetchSession) applyRequest(q *kmsg.FetchRequest) {
 	for i := range q.Topics {
 		t := &q.Topics[i]
 		for j := range t.Partitions {
@@ -140,23 +141,23 @@ func (n *fetchSession) update(q *kmsg.FetchRequest) {
 	n.parts = kept
 }
 
-// says reports whether an incremental answer must carry the partition, and
+// updateReported reports whether an incremental answer must carry the partition, and
 // remembers what it says.
-func (p *fetchPart) says() bool {
-	said := p.code != errNone || p.steered || p.answer.bytes > 0 || !p.told || p.next != p.head.Next || p.logStart != p.head.LogStart
-	p.told, p.next, p.logStart = true, p.head.Next, p.head.LogStart
-	if p.code != errNone {
-		p.next = -1 // recovery is said, too
+func (p *fetchPart) updateReported() bool {
+	said := p.code != noError || p.redirected || p.result.bytes > 0 || !p.reported || p.reportedNext != p.view.Next || p.reportedLogStart != p.view.LogStart
+	p.reported, p.reportedNext, p.reportedLogStart = true, p.view.Next, p.view.LogStart
+	if p.code != noError {
+		p.reportedNext = -1 // recovery is said, too
 	}
 	return said
 }
 
-// rotate moves partitions that had data to the back, so that the others come
+// rotateParts moves partitions that had data to the back, so that the others come
 // first next time.
-func (n *fetchSession) rotate(parts []fetchPart) {
+func (n *fetchSession) rotateParts(parts []fetchPart) {
 	var with, without []*sessionPart
 	for i := range parts {
-		if parts[i].answer.bytes > 0 {
+		if parts[i].result.bytes > 0 {
 			with = append(with, parts[i].sessionPart)
 		} else {
 			without = append(without, parts[i].sessionPart)
@@ -165,8 +166,8 @@ func (n *fetchSession) rotate(parts []fetchPart) {
 	n.parts = append(without, with...)
 }
 
-func (c *fetchSessions) find(id int32) *fetchSession {
-	for _, n := range c.open {
+func (c *fetchSessions) findSession(id int32) *fetchSession {
+	for _, n := range c.sessions {
 		if n.id == id {
 			return n
 		}
@@ -174,28 +175,28 @@ func (c *fetchSessions) find(id int32) *fetchSession {
 	return nil
 }
 
-// add gives a session an id; nil where there is no slot left, and the client
+// addSession gives a session an id; nil where there is no slot left, and the client
 // goes on without.
-func (c *fetchSessions) add(s *Server, from *conn, n *fetchSession) *fetchSession {
-	if len(c.open) >= maxConnSessions {
-		c.drop(s, c.open[0].id)
+func (c *fetchSessions) addSession(s *Server, from *conn, n *fetchSession) *fetchSession {
+	if len(c.sessions) >= maxConnSessions {
+		c.removeSession(s, c.sessions[0].id)
 	}
-	if s.slots.Add(1) > MaxFetchSessions || !n.resize(s, from) {
-		s.slots.Add(-1)
+	if s.sessionSlots.Add(1) > MaxFetchSessions || !n.growMemory(s, from) {
+		s.sessionSlots.Add(-1)
 		s.metrics.sessionsFull.Inc()
 		return nil
 	}
-	n.id, n.epoch = s.ids.session(), 1
-	c.open = append(c.open, n)
+	n.id, n.epoch = s.ids.newSessionID(), 1
+	c.sessions = append(c.sessions, n)
 	return n
 }
 
-func (c *fetchSessions) drop(s *Server, id int32) {
-	for i, n := range c.open {
+func (c *fetchSessions) removeSession(s *Server, id int32) {
+	for i, n := range c.sessions {
 		if n.id == id {
-			c.open = append(c.open[:i], c.open[i+1:]...)
-			n.held.release()
-			s.slots.Add(-1)
+			c.sessions = append(c.sessions[:i], c.sessions[i+1:]...)
+			n.memory.release()
+			s.sessionSlots.Add(-1)
 			return
 		}
 	}
@@ -203,24 +204,24 @@ func (c *fetchSessions) drop(s *Server, id int32) {
 
 // close gives the slots back when the connection ends.
 func (c *fetchSessions) close(s *Server) {
-	s.slots.Add(-int64(len(c.open)))
-	for _, n := range c.open {
-		n.held.release()
+	s.sessionSlots.Add(-int64(len(c.sessions)))
+	for _, n := range c.sessions {
+		n.memory.release()
 	}
-	c.open = nil
+	c.sessions = nil
 }
 
-// resize takes the memory that the session's partitions need now, with room for
+// growMemory takes the memory that the session's partitions need now, with room for
 // as many again; false where there is none.
-func (n *fetchSession) resize(s *Server, from *conn) bool {
-	need := int64(len(n.parts)) * bytesOfSessionPart
-	if need <= n.held.n {
+func (n *fetchSession) growMemory(s *Server, from *conn) bool {
+	need := int64(len(n.parts)) * sessionPartBytes
+	if need <= n.memory.size {
 		return true
 	}
 	more, ok := s.polls.try(from, 2*need)
 	if ok {
-		n.held.release()
-		n.held = more
+		n.memory.release()
+		n.memory = more
 	}
 	return ok
 }

@@ -94,8 +94,8 @@ func TestIncrementalFetchesSayOnlyWhatChanged(t *testing.T) {
 		if resp = r.fetch(forget); said(resp) != "" {
 			t.Errorf("forgotten: said %q", said(resp))
 		}
-		if resp = r.fetch(fetchOf(13, sid, -1, 0)); resp.SessionID != 0 || n.server.slots.Load() != 0 {
-			t.Errorf("closed: session %d, %d slots taken", resp.SessionID, n.server.slots.Load())
+		if resp = r.fetch(fetchOf(13, sid, -1, 0)); resp.SessionID != 0 || n.server.sessionSlots.Load() != 0 {
+			t.Errorf("closed: session %d, %d slots taken", resp.SessionID, n.server.sessionSlots.Load())
 		}
 	})
 }
@@ -152,12 +152,12 @@ func TestSessionSlotsComeBackWithTheirConnection(t *testing.T) {
 		r := dial()
 		r.makeTopic("t", 1)
 		r.fetch(fetchOf(11, 0, 0, 10, fetchWant{topic: "t"}))
-		if got := n.server.slots.Load(); got != 1 {
+		if got := n.server.sessionSlots.Load(); got != 1 {
 			t.Fatalf("%d slots taken", got)
 		}
 		r.c.Close()
 		synctest.Wait()
-		if got := n.server.slots.Load(); got != 0 {
+		if got := n.server.sessionSlots.Load(); got != 0 {
 			t.Errorf("%d slots taken after the connection ended", got)
 		}
 	})

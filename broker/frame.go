@@ -10,23 +10,23 @@ import (
 	"github.com/zonewise/zonewise/broker/schema"
 )
 
-// frameBytesPerSecond is how fast a frame must arrive at least, beyond a first
+// minFrameBytesPerSecond is how fast a frame must arrive at least, beyond a first
 // allowance: who sends slower would hold the memory of others.
-const frameBytesPerSecond = 1 << 20
+const minFrameBytesPerSecond = 1 << 20
 
-// A frame's memory grows with what has come of it: firstRead is taken on the
-// sender's word, more when that is full, growFrame times as much each time. So
+// A frame's memory grows with what has come of it: initialFrameBytes is taken on the
+// sender's word, more when that is full, frameGrowthFactor times as much each time. So
 // who claims 100 MiB and sends slowly holds a few times what was sent.
 const (
-	firstRead = 1 << 20
-	growFrame = 4
+	initialFrameBytes = 1 << 20
+	frameGrowthFactor = 4
 )
 
-// keyBytes is what stands before everything else: key, version, correlation id.
-const keyBytes = 8
+// fixedHeaderBytes is what stands before everything else: key, version, correlation id.
+const fixedHeaderBytes = 8
 
-// errFrame is a frame that cannot be answered: the connection ends.
-var errFrame = errors.New("bad frame")
+// errBadFrame is a frame that cannot be answered: the connection ends.
+var errBadFrame = errors.New("bad frame")
 
 // A request frame (Kafka protocol guide), big-endian:
 //
@@ -35,30 +35,30 @@ var errFrame = errors.New("bad frame")
 //	| int32  | i16 | int16   | int32       | nullable  | header |
 //	|        |     |         |             | string    | v2     |
 //	+--------+-----+---------+-------------+-----------+--------+------
-type header struct {
+type requestHeader struct {
 	key, version int16
 	correlation  int32
 	clientID     string
 }
 
-// frameSize checks a size prefix.
-func frameSize(prefix []byte) (int, error) {
+// parseFrameSize checks a size prefix.
+func parseFrameSize(prefix []byte) (int, error) {
 	n := int32(binary.BigEndian.Uint32(prefix))
-	if what := foreign(prefix); what != "" {
-		return 0, fmt.Errorf("%w: %w: %s", errFrame, errForeign, what)
+	if what := detectOtherProtocol(prefix); what != "" {
+		return 0, fmt.Errorf("%w: %w: %s", errBadFrame, errNotKafka, what)
 	}
-	if n < keyBytes || n > MaxFrameBytes {
-		return 0, fmt.Errorf("%w: size %d, want %d to %d", errFrame, n, keyBytes, MaxFrameBytes)
+	if n < fixedHeaderBytes || n > MaxFrameBytes {
+		return 0, fmt.Errorf("%w: size %d, want %d to %d", errBadFrame, n, fixedHeaderBytes, MaxFrameBytes)
 	}
 	return int(n), nil
 }
 
-// errForeign is a connection of somebody who does not speak Kafka's protocol.
-var errForeign = errors.New("not Kafka's protocol")
+// errNotKafka is a connection of somebody who does not speak Kafka's protocol.
+var errNotKafka = errors.New("not Kafka's protocol")
 
-// foreign says what the first bytes of a connection look like that are none of
+// detectOtherProtocol says what the first bytes of a connection look like that are none of
 // Kafka's; "" where they may be. Read as a size, each is beyond MaxFrameBytes.
-func foreign(prefix []byte) string {
+func detectOtherProtocol(prefix []byte) string {
 	switch text := string(prefix); {
 	case prefix[0] == 0x16 && prefix[1] == 3:
 		return "it looks like TLS, and Kafka listeners speak plain text: set security.protocol=PLAINTEXT at the client"
@@ -72,16 +72,16 @@ func foreign(prefix []byte) string {
 	return ""
 }
 
-// parseKey reads what stands before everything else: it can be read whatever
+// parseFixedHeader reads what stands before everything else: it can be read whatever
 // the version is.
-func parseKey(frame []byte) header {
+func parseFixedHeader(frame []byte) requestHeader {
 	be := binary.BigEndian
-	return header{key: int16(be.Uint16(frame)), version: int16(be.Uint16(frame[2:])), correlation: int32(be.Uint32(frame[4:]))}
+	return requestHeader{key: int16(be.Uint16(frame)), version: int16(be.Uint16(frame[2:])), correlation: int32(be.Uint32(frame[4:]))}
 }
 
-// parseHeader reads the rest of a request header and returns the body.
-func parseHeader(h header, flexible bool, frame []byte) (header, []byte, error) {
-	r := kbin.Reader{Src: frame[keyBytes:]}
+// parseRequestHeader reads the rest of a request header and returns the body.
+func parseRequestHeader(h requestHeader, flexible bool, frame []byte) (requestHeader, []byte, error) {
+	r := kbin.Reader{Src: frame[fixedHeaderBytes:]}
 	if id := r.NullableString(); id != nil {
 		h.clientID = *id
 	}
@@ -89,7 +89,7 @@ func parseHeader(h header, flexible bool, frame []byte) (header, []byte, error) 
 		skipTags(&r)
 	}
 	if !r.Ok() {
-		return h, nil, fmt.Errorf("%w: header of key %d version %d cut short", errFrame, h.key, h.version)
+		return h, nil, fmt.Errorf("%w: header of key %d version %d cut short", errBadFrame, h.key, h.version)
 	}
 	return h, r.Src, nil
 }
@@ -107,9 +107,9 @@ func skipTags(r *kbin.Reader) {
 	}
 }
 
-// appendAnswerHeader begins an answer: room for its size, the correlation id,
+// appendResponseHeader begins an answer: room for its size, the correlation id,
 // and for flexible answers an empty tag section.
-func appendAnswerHeader(dst []byte, correlation int32, flexible bool) []byte {
+func appendResponseHeader(dst []byte, correlation int32, flexible bool) []byte {
 	dst = append(dst, 0, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(correlation))
 	if flexible {
@@ -118,8 +118,8 @@ func appendAnswerHeader(dst []byte, correlation int32, flexible bool) []byte {
 	return dst
 }
 
-// sealAnswer writes the size of an answer whose first part is dst and whose
+// setResponseSize writes the size of an answer whose first part is dst and whose
 // other parts have extra bytes.
-func sealAnswer(dst []byte, extra int) {
+func setResponseSize(dst []byte, extra int) {
 	binary.BigEndian.PutUint32(dst, uint32(len(dst)-4+extra))
 }

@@ -10,15 +10,15 @@ import (
 // Who speaks TLS or HTTP to a Kafka port is told apart from a damaged request.
 func TestWhatDoesNotSpeakKafkaIsSaid(t *testing.T) {
 	for prefix, want := range map[string]string{"\x16\x03\x01\x02": "TLS", "GET ": "--http", "POST": "--http", "PRI ": "gRPC", "SSH-": "SSH"} {
-		if _, err := frameSize([]byte(prefix)); !errors.Is(err, errForeign) || !errors.Is(err, errFrame) || !strings.Contains(err.Error(), want) {
+		if _, err := parseFrameSize([]byte(prefix)); !errors.Is(err, errNotKafka) || !errors.Is(err, errBadFrame) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want it to name %s", prefix, err, want)
 		}
 		if n := int32(binary.BigEndian.Uint32([]byte(prefix))); n <= MaxFrameBytes {
 			t.Errorf("%q could be the size of a frame: %d", prefix, n)
 		}
 	}
-	for _, n := range []uint32{0, keyBytes - 1, MaxFrameBytes + 1, 1 << 31} {
-		if _, err := frameSize(binary.BigEndian.AppendUint32(nil, n)); !errors.Is(err, errFrame) || errors.Is(err, errForeign) {
+	for _, n := range []uint32{0, fixedHeaderBytes - 1, MaxFrameBytes + 1, 1 << 31} {
+		if _, err := parseFrameSize(binary.BigEndian.AppendUint32(nil, n)); !errors.Is(err, errBadFrame) || errors.Is(err, errNotKafka) {
 			t.Errorf("size %d: %v", n, err)
 		}
 	}

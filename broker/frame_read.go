@@ -7,37 +7,37 @@ import (
 
 // readFrame reads a frame of n bytes into memory of the server's budget. The
 // sender is cut when what should have come by now has not: WriteTimeout for
-// the beginning, frameBytesPerSecond from then on. Time in which it waits for
+// the beginning, minFrameBytesPerSecond from then on. Time in which it waits for
 // our memory is not held against it.
-func (c *conn) readFrame(n int, p *pending) (frame []byte, err error) {
-	size := min(n, firstRead)
-	from := c.s.frames.lane(int64(n))
-	if n > smallBytes && p.api.take == nil {
-		from, size = c.s.bulk, n
+func (c *conn) readFrame(n int, p *pendingRequest) (frame []byte, err error) {
+	size := min(n, initialFrameBytes)
+	from := c.s.frames.budgetFor(int64(n))
+	if n > smallBytes && p.api.begin == nil {
+		from, size = c.s.bulkFrames, n
 	}
-	if p.frame, err = from.grant(c.ctx, c, int64(size)); err != nil {
+	if p.frame, err = from.acquireGrant(c.ctx, c, int64(size)); err != nil {
 		return nil, err
 	}
-	c.reads.begin()
-	defer c.reads.end()
+	c.requestStall.start()
+	defer c.requestStall.stop()
 	begun := time.Now()
 	frame = make([]byte, size)
 	for got := 0; ; {
-		due := c.s.cfg.WriteTimeout + time.Duration(size)*time.Second/frameBytesPerSecond
+		due := c.s.cfg.WriteTimeout + time.Duration(size)*time.Second/minFrameBytesPerSecond
 		c.net.SetReadDeadline(begun.Add(due))
-		if _, err := io.ReadFull(c.in, frame[got:]); err != nil {
+		if _, err := io.ReadFull(c.reader, frame[got:]); err != nil {
 			return nil, err
 		}
 		if got = size; got == n {
 			return frame, nil
 		}
-		size = min(n, growFrame*got)
+		size = min(n, frameGrowthFactor*got)
 		waits := time.Now()
-		c.reads.end()
-		if err := c.grow(int64(size-got), p); err != nil {
+		c.requestStall.stop()
+		if err := c.growFrameMemory(int64(size-got), p); err != nil {
 			return nil, err
 		}
-		c.reads.begin()
+		c.requestStall.start()
 		begun = begun.Add(time.Since(waits))
 		whole := make([]byte, size)
 		copy(whole, frame)
@@ -45,20 +45,20 @@ func (c *conn) readFrame(n int, p *pending) (frame []byte, err error) {
 	}
 }
 
-// grow takes more memory for a frame that has come in part. Such frames must
+// growFrameMemory takes more memory for a frame that has come in part. Such frames must
 // not wait for each other: one that finds the budget empty takes the room kept
 // for one frame, and the others wait for that, which will be free again.
-func (c *conn) grow(more int64, p *pending) error {
-	if p.spare {
+func (c *conn) growFrameMemory(more int64, p *pendingRequest) error {
+	if p.holdsSpare {
 		return nil
 	}
 	if c.s.frames.large.try(more) {
-		p.frame.add(more)
+		p.frame.extend(more)
 		return nil
 	}
 	select {
-	case c.s.spare <- struct{}{}:
-		p.spare = true
+	case c.s.spareFrame <- struct{}{}:
+		p.holdsSpare = true
 		return nil
 	case <-c.ctx.Done():
 		return c.ctx.Err()

@@ -22,7 +22,7 @@ func TestSlowLargeFramesHoldLittleAndAreCut(t *testing.T) {
 			slow = append(slow, r)
 		}
 		synctest.Wait()
-		if used := n.server.frames.used(); used > 5*firstRead {
+		if used := n.server.frames.used(); used > 5*initialFrameBytes {
 			t.Errorf("five frames of which ten bytes came hold %d bytes", used)
 		}
 		other := dial()
@@ -62,35 +62,35 @@ func TestFramesThatGrowWhileTheyComeArriveWhole(t *testing.T) {
 
 func TestHalfCameFramesDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{frames: &memory{small: newBudget(1), large: newBudget(10)}, spare: make(chan struct{}, 1)}
-		half := func() (*conn, *pending) {
-			c := &conn{s: s, ctx: context.Background(), bytes: newBudget(1)}
-			held, err := s.frames.large.grant(context.Background(), c, 5)
+		s := &Server{frames: &memoryPool{small: newBudget(1), large: newBudget(10)}, spareFrame: make(chan struct{}, 1)}
+		half := func() (*conn, *pendingRequest) {
+			c := &conn{s: s, ctx: context.Background(), frameBudget: newBudget(1)}
+			held, err := s.frames.large.acquireGrant(context.Background(), c, 5)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return c, &pending{frame: held}
+			return c, &pendingRequest{frame: held}
 		}
 		c1, p1 := half()
 		c2, p2 := half()
-		if err := c1.grow(5, p1); err != nil || !p1.spare {
+		if err := c1.growFrameMemory(5, p1); err != nil || !p1.holdsSpare {
 			t.Fatalf("the first takes the spare room: %v", err)
 		}
 		done := make(chan error)
-		go func() { done <- c2.grow(5, p2) }()
+		go func() { done <- c2.growFrameMemory(5, p2) }()
 		synctest.Wait()
 		select {
 		case <-done:
 			t.Fatal("two frames in the room for one")
 		default:
 		}
-		c1.free(p1)
-		if err := <-done; err != nil || !p2.spare {
+		c1.freeRequest(p1)
+		if err := <-done; err != nil || !p2.holdsSpare {
 			t.Fatalf("the second goes on when the first is answered: %v", err)
 		}
-		c2.free(p2)
-		if s.frames.used() != 0 || len(s.spare) != 0 {
-			t.Errorf("%d bytes and %d rooms still held", s.frames.used(), len(s.spare))
+		c2.freeRequest(p2)
+		if s.frames.used() != 0 || len(s.spareFrame) != 0 {
+			t.Errorf("%d bytes and %d rooms still held", s.frames.used(), len(s.spareFrame))
 		}
 	})
 }

@@ -40,7 +40,7 @@ func TestHostileRequestsTakeBoundedMemoryAndWork(t *testing.T) {
 		"one name":   func(int) string { return "t1" },
 		"many names": strconv.Itoa,
 	}
-	for _, a := range apis(true) {
+	for _, a := range newAPITable(true) {
 		if a.key == 0 {
 			continue // its partitions are counted before it is decoded
 		}
@@ -64,7 +64,7 @@ func TestHostileRequestsTakeBoundedMemoryAndWork(t *testing.T) {
 				r.c.Close()
 				runtime.ReadMemStats(&after)
 				allocated := int64(after.TotalAlloc-before.TotalAlloc) - 2*int64(len(frame))
-				if most := int64(factor*size) + n.server.answers.each; allocated > most {
+				if most := int64(factor*size) + n.server.responses.maxPerConn; allocated > most {
 					t.Errorf("%s: %d bytes allocated for %d (answer %d, %v)", label, allocated, len(frame), got, err)
 				}
 				if took > 20*time.Second {

@@ -33,12 +33,12 @@ func InternalTopic(name string) bool {
 	return name == offsetsTopic || name == txnTopic || name == shareTopic
 }
 
-// ensureInternal makes an internal topic that is not there yet. A failure is
+// ensureInternalTopic makes an internal topic that is not there yet. A failure is
 // nobody's: the next request tries again.
-func (s *Server) ensureInternal(ctx context.Context, name string) {
+func (s *Server) ensureInternalTopic(ctx context.Context, name string) {
 	known := false
 	s.cfg.Replica.View(func(st *metadata.State) { _, known = st.TopicNamed(name) })
-	if known || s.away() {
+	if known || s.notServing() {
 		return
 	}
 	if _, err := s.submit(ctx, []metadata.Command{s.newTopic(name)}); err != nil {
@@ -49,7 +49,7 @@ func (s *Server) ensureInternal(ctx context.Context, name string) {
 // newTopic is a topic that nobody described: the broker's defaults, or what
 // Kafka's own topics have.
 func (s *Server) newTopic(name string) metadata.CreateTopic {
-	t := metadata.CreateTopic{ID: s.ids.topicID(), Name: name, Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()}
+	t := metadata.CreateTopic{ID: s.ids.newTopicID(), Name: name, Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()}
 	if InternalTopic(name) {
 		t.Partitions = internalPartitions
 		if name == offsetsTopic {

@@ -3,6 +3,7 @@ package broker
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -36,7 +37,7 @@ func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 				t.Fatalf("%s: %+v", name, got)
 			}
 			p := r.ask(produceOf(13, "", got.TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-			if p.ErrorCode != errInvalidTopic {
+			if p.ErrorCode != kerr.InvalidTopicException.Code {
 				t.Errorf("produce to %s: %d", name, p.ErrorCode)
 			}
 			admin := kmsg.NewRequestFormatter(kmsg.FormatterClientID(adminClientID))
@@ -44,7 +45,7 @@ func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 			if _, err := r.c.Write(admin.AppendRequest(nil, q, 77)); err != nil {
 				t.Fatal(err)
 			}
-			if p := r.receive(q, 77).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != errNone || p.BaseOffset != 0 {
+			if p := r.receive(q, 77).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != noError || p.BaseOffset != 0 {
 				t.Errorf("the admin client's produce to %s: %d at %d", name, p.ErrorCode, p.BaseOffset)
 			}
 		}
@@ -66,12 +67,12 @@ func TestInternalTopicsCanBeMadeByClients(t *testing.T) {
 		}
 		got := r.ask(q).(*kmsg.MetadataResponse).Topics
 		for i, partitions := range []int{1, internalPartitions} {
-			if got[i].ErrorCode != errNone || !got[i].IsInternal || len(got[i].Partitions) != partitions {
+			if got[i].ErrorCode != noError || !got[i].IsInternal || len(got[i].Partitions) != partitions {
 				t.Errorf("%s: code %d, %d partitions, want %d", *got[i].Topic, got[i].ErrorCode, len(got[i].Partitions), partitions)
 			}
 		}
 		p := r.ask(produceOf(13, "", got[0].TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-		if p.ErrorCode != errInvalidTopic {
+		if p.ErrorCode != kerr.InvalidTopicException.Code {
 			t.Errorf("produce: %d", p.ErrorCode)
 		}
 	})

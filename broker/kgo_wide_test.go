@@ -80,7 +80,7 @@ func TestKgoConsumersOfManyTopics(t *testing.T) {
 func TestALargeJoinFormsAGeneration(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
-		if code := r.joinAndSync("g", 900<<10, 900<<10); code != errNone {
+		if code := r.joinAndSync("g", 900<<10, 900<<10); code != noError {
 			t.Errorf("SyncGroup: %d", code)
 		}
 		var used int

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -12,7 +14,7 @@ import (
 // cluster refuses.
 const limitThrottle = time.Second
 
-// limitCode is what a request is answered that a limit of the cluster refuses.
+// limitErrorCode is what a request is answered that a limit of the cluster refuses.
 // Space can come back (records are deleted, topics, idle groups and producers
 // go), so it is the code upon which Kafka's clients try that API again, and not
 // POLICY_VIOLATION, which drops records.
@@ -31,53 +33,53 @@ const limitThrottle = time.Second
 // could not be written, INVALID_REQUEST with a text to one of the consumer
 // protocol. GROUP_MAX_SIZE_REACHED is group.max.size and nothing else: clients
 // tell their users that the group has too many members.
-func limitCode(key, version int16) int16 {
+func limitErrorCode(key, version int16) int16 {
 	switch {
 	case key == 0:
-		return errNotEnoughReplicas
+		return kerr.NotEnoughReplicas.Code
 	case key == 3, key == 19 && version >= 6, key == 20 && version >= 5, key == 37 && version >= 3:
-		return errThrottled
+		return kerr.ThrottlingQuotaExceeded.Code
 	case key == 22, key == 24, key == 25, key == 26, key == 27, key == 28:
-		return errCoordinatorLoading
+		return kerr.CoordinatorLoadInProgress.Code
 	}
-	return errTimedOut
+	return kerr.RequestTimedOut.Code
 }
 
-// refusedByLimit returns the code for a request that a limit refuses, counts
+// recordLimitRefusal returns the code for a request that a limit refuses, counts
 // it, and says so in the log at most once a minute.
-func (s *Server) refusedByLimit(r *request) int16 {
-	code := limitCode(r.key, r.version)
-	s.metrics.limitRefused(r.key)
+func (s *Server) recordLimitRefusal(r *request) int16 {
+	code := limitErrorCode(r.key, r.version)
+	s.metrics.countLimitRefused(r.key)
 	if s.logLimit.allow("limit", time.Now()) {
 		s.cfg.Log.Error("ALARM: a limit of the cluster refuses work; clients try again: make room as docs/operations.md says under \"A limit is reached\"",
-			"limits", s.fullLimits(), "api", r.key, "code", code, "client", r.clientID, "host", r.conn.host())
+			"limits", s.describeFullLimits(), "api", r.key, "code", code, "client", r.clientID, "host", r.conn.host())
 	}
 	return code
 }
 
 // Uses lists this broker's own limits that turn clients away, and what is taken
 // of each.
-func (s *Server) Uses() []metadata.Use {
-	uses := []metadata.Use{{Name: "connections", Used: s.connections(), Limit: s.connectionLimit()}}
+func (s *Server) Uses() []metadata.LimitUsage {
+	uses := []metadata.LimitUsage{{Name: "connections", Used: s.connectionCount(), Limit: s.connectionLimit()}}
 	if s.cfg.Groups != nil {
 		used, limit := s.cfg.Groups.MemberBytes()
-		uses = append(uses, metadata.Use{Name: "group_member_bytes", Used: used, Limit: limit})
+		uses = append(uses, metadata.LimitUsage{Name: "group_member_bytes", Used: used, Limit: limit})
 	}
 	return uses
 }
 
-// connections is how many connections are open.
-func (s *Server) connections() int {
+// connectionCount is how many connections are open.
+func (s *Server) connectionCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
 }
 
-// fullLimits names the state's limits that are nearly reached.
-func (s *Server) fullLimits() string {
+// describeFullLimits names the state's limits that are nearly reached.
+func (s *Server) describeFullLimits() string {
 	var full []string
 	s.cfg.Replica.View(func(st *metadata.State) {
-		for _, u := range st.Uses() {
+		for _, u := range st.LimitUsages() {
 			if u.Percent() >= 95 {
 				full = append(full, fmt.Sprintf("%s %d of %d", u.Name, u.Used, u.Limit))
 			}
@@ -89,22 +91,22 @@ func (s *Server) fullLimits() string {
 	return strings.Join(full, ", ")
 }
 
-// noteLimited gives the batches that a limit of the cluster refused their code;
+// recordLimitedBatches gives the batches that a limit of the cluster refused their code;
 // false where there is none.
-func (s *Server) noteLimited(p *producing) (limited bool) {
-	code := errNone
+func (s *Server) recordLimitedBatches(p *produceRequestState) (limited bool) {
+	code := noError
 	for i := range p.parts {
 		for j := range p.parts[i] {
 			out := &p.parts[i][j]
-			if !out.limited {
+			if !out.overLimit {
 				continue
 			}
-			if code == errNone {
-				code = s.refusedByLimit(p.r)
+			if code == noError {
+				code = s.recordLimitRefusal(p.r)
 			}
 			s.metrics.refusedBatches.Inc()
-			out.code, out.text = code, "the cluster is at a limit: "+s.fullLimits()
+			out.code, out.text = code, "the cluster is at a limit: "+s.describeFullLimits()
 		}
 	}
-	return code != errNone
+	return code != noError
 }

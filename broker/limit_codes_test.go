@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/internal/testenv/logtext"
@@ -50,7 +51,7 @@ func TestProduceAtALimitIsRetriable(t *testing.T) {
 			switch code := resp.Topics[0].Partitions[0].ErrorCode; {
 			case code == 0 && resp.ThrottleMillis == 0 && i < 10:
 				taken++
-			case code == errNotEnoughReplicas && resp.ThrottleMillis == 1000:
+			case code == kerr.NotEnoughReplicas.Code && resp.ThrottleMillis == 1000:
 				refused = b
 			default:
 				t.Fatalf("batch %d: code %d, throttle time %d ms", i, code, resp.ThrottleMillis)
@@ -81,48 +82,48 @@ func TestLimitCodes(t *testing.T) {
 		ask   func(r *raw) int16
 		want  int16
 	}{
-		{"CreateTopics", func(l *metadata.Limits) { l.Topics = 1 }, func(r *raw) int16 { return r.createCode(7, "u", 1) }, errThrottled},
-		{"CreateTopics before the code existed", func(l *metadata.Limits) { l.Topics = 1 }, func(r *raw) int16 { return r.createCode(4, "u", 1) }, errTimedOut},
-		{"CreateTopics, partitions", func(l *metadata.Limits) { l.Partitions = 2 }, func(r *raw) int16 { return r.createCode(7, "u", 2) }, errThrottled},
+		{"CreateTopics", func(l *metadata.Limits) { l.Topics = 1 }, func(r *raw) int16 { return r.createCode(7, "u", 1) }, kerr.ThrottlingQuotaExceeded.Code},
+		{"CreateTopics before the code existed", func(l *metadata.Limits) { l.Topics = 1 }, func(r *raw) int16 { return r.createCode(4, "u", 1) }, kerr.RequestTimedOut.Code},
+		{"CreateTopics, partitions", func(l *metadata.Limits) { l.Partitions = 2 }, func(r *raw) int16 { return r.createCode(7, "u", 2) }, kerr.ThrottlingQuotaExceeded.Code},
 		{"CreatePartitions", func(l *metadata.Limits) { l.Partitions = 2 }, func(r *raw) int16 {
 			q := kmsg.NewPtrCreatePartitionsRequest()
 			q.Version = 3
 			q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 9}}
 			return r.ask(q).(*kmsg.CreatePartitionsResponse).Topics[0].ErrorCode
-		}, errThrottled},
+		}, kerr.ThrottlingQuotaExceeded.Code},
 		{"Metadata", func(l *metadata.Limits) { l.Topics = 1 }, func(r *raw) int16 {
 			q := kmsg.NewPtrMetadataRequest()
 			q.Version, q.AllowAutoTopicCreation = 9, true
 			name := "first"
 			q.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
 			return r.ask(q).(*kmsg.MetadataResponse).Topics[0].ErrorCode
-		}, errThrottled},
+		}, kerr.ThrottlingQuotaExceeded.Code},
 		{"Produce, producers", func(l *metadata.Limits) { l.Producers = 1 }, func(r *raw) int16 {
 			r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 7, 0, 0, "x")))
 			return r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 8, 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
-		}, errNotEnoughReplicas},
+		}, kerr.NotEnoughReplicas.Code},
 		{"Produce, producers of a partition", func(l *metadata.Limits) { l.PartitionProducers = 1 }, func(r *raw) int16 {
 			r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 7, 0, 0, "x")))
 			return r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 8, 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
-		}, errNotEnoughReplicas},
+		}, kerr.NotEnoughReplicas.Code},
 		{"Produce, objects", func(l *metadata.Limits) { l.Objects = 0 }, func(r *raw) int16 {
 			return r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), strings.Repeat("x", 200<<10)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
-		}, errNotEnoughReplicas},
+		}, kerr.NotEnoughReplicas.Code},
 		{"InitProducerId", func(l *metadata.Limits) { l.Txns = 0 }, func(r *raw) int16 {
 			q := kmsg.NewPtrInitProducerIDRequest()
 			q.Version, q.TransactionalID, q.TransactionTimeoutMillis = 4, &txnID, 10_000
 			return r.ask(q).(*kmsg.InitProducerIDResponse).ErrorCode
-		}, errCoordinatorLoading},
+		}, kerr.CoordinatorLoadInProgress.Code},
 		{"OffsetCommit", func(l *metadata.Limits) { l.GroupOffsets = 0 }, func(r *raw) int16 {
 			return r.ask(commitOf("g", "t", 0)).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
-		}, errCoordinatorLoading},
-		{"SyncGroup", func(l *metadata.Limits) { l.Groups = 0 }, func(r *raw) int16 { return r.joinAndSync("g", 1) }, errCoordinatorAway},
+		}, kerr.CoordinatorLoadInProgress.Code},
+		{"SyncGroup", func(l *metadata.Limits) { l.Groups = 0 }, func(r *raw) int16 { return r.joinAndSync("g", 1) }, kerr.CoordinatorNotAvailable.Code},
 		{"ConsumerGroupHeartbeat", func(l *metadata.Limits) { l.Members = 0 }, func(r *raw) int16 {
 			q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 			q.Version, q.Group, q.MemberID, q.RebalanceTimeoutMillis = 1, "g", "m", 10_000
 			q.SubscribedTopicNames, q.Topics = []string{"t"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 			return r.ask(q).(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode
-		}, errCoordinatorLoading},
+		}, kerr.CoordinatorLoadInProgress.Code},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestATransactionsOwnLimitIsFinal(t *testing.T) {
 		q.Version, q.TransactionalID, q.ProducerID, q.ProducerEpoch = 3, id, p.ProducerID, p.ProducerEpoch
 		q.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0, 1}}}
 		for _, part := range r.ask(q).(*kmsg.AddPartitionsToTxnResponse).Topics[0].Partitions {
-			if part.ErrorCode != errPolicyViolation {
+			if part.ErrorCode != kerr.PolicyViolation.Code {
 				t.Errorf("partition %d: code %d", part.Partition, part.ErrorCode)
 			}
 		}
@@ -166,7 +167,7 @@ func (r *raw) joinAndSync(group string, sizes ...int) int16 {
 		q.Protocols = append(q.Protocols, kmsg.JoinGroupRequestProtocol{Name: fmt.Sprint("p", i), Metadata: make([]byte, size)})
 	}
 	joined := r.ask(q).(*kmsg.JoinGroupResponse)
-	if joined.ErrorCode != errNone {
+	if joined.ErrorCode != noError {
 		r.t.Errorf("JoinGroup: %d", joined.ErrorCode)
 	}
 	s := kmsg.NewPtrSyncGroupRequest()

@@ -3,6 +3,7 @@ package broker
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -34,12 +35,12 @@ func TestTopicsAskedForByIDAreAllAnswered(t *testing.T) {
 		}
 		for _, topic := range got {
 			if topic.TopicID == unknown {
-				if topic.ErrorCode != errUnknownTopicID || topic.Topic != nil {
+				if topic.ErrorCode != kerr.UnknownTopicID.Code || topic.Topic != nil {
 					t.Errorf("an unknown id: %+v", topic)
 				}
 				continue
 			}
-			if topic.ErrorCode != errNone || topic.Topic == nil || *topic.Topic != ids[topic.TopicID] || len(topic.Partitions) != 1 {
+			if topic.ErrorCode != noError || topic.Topic == nil || *topic.Topic != ids[topic.TopicID] || len(topic.Partitions) != 1 {
 				t.Errorf("%s: %+v", ids[topic.TopicID], topic)
 			}
 		}

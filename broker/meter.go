@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/zonewise/zonewise/internal/share"
+	"github.com/zonewise/zonewise/internal/apportion"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
@@ -18,17 +18,17 @@ type countedConn struct {
 	net.Conn
 	in, out atomic.Int64
 	// Told of what comes and goes; nil in tests.
-	feed         *wal.ConnectionActivity
-	reads, sends *turn
+	activity                    *wal.ConnectionActivity
+	requestStall, responseStall *stallTimer
 }
 
 // Read implements net.Conn.
 func (c *countedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.in.Add(int64(n))
-	if c.feed != nil {
-		c.feed.Read(n)
-		c.reads.moved()
+	if c.activity != nil {
+		c.activity.Read(n)
+		c.requestStall.recordProgress()
 	}
 	return n, err
 }
@@ -44,50 +44,50 @@ func (c *countedConn) Write(b []byte) (int, error) {
 func (c *countedConn) writeBuffers(b *net.Buffers) error {
 	n, err := b.WriteTo(c.Conn)
 	c.out.Add(n)
-	if c.sends != nil {
-		c.sends.moved()
+	if c.responseStall != nil {
+		c.responseStall.recordProgress()
 	}
 	return err
 }
 
-// billKind says which components a request's bytes belong to.
-type billKind uint8
+// trafficKind says which components a request's bytes belong to.
+type trafficKind uint8
 
 const (
-	billControl billKind = iota
-	billProduce
-	billFetch
-	billGroup
+	trafficControl trafficKind = iota
+	trafficProduce
+	trafficFetch
+	trafficGroup
 )
 
-func (k billKind) components() (asked, answered metadata.Component) {
+func (k trafficKind) costComponents() (asked, answered metadata.Component) {
 	switch k {
-	case billProduce:
+	case trafficProduce:
 		return metadata.ComponentProduce, metadata.ComponentProduceReply
-	case billFetch:
+	case trafficFetch:
 		return metadata.ComponentFetch, metadata.ComponentFetchReply
-	case billGroup:
+	case trafficGroup:
 		return metadata.ComponentGroup, metadata.ComponentGroup
 	}
 	return metadata.ComponentControl, metadata.ComponentControl
 }
 
-// bill says to which topics a request's bytes belong, by their record bytes.
-type bill struct {
+// attribution says to which topics a request's bytes belong, by their record bytes.
+type attribution struct {
 	topics []metadata.TopicID
-	weight []uint64
+	bytes  []uint64
 	gets   uint64 // billable GETs made for it
 	group  string
 }
 
-func (b *bill) add(t metadata.TopicID, bytes int) {
+func (b *attribution) addBytes(t metadata.TopicID, bytes int) {
 	for i := range b.topics {
 		if b.topics[i] == t {
-			b.weight[i] += uint64(bytes)
+			b.bytes[i] += uint64(bytes)
 			return
 		}
 	}
-	b.topics, b.weight = append(b.topics, t), append(b.weight, uint64(bytes))
+	b.topics, b.bytes = append(b.topics, t), append(b.bytes, uint64(bytes))
 }
 
 // MaxMeterCells bounds the cells between two takes: further keys fold into
@@ -130,10 +130,10 @@ func compareCells(a, b *metadata.CellKey) int {
 func (m *Meter) Add(k metadata.CellKey, q metadata.Quantity) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.add(k, q)
+	m.addLocked(k, q)
 }
 
-func (m *Meter) add(k metadata.CellKey, q metadata.Quantity) {
+func (m *Meter) addLocked(k metadata.CellKey, q metadata.Quantity) {
 	if q.IsZero() {
 		return
 	}
@@ -145,64 +145,64 @@ func (m *Meter) add(k metadata.CellKey, q metadata.Quantity) {
 	m.cells[k] = old.Add(q)
 }
 
-// spread books total over the bill's topics by their bytes; what belongs to no
+// addSplit books total over the bill's topics by their bytes; what belongs to no
 // topic is __control__'s.
-func (m *Meter) spread(k metadata.CellKey, total uint64, b *bill, unit func(uint64) metadata.Quantity) {
-	parts := share.Split(total, b.weight)
+func (m *Meter) addSplit(k metadata.CellKey, total uint64, b *attribution, unit func(uint64) metadata.Quantity) {
+	parts := apportion.Split(total, b.bytes)
 	if parts == nil {
 		k.Topic = metadata.RowControl
-		m.add(k, unit(total))
+		m.addLocked(k, unit(total))
 		return
 	}
 	for i, n := range parts {
 		k.Topic = b.topics[i]
-		m.add(k, unit(n))
+		m.addLocked(k, unit(n))
 	}
 }
 
-func (m *Meter) key(p *pending, b *bill, c metadata.Component) metadata.CellKey {
-	return metadata.CellKey{Component: c, Src: p.r.from.BilledZone, Dst: m.zone, Principal: p.r.conn.principal(), Group: b.group}
+func (m *Meter) cellKey(p *pendingRequest, b *attribution, c metadata.Component) metadata.CellKey {
+	return metadata.CellKey{Component: c, Src: p.r.evidence.BilledZone, Dst: m.zone, Principal: p.r.conn.principal(), Group: b.group}
 }
 
-// asked books a request's own bytes: client to broker.
-func (m *Meter) asked(p *pending, a *answer) {
-	p.r.conn.attributed.Add(int64(p.r.size))
-	c, _ := p.api.kind.components()
+// recordRequest books a request's own bytes: client to broker.
+func (m *Meter) recordRequest(p *pendingRequest, a *response) {
+	p.r.conn.attributedBytes.Add(int64(p.r.size))
+	c, _ := p.api.traffic.costComponents()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.spread(m.key(p, &a.bill, c), uint64(p.r.size), &a.bill, metadata.Units)
+	m.addSplit(m.cellKey(p, &a.attribution, c), uint64(p.r.size), &a.attribution, metadata.Units)
 }
 
-// answered books an answer's bytes: broker to client; and for fetches what was
+// recordResponse books an answer's bytes: broker to client; and for fetches what was
 // served and what it took.
-func (m *Meter) answered(p *pending, a *answer, size int) {
-	p.r.conn.attributed.Add(int64(size))
-	_, c := p.api.kind.components()
+func (m *Meter) recordResponse(p *pendingRequest, a *response, size int) {
+	p.r.conn.attributedBytes.Add(int64(size))
+	_, c := p.api.traffic.costComponents()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := m.key(p, &a.bill, c)
+	k := m.cellKey(p, &a.attribution, c)
 	k.Src, k.Dst = k.Dst, k.Src
-	m.spread(k, uint64(size), &a.bill, metadata.Units)
-	if p.api.kind != billFetch {
+	m.addSplit(k, uint64(size), &a.attribution, metadata.Units)
+	if p.api.traffic != trafficFetch {
 		return
 	}
 	k.Dst = ""
 	k.Component = metadata.ComponentGet
-	m.spread(k, a.bill.gets*metadata.NanoRequests, &a.bill, metadata.Units)
+	m.addSplit(k, a.attribution.gets*metadata.NanoRequests, &a.attribution, metadata.Units)
 	k.Component = metadata.ComponentBytesOut
-	for i, t := range a.bill.topics {
+	for i, t := range a.attribution.topics {
 		k.Topic = t
-		m.add(k, metadata.Units(a.bill.weight[i]))
+		m.addLocked(k, metadata.Units(a.attribution.bytes[i]))
 	}
 }
 
-// leftover books what a connection's sockets carried beyond its requests:
+// recordUnattributed books what a connection's sockets carried beyond its requests:
 // frames cut short, answers cut off.
-func (m *Meter) leftover(c *conn) {
-	rest := c.net.in.Load() + c.net.out.Load() - c.attributed.Load()
+func (m *Meter) recordUnattributed(c *conn) {
+	rest := c.net.in.Load() + c.net.out.Load() - c.attributedBytes.Load()
 	if rest <= 0 {
 		return
 	}
-	m.Add(metadata.CellKey{Topic: metadata.RowControl, Component: metadata.ComponentControl, Src: c.from.BilledZone, Dst: m.zone,
+	m.Add(metadata.CellKey{Topic: metadata.RowControl, Component: metadata.ComponentControl, Src: c.clientEvidence.BilledZone, Dst: m.zone,
 		Principal: c.principal()}, metadata.Units(uint64(rest)))
 }

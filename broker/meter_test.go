@@ -81,23 +81,23 @@ func TestMeterFoldsKeysBeyondItsLimitAndLosesNothing(t *testing.T) {
 }
 
 func TestFetchBelongsToTheGroupOfItsClient(t *testing.T) {
-	x := newGroupIndex()
+	x := newClientGroupIndex()
 	put := func(name string, members ...string) {
 		g := metadata.Group{Name: name}
 		for _, m := range members {
 			g.Members = append(g.Members, metadata.GroupMember{ClientID: m, ClientHost: "/h"})
 		}
-		x.applied(&metadata.AppliedEntry{Entry: &metadata.Entry{Commands: []metadata.Command{metadata.PutGroup{Group: g}}}, Outcome: &metadata.Outcome{}})
+		x.observeEntry(&metadata.AppliedEntry{Entry: &metadata.Entry{Commands: []metadata.Command{metadata.PutGroup{Group: g}}}, Outcome: &metadata.Outcome{}})
 	}
 	put("g", "a", "b")
 	put("h", "b", "c")
 	for id, want := range map[string]string{"a": "g", "b": "", "c": "h", "d": ""} {
-		if got := x.of(id, "/h"); got != want {
+		if got := x.findGroup(id, "/h"); got != want {
 			t.Errorf("client %s reads for %q, want %q", id, got, want)
 		}
 	}
 	put("h")
-	if got := x.of("b", "/h"); got != "g" || len(x.clients) != 1 {
+	if got := x.findGroup("b", "/h"); got != "g" || len(x.clients) != 1 {
 		t.Errorf("after h emptied: client b reads for %q", got)
 	}
 }

@@ -14,19 +14,19 @@ import (
 
 // counters are the broker's metrics, each listed here once.
 type counters struct {
-	badFrames      prometheus.Counter // requests that ended their connection
-	faults         prometheus.Counter // handlers that panicked
-	turnedAway     prometheus.Counter // connections over the limit
-	cut            prometheus.Counter // connections whose client does not read
-	refusedBatches prometheus.Counter // batches that broke a rule
-	topicsCreated  prometheus.Counter // on first use
-	topicsRefused  prometheus.Counter // on first use, over the rate or a limit
-	sessionsFull   prometheus.Counter // fetches that got no session
+	badFrames          prometheus.Counter // requests that ended their connection
+	handlerPanics      prometheus.Counter // handlers that panicked
+	connectionsRefused prometheus.Counter // connections over the limit
+	connectionsCut     prometheus.Counter // connections whose client does not read
+	refusedBatches     prometheus.Counter // batches that broke a rule
+	topicsCreated      prometheus.Counter // on first use
+	topicsRefused      prometheus.Counter // on first use, over the rate or a limit
+	sessionsFull       prometheus.Counter // fetches that got no session
 
-	requests, refused  *prometheus.CounterVec // by API
-	clients, softwares *prometheus.CounterVec
+	requests, limitRefusals           *prometheus.CounterVec // by API
+	clientConnections, clientSoftware *prometheus.CounterVec
 
-	versions atomic.Int32 // client software seen
+	softwareSeen atomic.Int32 // client software seen
 }
 
 func newCounters(s *Server) *counters {
@@ -44,25 +44,25 @@ func newCounters(s *Server) *counters {
 	gauge := func(name, help string, f func() float64) {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "zonewise_kafka_" + name, Help: help}, f))
 	}
-	gauge("connections", "Connections of Kafka clients.", func() float64 { return float64(s.connections()) })
-	gauge("frame_bytes", "Memory of request frames that are not answered yet.", func() float64 { return float64(s.frames.used() + s.bulk.used()) })
+	gauge("connections", "Connections of Kafka clients.", func() float64 { return float64(s.connectionCount()) })
+	gauge("frame_bytes", "Memory of request frames that are not answered yet.", func() float64 { return float64(s.frames.used() + s.bulkFrames.used()) })
 	gauge("request_bytes", "Memory of decoded requests under way.", func() float64 { return float64(s.requests.used()) })
 	gauge("poll_bytes", "Memory of fetches that wait and of fetch sessions.", func() float64 { return float64(s.polls.used()) })
-	gauge("answer_bytes", "Memory of answers that are not written yet.", func() float64 { return float64(s.answers.used()) })
-	gauge("fetch_sessions", "Fetch sessions (KIP-227).", func() float64 { return float64(s.slots.Load()) })
+	gauge("answer_bytes", "Memory of answers that are not written yet.", func() float64 { return float64(s.responses.used()) })
+	gauge("fetch_sessions", "Fetch sessions (KIP-227).", func() float64 { return float64(s.sessionSlots.Load()) })
 	return &counters{
-		badFrames:      counter("bad_frames_total", "Requests that could not be read and ended their connection."),
-		faults:         counter("faults_total", "Requests whose handler failed inside: bugs."),
-		turnedAway:     counter("connections_turned_away_total", "Connections over the limit of a broker."),
-		cut:            counter("connections_cut_total", "Connections closed because the client does not read or send while others wait."),
-		refusedBatches: counter("refused_batches_total", "Batches refused for what is in them."),
-		topicsRefused:  counter("topics_auto_create_refused_total", "Topics not made on first use, over a client's rate or a limit."),
-		topicsCreated:  counter("topics_auto_created_total", "Topics made on first use."),
-		sessionsFull:   counter("fetch_sessions_full_total", "Fetches that got no session because there were too many."),
-		requests:       vector("kafka_requests_total", "Requests, by Kafka API.", "api"),
-		refused:        vector("kafka_limit_refused_total", "Requests that a limit of the cluster refused, by Kafka API.", "api"),
-		clients:        vector("clients_total", "Connections, by what placed their client in a zone and whether it is this broker's.", "source", "alignment"),
-		softwares:      vector("kafka_client_software_total", "Connections, by what their client says it is (KIP-511).", "name", "version"),
+		badFrames:          counter("bad_frames_total", "Requests that could not be read and ended their connection."),
+		handlerPanics:      counter("faults_total", "Requests whose handler failed inside: bugs."),
+		connectionsRefused: counter("connections_turned_away_total", "Connections over the limit of a broker."),
+		connectionsCut:     counter("connections_cut_total", "Connections closed because the client does not read or send while others wait."),
+		refusedBatches:     counter("refused_batches_total", "Batches refused for what is in them."),
+		topicsRefused:      counter("topics_auto_create_refused_total", "Topics not made on first use, over a client's rate or a limit."),
+		topicsCreated:      counter("topics_auto_created_total", "Topics made on first use."),
+		sessionsFull:       counter("fetch_sessions_full_total", "Fetches that got no session because there were too many."),
+		requests:           vector("kafka_requests_total", "Requests, by Kafka API.", "api"),
+		limitRefusals:      vector("kafka_limit_refused_total", "Requests that a limit of the cluster refused, by Kafka API.", "api"),
+		clientConnections:  vector("clients_total", "Connections, by what placed their client in a zone and whether it is this broker's.", "source", "alignment"),
+		clientSoftware:     vector("kafka_client_software_total", "Connections, by what their client says it is (KIP-511).", "name", "version"),
 	}
 }
 
@@ -74,28 +74,28 @@ func apiName(key int16) string {
 	return strconv.Itoa(int(key))
 }
 
-// limitRefused counts a request that a limit of the cluster refused.
-func (c *counters) limitRefused(key int16) { c.refused.WithLabelValues(apiName(key)).Inc() }
+// countLimitRefused counts a request that a limit of the cluster refused.
+func (c *counters) countLimitRefused(key int16) { c.limitRefusals.WithLabelValues(apiName(key)).Inc() }
 
-// request returns the counter of an API's requests.
-func (c *counters) request(key int16) prometheus.Counter {
+// requestCounter returns the counter of an API's requests.
+func (c *counters) requestCounter(key int16) prometheus.Counter {
 	return c.requests.WithLabelValues(apiName(key))
 }
 
-// client counts a connection by the kind of evidence that placed it.
-func (c *counters) client(e router.Evidence, zone metadata.ZoneID) {
-	c.clients.WithLabelValues(e.Source.String(), router.AlignmentOf(e, zone).String()).Inc()
+// countClient counts a connection by the kind of evidence that placed it.
+func (c *counters) countClient(e router.Evidence, zone metadata.ZoneID) {
+	c.clientConnections.WithLabelValues(e.Source.String(), router.AlignmentOf(e, zone).String()).Inc()
 }
 
-// maxSoftware bounds how many names and versions of client software are told
+// maxSoftwareVersions bounds how many names and versions of client software are told
 // apart.
-const maxSoftware = 200
+const maxSoftwareVersions = 200
 
-// software counts a connection by what its client says it is (KIP-511). Both
+// countSoftware counts a connection by what its client says it is (KIP-511). Both
 // texts were checked to be letters, digits, dots and dashes.
-func (c *counters) software(name, version string) {
-	if len(name)+len(version) > 100 || c.versions.Add(1) > maxSoftware*100 {
+func (c *counters) countSoftware(name, version string) {
+	if len(name)+len(version) > 100 || c.softwareSeen.Add(1) > maxSoftwareVersions*100 {
 		name, version = "other", "other"
 	}
-	c.softwares.WithLabelValues(strings.ToLower(name), version).Inc()
+	c.clientSoftware.WithLabelValues(strings.ToLower(name), version).Inc()
 }

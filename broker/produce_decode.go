@@ -16,7 +16,7 @@ type produceRequest struct {
 	acks      int16
 	timeoutMs int32
 	topics    []produceTopic
-	parts     int // in all
+	partCount int // in all
 }
 
 type produceTopic struct {
@@ -43,9 +43,9 @@ func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 	}
 	q.acks = d.r.Int16()
 	q.timeoutMs = d.r.Int32()
-	topics := d.arrayLen()
+	topics := d.readArrayLen()
 	if topics < 0 {
-		return nil, fmt.Errorf("%w: %w", errFrame, schema.ErrNull)
+		return nil, fmt.Errorf("%w: %w", errBadFrame, schema.ErrNull)
 	}
 	for i := 0; i < topics && d.r.Ok(); i++ {
 		var t produceTopic
@@ -57,15 +57,15 @@ func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 		default:
 			t.name = d.r.String()
 		}
-		if err := d.parts(q, &t); err != nil {
+		if err := d.readParts(q, &t); err != nil {
 			return nil, err
 		}
-		d.tags()
+		d.skipTags()
 		q.topics = append(q.topics, t)
 	}
-	d.tags()
+	d.skipTags()
 	if !d.r.Ok() {
-		return nil, fmt.Errorf("%w: Produce version %d cut short", errFrame, version)
+		return nil, fmt.Errorf("%w: Produce version %d cut short", errBadFrame, version)
 	}
 	return q, nil
 }
@@ -75,29 +75,29 @@ type produceDecoder struct {
 	flexible bool
 }
 
-func (d *produceDecoder) arrayLen() int {
+func (d *produceDecoder) readArrayLen() int {
 	if d.flexible {
 		return int(d.r.CompactArrayLen())
 	}
 	return int(d.r.ArrayLen())
 }
 
-func (d *produceDecoder) tags() {
+func (d *produceDecoder) skipTags() {
 	if d.flexible {
 		skipTags(&d.r)
 	}
 }
 
-func (d *produceDecoder) parts(q *produceRequest, t *produceTopic) error {
-	n := d.arrayLen()
+func (d *produceDecoder) readParts(q *produceRequest, t *produceTopic) error {
+	n := d.readArrayLen()
 	if n < 0 && d.r.Ok() {
-		return fmt.Errorf("%w: %w", errFrame, schema.ErrNull)
+		return fmt.Errorf("%w: %w", errBadFrame, schema.ErrNull)
 	}
-	if q.parts++; n > 0 {
-		q.parts += n // topics without partitions count, too
+	if q.partCount++; n > 0 {
+		q.partCount += n // topics without partitions count, too
 	}
-	if q.parts > MaxProducePartitions {
-		return fmt.Errorf("%w: Produce of more than %d partitions", errFrame, MaxProducePartitions)
+	if q.partCount > MaxProducePartitions {
+		return fmt.Errorf("%w: Produce of more than %d partitions", errBadFrame, MaxProducePartitions)
 	}
 	t.parts = make([]producePart, 0, max(n, 0))
 	for j := 0; j < n && d.r.Ok(); j++ {
@@ -107,7 +107,7 @@ func (d *produceDecoder) parts(q *produceRequest, t *produceTopic) error {
 		} else {
 			p.records = d.r.NullableBytes()
 		}
-		d.tags()
+		d.skipTags()
 		t.parts = append(t.parts, p)
 	}
 	return nil

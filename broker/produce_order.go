@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
@@ -20,7 +22,7 @@ import (
 //
 // The connection's reader owns it.
 type produceOrder struct {
-	last  map[orderKey]ordered
+	last  map[orderKey]orderedBatch
 	names map[metadata.TopicID]string
 }
 
@@ -32,72 +34,72 @@ type orderKey struct {
 	producer  metadata.ProducerID
 }
 
-// ordered is a batch that was taken or refused.
-type ordered struct {
+// orderedBatch is a batch that was taken or refused.
+type orderedBatch struct {
 	epoch   metadata.ProducerEpoch
 	first   metadata.Sequence
 	outcome *wal.AppendOutcome
 }
 
-// maxOrdered is how many producers and partitions are remembered; then those
+// maxOrderedBatches is how many producers and partitions are remembered; then those
 // whose batches were taken are forgotten, then all: what a client that has so
 // many in flight is promised is what Kafka promises. As many names of topics
 // are.
-const maxOrdered = 1000
+const maxOrderedBatches = 1000
 
 // willRetry reports whether producers send a batch again, as it is, after code.
 func willRetry(code int16) bool {
 	switch code {
-	case errNotLeader, errTimedOut, errNotEnoughReplicas, errStorage, errUnknownTopic, errUnknownTopicID:
+	case kerr.NotLeaderForPartition.Code, kerr.RequestTimedOut.Code, kerr.NotEnoughReplicas.Code, kerr.KafkaStorageError.Code, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code:
 		return true
 	}
 	return false
 }
 
-// behind returns the fate of what a batch must not pass; nil where there is
+// findPredecessor returns the fate of what a batch must not pass; nil where there is
 // nothing.
-func (c *produceOrder) behind(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
-	if o, ok := c.last[k]; ok && o.holds(h) {
+func (c *produceOrder) findPredecessor(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
+	if o, ok := c.last[k]; ok && o.precedes(h) {
 		return o.outcome
 	}
 	return nil
 }
 
-// holds reports whether h is one of those behind o.
-func (o ordered) holds(h metadata.BatchHeader) bool {
+// precedes reports whether h is one of those behind o.
+func (o orderedBatch) precedes(h metadata.BatchHeader) bool {
 	return o.epoch == h.Epoch && h.BaseSequence.Sub(o.first) > 0 && h.BaseSequence.Sub(o.first) < 1<<30
 }
 
-// note takes down a batch, and gives it its fate.
-func (c *produceOrder) note(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
+// recordBatch takes down a batch, and gives it its fate.
+func (c *produceOrder) recordBatch(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
 	fate := new(wal.AppendOutcome)
-	if o, ok := c.last[k]; ok && o.holds(h) && o.outcome.Refused() {
+	if o, ok := c.last[k]; ok && o.precedes(h) && o.outcome.Refused() {
 		return fate
 	}
 	if c.last == nil {
-		c.last = map[orderKey]ordered{}
+		c.last = map[orderKey]orderedBatch{}
 	}
-	if len(c.last) >= maxOrdered {
-		c.forget()
+	if len(c.last) >= maxOrderedBatches {
+		c.evictBatches()
 	}
-	c.last[k] = ordered{h.Epoch, h.BaseSequence, fate}
+	c.last[k] = orderedBatch{h.Epoch, h.BaseSequence, fate}
 	return fate
 }
 
-func (c *produceOrder) forget() {
+func (c *produceOrder) evictBatches() {
 	for k, o := range c.last {
 		if !o.outcome.Refused() {
 			delete(c.last, k)
 		}
 	}
-	if len(c.last) >= maxOrdered {
+	if len(c.last) >= maxOrderedBatches {
 		clear(c.last)
 	}
 }
 
-// noteRefused takes down a batch that was refused at once, if its producer will
+// recordRefused takes down a batch that was refused at once, if its producer will
 // send it again. topic is its topic, where that is known.
-func (p *producing) noteRefused(i, j int, topic metadata.Topic) {
+func (p *produceRequestState) recordRefused(i, j int, topic metadata.Topic) {
 	t := &p.q.topics[i]
 	if topic.Name == "" {
 		topic.ID, topic.Name = t.id, t.name
@@ -105,13 +107,13 @@ func (p *producing) noteRefused(i, j int, topic metadata.Topic) {
 	h, err := metadata.ParseBatchHeader(t.parts[j].records)
 	if err == nil && h.Producer != metadata.NoProducer && willRetry(p.parts[i][j].code) {
 		order := &p.r.conn.order
-		order.note(orderKey{order.name(topic.ID, topic.Name), t.parts[j].index, h.Producer}, h).Refuse()
+		order.recordBatch(orderKey{order.firstTopicName(topic.ID, topic.Name), t.parts[j].index, h.Producer}, h).Refuse()
 	}
 }
 
-// name returns what a topic was called when the connection first met it; where
+// firstTopicName returns what a topic was called when the connection first met it; where
 // that was not known, a text that stands for its id from then on.
-func (c *produceOrder) name(id metadata.TopicID, known string) string {
+func (c *produceOrder) firstTopicName(id metadata.TopicID, known string) string {
 	if id.IsZero() {
 		return known
 	}
@@ -121,7 +123,7 @@ func (c *produceOrder) name(id metadata.TopicID, known string) string {
 	if known == "" {
 		known = "id " + id.String()
 	}
-	if c.names == nil || len(c.names) >= maxOrdered {
+	if c.names == nil || len(c.names) >= maxOrderedBatches {
 		c.names = map[metadata.TopicID]string{}
 	}
 	c.names[id] = known

@@ -108,24 +108,24 @@ func TestBatchesDoNotOvertakeOneWhoseTopicIsGone(t *testing.T) {
 func TestOrderForgetsWhatWasTakenFirst(t *testing.T) {
 	var c produceOrder
 	first := metadata.BatchHeader{Producer: 7, Epoch: 1, BaseSequence: 5}
-	c.note(orderKey{topic: "kept", producer: 7}, first).Refuse()
-	for i := range int32(maxOrdered + 10) {
-		c.note(orderKey{topic: "t", partition: i, producer: 7}, first)
+	c.recordBatch(orderKey{topic: "kept", producer: 7}, first).Refuse()
+	for i := range int32(maxOrderedBatches + 10) {
+		c.recordBatch(orderKey{topic: "t", partition: i, producer: 7}, first)
 	}
-	if len(c.last) > maxOrdered {
-		t.Errorf("%d remembered, at most %d", len(c.last), maxOrdered)
+	if len(c.last) > maxOrderedBatches {
+		t.Errorf("%d remembered, at most %d", len(c.last), maxOrderedBatches)
 	}
 	next := first
 	next.BaseSequence = 6
-	if !c.behind(orderKey{topic: "kept", producer: 7}, next).Refused() {
+	if !c.findPredecessor(orderKey{topic: "kept", producer: 7}, next).Refused() {
 		t.Error("what was refused is forgotten before what was taken")
 	}
-	if c.behind(orderKey{topic: "kept", producer: 7}, first) != nil {
+	if c.findPredecessor(orderKey{topic: "kept", producer: 7}, first) != nil {
 		t.Error("the refused batch may not come again itself")
 	}
 	newer := next
 	newer.Epoch = 2
-	if c.behind(orderKey{topic: "kept", producer: 7}, newer) != nil {
+	if c.findPredecessor(orderKey{topic: "kept", producer: 7}, newer) != nil {
 		t.Error("a producer that began anew waits for its past")
 	}
 }

@@ -4,17 +4,19 @@ import (
 	"context"
 	"errors"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// implicitTxn is the version of Produce from which on batches make their
+// implicitTxnVersion is the version of Produce from which on batches make their
 // partition part of the transaction themselves (KIP-890).
-const implicitTxn = 12
+const implicitTxnVersion = 12
 
-// joinTxn finds the transaction that the request's batches belong to. Before
+// findRequestTxn finds the transaction that the request's batches belong to. Before
 // version 12 that is the one under way when the request came: the state is
 // read behind a barrier that began afterwards. False where the request failed.
-func (s *Server) joinTxn(ctx context.Context, p *producing) bool {
+func (s *Server) findRequestTxn(ctx context.Context, p *produceRequestState) bool {
 	known := false
 	look := func() {
 		s.cfg.Replica.View(func(st *metadata.State) {
@@ -22,36 +24,36 @@ func (s *Server) joinTxn(ctx context.Context, p *producing) bool {
 			p.txn.Partitions = nil // not kept beyond the view
 		})
 	}
-	if p.r.version >= implicitTxn {
-		if look(); known && p.owned() {
+	if p.r.version >= implicitTxnVersion {
+		if look(); known && p.hasKnownProducer() {
 			return true
 		}
 	}
 	if err := s.barrier(ctx); err != nil {
-		p.failAll(errNotLeader, err.Error())
+		p.failAllParts(kerr.NotLeaderForPartition.Code, err.Error())
 		return false
 	}
 	if look(); !known {
-		p.failAll(errProducerMapping, "the transactional id is not known")
+		p.failAllParts(kerr.InvalidProducerIDMapping.Code, "the transactional id is not known")
 		return false
 	}
-	if p.r.version < implicitTxn {
+	if p.r.version < implicitTxnVersion {
 		if p.txn.Status != metadata.TxnOngoing {
-			if p.stale() {
-				p.failAll(errInvalidEpoch, "a newer producer has the transactional id")
+			if p.hasStaleEpoch() {
+				p.failAllParts(kerr.InvalidProducerEpoch.Code, "a newer producer has the transactional id")
 				return false
 			}
-			p.failAll(txnStateError(p.r.version >= 11), "no transaction is under way")
+			p.failAllParts(txnStateErrorCode(p.r.version >= 11), "no transaction is under way")
 			return false
 		}
-		p.start = p.txn.Start
+		p.txnStart = p.txn.Start
 	}
 	return true
 }
 
-// owned reports whether every transactional batch bears the producer id that
+// hasKnownProducer reports whether every transactional batch bears the producer id that
 // is known here: another may be newer than this replica.
-func (p *producing) owned() bool {
+func (p *produceRequestState) hasKnownProducer() bool {
 	for _, t := range p.q.topics {
 		for _, part := range t.parts {
 			if h, err := metadata.ParseBatchHeader(part.records); err == nil && h.Transactional() && h.Producer != p.txn.Producer {
@@ -62,9 +64,9 @@ func (p *producing) owned() bool {
 	return true
 }
 
-// stale reports whether a transactional batch bears an older epoch than the
+// hasStaleEpoch reports whether a transactional batch bears an older epoch than the
 // transactional id has.
-func (p *producing) stale() bool {
+func (p *produceRequestState) hasStaleEpoch() bool {
 	for _, t := range p.q.topics {
 		for _, part := range t.parts {
 			h, err := metadata.ParseBatchHeader(part.records)
@@ -76,34 +78,34 @@ func (p *producing) stale() bool {
 	return false
 }
 
-// startOf is the start revision that a batch carries.
-func (p *producing) startOf(h metadata.BatchHeader) metadata.Revision {
+// batchTxnStart is the start revision that a batch carries.
+func (p *produceRequestState) batchTxnStart(h metadata.BatchHeader) metadata.Revision {
 	if !h.Transactional() {
 		return 0
 	}
-	return p.start
+	return p.txnStart
 }
 
-// txnStateError is what a client hears whose transaction is not there: that it
+// txnStateErrorCode is what a client hears whose transaction is not there: that it
 // may abort, where its version knows that.
-func txnStateError(abortable bool) int16 {
+func txnStateErrorCode(abortable bool) int16 {
 	if abortable {
-		return errTxnAbortable
+		return kerr.TransactionAbortable.Code
 	}
-	return errInvalidTxnState
+	return kerr.InvalidTxnState.Code
 }
 
-// produceError maps what became of a batch: Produce says 47 for every fenced
+// produceErrorCode maps what became of a batch: Produce says 47 for every fenced
 // producer.
-func produceError(version int16, err error) int16 {
+func produceErrorCode(version int16, err error) int16 {
 	var code metadata.Code
 	if errors.As(err, &code) {
 		switch code {
 		case metadata.CodeFenced:
-			return errInvalidEpoch
+			return kerr.InvalidProducerEpoch.Code
 		case metadata.CodeTxnState:
-			return txnStateError(version >= 11)
+			return txnStateErrorCode(version >= 11)
 		}
 	}
-	return kafkaError(err)
+	return kafkaErrorCode(err)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -190,7 +191,7 @@ func TestPackingAnewMayNotPassMaxMessageBytes(t *testing.T) {
 	rules := testRules()
 	rules.codec, rules.maxBytes = codecNone, 4000
 	batch := packed(codecZstd, string(make([]byte, 100_000)))
-	if _, _, err := newCodecs().checkBatch(batch, 9, 5000, rules); err == nil || err.code != errMessageTooLarge {
+	if _, _, err := newCodecs().checkBatch(batch, 9, 5000, rules); err == nil || err.code != kerr.MessageTooLarge.Code {
 		t.Errorf("a batch of %d bytes that unpacks to 100 kB was stored: %v", len(batch), err)
 	}
 }

@@ -47,18 +47,18 @@ func TestAConsumerAtTheEndPassesTheGapOfARecovery(t *testing.T) {
 				t.Fatalf("commit: %+v", resp)
 			}
 		}
-		out, err := n.wal.Submit(t.Context(), []metadata.Command{metadata.Recovered{Incarnation: n.session.ID().Incarnation()}}, nil)
+		out, err := n.wal.Submit(t.Context(), []metadata.Command{metadata.RecoverCluster{Incarnation: n.session.ID().Incarnation()}}, nil)
 		if err != nil || out.Commands[0].Code != metadata.CodeOK {
 			t.Fatal(err, out)
 		}
 		for slot := range metadata.Slot(metadata.GroupSlots) { // as the brokers of the new incarnation do
-			d := metadata.Claim{Role: groups.SlotRole(slot), Epoch: 1000}
+			d := metadata.ClaimRole{Role: groups.SlotRole(slot), Epoch: 1000}
 			n.groups.Release(slot)
 			n.groups.Prepare(slot)
 			if out, err := n.wal.Submit(t.Context(), []metadata.Command{d}, nil); err != nil || out.Commands[0].Code != metadata.CodeOK {
 				t.Fatal(err, out)
 			}
-			n.groups.Hold(t.Context(), slot, d.Epoch)
+			n.groups.TakeOver(t.Context(), slot, d.Epoch)
 		}
 		end := r.listOffset("t", -1).Offset
 		if end <= 1<<20 {

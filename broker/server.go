@@ -19,32 +19,32 @@ import (
 
 // Server is one broker's Kafka door.
 type Server struct {
-	cfg      Config
-	apis     map[int16]*api
-	opened   time.Time
-	ctx      context.Context
-	cancel   context.CancelFunc
-	frames   *memory       // request frames not yet answered
-	bulk     *budget       // those of more than smallBytes that carry no records
-	spare    chan struct{} // holds one: the room that FrameBytes has beyond both
-	requests *memory       // decoded requests
-	heavy    chan struct{} // capacity: how many requests may do heavy work at once
-	answers  *memory       // answers not yet written
-	polls    *memory       // fetches that wait, and fetch sessions
-	crowded  chan struct{} // capacity 1: somebody waits for memory or heavy work
-	draining atomic.Bool
-	wait     *registry
-	readers  *groupIndex
-	cluster  atomic.Pointer[cachedView]
-	clients  *router.Counters
-	meter    *Meter
-	metrics  *counters
-	ids      *idSource
-	codecs   *codecs
-	topics   *autoCreation
-	logLimit logLimit
-	pids     producerIDs
-	slots    atomic.Int64 // fetch sessions taken
+	cfg          Config
+	apis         map[int16]*api
+	opened       time.Time
+	ctx          context.Context
+	cancel       context.CancelFunc
+	frames       *memoryPool   // request frames not yet answered
+	bulkFrames   *budget       // those of more than smallBytes that carry no records
+	spareFrame   chan struct{} // holds one: the room that FrameBytes has beyond both
+	requests     *memoryPool   // decoded requests
+	heavySlots   chan struct{} // capacity: how many requests may do heavy work at once
+	responses    *memoryPool   // answers not yet written
+	polls        *memoryPool   // fetches that wait, and fetch sessions
+	stallCheck   chan struct{} // capacity 1: somebody waits for memory or heavy work
+	draining     atomic.Bool
+	pollRegistry *pollRegistry
+	clientGroups *clientGroupIndex
+	routerView   atomic.Pointer[cachedRouterView]
+	clients      *router.Counters
+	meter        *Meter
+	metrics      *counters
+	ids          *idSource
+	codecs       *codecs
+	autoCreates  *autoCreateLimiter
+	logLimit     logRateLimiter
+	producerIDs  producerIDBlock
+	sessionSlots atomic.Int64 // fetch sessions taken
 
 	mu        sync.Mutex // guards what follows
 	closed    bool
@@ -61,31 +61,31 @@ func Open(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, apis: map[int16]*api{}, opened: time.Now(),
-		frames: newMemory(cfg.FrameBytes-MaxFrameBytes-cfg.FrameBytes/8, cfg.FrameBytes/4), bulk: newBudget(cfg.FrameBytes / 8), spare: make(chan struct{}, 1),
-		requests: newMemory(cfg.RequestBytes, cfg.RequestBytes/4), heavy: make(chan struct{}, maxHeavy), answers: newMemory(cfg.AnswerBytes, cfg.AnswerBytes/4),
-		polls: newMemory(cfg.PollBytes, cfg.PollBytes*3/4), crowded: make(chan struct{}, 1),
-		wait: newRegistry(), readers: newGroupIndex(),
-		ids: newIDSource(cfg.Rand), codecs: newCodecs(), topics: newAutoCreation(time.Now()),
+		frames: newMemoryPool(cfg.FrameBytes-MaxFrameBytes-cfg.FrameBytes/8, cfg.FrameBytes/4), bulkFrames: newBudget(cfg.FrameBytes / 8), spareFrame: make(chan struct{}, 1),
+		requests: newMemoryPool(cfg.RequestBytes, cfg.RequestBytes/4), heavySlots: make(chan struct{}, maxHeavyRequests), responses: newMemoryPool(cfg.ResponseBytes, cfg.ResponseBytes/4),
+		polls: newMemoryPool(cfg.PollBytes, cfg.PollBytes*3/4), stallCheck: make(chan struct{}, 1),
+		pollRegistry: newPollRegistry(), clientGroups: newClientGroupIndex(),
+		ids: newIDSource(cfg.Rand), codecs: newCodecs(), autoCreates: newAutoCreateLimiter(time.Now()),
 		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newCounters(s)
 	s.meter = newMeter(cfg.Zone)
 	s.clients = router.NewCounters(cfg.Zone)
-	table := apis(cfg.Groups != nil)
-	if err := loadShapes(table); err != nil {
+	table := newAPITable(cfg.Groups != nil)
+	if err := loadRequestShapes(table); err != nil {
 		return nil, fmt.Errorf("open kafka server: BUG: %w", err)
 	}
 	for i := range table {
 		s.apis[table[i].key] = &table[i]
-		table[i].asked = s.metrics.request(table[i].key)
+		table[i].requests = s.metrics.requestCounter(table[i].key)
 	}
-	for _, b := range s.held() {
-		b.crowded = s.wakeRelief
+	for _, b := range s.contendedBudgets() {
+		b.onWait = s.wakeStallWatch
 	}
-	s.wg.Go(s.relieve)
-	cfg.Replica.Observe(s.wait.applied)
-	cfg.Replica.AfterBatch(s.wait.flush)
-	cfg.Replica.Observe(s.readers.applied)
+	s.wg.Go(s.watchStalls)
+	cfg.Replica.Observe(s.pollRegistry.observeEntry)
+	cfg.Replica.AfterBatch(s.pollRegistry.wakeTouched)
+	cfg.Replica.Observe(s.clientGroups.observeEntry)
 	return s, nil
 }
 
@@ -99,7 +99,7 @@ func (s *Server) Clients() *router.Counters { return s.clients }
 // clients whose zone is to be found by other evidence). It may be called at
 // any time; the server owns ln from here on.
 func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
-	s.cfg.Replica.View(s.readers.seed)
+	s.cfg.Replica.View(s.clientGroups.loadGroups)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.draining.Load() {
@@ -107,7 +107,7 @@ func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
 		return errors.New("add listener: the server is closing")
 	}
 	s.listeners[ln] = zone
-	s.wg.Go(func() { s.accept(zone, ln) })
+	s.wg.Go(func() { s.acceptLoop(zone, ln) })
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
 // out and come back.
 const acceptPause = 50 * time.Millisecond
 
-func (s *Server) accept(zone metadata.ZoneID, ln net.Listener) {
+func (s *Server) acceptLoop(zone metadata.ZoneID, ln net.Listener) {
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
@@ -130,21 +130,21 @@ func (s *Server) accept(zone metadata.ZoneID, ln net.Listener) {
 				return
 			}
 		}
-		s.welcome(zone, nc)
+		s.startConn(zone, nc)
 	}
 }
 
-// readBuffer is for small requests that come together; larger frames are read
+// readBufferSize is for small requests that come together; larger frames are read
 // past it.
-const readBuffer = 4 << 10
+const readBufferSize = 4 << 10
 
-func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
-	c := &conn{s: s, zone: zone, queue: make(chan pending, MaxPipelined),
-		bytes: newBudget(MaxPipelinedBytes), placed: map[placeKey]router.Evidence{}}
-	c.net = &countedConn{Conn: nc, feed: &c.feed, reads: &c.reads, sends: &c.sends}
-	c.in = bufio.NewReaderSize(c.net, readBuffer)
+func (s *Server) startConn(zone metadata.ZoneID, nc net.Conn) {
+	c := &conn{s: s, zone: zone, queue: make(chan pendingRequest, MaxPipelined),
+		frameBudget: newBudget(MaxPipelinedBytes), evidenceByKey: map[evidenceKey]router.Evidence{}}
+	c.net = &countedConn{Conn: nc, activity: &c.activity, requestStall: &c.requestStall, responseStall: &c.responseStall}
+	c.reader = bufio.NewReaderSize(c.net, readBufferSize)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
-	c.lastAsked.Store(s.sinceOpen())
+	c.lastRequest.Store(s.sinceOpen())
 	limit := s.connectionLimit()
 	s.mu.Lock()
 	full := s.closed || len(s.conns) >= limit
@@ -156,7 +156,7 @@ func (s *Server) welcome(zone metadata.ZoneID, nc net.Conn) {
 	}
 	s.mu.Unlock()
 	if full {
-		s.metrics.turnedAway.Inc()
+		s.metrics.connectionsRefused.Inc()
 		c.cancel()
 		nc.Close()
 		return
@@ -176,9 +176,9 @@ func (s *Server) sinceOpen() int64 { return int64(time.Since(s.opened)) }
 // asked nothing, and after what time that is asked of none; where all brokers
 // drain, and a client has nowhere to go and asks without a pause, that is soon.
 const (
-	drainStep   = 20 * time.Millisecond
-	drainQuiet  = 300 * time.Millisecond
-	drainInsist = 2 * time.Second
+	drainCheckInterval = 20 * time.Millisecond
+	drainIdleTime      = 300 * time.Millisecond
+	drainIdleLimit     = 2 * time.Second
 )
 
 // Drain takes no more work and lets clients go: listeners close, Produce and
@@ -190,24 +190,24 @@ const (
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.closeListeners()
-	s.wait.wakeAll()
+	s.pollRegistry.wakeAll()
 	begun := time.Now()
 	for {
-		quiet, insist := drainQuiet, drainInsist
+		quiet, insist := drainIdleTime, drainIdleLimit
 		s.cfg.Replica.View(func(st *metadata.State) {
 			if len(st.Placement().Brokers("")) == 0 {
-				insist = drainQuiet
+				insist = drainIdleTime
 			}
 		})
 		if time.Since(begun) > insist {
 			quiet = 0
 		}
-		left := s.dropQuiet(quiet)
+		left := s.closeIdleConns(quiet)
 		if left == 0 {
 			return nil
 		}
 		select {
-		case <-time.After(drainStep):
+		case <-time.After(drainCheckInterval):
 		case <-ctx.Done():
 			return fmt.Errorf("drain: %d connections left: %w", left, ctx.Err())
 		}
@@ -223,22 +223,22 @@ func (s *Server) closeListeners() {
 	clear(s.listeners)
 }
 
-// dropQuiet closes connections that have asked nothing for that long and
+// closeIdleConns closes connections that have asked nothing for that long and
 // returns how many there are.
-func (s *Server) dropQuiet(quiet time.Duration) int {
+func (s *Server) closeIdleConns(quiet time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.sorted() {
-		if c.unanswered.Load() == 0 && time.Duration(s.sinceOpen()-c.lastAsked.Load()) >= quiet {
+	for _, c := range s.connsByArrival() {
+		if c.unanswered.Load() == 0 && time.Duration(s.sinceOpen()-c.lastRequest.Load()) >= quiet {
 			c.net.Close()
 		}
 	}
 	return len(s.conns)
 }
 
-// sorted lists the connections in the order in which they came, so that a
+// connsByArrival lists the connections in the order in which they came, so that a
 // seed replays. The caller holds mu.
-func (s *Server) sorted() []*conn {
+func (s *Server) connsByArrival() []*conn {
 	return slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
 }
 
@@ -246,7 +246,7 @@ func (s *Server) sorted() []*conn {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	for _, c := range s.sorted() {
+	for _, c := range s.connsByArrival() {
 		c.net.Close()
 	}
 	s.mu.Unlock()

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 )
@@ -11,52 +13,52 @@ import (
 // entry, and apply decides. A step whose fate is not known is answered 15, and
 // the client's retry meets what became of it.
 
-// txnCommand commits one step of a transaction.
-func (s *Server) txnCommand(ctx context.Context, r *request, c metadata.Command) (metadata.CommandOutcome, int16) {
+// commitTxnCommand commits one step of a transaction.
+func (s *Server) commitTxnCommand(ctx context.Context, r *request, c metadata.Command) (metadata.CommandOutcome, int16) {
 	out, err := s.submit(ctx, []metadata.Command{c})
 	if err != nil || out.Code != metadata.CodeOK || len(out.Commands) != 1 {
-		return metadata.CommandOutcome{}, errCoordinatorAway
+		return metadata.CommandOutcome{}, kerr.CoordinatorNotAvailable.Code
 	}
 	o := out.Commands[0]
 	if o.Code == metadata.CodeLimit {
-		return o, s.refusedByLimit(r)
+		return o, s.recordLimitRefusal(r)
 	}
-	return o, kafkaCode(o.Code)
+	return o, mapStateCode(o.Code)
 }
 
-// fencedCode is a code as a request's version knows it: 90 came with KIP-588,
+// mapFencedCode is a code as a request's version knows it: 90 came with KIP-588,
 // before it a fenced producer is told 47.
-func fencedCode(code int16, knows bool) int16 {
-	if code == errProducerFenced && !knows {
-		return errInvalidEpoch
+func mapFencedCode(code int16, knows bool) int16 {
+	if code == kerr.ProducerFenced.Code && !knows {
+		return kerr.InvalidProducerEpoch.Code
 	}
 	return code
 }
 
-// txnPlace stands for a transactional id where a placement is asked for.
-func txnPlace(id string) metadata.TopicPartition {
+// txnPlacementKey stands for a transactional id where a placement is asked for.
+func txnPlacementKey(id string) metadata.TopicPartition {
 	return metadata.TopicPartition{Partition: metadata.Partition(metadata.TxnHash(id) >> 33)}
 }
 
-// txnCoordinator names the broker that a client of a zone should send a
+// findTxnCoordinator names the broker that a client of a zone should send a
 // transactional id's requests to: one in its own zone.
-func (v *clusterView) txnCoordinator(id string, zone metadata.ZoneID) (router.Endpoint, bool) {
-	b := v.leader(txnPlace(id), zone)
+func (v *clusterView) findTxnCoordinator(id string, zone metadata.ZoneID) (router.Endpoint, bool) {
+	b := v.leader(txnPlacementKey(id), zone)
 	if b == metadata.NoBroker {
 		return router.Endpoint{}, false
 	}
-	return v.node(b, zone)
+	return v.brokerEndpoint(b, zone)
 }
 
-// tellsTxn reports whether this broker is the one of all that tells of a
+// isDesignatedForTxn reports whether this broker is the one of all that tells of a
 // transactional id, where clients ask every broker and join the answers.
-func (s *Server) tellsTxn(st *metadata.State, id string) bool {
-	return st.Placement().Leader(txnPlace(id), metadata.UnknownZone) == s.cfg.Self()
+func (s *Server) isDesignatedForTxn(st *metadata.State, id string) bool {
+	return st.Placement().Leader(txnPlacementKey(id), metadata.UnknownZone) == s.cfg.Self()
 }
 
-// namedPartitions resolves topic names to partitions. unknown reports one that
+// lookupPartitions resolves topic names to partitions. unknown reports one that
 // is not there.
-func namedPartitions(st *metadata.State, topic string, indexes []int32) (out []metadata.TopicPartition, known []bool) {
+func lookupPartitions(st *metadata.State, topic string, indexes []int32) (out []metadata.TopicPartition, known []bool) {
 	t, ok := st.TopicNamed(topic)
 	for _, i := range indexes {
 		out = append(out, metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(i)})

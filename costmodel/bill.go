@@ -9,7 +9,7 @@ import (
 	"math/big"
 	"slices"
 
-	"github.com/zonewise/zonewise/internal/share"
+	"github.com/zonewise/zonewise/internal/apportion"
 )
 
 // Meters that are no line of a price book: transfers that are not charged.
@@ -26,7 +26,7 @@ type meterKey struct {
 	unit     Unit
 }
 
-func (k meterKey) compare(o meterKey) int {
+func (k meterKey) compareTo(o meterKey) int {
 	return cmp.Or(cmp.Compare(k.meter, o.meter), cmp.Compare(k.src, o.src), cmp.Compare(k.dst, o.dst), cmp.Compare(k.unit, o.unit))
 }
 
@@ -67,16 +67,16 @@ func Bill(req Request) (*Statement, error) {
 			AsOfRevision: req.AsOfRevision, GapsMS: req.GapsMS, Book: req.Book,
 		},
 	}
-	if err := b.begin(req.Before); err != nil {
+	if err := b.addBefore(req.Before); err != nil {
 		return nil, fmt.Errorf("bill: %w", err)
 	}
 	for i, s := range req.Segments {
 		b.out.Segments = append(b.out.Segments, s.Window)
-		if err := b.segment(i, s); err != nil {
+		if err := b.billSegment(i, s); err != nil {
 			return nil, fmt.Errorf("bill window %d to %d: %w", s.Window.FromMS, s.Window.ToMS, err)
 		}
 	}
-	b.finish()
+	b.sortMeters()
 	return b.out, nil
 }
 
@@ -96,13 +96,13 @@ type meterTotalKey struct {
 	price string
 }
 
-// begin sets the cumulative quantities to what came before the statement.
-func (b *biller) begin(before []Usage) error {
+// addBefore sets the cumulative quantities to what came before the statement.
+func (b *biller) addBefore(before []Usage) error {
 	rows, err := mergeUsage(before)
 	if err != nil {
 		return err
 	}
-	groups, err := b.byMeter(rows)
+	groups, err := b.groupByMeter(rows)
 	if err != nil {
 		return err
 	}
@@ -114,8 +114,8 @@ func (b *biller) begin(before []Usage) error {
 	return nil
 }
 
-// byMeter sorts rows into the meters that count them.
-func (b *biller) byMeter(rows []Usage) (map[meterKey][]Usage, error) {
+// groupByMeter sorts rows into the meters that count them.
+func (b *biller) groupByMeter(rows []Usage) (map[meterKey][]Usage, error) {
 	groups := map[meterKey][]Usage{}
 	for _, r := range rows {
 		info, ok := b.components[r.Component]
@@ -131,27 +131,27 @@ func (b *biller) byMeter(rows []Usage) (map[meterKey][]Usage, error) {
 	return groups, nil
 }
 
-// segment prices one stretch: P1 per meter, then P2 over the meter's rows.
-func (b *biller) segment(index int, s Segment) error {
+// billSegment prices one stretch: P1 per meter, then P2 over the meter's rows.
+func (b *biller) billSegment(index int, s Segment) error {
 	rows, err := mergeUsage(s.Usage)
 	if err != nil {
 		return err
 	}
-	groups, err := b.byMeter(rows)
+	groups, err := b.groupByMeter(rows)
 	if err != nil {
 		return err
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(groups), meterKey.compare) {
-		if err := b.meter(index, s.Window, key, groups[key]); err != nil {
+	for _, key := range slices.SortedFunc(maps.Keys(groups), meterKey.compareTo) {
+		if err := b.billMeter(index, s.Window, key, groups[key]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// meter prices the rows of one meter in one segment.
-func (b *biller) meter(index int, w Window, key meterKey, rows []Usage) error {
-	rate, err := b.rate(key, w.FromMS)
+// billMeter prices the rows of one meter in one segment.
+func (b *biller) billMeter(index int, w Window, key meterKey, rows []Usage) error {
+	rate, err := b.rateOf(key, w.FromMS)
 	if err != nil {
 		return err
 	}
@@ -165,17 +165,17 @@ func (b *biller) meter(index int, w Window, key meterKey, rows []Usage) error {
 		return err
 	}
 	b.cumulative[key] = after
-	charge := new(big.Int).Sub(rate.cost(after, key.baseUnits()), rate.cost(before, key.baseUnits()))
-	money, err := nano(charge)
+	charge := new(big.Int).Sub(rate.costFloor(after, key.baseUnits()), rate.costFloor(before, key.baseUnits()))
+	money, err := toNanoUSD(charge)
 	if err != nil {
 		return err
 	}
 	sortForTies(rows, w)
-	weights := make([]share.Weight, len(rows))
+	weights := make([]apportion.Weight, len(rows))
 	for i := range rows {
-		weights[i] = rows[i].Quantity.weight()
+		weights[i] = rows[i].Quantity.toWeight()
 	}
-	parts := share.SplitWide(uint64(money), weights)
+	parts := apportion.SplitWide(uint64(money), weights)
 	if parts == nil && money != 0 {
 		return fmt.Errorf("BUG: meter %s charges %s for no quantity", key.meter, money)
 	}
@@ -189,15 +189,15 @@ func (b *biller) meter(index int, w Window, key meterKey, rows []Usage) error {
 		}
 		b.out.Lines = append(b.out.Lines, line)
 	}
-	return b.add(key, rate, quantity, money)
+	return b.addCharge(key, rate, quantity, money)
 }
 
-// add books a segment's charge to the meter's line and to the total.
-func (b *biller) add(key meterKey, rate Rate, quantity Quantity, money NanoUSD) error {
+// addCharge books a segment's charge to the meter's line and to the total.
+func (b *biller) addCharge(key meterKey, rate Rate, quantity Quantity, money NanoUSD) error {
 	total := b.totals[meterTotalKey{key, rate.String()}]
 	if total == nil {
 		total = &MeterLine{Meter: key.meter, Src: key.src, Dst: key.dst, Unit: key.unit, Price: rate.String()}
-		if m, err := b.book.meter(key.meter); err == nil {
+		if m, err := b.book.findMeter(key.meter); err == nil {
 			total.UsageType = m.UsageType
 		}
 		b.totals[meterTotalKey{key, rate.String()}] = total
@@ -213,8 +213,8 @@ func (b *biller) add(key meterKey, rate Rate, quantity Quantity, money NanoUSD) 
 	return err
 }
 
-// rate returns the price of a meter, zero for those that are not in the book.
-func (b *biller) rate(key meterKey, atMS int64) (Rate, error) {
+// rateOf returns the price of a meter, zero for those that are not in the book.
+func (b *biller) rateOf(key meterKey, atMS int64) (Rate, error) {
 	switch key.meter {
 	case MeterNone:
 		return Rate{new(big.Rat), "free"}, nil
@@ -235,7 +235,7 @@ func (b *biller) upperBound(key meterKey, r Usage, atMS int64) (NanoUSD, error) 
 	if err != nil {
 		return 0, err
 	}
-	bound, err := nano(rate.costCeil(r.Quantity, 1))
+	bound, err := toNanoUSD(rate.costCeil(r.Quantity, 1))
 	if err != nil {
 		return 0, err
 	}
@@ -243,11 +243,11 @@ func (b *biller) upperBound(key meterKey, r Usage, atMS int64) (NanoUSD, error) 
 	return bound, err
 }
 
-// finish puts the meters into order. Lines are in order already: by segment,
+// sortMeters puts the meters into order. Lines are in order already: by segment,
 // meter, and the hash that resolves ties.
-func (b *biller) finish() {
+func (b *biller) sortMeters() {
 	keys := slices.SortedFunc(maps.Keys(b.totals), func(x, y meterTotalKey) int {
-		return cmp.Or(x.compare(y.meterKey), cmp.Compare(x.price, y.price))
+		return cmp.Or(x.compareTo(y.meterKey), cmp.Compare(x.price, y.price))
 	})
 	for _, k := range keys {
 		b.out.Meters = append(b.out.Meters, *b.totals[k])
@@ -279,7 +279,7 @@ func sortForTies(rows []Usage, w Window) {
 		if a.rank != b.rank {
 			return cmp.Compare(a.rank, b.rank)
 		}
-		return a.row.Key.compare(b.row.Key)
+		return a.row.Key.compareTo(b.row.Key)
 	})
 	for i := range order {
 		rows[i] = order[i].row
@@ -297,8 +297,8 @@ func sumUsage(rows []Usage) (Quantity, error) {
 	return sum, nil
 }
 
-// nano returns a whole number of nano-dollars that fits, or ErrMoneyRange.
-func nano(n *big.Int) (NanoUSD, error) {
+// toNanoUSD returns a whole number of nano-dollars that fits, or ErrMoneyRange.
+func toNanoUSD(n *big.Int) (NanoUSD, error) {
 	if !n.IsInt64() {
 		return 0, fmt.Errorf("%s nano-dollars: %w", n, ErrMoneyRange)
 	}

@@ -118,7 +118,7 @@ func TestMoreUseNeverPaysLessAndNoUsePaysNothing(t *testing.T) {
 			}
 			for _, b := range s.Lines {
 				same := a.Meter == b.Meter && a.Unit == b.Unit && (a.Meter != MeterTransfer || a.Src == b.Src && a.Dst == b.Dst)
-				if same && a.Quantity.big().Cmp(b.Quantity.big()) > 0 && a.NanoUSD < b.NanoUSD {
+				if same && a.Quantity.toBigInt().Cmp(b.Quantity.toBigInt()) > 0 && a.NanoUSD < b.NanoUSD {
 					t.Fatalf("%s pays %s, but %s pays %s", a.Quantity, a.NanoUSD, b.Quantity, b.NanoUSD)
 				}
 			}

@@ -11,7 +11,7 @@
 // money is a whole number of nano-dollars in 64 bits (at most $9.2e9).
 //
 // P1 telescopes over cumulative quantities, so that cutting or joining windows
-// never changes a total. P2 is package internal/share. What no client zone can
+// never changes a total. P2 is package internal/apportion. What no client zone can
 // be found for is priced 0 and shown with an upper bound; what belongs to no
 // topic is in a reserved row; neither is ever hidden.
 //

@@ -31,7 +31,7 @@ func InlineLimit(book *Book, legs uint64) (uint64, error) {
 //
 //	b x legs x pair + b x put / archive < put + readers x get
 func (c InlineCase) Limit(book *Book) (uint64, error) {
-	perByte, object, err := c.prices(book)
+	perByte, object, err := c.pricesOf(book)
 	if err != nil {
 		return 0, err
 	}
@@ -54,7 +54,7 @@ func (c InlineCase) Limit(book *Book) (uint64, error) {
 // Cheaper reports whether b record bytes cost less inline than as an object of
 // their own.
 func (c InlineCase) Cheaper(book *Book, b uint64) (bool, error) {
-	perByte, object, err := c.prices(book)
+	perByte, object, err := c.pricesOf(book)
 	if err != nil {
 		return false, err
 	}
@@ -62,8 +62,8 @@ func (c InlineCase) Cheaper(book *Book, b uint64) (bool, error) {
 	return inline.Cmp(object) < 0, nil
 }
 
-// prices returns what an inline byte and what an object costs, in nano-dollars.
-func (c InlineCase) prices(book *Book) (perByte, object *big.Rat, err error) {
+// pricesOf returns what an inline byte and what an object costs, in nano-dollars.
+func (c InlineCase) pricesOf(book *Book) (perByte, object *big.Rat, err error) {
 	put, err := book.Rate(MeterPut, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
@@ -76,15 +76,15 @@ func (c InlineCase) prices(book *Book) (perByte, object *big.Rat, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}
-	perByte = times(pair.perBase, c.NetworkHops)
+	perByte = multiplyRat(pair.perBase, c.NetworkHops)
 	if c.ArchiveBytes > 0 {
 		perByte.Add(perByte, new(big.Rat).Quo(put.perBase, new(big.Rat).SetInt(new(big.Int).SetUint64(c.ArchiveBytes))))
 	}
-	object = new(big.Rat).Add(put.perBase, times(get.perBase, c.ReaderZones))
+	object = new(big.Rat).Add(put.perBase, multiplyRat(get.perBase, c.ReaderZones))
 	return perByte, object, nil
 }
 
-// times returns r x n.
-func times(r *big.Rat, n uint64) *big.Rat {
+// multiplyRat returns r x n.
+func multiplyRat(r *big.Rat, n uint64) *big.Rat {
 	return new(big.Rat).Mul(r, new(big.Rat).SetInt(new(big.Int).SetUint64(n)))
 }

@@ -45,7 +45,7 @@ func (m NanoUSD) Dollars(decimals int) string {
 		sign = ""
 	}
 	scale := nanoPerUSD / unit
-	text := sign + "$" + thousands(strconv.FormatUint(n/scale, 10))
+	text := sign + "$" + groupThousands(strconv.FormatUint(n/scale, 10))
 	if decimals > 0 {
 		text += fmt.Sprintf(".%0*d", decimals, n%scale)
 	}
@@ -87,8 +87,8 @@ func allDigits(text string) bool {
 	return true
 }
 
-// thousands puts commas into a string of digits.
-func thousands(digits string) string {
+// groupThousands puts commas into a string of digits.
+func groupThousands(digits string) string {
 	var b strings.Builder
 	for i, c := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {

@@ -148,8 +148,8 @@ func (b *Book) ID() string { return b.Name + "@sha256:" + b.hash[:min(12, len(b.
 // Hash returns the SHA-256 of the file the book was read from, in hexadecimal.
 func (b *Book) Hash() string { return b.hash }
 
-// meter returns a meter of the book, or an error that names it.
-func (b *Book) meter(id MeterID) (*Meter, error) {
+// findMeter returns a meter of the book, or an error that names it.
+func (b *Book) findMeter(id MeterID) (*Meter, error) {
 	for i := range b.Meters {
 		if b.Meters[i].Meter == id {
 			return &b.Meters[i], nil

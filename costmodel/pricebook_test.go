@@ -50,7 +50,7 @@ func TestEveryPriceOfTheEmbeddedBookIsAnExactFraction(t *testing.T) {
 		}
 		num, den := rate.Fraction()
 		if c.meter == MeterStorage { // 23,000,000 / (2^30 x 744 x 3,600,000) in lowest terms
-			if got := rate.cost(Product(1<<30, 744*3_600_000), 1); got.String() != "23000000" {
+			if got := rate.costFloor(Product(1<<30, 744*3_600_000), 1); got.String() != "23000000" {
 				t.Errorf("a GiB for a 31-day month costs %s nano-dollars", got)
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"math/bits"
 	"strings"
 
-	"github.com/zonewise/zonewise/internal/share"
+	"github.com/zonewise/zonewise/internal/apportion"
 )
 
 // Quantity is an unsigned 128-bit integer, Hi x 2^64 + Lo, in the unit of its
@@ -40,7 +40,7 @@ func (q Quantity) Add(o Quantity) (Quantity, error) {
 func (q Quantity) IsZero() bool { return q == Quantity{} }
 
 // String returns all decimal digits of q.
-func (q Quantity) String() string { return q.big().String() }
+func (q Quantity) String() string { return q.toBigInt().String() }
 
 // ParseQuantity reads what String wrote.
 func ParseQuantity(text string) (Quantity, error) {
@@ -51,12 +51,12 @@ func ParseQuantity(text string) (Quantity, error) {
 	return Quantity{Hi: new(big.Int).Rsh(n, 64).Uint64(), Lo: new(big.Int).And(n, new(big.Int).SetUint64(1<<64-1)).Uint64()}, nil
 }
 
-func (q Quantity) big() *big.Int {
+func (q Quantity) toBigInt() *big.Int {
 	n := new(big.Int).SetUint64(q.Hi)
 	return n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(q.Lo))
 }
 
-func (q Quantity) weight() share.Weight { return share.Weight{Hi: q.Hi, Lo: q.Lo} }
+func (q Quantity) toWeight() apportion.Weight { return apportion.Weight{Hi: q.Hi, Lo: q.Lo} }
 
 // Unit is what a quantity counts.
 type Unit string
@@ -76,43 +76,43 @@ const (
 func (u Unit) Human(q Quantity) string {
 	switch u {
 	case UnitNanoRequests:
-		return scaled(q, big.NewInt(nanoPerUSD)) + " requests"
+		return formatScaled(q, big.NewInt(nanoPerUSD)) + " requests"
 	case UnitBytes:
-		return binaryScaled(q, 1, "")
+		return formatBinary(q, 1, "")
 	case UnitBytesWritten:
-		return binaryScaled(q, 1, " written")
+		return formatBinary(q, 1, " written")
 	case UnitByteMS:
-		return binaryScaled(q, 3_600_000, "-hours")
+		return formatBinary(q, 3_600_000, "-hours")
 	case UnitRecords:
-		return thousands(q.String()) + " records"
+		return groupThousands(q.String()) + " records"
 	}
 	return q.String() + " " + string(u)
 }
 
-// binaryScaled picks the largest binary prefix that leaves a number above 1.
-func binaryScaled(q Quantity, divisor int64, suffix string) string {
+// formatBinary picks the largest binary prefix that leaves a number above 1.
+func formatBinary(q Quantity, divisor int64, suffix string) string {
 	names := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	unit, next := big.NewInt(divisor), big.NewInt(divisor<<10)
 	i := 0
-	for i < len(names)-1 && q.big().Cmp(next) >= 0 {
+	for i < len(names)-1 && q.toBigInt().Cmp(next) >= 0 {
 		unit, next = next, new(big.Int).Lsh(next, 10)
 		i++
 	}
 	if i == 0 && divisor == 1 {
 		return q.String() + " B" + suffix
 	}
-	return scaled(q, unit) + " " + names[i] + suffix
+	return formatScaled(q, unit) + " " + names[i] + suffix
 }
 
-// scaled returns q/unit with up to three decimals, cut; a quantity that would
+// formatScaled returns q/unit with up to three decimals, cut; a quantity that would
 // show as 0 though it is not says "<0.001".
-func scaled(q Quantity, unit *big.Int) string {
-	whole, rest := new(big.Int).QuoRem(q.big(), unit, new(big.Int))
+func formatScaled(q Quantity, unit *big.Int) string {
+	whole, rest := new(big.Int).QuoRem(q.toBigInt(), unit, new(big.Int))
 	milli := new(big.Int).Quo(rest.Mul(rest, big.NewInt(1000)), unit).Uint64()
 	if whole.Sign() == 0 && milli == 0 && !q.IsZero() {
 		return "<0.001"
 	}
-	text := thousands(whole.String())
+	text := groupThousands(whole.String())
 	if milli == 0 {
 		return text
 	}

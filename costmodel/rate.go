@@ -26,16 +26,16 @@ func (r Rate) Fraction() (num, den string) {
 // IsFree reports whether the price is 0.
 func (r Rate) IsFree() bool { return r.perBase.Sign() == 0 }
 
-// cost returns floor(q x rate) in nano-dollars, where baseUnits of q are one
+// costFloor returns floor(q x rate) in nano-dollars, where baseUnits of q are one
 // base unit of the price (nano-requests: 10^9).
-func (r Rate) cost(q Quantity, baseUnits uint64) *big.Int {
-	n := new(big.Int).Mul(q.big(), r.perBase.Num())
+func (r Rate) costFloor(q Quantity, baseUnits uint64) *big.Int {
+	n := new(big.Int).Mul(q.toBigInt(), r.perBase.Num())
 	return n.Quo(n, new(big.Int).Mul(r.perBase.Denom(), new(big.Int).SetUint64(baseUnits)))
 }
 
 // costCeil is cost rounded up, for upper bounds.
 func (r Rate) costCeil(q Quantity, baseUnits uint64) *big.Int {
-	n := new(big.Int).Mul(q.big(), r.perBase.Num())
+	n := new(big.Int).Mul(q.toBigInt(), r.perBase.Num())
 	d := new(big.Int).Mul(r.perBase.Denom(), new(big.Int).SetUint64(baseUnits))
 	n.Add(n, new(big.Int).Sub(d, big.NewInt(1)))
 	return n.Quo(n, d)
@@ -45,7 +45,7 @@ func (r Rate) costCeil(q Quantity, baseUnits uint64) *big.Int {
 // UTC): storage prices depend on the length of the month. A transfer's price is
 // that of both sides together.
 func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
-	m, err := b.meter(id)
+	m, err := b.findMeter(id)
 	if err != nil {
 		return Rate{}, err
 	}
@@ -69,7 +69,7 @@ func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
 		perUnit.Mul(perUnit, big.NewRat(1000, 1))
 		unit = "1,000 requests"
 	}
-	text := decimal(perUnit) + " USD per " + unit
+	text := formatDecimal(perUnit) + " USD per " + unit
 	if m.HoursRule == HoursCalendar {
 		hours := monthHours(atMS)
 		price.Mul(price, big.NewRat(1, hours*3_600_000))
@@ -81,11 +81,11 @@ func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
 // TransferPair returns the list price of moving one unit between two zones, both
 // sides together, and how many bytes the unit is.
 func (b *Book) TransferPair() (NanoUSD, uint64, error) {
-	m, err := b.meter(MeterTransfer)
+	m, err := b.findMeter(MeterTransfer)
 	if err != nil {
 		return 0, 0, err
 	}
-	pair, err := nano(new(big.Int).Add(new(big.Int).SetUint64(*m.SrcNanoUSD), new(big.Int).SetUint64(*m.DstNanoUSD)))
+	pair, err := toNanoUSD(new(big.Int).Add(new(big.Int).SetUint64(*m.SrcNanoUSD), new(big.Int).SetUint64(*m.DstNanoUSD)))
 	return pair, m.BaseUnitsPerUnit, err
 }
 
@@ -103,9 +103,9 @@ func NextMonth(atMS int64) int64 {
 	return time.Date(at.Year(), at.Month()+1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 }
 
-// decimal returns a fraction as decimal text, exact where it ends within 12
+// formatDecimal returns a fraction as decimal text, exact where it ends within 12
 // decimals, else cut there with an ellipsis.
-func decimal(r *big.Rat) string {
+func formatDecimal(r *big.Rat) string {
 	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(12), nil)
 	whole, rest := new(big.Int).QuoRem(new(big.Int).Mul(r.Num(), scale), r.Denom(), new(big.Int))
 	digits := whole.String()

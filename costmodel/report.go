@@ -78,13 +78,13 @@ func (s *Statement) Report(by ...Dimension) Report {
 	groups := map[Key]*rowSum{}
 	for i := range s.Lines {
 		line := &s.Lines[i]
-		key := project(line.Key, by)
+		key := projectKey(line.Key, by)
 		g := groups[key]
 		if g == nil {
 			g = &rowSum{Row: Row{Key: key, Unit: line.Unit, Price: line.Price}, samePrice: true, sameUnit: true, component: line.Component}
 			groups[key] = g
 		}
-		g.add(line)
+		g.addLine(line)
 	}
 	if slices.Contains(by, ByTopic) {
 		addReserved(groups)
@@ -94,15 +94,15 @@ func (s *Statement) Report(by ...Dimension) Report {
 		SourceURL: s.Book.SourceURL, Currency: s.Book.Currency, By: by, Meters: s.Meters, Total: s.Total,
 		UpperBound: s.UpperBound, GapsMS: s.GapsMS,
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(groups), Key.compare) {
-		r.Rows = append(r.Rows, groups[key].finish())
+	for _, key := range slices.SortedFunc(maps.Keys(groups), Key.compareTo) {
+		r.Rows = append(r.Rows, groups[key].toRow())
 	}
 	sortRows(r.Rows, by)
 	return r
 }
 
-// project keeps the fields of a key that a report is grouped by.
-func project(k Key, by []Dimension) Key {
+// projectKey keeps the fields of a key that a report is grouped by.
+func projectKey(k Key, by []Dimension) Key {
 	var out Key
 	for _, d := range by {
 		switch d {
@@ -144,9 +144,9 @@ type rowSum struct {
 	mixed               bool // more than one component
 }
 
-// add cannot pass 128 bits or 64 bits of money: every sum here is part of a
+// addLine cannot pass 128 bits or 64 bits of money: every sum here is part of a
 // meter's or the total's sum, which Bill has checked.
-func (g *rowSum) add(line *Line) {
+func (g *rowSum) addLine(line *Line) {
 	g.Quantity, _ = g.Quantity.Add(line.Quantity)
 	if line.Component == "bytes_in" {
 		g.written, _ = g.written.Add(line.Quantity)
@@ -158,9 +158,9 @@ func (g *rowSum) add(line *Line) {
 	g.samePrice = g.samePrice && g.Price == line.Price
 }
 
-// finish gives a row of several units or prices a quantity and a price that
+// toRow gives a row of several units or prices a quantity and a price that
 // still mean something.
-func (g *rowSum) finish() Row {
+func (g *rowSum) toRow() Row {
 	row := g.Row
 	switch {
 	case !g.sameUnit || g.mixed && !g.written.IsZero():
@@ -183,7 +183,7 @@ func PerGiB(money NanoUSD, bytes Quantity) NanoUSD {
 		return 0
 	}
 	n := new(big.Int).Mul(big.NewInt(int64(money)), big.NewInt(gib))
-	unit, err := nano(n.Quo(n, bytes.big()))
+	unit, err := toNanoUSD(n.Quo(n, bytes.toBigInt()))
 	if err != nil {
 		return 0
 	}
@@ -198,14 +198,14 @@ func sortRows(rows []Row, by []Dimension) {
 	}
 	sums := map[Key]NanoUSD{}
 	for _, r := range rows {
-		sums[project(r.Key, by[:1])] += r.NanoUSD
+		sums[projectKey(r.Key, by[:1])] += r.NanoUSD
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
-		ka, kb := project(a.Key, by[:1]), project(b.Key, by[:1])
+		ka, kb := projectKey(a.Key, by[:1]), projectKey(b.Key, by[:1])
 		return cmp.Or(
 			cmp.Compare(slices.Index(ReservedRows(), a.Topic), slices.Index(ReservedRows(), b.Topic)),
-			cmp.Compare(sums[kb], sums[ka]), ka.compare(kb),
-			cmp.Compare(b.NanoUSD, a.NanoUSD), a.Key.compare(b.Key))
+			cmp.Compare(sums[kb], sums[ka]), ka.compareTo(kb),
+			cmp.Compare(b.NanoUSD, a.NanoUSD), a.Key.compareTo(b.Key))
 	})
 }
 

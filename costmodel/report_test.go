@@ -28,7 +28,7 @@ func TestCSVCellsThatASpreadsheetWouldRunAreEscaped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(rows) != len(r.Rows)+2 || rows[0][0] != "from_ms" || rows[len(rows)-1][2] != "TOTAL" || rows[len(rows)-1][12] != digits(r.Total) {
+		if len(rows) != len(r.Rows)+2 || rows[0][0] != "from_ms" || rows[len(rows)-1][2] != "TOTAL" || rows[len(rows)-1][12] != formatNano(r.Total) {
 			t.Errorf("%d CSV rows for %d of the report; last %v", len(rows), len(r.Rows), rows[len(rows)-1])
 		}
 		for _, row := range rows {

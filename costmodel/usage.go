@@ -100,8 +100,8 @@ type Key struct {
 	Group     string
 }
 
-// compare is the canonical order of keys.
-func (k Key) compare(o Key) int {
+// compareTo is the canonical order of keys.
+func (k Key) compareTo(o Key) int {
 	return cmp.Or(strings.Compare(k.TopicID, o.TopicID), strings.Compare(string(k.Component), string(o.Component)),
 		strings.Compare(k.Src, o.Src), strings.Compare(k.Dst, o.Dst), strings.Compare(k.Principal, o.Principal),
 		strings.Compare(k.Group, o.Group), strings.Compare(k.Topic, o.Topic))

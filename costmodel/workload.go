@@ -25,23 +25,23 @@ type Classic struct {
 // with the last term 0 under follower fetch; for z = r = 3 that is
 // w x (2/3 + 2 + 2f/3). It is rounded down to a byte.
 func (c Classic) CrossBytes() (Quantity, error) {
-	exact, err := c.cross()
+	exact, err := c.crossBytes()
 	if err != nil {
 		return Quantity{}, err
 	}
 	return ParseQuantity(new(big.Int).Quo(exact.Num(), exact.Denom()).String())
 }
 
-func (c Classic) cross() (*big.Rat, error) {
+func (c Classic) crossBytes() (*big.Rat, error) {
 	if c.Zones == 0 || c.Replicas == 0 {
 		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
 	}
 	away := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
 	legs := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
 	if !c.FollowerFetch {
-		legs.Add(legs, times(away, c.FanOut))
+		legs.Add(legs, multiplyRat(away, c.FanOut))
 	}
-	return times(times(legs, c.BytesPerSecond), c.Seconds), nil
+	return multiplyRat(multiplyRat(legs, c.BytesPerSecond), c.Seconds), nil
 }
 
 // Cost returns what that crossing costs when one unit of unitBytes costs pair
@@ -51,13 +51,13 @@ func (c Classic) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
 	if pair < 0 || unitBytes == 0 {
 		return 0, errors.New("price classic Kafka: want a price of 0 or more per unit of at least one byte")
 	}
-	exact, err := c.cross()
+	exact, err := c.crossBytes()
 	if err != nil {
 		return 0, err
 	}
-	exact = times(exact, uint64(pair))
+	exact = multiplyRat(exact, uint64(pair))
 	exact.Quo(exact, new(big.Rat).SetInt(new(big.Int).SetUint64(unitBytes)))
-	return nano(new(big.Int).Quo(exact.Num(), exact.Denom()))
+	return toNanoUSD(new(big.Int).Quo(exact.Num(), exact.Denom()))
 }
 
 // Workload describes steady traffic through zonewise, for an estimate.
@@ -105,8 +105,8 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 	perGiB := new(big.Rat).SetFrac(big.NewInt(gib), new(big.Int).SetUint64(w.BytesPerSecond)) // seconds per GiB written
 	puts := new(big.Rat)
 	if objects > 0 {
-		full := ratio(objects, w.ObjectBytes)
-		timed := times(big.NewRat(1000, 1), w.Brokers)
+		full := newRatio(objects, w.ObjectBytes)
+		timed := multiplyRat(big.NewRat(1000, 1), w.Brokers)
 		timed.Quo(timed, new(big.Rat).SetInt(new(big.Int).SetUint64(w.LingerMS)))
 		perSecond := full
 		if timed.Cmp(full) > 0 {
@@ -116,21 +116,21 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 		e.MeanObjectBytes = new(big.Int).Quo(mean.Num(), mean.Denom()).Uint64()
 		puts.Mul(perSecond, perGiB)
 	}
-	gets := times(puts, w.ReaderZones)
-	cross := times(times(perGiB, w.InlineBytes), w.InlineNetworkHops)
-	e.PutsPerGiB, e.GetsPerGiB, e.CrossBytesGiB = ceil(puts), ceil(gets), ceil(cross)
+	gets := multiplyRat(puts, w.ReaderZones)
+	cross := multiplyRat(multiplyRat(perGiB, w.InlineBytes), w.InlineNetworkHops)
+	e.PutsPerGiB, e.GetsPerGiB, e.CrossBytesGiB = roundUp(puts), roundUp(gets), roundUp(cross)
 	cost := new(big.Rat).Mul(puts, prices[MeterPut])
 	cost.Add(cost, gets.Mul(gets, prices[MeterGet]))
 	cost.Add(cost, cross.Mul(cross, prices[MeterTransfer]))
 	var err error
-	e.CostPerGiB, err = nano(new(big.Int).Quo(cost.Num(), cost.Denom()))
+	e.CostPerGiB, err = toNanoUSD(new(big.Int).Quo(cost.Num(), cost.Denom()))
 	return e, err
 }
 
 // RequestBytesCost prices n requests of so many bytes at a per-byte meter with
 // an allowance of free bytes per request (S3 Express before 2025-04).
 func (b *Book) RequestBytesCost(id MeterID, requests, bytesEach uint64) (NanoUSD, error) {
-	m, err := b.meter(id)
+	m, err := b.findMeter(id)
 	if err != nil {
 		return 0, err
 	}
@@ -139,15 +139,15 @@ func (b *Book) RequestBytesCost(id MeterID, requests, bytesEach uint64) (NanoUSD
 		return 0, err
 	}
 	charged := bytesEach - min(bytesEach, m.FreeBytesPerRequest)
-	return nano(rate.cost(Product(requests, charged), 1))
+	return toNanoUSD(rate.costFloor(Product(requests, charged), 1))
 }
 
-func ratio(a, b uint64) *big.Rat {
+func newRatio(a, b uint64) *big.Rat {
 	return new(big.Rat).SetFrac(new(big.Int).SetUint64(a), new(big.Int).SetUint64(b))
 }
 
-// ceil rounds up; an estimate that passes 64 bits is not one.
-func ceil(r *big.Rat) uint64 {
+// roundUp rounds up; an estimate that passes 64 bits is not one.
+func roundUp(r *big.Rat) uint64 {
 	n := new(big.Int).Add(r.Num(), new(big.Int).Sub(r.Denom(), big.NewInt(1)))
 	return n.Quo(n, r.Denom()).Uint64()
 }

@@ -80,7 +80,7 @@ func TestTheExpressExampleOfAWSComesOutAt258(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		money, err := nano(rate.cost(q, 1))
+		money, err := toNanoUSD(rate.costFloor(q, 1))
 		if err != nil {
 			t.Fatal(err)
 		}

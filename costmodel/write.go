@@ -60,28 +60,28 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	out := jsonReport{
 		Window: r.Window, AsOfRevision: r.AsOfRevision, PriceBook: r.PriceBook, PublishedAt: r.Published,
 		SourceURL: r.SourceURL, Currency: r.Currency, By: r.By, Rows: []jsonRow{}, Meters: []jsonMeter{},
-		Total: digits(r.Total), UpperBound: digits(r.UpperBound), GapsMS: r.GapsMS,
+		Total: formatNano(r.Total), UpperBound: formatNano(r.UpperBound), GapsMS: r.GapsMS,
 	}
 	for _, row := range r.Rows {
 		j := jsonRow{
 			Topic: row.Topic, TopicID: row.TopicID, Component: string(row.Component), SrcZone: row.Src, DstZone: row.Dst,
 			Principal: row.Principal, Group: row.Group, Quantity: row.Quantity.String(), Unit: string(row.Unit),
-			Price: row.Price, NanoUSD: digits(row.NanoUSD),
+			Price: row.Price, NanoUSD: formatNano(row.NanoUSD),
 		}
 		if row.UpperBound != 0 {
-			j.UpperBound = digits(row.UpperBound)
+			j.UpperBound = formatNano(row.UpperBound)
 		}
 		out.Rows = append(out.Rows, j)
 	}
 	for _, m := range r.Meters {
 		out.Meters = append(out.Meters, jsonMeter{
-			string(m.Meter), m.UsageType, m.Src, m.Dst, m.Quantity.String(), string(m.Unit), m.Price, digits(m.NanoUSD),
+			string(m.Meter), m.UsageType, m.Src, m.Dst, m.Quantity.String(), string(m.Unit), m.Price, formatNano(m.NanoUSD),
 		})
 	}
 	return json.Marshal(out)
 }
 
-func digits(m NanoUSD) string { return strconv.FormatInt(int64(m), 10) }
+func formatNano(m NanoUSD) string { return strconv.FormatInt(int64(m), 10) }
 
 // WriteCSV writes a header row, the rows, and a last row with the sum. Cells
 // that a spreadsheet would run as a formula are escaped.
@@ -96,11 +96,11 @@ func (r Report) WriteCSV(w io.Writer) error {
 	for _, row := range r.Rows {
 		rows = append(rows, []string{
 			from, to, row.Topic, row.TopicID, string(row.Component), row.Src, row.Dst, row.Principal, row.Group,
-			row.Quantity.String(), string(row.Unit), row.Price, digits(row.NanoUSD), row.NanoUSD.String(), digits(row.UpperBound), r.PriceBook,
+			row.Quantity.String(), string(row.Unit), row.Price, formatNano(row.NanoUSD), row.NanoUSD.String(), formatNano(row.UpperBound), r.PriceBook,
 		})
 	}
 	rows = append(rows, []string{
-		from, to, "TOTAL", "", "", "", "", "", "", "", "", "", digits(r.Total), r.Total.String(), digits(r.UpperBound), r.PriceBook,
+		from, to, "TOTAL", "", "", "", "", "", "", "", "", "", formatNano(r.Total), r.Total.String(), formatNano(r.UpperBound), r.PriceBook,
 	})
 	for _, row := range rows {
 		for i := range row {

@@ -73,9 +73,9 @@ func (h *handler) serveCost(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
-	c, err := h.costs(r.Context(), q.length, false)
+	c, err := h.priceWindow(r.Context(), q.length, false)
 	if err != nil {
-		h.fail(w, err)
+		h.answerError(w, err)
 		return
 	}
 	report := c.statement.Report(q.by...)
@@ -127,8 +127,8 @@ func writeJSON(w io.Writer, value any) error {
 	return nil
 }
 
-// fail answers and logs a statement that could not be made.
-func (h *handler) fail(w http.ResponseWriter, cause error) {
+// answerError answers and logs a statement that could not be made.
+func (h *handler) answerError(w http.ResponseWriter, cause error) {
 	if errors.Is(cause, ErrBusy) {
 		writeError(w, http.StatusServiceUnavailable, cause)
 		return

@@ -42,16 +42,16 @@ func categoryOf(c costmodel.Component) int {
 	return -1
 }
 
-// split is money by category.
-type split [6]costmodel.NanoUSD
+// categorySplit is money by category.
+type categorySplit [6]costmodel.NanoUSD
 
-func (s *split) add(line *costmodel.Line) {
+func (s *categorySplit) addLine(line *costmodel.Line) {
 	if i := categoryOf(line.Component); i >= 0 {
 		s[i] += line.NanoUSD
 	}
 }
 
-func (s *split) sum() costmodel.NanoUSD {
+func (s *categorySplit) total() costmodel.NanoUSD {
 	var sum costmodel.NanoUSD
 	for _, m := range s {
 		sum += m
@@ -68,15 +68,15 @@ type rect struct {
 // barUnits is the length of a full bar.
 const barUnits = 1000
 
-// bar draws a split as a stacked horizontal bar, full length for whole.
-func (s *split) bar(whole costmodel.NanoUSD) []rect {
+// drawBar draws a split as a stacked horizontal bar, full length for whole.
+func (s *categorySplit) drawBar(whole costmodel.NanoUSD) []rect {
 	var out []rect
 	var before costmodel.NanoUSD
 	for i, c := range categories() {
-		from := scale(int64(before), barUnits, int64(whole))
+		from := mulDiv(int64(before), barUnits, int64(whole))
 		before += s[i]
-		if to := scale(int64(before), barUnits, int64(whole)); to > from {
-			out = append(out, rect{Class: c.Class, Title: c.Label + ": " + short(s[i]), X: from, Width: to - from, Height: 10})
+		if to := mulDiv(int64(before), barUnits, int64(whole)); to > from {
+			out = append(out, rect{Class: c.Class, Title: c.Label + ": " + formatShort(s[i]), X: from, Width: to - from, Height: 10})
 		}
 	}
 	return out

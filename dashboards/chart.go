@@ -25,50 +25,50 @@ type chartRow struct {
 
 const (
 	chartHeight = 180
-	slotUnits   = 40 // room of one bar, with its gap
+	columnUnits = 40 // room of one bar, with its gap
 	barWidth    = 30
 )
 
 // timeChart draws the statement's segments.
 func timeChart(s *costmodel.Statement) chart {
-	steps := make([]split, len(s.Segments))
+	steps := make([]categorySplit, len(s.Segments))
 	for i := range s.Lines {
-		steps[s.Lines[i].Segment].add(&s.Lines[i])
+		steps[s.Lines[i].Segment].addLine(&s.Lines[i])
 	}
 	var most costmodel.NanoUSD
 	for i := range steps {
-		most = max(most, steps[i].sum())
+		most = max(most, steps[i].total())
 	}
 	top := roundUp(most)
-	c := chart{Any: most > 0, Width: int64(len(steps)) * slotUnits, Height: chartHeight, Top: short(top), Half: short(top / 2)}
+	c := chart{Any: most > 0, Width: int64(len(steps)) * columnUnits, Height: chartHeight, Top: formatShort(top), Half: formatShort(top / 2)}
 	long := s.Window.ToMS-s.Window.FromMS > 24*3_600_000
 	for i := range steps {
-		when := clock(s.Segments[i].FromMS, long)
-		row := chartRow{When: when + " to " + clock(s.Segments[i].ToMS, long), Total: exact(steps[i].sum())}
+		when := formatClock(s.Segments[i].FromMS, long)
+		row := chartRow{When: when + " to " + formatClock(s.Segments[i].ToMS, long), Total: exactAmount(steps[i].total())}
 		for _, m := range steps[i] {
-			row.Cells = append(row.Cells, exact(m))
+			row.Cells = append(row.Cells, exactAmount(m))
 		}
 		c.Rows = append(c.Rows, row)
-		c.Bars = append(c.Bars, column(int64(i), &steps[i], top, row.When)...)
+		c.Bars = append(c.Bars, drawColumn(int64(i), &steps[i], top, row.When)...)
 	}
 	for i := range 5 { // the axis has five labels, ends included
 		at := s.Window.FromMS + (s.Window.ToMS-s.Window.FromMS)*int64(i)/4
-		c.Labels = append(c.Labels, clock(at, long))
+		c.Labels = append(c.Labels, formatClock(at, long))
 	}
 	return c
 }
 
-// column draws one step as a stacked vertical bar.
-func column(i int64, s *split, top costmodel.NanoUSD, when string) []rect {
+// drawColumn draws one step as a stacked vertical bar.
+func drawColumn(i int64, s *categorySplit, top costmodel.NanoUSD, when string) []rect {
 	var out []rect
 	var below costmodel.NanoUSD
 	for k, c := range categories() {
-		from := scale(int64(below), chartHeight, int64(top))
+		from := mulDiv(int64(below), chartHeight, int64(top))
 		below += s[k]
-		if to := scale(int64(below), chartHeight, int64(top)); to > from {
+		if to := mulDiv(int64(below), chartHeight, int64(top)); to > from {
 			out = append(out, rect{
-				Class: c.Class, Title: when + ", " + c.Label + ": " + short(s[k]),
-				X: i*slotUnits + (slotUnits-barWidth)/2, Y: chartHeight - to, Width: barWidth, Height: to - from,
+				Class: c.Class, Title: when + ", " + c.Label + ": " + formatShort(s[k]),
+				X: i*columnUnits + (columnUnits-barWidth)/2, Y: chartHeight - to, Width: barWidth, Height: to - from,
 			})
 		}
 	}
@@ -91,8 +91,8 @@ func roundUp(m costmodel.NanoUSD) costmodel.NanoUSD {
 	}
 }
 
-// clock is a moment in UTC: a time of day, with its date in long windows.
-func clock(ms int64, long bool) string {
+// formatClock is a moment in UTC: a time of day, with its date in long windows.
+func formatClock(ms int64, long bool) string {
 	at := time.UnixMilli(ms).UTC()
 	if long {
 		return at.Format("2 Jan 15:04")
@@ -100,9 +100,9 @@ func clock(ms int64, long bool) string {
 	return at.Format("15:04")
 }
 
-// moment is a moment in UTC, in full. A state that no tick has given a time yet
+// formatTime is a moment in UTC, in full. A state that no tick has given a time yet
 // is at 0.
-func moment(ms int64) string {
+func formatTime(ms int64) string {
 	if ms <= 0 {
 		return "the cluster's start"
 	}

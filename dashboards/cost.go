@@ -9,13 +9,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// costs is a window priced, and the one before it where that is comparable.
-type costs struct {
+// pricedWindow is a window priced, and the one before it where that is comparable.
+type pricedWindow struct {
 	now       metadata.UnixMilli
 	length    metadata.UnixMilli
 	statement *costmodel.Statement
 	before    *costmodel.Statement // nil where the ledger does not reach back so far
-	since     metadata.UnixMilli   // begin of the first step with usage, 0 if there is none
+	usageFrom metadata.UnixMilli   // begin of the first step with usage, 0 if there is none
 }
 
 // maxConcurrent bounds how many statements are worked out at once, so that
@@ -25,16 +25,16 @@ const maxConcurrent = 2
 // ErrBusy says that others are waiting for their statements already.
 var ErrBusy = errors.New("too many cost requests at once on this broker: try again, or ask another broker")
 
-// costs reads and prices the window of a length that ends now, and the one
+// priceWindow reads and prices the window of a length that ends now, and the one
 // before it if compare says so. It waits for its turn as long as ctx lives.
-func (h *handler) costs(ctx context.Context, length metadata.UnixMilli, compare bool) (*costs, error) {
+func (h *handler) priceWindow(ctx context.Context, length metadata.UnixMilli, compare bool) (*pricedWindow, error) {
 	select {
-	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
+	case h.statementSlots <- struct{}{}:
+		defer func() { <-h.statementSlots }()
 	case <-ctx.Done():
 		return nil, ErrBusy
 	}
-	var p plan
+	var p windowPlan
 	ledger, err := h.source.Ledger(func(now metadata.UnixMilli) []Window {
 		p = planWindow(now, length, compare)
 		return p.windows
@@ -45,28 +45,28 @@ func (h *handler) costs(ctx context.Context, length metadata.UnixMilli, compare 
 	if len(ledger.Windows) != len(p.windows) {
 		return nil, fmt.Errorf("BUG: asked the ledger for %d windows, got %d", len(p.windows), len(ledger.Windows))
 	}
-	c := &costs{now: ledger.Now, length: length}
+	c := &pricedWindow{now: ledger.Now, length: length}
 	for i := p.previous; i < len(ledger.Windows); i++ {
 		if len(ledger.Windows[i].Cells) > 0 {
-			c.since = p.windows[i].From
+			c.usageFrom = p.windows[i].From
 			break
 		}
 	}
-	if c.statement, err = h.bill(&ledger, p.windows, p.previous, len(p.windows)); err != nil {
+	if c.statement, err = h.billWindows(&ledger, p.windows, p.previous, len(p.windows)); err != nil {
 		return nil, err
 	}
 	// A previous window whose first step is empty is one in which the
 	// cluster began: comparing with it would only show that.
 	if p.previous > 0 && len(ledger.Windows[0].Cells) > 0 {
-		if c.before, err = h.bill(&ledger, p.windows, 0, p.previous); err != nil {
+		if c.before, err = h.billWindows(&ledger, p.windows, 0, p.previous); err != nil {
 			return nil, err
 		}
 	}
 	return c, nil
 }
 
-// bill prices windows [from, to) of a ledger.
-func (h *handler) bill(ledger *Ledger, windows []Window, from, to int) (*costmodel.Statement, error) {
+// billWindows prices windows [from, to) of a ledger.
+func (h *handler) billWindows(ledger *Ledger, windows []Window, from, to int) (*costmodel.Statement, error) {
 	req := costmodel.Request{Book: h.book, AsOfRevision: int64(ledger.AsOf)}
 	for i := from; i < to; i++ {
 		w := &ledger.Windows[i]
@@ -75,7 +75,7 @@ func (h *handler) bill(ledger *Ledger, windows []Window, from, to int) (*costmod
 		}
 		segment := costmodel.Segment{Window: costmodel.Window{FromMS: int64(windows[i].From), ToMS: int64(windows[i].To)}}
 		for j := range w.Cells {
-			segment.Usage = append(segment.Usage, usage(&w.Cells[j], ledger.Topics))
+			segment.Usage = append(segment.Usage, usageOf(&w.Cells[j], ledger.Topics))
 		}
 		req.Segments = append(req.Segments, segment)
 		req.GapsMS += w.GapsMs
@@ -109,8 +109,8 @@ func checkMeters(w *metadata.LedgerWindow) error {
 	return nil
 }
 
-// usage turns a ledger cell into a row to price.
-func usage(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usage {
+// usageOf turns a ledger cell into a row to price.
+func usageOf(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usage {
 	id, name := topicName(c.Key.Topic, topics)
 	return costmodel.Usage{
 		Key: costmodel.Key{

@@ -32,12 +32,12 @@ func (c Config) Validate() error {
 
 // handler serves the page and the API. Only turns changes.
 type handler struct {
-	source Source
-	book   *costmodel.Book
-	log    *slog.Logger
-	page   *template.Template
-	style  string        // path of the style sheet, with its hash
-	turns  chan struct{} // one token per statement being worked out
+	source         Source
+	book           *costmodel.Book
+	log            *slog.Logger
+	page           *template.Template
+	style          string        // path of the style sheet, with its hash
+	statementSlots chan struct{} // one token per statement being worked out
 }
 
 // New returns the handler for /, /api/v1/ and /assets/.
@@ -55,28 +55,28 @@ func New(source Source, config Config) (http.Handler, error) {
 	}
 	sum := sha256.Sum256(style)
 	h := &handler{
-		source: source, turns: make(chan struct{}, maxConcurrent), book: config.Book, log: config.Logger, page: page,
+		source: source, statementSlots: make(chan struct{}, maxConcurrent), book: config.Book, log: config.Logger, page: page,
 		style: "/assets/page-" + hex.EncodeToString(sum[:6]) + ".css",
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.servePage)
 	mux.HandleFunc("GET /api/v1/cost", h.serveCost)
 	mux.HandleFunc("GET /api/v1/zones", h.serveZones)
-	mux.HandleFunc("GET "+h.style, asset("text/css; charset=utf-8", style))
+	mux.HandleFunc("GET "+h.style, serveAsset("text/css; charset=utf-8", style))
 	icon, err := files.ReadFile("static/icon.svg")
 	if err != nil {
 		return nil, fmt.Errorf("read icon: %w", err)
 	}
-	mux.HandleFunc("GET /assets/icon.svg", asset("image/svg+xml", icon))
-	return guarded(mux), nil
+	mux.HandleFunc("GET /assets/icon.svg", serveAsset("image/svg+xml", icon))
+	return withSecurityHeaders(mux), nil
 }
 
 // policy lets a page load its own style sheet and icon and nothing else: no
 // script, no frame, no form, no other host.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guarded sets the headers that every answer carries.
-func guarded(next http.Handler) http.Handler {
+// withSecurityHeaders sets the headers that every answer carries.
+func withSecurityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", policy)
@@ -87,8 +87,8 @@ func guarded(next http.Handler) http.Handler {
 	})
 }
 
-// asset serves an embedded file that a browser may keep.
-func asset(kind string, body []byte) http.HandlerFunc {
+// serveAsset serves an embedded file that a browser may keep.
+func serveAsset(kind string, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Cache-Control", "public, max-age=86400")

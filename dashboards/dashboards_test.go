@@ -226,13 +226,13 @@ func TestNoNumberIsShownWhenRowsAndMetersDiffer(t *testing.T) {
 }
 
 func TestRequestsWaitForTheirTurnAndGiveUpWithTheirReader(t *testing.T) {
-	h := &handler{turns: make(chan struct{}, maxConcurrent)}
+	h := &handler{statementSlots: make(chan struct{}, maxConcurrent)}
 	for range maxConcurrent {
-		h.turns <- struct{}{}
+		h.statementSlots <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.costs(ctx, hourMs, false); !errors.Is(err, ErrBusy) {
+	if _, err := h.priceWindow(ctx, hourMs, false); !errors.Is(err, ErrBusy) {
 		t.Errorf("a request past the limit: %v", err)
 	}
 }

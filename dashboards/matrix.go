@@ -73,13 +73,13 @@ func zoneMatrix(s *costmodel.Statement, c *Cluster) matrix {
 			found, ok := sums[pair{src, dst}]
 			cell := matrixCell{Kind: "none"}
 			if ok {
-				cell = matrixCell{Bytes: costmodel.UnitBytes.Human(found.bytes), Money: short(found.money), Kind: "cross", Heat: heat(found.money, most)}
+				cell = matrixCell{Bytes: costmodel.UnitBytes.Human(found.bytes), Money: formatShort(found.money), Kind: "cross", Heat: heatOf(found.money, most)}
 			}
 			switch {
 			case ok && (src == "" || dst == ""):
 				cell.Kind = "unknown"
 				if found.bound > 0 {
-					cell.Bound = short(found.bound)
+					cell.Bound = formatShort(found.bound)
 				}
 			case ok && src == dst:
 				cell.Kind = "local"
@@ -91,11 +91,11 @@ func zoneMatrix(s *costmodel.Statement, c *Cluster) matrix {
 	return m
 }
 
-func heat(m, most costmodel.NanoUSD) int64 {
+func heatOf(m, most costmodel.NanoUSD) int64 {
 	if m == 0 {
 		return 0
 	}
-	return 1 + min(3, scale(int64(m), 4, int64(most)))
+	return 1 + min(3, mulDiv(int64(m), 4, int64(most)))
 }
 
 func zoneName(id string) string {

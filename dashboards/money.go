@@ -15,13 +15,13 @@ type amount struct {
 	Zero       bool
 }
 
-func exact(m costmodel.NanoUSD) amount {
+func exactAmount(m costmodel.NanoUSD) amount {
 	text := m.Dollars(9)
 	return amount{Main: text[:len(text)-7], Rest: text[len(text)-7:], Exact: m.String(), Zero: m == 0}
 }
 
-// short returns money with as many decimals as its size deserves.
-func short(m costmodel.NanoUSD) string {
+// formatShort returns money with as many decimals as its size deserves.
+func formatShort(m costmodel.NanoUSD) string {
 	size := m
 	if size < 0 {
 		size = -size
@@ -39,32 +39,32 @@ func short(m costmodel.NanoUSD) string {
 	return m.Dollars(9)
 }
 
-// signed is short with a sign that is always there.
-func signed(m costmodel.NanoUSD) string {
+// formatChange is short with a sign that is always there.
+func formatChange(m costmodel.NanoUSD) string {
 	if m > 0 {
-		return "+" + short(m)
+		return "+" + formatShort(m)
 	}
 	if m == 0 {
 		return "no change"
 	}
-	return "−" + short(-m)
+	return "−" + formatShort(-m)
 }
 
-// percent returns part of whole with one decimal; "" where either is nothing.
-func percent(part, whole costmodel.NanoUSD) string {
+// formatPercent returns part of whole with one decimal; "" where either is nothing.
+func formatPercent(part, whole costmodel.NanoUSD) string {
 	if whole <= 0 || part == 0 {
 		return ""
 	}
-	tenths := scale(int64(part), 1000, int64(whole))
+	tenths := mulDiv(int64(part), 1000, int64(whole))
 	if tenths == 0 {
 		return "<0.1 %"
 	}
 	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
 }
 
-// scale returns floor(n x mul / div) without overflow in between; 0 where the
+// mulDiv returns floor(n x mul / div) without overflow in between; 0 where the
 // result does not fit or div is 0. It serves what is drawn, not what is charged.
-func scale(n, mul, div int64) int64 {
+func mulDiv(n, mul, div int64) int64 {
 	if div == 0 {
 		return 0
 	}

@@ -28,9 +28,9 @@ type pageData struct {
 	Written    string
 	Read       string
 	PerGiB     string
-	Who        []whoLine
-	Why        *why
-	Classic    *classic
+	Who        []topCost
+	Why        *costChange
+	Classic    *kafkaComparison
 	Categories []categoryLine
 
 	Time       chart
@@ -48,7 +48,7 @@ type windowLink struct {
 	Current bool
 }
 
-type whoLine struct {
+type topCost struct {
 	Name, Money, Percent string
 	Bar                  []rect
 }
@@ -63,8 +63,8 @@ type bookView struct {
 	ID, Published, Source, Note, Region string
 }
 
-// offered are the windows that the page links to.
-func offered() []windowLink {
+// windowLinks are the windows that the page links to.
+func windowLinks() []windowLink {
 	return []windowLink{
 		{Name: "15m", Label: "15 minutes"}, {Name: "1h", Label: "hour"}, {Name: "6h", Label: "6 hours"},
 		{Name: "24h", Label: "24 hours"}, {Name: "7d", Label: "7 days"},
@@ -78,20 +78,20 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
-	c, err := h.costs(r.Context(), length, true)
+	c, err := h.priceWindow(r.Context(), length, true)
 	if err != nil {
-		h.fail(w, err)
+		h.answerError(w, err)
 		return
 	}
 	cluster := h.source.Cluster(r.Context())
 	data, err := h.pageData(c, &cluster)
 	if err != nil {
-		h.fail(w, err)
+		h.answerError(w, err)
 		return
 	}
 	var body bytes.Buffer
 	if err := h.page.Execute(&body, data); err != nil {
-		h.fail(w, fmt.Errorf("render page: %w", err))
+		h.answerError(w, fmt.Errorf("render page: %w", err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -99,37 +99,37 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 }
 
 // pageData works a priced window out for the template.
-func (h *handler) pageData(c *costs, cluster *Cluster) (*pageData, error) {
+func (h *handler) pageData(c *pricedWindow, cluster *Cluster) (*pageData, error) {
 	s := c.statement
 	written := s.Written()
 	d := &pageData{
 		Style: h.style, Cluster: viewCluster(cluster), Window: windowName(c.length), WindowLong: "the last " + windowName(c.length),
-		From: moment(s.Window.FromMS), To: moment(min(s.Window.ToMS, int64(c.now))), AsOf: moment(int64(c.now)), Revision: s.AsOfRevision,
-		Empty: c.since == 0, Total: exact(s.Total), Headline: short(s.Total), Rate: c.monthlyRate(),
+		From: formatTime(s.Window.FromMS), To: formatTime(min(s.Window.ToMS, int64(c.now))), AsOf: formatTime(int64(c.now)), Revision: s.AsOfRevision,
+		Empty: c.usageFrom == 0, Total: exactAmount(s.Total), Headline: formatShort(s.Total), Rate: c.monthlyRate(),
 		Written: costmodel.UnitBytes.Human(written), Read: costmodel.UnitBytes.Human(s.Of("bytes_out")),
-		Why: explain(c), Time: timeChart(s), Topics: topicsOf(c), Components: componentsOf(s), Matrix: zoneMatrix(s, cluster),
+		Why: explainChange(c), Time: timeChart(s), Topics: topicsOf(c), Components: componentsOf(s), Matrix: zoneMatrix(s, cluster),
 		Book: bookView{h.book.ID(), h.book.PublishedAt, h.book.SourceURL, h.book.Note, h.book.Provider + " " + h.book.Region},
 	}
-	for _, link := range offered() {
+	for _, link := range windowLinks() {
 		link.Current = link.Name == d.Window
 		if link.Current {
 			d.WindowLong = "the last " + link.Label
 		}
 		d.Windows = append(d.Windows, link)
 	}
-	if int64(c.since) > s.Window.FromMS {
-		d.Since = moment(int64(c.since))
+	if int64(c.usageFrom) > s.Window.FromMS {
+		d.Since = formatTime(int64(c.usageFrom))
 	}
 	if perGiB, ok := s.PerGiBWritten(); ok {
-		d.PerGiB = short(perGiB)
+		d.PerGiB = formatShort(perGiB)
 	}
 	if s.UpperBound > 0 {
-		d.UpperBound = short(s.UpperBound)
+		d.UpperBound = formatShort(s.UpperBound)
 	}
 	if s.GapsMS > 0 {
 		d.GapSeconds = fmt.Sprintf("%d.%03d s", s.GapsMS/1000, s.GapsMS%1000)
 	}
-	d.Who, d.Categories = d.Topics.who(s.Total), categoryLines(s)
+	d.Who, d.Categories = d.Topics.costliestTopics(s.Total), categoryLines(s)
 	var err error
 	d.Classic, err = compareClassic(h.book, s)
 	return d, err
@@ -137,30 +137,30 @@ func (h *handler) pageData(c *costs, cluster *Cluster) (*pageData, error) {
 
 // monthlyRate is what 30 days like the part of the window with usage would
 // cost.
-func (c *costs) monthlyRate() string {
+func (c *pricedWindow) monthlyRate() string {
 	const month = 30 * 24 * hourMs
-	covered := c.now - c.since
-	if c.since == 0 || covered < minuteMs {
+	covered := c.now - c.usageFrom
+	if c.usageFrom == 0 || covered < minuteMs {
 		return ""
 	}
-	return short(costmodel.NanoUSD(scale(int64(c.statement.Total), int64(month), int64(covered))))
+	return formatShort(costmodel.NanoUSD(mulDiv(int64(c.statement.Total), int64(month), int64(covered))))
 }
 
 // categoryLines is the legend of every chart, with its sums.
 func categoryLines(s *costmodel.Statement) []categoryLine {
-	var sums split
+	var sums categorySplit
 	for i := range s.Lines {
-		sums.add(&s.Lines[i])
+		sums.addLine(&s.Lines[i])
 	}
 	var out []categoryLine
 	for i, c := range categories() {
-		out = append(out, categoryLine{c, short(sums[i]), percent(sums[i], s.Total)})
+		out = append(out, categoryLine{c, formatShort(sums[i]), formatPercent(sums[i], s.Total)})
 	}
 	return out
 }
 
-// classic compares with the traffic between zones of a tuned classic Kafka.
-type classic struct {
+// kafkaComparison compares with the traffic between zones of a tuned classic Kafka.
+type kafkaComparison struct {
 	Cost    string
 	Ours    string
 	Formula string
@@ -168,7 +168,7 @@ type classic struct {
 
 // compareClassic prices the same writes on three replicas in three zones whose
 // consumers read from the nearest one. It is nil where nothing was written.
-func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*classic, error) {
+func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*kafkaComparison, error) {
 	written := s.Written()
 	if written.IsZero() || written.Hi != 0 {
 		return nil, nil
@@ -182,12 +182,12 @@ func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*classic, err
 	if err != nil {
 		return nil, err
 	}
-	var sums split
+	var sums categorySplit
 	for i := range s.Lines {
-		sums.add(&s.Lines[i])
+		sums.addLine(&s.Lines[i])
 	}
-	return &classic{
-		Cost: short(cost), Ours: short(s.Total - sums[2]),
+	return &kafkaComparison{
+		Cost: formatShort(cost), Ours: formatShort(s.Total - sums[2]),
 		Formula: fmt.Sprintf("%s written × (2/3 + 2) × %s per %s", costmodel.UnitBytes.Human(written), pair.Dollars(2),
 			costmodel.UnitBytes.Human(costmodel.Units(unit))),
 	}, nil

@@ -38,7 +38,7 @@ type topicRow struct {
 // topicSum is one topic's money and bytes.
 type topicSum struct {
 	id, name string
-	parts    split
+	parts    categorySplit
 	before   costmodel.NanoUSD
 	written  costmodel.Quantity
 }
@@ -59,33 +59,33 @@ func aboutReserved(name string) string {
 
 // topicsOf sums a window by topic: dearest first, reserved rows always there
 // and last.
-func topicsOf(c *costs) topicTable {
+func topicsOf(c *pricedWindow) topicTable {
 	sums := topicSums(c)
-	t := topicTable{HasChange: c.before != nil, Total: exact(c.statement.Total), Categories: categories()}
+	t := topicTable{HasChange: c.before != nil, Total: exactAmount(c.statement.Total), Categories: categories()}
 	var most costmodel.NanoUSD
 	for i := range sums {
-		most = max(most, sums[i].parts.sum())
+		most = max(most, sums[i].parts.total())
 	}
 	var rest topicSum
 	var folded int
 	for i := range sums {
 		if reserved := costmodel.IsReserved(sums[i].name); !reserved && i >= shownTopics {
-			rest.fold(&sums[i])
+			rest.addTopic(&sums[i])
 			folded++
 			continue
 		} else if reserved && folded > 0 {
 			rest.name = fmt.Sprintf("%d more topics, all in the CSV", folded)
-			t.Rows = append(t.Rows, rest.row(c, most))
+			t.Rows = append(t.Rows, rest.toRow(c, most))
 			folded = 0
 		}
-		t.Rows = append(t.Rows, sums[i].row(c, most))
+		t.Rows = append(t.Rows, sums[i].toRow(c, most))
 	}
 	return t
 }
 
 // topicSums returns the sum of every topic and reserved row, in the order in
 // which they are shown.
-func topicSums(c *costs) []topicSum {
+func topicSums(c *pricedWindow) []topicSum {
 	index := map[string]*topicSum{}
 	for _, name := range costmodel.ReservedRows() {
 		index[name] = &topicSum{id: name, name: name}
@@ -97,7 +97,7 @@ func topicSums(c *costs) []topicSum {
 			sum = &topicSum{id: line.TopicID, name: line.Topic}
 			index[line.TopicID] = sum
 		}
-		sum.parts.add(line)
+		sum.parts.addLine(line)
 		if line.Component == "bytes_in" {
 			sum.written, _ = sum.written.Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
 		}
@@ -119,13 +119,13 @@ func topicSums(c *costs) []topicSum {
 	}
 	slices.SortFunc(out, func(a, b topicSum) int {
 		ra, rb := slices.Index(costmodel.ReservedRows(), a.name), slices.Index(costmodel.ReservedRows(), b.name)
-		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(b.parts.sum(), a.parts.sum()), cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(b.parts.total(), a.parts.total()), cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
 	})
 	return out
 }
 
-// fold adds another topic to a row of many.
-func (t *topicSum) fold(o *topicSum) {
+// addTopic adds another topic to a row of many.
+func (t *topicSum) addTopic(o *topicSum) {
 	for i, m := range o.parts {
 		t.parts[i] += m
 	}
@@ -133,36 +133,36 @@ func (t *topicSum) fold(o *topicSum) {
 	t.written, _ = t.written.Add(o.written) // cannot wrap: part of a meter that Bill summed
 }
 
-// row prints a topic's sums; bars are as long as their share of the dearest.
-func (t *topicSum) row(c *costs, most costmodel.NanoUSD) topicRow {
-	money := t.parts.sum()
+// toRow prints a topic's sums; bars are as long as their share of the dearest.
+func (t *topicSum) toRow(c *pricedWindow, most costmodel.NanoUSD) topicRow {
+	money := t.parts.total()
 	row := topicRow{
 		Name: costmodel.Printable(t.name), ID: t.id, About: aboutReserved(t.name), Reserved: costmodel.IsReserved(t.name),
-		Money: exact(money), Percent: percent(money, c.statement.Total), Written: costmodel.UnitBytes.Human(t.written),
-		Bar: t.parts.bar(most), money: money,
+		Money: exactAmount(money), Percent: formatPercent(money, c.statement.Total), Written: costmodel.UnitBytes.Human(t.written),
+		Bar: t.parts.drawBar(most), money: money,
 	}
 	if t.written.IsZero() {
 		row.Written = ""
 	} else {
-		row.PerGiB = short(costmodel.PerGiB(money, t.written))
+		row.PerGiB = formatShort(costmodel.PerGiB(money, t.written))
 	}
 	if c.before != nil {
-		row.Change = signed(money - t.before)
+		row.Change = formatChange(money - t.before)
 	}
 	for _, m := range t.parts {
-		row.Cells = append(row.Cells, exact(m))
+		row.Cells = append(row.Cells, exactAmount(m))
 	}
 	return row
 }
 
-// who returns the dearest rows for the first view.
-func (t *topicTable) who(total costmodel.NanoUSD) []whoLine {
+// costliestTopics returns the dearest rows for the first view.
+func (t *topicTable) costliestTopics(total costmodel.NanoUSD) []topCost {
 	rows := slices.Clone(t.Rows)
 	slices.SortStableFunc(rows, func(a, b topicRow) int { return cmp.Compare(b.money, a.money) })
-	var out []whoLine
+	var out []topCost
 	for _, r := range rows[:min(4, len(rows))] {
 		if r.money > 0 {
-			out = append(out, whoLine{r.Name, short(r.money), percent(r.money, total), r.Bar})
+			out = append(out, topCost{r.Name, formatShort(r.money), formatPercent(r.money, total), r.Bar})
 		}
 	}
 	return out
@@ -208,23 +208,23 @@ func componentsOf(s *costmodel.Statement) componentTable {
 	for _, m := range money {
 		most = max(most, m)
 	}
-	t := componentTable{Total: exact(s.Total)}
+	t := componentTable{Total: exactAmount(s.Total)}
 	for _, info := range costmodel.Components() {
 		slices.Sort(prices[info.Component])
 		for _, price := range prices[info.Component] {
 			k := key{info.Component, price}
 			row := componentRow{
 				Label: info.Label, Name: string(info.Component), Quantity: info.Unit.Human(quantities[k]),
-				Raw: quantities[k].String() + " " + string(info.Unit), Price: price, Money: exact(money[k]), Percent: percent(money[k], s.Total),
+				Raw: quantities[k].String() + " " + string(info.Unit), Price: price, Money: exactAmount(money[k]), Percent: formatPercent(money[k], s.Total),
 			}
 			i := categoryOf(info.Component)
 			if i < 0 {
 				t.Free = append(t.Free, row)
 				continue
 			}
-			var parts split
+			var parts categorySplit
 			parts[i] = money[k]
-			row.Class, row.Bar = categories()[i].Class, parts.bar(most)
+			row.Class, row.Bar = categories()[i].Class, parts.drawBar(most)
 			t.Charged = append(t.Charged, row)
 		}
 	}

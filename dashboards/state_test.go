@@ -39,7 +39,7 @@ func (a *applied) commit(t testing.TB, e *metadata.Entry) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, _ := a.state.Apply(&metadata.Committed{Revision: a.rev, Extent: 1, Session: session, Lane: e.Lane, Seq: e.Seq, Bytes: raw})
+	out, _ := a.state.Apply(&metadata.CommittedEntry{Revision: a.rev, Extent: 1, Session: session, Lane: e.Lane, Seq: e.Seq, Bytes: raw})
 	if out.Code != metadata.CodeOK {
 		t.Fatalf("entry %d: %v %s", a.rev, out.Code, out.Text)
 	}

@@ -11,8 +11,8 @@ import (
 type scratch struct {
 	entry   Entry
 	weights []uint64
-	shares  []entryShare
-	index   map[shareKey]int // of shares
+	shares  []payerShare
+	index   map[payerKey]int // of shares
 }
 
 // Apply is the one function that changes a state. It is pure: the outcome and
@@ -22,25 +22,25 @@ type scratch struct {
 //
 // Entries are applied in the order of their revisions; one that is not newer
 // than the state changes nothing.
-func (s *State) Apply(c *Committed) (Outcome, *Entry) {
+func (s *State) Apply(c *CommittedEntry) (Outcome, *Entry) {
 	if c.Revision <= s.revision {
 		return Outcome{Revision: c.Revision, Code: CodeGap, Text: "applied before"}, nil
 	}
-	s.digest(c)
+	s.updateDigest(c)
 	s.revision = c.Revision
 	s.extent = max(s.extent, c.Extent)
 	s.entries++
-	out, e := s.applyGuarded(c)
+	out, e := s.applyCatchingPanic(c)
 	out.Revision = c.Revision
 	if out.Code == CodeRefused || out.Code == CodeGap {
 		s.alarms++
-		s.lastBad = fmt.Sprintf("entry %s/%s/%d at revision %d: %s", c.Session, c.Lane, c.Seq, c.Revision, out.Text)
+		s.lastAlarm = fmt.Sprintf("entry %s/%s/%d at revision %d: %s", c.Session, c.Lane, c.Seq, c.Revision, out.Text)
 	}
 	return out, e
 }
 
-// applyGuarded turns a panic into the outcome that every broker has.
-func (s *State) applyGuarded(c *Committed) (out Outcome, e *Entry) {
+// applyCatchingPanic turns a panic into the outcome that every broker has.
+func (s *State) applyCatchingPanic(c *CommittedEntry) (out Outcome, e *Entry) {
 	defer func() {
 		if r := recover(); r != nil {
 			out, e = Outcome{Code: CodeRefused, Text: fmt.Sprintf("BUG: panic: %v", r)}, nil
@@ -49,7 +49,7 @@ func (s *State) applyGuarded(c *Committed) (out Outcome, e *Entry) {
 	return s.applyEntry(c)
 }
 
-func (s *State) applyEntry(c *Committed) (Outcome, *Entry) {
+func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var e *Entry
 	var bad error
 	if len(c.Bytes) > 0 { // an empty entry holds the place of one whose guard failed
@@ -58,7 +58,7 @@ func (s *State) applyEntry(c *Committed) (Outcome, *Entry) {
 			bad = fmt.Errorf("entry says it is %s/%s/%d", e.Session, e.Lane, e.Seq)
 		}
 	}
-	if s.sessions[c.Session] == nil && bad == nil && e != nil && opensSession(e) {
+	if s.sessions[c.Session] == nil && bad == nil && e != nil && isOpenSession(e) {
 		if code, text := s.admitSession(e); code != CodeOK {
 			return Outcome{Commands: []CommandOutcome{{Code: code, Text: text}}}, e
 		}
@@ -94,14 +94,16 @@ func (s *State) applyEntry(c *Committed) (Outcome, *Entry) {
 	for _, cmd := range e.Commands {
 		out.Commands = append(out.Commands, s.applyCommand(e, cmd))
 	}
-	s.bookEntry(c, e, out.Parts)
+	s.bookEntryCosts(c, e, out.Parts)
 	return out, e
 }
 
-// made is when the entry under application was made, by its writer's clock.
+// entryTime is when the entry under application was made, by its writer's clock.
 // State time follows the clocks in steps, and may be behind where ticks were
 // late; a clock that is off is taken for no more than one step ahead.
-func (s *State) made() UnixMilli { return min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep) }
+func (s *State) entryTime() UnixMilli {
+	return min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep)
+}
 
 func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 	switch cmd := cmd.(type) {
@@ -112,33 +114,33 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 		return CommandOutcome{}
 	case Mark:
 		return CommandOutcome{} // the replica acts on it
-	case ClosedSession:
-		return s.applyClosed(cmd)
+	case CloseSession:
+		return s.applyCloseSession(cmd)
 	case DrainSession:
-		return s.applyDrain(e.Session)
-	case Claim:
-		return s.applyClaim(e.Session, cmd)
+		return s.applyDrainSession(e.Session)
+	case ClaimRole:
+		return s.applyClaimRole(e.Session, cmd)
 	case Tick:
 		return s.applyTick(cmd)
-	case Archived:
-		return s.applyArchived(cmd)
+	case AcceptArchive:
+		return s.applyAcceptArchive(cmd)
 	case RaiseLevel:
 		return s.applyRaiseLevel(cmd)
 	case CreateTopic:
-		s.topicsAt = s.revision
+		s.topicsRevision = s.revision
 		return s.applyCreateTopic(cmd)
 	case DeleteTopic:
-		s.topicsAt = s.revision
+		s.topicsRevision = s.revision
 		return s.applyDeleteTopic(cmd)
 	case CreatePartitions:
-		s.topicsAt = s.revision
+		s.topicsRevision = s.revision
 		return s.applyCreatePartitions(cmd)
 	case SetConfigs:
 		return s.applySetConfigs(cmd)
 	case TrimPartition:
-		return s.applyTrim(cmd)
+		return s.applyTrimPartition(cmd)
 	case AllocateProducers:
-		return s.applyAllocate(cmd)
+		return s.applyAllocateProducers(cmd)
 	case CommitOffsets:
 		return s.applyCommitOffsets(cmd)
 	case PutGroup:
@@ -161,16 +163,16 @@ func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
 		return s.applyPutMember(cmd)
 	case RemoveMembers:
 		return s.applyRemoveMembers(cmd)
-	case SetAssigned:
-		return s.applySetAssigned(cmd)
+	case SetAssignments:
+		return s.applySetAssignments(cmd)
 	case SetTargets:
 		return s.applySetTargets(cmd)
 	case ExpireOffsets:
 		return s.applyExpireOffsets(cmd)
 	case Usage:
 		return s.applyUsage(e.Session, cmd)
-	case Recovered:
-		return s.applyRecovered(e.Session, cmd)
+	case RecoverCluster:
+		return s.applyRecoverCluster(e.Session, cmd)
 	}
 	return CommandOutcome{Code: CodeInvalidRequest, Text: fmt.Sprintf("command of kind %d", cmd.Kind())}
 }
@@ -189,9 +191,9 @@ func (s *State) checkObjects(e *Entry) error {
 	return nil
 }
 
-// digest folds an entry into its generation's digest, refused ones too: an
+// updateDigest folds an entry into its generation's digest, refused ones too: an
 // archive must be exactly the log.
-func (s *State) digest(c *Committed) {
+func (s *State) updateDigest(c *CommittedEntry) {
 	n := len(s.pending)
 	if n == 0 || s.pending[n-1].extent < c.Extent {
 		g := extentDigest{extent: c.Extent, first: c.Revision, digest: s.lastDigest()}
@@ -216,7 +218,7 @@ func (s *State) lastDigest() (d [sha256.Size]byte) {
 
 // ChainDigest returns the digest of the log up to and including c, whose
 // predecessor's was prev: SHA-256 over prev, the entry's place and its bytes.
-func ChainDigest(prev [sha256.Size]byte, c *Committed) [sha256.Size]byte {
+func ChainDigest(prev [sha256.Size]byte, c *CommittedEntry) [sha256.Size]byte {
 	var place [sha256.Size + 41]byte
 	copy(place[:], prev[:])
 	b := place[sha256.Size:]

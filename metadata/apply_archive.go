@@ -1,9 +1,9 @@
 package metadata
 
-// applyArchived accepts the archive of the oldest generation not archived yet,
+// applyAcceptArchive accepts the archive of the oldest generation not archived yet,
 // and only if it is exactly the log: the digest read back from the bucket must
 // be the one that every broker computed while it applied.
-func (s *State) applyArchived(c Archived) CommandOutcome {
+func (s *State) applyAcceptArchive(c AcceptArchive) CommandOutcome {
 	if len(s.pending) == 0 || c.Extent < s.pending[0].extent {
 		return refuse(CodeDuplicate, "generation %d is archived", c.Extent)
 	}
@@ -15,7 +15,7 @@ func (s *State) applyArchived(c Archived) CommandOutcome {
 		return refuse(CodeInvalidRequest, "generation %d is open", c.Extent)
 	case c.Digest != g.digest || c.Entries != g.entries || c.First != g.first || c.Last != g.last:
 		s.alarms++
-		s.lastBad = "archive " + c.Object + " is not the log"
+		s.lastAlarm = "archive " + c.Object + " is not the log"
 		return refuse(CodeRefused, "archive of generation %d has %d entries of revisions %d to %d, the log %d of %d to %d, or their bytes differ",
 			c.Extent, c.Entries, c.First, c.Last, g.entries, g.first, g.last)
 	}
@@ -62,15 +62,15 @@ func (s *State) applyTick(c Tick) CommandOutcome {
 	}
 	if s.time != 0 {
 		for _, id := range s.storedTopics() {
-			s.book(CellKey{Topic: id, Component: ComponentStorage}, Product(uint64(s.stored[id]), uint64(c.To-s.time)))
+			s.bookQuantity(CellKey{Topic: id, Component: ComponentStorage}, Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
 		}
 	}
 	before := s.time
 	s.time = c.To
 	if before == 0 { // sessions are older than state time: by up to a tick
 		for _, o := range s.sessions {
-			if o.usage == 0 {
-				o.usageTo = max(1, s.time-tickBehind)
+			if o.usageSeq == 0 {
+				o.usageReportedTo = max(1, s.time-maxTickLag)
 			}
 		}
 	}

@@ -1,57 +1,57 @@
 package metadata
 
-import "github.com/zonewise/zonewise/internal/share"
+import "github.com/zonewise/zonewise/internal/apportion"
 
-// shareKey is who pays for a part of an entry.
-type shareKey struct {
+// payerKey is who pays for a part of an entry.
+type payerKey struct {
 	topic     TopicID
 	principal string
 }
 
-// entryShare is what one payer has in one entry.
-type entryShare struct {
-	key     shareKey
+// payerShare is what one payer has in one entry.
+type payerShare struct {
+	key     payerKey
 	bytes   uint64 // accepted
 	records uint64 // accepted
 	inline  uint64 // record bytes that travelled in the entry, accepted or not
 	runs    uint64
 }
 
-// bookEntry books what an entry brought and what it cost on the way: its
+// bookEntryCosts books what an entry brought and what it cost on the way: its
 // PUTs, and its bytes between zones.
-func (s *State) bookEntry(c *Committed, e *Entry, outcomes [][]RunOutcome) {
-	shares := s.entryShares(e, outcomes)
+func (s *State) bookEntryCosts(c *CommittedEntry, e *Entry, outcomes [][]RunOutcome) {
+	shares := s.payerShares(e, outcomes)
 	zone := e.Route.Broker
 	for i := range shares {
 		sh := &shares[i]
-		s.book(sh.cell(ComponentBytesIn, zone, ""), Units(sh.bytes))
-		s.book(sh.cell(ComponentRecordsIn, zone, ""), Units(sh.records))
+		s.bookQuantity(sh.cellKey(ComponentBytesIn, zone, ""), Units(sh.bytes))
+		s.bookQuantity(sh.cellKey(ComponentRecordsIn, zone, ""), Units(sh.records))
 	}
 	s.bookPuts(e, shares)
 	s.bookNetworkHops(c, e, shares)
 }
 
-func (sh *entryShare) cell(c Component, src, dst ZoneID) CellKey {
+func (sh *payerShare) cellKey(c Component, src, dst ZoneID) CellKey {
 	return CellKey{Topic: sh.key.topic, Component: c, Src: src, Dst: dst, Principal: sh.key.principal}
 }
 
-// entryShares sums an entry's runs by payer, in order of first appearance.
-func (s *State) entryShares(e *Entry, outcomes [][]RunOutcome) []entryShare {
+// payerShares sums an entry's runs by payer, in order of first appearance.
+func (s *State) payerShares(e *Entry, outcomes [][]RunOutcome) []payerShare {
 	shares := s.scratch.shares[:0]
 	if s.scratch.index == nil {
-		s.scratch.index = map[shareKey]int{}
+		s.scratch.index = map[payerKey]int{}
 	}
 	clear(s.scratch.index)
 	for i := range e.Parts {
 		p := &e.Parts[i]
 		for j := range p.Runs {
 			r := &p.Runs[j]
-			k := shareKey{e.Topics[p.Topic], e.Principals[r.Principal]}
+			k := payerKey{e.Topics[p.Topic], e.Principals[r.Principal]}
 			at, known := s.scratch.index[k]
 			if !known {
 				at = len(shares)
 				s.scratch.index[k] = at
-				shares = append(shares, entryShare{key: k})
+				shares = append(shares, payerShare{key: k})
 			}
 			sh := &shares[at]
 			sh.runs++
@@ -70,7 +70,7 @@ func (s *State) entryShares(e *Entry, outcomes [][]RunOutcome) []entryShare {
 
 // bookPuts splits each object's requests over the payers by their bytes in
 // it: the one that stored it, and apart from it what was repeated or given up.
-func (s *State) bookPuts(e *Entry, shares []entryShare) {
+func (s *State) bookPuts(e *Entry, shares []payerShare) {
 	for i := range e.Objects {
 		o := &e.Objects[i]
 		weights := s.objectWeights(e, i, shares)
@@ -78,8 +78,8 @@ func (s *State) bookPuts(e *Entry, shares []entryShare) {
 		if puts > 1 {
 			puts, extra = 1, puts-1
 		}
-		s.bookShared(ComponentPut, e.Route.Broker, puts*NanoRequests, shares, weights)
-		s.bookShared(ComponentPutHedge, e.Route.Broker, extra*NanoRequests, shares, weights)
+		s.bookSplit(ComponentPut, e.Route.Broker, puts*NanoRequests, shares, weights)
+		s.bookSplit(ComponentPutHedge, e.Route.Broker, extra*NanoRequests, shares, weights)
 	}
 	var lost uint64
 	for i := range e.Orphans {
@@ -91,11 +91,11 @@ func (s *State) bookPuts(e *Entry, shares []entryShare) {
 			weights = append(weights, shares[i].runs)
 		}
 		s.scratch.weights = weights
-		s.bookShared(ComponentPutHedge, e.Route.Broker, lost*NanoRequests, shares, weights)
+		s.bookSplit(ComponentPutHedge, e.Route.Broker, lost*NanoRequests, shares, weights)
 	}
 }
 
-func (s *State) objectWeights(e *Entry, object int, shares []entryShare) []uint64 {
+func (s *State) objectWeights(e *Entry, object int, shares []payerShare) []uint64 {
 	weights := s.scratch.weights[:0]
 	for range shares {
 		weights = append(weights, 0)
@@ -104,7 +104,7 @@ func (s *State) objectWeights(e *Entry, object int, shares []entryShare) []uint6
 		if p := &e.Parts[i]; p.Object == object {
 			for j := range p.Runs {
 				r := &p.Runs[j]
-				weights[s.scratch.index[shareKey{e.Topics[p.Topic], e.Principals[r.Principal]}]] += uint64(r.Bytes)
+				weights[s.scratch.index[payerKey{e.Topics[p.Topic], e.Principals[r.Principal]}]] += uint64(r.Bytes)
 			}
 		}
 	}
@@ -112,19 +112,19 @@ func (s *State) objectWeights(e *Entry, object int, shares []entryShare) []uint6
 	return weights
 }
 
-// bookShared books a total over the payers; where nobody has a weight the
+// bookSplit books a total over the payers; where nobody has a weight the
 // control row pays.
-func (s *State) bookShared(c Component, zone ZoneID, total uint64, shares []entryShare, weights []uint64) {
+func (s *State) bookSplit(c Component, zone ZoneID, total uint64, shares []payerShare, weights []uint64) {
 	if total == 0 {
 		return
 	}
-	parts := share.Split(total, weights)
+	parts := apportion.Split(total, weights)
 	if parts == nil {
-		s.book(CellKey{Topic: RowControl, Component: c, Src: zone}, Units(total))
+		s.bookQuantity(CellKey{Topic: RowControl, Component: c, Src: zone}, Units(total))
 		return
 	}
 	for i, n := range parts {
-		s.book(shares[i].cell(c, zone, ""), Units(n))
+		s.bookQuantity(shares[i].cellKey(c, zone, ""), Units(n))
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *State) bookShared(c Component, zone ZoneID, total uint64, shares []entr
 // carried it over: broker to member, member to leader, leader to followers
 // (reference cost-accounting.md, 3.2). Record bytes are inline; the rest is
 // the entry's own, shared by runs.
-func (s *State) bookNetworkHops(c *Committed, e *Entry, shares []entryShare) {
+func (s *State) bookNetworkHops(c *CommittedEntry, e *Entry, shares []payerShare) {
 	route := &e.Route
 	s.bookNetworkHop(c, shares, route.Broker, route.Member)
 	s.bookNetworkHop(c, shares, route.Member, route.Leader)
@@ -141,7 +141,7 @@ func (s *State) bookNetworkHops(c *Committed, e *Entry, shares []entryShare) {
 	}
 }
 
-func (s *State) bookNetworkHop(c *Committed, shares []entryShare, src, dst ZoneID) {
+func (s *State) bookNetworkHop(c *CommittedEntry, shares []payerShare, src, dst ZoneID) {
 	if src == dst || src == UnknownZone || dst == UnknownZone {
 		return
 	}
@@ -149,33 +149,33 @@ func (s *State) bookNetworkHop(c *Committed, shares []entryShare, src, dst ZoneI
 	weights := s.scratch.weights[:0]
 	for i := range shares {
 		sh := &shares[i]
-		s.book(sh.cell(ComponentInline, src, dst), Units(sh.inline))
+		s.bookQuantity(sh.cellKey(ComponentInline, src, dst), Units(sh.inline))
 		rest -= min(rest, sh.inline)
 		weights = append(weights, sh.runs)
 	}
 	s.scratch.weights = weights
-	parts := share.Split(rest, weights)
+	parts := apportion.Split(rest, weights)
 	if parts == nil {
-		s.book(CellKey{Topic: RowControl, Component: ComponentEtcd, Src: src, Dst: dst}, Units(rest))
+		s.bookQuantity(CellKey{Topic: RowControl, Component: ComponentEtcd, Src: src, Dst: dst}, Units(rest))
 		return
 	}
 	for i, n := range parts {
-		s.book(shares[i].cell(ComponentEtcd, src, dst), Units(n))
+		s.bookQuantity(shares[i].cellKey(ComponentEtcd, src, dst), Units(n))
 	}
 }
 
 // storedTopics returns the topics with live bytes, sorted.
 func (s *State) storedTopics() []TopicID {
-	out := make([]TopicID, 0, len(s.stored))
-	for id := range s.stored {
+	out := make([]TopicID, 0, len(s.storedBytes))
+	for id := range s.storedBytes {
 		out = append(out, id)
 	}
-	return sortedTopics(out)
+	return sortTopicIDs(out)
 }
 
 func (s *State) applyUsage(by SessionID, c Usage) CommandOutcome {
 	o := s.sessions[by]
-	if c.Seq <= o.usage {
+	if c.Seq <= o.usageSeq {
 		return CommandOutcome{Code: CodeDuplicate}
 	}
 	for i := range c.Cells {
@@ -183,15 +183,15 @@ func (s *State) applyUsage(by SessionID, c Usage) CommandOutcome {
 			return refuse(CodeInvalidRequest, "component %d", c.Cells[i].Key.Component)
 		}
 	}
-	o.usage = c.Seq
+	o.usageSeq = c.Seq
 	if c.To > c.From { // or a session that ends now has not told all of its time
-		o.usageTo = s.time
+		o.usageReportedTo = s.time
 	}
 	if c.Final {
-		o.usageTo = 0
+		o.usageReportedTo = 0
 	}
 	for i := range c.Cells {
-		s.book(c.Cells[i].Key, c.Cells[i].Quantity)
+		s.bookQuantity(c.Cells[i].Key, c.Cells[i].Quantity)
 	}
 	return CommandOutcome{}
 }

@@ -5,28 +5,28 @@ import (
 	"slices"
 )
 
-// admitGroup refuses a group that is one too many.
-func (s *State) admitGroup(name string) (CommandOutcome, bool) {
+// checkGroupLimit refuses a group that is one too many.
+func (s *State) checkGroupLimit(name string) (CommandOutcome, bool) {
 	if s.groups.count >= s.limits.Groups && !s.groups.has(name) {
 		return refuse(CodeLimit, "%d groups", s.groups.count), true
 	}
 	return CommandOutcome{}, false
 }
 
-// editHead changes what a group has beside offsets and members, and keeps the
+// editGroupHead changes what a group has beside offsets and members, and keeps the
 // hash at a cost that does not depend on those.
-func (s *State) editHead(name string, change func(*groupState)) {
-	g := s.ownGroup(name)
+func (s *State) editGroupHead(name string, change func(*groupState)) {
+	g := s.ensureGroup(name)
 	s.sum -= hashGroupHead(name, g)
 	change(g)
 	s.sum += hashGroupHead(name, g)
 }
 
 func (s *State) applyPutMember(c PutMember) CommandOutcome {
-	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+	if out, stale := s.checkSlotEpoch(c.Group, c.Epoch); stale {
 		return out
 	}
-	if out, full := s.admitGroup(c.Group); full {
+	if out, full := s.checkGroupLimit(c.Group); full {
 		return out
 	}
 	k := memberKey{c.Group, c.Member.ID}
@@ -39,10 +39,10 @@ func (s *State) applyPutMember(c PutMember) CommandOutcome {
 	}
 	m := memberState{info: c.Member}
 	if old != nil {
-		m.has, m.target = old.has, old.target
+		m.assignment, m.target = old.assignment, old.target
 	}
 	s.members.put(k, m)
-	s.editHead(c.Group, func(g *groupState) {
+	s.editGroupHead(c.Group, func(g *groupState) {
 		next := ConsumerGroup{Epoch: c.GroupEpoch, AssignmentEpoch: c.GroupEpoch - 1}
 		if g.consumer != nil {
 			next.AssignmentEpoch, next.Members = g.consumer.AssignmentEpoch, g.consumer.Members
@@ -56,7 +56,7 @@ func (s *State) applyPutMember(c PutMember) CommandOutcome {
 }
 
 func (s *State) applyRemoveMembers(c RemoveMembers) CommandOutcome {
-	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+	if out, stale := s.checkSlotEpoch(c.Group, c.Epoch); stale {
 		return out
 	}
 	g := s.groups.get(c.Group)
@@ -71,7 +71,7 @@ func (s *State) applyRemoveMembers(c RemoveMembers) CommandOutcome {
 			next.Members--
 		}
 	}
-	s.editHead(c.Group, func(g *groupState) {
+	s.editGroupHead(c.Group, func(g *groupState) {
 		if next.Members == 0 && g.emptySince == 0 {
 			g.emptySince = max(s.time, 1)
 		}
@@ -80,8 +80,8 @@ func (s *State) applyRemoveMembers(c RemoveMembers) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// haveMembers reports whether all are members of the group.
-func haveMembers[T any](s *State, group string, list []T, id func(*T) string) bool {
+// hasAllMembers reports whether all are members of the group.
+func hasAllMembers[T any](s *State, group string, list []T, id func(*T) string) bool {
 	for i := range list {
 		if !s.members.has(memberKey{group, id(&list[i])}) {
 			return false
@@ -90,37 +90,37 @@ func haveMembers[T any](s *State, group string, list []T, id func(*T) string) bo
 	return true
 }
 
-func (s *State) applySetAssigned(c SetAssigned) CommandOutcome {
-	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+func (s *State) applySetAssignments(c SetAssignments) CommandOutcome {
+	if out, stale := s.checkSlotEpoch(c.Group, c.Epoch); stale {
 		return out
 	}
-	if !haveMembers(s, c.Group, c.Members, func(m *MemberAssignment) string { return m.ID }) {
+	if !hasAllMembers(s, c.Group, c.Members, func(m *MemberAssignment) string { return m.ID }) {
 		return refuse(CodeInvalidRequest, "assignment of a member that is not there")
 	}
 	for _, has := range c.Members {
 		s.members.edit(memberKey{c.Group, has.ID}, func(m *memberState) {
-			m.has = has
-			m.has.ID = ""
+			m.assignment = has
+			m.assignment.ID = ""
 		})
 	}
 	return CommandOutcome{}
 }
 
 func (s *State) applySetTargets(c SetTargets) CommandOutcome {
-	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+	if out, stale := s.checkSlotEpoch(c.Group, c.Epoch); stale {
 		return out
 	}
 	g := s.groups.get(c.Group)
 	if g == nil || g.consumer == nil {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
-	if !haveMembers(s, c.Group, c.Targets, func(m *MemberTarget) string { return m.ID }) {
+	if !hasAllMembers(s, c.Group, c.Targets, func(m *MemberTarget) string { return m.ID }) {
 		return refuse(CodeInvalidRequest, "target of a member that is not there")
 	}
 	for _, t := range c.Targets {
 		s.members.edit(memberKey{c.Group, t.ID}, func(m *memberState) { m.target = t.Target })
 	}
-	s.editHead(c.Group, func(g *groupState) {
+	s.editGroupHead(c.Group, func(g *groupState) {
 		g.consumer = &ConsumerGroup{c.GroupEpoch, c.AssignmentEpoch, g.consumer.Members}
 	})
 	return CommandOutcome{}
@@ -130,7 +130,7 @@ func (s *State) applySetTargets(c SetTargets) CommandOutcome {
 // classic protocol.
 func (s *State) dropMembers(group string) {
 	var ids []string
-	s.members.eachIn(memberKey{group: group}, func(k memberKey, _ *memberState) {
+	s.members.eachInPage(memberKey{group: group}, func(k memberKey, _ *memberState) {
 		if k.group == group {
 			ids = append(ids, k.id)
 		}
@@ -140,32 +140,32 @@ func (s *State) dropMembers(group string) {
 	}
 }
 
-// occupied reports whether a group has members of either protocol.
-func (g *groupState) occupied() bool {
+// hasMembers reports whether a group has members of either protocol.
+func (g *groupState) hasMembers() bool {
 	return g.group != nil && len(g.group.Members) > 0 || g.consumer != nil && g.consumer.Members > 0
 }
 
-// pendingOf returns the partitions of which transactions under way are about
+// pendingOffsetPartitions returns the partitions of which transactions under way are about
 // to commit positions for the group.
-func (s *State) pendingOf(group string) map[TopicPartition]bool {
+func (s *State) pendingOffsetPartitions(group string) map[TopicPartition]bool {
 	if s.pendingOffsets == 0 {
 		return nil
 	}
 	out := map[TopicPartition]bool{}
-	for id := range s.ongoing {
+	for id := range s.ongoingTxns {
 		list := s.txns.get(id).offsets
 		i, _ := slices.BinarySearchFunc(list, group, func(o txnOffset, group string) int {
-			return cmp.Or(compareText(o.group, group), 1) // before the first of the group
+			return cmp.Or(compareStrings(o.group, group), 1) // before the first of the group
 		})
 		for ; i < len(list) && list[i].group == group; i++ {
-			out[list[i].place()] = true
+			out[list[i].topicPartition()] = true
 		}
 	}
 	return out
 }
 
 func (s *State) applyExpireOffsets(c ExpireOffsets) CommandOutcome {
-	if out, stale := s.staleSlot(c.Group, c.Epoch); stale {
+	if out, stale := s.checkSlotEpoch(c.Group, c.Epoch); stale {
 		return out
 	}
 	g := s.groups.get(c.Group)
@@ -173,14 +173,14 @@ func (s *State) applyExpireOffsets(c ExpireOffsets) CommandOutcome {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	var old []TopicPartition
-	pending := s.pendingOf(c.Group)
+	pending := s.pendingOffsetPartitions(c.Group)
 	for _, tp := range c.Partitions {
 		if o, known := g.offsets[tp]; known && o.Time <= c.Before && !pending[tp] {
 			old = append(old, tp)
 		}
 	}
 	s.dropOffsets(c.Group, old)
-	if g := s.groups.get(c.Group); len(g.offsets) == 0 && len(pending) == 0 && !g.occupied() {
+	if g := s.groups.get(c.Group); len(g.offsets) == 0 && len(pending) == 0 && !g.hasMembers() {
 		s.groups.drop(c.Group)
 	}
 	return CommandOutcome{Value: int64(len(old))}

@@ -46,7 +46,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 		}
 		return
 	}
-	own := s.partitions.ref(tp)
+	own := s.partitions.mutable(tp)
 	s.sum -= hashPartition(tp, *own)
 	position := p.Position
 	var open Span // grows over neighbouring accepted runs
@@ -73,8 +73,8 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 	}
 	own.live += live
 	s.sum += hashPartition(tp, *own)
-	s.keep(objectKey{rev, int16(p.Object)}, live)
-	s.stored[tp.Topic] += live
+	s.addLiveBytes(objectKey{rev, int16(p.Object)}, live)
+	s.storedBytes[tp.Topic] += live
 }
 
 func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *Run) RunOutcome {
@@ -90,47 +90,47 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 	key := producerKey{tp, r.Producer}
 	known := s.producers.get(key)
 	if known != nil {
-		if at, code := known.check(q, s.recovered); code != CodeOK {
+		if at, code := known.checkSequence(q, s.recovered); code != CodeOK {
 			return RunOutcome{Code: code, Offset: at}
 		}
 	}
 	// A duplicate is one even after its transaction's end.
-	if code := s.judgeTransactional(tp, p, r); code != CodeOK {
+	if code := s.checkTransactional(tp, p, r); code != CodeOK {
 		return RunOutcome{Code: code}
 	}
 	if known == nil {
-		if r.FirstSequence != 0 && s.mustBeginAtZero(r.Producer, p.created) {
+		if r.FirstSequence != 0 && s.mustStartAtZero(r.Producer, p.created) {
 			return RunOutcome{Code: CodeOutOfOrder}
 		}
-		if p.count >= s.limits.PartitionProducers || s.producers.count >= s.limits.Producers {
+		if p.producerCount >= s.limits.PartitionProducers || s.producers.count >= s.limits.Producers {
 			return RunOutcome{Code: CodeLimit}
 		}
-		fresh := producerState{touched: rev, seen: s.time}
-		fresh.accept(q, p.next)
+		fresh := producerState{lastRevision: rev, lastTime: s.time}
+		fresh.recordRun(q, p.next)
 		s.producers.put(key, fresh)
-		p.count++
+		p.producerCount++
 	} else {
 		s.producers.edit(key, func(known *producerState) {
-			known.accept(q, p.next)
-			known.touched, known.seen = rev, s.time
+			known.recordRun(q, p.next)
+			known.lastRevision, known.lastTime = rev, s.time
 		})
 	}
 	at := p.next
 	p.next += Offset(r.Records)
 	if r.Transactional {
-		s.openTxnRun(tp, p, r, at)
+		s.recordTxnRun(tp, p, r, at)
 	}
 	return RunOutcome{Offset: at}
 }
 
-// judgeTransactional refuses transactional runs that have no transaction, and
+// checkTransactional refuses transactional runs that have no transaction, and
 // others of a producer that has one open.
-func (s *State) judgeTransactional(tp TopicPartition, p *partitionState, r *Run) Code {
+func (s *State) checkTransactional(tp TopicPartition, p *partitionState, r *Run) Code {
 	if r.Transactional {
-		return s.judgeTxnRun(tp, p, r)
+		return s.checkTxnRun(tp, p, r)
 	}
-	if len(p.open) > 0 {
-		if _, open := p.opened(r.Producer); open {
+	if len(p.openTxns) > 0 {
+		if _, open := p.openTxnStart(r.Producer); open {
 			return CodeTxnState
 		}
 	}
@@ -141,15 +141,15 @@ func (s *State) judgeTransactional(tp TopicPartition, p *partitionState, r *Run)
 func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
 	room := cap(p.spans)
 	if p.spans = append(p.spans, sp); cap(p.spans) != room {
-		p.hidden = 0 // a new backing begins with what is left
+		p.trimmedSpans = 0 // a new backing begins with what is left
 	}
 	s.spans++
 	s.sum += hashSpan(tp, &sp)
 }
 
-// keep adds live bytes to the object, or for inline bytes to the generation,
+// addLiveBytes adds live bytes to the object, or for inline bytes to the generation,
 // that holds them; a negative number takes them away.
-func (s *State) keep(k objectKey, bytes int64) {
+func (s *State) addLiveBytes(k objectKey, bytes int64) {
 	if bytes == 0 {
 		return
 	}
@@ -181,9 +181,9 @@ func (s *State) editArchive(i int, change func(*ArchiveRef)) {
 	s.archives = list
 }
 
-// trim raises a partition's log start and lets go of spans that end before it.
-func (s *State) trim(tp TopicPartition, to Offset) {
-	p := s.partitions.ref(tp)
+// trimPartition raises a partition's log start and lets go of spans that end before it.
+func (s *State) trimPartition(tp TopicPartition, to Offset) {
+	p := s.partitions.mutable(tp)
 	s.sum -= hashPartition(tp, *p)
 	p.logStart = max(p.logStart, to)
 	n := 0
@@ -192,8 +192,8 @@ func (s *State) trim(tp TopicPartition, to Offset) {
 		n++
 	}
 	p.spans = p.spans[n:]
-	if p.hidden += n; p.hidden > len(p.spans) {
-		p.spans, p.hidden = slices.Clone(p.spans), 0 // or a partition that is trimmed and rests would keep all it had
+	if p.trimmedSpans += n; p.trimmedSpans > len(p.spans) {
+		p.spans, p.trimmedSpans = slices.Clone(p.spans), 0 // or a partition that is trimmed and rests would keep all it had
 	}
 	s.trimAborted(tp, p)
 	s.sum += hashPartition(tp, *p)
@@ -206,9 +206,9 @@ func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
 		return
 	}
 	p.live -= int64(sp.Length)
-	s.stored[tp.Topic] -= int64(sp.Length)
-	if s.stored[tp.Topic] == 0 {
-		delete(s.stored, tp.Topic)
+	s.storedBytes[tp.Topic] -= int64(sp.Length)
+	if s.storedBytes[tp.Topic] == 0 {
+		delete(s.storedBytes, tp.Topic)
 	}
-	s.keep(objectKey{sp.Revision, sp.Object}, -int64(sp.Length))
+	s.addLiveBytes(objectKey{sp.Revision, sp.Object}, -int64(sp.Length))
 }

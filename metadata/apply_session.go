@@ -18,7 +18,7 @@ func (s *State) RoleHolder(duty string) (SessionID, RoleEpoch, bool) {
 	return d.holder, d.epoch, true
 }
 
-func opensSession(e *Entry) bool {
+func isOpenSession(e *Entry) bool {
 	if e.Lane != LaneControl || e.Seq != 1 || len(e.Commands) == 0 {
 		return false
 	}
@@ -39,7 +39,7 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	if open.Zone == UnknownZone || !slices.Contains(s.zones, open.Zone) && len(s.zones) >= MaxZones {
 		return CodeInvalidRequest, "zone is empty, or the cluster has as many as it can"
 	}
-	id, former, ok := s.brokerIDFor(&open)
+	id, former, ok := s.chooseBrokerID(&open)
 	if !ok {
 		return CodeBrokerIDTaken, "another live session has this broker id"
 	}
@@ -52,8 +52,8 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	if !slices.Contains(s.zones, open.Zone) {
 		s.zones = append(slices.Clip(s.zones), open.Zone)
 	}
-	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageTo: s.time}
-	s.moved() // nothing moves where it takes the place of a former life in the placement
+	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageReportedTo: s.time}
+	s.updatePlacement() // nothing moves where it takes the place of a former life in the placement
 	return CodeOK, ""
 }
 
@@ -63,54 +63,54 @@ func (s *State) closeSession(id SessionID) bool {
 		return false
 	}
 	s.forgetSession(o)
-	s.moved()
+	s.updatePlacement()
 	return true
 }
 
-// tickBehind is how far state time is behind, at most, where the tick role is
+// maxTickLag is how far state time is behind, at most, where the tick role is
 // held (MaintenanceTimes.Tick).
-const tickBehind UnixMilli = 5_000
+const maxTickLag UnixMilli = 5_000
 
 // forgetSession ends a session; the caller sees to the placement.
 func (s *State) forgetSession(o *sessionState) {
 	// What it served since its last usage report is not known to the ledger.
 	// State time is behind by up to a tick, and more is said rather than less.
 	// One that ends before the cluster's first tick lived for about a tick.
-	told := o.usageTo > 0 || o.usage == 0
-	if end := s.time + tickBehind; told && end > o.usageTo {
-		gap := int64(end - o.usageTo)
+	told := o.usageReportedTo > 0 || o.usageSeq == 0
+	if end := s.time + maxTickLag; told && end > o.usageReportedTo {
+		gap := int64(end - o.usageReportedTo)
 		s.gapsMs += gap
-		for _, b := range s.buckets() {
-			s.bucket(b).gapsMs += gap
+		for _, b := range s.currentBuckets() {
+			s.ensureBucket(b).gapsMs += gap
 		}
 	}
 	delete(s.sessions, o.id)
 	s.reserveBrokerID(o)
 }
 
-func (s *State) applyClosed(c ClosedSession) CommandOutcome {
+func (s *State) applyCloseSession(c CloseSession) CommandOutcome {
 	if !s.closeSession(c.Session) {
 		return CommandOutcome{Code: CodeUnknownSession}
 	}
 	return CommandOutcome{}
 }
 
-func (s *State) applyDrain(id SessionID) CommandOutcome {
+func (s *State) applyDrainSession(id SessionID) CommandOutcome {
 	s.sessions[id].draining = true
-	s.moved()
+	s.updatePlacement()
 	return CommandOutcome{}
 }
 
-// moved makes a new placement of the sessions, remembers the one before, and
+// updatePlacement makes a new placement of the sessions, remembers the one before, and
 // raises the leader epoch of every partition whose hint moves in some zone.
-func (s *State) moved() {
+func (s *State) updatePlacement() {
 	old, now := s.placement, newPlacement(s.zones, s.Sessions())
-	if now.same(old) {
+	if now.hasSameLeaders(old) {
 		return
 	}
 	s.placement = now
-	s.notePlacement(old)
-	if len(old.all) == 0 {
+	s.rememberPlacement(old)
+	if len(old.brokers) == 0 {
 		return
 	}
 	zones := append([]ZoneID{UnknownZone}, s.zones...)
@@ -129,11 +129,11 @@ func (s *State) moved() {
 	}
 }
 
-func (s *State) applyClaim(session SessionID, c Claim) CommandOutcome {
+func (s *State) applyClaimRole(session SessionID, c ClaimRole) CommandOutcome {
 	if d := s.roles[c.Role]; c.Epoch <= d.epoch {
 		return refuse(CodeStaleRole, "epoch %d, now %d", c.Epoch, d.epoch)
 	}
-	if _, slot := slotOfRole(c.Role); !slot {
+	if _, slot := parseGroupSlotRole(c.Role); !slot {
 		return refuse(CodeInvalidRequest, "duty %q bears no epoch", c.Role)
 	}
 	s.roles[c.Role] = roleState{c.Epoch, session}
@@ -160,10 +160,10 @@ const (
 	recoveryOffsetJump   Offset      = 1 << 30
 )
 
-// applyRecovered closes every session but the one that recovers, and jumps
+// applyRecoverCluster closes every session but the one that recovers, and jumps
 // producer ids, leader epochs and offsets, so that nothing that the lost tail
 // acknowledged is given out a second time.
-func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
+func (s *State) applyRecoverCluster(by SessionID, c RecoverCluster) CommandOutcome {
 	if by.Incarnation() != c.Incarnation {
 		return refuse(CodeInvalidRequest, "incarnation %d by a session of %d", c.Incarnation, by.Incarnation())
 	}
@@ -172,7 +172,7 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 			s.closeSession(id)
 		}
 	}
-	s.past, s.pastCut = nil, 0 // no former leader has anything that could still commit
+	s.pastPlacements, s.pastPlacementsCut = nil, 0 // no former leader has anything that could still commit
 	s.roles = map[string]roleState{}
 	s.nextProducer += recoveryProducerJump
 	s.recovered = s.revision
@@ -183,9 +183,9 @@ func (s *State) applyRecovered(by SessionID, c Recovered) CommandOutcome {
 			p.epoch += recoveryEpochJump
 			p.next += recoveryOffsetJump - 1
 		})
-		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
-			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.made()})
+		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
+			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.entryTime()})
 	}
-	s.recoverTxns() // its markers take offsets that the tail cannot have given out
+	s.abortTxnsOfLostTail() // its markers take offsets that the tail cannot have given out
 	return CommandOutcome{}
 }

@@ -24,7 +24,7 @@ func (s *State) applyCreateTopic(c CreateTopic) CommandOutcome {
 	if _, taken := s.names.ids[c.Name]; taken {
 		return refuse(CodeTopicExists, "topic %q exists", c.Name)
 	}
-	if out := s.roomForPartitions(0, c.Partitions); out.Code != CodeOK {
+	if out := s.checkPartitionCount(0, c.Partitions); out.Code != CodeOK {
 		return out
 	}
 	if s.topics.count >= s.limits.Topics {
@@ -37,7 +37,7 @@ func (s *State) applyCreateTopic(c CreateTopic) CommandOutcome {
 	return CommandOutcome{}
 }
 
-func (s *State) roomForPartitions(have, want int32) CommandOutcome {
+func (s *State) checkPartitionCount(have, want int32) CommandOutcome {
 	switch {
 	case want <= have:
 		return refuse(CodeInvalidPartition, "%d partitions where there are %d", want, have)
@@ -61,7 +61,7 @@ func (s *State) applyCreatePartitions(c CreatePartitions) CommandOutcome {
 		return CommandOutcome{Code: CodeUnknownTopic}
 	}
 	have := t.Partitions
-	if out := s.roomForPartitions(have, c.Count); out.Code != CodeOK {
+	if out := s.checkPartitionCount(have, c.Count); out.Code != CodeOK {
 		return out
 	}
 	s.topics.edit(c.ID, func(t *Topic) { t.Partitions = c.Count })
@@ -79,13 +79,13 @@ func (s *State) applyDeleteTopic(c DeleteTopic) CommandOutcome {
 	}
 	s.names.remove(t.Name)
 	s.topics.drop(c.ID)
-	delete(s.stored, c.ID)
-	s.forgetTopicOffsets(c.ID)
+	delete(s.storedBytes, c.ID)
+	s.dropTopicOffsets(c.ID)
 	return CommandOutcome{}
 }
 
 func (s *State) dropPartition(tp TopicPartition) {
-	p := s.partitions.ref(tp)
+	p := s.partitions.mutable(tp)
 	if p == nil {
 		return
 	}
@@ -100,7 +100,7 @@ func (s *State) dropPartition(tp TopicPartition) {
 	p.aborted = nil
 	s.sum += hashPartition(tp, *p) // drop takes it out again
 	var gone []producerKey
-	s.producers.eachIn(producerKey{tp: tp}, func(k producerKey, _ *producerState) {
+	s.producers.eachInPage(producerKey{tp: tp}, func(k producerKey, _ *producerState) {
 		if k.tp == tp {
 			gone = append(gone, k)
 		}
@@ -111,8 +111,8 @@ func (s *State) dropPartition(tp TopicPartition) {
 	s.partitions.drop(tp)
 }
 
-// forgetTopicOffsets drops what groups committed on a deleted topic.
-func (s *State) forgetTopicOffsets(id TopicID) {
+// dropTopicOffsets drops what groups committed on a deleted topic.
+func (s *State) dropTopicOffsets(id TopicID) {
 	touched := map[string][]TopicPartition{}
 	s.groups.each(func(name string, g *groupState) bool {
 		for tp := range g.offsets {
@@ -142,12 +142,12 @@ func (s *State) applySetConfigs(c SetConfigs) CommandOutcome {
 	}
 	k := resourceName{c.Resource, c.Name}
 	next := maps.Clone(s.Configs(c.Resource, c.Name))
-	next, out := changeConfigs(next, c)
+	next, out := mergeConfigs(next, c)
 	if out.Code != CodeOK {
 		return out
 	}
 	if c.Resource == ResourceFeatures {
-		next[featuresEpoch] = strconv.FormatInt(int64(s.revision), 10)
+		next[featuresEpochKey] = strconv.FormatInt(int64(s.revision), 10)
 	}
 	if len(next) == 0 {
 		s.configs.drop(k)
@@ -158,14 +158,14 @@ func (s *State) applySetConfigs(c SetConfigs) CommandOutcome {
 }
 
 func (s *State) setTopicConfigs(id TopicID, c SetConfigs) CommandOutcome {
-	next, out := changeConfigs(maps.Clone(s.topics.get(id).Configs), c)
+	next, out := mergeConfigs(maps.Clone(s.topics.get(id).Configs), c)
 	if out.Code == CodeOK {
 		s.topics.edit(id, func(t *Topic) { t.Configs = next })
 	}
 	return out
 }
 
-func changeConfigs(next map[string]string, c SetConfigs) (map[string]string, CommandOutcome) {
+func mergeConfigs(next map[string]string, c SetConfigs) (map[string]string, CommandOutcome) {
 	if next == nil {
 		next = map[string]string{}
 	}
@@ -179,7 +179,7 @@ func changeConfigs(next map[string]string, c SetConfigs) (map[string]string, Com
 	return next, CommandOutcome{}
 }
 
-func (s *State) applyTrim(c TrimPartition) CommandOutcome {
+func (s *State) applyTrimPartition(c TrimPartition) CommandOutcome {
 	tp := TopicPartition{c.Topic, c.Partition}
 	p := s.partitions.get(tp)
 	if p == nil {
@@ -192,30 +192,30 @@ func (s *State) applyTrim(c TrimPartition) CommandOutcome {
 	if to < 0 || to > p.next {
 		return refuse(CodeOffsetOutOfRange, "log start %d with high watermark %d", to, p.next)
 	}
-	s.trim(tp, to)
+	s.trimPartition(tp, to)
 	return CommandOutcome{Value: int64(s.partitions.get(tp).logStart)}
 }
 
-// producerEraEvery is how finely, in state time, the ages of producer ids are
+// producerIDBlockInterval is how finely, in state time, the ages of producer ids are
 // kept; two hundred eras cover the expiry.
-const producerEraEvery UnixMilli = 600_000
+const producerIDBlockInterval UnixMilli = 600_000
 
-func (s *State) applyAllocate(c AllocateProducers) CommandOutcome {
+func (s *State) applyAllocateProducers(c AllocateProducers) CommandOutcome {
 	if c.Count <= 0 {
 		return refuse(CodeInvalidRequest, "%d producer ids", c.Count)
 	}
 	first := s.nextProducer
 	s.nextProducer += ProducerID(c.Count)
-	s.noteEra(first)
+	s.recordProducerIDBlock(first)
 	return CommandOutcome{Value: int64(first)}
 }
 
-func (s *State) noteEra(first ProducerID) {
+func (s *State) recordProducerIDBlock(first ProducerID) {
 	n := len(s.producerIDBlocks)
-	if n > 0 && s.time-s.producerIDBlocks[n-1].time < producerEraEvery {
+	if n > 0 && s.time-s.producerIDBlocks[n-1].time < producerIDBlockInterval {
 		return
 	}
-	keep, expiry := 0, s.expiry(ProducerExpiryConfig, ProducerExpiry)
+	keep, expiry := 0, s.configuredExpiry(ProducerExpiryConfig, ProducerExpiry)
 	for keep < n-1 && s.time-s.producerIDBlocks[keep+1].time > expiry {
 		keep++
 	}

@@ -2,9 +2,9 @@ package metadata
 
 import "slices"
 
-// ownsTxn checks who speaks for a transactional id: CodeUnknownProducer where
+// checkTxnOwner checks who speaks for a transactional id: CodeUnknownProducer where
 // the id or its producer id is another, CodeFenced where the epoch is.
-func (s *State) ownsTxn(id string, producer ProducerID, epoch ProducerEpoch) (*txnState, CommandOutcome) {
+func (s *State) checkTxnOwner(id string, producer ProducerID, epoch ProducerEpoch) (*txnState, CommandOutcome) {
 	t := s.txns.get(id)
 	switch {
 	case t == nil || t.producer != producer:
@@ -15,11 +15,11 @@ func (s *State) ownsTxn(id string, producer ProducerID, epoch ProducerEpoch) (*t
 	return t, CommandOutcome{}
 }
 
-// takeProducer gives out a new producer id.
-func (s *State) takeProducer() ProducerID {
+// allocateProducerID gives out a new producer id.
+func (s *State) allocateProducerID() ProducerID {
 	id := s.nextProducer
 	s.nextProducer++
-	s.noteEra(id)
+	s.recordProducerIDBlock(id)
 	return id
 }
 
@@ -32,19 +32,19 @@ func (s *State) applyInitTxn(c InitTxn) CommandOutcome {
 		if s.txns.count >= s.limits.Txns {
 			return refuse(CodeLimit, "%d transactional ids", s.txns.count)
 		}
-		fresh := txnState{producer: s.takeProducer(), previous: NoProducer, last: -1, timeout: c.Timeout, updated: s.time}
+		fresh := txnState{producer: s.allocateProducerID(), previousProducer: NoProducer, lastEpoch: -1, timeout: c.Timeout, updateTime: s.time}
 		s.txns.put(c.ID, fresh)
-		s.owners[fresh.producer] = c.ID
+		s.txnByProducer[fresh.producer] = c.ID
 		return CommandOutcome{Value: int64(fresh.producer)}
 	}
 	named := c.Producer != NoProducer
 	if named {
 		// After a roll-over the last epoch of the former id may ask again.
-		again := c.Epoch == t.last && t.status != TxnOngoing &&
-			(c.Producer == t.producer || c.Producer == t.previous && c.Epoch >= lastProducerEpoch)
+		again := c.Epoch == t.lastEpoch && t.status != TxnOngoing &&
+			(c.Producer == t.producer || c.Producer == t.previousProducer && c.Epoch >= maxProducerEpoch)
 		switch {
 		case again:
-			s.txns.edit(c.ID, func(t *txnState) { t.timeout, t.updated = c.Timeout, s.time })
+			s.txns.edit(c.ID, func(t *txnState) { t.timeout, t.updateTime = c.Timeout, s.time })
 			return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch}
 		case c.Producer != t.producer || c.Epoch != t.epoch:
 			return refuse(CodeFenced, "producer id %d of epoch %d, now %d of epoch %d", c.Producer, c.Epoch, t.producer, t.epoch)
@@ -53,40 +53,40 @@ func (s *State) applyInitTxn(c InitTxn) CommandOutcome {
 	old := t.epoch
 	var touched []TopicPartition
 	if t.status == TxnOngoing {
-		touched = s.endTxn(c.ID, false, old+1)
+		touched = s.finishTxn(c.ID, false, old+1)
 	}
-	s.bumpTxn(c.ID, func(t *txnState) {
-		t.status, t.timeout, t.last = TxnEmpty, c.Timeout, -1
+	s.bumpTxnEpoch(c.ID, func(t *txnState) {
+		t.status, t.timeout, t.lastEpoch = TxnEmpty, c.Timeout, -1
 		if named {
-			t.last = old
+			t.lastEpoch = old
 		}
 	})
 	t = s.txns.get(c.ID)
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
 
-// bumpTxn raises the epoch, or where the epochs are used up takes a new
+// bumpTxnEpoch raises the epoch, or where the epochs are used up takes a new
 // producer id, and makes a further change.
-func (s *State) bumpTxn(id string, change func(*txnState)) {
+func (s *State) bumpTxnEpoch(id string, change func(*txnState)) {
 	var fresh ProducerID
-	if s.txns.get(id).epoch >= lastProducerEpoch {
-		fresh = s.takeProducer()
+	if s.txns.get(id).epoch >= maxProducerEpoch {
+		fresh = s.allocateProducerID()
 	}
-	s.renewTxn(id, fresh, change)
+	s.assignTxnEpoch(id, fresh, change)
 }
 
-// renewTxn gives a transactional id its next epoch, or epoch 0 of a new
+// assignTxnEpoch gives a transactional id its next epoch, or epoch 0 of a new
 // producer id where fresh is not 0.
-func (s *State) renewTxn(id string, fresh ProducerID, change func(*txnState)) {
+func (s *State) assignTxnEpoch(id string, fresh ProducerID, change func(*txnState)) {
 	s.txns.edit(id, func(t *txnState) {
 		if fresh != 0 {
-			delete(s.owners, t.producer)
-			s.owners[fresh] = id
-			t.previous, t.producer, t.epoch = t.producer, fresh, 0
+			delete(s.txnByProducer, t.producer)
+			s.txnByProducer[fresh] = id
+			t.previousProducer, t.producer, t.epoch = t.producer, fresh, 0
 		} else {
 			t.epoch++
 		}
-		t.updated = s.time
+		t.updateTime = s.time
 		change(t)
 	})
 }
@@ -96,17 +96,17 @@ func (s *State) beginTxn(id string, t *txnState) {
 	if t.status == TxnOngoing {
 		return
 	}
-	t.status, t.start, t.started = TxnOngoing, s.revision, s.made()
-	s.ongoing[id] = struct{}{}
+	t.status, t.startRevision, t.startTime = TxnOngoing, s.revision, s.entryTime()
+	s.ongoingTxns[id] = struct{}{}
 }
 
 func (s *State) applyAddToTxn(c AddToTxn) CommandOutcome {
-	t, out := s.ownsTxn(c.ID, c.Producer, c.Epoch)
+	t, out := s.checkTxnOwner(c.ID, c.Producer, c.Epoch)
 	if t == nil {
 		return out
 	}
-	if len(t.parts)+len(c.Partitions) > s.limits.TxnParts || len(t.groups)+len(c.Groups) > MaxTxnOffsets {
-		return refuse(CodeTooLarge, "%d partitions and %d groups in one transaction", len(t.parts)+len(c.Partitions), len(t.groups)+len(c.Groups))
+	if len(t.partitions)+len(c.Partitions) > s.limits.TxnParts || len(t.groups)+len(c.Groups) > MaxTxnOffsets {
+		return refuse(CodeTooLarge, "%d partitions and %d groups in one transaction", len(t.partitions)+len(c.Partitions), len(t.groups)+len(c.Groups))
 	}
 	for i, tp := range c.Partitions {
 		if !s.partitions.has(tp) {
@@ -123,27 +123,27 @@ func (s *State) applyAddToTxn(c AddToTxn) CommandOutcome {
 				t.groups = slices.Insert(t.groups, at, g)
 			}
 		}
-		t.updated = s.time
+		t.updateTime = s.time
 	})
-	return CommandOutcome{Value: int64(s.txns.get(c.ID).start)}
+	return CommandOutcome{Value: int64(s.txns.get(c.ID).startRevision)}
 }
 
-func (t *txnState) has(tp TopicPartition) bool {
-	_, known := slices.BinarySearchFunc(t.parts, tp, TopicPartition.Compare)
+func (t *txnState) hasPartition(tp TopicPartition) bool {
+	_, known := slices.BinarySearchFunc(t.partitions, tp, TopicPartition.Compare)
 	return known
 }
 
 func (t *txnState) addPartition(tp TopicPartition) {
-	if at, known := slices.BinarySearchFunc(t.parts, tp, TopicPartition.Compare); !known {
-		t.parts = slices.Insert(t.parts, at, tp)
+	if at, known := slices.BinarySearchFunc(t.partitions, tp, TopicPartition.Compare); !known {
+		t.partitions = slices.Insert(t.partitions, at, tp)
 	}
 }
 
 func (s *State) applyTxnOffsets(c TxnOffsets) CommandOutcome {
-	if out, stale := s.staleSlot(c.Group, c.Slot); stale {
+	if out, stale := s.checkSlotEpoch(c.Group, c.Slot); stale {
 		return out
 	}
-	t, out := s.ownsTxn(c.ID, c.Producer, c.Epoch)
+	t, out := s.checkTxnOwner(c.ID, c.Producer, c.Epoch)
 	if t == nil {
 		return out
 	}
@@ -163,7 +163,7 @@ func (s *State) applyTxnOffsets(c TxnOffsets) CommandOutcome {
 	if s.offsets+s.pendingOffsets+len(c.Offsets) > s.limits.GroupOffsets || s.groups.count >= s.limits.Groups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d offsets in one transaction, %d in all", len(t.offsets)+len(c.Offsets), s.offsets)
 	}
-	s.ownGroup(c.Group) // it begins with its first offset, committed or not
+	s.ensureGroup(c.Group) // it begins with its first offset, committed or not
 	s.txns.edit(c.ID, func(t *txnState) {
 		s.beginTxn(c.ID, t)
 		for _, o := range c.Offsets {
@@ -175,17 +175,17 @@ func (s *State) applyTxnOffsets(c TxnOffsets) CommandOutcome {
 			t.offsets = slices.Insert(t.offsets, at, txnOffset{c.Group, o})
 			s.pendingOffsets++
 		}
-		t.updated = s.time
+		t.updateTime = s.time
 	})
 	return CommandOutcome{}
 }
 
-// judgeTxnRun says whether a transactional run that is no duplicate may land.
+// checkTxnRun says whether a transactional run that is no duplicate may land.
 // Runs of the newer protocol (V2, KIP-890) add their partition themselves;
 // those of the older one name the start of the transaction in which they were
 // received.
-func (s *State) judgeTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
-	id, ok := s.owners[r.Producer]
+func (s *State) checkTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
+	id, ok := s.txnByProducer[r.Producer]
 	if !ok {
 		return CodeUnknownProducer
 	}
@@ -193,28 +193,28 @@ func (s *State) judgeTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
 	switch {
 	case r.Epoch != t.epoch:
 		return CodeStaleEpoch
-	case r.Start != 0 && (t.status != TxnOngoing || t.start != r.Start || !t.has(tp)):
+	case r.Start != 0 && (t.status != TxnOngoing || t.startRevision != r.Start || !t.hasPartition(tp)):
 		return CodeTxnState
-	case len(p.open) >= s.limits.PartitionOpen:
+	case len(p.openTxns) >= s.limits.PartitionOpen:
 		return CodeLimit
-	case len(t.parts) >= s.limits.TxnParts && !t.has(tp):
+	case len(t.partitions) >= s.limits.TxnParts && !t.hasPartition(tp):
 		return CodeTooLarge
 	}
 	return CodeOK
 }
 
-// openTxnRun notes an accepted transactional run: its transaction has data on
+// recordTxnRun notes an accepted transactional run: its transaction has data on
 // the partition from at on.
-func (s *State) openTxnRun(tp TopicPartition, p *partitionState, r *Run, at Offset) {
-	id := s.owners[r.Producer]
-	if t := s.txns.get(id); t.status != TxnOngoing || !t.has(tp) {
+func (s *State) recordTxnRun(tp TopicPartition, p *partitionState, r *Run, at Offset) {
+	id := s.txnByProducer[r.Producer]
+	if t := s.txns.get(id); t.status != TxnOngoing || !t.hasPartition(tp) {
 		s.txns.edit(id, func(t *txnState) {
 			s.beginTxn(id, t)
 			t.addPartition(tp)
-			t.updated = s.time
+			t.updateTime = s.time
 		})
 	}
-	if _, open := p.opened(r.Producer); !open {
-		p.open = append(slices.Clip(p.open), OpenTxn{r.Producer, at})
+	if _, open := p.openTxnStart(r.Producer); !open {
+		p.openTxns = append(slices.Clip(p.openTxns), OpenTxn{r.Producer, at})
 	}
 }

@@ -9,7 +9,7 @@ func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
 	if t == nil {
 		return refuse(CodeUnknownProducer, "transactional id %q is not known", c.ID)
 	}
-	if c.Bump && s.endAgain(t, &c) {
+	if c.Bump && s.isRepeatedEnd(t, &c) {
 		if t.status == TxnCommitted && c.Commit || t.status == TxnAborted && !c.Commit {
 			return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch}
 		}
@@ -18,7 +18,7 @@ func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
 		}
 		return refuse(CodeTxnState, "the transaction has ended: %s", t.status)
 	}
-	if _, out := s.ownsTxn(c.ID, c.Producer, c.Epoch); out.Code != CodeOK {
+	if _, out := s.checkTxnOwner(c.ID, c.Producer, c.Epoch); out.Code != CodeOK {
 		return out
 	}
 	if c.Bump {
@@ -27,13 +27,13 @@ func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
 	return s.endTxnV1(t, &c)
 }
 
-// endAgain reports whether the request is a repetition of the one that was
+// isRepeatedEnd reports whether the request is a repetition of the one that was
 // answered with the present epoch.
-func (s *State) endAgain(t *txnState, c *EndTxn) bool {
-	if c.Epoch != t.last {
+func (s *State) isRepeatedEnd(t *txnState, c *EndTxn) bool {
+	if c.Epoch != t.lastEpoch {
 		return false
 	}
-	return c.Producer == t.producer && c.Epoch == t.epoch-1 || c.Producer == t.previous && t.epoch == 0
+	return c.Producer == t.producer && c.Epoch == t.epoch-1 || c.Producer == t.previousProducer && t.epoch == 0
 }
 
 // endTxnV1 judges by the older protocol: the epoch stays.
@@ -43,11 +43,11 @@ func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
 		return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch}
 	case t.status != TxnOngoing:
 		return refuse(CodeTxnState, "no transaction is under way: %s", t.status)
-	case t.start != c.Start:
-		return refuse(CodeConcurrent, "the transaction began at revision %d, not %d", t.start, c.Start)
+	case t.startRevision != c.Start:
+		return refuse(CodeConcurrent, "the transaction began at revision %d, not %d", t.startRevision, c.Start)
 	}
-	touched := s.endTxn(c.ID, c.Commit, t.epoch)
-	s.txns.edit(c.ID, func(t *txnState) { t.updated = s.time })
+	touched := s.finishTxn(c.ID, c.Commit, t.epoch)
+	s.txns.edit(c.ID, func(t *txnState) { t.updateTime = s.time })
 	return CommandOutcome{Value: int64(c.Producer), Epoch: c.Epoch, Touched: touched}
 }
 
@@ -57,12 +57,12 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	status := TxnAborted
 	switch {
 	case t.status == TxnOngoing:
-		touched = s.endTxn(c.ID, c.Commit, t.epoch+1)
+		touched = s.finishTxn(c.ID, c.Commit, t.epoch+1)
 		status = s.txns.get(c.ID).status
 	case c.Commit:
 		return refuse(CodeTxnState, "no transaction is under way: %s", t.status)
 	}
-	s.bumpTxn(c.ID, func(t *txnState) { t.status, t.last = status, c.Epoch })
+	s.bumpTxnEpoch(c.ID, func(t *txnState) { t.status, t.lastEpoch = status, c.Epoch })
 	t = s.txns.get(c.ID)
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
@@ -72,36 +72,36 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
 	t := s.txns.get(c.ID)
 	switch {
-	case t == nil || t.status != TxnOngoing || t.start != c.Start:
+	case t == nil || t.status != TxnOngoing || t.startRevision != c.Start:
 		return refuse(CodeTxnState, "transaction of %q that began at revision %d is not under way", c.ID, c.Start)
-	case !c.Forced && s.time < t.started+t.timeout:
-		return refuse(CodeTxnState, "transaction of %q has %d ms left", c.ID, t.started+t.timeout-s.time)
+	case !c.Forced && s.time < t.startTime+t.timeout:
+		return refuse(CodeTxnState, "transaction of %q has %d ms left", c.ID, t.startTime+t.timeout-s.time)
 	}
-	touched := s.endTxn(c.ID, false, t.epoch+1)
-	s.bumpTxn(c.ID, func(t *txnState) { t.last = -1 })
+	touched := s.finishTxn(c.ID, false, t.epoch+1)
+	s.bumpTxnEpoch(c.ID, func(t *txnState) { t.lastEpoch = -1 })
 	return CommandOutcome{Touched: touched}
 }
 
-// endTxn puts the marker on every partition that still exists, and releases
+// finishTxn puts the marker on every partition that still exists, and releases
 // the offsets. The epoch is the marker's; the state's own is the caller's.
-func (s *State) endTxn(id string, commit bool, epoch ProducerEpoch) []TopicPartition {
+func (s *State) finishTxn(id string, commit bool, epoch ProducerEpoch) []TopicPartition {
 	t := s.txns.get(id)
-	parts, offsets, producer := t.parts, t.offsets, t.producer
+	parts, offsets, producer := t.partitions, t.offsets, t.producer
 	for _, tp := range parts {
-		s.markPartition(tp, Span{Count: 1, Length: MarkerSize, Object: markerOf(commit), Revision: s.revision,
-			Position: int64(producer), Epoch: epoch, MaxTimestamp: s.made()})
+		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: markerKind(commit), Revision: s.revision,
+			Position: int64(producer), Epoch: epoch, MaxTimestamp: s.entryTime()})
 	}
 	s.pendingOffsets -= len(offsets)
 	if commit {
 		for i := range offsets {
-			if o := &offsets[i]; s.partitions.has(o.place()) {
+			if o := &offsets[i]; s.partitions.has(o.topicPartition()) {
 				s.storeOffset(o.group, o.OffsetCommit)
 			}
 		}
 	}
-	delete(s.ongoing, id)
+	delete(s.ongoingTxns, id)
 	s.txns.edit(id, func(t *txnState) {
-		t.parts, t.groups, t.offsets = nil, nil, nil
+		t.partitions, t.groups, t.offsets = nil, nil, nil
 		if t.status = TxnAborted; commit {
 			t.status = TxnCommitted
 		}
@@ -109,15 +109,15 @@ func (s *State) endTxn(id string, commit bool, epoch ProducerEpoch) []TopicParti
 	return parts
 }
 
-func markerOf(commit bool) int16 {
+func markerKind(commit bool) int16 {
 	if commit {
 		return MarkerCommit
 	}
 	return MarkerAbort
 }
 
-func (s *State) markPartition(tp TopicPartition, marker Span) {
-	p := s.partitions.ref(tp)
+func (s *State) appendMarker(tp TopicPartition, marker Span) {
+	p := s.partitions.mutable(tp)
 	if p == nil {
 		return // deleted meanwhile
 	}
@@ -126,8 +126,8 @@ func (s *State) markPartition(tp TopicPartition, marker Span) {
 	p.next++
 	s.addSpan(tp, p, marker)
 	producer := ProducerID(marker.Position)
-	if first, open := p.opened(producer); open {
-		p.open = slices.DeleteFunc(slices.Clone(p.open), func(o OpenTxn) bool { return o.Producer == producer })
+	if first, open := p.openTxnStart(producer); open {
+		p.openTxns = slices.DeleteFunc(slices.Clone(p.openTxns), func(o OpenTxn) bool { return o.Producer == producer })
 		if marker.Object == MarkerAbort {
 			a := AbortedTxn{producer, first, marker.First}
 			p.aborted = append(p.aborted, a)
@@ -149,14 +149,14 @@ func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	}
 }
 
-// recoverTxns aborts every transaction, a part of which may lie in the lost
+// abortTxnsOfLostTail aborts every transaction, a part of which may lie in the lost
 // tail, and gives every transactional id a new producer id: epochs that the
 // tail gave out are never given again.
-func (s *State) recoverTxns() {
+func (s *State) abortTxnsOfLostTail() {
 	for _, id := range s.Txns() {
 		if t := s.txns.get(id); t.status == TxnOngoing {
-			s.endTxn(id, false, t.epoch+1)
+			s.finishTxn(id, false, t.epoch+1)
 		}
-		s.renewTxn(id, s.takeProducer(), func(t *txnState) { t.last = -1 })
+		s.assignTxnEpoch(id, s.allocateProducerID(), func(t *txnState) { t.lastEpoch = -1 })
 	}
 }

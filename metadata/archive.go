@@ -26,12 +26,12 @@ import (
 // The first CRC covers the head, the second index and trailer up to it; entries
 // carry their own, and the digest chains over all of them.
 const (
-	archiveMagic     = "ZWAR"
-	archiveVersion   = 1
-	archiveHead      = 46
-	archiveEntryHead = 29
-	archiveIndexItem = 20
-	archiveTrailer   = 76
+	archiveMagic         = "ZWAR"
+	archiveVersion       = 1
+	archiveHeadSize      = 46
+	archiveEntryHeadSize = 29
+	archiveIndexItemSize = 20
+	archiveTrailerSize   = 76
 )
 
 // Archive is a decoded archive.
@@ -40,7 +40,7 @@ type Archive struct {
 	Before      [sha256.Size]byte // the log's digest before its first entry
 	Predecessor string            // key of the archive before it, or empty
 	Digest      [sha256.Size]byte // chained over its entries, as computed from them
-	Entries     []Committed
+	Entries     []CommittedEntry
 }
 
 // ArchiveWriter builds an archive in memory, entry by entry.
@@ -67,7 +67,7 @@ func NewArchiveWriter(g Extent, before [sha256.Size]byte, predecessor string) *A
 }
 
 // Add appends the next entry, in revision order.
-func (a *ArchiveWriter) Add(c Committed) error {
+func (a *ArchiveWriter) Add(c CommittedEntry) error {
 	if c.Extent != a.extent || c.Revision <= a.last {
 		return fmt.Errorf("archive entry: revision %d of generation %d after %d of %d", c.Revision, c.Extent, a.last, a.extent)
 	}
@@ -122,10 +122,10 @@ func DecodeArchive(b []byte) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{b: b[:ix.at], at: at}
+	r := reader{b: b[:ix.position], at: at}
 	digest := a.Before
 	for i := range ix.items {
-		c := Committed{Revision: Revision(r.u64()), Extent: a.Extent, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
+		c := CommittedEntry{Revision: Revision(r.u64()), Extent: a.Extent, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
 		c.Bytes = r.take(int(r.u32()))
 		if r.err != nil {
 			return nil, fmt.Errorf("decode archive: %w", r.err)
@@ -136,7 +136,7 @@ func DecodeArchive(b []byte) (*Archive, error) {
 		digest = ChainDigest(digest, &c)
 		a.Entries = append(a.Entries, c)
 	}
-	if err := r.end(); err != nil {
+	if err := r.expectEnd(); err != nil {
 		return nil, fmt.Errorf("decode archive: %w", err)
 	}
 	a.Digest = digest
@@ -147,7 +147,7 @@ func DecodeArchive(b []byte) (*Archive, error) {
 }
 
 func decodeArchiveHead(b []byte) (*Archive, int, error) {
-	if len(b) < archiveHead || string(b[:4]) != archiveMagic {
+	if len(b) < archiveHeadSize || string(b[:4]) != archiveMagic {
 		return nil, 0, fmt.Errorf("decode archive: %w: no archive", ErrCorrupt)
 	}
 	r := reader{b: b, at: 4}
@@ -166,17 +166,17 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 	return a, r.at, nil
 }
 
-// archiveItems is an archive's index: where each entry's inline bytes are.
-type archiveItems struct {
-	at     int64
-	last   Revision // of the last entry
-	items  []archiveItem
-	digest [sha256.Size]byte
+// archiveInlineIndex is an archive's index: where each entry's inline bytes are.
+type archiveInlineIndex struct {
+	position     int64
+	lastRevision Revision // of the last entry
+	items        []archiveInlineItem
+	digest       [sha256.Size]byte
 }
 
-type archiveItem struct {
+type archiveInlineItem struct {
 	revision Revision
-	inline   int64
+	position int64
 	length   uint32
 }
 
@@ -185,26 +185,26 @@ const unknownSize = -1
 
 // decodeArchiveIndex reads index and trailer from the end of an archive of
 // size bytes, of which tail has the last ones.
-func decodeArchiveIndex(tail []byte, size int64) (*archiveItems, error) {
+func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	bad := func(what string) error { return fmt.Errorf("decode archive: %w: %s", ErrCorrupt, what) }
-	if len(tail) < archiveTrailer || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
+	if len(tail) < archiveTrailerSize || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
 		return nil, bad("no trailer")
 	}
-	r := reader{b: tail, at: len(tail) - archiveTrailer}
-	ix := &archiveItems{at: int64(r.u64())}
+	r := reader{b: tail, at: len(tail) - archiveTrailerSize}
+	ix := &archiveInlineIndex{position: int64(r.u64())}
 	count := r.u64()
 	copy(ix.digest[:], r.take(sha256.Size))
 	r.u64()
-	ix.last = Revision(r.u64())
-	if size == unknownSize && ix.at >= 0 && count < 1<<32 {
-		size = ix.at + int64(count)*archiveIndexItem + archiveTrailer
+	ix.lastRevision = Revision(r.u64())
+	if size == unknownSize && ix.position >= 0 && count < 1<<32 {
+		size = ix.position + int64(count)*archiveIndexItemSize + archiveTrailerSize
 	}
-	if ix.at < 0 || ix.at > size-archiveTrailer || count != uint64(size-archiveTrailer-ix.at)/archiveIndexItem {
+	if ix.position < 0 || ix.position > size-archiveTrailerSize || count != uint64(size-archiveTrailerSize-ix.position)/archiveIndexItemSize {
 		return nil, bad("index outside the object")
 	}
-	from := int64(len(tail)) - (size - ix.at)
+	from := int64(len(tail)) - (size - ix.position)
 	if from < 0 {
-		return nil, errShortTail(size - ix.at)
+		return nil, errShortTail(size - ix.position)
 	}
 	crcAt := len(tail) - 12
 	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
@@ -212,7 +212,7 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveItems, error) {
 	}
 	r.at = int(from)
 	for range count {
-		ix.items = append(ix.items, archiveItem{Revision(r.u64()), int64(r.u64()), r.u32()})
+		ix.items = append(ix.items, archiveInlineItem{Revision(r.u64()), int64(r.u64()), r.u32()})
 	}
 	return ix, r.err
 }
@@ -225,10 +225,10 @@ func (e errShortTail) Error() string {
 }
 
 // find returns where the inline bytes of an entry are.
-func (ix *archiveItems) find(rev Revision) (archiveItem, bool) {
+func (ix *archiveInlineIndex) find(rev Revision) (archiveInlineItem, bool) {
 	i := sort.Search(len(ix.items), func(i int) bool { return ix.items[i].revision >= rev })
 	if i == len(ix.items) || ix.items[i].revision != rev {
-		return archiveItem{}, false
+		return archiveInlineItem{}, false
 	}
 	return ix.items[i], true
 }

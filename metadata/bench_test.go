@@ -32,7 +32,7 @@ type benchLog struct {
 	topic      TopicID
 }
 
-func (l *benchLog) commit(b testing.TB, e *Entry) Committed {
+func (l *benchLog) commit(b testing.TB, e *Entry) CommittedEntry {
 	l.rev++
 	l.seq++
 	e.Level, e.Session, e.Seq = 1, 1, l.seq
@@ -40,7 +40,7 @@ func (l *benchLog) commit(b testing.TB, e *Entry) Committed {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := Committed{l.rev, 1, 1, LaneControl, l.seq, body}
+	c := CommittedEntry{l.rev, 1, 1, LaneControl, l.seq, body}
 	if out, _ := l.s.Apply(&c); out.Code != CodeOK {
 		b.Fatalf("%+v", out)
 	}
@@ -71,7 +71,7 @@ func BenchmarkApplyRuns(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		first += 16
-		var entries []Committed
+		var entries []CommittedEntry
 		for at := 0; at < 20_000; at += perEntry {
 			l.seq++
 			l.rev++
@@ -81,7 +81,7 @@ func BenchmarkApplyRuns(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			entries = append(entries, Committed{l.rev, 1, 1, LaneControl, l.seq, body})
+			entries = append(entries, CommittedEntry{l.rev, 1, 1, LaneControl, l.seq, body})
 		}
 		b.StartTimer()
 		for i := range entries {

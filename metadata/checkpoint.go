@@ -20,15 +20,15 @@ import (
 //	       {table, page, object, position, length, crc}
 //	trailer (last 24 bytes): | index position 8 | index length 4 | index crc 4 | "ZWCP" + 4 zero |
 const (
-	checkpointMagic   = "ZWCP"
-	checkpointVersion = 1
-	checkpointHead    = 32
-	checkpointTrailer = 24
+	checkpointMagic       = "ZWCP"
+	checkpointVersion     = 1
+	checkpointHeadSize    = 32
+	checkpointTrailerSize = 24
 	// maxCheckpointObjects is how many objects one checkpoint may be spread
 	// over; pages of the oldest are written again.
 	maxCheckpointObjects = 8
-	// restBytes take about 5 ms to encode.
-	restBytes = 128 << 10
+	// pauseBytes take about 5 ms to encode.
+	pauseBytes = 128 << 10
 )
 
 // CheckpointKey names a checkpoint.
@@ -49,25 +49,25 @@ type pageLocation struct {
 // Checkpointer writes checkpoints of one live state, one after the other, and
 // remembers where unchanged pages are. One goroutine uses it.
 type Checkpointer struct {
-	// Rest, where given, is called after every restBytes of an Encode, to let
+	// Pause, where given, is called after every pauseBytes of an Encode, to let
 	// commits pass.
-	Rest func()
+	Pause func()
 
-	locations map[pageID]pageLocation
-	next      map[pageID]pageLocation
-	lineage   *byte // of the state that homes' eras are of
-	size      int   // of the last object: the next is about as large
+	locations     map[pageID]pageLocation
+	nextLocations map[pageID]pageLocation
+	lineage       *byte // of the state that homes' eras are of
+	lastSize      int   // of the last object: the next is about as large
 }
 
 // Encode returns the checkpoint object of a frozen state, to be stored under
-// key. Keep is called once it is.
+// key. Commit is called once it is.
 func (c *Checkpointer) Encode(s *State, key string) []byte {
 	if c.lineage != s.lineage {
 		c.locations, c.lineage = nil, s.lineage // eras of another state mean nothing here
 	}
-	rewrite := c.crowded()
+	rewrite := c.objectToRewrite()
 	var pages pageEncoder
-	w := writer{make([]byte, 0, c.size+c.size/8)}
+	w := writer{make([]byte, 0, c.lastSize+c.lastSize/8)}
 	w.raw([]byte(checkpointMagic))
 	w.u16(checkpointVersion)
 	w.u16(uint16(s.level))
@@ -75,9 +75,9 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 	w.u64(uint64(s.extent))
 	w.u64(s.Hash())
 	var root writer
-	root.root(s)
-	rootHome := w.place(key, root.b)
-	c.next = make(map[pageID]pageLocation, len(c.locations))
+	root.writeRoot(s)
+	rootHome := w.writePage(key, root.b)
+	c.nextLocations = make(map[pageID]pageLocation, len(c.locations))
 	rested := 0
 	for table := range tableCount {
 		for page := range tablePages {
@@ -87,29 +87,29 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 				continue
 			}
 			if home, ok := c.locations[id]; ok && home.version == era && home.object != rewrite {
-				c.next[id] = home
+				c.nextLocations[id] = home
 				continue
 			}
 			b, era := pages.encodePage(s, table, page)
-			home := w.place(key, b)
+			home := w.writePage(key, b)
 			home.version = era
-			c.next[id] = home
-			if rested += len(b); c.Rest != nil && rested >= restBytes {
+			c.nextLocations[id] = home
+			if rested += len(b); c.Pause != nil && rested >= pauseBytes {
 				rested = 0
-				c.Rest()
+				c.Pause()
 			}
 		}
 	}
-	w.checkpointIndex(key, rootHome, c.next)
-	c.size = len(w.b)
+	w.writeCheckpointIndex(key, rootHome, c.nextLocations)
+	c.lastSize = len(w.b)
 	return w.b
 }
 
-// Keep makes the last encoded checkpoint the one that the next refers to.
-func (c *Checkpointer) Keep() { c.locations, c.next = c.next, nil }
+// Commit makes the last encoded checkpoint the one that the next refers to.
+func (c *Checkpointer) Commit() { c.locations, c.nextLocations = c.nextLocations, nil }
 
-// crowded names the oldest object where there are too many.
-func (c *Checkpointer) crowded() string {
+// objectToRewrite names the oldest object where there are too many.
+func (c *Checkpointer) objectToRewrite() string {
 	seen := map[string]bool{}
 	for _, h := range c.locations {
 		seen[h.object] = true
@@ -124,7 +124,7 @@ func (c *Checkpointer) crowded() string {
 	return slices.Min(names) // names begin with the revision in fixed width
 }
 
-func (w *writer) place(key string, b []byte) pageLocation {
+func (w *writer) writePage(key string, b []byte) pageLocation {
 	if cap(w.b)-len(w.b) < len(b) {
 		w.b = slices.Grow(w.b, len(w.b)+len(b)) // append would grow by a quarter, and copy four times as much
 	}
@@ -133,14 +133,14 @@ func (w *writer) place(key string, b []byte) pageLocation {
 	return h
 }
 
-func (w *writer) pageLocation(h pageLocation, objects map[string]int) {
-	w.uv(uint64(objects[h.object]))
-	w.uv(uint64(h.position))
-	w.uv(uint64(h.length))
+func (w *writer) writePageLocation(h pageLocation, objects map[string]int) {
+	w.uvarint(uint64(objects[h.object]))
+	w.uvarint(uint64(h.position))
+	w.uvarint(uint64(h.length))
 	w.u32(h.crc)
 }
 
-func (w *writer) checkpointIndex(key string, root pageLocation, homes map[pageID]pageLocation) {
+func (w *writer) writeCheckpointIndex(key string, root pageLocation, homes map[pageID]pageLocation) {
 	objects, names := map[string]int{key: 0}, []string{key}
 	ids := make([]pageID, 0, len(homes))
 	for id := range homes {
@@ -154,13 +154,13 @@ func (w *writer) checkpointIndex(key string, root pageLocation, homes map[pageID
 		}
 	}
 	at := len(w.b)
-	w.list(names)
-	w.pageLocation(root, objects)
-	w.uv(uint64(len(ids)))
+	w.writeTextList(names)
+	w.writePageLocation(root, objects)
+	w.uvarint(uint64(len(ids)))
 	for _, id := range ids {
 		w.u8(uint8(id.table))
 		w.u16(uint16(id.page))
-		w.pageLocation(homes[id], objects)
+		w.writePageLocation(homes[id], objects)
 	}
 	index := w.b[at:]
 	crc := crc32.Checksum(index, castagnoli)
@@ -201,16 +201,16 @@ func (ix *CheckpointIndex) Pages() (n int, bytes int64) {
 // DecodeCheckpointIndex reads head and index of a whole checkpoint object.
 func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	bad := func(err error) (*CheckpointIndex, error) { return nil, fmt.Errorf("decode checkpoint: %w", err) }
-	if len(b) < checkpointHead+checkpointTrailer || string(b[:4]) != checkpointMagic ||
+	if len(b) < checkpointHeadSize+checkpointTrailerSize || string(b[:4]) != checkpointMagic ||
 		string(b[len(b)-8:]) != checkpointMagic+"\x00\x00\x00\x00" {
 		return bad(fmt.Errorf("%w: no checkpoint", ErrCorrupt))
 	}
 	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
 		return bad(fmt.Errorf("%w %d", ErrVersion, v))
 	}
-	t := reader{b: b, at: len(b) - checkpointTrailer}
+	t := reader{b: b, at: len(b) - checkpointTrailerSize}
 	at, n, crc := t.u64(), int(t.u32()), t.u32()
-	if at > uint64(len(b)-checkpointTrailer) || int(at)+n != len(b)-checkpointTrailer {
+	if at > uint64(len(b)-checkpointTrailerSize) || int(at)+n != len(b)-checkpointTrailerSize {
 		return bad(fmt.Errorf("%w: index outside the object", ErrCorrupt))
 	}
 	index := b[at : int(at)+n]
@@ -220,23 +220,23 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	h := reader{b: b, at: 6}
 	ix := &CheckpointIndex{Level: FeatureLevel(h.u16()), Revision: Revision(h.u64()), Extent: Extent(h.u64()), Hash: h.u64()}
 	r := reader{b: index}
-	ix.Objects = r.list()
-	ix.root = r.indexedPage(0, len(ix.Objects))
-	for range r.count(10, "pages") {
+	ix.Objects = r.readTextList()
+	ix.root = r.readIndexedPage(0, len(ix.Objects))
+	for range r.readCount(10, "pages") {
 		table := int(r.u8())
 		if page := r.u16(); table >= tableCount || page >= tablePages {
 			r.fail("table %d, page %d", table, page)
 		}
-		ix.pages = append(ix.pages, r.indexedPage(table, len(ix.Objects)))
+		ix.pages = append(ix.pages, r.readIndexedPage(table, len(ix.Objects)))
 	}
-	if err := r.end(); err != nil {
+	if err := r.expectEnd(); err != nil {
 		return bad(err)
 	}
 	return ix, nil
 }
 
-func (r *reader) indexedPage(table, objects int) indexedPage {
-	p := indexedPage{table: table, object: int(r.uv()), position: int64(r.upTo(1<<40, "position")), length: int(r.upTo(1<<31, "length")), crc: r.u32()}
+func (r *reader) readIndexedPage(table, objects int) indexedPage {
+	p := indexedPage{table: table, object: int(r.uvarint()), position: int64(r.uvarintUpTo(1<<40, "position")), length: int(r.uvarintUpTo(1<<31, "length")), crc: r.u32()}
 	if p.object >= objects || p.object < 0 {
 		r.fail("object %d of %d", p.object, objects)
 		p.object = 0
@@ -257,7 +257,7 @@ func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error
 		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
 	}
 	s := NewState()
-	s.revision, s.extent, s.level, s.topicsAt = ix.Revision, ix.Extent, ix.Level, ix.Revision
+	s.revision, s.extent, s.level, s.topicsRevision = ix.Revision, ix.Extent, ix.Level, ix.Revision
 	for i, name := range ix.Objects {
 		from := body
 		if i > 0 {
@@ -292,8 +292,8 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 			return err
 		}
 		r := reader{b: b}
-		r.root(s)
-		if err := r.end(); err != nil {
+		r.readRoot(s)
+		if err := r.expectEnd(); err != nil {
 			return err
 		}
 	}
@@ -326,7 +326,7 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 	r.View(func(s *State) { applied, generation = s.revision, s.extent })
 	// A broker that is only a little behind goes on from what it has: its
 	// generation's archive follows without a gap.
-	if forced := r.reload.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+reachBack > p.Extent) {
+	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+maxReplayExtents > p.Extent) {
 		return nil
 	}
 	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)
@@ -337,27 +337,27 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 		return fmt.Errorf("checkpoint %s: %w: at revision %d with hash %016x, the pointer says %d and %016x",
 			p.Object, ErrCorrupt, s.revision, s.Hash(), p.Revision, p.Hash)
 	}
-	r.jump(s)
+	r.replaceState(s)
 	return nil
 }
 
-// reachBack is how many generations a follower goes back for by archives
+// maxReplayExtents is how many generations a follower goes back for by archives
 // rather than by a checkpoint.
-const reachBack = 4
+const maxReplayExtents = 4
 
-// jump replaces the state by a newer one; who waits for what lies between can
+// replaceState replaces the state by a newer one; who waits for what lies between can
 // never know.
-func (r *Replica) jump(s *State) {
-	r.limit(s)
+func (r *Replica) replaceState(s *State) {
+	r.overrideLimits(s)
 	r.mu.Lock()
 	old := r.state
 	r.state, r.marks = s, nil
-	r.reload.Store(false)
+	r.reloadWanted.Store(false)
 	r.mu.Unlock()
 	r.applied.Store(int64(s.revision))
-	r.waiters.jumped(s.revision, func(k EntryKey) bool {
+	r.waiters.resolveSkipped(s.revision, func(k EntryKey) bool {
 		closed := old.sessions[k.Session] != nil && s.sessions[k.Session] == nil
 		return closed || s.LaneSeq(k.Session, k.Lane) >= k.Seq
 	})
-	r.advance.wake()
+	r.advanced.wakeAll()
 }

@@ -18,9 +18,9 @@ import (
 // head: route, topics, principals, objects, losers, parts with their runs,
 // commands. The CRC covers everything before it.
 const (
-	entryMagic   = "ZWEN"
-	entryVersion = 1
-	entryFixed   = 41
+	entryMagic      = "ZWEN"
+	entryVersion    = 1
+	entryHeaderSize = 41
 )
 
 const (
@@ -43,8 +43,8 @@ func AppendEntry(b []byte, e *Entry) ([]byte, error) {
 	w.u64(uint64(e.Time))
 	w.u32(0)
 	w.u32(uint32(len(e.Inline)))
-	w.head(e)
-	head := len(w.b) - start - entryFixed
+	w.writeEntryHead(e)
+	head := len(w.b) - start - entryHeaderSize
 	binary.BigEndian.PutUint32(w.b[start+33:], uint32(head))
 	w.raw(e.Inline)
 	w.u32(crc32.Checksum(w.b[start:], castagnoli))
@@ -58,56 +58,56 @@ func AppendEntry(b []byte, e *Entry) ([]byte, error) {
 	return w.b, nil
 }
 
-func (w *writer) head(e *Entry) {
+func (w *writer) writeEntryHead(e *Entry) {
 	w.text(string(e.Route.Broker))
 	w.text(string(e.Route.Member))
 	w.text(string(e.Route.Leader))
-	w.uv(uint64(len(e.Route.Followers)))
+	w.uvarint(uint64(len(e.Route.Followers)))
 	for _, z := range e.Route.Followers {
 		w.text(string(z))
 	}
-	w.uv(uint64(len(e.Topics)))
+	w.uvarint(uint64(len(e.Topics)))
 	for _, t := range e.Topics {
 		w.raw(t[:])
 	}
-	w.uv(uint64(len(e.Principals)))
+	w.uvarint(uint64(len(e.Principals)))
 	for _, p := range e.Principals {
 		w.text(p)
 	}
-	w.objects(e.Session, e.Objects)
-	w.objects(e.Session, e.Orphans)
-	w.uv(uint64(len(e.Parts)))
+	w.writeObjects(e.Session, e.Objects)
+	w.writeObjects(e.Session, e.Orphans)
+	w.uvarint(uint64(len(e.Parts)))
 	for i := range e.Parts {
-		w.part(e.Time, &e.Parts[i])
+		w.writePart(e.Time, &e.Parts[i])
 	}
-	w.uv(uint64(len(e.Commands)))
+	w.uvarint(uint64(len(e.Commands)))
 	for _, c := range e.Commands {
-		w.command(c)
+		w.writeCommand(c)
 	}
 }
 
-func (w *writer) objects(session SessionID, objects []ObjectRef) {
-	w.uv(uint64(len(objects)))
+func (w *writer) writeObjects(session SessionID, objects []ObjectRef) {
+	w.uvarint(uint64(len(objects)))
 	for _, o := range objects {
 		w.flag(o.Name.Session != session) // apply refuses it; encoded for the dump of a bad one
 		if o.Name.Session != session {
 			w.u64(uint64(o.Name.Session))
 		}
 		w.u8(uint8(o.Name.Lane))
-		w.uv(o.Name.Number)
+		w.uvarint(o.Name.Number)
 		w.u8(o.Name.Try)
-		w.uv(uint64(o.Size))
-		w.uv(uint64(o.Puts))
+		w.uvarint(uint64(o.Size))
+		w.uvarint(uint64(o.Puts))
 	}
 }
 
-func (w *writer) part(at UnixMilli, p *Part) {
-	w.uv(uint64(p.Topic))
-	w.uv(uint64(p.Partition))
-	w.uv(uint64(p.Object + 1))
-	w.uv(uint64(p.Position))
-	w.uv(uint64(p.Length))
-	w.uv(uint64(len(p.Runs)))
+func (w *writer) writePart(at UnixMilli, p *Part) {
+	w.uvarint(uint64(p.Topic))
+	w.uvarint(uint64(p.Partition))
+	w.uvarint(uint64(p.Object + 1))
+	w.uvarint(uint64(p.Position))
+	w.uvarint(uint64(p.Length))
+	w.uvarint(uint64(len(p.Runs)))
 	for i := range p.Runs {
 		r := &p.Runs[i]
 		var flags uint8
@@ -122,25 +122,25 @@ func (w *writer) part(at UnixMilli, p *Part) {
 		}
 		w.u8(flags)
 		if r.Producer != NoProducer {
-			w.uv(uint64(r.Producer))
-			w.uv(uint64(uint16(r.Epoch)))
-			w.uv(uint64(uint32(r.FirstSequence)))
+			w.uvarint(uint64(r.Producer))
+			w.uvarint(uint64(uint16(r.Epoch)))
+			w.uvarint(uint64(uint32(r.FirstSequence)))
 		}
 		if r.Start != 0 {
-			w.uv(uint64(r.Start))
+			w.uvarint(uint64(r.Start))
 		}
-		w.uv(uint64(r.Batches))
-		w.uv(uint64(r.Records))
-		w.uv(uint64(r.Bytes))
-		w.sv(int64(r.MaxTimestamp - at))
-		w.uv(uint64(r.Principal))
+		w.uvarint(uint64(r.Batches))
+		w.uvarint(uint64(r.Records))
+		w.uvarint(uint64(r.Bytes))
+		w.varint(int64(r.MaxTimestamp - at))
+		w.uvarint(uint64(r.Principal))
 	}
 }
 
 // DecodeEntry decodes and validates an entry, reusing what e already holds.
 // e.Inline is a slice of b. ErrVersion where a later version wrote it.
 func DecodeEntry(b []byte, e *Entry) error {
-	if len(b) < entryFixed+4 || string(b[:4]) != entryMagic {
+	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return fmt.Errorf("decode entry: %w: no entry", ErrCorrupt)
 	}
 	if v := binary.BigEndian.Uint16(b[4:]); v != entryVersion {
@@ -160,13 +160,13 @@ func DecodeEntry(b []byte, e *Entry) error {
 	e.Seq = LaneSeq(r.u64())
 	e.Time = UnixMilli(r.u64())
 	head, inline := int(r.u32()), int(r.u32())
-	if head+inline != len(body)-entryFixed {
-		return fmt.Errorf("decode entry: %w: head %d and inline %d in %d bytes", ErrCorrupt, head, inline, len(body)-entryFixed)
+	if head+inline != len(body)-entryHeaderSize {
+		return fmt.Errorf("decode entry: %w: head %d and inline %d in %d bytes", ErrCorrupt, head, inline, len(body)-entryHeaderSize)
 	}
-	e.Inline = body[entryFixed+head:]
-	r.b = body[:entryFixed+head]
-	r.head(e)
-	if err := r.end(); err != nil {
+	e.Inline = body[entryHeaderSize+head:]
+	r.b = body[:entryHeaderSize+head]
+	r.readEntryHead(e)
+	if err := r.expectEnd(); err != nil {
 		return fmt.Errorf("decode entry: %w", err)
 	}
 	if err := e.Validate(); err != nil {
@@ -177,33 +177,33 @@ func DecodeEntry(b []byte, e *Entry) error {
 
 // InlineStart returns where in an encoded entry its inline bytes begin.
 func InlineStart(b []byte) (int, error) {
-	if len(b) < entryFixed+4 || string(b[:4]) != entryMagic {
+	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return 0, fmt.Errorf("find inline bytes: %w: no entry", ErrCorrupt)
 	}
-	at := entryFixed + int(binary.BigEndian.Uint32(b[33:]))
+	at := entryHeaderSize + int(binary.BigEndian.Uint32(b[33:]))
 	if at+int(binary.BigEndian.Uint32(b[37:])) > len(b)-4 {
 		return 0, fmt.Errorf("find inline bytes: %w: beyond the entry", ErrCorrupt)
 	}
 	return at, nil
 }
 
-func (r *reader) head(e *Entry) {
+func (r *reader) readEntryHead(e *Entry) {
 	e.Route.Broker, e.Route.Member, e.Route.Leader = ZoneID(r.text()), ZoneID(r.text()), ZoneID(r.text())
 	e.Route.Followers = e.Route.Followers[:0]
-	for range r.count(1, "followers") {
+	for range r.readCount(1, "followers") {
 		e.Route.Followers = append(e.Route.Followers, ZoneID(r.text()))
 	}
 	e.Topics = e.Topics[:0]
-	for range r.count(16, "topics") {
-		e.Topics = append(e.Topics, r.topic())
+	for range r.readCount(16, "topics") {
+		e.Topics = append(e.Topics, r.readTopicID())
 	}
 	e.Principals = e.Principals[:0]
-	for range r.count(1, "principals") {
+	for range r.readCount(1, "principals") {
 		e.Principals = append(e.Principals, r.text())
 	}
-	e.Objects = r.objects(e.Session, e.Objects[:0])
-	e.Orphans = r.objects(e.Session, e.Orphans[:0])
-	n := r.count(6, "parts")
+	e.Objects = r.readObjects(e.Session, e.Objects[:0])
+	e.Orphans = r.readObjects(e.Session, e.Orphans[:0])
+	n := r.readCount(6, "parts")
 	old := e.Parts[:cap(e.Parts)]
 	e.Parts = e.Parts[:0]
 	for i := range n {
@@ -211,64 +211,64 @@ func (r *reader) head(e *Entry) {
 		if i < len(old) {
 			runs = old[i].Runs[:0]
 		}
-		e.Parts = append(e.Parts, r.part(e.Time, runs))
+		e.Parts = append(e.Parts, r.readPart(e.Time, runs))
 	}
 	e.Commands = e.Commands[:0]
-	for range r.count(2, "commands") {
-		e.Commands = append(e.Commands, r.command())
+	for range r.readCount(2, "commands") {
+		e.Commands = append(e.Commands, r.readCommand())
 	}
 }
 
-func (r *reader) objects(session SessionID, out []ObjectRef) []ObjectRef {
-	for range r.count(6, "objects") {
+func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {
+	for range r.readCount(6, "objects") {
 		o := ObjectRef{Name: ObjectName{Session: session}}
 		if r.flag() {
 			o.Name.Session = SessionID(r.u64())
 		}
 		o.Name.Lane = Lane(r.u8())
-		o.Name.Number = r.uv()
+		o.Name.Number = r.uvarint()
 		o.Name.Try = r.u8()
-		o.Size = int64(r.upTo(MaxObjectBytes, "object size"))
-		o.Puts = uint32(r.upTo(1<<20, "puts"))
+		o.Size = int64(r.uvarintUpTo(MaxObjectBytes, "object size"))
+		o.Puts = uint32(r.uvarintUpTo(1<<20, "puts"))
 		out = append(out, o)
 	}
 	return out
 }
 
-func (r *reader) part(at UnixMilli, runs []Run) Part {
+func (r *reader) readPart(at UnixMilli, runs []Run) Part {
 	p := Part{
-		Topic:     int(r.upTo(1<<20, "topic index")),
-		Partition: Partition(r.upTo(MaxPartitionsPerTopic, "partition")),
-		Object:    int(r.upTo(MaxEntryObjects, "object index")) - 1,
-		Position:  int64(r.upTo(MaxObjectBytes, "position")),
-		Length:    int64(r.upTo(MaxObjectBytes, "length")),
+		Topic:     int(r.uvarintUpTo(1<<20, "topic index")),
+		Partition: Partition(r.uvarintUpTo(MaxPartitionsPerTopic, "partition")),
+		Object:    int(r.uvarintUpTo(MaxEntryObjects, "object index")) - 1,
+		Position:  int64(r.uvarintUpTo(MaxObjectBytes, "position")),
+		Length:    int64(r.uvarintUpTo(MaxObjectBytes, "length")),
 	}
-	for range r.count(6, "runs") {
-		runs = append(runs, r.run(at))
+	for range r.readCount(6, "runs") {
+		runs = append(runs, r.readRun(at))
 	}
 	p.Runs = runs
 	return p
 }
 
-func (r *reader) run(at UnixMilli) Run {
+func (r *reader) readRun(at UnixMilli) Run {
 	flags := r.u8()
 	if flags > runNoProducer|runTransactional|runHasStart {
 		r.fail("run flags %#x", flags)
 	}
 	run := Run{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Transactional: flags&runTransactional != 0}
 	if flags&runNoProducer == 0 {
-		run.Producer = ProducerID(r.upTo(1<<62, "producer id"))
-		run.Epoch = ProducerEpoch(r.upTo(1<<15-1, "producer epoch"))
-		run.FirstSequence = Sequence(r.upTo(1<<31-1, "sequence"))
+		run.Producer = ProducerID(r.uvarintUpTo(1<<62, "producer id"))
+		run.Epoch = ProducerEpoch(r.uvarintUpTo(1<<15-1, "producer epoch"))
+		run.FirstSequence = Sequence(r.uvarintUpTo(1<<31-1, "sequence"))
 	}
 	if flags&runHasStart != 0 {
-		run.Start = Revision(r.upTo(1<<62, "start revision"))
+		run.Start = Revision(r.uvarintUpTo(1<<62, "start revision"))
 	}
-	run.Batches = uint32(r.upTo(1<<31, "batches"))
-	run.Records = uint32(r.upTo(MaxRunRecords, "records"))
-	run.Bytes = uint32(r.upTo(MaxObjectBytes, "run bytes"))
-	run.MaxTimestamp = at + UnixMilli(r.sv())
-	run.Principal = int(r.upTo(1<<20, "principal index"))
+	run.Batches = uint32(r.uvarintUpTo(1<<31, "batches"))
+	run.Records = uint32(r.uvarintUpTo(MaxRunRecords, "records"))
+	run.Bytes = uint32(r.uvarintUpTo(MaxObjectBytes, "run bytes"))
+	run.MaxTimestamp = at + UnixMilli(r.varint())
+	run.Principal = int(r.uvarintUpTo(1<<20, "principal index"))
 	return run
 }
 

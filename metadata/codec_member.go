@@ -4,8 +4,8 @@ import "math"
 
 // Bodies of the commands of commands_member.go, and a stored member.
 
-func (w *writer) ranges(list []PartitionRange) {
-	w.uv(uint64(len(list)))
+func (w *writer) writeRanges(list []PartitionRange) {
+	w.uvarint(uint64(len(list)))
 	var last *PartitionRange
 	for i := range list {
 		w.partitionRange(last, &list[i])
@@ -20,22 +20,22 @@ func (w *writer) partitionRange(last, p *PartitionRange) {
 	if !same {
 		w.raw(p.Topic[:])
 	}
-	w.uv(uint64(uint32(p.First)))
-	w.uv(uint64(uint32(p.Count)))
+	w.uvarint(uint64(uint32(p.First)))
+	w.uvarint(uint64(uint32(p.Count)))
 }
 
 func (w *writer) heldRanges(list []HeldRange) {
-	w.uv(uint64(len(list)))
+	w.uvarint(uint64(len(list)))
 	var last *PartitionRange
 	for i := range list {
 		w.partitionRange(last, &list[i].PartitionRange)
-		w.uv(uint64(uint32(list[i].Since)))
+		w.uvarint(uint64(uint32(list[i].Since)))
 		last = &list[i].PartitionRange
 	}
 }
 
-func (r *reader) ranges() (out []PartitionRange) {
-	for range r.count(3, "ranges") {
+func (r *reader) readRanges() (out []PartitionRange) {
+	for range r.readCount(3, "ranges") {
 		next, touches := r.partitionRange(lastOf(out))
 		if touches {
 			r.fail("ranges that touch")
@@ -49,13 +49,13 @@ func (r *reader) ranges() (out []PartitionRange) {
 }
 
 func (r *reader) heldRanges() (out []HeldRange) {
-	for range r.count(4, "ranges") {
+	for range r.readCount(4, "ranges") {
 		var last *PartitionRange
 		if l := lastOf(out); l != nil {
 			last = &l.PartitionRange
 		}
 		next, touches := r.partitionRange(last)
-		since := int32(r.upTo(math.MaxInt32, "epoch"))
+		since := int32(r.uvarintUpTo(math.MaxInt32, "epoch"))
 		if touches && since == out[len(out)-1].Since {
 			r.fail("ranges that touch")
 		}
@@ -79,14 +79,14 @@ func lastOf[T any](list []T) *T {
 func (r *reader) partitionRange(last *PartitionRange) (next PartitionRange, touches bool) {
 	switch same := r.flag(); {
 	case !same:
-		next.Topic = r.topic()
+		next.Topic = r.readTopicID()
 	case last == nil:
 		r.fail("a range without a topic")
 	default:
 		next.Topic = last.Topic
 	}
-	next.First = Partition(r.upTo(MaxPartitionsPerTopic-1, "partition"))
-	next.Count = int32(r.upTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
+	next.First = Partition(r.uvarintUpTo(MaxPartitionsPerTopic-1, "partition"))
+	next.Count = int32(r.uvarintUpTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
 	switch {
 	case next.Count == 0:
 		r.fail("an empty range")
@@ -96,47 +96,47 @@ func (r *reader) partitionRange(last *PartitionRange) (next PartitionRange, touc
 		if touches = next.First == end; next.First < end {
 			r.fail("ranges out of order")
 		}
-	case compareText(string(last.Topic[:]), string(next.Topic[:])) > 0:
+	case compareStrings(string(last.Topic[:]), string(next.Topic[:])) > 0:
 		r.fail("ranges out of order")
 	}
 	return next, touches
 }
 
-func (w *writer) consumerMember(m *ConsumerMember) {
+func (w *writer) writeConsumerMember(m *ConsumerMember) {
 	for _, t := range []string{m.ID, m.InstanceID, m.RackID, m.ClientID, m.ClientHost, m.Regex, m.Assignor} {
 		w.text(t)
 	}
 	w.u32(uint32(m.RebalanceTimeoutMs))
 	w.u32(uint32(m.SessionTimeoutMs))
-	w.list(m.Topics)
-	w.protocols(m.Protocols)
+	w.writeTextList(m.Topics)
+	w.writeProtocols(m.Protocols)
 }
 
-func (r *reader) consumerMember() (m ConsumerMember) {
+func (r *reader) readConsumerMember() (m ConsumerMember) {
 	for _, t := range []*string{&m.ID, &m.InstanceID, &m.RackID, &m.ClientID, &m.ClientHost, &m.Regex, &m.Assignor} {
 		*t = r.text()
 	}
 	m.RebalanceTimeoutMs, m.SessionTimeoutMs = int32(r.u32()), int32(r.u32())
-	m.Topics, m.Protocols = r.list(), r.protocols()
+	m.Topics, m.Protocols = r.readTextList(), r.readProtocols()
 	return m
 }
 
-func (w *writer) protocols(list []GroupProtocol) {
-	w.uv(uint64(len(list)))
+func (w *writer) writeProtocols(list []GroupProtocol) {
+	w.uvarint(uint64(len(list)))
 	for _, p := range list {
 		w.text(p.Name)
 		w.blob(p.Metadata)
 	}
 }
 
-func (r *reader) protocols() (out []GroupProtocol) {
-	for range r.count(2, "protocols") {
+func (r *reader) readProtocols() (out []GroupProtocol) {
+	for range r.readCount(2, "protocols") {
 		out = append(out, GroupProtocol{r.text(), r.blob()})
 	}
 	return out
 }
 
-func (w *writer) memberAssignment(a *MemberAssignment) {
+func (w *writer) writeMemberAssignment(a *MemberAssignment) {
 	w.u32(uint32(a.Epoch))
 	w.u32(uint32(a.Previous))
 	w.u8(uint8(a.State))
@@ -144,91 +144,91 @@ func (w *writer) memberAssignment(a *MemberAssignment) {
 	w.heldRanges(a.Revoking)
 }
 
-func (r *reader) memberAssignment(id string) MemberAssignment {
-	return MemberAssignment{id, int32(r.u32()), int32(r.u32()), MemberState(r.upTo(uint64(MemberWaiting), "state")), r.heldRanges(), r.heldRanges()}
+func (r *reader) readMemberAssignment(id string) MemberAssignment {
+	return MemberAssignment{id, int32(r.u32()), int32(r.u32()), MemberState(r.uvarintUpTo(uint64(MemberWaiting), "state")), r.heldRanges(), r.heldRanges()}
 }
 
-func (w *writer) putMember(c PutMember) {
+func (w *writer) writePutMember(c PutMember) {
 	w.text(c.Group)
 	w.u64(uint64(c.Epoch))
 	w.u32(uint32(c.GroupEpoch))
-	w.consumerMember(&c.Member)
+	w.writeConsumerMember(&c.Member)
 }
 
-func (r *reader) putMember() PutMember {
-	return PutMember{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.consumerMember()}
+func (r *reader) readPutMember() PutMember {
+	return PutMember{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.readConsumerMember()}
 }
 
-func (w *writer) removeMembers(c RemoveMembers) {
+func (w *writer) writeRemoveMembers(c RemoveMembers) {
 	w.text(c.Group)
 	w.u64(uint64(c.Epoch))
 	w.u32(uint32(c.GroupEpoch))
-	w.list(c.IDs)
+	w.writeTextList(c.IDs)
 }
 
-func (r *reader) removeMembers() RemoveMembers {
-	return RemoveMembers{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.list()}
+func (r *reader) readRemoveMembers() RemoveMembers {
+	return RemoveMembers{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.readTextList()}
 }
 
-func (w *writer) setAssigned(c SetAssigned) {
+func (w *writer) writeSetAssignments(c SetAssignments) {
 	w.text(c.Group)
 	w.u64(uint64(c.Epoch))
-	w.uv(uint64(len(c.Members)))
+	w.uvarint(uint64(len(c.Members)))
 	for i := range c.Members {
 		w.text(c.Members[i].ID)
-		w.memberAssignment(&c.Members[i])
+		w.writeMemberAssignment(&c.Members[i])
 	}
 }
 
-func (r *reader) setAssigned() SetAssigned {
-	c := SetAssigned{Group: r.text(), Epoch: RoleEpoch(r.u64())}
-	for range r.count(12, "members") {
-		c.Members = append(c.Members, r.memberAssignment(r.text()))
+func (r *reader) readSetAssignments() SetAssignments {
+	c := SetAssignments{Group: r.text(), Epoch: RoleEpoch(r.u64())}
+	for range r.readCount(12, "members") {
+		c.Members = append(c.Members, r.readMemberAssignment(r.text()))
 	}
 	return c
 }
 
-func (w *writer) setTargets(c SetTargets) {
+func (w *writer) writeSetTargets(c SetTargets) {
 	w.text(c.Group)
 	w.u64(uint64(c.Epoch))
 	w.u32(uint32(c.GroupEpoch))
 	w.u32(uint32(c.AssignmentEpoch))
-	w.uv(uint64(len(c.Targets)))
+	w.uvarint(uint64(len(c.Targets)))
 	for i := range c.Targets {
 		w.text(c.Targets[i].ID)
-		w.ranges(c.Targets[i].Target)
+		w.writeRanges(c.Targets[i].Target)
 	}
 }
 
-func (r *reader) setTargets() SetTargets {
+func (r *reader) readSetTargets() SetTargets {
 	c := SetTargets{Group: r.text(), Epoch: RoleEpoch(r.u64()), GroupEpoch: int32(r.u32()), AssignmentEpoch: int32(r.u32())}
-	for range r.count(2, "targets") {
-		c.Targets = append(c.Targets, MemberTarget{r.text(), r.ranges()})
+	for range r.readCount(2, "targets") {
+		c.Targets = append(c.Targets, MemberTarget{r.text(), r.readRanges()})
 	}
 	return c
 }
 
-func (w *writer) expireOffsets(c ExpireOffsets) {
+func (w *writer) writeExpireOffsets(c ExpireOffsets) {
 	w.text(c.Group)
 	w.u64(uint64(c.Epoch))
 	w.u64(uint64(c.Before))
-	w.places(c.Partitions)
+	w.writeTopicPartitions(c.Partitions)
 }
 
-func (r *reader) expireOffsets() ExpireOffsets {
-	return ExpireOffsets{r.text(), RoleEpoch(r.u64()), UnixMilli(r.u64()), r.places()}
+func (r *reader) readExpireOffsets() ExpireOffsets {
+	return ExpireOffsets{r.text(), RoleEpoch(r.u64()), UnixMilli(r.u64()), r.readTopicPartitions()}
 }
 
-func (w *writer) memberItem(k memberKey, m *memberState) {
+func (w *writer) writeMemberItem(k memberKey, m *memberState) {
 	w.text(k.group)
-	w.consumerMember(&m.info)
-	w.memberAssignment(&m.has)
-	w.ranges(m.target)
+	w.writeConsumerMember(&m.info)
+	w.writeMemberAssignment(&m.assignment)
+	w.writeRanges(m.target)
 }
 
-func (r *reader) memberItem(s *State) {
+func (r *reader) readMemberItem(s *State) {
 	k := memberKey{group: r.text()}
-	m := memberState{info: r.consumerMember(), has: r.memberAssignment(""), target: r.ranges()}
+	m := memberState{info: r.readConsumerMember(), assignment: r.readMemberAssignment(""), target: r.readRanges()}
 	k.id = m.info.ID
 	s.members.put(k, m)
 }
@@ -240,8 +240,8 @@ const (
 	groupIsEmpty
 )
 
-// groupHead is a group without its offsets and members.
-func (w *writer) groupHead(g *groupState) {
+// writeGroupHead is a group without its offsets and members.
+func (w *writer) writeGroupHead(g *groupState) {
 	var flags uint8
 	if g.group != nil {
 		flags |= groupHasClassic
@@ -254,29 +254,29 @@ func (w *writer) groupHead(g *groupState) {
 	}
 	w.u8(flags)
 	if g.group != nil {
-		w.group(g.group)
+		w.writeGroup(g.group)
 	}
 	if c := g.consumer; c != nil {
 		w.u32(uint32(c.Epoch))
 		w.u32(uint32(c.AssignmentEpoch))
-		w.uv(uint64(c.Members))
+		w.uvarint(uint64(c.Members))
 	}
 	if g.emptySince != 0 {
 		w.u64(uint64(g.emptySince))
 	}
 }
 
-func (r *reader) groupHead(g *groupState) {
+func (r *reader) readGroupHead(g *groupState) {
 	flags := r.u8()
 	if flags > groupHasClassic|groupHasConsumer|groupIsEmpty {
 		r.fail("group flags %#x", flags)
 	}
 	if flags&groupHasClassic != 0 {
-		group := r.group()
+		group := r.readGroup()
 		g.group = &group
 	}
 	if flags&groupHasConsumer != 0 {
-		g.consumer = &ConsumerGroup{int32(r.u32()), int32(r.u32()), int(r.upTo(MaxMembers, "members"))}
+		g.consumer = &ConsumerGroup{int32(r.u32()), int32(r.u32()), int(r.uvarintUpTo(MaxMembers, "members"))}
 	}
 	if flags&groupIsEmpty != 0 {
 		g.emptySince = UnixMilli(r.u64())

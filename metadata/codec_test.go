@@ -26,14 +26,14 @@ func sampleEntry() *Entry {
 		Inline: bytes.Repeat([]byte{0xab}, 80),
 		Commands: []Command{
 			OpenSession{NoBroker, "use1-az1", Address{"h", 9092}, []int32{1, 2}, "p:1", "h:2", "v", 1, 1, ClusterID{7, 8}},
-			ClosedSession{5}, DrainSession{}, Claim{"group-slot-01", 8}, Tick{1_700_000_000_000},
-			Archived{3, "1/archive/x", 4, 9, 2, 1000, [32]byte{9}}, RaiseLevel{2}, CreateTopic{t, "t", 3, 2, map[string]string{"a": "b"}},
+			CloseSession{5}, DrainSession{}, ClaimRole{"group-slot-01", 8}, Tick{1_700_000_000_000},
+			AcceptArchive{3, "1/archive/x", 4, 9, 2, 1000, [32]byte{9}}, RaiseLevel{2}, CreateTopic{t, "t", 3, 2, map[string]string{"a": "b"}},
 			DeleteTopic{t}, CreatePartitions{t, 9}, SetConfigs{ResourceTopic, "x", map[string]string{"k": "v"}, []string{"d"}},
 			TrimPartition{t, 1, -1}, AllocateProducers{10}, CommitOffsets{"g", 4, []OffsetCommit{{t, 1, 5, -1, "m", 6}}},
 			PutGroup{4, Group{"g", "consumer", "range", "m1", 3, []GroupMember{{"m1", "i", "c", "h", 1, 2, []GroupProtocol{{"range", []byte{1}}}, []byte{2}}}}},
 			DeleteGroup{4, "g"}, DeleteOffsets{"g", 4, []TopicPartition{{t, 2}}},
 			Usage{1, 2, 3, []Cell{{CellKey{t, ComponentFetchReply, "a", "b", "User:x", "g"}, Quantity{1, 2}}}, true},
-			Recovered{2}, Mark{}, Pressure{PressureNoInline},
+			RecoverCluster{2}, Mark{}, Pressure{PressureNoInline},
 		}}
 }
 
@@ -88,7 +88,7 @@ func sampleArchive(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	for i, body := range [][]byte{b, nil, b} {
-		if err := w.Add(Committed{Revision(10 + i), 3, 0x1234, LaneStandard, LaneSeq(9 + i), body}); err != nil {
+		if err := w.Add(CommittedEntry{Revision(10 + i), 3, 0x1234, LaneStandard, LaneSeq(9 + i), body}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,11 +10,11 @@ type CommandKind uint8
 // The command kinds.
 const (
 	KindOpenSession CommandKind = iota + 1
-	KindClosedSession
+	KindCloseSession
 	KindDrainSession
-	KindClaim
+	KindClaimRole
 	KindTick
-	KindArchived
+	KindAcceptArchive
 	KindRaiseLevel
 	KindCreateTopic
 	KindDeleteTopic
@@ -27,7 +27,7 @@ const (
 	KindDeleteGroup
 	KindDeleteOffsets
 	KindUsage
-	KindRecovered
+	KindRecoverCluster
 	KindMark
 	KindPressure
 	KindInitTxn
@@ -63,16 +63,16 @@ type OpenSession struct {
 	Cluster ClusterID
 }
 
-// ClosedSession forgets a session. Its entry is guarded by the absence of the
+// CloseSession forgets a session. Its entry is guarded by the absence of the
 // session's key.
-type ClosedSession struct{ Session SessionID }
+type CloseSession struct{ Session SessionID }
 
 // DrainSession takes the entry's own session out of the placement.
 type DrainSession struct{}
 
-// Claim begins the work of an epoch-bearing duty (a group slot). Its entry is
+// ClaimRole begins the work of an epoch-bearing duty (a group slot). Its entry is
 // guarded by the duty's key. Entries of an older epoch are refused.
-type Claim struct {
+type ClaimRole struct {
 	Role  string
 	Epoch RoleEpoch
 }
@@ -83,9 +83,9 @@ type Tick struct{ To UnixMilli }
 // MaxTickStep is the most that one tick moves state time.
 const MaxTickStep UnixMilli = 60_000
 
-// Archived says that a closed generation lies in the bucket. Apply accepts
+// AcceptArchive says that a closed generation lies in the bucket. Apply accepts
 // only the next generation, and only when Digest is what it computed itself.
-type Archived struct {
+type AcceptArchive struct {
 	Extent      Extent
 	Object      string // key below "<cluster>/"
 	First, Last Revision
@@ -221,10 +221,10 @@ type Usage struct {
 	Final    bool // the session ends here: nothing after it is lost
 }
 
-// Recovered is the first entry after a recovery into an empty etcd: it closes
+// RecoverCluster is the first entry after a recovery into an empty etcd: it closes
 // every earlier session, and jumps producer ids and leader epochs past all
 // that the lost tail may have given out.
-type Recovered struct{ Incarnation Incarnation }
+type RecoverCluster struct{ Incarnation Incarnation }
 
 // Mark asks every broker to publish its state's hash at this entry's revision;
 // the holder of the checkpoint duty writes the state as it is here.
@@ -246,11 +246,11 @@ const (
 
 // Kind implements Command.
 func (OpenSession) Kind() CommandKind       { return KindOpenSession }
-func (ClosedSession) Kind() CommandKind     { return KindClosedSession }
+func (CloseSession) Kind() CommandKind      { return KindCloseSession }
 func (DrainSession) Kind() CommandKind      { return KindDrainSession }
-func (Claim) Kind() CommandKind             { return KindClaim }
+func (ClaimRole) Kind() CommandKind         { return KindClaimRole }
 func (Tick) Kind() CommandKind              { return KindTick }
-func (Archived) Kind() CommandKind          { return KindArchived }
+func (AcceptArchive) Kind() CommandKind     { return KindAcceptArchive }
 func (RaiseLevel) Kind() CommandKind        { return KindRaiseLevel }
 func (CreateTopic) Kind() CommandKind       { return KindCreateTopic }
 func (DeleteTopic) Kind() CommandKind       { return KindDeleteTopic }
@@ -263,6 +263,6 @@ func (PutGroup) Kind() CommandKind          { return KindPutGroup }
 func (DeleteGroup) Kind() CommandKind       { return KindDeleteGroup }
 func (DeleteOffsets) Kind() CommandKind     { return KindDeleteOffsets }
 func (Usage) Kind() CommandKind             { return KindUsage }
-func (Recovered) Kind() CommandKind         { return KindRecovered }
+func (RecoverCluster) Kind() CommandKind    { return KindRecoverCluster }
 func (Mark) Kind() CommandKind              { return KindMark }
 func (Pressure) Kind() CommandKind          { return KindPressure }

@@ -132,8 +132,8 @@ type RemoveMembers struct {
 	IDs        []string
 }
 
-// SetAssigned stores what members have.
-type SetAssigned struct {
+// SetAssignments stores what members have.
+type SetAssignments struct {
 	Group   string
 	Epoch   RoleEpoch
 	Members []MemberAssignment
@@ -164,54 +164,54 @@ type ExpireOffsets struct {
 const (
 	KindPutMember CommandKind = iota + 40
 	KindRemoveMembers
-	KindSetAssigned
+	KindSetAssignments
 	KindSetTargets
 	KindExpireOffsets
 )
 
 // Kind implements Command.
-func (PutMember) Kind() CommandKind     { return KindPutMember }
-func (RemoveMembers) Kind() CommandKind { return KindRemoveMembers }
-func (SetAssigned) Kind() CommandKind   { return KindSetAssigned }
-func (SetTargets) Kind() CommandKind    { return KindSetTargets }
-func (ExpireOffsets) Kind() CommandKind { return KindExpireOffsets }
+func (PutMember) Kind() CommandKind      { return KindPutMember }
+func (RemoveMembers) Kind() CommandKind  { return KindRemoveMembers }
+func (SetAssignments) Kind() CommandKind { return KindSetAssignments }
+func (SetTargets) Kind() CommandKind     { return KindSetTargets }
+func (ExpireOffsets) Kind() CommandKind  { return KindExpireOffsets }
 
 // memberKey is a stored member's.
 type memberKey struct{ group, id string }
 
 // memberState is a stored member. Its slices are replaced, never changed.
 type memberState struct {
-	info   ConsumerMember
-	has    MemberAssignment // without the id
-	target []PartitionRange
+	info       ConsumerMember
+	assignment MemberAssignment // without the id
+	target     []PartitionRange
 }
 
-func placeMember(k memberKey) uint64 { return placeGroup(k.group) }
+func pageOfMember(k memberKey) uint64 { return pageOfGroup(k.group) }
 
 func hashMember(k memberKey, m memberState) uint64 {
 	var w writer
-	w.memberItem(k, &m)
+	w.writeMemberItem(k, &m)
 	return hashSeedItem.Word(itemMember).Bytes(w.b).Sum()
 }
 
 // MemberView is a stored member. Do not change what it refers to.
 type MemberView struct {
 	ConsumerMember
-	Has    MemberAssignment
-	Target []PartitionRange
+	Assignment MemberAssignment
+	Target     []PartitionRange
 }
 
 // Members returns the stored members of a group of the consumer protocol,
 // sorted by id. It looks at every member of groups that share the page: for a
 // coordinator that takes a group up.
 func (s *State) Members(group string) (out []MemberView) {
-	s.members.eachIn(memberKey{group: group}, func(k memberKey, m *memberState) {
+	s.members.eachInPage(memberKey{group: group}, func(k memberKey, m *memberState) {
 		if k.group == group {
-			v := MemberView{m.info, m.has, m.target}
-			v.Has.ID = k.id
+			v := MemberView{m.info, m.assignment, m.target}
+			v.Assignment.ID = k.id
 			out = append(out, v)
 		}
 	})
-	slices.SortFunc(out, func(a, b MemberView) int { return compareText(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b MemberView) int { return compareStrings(a.ID, b.ID) })
 	return out
 }

@@ -41,7 +41,7 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 		part  string
 		times int
 		stops bool
-	}{{"/checkpoint/", 1, false}, {"/checkpoint/", maxDamaged - 1, false}, {"/checkpoint/", 1000, true}, {"/archive/", 1, false}, {"/archive/", 1000, true}} {
+	}{{"/checkpoint/", 1, false}, {"/checkpoint/", maxDamagedReads - 1, false}, {"/checkpoint/", 1000, true}, {"/archive/", 1, false}, {"/archive/", 1000, true}} {
 		t.Run(fmt.Sprint(c.part, c.times), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, store := NewMemLog(), newMemStore()
@@ -92,7 +92,7 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 func TestADamagedTrailerIsNotBelieved(t *testing.T) {
 	w := NewArchiveWriter(1, [32]byte{}, "")
 	for i := range 3 {
-		if err := w.Add(Committed{Revision: Revision(10 + i), Extent: 1, Session: 7, Lane: LaneLow, Seq: LaneSeq(1 + i), Bytes: []byte("entry")}); err != nil {
+		if err := w.Add(CommittedEntry{Revision: Revision(10 + i), Extent: 1, Session: 7, Lane: LaneLow, Seq: LaneSeq(1 + i), Bytes: []byte("entry")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,11 +100,11 @@ func TestADamagedTrailerIsNotBelieved(t *testing.T) {
 	if chain, err := ArchiveChain(t.Context(), storeOf("a", body), "a", 11); err != nil || len(chain) != 1 {
 		t.Fatalf("chain %v, %v", chain, err)
 	}
-	for i := len(body) - archiveTrailer; i < len(body); i++ {
+	for i := len(body) - archiveTrailerSize; i < len(body); i++ {
 		damaged := bytes.Clone(body)
 		damaged[i] ^= 1
 		if chain, err := ArchiveChain(t.Context(), storeOf("a", damaged), "a", 11); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("byte %d of the trailer: chain %v, error %v", i-len(body)+archiveTrailer, chain, err)
+			t.Errorf("byte %d of the trailer: chain %v, error %v", i-len(body)+archiveTrailerSize, chain, err)
 		}
 	}
 }

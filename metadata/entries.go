@@ -81,8 +81,8 @@ type Run struct {
 	Start Revision
 }
 
-// Committed is an entry as the log holds it.
-type Committed struct {
+// CommittedEntry is an entry as the log holds it.
+type CommittedEntry struct {
 	Revision Revision
 	Extent   Extent
 	Session  SessionID
@@ -99,4 +99,4 @@ type EntryKey struct {
 }
 
 // Key returns the waiter key of a committed entry.
-func (c *Committed) Key() EntryKey { return EntryKey{c.Session, c.Lane, c.Seq} }
+func (c *CommittedEntry) Key() EntryKey { return EntryKey{c.Session, c.Lane, c.Seq} }

@@ -17,19 +17,19 @@ const ProducerExpiry UnixMilli = 24 * 3600 * 1000
 // its last transaction, where TxnExpiryConfig says nothing else.
 const TxnExpiry UnixMilli = 7 * 24 * 3600 * 1000
 
-// expiry returns what a config of all brokers says, or else def.
-func (s *State) expiry(config string, def UnixMilli) UnixMilli {
+// configuredExpiry returns what a config of all brokers says, or else def.
+func (s *State) configuredExpiry(config string, def UnixMilli) UnixMilli {
 	if v, err := strconv.ParseInt(s.Configs(ResourceBroker, "")[config], 10, 64); err == nil && v > 0 {
 		return UnixMilli(v)
 	}
 	return def
 }
 
-// sweep says in which pages of a table a tick looks for what has been idle for
+// pagesDue says in which pages of a table a tick looks for what has been idle for
 // longer than expiry: n pages from first on, every stride-th. The turn of every
 // page comes within 64 minutes, one of them at a time, or within a twentieth of
 // the expiry where that is sooner.
-func sweep(before, now, expiry UnixMilli) (first, n, stride int) {
+func pagesDue(before, now, expiry UnixMilli) (first, n, stride int) {
 	const slow = 64
 	round := max(expiry/20, 1)
 	if round < slow*ledgerMinute {
@@ -42,9 +42,9 @@ func sweep(before, now, expiry UnixMilli) (first, n, stride int) {
 	return int(now / ledgerMinute % slow), tablePages / slow, slow
 }
 
-// idle returns what a tick finds in its pages of a table for which is says so.
-func idle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli, is func(K, *V) bool) (gone []K) {
-	first, n, stride := sweep(before, now, expiry)
+// findIdle returns what a tick finds in its pages of a table for which is says so.
+func findIdle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli, is func(K, *V) bool) (gone []K) {
+	first, n, stride := pagesDue(before, now, expiry)
 	for i := range n {
 		if p := t.pages[(first+i*stride)%tablePages]; p != nil {
 			for k, it := range p.items {
@@ -60,26 +60,26 @@ func idle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli, is
 // expireProducers forgets idle producers, but for those that have a transaction
 // open on the partition.
 func (s *State) expireProducers(before UnixMilli) {
-	expiry := s.expiry(ProducerExpiryConfig, ProducerExpiry)
-	for _, k := range idle(s.producers, before, s.time, expiry, func(k producerKey, p *producerState) bool {
-		if s.time-p.seen <= expiry {
+	expiry := s.configuredExpiry(ProducerExpiryConfig, ProducerExpiry)
+	for _, k := range findIdle(s.producers, before, s.time, expiry, func(k producerKey, p *producerState) bool {
+		if s.time-p.lastTime <= expiry {
 			return false
 		}
-		_, open := s.partitions.get(k.tp).opened(k.id)
+		_, open := s.partitions.get(k.tp).openTxnStart(k.id)
 		return !open
 	}) {
 		s.producers.drop(k)
-		s.partitions.edit(k.tp, func(p *partitionState) { p.count-- })
+		s.partitions.edit(k.tp, func(p *partitionState) { p.producerCount-- })
 	}
 }
 
 // expireTxns forgets idle transactional ids.
 func (s *State) expireTxns(before UnixMilli) {
-	expiry := s.expiry(TxnExpiryConfig, TxnExpiry)
-	for _, id := range idle(s.txns, before, s.time, expiry, func(_ string, t *txnState) bool {
-		return t.status != TxnOngoing && s.time-t.updated > expiry
+	expiry := s.configuredExpiry(TxnExpiryConfig, TxnExpiry)
+	for _, id := range findIdle(s.txns, before, s.time, expiry, func(_ string, t *txnState) bool {
+		return t.status != TxnOngoing && s.time-t.updateTime > expiry
 	}) {
-		delete(s.owners, s.txns.get(id).producer)
+		delete(s.txnByProducer, s.txns.get(id).producer)
 		s.txns.drop(id)
 	}
 }

@@ -57,7 +57,7 @@ func TestASweepLeavesNoPageOut(t *testing.T) {
 			round := min(max(expiry/20, 1), 64*60_000)
 			seen, now := [tablePages]int{}, UnixMilli(1_699_999_980_000)
 			for end := now + round; now < end; now += step {
-				first, n, stride := sweep(now, now+step, expiry)
+				first, n, stride := pagesDue(now, now+step, expiry)
 				for i := range n {
 					seen[(first+i*stride)%tablePages]++
 				}

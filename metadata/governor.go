@@ -17,7 +17,7 @@ type Rates struct {
 	InlineBytes float64
 }
 
-// DefaultRates returns the design's (section 10).
+// DefaultRates returns what one log carries (docs/design.md, section 16).
 func DefaultRates() Rates {
 	return Rates{Commits: 2_000, EntryBytes: 6 << 20, Runs: 100_000, InlineBytes: 2 << 20}
 }
@@ -47,7 +47,7 @@ func CostOf(a *AppliedEntry) Cost {
 // Governor holds one broker to what the cluster's rates leave it, as two token
 // buckets for each rate: its share by live sessions, which nobody can take
 // from it, and the whole cluster's, from which it may take what the others do
-// not use. What they use it learns from the entries that it applies (Seen), a
+// not use. What they use it learns from the entries that it applies (ChargeRemote), a
 // few milliseconds late; so what it takes beyond its share is bounded until it
 // has seen its own entries applied (Settle). Over any span of time all brokers
 // together stay within the rates and a second's worth (ADR 0017).
@@ -56,60 +56,60 @@ func CostOf(a *AppliedEntry) Cost {
 // left; `standard` only above a reserve, and once it ran dry it waits until the
 // reserve is clearly back (hysteresis).
 type Governor struct {
-	mu       sync.Mutex // guards what follows
-	rates    amounts
-	slow     float64 // the part of the rates of commits and runs that is given
-	share    float64 // 1 / live sessions
-	at       time.Time
-	own      amounts // of this broker's share
-	all      amounts // of the cluster's, as far as is known here
-	unseen   amounts // taken here, not settled
-	starving bool    // standard waits for the reserve to be clearly back
-	inlineOK bool    // the log's store has room, and archives are not behind
-	denied   uint64
-	others   amounts // spent by them, in all
-	beyond   float64 // inline bytes taken beyond the share
-	waited   time.Duration
+	mu                sync.Mutex // guards what follows
+	rates             amounts
+	dataFraction      float64 // the part of the rates of commits and runs that is given
+	share             float64 // 1 / live sessions
+	refilledAt        time.Time
+	ownBucket         amounts // of this broker's share
+	clusterBucket     amounts // of the cluster's, as far as is known here
+	unsettled         amounts // taken here, not settled
+	standardStarved   bool    // standard waits for the reserve to be clearly back
+	inlineOK          bool    // the log's store has room, and archives are not behind
+	denied            uint64
+	remoteSpent       amounts // spent by them, in all
+	inlineBeyondShare float64 // inline bytes taken beyond the share
+	waited            time.Duration
 }
 
 const (
-	// burst is how long, in seconds, rates may be saved up.
-	burst = 0.25
-	// debtLimit is how many seconds of its rate a bucket remembers of what was
+	// burstSeconds is how long, in seconds, rates may be saved up.
+	burstSeconds = 0.25
+	// debtSeconds is how many seconds of its rate a bucket remembers of what was
 	// spent beyond it.
-	debtLimit = 1
+	debtSeconds = 1
 	// standardReserve is the part of a bucket that standard leaves to low.
 	standardReserve = 0.2
 )
 
 // NewGovernor returns the governor of one broker that is alone at first.
 func NewGovernor(r Rates) *Governor {
-	g := &Governor{rates: amounts{r.Commits, r.EntryBytes, r.Runs, r.InlineBytes}, slow: 1, share: 1, inlineOK: true, at: time.Now()}
-	g.own, g.all = g.capacity(1), g.capacity(1)
+	g := &Governor{rates: amounts{r.Commits, r.EntryBytes, r.Runs, r.InlineBytes}, dataFraction: 1, share: 1, inlineOK: true, refilledAt: time.Now()}
+	g.ownBucket, g.clusterBucket = g.bucketCapacity(1), g.bucketCapacity(1)
 	return g
 }
 
-// Share tells how many brokers share the log.
-func (g *Governor) Share(sessions int) {
+// SetSessions tells how many brokers share the log.
+func (g *Governor) SetSessions(sessions int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
 	g.share = 1 / float64(max(sessions, 1))
 }
 
-// Slow says which part of the cluster's rates of commits and runs is given to
+// SetDataFraction says which part of the cluster's rates of commits and runs is given to
 // data: less than all where the state grows full.
-func (g *Governor) Slow(part float64) {
+func (g *Governor) SetDataFraction(part float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
-	g.slow = part
+	g.dataFraction = part
 }
 
-// rate is what is given of one kind per second.
-func (g *Governor) rate(i int) float64 {
-	if i == ofCommits || i == ofRuns {
-		return g.rates[i] * g.slow
+// ratePerSecond is what is given of one kind per second.
+func (g *Governor) ratePerSecond(i int) float64 {
+	if i == rateCommits || i == rateRuns {
+		return g.rates[i] * g.dataFraction
 	}
 	return g.rates[i]
 }
@@ -122,14 +122,14 @@ func (g *Governor) AllowInline(ok bool) {
 	g.inlineOK = ok
 }
 
-// Seen takes down what another broker has spent, by an entry that was applied.
-func (g *Governor) Seen(c Cost) {
+// ChargeRemote takes down what another broker has spent, by an entry that was applied.
+func (g *Governor) ChargeRemote(c Cost) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
 	for i, n := range amountsOf(c) {
-		g.all[i] = max(g.all[i]-n, -debtLimit*g.rate(i))
-		g.others[i] += n
+		g.clusterBucket[i] = max(g.clusterBucket[i]-n, -debtSeconds*g.ratePerSecond(i))
+		g.remoteSpent[i] += n
 	}
 }
 
@@ -139,7 +139,7 @@ func (g *Governor) Settle(c Cost) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, n := range amountsOf(c) {
-		g.unseen[i] = max(g.unseen[i]-n, 0)
+		g.unsettled[i] = max(g.unsettled[i]-n, 0)
 	}
 }
 
@@ -147,49 +147,49 @@ func (g *Governor) Settle(c Cost) {
 func (g *Governor) SettleAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.unseen = amounts{}
+	g.unsettled = amounts{}
 }
 
-// capacity is what a bucket of this share of the rates holds.
-func (g *Governor) capacity(share float64) (full amounts) {
+// bucketCapacity is what a bucket of this share of the rates holds.
+func (g *Governor) bucketCapacity(share float64) (full amounts) {
 	for i, least := range (amounts{4, MaxEntryBytes, 8192, 2 * MaxInlineBytes}) {
-		full[i] = max(g.rate(i)*share*burst, least)
+		full[i] = max(g.ratePerSecond(i)*share*burstSeconds, least)
 	}
 	return full
 }
 
 func (g *Governor) refill() {
 	now := time.Now()
-	dt := now.Sub(g.at).Seconds()
-	g.at = now
-	own, all := g.capacity(g.share), g.capacity(1)
+	dt := now.Sub(g.refilledAt).Seconds()
+	g.refilledAt = now
+	own, all := g.bucketCapacity(g.share), g.bucketCapacity(1)
 	for i := range g.rates {
-		rate := g.rate(i)
-		g.own[i] = min(own[i], g.own[i]+dt*g.share*rate)
-		g.all[i] = min(all[i], g.all[i]+dt*rate)
+		rate := g.ratePerSecond(i)
+		g.ownBucket[i] = min(own[i], g.ownBucket[i]+dt*g.share*rate)
+		g.clusterBucket[i] = min(all[i], g.clusterBucket[i]+dt*rate)
 	}
 }
 
-// lack is after how long an amount can be paid: 0 is now. floors are what must
+// secondsUntilPayable is after how long an amount can be paid: 0 is now. floors are what must
 // be left of own and all.
-func (g *Governor) lack(i int, n float64, floor float64) (seconds float64, fromOwn bool) {
+func (g *Governor) secondsUntilPayable(i int, n float64, floor float64) (seconds float64, fromOwn bool) {
 	if n == 0 {
 		return 0, true
 	}
-	own, all := g.capacity(g.share)[i], g.capacity(1)[i]
-	seconds = missing(g.own[i], n, floor*own, own, g.rate(i)*g.share)
+	own, all := g.bucketCapacity(g.share)[i], g.bucketCapacity(1)[i]
+	seconds = secondsToFill(g.ownBucket[i], n, floor*own, own, g.ratePerSecond(i)*g.share)
 	if seconds == 0 {
 		return 0, true
 	}
-	if g.unseen[i]+n <= own { // the part of all that this broker may hold unseen
-		seconds = min(seconds, missing(g.all[i], n, floor*all, all, g.rate(i)))
+	if g.unsettled[i]+n <= own { // the part of all that this broker may hold unseen
+		seconds = min(seconds, secondsToFill(g.clusterBucket[i], n, floor*all, all, g.ratePerSecond(i)))
 	}
 	return seconds, false
 }
 
-// missing returns for how many seconds a bucket must fill before it can pay. A
+// secondsToFill returns for how many seconds a bucket must fill before it can pay. A
 // cost above what the bucket can ever hold is paid from a full one, into debt.
-func missing(have, cost, floor, full, rate float64) float64 {
+func secondsToFill(have, cost, floor, full, rate float64) float64 {
 	need := min(cost+floor, full)
 	if have >= need {
 		return 0
@@ -197,12 +197,12 @@ func missing(have, cost, floor, full, rate float64) float64 {
 	return (need - have) / rate
 }
 
-func (g *Governor) pay(i int, n float64, fromOwn bool) {
+func (g *Governor) spend(i int, n float64, fromOwn bool) {
 	if fromOwn {
-		g.own[i] = max(g.own[i]-n, -debtLimit*g.rate(i)*g.share)
+		g.ownBucket[i] = max(g.ownBucket[i]-n, -debtSeconds*g.ratePerSecond(i)*g.share)
 	}
-	g.all[i] = max(g.all[i]-n, -debtLimit*g.rate(i))
-	g.unseen[i] += n
+	g.clusterBucket[i] = max(g.clusterBucket[i]-n, -debtSeconds*g.ratePerSecond(i))
+	g.unsettled[i] += n
 }
 
 // InlineAllowed takes n bytes from the inline budget if they are there.
@@ -210,18 +210,18 @@ func (g *Governor) InlineAllowed(n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
-	if !g.inlineOK || g.rates[ofInline] <= 0 {
+	if !g.inlineOK || g.rates[rateInlineBytes] <= 0 {
 		g.denied++
 		return false
 	}
-	seconds, fromOwn := g.lack(ofInline, float64(n), 0)
+	seconds, fromOwn := g.secondsUntilPayable(rateInlineBytes, float64(n), 0)
 	if seconds > 0 {
 		g.denied++
 		return false
 	}
-	g.pay(ofInline, float64(n), fromOwn)
+	g.spend(rateInlineBytes, float64(n), fromOwn)
 	if !fromOwn {
-		g.beyond += float64(n)
+		g.inlineBeyondShare += float64(n)
 	}
 	return true
 }
@@ -230,7 +230,7 @@ func (g *Governor) InlineAllowed(n int) bool {
 // bytes were taken by InlineAllowed).
 func (g *Governor) Acquire(ctx context.Context, lane Lane, c Cost) error {
 	for {
-		wait := g.take(lane, c)
+		wait := g.tryAcquire(lane, c)
 		if wait == 0 {
 			return nil
 		}
@@ -242,8 +242,8 @@ func (g *Governor) Acquire(ctx context.Context, lane Lane, c Cost) error {
 	}
 }
 
-// take pays, or returns how long to wait before asking again.
-func (g *Governor) take(lane Lane, c Cost) time.Duration {
+// tryAcquire pays, or returns how long to wait before asking again.
+func (g *Governor) tryAcquire(lane Lane, c Cost) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refill()
@@ -251,7 +251,7 @@ func (g *Governor) take(lane Lane, c Cost) time.Duration {
 	switch {
 	case lane == LaneControl:
 		floor = math.Inf(-1)
-	case lane == LaneStandard && g.starving:
+	case lane == LaneStandard && g.standardStarved:
 		floor = 2 * standardReserve
 	case lane == LaneStandard:
 		floor = standardReserve
@@ -259,36 +259,36 @@ func (g *Governor) take(lane Lane, c Cost) time.Duration {
 	c.InlineBytes = 0
 	cost := amountsOf(c)
 	short := 0.0
-	var fromOwn [kinds]bool
+	var fromOwn [rateKinds]bool
 	for i, n := range cost {
 		var seconds float64
-		seconds, fromOwn[i] = g.lack(i, n, floor)
+		seconds, fromOwn[i] = g.secondsUntilPayable(i, n, floor)
 		short = max(short, seconds)
 	}
 	if short > 0 {
-		g.starving = g.starving || lane == LaneStandard
+		g.standardStarved = g.standardStarved || lane == LaneStandard
 		wait := max(time.Duration(short*float64(time.Second)), time.Millisecond)
 		g.waited += wait
 		return wait
 	}
 	if lane == LaneStandard {
-		g.starving = false
+		g.standardStarved = false
 	}
 	for i, n := range cost {
-		g.pay(i, n, fromOwn[i])
+		g.spend(i, n, fromOwn[i])
 	}
 	return 0
 }
 
 // amounts are a quantity of each of the four kinds.
-type amounts [kinds]float64
+type amounts [rateKinds]float64
 
 const (
-	ofCommits = iota
-	ofEntryBytes
-	ofRuns
-	ofInline
-	kinds
+	rateCommits = iota
+	rateEntryBytes
+	rateRuns
+	rateInlineBytes
+	rateKinds
 )
 
 func amountsOf(c Cost) amounts {
@@ -302,7 +302,7 @@ type GovernorStats struct {
 	Own, All     Cost
 	Others       Cost
 	Share        float64
-	Slow         float64 // the part of the rates of commits and runs that data is given
+	DataFraction float64 // the part of the rates of commits and runs that data is given
 	InlineDenied uint64
 	InlineBeyond float64 // bytes taken beyond the share
 	Waited       time.Duration
@@ -314,7 +314,7 @@ func (g *Governor) Stats() GovernorStats {
 	defer g.mu.Unlock()
 	g.refill()
 	cost := func(a amounts) Cost {
-		return Cost{int(a[ofCommits]), int(a[ofEntryBytes]), int(a[ofRuns]), int(a[ofInline])}
+		return Cost{int(a[rateCommits]), int(a[rateEntryBytes]), int(a[rateRuns]), int(a[rateInlineBytes])}
 	}
-	return GovernorStats{cost(g.own), cost(g.all), cost(g.others), g.share, g.slow, g.denied, g.beyond, g.waited}
+	return GovernorStats{cost(g.ownBucket), cost(g.clusterBucket), cost(g.remoteSpent), g.share, g.dataFraction, g.denied, g.inlineBeyondShare, g.waited}
 }

@@ -35,7 +35,7 @@ func newGoverned(t *testing.T, seed uint64, n int, rates Rates) *governed {
 	w := &governed{t: t, rates: rates, by: make([]Cost, n), rng: rand.New(rand.NewPCG(seed, 3))}
 	for range n {
 		g := NewGovernor(rates)
-		g.Share(n)
+		g.SetSessions(n)
 		w.brokers = append(w.brokers, g)
 		w.lags = append(w.lags, time.Duration(2+w.rng.IntN(50))*time.Millisecond)
 	}
@@ -56,7 +56,7 @@ func (w *governed) spend(i int, c Cost) {
 			if i == j {
 				g.Settle(c)
 			} else {
-				g.Seen(c)
+				g.ChargeRemote(c)
 			}
 		})
 	}
@@ -100,7 +100,7 @@ func (w *governed) check() {
 			over = max(over, sum-allowed-lowest)
 		}
 		// Buckets are never smaller than a few entries.
-		if bound := max(rates[i], 2*float64(len(w.brokers))*least[i]+burst*rates[i]); over > bound {
+		if bound := max(rates[i], 2*float64(len(w.brokers))*least[i]+burstSeconds*rates[i]); over > bound {
 			w.t.Errorf("kind %d: %.0f beyond the rate of %.0f a second, at most %.0f", i, over, rates[i], bound)
 		}
 	}
@@ -167,7 +167,7 @@ func TestABrokerThatSeesNothingKeepsToItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 2 << 20
 		g := NewGovernor(Rates{Commits: 2000, EntryBytes: 6 << 20, Runs: 100_000, InlineBytes: rate})
-		g.Share(4)
+		g.SetSessions(4)
 		time.Sleep(time.Minute)
 		got := 0
 		for range 10_000 {

@@ -22,7 +22,7 @@ func (s *State) GroupLags(group string) (out []GroupLag) {
 			continue
 		}
 		if t, known := s.Topic(tp.Topic); known {
-			lags[t.Name] += int64(max(0, p.Next-max(s.SkipGap(tp, o.Offset), p.LogStart)))
+			lags[t.Name] += int64(max(0, p.Next-max(s.SkipRecoveryGap(tp, o.Offset), p.LogStart)))
 		}
 	}
 	for _, topic := range slices.Sorted(maps.Keys(lags)) {

@@ -7,7 +7,7 @@ import (
 )
 
 // Revision is a place in the cluster's total order: base + the etcd revision
-// of the key that was written there (design, section 3). Zero is "before
+// of the key that was written there (docs/design.md, I16). Zero is "before
 // everything". Revisions never repeat, not even across a recovery.
 type Revision int64
 
@@ -113,7 +113,7 @@ func (s Sequence) Add(n int64) Sequence { return Sequence((int64(s) + n) & 0x7ff
 func (s Sequence) Sub(o Sequence) int64 { return (int64(s) - int64(o)) & 0x7fffffff }
 
 // LeaderEpoch rises when a partition's hint moves in any zone; equal in all
-// zones and never falling (design, section 6).
+// zones and never falling (docs/design.md, I62).
 type LeaderEpoch int32
 
 // Lane is one of a session's three independent commit sequences.

@@ -27,7 +27,7 @@ func TestASessionThatEndsUnreportedLeavesAGap(t *testing.T) {
 			w.commit(t, &Entry{Session: other.Session, Commands: []Command{Usage{Seq: 1, From: 1, To: 2, Final: true}}})
 			lost := w.openSession(t, "a")
 			tick(c.during)
-			w.do1(t, ClosedSession{lost.Session})
+			w.do1(t, CloseSession{lost.Session})
 			if w.state.gapsMs != c.gap {
 				t.Errorf("a gap of %d ms, want %d", w.state.gapsMs, c.gap)
 			}
@@ -49,7 +49,7 @@ func TestPartOfAReportIsNotAllOfIt(t *testing.T) {
 		lost := w.openSession(t, "a")
 		w.do1(t, Tick{began + 3_000})
 		w.commit(t, &Entry{Session: lost.Session, Commands: []Command{Usage{Seq: 1, From: 1, To: c.to}}})
-		w.do1(t, ClosedSession{lost.Session})
+		w.do1(t, CloseSession{lost.Session})
 		if w.state.gapsMs != c.gap {
 			t.Errorf("reported from 1 to %d: a gap of %d ms, want %d", c.to, w.state.gapsMs, c.gap)
 		}

@@ -19,14 +19,14 @@ type ledgerBucket struct {
 	hour  bool
 }
 
-func (b ledgerBucket) word() uint64 {
+func (b ledgerBucket) hashWord() uint64 {
 	if b.hour {
 		return uint64(b.start)<<1 | 1
 	}
 	return uint64(b.start) << 1
 }
 
-func placeBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.word()).Sum() }
+func pageOfBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.hashWord()).Sum() }
 
 // ledgerCells is one bucket: the cells, and beside them the meters, which are
 // counted apart so that the sum of one can be held against the other.
@@ -40,14 +40,14 @@ func cloneCells(c *ledgerCells) *ledgerCells {
 	return &ledgerCells{maps.Clone(c.cells), c.meters, c.gapsMs}
 }
 
-// book adds a quantity to the present minute and hour. Past the limit of a
+// bookQuantity adds a quantity to the present minute and hour. Past the limit of a
 // bucket, new keys fold into __other__; known keys go on counting.
-func (s *State) book(k CellKey, q Quantity) {
+func (s *State) bookQuantity(k CellKey, q Quantity) {
 	if q.IsZero() {
 		return
 	}
-	for _, b := range s.buckets() {
-		c := s.bucket(b)
+	for _, b := range s.currentBuckets() {
+		c := s.ensureBucket(b)
 		c.meters[k.Component] = c.meters[k.Component].Add(q)
 		key := k
 		old, known := c.cells[key]
@@ -64,12 +64,12 @@ func (s *State) book(k CellKey, q Quantity) {
 	}
 }
 
-func (s *State) buckets() [2]ledgerBucket {
+func (s *State) currentBuckets() [2]ledgerBucket {
 	return [2]ledgerBucket{{start: s.time - s.time%ledgerMinute}, {start: s.time - s.time%ledgerHour, hour: true}}
 }
 
-func (s *State) bucket(b ledgerBucket) *ledgerCells {
-	if c := s.ledger.ref(b); c != nil {
+func (s *State) ensureBucket(b ledgerBucket) *ledgerCells {
+	if c := s.ledger.mutable(b); c != nil {
 		return *c
 	}
 	c := &ledgerCells{cells: map[CellKey]Quantity{}}
@@ -149,8 +149,8 @@ func (k *CellKey) compare(o *CellKey) int {
 	if k.Component != o.Component {
 		return int(k.Component) - int(o.Component)
 	}
-	for _, d := range []int{compareText(string(k.Src), string(o.Src)), compareText(string(k.Dst), string(o.Dst)),
-		compareText(k.Principal, o.Principal), compareText(k.Group, o.Group)} {
+	for _, d := range []int{compareStrings(string(k.Src), string(o.Src)), compareStrings(string(k.Dst), string(o.Dst)),
+		compareStrings(k.Principal, o.Principal), compareStrings(k.Group, o.Group)} {
 		if d != 0 {
 			return d
 		}

@@ -38,20 +38,20 @@ func DefaultLimits() Limits {
 		PartitionOpen: MaxPartitionOpen, PartitionProducers: MaxPartitionProducers, TxnParts: MaxTxnPartitions}
 }
 
-// Use is how much of one of the state's limits is taken.
-type Use struct {
+// LimitUsage is how much of one of the state's limits is taken.
+type LimitUsage struct {
 	Name        string // as metrics label it
 	Used, Limit int
 }
 
 // Percent is how much of the limit is taken, in per cent.
-func (u Use) Percent() int { return u.Used * 100 / max(u.Limit, 1) }
+func (u LimitUsage) Percent() int { return u.Used * 100 / max(u.Limit, 1) }
 
-// Uses lists the state's limits and what is taken of each, in a fixed order.
+// LimitUsages lists the state's limits and what is taken of each, in a fixed order.
 // It looks at counters only.
-func (s *State) Uses() []Use {
+func (s *State) LimitUsages() []LimitUsage {
 	l := &s.limits
-	return []Use{
+	return []LimitUsage{
 		{"topics", s.topics.count, l.Topics},
 		{"partitions", s.partitions.count, l.Partitions},
 		{"producers", s.producers.count, l.Producers},
@@ -63,24 +63,24 @@ func (s *State) Uses() []Use {
 		{"transactional_ids", s.txns.count, l.Txns},
 		{"sessions", len(s.sessions), l.Sessions},
 		{"zones", len(s.zones), MaxZones},
-		{"ledger_cells", s.fullestLedger(), l.LedgerCells},
+		{"ledger_cells", s.fullestBucketCells(), l.LedgerCells},
 	}
 }
 
-// Use returns one of Uses by its name; zero where there is none.
-func (s *State) Use(name string) Use {
-	for _, u := range s.Uses() {
+// LimitUsage returns one of LimitUsages by its name; zero where there is none.
+func (s *State) LimitUsage(name string) LimitUsage {
+	for _, u := range s.LimitUsages() {
 		if u.Name == name {
 			return u
 		}
 	}
-	return Use{}
+	return LimitUsage{}
 }
 
-// fullestLedger is how many cells the fuller of the present minute and hour
+// fullestBucketCells is how many cells the fuller of the present minute and hour
 // has.
-func (s *State) fullestLedger() (n int) {
-	for _, b := range s.buckets() {
+func (s *State) fullestBucketCells() (n int) {
+	for _, b := range s.currentBuckets() {
 		if c := s.ledger.get(b); c != nil {
 			n = max(n, len((*c).cells))
 		}

@@ -13,9 +13,9 @@ var (
 	// ErrCompacted: the log's history is gone where the follower stands;
 	// start again from the top.
 	ErrCompacted = errors.New("log compacted")
-	// ErrNotKnown: the fate of an append cannot be told (a checkpoint jumped
+	// ErrOutcomeUnknown: the fate of an append cannot be told (a checkpoint jumped
 	// over it). It must not be submitted again.
-	ErrNotKnown = errors.New("outcome not known")
+	ErrOutcomeUnknown = errors.New("outcome not known")
 	// ErrOlderLog: the log went back in time (etcd restored from a backup).
 	// The broker must stop.
 	ErrOlderLog = errors.New("log is older than what was seen")
@@ -63,7 +63,7 @@ type AppendResult struct {
 type Applied interface {
 	// WaitEntry waits until the replica has applied to rev and tells at
 	// which revision the entry was applied, or 0 where it was not.
-	// ErrNotKnown where a checkpoint jumped over it.
+	// ErrOutcomeUnknown where a checkpoint jumped over it.
 	WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Revision, error)
 }
 
@@ -136,7 +136,7 @@ type Role struct {
 type Log interface {
 	// Append resolves one entry: committed (with the revision), or an error
 	// that says it never will be (ErrSessionLost), or that it cannot be known
-	// (ErrNotKnown, or the context's error). It retries by itself. The caller
+	// (ErrOutcomeUnknown, or the context's error). It retries by itself. The caller
 	// sends seq n+1 of a lane only after n is resolved.
 	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
 	// Start reads where a follower begins.
@@ -146,7 +146,7 @@ type Log interface {
 	// they come, until ctx ends or an error. A call of deliver has entries
 	// that arrived together, and the revision up to which nothing is missing.
 	// caughtUp is true from the first delivery after the listing on.
-	Follow(ctx context.Context, from StartPoint, deliver func(batch []Committed, upTo Revision, caughtUp bool) error) error
+	Follow(ctx context.Context, from StartPoint, deliver func(batch []CommittedEntry, upTo Revision, caughtUp bool) error) error
 	// Barrier is one linearizable read: the revision of the newest entry.
 	Barrier(ctx context.Context) (Revision, error)
 	// OpenSession begins a session.
@@ -171,7 +171,7 @@ type LogAdmin interface {
 	CloseExtent(ctx context.Context, d Role, g Extent) (Revision, error)
 	// ReadExtent delivers the entries of a closed generation in revision
 	// order.
-	ReadExtent(ctx context.Context, g Extent, deliver func(Committed) error) error
+	ReadExtent(ctx context.Context, g Extent, deliver func(CommittedEntry) error) error
 	// Truncate says that generations up to g are read from the bucket, then
 	// deletes their keys, gently. It finishes what an earlier holder began.
 	Truncate(ctx context.Context, d Role, g Extent) error

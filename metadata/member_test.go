@@ -10,7 +10,7 @@ import (
 func slotWorld(t *testing.T) (*world, func(...Command) []CommandOutcome) {
 	w := newWorld(1)
 	w.openSession(t, "a")
-	w.commit(t, &Entry{Session: w.sessions[0], Commands: []Command{Claim{GroupSlotRole(GroupSlot("g")), 5}, Tick{1_700_000_000_000}}})
+	w.commit(t, &Entry{Session: w.sessions[0], Commands: []Command{ClaimRole{GroupSlotRole(GroupSlot("g")), 5}, Tick{1_700_000_000_000}}})
 	return w, func(cmds ...Command) []CommandOutcome {
 		_, out := w.commit(t, &Entry{Session: w.sessions[0], Commands: cmds})
 		return out.Commands
@@ -25,7 +25,7 @@ func TestMembersAreStoredOneByOneAndForgottenWithTheirGroup(t *testing.T) {
 		PutMember{"g", 5, 1, ConsumerMember{ID: "b", Topics: []string{"t"}}},
 		PutMember{"g", 5, 2, ConsumerMember{ID: "a", Regex: "x"}},
 		SetTargets{"g", 5, 2, 2, []MemberTarget{{"a", []PartitionRange{{topic, 0, 4}}}}},
-		SetAssigned{"g", 5, []MemberAssignment{{"a", 2, 0, MemberWaiting, []HeldRange{{PartitionRange{topic, 0, 2}, 1}}, nil}}},
+		SetAssignments{"g", 5, []MemberAssignment{{"a", 2, 0, MemberWaiting, []HeldRange{{PartitionRange{topic, 0, 2}, 1}}, nil}}},
 		PutMember{"g", 5, 3, ConsumerMember{ID: "a", Regex: "y"}},
 	) {
 		if o.Code != CodeOK {
@@ -37,7 +37,7 @@ func TestMembersAreStoredOneByOneAndForgottenWithTheirGroup(t *testing.T) {
 		t.Fatalf("head %+v", v)
 	}
 	m := w.state.Members("g")
-	if len(m) != 2 || m[0].ID != "a" || m[0].Regex != "y" || m[0].Has.Epoch != 2 || len(m[0].Target) != 1 || m[1].ID != "b" {
+	if len(m) != 2 || m[0].ID != "a" || m[0].Regex != "y" || m[0].Assignment.Epoch != 2 || len(m[0].Target) != 1 || m[1].ID != "b" {
 		t.Fatalf("members %+v", m)
 	}
 	do(RemoveMembers{"g", 5, 4, []string{"a", "b", "nobody"}})
@@ -70,7 +70,7 @@ func TestGroupsChangeTheirProtocol(t *testing.T) {
 
 func TestStaleSlotsAndStrangersAreRefused(t *testing.T) {
 	_, do := slotWorld(t)
-	for _, c := range []Command{PutMember{"g", 4, 1, ConsumerMember{ID: "a"}}, RemoveMembers{"g", 4, 1, nil}, SetAssigned{"g", 4, nil},
+	for _, c := range []Command{PutMember{"g", 4, 1, ConsumerMember{ID: "a"}}, RemoveMembers{"g", 4, 1, nil}, SetAssignments{"g", 4, nil},
 		SetTargets{"g", 4, 1, 1, nil}, ExpireOffsets{"g", 4, 1, nil}} {
 		if out := do(c); out[0].Code != CodeStaleRole {
 			t.Errorf("%T under an old epoch: %+v", c, out)
@@ -81,7 +81,7 @@ func TestStaleSlotsAndStrangersAreRefused(t *testing.T) {
 		t.Errorf("no such group: %+v", out)
 	}
 	do(PutMember{"g", 5, 1, ConsumerMember{ID: "a"}})
-	out := do(SetAssigned{"g", 5, []MemberAssignment{{ID: "a", Epoch: 9}, {ID: "b"}}}, SetTargets{"g", 5, 1, 1, []MemberTarget{{ID: "b"}}}, PutMember{"g", 5, 1, ConsumerMember{}})
+	out := do(SetAssignments{"g", 5, []MemberAssignment{{ID: "a", Epoch: 9}, {ID: "b"}}}, SetTargets{"g", 5, 1, 1, []MemberTarget{{ID: "b"}}}, PutMember{"g", 5, 1, ConsumerMember{}})
 	for i := range out {
 		if out[i].Code != CodeInvalidRequest {
 			t.Errorf("stranger %d: %+v", i, out[i])
@@ -127,7 +127,7 @@ func memberEntry() *Entry {
 	return &Entry{Level: 1, Session: 0x1234, Lane: LaneControl, Seq: 9, Time: 1_700_000_000_000, Commands: []Command{
 		PutMember{"g", 4, 7, ConsumerMember{"m", "i", "r", "c", "h", 9, []string{"a", "b"}, "x.*", "range", 8, []GroupProtocol{{"range", []byte{1}}}}},
 		RemoveMembers{"g", 4, 8, []string{"m"}},
-		SetAssigned{"g", 4, []MemberAssignment{{"m", 7, -2, MemberWaiting, []HeldRange{{PartitionRange{t, 0, 3}, 5}, {PartitionRange{t, 3, 1}, 7}, {PartitionRange{t, 5, 1}, 0},
+		SetAssignments{"g", 4, []MemberAssignment{{"m", 7, -2, MemberWaiting, []HeldRange{{PartitionRange{t, 0, 3}, 5}, {PartitionRange{t, 3, 1}, 7}, {PartitionRange{t, 5, 1}, 0},
 			{PartitionRange{TopicID{2}, 0, 1}, 300}}, []HeldRange{{PartitionRange{t, 4, 1}, 6}}}}},
 		SetTargets{"g", 4, 8, 7, []MemberTarget{{"m", []PartitionRange{{t, 0, 9}}}}},
 		ExpireOffsets{"g", 4, 1_700_000_000_000, []TopicPartition{{t, 2}}},
@@ -178,7 +178,7 @@ func TestUnsortedRangesAreRefused(t *testing.T) {
 		for _, r := range list {
 			held = append(held, HeldRange{r, 4})
 		}
-		e.Commands = []Command{SetAssigned{"g", 1, []MemberAssignment{{ID: "m", Assigned: held}}}}
+		e.Commands = []Command{SetAssignments{"g", 1, []MemberAssignment{{ID: "m", Assigned: held}}}}
 		if _, err := AppendEntry(nil, e); err == nil {
 			t.Errorf("%s, held: written", name)
 		}

@@ -12,18 +12,18 @@ import (
 // form, for tests of the packages above. It keeps to the rules that matter
 // (one order, guards, lanes, generations) and has no faults of its own.
 type MemLog struct {
-	mu         sync.Mutex
-	rev        Revision
-	head       Revision
-	extent     Extent
-	truncated  Extent
-	checkpoint *CheckpointPointer
-	entries    []Committed // of generations not truncated
-	byKey      map[EntryKey]int
-	empty      map[EntryKey]bool
-	sessions   map[SessionID]*memSession
-	roles      map[string]Role
-	changed    chan struct{} // closed and replaced by every change
+	mu          sync.Mutex
+	rev         Revision
+	head        Revision
+	extent      Extent
+	truncated   Extent
+	checkpoint  *CheckpointPointer
+	entries     []CommittedEntry // of generations not truncated
+	byKey       map[EntryKey]int
+	guardFailed map[EntryKey]bool
+	sessions    map[SessionID]*memSession
+	roles       map[string]Role
+	changed     chan struct{} // closed and replaced by every change
 	// Latency, where set, is how long an append takes to come back.
 	Latency time.Duration
 }
@@ -41,11 +41,11 @@ type memSession struct {
 
 // NewMemLog returns an empty log in its first generation.
 func NewMemLog() *MemLog {
-	return &MemLog{extent: 1, byKey: map[EntryKey]int{}, empty: map[EntryKey]bool{},
+	return &MemLog{extent: 1, byKey: map[EntryKey]int{}, guardFailed: map[EntryKey]bool{},
 		sessions: map[SessionID]*memSession{}, roles: map[string]Role{}, changed: make(chan struct{})}
 }
 
-func (l *MemLog) touch() {
+func (l *MemLog) notifyChanged() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -65,23 +65,23 @@ func (l *MemLog) Append(ctx context.Context, r AppendRequest) (AppendResult, err
 		return AppendResult{}, ErrSessionLost
 	}
 	if i, there := l.byKey[r.Key]; there {
-		return AppendResult{l.entries[i].Revision, l.entries[i].Extent, l.empty[r.Key]}, nil
+		return AppendResult{l.entries[i].Revision, l.entries[i].Extent, l.guardFailed[r.Key]}, nil
 	}
 	bytes := slices.Clone(r.Bytes)
-	failed := r.Guard != nil && !l.holds(r.Guard)
+	failed := r.Guard != nil && !l.guardHolds(r.Guard)
 	if failed {
 		bytes = nil
 	}
 	l.rev++
 	l.head = l.rev
 	l.byKey[r.Key] = len(l.entries)
-	l.empty[r.Key] = failed
-	l.entries = append(l.entries, Committed{l.rev, l.extent, r.Key.Session, r.Key.Lane, r.Key.Seq, bytes})
-	l.touch()
+	l.guardFailed[r.Key] = failed
+	l.entries = append(l.entries, CommittedEntry{l.rev, l.extent, r.Key.Session, r.Key.Lane, r.Key.Seq, bytes})
+	l.notifyChanged()
 	return AppendResult{l.rev, l.extent, failed}, nil
 }
 
-func (l *MemLog) holds(g *Guard) bool {
+func (l *MemLog) guardHolds(g *Guard) bool {
 	if g.Role != "" && l.roles[g.Role].Epoch != g.RoleEpoch {
 		return false
 	}
@@ -104,7 +104,7 @@ func (l *MemLog) Start(context.Context) (StartPoint, error) {
 }
 
 // Follow implements Log.
-func (l *MemLog) Follow(ctx context.Context, from StartPoint, deliver func([]Committed, Revision, bool) error) error {
+func (l *MemLog) Follow(ctx context.Context, from StartPoint, deliver func([]CommittedEntry, Revision, bool) error) error {
 	after := Revision(0)
 	for {
 		l.mu.Lock()
@@ -112,7 +112,7 @@ func (l *MemLog) Follow(ctx context.Context, from StartPoint, deliver func([]Com
 			l.mu.Unlock()
 			return ErrCompacted
 		}
-		var batch []Committed
+		var batch []CommittedEntry
 		for _, c := range l.entries {
 			if c.Revision > after && c.Extent > from.Truncated {
 				batch = append(batch, c)
@@ -146,12 +146,12 @@ func (l *MemLog) OpenSession(_ context.Context, info SessionInfo) (Session, erro
 	l.rev++
 	s := &memSession{log: l, live: LiveSession{ID: SessionID(l.rev), Info: info}, done: make(chan struct{})}
 	l.sessions[s.live.ID] = s
-	l.touch()
+	l.notifyChanged()
 	return s, nil
 }
 
-// Expire ends a session as a lapsed lease would.
-func (l *MemLog) Expire(id SessionID) {
+// ExpireSession ends a session as a lapsed lease would.
+func (l *MemLog) ExpireSession(id SessionID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sessions[id]
@@ -166,13 +166,13 @@ func (l *MemLog) Expire(id SessionID) {
 		}
 	}
 	close(s.done)
-	l.touch()
+	l.notifyChanged()
 }
 
 func (s *memSession) ID() SessionID         { return s.live.ID }
 func (s *memSession) Done() <-chan struct{} { return s.done }
 func (s *memSession) Close(context.Context) error {
-	s.log.Expire(s.live.ID)
+	s.log.ExpireSession(s.live.ID)
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (s *memSession) Publish(_ context.Context, st SessionStatus) error {
 	}
 	s.live.Status = st
 	s.log.rev++
-	s.log.touch()
+	s.log.notifyChanged()
 	return nil
 }
 
@@ -201,7 +201,7 @@ func (l *MemLog) TryRole(_ context.Context, s SessionID, name string) (Role, boo
 	l.rev++
 	d := Role{name, RoleEpoch(l.rev), s}
 	l.roles[name] = d
-	l.touch()
+	l.notifyChanged()
 	return d, true, nil
 }
 
@@ -212,14 +212,14 @@ func (l *MemLog) ReleaseRole(_ context.Context, d Role) error {
 	if l.roles[d.Name] == d {
 		l.rev++
 		delete(l.roles, d.Name)
-		l.touch()
+		l.notifyChanged()
 	}
 	return nil
 }
 
 // EndSession implements LogAdmin.
 func (l *MemLog) EndSession(_ context.Context, id SessionID) error {
-	l.Expire(id)
+	l.ExpireSession(id)
 	return nil
 }
 
@@ -246,14 +246,14 @@ func (l *MemLog) CloseExtent(_ context.Context, d Role, g Extent) (Revision, err
 	}
 	l.rev++
 	l.extent++
-	l.touch()
+	l.notifyChanged()
 	return l.rev, nil
 }
 
 // ReadExtent implements LogAdmin.
-func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(Committed) error) error {
+func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(CommittedEntry) error) error {
 	l.mu.Lock()
-	var list []Committed
+	var list []CommittedEntry
 	for _, c := range l.entries {
 		if c.Extent == g {
 			list = append(list, c)
@@ -284,12 +284,12 @@ func (l *MemLog) Truncate(_ context.Context, d Role, g Extent) error {
 	}
 	l.rev++
 	l.truncated = max(l.truncated, g)
-	l.entries = slices.DeleteFunc(l.entries, func(c Committed) bool { return c.Extent <= l.truncated })
+	l.entries = slices.DeleteFunc(l.entries, func(c CommittedEntry) bool { return c.Extent <= l.truncated })
 	clear(l.byKey)
 	for i, c := range l.entries {
 		l.byKey[c.Key()] = i
 	}
-	l.touch()
+	l.notifyChanged()
 	return nil
 }
 

@@ -30,7 +30,7 @@ const (
 	CodeLevel                 // feature level not understood by all
 	CodeTxnState              // transactional data without its transaction
 	CodeGap                   // seq of the lane was not last + 1
-	CodeNotKnown              // a checkpoint jumped over the entry: its fate cannot be told
+	CodeOutcomeUnknown        // a checkpoint jumped over the entry: its fate cannot be told
 	CodeUnknownProducer       // the producer id is not the transactional id's
 	CodeFenced                // a newer producer has the transactional id
 	CodeConcurrent            // another request changed the transaction meanwhile

@@ -6,11 +6,11 @@ const producerRanges = 5
 
 // producerState is what a partition knows of one producer.
 type producerState struct {
-	epoch   ProducerEpoch
-	n       uint8
-	ranges  [producerRanges]sequenceRange // oldest first
-	touched Revision                      // of the last accepted run
-	seen    UnixMilli                     // state time of it
+	epoch        ProducerEpoch
+	rangeCount   uint8
+	ranges       [producerRanges]sequenceRange // oldest first
+	lastRevision Revision                      // of the last accepted run
+	lastTime     UnixMilli                     // state time of it
 }
 
 // sequenceRange is a stretch in which sequence and offset advanced together.
@@ -46,12 +46,12 @@ func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
 	}
 	known := s.producers.get(producerKey{q.Partition, q.Producer})
 	if known == nil {
-		if q.First != 0 && s.mustBeginAtZero(q.Producer, p.created) {
+		if q.First != 0 && s.mustStartAtZero(q.Producer, p.created) {
 			return 0, CodeOutOfOrder
 		}
 		return 0, CodeOK
 	}
-	return known.check(q, s.recovered)
+	return known.checkSequence(q, s.recovered)
 }
 
 // UnverifiedSequenceGap reports whether a run that CheckSequence takes is taken for want of
@@ -63,20 +63,20 @@ func (s *State) UnverifiedSequenceGap(q SequenceQuery) bool {
 	if known == nil || q.Epoch != known.epoch {
 		return q.First != 0
 	}
-	last := known.ranges[known.n-1]
+	last := known.ranges[known.rangeCount-1]
 	return q.First != last.first.Add(int64(last.count))
 }
 
-// check judges by what is known of the producer: the expected sequence first,
+// checkSequence judges by what is known of the producer: the expected sequence first,
 // then duplicates, then the epoch.
-func (p *producerState) check(q SequenceQuery, recovered Revision) (Offset, Code) {
+func (p *producerState) checkSequence(q SequenceQuery, recovered Revision) (Offset, Code) {
 	if q.Epoch == p.epoch {
-		last := p.ranges[p.n-1]
+		last := p.ranges[p.rangeCount-1]
 		expected := last.first.Add(int64(last.count))
 		if q.First == expected {
 			return 0, CodeOK
 		}
-		for i := int(p.n) - 1; i >= 0; i-- {
+		for i := int(p.rangeCount) - 1; i >= 0; i-- {
 			r := p.ranges[i]
 			if ahead := q.First.Sub(r.first); ahead+q.Records <= int64(r.count) {
 				return r.offset + Offset(ahead), CodeDuplicate
@@ -84,7 +84,7 @@ func (p *producerState) check(q SequenceQuery, recovered Revision) (Offset, Code
 		}
 		// What a lost tail acknowledged leaves a hole that nobody can fill:
 		// the first run after a recovery may begin beyond it.
-		if p.touched <= recovered && q.First.Sub(expected) < MaxRunRecords {
+		if p.lastRevision <= recovered && q.First.Sub(expected) < MaxRunRecords {
 			return 0, CodeOK
 		}
 		return 0, CodeOutOfOrder
@@ -92,42 +92,42 @@ func (p *producerState) check(q SequenceQuery, recovered Revision) (Offset, Code
 	if q.Epoch < p.epoch {
 		return 0, CodeStaleEpoch
 	}
-	if q.First != 0 && p.touched > recovered {
+	if q.First != 0 && p.lastRevision > recovered {
 		return 0, CodeOutOfOrder
 	}
 	return 0, CodeOK
 }
 
-// accept records an accepted run.
-func (p *producerState) accept(q SequenceQuery, at Offset) {
-	if p.n == 0 || q.Epoch != p.epoch {
+// recordRun records an accepted run.
+func (p *producerState) recordRun(q SequenceQuery, at Offset) {
+	if p.rangeCount == 0 || q.Epoch != p.epoch {
 		p.epoch = q.Epoch
-		p.n = 0
+		p.rangeCount = 0
 	} else {
-		last := &p.ranges[p.n-1]
+		last := &p.ranges[p.rangeCount-1]
 		joined := int64(last.count) + q.Records
 		if q.First == last.first.Add(int64(last.count)) && at == last.offset+Offset(last.count) && joined <= MaxRunRecords {
 			last.count = uint32(joined)
 			return
 		}
 	}
-	if p.n == producerRanges {
+	if p.rangeCount == producerRanges {
 		copy(p.ranges[:], p.ranges[1:])
-		p.n--
+		p.rangeCount--
 	}
-	p.ranges[p.n] = sequenceRange{q.First, uint32(q.Records), at}
-	p.n++
+	p.ranges[p.rangeCount] = sequenceRange{q.First, uint32(q.Records), at}
+	p.rangeCount++
 }
 
-// mustBeginAtZero reports whether a producer unknown to a partition has no
+// mustStartAtZero reports whether a producer unknown to a partition has no
 // excuse: its id is younger than the expiry, and the partition is older than
 // the id. Otherwise its state may have expired, or the topic may have been
 // created again under it.
-func (s *State) mustBeginAtZero(id ProducerID, created Revision) bool {
+func (s *State) mustStartAtZero(id ProducerID, created Revision) bool {
 	for i := len(s.producerIDBlocks) - 1; i >= 0; i-- {
 		e := s.producerIDBlocks[i]
 		if id >= e.first {
-			return s.time-e.time < s.expiry(ProducerExpiryConfig, ProducerExpiry) && created < e.revision && e.revision > s.recovered
+			return s.time-e.time < s.configuredExpiry(ProducerExpiryConfig, ProducerExpiry) && created < e.revision && e.revision > s.recovered
 		}
 	}
 	return false
@@ -145,6 +145,6 @@ func (s *State) Producer(tp TopicPartition, id ProducerID) (ProducerView, bool) 
 	if p == nil {
 		return ProducerView{}, false
 	}
-	last := p.ranges[p.n-1]
+	last := p.ranges[p.rangeCount-1]
 	return ProducerView{p.epoch, last.first.Add(int64(last.count))}, true
 }

@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// replay applies the archives between what is applied and the generations
+// replayArchives applies the archives between what is applied and the generations
 // that are still keys. Which object is a generation's archive is found going
 // backwards: the newest one is named by its archived entry, which is still
 // among the keys; each archive names the one before it. done is false until
 // that entry has been seen.
-func (f *follower) replay(ctx context.Context, caughtUp bool) (done bool, err error) {
-	name, ok := archiveOf(f.held, f.from.Truncated)
+func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool, err error) {
+	name, ok := findArchiveKey(f.heldEntries, f.from.Truncated)
 	if !ok {
-		f.r.View(func(s *State) { name, ok = s.archiveOfExtent(f.from.Truncated) })
+		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.Truncated) })
 	}
 	if !ok {
 		if caughtUp {
@@ -25,7 +25,7 @@ func (f *follower) replay(ctx context.Context, caughtUp bool) (done bool, err er
 		}
 		return false, nil
 	}
-	chain, err := f.chain(ctx, name)
+	chain, err := f.archiveChain(ctx, name)
 	if err != nil {
 		return false, err
 	}
@@ -37,17 +37,17 @@ func (f *follower) replay(ctx context.Context, caughtUp bool) (done bool, err er
 	return true, nil
 }
 
-// archiveOf finds the accepted archive of a generation among entries. Only
+// findArchiveKey finds the accepted archive of a generation among entries. Only
 // the last word counts: an archived entry that was refused is followed by
 // another one, for the object that was accepted.
-func archiveOf(list []Committed, g Extent) (key string, ok bool) {
+func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool) {
 	var e Entry
 	for i := range list {
 		if DecodeEntry(list[i].Bytes, &e) != nil {
 			continue
 		}
 		for _, cmd := range e.Commands {
-			if a, is := cmd.(Archived); is && a.Extent == g {
+			if a, is := cmd.(AcceptArchive); is && a.Extent == g {
 				key, ok = a.Object, true
 			}
 		}
@@ -55,7 +55,7 @@ func archiveOf(list []Committed, g Extent) (key string, ok bool) {
 	return key, ok
 }
 
-func (s *State) archiveOfExtent(g Extent) (string, bool) {
+func (s *State) archiveKeyOfExtent(g Extent) (string, bool) {
 	i, ok := slices.BinarySearchFunc(s.archives, g, func(a ArchiveRef, g Extent) int {
 		switch {
 		case a.Extent < g:
@@ -71,8 +71,8 @@ func (s *State) archiveOfExtent(g Extent) (string, bool) {
 	return s.archives[i].Object, true
 }
 
-// chain lists the archives to replay, oldest first.
-func (f *follower) chain(ctx context.Context, newest string) ([]string, error) {
+// archiveChain lists the archives to replay, oldest first.
+func (f *follower) archiveChain(ctx context.Context, newest string) ([]string, error) {
 	var applied Revision
 	f.r.View(func(s *State) { applied = s.revision })
 	return ArchiveChain(ctx, f.r.cfg.Store, newest, applied)
@@ -87,11 +87,11 @@ func ArchiveChain(ctx context.Context, store Store, newest string, after Revisio
 		if err != nil {
 			return nil, err
 		}
-		if ix.last <= after {
+		if ix.lastRevision <= after {
 			break
 		}
 		keys = append(keys, key)
-		head, err := store.Get(ctx, key, 0, archiveHead+256)
+		head, err := store.Get(ctx, key, 0, archiveHeadSize+256)
 		if err != nil {
 			return nil, fmt.Errorf("read archive %s: %w", key, err)
 		}
@@ -116,13 +116,13 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 		return fmt.Errorf("archive %s: %w: inspect it with `zonewise dump archive %s`", key, err, key)
 	}
 	for i := range a.Entries {
-		if err := r.applyOne(&a.Entries[i], false); err != nil && !errors.Is(err, errHole) {
+		if err := r.applyEntry(&a.Entries[i], false); err != nil && !errors.Is(err, errLaneGap) {
 			return err
 		} else if err != nil {
 			return fmt.Errorf("archive %s: %w: %w", key, ErrCorrupt, err)
 		}
 	}
-	r.advance.wake()
+	r.advanced.wakeAll()
 	var digest [32]byte
 	known := false
 	r.View(func(s *State) {
@@ -138,25 +138,25 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 	return nil
 }
 
-// archiveIndex caches the indexes of archives that inline bytes were read
+// archiveIndexCache caches the indexes of archives that inline bytes were read
 // from: the newest maxArchiveIndexes of them.
-type archiveIndex struct {
+type archiveIndexCache struct {
 	mu    sync.Mutex
-	byKey map[string]*archiveItems
+	byKey map[string]*archiveInlineIndex
 	order []string
 }
 
 const maxArchiveIndexes = 64
 
-func (x *archiveIndex) init() { x.byKey = map[string]*archiveItems{} }
+func (x *archiveIndexCache) initCache() { x.byKey = map[string]*archiveInlineIndex{} }
 
-func (x *archiveIndex) get(key string) *archiveItems {
+func (x *archiveIndexCache) get(key string) *archiveInlineIndex {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.byKey[key]
 }
 
-func (x *archiveIndex) put(key string, ix *archiveItems) {
+func (x *archiveIndexCache) put(key string, ix *archiveInlineIndex) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.byKey[key] != nil {
@@ -185,7 +185,7 @@ func (r *Replica) ArchivedPosition(ctx context.Context, ref ArchiveRef, rev Revi
 		return 0, 0, fmt.Errorf("archive %s: %w: it lacks the entry at revision %d: inspect it with `zonewise dump archive %s`",
 			ref.Object, ErrCorrupt, rev, ref.Object)
 	}
-	return item.inline, int64(item.length), nil
+	return item.position, int64(item.length), nil
 }
 
 // ArchivedInline returns length bytes from pos of an archived entry's inline
@@ -211,7 +211,7 @@ func (r *Replica) ArchivedInline(ctx context.Context, ref ArchiveRef, rev Revisi
 
 // readArchiveIndex reads and checks an archive's index; of ref it needs the name,
 // and the size or unknownSize.
-func readArchiveIndex(ctx context.Context, store Store, ref ArchiveRef) (*archiveItems, error) {
+func readArchiveIndex(ctx context.Context, store Store, ref ArchiveRef) (*archiveInlineIndex, error) {
 	tail := int64(32 << 10)
 	for range 2 {
 		b, err := store.Get(ctx, ref.Object, -tail, -1)

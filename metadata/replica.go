@@ -65,19 +65,19 @@ type Replica struct {
 	waiters    waiters
 	barriers   barriers
 
-	applied  atomic.Int64
-	head     atomic.Int64 // newest revision known to exist
-	caughtUp atomic.Bool
-	advance  broadcast   // after every delivery
-	reload   atomic.Bool // go back to the checkpoint: this state differs from it
-	reloads  int         // under mu
-	archives archiveIndex
+	applied      atomic.Int64
+	head         atomic.Int64 // newest revision known to exist
+	caughtUp     atomic.Bool
+	advanced     broadcast   // after every delivery
+	reloadWanted atomic.Bool // go back to the checkpoint: this state differs from it
+	reloads      int         // under mu
+	archives     archiveIndexCache
 }
 
 // AppliedEntry is what observers are shown. Entry is valid during the call
 // only; it is nil where nothing could be decoded or applied.
 type AppliedEntry struct {
-	Committed *Committed
+	Committed *CommittedEntry
 	Entry     *Entry
 	Outcome   *Outcome
 }
@@ -92,17 +92,17 @@ type StateMark struct {
 // NewReplica returns a replica of the empty state.
 func NewReplica(cfg ReplicaConfig) *Replica {
 	r := &Replica{cfg: cfg, state: NewState()}
-	r.limit(r.state)
-	r.retained.init()
-	r.waiters.init()
-	r.barriers.init()
-	r.advance.init()
-	r.archives.init()
+	r.overrideLimits(r.state)
+	r.retained.initRetained()
+	r.waiters.initWaiters()
+	r.barriers.initQueue()
+	r.advanced.initBroadcast()
+	r.archives.initCache()
 	return r
 }
 
-// limit gives a state the limits that this replica was given.
-func (r *Replica) limit(s *State) {
+// overrideLimits gives a state the limits that this replica was given.
+func (r *Replica) overrideLimits(s *State) {
 	if r.cfg.Limits != nil {
 		s.limits = *r.cfg.Limits
 	}
@@ -137,7 +137,7 @@ func (r *Replica) CaughtUp() bool { return r.caughtUp.Load() }
 // WaitApplied waits until everything up to rev is in the state.
 func (r *Replica) WaitApplied(ctx context.Context, rev Revision) error {
 	for {
-		turn := r.advance.wait()
+		turn := r.advanced.wait()
 		if r.Applied() >= rev {
 			return nil
 		}
@@ -157,7 +157,7 @@ const BarrierTimeout = 5 * time.Second
 func (r *Replica) Barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
 	defer cancel()
-	rev, number, err := r.barriers.join(ctx)
+	rev, number, err := r.barriers.joinNext(ctx)
 	if err != nil {
 		err = fmt.Errorf("read barrier: %w", err)
 	} else {
@@ -174,13 +174,13 @@ func (r *Replica) Barrier(ctx context.Context) error {
 func (r *Replica) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { r.barriers.serve(ctx, r.cfg.Log) })
+	wg.Go(func() { r.barriers.serveReads(ctx, r.cfg.Log) })
 	defer wg.Wait()
 	defer cancel()
 	pause, damaged := 10*time.Millisecond, 0
 	for ctx.Err() == nil {
 		before := r.Applied()
-		err := r.follow(ctx)
+		err := r.followOnce(ctx)
 		if !errors.Is(err, ErrCorrupt) || r.Applied() > before {
 			damaged = 0
 		}
@@ -190,11 +190,11 @@ func (r *Replica) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case damaged > 0 && damaged < maxDamaged:
+		case damaged > 0 && damaged < maxDamagedReads:
 			r.cfg.Logger.Warn("what was read of the log is damaged: reading it again; if it stays so, this broker stops", "time", damaged, "error", err)
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
-		case errors.Is(err, ErrCompacted) || errors.Is(err, errHole) || errors.Is(err, errReload):
+		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
 			r.cfg.Logger.Info("following the log from the top", "reason", err)
 		default:
 			LogFailure(r.cfg.Logger, "following the log was interrupted", err)
@@ -211,18 +211,18 @@ func (r *Replica) Run(ctx context.Context) error {
 	return nil
 }
 
-// maxDamaged is how often one thing is read damaged before it is taken to be so
+// maxDamagedReads is how often one thing is read damaged before it is taken to be so
 // where it is stored, and not on its way.
-const maxDamaged = 3
+const maxDamagedReads = 3
 
-// errHole: an entry came whose predecessor in its lane did not.
-var errHole = errors.New("hole in a lane")
+// errLaneGap: an entry came whose predecessor in its lane did not.
+var errLaneGap = errors.New("hole in a lane")
 
 // errReload: this state differs from the checkpoint's, and is given up for it.
 var errReload = errors.New("the state differs from the checkpoint's")
 
-// follow is one pass: where to begin, what the bucket has, then the log.
-func (r *Replica) follow(ctx context.Context) error {
+// followOnce is one pass: where to begin, what the bucket has, then the log.
+func (r *Replica) followOnce(ctx context.Context) error {
 	from, err := r.cfg.Log.Start(ctx)
 	if err != nil {
 		return fmt.Errorf("read where to begin: %w", err)
@@ -231,39 +231,39 @@ func (r *Replica) follow(ctx context.Context) error {
 	if err := f.loadCheckpoint(ctx); err != nil {
 		return err
 	}
-	return r.cfg.Log.Follow(ctx, from, func(batch []Committed, upTo Revision, caughtUp bool) error {
-		return f.deliver(ctx, batch, upTo, caughtUp)
+	return r.cfg.Log.Follow(ctx, from, func(batch []CommittedEntry, upTo Revision, caughtUp bool) error {
+		return f.applyBatch(ctx, batch, upTo, caughtUp)
 	})
 }
 
 // follower is the state of one pass.
 type follower struct {
-	r     *Replica
-	from  StartPoint
-	held  []Committed // until the archives before them are replayed
-	ready bool        // nothing is missing before what is delivered next
+	r           *Replica
+	from        StartPoint
+	heldEntries []CommittedEntry // until the archives before them are replayed
+	ready       bool             // nothing is missing before what is delivered next
 }
 
-func (f *follower) deliver(ctx context.Context, batch []Committed, upTo Revision, caughtUp bool) error {
+func (f *follower) applyBatch(ctx context.Context, batch []CommittedEntry, upTo Revision, caughtUp bool) error {
 	r := f.r
 	defer func() {
 		for _, woken := range r.afterBatch {
 			woken()
 		}
 	}()
-	if r.reload.Load() && caughtUp {
+	if r.reloadWanted.Load() && caughtUp {
 		return errReload
 	}
 	r.head.Store(max(r.head.Load(), int64(f.from.Head), int64(upTo)))
 	if !f.ready {
-		f.held = append(f.held, batch...)
-		if done, err := f.replay(ctx, caughtUp); err != nil || !done {
+		f.heldEntries = append(f.heldEntries, batch...)
+		if done, err := f.replayArchives(ctx, caughtUp); err != nil || !done {
 			return err
 		}
-		batch, f.held, f.ready = f.held, nil, true
+		batch, f.heldEntries, f.ready = f.heldEntries, nil, true
 	}
 	for i := range batch {
-		if err := r.applyOne(&batch[i], true); err != nil {
+		if err := r.applyEntry(&batch[i], true); err != nil {
 			return err
 		}
 	}
@@ -271,14 +271,14 @@ func (f *follower) deliver(ctx context.Context, batch []Committed, upTo Revision
 		r.applied.Store(max(r.applied.Load(), int64(upTo)))
 		r.caughtUp.Store(true)
 	}
-	r.advance.wake()
+	r.advanced.wakeAll()
 	return nil
 }
 
-// applyOne applies an entry and tells who waits for it. pin keeps its inline
+// applyEntry applies an entry and tells who waits for it. pin keeps its inline
 // bytes: its generation lies in no archive yet.
-func (r *Replica) applyOne(c *Committed, pin bool) error {
-	if err := r.checkHole(c); err != nil {
+func (r *Replica) applyEntry(c *CommittedEntry, pin bool) error {
+	if err := r.checkLaneGap(c); err != nil {
 		return err
 	}
 	if r.cfg.Pace != nil {
@@ -296,7 +296,7 @@ func (r *Replica) applyOne(c *Committed, pin bool) error {
 	if pin && e != nil && len(e.Inline) > 0 {
 		r.retained.add(c)
 	}
-	marked := r.noteCommands(e, &out)
+	marked := r.handleCommands(e, &out)
 	r.mu.Unlock()
 	if marked {
 		r.cfg.Logger.Debug("state marked", "revision", c.Revision)
@@ -313,22 +313,22 @@ func (r *Replica) applyOne(c *Committed, pin bool) error {
 	return nil
 }
 
-// checkHole asks for another listing where an entry's predecessor in its lane
+// checkLaneGap asks for another listing where an entry's predecessor in its lane
 // was not seen: once; if the log itself has the hole, apply closes the session.
-func (r *Replica) checkHole(c *Committed) error {
+func (r *Replica) checkLaneGap(c *CommittedEntry) error {
 	r.mu.RLock()
 	open := r.state.sessions[c.Session] != nil
 	last := r.state.LaneSeq(c.Session, c.Lane)
 	newer := c.Revision > r.state.revision
 	r.mu.RUnlock()
-	if !open || !newer || c.Seq <= last+1 || r.waiters.holeAgain(c.Key()) {
+	if !open || !newer || c.Seq <= last+1 || r.waiters.repeatsGap(c.Key()) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s/%s/%d after %d", errHole, c.Session, c.Lane, c.Seq, last)
+	return fmt.Errorf("%w: %s/%s/%d after %d", errLaneGap, c.Session, c.Lane, c.Seq, last)
 }
 
-// noteCommands acts on what concerns the replica itself: marks and archives.
-func (r *Replica) noteCommands(e *Entry, out *Outcome) (marked bool) {
+// handleCommands acts on what concerns the replica itself: marks and archives.
+func (r *Replica) handleCommands(e *Entry, out *Outcome) (marked bool) {
 	if e == nil {
 		return false
 	}
@@ -343,9 +343,9 @@ func (r *Replica) noteCommands(e *Entry, out *Outcome) (marked bool) {
 			if r.snapshotWanted {
 				r.snapshotWanted, r.markSnapshot = false, r.state.snapshot()
 			}
-		case Archived:
+		case AcceptArchive:
 			if out.Commands[i].Code == CodeOK {
-				r.retained.drop(cmd.Last)
+				r.retained.dropUpTo(cmd.Last)
 			}
 		}
 	}
@@ -401,7 +401,7 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 	r.mu.Unlock()
 	if first {
 		r.cfg.Logger.Error("ALARM: this broker's state differs from the checkpoint's; reading it anew", "revision", p.Revision, "checkpoint", p.Object)
-		r.reload.Store(true)
+		r.reloadWanted.Store(true)
 		return nil
 	}
 	return fmt.Errorf("%w: state at revision %d has hash %016x, the checkpoint %s has %016x: inspect it with `zonewise dump checkpoint`",

@@ -202,7 +202,7 @@ func TestDeadSessionIsClosed(t *testing.T) {
 		a := startBroker(t, log, store, "a", 1)
 		defer a.stop()
 		b := startBroker(t, log, store, "b", 2)
-		log.Expire(b.session.ID())
+		log.ExpireSession(b.session.ID())
 		b.stop()
 		time.Sleep(5 * time.Second)
 		var open []SessionView
@@ -217,7 +217,7 @@ func TestDeadSessionIsClosed(t *testing.T) {
 // it does not flap.
 func TestPressureHasHysteresis(t *testing.T) {
 	at := func(percent int64, present PressureLevel) PressureLevel {
-		return pressureOf(StoreHealth{InUseBytes: percent, QuotaBytes: 100}, present)
+		return nextPressure(StoreHealth{InUseBytes: percent, QuotaBytes: 100}, present)
 	}
 	for _, c := range []struct {
 		percent       int64

@@ -20,8 +20,8 @@ func TestPinnedBytesDoNotKeepTheirEntry(t *testing.T) {
 		t.Fatal(out)
 	}
 	r := NewReplica(ReplicaConfig{Logger: slog.New(slog.DiscardHandler)})
-	for _, one := range []Committed{first, c} {
-		if err := r.applyOne(&one, true); err != nil {
+	for _, one := range []CommittedEntry{first, c} {
+		if err := r.applyEntry(&one, true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,8 +30,8 @@ func TestPinnedBytesDoNotKeepTheirEntry(t *testing.T) {
 		t.Fatalf("%q, %v", got, ok)
 	}
 	clear(c.Bytes) // as if its memory were somebody else's now
-	if string(got) != string(inline) || cap(got) > 2*len(inline) || r.Unarchived() != int64(len(inline)) {
-		t.Errorf("pinned %q, with room for %d; %d counted", got, cap(got), r.Unarchived())
+	if string(got) != string(inline) || cap(got) > 2*len(inline) || r.UnarchivedBytes() != int64(len(inline)) {
+		t.Errorf("pinned %q, with room for %d; %d counted", got, cap(got), r.UnarchivedBytes())
 	}
 }
 
@@ -56,8 +56,8 @@ func TestTrimmedSpansAreNotKept(t *testing.T) {
 			if Offset(len(p.spans)) != 1000-to || p.spans[0].First != to {
 				t.Fatalf("%d spans from %d on after a trim to %d", len(p.spans), p.spans[0].First, to)
 			}
-			if p.hidden > len(p.spans) {
-				t.Fatalf("step %d: %d trimmed spans are kept behind %d", step, p.hidden, len(p.spans))
+			if p.trimmedSpans > len(p.spans) {
+				t.Fatalf("step %d: %d trimmed spans are kept behind %d", step, p.trimmedSpans, len(p.spans))
 			}
 		}
 		if got := frozen.Spans(nil, tp, 0, 2000); len(got) != 1000 {

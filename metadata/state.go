@@ -19,15 +19,15 @@ type State struct {
 	sum      uint64 // of the hashes of all items
 	limits   Limits // not state: the same everywhere
 
-	cluster   ClusterID // of the first session
-	zones     []ZoneID  // in the order in which they appeared
-	sessions  map[SessionID]*sessionState
-	roles     map[string]roleState
-	recovered Revision // of the last Recovered entry
-	brokerIDs map[BrokerID]brokerIDReservation
-	placement *Placement
-	past      []pastPlacement // those before it, the newest last; replaced, never changed
-	pastCut   UnixMilli       // when the newest went for which there was no room in past
+	cluster           ClusterID // of the first session
+	zones             []ZoneID  // in the order in which they appeared
+	sessions          map[SessionID]*sessionState
+	roles             map[string]roleState
+	recovered         Revision // of the last RecoverCluster entry
+	brokerIDs         map[BrokerID]brokerIDReservation
+	placement         *Placement
+	pastPlacements    []pastPlacement // those before it, the newest last; replaced, never changed
+	pastPlacementsCut UnixMilli       // when the newest went for which there was no room in past
 
 	topics     *table[TopicID, Topic]
 	names      topicNames
@@ -49,19 +49,19 @@ type State struct {
 	offsets  int            // committed group offsets in all
 
 	// Derived from txns:
-	owners         map[ProducerID]string // the transactional id of a producer id
-	ongoing        map[string]struct{}   // ids with a transaction under way
+	txnByProducer  map[ProducerID]string // the transactional id of a producer id
+	ongoingTxns    map[string]struct{}   // ids with a transaction under way
 	pendingOffsets int                   // group offsets of those
 
-	stored   map[TopicID]int64 // live bytes by topic
-	pressure PressureLevel     // of the log's store
-	gapsMs   int64             // read-side ledger time lost with dead brokers
-	alarms   uint64
-	lastBad  string // what the last alarm said
+	storedBytes map[TopicID]int64 // live bytes by topic
+	pressure    PressureLevel     // of the log's store
+	gapsMs      int64             // read-side ledger time lost with dead brokers
+	alarms      uint64
+	lastAlarm   string // what the last alarm said
 
-	scratch  scratch  // of Apply; not state
-	topicsAt Revision // not state: where topics or their partitions changed last, as far as this broker saw
-	lineage  *byte    // tells copies of one live state from another's
+	scratch        scratch  // of Apply; not state
+	topicsRevision Revision // not state: where topics or their partitions changed last, as far as this broker saw
+	lineage        *byte    // tells copies of one live state from another's
 }
 
 // Topic is a topic as created and configured. Do not change what Configs holds.
@@ -83,16 +83,16 @@ type resourceName struct {
 type configMap map[string]string
 
 type partitionState struct {
-	created  Revision
-	logStart Offset
-	next     Offset // the high watermark
-	epoch    LeaderEpoch
-	spans    []Span       // append-only backing: a frozen copy sees its own length
-	hidden   int          // not state: spans in that backing that were trimmed
-	live     int64        // bytes of spans
-	count    int          // producers
-	open     []OpenTxn    // by first offset; replaced, never changed in place
-	aborted  []AbortedTxn // by marker; backing as of spans
+	created       Revision
+	logStart      Offset
+	next          Offset // the high watermark
+	epoch         LeaderEpoch
+	spans         []Span       // append-only backing: a frozen copy sees its own length
+	trimmedSpans  int          // not state: spans in that backing that were trimmed
+	live          int64        // bytes of spans
+	producerCount int          // producers
+	openTxns      []OpenTxn    // by first offset; replaced, never changed in place
+	aborted       []AbortedTxn // by marker; backing as of spans
 }
 
 // Span is a contiguous range of a partition's offsets and the bytes that hold
@@ -139,13 +139,13 @@ type groupState struct {
 }
 
 type sessionState struct {
-	id       SessionID
-	broker   BrokerID
-	open     OpenSession
-	draining bool
-	lanes    [LaneCount]LaneSeq
-	usage    uint64 // seq of the last usage report
-	usageTo  UnixMilli
+	id              SessionID
+	broker          BrokerID
+	open            OpenSession
+	draining        bool
+	lanes           [LaneCount]LaneSeq
+	usageSeq        uint64 // seq of the last usage report
+	usageReportedTo UnixMilli
 }
 
 type extentDigest struct {
@@ -171,23 +171,23 @@ type ArchiveRef struct {
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), stored: map[TopicID]int64{},
-		owners: map[ProducerID]string{}, ongoing: map[string]struct{}{}}
-	s.topics = newTable(placeTopic, cloneTopic, hashTopic, &s.sum)
-	s.configs = newTable(placeResource, maps.Clone, hashConfigs, &s.sum)
-	s.partitions = newTable(placePartition, clonePartition, hashPartition, &s.sum)
-	s.producers = newTable(placeProducer, cloneSelf, hashProducer, &s.sum)
-	s.objects = newTable(placeObject, cloneSelf, hashObject, &s.sum)
-	s.groups = newTable(placeGroup, cloneGroup, hashGroup, &s.sum)
-	s.txns = newTable(placeTxn, cloneTxn, hashTxn, &s.sum)
-	s.members = newTable(placeMember, cloneSelf, hashMember, &s.sum)
-	s.ledger = newTable(placeBucket, cloneCells, nil, &s.sum)
+		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), storedBytes: map[TopicID]int64{},
+		txnByProducer: map[ProducerID]string{}, ongoingTxns: map[string]struct{}{}}
+	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.sum)
+	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.sum)
+	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.sum)
+	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.sum)
+	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.sum)
+	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.sum)
+	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.sum)
+	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.sum)
+	s.ledger = newTable(pageOfBucket, cloneCells, nil, &s.sum)
 	s.placement = newPlacement(nil, nil)
 	s.lineage = new(byte)
 	return s
 }
 
-func cloneSelf[V any](v V) V { return v }
+func cloneByValue[V any](v V) V { return v }
 
 func cloneTopic(t Topic) Topic {
 	t.Configs = maps.Clone(t.Configs)
@@ -203,11 +203,11 @@ func cloneGroup(g groupState) groupState {
 	return g // group is replaced, never changed
 }
 
-func placeTopic(t TopicID) uint64 { return hashSeedPage.Topic(t).Sum() }
-func placeResource(r resourceName) uint64 {
+func pageOfTopic(t TopicID) uint64 { return hashSeedPage.Topic(t).Sum() }
+func pageOfResource(r resourceName) uint64 {
 	return hashSeedPage.Word(uint64(r.kind)).Text(r.name).Sum()
 }
-func placePartition(tp TopicPartition) uint64 { return hashSeedPage.Partition(tp).Sum() }
-func placeProducer(k producerKey) uint64      { return placePartition(k.tp) }
-func placeObject(k objectKey) uint64          { return hashSeedPage.Word(uint64(k.revision)).Sum() }
-func placeGroup(name string) uint64           { return hashSeedPage.Text(name).Sum() }
+func pageOfPartition(tp TopicPartition) uint64 { return hashSeedPage.Partition(tp).Sum() }
+func pageOfProducer(k producerKey) uint64      { return pageOfPartition(k.tp) }
+func pageOfObject(k objectKey) uint64          { return hashSeedPage.Word(uint64(k.revision)).Sum() }
+func pageOfGroup(name string) uint64           { return hashSeedPage.Text(name).Sum() }

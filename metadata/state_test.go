@@ -65,7 +65,7 @@ func newWorld(seed uint64) *world {
 		seqs: map[producerKey]Sequence{}, state: NewState()}
 }
 
-func (w *world) commit(t testing.TB, e *Entry) (Committed, Outcome) {
+func (w *world) commit(t testing.TB, e *Entry) (CommittedEntry, Outcome) {
 	t.Helper()
 	w.rev += 1 + Revision(w.rng.IntN(3))
 	lanes := w.lanes[e.Session]
@@ -75,12 +75,12 @@ func (w *world) commit(t testing.TB, e *Entry) (Committed, Outcome) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Committed{w.rev, w.gen, e.Session, e.Lane, e.Seq, b}
+	c := CommittedEntry{w.rev, w.gen, e.Session, e.Lane, e.Seq, b}
 	out, _ := w.state.Apply(&c)
 	return c, out
 }
 
-func (w *world) openSession(t testing.TB, zone ZoneID) Committed {
+func (w *world) openSession(t testing.TB, zone ZoneID) CommittedEntry {
 	w.rev++
 	id := SessionID(w.rev)
 	w.lanes[id] = new([LaneCount]LaneSeq)
@@ -100,14 +100,14 @@ func (w *world) topicID() (id TopicID) {
 }
 
 // step returns the next entry of a plausible history.
-func (w *world) step(t testing.TB) Committed {
+func (w *world) step(t testing.TB) CommittedEntry {
 	zones := []ZoneID{"a", "b", "c"}
 	route := Route{Broker: zones[w.rng.IntN(3)], Member: "a", Leader: zones[w.rng.IntN(3)], Followers: []ZoneID{"b", "c"}}
 	if len(w.sessions) < 3 {
 		return w.openSession(t, zones[len(w.sessions)])
 	}
 	session := w.sessions[w.rng.IntN(len(w.sessions))]
-	control := func(c Command) Committed {
+	control := func(c Command) CommittedEntry {
 		out, _ := w.commit(t, &Entry{Session: session, Route: route, Commands: []Command{c}})
 		return out
 	}
@@ -130,11 +130,11 @@ func (w *world) step(t testing.TB) Committed {
 		return c
 	case n < 18:
 		slot := GroupSlotRole(GroupSlot("g"))
-		return control(Claim{slot, w.state.DutyEpoch(slot) + 1})
+		return control(ClaimRole{slot, w.state.RoleEpoch(slot) + 1})
 	case n < 24:
-		return control(CommitOffsets{"g", w.state.DutyEpoch(GroupSlotRole(GroupSlot("g"))), []OffsetCommit{{topic, Partition(w.rng.IntN(8)), 5, 0, "m", 7}}})
+		return control(CommitOffsets{"g", w.state.RoleEpoch(GroupSlotRole(GroupSlot("g"))), []OffsetCommit{{topic, Partition(w.rng.IntN(8)), 5, 0, "m", 7}}})
 	case n < 27:
-		return control(PutGroup{w.state.DutyEpoch(GroupSlotRole(GroupSlot("g"))), Group{Name: "g", Generation: int32(n), Members: []GroupMember{{ID: "m", Protocols: []GroupProtocol{{"range", []byte{1, 2}}}}}}})
+		return control(PutGroup{w.state.RoleEpoch(GroupSlotRole(GroupSlot("g"))), Group{Name: "g", Generation: int32(n), Members: []GroupMember{{ID: "m", Protocols: []GroupProtocol{{"range", []byte{1, 2}}}}}}})
 	case n < 28:
 		w.topics = deleteOne(w.topics, topic)
 		return control(DeleteTopic{topic})
@@ -153,7 +153,7 @@ func (w *world) step(t testing.TB) Committed {
 
 // memberStep is a change of a group of the consumer protocol.
 func (w *world) memberStep(n int, topic TopicID) Command {
-	epoch := w.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
+	epoch := w.state.RoleEpoch(GroupSlotRole(GroupSlot("g")))
 	group, id := "g", fmt.Sprint("m", w.rng.IntN(4))
 	some := []PartitionRange{{topic, Partition(w.rng.IntN(3)), int32(1 + w.rng.IntN(3))}}
 	switch n {
@@ -162,7 +162,7 @@ func (w *world) memberStep(n int, topic TopicID) Command {
 	case 36:
 		return RemoveMembers{group, epoch, int32(w.rng.IntN(50)), []string{id}}
 	case 37, 38:
-		return SetAssigned{group, epoch, []MemberAssignment{{ID: id, Epoch: 3, State: MemberRevoking, Assigned: []HeldRange{{some[0], int32(w.rng.IntN(4))}}}}}
+		return SetAssignments{group, epoch, []MemberAssignment{{ID: id, Epoch: 3, State: MemberRevoking, Assigned: []HeldRange{{some[0], int32(w.rng.IntN(4))}}}}}
 	case 39, 40:
 		return SetTargets{group, epoch, 9, 8, []MemberTarget{{id, some}}}
 	}
@@ -242,7 +242,7 @@ func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 				if err := store.Put(t.Context(), key, body); err != nil {
 					t.Fatal(err)
 				}
-				ckpt.Keep()
+				ckpt.Commit()
 				var err error
 				if loaded, err = LoadCheckpoint(t.Context(), store, key); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)

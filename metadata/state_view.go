@@ -25,7 +25,7 @@ func (s *State) Entries() uint64 { return s.entries }
 
 // Alarms returns how many entries were refused as invalid, and what the last
 // one's fault was.
-func (s *State) Alarms() (uint64, string) { return s.alarms, s.lastBad }
+func (s *State) Alarms() (uint64, string) { return s.alarms, s.lastAlarm }
 
 // TopicNamed returns the topic of a name.
 func (s *State) TopicNamed(name string) (Topic, bool) {
@@ -54,13 +54,13 @@ func (s *State) UnsortedTopics() []Topic {
 // Topics returns all topics, sorted by name.
 func (s *State) Topics() []Topic {
 	out := s.UnsortedTopics()
-	slices.SortFunc(out, func(a, b Topic) int { return compareText(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b Topic) int { return compareStrings(a.Name, b.Name) })
 	return out
 }
 
-// AppendTime reports whether the records of a topic bear the time at which they
+// UsesLogAppendTime reports whether the records of a topic bear the time at which they
 // were appended (message.timestamp.type, or the brokers' default for it).
-func (s *State) AppendTime(id TopicID) bool {
+func (s *State) UsesLogAppendTime(id TopicID) bool {
 	t := s.topics.get(id)
 	if t == nil {
 		return false
@@ -75,7 +75,7 @@ func (s *State) AppendTime(id TopicID) bool {
 // TopicsChanged returns the revision at or before which topics, or their
 // numbers of partitions, changed last: what was derived from them at that
 // revision or later still holds.
-func (s *State) TopicsChanged() Revision { return s.topicsAt }
+func (s *State) TopicsChanged() Revision { return s.topicsRevision }
 
 // TopicNames returns the names of all topics, in no particular order.
 func (s *State) TopicNames() []string {
@@ -126,7 +126,7 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 	if p == nil {
 		return PartitionView{}, false
 	}
-	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.stable(), Epoch: p.epoch,
+	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.lastStableOffset(), Epoch: p.epoch,
 		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
 }
 
@@ -176,11 +176,11 @@ func (s *State) HasSpan(tp TopicPartition, from, below Offset) bool {
 	return false
 }
 
-// SkipGap returns the position behind a recovery's gap for one that lies in it, and
+// SkipRecoveryGap returns the position behind a recovery's gap for one that lies in it, and
 // any other as it is: both mean the same to a reader, since no offset of the gap
 // was ever given out. It is what tools are told of committed positions, which
 // would show as many records of lag as the gap has offsets.
-func (s *State) SkipGap(tp TopicPartition, at Offset) Offset {
+func (s *State) SkipRecoveryGap(tp TopicPartition, at Offset) Offset {
 	p := s.partitions.get(tp)
 	if p == nil || at < p.logStart {
 		return at
@@ -256,7 +256,7 @@ func (s *State) Groups() []string {
 }
 
 // RoleEpoch returns the newest claimed epoch of an epoch-bearing duty.
-func (s *State) DutyEpoch(duty string) RoleEpoch { return s.roles[duty].epoch }
+func (s *State) RoleEpoch(duty string) RoleEpoch { return s.roles[duty].epoch }
 
 // SessionView is an open session.
 type SessionView struct {
@@ -299,12 +299,12 @@ func (s *State) LaneSeq(id SessionID, lane Lane) LaneSeq {
 	return 0
 }
 
-func sortedTopics(ids []TopicID) []TopicID {
-	slices.SortFunc(ids, func(a, b TopicID) int { return compareText(string(a[:]), string(b[:])) })
+func sortTopicIDs(ids []TopicID) []TopicID {
+	slices.SortFunc(ids, func(a, b TopicID) int { return compareStrings(string(a[:]), string(b[:])) })
 	return ids
 }
 
-func compareText(a, b string) int {
+func compareStrings(a, b string) int {
 	switch {
 	case a < b:
 		return -1

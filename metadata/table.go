@@ -12,13 +12,13 @@ const tablePages = 1024
 //
 // Only the owner of the live state calls anything here but each.
 type table[K comparable, V any] struct {
-	pages []*tablePage[K, V]
-	era   uint64 // rises with every freeze; what carries an older era is shared
-	count int
-	place func(K) uint64    // which page, modulo tablePages
-	clone func(V) V         // a copy that shares nothing that is changed in place
-	hash  func(K, V) uint64 // of one item; nil where the caller keeps the sum itself
-	sum   *uint64           // the state's hash
+	pages   []*tablePage[K, V]
+	version uint64 // rises with every freeze; what carries an older era is shared
+	count   int
+	pageOf  func(K) uint64    // which page, modulo tablePages
+	clone   func(V) V         // a copy that shares nothing that is changed in place
+	hash    func(K, V) uint64 // of one item; nil where the caller keeps the sum itself
+	sum     *uint64           // the state's hash
 }
 
 type tablePage[K comparable, V any] struct {
@@ -32,12 +32,12 @@ type tableItem[V any] struct {
 }
 
 func newTable[K comparable, V any](place func(K) uint64, clone func(V) V, hash func(K, V) uint64, sum *uint64) *table[K, V] {
-	return &table[K, V]{pages: make([]*tablePage[K, V], tablePages), era: 1, place: place, clone: clone, hash: hash, sum: sum}
+	return &table[K, V]{pages: make([]*tablePage[K, V], tablePages), version: 1, pageOf: place, clone: clone, hash: hash, sum: sum}
 }
 
 // get returns the item to read, or nil.
 func (t *table[K, V]) get(k K) *V {
-	p := t.pages[t.place(k)%tablePages]
+	p := t.pages[t.pageOf(k)%tablePages]
 	if p == nil {
 		return nil
 	}
@@ -49,14 +49,14 @@ func (t *table[K, V]) get(k K) *V {
 
 func (t *table[K, V]) has(k K) bool { return t.get(k) != nil }
 
-// own returns the page of k as the live state's own.
-func (t *table[K, V]) own(k K) *tablePage[K, V] {
-	i := t.place(k) % tablePages
+// ownPage returns the page of k as the live state's own.
+func (t *table[K, V]) ownPage(k K) *tablePage[K, V] {
+	i := t.pageOf(k) % tablePages
 	p := t.pages[i]
-	if p != nil && p.version == t.era {
+	if p != nil && p.version == t.version {
 		return p
 	}
-	next := &tablePage[K, V]{version: t.era}
+	next := &tablePage[K, V]{version: t.version}
 	if p == nil {
 		next.items = make(map[K]*tableItem[V])
 	} else {
@@ -69,16 +69,16 @@ func (t *table[K, V]) own(k K) *tablePage[K, V] {
 	return next
 }
 
-// ref returns the item to change in place, or nil where there is none. The
+// mutable returns the item to change in place, or nil where there is none. The
 // caller keeps the hash right itself; most use edit.
-func (t *table[K, V]) ref(k K) *V {
+func (t *table[K, V]) mutable(k K) *V {
 	if t.get(k) == nil {
 		return nil
 	}
-	p := t.own(k)
+	p := t.ownPage(k)
 	it := p.items[k]
-	if it.version != t.era {
-		it = &tableItem[V]{version: t.era, value: t.clone(it.value)}
+	if it.version != t.version {
+		it = &tableItem[V]{version: t.version, value: t.clone(it.value)}
 		p.items[k] = it
 	}
 	return &it.value
@@ -86,7 +86,7 @@ func (t *table[K, V]) ref(k K) *V {
 
 // edit changes an item in place and keeps the hash; false where there is none.
 func (t *table[K, V]) edit(k K, change func(*V)) bool {
-	v := t.ref(k)
+	v := t.mutable(k)
 	if v == nil {
 		return false
 	}
@@ -98,13 +98,13 @@ func (t *table[K, V]) edit(k K, change func(*V)) bool {
 
 // put stores an item, new or not.
 func (t *table[K, V]) put(k K, v V) {
-	p := t.own(k)
+	p := t.ownPage(k)
 	if old := p.items[k]; old == nil {
 		t.count++
 	} else if t.hash != nil {
 		*t.sum -= t.hash(k, old.value)
 	}
-	p.items[k] = &tableItem[V]{version: t.era, value: v}
+	p.items[k] = &tableItem[V]{version: t.version, value: v}
 	if t.hash != nil {
 		*t.sum += t.hash(k, v)
 	}
@@ -119,7 +119,7 @@ func (t *table[K, V]) drop(k K) {
 	if t.hash != nil {
 		*t.sum -= t.hash(k, *v)
 	}
-	delete(t.own(k).items, k)
+	delete(t.ownPage(k).items, k)
 	t.count--
 }
 
@@ -138,9 +138,9 @@ func (t *table[K, V]) each(f func(K, *V) bool) {
 	}
 }
 
-// eachIn calls f for every item of the page where k lives.
-func (t *table[K, V]) eachIn(k K, f func(K, *V)) {
-	if p := t.pages[t.place(k)%tablePages]; p != nil {
+// eachInPage calls f for every item of the page where k lives.
+func (t *table[K, V]) eachInPage(k K, f func(K, *V)) {
+	if p := t.pages[t.pageOf(k)%tablePages]; p != nil {
 		for k, it := range p.items {
 			f(k, &it.value)
 		}
@@ -151,6 +151,6 @@ func (t *table[K, V]) eachIn(k K, f func(K, *V)) {
 func (t *table[K, V]) snapshot() *table[K, V] {
 	frozen := *t
 	frozen.pages = append([]*tablePage[K, V](nil), t.pages...)
-	t.era++
+	t.version++
 	return &frozen
 }

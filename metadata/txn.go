@@ -6,12 +6,12 @@ import (
 
 // Limits of transactions.
 const (
-	MaxTxns           = 200_000 // transactional ids
-	MaxTxnPartitions  = 20_000  // of one transaction
-	MaxTxnOffsets     = 20_000  // group offsets of one transaction
-	MaxTxnIDBytes     = 4096    // of a transactional id
-	MaxPartitionOpen  = 10_000  // transactions open on one partition
-	lastProducerEpoch = 1<<15 - 2
+	MaxTxns          = 200_000 // transactional ids
+	MaxTxnPartitions = 20_000  // of one transaction
+	MaxTxnOffsets    = 20_000  // group offsets of one transaction
+	MaxTxnIDBytes    = 4096    // of a transactional id
+	MaxPartitionOpen = 10_000  // transactions open on one partition
+	maxProducerEpoch = 1<<15 - 2
 )
 
 // TxnStatus is where a transactional id stands. Kafka's Prepare states do not
@@ -34,20 +34,20 @@ func (t TxnStatus) String() string {
 
 // txnState is what is known of a transactional id.
 type txnState struct {
-	producer ProducerID
-	previous ProducerID // whose epochs were used up before; NoProducer
-	epoch    ProducerEpoch
-	last     ProducerEpoch // whose holder may ask again for what it was given; -1: nobody
-	status   TxnStatus
-	timeout  UnixMilli
-	start    Revision  // at which the last transaction began
-	started  UnixMilli // in state time
-	updated  UnixMilli // in state time
+	producer         ProducerID
+	previousProducer ProducerID // whose epochs were used up before; NoProducer
+	epoch            ProducerEpoch
+	lastEpoch        ProducerEpoch // whose holder may ask again for what it was given; -1: nobody
+	status           TxnStatus
+	timeout          UnixMilli
+	startRevision    Revision  // at which the last transaction began
+	startTime        UnixMilli // in state time
+	updateTime       UnixMilli // in state time
 
 	// Of the transaction under way:
-	parts   []TopicPartition // sorted
-	groups  []string         // named ahead of their offsets (V1), sorted
-	offsets []txnOffset      // sorted by group and partition
+	partitions []TopicPartition // sorted
+	groups     []string         // named ahead of their offsets (V1), sorted
+	offsets    []txnOffset      // sorted by group and partition
 }
 
 // txnOffset is a group's position that becomes visible with the commit.
@@ -56,7 +56,7 @@ type txnOffset struct {
 	OffsetCommit
 }
 
-func (o *txnOffset) place() TopicPartition { return TopicPartition{o.Topic, o.Partition} }
+func (o *txnOffset) topicPartition() TopicPartition { return TopicPartition{o.Topic, o.Partition} }
 
 // OpenTxn is a transaction's first offset on a partition.
 type OpenTxn struct {
@@ -72,17 +72,17 @@ type AbortedTxn struct {
 }
 
 func cloneTxn(t txnState) txnState {
-	t.parts, t.groups, t.offsets = slices.Clone(t.parts), slices.Clone(t.groups), slices.Clone(t.offsets)
+	t.partitions, t.groups, t.offsets = slices.Clone(t.partitions), slices.Clone(t.groups), slices.Clone(t.offsets)
 	return t
 }
 
-func placeTxn(id string) uint64 { return hashSeedPage.Text(id).Sum() }
+func pageOfTxn(id string) uint64 { return hashSeedPage.Text(id).Sum() }
 
 func hashTxn(id string, t txnState) uint64 {
-	m := hashSeedItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previous)).
-		Word(uint64(uint16(t.epoch))<<32 | uint64(uint16(t.last))<<8 | uint64(t.status)).
-		Word(uint64(t.timeout)).Word(uint64(t.start)).Word(uint64(t.started)).Word(uint64(t.updated))
-	for _, tp := range t.parts {
+	m := hashSeedItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previousProducer)).
+		Word(uint64(uint16(t.epoch))<<32 | uint64(uint16(t.lastEpoch))<<8 | uint64(t.status)).
+		Word(uint64(t.timeout)).Word(uint64(t.startRevision)).Word(uint64(t.startTime)).Word(uint64(t.updateTime))
+	for _, tp := range t.partitions {
 		m = m.Partition(tp)
 	}
 	for _, g := range t.groups {
@@ -90,7 +90,7 @@ func hashTxn(id string, t txnState) uint64 {
 	}
 	for i := range t.offsets {
 		o := &t.offsets[i]
-		m = m.Word(hashOffset(o.group, o.place(), &o.OffsetCommit))
+		m = m.Word(hashOffset(o.group, o.topicPartition(), &o.OffsetCommit))
 	}
 	return m.Sum()
 }
@@ -99,17 +99,17 @@ func hashAborted(tp TopicPartition, a *AbortedTxn) uint64 {
 	return hashSeedItem.Word(itemAborted).Partition(tp).Word(uint64(a.Producer)).Word(uint64(a.First)).Word(uint64(a.Last)).Sum()
 }
 
-// stable is the last stable offset: nothing below it belongs to a transaction
+// lastStableOffset is the last stable offset: nothing below it belongs to a transaction
 // whose end is not known.
-func (p *partitionState) stable() Offset {
-	if len(p.open) == 0 {
+func (p *partitionState) lastStableOffset() Offset {
+	if len(p.openTxns) == 0 {
 		return p.next
 	}
-	return max(p.open[0].First, p.logStart)
+	return max(p.openTxns[0].First, p.logStart)
 }
 
-func (p *partitionState) opened(id ProducerID) (Offset, bool) {
-	for _, o := range p.open {
+func (p *partitionState) openTxnStart(id ProducerID) (Offset, bool) {
+	for _, o := range p.openTxns {
 		if o.Producer == id {
 			return o.First, true
 		}
@@ -131,7 +131,7 @@ type TxnView struct {
 }
 
 func (t *txnState) view(id string) TxnView {
-	return TxnView{id, t.producer, t.epoch, t.status, t.timeout, t.start, t.started, t.parts}
+	return TxnView{id, t.producer, t.epoch, t.status, t.timeout, t.startRevision, t.startTime, t.partitions}
 }
 
 // Txn returns a transactional id's state.
@@ -142,9 +142,9 @@ func (s *State) Txn(id string) (TxnView, bool) {
 	return TxnView{}, false
 }
 
-// TxnOf returns the transactional id whose present producer id this is.
-func (s *State) TxnOf(p ProducerID) (TxnView, bool) {
-	id, ok := s.owners[p]
+// TxnByProducer returns the transactional id whose present producer id this is.
+func (s *State) TxnByProducer(p ProducerID) (TxnView, bool) {
+	id, ok := s.txnByProducer[p]
 	if !ok {
 		return TxnView{}, false
 	}
@@ -159,15 +159,15 @@ func (s *State) Txns() []string {
 	return out
 }
 
-// TimedOut returns the transactions under way for longer than they may be,
+// TimedOutTxns returns the transactions under way for longer than they may be,
 // sorted by id, at most max.
-func (s *State) TimedOut(max int) (out []AbortTxn) {
-	for id := range s.ongoing {
-		if t := s.txns.get(id); s.time >= t.started+t.timeout {
-			out = append(out, AbortTxn{ID: id, Start: t.start})
+func (s *State) TimedOutTxns(max int) (out []AbortTxn) {
+	for id := range s.ongoingTxns {
+		if t := s.txns.get(id); s.time >= t.startTime+t.timeout {
+			out = append(out, AbortTxn{ID: id, Start: t.startRevision})
 		}
 	}
-	slices.SortFunc(out, func(a, b AbortTxn) int { return compareText(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b AbortTxn) int { return compareStrings(a.ID, b.ID) })
 	return out[:min(len(out), max)]
 }
 
@@ -177,7 +177,7 @@ func (s *State) OffsetPending(group string, tp TopicPartition) bool {
 	if s.pendingOffsets == 0 {
 		return false
 	}
-	for id := range s.ongoing {
+	for id := range s.ongoingTxns {
 		if _, found := s.txns.get(id).findOffset(group, tp); found {
 			return true
 		}
@@ -187,16 +187,16 @@ func (s *State) OffsetPending(group string, tp TopicPartition) bool {
 
 func (t *txnState) findOffset(group string, tp TopicPartition) (int, bool) {
 	return slices.BinarySearchFunc(t.offsets, group, func(o txnOffset, group string) int {
-		if c := compareText(o.group, group); c != 0 {
+		if c := compareStrings(o.group, group); c != 0 {
 			return c
 		}
-		return o.place().Compare(tp)
+		return o.topicPartition().Compare(tp)
 	})
 }
 
-// Aborted appends to out the aborted transactions that have records in the
+// AbortedTxns appends to out the aborted transactions that have records in the
 // offsets from (inclusive) to to.
-func (s *State) Aborted(out []AbortedTxn, tp TopicPartition, from, to Offset) []AbortedTxn {
+func (s *State) AbortedTxns(out []AbortedTxn, tp TopicPartition, from, to Offset) []AbortedTxn {
 	p := s.partitions.get(tp)
 	if p == nil {
 		return out
@@ -230,13 +230,13 @@ func (s *State) Producers(tp TopicPartition) (out []ActiveProducer) {
 	if p == nil {
 		return nil
 	}
-	s.producers.eachIn(producerKey{tp: tp}, func(k producerKey, v *producerState) {
+	s.producers.eachInPage(producerKey{tp: tp}, func(k producerKey, v *producerState) {
 		if k.tp != tp {
 			return
 		}
-		last := v.ranges[v.n-1]
-		a := ActiveProducer{k.id, v.epoch, last.first.Add(int64(last.count) - 1), v.seen, -1}
-		if first, open := p.opened(k.id); open {
+		last := v.ranges[v.rangeCount-1]
+		a := ActiveProducer{k.id, v.epoch, last.first.Add(int64(last.count) - 1), v.lastTime, -1}
+		if first, open := p.openTxnStart(k.id); open {
 			a.TxnStart = first
 		}
 		out = append(out, a)

@@ -71,7 +71,7 @@ func TestMarkerIsAControlBatch(t *testing.T) {
 
 func TestSpanObjectsComeBack(t *testing.T) {
 	for _, o := range []int16{MarkerCommit, MarkerAbort, InlineObject, 0, 1, MaxEntryObjects - 1} {
-		if got := objectOfSpan(spanObject(o)); got != o {
+		if got := decodeSpanObject(encodeSpanObject(o)); got != o {
 			t.Errorf("%d came back as %d", o, got)
 		}
 	}

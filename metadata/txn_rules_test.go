@@ -114,14 +114,14 @@ func TestATransactionIsAbortedWhenItsTimeIsOver(t *testing.T) {
 	p, e := r.init()
 	r.batch(p, e, 0, 0)
 	v, _ := r.state.Txn("x")
-	if late := r.state.TimedOut(10); len(late) != 0 {
+	if late := r.state.TimedOutTxns(10); len(late) != 0 {
 		t.Fatalf("late at once: %+v", late)
 	}
 	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
 	r.tick(v.Started + 59_999)
 	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)
 	r.tick(v.Started + 60_000)
-	late := r.state.TimedOut(10)
+	late := r.state.TimedOutTxns(10)
 	if len(late) != 1 {
 		t.Fatalf("late: %+v", late)
 	}
@@ -142,9 +142,9 @@ func TestATransactionIsAbortedWhenItsTimeIsOver(t *testing.T) {
 func TestEpochsThatAreUsedUpRollOver(t *testing.T) {
 	r := newTxnRig(t)
 	p, _ := r.init()
-	r.state.txns.edit("x", func(t *txnState) { t.epoch = lastProducerEpoch })
-	r.batch(p, lastProducerEpoch, 0, 0)
-	end := EndTxn{"x", p, lastProducerEpoch, true, true, 0}
+	r.state.txns.edit("x", func(t *txnState) { t.epoch = maxProducerEpoch })
+	r.batch(p, maxProducerEpoch, 0, 0)
+	end := EndTxn{"x", p, maxProducerEpoch, true, true, 0}
 	out := r.is(r.do(t, end), CodeOK)
 	if ProducerID(out.Value) == p || out.Epoch != 0 {
 		t.Fatalf("%+v after producer id %d", out, p)
@@ -152,10 +152,10 @@ func TestEpochsThatAreUsedUpRollOver(t *testing.T) {
 	if again := r.is(r.do(t, end), CodeOK); again.Value != out.Value || again.Epoch != 0 {
 		t.Fatalf("%+v, first %+v", again, out)
 	}
-	if again := r.is(r.do(t, InitTxn{"x", p, lastProducerEpoch, 60_000}), CodeOK); again.Value != out.Value {
+	if again := r.is(r.do(t, InitTxn{"x", p, maxProducerEpoch, 60_000}), CodeOK); again.Value != out.Value {
 		t.Fatalf("%+v, first %+v", again, out)
 	}
-	if late := r.batch(p, lastProducerEpoch, 1, 0); late.Code != CodeUnknownProducer {
+	if late := r.batch(p, maxProducerEpoch, 1, 0); late.Code != CodeUnknownProducer {
 		t.Fatalf("%+v", late)
 	}
 }
@@ -171,7 +171,7 @@ func TestARecoveryAbortsWhatIsUnderWay(t *testing.T) {
 	r.rev = Revision(id) + 1
 	r.lanes[id] = new([LaneCount]LaneSeq)
 	r.sessions = []SessionID{id}
-	_, out := r.commit(t, &Entry{Session: id, Commands: []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}, Recovered{2}}})
+	_, out := r.commit(t, &Entry{Session: id, Commands: []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}, RecoverCluster{2}}})
 	if out.Code != CodeOK || out.Commands[1].Code != CodeOK {
 		t.Fatalf("%+v", out)
 	}
@@ -179,7 +179,7 @@ func TestARecoveryAbortsWhatIsUnderWay(t *testing.T) {
 	if h.Stable != h.Next || h.Next < before.Next+recoveryOffsetJump {
 		t.Fatalf("%+v, before %+v", h, before)
 	}
-	if a := r.state.Aborted(nil, r.tp, 0, h.Next); len(a) != 1 || a[0].Producer != p || a[0].Last < before.Next+recoveryOffsetJump {
+	if a := r.state.AbortedTxns(nil, r.tp, 0, h.Next); len(a) != 1 || a[0].Producer != p || a[0].Last < before.Next+recoveryOffsetJump {
 		t.Fatalf("aborted %+v", a)
 	}
 	r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeUnknownProducer)
@@ -199,7 +199,7 @@ func TestIdleTransactionalIDsAreForgotten(t *testing.T) {
 	if v, ok := r.state.Txn("x"); ok {
 		t.Fatalf("%+v", v)
 	}
-	if _, ok := r.state.TxnOf(p); ok {
+	if _, ok := r.state.TxnByProducer(p); ok {
 		t.Fatal("its producer id is still known")
 	}
 }
@@ -210,12 +210,12 @@ func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
 	slot := GroupSlotRole(GroupSlot("g"))
-	old := r.state.DutyEpoch(slot)
+	old := r.state.RoleEpoch(slot)
 	at := func(epoch RoleEpoch, offset Offset) TxnOffsets {
 		return TxnOffsets{"x", p, e, "g", epoch, true, []OffsetCommit{{r.tp.Topic, r.tp.Partition, offset, 0, "", 0}}}
 	}
 	r.is(r.do(t, at(old, 1)), CodeOK)
-	r.is(r.do(t, Claim{slot, old + 5}), CodeOK)
+	r.is(r.do(t, ClaimRole{slot, old + 5}), CodeOK)
 	r.is(r.do(t, at(old, 2)), CodeStaleRole)
 	r.is(r.do(t, at(old+4, 2)), CodeStaleRole)
 	r.is(r.do(t, at(old+5, 3)), CodeOK)
@@ -232,7 +232,7 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		r := newTxnRig(t)
 		p, e := r.init()
-		slot := r.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
+		slot := r.state.RoleEpoch(GroupSlotRole(GroupSlot("g")))
 		at := func(offset Offset) []OffsetCommit {
 			return []OffsetCommit{{r.tp.Topic, r.tp.Partition, offset, 0, "", 0}}
 		}
@@ -267,7 +267,7 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/stored=%v", what, stored), func(t *testing.T) {
 				r := newTxnRig(t)
 				p, e := r.init()
-				slot := r.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
+				slot := r.state.RoleEpoch(GroupSlotRole(GroupSlot("g")))
 				at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
 				if stored {
 					r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
@@ -275,7 +275,7 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 					r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
 				}
 				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
-				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.DutyEpoch(GroupSlotRole(GroupSlot("other"))), true, at}), CodeOK)
+				r.is(r.do(t, TxnOffsets{"x", p, e, "other", r.state.RoleEpoch(GroupSlotRole(GroupSlot("other"))), true, at}), CodeOK)
 				r.is(r.do(t, deletion(r, slot)), CodeOK)
 				stays := what == "offsets"
 				if r.state.OffsetPending("g", r.tp) || r.state.HasGroup("g") != stays || !r.state.OffsetPending("other", r.tp) || !r.state.HasGroup("other") {
@@ -307,7 +307,7 @@ func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 		t.Run(lost, func(t *testing.T) {
 			r := newTxnRig(t)
 			p, e := r.init()
-			slot := r.state.DutyEpoch(GroupSlotRole(GroupSlot("g")))
+			slot := r.state.RoleEpoch(GroupSlotRole(GroupSlot("g")))
 			at := []OffsetCommit{{r.tp.Topic, r.tp.Partition, 75, 0, "", 0}}
 			look := ExpireOffsets{Group: "g", Epoch: slot, Before: 1, Partitions: nil}
 			switch lost {
@@ -355,7 +355,7 @@ func TestAStaleStateTimeShortensNoTransaction(t *testing.T) {
 	began := 1_700_000_000_000 + UnixMilli(r.rev) // as the entry says
 	v, _ := r.state.Txn("x")
 	r.tick(began + 30_000)
-	if late := r.state.TimedOut(10); len(late) != 0 {
+	if late := r.state.TimedOutTxns(10); len(late) != 0 {
 		t.Fatalf("%+v of a transaction that is 30 s old and may be 60", late)
 	}
 	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeTxnState)

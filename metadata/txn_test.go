@@ -48,7 +48,7 @@ func newTxnWorld(t testing.TB, seed uint64) *txnWorld {
 	for i := range 6 {
 		w.clients = append(w.clients, &txnClient{id: fmt.Sprintf("txn-%d", i), v2: i%2 == 0, fenced: true})
 	}
-	w.do(t, Claim{GroupSlotRole(GroupSlot("g")), 1})
+	w.do(t, ClaimRole{GroupSlotRole(GroupSlot("g")), 1})
 	w.do(t, Tick{1_700_000_000_000})
 	return w
 }
@@ -105,7 +105,7 @@ func (w *txnWorld) txnStep(t testing.TB) {
 		w.offsets(t, c, tp)
 	case n < 88:
 		w.do(t, Tick{w.state.time + 1 + UnixMilli(w.rng.IntN(50_000))})
-		for _, late := range w.state.TimedOut(3) {
+		for _, late := range w.state.TimedOutTxns(3) {
 			if out := w.do(t, late); out.Code != CodeOK {
 				t.Fatalf("time out %+v: %+v", late, out)
 			}
@@ -191,7 +191,7 @@ func (w *txnWorld) run(t testing.TB, tp TopicPartition, r Run) RunOutcome {
 	if one.Code == CodeOK {
 		rec := txnRecord{first: one.Offset, count: r.Records}
 		if r.Transactional {
-			v, ok := w.state.TxnOf(r.Producer)
+			v, ok := w.state.TxnByProducer(r.Producer)
 			if !ok || v.Status != TxnOngoing {
 				t.Fatalf("accepted without a transaction: %+v", v)
 			}
@@ -317,7 +317,7 @@ func (w *txnWorld) committed(tp TopicPartition, h PartitionView) map[Offset]bool
 			producer[r.first] = w.producerOf(tp, r)
 		}
 	}
-	aborted := w.state.Aborted(nil, tp, h.LogStart, h.Stable)
+	aborted := w.state.AbortedTxns(nil, tp, h.LogStart, h.Stable)
 	seen := map[Offset]bool{}
 	for _, r := range w.records[tp] {
 		out := r.first >= h.Stable || r.first < h.LogStart
@@ -374,9 +374,9 @@ func TestReadersOfCommittedRecordsSeeWholeTransactionsOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if loaded.pendingOffsets != w.state.pendingOffsets || len(loaded.ongoing) != len(w.state.ongoing) || len(loaded.owners) != len(w.state.owners) {
+		if loaded.pendingOffsets != w.state.pendingOffsets || len(loaded.ongoingTxns) != len(w.state.ongoingTxns) || len(loaded.txnByProducer) != len(w.state.txnByProducer) {
 			t.Fatalf("derived state differs: %d/%d pending, %d/%d ongoing, %d/%d owners", loaded.pendingOffsets, w.state.pendingOffsets,
-				len(loaded.ongoing), len(w.state.ongoing), len(loaded.owners), len(w.state.owners))
+				len(loaded.ongoingTxns), len(w.state.ongoingTxns), len(loaded.txnByProducer), len(w.state.txnByProducer))
 		}
 	}
 }

@@ -10,63 +10,63 @@ import (
 // broadcast wakes everybody who waits for the next turn. It makes a channel
 // only where somebody waits.
 type broadcast struct {
-	mu   sync.Mutex
-	turn chan struct{}
+	mu      sync.Mutex
+	changed chan struct{}
 }
 
-func (b *broadcast) init() {}
+func (b *broadcast) initBroadcast() {}
 
 // wait returns a channel that the next wake closes. Take it before looking at
 // what it tells about.
 func (b *broadcast) wait() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.turn == nil {
-		b.turn = make(chan struct{})
+	if b.changed == nil {
+		b.changed = make(chan struct{})
 	}
-	return b.turn
+	return b.changed
 }
 
-func (b *broadcast) wake() {
+func (b *broadcast) wakeAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.turn != nil {
-		close(b.turn)
-		b.turn = nil
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
 	}
 }
 
 // Waiter waits for the outcome of one entry of this broker.
 type Waiter struct {
-	// C receives the outcome, once. CodeNotKnown where a checkpoint jumped
+	// C receives the outcome, once. CodeOutcomeUnknown where a checkpoint jumped
 	// over the entry.
-	C    <-chan Outcome
-	c    chan Outcome
-	at   Revision // once applied
-	key  EntryKey
-	home *waiters
+	C         <-chan Outcome
+	c         chan Outcome
+	appliedAt Revision // once applied
+	key       EntryKey
+	registry  *waiters
 }
 
 // Cancel forgets the waiter. Every waiter is cancelled in the end.
 func (w *Waiter) Cancel() {
-	w.home.mu.Lock()
-	defer w.home.mu.Unlock()
-	delete(w.home.byKey, w.key)
+	w.registry.mu.Lock()
+	defer w.registry.mu.Unlock()
+	delete(w.registry.byKey, w.key)
 }
 
 // waiters finds who waits by (session, lane, seq).
 type waiters struct {
-	mu    sync.Mutex
-	byKey map[EntryKey]*Waiter
-	hole  EntryKey // seen once
+	mu      sync.Mutex
+	byKey   map[EntryKey]*Waiter
+	lastGap EntryKey // seen once
 }
 
-func (w *waiters) init() { w.byKey = map[EntryKey]*Waiter{} }
+func (w *waiters) initWaiters() { w.byKey = map[EntryKey]*Waiter{} }
 
 // Expect registers a waiter for an entry; do it before the entry is appended.
 func (r *Replica) Expect(key EntryKey) *Waiter {
 	c := make(chan Outcome, 1)
-	w := &Waiter{C: c, c: c, key: key, home: &r.waiters}
+	w := &Waiter{C: c, c: c, key: key, registry: &r.waiters}
 	r.waiters.mu.Lock()
 	defer r.waiters.mu.Unlock()
 	r.waiters.byKey[key] = w
@@ -78,31 +78,31 @@ func (r *Replica) Expect(key EntryKey) *Waiter {
 func (w *waiters) resolve(key EntryKey, out Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if it := w.byKey[key]; it != nil && it.at == 0 {
-		it.at = out.Revision
+	if it := w.byKey[key]; it != nil && it.appliedAt == 0 {
+		it.appliedAt = out.Revision
 		it.c <- out // capacity 1, sent once
 	}
 }
 
-// jumped tells those that a checkpoint passed over that their outcome cannot
+// resolveSkipped tells those that a checkpoint passed over that their outcome cannot
 // be known: passed says up to which seq a lane was applied.
-func (w *waiters) jumped(at Revision, passed func(EntryKey) bool) {
+func (w *waiters) resolveSkipped(at Revision, passed func(EntryKey) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for key, it := range w.byKey {
-		if it.at == 0 && passed(key) {
-			it.at = -1
-			it.c <- Outcome{Revision: at, Code: CodeNotKnown}
+		if it.appliedAt == 0 && passed(key) {
+			it.appliedAt = -1
+			it.c <- Outcome{Revision: at, Code: CodeOutcomeUnknown}
 		}
 	}
 }
 
-// holeAgain reports whether the hole before key was met before, and notes it.
-func (w *waiters) holeAgain(key EntryKey) bool {
+// repeatsGap reports whether the hole before key was met before, and notes it.
+func (w *waiters) repeatsGap(key EntryKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	again := w.hole == key
-	w.hole = key
+	again := w.lastGap == key
+	w.lastGap = key
 	return again
 }
 
@@ -115,39 +115,39 @@ func (r *Replica) WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Re
 	it := r.waiters.byKey[key]
 	at := Revision(-1) // nobody registered: its fate was not noted
 	if it != nil {
-		at = it.at
+		at = it.appliedAt
 	}
 	r.waiters.mu.Unlock()
 	if at < 0 {
-		return 0, fmt.Errorf("entry %s/%s/%d: %w", key.Session, key.Lane, key.Seq, ErrNotKnown)
+		return 0, fmt.Errorf("entry %s/%s/%d: %w", key.Session, key.Lane, key.Seq, ErrOutcomeUnknown)
 	}
 	return at, nil
 }
 
 // barriers lets reads that arrived before one is sent share it.
 type barriers struct {
-	mu   sync.Mutex
-	next []chan barrierAnswer
-	n    uint64 // joined so far
-	kick chan struct{}
+	mu        sync.Mutex
+	next      []chan barrierResult
+	joined    uint64 // joined so far
+	requested chan struct{}
 }
 
-type barrierAnswer struct {
+type barrierResult struct {
 	rev Revision
 	err error
 }
 
-func (b *barriers) init() { b.kick = make(chan struct{}, 1) }
+func (b *barriers) initQueue() { b.requested = make(chan struct{}, 1) }
 
-func (b *barriers) join(ctx context.Context) (rev Revision, number uint64, err error) {
-	c := make(chan barrierAnswer, 1)
+func (b *barriers) joinNext(ctx context.Context) (rev Revision, number uint64, err error) {
+	c := make(chan barrierResult, 1)
 	b.mu.Lock()
-	b.n++
-	number = b.n
+	b.joined++
+	number = b.joined
 	b.next = append(b.next, c)
 	b.mu.Unlock()
 	select {
-	case b.kick <- struct{}{}:
+	case b.requested <- struct{}{}:
 	default:
 	}
 	select {
@@ -158,11 +158,11 @@ func (b *barriers) join(ctx context.Context) (rev Revision, number uint64, err e
 	}
 }
 
-// serve sends one read at a time; whoever arrives meanwhile shares the next.
-func (b *barriers) serve(ctx context.Context, log Log) {
+// serveReads sends one read at a time; whoever arrives meanwhile shares the next.
+func (b *barriers) serveReads(ctx context.Context, log Log) {
 	for {
 		select {
-		case <-b.kick:
+		case <-b.requested:
 		case <-ctx.Done():
 			return
 		}
@@ -177,7 +177,7 @@ func (b *barriers) serve(ctx context.Context, log Log) {
 		rev, err := log.Barrier(read)
 		cancel()
 		for _, c := range joined {
-			c <- barrierAnswer{rev, err}
+			c <- barrierResult{rev, err}
 		}
 	}
 }
@@ -190,9 +190,9 @@ type retainedInline struct {
 	bytes      int64
 }
 
-func (p *retainedInline) init() { p.byRevision = map[Revision][]byte{} }
+func (p *retainedInline) initRetained() { p.byRevision = map[Revision][]byte{} }
 
-func (p *retainedInline) add(c *Committed) {
+func (p *retainedInline) add(c *CommittedEntry) {
 	at, err := InlineStart(c.Bytes)
 	if err != nil || p.byRevision[c.Revision] != nil {
 		return
@@ -207,8 +207,8 @@ func (p *retainedInline) add(c *Committed) {
 	p.bytes += int64(len(inline))
 }
 
-// drop forgets the bytes of entries up to a revision.
-func (p *retainedInline) drop(upTo Revision) {
+// dropUpTo forgets the bytes of entries up to a revision.
+func (p *retainedInline) dropUpTo(upTo Revision) {
 	keep := p.order[:0]
 	for _, rev := range p.order {
 		if rev <= upTo {
@@ -230,8 +230,8 @@ func (r *Replica) InlineBytes(rev Revision) ([]byte, bool) {
 	return b, ok
 }
 
-// Unarchived returns how many inline bytes are pinned in memory.
-func (r *Replica) Unarchived() int64 {
+// UnarchivedBytes returns how many inline bytes are pinned in memory.
+func (r *Replica) UnarchivedBytes() int64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.retained.bytes

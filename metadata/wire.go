@@ -19,15 +19,15 @@ var (
 // numbers are varints (unsigned LEB128, signed ones zig-zag).
 type writer struct{ b []byte }
 
-func (w *writer) u8(v uint8)    { w.b = append(w.b, v) }
-func (w *writer) u16(v uint16)  { w.b = binary.BigEndian.AppendUint16(w.b, v) }
-func (w *writer) u32(v uint32)  { w.b = binary.BigEndian.AppendUint32(w.b, v) }
-func (w *writer) u64(v uint64)  { w.b = binary.BigEndian.AppendUint64(w.b, v) }
-func (w *writer) uv(v uint64)   { w.b = binary.AppendUvarint(w.b, v) }
-func (w *writer) sv(v int64)    { w.b = binary.AppendVarint(w.b, v) }
-func (w *writer) raw(b []byte)  { w.b = append(w.b, b...) }
-func (w *writer) text(s string) { w.uv(uint64(len(s))); w.b = append(w.b, s...) }
-func (w *writer) blob(b []byte) { w.uv(uint64(len(b))); w.b = append(w.b, b...) }
+func (w *writer) u8(v uint8)       { w.b = append(w.b, v) }
+func (w *writer) u16(v uint16)     { w.b = binary.BigEndian.AppendUint16(w.b, v) }
+func (w *writer) u32(v uint32)     { w.b = binary.BigEndian.AppendUint32(w.b, v) }
+func (w *writer) u64(v uint64)     { w.b = binary.BigEndian.AppendUint64(w.b, v) }
+func (w *writer) uvarint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) varint(v int64)   { w.b = binary.AppendVarint(w.b, v) }
+func (w *writer) raw(b []byte)     { w.b = append(w.b, b...) }
+func (w *writer) text(s string)    { w.uvarint(uint64(len(s))); w.b = append(w.b, s...) }
+func (w *writer) blob(b []byte)    { w.uvarint(uint64(len(b))); w.b = append(w.b, b...) }
 func (w *writer) flag(v bool) {
 	if v {
 		w.u8(1)
@@ -36,13 +36,13 @@ func (w *writer) flag(v bool) {
 	}
 }
 
-func (w *writer) texts(m map[string]string) {
+func (w *writer) writeTextMap(m map[string]string) {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	w.uv(uint64(len(keys)))
+	w.uvarint(uint64(len(keys)))
 	for _, k := range keys {
 		w.text(k)
 		w.text(m[k])
@@ -104,7 +104,7 @@ func (r *reader) u64() uint64 {
 	return 0
 }
 
-func (r *reader) uv() uint64 {
+func (r *reader) uvarint() uint64 {
 	if r.err != nil {
 		return 0
 	}
@@ -117,7 +117,7 @@ func (r *reader) uv() uint64 {
 	return v
 }
 
-func (r *reader) sv() int64 {
+func (r *reader) varint() int64 {
 	if r.err != nil {
 		return 0
 	}
@@ -130,9 +130,9 @@ func (r *reader) sv() int64 {
 	return v
 }
 
-// upTo reads a varint that may not exceed max.
-func (r *reader) upTo(max uint64, what string) uint64 {
-	v := r.uv()
+// uvarintUpTo reads a varint that may not exceed max.
+func (r *reader) uvarintUpTo(max uint64, what string) uint64 {
+	v := r.uvarint()
 	if v > max {
 		r.fail("%s %d, at most %d", what, v, max)
 		return 0
@@ -140,10 +140,10 @@ func (r *reader) upTo(max uint64, what string) uint64 {
 	return v
 }
 
-// count reads the number of elements that follow, each of least bytes or
+// readCount reads the number of elements that follow, each of least bytes or
 // more, so that a damaged count cannot ask for more memory than the input has.
-func (r *reader) count(least int, what string) int {
-	v := r.uv()
+func (r *reader) readCount(least int, what string) int {
+	v := r.uvarint()
 	if v > uint64(len(r.b)-r.at)/uint64(max(least, 1)) {
 		r.fail("%s: %d elements in %d bytes", what, v, len(r.b)-r.at)
 		return 0
@@ -151,8 +151,8 @@ func (r *reader) count(least int, what string) int {
 	return int(v)
 }
 
-func (r *reader) text() string { return string(r.take(r.count(1, "text"))) }
-func (r *reader) blob() []byte { return slices.Clone(r.take(r.count(1, "bytes"))) }
+func (r *reader) text() string { return string(r.take(r.readCount(1, "text"))) }
+func (r *reader) blob() []byte { return slices.Clone(r.take(r.readCount(1, "bytes"))) }
 
 func (r *reader) flag() bool {
 	v := r.u8()
@@ -162,8 +162,8 @@ func (r *reader) flag() bool {
 	return v == 1
 }
 
-func (r *reader) texts() map[string]string {
-	n := r.count(2, "texts")
+func (r *reader) readTextMap() map[string]string {
+	n := r.readCount(2, "texts")
 	if n == 0 {
 		return nil
 	}
@@ -175,13 +175,13 @@ func (r *reader) texts() map[string]string {
 	return m
 }
 
-func (r *reader) topic() (t TopicID) {
+func (r *reader) readTopicID() (t TopicID) {
 	copy(t[:], r.take(len(t)))
 	return t
 }
 
-// end fails where bytes are left over.
-func (r *reader) end() error {
+// expectEnd fails where bytes are left over.
+func (r *reader) expectEnd() error {
 	if r.err == nil && r.at != len(r.b) {
 		r.fail("%d bytes too many", len(r.b)-r.at)
 	}

@@ -48,7 +48,7 @@ func ParseCIDRs(text string) (*CIDRTable, error) {
 			return nil, fmt.Errorf("CIDR table, line %d: %w", n, err)
 		}
 	}
-	t.index()
+	t.indexLengths()
 	return t, nil
 }
 
@@ -57,7 +57,7 @@ func (t *CIDRTable) parseLine(line string) error {
 	if len(fields) != 2 {
 		return fmt.Errorf("%d words, want `zone cidr`", len(fields))
 	}
-	return t.add(fields[0], fields[1])
+	return t.addPrefix(fields[0], fields[1])
 }
 
 func (t *CIDRTable) parseImport(line string) error {
@@ -67,7 +67,7 @@ func (t *CIDRTable) parseImport(line string) error {
 			return fmt.Errorf("%q: want `zone@cidr,cidr`", group)
 		}
 		for _, cidr := range strings.Split(list, ",") {
-			if err := t.add(strings.TrimSpace(zone), strings.TrimSpace(cidr)); err != nil {
+			if err := t.addPrefix(strings.TrimSpace(zone), strings.TrimSpace(cidr)); err != nil {
 				return err
 			}
 		}
@@ -75,7 +75,7 @@ func (t *CIDRTable) parseImport(line string) error {
 	return nil
 }
 
-func (t *CIDRTable) add(zone, cidr string) error {
+func (t *CIDRTable) addPrefix(zone, cidr string) error {
 	if zone == "" || len(zone) > maxZoneName || strings.ContainsAny(zone, "=@<>"+tagSeparators) {
 		return fmt.Errorf("zone %q: want an id such as use1-az1", zone)
 	}
@@ -102,8 +102,8 @@ func (t *CIDRTable) add(zone, cidr string) error {
 	return nil
 }
 
-// index lists the prefix lengths there are.
-func (t *CIDRTable) index() {
+// indexLengths lists the prefix lengths there are.
+func (t *CIDRTable) indexLengths() {
 	for p := range t.zones {
 		if p.Addr().Is4() {
 			t.bits4 = append(t.bits4, p.Bits())

@@ -85,12 +85,12 @@ func NewCounters(zone metadata.ZoneID) *Counters {
 func (c *Counters) Connected(e Evidence) Evidence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	row := c.row(e)
+	row := c.rowOf(e)
 	row.Now++
 	row.Total++
-	add(&row.Disagree, e.Disagree)
-	add(&row.BadTag, e.BadTag)
-	add(&row.BadRack, e.BadRack)
+	incrementIf(&row.Disagree, e.Disagree)
+	incrementIf(&row.BadTag, e.BadTag)
+	incrementIf(&row.BadRack, e.BadRack)
 	return e
 }
 
@@ -98,7 +98,7 @@ func (c *Counters) Connected(e Evidence) Evidence {
 func (c *Counters) Disconnected(e Evidence) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.row(e).Now--
+	c.rowOf(e).Now--
 }
 
 // Moved counts a client, until now counted as from, as to.
@@ -110,14 +110,14 @@ func (c *Counters) Moved(from, to Evidence) Evidence {
 	return c.Connected(to)
 }
 
-func add(n *uint64, one bool) {
+func incrementIf(n *uint64, one bool) {
 	if one {
 		*n++
 	}
 }
 
-// row returns the evidence's row; the caller holds mu.
-func (c *Counters) row(e Evidence) *ClientCount {
+// rowOf returns the evidence's row; the caller holds mu.
+func (c *Counters) rowOf(e Evidence) *ClientCount {
 	k := countKey{e.BilledZone, e.Source, AlignmentOf(e, c.zone)}
 	if !c.zones[k.zone] {
 		if len(c.zones) >= MaxCountedZones {

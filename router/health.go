@@ -78,13 +78,13 @@ func (p *Prober) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 		begun := time.Now()
-		p.round(ctx)
+		p.probeRound(ctx)
 		wait = max(ProbeEvery-time.Since(begun), time.Millisecond)
 	}
 }
 
-// round probes every peer once, all at the same time.
-func (p *Prober) round(ctx context.Context) {
+// probeRound probes every peer once, all at the same time.
+func (p *Prober) probeRound(ctx context.Context) {
 	peers := p.config.Peers()
 	errs := make([]error, len(peers))
 	var wg sync.WaitGroup
@@ -99,10 +99,10 @@ func (p *Prober) round(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // what failed now failed because we end
 	}
-	p.judge(peers, errs)
+	p.updateHealth(peers, errs)
 }
 
-func (p *Prober) judge(peers []Peer, errs []error) {
+func (p *Prober) updateHealth(peers []Peer, errs []error) {
 	misses := make(map[Peer]int, len(peers)) // of peers that are still there
 	dead := map[metadata.BrokerID]bool{}
 	for i, peer := range peers {

@@ -92,21 +92,21 @@ func NewResolver(zones []metadata.ZoneID, names map[string]metadata.ZoneID, cidr
 func (r *Resolver) Resolve(c Client) Evidence {
 	var e Evidence
 	if c.Listener != metadata.UnknownZone {
-		e.settle(c.Listener, SourceListener)
+		e.setIfUnknown(c.Listener, SourceListener)
 	}
 	if value, ok := Tag(c.ClientID); ok {
-		zone, known := r.tagged(value)
+		zone, known := r.zoneOfTag(value)
 		e.BadTag = !known
-		e.settle(zone, SourceTag)
+		e.setIfUnknown(zone, SourceTag)
 	}
 	if c.Rack != "" {
 		zone, known := r.known[c.Rack]
 		e.BadRack = !known
-		e.settle(zone, SourceRack)
+		e.setIfUnknown(zone, SourceRack)
 	}
 	at, located := r.cidrs.Zone(c.Addr)
 	if located {
-		e.settle(at, SourceCIDR)
+		e.setIfUnknown(at, SourceCIDR)
 	}
 	e.BilledZone, e.BilledSource = e.Zone, e.Source
 	if located {
@@ -116,18 +116,18 @@ func (r *Resolver) Resolve(c Client) Evidence {
 	return e
 }
 
-// settle takes the evidence unless stronger one was found.
-func (e *Evidence) settle(zone metadata.ZoneID, source Source) {
+// setIfUnknown takes the evidence unless stronger one was found.
+func (e *Evidence) setIfUnknown(zone metadata.ZoneID, source Source) {
 	if e.Source == SourceUnknown && zone != metadata.UnknownZone {
 		e.Zone, e.Source = zone, source
 	}
 }
 
-// tagged maps a tag's value to a zone: a known one, or the longest known one
+// zoneOfTag maps a tag's value to a zone: a known one, or the longest known one
 // that the value begins with, followed by '-', '.' or '_': Streams and others
 // append to a client.id (-StreamThread-1-producer). The value may be
 // percent-encoded, as AutoMQ has it; where that is broken it is taken as it is.
-func (r *Resolver) tagged(value string) (metadata.ZoneID, bool) {
+func (r *Resolver) zoneOfTag(value string) (metadata.ZoneID, bool) {
 	if plain, err := url.PathUnescape(value); err == nil {
 		value = plain
 	}

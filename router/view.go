@@ -63,15 +63,15 @@ func (v *View) Endpoint(broker metadata.BrokerID, zone metadata.ZoneID) (host st
 	if !ok {
 		return "", -1
 	}
-	return v.endpoint(&v.brokers[i], zone)
+	return v.endpointOf(&v.brokers[i], zone)
 }
 
-func (v *View) endpoint(s *metadata.SessionView, zone metadata.ZoneID) (host string, port int32) {
-	return s.Open.Kafka.Host, ZonePort(s.Open, v.place(zone))
+func (v *View) endpointOf(s *metadata.SessionView, zone metadata.ZoneID) (host string, port int32) {
+	return s.Open.Kafka.Host, ZonePort(s.Open, v.zoneIndex(zone))
 }
 
-// place returns the zone's place in the order of appearance, or -1.
-func (v *View) place(zone metadata.ZoneID) int {
+// zoneIndex returns the zone's place in the order of appearance, or -1.
+func (v *View) zoneIndex(zone metadata.ZoneID) int {
 	if k, ok := v.zones[zone]; ok {
 		return k
 	}
@@ -98,7 +98,7 @@ func (v *View) Brokers(zone metadata.ZoneID) []Endpoint {
 	out := make([]Endpoint, len(v.serving))
 	for i := range v.serving {
 		b := &v.serving[i]
-		host, port := v.endpoint(b, zone)
+		host, port := v.endpointOf(b, zone)
 		out[i] = Endpoint{b.Broker, host, port, b.Open.Zone}
 	}
 	return out
@@ -137,12 +137,12 @@ func (v *View) Leader(tp metadata.TopicPartition, zone metadata.ZoneID, healthy 
 	if first != metadata.NoBroker && (healthy == nil || healthy(first)) {
 		return first
 	}
-	return v.pick(v.placement.Ranked(tp, zone), v.placement.Ranked(tp, metadata.UnknownZone), healthy)
+	return v.firstHealthy(v.placement.RankedBrokers(tp, zone), v.placement.RankedBrokers(tp, metadata.UnknownZone), healthy)
 }
 
-// pick returns the first healthy one of near, then of far; where nobody is,
+// firstHealthy returns the first healthy one of near, then of far; where nobody is,
 // the first of near, or any session.
-func (v *View) pick(near, far []metadata.BrokerID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
+func (v *View) firstHealthy(near, far []metadata.BrokerID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
 	for _, list := range [][]metadata.BrokerID{near, far} {
 		for _, b := range list {
 			if healthy == nil || healthy(b) {
@@ -179,7 +179,7 @@ func (v *View) Replicas(tp metadata.TopicPartition, rf int) []metadata.BrokerID 
 // cluster's controller: any can do its work, so it is one of the zone where
 // there is one.
 func (v *View) Controller(zone metadata.ZoneID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
-	return v.pick(v.placement.Brokers(zone), v.placement.Brokers(metadata.UnknownZone), healthy)
+	return v.firstHealthy(v.placement.Brokers(zone), v.placement.Brokers(metadata.UnknownZone), healthy)
 }
 
 // hashSeedCoordinator keeps this use of Mix apart. No two brokers need agree on it.
@@ -188,12 +188,12 @@ const hashSeedCoordinator metadata.Hash = 0xc0a7d1e55a3f9b27
 // Coordinator returns the broker that clients of a zone should take for the
 // coordinator of a key, where any broker will do (transactional ids).
 func (v *View) Coordinator(key string, zone metadata.ZoneID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
-	return v.pick(ranked(hashSeedCoordinator.Text(key), v.placement.Brokers(zone)),
-		ranked(hashSeedCoordinator.Text(key), v.placement.Brokers(metadata.UnknownZone)), healthy)
+	return v.firstHealthy(rankBrokers(hashSeedCoordinator.Text(key), v.placement.Brokers(zone)),
+		rankBrokers(hashSeedCoordinator.Text(key), v.placement.Brokers(metadata.UnknownZone)), healthy)
 }
 
-// ranked sorts brokers by rendezvous with m, the winner first.
-func ranked(m metadata.Hash, brokers []metadata.BrokerID) []metadata.BrokerID {
+// rankBrokers sorts brokers by rendezvous with m, the winner first.
+func rankBrokers(m metadata.Hash, brokers []metadata.BrokerID) []metadata.BrokerID {
 	out := slices.Clone(brokers)
 	weight := func(b metadata.BrokerID) uint64 { return m.Word(uint64(uint32(b))).Sum() }
 	slices.SortFunc(out, func(a, b metadata.BrokerID) int {

@@ -66,7 +66,7 @@ func TestLeaderIsAlwaysInTheClientsZone(t *testing.T) {
 			case len(all) > 1:
 				i := rng.IntN(len(all))
 				by := (i + 1) % len(all)
-				c.apply(all[by].s, metadata.ClosedSession{Session: all[i].s})
+				c.apply(all[by].s, metadata.CloseSession{Session: all[i].s})
 				all = slices.Delete(all, i, i+1)
 			}
 			dead := map[metadata.BrokerID]bool{}

@@ -27,7 +27,7 @@ func (c *cluster) apply(s metadata.SessionID, cmd metadata.Command) metadata.Com
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	out, _ := c.state.Apply(&metadata.Committed{Revision: c.rev, Extent: 1, Session: s, Lane: metadata.LaneControl, Seq: c.seqs[s], Bytes: b})
+	out, _ := c.state.Apply(&metadata.CommittedEntry{Revision: c.rev, Extent: 1, Session: s, Lane: metadata.LaneControl, Seq: c.seqs[s], Bytes: b})
 	if out.Code != metadata.CodeOK || len(out.Commands) != 1 || out.Commands[0].Code != metadata.CodeOK {
 		c.t.Fatalf("apply %T: %+v", cmd, out)
 	}

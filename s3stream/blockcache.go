@@ -17,11 +17,11 @@ type blockKey struct {
 	at      int64               // bytes
 }
 
-// get is one request that filled blocks, and who pays for it.
-type get struct {
-	mu     sync.Mutex // guards unpaid and over
-	unpaid uint32     // billable attempts that no reader has claimed yet
-	over   bool       // it has ended: what is answered later was sent a second time
+// blockFetch is one request that filled blocks, and who pays for it.
+type blockFetch struct {
+	mu        sync.Mutex // guards unpaid and over
+	unclaimed uint32     // billable attempts that no reader has claimed yet
+	ended     bool       // it has ended: what is answered later was sent a second time
 
 	blocks int // of it in the cache; guarded by blockCache.mu
 	// payer is the read that asked first for any of the blocks: of several that
@@ -29,45 +29,45 @@ type get struct {
 	payer atomic.Pointer[ReadStats]
 }
 
-// pays reports whether it is for this read to claim the GET.
-func (g *get) pays(s *ReadStats) bool {
+// isPayer reports whether it is for this read to claim the GET.
+func (g *blockFetch) isPayer(s *ReadStats) bool {
 	return g.payer.CompareAndSwap(nil, s) || g.payer.Load() == s
 }
 
-// claim returns what is unpaid, to the first who asks.
-func (g *get) claim() uint32 {
+// takeUnclaimed returns what is unpaid, to the first who asks.
+func (g *blockFetch) takeUnclaimed() uint32 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := g.unpaid
-	g.unpaid = 0
+	n := g.unclaimed
+	g.unclaimed = 0
 	return n
 }
 
-// answered counts a billable attempt; false once the request is over.
-func (g *get) answered() bool {
+// countAttempt counts a billable attempt; false once the request is over.
+func (g *blockFetch) countAttempt() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.over {
-		g.unpaid++
+	if !g.ended {
+		g.unclaimed++
 	}
-	return !g.over
+	return !g.ended
 }
 
-// end is called when the request has been answered, before anybody claims it.
-func (g *get) end() {
+// markEnded is called when the request has been answered, before anybody claims it.
+func (g *blockFetch) markEnded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.over = true
+	g.ended = true
 }
 
 // block is a piece in flight or at hand. What done closes over never changes
 // afterwards.
 type block struct {
-	key  blockKey
-	done chan struct{} // closed when data or err is there
-	data []byte
-	err  error
-	get  *get
+	key   blockKey
+	done  chan struct{} // closed when data or err is there
+	data  []byte
+	err   error
+	fetch *blockFetch
 	// checked is the stretch of data, from (upper half) to (lower half), in
 	// which every batch was found to match its CRC. Readers that race set one
 	// or the other: both are true.
@@ -100,28 +100,28 @@ func (b *block) setChecked(from, to int64) {
 //
 // Blocks in flight are in the map and in no queue.
 type blockCache struct {
-	limit      int64 // bytes of data
-	ghostLimit int   // as many blocks as fit: who comes back later than that is a replay, too
-	unused     func(gets uint32)
+	limit        int64 // bytes of data
+	ghostLimit   int   // as many blocks as fit: who comes back later than that is a replay, too
+	reportUnused func(gets uint32)
 
-	mu     sync.Mutex
-	blocks map[blockKey]*slot         // guarded by mu, as all below
-	first  list.List                  // of *slot, newest in front
-	main   list.List                  // of *slot, most recently used in front
-	ghosts list.List                  // of blockKey, newest in front
-	known  map[blockKey]*list.Element // of ghosts
-	bytes  [2]int64                   // of first and main
+	mu            sync.Mutex
+	blocks        map[blockKey]*cacheEntry   // guarded by mu, as all below
+	first         list.List                  // of *slot, newest in front
+	main          list.List                  // of *slot, most recently used in front
+	ghosts        list.List                  // of blockKey, newest in front
+	ghostElements map[blockKey]*list.Element // of ghosts
+	bytes         [2]int64                   // of first and main
 }
 
-// slot is a block's place in the cache.
-type slot struct {
+// cacheEntry is a block's place in the cache.
+type cacheEntry struct {
 	*block
-	where *list.Element // nil while in flight
-	main  bool
+	element *list.Element // nil while in flight
+	inMain  bool
 }
 
 func newBlockCache(limit int64, unused func(gets uint32)) *blockCache {
-	return &blockCache{limit: limit, ghostLimit: int(limit / blockBytes), unused: unused, blocks: map[blockKey]*slot{}, known: map[blockKey]*list.Element{}}
+	return &blockCache{limit: limit, ghostLimit: int(limit / blockBytes), reportUnused: unused, blocks: map[blockKey]*cacheEntry{}, ghostElements: map[blockKey]*list.Element{}}
 }
 
 // lookup returns the block, at hand or in flight.
@@ -132,28 +132,28 @@ func (c *blockCache) lookup(key blockKey) (*block, bool) {
 	if s == nil {
 		return nil, false
 	}
-	if s.main {
-		c.main.MoveToFront(s.where)
+	if s.inMain {
+		c.main.MoveToFront(s.element)
 	}
 	return s.block, true
 }
 
-// begin enters a block in flight that the caller fetches with g; false, and
+// startFetch enters a block in flight that the caller fetches with g; false, and
 // the block there is, where somebody was faster.
-func (c *blockCache) begin(key blockKey, g *get) (*block, bool) {
+func (c *blockCache) startFetch(key blockKey, g *blockFetch) (*block, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.blocks[key]; s != nil {
 		return s.block, false
 	}
-	b := &block{key: key, done: make(chan struct{}), get: g}
-	c.blocks[key] = &slot{block: b}
+	b := &block{key: key, done: make(chan struct{}), fetch: g}
+	c.blocks[key] = &cacheEntry{block: b}
 	return b, true
 }
 
-// finish ends the flight of a block: with data it is kept, with an error
+// finishFetch ends the flight of a block: with data it is kept, with an error
 // forgotten, so that the next reader tries again.
-func (c *blockCache) finish(b *block, data []byte, err error) {
+func (c *blockCache) finishFetch(b *block, data []byte, err error) {
 	b.data, b.err = data, err
 	close(b.done)
 	c.mu.Lock()
@@ -167,20 +167,20 @@ func (c *blockCache) finish(b *block, data []byte, err error) {
 		c.mu.Unlock()
 		return
 	}
-	b.get.blocks++
-	if ghost := c.known[b.key]; ghost != nil {
+	b.fetch.blocks++
+	if ghost := c.ghostElements[b.key]; ghost != nil {
 		c.ghosts.Remove(ghost)
-		delete(c.known, b.key)
-		s.main = true
-		s.where = c.main.PushFront(s)
+		delete(c.ghostElements, b.key)
+		s.inMain = true
+		s.element = c.main.PushFront(s)
 		c.bytes[1] += int64(len(data))
 	} else {
-		s.where = c.first.PushFront(s)
+		s.element = c.first.PushFront(s)
 		c.bytes[0] += int64(len(data))
 	}
 	lost := c.evict()
 	c.mu.Unlock()
-	c.unused(lost)
+	c.reportUnused(lost)
 }
 
 // evict brings the cache below its limit and returns the GETs that nobody has
@@ -191,53 +191,53 @@ func (c *blockCache) evict() (lost uint32) {
 		if c.bytes[0] > c.limit/4 || c.main.Len() == 0 {
 			from = &c.first
 		}
-		s := from.Back().Value.(*slot)
-		if !s.main {
-			c.known[s.key] = c.ghosts.PushFront(s.key)
+		s := from.Back().Value.(*cacheEntry)
+		if !s.inMain {
+			c.ghostElements[s.key] = c.ghosts.PushFront(s.key)
 		}
-		lost += c.remove(s)
+		lost += c.removeEntry(s)
 	}
 	for c.ghosts.Len() > c.ghostLimit {
 		oldest := c.ghosts.Back()
-		delete(c.known, oldest.Value.(blockKey))
+		delete(c.ghostElements, oldest.Value.(blockKey))
 		c.ghosts.Remove(oldest)
 	}
 	return lost
 }
 
-func (c *blockCache) remove(s *slot) (lost uint32) {
+func (c *blockCache) removeEntry(s *cacheEntry) (lost uint32) {
 	delete(c.blocks, s.key)
-	if s.where == nil {
+	if s.element == nil {
 		return 0 // in flight: finish finds it gone
 	}
-	if s.main {
-		c.main.Remove(s.where)
+	if s.inMain {
+		c.main.Remove(s.element)
 		c.bytes[1] -= int64(len(s.data))
 	} else {
-		c.first.Remove(s.where)
+		c.first.Remove(s.element)
 		c.bytes[0] -= int64(len(s.data))
 	}
-	if s.get.blocks--; s.get.blocks == 0 {
-		return s.get.claim()
+	if s.fetch.blocks--; s.fetch.blocks == 0 {
+		return s.fetch.takeUnclaimed()
 	}
 	return 0
 }
 
-// drop forgets a block whose bytes turned out to be wrong.
-func (c *blockCache) drop(b *block) {
+// dropBlock forgets a block whose bytes turned out to be wrong.
+func (c *blockCache) dropBlock(b *block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.blocks[b.key]; s != nil && s.block == b {
-		c.remove(s) // its GET was claimed by who found the fault
+		c.removeEntry(s) // its GET was claimed by who found the fault
 	}
 }
 
-// unclaimed claims what is left unpaid, at the end of a store's life.
-func (c *blockCache) unclaimed() (gets uint32) {
+// takeAllUnclaimed claims what is left unpaid, at the end of a store's life.
+func (c *blockCache) takeAllUnclaimed() (gets uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.blocks {
-		gets += s.get.claim()
+		gets += s.fetch.takeUnclaimed()
 	}
 	return gets
 }

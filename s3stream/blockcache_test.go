@@ -56,26 +56,26 @@ func TestEvictedBlocksReportTheGETsThatNobodyUsed(t *testing.T) {
 	var made, paid uint32
 	for i := range 3000 {
 		key := blockKey{at: int64(rng.IntN(60))}
-		g := &get{}
-		b, mine := c.begin(key, g)
+		g := &blockFetch{}
+		b, mine := c.startFetch(key, g)
 		if mine {
-			second, also := c.begin(blockKey{at: 1000 + int64(i)}, g) // of the same GET
+			second, also := c.startFetch(blockKey{at: 1000 + int64(i)}, g) // of the same GET
 			if !also {
 				t.Fatal("not ours")
 			}
-			g.answered()
+			g.countAttempt()
 			made++
-			c.finish(b, make([]byte, 5), nil)
-			c.finish(second, make([]byte, 5), nil)
+			c.finishFetch(b, make([]byte, 5), nil)
+			c.finishFetch(second, make([]byte, 5), nil)
 		}
 		if rng.IntN(3) == 0 {
-			paid += b.get.claim()
+			paid += b.fetch.takeUnclaimed()
 		}
-		if n, size := c.size(); size > 100 || size != int64(5*n) || c.bytes[0] != int64(5*c.first.Len()) || len(c.known) > 5 {
-			t.Fatalf("%d blocks of %d bytes, %d ghosts", n, size, len(c.known))
+		if n, size := c.size(); size > 100 || size != int64(5*n) || c.bytes[0] != int64(5*c.first.Len()) || len(c.ghostElements) > 5 {
+			t.Fatalf("%d blocks of %d bytes, %d ghosts", n, size, len(c.ghostElements))
 		}
 	}
-	lost += c.unclaimed()
+	lost += c.takeAllUnclaimed()
 	if made != paid+lost || lost == 0 || c.main.Len() == 0 {
 		t.Errorf("%d GETs, %d paid and %d lost", made, paid, lost)
 	}

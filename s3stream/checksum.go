@@ -17,7 +17,7 @@ func checksumWAL(body []byte) (uint32, error) {
 	powers := crcPowers()
 	sum := crc32.Checksum(body[:walHeaderSize], castagnoli)
 	for _, r := range o.Ranges { // one behind the other, from the header on
-		sum = powers.combine(sum, r.CRC, uint64(r.Length))
+		sum = powers.combineCRC(sum, r.CRC, uint64(r.Length))
 	}
 	return crc32.Update(sum, castagnoli, body[o.Index.Position:]), nil
 }
@@ -34,9 +34,9 @@ func crcPowers() (p powersOfX) {
 	return p
 }
 
-// combine returns the CRC of two pieces, one behind the other, from theirs and
+// combineCRC returns the CRC of two pieces, one behind the other, from theirs and
 // the length of the second: the first one's is moved on by so many bits.
-func (p *powersOfX) combine(first, second uint32, length uint64) uint32 {
+func (p *powersOfX) combineCRC(first, second uint32, length uint64) uint32 {
 	by := uint32(1 << 31) // one
 	for n := length; n > 0; n &= n - 1 {
 		by = multiplyCRC(by, p[bits.TrailingZeros64(n)+3]) // 8 bits a byte

@@ -51,33 +51,33 @@ func DescribeWAL(body []byte) (WALDump, error) {
 		d.Name, d.Key, d.Index = o.Name, o.Name.Key(), o.Index
 	}
 	if err != nil {
-		d.fault("%v", err)
-		d.scan(body)
-		return d, d.err()
+		d.addFault("%v", err)
+		d.scanBatches(body)
+		return d, d.faultError()
 	}
 	for _, r := range o.Ranges {
-		d.part(body, r)
+		d.dumpPart(body, r)
 	}
-	return d, d.err()
+	return d, d.faultError()
 }
 
-func (d *WALDump) fault(format string, args ...any) {
+func (d *WALDump) addFault(format string, args ...any) {
 	d.Faults = append(d.Faults, fmt.Sprintf(format, args...))
 }
 
-func (d *WALDump) err() error {
+func (d *WALDump) faultError() error {
 	if len(d.Faults) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %d faults, the first: %s", ErrCorrupt, len(d.Faults), d.Faults[0])
 }
 
-func (d *WALDump) part(body []byte, r walRange) {
+func (d *WALDump) dumpPart(body []byte, r walRange) {
 	p := PartDump{Partition: r.Partition, Location: r.Location, CRC: r.CRC}
 	p.Found = crc32.Checksum(body[r.Position:r.Position+r.Length], castagnoli)
 	name := fmt.Sprintf("%s/%d", r.Partition.Topic, r.Partition.Partition)
 	if p.Found != p.CRC {
-		d.fault("range of %s, bytes %d to %d: checksum %08x, want %08x", name, r.Position, r.Position+r.Length, p.Found, p.CRC)
+		d.addFault("range of %s, bytes %d to %d: checksum %08x, want %08x", name, r.Position, r.Position+r.Length, p.Found, p.CRC)
 	}
 	at := r.Position
 	for _, g := range r.Groups {
@@ -89,7 +89,7 @@ func (d *WALDump) part(body []byte, r walRange) {
 					h.Size, h.Offsets(), h.Producer, want.Bytes, want.Offsets, g.Producer)
 			}
 			if b.Fault != "" {
-				d.fault("batch of %s at byte %d: %s", name, at, b.Fault)
+				d.addFault("batch of %s at byte %d: %s", name, at, b.Fault)
 			}
 			p.Batches = append(p.Batches, b)
 			at += want.Bytes
@@ -98,8 +98,8 @@ func (d *WALDump) part(body []byte, r walRange) {
 	d.Parts = append(d.Parts, p)
 }
 
-// scan lists the batches that follow the header, up to the first that is none.
-func (d *WALDump) scan(body []byte) {
+// scanBatches lists the batches that follow the header, up to the first that is none.
+func (d *WALDump) scanBatches(body []byte) {
 	d.Scanned = true
 	p := PartDump{Location: Location{Position: walHeaderSize}}
 	at := int64(walHeaderSize)
@@ -114,7 +114,7 @@ func (d *WALDump) scan(body []byte) {
 	p.Length = max(at-walHeaderSize, 0)
 	if len(p.Batches) > 0 {
 		d.Parts = append(d.Parts, p)
-		d.fault("without its index: %d batches can be told apart from byte %d to %d", len(p.Batches), walHeaderSize, at)
+		d.addFault("without its index: %d batches can be told apart from byte %d to %d", len(p.Batches), walHeaderSize, at)
 	}
 }
 

@@ -16,10 +16,10 @@ const (
 	// enough for one partition's share of an object, large enough that the
 	// other partitions' readers find theirs.
 	blockBytes = 512 << 10
-	// maxMerge bounds one GET; past it two in parallel are faster than one.
-	maxMerge = 4 << 20
-	// maxForward bounds what one read asks for before it has used any of it.
-	maxForward = 16 << 20
+	// maxMergedBytes bounds one GET; past it two in parallel are faster than one.
+	maxMergedBytes = 4 << 20
+	// maxForwardBytes bounds what one read asks for before it has used any of it.
+	maxForwardBytes = 16 << 20
 	// minReadAhead and maxReadAhead bound what is fetched beyond a sequential
 	// read, per reader.
 	minReadAhead = 1 << 20
@@ -32,11 +32,11 @@ const (
 	MaxReadSpans = 512
 )
 
-// goneError: the state referred to bytes that are not there. It may be that
+// missingError: the state referred to bytes that are not there. It may be that
 // the state has moved on, so the reader looks again before it is corruption.
-type goneError struct{ object, detail string }
+type missingError struct{ object, detail string }
 
-func (e *goneError) Error() string { return fmt.Sprintf("object %s: %s", e.object, e.detail) }
+func (e *missingError) Error() string { return fmt.Sprintf("object %s: %s", e.object, e.detail) }
 
 var errClosed = errors.New("store is closed")
 
@@ -54,23 +54,25 @@ func (o object) key() string {
 	return o.name.Key()
 }
 
-func (o object) block(at int64) blockKey { return blockKey{name: o.name, archive: o.archive, at: at} }
+func (o object) blockKeyAt(at int64) blockKey {
+	return blockKey{name: o.name, archive: o.archive, at: at}
+}
 
-// request makes sure that the blocks that hold bytes from (inclusive) to to of
+// requestBlocks makes sure that the blocks that hold bytes from (inclusive) to to of
 // an object are at hand or on their way, neighbours merged, and returns the
 // first of them. It does not wait.
-func (s *Store) request(ctx context.Context, o object, from, to int64) *block {
+func (s *Store) requestBlocks(ctx context.Context, o object, from, to int64) *block {
 	var first *block
-	run, g := []*block(nil), &get{}
+	run, g := []*block(nil), &blockFetch{}
 	flush := func() {
 		if len(run) > 0 {
 			mine, paid := run, g
-			s.launch(ctx, mine, func(ctx context.Context) func() { return s.fetch(ctx, o, mine, paid) })
-			run, g = nil, &get{}
+			s.launchGET(ctx, mine, func(ctx context.Context) func() { return s.fetchBlocks(ctx, o, mine, paid) })
+			run, g = nil, &blockFetch{}
 		}
 	}
 	for at := from / blockBytes * blockBytes; at < min(to, o.size); at += blockBytes {
-		b, mine := s.blocks.begin(o.block(at), g)
+		b, mine := s.blocks.startFetch(o.blockKeyAt(at), g)
 		if first == nil {
 			first = b
 		}
@@ -78,7 +80,7 @@ func (s *Store) request(ctx context.Context, o object, from, to int64) *block {
 			flush()
 			continue
 		}
-		if run = append(run, b); len(run) == maxMerge/blockBytes {
+		if run = append(run, b); len(run) == maxMergedBytes/blockBytes {
 			flush()
 		}
 	}
@@ -86,14 +88,14 @@ func (s *Store) request(ctx context.Context, o object, from, to int64) *block {
 	return first
 }
 
-// launch runs f in a goroutine of its own once another GET may be sent, and
+// launchGET runs f in a goroutine of its own once another GET may be sent, and
 // what f returns, which finishes the blocks, when the GET has ended. The GET
 // outlives the reader that asked for it, for the sake of the others, but not
 // the store.
-func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context) (finish func())) {
+func (s *Store) launchGET(ctx context.Context, run []*block, f func(context.Context) (finish func())) {
 	fail := func(err error) {
 		for _, b := range run {
-			s.blocks.finish(b, nil, err)
+			s.blocks.finishFetch(b, nil, err)
 		}
 	}
 	s.mu.Lock()
@@ -102,47 +104,47 @@ func (s *Store) launch(ctx context.Context, run []*block, f func(context.Context
 		fail(errClosed)
 		return
 	}
-	s.work.Add(1)
+	s.fetches.Add(1)
 	s.mu.Unlock()
-	turn := s.flights.ask()
+	turn := s.getLimiter.requestTurn()
 	go func() {
-		defer s.work.Done()
+		defer s.fetches.Done()
 		select {
 		case <-turn:
-		case <-s.life.Done(): // and all others end too
+		case <-s.lifeCtx.Done(): // and all others end too
 			fail(errClosed)
 			return
 		}
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
-		defer context.AfterFunc(s.life, cancel)()
+		defer context.AfterFunc(s.lifeCtx, cancel)()
 		finish := f(ctx)
-		s.flights.land()
+		s.getLimiter.endTurn()
 		finish()
 	}()
 }
 
-// fetch gets neighbouring blocks with one ranged GET.
-func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) (finish func()) {
+// fetchBlocks gets neighbouring blocks with one ranged GET.
+func (s *Store) fetchBlocks(ctx context.Context, o object, run []*block, g *blockFetch) (finish func()) {
 	from := run[0].key.at
 	want := min(int64(len(run))*blockBytes, o.size-from)
-	body, err := s.config.Bucket.Get(s.observed(ctx, g), o.key(), from, want)
-	g.end()
+	body, err := s.config.Bucket.Get(s.withGETObserver(ctx, g), o.key(), from, want)
+	g.markEnded()
 	switch {
 	case err == nil && int64(len(body)) == want:
 	case err == nil, errors.Is(err, bucket.ErrRange):
 		err = &CorruptError{o.key(), fmt.Sprintf("%d bytes where %d from %d on were written", len(body), want, from)}
 	case errors.Is(err, bucket.ErrNotFound):
-		err = &goneError{o.key(), "is absent from the bucket"}
+		err = &missingError{o.key(), "is absent from the bucket"}
 	}
-	if s.life.Err() != nil && err != nil {
+	if s.lifeCtx.Err() != nil && err != nil {
 		err = errClosed // and not the context's error, which would look like the reader's
 	}
 	if err != nil {
-		s.unused(g.claim())
+		s.reportUnused(g.takeUnclaimed())
 		return func() {
 			for _, b := range run {
-				s.blocks.finish(b, nil, err)
+				s.blocks.finishFetch(b, nil, err)
 			}
 		}
 	}
@@ -152,32 +154,32 @@ func (s *Store) fetch(ctx context.Context, o object, run []*block, g *get) (fini
 			if len(run) > 1 {
 				data = bytes.Clone(data) // or an evicted block would keep its neighbours' memory
 			}
-			s.blocks.finish(b, data, nil)
+			s.blocks.finishFetch(b, data, nil)
 		}
 	}
 }
 
 // requestInline is request for an inline span of an archived entry, which the
 // replica reads.
-func (s *Store) requestInline(ctx context.Context, p *place) *block {
-	sp, ref, g := p.span, p.ref, &get{}
-	b, mine := s.blocks.begin(blockKey{archive: ref.Object, rev: sp.Revision, at: sp.Position}, g)
+func (s *Store) requestInline(ctx context.Context, p *locatedSpan) *block {
+	sp, ref, g := p.span, p.ref, &blockFetch{}
+	b, mine := s.blocks.startFetch(blockKey{archive: ref.Object, rev: sp.Revision, at: sp.Position}, g)
 	if !mine {
 		return b
 	}
-	s.launch(ctx, []*block{b}, func(ctx context.Context) func() {
-		data, err := s.config.Replica.ArchivedInline(s.observed(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
-		g.end()
+	s.launchGET(ctx, []*block{b}, func(ctx context.Context) func() {
+		data, err := s.config.Replica.ArchivedInline(s.withGETObserver(ctx, g), ref, sp.Revision, sp.Position, int64(sp.Length))
+		g.markEnded()
 		if err == nil && len(data) != int(sp.Length) {
 			err = &CorruptError{ref.Object, fmt.Sprintf("%d bytes of revision %d where %d were written", len(data), sp.Revision, sp.Length)}
 		}
 		if err != nil {
-			if err = archiveError(ref.Object, err); s.life.Err() != nil {
+			if err = archiveError(ref.Object, err); s.lifeCtx.Err() != nil {
 				err = errClosed
 			}
-			s.unused(g.claim())
+			s.reportUnused(g.takeUnclaimed())
 		}
-		return func() { s.blocks.finish(b, data, err) }
+		return func() { s.blocks.finishFetch(b, data, err) }
 	})
 	return b
 }
@@ -186,26 +188,26 @@ func (s *Store) requestInline(ctx context.Context, p *place) *block {
 func archiveError(archive string, err error) error {
 	switch {
 	case errors.Is(err, bucket.ErrNotFound):
-		return &goneError{archive, "is absent from the bucket"}
+		return &missingError{archive, "is absent from the bucket"}
 	case errors.Is(err, metadata.ErrCorrupt), errors.Is(err, bucket.ErrRange):
 		return &CorruptError{archive, err.Error()}
 	}
 	return err
 }
 
-// observed counts the billable GETs made under the context it returns. Those
+// withGETObserver counts the billable GETs made under the context it returns. Those
 // that are answered when g is over (the bucket sent one twice, and the other
 // was faster) are nobody's.
-func (s *Store) observed(ctx context.Context, g *get) context.Context {
+func (s *Store) withGETObserver(ctx context.Context, g *blockFetch) context.Context {
 	return bucket.WithObserver(ctx, func(a bucket.Attempt) {
-		if a.Op == bucket.OpGet && a.Billable() && !g.answered() {
-			s.unused(1)
+		if a.Op == bucket.OpGet && a.Billable() && !g.countAttempt() {
+			s.reportUnused(1)
 		}
 	})
 }
 
-// await waits for a block, no longer than the caller's own context.
-func await(ctx context.Context, b *block) error {
+// awaitBlock waits for a block, no longer than the caller's own context.
+func awaitBlock(ctx context.Context, b *block) error {
 	select {
 	case <-b.done: // what is at hand is served to the last
 		return b.err

@@ -21,7 +21,7 @@ func TestFollowersReadEverythingInOrderWhileItIsWrittenAndArchived(t *testing.T)
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, seed)
-			fault := bucket.NewFault(slow(w.mem), bucket.FaultPlan{Seed: seed, Before: 0.1, After: 0.05}.Decide)
+			fault := bucket.NewFaultyBucket(slow(w.mem), bucket.FaultPlan{Seed: seed, Before: 0.1, After: 0.05}.Decide)
 			defer fault.Close()
 			retry := bucket.DefaultRetry()
 			retry.Attempts = 12

@@ -12,17 +12,17 @@ import (
 // every partition must be there once.
 func decodeWALIndex(b []byte, end int64) ([]walRange, error) {
 	r := indexReader{b: b}
-	n := r.count(16+1+1+1+4+1, "ranges")
+	n := r.readCount(16+1+1+1+4+1, "ranges")
 	ranges := make([]walRange, 0, n)
 	seen := make(map[metadata.TopicPartition]struct{}, n)
 	at := int64(walHeaderSize)
 	for i := range n {
-		x := r.walRange()
+		x := r.readRange()
 		if r.err == nil && (x.Position != at || x.Length <= 0) {
-			r.fail("range %d at %d of %d bytes, want it at %d", i, x.Position, x.Length, at)
+			r.setError("range %d at %d of %d bytes, want it at %d", i, x.Position, x.Length, at)
 		}
 		if _, twice := seen[x.Partition]; r.err == nil && twice {
-			r.fail("partition %s/%d is there twice", x.Partition.Topic, x.Partition.Partition)
+			r.setError("partition %s/%d is there twice", x.Partition.Topic, x.Partition.Partition)
 		}
 		if r.err != nil {
 			return ranges, r.err
@@ -34,11 +34,11 @@ func decodeWALIndex(b []byte, end int64) ([]walRange, error) {
 	switch {
 	case r.err != nil:
 	case n == 0:
-		r.fail("no ranges")
+		r.setError("no ranges")
 	case at != end:
-		r.fail("ranges end at %d, the index begins at %d", at, end)
+		r.setError("ranges end at %d, the index begins at %d", at, end)
 	case r.at != len(b):
-		r.fail("%d bytes too many", len(b)-r.at)
+		r.setError("%d bytes too many", len(b)-r.at)
 	}
 	return ranges, r.err
 }
@@ -50,49 +50,49 @@ type indexReader struct {
 	err error
 }
 
-func (r *indexReader) fail(format string, args ...any) {
+func (r *indexReader) setError(format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w: index, byte %d: %s", ErrCorrupt, r.at, fmt.Sprintf(format, args...))
 	}
 }
 
-func (r *indexReader) walRange() (x walRange) {
-	copy(x.Partition.Topic[:], r.take(16))
-	x.Partition.Partition = metadata.Partition(r.upTo(metadata.MaxPartitionsPerTopic, "partition"))
-	x.Position = r.upTo(metadata.MaxObjectBytes, "position")
-	x.Length = r.upTo(metadata.MaxObjectBytes, "length")
-	if crc := r.take(4); crc != nil {
+func (r *indexReader) readRange() (x walRange) {
+	copy(x.Partition.Topic[:], r.takeBytes(16))
+	x.Partition.Partition = metadata.Partition(r.readUpTo(metadata.MaxPartitionsPerTopic, "partition"))
+	x.Position = r.readUpTo(metadata.MaxObjectBytes, "position")
+	x.Length = r.readUpTo(metadata.MaxObjectBytes, "length")
+	if crc := r.takeBytes(4); crc != nil {
 		x.CRC = binary.BigEndian.Uint32(crc)
 	}
-	n := r.count(4, "groups")
+	n := r.readCount(4, "groups")
 	x.Groups = make([]walGroup, 0, n)
 	var bytes int64
 	for range n {
-		g := walGroup{Producer: metadata.ProducerID(r.signed())}
-		m := r.count(2, "batches")
+		g := walGroup{Producer: metadata.ProducerID(r.readVarint())}
+		m := r.readCount(2, "batches")
 		g.Batches = make([]walBatch, 0, m)
 		for range m {
-			y := walBatch{r.upTo(metadata.MaxObjectBytes, "batch bytes"), r.upTo(1<<31, "batch offsets")}
+			y := walBatch{r.readUpTo(metadata.MaxObjectBytes, "batch bytes"), r.readUpTo(1<<31, "batch offsets")}
 			if r.err == nil && (y.Bytes < metadata.BatchHeaderSize || y.Offsets == 0) {
-				r.fail("batch of %d bytes and %d offsets", y.Bytes, y.Offsets)
+				r.setError("batch of %d bytes and %d offsets", y.Bytes, y.Offsets)
 			}
 			bytes += y.Bytes
 			g.Batches = append(g.Batches, y)
 		}
 		if r.err == nil && m == 0 {
-			r.fail("group without batches")
+			r.setError("group without batches")
 		}
 		x.Groups = append(x.Groups, g)
 	}
 	if r.err == nil && bytes != x.Length {
-		r.fail("batches of %d bytes in a range of %d", bytes, x.Length)
+		r.setError("batches of %d bytes in a range of %d", bytes, x.Length)
 	}
 	return x
 }
 
-func (r *indexReader) take(n int) []byte {
+func (r *indexReader) takeBytes(n int) []byte {
 	if r.err == nil && n > len(r.b)-r.at {
-		r.fail("want %d bytes, %d left", n, len(r.b)-r.at)
+		r.setError("want %d bytes, %d left", n, len(r.b)-r.at)
 	}
 	if r.err != nil {
 		return nil
@@ -101,47 +101,47 @@ func (r *indexReader) take(n int) []byte {
 	return r.b[r.at-n : r.at]
 }
 
-func (r *indexReader) unsigned() uint64 {
+func (r *indexReader) readUvarint() uint64 {
 	if r.err != nil {
 		return 0
 	}
 	v, n := binary.Uvarint(r.b[r.at:])
 	if n <= 0 {
-		r.fail("varint")
+		r.setError("varint")
 		return 0
 	}
 	r.at += n
 	return v
 }
 
-func (r *indexReader) signed() int64 {
+func (r *indexReader) readVarint() int64 {
 	if r.err != nil {
 		return 0
 	}
 	v, n := binary.Varint(r.b[r.at:])
 	if n <= 0 {
-		r.fail("varint")
+		r.setError("varint")
 		return 0
 	}
 	r.at += n
 	return v
 }
 
-func (r *indexReader) upTo(max uint64, what string) int64 {
-	v := r.unsigned()
+func (r *indexReader) readUpTo(max uint64, what string) int64 {
+	v := r.readUvarint()
 	if v > max {
-		r.fail("%s %d, at most %d", what, v, max)
+		r.setError("%s %d, at most %d", what, v, max)
 		return 0
 	}
 	return int64(v)
 }
 
-// count reads how many elements of at least `least` bytes follow, so that a
+// readCount reads how many elements of at least `least` bytes follow, so that a
 // damaged count cannot ask for more memory than the input has.
-func (r *indexReader) count(least int, what string) int {
-	v := r.unsigned()
+func (r *indexReader) readCount(least int, what string) int {
+	v := r.readUvarint()
 	if v > uint64(len(r.b)-r.at)/uint64(least) {
-		r.fail("%d %s in %d bytes", v, what, len(r.b)-r.at)
+		r.setError("%d %s in %d bytes", v, what, len(r.b)-r.at)
 		return 0
 	}
 	return int(v)

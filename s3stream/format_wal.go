@@ -87,7 +87,7 @@ func EncodeWAL(name metadata.ObjectName, parts []ObjectPart) (body []byte, at []
 	return body, at, nil
 }
 
-// walRange is one partition's line of the index.
+// readRange is one partition's line of the index.
 type walRange struct {
 	Partition metadata.TopicPartition
 	Location

@@ -28,9 +28,9 @@ func TestHangingGETsHoldUpNobodyForLong(t *testing.T) {
 		}
 		plan := bucket.FaultPlan{Seed: 4, Before: 0.1, Hang: 0.03}
 		slow := bucket.Delay(w.mem, func(op bucket.Op, name string, attempt int, _ int64) time.Duration {
-			return 15*time.Millisecond + bucket.Drawn(plan.Seed, "took", op, name, attempt, 30*time.Millisecond)
+			return 15*time.Millisecond + bucket.GenerateDuration(plan.Seed, "took", op, name, attempt, 30*time.Millisecond)
 		})
-		fault := bucket.NewFault(slow, plan.Decide)
+		fault := bucket.NewFaultyBucket(slow, plan.Decide)
 		defer fault.Close()
 		var billed atomic.Int64
 		ctx := bucket.WithObserver(t.Context(), func(a bucket.Attempt) {
@@ -38,7 +38,7 @@ func TestHangingGETsHoldUpNobodyForLong(t *testing.T) {
 				billed.Add(1)
 			}
 		})
-		gets := hedge.NewGets(bucket.Retry(fault, bucket.DefaultRetry()), hedge.Config{Racing: 8})
+		gets := hedge.NewBucket(bucket.Retry(fault, bucket.DefaultRetry()), hedge.Config{Racing: 8})
 		s := w.store(gets)
 		stats := make([]ReadStats, readers)
 		var longest atomic.Int64
@@ -99,7 +99,7 @@ func TestTheTailCacheKeepsNoLosers(t *testing.T) {
 		defer s.Close()
 		name, parts := w.nextName(), w.randomParts(2, 100)
 		uploaded := 0
-		hedge.New(hedge.Config{}).Run(t.Context(), hedge.Race{Op: bucket.OpPut, Ended: func(hedge.Ended) {}, Try: func(n int) (func(context.Context) error, error) {
+		hedge.New(hedge.Config{}).Run(t.Context(), hedge.Race{Op: bucket.OpPut, OnTryEnd: func(hedge.TryResult) {}, Try: func(n int) (func(context.Context) error, error) {
 			name.Try = uint8(n)
 			name := name
 			body, _, err := EncodeWAL(name, parts)

@@ -9,10 +9,10 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// maxLooks is how often a read looks a span up that turned out to be gone or
+// maxReadTries is how often a read looks a span up that turned out to be gone or
 // damaged before it says so: the state may have moved on, and a block may have
 // gone bad in memory or on the way.
-const maxLooks = 3
+const maxReadTries = 3
 
 // Read returns whole batches from the one that holds req.From on. It is empty
 // without an error where there is nothing below req.Until. A read that has
@@ -22,16 +22,16 @@ const maxLooks = 3
 // context's own.
 func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
-	s.apart(req.Partition, req.From)
+	s.pauseRead(req.Partition, req.From)
 	var stats ReadStats
-	defer func() { s.account(req.Stats, stats) }()
+	defer func() { s.addReadStats(req.Stats, stats) }()
 	for look := 1; ; look++ {
 		res, err := s.readOnce(ctx, &req, &stats)
 		if err == nil || res.Bytes > 0 {
 			return res, nil
 		}
-		if look == maxLooks || !worthAnotherLook(err) {
-			return ReadResult{Next: req.From}, classify(req.Partition, err)
+		if look == maxReadTries || !shouldRetryRead(err) {
+			return ReadResult{Next: req.From}, toReadError(req.Partition, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {
 			return ReadResult{Next: req.From}, barrierError(err)
@@ -39,8 +39,8 @@ func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	}
 }
 
-func worthAnotherLook(err error) bool {
-	var gone *goneError
+func shouldRetryRead(err error) bool {
+	var gone *missingError
 	return errors.As(err, &gone) || errors.Is(err, ErrCorrupt)
 }
 
@@ -48,7 +48,7 @@ func barrierError(err error) error {
 	return fmt.Errorf("%w: look up again what was gone: %w", ErrUnavailable, err)
 }
 
-func (s *Store) account(to *ReadStats, stats ReadStats) {
+func (s *Store) addReadStats(to *ReadStats, stats ReadStats) {
 	if served := s.config.Metrics.Served; served != nil {
 		for from, n := range [Sources]int64{FromInline: stats.Inline, FromTail: stats.Tail, FromBlock: stats.Block, FromBucket: stats.Fetched} {
 			if n > 0 {
@@ -65,120 +65,120 @@ func (s *Store) account(to *ReadStats, stats ReadStats) {
 	}
 }
 
-// reading is one pass over the places of one read.
-type reading struct {
-	s      *Store
-	req    *ReadRequest
-	stats  *ReadStats
-	places []place
-	trail  trail // of the read that ended at From, if there was one
-	ended  trail // of this one
-	paid   []*get
-	out    emitter
-	next   metadata.Offset
-	full   bool // nothing more fits, or Until is reached
-	cold   bool // some bytes came from blocks
+// readPass is one pass over the places of one read.
+type readPass struct {
+	s           *Store
+	req         *ReadRequest
+	stats       *ReadStats
+	places      []locatedSpan
+	startCursor readCursor // of the read that ended at From, if there was one
+	endCursor   readCursor // of this one
+	claimed     []*blockFetch
+	out         batchWriter
+	next        metadata.Offset
+	full        bool // nothing more fits, or Until is reached
+	usedBlocks  bool // some bytes came from blocks
 }
 
 func (s *Store) readOnce(ctx context.Context, req *ReadRequest, stats *ReadStats) (ReadResult, error) {
-	r := &reading{s: s, req: req, stats: stats, next: req.From}
-	r.trail = s.trails.get(req.Partition, req.From)
+	r := &readPass{s: s, req: req, stats: stats, next: req.From}
+	r.startCursor = s.cursors.get(req.Partition, req.From)
 	var err error
-	if r.places, err = s.places(req, int64(max(req.MaxBytes, 1))+2*maxReadAhead); err != nil {
+	if r.places, err = s.locateSpans(req, int64(max(req.MaxBytes, 1))+2*maxReadAhead); err != nil {
 		return ReadResult{}, err
 	}
-	r.forward(ctx)
+	r.requestNeeded(ctx)
 	last := 0
 	for ; last < len(r.places) && !r.full && err == nil; last++ {
-		err = r.place(ctx, &r.places[last])
+		err = r.readSpan(ctx, &r.places[last])
 	}
 	if r.out.bytes > 0 {
-		s.trails.put(req.Partition, r.next, r.ended)
+		s.cursors.put(req.Partition, r.next, r.endCursor)
 	}
-	if r.out.bytes > 0 && err == nil && r.cold {
+	if r.out.bytes > 0 && err == nil && r.usedBlocks {
 		r.readAhead(ctx, last-1)
 	}
-	return ReadResult{Records: r.out.finish(), Bytes: r.out.bytes, Next: r.next}, err
+	return ReadResult{Records: r.out.takeOutput(), Bytes: r.out.bytes, Next: r.next}, err
 }
 
-// start is where in a place the read begins.
-func (r *reading) start(p *place) (pos int64, base metadata.Offset) {
-	if r.trail.fits(p.span, r.req.From) {
-		return r.trail.pos, r.req.From
+// startOf is where in a place the read begins.
+func (r *readPass) startOf(p *locatedSpan) (pos int64, base metadata.Offset) {
+	if r.startCursor.pointsInto(p.span, r.req.From) {
+		return r.startCursor.pos, r.req.From
 	}
 	return 0, p.span.First
 }
 
-// forward starts all GETs that the answer will need, at once.
-func (r *reading) forward(ctx context.Context) {
-	var needed []*place
-	left := int64(min(r.req.MaxBytes, maxForward))
+// requestNeeded starts all GETs that the answer will need, at once.
+func (r *readPass) requestNeeded(ctx context.Context) {
+	var needed []*locatedSpan
+	left := int64(min(r.req.MaxBytes, maxForwardBytes))
 	for i := range r.places {
 		if left <= 0 && (i > 0 || !r.req.MinOne) {
 			break
 		}
 		p := &r.places[i]
-		pos, _ := r.start(p)
+		pos, _ := r.startOf(p)
 		needed = append(needed, p)
 		left -= int64(p.span.Length) - pos
 	}
-	r.s.find(ctx, r.stats, needed)
-	left = int64(min(r.req.MaxBytes, maxForward))
+	r.s.locateArchived(ctx, r.stats, needed)
+	left = int64(min(r.req.MaxBytes, maxForwardBytes))
 	for _, p := range needed {
-		pos, _ := r.start(p)
+		pos, _ := r.startOf(p)
 		want := min(int64(p.span.Length)-pos, max(left, 1))
 		r.s.prefetch(ctx, p, pos, pos+want)
 		left -= want
 	}
 }
 
-// place reads the batches of one place.
-func (r *reading) place(ctx context.Context, p *place) error {
-	sr := spanReader{s: r.s, ctx: ctx, p: p, stats: r.stats, paid: &r.paid, waited: func() { r.s.apart(r.req.Partition, r.req.From) }}
-	sr.pos, sr.base = r.start(p)
-	r.cold = r.cold || p.memory == nil
-	err := sr.walk(func(f found) (bool, error) {
+// readSpan reads the batches of one place.
+func (r *readPass) readSpan(ctx context.Context, p *locatedSpan) error {
+	sr := spanReader{s: r.s, ctx: ctx, place: p, stats: r.stats, claimed: &r.claimed, afterWait: func() { r.s.pauseRead(r.req.Partition, r.req.From) }}
+	sr.pos, sr.base = r.startOf(p)
+	r.usedBlocks = r.usedBlocks || p.memory == nil
+	err := sr.eachBatch(func(f storedBatch) (bool, error) {
 		size := int64(f.header.Size)
 		switch {
-		case f.end() <= r.req.From:
+		case f.endOffset() <= r.req.From:
 			return true, nil
 		case f.base >= r.req.Until,
 			int64(r.out.bytes)+size > int64(r.req.MaxBytes) && (r.out.bytes > 0 || !r.req.MinOne):
 			r.full = true
 			return false, nil
 		}
-		r.out.batch(f)
-		r.stats.add(sr.from, size)
-		r.next = f.end()
+		r.out.addBatch(f)
+		r.stats.addBytes(sr.source, size)
+		r.next = f.endOffset()
 		return true, nil
 	})
-	r.ended = trail{known: true, first: p.span.First, revision: p.span.Revision, object: p.span.Object, pos: sr.pos, window: r.window()}
+	r.endCursor = readCursor{known: true, first: p.span.First, revision: p.span.Revision, object: p.span.Object, pos: sr.pos, window: r.readAheadWindow()}
 	return err
 }
 
-// window is how far to read ahead: nothing at first, then more as long as the
+// readAheadWindow is how far to read ahead: nothing at first, then more as long as the
 // reader goes on where it stopped.
-func (r *reading) window() int64 {
+func (r *readPass) readAheadWindow() int64 {
 	switch {
-	case !r.trail.known:
+	case !r.startCursor.known:
 		return 0
-	case r.trail.window == 0:
+	case r.startCursor.window == 0:
 		return minReadAhead
 	}
-	return min(2*r.trail.window, maxReadAhead)
+	return min(2*r.startCursor.window, maxReadAhead)
 }
 
 // readAhead fetches what a sequential reader will want next, from the place
 // it stopped in on, as long as few GETs are in flight.
-func (r *reading) readAhead(ctx context.Context, stopped int) {
-	left, pos := r.window(), r.ended.pos
-	if r.covered(stopped, left/2) {
+func (r *readPass) readAhead(ctx context.Context, stopped int) {
+	left, pos := r.readAheadWindow(), r.endCursor.pos
+	if r.isRequested(stopped, left/2) {
 		return // or every read would fetch a little, in a GET of its own
 	}
-	for i := stopped; i < len(r.places) && left > 0 && r.s.flights.count() < maxAheadGETs; i++ {
+	for i := stopped; i < len(r.places) && left > 0 && r.s.getLimiter.pendingGETs() < maxAheadGETs; i++ {
 		p := &r.places[i]
-		if p.archived && !p.inObject() && r.s.placer != nil {
-			r.s.findAhead(ctx, r.places[i:], left)
+		if p.archived && !p.inObject() && r.s.archiveLocator != nil {
+			r.s.prefetchArchived(ctx, r.places[i:], left)
 			return
 		}
 		want := min(int64(p.span.Length)-pos, left)
@@ -190,14 +190,14 @@ func (r *reading) readAhead(ctx context.Context, stopped int) {
 	}
 }
 
-// covered reports whether the byte this far ahead of where the read stopped is
+// isRequested reports whether the byte this far ahead of where the read stopped is
 // at hand or on its way.
-func (r *reading) covered(stopped int, ahead int64) bool {
-	pos := r.ended.pos + ahead
+func (r *readPass) isRequested(stopped int, ahead int64) bool {
+	pos := r.endCursor.pos + ahead
 	for i := stopped; i < len(r.places); i++ {
 		p := &r.places[i]
 		if pos < int64(p.span.Length) && p.memory == nil {
-			_, ok := r.s.blocks.lookup(p.object.block((p.at + pos) / blockBytes * blockBytes))
+			_, ok := r.s.blocks.lookup(p.object.blockKeyAt((p.position + pos) / blockBytes * blockBytes))
 			return ok && p.inObject()
 		}
 		pos = max(0, pos-int64(p.span.Length))

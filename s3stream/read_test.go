@@ -51,7 +51,7 @@ func TestEverythingIsReadBackFromEveryOffsetWhateverTheLimits(t *testing.T) {
 	for seed := range uint64(6) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, seed)
-			fault := bucket.NewFault(slow(w.mem), bucket.FaultPlan{Seed: seed, Before: 0.05, Lost: 0.05}.Decide)
+			fault := bucket.NewFaultyBucket(slow(w.mem), bucket.FaultPlan{Seed: seed, Before: 0.05, Lost: 0.05}.Decide)
 			defer fault.Close()
 			retry := bucket.DefaultRetry()
 			retry.Attempts = 10
@@ -344,8 +344,8 @@ func TestAnAbsentObjectIsLookedUpAgainBehindABarrier(t *testing.T) {
 		if _, err := s.Read(t.Context(), req); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name.Key()) || w.barriers == 0 {
 			t.Errorf("%v after %d barriers", err, w.barriers)
 		}
-		if n := s.Usage().UnclaimedGETs; n != maxLooks {
-			t.Errorf("%d GETs answered 404 are accounted for, want %d", n, maxLooks)
+		if n := s.Usage().UnclaimedGETs; n != maxReadTries {
+			t.Errorf("%d GETs answered 404 are accounted for, want %d", n, maxReadTries)
 		}
 		w.onBarrer = func() { _ = w.mem.Put(context.Background(), name.Key(), body) } // the state moved on
 		if r, err := s.Read(t.Context(), req); err != nil || r.Next != 1 {
@@ -358,7 +358,7 @@ func TestABusyBucketIsRetriable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 7)
 		w.commitObject(nil, []ObjectPart{{Partition: part(0), Batches: [][]byte{makeBatch(batchSpec{producer: -1, records: 1, size: 10})}}})
-		fault := bucket.NewFault(w.mem, func(bucket.Op, string, int) bucket.Fate { return bucket.Fate{} })
+		fault := bucket.NewFaultyBucket(w.mem, func(bucket.Op, string, int) bucket.InjectedFault { return bucket.InjectedFault{} })
 		s := w.store(fault)
 		defer s.Close()
 		fault.SetDown(true)
@@ -376,12 +376,12 @@ func TestABusyBucketIsRetriable(t *testing.T) {
 func TestUploadCountsBillablePutsAndFillsTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 8)
-		fates := map[int]bucket.FateKind{1: bucket.FateBefore, 2: bucket.FateAfter}
-		fault := bucket.NewFault(w.mem, func(op bucket.Op, _ string, attempt int) bucket.Fate {
+		fates := map[int]bucket.FaultKind{1: bucket.FaultRefused, 2: bucket.FaultAnswerLost}
+		fault := bucket.NewFaultyBucket(w.mem, func(op bucket.Op, _ string, attempt int) bucket.InjectedFault {
 			if op != bucket.OpPut {
-				return bucket.Fate{}
+				return bucket.InjectedFault{}
 			}
-			return bucket.Fate{Kind: fates[attempt]}
+			return bucket.InjectedFault{Kind: fates[attempt]}
 		})
 		s := w.store(bucket.Retry(fault, bucket.DefaultRetry()))
 		defer s.Close()

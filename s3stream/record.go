@@ -22,7 +22,7 @@ var errRecord = errors.New("record is cut off")
 
 // eachRecord hands the records of a batch to take, in order, until it says
 // stop.
-func (s *Store) eachRecord(f found, take func(record) (more bool)) error {
+func (s *Store) eachRecord(f storedBatch, take func(record) (more bool)) error {
 	b := f.bytes[metadata.BatchHeaderSize:]
 	if codec := int(f.header.Attributes & metadata.AttrCompression); codec != 0 {
 		if s.config.Decompress == nil {
@@ -44,7 +44,7 @@ func (s *Store) eachRecord(f found, take func(record) (more bool)) error {
 		if f.header.Attributes&metadata.AttrLogAppendTime != 0 {
 			r.timestamp = f.header.MaxTimestamp
 		}
-		if r.offset < f.base || r.offset >= f.end() {
+		if r.offset < f.base || r.offset >= f.endOffset() {
 			return fmt.Errorf("batch at offset %d: record %d has offset delta %d", f.base, i, offset)
 		}
 		if !take(r) {

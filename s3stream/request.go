@@ -68,7 +68,7 @@ func (s Source) String() string {
 	return fmt.Sprintf("source-%d", uint8(s))
 }
 
-func (r *ReadStats) add(from Source, bytes int64) {
+func (r *ReadStats) addBytes(from Source, bytes int64) {
 	switch from {
 	case FromInline:
 		r.Inline += bytes

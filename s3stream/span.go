@@ -12,38 +12,38 @@ import (
 
 // spanReader walks the batches of one place.
 type spanReader struct {
-	s     *Store
-	ctx   context.Context // of the one read it serves
-	p     *place
-	stats *ReadStats
-	paid  *[]*get // GETs that this read is the first to use
-	// waited, where not nil, is called when bytes have come (Config.Apart).
-	waited func()
+	s       *Store
+	ctx     context.Context // of the one read it serves
+	place   *locatedSpan
+	stats   *ReadStats
+	claimed *[]*blockFetch // GETs that this read is the first to use
+	// afterWait, where not nil, is called when bytes have come (Config.PauseRead).
+	afterWait func()
 
-	held *block // the block last used
-	in   int64  // where in it the bytes last used begin, if they are shared
-	from Source // of the bytes last used
+	current    *block // the block last used
+	posInBlock int64  // where in it the bytes last used begin, if they are shared
+	source     Source // of the bytes last used
 
 	pos  int64           // of the next batch, in the span
 	base metadata.Offset // its base offset
 }
 
-// found is one batch where it lies.
-type found struct {
+// storedBatch is one batch where it lies.
+type storedBatch struct {
 	bytes  []byte
 	shared bool // with caches: not to be changed
 	header metadata.BatchHeader
 	base   metadata.Offset
 }
 
-func (f found) end() metadata.Offset { return f.base + metadata.Offset(f.header.Offsets()) }
+func (f storedBatch) endOffset() metadata.Offset { return f.base + metadata.Offset(f.header.Offsets()) }
 
-// walk hands batches to take, from r.pos on, until it says stop or the span
+// eachBatch hands batches to take, from r.pos on, until it says stop or the span
 // ends. A batch at which it stops has not been consumed.
-func (r *spanReader) walk(take func(found) (more bool, err error)) error {
-	length := int64(r.p.span.Length)
+func (r *spanReader) eachBatch(take func(storedBatch) (more bool, err error)) error {
+	length := int64(r.place.span.Length)
 	for r.pos < length {
-		f, err := r.batch(length)
+		f, err := r.readBatch(length)
 		if err != nil {
 			return err
 		}
@@ -51,161 +51,161 @@ func (r *spanReader) walk(take func(found) (more bool, err error)) error {
 			return err
 		}
 		r.pos += int64(f.header.Size)
-		r.base = f.end()
+		r.base = f.endOffset()
 	}
-	if r.base != r.p.span.End() {
-		return r.corrupt("batches end at offset %d, want %d", r.base, r.p.span.End())
+	if r.base != r.place.span.End() {
+		return r.corruptError("batches end at offset %d, want %d", r.base, r.place.span.End())
 	}
 	return nil
 }
 
-// batch reads and checks the batch at r.pos.
-func (r *spanReader) batch(length int64) (found, error) {
+// readBatch reads and checks the batch at r.pos.
+func (r *spanReader) readBatch(length int64) (storedBatch, error) {
 	const toMagic = 17 // base offset, length, leader epoch, magic
-	head, _, err := r.bytes(r.pos, min(toMagic, length-r.pos))
+	head, _, err := r.readBytes(r.pos, min(toMagic, length-r.pos))
 	if err != nil {
-		return found{}, err
+		return storedBatch{}, err
 	}
 	if len(head) < toMagic || head[16] != 2 {
-		return found{}, r.corrupt("no batch at byte %d of the span", r.pos)
+		return storedBatch{}, r.corruptError("no batch at byte %d of the span", r.pos)
 	}
 	size := int64(int32(binary.BigEndian.Uint32(head[8:]))) + metadata.BatchPrefixSize
 	if size < metadata.BatchHeaderSize || size > length-r.pos {
-		return found{}, r.corrupt("batch of %d bytes at byte %d of a span of %d", size, r.pos, length)
+		return storedBatch{}, r.corruptError("batch of %d bytes at byte %d of a span of %d", size, r.pos, length)
 	}
-	f := found{base: r.base}
-	if f.bytes, f.shared, err = r.bytes(r.pos, size); err != nil {
-		return found{}, err
+	f := storedBatch{base: r.base}
+	if f.bytes, f.shared, err = r.readBytes(r.pos, size); err != nil {
+		return storedBatch{}, err
 	}
 	if f.header, err = metadata.ParseBatchHeader(f.bytes); err != nil {
-		return found{}, r.corrupt("batch at byte %d of the span: %v", r.pos, err)
+		return storedBatch{}, r.corruptError("batch at byte %d of the span: %v", r.pos, err)
 	}
 	// Memory of our own was checked when it came in, a block's stretch of
 	// batches when it was first read. A batch that spans blocks is checked
 	// each time: it is one in many.
-	if r.p.memory == nil && !(f.shared && r.held.isChecked(r.in, r.in+size)) {
+	if r.place.memory == nil && !(f.shared && r.current.isChecked(r.posInBlock, r.posInBlock+size)) {
 		if crc := metadata.BatchCRC(f.bytes); crc != f.header.CRC {
-			return found{}, r.corrupt("batch at byte %d of the span has checksum %08x, want %08x", r.pos, crc, f.header.CRC)
+			return storedBatch{}, r.corruptError("batch at byte %d of the span has checksum %08x, want %08x", r.pos, crc, f.header.CRC)
 		}
 		if f.shared {
-			r.held.setChecked(r.in, r.in+size)
+			r.current.setChecked(r.posInBlock, r.posInBlock+size)
 		}
 	}
-	if f.header.LastOffsetDelta < 0 || f.end() > r.p.span.End() {
-		return found{}, r.corrupt("batch at byte %d of the span takes %d offsets from %d, the span ends at %d",
-			r.pos, f.header.Offsets(), r.base, r.p.span.End())
+	if f.header.LastOffsetDelta < 0 || f.endOffset() > r.place.span.End() {
+		return storedBatch{}, r.corruptError("batch at byte %d of the span takes %d offsets from %d, the span ends at %d",
+			r.pos, f.header.Offsets(), r.base, r.place.span.End())
 	}
 	return f, nil
 }
 
-// corrupt makes the error and forgets what the caches hold of the span, so
+// corruptError makes the error and forgets what the caches hold of the span, so
 // that a second look is at the bucket.
-func (r *spanReader) corrupt(format string, args ...any) error {
-	p := r.p
+func (r *spanReader) corruptError(format string, args ...any) error {
+	p := r.place
 	if p.inObject() {
-		for at := p.at / blockBytes * blockBytes; at < p.at+int64(p.span.Length); at += blockBytes {
-			r.drop(p.object.block(at))
+		for at := p.position / blockBytes * blockBytes; at < p.position+int64(p.span.Length); at += blockBytes {
+			r.dropBlock(p.object.blockKeyAt(at))
 		}
 	} else if p.archived {
-		r.drop(blockKey{archive: p.ref.Object, rev: p.span.Revision, at: p.span.Position})
+		r.dropBlock(blockKey{archive: p.ref.Object, rev: p.span.Revision, at: p.span.Position})
 	}
 	return &CorruptError{p.key(), fmt.Sprintf("offsets %d to %d at %d+%d (revision %d): %s", p.span.First, p.span.End()-1,
-		p.at, p.span.Length, p.span.Revision, fmt.Sprintf(format, args...))}
+		p.position, p.span.Length, p.span.Revision, fmt.Sprintf(format, args...))}
 }
 
-func (r *spanReader) drop(key blockKey) {
+func (r *spanReader) dropBlock(key blockKey) {
 	if b, ok := r.s.blocks.lookup(key); ok {
-		r.s.blocks.drop(b)
+		r.s.blocks.dropBlock(b)
 	}
 }
 
-// bytes returns n bytes from pos of the span.
-func (r *spanReader) bytes(pos, n int64) (b []byte, shared bool, err error) {
-	p := r.p
-	if p.archived && p.memory == nil && p.err == nil && !p.inObject() && r.s.placer != nil {
-		r.s.find(r.ctx, r.stats, []*place{p})
+// readBytes returns n bytes from pos of the span.
+func (r *spanReader) readBytes(pos, n int64) (b []byte, shared bool, err error) {
+	p := r.place
+	if p.archived && p.memory == nil && p.err == nil && !p.inObject() && r.s.archiveLocator != nil {
+		r.s.locateArchived(r.ctx, r.stats, []*locatedSpan{p})
 	}
 	switch {
 	case p.err != nil:
 		return nil, false, p.err
-	case p.missing:
-		return nil, false, &goneError{p.key(), fmt.Sprintf("offsets %d to %d of revision %d are in no known place", p.span.First, p.span.End()-1, p.span.Revision)}
+	case p.unknown:
+		return nil, false, &missingError{p.key(), fmt.Sprintf("offsets %d to %d of revision %d are in no known place", p.span.First, p.span.End()-1, p.span.Revision)}
 	case p.memory != nil:
-		r.from = p.from
+		r.source = p.source
 		return p.memory[pos : pos+n : pos+n], true, nil
 	case !p.inObject():
-		if r.held == nil {
-			if err := r.hold(r.s.requestInline(r.ctx, p)); err != nil {
+		if r.current == nil {
+			if err := r.awaitBlock(r.s.requestInline(r.ctx, p)); err != nil {
 				return nil, false, err
 			}
 		}
-		r.from, r.in = FromInline, pos
-		return r.held.data[pos : pos+n : pos+n], true, nil
+		r.source, r.posInBlock = FromInline, pos
+		return r.current.data[pos : pos+n : pos+n], true, nil
 	}
-	at := p.at + pos
+	at := p.position + pos
 	if at+n > p.object.size {
 		return nil, false, &CorruptError{p.key(), fmt.Sprintf("offset %d lies at bytes %d to %d of %d", r.base, at, at+n, p.object.size)}
 	}
-	if err := r.block(at); err != nil {
+	if err := r.loadBlock(at); err != nil {
 		return nil, false, err
 	}
-	if r.in = at % blockBytes; r.in+n <= int64(len(r.held.data)) {
-		return r.held.data[r.in : r.in+n : r.in+n], true, nil
+	if r.posInBlock = at % blockBytes; r.posInBlock+n <= int64(len(r.current.data)) {
+		return r.current.data[r.posInBlock : r.posInBlock+n : r.posInBlock+n], true, nil
 	}
 	b = make([]byte, 0, n)
 	for int64(len(b)) < n {
-		if err := r.block(at + int64(len(b))); err != nil {
+		if err := r.loadBlock(at + int64(len(b))); err != nil {
 			return nil, false, err
 		}
-		data := r.held.data[(at+int64(len(b)))%blockBytes:]
+		data := r.current.data[(at+int64(len(b)))%blockBytes:]
 		b = append(b, data[:min(int64(len(data)), n-int64(len(b)))]...)
 	}
 	return b, false, nil
 }
 
-// block makes the block that holds this byte of the object the held one.
-func (r *spanReader) block(at int64) error {
+// loadBlock makes the block that holds this byte of the object the held one.
+func (r *spanReader) loadBlock(at int64) error {
 	start := at / blockBytes * blockBytes
-	if r.held != nil && r.held.key.at == start {
+	if r.current != nil && r.current.key.at == start {
 		return nil
 	}
-	b, ok := r.s.blocks.lookup(r.p.object.block(start))
+	b, ok := r.s.blocks.lookup(r.place.object.blockKeyAt(start))
 	if !ok {
-		end := r.p.at + int64(r.p.span.Length)
-		b = r.s.request(r.ctx, r.p.object, at, min(end, at+minReadAhead))
+		end := r.place.position + int64(r.place.span.Length)
+		b = r.s.requestBlocks(r.ctx, r.place.object, at, min(end, at+minReadAhead))
 	}
-	return r.hold(b)
+	return r.awaitBlock(b)
 }
 
-// hold waits for a block and notes who pays for it.
-func (r *spanReader) hold(b *block) error {
-	pays := b.get.pays(r.stats)
-	err := await(r.ctx, b)
-	if r.waited != nil {
-		r.waited()
+// awaitBlock waits for a block and notes who pays for it.
+func (r *spanReader) awaitBlock(b *block) error {
+	pays := b.fetch.isPayer(r.stats)
+	err := awaitBlock(r.ctx, b)
+	if r.afterWait != nil {
+		r.afterWait()
 	}
 	if err != nil {
 		if pays {
-			b.get.payer.CompareAndSwap(r.stats, nil) // it left
+			b.fetch.payer.CompareAndSwap(r.stats, nil) // it left
 		}
 		return err
 	}
-	r.held, r.from = b, FromBlock
-	if pays || b.get.pays(r.stats) {
-		if gets := b.get.claim(); gets > 0 {
+	r.current, r.source = b, FromBlock
+	if pays || b.fetch.isPayer(r.stats) {
+		if gets := b.fetch.takeUnclaimed(); gets > 0 {
 			r.stats.GETs += gets
-			*r.paid = append(*r.paid, b.get)
+			*r.claimed = append(*r.claimed, b.fetch)
 		}
 	}
-	if slices.Contains(*r.paid, b.get) {
-		r.from = FromBucket
+	if slices.Contains(*r.claimed, b.fetch) {
+		r.source = FromBucket
 	}
 	return nil
 }
 
-// classify turns what came from below into the errors that callers know.
-func classify(tp metadata.TopicPartition, err error) error {
-	var gone *goneError
+// toReadError turns what came from below into the errors that callers know.
+func toReadError(tp metadata.TopicPartition, err error) error {
+	var gone *missingError
 	switch {
 	case err == nil:
 		return nil

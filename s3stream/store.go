@@ -42,10 +42,10 @@ type Config struct {
 	Decompress Decompress // for searches by timestamp; nil: batches must be uncompressed
 	Logger     *slog.Logger
 	Metrics    Metrics
-	// Apart, where not nil, is called where several reads may go on at one
+	// PauseRead, where not nil, is called where several reads may go on at one
 	// instant: when they begin, and when bytes came that more than one waited
 	// for. The simulation lets a moment pass there, another one for each.
-	Apart func(metadata.TopicPartition, metadata.Offset)
+	PauseRead func(metadata.TopicPartition, metadata.Offset)
 }
 
 // The caches' sizes when Config says 0, in bytes.
@@ -84,27 +84,27 @@ type Metrics struct {
 // Store uploads and reads the objects of one broker. All methods may be called
 // from any number of goroutines. Close it after use.
 type Store struct {
-	config Config
-	log    *slog.Logger
-	tail   *tailCache
-	blocks *blockCache
-	trails *trails
-	placer archivePlacer // the replica, if it is one
+	config         Config
+	log            *slog.Logger
+	tail           *tailCache
+	blocks         *blockCache
+	cursors        *cursorCache
+	archiveLocator archiveLocator // the replica, if it is one
 
-	flights flights
+	getLimiter getLimiter
 
-	life   context.Context // of GETs; ends with Close
-	end    context.CancelFunc
-	mu     sync.Mutex
-	closed bool           // guarded by mu
-	work   sync.WaitGroup // GETs in flight; Add under mu, not after closed
+	lifeCtx    context.Context // of GETs; ends with Close
+	cancelLife context.CancelFunc
+	mu         sync.Mutex
+	closed     bool           // guarded by mu
+	fetches    sync.WaitGroup // GETs in flight; Add under mu, not after closed
 
 	unclaimed atomic.Uint64 // GETs
 }
 
-func (s *Store) apart(tp metadata.TopicPartition, from metadata.Offset) {
-	if s.config.Apart != nil {
-		s.config.Apart(tp, from)
+func (s *Store) pauseRead(tp metadata.TopicPartition, from metadata.Offset) {
+	if s.config.PauseRead != nil {
+		s.config.PauseRead(tp, from)
 	}
 }
 
@@ -119,10 +119,10 @@ func NewStore(c Config) *Store {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{config: c, log: c.Logger, tail: newTailCache(c.TailBytes), trails: newTrails()}
-	s.blocks = newBlockCache(c.BlockBytes, s.unused)
-	s.placer, _ = c.Replica.(archivePlacer)
-	s.life, s.end = context.WithCancel(context.Background())
+	s := &Store{config: c, log: c.Logger, tail: newTailCache(c.TailBytes), cursors: newCursorCache()}
+	s.blocks = newBlockCache(c.BlockBytes, s.reportUnused)
+	s.archiveLocator, _ = c.Replica.(archiveLocator)
+	s.lifeCtx, s.cancelLife = context.WithCancel(context.Background())
 	return s
 }
 
@@ -131,14 +131,14 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.end()
-	s.work.Wait()
-	s.unused(s.blocks.unclaimed())
+	s.cancelLife()
+	s.fetches.Wait()
+	s.reportUnused(s.blocks.takeAllUnclaimed())
 	return nil
 }
 
-// unused takes note of GETs whose bytes nobody used.
-func (s *Store) unused(gets uint32) {
+// reportUnused takes note of GETs whose bytes nobody used.
+func (s *Store) reportUnused(gets uint32) {
 	if gets == 0 {
 		return
 	}
@@ -171,7 +171,7 @@ func (s *Store) Upload(ctx context.Context, name metadata.ObjectName, body []byt
 		case a.Op == bucket.OpPut:
 			billed.Add(1)
 		default:
-			s.unused(1)
+			s.reportUnused(1)
 		}
 	})
 	if err := s.config.Bucket.Put(ctx, name.Key(), body); err != nil {

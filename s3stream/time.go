@@ -7,8 +7,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// lookUp is how many spans a search takes from the state at a time.
-const lookUp = 4096
+// spansPerLookup is how many spans a search takes from the state at a time.
+const spansPerLookup = 4096
 
 // OffsetForTime finds the first record of a partition whose timestamp is ts or
 // later (ListOffsets), and its own timestamp. found is false where there is
@@ -17,12 +17,12 @@ const lookUp = 4096
 // Errors are those of Read.
 func (s *Store) OffsetForTime(ctx context.Context, tp metadata.TopicPartition, ts metadata.UnixMilli) (
 	offset metadata.Offset, timestamp metadata.UnixMilli, found bool, err error) {
-	err = s.search(ctx, tp, func(q *search) error {
-		return q.spans(func(sp metadata.Span) (bool, error) {
+	err = s.searchPartition(ctx, tp, func(q *search) error {
+		return q.eachSpan(func(sp metadata.Span) (bool, error) {
 			if sp.MaxTimestamp < ts {
 				return true, nil
 			}
-			err := q.records(sp, ts, func(r record) bool {
+			err := q.eachRecordOf(sp, ts, func(r record) bool {
 				if found = r.timestamp >= ts; found {
 					offset, timestamp = r.offset, r.timestamp
 				}
@@ -39,14 +39,14 @@ func (s *Store) OffsetForTime(ctx context.Context, tp metadata.TopicPartition, t
 // where the partition is empty. Take a barrier first.
 func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 	offset metadata.Offset, timestamp metadata.UnixMilli, found bool, err error) {
-	err = s.search(ctx, tp, func(q *search) error {
+	err = s.searchPartition(ctx, tp, func(q *search) error {
 		found = false
 		look := func(sp metadata.Span) error {
 			from := metadata.UnixMilli(minTimestamp)
 			if found {
 				from = timestamp + 1
 			}
-			return q.records(sp, from, func(r record) bool {
+			return q.eachRecordOf(sp, from, func(r record) bool {
 				if !found || r.timestamp > timestamp {
 					offset, timestamp, found = r.offset, r.timestamp, true
 				}
@@ -54,8 +54,8 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 			})
 		}
 		var best metadata.Span
-		err := q.spans(func(sp metadata.Span) (bool, error) {
-			if sp.First < q.start { // its greatest may lie before the log start
+		err := q.eachSpan(func(sp metadata.Span) (bool, error) {
+			if sp.First < q.logStart { // its greatest may lie before the log start
 				return true, look(sp)
 			}
 			if best.Count == 0 || sp.MaxTimestamp > best.MaxTimestamp {
@@ -76,23 +76,23 @@ const minTimestamp = -1 << 62
 
 // search is one pass over a partition's spans.
 type search struct {
-	s     *Store
-	ctx   context.Context // of the one call it serves
-	tp    metadata.TopicPartition
-	start metadata.Offset // log start
-	stats ReadStats
-	paid  []*get
+	s        *Store
+	ctx      context.Context // of the one call it serves
+	tp       metadata.TopicPartition
+	logStart metadata.Offset // log start
+	stats    ReadStats
+	claimed  []*blockFetch
 }
 
-// search makes passes until one does not stumble over what is gone.
-func (s *Store) search(ctx context.Context, tp metadata.TopicPartition, pass func(*search) error) error {
+// searchPartition makes passes until one does not stumble over what is gone.
+func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition, pass func(*search) error) error {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
 	for look := 1; ; look++ {
 		q := &search{s: s, ctx: ctx, tp: tp}
 		err := pass(q)
-		s.unused(q.stats.GETs) // nobody's reads: a search is not metered by group
-		if err == nil || look == maxLooks || !worthAnotherLook(err) {
-			return classify(tp, err)
+		s.reportUnused(q.stats.GETs) // nobody's reads: a search is not metered by group
+		if err == nil || look == maxReadTries || !shouldRetryRead(err) {
+			return toReadError(tp, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {
 			return barrierError(err)
@@ -100,14 +100,14 @@ func (s *Store) search(ctx context.Context, tp metadata.TopicPartition, pass fun
 	}
 }
 
-// spans hands the partition's spans to take, oldest first, until it says stop.
-func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
+// eachSpan hands the partition's spans to take, oldest first, until it says stop.
+func (q *search) eachSpan(take func(metadata.Span) (more bool, err error)) error {
 	var spans []metadata.Span
 	for next := metadata.Offset(0); ; next = spans[len(spans)-1].End() {
 		q.s.config.Replica.View(func(st *metadata.State) {
-			spans = st.Spans(spans[:0], q.tp, next, lookUp)
+			spans = st.Spans(spans[:0], q.tp, next, spansPerLookup)
 			if p, ok := st.Partition(q.tp); ok {
-				q.start = p.LogStart
+				q.logStart = p.LogStart
 			}
 		})
 		for _, sp := range spans {
@@ -115,41 +115,41 @@ func (q *search) spans(take func(metadata.Span) (more bool, err error)) error {
 				return err
 			}
 		}
-		if len(spans) < lookUp {
+		if len(spans) < spansPerLookup {
 			return nil
 		}
 	}
 }
 
-// records hands the records of a span from the log start on to take, leaving
+// eachRecordOf hands the records of a span from the log start on to take, leaving
 // out batches whose timestamps are all before from. A marker is a record, as in
 // Kafka: a time may be found at its offset.
-func (q *search) records(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
+func (q *search) eachRecordOf(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
 	if sp.Marker() {
-		if sp.First >= q.start && sp.MaxTimestamp >= from {
+		if sp.First >= q.logStart && sp.MaxTimestamp >= from {
 			take(record{offset: sp.First, timestamp: sp.MaxTimestamp})
 		}
 		return nil
 	}
-	var p place
-	q.s.config.Replica.View(func(st *metadata.State) { p = locate(st, q.tp, sp) })
-	if err := q.s.recall(&p); err != nil {
+	var p locatedSpan
+	q.s.config.Replica.View(func(st *metadata.State) { p = locateSpan(st, q.tp, sp) })
+	if err := q.s.loadFromMemory(&p); err != nil {
 		return err
 	}
-	sr := spanReader{s: q.s, ctx: q.ctx, p: &p, stats: &q.stats, paid: &q.paid, base: sp.First}
-	return sr.walk(func(f found) (bool, error) {
-		if f.header.MaxTimestamp < from || f.end() <= q.start {
+	sr := spanReader{s: q.s, ctx: q.ctx, place: &p, stats: &q.stats, claimed: &q.claimed, base: sp.First}
+	return sr.eachBatch(func(f storedBatch) (bool, error) {
+		if f.header.MaxTimestamp < from || f.endOffset() <= q.logStart {
 			return true, nil
 		}
 		more := true
 		err := q.s.eachRecord(f, func(r record) bool {
-			if r.offset >= q.start {
+			if r.offset >= q.logStart {
 				more = take(r)
 			}
 			return more
 		})
 		if err != nil {
-			return false, sr.corrupt("%v", err)
+			return false, sr.corruptError("%v", err)
 		}
 		return more, nil
 	})

@@ -21,7 +21,7 @@ func (w *world) allRecords(t *testing.T, tp metadata.TopicPartition) (out []reco
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.eachRecord(found{bytes: b[:h.Size], header: h, base: h.BaseOffset}, func(r record) bool { out = append(out, r); return true })
+		err = s.eachRecord(storedBatch{bytes: b[:h.Size], header: h, base: h.BaseOffset}, func(r record) bool { out = append(out, r); return true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		h.Attributes &^= metadata.AttrCompression
 		n := int32(0)
-		_ = (&Store{}).eachRecord(found{bytes: b[:h.Size], header: h}, func(r record) bool { n++; return true })
+		_ = (&Store{}).eachRecord(storedBatch{bytes: b[:h.Size], header: h}, func(r record) bool { n++; return true })
 		if n > max(h.RecordCount, 0) {
 			t.Fatal(n)
 		}

@@ -115,7 +115,7 @@ func (w *world) apply(lane metadata.Lane, e *metadata.Entry) metadata.Outcome {
 	if len(e.Inline) > 0 {
 		w.inline[w.rev] = bytes.Clone(e.Inline)
 	}
-	out, _ := w.state.Apply(&metadata.Committed{Revision: w.rev, Extent: w.gen, Session: session, Lane: lane, Seq: w.seqs[lane], Bytes: b})
+	out, _ := w.state.Apply(&metadata.CommittedEntry{Revision: w.rev, Extent: w.gen, Session: session, Lane: lane, Seq: w.seqs[lane], Bytes: b})
 	return out
 }
 
@@ -192,7 +192,7 @@ func (w *world) archive() {
 	if err := w.mem.Put(context.Background(), key, body); err != nil {
 		w.t.Fatal(err)
 	}
-	out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{metadata.Archived{Extent: old, Object: key,
+	out := w.apply(metadata.LaneControl, &metadata.Entry{Commands: []metadata.Command{metadata.AcceptArchive{Extent: old, Object: key,
 		First: p.First, Last: p.Last, Entries: p.Entries, Bytes: int64(len(body)), Digest: p.Digest}}})
 	if out.Code != metadata.CodeOK || out.Commands[0].Code != metadata.CodeOK {
 		w.t.Fatalf("archived: %+v", out)

@@ -54,9 +54,9 @@ type Batch struct {
 	Outcome, Behind *AppendOutcome
 }
 
-// check refuses what would make an entry invalid, and with it the batches of
+// validate refuses what would make an entry invalid, and with it the batches of
 // everybody who shares that entry.
-func (b *Batch) check() error {
+func (b *Batch) validate() error {
 	h, err := metadata.ParseBatchHeader(b.Bytes)
 	switch {
 	case err != nil:
@@ -94,46 +94,46 @@ func (a *Ack) Result() (metadata.Offset, error) {
 	return a.offset, a.err
 }
 
-// item is a batch that is not answered yet. Its partition's lane owns it; the
+// pendingBatch is a batch that is not answered yet. Its partition's lane owns it; the
 // fields of Batch do not change, but for Bytes, which move into the object's
 // body once that is made.
-type item struct {
+type pendingBatch struct {
 	Batch
-	ack      Ack
-	born     uint64    // its number among the partition's batches here
-	charged  int64     // of the memory budget
-	arrived  time.Time // Append was called
-	tail     *tail     // of its producer and partition; nil without producer id
-	attached []*item   // retries of the same batch, answered with it
+	ack           Ack
+	arrivalNumber uint64          // its number among the partition's batches here
+	chargedBytes  int64           // of the memory budget
+	arrived       time.Time       // Append was called
+	queue         *producerQueue  // of its producer and partition; nil without producer id
+	retries       []*pendingBatch // retries of the same batch, answered with it
 
-	answered bool
-	sent     bool      // in an entry under way
-	live     bool      // listed in its tail
-	held     bool      // listed, but in no buffer: waits for what was refused before it
-	again    bool      // was refused once; a run of its own from then on
-	until    time.Time // while it waits for a missing sequence
-	asked    bool      // waited long enough: a barrier is to tell whether it is missing
-	sure     bool      // the barrier was passed after that
-	behind   error     // the barrier was not
+	answered       bool
+	inEntry        bool      // in an entry under way
+	queued         bool      // listed in its tail
+	awaitsResubmit bool      // listed, but in no buffer: waits for what was refused before it
+	resubmitted    bool      // was refused once; a run of its own from then on
+	gapDeadline    time.Time // while it waits for a missing sequence
+	barrierStarted bool      // waited long enough: a barrier is to tell whether it is missing
+	barrierPassed  bool      // the barrier was passed after that
+	barrierErr     error     // the barrier was not
 }
 
-func newItem(b Batch) *item {
-	return &item{Batch: b, ack: Ack{done: make(chan struct{})}, charged: int64(len(b.Bytes)) + BatchOverheadBytes, arrived: time.Now()}
+func newPendingBatch(b Batch) *pendingBatch {
+	return &pendingBatch{Batch: b, ack: Ack{done: make(chan struct{})}, chargedBytes: int64(len(b.Bytes)) + BatchOverheadBytes, arrived: time.Now()}
 }
 
-func (it *item) sequenceEnd() metadata.Sequence {
+func (it *pendingBatch) sequenceEnd() metadata.Sequence {
 	return it.Header.BaseSequence.Add(it.Header.Offsets())
 }
 
-// equals reports whether o is a retry of the same batch.
-func (it *item) equals(o *item) bool {
+// sameBatch reports whether o is a retry of the same batch.
+func (it *pendingBatch) sameBatch(o *pendingBatch) bool {
 	return it.Header.Epoch == o.Header.Epoch && it.Header.BaseSequence == o.Header.BaseSequence &&
 		it.Header.LastOffsetDelta == o.Header.LastOffsetDelta
 }
 
-// continues reports whether it may stand behind prev in one run.
-func (it *item) continues(prev *item) bool {
-	if it.again || prev.again || it.Principal != prev.Principal || it.Start != prev.Start ||
+// continuesRun reports whether it may stand behind prev in one run.
+func (it *pendingBatch) continuesRun(prev *pendingBatch) bool {
+	if it.resubmitted || prev.resubmitted || it.Principal != prev.Principal || it.Start != prev.Start ||
 		it.Header.Transactional() != prev.Header.Transactional() {
 		return false
 	}

@@ -19,25 +19,25 @@ type quickLog struct {
 	*metadata.MemLog
 	mu  sync.Mutex // guards rev and new
 	rev metadata.Revision
-	new chan metadata.Committed
+	new chan metadata.CommittedEntry
 }
 
 func (l *quickLog) Append(_ context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rev++
-	l.new <- metadata.Committed{Revision: l.rev, Extent: 1, Session: r.Key.Session, Lane: r.Key.Lane, Seq: r.Key.Seq, Bytes: r.Bytes}
+	l.new <- metadata.CommittedEntry{Revision: l.rev, Extent: 1, Session: r.Key.Session, Lane: r.Key.Lane, Seq: r.Key.Seq, Bytes: r.Bytes}
 	return metadata.AppendResult{Revision: l.rev, Extent: 1}, nil
 }
 
-func (l *quickLog) Follow(ctx context.Context, _ metadata.StartPoint, deliver func([]metadata.Committed, metadata.Revision, bool) error) error {
+func (l *quickLog) Follow(ctx context.Context, _ metadata.StartPoint, deliver func([]metadata.CommittedEntry, metadata.Revision, bool) error) error {
 	if err := deliver(nil, 1, true); err != nil {
 		return err
 	}
 	for {
 		select {
 		case c := <-l.new:
-			if err := deliver([]metadata.Committed{c}, c.Revision, true); err != nil {
+			if err := deliver([]metadata.CommittedEntry{c}, c.Revision, true); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -61,7 +61,7 @@ func BenchmarkAppendToAck(b *testing.B) {
 }
 
 func benchmarkAppend(b *testing.B, inline, size int) {
-	log := &quickLog{MemLog: metadata.NewMemLog(), rev: 1, new: make(chan metadata.Committed, 1024)}
+	log := &quickLog{MemLog: metadata.NewMemLog(), rev: 1, new: make(chan metadata.CommittedEntry, 1024)}
 	session, err := log.OpenSession(context.Background(), metadata.SessionInfo{})
 	if err != nil {
 		b.Fatal(err)

@@ -40,15 +40,15 @@ func (b *budget) acquire(ctx context.Context, n int64, stop <-chan struct{}) err
 	case <-stop:
 		err = ErrClosed
 	}
-	b.leave(me)
+	b.cancelWait(me)
 	return err
 }
 
 func (b *budget) fits(n int64) bool { return b.used == 0 || b.used+n <= b.limit }
 
-// leave takes a waiter out of the queue; what it was granted meanwhile goes
+// cancelWait takes a waiter out of the queue; what it was granted meanwhile goes
 // to the next.
-func (b *budget) leave(me *budgetWaiter) {
+func (b *budget) cancelWait(me *budgetWaiter) {
 	b.mu.Lock()
 	for i, o := range b.waiters {
 		if o == me {
@@ -86,8 +86,8 @@ func (b *budget) release(n int64) {
 	}
 }
 
-// load returns the bytes taken and how many wait.
-func (b *budget) load() (used int64, waiting int) {
+// readUsage returns the bytes taken and how many wait.
+func (b *budget) readUsage() (used int64, waiting int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used, len(b.waiters)

@@ -23,18 +23,18 @@ const (
 // buffer is what a lane gathered: open, then sealed into one object, or into
 // the entry itself.
 type buffer struct {
-	opened time.Time
-	due    time.Time // linger ends
-	bytes  int
-	head   int // upper bound of its parts and runs in an entry
-	// principal is the last one that head has counted.
-	principal   string
-	parts       []*part
-	index       map[metadata.TopicPartition]*part
-	connections []*ConnectionActivity
-	// blockedAt is before when the feeds need not be looked at.
-	blockedAt time.Time
-	denied    bool // the inline budget had no room for it
+	openedAt  time.Time
+	lingerEnd time.Time // linger ends
+	bytes     int
+	headBytes int // upper bound of its parts and runs in an entry
+	// lastPrincipal is the last one that head has counted.
+	lastPrincipal string
+	parts         []*part
+	partIndex     map[metadata.TopicPartition]*part
+	connections   []*ConnectionActivity
+	// nextBlockedCheck is before when the feeds need not be looked at.
+	nextBlockedCheck time.Time
+	inlineDenied     bool // the inline budget had no room for it
 
 	state bufferState
 	name  metadata.ObjectName // number given at the seal; try of the winner
@@ -52,81 +52,81 @@ const (
 
 // part is one partition's batches in a buffer.
 type part struct {
-	tp     metadata.TopicPartition
-	groups []*group // by producer, in order of first arrival
-	offs   int64    // offsets taken
-	byID   map[metadata.ProducerID]*group
-	failed bool // an earlier object of the partition failed: nothing of it commits
-	at     s3stream.Location
-	runs   []run
+	tp         metadata.TopicPartition
+	groups     []*group // by producer, in order of first arrival
+	offsets    int64    // offsets taken
+	groupsByID map[metadata.ProducerID]*group
+	failed     bool // an earlier object of the partition failed: nothing of it commits
+	location   s3stream.Location
+	runs       []run
 }
 
 // group is one producer's batches of a partition, in its order.
 type group struct {
-	producer metadata.ProducerID
-	items    []*item
-	starts   []int // where runs begin
-	records  int64 // of the last run
+	producer       metadata.ProducerID
+	items          []*pendingBatch
+	runStarts      []int // where runs begin
+	lastRunRecords int64 // of the last run
 }
 
 // run is consecutive items of a group that are accepted or refused whole.
 type run struct {
-	items []*item
+	items []*pendingBatch
 	metadata.Run
 }
 
-// manyGroups is from how many groups on a part indexes them.
-const manyGroups = 8
+// minIndexedGroups is from how many groups on a part indexes them.
+const minIndexedGroups = 8
 
 func newBuffer(now time.Time, linger time.Duration) *buffer {
-	return &buffer{opened: now, due: now.Add(linger), index: map[metadata.TopicPartition]*part{}}
+	return &buffer{openedAt: now, lingerEnd: now.Add(linger), partIndex: map[metadata.TopicPartition]*part{}}
 }
 
-// add takes an item in behind those of its producer and partition.
-func (b *buffer) add(it *item) {
-	p := b.index[it.Partition]
+// addBatch takes an item in behind those of its producer and partition.
+func (b *buffer) addBatch(it *pendingBatch) {
+	p := b.partIndex[it.Partition]
 	if p == nil {
 		p = &part{tp: it.Partition}
-		b.index[it.Partition] = p
+		b.partIndex[it.Partition] = p
 		b.parts = append(b.parts, p)
-		b.head += partMaxBytes
+		b.headBytes += partMaxBytes
 	}
-	g := p.group(it.Header.Producer)
+	g := p.groupOf(it.Header.Producer)
 	n := len(g.items)
-	if n == 0 || !it.continues(g.items[n-1]) || g.records+it.Header.Offsets() > metadata.MaxRunRecords {
-		g.starts = append(g.starts, n)
-		g.records = 0
-		b.head += runMaxBytes
-		if it.Principal != b.principal { // an entry names each once
-			b.principal = it.Principal
-			b.head += len(it.Principal)
+	if n == 0 || !it.continuesRun(g.items[n-1]) || g.lastRunRecords+it.Header.Offsets() > metadata.MaxRunRecords {
+		g.runStarts = append(g.runStarts, n)
+		g.lastRunRecords = 0
+		b.headBytes += runMaxBytes
+		if it.Principal != b.lastPrincipal { // an entry names each once
+			b.lastPrincipal = it.Principal
+			b.headBytes += len(it.Principal)
 		}
 	}
 	g.items = append(g.items, it)
-	p.offs += it.Header.Offsets()
-	g.records += it.Header.Offsets()
+	p.offsets += it.Header.Offsets()
+	g.lastRunRecords += it.Header.Offsets()
 	b.bytes += len(it.Bytes)
 	if f := it.Activity; f != nil {
-		first := f.seen[it.Lane].Swap(b) != b
+		first := f.listedIn[it.Lane].Swap(b) != b
 		if first {
 			b.connections = append(b.connections, f)
 		}
-		f.gather(it.Lane, first, it.More)
+		f.noteBuffered(it.Lane, first, it.More)
 	}
 }
 
-// room reports whether an item may go in beside what is there.
-func (b *buffer) room(it *item, maxBytes int) bool {
+// hasRoom reports whether an item may go in beside what is there.
+func (b *buffer) hasRoom(it *pendingBatch, maxBytes int) bool {
 	if len(b.parts) == 0 {
 		return true
 	}
-	p := b.index[it.Partition]
-	return b.bytes+len(it.Bytes) <= maxBytes && (p == nil || p.offs+it.Header.Offsets() <= maxPartOffsets)
+	p := b.partIndex[it.Partition]
+	return b.bytes+len(it.Bytes) <= maxBytes && (p == nil || p.offsets+it.Header.Offsets() <= maxPartOffsets)
 }
 
-func (p *part) group(id metadata.ProducerID) *group {
-	if p.byID != nil {
-		if g := p.byID[id]; g != nil {
+func (p *part) groupOf(id metadata.ProducerID) *group {
+	if p.groupsByID != nil {
+		if g := p.groupsByID[id]; g != nil {
 			return g
 		}
 	} else {
@@ -138,25 +138,25 @@ func (p *part) group(id metadata.ProducerID) *group {
 	}
 	g := &group{producer: id}
 	p.groups = append(p.groups, g)
-	if p.byID != nil {
-		p.byID[id] = g
-	} else if len(p.groups) > manyGroups {
-		p.byID = make(map[metadata.ProducerID]*group, 2*manyGroups)
+	if p.groupsByID != nil {
+		p.groupsByID[id] = g
+	} else if len(p.groups) > minIndexedGroups {
+		p.groupsByID = make(map[metadata.ProducerID]*group, 2*minIndexedGroups)
 		for _, g := range p.groups {
-			p.byID[g.producer] = g
+			p.groupsByID[g.producer] = g
 		}
 	}
 	return g
 }
 
-// seal fixes the order of the bytes and makes the runs.
-func (b *buffer) seal() {
+// buildRuns fixes the order of the bytes and makes the runs.
+func (b *buffer) buildRuns() {
 	for _, p := range b.parts {
 		for _, g := range p.groups {
-			for i, from := range g.starts {
+			for i, from := range g.runStarts {
 				to := len(g.items)
-				if i+1 < len(g.starts) {
-					to = g.starts[i+1]
+				if i+1 < len(g.runStarts) {
+					to = g.runStarts[i+1]
 				}
 				p.runs = append(p.runs, newRun(g.items[from:to:to]))
 			}
@@ -164,7 +164,7 @@ func (b *buffer) seal() {
 	}
 }
 
-func newRun(items []*item) run {
+func newRun(items []*pendingBatch) run {
 	first := items[0]
 	r := run{items: items, Run: metadata.Run{
 		Producer: first.Header.Producer, Epoch: first.Header.Epoch, FirstSequence: first.Header.BaseSequence,
@@ -196,8 +196,8 @@ func (b *buffer) objectParts() []s3stream.ObjectPart {
 	return out
 }
 
-// live reports whether anything of the buffer may still commit.
-func (b *buffer) live() bool {
+// hasLiveParts reports whether anything of the buffer may still commit.
+func (b *buffer) hasLiveParts() bool {
 	for _, p := range b.parts {
 		if !p.failed {
 			return true
@@ -206,8 +206,8 @@ func (b *buffer) live() bool {
 	return false
 }
 
-// touches reports whether the buffer has a partition of the set.
-func (b *buffer) touches(set map[metadata.TopicPartition]struct{}) bool {
+// containsAny reports whether the buffer has a partition of the set.
+func (b *buffer) containsAny(set map[metadata.TopicPartition]struct{}) bool {
 	if len(set) == 0 {
 		return false
 	}
@@ -219,8 +219,8 @@ func (b *buffer) touches(set map[metadata.TopicPartition]struct{}) bool {
 	return false
 }
 
-// mark adds the buffer's partitions to the set.
-func (b *buffer) mark(set map[metadata.TopicPartition]struct{}) {
+// addPartitionsTo adds the buffer's partitions to the set.
+func (b *buffer) addPartitionsTo(set map[metadata.TopicPartition]struct{}) {
 	for _, p := range b.parts {
 		if !p.failed {
 			set[p.tp] = struct{}{}
@@ -228,16 +228,16 @@ func (b *buffer) mark(set map[metadata.TopicPartition]struct{}) {
 	}
 }
 
-// without takes the partitions of the set out of an open buffer, and returns
+// removePartitions takes the partitions of the set out of an open buffer, and returns
 // it, or nil where nothing is left.
-func (b *buffer) without(set map[metadata.TopicPartition]struct{}, drop func(*part)) *buffer {
+func (b *buffer) removePartitions(set map[metadata.TopicPartition]struct{}, drop func(*part)) *buffer {
 	keep := b.parts[:0]
 	for _, p := range b.parts {
 		if _, ok := set[p.tp]; !ok {
 			keep = append(keep, p)
 			continue
 		}
-		delete(b.index, p.tp)
+		delete(b.partIndex, p.tp)
 		for _, g := range p.groups {
 			for _, it := range g.items {
 				b.bytes -= len(it.Bytes)

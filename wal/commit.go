@@ -13,16 +13,16 @@ const (
 	orphanDelay = 5 * time.Second
 )
 
-// commit asks for the lane's slot when something is ready, and sends an entry
+// tryCommit asks for the lane's slot when something is ready, and sends an entry
 // when it has it. It returns after how long to look again.
-func (l *lane) commit(now time.Time) time.Duration {
+func (l *lane) tryCommit(now time.Time) time.Duration {
 	want, wait := l.wantsCommit(now)
 	if !want {
 		return wait
 	}
-	if l.slot.ask() {
-		if e := l.assemble(now); e != nil {
-			l.slot.send(e)
+	if l.slot.tryAcquire() {
+		if e := l.assembleEntry(now); e != nil {
+			l.slot.sendEntry(e)
 		}
 	}
 	return wait
@@ -33,17 +33,17 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 	if l.slot.busy() {
 		return false, noWait // its end wakes the lane
 	}
-	clear(l.blocked)
+	clear(l.blockedPartitions)
 	for _, b := range l.sealed {
-		if b.state == bufferReady && !b.touches(l.blocked) {
+		if b.state == bufferReady && !b.containsAny(l.blockedPartitions) {
 			return true, noWait
 		}
-		b.mark(l.blocked)
+		b.addPartitionsTo(l.blockedPartitions)
 	}
 	wait := noWait
-	if l.open != nil {
-		if s := l.situation(now); s.inlineable() {
-			if wait = l.patience(now); wait == 0 {
+	if l.openBuffer != nil {
+		if s := l.newSealInput(now); s.canGoInline() {
+			if wait = l.inlineWait(now); wait == 0 {
 				return true, noWait
 			}
 		}
@@ -55,18 +55,18 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 	return left <= 0 || l.draining, min(wait, max(left, time.Millisecond))
 }
 
-// assemble makes the next entry of all that may commit now: the sealed
+// assembleEntry makes the next entry of all that may commit now: the sealed
 // buffers that are durable and behind nothing that is not, and the open one
 // if it goes inline. Bytes freeze when it is sent.
-func (l *lane) assemble(now time.Time) *commit {
-	a := newAssembly(l)
-	clear(l.blocked)
+func (l *lane) assembleEntry(now time.Time) *pendingCommit {
+	a := newEntryBuilder(l)
+	clear(l.blockedPartitions)
 	keep := l.sealed[:0]
 	full := false
 	for _, b := range l.sealed {
-		if full || b.state != bufferReady || b.touches(l.blocked) || !a.fits(b) {
-			full = full || b.state == bufferReady && !b.touches(l.blocked)
-			b.mark(l.blocked)
+		if full || b.state != bufferReady || b.containsAny(l.blockedPartitions) || !a.fitsBuffer(b) {
+			full = full || b.state == bufferReady && !b.containsAny(l.blockedPartitions)
+			b.addPartitionsTo(l.blockedPartitions)
 			keep = append(keep, b)
 			continue
 		}
@@ -74,16 +74,16 @@ func (l *lane) assemble(now time.Time) *commit {
 	}
 	clear(l.sealed[len(keep):])
 	l.sealed = keep
-	if b := l.open; b != nil && !full && a.fits(b) {
-		if s := l.situation(now); s.inlineable() && l.patience(now) == 0 {
+	if b := l.openBuffer; b != nil && !full && a.fitsBuffer(b) {
+		if s := l.newSealInput(now); s.canGoInline() && l.inlineWait(now) == 0 {
 			if l.w.cfg.Governor.InlineAllowed(b.bytes) {
-				l.open = nil
-				b.seal()
+				l.openBuffer = nil
+				b.buildRuns()
 				a.addInline(b)
 				l.w.meters.sealed[ReasonInline].Add(1)
 			} else {
-				b.denied = true // it becomes an object
-				l.box.signal()
+				b.inlineDenied = true // it becomes an object
+				l.box.wakeOwner()
 			}
 		}
 	}
@@ -93,62 +93,62 @@ func (l *lane) assemble(now time.Time) *commit {
 	if len(a.entry.Parts) == 0 && n == 0 {
 		return nil
 	}
-	return a.commit()
+	return a.makeCommit()
 }
 
-// assembly is an entry in the making.
-type assembly struct {
+// entryBuilder is an entry in the making.
+type entryBuilder struct {
 	lane       *lane
 	entry      metadata.Entry
-	head       int
+	headBytes  int
 	topics     map[metadata.TopicID]int
 	principals map[string]int
 	parts      []*part // as in entry.Parts
 	runs       int
 }
 
-func newAssembly(l *lane) *assembly {
-	return &assembly{lane: l, entry: metadata.Entry{Level: l.w.cfg.Level, Session: l.w.cfg.Session, Lane: l.id,
+func newEntryBuilder(l *lane) *entryBuilder {
+	return &entryBuilder{lane: l, entry: metadata.Entry{Level: l.w.cfg.Level, Session: l.w.cfg.Session, Lane: l.id,
 		Time: l.w.cfg.Clock.Now(), Route: l.w.cfg.Route()},
 		topics: map[metadata.TopicID]int{}, principals: map[string]int{}}
 }
 
-// fits tells whether the buffer's parts and runs fit beside what is there.
-func (a *assembly) fits(b *buffer) bool {
-	return len(a.parts) == 0 || a.head+b.head <= headMaxBytes && len(a.entry.Objects) < metadata.MaxEntryObjects
+// fitsBuffer tells whether the buffer's parts and runs fit beside what is there.
+func (a *entryBuilder) fitsBuffer(b *buffer) bool {
+	return len(a.parts) == 0 || a.headBytes+b.headBytes <= headMaxBytes && len(a.entry.Objects) < metadata.MaxEntryObjects
 }
 
-func (a *assembly) addObject(b *buffer) {
+func (a *entryBuilder) addObject(b *buffer) {
 	a.entry.Objects = append(a.entry.Objects, b.ref)
-	a.head += b.head + objectBytes
+	a.headBytes += b.headBytes + objectBytes
 	for _, p := range b.parts {
 		if !p.failed {
-			a.add(p, len(a.entry.Objects)-1)
+			a.addPart(p, len(a.entry.Objects)-1)
 		}
 	}
 	a.lane.w.meters.objects.Add(1)
 	a.lane.w.meters.objectBytes.Add(uint64(b.ref.Size))
 }
 
-func (a *assembly) addInline(b *buffer) {
-	a.head += b.head
+func (a *entryBuilder) addInline(b *buffer) {
+	a.headBytes += b.headBytes
 	a.entry.Inline = make([]byte, 0, b.bytes)
 	for _, p := range b.parts {
-		p.at.Position = int64(len(a.entry.Inline))
+		p.location.Position = int64(len(a.entry.Inline))
 		for r := range p.runs {
 			for _, it := range p.runs[r].items {
 				a.entry.Inline = append(a.entry.Inline, it.Bytes...)
 			}
 		}
-		p.at.Length = int64(len(a.entry.Inline)) - p.at.Position
-		a.add(p, metadata.InlineObject)
+		p.location.Length = int64(len(a.entry.Inline)) - p.location.Position
+		a.addPart(p, metadata.InlineObject)
 	}
 	a.lane.w.meters.inlineEntries.Add(1)
 	a.lane.w.meters.inlineBytes.Add(uint64(b.bytes))
 }
 
-// add puts a part into the entry.
-func (a *assembly) add(p *part, object int) {
+// addPart puts a part into the entry.
+func (a *entryBuilder) addPart(p *part, object int) {
 	topic, ok := a.topics[p.tp.Topic]
 	if !ok {
 		topic = len(a.entry.Topics)
@@ -168,28 +168,28 @@ func (a *assembly) add(p *part, object int) {
 		runs[i] = r.Run
 		runs[i].Principal = principal
 		for _, it := range r.items {
-			it.sent = true
+			it.inEntry = true
 		}
 	}
 	a.entry.Parts = append(a.entry.Parts, metadata.Part{Topic: topic, Partition: p.tp.Partition, Object: object,
-		Position: p.at.Position, Length: p.at.Length, Runs: runs})
+		Position: p.location.Position, Length: p.location.Length, Runs: runs})
 	a.parts = append(a.parts, p)
 	a.runs += len(runs)
 }
 
-func (a *assembly) commit() *commit {
+func (a *entryBuilder) makeCommit() *pendingCommit {
 	l, parts, losers := a.lane, a.parts, len(a.entry.Orphans)
-	return &commit{entry: &a.entry, size: a.head / 2, cost: Cost{Runs: a.runs},
-		done: func(out metadata.Outcome, err error) {
-			l.w.count(0, -losers)
-			l.committed(parts, out, err)
+	return &pendingCommit{entry: &a.entry, sizeHint: a.headBytes / 2, cost: Cost{Runs: a.runs},
+		onDone: func(out metadata.Outcome, err error) {
+			l.w.adjustPending(0, -losers)
+			l.answerCommitted(parts, out, err)
 		}}
 }
 
-// committed answers the batches of an entry from what apply made of it, and
+// answerCommitted answers the batches of an entry from what apply made of it, and
 // from nothing else: the offset of a batch is its run's plus the records of
 // the batches before it in the run.
-func (l *lane) committed(parts []*part, out metadata.Outcome, err error) {
+func (l *lane) answerCommitted(parts []*part, out metadata.Outcome, err error) {
 	if err == nil && out.Code != metadata.CodeOK {
 		err = out.Code
 	}
@@ -202,29 +202,29 @@ func (l *lane) committed(parts []*part, out metadata.Outcome, err error) {
 			case i >= len(out.Parts) || r >= len(out.Parts[i]):
 				l.answerAll(items, ErrUnknownOutcome) // BUG of apply; nobody is told that it landed
 			default:
-				l.committedRun(items, out.Parts[i][r])
+				l.answerRun(items, out.Parts[i][r])
 			}
 		}
 	}
 }
 
-func (l *lane) committedRun(items []*item, out metadata.RunOutcome) {
+func (l *lane) answerRun(items []*pendingBatch, out metadata.RunOutcome) {
 	switch {
 	case out.Code == metadata.CodeOK || out.Code == metadata.CodeDuplicate:
 		at := out.Offset
 		for _, it := range items {
-			l.answer(it, at, nil)
+			l.answerBatch(it, at, nil)
 			at += metadata.Offset(it.Header.Offsets())
 		}
-	case out.Code == metadata.CodeOutOfOrder && items[0].tail != nil:
-		l.refuseRun(items)
+	case out.Code == metadata.CodeOutOfOrder && items[0].queue != nil:
+		l.handleRefusedRun(items)
 	default:
 		l.answerAll(items, out.Code)
 	}
 }
 
-func (l *lane) answerAll(items []*item, err error) {
+func (l *lane) answerAll(items []*pendingBatch, err error) {
 	for _, it := range items {
-		l.answer(it, 0, err)
+		l.answerBatch(it, 0, err)
 	}
 }

@@ -118,7 +118,7 @@ type Config struct {
 // DefaultBudgetBytes is Config.BudgetBytes where that is 0.
 const DefaultBudgetBytes = 256 << 20
 
-func orDefault[T comparable](v *T, d T) {
+func setDefault[T comparable](v *T, d T) {
 	var zero T
 	if *v == zero {
 		*v = d
@@ -127,17 +127,17 @@ func orDefault[T comparable](v *T, d T) {
 
 // withDefaults fills in what was left zero.
 func (c Config) withDefaults() Config {
-	orDefault(&c.Level, metadata.MinFeatureLevel)
-	orDefault(&c.BudgetBytes, DefaultBudgetBytes)
-	orDefault(&c.Linger, 100*time.Millisecond)
-	orDefault(&c.MaxBufferBytes, 8<<20)
-	orDefault(&c.MaxUploads, 8)
-	orDefault(&c.BlockedAfter, 7*time.Millisecond)
-	orDefault(&c.EarlyPuts, 20)
-	orDefault(&c.GapWait, 500*time.Millisecond)
-	orDefault(&c.UploadTimeout, 30*time.Second)
-	orDefault(&c.HedgeAfter, 500*time.Millisecond)
-	orDefault(&c.MaxHedges, 4)
+	setDefault(&c.Level, metadata.MinFeatureLevel)
+	setDefault(&c.BudgetBytes, DefaultBudgetBytes)
+	setDefault(&c.Linger, 100*time.Millisecond)
+	setDefault(&c.MaxBufferBytes, 8<<20)
+	setDefault(&c.MaxUploads, 8)
+	setDefault(&c.BlockedAfter, 7*time.Millisecond)
+	setDefault(&c.EarlyPuts, 20)
+	setDefault(&c.GapWait, 500*time.Millisecond)
+	setDefault(&c.UploadTimeout, 30*time.Second)
+	setDefault(&c.HedgeAfter, 500*time.Millisecond)
+	setDefault(&c.MaxHedges, 4)
 	if c.Route == nil {
 		c.Route = func() metadata.Route { return metadata.Route{} }
 	}

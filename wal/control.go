@@ -10,10 +10,10 @@ import (
 
 // submission is one call of Submit.
 type submission struct {
-	cmds  []metadata.Command
-	guard *metadata.Guard
-	size  int  // encoded
-	alone bool // shares no entry: it has a guard, or shared one that was refused
+	cmds      []metadata.Command
+	guard     *metadata.Guard
+	size      int  // encoded
+	exclusive bool // shares no entry: it has a guard, or shared one that was refused
 
 	state   atomic.Uint32 // submissionQueued, then one of the others
 	done    chan struct{}
@@ -24,7 +24,7 @@ type submission struct {
 const (
 	submissionQueued uint32 = iota
 	submissionSent
-	submissionGivenUp
+	submissionCanceled
 )
 
 // control is the lane of commands: always inline, never behind data. One
@@ -32,16 +32,16 @@ const (
 type control struct {
 	w     *WAL
 	box   *mailbox
-	slot  *slot
+	slot  *commitSlot
 	queue []*submission
 
-	refuse  error
-	stopped bool
+	refuseErr error
+	stopped   bool
 }
 
 func newControl(w *WAL) *control {
 	c := &control{w: w, box: newMailbox()}
-	c.slot = newSlot(w, metadata.LaneControl, c.box)
+	c.slot = newCommitSlot(w, metadata.LaneControl, c.box)
 	return c
 }
 
@@ -57,18 +57,18 @@ const controlEntryBytes = metadata.MaxEntryBytes / 2
 //
 // A session's first Submit opens it: it is entry 1 of its control lane.
 func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
-	s := &submission{cmds: cmds, guard: guard, alone: guard != nil, done: make(chan struct{})}
-	if err := s.measure(w.cfg.Session); err != nil {
+	s := &submission{cmds: cmds, guard: guard, exclusive: guard != nil, done: make(chan struct{})}
+	if err := s.measureSize(w.cfg.Session); err != nil {
 		return metadata.Outcome{}, fmt.Errorf("submit: %w", err)
 	}
-	if err := w.enterSubmit(s); err != nil {
+	if err := w.enqueueSubmission(s); err != nil {
 		return metadata.Outcome{}, err
 	}
 	select {
 	case <-s.done:
 	case <-ctx.Done():
-		if s.state.CompareAndSwap(submissionQueued, submissionGivenUp) {
-			w.control.box.signal() // to drop it
+		if s.state.CompareAndSwap(submissionQueued, submissionCanceled) {
+			w.control.box.wakeOwner() // to drop it
 			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrNotSent, ctx.Err())
 		}
 		select {
@@ -80,9 +80,9 @@ func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metada
 	return s.outcome, s.err
 }
 
-// measure encodes the commands by themselves: what is invalid or too large
+// measureSize encodes the commands by themselves: what is invalid or too large
 // fails its own caller and nobody who would have shared its entry.
-func (s *submission) measure(session metadata.SessionID) error {
+func (s *submission) measureSize(session metadata.SessionID) error {
 	b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: metadata.MinFeatureLevel, Session: session, Seq: 1, Commands: s.cmds})
 	s.size = len(b)
 	return err
@@ -91,8 +91,8 @@ func (s *submission) measure(session metadata.SessionID) error {
 // run is the control lane's goroutine.
 func (c *control) run() {
 	for {
-		c.box.gather(c.w.cfg.Pace, metadata.LaneControl)
-		_, calls := c.box.take(nil, nil)
+		c.box.awaitPace(c.w.cfg.Pace, metadata.LaneControl)
+		_, calls := c.box.takeAll(nil, nil)
 		for _, call := range calls {
 			call()
 		}
@@ -104,9 +104,9 @@ func (c *control) run() {
 	}
 }
 
-func (c *control) take(s *submission) {
-	if c.refuse != nil {
-		c.finish(s, metadata.Outcome{}, c.refuse)
+func (c *control) enqueueSubmission(s *submission) {
+	if c.refuseErr != nil {
+		c.answerSubmission(s, metadata.Outcome{}, c.refuseErr)
 		return
 	}
 	c.queue = append(c.queue, s)
@@ -114,11 +114,11 @@ func (c *control) take(s *submission) {
 
 // advance sends the next entry if the slot is free.
 func (c *control) advance() {
-	c.dropGivenUp()
-	if len(c.queue) == 0 || c.refuse != nil || !c.slot.ask() {
+	c.dropCanceled()
+	if len(c.queue) == 0 || c.refuseErr != nil || !c.slot.tryAcquire() {
 		return
 	}
-	subs := c.next()
+	subs := c.takeNextGroup()
 	if len(subs) == 0 {
 		return
 	}
@@ -127,15 +127,15 @@ func (c *control) advance() {
 	for _, s := range subs {
 		e.Commands = append(e.Commands, s.cmds...)
 	}
-	c.slot.send(&commit{entry: e, guard: subs[0].guard, done: func(out metadata.Outcome, err error) { c.committed(subs, out, err) }})
+	c.slot.sendEntry(&pendingCommit{entry: e, guard: subs[0].guard, onDone: func(out metadata.Outcome, err error) { c.answerCommitted(subs, out, err) }})
 }
 
-// dropGivenUp forgets those whose callers left before they were sent.
-func (c *control) dropGivenUp() {
+// dropCanceled forgets those whose callers left before they were sent.
+func (c *control) dropCanceled() {
 	keep := c.queue[:0]
 	for _, s := range c.queue {
-		if s.state.Load() == submissionGivenUp {
-			c.w.leaveSubmit()
+		if s.state.Load() == submissionCanceled {
+			c.w.countSubmissionDone()
 			continue
 		}
 		keep = append(keep, s)
@@ -144,39 +144,39 @@ func (c *control) dropGivenUp() {
 	c.queue = keep
 }
 
-// next takes what shares the next entry, in order of arrival.
-func (c *control) next() (subs []*submission) {
+// takeNextGroup takes what shares the next entry, in order of arrival.
+func (c *control) takeNextGroup() (subs []*submission) {
 	size := 0
 	for len(c.queue) > 0 {
 		s := c.queue[0]
-		if len(subs) > 0 && (s.alone || size+s.size > controlEntryBytes) {
+		if len(subs) > 0 && (s.exclusive || size+s.size > controlEntryBytes) {
 			break
 		}
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
-		if !s.state.CompareAndSwap(submissionQueued, submissionSent) && s.state.Load() == submissionGivenUp {
-			c.w.leaveSubmit()
+		if !s.state.CompareAndSwap(submissionQueued, submissionSent) && s.state.Load() == submissionCanceled {
+			c.w.countSubmissionDone()
 			continue
 		}
 		subs = append(subs, s)
 		size += s.size
-		if s.alone {
+		if s.exclusive {
 			break
 		}
 	}
 	return subs
 }
 
-// committed hands each caller its own part of the outcome.
-func (c *control) committed(subs []*submission, out metadata.Outcome, err error) {
+// answerCommitted hands each caller its own part of the outcome.
+func (c *control) answerCommitted(subs []*submission, out metadata.Outcome, err error) {
 	if err == nil && out.Code == metadata.CodeRefused && len(subs) > 1 {
 		// Nothing of a refused entry was taken: each goes again by itself,
 		// so that one bad command fails its own caller only.
 		for _, s := range subs {
-			s.alone = true
+			s.exclusive = true
 		}
 		c.queue = append(append([]*submission(nil), subs...), c.queue...)
-		c.box.signal()
+		c.box.wakeOwner()
 		return
 	}
 	at := 0
@@ -198,29 +198,29 @@ func (c *control) committed(subs []*submission, out metadata.Outcome, err error)
 			}
 			at += len(s.cmds)
 		}
-		c.finish(s, own, failed)
+		c.answerSubmission(s, own, failed)
 	}
 }
 
-func (c *control) finish(s *submission, out metadata.Outcome, err error) {
+func (c *control) answerSubmission(s *submission, out metadata.Outcome, err error) {
 	s.state.CompareAndSwap(submissionQueued, submissionSent)
 	s.outcome, s.err = out, err
 	close(s.done)
-	c.w.leaveSubmit()
+	c.w.countSubmissionDone()
 }
 
 // abandon fails what was not sent; nothing more is taken.
 func (c *control) abandon(err error) {
-	if c.refuse != nil {
+	if c.refuseErr != nil {
 		return
 	}
-	c.refuse = err
+	c.refuseErr = err
 	for _, s := range c.queue {
-		if s.state.Load() == submissionGivenUp {
-			c.w.leaveSubmit()
+		if s.state.Load() == submissionCanceled {
+			c.w.countSubmissionDone()
 			continue
 		}
-		c.finish(s, metadata.Outcome{}, err)
+		c.answerSubmission(s, metadata.Outcome{}, err)
 	}
 	c.queue = nil
 }

@@ -11,41 +11,41 @@ import (
 // Drain refuses new batches with ErrDraining, seals what is open, and waits
 // until every batch is answered or ctx ends. Submit goes on working.
 func (w *WAL) Drain(ctx context.Context) error {
-	w.refuseFrom(ErrDraining, false)
-	return w.drain(ctx, false)
+	w.refuseNew(ErrDraining, false)
+	return w.waitDrained(ctx, false)
 }
 
-// drain waits until every batch is answered, and if all is set every
+// waitDrained waits until every batch is answered, and if all is set every
 // submission too, and every loser that is known is billed.
-func (w *WAL) drain(ctx context.Context, all bool) error {
-	q := &quietWaiter{all: all, done: make(chan struct{})}
+func (w *WAL) waitDrained(ctx context.Context, all bool) error {
+	q := &drainWaiter{withSubmissions: all, done: make(chan struct{})}
 	w.mu.Lock()
-	w.quiet = append(w.quiet, q)
-	ready := w.takeQuiet()
+	w.drainWaiters = append(w.drainWaiters, q)
+	ready := w.takeDrained()
 	w.mu.Unlock()
 	for _, r := range ready {
 		close(r.done)
 	}
 	for _, l := range w.lanes {
 		if l != nil {
-			l.box.post(func() { l.draining = true })
+			l.box.postCall(func() { l.draining = true })
 		}
 	}
 	select {
 	case <-q.done:
 		return nil
 	case <-ctx.Done():
-		w.forgetQuiet(q)
+		w.removeDrainWaiter(q)
 		return fmt.Errorf("drain wal: %w", ctx.Err())
 	}
 }
 
-func (w *WAL) forgetQuiet(q *quietWaiter) {
+func (w *WAL) removeDrainWaiter(q *drainWaiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, o := range w.quiet {
+	for i, o := range w.drainWaiters {
 		if o == q {
-			w.quiet = append(w.quiet[:i], w.quiet[i+1:]...)
+			w.drainWaiters = append(w.drainWaiters[:i], w.drainWaiters[i+1:]...)
 			return
 		}
 	}
@@ -57,14 +57,14 @@ func (w *WAL) forgetQuiet(q *quietWaiter) {
 // another broker, it is that broker that asks.
 func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) error {
 	w.mu.Lock()
-	m := w.pins.mark(tp)
+	m := w.assignments.addDrainMark(tp)
 	w.mu.Unlock()
 	if m == nil {
 		return nil
 	}
 	for _, l := range w.lanes {
 		if l != nil {
-			l.box.post(func() { l.hasten(tp) })
+			l.box.postCall(func() { l.sealForDrain(tp) })
 		}
 	}
 	select {
@@ -79,38 +79,38 @@ func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) er
 // ends, fails the rest, and returns when all goroutines have ended. The error
 // says that something was failed. Whoever calls it again waits for the first.
 func (w *WAL) Close(ctx context.Context) error {
-	w.refuseFrom(ErrClosed, true)
+	w.refuseNew(ErrClosed, true)
 	w.mu.Lock()
 	again := w.closing
 	w.closing = true
 	w.mu.Unlock()
 	if again {
-		<-w.ended
+		<-w.closeDone
 		return nil
 	}
-	defer close(w.ended)
-	err := w.drain(ctx, true)
+	defer close(w.closeDone)
+	err := w.waitDrained(ctx, true)
 	w.cancel()
-	w.abandon(ErrClosed)
-	w.meet() // from here on no lane starts a task
+	w.abandonLanes(ErrClosed)
+	w.syncLanes() // from here on no lane starts a task
 	w.tasks.Wait()
-	stop := func(stopped *bool, box *mailbox) { box.post(func() { *stopped = true }) }
+	stop := func(stopped *bool, box *mailbox) { box.postCall(func() { *stopped = true }) }
 	stop(&w.control.stopped, w.control.box)
 	for _, l := range w.lanes {
 		if l != nil {
 			stop(&l.stopped, l.box)
 		}
 	}
-	w.loops.Wait()
+	w.laneLoops.Wait()
 	return err
 }
 
-// meet waits until every lane has done what was posted to it before.
-func (w *WAL) meet() {
+// syncLanes waits until every lane has done what was posted to it before.
+func (w *WAL) syncLanes() {
 	var all sync.WaitGroup
 	meet := func(box *mailbox) {
 		all.Add(1)
-		box.post(all.Done)
+		box.postCall(all.Done)
 	}
 	meet(w.control.box)
 	for _, l := range w.lanes {

@@ -37,13 +37,13 @@ func (b *billingBucket) Put(ctx context.Context, name string, body []byte) error
 // some requests without an answer, and fails some.
 func hangingStore(plan bucket.FaultPlan) (*s3stream.Store, *billingBucket, func()) {
 	slow := bucket.Delay(bucket.NewMem(), func(op bucket.Op, name string, attempt int, size int64) time.Duration {
-		d := 20*time.Millisecond + bucket.Drawn(plan.Seed, "took", op, name, attempt, 40*time.Millisecond)
-		if bucket.Drawn(plan.Seed, "tail", op, name, attempt, 50) == 1 { // two in a hundred
-			d += bucket.Drawn(plan.Seed, "slow", op, name, attempt, 400*time.Millisecond)
+		d := 20*time.Millisecond + bucket.GenerateDuration(plan.Seed, "took", op, name, attempt, 40*time.Millisecond)
+		if bucket.GenerateDuration(plan.Seed, "tail", op, name, attempt, 50) == 1 { // two in a hundred
+			d += bucket.GenerateDuration(plan.Seed, "slow", op, name, attempt, 400*time.Millisecond)
 		}
 		return d
 	})
-	fault := bucket.NewFault(slow, plan.Decide)
+	fault := bucket.NewFaultyBucket(slow, plan.Decide)
 	billed := &billingBucket{Bucket: bucket.Retry(fault, bucket.DefaultRetry()), puts: map[string]uint32{}}
 	store := s3stream.NewStore(s3stream.Config{Bucket: billed, Replica: (*metadata.Replica)(nil)})
 	return store, billed, func() { store.Close(); fault.Close() }

@@ -14,33 +14,33 @@ type lane struct {
 	id   metadata.Lane
 	box  *mailbox
 	rand *rand.Rand
-	slot *slot
+	slot *commitSlot
 
-	open   *buffer
-	sealed []*buffer // in seal order, not in an entry yet
-	tails  map[tailKey]*tail
-	gaps   []*tail // with batches that wait for a missing sequence
-	retry  []*tail // whose refused batches may be submitted again
+	openBuffer     *buffer
+	sealed         []*buffer // in seal order, not in an entry yet
+	producers      map[producerKey]*producerQueue
+	gapQueues      []*producerQueue // with batches that wait for a missing sequence
+	resubmitQueues []*producerQueue // whose refused batches may be submitted again
 
-	number    uint64 // of the last object
-	uploads   int
-	lastSeal  time.Time
-	early     earlyBudget
-	orphans   []metadata.ObjectRef // for the next entry
-	orphansAt time.Time            // the first of them came
+	objectNumber uint64 // of the last object
+	uploads      int
+	lastSeal     time.Time
+	earlyPuts    earlyBudget
+	orphans      []metadata.ObjectRef // for the next entry
+	orphansAt    time.Time            // the first of them came
 
-	answered []*item // since the last settle
-	refuse   error   // set when the lane takes nothing more
-	draining bool
-	stopped  bool            // the goroutine ends
-	idle     []time.Duration // scratch of situation
-	blocked  map[metadata.TopicPartition]struct{}
+	answered          []*pendingBatch // since the last settle
+	refuseErr         error           // set when the lane takes nothing more
+	draining          bool
+	stopped           bool            // the goroutine ends
+	idleScratch       []time.Duration // scratch of situation
+	blockedPartitions map[metadata.TopicPartition]struct{}
 }
 
 func newLane(w *WAL, id metadata.Lane, r *rand.Rand) *lane {
-	l := &lane{w: w, id: id, box: newMailbox(), rand: r, tails: map[tailKey]*tail{},
-		early: earlyBudget{rate: w.cfg.EarlyPuts}, blocked: map[metadata.TopicPartition]struct{}{}}
-	l.slot = newSlot(w, id, l.box)
+	l := &lane{w: w, id: id, box: newMailbox(), rand: r, producers: map[producerKey]*producerQueue{},
+		earlyPuts: earlyBudget{rate: w.cfg.EarlyPuts}, blockedPartitions: map[metadata.TopicPartition]struct{}{}}
+	l.slot = newCommitSlot(w, id, l.box)
 	return l
 }
 
@@ -48,23 +48,23 @@ func newLane(w *WAL, id metadata.Lane, r *rand.Rand) *lane {
 func (l *lane) run() {
 	timer := time.NewTimer(noWait)
 	defer timer.Stop()
-	var items []*item
+	var items []*pendingBatch
 	var calls []func()
 	for {
-		l.box.gather(l.w.cfg.Pace, l.id)
-		items, calls = l.box.take(items, calls)
+		l.box.awaitPace(l.w.cfg.Pace, l.id)
+		items, calls = l.box.takeAll(items, calls)
 		// Batches first: what had arrived when an upload failed belongs to
 		// what that failure takes along.
 		for _, it := range items {
-			l.intake(it)
+			l.receiveBatch(it)
 		}
 		for _, call := range calls {
 			call()
 		}
 		now := time.Now()
-		wait := l.pumpGaps(now)
+		wait := l.recheckGaps(now)
 		wait = min(wait, l.advance(now))
-		l.settle()
+		l.reportAnswered()
 		if l.stopped {
 			return
 		}
@@ -82,33 +82,33 @@ func (l *lane) run() {
 	}
 }
 
-// buffer puts an item into the open buffer, sealing what is in its way.
-func (l *lane) buffer(it *item) {
+// bufferBatch puts an item into the open buffer, sealing what is in its way.
+func (l *lane) bufferBatch(it *pendingBatch) {
 	now := time.Now()
-	if l.open != nil && !l.open.room(it, l.w.cfg.MaxBufferBytes) {
-		l.seal(ReasonFull, now)
+	if l.openBuffer != nil && !l.openBuffer.hasRoom(it, l.w.cfg.MaxBufferBytes) {
+		l.sealBuffer(ReasonFull, now)
 	}
-	if l.open == nil {
+	if l.openBuffer == nil {
 		// The phase keeps lanes and brokers from lingering in step.
-		l.open = newBuffer(now, l.w.cfg.Linger+time.Duration(l.rand.Int64N(int64(time.Millisecond))))
+		l.openBuffer = newBuffer(now, l.w.cfg.Linger+time.Duration(l.rand.Int64N(int64(time.Millisecond))))
 	}
-	l.open.add(it)
-	l.early.earn(len(it.Bytes), it.Activity.sendsFullBatches())
-	if len(l.open.connections) <= fewConnections {
-		l.open.blockedAt = time.Time{}
+	l.openBuffer.addBatch(it)
+	l.earlyPuts.addBatchCredit(len(it.Bytes), it.Activity.sendsFullBatches())
+	if len(l.openBuffer.connections) <= fewConnections {
+		l.openBuffer.nextBlockedCheck = time.Time{}
 	}
-	if s := (situation{bytes: l.open.bytes, head: l.open.head, maxBytes: l.w.cfg.MaxBufferBytes}); s.full() != ReasonNone {
-		l.seal(s.full(), now)
+	if s := (sealInput{bytes: l.openBuffer.bytes, headBytes: l.openBuffer.headBytes, maxBytes: l.w.cfg.MaxBufferBytes}); s.fullReason() != ReasonNone {
+		l.sealBuffer(s.fullReason(), now)
 	}
 }
 
-// seal closes the open buffer; it becomes an object.
-func (l *lane) seal(why SealReason, now time.Time) {
-	b := l.open
-	l.open = nil
-	b.seal()
-	l.number++
-	b.name = metadata.ObjectName{Session: l.w.cfg.Session, Lane: l.id, Number: l.number}
+// sealBuffer closes the open buffer; it becomes an object.
+func (l *lane) sealBuffer(why SealReason, now time.Time) {
+	b := l.openBuffer
+	l.openBuffer = nil
+	b.buildRuns()
+	l.objectNumber++
+	b.name = metadata.ObjectName{Session: l.w.cfg.Session, Lane: l.id, Number: l.objectNumber}
 	b.state = bufferWaiting
 	l.lastSeal = now
 	l.sealed = append(l.sealed, b)
@@ -118,165 +118,165 @@ func (l *lane) seal(why SealReason, now time.Time) {
 // advance does all that can be done now and returns after how long to look
 // again if nothing happens.
 func (l *lane) advance(now time.Time) time.Duration {
-	l.resubmit()
-	wait := l.sealOpen(now)
+	l.resubmitRefused()
+	wait := l.sealIfDue(now)
 	for _, b := range l.sealed {
-		if b.state == bufferWaiting && l.uploads < l.w.cfg.MaxUploads && l.refuse == nil {
-			l.upload(b)
+		if b.state == bufferWaiting && l.uploads < l.w.cfg.MaxUploads && l.refuseErr == nil {
+			l.startUpload(b)
 		}
 	}
-	if l.refuse == nil {
-		wait = min(wait, l.commit(now))
+	if l.refuseErr == nil {
+		wait = min(wait, l.tryCommit(now))
 	}
 	return wait
 }
 
-// sealOpen decides about the open buffer.
-func (l *lane) sealOpen(now time.Time) time.Duration {
-	if l.open == nil || l.refuse != nil {
+// sealIfDue decides about the open buffer.
+func (l *lane) sealIfDue(now time.Time) time.Duration {
+	if l.openBuffer == nil || l.refuseErr != nil {
 		return noWait
 	}
-	l.early.refill(now)
-	s := l.situation(now)
-	l.lookAtFeeds(&s)
-	why, wait := decide(s)
+	l.earlyPuts.addRateCredit(now)
+	s := l.newSealInput(now)
+	l.checkIdleConnections(&s)
+	why, wait := decideSeal(s)
 	if why == ReasonNone {
 		return wait
 	}
 	if why == ReasonBlocked {
-		l.early.take()
+		l.earlyPuts.spend()
 	}
-	l.seal(why, now)
+	l.sealBuffer(why, now)
 	return noWait
 }
 
-// situation is how the open buffer stands.
-func (l *lane) situation(now time.Time) situation {
-	b := l.open
-	s := situation{now: now, lane: l.id, bytes: b.bytes, head: b.head, due: b.due,
-		maxBytes: l.w.cfg.MaxBufferBytes, inlineLimit: l.w.cfg.InlineLimit(), denied: b.denied,
+// newSealInput is how the open buffer stands.
+func (l *lane) newSealInput(now time.Time) sealInput {
+	b := l.openBuffer
+	s := sealInput{now: now, lane: l.id, bytes: b.bytes, headBytes: b.headBytes, lingerEnd: b.lingerEnd,
+		maxBytes: l.w.cfg.MaxBufferBytes, inlineLimit: l.w.cfg.InlineLimit(), inlineDenied: b.inlineDenied,
 		uploadFree: l.uploads < l.w.cfg.MaxUploads, lastSeal: l.lastSeal, draining: l.draining,
-		blockedAfter: l.w.cfg.BlockedAfter, earlyPut: l.early.has()}
-	if s.apart = len(l.sealed) == 0; !s.apart && b.bytes <= s.inlineLimit {
-		l.findBlocked()
-		s.apart = !b.touches(l.blocked)
+		blockedAfter: l.w.cfg.BlockedAfter, hasEarlyPut: l.earlyPuts.hasCredit()}
+	if s.independent = len(l.sealed) == 0; !s.independent && b.bytes <= s.inlineLimit {
+		l.collectBlockedPartitions()
+		s.independent = !b.containsAny(l.blockedPartitions)
 	}
 	return s
 }
 
-// gathering is how long the open buffer, which is to go inline, waits for the
+// gatherWait is how long the open buffer, which is to go inline, waits for the
 // rest of its clients' windows: a window that is cut in two costs two commits
 // for each round trip of its client. Among many connections one is always
 // short of its window, and there is company enough.
-func (l *lane) gathering(now time.Time) (wait time.Duration) {
-	b := l.open
+func (l *lane) gatherWait(now time.Time) (wait time.Duration) {
+	b := l.openBuffer
 	if l.draining || len(b.connections) > fewConnections {
 		return 0
 	}
 	for _, f := range b.connections {
-		wait = max(wait, f.refills(l.id, now))
+		wait = max(wait, f.refillWait(l.id, now))
 	}
-	since := b.opened
-	if l.slot.freed.After(since) {
-		since = l.slot.freed
+	since := b.openedAt
+	if l.slot.freedAt.After(since) {
+		since = l.slot.freedAt
 	}
-	return min(wait, max(0, gatherTime-now.Sub(since)))
+	return min(wait, max(0, maxGatherTime-now.Sub(since)))
 }
 
-// pacing is how long the open buffer, which is to go inline, waits for company
+// spacingWait is how long the open buffer, which is to go inline, waits for company
 // from clients that send at times of their own: a commit costs six processes a
 // wake-up or more, whatever is in it. Who waits for an answer before it sends
 // more is not kept waiting, nor is what wants low latency.
-func (l *lane) pacing(now time.Time) time.Duration {
-	b := l.open
+func (l *lane) spacingWait(now time.Time) time.Duration {
+	b := l.openBuffer
 	if l.draining || l.id != metadata.LaneStandard || len(b.connections) == 0 {
 		return 0
 	}
-	wait := l.slot.pace() - now.Sub(l.slot.sent)
+	wait := l.slot.commitSpacing() - now.Sub(l.slot.sentAt)
 	if wait <= 0 || len(b.connections) > fewConnections {
 		return max(wait, 0)
 	}
 	for _, f := range b.connections {
-		if full, _ := f.full(l.id); !full {
+		if full, _ := f.isWindowFull(l.id); !full {
 			return wait
 		}
 	}
 	return 0
 }
 
-// patience is how long the open buffer, which is to go inline, waits although a
+// inlineWait is how long the open buffer, which is to go inline, waits although a
 // commit could be sent.
-func (l *lane) patience(now time.Time) time.Duration {
-	return max(l.gathering(now), l.pacing(now))
+func (l *lane) inlineWait(now time.Time) time.Duration {
+	return max(l.gatherWait(now), l.spacingWait(now))
 }
 
 // fewConnections is up to how many connections of a buffer are looked at whenever one
 // of its batches comes.
 const fewConnections = 32
 
-// lookAtFeeds tells how long the open buffer's connections have sent nothing.
+// checkIdleConnections tells how long the open buffer's connections have sent nothing.
 // Bytes that arrive only put off the moment at which they look blocked, so
 // nobody looks before the one that was found last; but a batch may make a
 // window full.
-func (l *lane) lookAtFeeds(s *situation) {
-	b := l.open
+func (l *lane) checkIdleConnections(s *sealInput) {
+	b := l.openBuffer
 	if l.id != metadata.LaneStandard || len(b.connections) == 0 {
 		return
 	}
-	if s.unblocked = b.blockedAt.Sub(s.now); s.unblocked > 0 {
+	if s.unblockedFor = b.nextBlockedCheck.Sub(s.now); s.unblockedFor > 0 {
 		return
 	}
-	l.idle = l.idle[:0]
+	l.idleScratch = l.idleScratch[:0]
 	for _, f := range b.connections {
-		idle := f.idle(s.now)
-		switch full, whole := f.full(l.id); {
-		case full && (whole || b.bytes >= earlyBytes):
+		idle := f.idleTime(s.now)
+		switch full, whole := f.isWindowFull(l.id); {
+		case full && (whole || b.bytes >= bytesPerEarlyPut):
 			idle = max(idle, s.blockedAfter)
 		case full: // the rest of its window comes back: in two pieces it would go on costing two PUTs
 			idle = 0
 		}
-		l.idle = append(l.idle, idle)
+		l.idleScratch = append(l.idleScratch, idle)
 	}
-	s.idle = l.idle
+	s.idleTimes = l.idleScratch
 	if wait := s.blockedIn(); wait > 0 {
-		b.blockedAt = s.now.Add(wait)
-	} else if !s.earlyPut {
-		b.blockedAt = s.now.Add(earlyRetry)
+		b.nextBlockedCheck = s.now.Add(wait)
+	} else if !s.hasEarlyPut {
+		b.nextBlockedCheck = s.now.Add(earlyPutRetry)
 	}
 }
 
-// findBlocked collects the partitions of sealed buffers that cannot commit
+// collectBlockedPartitions collects the partitions of sealed buffers that cannot commit
 // yet: not durable, or behind one that is not.
-func (l *lane) findBlocked() {
-	clear(l.blocked)
+func (l *lane) collectBlockedPartitions() {
+	clear(l.blockedPartitions)
 	for _, b := range l.sealed {
-		if b.state != bufferReady || b.touches(l.blocked) {
-			b.mark(l.blocked)
+		if b.state != bufferReady || b.containsAny(l.blockedPartitions) {
+			b.addPartitionsTo(l.blockedPartitions)
 		}
 	}
 }
 
-// answer gives an item its result, and with it the retries attached to it.
-func (l *lane) answer(it *item, at metadata.Offset, err error) {
+// answerBatch gives an item its result, and with it the retries attached to it.
+func (l *lane) answerBatch(it *pendingBatch, at metadata.Offset, err error) {
 	if it.answered {
 		return
 	}
 	it.answered = true
 	it.ack.offset, it.ack.err = at, err
-	it.Outcome.answered(err)
+	it.Outcome.recordAnswer(err)
 	if it.Activity != nil && !it.More {
-		it.Activity.answer(time.Now())
+		it.Activity.noteAnswered(time.Now())
 	}
 	close(it.ack.done)
 	l.answered = append(l.answered, it)
-	l.settleTail(it)
-	for _, o := range it.attached {
-		l.answer(o, at, err)
+	l.removeFromQueue(it)
+	for _, o := range it.retries {
+		l.answerBatch(o, at, err)
 	}
 }
 
-// settle tells the rest of the WAL what the lane has answered.
-func (l *lane) settle() {
+// reportAnswered tells the rest of the WAL what the lane has answered.
+func (l *lane) reportAnswered() {
 	if len(l.answered) == 0 {
 		return
 	}
@@ -286,7 +286,7 @@ func (l *lane) settle() {
 			hook(l.id, now.Sub(it.arrived))
 		}
 	}
-	l.w.settled(l.answered)
+	l.w.releaseAnswered(l.answered)
 	clear(l.answered)
 	l.answered = l.answered[:0]
 }
@@ -308,13 +308,13 @@ func (l *lane) failPartitions(parts []*part, err error) {
 			}
 		}
 	}
-	if l.open != nil {
-		l.open = l.open.without(set, func(p *part) { l.failPart(p, err) })
+	if l.openBuffer != nil {
+		l.openBuffer = l.openBuffer.removePartitions(set, func(p *part) { l.failPart(p, err) })
 	}
 	for _, p := range parts {
 		if _, ok := set[p.tp]; ok {
-			for _, it := range l.w.unpark(p.tp) {
-				l.answer(it, 0, err)
+			for _, it := range l.w.takeParked(p.tp) {
+				l.answerBatch(it, 0, err)
 			}
 		}
 	}
@@ -326,10 +326,10 @@ func (l *lane) failPart(p *part, err error) {
 	p.failed = true
 	for _, g := range p.groups {
 		for _, it := range g.items {
-			t := it.tail
-			l.answer(it, 0, err)
+			t := it.queue
+			l.answerBatch(it, 0, err)
 			if t != nil {
-				l.failTail(t, err)
+				l.failQueue(t, err)
 			}
 		}
 	}
@@ -338,39 +338,39 @@ func (l *lane) failPart(p *part, err error) {
 // abandon ends the lane's work when the session is lost, or at the end: what
 // is not in an entry under way is failed, and nothing more is taken.
 func (l *lane) abandon(err error) {
-	if l.refuse != nil {
+	if l.refuseErr != nil {
 		return
 	}
-	l.refuse = err
+	l.refuseErr = err
 	for _, b := range l.sealed {
 		for _, p := range b.parts {
 			l.failPart(p, err)
 		}
 	}
 	l.sealed = nil
-	if l.open != nil {
-		for _, p := range l.open.parts {
+	if l.openBuffer != nil {
+		for _, p := range l.openBuffer.parts {
 			l.failPart(p, err)
 		}
-		l.open = nil
+		l.openBuffer = nil
 	}
-	for _, t := range l.gaps {
-		for _, it := range t.waiting {
-			l.answer(it, 0, err)
+	for _, t := range l.gapQueues {
+		for _, it := range t.awaitingGap {
+			l.answerBatch(it, 0, err)
 		}
-		t.waiting = nil
+		t.awaitingGap = nil
 	}
-	l.gaps = nil
-	l.w.count(0, -len(l.orphans))
+	l.gapQueues = nil
+	l.w.adjustPending(0, -len(l.orphans))
 	l.orphans = nil
 }
 
-// hasten seals the open buffer if it has the partition.
-func (l *lane) hasten(tp metadata.TopicPartition) {
-	if l.open == nil || l.open.index[tp] == nil || l.refuse != nil {
+// sealForDrain seals the open buffer if it has the partition.
+func (l *lane) sealForDrain(tp metadata.TopicPartition) {
+	if l.openBuffer == nil || l.openBuffer.partIndex[tp] == nil || l.refuseErr != nil {
 		return
 	}
-	if s := l.situation(time.Now()); !s.inlineable() {
-		l.seal(ReasonDrain, s.now)
+	if s := l.newSealInput(time.Now()); !s.canGoInline() {
+		l.sealBuffer(ReasonDrain, s.now)
 	}
 }

@@ -10,45 +10,45 @@ import (
 // calls to be made by it. Posting never blocks; what bounds the batches is the
 // memory budget, and the calls the work under way.
 type mailbox struct {
-	mu    sync.Mutex // guards items and calls
-	items []*item
-	calls []func()
-	wake  chan struct{} // capacity 1
+	mu      sync.Mutex // guards items and calls
+	batches []*pendingBatch
+	calls   []func()
+	wake    chan struct{} // capacity 1
 }
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
-// add leaves items without waking the owner: the caller may hold a mutex, and
+// addBatches leaves items without waking the owner: the caller may hold a mutex, and
 // calls signal when it does not any more.
-func (m *mailbox) add(items ...*item) {
+func (m *mailbox) addBatches(items ...*pendingBatch) {
 	m.mu.Lock()
-	m.items = append(m.items, items...)
+	m.batches = append(m.batches, items...)
 	m.mu.Unlock()
 }
 
-// post has the owner make a call.
-func (m *mailbox) post(call func()) {
-	m.call(call)
-	m.signal()
+// postCall has the owner make a call.
+func (m *mailbox) postCall(call func()) {
+	m.addCall(call)
+	m.wakeOwner()
 }
 
-// call is post without waking the owner, as add.
-func (m *mailbox) call(call func()) {
+// addCall is post without waking the owner, as add.
+func (m *mailbox) addCall(call func()) {
 	m.mu.Lock()
 	m.calls = append(m.calls, call)
 	m.mu.Unlock()
 }
 
-func (m *mailbox) signal() {
+func (m *mailbox) wakeOwner() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
 }
 
-// gather lets pace pass, where it is not nil; what comes meanwhile is taken with
+// awaitPace lets pace pass, where it is not nil; what comes meanwhile is taken with
 // what came before, and wakes nobody.
-func (m *mailbox) gather(pace func(metadata.Lane), lane metadata.Lane) {
+func (m *mailbox) awaitPace(pace func(metadata.Lane), lane metadata.Lane) {
 	if pace == nil {
 		return
 	}
@@ -59,13 +59,13 @@ func (m *mailbox) gather(pace func(metadata.Lane), lane metadata.Lane) {
 	}
 }
 
-// take empties the box into memory that the owner gives back.
-func (m *mailbox) take(items []*item, calls []func()) ([]*item, []func()) {
+// takeAll empties the box into memory that the owner gives back.
+func (m *mailbox) takeAll(items []*pendingBatch, calls []func()) ([]*pendingBatch, []func()) {
 	clear(items)
 	clear(calls)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	gotItems, gotCalls := m.items, m.calls
-	m.items, m.calls = items[:0], calls[:0]
+	gotItems, gotCalls := m.batches, m.calls
+	m.batches, m.calls = items[:0], calls[:0]
 	return gotItems, gotCalls
 }

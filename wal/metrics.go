@@ -49,10 +49,10 @@ func (w *WAL) Stats() Stats {
 		InlineEntries: m.inlineEntries.Load(), InlineBytes: m.inlineBytes.Load(),
 		Duplicates: m.duplicates.Load(), Attached: m.attached.Load(), GapWaits: m.gapWaits.Load(),
 		Resubmitted: m.resubmitted.Load(), OrderAtRisk: m.orderAtRisk.Load()}
-	used, waiting := w.budget.load()
+	used, waiting := w.budget.readUsage()
 	s.PendingBytes, s.BlockedAppends = used, int64(waiting)
 	w.mu.Lock()
-	s.PendingBatches = int64(w.items)
+	s.PendingBatches = int64(w.pendingBatches)
 	w.mu.Unlock()
 	for i := range m.sealed {
 		s.Sealed[i] = m.sealed[i].Load()

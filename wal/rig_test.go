@@ -124,16 +124,16 @@ func (r *rig) close() {
 	if err := r.w.Close(ctx); err != nil {
 		r.t.Errorf("close: %v", err)
 	}
-	if used, _ := r.w.budget.load(); used != 0 {
+	if used, _ := r.w.budget.readUsage(); used != 0 {
 		r.t.Errorf("%d bytes of the budget are still taken after close", used)
 	}
 	r.gov.check(r.t)
-	if n := len(r.w.pins); n != 0 {
+	if n := len(r.w.assignments); n != 0 {
 		r.t.Errorf("%d partitions are still pinned after close", n)
 	}
 	for _, l := range r.w.lanes {
-		if l != nil && len(l.tails) != 0 {
-			r.t.Errorf("%d tails are left in lane %s", len(l.tails), l.id)
+		if l != nil && len(l.producers) != 0 {
+			r.t.Errorf("%d tails are left in lane %s", len(l.producers), l.id)
 		}
 	}
 	r.end()

@@ -166,7 +166,7 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 						return
 					case <-time.After(time.Duration(40e6 + rnd.Int64N(60e6))):
 					}
-					r.log.Expire(r.cfg.Session)
+					r.log.ExpireSession(r.cfg.Session)
 					select {
 					case <-r.w.Lost(): // an append found out
 					case <-time.After(time.Duration(rnd.Int64N(20e6))):
@@ -228,7 +228,7 @@ func TestPausedBrokerOverwritesNothingAndCommitsNothing(t *testing.T) {
 		}
 		paused := r.send(made{producer: 1, mark: 1})
 		time.Sleep(200 * time.Millisecond)
-		r.log.Expire(first)
+		r.log.ExpireSession(first)
 		elsewhere, err := two.Append(context.Background(), r.batch(made{producer: 1, mark: 1}))
 		if err != nil {
 			t.Fatal(err)

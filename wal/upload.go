@@ -15,95 +15,95 @@ import (
 
 // attempt is an object that is in the bucket.
 type attempt struct {
-	ref metadata.ObjectRef
-	at  []s3stream.Location
+	ref       metadata.ObjectRef
+	locations []s3stream.Location
 }
 
-// upload makes a sealed buffer durable in a goroutine of its own. Until the
+// startUpload makes a sealed buffer durable in a goroutine of its own. Until the
 // last attempt has ended nobody else touches its items' bytes, and no memory
 // of it is used again.
-func (l *lane) upload(b *buffer) {
+func (l *lane) startUpload(b *buffer) {
 	b.state = bufferUploading
 	l.uploads++
 	l.w.meters.objectsInFlight.Add(1)
-	u := &uploading{lane: l, buffer: b, parts: b.objectParts()}
+	u := &upload{lane: l, buffer: b, parts: b.objectParts()}
 	l.w.tasks.Go(u.run)
 }
 
-// uploading is one buffer on its way to the bucket.
-type uploading struct {
-	lane   *lane
-	buffer *buffer
-	parts  []s3stream.ObjectPart
-	tries  [hedge.MaxTries]attempt
-	failed []metadata.ObjectRef // tried before the object was there
-	copies int                  // bodies beside the one that the batches are slices of
-	stored bool
+// upload is one buffer on its way to the bucket.
+type upload struct {
+	lane           *lane
+	buffer         *buffer
+	parts          []s3stream.ObjectPart
+	attempts       [hedge.MaxTries]attempt
+	failedAttempts []metadata.ObjectRef // tried before the object was there
+	extraBodies    int                  // bodies beside the one that the batches are slices of
+	stored         bool
 }
 
 // run puts the object, and again under another name while that takes longer
 // than nearly all PUTs before it. The first to succeed is the object; the
 // others are losers, whatever becomes of them.
-func (u *uploading) run() {
+func (u *upload) run() {
 	w := u.lane.w
 	ctx, cancel := context.WithTimeout(w.uploadCtx, w.cfg.UploadTimeout)
 	defer cancel()
 	name := u.buffer.name
 	w.hedger.Run(ctx, hedge.Race{Op: bucket.OpPut, Bytes: u.buffer.bytes, Phase: name.Number*uint64(metadata.LaneCount) + uint64(name.Lane),
-		Try: u.try, Ended: u.ended})
+		Try: u.prepareAttempt, OnTryEnd: u.handleAttemptEnd})
 }
 
-// try prepares one attempt.
-func (u *uploading) try(n int) (func(context.Context) error, error) {
+// prepareAttempt prepares one attempt.
+func (u *upload) prepareAttempt(n int) (func(context.Context) error, error) {
 	name := u.buffer.name
 	name.Try = uint8(n)
 	body, at, err := s3stream.EncodeWAL(name, u.parts)
 	if err != nil {
 		return nil, err
 	}
-	u.alias(body, at)
-	u.tries[n] = attempt{metadata.ObjectRef{Name: name, Size: int64(len(body))}, at}
+	u.aliasBatches(body, at)
+	u.attempts[n] = attempt{metadata.ObjectRef{Name: name, Size: int64(len(body))}, at}
 	if n > 0 {
-		u.copies++
+		u.extraBodies++
 		u.lane.w.budget.charge(int64(len(body)))
 	}
 	return func(ctx context.Context) (err error) {
-		u.tries[n].ref.Puts, err = u.lane.w.cfg.Uploader.Upload(ctx, name, body)
+		u.attempts[n].ref.Puts, err = u.lane.w.cfg.Uploader.Upload(ctx, name, body)
 		return err
 	}, nil
 }
 
-// ended reports an attempt. What won is reported at once, what lost when it
+// handleAttemptEnd reports an attempt. What won is reported at once, what lost when it
 // has ended: only then it is known what it cost.
-func (u *uploading) ended(e hedge.Ended) {
-	l, a := u.lane, u.tries[e.Try]
+func (u *upload) handleAttemptEnd(e hedge.TryResult) {
+	l, a := u.lane, u.attempts[e.Try]
 	if hook := l.w.cfg.OnUpload; hook != nil && e.Err == nil {
 		hook(l.id, int(a.ref.Size), e.Took)
 	}
 	if e.Decides && e.Err == nil {
 		u.stored = true
-		l.box.post(func() { l.uploaded(u.buffer, a, u.failed) })
+		l.box.postCall(func() { l.finishUpload(u.buffer, a, u.failedAttempts) })
 		return
 	}
-	if u.copies > 0 { // one body less
-		u.copies--
+	if u.extraBodies > 0 { // one body less
+		u.extraBodies--
 		l.w.budget.release(a.ref.Size)
 	}
 	if u.stored {
-		l.box.post(func() { l.lose(a.ref) })
+		l.box.postCall(func() { l.rememberOrphans(a.ref) })
 		return
 	}
 	if !a.ref.Name.IsZero() { // it could be encoded
-		u.failed = append(u.failed, a.ref)
+		u.failedAttempts = append(u.failedAttempts, a.ref)
 	}
 	if e.Decides {
-		l.box.post(func() { l.uploadFailed(u.buffer, e.Err, u.failed) })
+		l.box.postCall(func() { l.failUpload(u.buffer, e.Err, u.failedAttempts) })
 	}
 }
 
-// alias lets the batches be slices of the body, so that what the clients'
+// aliasBatches lets the batches be slices of the body, so that what the clients'
 // connections read is free while the object is on its way.
-func (u *uploading) alias(body []byte, at []s3stream.Location) {
+func (u *upload) aliasBatches(body []byte, at []s3stream.Location) {
 	for i := range u.parts {
 		pos := at[i].Position
 		for j, batch := range u.parts[i].Batches {
@@ -123,59 +123,59 @@ func (u *uploading) alias(body []byte, at []s3stream.Location) {
 	}
 }
 
-// uploaded makes a buffer ready to commit.
-func (l *lane) uploaded(b *buffer, a attempt, failed []metadata.ObjectRef) {
-	l.uploadEnded()
-	l.lose(failed...)
-	if l.refuse != nil {
+// finishUpload makes a buffer ready to commit.
+func (l *lane) finishUpload(b *buffer, a attempt, failed []metadata.ObjectRef) {
+	l.countUploadEnd()
+	l.rememberOrphans(failed...)
+	if l.refuseErr != nil {
 		return // the session's successor finds the object by its name
 	}
-	if !b.live() {
-		l.unseal(b)
-		l.lose(a.ref)
+	if !b.hasLiveParts() {
+		l.removeSealed(b)
+		l.rememberOrphans(a.ref)
 		return
 	}
 	b.state, b.ref = bufferReady, a.ref
 	for i, p := range b.parts {
-		p.at = a.at[i]
+		p.location = a.locations[i]
 	}
 }
 
-// uploadFailed fails a buffer's batches, and what is behind them.
-func (l *lane) uploadFailed(b *buffer, err error, failed []metadata.ObjectRef) {
-	l.uploadEnded()
-	l.lose(failed...)
-	if l.refuse != nil {
+// failUpload fails a buffer's batches, and what is behind them.
+func (l *lane) failUpload(b *buffer, err error, failed []metadata.ObjectRef) {
+	l.countUploadEnd()
+	l.rememberOrphans(failed...)
+	if l.refuseErr != nil {
 		return
 	}
 	l.w.meters.failedObjects.Add(1)
 	l.w.cfg.Logger.Warn("object failed", "object", b.name.Key(), "bytes", b.bytes, "partitions", len(b.parts), "err", err)
-	if why := l.w.refused(); why != nil && errors.Is(err, context.Canceled) {
+	if why := l.w.refusalError(); why != nil && errors.Is(err, context.Canceled) {
 		err = why
 	} else {
 		err = fmt.Errorf("%w: %w", ErrStorage, err)
 	}
-	l.unseal(b)
+	l.removeSealed(b)
 	l.failPartitions(b.parts, err)
 }
 
-func (l *lane) uploadEnded() {
+func (l *lane) countUploadEnd() {
 	l.uploads--
 	l.w.meters.objectsInFlight.Add(-1)
 }
 
-// unseal takes a buffer out of the queue to commit.
-func (l *lane) unseal(b *buffer) {
+// removeSealed takes a buffer out of the queue to commit.
+func (l *lane) removeSealed(b *buffer) {
 	l.sealed = slices.DeleteFunc(l.sealed, func(o *buffer) bool { return o == b })
 }
 
-// lose notes objects that no entry will refer to: the next one names them as
+// rememberOrphans notes objects that no entry will refer to: the next one names them as
 // garbage, with what they cost. A loser may not exist, so it has no size.
-func (l *lane) lose(refs ...metadata.ObjectRef) {
-	if l.refuse != nil || len(refs) == 0 {
+func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
+	if l.refuseErr != nil || len(refs) == 0 {
 		return // the next session finds them by their names
 	}
-	l.w.count(0, len(refs))
+	l.w.adjustPending(0, len(refs))
 	for _, r := range refs {
 		if len(l.orphans) == 0 {
 			l.orphansAt = time.Now()

@@ -20,33 +20,33 @@ type WAL struct {
 	control *control
 	lanes   [metadata.LaneCount]*lane // the data lanes; LaneControl is nil
 
-	mu      sync.Mutex // guards what follows; held for memory only
-	pins    pins
-	items   int // not answered
-	subs    int // submissions not answered
-	owed    int // losers that no entry has named
-	refuse  error
-	closed  bool // submissions are refused too
-	closing bool // Close was called
-	quiet   []*quietWaiter
+	mu                 sync.Mutex // guards what follows; held for memory only
+	assignments        laneAssignments
+	pendingBatches     int // not answered
+	pendingSubmissions int // submissions not answered
+	unnamedOrphans     int // losers that no entry has named
+	refuseErr          error
+	submitRefused      bool // submissions are refused too
+	closing            bool // Close was called
+	drainWaiters       []*drainWaiter
 
-	ctx       context.Context // ends what cannot be waited for any longer
-	cancel    context.CancelFunc
-	uploadCtx context.Context // ends also when the session is lost
-	cancelUp  context.CancelFunc
-	stop      chan struct{} // closed when Append is refused from then on
-	stopOnce  sync.Once
-	lost      chan struct{} // closed when the session is lost
-	lostOnce  sync.Once
-	ended     chan struct{}  // closed at the end of Close
-	loops     sync.WaitGroup // the lanes
-	tasks     sync.WaitGroup // uploads and commits
+	ctx               context.Context // ends what cannot be waited for any longer
+	cancel            context.CancelFunc
+	uploadCtx         context.Context // ends also when the session is lost
+	cancelUploads     context.CancelFunc
+	appendRefused     chan struct{} // closed when Append is refused from then on
+	appendRefusedOnce sync.Once
+	sessionLost       chan struct{} // closed when the session is lost
+	sessionLostOnce   sync.Once
+	closeDone         chan struct{}  // closed at the end of Close
+	laneLoops         sync.WaitGroup // the lanes
+	tasks             sync.WaitGroup // uploads and commits
 }
 
-// quietWaiter waits until nothing is pending.
-type quietWaiter struct {
-	all  bool // submissions and losers too
-	done chan struct{}
+// drainWaiter waits until nothing is pending.
+type drainWaiter struct {
+	withSubmissions bool // submissions and losers too
+	done            chan struct{}
 }
 
 // Open starts the lanes of a session.
@@ -55,15 +55,15 @@ func Open(cfg Config) (*WAL, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{Unknown: cfg.HedgeAfter, Racing: cfg.MaxHedges}), pins: pins{},
-		stop: make(chan struct{}), lost: make(chan struct{}), ended: make(chan struct{})}
+	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, Racing: cfg.MaxHedges}), assignments: laneAssignments{},
+		appendRefused: make(chan struct{}), sessionLost: make(chan struct{}), closeDone: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	w.uploadCtx, w.cancelUp = context.WithCancel(w.ctx)
+	w.uploadCtx, w.cancelUploads = context.WithCancel(w.ctx)
 	w.control = newControl(w)
-	w.loops.Go(w.control.run)
+	w.laneLoops.Go(w.control.run)
 	for _, id := range []metadata.Lane{metadata.LaneLow, metadata.LaneStandard} {
 		w.lanes[id] = newLane(w, id, rand.New(rand.NewPCG(cfg.Rand.Uint64(), uint64(id))))
-		w.loops.Go(w.lanes[id].run)
+		w.laneLoops.Go(w.lanes[id].run)
 	}
 	return w, nil
 }
@@ -76,62 +76,62 @@ func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) {
 	if b.Lane != metadata.LaneLow && b.Lane != metadata.LaneStandard {
 		return nil, fmt.Errorf("append batch: BUG: lane %s", b.Lane)
 	}
-	if err := b.check(); err != nil {
+	if err := b.validate(); err != nil {
 		return nil, fmt.Errorf("append batch: BUG: %w", err)
 	}
-	it := newItem(b)
-	if err := w.budget.acquire(ctx, it.charged, w.stop); err != nil {
-		if refused := w.refused(); refused != nil {
+	it := newPendingBatch(b)
+	if err := w.budget.acquire(ctx, it.chargedBytes, w.appendRefused); err != nil {
+		if refused := w.refusalError(); refused != nil {
 			err = refused
 		}
 		return nil, err
 	}
-	if err := w.enter(it); err != nil {
-		w.budget.release(it.charged)
+	if err := w.enqueueBatch(it); err != nil {
+		w.budget.release(it.chargedBytes)
 		return nil, err
 	}
 	return &it.ack, nil
 }
 
-// enter gives an item to its lane, or parks it.
-func (w *WAL) enter(it *item) error {
+// enqueueBatch gives an item to its lane, or parks it.
+func (w *WAL) enqueueBatch(it *pendingBatch) error {
 	l := w.lanes[it.Lane]
 	w.mu.Lock()
-	if w.refuse != nil {
+	if w.refuseErr != nil {
 		defer w.mu.Unlock()
-		return w.refuse
+		return w.refuseErr
 	}
-	w.items++
+	w.pendingBatches++
 	if it.Activity != nil {
-		it.Activity.begin(len(it.Bytes), it.More)
+		it.Activity.noteArrived(len(it.Bytes), it.More)
 	}
-	if w.pins.enter(it) {
-		l.box.add(it)
+	if w.assignments.admitBatch(it) {
+		l.box.addBatches(it)
 	}
 	w.mu.Unlock()
-	l.box.signal()
+	l.box.wakeOwner()
 	return nil
 }
 
-func (w *WAL) refused() error {
+func (w *WAL) refusalError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.refuse
+	return w.refuseErr
 }
 
-// settled takes answered items out, and lets in what was parked behind them.
-func (w *WAL) settled(items []*item) {
+// releaseAnswered takes answered items out, and lets in what was parked behind them.
+func (w *WAL) releaseAnswered(items []*pendingBatch) {
 	var freed int64
 	for _, it := range items {
-		freed += it.charged
+		freed += it.chargedBytes
 	}
 	w.mu.Lock()
-	w.items -= len(items)
-	complete, free := w.pins.leave(items)
+	w.pendingBatches -= len(items)
+	complete, free := w.assignments.removeAnswered(items)
 	for _, it := range free {
-		w.lanes[it.Lane].box.add(it)
+		w.lanes[it.Lane].box.addBatches(it)
 	}
-	quiet := w.takeQuiet()
+	quiet := w.takeDrained()
 	w.mu.Unlock()
 	w.budget.release(freed)
 	for _, m := range complete {
@@ -141,99 +141,99 @@ func (w *WAL) settled(items []*item) {
 		close(q.done)
 	}
 	for _, it := range free {
-		w.lanes[it.Lane].box.signal()
+		w.lanes[it.Lane].box.wakeOwner()
 	}
 }
 
-// takeQuiet returns who has waited for what is now so.
-func (w *WAL) takeQuiet() (ready []*quietWaiter) {
-	keep := w.quiet[:0]
-	for _, q := range w.quiet {
-		if w.items == 0 && (!q.all || w.subs == 0 && w.owed == 0) {
+// takeDrained returns who has waited for what is now so.
+func (w *WAL) takeDrained() (ready []*drainWaiter) {
+	keep := w.drainWaiters[:0]
+	for _, q := range w.drainWaiters {
+		if w.pendingBatches == 0 && (!q.withSubmissions || w.pendingSubmissions == 0 && w.unnamedOrphans == 0) {
 			ready = append(ready, q)
 		} else {
 			keep = append(keep, q)
 		}
 	}
-	w.quiet = keep
+	w.drainWaiters = keep
 	return ready
 }
 
-// unpark takes the parked batches of a partition, to be answered.
-func (w *WAL) unpark(tp metadata.TopicPartition) []*item {
+// takeParked takes the parked batches of a partition, to be answered.
+func (w *WAL) takeParked(tp metadata.TopicPartition) []*pendingBatch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.pins.unpark(tp)
+	return w.assignments.takeParked(tp)
 }
 
-// enterSubmit gives a submission to the control lane.
-func (w *WAL) enterSubmit(s *submission) error {
+// enqueueSubmission gives a submission to the control lane.
+func (w *WAL) enqueueSubmission(s *submission) error {
 	w.mu.Lock()
-	if w.closed {
+	if w.submitRefused {
 		defer w.mu.Unlock()
-		return w.refuse
+		return w.refuseErr
 	}
-	w.subs++
-	w.control.box.call(func() { w.control.take(s) })
+	w.pendingSubmissions++
+	w.control.box.addCall(func() { w.control.enqueueSubmission(s) })
 	w.mu.Unlock()
-	w.control.box.signal()
+	w.control.box.wakeOwner()
 	return nil
 }
 
-func (w *WAL) leaveSubmit() { w.count(-1, 0) }
+func (w *WAL) countSubmissionDone() { w.adjustPending(-1, 0) }
 
-// count changes how many submissions are not answered and how many losers no
+// adjustPending changes how many submissions are not answered and how many losers no
 // entry has named yet.
-func (w *WAL) count(subs, owed int) {
+func (w *WAL) adjustPending(subs, owed int) {
 	w.mu.Lock()
-	w.subs += subs
-	w.owed += owed
-	quiet := w.takeQuiet()
+	w.pendingSubmissions += subs
+	w.unnamedOrphans += owed
+	quiet := w.takeDrained()
 	w.mu.Unlock()
 	for _, q := range quiet {
 		close(q.done)
 	}
 }
 
-// refuseFrom refuses batches from now on, and submissions too if closed is
+// refuseNew refuses batches from now on, and submissions too if closed is
 // set. The first reason stays, but for a lost session.
-func (w *WAL) refuseFrom(err error, closed bool) {
+func (w *WAL) refuseNew(err error, closed bool) {
 	w.mu.Lock()
-	if w.refuse == nil || err == ErrSessionLost {
-		w.refuse = err
+	if w.refuseErr == nil || err == ErrSessionLost {
+		w.refuseErr = err
 	}
-	w.closed = w.closed || closed
+	w.submitRefused = w.submitRefused || closed
 	w.mu.Unlock()
-	w.stopOnce.Do(func() { close(w.stop) })
+	w.appendRefusedOnce.Do(func() { close(w.appendRefused) })
 }
 
-// lose ends the WAL because its session is gone. What is in entries under way
+// handleSessionLost ends the WAL because its session is gone. What is in entries under way
 // is still answered by what becomes of them; the rest fails, retriably.
-func (w *WAL) lose() {
-	w.lostOnce.Do(func() {
-		w.refuseFrom(ErrSessionLost, true)
-		w.cancelUp()
-		w.abandon(ErrSessionLost)
-		close(w.lost)
+func (w *WAL) handleSessionLost() {
+	w.sessionLostOnce.Do(func() {
+		w.refuseNew(ErrSessionLost, true)
+		w.cancelUploads()
+		w.abandonLanes(ErrSessionLost)
+		close(w.sessionLost)
 	})
 }
 
-func (w *WAL) abandon(err error) {
-	w.control.box.post(func() { w.control.abandon(err) })
+func (w *WAL) abandonLanes(err error) {
+	w.control.box.postCall(func() { w.control.abandon(err) })
 	for _, l := range w.lanes {
 		if l != nil {
-			l.box.post(func() { l.abandon(err) })
+			l.box.postCall(func() { l.abandon(err) })
 		}
 	}
 }
 
 // SessionLost tells the WAL that its session is gone, or may be, before one of
 // its own appends found out. What is not in an entry under way fails at once.
-func (w *WAL) SessionLost() { w.lose() }
+func (w *WAL) SessionLost() { w.handleSessionLost() }
 
 // Lost is closed when the WAL has found its session gone: the broker opens a
 // new session and a new WAL.
-func (w *WAL) Lost() <-chan struct{} { return w.lost }
+func (w *WAL) Lost() <-chan struct{} { return w.sessionLost }
 
 // NoteOrderAtRisk counts n batches without producer id that were taken
 // although the hand-over of their partition was not confirmed in time.

@@ -122,7 +122,7 @@ func TestLostSessionCommitsNothingAndTellsEverybody(t *testing.T) {
 		open := r.send(made{partition: 1, producer: 7, mark: 2})
 		waits := r.send(made{partition: 2, producer: 7, seq: 5, mark: 3})
 		parked := r.send(made{partition: 0, producer: 7, seq: 1, lane: metadata.LaneLow, mark: 4})
-		r.log.Expire(r.cfg.Session)
+		r.log.ExpireSession(r.cfg.Session)
 		for _, a := range []*Ack{sealed, open, waits, parked} {
 			if _, err := a.Result(); !errors.Is(err, ErrSessionLost) && !errors.Is(err, metadata.CodeOutOfOrder) {
 				t.Errorf("ack error %v, want the session lost", err)
@@ -155,7 +155,7 @@ func TestEntryCommittedBeforeTheLossIsAcknowledged(t *testing.T) {
 		r.log.after = func(metadata.EntryKey) (time.Duration, error) { return 50 * time.Millisecond, nil }
 		a := r.send(made{})
 		time.Sleep(10 * time.Millisecond) // landed, the answer is on its way
-		r.log.Expire(r.cfg.Session)
+		r.log.ExpireSession(r.cfg.Session)
 		r.want(a, 0)
 	})
 }
@@ -167,7 +167,7 @@ func TestUnknownOutcomeIsNeverSubmittedAgain(t *testing.T) {
 		r.log.after = func(metadata.EntryKey) (time.Duration, error) {
 			if unknown {
 				unknown = false
-				return time.Millisecond, metadata.ErrNotKnown
+				return time.Millisecond, metadata.ErrOutcomeUnknown
 			}
 			return 0, nil
 		}

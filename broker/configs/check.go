@@ -13,11 +13,11 @@ import (
 
 // Checks that Kafka has as code, by the words in which it describes them.
 const (
-	gzipLevels   = "[1,...,9] or -1"
-	throttled    = "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
-	offsetResets = "[latest, earliest, by_duration:PnDTnHnMn.nS]"
-	notNull      = "non-null string"
-	listHasItems = "non-empty list"
+	gzipLevels        = "[1,...,9] or -1"
+	throttledReplicas = "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
+	offsetResets      = "[latest, earliest, by_duration:PnDTnHnMn.nS]"
+	notNull           = "non-null string"
+	listHasItems      = "non-empty list"
 )
 
 // Check returns a value as Kafka reads it back, and says in Kafka's words what
@@ -27,45 +27,45 @@ func (k *Key) Check(value string) (canonical, problem string) {
 	switch k.Type {
 	case kmsg.ConfigTypeBoolean:
 		if v = strings.ToLower(v); v != "true" && v != "false" {
-			return "", k.wrong(v, "Expected value to be either true or false")
+			return "", k.invalidValue(v, "Expected value to be either true or false")
 		}
 	case kmsg.ConfigTypeInt, kmsg.ConfigTypeLong, kmsg.ConfigTypeShort:
-		n, err := strconv.ParseInt(v, 10, k.bits())
+		n, err := strconv.ParseInt(v, 10, k.numberBits())
 		if err != nil {
-			return "", k.wrong(v, "Not a number of type "+strings.ToUpper(k.Type.String()))
+			return "", k.invalidValue(v, "Not a number of type "+strings.ToUpper(k.Type.String()))
 		}
-		if text := k.outside(float64(n)); text != "" {
-			return "", k.wrong(v, text)
+		if text := k.checkRange(float64(n)); text != "" {
+			return "", k.invalidValue(v, text)
 		}
 		v = strconv.FormatInt(n, 10)
 	case kmsg.ConfigTypeDouble:
 		f, err := strconv.ParseFloat(v, 64)
 		if err != nil || math.IsNaN(f) {
-			return "", k.wrong(v, "Not a number of type DOUBLE")
+			return "", k.invalidValue(v, "Not a number of type DOUBLE")
 		}
-		if text := k.outside(f); text != "" {
-			return "", k.wrong(v, text)
+		if text := k.checkRange(f); text != "" {
+			return "", k.invalidValue(v, text)
 		}
 		v = formatDouble(f)
 	case kmsg.ConfigTypeList:
 		return k.checkList(v)
 	case kmsg.ConfigTypeClass:
 		if k.Default == nil || v != *k.Default {
-			return "", k.wrong(v, "Class "+v+" could not be found.")
+			return "", k.invalidValue(v, "Class "+v+" could not be found.")
 		}
 	default:
-		if !k.Valid.has(v) || k.Valid.Other == offsetResets && !resets(v) {
-			return "", k.wrong(v, k.oneOf())
+		if !k.Valid.allows(v) || k.Valid.Other == offsetResets && !isOffsetReset(v) {
+			return "", k.invalidValue(v, k.describeChoices())
 		}
 	}
 	return v, ""
 }
 
-func (k *Key) wrong(v, text string) string {
+func (k *Key) invalidValue(v, text string) string {
 	return "Invalid value " + v + " for configuration " + k.Name + ": " + text
 }
 
-func (k *Key) bits() int {
+func (k *Key) numberBits() int {
 	switch k.Type {
 	case kmsg.ConfigTypeShort:
 		return 16
@@ -75,8 +75,8 @@ func (k *Key) bits() int {
 	return 64
 }
 
-// outside says in which way a number is out of its range, or "".
-func (k *Key) outside(n float64) string {
+// checkRange says in which way a number is out of its range, or "".
+func (k *Key) checkRange(n float64) string {
 	switch r := &k.Valid; {
 	case r.Other == gzipLevels && n != -1 && (n < 1 || n > 9):
 		return "Value must be between 1 and 9 or equal to -1"
@@ -93,26 +93,26 @@ func (k *Key) checkList(v string) (canonical, problem string) {
 	switch {
 	case len(items) == 0 && k.Valid.NotEmpty:
 		return "", "Configuration '" + k.Name + "' must not be empty. Valid values include: any non-empty value"
-	case k.Valid.Distinct && repeats(items):
+	case k.Valid.Distinct && hasDuplicates(items):
 		return "", "Configuration '" + k.Name + "' values must not be duplicated."
 	case k.Valid.Distinct && slices.Contains(items, ""):
 		return "", "Configuration '" + k.Name + "' values must not be empty."
-	case k.Valid.Other == throttled && !throttles(items):
-		return "", k.wrong("["+strings.Join(items, ", ")+"]", k.Name+" must be the literal '*' or a list of replicas in the form [partition]:[broker],[partition]:[broker]")
+	case k.Valid.Other == throttledReplicas && !isReplicaList(items):
+		return "", k.invalidValue("["+strings.Join(items, ", ")+"]", k.Name+" must be the literal '*' or a list of replicas in the form [partition]:[broker],[partition]:[broker]")
 	}
 	for _, item := range items {
-		if !k.Valid.has(item) {
-			return "", k.wrong(item, k.oneOf())
+		if !k.Valid.allows(item) {
+			return "", k.invalidValue(item, k.describeChoices())
 		}
 	}
 	return strings.Join(items, ","), ""
 }
 
-func (r *Rule) has(v string) bool {
+func (r *Rule) allows(v string) bool {
 	return len(r.OneOf) == 0 || slices.ContainsFunc(r.OneOf, func(one string) bool { return one == v || r.AnyCase && strings.EqualFold(one, v) })
 }
 
-func (k *Key) oneOf() string {
+func (k *Key) describeChoices() string {
 	switch {
 	case k.Valid.Other == offsetResets:
 		return "The value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'"
@@ -132,7 +132,7 @@ func (k *Key) Allowed() string {
 		return "of " + strings.Join(r.OneOf, ", ")
 	case r.Other == gzipLevels:
 		return "1 to 9, or -1"
-	case r.Other == throttled:
+	case r.Other == throttledReplicas:
 		return "partition:broker, or *"
 	case r.Other == offsetResets:
 		return "latest, earliest, or by_duration: with a duration"
@@ -158,7 +158,7 @@ func SplitList(v string) []string {
 	return items
 }
 
-func repeats(items []string) bool {
+func hasDuplicates(items []string) bool {
 	seen := make(map[string]bool, len(items))
 	for _, item := range items {
 		if seen[item] {
@@ -169,12 +169,12 @@ func repeats(items []string) bool {
 	return false
 }
 
-func throttles(items []string) bool {
+func isReplicaList(items []string) bool {
 	pair := regexp.MustCompile(`^([0-9]+:[0-9]+)?$`)
 	return len(items) == 1 && items[0] == "*" || !slices.ContainsFunc(items, func(item string) bool { return !pair.MatchString(item) })
 }
 
-func resets(v string) bool {
+func isOffsetReset(v string) bool {
 	return v == "latest" || v == "earliest" || strings.HasPrefix(v, "by_duration:P")
 }
 

@@ -21,7 +21,7 @@ func load(t *testing.T) *Tables {
 // noticed, and its own defaults must pass its own rules.
 func TestTablesAreKafkas(t *testing.T) {
 	tables := load(t)
-	known := []string{"", gzipLevels, throttled, offsetResets, notNull, listHasItems}
+	known := []string{"", gzipLevels, throttledReplicas, offsetResets, notNull, listHasItems}
 	for name, want := range map[string]struct {
 		keys  []Key
 		least int

@@ -60,8 +60,8 @@ type Tables struct {
 	Broker, Topic, Group, ClientMetrics []Key
 }
 
-// line is a line of kafka.json.
-type line struct {
+// jsonKey is a line of kafka.json.
+type jsonKey struct {
 	Name     string
 	Type     string
 	Default  *string
@@ -78,14 +78,14 @@ type line struct {
 func Load() (*Tables, error) {
 	var file struct {
 		Kafka                               string
-		Broker, Topic, Group, ClientMetrics []line
+		Broker, Topic, Group, ClientMetrics []jsonKey
 	}
 	if err := json.Unmarshal(kafkaJSON, &file); err != nil {
 		return nil, fmt.Errorf("read Kafka's configs: %w", err)
 	}
 	out := &Tables{Version: file.Kafka}
 	for _, part := range []struct {
-		lines []line
+		lines []jsonKey
 		into  *[]Key
 	}{{file.Broker, &out.Broker}, {file.Topic, &out.Topic}, {file.Group, &out.Group}, {file.ClientMetrics, &out.ClientMetrics}} {
 		for _, l := range part.lines {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -27,15 +28,15 @@ func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGr
 		}
 		if told > maxDescribedBytes {
 			g := kmsg.NewDescribeGroupsResponseGroup()
-			g.Group, g.ErrorCode, g.AuthorizedOperations = name, codeLoadInProgress, noAuthorizedOperations
+			g.Group, g.ErrorCode, g.AuthorizedOperations = name, kerr.CoordinatorLoadInProgress.Code, noAuthorizedOperations
 			out.Groups = append(out.Groups, g)
 			continue
 		}
-		g := c.describe(ctx, name, r.Version, barrier)
+		g := c.describeGroup(ctx, name, r.Version, barrier)
 		for i := range g.Members {
 			told += 200 + len(g.Members[i].ProtocolMetadata) + len(g.Members[i].MemberAssignment)
 		}
-		if r.IncludeAuthorizedOperations && g.ErrorCode == codeOK {
+		if r.IncludeAuthorizedOperations && g.ErrorCode == noError {
 			g.AuthorizedOperations = allOperations
 		}
 		out.Groups = append(out.Groups, g)
@@ -43,31 +44,31 @@ func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGr
 	return out
 }
 
-func (c *Coordinator) describe(ctx context.Context, name string, version int16, barrier func() int16) kmsg.DescribeGroupsResponseGroup {
+func (c *Coordinator) describeGroup(ctx context.Context, name string, version int16, barrier func() int16) kmsg.DescribeGroupsResponseGroup {
 	out := kmsg.NewDescribeGroupsResponseGroup()
 	out.Group, out.AuthorizedOperations = name, noAuthorizedOperations
-	g, code := c.group(name, false)
+	g, code := c.acquireGroup(name, false)
 	if g != nil {
-		defer c.unref(g)
+		defer c.releaseGroup(g)
 		modern := false
-		if now(ctx, g, false, func(time.Time) bool {
-			modern = g.k != nil
-			if g.m.state == stateEmpty && !g.m.stored {
+		if queryGroup(ctx, g, false, func(time.Time) bool {
+			modern = g.consumer != nil
+			if g.classic.state == stateEmpty && !g.classic.hasRecord {
 				return false // of the members' side nothing is known; offsets may be
 			}
-			g.m.describe(&out)
+			g.classic.fillDescription(&out)
 			return true
 		}) {
 			return out
 		}
 		if modern {
-			return otherProtocol(out, version, "the group is not a classic group")
+			return newNotClassicResponse(out, version, "the group is not a classic group")
 		}
 	}
-	if code == codeOK {
+	if code == noError {
 		code = barrier()
 	}
-	if code != codeOK {
+	if code != noError {
 		out.ErrorCode = code
 		return out
 	}
@@ -81,15 +82,15 @@ func (c *Coordinator) describe(ctx context.Context, name string, version int16, 
 	})
 	// What was read is the truth only if the slot is still ours behind the
 	// barrier.
-	if _, out.ErrorCode = c.holdOf(metadata.GroupSlot(name)); out.ErrorCode != codeOK {
+	if _, out.ErrorCode = c.findOwnedSlot(metadata.GroupSlot(name)); out.ErrorCode != noError {
 		return out
 	}
 	out.State = stateEmpty.String()
 	switch {
 	case !known:
-		return otherProtocol(out, version, descriptionOfGroupMissing)
+		return newNotClassicResponse(out, version, groupMissingMessage)
 	case modern:
-		return otherProtocol(out, version, "the group is not a classic group")
+		return newNotClassicResponse(out, version, "the group is not a classic group")
 	}
 	return out
 }
@@ -98,8 +99,8 @@ func (c *Coordinator) describe(ctx context.Context, name string, version int16, 
 // behind it clients ask again (COORDINATOR_LOAD_IN_PROGRESS).
 const maxDescribedBytes = 32 << 20
 
-// describedBytes is about what a member takes in an answer.
-func describedBytes(m *kmsg.ConsumerGroupDescribeResponseGroupMember) (n int) {
+// estimateMemberBytes is about what a member takes in an answer.
+func estimateMemberBytes(m *kmsg.ConsumerGroupDescribeResponseGroupMember) (n int) {
 	n = 200
 	for _, a := range [][]kmsg.AssignmentTopicPartition{m.Assignment.TopicPartitions, m.TargetAssignment.TopicPartitions} {
 		for i := range a {
@@ -112,29 +113,29 @@ func describedBytes(m *kmsg.ConsumerGroupDescribeResponseGroupMember) (n int) {
 	return n
 }
 
-// otherProtocol is the answer for a group that DescribeGroups does not know.
-func otherProtocol(out kmsg.DescribeGroupsResponseGroup, version int16, message string) kmsg.DescribeGroupsResponseGroup {
+// newNotClassicResponse is the answer for a group that DescribeGroups does not know.
+func newNotClassicResponse(out kmsg.DescribeGroupsResponseGroup, version int16, message string) kmsg.DescribeGroupsResponseGroup {
 	out.State = stateNameDead
 	if version >= 6 {
-		out.ErrorCode, out.ErrorMessage = codeGroupNotFound, &message
+		out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, &message
 	}
 	return out
 }
 
-// describe fills an answer in. Members' metadata is shown of a stable group
+// fillDescription fills an answer in. Members' metadata is shown of a stable group
 // only: before, there is no chosen protocol whose it could be.
-func (m *machine) describe(out *kmsg.DescribeGroupsResponseGroup) {
+func (m *classicGroup) fillDescription(out *kmsg.DescribeGroupsResponseGroup) {
 	out.State, out.ProtocolType = m.state.String(), m.protocolType
 	stable := m.state == stateStable
 	if stable {
 		out.Protocol = m.protocol
 	}
-	for _, mem := range m.inOrder() {
+	for _, mem := range m.membersByArrival() {
 		d := kmsg.NewDescribeGroupsResponseGroupMember()
-		d.MemberID, d.InstanceID, d.ClientID, d.ClientHost = mem.id, nullable(mem.instance), mem.clientID, mem.clientHost
+		d.MemberID, d.InstanceID, d.ClientID, d.ClientHost = mem.id, nullableText(mem.instance), mem.clientID, mem.clientHost
 		d.ProtocolMetadata, d.MemberAssignment = []byte{}, append([]byte{}, mem.assignment...)
 		if stable {
-			d.ProtocolMetadata = mem.metadataOf(m.protocol)
+			d.ProtocolMetadata = mem.findMetadata(m.protocol)
 		}
 		out.Members = append(out.Members, d)
 	}
@@ -146,16 +147,16 @@ func (m *machine) describe(out *kmsg.DescribeGroupsResponseGroup) {
 func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
 	out := kmsg.NewPtrListGroupsResponse()
 	out.Version = r.Version
-	found, loading := c.summaries()
+	found, loading := c.listSummaries()
 	if loading {
-		out.ErrorCode = codeLoadInProgress
+		out.ErrorCode = kerr.CoordinatorLoadInProgress.Code
 	}
 	names := make([]string, 0, len(found))
 	for name := range found {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	states, types := foldedSet(r.StatesFilter), foldedSet(r.TypesFilter)
+	states, types := newLowerCaseSet(r.StatesFilter), newLowerCaseSet(r.TypesFilter)
 	for _, name := range names {
 		if len(states) > 0 && r.Version >= 4 && !states[strings.ToLower(found[name].state)] {
 			continue
@@ -170,8 +171,8 @@ func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsReques
 	return out
 }
 
-// foldedSet is what a list names, whatever the case of its letters.
-func foldedSet(list []string) map[string]bool {
+// newLowerCaseSet is what a list names, whatever the case of its letters.
+func newLowerCaseSet(list []string) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, s := range list {
 		set[strings.ToLower(s)] = true
@@ -179,16 +180,16 @@ func foldedSet(list []string) map[string]bool {
 	return set
 }
 
-// summaries returns the groups of the slots held: those with members from
+// listSummaries returns the groups of the slots held: those with members from
 // memory, the rest from the state. Groups that no broker holds at the moment
 // are missed by everybody: loading, so that a client asks again.
-func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
+func (c *Coordinator) listSummaries() (found map[string]summary, loading bool) {
 	found = map[string]summary{}
 	live := map[string]summary{}
 	var held, left [metadata.GroupSlots]metadata.RoleEpoch
 	c.mu.Lock()
-	left = c.left
-	for slot, h := range c.holds {
+	left = c.releasedEpochs
+	for slot, h := range c.ownedSlots {
 		switch {
 		case h == nil:
 		case !h.ready:
@@ -203,7 +204,7 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 	c.mu.Unlock()
 	c.cfg.Replica.View(func(s *metadata.State) {
 		for slot := range held {
-			if held[slot] != 0 && s.DutyEpoch(SlotRole(metadata.Slot(slot))) > held[slot] {
+			if held[slot] != 0 && s.RoleEpoch(SlotRole(metadata.Slot(slot))) > held[slot] {
 				held[slot] = 0 // lost, and not yet noticed
 			}
 		}
@@ -212,8 +213,8 @@ func (c *Coordinator) summaries() (found map[string]summary, loading bool) {
 			if held[slot] != 0 {
 				return true
 			}
-			_, elsewhere := Holder(s, slot)
-			loading = loading || !elsewhere || left[slot] != 0 && s.DutyEpoch(SlotRole(slot)) <= left[slot]
+			_, elsewhere := SlotOwner(s, slot)
+			loading = loading || !elsewhere || left[slot] != 0 && s.RoleEpoch(SlotRole(slot)) <= left[slot]
 			return false
 		}
 		for _, name := range s.Groups() {
@@ -261,55 +262,55 @@ func (c *Coordinator) Delete(ctx context.Context, _ Client, r *kmsg.DeleteGroups
 }
 
 func (c *Coordinator) deleteGroup(ctx context.Context, name string, barrier func() int16) int16 {
-	if _, code := c.holdOf(metadata.GroupSlot(name)); code != codeOK {
+	if _, code := c.findOwnedSlot(metadata.GroupSlot(name)); code != noError {
 		return code
 	}
 	known := false
 	c.cfg.Replica.View(func(s *metadata.State) { known = s.HasGroup(name) })
-	g, code := c.group(name, known)
+	g, code := c.acquireGroup(name, known)
 	if g == nil {
-		if code == codeOK {
-			code = pickCode(barrier() == codeOK, codeGroupNotFound, codeNotCoordinator)
+		if code == noError {
+			code = pickCode(barrier() == noError, kerr.GroupIDNotFound.Code, kerr.NotCoordinator.Code)
 		}
 		return code
 	}
-	defer c.unref(g)
-	return c.guarded(ctx, g, func() (metadata.Command, int16) {
-		if !g.empty() {
-			return nil, codeNonEmptyGroup
+	defer c.releaseGroup(g)
+	return c.writeGuarded(ctx, g, func() (metadata.Command, int16) {
+		if !g.isEmpty() {
+			return nil, kerr.NonEmptyGroup.Code
 		}
-		return metadata.DeleteGroup{Epoch: g.hold.epoch, Name: name}, codeOK
+		return metadata.DeleteGroup{Epoch: g.slot.epoch, Name: name}, noError
 	}, func(code int16) {
-		if code == codeOK && g.empty() {
-			g.m, g.k = newMachine(g.name, c.limits), nil
+		if code == noError && g.isEmpty() {
+			g.classic, g.consumer = newClassicGroup(g.name, c.limits), nil
 		}
 	})
 }
 
-// guarded checks a group in its goroutine, then writes the command that the
+// writeGuarded checks a group in its goroutine, then writes the command that the
 // check made, if any. It keeps its place among the group's own writes: those
 // asked for before are done before the check, later ones wait until it is
 // resolved. after runs in the goroutine with what became of it.
-func (c *Coordinator) guarded(ctx context.Context, g *group, check func() (metadata.Command, int16), after func(int16)) int16 {
+func (c *Coordinator) writeGuarded(ctx context.Context, g *group, check func() (metadata.Command, int16), after func(int16)) int16 {
 	var cmd metadata.Command
-	code := ask(ctx, g, codeNotCoordinator, func(_ time.Time, reply func(int16)) {
-		g.later = append(g.later, func(time.Time) {
+	code := callGroup(ctx, g, kerr.NotCoordinator.Code, func(_ time.Time, reply func(int16)) {
+		g.deferred = append(g.deferred, func(time.Time) {
 			var code int16
 			if cmd, code = check(); cmd != nil {
-				g.commits++
+				g.openCommits++
 			}
 			reply(code)
 		})
 	}, nil)
-	if cmd == nil || code != codeOK {
+	if cmd == nil || code != noError {
 		return code
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
 	defer cancel()
 	out, err := c.cfg.Writer.Submit(ctx, []metadata.Command{cmd}, nil)
-	code = c.settle(g.hold, out, err)
-	g.do(func(time.Time) {
-		g.commits--
+	code = c.resolveWrite(g.slot, out, err)
+	g.post(func(time.Time) {
+		g.openCommits--
 		after(code)
 	})
 	return code

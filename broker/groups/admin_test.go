@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -46,7 +47,7 @@ func TestListGroupsOfHeldSlotsByStateAndType(t *testing.T) {
 		if g := n.list(5, nil, nil)[0]; g.Group != "g" || g.GroupState != "Stable" || g.GroupType != "classic" || g.ProtocolType != "consumer" {
 			t.Errorf("%+v", g)
 		}
-		want(t, "leave", a.leave(), codeOK)
+		want(t, "leave", a.leave(), noError)
 		if g := n.list(5, []string{"empty"}, nil); len(g) != 1 || g[0].ProtocolType != "consumer" {
 			t.Errorf("%+v", g)
 		}
@@ -69,20 +70,20 @@ func TestListGroupsSaysThatASlotIsOnItsWay(t *testing.T) {
 				t.Errorf("%s: %+v", when, got)
 			}
 		}
-		want(t, "commit", one.simple("g", 0), codeOK)
+		want(t, "commit", one.simple("g", 0), noError)
 		time.Sleep(100 * time.Millisecond)
-		check("held", one, 1, codeOK)
-		check("held by the other", two, 0, codeOK)
+		check("held", one, 1, noError)
+		check("held by the other", two, 0, noError)
 		one.coord.Release(metadata.GroupSlot("g"))
 		one.drop("g")
-		check("given up", one, 0, codeLoadInProgress)
+		check("given up", one, 0, kerr.CoordinatorLoadInProgress.Code)
 		two.hold("g")
 		time.Sleep(100 * time.Millisecond)
-		check("held by the other since", one, 0, codeOK)
-		check("taken", two, 1, codeOK)
-		one.submit(metadata.ClosedSession{Session: two.session.ID()})
+		check("held by the other since", one, 0, noError)
+		check("taken", two, 1, noError)
+		one.submit(metadata.CloseSession{Session: two.session.ID()})
 		time.Sleep(100 * time.Millisecond)
-		check("holder is gone", one, 0, codeLoadInProgress)
+		check("holder is gone", one, 0, kerr.CoordinatorLoadInProgress.Code)
 	})
 }
 
@@ -94,16 +95,16 @@ func TestDescribeOfAnUnknownGroupIsDead(t *testing.T) {
 			r := kmsg.NewPtrDescribeGroupsRequest()
 			r.Version, r.Groups = version, []string{"g"}
 			g := n.coord.Describe(context.Background(), Client{}, r).Groups[0]
-			code := codeOK
+			code := noError
 			if version == 6 {
-				code = codeGroupNotFound
+				code = kerr.GroupIDNotFound.Code
 			}
 			if g.State != "Dead" || g.ErrorCode != code || (g.ErrorMessage != nil) != (version == 6) {
 				t.Errorf("v%d: %+v", version, g)
 			}
 		}
-		want(t, "commit", (&consumer{n: n, group: "g", generation: -1, ctx: context.Background()}).commit(1), codeOK)
-		if g := n.describe("g"); g.State != "Empty" || g.ErrorCode != codeOK {
+		want(t, "commit", (&consumer{n: n, group: "g", generation: -1, ctx: context.Background()}).commit(1), noError)
+		if g := n.describe("g"); g.State != "Empty" || g.ErrorCode != noError {
 			t.Errorf("simple group: %+v", g)
 		}
 	})
@@ -113,14 +114,14 @@ func TestDeleteGroups(t *testing.T) {
 	inWorld(t, func(w *world) {
 		n := w.single()
 		defer n.stop()
-		want(t, "unknown", n.deleteGroup("g"), codeGroupNotFound)
+		want(t, "unknown", n.deleteGroup("g"), kerr.GroupIDNotFound.Code)
 		a := n.consumer("")
 		w.gather(a)
-		want(t, "commit", a.commit(4), codeOK)
-		want(t, "with members", n.deleteGroup("g"), codeNonEmptyGroup)
-		want(t, "leave", a.leave(), codeOK)
-		want(t, "empty", n.deleteGroup("g"), codeOK)
-		want(t, "again", n.deleteGroup("g"), codeGroupNotFound)
+		want(t, "commit", a.commit(4), noError)
+		want(t, "with members", n.deleteGroup("g"), kerr.NonEmptyGroup.Code)
+		want(t, "leave", a.leave(), noError)
+		want(t, "empty", n.deleteGroup("g"), noError)
+		want(t, "again", n.deleteGroup("g"), kerr.GroupIDNotFound.Code)
 		if n.offset("g", 0) != -1 || n.describe("g").State != "Dead" {
 			t.Errorf("something is left: %+v", n.describe("g"))
 		}
@@ -152,18 +153,18 @@ func TestDeleteOffsetsOnlyOfWhatNobodyReads(t *testing.T) {
 			return out.ErrorCode, out.Topics[0].Partitions[0].ErrorCode, out.Topics[1].Partitions[0].ErrorCode, out.Topics[2].Partitions[0].ErrorCode
 		}
 		top, _, _, _ := ask()
-		want(t, "unknown group", top, codeGroupNotFound)
+		want(t, "unknown group", top, kerr.GroupIDNotFound.Code)
 		a := n.consumer("")
 		w.gather(a)
-		want(t, "commit", a.commit(4), codeOK)
+		want(t, "commit", a.commit(4), noError)
 		top, read, unread, unknown := ask()
-		want(t, "top", top, codeOK)
-		want(t, "subscribed", read, codeSubscribedToTopic)
-		want(t, "not subscribed", unread, codeOK)
-		want(t, "unknown topic", unknown, codeUnknownTopic)
-		want(t, "leave", a.leave(), codeOK)
+		want(t, "top", top, noError)
+		want(t, "subscribed", read, kerr.GroupSubscribedToTopic.Code)
+		want(t, "not subscribed", unread, noError)
+		want(t, "unknown topic", unknown, kerr.UnknownTopicOrPartition.Code)
+		want(t, "leave", a.leave(), noError)
 		_, read, _, _ = ask()
-		want(t, "empty group", read, codeOK)
+		want(t, "empty group", read, noError)
 		if o := n.offset("g", 0); o != -1 {
 			t.Errorf("offset %d", o)
 		}
@@ -183,8 +184,8 @@ func TestDeleteGroupComesAfterTheGroupsOwnWrites(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}
-		want(t, "leave", a.leave(), codeOK)
-		want(t, "delete", n.deleteGroup("g"), codeOK)
+		want(t, "leave", a.leave(), noError)
+		want(t, "delete", n.deleteGroup("g"), noError)
 		time.Sleep(5 * time.Second)
 		if g := n.describe("g"); g.State != "Dead" {
 			t.Errorf("deleted, and %s", g.State)

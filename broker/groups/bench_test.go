@@ -31,14 +31,14 @@ func BenchmarkHeartbeatOfLargeGroup(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	c.Hold(b.Context(), metadata.GroupSlot("g"), 1)
-	g, _ := c.group("g", true)
-	defer c.unref(g)
-	now(b.Context(), g, false, func(at time.Time) bool {
-		m := g.m
+	c.TakeOver(b.Context(), metadata.GroupSlot("g"), 1)
+	g, _ := c.acquireGroup("g", true)
+	defer c.releaseGroup(g)
+	queryGroup(b.Context(), g, false, func(at time.Time) bool {
+		m := g.classic
 		for i := range 5000 {
-			m.enter(&member{id: fmt.Sprint("m", i), session: 10 * time.Second, protocols: []metadata.GroupProtocol{{Name: "x"}}, synced: true})
-			m.touch(at, m.members[fmt.Sprint("m", i)])
+			m.addMember(&classicGroupMember{id: fmt.Sprint("m", i), sessionTimeout: 10 * time.Second, protocols: []metadata.GroupProtocol{{Name: "x"}}, synced: true})
+			m.restartSession(at, m.members[fmt.Sprint("m", i)])
 		}
 		m.state, m.protocol, m.leader = stateStable, "x", "m0"
 		return true
@@ -48,7 +48,7 @@ func BenchmarkHeartbeatOfLargeGroup(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r.MemberID = fmt.Sprint("m", i%5000)
-		if code := c.Heartbeat(b.Context(), Client{}, r).ErrorCode; code != codeOK {
+		if code := c.Heartbeat(b.Context(), Client{}, r).ErrorCode; code != noError {
 			b.Fatal(code)
 		}
 	}
@@ -62,24 +62,24 @@ func BenchmarkConsumerHeartbeatOfLargeGroup(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	c.Hold(b.Context(), metadata.GroupSlot("g"), 1)
-	g, _ := c.group("g", true)
-	defer c.unref(g)
+	c.TakeOver(b.Context(), metadata.GroupSlot("g"), 1)
+	g, _ := c.acquireGroup("g", true)
+	defer c.releaseGroup(g)
 	var epoch int32
-	now(b.Context(), g, false, func(at time.Time) bool {
-		r := newRoster("g", c.limits, c.timesOf("g"), &fakeTopics{at: 0, topics: map[string]assignTopic{"t": {metadata.TopicID{1}, 5000}}})
+	queryGroup(b.Context(), g, false, func(at time.Time) bool {
+		r := newConsumerGroup("g", c.limits, c.readMemberTimeouts("g"), &fakeTopics{at: 0, topics: map[string]assignTopic{"t": {metadata.TopicID{1}, 5000}}})
 		for i := range 5000 {
-			p := &participant{info: metadata.ConsumerMember{ID: fmt.Sprint("m", i), Topics: []string{"t"}}, rebalance: time.Minute}
-			r.enter(p)
-			r.touch(at, p)
+			p := &consumerGroupMember{info: metadata.ConsumerMember{ID: fmt.Sprint("m", i), Topics: []string{"t"}}, rebalanceTimeout: time.Minute}
+			r.addMember(p)
+			r.restartSession(at, p)
 		}
-		r.refresh(at)
-		r.settle(at)
+		r.refreshTopics(at)
+		r.updateTargets(at)
 		for _, p := range r.members {
-			r.reconcile(at, p, nil, true)
+			r.reconcileMember(at, p, nil, true)
 		}
-		r.book = newBook()
-		g.k, epoch = r, r.epoch
+		r.writeBuffer = newWriteBuffer()
+		g.consumer, epoch = r, r.epoch
 		return true
 	})
 	r := kmsg.NewPtrConsumerGroupHeartbeatRequest()
@@ -87,8 +87,8 @@ func BenchmarkConsumerHeartbeatOfLargeGroup(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r.MemberID = fmt.Sprint("m", i%5000)
-		if out := c.ConsumerHeartbeat(b.Context(), Client{}, r); out.ErrorCode != codeOK {
-			b.Fatal(out.ErrorCode, text(out.ErrorMessage))
+		if out := c.ConsumerHeartbeat(b.Context(), Client{}, r); out.ErrorCode != noError {
+			b.Fatal(out.ErrorCode, textOrEmpty(out.ErrorMessage))
 		}
 	}
 }

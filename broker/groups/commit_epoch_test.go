@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -38,7 +39,7 @@ func (c *modern) subscribe(t *testing.T, names ...string) {
 	t.Helper()
 	r := c.request()
 	r.RebalanceTimeoutMillis, r.SubscribedTopicNames = 60_000, names
-	want(t, "subscribe", c.send(r), codeOK)
+	want(t, "subscribe", c.send(r), noError)
 }
 
 // A member's epoch may rise while a commit is on its way: it is good for what
@@ -81,7 +82,7 @@ func TestACommitUnderAnOlderEpochIsGoodForWhatWasKept(t *testing.T) {
 			check(2, "113 113", "u", "large-t")
 		}
 		held()
-		w.log.Expire(n.session.ID())
+		w.log.ExpireSession(n.session.ID())
 		n.stop()
 		a.n = w.start(2)
 		defer a.n.stop()
@@ -122,15 +123,15 @@ func TestATransactionUnderAnOlderEpochIsGoodForWhatWasKept(t *testing.T) {
 			topic   string
 			want    int16
 		}{
-			{6, 2, "t", codeOK}, {5, 2, "t", codeOK}, {3, 2, "t", codeOK}, {6, 3, "u", codeOK},
-			{6, 2, "u", codeStaleEpoch}, {5, 2, "u", codeIllegalGeneration}, {6, 1, "t", codeStaleEpoch}, {6, 4, "t", codeStaleEpoch},
+			{6, 2, "t", noError}, {5, 2, "t", noError}, {3, 2, "t", noError}, {6, 3, "u", noError},
+			{6, 2, "u", kerr.StaleMemberEpoch.Code}, {5, 2, "u", kerr.IllegalGeneration.Code}, {6, 1, "t", kerr.StaleMemberEpoch.Code}, {6, 4, "t", kerr.StaleMemberEpoch.Code},
 		} {
 			r := kmsg.NewPtrTxnOffsetCommitRequest()
 			r.Version, r.TransactionalID, r.Group, r.MemberID, r.Generation = row.version, "tx", "g", "a", row.epoch
 			r.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: row.topic, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Offset: 1}}}}
 			got := n.coord.CommitTxnOffsets(context.Background(), Client{}, r).Topics[0].Partitions[0].ErrorCode
-			if got == codeProducerMapping { // the group let it through; there is no such transaction
-				got = codeOK
+			if got == kerr.InvalidProducerIDMapping.Code { // the group let it through; there is no such transaction
+				got = noError
 			}
 			want(t, fmt.Sprint(row), got, row.want)
 		}
@@ -147,12 +148,12 @@ func TestAStaticMembersEpochsEndWhenItGoes(t *testing.T) {
 		a, b := n.modern("a"), n.modern("b")
 		a.instance, b.instance = &instance, &instance
 		a.subscribe(t, "t")
-		want(t, "before its epoch", a.commit(9, 1), codeStaleEpoch)
-		want(t, "goes, to be back", a.leave(-2), codeOK)
-		want(t, "under the epoch it had", a.commit(9, 2), codeStaleEpoch)
+		want(t, "before its epoch", a.commit(9, 1), kerr.StaleMemberEpoch.Code)
+		want(t, "goes, to be back", a.leave(-2), noError)
+		want(t, "under the epoch it had", a.commit(9, 2), kerr.StaleMemberEpoch.Code)
 		rounds(t, 1, b)
-		want(t, "its place is taken", a.commit(9, 2), codeUnknownMember)
-		for epoch, code := range map[int32]int16{0: codeOK, 1: codeOK, 2: codeOK, 3: codeStaleEpoch, -1: codeStaleEpoch} {
+		want(t, "its place is taken", a.commit(9, 2), kerr.UnknownMemberID.Code)
+		for epoch, code := range map[int32]int16{0: noError, 1: noError, 2: noError, 3: kerr.StaleMemberEpoch.Code, -1: kerr.StaleMemberEpoch.Code} {
 			want(t, fmt.Sprint("successor under ", epoch), b.commit(9, epoch), code)
 		}
 	})
@@ -168,12 +169,12 @@ func TestMembersFromAClassicGroupKeepTheirGeneration(t *testing.T) {
 		w.gatherConsumers(old)
 		c := n.modern("c")
 		rounds(t, 1, c)
-		want(t, "heartbeat", old.heartbeat(), codeRebalance)
+		want(t, "heartbeat", old.heartbeat(), kerr.RebalanceInProgress.Code)
 		kept := old.partitions()
 		for range 2 {
 			old.own(kept...)
-			want(t, "join", old.join(), codeOK)
-			want(t, "sync", old.sync(), codeOK)
+			want(t, "join", old.join(), noError)
+			want(t, "sync", old.sync(), noError)
 			kept = old.partitions()
 		}
 		if old.generation != 2 || len(kept) != 2 {
@@ -184,10 +185,10 @@ func TestMembersFromAClassicGroupKeepTheirGeneration(t *testing.T) {
 			r.Generation = generation
 			return n.coord.CommitOffsets(context.Background(), Client{}, r).Topics[0].Partitions[0].ErrorCode
 		}
-		want(t, "its generation", at(2, kept[0]), codeOK)
-		want(t, "the one before", at(1, kept[0]), codeOK)
-		want(t, "before it was a member", at(0, kept[0]), codeIllegalGeneration)
+		want(t, "its generation", at(2, kept[0]), noError)
+		want(t, "the one before", at(1, kept[0]), noError)
+		want(t, "before it was a member", at(0, kept[0]), kerr.IllegalGeneration.Code)
 		rounds(t, 1, c)
-		want(t, "what it gave up", at(1, c.has()[0]), codeIllegalGeneration)
+		want(t, "what it gave up", at(1, c.has()[0]), kerr.IllegalGeneration.Code)
 	})
 }

@@ -81,39 +81,39 @@ func DefaultConfig() Config {
 
 // Limits that no configuration moves.
 const (
-	maxStoredBytes  = metadata.MaxEntryBytes - 4<<10  // of a stored generation, or member: an entry less its frame
-	maxPackedBytes  = metadata.MaxEntryBytes - 64<<10 // of commands, by estimate, that share an entry
-	maxCommitBytes  = 128 << 10                       // of one CommitOffsets command; more become several
-	maxProtocols    = 1000                            // of one member: clients list a handful
-	maxMailbox      = 256                             // closures waiting for a group's goroutine; then callers wait
-	maxClientPrefix = 255                             // bytes of the client id that a member id begins with
-	maxMemberID     = maxClientPrefix + 37            // bytes of an id that this coordinator made
-	idleAfter       = 5 * time.Second                 // an empty, quiet group keeps its goroutine that long
-	retryWriteAfter = time.Second                     // an empty group whose write failed tries again
-	limitSaidEvery  = time.Minute                     // what a limit turns away is said in the log no more often
+	maxStoredBytes   = metadata.MaxEntryBytes - 4<<10  // of a stored generation, or member: an entry less its frame
+	maxPackedBytes   = metadata.MaxEntryBytes - 64<<10 // of commands, by estimate, that share an entry
+	maxCommitBytes   = 128 << 10                       // of one CommitOffsets command; more become several
+	maxProtocols     = 1000                            // of one member: clients list a handful
+	maxMailbox       = 256                             // closures waiting for a group's goroutine; then callers wait
+	maxClientPrefix  = 255                             // bytes of the client id that a member id begins with
+	maxMemberID      = maxClientPrefix + 37            // bytes of an id that this coordinator made
+	groupIdleTimeout = 5 * time.Second                 // an empty, quiet group keeps its goroutine that long
+	writeRetryDelay  = time.Second                     // an empty group whose write failed tries again
+	limitLogInterval = time.Minute                     // what a limit turns away is said in the log no more often
 
 	// What is held in memory beside the texts and bytes themselves.
-	bytesOfMember   = 512
-	bytesOfProtocol = 128
-	bytesOfTopic    = 16
+	memberOverheadBytes   = 512
+	protocolOverheadBytes = 128
+	topicOverheadBytes    = 16
 )
 
 // WithDefaults puts DefaultConfig's values where c has none.
 func (c Config) WithDefaults() Config {
 	d := DefaultConfig()
-	pick(&c.InitialRebalanceDelay, d.InitialRebalanceDelay)
-	pick(&c.MinSessionTimeout, d.MinSessionTimeout)
-	pick(&c.MaxSessionTimeout, d.MaxSessionTimeout)
-	pick(&c.MaxGroupSize, d.MaxGroupSize)
-	pick(&c.MaxConsumers, d.MaxConsumers)
-	pick(&c.MaxGroupBytes, d.MaxGroupBytes)
-	pick(&c.MaxMemberBytes, d.MaxMemberBytes)
-	pick(&c.MaxLiveGroups, d.MaxLiveGroups)
-	pick(&c.MaxOffsetMetadata, d.MaxOffsetMetadata)
-	pick(&c.WriteTimeout, d.WriteTimeout)
-	pick(&c.ConsumerSessionTimeout, d.ConsumerSessionTimeout)
-	pick(&c.ConsumerHeartbeatInterval, d.ConsumerHeartbeatInterval)
-	pick(&c.OffsetRetention, d.OffsetRetention)
+	setDefault(&c.InitialRebalanceDelay, d.InitialRebalanceDelay)
+	setDefault(&c.MinSessionTimeout, d.MinSessionTimeout)
+	setDefault(&c.MaxSessionTimeout, d.MaxSessionTimeout)
+	setDefault(&c.MaxGroupSize, d.MaxGroupSize)
+	setDefault(&c.MaxConsumers, d.MaxConsumers)
+	setDefault(&c.MaxGroupBytes, d.MaxGroupBytes)
+	setDefault(&c.MaxMemberBytes, d.MaxMemberBytes)
+	setDefault(&c.MaxLiveGroups, d.MaxLiveGroups)
+	setDefault(&c.MaxOffsetMetadata, d.MaxOffsetMetadata)
+	setDefault(&c.WriteTimeout, d.WriteTimeout)
+	setDefault(&c.ConsumerSessionTimeout, d.ConsumerSessionTimeout)
+	setDefault(&c.ConsumerHeartbeatInterval, d.ConsumerHeartbeatInterval)
+	setDefault(&c.OffsetRetention, d.OffsetRetention)
 	c.InitialRebalanceDelay = max(c.InitialRebalanceDelay, 0)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -121,7 +121,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-func pick[T comparable](field *T, value T) {
+func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value

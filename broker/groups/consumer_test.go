@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -43,7 +44,7 @@ func (c *modern) request() *kmsg.ConsumerGroupHeartbeatRequest {
 
 func (c *modern) send(r *kmsg.ConsumerGroupHeartbeatRequest) int16 {
 	c.out = c.n.coord.ConsumerHeartbeat(context.Background(), Client{ID: "cl", Host: "/127.0.0.1"}, r)
-	if c.out.ErrorCode == codeOK {
+	if c.out.ErrorCode == noError {
 		c.epoch = c.out.MemberEpoch
 		if c.out.Assignment != nil {
 			c.owned = c.out.Assignment.Topics
@@ -75,8 +76,8 @@ func rounds(t *testing.T, n int, cs ...*modern) {
 	t.Helper()
 	for range n {
 		for _, c := range cs {
-			if code := c.beat(); code != codeOK {
-				t.Fatalf("beat of %s: %d %s", c.id, code, text(c.out.ErrorMessage))
+			if code := c.beat(); code != noError {
+				t.Fatalf("beat of %s: %d %s", c.id, code, textOrEmpty(c.out.ErrorMessage))
 			}
 		}
 	}
@@ -123,10 +124,10 @@ func TestConsumersShareMoveAndLeave(t *testing.T) {
 			d.Members[1].TargetAssignment.TopicPartitions[0].Topic != "t" || d.Members[0].MemberType != 1 {
 			t.Fatalf("describe: %+v", d)
 		}
-		want(t, "commit at its epoch", a.commit(9, 2), codeOK)
-		want(t, "commit at another", a.commit(9, 3), codeStaleEpoch)
-		want(t, "commit by an old version", a.commit(8, 2), codeUnsupportedVersion)
-		want(t, "commit of a stranger", n.modern("x").commit(9, 1), codeUnknownMember)
+		want(t, "commit at its epoch", a.commit(9, 2), noError)
+		want(t, "commit at another", a.commit(9, 3), kerr.StaleMemberEpoch.Code)
+		want(t, "commit by an old version", a.commit(8, 2), kerr.UnsupportedVersion.Code)
+		want(t, "commit of a stranger", n.modern("x").commit(9, 1), kerr.UnknownMemberID.Code)
 		rounds(t, 3, a, b)
 		if len(a.has()) != 2 || len(b.has()) != 2 || a.epoch != 3 || slices.Contains(a.has(), b.has()[0]) {
 			t.Fatalf("a %v, b %v, epoch %d", a.has(), b.has(), a.epoch)
@@ -137,34 +138,34 @@ func TestConsumersShareMoveAndLeave(t *testing.T) {
 		if l := n.listed(); l != "g consumer Stable consumer;" || n.listed("classic") != "" || n.listed("CONSUMER") != l {
 			t.Errorf("list %q, classic %q", l, n.listed("classic"))
 		}
-		if d := n.describe("g"); d.ErrorCode != codeGroupNotFound || d.State != "Dead" {
+		if d := n.describe("g"); d.ErrorCode != kerr.GroupIDNotFound.Code || d.State != "Dead" {
 			t.Errorf("classic describe: %+v", d)
 		}
 		for _, row := range []struct {
 			id    *string
 			epoch int32
 			want  int16
-		}{{nil, -1, codeOK}, {&a.id, 3, codeOK}, {&a.id, 2, codeStaleEpoch}, {new(string), 1, codeUnknownMember}} {
+		}{{nil, -1, noError}, {&a.id, 3, noError}, {&a.id, 2, kerr.StaleMemberEpoch.Code}, {new(string), 1, kerr.UnknownMemberID.Code}} {
 			r := kmsg.NewPtrOffsetFetchRequest()
 			r.Version, r.Groups = 9, []kmsg.OffsetFetchRequestGroup{{Group: "g", MemberID: row.id, MemberEpoch: row.epoch}}
 			want(t, "fetch offsets", n.coord.FetchOffsets(context.Background(), Client{}, r).Groups[0].ErrorCode, row.want)
 		}
-		want(t, "leave", b.leave(-1), codeOK)
-		want(t, "beat of who left", b.send(func() *kmsg.ConsumerGroupHeartbeatRequest { r := b.request(); r.MemberEpoch = 3; return r }()), codeUnknownMember)
+		want(t, "leave", b.leave(-1), noError)
+		want(t, "beat of who left", b.send(func() *kmsg.ConsumerGroupHeartbeatRequest { r := b.request(); r.MemberEpoch = 3; return r }()), kerr.UnknownMemberID.Code)
 		rounds(t, 1, a)
 		if len(a.has()) != 4 || a.epoch != 4 {
 			t.Fatalf("alone: %v at %d", a.has(), a.epoch)
 		}
-		want(t, "delete with a member", n.coord.deleteGroup(context.Background(), "g", func() int16 { return codeOK }), codeNonEmptyGroup)
+		want(t, "delete with a member", n.coord.deleteGroup(context.Background(), "g", func() int16 { return noError }), kerr.NonEmptyGroup.Code)
 		time.Sleep(46 * time.Second) // silent
 		if l := n.listed(); l != "g consumer Empty consumer;" {
 			t.Errorf("list %q", l)
 		}
-		want(t, "delete", n.coord.deleteGroup(context.Background(), "g", func() int16 { return codeOK }), codeOK)
+		want(t, "delete", n.coord.deleteGroup(context.Background(), "g", func() int16 { return noError }), noError)
 		if l := n.listed(); l != "" {
 			t.Errorf("list %q", l)
 		}
-		if d := n.consumerDescribe(); d.ErrorCode != codeGroupNotFound {
+		if d := n.consumerDescribe(); d.ErrorCode != kerr.GroupIDNotFound.Code {
 			t.Errorf("describe: %+v", d)
 		}
 	})
@@ -178,13 +179,13 @@ func TestDescribedIsWhatMembersStillHave(t *testing.T) {
 		defer n.stop()
 		a, b := n.modern("a"), n.modern("b")
 		rounds(t, 1, a, b)
-		want(t, "told to give up two", a.send(a.request()), codeOK)
+		want(t, "told to give up two", a.send(a.request()), noError)
 		d := n.consumerDescribe()
 		if got := d.Members[0].Assignment.TopicPartitions; len(got) != 1 || len(got[0].Partitions) != 4 {
 			t.Errorf("while it revokes: %+v", got)
 		}
-		want(t, "leave", a.leave(-1), codeOK)
-		want(t, "leave", b.leave(-1), codeOK)
+		want(t, "leave", a.leave(-1), noError)
+		want(t, "leave", b.leave(-1), noError)
 		if d := n.consumerDescribe(); d.State != "Empty" || d.Epoch != 5 || d.AssignmentEpoch != d.Epoch {
 			t.Errorf("empty: %+v", d)
 		}
@@ -203,27 +204,27 @@ func TestHeartbeatRefusalsOfTheConsumerProtocol(t *testing.T) {
 			change func(r *kmsg.ConsumerGroupHeartbeatRequest)
 			want   int16
 		}{
-			{"no group", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.Group = "" }, codeInvalidRequest},
-			{"no id", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID = "" }, codeInvalidRequest},
-			{"empty instance", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.InstanceID = &nothing }, codeInvalidRequest},
-			{"empty rack", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.RackID = &nothing }, codeInvalidRequest},
-			{"no rebalance timeout", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 }, codeInvalidRequest},
+			{"no group", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.Group = "" }, kerr.InvalidRequest.Code},
+			{"no id", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID = "" }, kerr.InvalidRequest.Code},
+			{"empty instance", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.InstanceID = &nothing }, kerr.InvalidRequest.Code},
+			{"empty rack", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.RackID = &nothing }, kerr.InvalidRequest.Code},
+			{"no rebalance timeout", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 }, kerr.InvalidRequest.Code},
 			{"owns when it joins", func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 				r.Topics = make([]kmsg.ConsumerGroupHeartbeatRequestTopic, 1)
-			}, codeInvalidRequest},
-			{"says nothing of what it owns", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.Topics = nil }, codeInvalidRequest},
-			{"no subscription", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicNames = nil }, codeInvalidRequest},
-			{"epoch -3", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -3 }, codeInvalidRequest},
-			{"epoch -2 without instance", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -2 }, codeInvalidRequest},
-			{"assignor", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = &bad }, codeUnsupportedAssignor},
-			{"expression", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = &bad }, codeInvalidRegex},
-			{"dear expression", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = &long }, codeInvalidRegex},
-			{"unknown", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = 1 }, codeUnknownMember},
-			{"leaves unknown", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -1 }, codeUnknownMember},
-			{"epoch ahead", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID, r.MemberEpoch = "a", 9 }, codeFencedEpoch},
+			}, kerr.InvalidRequest.Code},
+			{"says nothing of what it owns", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.Topics = nil }, kerr.InvalidRequest.Code},
+			{"no subscription", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicNames = nil }, kerr.InvalidRequest.Code},
+			{"epoch -3", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -3 }, kerr.InvalidRequest.Code},
+			{"epoch -2 without instance", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -2 }, kerr.InvalidRequest.Code},
+			{"assignor", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = &bad }, kerr.UnsupportedAssignor.Code},
+			{"expression", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = &bad }, kerr.InvalidRegularExpression.Code},
+			{"dear expression", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = &long }, kerr.InvalidRegularExpression.Code},
+			{"unknown", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = 1 }, kerr.UnknownMemberID.Code},
+			{"leaves unknown", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -1 }, kerr.UnknownMemberID.Code},
+			{"epoch ahead", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.MemberID, r.MemberEpoch = "a", 9 }, kerr.FencedMemberEpoch.Code},
 			{"giant", func(r *kmsg.ConsumerGroupHeartbeatRequest) {
 				r.SubscribedTopicNames = []string{string(make([]byte, 1<<20))}
-			}, codeInvalidRequest},
+			}, kerr.InvalidRequest.Code},
 		} {
 			c := n.modern("b")
 			r := c.request()
@@ -235,7 +236,7 @@ func TestHeartbeatRefusalsOfTheConsumerProtocol(t *testing.T) {
 		for metadata.GroupSlot(r.Group) != metadata.GroupSlot("g") {
 			r.Group += "x"
 		}
-		want(t, "no such group", a.send(r), codeGroupNotFound)
+		want(t, "no such group", a.send(r), kerr.GroupIDNotFound.Code)
 		rounds(t, 1, a)
 		if d := n.consumerDescribe(); len(d.Members) != 1 || d.Epoch != 2 {
 			t.Errorf("refusals left something: %+v", d)
@@ -244,7 +245,7 @@ func TestHeartbeatRefusalsOfTheConsumerProtocol(t *testing.T) {
 		c := n.modern("")
 		r = c.request()
 		r.Version = 0
-		if code := c.send(r); code != codeOK || len(*c.out.MemberID) != 36 {
+		if code := c.send(r); code != noError || len(*c.out.MemberID) != 36 {
 			t.Errorf("version 0: %d %+v", code, c.out)
 		}
 	})
@@ -261,7 +262,7 @@ func TestTakeOverOfConsumersNeedsNoRebalance(t *testing.T) {
 		rounds(t, 1, c, a) // a is told to give one up, perhaps
 		before := [][]int32{a.has(), b.has()}
 		epochs := []int32{a.epoch, b.epoch}
-		w.log.Expire(n.session.ID())
+		w.log.ExpireSession(n.session.ID())
 		n.stop()
 		m := w.start(2)
 		defer m.stop()
@@ -296,8 +297,8 @@ func TestStaticConsumersKeepTheirPlace(t *testing.T) {
 		had := a.has()
 		thief := n.modern("thief")
 		thief.instance = &i
-		want(t, "instance in use", thief.beat(), codeUnreleasedInstance)
-		want(t, "goes, to be back", a.leave(-2), codeOK)
+		want(t, "instance in use", thief.beat(), kerr.UnreleasedInstanceID.Code)
+		want(t, "goes, to be back", a.leave(-2), noError)
 		rounds(t, 1, b)
 		if len(b.has()) != 2 {
 			t.Errorf("b got %v though a will be back", b.has())
@@ -309,8 +310,8 @@ func TestStaticConsumersKeepTheirPlace(t *testing.T) {
 			t.Errorf("back with %v at %d, had %v", again.has(), again.epoch, had)
 		}
 		a.epoch = b.epoch
-		want(t, "the old life", a.beat(), codeFencedInstance)
-		want(t, "goes again", again.leave(-2), codeOK)
+		want(t, "the old life", a.beat(), kerr.FencedInstanceID.Code)
+		want(t, "goes again", again.leave(-2), noError)
 		for range 5 {
 			time.Sleep(10 * time.Second)
 			rounds(t, 1, b)
@@ -336,7 +337,7 @@ func TestWhoDoesNotGiveUpIsExpelled(t *testing.T) {
 			a.n.coord.ConsumerHeartbeat(context.Background(), Client{}, stubborn)
 			rounds(t, 1, b)
 		}
-		want(t, "after a minute", a.send(stubborn), codeUnknownMember)
+		want(t, "after a minute", a.send(stubborn), kerr.UnknownMemberID.Code)
 		rounds(t, 1, b)
 		if len(b.has()) != 4 {
 			t.Errorf("b has %v", b.has())
@@ -397,13 +398,13 @@ func TestMigrationBothWays(t *testing.T) {
 		if d := n.consumerDescribe(); len(d.Members) != 3 || d.Epoch != 2 || n.listed() != "g consumer Reconciling consumer;" {
 			t.Fatalf("%+v", d)
 		}
-		want(t, "classic heartbeat", old.heartbeat(), codeRebalance)
+		want(t, "classic heartbeat", old.heartbeat(), kerr.RebalanceInProgress.Code)
 		for range 3 {
 			for _, m := range []*consumer{old, other} {
-				if m.heartbeat() == codeRebalance {
+				if m.heartbeat() == kerr.RebalanceInProgress.Code {
 					m.own()
-					want(t, "join again", m.join(), codeOK)
-					want(t, "sync", m.sync(), codeOK)
+					want(t, "join again", m.join(), noError)
+					want(t, "sync", m.sync(), noError)
 				}
 			}
 			rounds(t, 1, c)
@@ -411,14 +412,14 @@ func TestMigrationBothWays(t *testing.T) {
 		if n1, n2, n3 := len(old.partitions()), len(other.partitions()), len(c.has()); n1+n2+n3 != 4 || n1*n2*n3 == 0 {
 			t.Fatalf("%v %v %v", old.partitions(), other.partitions(), c.has())
 		}
-		want(t, "classic heartbeat", old.heartbeat(), codeOK)
-		want(t, "classic commit", old.commit(3), codeOK)
+		want(t, "classic heartbeat", old.heartbeat(), noError)
+		want(t, "classic commit", old.commit(3), noError)
 		if d := n.consumerDescribe(); d.State != "Stable" || d.Members[0].MemberType+d.Members[1].MemberType+d.Members[2].MemberType != 1 {
 			t.Fatalf("%+v", d)
 		}
-		want(t, "the last one leaves", c.leave(-1), codeOK)
+		want(t, "the last one leaves", c.leave(-1), noError)
 		time.Sleep(100 * time.Millisecond)
-		want(t, "classic heartbeat", old.heartbeat(), codeRebalance)
+		want(t, "classic heartbeat", old.heartbeat(), kerr.RebalanceInProgress.Code)
 		if l := n.listed(); l != "g classic PreparingRebalance consumer;" {
 			t.Fatalf("list %q", l)
 		}
@@ -427,15 +428,15 @@ func TestMigrationBothWays(t *testing.T) {
 			t.Fatalf("%v %+v", old.partitions(), n.describe("g"))
 		}
 		// An empty group is of the protocol of who comes next.
-		want(t, "leave", old.leave(), codeOK)
-		want(t, "leave", other.leave(), codeOK)
+		want(t, "leave", old.leave(), noError)
+		want(t, "leave", other.leave(), noError)
 		time.Sleep(100 * time.Millisecond)
 		c = n.modern("c")
 		rounds(t, 1, c)
 		if l := n.listed(); l != "g consumer Stable consumer;" {
 			t.Fatalf("list %q", l)
 		}
-		want(t, "leave", c.leave(-1), codeOK)
+		want(t, "leave", c.leave(-1), noError)
 		last := n.consumer("")
 		w.gather(last)
 		if l := n.listed(); l != "g classic Stable consumer;" {
@@ -455,23 +456,23 @@ func TestCooperativeMembersMigrateStepByStep(t *testing.T) {
 		c := n.modern("c")
 		rounds(t, 1, c)
 		for _, left := range []int{2, 2} {
-			want(t, "heartbeat", old.heartbeat(), codeRebalance)
+			want(t, "heartbeat", old.heartbeat(), kerr.RebalanceInProgress.Code)
 			old.own(old.partitions()...)
-			want(t, "join", old.join(), codeOK)
-			want(t, "sync", old.sync(), codeOK)
+			want(t, "join", old.join(), noError)
+			want(t, "sync", old.sync(), noError)
 			if has := old.partitions(); len(has) != left {
 				t.Fatalf("cooperative member has %v", has)
 			}
 			rounds(t, 1, c)
 		}
-		want(t, "heartbeat", old.heartbeat(), codeOK)
+		want(t, "heartbeat", old.heartbeat(), noError)
 		if len(c.has()) != 2 {
 			t.Fatalf("the other member has %v", c.has())
 		}
 		// And back: what became free is there after another join.
-		want(t, "leave", c.leave(-1), codeOK)
+		want(t, "leave", c.leave(-1), noError)
 		time.Sleep(100 * time.Millisecond)
-		want(t, "heartbeat", old.heartbeat(), codeRebalance)
+		want(t, "heartbeat", old.heartbeat(), kerr.RebalanceInProgress.Code)
 	})
 }
 
@@ -505,7 +506,7 @@ func (w *world) gatherConsumers(cs ...*consumer) {
 	fs := make([]func(), len(cs))
 	for i, c := range cs {
 		fs[i] = func() {
-			if code := c.join(); code != codeOK {
+			if code := c.join(); code != noError {
 				w.t.Errorf("consumer %d: join: %d", i, code)
 				return
 			}
@@ -524,7 +525,7 @@ func (w *world) gatherConsumers(cs ...*consumer) {
 				g.MemberID, g.MemberAssignment = m.MemberID, a.AppendTo(nil)
 				r.GroupAssignment = append(r.GroupAssignment, g)
 			}
-			if c.synced = c.n.coord.Sync(c.ctx, Client{}, r); c.synced.ErrorCode != codeOK {
+			if c.synced = c.n.coord.Sync(c.ctx, Client{}, r); c.synced.ErrorCode != noError {
 				w.t.Errorf("consumer %d: sync: %d", i, c.synced.ErrorCode)
 			}
 		}
@@ -550,35 +551,35 @@ func TestTransactionsAreCheckedAgainstTheGroup(t *testing.T) {
 			}
 			r.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Offset: 1}}}}
 			got := n.coord.CommitTxnOffsets(context.Background(), Client{}, r).Topics[0].Partitions[0].ErrorCode
-			if got == codeProducerMapping { // the group let it through; there is no such transaction
-				got = codeOK
+			if got == kerr.InvalidProducerIDMapping.Code { // the group let it through; there is no such transaction
+				got = noError
 			}
 			want(t, name, got, expected)
 		}
-		check("no group, a generation", "m", "", 1, codeIllegalGeneration)
+		check("no group, a generation", "m", "", 1, kerr.IllegalGeneration.Code)
 		version = 6 // KIP-1319
-		check("no group, a generation, in the new version", "m", "", 1, codeGroupNotFound)
+		check("no group, a generation, in the new version", "m", "", 1, kerr.GroupIDNotFound.Code)
 		version = 5
-		check("no group, nobody named", "", "", -1, codeOK)
+		check("no group, nobody named", "", "", -1, noError)
 		a := n.consumer("i")
 		w.gather(a)
-		check("member", a.id, "i", 1, codeOK)
-		check("nobody named", "", "", -1, codeOK)
-		check("other generation", a.id, "", 2, codeIllegalGeneration)
-		check("stranger", "x", "", 1, codeUnknownMember)
-		check("another's instance", "x", "i", 1, codeFencedInstance)
-		want(t, "leave", a.leave(), codeOK)
+		check("member", a.id, "i", 1, noError)
+		check("nobody named", "", "", -1, noError)
+		check("other generation", a.id, "", 2, kerr.IllegalGeneration.Code)
+		check("stranger", "x", "", 1, kerr.UnknownMemberID.Code)
+		check("another's instance", "x", "i", 1, kerr.FencedInstanceID.Code)
+		want(t, "leave", a.leave(), noError)
 		time.Sleep(100 * time.Millisecond)
 		b := n.modern("b")
 		rounds(t, 1, b)
-		check("member", "b", "", b.epoch, codeOK)
-		check("other epoch", "b", "", b.epoch+1, codeIllegalGeneration)
+		check("member", "b", "", b.epoch, noError)
+		check("other epoch", "b", "", b.epoch+1, kerr.IllegalGeneration.Code)
 		version = 6
-		check("other epoch, in the new version", "b", "", b.epoch+1, codeStaleEpoch)
-		check("stranger", "x", "", b.epoch, codeUnknownMember)
-		check("nobody named", "", "", -1, codeOK)
+		check("other epoch, in the new version", "b", "", b.epoch+1, kerr.StaleMemberEpoch.Code)
+		check("stranger", "x", "", b.epoch, kerr.UnknownMemberID.Code)
+		check("nobody named", "", "", -1, noError)
 		n.coord.Release(metadata.GroupSlot("g"))
-		check("slot of another", "", "", -1, codeNotCoordinator)
+		check("slot of another", "", "", -1, kerr.NotCoordinator.Code)
 	})
 }
 
@@ -598,20 +599,20 @@ func TestConsumersWaitForALogThatFails(t *testing.T) {
 			}
 			return nil
 		}
-		want(t, "leave", a.leave(-1), codeNotAvailable)
+		want(t, "leave", a.leave(-1), kerr.CoordinatorNotAvailable.Code)
 		c := n.consumer("")
-		want(t, "join", c.join(), codeNotAvailable)
+		want(t, "join", c.join(), kerr.CoordinatorNotAvailable.Code)
 		b := n.modern("b")
-		want(t, "beat", b.beat(), codeNotAvailable)
+		want(t, "beat", b.beat(), kerr.CoordinatorNotAvailable.Code)
 		time.Sleep(10 * time.Second)
-		want(t, "beat", b.beat(), codeNotAvailable)
+		want(t, "beat", b.beat(), kerr.CoordinatorNotAvailable.Code)
 		broken.Store(false)
 		time.Sleep(2 * time.Second)
 		rounds(t, 1, b)
 		if d := n.consumerDescribe(); len(d.Members) != 1 || d.Members[0].MemberID != "b" {
 			t.Errorf("%+v", d)
 		}
-		n.w.log.Expire(n.session.ID())
+		n.w.log.ExpireSession(n.session.ID())
 		n.stop()
 		m := w.start(2)
 		defer m.stop()

@@ -8,36 +8,38 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
 // Coordinator answers the group requests for the slots that this broker
 // holds. It is safe for concurrent use.
 type Coordinator struct {
-	cfg    Config
-	limits limits
-	life   context.Context // ends with Close
-	end    context.CancelFunc
-	wg     sync.WaitGroup // groups and their writes, and expireLoop
-	pool   pool
-	said   atomic.Int64 // when a limit's refusal was last told to the log
+	cfg          Config
+	limits       limits
+	ctx          context.Context // ends with Close
+	cancel       context.CancelFunc
+	wg           sync.WaitGroup // groups and their writes, and expireLoop
+	pool         memoryPool
+	lastLimitLog atomic.Int64 // when a limit's refusal was last told to the log
 
-	mu     sync.Mutex // guards what follows, and cfg.Rand
-	closed bool
-	holds  [metadata.GroupSlots]*hold
-	// left is the epoch at which this broker last gave the slot up, or lost it.
-	left [metadata.GroupSlots]metadata.RoleEpoch
-	live int // groups with a goroutine, of all holds
+	mu         sync.Mutex // guards what follows, and cfg.Rand
+	closed     bool
+	ownedSlots [metadata.GroupSlots]*ownedSlot
+	// releasedEpochs is the epoch at which this broker last gave the slot up, or lost it.
+	releasedEpochs [metadata.GroupSlots]metadata.RoleEpoch
+	liveGroups     int // groups with a goroutine, of all holds
 
-	names atomic.Pointer[topicNames] // of the last look at all topics
+	topicNames atomic.Pointer[topicNames] // of the last look at all topics
 }
 
-// hold is a slot at one epoch.
-type hold struct {
-	slot  metadata.Slot
-	epoch metadata.RoleEpoch // 0: being taken over, not claimed yet
-	ctx   context.Context    // ends when the slot is lost
-	lose  context.CancelFunc
+// ownedSlot is a slot at one epoch.
+type ownedSlot struct {
+	slot   metadata.Slot
+	epoch  metadata.RoleEpoch // 0: being taken over, not claimed yet
+	ctx    context.Context    // ends when the slot is lost
+	cancel context.CancelFunc
 
 	ready  bool              // loaded; under Coordinator.mu
 	groups map[string]*group // under Coordinator.mu
@@ -51,10 +53,10 @@ func Open(c Config) (*Coordinator, error) {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
-	opened := &Coordinator{cfg: c, life: life, end: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
-		size: c.MaxGroupSize, consumers: c.MaxConsumers, groupBytes: c.MaxGroupBytes}}
+	opened := &Coordinator{cfg: c, ctx: life, cancel: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
+		maxClassicMembers: c.MaxGroupSize, maxConsumers: c.MaxConsumers, maxGroupBytes: c.MaxGroupBytes}}
 	opened.pool.limit = int64(c.MaxMemberBytes)
-	phase := time.Duration(c.Rand.Int64N(int64(expireEvery)))
+	phase := time.Duration(c.Rand.Int64N(int64(expireInterval)))
 	opened.wg.Go(func() { opened.expireLoop(phase) })
 	return opened, nil
 }
@@ -68,19 +70,19 @@ func (c *Coordinator) Close() {
 	for slot := range metadata.Slot(metadata.GroupSlots) {
 		c.Release(slot)
 	}
-	c.end()
+	c.cancel()
 	c.wg.Wait()
 }
 
 // Prepare says that this broker has taken the slot's duty and is about to
-// claim it: until Hold or Release its groups answer LOAD_IN_PROGRESS.
-func (c *Coordinator) Prepare(slot metadata.Slot) { c.install(slot, 0) }
+// claim it: until TakeOver or Release its groups answer LOAD_IN_PROGRESS.
+func (c *Coordinator) Prepare(slot metadata.Slot) { c.installSlot(slot, 0) }
 
-// Hold says that this broker now holds the slot at this epoch: its Claim was
+// TakeOver says that this broker now holds the slot at this epoch: its Claim was
 // applied. Groups with members are loaded from the state; their session
 // timers start anew. An epoch not above the one held is ignored.
-func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metadata.RoleEpoch) {
-	h := c.install(slot, epoch)
+func (c *Coordinator) TakeOver(ctx context.Context, slot metadata.Slot, epoch metadata.RoleEpoch) {
+	h := c.installSlot(slot, epoch)
 	if h == nil {
 		return
 	}
@@ -97,8 +99,8 @@ func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metada
 	})
 	c.mu.Lock()
 	for _, name := range names {
-		if c.holds[slot] == h && !c.closed {
-			c.start(h, name)
+		if c.ownedSlots[slot] == h && !c.closed {
+			c.startGroup(h, name)
 		}
 	}
 	h.ready = true
@@ -106,63 +108,63 @@ func (c *Coordinator) Hold(ctx context.Context, slot metadata.Slot, epoch metada
 	c.cfg.Log.Debug("group slot held", "slot", slot, "epoch", epoch, "groups", len(names))
 }
 
-// install puts a hold in place of what was there; nil where that is as new.
-func (c *Coordinator) install(slot metadata.Slot, epoch metadata.RoleEpoch) *hold {
-	ctx, lose := context.WithCancel(c.life)
-	h := &hold{slot: slot, epoch: epoch, ctx: ctx, lose: lose, groups: map[string]*group{}}
+// installSlot puts a hold in place of what was there; nil where that is as new.
+func (c *Coordinator) installSlot(slot metadata.Slot, epoch metadata.RoleEpoch) *ownedSlot {
+	ctx, lose := context.WithCancel(c.ctx)
+	h := &ownedSlot{slot: slot, epoch: epoch, ctx: ctx, cancel: lose, groups: map[string]*group{}}
 	c.mu.Lock()
-	old := c.holds[slot]
+	old := c.ownedSlots[slot]
 	if c.closed || old != nil && old.epoch >= epoch {
 		c.mu.Unlock()
 		lose()
 		return nil
 	}
-	c.holds[slot] = h
+	c.ownedSlots[slot] = h
 	if old != nil {
-		c.live -= len(old.groups)
+		c.liveGroups -= len(old.groups)
 	}
 	c.mu.Unlock()
 	if old != nil {
-		old.lose()
+		old.cancel()
 	}
 	return h
 }
 
 // Release says that the slot is lost or given up: parked calls are answered
 // NOT_COORDINATOR, and so is every later one.
-func (c *Coordinator) Release(slot metadata.Slot) { c.release(slot, nil) }
+func (c *Coordinator) Release(slot metadata.Slot) { c.releaseSlot(slot, nil) }
 
-// release drops the slot's hold if it is h, or whatever it is.
-func (c *Coordinator) release(slot metadata.Slot, h *hold) {
+// releaseSlot drops the slot's hold if it is h, or whatever it is.
+func (c *Coordinator) releaseSlot(slot metadata.Slot, h *ownedSlot) {
 	c.mu.Lock()
-	old := c.holds[slot]
+	old := c.ownedSlots[slot]
 	if old == nil || h != nil && old != h {
 		c.mu.Unlock()
 		return
 	}
-	c.holds[slot] = nil
-	c.left[slot] = max(c.left[slot], old.epoch)
-	c.live -= len(old.groups)
+	c.ownedSlots[slot] = nil
+	c.releasedEpochs[slot] = max(c.releasedEpochs[slot], old.epoch)
+	c.liveGroups -= len(old.groups)
 	c.mu.Unlock()
-	old.lose()
+	old.cancel()
 	c.cfg.Log.Debug("group slot released", "slot", slot, "epoch", old.epoch)
 }
 
-// Holds reports whether this broker coordinates the slot's groups now.
-func (c *Coordinator) Holds(slot metadata.Slot) bool {
+// Owns reports whether this broker coordinates the slot's groups now.
+func (c *Coordinator) Owns(slot metadata.Slot) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h := c.holds[slot]
+	h := c.ownedSlots[slot]
 	return h != nil && h.ready
 }
 
-// Forming reports whether a group of the slot is between two generations of the
+// IsRebalancing reports whether a group of the slot is between two generations of the
 // classic protocol: what its members have said is in memory alone, and would have
 // to be said again to another coordinator.
-func (c *Coordinator) Forming(slot metadata.Slot) bool {
+func (c *Coordinator) IsRebalancing(slot metadata.Slot) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h := c.holds[slot]; h != nil {
+	if h := c.ownedSlots[slot]; h != nil {
 		for _, g := range h.groups {
 			if s := g.summary.Load().state; s == statePreparing.String() || s == stateCompleting.String() {
 				return true
@@ -172,97 +174,97 @@ func (c *Coordinator) Forming(slot metadata.Slot) bool {
 	return false
 }
 
-// holdOf returns the hold of a group's slot, or the code that a client gets.
+// findOwnedSlot returns the hold of a group's slot, or the code that a client gets.
 // A slot that the applied state shows at a later epoch is given up.
-func (c *Coordinator) holdOf(slot metadata.Slot) (*hold, int16) {
+func (c *Coordinator) findOwnedSlot(slot metadata.Slot) (*ownedSlot, int16) {
 	c.mu.Lock()
-	h := c.holds[slot]
+	h := c.ownedSlots[slot]
 	ready := h != nil && h.ready
 	c.mu.Unlock()
 	if h == nil {
-		return nil, codeNotCoordinator
+		return nil, kerr.NotCoordinator.Code
 	}
 	if !ready {
-		return nil, codeLoadInProgress
+		return nil, kerr.CoordinatorLoadInProgress.Code
 	}
 	var epoch metadata.RoleEpoch
-	c.cfg.Replica.View(func(s *metadata.State) { epoch = s.DutyEpoch(SlotRole(slot)) })
+	c.cfg.Replica.View(func(s *metadata.State) { epoch = s.RoleEpoch(SlotRole(slot)) })
 	if epoch > h.epoch {
-		c.release(slot, h)
-		return nil, codeNotCoordinator
+		c.releaseSlot(slot, h)
+		return nil, kerr.NotCoordinator.Code
 	}
-	return h, codeOK
+	return h, noError
 }
 
-// group returns the live group of a name, for a caller that must call unref.
-// Without create a group that is not live is nil, with codeOK: it has no
+// acquireGroup returns the live group of a name, for a caller that must call unref.
+// Without create a group that is not live is nil, with noError: it has no
 // members.
-func (c *Coordinator) group(name string, create bool) (*group, int16) {
-	h, code := c.holdOf(metadata.GroupSlot(name))
-	if code != codeOK {
+func (c *Coordinator) acquireGroup(name string, create bool) (*group, int16) {
+	h, code := c.findOwnedSlot(metadata.GroupSlot(name))
+	if code != noError {
 		return nil, code
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.holds[h.slot] != h || c.closed {
-		return nil, codeNotCoordinator
+	if c.ownedSlots[h.slot] != h || c.closed {
+		return nil, kerr.NotCoordinator.Code
 	}
 	g := h.groups[name]
 	if g == nil && create {
-		if c.live >= c.cfg.MaxLiveGroups {
-			return nil, codeLoadInProgress // groups fall idle
+		if c.liveGroups >= c.cfg.MaxLiveGroups {
+			return nil, kerr.CoordinatorLoadInProgress.Code // groups fall idle
 		}
-		g = c.start(h, name)
+		g = c.startGroup(h, name)
 	}
 	if g != nil {
 		g.refs++
 	}
-	return g, codeOK
+	return g, noError
 }
 
-// start makes a group live. The caller has the mutex.
-func (c *Coordinator) start(h *hold, name string) *group {
-	g := &group{c: c, hold: h, name: name, mailbox: make(chan func(time.Time), maxMailbox),
+// startGroup makes a group live. The caller has the mutex.
+func (c *Coordinator) startGroup(h *ownedSlot, name string) *group {
+	g := &group{c: c, slot: h, name: name, mailbox: make(chan func(time.Time), maxMailbox),
 		written: make(chan int16, 1), done: make(chan struct{})}
 	g.summary.Store(&summary{state: stateEmpty.String(), kind: groupTypeClassic})
 	h.groups[name] = g
-	c.live++
+	c.liveGroups++
 	c.wg.Go(g.run)
 	return g
 }
 
-func (c *Coordinator) unref(g *group) {
+func (c *Coordinator) releaseGroup(g *group) {
 	c.mu.Lock()
 	g.refs--
 	c.mu.Unlock()
 }
 
-// retire takes a quiet group out of the table, unless somebody is about to
+// retireGroup takes a quiet group out of the table, unless somebody is about to
 // use it.
-func (c *Coordinator) retire(g *group) bool {
+func (c *Coordinator) retireGroup(g *group) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if g.refs > 0 {
 		return false
 	}
-	if g.hold.groups[g.name] == g {
-		delete(g.hold.groups, g.name)
-		if c.holds[g.hold.slot] == g.hold {
-			c.live--
+	if g.slot.groups[g.name] == g {
+		delete(g.slot.groups, g.name)
+		if c.ownedSlots[g.slot.slot] == g.slot {
+			c.liveGroups--
 		}
 	}
 	return true
 }
 
-// settle turns a write's outcome into a code, and gives the slot up where the
+// resolveWrite turns a write's outcome into a code, and gives the slot up where the
 // outcome proves it lost.
-func (c *Coordinator) settle(h *hold, out metadata.Outcome, err error) int16 {
+func (c *Coordinator) resolveWrite(h *ownedSlot, out metadata.Outcome, err error) int16 {
 	if err != nil && h.ctx.Err() != nil {
-		return codeNotCoordinator
+		return kerr.NotCoordinator.Code
 	}
-	code, lost := codeOfWrite(out, err)
+	code, lost := writeResultCode(out, err)
 	if lost {
-		c.release(h.slot, h)
+		c.releaseSlot(h.slot, h)
 	}
 	return code
 }

@@ -1,6 +1,6 @@
 // Package groups coordinates consumer groups: the classic protocol, the
 // consumer protocol (KIP-848), and the committed offsets of every kind of
-// client (design, section 7).
+// client (docs/design.md, section 14).
 //
 // A group belongs to one of 64 slots by the hash of its name. A slot is a
 // duty; the broker that holds it coordinates the slot's groups in memory and
@@ -9,7 +9,7 @@
 //
 //	request ──► Coordinator ──► group (one goroutine, owns one machine)
 //	               │                  │ generation, members, assignment
-//	  SlotKeeper ──┘ Hold, Release    ▼
+//	  SlotKeeper ──┘ TakeOver, Release    ▼
 //	               offsets ──────► Writer (control lane) ──► apply ──► State
 //
 // Who owns what:

@@ -5,13 +5,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
 // group is the goroutine that owns one live group's machine.
 type group struct {
 	c    *Coordinator
-	hold *hold
+	slot *ownedSlot
 	name string
 
 	mailbox chan func(now time.Time)
@@ -21,12 +23,12 @@ type group struct {
 	summary atomic.Pointer[summary]
 
 	// Owned by the goroutine.
-	m       *machine // of the classic protocol; empty while k is there
-	k       *roster  // of the consumer protocol, or nil
-	writing *storedWrite
-	counted int                   // bytes that the coordinator's pool has of this group
-	commits int                   // commits and deletions that were let through and are not resolved
-	later   []func(now time.Time) // wait until no write is queued or in flight
+	classic      *classicGroup  // of the classic protocol; empty while k is there
+	consumer     *consumerGroup // of the consumer protocol, or nil
+	currentWrite *groupWrite
+	pooledBytes  int                   // bytes that the coordinator's pool has of this group
+	openCommits  int                   // commits and deletions that were let through and are not resolved
+	deferred     []func(now time.Time) // wait until no write is queued or in flight
 }
 
 // summary is what ListGroups shows.
@@ -36,37 +38,37 @@ type summary struct{ state, protocolType, kind string }
 // group is empty and quiet.
 func (g *group) run() {
 	defer close(g.done)
-	defer g.forget()
-	g.load(time.Now())
-	timer := time.NewTimer(idleAfter)
+	defer g.releasePoolUse()
+	g.loadMembers(time.Now())
+	timer := time.NewTimer(groupIdleTimeout)
 	defer timer.Stop()
 	for {
-		g.revert(time.Now())
+		g.revertToClassic(time.Now())
 		g.startWrite()
-		g.startFlight(time.Now())
-		g.runLater(time.Now())
-		g.account()
-		g.summary.Store(g.summarize())
-		timer.Reset(g.sleep(time.Now()))
+		g.startBatch(time.Now())
+		g.runDeferred(time.Now())
+		g.updatePoolUse()
+		g.summary.Store(g.newSummary())
+		timer.Reset(g.sleepTime(time.Now()))
 		select {
 		case f := <-g.mailbox:
 			f(time.Now())
 		case code := <-g.written:
 			g.endWrite(code)
 		case <-timer.C:
-			idle := g.due().IsZero()
-			g.tick(time.Now())
-			if idle && g.quiet() && g.c.retire(g) {
+			idle := g.nextDeadline().IsZero()
+			g.handleDeadlines(time.Now())
+			if idle && g.isIdle() && g.c.retireGroup(g) {
 				return
 			}
-		case <-g.hold.ctx.Done():
-			g.lose()
+		case <-g.slot.ctx.Done():
+			g.failWaiting()
 			return
 		}
 	}
 }
 
-func (g *group) load(now time.Time) {
+func (g *group) loadMembers(now time.Time) {
 	limits := g.c.limits
 	var head *metadata.ConsumerGroup
 	var members []metadata.MemberView
@@ -74,102 +76,102 @@ func (g *group) load(now time.Time) {
 		v, ok := s.Group(g.name)
 		switch {
 		case ok && v.Group != nil:
-			g.m = loadMachine(v.Group, limits, now)
+			g.classic = loadClassicGroup(v.Group, limits, now)
 		case ok && v.Consumer != nil:
 			head, members = v.Consumer, s.Members(g.name)
 		}
 	})
-	if g.m == nil {
-		g.m = newMachine(g.name, limits)
+	if g.classic == nil {
+		g.classic = newClassicGroup(g.name, limits)
 	}
 	if head != nil {
-		g.k = g.newRoster()
-		g.k.load(head, members, now)
+		g.consumer = g.newConsumerGroup()
+		g.consumer.loadMembers(head, members, now)
 	}
 }
 
-// newRoster returns an empty roster of this group.
-func (g *group) newRoster() *roster {
-	return newRoster(g.name, g.c.limits, g.c.timesOf(g.name), (*topicView)(g.c))
+// newConsumerGroup returns an empty roster of this group.
+func (g *group) newConsumerGroup() *consumerGroup {
+	return newConsumerGroup(g.name, g.c.limits, g.c.readMemberTimeouts(g.name), (*coordinatorTopics)(g.c))
 }
 
-// tick does what is due.
-func (g *group) tick(now time.Time) {
-	if g.k != nil {
-		g.k.tick(now)
+// handleDeadlines does what is due.
+func (g *group) handleDeadlines(now time.Time) {
+	if g.consumer != nil {
+		g.consumer.handleDeadlines(now)
 		return
 	}
-	g.m.tick(now)
+	g.classic.handleDeadlines(now)
 }
 
-func (g *group) summarize() *summary {
-	if g.k != nil {
-		return &summary{g.k.state(), protocolTypeConsumer, groupTypeConsumer}
+func (g *group) newSummary() *summary {
+	if g.consumer != nil {
+		return &summary{g.consumer.stateName(), protocolTypeConsumer, groupTypeConsumer}
 	}
-	return &summary{g.m.state.String(), g.m.protocolType, groupTypeClassic}
+	return &summary{g.classic.state.String(), g.classic.protocolType, groupTypeClassic}
 }
 
-// empty reports whether the group has no members.
-func (g *group) empty() bool {
-	if g.k != nil {
-		return len(g.k.members) == 0
+// isEmpty reports whether the group has no members.
+func (g *group) isEmpty() bool {
+	if g.consumer != nil {
+		return len(g.consumer.members) == 0
 	}
-	return g.m.state == stateEmpty
+	return g.classic.state == stateEmpty
 }
 
-// due is not after the earliest deadline; zero: there is none.
-func (g *group) due() time.Time {
-	if g.k != nil {
-		return g.k.due
+// nextDeadline is not after the earliest deadline; zero: there is none.
+func (g *group) nextDeadline() time.Time {
+	if g.consumer != nil {
+		return g.consumer.nextDeadline
 	}
-	return g.m.due
+	return g.classic.nextDeadline
 }
 
-// sleep is how long nothing is due.
-func (g *group) sleep(now time.Time) time.Duration {
-	if due := g.due(); !due.IsZero() {
+// sleepTime is how long nothing is due.
+func (g *group) sleepTime(now time.Time) time.Duration {
+	if due := g.nextDeadline(); !due.IsZero() {
 		return max(due.Sub(now), 0)
 	}
-	return idleAfter
+	return groupIdleTimeout
 }
 
-func (g *group) quiet() bool {
-	return g.m.idle() && (g.k == nil || g.k.idle()) && g.writing == nil && g.commits == 0
+func (g *group) isIdle() bool {
+	return g.classic.isIdle() && (g.consumer == nil || g.consumer.isIdle()) && g.currentWrite == nil && g.openCommits == 0
 }
 
-// busy reports whether a write is queued or on its way.
-func (g *group) busy() bool {
-	return g.writing != nil || len(g.m.writes) > 0 || g.k != nil && (g.k.book.flying != nil || g.k.book.due(time.Now()))
+// isWriting reports whether a write is queued or on its way.
+func (g *group) isWriting() bool {
+	return g.currentWrite != nil || len(g.classic.writes) > 0 || g.consumer != nil && (g.consumer.writeBuffer.inFlight != nil || g.consumer.writeBuffer.shouldWrite(time.Now()))
 }
 
 // startWrite sends the oldest write off. It waits until the commits that were
 // let through before are resolved: who learns of a new generation must find
 // the offsets of the one before.
 func (g *group) startWrite() {
-	for g.writing == nil && g.commits == 0 && len(g.m.writes) > 0 {
-		w := g.m.writes[0]
-		g.m.writes = g.m.writes[1:]
+	for g.currentWrite == nil && g.openCommits == 0 && len(g.classic.writes) > 0 {
+		w := g.classic.writes[0]
+		g.classic.writes = g.classic.writes[1:]
 		if w.group == nil {
-			g.c.cfg.Log.Warn("group does not fit an entry", "group", g.name, "members", len(g.m.members))
-			w.done(time.Now(), codeMessageTooLarge)
+			g.c.cfg.Log.Warn("group does not fit an entry", "group", g.name, "members", len(g.classic.members))
+			w.done(time.Now(), kerr.MessageTooLarge.Code)
 			continue
 		}
-		g.writing = &w
-		g.c.wg.Go(func() { g.written <- g.put(w.group) })
+		g.currentWrite = &w
+		g.c.wg.Go(func() { g.written <- g.storeGroup(w.group) })
 	}
 }
 
-// startFlight sends off what a roster wants written, all of it at once. As
+// startBatch sends off what a roster wants written, all of it at once. As
 // startWrite it lets the commits before it pass first.
-func (g *group) startFlight(now time.Time) {
-	if g.k == nil || g.writing != nil || g.commits > 0 || !g.k.book.due(now) {
+func (g *group) startBatch(now time.Time) {
+	if g.consumer == nil || g.currentWrite != nil || g.openCommits > 0 || !g.consumer.writeBuffer.shouldWrite(now) {
 		return
 	}
-	f := g.k.take(g.hold.epoch)
+	f := g.consumer.takeBatch(g.slot.epoch)
 	g.c.wg.Go(func() {
-		code := codeOK
+		code := noError
 		for _, cmds := range f.entries {
-			if code = g.submit(cmds); code != codeOK {
+			if code = g.submitCommands(cmds); code != noError {
 				break
 			}
 		}
@@ -178,64 +180,64 @@ func (g *group) startFlight(now time.Time) {
 }
 
 func (g *group) endWrite(code int16) {
-	if g.writing == nil {
-		g.k.book.land(time.Now(), code)
-		if at := g.k.book.retry; !at.IsZero() {
-			g.k.wake(at)
+	if g.currentWrite == nil {
+		g.consumer.writeBuffer.completeBatch(time.Now(), code)
+		if at := g.consumer.writeBuffer.retryAt; !at.IsZero() {
+			g.consumer.scheduleDeadline(at)
 		}
 		return
 	}
-	w := g.writing
-	g.writing = nil
+	w := g.currentWrite
+	g.currentWrite = nil
 	w.done(time.Now(), code)
 }
 
-// runLater runs what had to wait for the group's writes.
-func (g *group) runLater(now time.Time) {
-	for len(g.later) > 0 && !g.busy() {
-		f := g.later[0]
-		g.later = g.later[1:]
+// runDeferred runs what had to wait for the group's writes.
+func (g *group) runDeferred(now time.Time) {
+	for len(g.deferred) > 0 && !g.isWriting() {
+		f := g.deferred[0]
+		g.deferred = g.deferred[1:]
 		f(now)
 	}
 }
 
-// put stores the group under the slot's epoch.
-func (g *group) put(stored *metadata.Group) int16 {
-	return g.submit([]metadata.Command{metadata.PutGroup{Epoch: g.hold.epoch, Group: *stored}})
+// storeGroup stores the group under the slot's epoch.
+func (g *group) storeGroup(stored *metadata.Group) int16 {
+	return g.submitCommands([]metadata.Command{metadata.PutGroup{Epoch: g.slot.epoch, Group: *stored}})
 }
 
-// submit writes commands as one entry.
-func (g *group) submit(cmds []metadata.Command) int16 {
-	ctx, cancel := context.WithTimeout(g.hold.ctx, 2*g.c.cfg.WriteTimeout)
+// submitCommands writes commands as one entry.
+func (g *group) submitCommands(cmds []metadata.Command) int16 {
+	ctx, cancel := context.WithTimeout(g.slot.ctx, 2*g.c.cfg.WriteTimeout)
 	defer cancel()
 	out, err := g.c.cfg.Writer.Submit(ctx, cmds, nil)
-	code := g.c.settle(g.hold, out, err)
-	if code != codeOK {
+	code := g.c.resolveWrite(g.slot, out, err)
+	if code != noError {
 		g.c.cfg.Log.Warn("store group", "group", g.name, "code", code, "err", err)
 	}
 	return code
 }
 
-// lose answers everybody who waits: the slot is another's. Parked calls come
+// failWaiting answers everybody who waits: the slot is another's. Parked calls come
 // first, so that a failed write finds nobody to begin a rebalance with.
-func (g *group) lose() {
-	g.m.abandon(codeNotCoordinator)
-	if g.k != nil {
-		g.k.book.abandon(codeNotCoordinator)
+func (g *group) failWaiting() {
+	g.classic.failParked(kerr.NotCoordinator.Code)
+	if g.consumer != nil {
+		g.consumer.writeBuffer.failDeferred(kerr.NotCoordinator.Code)
 	}
-	if g.writing != nil {
-		g.m.writes = append([]storedWrite{*g.writing}, g.m.writes...)
-		g.writing = nil
+	if g.currentWrite != nil {
+		g.classic.writes = append([]groupWrite{*g.currentWrite}, g.classic.writes...)
+		g.currentWrite = nil
 	}
-	for len(g.m.writes) > 0 {
-		w := g.m.writes[0]
-		g.m.writes = g.m.writes[1:]
-		w.done(time.Now(), codeNotCoordinator)
+	for len(g.classic.writes) > 0 {
+		w := g.classic.writes[0]
+		g.classic.writes = g.classic.writes[1:]
+		w.done(time.Now(), kerr.NotCoordinator.Code)
 	}
 }
 
-// do hands f to the goroutine; false where it ended.
-func (g *group) do(f func(now time.Time)) bool {
+// post hands f to the goroutine; false where it ended.
+func (g *group) post(f func(now time.Time)) bool {
 	select {
 	case <-g.done:
 		return false
@@ -249,12 +251,12 @@ func (g *group) do(f func(now time.Time)) bool {
 	}
 }
 
-// ask runs f in the group's goroutine and waits for the reply that it makes
+// callGroup runs f in the group's goroutine and waits for the reply that it makes
 // then or later, at most once. It returns gone where the slot was lost before
 // there was one. A caller that gives up has cancel run in its place.
-func ask[T any](ctx context.Context, g *group, gone T, f func(now time.Time, reply func(T)), cancel func(now time.Time)) T {
+func callGroup[T any](ctx context.Context, g *group, gone T, f func(now time.Time, reply func(T)), cancel func(now time.Time)) T {
 	answer := make(chan T, 1)
-	if !g.do(func(now time.Time) { f(now, func(t T) { answer <- t }) }) {
+	if !g.post(func(now time.Time) { f(now, func(t T) { answer <- t }) }) {
 		return gone
 	}
 	quit := ctx.Done()
@@ -274,13 +276,13 @@ func ask[T any](ctx context.Context, g *group, gone T, f func(now time.Time, rep
 				quit = nil // the answer comes without waiting for anybody
 				continue
 			}
-			g.do(cancel)
+			g.post(cancel)
 			return gone
 		}
 	}
 }
 
-// now runs a function in the group's goroutine that answers at once.
-func now[T any](ctx context.Context, g *group, gone T, f func(now time.Time) T) T {
-	return ask(ctx, g, gone, func(at time.Time, reply func(T)) { reply(f(at)) }, nil)
+// queryGroup runs a function in the group's goroutine that answers at once.
+func queryGroup[T any](ctx context.Context, g *group, gone T, f func(now time.Time) T) T {
+	return callGroup(ctx, g, gone, func(at time.Time, reply func(T)) { reply(f(at)) }, nil)
 }

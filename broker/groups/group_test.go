@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -26,11 +28,11 @@ func TestThreeMembersJoinRebalanceAndLeave(t *testing.T) {
 			t.Fatalf("generations %d %d %d, want 1: the initial delay gathers them", a.generation, b.generation, c.generation)
 		}
 		for _, m := range []*consumer{a, b, c} {
-			want(t, "heartbeat", m.heartbeat(), codeOK)
+			want(t, "heartbeat", m.heartbeat(), noError)
 		}
-		want(t, "leave", c.leave(), codeOK)
-		want(t, "heartbeat of who left", c.heartbeat(), codeUnknownMember)
-		want(t, "heartbeat in a rebalance", a.heartbeat(), codeRebalance)
+		want(t, "leave", c.leave(), noError)
+		want(t, "heartbeat of who left", c.heartbeat(), kerr.UnknownMemberID.Code)
+		want(t, "heartbeat in a rebalance", a.heartbeat(), kerr.RebalanceInProgress.Code)
 		w.gather(a, b)
 		if a.generation != 2 || len(n.describe("g").Members) != 2 {
 			t.Fatalf("generation %d, want 2; %+v", a.generation, n.describe("g"))
@@ -38,8 +40,8 @@ func TestThreeMembersJoinRebalanceAndLeave(t *testing.T) {
 		if d := n.describe("g"); d.State != "Stable" || d.Protocol != "range" || d.ProtocolType != "consumer" {
 			t.Fatalf("describe: %+v", d)
 		}
-		want(t, "leave", a.leave(), codeOK)
-		want(t, "leave", b.leave(), codeOK)
+		want(t, "leave", a.leave(), noError)
+		want(t, "leave", b.leave(), noError)
 		time.Sleep(100 * time.Millisecond)
 		if d := n.describe("g"); d.State != "Empty" || len(d.Members) != 0 {
 			t.Fatalf("describe: %+v", d)
@@ -48,8 +50,7 @@ func TestThreeMembersJoinRebalanceAndLeave(t *testing.T) {
 }
 
 // SyncGroup answers with what the leader sent, after it was stored; a leader
-// that never sends is expelled, and the others join again (reference, section
-// 19, row 16).
+// that never sends is expelled, and the others join again.
 func TestRow16SyncWaitsForTheLeadersAssignment(t *testing.T) {
 	inWorld(t, func(w *world) {
 		n := w.single()
@@ -62,11 +63,11 @@ func TestRow16SyncWaitsForTheLeadersAssignment(t *testing.T) {
 			leader, follower = b, a
 		}
 		begin := time.Now()
-		want(t, "follower's sync without the leader", follower.sync(), codeRebalance)
+		want(t, "follower's sync without the leader", follower.sync(), kerr.RebalanceInProgress.Code)
 		if waited := time.Since(begin); waited != time.Minute {
 			t.Errorf("waited %v, want the rebalance timeout", waited)
 		}
-		want(t, "leader's heartbeat", leader.heartbeat(), codeUnknownMember)
+		want(t, "leader's heartbeat", leader.heartbeat(), kerr.UnknownMemberID.Code)
 		w.gather(follower)
 	})
 }
@@ -81,11 +82,11 @@ func TestSilentMemberIsExpelledAfterItsSession(t *testing.T) {
 		w.gather(a, b)
 		for range 3 {
 			time.Sleep(3 * time.Second)
-			want(t, "heartbeat", a.heartbeat(), codeOK)
+			want(t, "heartbeat", a.heartbeat(), noError)
 		}
 		time.Sleep(2 * time.Second) // b: 11 s
-		want(t, "heartbeat of the other", a.heartbeat(), codeRebalance)
-		want(t, "heartbeat of the silent", b.heartbeat(), codeUnknownMember)
+		want(t, "heartbeat of the other", a.heartbeat(), kerr.RebalanceInProgress.Code)
+		want(t, "heartbeat of the silent", b.heartbeat(), kerr.UnknownMemberID.Code)
 		w.gather(a)
 	})
 }
@@ -104,20 +105,20 @@ func TestStaticRestartNeedsNoRebalance(t *testing.T) {
 		}
 		for _, old := range []*consumer{leader, follower} {
 			again := n.consumer(*old.instance)
-			want(t, "join again", again.join(), codeOK)
+			want(t, "join again", again.join(), noError)
 			if again.generation != 1 || again.id == old.id {
 				t.Errorf("generation %d id %s, want 1 and a new id", again.generation, again.id)
 			}
 			if again.leader != old.leader || again.joined.SkipAssignment != old.leader {
 				t.Errorf("leader %v, skip %v, want both %v", again.leader, again.joined.SkipAssignment, old.leader)
 			}
-			want(t, "sync again", again.sync(), codeOK)
+			want(t, "sync again", again.sync(), noError)
 			if got := string(again.synced.MemberAssignment); got != "for "+old.id {
 				t.Errorf("assignment %q, want the old one", got)
 			}
-			want(t, "heartbeat of the old life", old.heartbeat(), codeFencedInstance)
-			want(t, "heartbeat of the new life", again.heartbeat(), codeOK)
-			want(t, "commit of the old life", old.commit(1), codeFencedInstance)
+			want(t, "heartbeat of the old life", old.heartbeat(), kerr.FencedInstanceID.Code)
+			want(t, "heartbeat of the new life", again.heartbeat(), noError)
+			want(t, "commit of the old life", old.commit(1), kerr.FencedInstanceID.Code)
 		}
 	})
 }
@@ -132,11 +133,11 @@ func TestStaticLeaderBeforeSkipAssignmentFollows(t *testing.T) {
 		w.gather(a)
 		again := n.consumer("i")
 		again.version = 8
-		want(t, "join again", again.join(), codeOK)
+		want(t, "join again", again.join(), noError)
 		if again.leader || len(again.joined.Members) != 0 || again.joined.SkipAssignment {
 			t.Errorf("joined %+v, want a follower's answer", again.joined)
 		}
-		want(t, "sync", again.sync(), codeOK)
+		want(t, "sync", again.sync(), noError)
 	})
 }
 
@@ -152,24 +153,24 @@ func TestCooperativeTwoStep(t *testing.T) {
 		joined := make(chan int16, 1)
 		go func() { joined <- b.join() }()
 		time.Sleep(100 * time.Millisecond)
-		want(t, "heartbeat", a.heartbeat(), codeRebalance)
-		want(t, "commit while preparing", a.commit(7), codeOK)
-		want(t, "a joins", a.join(), codeOK)
-		want(t, "b joins", <-joined, codeOK)
-		want(t, "commit before sync", a.commit(7), codeRebalance)
+		want(t, "heartbeat", a.heartbeat(), kerr.RebalanceInProgress.Code)
+		want(t, "commit while preparing", a.commit(7), noError)
+		want(t, "a joins", a.join(), noError)
+		want(t, "b joins", <-joined, noError)
+		want(t, "commit before sync", a.commit(7), kerr.RebalanceInProgress.Code)
 		together(func() { a.sync() }, func() { b.sync() })
 		// The leader's owned partitions changed: it joins again by itself.
 		a.protocols = protocols("cooperative-sticky", "t", "given-up")
 		go func() { joined <- a.join() }()
 		time.Sleep(100 * time.Millisecond)
-		want(t, "heartbeat", b.heartbeat(), codeRebalance)
-		want(t, "b joins", b.join(), codeOK)
-		want(t, "a joins", <-joined, codeOK)
+		want(t, "heartbeat", b.heartbeat(), kerr.RebalanceInProgress.Code)
+		want(t, "b joins", b.join(), noError)
+		want(t, "a joins", <-joined, noError)
 		if a.generation != 3 || b.generation != 3 {
 			t.Errorf("generations %d %d, want 3", a.generation, b.generation)
 		}
 		together(func() { a.sync() }, func() { b.sync() })
-		want(t, "heartbeat", a.heartbeat(), codeOK)
+		want(t, "heartbeat", a.heartbeat(), noError)
 	})
 }
 
@@ -179,32 +180,32 @@ func TestTakeOverNeedsNoRebalance(t *testing.T) {
 		n := w.single()
 		a, b := n.consumer(""), n.consumer("i-b")
 		w.gather(a, b)
-		want(t, "commit", a.commit(42), codeOK)
-		w.log.Expire(n.session.ID())
+		want(t, "commit", a.commit(42), noError)
+		w.log.ExpireSession(n.session.ID())
 		n.stop()
 
 		m := w.start(2)
 		defer m.stop()
 		a.n, b.n = m, m
-		want(t, "before it holds the slot", a.heartbeat(), codeNotCoordinator)
+		want(t, "before it holds the slot", a.heartbeat(), kerr.NotCoordinator.Code)
 		m.coord.Prepare(metadata.GroupSlot("g"))
-		want(t, "while it takes over", a.heartbeat(), codeOK)
-		want(t, "sync while it takes over", a.sync(), codeNotAvailable)
+		want(t, "while it takes over", a.heartbeat(), noError)
+		want(t, "sync while it takes over", a.sync(), kerr.CoordinatorNotAvailable.Code)
 		m.hold("g")
-		want(t, "heartbeat", a.heartbeat(), codeOK)
-		want(t, "heartbeat", b.heartbeat(), codeOK)
-		want(t, "sync again", a.sync(), codeOK)
+		want(t, "heartbeat", a.heartbeat(), noError)
+		want(t, "heartbeat", b.heartbeat(), noError)
+		want(t, "sync again", a.sync(), noError)
 		if string(a.synced.MemberAssignment) != "for "+a.id {
 			t.Errorf("assignment %q", a.synced.MemberAssignment)
 		}
 		if o := m.offset("g", 0); o != 42 {
 			t.Errorf("offset %d, want 42", o)
 		}
-		want(t, "commit", b.commit(43), codeOK)
+		want(t, "commit", b.commit(43), noError)
 		time.Sleep(9 * time.Second) // timers began anew
-		want(t, "heartbeat", a.heartbeat(), codeOK)
+		want(t, "heartbeat", a.heartbeat(), noError)
 		time.Sleep(2 * time.Second)
-		want(t, "b is out", b.heartbeat(), codeUnknownMember)
+		want(t, "b is out", b.heartbeat(), kerr.UnknownMemberID.Code)
 	})
 }
 
@@ -219,34 +220,34 @@ func TestTakeOverInTheMiddleOfARebalance(t *testing.T) {
 		got := make(chan int16, 2)
 		go func() { got <- b.join() }()
 		time.Sleep(time.Second)
-		want(t, "a joins", a.join(), codeOK)
-		want(t, "b joins", <-got, codeOK)
+		want(t, "a joins", a.join(), noError)
+		want(t, "b joins", <-got, noError)
 		if a.generation != 2 {
 			t.Fatalf("generation %d", a.generation)
 		}
 		go func() { got <- b.sync() }()
 		time.Sleep(time.Second)
-		w.log.Expire(n.session.ID())
+		w.log.ExpireSession(n.session.ID())
 		n.coord.Release(metadata.GroupSlot("g"))
-		want(t, "parked sync", <-got, codeNotCoordinator)
+		want(t, "parked sync", <-got, kerr.NotCoordinator.Code)
 		n.stop()
 
 		m := w.start(2)
 		defer m.stop()
 		m.hold("g")
 		a.n, b.n = m, m
-		want(t, "sync of a generation that never was", a.sync(), codeIllegalGeneration)
-		want(t, "b was never stored", b.heartbeat(), codeUnknownMember)
+		want(t, "sync of a generation that never was", a.sync(), kerr.IllegalGeneration.Code)
+		want(t, "b was never stored", b.heartbeat(), kerr.UnknownMemberID.Code)
 		b.id = ""
 		go func() { got <- b.join() }()
 		time.Sleep(time.Second)
-		want(t, "a joins", a.join(), codeOK)
-		want(t, "b joins", <-got, codeOK)
+		want(t, "a joins", a.join(), noError)
+		want(t, "b joins", <-got, noError)
 		if a.generation <= 2 {
 			t.Errorf("generation %d was given out before", a.generation)
 		}
 		together(func() { a.sync() }, func() { b.sync() })
-		want(t, "heartbeat", b.heartbeat(), codeOK)
+		want(t, "heartbeat", b.heartbeat(), noError)
 	})
 }
 
@@ -267,16 +268,16 @@ func TestStaleSlotEpochIsRefused(t *testing.T) {
 			n.writer.fault = nil
 			return nil
 		}
-		want(t, "commit under the old epoch", a.commit(9), codeNotCoordinator)
-		if n.coord.Holds(metadata.GroupSlot("g")) {
+		want(t, "commit under the old epoch", a.commit(9), kerr.NotCoordinator.Code)
+		if n.coord.Owns(metadata.GroupSlot("g")) {
 			t.Error("the old holder still holds the slot")
 		}
-		want(t, "heartbeat at the old holder", a.heartbeat(), codeNotCoordinator)
+		want(t, "heartbeat at the old holder", a.heartbeat(), kerr.NotCoordinator.Code)
 		if o := m.offset("g", 0); o != -1 {
 			t.Errorf("offset %d was stored under a stale epoch", o)
 		}
 		a.n = m
-		want(t, "heartbeat at the new holder", a.heartbeat(), codeOK)
+		want(t, "heartbeat at the new holder", a.heartbeat(), noError)
 	})
 }
 
@@ -292,7 +293,7 @@ func TestStaleHolderStopsAnsweringOnceItHasSeenTheClaim(t *testing.T) {
 		defer m.stop()
 		m.hold("g")
 		time.Sleep(10 * time.Millisecond)
-		want(t, "heartbeat", a.heartbeat(), codeNotCoordinator)
+		want(t, "heartbeat", a.heartbeat(), kerr.NotCoordinator.Code)
 	})
 }
 
@@ -311,8 +312,8 @@ func TestAbsentStaticMemberKeepsItsPlaceForItsSession(t *testing.T) {
 		got := make(chan int16, 1)
 		go func() { got <- b.join() }()
 		time.Sleep(time.Second)
-		want(t, "a joins after the rebalance timeout", a.join(), codeOK)
-		want(t, "b joins", <-got, codeOK)
+		want(t, "a joins after the rebalance timeout", a.join(), noError)
+		want(t, "b joins", <-got, noError)
 		together(func() { a.sync() }, func() { b.sync() })
 		time.Sleep(3 * time.Minute) // past the sync deadline
 		if d := n.describe("g"); d.State != "Stable" || len(d.Members) != 3 {
@@ -320,8 +321,8 @@ func TestAbsentStaticMemberKeepsItsPlaceForItsSession(t *testing.T) {
 		}
 		again := n.consumer("i")
 		again.session = 10 * time.Minute
-		want(t, "return", again.join(), codeOK)
-		want(t, "sync", again.sync(), codeOK)
+		want(t, "return", again.join(), noError)
+		want(t, "sync", again.sync(), noError)
 		if again.generation != a.generation || string(again.synced.MemberAssignment) != "for "+s.id {
 			t.Errorf("generation %d, %q", again.generation, again.synced.MemberAssignment)
 		}
@@ -340,14 +341,14 @@ func TestRebalanceWaitsForPromisedMembers(t *testing.T) {
 		a, b, c := n.consumer(""), n.consumer(""), n.consumer("")
 		w.gather(a, b)
 		promised := n.coord.Join(c.ctx, Client{ID: "cl"}, c.joinRequest())
-		want(t, "promise", promised.ErrorCode, codeMemberIDRequired)
+		want(t, "promise", promised.ErrorCode, kerr.MemberIDRequired.Code)
 		c.id = promised.MemberID
-		want(t, "leave", b.leave(), codeOK)
+		want(t, "leave", b.leave(), noError)
 		got := make(chan int16, 1)
 		go func() { got <- a.join() }()
 		time.Sleep(time.Second)
-		want(t, "c joins", c.join(), codeOK)
-		want(t, "a joins", <-got, codeOK)
+		want(t, "c joins", c.join(), noError)
+		want(t, "a joins", <-got, noError)
 		if a.generation != 2 || c.generation != 2 {
 			t.Errorf("generations %d and %d, want one rebalance", a.generation, c.generation)
 		}
@@ -369,7 +370,7 @@ func TestEmptyGroupIsStoredEmpty(t *testing.T) {
 			}
 			return nil
 		}
-		want(t, "leave", a.leave(), codeOK)
+		want(t, "leave", a.leave(), noError)
 		members := func() (count int) {
 			n.replica.View(func(s *metadata.State) {
 				v, _ := s.Group("g")
@@ -393,14 +394,14 @@ func TestGroupInUseIsNotRetired(t *testing.T) {
 	inWorld(t, func(w *world) {
 		n := w.single()
 		defer n.stop()
-		g, _ := n.coord.group("g", true)
+		g, _ := n.coord.acquireGroup("g", true)
 		time.Sleep(time.Minute)
-		if !g.do(func(time.Time) {}) {
+		if !g.post(func(time.Time) {}) {
 			t.Error("the group's goroutine ended under a caller")
 		}
-		n.coord.unref(g)
+		n.coord.releaseGroup(g)
 		time.Sleep(time.Minute)
-		if g.do(func(time.Time) {}) {
+		if g.post(func(time.Time) {}) {
 			t.Error("an unused group goes on for ever")
 		}
 	})
@@ -419,8 +420,8 @@ func TestInitialDelayGoesOnWhileMembersCome(t *testing.T) {
 			cs = append(cs, c)
 			fs = append(fs, func() {
 				time.Sleep(time.Duration(i) * 2 * time.Second)
-				want(t, "join", c.join(), codeOK)
-				want(t, "sync", c.sync(), codeOK)
+				want(t, "join", c.join(), noError)
+				want(t, "sync", c.sync(), noError)
 			})
 		}
 		together(fs...)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -29,18 +30,18 @@ func TestJoinRefusals(t *testing.T) {
 			change func(r *kmsg.JoinGroupRequest)
 			want   int16
 		}{
-			{"empty group id", func(r *kmsg.JoinGroupRequest) { r.Group = "" }, codeInvalidGroupID},
-			{"slot of another", func(r *kmsg.JoinGroupRequest) { r.Group = other }, codeNotCoordinator},
-			{"session too short", func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 5_999 }, codeInvalidSession},
-			{"session too long", func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 1_800_001 }, codeInvalidSession},
-			{"other protocol type", func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "connect" }, codeInconsistentProtocol},
-			{"no protocol type", func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "" }, codeInconsistentProtocol},
-			{"no protocols", func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }, codeInconsistentProtocol},
-			{"no common protocol", func(r *kmsg.JoinGroupRequest) { r.Protocols = protocols("roundrobin", "t") }, codeInconsistentProtocol},
-			{"unknown member", func(r *kmsg.JoinGroupRequest) { r.MemberID = "nobody" }, codeUnknownMember},
-			{"unknown instance", func(r *kmsg.JoinGroupRequest) { r.MemberID, r.InstanceID = "nobody", new(string) }, codeUnknownMember},
-			{"instance of another", func(r *kmsg.JoinGroupRequest) { r.MemberID, r.InstanceID = "nobody", a.instance }, codeFencedInstance},
-			{"newcomer", func(*kmsg.JoinGroupRequest) {}, codeMemberIDRequired},
+			{"empty group id", func(r *kmsg.JoinGroupRequest) { r.Group = "" }, kerr.InvalidGroupID.Code},
+			{"slot of another", func(r *kmsg.JoinGroupRequest) { r.Group = other }, kerr.NotCoordinator.Code},
+			{"session too short", func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 5_999 }, kerr.InvalidSessionTimeout.Code},
+			{"session too long", func(r *kmsg.JoinGroupRequest) { r.SessionTimeoutMillis = 1_800_001 }, kerr.InvalidSessionTimeout.Code},
+			{"other protocol type", func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "connect" }, kerr.InconsistentGroupProtocol.Code},
+			{"no protocol type", func(r *kmsg.JoinGroupRequest) { r.ProtocolType = "" }, kerr.InconsistentGroupProtocol.Code},
+			{"no protocols", func(r *kmsg.JoinGroupRequest) { r.Protocols = nil }, kerr.InconsistentGroupProtocol.Code},
+			{"no common protocol", func(r *kmsg.JoinGroupRequest) { r.Protocols = protocols("roundrobin", "t") }, kerr.InconsistentGroupProtocol.Code},
+			{"unknown member", func(r *kmsg.JoinGroupRequest) { r.MemberID = "nobody" }, kerr.UnknownMemberID.Code},
+			{"unknown instance", func(r *kmsg.JoinGroupRequest) { r.MemberID, r.InstanceID = "nobody", new(string) }, kerr.UnknownMemberID.Code},
+			{"instance of another", func(r *kmsg.JoinGroupRequest) { r.MemberID, r.InstanceID = "nobody", a.instance }, kerr.FencedInstanceID.Code},
+			{"newcomer", func(*kmsg.JoinGroupRequest) {}, kerr.MemberIDRequired.Code},
 		} {
 			r := n.consumer("").joinRequest()
 			row.change(r)
@@ -58,7 +59,7 @@ func TestSyncAndHeartbeatRefusals(t *testing.T) {
 		n := w.single()
 		defer n.stop()
 		a := n.consumer("")
-		want(t, "heartbeat, no group", a.heartbeat(), codeUnknownMember)
+		want(t, "heartbeat, no group", a.heartbeat(), kerr.UnknownMemberID.Code)
 		w.gather(a)
 		wrong := "wrong"
 		sync := func(change func(r *kmsg.SyncGroupRequest)) *kmsg.SyncGroupResponse {
@@ -68,14 +69,14 @@ func TestSyncAndHeartbeatRefusals(t *testing.T) {
 			change(r)
 			return n.coord.Sync(context.Background(), Client{}, r)
 		}
-		want(t, "type", sync(func(r *kmsg.SyncGroupRequest) { r.ProtocolType = &wrong }).ErrorCode, codeInconsistentProtocol)
-		want(t, "name", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = &wrong }).ErrorCode, codeInconsistentProtocol)
-		want(t, "none", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = nil }).ErrorCode, codeInconsistentProtocol)
-		want(t, "generation", sync(func(r *kmsg.SyncGroupRequest) { r.Generation = 9 }).ErrorCode, codeIllegalGeneration)
-		want(t, "member", sync(func(r *kmsg.SyncGroupRequest) { r.MemberID = "x" }).ErrorCode, codeUnknownMember)
-		want(t, "again", sync(func(*kmsg.SyncGroupRequest) {}).ErrorCode, codeOK)
+		want(t, "type", sync(func(r *kmsg.SyncGroupRequest) { r.ProtocolType = &wrong }).ErrorCode, kerr.InconsistentGroupProtocol.Code)
+		want(t, "name", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = &wrong }).ErrorCode, kerr.InconsistentGroupProtocol.Code)
+		want(t, "none", sync(func(r *kmsg.SyncGroupRequest) { r.Protocol = nil }).ErrorCode, kerr.InconsistentGroupProtocol.Code)
+		want(t, "generation", sync(func(r *kmsg.SyncGroupRequest) { r.Generation = 9 }).ErrorCode, kerr.IllegalGeneration.Code)
+		want(t, "member", sync(func(r *kmsg.SyncGroupRequest) { r.MemberID = "x" }).ErrorCode, kerr.UnknownMemberID.Code)
+		want(t, "again", sync(func(*kmsg.SyncGroupRequest) {}).ErrorCode, noError)
 		a.generation = 9
-		want(t, "heartbeat", a.heartbeat(), codeIllegalGeneration)
+		want(t, "heartbeat", a.heartbeat(), kerr.IllegalGeneration.Code)
 	})
 }
 
@@ -85,9 +86,9 @@ func TestMemberWithoutAssignmentGetsEmptyBytes(t *testing.T) {
 		n := w.single()
 		defer n.stop()
 		a := n.consumer("")
-		want(t, "join", a.join(), codeOK)
+		want(t, "join", a.join(), noError)
 		a.leader = false // its client sends nothing
-		want(t, "sync", a.sync(), codeOK)
+		want(t, "sync", a.sync(), noError)
 		if a.synced.MemberAssignment == nil || len(a.synced.MemberAssignment) != 0 {
 			t.Errorf("assignment %v", a.synced.MemberAssignment)
 		}
@@ -141,18 +142,18 @@ func TestGroupSizeCountsPromisedIds(t *testing.T) {
 	inWorld(t, func(w *world) {
 		n := w.single()
 		defer n.stop()
-		n.coord.limits.size = 3
+		n.coord.limits.maxClassicMembers = 3
 		for i := range 5 {
 			out := n.coord.Join(context.Background(), Client{ID: "cl"}, n.consumer("").joinRequest())
-			code := codeMemberIDRequired
+			code := kerr.MemberIDRequired.Code
 			if i >= 3 {
-				code = codeGroupMaxSize
+				code = kerr.GroupMaxSizeReached.Code
 			}
 			want(t, "join", out.ErrorCode, code)
 		}
 		time.Sleep(11 * time.Second) // the promises run out
 		w.gather(n.consumer(""), n.consumer(""), n.consumer(""))
-		want(t, "full", n.consumer("").join(), codeGroupMaxSize)
+		want(t, "full", n.consumer("").join(), kerr.GroupMaxSizeReached.Code)
 	})
 }
 
@@ -162,8 +163,8 @@ func TestAssignmentTooLargeForAnEntry(t *testing.T) {
 		n := w.single()
 		defer n.stop()
 		a := n.consumer("")
-		want(t, "join", a.join(), codeOK)
-		want(t, "sync", a.syncOwn(1<<20), codeMessageTooLarge)
+		want(t, "join", a.join(), noError)
+		want(t, "sync", a.syncOwn(1<<20), kerr.MessageTooLarge.Code)
 		w.gather(a)
 	})
 }
@@ -188,8 +189,8 @@ func TestJoinsThatNeverSyncAreExpelled(t *testing.T) {
 		go func() { got <- good.join() }()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		want(t, "join", <-got, codeOK)
-		want(t, "sync", good.sync(), codeOK)
+		want(t, "join", <-got, noError)
+		want(t, "sync", good.sync(), noError)
 		if d := n.describe("g"); len(d.Members) != 1 || d.State != "Stable" {
 			t.Errorf("%s with %d members", d.State, len(d.Members))
 		}
@@ -211,16 +212,16 @@ func TestLiveGroupsAreBoundedAndEnd(t *testing.T) {
 		c := &consumer{n: n, generation: -1, ctx: context.Background()}
 		for i, name := range names {
 			c.group = name
-			code := codeOK
+			code := noError
 			if i == 2 {
-				code = codeLoadInProgress
+				code = kerr.CoordinatorLoadInProgress.Code
 			}
 			want(t, "commit", c.commit(1), code)
 		}
 		time.Sleep(11 * time.Second)
-		want(t, "commit later", c.commit(1), codeOK)
-		if n.coord.live != 1 {
-			t.Errorf("%d live groups", n.coord.live)
+		want(t, "commit later", c.commit(1), noError)
+		if n.coord.liveGroups != 1 {
+			t.Errorf("%d live groups", n.coord.liveGroups)
 		}
 	})
 }
@@ -239,12 +240,12 @@ func TestLeaveAnswersEachMember(t *testing.T) {
 			{InstanceID: &stranger}, {MemberID: "x", InstanceID: a.instance},
 		}
 		out := n.coord.Leave(context.Background(), Client{}, r)
-		for i, code := range []int16{codeOK, codeOK, codeUnknownMember, codeUnknownMember, codeUnknownMember} {
+		for i, code := range []int16{noError, noError, kerr.UnknownMemberID.Code, kerr.UnknownMemberID.Code, kerr.UnknownMemberID.Code} {
 			want(t, fmt.Sprint("member ", i), out.Members[i].ErrorCode, code)
 		}
 		old := kmsg.NewPtrLeaveGroupRequest()
 		old.Version, old.Group, old.MemberID = 2, "g", "x"
-		want(t, "version 2", n.coord.Leave(context.Background(), Client{}, old).ErrorCode, codeUnknownMember)
+		want(t, "version 2", n.coord.Leave(context.Background(), Client{}, old).ErrorCode, kerr.UnknownMemberID.Code)
 	})
 }
 
@@ -270,17 +271,17 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 			fs := make([]func(), 100)
 			for k := range fs {
 				fs[k] = func() {
-					if code := members[i+k].beat(); code != codeOK {
+					if code := members[i+k].beat(); code != noError {
 						t.Errorf("member %d: %d", i+k, code)
 					}
 				}
 			}
 			together(fs...)
 			if i%1000 == 0 {
-				want(t, "heartbeat of another group", other.heartbeat(), codeOK)
+				want(t, "heartbeat of another group", other.heartbeat(), noError)
 			}
 		}
-		want(t, "one more", n.modern("more").beat(), codeGroupMaxSize)
+		want(t, "one more", n.modern("more").beat(), kerr.GroupMaxSizeReached.Code)
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("took %v of the log's time", took)
 		}
@@ -288,7 +289,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 			t.Errorf("%d entries for 10,000 members that came a hundred at a time", entries.Load())
 		}
 		time.Sleep(15 * time.Second)
-		want(t, "the first again", members[0].beat(), codeOK)
+		want(t, "the first again", members[0].beat(), noError)
 		if d := n.consumerDescribe(); len(d.Members) != DefaultConfig().MaxConsumers || d.State != "Reconciling" {
 			t.Errorf("%d members, state %s", len(d.Members), d.State)
 		}
@@ -317,24 +318,24 @@ func TestExplodingExpressionsAreBounded(t *testing.T) {
 		strings.Repeat("x", 5_000):      false,
 	} {
 		var s subscriptions
-		p, err := s.admit(expr, topics)
+		p, err := s.compileNewPattern(expr, topics)
 		if (err == nil) != ok {
 			t.Errorf("%.40q: %v, want accepted %v", expr, err, ok)
 		}
 		if err == nil {
-			names, _ := topics.all()
-			p.match(names)
+			names, _ := topics.listTopicNames()
+			p.matchTopics(names)
 		}
 	}
 	var s subscriptions
 	topics.topics = nil
 	for i := range maxPatterns + 1 {
 		expr := fmt.Sprintf("a%d", i)
-		p, err := s.admit(expr, topics)
+		p, err := s.compileNewPattern(expr, topics)
 		if (err == nil) != (i < maxPatterns) {
 			t.Fatalf("expression %d: %v", i, err)
 		}
-		s.add(&metadata.ConsumerMember{Regex: expr}, p)
+		s.addMember(&metadata.ConsumerMember{Regex: expr}, p)
 	}
 }
 
@@ -346,12 +347,12 @@ func TestGroupsOfAllTopicsAreCutToWhatFitsAnEntry(t *testing.T) {
 		w.topics.topics[fmt.Sprintf("t%05d", i)] = assignTopic{metadata.TopicID{byte(i >> 8), byte(i), 1}, 5}
 	}
 	expr := ".*"
-	b := &beat{id: "a", rebalance: time.Minute, regex: &expr, saysOwned: true, isFull: true, times: w.r.times, reply: func(beatResult) {}}
-	w.r.beat(w.now, b)
+	b := &consumerHeartbeat{id: "a", rebalanceTimeout: time.Minute, regex: &expr, reportsOwned: true, isFullRequest: true, timeouts: w.r.timeouts, reply: func(consumerHeartbeatResult) {}}
+	w.r.handleConsumerHeartbeat(w.now, b)
 	if n := len(w.r.members["a"].assigned); n == 0 || n > maxGroupPartitions {
 		t.Fatalf("%d partitions", n)
 	}
-	for _, cmds := range w.r.take(1).entries {
+	for _, cmds := range w.r.takeBatch(1).entries {
 		if _, err := metadata.AppendEntry(nil, &metadata.Entry{Level: 1, Session: 1, Lane: metadata.LaneControl, Seq: 1, Commands: cmds}); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package groups
 import (
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -14,19 +15,19 @@ import (
 // classic one when the last member that speaks the consumer protocol is gone.
 // An empty group is of the protocol of who comes next.
 
-// upgrade makes a roster of a classic group, or says that it cannot be:
+// upgradeToConsumer makes a roster of a classic group, or says that it cannot be:
 // members of another kind, or whose metadata cannot be read, or is too large to
 // be written with all protocols, as this kind of group has it.
-func upgrade(m *machine, r *roster, now time.Time) bool {
-	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > r.limits.consumers {
+func upgradeToConsumer(m *classicGroup, r *consumerGroup, now time.Time) bool {
+	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > r.limits.maxConsumers {
 		return false
 	}
 	if len(m.members) > 0 {
-		r.epoch, r.assigned = m.generation, m.generation
+		r.epoch, r.assignmentEpoch = m.generation, m.generation
 	}
-	all := make([]*participant, 0, len(m.members))
-	for _, mem := range m.inOrder() {
-		p, ok := r.fromClassic(m, mem)
+	all := make([]*consumerGroupMember, 0, len(m.members))
+	for _, mem := range m.membersByArrival() {
+		p, ok := r.convertClassicMember(m, mem)
 		if !ok {
 			return false
 		}
@@ -34,34 +35,34 @@ func upgrade(m *machine, r *roster, now time.Time) bool {
 	}
 	for _, p := range all {
 		// Two that claim the same partition: one has it.
-		p.assigned = p.assigned.keep(func(tp metadata.TopicPartition) bool { _, held := r.owner[tp]; return !held })
+		p.assigned = p.assigned.filter(func(tp metadata.TopicPartition) bool { _, held := r.owners[tp]; return !held })
 		p.target = p.assigned
-		r.enter(p)
-		r.hold(p, p.assigned, p.epoch)
-		r.touch(now, p)
-		r.book.put(p.info.ID)
+		r.addMember(p)
+		r.claimPartitions(p, p.assigned, p.epoch)
+		r.restartSession(now, p)
+		r.writeBuffer.markMember(p.info.ID)
 	}
 	return true
 }
 
-// fromClassic is a classic member as a roster's: at the generation's epoch,
+// convertClassicMember is a classic member as a roster's: at the generation's epoch,
 // with what its leader gave it.
-func (r *roster) fromClassic(m *machine, mem *member) (*participant, bool) {
+func (r *consumerGroup) convertClassicMember(m *classicGroup, mem *classicGroupMember) (*consumerGroupMember, bool) {
 	protocol := m.protocol
-	if mem.metadataOf(protocol) == nil {
+	if mem.findMetadata(protocol) == nil {
 		protocol = mem.protocols[0].Name
 	}
-	says, ok := readSubscription(mem.metadataOf(protocol))
+	says, ok := readSubscription(mem.findMetadata(protocol))
 	if !ok {
 		return nil, false
 	}
 	info := metadata.ConsumerMember{ID: mem.id, InstanceID: mem.instance, RackID: says.rack, ClientID: mem.clientID, ClientHost: mem.clientHost,
-		RebalanceTimeoutMs: int32(mem.rebalance / time.Millisecond), Topics: says.topics,
-		SessionTimeoutMs: int32(mem.session / time.Millisecond), Protocols: mem.protocols}
-	if storedParticipant(r.name, &info) > maxStoredBytes {
+		RebalanceTimeoutMs: int32(mem.rebalanceTimeout / time.Millisecond), Topics: says.topics,
+		SessionTimeoutMs: int32(mem.sessionTimeout / time.Millisecond), Protocols: mem.protocols}
+	if consumerMemberRecordBytes(r.name, &info) > maxStoredBytes {
 		return nil, false
 	}
-	p := &participant{info: info, session: mem.session, rebalance: mem.rebalance, epoch: m.generation, previous: m.generation}
+	p := &consumerGroupMember{info: info, sessionTimeout: mem.sessionTimeout, rebalanceTimeout: mem.rebalanceTimeout, epoch: m.generation, previousEpoch: m.generation}
 	if len(mem.assignment) > 0 {
 		a := kmsg.NewConsumerMemberAssignment()
 		if a.ReadFrom(mem.assignment) != nil {
@@ -71,108 +72,108 @@ func (r *roster) fromClassic(m *machine, mem *member) (*participant, bool) {
 		for _, t := range a.Topics {
 			byName[t.Topic] = append(byName[t.Topic], t.Partitions...)
 		}
-		p.assigned = places(r.topics, byName)
+		p.assigned = resolvePartitions(r.topics, byName)
 	}
 	return p, true
 }
 
-// classicOnly reports whether the group should go back to the classic
+// hasOnlyClassicMembers reports whether the group should go back to the classic
 // protocol: there are members, and none speaks the consumer protocol.
-func (r *roster) classicOnly() bool {
-	return r.classics > 0 && r.classics == len(r.members)
+func (r *consumerGroup) hasOnlyClassicMembers() bool {
+	return r.classicMembers > 0 && r.classicMembers == len(r.members)
 }
 
-// downgrade makes a classic group of a roster whose members all speak the
+// downgradeToClassic makes a classic group of a roster whose members all speak the
 // classic protocol. They join again: their next generation has a leader.
-func downgrade(r *roster, m *machine, now time.Time) {
-	m.protocolType, m.stored = protocolTypeConsumer, true
+func downgradeToClassic(r *consumerGroup, m *classicGroup, now time.Time) {
+	m.protocolType, m.hasRecord = protocolTypeConsumer, true
 	m.state = stateStable
-	for _, id := range r.ids() {
+	for _, id := range r.sortedMemberIDs() {
 		p := r.members[id]
 		m.generation = max(m.generation, p.epoch) // no member was told of a later one
-		mem := &member{id: id, instance: p.info.InstanceID, clientID: p.info.ClientID, clientHost: p.info.ClientHost,
-			session: p.session, rebalance: p.rebalance, protocols: p.info.Protocols, synced: true, assignment: r.assignmentBytes(p)}
-		m.enter(mem)
-		m.touch(now, mem)
+		mem := &classicGroupMember{id: id, instance: p.info.InstanceID, clientID: p.info.ClientID, clientHost: p.info.ClientHost,
+			sessionTimeout: p.sessionTimeout, rebalanceTimeout: p.rebalanceTimeout, protocols: p.info.Protocols, synced: true, assignment: r.encodeAssignment(p)}
+		m.addMember(mem)
+		m.restartSession(now, mem)
 		if m.leader == "" {
 			m.leader = id
 		}
 	}
-	m.protocol = m.choose()
-	m.prepare(now)
+	m.protocol = m.chooseProtocol()
+	m.prepareRebalance(now)
 }
 
-// join gives a JoinGroup to who is in charge.
-func (g *group) join(now time.Time, a *joinAsk) {
-	if g.k == nil || g.vacate() {
-		g.m.join(now, a)
+// handleJoin gives a JoinGroup to who is in charge.
+func (g *group) handleJoin(now time.Time, a *joinRequest) {
+	if g.consumer == nil || g.convertEmptyToClassic() {
+		g.classic.handleJoin(now, a)
 		return
 	}
 	switch {
-	case len(g.k.members) == 0 && !g.busy(): // and could not be written: it is tried again
-		a.refuse(codeNotAvailable, a.id)
+	case len(g.consumer.members) == 0 && !g.isWriting(): // and could not be written: it is tried again
+		a.replyError(kerr.CoordinatorNotAvailable.Code, a.id)
 		return
-	case len(g.k.members) == 0: // its last member's leaving is on its way to the log
-		g.later = append(g.later, func(now time.Time) { g.join(now, a) })
+	case len(g.consumer.members) == 0: // its last member's leaving is on its way to the log
+		g.deferred = append(g.deferred, func(now time.Time) { g.handleJoin(now, a) })
 		return
 	}
-	g.k.join(now, a)
+	g.consumer.handleClassicJoin(now, a)
 }
 
-// beat gives a ConsumerGroupHeartbeat to the roster; a classic group becomes
+// handleConsumerHeartbeat gives a ConsumerGroupHeartbeat to the roster; a classic group becomes
 // one for a newcomer, once its writes are done.
-func (g *group) beat(now time.Time, b *beat) {
+func (g *group) handleConsumerHeartbeat(now time.Time, b *consumerHeartbeat) {
 	switch {
-	case g.k != nil:
-		g.k.beat(now, b)
+	case g.consumer != nil:
+		g.consumer.handleConsumerHeartbeat(now, b)
 	case b.epoch != epochJoin:
-		b.refuse(codeGroupNotFound, "the group is not a consumer group")
-	case g.busy():
-		g.later = append(g.later, func(now time.Time) { g.beat(now, b) })
-	case !g.become(now):
-		b.refuse(codeGroupNotFound, "the group is a classic group with members that cannot be taken over")
+		b.replyError(kerr.GroupIDNotFound.Code, "the group is not a consumer group")
+	case g.isWriting():
+		g.deferred = append(g.deferred, func(now time.Time) { g.handleConsumerHeartbeat(now, b) })
+	case !g.convertToConsumer(now):
+		b.replyError(kerr.GroupIDNotFound.Code, "the group is a classic group with members that cannot be taken over")
 	default:
-		g.k.beat(now, b)
+		g.consumer.handleConsumerHeartbeat(now, b)
 	}
 }
 
-// become puts a group under the consumer protocol, if it can be; the caller
+// convertToConsumer puts a group under the consumer protocol, if it can be; the caller
 // knows that no write of it is on its way.
-func (g *group) become(now time.Time) bool {
-	if g.k != nil {
+func (g *group) convertToConsumer(now time.Time) bool {
+	if g.consumer != nil {
 		return true
 	}
-	r := g.newRoster()
-	if !upgrade(g.m, r, now) {
+	r := g.newConsumerGroup()
+	if !upgradeToConsumer(g.classic, r, now) {
 		return false
 	}
-	g.m.abandon(codeRebalance)
-	g.m, g.k = newMachine(g.name, g.c.limits), r
+	g.classic.failParked(kerr.RebalanceInProgress.Code)
+	g.classic, g.consumer = newClassicGroup(g.name, g.c.limits), r
 	return true
 }
 
-// revert goes back to the classic protocol where only classic members are
+// revertToClassic goes back to the classic protocol where only classic members are
 // left, and the roster is written: who leads the next generation must not be
 // answered from two books.
-func (g *group) revert(now time.Time) {
-	if g.k == nil || !g.k.book.clean() || !g.k.classicOnly() {
+func (g *group) revertToClassic(now time.Time) {
+	if g.consumer == nil || !g.consumer.writeBuffer.isDrained() || !g.consumer.hasOnlyClassicMembers() {
 		return
 	}
-	m := newMachine(g.name, g.c.limits)
-	downgrade(g.k, m, now)
-	g.m, g.k = m, nil
+	m := newClassicGroup(g.name, g.c.limits)
+	downgradeToClassic(g.consumer, m, now)
+	g.classic, g.consumer = m, nil
 }
 
-// vacate puts an empty group under the classic protocol, for a JoinGroup.
-func (g *group) vacate() bool {
-	if g.k == nil {
+// convertEmptyToClassic puts an empty group under the classic protocol, for a JoinGroup.
+func (g *group) convertEmptyToClassic() bool {
+	if g.consumer == nil {
 		return true
 	}
-	if len(g.k.members) > 0 || !g.k.book.clean() {
+	if len(g.consumer.members) > 0 || !g.consumer.writeBuffer.isDrained() {
 		return false
 	}
-	m := newMachine(g.name, g.c.limits)
-	m.stored = g.k.book.headStored
-	g.m, g.k = m, nil
+	m := newClassicGroup(g.name, g.c.limits)
+	m.hasRecord = g.consumer.writeBuffer.groupStored
+	g.classic, g.consumer = m, nil
 	return true
 }

@@ -6,121 +6,121 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// reconcile brings a member as far towards its target as is safe now: what is
+// reconcileMember brings a member as far towards its target as is safe now: what is
 // not in the target is taken away first, and only when the member no longer
 // reports it as owned, its epoch moves on and it gets what nobody else has.
 // owned is what the member says it has; said is false where it said nothing,
 // which is "as before".
-func (r *roster) reconcile(now time.Time, p *participant, owned parts, said bool) {
-	if p.state == metadata.MemberStable && p.epoch == r.assigned && p.assigned.within(p.target) {
+func (r *consumerGroup) reconcileMember(now time.Time, p *consumerGroupMember, owned partitionSet, said bool) {
+	if p.state == metadata.MemberStable && p.epoch == r.assignmentEpoch && p.assigned.isSubsetOf(p.target) {
 		return
 	}
-	if p.state == metadata.MemberRevoking && (!said || owned.meets(p.revoking)) {
+	if p.state == metadata.MemberRevoking && (!said || owned.intersects(p.revoking)) {
 		return
 	}
 	keep, drop := p.assigned.split(p.target)
-	if len(drop) > 0 && (!said || owned.meets(drop)) {
-		r.set(p, standing{p.epoch, metadata.MemberRevoking, keep, drop})
-		r.mustRevoke(now, p)
+	if len(drop) > 0 && (!said || owned.intersects(drop)) {
+		r.setMemberState(p, assignmentState{p.epoch, metadata.MemberRevoking, keep, drop})
+		r.setRevokeDeadline(now, p)
 		return
 	}
-	p.revokeBy = time.Time{}
-	next := standing{epoch: r.assigned, state: metadata.MemberStable}
-	wanted := p.target.minus(keep)
-	got := wanted.keep(func(tp metadata.TopicPartition) bool {
-		holder, held := r.owner[tp]
+	p.revokeDeadline = time.Time{}
+	next := assignmentState{epoch: r.assignmentEpoch, state: metadata.MemberStable}
+	wanted := p.target.subtract(keep)
+	got := wanted.filter(func(tp metadata.TopicPartition) bool {
+		holder, held := r.owners[tp]
 		return !held || holder.member == p.info.ID
 	})
 	if len(got) < len(wanted) {
 		next.state = metadata.MemberWaiting
 	}
-	next.assigned = keep.plus(got)
-	r.set(p, next)
+	next.assigned = keep.union(got)
+	r.setMemberState(p, next)
 }
 
-// standing is where a member stands.
-type standing struct {
+// assignmentState is where a member stands.
+type assignmentState struct {
 	epoch              int32
 	state              metadata.MemberState
-	assigned, revoking parts
+	assigned, revoking partitionSet
 }
 
-// set moves a member, and has that written. What it keeps or has to give up it
+// setMemberState moves a member, and has that written. What it keeps or has to give up it
 // has had since it was given it; the rest, also what it had to give up before,
 // since its epoch now.
-func (r *roster) set(p *participant, to standing) {
+func (r *consumerGroup) setMemberState(p *consumerGroupMember, to assignmentState) {
 	if p.epoch == to.epoch && p.state == to.state && p.assigned.equal(to.assigned) && p.revoking.equal(to.revoking) {
 		return
 	}
-	given := to.assigned.minus(p.assigned)
-	r.release(p, p.assigned.plus(p.revoking).minus(to.assigned.plus(to.revoking)))
-	r.settled -= b2i(r.atRest(p))
+	given := to.assigned.subtract(p.assigned)
+	r.releasePartitions(p, p.assigned.union(p.revoking).subtract(to.assigned.union(to.revoking)))
+	r.reconciledMembers -= boolToInt(r.isReconciled(p))
 	if p.epoch != to.epoch {
-		p.previous = p.epoch
+		p.previousEpoch = p.epoch
 	}
 	p.epoch, p.state, p.assigned, p.revoking = to.epoch, to.state, to.assigned, to.revoking
-	r.settled += b2i(r.atRest(p))
-	r.hold(p, given, to.epoch)
-	r.book.moved(p.info.ID)
+	r.reconciledMembers += boolToInt(r.isReconciled(p))
+	r.claimPartitions(p, given, to.epoch)
+	r.writeBuffer.markAssigned(p.info.ID)
 }
 
-// waits reports whether a member that waits for partitions still has to.
-func (r *roster) waits(p *participant) bool {
-	for _, tp := range p.target.minus(p.assigned) {
-		if holder, held := r.owner[tp]; !held || holder.member == p.info.ID {
+// isStillWaiting reports whether a member that waits for partitions still has to.
+func (r *consumerGroup) isStillWaiting(p *consumerGroupMember) bool {
+	for _, tp := range p.target.subtract(p.assigned) {
+		if holder, held := r.owners[tp]; !held || holder.member == p.info.ID {
 			return false
 		}
 	}
 	return true
 }
 
-// Groups beyond settleFree members are assigned anew at most once in
-// settlePer per thousand members: thousands that come one by one would
+// Groups beyond maxUnthrottledMembers members are assigned anew at most once in
+// assignDelayPerThousand per thousand members: thousands that come one by one would
 // otherwise each cost an assignment of all.
 const (
-	settleFree = 256
-	settlePer  = time.Second
+	maxUnthrottledMembers  = 256
+	assignDelayPerThousand = time.Second
 )
 
-// settle computes targets for the group's epoch.
-func (r *roster) settle(now time.Time) {
-	if r.epoch <= r.assigned {
+// updateTargets computes targets for the group's epoch.
+func (r *consumerGroup) updateTargets(now time.Time) {
+	if r.epoch <= r.assignmentEpoch {
 		return
 	}
-	if now.Before(r.nextAssign) {
+	if now.Before(r.nextAssignment) {
 		return
 	}
-	if n := len(r.members); n > settleFree {
-		r.nextAssign = now.Add(settlePer * time.Duration(1+n/1000))
+	if n := len(r.members); n > maxUnthrottledMembers {
+		r.nextAssignment = now.Add(assignDelayPerThousand * time.Duration(1+n/1000))
 	}
-	for id, target := range r.targets() {
+	for id, target := range r.computeTargets() {
 		p := r.members[id]
 		if !p.target.equal(target) {
 			p.target = target
-			r.book.retargeted(id)
+			r.writeBuffer.markTarget(id)
 		}
 	}
-	r.assigned, r.settled = r.epoch, 0
+	r.assignmentEpoch, r.reconciledMembers = r.epoch, 0
 	for _, p := range r.members {
-		r.settled += b2i(r.atRest(p))
+		r.reconciledMembers += boolToInt(r.isReconciled(p))
 	}
-	r.book.head()
+	r.writeBuffer.markGroup()
 }
 
-// targets computes what every member shall have.
-func (r *roster) targets() map[string]parts {
-	ids := r.ids()
-	topics, members := r.subs.input(ids, r.members)
-	out := make(map[string]parts, len(ids))
-	for i, target := range assign(r.assignor(), topics, members) {
+// computeTargets computes what every member shall have.
+func (r *consumerGroup) computeTargets() map[string]partitionSet {
+	ids := r.sortedMemberIDs()
+	topics, members := r.subscriptions.newAssignorInput(ids, r.members)
+	out := make(map[string]partitionSet, len(ids))
+	for i, target := range assignPartitions(r.chooseAssignor(), topics, members) {
 		out[ids[i]] = target
 	}
 	return out
 }
 
-// outdated reports whether other targets would be computed now.
-func (r *roster) outdated() bool {
-	for id, target := range r.targets() {
+// areTargetsOutdated reports whether other targets would be computed now.
+func (r *consumerGroup) areTargetsOutdated() bool {
+	for id, target := range r.computeTargets() {
 		if !r.members[id].target.equal(target) {
 			return true
 		}
@@ -128,9 +128,9 @@ func (r *roster) outdated() bool {
 	return false
 }
 
-// assignor is the one that most members ask for; among equals the first by
+// chooseAssignor is the one that most members ask for; among equals the first by
 // name; uniform where none does.
-func (r *roster) assignor() string {
+func (r *consumerGroup) chooseAssignor() string {
 	votes := map[string]int{}
 	for _, p := range r.members {
 		if p.info.Assignor != "" {

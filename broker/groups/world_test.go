@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -140,8 +141,8 @@ func (n *node) hold(group string) {
 	if err != nil || !ok {
 		n.w.t.Fatalf("take slot: %v %v", ok, err)
 	}
-	n.submit(metadata.Claim{Role: d.Name, Epoch: d.Epoch})
-	n.coord.Hold(context.Background(), slot, d.Epoch)
+	n.submit(metadata.ClaimRole{Role: d.Name, Epoch: d.Epoch})
+	n.coord.TakeOver(context.Background(), slot, d.Epoch)
 }
 
 // drop gives the duty's key up without the coordinator's knowledge.
@@ -208,11 +209,11 @@ func (c *consumer) joinRequest() *kmsg.JoinGroupRequest {
 // join joins as a client does: a second time with the id it was given.
 func (c *consumer) join() int16 {
 	c.joined = c.n.coord.Join(c.ctx, Client{ID: "cl", Host: "/127.0.0.1"}, c.joinRequest())
-	if c.joined.ErrorCode == codeMemberIDRequired {
+	if c.joined.ErrorCode == kerr.MemberIDRequired.Code {
 		c.id = c.joined.MemberID
 		c.joined = c.n.coord.Join(c.ctx, Client{ID: "cl", Host: "/127.0.0.1"}, c.joinRequest())
 	}
-	if c.joined.ErrorCode == codeOK {
+	if c.joined.ErrorCode == noError {
 		c.id, c.generation, c.leader = c.joined.MemberID, c.joined.Generation, c.joined.LeaderID == c.joined.MemberID
 	}
 	return c.joined.ErrorCode
@@ -255,7 +256,7 @@ func (c *consumer) leave() int16 {
 	m.MemberID, m.InstanceID = c.id, c.instance
 	r.Version, r.Group, r.Members = 5, c.group, []kmsg.LeaveGroupRequestMember{m}
 	out := c.n.coord.Leave(c.ctx, Client{}, r)
-	if out.ErrorCode != codeOK {
+	if out.ErrorCode != noError {
 		return out.ErrorCode
 	}
 	return out.Members[0].ErrorCode
@@ -292,11 +293,11 @@ func (w *world) gather(cs ...*consumer) {
 	fs := make([]func(), len(cs))
 	for i, c := range cs {
 		fs[i] = func() {
-			if code := c.join(); code != codeOK {
+			if code := c.join(); code != noError {
 				w.t.Errorf("consumer %d: join: %d", i, code)
 				return
 			}
-			if code := c.sync(); code != codeOK {
+			if code := c.sync(); code != noError {
 				w.t.Errorf("consumer %d: sync: %d", i, code)
 			}
 			if got := string(c.synced.MemberAssignment); got != "for "+c.id {
@@ -323,7 +324,7 @@ func (n *node) offset(group string, partition int32) int64 {
 	t.Topic, t.Partitions = "t", []int32{partition}
 	r.Version, r.Group, r.Topics = 7, group, []kmsg.OffsetFetchRequestTopic{t}
 	out := n.coord.FetchOffsets(context.Background(), Client{}, r)
-	if out.ErrorCode != codeOK || out.Topics[0].Partitions[0].ErrorCode != codeOK {
+	if out.ErrorCode != noError || out.Topics[0].Partitions[0].ErrorCode != noError {
 		n.w.t.Fatalf("fetch offset: %+v", out)
 	}
 	return out.Topics[0].Partitions[0].Offset

@@ -32,65 +32,65 @@ type Size struct {
 
 // memory that a value takes beside its place in its struct.
 const (
-	bytesOfTag      = 96 // an entry of a Go map of 4-byte keys and slices
-	bytesOfTagMap   = 64
-	bytesOfPointer  = 16 // what a nullable string's pointer refers to
-	allocationStep  = 16
-	longestOfString = 1<<15 - 1
+	tagBytes       = 96 // an entry of a Go map of 4-byte keys and slices
+	tagMapBytes    = 64
+	pointerBytes   = 16 // what a nullable string's pointer refers to
+	allocationStep = 16
+	maxStringBytes = 1<<15 - 1
 )
 
 // Measure walks a request's body. Bytes behind the last field are ignored, as
 // in Kafka.
 func (s *Shape) Measure(body []byte) (Size, error) {
-	w := walker{left: body, flexible: s.flexible, size: Size{Bytes: s.body.bytes}}
-	err := w.structure(&s.body)
+	w := measurer{remaining: body, flexible: s.flexible, size: Size{Bytes: s.body.bytes}}
+	err := w.measureStruct(&s.body)
 	return w.size, err
 }
 
-// walker is one pass over a body.
-type walker struct {
-	left     []byte
-	flexible bool
-	size     Size
+// measurer is one pass over a body.
+type measurer struct {
+	remaining []byte
+	flexible  bool
+	size      Size
 }
 
-func (w *walker) skip(n int64) error {
-	if n > int64(len(w.left)) {
+func (w *measurer) skipBytes(n int64) error {
+	if n > int64(len(w.remaining)) {
 		return ErrShort
 	}
-	w.left = w.left[n:]
+	w.remaining = w.remaining[n:]
 	return nil
 }
 
-func (w *walker) uvarint() (uint32, error) {
-	v, n := binary.Uvarint(w.left[:min(len(w.left), 5)])
+func (w *measurer) readUvarint() (uint32, error) {
+	v, n := binary.Uvarint(w.remaining[:min(len(w.remaining), 5)])
 	switch {
 	case n <= 0:
 		return 0, ErrShort
 	case v > math.MaxUint32:
 		return 0, fmt.Errorf("%w: %#x", ErrInvalid, v)
 	}
-	w.left = w.left[n:]
+	w.remaining = w.remaining[n:]
 	return uint32(v), nil
 }
 
-func (w *walker) structure(s *structShape) error {
+func (w *measurer) measureStruct(s *structShape) error {
 	for i := range s.fields {
-		if err := w.field(&s.fields[i]); err != nil {
+		if err := w.measureField(&s.fields[i]); err != nil {
 			return err
 		}
 	}
 	if w.flexible {
-		return w.tags(s)
+		return w.measureTaggedFields(s)
 	}
 	return nil
 }
 
-func (w *walker) field(f *fieldShape) (err error) {
+func (w *measurer) measureField(f *fieldShape) (err error) {
 	if f.array {
-		err = w.arrayOf(f)
+		err = w.measureArray(f)
 	} else {
-		err = w.value(f)
+		err = w.measureValue(f)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
@@ -98,8 +98,8 @@ func (w *walker) field(f *fieldShape) (err error) {
 	return nil
 }
 
-// fixed is the wire size of kinds that have one; 0 of the others.
-func (f *fieldShape) fixed() int64 {
+// fixedWireBytes is the wire size of kinds that have one; 0 of the others.
+func (f *fieldShape) fixedWireBytes() int64 {
 	switch f.kind {
 	case kind8:
 		return 1
@@ -115,29 +115,29 @@ func (f *fieldShape) fixed() int64 {
 	return 0
 }
 
-func (w *walker) value(f *fieldShape) error {
+func (w *measurer) measureValue(f *fieldShape) error {
 	switch f.kind {
 	case kindString, kindBytes:
-		return w.text(f)
+		return w.measureText(f)
 	case kindStruct:
 		if f.nullable { // one byte tells: negative is null
-			if len(w.left) == 0 {
+			if len(w.remaining) == 0 {
 				return ErrShort
 			}
-			null := int8(w.left[0]) < 0
-			w.left = w.left[1:]
+			null := int8(w.remaining[0]) < 0
+			w.remaining = w.remaining[1:]
 			if null {
 				return nil
 			}
 		}
-		return w.structure(f.inner)
+		return w.measureStruct(f.inner)
 	}
-	return w.skip(f.fixed())
+	return w.skipBytes(f.fixedWireBytes())
 }
 
-// text passes over a string or bytes.
-func (w *walker) text(f *fieldShape) error {
-	n, err := w.length(f.kind == kindString)
+// measureText passes over a string or bytes.
+func (w *measurer) measureText(f *fieldShape) error {
+	n, err := w.readLength(f.kind == kindString)
 	switch {
 	case err != nil:
 		return err
@@ -147,44 +147,44 @@ func (w *walker) text(f *fieldShape) error {
 		return nil
 	}
 	if f.kind == kindString {
-		if n > longestOfString {
+		if n > maxStringBytes {
 			return fmt.Errorf("%w: string of %d bytes", ErrInvalid, n)
 		}
 		w.size.Bytes += (n + allocationStep - 1) / allocationStep * allocationStep
 		if f.pointer {
-			w.size.Bytes += bytesOfPointer
+			w.size.Bytes += pointerBytes
 		}
 	}
-	return w.skip(n)
+	return w.skipBytes(n)
 }
 
-// length reads the length of a string, of bytes or of an array; negative is
+// readLength reads the length of a string, of bytes or of an array; negative is
 // null.
-func (w *walker) length(short bool) (int64, error) {
+func (w *measurer) readLength(short bool) (int64, error) {
 	switch {
 	case w.flexible:
-		n, err := w.uvarint()
+		n, err := w.readUvarint()
 		return int64(int32(n)) - 1, err
-	case short && len(w.left) >= 2:
-		n := int16(binary.BigEndian.Uint16(w.left))
-		w.left = w.left[2:]
+	case short && len(w.remaining) >= 2:
+		n := int16(binary.BigEndian.Uint16(w.remaining))
+		w.remaining = w.remaining[2:]
 		return int64(n), nil
-	case !short && len(w.left) >= 4:
-		n := int32(binary.BigEndian.Uint32(w.left))
-		w.left = w.left[4:]
+	case !short && len(w.remaining) >= 4:
+		n := int32(binary.BigEndian.Uint32(w.remaining))
+		w.remaining = w.remaining[4:]
 		return int64(n), nil
 	}
 	return 0, ErrShort
 }
 
-func (w *walker) arrayOf(f *fieldShape) error {
-	n, err := w.length(false)
+func (w *measurer) measureArray(f *fieldShape) error {
+	n, err := w.readLength(false)
 	switch {
 	case err != nil:
 		return err
 	case n < 0 && !f.nullable:
 		return ErrNull
-	case n > int64(len(w.left)):
+	case n > int64(len(w.remaining)):
 		return ErrShort
 	case n > MaxArrayLength:
 		return fmt.Errorf("%w: array of %d elements, at most %d", ErrLimit, n, MaxArrayLength)
@@ -192,23 +192,23 @@ func (w *walker) arrayOf(f *fieldShape) error {
 		return nil
 	}
 	w.size.Elements += n
-	w.size.Bytes += n * f.element()
-	if fixed := f.fixed(); fixed > 0 {
-		return w.skip(n * fixed)
+	w.size.Bytes += n * f.elementBytes()
+	if fixed := f.fixedWireBytes(); fixed > 0 {
+		return w.skipBytes(n * fixed)
 	}
 	one := *f
 	one.array, one.nullable, one.pointer = false, false, false
 	for range n {
-		if err := w.value(&one); err != nil {
+		if err := w.measureValue(&one); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tags passes over the tagged fields at the end of a struct.
-func (w *walker) tags(s *structShape) error {
-	n, err := w.uvarint()
+// measureTaggedFields passes over the tagged fields at the end of a struct.
+func (w *measurer) measureTaggedFields(s *structShape) error {
+	n, err := w.readUvarint()
 	if err != nil {
 		return err
 	}
@@ -217,23 +217,23 @@ func (w *walker) tags(s *structShape) error {
 	}
 	unknown := int64(0)
 	for range n {
-		tag, err := w.uvarint()
+		tag, err := w.readUvarint()
 		if err != nil {
 			return err
 		}
-		size, err := w.uvarint()
+		size, err := w.readUvarint()
 		if err != nil {
 			return err
 		}
-		if int64(size) > int64(len(w.left)) {
+		if int64(size) > int64(len(w.remaining)) {
 			return ErrShort
 		}
 		known := false
 		for i := range s.tagged {
 			if f := &s.tagged[i]; f.tag == tag {
 				known = true
-				inner := walker{left: w.left[:size], flexible: true, size: w.size}
-				if err := inner.field(f); err != nil {
+				inner := measurer{remaining: w.remaining[:size], flexible: true, size: w.size}
+				if err := inner.measureField(f); err != nil {
 					return err
 				}
 				w.size = inner.size
@@ -242,10 +242,10 @@ func (w *walker) tags(s *structShape) error {
 		if !known {
 			unknown++
 		}
-		w.left = w.left[size:]
+		w.remaining = w.remaining[size:]
 	}
 	if unknown > 0 {
-		w.size.Bytes += bytesOfTagMap + unknown*bytesOfTag
+		w.size.Bytes += tagMapBytes + unknown*tagBytes
 	}
 	return nil
 }

@@ -19,9 +19,9 @@ import (
 var requests string // read only
 
 // Table is the shapes of all requests, by API key and version.
-type Table struct{ shapes map[id]*Shape }
+type Table struct{ shapes map[requestVersion]*Shape }
 
-type id struct{ key, version int16 }
+type requestVersion struct{ key, version int16 }
 
 // Shape is what one version of a request looks like on the wire.
 type Shape struct {
@@ -66,46 +66,46 @@ var kinds = map[string]kind{"struct": kindStruct, "bool": kind8, "int8": kind8, 
 
 // Load reads the shapes of the versions first to last of each request of
 // ranges.
-func Load(ranges map[int16][2]int16) (*Table, error) { return parse(requests, ranges) }
+func Load(ranges map[int16][2]int16) (*Table, error) { return parseTable(requests, ranges) }
 
 // Shape returns the shape of a version of a request; nil where it was not
 // loaded.
-func (t *Table) Shape(key, version int16) *Shape { return t.shapes[id{key, version}] }
+func (t *Table) Shape(key, version int16) *Shape { return t.shapes[requestVersion{key, version}] }
 
-// versions is a range of versions; none is last < first.
-type versions struct{ first, last int16 }
+// versionRange is a range of versions; none is last < first.
+type versionRange struct{ first, last int16 }
 
-func (v versions) has(n int16) bool { return v.first <= n && n <= v.last }
+func (v versionRange) contains(n int16) bool { return v.first <= n && n <= v.last }
 
-func parseVersions(text string) (versions, error) {
+func parseVersions(text string) (versionRange, error) {
 	from, to, ranged := strings.Cut(strings.TrimSuffix(text, "+"), "-")
 	first, err := strconv.ParseInt(from, 10, 16)
 	last := first
 	switch {
 	case text == "none":
-		return versions{0, -1}, nil
+		return versionRange{0, -1}, nil
 	case strings.HasSuffix(text, "+"):
 		last = 1<<15 - 1
 	case ranged && err == nil:
 		last, err = strconv.ParseInt(to, 10, 16)
 	}
 	if err != nil {
-		return versions{}, fmt.Errorf("versions %q: %w", text, err)
+		return versionRange{}, fmt.Errorf("versions %q: %w", text, err)
 	}
-	return versions{int16(first), int16(last)}, nil
+	return versionRange{int16(first), int16(last)}, nil
 }
 
-// definition is a field with all its versions.
-type definition struct {
+// fieldDefinition is a field with all its versions.
+type fieldDefinition struct {
 	fieldShape
-	versions, nullable versions
+	versions, nullable versionRange
 	isTagged           bool
-	fields             []definition
+	fields             []fieldDefinition
 }
 
-// parse reads a table.
-func parse(text string, ranges map[int16][2]int16) (*Table, error) {
-	t := &Table{shapes: map[id]*Shape{}}
+// parseTable reads a table.
+func parseTable(text string, ranges map[int16][2]int16) (*Table, error) {
+	t := &Table{shapes: map[requestVersion]*Shape{}}
 	for _, block := range strings.Split(text, "\nrequest ")[1:] {
 		head, rest, _ := strings.Cut(block, "\n")
 		words := strings.Fields(head)
@@ -134,12 +134,12 @@ func parse(text string, ranges map[int16][2]int16) (*Table, error) {
 			return nil, fmt.Errorf("request %s: %q is left over: %w", words[1], left, err)
 		}
 		for v := served[0]; v <= served[1]; v++ {
-			if !valid.has(v) {
+			if !valid.contains(v) {
 				return nil, fmt.Errorf("request %s: version %d is not in %s", words[1], v, words[2])
 			}
-			s := &Shape{flexible: flexible.has(v), body: shapeOf(fields, v)}
+			s := &Shape{flexible: flexible.contains(v), body: newStructShape(fields, v)}
 			s.body.bytes += 16 // the version
-			t.shapes[id{int16(key), v}] = s
+			t.shapes[requestVersion{int16(key), v}] = s
 		}
 	}
 	for key, served := range ranges {
@@ -151,7 +151,7 @@ func parse(text string, ranges map[int16][2]int16) (*Table, error) {
 }
 
 // parseFields reads the lines of a given depth and what is inside of them.
-func parseFields(lines []string, depth int) (fields []definition, left []string, err error) {
+func parseFields(lines []string, depth int) (fields []fieldDefinition, left []string, err error) {
 	for len(lines) > 0 {
 		line := lines[0]
 		indent := len(line) - len(strings.TrimLeft(line, " "))
@@ -173,7 +173,7 @@ func parseFields(lines []string, depth int) (fields []definition, left []string,
 	return fields, lines, nil
 }
 
-func parseField(words []string) (f definition, err error) {
+func parseField(words []string) (f fieldDefinition, err error) {
 	if len(words) < 3 || len(words)%2 == 0 {
 		return f, fmt.Errorf("field %q: want NAME TYPE VERSIONS", words)
 	}
@@ -184,7 +184,7 @@ func parseField(words []string) (f definition, err error) {
 	if !ok {
 		return f, fmt.Errorf("field %q: unknown type", words)
 	}
-	f.kind, f.nullable = k, versions{0, -1}
+	f.kind, f.nullable = k, versionRange{0, -1}
 	if f.versions, err = parseVersions(words[2]); err != nil {
 		return f, err
 	}
@@ -207,20 +207,20 @@ func parseField(words []string) (f definition, err error) {
 	return f, nil
 }
 
-// shapeOf picks a version's fields.
-func shapeOf(fields []definition, version int16) structShape {
+// newStructShape picks a version's fields.
+func newStructShape(fields []fieldDefinition, version int16) structShape {
 	s := structShape{bytes: 8} // the map of unknown tags
 	for i := range fields {
 		d := &fields[i]
 		f := d.fieldShape
-		f.nullable, f.pointer = d.nullable.has(version), d.nullable.first <= d.nullable.last
+		f.nullable, f.pointer = d.nullable.contains(version), d.nullable.first <= d.nullable.last
 		if f.kind == kindStruct {
-			inner := shapeOf(d.fields, version)
+			inner := newStructShape(d.fields, version)
 			f.inner = &inner
 		}
-		s.bytes += f.inPlace()
+		s.bytes += f.inlineBytes()
 		switch {
-		case !d.versions.has(version):
+		case !d.versions.contains(version):
 		case d.isTagged:
 			s.tagged = append(s.tagged, f)
 		default:
@@ -230,16 +230,16 @@ func shapeOf(fields []definition, version int16) structShape {
 	return s
 }
 
-// inPlace is how many bytes a field takes in its struct.
-func (f *fieldShape) inPlace() int64 {
+// inlineBytes is how many bytes a field takes in its struct.
+func (f *fieldShape) inlineBytes() int64 {
 	if f.array {
 		return 24
 	}
-	return f.element()
+	return f.elementBytes()
 }
 
-// element is how many bytes one value takes where it lies.
-func (f *fieldShape) element() int64 {
+// elementBytes is how many bytes one value takes where it lies.
+func (f *fieldShape) elementBytes() int64 {
 	switch f.kind {
 	case kindStruct:
 		return f.inner.bytes

@@ -136,9 +136,9 @@ func TestMeasureAgreesWithTheDecoder(t *testing.T) {
 				fill(r, reflect.ValueOf(q).Elem(), 0)
 				q.SetVersion(version)
 				body := q.AppendTo(nil)
-				w := walker{left: body, flexible: q.IsFlexible(), size: Size{Bytes: tb.Shape(key, version).body.bytes}}
-				if err := w.structure(&tb.Shape(key, version).body); err != nil || len(w.left) > 0 {
-					t.Fatalf("%s version %d: %v, %d bytes left of %d", kmsg.NameForKey(key), version, err, len(w.left), len(body))
+				w := measurer{remaining: body, flexible: q.IsFlexible(), size: Size{Bytes: tb.Shape(key, version).body.bytes}}
+				if err := w.measureStruct(&tb.Shape(key, version).body); err != nil || len(w.remaining) > 0 {
+					t.Fatalf("%s version %d: %v, %d bytes left of %d", kmsg.NameForKey(key), version, err, len(w.remaining), len(body))
 				}
 				back := kmsg.RequestForKey(key)
 				back.SetVersion(version)

@@ -20,8 +20,8 @@ type apiAccess struct {
 	tokenFile string
 }
 
-func (a *apiAccess) declare(s *cli.Set) {
-	a.tls.declare(s, "server", "the broker's HTTP port")
+func (a *apiAccess) declareAccess(s *cli.Set) {
+	a.tls.declareTLS(s, "server", "the broker's HTTP port")
 	s.String(&a.tokenFile, "server-token-file", "", "FILE", "holds the token that the broker's HTTP port wants")
 }
 
@@ -31,10 +31,10 @@ type serverOption struct {
 	access apiAccess
 }
 
-// declare says that url is asked where no flag says another; "": none.
-func (o *serverOption) declare(s *cli.Set, url string) {
+// declareServer says that url is asked where no flag says another; "": none.
+func (o *serverOption) declareServer(s *cli.Set, url string) {
 	s.String(&o.url, "server", url, "URL", "a running broker's HTTP port")
-	o.access.declare(s)
+	o.access.declareAccess(s)
 }
 
 // localServer is where a broker on this machine answers by default.
@@ -52,15 +52,15 @@ type apiClient struct {
 	token string
 }
 
-// client reads the files. The caller closes it.
-func (a *apiAccess) client() (*apiClient, error) {
-	config, err := a.tls.config("server")
+// openClient reads the files. The caller closes it.
+func (a *apiAccess) openClient() (*apiClient, error) {
+	config, err := a.tls.loadConfig("server")
 	if err != nil {
 		return nil, err
 	}
 	c := &apiClient{http: &http.Client{Transport: &http.Transport{TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}}}
 	if a.tokenFile != "" {
-		c.token, err = flagFile{"server-token-file", a.tokenFile, "a file with the broker's token on one line"}.token()
+		c.token, err = flagFile{"server-token-file", a.tokenFile, "a file with the broker's token on one line"}.readToken()
 	}
 	return c, err
 }
@@ -75,8 +75,8 @@ func checkServer(url string) error {
 	return nil
 }
 
-// get asks a broker, and turns an answer that is none into an error.
-func (c *apiClient) get(ctx context.Context, server, path string) ([]byte, error) {
+// getPath asks a broker, and turns an answer that is none into an error.
+func (c *apiClient) getPath(ctx context.Context, server, path string) ([]byte, error) {
 	if err := checkServer(server); err != nil {
 		return nil, err
 	}
@@ -101,16 +101,16 @@ func (c *apiClient) get(ctx context.Context, server, path string) ([]byte, error
 	case len(body) > answerBytes:
 		return nil, fmt.Errorf("read the answer of %s: more than %s", server, cli.FormatBytes(answerBytes))
 	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, fmt.Errorf("%s answers %s: %s; give its token by --server-token-file", server, resp.Status, said(body))
+		return nil, fmt.Errorf("%s answers %s: %s; give its token by --server-token-file", server, resp.Status, errorText(body))
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s answers %s: %s", server, resp.Status, said(body))
+		return nil, fmt.Errorf("%s answers %s: %s", server, resp.Status, errorText(body))
 	}
 	return body, nil
 }
 
-// said is the error in a body: {"error": text}, or the beginning of whatever
+// errorText is the error in a body: {"error": text}, or the beginning of whatever
 // else it is.
-func said(body []byte) string {
+func errorText(body []byte) string {
 	var e struct {
 		Error string `json:"error"`
 	}
@@ -121,19 +121,19 @@ func said(body []byte) string {
 	return strings.TrimSpace(string(body[:min(len(body), most)]))
 }
 
-// get asks the broker of --server.
-func (o *serverOption) get(ctx context.Context, path string) ([]byte, error) {
-	c, err := o.access.client()
+// getPath asks the broker of --server.
+func (o *serverOption) getPath(ctx context.Context, path string) ([]byte, error) {
+	c, err := o.access.openClient()
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	return c.get(ctx, o.url, path)
+	return c.getPath(ctx, o.url, path)
 }
 
 // getJSON decodes what a broker answers.
 func (o *serverOption) getJSON(ctx context.Context, path string, into any) error {
-	body, err := o.get(ctx, path)
+	body, err := o.getPath(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,8 @@ func guarded(t *testing.T, of string) (string, []string) {
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "zonewise_s3_requests_total{op=\"put\"} 7\nprocess_cpu_seconds_total 1")
 	})
-	door := httpDoor{tokenFile: writeFile(t, dir, "token", []byte("s3cret\n"))}
-	guard, err := door.load()
+	door := httpEndpoint{tokenFile: writeFile(t, dir, "token", []byte("s3cret\n"))}
+	guard, err := door.loadGuard()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +36,9 @@ func guarded(t *testing.T, of string) (string, []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, h := guard.wrap(nil, mux)
+	_, h := guard.wrapServer(nil, mux)
 	s := &http.Server{Handler: h}
-	go func() { _ = s.Serve(tls.NewListener(ln, openFiles(t, dir).server())) }()
+	go func() { _ = s.Serve(tls.NewListener(ln, openFiles(t, dir).serverConfig())) }()
 	t.Cleanup(func() { _ = s.Close() })
 	return "https://" + ln.Addr().String(), []string{"--server-ca", dir + "/cert.pem", "--server-cert", dir + "/cert.pem", "--server-key", dir + "/key.pem",
 		"--server-token-file", door.tokenFile}

@@ -9,8 +9,8 @@ import (
 	"github.com/zonewise/zonewise/internal/cli"
 )
 
-// errWrong is how a bench ends that read something wrong.
-var errWrong = errors.New("what was read is not what was written")
+// errVerifyFailed is how a bench ends that read something wrong.
+var errVerifyFailed = errors.New("what was read is not what was written")
 
 func benchCommand(mode bench.Mode) cli.Command {
 	about := map[bench.Mode]struct{ short, long, example string }{
@@ -41,7 +41,7 @@ seconds of processor. Exits 1 if anything read was wrong or any record failed.`,
 			s.Duration(&c.Duration, "duration", c.Duration, "how long to send, or to read at most")
 			s.Int64(&c.Records, "records", c.Records, "COUNT", "records at most; 0: no bound")
 			s.Strings(&c.Servers, "server", "URL,...", "HTTP ports of brokers of zonewise to ask for what they did")
-			access.declare(s)
+			access.declareAccess(s)
 			progress := true
 			s.Bool(&progress, "progress", true, "tell every five seconds, on standard error, how it goes")
 			s.String(&format, "format", "text", "FORMAT", "text or json")
@@ -90,12 +90,12 @@ func runBench(ctx context.Context, c bench.Config, access apiAccess, format stri
 			return err
 		}
 	}
-	api, err := access.client()
+	api, err := access.openClient()
 	if err != nil {
 		return err
 	}
 	defer api.close()
-	c.Ask = api.get
+	c.FetchPath = api.getPath
 	r, err := bench.Run(ctx, c)
 	if r == nil {
 		return err
@@ -106,7 +106,7 @@ func runBench(ctx context.Context, c bench.Config, access apiAccess, format stri
 	}
 	err = errors.Join(err, print(env.Stdout))
 	if r.Faults != nil && r.Faults.Bad() {
-		err = errors.Join(err, errWrong)
+		err = errors.Join(err, errVerifyFailed)
 	}
 	failed := int64(0)
 	for _, n := range r.Errors {

@@ -31,7 +31,7 @@ type brokerOptions struct {
 	bucket                     string
 	listen, advertise          string
 	peer, http                 string
-	httpDoor                   httpDoor
+	httpEndpoint               httpEndpoint
 	brokerID                   int
 	cidrFile                   string
 	zoneNames                  []string
@@ -69,7 +69,7 @@ over and exits 0. A second signal ends it at once.`,
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &brokerOptions{value: s.Value}
 			s.String(&o.zone, "zone", "", "ZONE", "where this broker stands: an availability zone's id, such as use1-az1 (required)")
-			o.etcd.declare(s)
+			o.etcd.declareEtcd(s)
 			s.String(&o.bucket, "bucket", "", "URL", bucketHelp+" (required)")
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster, in etcd and in the bucket")
 			s.String(&o.listen, "listen", ":9092", "HOST:PORT", "for Kafka clients without a zone; those of zone k at PORT + 1 + k")
@@ -79,10 +79,10 @@ over and exits 0. A second signal ends it at once.`,
 			s.Int(&o.brokerID, "broker-id", int(metadata.NoBroker), "ID", "a fixed Kafka node id, refused while another live broker has it; -1: the lowest that is free")
 			s.String(&o.cidrFile, "cidr-file", "", "FILE", "table of `zone cidr` lines that places clients by address")
 			s.Strings(&o.zoneNames, "zone-names", "NAME=ID,...", "names of zones in this account that clients use in place of ids")
-			o.peerTLS.declare(s, "peer", "other brokers")
-			o.httpDoor.declare(s)
-			o.tune.declare(s, brokerMemory)
-			o.log.declare(s, "info")
+			o.peerTLS.declareTLS(s, "peer", "other brokers")
+			o.httpEndpoint.declareEndpoint(s)
+			o.tune.declareTune(s, brokerMemory)
+			o.log.declareLog(s, "info")
 			return func(ctx context.Context, env cli.Env) error { return runBroker(ctx, o, env) }
 		},
 	}
@@ -105,7 +105,7 @@ func parseHostPort(flag, text string) (hostPort, error) {
 
 func (h hostPort) String() string { return net.JoinHostPort(h.host, strconv.Itoa(h.port)) }
 
-func (h hostPort) everywhere() bool {
+func (h hostPort) isWildcard() bool {
 	ip := net.ParseIP(h.host)
 	return h.host == "" || ip != nil && ip.IsUnspecified()
 }
@@ -127,7 +127,7 @@ func (o *brokerOptions) validate() (err error) {
 		return cli.Usagef("--listen %q: zone k has port %d + 1 + k; choose a port below %d", o.listen, o.listenAt.port, 65535-metadata.MaxZones)
 	}
 	switch {
-	case o.advertise == "" && o.listenAt.everywhere():
+	case o.advertise == "" && o.listenAt.isWildcard():
 		return cli.Usagef("no --advertise: clients cannot connect to %q; say which host they reach this broker at", o.listen)
 	case o.advertise == "":
 		o.advertiseAt = o.listenAt
@@ -140,7 +140,7 @@ func (o *brokerOptions) validate() (err error) {
 		}
 	}
 	reach := func(h hostPort) string {
-		if h.everywhere() {
+		if h.isWildcard() {
 			h.host = o.advertiseAt.host
 		}
 		return h.String()
@@ -153,25 +153,25 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	logger, err := o.log.logger(env.Stderr)
+	logger, err := o.log.newLogger(env.Stderr)
 	if err != nil {
 		return err
 	}
-	files, err := o.load()
+	files, err := o.loadFiles()
 	if err != nil {
 		return err
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	b := &brokerProcess{o: o, files: files, logger: logger, fatal: func(err error) { fail(err) }}
-	defer b.shut()
+	defer b.shutdown()
 	if err := b.start(ctx); err != nil {
 		return err
 	}
 	defer limitMemory(logger, &o.tune, 1)()
-	came, stop := hangups()
+	came, stop := notifyHangup()
 	defer stop()
-	b.background(func(ctx context.Context) { watchTLS(ctx, logger, came, files.http.tls, files.peer, b.etcd.tls) })
+	b.runBackground(func(ctx context.Context) { watchTLS(ctx, logger, came, files.http.tls, files.peer, b.etcd.tls) })
 	<-ctx.Done()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		b.node.Close()
@@ -188,43 +188,43 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 // brokerProcess is one broker with its doors. What it opens it closes in shut,
 // the last first.
 type brokerProcess struct {
-	o      *brokerOptions
-	files  *brokerFiles
-	logger *slog.Logger
-	fatal  func(error)
-	etcd   *etcdMembers
-	node   *node.Node
-	close  []func()
+	o       *brokerOptions
+	files   *brokerFiles
+	logger  *slog.Logger
+	fatal   func(error)
+	etcd    *etcdMembers
+	node    *node.Node
+	closers []func()
 }
 
-func (b *brokerProcess) later(f func()) { b.close = append(b.close, f) }
+func (b *brokerProcess) onShutdown(f func()) { b.closers = append(b.closers, f) }
 
-func (b *brokerProcess) shut() {
+func (b *brokerProcess) shutdown() {
 	if b.node != nil {
 		b.node.Close()
 	}
-	for i := len(b.close) - 1; i >= 0; i-- {
-		b.close[i]()
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		b.closers[i]()
 	}
 }
 
-// background runs f until shut.
-func (b *brokerProcess) background(f func(context.Context)) {
+// runBackground runs f until shut.
+func (b *brokerProcess) runBackground(f func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { f(ctx) })
-	b.later(func() { cancel(); wg.Wait() })
+	b.onShutdown(func() { cancel(); wg.Wait() })
 }
 
 func (b *brokerProcess) start(ctx context.Context) error {
 	o := b.o
 	cfg := node.DefaultConfig()
-	cfg.Cluster, cfg.Zone, cfg.Want, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), version()
+	cfg.Cluster, cfg.Zone, cfg.Want, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), fullVersion()
 	cfg.Kafka = metadata.Address{Host: o.advertiseAt.host, Port: int32(o.advertiseAt.port)}
 	cfg.Peer, cfg.HTTP = o.peerAdvertised, o.httpAdvert
-	cfg.Listen = listenAs(o.listenAt)
+	cfg.Listen = listenFunc(o.listenAt)
 	cfg.Logger, cfg.Rand, cfg.Metrics, cfg.Fatal = b.logger, newRand(), prometheus.NewRegistry(), b.fatal
-	cfg.LogLevel = o.log.least
+	cfg.LogLevel = o.log.levelVar
 	peers, err := b.openPeer()
 	if err != nil {
 		return err
@@ -233,29 +233,29 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return portError(err, o.httpAt.port, "--http")
 	}
-	b.later(func() { _ = web.Close() })
+	b.onShutdown(func() { _ = web.Close() })
 	cfg.ZoneNames, cfg.CIDRs = b.files.zoneNames, b.files.cidrs
 	if err := b.openStores(ctx, &cfg); err != nil {
 		return err
 	}
 	book := b.files.book
 	log := cfg.Log.(*etcdlog.Log)
-	top := &topology{zone: cfg.Zone, members: log.Members, using: b.etcd.using, zoneOf: memberZone, book: book, logger: b.logger}
-	if err := top.look(ctx); err != nil {
+	top := &topology{zone: cfg.Zone, members: log.Members, usedZone: b.etcd.usedZone, zoneOf: memberZone, book: book, logger: b.logger}
+	if err := top.refresh(ctx); err != nil {
 		return err
 	}
-	b.background(top.run)
+	b.runBackground(top.run)
 	cfg.Route = top.route
 	o.tune.apply(&cfg, top.inlineLimit)
 	token, err := log.PeerToken(ctx)
 	if err != nil {
 		return err
 	}
-	if cfg.Settings, err = b.agree(ctx, log); err != nil {
+	if cfg.Settings, err = b.checkSettings(ctx, log); err != nil {
 		return err
 	}
-	door := peers.client(token)
-	cfg.Peers, cfg.Counter = door, door
+	door := peers.newPeerClient(token)
+	cfg.Peers, cfg.ClientCounter = door, door
 	if b.node, err = node.Start(cfg); err != nil {
 		return err
 	}
@@ -263,9 +263,9 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	guarded, handler := b.files.http.wrap(web, page)
-	b.later(serveHTTP(guarded, handler, b.logger, b.fatal).stop)
-	b.later(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.certified), b.logger, b.fatal).stop)
+	guarded, handler := b.files.http.wrapServer(web, page)
+	b.onShutdown(serveHTTP(guarded, handler, b.logger, b.fatal).stop)
+	b.onShutdown(serveHTTP(peers.ln, b.node.PeerHandler(token, peers.isAuthenticated), b.logger, b.fatal).stop)
 	return nil
 }
 
@@ -280,9 +280,9 @@ func memberZone(name string) metadata.ZoneID {
 	return metadata.ZoneID(name)
 }
 
-// listenAs opens the listeners by the plain rule, and names the flag where one
+// listenFunc opens the listeners by the plain rule, and names the flag where one
 // is taken.
-func listenAs(at hostPort) func(metadata.ZoneID, int) (net.Listener, error) {
+func listenFunc(at hostPort) func(metadata.ZoneID, int) (net.Listener, error) {
 	rule := node.ListenByRule(at.host, at.port)
 	return func(zone metadata.ZoneID, k int) (net.Listener, error) {
 		ln, err := rule(zone, k)
@@ -302,15 +302,15 @@ type brokerFiles struct {
 	book      *costmodel.Book
 }
 
-// load reads all files before anything is opened: a missing one must not cost a
+// loadFiles reads all files before anything is opened: a missing one must not cost a
 // session, whose end other brokers would notice. Those of etcd are read by
 // etcdOptions.dial, before it connects.
-func (o *brokerOptions) load() (_ *brokerFiles, err error) {
+func (o *brokerOptions) loadFiles() (_ *brokerFiles, err error) {
 	f := &brokerFiles{}
-	if f.http, err = o.httpDoor.load(); err != nil {
+	if f.http, err = o.httpEndpoint.loadGuard(); err != nil {
 		return nil, err
 	}
-	if f.peer, err = o.peerTLS.open("peer"); err != nil {
+	if f.peer, err = o.peerTLS.openFiles("peer"); err != nil {
 		return nil, err
 	}
 	if f.peer != nil && (o.peerTLS.ca == "" || o.peerTLS.cert == "") {
@@ -322,7 +322,7 @@ func (o *brokerOptions) load() (_ *brokerFiles, err error) {
 	if f.cidrs, err = readCIDRs(o.cidrFile); err != nil {
 		return nil, err
 	}
-	f.book, err = priceBook(o.tune.priceBook)
+	f.book, err = loadPriceBook(o.tune.priceBook)
 	return f, err
 }
 
@@ -333,13 +333,13 @@ func readCIDRs(path string) (*router.CIDRTable, error) {
 		return nil, nil
 	}
 	f := flagFile{"cidr-file", path, "a file with lines of `zone cidr`"}
-	text, err := f.read()
+	text, err := f.readFile()
 	if err != nil {
 		return nil, err
 	}
 	t, err := router.ParseCIDRs(string(text))
 	if err != nil {
-		return nil, f.wrong(err)
+		return nil, f.contentError(err)
 	}
 	return t, nil
 }
@@ -347,19 +347,19 @@ func readCIDRs(path string) (*router.CIDRTable, error) {
 // openStores opens etcd and the bucket, and refuses what cannot keep the
 // promises.
 func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error {
-	var earlier attempts
-	ctx = bucket.WithObserver(ctx, earlier.add)
-	etcd, err := b.o.etcd.open(metadata.ZoneID(b.o.zone), b.logger)
+	var earlier startRequests
+	ctx = bucket.WithObserver(ctx, earlier.addAttempt)
+	etcd, err := b.o.etcd.openMembers(metadata.ZoneID(b.o.zone), b.logger)
 	if err != nil {
 		return err
 	}
 	b.etcd = etcd
-	b.later(func() { _ = etcd.Close() })
+	b.onShutdown(func() { _ = etcd.Close() })
 	s, err := openBucket(ctx, b.o.bucket)
 	if err != nil {
 		return err
 	}
-	b.later(s.close)
+	b.onShutdown(s.close)
 	nonce := "start-" + newSecret()[:16]
 	if err := bucket.Probe(ctx, s, nonce); err != nil {
 		return err
@@ -369,7 +369,7 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 			b.logger.Info("bodies of objects are hashed for their signature, which costs processor time", "err", err)
 		}
 	}
-	if err := etcd.check(ctx, b.o.cluster); err != nil {
+	if err := etcd.checkMembers(ctx, b.o.cluster); err != nil {
 		return err
 	}
 	if _, err := ensureCluster(ctx, etcd, b.o.cluster, s); err != nil {
@@ -379,62 +379,62 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 	if err != nil {
 		return err
 	}
-	b.later(log.Close)
+	b.onShutdown(log.Close)
 	if err := recovery.CheckStart(ctx, log, bucket.Prefix(s, b.o.cluster+"/")); err != nil {
 		return err
 	}
-	cfg.Log, cfg.Bucket, cfg.Earlier = log, s, earlier.take()
+	cfg.Log, cfg.Bucket, cfg.StartRequests = log, s, earlier.takeAttempts()
 	return nil
 }
 
-// attempts are the bucket requests of the start, before there is a node that
+// startRequests are the bucket requests of the start, before there is a node that
 // counts them.
-type attempts struct {
-	mu   sync.Mutex
-	made []bucket.Attempt
+type startRequests struct {
+	mu       sync.Mutex
+	attempts []bucket.Attempt
 }
 
-func (a *attempts) add(one bucket.Attempt) {
+func (a *startRequests) addAttempt(one bucket.Attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.made = append(a.made, one)
+	a.attempts = append(a.attempts, one)
 }
 
-func (a *attempts) take() []bucket.Attempt {
+func (a *startRequests) takeAttempts() []bucket.Attempt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.made
+	return a.attempts
 }
 
-// peerDoor is the broker-to-broker door, with mutual TLS where configured.
-type peerDoor struct {
+// peerEndpoint is the broker-to-broker door, with mutual TLS where configured.
+type peerEndpoint struct {
 	ln  net.Listener
 	tls *tlsFiles
 }
 
-func (b *brokerProcess) openPeer() (*peerDoor, error) {
+func (b *brokerProcess) openPeer() (*peerEndpoint, error) {
 	t := b.files.peer
 	ln, err := net.Listen("tcp", b.o.peerAt.String())
 	if err != nil {
 		return nil, portError(err, b.o.peerAt.port, "--peer")
 	}
-	b.later(func() { _ = ln.Close() })
-	p := &peerDoor{tls: t, ln: ln}
+	b.onShutdown(func() { _ = ln.Close() })
+	p := &peerEndpoint{tls: t, ln: ln}
 	if t != nil {
-		p.ln = tls.NewListener(ln, t.server())
+		p.ln = tls.NewListener(ln, t.serverConfig())
 	}
 	return p, nil
 }
 
-// certified reports whether the transport has authenticated the caller.
-func (p *peerDoor) certified(r *http.Request) bool {
+// isAuthenticated reports whether the transport has authenticated the caller.
+func (p *peerEndpoint) isAuthenticated(r *http.Request) bool {
 	return p.tls != nil && r.TLS != nil && len(r.TLS.VerifiedChains) > 0
 }
 
-func (p *peerDoor) client(token string) *node.HTTPPeers {
+func (p *peerEndpoint) newPeerClient(token string) *node.HTTPPeers {
 	transport, scheme := &http.Transport{MaxIdleConnsPerHost: 8}, "http"
 	if p.tls != nil {
-		transport.DialTLSContext, scheme = p.tls.dial, "https"
+		transport.DialTLSContext, scheme = p.tls.dialTLS, "https"
 	}
 	return &node.HTTPPeers{Client: &http.Client{Transport: transport}, Token: token, Scheme: scheme}
 }

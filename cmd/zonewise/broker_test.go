@@ -164,17 +164,17 @@ func TestOurOwnEtcdPassesTheChecksWhichLeaveNothingBehind(t *testing.T) {
 	defer c.Close()
 	var lines bytes.Buffer
 	o := &etcdOptions{endpoints: []string{m.Endpoint(), "zx=" + m.Endpoint()}}
-	e, err := o.open("za", slog.New(slog.NewTextHandler(&lines, nil)))
+	e, err := o.openMembers("za", slog.New(slog.NewTextHandler(&lines, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.check(t.Context(), "main"); err != nil || lines.Len() > 0 {
+	if err := e.checkMembers(t.Context(), "main"); err != nil || lines.Len() > 0 {
 		t.Errorf("our own: %v, %s", err, lines.String())
 	}
-	if !e.askZones(t.Context()) || e.all[0].zone != "za" || e.all[1].zone != "zx" {
+	if !e.updateZones(t.Context()) || e.all[0].zone != "za" || e.all[1].zone != "zx" {
 		t.Errorf("zones %v", e.all)
 	}
-	for e.using() != "za" { // the own zone's, now that it is known
+	for e.usedZone() != "za" { // the own zone's, now that it is known
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err := e.Close(); err != nil {
@@ -225,13 +225,13 @@ func TestTheRouteTellsTheMemberThatIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	using := metadata.ZoneID("a")
-	top := &topology{zone: "a", zoneOf: memberZone, book: book, using: func() metadata.ZoneID { return using },
+	top := &topology{zone: "a", zoneOf: memberZone, book: book, usedZone: func() metadata.ZoneID { return using },
 		members: func(context.Context) ([]etcdlog.Member, error) {
 			return []etcdlog.Member{{Name: "a"}, {Name: "b"}, {Name: "c", Leader: true}}, nil
 		}}
 	for _, zone := range []metadata.ZoneID{"a", "b"} {
 		using = zone
-		if err := top.look(t.Context()); err != nil || top.route().Member != zone {
+		if err := top.refresh(t.Context()); err != nil || top.route().Member != zone {
 			t.Errorf("%+v, %v; used is %s", top.route(), err, zone)
 		}
 	}
@@ -239,7 +239,7 @@ func TestTheRouteTellsTheMemberThatIsUsed(t *testing.T) {
 
 func TestEndpointsMayNameTheirZone(t *testing.T) {
 	o := etcdOptions{endpoints: []string{"za=h1:1", "zb=https://h2:2", "h3:3"}}
-	all, err := o.parse()
+	all, err := o.parseEndpoints()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestEndpointsMayNameTheirZone(t *testing.T) {
 		t.Error(got)
 	}
 	o.tls.ca = "x"
-	if all, _ := o.parse(); all[0].url != "https://h1:1" {
+	if all, _ := o.parseEndpoints(); all[0].url != "https://h1:1" {
 		t.Errorf("with TLS: %v", all)
 	}
 }

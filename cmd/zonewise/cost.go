@@ -33,7 +33,7 @@ The ledger keeps minutes for two hours and hours for seven days.`,
 			s.String(&o.window, "window", "1h", "LENGTH", "up to now: 15m, 1h, 24h, 7d")
 			s.String(&o.by, "by", "topic", "DIMENSIONS", "what rows are grouped by: topic, zone, component, principal, group, or several with commas")
 			s.String(&o.format, "format", "table", "FORMAT", "table, json or csv")
-			o.server.declare(s, localServer)
+			o.server.declareServer(s, localServer)
 			return func(ctx context.Context, env cli.Env) error { return runCost(ctx, o, env) }
 		},
 	}
@@ -48,7 +48,7 @@ func runCost(ctx context.Context, o *costOptions, env cli.Env) error {
 	// The broker renders all three: one place where cells that a spreadsheet
 	// would run are escaped.
 	q := url.Values{"window": {o.window}, "by": {o.by}, "format": {o.format}}
-	body, err := o.server.get(ctx, "/api/v1/cost?"+q.Encode())
+	body, err := o.server.getPath(ctx, "/api/v1/cost?"+q.Encode())
 	if err != nil {
 		return err
 	}

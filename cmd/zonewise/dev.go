@@ -61,15 +61,15 @@ It listens on 127.0.0.1 only. Ctrl-C drains the brokers and ends it.`,
 			s.Int(&o.zones, "zones", 3, "COUNT", "how many zones, 1 to 4")
 			s.Bool(&o.demo, "demo", false, "sample traffic from clients in all zones, one of them without a zone")
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster, in etcd and in the bucket")
-			o.tune.declare(s, devMemory)
-			o.log.declare(s, "warn")
+			o.tune.declareTune(s, devMemory)
+			o.log.declareLog(s, "warn")
 			return func(ctx context.Context, env cli.Env) error { return runDev(ctx, o, env) }
 		},
 	}
 }
 
 func runDev(ctx context.Context, o *devOptions, env cli.Env) error {
-	logger, err := o.log.logger(env.Stderr)
+	logger, err := o.log.newLogger(env.Stderr)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func runDev(ctx context.Context, o *devOptions, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	d.announce(env.Stdout)
+	d.printAddresses(env.Stdout)
 	demo := func() {}
 	if o.demo {
 		demo = startDemo(ctx, o, logger)
@@ -186,9 +186,9 @@ func listenLocal(port int) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 }
 
-// of is node.Config.Listen of broker i. A zone that the cluster remembers but
+// listenerFunc is node.Config.Listen of broker i. A zone that the cluster remembers but
 // that does not run now has no listener.
-func (p *devPorts) of(i int) func(metadata.ZoneID, int) (net.Listener, error) {
+func (p *devPorts) listenerFunc(i int) func(metadata.ZoneID, int) (net.Listener, error) {
 	return func(zone metadata.ZoneID, k int) (net.Listener, error) {
 		j := node.NoZone
 		for z := range maxDevZones {
@@ -215,9 +215,9 @@ func (p *devPorts) close() {
 	}
 }
 
-// announce prints where everything is.
-func (d *devCluster) announce(w io.Writer) {
-	fmt.Fprintf(w, "zonewise %s is serving %d zones\n", version(), d.o.zones)
+// printAddresses prints where everything is.
+func (d *devCluster) printAddresses(w io.Writer) {
+	fmt.Fprintf(w, "zonewise %s is serving %d zones\n", fullVersion(), d.o.zones)
 	for i := range d.o.zones {
 		fmt.Fprintf(w, "  %-11s bootstrap 127.0.0.1:%d\n", devZone(i), devPort(d.o.kafkaPort, i, i))
 	}
@@ -226,9 +226,9 @@ func (d *devCluster) announce(w io.Writer) {
 	fmt.Fprintf(w, "  data        %s\n", d.o.dataDir)
 }
 
-// handler serves the page of the first broker that lives, every broker's own
+// newHandler serves the page of the first broker that lives, every broker's own
 // below its zone's name, and says ready once all are.
-func (d *devCluster) handler(perNode []http.Handler) http.Handler {
+func (d *devCluster) newHandler(perNode []http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for i, h := range perNode {
 		prefix := "/" + string(devZone(i))

@@ -23,30 +23,30 @@ import (
 // devCluster is everything that `zonewise dev` runs. What it owns is closed in
 // the opposite order of its opening, by shut.
 type devCluster struct {
-	o      *devOptions
-	logger *slog.Logger
-	fatal  func(error)
-	ports  *devPorts
-	bucket *store
-	member *etcdserver.Member
-	book   *costmodel.Book
-	nodes  []*node.Node
-	close  []func()
+	o       *devOptions
+	logger  *slog.Logger
+	fatal   func(error)
+	ports   *devPorts
+	bucket  *openedBucket
+	member  *etcdserver.Member
+	book    *costmodel.Book
+	nodes   []*node.Node
+	closers []func()
 
-	together chan struct{} // closed when all nodes have started
+	allStarted chan struct{} // closed when all nodes have started
 }
 
 func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal func(error)) (d *devCluster, err error) {
-	d = &devCluster{o: o, logger: logger, fatal: fatal, together: make(chan struct{})}
+	d = &devCluster{o: o, logger: logger, fatal: fatal, allStarted: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			d.kill()
 		}
 	}()
-	if err := d.openDoors(ctx); err != nil {
+	if err := d.openResources(ctx); err != nil {
 		return d, err
 	}
-	client, err := d.client()
+	client, err := d.openClient()
 	if err != nil {
 		return d, err
 	}
@@ -68,7 +68,7 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 		}
 		pages = append(pages, page)
 	}
-	close(d.together) // or the first would take all groups, and hand most of them on while clients use them
+	close(d.allStarted) // or the first would take all groups, and hand most of them on while clients use them
 	if err := d.nodes[0].WaitGroups(ctx); err != nil {
 		return d, err
 	}
@@ -78,35 +78,35 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 		}
 	}
 	close(d.ports.ready)
-	w := serveHTTP(d.ports.http, d.handler(pages), logger, fatal)
-	d.close = append(d.close, w.stop)
+	w := serveHTTP(d.ports.http, d.newHandler(pages), logger, fatal)
+	d.closers = append(d.closers, w.stop)
 	return d, nil
 }
 
-// openDoors takes the folder and the ports, and starts etcd.
-func (d *devCluster) openDoors(ctx context.Context) (err error) {
+// openResources takes the folder and the ports, and starts etcd.
+func (d *devCluster) openResources(ctx context.Context) (err error) {
 	if err := d.lockData(); err != nil {
 		return err
 	}
-	if d.book, err = priceBook(d.o.tune.priceBook); err != nil {
+	if d.book, err = loadPriceBook(d.o.tune.priceBook); err != nil {
 		return err
 	}
 	if d.ports, err = openDevPorts(d.o); err != nil {
 		return err
 	}
-	d.close = append(d.close, d.ports.close)
+	d.closers = append(d.closers, d.ports.close)
 	if d.bucket, err = openBucket(ctx, filepath.Join(d.o.dataDir, "bucket")); err != nil {
 		return err
 	}
-	d.close = append(d.close, d.bucket.close)
+	d.closers = append(d.closers, d.bucket.close)
 	// Its warnings are advice for real clusters (one port, tokens); dev is none.
-	logger, silence := muzzled(d.logger, slog.LevelError)
+	logger, silence := silenceable(d.logger, slog.LevelError)
 	d.member, err = etcdserver.Start(ctx, etcdserver.Config{Name: string(devZone(0)), Dir: filepath.Join(d.o.dataDir, "etcd"),
 		ClientURL: "http://127.0.0.1:0", UnsafeNoFsync: d.o.noSync, Logger: logger})
 	if err != nil {
 		return err
 	}
-	d.close = append(d.close, d.member.Stop, silence)
+	d.closers = append(d.closers, d.member.Stop, silence)
 	return nil
 }
 
@@ -122,21 +122,21 @@ func (d *devCluster) lockData() error {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return errors.Join(fmt.Errorf("another zonewise dev runs in %s: stop it, or choose another folder with --data-dir", d.o.dataDir), f.Close())
 	}
-	d.close = append(d.close, func() { _ = f.Close() }) // and with it the lock
+	d.closers = append(d.closers, func() { _ = f.Close() }) // and with it the lock
 	return nil
 }
 
-func (d *devCluster) client() (*clientv3.Client, error) {
+func (d *devCluster) openClient() (*clientv3.Client, error) {
 	c, err := d.member.Client()
 	if err != nil {
 		return nil, err
 	}
-	d.close = append(d.close, func() { _ = c.Close() })
+	d.closers = append(d.closers, func() { _ = c.Close() })
 	return c, nil
 }
 
 func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
-	client, err := d.client()
+	client, err := d.openClient()
 	if err != nil {
 		return nil, err
 	}
@@ -147,18 +147,18 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.close = append(d.close, log.Close)
+	d.closers = append(d.closers, log.Close)
 	cfg := node.DefaultConfig()
-	cfg.Cluster, cfg.Zone, cfg.Version = d.o.cluster, zone, version()
+	cfg.Cluster, cfg.Zone, cfg.Version = d.o.cluster, zone, fullVersion()
 	cfg.Log, cfg.Bucket = log, d.bucket
 	cfg.Kafka = metadata.Address{Host: "127.0.0.1", Port: int32(devPort(d.o.kafkaPort, i, node.NoZone))}
 	for j := range maxDevZones {
 		cfg.ZonePorts = append(cfg.ZonePorts, int32(devPort(d.o.kafkaPort, i, j)))
 	}
 	cfg.HTTP = fmt.Sprintf("127.0.0.1:%d", d.o.httpPort)
-	cfg.Listen = d.ports.of(i)
-	cfg.GroupsFrom = d.together
-	cfg.Counter = d
+	cfg.Listen = d.ports.listenerFunc(i)
+	cfg.GroupsFrom = d.allStarted
+	cfg.ClientCounter = d
 	route := metadata.Route{Broker: zone, Member: devZone(0), Leader: devZone(0)}
 	cfg.Route = func() metadata.Route { return route }
 	limit, err := inlineLimit(d.book, route)
@@ -189,19 +189,19 @@ func (d *devCluster) Clients(_ context.Context, id metadata.BrokerID, _ string) 
 
 func (d *devCluster) drain() error {
 	err := drainAll(d.nodes)
-	d.shut()
+	d.shutdown()
 	return err
 }
 
 // kill ends everything at once, as a crash does, but waits for it.
 func (d *devCluster) kill() {
 	closeAll(d.nodes)
-	d.shut()
+	d.shutdown()
 }
 
-func (d *devCluster) shut() {
-	for i := len(d.close) - 1; i >= 0; i-- {
-		d.close[i]()
+func (d *devCluster) shutdown() {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		d.closers[i]()
 	}
-	d.close, d.nodes = nil, nil
+	d.closers, d.nodes = nil, nil
 }

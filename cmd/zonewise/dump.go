@@ -15,13 +15,13 @@ import (
 // dumpSource is where stored things are: the bucket, or a file.
 type dumpSource struct{ bucket, cluster string }
 
-func (o *dumpSource) declare(s *cli.Set) {
+func (o *dumpSource) declareSource(s *cli.Set) {
 	s.String(&o.bucket, "bucket", "", "URL", bucketHelp+"; without it KEY is a file")
 	s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster: keys are below it")
 }
 
-// open returns the bucket below "<cluster>/".
-func (o *dumpSource) open(ctx context.Context) (*store, error) {
+// openBucket returns the bucket below "<cluster>/".
+func (o *dumpSource) openBucket(ctx context.Context) (*openedBucket, error) {
 	s, err := openExisting(ctx, "bucket", o.bucket)
 	if err != nil {
 		return nil, err
@@ -33,9 +33,9 @@ func (o *dumpSource) open(ctx context.Context) (*store, error) {
 // maxDumpBytes bounds a file that is dumped: the largest object there is.
 const maxDumpBytes = bucket.MaxBody
 
-// read returns a stored thing, whole. key may have the cluster's name before
+// readObject returns a stored thing, whole. key may have the cluster's name before
 // it, as errors and listings print it.
-func (o *dumpSource) read(ctx context.Context, key string) ([]byte, error) {
+func (o *dumpSource) readObject(ctx context.Context, key string) ([]byte, error) {
 	if o.bucket == "" {
 		f, err := os.Open(key)
 		if err != nil {
@@ -44,7 +44,7 @@ func (o *dumpSource) read(ctx context.Context, key string) ([]byte, error) {
 		defer f.Close()
 		return io.ReadAll(io.LimitReader(f, maxDumpBytes))
 	}
-	s, err := o.open(ctx)
+	s, err := o.openBucket(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +56,14 @@ func (o *dumpSource) read(ctx context.Context, key string) ([]byte, error) {
 // printed, and the exit code says that it is not whole.
 var errDamaged = errors.New("damaged")
 
-// dumper makes a command that prints one stored thing by its key.
-func dumper(c cli.Command, print func(w io.Writer, body []byte) error) cli.Command {
+// dumpCommand makes a command that prints one stored thing by its key.
+func dumpCommand(c cli.Command, print func(w io.Writer, body []byte) error) cli.Command {
 	c.Args, c.MinArgs, c.MaxArgs = "KEY", 1, 1
 	c.New = func(s *cli.Set) func(context.Context, cli.Env) error {
 		o := &dumpSource{}
-		o.declare(s)
+		o.declareSource(s)
 		return func(ctx context.Context, env cli.Env) error {
-			body, err := o.read(ctx, env.Args[0])
+			body, err := o.readObject(ctx, env.Args[0])
 			if err != nil {
 				return fmt.Errorf("dump %s: %w", env.Args[0], err)
 			}

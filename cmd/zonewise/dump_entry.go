@@ -13,7 +13,7 @@ import (
 )
 
 func dumpArchiveCommand() cli.Command {
-	return dumper(cli.Command{
+	return dumpCommand(cli.Command{
 		Name:  "dump archive",
 		Short: "Print an archive of the log, entry by entry",
 		Long: `
@@ -32,19 +32,19 @@ func printArchive(w io.Writer, body []byte) error {
 		fmt.Fprintf(w, "damaged: %v\n", err)
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	fmt.Fprintf(w, "archive of generation %d, %s, %d bytes\n", a.Extent, entries(len(a.Entries)), len(body))
+	fmt.Fprintf(w, "archive of generation %d, %s, %d bytes\n", a.Extent, formatEntries(len(a.Entries)), len(body))
 	fmt.Fprintf(w, "digest %x, before %x, predecessor %s\n", a.Digest[:8], a.Before[:8], orNone(a.Predecessor))
 	bad := 0
 	for i := range a.Entries {
 		bad += printEntry(w, &a.Entries[i])
 	}
 	if bad > 0 {
-		return fmt.Errorf("%w: %s cannot be decoded; the archive itself is what the log was", errDamaged, entries(bad))
+		return fmt.Errorf("%w: %s cannot be decoded; the archive itself is what the log was", errDamaged, formatEntries(bad))
 	}
 	return nil
 }
 
-func entries(n int) string {
+func formatEntries(n int) string {
 	if n == 1 {
 		return "1 entry"
 	}
@@ -59,7 +59,7 @@ func orNone(s string) string {
 }
 
 // printEntry prints one entry, and returns 1 where it cannot be decoded.
-func printEntry(w io.Writer, c *metadata.Committed) int {
+func printEntry(w io.Writer, c *metadata.CommittedEntry) int {
 	fmt.Fprintf(w, "\n%d  generation %d  %s/%s/%d  %d bytes\n", c.Revision, c.Extent, c.Session, c.Lane, c.Seq, len(c.Bytes))
 	if len(c.Bytes) == 0 {
 		fmt.Fprintln(w, "    empty: its guard had failed")
@@ -70,7 +70,7 @@ func printEntry(w io.Writer, c *metadata.Committed) int {
 		fmt.Fprintf(w, "    damaged: %v\n", err)
 		return 1
 	}
-	fmt.Fprintf(w, "    level %d, sealed %s, broker in %s, member %s, leader %s\n", e.Level, stamp(e.Time), orNone(string(e.Route.Broker)),
+	fmt.Fprintf(w, "    level %d, sealed %s, broker in %s, member %s, leader %s\n", e.Level, formatTime(e.Time), orNone(string(e.Route.Broker)),
 		orNone(string(e.Route.Member)), orNone(string(e.Route.Leader)))
 	for i, o := range e.Objects {
 		fmt.Fprintf(w, "    object %d: %s, %d bytes, %d puts\n", i, o.Name.Key(), o.Size, o.Puts)
@@ -95,11 +95,11 @@ func printPart(w io.Writer, e *metadata.Entry, p *metadata.Part) {
 	fmt.Fprintf(w, "    %s/%d: %s, bytes %d to %d\n", e.Topics[p.Topic], p.Partition, where, p.Position, p.Position+p.Length)
 	for _, r := range p.Runs {
 		fmt.Fprintf(w, "        producer %d epoch %d from sequence %d: %d batches, %d records, %d bytes, newest %s, of %q\n",
-			r.Producer, r.Epoch, r.FirstSequence, r.Batches, r.Records, r.Bytes, stamp(r.MaxTimestamp), e.Principals[r.Principal])
+			r.Producer, r.Epoch, r.FirstSequence, r.Batches, r.Records, r.Bytes, formatTime(r.MaxTimestamp), e.Principals[r.Principal])
 	}
 }
 
-func stamp(t metadata.UnixMilli) string {
+func formatTime(t metadata.UnixMilli) string {
 	if t <= 0 {
 		return "never"
 	}
@@ -117,7 +117,7 @@ prints only what cannot be decoded.`,
 		Examples: []string{"zonewise dump log --etcd http://10.0.1.5:2379"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &etcdOptions{}
-			o.declare(s)
+			o.declareEtcd(s)
 			var cluster string
 			var check bool
 			s.String(&cluster, "cluster", "main", "NAME", "of the cluster")
@@ -130,7 +130,7 @@ prints only what cannot be decoded.`,
 var errListed = errors.New("listed")
 
 func runDumpLog(ctx context.Context, o *etcdOptions, cluster string, check bool, env cli.Env) error {
-	client, err := o.dial()
+	client, err := o.dialAll()
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func runDumpLog(ctx context.Context, o *etcdOptions, cluster string, check bool,
 		fmt.Fprintf(env.Stdout, "checkpoint %s at revision %d, hash %016x\n", p.Object, p.Revision, p.Hash)
 	}
 	seen, bad := 0, 0
-	err = log.Follow(ctx, from, func(batch []metadata.Committed, _ metadata.Revision, caughtUp bool) error {
+	err = log.Follow(ctx, from, func(batch []metadata.CommittedEntry, _ metadata.Revision, caughtUp bool) error {
 		for i := range batch {
 			seen++
 			to := env.Stdout
@@ -175,9 +175,9 @@ func runDumpLog(ctx context.Context, o *etcdOptions, cluster string, check bool,
 	if err != nil && !errors.Is(err, errListed) {
 		return fmt.Errorf("read the log: %w", err)
 	}
-	fmt.Fprintf(env.Stdout, "\n%s\n", entries(seen))
+	fmt.Fprintf(env.Stdout, "\n%s\n", formatEntries(seen))
 	if bad > 0 {
-		return fmt.Errorf("%w: %s cannot be decoded", errDamaged, entries(bad))
+		return fmt.Errorf("%w: %s cannot be decoded", errDamaged, formatEntries(bad))
 	}
 	return nil
 }

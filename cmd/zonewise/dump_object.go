@@ -10,7 +10,7 @@ import (
 )
 
 func dumpObjectCommand() cli.Command {
-	return dumper(cli.Command{
+	return dumpCommand(cli.Command{
 		Name:  "dump object",
 		Short: "Print a WAL object: partitions, batches, checksums",
 		Long: `
@@ -36,7 +36,7 @@ func printObject(w io.Writer, body []byte) error {
 		for _, b := range p.Batches {
 			h := b.Header
 			fmt.Fprintf(w, "  %10d  %7d bytes  %5d records  producer %d epoch %d from sequence %d  newest %s", b.Position, h.Size, h.Offsets(),
-				h.Producer, h.Epoch, h.BaseSequence, stamp(h.MaxTimestamp))
+				h.Producer, h.Epoch, h.BaseSequence, formatTime(h.MaxTimestamp))
 			if b.Fault != "" {
 				fmt.Fprintf(w, "  DAMAGED: %s", b.Fault)
 			}
@@ -54,7 +54,7 @@ func printObject(w io.Writer, body []byte) error {
 }
 
 func dumpCheckpointCommand() cli.Command {
-	return dumper(cli.Command{
+	return dumpCommand(cli.Command{
 		Name:  "dump checkpoint",
 		Short: "Print what a checkpoint of the state says of itself",
 		Long: `
@@ -72,7 +72,7 @@ func printCheckpoint(w io.Writer, body []byte) error {
 	}
 	n, bytes := ix.Pages()
 	fmt.Fprintf(w, "checkpoint at revision %d of generation %d, level %d, state hash %016x\n", ix.Revision, ix.Extent, ix.Level, ix.Hash)
-	fmt.Fprintf(w, "%d bytes; %s of %d bytes in %s:\n", len(body), count(n, "page"), bytes, count(len(ix.Objects), "object"))
+	fmt.Fprintf(w, "%d bytes; %s of %d bytes in %s:\n", len(body), formatCount(n, "page"), bytes, formatCount(len(ix.Objects), "object"))
 	for _, o := range ix.Objects {
 		fmt.Fprintf(w, "  %s\n", o)
 	}

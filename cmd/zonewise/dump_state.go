@@ -37,8 +37,8 @@ With --server it prints what a running broker tells of its state.`,
 		},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &dumpStateOptions{}
-			o.server.declare(s, "")
-			o.source.declare(s)
+			o.server.declareServer(s, "")
+			o.source.declareSource(s)
 			s.String(&o.checkpoint, "checkpoint", "", "KEY", "print the state in this checkpoint")
 			return func(ctx context.Context, env cli.Env) error { return runDumpState(ctx, o, env) }
 		},
@@ -54,7 +54,7 @@ func runDumpState(ctx context.Context, o *dumpStateOptions, env cli.Env) error {
 	case o.source.bucket == "":
 		return cli.Usagef("give --bucket, or --server of a running broker")
 	}
-	s, err := o.source.open(ctx)
+	s, err := o.source.openBucket(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,9 @@ func runDumpState(ctx context.Context, o *dumpStateOptions, env cli.Env) error {
 	}
 	fmt.Fprintf(env.Stdout, "up to archive %s, the last\n", r.Archive)
 	if r.Checkpoint != nil {
-		fmt.Fprintf(env.Stdout, "from checkpoint %s, and %s after it\n", r.Checkpoint.Object, count(r.Replayed, "archive"))
+		fmt.Fprintf(env.Stdout, "from checkpoint %s, and %s after it\n", r.Checkpoint.Object, formatCount(r.Replayed, "archive"))
 	} else {
-		fmt.Fprintf(env.Stdout, "from %s, for want of a checkpoint\n", count(r.Replayed, "archive"))
+		fmt.Fprintf(env.Stdout, "from %s, for want of a checkpoint\n", formatCount(r.Replayed, "archive"))
 	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(env.Stdout, "passed over: %s\n", w)
@@ -91,7 +91,7 @@ func dumpServed(ctx context.Context, server *serverOption, out io.Writer) error 
 		return err
 	}
 	fmt.Fprintln(out)
-	return table(out, func(w io.Writer) {
+	return printTable(out, func(w io.Writer) {
 		fmt.Fprintln(w, "TOPIC\tPARTITIONS\tRECORDS\tBYTES")
 		for _, t := range c.Topics {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", t.Name, t.Partitions, t.Records, t.Bytes)
@@ -101,18 +101,18 @@ func dumpServed(ctx context.Context, server *serverOption, out io.Writer) error 
 
 func printState(out io.Writer, s *metadata.State) error {
 	alarms, last := s.Alarms()
-	fmt.Fprintf(out, "revision %d, generation %d, level %d, hash %016x, state time %s\n", s.Revision(), s.Extent(), s.Level(), s.Hash(), stamp(s.Time()))
+	fmt.Fprintf(out, "revision %d, generation %d, level %d, hash %016x, state time %s\n", s.Revision(), s.Extent(), s.Level(), s.Hash(), formatTime(s.Time()))
 	fmt.Fprintf(out, "%d entries applied, %d alarms", s.Entries(), alarms)
 	if alarms > 0 {
 		fmt.Fprintf(out, ", the last: %s", last)
 	}
 	fmt.Fprintf(out, "\nzones %v\n\n", s.Zones())
-	return errors.Join(table(out, func(w io.Writer) { printPartitions(w, s) }), table(out, func(w io.Writer) { printSessions(w, s) }),
-		table(out, func(w io.Writer) { printGroups(w, s) }), table(out, func(w io.Writer) { printArchives(w, s) }))
+	return errors.Join(printTable(out, func(w io.Writer) { printPartitions(w, s) }), printTable(out, func(w io.Writer) { printSessions(w, s) }),
+		printTable(out, func(w io.Writer) { printGroups(w, s) }), printTable(out, func(w io.Writer) { printArchives(w, s) }))
 }
 
-// table aligns the columns of what print writes with tabs.
-func table(out io.Writer, print func(io.Writer)) error {
+// printTable aligns the columns of what print writes with tabs.
+func printTable(out io.Writer, print func(io.Writer)) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	print(w)
 	return w.Flush()

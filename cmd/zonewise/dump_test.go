@@ -31,7 +31,7 @@ func stored(t *testing.T) (archive, checkpoint []byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := metadata.Committed{Revision: metadata.Revision(100 + i), Extent: 1, Session: session, Lane: e.Lane, Seq: e.Seq, Bytes: body}
+		c := metadata.CommittedEntry{Revision: metadata.Revision(100 + i), Extent: 1, Session: session, Lane: e.Lane, Seq: e.Seq, Bytes: body}
 		if out, _ := state.Apply(&c); out.Code != metadata.CodeOK {
 			t.Fatal(out)
 		}
@@ -117,7 +117,7 @@ func TestAnEntryThatCannotBeDecodedIsShownAmongTheOthers(t *testing.T) {
 	var out bytes.Buffer
 	w := metadata.NewArchiveWriter(1, [32]byte{}, "")
 	for i, body := range [][]byte{nil, []byte("rubbish")} {
-		if err := w.Add(metadata.Committed{Revision: metadata.Revision(i + 1), Extent: 1, Session: 1, Seq: metadata.LaneSeq(i + 1), Bytes: body}); err != nil {
+		if err := w.Add(metadata.CommittedEntry{Revision: metadata.Revision(i + 1), Extent: 1, Session: 1, Seq: metadata.LaneSeq(i + 1), Bytes: body}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,15 +16,15 @@ import (
 )
 
 type etcdServerOptions struct {
-	name, dir             string
-	client, peer          string
-	adClient, adPeer      string
-	initial               string
-	existing              bool
-	quota                 int64
-	clientTLS, peerTLS    tlsOptions
-	heartbeatMs, election int
-	log                   logOptions
+	name, dir                      string
+	client, peer                   string
+	advertiseClient, advertisePeer string
+	initial                        string
+	existing                       bool
+	quota                          int64
+	clientTLS, peerTLS             tlsOptions
+	heartbeatMs, election          int
+	log                            logOptions
 }
 
 func etcdCommand() cli.Command {
@@ -46,16 +46,16 @@ be on a disk that keeps what fsync wrote.`,
 			s.String(&o.dir, "data-dir", "", "FOLDER", "of its data (required)")
 			s.String(&o.client, "client-url", "", "URL", "listens for brokers (required)")
 			s.String(&o.peer, "peer-url", "", "URL", "listens for other members")
-			s.String(&o.adClient, "advertise-client-url", "", "URL", "what brokers are told; without it --client-url")
-			s.String(&o.adPeer, "advertise-peer-url", "", "URL", "what members are told; without it --peer-url")
+			s.String(&o.advertiseClient, "advertise-client-url", "", "URL", "what brokers are told; without it --client-url")
+			s.String(&o.advertisePeer, "advertise-peer-url", "", "URL", "what members are told; without it --peer-url")
 			s.String(&o.initial, "initial-cluster", "", "NAME=URL,...", "every member with its peer URL; without it this one is alone")
 			s.Bool(&o.existing, "existing", false, "join a cluster that is there, after `zonewise etcd add` or `replace`")
 			s.Bytes(&o.quota, "quota", etcdserver.DefaultQuotaBytes, "size at which etcd takes no more writes; the log stops at 60 % of it")
 			s.Int(&o.heartbeatMs, "heartbeat-ms", 100, "MS", "between heartbeats of the leader")
 			s.Int(&o.election, "election-ms", 1000, "MS", "without a heartbeat before an election")
-			o.clientTLS.declare(s, "client", "brokers")
-			o.peerTLS.declare(s, "peer", "other members")
-			o.log.declare(s, "info")
+			o.clientTLS.declareTLS(s, "client", "brokers")
+			o.peerTLS.declareTLS(s, "peer", "other members")
+			o.log.declareLog(s, "info")
 			return func(ctx context.Context, env cli.Env) error { return runEtcd(ctx, o, env) }
 		},
 	}
@@ -67,24 +67,24 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 			return cli.Usagef("no --%s", flag)
 		}
 	}
-	logger, err := o.log.logger(env.Stderr)
+	logger, err := o.log.newLogger(env.Stderr)
 	if err != nil {
 		return err
 	}
 	// etcd reads them itself; what is wrong with them is said better here.
-	if _, err := o.clientTLS.config("client"); err != nil {
+	if _, err := o.clientTLS.loadConfig("client"); err != nil {
 		return err
 	}
-	if _, err := o.peerTLS.config("peer"); err != nil {
+	if _, err := o.peerTLS.loadConfig("peer"); err != nil {
 		return err
 	}
 	shareProcessors()
 	files := func(t tlsOptions) etcdserver.TLS {
 		return etcdserver.TLS{CertFile: t.cert, KeyFile: t.key, CAFile: t.ca}
 	}
-	own, silence := muzzled(logger, slog.LevelWarn)
+	own, silence := silenceable(logger, slog.LevelWarn)
 	m, err := etcdserver.Start(ctx, etcdserver.Config{Name: o.name, Dir: o.dir, ClientURL: o.client, PeerURL: o.peer,
-		AdvertiseClientURL: o.adClient, AdvertisePeerURL: o.adPeer, InitialCluster: o.initial, Existing: o.existing, QuotaBytes: o.quota,
+		AdvertiseClientURL: o.advertiseClient, AdvertisePeerURL: o.advertisePeer, InitialCluster: o.initial, Existing: o.existing, QuotaBytes: o.quota,
 		ClientTLS: files(o.clientTLS), PeerTLS: files(o.peerTLS), HeartbeatMs: uint(o.heartbeatMs), ElectionMs: uint(o.election), Logger: own})
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	defer m.Stop()
 	defer silence()
 	logger.Info("etcd member serves", "name", o.name, "endpoint", m.Endpoint())
-	came, stop := hangups()
+	came, stop := notifyHangup()
 	defer stop()
 	for {
 		select {
@@ -124,9 +124,9 @@ const adminTimeout = 30 * time.Second
 func etcdAdmin(c cli.Command, run func(ctx context.Context, client *clientv3.Client, env cli.Env) error) cli.Command {
 	c.New = func(s *cli.Set) func(context.Context, cli.Env) error {
 		o := &etcdOptions{}
-		o.declare(s)
+		o.declareEtcd(s)
 		return func(ctx context.Context, env cli.Env) error {
-			client, err := o.dial()
+			client, err := o.dialAll()
 			if err != nil {
 				return err
 			}

@@ -30,26 +30,26 @@ type etcdOptions struct {
 	tls          tlsOptions
 }
 
-func (o *etcdOptions) declare(s *cli.Set) {
+func (o *etcdOptions) declareEtcd(s *cli.Set) {
 	s.Strings(&o.endpoints, "etcd", "URLS", "etcd's members, divided by commas: host:port or URLs; a broker prefers the member named after its own zone, or the one given as zone=URL")
 	s.String(&o.user, "etcd-user", "", "NAME", "user, where etcd asks who comes")
 	s.String(&o.password, "etcd-password", "", "TEXT", "its password; better in --etcd-password-file or "+cli.EnvName("etcd-password"))
 	s.String(&o.passwordFile, "etcd-password-file", "", "FILE", "file whose first line is the password")
-	o.tls.declare(s, "etcd", "etcd's members")
+	o.tls.declareTLS(s, "etcd", "etcd's members")
 }
 
-// endpoint is one member, and its zone where that was said.
-type endpoint struct {
+// etcdEndpoint is one member, and its zone where that was said.
+type etcdEndpoint struct {
 	zone metadata.ZoneID
 	url  string
 }
 
-func (o *etcdOptions) parse() ([]endpoint, error) {
-	var out []endpoint
+func (o *etcdOptions) parseEndpoints() ([]etcdEndpoint, error) {
+	var out []etcdEndpoint
 	for _, text := range o.endpoints {
-		e := endpoint{url: text}
+		e := etcdEndpoint{url: text}
 		if zone, url, ok := strings.Cut(text, "="); ok {
-			e = endpoint{metadata.ZoneID(zone), url}
+			e = etcdEndpoint{metadata.ZoneID(zone), url}
 		}
 		if !strings.Contains(e.url, "://") {
 			scheme := "http://"
@@ -66,28 +66,28 @@ func (o *etcdOptions) parse() ([]endpoint, error) {
 	return out, nil
 }
 
-// login reads the password and the certificates, before anything is opened.
-func (o *etcdOptions) login() (*etcdLogin, error) {
+// loadLogin reads the password and the certificates, before anything is opened.
+func (o *etcdOptions) loadLogin() (*etcdLogin, error) {
 	password := o.password
 	if o.passwordFile != "" {
-		body, err := flagFile{"etcd-password-file", o.passwordFile, "a file with etcd's password on its first line"}.read()
+		body, err := flagFile{"etcd-password-file", o.passwordFile, "a file with etcd's password on its first line"}.readFile()
 		if err != nil {
 			return nil, err
 		}
 		password, _, _ = strings.Cut(string(body), "\n")
 	}
-	t, err := o.tls.open("etcd")
+	t, err := o.tls.openFiles("etcd")
 	return &etcdLogin{o.user, strings.TrimRight(password, "\r"), t}, err
 }
 
-// dial connects to all members as one, for an operator's command: one that hangs
+// dialAll connects to all members as one, for an operator's command: one that hangs
 // is not connected to. The caller closes the client.
-func (o *etcdOptions) dial() (*clientv3.Client, error) {
-	all, err := o.parse()
+func (o *etcdOptions) dialAll() (*clientv3.Client, error) {
+	all, err := o.parseEndpoints()
 	if err != nil {
 		return nil, err
 	}
-	login, err := o.login()
+	login, err := o.loadLogin()
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (o *etcdOptions) dial() (*clientv3.Client, error) {
 	for _, e := range all {
 		every = append(every, e.url)
 	}
-	return login.dial(every)
+	return login.dialMembers(every)
 }
 
 // ensureCluster returns the cluster's format, and begins the cluster where
@@ -120,21 +120,21 @@ const (
 	needRequest  = metadata.MaxEntryBytes + 64<<10
 )
 
-// check holds an etcd that zonewise may not have started against what the log
+// checkMembers holds an etcd that zonewise may not have started against what the log
 // relies on. What makes entries impossible is an error, the rest a warning.
-func (e *etcdMembers) check(ctx context.Context, cluster string) error {
+func (e *etcdMembers) checkMembers(ctx context.Context, cluster string) error {
 	found := make([]*clientv3.StatusResponse, len(e.all))
 	errs := make([]error, len(e.all))
 	var wg sync.WaitGroup
 	for i := range e.all {
-		wg.Go(func() { found[i], errs[i] = e.status(ctx, i) })
+		wg.Go(func() { found[i], errs[i] = e.memberStatus(ctx, i) })
 	}
 	wg.Wait()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	some := slices.Contains(errs, nil)
 	for i, s := range found {
-		url := e.of(i).url
+		url := e.endpointOf(i).url
 		if errs[i] != nil {
 			if some {
 				e.logger.Warn("an etcd member does not answer: starting without it", "member", url, "err", errs[i])
@@ -146,7 +146,7 @@ func (e *etcdMembers) check(ctx context.Context, cluster string) error {
 		}
 	}
 	if err := checkLimits(ctx, e, etcdlog.Root+cluster+"/probe"); err != nil {
-		if why := e.Trouble(); why != "" {
+		if why := e.UnavailableReason(); why != "" {
 			return fmt.Errorf("etcd is not reachable (%s): are a majority of its members running and reaching each other? ask `zonewise etcd members`", why)
 		}
 		return err
@@ -185,15 +185,15 @@ func checkLimits(ctx context.Context, kv etcdlog.KV, key string) error {
 	}
 	large := &etcdserverpb.TxnRequest{Compare: []*etcdserverpb.Compare{never}, Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestPut{
 		RequestPut: &etcdserverpb.PutRequest{Key: []byte(key), Value: bytes.Repeat([]byte("x"), needRequest)}}}}}
-	if err := probe(ctx, kv, many); errors.Is(err, rpctypes.ErrTooManyOps) {
+	if err := probeTxn(ctx, kv, many); errors.Is(err, rpctypes.ErrTooManyOps) {
 		return fmt.Errorf("etcd takes fewer than %d operations in a transaction: start it with --max-txn-ops=%d, or use `zonewise etcd`", needTxnOps, needTxnOps)
 	} else if err != nil {
-		return noQuorum(err)
+		return quorumError(err)
 	}
-	if err := probe(ctx, kv, large); errors.Is(err, rpctypes.ErrRequestTooLarge) {
+	if err := probeTxn(ctx, kv, large); errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return fmt.Errorf("etcd takes no request of %d bytes: start it with --max-request-bytes=4194304, or use `zonewise etcd`", needRequest)
 	} else if err != nil {
-		return noQuorum(err)
+		return quorumError(err)
 	}
 	return nil
 }
@@ -201,10 +201,10 @@ func checkLimits(ctx context.Context, kv etcdlog.KV, key string) error {
 // probePause is between two tries of a probe.
 const probePause = 200 * time.Millisecond
 
-// probe sends a transaction that changes nothing until a member has served it,
+// probeTxn sends a transaction that changes nothing until a member has served it,
 // or ctx has ended: members that start, or of which one is given up just now,
 // answer the next time.
-func probe(ctx context.Context, kv etcdlog.KV, txn *etcdserverpb.TxnRequest) error {
+func probeTxn(ctx context.Context, kv etcdlog.KV, txn *etcdserverpb.TxnRequest) error {
 	for {
 		_, err := kv.Txn(ctx, txn)
 		if !etcdlog.MemberCannotServe(err) {
@@ -218,7 +218,7 @@ func probe(ctx context.Context, kv etcdlog.KV, txn *etcdserverpb.TxnRequest) err
 	}
 }
 
-// noQuorum says what a probe that was not answered most likely means.
-func noQuorum(err error) error {
+// quorumError says what a probe that was not answered most likely means.
+func quorumError(err error) error {
 	return fmt.Errorf("probe etcd: %w: have a majority of its members running and reaching each other? ask `zonewise etcd members`", err)
 }

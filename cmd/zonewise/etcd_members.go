@@ -18,8 +18,8 @@ import (
 
 // Times of asking members who they are.
 const (
-	memberTimeout   = 2 * time.Second
-	learnZonesAgain = 10 * time.Second
+	memberTimeout      = 2 * time.Second
+	learnZonesInterval = 10 * time.Second
 )
 
 // etcdMembers are etcd's members over a connection each, used as one
@@ -32,34 +32,34 @@ type etcdMembers struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	clients []dialled
+	clients []memberConn
 	mu      sync.Mutex // guards all
-	all     []endpoint
+	all     []etcdEndpoint
 }
 
-// dialled is the connection to a member, once done is closed.
-type dialled struct {
+// memberConn is the connection to a member, once done is closed.
+type memberConn struct {
 	c    *clientv3.Client
 	done chan struct{}
 }
 
-// open connects to the members, and prefers those of a zone. It does not wait
+// openMembers connects to the members, and prefers those of a zone. It does not wait
 // until one answers.
-func (o *etcdOptions) open(zone metadata.ZoneID, logger *slog.Logger) (*etcdMembers, error) {
-	all, err := o.parse()
+func (o *etcdOptions) openMembers(zone metadata.ZoneID, logger *slog.Logger) (*etcdMembers, error) {
+	all, err := o.parseEndpoints()
 	if err != nil {
 		return nil, err
 	}
-	login, err := o.login()
+	login, err := o.loadLogin()
 	if err != nil {
 		return nil, err
 	}
-	e := &etcdMembers{zone: zone, logger: logger, tls: login.tls, all: all, clients: make([]dialled, len(all))}
+	e := &etcdMembers{zone: zone, logger: logger, tls: login.tls, all: all, clients: make([]memberConn, len(all))}
 	cfg := etcdlog.MembersConfig{Logger: logger, Rand: newRand()}
 	for i, one := range all {
 		e.clients[i].done = make(chan struct{})
-		cfg.Members = append(cfg.Members, etcdlog.MemberConfig{Name: one.url, Near: e.near(one.zone), Dial: func(context.Context) (etcdlog.MemberClient, error) {
-			c, err := login.dial([]string{one.url})
+		cfg.Members = append(cfg.Members, etcdlog.MemberConfig{Name: one.url, SameZone: e.isNear(one.zone), Dial: func(context.Context) (etcdlog.MemberClient, error) {
+			c, err := login.dialMembers([]string{one.url})
 			if err != nil {
 				return nil, err
 			}
@@ -76,8 +76,8 @@ func (o *etcdOptions) open(zone metadata.ZoneID, logger *slog.Logger) (*etcdMemb
 	return e, nil
 }
 
-// near reports whether members of a zone are preferred.
-func (e *etcdMembers) near(zone metadata.ZoneID) bool {
+// isNear reports whether members of a zone are preferred.
+func (e *etcdMembers) isNear(zone metadata.ZoneID) bool {
 	return zone != metadata.UnknownZone && zone == e.zone
 }
 
@@ -94,52 +94,52 @@ func (e *etcdMembers) Close() error {
 	return errors.Join(errs...)
 }
 
-// of returns what is known of a member.
-func (e *etcdMembers) of(i int) endpoint {
+// endpointOf returns what is known of a member.
+func (e *etcdMembers) endpointOf(i int) etcdEndpoint {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.all[i]
 }
 
-// status asks a member how it is.
-func (e *etcdMembers) status(ctx context.Context, i int) (*clientv3.StatusResponse, error) {
+// memberStatus asks a member how it is.
+func (e *etcdMembers) memberStatus(ctx context.Context, i int) (*clientv3.StatusResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
 	defer cancel()
 	d := &e.clients[i]
 	select {
 	case <-d.done:
-		return d.c.Status(ctx, e.of(i).url)
+		return d.c.Status(ctx, e.endpointOf(i).url)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("connect: %w", ctx.Err())
 	}
 }
 
-// using is the zone of the member that is used, unknown where it has not told.
-func (e *etcdMembers) using() metadata.ZoneID { return e.of(e.Using()).zone }
+// usedZone is the zone of the member that is used, unknown where it has not told.
+func (e *etcdMembers) usedZone() metadata.ZoneID { return e.endpointOf(e.Using()).zone }
 
 // learnZones asks members whose zone was not said for their names, which say it,
 // until all have told.
 func (e *etcdMembers) learnZones(ctx context.Context) {
-	for !e.askZones(ctx) {
+	for !e.updateZones(ctx) {
 		select {
-		case <-time.After(learnZonesAgain):
+		case <-time.After(learnZonesInterval):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// askZones asks once, all at the same time, and reports whether all are known.
-func (e *etcdMembers) askZones(ctx context.Context) bool {
+// updateZones asks once, all at the same time, and reports whether all are known.
+func (e *etcdMembers) updateZones(ctx context.Context) bool {
 	var wg sync.WaitGroup
 	known := make([]bool, len(e.all))
 	for i := range e.all {
 		wg.Go(func() {
-			if e.of(i).zone != metadata.UnknownZone {
+			if e.endpointOf(i).zone != metadata.UnknownZone {
 				known[i] = true
 				return
 			}
-			name, err := e.nameOf(ctx, i)
+			name, err := e.memberName(ctx, i)
 			if err != nil {
 				return
 			}
@@ -147,7 +147,7 @@ func (e *etcdMembers) askZones(ctx context.Context) bool {
 			e.mu.Lock()
 			e.all[i].zone = memberZone(name)
 			e.mu.Unlock()
-			e.SetNear(i, e.near(memberZone(name)))
+			e.SetSameZone(i, e.isNear(memberZone(name)))
 		})
 	}
 	wg.Wait()
@@ -159,9 +159,9 @@ func (e *etcdMembers) askZones(ctx context.Context) bool {
 	return true
 }
 
-// nameOf asks a member for its name.
-func (e *etcdMembers) nameOf(ctx context.Context, i int) (string, error) {
-	s, err := e.status(ctx, i)
+// memberName asks a member for its name.
+func (e *etcdMembers) memberName(ctx context.Context, i int) (string, error) {
+	s, err := e.memberStatus(ctx, i)
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +176,7 @@ func (e *etcdMembers) nameOf(ctx context.Context, i int) (string, error) {
 			return m.Name, nil
 		}
 	}
-	return "", fmt.Errorf("etcd at %s is no member of its cluster", e.of(i).url)
+	return "", fmt.Errorf("etcd at %s is no member of its cluster", e.endpointOf(i).url)
 }
 
 // etcdLogin is how to connect to a member.
@@ -185,10 +185,10 @@ type etcdLogin struct {
 	tls            *tlsFiles // nil: plain text
 }
 
-// dial connects to endpoints of one etcd. The caller closes the client.
-func (l *etcdLogin) dial(urls []string) (*clientv3.Client, error) {
+// dialMembers connects to endpoints of one etcd. The caller closes the client.
+func (l *etcdLogin) dialMembers(urls []string) (*clientv3.Client, error) {
 	if l.tls == nil {
 		return etcdserver.DialAs(urls, nil, l.user, l.password)
 	}
-	return etcdserver.DialAs(urls, l.tls.present(), l.user, l.password, grpc.WithTransportCredentials(freshCredentials{l.tls}))
+	return etcdserver.DialAs(urls, l.tls.currentConfig(), l.user, l.password, grpc.WithTransportCredentials(reloadingCredentials{l.tls}))
 }

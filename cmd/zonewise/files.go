@@ -19,32 +19,32 @@ const maxFlagFile = 16 << 20
 // names the flag, the file and what to do. Commands read their files before they
 // open anything, so that a missing one costs no session and no port.
 type flagFile struct {
-	flag string // without the dashes
-	path string
-	want string // what to give instead, for the remedy
+	flag     string // without the dashes
+	path     string
+	expected string // what to give instead, for the remedy
 }
 
-// read returns what the file holds. An empty file is an error.
-func (f flagFile) read() ([]byte, error) {
+// readFile returns what the file holds. An empty file is an error.
+func (f flagFile) readFile() ([]byte, error) {
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, f.unreadable(err)
+		return nil, f.readError(err)
 	}
 	body, err := io.ReadAll(io.LimitReader(file, maxFlagFile+1))
 	if err = errors.Join(err, file.Close()); err != nil {
-		return nil, f.unreadable(err)
+		return nil, f.readError(err)
 	}
 	switch {
 	case len(body) > maxFlagFile:
-		return nil, f.wrong(fmt.Errorf("it has more than %d MiB", maxFlagFile>>20))
+		return nil, f.contentError(fmt.Errorf("it has more than %d MiB", maxFlagFile>>20))
 	case strings.TrimSpace(string(body)) == "":
-		return nil, f.wrong(errors.New("it is empty"))
+		return nil, f.contentError(errors.New("it is empty"))
 	}
 	return body, nil
 }
 
-func (f flagFile) unreadable(err error) error {
-	remedy := "give " + f.want
+func (f flagFile) readError(err error) error {
+	remedy := "give " + f.expected
 	if errors.Is(err, fs.ErrPermission) {
 		remedy = "let the user of this process read it"
 	}
@@ -55,67 +55,67 @@ func (f flagFile) unreadable(err error) error {
 	return fmt.Errorf("read --%s %s: %w; %s", f.flag, f.path, err, remedy)
 }
 
-// wrong says that the file was read and holds something else.
-func (f flagFile) wrong(err error) error {
-	return fmt.Errorf("read --%s %s: %w; give %s", f.flag, f.path, err, f.want)
+// contentError says that the file was read and holds something else.
+func (f flagFile) contentError(err error) error {
+	return fmt.Errorf("read --%s %s: %w; give %s", f.flag, f.path, err, f.expected)
 }
 
-// folder checks that the flag names a folder that is there.
-func (f flagFile) folder() error {
+// checkFolder checks that the flag names a folder that is there.
+func (f flagFile) checkFolder() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return f.unreadable(err)
+		return f.readError(err)
 	}
 	if !info.IsDir() {
-		return f.wrong(errors.New("it is not a folder"))
+		return f.contentError(errors.New("it is not a folder"))
 	}
 	return nil
 }
 
-// token reads a secret of one line, without the line's end.
-func (f flagFile) token() (string, error) {
-	body, err := f.read()
+// readToken reads a secret of one line, without the line's end.
+func (f flagFile) readToken() (string, error) {
+	body, err := f.readFile()
 	if err != nil {
 		return "", err
 	}
 	token := strings.TrimSpace(string(body))
 	for _, c := range token {
 		if c <= ' ' || c > '~' {
-			return "", f.wrong(errors.New("it holds more than one word of plain characters"))
+			return "", f.contentError(errors.New("it holds more than one word of plain characters"))
 		}
 	}
 	return token, nil
 }
 
-// certificates reads a set of certificates in PEM.
-func (f flagFile) certificates() (*x509.CertPool, error) {
-	body, err := f.read()
+// readCertificates reads a set of certificates in PEM.
+func (f flagFile) readCertificates() (*x509.CertPool, error) {
+	body, err := f.readFile()
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(body) {
-		return nil, f.wrong(errors.New("it holds no certificate"))
+		return nil, f.contentError(errors.New("it holds no certificate"))
 	}
 	return pool, nil
 }
 
-// keyPair reads a certificate and the key that belongs to it.
-func keyPair(cert, key flagFile) (tls.Certificate, error) {
-	certPEM, err := cert.read()
+// readKeyPair reads a certificate and the key that belongs to it.
+func readKeyPair(cert, key flagFile) (tls.Certificate, error) {
+	certPEM, err := cert.readFile()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	keyPEM, err := key.read()
+	keyPEM, err := key.readFile()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(certPEM) { // or the pair's error would name neither file
-		return tls.Certificate{}, cert.wrong(errors.New("it holds no certificate"))
+		return tls.Certificate{}, cert.contentError(errors.New("it holds no certificate"))
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return tls.Certificate{}, key.wrong(err)
+		return tls.Certificate{}, key.contentError(err)
 	}
 	return pair, nil
 }

@@ -222,12 +222,12 @@ func TestAnAddressOfAnotherMachineIsNotSaidToBeTaken(t *testing.T) {
 // The pair of files is used as it was: what the table above calls good is good.
 func TestGoodFilesAreTaken(t *testing.T) {
 	cert, key := writePair(t, t.TempDir())
-	d := httpDoor{tls: tlsOptions{ca: cert, cert: cert, key: key}, tokenFile: writeFile(t, t.TempDir(), "token", []byte(" s3cret\r\n"))}
-	g, err := d.load()
+	d := httpEndpoint{tls: tlsOptions{ca: cert, cert: cert, key: key}, tokenFile: writeFile(t, t.TempDir(), "token", []byte(" s3cret\r\n"))}
+	g, err := d.loadGuard()
 	if err != nil || g.token != "s3cret" || g.tls == nil {
 		t.Fatalf("%+v, %v", g, err)
 	}
-	if c, err := g.tls.server().GetConfigForClient(nil); err != nil || c.ClientCAs == nil || c.ClientAuth != tls.RequireAndVerifyClientCert || len(c.Certificates) != 1 {
+	if c, err := g.tls.serverConfig().GetConfigForClient(nil); err != nil || c.ClientCAs == nil || c.ClientAuth != tls.RequireAndVerifyClientCert || len(c.Certificates) != 1 {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

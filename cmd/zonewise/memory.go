@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// roomBytes is what a process needs beside full caches: state, requests and
+	// reserveBytes is what a process needs beside full caches: state, requests and
 	// answers under way, connections, and garbage.
-	roomBytes = 256 << 20
-	// memoryEvery is how often the limit is set anew.
-	memoryEvery = time.Second
+	reserveBytes = 256 << 20
+	// memoryInterval is how often the limit is set anew.
+	memoryInterval = time.Second
 )
 
 // memoryLimit is what the Go runtime is told to stay below. base is what caches
@@ -42,7 +42,7 @@ func memoryLimit(base, live, container int64) int64 {
 // the end.
 func limitMemory(logger *slog.Logger, o *tuneOptions, nodes int) (undo func()) {
 	cfg := node.Config{WALBytes: o.walMemory, TailBytes: o.tailMemory, BlockBytes: o.blockMemory}
-	base, most := cfg.CacheBytes()*int64(nodes)+roomBytes, cfg.MemoryBytes()*int64(nodes)+roomBytes
+	base, most := cfg.CacheBytes()*int64(nodes)+reserveBytes, cfg.MemoryBytes()*int64(nodes)+reserveBytes
 	container := int64(0)
 	if n, err := memlimit.FromCgroup(); err == nil {
 		container = int64(min(n, 1<<62))
@@ -59,7 +59,7 @@ func limitMemory(logger *slog.Logger, o *tuneOptions, nodes int) (undo func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for tick := time.NewTicker(memoryEvery); ; {
+		for tick := time.NewTicker(memoryInterval); ; {
 			select {
 			case <-ctx.Done():
 				tick.Stop()

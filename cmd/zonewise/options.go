@@ -26,22 +26,22 @@ import (
 // logOptions say how a server logs.
 type logOptions struct {
 	level, format string
-	least         *slog.LevelVar // of the logger, which may be changed at run time
+	levelVar      *slog.LevelVar // of the logger, which may be changed at run time
 }
 
-func (o *logOptions) declare(s *cli.Set, level string) {
+func (o *logOptions) declareLog(s *cli.Set, level string) {
 	s.String(&o.level, "log-level", level, "LEVEL", "least level that is logged: debug, info, warn or error")
 	s.String(&o.format, "log-format", "text", "FORMAT", "text or json, on standard error")
 }
 
-func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
+func (o *logOptions) newLogger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.level)); err != nil {
 		return nil, cli.Usagef("--log-level %q: want debug, info, warn or error", o.level)
 	}
-	o.least = new(slog.LevelVar)
-	o.least.Set(level)
-	options := &slog.HandlerOptions{Level: o.least}
+	o.levelVar = new(slog.LevelVar)
+	o.levelVar.Set(level)
+	options := &slog.HandlerOptions{Level: o.levelVar}
 	switch o.format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
@@ -51,8 +51,8 @@ func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
 	return nil, cli.Usagef("--log-format %q: want text or json", o.format)
 }
 
-// store is an open bucket.
-type store struct {
+// openedBucket is an open bucket.
+type openedBucket struct {
 	bucket.Bucket
 	close func()
 	s3    *s3.Store // nil: a folder
@@ -62,7 +62,7 @@ const bucketHelp = "where the bytes are: s3://NAME[?endpoint=URL&region=R&path_s
 
 // openBucket opens an s3: URL or a folder. Credentials come from the AWS SDK's
 // chain.
-func openBucket(ctx context.Context, where string) (*store, error) {
+func openBucket(ctx context.Context, where string) (*openedBucket, error) {
 	switch {
 	case where == "":
 		return nil, cli.Usagef("no bucket: give --bucket s3://NAME or --bucket FOLDER")
@@ -75,7 +75,7 @@ func openBucket(ctx context.Context, where string) (*store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &store{b, b.Close, b}, nil
+		return &openedBucket{b, b.Close, b}, nil
 	case strings.Contains(where, "://"):
 		return nil, cli.Usagef("bucket %q: want s3://NAME or a folder", where)
 	}
@@ -83,33 +83,33 @@ func openBucket(ctx context.Context, where string) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store{d, func() { _ = d.Close() }, nil}, nil // it holds a lock only
+	return &openedBucket{d, func() { _ = d.Close() }, nil}, nil // it holds a lock only
 }
 
 // openExisting is openBucket for commands that read what a cluster has written: a
 // folder that is not there is a mistyped name, and is not made.
-func openExisting(ctx context.Context, flag, where string) (*store, error) {
+func openExisting(ctx context.Context, flag, where string) (*openedBucket, error) {
 	if where != "" && !strings.HasPrefix(where, "s3:") && !strings.Contains(where, "://") {
-		if err := (flagFile{flag, where, "the folder that the cluster has as its bucket"}).folder(); err != nil {
+		if err := (flagFile{flag, where, "the folder that the cluster has as its bucket"}).checkFolder(); err != nil {
 			return nil, err
 		}
 	}
 	return openBucket(ctx, where)
 }
 
-// priceBook loads a price book, or the one built in.
-func priceBook(path string) (*costmodel.Book, error) {
+// loadPriceBook loads a price book, or the one built in.
+func loadPriceBook(path string) (*costmodel.Book, error) {
 	if path == "" {
 		return costmodel.Default()
 	}
 	f := flagFile{"price-book", path, "a file with one region's prices, in the form of costmodel/prices/aws-us-east-1-2026-07-20.json"}
-	body, err := f.read()
+	body, err := f.readFile()
 	if err != nil {
 		return nil, err
 	}
 	book, err := costmodel.Load(bytes.NewReader(body))
 	if err != nil {
-		return nil, f.wrong(err)
+		return nil, f.contentError(err)
 	}
 	return book, nil
 }
@@ -117,14 +117,14 @@ func priceBook(path string) (*costmodel.Book, error) {
 // tlsOptions are the files of one door's certificates; all empty: plain text.
 type tlsOptions struct{ ca, cert, key string }
 
-func (o *tlsOptions) declare(s *cli.Set, door, whose string) {
+func (o *tlsOptions) declareTLS(s *cli.Set, door, whose string) {
 	s.String(&o.ca, door+"-ca", "", "FILE", "certificates that "+whose+" must be signed by (PEM); turns TLS on")
 	s.String(&o.cert, door+"-cert", "", "FILE", "our certificate towards "+whose+" (PEM)")
 	s.String(&o.key, door+"-key", "", "FILE", "its key (PEM)")
 }
 
-// config returns nil where no file is given.
-func (o *tlsOptions) config(door string) (*tls.Config, error) {
+// loadConfig returns nil where no file is given.
+func (o *tlsOptions) loadConfig(door string) (*tls.Config, error) {
 	if *o == (tlsOptions{}) {
 		return nil, nil
 	}
@@ -133,14 +133,14 @@ func (o *tlsOptions) config(door string) (*tls.Config, error) {
 		return nil, cli.Usagef("--%s-cert and --%s-key go together", door, door)
 	}
 	if o.cert != "" {
-		pair, err := keyPair(flagFile{door + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{door + "-key", o.key, "a file with the key of --" + door + "-cert (PEM)"})
+		pair, err := readKeyPair(flagFile{door + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{door + "-key", o.key, "a file with the key of --" + door + "-cert (PEM)"})
 		if err != nil {
 			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if o.ca != "" {
-		pool, err := flagFile{door + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.certificates()
+		pool, err := flagFile{door + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.readCertificates()
 		if err != nil {
 			return nil, err
 		}

@@ -37,16 +37,16 @@ the groups that had not. If it is interrupted, run it again.`,
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &recoverOptions{}
 			s.String(&o.from, "from", "", "URL", bucketHelp+" (required)")
-			o.etcd.declare(s)
+			o.etcd.declareEtcd(s)
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster")
-			o.log.declare(s, "warn")
+			o.log.declareLog(s, "warn")
 			return func(ctx context.Context, env cli.Env) error { return runRecover(ctx, o, env) }
 		},
 	}
 }
 
 func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
-	logger, err := o.log.logger(env.Stderr)
+	logger, err := o.log.newLogger(env.Stderr)
 	if err != nil {
 		return err
 	}
@@ -58,12 +58,12 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 		return err
 	}
 	defer b.close()
-	etcd, err := o.etcd.open(metadata.UnknownZone, logger)
+	etcd, err := o.etcd.openMembers(metadata.UnknownZone, logger)
 	if err != nil {
 		return err
 	}
 	defer etcd.Close()
-	if err := etcd.check(ctx, o.cluster); err != nil {
+	if err := etcd.checkMembers(ctx, o.cluster); err != nil {
 		return err
 	}
 	r, err := recovery.Run(ctx, recovery.Config{Cluster: o.cluster, Client: etcd, Bucket: b, Token: newSecret(), Rand: newRand(), Logger: logger,
@@ -83,9 +83,9 @@ func printBehind(env cli.Env, groups []recovery.GroupReport) {
 	if len(groups) == 0 {
 		return
 	}
-	fmt.Fprintf(env.Stdout, "%s had records left: tools count the gap as lag there, too, until they have read them\n", count(len(groups), "group"))
+	fmt.Fprintf(env.Stdout, "%s had records left: tools count the gap as lag there, too, until they have read them\n", formatCount(len(groups), "group"))
 	for _, g := range groups[:min(len(groups), maxBehind)] {
-		fmt.Fprintf(env.Stdout, "  %s: %s on %s\n", g.Group, count(int(g.Records), "record"), count(g.Partitions, "partition"))
+		fmt.Fprintf(env.Stdout, "  %s: %s on %s\n", g.Group, formatCount(int(g.Records), "record"), formatCount(g.Partitions, "partition"))
 	}
 	if more := len(groups) - maxBehind; more > 0 {
 		fmt.Fprintf(env.Stdout, "  and %d more\n", more)
@@ -101,7 +101,7 @@ func printRecovery(env cli.Env, r *recovery.Report) error {
 	if r.Checkpoint != "" {
 		from = "checkpoint " + r.Checkpoint
 	}
-	fmt.Fprintf(env.Stdout, "\nfrom %s and %s; %s\n\n", from, count(r.Replayed, "archive"), count(r.Groups, "group"))
+	fmt.Fprintf(env.Stdout, "\nfrom %s and %s; %s\n\n", from, formatCount(r.Replayed, "archive"), formatCount(r.Groups, "group"))
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TOPIC\tPARTITION\tFIRST OFFSET\tLAST OFFSET\tGOES ON AT")
 	for _, p := range r.Partitions {
@@ -109,7 +109,7 @@ func printRecovery(env cli.Env, r *recovery.Report) error {
 		if p.Next > p.LogStart {
 			last = fmt.Sprint(p.Next - 1)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\n", p.Topic, p.Partition, p.LogStart, last, p.GoesOn)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\n", p.Topic, p.Partition, p.LogStart, last, p.Resumes)
 	}
 	if err := w.Flush(); err != nil {
 		return err

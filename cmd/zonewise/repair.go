@@ -21,10 +21,10 @@ type repairOptions struct {
 	log     logOptions
 }
 
-func (o *repairOptions) declare(s *cli.Set) {
-	o.etcd.declare(s)
+func (o *repairOptions) declareRepair(s *cli.Set) {
+	o.etcd.declareEtcd(s)
 	s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster")
-	o.log.declare(s, "warn")
+	o.log.declareLog(s, "warn")
 }
 
 func repairNospaceCommand() cli.Command {
@@ -39,7 +39,7 @@ not in the bucket, and may be run at any time and again.`,
 		Examples: []string{"zonewise repair nospace --etcd http://10.0.1.5:2379,http://10.0.2.5:2379,http://10.0.3.5:2379"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &repairOptions{}
-			o.declare(s)
+			o.declareRepair(s)
 			return func(ctx context.Context, env cli.Env) error { return runRepairNospace(ctx, o, env) }
 		},
 	}
@@ -49,7 +49,7 @@ not in the bucket, and may be run at any time and again.`,
 const repairPause = 5 * time.Millisecond
 
 func runRepairNospace(ctx context.Context, o *repairOptions, env cli.Env) error {
-	client, err := o.etcd.dial()
+	client, err := o.etcd.dialAll()
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func runRepairNospace(ctx context.Context, o *repairOptions, env cli.Env) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stdout, "deleted %s that lie in archives\n", count(deleted, "key"))
+	fmt.Fprintf(env.Stdout, "deleted %s that lie in archives\n", formatCount(deleted, "key"))
 	r, err := client.Get(ctx, etcdlog.Root)
 	if err != nil {
 		return fmt.Errorf("read etcd's revision: %w", err)
@@ -79,11 +79,11 @@ func runRepairNospace(ctx context.Context, o *repairOptions, env cli.Env) error 
 		return err
 	}
 	fmt.Fprintf(env.Stdout, "defragmented: %s before, %s now\n", humanBytes(float64(before)), humanBytes(float64(after)))
-	n, err := etcdserver.Disarm(ctx, client)
+	n, err := etcdserver.DisarmAlarms(ctx, client)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Stdout, "took %s back\n", count(n, "alarm"))
+	fmt.Fprintf(env.Stdout, "took %s back\n", formatCount(n, "alarm"))
 	return nil
 }
 
@@ -145,7 +145,7 @@ says so and changes nothing; then stop the brokers and run zonewise recover.`,
 		Examples: []string{"zonewise repair archive --etcd http://10.0.1.5:2379 --bucket s3://events"},
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &repairOptions{}
-			o.declare(s)
+			o.declareRepair(s)
 			s.String(&o.bucket, "bucket", "", "URL", bucketHelp+" (required)")
 			return func(ctx context.Context, env cli.Env) error { return runRepairArchive(ctx, o, env) }
 		},
@@ -153,11 +153,11 @@ says so and changes nothing; then stop the brokers and run zonewise recover.`,
 }
 
 func runRepairArchive(ctx context.Context, o *repairOptions, env cli.Env) error {
-	logger, err := o.log.logger(env.Stderr)
+	logger, err := o.log.newLogger(env.Stderr)
 	if err != nil {
 		return err
 	}
-	client, err := o.etcd.dial()
+	client, err := o.etcd.dialAll()
 	if err != nil {
 		return err
 	}

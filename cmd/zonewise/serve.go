@@ -16,13 +16,13 @@ import (
 	"github.com/zonewise/zonewise/internal/node"
 )
 
-// drainPatience is how long a broker may take to finish what it has, once it
+// drainTimeout is how long a broker may take to finish what it has, once it
 // was asked to stop. systemd and others kill after 90 s or less.
-const drainPatience = 30 * time.Second
+const drainTimeout = 30 * time.Second
 
 // drainAll drains nodes at the same time and closes them.
 func drainAll(nodes []*node.Node) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	errs := make([]error, len(nodes))
 	var wg sync.WaitGroup
@@ -42,15 +42,15 @@ func closeAll(nodes []*node.Node) {
 	wg.Wait()
 }
 
-// web is a running HTTP server.
-type web struct {
+// httpServer is a running HTTP server.
+type httpServer struct {
 	server *http.Server
 	done   chan struct{}
 }
 
 // serveHTTP serves h on ln; failed is told why it ended, if not by stop.
-func serveHTTP(ln net.Listener, h http.Handler, logger *slog.Logger, failed func(error)) *web {
-	w := &web{server: node.NewHTTPServer(h), done: make(chan struct{})}
+func serveHTTP(ln net.Listener, h http.Handler, logger *slog.Logger, failed func(error)) *httpServer {
+	w := &httpServer{server: node.NewHTTPServer(h), done: make(chan struct{})}
 	// What net/http says is of single connections: "TLS handshake error from ...".
 	w.server.ErrorLog = slog.NewLogLogger(logger.With("listener", ln.Addr().String()).Handler(), slog.LevelInfo)
 	go func() {
@@ -63,7 +63,7 @@ func serveHTTP(ln net.Listener, h http.Handler, logger *slog.Logger, failed func
 }
 
 // stop ends it; answers under way have a second.
-func (w *web) stop() {
+func (w *httpServer) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := w.server.Shutdown(ctx); err != nil {

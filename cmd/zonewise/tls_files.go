@@ -16,48 +16,48 @@ import (
 // tlsFiles are the certificates of one interface. They are read anew when their
 // files change; connections that are open stay as they are.
 type tlsFiles struct {
-	options tlsOptions
-	door    string // what its flags begin with
-	now     atomic.Pointer[tlsRead]
+	options    tlsOptions
+	flagPrefix string // what its flags begin with
+	loaded     atomic.Pointer[tlsContent]
 }
 
-// tlsRead is what the files held.
-type tlsRead struct {
+// tlsContent is what the files held.
+type tlsContent struct {
 	config *tls.Config
 	sum    [sha256.Size]byte
 }
 
-// open reads the files; nil where no file is given.
-func (o *tlsOptions) open(door string) (*tlsFiles, error) {
+// openFiles reads the files; nil where no file is given.
+func (o *tlsOptions) openFiles(door string) (*tlsFiles, error) {
 	if *o == (tlsOptions{}) {
 		return nil, nil
 	}
-	f := &tlsFiles{options: *o, door: door}
-	_, err := f.reload()
+	f := &tlsFiles{options: *o, flagPrefix: door}
+	_, err := f.reloadIfChanged()
 	return f, err
 }
 
-// reload reads the files, and reports whether they hold something else than
+// reloadIfChanged reads the files, and reports whether they hold something else than
 // before. After an error what was read before stays. The sum is taken first: of
 // files that are swapped meanwhile it is the older one, and the next look differs.
-func (f *tlsFiles) reload() (changed bool, err error) {
-	sum, unread := f.sum()
-	if before := f.now.Load(); unread == nil && before != nil && before.sum == sum {
+func (f *tlsFiles) reloadIfChanged() (changed bool, err error) {
+	sum, unread := f.hashFiles()
+	if before := f.loaded.Load(); unread == nil && before != nil && before.sum == sum {
 		return false, nil
 	}
-	config, err := f.options.config(f.door)
+	config, err := f.options.loadConfig(f.flagPrefix)
 	if err == nil {
 		err = unread
 	}
 	if err != nil {
 		return false, err
 	}
-	f.now.Store(&tlsRead{config, sum})
+	f.loaded.Store(&tlsContent{config, sum})
 	return true, nil
 }
 
-// sum is of what the files hold now.
-func (f *tlsFiles) sum() (sum [sha256.Size]byte, err error) {
+// hashFiles is of what the files hold now.
+func (f *tlsFiles) hashFiles() (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	for _, path := range []string{f.options.ca, f.options.cert, f.options.key} {
 		var body []byte
@@ -73,14 +73,14 @@ func (f *tlsFiles) sum() (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// present is the configuration of the next connection.
-func (f *tlsFiles) present() *tls.Config { return f.now.Load().config.Clone() }
+// currentConfig is the configuration of the next connection.
+func (f *tlsFiles) currentConfig() *tls.Config { return f.loaded.Load().config.Clone() }
 
-// server is the configuration of a listener. Who connects must show a
+// serverConfig is the configuration of a listener. Who connects must show a
 // certificate where there are authorities to hold it against.
-func (f *tlsFiles) server() *tls.Config {
+func (f *tlsFiles) serverConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		c := f.present()
+		c := f.currentConfig()
 		if c.RootCAs != nil {
 			c.ClientCAs, c.ClientAuth = c.RootCAs, tls.RequireAndVerifyClientCert
 		}
@@ -88,41 +88,41 @@ func (f *tlsFiles) server() *tls.Config {
 	}}
 }
 
-// dial is for http.Transport.DialTLSContext.
-func (f *tlsFiles) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// dialTLS is for http.Transport.DialTLSContext.
+func (f *tlsFiles) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	c := f.present()
+	c := f.currentConfig()
 	c.ServerName = host
 	return (&tls.Dialer{Config: c}).DialContext(ctx, network, addr)
 }
 
-// freshCredentials are gRPC's, with the certificates of the moment.
-type freshCredentials struct{ files *tlsFiles }
+// reloadingCredentials are gRPC's, with the certificates of the moment.
+type reloadingCredentials struct{ files *tlsFiles }
 
 var errNoServer = errors.New("BUG: credentials of a client")
 
-func (c freshCredentials) fresh() credentials.TransportCredentials {
-	return credentials.NewTLS(c.files.present())
+func (c reloadingCredentials) current() credentials.TransportCredentials {
+	return credentials.NewTLS(c.files.currentConfig())
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
-func (c freshCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return c.fresh().ClientHandshake(ctx, authority, raw)
+func (c reloadingCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return c.current().ClientHandshake(ctx, authority, raw)
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
-func (c freshCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (c reloadingCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errNoServer
 }
 
 // Info implements credentials.TransportCredentials.
-func (c freshCredentials) Info() credentials.ProtocolInfo { return c.fresh().Info() }
+func (c reloadingCredentials) Info() credentials.ProtocolInfo { return c.current().Info() }
 
 // Clone implements credentials.TransportCredentials.
-func (c freshCredentials) Clone() credentials.TransportCredentials { return c }
+func (c reloadingCredentials) Clone() credentials.TransportCredentials { return c }
 
 // OverrideServerName implements credentials.TransportCredentials.
-func (c freshCredentials) OverrideServerName(string) error { return nil }
+func (c reloadingCredentials) OverrideServerName(string) error { return nil }

@@ -56,7 +56,7 @@ func linked(t *testing.T, to string) (link string, swap func(to string)) {
 
 func openFiles(t *testing.T, dir string) *tlsFiles {
 	t.Helper()
-	f, err := (&tlsOptions{ca: dir + "/cert.pem", cert: dir + "/cert.pem", key: dir + "/key.pem"}).open("peer")
+	f, err := (&tlsOptions{ca: dir + "/cert.pem", cert: dir + "/cert.pem", key: dir + "/key.pem"}).openFiles("peer")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func openFiles(t *testing.T, dir string) *tlsFiles {
 func mustReload(t *testing.T, want bool, all ...*tlsFiles) {
 	t.Helper()
 	for _, f := range all {
-		if changed, err := f.reload(); err != nil || changed != want {
+		if changed, err := f.reloadIfChanged(); err != nil || changed != want {
 			t.Fatalf("reload: changed %v, %v; want %v", changed, err, want)
 		}
 	}
@@ -84,10 +84,10 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	go s.Serve(tls.NewListener(ln, server.server()))
+	go s.Serve(tls.NewListener(ln, server.serverConfig()))
 	defer s.Close()
 	ask := func(f *tlsFiles) error {
-		c := &http.Client{Transport: &http.Transport{DialTLSContext: f.dial, DisableKeepAlives: true}}
+		c := &http.Client{Transport: &http.Transport{DialTLSContext: f.dialTLS, DisableKeepAlives: true}}
 		resp, err := c.Get("https://" + ln.Addr().String())
 		if err == nil {
 			resp.Body.Close()
@@ -120,12 +120,12 @@ func TestCertificatesOfEtcdAreReadAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(server.server())))
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(server.serverConfig())))
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	go s.Serve(ln)
 	defer s.Stop()
 	ask := func() error {
-		c, err := grpc.NewClient(ln.Addr().String(), grpc.WithTransportCredentials(freshCredentials{client}))
+		c, err := grpc.NewClient(ln.Addr().String(), grpc.WithTransportCredentials(reloadingCredentials{client}))
 		if err != nil {
 			return err
 		}
@@ -156,12 +156,12 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 	link, swap := linked(t, first)
 	synctest.Test(t, func(t *testing.T) {
 		f := openFiles(t, link)
-		before := f.now.Load()
+		before := f.loaded.Load()
 		came := make(chan os.Signal, 1)
 		log := &logtext.Text{}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		w := tlsWatch{logger: slog.New(slog.NewTextHandler(log, nil)), hangups: came, files: []*tlsFiles{f, nil}, failed: map[*tlsFiles]string{}}
+		w := tlsWatcher{logger: slog.New(slog.NewTextHandler(log, nil)), hangups: came, files: []*tlsFiles{f, nil}, failed: map[*tlsFiles]string{}}
 		wg.Go(func() { w.run(ctx, func() {}) })
 		half := t.TempDir() // a certificate without its key
 		body, err := os.ReadFile(second + "/cert.pem")
@@ -172,14 +172,14 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		swap(half)
-		time.Sleep(5 * tlsEvery)
-		if n := strings.Count(log.String(), "cannot be read anew"); n != 1 || f.now.Load() != before {
+		time.Sleep(5 * tlsInterval)
+		if n := strings.Count(log.String(), "cannot be read anew"); n != 1 || f.loaded.Load() != before {
 			t.Errorf("said %d times, want once, and the certificates before in use", n)
 		}
 		swap(second)
 		came <- syscall.SIGHUP
 		time.Sleep(time.Millisecond)
-		if strings.Count(log.String(), "certificates read anew") != 1 || f.now.Load() == before {
+		if strings.Count(log.String(), "certificates read anew") != 1 || f.loaded.Load() == before {
 			t.Errorf("SIGHUP did not have the files read")
 		}
 		cancel()
@@ -201,13 +201,13 @@ func TestAChangeInAFolderIsSeenAtOnce(t *testing.T) {
 	wg.Go(func() { watchTLS(ctx, slog.New(slog.NewTextHandler(log, nil)), nil, nil, f) })
 	seen := func(n int) {
 		t.Helper()
-		for end := time.Now().Add(tlsEvery / 2); strings.Count(log.String(), "certificates read anew") < n; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(tlsInterval / 2); strings.Count(log.String(), "certificates read anew") < n; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("change %d was not seen in half of the timer's period: %s", n, log.String())
 			}
 		}
 	}
-	time.Sleep(tlsSettle) // for the watch to begin
+	time.Sleep(tlsSettleTime) // for the watch to begin
 	swap(second)
 	seen(1)
 	for _, name := range []string{"cert.pem", "key.pem"} { // in place, in the folder to which the link leads now

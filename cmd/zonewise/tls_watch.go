@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	// tlsEvery is how often the files of certificates are read and compared even
+	// tlsInterval is how often the files of certificates are read and compared even
 	// if no event says that they changed: network file systems send none.
-	tlsEvery = 10 * time.Second
-	// tlsSettle is the pause between a change in a folder and the reading, so that
+	tlsInterval = 10 * time.Second
+	// tlsSettleTime is the pause between a change in a folder and the reading, so that
 	// a certificate and its key, which are written one after the other, are both there.
-	tlsSettle = 200 * time.Millisecond
+	tlsSettleTime = 200 * time.Millisecond
 )
 
-// hangups are the SIGHUPs of a server, upon which it reads its files anew: it is
+// notifyHangup are the SIGHUPs of a server, upon which it reads its files anew: it is
 // not ended by them. stop gives the signal back.
-func hangups() (came <-chan os.Signal, stop func()) {
+func notifyHangup() (came <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
 	return c, func() { signal.Stop(c) }
 }
 
-// tlsWatch reads certificates anew: upon SIGHUP, when something changes in a
-// folder of theirs, and every tlsEvery.
-type tlsWatch struct {
+// tlsWatcher reads certificates anew: upon SIGHUP, when something changes in a
+// folder of theirs, and every tlsInterval.
+type tlsWatcher struct {
 	logger  *slog.Logger
 	hangups <-chan os.Signal
 	folders <-chan fsnotify.Event // nil: no folder is watched
@@ -41,7 +41,7 @@ type tlsWatch struct {
 
 // watchTLS reads certificates anew until ctx ends.
 func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, files ...*tlsFiles) {
-	w := tlsWatch{logger: logger, hangups: came, files: files, failed: map[*tlsFiles]string{}}
+	w := tlsWatcher{logger: logger, hangups: came, files: files, failed: map[*tlsFiles]string{}}
 	folders, err := fsnotify.NewWatcher()
 	if err != nil {
 		logger.Warn("folders of certificates are not watched: the files are read every 10 s instead", "err", err)
@@ -52,7 +52,7 @@ func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, f
 	w.folders = folders.Events
 	w.run(ctx, func() {
 		for _, f := range files {
-			for _, folder := range f.folders() {
+			for _, folder := range f.watchedFolders() {
 				// Add of a watched folder does nothing; a folder that is not there is
 				// left to the timer.
 				_ = folders.Add(folder)
@@ -63,10 +63,10 @@ func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, f
 
 // run reads the files at each reason for it. watch is called before the first
 // wait and after each reading, since links may lead to other folders then.
-func (w *tlsWatch) run(ctx context.Context, watch func()) {
-	tick := time.NewTicker(tlsEvery)
+func (w *tlsWatcher) run(ctx context.Context, watch func()) {
+	tick := time.NewTicker(tlsInterval)
 	defer tick.Stop()
-	settled := time.NewTimer(tlsSettle)
+	settled := time.NewTimer(tlsSettleTime)
 	settled.Stop()
 	for watch(); ; watch() {
 		asked := false
@@ -74,7 +74,7 @@ func (w *tlsWatch) run(ctx context.Context, watch func()) {
 		case <-ctx.Done():
 			return
 		case <-w.folders:
-			settled.Reset(tlsSettle)
+			settled.Reset(tlsSettleTime)
 			continue
 		case <-settled.C:
 		case <-tick.C:
@@ -84,16 +84,16 @@ func (w *tlsWatch) run(ctx context.Context, watch func()) {
 		}
 		for _, f := range w.files {
 			if f != nil {
-				w.reload(f, asked)
+				w.reloadFiles(f, asked)
 			}
 		}
 	}
 }
 
-// reload reads one interface's files. A failure is logged once, or whenever
+// reloadFiles reads one interface's files. A failure is logged once, or whenever
 // asked.
-func (w *tlsWatch) reload(f *tlsFiles, asked bool) {
-	changed, err := f.reload()
+func (w *tlsWatcher) reloadFiles(f *tlsFiles, asked bool) {
+	changed, err := f.reloadIfChanged()
 	switch {
 	case err != nil && (asked || w.failed[f] != err.Error()):
 		w.failed[f] = err.Error()
@@ -101,14 +101,14 @@ func (w *tlsWatch) reload(f *tlsFiles, asked bool) {
 	case err == nil:
 		delete(w.failed, f)
 		if changed {
-			w.logger.Info("certificates read anew: new connections use them", "of", f.door)
+			w.logger.Info("certificates read anew: new connections use them", "of", f.flagPrefix)
 		}
 	}
 }
 
-// folders are those in which a change may give the files another content: the
+// watchedFolders are those in which a change may give the files another content: the
 // files' own, and those of the links on the way to them, which Kubernetes swaps.
-func (f *tlsFiles) folders() (all []string) {
+func (f *tlsFiles) watchedFolders() (all []string) {
 	if f == nil {
 		return nil
 	}

@@ -15,26 +15,26 @@ import (
 // between zones: routes of entries, and up to which size inline is cheaper
 // than a PUT. One goroutine (run) asks; readers take an immutable picture.
 type topology struct {
-	zone    metadata.ZoneID
-	members func(context.Context) ([]etcdlog.Member, error)
-	using   func() metadata.ZoneID // of the member that this broker asks; unknown: the rule of routeOf
-	zoneOf  func(member string) metadata.ZoneID
-	book    *costmodel.Book
-	logger  *slog.Logger
-	now     atomic.Pointer[picture]
+	zone     metadata.ZoneID
+	members  func(context.Context) ([]etcdlog.Member, error)
+	usedZone func() metadata.ZoneID // of the member that this broker asks; unknown: the rule of routeOf
+	zoneOf   func(member string) metadata.ZoneID
+	book     *costmodel.Book
+	logger   *slog.Logger
+	current  atomic.Pointer[topologySnapshot]
 }
 
-type picture struct {
+type topologySnapshot struct {
 	route  metadata.Route
 	inline int // bytes
 }
 
-// topologyEvery is how often members and leader are looked at: an election is
+// topologyInterval is how often members and leader are looked at: an election is
 // priced rightly that soon.
-const topologyEvery = 5 * time.Second
+const topologyInterval = 5 * time.Second
 
 func (t *topology) route() metadata.Route {
-	if p := t.now.Load(); p != nil {
+	if p := t.current.Load(); p != nil {
 		return p.route
 	}
 	return metadata.Route{Broker: t.zone}
@@ -42,7 +42,7 @@ func (t *topology) route() metadata.Route {
 
 // inlineLimit is 0, and nothing inline, until the first look.
 func (t *topology) inlineLimit() int {
-	if p := t.now.Load(); p != nil {
+	if p := t.current.Load(); p != nil {
 		return p.inline
 	}
 	return 0
@@ -50,32 +50,32 @@ func (t *topology) inlineLimit() int {
 
 func (t *topology) run(ctx context.Context) {
 	for {
-		if err := t.look(ctx); err != nil && ctx.Err() == nil {
+		if err := t.refresh(ctx); err != nil && ctx.Err() == nil {
 			metadata.LogFailure(t.logger, "look at etcd members", err)
 		}
 		select {
-		case <-time.After(topologyEvery):
+		case <-time.After(topologyInterval):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (t *topology) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, topologyEvery)
+func (t *topology) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, topologyInterval)
 	defer cancel()
 	members, err := t.members(ctx)
 	if err != nil {
 		return err
 	}
-	p := &picture{route: routeOf(t.zone, members, t.zoneOf)}
-	if z := t.using(); z != metadata.UnknownZone {
+	p := &topologySnapshot{route: routeOf(t.zone, members, t.zoneOf)}
+	if z := t.usedZone(); z != metadata.UnknownZone {
 		p.route.Member = z
 	}
 	if p.inline, err = inlineLimit(t.book, p.route); err != nil {
 		return err
 	}
-	t.now.Store(p)
+	t.current.Store(p)
 	return nil
 }
 

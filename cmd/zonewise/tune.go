@@ -27,8 +27,8 @@ type tuneOptions struct {
 	walMemory, tailMemory, blockMemory         int64
 }
 
-// declare says that each of the memory limits is memory bytes by default.
-func (o *tuneOptions) declare(s *cli.Set, memory int64) {
+// declareTune says that each of the memory limits is memory bytes by default.
+func (o *tuneOptions) declareTune(s *cli.Set, memory int64) {
 	def, r := node.DefaultConfig(), metadata.DefaultRates()
 	s.Bool(&o.autoCreate, "auto-create-topics", def.AutoCreate, "make a topic when a client first uses it")
 	s.Bool(&o.deleteTopics, "delete-topics", true, "let clients delete topics")
@@ -36,7 +36,7 @@ func (o *tuneOptions) declare(s *cli.Set, memory int64) {
 	s.Int(&o.partitions, "default-partitions", int(def.DefaultPartitions), "COUNT", "partitions of a topic made that way")
 	s.Duration(&o.linger, "linger", def.Linger, "how long the standard lane gathers records before it writes an object")
 	s.Duration(&o.rebalanceDelay, "group-initial-rebalance-delay", def.RebalanceDelay, "how long a new group waits for more members")
-	o.groups.declare(s)
+	o.groups.declareGroups(s)
 	s.String(&o.priceBook, "price-book", "", "FILE", "prices (JSON); without it the AWS us-east-1 list prices built in")
 	s.Float(&o.commitRate, "commit-rate", r.Commits, "COMMITS/s", "most commits of the whole cluster; past it linger grows")
 	s.Float(&o.entryRate, "entry-rate", r.EntryBytes, "BYTES/s", "most bytes of commit entries of the whole cluster")
@@ -80,7 +80,7 @@ func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	c.AutoCreate, c.DefaultPartitions, c.Linger, c.RebalanceDelay = o.autoCreate, int32(o.partitions), o.linger, o.rebalanceDelay
 	c.KeepTopics, c.CheckReplication = !o.deleteTopics, o.checkReplicas
 	c.Rates = metadata.Rates{Commits: o.commitRate, EntryBytes: o.entryRate, Runs: o.runRate, InlineBytes: o.inlineRate}
-	c.Groups = o.groups.config()
+	c.Groups = o.groups.toConfig()
 	if n := o.groups.offsetsPartitions; n > 0 {
 		c.OffsetsPartitions = int32(n)
 	}
@@ -90,8 +90,8 @@ func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	}
 }
 
-// count formats a number of things.
-func count(n int, one string) string {
+// formatCount formats a number of things.
+func formatCount(n int, one string) string {
 	if n == 1 {
 		return fmt.Sprintf("1 %s", one)
 	}

@@ -21,7 +21,7 @@ type groupOptions struct {
 	offsetsPartitions          int
 }
 
-func (o *groupOptions) declare(s *cli.Set) {
+func (o *groupOptions) declareGroups(s *cli.Set) {
 	def := groups.DefaultConfig()
 	s.Duration(&o.minSession, "group-min-session-timeout", def.MinSessionTimeout, "the shortest session timeout that a member may ask for")
 	s.Duration(&o.maxSession, "group-max-session-timeout", def.MaxSessionTimeout, "the longest")
@@ -33,13 +33,13 @@ func (o *groupOptions) declare(s *cli.Set) {
 	s.Int(&o.offsetsPartitions, "offsets-topic-partitions", defaultOffsetsPartitions, "COUNT", "partitions that __consumer_offsets is shown with; positions are in the log, it holds nothing")
 }
 
-func (o *groupOptions) config() groups.Config {
+func (o *groupOptions) toConfig() groups.Config {
 	return groups.Config{MinSessionTimeout: o.minSession, MaxSessionTimeout: o.maxSession, MaxGroupSize: o.size, MaxConsumers: o.consumers,
 		ConsumerSessionTimeout: o.consumerSession, ConsumerHeartbeatInterval: o.heartbeat, OffsetRetention: o.offsetsRetention}
 }
 
 func (o *groupOptions) validate() error {
-	c, def := o.config().WithDefaults(), groups.DefaultConfig()
+	c, def := o.toConfig().WithDefaults(), groups.DefaultConfig()
 	switch {
 	case c.MinSessionTimeout < time.Millisecond || c.MinSessionTimeout > c.MaxSessionTimeout:
 		return cli.Usagef("--group-min-session-timeout %v: want 1ms to --group-max-session-timeout, %v", c.MinSessionTimeout, c.MaxSessionTimeout)

@@ -18,7 +18,7 @@ func TestSettingsOfGroupsReachTheCoordinator(t *testing.T) {
 	}
 	want := groups.Config{MinSessionTimeout: 100 * time.Millisecond, MaxSessionTimeout: time.Minute, ConsumerSessionTimeout: 30 * time.Second,
 		ConsumerHeartbeatInterval: 500 * time.Millisecond, MaxGroupSize: 10, MaxConsumers: 20, OffsetRetention: time.Hour}
-	if got := o.config(); !reflect.DeepEqual(got, want) {
+	if got := o.toConfig(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if err := (&groupOptions{}).validate(); err != nil {

@@ -17,8 +17,8 @@ const release = "0.1.0"
 // build information may tell.
 var builtFrom string
 
-// version is release, and the commit it was built from where that is known.
-func version() string {
+// fullVersion is release, and the commit it was built from where that is known.
+func fullVersion() string {
 	if builtFrom != "" {
 		return release + "+" + builtFrom
 	}
@@ -48,7 +48,7 @@ func versionCommand() cli.Command {
 		New: func(*cli.Set) func(context.Context, cli.Env) error {
 			return func(_ context.Context, env cli.Env) error {
 				fmt.Fprintf(env.Stdout, "zonewise %s, %s %s/%s, feature levels %d to %d\n",
-					version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, metadata.MinFeatureLevel, metadata.MaxFeatureLevel)
+					fullVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, metadata.MinFeatureLevel, metadata.MaxFeatureLevel)
 				return nil
 			}
 		},

@@ -31,7 +31,7 @@ those that do not answer within a second.`,
 		New: func(s *cli.Set) func(context.Context, cli.Env) error {
 			o := &zonesOptions{}
 			s.String(&o.format, "format", "table", "FORMAT", "table or json")
-			o.server.declare(s, localServer)
+			o.server.declareServer(s, localServer)
 			return func(ctx context.Context, env cli.Env) error { return runZones(ctx, o, env) }
 		},
 	}
@@ -40,7 +40,7 @@ those that do not answer within a second.`,
 func runZones(ctx context.Context, o *zonesOptions, env cli.Env) error {
 	switch o.format {
 	case "json":
-		body, err := o.server.get(ctx, "/api/v1/zones")
+		body, err := o.server.getPath(ctx, "/api/v1/zones")
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func printZones(out io.Writer, c *dashboards.Cluster) error {
 	if len(c.ClientsMissing) > 0 {
 		fmt.Fprintf(out, "brokers %v did not tell their clients, which are missing below\n\n", c.ClientsMissing)
 	}
-	return errors.Join(table(out, func(w io.Writer) { printZoneLines(w, c) }), table(out, func(w io.Writer) { printListeners(w, c) }))
+	return errors.Join(printTable(out, func(w io.Writer) { printZoneLines(w, c) }), printTable(out, func(w io.Writer) { printListeners(w, c) }))
 }
 
 func printZoneLines(w io.Writer, c *dashboards.Cluster) {

@@ -13,7 +13,7 @@ import (
 )
 
 // Names in backticks that look like Go identifiers (`State.Apply`,
-// `wal.Open`, `Checkpointer`) and packages or files (`metadata/place.go`)
+// `wal.Open`, `Checkpointer`) and packages or files (`metadata/placement.go`)
 // in these documents must exist.
 var checkedDocs = []string{"ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "docs/broker-configs.md"}
 
@@ -23,7 +23,7 @@ var repoPath = regexp.MustCompile(`^(?:\.?[a-z0-9_.-]+/)+[A-Za-z0-9_.-]*$|^[A-Za
 
 func TestDocsNameWhatExists(t *testing.T) {
 	root := "../.."
-	names := declared(t, root)
+	names := declaredNames(t, root)
 	for _, doc := range checkedDocs {
 		body, err := os.ReadFile(filepath.Join(root, doc))
 		if err != nil {
@@ -34,14 +34,14 @@ func TestDocsNameWhatExists(t *testing.T) {
 			text := m[1]
 			if g := goName.FindStringSubmatch(text); g != nil {
 				checked++
-				if !exists(names, g[1], g[2], g[3]) {
+				if !nameExists(names, g[1], g[2], g[3]) {
 					t.Errorf("%s names `%s`, which does not exist", doc, text)
 				}
 				continue
 			}
 			if repoPath.MatchString(text) {
 				checked++
-				if _, err := os.Stat(filepath.Join(root, strings.TrimSuffix(text, "/"))); err != nil && !generated(text) {
+				if _, err := os.Stat(filepath.Join(root, strings.TrimSuffix(text, "/"))); err != nil && !isGenerated(text) {
 					t.Errorf("%s names the path `%s`, which does not exist", doc, text)
 				}
 			}
@@ -52,8 +52,8 @@ func TestDocsNameWhatExists(t *testing.T) {
 	}
 }
 
-// generated paths exist only after a build or in a bucket.
-func generated(path string) bool {
+// isGenerated paths exist only after a build or in a bucket.
+func isGenerated(path string) bool {
 	for _, p := range []string{"bin/", "data/", "archive/", "checkpoint/", "wal/", "log/", "duty/", "session/", "incarnation/", "api/", "peer/"} {
 		if strings.HasPrefix(path, p) {
 			return true
@@ -62,8 +62,8 @@ func generated(path string) bool {
 	return false
 }
 
-// declared collects exported top-level names and methods, by package.
-func declared(t *testing.T, root string) map[string]map[string]bool {
+// declaredNames collects exported top-level names and methods, by package.
+func declaredNames(t *testing.T, root string) map[string]map[string]bool {
 	t.Helper()
 	out := map[string]map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -85,7 +85,7 @@ func declared(t *testing.T, root string) map[string]map[string]bool {
 			out[pkg] = map[string]bool{}
 		}
 		for _, decl := range f.Decls {
-			note(out[pkg], decl)
+			addNames(out[pkg], decl)
 		}
 		return nil
 	})
@@ -95,7 +95,7 @@ func declared(t *testing.T, root string) map[string]map[string]bool {
 	return out
 }
 
-func note(names map[string]bool, decl ast.Decl) {
+func addNames(names map[string]bool, decl ast.Decl) {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
 		names[d.Name.Name] = true
@@ -113,7 +113,7 @@ func note(names map[string]bool, decl ast.Decl) {
 			switch s := spec.(type) {
 			case *ast.TypeSpec:
 				names[s.Name.Name] = true
-				noteMembers(names, s)
+				addMembers(names, s)
 			case *ast.ValueSpec:
 				for _, n := range s.Names {
 					names[n.Name] = true
@@ -123,7 +123,7 @@ func note(names map[string]bool, decl ast.Decl) {
 	}
 }
 
-func noteMembers(names map[string]bool, s *ast.TypeSpec) {
+func addMembers(names map[string]bool, s *ast.TypeSpec) {
 	var fields *ast.FieldList
 	switch x := s.Type.(type) {
 	case *ast.StructType:
@@ -141,7 +141,7 @@ func noteMembers(names map[string]bool, s *ast.TypeSpec) {
 	}
 }
 
-func exists(names map[string]map[string]bool, pkg, name, member string) bool {
+func nameExists(names map[string]map[string]bool, pkg, name, member string) bool {
 	full := name
 	if member != "" {
 		full += "." + member

@@ -15,11 +15,11 @@ const module = "github.com/zonewise/zonewise/"
 // allowed is the import table: for each package, what of this module it may
 // import beside itself. Arrows only point down. ARCHITECTURE.md explains it.
 var allowed = map[string][]string{
-	"metadata":                     {"internal/share"},
+	"metadata":                     {"internal/apportion"},
 	"metadata/etcdlog":             {"metadata"},
 	"metadata/etcdlog/etcdfake":    {"metadata/etcdlog"},
 	"metadata/metadatatest":        {"metadata"},
-	"internal/share":               {},
+	"internal/apportion":           {},
 	"internal/xxh32":               {},
 	"s3stream/bucket":              {},
 	"s3stream/bucket/buckettest":   {"s3stream/bucket"},
@@ -28,12 +28,12 @@ var allowed = map[string][]string{
 	"s3stream":                     {"s3stream/bucket", "s3stream/hedge", "metadata"},
 	"router":                       {"metadata"},
 	"wal":                          {"s3stream", "s3stream/bucket", "s3stream/hedge", "metadata"},
-	"broker":                       {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/share", "internal/xxh32"},
+	"broker":                       {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/apportion", "internal/xxh32"},
 	"broker/schema":                {},
 	"broker/configs":               {},
 	"internal/tools/requestschema": {},
 	"broker/groups":                {"metadata"},
-	"costmodel":                    {"internal/share"},
+	"costmodel":                    {"internal/apportion"},
 	"dashboards":                   {"costmodel", "metadata"},
 	"internal/node":                {"*"},
 	"internal/sim":                 {"*"},
@@ -63,8 +63,8 @@ var allowed = map[string][]string{
 	"internal/testenv/cluster":     {"*"},
 }
 
-// onlyThere names modules that one package alone may import, and why.
-var onlyThere = map[string]struct {
+// restrictedModules names modules that one package alone may import, and why.
+var restrictedModules = map[string]struct {
 	packages []string
 	why      string
 }{
@@ -115,7 +115,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 			if own, ok := strings.CutPrefix(imp, module); ok && !slices.Contains(may, "*") && !slices.Contains(may, own) {
 				t.Errorf("%s imports %s: the table allows %v", name, own, may)
 			}
-			for banned, rule := range onlyThere {
+			for banned, rule := range restrictedModules {
 				if strings.HasPrefix(imp, banned) && !slices.Contains(rule.packages, name) {
 					t.Errorf("%s imports %s: %s", name, imp, rule.why)
 				}
@@ -140,7 +140,7 @@ func TestCoreHasNoCloudBehindIt(t *testing.T) {
 
 // metadata, bucket and costmodel stand on the standard library alone.
 func TestBottomStandsOnTheStandardLibrary(t *testing.T) {
-	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/share") {
+	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/apportion") {
 		for _, imp := range p.Imports {
 			if strings.Contains(strings.Split(imp, "/")[0], ".") && !strings.HasPrefix(imp, module) {
 				t.Errorf("%s imports %s", p.ImportPath, imp)

@@ -46,15 +46,15 @@ func TestQuantilesAreWithinTwoPercentOfTheTruth(t *testing.T) {
 
 func TestEveryBucketHoldsItsOwnUpperEnd(t *testing.T) {
 	for i := range histPowers << subBits {
-		if got := bucketOf(uint64(upper(i) / time.Microsecond)); got != i {
-			t.Fatalf("bucket %d ends at %v, which is in %d", i, upper(i), got)
+		if got := bucketOf(uint64(bucketMax(i) / time.Microsecond)); got != i {
+			t.Fatalf("bucket %d ends at %v, which is in %d", i, bucketMax(i), got)
 		}
 	}
 }
 
 func value(producer uint32, number uint64) []byte {
-	v := newFiller(1, 64).value(rand.New(rand.NewPCG(1, 1)), 64)
-	s := stamp{run: 9, producer: producer, number: number, due: time.Unix(5, 0)}
+	v := newFiller(1, 64).newValue(rand.New(rand.NewPCG(1, 1)), 64)
+	s := recordStamp{run: 9, producer: producer, number: number, due: time.Unix(5, 0)}
 	s.encode(v, castagnoli())
 	return v
 }
@@ -86,10 +86,10 @@ func TestTheVerifierFindsWhatIsWrong(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v := newVerifier(9, true)
 			for _, r := range c.reads {
-				v.check(4, r.offset, r.value)
+				v.checkRecord(4, r.offset, r.value)
 			}
 			l := lineage{9, 1, 4}
-			got := v.finish(map[lineage]uint64{l: c.acked}, map[lineage]uint64{l: c.lost})
+			got := v.finalFaults(map[lineage]uint64{l: c.acked}, map[lineage]uint64{l: c.lost})
 			if (got.First != "") != c.want.Bad() {
 				t.Errorf("bad %v, and yet the first is %q", c.want.Bad(), got.First)
 			}
@@ -106,19 +106,19 @@ func TestAPacedSenderCountsFromWhenARecordWasDue(t *testing.T) {
 		begin := time.Now()
 		p := newPacer(10, begin)
 		for i := range 5 {
-			due, ok := p.next(t.Context())
+			due, ok := p.waitDue(t.Context())
 			if want := begin.Add(time.Duration(i) * 100 * time.Millisecond); !ok || !due.Equal(want) || !time.Now().Equal(want) {
 				t.Fatalf("record %d due %v, now %v, want %v", i, due, time.Now(), want)
 			}
 		}
 		time.Sleep(time.Second) // a stall
-		if due, _ := p.next(t.Context()); !due.Equal(begin.Add(500 * time.Millisecond)) {
+		if due, _ := p.waitDue(t.Context()); !due.Equal(begin.Add(500 * time.Millisecond)) {
 			t.Errorf("after the stall due %v", due.Sub(begin))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		p.count = 1000
-		if _, ok := p.next(ctx); ok {
+		if _, ok := p.waitDue(ctx); ok {
 			t.Error("it went on after the end")
 		}
 	})
@@ -130,7 +130,7 @@ func TestMetricsAreSummedOverLabelsAndGivenPerGiB(t *testing.T) {
 	if err != nil || after[metricS3] != 12.5 {
 		t.Fatalf("%v, %v", after, err)
 	}
-	b := after.since(counters{metricS3: 2.5, metricCPU: 1}, 1<<29)
+	b := after.perGiBSince(counters{metricS3: 2.5, metricCPU: 1}, 1<<29)
 	if *b.S3RequestsPerGiB != 20 || *b.CPUSecondsPerGiB != 4 || b.CrossZoneBytesPerGiB != nil {
 		t.Errorf("%+v", b)
 	}
@@ -167,15 +167,15 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 }
 
 func TestErrorsAreCountedByTheirCause(t *testing.T) {
-	p := newProduced()
+	p := newProduceStats()
 	l := lineage{1, 2, 3}
-	p.done(l, 0, time.Millisecond, 10, nil)
-	p.done(l, 1, 0, 0, errors.Join(errors.New("a")))
-	p.done(l, 2, time.Millisecond, 10, nil)
-	if want := p.expected()[l]; want != 1 {
+	p.recordResult(l, 0, time.Millisecond, 10, nil)
+	p.recordResult(l, 1, 0, 0, errors.Join(errors.New("a")))
+	p.recordResult(l, 2, time.Millisecond, 10, nil)
+	if want := p.acknowledged()[l]; want != 1 {
 		t.Errorf("a consumer must find %d numbers, want 1", want)
 	}
-	if p.records.Load() != 2 || p.errors["a"] != 1 || p.lost[l] != 1 {
-		t.Errorf("%d records, errors %v, lost %v", p.records.Load(), p.errors, p.lost)
+	if p.records.Load() != 2 || p.errors["a"] != 1 || p.failedCount[l] != 1 {
+		t.Errorf("%d records, errors %v, lost %v", p.records.Load(), p.errors, p.failedCount)
 	}
 }

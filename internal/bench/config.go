@@ -44,8 +44,8 @@ type Config struct {
 	Group string // consume by a group; empty: partitions are shared out here
 	// Servers lists the HTTP ports of brokers of zonewise to ask for what they
 	// did, by Ask, which is given one of them and a path.
-	Servers []string
-	Ask     func(ctx context.Context, server, path string) ([]byte, error)
+	Servers   []string
+	FetchPath func(ctx context.Context, server, path string) ([]byte, error)
 	// Progress is told how the run goes, in a line every five seconds; nil:
 	// nobody is.
 	Progress io.Writer

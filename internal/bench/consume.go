@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// consumed is what the consumers of a run have read.
-type consumed struct {
+// consumeStats is what the consumers of a run have read.
+type consumeStats struct {
 	records atomic.Int64
 	bytes   atomic.Int64
 
@@ -21,10 +21,10 @@ type consumed struct {
 	errors  map[string]int64
 }
 
-func newConsumed() *consumed { return &consumed{errors: map[string]int64{}} }
+func newConsumeStats() *consumeStats { return &consumeStats{errors: map[string]int64{}} }
 
-// merge adds what one consumer has gathered by itself.
-func (c *consumed) merge(h *Histogram, errs map[string]int64) {
+// addConsumer adds what one consumer has gathered by itself.
+func (c *consumeStats) addConsumer(h *Histogram, errs map[string]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.latency.Merge(h)
@@ -54,8 +54,8 @@ func (c *Config) consumerOptions(i int, from offsets) []kgo.Opt {
 	return append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: mine}))
 }
 
-// consumer reads until ctx ends, or until stop says so.
-func (c *Config) consumer(ctx context.Context, i int, from offsets, v *verifier, out *consumed) error {
+// runConsumer reads until ctx ends, or until stop says so.
+func (c *Config) runConsumer(ctx context.Context, i int, from offsets, v *verifier, out *consumeStats) error {
 	if c.Group == "" && !hasShare(from, i, c.Consumers) {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (c *Config) consumer(ctx context.Context, i int, from offsets, v *verifier,
 	defer client.Close()
 	var latency Histogram
 	errs := map[string]int64{}
-	defer func() { out.merge(&latency, errs) }()
+	defer func() { out.addConsumer(&latency, errs) }()
 	for ctx.Err() == nil {
 		fetches := client.PollFetches(ctx)
 		now := time.Now()
@@ -76,7 +76,7 @@ func (c *Config) consumer(ctx context.Context, i int, from offsets, v *verifier,
 			}
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
-			due, ok := v.check(r.Partition, r.Offset, r.Value)
+			due, ok := v.checkRecord(r.Partition, r.Offset, r.Value)
 			if !ok {
 				return
 			}

@@ -9,7 +9,7 @@ func FuzzRecordsAreReadBackOrRefused(f *testing.F) {
 	f.Add(value(1, 2))
 	f.Add([]byte(recordMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var s stamp
+		var s recordStamp
 		if s.decode(b, castagnoli()) != nil {
 			return
 		}

@@ -41,8 +41,8 @@ func bucketOf(us uint64) int {
 	return (power+1)<<subBits | int(us>>power&(1<<subBits-1))
 }
 
-// upper is the greatest value of a bucket.
-func upper(bucket int) time.Duration {
+// bucketMax is the greatest value of a bucket.
+func bucketMax(bucket int) time.Duration {
 	if bucket < 1<<subBits {
 		return time.Duration(bucket) * time.Microsecond
 	}
@@ -83,7 +83,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	sum := uint64(0)
 	for i, c := range h.counts {
 		if sum += c; sum >= want {
-			return min(upper(i), h.max)
+			return min(bucketMax(i), h.max)
 		}
 	}
 	return h.max

@@ -12,33 +12,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// produced is what the producers of a run have done. Callbacks of all of them
+// produceStats is what the producers of a run have done. Callbacks of all of them
 // fill it in.
-type produced struct {
+type produceStats struct {
 	sent    atomic.Int64 // taken by the client
 	records atomic.Int64 // acknowledged
 	bytes   atomic.Int64 // of values acknowledged
 
-	mu      sync.Mutex // guards what follows
-	latency Histogram
-	errors  map[string]int64
-	failed  map[lineage]uint64 // lowest number that failed: what follows cannot be held against anybody
-	lost    map[lineage]uint64 // how many failed
-	acked   map[lineage]uint64 // highest number acknowledged + 1
+	mu          sync.Mutex // guards what follows
+	latency     Histogram
+	errors      map[string]int64
+	firstFailed map[lineage]uint64 // lowest number that failed: what follows cannot be held against anybody
+	failedCount map[lineage]uint64 // how many failed
+	acked       map[lineage]uint64 // highest number acknowledged + 1
 }
 
-func newProduced() *produced {
-	return &produced{errors: map[string]int64{}, failed: map[lineage]uint64{}, lost: map[lineage]uint64{}, acked: map[lineage]uint64{}}
+func newProduceStats() *produceStats {
+	return &produceStats{errors: map[string]int64{}, firstFailed: map[lineage]uint64{}, failedCount: map[lineage]uint64{}, acked: map[lineage]uint64{}}
 }
 
-func (p *produced) done(l lineage, number uint64, took time.Duration, size int, err error) {
+func (p *produceStats) recordResult(l lineage, number uint64, took time.Duration, size int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
 		p.errors[errorName(err)]++
-		p.lost[l]++
-		if at, ok := p.failed[l]; !ok || number < at {
-			p.failed[l] = number
+		p.failedCount[l]++
+		if at, ok := p.firstFailed[l]; !ok || number < at {
+			p.firstFailed[l] = number
 		}
 		return
 	}
@@ -56,14 +56,14 @@ func errorName(err error) string {
 	return err.Error()
 }
 
-// expected is what a consumer must find: of each lineage the numbers
+// acknowledged is what a consumer must find: of each lineage the numbers
 // acknowledged, up to the first one that failed.
-func (p *produced) expected() map[lineage]uint64 {
+func (p *produceStats) acknowledged() map[lineage]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make(map[lineage]uint64, len(p.acked))
 	for l, n := range p.acked {
-		if at, ok := p.failed[l]; ok {
+		if at, ok := p.firstFailed[l]; ok {
 			n = min(n, at)
 		}
 		out[l] = n
@@ -102,8 +102,8 @@ func (c *Config) producerOptions(i int) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// producer sends its share of the run, and waits for every answer.
-func (r *runner) producer(ctx context.Context, i int) error {
+// runProducer sends its share of the run, and waits for every answer.
+func (r *runner) runProducer(ctx context.Context, i int) error {
 	opts, err := r.producerOptions(i)
 	if err != nil {
 		return err
@@ -117,19 +117,19 @@ func (r *runner) producer(ctx context.Context, i int) error {
 	numbers := make([]uint64, r.partitions)
 	pace := newPacer(r.Rate/float64(r.Producers), time.Now())
 	for k := i; ctx.Err() == nil; k++ {
-		due, ok := pace.next(ctx)
-		if !ok || r.Records > 0 && r.made.sent.Add(1) > r.Records {
+		due, ok := pace.waitDue(ctx)
+		if !ok || r.Records > 0 && r.produceStats.sent.Add(1) > r.Records {
 			break
 		}
 		partition := k % r.partitions
-		s := stamp{r.id, uint32(i), numbers[partition], due}
+		s := recordStamp{r.id, uint32(i), numbers[partition], due}
 		numbers[partition]++
-		value := r.fill.value(source, r.RecordBytes)
+		value := r.filler.newValue(source, r.RecordBytes)
 		s.encode(value, table)
 		l := lineage{r.id, uint32(i), int32(partition)}
 		record := &kgo.Record{Topic: r.Topic, Partition: int32(partition), Value: value}
 		client.Produce(context.WithoutCancel(ctx), record, func(sent *kgo.Record, err error) {
-			r.made.done(l, s.number, time.Since(due), len(sent.Value), err)
+			r.produceStats.recordResult(l, s.number, time.Since(due), len(sent.Value), err)
 		})
 	}
 	if err := client.Flush(context.WithoutCancel(ctx)); err != nil {
@@ -141,25 +141,25 @@ func (r *runner) producer(ctx context.Context, i int) error {
 // pacer says when the next record is due. A sender that falls behind sends at
 // once, and the delay counts as latency.
 type pacer struct {
-	begin time.Time
-	every time.Duration // 0: flat out
-	count int64
+	begin    time.Time
+	interval time.Duration // 0: flat out
+	count    int64
 }
 
 func newPacer(perSecond float64, begin time.Time) *pacer {
 	p := &pacer{begin: begin}
 	if perSecond > 0 {
-		p.every = time.Duration(float64(time.Second) / perSecond)
+		p.interval = time.Duration(float64(time.Second) / perSecond)
 	}
 	return p
 }
 
-// next waits until the next record is due; false where ctx ended first.
-func (p *pacer) next(ctx context.Context) (due time.Time, ok bool) {
-	if p.every == 0 {
+// waitDue waits until the next record is due; false where ctx ended first.
+func (p *pacer) waitDue(ctx context.Context) (due time.Time, ok bool) {
+	if p.interval == 0 {
 		return time.Now(), true
 	}
-	due = p.begin.Add(time.Duration(p.count) * p.every)
+	due = p.begin.Add(time.Duration(p.count) * p.interval)
 	p.count++
 	if wait := time.Until(due); wait > 0 {
 		select {

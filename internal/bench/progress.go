@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// progressEvery is how often a run tells how it goes, as Kafka's own load
+// progressInterval is how often a run tells how it goes, as Kafka's own load
 // generators do.
-const progressEvery = 5 * time.Second
+const progressInterval = 5 * time.Second
 
-// tellProgress writes a line now and then until it is stopped; stop returns
+// reportProgress writes a line now and then until it is stopped; stop returns
 // when no line is written any more.
-func (r *runner) tellProgress(begin time.Time) (stop func()) {
+func (r *runner) reportProgress(begin time.Time) (stop func()) {
 	if r.Progress == nil {
 		return func() {}
 	}
 	done := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		tick := time.NewTicker(progressEvery)
+		tick := time.NewTicker(progressInterval)
 		defer tick.Stop()
-		last, at := r.flows(), begin
+		last, at := r.currentFlows(), begin
 		for {
 			select {
 			case now := <-tick.C:
-				next := r.flows()
-				fmt.Fprintln(r.Progress, next.line(last, now.Sub(begin), now.Sub(at)))
+				next := r.currentFlows()
+				fmt.Fprintln(r.Progress, next.formatLine(last, now.Sub(begin), now.Sub(at)))
 				last, at = next, now
 			case <-done:
 				return
@@ -39,25 +39,25 @@ func (r *runner) tellProgress(begin time.Time) (stop func()) {
 	}
 }
 
-// flows are the totals so far: records and bytes of values.
-type flows struct {
+// flowTotals are the totals so far: records and bytes of values.
+type flowTotals struct {
 	mode                                                   Mode
 	sentRecords, sentBytes, readRecords, readBytes, failed int64
 }
 
-func (r *runner) flows() flows {
-	f := flows{mode: r.Mode, sentRecords: r.made.records.Load(), sentBytes: r.made.bytes.Load(),
-		readRecords: r.read.records.Load(), readBytes: r.read.bytes.Load()}
-	r.made.mu.Lock()
-	defer r.made.mu.Unlock()
-	for _, n := range r.made.errors {
+func (r *runner) currentFlows() flowTotals {
+	f := flowTotals{mode: r.Mode, sentRecords: r.produceStats.records.Load(), sentBytes: r.produceStats.bytes.Load(),
+		readRecords: r.consumeStats.records.Load(), readBytes: r.consumeStats.bytes.Load()}
+	r.produceStats.mu.Lock()
+	defer r.produceStats.mu.Unlock()
+	for _, n := range r.produceStats.errors {
 		f.failed += n
 	}
 	return f
 }
 
-// line tells what came since the last line.
-func (f flows) line(last flows, since, step time.Duration) string {
+// formatLine tells what came since the last line.
+func (f flowTotals) formatLine(last flowTotals, since, step time.Duration) string {
 	text := fmt.Sprintf("%4.0f s", since.Seconds())
 	part := func(verb string, records, lastRecords, bytes, lastBytes int64) {
 		s := step.Seconds()

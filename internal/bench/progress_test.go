@@ -6,8 +6,8 @@ import (
 )
 
 func TestProgressTellsWhatCameSinceTheLastLine(t *testing.T) {
-	last := flows{mode: ModeE2E, sentRecords: 1000, sentBytes: 1e6, readRecords: 900, readBytes: 9e5}
-	now := flows{mode: ModeE2E, sentRecords: 11_000, sentBytes: 11e6, readRecords: 5900, readBytes: 5.9e6, failed: 3}
+	last := flowTotals{mode: ModeE2E, sentRecords: 1000, sentBytes: 1e6, readRecords: 900, readBytes: 9e5}
+	now := flowTotals{mode: ModeE2E, sentRecords: 11_000, sentBytes: 11e6, readRecords: 5900, readBytes: 5.9e6, failed: 3}
 	for _, c := range []struct {
 		mode Mode
 		want string
@@ -17,7 +17,7 @@ func TestProgressTellsWhatCameSinceTheLastLine(t *testing.T) {
 		{ModeConsume, "  10 s  read 5900 records, 1000/s, 1.00 MB/s  3 failed"},
 	} {
 		now.mode = c.mode
-		if got := now.line(last, 10*time.Second, 5*time.Second); got != c.want {
+		if got := now.formatLine(last, 10*time.Second, 5*time.Second); got != c.want {
 			t.Errorf("%s: %q, want %q", c.mode, got, c.want)
 		}
 	}

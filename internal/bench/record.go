@@ -21,8 +21,8 @@ const (
 	crcAt       = 32
 )
 
-// stamp is what a record says of itself.
-type stamp struct {
+// recordStamp is what a record says of itself.
+type recordStamp struct {
 	run      uint64
 	producer uint32
 	number   uint64 // of this producer's records of this partition, from 0
@@ -37,7 +37,7 @@ var (
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // encode fills a value whose filler is there already.
-func (s *stamp) encode(value []byte, table *crc32.Table) {
+func (s *recordStamp) encode(value []byte, table *crc32.Table) {
 	copy(value, recordMagic)
 	binary.BigEndian.PutUint64(value[4:], s.run)
 	binary.BigEndian.PutUint32(value[12:], s.producer)
@@ -50,7 +50,7 @@ func checksum(value []byte, table *crc32.Table) uint32 {
 	return crc32.Update(crc32.Checksum(value[:crcAt], table), table, value[headerBytes:])
 }
 
-func (s *stamp) decode(value []byte, table *crc32.Table) error {
+func (s *recordStamp) decode(value []byte, table *crc32.Table) error {
 	if len(value) < headerBytes || string(value[:4]) != recordMagic {
 		return errForeign
 	}
@@ -78,7 +78,7 @@ func newFiller(seed uint64, size int) *filler {
 	return &filler{pool}
 }
 
-func (f *filler) value(source *rand.Rand, size int) []byte {
+func (f *filler) newValue(source *rand.Rand, size int) []byte {
 	at := source.IntN(len(f.pool) - size + 1)
 	return append(make([]byte, 0, size), f.pool[at:at+size]...)
 }

@@ -51,28 +51,28 @@ func flowOf(records, bytes int64, seconds float64, h *Histogram) Flow {
 	return f
 }
 
-func (r *runner) result(whole time.Duration) *Result {
+func (r *runner) buildResult(whole time.Duration) *Result {
 	if r.took == 0 {
 		r.took = whole
 	}
 	s := r.took.Seconds()
 	out := &Result{Mode: r.Mode, Topic: r.Topic, Seconds: s, Errors: map[string]int64{}}
-	out.Produced = flowOf(r.made.records.Load(), r.made.bytes.Load(), s, &r.made.latency)
-	out.Consumed = flowOf(r.read.records.Load(), r.read.bytes.Load(), s, &r.read.latency)
-	for _, from := range []map[string]int64{r.made.errors, r.read.errors} {
+	out.Produced = flowOf(r.produceStats.records.Load(), r.produceStats.bytes.Load(), s, &r.produceStats.latency)
+	out.Consumed = flowOf(r.consumeStats.records.Load(), r.consumeStats.bytes.Load(), s, &r.consumeStats.latency)
+	for _, from := range []map[string]int64{r.produceStats.errors, r.consumeStats.errors} {
 		for k, n := range from {
 			out.Errors[k] += n
 		}
 	}
 	if r.Mode == ModeConsume {
-		out.Unread = r.unread()
+		out.Unread = r.countUnread()
 	}
 	if r.verifier != nil {
 		var want map[lineage]uint64
 		if r.Mode == ModeE2E && r.Acks != "none" {
-			want = r.made.expected()
+			want = r.produceStats.acknowledged()
 		}
-		f := r.verifier.finish(want, r.made.lost)
+		f := r.verifier.finalFaults(want, r.produceStats.failedCount)
 		out.Faults = &f
 	}
 	return out
@@ -88,25 +88,25 @@ func (r *Result) WriteJSON(w io.Writer) error {
 // WriteText writes the result for people.
 func (r *Result) WriteText(w io.Writer) error {
 	out := &printer{w: w}
-	out.line("%s on topic %s, %.1f s", r.Mode, r.Topic, r.Seconds)
-	out.flow("produced", r.Produced, "ack")
-	out.flow("consumed", r.Consumed, "end to end")
+	out.printLine("%s on topic %s, %.1f s", r.Mode, r.Topic, r.Seconds)
+	out.printFlow("produced", r.Produced, "ack")
+	out.printFlow("consumed", r.Consumed, "end to end")
 	if r.Unread > 0 {
-		out.line("  the last %d offsets before the ends of partitions were not read: not yet, or there is no record (markers, compaction, a recovery)", r.Unread)
+		out.printLine("  the last %d offsets before the ends of partitions were not read: not yet, or there is no record (markers, compaction, a recovery)", r.Unread)
 	}
 	if f := r.Faults; f != nil {
 		verdict := "verified: nothing missing, repeated, out of order or changed"
 		if f.Bad() {
 			verdict = fmt.Sprintf("WRONG: %d missing, %d repeated, %d offsets back, %d changed; the first: %s", f.Missing, f.Repeated, f.OffsetBack, f.Changed, f.First)
 		}
-		out.line("  %s", verdict)
+		out.printLine("  %s", verdict)
 		if f.Foreign > 0 {
-			out.line("  %d records of other runs or programs", f.Foreign)
+			out.printLine("  %d records of other runs or programs", f.Foreign)
 		}
 	}
 	if b := r.Brokers; b != nil {
-		out.line("  brokers   %s S3 requests per GiB, %s bytes across zones per GiB, %s CPU seconds per GiB",
-			known(b.S3RequestsPerGiB, "%.1f"), known(b.CrossZoneBytesPerGiB, "%.0f"), known(b.CPUSecondsPerGiB, "%.2f"))
+		out.printLine("  brokers   %s S3 requests per GiB, %s bytes across zones per GiB, %s CPU seconds per GiB",
+			formatOptional(b.S3RequestsPerGiB, "%.1f"), formatOptional(b.CrossZoneBytesPerGiB, "%.0f"), formatOptional(b.CPUSecondsPerGiB, "%.2f"))
 	}
 	names := make([]string, 0, len(r.Errors))
 	for name := range r.Errors {
@@ -114,7 +114,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		out.line("  error     %d times: %s", r.Errors[name], name)
+		out.printLine("  error     %d times: %s", r.Errors[name], name)
 	}
 	return out.err
 }
@@ -124,21 +124,21 @@ type printer struct {
 	err error
 }
 
-func (p *printer) line(format string, args ...any) {
+func (p *printer) printLine(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
 	}
 }
 
-func (p *printer) flow(what string, f Flow, latency string) {
+func (p *printer) printFlow(what string, f Flow, latency string) {
 	if f.Records == 0 {
 		return
 	}
-	p.line("  %-9s %d records, %.0f/s, %.2f MB/s; %s p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, max %.2f ms",
+	p.printLine("  %-9s %d records, %.0f/s, %.2f MB/s; %s p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, max %.2f ms",
 		what, f.Records, f.PerSec, f.MBps, latency, f.Latency.P50, f.Latency.P99, f.Latency.P999, f.Latency.Max)
 }
 
-func known(v *float64, format string) string {
+func formatOptional(v *float64, format string) string {
 	if v == nil {
 		return "unknown"
 	}

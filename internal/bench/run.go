@@ -22,51 +22,51 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	r := &runner{Config: c, id: rand.Uint64() | 1, made: newProduced(), read: newConsumed()}
+	r := &runner{Config: c, id: rand.Uint64() | 1, produceStats: newProduceStats(), consumeStats: newConsumeStats()}
 	admin, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap...), kgo.ClientID(c.ClientID+"-admin"))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	defer admin.Close()
 	r.admin = kadm.NewClient(admin)
-	if err := r.prepare(ctx); err != nil {
+	if err := r.prepareTopic(ctx); err != nil {
 		return nil, err
 	}
-	before, err := c.scrape(ctx)
+	before, err := c.scrapeServers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	begin := time.Now()
-	stop := r.tellProgress(begin)
+	stop := r.reportProgress(begin)
 	if c.Mode == ModeConsume {
-		err = r.consume(ctx)
+		err = r.runConsume(ctx)
 	} else {
-		err = r.produce(ctx)
+		err = r.runProduce(ctx)
 	}
 	stop()
-	result := r.result(time.Since(begin))
-	after, scraped := c.scrape(context.WithoutCancel(ctx))
+	result := r.buildResult(time.Since(begin))
+	after, scraped := c.scrapeServers(context.WithoutCancel(ctx))
 	if scraped == nil {
-		result.Brokers = after.since(before, max(result.Produced.Bytes, result.Consumed.Bytes))
+		result.Brokers = after.perGiBSince(before, max(result.Produced.Bytes, result.Consumed.Bytes))
 	}
 	return result, errors.Join(err, scraped)
 }
 
 type runner struct {
 	Config
-	id         uint64
-	admin      *kadm.Client
-	partitions int
-	start, end offsets
-	fill       *filler
-	made       *produced
-	read       *consumed
-	verifier   *verifier
-	took       time.Duration // of the sending, or reading, alone
+	id           uint64
+	admin        *kadm.Client
+	partitions   int
+	start, end   offsets
+	filler       *filler
+	produceStats *produceStats
+	consumeStats *consumeStats
+	verifier     *verifier
+	took         time.Duration // of the sending, or reading, alone
 }
 
-// prepare makes the topic if it must, and reads where it begins and ends.
-func (r *runner) prepare(ctx context.Context) error {
+// prepareTopic makes the topic if it must, and reads where it begins and ends.
+func (r *runner) prepareTopic(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if r.Create && r.Mode != ModeConsume {
@@ -115,61 +115,61 @@ func offsetsOf(l kadm.ListedOffsets, topic string) offsets {
 	return out
 }
 
-// produce sends for the run's duration; in e2e mode consumers read along, and
+// runProduce sends for the run's duration; in e2e mode consumers read along, and
 // then until they have everything that was acknowledged.
-func (r *runner) produce(ctx context.Context) error {
-	var errs collector
+func (r *runner) runProduce(ctx context.Context) error {
+	var errs errorCollector
 	var readers sync.WaitGroup
 	rctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if r.Mode == ModeE2E {
 		r.verifier = newVerifier(r.id, true)
 		for i := range r.Consumers {
-			readers.Go(func() { errs.add(r.consumer(rctx, i, r.end, r.verifier, r.read)) })
+			readers.Go(func() { errs.addError(r.runConsumer(rctx, i, r.end, r.verifier, r.consumeStats)) })
 		}
 	}
 	begin := time.Now()
 	sctx, cancel := context.WithTimeout(ctx, r.Duration)
 	defer cancel()
-	r.fill = newFiller(r.id, r.RecordBytes)
+	r.filler = newFiller(r.id, r.RecordBytes)
 	var writers sync.WaitGroup
 	for i := range r.Producers {
-		writers.Go(func() { errs.add(r.producer(sctx, i)) })
+		writers.Go(func() { errs.addError(r.runProducer(sctx, i)) })
 	}
 	writers.Wait()
 	r.took = time.Since(begin)
 	if r.Mode == ModeE2E {
-		r.drain()
+		r.waitConsumed()
 	}
 	stop()
 	readers.Wait()
-	return errs.join()
+	return errs.joinErrors()
 }
 
-// drain waits until the consumers have read what was acknowledged.
-func (r *runner) drain() {
-	want := r.made.expected()
+// waitConsumed waits until the consumers have read what was acknowledged.
+func (r *runner) waitConsumed() {
+	want := r.produceStats.acknowledged()
 	for end := time.Now().Add(drainTimeout); time.Now().Before(end) && !r.verifier.caughtUp(want); {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// consume reads what the topic had at the begin, or for the duration.
-func (r *runner) consume(ctx context.Context) error {
-	var errs collector
+// runConsume reads what the topic had at the begin, or for the duration.
+func (r *runner) runConsume(ctx context.Context) error {
+	var errs errorCollector
 	r.verifier = newVerifier(0, r.Group == "" && startsAtZero(r.start))
 	rctx, stop := context.WithTimeout(ctx, r.Duration)
 	defer stop()
 	var readers sync.WaitGroup
 	begin := time.Now()
 	for i := range r.Consumers {
-		readers.Go(func() { errs.add(r.consumer(rctx, i, r.start, r.verifier, r.read)) })
+		readers.Go(func() { errs.addError(r.runConsumer(rctx, i, r.start, r.verifier, r.consumeStats)) })
 	}
 	// Until everything is read; or until nothing has come for so long that
 	// what is left must be a gap of offsets, which the result then shows.
 	last, at := int64(0), time.Now()
-	for rctx.Err() == nil && !r.readAll() && (last == 0 || time.Since(at) < idleEnd) {
-		if n := r.read.records.Load(); n != last {
+	for rctx.Err() == nil && !r.readAll() && (last == 0 || time.Since(at) < idleTimeout) {
+		if n := r.consumeStats.records.Load(); n != last {
 			last, at = n, time.Now()
 		}
 		select {
@@ -180,14 +180,14 @@ func (r *runner) consume(ctx context.Context) error {
 	r.took = at.Sub(begin)
 	stop()
 	readers.Wait()
-	return errs.join()
+	return errs.joinErrors()
 }
 
-// idleEnd is how long a reader that has read something waits for more.
-const idleEnd = 5 * time.Second
+// idleTimeout is how long a reader that has read something waits for more.
+const idleTimeout = 5 * time.Second
 
-// unread is how many offsets up to where the partitions ended were not seen.
-func (r *runner) unread() (n int64) {
+// countUnread is how many offsets up to where the partitions ended were not seen.
+func (r *runner) countUnread() (n int64) {
 	r.verifier.mu.Lock()
 	defer r.verifier.mu.Unlock()
 	for p, end := range r.end {
@@ -208,7 +208,7 @@ func startsAtZero(o offsets) bool {
 // readAll reports whether every partition was read up to where it ended when
 // the run began.
 func (r *runner) readAll() bool {
-	if r.Records > 0 && r.read.records.Load() >= r.Records {
+	if r.Records > 0 && r.consumeStats.records.Load() >= r.Records {
 		return true
 	}
 	r.verifier.mu.Lock()
@@ -221,19 +221,19 @@ func (r *runner) readAll() bool {
 	return true
 }
 
-// collector gathers errors of goroutines.
-type collector struct {
+// errorCollector gathers errors of goroutines.
+type errorCollector struct {
 	mu   sync.Mutex
 	errs []error
 }
 
-func (c *collector) add(err error) {
+func (c *errorCollector) addError(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.errs = append(c.errs, err)
 }
 
-func (c *collector) join() error {
+func (c *errorCollector) joinErrors() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return errors.Join(c.errs...)

@@ -29,15 +29,15 @@ type Brokers struct {
 // counters are sums over brokers, of those that any of them has.
 type counters map[string]float64
 
-// scrape reads /metrics of each broker. Brokers of one process (zonewise dev)
+// scrapeServers reads /metrics of each broker. Brokers of one process (zonewise dev)
 // are asked each, and their processor time counted once.
-func (c *Config) scrape(ctx context.Context) (counters, error) {
+func (c *Config) scrapeServers(ctx context.Context) (counters, error) {
 	if len(c.Servers) == 0 {
 		return nil, nil
 	}
 	sum, processes := counters{}, map[string]bool{}
 	for _, u := range c.Servers {
-		body, err := c.Ask(ctx, u, "/metrics")
+		body, err := c.FetchPath(ctx, u, "/metrics")
 		if err != nil {
 			return nil, err
 		}
@@ -86,8 +86,8 @@ func parseMetrics(r io.Reader) (counters, error) {
 	return out, lines.Err()
 }
 
-// since is the difference, per GiB of so many bytes.
-func (c counters) since(before counters, bytes int64) *Brokers {
+// perGiBSince is the difference, per GiB of so many bytes.
+func (c counters) perGiBSince(before counters, bytes int64) *Brokers {
 	if c == nil || bytes == 0 {
 		return nil
 	}

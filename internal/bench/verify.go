@@ -24,9 +24,9 @@ func (f *Faults) Bad() bool { return f.Missing+f.Repeated+f.Changed+f.OffsetBack
 // verifier holds what was read against what must have been written. Consumers
 // share it; of each partition one consumer reads at a time.
 type verifier struct {
-	table *crc32.Table
-	run   uint64 // 0: whatever run
-	whole bool   // reading began at the partition's start: a producer's first number is 0
+	table     *crc32.Table
+	run       uint64 // 0: whatever run
+	fromStart bool   // reading began at the partition's start: a producer's first number is 0
 
 	mu     sync.Mutex // guards what follows
 	next   map[lineage]uint64
@@ -43,18 +43,18 @@ type lineage struct {
 }
 
 func newVerifier(run uint64, whole bool) *verifier {
-	return &verifier{table: castagnoli(), run: run, whole: whole, next: map[lineage]uint64{}, holes: map[lineage]uint64{}, offset: map[int32]int64{}}
+	return &verifier{table: castagnoli(), run: run, fromStart: whole, next: map[lineage]uint64{}, holes: map[lineage]uint64{}, offset: map[int32]int64{}}
 }
 
-// check takes the next record of a partition. due is when it was to be sent;
+// checkRecord takes the next record of a partition. due is when it was to be sent;
 // ok is false for records that are not part of the run.
-func (v *verifier) check(partition int32, offset int64, value []byte) (due time.Time, ok bool) {
-	var s stamp
+func (v *verifier) checkRecord(partition int32, offset int64, value []byte) (due time.Time, ok bool) {
+	var s recordStamp
 	err := s.decode(value, v.table)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if next := v.offset[partition]; offset < next {
-		v.fault(&v.faults.OffsetBack, "partition %d: offset %d after %d", partition, offset, next-1)
+		v.addFault(&v.faults.OffsetBack, "partition %d: offset %d after %d", partition, offset, next-1)
 	}
 	v.offset[partition] = max(v.offset[partition], offset+1)
 	switch {
@@ -62,7 +62,7 @@ func (v *verifier) check(partition int32, offset int64, value []byte) (due time.
 		v.faults.Foreign++
 		return due, false
 	case err != nil:
-		v.fault(&v.faults.Changed, "partition %d, offset %d: %v", partition, offset, err)
+		v.addFault(&v.faults.Changed, "partition %d, offset %d: %v", partition, offset, err)
 		return due, false
 	case v.run != 0 && s.run != v.run:
 		v.faults.Foreign++
@@ -71,33 +71,33 @@ func (v *verifier) check(partition int32, offset int64, value []byte) (due time.
 	l := lineage{s.run, s.producer, partition}
 	next, known := v.next[l]
 	switch {
-	case !known && !v.whole, s.number == next:
+	case !known && !v.fromStart, s.number == next:
 		v.next[l] = s.number + 1
 	case s.number > next:
 		v.holes[l] += s.number - next
-		v.first("partition %d, offset %d: producer %d's number %d after %d", partition, offset, s.producer, s.number, int64(next)-1)
+		v.noteFirst("partition %d, offset %d: producer %d's number %d after %d", partition, offset, s.producer, s.number, int64(next)-1)
 		v.next[l] = s.number + 1
 	default:
-		v.fault(&v.faults.Repeated, "partition %d, offset %d: producer %d's number %d again", partition, offset, s.producer, s.number)
+		v.addFault(&v.faults.Repeated, "partition %d, offset %d: producer %d's number %d again", partition, offset, s.producer, s.number)
 	}
 	return s.due, true
 }
 
-func (v *verifier) fault(counter *uint64, format string, args ...any) {
+func (v *verifier) addFault(counter *uint64, format string, args ...any) {
 	*counter++
-	v.first(format, args...)
+	v.noteFirst(format, args...)
 }
 
-func (v *verifier) first(format string, args ...any) {
+func (v *verifier) noteFirst(format string, args ...any) {
 	if v.faults.First == "" {
 		v.faults.First = fmt.Sprintf(format, args...)
 	}
 }
 
-// finish says what never came: acked is how many numbers of each lineage were
+// finalFaults says what never came: acked is how many numbers of each lineage were
 // acknowledged before the first that failed, failed how many failed: those may
 // be there or not, and are held against nobody.
-func (v *verifier) finish(acked, failed map[lineage]uint64) Faults {
+func (v *verifier) finalFaults(acked, failed map[lineage]uint64) Faults {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for l, n := range v.holes {
@@ -106,7 +106,7 @@ func (v *verifier) finish(acked, failed map[lineage]uint64) Faults {
 	for l, n := range acked {
 		if have := v.next[l]; have < n {
 			v.faults.Missing += n - have
-			v.first("partition %d: producer %d's numbers %d to %d were acknowledged and never read", l.partition, l.producer, have, n-1)
+			v.noteFirst("partition %d: producer %d's numbers %d to %d were acknowledged and never read", l.partition, l.producer, have, n-1)
 		}
 	}
 	if !v.faults.Bad() {

@@ -31,7 +31,7 @@ func newSet() *Set {
 	return &Set{fs: fs}
 }
 
-func (s *Set) declare(name, unit, def, help string) *setting {
+func (s *Set) declareSetting(name, unit, def, help string) *setting {
 	f := &setting{name: name, unit: unit, def: def, help: help}
 	s.flags = append(s.flags, f)
 	return f
@@ -40,34 +40,34 @@ func (s *Set) declare(name, unit, def, help string) *setting {
 // String declares a text.
 func (s *Set) String(p *string, name, def, unit, help string) {
 	s.fs.StringVar(p, name, def, help)
-	s.declare(name, unit, def, help)
+	s.declareSetting(name, unit, def, help)
 }
 
 // Int declares a whole number.
 func (s *Set) Int(p *int, name string, def int, unit, help string) {
 	*p = def
 	s.fs.Var((*intValue)(p), name, help)
-	s.declare(name, unit, strconv.Itoa(def), help)
+	s.declareSetting(name, unit, strconv.Itoa(def), help)
 }
 
 // Float declares a number.
 func (s *Set) Float(p *float64, name string, def float64, unit, help string) {
 	*p = def
 	s.fs.Var((*floatValue)(p), name, help)
-	s.declare(name, unit, strconv.FormatFloat(def, 'f', -1, 64), help)
+	s.declareSetting(name, unit, strconv.FormatFloat(def, 'f', -1, 64), help)
 }
 
 // Bool declares a switch: --name, or --name=false.
 func (s *Set) Bool(p *bool, name string, def bool, help string) {
 	s.fs.BoolVar(p, name, def, help)
-	s.declare(name, "", strconv.FormatBool(def), help)
+	s.declareSetting(name, "", strconv.FormatBool(def), help)
 }
 
 // Duration declares a length of time, in Go's notation (100ms, 1m30s).
 func (s *Set) Duration(p *time.Duration, name string, def time.Duration, help string) {
 	*p = def
 	s.fs.Var((*durationValue)(p), name, help)
-	s.declare(name, "DURATION", shortDuration(def), help)
+	s.declareSetting(name, "DURATION", shortDuration(def), help)
 }
 
 // Bytes declares a size: a number of bytes, or with KiB, MiB or GiB. def 0
@@ -75,19 +75,19 @@ func (s *Set) Duration(p *time.Duration, name string, def time.Duration, help st
 func (s *Set) Bytes(p *int64, name string, def int64, help string) {
 	*p = def
 	s.fs.Var((*bytesValue)(p), name, help)
-	s.declare(name, "BYTES", FormatBytes(def), help)
+	s.declareSetting(name, "BYTES", FormatBytes(def), help)
 }
 
 // Strings declares a list, divided by commas; in YAML also a sequence.
 func (s *Set) Strings(p *[]string, name, unit, help string) {
 	s.fs.Var((*listValue)(p), name, help)
-	s.declare(name, unit, "", help).list = true
+	s.declareSetting(name, unit, "", help).list = true
 }
 
 // Value is what a declared setting is set to, as text.
 func (s *Set) Value(name string) string { return s.fs.Lookup(name).Value.String() }
 
-func (s *Set) find(name string) *setting {
+func (s *Set) findSetting(name string) *setting {
 	for _, f := range s.flags {
 		if f.name == name {
 			return f
@@ -96,7 +96,7 @@ func (s *Set) find(name string) *setting {
 	return nil
 }
 
-func (s *Set) names() []string {
+func (s *Set) settingNames() []string {
 	out := make([]string, len(s.flags))
 	for i, f := range s.flags {
 		out[i] = f.name
@@ -178,5 +178,5 @@ func shortDuration(d time.Duration) string {
 func (s *Set) Int64(p *int64, name string, def int64, unit, help string) {
 	*p = def
 	s.fs.Var((*int64Value)(p), name, help)
-	s.declare(name, unit, strconv.FormatInt(def, 10), help)
+	s.declareSetting(name, unit, strconv.FormatInt(def, 10), help)
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// overview lists the commands whose names begin with prefix.
-func (p *Program) overview(w io.Writer, prefix string) {
+// printOverview lists the commands whose names begin with prefix.
+func (p *Program) printOverview(w io.Writer, prefix string) {
 	fmt.Fprintf(w, "%s\n\nUsage: %s <command> [flags]\n\nCommands:\n", p.About, p.Name)
 	for _, c := range p.Commands {
 		if strings.HasPrefix(c.Name, prefix) {
@@ -19,25 +19,25 @@ func (p *Program) overview(w io.Writer, prefix string) {
 	fmt.Fprintf(w, "`%s <command> --help` tells more of one command.\n", p.Name)
 }
 
-func (p *Program) help(args []string) error {
+func (p *Program) runHelp(args []string) error {
 	if len(args) == 0 {
-		p.overview(p.Stdout, "")
+		p.printOverview(p.Stdout, "")
 		return nil
 	}
-	c, _, err := p.find(append(args, "--help"))
+	c, _, err := p.findCommand(append(args, "--help"))
 	if err != nil {
 		return err
 	}
 	if c == nil {
-		p.overview(p.Stdout, args[0]+" ")
+		p.printOverview(p.Stdout, args[0]+" ")
 		return nil
 	}
-	p.commandHelp(p.Stdout, c)
+	p.printCommandHelp(p.Stdout, c)
 	return nil
 }
 
-// commandHelp teaches one command.
-func (p *Program) commandHelp(w io.Writer, c *Command) {
+// printCommandHelp teaches one command.
+func (p *Program) printCommandHelp(w io.Writer, c *Command) {
 	set := newSet()
 	c.New(set)
 	line := p.Name + " " + c.Name
@@ -62,9 +62,9 @@ func (p *Program) commandHelp(w io.Writer, c *Command) {
 	}
 	fmt.Fprintf(w, "\nFlags (or %s, or a key of the --config file):\n", EnvName("name"))
 	for _, f := range set.flags {
-		f.describe(w)
+		f.printHelp(w)
 	}
-	(&setting{name: configFlag, unit: "FILE", help: "YAML file of settings: `flag-name: value`"}).describe(w)
+	(&setting{name: configFlag, unit: "FILE", help: "YAML file of settings: `flag-name: value`"}).printHelp(w)
 }
 
 // helpColumn is where a flag's text begins, and helpWidth where it wraps.
@@ -73,7 +73,7 @@ const (
 	helpWidth  = 100
 )
 
-func (f *setting) describe(w io.Writer) {
+func (f *setting) printHelp(w io.Writer) {
 	head := "  --" + f.name
 	if f.unit != "" {
 		head += " " + f.unit
@@ -85,7 +85,7 @@ func (f *setting) describe(w io.Writer) {
 	case f.def != "" && f.unit != "":
 		text += " (default " + f.def + ")"
 	}
-	lines := wrap(text, helpWidth-helpColumn)
+	lines := wrapText(text, helpWidth-helpColumn)
 	if len(head)+1 > helpColumn {
 		fmt.Fprintln(w, head)
 		head = ""
@@ -96,8 +96,8 @@ func (f *setting) describe(w io.Writer) {
 	}
 }
 
-// wrap breaks text into lines of at most width bytes, at spaces.
-func wrap(text string, width int) []string {
+// wrapText breaks text into lines of at most width bytes, at spaces.
+func wrapText(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {

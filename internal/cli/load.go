@@ -36,9 +36,9 @@ type loader struct {
 	known map[string][]string // setting to commands
 }
 
-// load reads flags, then what they left open from the environment, then from
+// loadSettings reads flags, then what they left open from the environment, then from
 // the file. It returns the arguments that are no flags.
-func (l *loader) load(args []string) (rest []string, err error) {
+func (l *loader) loadSettings(args []string) (rest []string, err error) {
 	var file string
 	l.set.fs.StringVar(&file, configFlag, "", "")
 	if rest, err = l.parseFlags(args); err != nil {
@@ -46,11 +46,11 @@ func (l *loader) load(args []string) (rest []string, err error) {
 	}
 	given := map[string]bool{}
 	l.set.fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if err := l.fromEnvironment(given); err != nil {
+	if err := l.loadEnvironment(given); err != nil {
 		return nil, err
 	}
 	if file != "" {
-		if err := l.fromFile(file, given); err != nil {
+		if err := l.loadFile(file, given); err != nil {
 			return nil, err
 		}
 	}
@@ -81,20 +81,20 @@ func (l *loader) flagError(args []string, err error) error {
 	if !ok {
 		return Usagef("%s", strings.Replace(err.Error(), "flag -", "flag --", 1))
 	}
-	return Usagef("unknown flag --%s of `%s`%s%s", name, l.command, l.elsewhere(name), didYouMean(name, "--", l.names()))
+	return Usagef("unknown flag --%s of `%s`%s%s", name, l.command, l.otherCommandHint(name), didYouMean(name, "--", l.knownNames()))
 }
 
-func (l *loader) names() []string { return append(l.set.names(), configFlag) }
+func (l *loader) knownNames() []string { return append(l.set.settingNames(), configFlag) }
 
-// elsewhere says whose setting a name is that this command does not have.
-func (l *loader) elsewhere(name string) string {
+// otherCommandHint says whose setting a name is that this command does not have.
+func (l *loader) otherCommandHint(name string) string {
 	if of := l.known[name]; len(of) > 0 {
 		return fmt.Sprintf(" (it is one of `%s`)", of[0])
 	}
 	return ""
 }
 
-func (l *loader) fromEnvironment(given map[string]bool) error {
+func (l *loader) loadEnvironment(given map[string]bool) error {
 	all := map[string]string{} // variable to setting, of every command
 	for name := range l.known {
 		all[EnvName(name)] = name
@@ -124,7 +124,7 @@ func (l *loader) fromEnvironment(given map[string]bool) error {
 	return nil
 }
 
-func (l *loader) fromFile(path string, given map[string]bool) error {
+func (l *loader) loadFile(path string, given map[string]bool) error {
 	body, err := readConfig(path)
 	if err != nil {
 		return Usagef("%v", err)
@@ -144,15 +144,15 @@ func (l *loader) fromFile(path string, given map[string]bool) error {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		name, at := key.Value, fmt.Sprintf("%s:%d", path, key.Line)
-		f := l.set.find(name)
+		f := l.set.findSetting(name)
 		switch {
 		case f == nil:
-			return Usagef("%s: unknown key %s of `%s`%s%s", at, name, l.command, l.elsewhere(name), didYouMean(name, "", l.set.names()))
+			return Usagef("%s: unknown key %s of `%s`%s%s", at, name, l.command, l.otherCommandHint(name), didYouMean(name, "", l.set.settingNames()))
 		case seen[name]:
 			return Usagef("%s: key %s is there twice", at, name)
 		}
 		seen[name] = true
-		text, err := scalar(f, value)
+		text, err := scalarValue(f, value)
 		if err != nil {
 			return Usagef("%s: key %s: %v", at, name, err)
 		}
@@ -191,8 +191,8 @@ func configError(path string, err error) error {
 	return fmt.Errorf("read --%s %s: %w; give a YAML file of settings that this process may read", configFlag, path, err)
 }
 
-// scalar is a YAML value as it would stand behind a flag.
-func scalar(f *setting, v *yaml.Node) (string, error) {
+// scalarValue is a YAML value as it would stand behind a flag.
+func scalarValue(f *setting, v *yaml.Node) (string, error) {
 	switch {
 	case v.Kind == yaml.ScalarNode && v.Tag == "!!null":
 		return "", errors.New("it has no value")

@@ -72,49 +72,49 @@ func (p *Program) Main(ctx context.Context, args []string) int {
 
 func (p *Program) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		p.overview(p.Stderr, "")
+		p.printOverview(p.Stderr, "")
 		return Usagef("no command")
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		return p.help(args[1:])
+		return p.runHelp(args[1:])
 	case "-version", "--version":
 		args = []string{"version"}
 	}
-	c, rest, err := p.find(args)
+	c, rest, err := p.findCommand(args)
 	if err != nil {
 		return err
 	}
 	if c == nil { // a word that begins commands of two: `zonewise etcd --help`
-		p.overview(p.Stdout, args[0]+" ")
+		p.printOverview(p.Stdout, args[0]+" ")
 		return nil
 	}
 	set := newSet()
 	run := c.New(set)
-	l := loader{set: set, command: p.Name + " " + c.Name, environ: p.Environ, known: p.known()}
-	left, err := l.load(rest)
+	l := loader{set: set, command: p.Name + " " + c.Name, environ: p.Environ, known: p.settingsByCommand()}
+	left, err := l.loadSettings(rest)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		p.commandHelp(p.Stdout, c)
+		p.printCommandHelp(p.Stdout, c)
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w (see `%s %s --help`)", err, p.Name, c.Name)
 	case len(left) < c.MinArgs || len(left) > c.MaxArgs:
-		return Usagef("%s: %s (see `%s %s --help`)", c.Name, wrongCount(c, left), p.Name, c.Name)
+		return Usagef("%s: %s (see `%s %s --help`)", c.Name, argCountError(c, left), p.Name, c.Name)
 	}
 	return run(ctx, Env{Args: left, Stdout: p.Stdout, Stderr: p.Stderr})
 }
 
-func wrongCount(c *Command, left []string) string {
+func argCountError(c *Command, left []string) string {
 	if len(left) > c.MaxArgs {
 		return fmt.Sprintf("unexpected argument %q", left[c.MaxArgs])
 	}
 	return "missing argument: want " + c.Args
 }
 
-// find matches the longest command name that args begin with. A nil command
+// findCommand matches the longest command name that args begin with. A nil command
 // without error asks for an overview of what begins with args[0].
-func (p *Program) find(args []string) (*Command, []string, error) {
+func (p *Program) findCommand(args []string) (*Command, []string, error) {
 	for n := min(2, len(args)); n > 0; n-- {
 		name := strings.Join(args[:n], " ")
 		for i := range p.Commands {
@@ -142,13 +142,13 @@ func (p *Program) find(args []string) (*Command, []string, error) {
 	return nil, nil, Usagef("unknown command %q of %s: want one of %s%s", args[1], args[0], strings.Join(second, ", "), didYouMean(args[1], "", second))
 }
 
-// known lists the settings of all commands.
-func (p *Program) known() map[string][]string {
+// settingsByCommand lists the settings of all commands.
+func (p *Program) settingsByCommand() map[string][]string {
 	known := map[string][]string{}
 	for i := range p.Commands {
 		set := newSet()
 		p.Commands[i].New(set)
-		for _, name := range set.names() {
+		for _, name := range set.settingNames() {
 			known[name] = append(known[name], p.Name+" "+p.Commands[i].Name)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package etcdserver runs an etcd member inside this program, with the
-// settings that the log relies on (design, section 3): `zonewise dev`,
+// settings that the log relies on (docs/design.md, section 3): `zonewise dev`,
 // `zonewise etcd` and tests start it.
 //
 //	Start ─▶ Member ── Endpoint, Client ──▶ etcdlog.FromEtcd

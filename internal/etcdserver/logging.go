@@ -17,23 +17,23 @@ import (
 // zapTo sends etcd's own lines of level warning and above to l, never to
 // standard output; nil drops them. A disk that is full is said once, in place of
 // the lines that etcd has for it.
-func zapTo(l *slog.Logger, full *diskFull) *zap.Logger {
+func zapTo(l *slog.Logger, full *diskFullHandler) *zap.Logger {
 	if l == nil {
 		l = slog.New(slog.DiscardHandler)
 	}
 	return zap.New(&slogCore{l: l, full: full}, zap.WithFatalHook(full), zap.WithPanicHook(full))
 }
 
-// diskFull says that the disk of a member's data is full, and ends the process
+// diskFullHandler says that the disk of a member's data is full, and ends the process
 // where etcd would with a raw error, or a panic and its stack. Nothing that was
 // acknowledged is lost: the others have it, and this one's files stay as they are.
-type diskFull struct {
-	dir  string
-	exit func(code int) // os.Exit
-	said atomic.Bool
+type diskFullHandler struct {
+	dir      string
+	exit     func(code int) // os.Exit
+	reported atomic.Bool
 }
 
-func newDiskFull(dir string) *diskFull { return &diskFull{dir: dir, exit: os.Exit} }
+func newDiskFull(dir string) *diskFullHandler { return &diskFullHandler{dir: dir, exit: os.Exit} }
 
 // isDiskFull reports errors of a full disk; etcd hands some on as text.
 func isDiskFull(err error) bool {
@@ -45,13 +45,13 @@ func mentionsDiskFull(text string) bool {
 		strings.Contains(text, fmt.Sprintf(" %d})", syscall.ENOSPC)) // bbolt's %w of a logger that does not know it
 }
 
-// text says it, as the bucket does of a folder's disk.
-func (d *diskFull) text() string {
+// errorText says it, as the bucket does of a folder's disk.
+func (d *diskFullHandler) errorText() string {
 	return fmt.Sprintf("disk of %s is full: this etcd member ends; free some space there and start it again", d.dir)
 }
 
-// met reports whether a line of etcd's is of a full disk.
-func (d *diskFull) met(e zapcore.Entry, f []zapcore.Field) bool {
+// isDiskFullLine reports whether a line of etcd's is of a full disk.
+func (d *diskFullHandler) isDiskFullLine(e zapcore.Entry, f []zapcore.Field) bool {
 	if e.Level < zapcore.ErrorLevel {
 		return false
 	}
@@ -68,8 +68,8 @@ func (d *diskFull) met(e zapcore.Entry, f []zapcore.Field) bool {
 
 // OnWrite implements zapcore.CheckWriteHook: what etcd does after a line of level
 // panic or fatal.
-func (d *diskFull) OnWrite(ce *zapcore.CheckedEntry, f []zapcore.Field) {
-	if ce.Level == zapcore.FatalLevel || d.met(ce.Entry, f) {
+func (d *diskFullHandler) OnWrite(ce *zapcore.CheckedEntry, f []zapcore.Field) {
+	if ce.Level == zapcore.FatalLevel || d.isDiskFullLine(ce.Entry, f) {
 		d.exit(1)
 	}
 	panic("etcd: " + ce.Message)
@@ -78,7 +78,7 @@ func (d *diskFull) OnWrite(ce *zapcore.CheckedEntry, f []zapcore.Field) {
 // slogCore is a zapcore.Core that writes to slog.
 type slogCore struct {
 	l    *slog.Logger
-	full *diskFull
+	full *diskFullHandler
 }
 
 // Enabled implements zapcore.Core.
@@ -86,7 +86,7 @@ func (c *slogCore) Enabled(l zapcore.Level) bool { return l >= zapcore.WarnLevel
 
 // With implements zapcore.Core.
 func (c *slogCore) With(f []zapcore.Field) zapcore.Core {
-	return &slogCore{l: c.l.With(attrs(f)...), full: c.full}
+	return &slogCore{l: c.l.With(toAttrs(f)...), full: c.full}
 }
 
 // Check implements zapcore.Core.
@@ -99,9 +99,9 @@ func (c *slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Che
 
 // Write implements zapcore.Core.
 func (c *slogCore) Write(e zapcore.Entry, f []zapcore.Field) error {
-	if c.full.met(e, f) {
-		if !c.full.said.Swap(true) {
-			c.l.Error(c.full.text())
+	if c.full.isDiskFullLine(e, f) {
+		if !c.full.reported.Swap(true) {
+			c.l.Error(c.full.errorText())
 		}
 		return nil
 	}
@@ -109,14 +109,14 @@ func (c *slogCore) Write(e zapcore.Entry, f []zapcore.Field) error {
 	if e.Level >= zapcore.ErrorLevel {
 		level = slog.LevelError
 	}
-	c.l.Log(context.Background(), level, "etcd: "+e.Message, attrs(f)...)
+	c.l.Log(context.Background(), level, "etcd: "+e.Message, toAttrs(f)...)
 	return nil
 }
 
 // Sync implements zapcore.Core.
 func (c *slogCore) Sync() error { return nil }
 
-func attrs(f []zapcore.Field) []any {
+func toAttrs(f []zapcore.Field) []any {
 	enc := zapcore.NewMapObjectEncoder()
 	out := make([]any, 0, 2*len(f))
 	for _, x := range f {

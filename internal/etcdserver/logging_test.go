@@ -24,7 +24,7 @@ func TestAFullDiskIsSaidPlainly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var lines bytes.Buffer
 			code := -1
-			d := &diskFull{dir: "d/etcd", exit: func(c int) { code = c; panic("exit") }}
+			d := &diskFullHandler{dir: "d/etcd", exit: func(c int) { code = c; panic("exit") }}
 			l := zapTo(slog.New(slog.NewTextHandler(&lines, nil)), d)
 			func() {
 				defer func() {
@@ -47,7 +47,7 @@ func TestAFullDiskIsSaidPlainly(t *testing.T) {
 func TestWhatElseEtcdGivesUpForIsSaidAsItSaysIt(t *testing.T) {
 	var lines bytes.Buffer
 	code := -1
-	l := zapTo(slog.New(slog.NewTextHandler(&lines, nil)), &diskFull{exit: func(c int) { code = c; panic("exit") }})
+	l := zapTo(slog.New(slog.NewTextHandler(&lines, nil)), &diskFullHandler{exit: func(c int) { code = c; panic("exit") }})
 	said := func(f func()) (r any) {
 		defer func() { r = recover() }()
 		f()

@@ -16,8 +16,8 @@ import (
 // gone does not refuse, it is silent.
 const statusTimeout = 2 * time.Second
 
-// Info is a member as the cluster knows it.
-type Info struct {
+// MemberInfo is a member as the cluster knows it.
+type MemberInfo struct {
 	ID        uint64
 	Name      string // empty: added, and never started
 	PeerURLs  []string
@@ -28,14 +28,14 @@ type Info struct {
 }
 
 // Members lists the cluster's members, and asks each how it is.
-func Members(ctx context.Context, c *clientv3.Client) ([]Info, error) {
+func Members(ctx context.Context, c *clientv3.Client) ([]MemberInfo, error) {
 	r, err := c.MemberList(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list etcd members: %w", err)
 	}
-	var all []Info
+	var all []MemberInfo
 	for _, m := range r.Members {
-		i := Info{ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, Learner: m.IsLearner}
+		i := MemberInfo{ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, Learner: m.IsLearner}
 		for _, u := range m.ClientURLs {
 			sctx, cancel := context.WithTimeout(ctx, statusTimeout)
 			s, err := c.Status(sctx, u)
@@ -137,9 +137,9 @@ func Defragment(ctx context.Context, c *clientv3.Client) error {
 	return nil
 }
 
-// Disarm takes back every alarm (NOSPACE) after room was made, and returns how
+// DisarmAlarms takes back every alarm (NOSPACE) after room was made, and returns how
 // many there were.
-func Disarm(ctx context.Context, c *clientv3.Client) (int, error) {
+func DisarmAlarms(ctx context.Context, c *clientv3.Client) (int, error) {
 	r, err := c.AlarmDisarm(ctx, &clientv3.AlarmMember{})
 	if err != nil {
 		return 0, fmt.Errorf("disarm etcd: %w", err)

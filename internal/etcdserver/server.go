@@ -32,8 +32,8 @@ const (
 	MaxTxnOps = 256
 	// MaxRequestBytes: an entry of 1 MiB, its keys and guards, with room.
 	MaxRequestBytes = 4 << 20
-	// progressEvery is how often a quiet watch is told how far it is.
-	progressEvery = time.Second
+	// progressInterval is how often a quiet watch is told how far it is.
+	progressInterval = time.Second
 	// compactBatch revisions are compacted at a time, with compactPause
 	// between, so that commits pass.
 	compactBatch = 500
@@ -45,7 +45,7 @@ type TLS struct {
 	CertFile, KeyFile, CAFile string
 }
 
-func (t TLS) info() transport.TLSInfo {
+func (t TLS) toTLSInfo() transport.TLSInfo {
 	if t == (TLS{}) {
 		return transport.TLSInfo{}
 	}
@@ -89,7 +89,7 @@ type Member struct {
 
 // Start starts the member and waits until it serves.
 func Start(ctx context.Context, cfg Config) (*Member, error) {
-	ec, err := cfg.embed()
+	ec, err := cfg.toEmbedConfig()
 	if err != nil {
 		return nil, fmt.Errorf("start etcd member %s: %w", cfg.Name, err)
 	}
@@ -120,9 +120,9 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 		e.Close()
 		return nil, fmt.Errorf("start etcd member %s: %w", cfg.Name, err)
 	}
-	m := &Member{etcd: e, endpoint: endpoint(e, ec)}
+	m := &Member{etcd: e, endpoint: clientEndpoint(e, ec)}
 	if cfg.ClientTLS != (TLS{}) {
-		if m.tls, err = cfg.ClientTLS.info().ClientConfig(); err != nil {
+		if m.tls, err = cfg.ClientTLS.toTLSInfo().ClientConfig(); err != nil {
 			e.Close()
 			return nil, fmt.Errorf("start etcd member %s: client certificate: %w", cfg.Name, err)
 		}
@@ -130,8 +130,8 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 	return m, nil
 }
 
-// endpoint is where the member listens for clients, with the port it got.
-func endpoint(e *embed.Etcd, ec *embed.Config) string {
+// clientEndpoint is where the member listens for clients, with the port it got.
+func clientEndpoint(e *embed.Etcd, ec *embed.Config) string {
 	u := ec.ListenClientUrls[0]
 	if u.Scheme == "unix" || u.Scheme == "unixs" {
 		return u.String()
@@ -139,8 +139,8 @@ func endpoint(e *embed.Etcd, ec *embed.Config) string {
 	return u.Scheme + "://" + e.Clients[0].Addr().String()
 }
 
-// embed turns the configuration into etcd's.
-func (c Config) embed() (*embed.Config, error) {
+// toEmbedConfig turns the configuration into etcd's.
+func (c Config) toEmbedConfig() (*embed.Config, error) {
 	if c.Name == "" || c.Dir == "" || c.ClientURL == "" {
 		return nil, errors.New("name, directory and client URL must be given")
 	}
@@ -153,7 +153,7 @@ func (c Config) embed() (*embed.Config, error) {
 		}
 		peer = "http://127.0.0.1:0"
 	}
-	client, err := drawPort(c.ClientURL)
+	client, err := pickFreePort(c.ClientURL)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (c Config) embed() (*embed.Config, error) {
 	ec.MaxTxnOps, ec.MaxRequestBytes = MaxTxnOps, MaxRequestBytes
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "0" // off: the archive duty compacts
 	ec.CompactionBatchLimit, ec.CompactionSleepInterval = compactBatch, compactPause
-	ec.WatchProgressNotifyInterval = progressEvery
+	ec.WatchProgressNotifyInterval = progressInterval
 	if c.HeartbeatMs != 0 {
 		ec.TickMs = c.HeartbeatMs
 	}
@@ -203,16 +203,16 @@ func (c Config) embed() (*embed.Config, error) {
 	if c.BackendBatchPeriod != 0 {
 		ec.BackendBatchInterval = c.BackendBatchPeriod
 	}
-	ec.ClientTLSInfo, ec.PeerTLSInfo = c.ClientTLS.info(), c.PeerTLS.info()
+	ec.ClientTLSInfo, ec.PeerTLSInfo = c.ClientTLS.toTLSInfo(), c.PeerTLS.toTLSInfo()
 	ec.UnsafeNoFsync = c.UnsafeNoFsync
 	ec.EnableGRPCGateway = false
 	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Logger, newDiskFull(c.Dir)))
 	return ec, nil
 }
 
-// drawPort gives port 0 a number: members are told each other's client URLs,
+// pickFreePort gives port 0 a number: members are told each other's client URLs,
 // so it has to be known before the member listens.
-func drawPort(s string) (string, error) {
+func pickFreePort(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Port() != "0" {
 		return s, nil // what is wrong with it is said where it is used
@@ -242,10 +242,10 @@ func (m *Member) Client() (*clientv3.Client, error) {
 // Times of a client's connection. That a member does not answer is found out by
 // asking it (etcdlog.Members): grpc-go takes no keepAliveTime below ten seconds.
 const (
-	keepAliveTime    = 10 * time.Second
-	keepAliveTimeout = 3 * time.Second
-	reconnectWithin  = 3 * time.Second // at most from one try to the next; grpc's default is two minutes
-	loginTimeout     = 2 * time.Second // of asking for a token, where there is a user
+	keepAliveTime     = 10 * time.Second
+	keepAliveTimeout  = 3 * time.Second
+	maxReconnectDelay = 3 * time.Second // at most from one try to the next; grpc's default is two minutes
+	loginTimeout      = 2 * time.Second // of asking for a token, where there is a user
 )
 
 // Dial opens a client with the settings that etcdlog wants. It does not
@@ -257,12 +257,12 @@ func Dial(endpoints []string, t *tls.Config) (*clientv3.Client, error) {
 // DialAs is Dial for an etcd that asks who comes.
 func DialAs(endpoints []string, t *tls.Config, user, password string, more ...grpc.DialOption) (*clientv3.Client, error) {
 	again := backoff.DefaultConfig
-	again.BaseDelay, again.MaxDelay = 100*time.Millisecond, reconnectWithin
+	again.BaseDelay, again.MaxDelay = 100*time.Millisecond, maxReconnectDelay
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints: endpoints, TLS: t, Username: user, Password: password,
 		DialTimeout: loginTimeout, DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallSendMsgSize: MaxRequestBytes, RejectOldCluster: false, Logger: zap.NewNop(),
-		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: reconnectWithin})}, more...),
+		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: maxReconnectDelay})}, more...),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", endpoints, err)

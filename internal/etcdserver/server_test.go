@@ -90,7 +90,7 @@ func TestASnapshotIsAWholeFileAndNeverOverwritten(t *testing.T) {
 	if err := Defragment(t.Context(), c); err != nil {
 		t.Error(err)
 	}
-	if n, err := Disarm(t.Context(), c); err != nil || n != 0 {
+	if n, err := DisarmAlarms(t.Context(), c); err != nil || n != 0 {
 		t.Errorf("disarmed %d, %v", n, err)
 	}
 }

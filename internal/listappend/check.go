@@ -13,15 +13,15 @@ type write struct {
 	sent      int64
 }
 
-// index is what the whole history says of values and offsets.
-type index struct {
-	h        History
-	writes   map[Value]write
-	read     map[Value]bool
-	at       map[int]map[int64]Value // by partition and offset: what was read there, or acknowledged
-	offset   map[Value]int64
-	furthest map[int]int64 // by partition: the highest offset read
-	whole    []bool        // by transaction: it committed, as told or as seen
+// historyIndex is what the whole history says of values and offsets.
+type historyIndex struct {
+	history    History
+	writes     map[Value]write
+	readValues map[Value]bool
+	valueAt    map[int]map[int64]Value // by partition and offset: what was read there, or acknowledged
+	offsetOf   map[Value]int64
+	furthest   map[int]int64 // by partition: the highest offset read
+	committed  []bool        // by transaction: it committed, as told or as seen
 	// versions are the committed records of a partition, by offset.
 	versions map[int][]Record
 }
@@ -29,68 +29,68 @@ type index struct {
 // Check judges a history.
 func Check(h History) Result {
 	r := Result{Counts: map[string]int{}}
-	x := &index{h: h, writes: map[Value]write{}, read: map[Value]bool{}, at: map[int]map[int64]Value{}, offset: map[Value]int64{},
-		furthest: map[int]int64{}, whole: make([]bool, len(h.Transactions)), versions: map[int][]Record{}}
-	x.sends(&r)
-	x.reads(&r)
-	x.settle()
-	x.missing(&r)
-	x.polls(&r)
-	x.cycles(&r)
-	r.Records = len(x.read)
+	x := &historyIndex{history: h, writes: map[Value]write{}, readValues: map[Value]bool{}, valueAt: map[int]map[int64]Value{}, offsetOf: map[Value]int64{},
+		furthest: map[int]int64{}, committed: make([]bool, len(h.Transactions)), versions: map[int][]Record{}}
+	x.checkSends(&r)
+	x.checkReads(&r)
+	x.decideCommitted()
+	x.checkMissing(&r)
+	x.checkPolls(&r)
+	x.checkCycles(&r)
+	r.Records = len(x.readValues)
 	return r
 }
 
-// sends takes in what was sent, and wants a process's offsets to rise.
-func (x *index) sends(r *Result) {
+// checkSends takes in what was sent, and wants a process's offsets to rise.
+func (x *historyIndex) checkSends(r *Result) {
 	type lane struct{ process, partition int }
 	last := map[lane]int64{}
-	for i, t := range x.h.Transactions {
+	for i, t := range x.history.Transactions {
 		for _, op := range t.Ops {
 			if op.Kind != Send {
 				continue
 			}
 			if first, ok := x.writes[op.Sent.Value]; ok {
-				r.add(Duplicate, op.Partition, fmt.Sprintf("value %d was sent twice: the history is no list-append", op.Sent.Value), first.txn, i)
+				r.addAnomaly(Duplicate, op.Partition, fmt.Sprintf("value %d was sent twice: the history is no list-append", op.Sent.Value), first.txn, i)
 				continue
 			}
 			x.writes[op.Sent.Value] = write{i, op.Partition, op.Sent.Offset}
 			if op.Sent.Offset == Unknown {
 				continue
 			}
-			x.place(r, op.Partition, op.Sent, i)
+			x.recordOffset(r, op.Partition, op.Sent, i)
 			l := lane{t.Process, op.Partition}
 			if before, ok := last[l]; ok && op.Sent.Offset <= before {
-				r.add(NonmonotonicSend, op.Partition, fmt.Sprintf("process %d sent %d to offset %d after one to offset %d", t.Process, op.Sent.Value, op.Sent.Offset, before), i)
+				r.addAnomaly(NonmonotonicSend, op.Partition, fmt.Sprintf("process %d sent %d to offset %d after one to offset %d", t.Process, op.Sent.Value, op.Sent.Offset, before), i)
 			}
 			last[l] = op.Sent.Offset
 		}
 	}
 }
 
-// place notes that a value is at an offset; a second opinion is an anomaly.
-func (x *index) place(r *Result, partition int, rec Record, txn int) {
-	offsets := x.at[partition]
+// recordOffset notes that a value is at an offset; a second opinion is an anomaly.
+func (x *historyIndex) recordOffset(r *Result, partition int, rec Record, txn int) {
+	offsets := x.valueAt[partition]
 	if offsets == nil {
 		offsets = map[int64]Value{}
-		x.at[partition] = offsets
+		x.valueAt[partition] = offsets
 	}
 	if v, ok := offsets[rec.Offset]; ok && v != rec.Value {
-		r.add(InconsistentOffset, partition, fmt.Sprintf("offset %d has %d and %d", rec.Offset, v, rec.Value), txn)
+		r.addAnomaly(InconsistentOffset, partition, fmt.Sprintf("offset %d has %d and %d", rec.Offset, v, rec.Value), txn)
 	} else if !ok {
 		offsets[rec.Offset] = rec.Value
 	}
-	if o, ok := x.offset[rec.Value]; ok && o != rec.Offset {
-		r.add(Duplicate, partition, fmt.Sprintf("value %d is at offsets %d and %d", rec.Value, o, rec.Offset), txn)
+	if o, ok := x.offsetOf[rec.Value]; ok && o != rec.Offset {
+		r.addAnomaly(Duplicate, partition, fmt.Sprintf("value %d is at offsets %d and %d", rec.Value, o, rec.Offset), txn)
 	} else if !ok {
-		x.offset[rec.Value] = rec.Offset
+		x.offsetOf[rec.Value] = rec.Offset
 	}
 }
 
-// reads takes in what was read, and wants it to be of transactions that had
+// checkReads takes in what was read, and wants it to be of transactions that had
 // asked to commit and were not aborted.
-func (x *index) reads(r *Result) {
-	for i, t := range x.h.Transactions {
+func (x *historyIndex) checkReads(r *Result) {
+	for i, t := range x.history.Transactions {
 		for _, op := range t.Ops {
 			if op.Kind != Poll {
 				continue
@@ -98,36 +98,36 @@ func (x *index) reads(r *Result) {
 			for _, rec := range op.Read {
 				w, known := x.writes[rec.Value]
 				if !known || w.partition != op.Partition {
-					r.add(Phantom, op.Partition, fmt.Sprintf("value %d at offset %d was not sent there", rec.Value, rec.Offset), i)
+					r.addAnomaly(Phantom, op.Partition, fmt.Sprintf("value %d at offset %d was not sent there", rec.Value, rec.Offset), i)
 					continue
 				}
-				x.place(r, op.Partition, rec, i)
-				x.read[rec.Value] = true
+				x.recordOffset(r, op.Partition, rec, i)
+				x.readValues[rec.Value] = true
 				x.furthest[op.Partition] = max(x.furthest[op.Partition], rec.Offset)
-				from := x.h.Transactions[w.txn]
+				from := x.history.Transactions[w.txn]
 				if from.Status == Aborted {
-					r.add(AbortedRead, op.Partition, fmt.Sprintf("value %d at offset %d is of an aborted transaction", rec.Value, rec.Offset), w.txn, i)
+					r.addAnomaly(AbortedRead, op.Partition, fmt.Sprintf("value %d at offset %d is of an aborted transaction", rec.Value, rec.Offset), w.txn, i)
 				} else if w.txn == i || op.At != 0 && op.At < from.Ending {
-					r.add(UncommittedRead, op.Partition, fmt.Sprintf("value %d at offset %d was read before its commit was asked for", rec.Value, rec.Offset), w.txn, i)
+					r.addAnomaly(UncommittedRead, op.Partition, fmt.Sprintf("value %d at offset %d was read before its commit was asked for", rec.Value, rec.Offset), w.txn, i)
 				}
 			}
 		}
 	}
 }
 
-// settle says which transactions committed: those that were told so, and those
+// decideCommitted says which transactions committed: those that were told so, and those
 // of unknown end of which something was seen.
-func (x *index) settle() {
-	for i, t := range x.h.Transactions {
-		x.whole[i] = t.Status == Committed
+func (x *historyIndex) decideCommitted() {
+	for i, t := range x.history.Transactions {
+		x.committed[i] = t.Status == Committed
 		for _, op := range t.Ops {
-			if op.Kind == Send && t.Status == Info && x.read[op.Sent.Value] {
-				x.whole[i] = true
+			if op.Kind == Send && t.Status == Info && x.readValues[op.Sent.Value] {
+				x.committed[i] = true
 			}
 		}
 	}
 	for v, w := range x.writes {
-		if o, ok := x.offset[v]; ok && x.whole[w.txn] {
+		if o, ok := x.offsetOf[v]; ok && x.committed[w.txn] {
 			x.versions[w.partition] = append(x.versions[w.partition], Record{o, v})
 		}
 	}
@@ -138,24 +138,24 @@ func (x *index) settle() {
 	}
 }
 
-// missing looks for values of committed transactions that nobody read.
-func (x *index) missing(r *Result) {
-	for i, t := range x.h.Transactions {
+// checkMissing looks for values of committed transactions that nobody read.
+func (x *historyIndex) checkMissing(r *Result) {
+	for i, t := range x.history.Transactions {
 		for _, op := range t.Ops {
-			if op.Kind != Send || !x.whole[i] || x.read[op.Sent.Value] {
+			if op.Kind != Send || !x.committed[i] || x.readValues[op.Sent.Value] {
 				continue
 			}
 			o := op.Sent.Offset
 			passed := o != Unknown && x.furthest[op.Partition] > o
 			what := fmt.Sprintf("value %d, acknowledged at offset %d, was read by nobody", op.Sent.Value, o)
 			switch {
-			case t.Status == Info && o != Unknown && (passed || x.h.ReadWhole):
-				r.add(PartialRead, op.Partition, what+", other values of its transaction were", i)
+			case t.Status == Info && o != Unknown && (passed || x.history.ReadWhole):
+				r.addAnomaly(PartialRead, op.Partition, what+", other values of its transaction were", i)
 			case t.Status == Info: // it may not have been appended
 			case passed:
-				r.add(LostWrite, op.Partition, what+fmt.Sprintf(", but offset %d was", x.furthest[op.Partition]), i)
-			case x.h.ReadWhole:
-				r.add(Unseen, op.Partition, what, i)
+				r.addAnomaly(LostWrite, op.Partition, what+fmt.Sprintf(", but offset %d was", x.furthest[op.Partition]), i)
+			case x.history.ReadWhole:
+				r.addAnomaly(Unseen, op.Partition, what, i)
 			}
 		}
 	}

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-func send(partition int, v Value, offset int64) Op {
+func sendOp(partition int, v Value, offset int64) Op {
 	return Op{Kind: Send, Partition: partition, Sent: Record{offset, v}}
 }
 
-// polled reads value, offset, value, offset ... from offset 0.
-func polled(partition int, vo ...int64) Op {
+// pollOp reads value, offset, value, offset ... from offset 0.
+func pollOp(partition int, vo ...int64) Op {
 	op := Op{Kind: Poll, Partition: partition, Assigned: true}
 	for i := 0; i < len(vo); i += 2 {
 		op.Read = append(op.Read, Record{vo[i+1], Value(vo[i])})
@@ -20,55 +20,55 @@ func polled(partition int, vo ...int64) Op {
 	return op
 }
 
-func goesOn(op Op) Op      { op.Assigned = false; return op }
-func at(op Op, t int64) Op { op.At = t; return op }
+func continuedPoll(op Op) Op { op.Assigned = false; return op }
+func opAt(op Op, t int64) Op { op.At = t; return op }
 
-func txn(process int, s Status, ops ...Op) Transaction {
+func newTxn(process int, s Status, ops ...Op) Transaction {
 	return Transaction{Process: process, Status: s, Ops: ops}
 }
 
-func whole(t ...Transaction) History { return History{Transactions: t, ReadWhole: true} }
-func going(t ...Transaction) History { return History{Transactions: t} }
+func wholeHistory(t ...Transaction) History   { return History{Transactions: t, ReadWhole: true} }
+func partialHistory(t ...Transaction) History { return History{Transactions: t} }
 
-func ending(t Transaction, when int64) Transaction { t.Ending = when; return t }
+func withEnding(t Transaction, when int64) Transaction { t.Ending = when; return t }
 
 func TestEachKindOfBadHistoryIsFoundAndNamed(t *testing.T) {
 	for name, c := range map[string]struct {
 		h    History
 		want []string
 	}{
-		"all well":         {whole(txn(1, Committed, send(0, 1, 0), send(1, 2, 0)), txn(9, Committed, polled(0, 1, 0)), txn(9, Committed, polled(1, 2, 0))), nil},
-		"aborted, gone":    {whole(txn(1, Aborted, send(0, 1, 0)), txn(9, Committed, polled(0))), nil},
-		"unknown, gone":    {whole(txn(1, Info, send(0, 1, 0), send(1, 2, 0)), txn(9, Committed, polled(0))), nil},
-		"unknown, there":   {whole(txn(1, Info, send(0, 1, 0), send(1, 2, 0)), txn(9, Committed, polled(0, 1, 0), polled(1, 2, 0))), nil},
-		"not read so far":  {going(txn(1, Committed, send(0, 1, 0), send(0, 2, 1)), txn(9, Committed, polled(0, 1, 0))), nil},
-		"a gap of markers": {whole(txn(1, Committed, send(0, 1, 0)), txn(1, Committed, send(0, 2, 4)), txn(9, Committed, polled(0, 1, 0, 2, 4))), nil},
+		"all well":         {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), sendOp(1, 2, 0)), newTxn(9, Committed, pollOp(0, 1, 0)), newTxn(9, Committed, pollOp(1, 2, 0))), nil},
+		"aborted, gone":    {wholeHistory(newTxn(1, Aborted, sendOp(0, 1, 0)), newTxn(9, Committed, pollOp(0))), nil},
+		"unknown, gone":    {wholeHistory(newTxn(1, Info, sendOp(0, 1, 0), sendOp(1, 2, 0)), newTxn(9, Committed, pollOp(0))), nil},
+		"unknown, there":   {wholeHistory(newTxn(1, Info, sendOp(0, 1, 0), sendOp(1, 2, 0)), newTxn(9, Committed, pollOp(0, 1, 0), pollOp(1, 2, 0))), nil},
+		"not read so far":  {partialHistory(newTxn(1, Committed, sendOp(0, 1, 0), sendOp(0, 2, 1)), newTxn(9, Committed, pollOp(0, 1, 0))), nil},
+		"a gap of markers": {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(1, Committed, sendOp(0, 2, 4)), newTxn(9, Committed, pollOp(0, 1, 0, 2, 4))), nil},
 
-		"lost":                         {going(txn(1, Committed, send(0, 1, 0)), txn(2, Committed, send(0, 2, 2)), txn(9, Committed, polled(0, 2, 2))), []string{LostWrite}},
-		"unseen":                       {whole(txn(1, Committed, send(0, 1, 0)), txn(9, Committed, polled(0))), []string{Unseen}},
-		"twice":                        {whole(txn(1, Committed, send(0, 1, 0)), txn(9, Committed, polled(0, 1, 0, 1, 3))), []string{Duplicate}},
-		"moved":                        {whole(txn(1, Committed, send(0, 1, 0)), txn(9, Committed, polled(0, 1, 1))), []string{PartialRead, Duplicate}},
-		"one offset, two acknowledged": {going(txn(1, Committed, send(0, 1, 5)), txn(2, Committed, send(0, 2, 5))), []string{InconsistentOffset}},
-		"one offset, two read":         {whole(txn(1, Committed, send(0, 1, Unknown)), txn(2, Committed, send(0, 2, Unknown)), txn(8, Committed, polled(0, 1, 0)), txn(9, Committed, polled(0, 2, 0))), []string{InconsistentOffset}},
-		"from nowhere":                 {whole(txn(9, Committed, polled(0, 7, 0))), []string{Phantom}},
-		"other partition":              {whole(txn(1, Info, send(1, 7, 0)), txn(9, Committed, polled(0, 7, 0))), []string{Phantom}},
-		"aborted, read":                {whole(txn(1, Aborted, send(0, 1, 0)), txn(9, Committed, polled(0, 1, 0))), []string{AbortedRead}},
-		"own write":                    {whole(txn(1, Committed, send(0, 1, 0), polled(0, 1, 0))), []string{UncommittedRead}},
-		"too early":                    {whole(ending(txn(1, Committed, send(0, 1, 0)), 10), txn(9, Committed, at(polled(0, 1, 0), 9))), []string{UncommittedRead}},
-		"half of unknown":              {whole(txn(1, Info, send(0, 1, 0), send(1, 2, 0)), txn(9, Committed, polled(0, 1, 0), polled(1))), []string{PartialRead}},
-		"half, by the way":             {going(txn(1, Info, send(0, 1, 0), send(1, 2, 0)), txn(2, Committed, send(1, 3, 2)), txn(9, Committed, polled(0, 1, 0), polled(1, 3, 2))), []string{PartialRead}},
-		"half, one reader":             {whole(txn(1, Committed, send(0, 1, 0), send(1, 2, 0)), txn(2, Committed, send(1, 3, 2)), txn(8, Committed, polled(0, 1, 0), polled(1, 3, 2)), txn(9, Committed, polled(1, 2, 0, 3, 2))), []string{PartialRead}},
-		"skip within":                  {whole(txn(1, Committed, send(0, 1, 0)), txn(1, Committed, send(0, 2, 2)), txn(8, Committed, polled(0, 2, 2)), txn(9, Committed, polled(0, 1, 0, 2, 2))), []string{PollSkip}},
-		"skip between": {whole(txn(1, Committed, send(0, 1, 0)), txn(2, Committed, send(0, 2, 2)), txn(3, Committed, send(0, 3, 4)),
-			txn(8, Committed, polled(0, 1, 0)), txn(8, Committed, goesOn(polled(0, 3, 4))), txn(9, Committed, polled(0, 1, 0, 2, 2, 3, 4))), []string{PollSkip}},
-		"backwards":         {whole(txn(1, Committed, send(0, 1, 0), send(0, 2, 1)), txn(9, Committed, polled(0, 1, 0, 2, 1)), txn(9, Committed, goesOn(polled(0, 1, 0)))), []string{NonmonotonicPoll}},
-		"send within":       {whole(txn(1, Committed, send(0, 1, 1), send(0, 2, 0)), txn(9, Committed, polled(0, 2, 0, 1, 1))), []string{NonmonotonicSend}},
-		"send of a process": {whole(txn(1, Aborted, send(0, 1, 4)), txn(1, Committed, send(0, 2, 1)), txn(9, Committed, polled(0, 2, 1))), []string{NonmonotonicSend}},
-		"G0": {whole(txn(1, Committed, send(0, 1, 0), send(1, 2, 1)), txn(2, Committed, send(0, 3, 1), send(1, 4, 0)),
-			txn(9, Committed, polled(0, 1, 0, 3, 1), polled(1, 4, 0, 2, 1))), []string{CycleG0}},
-		"G1c":                {whole(txn(1, Committed, send(0, 1, 0), polled(1, 2, 0)), txn(2, Committed, send(1, 2, 0), polled(0, 1, 0))), []string{CycleG1c}},
-		"G1c of three":       {whole(txn(1, Committed, send(0, 1, 0), polled(2, 3, 0)), txn(2, Committed, send(1, 2, 0), polled(0, 1, 0)), txn(3, Committed, send(2, 3, 0), polled(1, 2, 0))), []string{CycleG1c}},
-		"G1c with a ww edge": {whole(txn(1, Committed, send(0, 1, 0), polled(1, 4, 0)), txn(2, Committed, send(0, 3, 1), send(1, 4, 0)), txn(9, Committed, polled(0, 1, 0, 3, 1))), []string{CycleG1cWW}},
+		"lost":                         {partialHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(2, Committed, sendOp(0, 2, 2)), newTxn(9, Committed, pollOp(0, 2, 2))), []string{LostWrite}},
+		"unseen":                       {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(9, Committed, pollOp(0))), []string{Unseen}},
+		"twice":                        {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(9, Committed, pollOp(0, 1, 0, 1, 3))), []string{Duplicate}},
+		"moved":                        {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(9, Committed, pollOp(0, 1, 1))), []string{PartialRead, Duplicate}},
+		"one offset, two acknowledged": {partialHistory(newTxn(1, Committed, sendOp(0, 1, 5)), newTxn(2, Committed, sendOp(0, 2, 5))), []string{InconsistentOffset}},
+		"one offset, two read":         {wholeHistory(newTxn(1, Committed, sendOp(0, 1, Unknown)), newTxn(2, Committed, sendOp(0, 2, Unknown)), newTxn(8, Committed, pollOp(0, 1, 0)), newTxn(9, Committed, pollOp(0, 2, 0))), []string{InconsistentOffset}},
+		"from nowhere":                 {wholeHistory(newTxn(9, Committed, pollOp(0, 7, 0))), []string{Phantom}},
+		"other partition":              {wholeHistory(newTxn(1, Info, sendOp(1, 7, 0)), newTxn(9, Committed, pollOp(0, 7, 0))), []string{Phantom}},
+		"aborted, read":                {wholeHistory(newTxn(1, Aborted, sendOp(0, 1, 0)), newTxn(9, Committed, pollOp(0, 1, 0))), []string{AbortedRead}},
+		"own write":                    {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), pollOp(0, 1, 0))), []string{UncommittedRead}},
+		"too early":                    {wholeHistory(withEnding(newTxn(1, Committed, sendOp(0, 1, 0)), 10), newTxn(9, Committed, opAt(pollOp(0, 1, 0), 9))), []string{UncommittedRead}},
+		"half of unknown":              {wholeHistory(newTxn(1, Info, sendOp(0, 1, 0), sendOp(1, 2, 0)), newTxn(9, Committed, pollOp(0, 1, 0), pollOp(1))), []string{PartialRead}},
+		"half, by the way":             {partialHistory(newTxn(1, Info, sendOp(0, 1, 0), sendOp(1, 2, 0)), newTxn(2, Committed, sendOp(1, 3, 2)), newTxn(9, Committed, pollOp(0, 1, 0), pollOp(1, 3, 2))), []string{PartialRead}},
+		"half, one reader":             {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), sendOp(1, 2, 0)), newTxn(2, Committed, sendOp(1, 3, 2)), newTxn(8, Committed, pollOp(0, 1, 0), pollOp(1, 3, 2)), newTxn(9, Committed, pollOp(1, 2, 0, 3, 2))), []string{PartialRead}},
+		"skip within":                  {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(1, Committed, sendOp(0, 2, 2)), newTxn(8, Committed, pollOp(0, 2, 2)), newTxn(9, Committed, pollOp(0, 1, 0, 2, 2))), []string{PollSkip}},
+		"skip between": {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0)), newTxn(2, Committed, sendOp(0, 2, 2)), newTxn(3, Committed, sendOp(0, 3, 4)),
+			newTxn(8, Committed, pollOp(0, 1, 0)), newTxn(8, Committed, continuedPoll(pollOp(0, 3, 4))), newTxn(9, Committed, pollOp(0, 1, 0, 2, 2, 3, 4))), []string{PollSkip}},
+		"backwards":         {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), sendOp(0, 2, 1)), newTxn(9, Committed, pollOp(0, 1, 0, 2, 1)), newTxn(9, Committed, continuedPoll(pollOp(0, 1, 0)))), []string{NonmonotonicPoll}},
+		"send within":       {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 1), sendOp(0, 2, 0)), newTxn(9, Committed, pollOp(0, 2, 0, 1, 1))), []string{NonmonotonicSend}},
+		"send of a process": {wholeHistory(newTxn(1, Aborted, sendOp(0, 1, 4)), newTxn(1, Committed, sendOp(0, 2, 1)), newTxn(9, Committed, pollOp(0, 2, 1))), []string{NonmonotonicSend}},
+		"G0": {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), sendOp(1, 2, 1)), newTxn(2, Committed, sendOp(0, 3, 1), sendOp(1, 4, 0)),
+			newTxn(9, Committed, pollOp(0, 1, 0, 3, 1), pollOp(1, 4, 0, 2, 1))), []string{CycleG0}},
+		"G1c":                {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), pollOp(1, 2, 0)), newTxn(2, Committed, sendOp(1, 2, 0), pollOp(0, 1, 0))), []string{CycleG1c}},
+		"G1c of three":       {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), pollOp(2, 3, 0)), newTxn(2, Committed, sendOp(1, 2, 0), pollOp(0, 1, 0)), newTxn(3, Committed, sendOp(2, 3, 0), pollOp(1, 2, 0))), []string{CycleG1c}},
+		"G1c with a ww edge": {wholeHistory(newTxn(1, Committed, sendOp(0, 1, 0), pollOp(1, 4, 0)), newTxn(2, Committed, sendOp(0, 3, 1), sendOp(1, 4, 0)), newTxn(9, Committed, pollOp(0, 1, 0, 3, 1))), []string{CycleG1cWW}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := Check(c.h)
@@ -87,7 +87,7 @@ func TestEachKindOfBadHistoryIsFoundAndNamed(t *testing.T) {
 func TestCleanHistoriesOfThousandsOfTransactionsPass(t *testing.T) {
 	allowed := map[string]int{}
 	for seed := range uint64(5) {
-		h := random(seed, 3000)
+		h := randomHistory(seed, 3000)
 		r := Check(h)
 		if r.Forbidden() > 0 {
 			t.Fatalf("seed %d: %v", seed, r.Examples)
@@ -110,16 +110,16 @@ type harm struct {
 	do    func(h *History, r *rand.Rand) bool
 }
 
-func harms() map[string]harm {
+func anomalyHarms() map[string]harm {
 	return map[string]harm{
 		"a record vanishes": {[]string{LostWrite, Unseen, PartialRead}, func(h *History, r *rand.Rand) bool {
-			v, ok := pick(h, r)
-			each(h, func(t int, op *Op) {
+			v, ok := pickRecord(h, r)
+			eachOp(h, func(t int, op *Op) {
 				if op.Kind == Send && op.Sent.Value == v.Value && h.Transactions[t].Status != Committed {
 					ok = false // of an unknown end: it may as well have been aborted
 				}
 			})
-			each(h, func(t int, op *Op) {
+			eachOp(h, func(t int, op *Op) {
 				op.Read = slices.DeleteFunc(op.Read, func(x Record) bool { return x.Value == v.Value })
 			})
 			return ok
@@ -127,12 +127,12 @@ func harms() map[string]harm {
 		"one reader misses it": {[]string{PollSkip, PartialRead}, func(h *History, r *rand.Rand) bool {
 			var places []*Op
 			seen := map[Value]int{}
-			each(h, func(t int, op *Op) {
+			eachOp(h, func(t int, op *Op) {
 				for _, x := range op.Read {
 					seen[x.Value]++
 				}
 			})
-			each(h, func(t int, op *Op) {
+			eachOp(h, func(t int, op *Op) {
 				if len(op.Read) > 2 && seen[op.Read[1].Value] > 1 {
 					places = append(places, op)
 				}
@@ -157,8 +157,8 @@ func harms() map[string]harm {
 			return inPoll(h, r, func(op *Op) { op.Read[0].Value = 1 << 40 })
 		}},
 		"a commit that was an abort": {[]string{AbortedRead}, func(h *History, r *rand.Rand) bool {
-			v, ok := pick(h, r)
-			each(h, func(t int, op *Op) {
+			v, ok := pickRecord(h, r)
+			eachOp(h, func(t int, op *Op) {
 				if op.Kind == Send && op.Sent.Value == v.Value {
 					h.Transactions[t].Status = Aborted
 				}
@@ -166,8 +166,8 @@ func harms() map[string]harm {
 			return ok
 		}},
 		"a commit asked for later": {[]string{UncommittedRead}, func(h *History, r *rand.Rand) bool {
-			v, ok := pick(h, r)
-			each(h, func(t int, op *Op) {
+			v, ok := pickRecord(h, r)
+			eachOp(h, func(t int, op *Op) {
 				if op.Kind == Send && op.Sent.Value == v.Value {
 					h.Transactions[t].Ending = 1 << 40
 				}
@@ -189,13 +189,13 @@ func harms() map[string]harm {
 			return false
 		}},
 		"each reads the other": {[]string{CycleG1c}, func(h *History, r *rand.Rand) bool {
-			h.Transactions = append(h.Transactions, txn(100, Committed, send(90, 1<<30, 0), polled(91, 1<<31, 0)), txn(101, Committed, send(91, 1<<31, 0), polled(90, 1<<30, 0)))
+			h.Transactions = append(h.Transactions, newTxn(100, Committed, sendOp(90, 1<<30, 0), pollOp(91, 1<<31, 0)), newTxn(101, Committed, sendOp(91, 1<<31, 0), pollOp(90, 1<<30, 0)))
 			return true
 		}},
 	}
 }
 
-func each(h *History, do func(t int, op *Op)) {
+func eachOp(h *History, do func(t int, op *Op)) {
 	for t := range h.Transactions {
 		for i := range h.Transactions[t].Ops {
 			do(t, &h.Transactions[t].Ops[i])
@@ -203,10 +203,10 @@ func each(h *History, do func(t int, op *Op)) {
 	}
 }
 
-// pick draws a record that was read.
-func pick(h *History, r *rand.Rand) (Record, bool) {
+// pickRecord draws a record that was read.
+func pickRecord(h *History, r *rand.Rand) (Record, bool) {
 	var all []Record
-	each(h, func(_ int, op *Op) { all = append(all, op.Read...) })
+	eachOp(h, func(_ int, op *Op) { all = append(all, op.Read...) })
 	if len(all) == 0 {
 		return Record{}, false
 	}
@@ -216,7 +216,7 @@ func pick(h *History, r *rand.Rand) (Record, bool) {
 // inPoll does something to a poll of several records.
 func inPoll(h *History, r *rand.Rand, do func(*Op)) bool {
 	var all []*Op
-	each(h, func(_ int, op *Op) {
+	eachOp(h, func(_ int, op *Op) {
 		if len(op.Read) > 1 {
 			all = append(all, op)
 		}
@@ -229,11 +229,11 @@ func inPoll(h *History, r *rand.Rand, do func(*Op)) bool {
 }
 
 func TestEachHarmDoneToARandomHistoryIsFound(t *testing.T) {
-	for name, harm := range harms() {
+	for name, harm := range anomalyHarms() {
 		t.Run(name, func(t *testing.T) {
 			done := 0
 			for seed := range uint64(25) {
-				h, r := random(seed, 200), rand.New(rand.NewPCG(seed, 11))
+				h, r := randomHistory(seed, 200), rand.New(rand.NewPCG(seed, 11))
 				if !harm.do(&h, r) {
 					continue
 				}

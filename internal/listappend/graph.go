@@ -8,11 +8,11 @@ import (
 // graph has an edge from u to v where v comes after u.
 type graph [][]int
 
-// cycles builds the dependencies between committed transactions: ww from the
+// checkCycles builds the dependencies between committed transactions: ww from the
 // writer of a record to that of the next one in the partition, wr from a writer
 // to who read it; and looks for circles.
-func (x *index) cycles(r *Result) {
-	n := len(x.h.Transactions)
+func (x *historyIndex) checkCycles(r *Result) {
+	n := len(x.history.Transactions)
 	ww, wr, both := make(graph, n), make(graph, n), make(graph, n)
 	link := func(g graph, u, v int) {
 		if u != v && !slices.Contains(g[u], v) {
@@ -27,50 +27,50 @@ func (x *index) cycles(r *Result) {
 			link(ww, x.writes[list[i-1].Value].txn, x.writes[list[i].Value].txn)
 		}
 	}
-	for i, t := range x.h.Transactions {
-		if !x.whole[i] {
+	for i, t := range x.history.Transactions {
+		if !x.committed[i] {
 			continue
 		}
 		for _, op := range t.Ops {
 			for _, rec := range op.Read {
-				if w, ok := x.writes[rec.Value]; ok && x.whole[w.txn] {
+				if w, ok := x.writes[rec.Value]; ok && x.committed[w.txn] {
 					link(wr, w.txn, i)
 				}
 			}
 		}
 	}
-	for _, c := range ww.circles() {
-		r.add(CycleG0, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
+	for _, c := range ww.findCycles() {
+		r.addAnomaly(CycleG0, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
 	}
-	for _, c := range wr.circles() {
-		r.add(CycleG1c, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
+	for _, c := range wr.findCycles() {
+		r.addAnomaly(CycleG1c, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
 	}
-	for _, c := range both.mixed(ww, wr) {
-		r.add(CycleG1cWW, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
+	for _, c := range both.findMixedCycles(ww, wr) {
+		r.addAnomaly(CycleG1cWW, -1, fmt.Sprintf("%d transactions in one component", c.size), c.path...)
 	}
 }
 
-// circle is a strongly connected component and one way around in it.
-type circle struct {
+// cycle is a strongly connected component and one way around in it.
+type cycle struct {
 	size int
 	path []int
 }
 
-// circles finds one circle in each component.
-func (g graph) circles() (out []circle) {
-	for _, part := range g.components() {
+// findCycles finds one circle in each component.
+func (g graph) findCycles() (out []cycle) {
+	for _, part := range g.stronglyConnected() {
 		if len(part) > 1 {
-			out = append(out, circle{len(part), g.around(part[0], part[0], part)})
+			out = append(out, cycle{len(part), g.shortestPath(part[0], part[0], part)})
 		}
 	}
 	return out
 }
 
-// mixed finds, in each component, one circle with edges of both kinds.
-func (g graph) mixed(ww, wr graph) (out []circle) {
-	for _, part := range g.components() {
-		if path := g.mixedIn(part, ww, wr); path != nil {
-			out = append(out, circle{len(part), path})
+// findMixedCycles finds, in each component, one circle with edges of both kinds.
+func (g graph) findMixedCycles(ww, wr graph) (out []cycle) {
+	for _, part := range g.stronglyConnected() {
+		if path := g.findMixedCycleIn(part, ww, wr); path != nil {
+			out = append(out, cycle{len(part), path})
 		}
 	}
 	return out
@@ -80,7 +80,7 @@ func (g graph) mixed(ww, wr graph) (out []circle) {
 // walks its component.
 const maxTries = 50
 
-func (g graph) mixedIn(part []int, ww, wr graph) []int {
+func (g graph) findMixedCycleIn(part []int, ww, wr graph) []int {
 	inside := map[int]bool{}
 	for _, v := range part {
 		inside[v] = len(part) > 1
@@ -94,8 +94,8 @@ func (g graph) mixedIn(part []int, ww, wr graph) []int {
 			if tries++; tries > maxTries {
 				return nil
 			}
-			path := g.around(v, u, part)
-			if slices.ContainsFunc(edges(append(path, v)), func(e [2]int) bool { return slices.Contains(ww[e[0]], e[1]) && !slices.Contains(wr[e[0]], e[1]) }) {
+			path := g.shortestPath(v, u, part)
+			if slices.ContainsFunc(pathEdges(append(path, v)), func(e [2]int) bool { return slices.Contains(ww[e[0]], e[1]) && !slices.Contains(wr[e[0]], e[1]) }) {
 				return path
 			}
 		}
@@ -103,16 +103,16 @@ func (g graph) mixedIn(part []int, ww, wr graph) []int {
 	return nil
 }
 
-func edges(path []int) (out [][2]int) {
+func pathEdges(path []int) (out [][2]int) {
 	for i := 1; i < len(path); i++ {
 		out = append(out, [2]int{path[i-1], path[i]})
 	}
 	return out
 }
 
-// around is a shortest way from a node to another of its component; to itself,
+// shortestPath is a shortest way from a node to another of its component; to itself,
 // with at least one edge.
-func (g graph) around(from, to int, part []int) []int {
+func (g graph) shortestPath(from, to int, part []int) []int {
 	inside := map[int]bool{}
 	for _, v := range part {
 		inside[v] = true
@@ -142,9 +142,9 @@ func (g graph) around(from, to int, part []int) []int {
 	return nil
 }
 
-// components are the strongly connected components (Tarjan 1972).
-func (g graph) components() [][]int {
-	t := tarjan{g: g, number: make([]int, len(g)), low: make([]int, len(g)), on: make([]bool, len(g))}
+// stronglyConnected are the strongly connected components (Tarjan 1972).
+func (g graph) stronglyConnected() [][]int {
+	t := tarjan{g: g, number: make([]int, len(g)), low: make([]int, len(g)), onStack: make([]bool, len(g))}
 	for v := range g {
 		if t.number[v] == 0 {
 			t.visit(v)
@@ -157,7 +157,7 @@ type tarjan struct {
 	g           graph
 	next        int
 	number, low []int // number 0: not visited
-	on          []bool
+	onStack     []bool
 	stack       []int
 	out         [][]int
 }
@@ -167,12 +167,12 @@ type tarjan struct {
 func (t *tarjan) visit(v int) {
 	t.next++
 	t.number[v], t.low[v] = t.next, t.next
-	t.stack, t.on[v] = append(t.stack, v), true
+	t.stack, t.onStack[v] = append(t.stack, v), true
 	for _, w := range t.g[v] {
 		if t.number[w] == 0 {
 			t.visit(w)
 			t.low[v] = min(t.low[v], t.low[w])
-		} else if t.on[w] {
+		} else if t.onStack[w] {
 			t.low[v] = min(t.low[v], t.number[w])
 		}
 	}
@@ -181,9 +181,9 @@ func (t *tarjan) visit(v int) {
 	}
 	at := len(t.stack) - 1
 	for ; t.stack[at] != v; at-- {
-		t.on[t.stack[at]] = false
+		t.onStack[t.stack[at]] = false
 	}
-	t.on[v] = false
+	t.onStack[v] = false
 	t.out = append(t.out, slices.Clone(t.stack[at:]))
 	t.stack = t.stack[:at]
 }

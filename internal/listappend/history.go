@@ -122,7 +122,7 @@ func (r Result) Forbidden() (n int) {
 	return n
 }
 
-func (r *Result) add(kind string, partition int, detail string, transactions ...int) {
+func (r *Result) addAnomaly(kind string, partition int, detail string, transactions ...int) {
 	r.Counts[kind]++
 	if r.Counts[kind] <= maxExamples {
 		r.Examples = append(r.Examples, Anomaly{kind, partition, transactions, detail})

@@ -26,29 +26,29 @@ const (
 	modelPartitions = 5
 )
 
-// random makes a clean history of at least n transactions.
-func random(seed uint64, n int) History {
+// randomHistory makes a clean history of at least n transactions.
+func randomHistory(seed uint64, n int) History {
 	m := &model{r: rand.New(rand.NewPCG(seed, 7)), logs: make([][]entry, modelPartitions), state: map[int]byte{}}
 	for range modelProcesses {
 		m.open = append(m.open, -1)
 		m.seats = append(m.seats, make([]int64, modelPartitions))
 	}
 	for len(m.h.Transactions) < n {
-		m.step(m.r.IntN(modelProcesses))
+		m.stepProcess(m.r.IntN(modelProcesses))
 	}
 	for p, at := range m.open {
 		if at >= 0 {
-			m.end(p)
+			m.endTxn(p)
 		}
 	}
 	for p := range modelPartitions { // the last reader
-		m.poll(m.begin(modelProcesses, Committed), p, true)
+		m.addPoll(m.beginTxn(modelProcesses, Committed), p, true)
 	}
 	m.h.ReadWhole = true
 	return m.h
 }
 
-func (m *model) begin(process int, s Status) int {
+func (m *model) beginTxn(process int, s Status) int {
 	if process == len(m.seats) {
 		m.seats = append(m.seats, make([]int64, modelPartitions))
 	}
@@ -56,25 +56,25 @@ func (m *model) begin(process int, s Status) int {
 	return len(m.h.Transactions) - 1
 }
 
-func (m *model) step(p int) {
+func (m *model) stepProcess(p int) {
 	m.clock++
 	part := m.r.IntN(modelPartitions)
 	switch {
 	case m.open[p] < 0 && m.r.IntN(4) == 0:
-		m.poll(m.begin(p, Committed), part, false)
+		m.addPoll(m.beginTxn(p, Committed), part, false)
 	case m.open[p] < 0:
-		m.open[p] = m.begin(p, Info)
+		m.open[p] = m.beginTxn(p, Info)
 		m.state[m.open[p]] = 'o'
 	case m.r.IntN(4) == 0:
-		m.end(p)
+		m.endTxn(p)
 	case m.r.IntN(3) == 0:
-		m.poll(m.open[p], part, false)
+		m.addPoll(m.open[p], part, false)
 	default:
-		m.send(m.open[p], part)
+		m.addSend(m.open[p], part)
 	}
 }
 
-func (m *model) send(txn, part int) {
+func (m *model) addSend(txn, part int) {
 	m.next++
 	t := &m.h.Transactions[txn]
 	rec := Record{int64(len(m.logs[part])), m.next}
@@ -82,7 +82,7 @@ func (m *model) send(txn, part int) {
 	t.Ops = append(t.Ops, Op{Kind: Send, Partition: part, Sent: rec})
 }
 
-func (m *model) poll(txn, part int, all bool) {
+func (m *model) addPoll(txn, part int, all bool) {
 	t := &m.h.Transactions[txn]
 	most := 1 + m.r.IntN(8)
 	op := Op{Kind: Poll, Partition: part, At: m.clock}
@@ -105,8 +105,8 @@ func (m *model) poll(txn, part int, all bool) {
 	t.Ops = append(t.Ops, op)
 }
 
-// end commits, aborts, or does one of both without an answer.
-func (m *model) end(p int) {
+// endTxn commits, aborts, or does one of both without an answer.
+func (m *model) endTxn(p int) {
 	txn := m.open[p]
 	m.open[p] = -1
 	t := &m.h.Transactions[txn]

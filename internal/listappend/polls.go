@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// seat is a consumer at a partition, as long as it is assigned.
-type seat struct {
-	next int64 // the offset after the last record; or where it was assigned
-	any  bool  // it has a position
+// pollPosition is a consumer at a partition, as long as it is assigned.
+type pollPosition struct {
+	next  int64 // the offset after the last record; or where it was assigned
+	known bool  // it has a position
 }
 
-// polls wants what one consumer is handed to rise and to leave nothing
+// checkPolls wants what one consumer is handed to rise and to leave nothing
 // committed out: a consumer that is handed an offset has passed the last stable
 // offset there, so all before it is decided.
-func (x *index) polls(r *Result) {
+func (x *historyIndex) checkPolls(r *Result) {
 	type chair struct{ process, partition int }
-	seats := map[chair]seat{}
-	saw := x.sawByProcess()
-	for i, t := range x.h.Transactions {
+	seats := map[chair]pollPosition{}
+	saw := x.readTxnsByProcess()
+	for i, t := range x.history.Transactions {
 		for _, op := range t.Ops {
 			if op.Kind != Poll {
 				continue
@@ -27,27 +27,27 @@ func (x *index) polls(r *Result) {
 			c := chair{t.Process, op.Partition}
 			s := seats[c]
 			if op.Assigned {
-				s = seat{op.From, true}
+				s = pollPosition{op.From, true}
 			}
 			for _, rec := range op.Read {
-				if s.any && rec.Offset < s.next {
-					r.add(NonmonotonicPoll, op.Partition, fmt.Sprintf("process %d was handed offset %d when its position was %d", t.Process, rec.Offset, s.next), i)
-				} else if s.any {
-					for _, missed := range x.between(op.Partition, s.next, rec.Offset) {
-						x.passedOver(r, op.Partition, missed, saw[t.Process], i)
+				if s.known && rec.Offset < s.next {
+					r.addAnomaly(NonmonotonicPoll, op.Partition, fmt.Sprintf("process %d was handed offset %d when its position was %d", t.Process, rec.Offset, s.next), i)
+				} else if s.known {
+					for _, missed := range x.committedBetween(op.Partition, s.next, rec.Offset) {
+						x.reportSkipped(r, op.Partition, missed, saw[t.Process], i)
 					}
 				}
-				s = seat{rec.Offset + 1, true}
+				s = pollPosition{rec.Offset + 1, true}
 			}
 			seats[c] = s
 		}
 	}
 }
 
-// sawByProcess is which transactions' records each process was handed.
-func (x *index) sawByProcess() map[int]map[int]bool {
+// readTxnsByProcess is which transactions' records each process was handed.
+func (x *historyIndex) readTxnsByProcess() map[int]map[int]bool {
 	out := map[int]map[int]bool{}
-	for _, t := range x.h.Transactions {
+	for _, t := range x.history.Transactions {
 		for _, op := range t.Ops {
 			for _, rec := range op.Read {
 				if w, ok := x.writes[rec.Value]; ok {
@@ -62,8 +62,8 @@ func (x *index) sawByProcess() map[int]map[int]bool {
 	return out
 }
 
-// between is the committed records of [from, to).
-func (x *index) between(partition int, from, to int64) []Record {
+// committedBetween is the committed records of [from, to).
+func (x *historyIndex) committedBetween(partition int, from, to int64) []Record {
 	list := x.versions[partition]
 	find := func(o int64) int {
 		i, _ := slices.BinarySearchFunc(list, o, func(a Record, o int64) int { return cmp.Compare(a.Offset, o) })
@@ -75,16 +75,16 @@ func (x *index) between(partition int, from, to int64) []Record {
 	return list[find(from):find(to)]
 }
 
-// passedOver reports a committed record that a consumer did not see. One that
+// reportSkipped reports a committed record that a consumer did not see. One that
 // nobody saw is missing's business.
-func (x *index) passedOver(r *Result, partition int, rec Record, saw map[int]bool, reader int) {
+func (x *historyIndex) reportSkipped(r *Result, partition int, rec Record, saw map[int]bool, reader int) {
 	w := x.writes[rec.Value]
-	if !x.read[rec.Value] {
+	if !x.readValues[rec.Value] {
 		return
 	}
 	kind := PollSkip
 	if saw[w.txn] {
 		kind = PartialRead
 	}
-	r.add(kind, partition, fmt.Sprintf("process %d passed over value %d at offset %d", x.h.Transactions[reader].Process, rec.Value, rec.Offset), w.txn, reader)
+	r.addAnomaly(kind, partition, fmt.Sprintf("process %d passed over value %d at offset %d", x.history.Transactions[reader].Process, rec.Value, rec.Offset), w.txn, reader)
 }

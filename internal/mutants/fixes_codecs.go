@@ -15,7 +15,7 @@ func codecFixes() []mutant {
 		{name: "a later header of snappy may have any version", pkg: pkg, run: snappy, edits: []edit{{"broker/codec_snappy.go",
 			") < xerialOldest:", ") < -xerialOldest:"}}},
 		{name: "another header behind snappy is a chunk", pkg: pkg, run: snappy, edits: []edit{{"broker/codec_snappy.go",
-			"		case !beginsXerial(s.in):\n			return true, nil\n", "		case !beginsXerial(s.in):\n			return false, nil\n"}}},
+			"		case !hasXerialHeader(s.in):\n			return true, nil\n", "		case !hasXerialHeader(s.in):\n			return false, nil\n"}}},
 		{name: "a block of lz4 ends as it likes", pkg: pkg, run: lz4, edits: []edit{{"broker/codec_lz4.go",
 			"	if !lz4Sound(block) {\n", "	if false && !lz4Sound(block) {\n"}}},
 		{name: "a block of lz4 may stand behind an empty one", pkg: pkg, run: lz4, edits: []edit{{"broker/codec_lz4.go",

@@ -19,31 +19,31 @@ func main() {
 	fixes := flag.Bool("fixes", false, "take out each fix of docs/bugs.md's later sections instead: its named test must fail")
 	verbose := flag.Bool("v", false, "show what the tests printed")
 	flag.Parse()
-	h := &harness{only: *only, verbose: *verbose, clean: map[string]error{}, table: mutants()}
+	h := &harness{only: *only, verbose: *verbose, cleanResults: map[string]error{}, table: promiseMutants()}
 	if *fixes {
 		h.table = fixedBugs()
 	}
-	if err := h.run(context.Background()); err != nil {
+	if err := h.runTable(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-// testTime bounds one run of tests. Running into it is no verdict: the machine
+// testTimeout bounds one run of tests. Running into it is no verdict: the machine
 // may be busy. A mutant that makes a bubble hang is noticed at once, by synctest.
-const testTime = 15 * time.Minute
+const testTimeout = 15 * time.Minute
 
 // harness runs the table.
 type harness struct {
-	only    string
-	verbose bool
-	table   []mutant
-	root    string // of the module
-	temp    string
-	clean   map[string]error // what became of a test without a mutant
+	only         string
+	verbose      bool
+	table        []mutant
+	root         string // of the module
+	temp         string
+	cleanResults map[string]error // what became of a test without a mutant
 }
 
-func (h *harness) run(ctx context.Context) (err error) {
+func (h *harness) runTable(ctx context.Context) (err error) {
 	if h.root, err = moduleRoot(ctx); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (h *harness) run(ctx context.Context) (err error) {
 			continue
 		}
 		begun := time.Now()
-		verdict, err := h.try(ctx, i, m)
+		verdict, err := h.runMutant(ctx, i, m)
 		if err != nil {
 			verdict = "FAILED: " + err.Error()
 			failed++
@@ -73,30 +73,30 @@ func (h *harness) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// try applies one mutant: its test must pass without it and fail with it. It
+// runMutant applies one mutant: its test must pass without it and fail with it. It
 // returns what the test said.
-func (h *harness) try(ctx context.Context, i int, m mutant) (string, error) {
-	overlay, err := h.overlay(i, m)
+func (h *harness) runMutant(ctx context.Context, i int, m mutant) (string, error) {
+	overlay, err := h.writeOverlay(i, m)
 	if err != nil {
 		return "", err
 	}
 	key := m.pkg + " " + m.run + " " + m.seeds
-	if _, known := h.clean[key]; !known {
-		_, err := h.test(ctx, m, "")
-		h.clean[key] = err
+	if _, known := h.cleanResults[key]; !known {
+		_, err := h.runTest(ctx, m, "")
+		h.cleanResults[key] = err
 	}
-	if err := h.clean[key]; err != nil {
+	if err := h.cleanResults[key]; err != nil {
 		return "", fmt.Errorf("the test fails without the mutant: %w", err)
 	}
-	out, err := h.test(ctx, m, overlay)
+	out, err := h.runTest(ctx, m, overlay)
 	has := func(text string) bool { return bytes.Contains(out, []byte(text)) }
 	switch {
 	case has("[build failed]") || has("[setup failed]"):
-		return "", fmt.Errorf("the mutant does not compile:\n%s", tail(out))
+		return "", fmt.Errorf("the mutant does not compile:\n%s", lastBytes(out))
 	case has("no tests to run"):
 		return "", fmt.Errorf("no test of %s matches %q", m.pkg, m.run)
 	case has("panic: test timed out"):
-		return "", fmt.Errorf("no verdict within %v", testTime)
+		return "", fmt.Errorf("no verdict within %v", testTimeout)
 	case err == nil:
 		return "", fmt.Errorf("not noticed by go test -run '%s' %s", m.run, m.pkg)
 	}
@@ -121,8 +121,8 @@ func firstFinding(out []byte) string {
 	return "the test failed"
 }
 
-// overlay writes the changed files and the overlay that names them.
-func (h *harness) overlay(i int, m mutant) (string, error) {
+// writeOverlay writes the changed files and the overlay that names them.
+func (h *harness) writeOverlay(i int, m mutant) (string, error) {
 	texts := map[string]string{}
 	for _, e := range m.edits {
 		path := filepath.Join(h.root, filepath.FromSlash(e.file))
@@ -158,9 +158,9 @@ func (h *harness) overlay(i int, m mutant) (string, error) {
 	return name, os.WriteFile(name, b, 0o644)
 }
 
-// test runs a mutant's test, with or without the mutant.
-func (h *harness) test(ctx context.Context, m mutant, overlay string) ([]byte, error) {
-	args := []string{"test", "-run", m.run, "-timeout", testTime.String(), "-failfast", "-vet=off"}
+// runTest runs a mutant's test, with or without the mutant.
+func (h *harness) runTest(ctx context.Context, m mutant, overlay string) ([]byte, error) {
+	args := []string{"test", "-run", m.run, "-timeout", testTimeout.String(), "-failfast", "-vet=off"}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay, "-count=1")
 	}
@@ -179,13 +179,13 @@ func (h *harness) test(ctx context.Context, m mutant, overlay string) ([]byte, e
 		return out, fmt.Errorf("run go test: %w", err)
 	}
 	if err != nil && overlay == "" {
-		return out, fmt.Errorf("%w:\n%s", err, tail(out))
+		return out, fmt.Errorf("%w:\n%s", err, lastBytes(out))
 	}
 	return out, err
 }
 
-// tail is the end of an output, enough to see what failed.
-func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
+// lastBytes is the end of an output, enough to see what failed.
+func lastBytes(out []byte) []byte { return out[max(0, len(out)-2000):] }
 
 // moduleRoot finds the module that this program is run in.
 func moduleRoot(ctx context.Context) (string, error) {

@@ -112,7 +112,7 @@ func (c *bubbleCluster) DrainPartition(ctx context.Context, addr string, tp meta
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	r := httptest.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrain, tp.Topic, tp.Partition), nil)
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrainPath, tp.Topic, tp.Partition), nil)
 	r.Header.Set("Authorization", "Bearer "+peerToken)
 	w := httptest.NewRecorder()
 	n.PeerHandler(peerToken, nil).ServeHTTP(w, r)

@@ -28,11 +28,11 @@ type ClientCounter interface {
 }
 
 const (
-	peerClients = "/peer/v1/clients"
-	// clientsLimit is how long a page waits for other brokers to count.
-	clientsLimit = time.Second
-	// clientsAtOnce is how many of them are asked at the same time.
-	clientsAtOnce = 16
+	peerClientsPath = "/peer/v1/clients"
+	// clientsTimeout is how long a page waits for other brokers to count.
+	clientsTimeout = time.Second
+	// maxClientRequests is how many of them are asked at the same time.
+	maxClientRequests = 16
 )
 
 // Clients counts the clients of this broker alone.
@@ -53,20 +53,20 @@ func (n *Node) Clients() ZoneClients {
 // clusterClients adds up the clients of all brokers. missing are the brokers
 // that did not tell theirs.
 func (n *Node) clusterClients(ctx context.Context, sessions []metadata.SessionView) (all ZoneClients, missing []metadata.BrokerID) {
-	ctx, cancel := context.WithTimeout(ctx, clientsLimit)
+	ctx, cancel := context.WithTimeout(ctx, clientsTimeout)
 	defer cancel()
 	told := []ZoneClients{n.Clients()}
 	var mu sync.Mutex // guards told and missing
 	var wg sync.WaitGroup
-	places := make(chan struct{}, clientsAtOnce)
+	places := make(chan struct{}, maxClientRequests)
 	for _, s := range sessions {
-		if s.Broker == n.self() {
+		if s.Broker == n.brokerID() {
 			continue
 		}
-		places <- struct{}{} // given back within clientsLimit
+		places <- struct{}{} // given back within clientsTimeout
 		wg.Go(func() {
 			defer func() { <-places }()
-			of, err := n.askClients(ctx, s)
+			of, err := n.fetchClients(ctx, s)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -79,19 +79,19 @@ func (n *Node) clusterClients(ctx context.Context, sessions []metadata.SessionVi
 	}
 	wg.Wait()
 	slices.Sort(missing)
-	return addClients(told), missing
+	return sumClients(told), missing
 }
 
-func (n *Node) askClients(ctx context.Context, s metadata.SessionView) (ZoneClients, error) {
-	if n.cfg.Counter == nil {
+func (n *Node) fetchClients(ctx context.Context, s metadata.SessionView) (ZoneClients, error) {
+	if n.cfg.ClientCounter == nil {
 		return nil, fmt.Errorf("count clients of broker %d: there is no door to other brokers", s.Broker)
 	}
-	return n.cfg.Counter.Clients(ctx, s.Broker, s.Open.Peer)
+	return n.cfg.ClientCounter.Clients(ctx, s.Broker, s.Open.Peer)
 }
 
-// addClients adds up what several brokers told; of each zone one row by kind of
+// sumClients adds up what several brokers told; of each zone one row by kind of
 // evidence, the strongest kind first and unknown before all.
-func addClients(told []ZoneClients) ZoneClients {
+func sumClients(told []ZoneClients) ZoneClients {
 	all := ZoneClients{}
 	for _, of := range told {
 		for zone, rows := range of {
@@ -130,9 +130,9 @@ func sourceRank(name string) int {
 	return int(router.Sources)
 }
 
-// zonesBeside are the cluster's zones and after them those that clients are in
+// withClientZones are the cluster's zones and after them those that clients are in
 // and no broker ever was.
-func zonesBeside(zones []metadata.ZoneID, clients ZoneClients) []metadata.ZoneID {
+func withClientZones(zones []metadata.ZoneID, clients ZoneClients) []metadata.ZoneID {
 	all := slices.Clone(zones)
 	for _, z := range slices.Sorted(maps.Keys(clients)) {
 		if z != metadata.UnknownZone && !slices.Contains(zones, z) {
@@ -149,7 +149,7 @@ func (n *Node) servePeerClients(w http.ResponseWriter, _ *http.Request) {
 
 // Clients implements ClientCounter.
 func (p *HTTPPeers) Clients(ctx context.Context, _ metadata.BrokerID, peer string) (ZoneClients, error) {
-	body, err := p.call(ctx, http.MethodGet, peer, peerClients)
+	body, err := p.request(ctx, http.MethodGet, peer, peerClientsPath)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func openDoors(t *testing.T, nodes ...*Node) map[metadata.BrokerID]*httptest.Ser
 		s := httptest.NewServer(n.PeerHandler(peerToken, nil))
 		t.Cleanup(s.Close)
 		servers[n.Broker()], d.at[n.Broker()] = s, strings.TrimPrefix(s.URL, "http://")
-		n.cfg.Counter = d // before any page is asked for
+		n.cfg.ClientCounter = d // before any page is asked for
 	}
 	return servers
 }
@@ -111,7 +111,7 @@ func zoneClients(c dashboards.Cluster) string {
 // Rows of several brokers are added up, in the order of the evidence's
 // strength; zones in which no broker ever was have a row, too.
 func TestClientsAreAddedUpByZoneAndEvidence(t *testing.T) {
-	got := addClients([]ZoneClients{
+	got := sumClients([]ZoneClients{
 		{"a": {{Evidence: "tag", Aligned: 1}, {Evidence: "listener", Aligned: 2, Misaligned: 1}}},
 		{"a": {{Evidence: "newer-kind", Misaligned: 9}, {Evidence: "listener", Misaligned: 4}}, "": {{Evidence: "unknown", Misaligned: 3}}, "far": {{Evidence: "cidr", Misaligned: 1}}},
 		nil,
@@ -124,7 +124,7 @@ func TestClientsAreAddedUpByZoneAndEvidence(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if zones := zonesBeside([]metadata.ZoneID{"b", "a"}, got); !reflect.DeepEqual(zones, []metadata.ZoneID{"b", "a", "far"}) {
+	if zones := withClientZones([]metadata.ZoneID{"b", "a"}, got); !reflect.DeepEqual(zones, []metadata.ZoneID{"b", "a", "far"}) {
 		t.Errorf("zones %v", zones)
 	}
 }

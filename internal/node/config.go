@@ -38,9 +38,9 @@ type Config struct {
 
 	Log    Log
 	Bucket bucket.Bucket // the whole bucket; objects go below "<cluster>/"
-	// Earlier are the requests that the start itself has made of the bucket:
+	// StartRequests are the requests that the start itself has made of the bucket:
 	// they are billed like any other.
-	Earlier []bucket.Attempt
+	StartRequests []bucket.Attempt
 
 	// Kafka is the advertised address for clients without a zone; zone k of
 	// the cluster is at its port + 1 + k, or at ZonePorts[k] where given.
@@ -65,9 +65,9 @@ type Config struct {
 	// Settings are told to other brokers when a session opens: those that
 	// should be the same everywhere, by name; nil: none.
 	Settings map[string]string
-	// Counter asks other brokers for their clients; nil: the page shows those
+	// ClientCounter asks other brokers for their clients; nil: the page shows those
 	// of this broker, and says whose are missing.
-	Counter ClientCounter
+	ClientCounter ClientCounter
 
 	AutoCreate        bool
 	KeepTopics        bool // deletion is refused
@@ -101,9 +101,9 @@ type Config struct {
 	Pace func(metadata.PacePoint, uint64)
 	// PaceLane, where not nil, is the WAL's (wal.Config), for a session.
 	PaceLane func(metadata.SessionID, metadata.Lane)
-	// Apart, where not nil, is called where several reads may go on at one
+	// PauseRead, where not nil, is called where several reads may go on at one
 	// instant (s3stream.Config).
-	Apart func(metadata.TopicPartition, metadata.Offset)
+	PauseRead func(metadata.TopicPartition, metadata.Offset)
 }
 
 // DefaultConfig returns a Config with the design's settings and without doors.
@@ -129,7 +129,7 @@ func (c *Config) CacheBytes() int64 {
 // together. Its state and its connections are not in it.
 func (c *Config) MemoryBytes() int64 {
 	b := broker.DefaultConfig()
-	return c.CacheBytes() + b.FrameBytes + b.RequestBytes + b.PollBytes + b.AnswerBytes
+	return c.CacheBytes() + b.FrameBytes + b.RequestBytes + b.PollBytes + b.ResponseBytes
 }
 
 // Validate says what is missing.

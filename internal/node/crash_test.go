@@ -66,7 +66,7 @@ func TestABrokerThatCrashedHasItsGroupsWhenItIsReadyAgain(t *testing.T) {
 		}
 		for slot := range metadata.Slot(metadata.GroupSlots) {
 			n.replica.View(func(s *metadata.State) {
-				if holder, ok := groups.Holder(s, slot); !ok || holder.ID != n.present.Load().log.ID() || !n.groups.Holds(slot) {
+				if holder, ok := groups.SlotOwner(s, slot); !ok || holder.ID != n.currentSession.Load().log.ID() || !n.groups.Owns(slot) {
 					t.Errorf("life %d: slot %d is held by %+v, %v", life, slot, holder, ok)
 				}
 			})

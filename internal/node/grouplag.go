@@ -31,7 +31,7 @@ func (g *groupLags) Collect(out chan<- prometheus.Metric) {
 	g.n.replica.View(func(s *metadata.State) { names = s.Groups() })
 	left := maxLags
 	for _, name := range names {
-		if !g.n.groups.Holds(metadata.GroupSlot(name)) {
+		if !g.n.groups.Owns(metadata.GroupSlot(name)) {
 			continue
 		}
 		var lags []metadata.GroupLag

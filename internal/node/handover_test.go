@@ -177,8 +177,8 @@ func TestABrokerThatDoesNotAnswerHoldsUpAHandOverOnce(t *testing.T) {
 				moved++
 			}
 		}
-		if took := time.Since(begun); moved < 2 || took != handoverPatience {
-			t.Errorf("%d partitions moved, and waited %v in all, want %v", moved, took, handoverPatience)
+		if took := time.Since(begun); moved < 2 || took != handoverTimeout {
+			t.Errorf("%d partitions moved, and waited %v in all, want %v", moved, took, handoverTimeout)
 		}
 		if got := second.orderAtRisk(); got != moved {
 			t.Errorf("order at risk %d, want %d", got, moved)

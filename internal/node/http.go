@@ -26,16 +26,16 @@ func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http
 	// that name clash, which strict parsers (prometheus_client) refuse; the text
 	// format has all that we say.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{n.cfg.Metrics, more}, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, n.ctx.Err()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, n.ctx.Err()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		alarms, _ := n.limits.standing()
-		answer(w, n.Ready(), alarms...)
+		alarms, _ := n.limits.activeAlarms()
+		writeHealth(w, n.Ready(), alarms...)
 	})
 	return mux, nil
 }
 
-// answer says ok, with the alarms that stand below it, or what is wrong.
-func answer(w http.ResponseWriter, err error, alarms ...string) {
+// writeHealth says ok, with the alarms that stand below it, or what is wrong.
+func writeHealth(w http.ResponseWriter, err error, alarms ...string) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return

@@ -13,35 +13,35 @@ import (
 // When a limit of the cluster is told of, in per cent of it; it is forgotten
 // a little lower, so that one that hovers is told of once.
 const (
-	limitWarns  = 80
-	limitAlarms = 95
-	limitBelow  = 2
+	warnPercent  = 80
+	alarmPercent = 95
+	clearMargin  = 2
 )
 
-// limitEvery is how often the use of limits is looked at; an alarm that goes on
-// is told again after limitRepeat.
+// limitInterval is how often the use of limits is looked at; an alarm that goes on
+// is told again after alarmRepeat.
 const (
-	limitEvery  = time.Second
-	limitRepeat = 10 * time.Minute
+	limitInterval = time.Second
+	alarmRepeat   = 10 * time.Minute
 )
 
-// slowest is the part of the rates that a cluster keeps whose state is full.
-const slowest = 0.1
+// minRatePart is the part of the rates that a cluster keeps whose state is full.
+const minRatePart = 0.1
 
-// limitStep is how near a limit is.
-type limitStep int
+// limitLevel is how near a limit is.
+type limitLevel int
 
 const (
-	limitFine limitStep = iota
-	limitNear           // from limitWarns on
-	limitFull           // from limitAlarms on
+	limitFine limitLevel = iota
+	limitNear            // from warnPercent on
+	limitFull            // from alarmPercent on
 )
 
-// limits watches how much of each limit is used. The goroutine of watchLimits
+// limitMonitor watches how much of each limit is used. The goroutine of watchLimits
 // owns what is not under mu.
-type limits struct {
-	at   map[string]limitStep
-	told time.Time // when alarms were last told
+type limitMonitor struct {
+	levels    map[string]limitLevel
+	lastAlarm time.Time // when alarms were last told
 
 	mu     sync.Mutex // guards what follows
 	alarms []string   // that stand
@@ -51,11 +51,11 @@ type limits struct {
 // watchLimits looks at the limits until the node ends.
 func (n *Node) watchLimits() {
 	l := &n.limits
-	l.at = map[string]limitStep{}
+	l.levels = map[string]limitLevel{}
 	for {
-		n.look(l, n.limitUses())
+		n.checkLimits(l, n.limitUses())
 		select {
-		case <-time.After(limitEvery):
+		case <-time.After(limitInterval):
 		case <-n.ctx.Done():
 			return
 		}
@@ -63,19 +63,19 @@ func (n *Node) watchLimits() {
 }
 
 // limitUses lists the limits of the cluster's state and of this broker.
-func (n *Node) limitUses() (uses []metadata.Use) {
-	n.replica.View(func(s *metadata.State) { uses = s.Uses() })
+func (n *Node) limitUses() (uses []metadata.LimitUsage) {
+	n.replica.View(func(s *metadata.State) { uses = s.LimitUsages() })
 	return append(uses, n.server.Uses()...)
 }
 
-// look compares the uses with what they were, tells of those that rose, and
+// checkLimits compares the uses with what they were, tells of those that rose, and
 // slows the lanes where the state grows full.
-func (n *Node) look(l *limits, uses []metadata.Use) {
+func (n *Node) checkLimits(l *limitMonitor, uses []metadata.LimitUsage) {
 	var alarms []string
 	rose, fullest := 0, 0
 	for _, u := range uses {
-		was, is := l.at[u.Name], stepOf(u, l.at[u.Name])
-		l.at[u.Name] = is
+		was, is := l.levels[u.Name], levelOf(u, l.levels[u.Name])
+		l.levels[u.Name] = is
 		if slices.Contains(limitsThatSlow, u.Name) {
 			fullest = max(fullest, u.Percent())
 		}
@@ -90,9 +90,9 @@ func (n *Node) look(l *limits, uses []metadata.Use) {
 				"limit", u.Name, "used", u.Used, "of", u.Limit)
 		}
 	}
-	n.governor.Slow(slowedRates(fullest))
-	if rose > 0 || len(alarms) > 0 && time.Since(l.told) >= limitRepeat {
-		l.told = time.Now()
+	n.governor.SetDataFraction(slowedRates(fullest))
+	if rose > 0 || len(alarms) > 0 && time.Since(l.lastAlarm) >= alarmRepeat {
+		l.lastAlarm = time.Now()
 		n.cfg.Logger.Error("ALARM: a limit is all but reached; what would grow beyond it is refused: make room as docs/operations.md says under \"A limit is reached\"",
 			"limits", strings.Join(alarms, "; "))
 	}
@@ -106,30 +106,30 @@ func (n *Node) look(l *limits, uses []metadata.Use) {
 // intervals, use less.
 var limitsThatSlow = []string{"spans", "objects"}
 
-// stepOf is how near a limit is, given how near it was.
-func stepOf(u metadata.Use, was limitStep) limitStep {
+// levelOf is how near a limit is, given how near it was.
+func levelOf(u metadata.LimitUsage, was limitLevel) limitLevel {
 	p := u.Percent()
 	switch {
-	case p >= limitAlarms, was == limitFull && p >= limitAlarms-limitBelow:
+	case p >= alarmPercent, was == limitFull && p >= alarmPercent-clearMargin:
 		return limitFull
-	case p >= limitWarns, was >= limitNear && p >= limitWarns-limitBelow:
+	case p >= warnPercent, was >= limitNear && p >= warnPercent-clearMargin:
 		return limitNear
 	}
 	return limitFine
 }
 
-// slowedRates is the part of the rates that is left: all below limitWarns, from
+// slowedRates is the part of the rates that is left: all below warnPercent, from
 // there on less and less, down to slowest.
 func slowedRates(percent int) float64 {
-	if percent < limitWarns {
+	if percent < warnPercent {
 		return 1
 	}
-	left := float64(100-min(percent, 100)) / (100 - limitWarns)
-	return slowest + (1-slowest)*left
+	left := float64(100-min(percent, 100)) / (100 - warnPercent)
+	return minRatePart + (1-minRatePart)*left
 }
 
-// standing returns the alarms that stand, and how many were ever raised.
-func (l *limits) standing() ([]string, uint64) {
+// activeAlarms returns the alarms that stand, and how many were ever raised.
+func (l *limitMonitor) activeAlarms() ([]string, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.alarms, l.raised
@@ -139,11 +139,11 @@ func (l *limits) standing() ([]string, uint64) {
 func (n *Node) limitMetrics(r registrar) {
 	for _, u := range n.limitUses() {
 		name := u.Name
-		find := func() metadata.Use {
+		find := func() metadata.LimitUsage {
 			uses := n.limitUses()
-			return uses[slices.IndexFunc(uses, func(u metadata.Use) bool { return u.Name == name })]
+			return uses[slices.IndexFunc(uses, func(u metadata.LimitUsage) bool { return u.Name == name })]
 		}
-		r.gauge("limit_used", "What is used of a limit of the cluster's state or of this broker.", func() float64 { return float64(find().Used) }, "limit", name)
-		r.gauge("limit_max", "The most of it.", func() float64 { return float64(find().Limit) }, "limit", name)
+		r.addGauge("limit_used", "What is used of a limit of the cluster's state or of this broker.", func() float64 { return float64(find().Used) }, "limit", name)
+		r.addGauge("limit_max", "The most of it.", func() float64 { return float64(find().Limit) }, "limit", name)
 	}
 }

@@ -21,12 +21,12 @@ import (
 func TestStepOf(t *testing.T) {
 	for _, c := range []struct {
 		used     int
-		was, now limitStep
+		was, now limitLevel
 	}{
 		{79, limitFine, limitFine}, {80, limitFine, limitNear}, {78, limitNear, limitNear}, {77, limitNear, limitFine},
 		{95, limitNear, limitFull}, {95, limitFine, limitFull}, {93, limitFull, limitFull}, {92, limitFull, limitNear}, {10, limitFull, limitFine}, {200, limitFine, limitFull},
 	} {
-		if got := stepOf(metadata.Use{Used: c.used, Limit: 100}, c.was); got != c.now {
+		if got := levelOf(metadata.LimitUsage{Used: c.used, Limit: 100}, c.was); got != c.now {
 			t.Errorf("%d of 100 after step %d: step %d, want %d", c.used, c.was, got, c.now)
 		}
 	}
@@ -62,7 +62,7 @@ func TestALimitThatFillsUpIsTold(t *testing.T) {
 			if err != nil || out.Commands[0].Code != metadata.CodeOK {
 				t.Fatal(out, err)
 			}
-			time.Sleep(2 * limitEvery)
+			time.Sleep(2 * limitInterval)
 		}
 		expect := func(used int, warned, alarmed bool, total int) {
 			t.Helper()
@@ -77,11 +77,11 @@ func TestALimitThatFillsUpIsTold(t *testing.T) {
 				}
 			}
 			ready := fetch(t, n, "/readyz")
-			if strings.Contains(ready, fmt.Sprintf("ALARM: limit partitions: %d of 100 used", used)) != (used >= limitAlarms) || !strings.HasPrefix(ready, "ok\n") {
+			if strings.Contains(ready, fmt.Sprintf("ALARM: limit partitions: %d of 100 used", used)) != (used >= alarmPercent) || !strings.HasPrefix(ready, "ok\n") {
 				t.Errorf("at %d /readyz says %q", used, ready)
 			}
 		}
-		time.Sleep(2 * limitEvery)
+		time.Sleep(2 * limitInterval)
 		expect(79, false, false, 0)
 		grow(80)
 		expect(80, true, false, 0)
@@ -89,7 +89,7 @@ func TestALimitThatFillsUpIsTold(t *testing.T) {
 		expect(95, false, true, 1)
 		grow(96) // the same alarm
 		expect(96, false, false, 1)
-		time.Sleep(limitRepeat)
+		time.Sleep(alarmRepeat)
 		expect(96, false, true, 1)
 		if out, err := n.writer.Submit(t.Context(), []metadata.Command{metadata.CreatePartitions{ID: id, Count: 101}}, nil); err != nil || out.Commands[0].Code != metadata.CodeLimit {
 			t.Error(out, err)
@@ -98,7 +98,7 @@ func TestALimitThatFillsUpIsTold(t *testing.T) {
 		if _, err := n.writer.Submit(t.Context(), []metadata.Command{metadata.DeleteTopic{ID: id}}, nil); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(2 * limitEvery)
+		time.Sleep(2 * limitInterval)
 		expect(0, false, false, 1)
 	})
 }
@@ -123,8 +123,8 @@ func TestLanesSlowDownAsSpansRunOut(t *testing.T) {
 			if _, err := ack.Result(); err != nil {
 				t.Fatalf("span %d: %v", p+1, err)
 			}
-			time.Sleep(2 * limitEvery)
-			if got, want := n.governor.Stats().Slow, slowedRates(10*(p+1)); got != want {
+			time.Sleep(2 * limitInterval)
+			if got, want := n.governor.Stats().DataFraction, slowedRates(10*(p+1)); got != want {
 				t.Errorf("with %d of 10 spans lanes get %v of their rates, want %v", p+1, got, want)
 			}
 		}

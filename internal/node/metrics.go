@@ -23,45 +23,45 @@ func labelsOf(labels []string) prometheus.Labels {
 	return out
 }
 
-func (r registrar) gauge(name, help string, f func() float64, labels ...string) {
+func (r registrar) addGauge(name, help string, f func() float64, labels ...string) {
 	r.to.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "zonewise_" + name, Help: help, ConstLabels: labelsOf(labels)}, f))
 }
 
-func (r registrar) counter(name, help string, f func() float64, labels ...string) {
+func (r registrar) addCounter(name, help string, f func() float64, labels ...string) {
 	r.to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "zonewise_" + name, Help: help, ConstLabels: labelsOf(labels)}, f))
 }
 
 // registerMetrics lists what a node shows beside the Kafka door's own.
 func (n *Node) registerMetrics() {
 	r := registrar{n.cfg.Metrics}
-	r.gauge("applied_revision", "etcd revision up to which this broker has applied the log.", func() float64 { return float64(n.replica.Applied()) })
-	r.gauge("follower_lag_revisions", "Revisions of the log that this broker knows of and has not applied.", func() float64 { return float64(n.replica.Head() - n.replica.Applied()) })
-	r.gauge("unarchived_inline_bytes", "Record bytes inside entries that are in no archive yet.", func() float64 { return float64(n.replica.Unarchived()) })
-	r.gauge("state_time_seconds", "The cluster's time, by which retention and the ledger count, in Unix seconds.", func() float64 {
+	r.addGauge("applied_revision", "etcd revision up to which this broker has applied the log.", func() float64 { return float64(n.replica.Applied()) })
+	r.addGauge("follower_lag_revisions", "Revisions of the log that this broker knows of and has not applied.", func() float64 { return float64(n.replica.Head() - n.replica.Applied()) })
+	r.addGauge("unarchived_inline_bytes", "Record bytes inside entries that are in no archive yet.", func() float64 { return float64(n.replica.UnarchivedBytes()) })
+	r.addGauge("state_time_seconds", "The cluster's time, by which retention and the ledger count, in Unix seconds.", func() float64 {
 		var t metadata.UnixMilli
 		n.replica.View(func(s *metadata.State) { t = s.Time() })
 		return float64(t) / 1e3
 	})
-	r.counter("alarms_total", "Alarms raised: log lines that begin with ALARM.", func() float64 {
+	r.addCounter("alarms_total", "Alarms raised: log lines that begin with ALARM.", func() float64 {
 		var a uint64
 		n.replica.View(func(s *metadata.State) { a, _ = s.Alarms() })
-		_, raised := n.limits.standing()
+		_, raised := n.limits.activeAlarms()
 		return float64(a + raised)
 	})
 	n.limitMetrics(r)
-	r.gauge("ready", "1 where this broker serves, else 0.", func() float64 {
+	r.addGauge("ready", "1 where this broker serves, else 0.", func() float64 {
 		if n.Ready() != nil {
 			return 0
 		}
 		return 1
 	})
 	const crossing = "Bytes that this broker caused to cross zones: entries of the log through etcd, and what clients of other zones sent and received."
-	r.counter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.inline.Load()) }, "of", "log")
-	r.counter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.clients.Load()) }, "of", "clients")
+	r.addCounter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.entryBytes.Load()) }, "of", "log")
+	r.addCounter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.clientBytes.Load()) }, "of", "clients")
 	n.governorMetrics(r)
 	n.walMetrics(r)
 	hedgeMetrics(r, "get", "GETs", func(f func(hedge.Stats) float64) func() float64 {
-		return func() float64 { return f(n.gets.Stats()) }
+		return func() float64 { return f(n.bucket.Stats()) }
 	})
 	r.to.MustRegister(newGroupLags(n))
 	r.to.MustRegister(&etcdSize{n, prometheus.NewDesc("zonewise_etcd_in_use_bytes", "Size of etcd's database, told by the broker that archives the log.", nil, nil)})
@@ -92,13 +92,13 @@ func (n *Node) governorMetrics(r registrar) {
 		"runs":         func(c metadata.Cost) int { return c.Runs },
 		"inline_bytes": func(c metadata.Cost) int { return c.InlineBytes },
 	} {
-		r.gauge("governor_tokens", tokens, func() float64 { return float64(part(g.Stats().Own)) }, "of", of, "share", "own")
-		r.gauge("governor_tokens", tokens, func() float64 { return float64(part(g.Stats().All)) }, "of", of, "share", "all")
+		r.addGauge("governor_tokens", tokens, func() float64 { return float64(part(g.Stats().Own)) }, "of", of, "share", "own")
+		r.addGauge("governor_tokens", tokens, func() float64 { return float64(part(g.Stats().All)) }, "of", of, "share", "all")
 	}
-	r.counter("governor_inline_beyond_share_bytes_total", "Record bytes in entries beyond this broker's share, which others left.", func() float64 { return g.Stats().InlineBeyond })
-	r.counter("governor_inline_denied_total", "Buffers that became objects because the rate of inline bytes was used up.", func() float64 { return float64(g.Stats().InlineDenied) })
-	r.gauge("governor_rate_ratio", "Part of the rates that is left because a limit of the state is near; 1: all.", func() float64 { return g.Stats().Slow })
-	r.counter("governor_waited_seconds_total", "Time that commits waited for the cluster's rates.", func() float64 { return g.Stats().Waited.Seconds() })
+	r.addCounter("governor_inline_beyond_share_bytes_total", "Record bytes in entries beyond this broker's share, which others left.", func() float64 { return g.Stats().InlineBeyond })
+	r.addCounter("governor_inline_denied_total", "Buffers that became objects because the rate of inline bytes was used up.", func() float64 { return float64(g.Stats().InlineDenied) })
+	r.addGauge("governor_rate_ratio", "Part of the rates that is left because a limit of the state is near; 1: all.", func() float64 { return g.Stats().DataFraction })
+	r.addCounter("governor_waited_seconds_total", "Time that commits waited for the cluster's rates.", func() float64 { return g.Stats().Waited.Seconds() })
 }
 
 // walMetrics shows the present session's WAL; between sessions zeros.
@@ -111,20 +111,20 @@ func (n *Node) walMetrics(r registrar) {
 			return 0
 		}
 	}
-	r.gauge("wal_pending_bytes", "Record bytes that are not acknowledged yet.", of(func(s wal.Stats) float64 { return float64(s.PendingBytes) }))
-	r.gauge("wal_blocked_appends", "Batches that wait for memory; their connections are not read.", of(func(s wal.Stats) float64 { return float64(s.BlockedAppends) }))
-	r.gauge("wal_objects_in_flight", "Objects that are being uploaded.", of(func(s wal.Stats) float64 { return float64(s.ObjectsInFlight) }))
-	r.counter("wal_objects_total", "Objects committed.", of(func(s wal.Stats) float64 { return float64(s.Objects) }))
-	r.counter("wal_object_bytes_total", "Record bytes committed in objects.", of(func(s wal.Stats) float64 { return float64(s.ObjectBytes) }))
+	r.addGauge("wal_pending_bytes", "Record bytes that are not acknowledged yet.", of(func(s wal.Stats) float64 { return float64(s.PendingBytes) }))
+	r.addGauge("wal_blocked_appends", "Batches that wait for memory; their connections are not read.", of(func(s wal.Stats) float64 { return float64(s.BlockedAppends) }))
+	r.addGauge("wal_objects_in_flight", "Objects that are being uploaded.", of(func(s wal.Stats) float64 { return float64(s.ObjectsInFlight) }))
+	r.addCounter("wal_objects_total", "Objects committed.", of(func(s wal.Stats) float64 { return float64(s.Objects) }))
+	r.addCounter("wal_object_bytes_total", "Record bytes committed in objects.", of(func(s wal.Stats) float64 { return float64(s.ObjectBytes) }))
 	hedgeMetrics(r, "wal_put", "PUTs of objects", func(f func(hedge.Stats) float64) func() float64 {
 		return of(func(s wal.Stats) float64 { return f(s.PUTs) })
 	})
-	r.counter("wal_inline_entries_total", "Entries that carried record bytes.", of(func(s wal.Stats) float64 { return float64(s.InlineEntries) }))
-	r.counter("wal_inline_bytes_total", "Record bytes committed inside entries.", of(func(s wal.Stats) float64 { return float64(s.InlineBytes) }))
-	r.counter("wal_order_at_risk_total", "Batches without idempotence that may have passed others of their producer.", of(func(s wal.Stats) float64 { return float64(s.OrderAtRisk) }))
-	r.counter("handovers_total", "Partitions taken over after their former broker had finished them.", func() float64 { finished, _ := n.Handovers(); return float64(finished) })
+	r.addCounter("wal_inline_entries_total", "Entries that carried record bytes.", of(func(s wal.Stats) float64 { return float64(s.InlineEntries) }))
+	r.addCounter("wal_inline_bytes_total", "Record bytes committed inside entries.", of(func(s wal.Stats) float64 { return float64(s.InlineBytes) }))
+	r.addCounter("wal_order_at_risk_total", "Batches without idempotence that may have passed others of their producer.", of(func(s wal.Stats) float64 { return float64(s.OrderAtRisk) }))
+	r.addCounter("handovers_total", "Partitions taken over after their former broker had finished them.", func() float64 { finished, _ := n.Handovers(); return float64(finished) })
 	for lane := range metadata.LaneCount {
-		r.counter("wal_commits_total", "Entries committed, by lane.", of(func(s wal.Stats) float64 { return float64(s.Commits[lane]) }), "lane", lane.String())
+		r.addCounter("wal_commits_total", "Entries committed, by lane.", of(func(s wal.Stats) float64 { return float64(s.Commits[lane]) }), "lane", lane.String())
 	}
 }
 
@@ -132,7 +132,7 @@ func (n *Node) walMetrics(r registrar) {
 // and what was sent again because it had failed.
 func hedgeMetrics(r registrar, name, of string, from func(func(hedge.Stats) float64) func() float64) {
 	count := func(what, help string, f func(hedge.Stats) float64, labels ...string) {
-		r.counter(name+"_"+what+"_total", of+help, from(f), labels...)
+		r.addCounter(name+"_"+what+"_total", of+help, from(f), labels...)
 	}
 	count("hedges", " sent another time because they were late.", func(s hedge.Stats) float64 { return float64(s.Hedges) })
 	count("hedges_won", " whose second request was faster.", func(s hedge.Stats) float64 { return float64(s.Won) })
@@ -182,7 +182,7 @@ func (n *Node) storeMetrics() s3stream.Metrics {
 	return s3stream.Metrics{
 		Served: func(from s3stream.Source, bytes int64) { served.WithLabelValues(from.String()).Add(float64(bytes)) },
 		Unclaimed: func(gets uint32) {
-			n.platform.add(metadata.CellKey{Topic: metadata.RowPlatform, Component: metadata.ComponentGetPlatform}, uint64(gets))
+			n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: metadata.ComponentGetPlatform}, uint64(gets))
 		},
 	}
 }

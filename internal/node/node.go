@@ -28,28 +28,28 @@ type Node struct {
 	wg     sync.WaitGroup
 
 	replica  *metadata.Replica
-	gets     *hedge.Gets // the bucket, below this cluster's prefix
+	bucket   *hedge.Bucket // the bucket, below this cluster's prefix
 	store    *s3stream.Store
 	server   *broker.Server
 	groups   *groups.Coordinator
 	governor *metadata.Governor
-	writer   writer
+	writer   sessionWriter
 	platform platformMeter
 	traffic  traffic
-	limits   limits
+	limits   limitMonitor
 	// durations are the histograms of all sessions' WALs.
-	durations *walDurations
-	placer    *placer
-	prober    *router.Prober // nil without a peer door
-	refused   refusals
-	liveness  *livenessMonitor // nil without a peer door that can hold
+	durations    *walDurations
+	zoneResolver *zoneResolver
+	prober       *router.Prober // nil without a peer door
+	refusals     refusals
+	liveness     *livenessMonitor // nil without a peer door that can hold
 
-	present  atomic.Pointer[session] // between sessions: nil
-	opened   atomic.Int64            // listeners for zones, in the order of the cluster's zones
-	sessions chan struct{}           // capacity 1: a session was opened
-	draining atomic.Bool
-	fatal    sync.Once
-	health   atomic.Pointer[metadata.StoreHealth]
+	currentSession atomic.Pointer[session] // between sessions: nil
+	openListeners  atomic.Int64            // listeners for zones, in the order of the cluster's zones
+	sessionOpened  chan struct{}           // capacity 1: a session was opened
+	draining       atomic.Bool
+	fatal          sync.Once
+	health         atomic.Pointer[metadata.StoreHealth]
 }
 
 // Start begins a broker's life. It returns at once; Ready says when it serves.
@@ -57,24 +57,24 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates), sessions: make(chan struct{}, 1)}
-	for _, a := range cfg.Earlier {
-		n.platform.observe(a)
+	n := &Node{cfg: cfg, governor: metadata.NewGovernor(cfg.Rates), sessionOpened: make(chan struct{}, 1)}
+	for _, a := range cfg.StartRequests {
+		n.platform.countAttempt(a)
 	}
-	n.placer = newPlacer(&n.cfg)
-	n.writer.moves = newHandover(n)
+	n.zoneResolver = newZoneResolver(&n.cfg)
+	n.writer.handover = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
-	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.observe), cancel
-	n.gets = hedge.NewGets(bucket.Prefix(observed{cfg.Bucket, showRequests(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.gets}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace, Limits: cfg.Limits})
+	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.countAttempt), cancel
+	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
+	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace, Limits: cfg.Limits})
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
 	}
-	if err := n.assemble(n.gets); err != nil {
+	if err := n.buildComponents(n.bucket); err != nil {
 		cancel()
 		return nil, err
 	}
-	if err := n.listen(metadata.UnknownZone, NoZone); err != nil {
+	if err := n.openListener(metadata.UnknownZone, NoZone); err != nil {
 		n.Close()
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func Start(cfg Config) (*Node, error) {
 			n.stopServing(err)
 		}
 	})
-	n.wg.Go(n.live)
+	n.wg.Go(n.runSessions)
 	n.wg.Go(n.openZones)
 	n.wg.Go(n.watchLimits)
 	if n.prober != nil {
@@ -99,16 +99,16 @@ func Start(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// fork derives a source of randomness, so that components do not share one.
-func (n *Node) fork() *rand.Rand {
+// newRand derives a source of randomness, so that components do not share one.
+func (n *Node) newRand() *rand.Rand {
 	return rand.New(rand.NewPCG(n.cfg.Rand.Uint64(), n.cfg.Rand.Uint64()))
 }
 
-func (n *Node) assemble(objects bucket.Bucket) error {
+func (n *Node) buildComponents(objects bucket.Bucket) error {
 	cfg := &n.cfg
 	var err error
 	stored := s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
-		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics(), Apart: cfg.Apart}
+		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics(), PauseRead: cfg.PauseRead}
 	if err := stored.Validate(); err != nil {
 		return err
 	}
@@ -120,35 +120,35 @@ func (n *Node) assemble(objects bucket.Bucket) error {
 	g := cfg.Groups
 	g.InitialRebalanceDelay = delay
 	settings := g
-	g.Writer, g.Replica, g.Log, g.Rand, g.Clock = &n.writer, n.replica, cfg.Logger, n.fork(), cfg.Clock
+	g.Writer, g.Replica, g.Log, g.Rand, g.Clock = &n.writer, n.replica, cfg.Logger, n.newRand(), cfg.Clock
 	n.groups, err = groups.Open(g)
 	if err != nil {
 		return fmt.Errorf("open group coordinator: %w", err)
 	}
 	b := broker.DefaultConfig()
-	b.Zone, b.Self = cfg.Zone, n.self
+	b.Zone, b.Self = cfg.Zone, n.brokerID
 	b.Replica, b.Writer, b.Reader, b.Groups = n.replica, &n.writer, n.store, n.groups
 	b.GroupSettings = settings
-	b.Resolver = n.placer
+	b.Resolver = n.zoneResolver
 	if n.prober = n.newProber(); n.prober != nil {
 		b.Healthy = n.prober.Healthy
 	}
 	if n.liveness = n.newLivenessMonitor(); n.liveness != nil {
-		b.Settle = livenessSettle
-		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.liveness.healthy(id) }
+		b.MetadataDelay = livenessDelay
+		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.liveness.isAlive(id) }
 	}
 	b.KeepTopics, b.CheckReplication = cfg.KeepTopics, cfg.CheckReplication
 	b.AutoCreate, b.DefaultPartitions, b.OffsetsPartitions = cfg.AutoCreate, cfg.DefaultPartitions, cfg.OffsetsPartitions
-	b.Rand, b.Log, b.Metrics, b.LogLevel, b.Clock = n.fork(), cfg.Logger, cfg.Metrics, cfg.LogLevel, cfg.Clock
+	b.Rand, b.Log, b.Metrics, b.LogLevel, b.Clock = n.newRand(), cfg.Logger, cfg.Metrics, cfg.LogLevel, cfg.Clock
 	if n.server, err = broker.Open(b); err != nil {
 		return fmt.Errorf("open kafka server: %w", err)
 	}
 	return nil
 }
 
-// self is this broker's id, or NoBroker between sessions.
-func (n *Node) self() metadata.BrokerID {
-	if s := n.present.Load(); s != nil {
+// brokerID is this broker's id, or NoBroker between sessions.
+func (n *Node) brokerID() metadata.BrokerID {
+	if s := n.currentSession.Load(); s != nil {
 		return s.broker
 	}
 	return metadata.NoBroker
@@ -161,7 +161,7 @@ func (n *Node) stopServing(err error) {
 	})
 }
 
-func (n *Node) listen(zone metadata.ZoneID, k int) error {
+func (n *Node) openListener(zone metadata.ZoneID, k int) error {
 	ln, err := n.cfg.Listen(zone, k)
 	if err != nil {
 		return fmt.Errorf("listen for clients of zone %q: %w", zone, err)
@@ -172,9 +172,9 @@ func (n *Node) listen(zone metadata.ZoneID, k int) error {
 	return n.server.AddListener(zone, ln)
 }
 
-// zonesEvery is how often the cluster's zones and pressure are looked at, where
+// zonesInterval is how often the cluster's zones and pressure are looked at, where
 // no new session says sooner that there is something to see.
-const zonesEvery = time.Second
+const zonesInterval = time.Second
 
 // noteSession wakes openZones when a session opens: it may bring a zone.
 func (n *Node) noteSession(a *metadata.AppliedEntry) {
@@ -182,7 +182,7 @@ func (n *Node) noteSession(a *metadata.AppliedEntry) {
 		return
 	}
 	select {
-	case n.sessions <- struct{}{}:
+	case n.sessionOpened <- struct{}{}:
 	default:
 	}
 }
@@ -195,23 +195,23 @@ func (n *Node) openZones() {
 		sessions := 0
 		var pressure metadata.PressureLevel
 		n.replica.View(func(s *metadata.State) { zones, sessions, pressure = s.Zones(), len(s.Sessions()), s.Pressure() })
-		n.governor.Share(sessions)
-		n.governor.AllowInline(pressure == metadata.PressureNone && n.replica.Unarchived() < maxUnarchived)
-		n.writer.full.Store(pressure >= metadata.PressureNoAppends)
-		k := int(n.opened.Load())
+		n.governor.SetSessions(sessions)
+		n.governor.AllowInline(pressure == metadata.PressureNone && n.replica.UnarchivedBytes() < maxUnarchived)
+		n.writer.storeFull.Store(pressure >= metadata.PressureNoAppends)
+		k := int(n.openListeners.Load())
 		if k < len(zones) {
-			n.placer.learn(zones)
+			n.zoneResolver.setZones(zones)
 		}
 		for ; k < len(zones) && !n.draining.Load(); k++ {
-			if err := n.listen(zones[k], k); err != nil {
+			if err := n.openListener(zones[k], k); err != nil {
 				n.stopServing(err)
 				return
 			}
-			n.opened.Store(int64(k + 1))
+			n.openListeners.Store(int64(k + 1))
 		}
 		select {
-		case <-n.sessions:
-		case <-time.After(zonesEvery):
+		case <-n.sessionOpened:
+		case <-time.After(zonesInterval):
 		case <-n.ctx.Done():
 			return
 		}
@@ -230,19 +230,19 @@ const maxUnarchived = 128 << 20
 func (n *Node) Replica() *metadata.Replica { return n.replica }
 
 // Broker returns this broker's id, or NoBroker between sessions.
-func (n *Node) Broker() metadata.BrokerID { return n.self() }
+func (n *Node) Broker() metadata.BrokerID { return n.brokerID() }
 
 // Ready returns nil when the broker serves: its session is live, it has caught
 // up, it listens for every zone, it does not drain, and the groups that are its
 // to coordinate have a coordinator.
 func (n *Node) Ready() error {
-	if err := n.serves(); err != nil {
+	if err := n.checkServing(); err != nil {
 		return err
 	}
 	if err := n.refusedByAll(); err != nil {
 		return err
 	}
-	if s := n.present.Load(); s != nil && n.mayTakeGroups() && !s.slots.Settled() {
+	if s := n.currentSession.Load(); s != nil && n.mayTakeGroups() && !s.slots.Settled() {
 		return errors.New("taking the group slots that are this broker's")
 	}
 	return nil
@@ -258,8 +258,8 @@ func (n *Node) mayTakeGroups() bool {
 	}
 }
 
-// serves is Ready without regard to groups: clients may be sent here.
-func (n *Node) serves() error {
+// checkServing is Ready without regard to groups: clients may be sent here.
+func (n *Node) checkServing() error {
 	zones := 0
 	n.replica.View(func(s *metadata.State) { zones = len(s.Zones()) })
 	switch {
@@ -267,9 +267,9 @@ func (n *Node) serves() error {
 		return errors.New("draining")
 	case !n.replica.CaughtUp():
 		return errors.New("catching up with the log")
-	case n.present.Load() == nil:
+	case n.currentSession.Load() == nil:
 		return errors.New("no session")
-	case int(n.opened.Load()) < zones:
+	case int(n.openListeners.Load()) < zones:
 		return errors.New("opening the listener of a new zone")
 	}
 	return nil
@@ -284,17 +284,17 @@ func (n *Node) WALStats() (s wal.Stats) {
 }
 
 // GETStats returns what became of GETs that were late.
-func (n *Node) GETStats() hedge.Stats { return n.gets.Stats() }
+func (n *Node) GETStats() hedge.Stats { return n.bucket.Stats() }
 
 // WaitReady waits until Ready.
-func (n *Node) WaitReady(ctx context.Context) error { return n.wait(ctx, n.Ready) }
+func (n *Node) WaitReady(ctx context.Context) error { return n.waitUntil(ctx, n.Ready) }
 
 // WaitGroups waits until every group has a coordinator, here or elsewhere.
 func (n *Node) WaitGroups(ctx context.Context) error {
-	return n.wait(ctx, func() (err error) {
+	return n.waitUntil(ctx, func() (err error) {
 		n.replica.View(func(s *metadata.State) {
 			for slot := range metadata.Slot(metadata.GroupSlots) {
-				if _, held := groups.Holder(s, slot); !held {
+				if _, held := groups.SlotOwner(s, slot); !held {
 					err = fmt.Errorf("group slot %d has no broker", slot)
 				}
 			}
@@ -303,7 +303,7 @@ func (n *Node) WaitGroups(ctx context.Context) error {
 	})
 }
 
-func (n *Node) wait(ctx context.Context, ready func() error) error {
+func (n *Node) waitUntil(ctx context.Context, ready func() error) error {
 	for {
 		err := ready()
 		if err == nil {
@@ -325,7 +325,7 @@ func (n *Node) Drain(ctx context.Context) error {
 	if n.draining.Swap(true) {
 		return nil
 	}
-	s := n.present.Load()
+	s := n.currentSession.Load()
 	if s == nil {
 		return nil
 	}
@@ -333,7 +333,7 @@ func (n *Node) Drain(ctx context.Context) error {
 		return fmt.Errorf("leave the placement: %w", err)
 	}
 	err := errors.Join(n.server.Drain(ctx), s.wal.Drain(ctx))
-	s.finish(ctx)
+	s.endAfterDrain(ctx)
 	return err
 }
 
@@ -351,7 +351,7 @@ func (n *Node) Close() {
 	if n.store != nil {
 		n.store.Close()
 	}
-	n.gets.Close()
+	n.bucket.Close()
 }
 
 // logStore gives the replica's and the custodian's requests their cause.
@@ -365,8 +365,8 @@ func (s logStore) Get(ctx context.Context, key string, off, length int64) ([]byt
 	return s.b.Get(bucket.WithCause(ctx, causeOf(key)), key, off, length)
 }
 
-// listenerOf is the plain rule: zone k of the cluster at port + 1 + k.
-func listenerOf(host string, port int, k int) (net.Listener, error) {
+// listenByRule is the plain rule: zone k of the cluster at port + 1 + k.
+func listenByRule(host string, port int, k int) (net.Listener, error) {
 	if k != NoZone {
 		port += 1 + k
 	}
@@ -376,5 +376,5 @@ func listenerOf(host string, port int, k int) (net.Listener, error) {
 // ListenByRule returns a Listen for real clusters: clients without a zone at
 // port, those of the cluster's k-th zone at port + 1 + k.
 func ListenByRule(host string, port int) func(metadata.ZoneID, int) (net.Listener, error) {
-	return func(_ metadata.ZoneID, k int) (net.Listener, error) { return listenerOf(host, port, k) }
+	return func(_ metadata.ZoneID, k int) (net.Listener, error) { return listenByRule(host, port, k) }
 }

@@ -26,8 +26,8 @@ type PeerClient interface {
 // The peer door's paths. It speaks HTTP/1.1 and asks every caller for the
 // cluster's token (kept in etcd) or a client certificate.
 const (
-	peerProbe = "/peer/v1/probe"
-	peerDrain = "/peer/v1/drain"
+	peerProbePath = "/peer/v1/probe"
+	peerDrainPath = "/peer/v1/drain"
 )
 
 // peerBodyLimit bounds what a peer may send or answer.
@@ -37,14 +37,14 @@ const peerBodyLimit = 64 << 10
 // in, unless certified says that the transport has authenticated the caller.
 func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+peerProbe, func(w http.ResponseWriter, _ *http.Request) {
-		if err := n.serves(); err != nil {
+	mux.HandleFunc("GET "+peerProbePath, func(w http.ResponseWriter, _ *http.Request) {
+		if err := n.checkServing(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		}
 	})
-	mux.HandleFunc("GET "+peerHold, n.servePeerHold)
-	mux.HandleFunc("GET "+peerClients, n.servePeerClients)
-	mux.HandleFunc("POST "+peerDrain, n.servePeerDrain)
+	mux.HandleFunc("GET "+peerLivenessPath, n.servePeerLiveness)
+	mux.HandleFunc("GET "+peerClientsPath, n.servePeerClients)
+	mux.HandleFunc("POST "+peerDrainPath, n.servePeerDrain)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		known := token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(token)) == 1
@@ -65,7 +65,7 @@ func (n *Node) servePeerDrain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tp := metadata.TopicPartition{Topic: metadata.TopicID(id), Partition: metadata.Partition(index)}
-	if err := n.writer.moves.drainHere(r.Context(), tp); err != nil {
+	if err := n.writer.handover.drainHere(r.Context(), tp); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	}
 }
@@ -80,8 +80,8 @@ type HTTPPeers struct {
 // peerTimeout bounds one request.
 const peerTimeout = 2 * time.Second
 
-// call returns what the peer answered.
-func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) ([]byte, error) {
+// request returns what the peer answered.
+func (p *HTTPPeers) request(ctx context.Context, method, addr, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, p.Scheme+"://"+addr+path, nil)
@@ -109,12 +109,12 @@ func (p *HTTPPeers) call(ctx context.Context, method, addr, path string) ([]byte
 
 // Probe implements PeerClient.
 func (p *HTTPPeers) Probe(ctx context.Context, addr string) error {
-	_, err := p.call(ctx, http.MethodGet, addr, peerProbe)
+	_, err := p.request(ctx, http.MethodGet, addr, peerProbePath)
 	return err
 }
 
 // DrainPartition implements PeerClient.
 func (p *HTTPPeers) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
-	_, err := p.call(ctx, http.MethodPost, addr, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrain, tp.Topic, tp.Partition))
+	_, err := p.request(ctx, http.MethodPost, addr, fmt.Sprintf("%s?topic=%s&partition=%d", peerDrainPath, tp.Topic, tp.Partition))
 	return err
 }

@@ -15,7 +15,7 @@ func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	dead := map[metadata.BrokerID]bool{}
 	n.replica.View(func(s *metadata.State) {
 		for _, o := range s.Sessions() {
-			if n.prober != nil && !n.prober.Healthy(o.Broker) || n.liveness != nil && !n.liveness.healthy(o.Broker) {
+			if n.prober != nil && !n.prober.Healthy(o.Broker) || n.liveness != nil && !n.liveness.isAlive(o.Broker) {
 				dead[o.Broker] = true
 			}
 		}
@@ -23,25 +23,25 @@ func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	return dead
 }
 
-// placer finds clients' zones by the newest resolver: the cluster's zones are
+// zoneResolver finds clients' zones by the newest resolver: the cluster's zones are
 // part of what it knows, and zones appear.
-type placer struct {
+type zoneResolver struct {
 	cfg     *Config
-	present atomic.Pointer[router.Resolver]
+	current atomic.Pointer[router.Resolver]
 }
 
-func newPlacer(cfg *Config) *placer {
-	p := &placer{cfg: cfg}
-	p.learn(nil)
+func newZoneResolver(cfg *Config) *zoneResolver {
+	p := &zoneResolver{cfg: cfg}
+	p.setZones(nil)
 	return p
 }
 
-func (p *placer) learn(zones []metadata.ZoneID) {
-	p.present.Store(router.NewResolver(zones, p.cfg.ZoneNames, p.cfg.CIDRs))
+func (p *zoneResolver) setZones(zones []metadata.ZoneID) {
+	p.current.Store(router.NewResolver(zones, p.cfg.ZoneNames, p.cfg.CIDRs))
 }
 
 // Resolve implements broker.Resolver.
-func (p *placer) Resolve(c router.Client) router.Evidence { return p.present.Load().Resolve(c) }
+func (p *zoneResolver) Resolve(c router.Client) router.Evidence { return p.current.Load().Resolve(c) }
 
 // Brokers of other zones are probed too, because any broker may answer for a
 // zone whose only one has just died; but five times less often, since those
@@ -57,9 +57,9 @@ func (n *Node) newProber() *router.Prober {
 	if n.cfg.Peers == nil {
 		return nil
 	}
-	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, ask: func(ctx context.Context, p router.Peer) error {
+	far := &farProbes{last: map[metadata.BrokerID]farProbe{}, send: func(ctx context.Context, p router.Peer) error {
 		err := n.cfg.Peers.Probe(ctx, p.Addr)
-		n.refused.note(p.ID, err)
+		n.refusals.record(p.ID, err)
 		return err
 	}}
 	return router.NewProber(router.ProberConfig{Seed: n.cfg.Rand.Uint64(),
@@ -68,19 +68,19 @@ func (n *Node) newProber() *router.Prober {
 			far.near = map[metadata.BrokerID]bool{}
 			n.replica.View(func(s *metadata.State) {
 				view := router.Build(s)
-				peers = view.Peers(n.self(), n.cfg.Zone)
+				peers = view.Peers(n.brokerID(), n.cfg.Zone)
 				for _, p := range peers {
 					far.near[p.ID] = true
 				}
 				for _, z := range s.Zones() {
 					if z != n.cfg.Zone && len(s.Sessions()) <= maxFarPeers {
-						peers = append(peers, view.Peers(n.self(), z)...)
+						peers = append(peers, view.Peers(n.brokerID(), z)...)
 					}
 				}
 			})
 			return peers
 		},
-		Probe: far.probe,
+		Probe: far.probePeer,
 		Changed: func(p router.Peer, alive bool, err error) {
 			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "error", err)
 		}})
@@ -89,7 +89,7 @@ func (n *Node) newProber() *router.Prober {
 // farProbes spares probes between zones: the last answer stands for some
 // rounds. The prober's goroutine writes round and near between its rounds.
 type farProbes struct {
-	ask   func(ctx context.Context, p router.Peer) error
+	send  func(ctx context.Context, p router.Peer) error
 	round int
 	near  map[metadata.BrokerID]bool
 
@@ -103,9 +103,9 @@ type farProbe struct {
 	err   error
 }
 
-func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
+func (f *farProbes) probePeer(ctx context.Context, p router.Peer) error {
 	if f.near[p.ID] {
-		return f.ask(ctx, p)
+		return f.send(ctx, p)
 	}
 	f.mu.Lock()
 	last, known := f.last[p.ID]
@@ -113,7 +113,7 @@ func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 	if known && last.addr == p.Addr && last.err == nil && f.round-last.round < farProbeRounds {
 		return nil
 	}
-	err := f.ask(ctx, p)
+	err := f.send(ctx, p)
 	f.mu.Lock()
 	f.last[p.ID] = farProbe{p.Addr, f.round, err}
 	f.mu.Unlock()
@@ -125,7 +125,7 @@ func (f *farProbes) probe(ctx context.Context, p router.Peer) error {
 func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
 	s := n.replica.Snapshot()
 	for _, c := range s.Ledger(s.Time()-metadata.LedgerMinutesFor, s.Time()+1).Cells {
-		if !clientBytes(c.Key.Component) {
+		if !isClientBytes(c.Key.Component) {
 			continue
 		}
 		if c.Key.Src == zone {
@@ -138,7 +138,7 @@ func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
 	return in, out
 }
 
-func clientBytes(c metadata.Component) bool {
+func isClientBytes(c metadata.Component) bool {
 	switch c {
 	case metadata.ComponentProduce, metadata.ComponentProduceReply, metadata.ComponentFetch, metadata.ComponentFetchReply,
 		metadata.ComponentGroup, metadata.ComponentControl:

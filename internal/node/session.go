@@ -16,29 +16,29 @@ import (
 // session is one life in the log: its WAL, its custodian, its slots, its
 // usage reports.
 type session struct {
-	n      *Node
-	log    metadata.Session
-	wal    *wal.WAL
-	broker metadata.BrokerID
-	usage  *usageReporter
-	slots  *groups.SlotKeeper
-	ctx    context.Context    // of duties, slots and usage
-	cancel context.CancelFunc // ends ctx
-	wg     sync.WaitGroup
-	ended  chan struct{} // closed by finish
-	once   sync.Once
+	n        *Node
+	log      metadata.Session
+	wal      *wal.WAL
+	broker   metadata.BrokerID
+	usage    *usageReporter
+	slots    *groups.SlotKeeper
+	ctx      context.Context    // of duties, slots and usage
+	cancel   context.CancelFunc // ends ctx
+	wg       sync.WaitGroup
+	finished chan struct{} // closed by finish
+	once     sync.Once
 }
 
 // Pauses between tries to open a session.
 const (
-	reopenPause = 100 * time.Millisecond
-	idTaken     = time.Second // a broker id's earlier holder may live until its lease ends
+	reopenPause  = 100 * time.Millisecond
+	idTakenPause = time.Second // a broker id's earlier holder may live until its lease ends
 )
 
-// live opens one session after the other.
-func (n *Node) live() {
+// runSessions opens one session after the other.
+func (n *Node) runSessions() {
 	for first := true; n.ctx.Err() == nil; first = false {
-		err := n.oneSession(first)
+		err := n.runSession(first)
 		switch {
 		case n.ctx.Err() != nil || n.draining.Load():
 			return
@@ -52,7 +52,7 @@ func (n *Node) live() {
 		}
 		pause := reopenPause
 		if errors.Is(err, metadata.CodeBrokerIDTaken) {
-			pause = idTaken
+			pause = idTakenPause
 		}
 		select {
 		case <-time.After(pause):
@@ -61,8 +61,8 @@ func (n *Node) live() {
 	}
 }
 
-// oneSession is a session from its opening to its end.
-func (n *Node) oneSession(first bool) error {
+// runSession is a session from its opening to its end.
+func (n *Node) runSession(first bool) error {
 	if err := n.catchUp(); err != nil {
 		return err
 	}
@@ -70,15 +70,15 @@ func (n *Node) oneSession(first bool) error {
 	if err != nil {
 		return err
 	}
-	n.present.Store(s)
-	n.writer.use(s.wal)
+	n.currentSession.Store(s)
+	n.writer.setWAL(s.wal)
 	if first {
 		n.cfg.Logger.Warn("retention and compaction settings are stored and reported, and not enforced yet")
 	}
 	n.cfg.Logger.Info("serving", "broker", s.broker, "zone", n.cfg.Zone, "session", s.log.ID())
-	cause := s.work()
-	n.writer.use(nil)
-	n.present.Store(nil)
+	cause := s.runRoles()
+	n.writer.setWAL(nil)
+	n.currentSession.Store(nil)
 	s.close()
 	return cause
 }
@@ -103,11 +103,11 @@ func (n *Node) openSession() (*session, error) {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	n.governor.SettleAll()
-	s := &session{n: n, log: log, ended: make(chan struct{})}
+	s := &session{n: n, log: log, finished: make(chan struct{})}
 	former := n.formerSessions()
 	s.ctx, s.cancel = context.WithCancel(n.ctx)
 	if s.wal, err = wal.Open(n.walConfig(log.ID())); err != nil {
-		return nil, errors.Join(fmt.Errorf("open wal: %w", err), s.giveUp())
+		return nil, errors.Join(fmt.Errorf("open wal: %w", err), s.closeLogSession())
 	}
 	out, err := s.wal.Submit(n.ctx, n.openCommands(), nil)
 	if err == nil && out.Code != metadata.CodeOK {
@@ -118,12 +118,12 @@ func (n *Node) openSession() (*session, error) {
 	}
 	if err != nil {
 		s.wal.Close(n.ctx)
-		return nil, errors.Join(fmt.Errorf("open session: %w", err), s.giveUp())
+		return nil, errors.Join(fmt.Errorf("open session: %w", err), s.closeLogSession())
 	}
 	s.broker = metadata.BrokerID(out.Commands[0].Value)
 	s.usage = newUsageReporter(n, s)
 	s.slots = groups.NewSlotKeeper(groups.KeeperConfig{Roles: n.cfg.Log, Session: s.log, Coordinator: n.groups, Writer: s.wal, Replica: n.replica,
-		Begin: n.cfg.GroupsFrom, Rand: n.fork(), Log: n.cfg.Logger})
+		Begin: n.cfg.GroupsFrom, Rand: n.newRand(), Log: n.cfg.Logger})
 	n.endSessions(former)
 	return s, nil
 }
@@ -146,7 +146,7 @@ func (n *Node) formerSessions() (ids []metadata.SessionID) {
 // does their work.
 func (n *Node) endSessions(ids []metadata.SessionID) {
 	for _, id := range ids {
-		ctx, cancel := context.WithTimeout(n.ctx, closePatience)
+		ctx, cancel := context.WithTimeout(n.ctx, closeTimeout)
 		err := n.cfg.Log.EndSession(ctx, id)
 		cancel()
 		if err != nil {
@@ -185,7 +185,7 @@ func (n *Node) newClusterID() (c metadata.ClusterID) {
 
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: n.governor, Route: n.cfg.Route,
-		Rand: n.fork(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
+		Rand: n.newRand(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
 	if pace := n.cfg.PaceLane; pace != nil {
 		c.Pace = func(lane metadata.Lane) { pace(id, lane) }
 	}
@@ -193,12 +193,12 @@ func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	return c
 }
 
-// work does the session's share of everything until it is lost, finished, or
+// runRoles does the session's share of everything until it is lost, finished, or
 // the node ends.
-func (s *session) work() (cause error) {
+func (s *session) runRoles() (cause error) {
 	n, ctx := s.n, s.ctx
 	custodian := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
-		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.fork(), Times: n.cfg.Times, Clock: n.cfg.Clock,
+		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.newRand(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
 	s.wg.Go(func() {
 		if err := custodian.Run(ctx); err != nil {
@@ -217,7 +217,7 @@ func (s *session) work() (cause error) {
 		cause = metadata.ErrSessionLost
 	case <-s.wal.Lost():
 		cause = metadata.ErrSessionLost
-	case <-s.ended:
+	case <-s.finished:
 	case <-n.ctx.Done():
 	}
 	s.cancel()
@@ -225,31 +225,31 @@ func (s *session) work() (cause error) {
 	return cause
 }
 
-// finish ends the session on purpose, after a drain: its slots are given up,
+// endAfterDrain ends the session on purpose, after a drain: its slots are given up,
 // the last usage is reported, then its key goes.
-func (s *session) finish(ctx context.Context) {
+func (s *session) endAfterDrain(ctx context.Context) {
 	s.cancel()
 	s.wg.Wait()
-	s.usage.final(ctx)
-	s.once.Do(func() { close(s.ended) })
+	s.usage.reportFinal(ctx)
+	s.once.Do(func() { close(s.finished) })
 }
 
-// closePatience is how long the end of a session may take.
-const closePatience = 3 * time.Second
+// closeTimeout is how long the end of a session may take.
+const closeTimeout = 3 * time.Second
 
 func (s *session) close() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closePatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closeTimeout)
 	defer cancel()
 	if err := s.wal.Close(ctx); err != nil {
 		s.n.cfg.Logger.Debug("close wal", "error", err)
 	}
-	if err := s.giveUp(); err != nil {
+	if err := s.closeLogSession(); err != nil {
 		s.n.cfg.Logger.Debug("close session", "error", err)
 	}
 }
 
-func (s *session) giveUp() error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closePatience)
+func (s *session) closeLogSession() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closeTimeout)
 	defer cancel()
 	return s.log.Close(ctx)
 }

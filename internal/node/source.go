@@ -23,7 +23,7 @@ func (s *source) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (dash
 // Cluster implements dashboards.Source.
 func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 	n := s.n
-	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.self(),
+	c := dashboards.Cluster{Name: n.cfg.Cluster, Version: n.cfg.Version, Broker: n.brokerID(),
 		BytesMinutes: int(metadata.LedgerMinutesFor / 60_000)}
 	var sessions []metadata.SessionView
 	var zones []metadata.ZoneID
@@ -50,8 +50,8 @@ func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 	c.LagMs = int64(n.replica.Head() - n.replica.Applied())
 	clients, missing := n.clusterClients(ctx, sessions)
 	c.ClientsMissing = missing
-	for _, z := range append(zonesBeside(zones, clients), metadata.UnknownZone) {
-		zone := s.zone(z, zones, sessions)
+	for _, z := range append(withClientZones(zones, clients), metadata.UnknownZone) {
+		zone := s.describeZone(z, zones, sessions)
 		zone.Clients = clients[z]
 		c.Zones = append(c.Zones, zone)
 	}
@@ -62,7 +62,7 @@ func addressOf(host string, port int32) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-func (s *source) zone(z metadata.ZoneID, zones []metadata.ZoneID, sessions []metadata.SessionView) dashboards.Zone {
+func (s *source) describeZone(z metadata.ZoneID, zones []metadata.ZoneID, sessions []metadata.SessionView) dashboards.Zone {
 	out := dashboards.Zone{ID: z}
 	out.BytesIn, out.BytesOut = s.n.zoneBytes(z)
 	for _, o := range sessions {

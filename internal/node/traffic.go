@@ -11,39 +11,41 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// observed is a bucket whose every request is shown in the metrics, whoever
+// observedBucket is a bucket whose every request is shown in the metrics, whoever
 // makes it and under whatever context.
-type observed struct {
+type observedBucket struct {
 	bucket.Bucket
-	see func(bucket.Attempt)
+	observe func(bucket.Attempt)
 }
 
-func (o observed) with(ctx context.Context) context.Context { return bucket.WithObserver(ctx, o.see) }
+func (o observedBucket) withObserver(ctx context.Context) context.Context {
+	return bucket.WithObserver(ctx, o.observe)
+}
 
 // Put implements bucket.Bucket.
-func (o observed) Put(ctx context.Context, name string, body []byte) error {
-	return o.Bucket.Put(o.with(ctx), name, body)
+func (o observedBucket) Put(ctx context.Context, name string, body []byte) error {
+	return o.Bucket.Put(o.withObserver(ctx), name, body)
 }
 
 // Get implements bucket.Bucket.
-func (o observed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	return o.Bucket.Get(o.with(ctx), name, off, length)
+func (o observedBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	return o.Bucket.Get(o.withObserver(ctx), name, off, length)
 }
 
 // List implements bucket.Bucket.
-func (o observed) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
-	return o.Bucket.List(o.with(ctx), prefix, after, limit)
+func (o observedBucket) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
+	return o.Bucket.List(o.withObserver(ctx), prefix, after, limit)
 }
 
 // Delete implements bucket.Bucket.
-func (o observed) Delete(ctx context.Context, names ...string) error {
-	return o.Bucket.Delete(o.with(ctx), names...)
+func (o observedBucket) Delete(ctx context.Context, names ...string) error {
+	return o.Bucket.Delete(o.withObserver(ctx), names...)
 }
 
-// showRequests counts requests by operation, cause and whether they are billed.
+// requestMetrics counts requests by operation, cause and whether they are billed.
 // Those of records are there from the start: a broker that has not asked the
 // bucket for anything yet says 0, and not nothing.
-func showRequests(to *prometheus.Registry) func(bucket.Attempt) {
+func requestMetrics(to *prometheus.Registry) func(bucket.Attempt) {
 	all := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_s3_requests_total", Help: "Requests of the bucket, by operation, cause, and whether S3 bills them."},
 		[]string{"op", "cause", "billed"})
 	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_s3_bytes_total", Help: "Bytes sent to the bucket and received from it."}, []string{"op", "cause"})
@@ -65,10 +67,10 @@ func showRequests(to *prometheus.Registry) func(bucket.Attempt) {
 
 // traffic counts the bytes that this broker caused to cross zones: entries on
 // their legs through etcd, and what its clients sent and received.
-type traffic struct{ inline, clients atomic.Uint64 }
+type traffic struct{ entryBytes, clientBytes atomic.Uint64 }
 
-// entry counts an entry of this broker's own session.
-func (t *traffic) entry(c *metadata.Committed, r *metadata.Route) {
+// countEntry counts an entry of this broker's own session.
+func (t *traffic) countEntry(c *metadata.CommittedEntry, r *metadata.Route) {
 	legs := 0
 	cross := func(a, b metadata.ZoneID) {
 		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
@@ -80,15 +82,15 @@ func (t *traffic) entry(c *metadata.Committed, r *metadata.Route) {
 	for _, z := range r.Followers {
 		cross(r.Leader, z)
 	}
-	t.inline.Add(uint64(legs * len(c.Bytes)))
+	t.entryBytes.Add(uint64(legs * len(c.Bytes)))
 }
 
-// cells counts what a usage report says of clients.
-func (t *traffic) cells(cells []metadata.Cell) {
+// countCells counts what a usage report says of clients.
+func (t *traffic) countCells(cells []metadata.Cell) {
 	for i := range cells {
 		k := &cells[i].Key
-		if clientBytes(k.Component) && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
-			t.clients.Add(cells[i].Quantity.Lo)
+		if isClientBytes(k.Component) && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
+			t.clientBytes.Add(cells[i].Quantity.Lo)
 		}
 	}
 }
@@ -96,12 +98,12 @@ func (t *traffic) cells(cells []metadata.Cell) {
 // noteTraffic observes what this broker's own entries carried between zones,
 // and tells the governor what the others' have taken of the cluster's rates.
 func (n *Node) noteTraffic(a *metadata.AppliedEntry) {
-	s := n.present.Load()
+	s := n.currentSession.Load()
 	own := s != nil && a.Committed.Session == s.log.ID()
 	switch {
 	case own && a.Entry != nil:
-		n.traffic.entry(a.Committed, &a.Entry.Route)
+		n.traffic.countEntry(a.Committed, &a.Entry.Route)
 	case !own && n.replica.CaughtUp(): // what is replayed was spent long ago
-		n.governor.Seen(metadata.CostOf(a))
+		n.governor.ChargeRemote(metadata.CostOf(a))
 	}
 }

@@ -15,7 +15,7 @@ import (
 // that did nothing yet.
 func TestRequestsAreCountedFromZero(t *testing.T) {
 	set := prometheus.NewRegistry()
-	see := showRequests(set)
+	see := requestMetrics(set)
 	check := func(want string) {
 		t.Helper()
 		w := httptest.NewRecorder()

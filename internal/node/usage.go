@@ -31,7 +31,7 @@ type platformMeter struct {
 	cells map[metadata.CellKey]uint64 // requests
 }
 
-func (m *platformMeter) observe(a bucket.Attempt) {
+func (m *platformMeter) countAttempt(a bucket.Attempt) {
 	if !a.Billable() || a.Cause == bucket.CauseWAL || a.Cause == bucket.CauseFetch {
 		return
 	}
@@ -46,10 +46,10 @@ func (m *platformMeter) observe(a bucket.Attempt) {
 	default:
 		k.Component = metadata.ComponentDelete
 	}
-	m.add(k, 1)
+	m.addRequests(k, 1)
 }
 
-func (m *platformMeter) add(k metadata.CellKey, requests uint64) {
+func (m *platformMeter) addRequests(k metadata.CellKey, requests uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cells == nil {
@@ -58,7 +58,7 @@ func (m *platformMeter) add(k metadata.CellKey, requests uint64) {
 	m.cells[k] += requests
 }
 
-func (m *platformMeter) take() (out []metadata.Cell) {
+func (m *platformMeter) takeCells() (out []metadata.Cell) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, n := range m.cells {
@@ -68,24 +68,24 @@ func (m *platformMeter) take() (out []metadata.Cell) {
 	return out
 }
 
-// usageCells is how many cells one report carries: about 16 KiB of entry.
-const usageCells = 400
+// maxUsageCells is how many cells one report carries: about 16 KiB of entry.
+const maxUsageCells = 400
 
 // usageReporter commits what this broker counted since its last report. What is
 // counted lands once: a report of unknown outcome is sent again under its number,
 // which apply takes once, before any other.
 type usageReporter struct {
-	n      *Node
-	s      *session
-	seq    uint64
-	from   metadata.UnixMilli
-	unsure *metadata.Usage // sent, and it is not known whether it landed; nil: none
+	n          *Node
+	s          *session
+	seq        uint64
+	from       metadata.UnixMilli
+	unresolved *metadata.Usage // sent, and it is not known whether it landed; nil: none
 
 	phase time.Duration // before the first report
 }
 
 func newUsageReporter(n *Node, s *session) *usageReporter {
-	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.fork().Int64N(int64(n.cfg.Usage)))}
+	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.newRand().Int64N(int64(n.cfg.Usage)))}
 }
 
 func (u *usageReporter) run(ctx context.Context) {
@@ -102,64 +102,64 @@ func (u *usageReporter) run(ctx context.Context) {
 	}
 }
 
-// final reports what is left; nothing is lost after it.
-func (u *usageReporter) final(ctx context.Context) { u.report(ctx, true) }
+// reportFinal reports what is left; nothing is lost after it.
+func (u *usageReporter) reportFinal(ctx context.Context) { u.report(ctx, true) }
 
 // report commits what was counted up to now. What does not land is counted on, or
 // stays in unsure.
 func (u *usageReporter) report(ctx context.Context, final bool) {
-	if u.unsure != nil && !u.send(ctx, u.unsure) {
+	if u.unresolved != nil && !u.commitReport(ctx, u.unresolved) {
 		return
 	}
-	cells := append(u.n.server.Meter().Take(), u.n.platform.take()...)
+	cells := append(u.n.server.Meter().Take(), u.n.platform.takeCells()...)
 	if len(cells) == 0 && !final {
 		return
 	}
 	metadata.SortCells(cells)
 	now := u.n.cfg.Clock.Now()
 	for first := true; first || len(cells) > 0; first = false {
-		part := cells[:min(len(cells), usageCells)]
+		part := cells[:min(len(cells), maxUsageCells)]
 		cells = cells[len(part):]
 		u.seq++
 		cmd := metadata.Usage{Seq: u.seq, From: u.from, Cells: part, Final: final && len(cells) == 0}
 		if cmd.To = cmd.From; len(cells) == 0 {
 			cmd.To = now
 		}
-		if !u.send(ctx, &cmd) {
-			u.count(cells)
+		if !u.commitReport(ctx, &cmd) {
+			u.restoreCells(cells)
 			return
 		}
 	}
 	u.from = now
 }
 
-// send commits one report, and reports whether the next may follow. Of one that
+// commitReport commits one report, and reports whether the next may follow. Of one that
 // certainly did not land the cells are counted on.
-func (u *usageReporter) send(ctx context.Context, cmd *metadata.Usage) bool {
-	again := u.unsure == cmd
-	err := u.commit(ctx, *cmd)
+func (u *usageReporter) commitReport(ctx context.Context, cmd *metadata.Usage) bool {
+	again := u.unresolved == cmd
+	err := u.submitUsage(ctx, *cmd)
 	switch {
 	case err == nil:
-		u.unsure = nil
-		u.n.traffic.cells(cmd.Cells)
+		u.unresolved = nil
+		u.n.traffic.countCells(cmd.Cells)
 		return true
 	case errors.Is(err, metadata.CodeInvalidRequest) || errors.Is(err, metadata.CodeRefused):
 		// It will never be taken: its cells cannot be sent again.
-		u.unsure = nil
+		u.unresolved = nil
 		u.n.cfg.Logger.Error("usage report refused: what it counts is missing in the ledger", "cells", len(cmd.Cells), "err", err)
 		return true
-	case !again && notLanded(err):
-		u.count(cmd.Cells)
+	case !again && isNotCommitted(err):
+		u.restoreCells(cmd.Cells)
 	default:
 		// Where the session has ended, the gap is recorded with its end: counting
 		// twice would be worse.
-		u.unsure = cmd
+		u.unresolved = cmd
 	}
-	u.n.cfg.Logger.Warn("usage report: what it counts goes into the next one", "cells", len(cmd.Cells), "landed_unknown", u.unsure != nil, "err", err)
+	u.n.cfg.Logger.Warn("usage report: what it counts goes into the next one", "cells", len(cmd.Cells), "landed_unknown", u.unresolved != nil, "err", err)
 	return false
 }
 
-func (u *usageReporter) commit(ctx context.Context, cmd metadata.Usage) error {
+func (u *usageReporter) submitUsage(ctx context.Context, cmd metadata.Usage) error {
 	out, err := u.s.wal.Submit(ctx, []metadata.Command{cmd}, nil)
 	if err != nil {
 		return err
@@ -173,9 +173,9 @@ func (u *usageReporter) commit(ctx context.Context, cmd metadata.Usage) error {
 	return nil
 }
 
-// notLanded reports whether a submission that failed so has certainly not landed,
+// isNotCommitted reports whether a submission that failed so has certainly not landed,
 // and never will.
-func notLanded(err error) bool {
+func isNotCommitted(err error) bool {
 	for _, sure := range []error{wal.ErrSessionLost, metadata.ErrSessionLost, wal.ErrNotSent, wal.ErrClosed, metadata.CodeUnknownSession} {
 		if errors.Is(err, sure) {
 			return true
@@ -184,8 +184,8 @@ func notLanded(err error) bool {
 	return false
 }
 
-// count puts cells back: the next report takes them, of this session or the next.
-func (u *usageReporter) count(cells []metadata.Cell) {
+// restoreCells puts cells back: the next report takes them, of this session or the next.
+func (u *usageReporter) restoreCells(cells []metadata.Cell) {
 	for _, c := range cells {
 		u.n.server.Meter().Add(c.Key, c.Quantity)
 	}

@@ -55,7 +55,7 @@ func counted(n *Node) (sum uint64, gapsMs int64) {
 
 // measured is how many cells measure makes: they take so many reports that
 // nothing that interrupts them finds them ended.
-const measured = 19*usageCells + usageCells/2
+const measured = 19*maxUsageCells + maxUsageCells/2
 
 func measure(n *Node) {
 	for i := range measured {
@@ -114,14 +114,14 @@ func TestWhatALostSessionCountedIsReportedByTheNext(t *testing.T) {
 		var counting *Node
 		other, end := underReport(t, true, func(c *bubbleCluster, n *Node) {
 			counting = n
-			c.log.Expire(n.present.Load().log.ID())
+			c.log.ExpireSession(n.currentSession.Load().log.ID())
 		})
 		defer end()
 		time.Sleep(time.Minute)
 		if sum, _ := counted(other); sum != 7*measured {
 			t.Errorf("%d in the ledger, %d were counted", sum, 7*measured)
 		}
-		if sum := counting.traffic.clients.Load(); sum != 7*measured { // what was sent twice crossed once
+		if sum := counting.traffic.clientBytes.Load(); sum != 7*measured { // what was sent twice crossed once
 			t.Errorf("%d bytes between zones in the metrics, %d were counted", sum, 7*measured)
 		}
 	})
@@ -131,11 +131,11 @@ func TestWhatALostSessionCountedIsReportedByTheNext(t *testing.T) {
 // the time is missing in the ledger; but what was never sent is not.
 func TestOnlyAReportOfUnknownFateIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		other, end := underReport(t, false, func(c *bubbleCluster, n *Node) { c.log.Expire(n.present.Load().log.ID()) })
+		other, end := underReport(t, false, func(c *bubbleCluster, n *Node) { c.log.ExpireSession(n.currentSession.Load().log.ID()) })
 		defer end()
 		time.Sleep(time.Minute)
-		if sum, gaps := counted(other); sum != 7*(measured-usageCells) || gaps == 0 {
-			t.Errorf("%d in the ledger, %d were counted, %d of them in a report of unknown fate; %d ms are missing", sum, 7*measured, 7*usageCells, gaps)
+		if sum, gaps := counted(other); sum != 7*(measured-maxUsageCells) || gaps == 0 {
+			t.Errorf("%d in the ledger, %d were counted, %d of them in a report of unknown fate; %d ms are missing", sum, 7*measured, 7*maxUsageCells, gaps)
 		}
 	})
 }

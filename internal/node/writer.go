@@ -9,27 +9,27 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// writer is the way into the log of the present session. Between sessions it
+// sessionWriter is the way into the log of the present session. Between sessions it
 // answers wal.ErrSessionLost, which is retriable.
-type writer struct {
-	wal   atomic.Pointer[wal.WAL]
-	moves *handover
-	full  atomic.Bool // the log's store is: no data until archives have made room
+type sessionWriter struct {
+	wal       atomic.Pointer[wal.WAL]
+	handover  *handover
+	storeFull atomic.Bool // the log's store is: no data until archives have made room
 }
 
-func (w *writer) use(present *wal.WAL) { w.wal.Store(present) }
+func (w *sessionWriter) setWAL(present *wal.WAL) { w.wal.Store(present) }
 
 // Append implements broker.Writer.
-func (w *writer) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
+func (w *sessionWriter) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
 	present := w.wal.Load()
 	if present == nil {
 		return nil, wal.ErrSessionLost
 	}
-	if w.full.Load() {
+	if w.storeFull.Load() {
 		return nil, wal.ErrStorage
 	}
 	if b.Header.Producer == metadata.NoProducer {
-		defer w.moves.begin(ctx, &b)()
+		defer w.handover.awaitFormerLeaders(ctx, &b)()
 	}
 	ack, err := present.Append(ctx, b)
 	if err != nil {
@@ -39,7 +39,7 @@ func (w *writer) Append(ctx context.Context, b wal.Batch) (broker.Ack, error) {
 }
 
 // Submit implements broker.Writer, groups.Writer and metadata.Submitter.
-func (w *writer) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
+func (w *sessionWriter) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
 	present := w.wal.Load()
 	if present == nil {
 		return metadata.Outcome{}, wal.ErrSessionLost

@@ -36,11 +36,11 @@ type Allowed struct {
 // ErrAllowed says that the list of allowed differences breaks its own rules.
 var ErrAllowed = errors.New("list of allowed differences")
 
-// forbidden are fields that no rule may excuse.
-var forbidden = regexp.MustCompile(`(?i)(^|\.|\])(\w*offset|highwatermark|records|recordbatches)($|\[|\.)`)
+// forbiddenFields are fields that no rule may excuse.
+var forbiddenFields = regexp.MustCompile(`(?i)(^|\.|\])(\w*offset|highwatermark|records|recordbatches)($|\[|\.)`)
 
-// anything are patterns that say nothing.
-var anything = regexp.MustCompile(`\.[*+]`)
+// wildcards are patterns that say nothing.
+var wildcards = regexp.MustCompile(`\.[*+]`)
 
 // AllowedDifferences reads the list that is part of this package.
 func AllowedDifferences() ([]Allowed, error) { return parseAllowed(allowedText) }
@@ -69,13 +69,13 @@ func (a *Allowed) compile() (err error) {
 		return errors.New("it gives no reason")
 	case len(strings.Fields(a.Client)) < 4:
 		return errors.New("it names no run of a client that met it")
-	case anything.MatchString(a.Element + " " + a.Kafka + " " + a.Zonewise + " " + a.Request):
+	case wildcards.MatchString(a.Element + " " + a.Kafka + " " + a.Zonewise + " " + a.Request):
 		return errors.New("it takes anything where it should say what")
 	case a.Kafka == "" && a.Zonewise == "" && a.Element == "":
 		return errors.New("it has no condition")
 	case a.Field == "" || strings.Contains(a.Field, "*"):
 		return errors.New("it does not name a field")
-	case forbidden.MatchString(a.Field):
+	case forbiddenFields.MatchString(a.Field):
 		return errors.New("an offset or record bytes can not be allowed to differ")
 	case a.Field == "$outcome" && a.Request == "":
 		return errors.New("an outcome can differ for certain requests only")
@@ -110,7 +110,7 @@ var brackets = regexp.MustCompile(`\[[^\]]*\]`)
 // Pattern is the path without what identifies elements: Topics[].ErrorCode.
 func (d *Difference) Pattern() string { return brackets.ReplaceAllString(d.Path, "[]") }
 
-func (a *Allowed) covers(d *Difference) bool {
+func (a *Allowed) coversDifference(d *Difference) bool {
 	if a.API != d.API || d.Version < a.low || d.Version > a.high || d.Pattern() != a.Field {
 		return false
 	}
@@ -136,33 +136,33 @@ func Split(list []Allowed, all []Difference) (unexplained []Difference, used []i
 	covered := make([]bool, len(all))
 	for i := range all {
 		for k := range list {
-			if list[k].covers(&all[i]) {
+			if list[k].coversDifference(&all[i]) {
 				used[k]++
 				covered[i] = true
-				if all[i].answers() {
-					roots = append(roots, all[i].group())
+				if all[i].isOneSidedAnswer() {
+					roots = append(roots, all[i].structureKey())
 				}
 				break
 			}
 		}
 	}
 	for i := range all {
-		if !covered[i] && !slices.Contains(roots, all[i].group()) {
+		if !covered[i] && !slices.Contains(roots, all[i].structureKey()) {
 			unexplained = append(unexplained, all[i])
 		}
 	}
 	return unexplained, used
 }
 
-// group names the structure that a field stands in, in one exchange.
-func (d *Difference) group() string {
+// structureKey names the structure that a field stands in, in one exchange.
+func (d *Difference) structureKey() string {
 	at := strings.LastIndex(d.Path, ".")
 	return fmt.Sprintf("%s %d %s %d %s %s", d.Scenario, d.Line, d.API, d.Version, d.Path[:max(at, 0)], d.Text)
 }
 
-// answers reports whether a difference is one of having an answer at all: an
+// isOneSidedAnswer reports whether a difference is one of having an answer at all: an
 // error on one side only, or no epoch on one side only.
-func (d *Difference) answers() bool {
+func (d *Difference) isOneSidedAnswer() bool {
 	last := d.Path[strings.LastIndex(d.Path, ".")+1:]
 	switch last {
 	case "ErrorCode":

@@ -57,8 +57,8 @@ const headerBytes = 61
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// number expands and parses one field; fallback where it is not given.
-func (v vars) number(text string, fallback int64) (int64, error) {
+// parseNumber expands and parses one field; fallback where it is not given.
+func (v variables) parseNumber(text string, fallback int64) (int64, error) {
 	if text == "" {
 		return fallback, nil
 	}
@@ -72,7 +72,7 @@ func (v vars) number(text string, fallback int64) (int64, error) {
 	return strconv.ParseInt(fmt.Sprint(value), 0, 64)
 }
 
-func buildBatch(n *yaml.Node, v vars) ([]byte, error) {
+func buildBatch(n *yaml.Node, v variables) ([]byte, error) {
 	var s batchSpec
 	raw, err := yaml.Marshal(n)
 	if err != nil {
@@ -83,25 +83,25 @@ func buildBatch(n *yaml.Node, v vars) ([]byte, error) {
 	if err := d.Decode(&s); err != nil {
 		return nil, fmt.Errorf("read batch: %w", err)
 	}
-	now, err := v.number("$now", 0)
+	now, err := v.parseNumber("$now", 0)
 	if err != nil {
 		return nil, err
 	}
-	ts, err := v.number(s.Ts, now)
+	ts, err := v.parseNumber(s.Ts, now)
 	if err != nil {
 		return nil, err
 	}
-	records, err := s.records(v, ts)
+	records, err := s.buildRecords(v, ts)
 	if err != nil {
 		return nil, err
 	}
 	return s.encode(v, ts, records)
 }
 
-func (s *batchSpec) records(v vars, ts int64) (out []recordSpec, err error) {
+func (s *batchSpec) buildRecords(v variables, ts int64) (out []recordSpec, err error) {
 	switch s.Records.Kind {
 	case yaml.ScalarNode:
-		n, err := v.number(s.Records.Value, 0)
+		n, err := v.parseNumber(s.Records.Value, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -112,9 +112,9 @@ func (s *batchSpec) records(v vars, ts int64) (out []recordSpec, err error) {
 		for i, item := range s.Records.Content {
 			r := recordSpec{ts: ts, delta: int64(i)}
 			if item.Kind == yaml.ScalarNode {
-				r.value, err = bytesOf(item, v)
+				r.value, err = parseBytes(item, v)
 			} else {
-				err = r.read(item, v)
+				err = r.parseFields(item, v)
 			}
 			if err != nil {
 				return nil, err
@@ -128,7 +128,7 @@ func (s *batchSpec) records(v vars, ts int64) (out []recordSpec, err error) {
 	return out, nil
 }
 
-func (r *recordSpec) read(n *yaml.Node, v vars) (err error) {
+func (r *recordSpec) parseFields(n *yaml.Node, v variables) (err error) {
 	for i := 0; i+1 < len(n.Content) && err == nil; i += 2 {
 		value := n.Content[i+1]
 		switch n.Content[i].Value {
@@ -137,9 +137,9 @@ func (r *recordSpec) read(n *yaml.Node, v vars) (err error) {
 		case "value":
 			r.value, err = nullableBytes(value, v)
 		case "ts":
-			r.ts, err = v.number(value.Value, 0)
+			r.ts, err = v.parseNumber(value.Value, 0)
 		case "delta":
-			r.delta, err = v.number(value.Value, 0)
+			r.delta, err = v.parseNumber(value.Value, 0)
 		case "headers":
 			for j := 0; j+1 < len(value.Content); j += 2 {
 				b, bad := nullableBytes(value.Content[j+1], v)
@@ -155,17 +155,17 @@ func (r *recordSpec) read(n *yaml.Node, v vars) (err error) {
 	return err
 }
 
-func nullableBytes(n *yaml.Node, v vars) ([]byte, error) {
+func nullableBytes(n *yaml.Node, v variables) ([]byte, error) {
 	if isNull(n) {
 		return nil, nil
 	}
-	return bytesOf(n, v)
+	return parseBytes(n, v)
 }
 
-func (s *batchSpec) encode(v vars, ts int64, records []recordSpec) ([]byte, error) {
+func (s *batchSpec) encode(v variables, ts int64, records []recordSpec) ([]byte, error) {
 	var bad error
 	number := func(text string, fallback int64) int64 {
-		n, err := v.number(text, fallback)
+		n, err := v.parseNumber(text, fallback)
 		if err != nil {
 			bad = err
 		}
@@ -177,7 +177,7 @@ func (s *batchSpec) encode(v vars, ts int64, records []recordSpec) ([]byte, erro
 		plain = appendRecord(plain, r, ts)
 		newest = max(newest, r.ts)
 	}
-	codec, packed, err := pack(s.Codec, plain)
+	codec, packed, err := compress(s.Codec, plain)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func appendRecord(b []byte, r recordSpec, ts int64) []byte {
 	return append(binary.AppendVarint(b, int64(len(one))), one...)
 }
 
-func pack(codec string, in []byte) (int, []byte, error) {
+func compress(codec string, in []byte) (int, []byte, error) {
 	var out bytes.Buffer
 	var w io.WriteCloser
 	number := 0
@@ -270,8 +270,8 @@ func pack(codec string, in []byte) (int, []byte, error) {
 	return number, out.Bytes(), err
 }
 
-// unpack is pack's opposite, for what a broker serves.
-func unpack(codec int, in []byte) (out []byte, err error) {
+// decompress is pack's opposite, for what a broker serves.
+func decompress(codec int, in []byte) (out []byte, err error) {
 	var r io.Reader
 	switch codec {
 	case 0:
@@ -282,7 +282,7 @@ func unpack(codec int, in []byte) (out []byte, err error) {
 		}
 	case 2:
 		if bytes.HasPrefix(in, []byte("\x82SNAPPY\x00")) {
-			return unpackXerial(in)
+			return decompressXerial(in)
 		}
 		return s2.Decode(nil, in)
 	case 3:
@@ -300,7 +300,7 @@ func unpack(codec int, in []byte) (out []byte, err error) {
 	return io.ReadAll(r)
 }
 
-func unpackXerial(in []byte) (out []byte, err error) {
+func decompressXerial(in []byte) (out []byte, err error) {
 	for in = in[min(16, len(in)):]; len(in) >= 4; {
 		n := int(binary.BigEndian.Uint32(in))
 		if n > len(in)-4 {

@@ -50,7 +50,7 @@ func readBatch(b []byte) node {
 	add("BaseSequence", int64(int32(get.Uint32(b[53:]))))
 	add("Count", int64(int32(get.Uint32(b[57:]))))
 	n.items = append(n.items, leafNode("CRCHolds", strconv.FormatBool(crc32.Checksum(b[21:], castagnoli) == get.Uint32(b[17:]))))
-	plain, err := unpack(int(attributes&7), b[headerBytes:])
+	plain, err := decompress(int(attributes&7), b[headerBytes:])
 	if err != nil {
 		n.items = append(n.items, leafNode("$broken", "packed records"))
 		return n

@@ -44,14 +44,14 @@ func Compare(s *Scenario, kafka, zonewise []Exchange, a, b *Target, unique strin
 		}
 		x, y := &kafka[i], &zonewise[i]
 		d := Difference{Scenario: s.Name, Line: x.Line, Text: x.Text, API: x.API, Version: x.Version}
-		out = append(out, d.between(left.fields(x), right.fields(y))...)
+		out = append(out, d.compareFields(left.flattenExchange(x), right.flattenExchange(y))...)
 	}
 	return out
 }
 
-// between lists the fields that differ. Of an element or a list that one side
+// compareFields lists the fields that differ. Of an element or a list that one side
 // does not have only its root is named.
-func (d Difference) between(a, b []field) (out []Difference) {
+func (d Difference) compareFields(a, b []field) (out []Difference) {
 	values := make(map[string]string, len(b))
 	for _, f := range b {
 		values[f.path] = f.value

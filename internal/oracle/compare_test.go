@@ -10,7 +10,7 @@ import (
 
 const testNow = 1_795_000_000_000
 
-func exchange(api string, version int16, resp kmsg.Response) Exchange {
+func newExchange(api string, version int16, resp kmsg.Response) Exchange {
 	return Exchange{Line: 1, Text: api, API: api, Version: version, Outcome: answered, Canonical: true, resp: resp, tree: treeOf(resp)}
 }
 
@@ -21,7 +21,7 @@ func someBatch(t *testing.T, text string) []byte {
 		t.Fatal(err)
 	}
 	records := s.Steps[0].Body.Content[5].Content[0].Content[3].Content[0].Content[3]
-	b, err := buildBatch(records, vars{"now": int64(testNow)})
+	b, err := buildBatch(records, variables{"now": int64(testNow)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,14 +51,14 @@ func createAnswer(id byte) *kmsg.CreateTopicsResponse {
 	return c
 }
 
-func compareOf(t *testing.T, left, right []kmsg.Response) []Difference {
+func compareResponses(t *testing.T, left, right []kmsg.Response) []Difference {
 	t.Helper()
 	s := &Scenario{Name: "planted", Lines: []string{"x"}}
 	target := func(node int32) *Target { return &Target{Nodes: map[int32]bool{node: true}} }
 	var a, b []Exchange
 	for i := range left {
 		name := kmsg.NameForKey(left[i].Key())
-		a, b = append(a, exchange(name, 12, left[i])), append(b, exchange(name, 12, right[i]))
+		a, b = append(a, newExchange(name, 12, left[i])), append(b, newExchange(name, 12, right[i]))
 	}
 	return Compare(s, a, b, target(1), target(5), "sc-1-", testNow)
 }
@@ -69,7 +69,7 @@ func TestWhatBrokersInventIsNoDifference(t *testing.T) {
 	right.ThrottleMillis, right.SessionID = 9, 4711
 	right.Topics[0].Partitions[0], right.Topics[0].Partitions[1] = right.Topics[0].Partitions[1], right.Topics[0].Partitions[0]
 	right.Topics[0].Partitions[0].RecordBatches = append(right.Topics[0].Partitions[0].RecordBatches, someBatch(t, "records: 5")[:70]...) // cut by a limit
-	if got := compareOf(t, []kmsg.Response{createAnswer(1), left}, []kmsg.Response{createAnswer(2), right}); len(got) != 0 {
+	if got := compareResponses(t, []kmsg.Response{createAnswer(1), left}, []kmsg.Response{createAnswer(2), right}); len(got) != 0 {
 		t.Errorf("differences: %v", got)
 	}
 }
@@ -115,7 +115,7 @@ func TestAPlantedDifferenceIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, c := fetchAnswer(t), createAnswer(2)
 			tt.plant(f, c)
-			got := compareOf(t, []kmsg.Response{createAnswer(1), fetchAnswer(t)}, []kmsg.Response{c, f})
+			got := compareResponses(t, []kmsg.Response{createAnswer(1), fetchAnswer(t)}, []kmsg.Response{c, f})
 			if len(got) != 1 || got[0].Path != tt.want {
 				t.Errorf("found %v, want one at %s", got, tt.want)
 			}
@@ -127,7 +127,7 @@ func TestAPlantedDifferenceIsFound(t *testing.T) {
 func TestAnotherIDThanBeforeIsADifference(t *testing.T) {
 	left := []kmsg.Response{createAnswer(1), createAnswer(1)}
 	right := []kmsg.Response{createAnswer(7), createAnswer(8)}
-	if got := compareOf(t, left, right); len(got) != 1 || !strings.HasSuffix(got[0].Path, "TopicID") {
+	if got := compareResponses(t, left, right); len(got) != 1 || !strings.HasSuffix(got[0].Path, "TopicID") {
 		t.Errorf("found %v, want the second topic id", got)
 	}
 }
@@ -136,7 +136,7 @@ func TestAnotherIDThanBeforeIsADifference(t *testing.T) {
 func TestEncodingAndOutcomeAreCompared(t *testing.T) {
 	s := &Scenario{Name: "planted"}
 	target := &Target{Nodes: map[int32]bool{}}
-	a, b := exchange("CreateTopics", 7, createAnswer(1)), exchange("CreateTopics", 7, createAnswer(1))
+	a, b := newExchange("CreateTopics", 7, createAnswer(1)), newExchange("CreateTopics", 7, createAnswer(1))
 	b.Canonical = false
 	if got := Compare(s, []Exchange{a}, []Exchange{b}, target, target, "", testNow); len(got) != 1 || got[0].Path != "$encoding" {
 		t.Errorf("trailing bytes: %v", got)
@@ -157,7 +157,7 @@ func TestOnlyTheBrokersOwnTimesAreFree(t *testing.T) {
 		return f
 	}
 	at := func(a, b string) int {
-		return len(compareOf(t, []kmsg.Response{stamped(a)}, []kmsg.Response{stamped(b)}))
+		return len(compareResponses(t, []kmsg.Response{stamped(a)}, []kmsg.Response{stamped(b)}))
 	}
 	if n := at("$now+7", "$now+9"); n != 0 {
 		t.Errorf("two times near now: %d differences", n)

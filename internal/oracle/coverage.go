@@ -32,7 +32,7 @@ func (c *Coverage) clone() Coverage {
 	return out
 }
 
-func (c *Coverage) add(r *Result, used []int) {
+func (c *Coverage) addResult(r *Result, used []int) {
 	for i := range r.KafkaAnswers {
 		x := &r.KafkaAnswers[i]
 		if x.Outcome != answered && x.Outcome != closed && x.Outcome != silent || x.API == "raw" || x.API == "" {

@@ -33,20 +33,20 @@ func (d *Document) APIs() string {
 		name := kmsg.NameForKey(key)
 		k, inKafka := d.Kafka.Versions[key]
 		z, served := d.Zonewise.Versions[key]
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %d | %s |\n", key, name, span(k, inKafka), span(z, served), d.status(name, k, z, inKafka, served),
-			d.compared(name), d.answers(name), d.names(name))
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %d | %s |\n", key, name, formatRange(k, inKafka), formatRange(z, served), d.apiStatus(name, k, z, inKafka, served),
+			d.comparedVersions(name), d.countAnswers(name), d.scenarioNames(name))
 	}
 	return b.String()
 }
 
-func span(r [2]int16, ok bool) string {
+func formatRange(r [2]int16, ok bool) string {
 	if !ok {
 		return "-"
 	}
 	return fmt.Sprintf("%d-%d", r[0], r[1])
 }
 
-func (d *Document) status(name string, k, z [2]int16, inKafka, served bool) string {
+func (d *Document) apiStatus(name string, k, z [2]int16, inKafka, served bool) string {
 	different := 0
 	for v, n := range d.Coverage.Different {
 		if v.API == name {
@@ -58,7 +58,7 @@ func (d *Document) status(name string, k, z [2]int16, inKafka, served bool) stri
 		return "absent"
 	case different > 0:
 		return fmt.Sprintf("%d unexplained differences", different)
-	case d.answers(name) == 0:
+	case d.countAnswers(name) == 0:
 		return "served, not compared"
 	case !inKafka:
 		return "served, not in Kafka 4.4"
@@ -68,7 +68,7 @@ func (d *Document) status(name string, k, z [2]int16, inKafka, served bool) stri
 	return "other versions, no unexplained difference"
 }
 
-func (d *Document) answers(name string) (n int) {
+func (d *Document) countAnswers(name string) (n int) {
 	for v, count := range d.Coverage.Answers {
 		if v.API == name {
 			n += count
@@ -77,8 +77,8 @@ func (d *Document) answers(name string) (n int) {
 	return n
 }
 
-// compared lists versions, runs of them as from-to.
-func (d *Document) compared(name string) string {
+// comparedVersions lists versions, runs of them as from-to.
+func (d *Document) comparedVersions(name string) string {
 	var versions []int
 	for v := range d.Coverage.Answers {
 		if v.API == name {
@@ -102,9 +102,9 @@ func (d *Document) compared(name string) string {
 	return strings.Join(parts, ", ")
 }
 
-// names lists the scenario files that are about the API (those that only use
+// scenarioNames lists the scenario files that are about the API (those that only use
 // it are counted), by their common beginnings.
-func (d *Document) names(name string) string {
+func (d *Document) scenarioNames(name string) string {
 	var files []string
 	for file := range d.Coverage.Scenarios[name] {
 		if !strings.HasPrefix(file, "seed-") {
@@ -133,12 +133,12 @@ func (d *Document) Differences() string {
 	var b strings.Builder
 	b.WriteString("| API | field | condition | reason | the client that met it | met |\n|---|---|---|---|---|---|\n")
 	for _, l := range lines {
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %d |\n", l.API, l.Field, l.condition(), escape(strings.TrimSpace(l.Reason)), escape(strings.TrimSpace(l.Client)), l.used)
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %d |\n", l.API, l.Field, l.describeCondition(), escape(strings.TrimSpace(l.Reason)), escape(strings.TrimSpace(l.Client)), l.used)
 	}
 	return b.String()
 }
 
-func (a *Allowed) condition() string {
+func (a *Allowed) describeCondition() string {
 	var parts []string
 	add := func(what, pattern string) {
 		if pattern != "" {
@@ -159,7 +159,7 @@ func escape(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 func Rules() string {
 	var b strings.Builder
 	b.WriteString("| API | field | why it is mapped before it is compared |\n|---|---|---|\n")
-	for _, r := range rules() {
+	for _, r := range ruleTable() {
 		name := r.api
 		if name == "" {
 			name = "all"

@@ -11,25 +11,25 @@ import (
 // requests over a few topics, producers, groups and transactions, now and then
 // one that is off by a little. The same seed gives the same scenarios.
 type Generator struct {
-	rand    *rand.Rand
-	seed    uint64
-	n       int
-	offered map[int16][2]int16 // versions both brokers serve
-	lines   []string
-	topics  []modelTopic
-	seqs    map[string]int // next sequence, by producer, topic and partition
-	bases   int            // names handed out
-	groups  []string
-	members map[string]string // variable prefix of a group's member
-	txns    []modelTxn
-	loners  []string // idempotent producers
+	rand       *rand.Rand
+	seed       uint64
+	n          int
+	offered    map[int16][2]int16 // versions both brokers serve
+	lines      []string
+	topics     []modelTopic
+	seqs       map[string]int // next sequence, by producer, topic and partition
+	nameCount  int            // names handed out
+	groups     []string
+	members    map[string]string // variable prefix of a group's member
+	txns       []modelTxn
+	idempotent []string // idempotent producers
 }
 
 type modelTopic struct {
 	name       string
 	partitions int
 	compacted  bool
-	gone       bool
+	deleted    bool
 	trimmed    bool // by DeleteRecords, perhaps
 }
 
@@ -59,30 +59,30 @@ const stepsPerScenario = 30
 // as a file.
 func (g *Generator) Next() (*Scenario, string, error) {
 	g.n++
-	g.lines, g.topics, g.seqs, g.groups, g.txns, g.loners = nil, nil, map[string]int{}, nil, nil, nil
-	g.members, g.bases = map[string]string{}, 0
-	g.makeTopic()
-	g.makeTopic()
+	g.lines, g.topics, g.seqs, g.groups, g.txns, g.idempotent = nil, nil, map[string]int{}, nil, nil, nil
+	g.members, g.nameCount = map[string]string{}, 0
+	g.addTopic()
+	g.addTopic()
 	for len(g.lines) < stepsPerScenario {
-		g.step()
+		g.addStep()
 	}
 	text := fmt.Sprintf("# Drawn with seed %d, number %d.\n%s\n", g.seed, g.n, strings.Join(g.lines, "\n"))
 	s, err := Parse(fmt.Sprintf("seed-%d-%d", g.seed, g.n), text)
 	return s, text, err
 }
 
-func (g *Generator) say(format string, args ...any) {
+func (g *Generator) addLine(format string, args ...any) {
 	g.lines = append(g.lines, fmt.Sprintf(format, args...))
 }
 
-// chance is true once in n draws.
-func (g *Generator) chance(n int) bool { return g.rand.IntN(n) == 0 }
+// oneIn is true once in n draws.
+func (g *Generator) oneIn(n int) bool { return g.rand.IntN(n) == 0 }
 
 func pick[T any](g *Generator, of ...T) T { return of[g.rand.IntN(len(of))] }
 
-// version draws one that both brokers serve; ok is false where the API is
+// chooseVersion draws one that both brokers serve; ok is false where the API is
 // absent.
-func (g *Generator) version(api string, least int16) (v int16, ok bool) {
+func (g *Generator) chooseVersion(api string, least int16) (v int16, ok bool) {
 	key, _ := KeyOf(api)
 	r, ok := g.offered[key]
 	if !ok || r[1] < least {
@@ -95,23 +95,23 @@ func (g *Generator) version(api string, least int16) (v int16, ok bool) {
 	return low + int16(g.rand.IntN(int(r[1]-low)+1)), true
 }
 
-// ask writes a request in a drawn version.
-func (g *Generator) ask(api string, least int16, format string, args ...any) bool {
-	v, ok := g.version(api, least)
+// addRequest writes a request in a drawn version.
+func (g *Generator) addRequest(api string, least int16, format string, args ...any) bool {
+	v, ok := g.chooseVersion(api, least)
 	if ok {
-		g.say("%s v%d {%s}", api, v, fmt.Sprintf(format, args...))
+		g.addLine("%s v%d {%s}", api, v, fmt.Sprintf(format, args...))
 	}
 	return ok
 }
 
-func (g *Generator) step() {
+func (g *Generator) addStep() {
 	type op struct {
 		weight int
 		do     func()
 	}
-	ops := []op{{30, g.produce}, {20, g.fetch}, {10, g.listOffsets}, {4, g.metadata}, {5, g.deleteRecords}, {3, g.makeTopic}, {2, g.dropTopic},
-		{3, g.growTopic}, {5, g.alterConfig}, {4, g.describeConfig}, {8, g.commit}, {8, g.fetchOffsets}, {8, g.groupLife}, {4, g.groupAdmin},
-		{4, g.initProducer}, {3, g.leaderEpoch}, {14, g.transaction}, {3, g.describeTopics}}
+	ops := []op{{30, g.addProduce}, {20, g.addFetch}, {10, g.addListOffsets}, {4, g.addMetadata}, {5, g.addDeleteRecords}, {3, g.addTopic}, {2, g.addDeleteTopic},
+		{3, g.addCreatePartitions}, {5, g.addAlterConfig}, {4, g.addDescribeConfig}, {8, g.addOffsetCommit}, {8, g.addOffsetFetch}, {8, g.addMemberStep}, {4, g.addGroupAdmin},
+		{4, g.addInitProducer}, {3, g.addLeaderEpoch}, {14, g.addTxnStep}, {3, g.addDescribeTopics}}
 	total := 0
 	for _, o := range ops {
 		total += o.weight
@@ -125,61 +125,61 @@ func (g *Generator) step() {
 	}
 }
 
-func (g *Generator) topic() *modelTopic { return &g.topics[g.rand.IntN(len(g.topics))] }
+func (g *Generator) pickTopic() *modelTopic { return &g.topics[g.rand.IntN(len(g.topics))] }
 
-// partition is one of the topic's, seldom one beyond.
-func (g *Generator) partition(t *modelTopic) int {
-	if g.chance(25) {
+// pickPartition is one of the topic's, seldom one beyond.
+func (g *Generator) pickPartition(t *modelTopic) int {
+	if g.oneIn(25) {
 		return t.partitions + g.rand.IntN(3)
 	}
 	return g.rand.IntN(t.partitions)
 }
 
-func (g *Generator) makeTopic() {
-	g.bases++
-	t := modelTopic{name: fmt.Sprintf("t%d", g.bases), partitions: 1 + g.rand.IntN(3)}
+func (g *Generator) addTopic() {
+	g.nameCount++
+	t := modelTopic{name: fmt.Sprintf("t%d", g.nameCount), partitions: 1 + g.rand.IntN(3)}
 	configs := ""
-	if g.chance(4) {
+	if g.oneIn(4) {
 		t.compacted = true
 		configs += " cleanup.policy=compact"
 	}
-	if g.chance(6) {
+	if g.oneIn(6) {
 		configs += fmt.Sprintf(" max.message.bytes=%d", 200+g.rand.IntN(400))
 	}
-	if g.chance(8) {
+	if g.oneIn(8) {
 		configs += " message.timestamp.type=LogAppendTime"
 	}
-	g.say("topic %s %d%s", t.name, t.partitions, configs)
+	g.addLine("topic %s %d%s", t.name, t.partitions, configs)
 	g.topics = append(g.topics, t)
 }
 
-func (g *Generator) dropTopic() {
-	t := g.topic()
-	if t.gone && !g.chance(4) {
+func (g *Generator) addDeleteTopic() {
+	t := g.pickTopic()
+	if t.deleted && !g.oneIn(4) {
 		return
 	}
-	if g.ask("DeleteTopics", 6, "TimeoutMillis: 10000, Topics: [{Topic: $%s}]", t.name) {
-		t.gone = true
+	if g.addRequest("DeleteTopics", 6, "TimeoutMillis: 10000, Topics: [{Topic: $%s}]", t.name) {
+		t.deleted = true
 	}
 }
 
-func (g *Generator) growTopic() {
-	t := g.topic()
+func (g *Generator) addCreatePartitions() {
+	t := g.pickTopic()
 	n := t.partitions + g.rand.IntN(3) - 1
-	if g.awaited(t, n) {
+	if g.hasRefusedSequence(t, n) {
 		return
 	}
-	if g.ask("CreatePartitions", 0, "TimeoutMillis: 10000, ValidateOnly: %v, Topics: [{Topic: $%s, Count: %d}]", g.chance(4), t.name, n) && n > t.partitions {
-		if !strings.Contains(g.lines[len(g.lines)-1], "ValidateOnly: true") && !t.gone {
+	if g.addRequest("CreatePartitions", 0, "TimeoutMillis: 10000, ValidateOnly: %v, Topics: [{Topic: $%s, Count: %d}]", g.oneIn(4), t.name, n) && n > t.partitions {
+		if !strings.Contains(g.lines[len(g.lines)-1], "ValidateOnly: true") && !t.deleted {
 			t.partitions = n
 		}
 	}
 }
 
-// awaited reports whether a producer with sequences was refused by a partition
+// hasRefusedSequence reports whether a producer with sequences was refused by a partition
 // that the topic would have with n. What it sends there next waits for what was
 // refused to come again, where Kafka takes it.
-func (g *Generator) awaited(t *modelTopic, n int) bool {
+func (g *Generator) hasRefusedSequence(t *modelTopic, n int) bool {
 	return slices.ContainsFunc(g.lines, func(line string) bool {
 		if !strings.HasPrefix(line, "Produce") || !strings.Contains(line, "Topic: $"+t.name+",") || !strings.Contains(line, ", pid: ") {
 			return false
@@ -193,26 +193,26 @@ func (g *Generator) awaited(t *modelTopic, n int) bool {
 	})
 }
 
-// batch draws one; pid "" has no producer.
-func (g *Generator) batch(t *modelTopic, pid, epoch, where string, txn bool) string {
+// batchText draws one; pid "" has no producer.
+func (g *Generator) batchText(t *modelTopic, pid, epoch, where string, txn bool) string {
 	n := 1 + g.rand.IntN(4)
 	var records []string
 	for i := range n {
 		key := fmt.Sprintf("key: k%d, ", g.rand.IntN(5))
-		if !t.compacted && g.chance(2) || g.chance(30) {
+		if !t.compacted && g.oneIn(2) || g.oneIn(30) {
 			key = ""
 		}
 		ts := ""
-		if g.chance(4) {
+		if g.oneIn(4) {
 			ts = fmt.Sprintf(", ts: $now-%d", g.rand.IntN(100000))
 		}
 		records = append(records, fmt.Sprintf("{%svalue: v%d%s}", key, i, ts))
 	}
 	spec := "records: [" + strings.Join(records, ", ") + "]"
-	if g.chance(4) {
+	if g.oneIn(4) {
 		spec += ", codec: " + pick(g, "gzip", "lz4", "snappy")
 	}
-	if g.chance(25) {
+	if g.oneIn(25) {
 		spec += pick(g, ", crc: bad", ", magic: 1", ", pad: 700", ", offset: 3", ", count: 9, last: 8", ", control: true", ", attrs: 8", ", ts: $now+99999999")
 	}
 	if pid == "" {
@@ -220,11 +220,11 @@ func (g *Generator) batch(t *modelTopic, pid, epoch, where string, txn bool) str
 	}
 	seq, begun := g.seqs[where]
 	switch {
-	case begun && g.chance(12):
+	case begun && g.oneIn(12):
 		seq += 1 + g.rand.IntN(3) // a gap
-	case g.chance(12):
+	case g.oneIn(12):
 		seq = max(0, seq-1-g.rand.IntN(4)) // some of it again
-	case !g.chance(20):
+	case !g.oneIn(20):
 		g.seqs[where] = seq + n
 	}
 	spec += fmt.Sprintf(", pid: $%s.id, epoch: %s, seq: %d", pid, epoch, seq)
@@ -234,97 +234,97 @@ func (g *Generator) batch(t *modelTopic, pid, epoch, where string, txn bool) str
 	return spec
 }
 
-func (g *Generator) produce() {
-	t := g.topic()
-	p := g.partition(t)
+func (g *Generator) addProduce() {
+	t := g.pickTopic()
+	p := g.pickPartition(t)
 	pid, epoch, where := "", "", ""
-	if len(g.loners) > 0 && g.chance(2) {
-		pid = pick(g, g.loners...)
+	if len(g.idempotent) > 0 && g.oneIn(2) {
+		pid = pick(g, g.idempotent...)
 		epoch, where = "$"+pid+".epoch", fmt.Sprintf("%s %s %d", pid, t.name, p)
-		if g.chance(30) {
+		if g.oneIn(30) {
 			epoch += "+1"
 		}
 	}
 	acks := -1
-	if g.chance(8) {
+	if g.oneIn(8) {
 		acks = 1
 	}
-	g.ask("Produce", 3, "Acks: %d, TimeoutMillis: 10000, Topics: [{Topic: $%s, TopicID: $%s.id, Partitions: [{Partition: %d, Records: {%s}}]}]",
-		acks, t.name, t.name, p, g.batch(t, pid, epoch, where, false))
+	g.addRequest("Produce", 3, "Acks: %d, TimeoutMillis: 10000, Topics: [{Topic: $%s, TopicID: $%s.id, Partitions: [{Partition: %d, Records: {%s}}]}]",
+		acks, t.name, t.name, p, g.batchText(t, pid, epoch, where, false))
 }
 
-func (g *Generator) initProducer() {
-	g.bases++
-	name := fmt.Sprintf("p%d", g.bases)
-	g.say("producer %s", name)
-	g.loners = append(g.loners, name)
+func (g *Generator) addInitProducer() {
+	g.nameCount++
+	name := fmt.Sprintf("p%d", g.nameCount)
+	g.addLine("producer %s", name)
+	g.idempotent = append(g.idempotent, name)
 }
 
-func (g *Generator) fetch() {
-	t := g.topic()
+func (g *Generator) addFetch() {
+	t := g.pickTopic()
 	var parts []string
 	for range 1 + g.rand.IntN(2) {
-		part := fmt.Sprintf("{Partition: %d, FetchOffset: %d, CurrentLeaderEpoch: -1, LogStartOffset: -1, PartitionMaxBytes: %d}", g.partition(t), g.rand.IntN(12), 10+g.rand.IntN(2000))
+		part := fmt.Sprintf("{Partition: %d, FetchOffset: %d, CurrentLeaderEpoch: -1, LogStartOffset: -1, PartitionMaxBytes: %d}", g.pickPartition(t), g.rand.IntN(12), 10+g.rand.IntN(2000))
 		if len(parts) == 0 || parts[0][:13] != part[:13] {
 			parts = append(parts, part)
 		}
 	}
-	g.ask("Fetch", 4, "MaxWaitMillis: 10, MinBytes: 1, MaxBytes: 100000, IsolationLevel: %d, SessionEpoch: -1, Topics: [{Topic: $%s, TopicID: $%s.id, Partitions: [%s]}]",
+	g.addRequest("Fetch", 4, "MaxWaitMillis: 10, MinBytes: 1, MaxBytes: 100000, IsolationLevel: %d, SessionEpoch: -1, Topics: [{Topic: $%s, TopicID: $%s.id, Partitions: [%s]}]",
 		g.rand.IntN(2), t.name, t.name, strings.Join(parts, ", "))
 }
 
-func (g *Generator) listOffsets() {
-	t := g.topic()
+func (g *Generator) addListOffsets() {
+	t := g.pickTopic()
 	ts := pick(g, "-1", "-1", "-2", "-2", "-3", "-4", "-5", "0", "$now", fmt.Sprintf("$now-%d", g.rand.IntN(100000)))
 	if ts == "-3" && t.trimmed {
 		ts = "-2" // Kafka names a deleted record while its segment is there
 	}
-	g.ask("ListOffsets", 1, "ReplicaID: -1, TimeoutMillis: 5000, IsolationLevel: %d, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Timestamp: %s, CurrentLeaderEpoch: -1}]}]",
-		g.rand.IntN(2), t.name, g.partition(t), ts)
+	g.addRequest("ListOffsets", 1, "ReplicaID: -1, TimeoutMillis: 5000, IsolationLevel: %d, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Timestamp: %s, CurrentLeaderEpoch: -1}]}]",
+		g.rand.IntN(2), t.name, g.pickPartition(t), ts)
 }
 
-func (g *Generator) metadata() {
-	t := g.topic()
-	g.ask("Metadata", 4, "AllowAutoTopicCreation: false, Topics: [{Topic: $%s}]", t.name)
+func (g *Generator) addMetadata() {
+	t := g.pickTopic()
+	g.addRequest("Metadata", 4, "AllowAutoTopicCreation: false, Topics: [{Topic: $%s}]", t.name)
 }
 
-func (g *Generator) describeTopics() {
-	t := g.topic()
-	g.ask("DescribeTopicPartitions", 0, "ResponsePartitionLimit: %d, Topics: [{Topic: $%s}]", 1+g.rand.IntN(100), t.name)
+func (g *Generator) addDescribeTopics() {
+	t := g.pickTopic()
+	g.addRequest("DescribeTopicPartitions", 0, "ResponsePartitionLimit: %d, Topics: [{Topic: $%s}]", 1+g.rand.IntN(100), t.name)
 }
 
-func (g *Generator) leaderEpoch() {
-	t := g.topic()
-	g.ask("OffsetForLeaderEpoch", 2, "ReplicaID: -1, Topics: [{Topic: $%s, Partitions: [{Partition: %d, CurrentLeaderEpoch: -1, LeaderEpoch: 0}]}]", t.name, g.partition(t))
+func (g *Generator) addLeaderEpoch() {
+	t := g.pickTopic()
+	g.addRequest("OffsetForLeaderEpoch", 2, "ReplicaID: -1, Topics: [{Topic: $%s, Partitions: [{Partition: %d, CurrentLeaderEpoch: -1, LeaderEpoch: 0}]}]", t.name, g.pickPartition(t))
 }
 
-func (g *Generator) deleteRecords() {
-	t := g.topic()
-	if t.gone || slices.ContainsFunc(g.txns, func(x modelTxn) bool { return x.open }) {
+func (g *Generator) addDeleteRecords() {
+	t := g.pickTopic()
+	if t.deleted || slices.ContainsFunc(g.txns, func(x modelTxn) bool { return x.open }) {
 		return // behind a transaction's start Kafka's last stable offset is that of a batch, before the log's start
 	}
 	t.trimmed = true
-	g.ask("DeleteRecords", 0, "TimeoutMillis: 10000, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Offset: %d}]}]", t.name, g.rand.IntN(t.partitions), g.rand.IntN(8)-1)
+	g.addRequest("DeleteRecords", 0, "TimeoutMillis: 10000, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Offset: %d}]}]", t.name, g.rand.IntN(t.partitions), g.rand.IntN(8)-1)
 }
 
-// settings are topic configs and values for them, good and bad.
-var settings = [...][2]string{{"retention.ms", "86400000"}, {"retention.ms", "-1"}, {"retention.ms", "-5"}, {"retention.bytes", "100000"}, {"cleanup.policy", "delete"}, {"cleanup.policy", "shred"},
+// topicSettings are topic configs and values for them, good and bad.
+var topicSettings = [...][2]string{{"retention.ms", "86400000"}, {"retention.ms", "-1"}, {"retention.ms", "-5"}, {"retention.bytes", "100000"}, {"cleanup.policy", "delete"}, {"cleanup.policy", "shred"},
 	{"max.message.bytes", "5000"}, {"max.message.bytes", "x"}, {"segment.bytes", "2000000"}, {"segment.bytes", "3"}, {"min.insync.replicas", "1"}, {"min.insync.replicas", "0"},
 	{"message.timestamp.type", "CreateTime"}, {"message.timestamp.type", "Never"}, {"compression.type", "producer"}, {"compression.type", "brotli"}, {"no.such.key", "1"},
 	{"delete.retention.ms", "1000"}, {"flush.messages", "7"}, {"preallocate", "true"}, {"preallocate", "maybe"}, {"unclean.leader.election.enable", "true"}}
 
-func (g *Generator) alterConfig() {
-	t := g.topic()
-	s := settings[g.rand.IntN(len(settings))]
+func (g *Generator) addAlterConfig() {
+	t := g.pickTopic()
+	s := topicSettings[g.rand.IntN(len(topicSettings))]
 	value := s[1]
 	op := pick(g, 0, 0, 0, 1)
 	if op == 1 {
 		value = "null"
 	}
-	g.ask("IncrementalAlterConfigs", 0, "ValidateOnly: %v, Resources: [{ResourceType: 2, ResourceName: $%s, Configs: [{Name: %s, Op: %d, Value: %s}]}]", g.chance(5), t.name, s[0], op, value)
+	g.addRequest("IncrementalAlterConfigs", 0, "ValidateOnly: %v, Resources: [{ResourceType: 2, ResourceName: $%s, Configs: [{Name: %s, Op: %d, Value: %s}]}]", g.oneIn(5), t.name, s[0], op, value)
 }
 
-func (g *Generator) describeConfig() {
-	t := g.topic()
-	g.ask("DescribeConfigs", 1, "IncludeSynonyms: %v, Resources: [{ResourceType: 2, ResourceName: $%s, ConfigNames: [retention.ms, cleanup.policy, max.message.bytes, segment.bytes, compression.type]}]", g.chance(2), t.name)
+func (g *Generator) addDescribeConfig() {
+	t := g.pickTopic()
+	g.addRequest("DescribeConfigs", 1, "IncludeSynonyms: %v, Resources: [{ResourceType: 2, ResourceName: $%s, ConfigNames: [retention.ms, cleanup.policy, max.message.bytes, segment.bytes, compression.type]}]", g.oneIn(2), t.name)
 }

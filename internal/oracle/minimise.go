@@ -9,9 +9,9 @@ import (
 // minimiseTries bounds how often a scenario is replayed to make it small.
 const minimiseTries = 80
 
-// Recurs plays a scenario and reports whether an unexplained difference of the
+// Reproduces plays a scenario and reports whether an unexplained difference of the
 // same kind (API and field) is there.
-func (s *Session) Recurs(ctx context.Context, sc *Scenario, want Difference) bool {
+func (s *Session) Reproduces(ctx context.Context, sc *Scenario, want Difference) bool {
 	r := s.Play(ctx, sc)
 	return slices.ContainsFunc(r.Unexplained, func(d Difference) bool { return d.API == want.API && d.Pattern() == want.Pattern() })
 }
@@ -30,7 +30,7 @@ func (s *Session) Minimise(ctx context.Context, sc *Scenario, want Difference) s
 		if err != nil {
 			return false
 		}
-		return s.Recurs(ctx, small, want)
+		return s.Reproduces(ctx, small, want)
 	}
 	for size := max(1, len(lines)/2); ; {
 		dropped := false

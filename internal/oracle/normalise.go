@@ -15,22 +15,22 @@ type field struct {
 
 // normaliser is the state of one target's answers through one scenario.
 type normaliser struct {
-	target *Target
-	rules  []rule
-	now    int64
-	unique string
-	text   string                       // of the scenario: values that it gives itself
-	ids    map[string]map[string]string // kind, value, name
-	how    map[string]mapping           // API and path without indices
-	api    string
+	target   *Target
+	rules    []rule
+	now      int64
+	unique   string
+	text     string                       // of the scenario: values that it gives itself
+	ids      map[string]map[string]string // kind, value, name
+	mappings map[string]mapping           // API and path without indices
+	api      string
 }
 
 func newNormaliser(t *Target, s *Scenario, unique string, now int64) *normaliser {
-	return &normaliser{target: t, rules: rules(), now: now, unique: unique, text: strings.Join(s.Lines, "\n"), ids: map[string]map[string]string{}, how: map[string]mapping{}}
+	return &normaliser{target: t, rules: ruleTable(), now: now, unique: unique, text: strings.Join(s.Lines, "\n"), ids: map[string]map[string]string{}, mappings: map[string]mapping{}}
 }
 
-// said reports whether the scenario itself gave the value.
-func (n *normaliser) said(value string) bool {
+// inScenario reports whether the scenario itself gave the value.
+func (n *normaliser) inScenario(value string) bool {
 	if len(value) < 3 {
 		return false
 	}
@@ -40,21 +40,21 @@ func (n *normaliser) said(value string) bool {
 			return false
 		}
 		at += i
-		if !wordAt(n.text, at-1) && !wordAt(n.text, at+len(value)) {
+		if !isWordChar(n.text, at-1) && !isWordChar(n.text, at+len(value)) {
 			return true
 		}
 		at++
 	}
 }
 
-// wordAt reports whether a letter, a digit or a minus stands there: then what
+// isWordChar reports whether a letter, a digit or a minus stands there: then what
 // is beside it is a part of something else.
-func wordAt(s string, i int) bool {
+func isWordChar(s string, i int) bool {
 	return i >= 0 && i < len(s) && (s[i] == '-' || s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
 }
 
-// fields flattens an answer.
-func (n *normaliser) fields(x *Exchange) []field {
+// flattenExchange flattens an answer.
+func (n *normaliser) flattenExchange(x *Exchange) []field {
 	n.api = x.API
 	out := []field{{"$outcome", x.Outcome}}
 	if x.Outcome != answered {
@@ -78,16 +78,16 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	}
 	switch {
 	case at.leaf:
-		return append(out, field{path, n.rule(plain)(n, at)})
+		return append(out, field{path, n.mappingFor(plain)(n, at)})
 	case !at.list:
 		for i := range at.items {
 			out = n.flatten(out, join(path, at.items[i].name), join(plain, at.items[i].name), &at.items[i])
 		}
 		return out
 	}
-	items := n.mine(at)
+	items := n.comparedElements(at)
 	if len(items) == 0 {
-		if len(at.items) > 0 || shared[n.api] {
+		if len(at.items) > 0 || sharedLists[n.api] {
 			return append(out, field{path, "empty"}) // null or not: it is not, without what others made
 		}
 		return append(out, field{path, "empty" + at.value})
@@ -96,7 +96,7 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	if len(items) > 0 && items[0].node.leaf {
 		var values []string
 		for _, e := range items {
-			values = append(values, n.rule(plain)(n, e.node))
+			values = append(values, n.mappingFor(plain)(n, e.node))
 		}
 		slices.Sort(values)
 		return append(out, field{path + "[]", strings.Join(values, " ")})
@@ -109,24 +109,24 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	return out
 }
 
-// shared are the APIs that list what other scenarios have made.
-var shared = map[string]bool{"ListTransactions": true, "ListGroups": true, "ListConfigResources": true, "DescribeLogDirs": true} // read only
+// sharedLists are the APIs that list what other scenarios have made.
+var sharedLists = map[string]bool{"ListTransactions": true, "ListGroups": true, "ListConfigResources": true, "DescribeLogDirs": true} // read only
 
 type element struct {
 	id   string
 	node *node
 }
 
-// identifying are the fields by which the elements of a list are told apart,
+// identifyingFields are the fields by which the elements of a list are told apart,
 // the first that an element has.
-var identifying = []string{"Topic", "Name", "Group", "GroupID", "TransactionalID", "ResourceName", "ConfigName", "Feature", "ApiKey", "Key", "Partition", "NodeID", "MemberID", "TopicID", "ProducerID", "Dir"}
+var identifyingFields = []string{"Topic", "Name", "Group", "GroupID", "TransactionalID", "ResourceName", "ConfigName", "Feature", "ApiKey", "Key", "Partition", "NodeID", "MemberID", "TopicID", "ProducerID", "Dir"}
 
-// ordered lists keep their order: it has a meaning.
-var ordered = regexp.MustCompile(`^(RecordBatches|Records|AbortedTransactions|ConfigSynonyms)$`)
+// orderedLists lists keep their order: it has a meaning.
+var orderedLists = regexp.MustCompile(`^(RecordBatches|Records|AbortedTransactions|ConfigSynonyms)$`)
 
-// mine returns the elements that are compared: sorted by what identifies them,
+// comparedElements returns the elements that are compared: sorted by what identifies them,
 // without what other scenarios have made.
-func (n *normaliser) mine(list *node) []element {
+func (n *normaliser) comparedElements(list *node) []element {
 	var out []element
 	for i := range list.items {
 		e := &list.items[i]
@@ -134,22 +134,22 @@ func (n *normaliser) mine(list *node) []element {
 			out = append(out, element{node: e})
 			continue
 		}
-		id := n.identity(e)
-		if id == "" && shared[n.api] && list.name == "Groups" && !strings.Contains(n.text, `Group: ""`) {
+		id := n.elementID(e)
+		if id == "" && sharedLists[n.api] && list.name == "Groups" && !strings.Contains(n.text, `Group: ""`) {
 			continue // the group of no name, which a scenario has
 		}
-		if foreign(id, n.unique) || strings.HasPrefix(id, "__") && !strings.Contains(n.text, "__") {
+		if isForeign(id, n.unique) || strings.HasPrefix(id, "__") && !strings.Contains(n.text, "__") {
 			continue
 		}
 		out = append(out, element{strings.TrimPrefix(id, n.unique), e})
 	}
-	if !ordered.MatchString(list.name) {
+	if !orderedLists.MatchString(list.name) {
 		slices.SortStableFunc(out, func(a, b element) int { return cmp.Compare(a.id, b.id) })
 	}
 	seen := map[string]int{}
 	for i := range out {
 		id := out[i].id
-		if seen[id]++; seen[id] > 1 || id == "" || ordered.MatchString(list.name) {
+		if seen[id]++; seen[id] > 1 || id == "" || orderedLists.MatchString(list.name) {
 			out[i].id = strings.TrimLeft(id+"#"+itoa(seen[id]), " ")
 		}
 	}
@@ -166,12 +166,12 @@ func itoa(i int) string {
 // UniquePrefix begins the unique names of every scenario.
 const UniquePrefix = "sc-"
 
-func foreign(id, own string) bool {
+func isForeign(id, own string) bool {
 	return strings.HasPrefix(id, UniquePrefix) && !strings.HasPrefix(id, own)
 }
 
-func (n *normaliser) identity(e *node) string {
-	for _, name := range identifying {
+func (n *normaliser) elementID(e *node) string {
+	for _, name := range identifyingFields {
 		for i := range e.items {
 			f := &e.items[i]
 			if f.name != name || !f.leaf || zeroID.MatchString(f.value) && !f.isNum {
@@ -179,7 +179,7 @@ func (n *normaliser) identity(e *node) string {
 			}
 			switch name {
 			case "MemberID", "TopicID", "ProducerID", "NodeID", "Dir":
-				return n.rule(name)(n, f)
+				return n.mappingFor(name)(n, f)
 			}
 			if f.isNum {
 				return "0000000000"[:max(0, 6-len(f.value))] + f.value
@@ -190,19 +190,19 @@ func (n *normaliser) identity(e *node) string {
 	return ""
 }
 
-// rule finds the mapping of a field.
-func (n *normaliser) rule(plain string) mapping {
+// mappingFor finds the mapping of a field.
+func (n *normaliser) mappingFor(plain string) mapping {
 	key := n.api + " " + plain
-	if how, ok := n.how[key]; ok {
+	if how, ok := n.mappings[key]; ok {
 		return how
 	}
-	how := same
+	how := keepValue
 	for _, r := range n.rules {
 		if r.field.MatchString(plain) && (r.api == "" || slices.Contains(strings.Split(r.api, "|"), n.api)) {
-			how = r.how
+			how = r.mapping
 			break
 		}
 	}
-	n.how[key] = how
+	n.mappings[key] = how
 	return how
 }

@@ -40,9 +40,9 @@ const (
 )
 
 const (
-	untilPatience = 10 * time.Second
-	retryPause    = 15 * time.Millisecond
-	settlePause   = 250 * time.Millisecond
+	untilTimeout = 10 * time.Second
+	retryPause   = 15 * time.Millisecond
+	visiblePause = 250 * time.Millisecond
 )
 
 // Runner replays one scenario at one broker.
@@ -50,11 +50,11 @@ type Runner struct {
 	target   *Target
 	offered  map[int16][2]int16 // what `v*` means: Kafka's versions
 	unique   string
-	vars     vars
+	vars     variables
 	conns    map[string]*connection
 	finished []Exchange
-	// assigns: members join for whom a coordinator chooses partitions.
-	assigns bool
+	// serverAssigns: members join for whom a coordinator chooses partitions.
+	serverAssigns bool
 }
 
 // Run replays a scenario and returns what became of each request. unique
@@ -62,8 +62,8 @@ type Runner struct {
 // milliseconds; both are the same for the two brokers.
 func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16, unique string, now int64) []Exchange {
 	r := &Runner{target: t, offered: offered, unique: unique, conns: map[string]*connection{},
-		vars:    vars{"now": now, "node": t.node(), "unique": unique},
-		assigns: slices.ContainsFunc(s.Steps, func(step Step) bool { return step.API == "ConsumerGroupHeartbeat" })}
+		vars:          variables{"now": now, "node": t.lowestNode(), "unique": unique},
+		serverAssigns: slices.ContainsFunc(s.Steps, func(step Step) bool { return step.API == "ConsumerGroupHeartbeat" })}
 	defer func() {
 		for _, c := range r.conns {
 			c.close()
@@ -73,18 +73,18 @@ func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16
 		if ctx.Err() != nil {
 			break
 		}
-		r.step(ctx, &s.Steps[i])
+		r.runStep(ctx, &s.Steps[i])
 	}
-	r.tidy(ctx)
+	r.deleteTopics(ctx)
 	return r.finished
 }
 
-// tidy deletes what topics the scenario may have made: an hour of drawn
+// deleteTopics deletes what topics the scenario may have made: an hour of drawn
 // scenarios makes more than a broker bears. What fails is left behind.
-func (r *Runner) tidy(ctx context.Context) {
+func (r *Runner) deleteTopics(ctx context.Context) {
 	q := kmsg.NewPtrDeleteTopicsRequest()
 	q.SetVersion(5)
-	q.TimeoutMillis = int32(tidyPatience / time.Millisecond)
+	q.TimeoutMillis = int32(cleanupTimeout / time.Millisecond)
 	for _, v := range r.vars {
 		if name, ok := v.(string); ok && strings.HasPrefix(name, r.unique) && name != r.unique {
 			q.TopicNames = append(q.TopicNames, name)
@@ -93,16 +93,16 @@ func (r *Runner) tidy(ctx context.Context) {
 	if len(q.TopicNames) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, tidyPatience)
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
 	c := &connection{addr: r.target.Addr}
 	defer c.close()
-	_, _ = c.ask(ctx, q)
+	_, _ = c.roundTrip(ctx, q)
 }
 
-const tidyPatience = 5 * time.Second
+const cleanupTimeout = 5 * time.Second
 
-func (r *Runner) conn(name string) *connection {
+func (r *Runner) connFor(name string) *connection {
 	c := r.conns[name]
 	if c == nil {
 		c = &connection{addr: r.target.Addr}
@@ -111,24 +111,24 @@ func (r *Runner) conn(name string) *connection {
 	return c
 }
 
-func (r *Runner) step(ctx context.Context, s *Step) {
+func (r *Runner) runStep(ctx context.Context, s *Step) {
 	for _, name := range s.Names {
 		r.vars[name] = r.unique + name
 	}
 	switch s.Verb {
 	case "name":
 	case "sleep":
-		wait(ctx, s.Pause)
+		sleepFor(ctx, s.Pause)
 	case "close":
-		r.conn(s.Conn).close()
+		r.connFor(s.Conn).close()
 	case "let":
 		if len(r.finished) > 0 {
-			r.bind(s, r.finished[len(r.finished)-1].resp)
+			r.setVariables(s, r.finished[len(r.finished)-1].resp)
 		}
 	case "await":
-		r.await(s)
+		r.awaitAsync(s)
 	case "raw":
-		r.raw(ctx, s)
+		r.runRaw(ctx, s)
 	case "request":
 		low, high := s.Min, s.Max
 		if high == AllVersions {
@@ -138,21 +138,21 @@ func (r *Runner) step(ctx context.Context, s *Step) {
 			}
 		}
 		for v := low; v <= high; v++ {
-			r.request(ctx, s, v)
+			r.runRequest(ctx, s, v)
 		}
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
+func sleepFor(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
 
-// bind sets variables from an answer. What is not there leaves its variable
+// setVariables sets variables from an answer. What is not there leaves its variable
 // unset, and the steps that want it are skipped.
-func (r *Runner) bind(s *Step, resp kmsg.Response) {
+func (r *Runner) setVariables(s *Step, resp kmsg.Response) {
 	for _, b := range s.Sets {
 		delete(r.vars, b.name)
 		if resp == nil {
@@ -164,7 +164,7 @@ func (r *Runner) bind(s *Step, resp kmsg.Response) {
 	}
 }
 
-func (r *Runner) request(ctx context.Context, s *Step, version int16) {
+func (r *Runner) runRequest(ctx context.Context, s *Step, version int16) {
 	x := Exchange{Line: s.Line, Text: s.Text, API: s.API, Version: version}
 	r.vars["v"] = int64(version)
 	q := kmsg.RequestForKey(s.Key)
@@ -172,7 +172,7 @@ func (r *Runner) request(ctx context.Context, s *Step, version int16) {
 		d.Default()
 	}
 	q.SetVersion(version)
-	if err := fill(reflect.ValueOf(q).Elem(), s.Body, r.vars); err != nil {
+	if err := fillValue(reflect.ValueOf(q).Elem(), s.Body, r.vars); err != nil {
 		x.Outcome = "skipped: " + err.Error()
 		if !errors.Is(err, errUndefined) {
 			x.Outcome = "wrong scenario: " + err.Error()
@@ -180,40 +180,40 @@ func (r *Runner) request(ctx context.Context, s *Step, version int16) {
 		r.finished = append(r.finished, x)
 		return
 	}
-	c := r.conn(s.Conn)
+	c := r.connFor(s.Conn)
 	if s.Async {
-		if err := c.send(ctx, c.frame(q.Key(), version, q.IsFlexible(), q.AppendTo(nil))); err != nil {
+		if err := c.sendFrame(ctx, c.frameRequest(q.Key(), version, q.IsFlexible(), q.AppendTo(nil))); err != nil {
 			c.close()
 		}
 		c.pending, c.exchange = q, x
 		return
 	}
-	deadline := time.Now().Add(untilPatience)
+	deadline := time.Now().Add(untilTimeout)
 	for {
-		r.once(ctx, c, q, &x)
-		if x.Outcome != answered || r.holds(s, &x) || time.Now().After(deadline) || ctx.Err() != nil {
+		r.requestOnce(ctx, c, q, &x)
+		if x.Outcome != answered || r.meetsUntil(s, &x) || time.Now().After(deadline) || ctx.Err() != nil {
 			break
 		}
-		wait(ctx, retryPause)
+		sleepFor(ctx, retryPause)
 	}
-	r.finish(s, x)
+	r.recordExchange(s, x)
 	if x.Outcome == answered {
-		r.settle(ctx, q, x.resp)
+		r.awaitVisible(ctx, q, x.resp)
 	}
 }
 
-func (r *Runner) finish(s *Step, x Exchange) {
+func (r *Runner) recordExchange(s *Step, x Exchange) {
 	r.finished = append(r.finished, x)
 	if len(s.Sets) > 0 {
-		r.bind(s, x.resp)
+		r.setVariables(s, x.resp)
 	}
 }
 
-// holds reports whether the answer is the one that is waited for: codes that
+// meetsUntil reports whether the answer is the one that is waited for: codes that
 // say "ask again" are never final, and `until` names more.
-func (r *Runner) holds(s *Step, x *Exchange) bool {
+func (r *Runner) meetsUntil(s *Step, x *Exchange) bool {
 	if s.Until == nil {
-		return !passing(&x.tree)
+		return !isTransient(&x.tree)
 	}
 	for _, u := range s.Until {
 		value, err := valueAt(x.resp, u.path)
@@ -224,26 +224,26 @@ func (r *Runner) holds(s *Step, x *Exchange) bool {
 	return true
 }
 
-// passing finds codes by which a broker that is busy asks for patience:
+// isTransient finds codes by which a broker that is busy asks for patience:
 // COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
 // CONCURRENT_TRANSACTIONS. Kafka's coordinators answer them while their
 // topics are made and while markers are written.
-func passing(n *node) bool {
+func isTransient(n *node) bool {
 	if n.name == "ErrorCode" && n.leaf && (n.number >= 14 && n.number <= 16 || n.number == 51) {
 		return true
 	}
 	for i := range n.items {
-		if passing(&n.items[i]) {
+		if isTransient(&n.items[i]) {
 			return true
 		}
 	}
 	return false
 }
 
-// once sends a request and waits for what comes of it.
-func (r *Runner) once(ctx context.Context, c *connection, q kmsg.Request, x *Exchange) {
+// requestOnce sends a request and waits for what comes of it.
+func (r *Runner) requestOnce(ctx context.Context, c *connection, q kmsg.Request, x *Exchange) {
 	x.resp = nil
-	if err := c.send(ctx, c.frame(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
+	if err := c.sendFrame(ctx, c.frameRequest(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
 		x.Outcome = outcomeOf(err)
 		c.close()
 		return
@@ -252,17 +252,17 @@ func (r *Runner) once(ctx context.Context, c *connection, q kmsg.Request, x *Exc
 		x.Outcome = silent
 		return
 	}
-	r.receive(c, q.ResponseKind(), q.IsFlexible(), x)
+	r.readResponse(c, q.ResponseKind(), q.IsFlexible(), x)
 }
 
-func (r *Runner) receive(c *connection, into kmsg.Response, flexible bool, x *Exchange) {
-	body, err := c.receive()
+func (r *Runner) readResponse(c *connection, into kmsg.Response, flexible bool, x *Exchange) {
+	body, err := c.readResponse()
 	if err != nil {
 		x.Outcome = outcomeOf(err)
 		c.close()
 		return
 	}
-	resp, canonical, err := decode(into, into.Key(), flexible, body)
+	resp, canonical, err := decodeResponse(into, into.Key(), flexible, body)
 	if err != nil {
 		x.Outcome = "unreadable: " + err.Error()
 		c.close()
@@ -282,21 +282,21 @@ func outcomeOf(err error) string {
 	return "broken: " + err.Error()
 }
 
-func (r *Runner) await(s *Step) {
-	c := r.conn(s.Conn)
+func (r *Runner) awaitAsync(s *Step) {
+	c := r.connFor(s.Conn)
 	q, x := c.pending, c.exchange
 	if q == nil {
 		r.finished = append(r.finished, Exchange{Line: s.Line, Text: s.Text, Outcome: "skipped: nothing was sent"})
 		return
 	}
 	c.pending = nil
-	r.receive(c, q.ResponseKind(), q.IsFlexible(), &x)
+	r.readResponse(c, q.ResponseKind(), q.IsFlexible(), &x)
 	r.finished = append(r.finished, x)
 }
 
-// raw sends bytes as they are. as names the API and version by which an
+// runRaw sends bytes as they are. as names the API and version by which an
 // answer is read; without it only its coming is compared.
-func (r *Runner) raw(ctx context.Context, s *Step) {
+func (r *Runner) runRaw(ctx context.Context, s *Step) {
 	x := Exchange{Line: s.Line, Text: s.Text, API: s.API, Version: s.Min}
 	body, err := hex.DecodeString(s.Hex)
 	if err != nil {
@@ -304,15 +304,15 @@ func (r *Runner) raw(ctx context.Context, s *Step) {
 		r.finished = append(r.finished, x)
 		return
 	}
-	c := r.conn(s.Conn)
-	if err := c.send(ctx, c.frame(s.Key, s.Min, false, body)); err != nil {
+	c := r.connFor(s.Conn)
+	if err := c.sendFrame(ctx, c.frameRequest(s.Key, s.Min, false, body)); err != nil {
 		x.Outcome = outcomeOf(err)
 		c.close()
 		r.finished = append(r.finished, x)
 		return
 	}
 	if s.As == "" {
-		if _, err := c.receive(); err != nil {
+		if _, err := c.readResponse(); err != nil {
 			x.Outcome = outcomeOf(err)
 			c.close()
 		} else {
@@ -325,8 +325,8 @@ func (r *Runner) raw(ctx context.Context, s *Step) {
 	resp := kmsg.ResponseForKey(key)
 	version, _ := strconv.Atoi(s.As) // the line's pattern lets nothing but digits through
 	resp.SetVersion(int16(version))
-	r.receive(c, resp, resp.IsFlexible(), &x)
-	r.finish(s, x)
+	r.readResponse(c, resp, resp.IsFlexible(), &x)
+	r.recordExchange(s, x)
 }
 
 // Describe shows an exchange as it came, for people.

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// toy is a broker of a few answers, over TCP. plant changes one of them.
-func toy(t *testing.T, node int32, plant func(kmsg.Response)) string {
+// startToyBroker is a broker of a few answers, over TCP. plant changes one of them.
+func startToyBroker(t *testing.T, node int32, plant func(kmsg.Response)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -126,7 +126,7 @@ await @b
 		}, []string{"Groups"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := NewSession(t.Context(), "test", toy(t, 1, nil), toy(t, 4, tt.plant))
+			s, err := NewSession(t.Context(), "test", startToyBroker(t, 1, nil), startToyBroker(t, 4, tt.plant))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,8 +135,8 @@ await @b
 			for _, d := range r.Unexplained {
 				got = append(got, d.Path)
 			}
-			if strings.Join(got, " ") != strings.Join(tt.want, " ") || len(r.Wrong) != 0 {
-				t.Errorf("differences %v, want %v; wrong %v", r.Unexplained, tt.want, r.Wrong)
+			if strings.Join(got, " ") != strings.Join(tt.want, " ") || len(r.InvalidSteps) != 0 {
+				t.Errorf("differences %v, want %v; wrong %v", r.Unexplained, tt.want, r.InvalidSteps)
 			}
 			if r.Requests != 10+2+5+1+1+2 {
 				t.Errorf("%d requests compared", r.Requests)
@@ -150,7 +150,7 @@ await @b
 
 // A scenario at fault is told from a difference.
 func TestAStepThatReachesNobodyIsWrong(t *testing.T) {
-	s, err := NewSession(t.Context(), "test", toy(t, 1, nil), toy(t, 1, nil))
+	s, err := NewSession(t.Context(), "test", startToyBroker(t, 1, nil), startToyBroker(t, 1, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,8 +158,8 @@ func TestAStepThatReachesNobodyIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := s.Play(t.Context(), sc); len(r.Wrong) != 1 {
-		t.Errorf("wrong steps: %v", r.Wrong)
+	if r := s.Play(t.Context(), sc); len(r.InvalidSteps) != 1 {
+		t.Errorf("wrong steps: %v", r.InvalidSteps)
 	}
 }
 

@@ -32,7 +32,7 @@ type Step struct {
 	Min, Max int16 // versions to go through; Max AllVersions: what Kafka offers
 	Body     *yaml.Node
 	Async    bool
-	Until    []condition // asked again until it holds, for untilPatience
+	Until    []condition // asked again until it holds, for untilTimeout
 	Sets     []binding   // variables taken from the answer
 	Hex      string      // body of a raw request
 	As       string      // API by which a raw answer is read
@@ -111,7 +111,7 @@ func (s *Step) parse() error {
 		}
 		s.Until, text = append(s.Until, condition{m[1], m[3], m[2] == "!="}), m[4]
 	}
-	if sugar, err := s.sugar(text); sugar || err != nil {
+	if sugar, err := s.expandShortForm(text); sugar || err != nil {
 		return err
 	}
 	word, rest, _ := strings.Cut(text, " ")
@@ -194,10 +194,10 @@ func (s *Step) parseRequest(text string) (err error) {
 	if s.Async && s.Min != s.Max {
 		return fmt.Errorf("an async request has one version")
 	}
-	return s.body(m[3])
+	return s.parseBody(m[3])
 }
 
-func (s *Step) body(text string) error {
+func (s *Step) parseBody(text string) error {
 	if text == "" {
 		text = "{}"
 	}
@@ -209,7 +209,7 @@ func (s *Step) body(text string) error {
 	// Field names are looked at now, so that a slip is found without a broker.
 	q := kmsg.RequestForKey(s.Key)
 	q.SetVersion(max(s.Min, 0))
-	return checkFields(typeOf(q), s.Body)
+	return checkFields(elementType(q), s.Body)
 }
 
 // KeyOf returns the key of an API by its name in the protocol.
@@ -222,14 +222,14 @@ func KeyOf(name string) (int16, bool) {
 	return 0, false
 }
 
-// sugar spells out the short forms.
+// expandShortForm spells out the short forms.
 //
 //	topic NAME [PARTITIONS] [CONFIG=VALUE...]  a topic; $NAME, $NAME.id
 //	producer NAME                              an idempotent producer; $NAME.id, $NAME.epoch
 //	txn NAME                                   a transactional one; $NAME is its transactional id
 //	produce TOPIC PARTITION {batch}            acks=all
 //	fetch TOPIC PARTITION OFFSET [committed]   without a session
-func (s *Step) sugar(text string) (bool, error) {
+func (s *Step) expandShortForm(text string) (bool, error) {
 	f := strings.Fields(text)
 	var line string
 	var pre []string

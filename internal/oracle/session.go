@@ -25,8 +25,8 @@ type Result struct {
 	Requests    int // answers compared
 	Differences []Difference
 	Unexplained []Difference
-	// Wrong are steps that reached neither broker: the scenario is at fault.
-	Wrong []string
+	// InvalidSteps are steps that reached neither broker: the scenario is at fault.
+	InvalidSteps []string
 	// KafkaAnswers are Kafka's exchanges, for who writes scenarios.
 	KafkaAnswers, ZonewiseAnswers []Exchange
 }
@@ -67,14 +67,14 @@ func (s *Session) Play(ctx context.Context, sc *Scenario) Result {
 	r.Unexplained, used = Split(s.Allowed, r.Differences)
 	for i := range kafka {
 		if i < len(zonewise) && len(kafka[i].Outcome) > 7 && kafka[i].Outcome[:5] != "answe" && kafka[i].Outcome == zonewise[i].Outcome && kafka[i].Outcome != silent && kafka[i].Outcome != closed {
-			r.Wrong = append(r.Wrong, fmt.Sprintf("%s line %d: %s", sc.Name, kafka[i].Line, kafka[i].Outcome))
+			r.InvalidSteps = append(r.InvalidSteps, fmt.Sprintf("%s line %d: %s", sc.Name, kafka[i].Line, kafka[i].Outcome))
 		}
 		if kafka[i].Outcome == answered || kafka[i].Outcome == closed {
 			r.Requests++
 		}
 	}
 	s.mu.Lock()
-	s.coverage.add(&r, used)
+	s.coverage.addResult(&r, used)
 	s.mu.Unlock()
 	return r
 }

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	dialPatience   = 10 * time.Second
-	answerPatience = 20 * time.Second // for one answer; joins of a new group included
-	maxAnswerBytes = 128 << 20
-	clientID       = "oracle"
+	dialTimeout      = 10 * time.Second
+	responseTimeout  = 20 * time.Second // for one answer; joins of a new group included
+	maxResponseBytes = 128 << 20
+	clientID         = "oracle"
 )
 
 // Target is one of the two brokers that are compared.
@@ -37,7 +37,7 @@ func Discover(ctx context.Context, name, addr string) (*Target, error) {
 	versions := kmsg.NewPtrApiVersionsRequest()
 	versions.SetVersion(3)
 	versions.ClientSoftwareName, versions.ClientSoftwareVersion = clientID, "1"
-	got, err := c.ask(ctx, versions)
+	got, err := c.roundTrip(ctx, versions)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its versions: %w", name, err)
 	}
@@ -47,7 +47,7 @@ func Discover(ctx context.Context, name, addr string) (*Target, error) {
 	meta := kmsg.NewPtrMetadataRequest()
 	meta.SetVersion(9)
 	meta.Topics = []kmsg.MetadataRequestTopic{}
-	if got, err = c.ask(ctx, meta); err != nil {
+	if got, err = c.roundTrip(ctx, meta); err != nil {
 		return nil, fmt.Errorf("ask %s for its brokers: %w", name, err)
 	}
 	for _, b := range got.(*kmsg.MetadataResponse).Brokers {
@@ -56,8 +56,8 @@ func Discover(ctx context.Context, name, addr string) (*Target, error) {
 	return t, nil
 }
 
-// node is the lowest broker id, for requests that name one.
-func (t *Target) node() int64 {
+// lowestNode is the lowest broker id, for requests that name one.
+func (t *Target) lowestNode() int64 {
 	low := int64(-1)
 	for id := range t.Nodes {
 		if low < 0 || int64(id) < low {
@@ -85,19 +85,19 @@ func (c *connection) close() {
 	c.pending = nil
 }
 
-func (c *connection) open(ctx context.Context) error {
+func (c *connection) ensureOpen(ctx context.Context) error {
 	if c.net != nil {
 		return nil
 	}
-	d := net.Dialer{Timeout: dialPatience}
+	d := net.Dialer{Timeout: dialTimeout}
 	var err error
 	c.net, err = d.DialContext(ctx, "tcp", c.addr)
 	return err
 }
 
-// frame builds a request with its header. version is the header's, which a raw
+// frameRequest builds a request with its header. version is the header's, which a raw
 // request chooses freely.
-func (c *connection) frame(key, version int16, flexible bool, body []byte) []byte {
+func (c *connection) frameRequest(key, version int16, flexible bool, body []byte) []byte {
 	c.correlation++
 	b := make([]byte, 4, 32+len(body))
 	b = binary.BigEndian.AppendUint16(b, uint16(key))
@@ -113,19 +113,19 @@ func (c *connection) frame(key, version int16, flexible bool, body []byte) []byt
 	return b
 }
 
-func (c *connection) send(ctx context.Context, frame []byte) error {
-	if err := c.open(ctx); err != nil {
+func (c *connection) sendFrame(ctx context.Context, frame []byte) error {
+	if err := c.ensureOpen(ctx); err != nil {
 		return err
 	}
-	if err := c.net.SetDeadline(time.Now().Add(answerPatience)); err != nil {
+	if err := c.net.SetDeadline(time.Now().Add(responseTimeout)); err != nil {
 		return err
 	}
 	_, err := c.net.Write(frame)
 	return err
 }
 
-// receive reads one answer's body, behind the correlation id.
-func (c *connection) receive() ([]byte, error) {
+// readResponse reads one answer's body, behind the correlation id.
+func (c *connection) readResponse() ([]byte, error) {
 	if c.net == nil {
 		return nil, io.EOF
 	}
@@ -134,7 +134,7 @@ func (c *connection) receive() ([]byte, error) {
 		return nil, err
 	}
 	size := int32(binary.BigEndian.Uint32(head[:]))
-	if size < 4 || size > maxAnswerBytes {
+	if size < 4 || size > maxResponseBytes {
 		return nil, fmt.Errorf("answer of %d bytes", size)
 	}
 	if got := int32(binary.BigEndian.Uint32(head[4:])); got != c.correlation {
@@ -145,24 +145,24 @@ func (c *connection) receive() ([]byte, error) {
 	return body, err
 }
 
-// ask sends a request and returns its answer, decoded.
-func (c *connection) ask(ctx context.Context, q kmsg.Request) (kmsg.Response, error) {
-	if err := c.send(ctx, c.frame(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
+// roundTrip sends a request and returns its answer, decoded.
+func (c *connection) roundTrip(ctx context.Context, q kmsg.Request) (kmsg.Response, error) {
+	if err := c.sendFrame(ctx, c.frameRequest(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
 		return nil, err
 	}
-	body, err := c.receive()
+	body, err := c.readResponse()
 	if err != nil {
 		return nil, err
 	}
-	resp, _, err := decode(q.ResponseKind(), q.Key(), q.IsFlexible(), body)
+	resp, _, err := decodeResponse(q.ResponseKind(), q.Key(), q.IsFlexible(), body)
 	return resp, err
 }
 
 var errHeader = errors.New("answer's header cannot be read")
 
-// decode reads an answer's body. canonical says that encoding what was read
+// decodeResponse reads an answer's body. canonical says that encoding what was read
 // gives the same bytes: no trailing bytes, no tag that should not be there.
-func decode(resp kmsg.Response, key int16, flexible bool, body []byte) (_ kmsg.Response, canonical bool, err error) {
+func decodeResponse(resp kmsg.Response, key int16, flexible bool, body []byte) (_ kmsg.Response, canonical bool, err error) {
 	if flexible && key != 18 { // ApiVersions answers with header 0 always
 		if len(body) < 1 || body[0] != 0 {
 			return nil, false, errHeader

@@ -54,10 +54,10 @@ func RepairArchive(ctx context.Context, r ArchiveRepair) error {
 			return fmt.Errorf("follow the log: %w", context.Cause(ctx))
 		}
 	}
-	return r.decide(ctx, replica)
+	return r.repairOldest(ctx, replica)
 }
 
-func (r *ArchiveRepair) decide(ctx context.Context, replica *metadata.Replica) error {
+func (r *ArchiveRepair) repairOldest(ctx context.Context, replica *metadata.Replica) error {
 	var pending []metadata.PendingArchive
 	var predecessor string
 	var zones []metadata.ZoneID
@@ -96,11 +96,11 @@ func (r *ArchiveRepair) decide(ctx context.Context, replica *metadata.Replica) e
 		return fmt.Errorf("open session: %w", err)
 	}
 	key := metadata.ArchiveKey(start.Incarnation, p.Extent, session.ID(), 1)
-	err = r.accept(ctx, replica, acceptance{session.ID(), zones[0], level, key, body})
+	err = r.storeArchive(ctx, replica, newArchive{session.ID(), zones[0], level, key, body})
 	return errors.Join(err, session.Close(context.WithoutCancel(ctx)))
 }
 
-type acceptance struct {
+type newArchive struct {
 	session metadata.SessionID
 	zone    metadata.ZoneID
 	level   metadata.FeatureLevel
@@ -108,8 +108,8 @@ type acceptance struct {
 	body    []byte
 }
 
-// accept stores the archive, reads it back and appends what accepts it.
-func (r *ArchiveRepair) accept(ctx context.Context, replica *metadata.Replica, x acceptance) error {
+// storeArchive stores the archive, reads it back and appends what accepts it.
+func (r *ArchiveRepair) storeArchive(ctx context.Context, replica *metadata.Replica, x newArchive) error {
 	if err := r.Bucket.Put(ctx, x.key, x.body); err != nil {
 		return fmt.Errorf("write archive: %w", err)
 	}

@@ -52,18 +52,18 @@ func CheckStart(ctx context.Context, log metadata.Log, objects bucket.Bucket) er
 	}
 	for _, o := range archives {
 		if g, ok := numberIn(o.Name[len(fmt.Sprintf("%d/archive/", from.Incarnation)):]); ok && metadata.Extent(g) >= from.Extent {
-			return behind(o.Name, fmt.Sprintf("generation %d", from.Extent))
+			return behindError(o.Name, fmt.Sprintf("generation %d", from.Extent))
 		}
 	}
 	for _, o := range checkpoints {
 		if rev, ok := numberIn(o.Name[len(fmt.Sprintf("%d/checkpoint/", from.Incarnation)):]); ok && metadata.Revision(rev) > from.Head {
-			return behind(o.Name, fmt.Sprintf("revision %d", from.Head))
+			return behindError(o.Name, fmt.Sprintf("revision %d", from.Head))
 		}
 	}
 	return nil
 }
 
-func behind(object, at string) error {
+func behindError(object, at string) error {
 	return fmt.Errorf("the bucket holds %s, and etcd is only at %s: %w; it was restored from a backup: "+
 		"begin with an empty etcd and `zonewise recover`", object, at, ErrBehind)
 }

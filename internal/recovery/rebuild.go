@@ -9,13 +9,13 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// Rebuilt is the state at the end of the last archive that the bucket holds.
-type Rebuilt struct {
+// RebuiltState is the state at the end of the last archive that the bucket holds.
+type RebuiltState struct {
 	State      *metadata.State
 	Checkpoint *metadata.CheckpointPointer // nil: every archive was replayed
 	Archive    string                      // key of the last one
-	Last       metadata.Archived           // as its accepting entry would say it
-	Accept     []metadata.Archived         // archives that nothing before the end accepted, oldest first; Last is the last
+	Last       metadata.AcceptArchive      // as its accepting entry would say it
+	Unaccepted []metadata.AcceptArchive    // archives that nothing before the end accepted, oldest first; Last is the last
 	Replayed   int                         // archives
 	Warnings   []string                    // damaged things that were passed over
 }
@@ -23,63 +23,63 @@ type Rebuilt struct {
 // Rebuild reads the newest usable checkpoint and the archives after it, from a
 // bucket below "<cluster>/". It changes nothing. ErrNothing where there is no
 // archive.
-func Rebuild(ctx context.Context, objects bucket.Bucket) (*Rebuilt, error) {
+func Rebuild(ctx context.Context, objects bucket.Bucket) (*RebuiltState, error) {
 	ctx = bucket.WithCause(ctx, bucket.CauseRecover)
-	s, err := look(ctx, objects)
+	s, err := surveyBucket(ctx, objects)
 	if err != nil {
 		return nil, err
 	}
-	return s.rebuild(ctx, objects, "")
+	return s.rebuildState(ctx, objects, "")
 }
 
-// rebuild ends at the archive of that key, or at the newest usable one.
-func (s *survey) rebuild(ctx context.Context, objects bucket.Bucket, archive string) (*Rebuilt, error) {
-	b := &Rebuilt{}
+// rebuildState ends at the archive of that key, or at the newest usable one.
+func (s *bucketSurvey) rebuildState(ctx context.Context, objects bucket.Bucket, archive string) (*RebuiltState, error) {
+	b := &RebuiltState{}
 	if err := b.findLast(ctx, s, objects, archive); err != nil {
 		return nil, err
 	}
 	for _, c := range s.checkpoints {
 		at := metadata.Revision(c.number)
-		if at > b.Last.Last || !s.counts(c.incarnation, at) {
+		if at > b.Last.Last || !s.isCurrent(c.incarnation, at) {
 			continue
 		}
 		state, err := metadata.LoadCheckpoint(ctx, objects, c.key)
 		if err == nil {
-			err = b.replay(ctx, objects, state)
+			err = b.replayArchives(ctx, objects, state)
 		}
 		if err == nil {
-			return b, b.point(ctx, objects, c.key)
+			return b, b.setCheckpoint(ctx, objects, c.key)
 		}
-		if !usable(err) {
+		if !isUsableError(err) {
 			return nil, err
 		}
-		b.warn("checkpoint %s cannot be used: %v", c.key, err)
+		b.addWarning("checkpoint %s cannot be used: %v", c.key, err)
 	}
-	if err := b.replay(ctx, objects, metadata.NewState()); err != nil {
+	if err := b.replayArchives(ctx, objects, metadata.NewState()); err != nil {
 		return nil, fmt.Errorf("replay all archives, for want of a checkpoint: %w", err)
 	}
 	return b, nil
 }
 
-func (b *Rebuilt) warn(format string, args ...any) {
+func (b *RebuiltState) addWarning(format string, args ...any) {
 	b.Warnings = append(b.Warnings, fmt.Sprintf(format, args...))
 }
 
-// usable reports whether an older thing may be tried after err: it was damaged
+// isUsableError reports whether an older thing may be tried after err: it was damaged
 // or is gone, and not merely out of reach for the moment.
-func usable(err error) bool {
+func isUsableError(err error) bool {
 	return errors.Is(err, metadata.ErrCorrupt) || errors.Is(err, metadata.ErrVersion) || errors.Is(err, bucket.ErrNotFound)
 }
 
 // findLast finds the last archive that can be read. A generation may have
 // several, of tries that failed: they are equal, or the longest counts.
-func (b *Rebuilt) findLast(ctx context.Context, s *survey, objects bucket.Bucket, archive string) error {
+func (b *RebuiltState) findLast(ctx context.Context, s *bucketSurvey, objects bucket.Bucket, archive string) error {
 	list := s.archives
-	if m, ok := s.markers[s.newest()]; ok && archive == "" && (len(list) == 0 || list[0].incarnation < m.Incarnation) {
+	if m, ok := s.markers[s.newestIncarnation()]; ok && archive == "" && (len(list) == 0 || list[0].incarnation < m.Incarnation) {
 		archive = m.Archive // recovered, and lost again before anything was archived
 	}
 	if archive != "" {
-		list = []found{{key: archive}}
+		list = []storedObject{{key: archive}}
 	}
 	for i := 0; i < len(list); {
 		best := ""
@@ -87,19 +87,19 @@ func (b *Rebuilt) findLast(ctx context.Context, s *survey, objects bucket.Bucket
 		for ; i < len(list) && list[i].incarnation == list[group].incarnation && list[i].number == list[group].number; i++ {
 			a, size, err := readArchive(ctx, objects, list[i].key)
 			switch {
-			case err != nil && !usable(err):
+			case err != nil && !isUsableError(err):
 				return err
 			case err != nil:
-				b.warn("archive %s cannot be used: %v", list[i].key, err)
+				b.addWarning("archive %s cannot be used: %v", list[i].key, err)
 				continue
 			case len(a.Entries) == 0:
 				continue
-			case archive == "" && !s.counts(list[i].incarnation, a.Entries[len(a.Entries)-1].Revision):
+			case archive == "" && !s.isCurrent(list[i].incarnation, a.Entries[len(a.Entries)-1].Revision):
 				continue
 			}
 			this := archivedOf(list[i].key, a, size)
 			if best != "" && this.Digest != b.Last.Digest {
-				b.warn("archives %s and %s of one generation differ: the one with more entries counts", best, this.Object)
+				b.addWarning("archives %s and %s of one generation differ: the one with more entries counts", best, this.Object)
 			}
 			if best == "" || this.Entries > b.Last.Entries {
 				best, b.Last = this.Object, this
@@ -133,14 +133,14 @@ func readArchive(ctx context.Context, objects bucket.Bucket, key string) (*metad
 }
 
 // archivedOf is what accepts the archive: computed from its entries.
-func archivedOf(key string, a *metadata.Archive, size int64) metadata.Archived {
-	return metadata.Archived{Extent: a.Extent, Object: key, First: a.Entries[0].Revision, Last: a.Entries[len(a.Entries)-1].Revision,
+func archivedOf(key string, a *metadata.Archive, size int64) metadata.AcceptArchive {
+	return metadata.AcceptArchive{Extent: a.Extent, Object: key, First: a.Entries[0].Revision, Last: a.Entries[len(a.Entries)-1].Revision,
 		Entries: uint64(len(a.Entries)), Bytes: size, Digest: a.Digest}
 }
 
-// replay applies the archives after the state, up to the last one, and checks
+// replayArchives applies the archives after the state, up to the last one, and checks
 // that each continues the log by its digest.
-func (b *Rebuilt) replay(ctx context.Context, objects bucket.Bucket, state *metadata.State) error {
+func (b *RebuiltState) replayArchives(ctx context.Context, objects bucket.Bucket, state *metadata.State) error {
 	chain, err := metadata.ArchiveChain(ctx, objects, b.Archive, state.Revision())
 	if err != nil {
 		return err
@@ -161,20 +161,20 @@ func (b *Rebuilt) replay(ctx context.Context, objects bucket.Bucket, state *meta
 		return fmt.Errorf("archive %s: %w: its log ends at revision %d, the state is at %d", b.Archive, metadata.ErrCorrupt, b.Last.Last, state.Revision())
 	}
 	b.State, b.Replayed = state, len(chain)
-	return b.accept(ctx, objects)
+	return b.collectUnaccepted(ctx, objects)
 }
 
-// accept collects what has to be accepted: the last archive always, and those
+// collectUnaccepted collects what has to be accepted: the last archive always, and those
 // before it whose accepting entries came after its end, because they had to be
 // written again while the log went on.
-func (b *Rebuilt) accept(ctx context.Context, objects bucket.Bucket) error {
-	b.Accept = []metadata.Archived{b.Last}
+func (b *RebuiltState) collectUnaccepted(ctx context.Context, objects bucket.Bucket) error {
+	b.Unaccepted = []metadata.AcceptArchive{b.Last}
 	pending := b.State.PendingArchives()
 	if len(pending) == 0 {
 		return fmt.Errorf("archive %s: %w: the log at its end says that it is archived", b.Archive, metadata.ErrCorrupt)
 	}
-	for b.Accept[0].Extent > pending[0].Extent {
-		a, _, err := readArchive(ctx, objects, b.Accept[0].Object)
+	for b.Unaccepted[0].Extent > pending[0].Extent {
+		a, _, err := readArchive(ctx, objects, b.Unaccepted[0].Object)
 		if err != nil {
 			return err
 		}
@@ -183,9 +183,9 @@ func (b *Rebuilt) accept(ctx context.Context, objects bucket.Bucket) error {
 			return err
 		}
 		if before.Extent >= a.Extent || len(before.Entries) == 0 {
-			return fmt.Errorf("archive %s: %w: its predecessor %s is of generation %d", b.Accept[0].Object, metadata.ErrCorrupt, a.Predecessor, before.Extent)
+			return fmt.Errorf("archive %s: %w: its predecessor %s is of generation %d", b.Unaccepted[0].Object, metadata.ErrCorrupt, a.Predecessor, before.Extent)
 		}
-		b.Accept = append([]metadata.Archived{archivedOf(a.Predecessor, before, size)}, b.Accept...)
+		b.Unaccepted = append([]metadata.AcceptArchive{archivedOf(a.Predecessor, before, size)}, b.Unaccepted...)
 	}
 	return nil
 }
@@ -206,8 +206,8 @@ func digestOf(s *metadata.State, g metadata.Extent) ([32]byte, bool) {
 	return [32]byte{}, false
 }
 
-// point notes the checkpoint that was used, as the log's key names it.
-func (b *Rebuilt) point(ctx context.Context, objects bucket.Bucket, key string) error {
+// setCheckpoint notes the checkpoint that was used, as the log's key names it.
+func (b *RebuiltState) setCheckpoint(ctx context.Context, objects bucket.Bucket, key string) error {
 	body, err := objects.Get(ctx, key, 0, -1)
 	if err != nil {
 		return fmt.Errorf("read checkpoint %s: %w", key, err)

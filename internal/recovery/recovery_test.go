@@ -40,7 +40,7 @@ func lived(t *testing.T, b bucket.Bucket) (kept, lost metadata.Offset) {
 		time.Sleep(15 * time.Second)
 	}
 	for group, at := range map[string]metadata.Offset{"at-end": k.next(), "behind": 1} {
-		k.must(metadata.Claim{Role: metadata.GroupSlotRole(metadata.GroupSlot(group)), Epoch: 1})
+		k.must(metadata.ClaimRole{Role: metadata.GroupSlotRole(metadata.GroupSlot(group)), Epoch: 1})
 		k.must(metadata.CommitOffsets{Group: group, Epoch: 1, Offsets: []metadata.OffsetCommit{{Topic: orders, Offset: at}}})
 	}
 	k.settled()
@@ -75,7 +75,7 @@ func TestARecoveredClusterHasWhatWasArchivedAndGivesNoOffsetTwice(t *testing.T) 
 		if r.Incarnation != 2 || r.Base != 1<<40 || r.Checkpoint == "" || len(r.Partitions) != 2 || len(r.Warnings) != 0 {
 			t.Errorf("report %+v", r)
 		}
-		if p := r.Partitions[0]; p.Topic != "orders" || p.Next != kept || p.GoesOn != kept+jump {
+		if p := r.Partitions[0]; p.Topic != "orders" || p.Next != kept || p.Resumes != kept+jump {
 			t.Errorf("partition %+v, want offsets up to %d and on from %d", p, kept, kept+jump)
 		}
 		if want := []recovery.GroupReport{{Group: "behind", Partitions: 1, Records: int64(kept) - 1}}; !reflect.DeepEqual(r.Behind, want) {
@@ -94,12 +94,12 @@ func TestARecoveredClusterHasWhatWasArchivedAndGivesNoOffsetTwice(t *testing.T) 
 			tp := metadata.TopicPartition{Topic: orders}
 			for _, at := range []metadata.Offset{kept, lost, kept + jump - 1} {
 				spans := s.Spans(nil, tp, at, 2)
-				if len(spans) != 1 || spans[0].Object != metadata.MarkerRecovery || spans[0].End() != kept+jump || s.SkipGap(tp, at) != kept+jump {
-					t.Errorf("from %d on: %+v; told as %d", at, spans, s.SkipGap(tp, at))
+				if len(spans) != 1 || spans[0].Object != metadata.MarkerRecovery || spans[0].End() != kept+jump || s.SkipRecoveryGap(tp, at) != kept+jump {
+					t.Errorf("from %d on: %+v; told as %d", at, spans, s.SkipRecoveryGap(tp, at))
 				}
 			}
-			if s.SkipGap(tp, kept-1) != kept-1 || s.SkipGap(tp, kept+jump) != kept+jump {
-				t.Errorf("before the gap: %d, behind it: %d", s.SkipGap(tp, kept-1), s.SkipGap(tp, kept+jump))
+			if s.SkipRecoveryGap(tp, kept-1) != kept-1 || s.SkipRecoveryGap(tp, kept+jump) != kept+jump {
+				t.Errorf("before the gap: %d, behind it: %d", s.SkipRecoveryGap(tp, kept-1), s.SkipRecoveryGap(tp, kept+jump))
 			}
 			if !s.HasSpan(tp, kept, kept+jump) || s.HasSpan(tp, kept, kept+jump-1) || s.HasSpan(tp, kept+jump, 1<<40) {
 				t.Error("something else can be read in the gap, or behind it")
@@ -133,7 +133,7 @@ func TestEachLossAdvancesOffsetsAlsoWhenNothingWasArchivedSinceTheLast(t *testin
 		k.crash() // before anything of incarnation 2 is archived
 		_, c3 := newEtcd(t, 3)
 		r := mustRecover(t, c3, b)
-		if r.Incarnation != 3 || r.Partitions[0].Next != kept || r.Partitions[0].GoesOn <= given {
+		if r.Incarnation != 3 || r.Partitions[0].Next != kept || r.Partitions[0].Resumes <= given {
 			t.Errorf("incarnation %d, %+v; offset %d was given out", r.Incarnation, r.Partitions[0], given)
 		}
 		k = startBroker(t, c3, b)
@@ -143,7 +143,7 @@ func TestEachLossAdvancesOffsetsAlsoWhenNothingWasArchivedSinceTheLast(t *testin
 		after := k.next()
 		k.crash()
 		_, c4 := newEtcd(t, 4)
-		if r := mustRecover(t, c4, b); r.Incarnation != 4 || r.Partitions[0].Next != after || r.Partitions[0].GoesOn != after+jump {
+		if r := mustRecover(t, c4, b); r.Incarnation != 4 || r.Partitions[0].Next != after || r.Partitions[0].Resumes != after+jump {
 			t.Errorf("incarnation %d, %+v, want offsets up to %d", r.Incarnation, r.Partitions[0], after)
 		}
 	})
@@ -174,7 +174,7 @@ func TestARecoveryThatWasInterruptedIsFinished(t *testing.T) {
 				t.Fatalf("case %d, interrupted with %v: %v", i, err, again)
 			default:
 				resumed++
-				if p := r.Partitions[0]; p.Next != kept || p.GoesOn < kept+jump {
+				if p := r.Partitions[0]; p.Next != kept || p.Resumes < kept+jump {
 					t.Errorf("case %d: %+v", i, p)
 				}
 			}

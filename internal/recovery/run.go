@@ -60,7 +60,7 @@ type PartitionReport struct {
 	Partition metadata.Partition
 	LogStart  metadata.Offset
 	Next      metadata.Offset // everything before it is there, nothing from it on
-	GoesOn    metadata.Offset // the next offset that is given out
+	Resumes   metadata.Offset // the next offset that is given out
 }
 
 // Run makes a cluster of a new, empty etcd and what the bucket holds. One that
@@ -70,26 +70,26 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string, ...any) {}
 	}
-	r := &run{Config: cfg, objects: bucket.Prefix(cfg.Bucket, cfg.Cluster+"/")}
-	report, err := r.do(bucket.WithCause(ctx, bucket.CauseRecover))
+	r := &recoveryRun{Config: cfg, objects: bucket.Prefix(cfg.Bucket, cfg.Cluster+"/")}
+	report, err := r.recoverCluster(bucket.WithCause(ctx, bucket.CauseRecover))
 	if err != nil {
 		return nil, fmt.Errorf("recover cluster %q: %w", cfg.Cluster, err)
 	}
 	return report, nil
 }
 
-type run struct {
+type recoveryRun struct {
 	Config
 	objects bucket.Bucket
-	rebuilt *Rebuilt
+	rebuilt *RebuiltState
 }
 
-func (r *run) do(ctx context.Context) (*Report, error) {
-	s, err := look(ctx, r.objects)
+func (r *recoveryRun) recoverCluster(ctx context.Context) (*Report, error) {
+	s, err := surveyBucket(ctx, r.objects)
 	if err != nil {
 		return nil, err
 	}
-	f, begun, err := r.begun(ctx)
+	f, begun, err := r.findInterrupted(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		r.Progress("finishing the recovery into incarnation %d that was begun", f.Incarnation)
 	}
 	r.Progress("reading checkpoint and archives")
-	if r.rebuilt, err = s.rebuild(ctx, r.objects, archive); err != nil {
+	if r.rebuilt, err = s.rebuildState(ctx, r.objects, archive); err != nil {
 		return nil, err
 	}
 	for _, w := range r.rebuilt.Warnings {
@@ -111,19 +111,19 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	}
 	r.Progress("the bucket holds the log up to revision %d (generation %d)", r.rebuilt.Last.Last, r.rebuilt.Last.Extent)
 	if !begun {
-		if f, err = r.begin(ctx, s.newest()+1); err != nil {
+		if f, err = r.beginIncarnation(ctx, s.newestIncarnation()+1); err != nil {
 			return nil, err
 		}
 	}
-	report := r.report(f)
-	if err := r.first(ctx, f); err != nil {
+	report := r.buildReport(f)
+	if err := r.writeFirstEntry(ctx, f); err != nil {
 		return nil, err
 	}
 	for i := range report.Partitions {
 		p := &report.Partitions[i]
 		t, _ := r.rebuilt.State.TopicNamed(p.Topic)
 		v, _ := r.rebuilt.State.Partition(metadata.TopicPartition{Topic: t.ID, Partition: p.Partition})
-		p.GoesOn = v.Next
+		p.Resumes = v.Next
 	}
 	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)
 	return report, nil
@@ -152,8 +152,8 @@ func groupsBehind(s *metadata.State, partitions []PartitionReport) (out []GroupR
 	return out
 }
 
-// begun finds out whether an earlier recovery into this etcd was interrupted.
-func (r *run) begun(ctx context.Context) (f etcdlog.Format, begun bool, err error) {
+// findInterrupted finds out whether an earlier recovery into this etcd was interrupted.
+func (r *recoveryRun) findInterrupted(ctx context.Context) (f etcdlog.Format, begun bool, err error) {
 	f, present, err := etcdlog.ReadFormat(ctx, r.Client, r.Cluster)
 	if err != nil || !present {
 		return f, false, err
@@ -161,7 +161,7 @@ func (r *run) begun(ctx context.Context) (f etcdlog.Format, begun bool, err erro
 	if f.Incarnation < 2 {
 		return f, false, fmt.Errorf("%w, at incarnation %d: recovery is for a new, empty etcd", ErrPresent, f.Incarnation)
 	}
-	log, err := r.open(ctx)
+	log, err := r.openLog(ctx)
 	if err != nil {
 		return f, false, err
 	}
@@ -173,12 +173,12 @@ func (r *run) begun(ctx context.Context) (f etcdlog.Format, begun bool, err erro
 	return f, err == nil, err
 }
 
-func (r *run) open(ctx context.Context) (*etcdlog.Log, error) {
+func (r *recoveryRun) openLog(ctx context.Context) (*etcdlog.Log, error) {
 	return etcdlog.Open(ctx, etcdlog.Config{Cluster: r.Cluster, Client: r.Client, Logger: r.Logger, Rand: r.Rand})
 }
 
-// begin takes the incarnation, in the bucket and then in etcd.
-func (r *run) begin(ctx context.Context, n metadata.Incarnation) (etcdlog.Format, error) {
+// beginIncarnation takes the incarnation, in the bucket and then in etcd.
+func (r *recoveryRun) beginIncarnation(ctx context.Context, n metadata.Incarnation) (etcdlog.Format, error) {
 	b := r.rebuilt
 	m := Marker{Incarnation: n, Base: n.Base(), Archive: b.Archive, Extent: b.Last.Extent, Revision: b.Last.Last}
 	if err := m.Validate(); err != nil {
@@ -204,8 +204,8 @@ func (r *run) begin(ctx context.Context, n metadata.Incarnation) (etcdlog.Format
 	return f, err
 }
 
-// report is taken before the first entry jumps what the lost tail gave out.
-func (r *run) report(f etcdlog.Format) *Report {
+// buildReport is taken before the first entry jumps what the lost tail gave out.
+func (r *recoveryRun) buildReport(f etcdlog.Format) *Report {
 	b := r.rebuilt
 	out := &Report{Incarnation: f.Incarnation, Base: f.Base, Archive: b.Archive, Extent: b.Last.Extent, Revision: b.Last.Last,
 		Time: b.State.Time(), Replayed: b.Replayed, Groups: len(b.State.Groups()), Warnings: b.Warnings}
@@ -221,9 +221,9 @@ func (r *run) report(f etcdlog.Format) *Report {
 	return out
 }
 
-// first writes the incarnation's first entry under a session of its own.
-func (r *run) first(ctx context.Context, f etcdlog.Format) error {
-	log, err := r.open(ctx)
+// writeFirstEntry writes the incarnation's first entry under a session of its own.
+func (r *recoveryRun) writeFirstEntry(ctx context.Context, f etcdlog.Format) error {
+	log, err := r.openLog(ctx)
 	if err != nil {
 		return err
 	}
@@ -236,14 +236,14 @@ func (r *run) first(ctx context.Context, f etcdlog.Format) error {
 	if err != nil {
 		return fmt.Errorf("open session: %w", err)
 	}
-	err = r.append(ctx, log, session.ID(), f)
+	err = r.appendFirstEntry(ctx, log, session.ID(), f)
 	return errors.Join(err, session.Close(context.WithoutCancel(ctx)))
 }
 
-func (r *run) append(ctx context.Context, log *etcdlog.Log, id metadata.SessionID, f etcdlog.Format) error {
+func (r *recoveryRun) appendFirstEntry(ctx context.Context, log *etcdlog.Log, id metadata.SessionID, f etcdlog.Format) error {
 	state := r.rebuilt.State
 	e := metadata.Entry{Level: state.Level(), Session: id, Lane: metadata.LaneControl, Seq: 1, Time: metadata.UnixMilli(time.Now().UnixMilli()),
-		Commands: r.commands(f)}
+		Commands: r.firstCommands(f)}
 	body, err := metadata.AppendEntry(nil, &e)
 	if err != nil {
 		return fmt.Errorf("encode first entry: %w", err)
@@ -253,7 +253,7 @@ func (r *run) append(ctx context.Context, log *etcdlog.Log, id metadata.SessionI
 	if err != nil {
 		return fmt.Errorf("append first entry: %w", err)
 	}
-	out, _ := state.Apply(&metadata.Committed{Revision: res.Revision, Extent: res.Extent, Session: id, Lane: key.Lane, Seq: key.Seq, Bytes: body})
+	out, _ := state.Apply(&metadata.CommittedEntry{Revision: res.Revision, Extent: res.Extent, Session: id, Lane: key.Lane, Seq: key.Seq, Bytes: body})
 	if out.Code != metadata.CodeOK {
 		return fmt.Errorf("apply first entry at revision %d: %w: %s", res.Revision, out.Code, out.Text)
 	}
@@ -265,17 +265,17 @@ func (r *run) append(ctx context.Context, log *etcdlog.Log, id metadata.SessionI
 	return nil
 }
 
-// commands of the first entry. Incarnations that came and went without an
+// firstCommands of the first entry. Incarnations that came and went without an
 // archive may have given out what one jump passes over, so each has its own.
-func (r *run) commands(f etcdlog.Format) []metadata.Command {
+func (r *recoveryRun) firstCommands(f etcdlog.Format) []metadata.Command {
 	b := r.rebuilt
 	open := metadata.OpenSession{Want: metadata.NoBroker, Zone: b.State.Zones()[0], Kafka: metadata.Address{Host: "recovery.invalid", Port: 1},
 		Version: "recovery", MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
 	cmds := []metadata.Command{open, metadata.DrainSession{}}
 	for i := metadata.SessionID(b.Last.Last).Incarnation(); i < f.Incarnation; i++ {
-		cmds = append(cmds, metadata.Recovered{Incarnation: f.Incarnation})
+		cmds = append(cmds, metadata.RecoverCluster{Incarnation: f.Incarnation})
 	}
-	for _, a := range b.Accept {
+	for _, a := range b.Unaccepted {
 		cmds = append(cmds, a)
 	}
 	return cmds

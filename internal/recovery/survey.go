@@ -41,32 +41,32 @@ const markerFolder = "incarnation/"
 // MarkerKey names the marker of an incarnation, below "<cluster>/".
 func MarkerKey(n metadata.Incarnation) string { return metadata.IncarnationKey(n) }
 
-// found is one archive or checkpoint by its name.
-type found struct {
+// storedObject is one archive or checkpoint by its name.
+type storedObject struct {
 	key         string
 	incarnation metadata.Incarnation
 	number      uint64 // generation, or revision
 }
 
-// survey is what a bucket's names say.
-type survey struct {
+// bucketSurvey is what a bucket's names say.
+type bucketSurvey struct {
 	incarnations []metadata.Incarnation // with objects, ascending
 	markers      map[metadata.Incarnation]Marker
-	archives     []found // newest incarnation first, in it the highest generation
-	checkpoints  []found // the same, by revision
+	archives     []storedObject // newest incarnation first, in it the highest generation
+	checkpoints  []storedObject // the same, by revision
 }
 
-// look lists what the bucket below "<cluster>/" has for a recovery.
-func look(ctx context.Context, objects bucket.Bucket) (*survey, error) {
-	s := &survey{markers: map[metadata.Incarnation]Marker{}}
-	if err := s.folders(ctx, objects); err != nil {
+// surveyBucket lists what the bucket below "<cluster>/" has for a recovery.
+func surveyBucket(ctx context.Context, objects bucket.Bucket) (*bucketSurvey, error) {
+	s := &bucketSurvey{markers: map[metadata.Incarnation]Marker{}}
+	if err := s.findIncarnations(ctx, objects); err != nil {
 		return nil, err
 	}
 	if err := s.readMarkers(ctx, objects); err != nil {
 		return nil, err
 	}
 	for _, n := range s.incarnations {
-		for i, into := range []*[]found{&s.archives, &s.checkpoints} { // always in this order: a seed replays
+		for i, into := range []*[]storedObject{&s.archives, &s.checkpoints} { // always in this order: a seed replays
 			prefix := fmt.Sprintf("%d/%s/", n, []string{"archive", "checkpoint"}[i])
 			list, err := objects.List(ctx, prefix, "", 0)
 			if err != nil {
@@ -74,13 +74,13 @@ func look(ctx context.Context, objects bucket.Bucket) (*survey, error) {
 			}
 			for _, o := range list {
 				if number, ok := numberIn(strings.TrimPrefix(o.Name, prefix)); ok {
-					*into = append(*into, found{o.Name, n, number})
+					*into = append(*into, storedObject{o.Name, n, number})
 				}
 			}
 		}
 	}
-	for _, list := range [][]found{s.archives, s.checkpoints} {
-		slices.SortFunc(list, func(a, b found) int {
+	for _, list := range [][]storedObject{s.archives, s.checkpoints} {
+		slices.SortFunc(list, func(a, b storedObject) int {
 			return cmp.Or(cmp.Compare(b.incarnation, a.incarnation), cmp.Compare(b.number, a.number), cmp.Compare(a.key, b.key))
 		})
 	}
@@ -97,8 +97,8 @@ func numberIn(name string) (uint64, bool) {
 	return n, err == nil
 }
 
-// folders finds the incarnations that have objects, one request for each.
-func (s *survey) folders(ctx context.Context, objects bucket.Bucket) error {
+// findIncarnations finds the incarnations that have objects, one request for each.
+func (s *bucketSurvey) findIncarnations(ctx context.Context, objects bucket.Bucket) error {
 	for after := ""; ; {
 		list, err := objects.List(ctx, "", after, 1)
 		if err != nil {
@@ -119,7 +119,7 @@ func (s *survey) folders(ctx context.Context, objects bucket.Bucket) error {
 	}
 }
 
-func (s *survey) readMarkers(ctx context.Context, objects bucket.Bucket) error {
+func (s *bucketSurvey) readMarkers(ctx context.Context, objects bucket.Bucket) error {
 	list, err := objects.List(ctx, markerFolder, "", 0)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", markerFolder, err)
@@ -151,8 +151,8 @@ func readMarker(ctx context.Context, objects bucket.Bucket, key string) (m Marke
 	return m, nil
 }
 
-// newest is the highest incarnation of which there is a trace.
-func (s *survey) newest() metadata.Incarnation {
+// newestIncarnation is the highest incarnation of which there is a trace.
+func (s *bucketSurvey) newestIncarnation() metadata.Incarnation {
 	n := metadata.Incarnation(1)
 	for _, i := range s.incarnations {
 		n = max(n, i)
@@ -163,9 +163,9 @@ func (s *survey) newest() metadata.Incarnation {
 	return n
 }
 
-// counts reports whether something of an incarnation at a revision is part of
+// isCurrent reports whether something of an incarnation at a revision is part of
 // the cluster's history: later recoveries may have begun before it.
-func (s *survey) counts(n metadata.Incarnation, at metadata.Revision) bool {
+func (s *bucketSurvey) isCurrent(n metadata.Incarnation, at metadata.Revision) bool {
 	for i, m := range s.markers {
 		if i > n && at > m.Revision {
 			return false

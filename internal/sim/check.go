@@ -12,30 +12,30 @@ func (h *History) Check() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := &checker{h: h}
-	c.out = append(c.out, h.Wrong...)
-	for _, tp := range sortedTPs(h.Log) {
-		c.brokersAgree(tp)
-		c.contiguous(tp)
+	c.findings = append(c.findings, h.Violations...)
+	for _, tp := range sortedTPs(h.FinalLogs) {
+		c.checkBrokersAgree(tp)
+		c.checkContiguous(tp)
 		switch {
-		case tp.Topic == moving:
-			c.moved(tp)
-		case !tp.transactional() && tp.Topic != knocks && tp.Topic != tempTopic:
-			c.onceAndInOrder(tp)
+		case tp.Topic == leaderProducerTopic:
+			c.checkSentOnce(tp)
+		case !tp.isTransactional() && tp.Topic != barrierTopic && tp.Topic != churnTopic:
+			c.checkOnceInOrder(tp)
 		}
-		c.trimmed(tp)
+		c.checkTrimmed(tp)
 	}
-	c.passed()
-	c.acked()
-	c.ackedOnce()
-	c.readers()
-	c.txns()
-	c.offsets()
-	c.owners()
-	c.held()
-	c.hashes()
-	c.ledger()
-	c.live()
-	return c.out
+	c.checkSendOrder()
+	c.checkAcked()
+	c.checkOffsetsUnique()
+	c.checkReaders()
+	c.checkTxns()
+	c.checkOffsets()
+	c.checkAssignments()
+	c.checkOwnerships()
+	c.checkHashes()
+	c.checkLedger()
+	c.checkAllAcked()
+	return c.findings
 }
 
 func sortedTPs[V any](m map[TP]V) []TP {
@@ -45,65 +45,65 @@ func sortedTPs[V any](m map[TP]V) []TP {
 }
 
 type checker struct {
-	h   *History
-	out []string
+	h        *History
+	findings []string
 }
 
 // maxReports is how many findings of one kind are worth reading.
 const maxReports = 5
 
-func (c *checker) bad(kind, format string, args ...any) {
+func (c *checker) reportFinding(kind, format string, args ...any) {
 	same := 0
-	for _, o := range c.out {
+	for _, o := range c.findings {
 		if len(o) > len(kind) && o[:len(kind)] == kind {
 			same++
 		}
 	}
 	if same < maxReports {
-		c.out = append(c.out, kind+": "+fmt.Sprintf(format, args...))
+		c.findings = append(c.findings, kind+": "+fmt.Sprintf(format, args...))
 	}
 }
 
-// tail is the partition as the first broker serves it; brokersAgree says that
+// finalLog is the partition as the first broker serves it; checkBrokersAgree says that
 // the others do the same.
-func (h *History) tail(tp TP) Tail {
-	by := h.Log[tp]
+func (h *History) finalLog(tp TP) FinalLog {
+	by := h.FinalLogs[tp]
 	if len(by) == 0 {
-		return Tail{} // nobody could be asked, which is reported elsewhere
+		return FinalLog{} // nobody could be asked, which is reported elsewhere
 	}
 	return by[slices.Min(slices.Collect(maps.Keys(by)))]
 }
 
-// brokersAgree: every broker serves the same records (promise 2).
-func (c *checker) brokersAgree(tp TP) {
-	want := c.h.tail(tp)
-	for _, name := range slices.Sorted(maps.Keys(c.h.Log[tp])) {
-		got := c.h.Log[tp][name]
+// checkBrokersAgree: every broker serves the same records (promise 2).
+func (c *checker) checkBrokersAgree(tp TP) {
+	want := c.h.finalLog(tp)
+	for _, name := range slices.Sorted(maps.Keys(c.h.FinalLogs[tp])) {
+		got := c.h.FinalLogs[tp][name]
 		if got.Start != want.Start || got.End != want.End || !slices.Equal(got.Reads, want.Reads) {
-			c.bad("brokers differ", "%v: %s serves %d records in [%d,%d), another %d in [%d,%d)", tp, name,
+			c.reportFinding("brokers differ", "%v: %s serves %d records in [%d,%d), another %d in [%d,%d)", tp, name,
 				len(got.Reads), got.Start, got.End, len(want.Reads), want.Start, want.End)
 		}
 	}
 }
 
-// contiguous: no offset is missing and none comes twice (promise 5).
-func (c *checker) contiguous(tp TP) {
-	t := c.h.tail(tp)
+// checkContiguous: no offset is missing and none comes twice (promise 5).
+func (c *checker) checkContiguous(tp TP) {
+	t := c.h.finalLog(tp)
 	next := t.Start
 	for _, r := range t.Reads {
-		if r.Offset != next && !c.h.jumpedTo(tp, next, r) {
-			c.bad("gap", "%v: offset %d follows %d", tp, r.Offset, next-1)
+		if r.Offset != next && !c.h.recoverySkippedTo(tp, next, r) {
+			c.reportFinding("gap", "%v: offset %d follows %d", tp, r.Offset, next-1)
 		}
 		next = r.Offset + 1
 	}
-	if next != t.End && !c.h.jumped(tp, next, t.End) {
-		c.bad("gap", "%v: the last record is at %d, the end at %d", tp, next-1, t.End)
+	if next != t.End && !c.h.recoverySkipped(tp, next, t.End) {
+		c.reportFinding("gap", "%v: the last record is at %d, the end at %d", tp, next-1, t.End)
 	}
 }
 
-// onceAndInOrder: each record of an idempotent producer is there at most once,
+// checkOnceInOrder: each record of an idempotent producer is there at most once,
 // and each producer's first appearances are in its order (promise 5).
-func (c *checker) onceAndInOrder(tp TP) {
+func (c *checker) checkOnceInOrder(tp TP) {
 	sure := map[string]bool{}
 	sent := map[string]int{}
 	for _, b := range c.h.Sent {
@@ -113,24 +113,24 @@ func (c *checker) onceAndInOrder(tp TP) {
 		}
 	}
 	last, at := map[string]int{}, map[string]int64{}
-	for _, r := range c.h.tail(tp).Reads {
+	for _, r := range c.h.finalLog(tp).Reads {
 		if r.Mark.Kind == MarkGap {
 			continue
 		}
 		p, n := r.Record.Producer, r.Record.N
 		if r.Record.TP != tp || n >= sent[p] {
-			c.bad("never sent", "%v offset %d: %v", tp, r.Offset, r.Record)
+			c.reportFinding("never sent", "%v offset %d: %v", tp, r.Offset, r.Record)
 			continue
 		}
 		before, seen := last[p]
 		switch {
 		case seen && n <= before && sure[p]:
-			c.bad("twice or out of order", "%v offset %d: %v after #%d (at %d) of the same idempotent producer", tp, r.Offset, r.Record, before, at[p])
+			c.reportFinding("twice or out of order", "%v offset %d: %v after #%d (at %d) of the same idempotent producer", tp, r.Offset, r.Record, before, at[p])
 		case seen && n <= before:
 			continue // a retry of a producer without idempotence
 		case !seen && n > 0 || seen && n > before+1:
 			if !c.mayMiss(r.Record, before, seen) {
-				c.bad("out of order", "%v offset %d: %v comes before the records since #%d", tp, r.Offset, r.Record, before)
+				c.reportFinding("out of order", "%v offset %d: %v comes before the records since #%d", tp, r.Offset, r.Record, before)
 			}
 		}
 		last[p], at[p] = n, r.Offset
@@ -144,27 +144,27 @@ func (c *checker) mayMiss(r Record, before int, seen bool) bool {
 	if seen {
 		from = before + 1
 	}
-	if !seen && c.h.tail(r.TP).Start > 0 {
+	if !seen && c.h.finalLog(r.TP).Start > 0 {
 		return true
 	}
 	for _, a := range c.h.Acks {
 		if a.First.Producer != r.Producer || a.First.TP != r.TP || a.First.N >= r.N || a.First.N+a.Count <= from {
 			continue
 		}
-		if a.Base == Unknown || !c.h.lost(r.TP, a.Base, a.At) {
+		if a.Base == Unknown || !c.h.wasLost(r.TP, a.Base, a.At) {
 			return false
 		}
 	}
 	return len(c.h.Lost) > 0
 }
 
-// acked: every acknowledged record is where its ack says (promise 1).
-func (c *checker) acked() {
+// checkAcked: every acknowledged record is where its ack says (promise 1).
+func (c *checker) checkAcked() {
 	at := map[TP]map[int64]Record{}
 	where := map[Record]bool{}
-	for tp := range c.h.Log {
+	for tp := range c.h.FinalLogs {
 		at[tp] = map[int64]Record{}
-		for _, r := range c.h.tail(tp).Reads {
+		for _, r := range c.h.finalLog(tp).Reads {
 			at[tp][r.Offset] = r.Record
 			where[r.Record] = true
 		}
@@ -175,27 +175,27 @@ func (c *checker) acked() {
 			r := a.First
 			r.N += i
 			if a.Base == Unknown {
-				if !where[r] && c.h.tail(tp).Start == 0 && len(c.h.Lost) == 0 {
-					c.bad("acknowledged and lost", "%v, answered as a duplicate, is nowhere", r)
+				if !where[r] && c.h.finalLog(tp).Start == 0 && len(c.h.Lost) == 0 {
+					c.reportFinding("acknowledged and lost", "%v, answered as a duplicate, is nowhere", r)
 				}
 				continue
 			}
 			o := a.Base + int64(i)
-			if o < c.h.tail(tp).Start || c.h.lost(tp, o, a.At) {
+			if o < c.h.finalLog(tp).Start || c.h.wasLost(tp, o, a.At) {
 				continue
 			}
 			if got, ok := at[tp][o]; !ok {
-				c.bad("acknowledged and lost", "%v was acknowledged at offset %d: nothing is there", r, o)
+				c.reportFinding("acknowledged and lost", "%v was acknowledged at offset %d: nothing is there", r, o)
 			} else if got != r {
-				c.bad("acknowledged and replaced", "%v was acknowledged at offset %d: %v is there", r, o, got)
+				c.reportFinding("acknowledged and replaced", "%v was acknowledged at offset %d: %v is there", r, o, got)
 			}
 		}
 	}
 }
 
-// ackedOnce: no offset is given twice with different content, lost tails and
+// checkOffsetsUnique: no offset is given twice with different content, lost tails and
 // recoveries included (promises 1 and 5).
-func (c *checker) ackedOnce() {
+func (c *checker) checkOffsetsUnique() {
 	given := map[TP]map[int64]Record{}
 	for _, a := range c.h.Acks {
 		tp := a.First.TP
@@ -203,40 +203,40 @@ func (c *checker) ackedOnce() {
 			given[tp] = map[int64]Record{}
 		}
 		for i := range a.Count {
-			if a.Base == Unknown || a.At.Before(c.h.Gone[tp]) {
+			if a.Base == Unknown || a.At.Before(c.h.LostPartitions[tp]) {
 				continue
 			}
 			r, o := a.First, a.Base+int64(i)
 			r.N += i
 			if other, ok := given[tp][o]; ok && other != r {
-				c.bad("offset given twice", "%v offset %d: to %v and to %v", tp, o, other, r)
+				c.reportFinding("offset given twice", "%v offset %d: to %v and to %v", tp, o, other, r)
 			}
 			given[tp][o] = r
 		}
 	}
 }
 
-// live: everything that was sent is acknowledged in the end.
-func (c *checker) live() {
+// checkAllAcked: everything that was sent is acknowledged in the end.
+func (c *checker) checkAllAcked() {
 	done := map[Record]bool{}
 	for _, a := range c.h.Acks {
 		done[a.First] = true
 	}
 	for _, b := range c.h.Sent {
 		if !done[b.First] {
-			c.bad("never acknowledged", "%v and %d more", b.First, b.Count-1)
+			c.reportFinding("never acknowledged", "%v and %d more", b.First, b.Count-1)
 		}
 	}
 }
 
-// trimmed: the log starts where DeleteRecords was told, and not beyond what it
+// checkTrimmed: the log starts where DeleteRecords was told, and not beyond what it
 // was asked for.
-func (c *checker) trimmed(tp TP) {
-	start := c.h.tail(tp).Start
-	if start < c.h.Trimmed[tp] && len(c.h.Lost) == 0 {
-		c.bad("deleted records are back", "%v starts at %d; up to %d was deleted", tp, start, c.h.Trimmed[tp])
+func (c *checker) checkTrimmed(tp TP) {
+	start := c.h.finalLog(tp).Start
+	if start < c.h.TrimsDone[tp] && len(c.h.Lost) == 0 {
+		c.reportFinding("deleted records are back", "%v starts at %d; up to %d was deleted", tp, start, c.h.TrimsDone[tp])
 	}
-	if start > c.h.Trims[tp] {
-		c.bad("start moved", "%v starts at %d; only up to %d was to be deleted", tp, start, c.h.Trims[tp])
+	if start > c.h.TrimsRequested[tp] {
+		c.reportFinding("start moved", "%v starts at %d; only up to %d was to be deleted", tp, start, c.h.TrimsRequested[tp])
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// reportedWithin is how long after a request it is in the ledger, where nothing
+// maxReportDelay is how long after a request it is in the ledger, where nothing
 // failed: a report is made every three seconds.
-const reportedWithin = 10 * time.Second
+const maxReportDelay = 10 * time.Second
 
 // billedAs are the components in which requests of one kind are booked.
 var billedAs = map[bucket.Op][]metadata.Component{
@@ -19,10 +19,10 @@ var billedAs = map[bucket.Op][]metadata.Component{
 	bucket.OpDelete: {metadata.ComponentDelete},
 }
 
-// ledger: what is booked adds up, is never more than what the bucket was asked
+// checkLedger: what is booked adds up, is never more than what the bucket was asked
 // for, and, where no gap is told, is not less; and of each topic as many records
 // are booked as it has.
-func (c *checker) ledger() {
+func (c *checker) checkLedger() {
 	l := c.h.Ledger
 	if l == nil {
 		return
@@ -38,18 +38,18 @@ func (c *checker) ledger() {
 	}
 	for _, m := range l.Window.Meters {
 		if booked[m.Key.Component] != m.Quantity {
-			c.bad("ledger", "the cells of %v have %v, its meter has %v", m.Key.Component, booked[m.Key.Component], m.Quantity)
+			c.reportFinding("ledger", "the cells of %v have %v, its meter has %v", m.Key.Component, booked[m.Key.Component], m.Quantity)
 		}
 	}
-	c.billedRequests(l, booked)
-	c.bookedRecords(l, records)
+	c.checkBilledRequests(l, booked)
+	c.checkBookedRecords(l, records)
 }
 
-func (c *checker) billedRequests(l *Ledger, booked map[metadata.Component]metadata.Quantity) {
+func (c *checker) checkBilledRequests(l *Ledger, booked map[metadata.Component]metadata.Quantity) {
 	made, early := map[bucket.Op]uint64{}, map[bucket.Op]uint64{}
 	for _, r := range l.Requests {
 		made[r.Op]++
-		if l.At.Sub(r.At) > reportedWithin && l.Opened[r.Life] {
+		if l.At.Sub(r.At) > maxReportDelay && l.Opened[r.Instance] {
 			early[r.Op]++
 		}
 	}
@@ -59,17 +59,17 @@ func (c *checker) billedRequests(l *Ledger, booked map[metadata.Component]metada
 			sum = sum.Add(booked[k])
 		}
 		if most := metadata.Requests(made[op]); sum.Lo > most.Lo {
-			c.bad("ledger", "%v nano-requests %v are booked, and %d were made", sum, op, made[op])
+			c.reportFinding("ledger", "%v nano-requests %v are booked, and %d were made", sum, op, made[op])
 		}
 		if least := metadata.Requests(early[op]); l.Window.GapsMs == 0 && sum.Lo < least.Lo {
-			c.bad("ledger", "%v nano-requests %v are booked, no gap is told, and %d were made in time", sum, op, early[op])
+			c.reportFinding("ledger", "%v nano-requests %v are booked, no gap is told, and %d were made in time", sum, op, early[op])
 		}
 	}
 }
 
-func (c *checker) bookedRecords(l *Ledger, booked map[metadata.TopicID]metadata.Quantity) {
+func (c *checker) checkBookedRecords(l *Ledger, booked map[metadata.TopicID]metadata.Quantity) {
 	has := map[string]uint64{}
-	for tp, tails := range c.h.Log {
+	for tp, tails := range c.h.FinalLogs {
 		for _, t := range tails {
 			if t.Start > 0 {
 				has[tp.Topic] = 1 << 63 // trimmed: what it had cannot be counted
@@ -85,7 +85,7 @@ func (c *checker) bookedRecords(l *Ledger, booked map[metadata.TopicID]metadata.
 	}
 	for topic, n := range has {
 		if got := booked[l.Topics[topic]]; n < 1<<63 && got != metadata.Units(n) {
-			c.bad("ledger", "%v records of %s are booked, and it has %d", got, topic, n)
+			c.reportFinding("ledger", "%v records of %s are booked, and it has %d", got, topic, n)
 		}
 	}
 }

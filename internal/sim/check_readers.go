@@ -10,62 +10,62 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// readers: each reader saw each partition without gap, repeat or going back,
+// checkReaders: each reader saw each partition without gap, repeat or going back,
 // whichever broker it asked, and what the log holds (promises 2 and 5).
-func (c *checker) readers() {
+func (c *checker) checkReaders() {
 	for _, key := range slices.Sorted(maps.Keys(c.h.Reads)) {
 		list := c.h.Reads[key]
 		tp, at := TP{}, map[int64]Record{}
 		for _, g := range list {
 			for _, r := range g.Reads {
-				if !r.Mark.Kind.control() {
+				if !r.Mark.Kind.isControl() {
 					tp = r.Record.TP
 				}
 			}
 		}
-		if _, gone := c.h.Gone[tp]; gone || tp.Topic == "" {
+		if _, gone := c.h.LostPartitions[tp]; gone || tp.Topic == "" {
 			continue // a partition that was made again has another history
 		}
-		tail := c.h.tail(tp)
+		tail := c.h.finalLog(tp)
 		for _, r := range tail.Reads {
 			at[r.Offset] = r.Record
 		}
-		c.reader(key, tp, tail, at)
+		c.checkReader(key, tp, tail, at)
 	}
 }
 
-func (c *checker) reader(key string, tp TP, tail Tail, at map[int64]Record) {
+func (c *checker) checkReader(key string, tp TP, tail FinalLog, at map[int64]Record) {
 	next := int64(0)
 	jump := false
 	for _, g := range c.h.Reads[key] {
-		if g.Jump {
-			if g.From >= c.h.Trims[tp] && !c.inLostTail(tp, g.From) {
-				c.bad("reader sent away", "%s: offset %d out of range, which nothing had trimmed", key, g.From)
+		if g.Reset {
+			if g.From >= c.h.TrimsRequested[tp] && !c.inLostTail(tp, g.From) {
+				c.reportFinding("reader sent away", "%s: offset %d out of range, which nothing had trimmed", key, g.From)
 			}
 			jump = true
 			continue
 		}
 		for _, r := range g.Reads {
 			switch {
-			case r.Offset == next || jump && r.Offset > next && r.Offset <= c.h.Trims[tp]:
-			case c.h.jumpedTo(tp, next, r):
+			case r.Offset == next || jump && r.Offset > next && r.Offset <= c.h.TrimsRequested[tp]:
+			case c.h.recoverySkippedTo(tp, next, r):
 			case r.Offset < next:
-				c.bad("read again", "%s: offset %d after %d", key, r.Offset, next-1)
-			case r.Offset <= c.h.Trims[tp] && next < c.h.Trims[tp]: // the trim came between two fetches
+				c.reportFinding("read again", "%s: offset %d after %d", key, r.Offset, next-1)
+			case r.Offset <= c.h.TrimsRequested[tp] && next < c.h.TrimsRequested[tp]: // the trim came between two fetches
 			default:
-				c.bad("skipped by a reader", "%s: offset %d after %d", key, r.Offset, next-1)
+				c.reportFinding("skipped by a reader", "%s: offset %d after %d", key, r.Offset, next-1)
 			}
 			jump = false
 			if want, ok := at[r.Offset]; ok && want != r.Record && !c.inLostTail(tp, r.Offset) {
-				c.bad("read otherwise", "%s: offset %d was %v, is %v", key, r.Offset, r.Record, want)
+				c.reportFinding("read otherwise", "%s: offset %d was %v, is %v", key, r.Offset, r.Record, want)
 			} else if !ok && r.Offset >= tail.Start && !c.inLostTail(tp, r.Offset) {
-				c.bad("read and lost", "%s: %v was read at offset %d, which is not there", key, r.Record, r.Offset)
+				c.reportFinding("read and lost", "%s: %v was read at offset %d, which is not there", key, r.Record, r.Offset)
 			}
 			next = r.Offset + 1
 		}
 	}
-	if next < tail.End && !c.h.jumped(tp, next, tail.End) && next != tail.Start {
-		c.bad("reader stuck", "%s: at %d of %d", key, next, tail.End)
+	if next < tail.End && !c.h.recoverySkipped(tp, next, tail.End) && next != tail.Start {
+		c.reportFinding("reader stuck", "%s: at %d of %d", key, next, tail.End)
 	}
 }
 
@@ -78,15 +78,15 @@ func (c *checker) inLostTail(tp TP, offset int64) bool {
 	return false
 }
 
-// offsets: a committed offset never goes back, and a fetch that began after a
+// checkOffsets: a committed offset never goes back, and a fetch that began after a
 // commit was answered sees it or a later one (promise 5).
-func (c *checker) offsets() {
+func (c *checker) checkOffsets() {
 	type key struct {
 		group string
 		tp    TP
 	}
 	by := map[key][]OffsetEvent{}
-	for _, e := range c.h.Commits {
+	for _, e := range c.h.OffsetEvents {
 		k := key{e.Group, e.TP}
 		by[k] = append(by[k], e)
 	}
@@ -96,18 +96,18 @@ func (c *checker) offsets() {
 	for _, k := range keys {
 		for _, f := range by[k] {
 			if f.Fetch && f.OK {
-				c.offset(f, by[k])
+				c.checkOffset(f, by[k])
 			}
 		}
 	}
 }
 
-// offset checks one fetch against the commits, which one client made in order.
-func (c *checker) offset(f OffsetEvent, all []OffsetEvent) {
+// checkOffset checks one fetch against the commits, which one client made in order.
+func (c *checker) checkOffset(f OffsetEvent, all []OffsetEvent) {
 	least, most := int64(-1), int64(-1)
 	told := false
 	for _, e := range all {
-		told = told || !e.Fetch && e.Begun.Before(f.End) && c.h.told(f.TP, e.Offset, f.Offset)
+		told = told || !e.Fetch && e.Begun.Before(f.End) && c.h.mayFetchAs(f.TP, e.Offset, f.Offset)
 		switch {
 		case e.Fetch:
 		case e.OK && e.End.Before(f.Begun) && !c.recoveredBetween(e.End, f.End):
@@ -118,10 +118,10 @@ func (c *checker) offset(f OffsetEvent, all []OffsetEvent) {
 		}
 	}
 	if f.Offset < least {
-		c.bad("committed offset went back", "%s %v: %d was committed, %d is fetched", f.Group, f.TP, least, f.Offset)
+		c.reportFinding("committed offset went back", "%s %v: %d was committed, %d is fetched", f.Group, f.TP, least, f.Offset)
 	}
 	if f.Offset > most && !told {
-		c.bad("offset never committed", "%s %v: %d is fetched, %d was the highest ever committed", f.Group, f.TP, f.Offset, most)
+		c.reportFinding("offset never committed", "%s %v: %d is fetched, %d was the highest ever committed", f.Group, f.TP, f.Offset, most)
 	}
 }
 
@@ -134,19 +134,19 @@ func (c *checker) recoveredBetween(from, to time.Time) bool {
 	return false
 }
 
-// hashes: every broker at a revision has the same state (promise 2).
-func (c *checker) hashes() {
+// checkHashes: every broker at a revision has the same state (promise 2).
+func (c *checker) checkHashes() {
 	seen := map[metadata.Revision]StateHash{}
 	for _, s := range c.h.Hashes {
 		if o, ok := seen[s.Revision]; ok && o.Hash != s.Hash {
-			c.bad("states differ", "revision %d: %s has %016x, %s has %016x", s.Revision, o.Broker, o.Hash, s.Broker, s.Hash)
+			c.reportFinding("states differ", "revision %d: %s has %016x, %s has %016x", s.Revision, o.Broker, o.Hash, s.Broker, s.Hash)
 		}
 		seen[s.Revision] = s
 	}
 }
 
-// owners: in one generation of a group a partition has one owner.
-func (c *checker) owners() {
+// checkAssignments: in one generation of a group a partition has one owner.
+func (c *checker) checkAssignments() {
 	type key struct {
 		group      string
 		generation int32
@@ -154,29 +154,29 @@ func (c *checker) owners() {
 		partition  int32
 	}
 	by := map[key]string{}
-	for _, o := range c.h.Owned {
+	for _, o := range c.h.Assignments {
 		for _, p := range o.Partitions {
 			k := key{o.Group, o.Generation, o.Recovered, p}
 			if other, ok := by[k]; ok && other != o.Member {
-				c.bad("two owners", "%s generation %d: partition %d is %s's and %s's", o.Group, o.Generation, p, other, o.Member)
+				c.reportFinding("two owners", "%s generation %d: partition %d is %s's and %s's", o.Group, o.Generation, p, other, o.Member)
 			}
 			by[k] = o.Member
 		}
 	}
 }
 
-// held: in a group of the consumer protocol a partition is one member's at a
+// checkOwnerships: in a group of the consumer protocol a partition is one member's at a
 // time (KIP-848).
-func (c *checker) held() {
-	list := slices.Clone(c.h.Held)
-	slices.SortFunc(list, func(a, b Held) int {
+func (c *checker) checkOwnerships() {
+	list := slices.Clone(c.h.Ownerships)
+	slices.SortFunc(list, func(a, b Ownership) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Partition, b.Partition), a.Since.Compare(b.Since), cmp.Compare(a.Member, b.Member))
 	})
-	var last Held // of those before, the one that lasts longest
+	var last Ownership // of those before, the one that lasts longest
 	for _, h := range list {
 		same := h.Group == last.Group && h.Partition == last.Partition
 		if same && h.Member != last.Member && h.Since.Before(last.Till) {
-			c.bad("two owners", "group %s: partition %d was given to %s at %v and was %s's until %v", h.Group, h.Partition, h.Member, h.Since, last.Member, last.Till)
+			c.reportFinding("two owners", "group %s: partition %d was given to %s at %v and was %s's until %v", h.Group, h.Partition, h.Member, h.Since, last.Member, last.Till)
 		}
 		if !same || h.Till.After(last.Till) {
 			last = h

@@ -16,7 +16,7 @@ var t0 = time.Unix(1_000_000, 0)
 func goodHistory() *History {
 	h := newHistory()
 	tp := TP{"t", 0}
-	tail := Tail{Start: 0}
+	tail := FinalLog{Start: 0}
 	for n := range 10 {
 		producer := []string{"sure", "plain"}[n%2]
 		b := Batch{Record{producer, tp, n / 2}, 1, producer == "sure"}
@@ -27,17 +27,17 @@ func goodHistory() *History {
 	tail.End = 10
 	second := tail
 	second.Reads = append([]Read(nil), tail.Reads...)
-	h.Log[tp] = map[string]Tail{"a0": tail, "b0": second}
+	h.FinalLogs[tp] = map[string]FinalLog{"a0": tail, "b0": second}
 	h.Reads["r t/0"] = []Reading{{From: 0, Reads: append([]Read(nil), tail.Reads[:4]...)}, {From: 4, Reads: append([]Read(nil), tail.Reads[4:]...)}}
 	for n := range 5 {
 		at := t0.Add(time.Duration(n) * time.Second)
-		h.Commits = append(h.Commits,
+		h.OffsetEvents = append(h.OffsetEvents,
 			OffsetEvent{Group: "g", TP: tp, Offset: int64(n), OK: true, Begun: at, End: at.Add(time.Millisecond)},
 			OffsetEvent{Group: "g", TP: tp, Offset: int64(n), OK: true, Fetch: true, Begun: at.Add(2 * time.Millisecond), End: at.Add(3 * time.Millisecond)})
 	}
 	h.Hashes = []StateHash{{"a0.1", 7, 1}, {"b0.1", 7, 1}, {"a0.1", 8, 2}}
-	h.Owned = []Owned{{"g", 1, "m0", []int32{0}, 0}, {"g", 1, "m1", []int32{1}, 0}}
-	h.Held = []Held{{"s", 0, "c0", t0, t0.Add(time.Second)}, {"s", 0, "c1", t0.Add(time.Second), t0.Add(2 * time.Second)}, {"s", 1, "c0", t0, t0.Add(2 * time.Second)}}
+	h.Assignments = []GroupAssignment{{"g", 1, "m0", []int32{0}, 0}, {"g", 1, "m1", []int32{1}, 0}}
+	h.Ownerships = []Ownership{{"s", 0, "c0", t0, t0.Add(time.Second)}, {"s", 0, "c1", t0.Add(time.Second), t0.Add(2 * time.Second)}, {"s", 1, "c0", t0, t0.Add(2 * time.Second)}}
 	id := metadata.TopicID{1}
 	h.Ledger = &Ledger{At: t0, Topics: map[string]metadata.TopicID{"t": id}, Opened: map[string]bool{"a0.1": true},
 		Requests: []Request{{bucket.OpPut, t0.Add(-time.Minute), "a0.1"}, {bucket.OpPut, t0, "a0.1"}, {bucket.OpList, t0.Add(-time.Minute), "a0.2"}}}
@@ -57,20 +57,20 @@ func TestChecksPassAGoodHistory(t *testing.T) {
 // Every kind of broken promise is found, by its name.
 func TestChecksFindEachBrokenPromise(t *testing.T) {
 	tp := TP{"t", 0}
-	both := func(h *History, change func(*Tail)) {
-		for name, tail := range h.Log[tp] {
+	both := func(h *History, change func(*FinalLog)) {
+		for name, tail := range h.FinalLogs[tp] {
 			tail.Reads = append([]Read(nil), tail.Reads...)
 			change(&tail)
-			h.Log[tp][name] = tail
+			h.FinalLogs[tp][name] = tail
 		}
 	}
 	for _, c := range []struct {
 		finds string
 		spoil func(h *History)
 	}{
-		{"acknowledged and lost", func(h *History) { both(h, func(l *Tail) { l.Reads = l.Reads[:9]; l.End = 9 }) }},
+		{"acknowledged and lost", func(h *History) { both(h, func(l *FinalLog) { l.Reads = l.Reads[:9]; l.End = 9 }) }},
 		{"acknowledged and replaced", func(h *History) {
-			both(h, func(l *Tail) { l.Reads[3].Record, l.Reads[5].Record = l.Reads[5].Record, l.Reads[3].Record })
+			both(h, func(l *FinalLog) { l.Reads[3].Record, l.Reads[5].Record = l.Reads[5].Record, l.Reads[3].Record })
 		}},
 		{"acknowledged and lost", func(h *History) { h.Acks[9].Base = 12 }},
 		{"ledger", func(h *History) { h.Ledger.Window.Meters[0].Quantity = metadata.Units(11) }},
@@ -81,49 +81,55 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 		}},
 		{"acknowledged and lost", func(h *History) {
 			h.Acks[9].Base = Unknown
-			both(h, func(l *Tail) { l.Reads = l.Reads[:9]; l.End = 9 })
+			both(h, func(l *FinalLog) { l.Reads = l.Reads[:9]; l.End = 9 })
 		}},
 		{"gap", func(h *History) {
-			both(h, func(l *Tail) { l.Reads = append(l.Reads[:4:4], l.Reads[5:]...) })
+			both(h, func(l *FinalLog) { l.Reads = append(l.Reads[:4:4], l.Reads[5:]...) })
 		}},
-		{"gap", func(h *History) { both(h, func(l *Tail) { l.End = 11 }) }},
-		{"gap", func(h *History) { both(h, func(l *Tail) { l.Reads[4].Offset = 3 }) }},
+		{"gap", func(h *History) { both(h, func(l *FinalLog) { l.End = 11 }) }},
+		{"gap", func(h *History) { both(h, func(l *FinalLog) { l.Reads[4].Offset = 3 }) }},
 		{"twice or out of order", func(h *History) {
-			both(h, func(l *Tail) { l.Reads = append(l.Reads, Read{Offset: 10, Record: Record{"sure", tp, 2}}); l.End = 11 })
+			both(h, func(l *FinalLog) {
+				l.Reads = append(l.Reads, Read{Offset: 10, Record: Record{"sure", tp, 2}})
+				l.End = 11
+			})
 		}},
 		{"out of order", func(h *History) {
-			both(h, func(l *Tail) { l.Reads[1].Record.N, l.Reads[3].Record.N = 1, 0 })
+			both(h, func(l *FinalLog) { l.Reads[1].Record.N, l.Reads[3].Record.N = 1, 0 })
 		}},
 		{"never sent", func(h *History) {
-			both(h, func(l *Tail) { l.Reads = append(l.Reads, Read{Offset: 10, Record: Record{"who", tp, 0}}); l.End = 11 })
+			both(h, func(l *FinalLog) {
+				l.Reads = append(l.Reads, Read{Offset: 10, Record: Record{"who", tp, 0}})
+				l.End = 11
+			})
 		}},
 		{"brokers differ", func(h *History) {
-			l := h.Log[tp]["b0"]
+			l := h.FinalLogs[tp]["b0"]
 			l.End = 9
-			h.Log[tp]["b0"] = l
+			h.FinalLogs[tp]["b0"] = l
 		}},
 		{"offset given twice", func(h *History) { h.Acks[3].Base = 2 }},
 		{"never acknowledged", func(h *History) { h.Acks = h.Acks[:9] }},
 		{"read again", func(h *History) {
-			h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 4, Reads: h.Log[tp]["a0"].Reads[4:6]})
+			h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 4, Reads: h.FinalLogs[tp]["a0"].Reads[4:6]})
 		}},
 		{"skipped by a reader", func(h *History) { h.Reads["r t/0"][1].Reads = h.Reads["r t/0"][1].Reads[1:] }},
 		{"read otherwise", func(h *History) { h.Reads["r t/0"][0].Reads[2].Record.N = 4 }},
 		{"read and lost", func(h *History) {
-			both(h, func(l *Tail) { l.Reads = l.Reads[:9]; l.End = 9 })
+			both(h, func(l *FinalLog) { l.Reads = l.Reads[:9]; l.End = 9 })
 		}},
 		{"reader sent away", func(h *History) {
-			h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 10, Jump: true})
+			h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 10, Reset: true})
 		}},
 		{"reader stuck", func(h *History) { h.Reads["r t/0"] = h.Reads["r t/0"][:1] }},
-		{"committed offset went back", func(h *History) { h.Commits[9].Offset = 3 }},
-		{"offset never committed", func(h *History) { h.Commits[9].Offset = 9 }},
+		{"committed offset went back", func(h *History) { h.OffsetEvents[9].Offset = 3 }},
+		{"offset never committed", func(h *History) { h.OffsetEvents[9].Offset = 9 }},
 		{"states differ", func(h *History) { h.Hashes[1].Hash = 9 }},
-		{"two owners", func(h *History) { h.Held[0].Till = h.Held[0].Till.Add(time.Millisecond) }},
-		{"two owners", func(h *History) { h.Owned[1].Partitions = []int32{0} }},
-		{"deleted records are back", func(h *History) { h.Trims[tp], h.Trimmed[tp] = 5, 4 }},
-		{"start moved", func(h *History) { both(h, func(l *Tail) { l.Reads, l.Start = l.Reads[2:], 2 }) }},
-		{"a broker said so", func(h *History) { h.wrong("a broker said so") }},
+		{"two owners", func(h *History) { h.Ownerships[0].Till = h.Ownerships[0].Till.Add(time.Millisecond) }},
+		{"two owners", func(h *History) { h.Assignments[1].Partitions = []int32{0} }},
+		{"deleted records are back", func(h *History) { h.TrimsRequested[tp], h.TrimsDone[tp] = 5, 4 }},
+		{"start moved", func(h *History) { both(h, func(l *FinalLog) { l.Reads, l.Start = l.Reads[2:], 2 }) }},
+		{"a broker said so", func(h *History) { h.reportViolation("a broker said so") }},
 	} {
 		h := goodHistory()
 		c.spoil(h)
@@ -145,11 +151,11 @@ func TestChecksAllowALostTailAndNoMore(t *testing.T) {
 		h := goodHistory()
 		h.Ledger = nil // of the tail, too
 		h.Lost = []LostTail{{tp, 6, 100, t0.Add(time.Hour)}}
-		for name, tail := range h.Log[tp] {
+		for name, tail := range h.FinalLogs[tp] {
 			tail.Reads = append([]Read(nil), tail.Reads[:6]...)
 			tail.Reads = append(tail.Reads, Read{Offset: 100, Record: Record{"sure", tp, 5}})
 			tail.End = 101
-			h.Log[tp][name] = tail
+			h.FinalLogs[tp][name] = tail
 		}
 		b := Batch{Record{"sure", tp, 5}, 1, true}
 		h.Sent = append(h.Sent, b)

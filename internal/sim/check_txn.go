@@ -7,38 +7,38 @@ import (
 	"time"
 )
 
-// txns holds what transactional clients saw against what is read at the end:
+// checkTxns holds what transactional clients saw against what is read at the end:
 // each transaction whole or not at all, where it was acknowledged, in order;
 // group positions exactly with the commits; nothing left open.
-func (c *checker) txns() {
+func (c *checker) checkTxns() {
 	seen := map[Record]int64{}
-	for _, tp := range sortedTPs(c.h.Stable) {
-		c.stable(tp, seen)
+	for _, tp := range sortedTPs(c.h.CommittedLogs) {
+		c.checkCommittedLog(tp, seen)
 	}
-	if len(c.h.Stable) == 0 {
+	if len(c.h.CommittedLogs) == 0 {
 		return
 	}
 	names := slices.SortedFunc(maps.Values(c.h.Txns), func(a, b *Txn) int { return cmp.Or(cmp.Compare(a.ID, b.ID), a.N-b.N) })
 	visible := map[string]bool{}
 	for _, t := range names {
-		visible[t.Name] = c.atomic(t, seen)
+		visible[t.Name] = c.checkAtomic(t, seen)
 	}
-	c.positions(names, visible)
+	c.checkTxnOffsets(names, visible)
 }
 
-// stable: every broker shows the same committed records, each once, in the
+// checkCommittedLog: every broker shows the same committed records, each once, in the
 // order of their transactions, and no transaction is open.
-func (c *checker) stable(tp TP, seen map[Record]int64) {
-	by := c.h.Stable[tp]
+func (c *checker) checkCommittedLog(tp TP, seen map[Record]int64) {
+	by := c.h.CommittedLogs[tp]
 	brokers := slices.Sorted(maps.Keys(by))
 	first := by[brokers[0]]
 	for _, b := range brokers {
 		s := by[b]
-		if s.Last != s.End {
-			c.bad("transaction hangs", "%v at %s: last stable offset %d, end %d", tp, b, s.Last, s.End)
+		if s.LastStableOffset != s.HighWatermark {
+			c.reportFinding("transaction hangs", "%v at %s: last stable offset %d, end %d", tp, b, s.LastStableOffset, s.HighWatermark)
 		}
 		if !slices.Equal(s.Reads, first.Reads) {
-			c.bad("committed records differ", "%v: %s shows %d, %s shows %d", tp, b, len(s.Reads), brokers[0], len(first.Reads))
+			c.reportFinding("committed records differ", "%v: %s shows %d, %s shows %d", tp, b, len(s.Reads), brokers[0], len(first.Reads))
 		}
 	}
 	last := map[string]int{} // by id: number of the newest transaction
@@ -46,24 +46,24 @@ func (c *checker) stable(tp TP, seen map[Record]int64) {
 	for _, r := range first.Reads {
 		t := c.h.Txns[r.Record.Producer]
 		if t == nil || r.Record.TP != tp || r.Record.N >= t.Sent[tp] {
-			c.bad("never sent", "%v offset %d: %v", tp, r.Offset, r.Record)
+			c.reportFinding("never sent", "%v offset %d: %v", tp, r.Offset, r.Record)
 			continue
 		}
-		if t.Loose {
+		if t.UncertainBatch {
 			continue
 		}
 		if t.N < last[t.ID] || r.Record.N != next[t.Name] {
-			c.bad("transaction out of order", "%v offset %d: %v, expected #%d, after transaction %d", tp, r.Offset, r.Record, next[t.Name], last[t.ID])
+			c.reportFinding("transaction out of order", "%v offset %d: %v, expected #%d, after transaction %d", tp, r.Offset, r.Record, next[t.Name], last[t.ID])
 		}
 		last[t.ID], next[t.Name] = t.N, r.Record.N+1
 		seen[r.Record] = r.Offset
 	}
 }
 
-// atomic: of a transaction all acknowledged records are seen, or none; and
+// checkAtomic: of a transaction all acknowledged records are seen, or none; and
 // which, where that is known. It returns whether it is seen.
-func (c *checker) atomic(t *Txn, seen map[Record]int64) bool {
-	if t.Loose {
+func (c *checker) checkAtomic(t *Txn, seen map[Record]int64) bool {
+	if t.UncertainBatch {
 		return false
 	}
 	found, missing := 0, 0
@@ -80,7 +80,7 @@ func (c *checker) atomic(t *Txn, seen map[Record]int64) bool {
 			}
 			found++
 			if a.Base != Unknown && at != a.Base+int64(i) {
-				c.bad("committed elsewhere", "%v was acknowledged at offset %d and is at %d", r, a.Base+int64(i), at)
+				c.reportFinding("committed elsewhere", "%v was acknowledged at offset %d and is at %d", r, a.Base+int64(i), at)
 			}
 		}
 	}
@@ -95,13 +95,13 @@ func (c *checker) atomic(t *Txn, seen map[Record]int64) bool {
 	unacked -= found
 	switch {
 	case found > 0 && missing > 0:
-		c.bad("transaction torn", "%s: %d records are committed, %d are not, %v among them", t.Name, found, missing, lacks)
+		c.reportFinding("transaction torn", "%s: %d records are committed, %d are not, %v among them", t.Name, found, missing, lacks)
 	case unacked > 0:
-		c.bad("transaction torn", "%s: %d records are committed that were not acknowledged", t.Name, unacked)
+		c.reportFinding("transaction torn", "%s: %d records are committed that were not acknowledged", t.Name, unacked)
 	case found > 0 && (t.CommitSent.IsZero() || t.Dead):
-		c.bad("committed against the client's will", "%s: %d records; commit asked for: %v, in vain: %v", t.Name, found, !t.CommitSent.IsZero(), t.Dead)
+		c.reportFinding("committed against the client's will", "%s: %d records; commit asked for: %v, in vain: %v", t.Name, found, !t.CommitSent.IsZero(), t.Dead)
 	case missing > 0 && t.Committed && !c.recoveredAfter(t.Ended):
-		c.bad("committed and lost", "%s: %d records, %v among them", t.Name, missing, lacks)
+		c.reportFinding("committed and lost", "%s: %d records, %v among them", t.Name, missing, lacks)
 	}
 	return found > 0
 }
@@ -121,10 +121,10 @@ func (c *checker) recoveredAfter(at time.Time) bool {
 // fetched is the end of what a recovery passed over.
 const farOffset = 1 << 30
 
-// positions: a group's position is that of a transaction whose commit was
+// checkTxnOffsets: a group's position is that of a transaction whose commit was
 // asked for, never older than one that was answered before, and in the end
 // that of the last one whose records are seen.
-func (c *checker) positions(txns []*Txn, visible map[string]bool) {
+func (c *checker) checkTxnOffsets(txns []*Txn, visible map[string]bool) {
 	byOffset, final := map[string]map[int64]*Txn{}, map[string]int64{}
 	for _, t := range txns {
 		if byOffset[t.ID] == nil {
@@ -141,17 +141,17 @@ func (c *checker) positions(txns []*Txn, visible map[string]bool) {
 	for _, f := range c.h.TxnFetches {
 		last[f.ID] = f
 		if t := byOffset[f.ID][f.Offset]; f.Offset < farOffset && f.Offset != -1 && (t == nil || t.CommitSent.IsZero() || t.CommitSent.After(f.End) || t.Dead) {
-			c.bad("position without a commit", "group of %s: %d is fetched", f.ID, f.Offset)
+			c.reportFinding("position without a commit", "group of %s: %d is fetched", f.ID, f.Offset)
 		}
 		for _, t := range byOffset[f.ID] {
 			if t.Committed && t.Ended.Before(f.Begun) && t.Offset > f.Offset && !c.recoveredBetween(t.Ended, f.End) {
-				c.bad("position of a commit lost", "group of %s: %d is fetched after %s with %d was committed", f.ID, f.Offset, t.Name, t.Offset)
+				c.reportFinding("position of a commit lost", "group of %s: %d is fetched after %s with %d was committed", f.ID, f.Offset, t.Name, t.Offset)
 			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(last)) {
-		if f := last[id]; !c.h.told(sourceOf, final[id], f.Offset) {
-			c.bad("position and records differ", "group of %s: %d at the end; the last transaction with records that commits one has %d", id, f.Offset, final[id])
+		if f := last[id]; !c.h.mayFetchAs(sourcePartition, final[id], f.Offset) {
+			c.reportFinding("position and records differ", "group of %s: %d at the end; the last transaction with records that commits one has %d", id, f.Offset, final[id])
 		}
 	}
 }

@@ -16,7 +16,7 @@ func goodTxns() *History {
 	reads := map[TP][]Read{}
 	for n := 1; n <= 4; n++ {
 		at := t0.Add(time.Duration(n) * time.Minute)
-		t := &Txn{Name: "e." + string(rune('0'+n)), ID: "e", N: n, Begun: at, Sent: map[TP]int{pay: 2, ship: 1}}
+		t := &Txn{Name: "e." + string(rune('0'+n)), ID: "e", N: n, Started: at, Sent: map[TP]int{pay: 2, ship: 1}}
 		h.Txns[t.Name] = t
 		for _, tp := range []TP{pay, ship} {
 			base := int64(4 * n)
@@ -36,9 +36,9 @@ func goodTxns() *History {
 		}
 	}
 	for _, tp := range []TP{pay, ship} {
-		h.Stable[tp] = map[string]Stable{}
+		h.CommittedLogs[tp] = map[string]CommittedLog{}
 		for _, b := range []string{"a0", "b0"} {
-			h.Stable[tp][b] = Stable{20, 20, slices.Clone(reads[tp])}
+			h.CommittedLogs[tp][b] = CommittedLog{20, 20, slices.Clone(reads[tp])}
 		}
 	}
 	return h
@@ -53,15 +53,15 @@ func TestTxnChecksPassAGoodHistory(t *testing.T) {
 // Every kind of broken promise of transactions is found, by its name.
 func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 	pay, ship := TP{"pay", 0}, TP{"ship", 0}
-	both := func(h *History, tp TP, change func(*Stable)) {
-		for b, s := range h.Stable[tp] {
+	both := func(h *History, tp TP, change func(*CommittedLog)) {
+		for b, s := range h.CommittedLogs[tp] {
 			change(&s)
-			h.Stable[tp][b] = s
+			h.CommittedLogs[tp][b] = s
 		}
 	}
 	show := func(h *History, n int, tps ...TP) { // at the end, out of the others' way
 		for _, tp := range tps {
-			both(h, tp, func(s *Stable) {
+			both(h, tp, func(s *CommittedLog) {
 				name := "e." + string(rune('0'+n))
 				for i := range h.Txns[name].Sent[tp] {
 					s.Reads = append(s.Reads, Read{int64(4*n + i), Record{name, tp, i}, Mark{7, int16(n), MarkData}})
@@ -74,27 +74,27 @@ func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 		finds string
 		spoil func(h *History)
 	}{
-		{"transaction hangs", func(h *History) { both(h, pay, func(s *Stable) { s.Last = 19 }) }},
+		{"transaction hangs", func(h *History) { both(h, pay, func(s *CommittedLog) { s.LastStableOffset = 19 }) }},
 		{"committed records differ", func(h *History) {
-			s := h.Stable[pay]["b0"]
+			s := h.CommittedLogs[pay]["b0"]
 			s.Reads = s.Reads[:1]
-			h.Stable[pay]["b0"] = s
+			h.CommittedLogs[pay]["b0"] = s
 		}},
-		{"transaction torn", func(h *History) { both(h, ship, func(s *Stable) { s.Reads = s.Reads[1:] }) }},
+		{"transaction torn", func(h *History) { both(h, ship, func(s *CommittedLog) { s.Reads = s.Reads[1:] }) }},
 		{"transaction torn", func(h *History) { show(h, 3, pay) }},
 		{"transaction torn", func(h *History) { h.Txns["e.4"].Acks = h.Txns["e.4"].Acks[1:] }},
 		{"committed against the client's will", func(h *History) { show(h, 2, pay, ship) }},
 		{"committed against the client's will", func(h *History) { h.Txns["e.4"].Dead = true }},
 		{"committed and lost", func(h *History) {
-			both(h, pay, func(s *Stable) { s.Reads = s.Reads[2:] })
-			both(h, ship, func(s *Stable) { s.Reads = s.Reads[1:] })
+			both(h, pay, func(s *CommittedLog) { s.Reads = s.Reads[2:] })
+			both(h, ship, func(s *CommittedLog) { s.Reads = s.Reads[1:] })
 		}},
 		{"committed elsewhere", func(h *History) { h.Txns["e.1"].Acks[0].Base = 5 }},
 		{"transaction out of order", func(h *History) {
-			both(h, ship, func(s *Stable) { s.Reads[0].Record, s.Reads[1].Record = s.Reads[1].Record, s.Reads[0].Record })
+			both(h, ship, func(s *CommittedLog) { s.Reads[0].Record, s.Reads[1].Record = s.Reads[1].Record, s.Reads[0].Record })
 		}},
-		{"transaction out of order", func(h *History) { both(h, pay, func(s *Stable) { s.Reads[1].Record.N = 0 }) }},
-		{"never sent", func(h *History) { both(h, pay, func(s *Stable) { s.Reads[0].Record.Producer = "who" }) }},
+		{"transaction out of order", func(h *History) { both(h, pay, func(s *CommittedLog) { s.Reads[1].Record.N = 0 }) }},
+		{"never sent", func(h *History) { both(h, pay, func(s *CommittedLog) { s.Reads[0].Record.Producer = "who" }) }},
 		{"position without a commit", func(h *History) { h.TxnFetches[0].Offset = 3 }},
 		{"position without a commit", func(h *History) { h.Txns["e.1"].CommitSent = t0.Add(time.Hour) }},
 		{"position of a commit lost", func(h *History) { h.TxnFetches[1].Offset = 1 }},
@@ -120,9 +120,9 @@ func TestTxnChecksAllowALostTailAndNoMore(t *testing.T) {
 		h.Lost = []LostTail{{pay, 16, 1000, t0.Add(time.Hour)}}
 		h.TxnFetches = append(h.TxnFetches, TxnFetch{"e", 1, t0.Add(2 * time.Hour), t0.Add(2 * time.Hour)})
 		for _, tp := range parts {
-			for b, s := range h.Stable[tp] {
+			for b, s := range h.CommittedLogs[tp] {
 				s.Reads = slices.DeleteFunc(s.Reads, func(r Read) bool { return r.Record.Producer == "e.4" })
-				h.Stable[tp][b] = s
+				h.CommittedLogs[tp][b] = s
 			}
 		}
 		return h

@@ -15,77 +15,77 @@ import (
 // client speaks the raw protocol over one connection at a time, and goes on to
 // the next address where one fails.
 type client struct {
-	w     *world
-	name  string
-	addrs []string // to begin with, the own zone's first
-	next  int
-	conn  net.Conn
-	id    int32
-	// patience is how long it waits for an answer; 0: requestTimeout.
-	patience time.Duration
+	w             *world
+	name          string
+	addrs         []string // to begin with, the own zone's first
+	addrIndex     int
+	conn          net.Conn
+	correlationID int32
+	// timeoutOverride is how long it waits for an answer; 0: requestTimeout.
+	timeoutOverride time.Duration
 }
 
 // requestTimeout is how long a client waits for an answer.
 const requestTimeout = 8 * time.Second
 
-func (c *client) waits() time.Duration {
-	if c.patience > 0 && c.w.recoveries() == 0 {
-		return c.patience
+func (c *client) effectiveTimeout() time.Duration {
+	if c.timeoutOverride > 0 && c.w.recoveryCount() == 0 {
+		return c.timeoutOverride
 	}
 	return requestTimeout // after a recovery it has to hear that a sequence is missing
 }
 
-func (c *client) drop() {
+func (c *client) closeConn() {
 	if c.conn != nil {
 		c.conn.Close()
 		c.conn = nil
 	}
 }
 
-// connect makes sure there is a connection, trying addresses in turn.
-func (c *client) connect(ctx context.Context) error {
+// ensureConnected makes sure there is a connection, trying addresses in turn.
+func (c *client) ensureConnected(ctx context.Context) error {
 	for c.conn == nil {
-		addr := c.addrs[c.next%len(c.addrs)]
+		addr := c.addrs[c.addrIndex%len(c.addrs)]
 		conn, err := c.w.net.dial(ctx, c.name, addr)
 		if err == nil {
 			c.conn = conn
 			break
 		}
-		c.next++
-		if err := c.pause(ctx); err != nil {
+		c.addrIndex++
+		if err := c.backOff(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pause waits a moment of its own, so that clients do not act at one instant.
-func (c *client) pause(ctx context.Context) error {
-	c.id++
+// backOff waits a moment of its own, so that clients do not act at one instant.
+func (c *client) backOff(ctx context.Context) error {
+	c.correlationID++
 	select {
-	case <-time.After(20*time.Millisecond + time.Duration(c.w.draw("pause", c.name, int(c.id))%40_000_000)):
+	case <-time.After(20*time.Millisecond + time.Duration(c.w.generateNumber("pause", c.name, int(c.correlationID))%40_000_000)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// send writes a request and returns its correlation id. Each request leaves at
+// sendRequest writes a request and returns its correlation id. Each request leaves at
 // an instant of its own: two that arrive together race inside a broker.
-func (c *client) send(req kmsg.Request) (int32, error) {
-	c.id++
-	time.Sleep(1 + time.Duration(c.w.draw("send", c.name, int(c.id))%300_000))
+func (c *client) sendRequest(req kmsg.Request) (int32, error) {
+	c.correlationID++
+	time.Sleep(1 + time.Duration(c.w.generateNumber("send", c.name, int(c.correlationID))%300_000))
 	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(c.name))
-	b := f.AppendRequest(nil, req, c.id)
-	c.w.trace("client %s sends %d/%d to %s, %d bytes %08x", c.name, req.Key(), c.id, c.conn.RemoteAddr(), len(b), crc32.ChecksumIEEE(b))
-	c.conn.SetWriteDeadline(time.Now().Add(c.waits()))
+	b := f.AppendRequest(nil, req, c.correlationID)
+	c.w.trace("client %s sends %d/%d to %s, %d bytes %08x", c.name, req.Key(), c.correlationID, c.conn.RemoteAddr(), len(b), crc32.ChecksumIEEE(b))
+	c.conn.SetWriteDeadline(time.Now().Add(c.effectiveTimeout()))
 	_, err := c.conn.Write(b)
-	return c.id, err
+	return c.correlationID, err
 }
 
-// receive reads the answer to a request.
-func (c *client) receive(req kmsg.Request, id int32) (kmsg.Response, error) {
-	c.conn.SetReadDeadline(time.Now().Add(c.waits()))
+// readResponse reads the answer to a request.
+func (c *client) readResponse(req kmsg.Request, id int32) (kmsg.Response, error) {
+	c.conn.SetReadDeadline(time.Now().Add(c.effectiveTimeout()))
 	var head [4]byte
 	if _, err := io.ReadFull(c.conn, head[:]); err != nil {
 		return nil, err
@@ -107,34 +107,34 @@ func (c *client) receive(req kmsg.Request, id int32) (kmsg.Response, error) {
 	return resp, resp.ReadFrom(b)
 }
 
-// ask sends one request and waits for its answer, on another connection where
+// requestWithRetry sends one request and waits for its answer, on another connection where
 // one fails, until ctx ends.
-func (c *client) ask(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
+func (c *client) requestWithRetry(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
 	for {
-		resp, err := c.try(ctx, req, version)
+		resp, err := c.requestOnce(ctx, req, version)
 		if err == nil {
 			return resp, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		c.drop()
-		c.next++
-		if err := c.pause(ctx); err != nil {
+		c.closeConn()
+		c.addrIndex++
+		if err := c.backOff(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// try asks once.
-func (c *client) try(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
-	if err := c.connect(ctx); err != nil {
+// requestOnce asks once.
+func (c *client) requestOnce(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
+	if err := c.ensureConnected(ctx); err != nil {
 		return nil, err
 	}
 	req.SetVersion(version)
-	id, err := c.send(req)
+	id, err := c.sendRequest(req)
 	if err != nil {
 		return nil, err
 	}
-	return c.receive(req, id)
+	return c.readResponse(req, id)
 }

@@ -18,45 +18,45 @@ type Coverage map[string]int
 
 // The states that a set of seeds must reach.
 const (
-	unknownWon     = "commit of unknown outcome that won"
-	putLate        = "put that landed late"
-	secondArchiver = "archive finished by a second holder"
-	midDeletion    = "start in the middle of a deletion"
-	resubmitted    = "run refused and submitted again"
-	guardLate      = "guard failed after a time-out"
-	lostTail       = "recovery with a lost tail"
-	hedgeWon       = "PUT sent under a second name that was faster"
-	getHedged      = "GET sent a second time that was faster"
-	uploadsPassed  = "two uploads ended out of order"
-	fullStart      = "broker started from checkpoint, archives and keys"
-	lostInFlight   = "session lost with requests in flight"
-	duplicate      = "retry answered as a duplicate"
-	gapWaited      = "batch waited for a missing sequence"
-	compacted      = "watch compacted under a follower"
-	rewound        = "broker stopped at an etcd that went back"
-	damaged        = "archive damaged on its way"
-	leftOver       = "object that a dead session left behind"
-	endRetried     = "end of a transaction of unknown outcome retried"
-	txnTimedOut    = "transaction timed out"
-	zombieFenced   = "zombie fenced by its epoch"
-	lateRefused    = "batch refused by its transaction's start"
-	txnRecovered   = "transaction aborted by a recovery"
-	passedOn       = "partition passed on between consumers"
-	gapPassed      = "reader that passed what a recovery passed over"
-	handedOver     = "partition finished at its former broker before it went on"
-	orderRisked    = "partition that went on without its former broker"
-	peerDead       = "peer that was found dead"
-	topicAgain     = "topic made again under a name that was deleted"
-	configRead     = "config read at another broker as it was set"
-	laneMoved      = "topic moved to the other lane"
-	limitReached   = "topic refused at the cluster's limit"
-	clockFound     = "broker that found its clock off"
-	readDamaged    = "object or archive damaged as it was read"
+	unknownWon          = "commit of unknown outcome that won"
+	putLate             = "put that landed late"
+	secondArchiver      = "archive finished by a second holder"
+	midDeletion         = "start in the middle of a deletion"
+	resubmitted         = "run refused and submitted again"
+	guardLate           = "guard failed after a time-out"
+	lostTail            = "recovery with a lost tail"
+	hedgeWon            = "PUT sent under a second name that was faster"
+	getHedged           = "GET sent a second time that was faster"
+	uploadsPassed       = "two uploads ended out of order"
+	fullStart           = "broker started from checkpoint, archives and keys"
+	lostInFlight        = "session lost with requests in flight"
+	duplicate           = "retry answered as a duplicate"
+	gapWaited           = "batch waited for a missing sequence"
+	compacted           = "watch compacted under a follower"
+	rewound             = "broker stopped at an etcd that went back"
+	damaged             = "archive damaged on its way"
+	leftOver            = "object that a dead session left behind"
+	endRetried          = "end of a transaction of unknown outcome retried"
+	txnTimedOut         = "transaction timed out"
+	zombieFenced        = "zombie fenced by its epoch"
+	lateRefused         = "batch refused by its transaction's start"
+	txnRecovered        = "transaction aborted by a recovery"
+	partitionReassigned = "partition passed on between consumers"
+	recoveryGapRead     = "reader that passed what a recovery passed over"
+	handedOver          = "partition finished at its former broker before it went on"
+	orderRisked         = "partition that went on without its former broker"
+	peerDead            = "peer that was found dead"
+	topicAgain          = "topic made again under a name that was deleted"
+	configRead          = "config read at another broker as it was set"
+	laneMoved           = "topic moved to the other lane"
+	limitReached        = "topic refused at the cluster's limit"
+	clockFound          = "broker that found its clock off"
+	readDamaged         = "object or archive damaged as it was read"
 
 	checkpointDamaged = "checkpoint damaged as it was read"
 )
 
-func (c Coverage) add(o Coverage) {
+func (c Coverage) addCounts(o Coverage) {
 	for k, n := range o {
 		c[k] += n
 	}
@@ -76,65 +76,65 @@ func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, hedgeWon, getHedged, uploadsPassed,
 		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
-		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, passedOn, gapPassed,
+		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, partitionReassigned, recoveryGapRead,
 		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved, limitReached, clockFound, readDamaged, checkpointDamaged} {
 		c[k] = 0
 	}
 	return c
 }
 
-// watchful collects what is learnt on the way; the world's lock guards it.
-type watchful struct {
-	c       Coverage
-	newest  map[string]uint64    // by session and lane: the highest upload that ended
-	read    map[string]uint8     // by life: 1 a checkpoint was read, 2 an archive
-	wal     map[string]wal.Stats // by life and session: the newest picture
-	appends map[string]etcdlog.Stats
-	gets    map[string]uint64                     // by life: second GETs that were faster
-	moves   map[string][2]uint64                  // by life: hand-overs that went well, and not
-	dead    map[string]map[metadata.BrokerID]bool // by life: peers that it takes for dead
-	opened  map[string]bool                       // lives that had a session
+// observations collects what is learnt on the way; the world's lock guards it.
+type observations struct {
+	coverage      Coverage
+	newestUpload  map[string]uint64    // by session and lane: the highest upload that ended
+	startReads    map[string]uint8     // by life: 1 a checkpoint was read, 2 an archive
+	walStats      map[string]wal.Stats // by life and session: the newest picture
+	appendStats   map[string]etcdlog.Stats
+	hedgedGets    map[string]uint64                     // by life: second GETs that were faster
+	handovers     map[string][2]uint64                  // by life: hand-overs that went well, and not
+	deadPeers     map[string]map[metadata.BrokerID]bool // by life: peers that it takes for dead
+	sessionOpened map[string]bool                       // lives that had a session
 }
 
-func newWatchful() *watchful {
-	return &watchful{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}, map[string]uint64{},
+func newObservations() *observations {
+	return &observations{newCoverage(), map[string]uint64{}, map[string]uint8{}, map[string]wal.Stats{}, map[string]etcdlog.Stats{}, map[string]uint64{},
 		map[string][2]uint64{}, map[string]map[metadata.BrokerID]bool{}, map[string]bool{}}
 }
 
-// sawBucket looks at one request that ended.
-func (w *world) sawBucket(life string, l bucket.TraceLine) {
+// observeBucketRequest looks at one request that ended.
+func (w *world) observeBucketRequest(life string, l bucket.TraceLine) {
 	part := strings.Split(l.Name, "/")
 	if l.Err != nil || len(part) < 4 {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := w.seen
+	s := w.observed
 	switch {
 	case l.Op == bucket.OpPut && part[2] == "wal" && len(part) == 5:
 		lane, rest, _ := strings.Cut(part[4], "-")
 		number, _ := strconv.ParseUint(strings.SplitN(rest, "-", 2)[0], 16, 64)
 		key := part[3] + "/" + lane
-		if number < s.newest[key] {
-			s.c[uploadsPassed]++
+		if number < s.newestUpload[key] {
+			s.coverage[uploadsPassed]++
 		}
-		s.newest[key] = max(s.newest[key], number)
+		s.newestUpload[key] = max(s.newestUpload[key], number)
 	case l.Op == bucket.OpGet && l.Off == 0 && l.Len < 0 && life != "operator":
-		before := s.read[life]
+		before := s.startReads[life]
 		switch part[2] {
 		case "checkpoint":
-			s.read[life] |= 1
+			s.startReads[life] |= 1
 		case "archive":
-			s.read[life] |= before << 1 & 2 // after a checkpoint
+			s.startReads[life] |= before << 1 & 2 // after a checkpoint
 		}
-		if s.read[life] == 3 && before != 3 {
-			s.c[fullStart]++
+		if s.startReads[life] == 3 && before != 3 {
+			s.coverage[fullStart]++
 		}
 	}
 }
 
-// sawLife takes a picture of a life's counters.
-func (w *world) sawLife(l *life) {
+// observeInstance takes a picture of a life's counters.
+func (w *world) observeInstance(l *brokerInstance) {
 	id := l.id + "/" + strconv.Itoa(int(l.node.Broker()))
 	st, ap := l.node.WALStats(), l.log.Stats()
 	finished, risked := l.node.Handovers()
@@ -142,27 +142,27 @@ func (w *world) sawLife(l *life) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if l.node.Broker() != metadata.NoBroker {
-		w.seen.opened[l.id] = true
+		w.observed.sessionOpened[l.id] = true
 	}
-	if old := w.seen.wal[id]; old.GapWaits <= st.GapWaits && old.Objects <= st.Objects {
-		w.seen.wal[id] = st
+	if old := w.observed.walStats[id]; old.GapWaits <= st.GapWaits && old.Objects <= st.Objects {
+		w.observed.walStats[id] = st
 	}
-	w.seen.appends[l.id] = ap
-	w.seen.gets[l.id] = l.node.GETStats().Won
-	w.seen.moves[l.id] = [2]uint64{finished, risked}
+	w.observed.appendStats[l.id] = ap
+	w.observed.hedgedGets[l.id] = l.node.GETStats().Won
+	w.observed.handovers[l.id] = [2]uint64{finished, risked}
 	for b := range dead {
-		if !w.seen.dead[l.id][b] {
-			w.seen.c[peerDead]++
+		if !w.observed.deadPeers[l.id][b] {
+			w.observed.coverage[peerDead]++
 		}
 	}
-	w.seen.dead[l.id] = dead
+	w.observed.deadPeers[l.id] = dead
 }
 
-// sawStart looks whether a deletion of keys is under way.
-func (w *world) sawStart() {
+// observeStart looks whether a deletion of keys is under way.
+func (w *world) observeStart() {
 	prefix := etcdlog.Root + cluster + "/"
 	truncated := ""
-	e := w.present()
+	e := w.currentEtcd()
 	for _, kv := range e.Dump() {
 		if string(kv.Key) == prefix+"truncated" {
 			truncated = string(kv.Value)
@@ -170,72 +170,72 @@ func (w *world) sawStart() {
 	}
 	for _, kv := range e.Dump() {
 		if rest, ok := strings.CutPrefix(string(kv.Key), prefix+"log/"); ok && rest[:min(16, len(rest))] <= truncated {
-			w.count(midDeletion, 1)
+			w.countState(midDeletion, 1)
 			return
 		}
 	}
 }
 
-func (w *world) count(what string, n int) {
+func (w *world) countState(what string, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen.c[what] += n
+	w.observed.coverage[what] += n
 }
 
-// coverage sums up what the run reached.
-func (r *run) coverage() Coverage {
+// collectCoverage sums up what the run reached.
+func (r *run) collectCoverage() Coverage {
 	c := newCoverage()
-	c.add(r.seen.c)
+	c.addCounts(r.observed.coverage)
 	for _, e := range r.etcds {
 		c[compacted] += e.Stats().WatchesCompacted
 	}
-	for _, s := range r.seen.wal {
+	for _, s := range r.observed.walStats {
 		c[resubmitted] += int(s.Resubmitted)
 		c[duplicate] += int(s.Duplicates + s.Attached)
 		c[gapWaited] += int(s.GapWaits)
 		c[hedgeWon] += int(s.PUTs.Won)
 	}
-	for _, m := range r.seen.moves {
+	for _, m := range r.observed.handovers {
 		c[handedOver] += int(m[0])
 		c[orderRisked] += int(m[1])
 	}
-	for _, s := range r.seen.appends {
-		c[unknownWon] += int(s.Won)
+	for _, s := range r.observed.appendStats {
+		c[unknownWon] += int(s.FoundLanded)
 		c[guardLate] += int(s.GuardFails)
 	}
-	for _, won := range r.seen.gets {
+	for _, won := range r.observed.hedgedGets {
 		c[getHedged] += int(won)
 	}
-	c[putLate] += r.late
-	c[leftOver] += r.left
+	c[putLate] += r.latePuts
+	c[leftOver] += r.orphanedObjects
 	for _, a := range r.history.Acks {
-		if a.Base != Unknown && r.history.lost(a.First.TP, a.Base, a.At) {
+		if a.Base != Unknown && r.history.wasLost(a.First.TP, a.Base, a.At) {
 			c[lostTail]++
 		}
 	}
-	c[secondArchiver] += r.secondArchivers()
+	c[secondArchiver] += r.countSecondArchivers()
 	for _, list := range r.history.Reads {
 		for _, g := range list {
 			for _, x := range g.Reads {
 				if x.Mark.Kind == MarkGap {
-					c[gapPassed]++
+					c[recoveryGapRead]++
 				}
 			}
 		}
 	}
 	holder := map[int32]string{}
-	for _, h := range r.history.Held {
+	for _, h := range r.history.Ownerships {
 		if was, ok := holder[h.Partition]; ok && was != h.Member {
-			c[passedOn]++
+			c[partitionReassigned]++
 		}
 		holder[h.Partition] = h.Member
 	}
 	return c
 }
 
-// secondArchivers counts generations whose archive more than one session
+// countSecondArchivers counts generations whose archive more than one session
 // wrote.
-func (r *run) secondArchivers() (n int) {
+func (r *run) countSecondArchivers() (n int) {
 	list, err := r.mem.List(context.Background(), cluster+"/", "", 0)
 	if err != nil {
 		return 0

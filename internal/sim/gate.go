@@ -17,7 +17,7 @@ func (w *world) gateClosed() <-chan struct{} {
 func (w *world) closeGate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.open = make(chan struct{})
+	w.gateOpened = make(chan struct{})
 	close(w.gate)
 }
 
@@ -25,14 +25,14 @@ func (w *world) closeGate() {
 func (w *world) openGate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	close(w.open)
-	w.gate, w.open = make(chan struct{}), nil
+	close(w.gateOpened)
+	w.gate, w.gateOpened = make(chan struct{}), nil
 }
 
-// waitGate waits while the gate is closed.
-func (w *world) waitGate(ctx context.Context) error {
+// waitGateOpen waits while the gate is closed.
+func (w *world) waitGateOpen(ctx context.Context) error {
 	w.mu.Lock()
-	open := w.open
+	open := w.gateOpened
 	w.mu.Unlock()
 	if open == nil {
 		return ctx.Err()
@@ -45,54 +45,54 @@ func (w *world) waitGate(ctx context.Context) error {
 	}
 }
 
-// client opens a life's connection to the present etcd.
-func (w *world) client(id, zone string) *etcdfake.Client {
+// newEtcdClient opens a life's connection to the present etcd.
+func (w *world) newEtcdClient(id, zone string) *etcdfake.Client {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.etcd.Client(id, zone)
-	w.clients[id] = c
+	w.etcdClients[id] = c
 	return c
 }
 
-// stopped notes that a broker stopped serving by itself; expected tells that
+// recordStop notes that a broker stopped serving by itself; expected tells that
 // it had to.
-func (w *world) stopped(id string, err error) (expected bool) {
+func (w *world) recordStop(id string, err error) (expected bool) {
 	w.mu.Lock()
 	w.stops++
-	expected = w.expect
+	expected = w.stopsExpected
 	w.mu.Unlock()
 	w.trace("stopped %s", id)
 	if expected {
-		w.count(rewound, 1)
+		w.countState(rewound, 1)
 	} else {
-		w.history.wrong("%s stopped serving: %v", id, err)
+		w.history.reportViolation("%s stopped serving: %v", id, err)
 	}
 	return expected
 }
 
-func (w *world) recoveries() int {
+func (w *world) recoveryCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.recovered
+	return w.recoveries
 }
 
-// present is the etcd of now.
-func (w *world) present() *etcdfake.Store {
+// currentEtcd is the etcd of now.
+func (w *world) currentEtcd() *etcdfake.Store {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.etcd
 }
 
-// bury notes that a life is over: what it still tries reaches nobody, and is
+// markDead notes that a life is over: what it still tries reaches nobody, and is
 // no part of the trace.
-func (w *world) bury(life string) {
+func (w *world) markDead(life string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.dead[life] = true
+	w.deadInstances[life] = true
 }
 
 func (w *world) isDead(life string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.dead[life]
+	return w.deadInstances[life]
 }

@@ -12,28 +12,28 @@ import (
 type History struct {
 	mu sync.Mutex // guards everything while a seed runs
 
-	Sent    []Batch                // every batch, once, in each producer's order
-	Acks    []Ack                  // in any order
-	Log     map[TP]map[string]Tail // at the end: each partition as each broker serves it
-	Reads   map[string][]Reading   // by reader and partition, in the order read
-	Commits []OffsetEvent
-	Moved   []Moved         // what movers sent, once each, in each one's order
-	Risked  int             // batches of which brokers say that they may have passed others
-	Txns    map[string]*Txn // by name
+	Sent         []Batch                    // every batch, once, in each producer's order
+	Acks         []Ack                      // in any order
+	FinalLogs    map[TP]map[string]FinalLog // at the end: each partition as each broker serves it
+	Reads        map[string][]Reading       // by reader and partition, in the order read
+	OffsetEvents []OffsetEvent
+	LeaderSends  []LeaderSend    // what movers sent, once each, in each one's order
+	OrderRisks   int             // batches of which brokers say that they may have passed others
+	Txns         map[string]*Txn // by name
 	// TxnFetches are fetches of transactional groups' positions, in order for each.
-	TxnFetches []TxnFetch
-	Stable     map[TP]map[string]Stable // at the end: as each broker serves readers of committed records
-	Hashes     []StateHash
-	Ledger     *Ledger          // at the end; nil: it was not looked at
-	Lost       []LostTail       // what recoveries say was lost
-	Trims      map[TP]int64     // the highest offset that DeleteRecords was asked for
-	Gone       map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail
-	Trimmed    map[TP]int64     // the highest that was answered
-	Ends       map[string]int64 // by reader and partition: where it stands
-	Owned      []Owned
-	Held       []Held
-	Faults     []string // in order
-	Wrong      []string // broken promises that were seen on the way
+	TxnFetches     []TxnFetch
+	CommittedLogs  map[TP]map[string]CommittedLog // at the end: as each broker serves readers of committed records
+	Hashes         []StateHash
+	Ledger         *Ledger          // at the end; nil: it was not looked at
+	Lost           []LostTail       // what recoveries say was lost
+	TrimsRequested map[TP]int64     // the highest offset that DeleteRecords was asked for
+	LostPartitions map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail
+	TrimsDone      map[TP]int64     // the highest that was answered
+	ReaderEnds     map[string]int64 // by reader and partition: where it stands
+	Assignments    []GroupAssignment
+	Ownerships     []Ownership
+	Faults         []string // in order
+	Violations     []string // broken promises that were seen on the way
 }
 
 // Batch is one batch of consecutive records of a producer.
@@ -51,8 +51,8 @@ type Ack struct {
 	At   time.Time
 }
 
-// Moved is a record of a mover, and by which of its connections it went.
-type Moved struct {
+// LeaderSend is a record of a mover, and by which of its connections it went.
+type LeaderSend struct {
 	Record     Record
 	Connection int
 }
@@ -60,8 +60,8 @@ type Moved struct {
 // Unknown is the offset of an ack without one.
 const Unknown int64 = -1
 
-// Tail is one partition as a broker serves it at the end.
-type Tail struct {
+// FinalLog is one partition as a broker serves it at the end.
+type FinalLog struct {
 	Start, End int64
 	Reads      []Read
 }
@@ -70,7 +70,7 @@ type Tail struct {
 type Reading struct {
 	From  int64 // the offset that was asked for
 	Reads []Read
-	Jump  bool // the position was out of range; the next reading begins at the log's start
+	Reset bool // the position was out of range; the next reading begins at the log's start
 }
 
 // OffsetEvent is a commit of a group's offset, or a fetch of it.
@@ -98,8 +98,8 @@ type LostTail struct {
 	At       time.Time // acks after this are of the recovered cluster
 }
 
-// Owned is what a member of a group was given in a generation.
-type Owned struct {
+// GroupAssignment is what a member of a group was given in a generation.
+type GroupAssignment struct {
 	Group      string
 	Generation int32
 	Member     string
@@ -107,10 +107,10 @@ type Owned struct {
 	Recovered  int // recoveries before: generations may begin anew
 }
 
-// Held is how long a member of a group of the consumer protocol surely held a
+// Ownership is how long a member of a group of the consumer protocol surely held a
 // partition: from the answer that gave it to the beginning of the last
 // heartbeat that was answered while it had it.
-type Held struct {
+type Ownership struct {
 	Group       string
 	Partition   int32
 	Member      string
@@ -118,24 +118,24 @@ type Held struct {
 }
 
 func newHistory() *History {
-	return &History{Log: map[TP]map[string]Tail{}, Reads: map[string][]Reading{}, Trims: map[TP]int64{}, Trimmed: map[TP]int64{}, Ends: map[string]int64{}, Gone: map[TP]time.Time{}, Txns: map[string]*Txn{}, Stable: map[TP]map[string]Stable{}}
+	return &History{FinalLogs: map[TP]map[string]FinalLog{}, Reads: map[string][]Reading{}, TrimsRequested: map[TP]int64{}, TrimsDone: map[TP]int64{}, ReaderEnds: map[string]int64{}, LostPartitions: map[TP]time.Time{}, Txns: map[string]*Txn{}, CommittedLogs: map[TP]map[string]CommittedLog{}}
 }
 
-func (h *History) note(f func()) {
+func (h *History) update(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f()
 }
 
-// wrong notes a broken promise.
-func (h *History) wrong(format string, args ...any) {
-	h.note(func() { h.Wrong = append(h.Wrong, fmt.Sprintf(format, args...)) })
+// reportViolation notes a broken promise.
+func (h *History) reportViolation(format string, args ...any) {
+	h.update(func() { h.Violations = append(h.Violations, fmt.Sprintf(format, args...)) })
 }
 
-// lost reports whether a recovery left out an offset that was answered at a
+// wasLost reports whether a recovery left out an offset that was answered at a
 // time.
-func (h *History) lost(tp TP, offset int64, at time.Time) bool {
-	if at.Before(h.Gone[tp]) {
+func (h *History) wasLost(tp TP, offset int64, at time.Time) bool {
+	if at.Before(h.LostPartitions[tp]) {
 		return true
 	}
 	for _, l := range h.Lost {
@@ -146,38 +146,38 @@ func (h *History) lost(tp TP, offset int64, at time.Time) bool {
 	return false
 }
 
-// markersAfter is how many markers a recovery puts on a partition at most: one at
+// maxRecoveryMarkers is how many markers a recovery puts on a partition at most: one at
 // the end of the offsets that it passes over, and one for each transaction that
 // was open.
-const markersAfter = 9
+const maxRecoveryMarkers = 9
 
-// jumpedTo is jumped for what may begin with the markers that a recovery puts
+// recoverySkippedTo is jumped for what may begin with the markers that a recovery puts
 // behind the jump.
-func (h *History) jumpedTo(tp TP, from int64, r Read) bool {
-	if r.Mark.Kind.control() {
+func (h *History) recoverySkippedTo(tp TP, from int64, r Read) bool {
+	if r.Mark.Kind.isControl() {
 		for _, l := range h.Lost {
-			if l.TP == tp && from >= l.From && from <= l.To && r.Offset < l.To && r.Offset >= l.To-markersAfter {
+			if l.TP == tp && from >= l.From && from <= l.To && r.Offset < l.To && r.Offset >= l.To-maxRecoveryMarkers {
 				return true
 			}
 		}
 	}
-	return h.jumped(tp, from, r.Offset)
+	return h.recoverySkipped(tp, from, r.Offset)
 }
 
-// told reports whether a committed position may be told as another one: one that
+// mayFetchAs reports whether a committed position may be told as another one: one that
 // lies in what a recovery passed over is told as the end of that.
-func (h *History) told(tp TP, committed, fetched int64) bool {
+func (h *History) mayFetchAs(tp TP, committed, fetched int64) bool {
 	for _, l := range h.Lost {
-		if l.TP == tp && committed >= l.From && committed < l.To && fetched <= l.To && fetched >= l.To-markersAfter {
+		if l.TP == tp && committed >= l.From && committed < l.To && fetched <= l.To && fetched >= l.To-maxRecoveryMarkers {
 			return true
 		}
 	}
 	return committed == fetched
 }
 
-// jumped reports whether a recovery skipped from..to: from may lie inside what
+// recoverySkipped reports whether a recovery skipped from..to: from may lie inside what
 // was lost, where records were deleted that far.
-func (h *History) jumped(tp TP, from, to int64) bool {
+func (h *History) recoverySkipped(tp TP, from, to int64) bool {
 	for _, l := range h.Lost {
 		if l.TP == tp && from >= l.From && from <= l.To && to == l.To {
 			return true

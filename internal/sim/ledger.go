@@ -12,9 +12,9 @@ import (
 
 // Request is one request of the bucket that S3 would bill.
 type Request struct {
-	Op   bucket.Op
-	At   time.Time // when its answer was known
-	Life string    // of the process that made it
+	Op       bucket.Op
+	At       time.Time // when its answer was known
+	Instance string    // of the process that made it
 }
 
 // Ledger is the bill as the last broker tells it, and what it must be.
@@ -28,75 +28,75 @@ type Ledger struct {
 	Opened map[string]bool
 }
 
-// requests are the billable ones of all lives.
-type requests struct {
+// requestLog are the billable ones of all lives.
+type requestLog struct {
 	mu  sync.Mutex
 	all []Request
 }
 
-func (q *requests) add(r Request) {
+func (q *requestLog) addRequest(r Request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.all = append(q.all, r)
 }
 
-func (q *requests) take() []Request {
+func (q *requestLog) copyAll() []Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return append([]Request(nil), q.all...)
 }
 
-// billed is a bucket whose billable requests are noted, as S3 would: whatever
+// billedBucket is a bucket whose billable requests are noted, as S3 would: whatever
 // becomes of who made them.
-type billed struct {
+type billedBucket struct {
 	bucket.Bucket
-	to   *requests
-	life string
+	log      *requestLog
+	instance string
 }
 
-func (b billed) watch(ctx context.Context) context.Context {
+func (b billedBucket) observeRequests(ctx context.Context) context.Context {
 	return bucket.WithObserver(ctx, func(a bucket.Attempt) {
 		if a.Billable() {
-			b.to.add(Request{a.Op, time.Now(), b.life})
+			b.log.addRequest(Request{a.Op, time.Now(), b.instance})
 		}
 	})
 }
 
-func (b billed) Put(ctx context.Context, name string, body []byte) error {
-	return b.Bucket.Put(b.watch(ctx), name, body)
+func (b billedBucket) Put(ctx context.Context, name string, body []byte) error {
+	return b.Bucket.Put(b.observeRequests(ctx), name, body)
 }
 
-func (b billed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	return b.Bucket.Get(b.watch(ctx), name, off, length)
+func (b billedBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	return b.Bucket.Get(b.observeRequests(ctx), name, off, length)
 }
 
-func (b billed) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
-	return b.Bucket.List(b.watch(ctx), prefix, after, limit)
+func (b billedBucket) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
+	return b.Bucket.List(b.observeRequests(ctx), prefix, after, limit)
 }
 
-func (b billed) Delete(ctx context.Context, names ...string) error {
-	return b.Bucket.Delete(b.watch(ctx), names...)
+func (b billedBucket) Delete(ctx context.Context, names ...string) error {
+	return b.Bucket.Delete(b.observeRequests(ctx), names...)
 }
 
-// opened are the lives that were seen with a session.
-func (w *world) opened() map[string]bool {
+// instancesWithSession are the lives that were seen with a session.
+func (w *world) instancesWithSession() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.seen.opened)
+	return maps.Clone(w.observed.sessionOpened)
 }
 
-// lookAtLedger notes the whole run's bill.
-func (r *run) lookAtLedger() {
-	l := r.anyLife()
+// recordLedger notes the whole run's bill.
+func (r *run) recordLedger() {
+	l := r.anyInstance()
 	if l == nil {
 		return
 	}
-	out := &Ledger{At: time.Now(), Requests: r.billed.take(), Topics: map[string]metadata.TopicID{}, Opened: r.opened()}
+	out := &Ledger{At: time.Now(), Requests: r.billable.copyAll(), Topics: map[string]metadata.TopicID{}, Opened: r.instancesWithSession()}
 	l.node.Replica().View(func(st *metadata.State) {
 		out.Window = st.Ledger(max(0, st.Time()-metadata.UnixMilli(time.Hour.Milliseconds())), st.Time()+1)
 		for _, t := range st.Topics() {
 			out.Topics[t.Name] = t.ID
 		}
 	})
-	r.history.note(func() { r.history.Ledger = out })
+	r.history.update(func() { r.history.Ledger = out })
 }

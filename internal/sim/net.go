@@ -17,18 +17,18 @@ import (
 
 // network is a virtual one: listeners by address, connections with latency.
 type network struct {
-	draw    func(kind string, id string, n int) uint64
-	arrival *etcdfake.Instants // what arrives at one instant would race
+	generateNumber func(kind string, id string, n int) uint64
+	arrivals       *etcdfake.Instants // what arrives at one instant would race
 
-	mu        sync.Mutex
-	listeners map[string]*listener
-	dials     map[string]int
-	served    map[string][]*conn       // server ends by the life that listens
-	cut       map[string]chan struct{} // addresses that cannot be reached, until it is closed
+	mu          sync.Mutex
+	listeners   map[string]*listener
+	dials       map[string]int
+	serverConns map[string][]*conn       // server ends by the life that listens
+	unreachable map[string]chan struct{} // addresses that cannot be reached, until it is closed
 }
 
 func newNetwork(draw func(string, string, int) uint64, arrival *etcdfake.Instants) *network {
-	return &network{draw: draw, arrival: arrival, listeners: map[string]*listener{}, dials: map[string]int{}, served: map[string][]*conn{}, cut: map[string]chan struct{}{}}
+	return &network{generateNumber: draw, arrivals: arrival, listeners: map[string]*listener{}, dials: map[string]int{}, serverConns: map[string][]*conn{}, unreachable: map[string]chan struct{}{}}
 }
 
 var errRefused = errors.New("connection refused")
@@ -81,12 +81,12 @@ func (l *listener) Close() error {
 	return nil
 }
 
-// sever takes the network away from a life: its listeners and connections end
+// disconnectOwner takes the network away from a life: its listeners and connections end
 // at once, and nothing that it still says is heard.
-func (n *network) sever(owner string) {
+func (n *network) disconnectOwner(owner string) {
 	n.mu.Lock()
-	conns := n.served[owner]
-	delete(n.served, owner)
+	conns := n.serverConns[owner]
+	delete(n.serverConns, owner)
 	var dead []*listener
 	for _, l := range n.listeners {
 		if l.owner == owner {
@@ -98,7 +98,7 @@ func (n *network) sever(owner string) {
 		l.Close()
 	}
 	for _, c := range conns {
-		c.out.cut() // all of them, before the end of one can make another speak
+		c.out.dropInFlight() // all of them, before the end of one can make another speak
 	}
 	for _, c := range conns {
 		c.Close()
@@ -107,25 +107,25 @@ func (n *network) sever(owner string) {
 
 func (l *listener) Addr() net.Addr { return l.addr }
 
-// mend lets an address that was cut off be reached again.
-func (n *network) mend(addr string) {
+// restoreAddr lets an address that was cut off be reached again.
+func (n *network) restoreAddr(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if c := n.cut[addr]; c != nil {
+	if c := n.unreachable[addr]; c != nil {
 		close(c)
-		delete(n.cut, addr)
+		delete(n.unreachable, addr)
 	}
 }
 
-// cutOff makes an address that cannot be reached. Connections to it that are there
+// cutAddr makes an address that cannot be reached. Connections to it that are there
 // end, where broken says so.
-func (n *network) cutOff(addr string, broken bool) {
+func (n *network) cutAddr(addr string, broken bool) {
 	n.mu.Lock()
-	if n.cut[addr] == nil {
-		n.cut[addr] = make(chan struct{})
+	if n.unreachable[addr] == nil {
+		n.unreachable[addr] = make(chan struct{})
 	}
 	var ends []*conn
-	for _, all := range n.served {
+	for _, all := range n.serverConns {
 		for _, c := range all {
 			if broken && string(c.local) == addr {
 				ends = append(ends, c)
@@ -134,7 +134,7 @@ func (n *network) cutOff(addr string, broken bool) {
 	}
 	n.mu.Unlock()
 	for _, c := range ends {
-		c.out.cut()
+		c.out.dropInFlight()
 	}
 	for _, c := range ends {
 		c.Close()
@@ -149,7 +149,7 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	n.dials[id]++
 	id = fmt.Sprintf("%s#%d", id, n.dials[id])
 	l := n.listeners[addr]
-	lost := n.cut[addr]
+	lost := n.unreachable[addr]
 	n.mu.Unlock()
 	time.Sleep(n.latency(id, "dial", 0))
 	if lost != nil { // nobody answers, not even that nobody listens
@@ -171,7 +171,7 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	select {
 	case l.accept <- server:
 		n.mu.Lock()
-		n.served[l.owner] = append(n.served[l.owner], server)
+		n.serverConns[l.owner] = append(n.serverConns[l.owner], server)
 		n.mu.Unlock()
 		return client, nil
 	case <-l.closed:
@@ -183,7 +183,7 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 
 // latency is 50 to 700 microseconds one way, now and then some milliseconds.
 func (n *network) latency(id, way string, i int) time.Duration {
-	v := n.draw("net/"+way, id, i)
+	v := n.generateNumber("net/"+way, id, i)
 	d := 50*time.Microsecond + time.Duration((v>>16)%650_000)
 	if v%97 == 0 {
 		d += time.Duration((v >> 32) % 20_000_000)
@@ -196,19 +196,19 @@ const pipeBytes = 1 << 20
 
 // pipe is one direction of a connection.
 type pipe struct {
-	net  *network
-	id   string
-	way  string
-	wake chan struct{} // capacity 1: something changed for the reader
-	room chan struct{} // capacity 1: something changed for the writer
+	net      *network
+	id       string
+	way      string
+	readable chan struct{} // capacity 1: something changed for the reader
+	writable chan struct{} // capacity 1: something changed for the writer
 
-	mu     sync.Mutex
-	chunks []chunk
-	held   int
-	sent   int
-	last   time.Time
-	pushed time.Time // when the newest chunk was written
-	closed bool
+	mu       sync.Mutex
+	chunks   []chunk
+	buffered int
+	sent     int
+	last     time.Time
+	pushed   time.Time // when the newest chunk was written
+	closed   bool
 }
 
 // chunk arrives at one instant; so do those behind it that were written at
@@ -219,10 +219,10 @@ type chunk struct {
 }
 
 func newPipe(n *network, id, way string) *pipe {
-	return &pipe{net: n, id: id, way: way, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	return &pipe{net: n, id: id, way: way, readable: make(chan struct{}, 1), writable: make(chan struct{}, 1)}
 }
 
-func poke(c chan struct{}) {
+func wakeOne(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
@@ -236,11 +236,11 @@ func (p *pipe) push(b []byte) (n int, err error) {
 	if p.closed {
 		return 0, io.ErrClosedPipe
 	}
-	n = min(len(b), pipeBytes-p.held)
+	n = min(len(b), pipeBytes-p.buffered)
 	if n == 0 {
 		return 0, nil
 	}
-	p.held += n
+	p.buffered += n
 	now := time.Now()
 	if now.Equal(p.pushed) {
 		// What is written at one instant travels together, in however many
@@ -255,10 +255,10 @@ func (p *pipe) push(b []byte) (n int, err error) {
 	if !at.After(p.last) {
 		at = p.last.Add(1) // in order
 	}
-	at = p.net.arrival.Take(at, p.id+p.way+strconv.Itoa(p.sent))
+	at = p.net.arrivals.Take(at, p.id+p.way+strconv.Itoa(p.sent))
 	p.last = at
 	p.chunks = append(p.chunks, chunk{at, bytes.Clone(b[:n])})
-	poke(p.wake)
+	wakeOne(p.readable)
 	return n, nil
 }
 
@@ -284,32 +284,32 @@ func (p *pipe) pull(b []byte) (n int, wait time.Duration, err error) {
 			p.chunks = p.chunks[1:]
 		}
 	}
-	p.held -= n
-	poke(p.room)
+	p.buffered -= n
+	wakeOne(p.writable)
 	return n, 0, nil
 }
 
-// cut drops what is on its way, and takes nothing more.
-func (p *pipe) cut() {
+// dropInFlight drops what is on its way, and takes nothing more.
+func (p *pipe) dropInFlight() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.chunks, p.held, p.pushed, p.closed = nil, 0, time.Time{}, true
+	p.chunks, p.buffered, p.pushed, p.closed = nil, 0, time.Time{}, true
 }
 
 func (p *pipe) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	poke(p.wake)
-	poke(p.room)
+	wakeOne(p.readable)
+	wakeOne(p.writable)
 }
 
 // conn is one end of a connection.
 type conn struct {
 	in, out       *pipe
 	local, remote simAddr
-	readBy        deadline
-	writeBy       deadline
+	readDeadline  deadline
+	writeDeadline deadline
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -318,7 +318,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		if n > 0 || err != nil || len(b) == 0 {
 			return n, err
 		}
-		if err := c.readBy.waitFor(c.in.wake, wait); err != nil {
+		if err := c.readDeadline.waitFor(c.in.readable, wait); err != nil {
 			return 0, err
 		}
 	}
@@ -333,7 +333,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		}
 		done += n
 		if n == 0 {
-			if err := c.writeBy.waitFor(c.out.room, -1); err != nil {
+			if err := c.writeDeadline.waitFor(c.out.writable, -1); err != nil {
 				return done, err
 			}
 		}
@@ -344,18 +344,18 @@ func (c *conn) Write(b []byte) (int, error) {
 func (c *conn) Close() error {
 	c.in.close()
 	c.out.close()
-	c.readBy.kick()
-	c.writeBy.kick()
+	c.readDeadline.wakeWaiters()
+	c.writeDeadline.wakeWaiters()
 	return nil
 }
 
 func (c *conn) LocalAddr() net.Addr                { return c.local }
 func (c *conn) RemoteAddr() net.Addr               { return c.remote }
-func (c *conn) SetReadDeadline(t time.Time) error  { c.readBy.set(t); return nil }
-func (c *conn) SetWriteDeadline(t time.Time) error { c.writeBy.set(t); return nil }
+func (c *conn) SetReadDeadline(t time.Time) error  { c.readDeadline.set(t); return nil }
+func (c *conn) SetWriteDeadline(t time.Time) error { c.writeDeadline.set(t); return nil }
 func (c *conn) SetDeadline(t time.Time) error {
-	c.readBy.set(t)
-	c.writeBy.set(t)
+	c.readDeadline.set(t)
+	c.writeDeadline.set(t)
 	return nil
 }
 
@@ -376,7 +376,7 @@ func (d *deadline) set(t time.Time) {
 	}
 }
 
-func (d *deadline) kick() {
+func (d *deadline) wakeWaiters() {
 	d.mu.Lock()
 	at := d.at
 	d.mu.Unlock()

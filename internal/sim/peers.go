@@ -24,35 +24,35 @@ const peerPort = 9192
 
 func (p *process) peerAddr() string { return fmt.Sprintf("%s:%d", p.name, peerPort) }
 
-// peers is how one life reaches other brokers: HTTP over the virtual network, one
+// peerClient is how one life reaches other brokers: HTTP over the virtual network, one
 // connection for each request, so that which one carries what is no race.
-type peers struct {
-	w    *world
-	life string
+type peerClient struct {
+	w        *world
+	instance string
 }
 
 var (
-	_ node.PeerClient   = (*peers)(nil)
-	_ node.LivenessPeer = (*peers)(nil)
+	_ node.PeerClient   = (*peerClient)(nil)
+	_ node.LivenessPeer = (*peerClient)(nil)
 )
 
 // Probe implements node.PeerClient.
-func (p *peers) Probe(ctx context.Context, addr string) error {
-	return p.ask(ctx, "probe", http.MethodGet, addr, "/peer/v1/probe")
+func (p *peerClient) Probe(ctx context.Context, addr string) error {
+	return p.doRequest(ctx, "probe", http.MethodGet, addr, "/peer/v1/probe")
 }
 
 // DrainPartition implements node.PeerClient.
-func (p *peers) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
-	err := p.ask(ctx, fmt.Sprintf("drain %s/%d", tp.Topic, tp.Partition), http.MethodPost, addr, fmt.Sprintf("/peer/v1/drain?topic=%s&partition=%d", tp.Topic, tp.Partition))
-	if !p.w.isDead(p.life) {
-		p.w.trace("peer %s drained at %s %s/%d: %v", p.life, addr, tp.Topic, tp.Partition, err == nil)
+func (p *peerClient) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
+	err := p.doRequest(ctx, fmt.Sprintf("drain %s/%d", tp.Topic, tp.Partition), http.MethodPost, addr, fmt.Sprintf("/peer/v1/drain?topic=%s&partition=%d", tp.Topic, tp.Partition))
+	if !p.w.isDead(p.instance) {
+		p.w.trace("peer %s drained at %s %s/%d: %v", p.instance, addr, tp.Topic, tp.Partition, err == nil)
 	}
 	return err
 }
 
-// Hold implements node.LivenessPeer.
-func (p *peers) Hold(ctx context.Context, addr string, held func()) error {
-	resp, end, err := p.send(ctx, "hold", http.MethodGet, addr, "/peer/v1/hold")
+// HoldConnection implements node.LivenessPeer.
+func (p *peerClient) HoldConnection(ctx context.Context, addr string, held func()) error {
+	resp, end, err := p.openRequest(ctx, "hold", http.MethodGet, addr, "/peer/v1/hold")
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func (p *peers) Hold(ctx context.Context, addr string, held func()) error {
 	return err
 }
 
-func (p *peers) ask(ctx context.Context, what, method, addr, path string) error {
-	resp, end, err := p.send(ctx, what, method, addr, path)
+func (p *peerClient) doRequest(ctx context.Context, what, method, addr, path string) error {
+	resp, end, err := p.openRequest(ctx, what, method, addr, path)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,9 @@ func (p *peers) ask(ctx context.Context, what, method, addr, path string) error 
 	return err
 }
 
-// send makes a connection and asks over it; end closes it.
-func (p *peers) send(ctx context.Context, what, method, addr, path string) (resp *http.Response, end func(), err error) {
-	c, err := p.w.net.dial(ctx, p.life+" "+what, addr)
+// openRequest makes a connection and asks over it; end closes it.
+func (p *peerClient) openRequest(ctx context.Context, what, method, addr, path string) (resp *http.Response, end func(), err error) {
+	c, err := p.w.net.dial(ctx, p.instance+" "+what, addr)
 	if errors.Is(err, errRefused) {
 		err = errors.Join(err, router.ErrRefused)
 	}
@@ -108,25 +108,25 @@ func (p *peers) send(ctx context.Context, what, method, addr, path string) (resp
 	return resp, end, nil
 }
 
-// peerDoor is where a life listens for other brokers.
-type peerDoor struct {
+// peerServer is where a life listens for other brokers.
+type peerServer struct {
 	server *http.Server
 	wg     sync.WaitGroup
 }
 
-// openPeerDoor opens the door; close it when the broker is closed.
-func (p *process) openPeerDoor(l *life) (*peerDoor, error) {
+// startPeerServer opens the door; close it when the broker is closed.
+func (p *process) startPeerServer(l *brokerInstance) (*peerServer, error) {
 	ln, err := p.w.net.listen(l.id, p.peerAddr())
 	if err != nil {
 		return nil, err
 	}
-	d := &peerDoor{server: node.NewHTTPServer(l.node.PeerHandler(peerToken, nil))}
+	d := &peerServer{server: node.NewHTTPServer(l.node.PeerHandler(peerToken, nil))}
 	d.server.ErrorLog = log.New(io.Discard, "", 0)
 	d.wg.Go(func() { _ = d.server.Serve(ln) }) // it ends by close, or because the process was killed
 	return d, nil
 }
 
-func (d *peerDoor) close() {
+func (d *peerServer) close() {
 	d.server.Close()
 	d.wg.Wait()
 }

@@ -20,99 +20,99 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-func (w *world) rand(kind string, n int) *rand.Rand {
-	return rand.New(rand.NewPCG(w.draw("rand1", kind, n), w.draw("rand2", kind, n)))
+func (w *world) newRand(kind string, n int) *rand.Rand {
+	return rand.New(rand.NewPCG(w.generateNumber("rand1", kind, n), w.generateNumber("rand2", kind, n)))
 }
 
 // process is one broker process under a supervisor: what kills it, it survives.
 // Its goroutine (run) owns it; others give orders.
 type process struct {
-	w      *world
-	name   string
-	zone   metadata.ZoneID
-	orders chan order
-	life   int
-	now    atomic.Pointer[life] // nil while it is down
-	// clockOff is by how much its clock is off, in milliseconds.
-	clockOff atomic.Int64
-	gone     sync.WaitGroup // closing of killed lives
-	ended    chan struct{}  // closed when run has returned
+	w          *world
+	name       string
+	zone       metadata.ZoneID
+	stopOrders chan stopOrder
+	instances  int
+	current    atomic.Pointer[brokerInstance] // nil while it is down
+	// clockOffset is by how much its clock is off, in milliseconds.
+	clockOffset atomic.Int64
+	closing     sync.WaitGroup // closing of killed lives
+	ended       chan struct{}  // closed when run has returned
 }
 
-// order is what is done to a process, and for how long it stays down.
-type order struct {
-	drain bool          // SIGTERM; else kill -9
-	first time.Duration // before it is carried out
-	down  time.Duration
+// stopOrder is what is done to a process, and for how long it stays down.
+type stopOrder struct {
+	drain    bool          // SIGTERM; else kill -9
+	delay    time.Duration // before it is carried out
+	downtime time.Duration
 }
 
-// life is a process from its start to its end.
-type life struct {
-	id    string
-	node  *node.Node
-	door  *peerDoor
-	log   *etcdlog.Log
-	etcd  *etcdfake.Client
-	store *bucket.Fault
-	fatal chan error // capacity 1: why it stopped serving
-	// doomed: a trap has sprung at it.
-	doomed atomic.Bool
+// brokerInstance is a process from its start to its end.
+type brokerInstance struct {
+	id         string
+	node       *node.Node
+	peerServer *peerServer
+	log        *etcdlog.Log
+	etcd       *etcdfake.Client
+	store      *bucket.FaultyBucket
+	failed     chan error // capacity 1: why it stopped serving
+	// killScheduled: a trap has sprung at it.
+	killScheduled atomic.Bool
 }
 
 func (w *world) newProcess(name string, zone metadata.ZoneID) *process {
-	p := &process{w: w, name: name, zone: zone, orders: make(chan order, 4), ended: make(chan struct{})}
+	p := &process{w: w, name: name, zone: zone, stopOrders: make(chan stopOrder, 4), ended: make(chan struct{})}
 	w.processes = append(w.processes, p)
 	return p
 }
 
-// addr is where the process listens for clients of the k-th zone, or of none.
-func (p *process) addr(k int) string { return fmt.Sprintf("%s:%d", p.name, 9092+1+k) }
+// zoneAddr is where the process listens for clients of the k-th zone, or of none.
+func (p *process) zoneAddr(k int) string { return fmt.Sprintf("%s:%d", p.name, 9092+1+k) }
 
-// order gives an order, unless too many wait.
-func (p *process) order(o order) {
+// requestStop gives an order, unless too many wait.
+func (p *process) requestStop(o stopOrder) {
 	select {
-	case p.orders <- o:
+	case p.stopOrders <- o:
 	default:
 	}
 }
 
-// run starts the process again and again until ctx ends.
-func (p *process) run(ctx context.Context) {
+// supervise starts the process again and again until ctx ends.
+func (p *process) supervise(ctx context.Context) {
 	defer close(p.ended)
-	defer p.gone.Wait()
+	defer p.closing.Wait()
 	for {
-		l, err := p.start(ctx)
+		l, err := p.startInstance(ctx)
 		if err != nil {
 			return // only ctx ends it
 		}
-		p.now.Store(l)
-		down := p.serve(ctx, l)
+		p.current.Store(l)
+		down := p.awaitStop(ctx, l)
 		select {
-		case <-time.After(down + time.Duration(p.w.draw("restart", l.id, 0)%100_000_000)):
+		case <-time.After(down + time.Duration(p.w.generateNumber("restart", l.id, 0)%100_000_000)):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// serve waits for what ends the life, ends it, and returns how long the
+// awaitStop waits for what ends the life, ends it, and returns how long the
 // process stays down.
-func (p *process) serve(ctx context.Context, l *life) time.Duration {
+func (p *process) awaitStop(ctx context.Context, l *brokerInstance) time.Duration {
 	closed := p.w.gateClosed()
 	select {
-	case o := <-p.orders:
-		time.Sleep(o.first)
+	case o := <-p.stopOrders:
+		time.Sleep(o.delay)
 		if o.drain {
-			p.stop(ctx, l)
+			p.drainInstance(ctx, l)
 		} else {
-			p.kill(l)
+			p.killInstance(l)
 		}
-		return o.down
-	case err := <-l.fatal:
+		return o.downtime
+	case err := <-l.failed:
 		// Whoever stopped by itself waits for the operator; started again, it
 		// could not know what etcd has lost.
-		wait := p.w.stopped(l.id, err)
-		p.kill(l)
+		wait := p.w.recordStop(l.id, err)
+		p.killInstance(l)
 		if !wait {
 			return 300 * time.Millisecond
 		}
@@ -121,42 +121,42 @@ func (p *process) serve(ctx context.Context, l *life) time.Duration {
 		case <-ctx.Done():
 		}
 	case <-closed:
-		p.kill(l)
+		p.killInstance(l)
 	case <-ctx.Done():
-		p.now.Store(nil)
+		p.current.Store(nil)
 		l.close()
 	}
 	return 0
 }
 
-// start begins a life. It returns when the broker runs, not when it serves.
-func (p *process) start(ctx context.Context) (*life, error) {
+// startInstance begins a life. It returns when the broker runs, not when it serves.
+func (p *process) startInstance(ctx context.Context) (*brokerInstance, error) {
 	for {
-		if err := p.w.waitGate(ctx); err != nil {
+		if err := p.w.waitGateOpen(ctx); err != nil {
 			return nil, err
 		}
-		p.life++
-		l := &life{id: fmt.Sprintf("%s.%d", p.name, p.life), fatal: make(chan error, 1)}
-		l.etcd = p.w.client(l.id, string(p.zone))
-		err := p.open(ctx, l)
+		p.instances++
+		l := &brokerInstance{id: fmt.Sprintf("%s.%d", p.name, p.instances), failed: make(chan error, 1)}
+		l.etcd = p.w.newEtcdClient(l.id, string(p.zone))
+		err := p.openBroker(ctx, l)
 		if err == nil {
 			return l, nil
 		}
 		p.w.logger.Info("start", "process", l.id, "error", err)
 		// etcd may be out of reach: a process manager starts it again.
 		select {
-		case <-time.After(200*time.Millisecond + time.Duration(p.w.draw("reopen", l.id, 0)%10_000_000)):
+		case <-time.After(200*time.Millisecond + time.Duration(p.w.generateNumber("reopen", l.id, 0)%10_000_000)):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-func (p *process) open(ctx context.Context, l *life) (err error) {
-	if l.log, err = p.w.openLog(ctx, l.etcd, p.name, p.life); err != nil {
+func (p *process) openBroker(ctx context.Context, l *brokerInstance) (err error) {
+	if l.log, err = p.w.openLog(ctx, l.etcd, p.name, p.instances); err != nil {
 		return err
 	}
-	p.w.sawStart()
+	p.w.observeStart()
 	var b bucket.Bucket
 	l.store, b = p.w.bucketFor(l.id)
 	var earlier []bucket.Attempt // before there is a node that counts them, as the broker command has it
@@ -166,25 +166,25 @@ func (p *process) open(ctx context.Context, l *life) (err error) {
 		l.store.Close()
 		return err
 	}
-	cfg := p.config(l, b)
-	cfg.Earlier = earlier
+	cfg := p.nodeConfig(l, b)
+	cfg.StartRequests = earlier
 	if l.node, err = node.Start(cfg); err != nil {
 		l.log.Close()
 		l.store.Close()
 		return err
 	}
-	if l.door, err = p.openPeerDoor(l); err != nil {
+	if l.peerServer, err = p.startPeerServer(l); err != nil {
 		l.close()
 		return err
 	}
 	return nil
 }
 
-func (p *process) config(l *life, b bucket.Bucket) node.Config {
+func (p *process) nodeConfig(l *brokerInstance, b bucket.Bucket) node.Config {
 	cfg := node.DefaultConfig()
 	cfg.Cluster, cfg.Zone, cfg.Log, cfg.Bucket = cluster, p.zone, l.log, b
-	cfg.Kafka, cfg.Peer, cfg.Peers = metadata.Address{Host: p.name, Port: 9092}, p.peerAddr(), &peers{p.w, l.id}
-	cfg.Listen = func(_ metadata.ZoneID, k int) (net.Listener, error) { return p.w.net.listen(l.id, p.addr(k)) }
+	cfg.Kafka, cfg.Peer, cfg.Peers = metadata.Address{Host: p.name, Port: 9092}, p.peerAddr(), &peerClient{p.w, l.id}
+	cfg.Listen = func(_ metadata.ZoneID, k int) (net.Listener, error) { return p.w.net.listen(l.id, p.zoneAddr(k)) }
 	cfg.InlineLimit = func() int { return 8 << 10 }
 	cfg.Route = func() metadata.Route {
 		return metadata.Route{Broker: p.zone, Member: p.zone, Leader: "a", Followers: []metadata.ZoneID{"b", "c"}}
@@ -194,62 +194,62 @@ func (p *process) config(l *life, b bucket.Bucket) node.Config {
 	cfg.Times = metadata.MaintenanceTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.Usage = 3 * time.Second
-	cfg.Logger = slog.New(clockWatch{p.w.logger.With("process", l.id).Handler(), p.w})
-	cfg.Clock, cfg.Limits = p.clock, p.w.limits()
-	cfg.Rand = p.w.rand("node/"+p.name, p.life)
+	cfg.Logger = slog.New(clockLogHandler{p.w.logger.With("process", l.id).Handler(), p.w})
+	cfg.Clock, cfg.Limits = p.readClock, p.w.clusterLimits()
+	cfg.Rand = p.w.newRand("node/"+p.name, p.instances)
 	cfg.Metrics = prometheus.NewRegistry()
 	cfg.TailBytes, cfg.BlockBytes = 8<<20, 64<<20
 	// Entries that come together, from archives and lists, are applied apart:
 	// those whom one of them wakes do not race with the next one. The same
 	// for those who share a barrier.
 	cfg.Pace = func(at metadata.PacePoint, n uint64) {
-		p.w.pause(fmt.Sprintf("pace%d/%s", at, l.id), int(n))
+		p.w.sleepDistinct(fmt.Sprintf("pace%d/%s", at, l.id), int(n))
 	}
 	cfg.PaceLane = func(id metadata.SessionID, lane metadata.Lane) {
-		p.w.pause(fmt.Sprintf("lane/%s/%s/%s", l.id, id, lane), int(time.Now().UnixNano()))
+		p.w.sleepDistinct(fmt.Sprintf("lane/%s/%s/%s", l.id, id, lane), int(time.Now().UnixNano()))
 	}
-	cfg.Apart = func(tp metadata.TopicPartition, from metadata.Offset) {
-		p.w.pause(fmt.Sprintf("read/%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))
+	cfg.PauseRead = func(tp metadata.TopicPartition, from metadata.Offset) {
+		p.w.sleepDistinct(fmt.Sprintf("read/%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))
 	}
-	cfg.Fatal = func(err error) { l.fatal <- err }
+	cfg.Fatal = func(err error) { l.failed <- err }
 	return cfg
 }
 
-// kill ends a life as kill -9 does: nothing it asked for is answered any more,
+// killInstance ends a life as kill -9 does: nothing it asked for is answered any more,
 // what is on its way may still land, and its session ends with its lease. It
 // happens at an instant of its own.
-func (p *process) kill(l *life) {
-	time.Sleep(1 + time.Duration(p.w.draw("kill", l.id, 0)%200_000))
+func (p *process) killInstance(l *brokerInstance) {
+	time.Sleep(1 + time.Duration(p.w.generateNumber("kill", l.id, 0)%200_000))
 	p.w.trace("kill %s", l.id)
-	p.w.sawLife(l)
-	p.w.bury(l.id)
+	p.w.observeInstance(l)
+	p.w.markDead(l.id)
 	l.etcd.Cut(true)
 	l.store.SetDown(true)
-	p.w.net.sever(l.id)
-	p.now.Store(nil)
-	p.gone.Go(func() { l.close() })
+	p.w.net.disconnectOwner(l.id)
+	p.current.Store(nil)
+	p.closing.Go(func() { l.close() })
 }
 
-// drainPatience is how long a drain may take before the process is killed.
-const drainPatience = 20 * time.Second
+// drainTimeout is how long a drain may take before the process is killed.
+const drainTimeout = 20 * time.Second
 
-// stop drains, as SIGTERM does.
-func (p *process) stop(ctx context.Context, l *life) {
+// drainInstance drains, as SIGTERM does.
+func (p *process) drainInstance(ctx context.Context, l *brokerInstance) {
 	p.w.trace("stop %s", l.id)
-	p.w.sawLife(l)
-	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	p.w.observeInstance(l)
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if err := l.node.Drain(ctx); err != nil {
 		p.w.logger.Info("drain", "process", l.id, "error", err)
 	}
-	p.now.Store(nil)
+	p.current.Store(nil)
 	l.close()
 }
 
-func (l *life) close() {
+func (l *brokerInstance) close() {
 	l.node.Close()
-	if l.door != nil {
-		l.door.close()
+	if l.peerServer != nil {
+		l.peerServer.close()
 	}
 	l.log.Close()
 	l.store.Close()

@@ -33,89 +33,89 @@ const (
 // producer sends batches to its partitions and waits for acks=all.
 type producer struct {
 	client
-	targets []TP
-	idem    bool
-	quota   int // batches at least
-	every   time.Duration
+	targets    []TP
+	idempotent bool
+	minBatches int // batches at least
+	pace       time.Duration
 
 	// Each partition has a producer id of its own: where a recovery makes it
 	// begin anew on one, nothing in flight to the others changes its id.
-	ids    map[TP]identity
-	seqs   map[TP]int32 // next sequence
-	counts map[TP]int   // next record
-	made   int
-	queue  []*pendingBatch // not acknowledged, in order
-	flying int             // of them, sent on this connection
-	fails  int
-	// careful: one request at a time, until the partition is known to be
+	ids        map[TP]producerIdentity
+	seqs       map[TP]int32 // next sequence
+	counts     map[TP]int   // next record
+	batchCount int
+	queue      []*pendingBatch // not acknowledged, in order
+	inFlight   int             // of them, sent on this connection
+	failures   int
+	// oneAtATime: one request at a time, until the partition is known to be
 	// there; clients that know their metadata send nothing else.
-	careful bool
-	roamed  int // batches made when it last went elsewhere by itself
+	oneAtATime bool
+	switchedAt int // batches made when it last went elsewhere by itself
 }
 
-// identity is a producer id and its epoch.
-type identity struct {
+// producerIdentity is a producer id and its epoch.
+type producerIdentity struct {
 	pid   int64
 	epoch int16
 }
 
 // pendingBatch is one batch until it is acknowledged.
 type pendingBatch struct {
-	batch  Batch
-	values [][]byte
-	seq    int32
-	id     int32 // correlation id of the last send
-	req    *kmsg.ProduceRequest
-	tries  int
+	batch         Batch
+	values        [][]byte
+	seq           int32
+	correlationID int32 // correlation id of the last send
+	req           *kmsg.ProduceRequest
+	tries         int
 }
 
 func (w *world) newProducer(name string, idem bool, addrs []string, targets ...TP) *producer {
-	return &producer{client: client{w: w, name: name, addrs: addrs}, targets: targets, idem: idem, quota: 200, every: 60 * time.Millisecond,
-		ids: map[TP]identity{}, seqs: map[TP]int32{}, counts: map[TP]int{}}
+	return &producer{client: client{w: w, name: name, addrs: addrs}, targets: targets, idempotent: idem, minBatches: 200, pace: 60 * time.Millisecond,
+		ids: map[TP]producerIdentity{}, seqs: map[TP]int32{}, counts: map[TP]int{}}
 }
 
-// window is how many requests a producer has in flight.
-const window = 3
+// producerWindow is how many requests a producer has in flight.
+const producerWindow = 3
 
 // run produces until stop is closed and the quota is reached, and then until
 // everything is acknowledged. ctx bounds it.
 func (p *producer) run(ctx context.Context, stop <-chan struct{}) {
-	defer p.drop()
+	defer p.closeConn()
 	for _, tp := range p.targets {
-		if p.ids[tp] = (identity{-1, -1}); p.idem && !p.begin(ctx, tp) {
+		if p.ids[tp] = (producerIdentity{-1, -1}); p.idempotent && !p.initProducerID(ctx, tp) {
 			return
 		}
 	}
 	for ctx.Err() == nil {
-		limit := window
-		if !p.idem || p.careful {
+		limit := producerWindow
+		if !p.idempotent || p.oneAtATime {
 			limit = 1
 		}
-		more := p.made < p.quota || !isClosed(stop)
+		more := p.batchCount < p.minBatches || !isClosed(stop)
 		if !more && len(p.queue) == 0 {
 			return
 		}
 		if more && len(p.queue) == 0 {
-			p.wait(ctx)
-			burst := 1 + int(p.w.draw("burst", p.name, p.made)%uint64(limit))
+			p.waitPace(ctx)
+			burst := 1 + int(p.w.generateNumber("burst", p.name, p.batchCount)%uint64(limit))
 			for range burst {
-				p.make()
+				p.queueBatch()
 			}
 		}
-		if !p.flush(ctx, limit) {
+		if !p.sendQueued(ctx, limit) {
 			continue
 		}
-		if p.flying > 0 && !p.settle(ctx) {
-			p.fail(ctx)
+		if p.inFlight > 0 && !p.receiveAck(ctx) {
+			p.failOver(ctx)
 		}
 		// Now and then go on while answers are still on their way.
-		if p.flying > 0 && more && len(p.queue) < limit && p.w.draw("overlap", p.name, p.made)%2 == 0 {
-			p.make()
+		if p.inFlight > 0 && more && len(p.queue) < limit && p.w.generateNumber("overlap", p.name, p.batchCount)%2 == 0 {
+			p.queueBatch()
 		}
-		if p.made-p.roamed >= 40 && len(p.queue) == 0 {
-			p.next++ // another broker, in another zone
-			p.drop()
-			p.roamed = p.made
+		if p.batchCount-p.switchedAt >= 40 && len(p.queue) == 0 {
+			p.addrIndex++ // another broker, in another zone
+			p.closeConn()
+			p.switchedAt = p.batchCount
 		}
 	}
 }
@@ -129,37 +129,37 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-func (p *producer) wait(ctx context.Context) {
-	d := time.Duration(p.w.draw("pace", p.name, p.made) % uint64(2*p.every))
+func (p *producer) waitPace(ctx context.Context) {
+	d := time.Duration(p.w.generateNumber("pace", p.name, p.batchCount) % uint64(2*p.pace))
 	select {
 	case <-time.After(d + 1):
 	case <-ctx.Done():
 	}
 }
 
-// begin gets a producer id for a partition.
-func (p *producer) begin(ctx context.Context, tp TP) bool {
+// initProducerID gets a producer id for a partition.
+func (p *producer) initProducerID(ctx context.Context, tp TP) bool {
 	for ctx.Err() == nil {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.ProducerID, req.ProducerEpoch = -1, -1
-		resp, err := p.ask(ctx, req, 4)
+		resp, err := p.requestWithRetry(ctx, req, 4)
 		if err != nil {
 			return false
 		}
 		if r := resp.(*kmsg.InitProducerIDResponse); r.ErrorCode == errNone {
-			p.ids[tp], p.seqs[tp] = identity{r.ProducerID, r.ProducerEpoch}, 0
+			p.ids[tp], p.seqs[tp] = producerIdentity{r.ProducerID, r.ProducerEpoch}, 0
 			return true
 		}
-		if p.pause(ctx) != nil {
+		if p.backOff(ctx) != nil {
 			return false
 		}
 	}
 	return false
 }
 
-// make adds a batch of a drawn size to the queue.
-func (p *producer) make() {
-	v := p.w.draw("batch", p.name, p.made)
+// queueBatch adds a batch of a drawn size to the queue.
+func (p *producer) queueBatch() {
+	v := p.w.generateNumber("batch", p.name, p.batchCount)
 	tp := p.targets[v%uint64(len(p.targets))]
 	count := 1 + int((v>>8)%5)
 	size := 40 + int((v>>16)%400)
@@ -169,68 +169,68 @@ func (p *producer) make() {
 	case 1, 2, 3:
 		size = 1_000 + int((v>>16)%4_000)
 	}
-	b := &pendingBatch{batch: Batch{Record{p.name, tp, p.counts[tp]}, count, p.idem}}
+	b := &pendingBatch{batch: Batch{Record{p.name, tp, p.counts[tp]}, count, p.idempotent}}
 	for i := range count {
 		r := b.batch.First
 		r.N += i
-		b.values = append(b.values, r.value(size))
+		b.values = append(b.values, r.encodeValue(size))
 	}
-	p.made++
+	p.batchCount++
 	p.counts[tp] += count
 	b.seq = p.seqs[tp]
 	p.seqs[tp] += int32(count)
 	p.queue = append(p.queue, b)
-	p.w.history.note(func() { p.w.history.Sent = append(p.w.history.Sent, b.batch) })
+	p.w.history.update(func() { p.w.history.Sent = append(p.w.history.Sent, b.batch) })
 }
 
-// flush sends what is queued and not in flight.
-func (p *producer) flush(ctx context.Context, limit int) bool {
-	if err := p.connect(ctx); err != nil {
+// sendQueued sends what is queued and not in flight.
+func (p *producer) sendQueued(ctx context.Context, limit int) bool {
+	if err := p.ensureConnected(ctx); err != nil {
 		return false
 	}
-	for p.flying < len(p.queue) && p.flying < limit {
-		if !p.send1(p.queue[p.flying]) {
-			p.fail(ctx)
+	for p.inFlight < len(p.queue) && p.inFlight < limit {
+		if !p.sendBatch(p.queue[p.inFlight]) {
+			p.failOver(ctx)
 			return false
 		}
-		p.flying++
+		p.inFlight++
 	}
 	return true
 }
 
-func (p *producer) send1(b *pendingBatch) bool {
+func (p *producer) sendBatch(b *pendingBatch) bool {
 	q := kmsg.NewPtrProduceRequest()
 	q.Acks, q.TimeoutMillis = -1, 10_000
-	q.SetVersion([]int16{3, 7, 8, 9, 11, 12}[p.w.draw("version", p.name, 0)%6])
+	q.SetVersion([]int16{3, 7, 8, 9, 11, 12}[p.w.generateNumber("version", p.name, 0)%6])
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic = b.batch.First.TP.Topic
 	part := kmsg.NewProduceRequestTopicPartition()
 	part.Partition = b.batch.First.TP.Partition
 	seq := b.seq
-	if !p.idem {
+	if !p.idempotent {
 		seq = -1
 	}
 	id := p.ids[b.batch.First.TP]
-	part.Records = batchOf(time.Now().UnixMilli(), batchHead{identity: id, seq: seq}, b.values)
+	part.Records = encodeBatch(time.Now().UnixMilli(), batchHeader{producerIdentity: id, seq: seq}, b.values)
 	t.Partitions = append(t.Partitions, part)
 	q.Topics = append(q.Topics, t)
 	b.req = q
 	b.tries++
 	var err error
-	b.id, err = p.send(q)
+	b.correlationID, err = p.sendRequest(q)
 	return err == nil
 }
 
-// settle takes the answer to the oldest request; false where it failed.
-func (p *producer) settle(ctx context.Context) bool {
+// receiveAck takes the answer to the oldest request; false where it failed.
+func (p *producer) receiveAck(ctx context.Context) bool {
 	b := p.queue[0]
-	resp, err := p.receive(b.req, b.id)
+	resp, err := p.readResponse(b.req, b.correlationID)
 	if err != nil {
 		return false
 	}
 	r := resp.(*kmsg.ProduceResponse)
 	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		p.w.history.wrong("%s: an answer to a batch names %d topics", p.name, len(r.Topics))
+		p.w.history.reportViolation("%s: an answer to a batch names %d topics", p.name, len(r.Topics))
 		return false
 	}
 	part := r.Topics[0].Partitions[0]
@@ -240,35 +240,35 @@ func (p *producer) settle(ctx context.Context) bool {
 	case errDuplicateSequence:
 		base = Unknown
 	case errOutOfOrderSequence, errUnknownProducer:
-		return p.outOfOrder(ctx, b, part.ErrorCode)
+		return p.handleOutOfOrder(ctx, b, part.ErrorCode)
 	default:
 		p.w.trace("client %s refused %v %d", p.name, b.batch.First, part.ErrorCode)
 		if part.ErrorMessage != nil && strings.Contains(*part.ErrorMessage, metadata.ErrSessionLost.Error()) {
-			p.w.count(lostInFlight, 1)
+			p.w.countState(lostInFlight, 1)
 		}
-		p.careful = p.careful || part.ErrorCode == errUnknownTopic
-		if !retriable(part.ErrorCode) {
-			p.w.history.wrong("%s: %v refused with error %d", p.name, b.batch.First, part.ErrorCode)
+		p.oneAtATime = p.oneAtATime || part.ErrorCode == errUnknownTopic
+		if !isRetriable(part.ErrorCode) {
+			p.w.history.reportViolation("%s: %v refused with error %d", p.name, b.batch.First, part.ErrorCode)
 		}
 		return false
 	}
 	p.w.trace("client %s acked %v %d", p.name, b.batch.First, base)
-	p.w.history.note(func() { p.w.history.Acks = append(p.w.history.Acks, Ack{b.batch, base, time.Now()}) })
-	p.queue, p.flying, p.fails, p.careful = p.queue[1:], p.flying-1, 0, false
+	p.w.history.update(func() { p.w.history.Acks = append(p.w.history.Acks, Ack{b.batch, base, time.Now()}) })
+	p.queue, p.inFlight, p.failures, p.oneAtATime = p.queue[1:], p.inFlight-1, 0, false
 	return true
 }
 
-// outOfOrder is what a producer's first unacknowledged batch must not be told:
+// handleOutOfOrder is what a producer's first unacknowledged batch must not be told:
 // nothing before it is missing, unless a recovery lost it. Then Kafka's
 // producers begin anew.
-func (p *producer) outOfOrder(ctx context.Context, b *pendingBatch, code int16) bool {
-	if p.w.recoveries() == 0 {
-		p.w.history.wrong("%s: %v, with nothing unacknowledged before it, is told error %d", p.name, b.batch.First, code)
+func (p *producer) handleOutOfOrder(ctx context.Context, b *pendingBatch, code int16) bool {
+	if p.w.recoveryCount() == 0 {
+		p.w.history.reportViolation("%s: %v, with nothing unacknowledged before it, is told error %d", p.name, b.batch.First, code)
 	}
-	p.drop()
-	p.flying = 0
+	p.closeConn()
+	p.inFlight = 0
 	tp := b.batch.First.TP
-	if !p.begin(ctx, tp) {
+	if !p.initProducerID(ctx, tp) {
 		return false
 	}
 	for _, b := range p.queue {
@@ -280,7 +280,7 @@ func (p *producer) outOfOrder(ctx context.Context, b *pendingBatch, code int16) 
 	return true
 }
 
-func retriable(code int16) bool {
+func isRetriable(code int16) bool {
 	switch code {
 	case -1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 56, 60, 75, 89, 100:
 		return true
@@ -288,13 +288,13 @@ func retriable(code int16) bool {
 	return false
 }
 
-// fail gives the connection up and goes on elsewhere: everything in flight is
+// failOver gives the connection up and goes on elsewhere: everything in flight is
 // sent again, in order.
-func (p *producer) fail(ctx context.Context) {
-	p.drop()
-	p.flying = 0
-	p.fails++
-	p.next++
-	p.w.trace("client %s failed at %s, %d queued", p.name, fmt.Sprint(p.addrs[p.next%len(p.addrs)]), len(p.queue))
-	_ = p.pause(ctx) // its error is ctx's, which run looks at
+func (p *producer) failOver(ctx context.Context) {
+	p.closeConn()
+	p.inFlight = 0
+	p.failures++
+	p.addrIndex++
+	p.w.trace("client %s failed at %s, %d queued", p.name, fmt.Sprint(p.addrs[p.addrIndex%len(p.addrs)]), len(p.queue))
+	_ = p.backOff(ctx) // its error is ctx's, which run looks at
 }

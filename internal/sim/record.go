@@ -30,17 +30,17 @@ type Record struct {
 
 func (r Record) String() string { return fmt.Sprintf("%s>%s#%d", r.Producer, r.TP, r.N) }
 
-// value encodes r in about size bytes; every byte of it follows from r and size.
-func (r Record) value(size int) []byte {
-	b := r.head(make([]byte, 0, size+64), size)
-	for next := r.filler(len(b)); len(b) < size; next += fillerStep {
+// encodeValue encodes r in about size bytes; every byte of it follows from r and size.
+func (r Record) encodeValue(size int) []byte {
+	b := r.appendHeader(make([]byte, 0, size+64), size)
+	for next := r.fillerByte(len(b)); len(b) < size; next += fillerStep {
 		b = append(b, next)
 	}
 	return b
 }
 
-// head is what a value begins with; what follows up to size is filler.
-func (r Record) head(b []byte, size int) []byte {
+// appendHeader is what a value begins with; what follows up to size is filler.
+func (r Record) appendHeader(b []byte, size int) []byte {
 	b = append(append(append(b, r.Producer...), '|'), r.TP.Topic...)
 	for _, n := range [...]int{int(r.TP.Partition), r.N, size} {
 		b = strconv.AppendInt(append(b, '|'), int64(n), 10)
@@ -48,8 +48,8 @@ func (r Record) head(b []byte, size int) []byte {
 	return append(b, '|')
 }
 
-// filler is the byte at i, behind the head; the one after it is fillerStep more.
-func (r Record) filler(i int) byte { return byte(r.N*31) + byte(i*fillerStep) }
+// fillerByte is the byte at i, behind the head; the one after it is fillerStep more.
+func (r Record) fillerByte(i int) byte { return byte(r.N*31) + byte(i*fillerStep) }
 
 const fillerStep = 7
 
@@ -68,19 +68,19 @@ func parseRecord(b []byte) (Record, error) {
 		return Record{}, err
 	}
 	r := Record{string(parts[0]), TP{string(parts[1]), int32(p)}, n}
-	if !r.filled(b, size) {
+	if !r.matchesValue(b, size) {
 		return r, fmt.Errorf("value of %v is damaged", r)
 	}
 	return r, nil
 }
 
-// filled reports whether b is value(size).
-func (r Record) filled(b []byte, size int) bool {
-	head := r.head(make([]byte, 0, 64), size)
+// matchesValue reports whether b is value(size).
+func (r Record) matchesValue(b []byte, size int) bool {
+	head := r.appendHeader(make([]byte, 0, 64), size)
 	if size > maxValue || len(b) != max(size, len(head)) || !bytes.HasPrefix(b, head) {
 		return false
 	}
-	next := r.filler(len(head))
+	next := r.fillerByte(len(head))
 	for _, c := range b[len(head):] {
 		if c != next {
 			return false
@@ -90,9 +90,9 @@ func (r Record) filled(b []byte, size int) bool {
 	return true
 }
 
-// batchHead is what a batch says of its producer.
-type batchHead struct {
-	identity
+// batchHeader is what a batch says of its producer.
+type batchHeader struct {
+	producerIdentity
 	seq           int32
 	transactional bool
 }
@@ -103,8 +103,8 @@ const (
 	attrControl       = 1 << 5
 )
 
-// batchOf encodes records as one batch.
-func batchOf(at int64, h batchHead, values [][]byte) []byte {
+// encodeBatch encodes records as one batch.
+func encodeBatch(at int64, h batchHeader, values [][]byte) []byte {
 	var records []byte
 	for i, v := range values {
 		rec := kmsg.Record{OffsetDelta: int32(i), Value: v}
@@ -150,7 +150,7 @@ const (
 	MarkGap // the end of the offsets that a recovery passes over
 )
 
-func (m MarkKind) control() bool { return m >= MarkAbort }
+func (m MarkKind) isControl() bool { return m >= MarkAbort }
 
 // readBatches decodes what a fetch returned; a batch that was cut off at its
 // end is left out, as consumers do.

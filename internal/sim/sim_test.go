@@ -25,7 +25,7 @@ func runSeed(t *testing.T, seed uint64, opt Options) (res Result) {
 
 // firstDifference shows where two traces part.
 func firstDifference(a, b Result) string {
-	x, y := a.sorted(), b.sorted()
+	x, y := a.sortedTrace(), b.sortedTrace()
 	for i := range min(len(x), len(y)) {
 		if x[i] != y[i] {
 			return strings.Join(x[max(0, i-5):min(len(x), i+8)], "\n") + "\n--- and ---\n" + strings.Join(y[max(0, i-5):min(len(y), i+8)], "\n")
@@ -37,21 +37,21 @@ func firstDifference(a, b Result) string {
 // A seed is a history: run twice, everything happens at the same instants with
 // the same bytes.
 func TestASeedReplays(t *testing.T) {
-	t.Run("quiet", func(t *testing.T) { t.Parallel(); replay(t, 7, Options{Quiet: true}) })
-	for _, seed := range replayed(t) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { t.Parallel(); replay(t, seed, Options{}) })
+	t.Run("quiet", func(t *testing.T) { t.Parallel(); checkReplay(t, 7, Options{Quiet: true}) })
+	for _, seed := range seedsToReplay(t) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { t.Parallel(); checkReplay(t, seed, Options{}) })
 	}
 }
 
-// replayed are the seeds that are run twice: some with a restored etcd, a lost
+// seedsToReplay are the seeds that are run twice: some with a restored etcd, a lost
 // one, a zone that comes later; or so many as ZONEWISE_SIM_REPLAY says.
-func replayed(t *testing.T) []uint64 {
-	n := number(t, "ZONEWISE_SIM_REPLAY", 0)
+func seedsToReplay(t *testing.T) []uint64 {
+	n := envNumber(t, "ZONEWISE_SIM_REPLAY", 0)
 	if n == 0 {
 		return []uint64{2, 3, 4, 5, 6}
 	}
 	var all []uint64
-	from := number(t, "ZONEWISE_SIM_FROM", 0)
+	from := envNumber(t, "ZONEWISE_SIM_FROM", 0)
 	for i := range n {
 		all = append(all, uint64(from+i))
 	}
@@ -59,12 +59,12 @@ func replayed(t *testing.T) []uint64 {
 }
 
 func writeTrace(t *testing.T, name string, r Result) {
-	if err := os.WriteFile(name, []byte(strings.Join(r.sorted(), "\n")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte(strings.Join(r.sortedTrace(), "\n")+"\n"), 0o644); err != nil {
 		t.Error(err)
 	}
 }
 
-func replay(t *testing.T, seed uint64, opt Options) {
+func checkReplay(t *testing.T, seed uint64, opt Options) {
 	a, b := runSeed(t, seed, opt), runSeed(t, seed, opt)
 	if a.Digest == b.Digest {
 		return
@@ -81,7 +81,7 @@ func replay(t *testing.T, seed uint64, opt Options) {
 // every interesting state. ZONEWISE_SIM_FROM and ZONEWISE_SIM_SEEDS say which
 // (default 0 to 39); ZONEWISE_SIM_OUT names a file for one line per seed.
 func TestSeeds(t *testing.T) {
-	from, count := number(t, "ZONEWISE_SIM_FROM", 0), number(t, "ZONEWISE_SIM_SEEDS", 40)
+	from, count := envNumber(t, "ZONEWISE_SIM_FROM", 0), envNumber(t, "ZONEWISE_SIM_SEEDS", 40)
 	var mu sync.Mutex // guards what follows
 	sum, batches := newCoverage(), 0
 	var failed atomic.Bool
@@ -93,7 +93,7 @@ func TestSeeds(t *testing.T) {
 					return // the mutants want to know whether, not where
 				}
 				res := runSeed(t, uint64(seed), Options{})
-				judge(t, res)
+				checkResult(t, res)
 				if t.Failed() {
 					failed.Store(true)
 				}
@@ -102,9 +102,9 @@ func TestSeeds(t *testing.T) {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				sum.add(res.Coverage)
+				sum.addCounts(res.Coverage)
 				batches += res.Batches
-				record(t, res)
+				appendResult(t, res)
 			})
 		}
 	})
@@ -113,8 +113,8 @@ func TestSeeds(t *testing.T) {
 	for seed := from + count; count >= 40 && len(sum.Missing()) > 0 && seed < from+2*count; seed++ {
 		t.Run(fmt.Sprintf("further/%d", seed), func(t *testing.T) {
 			res := runSeed(t, uint64(seed), Options{})
-			judge(t, res)
-			sum.add(res.Coverage)
+			checkResult(t, res)
+			sum.addCounts(res.Coverage)
 		})
 	}
 	t.Logf("%d batches; %v", batches, sum)
@@ -129,7 +129,7 @@ const (
 	leastFaults  = 5
 )
 
-func judge(t *testing.T, res Result) {
+func checkResult(t *testing.T, res Result) {
 	t.Logf("%d batches in %v, digest %s, faults %q", res.Batches, res.Virtual, res.Digest, res.What)
 	for _, w := range res.Wrong {
 		t.Error(w)
@@ -142,8 +142,8 @@ func judge(t *testing.T, res Result) {
 	}
 }
 
-// record appends a seed's result for cmd/manyseeds.
-func record(t *testing.T, res Result) {
+// appendResult appends a seed's result for cmd/manyseeds.
+func appendResult(t *testing.T, res Result) {
 	name := os.Getenv("ZONEWISE_SIM_OUT")
 	if name == "" {
 		return
@@ -164,8 +164,8 @@ func record(t *testing.T, res Result) {
 	}
 }
 
-// number reads a number from the environment.
-func number(t *testing.T, name string, without int) int {
+// envNumber reads a number from the environment.
+func envNumber(t *testing.T, name string, without int) int {
 	s := os.Getenv(name)
 	if s == "" {
 		return without

@@ -14,17 +14,17 @@ import (
 // up to the last stable offset, without what the answer says is aborted.
 type committedReader struct {
 	reader
-	stable int64          // the newest last stable offset by this connection
-	end    int64          // high watermark
-	gone   map[int64]bool // producers inside an aborted transaction
+	lastStableOffset int64          // the newest last stable offset by this connection
+	highWatermark    int64          // high watermark
+	abortedProducers map[int64]bool // producers inside an aborted transaction
 }
 
 func (w *world) newCommittedReader(name string, addrs []string, tp TP) *committedReader {
-	return &committedReader{reader: *w.newReader(name, addrs, tp.Topic, tp.Partition), gone: map[int64]bool{}}
+	return &committedReader{reader: *w.newReader(name, addrs, tp.Topic, tp.Partition), abortedProducers: map[int64]bool{}}
 }
 
-func (r *committedReader) tp() TP {
-	for p := range r.at {
+func (r *committedReader) partition() TP {
+	for p := range r.position {
 		return TP{r.topic, p}
 	}
 	return TP{}
@@ -32,21 +32,21 @@ func (r *committedReader) tp() TP {
 
 // run reads until ctx ends, and holds what it sees against what was asked for.
 func (r *committedReader) run(ctx context.Context) {
-	defer r.drop()
-	tp := r.tp()
+	defer r.closeConn()
+	tp := r.partition()
 	for ctx.Err() == nil {
 		reads, err := r.pollCommitted(ctx)
 		if err != nil {
-			r.drop()
-			r.next++
-			r.stable = 0
+			r.closeConn()
+			r.addrIndex++
+			r.lastStableOffset = 0
 		}
 		for _, x := range reads {
-			if known, may := r.w.history.mayBeSeen(x.Record.Producer); !known || !may {
-				r.w.history.wrong("%s: %v at offset %d of %v is read as committed: nobody asked for that, or in vain", r.name, x.Record, x.Offset, tp)
+			if known, may := r.w.history.mayBeVisible(x.Record.Producer); !known || !may {
+				r.w.history.reportViolation("%s: %v at offset %d of %v is read as committed: nobody asked for that, or in vain", r.name, x.Record, x.Offset, tp)
 			}
 		}
-		if r.pause(ctx) != nil {
+		if r.backOff(ctx) != nil {
 			return
 		}
 	}
@@ -54,10 +54,10 @@ func (r *committedReader) run(ctx context.Context) {
 
 // pollCommitted fetches once and returns the committed records.
 func (r *committedReader) pollCommitted(ctx context.Context) ([]Read, error) {
-	r.nth++
-	q := r.fetch(300 * time.Millisecond)
+	r.polls++
+	q := r.newFetchRequest(300 * time.Millisecond)
 	q.IsolationLevel = 1
-	resp, err := r.try(ctx, q, []int16{4, 11, 12}[r.w.draw("version", r.name, 0)%3])
+	resp, err := r.requestOnce(ctx, q, []int16{4, 11, 12}[r.w.generateNumber("version", r.name, 0)%3])
 	if err != nil {
 		return nil, err
 	}
@@ -68,27 +68,27 @@ func (r *committedReader) pollCommitted(ctx context.Context) ([]Read, error) {
 	part := &f.Topics[0].Partitions[0]
 	switch {
 	case part.ErrorCode == errOutOfRange:
-		start, err := r.startOf(ctx, r.tp())
+		start, err := r.fetchLogStart(ctx, r.partition())
 		if err == nil {
-			r.at[part.Partition] = start
-			clear(r.gone)
+			r.position[part.Partition] = start
+			clear(r.abortedProducers)
 		}
 		return nil, err
 	case part.ErrorCode != errNone:
 		return nil, fmt.Errorf("fetch: error %d", part.ErrorCode)
-	case part.LastStableOffset < r.stable || part.LastStableOffset > part.HighWatermark:
-		r.w.history.wrong("%s: last stable offset %d of %v, was %d, high watermark %d", r.name, part.LastStableOffset, r.tp(), r.stable, part.HighWatermark)
+	case part.LastStableOffset < r.lastStableOffset || part.LastStableOffset > part.HighWatermark:
+		r.w.history.reportViolation("%s: last stable offset %d of %v, was %d, high watermark %d", r.name, part.LastStableOffset, r.partition(), r.lastStableOffset, part.HighWatermark)
 	}
-	r.stable, r.end = part.LastStableOffset, part.HighWatermark
-	return r.filter(part)
+	r.lastStableOffset, r.highWatermark = part.LastStableOffset, part.HighWatermark
+	return r.filterAborted(part)
 }
 
-// filter takes what a fetch brought, as Kafka's consumers do: the aborted
+// filterAborted takes what a fetch brought, as Kafka's consumers do: the aborted
 // transactions begin at their first offset and end with their marker.
-func (r *committedReader) filter(part *kmsg.FetchResponseTopicPartition) (out []Read, err error) {
+func (r *committedReader) filterAborted(part *kmsg.FetchResponseTopicPartition) (out []Read, err error) {
 	reads, err := readBatches(part.RecordBatches)
 	if err != nil {
-		r.w.history.wrong("%s: %v: %v", r.name, r.tp(), err)
+		r.w.history.reportViolation("%s: %v: %v", r.name, r.partition(), err)
 		return nil, err
 	}
 	aborted := slices.Clone(part.AbortedTransactions)
@@ -97,57 +97,57 @@ func (r *committedReader) filter(part *kmsg.FetchResponseTopicPartition) (out []
 	})
 	for _, x := range reads {
 		for len(aborted) > 0 && aborted[0].FirstOffset <= x.Offset {
-			r.gone[aborted[0].ProducerID] = true
+			r.abortedProducers[aborted[0].ProducerID] = true
 			aborted = aborted[1:]
 		}
-		if x.Offset < r.at[part.Partition] {
+		if x.Offset < r.position[part.Partition] {
 			continue // the batch began before the position
 		}
 		if x.Offset >= part.LastStableOffset {
-			r.w.history.wrong("%s: offset %d of %v is given beyond the last stable one, %d", r.name, x.Offset, r.tp(), part.LastStableOffset)
+			r.w.history.reportViolation("%s: offset %d of %v is given beyond the last stable one, %d", r.name, x.Offset, r.partition(), part.LastStableOffset)
 		}
-		r.at[part.Partition] = x.Offset + 1
+		r.position[part.Partition] = x.Offset + 1
 		switch {
 		case x.Mark.Kind == MarkAbort:
-			delete(r.gone, x.Mark.Producer)
+			delete(r.abortedProducers, x.Mark.Producer)
 		case x.Mark.Kind == MarkCommit || x.Mark.Kind == MarkGap:
-		case !r.gone[x.Mark.Producer]:
+		case !r.abortedProducers[x.Mark.Producer]:
 			out = append(out, x)
 		}
 	}
 	return out, nil
 }
 
-// watchOffset fetches a transactional group's position again and again.
-func (r *run) watchOffset(id string, addrs []string) {
+// pollTxnOffset fetches a transactional group's position again and again.
+func (r *run) pollTxnOffset(id string, addrs []string) {
 	c := &client{w: r.world, name: "watch-" + id, addrs: addrs}
-	defer c.drop()
+	defer c.closeConn()
 	found := false
-	for r.tailing.Err() == nil {
+	for r.backgroundCtx.Err() == nil {
 		if !found {
-			found = c.findCoordinator(r.tailing, "of-"+id) == nil
+			found = c.findCoordinator(r.backgroundCtx, "of-"+id) == nil
 		}
 		if found {
-			found = r.noteOffset(r.tailing, c, id) == nil
+			found = r.recordTxnOffset(r.backgroundCtx, c, id) == nil
 		}
 		if !found {
-			c.drop()
-			c.next++
+			c.closeConn()
+			c.addrIndex++
 		}
-		if c.pause(r.tailing) != nil {
+		if c.backOff(r.backgroundCtx) != nil {
 			return
 		}
 	}
 }
 
-func (r *run) noteOffset(ctx context.Context, c *client, id string) error {
+func (r *run) recordTxnOffset(ctx context.Context, c *client, id string) error {
 	q := kmsg.NewPtrOffsetFetchRequest()
 	q.Group, q.RequireStable = "of-"+id, true
 	t := kmsg.NewOffsetFetchRequestTopic()
-	t.Topic, t.Partitions = sourceOf.Topic, []int32{sourceOf.Partition}
+	t.Topic, t.Partitions = sourcePartition.Topic, []int32{sourcePartition.Partition}
 	q.Topics = append(q.Topics, t)
 	e := TxnFetch{ID: id, Begun: time.Now()}
-	resp, err := c.try(ctx, q, 7)
+	resp, err := c.requestOnce(ctx, q, 7)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (r *run) noteOffset(ctx context.Context, c *client, id string) error {
 	switch p.ErrorCode {
 	case errNone:
 		e.Offset, e.End = p.Offset, time.Now()
-		r.history.note(func() { r.history.TxnFetches = append(r.history.TxnFetches, e) })
+		r.history.update(func() { r.history.TxnFetches = append(r.history.TxnFetches, e) })
 	case errUnstableOffset:
 	default:
 		return groupError{"fetch offset", p.ErrorCode}
@@ -167,68 +167,68 @@ func (r *run) noteOffset(ctx context.Context, c *client, id string) error {
 	return nil
 }
 
-// committedAtEnd reads every transactional partition from every broker, and
+// readAllCommitted reads every transactional partition from every broker, and
 // every group's last position.
-func (r *run) committedAtEnd() {
+func (r *run) readAllCommitted() {
 	for _, p := range r.processes {
 		for _, tp := range transactionalTPs() {
 			s, err := r.readCommitted(p, tp)
 			if err != nil {
-				r.history.wrong("read committed records of %v from %s at the end: %v", tp, p.name, err)
+				r.history.reportViolation("read committed records of %v from %s at the end: %v", tp, p.name, err)
 				continue
 			}
-			r.history.note(func() {
-				if r.history.Stable[tp] == nil {
-					r.history.Stable[tp] = map[string]Stable{}
+			r.history.update(func() {
+				if r.history.CommittedLogs[tp] == nil {
+					r.history.CommittedLogs[tp] = map[string]CommittedLog{}
 				}
-				r.history.Stable[tp][p.name] = s
+				r.history.CommittedLogs[tp][p.name] = s
 			})
 		}
 	}
 	for _, a := range r.apps {
-		if err := r.lastOffset(a.id); err != nil {
-			r.history.wrong("fetch the last position of %s: %v", a.id, err)
+		if err := r.recordLastOffset(a.id); err != nil {
+			r.history.reportViolation("fetch the last position of %s: %v", a.id, err)
 		}
 	}
 }
 
-func (r *run) readCommitted(p *process, tp TP) (s Stable, err error) {
-	rd := r.newCommittedReader("last-committed-"+p.name, []string{p.addr(-1)}, tp)
-	defer rd.drop()
+func (r *run) readCommitted(p *process, tp TP) (s CommittedLog, err error) {
+	rd := r.newCommittedReader("last-committed-"+p.name, []string{p.zoneAddr(-1)}, tp)
+	defer rd.closeConn()
 	for empty := 0; empty < 5; {
-		before := rd.at[tp.Partition]
+		before := rd.position[tp.Partition]
 		reads, err := rd.pollCommitted(r.ctx)
 		if err != nil {
 			return s, err
 		}
 		s.Reads = append(s.Reads, reads...)
-		if s.Last, s.End = rd.stable, rd.end; rd.at[tp.Partition] >= rd.end {
+		if s.LastStableOffset, s.HighWatermark = rd.lastStableOffset, rd.highWatermark; rd.position[tp.Partition] >= rd.highWatermark {
 			break
 		}
-		if empty++; rd.at[tp.Partition] > before {
+		if empty++; rd.position[tp.Partition] > before {
 			empty = 0
 		}
 	}
 	return s, nil
 }
 
-// lastOffset notes a group's position at the end.
-func (r *run) lastOffset(id string) error {
-	c := &client{w: r.world, name: "last-" + id, addrs: r.addrs(0)}
-	defer c.drop()
-	ctx, cancel := context.WithTimeout(r.ctx, readyTime)
+// recordLastOffset notes a group's position at the end.
+func (r *run) recordLastOffset(id string) error {
+	c := &client{w: r.world, name: "last-" + id, addrs: r.brokerAddrs(0)}
+	defer c.closeConn()
+	ctx, cancel := context.WithTimeout(r.ctx, readyTimeout)
 	defer cancel()
 	for {
 		err := c.findCoordinator(ctx, "of-"+id)
 		if err == nil {
 			before := len(r.history.TxnFetches)
-			if err = r.noteOffset(ctx, c, id); err == nil && len(r.history.TxnFetches) > before {
+			if err = r.recordTxnOffset(ctx, c, id); err == nil && len(r.history.TxnFetches) > before {
 				return nil
 			}
 		}
-		c.drop()
-		c.next++
-		if perr := c.pause(ctx); perr != nil {
+		c.closeConn()
+		c.addrIndex++
+		if perr := c.backOff(ctx); perr != nil {
 			return fmt.Errorf("%w: %w", perr, err)
 		}
 	}

@@ -19,32 +19,32 @@ func (r *run) startApps() {
 		if i >= 2 {
 			timeout = 3 * time.Second
 		}
-		a := &app{r: r, id: fmt.Sprintf("e%d", i), v2: i%2 == 1, timeout: timeout, first: i, targets: transactionalTPs()}
+		a := &txnApp{r: r, id: fmt.Sprintf("e%d", i), v2: i%2 == 1, timeout: timeout, firstBroker: i, targets: transactionalTPs()}
 		r.apps = append(r.apps, a)
-		r.clients.Go(func() {
-			time.Sleep(500*time.Millisecond + time.Duration(r.draw("start", a.id, 0)%50_000_000))
-			a.run(r.ctx, r.stop)
+		r.producers.Go(func() {
+			time.Sleep(500*time.Millisecond + time.Duration(r.generateNumber("start", a.id, 0)%50_000_000))
+			a.run(r.ctx, r.stopProducing)
 		})
-		r.tails.Go(func() { r.watchOffset(a.id, r.addrs(i+1)) })
+		r.background.Go(func() { r.pollTxnOffset(a.id, r.brokerAddrs(i+1)) })
 	}
 	for i, tp := range transactionalTPs() {
-		rd := r.newCommittedReader(fmt.Sprintf("rc%d", i), r.addrs(i), tp)
-		r.tails.Go(func() {
-			time.Sleep(rd.start())
-			rd.run(r.tailing)
+		rd := r.newCommittedReader(fmt.Sprintf("rc%d", i), r.brokerAddrs(i), tp)
+		r.background.Go(func() {
+			time.Sleep(rd.startDelay())
+			rd.run(r.backgroundCtx)
 		})
 	}
 }
 
-// endTime is how long after the last fault a transaction may be open: the
+// txnEndTimeout is how long after the last fault a transaction may be open: the
 // longest timeout, and some ticks.
-const endTime = 30 * time.Second
+const txnEndTimeout = 30 * time.Second
 
-// nothingOpen waits until every transaction has ended.
-func (r *run) nothingOpen() {
+// waitNoOpenTxns waits until every transaction has ended.
+func (r *run) waitNoOpenTxns() {
 	var open []string
-	for end := time.Now().Add(endTime); time.Now().Before(end); time.Sleep(100*time.Millisecond + 1) {
-		l := r.anyLife()
+	for end := time.Now().Add(txnEndTimeout); time.Now().Before(end); time.Sleep(100*time.Millisecond + 1) {
+		l := r.anyInstance()
 		if l == nil {
 			continue
 		}
@@ -60,5 +60,5 @@ func (r *run) nothingOpen() {
 			return
 		}
 	}
-	r.history.wrong("transactions of %q are open %v after the last fault", open, endTime)
+	r.history.reportViolation("transactions of %q are open %v after the last fault", open, txnEndTimeout)
 }

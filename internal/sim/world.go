@@ -18,51 +18,51 @@ import (
 
 // world is what brokers and clients live in.
 type world struct {
-	seed   uint64
-	mem    *bucket.Mem
-	net    *network
-	logger *slog.Logger
-	faulty bool // faults may be drawn
+	seed          uint64
+	mem           *bucket.Mem
+	net           *network
+	logger        *slog.Logger
+	faultsEnabled bool // faults may be drawn
 	// instants keeps apart whatever happens: two things of one nanosecond race.
 	instants etcdfake.Instants
 
 	history   *History
 	processes []*process
 
-	mu        sync.Mutex // guards what follows
-	etcd      *etcdfake.Store
-	etcds     []*etcdfake.Store // all there were
-	lines     []string          // the trace
-	calm      bool              // no more faults: the end of a run
-	gate      chan struct{}     // closed: processes may not run; nil: they may
-	open      chan struct{}     // closed when the gate opens
-	recovered int
-	expect    bool // brokers are expected to stop
-	stops     int  // brokers that did
-	traps     []*trap
-	damage    int // archives to damage on their way into the bucket
+	mu             sync.Mutex // guards what follows
+	etcd           *etcdfake.Store
+	etcds          []*etcdfake.Store // all there were
+	traceLines     []string          // the trace
+	faultsOver     bool              // no more faults: the end of a run
+	gate           chan struct{}     // closed: processes may not run; nil: they may
+	gateOpened     chan struct{}     // closed when the gate opens
+	recoveries     int
+	stopsExpected  bool // brokers are expected to stop
+	stops          int  // brokers that did
+	triggers       []*faultTrigger
+	damageArchives int // archives to damage on their way into the bucket
 	// What is to be damaged on its way out of it.
 	damageReads, damageCheckpoints int
-	billed                         requests
-	dead                           map[string]bool // lives that were killed
-	seen                           *watchful
-	late                           int // PUTs that landed after their caller had given up
-	clients                        map[string]*etcdfake.Client
+	billable                       requestLog
+	deadInstances                  map[string]bool // lives that were killed
+	observed                       *observations
+	latePuts                       int // PUTs that landed after their caller had given up
+	etcdClients                    map[string]*etcdfake.Client
 }
 
 const cluster = "main"
 
 func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
-	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faulty: faulty, history: newHistory(), clients: map[string]*etcdfake.Client{}, seen: newWatchful(), dead: map[string]bool{}}
-	w.net = newNetwork(w.draw, &w.instants)
+	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faultsEnabled: faulty, history: newHistory(), etcdClients: map[string]*etcdfake.Client{}, observed: newObservations(), deadInstances: map[string]bool{}}
+	w.net = newNetwork(w.generateNumber, &w.instants)
 	w.etcd = w.newEtcd("etcd")
 	w.etcds = append(w.etcds, w.etcd)
 	w.gate = make(chan struct{})
 	return w
 }
 
-// draw is a number that depends on the seed and its arguments only.
-func (w *world) draw(kind, id string, n int) uint64 {
+// generateNumber is a number that depends on the seed and its arguments only.
+func (w *world) generateNumber(kind, id string, n int) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d/%s/%s/%d", w.seed, kind, id, n)
 	v := h.Sum64()
@@ -73,46 +73,46 @@ func (w *world) draw(kind, id string, n int) uint64 {
 	return v ^ v>>33
 }
 
-// pause lets up to 100 µs pass, and ends at an instant of its own.
-func (w *world) pause(what string, n int) {
-	d := time.Duration(1 + w.draw(what, "", n)%100_000)
-	time.Sleep(w.instants.In(d, fmt.Sprintf("%s %d", what, n)))
+// sleepDistinct lets up to 100 µs pass, and ends at an instant of its own.
+func (w *world) sleepDistinct(what string, n int) {
+	d := time.Duration(1 + w.generateNumber(what, "", n)%100_000)
+	time.Sleep(w.instants.TakeIn(d, fmt.Sprintf("%s %d", what, n)))
 }
 
 // newEtcd starts an empty etcd; life tells one from the next.
 func (w *world) newEtcd(life string) *etcdfake.Store {
-	rates := etcdfake.Config{Seed: w.draw("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond, Instants: &w.instants}
+	rates := etcdfake.Config{Seed: w.generateNumber("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond, Instants: &w.instants}
 	lose, before, landLate, cancel := 0, 0, 0, 0
-	if w.faulty {
+	if w.faultsEnabled {
 		lose, before, landLate, cancel = 3, 4, 2, 2
 	}
 	rates.LoseReply, rates.FailBefore, rates.LandLate, rates.CancelWatch = lose, before, landLate, cancel
-	rates.Script = w.etcdFate
+	rates.Script = w.decideEtcdFault
 	return etcdfake.New(rates)
 }
 
 // bucketFor is the bucket as one process sees it: its own connection.
-func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
-	plan := bucket.FaultPlan{Seed: w.draw("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005}
-	took, fated := newCounter(), newCounter()
-	slow := bucket.Delay(damaging{w.mem, w, process}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
-		attempt := took.next(op.String() + "/" + name)
-		v := w.draw(op.String()+"/"+process, name, attempt)
+func (w *world) bucketFor(process string) (*bucket.FaultyBucket, bucket.Bucket) {
+	plan := bucket.FaultPlan{Seed: w.generateNumber("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005}
+	took, fated := newRequestCounter(), newRequestCounter()
+	slow := bucket.Delay(damagingBucket{w.mem, w, process}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
+		attempt := took.countInstant(op.String() + "/" + name)
+		v := w.generateNumber(op.String()+"/"+process, name, attempt)
 		d := 3*time.Millisecond + time.Duration((v>>16)%20_000_000)
 		if v%31 == 0 {
 			d += time.Duration((v >> 32) % 400_000_000)
 		}
-		return w.instants.In(d, op.String()+"/"+process+"/"+name)
+		return w.instants.TakeIn(d, op.String()+"/"+process+"/"+name)
 	})
-	fault := bucket.NewFault(slow, func(op bucket.Op, name string, _ int) bucket.Fate {
-		attempt := fated.next(op.String() + "/" + name)
-		return w.bucketFate(process, plan, op, name, attempt)
+	fault := bucket.NewFaultyBucket(slow, func(op bucket.Op, name string, _ int) bucket.InjectedFault {
+		attempt := fated.countInstant(op.String() + "/" + name)
+		return w.decideBucketFault(process, plan, op, name, attempt)
 	})
 	traced := bucket.Trace(fault, func(l bucket.TraceLine) {
 		if w.isDead(process) {
 			return
 		}
-		w.sawBucket(process, l)
+		w.observeBucketRequest(process, l)
 		w.trace("s3 %s %s %s %d+%d %d %08x %v %d", process, l.Op, l.Name, l.Off, l.Len, l.Bytes, l.Sum, l.Err != nil, l.Took)
 	})
 	retry := bucket.DefaultRetry()
@@ -121,21 +121,23 @@ func (w *world) bucketFor(process string) (*bucket.Fault, bucket.Bucket) {
 	if process == "operator" { // nobody's bill
 		return fault, all
 	}
-	return fault, billed{all, &w.billed, process}
+	return fault, billedBucket{all, &w.billable, process}
 }
 
-// counter counts the instants at which something was asked. What is asked at
+// requestCounter counts the instants at which something was asked. What is asked at
 // one instant has no order, so it has one number.
-type counter struct {
+type requestCounter struct {
 	mu sync.Mutex
 	n  map[string]int
 	at map[string]time.Time // of the last
 }
 
-func newCounter() *counter { return &counter{n: map[string]int{}, at: map[string]time.Time{}} }
+func newRequestCounter() *requestCounter {
+	return &requestCounter{n: map[string]int{}, at: map[string]time.Time{}}
+}
 
-// next counts from 1.
-func (c *counter) next(what string) int {
+// countInstant counts from 1.
+func (c *requestCounter) countInstant(what string) int {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,16 +147,16 @@ func (c *counter) next(what string) int {
 	return c.n[what]
 }
 
-func (w *world) setCalm() {
+func (w *world) setFaultsOver() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calm = true
+	w.faultsOver = true
 }
 
-func (w *world) isCalm() bool {
+func (w *world) areFaultsOver() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.calm
+	return w.faultsOver
 }
 
 // trace notes an event at its virtual instant.
@@ -162,14 +164,14 @@ func (w *world) trace(format string, args ...any) {
 	line := fmt.Sprintf("%020d "+format, append([]any{time.Now().UnixNano()}, args...)...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lines = append(w.lines, line)
+	w.traceLines = append(w.traceLines, line)
 }
 
-// digest hashes the trace. Lines of one instant have no order.
-func (w *world) digest() string {
+// traceDigest hashes the trace. Lines of one instant have no order.
+func (w *world) traceDigest() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lines := slices.Sorted(slices.Values(w.lines))
+	lines := slices.Sorted(slices.Values(w.traceLines))
 	h := sha256.New()
 	for _, l := range lines {
 		h.Write([]byte(l))
@@ -184,6 +186,6 @@ func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string,
 	if _, _, err := etcdlog.Create(ctx, c, cluster, "token"); err != nil {
 		return nil, err
 	}
-	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.rand("log/"+process, life), LeaseTTL: 4 * time.Second,
+	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.newRand("log/"+process, life), LeaseTTL: 4 * time.Second,
 		DeletePause: 80 * time.Millisecond})
 }

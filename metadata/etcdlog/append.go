@@ -13,26 +13,26 @@ import (
 
 // Append implements metadata.Log.
 func (l *Log) Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
-	res, err := l.append(ctx, r)
+	res, err := l.appendEntry(ctx, r)
 	if err != nil {
-		err = l.shut(ctx, err)
+		err = l.blockOlderLog(ctx, err)
 		return res, fmt.Errorf("append %v/%v/%d: %w", r.Key.Session, r.Key.Lane, r.Key.Seq, err)
 	}
 	return res, nil
 }
 
-func (l *Log) append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
+func (l *Log) appendEntry(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
 	switch {
 	case r.Key.Lane >= metadata.LaneCount || r.Key.Seq == 0:
 		return metadata.AppendResult{}, errors.New("BUG: no such lane, or sequence 0")
 	case len(r.Bytes) == 0 || len(r.Bytes) > metadata.MaxEntryBytes:
 		return metadata.AppendResult{}, fmt.Errorf("BUG: entry of %d bytes; want 1 to %d", len(r.Bytes), metadata.MaxEntryBytes)
 	}
-	s, err := l.session(r.Key.Session)
+	s, err := l.findSession(r.Key.Session)
 	if err != nil {
 		return metadata.AppendResult{}, err
 	}
-	p, err := s.begin(r.Key)
+	p, err := s.beginAppend(r.Key)
 	if err != nil || p.done {
 		return p.res, errors.Join(err, p.err)
 	}
@@ -41,133 +41,133 @@ func (l *Log) append(ctx context.Context, r metadata.AppendRequest) (metadata.Ap
 			p.extent = 1
 		}
 	}
-	a := &appending{l: l, s: s, r: r, p: p, name: l.k.entry(0, r.Key)}
-	res, err := a.run(ctx)
+	a := &appendCall{l: l, s: s, r: r, p: p, name: l.k.entryKey(0, r.Key)}
+	res, err := a.runAttempts(ctx)
 	a.p.res, a.p.err = res, err
-	a.p.done = err == nil || errors.Is(err, metadata.ErrSessionLost) || errors.Is(err, metadata.ErrNotKnown)
-	s.end(r.Key.Lane, a.p)
+	a.p.done = err == nil || errors.Is(err, metadata.ErrSessionLost) || errors.Is(err, metadata.ErrOutcomeUnknown)
+	s.endAppend(r.Key.Lane, a.p)
 	return res, err
 }
 
-// appending is one call of Append.
-type appending struct {
+// appendCall is one call of Append.
+type appendCall struct {
 	l    *Log
 	s    *session
 	r    metadata.AppendRequest
-	p    pending
+	p    pendingAppend
 	name string // of the entry whatever its generation, for jitter
-	// empty: the attempt puts an empty entry, because the guard does not hold.
-	empty bool
-	// late: an attempt of unknown outcome had put the entry in place.
-	late bool
+	// putsEmpty: the attempt puts an empty entry, because the guard does not hold.
+	putsEmpty bool
+	// foundLanded: an attempt of unknown outcome had put the entry in place.
+	foundLanded bool
 }
 
-// verdict is what one attempt has told.
-type verdict uint8
+// attemptResult is what one attempt has told.
+type attemptResult uint8
 
 const (
-	final verdict = iota // result and error are the entry's fate
-	moved                // its generation has closed: send it again at once
-	again                // error says why nothing is known: ask again after a pause
+	attemptResolved     attemptResult = iota // result and error are the entry's fate
+	attemptExtentClosed                      // its generation has closed: send it again at once
+	attemptUnknown                           // error says why nothing is known: ask again after a pause
 )
 
-// run sends the entry until its fate is known.
-func (a *appending) run(ctx context.Context) (metadata.AppendResult, error) {
-	at := &attempts{l: a.l, name: a.name}
+// runAttempts sends the entry until its fate is known.
+func (a *appendCall) runAttempts(ctx context.Context) (metadata.AppendResult, error) {
+	at := &retrier{l: a.l, name: a.name}
 	for {
-		res, v, err := a.attempt(ctx, at)
+		res, v, err := a.sendAttempt(ctx, at)
 		switch {
-		case v == final:
+		case v == attemptResolved:
 			if err == nil {
-				a.l.countAppend(res, at.n, a.late)
+				a.l.countAppend(res, at.n, a.foundLanded)
 			}
 			return res, err
-		case v == moved:
+		case v == attemptExtentClosed:
 			continue
 		case errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation):
 			return res, err
 		}
-		if err := at.next(ctx, err); err != nil {
+		if err := at.waitForRetry(ctx, err); err != nil {
 			return res, err
 		}
 	}
 }
 
-// attempt sends the entry once and finds out what became of it. Why its
+// sendAttempt sends the entry once and finds out what became of it. Why its
 // comparisons failed is asked in a second request: what a transaction would read
 // is carried into the raft log of every member by every commit, and hardly one
 // fails.
-func (a *appending) attempt(ctx context.Context, at *attempts) (res metadata.AppendResult, v verdict, err error) {
-	t, err := a.txn(ctx)
+func (a *appendCall) sendAttempt(ctx context.Context, at *retrier) (res metadata.AppendResult, v attemptResult, err error) {
+	t, err := a.buildTxn(ctx)
 	if err != nil {
-		return res, again, err
+		return res, attemptUnknown, err
 	}
 	before := a.l.seen.get()
-	resp, err := at.txn(ctx, t)
+	resp, err := at.sendTxn(ctx, t)
 	switch {
-	case err != nil && refused(err) && !a.p.maybe:
-		return res, final, err
+	case err != nil && isRefused(err) && !a.p.maybeLanded:
+		return res, attemptResolved, err
 	case err != nil:
-		a.p.maybe = true // also where it says "no space": etcd executes the write that passes its quota, and then says so
-		return res, again, err
+		a.p.maybeLanded = true // also where it says "no space": etcd executes the write that passes its quota, and then says so
+		return res, attemptUnknown, err
 	}
-	if res, put, err := a.put(before, resp); put || err != nil {
-		return res, final, err
+	if res, put, err := a.checkPut(before, resp); put || err != nil {
+		return res, attemptResolved, err
 	}
-	return a.judge(ctx, at)
+	return a.resolveFailure(ctx, at)
 }
 
-// txn is the request of one attempt (design, section 3, "Append").
-func (a *appending) txn(ctx context.Context) (*txnReq, error) {
-	l, key := a.l, a.l.k.entry(a.p.extent, a.r.Key)
+// buildTxn is the request of one attempt (docs/design.md, section 4).
+func (a *appendCall) buildTxn(ctx context.Context) (*txnReq, error) {
+	l, key := a.l, a.l.k.entryKey(a.p.extent, a.r.Key)
 	own := []*compare{
-		created(a.s.key, a.s.created),
-		valueIs(l.k.extent(), hex64(uint64(a.p.extent))),
-		created(l.k.incarnation(l.format.Incarnation), l.incCreated),
-		absent(key),
+		compareCreated(a.s.key, a.s.created),
+		compareValueEqual(l.k.extentKey(), formatHex64(uint64(a.p.extent))),
+		compareCreated(l.k.incarnationKey(l.format.Incarnation), l.incarnationCreated),
+		compareAbsent(key),
 	}
 	write := func(value []byte) []*op {
-		return []*op{put(key, value), put(l.k.head(), []byte(key[len(l.k.log()):]))}
+		return []*op{putOp(key, value), putOp(l.k.headKey(), []byte(key[len(l.k.logPrefix()):]))}
 	}
-	a.empty = false
+	a.putsEmpty = false
 	if a.r.Guard == nil {
 		return &txnReq{Compare: own, Success: write(a.r.Bytes)}, nil
 	}
-	further, holds, err := l.guard(ctx, a.r.Guard)
+	further, holds, err := l.guardCompares(ctx, a.r.Guard)
 	if err != nil {
 		return nil, fmt.Errorf("read guard: %w", err)
 	}
 	empty := &txnReq{Compare: own, Success: write(nil)}
-	if a.empty = !holds; a.empty {
+	if a.putsEmpty = !holds; a.putsEmpty {
 		return empty, nil
 	}
 	return &txnReq{
 		Compare: append(append([]*compare(nil), own...), further...),
 		Success: write(a.r.Bytes),
-		Failure: []*op{nested(empty)},
+		Failure: []*op{nestedTxnOp(empty)},
 	}, nil
 }
 
-// put tells whether an attempt put the entry, or the empty one, in place. Where
+// checkPut tells whether an attempt put the entry, or the empty one, in place. Where
 // it did neither its comparisons failed, and it will not land later.
-func (a *appending) put(before marks, resp *txnResp) (res metadata.AppendResult, ok bool, err error) {
-	rev, empty := resp.Header.GetRevision(), a.empty
+func (a *appendCall) checkPut(before progress, resp *txnResp) (res metadata.AppendResult, ok bool, err error) {
+	rev, empty := resp.Header.GetRevision(), a.putsEmpty
 	if !resp.Succeeded {
 		if len(resp.Responses) == 0 || !resp.Responses[0].GetResponseTxn().GetSucceeded() {
-			a.l.seen.learn(marks{rev: rev}) // the read that follows may not be older
+			a.l.seen.advance(progress{rev: rev}) // the read that follows may not be older
 			return res, false, nil
 		}
 		empty = true
 	}
-	now := marks{rev: rev, head: rev, extent: a.p.extent}
-	if err := now.check(marks{rev: before.rev, head: before.head}); err != nil {
+	now := progress{rev: rev, head: rev, extent: a.p.extent}
+	if err := now.checkNotBehind(progress{rev: before.rev, head: before.head}); err != nil {
 		return res, false, err
 	}
-	a.l.seen.learn(now)
-	return metadata.AppendResult{Revision: a.l.out(rev), Extent: a.p.extent, GuardFailed: empty}, true, nil
+	a.l.seen.advance(now)
+	return metadata.AppendResult{Revision: a.l.toLogRevision(rev), Extent: a.p.extent, GuardFailed: empty}, true, nil
 }
 
-// judge reads why an attempt's comparisons failed, and tells what became of the
+// resolveFailure reads why an attempt's comparisons failed, and tells what became of the
 // entry.
 //
 // The read comes after the attempt, and the log goes on between the two. What
@@ -176,70 +176,70 @@ func (a *appending) put(before marks, resp *txnResp) (res metadata.AppendResult,
 // have been archived and deleted meanwhile: only truncated, as it stands in the
 // very read that does not find the key, tells whether that absence means that
 // nothing landed.
-func (a *appending) judge(ctx context.Context, at *attempts) (res metadata.AppendResult, v verdict, err error) {
-	l, key := a.l, a.l.k.entry(a.p.extent, a.r.Key)
+func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metadata.AppendResult, v attemptResult, err error) {
+	l, key := a.l, a.l.k.entryKey(a.p.extent, a.r.Key)
 	before := l.seen.get()
-	resp, err := at.txn(ctx, &txnReq{Success: append([]*op{get(key), get(a.s.key)}, l.standingOps()...)})
+	resp, err := at.sendTxn(ctx, &txnReq{Success: append([]*op{getOp(key), getOp(a.s.key)}, l.stateOps()...)})
 	switch {
-	case err != nil && refused(err) && !a.p.maybe:
-		return res, final, err
+	case err != nil && isRefused(err) && !a.p.maybeLanded:
+		return res, attemptResolved, err
 	case err != nil: // it is known of this attempt that it failed: maybe stays as it was
-		return res, again, err
+		return res, attemptUnknown, err
 	}
-	st, err := l.standingOf(before, resp)
-	if kv := st.got[key]; kv != nil && !errors.Is(err, metadata.ErrOlderLog) {
-		return a.found(kv)
+	st, err := l.decodeState(before, resp)
+	if kv := st.values[key]; kv != nil && !errors.Is(err, metadata.ErrOlderLog) {
+		return a.resolveFound(kv)
 	}
-	alive := a.s.is(st.got[a.s.key])
+	alive := a.s.isKey(st.values[a.s.key])
 	switch {
 	case err != nil && !errors.Is(err, metadata.ErrNewerIncarnation):
-		return res, final, err
+		return res, attemptResolved, err
 	case err == nil && alive && st.extent == a.p.extent:
-		return res, final, fmt.Errorf("BUG: etcd refused %s though every guard holds", a.name)
+		return res, attemptResolved, fmt.Errorf("BUG: etcd refused %s though every guard holds", a.name)
 	case st.extent < a.p.extent:
-		return res, final, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.extent, a.p.extent, metadata.ErrOlderLog)
+		return res, attemptResolved, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.extent, a.p.extent, metadata.ErrOlderLog)
 	}
 	// A guard failed and the key is absent. Nothing that names this generation
 	// can land any more; whether something did depends on whether keys of it
 	// have been deleted.
-	if a.p.maybe && st.truncated >= a.p.extent {
-		if res, landed, err := a.ask(ctx, st); landed || err != nil {
-			a.late = landed
-			return res, final, err
+	if a.p.maybeLanded && st.truncated >= a.p.extent {
+		if res, landed, err := a.resolveByReplica(ctx, st); landed || err != nil {
+			a.foundLanded = landed
+			return res, attemptResolved, err
 		}
 	}
 	if !alive || err != nil {
-		a.s.lost()
-		return res, final, errors.Join(fmt.Errorf("its session's key was gone at revision %d: %w", l.out(st.rev), metadata.ErrSessionLost), err)
+		a.s.markLost()
+		return res, attemptResolved, errors.Join(fmt.Errorf("its session's key was gone at revision %d: %w", l.toLogRevision(st.rev), metadata.ErrSessionLost), err)
 	}
-	a.p.extent, a.p.maybe = st.extent, false
-	return res, moved, nil
+	a.p.extent, a.p.maybeLanded = st.extent, false
+	return res, attemptExtentClosed, nil
 }
 
-// found is the fate of an entry whose key is there.
-func (a *appending) found(kv *keyValue) (metadata.AppendResult, verdict, error) {
-	a.late = true
-	res := metadata.AppendResult{Revision: a.l.out(kv.CreateRevision), Extent: a.p.extent}
-	a.l.seen.learn(marks{rev: kv.CreateRevision, head: kv.CreateRevision})
+// resolveFound is the fate of an entry whose key is there.
+func (a *appendCall) resolveFound(kv *keyValue) (metadata.AppendResult, attemptResult, error) {
+	a.foundLanded = true
+	res := metadata.AppendResult{Revision: a.l.toLogRevision(kv.CreateRevision), Extent: a.p.extent}
+	a.l.seen.advance(progress{rev: kv.CreateRevision, head: kv.CreateRevision})
 	switch {
 	case len(kv.Value) == 0 && a.r.Guard != nil:
 		res.GuardFailed = true
 	case !bytes.Equal(kv.Value, a.r.Bytes):
-		return metadata.AppendResult{}, final, fmt.Errorf("BUG: another entry of %d bytes stands at %s", len(kv.Value), kv.Key)
+		return metadata.AppendResult{}, attemptResolved, fmt.Errorf("BUG: another entry of %d bytes stands at %s", len(kv.Value), kv.Key)
 	}
-	return res, final, nil
+	return res, attemptResolved, nil
 }
 
-// ask lets the replica tell whether an attempt landed in a generation whose
+// resolveByReplica lets the replica tell whether an attempt landed in a generation whose
 // keys are being deleted: it waits until everything that was in the log at the
 // read is applied.
-func (a *appending) ask(ctx context.Context, st standing) (res metadata.AppendResult, landed bool, err error) {
+func (a *appendCall) resolveByReplica(ctx context.Context, st logState) (res metadata.AppendResult, landed bool, err error) {
 	l, none := a.l, metadata.AppendResult{}
 	applied := l.applied.Load()
 	if applied == nil {
-		return none, false, fmt.Errorf("generation %d is deleted and no replica was given: %w", a.p.extent, metadata.ErrNotKnown)
+		return none, false, fmt.Errorf("generation %d is deleted and no replica was given: %w", a.p.extent, metadata.ErrOutcomeUnknown)
 	}
-	rev, err := (*applied).WaitEntry(ctx, l.out(st.head), a.r.Key)
+	rev, err := (*applied).WaitEntry(ctx, l.toLogRevision(st.head), a.r.Key)
 	if err != nil || rev == 0 {
 		return none, false, err
 	}
@@ -248,13 +248,13 @@ func (a *appending) ask(ctx context.Context, st standing) (res metadata.AppendRe
 		return res, true, nil
 	}
 	// Whether the entry or the empty one took the place, only its value tells.
-	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(l.k.entry(a.p.extent, a.r.Key)), Revision: l.in(int64(rev))})
+	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(l.k.entryKey(a.p.extent, a.r.Key)), Revision: l.toEtcdRevision(int64(rev))})
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted), err == nil && len(resp.Kvs) == 0:
-		return none, false, fmt.Errorf("the entry at revision %d is compacted, its guard's outcome with it: %w", rev, metadata.ErrNotKnown)
+		return none, false, fmt.Errorf("the entry at revision %d is compacted, its guard's outcome with it: %w", rev, metadata.ErrOutcomeUnknown)
 	case err != nil:
 		return none, false, err
 	}
-	res, _, err = a.found(resp.Kvs[0])
+	res, _, err = a.resolveFound(resp.Kvs[0])
 	return res, err == nil, err
 }

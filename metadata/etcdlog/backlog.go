@@ -31,12 +31,12 @@ func newBacklog(in <-chan WatchResponse) *backlog {
 		b.mu.Lock()
 		b.ended = true
 		b.mu.Unlock()
-		b.signal()
+		b.notifyReady()
 	})
 	return b
 }
 
-func (b *backlog) signal() {
+func (b *backlog) notifyReady() {
 	select {
 	case b.ready <- struct{}{}:
 	default:
@@ -56,12 +56,12 @@ func (b *backlog) add(r WatchResponse) {
 		b.queue = append(b.queue, r)
 	}
 	b.mu.Unlock()
-	b.signal()
+	b.notifyReady()
 }
 
-// take returns everything that came since, and whether the watch has ended.
+// takeAll returns everything that came since, and whether the watch has ended.
 // ErrCompacted where the follower was too slow.
-func (b *backlog) take(ctx context.Context) (all []WatchResponse, ended bool, err error) {
+func (b *backlog) takeAll(ctx context.Context) (all []WatchResponse, ended bool, err error) {
 	select {
 	case <-ctx.Done():
 		return nil, false, ctx.Err()

@@ -9,7 +9,7 @@
 //	duty holder ─Keeper─▶ generation, truncated, checkpoint, deletes, compaction,
 //	                      each fenced by the duty's and the session's create revision
 //
-// Rules that the code keeps (design, section 3):
+// Rules that the code keeps (docs/design.md, section 4):
 //
 //   - Every answer of etcd may be lost and every request may land late. What
 //     was sent is sent again byte for byte until a read tells what became of

@@ -15,12 +15,12 @@ import (
 
 // appends is the fate of the n-th (from 0) append that client a sends for one
 // key; everything else goes well.
-func appends(n int, f etcdfake.Fate) func(etcdfake.Call) (etcdfake.Fate, bool) {
-	return func(c etcdfake.Call) (etcdfake.Fate, bool) {
+func appends(n int, f etcdfake.CallOutcome) func(etcdfake.Call) (etcdfake.CallOutcome, bool) {
+	return func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 		if c.Client == "a" && c.Op == "txn" && strings.Contains(c.Key, "/log/") && strings.HasSuffix(c.Key, "1") && c.Attempt == n {
 			return f, true
 		}
-		return etcdfake.Fate{}, true
+		return etcdfake.CallOutcome{}, true
 	}
 }
 
@@ -49,7 +49,7 @@ func (n *node) start(ctx context.Context, r metadata.AppendRequest) *going {
 
 func TestALostReplyIsFoundAgainWithItsTrueRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 1, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		store := cluster(t, etcdfake.Config{Seed: 1, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a := join(t, store, "a")
 		g := a.start(t.Context(), a.next(metadata.LaneLow))
 		time.Sleep(time.Second) // it landed; others write meanwhile
@@ -65,26 +65,26 @@ func TestALostReplyIsFoundAgainWithItsTrueRevision(t *testing.T) {
 
 func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 	for name, c := range map[string]struct {
-		fate     etcdfake.Fate
+		fate     etcdfake.CallOutcome
 		truncate bool
 		landsIn  metadata.Extent
 	}{
-		"never sent":                     {etcdfake.Fate{FailBefore: true, After: 0}, false, 2},
-		"lands late":                     {etcdfake.Fate{Late: 9 * time.Second}, false, 2},
-		"landed, reply lost":             {etcdfake.Fate{LoseReply: true}, false, 1},
-		"landed, said no space, deleted": {etcdfake.Fate{NoSpace: true}, true, 1},
-		"landed, reply lost, deleted":    {etcdfake.Fate{LoseReply: true}, true, 1},
-		"never landed, and keys deleted": {etcdfake.Fate{Late: 9 * time.Second}, true, 2},
+		"never sent":                     {etcdfake.CallOutcome{FailBefore: true, After: 0}, false, 2},
+		"lands late":                     {etcdfake.CallOutcome{Late: 9 * time.Second}, false, 2},
+		"landed, reply lost":             {etcdfake.CallOutcome{LoseReply: true}, false, 1},
+		"landed, said no space, deleted": {etcdfake.CallOutcome{NoSpace: true}, true, 1},
+		"landed, reply lost, deleted":    {etcdfake.CallOutcome{LoseReply: true}, true, 1},
+		"never landed, and keys deleted": {etcdfake.CallOutcome{Late: 9 * time.Second}, true, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				// The second attempt waits in the network until the test is ready.
 				script := appends(0, c.fate)
-				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.Fate, bool) {
-					if f, ok := script(call); f != (etcdfake.Fate{}) {
+				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.CallOutcome, bool) {
+					if f, ok := script(call); f != (etcdfake.CallOutcome{}) {
 						return f, ok
 					}
-					return appends(1, etcdfake.Fate{Before: 1500 * time.Millisecond})(call)
+					return appends(1, etcdfake.CallOutcome{Before: 1500 * time.Millisecond})(call)
 				}})
 				a, b := join(t, store, "a"), join(t, store, "b")
 				r := a.follow(t)
@@ -121,33 +121,33 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 // Why an attempt failed is asked in a second request. Between the two the
 // generation may be closed, archived and deleted, or the session may end.
 func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
-	lost, slow := etcdfake.Fate{LoseReply: true}, etcdfake.Fate{Before: 1500 * time.Millisecond}
+	lost, slow := etcdfake.CallOutcome{LoseReply: true}, etcdfake.CallOutcome{Before: 1500 * time.Millisecond}
 	for name, c := range map[string]struct {
-		fates   []etcdfake.Fate // of what a sends for the key
-		early   bool            // the generation closes before the first attempt
-		expire  bool            // the session ends, too
+		fates   []etcdfake.CallOutcome // of what a sends for the key
+		early   bool                   // the generation closes before the first attempt
+		expire  bool                   // the session ends, too
 		landsIn metadata.Extent
 		err     error
 	}{
-		"landed, key deleted before the question":                  {[]etcdfake.Fate{lost, {}, slow}, false, false, 1, nil},
-		"landed, key deleted and session over before the question": {[]etcdfake.Fate{lost, {}, slow}, false, true, 1, nil},
-		"landed, said no space, key deleted before the question":   {[]etcdfake.Fate{{NoSpace: true}, {}, slow}, false, false, 1, nil},
-		"did not land, keys deleted before the question":           {[]etcdfake.Fate{{}, slow}, true, false, 2, nil},
-		"did not land, session over before the question":           {[]etcdfake.Fate{{}, slow}, true, true, 0, metadata.ErrSessionLost},
-		"did not land, the question's answer lost":                 {[]etcdfake.Fate{{}, lost}, true, false, 2, nil},
-		"landed, the question's answer lost, key deleted":          {[]etcdfake.Fate{lost, {}, lost}, false, false, 1, nil},
+		"landed, key deleted before the question":                  {[]etcdfake.CallOutcome{lost, {}, slow}, false, false, 1, nil},
+		"landed, key deleted and session over before the question": {[]etcdfake.CallOutcome{lost, {}, slow}, false, true, 1, nil},
+		"landed, said no space, key deleted before the question":   {[]etcdfake.CallOutcome{{NoSpace: true}, {}, slow}, false, false, 1, nil},
+		"did not land, keys deleted before the question":           {[]etcdfake.CallOutcome{{}, slow}, true, false, 2, nil},
+		"did not land, session over before the question":           {[]etcdfake.CallOutcome{{}, slow}, true, true, 0, metadata.ErrSessionLost},
+		"did not land, the question's answer lost":                 {[]etcdfake.CallOutcome{{}, lost}, true, false, 2, nil},
+		"landed, the question's answer lost, key deleted":          {[]etcdfake.CallOutcome{lost, {}, lost}, false, false, 1, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked atomic.Int64
-				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.Fate, bool) {
+				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.CallOutcome, bool) {
 					if call.Client == "a" && call.Op == "txn" && strings.Contains(call.Key, "/log/0000000000000001/") {
 						asked.Store(int64(call.Attempt) + 1)
 						if call.Attempt < len(c.fates) {
 							return c.fates[call.Attempt], true
 						}
 					}
-					return etcdfake.Fate{}, true
+					return etcdfake.CallOutcome{}, true
 				}})
 				a, b := join(t, store, "a"), join(t, store, "b")
 				r := a.follow(t)
@@ -192,7 +192,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 
 func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script := appends(0, etcdfake.Fate{LoseReply: true})
+		script := appends(0, etcdfake.CallOutcome{LoseReply: true})
 		store := cluster(t, etcdfake.Config{Seed: 2, Script: script})
 		a, b := join(t, store, "a"), join(t, store, "b")
 		r := a.next(metadata.LaneStandard)
@@ -206,10 +206,10 @@ func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-g.done
-		if !errors.Is(g.err, metadata.ErrNotKnown) {
+		if !errors.Is(g.err, metadata.ErrOutcomeUnknown) {
 			t.Fatalf("%+v, %v", g.res, g.err)
 		}
-		if _, err := a.Append(t.Context(), r); !errors.Is(err, metadata.ErrNotKnown) {
+		if _, err := a.Append(t.Context(), r); !errors.Is(err, metadata.ErrOutcomeUnknown) {
 			t.Fatalf("again: %v", err)
 		}
 		if keys, _ := logKeys(store); len(keys) != 0 {
@@ -220,7 +220,7 @@ func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 
 func TestAnAppendOfALostSessionNeverLands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 3, Script: appends(0, etcdfake.Fate{Late: 5 * time.Second})})
+		store := cluster(t, etcdfake.Config{Seed: 3, Script: appends(0, etcdfake.CallOutcome{Late: 5 * time.Second})})
 		a := join(t, store, "a")
 		g := a.start(t.Context(), a.next(metadata.LaneLow))
 		time.Sleep(time.Millisecond)
@@ -241,7 +241,7 @@ func TestAnAppendOfALostSessionNeverLands(t *testing.T) {
 
 func TestAnAppendThatLandedBeforeItsSessionWasLostIsSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 3, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		store := cluster(t, etcdfake.Config{Seed: 3, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a := join(t, store, "a")
 		g := a.start(t.Context(), a.next(metadata.LaneLow))
 		time.Sleep(100 * time.Millisecond)
@@ -256,7 +256,7 @@ func TestAnAppendThatLandedBeforeItsSessionWasLostIsSuccess(t *testing.T) {
 
 func TestAFailedGuardTakesThePlaceOfAFirstAttemptThatComesLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{Late: 5 * time.Second})})
+		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.CallOutcome{Late: 5 * time.Second})})
 		a, b := join(t, store, "a"), join(t, store, "b")
 		r := a.next(metadata.LaneControl)
 		r.Guard = &metadata.Guard{SessionGone: b.session.ID()}
@@ -284,7 +284,7 @@ func TestAFailedGuardTakesThePlaceOfAFirstAttemptThatComesLate(t *testing.T) {
 // makes the guard fail.
 func TestAGuardOnTheLiveSessionsSeesWhoCameAfterTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{Before: time.Second})})
+		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.CallOutcome{Before: time.Second})})
 		a := join(t, store, "a")
 		r := a.next(metadata.LaneControl)
 		r.Guard = &metadata.Guard{LiveSessions: []metadata.SessionID{a.session.ID()}}
@@ -300,7 +300,7 @@ func TestAGuardOnTheLiveSessionsSeesWhoCameAfterTheList(t *testing.T) {
 
 func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a := join(t, store, "a")
 		d := a.duty(t, "slot")
 		r := a.next(metadata.LaneControl)
@@ -319,7 +319,7 @@ func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
 
 func TestAnAppendWhoseContextEndedIsTakenUpWhereItStood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := cluster(t, etcdfake.Config{Seed: 5, Script: appends(0, etcdfake.Fate{LoseReply: true})})
+		store := cluster(t, etcdfake.Config{Seed: 5, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a, b := join(t, store, "a"), join(t, store, "b")
 		r := a.next(metadata.LaneLow)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -15,26 +15,26 @@ import (
 const deliverEntries = 1000
 
 // Follow implements metadata.Log. deliver runs on the caller's goroutine.
-func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func([]metadata.Committed, metadata.Revision, bool) error) error {
-	f := &following{l: l, deliver: deliver, upTo: l.in(int64(from.Revision))}
-	if err := f.listed(ctx, from); err != nil {
-		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.shut(ctx, err))
+func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func([]metadata.CommittedEntry, metadata.Revision, bool) error) error {
+	f := &followCall{l: l, deliver: deliver, upTo: l.toEtcdRevision(int64(from.Revision))}
+	if err := f.deliverListed(ctx, from); err != nil {
+		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.blockOlderLog(ctx, err))
 	}
-	err := l.shut(ctx, f.watch(ctx))
-	return fmt.Errorf("follow log after revision %d: %w", l.out(f.upTo), err)
+	err := l.blockOlderLog(ctx, f.watchEntries(ctx))
+	return fmt.Errorf("follow log after revision %d: %w", l.toLogRevision(f.upTo), err)
 }
 
-// following is one call of Follow.
-type following struct {
+// followCall is one call of Follow.
+type followCall struct {
 	l       *Log
-	deliver func([]metadata.Committed, metadata.Revision, bool) error
+	deliver func([]metadata.CommittedEntry, metadata.Revision, bool) error
 	upTo    int64 // everything up to it is delivered
 }
 
-// listed delivers what is in the log at the start's revision.
-func (f *following) listed(ctx context.Context, from metadata.StartPoint) error {
+// deliverListed delivers what is in the log at the start's revision.
+func (f *followCall) deliverListed(ctx context.Context, from metadata.StartPoint) error {
 	for g := from.Truncated + 1; g <= from.Extent; g++ {
-		all, err := f.l.extentAt(ctx, g, f.upTo)
+		all, err := f.l.readExtentAt(ctx, g, f.upTo)
 		if err != nil {
 			return err
 		}
@@ -49,10 +49,10 @@ func (f *following) listed(ctx context.Context, from metadata.StartPoint) error 
 	return f.deliver(nil, from.Revision, true)
 }
 
-// watch delivers what comes, and takes up the watch again where it ends for a
+// watchEntries delivers what comes, and takes up the watch again where it ends for a
 // passing reason. It returns when ctx ends or with an error.
-func (f *following) watch(ctx context.Context) error {
-	at := &attempts{l: f.l, name: fmt.Sprintf("watch@%d", f.upTo)}
+func (f *followCall) watchEntries(ctx context.Context) error {
+	at := &retrier{l: f.l, name: fmt.Sprintf("watch@%d", f.upTo)}
 	for {
 		was := f.upTo
 		passing, err := f.watchOnce(ctx)
@@ -62,7 +62,7 @@ func (f *following) watch(ctx context.Context) error {
 		if f.upTo != was {
 			at.n = 0
 		}
-		if err := f.l.again(ctx, at, err); err != nil {
+		if err := f.l.waitForCurrentServer(ctx, at, err); err != nil {
 			return err
 		}
 	}
@@ -70,20 +70,20 @@ func (f *following) watch(ctx context.Context) error {
 
 // watchOnce delivers one watch's events. passing tells that the watch may be
 // taken up again.
-func (f *following) watchOnce(ctx context.Context) (passing bool, err error) {
+func (f *followCall) watchOnce(ctx context.Context) (passing bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	b := newBacklog(f.l.c.Watch(ctx, f.l.k.log(), f.upTo+1))
+	b := newBacklog(f.l.c.Watch(ctx, f.l.k.logPrefix(), f.upTo+1))
 	defer b.wait() // after cancel: the watch ends with its context
 	defer cancel()
 	for {
-		responses, ended, err := b.take(ctx)
+		responses, ended, err := b.takeAll(ctx)
 		if err != nil {
 			return false, err
 		}
-		batch, upTo := []metadata.Committed(nil), f.upTo
+		batch, upTo := []metadata.CommittedEntry(nil), f.upTo
 		for _, r := range responses {
 			if r.Err != nil {
-				if err := f.flush(batch, upTo); err != nil {
+				if err := f.deliverCollected(batch, upTo); err != nil {
 					return false, err
 				}
 				if errors.Is(r.Err, rpctypes.ErrCompacted) {
@@ -91,11 +91,11 @@ func (f *following) watchOnce(ctx context.Context) (passing bool, err error) {
 				}
 				return true, r.Err
 			}
-			if batch, upTo, err = f.collect(batch, upTo, r); err != nil {
+			if batch, upTo, err = f.collectEvents(batch, upTo, r); err != nil {
 				return false, err
 			}
 		}
-		if err := f.flush(batch, upTo); err != nil {
+		if err := f.deliverCollected(batch, upTo); err != nil {
 			return false, err
 		}
 		if ended {
@@ -107,9 +107,9 @@ func (f *following) watchOnce(ctx context.Context) (passing bool, err error) {
 	}
 }
 
-// collect adds a response's entries that are new. With events only their own
+// collectEvents adds a response's entries that are new. With events only their own
 // revisions count; a note of progress tells how far nothing is missing.
-func (f *following) collect(batch []metadata.Committed, upTo int64, r WatchResponse) ([]metadata.Committed, int64, error) {
+func (f *followCall) collectEvents(batch []metadata.CommittedEntry, upTo int64, r WatchResponse) ([]metadata.CommittedEntry, int64, error) {
 	if len(r.Events) == 0 {
 		return batch, max(upTo, r.Revision), nil
 	}
@@ -117,21 +117,21 @@ func (f *following) collect(batch []metadata.Committed, upTo int64, r WatchRespo
 		if e.Type != mvccpb.Event_PUT || e.Kv.ModRevision <= upTo {
 			continue
 		}
-		c, err := f.l.committed(e.Kv)
+		c, err := f.l.decodeEntry(e.Kv)
 		if err != nil {
 			return nil, 0, err
 		}
 		batch, upTo = append(batch, c), e.Kv.ModRevision
-		f.l.seen.learn(marks{rev: upTo, head: upTo, extent: c.Extent})
+		f.l.seen.advance(progress{rev: upTo, head: upTo, extent: c.Extent})
 	}
 	return batch, upTo, nil
 }
 
-// flush delivers what was collected, if it says anything new.
-func (f *following) flush(batch []metadata.Committed, upTo int64) error {
+// deliverCollected delivers what was collected, if it says anything new.
+func (f *followCall) deliverCollected(batch []metadata.CommittedEntry, upTo int64) error {
 	if upTo == f.upTo {
 		return nil
 	}
 	f.upTo = upTo
-	return f.deliver(batch, f.l.out(upTo), true)
+	return f.deliver(batch, f.l.toLogRevision(upTo), true)
 }

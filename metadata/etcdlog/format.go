@@ -57,10 +57,10 @@ func (f Format) Validate() error {
 // cluster of this name: a new one may be created if the bucket is empty too,
 // otherwise it was lost and `zonewise recover` is the way.
 func ReadFormat(ctx context.Context, c Client, cluster string) (f Format, ok bool, err error) {
-	if !validName(cluster) {
+	if !isValidName(cluster) {
 		return Format{}, false, fmt.Errorf("read format of cluster %q: a name is 1 to 128 of [A-Za-z0-9._:-]", cluster)
 	}
-	resp, err := c.Range(ctx, &rangeReq{Key: []byte(newKeys(cluster).format())})
+	resp, err := c.Range(ctx, &rangeReq{Key: []byte(newKeys(cluster).formatKey())})
 	if err != nil {
 		return Format{}, false, fmt.Errorf("read format of cluster %q: %w", cluster, err)
 	}
@@ -78,11 +78,11 @@ func ReadFormat(ctx context.Context, c Client, cluster string) (f Format, ok boo
 // was faster that cluster is returned: created is false.
 func Create(ctx context.Context, c Client, cluster, token string) (f Format, created bool, err error) {
 	f = Format{Layout: LayoutVersion, Level: metadata.MinFeatureLevel, Incarnation: 1}
-	return begin(ctx, c, cluster, f, func(k keys) []*op {
+	return createKeys(ctx, c, cluster, f, func(k keys) []*op {
 		return []*op{
-			put(k.extent(), []byte(hex64(1))),
-			put(k.truncated(), []byte(hex64(0))),
-			put(k.token(), []byte(token)),
+			putOp(k.extentKey(), []byte(formatHex64(1))),
+			putOp(k.truncatedKey(), []byte(formatHex64(0))),
+			putOp(k.tokenKey(), []byte(token)),
 		}
 	})
 }
@@ -120,14 +120,14 @@ func Recover(ctx context.Context, c Client, cluster string, r RecoverRequest) (F
 			return Format{}, fmt.Errorf("recover cluster %q: %w", cluster, err)
 		}
 	}
-	got, created, err := begin(ctx, c, cluster, f, func(k keys) []*op {
+	got, created, err := createKeys(ctx, c, cluster, f, func(k keys) []*op {
 		ops := []*op{
-			put(k.extent(), []byte(hex64(uint64(r.Truncated)+1))),
-			put(k.truncated(), []byte(hex64(uint64(r.Truncated)))),
-			put(k.token(), []byte(r.Token)),
+			putOp(k.extentKey(), []byte(formatHex64(uint64(r.Truncated)+1))),
+			putOp(k.truncatedKey(), []byte(formatHex64(uint64(r.Truncated)))),
+			putOp(k.tokenKey(), []byte(r.Token)),
 		}
 		if pointer != nil {
-			ops = append(ops, put(k.checkpoint(), pointer))
+			ops = append(ops, putOp(k.checkpointKey(), pointer))
 		}
 		return ops
 	})
@@ -137,12 +137,12 @@ func Recover(ctx context.Context, c Client, cluster string, r RecoverRequest) (F
 	return got, err
 }
 
-// begin writes the keys of a cluster in one txn, if format is absent.
-func begin(ctx context.Context, c Client, cluster string, f Format, rest func(keys) []*op) (Format, bool, error) {
+// createKeys writes the keys of a cluster in one txn, if format is absent.
+func createKeys(ctx context.Context, c Client, cluster string, f Format, rest func(keys) []*op) (Format, bool, error) {
 	if err := f.Validate(); err != nil {
 		return Format{}, false, fmt.Errorf("create cluster %q: %w", cluster, err)
 	}
-	if !validName(cluster) {
+	if !isValidName(cluster) {
 		return Format{}, false, fmt.Errorf("create cluster %q: a name is 1 to 128 of [A-Za-z0-9._:-]", cluster)
 	}
 	k := newKeys(cluster)
@@ -151,8 +151,8 @@ func begin(ctx context.Context, c Client, cluster string, f Format, rest func(ke
 		return Format{}, false, fmt.Errorf("create cluster %q: %w", cluster, err)
 	}
 	t := &txnReq{
-		Compare: []*etcdserverpb.Compare{absent(k.format()), absent(k.incarnation(f.Incarnation))},
-		Success: append([]*op{put(k.format(), value), put(k.incarnation(f.Incarnation), []byte(cluster))}, rest(k)...),
+		Compare: []*etcdserverpb.Compare{compareAbsent(k.formatKey()), compareAbsent(k.incarnationKey(f.Incarnation))},
+		Success: append([]*op{putOp(k.formatKey(), value), putOp(k.incarnationKey(f.Incarnation), []byte(cluster))}, rest(k)...),
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		resp, err := c.Txn(ctx, t)
@@ -167,7 +167,7 @@ func begin(ctx context.Context, c Client, cluster string, f Format, rest func(ke
 			}
 			return have, false, err
 		}
-		if refused(err) {
+		if isRefused(err) {
 			return Format{}, false, fmt.Errorf("create cluster %q: %w", cluster, err)
 		}
 		select {
@@ -190,7 +190,7 @@ func encodePointer(p metadata.CheckpointPointer) ([]byte, error) {
 	if p.Object == "" || p.Revision < 0 {
 		return nil, fmt.Errorf("encode checkpoint pointer: object %q, revision %d", p.Object, p.Revision)
 	}
-	return json.Marshal(pointerJSON{p.Revision, p.Extent, p.Object, hex64(p.Hash)})
+	return json.Marshal(pointerJSON{p.Revision, p.Extent, p.Object, formatHex64(p.Hash)})
 }
 
 func decodePointer(b []byte) (*metadata.CheckpointPointer, error) {

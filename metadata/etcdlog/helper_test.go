@@ -103,7 +103,7 @@ func (n *node) duty(t *testing.T, name string) metadata.Role {
 // replica follows a log and stands in for the real one.
 type replica struct {
 	mu      sync.Mutex
-	entries []metadata.Committed
+	entries []metadata.CommittedEntry
 	upTo    metadata.Revision
 	caught  bool
 	moved   chan struct{}
@@ -142,7 +142,7 @@ func (r *replica) run(ctx context.Context, l *etcdlog.Log) {
 	}
 }
 
-func (r *replica) deliver(batch []metadata.Committed, upTo metadata.Revision, caught bool) error {
+func (r *replica) deliver(batch []metadata.CommittedEntry, upTo metadata.Revision, caught bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range batch {
@@ -196,8 +196,8 @@ func (r *replica) WaitEntry(ctx context.Context, rev metadata.Revision, key meta
 }
 
 // list returns what the replica has.
-func (r *replica) list() []metadata.Committed {
+func (r *replica) list() []metadata.CommittedEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]metadata.Committed(nil), r.entries...)
+	return append([]metadata.CommittedEntry(nil), r.entries...)
 }

@@ -31,35 +31,35 @@ type keys struct{ root string }
 
 func newKeys(cluster string) keys { return keys{Root + cluster + "/"} }
 
-func (k keys) format() string     { return k.root + "format" }
-func (k keys) token() string      { return k.root + "token" }
-func (k keys) extent() string     { return k.root + "generation" }
-func (k keys) head() string       { return k.root + "head" }
-func (k keys) truncated() string  { return k.root + "truncated" }
-func (k keys) checkpoint() string { return k.root + "checkpoint" }
-func (k keys) sessions() string   { return k.root + "session/" }
-func (k keys) log() string        { return k.root + "log/" }
+func (k keys) formatKey() string     { return k.root + "format" }
+func (k keys) tokenKey() string      { return k.root + "token" }
+func (k keys) extentKey() string     { return k.root + "generation" }
+func (k keys) headKey() string       { return k.root + "head" }
+func (k keys) truncatedKey() string  { return k.root + "truncated" }
+func (k keys) checkpointKey() string { return k.root + "checkpoint" }
+func (k keys) sessionPrefix() string { return k.root + "session/" }
+func (k keys) logPrefix() string     { return k.root + "log/" }
 
-func (k keys) incarnation(n metadata.Incarnation) string {
+func (k keys) incarnationKey(n metadata.Incarnation) string {
 	return k.root + "incarnation/" + fmt.Sprintf("%08x", uint32(n))
 }
-func (k keys) session(nonce string) string { return k.sessions() + nonce }
-func (k keys) settings() string            { return k.root + "settings/" }
-func (k keys) setting(nonce string) string { return k.settings() + nonce }
-func (k keys) role(name string) string     { return k.root + "duty/" + name }
+func (k keys) sessionKey(nonce string) string  { return k.sessionPrefix() + nonce }
+func (k keys) settingsPrefix() string          { return k.root + "settings/" }
+func (k keys) settingsKey(nonce string) string { return k.settingsPrefix() + nonce }
+func (k keys) roleKey(name string) string      { return k.root + "duty/" + name }
 
-// logExtent is the prefix of one generation's entries.
-func (k keys) logExtent(g metadata.Extent) string {
-	return k.log() + hex64(uint64(g)) + "/"
+// extentPrefix is the prefix of one generation's entries.
+func (k keys) extentPrefix(g metadata.Extent) string {
+	return k.logPrefix() + formatHex64(uint64(g)) + "/"
 }
 
-func (k keys) entry(g metadata.Extent, e metadata.EntryKey) string {
-	return k.logExtent(g) + e.Session.String() + "/" + e.Lane.String() + "/" + hex64(uint64(e.Seq))
+func (k keys) entryKey(g metadata.Extent, e metadata.EntryKey) string {
+	return k.extentPrefix(g) + e.Session.String() + "/" + e.Lane.String() + "/" + formatHex64(uint64(e.Seq))
 }
 
-// parseEntry is the inverse of entry.
-func (k keys) parseEntry(key string) (metadata.Extent, metadata.EntryKey, error) {
-	rest, ok := strings.CutPrefix(key, k.log())
+// parseEntryKey is the inverse of entry.
+func (k keys) parseEntryKey(key string) (metadata.Extent, metadata.EntryKey, error) {
+	rest, ok := strings.CutPrefix(key, k.logPrefix())
 	part := strings.Split(rest, "/")
 	if !ok || len(part) != 4 {
 		return 0, metadata.EntryKey{}, fmt.Errorf("parse log key %q: not log/<g>/<session>/<lane>/<seq>", key)
@@ -85,9 +85,9 @@ func parseLane(s string) (metadata.Lane, bool) {
 	return 0, false
 }
 
-// hex64 is how numbers stand in keys and in values that txns compare: of fixed
+// formatHex64 is how numbers stand in keys and in values that txns compare: of fixed
 // width, so that the order of bytes is the order of numbers.
-func hex64(v uint64) string { return fmt.Sprintf("%016x", v) }
+func formatHex64(v uint64) string { return fmt.Sprintf("%016x", v) }
 
 func parseHex64(s string) (uint64, error) {
 	if len(s) != 16 || strings.ToLower(s) != s {
@@ -96,8 +96,8 @@ func parseHex64(s string) (uint64, error) {
 	return strconv.ParseUint(s, 16, 64)
 }
 
-// validName says whether s can be one segment of a key.
-func validName(s string) bool {
+// isValidName says whether s can be one segment of a key.
+func isValidName(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false
 	}

@@ -21,8 +21,8 @@ func TestKeysAndValuesAreTheGoldenOnes(t *testing.T) {
 		t.Fatal(err1, err2)
 	}
 	got := strings.Join([]string{
-		k.format(), k.incarnation(1), k.token(), k.extent(), k.head(), k.entry(6, e), k.truncated(), k.checkpoint(),
-		k.session("nonce"), k.role("archive"), string(session), string(pointer), k.setting("nonce"), "",
+		k.formatKey(), k.incarnationKey(1), k.tokenKey(), k.extentKey(), k.headKey(), k.entryKey(6, e), k.truncatedKey(), k.checkpointKey(),
+		k.sessionKey("nonce"), k.roleKey("archive"), string(session), string(pointer), k.settingsKey("nonce"), "",
 	}, "\n")
 	want, err := os.ReadFile("testdata/layout1.golden")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestLogKeysSortByGeneration(t *testing.T) {
 	k := newKeys("main")
 	var all []string
 	for _, g := range []metadata.Extent{1, 9, 10, 255, 256, 1 << 40} {
-		all = append(all, k.entry(g, metadata.EntryKey{Session: 1 << 62, Lane: metadata.LaneStandard, Seq: 1}))
+		all = append(all, k.entryKey(g, metadata.EntryKey{Session: 1 << 62, Lane: metadata.LaneStandard, Seq: 1}))
 	}
 	if !slices.IsSorted(all) {
 		t.Errorf("%v", all)
@@ -46,12 +46,12 @@ func TestLogKeysSortByGeneration(t *testing.T) {
 
 func FuzzParseEntryKey(f *testing.F) {
 	k := newKeys("main")
-	f.Add(k.entry(6, metadata.EntryKey{Session: 31, Lane: metadata.LaneControl, Seq: 42}))
-	f.Add(k.log() + "1/2/low/3")
+	f.Add(k.entryKey(6, metadata.EntryKey{Session: 31, Lane: metadata.LaneControl, Seq: 42}))
+	f.Add(k.logPrefix() + "1/2/low/3")
 	f.Fuzz(func(t *testing.T, s string) {
-		g, e, err := k.parseEntry(s)
-		if err == nil && k.entry(g, e) != s {
-			t.Errorf("%q is read as %q", s, k.entry(g, e))
+		g, e, err := k.parseEntryKey(s)
+		if err == nil && k.entryKey(g, e) != s {
+			t.Errorf("%q is read as %q", s, k.entryKey(g, e))
 		}
 	})
 }

@@ -44,16 +44,16 @@ type Config struct {
 
 // Limits of the package.
 const (
-	minLeaseTTL     = 2 * time.Second // etcd itself grants no less
-	maxLeaseTTL     = time.Minute
-	pageBytes       = 4 << 20 // aimed at, of one page of entries
-	minPageKeys     = 16      // so that even pages of 1 MiB entries stay below 16 MiB
-	maxPageKeys     = 2000
-	deleteKeys      = 200       // of one delete (design: etcd's latency suffers from larger ones)
-	watchBacklog    = 10_000    // entries not yet delivered at which a follower starts again from the top
-	watchBytes      = 256 << 20 // bytes of them
-	maxAttemptWait  = 16 * time.Second
-	compactionKeeps = 5 * time.Minute // the slowest follower that compaction waits for
+	minLeaseTTL       = 2 * time.Second // etcd itself grants no less
+	maxLeaseTTL       = time.Minute
+	pageBytes         = 4 << 20 // aimed at, of one page of entries
+	minPageKeys       = 16      // so that even pages of 1 MiB entries stay below 16 MiB
+	maxPageKeys       = 2000
+	deleteKeys        = 200       // of one delete (design: etcd's latency suffers from larger ones)
+	watchBacklog      = 10_000    // entries not yet delivered at which a follower starts again from the top
+	watchBytes        = 256 << 20 // bytes of them
+	maxAttemptWait    = 16 * time.Second
+	compactionMaxWait = 5 * time.Minute // the slowest follower that compaction waits for
 )
 
 // Log is the order of one cluster, in etcd.
@@ -62,22 +62,22 @@ type Log struct {
 	c      Client
 	k      keys
 	format Format
-	// incCreated is the etcd create revision of incarnation/<n>: a guard of
+	// incarnationCreated is the etcd create revision of incarnation/<n>: a guard of
 	// every write.
-	incCreated int64
-	// formatMod is the etcd mod revision of format as this program understood
+	incarnationCreated int64
+	// formatModRevision is the etcd mod revision of format as this program understood
 	// it: a guard of opening a session.
-	formatMod int64
-	seed      uint64
-	applied   atomic.Pointer[metadata.Applied]
+	formatModRevision int64
+	seed              uint64
+	applied           atomic.Pointer[metadata.Applied]
 
-	seen   seen
-	meters meters
+	seen     knownProgress
+	counters appendCounters
 
-	mu       sync.Mutex // guards what follows
-	sessions map[metadata.SessionID]*session
-	closed   bool
-	history  []sample // of Care
+	mu              sync.Mutex // guards what follows
+	sessions        map[metadata.SessionID]*session
+	closed          bool
+	revisionHistory []revisionSample // of Care
 }
 
 // Open opens the cluster's log. ErrNoCluster where etcd does not hold it.
@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.LeaseTTL < minLeaseTTL || cfg.LeaseTTL > maxLeaseTTL || cfg.LeaseTTL%time.Second != 0 {
 		return nil, fmt.Errorf("open log: lease of %v; want whole seconds from %v to %v", cfg.LeaseTTL, minLeaseTTL, maxLeaseTTL)
 	}
-	client := &reach{Client: cfg.Client, log: cfg.Logger}
+	client := &outageReporter{Client: cfg.Client, log: cfg.Logger}
 	f, ok, err := ReadFormat(ctx, client, cfg.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -114,15 +114,15 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Applied != nil {
 		l.UseApplied(cfg.Applied)
 	}
-	st, err := l.read(ctx, l.k.format(), l.k.incarnation(f.Incarnation))
+	st, err := l.readState(ctx, l.k.formatKey(), l.k.incarnationKey(f.Incarnation))
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	inc, format := st.got[l.k.incarnation(f.Incarnation)], st.got[l.k.format()]
+	inc, format := st.values[l.k.incarnationKey(f.Incarnation)], st.values[l.k.formatKey()]
 	if inc == nil || format == nil {
 		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q: %s: %w", f.Incarnation, cfg.Cluster, adviceRestored, metadata.ErrNewerIncarnation)
 	}
-	l.incCreated, l.formatMod = inc.CreateRevision, format.ModRevision
+	l.incarnationCreated, l.formatModRevision = inc.CreateRevision, format.ModRevision
 	return l, nil
 }
 
@@ -134,11 +134,11 @@ func (l *Log) Format() Format { return l.format }
 
 // PeerToken reads the brokers' shared secret.
 func (l *Log) PeerToken(ctx context.Context) (string, error) {
-	st, err := l.read(ctx, l.k.token())
+	st, err := l.readState(ctx, l.k.tokenKey())
 	if err != nil {
 		return "", fmt.Errorf("read peer token: %w", err)
 	}
-	kv := st.got[l.k.token()]
+	kv := st.values[l.k.tokenKey()]
 	if kv == nil {
 		return "", errors.New("read peer token: etcd has none; recover the cluster")
 	}
@@ -160,34 +160,36 @@ func (l *Log) Close() {
 	}
 }
 
-// out turns an etcd revision into the cluster's, in the inverse.
-func (l *Log) out(rev int64) metadata.Revision { return l.format.Base + metadata.Revision(rev) }
-func (l *Log) in(rev int64) int64              { return rev - int64(l.format.Base) }
+// toLogRevision turns an etcd revision into the cluster's, in the inverse.
+func (l *Log) toLogRevision(rev int64) metadata.Revision {
+	return l.format.Base + metadata.Revision(rev)
+}
+func (l *Log) toEtcdRevision(rev int64) int64 { return rev - int64(l.format.Base) }
 
 // Barrier implements metadata.Log.
 func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
-	st, err := l.read(ctx)
+	st, err := l.readState(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read barrier: %w", l.shut(ctx, err))
+		return 0, fmt.Errorf("read barrier: %w", l.blockOlderLog(ctx, err))
 	}
-	return l.out(st.head), nil
+	return l.toLogRevision(st.head), nil
 }
 
 // Start implements metadata.Log.
 func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
-	st, err := l.read(ctx, l.k.checkpoint(), l.k.format())
+	st, err := l.readState(ctx, l.k.checkpointKey(), l.k.formatKey())
 	if err != nil {
-		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", l.advise(ctx, err))
+		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", l.addAdvice(ctx, err))
 	}
 	p := metadata.StartPoint{
 		Incarnation: l.format.Incarnation,
-		Revision:    l.out(st.rev),
-		Head:        l.out(st.head),
+		Revision:    l.toLogRevision(st.rev),
+		Head:        l.toLogRevision(st.head),
 		Extent:      st.extent,
 		Truncated:   st.truncated,
 		Level:       l.format.Level,
 	}
-	if kv := st.got[l.k.checkpoint()]; kv != nil {
+	if kv := st.values[l.k.checkpointKey()]; kv != nil {
 		if p.Checkpoint, err = decodePointer(kv.Value); err != nil {
 			return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", err)
 		}
@@ -195,24 +197,24 @@ func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 	return p, nil
 }
 
-// read is one linearizable read of the log's own keys, and of extra ones, at
+// readState is one linearizable read of the log's own keys, and of extra ones, at
 // one revision.
-func (l *Log) read(ctx context.Context, extra ...string) (standing, error) {
-	t := &txnReq{Success: l.standingOps()}
+func (l *Log) readState(ctx context.Context, extra ...string) (logState, error) {
+	t := &txnReq{Success: l.stateOps()}
 	for _, k := range extra {
-		t.Success = append(t.Success, get(k))
+		t.Success = append(t.Success, getOp(k))
 	}
 	before := l.seen.get()
-	resp, err := l.once(ctx, "read", t)
+	resp, err := l.sendOnce(ctx, "read", t)
 	if err != nil {
-		return standing{}, err
+		return logState{}, err
 	}
-	return l.standingOf(before, resp)
+	return l.decodeState(before, resp)
 }
 
-// refused reports errors of etcd that the same request will meet again and
+// isRefused reports errors of etcd that the same request will meet again and
 // that say it was not executed.
-func refused(err error) bool {
+func isRefused(err error) bool {
 	for _, e := range []error{
 		rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyOps, rpctypes.ErrDuplicateKey, rpctypes.ErrEmptyKey,
 		rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed, rpctypes.ErrInvalidAuthToken,

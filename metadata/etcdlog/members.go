@@ -26,8 +26,8 @@ type MemberClient interface {
 
 // MemberConfig is one etcd server as it was configured.
 type MemberConfig struct {
-	Name string // for logs: its address
-	Near bool   // it stands in our zone
+	Name     string // for logs: its address
+	SameZone bool   // it stands in our zone
 	// Dial makes the client. It is called again after a pause where it fails.
 	Dial func(ctx context.Context) (MemberClient, error)
 }
@@ -44,32 +44,32 @@ type MembersConfig struct {
 // its way to a member that is given up ends with an error, watches too; reads
 // are sent to the next one instead. Run must run.
 type Members struct {
-	log  *slog.Logger
-	all  []*member
-	kick chan struct{} // capacity 1: a call was told that the member cannot serve
+	log     *slog.Logger
+	members []*member
+	kick    chan struct{} // capacity 1: a call was told that the member cannot serve
 
-	mu      sync.Mutex // guards what follows
-	current int
-	flights list.List     // *flight, the oldest first
-	looked  chan struct{} // closed and replaced when a look has ended
-	trouble string        // why no member serves, as the last look has found; "" where one does
+	mu                sync.Mutex // guards what follows
+	current           int
+	inflight          list.List     // *flight, the oldest first
+	searchDone        chan struct{} // closed and replaced when a look has ended
+	unavailableReason string        // why no member serves, as the last look has found; "" where one does
 }
 
 type member struct {
 	name      string
 	dial      func(ctx context.Context) (MemberClient, error)
-	near      atomic.Bool
+	sameZone  atomic.Bool
 	connected chan struct{} // closed once client is there
 	client    MemberClient
 }
 
-// flight is a call or a watch that is on its way to a member.
-type flight struct {
-	member int
-	begun  time.Time
-	watch  bool
-	looked <-chan struct{}
-	cancel context.CancelCauseFunc
+// inflightCall is a call or a watch that is on its way to a member.
+type inflightCall struct {
+	member     int
+	begun      time.Time
+	watch      bool
+	searchDone <-chan struct{}
+	cancel     context.CancelCauseFunc
 }
 
 // errGivenUp ends what is on its way to a member that is not used any more.
@@ -77,24 +77,24 @@ var errGivenUp = errors.New("the etcd member did not answer, another one is used
 
 // NewMembers returns the client. It uses the first near member, or any.
 func NewMembers(cfg MembersConfig) *Members {
-	m := &Members{log: cfg.Logger, kick: make(chan struct{}, 1), looked: make(chan struct{})}
+	m := &Members{log: cfg.Logger, kick: make(chan struct{}, 1), searchDone: make(chan struct{})}
 	m.current = -1
 	for i, c := range cfg.Members {
 		one := &member{name: c.Name, dial: c.Dial, connected: make(chan struct{})}
-		one.near.Store(c.Near)
-		m.all = append(m.all, one)
-		if c.Near && m.current < 0 {
+		one.sameZone.Store(c.SameZone)
+		m.members = append(m.members, one)
+		if c.SameZone && m.current < 0 {
 			m.current = i
 		}
 	}
 	if m.current < 0 {
-		m.current = cfg.Rand.IntN(len(m.all))
+		m.current = cfg.Rand.IntN(len(m.members))
 	}
 	return m
 }
 
-// SetNear says whether a member stands in our zone, where that was not known.
-func (m *Members) SetNear(i int, near bool) { m.all[i].near.Store(near) }
+// SetSameZone says whether a member stands in our zone, where that was not known.
+func (m *Members) SetSameZone(i int, near bool) { m.members[i].sameZone.Store(near) }
 
 // Using returns which member is used now.
 func (m *Members) Using() int {
@@ -103,73 +103,73 @@ func (m *Members) Using() int {
 	return m.current
 }
 
-// begin registers a flight to the present member.
-func (m *Members) begin(ctx context.Context, watch bool) (context.Context, *flight, *list.Element) {
+// beginCall registers a flight to the present member.
+func (m *Members) beginCall(ctx context.Context, watch bool) (context.Context, *inflightCall, *list.Element) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	f := &flight{member: m.current, begun: time.Now(), watch: watch, looked: m.looked, cancel: cancel}
-	return ctx, f, m.flights.PushBack(f)
+	f := &inflightCall{member: m.current, begun: time.Now(), watch: watch, searchDone: m.searchDone, cancel: cancel}
+	return ctx, f, m.inflight.PushBack(f)
 }
 
-func (m *Members) end(e *list.Element) {
+func (m *Members) endCall(e *list.Element) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.flights.Remove(e).(*flight).cancel(nil)
+	m.inflight.Remove(e).(*inflightCall).cancel(nil)
 }
 
-// oldest is when the oldest call was sent that the member has not answered.
-func (m *Members) oldest(member int) (begun time.Time, any bool) {
+// oldestCall is when the oldest call was sent that the member has not answered.
+func (m *Members) oldestCall(member int) (begun time.Time, any bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for e := m.flights.Front(); e != nil; e = e.Next() {
-		if f := e.Value.(*flight); f.member == member && !f.watch {
+	for e := m.inflight.Front(); e != nil; e = e.Next() {
+		if f := e.Value.(*inflightCall); f.member == member && !f.watch {
 			return f.begun, true
 		}
 	}
 	return time.Time{}, false
 }
 
-// use makes a member the present one. Watches of the one before end, and, where
+// switchTo makes a member the present one. Watches of the one before end, and, where
 // that one was given up, calls, too.
-func (m *Members) use(next int, givenUp bool) {
+func (m *Members) switchTo(next int, givenUp bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for e := m.flights.Front(); e != nil; e = e.Next() {
-		if f := e.Value.(*flight); f.member == m.current && (f.watch || givenUp) {
+	for e := m.inflight.Front(); e != nil; e = e.Next() {
+		if f := e.Value.(*inflightCall); f.member == m.current && (f.watch || givenUp) {
 			f.cancel(errGivenUp)
 		}
 	}
 	m.current = next
 }
 
-// Trouble says why no member serves, "" where one does.
-func (m *Members) Trouble() string {
+// UnavailableReason says why no member serves, "" where one does.
+func (m *Members) UnavailableReason() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.trouble
+	return m.unavailableReason
 }
 
-func (m *Members) setTrouble(text string) {
+func (m *Members) setUnavailableReason(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.trouble = text
+	m.unavailableReason = text
 }
 
-// endLook lets those go on who wait for the verdict of a look.
-func (m *Members) endLook() {
+// notifySearchDone lets those go on who wait for the verdict of a look.
+func (m *Members) notifySearchDone() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	close(m.looked)
-	m.looked = make(chan struct{})
+	close(m.searchDone)
+	m.searchDone = make(chan struct{})
 }
 
 // errNotConnected says of a member that it could not be dialled yet.
 var errNotConnected = errors.New("the etcd member could not be reached yet")
 
-// client waits until the flight's member is connected, or given up.
-func (m *Members) client(ctx context.Context, f *flight) (Client, error) {
-	o := m.all[f.member]
+// awaitClient waits until the flight's member is connected, or given up.
+func (m *Members) awaitClient(ctx context.Context, f *inflightCall) (Client, error) {
+	o := m.members[f.member]
 	select {
 	case <-o.connected:
 		return o.client, nil
@@ -178,33 +178,33 @@ func (m *Members) client(ctx context.Context, f *flight) (Client, error) {
 	}
 }
 
-// ask sends a call to the present member. A read is sent again to the next one
+// callMember sends a call to the present member. A read is sent again to the next one
 // where the member is given up meanwhile; what may have written is not: whether
 // it did is for the caller to find out.
-func ask[T any](ctx context.Context, m *Members, read bool, call func(ctx context.Context, c Client) (T, error)) (T, error) {
+func callMember[T any](ctx context.Context, m *Members, read bool, call func(ctx context.Context, c Client) (T, error)) (T, error) {
 	for {
-		v, again, err := askOnce(ctx, m, call)
+		v, again, err := callMemberOnce(ctx, m, call)
 		if !again || !read {
 			return v, err
 		}
 	}
 }
 
-// askOnce is one try. again is true where the member could not serve and
+// callMemberOnce is one try. again is true where the member could not serve and
 // another one is used now.
-func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Context, c Client) (T, error)) (v T, again bool, err error) {
-	fctx, f, e := m.begin(ctx, false)
-	c, err := m.client(fctx, f)
+func callMemberOnce[T any](ctx context.Context, m *Members, call func(ctx context.Context, c Client) (T, error)) (v T, again bool, err error) {
+	fctx, f, e := m.beginCall(ctx, false)
+	c, err := m.awaitClient(fctx, f)
 	if err == nil {
 		v, err = call(fctx, c)
 	}
 	gone := context.Cause(fctx) == errGivenUp
-	m.end(e)
+	m.endCall(e)
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return v, false, err
 	case gone:
-		return v, true, fmt.Errorf("etcd member %s: %w", m.all[f.member].name, errGivenUp)
+		return v, true, fmt.Errorf("etcd member %s: %w", m.members[f.member].name, errGivenUp)
 	case !MemberCannotServe(err):
 		return v, false, err
 	}
@@ -213,8 +213,8 @@ func askOnce[T any](ctx context.Context, m *Members, call func(ctx context.Conte
 	default:
 	}
 	select { // no use in asking the same one at once
-	case <-f.looked:
-	case <-time.After(lookTime):
+	case <-f.searchDone:
+	case <-time.After(searchTimeout):
 	case <-ctx.Done():
 	}
 	return v, m.Using() != f.member, err
@@ -238,15 +238,15 @@ func MemberCannotServe(err error) bool {
 
 // Range implements Client.
 func (m *Members) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
-	return ask(ctx, m, true, func(ctx context.Context, c Client) (*etcdserverpb.RangeResponse, error) { return c.Range(ctx, r) })
+	return callMember(ctx, m, true, func(ctx context.Context, c Client) (*etcdserverpb.RangeResponse, error) { return c.Range(ctx, r) })
 }
 
 // Txn implements Client.
 func (m *Members) Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error) {
-	return ask(ctx, m, onlyReads(r), func(ctx context.Context, c Client) (*etcdserverpb.TxnResponse, error) { return c.Txn(ctx, r) })
+	return callMember(ctx, m, isReadOnly(r), func(ctx context.Context, c Client) (*etcdserverpb.TxnResponse, error) { return c.Txn(ctx, r) })
 }
 
-func onlyReads(r *etcdserverpb.TxnRequest) bool {
+func isReadOnly(r *etcdserverpb.TxnRequest) bool {
 	for _, ops := range [][]*op{r.Success, r.Failure} {
 		for _, o := range ops {
 			if o.GetRequestRange() == nil {
@@ -259,43 +259,43 @@ func onlyReads(r *etcdserverpb.TxnRequest) bool {
 
 // Compact implements Client.
 func (m *Members) Compact(ctx context.Context, rev int64) error {
-	_, err := ask(ctx, m, false, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.Compact(ctx, rev) })
+	_, err := callMember(ctx, m, false, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.Compact(ctx, rev) })
 	return err
 }
 
 // Grant implements Client.
 func (m *Members) Grant(ctx context.Context, ttlSeconds int64) (int64, error) {
-	return ask(ctx, m, false, func(ctx context.Context, c Client) (int64, error) { return c.Grant(ctx, ttlSeconds) })
+	return callMember(ctx, m, false, func(ctx context.Context, c Client) (int64, error) { return c.Grant(ctx, ttlSeconds) })
 }
 
 // KeepAlive implements Client. To renew twice does no harm.
 func (m *Members) KeepAlive(ctx context.Context, lease int64) error {
-	_, err := ask(ctx, m, true, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.KeepAlive(ctx, lease) })
+	_, err := callMember(ctx, m, true, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.KeepAlive(ctx, lease) })
 	return err
 }
 
 // Revoke implements Client.
 func (m *Members) Revoke(ctx context.Context, lease int64) error {
-	_, err := ask(ctx, m, false, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.Revoke(ctx, lease) })
+	_, err := callMember(ctx, m, false, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.Revoke(ctx, lease) })
 	return err
 }
 
 // Status implements Client.
 func (m *Members) Status(ctx context.Context) (Status, error) {
-	return ask(ctx, m, true, func(ctx context.Context, c Client) (Status, error) { return c.Status(ctx) })
+	return callMember(ctx, m, true, func(ctx context.Context, c Client) (Status, error) { return c.Status(ctx) })
 }
 
 // Watch implements Client. A watch ends with an error when another member is
 // used.
 func (m *Members) Watch(ctx context.Context, prefix string, from int64) <-chan WatchResponse {
 	out := make(chan WatchResponse)
-	fctx, f, e := m.begin(ctx, true)
+	fctx, f, e := m.beginCall(ctx, true)
 	go func() { // ends with ctx, or with the watch
 		defer close(out)
-		defer m.end(e)
-		c, err := m.client(fctx, f)
+		defer m.endCall(e)
+		c, err := m.awaitClient(fctx, f)
 		if err == nil {
-			err = forward(fctx, c.Watch(fctx, prefix, from), out)
+			err = forwardWatch(fctx, c.Watch(fctx, prefix, from), out)
 		}
 		if err != nil {
 			select {
@@ -307,8 +307,8 @@ func (m *Members) Watch(ctx context.Context, prefix string, from int64) <-chan W
 	return out
 }
 
-// forward hands a watch on. An error says that it was given up.
-func forward(ctx context.Context, in <-chan WatchResponse, out chan<- WatchResponse) error {
+// forwardWatch hands a watch on. An error says that it was given up.
+func forwardWatch(ctx context.Context, in <-chan WatchResponse, out chan<- WatchResponse) error {
 	for {
 		select {
 		case r, ok := <-in:

@@ -45,17 +45,17 @@ func (r *membersRig) Write(b []byte) (int, error) {
 func newMembersRig(t *testing.T, near ...int) *membersRig {
 	t.Helper()
 	r := &membersRig{asked: map[string]int{}, stall: map[string]time.Duration{}}
-	r.store = cluster(t, etcdfake.Config{Seed: 5, Script: func(c etcdfake.Call) (etcdfake.Fate, bool) {
+	r.store = cluster(t, etcdfake.Config{Seed: 5, Script: func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.asked[c.Client+" "+c.Op]++
 		if c.Op == "alive" || c.Op == "watch" {
-			return etcdfake.Fate{}, true
+			return etcdfake.CallOutcome{}, true
 		}
 		if c.Op == "txn" && strings.Contains(c.Key, "/log/") {
-			return etcdfake.Fate{Before: r.stall["writes"] + r.stall[c.Client]}, true
+			return etcdfake.CallOutcome{Before: r.stall["writes"] + r.stall[c.Client]}, true
 		}
-		return etcdfake.Fate{Before: r.stall[c.Client]}, true
+		return etcdfake.CallOutcome{Before: r.stall[c.Client]}, true
 	}})
 	cfg := etcdlog.MembersConfig{Logger: slog.New(slog.NewTextHandler(r, nil)), Rand: rand.New(rand.NewPCG(1, 1))}
 	for i := range r.member {
@@ -63,7 +63,7 @@ func newMembersRig(t *testing.T, near ...int) *membersRig {
 		r.member[i] = c
 		m := etcdlog.MemberConfig{Name: c.Name(), Dial: func(context.Context) (etcdlog.MemberClient, error) { return c, nil }}
 		for _, n := range near {
-			m.Near = m.Near || n == i
+			m.SameZone = m.SameZone || n == i
 		}
 		cfg.Members = append(cfg.Members, m)
 	}
@@ -251,7 +251,7 @@ func TestWithoutANearMemberAnyIsUsed(t *testing.T) {
 		if p := r.pause(t, 20*time.Second); p > 2*time.Second || r.members.Using() == first {
 			t.Errorf("a commit took %v; member %d, then %d", p, first, r.members.Using())
 		}
-		r.members.SetNear(first, true) // its zone was learned at last
+		r.members.SetSameZone(first, true) // its zone was learned at last
 		r.member[first].Cut(false)
 		if r.pause(t, 5*time.Second); r.members.Using() != first {
 			t.Error("the zone's member is not used")
@@ -267,7 +267,7 @@ func TestAMemberThatCannotBeDialledIsUsedLater(t *testing.T) {
 		up := time.Now().Add(5 * time.Second)
 		var all []etcdlog.MemberConfig
 		for i := range 2 {
-			all = append(all, etcdlog.MemberConfig{Name: fmt.Sprint(i), Near: i == 0, Dial: func(context.Context) (etcdlog.MemberClient, error) {
+			all = append(all, etcdlog.MemberConfig{Name: fmt.Sprint(i), SameZone: i == 0, Dial: func(context.Context) (etcdlog.MemberClient, error) {
 				if i == 0 && time.Now().Before(up) {
 					return nil, errors.New("no route")
 				}

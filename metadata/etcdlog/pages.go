@@ -11,27 +11,27 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// extentAt reads one generation's entries as they are at etcd revision
+// readExtentAt reads one generation's entries as they are at etcd revision
 // rev, in pages, and returns them in revision order. Reads at a fixed revision
 // are the same at every member, so the nearest one answers (serializable); a
 // member that is not there yet is asked again. ErrCompacted where rev is gone.
-func (l *Log) extentAt(ctx context.Context, g metadata.Extent, rev int64) ([]metadata.Committed, error) {
-	prefix := l.k.logExtent(g)
+func (l *Log) readExtentAt(ctx context.Context, g metadata.Extent, rev int64) ([]metadata.CommittedEntry, error) {
+	prefix := l.k.extentPrefix(g)
 	from, end := []byte(prefix), prefixEnd(prefix)
 	limit := int64(minPageKeys)
-	at := &attempts{l: l, name: fmt.Sprintf("page/%s@%d", prefix, rev)}
-	var all []metadata.Committed
+	at := &retrier{l: l, name: fmt.Sprintf("page/%s@%d", prefix, rev)}
+	var all []metadata.CommittedEntry
 	for {
-		resp, err := l.page(ctx, at, &rangeReq{Key: from, RangeEnd: end, Limit: limit, Revision: rev, Serializable: true})
+		resp, err := l.readPage(ctx, at, &rangeReq{Key: from, RangeEnd: end, Limit: limit, Revision: rev, Serializable: true})
 		if errors.Is(err, rpctypes.ErrCompacted) {
-			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.out(rev), metadata.ErrCompacted)
+			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.toLogRevision(rev), metadata.ErrCompacted)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.out(rev), err)
+			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.toLogRevision(rev), err)
 		}
 		size := 0
 		for _, kv := range resp.Kvs {
-			c, err := l.committed(kv)
+			c, err := l.decodeEntry(kv)
 			if err != nil {
 				return nil, err
 			}
@@ -45,36 +45,36 @@ func (l *Log) extentAt(ctx context.Context, g metadata.Extent, rev int64) ([]met
 		from = append(resp.Kvs[n-1].Key, 0)
 		limit = min(max(int64(pageBytes/(size/n+1)), minPageKeys), maxPageKeys)
 	}
-	slices.SortFunc(all, func(a, b metadata.Committed) int { return int(a.Revision - b.Revision) })
+	slices.SortFunc(all, func(a, b metadata.CommittedEntry) int { return int(a.Revision - b.Revision) })
 	return all, nil
 }
 
-// page reads one page, again and again while errors are passing.
-func (l *Log) page(ctx context.Context, at *attempts, r *rangeReq) (*rangeResp, error) {
+// readPage reads one page, again and again while errors are passing.
+func (l *Log) readPage(ctx context.Context, at *retrier, r *rangeReq) (*rangeResp, error) {
 	at.n = 0
 	for {
-		actx, cancel := context.WithTimeout(ctx, at.timeout())
+		actx, cancel := context.WithTimeout(ctx, at.attemptTimeout())
 		resp, err := l.c.Range(actx, r)
 		cancel()
-		if err == nil || errors.Is(err, rpctypes.ErrCompacted) || refused(err) {
+		if err == nil || errors.Is(err, rpctypes.ErrCompacted) || isRefused(err) {
 			return resp, err
 		}
-		if err := l.again(ctx, at, err); err != nil {
+		if err := l.waitForCurrentServer(ctx, at, err); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// committed decodes one log key. A log key is written once.
-func (l *Log) committed(kv *keyValue) (metadata.Committed, error) {
-	g, e, err := l.k.parseEntry(string(kv.Key))
+// decodeEntry decodes one log key. A log key is written once.
+func (l *Log) decodeEntry(kv *keyValue) (metadata.CommittedEntry, error) {
+	g, e, err := l.k.parseEntryKey(string(kv.Key))
 	if err != nil {
-		return metadata.Committed{}, err
+		return metadata.CommittedEntry{}, err
 	}
 	if kv.Version != 1 || kv.CreateRevision != kv.ModRevision {
-		return metadata.Committed{}, fmt.Errorf("log key %s was changed at revision %d after it was created at %d: somebody else writes to this etcd", kv.Key, l.out(kv.ModRevision), l.out(kv.CreateRevision))
+		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was changed at revision %d after it was created at %d: somebody else writes to this etcd", kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision))
 	}
-	return metadata.Committed{
-		Revision: l.out(kv.ModRevision), Extent: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,
+	return metadata.CommittedEntry{
+		Revision: l.toLogRevision(kv.ModRevision), Extent: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,
 	}, nil
 }

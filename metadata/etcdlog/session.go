@@ -22,14 +22,14 @@ type session struct {
 	created int64 // etcd create revision of key
 	lease   int64
 
-	over   chan struct{} // Done
-	ended  sync.Once     // closes over
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // the lease's goroutine
-	closed bool           // Close has returned; under the log's mutex
+	done     chan struct{} // Done
+	doneOnce sync.Once     // closes over
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // the lease's goroutine
+	closed   bool           // Close has returned; under the log's mutex
 
 	mu    sync.Mutex // guards lanes
-	lanes [metadata.LaneCount]pending
+	lanes [metadata.LaneCount]pendingAppend
 }
 
 // sessionJSON is the session key's value.
@@ -44,7 +44,7 @@ type sessionJSON struct {
 }
 
 func encodeSession(i metadata.SessionInfo, s metadata.SessionStatus) ([]byte, error) {
-	return json.Marshal(sessionJSON{i.Zone, i.Peer, s.Broker, int64(s.Clock), s.Applied, s.HashRevision, hex64(s.Hash)})
+	return json.Marshal(sessionJSON{i.Zone, i.Peer, s.Broker, int64(s.Clock), s.Applied, s.HashRevision, formatHex64(s.Hash)})
 }
 
 func decodeSession(nonce string, b []byte) (metadata.SessionInfo, metadata.SessionStatus, error) {
@@ -64,31 +64,31 @@ func decodeSession(nonce string, b []byte) (metadata.SessionInfo, metadata.Sessi
 // OpenSession implements metadata.Log. The lease is granted first, then one
 // txn puts the key if the format is still the one this program understood.
 func (l *Log) OpenSession(ctx context.Context, info metadata.SessionInfo) (metadata.Session, error) {
-	if !validName(info.Nonce) {
+	if !isValidName(info.Nonce) {
 		return nil, fmt.Errorf("open session: nonce %q; want 1 to 128 of [A-Za-z0-9._:-]", info.Nonce)
 	}
 	value, err := encodeSession(info, metadata.SessionStatus{Broker: metadata.NoBroker})
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	s := &session{l: l, info: info, key: l.k.session(info.Nonce), over: make(chan struct{})}
+	s := &session{l: l, info: info, key: l.k.sessionKey(info.Nonce), done: make(chan struct{})}
 	settings, err := encodeSettings(info.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	if err := s.enter(ctx, value, settings); err != nil {
-		return nil, fmt.Errorf("open session %s: %w", info.Nonce, l.advise(ctx, err))
+	if err := s.openKey(ctx, value, settings); err != nil {
+		return nil, fmt.Errorf("open session %s: %w", info.Nonce, l.addAdvice(ctx, err))
 	}
 	return s, nil
 }
 
-// enter grants the lease, puts the keys and starts the renewals.
-func (s *session) enter(ctx context.Context, value, settings []byte) error {
+// openKey grants the lease, puts the keys and starts the renewals.
+func (s *session) openKey(ctx context.Context, value, settings []byte) error {
 	l := s.l
-	at := &attempts{l: l, name: s.key}
+	at := &retrier{l: l, name: s.key}
 	var asked time.Time
 	for {
-		actx, cancel := context.WithTimeout(ctx, at.timeout())
+		actx, cancel := context.WithTimeout(ctx, at.attemptTimeout())
 		asked = time.Now()
 		var err error
 		s.lease, err = l.c.Grant(actx, int64(l.cfg.LeaseTTL/time.Second))
@@ -96,34 +96,34 @@ func (s *session) enter(ctx context.Context, value, settings []byte) error {
 		if err == nil {
 			break
 		}
-		if err := at.next(ctx, err); err != nil {
+		if err := at.waitForRetry(ctx, err); err != nil {
 			return fmt.Errorf("grant lease: %w", err)
 		}
 	}
-	puts := []*op{putLease(s.key, value, s.lease)}
+	puts := []*op{putLeaseOp(s.key, value, s.lease)}
 	if settings != nil {
-		puts = append(puts, putLease(l.k.setting(s.info.Nonce), settings, s.lease))
+		puts = append(puts, putLeaseOp(l.k.settingsKey(s.info.Nonce), settings, s.lease))
 	}
 	t := &txnReq{
-		Compare: []*compare{absent(s.key), modified(l.k.format(), l.formatMod), created(l.k.incarnation(l.format.Incarnation), l.incCreated)},
+		Compare: []*compare{compareAbsent(s.key), compareModified(l.k.formatKey(), l.formatModRevision), compareCreated(l.k.incarnationKey(l.format.Incarnation), l.incarnationCreated)},
 		Success: puts,
-		Failure: append(l.standingOps(), get(s.key), get(l.k.format())),
+		Failure: append(l.stateOps(), getOp(s.key), getOp(l.k.formatKey())),
 	}
 	for s.created == 0 {
 		before := l.seen.get()
-		resp, err := at.txn(ctx, t)
+		resp, err := at.sendTxn(ctx, t)
 		switch {
 		case err == nil && resp.Succeeded:
 			s.created = resp.Header.GetRevision()
-			l.seen.learn(marks{rev: s.created})
+			l.seen.advance(progress{rev: s.created})
 		case err == nil:
-			if err := s.entered(before, resp); err != nil {
+			if err := s.checkOpened(before, resp); err != nil {
 				return err
 			}
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
 			return fmt.Errorf("its lease ran out before the key was put: %w", metadata.ErrSessionLost)
 		default:
-			if err := at.next(ctx, err); err != nil {
+			if err := at.waitForRetry(ctx, err); err != nil {
 				return fmt.Errorf("put key: %w", err)
 			}
 		}
@@ -137,34 +137,34 @@ func (s *session) enter(ctx context.Context, value, settings []byte) error {
 	l.sessions[s.ID()] = s
 	renew, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.wg.Go(func() { s.renew(renew, asked.Add(l.cfg.LeaseTTL)) })
+	s.wg.Go(func() { s.renewLease(renew, asked.Add(l.cfg.LeaseTTL)) })
 	return nil
 }
 
-// entered judges the answer of a txn that did not put the key: an earlier
+// checkOpened judges the answer of a txn that did not put the key: an earlier
 // attempt of ours may have.
-func (s *session) entered(before marks, resp *txnResp) error {
+func (s *session) checkOpened(before progress, resp *txnResp) error {
 	l := s.l
-	st, err := l.standingOf(before, resp)
+	st, err := l.decodeState(before, resp)
 	if err != nil {
 		return err
 	}
-	kv, format := st.got[s.key], st.got[l.k.format()]
+	kv, format := st.values[s.key], st.values[l.k.formatKey()]
 	switch {
 	case kv != nil && kv.Lease == s.lease:
 		s.created = kv.CreateRevision
 		return nil
 	case kv != nil:
 		return errors.New("another session has this nonce; draw another one")
-	case format == nil || format.ModRevision != l.formatMod:
+	case format == nil || format.ModRevision != l.formatModRevision:
 		return fmt.Errorf("the cluster's format changed since this broker started; start it again: %w", ErrLayout)
 	}
 	return fmt.Errorf("its key came and went: %w", metadata.ErrSessionLost)
 }
 
-// renew keeps the lease until ctx ends, and ends the session where the lease
+// renewLease keeps the lease until ctx ends, and ends the session where the lease
 // may have run out: its time counts from before a renewal was sent.
-func (s *session) renew(ctx context.Context, until time.Time) {
+func (s *session) renewLease(ctx context.Context, until time.Time) {
 	ttl := s.l.cfg.LeaseTTL
 	every := ttl / 4
 	for n := 0; ; n++ {
@@ -175,23 +175,23 @@ func (s *session) renew(ctx context.Context, until time.Time) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.over:
+		case <-s.done:
 			return
 		case <-time.After(wait):
 		}
 		sent := time.Now()
 		if !sent.Before(until) {
-			s.lost()
+			s.markLost()
 			return
 		}
-		kctx, cancel := context.WithDeadline(ctx, minTime(until, sent.Add(ttl/3+s.l.jitter("renewal", s.key, n, time.Millisecond))))
+		kctx, cancel := context.WithDeadline(ctx, earlierTime(until, sent.Add(ttl/3+s.l.jitter("renewal", s.key, n, time.Millisecond))))
 		err := s.l.c.KeepAlive(kctx, s.lease)
 		cancel()
 		switch {
 		case err == nil:
 			until, every = sent.Add(ttl), ttl/4
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
-			s.lost()
+			s.markLost()
 			return
 		default:
 			every = ttl / 40
@@ -200,7 +200,7 @@ func (s *session) renew(ctx context.Context, until time.Time) {
 	}
 }
 
-func minTime(a, b time.Time) time.Time {
+func earlierTime(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
 	}
@@ -208,20 +208,20 @@ func minTime(a, b time.Time) time.Time {
 }
 
 // ID implements metadata.Session.
-func (s *session) ID() metadata.SessionID { return metadata.SessionID(s.l.out(s.created)) }
+func (s *session) ID() metadata.SessionID { return metadata.SessionID(s.l.toLogRevision(s.created)) }
 
 // Done implements metadata.Session.
-func (s *session) Done() <-chan struct{} { return s.over }
+func (s *session) Done() <-chan struct{} { return s.done }
 
-// lost ends the session as its owner sees it. It does not wait.
-func (s *session) lost() { s.ended.Do(func() { close(s.over) }) }
+// markLost ends the session as its owner sees it. It does not wait.
+func (s *session) markLost() { s.doneOnce.Do(func() { close(s.done) }) }
 
-// is reports whether kv is the session's own key as it was created.
-func (s *session) is(kv *keyValue) bool { return kv != nil && kv.CreateRevision == s.created }
+// isKey reports whether kv is the session's own key as it was created.
+func (s *session) isKey(kv *keyValue) bool { return kv != nil && kv.CreateRevision == s.created }
 
-// fence is true in etcd as long as the session lives in this incarnation.
-func (s *session) fence() []*compare {
-	return []*compare{created(s.key, s.created), created(s.l.k.incarnation(s.l.format.Incarnation), s.l.incCreated)}
+// sessionFence is true in etcd as long as the session lives in this incarnation.
+func (s *session) sessionFence() []*compare {
+	return []*compare{compareCreated(s.key, s.created), compareCreated(s.l.k.incarnationKey(s.l.format.Incarnation), s.l.incarnationCreated)}
 }
 
 // Publish implements metadata.Session. A later Publish may overtake one whose
@@ -232,22 +232,22 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 		return fmt.Errorf("publish session status: %w", err)
 	}
 	l := s.l
-	resp, err := l.once(ctx, s.key, &txnReq{Compare: s.fence(), Success: []*op{putLease(s.key, value, s.lease)}})
+	resp, err := l.sendOnce(ctx, s.key, &txnReq{Compare: s.sessionFence(), Success: []*op{putLeaseOp(s.key, value, s.lease)}})
 	switch {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
-		s.lost()
+		s.markLost()
 		return fmt.Errorf("publish session status: its lease is gone: %w", metadata.ErrSessionLost)
 	case err != nil:
 		return fmt.Errorf("publish session status: %w", err)
 	}
-	l.seen.learn(marks{rev: resp.Header.GetRevision()})
+	l.seen.advance(progress{rev: resp.Header.GetRevision()})
 	if resp.Succeeded {
 		return nil
 	}
-	if _, err := l.read(ctx); err != nil { // why not is read only where it is needed
-		return fmt.Errorf("publish session status: %w", l.advise(ctx, err))
+	if _, err := l.readState(ctx); err != nil { // why not is read only where it is needed
+		return fmt.Errorf("publish session status: %w", l.addAdvice(ctx, err))
 	}
-	s.lost()
+	s.markLost()
 	return fmt.Errorf("publish session status: %w", metadata.ErrSessionLost)
 }
 
@@ -256,21 +256,21 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 // The log forgets the session when the next one is opened.
 func (s *session) Close(ctx context.Context) error {
 	s.stop()
-	s.lost()
+	s.markLost()
 	defer func() {
 		s.l.mu.Lock()
 		defer s.l.mu.Unlock()
 		s.closed = true
 	}()
-	at := &attempts{l: s.l, name: s.key + "/close"}
+	at := &retrier{l: s.l, name: s.key + "/close"}
 	for {
-		actx, cancel := context.WithTimeout(ctx, at.timeout())
+		actx, cancel := context.WithTimeout(ctx, at.attemptTimeout())
 		err := s.l.c.Revoke(actx, s.lease)
 		cancel()
 		if err == nil || errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			return nil
 		}
-		if err := at.next(ctx, err); err != nil {
+		if err := at.waitForRetry(ctx, err); err != nil {
 			return fmt.Errorf("close session %v: %w", s.ID(), err)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// session finds one that this log opened and whose owner has not closed it (or
+// findSession finds one that this log opened and whose owner has not closed it (or
 // has opened none since).
-func (l *Log) session(id metadata.SessionID) (*session, error) {
+func (l *Log) findSession(id metadata.SessionID) (*session, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sessions[id]
@@ -25,28 +25,28 @@ func (l *Log) session(id metadata.SessionID) (*session, error) {
 	return s, nil
 }
 
-// liveKey is a session key as listed.
-type liveKey struct {
+// liveSessionKey is a session key as listed.
+type liveSessionKey struct {
 	metadata.LiveSession
 	key   string
 	lease int64
 }
 
-// list reads the session keys of this incarnation, by id, and etcd's revision of
+// listSessionKeys reads the session keys of this incarnation, by id, and etcd's revision of
 // the read.
-func (l *Log) list(ctx context.Context) ([]liveKey, int64, error) {
-	prefix := l.k.sessions()
+func (l *Log) listSessionKeys(ctx context.Context) ([]liveSessionKey, int64, error) {
+	prefix := l.k.sessionPrefix()
 	before := l.seen.get()
-	resp, err := l.once(ctx, "list", &txnReq{Success: append(l.standingOps(), getBelow(prefix))})
+	resp, err := l.sendOnce(ctx, "list", &txnReq{Success: append(l.stateOps(), getPrefixOp(prefix))})
 	if err != nil {
 		return nil, 0, err
 	}
-	st, err := l.standingOf(before, resp)
+	st, err := l.decodeState(before, resp)
 	if err != nil {
 		return nil, 0, err
 	}
-	var all []liveKey
-	for key, kv := range st.got {
+	var all []liveSessionKey
+	for key, kv := range st.values {
 		nonce, ok := strings.CutPrefix(key, prefix)
 		if !ok {
 			continue
@@ -55,23 +55,23 @@ func (l *Log) list(ctx context.Context) ([]liveKey, int64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		all = append(all, liveKey{metadata.LiveSession{ID: metadata.SessionID(l.out(kv.CreateRevision)), Info: info, Status: status}, key, kv.Lease})
+		all = append(all, liveSessionKey{metadata.LiveSession{ID: metadata.SessionID(l.toLogRevision(kv.CreateRevision)), Info: info, Status: status}, key, kv.Lease})
 	}
-	slices.SortFunc(all, func(a, b liveKey) int { return int(a.ID - b.ID) })
+	slices.SortFunc(all, func(a, b liveSessionKey) int { return int(a.ID - b.ID) })
 	return all, st.rev, nil
 }
 
 // Sessions implements metadata.LogAdmin.
 func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Revision, error) {
-	keys, rev, err := l.list(ctx)
+	keys, rev, err := l.listSessionKeys(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("list sessions: %w", l.advise(ctx, err))
+		return nil, 0, fmt.Errorf("list sessions: %w", l.addAdvice(ctx, err))
 	}
 	live := make([]metadata.LiveSession, len(keys))
 	for i, k := range keys {
 		live[i] = k.LiveSession
 	}
-	return live, l.out(rev), nil
+	return live, l.toLogRevision(rev), nil
 }
 
 // maxSettingsBytes bounds what a session tells of its settings.
@@ -92,18 +92,18 @@ func encodeSettings(settings map[string]string) ([]byte, error) {
 
 // Settings lists the live sessions that have told their settings, by id.
 func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
-	keys, _, err := l.list(ctx)
+	keys, _, err := l.listSessionKeys(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list settings: %w", l.advise(ctx, err))
+		return nil, fmt.Errorf("list settings: %w", l.addAdvice(ctx, err))
 	}
-	resp, err := l.once(ctx, "list settings", &txnReq{Success: []*op{getBelow(l.k.settings())}})
+	resp, err := l.sendOnce(ctx, "list settings", &txnReq{Success: []*op{getPrefixOp(l.k.settingsPrefix())}})
 	if err != nil {
-		return nil, fmt.Errorf("list settings: %w", l.advise(ctx, err))
+		return nil, fmt.Errorf("list settings: %w", l.addAdvice(ctx, err))
 	}
-	told := answers(resp)
+	told := decodeGets(resp)
 	var out []metadata.LiveSession
 	for _, k := range keys {
-		kv := told[l.k.setting(k.Info.Nonce)]
+		kv := told[l.k.settingsKey(k.Info.Nonce)]
 		if kv == nil {
 			continue
 		}
@@ -118,7 +118,7 @@ func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 // EndSession implements metadata.LogAdmin: the session's lease is revoked, which
 // takes its key and its duties. A lease is one session's alone.
 func (l *Log) EndSession(ctx context.Context, id metadata.SessionID) error {
-	keys, _, err := l.list(ctx)
+	keys, _, err := l.listSessionKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("end session %v: %w", id, err)
 	}

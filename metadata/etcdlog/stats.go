@@ -9,18 +9,18 @@ import (
 // Stats counts what a log met since Open: rare things that a test of faults
 // wants to know it has reached.
 type Stats struct {
-	Won        uint64 // entries that an attempt of unknown outcome had put in place
-	GuardFails uint64 // guards that failed after an attempt of unknown outcome
-	Sessions   int    // known now: those not closed, and what was closed since the last was opened
+	FoundLanded uint64 // entries that an attempt of unknown outcome had put in place
+	GuardFails  uint64 // guards that failed after an attempt of unknown outcome
+	Sessions    int    // known now: those not closed, and what was closed since the last was opened
 }
 
-type meters struct{ won, guardFails atomic.Uint64 }
+type appendCounters struct{ foundLanded, guardFails atomic.Uint64 }
 
 // Stats returns a picture of now.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Won: l.meters.won.Load(), GuardFails: l.meters.guardFails.Load(), Sessions: len(l.sessions)}
+	return Stats{FoundLanded: l.counters.foundLanded.Load(), GuardFails: l.counters.guardFails.Load(), Sessions: len(l.sessions)}
 }
 
 // countAppend counts an append whose fate is known after so many attempts that
@@ -29,8 +29,8 @@ func (l *Log) countAppend(res metadata.AppendResult, unknown int, found bool) {
 	switch {
 	case unknown == 0:
 	case res.GuardFailed:
-		l.meters.guardFails.Add(1)
+		l.counters.guardFails.Add(1)
 	case found:
-		l.meters.won.Add(1)
+		l.counters.foundLanded.Add(1)
 	}
 }

@@ -31,20 +31,20 @@ func Accept(t *testing.T, newCluster func(t *testing.T) Cluster) {
 // Cases are all promises, for who wants to run each in a bubble of its own.
 func Cases() []Case {
 	return []Case{
-		{"followers see every entry at its append's revision", followersSee},
-		{"a follower that starts late sees everything once", lateFollower},
-		{"the same append again is the same entry", sameAgain},
-		{"a failed duty guard leaves an empty entry", dutyGuard},
-		{"a session is closed only when its key is gone", goneGuard},
-		{"a guard on the live sessions wants exactly these", liveGuard},
-		{"a lost session appends nothing and holds nothing", lostSession},
-		{"a session that is ended holds nothing", endSession},
-		{"a duty has one holder and rising epochs", duties},
-		{"a closed generation is read back as it was followed", generations},
-		{"truncated generations are not followed", truncation},
-		{"the checkpoint pointer only grows", checkpoints},
-		{"sessions publish without changing their id", publish},
-		{"care loses nothing", care},
+		{"followers see every entry at its append's revision", checkFollowersSeeAll},
+		{"a follower that starts late sees everything once", checkLateFollower},
+		{"the same append again is the same entry", checkRepeatedAppend},
+		{"a failed duty guard leaves an empty entry", checkRoleGuard},
+		{"a session is closed only when its key is gone", checkSessionGoneGuard},
+		{"a guard on the live sessions wants exactly these", checkLiveSessionsGuard},
+		{"a lost session appends nothing and holds nothing", checkLostSession},
+		{"a session that is ended holds nothing", checkEndedSession},
+		{"a duty has one holder and rising epochs", checkRoles},
+		{"a closed generation is read back as it was followed", checkExtents},
+		{"truncated generations are not followed", checkTruncation},
+		{"the checkpoint pointer only grows", checkCheckpoints},
+		{"sessions publish without changing their id", checkPublish},
+		{"care loses nothing", checkCompaction},
 	}
 }
 
@@ -57,7 +57,7 @@ type broker struct {
 	seq     [metadata.LaneCount]metadata.LaneSeq
 }
 
-func join(t *testing.T, open Cluster, name string) *broker {
+func openBroker(t *testing.T, open Cluster, name string) *broker {
 	t.Helper()
 	b := &broker{t: t}
 	b.Log, b.LogAdmin = open(t, name)
@@ -69,22 +69,22 @@ func join(t *testing.T, open Cluster, name string) *broker {
 	return b
 }
 
-func (b *broker) next(lane metadata.Lane, g *metadata.Guard) metadata.AppendRequest {
+func (b *broker) nextRequest(lane metadata.Lane, g *metadata.Guard) metadata.AppendRequest {
 	b.seq[lane]++
 	key := metadata.EntryKey{Session: b.session.ID(), Lane: lane, Seq: b.seq[lane]}
 	return metadata.AppendRequest{Key: key, Bytes: fmt.Appendf(nil, "%v", key), Guard: g}
 }
 
-func (b *broker) append(lane metadata.Lane, g *metadata.Guard) metadata.AppendResult {
+func (b *broker) appendEntry(lane metadata.Lane, g *metadata.Guard) metadata.AppendResult {
 	b.t.Helper()
-	res, err := b.Append(b.t.Context(), b.next(lane, g))
+	res, err := b.Append(b.t.Context(), b.nextRequest(lane, g))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return res
 }
 
-func (b *broker) duty(name string) metadata.Role {
+func (b *broker) takeRole(name string) metadata.Role {
 	b.t.Helper()
 	d, ok, err := b.TryRole(b.t.Context(), b.session.ID(), name)
 	if err != nil || !ok {
@@ -98,30 +98,30 @@ type follower struct {
 	t  *testing.T
 	wg sync.WaitGroup
 
-	mu     sync.Mutex
-	all    []metadata.Committed
-	upTo   metadata.Revision
-	caught bool
-	bad    error
-	err    error
-	moved  chan struct{}
+	mu        sync.Mutex
+	all       []metadata.CommittedEntry
+	upTo      metadata.Revision
+	caught    bool
+	violation error
+	err       error
+	changed   chan struct{}
 }
 
-// follow starts a follower at the top; it ends with the test.
-func (b *broker) follow() *follower {
+// startFollower starts a follower at the top; it ends with the test.
+func (b *broker) startFollower() *follower {
 	b.t.Helper()
 	from, err := b.Start(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	f := &follower{t: b.t, moved: make(chan struct{})}
+	f := &follower{t: b.t, changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(b.t.Context())
 	f.wg.Go(func() {
-		err := b.Follow(ctx, from, f.deliver)
+		err := b.Follow(ctx, from, f.collectBatch)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.err = err
-		f.signal()
+		f.notifyChanged()
 	})
 	b.t.Cleanup(func() {
 		cancel()
@@ -133,41 +133,41 @@ func (b *broker) follow() *follower {
 	return f
 }
 
-func (f *follower) signal() {
-	close(f.moved)
-	f.moved = make(chan struct{})
+func (f *follower) notifyChanged() {
+	close(f.changed)
+	f.changed = make(chan struct{})
 }
 
-func (f *follower) deliver(batch []metadata.Committed, upTo metadata.Revision, caught bool) error {
+func (f *follower) collectBatch(batch []metadata.CommittedEntry, upTo metadata.Revision, caught bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	defer f.signal()
+	defer f.notifyChanged()
 	last := metadata.Revision(0)
 	if n := len(f.all); n > 0 {
 		last = f.all[n-1].Revision
 	}
 	for _, c := range batch {
 		if c.Revision <= last || c.Revision > upTo || c.Revision <= f.upTo {
-			f.bad = fmt.Errorf("revision %d after %d, up to %d, then %d", c.Revision, last, f.upTo, upTo)
+			f.violation = fmt.Errorf("revision %d after %d, up to %d, then %d", c.Revision, last, f.upTo, upTo)
 		}
 		last = c.Revision
 	}
 	if f.caught && !caught {
-		f.bad = errors.New("caught up, and then not")
+		f.violation = errors.New("caught up, and then not")
 	}
 	f.all = append(f.all, batch...)
 	f.upTo, f.caught = upTo, caught
 	return nil
 }
 
-// until waits until everything up to rev was delivered and returns it all.
-func (f *follower) until(rev metadata.Revision) []metadata.Committed {
+// waitUntil waits until everything up to rev was delivered and returns it all.
+func (f *follower) waitUntil(rev metadata.Revision) []metadata.CommittedEntry {
 	f.t.Helper()
 	limit := time.After(10 * time.Second)
 	for {
 		f.mu.Lock()
-		moved, done := f.moved, f.upTo >= rev && f.caught
-		all, err := append([]metadata.Committed(nil), f.all...), errors.Join(f.bad, f.err)
+		moved, done := f.changed, f.upTo >= rev && f.caught
+		all, err := append([]metadata.CommittedEntry(nil), f.all...), errors.Join(f.violation, f.err)
 		f.mu.Unlock()
 		if err != nil {
 			f.t.Fatal(err)

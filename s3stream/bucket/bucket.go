@@ -89,9 +89,9 @@ func checkBody(name string, body []byte) error {
 	return nil
 }
 
-// resolve turns the off and length of a Get into the half-open range of bytes
+// resolveRange turns the off and length of a Get into the half-open range of bytes
 // [from, to) of an object of this size; ok is false where S3 would answer 416.
-func resolve(size, off, length int64) (from, to int64, ok bool) {
+func resolveRange(size, off, length int64) (from, to int64, ok bool) {
 	if off < 0 {
 		return max(0, size+max(off, -size)), size, true
 	}

@@ -13,30 +13,30 @@ import (
 // first may leave an object behind, as it may in S3: such a call reports an
 // attempt without an answer, and its outcome is unknown.
 func Delay(b Bucket, took func(op Op, name string, attempt int, size int64) time.Duration) Bucket {
-	return &delayed{b: b, took: took}
+	return &delayedBucket{b: b, took: took}
 }
 
-type delayed struct {
-	b     Bucket
-	took  func(Op, string, int, int64) time.Duration
-	tries tries
+type delayedBucket struct {
+	b        Bucket
+	took     func(Op, string, int, int64) time.Duration
+	attempts attemptCounter
 }
 
-func (d *delayed) Put(ctx context.Context, name string, body []byte) error {
+func (d *delayedBucket) Put(ctx context.Context, name string, body []byte) error {
 	size := int64(len(body))
-	took := d.took(OpPut, name, d.tries.next(OpPut, name, 0), size)
-	return inMiddle(ctx, Attempt{Op: OpPut, Name: name, Bytes: size}, took, func(ctx context.Context) error {
+	took := d.took(OpPut, name, d.attempts.countAttempt(OpPut, name, 0), size)
+	return runMidDelay(ctx, Attempt{Op: OpPut, Name: name, Bytes: size}, took, func(ctx context.Context) error {
 		return d.b.Put(ctx, name, body)
 	})
 }
 
-func (d *delayed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	attempt := d.tries.next(OpGet, name, off)
+func (d *delayedBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	attempt := d.attempts.countAttempt(OpGet, name, off)
 	var body []byte
 	var seen []Attempt
-	err := refuse(ctx, OpGet, name)
+	err := checkRequest(ctx, OpGet, name)
 	if err == nil {
-		body, err = d.b.Get(muted(ctx, collect(&seen)), name, off, length)
+		body, err = d.b.Get(withOnlyObserver(ctx, collectAttempts(&seen)), name, off, length)
 	}
 	if len(seen) == 0 {
 		return body, err // nothing was sent
@@ -46,13 +46,13 @@ func (d *delayed) Get(ctx context.Context, name string, off, length int64) ([]by
 		Report(ctx, Attempt{Op: OpGet, Name: name})
 		return nil, opError(OpGet, name, late)
 	}
-	replay(ctx, seen)
+	reportAll(ctx, seen)
 	return body, err
 }
 
-func (d *delayed) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
-	took := d.took(OpList, prefix, d.tries.next(OpList, prefix+"\x00"+after, 0), 0)
-	err = inMiddle(ctx, Attempt{Op: OpList, Name: prefix}, took, func(ctx context.Context) error {
+func (d *delayedBucket) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
+	took := d.took(OpList, prefix, d.attempts.countAttempt(OpList, prefix+"\x00"+after, 0), 0)
+	err = runMidDelay(ctx, Attempt{Op: OpList, Name: prefix}, took, func(ctx context.Context) error {
 		infos, err = d.b.List(ctx, prefix, after, limit)
 		return err
 	})
@@ -62,20 +62,20 @@ func (d *delayed) List(ctx context.Context, prefix, after string, limit int) (in
 	return infos, nil
 }
 
-func (d *delayed) Delete(ctx context.Context, names ...string) error {
+func (d *delayedBucket) Delete(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	took := d.took(OpDelete, names[0], d.tries.next(OpDelete, names[0], 0), 0)
-	return inMiddle(ctx, Attempt{Op: OpDelete, Name: names[0]}, took, func(ctx context.Context) error {
+	took := d.took(OpDelete, names[0], d.attempts.countAttempt(OpDelete, names[0], 0), 0)
+	return runMidDelay(ctx, Attempt{Op: OpDelete, Name: names[0]}, took, func(ctx context.Context) error {
 		return d.b.Delete(ctx, names...)
 	})
 }
 
-// inMiddle does the request half way through its time. If ctx ends on the way
+// runMidDelay does the request half way through its time. If ctx ends on the way
 // the attempt is reported as one without an answer, whatever the store thinks.
-func inMiddle(ctx context.Context, a Attempt, took time.Duration, do func(context.Context) error) error {
-	if err := refuse(ctx, a.Op, a.Name); err != nil {
+func runMidDelay(ctx context.Context, a Attempt, took time.Duration, do func(context.Context) error) error {
+	if err := checkRequest(ctx, a.Op, a.Name); err != nil {
 		return err
 	}
 	if err := pause(ctx, took/2); err != nil {
@@ -83,7 +83,7 @@ func inMiddle(ctx context.Context, a Attempt, took time.Duration, do func(contex
 		return opError(a.Op, a.Name, err)
 	}
 	var seen []Attempt
-	err := do(muted(ctx, collect(&seen)))
+	err := do(withOnlyObserver(ctx, collectAttempts(&seen)))
 	if len(seen) == 0 {
 		return err // refused unsent
 	}
@@ -91,7 +91,7 @@ func inMiddle(ctx context.Context, a Attempt, took time.Duration, do func(contex
 		Report(ctx, a)
 		return opError(a.Op, a.Name, late)
 	}
-	replay(ctx, seen)
+	reportAll(ctx, seen)
 	return err
 }
 
@@ -110,12 +110,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// collect returns an observer that keeps what it sees, for one goroutine.
-func collect(into *[]Attempt) func(Attempt) {
+// collectAttempts returns an observer that keeps what it sees, for one goroutine.
+func collectAttempts(into *[]Attempt) func(Attempt) {
 	return func(a Attempt) { *into = append(*into, a) }
 }
 
-func replay(ctx context.Context, seen []Attempt) {
+func reportAll(ctx context.Context, seen []Attempt) {
 	for _, a := range seen {
 		Report(ctx, a)
 	}

@@ -26,17 +26,17 @@ import (
 // is visible is therefore always whole, and what Put has confirmed survives the
 // loss of power. It does real system calls: not for a synctest bubble.
 type Dir struct {
-	root   string
-	lock   *os.File
-	unique atomic.Uint64 // of temporary files
-	own    string        // prefix of our temporary files
+	root       string
+	lock       *os.File
+	tempNumber atomic.Uint64 // of temporary files
+	tempPrefix string        // prefix of our temporary files
 
 	mu      sync.Mutex
 	folders map[string]*folder // by absolute path; guarded by mu
 
-	// failed is the first fsync of a folder that went wrong. The kernel reports
+	// syncErr is the first fsync of a folder that went wrong. The kernel reports
 	// such a fault once and then forgets it, so nothing can be promised after it.
-	failed atomic.Pointer[error]
+	syncErr atomic.Pointer[error]
 }
 
 const (
@@ -60,9 +60,9 @@ func OpenDir(root string) (*Dir, error) {
 		return nil, fmt.Errorf("open bucket folder %s: %w", root, err)
 	}
 	d := &Dir{root: root, lock: lock, folders: map[string]*folder{}}
-	d.own = fmt.Sprintf("%d-%d-", os.Getpid(), time.Now().UnixNano())
+	d.tempPrefix = fmt.Sprintf("%d-%d-", os.Getpid(), time.Now().UnixNano())
 	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-		err = d.clean()
+		err = d.removeLeftovers()
 	}
 	if err == nil {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH)
@@ -79,9 +79,9 @@ func OpenDir(root string) (*Dir, error) {
 // Close lets go of the folder. Requests under way must have ended.
 func (d *Dir) Close() error { return d.lock.Close() }
 
-// clean removes temporary files and empty folders. Only for who is alone: a Put
+// removeLeftovers removes temporary files and empty folders. Only for who is alone: a Put
 // of another process may be about to link into a folder that is empty now.
-func (d *Dir) clean() error {
+func (d *Dir) removeLeftovers() error {
 	entries, err := os.ReadDir(filepath.Join(d.root, dirTemp))
 	if err != nil {
 		return err
@@ -111,15 +111,15 @@ func (d *Dir) clean() error {
 
 // Put implements Bucket.
 func (d *Dir) Put(ctx context.Context, name string, body []byte) error {
-	if err := refuse(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
+	if err := checkRequest(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
 		return err
 	}
-	err := d.put(name, body)
-	return d.answer(ctx, Attempt{Op: OpPut, Name: name, Status: 200, Bytes: int64(len(body))}, err)
+	err := d.writeObject(name, body)
+	return d.reportResult(ctx, Attempt{Op: OpPut, Name: name, Status: 200, Bytes: int64(len(body))}, err)
 }
 
-func (d *Dir) put(name string, body []byte) error {
-	if failed := d.failed.Load(); failed != nil {
+func (d *Dir) writeObject(name string, body []byte) error {
+	if failed := d.syncErr.Load(); failed != nil {
 		return *failed
 	}
 	path, err := dirPath(name)
@@ -130,16 +130,16 @@ func (d *Dir) put(name string, body []byte) error {
 	if _, err := os.Lstat(path); err == nil { // cheaper than to write it all and find out then
 		return fs.ErrExist
 	}
-	temp := filepath.Join(d.root, dirTemp, fmt.Sprintf("%s%d", d.own, d.unique.Add(1)))
+	temp := filepath.Join(d.root, dirTemp, fmt.Sprintf("%s%d", d.tempPrefix, d.tempNumber.Add(1)))
 	if err := writeSynced(temp, body); err != nil {
-		return errors.Join(err, removeIfThere(temp))
+		return errors.Join(err, removeIfPresent(temp))
 	}
-	err = d.link(temp, path)
-	return errors.Join(err, removeIfThere(temp))
+	err = d.linkObject(temp, path)
+	return errors.Join(err, removeIfPresent(temp))
 }
 
-// link gives the temporary file its name, and makes the name durable.
-func (d *Dir) link(temp, path string) error {
+// linkObject gives the temporary file its name, and makes the name durable.
+func (d *Dir) linkObject(temp, path string) error {
 	parent, err := d.durableFolder(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (d *Dir) link(temp, path string) error {
 	if err := os.Link(temp, path); err != nil {
 		return err
 	}
-	return d.sync(parent)
+	return d.syncEntries(parent)
 }
 
 func writeSynced(path string, body []byte) error {
@@ -164,7 +164,7 @@ func writeSynced(path string, body []byte) error {
 	return file.Close()
 }
 
-func removeIfThere(path string) error {
+func removeIfPresent(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -173,18 +173,18 @@ func removeIfThere(path string) error {
 
 // Get implements Bucket.
 func (d *Dir) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	if err := refuse(ctx, OpGet, name, CheckName(name)); err != nil {
+	if err := checkRequest(ctx, OpGet, name, CheckName(name)); err != nil {
 		return nil, err
 	}
 	if length == 0 && off >= 0 {
 		return []byte{}, nil
 	}
-	body, err := d.get(name, off, length)
-	err = d.answer(ctx, Attempt{Op: OpGet, Name: name, Status: getStatus(off, length), Bytes: int64(len(body))}, err)
+	body, err := d.readObject(name, off, length)
+	err = d.reportResult(ctx, Attempt{Op: OpGet, Name: name, Status: getStatus(off, length), Bytes: int64(len(body))}, err)
 	return body, err
 }
 
-func (d *Dir) get(name string, off, length int64) (body []byte, err error) {
+func (d *Dir) readObject(name string, off, length int64) (body []byte, err error) {
 	path, err := dirPath(name)
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (d *Dir) get(name string, off, length int64) (body []byte, err error) {
 	if stat.IsDir() {
 		return nil, fs.ErrNotExist
 	}
-	from, to, ok := resolve(stat.Size(), off, length)
+	from, to, ok := resolveRange(stat.Size(), off, length)
 	if !ok {
 		return nil, ErrRange
 	}
@@ -218,25 +218,25 @@ func (d *Dir) Delete(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := refuse(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
+	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
 		return err
 	}
 	for _, name := range names {
 		path, err := dirPath(name)
 		if err == nil {
-			err = removeIfThere(filepath.Join(d.root, path))
+			err = removeIfPresent(filepath.Join(d.root, path))
 		}
 		if err != nil && !errors.Is(err, syscall.ENOTDIR) {
-			return d.answer(ctx, Attempt{Op: OpDelete, Name: name}, err)
+			return d.reportResult(ctx, Attempt{Op: OpDelete, Name: name}, err)
 		}
 	}
 	reportBatches(ctx, names)
 	return nil
 }
 
-// answer reports the attempt with the status that S3 would have given, and
+// reportResult reports the attempt with the status that S3 would have given, and
 // turns an error of the file system into one of the door's.
-func (d *Dir) answer(ctx context.Context, a Attempt, err error) error {
+func (d *Dir) reportResult(ctx context.Context, a Attempt, err error) error {
 	var kind error
 	switch {
 	case err == nil:

@@ -14,15 +14,15 @@ import (
 // List implements Bucket. It reads only those folders that can hold something
 // of the answer.
 func (d *Dir) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
-	if err := refuse(ctx, OpList, prefix); err != nil {
+	if err := checkRequest(ctx, OpList, prefix); err != nil {
 		return nil, err
 	}
 	l := lister{ctx: ctx, prefix: prefix, after: after, limit: limit}
-	if err := l.walk(d.root, ""); err != nil {
+	if err := l.walkFolder(d.root, ""); err != nil {
 		if ctx.Err() != nil {
 			return nil, opError(OpList, prefix, ctx.Err())
 		}
-		return nil, d.answer(ctx, Attempt{Op: OpList, Name: prefix}, err)
+		return nil, d.reportResult(ctx, Attempt{Op: OpList, Name: prefix}, err)
 	}
 	reportPages(ctx, prefix, len(l.found))
 	return l.found, nil
@@ -35,7 +35,7 @@ type lister struct {
 	found         []Info
 }
 
-func (l *lister) full() bool { return l.limit > 0 && len(l.found) == l.limit }
+func (l *lister) isFull() bool { return l.limit > 0 && len(l.found) == l.limit }
 
 // child is an entry of a folder under its object name; that of a folder ends in
 // '/', which makes the order of children the order of the names below them.
@@ -44,8 +44,8 @@ type child struct {
 	entry fs.DirEntry
 }
 
-// walk adds what is in the folder at path, whose objects' names begin with base.
-func (l *lister) walk(path, base string) error {
+// walkFolder adds what is in the folder at path, whose objects' names begin with base.
+func (l *lister) walkFolder(path, base string) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
@@ -56,12 +56,12 @@ func (l *lister) walk(path, base string) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range l.children(entries, base) {
-		if l.full() {
+	for _, c := range l.listChildren(entries, base) {
+		if l.isFull() {
 			return nil
 		}
 		if c.entry.IsDir() {
-			if err := l.walk(filepath.Join(path, c.entry.Name()), c.name); err != nil {
+			if err := l.walkFolder(filepath.Join(path, c.entry.Name()), c.name); err != nil {
 				return err
 			}
 			continue
@@ -78,8 +78,8 @@ func (l *lister) walk(path, base string) error {
 	return nil
 }
 
-// children are those entries that may be in the answer or lead to it, in order.
-func (l *lister) children(entries []fs.DirEntry, base string) []child {
+// listChildren are those entries that may be in the answer or lead to it, in order.
+func (l *lister) listChildren(entries []fs.DirEntry, base string) []child {
 	var out []child
 	for _, entry := range entries {
 		segment, ours := unescapeSegment(entry.Name())

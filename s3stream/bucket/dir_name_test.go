@@ -31,7 +31,7 @@ func TestDirFaultsAreErrorsOfTheDoor(t *testing.T) {
 	} {
 		var seen []Attempt
 		ctx := WithObserver(t.Context(), func(a Attempt) { seen = append(seen, a) })
-		err := d.answer(ctx, Attempt{Op: c.op, Name: "a/b", Status: 200, Bytes: 3}, &wrapped{c.err})
+		err := d.reportResult(ctx, Attempt{Op: c.op, Name: "a/b", Status: 200, Bytes: 3}, &wrapped{c.err})
 		for _, kind := range []error{ErrBusy, ErrDenied, ErrExists, ErrNotFound, ErrRange} {
 			if errors.Is(err, kind) != (kind == c.want) {
 				t.Errorf("%v %v: %v, want %v alone", c.op, c.err, err, c.want)
@@ -53,8 +53,8 @@ func TestDirPromisesNothingAfterAFolderCouldNotBeSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = d.Close() }()
-	gone := d.learn(filepath.Join(d.root, "gone"))
-	if err := d.sync(gone); err == nil {
+	gone := d.addFolder(filepath.Join(d.root, "gone"))
+	if err := d.syncEntries(gone); err == nil {
 		t.Fatal("sync of a folder that is not there went well")
 	}
 	if err := d.Put(t.Context(), "elsewhere/x", nil); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "gone") {

@@ -21,7 +21,7 @@ type folder struct {
 // itself, and those above it up to the root, are durable when it returns: a
 // file in a folder whose own name can be lost is lost with it.
 func (d *Dir) durableFolder(path string) (*folder, error) {
-	if f := d.known(path); f != nil {
+	if f := d.knownFolder(path); f != nil {
 		return f, nil
 	}
 	if path != d.root {
@@ -39,20 +39,20 @@ func (d *Dir) durableFolder(path string) (*folder, error) {
 		if !stat.IsDir() {
 			return nil, fmt.Errorf("BUG: %s is an object, so it cannot be a folder too", path)
 		}
-		if err := d.sync(parent); err != nil {
+		if err := d.syncEntries(parent); err != nil {
 			return nil, err
 		}
 	}
-	return d.learn(path), nil
+	return d.addFolder(path), nil
 }
 
-func (d *Dir) known(path string) *folder {
+func (d *Dir) knownFolder(path string) *folder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.folders[path]
 }
 
-func (d *Dir) learn(path string) *folder {
+func (d *Dir) addFolder(path string) *folder {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.folders[path] == nil {
@@ -61,9 +61,9 @@ func (d *Dir) learn(path string) *folder {
 	return d.folders[path]
 }
 
-// sync makes durable what the caller has just put into the folder. Those who
+// syncEntries makes durable what the caller has just put into the folder. Those who
 // come while another one syncs share the next sync.
-func (d *Dir) sync(f *folder) error {
+func (d *Dir) syncEntries(f *folder) error {
 	mine := f.linked.Add(1)
 	f.turn <- struct{}{}
 	defer func() { <-f.turn }()
@@ -73,7 +73,7 @@ func (d *Dir) sync(f *folder) error {
 	upTo := f.linked.Load()
 	if err := syncFolder(f.path); err != nil {
 		err = fmt.Errorf("sync folder %s, so open the bucket again after the disk has been looked at: %w", f.path, err)
-		d.failed.CompareAndSwap(nil, &err)
+		d.syncErr.CompareAndSwap(nil, &err)
 		return err
 	}
 	f.synced.Store(upTo)

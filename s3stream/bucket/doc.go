@@ -4,7 +4,7 @@
 //	wal, s3stream, metadata (checkpoints, archives)
 //	       |   Put  Get  List  Delete          WithCause(ctx, "wal")
 //	       v
-//	  Prefix - Retry - Trace - Fault - Delay   wrappers, each a Bucket over a Bucket
+//	  Prefix - Retry - Trace - FaultyBucket - Delay   wrappers, each a Bucket over a Bucket
 //	       |
 //	  Mem          Dir            s3.Open      one attempt per call, reported
 //	(tests, sim) (zonewise dev)  (clusters)    to the observer in ctx

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// FateKind is what becomes of a request.
-type FateKind uint8
+// FaultKind is what becomes of a request.
+type FaultKind uint8
 
 const (
-	FateOK     FateKind = iota // nothing happens to it
-	FateBefore                 // refused with 503, without effect
-	FateLost                   // no answer, without effect
-	FateAfter                  // takes effect, the answer is lost
-	FateLate                   // put only: no answer now, takes effect later, even if the caller has gone
-	FateHang                   // no answer until the caller's context ends, without effect
+	FaultNone        FaultKind = iota // nothing happens to it
+	FaultRefused                      // refused with 503, without effect
+	FaultRequestLost                  // no answer, without effect
+	FaultAnswerLost                   // takes effect, the answer is lost
+	FaultLatePut                      // put only: no answer now, takes effect later, even if the caller has gone
+	FaultHang                         // no answer until the caller's context ends, without effect
 )
 
-// Fate is the fate of one request. After is the delay of FateLate.
-type Fate struct {
-	Kind  FateKind
+// InjectedFault is the fate of one request. After is the delay of FaultLatePut.
+type InjectedFault struct {
+	Kind  FaultKind
 	After time.Duration
 }
 
@@ -37,76 +37,76 @@ type FaultPlan struct {
 
 // Decide is the fate of the attempt'th call of op for that name: a pure
 // function of plan and arguments.
-func (p FaultPlan) Decide(op Op, name string, attempt int) Fate {
-	x := drawFraction(p.Seed, "fate", op, name, attempt)
+func (p FaultPlan) Decide(op Op, name string, attempt int) InjectedFault {
+	x := generateFraction(p.Seed, "fate", op, name, attempt)
 	for _, chance := range []struct {
 		of   float64
-		kind FateKind
-	}{{p.Before, FateBefore}, {p.Lost, FateLost}, {p.After, FateAfter}, {p.Late, FateLate}, {p.Hang, FateHang}} {
+		kind FaultKind
+	}{{p.Before, FaultRefused}, {p.Lost, FaultRequestLost}, {p.After, FaultAnswerLost}, {p.Late, FaultLatePut}, {p.Hang, FaultHang}} {
 		if x < chance.of {
-			return Fate{chance.kind, Drawn(p.Seed, "late", op, name, attempt, p.LateBy)}
+			return InjectedFault{chance.kind, GenerateDuration(p.Seed, "late", op, name, attempt, p.LateBy)}
 		}
 		x -= chance.of
 	}
-	return Fate{}
+	return InjectedFault{}
 }
 
-// Fault is a bucket whose requests have a fate, and that can be switched off.
+// FaultyBucket is a bucket whose requests have a fate, and that can be switched off.
 // What it loses, it loses as a network does: the attempt is reported without an
 // answer, the error is ErrBusy, and what the store did is another matter.
-type Fault struct {
-	b      Bucket
-	decide func(op Op, name string, attempt int) Fate
-	tries  tries
-	down   atomic.Bool
+type FaultyBucket struct {
+	b        Bucket
+	decide   func(op Op, name string, attempt int) InjectedFault
+	attempts attemptCounter
+	down     atomic.Bool
 
-	mu     sync.Mutex
-	closed bool           // guarded by mu
-	late   sync.WaitGroup // puts on their way; Add under mu, not after closed
+	mu       sync.Mutex
+	closed   bool           // guarded by mu
+	latePuts sync.WaitGroup // puts on their way; Add under mu, not after closed
 }
 
-// NewFault wraps b. decide is asked once per call and must be a pure function:
+// NewFaultyBucket wraps b. decide is asked once per call and must be a pure function:
 // FaultPlan.Decide, or a script. Close it after use.
-func NewFault(b Bucket, decide func(op Op, name string, attempt int) Fate) *Fault {
-	return &Fault{b: b, decide: decide}
+func NewFaultyBucket(b Bucket, decide func(op Op, name string, attempt int) InjectedFault) *FaultyBucket {
+	return &FaultyBucket{b: b, decide: decide}
 }
 
 // SetDown switches the bucket off and on. While it is down every request is
 // answered 503 without effect; late puts that are on their way still land.
-func (f *Fault) SetDown(down bool) { f.down.Store(down) }
+func (f *FaultyBucket) SetDown(down bool) { f.down.Store(down) }
 
 // Close waits until all late puts have landed. A put whose fate would be late
 // is merely lost from then on.
-func (f *Fault) Close() {
+func (f *FaultyBucket) Close() {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
-	f.late.Wait()
+	f.latePuts.Wait()
 }
 
 // Put implements Bucket.
-func (f *Fault) Put(ctx context.Context, name string, body []byte) error {
+func (f *FaultyBucket) Put(ctx context.Context, name string, body []byte) error {
 	a := Attempt{Op: OpPut, Name: name, Bytes: int64(len(body))}
-	if err := refuse(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
+	if err := checkRequest(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
 		return err
 	}
-	fate := f.fate(OpPut, name, name, 0)
-	if fate.Kind != FateLate {
-		return f.meet(ctx, a, fate, func(ctx context.Context) error { return f.b.Put(ctx, name, body) })
+	fate := f.nextFault(OpPut, name, name, 0)
+	if fate.Kind != FaultLatePut {
+		return f.runWithFault(ctx, a, fate, func(ctx context.Context) error { return f.b.Put(ctx, name, body) })
 	}
-	f.landLate(ctx, name, append([]byte(nil), body...), fate.After)
-	return lose(ctx, a)
+	f.putLate(ctx, name, append([]byte(nil), body...), fate.After)
+	return failUnanswered(ctx, a)
 }
 
-// landLate puts the object after a while, on behalf of nobody.
-func (f *Fault) landLate(ctx context.Context, name string, body []byte, after time.Duration) {
+// putLate puts the object after a while, on behalf of nobody.
+func (f *FaultyBucket) putLate(ctx context.Context, name string, body []byte, after time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return
 	}
-	ctx = muted(context.WithoutCancel(ctx), func(Attempt) {})
-	f.late.Go(func() {
+	ctx = withOnlyObserver(context.WithoutCancel(ctx), func(Attempt) {})
+	f.latePuts.Go(func() {
 		time.Sleep(after)
 		// Its sender has given it up: success, 412 and faults are all the same to it.
 		_ = f.b.Put(ctx, name, body)
@@ -114,14 +114,14 @@ func (f *Fault) landLate(ctx context.Context, name string, body []byte, after ti
 }
 
 // Get implements Bucket.
-func (f *Fault) Get(ctx context.Context, name string, off, length int64) (body []byte, err error) {
-	if err := refuse(ctx, OpGet, name, CheckName(name)); err != nil {
+func (f *FaultyBucket) Get(ctx context.Context, name string, off, length int64) (body []byte, err error) {
+	if err := checkRequest(ctx, OpGet, name, CheckName(name)); err != nil {
 		return nil, err
 	}
 	if length == 0 && off >= 0 {
 		return []byte{}, nil
 	}
-	err = f.meet(ctx, Attempt{Op: OpGet, Name: name}, f.fate(OpGet, name, name, off), func(ctx context.Context) error {
+	err = f.runWithFault(ctx, Attempt{Op: OpGet, Name: name}, f.nextFault(OpGet, name, name, off), func(ctx context.Context) error {
 		body, err = f.b.Get(ctx, name, off, length)
 		return err
 	})
@@ -132,9 +132,9 @@ func (f *Fault) Get(ctx context.Context, name string, off, length int64) (body [
 }
 
 // List implements Bucket.
-func (f *Fault) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
-	fate := f.fate(OpList, prefix, prefix+"\x00"+after, 0)
-	err = f.meet(ctx, Attempt{Op: OpList, Name: prefix}, fate, func(ctx context.Context) error {
+func (f *FaultyBucket) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
+	fate := f.nextFault(OpList, prefix, prefix+"\x00"+after, 0)
+	err = f.runWithFault(ctx, Attempt{Op: OpList, Name: prefix}, fate, func(ctx context.Context) error {
 		infos, err = f.b.List(ctx, prefix, after, limit)
 		return err
 	})
@@ -145,53 +145,53 @@ func (f *Fault) List(ctx context.Context, prefix, after string, limit int) (info
 }
 
 // Delete implements Bucket.
-func (f *Fault) Delete(ctx context.Context, names ...string) error {
+func (f *FaultyBucket) Delete(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := refuse(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
+	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
 		return err
 	}
-	fate := f.fate(OpDelete, names[0], names[0], 0)
-	return f.meet(ctx, Attempt{Op: OpDelete, Name: names[0]}, fate, func(ctx context.Context) error {
+	fate := f.nextFault(OpDelete, names[0], names[0], 0)
+	return f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fate, func(ctx context.Context) error {
 		return f.b.Delete(ctx, names...)
 	})
 }
 
-// fate counts the attempt and asks what becomes of it.
-func (f *Fault) fate(op Op, name, counted string, off int64) Fate {
-	attempt := f.tries.next(op, counted, off)
+// nextFault counts the attempt and asks what becomes of it.
+func (f *FaultyBucket) nextFault(op Op, name, counted string, off int64) InjectedFault {
+	attempt := f.attempts.countAttempt(op, counted, off)
 	if f.down.Load() {
-		return Fate{Kind: FateBefore}
+		return InjectedFault{Kind: FaultRefused}
 	}
 	return f.decide(op, name, attempt)
 }
 
-func (f *Fault) meet(ctx context.Context, a Attempt, fate Fate, do func(context.Context) error) error {
-	if err := refuse(ctx, a.Op, a.Name); err != nil {
+func (f *FaultyBucket) runWithFault(ctx context.Context, a Attempt, fate InjectedFault, do func(context.Context) error) error {
+	if err := checkRequest(ctx, a.Op, a.Name); err != nil {
 		return err
 	}
 	switch fate.Kind {
-	case FateBefore:
+	case FaultRefused:
 		a.Status = 503
 		Report(ctx, a)
 		return opError(a.Op, a.Name, fmt.Errorf("%w: status 503", ErrBusy))
-	case FateLost, FateLate:
-		return lose(ctx, a)
-	case FateHang:
+	case FaultRequestLost, FaultLatePut:
+		return failUnanswered(ctx, a)
+	case FaultHang:
 		<-ctx.Done()
 		Report(ctx, a)
 		return opError(a.Op, a.Name, ctx.Err())
-	case FateAfter:
-		_ = do(muted(ctx, func(Attempt) {})) // what came of it is what nobody learns
-		return lose(ctx, a)
+	case FaultAnswerLost:
+		_ = do(withOnlyObserver(ctx, func(Attempt) {})) // what came of it is what nobody learns
+		return failUnanswered(ctx, a)
 	default:
 		return do(ctx)
 	}
 }
 
-// lose is a request whose answer never came.
-func lose(ctx context.Context, a Attempt) error {
+// failUnanswered is a request whose answer never came.
+func failUnanswered(ctx context.Context, a Attempt) error {
 	Report(ctx, a)
 	return opError(a.Op, a.Name, fmt.Errorf("%w: no answer", ErrBusy))
 }

@@ -30,11 +30,11 @@ func NewMem() *Mem { return &Mem{objects: map[string]memObject{}} }
 
 // Put implements Bucket.
 func (m *Mem) Put(ctx context.Context, name string, body []byte) error {
-	if err := refuse(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
+	if err := checkRequest(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
 		return err
 	}
 	status := 200
-	if !m.insert(name, memObject{body: bytes.Clone(body), modified: time.Now().UnixMilli()}) {
+	if !m.insertObject(name, memObject{body: bytes.Clone(body), modified: time.Now().UnixMilli()}) {
 		status = 412
 	}
 	Report(ctx, Attempt{Op: OpPut, Name: name, Status: status, Bytes: int64(len(body))})
@@ -44,7 +44,7 @@ func (m *Mem) Put(ctx context.Context, name string, body []byte) error {
 	return nil
 }
 
-func (m *Mem) insert(name string, object memObject) bool {
+func (m *Mem) insertObject(name string, object memObject) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, there := m.objects[name]; there {
@@ -58,7 +58,7 @@ func (m *Mem) insert(name string, object memObject) bool {
 
 // Get implements Bucket.
 func (m *Mem) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	if err := refuse(ctx, OpGet, name, CheckName(name)); err != nil {
+	if err := checkRequest(ctx, OpGet, name, CheckName(name)); err != nil {
 		return nil, err
 	}
 	if length == 0 && off >= 0 {
@@ -71,7 +71,7 @@ func (m *Mem) Get(ctx context.Context, name string, off, length int64) ([]byte, 
 		Report(ctx, Attempt{Op: OpGet, Name: name, Status: 404})
 		return nil, opError(OpGet, name, ErrNotFound)
 	}
-	from, to, ok := resolve(int64(len(object.body)), off, length)
+	from, to, ok := resolveRange(int64(len(object.body)), off, length)
 	if !ok {
 		Report(ctx, Attempt{Op: OpGet, Name: name, Status: 416})
 		return nil, opError(OpGet, name, ErrRange)
@@ -82,15 +82,15 @@ func (m *Mem) Get(ctx context.Context, name string, off, length int64) ([]byte, 
 
 // List implements Bucket.
 func (m *Mem) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
-	if err := refuse(ctx, OpList, prefix); err != nil {
+	if err := checkRequest(ctx, OpList, prefix); err != nil {
 		return nil, err
 	}
-	found := m.find(prefix, after, limit)
+	found := m.listObjects(prefix, after, limit)
 	reportPages(ctx, prefix, len(found))
 	return found, nil
 }
 
-func (m *Mem) find(prefix, after string, limit int) []Info {
+func (m *Mem) listObjects(prefix, after string, limit int) []Info {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []Info
@@ -112,15 +112,15 @@ func (m *Mem) Delete(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	if err := refuse(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
+	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
 		return err
 	}
-	m.remove(names)
+	m.removeObjects(names)
 	reportBatches(ctx, names)
 	return nil
 }
 
-func (m *Mem) remove(names []string) {
+func (m *Mem) removeObjects(names []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, name := range names {
@@ -133,9 +133,9 @@ func (m *Mem) remove(names []string) {
 	}
 }
 
-// refuse returns what stops a request before it is sent: a context that has
+// checkRequest returns what stops a request before it is sent: a context that has
 // ended, or the first of the faults given. Nothing is reported then.
-func refuse(ctx context.Context, op Op, name string, faults ...error) error {
+func checkRequest(ctx context.Context, op Op, name string, faults ...error) error {
 	for _, err := range append(faults, ctx.Err()) {
 		if err != nil {
 			return opError(op, name, err)

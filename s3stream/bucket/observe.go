@@ -60,7 +60,7 @@ type Attempt struct {
 func (a Attempt) Billable() bool { return a.Status >= 200 && a.Status < 500 }
 
 type observerKey struct{}
-type begunKey struct{}
+type requestStartKey struct{}
 type causeKey struct{}
 type checksumKey struct{}
 
@@ -79,24 +79,24 @@ func WithObserver(ctx context.Context, observe func(Attempt)) context.Context {
 	})
 }
 
-// WithBegun adds an observer of the moments at which single requests under ctx
+// WithRequestStart adds an observer of the moments at which single requests under ctx
 // begin: with what WithObserver tells, how long each one took, and since when
 // one has no answer. Only a Retry reports them; under a bucket without one the
 // call itself is the request. It is called as WithObserver's is.
-func WithBegun(ctx context.Context, begun func(Op)) context.Context {
-	outer, _ := ctx.Value(begunKey{}).(func(Op))
+func WithRequestStart(ctx context.Context, begun func(Op)) context.Context {
+	outer, _ := ctx.Value(requestStartKey{}).(func(Op))
 	if outer == nil {
-		return context.WithValue(ctx, begunKey{}, begun)
+		return context.WithValue(ctx, requestStartKey{}, begun)
 	}
-	return context.WithValue(ctx, begunKey{}, func(op Op) {
+	return context.WithValue(ctx, requestStartKey{}, func(op Op) {
 		begun(op)
 		outer(op)
 	})
 }
 
-// reportBegun tells the observers in ctx that a request is about to be sent.
-func reportBegun(ctx context.Context, op Op) {
-	if begun, _ := ctx.Value(begunKey{}).(func(Op)); begun != nil {
+// reportRequestStart tells the observers in ctx that a request is about to be sent.
+func reportRequestStart(ctx context.Context, op Op) {
+	if begun, _ := ctx.Value(requestStartKey{}).(func(Op)); begun != nil {
 		begun(op)
 	}
 }
@@ -138,9 +138,9 @@ func Report(ctx context.Context, a Attempt) {
 	observe(a)
 }
 
-// muted returns a context whose attempts go to the given observer alone. The
+// withOnlyObserver returns a context whose attempts go to the given observer alone. The
 // wrappers that lose answers use it: what the store has seen and what its
 // client has seen are then two different things.
-func muted(ctx context.Context, observe func(Attempt)) context.Context {
+func withOnlyObserver(ctx context.Context, observe func(Attempt)) context.Context {
 	return context.WithValue(ctx, observerKey{}, observe)
 }

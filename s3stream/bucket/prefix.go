@@ -12,29 +12,29 @@ func Prefix(b Bucket, prefix string) Bucket {
 	if prefix == "" {
 		return b
 	}
-	return prefixed{b, strings.TrimSuffix(prefix, "/") + "/"}
+	return prefixedBucket{b, strings.TrimSuffix(prefix, "/") + "/"}
 }
 
-type prefixed struct {
+type prefixedBucket struct {
 	b      Bucket
 	prefix string
 }
 
-func (p prefixed) Put(ctx context.Context, name string, body []byte) error {
-	if err := refuse(ctx, OpPut, name, CheckName(name)); err != nil {
+func (p prefixedBucket) Put(ctx context.Context, name string, body []byte) error {
+	if err := checkRequest(ctx, OpPut, name, CheckName(name)); err != nil {
 		return err
 	}
 	return p.b.Put(ctx, p.prefix+name, body)
 }
 
-func (p prefixed) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	if err := refuse(ctx, OpGet, name, CheckName(name)); err != nil {
+func (p prefixedBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	if err := checkRequest(ctx, OpGet, name, CheckName(name)); err != nil {
 		return nil, err
 	}
 	return p.b.Get(ctx, p.prefix+name, off, length)
 }
 
-func (p prefixed) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
+func (p prefixedBucket) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
 	if after != "" {
 		after = p.prefix + after
 	}
@@ -45,10 +45,10 @@ func (p prefixed) List(ctx context.Context, prefix, after string, limit int) ([]
 	return infos, err
 }
 
-func (p prefixed) Delete(ctx context.Context, names ...string) error {
+func (p prefixedBucket) Delete(ctx context.Context, names ...string) error {
 	full := make([]string, len(names))
 	for i, name := range names {
-		if err := refuse(ctx, OpDelete, name, CheckName(name)); err != nil {
+		if err := checkRequest(ctx, OpDelete, name, CheckName(name)); err != nil {
 			return err
 		}
 		full[i] = p.prefix + name

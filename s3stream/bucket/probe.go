@@ -21,7 +21,7 @@ const probeCleanup = 10 * time.Second
 func Probe(ctx context.Context, b Bucket, nonce string) error {
 	ctx = WithCause(ctx, CauseProbe)
 	p := prober{b: b, first: "probe/" + nonce + "/first", second: "probe/" + nonce + "/second"}
-	for _, step := range []func(context.Context) error{p.write, p.conditional, p.read, p.list, p.remove} {
+	for _, step := range []func(context.Context) error{p.probePut, p.probeSecondPut, p.probeRanges, p.probeList, p.probeDelete} {
 		if err := step(ctx); err != nil {
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
 			defer cancel()
@@ -44,8 +44,8 @@ const (
 	probeOther = "zonewise: other body, abcdefghij"
 )
 
-// explain adds what to do about an error that a broken promise does not explain.
-func explain(action, permission string, err error) error {
+// explainError adds what to do about an error that a broken promise does not explain.
+func explainError(action, permission string, err error) error {
 	switch {
 	case errors.Is(err, ErrDenied):
 		return fmt.Errorf("%s: %w; check the credentials and grant %s on this prefix", action, err, permission)
@@ -55,7 +55,7 @@ func explain(action, permission string, err error) error {
 	return fmt.Errorf("%s: %w", action, err)
 }
 
-func (p prober) write(ctx context.Context) error {
+func (p prober) probePut(ctx context.Context) error {
 	_, err := p.b.Get(ctx, p.first, 0, -1)
 	switch {
 	case err == nil:
@@ -63,27 +63,27 @@ func (p prober) write(ctx context.Context) error {
 	case errors.Is(err, ErrDenied):
 		return fmt.Errorf("read an absent object: %w; check the credentials and grant s3:GetObject and s3:ListBucket on this prefix (S3 says 403 in place of 404 to who may not list)", err)
 	case !errors.Is(err, ErrNotFound):
-		return explain("read an absent object", "s3:GetObject", err)
+		return explainError("read an absent object", "s3:GetObject", err)
 	}
 	for _, name := range []string{p.first, p.second} {
 		if err := p.b.Put(ctx, name, []byte(probeBody)); err != nil {
-			return explain("write an object", "s3:PutObject", err)
+			return explainError("write an object", "s3:PutObject", err)
 		}
 	}
 	return nil
 }
 
-func (p prober) conditional(ctx context.Context) error {
+func (p prober) probeSecondPut(ctx context.Context) error {
 	err := p.b.Put(ctx, p.first, []byte(probeOther))
 	if err == nil {
 		return errors.New("a second put of one name was accepted: this store ignores If-None-Match, so that objects could be overwritten (promise 6); use one with conditional writes (Amazon S3, MinIO, versitygw and others have them)")
 	}
 	if !errors.Is(err, ErrExists) {
-		return explain("put an object a second time (want 412)", "s3:PutObject", err)
+		return explainError("put an object a second time (want 412)", "s3:PutObject", err)
 	}
 	body, err := p.b.Get(ctx, p.first, 0, -1)
 	if err != nil {
-		return explain("read back an object", "s3:GetObject", err)
+		return explainError("read back an object", "s3:GetObject", err)
 	}
 	if string(body) != probeBody {
 		return fmt.Errorf("a second put was refused, and yet the object has changed to %q: this store's conditional writes do not hold (promise 6); use another store or release", body)
@@ -91,7 +91,7 @@ func (p prober) conditional(ctx context.Context) error {
 	return nil
 }
 
-func (p prober) read(ctx context.Context) error {
+func (p prober) probeRanges(ctx context.Context) error {
 	for _, want := range []struct{ off, length, from, to int64 }{
 		{10, 5, 10, 15},
 		{10, -1, 10, int64(len(probeBody))},
@@ -99,7 +99,7 @@ func (p prober) read(ctx context.Context) error {
 	} {
 		body, err := p.b.Get(ctx, p.first, want.off, want.length)
 		if err != nil {
-			return explain("read a range", "s3:GetObject", err)
+			return explainError("read a range", "s3:GetObject", err)
 		}
 		if !bytes.Equal(body, []byte(probeBody)[want.from:want.to]) {
 			return fmt.Errorf("a read of range %d+%d gave %q: this store, or a proxy before it, does not keep to the Range header, so every small read would cost a whole object; use one that does",
@@ -109,7 +109,7 @@ func (p prober) read(ctx context.Context) error {
 	return nil
 }
 
-func (p prober) list(ctx context.Context) error {
+func (p prober) probeList(ctx context.Context) error {
 	folder := strings.TrimSuffix(p.first, "first")
 	for _, want := range []struct {
 		after string
@@ -117,7 +117,7 @@ func (p prober) list(ctx context.Context) error {
 	}{{"", p.first + " " + p.second}, {p.first, p.second}} {
 		infos, err := p.b.List(ctx, folder, want.after, 0)
 		if err != nil {
-			return explain("list the prefix", "s3:ListBucket", err)
+			return explainError("list the prefix", "s3:ListBucket", err)
 		}
 		names := make([]string, len(infos))
 		for i, info := range infos {
@@ -131,9 +131,9 @@ func (p prober) list(ctx context.Context) error {
 	return nil
 }
 
-func (p prober) remove(ctx context.Context) error {
+func (p prober) probeDelete(ctx context.Context) error {
 	if err := p.b.Delete(ctx, p.first, p.second); err != nil {
-		return explain("delete objects", "s3:DeleteObject", err)
+		return explainError("delete objects", "s3:DeleteObject", err)
 	}
 	for _, name := range []string{p.first, p.second} {
 		if _, err := p.b.Get(ctx, name, 0, -1); !errors.Is(err, ErrNotFound) {
@@ -142,7 +142,7 @@ func (p prober) remove(ctx context.Context) error {
 	}
 	// What is absent must be fine to delete, or a clean-up could never be repeated.
 	if err := p.b.Delete(ctx, p.first); err != nil {
-		return explain("delete an absent object", "s3:DeleteObject", err)
+		return explainError("delete an absent object", "s3:DeleteObject", err)
 	}
 	return nil
 }

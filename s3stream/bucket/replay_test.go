@@ -24,10 +24,10 @@ func TestTheSameSeedIsTheSameHistory(t *testing.T) {
 				lines = append(lines, fmt.Sprint(l.Begun.Sub(start), l.Op, l.Name, l.Off, l.Len, l.Bytes, l.Sum, l.Err))
 			})
 			slow := bucket.Delay(mem, func(op bucket.Op, name string, attempt int, size int64) time.Duration {
-				return bucket.Drawn(seed, "delay", op, name, attempt, 80*time.Millisecond)
+				return bucket.GenerateDuration(seed, "delay", op, name, attempt, 80*time.Millisecond)
 			})
 			plan := bucket.FaultPlan{Seed: seed, Before: 0.1, Lost: 0.05, After: 0.1, Late: 0.1, LateBy: time.Second}
-			f := bucket.NewFault(slow, plan.Decide)
+			f := bucket.NewFaultyBucket(slow, plan.Decide)
 			var wg sync.WaitGroup
 			for writer := range 6 {
 				config := bucket.DefaultRetry()
@@ -36,7 +36,7 @@ func TestTheSameSeedIsTheSameHistory(t *testing.T) {
 				wg.Go(func() {
 					for n := range 10 {
 						name := fmt.Sprintf("w%d/%d", writer, n)
-						time.Sleep(bucket.Drawn(seed, "think", bucket.OpPut, name, 0, 50*time.Millisecond))
+						time.Sleep(bucket.GenerateDuration(seed, "think", bucket.OpPut, name, 0, 50*time.Millisecond))
 						err := b.Put(t.Context(), name, []byte(name))
 						body, getErr := b.Get(t.Context(), name, 1, 2)
 						if err == nil && getErr == nil && string(body) != name[1:3] {

@@ -48,27 +48,27 @@ func (c RetryConfig) Validate() error {
 // attempt of the same call finds the name taken, the object is read back: our
 // bytes are success, others are ErrExists. Where the first attempt finds the
 // name taken nothing is compared: it cannot be ours.
-func Retry(b Bucket, config RetryConfig) Bucket { return retrying{b, config} }
+func Retry(b Bucket, config RetryConfig) Bucket { return retryingBucket{b, config} }
 
-type retrying struct {
+type retryingBucket struct {
 	b      Bucket
 	config RetryConfig
 }
 
-func (r retrying) Put(ctx context.Context, name string, body []byte) error {
+func (r retryingBucket) Put(ctx context.Context, name string, body []byte) error {
 	mayHaveLanded := false
-	return r.do(ctx, OpPut, name, int64(len(body)), func(ctx context.Context) error {
+	return r.runAttempts(ctx, OpPut, name, int64(len(body)), func(ctx context.Context) error {
 		err := r.b.Put(ctx, name, body)
 		if errors.Is(err, ErrExists) && mayHaveLanded {
-			return r.compare(ctx, name, body, err)
+			return r.compareBody(ctx, name, body, err)
 		}
 		mayHaveLanded = true
 		return err
 	})
 }
 
-// compare decides what an ErrExists after an attempt of unknown outcome means.
-func (r retrying) compare(ctx context.Context, name string, body []byte, exists error) error {
+// compareBody decides what an ErrExists after an attempt of unknown outcome means.
+func (r retryingBucket) compareBody(ctx context.Context, name string, body []byte, exists error) error {
 	there, err := r.b.Get(ctx, name, 0, -1)
 	if errors.Is(err, ErrNotFound) {
 		return opError(OpPut, name, fmt.Errorf("%w: it was there and then it was not", ErrBusy))
@@ -82,15 +82,15 @@ func (r retrying) compare(ctx context.Context, name string, body []byte, exists 
 	return nil
 }
 
-func (r retrying) Get(ctx context.Context, name string, off, length int64) (body []byte, err error) {
-	err = r.do(ctx, OpGet, name, max(length, -off, 0), func(ctx context.Context) error {
+func (r retryingBucket) Get(ctx context.Context, name string, off, length int64) (body []byte, err error) {
+	err = r.runAttempts(ctx, OpGet, name, max(length, -off, 0), func(ctx context.Context) error {
 		body, err = r.b.Get(ctx, name, off, length)
 		return err
 	})
 	return body, err
 }
 
-func (r retrying) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
+func (r retryingBucket) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
 	var found []Info
 	for { // by page, so that a fault on the last one does not repeat the first
 		want := PageNames
@@ -98,7 +98,7 @@ func (r retrying) List(ctx context.Context, prefix, after string, limit int) ([]
 			want = min(want, limit-len(found))
 		}
 		var page []Info
-		err := r.do(ctx, OpList, prefix, 0, func(ctx context.Context) (err error) {
+		err := r.runAttempts(ctx, OpList, prefix, 0, func(ctx context.Context) (err error) {
 			page, err = r.b.List(ctx, prefix, after, want)
 			return err
 		})
@@ -113,7 +113,7 @@ func (r retrying) List(ctx context.Context, prefix, after string, limit int) ([]
 	}
 }
 
-func (r retrying) Delete(ctx context.Context, names ...string) error {
+func (r retryingBucket) Delete(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (r retrying) Delete(ctx context.Context, names ...string) error {
 	for len(names) > 0 {
 		batch := names[:min(len(names), PageNames)]
 		names = names[len(batch):]
-		err := r.do(ctx, OpDelete, batch[0], 0, func(ctx context.Context) error { return r.b.Delete(ctx, batch...) })
+		err := r.runAttempts(ctx, OpDelete, batch[0], 0, func(ctx context.Context) error { return r.b.Delete(ctx, batch...) })
 		if err != nil {
 			return err
 		}
@@ -131,11 +131,11 @@ func (r retrying) Delete(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// do makes the attempts.
-func (r retrying) do(ctx context.Context, op Op, name string, size int64, attempt func(context.Context) error) error {
+// runAttempts makes the attempts.
+func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, size int64, attempt func(context.Context) error) error {
 	for n := 1; ; n++ {
-		reportBegun(ctx, op)
-		err := r.once(ctx, size, attempt)
+		reportRequestStart(ctx, op)
+		err := r.runOnce(ctx, size, attempt)
 		again := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
 		switch {
 		case err == nil || ctx.Err() == nil && !again:
@@ -155,7 +155,7 @@ func (r retrying) do(ctx context.Context, op Op, name string, size int64, attemp
 	}
 }
 
-func (r retrying) once(ctx context.Context, size int64, attempt func(context.Context) error) error {
+func (r retryingBucket) runOnce(ctx context.Context, size int64, attempt func(context.Context) error) error {
 	seconds := float64(size) / float64(r.config.PerSecond)
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout+time.Duration(seconds*float64(time.Second)))
 	defer cancel()
@@ -164,7 +164,7 @@ func (r retrying) once(ctx context.Context, size int64, attempt func(context.Con
 
 // pauseAfter draws from the upper half of a span that doubles: spread enough to
 // part those who failed together, long enough to be a pause.
-func (r retrying) pauseAfter(op Op, name string, n int) time.Duration {
+func (r retryingBucket) pauseAfter(op Op, name string, n int) time.Duration {
 	span := min(r.config.Cap, r.config.Base<<min(n-1, 30))
-	return span/2 + time.Duration(drawFraction(r.config.Seed, "pause", op, name, n)*float64(span/2))
+	return span/2 + time.Duration(generateFraction(r.config.Seed, "pause", op, name, n)*float64(span/2))
 }

@@ -13,25 +13,25 @@ import (
 )
 
 func TestRetryPutOutcomes(t *testing.T) {
-	const ok, before, lost, after, late = bucket.FateOK, bucket.FateBefore, bucket.FateLost, bucket.FateAfter, bucket.FateLate
+	const ok, before, lost, after, late = bucket.FaultNone, bucket.FaultRefused, bucket.FaultRequestLost, bucket.FaultAnswerLost, bucket.FaultLatePut
 	for _, c := range []struct {
 		name     string
-		fates    []bucket.FateKind
+		fates    []bucket.FaultKind
 		there    string // put by someone else before
 		want     error
 		attempts int // puts and gets
 	}{
 		{"at once", nil, "", nil, 1},
-		{"refused twice", []bucket.FateKind{before, before}, "", nil, 3},
-		{"lost without effect", []bucket.FateKind{lost}, "", nil, 2},
-		{"lost after its effect: 412, read back, ours", []bucket.FateKind{after}, "", nil, 3},
-		{"lost twice after its effect", []bucket.FateKind{after, after}, "", nil, 4},
-		{"late, landing after the second won", []bucket.FateKind{late}, "", nil, 2},
+		{"refused twice", []bucket.FaultKind{before, before}, "", nil, 3},
+		{"lost without effect", []bucket.FaultKind{lost}, "", nil, 2},
+		{"lost after its effect: 412, read back, ours", []bucket.FaultKind{after}, "", nil, 3},
+		{"lost twice after its effect", []bucket.FaultKind{after, after}, "", nil, 4},
+		{"late, landing after the second won", []bucket.FaultKind{late}, "", nil, 2},
 		{"taken by another one: no comparison", nil, "theirs", bucket.ErrExists, 1},
 		{"taken by another one with our bytes: no comparison", nil, "mine", bucket.ErrExists, 1},
-		{"lost, and taken by another one", []bucket.FateKind{lost}, "theirs", bucket.ErrExists, 3},
-		{"never answered", []bucket.FateKind{before, before, before, before, before}, "", bucket.ErrBusy, 5},
-		{"won by the last attempt", []bucket.FateKind{before, before, before, before, ok}, "", nil, 5},
+		{"lost, and taken by another one", []bucket.FaultKind{lost}, "theirs", bucket.ErrExists, 3},
+		{"never answered", []bucket.FaultKind{before, before, before, before, before}, "", bucket.ErrBusy, 5},
+		{"won by the last attempt", []bucket.FaultKind{before, before, before, before, ok}, "", nil, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestRetryPutOutcomes(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				f := bucket.NewFault(mem, script(c.fates...))
+				f := bucket.NewFaultyBucket(mem, script(c.fates...))
 				seen := 0
 				ctx := bucket.WithObserver(t.Context(), func(bucket.Attempt) { seen++ })
 				err := bucket.Retry(f, bucket.DefaultRetry()).Put(ctx, "x", []byte("mine"))
@@ -89,7 +89,7 @@ func TestRetryGivesASilentStoreUpAndAsksAgain(t *testing.T) {
 
 func TestRetryHonoursTheCallersContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := bucket.NewFault(bucket.NewMem(), noFaults)
+		f := bucket.NewFaultyBucket(bucket.NewMem(), noFaults)
 		f.SetDown(true)
 		defer f.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
@@ -107,7 +107,7 @@ func TestRetryPausesGrowSpreadAndRepeatWithTheSeed(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			config := bucket.DefaultRetry()
 			config.Seed, config.Attempts = seed, 8
-			f := bucket.NewFault(bucket.NewMem(), noFaults)
+			f := bucket.NewFaultyBucket(bucket.NewMem(), noFaults)
 			f.SetDown(true)
 			defer f.Close()
 			last := time.Now()
@@ -145,7 +145,7 @@ func TestUnderFaultsAtMostOneWriterIsToldYesAndItIsTrue(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			plan := bucket.FaultPlan{Seed: seed, Before: 0.15, Lost: 0.1, After: 0.2, Late: 0.2, LateBy: 3 * time.Second}
 			mem := bucket.NewMem()
-			f := bucket.NewFault(mem, plan.Decide)
+			f := bucket.NewFaultyBucket(mem, plan.Decide)
 			told := make([][]bool, 8)
 			var wg sync.WaitGroup
 			for writer := range told {

@@ -23,51 +23,51 @@ type TraceLine struct {
 
 // Trace reports every call to b after it has ended, on the goroutine that made
 // it, possibly on several at once. For what S3 bills, use WithObserver.
-func Trace(b Bucket, report func(TraceLine)) Bucket { return traced{b, report} }
+func Trace(b Bucket, report func(TraceLine)) Bucket { return tracedBucket{b, report} }
 
-type traced struct {
+type tracedBucket struct {
 	b      Bucket
 	report func(TraceLine)
 }
 
-func (t traced) end(line TraceLine, err error) {
+func (t tracedBucket) reportLine(line TraceLine, err error) {
 	line.Err, line.Took = err, time.Since(line.Begun)
 	t.report(line)
 }
 
-func (t traced) Put(ctx context.Context, name string, body []byte) error {
+func (t tracedBucket) Put(ctx context.Context, name string, body []byte) error {
 	line := TraceLine{Op: OpPut, Name: name, Bytes: int64(len(body)), Sum: checksum(body), Begun: time.Now()}
 	err := t.b.Put(ctx, name, body)
-	t.end(line, err)
+	t.reportLine(line, err)
 	return err
 }
 
-func (t traced) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+func (t tracedBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
 	line := TraceLine{Op: OpGet, Name: name, Off: off, Len: length, Begun: time.Now()}
 	body, err := t.b.Get(ctx, name, off, length)
 	line.Bytes, line.Sum = int64(len(body)), checksum(body)
-	t.end(line, err)
+	t.reportLine(line, err)
 	return body, err
 }
 
-func (t traced) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
+func (t tracedBucket) List(ctx context.Context, prefix, after string, limit int) ([]Info, error) {
 	line := TraceLine{Op: OpList, Name: prefix, After: after, Len: int64(limit), Begun: time.Now()}
 	infos, err := t.b.List(ctx, prefix, after, limit)
 	line.Bytes = int64(len(infos))
 	for _, info := range infos {
 		line.Sum = crc32.Update(line.Sum, castagnoli(), append([]byte(info.Name), 0))
 	}
-	t.end(line, err)
+	t.reportLine(line, err)
 	return infos, err
 }
 
-func (t traced) Delete(ctx context.Context, names ...string) error {
+func (t tracedBucket) Delete(ctx context.Context, names ...string) error {
 	line := TraceLine{Op: OpDelete, Len: int64(len(names)), Begun: time.Now()}
 	if len(names) > 0 {
 		line.Name = names[0]
 	}
 	err := t.b.Delete(ctx, names...)
-	t.end(line, err)
+	t.reportLine(line, err)
 	return err
 }
 

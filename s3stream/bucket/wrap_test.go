@@ -13,14 +13,14 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket/buckettest"
 )
 
-func noFaults(bucket.Op, string, int) bucket.Fate { return bucket.Fate{} }
+func noFaults(bucket.Op, string, int) bucket.InjectedFault { return bucket.InjectedFault{} }
 
-func script(fates ...bucket.FateKind) func(bucket.Op, string, int) bucket.Fate {
-	return func(op bucket.Op, _ string, attempt int) bucket.Fate {
+func script(fates ...bucket.FaultKind) func(bucket.Op, string, int) bucket.InjectedFault {
+	return func(op bucket.Op, _ string, attempt int) bucket.InjectedFault {
 		if op != bucket.OpPut || attempt > len(fates) {
-			return bucket.Fate{}
+			return bucket.InjectedFault{}
 		}
-		return bucket.Fate{Kind: fates[attempt-1], After: time.Minute}
+		return bucket.InjectedFault{Kind: fates[attempt-1], After: time.Minute}
 	}
 }
 
@@ -31,7 +31,7 @@ func TestWrappersAreBuckets(t *testing.T) {
 			return bucket.Delay(b, func(bucket.Op, string, int, int64) time.Duration { return time.Microsecond })
 		},
 		"fault": func(t *testing.T, b bucket.Bucket) bucket.Bucket {
-			f := bucket.NewFault(b, noFaults)
+			f := bucket.NewFaultyBucket(b, noFaults)
 			t.Cleanup(f.Close)
 			return f
 		},
@@ -138,23 +138,23 @@ func TestDelayTakesItsTimeAndTheEffectIsInTheMiddle(t *testing.T) {
 func TestFaultDoesWhatItSaysAndTheClientSeesNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
-			kind           bucket.FateKind
+			kind           bucket.FaultKind
 			status         int
 			lands, landsBy bool // at once; after its delay
 		}{
-			{bucket.FateOK, 200, true, true},
-			{bucket.FateBefore, 503, false, false},
-			{bucket.FateLost, 0, false, false},
-			{bucket.FateAfter, 0, true, true},
-			{bucket.FateLate, 0, false, true},
+			{bucket.FaultNone, 200, true, true},
+			{bucket.FaultRefused, 503, false, false},
+			{bucket.FaultRequestLost, 0, false, false},
+			{bucket.FaultAnswerLost, 0, true, true},
+			{bucket.FaultLatePut, 0, false, true},
 		} {
 			mem := bucket.NewMem()
-			f := bucket.NewFault(mem, script(c.kind))
+			f := bucket.NewFaultyBucket(mem, script(c.kind))
 			ctx, cancel := context.WithCancel(t.Context())
 			var seen []bucket.Attempt
 			err := f.Put(bucket.WithObserver(ctx, func(a bucket.Attempt) { seen = append(seen, a) }), "x", []byte("body"))
 			cancel() // the caller has gone
-			if (err == nil) != (c.kind == bucket.FateOK) || err != nil && !errors.Is(err, bucket.ErrBusy) {
+			if (err == nil) != (c.kind == bucket.FaultNone) || err != nil && !errors.Is(err, bucket.ErrBusy) {
 				t.Errorf("fate %d: %v", c.kind, err)
 			}
 			if want := []bucket.Attempt{{Op: bucket.OpPut, Name: "x", Status: c.status, Bytes: 4}}; !slices.Equal(seen, want) {
@@ -176,7 +176,7 @@ func TestFaultDoesWhatItSaysAndTheClientSeesNoMore(t *testing.T) {
 }
 
 func TestFaultDownAnswersNothingAndComesBack(t *testing.T) {
-	f := bucket.NewFault(bucket.NewMem(), noFaults)
+	f := bucket.NewFaultyBucket(bucket.NewMem(), noFaults)
 	defer f.Close()
 	f.SetDown(true)
 	_, errGet := f.Get(t.Context(), "x", 0, -1)
@@ -194,7 +194,7 @@ func TestFaultDownAnswersNothingAndComesBack(t *testing.T) {
 
 func TestFatesArePureAndAboutAsFrequentAsAsked(t *testing.T) {
 	plan := bucket.FaultPlan{Seed: 7, Before: 0.1, Lost: 0.05, After: 0.2, Late: 0.15, LateBy: time.Second}
-	count := map[bucket.FateKind]int{}
+	count := map[bucket.FaultKind]int{}
 	const n = 20000
 	for i := range n {
 		name := fmt.Sprintf("main/1/wal/%08x", i)
@@ -202,13 +202,13 @@ func TestFatesArePureAndAboutAsFrequentAsAsked(t *testing.T) {
 		if again := plan.Decide(bucket.OpPut, name, 1); again != fate {
 			t.Fatalf("%s: %v and then %v", name, fate, again)
 		}
-		if fate.Kind == bucket.FateLate && (fate.After <= 0 || fate.After > plan.LateBy) {
+		if fate.Kind == bucket.FaultLatePut && (fate.After <= 0 || fate.After > plan.LateBy) {
 			t.Fatalf("%s lands after %v, want within %v", name, fate.After, plan.LateBy)
 		}
 		count[fate.Kind]++
 	}
-	for kind, want := range map[bucket.FateKind]float64{
-		bucket.FateOK: 0.5, bucket.FateBefore: 0.1, bucket.FateLost: 0.05, bucket.FateAfter: 0.2, bucket.FateLate: 0.15,
+	for kind, want := range map[bucket.FaultKind]float64{
+		bucket.FaultNone: 0.5, bucket.FaultRefused: 0.1, bucket.FaultRequestLost: 0.05, bucket.FaultAnswerLost: 0.2, bucket.FaultLatePut: 0.15,
 	} {
 		if got := float64(count[kind]) / n; got < want-0.02 || got > want+0.02 {
 			t.Errorf("fate %d: %.3f of all, want about %.3f", kind, got, want)

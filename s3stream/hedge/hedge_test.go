@@ -15,35 +15,35 @@ import (
 )
 
 func TestLateIsTheRecentP99OfItsSizeAndNeverLong(t *testing.T) {
-	var p pace
-	if got := p.wait(1000, 500*time.Millisecond); got != 500*time.Millisecond {
+	var p latencyStats
+	if got := p.hedgeDelay(1000, 500*time.Millisecond); got != 500*time.Millisecond {
 		t.Errorf("with nothing known: %v", got)
 	}
-	if got := p.wait(1000, time.Minute); got != MaxWait {
+	if got := p.hedgeDelay(1000, time.Minute); got != MaxWait {
 		t.Errorf("with nothing known and a long default: %v", got)
 	}
 	for i := range 200 {
-		p.note(1000, time.Duration(i+1)*time.Millisecond)
+		p.recordLatency(1000, time.Duration(i+1)*time.Millisecond)
 	}
-	if got := p.wait(256<<10, time.Second); got != 199*time.Millisecond {
+	if got := p.hedgeDelay(256<<10, time.Second); got != 199*time.Millisecond {
 		t.Errorf("p99 of the last 128: %v", got)
 	}
-	if got := p.wait(256<<10+1, time.Second); got != MaxWait {
+	if got := p.hedgeDelay(256<<10+1, time.Second); got != MaxWait {
 		t.Errorf("another size class: %v", got)
 	}
-	if got := p.wait(1000, -1); got >= 0 {
+	if got := p.hedgeDelay(1000, -1); got >= 0 {
 		t.Errorf("never: %v", got)
 	}
 	for range 128 {
-		p.note(1000, 10*time.Second)
+		p.recordLatency(1000, 10*time.Second)
 	}
-	if got := p.wait(1000, time.Second); got != MaxWait {
+	if got := p.hedgeDelay(1000, time.Second); got != MaxWait {
 		t.Errorf("of a store that takes ten seconds: %v", got)
 	}
 	for range 128 {
-		p.note(1000, time.Millisecond)
+		p.recordLatency(1000, time.Millisecond)
 	}
-	if got := p.wait(1000, time.Second); got != minWait {
+	if got := p.hedgeDelay(1000, time.Second); got != minWait {
 		t.Errorf("of a store that takes a millisecond: %v", got)
 	}
 }
@@ -63,7 +63,7 @@ func race(h *Hedger, phase uint64, takes ...time.Duration) (won int, took time.D
 				}
 			}, nil
 		},
-		Ended: func(e Ended) {
+		OnTryEnd: func(e TryResult) {
 			if e.Decides && e.Err == nil {
 				won, took = e.Try, time.Since(begun)
 			}
@@ -75,7 +75,7 @@ func race(h *Hedger, phase uint64, takes ...time.Duration) (won int, took time.D
 // loser is in flight here, the oldest is given up.
 func TestASecondAndAThirdTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{Unknown: 100 * time.Millisecond, Losing: 1})
+		h := New(Config{InitialDelay: 100 * time.Millisecond, Losing: 1})
 		for _, c := range []struct {
 			takes []time.Duration
 			won   int
@@ -102,27 +102,27 @@ func TestASecondAndAThirdTry(t *testing.T) {
 func TestOnlySingleRequestsAreLearnedFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := bucket.Delay(bucket.NewMem(), func(bucket.Op, string, int, int64) time.Duration { return 30 * time.Millisecond })
-		fault := bucket.NewFault(slow, func(_ bucket.Op, name string, attempt int) bucket.Fate {
+		fault := bucket.NewFaultyBucket(slow, func(_ bucket.Op, name string, attempt int) bucket.InjectedFault {
 			switch {
 			case attempt == 1 && name[1] == '3':
-				return bucket.Fate{Kind: bucket.FateHang}
+				return bucket.InjectedFault{Kind: bucket.FaultHang}
 			case attempt == 1:
-				return bucket.Fate{Kind: bucket.FateBefore}
+				return bucket.InjectedFault{Kind: bucket.FaultRefused}
 			}
-			return bucket.Fate{}
+			return bucket.InjectedFault{}
 		})
 		defer fault.Close()
 		b := bucket.Retry(fault, bucket.DefaultRetry())
-		h := New(Config{Unknown: -1})
+		h := New(Config{InitialDelay: -1})
 		for i := range 64 {
-			h.Run(t.Context(), Race{Op: bucket.OpPut, Ended: func(Ended) {}, Try: func(n int) (func(context.Context) error, error) {
+			h.Run(t.Context(), Race{Op: bucket.OpPut, OnTryEnd: func(TryResult) {}, Try: func(n int) (func(context.Context) error, error) {
 				return func(ctx context.Context) error { return b.Put(ctx, fmt.Sprintf("%02d", i), nil) }, nil
 			}})
 		}
 		if s := h.Stats(); s.Repeats != 7 || s.Retries != 57 || s.Hedges != 0 {
 			t.Errorf("%+v", s)
 		}
-		if wait := h.pace.wait(0, time.Second); wait != 30*time.Millisecond {
+		if wait := h.latencies.hedgeDelay(0, time.Second); wait != 30*time.Millisecond {
 			t.Errorf("a request is late after %v", wait)
 		}
 	})
@@ -132,7 +132,7 @@ func TestOnlySingleRequestsAreLearnedFrom(t *testing.T) {
 // slightly late ones have been answered by the time that it is their turn.
 func TestSlightlyLateRequestsDoNotTakeThePermitsOfThoseThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{Unknown: 100 * time.Millisecond, Racing: 2, Losing: 4})
+		h := New(Config{InitialDelay: 100 * time.Millisecond, Racing: 2, Losing: 4})
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		var hung []time.Duration
@@ -175,7 +175,7 @@ func TestHedgesAreAQuarterAtMost(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		wg.Wait()
-		if s := h.Stats(); s.Races != 1000 || s.Hedges > 250+burst || s.Hedges < 240 {
+		if s := h.Stats(); s.Races != 1000 || s.Hedges > 250+maxTokens || s.Hedges < 240 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -186,20 +186,20 @@ func TestHedgesAreAQuarterAtMost(t *testing.T) {
 func TestAFailureThatIsAnsweredIsNotHedged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hangs int
-		fault := bucket.NewFault(bucket.NewMem(), func(_ bucket.Op, name string, attempt int) bucket.Fate {
+		fault := bucket.NewFaultyBucket(bucket.NewMem(), func(_ bucket.Op, name string, attempt int) bucket.InjectedFault {
 			if attempt == hangs {
-				return bucket.Fate{Kind: bucket.FateHang}
+				return bucket.InjectedFault{Kind: bucket.FaultHang}
 			}
 			if attempt < 4 && name < "1" {
-				return bucket.Fate{Kind: bucket.FateBefore}
+				return bucket.InjectedFault{Kind: bucket.FaultRefused}
 			}
-			return bucket.Fate{}
+			return bucket.InjectedFault{}
 		})
 		defer fault.Close()
 		b := bucket.Retry(fault, bucket.DefaultRetry())
-		h := New(Config{Unknown: 60 * time.Millisecond})
+		h := New(Config{InitialDelay: 60 * time.Millisecond})
 		put := func(name string) {
-			h.Run(t.Context(), Race{Op: bucket.OpPut, Ended: func(Ended) {}, Try: func(n int) (func(context.Context) error, error) {
+			h.Run(t.Context(), Race{Op: bucket.OpPut, OnTryEnd: func(TryResult) {}, Try: func(n int) (func(context.Context) error, error) {
 				return func(ctx context.Context) error { return b.Put(ctx, fmt.Sprint(n, name), nil) }, nil
 			}})
 		}
@@ -224,23 +224,23 @@ func TestAFailureThatIsAnsweredIsNotHedged(t *testing.T) {
 // it gets it, is with its Retry and does not use it.
 func TestARequestIsLookedAtAgainWhenItsPermitComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{Unknown: 100 * time.Millisecond, Racing: 1})
+		h := New(Config{InitialDelay: 100 * time.Millisecond, Racing: 1})
 		mem := bucket.Delay(bucket.NewMem(), func(_ bucket.Op, name string, attempt int, _ int64) time.Duration {
 			return map[string]time.Duration{"0first": time.Second, "1first": 300 * time.Millisecond, "0second": 30 * time.Millisecond}[name]
 		})
-		fault := bucket.NewFault(mem, func(_ bucket.Op, name string, attempt int) bucket.Fate {
+		fault := bucket.NewFaultyBucket(mem, func(_ bucket.Op, name string, attempt int) bucket.InjectedFault {
 			if name == "0second" && attempt == 1 {
 				time.Sleep(390 * time.Millisecond)
-				return bucket.Fate{Kind: bucket.FateBefore}
+				return bucket.InjectedFault{Kind: bucket.FaultRefused}
 			}
-			return bucket.Fate{}
+			return bucket.InjectedFault{}
 		})
 		defer fault.Close()
 		b := bucket.Retry(fault, bucket.DefaultRetry())
 		var wg sync.WaitGroup
 		for i, name := range []string{"first", "second"} {
 			wg.Go(func() {
-				h.Run(t.Context(), Race{Op: bucket.OpPut, Phase: uint64(i), Ended: func(Ended) {}, Try: func(n int) (func(context.Context) error, error) {
+				h.Run(t.Context(), Race{Op: bucket.OpPut, Phase: uint64(i), OnTryEnd: func(TryResult) {}, Try: func(n int) (func(context.Context) error, error) {
 					return func(ctx context.Context) error { return b.Put(ctx, fmt.Sprint(n, name), nil) }, nil
 				}})
 			})
@@ -260,14 +260,14 @@ func TestGetsAreHedgedAndEndWithTheirCallers(t *testing.T) {
 		}
 		var hang atomic.Int64 // so many requests of a kind
 		hang.Store(1)
-		fault := bucket.NewFault(mem, func(_ bucket.Op, _ string, attempt int) bucket.Fate {
+		fault := bucket.NewFaultyBucket(mem, func(_ bucket.Op, _ string, attempt int) bucket.InjectedFault {
 			if attempt <= int(hang.Load()) {
-				return bucket.Fate{Kind: bucket.FateHang}
+				return bucket.InjectedFault{Kind: bucket.FaultHang}
 			}
-			return bucket.Fate{}
+			return bucket.InjectedFault{}
 		})
 		defer fault.Close()
-		g := NewGets(bucket.Retry(fault, bucket.DefaultRetry()), Config{})
+		g := NewBucket(bucket.Retry(fault, bucket.DefaultRetry()), Config{})
 		begun := time.Now()
 		if b, err := g.Get(t.Context(), "object", 2, 3); err != nil || string(b) != "234" || time.Since(begun) > 501*time.Millisecond {
 			t.Errorf("read %q, %v, after %v", b, err, time.Since(begun))

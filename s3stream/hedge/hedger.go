@@ -8,9 +8,9 @@ import (
 
 // Config says how much a Hedger may spend. Zero values mean the defaults.
 type Config struct {
-	// Unknown is after how long a request is late while too few were measured
+	// InitialDelay is after how long a request is late while too few were measured
 	// to know their p99; default 500 ms. Negative: nothing is sent twice.
-	Unknown time.Duration
+	InitialDelay time.Duration
 	// Racing bounds the second and third requests in flight of races that are
 	// not decided; default 4.
 	Racing int
@@ -23,10 +23,10 @@ type Config struct {
 const (
 	// MaxTries is how many tries a race has at most.
 	MaxTries = 3
-	// share and burst bound hedges in the long run: so many for each first
+	// tokensPerRace and burst bound hedges in the long run: so many for each first
 	// request, and so many saved up.
-	share = 0.25
-	burst = 16
+	tokensPerRace = 0.25
+	maxTokens     = 16
 )
 
 // Stats counts what a Hedger has done, and what is under way.
@@ -48,23 +48,23 @@ type Stats struct {
 type Hedger struct {
 	config Config
 
-	mu     sync.Mutex // guards what follows
-	pace   pace
-	tokens float64 // of hedges
-	queue  []*turn // waiting for a permit, in order
-	losers []*try  // in flight, oldest first
-	stats  Stats
+	mu          sync.Mutex // guards what follows
+	latencies   latencyStats
+	tokens      float64   // of hedges
+	permitQueue []*permit // waiting for a permit, in order
+	losers      []*try    // in flight, oldest first
+	stats       Stats
 }
 
-// turn is a permit that a late race waits for, or has.
-type turn struct {
+// permit is a permit that a late race waits for, or has.
+type permit struct {
 	granted chan struct{} // closed when it has it
 }
 
 // New returns a Hedger.
 func New(c Config) *Hedger {
-	if c.Unknown == 0 {
-		c.Unknown = 500 * time.Millisecond
+	if c.InitialDelay == 0 {
+		c.InitialDelay = 500 * time.Millisecond
 	}
 	if c.Racing == 0 {
 		c.Racing = 4
@@ -75,7 +75,7 @@ func New(c Config) *Hedger {
 	if c.LosingBytes == 0 {
 		c.LosingBytes = 32 << 20
 	}
-	return &Hedger{config: c, tokens: burst}
+	return &Hedger{config: c, tokens: maxTokens}
 }
 
 // Stats returns the present figures.
@@ -83,75 +83,75 @@ func (h *Hedger) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.stats
-	s.Losing, s.Waiting = len(h.losers), len(h.queue)
+	s.Losing, s.Waiting = len(h.losers), len(h.permitQueue)
 	return s
 }
 
-// enter counts a new race and says when its first request will be late.
-func (h *Hedger) enter(bytes int) (wait time.Duration) {
+// startRace counts a new race and says when its first request will be late.
+func (h *Hedger) startRace(bytes int) (wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Races++
-	h.tokens = min(burst, h.tokens+share)
-	h.serve()
-	return h.pace.wait(bytes, h.config.Unknown)
+	h.tokens = min(maxTokens, h.tokens+tokensPerRace)
+	h.grantPermits()
+	return h.latencies.hedgeDelay(bytes, h.config.InitialDelay)
 }
 
-// note learns from one request that succeeded.
-func (h *Hedger) note(bytes int, took time.Duration) {
+// recordLatency learns from one request that succeeded.
+func (h *Hedger) recordLatency(bytes int, took time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.pace.note(bytes, took)
+	h.latencies.recordLatency(bytes, took)
 }
 
-// ask asks for a permit, behind those who asked before.
-func (h *Hedger) ask() *turn {
-	t := &turn{granted: make(chan struct{})}
+// requestPermit asks for a permit, behind those who asked before.
+func (h *Hedger) requestPermit() *permit {
+	t := &permit{granted: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.queue = append(h.queue, t)
-	if h.serve(); len(h.queue) > 0 {
+	h.permitQueue = append(h.permitQueue, t)
+	if h.grantPermits(); len(h.permitQueue) > 0 {
 		h.stats.Queued++
 	}
 	return t
 }
 
-// serve grants permits in order while there are any.
-func (h *Hedger) serve() {
-	for len(h.queue) > 0 && h.stats.Racing < h.config.Racing && h.tokens >= 1 {
+// grantPermits grants permits in order while there are any.
+func (h *Hedger) grantPermits() {
+	for len(h.permitQueue) > 0 && h.stats.Racing < h.config.Racing && h.tokens >= 1 {
 		h.stats.Racing++
 		h.tokens--
-		close(h.queue[0].granted)
-		h.queue[0] = nil
-		h.queue = h.queue[1:]
+		close(h.permitQueue[0].granted)
+		h.permitQueue[0] = nil
+		h.permitQueue = h.permitQueue[1:]
 	}
 }
 
-// leave gives a permit back unused, or stops waiting for it.
-func (h *Hedger) leave(t *turn) {
+// returnPermit gives a permit back unused, or stops waiting for it.
+func (h *Hedger) returnPermit(t *permit) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if i := slices.Index(h.queue, t); i >= 0 {
-		h.queue = slices.Delete(h.queue, i, i+1)
+	if i := slices.Index(h.permitQueue, t); i >= 0 {
+		h.permitQueue = slices.Delete(h.permitQueue, i, i+1)
 		return
 	}
 	h.stats.Racing--
 	h.stats.Dropped++
 	h.tokens++
-	h.serve()
+	h.grantPermits()
 }
 
-// release ends the use of n permits.
-func (h *Hedger) release(n int) {
+// releasePermits ends the use of n permits.
+func (h *Hedger) releasePermits(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Racing -= n
-	h.serve()
+	h.grantPermits()
 }
 
-// lose notes requests in flight whose race is decided, and returns those that
+// addLosers notes requests in flight whose race is decided, and returns those that
 // are to be given up for it.
-func (h *Hedger) lose(tries []*try) (over []*try) {
+func (h *Hedger) addLosers(tries []*try) (over []*try) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.losers = append(h.losers, tries...)
@@ -169,8 +169,8 @@ func (h *Hedger) lose(tries []*try) (over []*try) {
 	return over
 }
 
-// lost notes that a loser has ended.
-func (h *Hedger) lost(t *try) {
+// removeLoser notes that a loser has ended.
+func (h *Hedger) removeLoser(t *try) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if i := slices.Index(h.losers, t); i >= 0 {
@@ -178,7 +178,7 @@ func (h *Hedger) lost(t *try) {
 	}
 }
 
-func (h *Hedger) count(f func(*Stats)) {
+func (h *Hedger) updateStats(f func(*Stats)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f(&h.stats)

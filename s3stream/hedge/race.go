@@ -22,12 +22,12 @@ type Race struct {
 	// Final, where not nil, knows errors that another try would meet, too: they
 	// decide the race as a success does.
 	Final func(error) bool
-	// Ended is called on Run's goroutine for each try that has ended.
-	Ended func(Ended)
+	// OnTryEnd is called on Run's goroutine for each try that has ended.
+	OnTryEnd func(TryResult)
 }
 
-// Ended is what came of a try.
-type Ended struct {
+// TryResult is what came of a try.
+type TryResult struct {
 	Try  int
 	Err  error
 	Took time.Duration // with all its retries
@@ -40,45 +40,45 @@ type Ended struct {
 // Run makes tries until one has succeeded or all have failed, and returns when
 // the last one has ended.
 func (h *Hedger) Run(ctx context.Context, r Race) {
-	g := &running{h: h, race: r, ctx: ctx, ended: make(chan *try, MaxTries), changed: make(chan struct{}, 1)}
-	if g.wait = h.enter(r.Bytes); g.wait >= 0 {
-		g.wait += time.Duration(r.Phase % 1024)
+	g := &activeRace{h: h, race: r, ctx: ctx, ended: make(chan *try, MaxTries), changed: make(chan struct{}, 1)}
+	if g.lateAfter = h.startRace(r.Bytes); g.lateAfter >= 0 {
+		g.lateAfter += time.Duration(r.Phase % 1024)
 	}
-	g.start()
+	g.startTry()
 	timer := time.NewTimer(MaxWait)
 	defer timer.Stop()
 	for len(g.live) > 0 {
-		g.step(timer)
+		g.handleNextEvent(timer)
 	}
-	g.leave()
+	g.returnPermit()
 }
 
-// running is a race under way. Run's goroutine owns it, but for the channels.
-type running struct {
-	h    *Hedger
-	race Race
-	ctx  context.Context // of the one Run it belongs to
-	wait time.Duration   // until a request is late; negative: never
+// activeRace is a race under way. Run's goroutine owns it, but for the channels.
+type activeRace struct {
+	h         *Hedger
+	race      Race
+	ctx       context.Context // of the one Run it belongs to
+	lateAfter time.Duration   // until a request is late; negative: never
 
-	tries   int    // begun
-	live    []*try // in flight
-	turn    *turn  // to begin another try: asked for, perhaps granted
-	held    int    // permits in use
-	decided bool
-	ended   chan *try     // never blocks its senders
-	changed chan struct{} // capacity 1: a request has begun
+	tries       int     // begun
+	live        []*try  // in flight
+	permit      *permit // to begin another try: asked for, perhaps granted
+	permitsHeld int     // permits in use
+	decided     bool
+	ended       chan *try     // never blocks its senders
+	changed     chan struct{} // capacity 1: a request has begun
 }
 
-// step waits for the next thing to happen and handles it.
-func (g *running) step(timer *time.Timer) {
+// handleNextEvent waits for the next thing to happen and handles it.
+func (g *activeRace) handleNextEvent(timer *time.Timer) {
 	var turn <-chan struct{}
 	var tick <-chan time.Time
-	if g.turn != nil {
-		turn = g.turn.granted
+	if g.permit != nil {
+		turn = g.permit.granted
 	} else if in, ok := g.lateIn(); ok {
 		if in <= 0 {
-			g.turn = g.h.ask()
-			turn = g.turn.granted
+			g.permit = g.h.requestPermit()
+			turn = g.permit.granted
 		} else {
 			timer.Reset(in)
 			tick = timer.C
@@ -86,15 +86,15 @@ func (g *running) step(timer *time.Timer) {
 	}
 	select {
 	case t := <-g.ended:
-		g.end(t)
+		g.handleTryEnd(t)
 		return
 	default: // an answer that is there goes before anything else
 	}
 	select {
 	case t := <-g.ended:
-		g.end(t)
+		g.handleTryEnd(t)
 	case <-turn:
-		g.another()
+		g.startHedge()
 	case <-tick:
 	case <-g.changed:
 	}
@@ -102,68 +102,68 @@ func (g *running) step(timer *time.Timer) {
 
 // lateIn is after how long another try would be due: when every one in flight
 // waits for a late answer. false: not before something else happens.
-func (g *running) lateIn() (time.Duration, bool) {
-	if g.decided || g.wait < 0 || g.tries >= MaxTries || len(g.live) == 0 {
+func (g *activeRace) lateIn() (time.Duration, bool) {
+	if g.decided || g.lateAfter < 0 || g.tries >= MaxTries || len(g.live) == 0 {
 		return 0, false
 	}
 	now := time.Now()
 	in := time.Duration(0)
 	for _, t := range g.live {
-		since, ok := t.request()
+		since, ok := t.requestSince()
 		if !ok {
 			return 0, false // its Retry pauses
 		}
-		in = max(in, since.Add(g.wait).Sub(now))
+		in = max(in, since.Add(g.lateAfter).Sub(now))
 	}
 	return in, true
 }
 
-// another begins another try, with the permit that has come, if that is still
+// startHedge begins another try, with the permit that has come, if that is still
 // wanted.
-func (g *running) another() {
+func (g *activeRace) startHedge() {
 	select {
 	case t := <-g.ended:
-		g.end(t)
+		g.handleTryEnd(t)
 	default:
 	}
 	if in, ok := g.lateIn(); !ok || in > 0 {
-		g.leave()
+		g.returnPermit()
 		return
 	}
-	g.turn = nil
-	g.held++
-	if g.start() {
-		g.h.count(func(s *Stats) { s.Hedges++ })
+	g.permit = nil
+	g.permitsHeld++
+	if g.startTry() {
+		g.h.updateStats(func(s *Stats) { s.Hedges++ })
 		return
 	}
-	g.settle()
+	g.releaseUnusedPermits()
 }
 
-// leave gives up the turn, if there is one.
-func (g *running) leave() {
-	if g.turn != nil {
-		g.h.leave(g.turn)
-		g.turn = nil
+// returnPermit gives up the turn, if there is one.
+func (g *activeRace) returnPermit() {
+	if g.permit != nil {
+		g.h.returnPermit(g.permit)
+		g.permit = nil
 	}
 }
 
-// start begins the next try.
-func (g *running) start() bool {
+// startTry begins the next try.
+func (g *activeRace) startTry() bool {
 	n := g.tries
 	g.tries++
 	send, err := g.race.Try(n)
 	if err != nil {
 		g.tries = MaxTries // nor would the next one be prepared
 		if n == 0 {
-			g.race.Ended(Ended{Try: n, Err: err, Decides: true})
+			g.race.OnTryEnd(TryResult{Try: n, Err: err, Decides: true})
 		}
 		return false
 	}
 	t := &try{g: g, n: n, begun: time.Now()}
-	t.since, t.waits = t.begun, true
+	t.since, t.awaitsAnswer = t.begun, true
 	ctx, cancel := context.WithCancel(context.WithValue(g.ctx, tryKey{}, t))
 	t.cancel = cancel
-	ctx = bucket.WithBegun(bucket.WithObserver(ctx, t.requestEnded), t.requestBegun)
+	ctx = bucket.WithRequestStart(bucket.WithObserver(ctx, t.requestEnded), t.requestBegun)
 	g.live = append(g.live, t)
 	go func() {
 		defer cancel()
@@ -174,46 +174,46 @@ func (g *running) start() bool {
 	return true
 }
 
-// end handles the end of a try.
-func (g *running) end(t *try) {
+// handleTryEnd handles the end of a try.
+func (g *activeRace) handleTryEnd(t *try) {
 	g.live = slices.DeleteFunc(g.live, func(o *try) bool { return o == t })
-	e := Ended{Try: t.n, Err: t.err, Took: t.took, Live: len(g.live)}
-	if t.err == nil && !t.isSeen() {
-		g.h.note(g.race.Bytes, t.took) // it was one request
+	e := TryResult{Try: t.n, Err: t.err, Took: t.took, Live: len(g.live)}
+	if t.err == nil && !t.requestReported() {
+		g.h.recordLatency(g.race.Bytes, t.took) // it was one request
 	}
 	if g.decided {
-		g.h.lost(t)
+		g.h.removeLoser(t)
 	} else if t.err == nil || len(g.live) == 0 || g.race.Final != nil && g.race.Final(t.err) {
 		e.Decides = true
-		g.decide(t)
+		g.decideRace(t)
 	}
-	g.settle()
-	g.race.Ended(e)
+	g.releaseUnusedPermits()
+	g.race.OnTryEnd(e)
 }
 
-// decide ends the race: this try did it, or nothing will.
-func (g *running) decide(t *try) {
+// decideRace ends the race: this try did it, or nothing will.
+func (g *activeRace) decideRace(t *try) {
 	g.decided = true
 	if t.n > 0 && t.err == nil {
-		g.h.count(func(s *Stats) { s.Won++ })
+		g.h.updateStats(func(s *Stats) { s.Won++ })
 	}
 	for _, o := range g.live {
-		o.lose()
+		o.markLost()
 	}
-	for _, o := range g.h.lose(g.live) {
+	for _, o := range g.h.addLosers(g.live) {
 		o.cancel()
 	}
-	g.leave()
+	g.returnPermit()
 }
 
-// settle gives back the permits that are not in use any more.
-func (g *running) settle() {
+// releaseUnusedPermits gives back the permits that are not in use any more.
+func (g *activeRace) releaseUnusedPermits() {
 	use := max(0, len(g.live)-1)
 	if g.decided {
 		use = 0
 	}
-	if g.held > use {
-		g.h.release(g.held - use)
-		g.held = use
+	if g.permitsHeld > use {
+		g.h.releasePermits(g.permitsHeld - use)
+		g.permitsHeld = use
 	}
 }

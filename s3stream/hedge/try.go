@@ -11,7 +11,7 @@ import (
 // try is one try of a race: one call, which may make several requests, one
 // after the other.
 type try struct {
-	g      *running
+	g      *activeRace
 	n      int
 	begun  time.Time
 	cancel context.CancelFunc
@@ -19,13 +19,13 @@ type try struct {
 	err  error // set before it ends
 	took time.Duration
 
-	mu       sync.Mutex // guards what follows
-	since    time.Time  // of the last request
-	waits    bool       // for its answer
-	seen     bool       // a request was reported
-	lost     bool       // the race is decided without it
-	failed   bool       // the last request was
-	answered bool       // and the store said so
+	mu           sync.Mutex // guards what follows
+	since        time.Time  // of the last request
+	awaitsAnswer bool       // for its answer
+	reported     bool       // a request was reported
+	lost         bool       // the race is decided without it
+	failed       bool       // the last request was
+	answered     bool       // and the store said so
 }
 
 type tryKey struct{}
@@ -42,25 +42,25 @@ func Lost(ctx context.Context) bool {
 	return t.lost
 }
 
-// request returns since when a request is in flight.
-func (t *try) request() (since time.Time, ok bool) {
+// requestSince returns since when a request is in flight.
+func (t *try) requestSince() (since time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.since, t.waits
+	return t.since, t.awaitsAnswer
 }
 
-func (t *try) isSeen() bool {
+func (t *try) requestReported() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.seen
+	return t.reported
 }
 
-// lose tells the try that it has lost: the request in flight ends as it will,
+// markLost tells the try that it has lost: the request in flight ends as it will,
 // and no other one follows.
-func (t *try) lose() {
+func (t *try) markLost() {
 	t.mu.Lock()
 	t.lost = true
-	pauses := !t.waits
+	pauses := !t.awaitsAnswer
 	t.mu.Unlock()
 	if pauses {
 		t.cancel()
@@ -72,7 +72,7 @@ func (t *try) requestBegun(op bucket.Op) {
 		return
 	}
 	t.mu.Lock()
-	t.since, t.waits = time.Now(), true
+	t.since, t.awaitsAnswer = time.Now(), true
 	lost, failed, answered := t.lost, t.failed, t.answered
 	t.failed = false
 	t.mu.Unlock()
@@ -80,9 +80,9 @@ func (t *try) requestBegun(op bucket.Op) {
 	case lost:
 		t.cancel()
 	case failed && answered:
-		t.g.h.count(func(s *Stats) { s.Retries++ })
+		t.g.h.updateStats(func(s *Stats) { s.Retries++ })
 	case failed:
-		t.g.h.count(func(s *Stats) { s.Repeats++ })
+		t.g.h.updateStats(func(s *Stats) { s.Repeats++ })
 	}
 	select {
 	case t.g.changed <- struct{}{}:
@@ -97,11 +97,11 @@ func (t *try) requestEnded(a bucket.Attempt) {
 	ok := a.Status >= 200 && a.Status < 300
 	t.mu.Lock()
 	took := time.Since(t.since)
-	t.waits, t.seen, t.failed, t.answered = false, true, !ok, a.Status != 0
+	t.awaitsAnswer, t.reported, t.failed, t.answered = false, true, !ok, a.Status != 0
 	lost := t.lost
 	t.mu.Unlock()
 	if ok {
-		t.g.h.note(t.g.race.Bytes, took)
+		t.g.h.recordLatency(t.g.race.Bytes, took)
 	} else if lost {
 		t.cancel()
 	}

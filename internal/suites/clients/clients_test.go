@@ -18,24 +18,24 @@ var (
 	bothKinds  = []bool{true, false}
 )
 
-// all lists the clients that speak the words of doc.go.
-func all() []client {
-	return []client{
-		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, kinds: bothKinds, leaders: true, keepsID: true},
-		{name: "sarama", prepare: goClient, flags: []string{"--family", "sarama"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "sarama-at-4.1", prepare: goClient, flags: []string{"--family", "sarama", "--version", "4.1.0"}, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, kinds: []bool{false}, blurs: true, repeats: true},
-		{name: "java", prepare: javaClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "kafka-python", prepare: kafkaPythonClient, codecs: everyCodec, kinds: bothKinds, skips: true},
-		{name: "aiokafka", prepare: aioKafkaClient, codecs: everyCodec, kinds: bothKinds},
-		{name: "rdkafka-rust", prepare: rustClient, codecs: everyCodec, kinds: bothKinds, leaders: true},
-		{name: "spring-settings", prepare: javaClient, flags: []string{"--settings", "spring"}, codecs: []string{"none", "zstd"}, kinds: []bool{true}},
+// testedClients lists the clients that speak the words of doc.go.
+func testedClients() []clientSpec {
+	return []clientSpec{
+		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true, keepsID: true},
+		{name: "sarama", prepare: goClient, flags: []string{"--family", "sarama"}, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true},
+		{name: "sarama-at-4.1", prepare: goClient, flags: []string{"--family", "sarama", "--version", "4.1.0"}, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true},
+		{name: "kafka-go", prepare: goClient, flags: []string{"--family", "kafka-go"}, codecs: everyCodec, idempotence: []bool{false}, emptyIsNull: true, mayRepeat: true},
+		{name: "java", prepare: javaClient, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true},
+		{name: "confluent-kafka", prepare: pythonClient, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true},
+		{name: "kafka-python", prepare: kafkaPythonClient, codecs: everyCodec, idempotence: bothKinds, skipsCompression: true},
+		{name: "aiokafka", prepare: aioKafkaClient, codecs: everyCodec, idempotence: bothKinds},
+		{name: "rdkafka-rust", prepare: rustClient, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true},
+		{name: "spring-settings", prepare: javaClient, flags: []string{"--settings", "spring"}, codecs: []string{"none", "zstd"}, idempotence: []bool{true}},
 		// The consumer protocol (KIP-848), in the clients that have it.
-		{name: "franz-go-consumer-protocol", prepare: goClient, flags: []string{"--family", "franz-go", "--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
-		{name: "java-consumer-protocol", prepare: javaClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
-		{name: "confluent-kafka-consumer-protocol", prepare: pythonClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, kinds: []bool{true}},
-		{name: "kafkajs", prepare: nodeClient, codecs: everyCodec, kinds: bothKinds},
+		{name: "franz-go-consumer-protocol", prepare: goClient, flags: []string{"--family", "franz-go", "--group-protocol", "consumer"}, codecs: everyCodec, idempotence: []bool{true}},
+		{name: "java-consumer-protocol", prepare: javaClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, idempotence: []bool{true}},
+		{name: "confluent-kafka-consumer-protocol", prepare: pythonClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, idempotence: []bool{true}},
+		{name: "kafkajs", prepare: nodeClient, codecs: everyCodec, idempotence: bothKinds},
 	}
 }
 
@@ -45,33 +45,33 @@ func all() []client {
 func TestClients(t *testing.T) {
 	d := devserver.Start(t)
 	folder := t.TempDir()
-	for _, c := range all() {
-		timed(t, d, c.name, func(t *testing.T) {
+	for _, c := range testedClients() {
+		runTimed(t, d, c.name, func(t *testing.T) {
 			command, err := c.prepare(folder)
-			needed(t, c.name, err)
-			w := words{c, command}
-			t.Run("scenario", func(t *testing.T) { scenario(t, d, c, w) })
-			if c.leaders {
-				t.Run("leaders", func(t *testing.T) { leadersStayHome(t, d, w) })
+			skipIfMissing(t, c.name, err)
+			w := commandClient{c, command}
+			t.Run("scenario", func(t *testing.T) { runScenario(t, d, c, w) })
+			if c.checksLeaders {
+				t.Run("leaders", func(t *testing.T) { checkLeadersInZone(t, d, w) })
 			}
 		})
 	}
-	timed(t, d, "kcat", func(t *testing.T) {
-		needed(t, "kcat", kcat())
+	runTimed(t, d, "kcat", func(t *testing.T) {
+		skipIfMissing(t, "kcat", installKcat())
 		kcatClient(t, d)
 	})
-	timed(t, d, "java-tools", func(t *testing.T) {
+	runTimed(t, d, "java-tools", func(t *testing.T) {
 		cp, err := javaClassPath()
-		needed(t, "java-tools", err)
-		consoleTools(t, d, cp)
+		skipIfMissing(t, "java-tools", err)
+		runConsoleTools(t, d, cp)
 	})
-	ecosystem(t, d)
-	timed(t, d, "unknown-zone", func(t *testing.T) { unknownIsServed(t, d) })
+	runEcosystem(t, d)
+	runTimed(t, d, "unknown-zone", func(t *testing.T) { checkUnknownZone(t, d) })
 }
 
-// timed runs a sub-test, prints how long it took, and shows the broker's log
+// runTimed runs a sub-test, prints how long it took, and shows the broker's log
 // where it failed.
-func timed(t *testing.T, d *devserver.Dev, name string, f func(t *testing.T)) {
+func runTimed(t *testing.T, d *devserver.Dev, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
 		began := time.Now()
@@ -85,8 +85,8 @@ func timed(t *testing.T, d *devserver.Dev, name string, f func(t *testing.T)) {
 	})
 }
 
-// needed ends a sub-test whose client cannot run here: under CI that fails.
-func needed(t *testing.T, name string, err error) {
+// skipIfMissing ends a sub-test whose client cannot run here: under CI that fails.
+func skipIfMissing(t *testing.T, name string, err error) {
 	t.Helper()
 	var missing missingError
 	switch {
@@ -104,8 +104,8 @@ func needed(t *testing.T, name string, err error) {
 
 const refreshes = 100
 
-// leadersStayHome asks through each zone's bootstrap, many times, who leads.
-func leadersStayHome(t *testing.T, d *devserver.Dev, w words) {
+// checkLeadersInZone asks through each zone's bootstrap, many times, who leads.
+func checkLeadersInZone(t *testing.T, d *devserver.Dev, w commandClient) {
 	topic := "topic-of-" + w.name
 	for zone := range devserver.Zones {
 		var home []string
@@ -113,7 +113,7 @@ func leadersStayHome(t *testing.T, d *devserver.Dev, w words) {
 			home = append(home, d.Addr(broker, zone))
 		}
 		seen, last := 0, 0
-		for _, l := range run(t, w.name+" leaders", jsonSpeech, nil, w.args("leaders", d.Bootstrap(zone), topic, "--refreshes", fmt.Sprint(refreshes))...) {
+		for _, l := range runToEnd(t, w.name+" leaders", jsonOutput, nil, w.commandArgs("leaders", d.Bootstrap(zone), topic, "--refreshes", fmt.Sprint(refreshes))...) {
 			if l.Refresh == 0 {
 				continue
 			}

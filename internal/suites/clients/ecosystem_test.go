@@ -19,34 +19,34 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// ecosystem runs what others build on Kafka's clients: how they use the
+// runEcosystem runs what others build on Kafka's clients: how they use the
 // protocol, and where it can be had, with their own code.
-func ecosystem(t *testing.T, d *devserver.Dev) {
+func runEcosystem(t *testing.T, d *devserver.Dev) {
 	java := func(name string, f func(t *testing.T, cp string)) {
-		timed(t, d, name, func(t *testing.T) {
+		runTimed(t, d, name, func(t *testing.T) {
 			cp, err := javaClassPath()
-			needed(t, name, err)
+			skipIfMissing(t, name, err)
 			f(t, cp)
 		})
 	}
-	java("schema-registry", func(t *testing.T, cp string) { schemaRegistry(t, d, cp) })
+	java("schema-registry", func(t *testing.T, cp string) { runSchemaRegistry(t, d, cp) })
 	java("debezium", func(t *testing.T, cp string) {
 		for go2, zone := range []int{0, 2} { // the second start finds what the first one wrote
-			says(t, "debezium", program(t, javaCommand(cp, "Debezium"), d.Bootstrap(zone), "history-of-debezium", fmt.Sprint(200*go2)), fmt.Sprintf(`(?m)^read %d$`, 200*(go2+1)))
+			expectOutput(t, "debezium", runProgram(t, javaCommand(cp, "Debezium"), d.Bootstrap(zone), "history-of-debezium", fmt.Sprint(200*go2)), fmt.Sprintf(`(?m)^read %d$`, 200*(go2+1)))
 		}
 	})
 	java("ui", func(t *testing.T, cp string) {
-		ui(t, program(t, javaCommand(cp, "Ui"), d.Bootstrap(1), "topic-of-ui", "group-of-ui"))
+		checkUI(t, runProgram(t, javaCommand(cp, "Ui"), d.Bootstrap(1), "topic-of-ui", "group-of-ui"))
 	})
-	timed(t, d, "flink", func(t *testing.T) {
+	runTimed(t, d, "flink", func(t *testing.T) {
 		cp, err := flinkClassPath()
-		needed(t, "flink", err)
-		flink(t, d, javaCommand(cp, "TwoPhase"))
+		skipIfMissing(t, "flink", err)
+		runFlink(t, d, javaCommand(cp, "TwoPhase"))
 	})
 }
 
-// program runs one that ends by itself, and returns what it printed.
-func program(t *testing.T, command []string, args ...string) string {
+// runProgram runs one that ends by itself, and returns what it printed.
+func runProgram(t *testing.T, command []string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), toolLimit)
 	defer cancel()
@@ -63,8 +63,8 @@ func program(t *testing.T, command []string, args ...string) string {
 // of controllers, and security and quotas are issues of their own.
 var refusedCalls = []string{"describeMetadataQuorum", "describeAcls", "describeClientQuotas", "describeUserScramCredentials", "describeDelegationToken"}
 
-// ui sees that each call was served, or refused as unsupported.
-func ui(t *testing.T, text string) {
+// checkUI sees that each call was served, or refused as unsupported.
+func checkUI(t *testing.T, text string) {
 	served := regexp.MustCompile(`(?m)^ok `).FindAllString(text, -1)
 	var refused []string
 	for _, m := range regexp.MustCompile(`(?m)^refused (\S+) (\S+)$`).FindAllStringSubmatch(text, -1) {
@@ -79,10 +79,10 @@ func ui(t *testing.T, text string) {
 	fmt.Printf("    ui: %d calls served, %d refused as unsupported\n", len(served), len(refused))
 }
 
-// flink lets a process prepare a transaction and die, and another one end it by
+// runFlink lets a process prepare a transaction and die, and another one end it by
 // its producer id and epoch; and a third end it once more, as Flink does after
 // each restart.
-func flink(t *testing.T, d *devserver.Dev, command []string) {
+func runFlink(t *testing.T, d *devserver.Dev, command []string) {
 	const topic = "topic-of-flink"
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -98,7 +98,7 @@ func flink(t *testing.T, d *devserver.Dev, command []string) {
 	prepared := regexp.MustCompile(`(?m)^prepared (\d+) (\d+)$`)
 	var ids [][]string
 	for k := range 3 {
-		out := program(t, command, "prepare", d.Bootstrap(0), topic, fmt.Sprint("sink-", k), fmt.Sprint(100*k), "100")
+		out := runProgram(t, command, "prepare", d.Bootstrap(0), topic, fmt.Sprint("sink-", k), fmt.Sprint(100*k), "100")
 		m := prepared.FindStringSubmatch(out)
 		if m == nil {
 			t.Fatalf("prepare: %s", out)
@@ -106,7 +106,7 @@ func flink(t *testing.T, d *devserver.Dev, command []string) {
 		ids = append(ids, m[1:])
 	}
 	ends, err := admin.ListCommittedOffsets(ctx, topic)
-	if err = joined(err, ends.Error()); err != nil {
+	if err = firstError(err, ends.Error()); err != nil {
 		t.Fatal(err)
 	}
 	ends.Each(func(o kadm.ListedOffset) {
@@ -118,7 +118,7 @@ func flink(t *testing.T, d *devserver.Dev, command []string) {
 		how string
 		k   int
 	}{{"commit", 0}, {"abort", 1}, {"commit", 2}, {"commit", 2}} {
-		program(t, command, end.how, d.Bootstrap(1), fmt.Sprint("sink-", end.k), ids[end.k][0], ids[end.k][1])
+		runProgram(t, command, end.how, d.Bootstrap(1), fmt.Sprint("sink-", end.k), ids[end.k][0], ids[end.k][1])
 	}
 	c.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart(), 1: kgo.NewOffset().AtStart(), 2: kgo.NewOffset().AtStart()}})
 	got := map[string]int{}
@@ -138,86 +138,86 @@ func flink(t *testing.T, d *devserver.Dev, command []string) {
 
 // registry is one instance.
 type registry struct {
-	*speaker
+	*clientProcess
 	name   string
 	leader string // as it was told last
 }
 
 func startRegistry(t *testing.T, d *devserver.Dev, cp string, zone int) *registry {
 	name := fmt.Sprint("registry-", zone)
-	return &registry{speaker: start(t, name, jsonSpeech, append(javaCommand(cp, "SchemaRegistry"), "--bootstrap", d.Bootstrap(zone), "--client-id", name, "--topic", "_schemas")...), name: name}
+	return &registry{clientProcess: startProcess(t, name, jsonOutput, append(javaCommand(cp, "SchemaRegistry"), "--bootstrap", d.Bootstrap(zone), "--client-id", name, "--topic", "_schemas")...), name: name}
 }
 
-// next returns the next line that is no news of an election.
-func (r *registry) next(t *testing.T) *line {
+// nextLine returns the next line that is no news of an election.
+func (r *registry) nextLine(t *testing.T) *line {
 	t.Helper()
 	for limit := time.After(time.Minute); ; {
 		select {
 		case l, more := <-r.lines:
 			if !more {
-				t.Fatalf("%s ended: %s", r.name, r.said())
+				t.Fatalf("%s ended: %s", r.name, r.outputText())
 			}
 			if l.Event != "elected" {
 				return l
 			}
 			r.leader = l.Name
 		case <-limit:
-			t.Fatalf("%s says nothing: %s", r.name, r.said())
+			t.Fatalf("%s says nothing: %s", r.name, r.outputText())
 		}
 	}
 }
 
-func (r *registry) ask(t *testing.T, command string) *line {
+func (r *registry) sendCommand(t *testing.T, command string) *line {
 	t.Helper()
 	if _, err := fmt.Fprintln(r.stdin, command); err != nil {
-		t.Fatalf("%s: %v\n%s", r.name, err, r.said())
+		t.Fatalf("%s: %v\n%s", r.name, err, r.outputText())
 	}
-	return r.next(t)
+	return r.nextLine(t)
 }
 
-// put repeats a write until the instance is the leader and has read it back.
-func (r *registry) put(t *testing.T, key, value string) {
+// putValue repeats a write until the instance is the leader and has read it back.
+func (r *registry) putValue(t *testing.T, key, value string) {
 	t.Helper()
 	for limit := time.Now().Add(stableLimit); ; time.Sleep(200 * time.Millisecond) {
-		l := r.ask(t, "put "+key+" "+value)
+		l := r.sendCommand(t, "put "+key+" "+value)
 		if l.Event == "put" && l.Text == value {
 			return
 		}
 		if l.Event != "not-leader" || time.Now().After(limit) {
-			t.Fatalf("%s: put %s %s: %+v\n%s", r.name, key, value, l, r.said())
+			t.Fatalf("%s: put %s %s: %+v\n%s", r.name, key, value, l, r.outputText())
 		}
 	}
 }
 
-// holds waits until the instance has read all of it.
-func (r *registry) holds(t *testing.T, all map[string]string) {
+// waitHolds waits until the instance has read all of it.
+func (r *registry) waitHolds(t *testing.T, all map[string]string) {
 	t.Helper()
 	limit := time.Now().Add(stableLimit)
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		for l := r.ask(t, "get "+key); l.Text != all[key]; l = r.ask(t, "get "+key) {
+		for l := r.sendCommand(t, "get "+key); l.Text != all[key]; l = r.sendCommand(t, "get "+key) {
 			if time.Now().After(limit) {
-				t.Fatalf("%s has %q at %s, want %q\n%s", r.name, l.Text, key, all[key], r.said())
+				t.Fatalf("%s has %q at %s, want %q\n%s", r.name, l.Text, key, all[key], r.outputText())
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
 }
 
-// schemaRegistry runs two instances in two zones, kills the leader, and starts
+// runSchemaRegistry runs two instances in two zones, kills the leader, and starts
 // a third.
-func schemaRegistry(t *testing.T, d *devserver.Dev, cp string) {
+func runSchemaRegistry(t *testing.T, d *devserver.Dev, cp string) {
 	all := map[string]string{}
 	write := func(r *registry, from int) {
 		for i := range 20 {
 			key, value := fmt.Sprint("key-", (from+i)%15), fmt.Sprint("value-", from+i) // some again
-			r.put(t, key, value)
+			r.putValue(t, key, value)
 			all[key] = value
 		}
 	}
 	first, second := startRegistry(t, d, cp, 0), startRegistry(t, d, cp, 1)
 	write(first, 0) // of the eligible the one with the lowest name leads
-	second.holds(t, all)
-	if l := second.ask(t, "put key-0 stolen"); l.Event != "not-leader" || l.Text != first.name {
+	second.waitHolds(t, all)
+	if l := second.sendCommand(t, "put key-0 stolen"); l.Event != "not-leader" || l.Text != first.name {
 		t.Errorf("the follower writes, or knows another leader: %+v", l)
 	}
 	c, err := kgo.NewClient(kgo.SeedBrokers(d.Bootstrap(2)), kgo.ClientID("oracle"))
@@ -234,11 +234,11 @@ func schemaRegistry(t *testing.T, d *devserver.Dev, cp string) {
 	}
 	write(second, 20)
 	third := startRegistry(t, d, cp, 2)
-	third.holds(t, all)
+	third.waitHolds(t, all)
 	for _, r := range []*registry{second, third} {
 		if err := r.stdin.Close(); err != nil {
 			t.Error(err)
 		}
-		r.finish(t, closeLimit)
+		r.waitExit(t, closeLimit)
 	}
 }

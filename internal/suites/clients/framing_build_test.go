@@ -38,8 +38,8 @@ func framedPlain() (plain []byte) {
 
 func framedValue(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "record %d, ", i), 300) }
 
-// framings are all that are tried.
-func framings(t *testing.T) (all []framed) {
+// allFramings are all that are tried.
+func allFramings(t *testing.T) (all []framed) {
 	plain := framedPlain()
 	add := func(codec int, name string, body ...[]byte) {
 		all = append(all, framed{framing.CodecName(codec) + ": " + name, codec, bytes.Join(body, nil)})
@@ -54,9 +54,9 @@ func framings(t *testing.T) (all []framed) {
 
 type adder func(codec int, name string, body ...[]byte)
 
-// changed is in with the byte at an index, from the end where that is negative,
+// withByteChanged is in with the byte at an index, from the end where that is negative,
 // made another one.
-func changed(in []byte, at int, to func(byte) byte) []byte {
+func withByteChanged(in []byte, at int, to func(byte) byte) []byte {
 	out := bytes.Clone(in)
 	if at < 0 {
 		at += len(out)
@@ -65,7 +65,7 @@ func changed(in []byte, at int, to func(byte) byte) []byte {
 	return out
 }
 
-func flip(b byte) byte { return b ^ 0x55 }
+func flipBits(b byte) byte { return b ^ 0x55 }
 
 func gzipFramings(t *testing.T, plain []byte, half int, add adder) {
 	pack := func(in []byte, level int, header gzip.Header) []byte {
@@ -94,7 +94,7 @@ func gzipFramings(t *testing.T, plain []byte, half int, add adder) {
 	add(1, "stored", pack(plain, gzip.NoCompression, gzip.Header{}))
 	add(1, "with name, comment and extra", pack(plain, 6, gzip.Header{Name: "n", Comment: "c", Extra: []byte("ab")}))
 	add(1, "with a checksum of its header", withCRC())
-	add(1, "with a wrong checksum of its header", changed(withCRC(), 10, flip))
+	add(1, "with a wrong checksum of its header", withByteChanged(withCRC(), 10, flipBits))
 	add(1, "two members", pack(plain[:half], 6, gzip.Header{}), pack(plain[half:], 6, gzip.Header{}))
 	add(1, "an empty member first", pack(nil, 6, gzip.Header{}), member)
 	add(1, "an empty member last", member, pack(nil, 6, gzip.Header{}))
@@ -102,13 +102,13 @@ func gzipFramings(t *testing.T, plain []byte, half int, add adder) {
 	add(1, "a byte behind it", member, []byte{7})
 	add(1, "other bytes behind it", member, []byte("what is this, then, behind the member?"))
 	add(1, "half a member behind it", member, member[:len(member)/2])
-	add(1, "wrong checksum", changed(member, -8, flip))
-	add(1, "wrong length", changed(member, -1, flip))
+	add(1, "wrong checksum", withByteChanged(member, -8, flipBits))
+	add(1, "wrong length", withByteChanged(member, -1, flipBits))
 	add(1, "without its length", member[:len(member)-4])
 	add(1, "without its trailer", member[:len(member)-8])
 	add(1, "cut in the middle", member[:len(member)/2])
-	add(1, "reserved flags", changed(member, 3, func(b byte) byte { return b | 0xe0 }))
-	add(1, "another method", changed(member, 2, func(byte) byte { return 7 }))
+	add(1, "reserved flags", withByteChanged(member, 3, func(b byte) byte { return b | 0xe0 }))
+	add(1, "another method", withByteChanged(member, 2, func(byte) byte { return 7 }))
 	var z bytes.Buffer
 	w := zlib.NewWriter(&z)
 	_, _ = w.Write(plain) // to memory
@@ -176,9 +176,9 @@ func lz4Framings(t *testing.T, plain []byte, half int, add adder) {
 	add(3, "blocks of 4 MiB", pack(plain, lz4.BlockSizeOption(lz4.Block4Mb)))
 	add(3, "all checksums and the size", pack(plain, lz4.ChecksumOption(true), lz4.BlockChecksumOption(true), lz4.SizeOption(uint64(len(plain)))))
 	add(3, "no checksum", pack(plain, lz4.ChecksumOption(false)))
-	add(3, "a wrong checksum of the header", changed(frame, 6, flip))
-	add(3, "a wrong checksum of the content", changed(pack(plain, lz4.ChecksumOption(true)), -1, flip))
-	add(3, "a wrong checksum of a block", changed(pack(plain, lz4.ChecksumOption(false), lz4.BlockChecksumOption(true)), -5, flip))
+	add(3, "a wrong checksum of the header", withByteChanged(frame, 6, flipBits))
+	add(3, "a wrong checksum of the content", withByteChanged(pack(plain, lz4.ChecksumOption(true)), -1, flipBits))
+	add(3, "a wrong checksum of a block", withByteChanged(pack(plain, lz4.ChecksumOption(false), lz4.BlockChecksumOption(true)), -5, flipBits))
 	add(3, "without its end", pack(plain, lz4.ChecksumOption(false))[:len(pack(plain, lz4.ChecksumOption(false)))-4])
 	add(3, "two frames", pack(plain[:half]), pack(plain[half:]))
 	add(3, "the frame twice", frame, frame)
@@ -234,13 +234,13 @@ func zstdFramings(t *testing.T, plain []byte, half int, add adder) {
 	add(4, "a skippable frame first", skippable, frame)
 	add(4, "a skippable frame last", frame, skippable)
 	add(4, "bytes behind it", frame, []byte{1, 2, 3, 4, 5})
-	add(4, "a wrong checksum", changed(frame, -1, flip))
+	add(4, "a wrong checksum", withByteChanged(frame, -1, flipBits))
 	add(4, "cut", frame[:len(frame)-6])
 	add(4, "a window of 8 MiB", window(13<<3))
 	add(4, "a window of 128 MiB", window(17<<3))
 	add(4, "a window of 256 MiB", window(18<<3))
 	add(4, "a window of 2 GiB", window(21<<3))
-	add(4, "another magic", changed(frame, 0, flip))
-	add(4, "a reserved bit", changed(frame, 4, func(b byte) byte { return b | 8 }))
+	add(4, "another magic", withByteChanged(frame, 0, flipBits))
+	add(4, "a reserved bit", withByteChanged(frame, 4, func(b byte) byte { return b | 8 }))
 	add(4, "nothing")
 }

@@ -24,13 +24,13 @@ import (
 
 const framedTopic = "framed"
 
-// refusedHere is what Kafka takes and we do not: its Java reader does not look at
+// refusedByZonewise is what Kafka takes and we do not: its Java reader does not look at
 // that checksum. librdkafka and franz-go do, and stop at such a batch for ever.
-const refusedHere = "lz4: a wrong checksum of the content"
+const refusedByZonewise = "lz4: a wrong checksum of the content"
 
-// unreadable are the framings that Kafka takes, and so do we, though one of the
+// knownUnreadable are the framings that Kafka takes, and so do we, though one of the
 // readers cannot read them: at Kafka neither.
-func unreadable() map[string][]string {
+func knownUnreadable() map[string][]string {
 	return map[string][]string{
 		"librdkafka": {"gzip: two members", "gzip: an empty member first", "gzip: reserved flags", "snappy: Java's framing, a header in the middle",
 			"snappy: Java's framing, bytes behind it", "lz4: the frame twice", "lz4: bytes behind it", "lz4: a skippable frame last"},
@@ -49,14 +49,14 @@ func sameAnswer(ours, theirs string) bool {
 // taken is then read from zonewise by Java, librdkafka and franz-go.
 func TestWhatIsTakenIsReadByAll(t *testing.T) {
 	readers := readersOfFramings(t)
-	all := framings(t)
+	all := allFramings(t)
 	kafka := kafkaoracle.Start(t, kafkaoracle.Options{})
 	ours := devserver.Start(t, "--zones", "1")
 	theirs := produceFramings(t, kafka.Bootstrap[0], 1, all)
 	codes := produceFramings(t, ours.Bootstrap(0), len(all), all)
 	var taken []int
 	for i, f := range all {
-		if !sameAnswer(codes[i], theirs[i]) && f.name != refusedHere {
+		if !sameAnswer(codes[i], theirs[i]) && f.name != refusedByZonewise {
 			t.Errorf("%s: %s, at Apache Kafka %s", f.name, codes[i], theirs[i])
 		}
 		if codes[i] == "taken" {
@@ -71,7 +71,7 @@ func TestWhatIsTakenIsReadByAll(t *testing.T) {
 	for _, r := range readers {
 		found := r.read(t, ours.Bootstrap(0), together(taken, 1))
 		for _, i := range taken {
-			fails := slices.Contains(unreadable()[r.name], all[i].name)
+			fails := slices.Contains(knownUnreadable()[r.name], all[i].name)
 			if (found[i] == want) == fails {
 				t.Errorf("%s: %s finds %q, and is known to fail: %v", all[i].name, r.name, found[i], fails)
 			}
@@ -111,16 +111,16 @@ func produceFramings(t *testing.T, bootstrap string, partitions int, all []frame
 			req.Acks, req.TimeoutMillis = -1, 10_000
 			req.Topics = []kmsg.ProduceRequestTopic{{Topic: framedTopic, Partitions: []kmsg.ProduceRequestTopicPartition{
 				{Partition: int32(min(i, partitions-1)), Records: framing.Batch(f.codec, framing.Records, f.body)}}}}
-			codes[i] = answerTo(ctx, c, int(meta.Brokers[0].NodeID), req)
+			codes[i] = produceResult(ctx, c, int(meta.Brokers[0].NodeID), req)
 		})
 	}
 	senders.Wait()
 	return codes
 }
 
-// answerTo is what a Produce request of one partition is answered, when its
+// produceResult is what a Produce request of one partition is answered, when its
 // leader is known.
-func answerTo(ctx context.Context, c *kgo.Client, node int, req *kmsg.ProduceRequest) string {
+func produceResult(ctx context.Context, c *kgo.Client, node int, req *kmsg.ProduceRequest) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for ; ; time.Sleep(50 * time.Millisecond) {

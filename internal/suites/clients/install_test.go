@@ -23,8 +23,8 @@ type missingError struct{ why string }
 
 func (e missingError) Error() string { return e.why }
 
-// needs fails unless all programs are there.
-func needs(programs ...string) error {
+// requirePrograms fails unless all programs are there.
+func requirePrograms(programs ...string) error {
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
 			return missingError{p + " is not installed"}
@@ -33,10 +33,10 @@ func needs(programs ...string) error {
 	return nil
 }
 
-// installed runs fill on an empty folder once per content of the files in
+// installTool runs fill on an empty folder once per content of the files in
 // internal/tools/<tool>, and returns that folder and the tool's own. Tests that
 // come at the same time wait for the one that installs.
-func installed(tool string, files []string, fill func(folder, tool string) error) (folder, source string, err error) {
+func installTool(tool string, files []string, fill func(folder, tool string) error) (folder, source string, err error) {
 	root, err := devserver.Repository()
 	if err != nil {
 		return "", "", err
@@ -81,8 +81,8 @@ func installed(tool string, files []string, fill func(folder, tool string) error
 	return folder, source, os.WriteFile(done, nil, 0o644)
 }
 
-// do runs a program in a folder and shows its output if it fails.
-func do(folder, name string, args ...string) error {
+// runCommand runs a program in a folder and shows its output if it fails.
+func runCommand(folder, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -94,15 +94,15 @@ func do(folder, name string, args ...string) error {
 // javaClassPath is the class path of the Java client, of the console tools and
 // of our own program.
 func javaClassPath() (string, error) {
-	if err := needs("java", "javac", "mvn"); err != nil {
+	if err := requirePrograms("java", "javac", "mvn"); err != nil {
 		return "", err
 	}
-	folder, source, err := installed("clients-java", []string{"pom.xml", "Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "Wide.java", "log4j2.properties"}, func(folder, tool string) error {
+	folder, source, err := installTool("clients-java", []string{"pom.xml", "Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "Wide.java", "log4j2.properties"}, func(folder, tool string) error {
 		libs := filepath.Join(folder, "libs")
-		if err := do(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
+		if err := runCommand(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
 			return err
 		}
-		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"),
+		return runCommand(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"),
 			"Client.java", "SchemaRegistry.java", "Debezium.java", "Ui.java", "Wide.java")
 	})
 	if err != nil {
@@ -113,15 +113,15 @@ func javaClassPath() (string, error) {
 
 // flinkClassPath is the class path of Flink's producer and of our program.
 func flinkClassPath() (string, error) {
-	if err := needs("java", "javac", "mvn"); err != nil {
+	if err := requirePrograms("java", "javac", "mvn"); err != nil {
 		return "", err
 	}
-	folder, _, err := installed("clients-flink", []string{"pom.xml", "TwoPhase.java"}, func(folder, tool string) error {
+	folder, _, err := installTool("clients-flink", []string{"pom.xml", "TwoPhase.java"}, func(folder, tool string) error {
 		libs := filepath.Join(folder, "libs")
-		if err := do(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
+		if err := runCommand(tool, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+libs); err != nil {
 			return err
 		}
-		return do(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"), "TwoPhase.java")
+		return runCommand(tool, "javac", "-encoding", "UTF-8", "-cp", filepath.Join(libs, "*"), "-d", filepath.Join(folder, "classes"), "TwoPhase.java")
 	})
 	if err != nil {
 		return "", err
@@ -152,17 +152,17 @@ func aioKafkaClient(string) ([]string, error) { return pythonProgram("clients-py
 
 // pythonProgram is a program of a tool in an environment with the tool's pins.
 func pythonProgram(of, name string) ([]string, error) {
-	if err := needs("python3"); err != nil {
+	if err := requirePrograms("python3"); err != nil {
 		return nil, err
 	}
-	if err := do(".", "python3", "-c", "import venv, ensurepip"); err != nil {
+	if err := runCommand(".", "python3", "-c", "import venv, ensurepip"); err != nil {
 		return nil, missingError{"python3 has no venv or pip"}
 	}
-	folder, source, err := installed(of, []string{"requirements.txt"}, func(folder, tool string) error {
-		if err := do(tool, "python3", "-m", "venv", folder); err != nil {
+	folder, source, err := installTool(of, []string{"requirements.txt"}, func(folder, tool string) error {
+		if err := runCommand(tool, "python3", "-m", "venv", folder); err != nil {
 			return err
 		}
-		return do(tool, filepath.Join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
+		return runCommand(tool, filepath.Join(folder, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:",
 			"--requirement", "requirements.txt")
 	})
 	if err != nil {
@@ -172,11 +172,11 @@ func pythonProgram(of, name string) ([]string, error) {
 }
 
 func nodeClient(string) ([]string, error) {
-	if err := needs("node", "npm"); err != nil {
+	if err := requirePrograms("node", "npm"); err != nil {
 		return nil, err
 	}
 	// The program lies beside node_modules: that is where node looks.
-	folder, _, err := installed("clients-node", []string{"package.json", "package-lock.json", "client.js"}, func(folder, tool string) error {
+	folder, _, err := installTool("clients-node", []string{"package.json", "package-lock.json", "client.js"}, func(folder, tool string) error {
 		for _, name := range []string{"package.json", "package-lock.json", "client.js"} {
 			content, err := os.ReadFile(filepath.Join(tool, name))
 			if err != nil {
@@ -186,7 +186,7 @@ func nodeClient(string) ([]string, error) {
 				return err
 			}
 		}
-		return do(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+		return runCommand(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	})
 	if err != nil {
 		return nil, err
@@ -196,12 +196,12 @@ func nodeClient(string) ([]string, error) {
 
 // rustClient builds the program in Rust, and librdkafka with it, into the cache.
 func rustClient(string) ([]string, error) {
-	if err := needs("cargo", "cc", "make"); err != nil {
+	if err := requirePrograms("cargo", "cc", "make"); err != nil {
 		return nil, err
 	}
 	pins := []string{"Cargo.toml", "Cargo.lock", "src/main.rs", "src/produce.rs", "src/consume.rs"}
-	folder, _, err := installed("clients-rust", pins, func(folder, tool string) error {
-		return do(tool, "cargo", "build", "--quiet", "--locked", "--jobs", "2", "--target-dir", filepath.Join(folder, "target"))
+	folder, _, err := installTool("clients-rust", pins, func(folder, tool string) error {
+		return runCommand(tool, "cargo", "build", "--quiet", "--locked", "--jobs", "2", "--target-dir", filepath.Join(folder, "target"))
 	})
 	if err != nil {
 		return nil, err
@@ -225,17 +225,17 @@ func goClient(folder string) ([]string, error) {
 	return []string{program}, nil
 }
 
-// kcat installs Debian's kcat where it may.
-func kcat() error {
-	if needs("kcat") == nil {
+// installKcat installs Debian's kcat where it may.
+func installKcat() error {
+	if requirePrograms("kcat") == nil {
 		return nil
 	}
-	if os.Geteuid() != 0 || needs("apt-get") != nil {
+	if os.Geteuid() != 0 || requirePrograms("apt-get") != nil {
 		return missingError{"kcat is not installed, and we are not root on a Debian to install it"}
 	}
-	err := do("/", "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "kcat")
+	err := runCommand("/", "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "kcat")
 	if err != nil {
-		err = errors.Join(do("/", "apt-get", "update", "--quiet"), do("/", "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "kcat"))
+		err = errors.Join(runCommand("/", "apt-get", "update", "--quiet"), runCommand("/", "apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "kcat"))
 	}
 	return err
 }

@@ -31,17 +31,17 @@ func kcatClient(t *testing.T, d *devserver.Dev) {
 	fmt.Printf("    kcat: %s\n", strings.Join(regexp.MustCompile(`Version [0-9.]+|librdkafka [0-9.]+`).FindAllString(string(out), 2), ", "))
 	w := kcatWords{d}
 	t.Run("scenario", func(t *testing.T) {
-		scenario(t, d, client{name: "kcat", codecs: everyCodec, kinds: bothKinds, drops: true}, w)
+		runScenario(t, d, clientSpec{name: "kcat", codecs: everyCodec, idempotence: bothKinds, dropsOnLeave: true}, w)
 	})
 	t.Run("leaders", func(t *testing.T) { kcatLeaders(t, d) })
 	t.Run("first-use", func(t *testing.T) { firstUse(t, d, w) })
 }
 
-func (kcatWords) text() bool { return true }
+func (kcatWords) textOnly() bool { return true }
 
-func (kcatWords) skips() bool { return false }
+func (kcatWords) skipsIncompressible() bool { return false }
 
-func (w kcatWords) create(t *testing.T, bootstrap, topic string) {
+func (w kcatWords) createTopic(t *testing.T, bootstrap, topic string) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
 	if err != nil {
 		t.Fatal(err)
@@ -52,18 +52,18 @@ func (w kcatWords) create(t *testing.T, bootstrap, topic string) {
 	}
 }
 
-// produce runs kcat once per partition, codec and kind. kcat does not tell
+// produceRecords runs kcat once per partition, codec and kind. kcat does not tell
 // offsets; what it tells with -d feature,msg must not hold the line with which
 // librdkafka says that it leaves a codec out.
-func (w kcatWords) produce(t *testing.T, bootstrap, topic string, orders []order) map[int]place {
+func (w kcatWords) produceRecords(t *testing.T, bootstrap, topic string, orders []recordSpec) map[int]recordPosition {
 	type run struct {
-		mode
+		produceMode
 		partition int32
 	}
 	inputs := map[run]*bytes.Buffer{}
 	var runs []run
 	for _, o := range orders {
-		r := run{mode{o.Codec, o.Idempotent}, o.Partition}
+		r := run{produceMode{o.Codec, o.Idempotent}, o.Partition}
 		if inputs[r] == nil {
 			inputs[r] = &bytes.Buffer{}
 			runs = append(runs, r)
@@ -133,12 +133,12 @@ func kcatStdout(text string) (*line, error) {
 	return l, nil
 }
 
-// join starts kcat -G, which commits what it has printed by itself, and when
+// joinGroup starts kcat -G, which commits what it has printed by itself, and when
 // it is told to end.
-func (w kcatWords) join(t *testing.T, bootstrap, topic, group string) *member {
-	s := start(t, "kcat -G at "+bootstrap, speech{kcatStdout, kcatStderr}, "kcat", "-b", bootstrap, "-G", group, "-J", "-u",
+func (w kcatWords) joinGroup(t *testing.T, bootstrap, topic, group string) *groupMember {
+	s := startProcess(t, "kcat -G at "+bootstrap, outputFormat{kcatStdout, kcatStderr}, "kcat", "-b", bootstrap, "-G", group, "-J", "-u",
 		"-X", "auto.offset.reset=earliest", "-X", "client.id=suite-kcat", topic)
-	return &member{speaker: s, leave: func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }, last: map[int32]int64{}}
+	return &groupMember{clientProcess: s, leave: func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }, last: map[int32]int64{}}
 }
 
 // kcatLeaders asks with -L, through each zone's bootstrap.
@@ -180,17 +180,17 @@ func kcatLeaders(t *testing.T, d *devserver.Dev) {
 // firstUse produces to a topic that nobody made, in one zone, and reads it in
 // another.
 func firstUse(t *testing.T, d *devserver.Dev, w kcatWords) {
-	var orders []order
-	for _, o := range makeOrders(mode{"zstd", true}, 0, 20, true) {
+	var orders []recordSpec
+	for _, o := range makeRecords(produceMode{"zstd", true}, 0, 20, true) {
 		o.Partition = 0
 		orders = append(orders, o)
 	}
-	w.produce(t, d.Bootstrap(2), "made-by-kcat", orders)
+	w.produceRecords(t, d.Bootstrap(2), "made-by-kcat", orders)
 	left := checkStored(t, d, "made-by-kcat", orders)
-	m := &member{last: map[int32]int64{}}
-	m.speaker = start(t, "kcat -C", speech{stdout: kcatStdout}, "kcat", "-b", d.Bootstrap(1), "-t", "made-by-kcat", "-C", "-e", "-J")
-	for _, l := range m.finish(t, closeLimit) {
-		m.handle(t, l, left)
+	m := &groupMember{last: map[int32]int64{}}
+	m.clientProcess = startProcess(t, "kcat -C", outputFormat{stdout: kcatStdout}, "kcat", "-b", d.Bootstrap(1), "-t", "made-by-kcat", "-C", "-e", "-J")
+	for _, l := range m.waitExit(t, closeLimit) {
+		m.handleLine(t, l, left)
 	}
 	if len(left) > 0 {
 		t.Errorf("%d of %d records were not read", len(left), len(orders))

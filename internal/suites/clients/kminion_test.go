@@ -51,23 +51,23 @@ exporter: {host: 127.0.0.1, port: %s}
 // topics or groups between two of its requests.
 func TestKminion(t *testing.T) {
 	program, err := kminionProgram()
-	needed(t, "kminion", err)
+	skipIfMissing(t, "kminion", err)
 	d := devserver.Start(t)
 	kminionWatched(t, d)
 	url, log := startKminion(t, d, program)
 	text := ""
 	for limit := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
-		text = scrape(t, url)
-		if sum(text, "kminion_end_to_end_messages_received_total", "") >= kminionProbes {
+		text = scrapeMetrics(t, url)
+		if sumMetric(text, "kminion_end_to_end_messages_received_total", "") >= kminionProbes {
 			break
 		}
 		if time.Now().After(limit) {
 			t.Fatalf("its probes do not come round:\n%s\n%s", text, log())
 		}
 	}
-	fmt.Printf("    kminion: %.0f probes came round in %.1f ms each, %.0f lost\n", sum(text, "kminion_end_to_end_messages_received_total", ""),
-		1000*sum(text, "kminion_end_to_end_roundtrip_latency_seconds_sum", "")/sum(text, "kminion_end_to_end_roundtrip_latency_seconds_count", ""),
-		sum(text, "kminion_end_to_end_messages_lost_total", ""))
+	fmt.Printf("    kminion: %.0f probes came round in %.1f ms each, %.0f lost\n", sumMetric(text, "kminion_end_to_end_messages_received_total", ""),
+		1000*sumMetric(text, "kminion_end_to_end_roundtrip_latency_seconds_sum", "")/sumMetric(text, "kminion_end_to_end_roundtrip_latency_seconds_count", ""),
+		sumMetric(text, "kminion_end_to_end_messages_lost_total", ""))
 	topic, group := `topic_name="topic-of-kminion"`, `group_id="group-of-kminion"`
 	for _, m := range []struct {
 		name, labels string
@@ -93,7 +93,7 @@ func TestKminion(t *testing.T) {
 		{"kminion_end_to_end_messages_lost_total", "", kminionParts, 0},
 		{"kminion_end_to_end_offset_commits_total", "", 1, -1},
 	} {
-		got, n := sum(text, m.name, m.labels), len(series(text, m.name, m.labels))
+		got, n := sumMetric(text, m.name, m.labels), len(metricValues(text, m.name, m.labels))
 		if n != m.series || m.sum >= 0 && got != m.sum || m.sum < 0 && got <= 0 {
 			t.Errorf("%s{%s}: %d series with %v in all, want %d with %v", m.name, m.labels, n, got, m.series, m.sum)
 		}
@@ -121,7 +121,7 @@ func kminionWatched(t *testing.T, d *devserver.Dev) {
 		}
 	}
 	ends, err := admin.ListEndOffsets(t.Context(), "topic-of-kminion")
-	if err = joined(err, ends.Error()); err != nil {
+	if err = firstError(err, ends.Error()); err != nil {
 		t.Fatal(err)
 	}
 	read, left := kadm.Offsets{}, int64(kminionRead)
@@ -177,8 +177,8 @@ func startKminion(t *testing.T, d *devserver.Dev, program string) (url string, l
 	}
 }
 
-// scrape reads the metrics; "" while it does not listen yet.
-func scrape(t *testing.T, url string) string {
+// scrapeMetrics reads the metrics; "" while it does not listen yet.
+func scrapeMetrics(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
@@ -192,8 +192,8 @@ func scrape(t *testing.T, url string) string {
 	return string(body)
 }
 
-// series is the values of a metric whose labels match an expression.
-func series(text, name, labels string) (out []float64) {
+// metricValues is the values of a metric whose labels match an expression.
+func metricValues(text, name, labels string) (out []float64) {
 	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{(.*)\})? (\S+)$`).FindAllStringSubmatch(text, -1) {
 		if v, err := strconv.ParseFloat(m[2], 64); err == nil && regexp.MustCompile(labels).MatchString(m[1]) {
 			out = append(out, v)
@@ -202,8 +202,8 @@ func series(text, name, labels string) (out []float64) {
 	return out
 }
 
-func sum(text, name, labels string) (all float64) {
-	for _, v := range series(text, name, labels) {
+func sumMetric(text, name, labels string) (all float64) {
+	for _, v := range metricValues(text, name, labels) {
 		all += v
 	}
 	return all
@@ -211,15 +211,15 @@ func sum(text, name, labels string) (all float64) {
 
 // kminionProgram builds it, as internal/tools/kminion pins it.
 func kminionProgram() (string, error) {
-	if err := needs("go"); err != nil {
+	if err := requirePrograms("go"); err != nil {
 		return "", err
 	}
-	folder, _, err := installed("kminion", []string{"go.mod", "go.sum"}, func(folder, tool string) error {
-		err := do(tool, "go", "mod", "download", kminionModule)
+	folder, _, err := installTool("kminion", []string{"go.mod", "go.sum"}, func(folder, tool string) error {
+		err := runCommand(tool, "go", "mod", "download", kminionModule)
 		if err != nil && strings.Contains(err.Error(), "reading http") {
 			return missingError{"the Go module proxy does not give " + kminionModule}
 		}
-		return errors.Join(err, do(tool, "go", "build", "-o", filepath.Join(folder, "kminion"), kminionModule))
+		return errors.Join(err, runCommand(tool, "go", "build", "-o", filepath.Join(folder, "kminion"), kminionModule))
 	})
 	return filepath.Join(folder, "kminion"), err
 }

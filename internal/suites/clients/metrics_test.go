@@ -12,17 +12,17 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// family is a metric family as a parser found it.
-type family struct {
+// metricFamily is a metric family as a parser found it.
+type metricFamily struct {
 	Type    string
 	Help    string
 	Samples int
 }
 
-// judged is what readers of metrics found.
-type judged struct {
+// metricsVerdict is what readers of metrics found.
+type metricsVerdict struct {
 	ContentType string `json:"content_type"`
-	Families    map[string]family
+	Families    map[string]metricFamily
 	Datadog     map[string]int // samples submitted, by name
 }
 
@@ -31,13 +31,13 @@ type judged struct {
 // a help text, and is submitted.
 func TestMetricsAreReadByOthers(t *testing.T) {
 	program, err := pythonProgram("metrics-python", "judge.py")
-	needed(t, "prometheus_client and Datadog's check", err)
+	skipIfMissing(t, "prometheus_client and Datadog's check", err)
 	d := devserver.Start(t, "--demo")
 	out, err := exec.Command(program[0], append(program[1:], fmt.Sprintf("http://127.0.0.1:%d/metrics", d.HTTP()))...).Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
 	}
-	var got judged
+	var got metricsVerdict
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}

@@ -45,7 +45,7 @@ func TestReadme(t *testing.T) {
 		{"go", "main.go", "hello from", readmeGo},
 	} {
 		t.Run(p.language, func(t *testing.T) {
-			program := snippets(t, p.language)
+			program := readmeSnippets(t, p.language)
 			if len(program) != 1 {
 				t.Fatalf("%d programs in the README, want one", len(program))
 			}
@@ -54,7 +54,7 @@ func TestReadme(t *testing.T) {
 				t.Fatal(err)
 			}
 			command, err := p.command(file)
-			needed(t, "readme "+p.language, err)
+			skipIfMissing(t, "readme "+p.language, err)
 			cmd := exec.Command(command[0], command[1:]...)
 			cmd.Dir = folder
 			timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
@@ -71,7 +71,7 @@ func TestReadme(t *testing.T) {
 // readmeCommands runs the README's shell lines about costs as they stand there,
 // of the cluster that the programs wrote to.
 func readmeCommands(t *testing.T, path string) {
-	for _, line := range strings.Split(strings.TrimSpace(strings.Join(snippets(t, "sh"), "")), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(strings.Join(readmeSnippets(t, "sh"), "")), "\n") {
 		cmd := exec.Command("sh", "-c", line)
 		cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"))
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "dev-a") && !strings.Contains(string(out), "orders") {
@@ -80,8 +80,8 @@ func readmeCommands(t *testing.T, path string) {
 	}
 }
 
-// snippets are the README's blocks of a language.
-func snippets(t *testing.T, language string) (all []string) {
+// readmeSnippets are the README's blocks of a language.
+func readmeSnippets(t *testing.T, language string) (all []string) {
 	t.Helper()
 	root, err := devserver.Repository()
 	if err != nil {

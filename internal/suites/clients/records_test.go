@@ -30,8 +30,8 @@ func (h *header) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &pair)
 }
 
-// order is one record to produce, and how: a line of a client's input.
-type order struct {
+// recordSpec is one record to produce, and how: a line of a client's input.
+type recordSpec struct {
 	I          int      `json:"i"`
 	Partition  int32    `json:"partition"`
 	Key        []byte   `json:"key"`
@@ -43,28 +43,28 @@ type order struct {
 	plain bool // may be stored uncompressed all the same
 }
 
-// mode is how records are produced.
-type mode struct {
+// produceMode is how records are produced.
+type produceMode struct {
 	codec      string
 	idempotent bool
 }
 
-func (m mode) String() string {
+func (m produceMode) String() string {
 	if m.idempotent {
 		return m.codec + ", idempotent"
 	}
 	return m.codec
 }
 
-// makeOrders makes n records of a mode, numbered from first. Values compress,
+// makeRecords makes n records of a mode, numbered from first. Values compress,
 // so that a codec is used, and hold every byte; text keeps to what kcat can
 // carry: printable keys and values, the same headers on every record. One
 // record of each mode is too large to be inline, so that objects are written.
-func makeOrders(m mode, first, n int, text bool) []order {
+func makeRecords(m produceMode, first, n int, text bool) []recordSpec {
 	rng := rand.New(rand.NewPCG(uint64(first), 7))
-	var all []order
+	var all []recordSpec
 	for i := first; i < first+n; i++ {
-		o := order{I: i, Partition: int32(i % partitions), Codec: m.codec, Idempotent: m.idempotent}
+		o := recordSpec{I: i, Partition: int32(i % partitions), Codec: m.codec, Idempotent: m.idempotent}
 		o.Key = fmt.Appendf(nil, "key %d", i%17)
 		o.Value = fmt.Appendf(nil, "record %d of %s;", i, m)
 		o.Value = append(o.Value, strings.Repeat("the same again and again ", 4+rng.IntN(40))...)
@@ -110,14 +110,14 @@ func largeValue(rng *rand.Rand) []byte {
 	return v
 }
 
-// place is where a record is.
-type place struct {
+// recordPosition is where a record is.
+type recordPosition struct {
 	partition int32
 	offset    int64
 }
 
 // sameRecord says how a record that was read differs from what was ordered.
-func sameRecord(o order, key, value []byte, headers []header) error {
+func sameRecord(o recordSpec, key, value []byte, headers []header) error {
 	switch {
 	case !bytes.Equal(o.Key, key) || (o.Key == nil) != (key == nil):
 		return fmt.Errorf("record %d: key %q (null: %v), want %q (null: %v)", o.I, key, key == nil, o.Key, o.Key == nil)
@@ -134,8 +134,8 @@ func sameRecord(o order, key, value []byte, headers []header) error {
 	return nil
 }
 
-// blurred is an order as a client sees it that cannot tell empty from null.
-func blurred(o order) order {
+// emptyAsNull is an order as a client sees it that cannot tell empty from null.
+func emptyAsNull(o recordSpec) recordSpec {
 	if len(o.Key) == 0 {
 		o.Key = nil
 	}
@@ -151,13 +151,13 @@ var codecNames = []string{"none", "gzip", "snappy", "lz4", "zstd"} // by Kafka's
 // far, in the order of sending: each once, in order, no gap, stored with its
 // codec, with a producer id if and only if it was idempotent. It returns where
 // each record is.
-func checkStored(t *testing.T, d *devserver.Dev, topic string, orders []order) map[place]order {
+func checkStored(t *testing.T, d *devserver.Dev, topic string, orders []recordSpec) map[recordPosition]recordSpec {
 	t.Helper()
-	want := map[int32][]order{}
+	want := map[int32][]recordSpec{}
 	for _, o := range orders {
 		want[o.Partition] = append(want[o.Partition], o)
 	}
-	where := map[place]order{}
+	where := map[recordPosition]recordSpec{}
 	for p, records := range readStored(t, d, topic, len(orders)) {
 		if len(records) != len(want[p]) {
 			t.Fatalf("%s/%d holds %d records, want %d", topic, p, len(records), len(want[p]))
@@ -180,7 +180,7 @@ func checkStored(t *testing.T, d *devserver.Dev, topic string, orders []order) m
 			if (r.ProducerID >= 0) != o.Idempotent {
 				t.Fatalf("%s/%d: record %d has producer id %d, idempotent: %v", topic, p, o.I, r.ProducerID, o.Idempotent)
 			}
-			where[place{p, r.Offset}] = o
+			where[recordPosition{p, r.Offset}] = o
 		}
 	}
 	return where
@@ -197,7 +197,7 @@ func readStored(t *testing.T, d *devserver.Dev, topic string, n int) map[int32][
 	}
 	defer c.Close()
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
-	if err = joined(err, ends.Error()); err != nil {
+	if err = firstError(err, ends.Error()); err != nil {
 		t.Fatalf("list end offsets of %s: %v", topic, err)
 	}
 	total := int64(0)
@@ -229,11 +229,11 @@ func checkCommitted(t *testing.T, d *devserver.Dev, group, topic string) {
 	defer c.Close()
 	admin := kadm.NewClient(c)
 	ends, err := admin.ListEndOffsets(ctx, topic)
-	if err = joined(err, ends.Error()); err != nil {
+	if err = firstError(err, ends.Error()); err != nil {
 		t.Fatal(err)
 	}
 	committed, err := admin.FetchOffsets(ctx, group)
-	if err = joined(err, committed.Error()); err != nil {
+	if err = firstError(err, committed.Error()); err != nil {
 		t.Fatal(err)
 	}
 	ends.Each(func(end kadm.ListedOffset) {
@@ -244,7 +244,7 @@ func checkCommitted(t *testing.T, d *devserver.Dev, group, topic string) {
 	})
 }
 
-func joined(err, other error) error {
+func firstError(err, other error) error {
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	streamEvery    = 20 * time.Millisecond
-	streamed       = 60 // records acknowledged before the topic goes, and again once its producer has recovered
-	recoverLimit   = 60 * time.Second
-	keepsLimit     = 10 * time.Second // for a client that will not recover
-	recreatedParts = 3
+	streamEvery     = 20 * time.Millisecond
+	streamedRecords = 60 // records acknowledged before the topic goes, and again once its producer has recovered
+	recoverLimit    = 60 * time.Second
+	noRecoveryLimit = 10 * time.Second // for a client that will not recover
+	recreatedParts  = 3
 )
 
 // recreatedGaps is how long there is no topic.
@@ -41,27 +41,27 @@ func TestRecreated(t *testing.T) {
 		bootstrap = devserver.Start(t, "--auto-create-topics=false").Bootstrap(1)
 	}
 	folder := t.TempDir()
-	for _, c := range all() {
-		if len(c.kinds) == 1 && c.kinds[0] && len(c.flags) > 0 {
+	for _, c := range testedClients() {
+		if len(c.idempotence) == 1 && c.idempotence[0] && len(c.flags) > 0 {
 			continue // the consumer protocol: the same producer again
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			command, err := c.prepare(folder)
-			needed(t, c.name, err)
+			skipIfMissing(t, c.name, err)
 			for _, gap := range recreatedGaps {
 				t.Run(fmt.Sprint("gap-", gap), func(t *testing.T) {
 					t.Parallel()
-					recreated(t, bootstrap, words{c, command}, gap)
+					runRecreated(t, bootstrap, commandClient{c, command}, gap)
 				})
 			}
 		})
 	}
 }
 
-// stream is a producer that is fed for as long as it is wanted.
-type stream struct {
-	*speaker
+// feedingProducer is a producer that is fed for as long as it is wanted.
+type feedingProducer struct {
+	*clientProcess
 	idempotent bool
 	parts      int
 
@@ -69,12 +69,12 @@ type stream struct {
 	sent int // orders written so far; the next one's number
 	stop bool
 
-	acked  map[int]place
+	acked  map[int]recordPosition
 	failed map[int]string
 }
 
-// feed writes an order every so often until stop.
-func (s *stream) feed(t *testing.T) {
+// feedRecords writes an order every so often until stop.
+func (s *feedingProducer) feedRecords(t *testing.T) {
 	for {
 		s.mu.Lock()
 		i, stop := s.sent, s.stop
@@ -84,7 +84,7 @@ func (s *stream) feed(t *testing.T) {
 			_ = s.stdin.Close() // it has what was wanted
 			return
 		}
-		b, err := json.Marshal(order{I: i, Partition: int32(i % s.parts), Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i), Headers: []header{}, Codec: "none", Idempotent: s.idempotent})
+		b, err := json.Marshal(recordSpec{I: i, Partition: int32(i % s.parts), Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i), Headers: []header{}, Codec: "none", Idempotent: s.idempotent})
 		if err != nil {
 			t.Error(err)
 			return
@@ -96,20 +96,20 @@ func (s *stream) feed(t *testing.T) {
 	}
 }
 
-func (s *stream) next() int {
+func (s *feedingProducer) nextNumber() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sent
 }
 
-func (s *stream) end() {
+func (s *feedingProducer) stopFeeding() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stop = true
 }
 
-// await handles lines until enough says so; it reports whether that came.
-func (s *stream) await(t *testing.T, limit time.Duration, enough func() bool) bool {
+// waitUntil handles lines until enough says so; it reports whether that came.
+func (s *feedingProducer) waitUntil(t *testing.T, limit time.Duration, enough func() bool) bool {
 	t.Helper()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -117,9 +117,9 @@ func (s *stream) await(t *testing.T, limit time.Duration, enough func() bool) bo
 		select {
 		case l, more := <-s.lines:
 			if !more {
-				t.Fatalf("the producer ended by itself: %s", s.said())
+				t.Fatalf("the producer ended by itself: %s", s.outputText())
 			}
-			s.take(t, l)
+			s.handleLine(t, l)
 		case <-timer.C:
 			return false
 		}
@@ -127,20 +127,20 @@ func (s *stream) await(t *testing.T, limit time.Duration, enough func() bool) bo
 	return true
 }
 
-func (s *stream) take(t *testing.T, l *line) {
+func (s *feedingProducer) handleLine(t *testing.T, l *line) {
 	switch {
 	case l.Ack != nil && l.Offset != nil:
 		if _, twice := s.acked[*l.Ack]; twice {
 			t.Errorf("record %d was acknowledged twice", *l.Ack)
 		}
-		s.acked[*l.Ack] = place{l.Partition, *l.Offset}
+		s.acked[*l.Ack] = recordPosition{l.Partition, *l.Offset}
 	case l.Failed != nil:
 		s.failed[*l.Failed] = l.Error
 	}
 }
 
-// since counts by partition the acknowledged records from a number on.
-func (s *stream) since(first int) (least int) {
+// ackedSince counts by partition the acknowledged records from a number on.
+func (s *feedingProducer) ackedSince(first int) (least int) {
 	n := make([]int, s.parts)
 	for i, at := range s.acked {
 		if i >= first {
@@ -150,7 +150,7 @@ func (s *stream) since(first int) (least int) {
 	return slices.Min(n)
 }
 
-func recreated(t *testing.T, bootstrap string, w words, gap time.Duration) {
+func runRecreated(t *testing.T, bootstrap string, w commandClient, gap time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ClientID("oracle"))
@@ -165,32 +165,32 @@ func recreated(t *testing.T, bootstrap string, w words, gap time.Duration) {
 		}
 	}
 	makeTopic()
-	s := &stream{speaker: start(t, w.name+" stream", jsonSpeech, w.args("stream", bootstrap, topic)...), idempotent: w.kinds[0], parts: recreatedParts,
-		acked: map[int]place{}, failed: map[int]string{}}
-	go s.feed(t) // ends with end, or with the producer
-	defer s.end()
-	if !s.await(t, time.Minute, func() bool { return s.since(0) >= streamed/recreatedParts }) {
-		t.Fatalf("%d records acknowledged, %d failed: %s", len(s.acked), len(s.failed), s.said())
+	s := &feedingProducer{clientProcess: startProcess(t, w.name+" stream", jsonOutput, w.commandArgs("stream", bootstrap, topic)...), idempotent: w.idempotence[0], parts: recreatedParts,
+		acked: map[int]recordPosition{}, failed: map[int]string{}}
+	go s.feedRecords(t) // ends with end, or with the producer
+	defer s.stopFeeding()
+	if !s.waitUntil(t, time.Minute, func() bool { return s.ackedSince(0) >= streamedRecords/recreatedParts }) {
+		t.Fatalf("%d records acknowledged, %d failed: %s", len(s.acked), len(s.failed), s.outputText())
 	}
 	if _, err := admin.DeleteTopic(ctx, topic); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(gap)
 	makeTopic()
-	first, made := s.next(), time.Now()
+	first, made := s.nextNumber(), time.Now()
 	limit := recoverLimit
 	if w.keepsID {
-		limit = keepsLimit
+		limit = noRecoveryLimit
 	}
-	recovered := s.await(t, limit, func() bool { return s.since(first) > 0 })
+	recovered := s.waitUntil(t, limit, func() bool { return s.ackedSince(first) > 0 })
 	took := time.Since(made)
-	again := s.next()
+	again := s.nextNumber()
 	if recovered {
-		s.await(t, time.Minute, func() bool { return s.since(again) >= streamed/recreatedParts })
+		s.waitUntil(t, time.Minute, func() bool { return s.ackedSince(again) >= streamedRecords/recreatedParts })
 	}
-	s.end()
-	for _, l := range s.finish(t, 3*time.Minute) {
-		s.take(t, l)
+	s.stopFeeding()
+	for _, l := range s.waitExit(t, 3*time.Minute) {
+		s.handleLine(t, l)
 	}
 	late := 0
 	for i := range s.failed {
@@ -198,22 +198,22 @@ func recreated(t *testing.T, bootstrap string, w words, gap time.Duration) {
 			late++
 		}
 	}
-	fmt.Printf("    recreated: %s, gap %v: recovered %v after %.1f s; %d records: %d acknowledged, %d failed %v\n", w.name, gap, recovered, took.Seconds(), s.next(), len(s.acked), len(s.failed), reasons(s.failed))
+	fmt.Printf("    recreated: %s, gap %v: recovered %v after %.1f s; %d records: %d acknowledged, %d failed %v\n", w.name, gap, recovered, took.Seconds(), s.nextNumber(), len(s.acked), len(s.failed), countReasons(s.failed))
 	switch {
 	case w.keepsID && recovered:
 		t.Errorf("it recovered by itself: say so in docs/compatibility-notes.md, and here")
-	case w.keepsID && len(reasons(s.failed)) != 1:
-		t.Errorf("records failed with %v, want the topic's id unknown and nothing else", reasons(s.failed))
+	case w.keepsID && len(countReasons(s.failed)) != 1:
+		t.Errorf("records failed with %v, want the topic's id unknown and nothing else", countReasons(s.failed))
 	case !w.keepsID && !recovered:
-		t.Errorf("no record of each partition was acknowledged in the %v after the topic was made again: %s", recoverLimit, s.said())
+		t.Errorf("no record of each partition was acknowledged in the %v after the topic was made again: %s", recoverLimit, s.outputText())
 	case !w.keepsID && late > 0:
-		t.Errorf("%d records failed after it had recovered: %v", late, reasons(s.failed))
+		t.Errorf("%d records failed after it had recovered: %v", late, countReasons(s.failed))
 	}
 	s.checkRecreated(t, ctx, c, topic, first)
 }
 
-// reasons counts failures by what they say.
-func reasons(failed map[int]string) map[string]int {
+// countReasons counts failures by what they say.
+func countReasons(failed map[int]string) map[string]int {
 	n := map[string]int{}
 	for _, why := range failed {
 		n[strings.Join(strings.Fields(why), " ")]++
@@ -224,12 +224,12 @@ func reasons(failed map[int]string) map[string]int {
 // checkRecreated reads the new topic: what was sent since it was made and
 // acknowledged is there, at its offset; an idempotent producer's records are
 // there once, in the order of sending.
-func (s *stream) checkRecreated(t *testing.T, ctx context.Context, c *kgo.Client, topic string, first int) {
+func (s *feedingProducer) checkRecreated(t *testing.T, ctx context.Context, c *kgo.Client, topic string, first int) {
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
-	if err = joined(err, ends.Error()); err != nil {
+	if err = firstError(err, ends.Error()); err != nil {
 		t.Fatal(err)
 	}
-	total, got := int64(0), map[place]int{}
+	total, got := int64(0), map[recordPosition]int{}
 	ends.Each(func(o kadm.ListedOffset) { total += o.Offset })
 	c.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart(), 1: kgo.NewOffset().AtStart(), 2: kgo.NewOffset().AtStart()}})
 	last, seen := map[int32]int{}, map[int]bool{}
@@ -243,7 +243,7 @@ func (s *stream) checkRecreated(t *testing.T, ctx context.Context, c *kgo.Client
 			if _, err := fmt.Sscan(string(r.Key), &i); err != nil {
 				t.Errorf("key %q: %v", r.Key, err)
 			}
-			got[place{r.Partition, r.Offset}] = i
+			got[recordPosition{r.Partition, r.Offset}] = i
 			if before, ok := last[r.Partition]; s.idempotent && (seen[i] || ok && i < before) {
 				t.Errorf("%s/%d at offset %d: record %d after record %d (there before: %v)", topic, r.Partition, r.Offset, i, before, seen[i])
 			}

@@ -19,7 +19,7 @@ const wideTopics = 2500
 // it has partitions. SUITE_TARGET=kafka runs it against Apache Kafka.
 func TestWideSubscriptions(t *testing.T) {
 	cp, err := javaClassPath()
-	needed(t, "java", err)
+	skipIfMissing(t, "java", err)
 	var bootstrap string
 	if os.Getenv("SUITE_TARGET") == "kafka" {
 		bootstrap = kafkaoracle.Start(t, kafkaoracle.Options{}).Bootstrap[0]
@@ -34,7 +34,7 @@ func TestWideSubscriptions(t *testing.T) {
 		{"consumer-protocol", "group.protocol=consumer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			says(t, c.name, program(t, javaCommand(cp, "Wide"), bootstrap, "wide-", fmt.Sprint(wideTopics), "group-"+c.name, c.setting),
+			expectOutput(t, c.name, runProgram(t, javaCommand(cp, "Wide"), bootstrap, "wide-", fmt.Sprint(wideTopics), "group-"+c.name, c.setting),
 				fmt.Sprintf(`(?m)^2 consumers have %d partitions$`, wideTopics))
 		})
 	}

@@ -15,13 +15,13 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// unknownIsServed produces and reads as a client that nothing places, and sees
+// checkUnknownZone produces and reads as a client that nothing places, and sees
 // that it is counted as such, and its bytes in the row without a zone.
-func unknownIsServed(t *testing.T, d *devserver.Dev) {
+func checkUnknownZone(t *testing.T, d *devserver.Dev) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	before := zonesOf(t, d)
-	c, err := kgo.NewClient(kgo.SeedBrokers(d.Unzoned()), kgo.ClientID("nobody-knows"), kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("from-nowhere"),
+	before := readZoneCounts(t, d)
+	c, err := kgo.NewClient(kgo.SeedBrokers(d.UnzonedBootstrap()), kgo.ClientID("nobody-knows"), kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("from-nowhere"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(50*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func unknownIsServed(t *testing.T, d *devserver.Dev) {
 	if err := fetches.Err(); err != nil || fetches.NumRecords() != 1 || string(fetches.Records()[0].Value) != string(sent.Value) {
 		t.Fatalf("read %d records, %v", fetches.NumRecords(), err)
 	}
-	after := zonesOf(t, d)
+	after := readZoneCounts(t, d)
 	if after.unknown == 0 {
 		t.Errorf("/api/v1/zones counts no client without a zone while one is connected")
 	}
@@ -43,25 +43,25 @@ func unknownIsServed(t *testing.T, d *devserver.Dev) {
 		t.Errorf("/api/v1/zones: brokers %v did not tell their clients", after.missing)
 	}
 	// Brokers commit what was read every 10 s.
-	for after.nowhere <= before.nowhere {
+	for after.unknownBytes <= before.unknownBytes {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("/api/v1/zones: bytes of the row without a zone were %d and are %d", before.nowhere, after.nowhere)
+			t.Fatalf("/api/v1/zones: bytes of the row without a zone were %d and are %d", before.unknownBytes, after.unknownBytes)
 		case <-time.After(200 * time.Millisecond):
-			after = zonesOf(t, d)
+			after = readZoneCounts(t, d)
 		}
 	}
 }
 
-// billedPuts sees that a topic went to S3 and not only inline: its bill has a
+// waitBilledPuts sees that a topic went to S3 and not only inline: its bill has a
 // share of PUT requests.
-func billedPuts(t *testing.T, d *devserver.Dev, topic string) {
+func waitBilledPuts(t *testing.T, d *devserver.Dev, topic string) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		var bill struct {
 			Rows []struct{ Topic, Component, Quantity string }
 		}
-		get(t, d, "/api/v1/cost", &bill)
+		getJSON(t, d, "/api/v1/cost", &bill)
 		for _, r := range bill.Rows {
 			if q, err := strconv.ParseFloat(r.Quantity, 64); r.Topic == topic && r.Component == "s3_put" && err == nil && q > 0 {
 				return
@@ -73,8 +73,8 @@ func billedPuts(t *testing.T, d *devserver.Dev, topic string) {
 	}
 }
 
-// get reads JSON from the HTTP port.
-func get(t *testing.T, d *devserver.Dev, path string, into any) {
+// getJSON reads JSON from the HTTP port.
+func getJSON(t *testing.T, d *devserver.Dev, path string, into any) {
 	t.Helper()
 	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", d.HTTP(), path))
 	if err != nil {
@@ -88,12 +88,12 @@ func get(t *testing.T, d *devserver.Dev, path string, into any) {
 
 // zoneCounts is what /api/v1/zones says about clients without a zone.
 type zoneCounts struct {
-	unknown uint64 // connected now
-	nowhere int64  // bytes in and out
-	missing []int  // brokers whose clients are not counted
+	unknown      uint64 // connected now
+	unknownBytes int64  // bytes in and out
+	missing      []int  // brokers whose clients are not counted
 }
 
-func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
+func readZoneCounts(t *testing.T, d *devserver.Dev) zoneCounts {
 	t.Helper()
 	var found struct {
 		Missing []int `json:"clients_missing_of"`
@@ -107,7 +107,7 @@ func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
 			Out int64 `json:"bytes_out"`
 		}
 	}
-	get(t, d, "/api/v1/zones", &found)
+	getJSON(t, d, "/api/v1/zones", &found)
 	n := zoneCounts{missing: found.Missing}
 	for _, z := range found.Zones {
 		for _, c := range z.Clients {
@@ -116,7 +116,7 @@ func zonesOf(t *testing.T, d *devserver.Dev) zoneCounts {
 			}
 		}
 		if z.Zone == "" {
-			n.nowhere += z.In + z.Out
+			n.unknownBytes += z.In + z.Out
 		}
 	}
 	return n

@@ -15,22 +15,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// meeting is what a client sees of an allowed difference at either broker.
+// clientView is what a client sees of an allowed difference at either broker.
 // internal/oracle/allowed.yaml names it as the run that met it.
-type meeting struct {
+type clientView struct {
 	name            string
 	kafka, zonewise string
-	see             func(*visitor) string
+	see             func(*testClient) string
 }
 
 // Each allowed difference that a client can meet is as the list says: franz-go
 // meets it at both brokers.
 func TestClientsMeetTheAllowedDifferences(t *testing.T) {
 	kafka, zonewise := startKafka(t), startZonewise(t)
-	for _, m := range meetings() {
+	for _, m := range clientViews() {
 		t.Run(m.name, func(t *testing.T) {
 			for _, at := range []struct{ addr, want string }{{kafka, m.kafka}, {zonewise, m.zonewise}} {
-				if got := m.see(visit(t, at.addr)); got != at.want {
+				if got := m.see(newTestClient(t, at.addr)); got != at.want {
 					t.Errorf("at %s the client saw %q, want %q (Kafka %q, zonewise %q)", at.addr, got, at.want, m.kafka, m.zonewise)
 				}
 			}
@@ -38,44 +38,44 @@ func TestClientsMeetTheAllowedDifferences(t *testing.T) {
 	}
 }
 
-func meetings() []meeting {
-	return []meeting{
-		{"records that cannot be unpacked", "UNKNOWN_SERVER_ERROR", "INVALID_RECORD", func(v *visitor) string {
-			producer := v.with(kgo.WithCompressor(badCompressor{}), kgo.RecordRetries(2))
+func clientViews() []clientView {
+	return []clientView{
+		{"records that cannot be unpacked", "UNKNOWN_SERVER_ERROR", "INVALID_RECORD", func(v *testClient) string {
+			producer := v.newClient(kgo.WithCompressor(badCompressor{}), kgo.RecordRetries(2))
 			return codeOf(producer.ProduceSync(v.ctx, &kgo.Record{Topic: v.topic, Value: make([]byte, 1000)}).FirstErr())
 		}},
-		{"offset deltas that lie", "taken; read: offsets 0 5, then lost records, and from the start again", "INVALID_RECORD", func(v *visitor) string {
-			if code := v.produce(batch{values: []string{"a", "b"}, deltas: []int32{0, 5}}); code != "taken" {
+		{"offset deltas that lie", "taken; read: offsets 0 5, then lost records, and from the start again", "INVALID_RECORD", func(v *testClient) string {
+			if code := v.produceRaw(rawBatch{values: []string{"a", "b"}, deltas: []int32{0, 5}}); code != "taken" {
 				return code
 			}
-			return "taken; read: offsets" + v.read()
+			return "taken; read: offsets" + v.readOffsets()
 		}},
-		{"a producer id without an epoch", "taken", "INVALID_RECORD", func(v *visitor) string {
-			return v.produce(batch{producer: 5, epoch: -1, values: []string{"a"}})
+		{"a producer id without an epoch", "taken", "INVALID_RECORD", func(v *testClient) string {
+			return v.produceRaw(rawBatch{producer: 5, epoch: -1, values: []string{"a"}})
 		}},
-		{"null records", "no answer", "INVALID_RECORD", func(v *visitor) string { return v.produce(batch{}) }},
-		{"a batch that was sent six batches ago", "OUT_OF_ORDER_SEQUENCE_NUMBER", "taken", func(v *visitor) string {
+		{"null records", "no answer", "INVALID_RECORD", func(v *testClient) string { return v.produceRaw(rawBatch{}) }},
+		{"a batch that was sent six batches ago", "OUT_OF_ORDER_SEQUENCE_NUMBER", "taken", func(v *testClient) string {
 			p := v.producerID()
 			for i := range int32(7) {
-				v.produce(batch{producer: p, sequence: i, values: []string{"a"}})
+				v.produceRaw(rawBatch{producer: p, sequence: i, values: []string{"a"}})
 			}
-			return v.produce(batch{producer: p, values: []string{"a"}})
+			return v.produceRaw(rawBatch{producer: p, values: []string{"a"}})
 		}},
-		{"the time of a duplicate", "the first one's", "none", func(v *visitor) string {
+		{"the time of a duplicate", "the first one's", "none", func(v *testClient) string {
 			p := v.producerID()
 			for range 2 {
-				v.produce(batch{producer: p, values: []string{"a"}})
+				v.produceRaw(rawBatch{producer: p, values: []string{"a"}})
 			}
 			if v.last.LogAppendTime == -1 {
 				return "none"
 			}
 			return "the first one's"
 		}},
-		{"a partition that a request names twice", "read: offsets 0, then nothing", "read: offsets 0 1, then nothing", func(v *visitor) string {
-			v.produce(batch{values: []string{"a"}}, batch{values: []string{"b"}})
-			return "read: offsets" + v.read()
+		{"a partition that a request names twice", "read: offsets 0, then nothing", "read: offsets 0 1, then nothing", func(v *testClient) string {
+			v.produceRaw(rawBatch{values: []string{"a"}}, rawBatch{values: []string{"b"}})
+			return "read: offsets" + v.readOffsets()
 		}},
-		{"an operation on configs that does not exist", "UNKNOWN_SERVER_ERROR", "INVALID_REQUEST", func(v *visitor) string {
+		{"an operation on configs that does not exist", "UNKNOWN_SERVER_ERROR", "INVALID_REQUEST", func(v *testClient) string {
 			q := kmsg.NewPtrIncrementalAlterConfigsRequest()
 			r, c := kmsg.NewIncrementalAlterConfigsRequestResource(), kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
 			c.Name, c.Op, c.Value = "retention.ms", 9, kmsg.StringPtr("5")
@@ -87,7 +87,7 @@ func meetings() []meeting {
 			}
 			return codeOf(kerr.ErrorForCode(resp.Resources[0].ErrorCode))
 		}},
-		{"a resource that is named twice", "no answer", "INVALID_REQUEST", func(v *visitor) string {
+		{"a resource that is named twice", "no answer", "INVALID_REQUEST", func(v *testClient) string {
 			q := kmsg.NewPtrAlterConfigsRequest()
 			r := kmsg.NewAlterConfigsRequestResource()
 			r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, v.topic
@@ -98,21 +98,21 @@ func meetings() []meeting {
 			}
 			return codeOf(kerr.ErrorForCode(resp.Resources[0].ErrorCode))
 		}},
-		{"a producer that begins anew with a transaction under way", "epoch 2", "epoch 1", func(v *visitor) string {
+		{"a producer that begins anew with a transaction under way", "epoch 2", "epoch 1", func(v *testClient) string {
 			id := kgo.TransactionalID(v.topic)
-			first := v.with(id, kgo.DefaultProduceTopic(v.topic))
+			first := v.newClient(id, kgo.DefaultProduceTopic(v.topic))
 			if err := errors.Join(first.BeginTransaction(), first.ProduceSync(v.ctx, kgo.StringRecord("a")).FirstErr()); err != nil {
 				return err.Error()
 			}
-			_, epoch, err := v.with(id).ProducerID(v.ctx)
+			_, epoch, err := v.newClient(id).ProducerID(v.ctx)
 			if err != nil {
 				return err.Error()
 			}
 			return fmt.Sprint("epoch ", epoch)
 		}},
-		{"an aborted transaction behind what is read", "1 named; read: offsets 0, then nothing", "0 named; read: offsets 0, then nothing", (*visitor).abortedBehind},
-		{"a transaction and a member that are both wrong", "INVALID_TXN_STATE", "ILLEGAL_GENERATION", func(v *visitor) string {
-			id := v.with(kgo.TransactionalID(v.topic))
+		{"an aborted transaction behind what is read", "1 named; read: offsets 0, then nothing", "0 named; read: offsets 0, then nothing", (*testClient).abortedBehind},
+		{"a transaction and a member that are both wrong", "INVALID_TXN_STATE", "ILLEGAL_GENERATION", func(v *testClient) string {
+			id := v.newClient(kgo.TransactionalID(v.topic))
 			producer, epoch, err := id.ProducerID(v.ctx)
 			if err != nil {
 				return err.Error()
@@ -122,7 +122,7 @@ func meetings() []meeting {
 			part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
 			part.Offset = 33
 			q.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: v.topic, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{part}}}
-			resp, err := q.RequestWith(v.ctx, v.with(kgo.MaxVersions(kversion.V3_7_0())))
+			resp, err := q.RequestWith(v.ctx, v.newClient(kgo.MaxVersions(kversion.V3_7_0())))
 			if err != nil {
 				return err.Error()
 			}
@@ -133,9 +133,9 @@ func meetings() []meeting {
 
 // abortedBehind fetches a batch in front of an aborted transaction, and says how
 // many are named with it, and what a consumer reads.
-func (v *visitor) abortedBehind() string {
-	v.produce(batch{values: []string{"a"}})
-	p := v.with(kgo.TransactionalID(v.topic), kgo.DefaultProduceTopic(v.topic))
+func (v *testClient) abortedBehind() string {
+	v.produceRaw(rawBatch{values: []string{"a"}})
+	p := v.newClient(kgo.TransactionalID(v.topic), kgo.DefaultProduceTopic(v.topic))
 	err := errors.Join(p.BeginTransaction(), p.ProduceSync(v.ctx, kgo.StringRecord("b")).FirstErr(), p.EndTransaction(v.ctx, kgo.TryAbort))
 	if err != nil {
 		return err.Error()
@@ -150,9 +150,9 @@ func (v *visitor) abortedBehind() string {
 	part := kmsg.NewFetchRequestTopicPartition()
 	part.PartitionMaxBytes = 1
 	q.Topics = []kmsg.FetchRequestTopic{{Topic: v.topic, Partitions: []kmsg.FetchRequestTopicPartition{part}}}
-	resp, err := q.RequestWith(v.ctx, v.with(kgo.MaxVersions(kversion.V2_8_0())))
+	resp, err := q.RequestWith(v.ctx, v.newClient(kgo.MaxVersions(kversion.V2_8_0())))
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%d named; read: offsets%s", len(resp.Topics[0].Partitions[0].AbortedTransactions), v.read())
+	return fmt.Sprintf("%d named; read: offsets%s", len(resp.Topics[0].Partitions[0].AbortedTransactions), v.readOffsets())
 }

@@ -26,22 +26,22 @@ const (
 	shownGenerated  = 10 // differences of generated scenarios that are made small
 )
 
-// run is what a run of the suite found.
-type run struct {
+// suiteRun is what a run of the suite found.
+type suiteRun struct {
 	t       *testing.T
 	session *oracle.Session
 	seed    uint64
 	length  time.Duration
 
-	mu          sync.Mutex
-	files       int
-	filesFailed []string
-	drawn       int // generated scenarios
-	drawnAsked  int // requests of theirs
-	unexplained int
-	differing   int       // generated scenarios
-	found       []finding // in them, each kind once
-	passing     int       // scenarios whose difference did not come again
+	mu                sync.Mutex
+	files             int
+	filesFailed       []string
+	generatedCount    int // generated scenarios
+	generatedRequests int // requests of theirs
+	unexplained       int
+	differing         int       // generated scenarios
+	found             []finding // in them, each kind once
+	transient         int       // scenarios whose difference did not come again
 }
 
 // Every answer of zonewise is Apache Kafka's, but for the allowed differences.
@@ -51,13 +51,13 @@ func TestAnswersAreKafkas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{t: t, session: s, seed: seed(t), length: duration(t)}
-	r.scenarios()
-	r.generated()
-	r.publish()
+	r := &suiteRun{t: t, session: s, seed: envSeed(t), length: envDuration(t)}
+	r.playScenarios()
+	r.playGenerated()
+	r.writeReport()
 }
 
-func duration(t *testing.T) time.Duration {
+func envDuration(t *testing.T) time.Duration {
 	text := os.Getenv("DURATION")
 	if text == "" {
 		return defaultDuration
@@ -69,7 +69,7 @@ func duration(t *testing.T) time.Duration {
 	return d
 }
 
-func seed(t *testing.T) uint64 {
+func envSeed(t *testing.T) uint64 {
 	text := os.Getenv("SEED")
 	if text == "" {
 		return uint64(time.Now().UnixNano())
@@ -81,7 +81,7 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-func (r *run) scenarios() {
+func (r *suiteRun) playScenarios() {
 	root, err := devserver.Repository()
 	if err != nil {
 		r.t.Fatal(err)
@@ -91,15 +91,15 @@ func (r *run) scenarios() {
 		r.t.Fatalf("find scenarios: %v", err)
 	}
 	r.files = len(files)
-	r.playFiles(atOnce, slices.DeleteFunc(slices.Clone(files), alone))
-	r.playFiles(1, slices.DeleteFunc(files, func(path string) bool { return !alone(path) }))
+	r.playFiles(atOnce, slices.DeleteFunc(slices.Clone(files), mustRunAlone))
+	r.playFiles(1, slices.DeleteFunc(files, func(path string) bool { return !mustRunAlone(path) }))
 }
 
-// alone reports whether a scenario changes what holds for the whole cluster, so
+// mustRunAlone reports whether a scenario changes what holds for the whole cluster, so
 // that no other can be played meanwhile.
-func alone(path string) bool { return strings.HasPrefix(filepath.Base(path), "alone-") }
+func mustRunAlone(path string) bool { return strings.HasPrefix(filepath.Base(path), "alone-") }
 
-func (r *run) playFiles(atOnce int, files []string) {
+func (r *suiteRun) playFiles(atOnce int, files []string) {
 	at := 0
 	r.inParallel(atOnce, func() (*oracle.Scenario, bool) {
 		if at == len(files) {
@@ -116,17 +116,17 @@ func (r *run) playFiles(atOnce int, files []string) {
 		}
 		return sc, true
 	}, func(res *oracle.Result) {
-		if len(res.Unexplained) > 0 && !r.again(res) {
+		if len(res.Unexplained) > 0 && !r.differsAgain(res) {
 			return
 		}
-		if len(res.Unexplained)+len(res.Wrong) > 0 {
+		if len(res.Unexplained)+len(res.InvalidSteps) > 0 {
 			r.filesFailed = append(r.filesFailed, res.Scenario.Name)
 		}
 		r.unexplained += len(res.Unexplained)
 		for _, d := range res.Unexplained {
 			r.t.Errorf("%v", d)
 		}
-		for _, w := range res.Wrong {
+		for _, w := range res.InvalidSteps {
 			r.t.Errorf("scenario at fault: %s", w)
 		}
 	})
@@ -134,7 +134,7 @@ func (r *run) playFiles(atOnce int, files []string) {
 
 // inParallel plays what next gives, so many at once; done is called for one at
 // a time.
-func (r *run) inParallel(atOnce int, next func() (*oracle.Scenario, bool), done func(*oracle.Result)) {
+func (r *suiteRun) inParallel(atOnce int, next func() (*oracle.Scenario, bool), done func(*oracle.Result)) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for {
@@ -154,7 +154,7 @@ func (r *run) inParallel(atOnce int, next func() (*oracle.Scenario, bool), done 
 	wg.Wait()
 }
 
-func (r *run) generated() {
+func (r *suiteRun) playGenerated() {
 	r.t.Logf("generated requests: SEED=%d", r.seed)
 	g := oracle.NewGenerator(r.seed, r.session.Kafka, r.session.Zonewise)
 	ctx, cancel := context.WithTimeout(r.t.Context(), r.length)
@@ -170,11 +170,11 @@ func (r *run) generated() {
 		}
 		return sc, true
 	}, func(res *oracle.Result) {
-		r.drawn++
-		r.drawnAsked += res.Requests
-		if len(res.Unexplained) > 0 && r.again(res) {
+		r.generatedCount++
+		r.generatedRequests += res.Requests
+		if len(res.Unexplained) > 0 && r.differsAgain(res) {
 			r.unexplained += len(res.Unexplained)
-			r.differ(res)
+			r.recordDifference(res)
 		}
 	})
 	for _, f := range r.found {
@@ -182,16 +182,16 @@ func (r *run) generated() {
 	}
 }
 
-// again plays a scenario that differs once more, and reports whether its first
+// differsAgain plays a scenario that differs once more, and reports whether its first
 // difference comes again. What does not is a race of the clock (two requests in
 // one millisecond on one side) or of Kafka's brokers with their controller; it
 // is counted and logged.
-func (r *run) again(res *oracle.Result) bool {
+func (r *suiteRun) differsAgain(res *oracle.Result) bool {
 	d := res.Unexplained[0]
-	if r.session.Recurs(r.t.Context(), res.Scenario, d) {
+	if r.session.Reproduces(r.t.Context(), res.Scenario, d) {
 		return true
 	}
-	r.passing++
+	r.transient++
 	r.t.Logf("not seen again: %v", d)
 	return false
 }
@@ -203,9 +203,9 @@ type finding struct {
 	first    oracle.Difference
 }
 
-// differ notes a drawn scenario's first difference, of each kind once: an hour
+// recordDifference notes a drawn scenario's first difference, of each kind once: an hour
 // draws more than memory holds.
-func (r *run) differ(res *oracle.Result) {
+func (r *suiteRun) recordDifference(res *oracle.Result) {
 	r.differing++
 	d := res.Unexplained[0]
 	kind := d.API + " " + d.Pattern() + " " + d.Kafka + " " + d.Zonewise
@@ -217,12 +217,12 @@ func (r *run) differ(res *oracle.Result) {
 	r.found = append(r.found, finding{kind, res.Scenario, d})
 }
 
-// publish writes the sections of docs/compatibility.md where SUITE_REPORT
+// writeReport writes the sections of docs/compatibility.md where SUITE_REPORT
 // names it.
-func (r *run) publish() {
+func (r *suiteRun) writeReport() {
 	c := r.session.Coverage()
 	d := &oracle.Document{Kafka: r.session.Kafka, Zonewise: r.session.Zonewise, Allowed: r.session.Allowed, Coverage: c}
-	text := r.result(c)
+	text := r.resultText(c)
 	r.t.Log(text)
 	path := os.Getenv("SUITE_REPORT")
 	if path == "" {
@@ -246,7 +246,7 @@ func (r *run) publish() {
 	}
 }
 
-func (r *run) result(c oracle.Coverage) string {
+func (r *suiteRun) resultText(c oracle.Coverage) string {
 	slices.Sort(r.filesFailed)
 	failed := ""
 	if len(r.filesFailed) > 0 {
@@ -269,5 +269,5 @@ func (r *run) result(c oracle.Coverage) string {
 | scenarios whose difference did not come again when they were replayed | %d |
 | allowed differences that were not met | %d of %d |
 %s`, report.Commit(), time.Now().UTC().Format("2006-01-02"), kafkaoracle.Version, r.files-len(r.filesFailed), r.files,
-		r.drawn, r.drawnAsked, r.length, r.seed, r.differing, c.Requests, r.unexplained, r.passing, unused, len(c.Used), failed)
+		r.generatedCount, r.generatedRequests, r.length, r.seed, r.differing, c.Requests, r.unexplained, r.transient, unused, len(c.Used), failed)
 }

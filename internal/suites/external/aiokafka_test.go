@@ -28,7 +28,7 @@ const (
 // transactions over asyncio. SUITE_RUN is pytest's -k. The tests are in no
 // package: they come by git, from SUITE_SOURCES if that names a clone.
 func TestAiokafka(t *testing.T) {
-	folder, err := aiokafka()
+	folder, err := installAiokafka()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +45,8 @@ func TestAiokafka(t *testing.T) {
 	cmd := exec.CommandContext(ctx, filepath.Join(folder, "venv", "bin", "python"), args...)
 	cmd.Dir = filepath.Join(folder, "src")
 	cmd.Env = append(os.Environ(), "KAFKA_ADDRESS="+on.bootstrap[0], "PYTHONDONTWRITEBYTECODE=1")
-	body := reported(t, cmd, report)
-	var known []designed
+	body := runReported(t, cmd, report)
+	var known []knownFailure
 	if on.name == "zonewise" {
 		known = aiokafkaReasons()
 	}
@@ -61,22 +61,22 @@ func TestAiokafka(t *testing.T) {
 	} else {
 		v.skipped = append(v.skipped, "test_sasl.py, 18 tests: "+saslLater, "tests marked ssl, 2 tests: TLS of Kafka's listeners comes with an issue of its own")
 	}
-	publish(t, "aiokafka", version, on, v)
-	judge(t, v, least)
+	writeReport(t, "aiokafka", version, on, v)
+	checkResult(t, v, least)
 }
 
 // openForAiokafka starts three zones, or the one broker of Apache Kafka, number
 // 0, that the tests are written for.
 func openForAiokafka(t *testing.T) target {
 	t.Helper()
-	return openBeside(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}},
+	return openWithKafka(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}},
 		"--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
 }
 
 // aiokafkaReasons are for failures that must say exactly this.
-func aiokafkaReasons() []designed {
+func aiokafkaReasons() []knownFailure {
 	const one = "the test is of a cluster of one broker"
-	return []designed{
+	return []knownFailure{
 		{"TestAdmin.test_describe_cluster", "too many values to unpack (expected 1)", one},
 		{"TestAdmin.test_describe_configs_broker", "too many values to unpack (expected 1)", one},
 		{"TestAdmin.test_metadata", "assert 3 == 1", one},
@@ -100,24 +100,24 @@ func withoutParameters(skipped []string) []string {
 	return out
 }
 
-// aiokafka returns a folder with the tests in src/tests and, in venv, a Python
+// installAiokafka returns a folder with the tests in src/tests and, in venv, a Python
 // with the client and what its tests import.
-func aiokafka() (string, error) {
+func installAiokafka() (string, error) {
 	root, err := devserver.Repository()
 	if err != nil {
 		return "", err
 	}
 	tool := filepath.Join(root, "internal", "tools", "aiokafka")
-	return cached("aiokafka-"+aiokafkaVersion, func(folder string) error {
+	return fillCached("aiokafka-"+aiokafkaVersion, func(folder string) error {
 		source := filepath.Join(folder, "src")
 		if err := errors.Join(
-			do(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+aiokafkaVersion, setting("SUITE_SOURCES", aiokafkaRepository), source),
-			do(folder, "python3", "-m", "venv", "venv")); err != nil {
+			runCommand(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+aiokafkaVersion, envOr("SUITE_SOURCES", aiokafkaRepository), source),
+			runCommand(folder, "python3", "-m", "venv", "venv")); err != nil {
 			return err
 		}
 		conftest, err := os.ReadFile(filepath.Join(tool, "conftest.py"))
 		return errors.Join(err,
-			do(tool, filepath.Join(folder, "venv", "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt"),
+			runCommand(tool, filepath.Join(folder, "venv", "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt"),
 			os.WriteFile(filepath.Join(source, "tests", "conftest.py"), conftest, 0o644),
 			// Else it would hide the one that is installed, with compiled codecs.
 			os.RemoveAll(filepath.Join(source, "aiokafka")))

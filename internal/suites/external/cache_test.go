@@ -12,9 +12,9 @@ import (
 	"syscall"
 )
 
-// cached runs fill on an empty folder of the user's cache, once per name, and
+// fillCached runs fill on an empty folder of the user's cache, once per name, and
 // returns the folder. Who comes meanwhile waits.
-func cached(name string, fill func(folder string) error) (string, error) {
+func fillCached(name string, fill func(folder string) error) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		base = os.TempDir()
@@ -44,8 +44,8 @@ func cached(name string, fill func(folder string) error) (string, error) {
 	return folder, os.WriteFile(done, nil, 0o644)
 }
 
-// do runs a program in a folder and shows its output if it fails.
-func do(folder, name string, args ...string) error {
+// runCommand runs a program in a folder and shows its output if it fails.
+func runCommand(folder, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = folder
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -24,11 +24,11 @@ const (
 // client is its Go module; the tests are a module that no proxy has, so they
 // come by git, from SUITE_SOURCES if that names a clone.
 func TestConfluentGo(t *testing.T) {
-	folder, err := confluentGo()
+	folder, err := installConfluentGo()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, protocol := range strings.Split(setting("SUITE_PROTOCOL", "classic,consumer"), ",") {
+	for _, protocol := range strings.Split(envOr("SUITE_PROTOCOL", "classic,consumer"), ",") {
 		t.Run(protocol, func(t *testing.T) {
 			on := openWith(t, map[string]string{"num.partitions": "4", "group.initial.rebalance.delay.ms": "0"},
 				"--default-partitions", "4", "--group-initial-rebalance-delay", "0s")
@@ -38,11 +38,11 @@ func TestConfluentGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := goSuite{pkg: confluentGoModule, limit: confluentGoLimit, env: []string{"TEST_CONSUMER_GROUP_PROTOCOL=" + protocol}}
-			run := func(args ...string) verdicts {
-				out := s.process(t, filepath.Join(folder, "integration.test"), tests, args...)
+			run := func(args ...string) suiteResult {
+				out := s.runProcess(t, filepath.Join(folder, "integration.test"), tests, args...)
 				keepMore(t, fmt.Sprint(protocol, len(args)), out)
 				v := goVerdicts(out)
-				v.explain(confluentGoReasons(on))
+				v.explainKnown(confluentGoReasons(on))
 				return v
 			}
 			v := run()
@@ -51,20 +51,20 @@ func TestConfluentGo(t *testing.T) {
 			if only := os.Getenv("SUITE_RUN"); only != "" {
 				version, least = version+", "+only, 1
 			}
-			publish(t, "confluent-kafka-go "+protocol, version, on, v)
-			judge(t, v, least)
+			writeReport(t, "confluent-kafka-go "+protocol, version, on, v)
+			checkResult(t, v, least)
 		})
 	}
 }
 
 // confluentGoReasons are for failures that must say exactly this.
-func confluentGoReasons(on target) []designed {
-	both := []designed{{"TestParallelConsumerCloses", "Operation not allowed on closed client",
+func confluentGoReasons(on target) []knownFailure {
+	both := []knownFailure{{"TestParallelConsumerCloses", "Operation not allowed on closed client",
 		"runs on the client's own mock, without a broker, and fails where the first of two closes ends before the second begins"}}
 	if on.name != "zonewise" {
 		return both
 	}
-	return append(both, []designed{
+	return append(both, []knownFailure{
 		{"TestIntegration/TestAdminACLs", "ACLs Admin API (KIP-140) not supported by broker", aclsLater},
 		{"TestIntegration/TestAdminClient_UserScramCredentials", "DescribeUserScramCredentials API (KIP-554) not supported by broker", scramLater},
 		{"TestIntegration/TestAdminTopics", `expected "Broker: Invalid replication factor", got "Success"`,
@@ -74,21 +74,21 @@ func confluentGoReasons(on target) []designed {
 	}...)
 }
 
-// confluentGo returns a folder with the tests in src/kafka/integration, and
+// installConfluentGo returns a folder with the tests in src/kafka/integration, and
 // compiled in integration.test.
-func confluentGo() (string, error) {
-	return cached("confluent-kafka-go-"+confluentGoVersion, func(folder string) error {
+func installConfluentGo() (string, error) {
+	return fillCached("confluent-kafka-go-"+confluentGoVersion, func(folder string) error {
 		source := filepath.Join(folder, "src")
 		tests := filepath.Join(source, "kafka", "integration")
 		// All of it is large: librdkafka lies in it for every platform.
 		if err := errors.Join(
-			do(folder, "git", "clone", "--quiet", "--no-checkout", "--depth", "1", "--filter=blob:none", "--branch", "v"+confluentGoVersion,
-				setting("SUITE_SOURCES", confluentGoRepository), source),
-			do(source, "git", "checkout", "--quiet", "v"+confluentGoVersion, "--", "kafka/integration")); err != nil {
+			runCommand(folder, "git", "clone", "--quiet", "--no-checkout", "--depth", "1", "--filter=blob:none", "--branch", "v"+confluentGoVersion,
+				envOr("SUITE_SOURCES", confluentGoRepository), source),
+			runCommand(source, "git", "checkout", "--quiet", "v"+confluentGoVersion, "--", "kafka/integration")); err != nil {
 			return err
 		}
 		return errors.Join(
-			do(tests, "go", "mod", "edit", "-dropreplace", confluentGoModule, "-require", confluentGoModule+"@v"+confluentGoVersion),
-			do(tests, "go", "test", "-mod=mod", "-c", "-o", filepath.Join(folder, "integration.test"), "."))
+			runCommand(tests, "go", "mod", "edit", "-dropreplace", confluentGoModule, "-require", confluentGoModule+"@v"+confluentGoVersion),
+			runCommand(tests, "go", "test", "-mod=mod", "-c", "-o", filepath.Join(folder, "integration.test"), "."))
 	})
 }

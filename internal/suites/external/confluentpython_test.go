@@ -29,11 +29,11 @@ const (
 // The tests are in no package: they come by git, from SUITE_SOURCES if that
 // names a clone.
 func TestConfluentPython(t *testing.T) {
-	folder, err := confluentPython()
+	folder, err := installConfluentPython()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, protocol := range strings.Split(setting("SUITE_PROTOCOL", "classic,consumer"), ",") {
+	for _, protocol := range strings.Split(envOr("SUITE_PROTOCOL", "classic,consumer"), ",") {
 		t.Run(protocol, func(t *testing.T) {
 			// A member has four seconds from joining to its first record.
 			on := openWith(t, map[string]string{"num.partitions": "4", "auto.create.topics.enable": "true", "group.initial.rebalance.delay.ms": "0"},
@@ -44,30 +44,30 @@ func TestConfluentPython(t *testing.T) {
 				t.Fatalf("%v\n%s", err, output)
 			}
 			keepMore(t, protocol, output)
-			version := fmt.Sprintf("confluent-kafka-python %s, tests/integration but %s, %s protocol", confluentPythonVersion, leftOut(t, folder), protocol)
+			version := fmt.Sprintf("confluent-kafka-python %s, tests/integration but %s, %s protocol", confluentPythonVersion, countExcluded(t, folder), protocol)
 			least := 25
 			if run := os.Getenv("SUITE_RUN"); run != "" {
 				version, least = version+", "+run, 1
 			}
-			publish(t, "confluent-python "+protocol, version, on, v)
-			judge(t, v, least)
+			writeReport(t, "confluent-python "+protocol, version, on, v)
+			checkResult(t, v, least)
 		})
 	}
 }
 
-// confluentPython returns a folder with the sources in src and, in venv, a
+// installConfluentPython returns a folder with the sources in src and, in venv, a
 // Python with the client and what its tests want.
-func confluentPython() (string, error) {
+func installConfluentPython() (string, error) {
 	root, err := devserver.Repository()
 	if err != nil {
 		return "", err
 	}
 	pins := filepath.Join(root, "internal", "tools", "confluent-python", "requirements.txt")
-	return cached("confluent-python-"+confluentPythonVersion, func(folder string) error {
+	return fillCached("confluent-python-"+confluentPythonVersion, func(folder string) error {
 		source, venv := filepath.Join(folder, "src"), filepath.Join(folder, "venv")
 		if err := errors.Join(
-			do(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+confluentPythonVersion, setting("SUITE_SOURCES", confluentPythonRepository), source),
-			do(folder, "python3", "-m", "venv", venv)); err != nil {
+			runCommand(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+confluentPythonVersion, envOr("SUITE_SOURCES", confluentPythonRepository), source),
+			runCommand(folder, "python3", "-m", "venv", venv)); err != nil {
 			return err
 		}
 		trivup, err := filepath.Glob(filepath.Join(source, "tests", "trivup", "trivup-*.tar.gz"))
@@ -76,13 +76,13 @@ func confluentPython() (string, error) {
 		}
 		pip := []string{"install", "--quiet", "--disable-pip-version-check"}
 		return errors.Join(
-			do(folder, filepath.Join(venv, "bin", "pip"), append(pip, "--only-binary", ":all:", "--requirement", pins)...),
-			do(folder, filepath.Join(venv, "bin", "pip"), append(pip, trivup[0])...))
+			runCommand(folder, filepath.Join(venv, "bin", "pip"), append(pip, "--only-binary", ":all:", "--requirement", pins)...),
+			runCommand(folder, filepath.Join(venv, "bin", "pip"), append(pip, trivup[0])...))
 	})
 }
 
-// aside are folders of tests that do not run, and why.
-func aside() map[string]string {
+// excludedFolders are folders of tests that do not run, and why.
+func excludedFolders() map[string]string {
 	return map[string]string{
 		"admin/test_describe_operations.py": "starts a Kafka of its own with SASL and ACLs; " + aclsLater,
 		"schema_registry":                   "about Confluent's registry, not about a broker",
@@ -92,22 +92,22 @@ func aside() map[string]string {
 	}
 }
 
-// leftOut says how many tests do not run.
-func leftOut(t *testing.T, folder string) string {
+// countExcluded says how many tests do not run.
+func countExcluded(t *testing.T, folder string) string {
 	t.Helper()
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(aside())) {
-		out, err := python(context.Background(), folder, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q", "tests/integration/"+name).Output()
+	for _, name := range slices.Sorted(maps.Keys(excludedFolders())) {
+		out, err := pythonCommand(context.Background(), folder, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q", "tests/integration/"+name).Output()
 		if err != nil {
 			t.Fatalf("collect the tests of %s: %v\n%s", name, err, out)
 		}
-		parts = append(parts, fmt.Sprintf("%d of %s (%s)", strings.Count(string(out), "::"), name, aside()[name]))
+		parts = append(parts, fmt.Sprintf("%d of %s (%s)", strings.Count(string(out), "::"), name, excludedFolders()[name]))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// python is the environment's, where the sources are.
-func python(ctx context.Context, folder string, args ...string) *exec.Cmd {
+// pythonCommand is the environment's, where the sources are.
+func pythonCommand(ctx context.Context, folder string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(folder, "venv", "bin", "python"), args...)
 	cmd.Dir = filepath.Join(folder, "src")
 	return cmd
@@ -118,7 +118,7 @@ func runPytest(t *testing.T, folder, protocol string, on target) (output string,
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.xml")
 	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--timeout", "300", "-v", "--junitxml", path, "tests/integration"}
-	for name := range aside() {
+	for name := range excludedFolders() {
 		args = append(args, "--ignore", "tests/integration/"+name)
 	}
 	if run := os.Getenv("SUITE_RUN"); run != "" {
@@ -126,7 +126,7 @@ func runPytest(t *testing.T, folder, protocol string, on target) (output string,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), confluentPythonLimit)
 	defer cancel()
-	cmd := python(ctx, folder, args...)
+	cmd := pythonCommand(ctx, folder, args...)
 	cmd.Env = append(os.Environ(), "BROKERS="+strings.Join(on.bootstrap, ","), "TEST_CONSUMER_GROUP_PROTOCOL="+protocol)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -140,8 +140,8 @@ func runPytest(t *testing.T, folder, protocol string, on target) (output string,
 }
 
 // confluentPythonDesigns are the failures whose reason is known.
-func confluentPythonDesigns() []designed {
-	return []designed{
+func confluentPythonDesigns() []knownFailure {
+	return []knownFailure{
 		{"test_basic_operations.", "ACLs Admin API (KIP-140) not supported by broker", "its last part wants ACLs; " + aclsLater},
 		{"test_user_scram_credentials.", "DescribeUserScramCredentials API (KIP-554) not supported by broker", scramLater},
 		{"test_incremental_alter_configs.", "!= 'min.insync.replicas=\"1\"'",

@@ -36,14 +36,14 @@ listeners=HTTP://%s
 
 const connectLines = 5000
 
-// connect runs two workers in two zones: a file goes into a topic and out of it
+// runConnect runs two workers in two zones: a file goes into a topic and out of it
 // into another file, once; then one worker is killed and more lines follow.
-func (m *mains) connect() error {
+func (m *systemTests) runConnect() error {
 	in, out := filepath.Join(m.folder, "connect-in.txt"), filepath.Join(m.folder, "connect-out.txt")
-	if err := os.WriteFile(in, lines(0, connectLines), 0o644); err != nil {
+	if err := os.WriteFile(in, numberedLines(0, connectLines), 0o644); err != nil {
 		return err
 	}
-	var workers []*program
+	var workers []*javaProgram
 	var at []string
 	for zone := range 2 {
 		address, err := freeAddress()
@@ -51,37 +51,37 @@ func (m *mains) connect() error {
 			return err
 		}
 		config := filepath.Join(m.folder, fmt.Sprintf("connect-%d.properties", zone))
-		if err := os.WriteFile(config, fmt.Appendf(nil, workerConfig, m.bootstrap(zone), address), 0o644); err != nil {
+		if err := os.WriteFile(config, fmt.Appendf(nil, workerConfig, m.bootstrapOf(zone), address), 0o644); err != nil {
 			return err
 		}
-		workers, at = append(workers, m.start("connect.cli.ConnectDistributed", config)), append(at, address)
+		workers, at = append(workers, m.startProgram("connect.cli.ConnectDistributed", config)), append(at, address)
 	}
 	put := func(name, config string) error { return putConnector(at[0], name, config) }
 	err := errors.Join(put("source", `{"connector.class":"org.apache.kafka.connect.file.FileStreamSourceConnector","tasks.max":"1","file":"`+in+`","topic":"lines"}`),
 		put("sink", `{"connector.class":"org.apache.kafka.connect.file.FileStreamSinkConnector","tasks.max":"1","file":"`+out+`","topics":"lines","consumer.override.isolation.level":"read_committed"}`))
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, workers[0].tail())
+		return fmt.Errorf("%w\n%s", err, workers[0].outputTail())
 	}
 	if err := awaitLines(out, connectLines); err != nil {
-		return fmt.Errorf("%w\n%s", err, workers[0].tail())
+		return fmt.Errorf("%w\n%s", err, workers[0].outputTail())
 	}
 	_ = workers[1].cmd.Process.Kill()
 	f, err := os.OpenFile(in, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(lines(connectLines, 2*connectLines))
+	_, err = f.Write(numberedLines(connectLines, 2*connectLines))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := awaitLines(out, 2*connectLines); err != nil {
-		return fmt.Errorf("after a worker was killed: %w\n%s", err, workers[0].tail())
+		return fmt.Errorf("after a worker was killed: %w\n%s", err, workers[0].outputTail())
 	}
-	_ = workers[0].end(time.Minute) // its end is no part of the verdict
+	_ = workers[0].terminate(time.Minute) // its end is no part of the verdict
 	return exactlyOnce(m.c, "lines", 2*connectLines)
 }
 
-func lines(from, to int) []byte {
+func numberedLines(from, to int) []byte {
 	var b bytes.Buffer
 	for i := from; i < to; i++ {
 		fmt.Fprintf(&b, "line %d\n", i)
@@ -141,39 +141,39 @@ func awaitLines(path string, want int) error {
 	return fmt.Errorf("%s has %d of %d lines", path, distinct, want)
 }
 
-// mirror copies the lines to a topic of another name, as between two clusters.
-func (m *mains) mirror() error {
+// runMirrorMaker copies the lines to a topic of another name, as between two clusters.
+func (m *systemTests) runMirrorMaker() error {
 	config := filepath.Join(m.folder, "mirror.properties")
 	text := fmt.Sprintf("clusters = A, B\nA.bootstrap.servers = %s\nB.bootstrap.servers = %s\nA->B.enabled = true\nA->B.topics = lines\nreplication.factor = 3\n"+
-		"sync.topic.acls.enabled = false\nemit.checkpoints.interval.seconds = 3\nsync.group.offsets.enabled = true\n", m.bootstrap(0), m.bootstrap(2))
+		"sync.topic.acls.enabled = false\nemit.checkpoints.interval.seconds = 3\nsync.group.offsets.enabled = true\n", m.bootstrapOf(0), m.bootstrapOf(2))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return err
 	}
-	p := m.start("connect.mirror.MirrorMaker", config)
-	defer func() { _ = p.end(time.Minute) }()
+	p := m.startProgram("connect.mirror.MirrorMaker", config)
+	defer func() { _ = p.terminate(time.Minute) }()
 	var err error
 	for until := time.Now().Add(3 * time.Minute); time.Now().Before(until); {
 		if err = exactlyOnce(m.c, "A.lines", 2*connectLines); err == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w\n%s", err, p.tail())
+	return fmt.Errorf("%w\n%s", err, p.outputTail())
 }
 
-// transactions asks Kafka's tool about the copiers' transactional ids.
-func (m *mains) transactions() error {
+// runTransactionsCommand asks Kafka's tool about the copiers' transactional ids.
+func (m *systemTests) runTransactionsCommand() error {
 	for _, ask := range []struct{ args, want []string }{
 		{[]string{"list"}, []string{"copier-0", "copier-4"}},
 		{[]string{"describe", "--transactional-id", "copier-1"}, []string{"copier-1", "TransactionState"}},
 		{[]string{"describe-producers", "--topic", "copy-out", "--partition", "0"}, []string{"ProducerId"}},
 	} {
-		p := m.start("tools.TransactionsCommand", append([]string{"--bootstrap-server", m.bootstrap(1)}, ask.args...)...)
-		if err := p.wait(time.Minute); err != nil {
-			return fmt.Errorf("%v: %w\n%s", ask.args, err, p.tail())
+		p := m.startProgram("tools.TransactionsCommand", append([]string{"--bootstrap-server", m.bootstrapOf(1)}, ask.args...)...)
+		if err := p.waitExit(time.Minute); err != nil {
+			return fmt.Errorf("%v: %w\n%s", ask.args, err, p.outputTail())
 		}
 		for _, w := range ask.want {
-			if !strings.Contains(p.output(), w) {
-				return fmt.Errorf("%v does not name %q:\n%s", ask.args, w, p.tail())
+			if !strings.Contains(p.outputText(), w) {
+				return fmt.Errorf("%v does not name %q:\n%s", ask.args, w, p.outputTail())
 			}
 		}
 	}

@@ -20,14 +20,14 @@ type goSuite struct {
 	env                  []string
 	args                 []string
 	limit                time.Duration
-	// apart are tests, as -test.run names them, that end their process and so
+	// separate are tests, as -test.run names them, that end their process and so
 	// hide what comes after: each has a process of its own.
-	apart []string
+	separate []string
 }
 
-// run obtains the module, builds its tests and runs them where its sources are.
+// runSuite obtains the module, builds its tests and runs them where its sources are.
 // It returns what they print, with a line for each test that never ended.
-func (s goSuite) run(t *testing.T) string {
+func (s goSuite) runSuite(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
 	step := func(name string, args ...string) string {
@@ -44,17 +44,17 @@ func (s goSuite) run(t *testing.T) string {
 	program := filepath.Join(folder, "suite.test")
 	step("go", "test", "-c", "-o", program, s.pkg)
 	sources := step("go", "list", "-f", "{{.Dir}}", s.pkg)
-	out := s.process(t, program, sources, slices.Concat(s.args, skipping(s.apart))...)
+	out := s.runProcess(t, program, sources, slices.Concat(s.args, skipPattern(s.separate))...)
 	if os.Getenv("SUITE_RUN") == "" {
-		for _, test := range s.apart {
-			out += s.process(t, program, sources, "-test.run", test)
+		for _, test := range s.separate {
+			out += s.runProcess(t, program, sources, "-test.run", test)
 		}
-		out += unended(step(program, "-test.list", "^Test"), out)
+		out += missingVerdicts(step(program, "-test.list", "^Test"), out)
 	}
 	return out
 }
 
-func (s goSuite) process(t *testing.T, program, sources string, args ...string) string {
+func (s goSuite) runProcess(t *testing.T, program, sources string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), s.limit+time.Minute)
 	defer cancel()
@@ -72,9 +72,9 @@ func (s goSuite) process(t *testing.T, program, sources string, args ...string) 
 }
 
 // tryAgain runs once more the tests that failed, if they are few.
-func (v *verdicts) tryAgain(run func(args ...string) verdicts) {
-	if n := len(v.failed); n > 0 && n <= secondTries && os.Getenv("SUITE_RUN") == "" {
-		v.retried(run("-test.run", "^("+strings.Join(topLevel(v.failed), "|")+")$"))
+func (v *suiteResult) tryAgain(run func(args ...string) suiteResult) {
+	if n := len(v.failed); n > 0 && n <= maxRetries && os.Getenv("SUITE_RUN") == "" {
+		v.mergeRetry(run("-test.run", "^("+strings.Join(topLevel(v.failed), "|")+")$"))
 	}
 }
 
@@ -89,16 +89,16 @@ func topLevel(failed []string) (names []string) {
 	return names
 }
 
-// skipping is -test.skip with all of these.
-func skipping(tests []string) []string {
+// skipPattern is -test.skip with all of these.
+func skipPattern(tests []string) []string {
 	if len(tests) == 0 {
 		return nil
 	}
 	return []string{"-test.skip", strings.Join(tests, "|")}
 }
 
-// unended says of each test of a list that has no verdict that it failed.
-func unended(list, output string) (out string) {
+// missingVerdicts says of each test of a list that has no verdict that it failed.
+func missingVerdicts(list, output string) (out string) {
 	for _, test := range strings.Fields(list) {
 		if !regexp.MustCompile(`(?m)^--- \w+: ` + test + ` \(`).MatchString(output) {
 			out += "--- FAIL: " + test + " (0.00s)\n    none_test.go:0: it never ended\n"
@@ -107,8 +107,8 @@ func unended(list, output string) (out string) {
 	return out
 }
 
-// keep stores a suite's whole output where SUITE_OUTPUT says.
-func keep(t *testing.T, out []byte) {
+// keepOutput stores a suite's whole output where SUITE_OUTPUT says.
+func keepOutput(t *testing.T, out []byte) {
 	t.Helper()
 	if path := os.Getenv("SUITE_OUTPUT"); path != "" {
 		if err := os.WriteFile(path, out, 0o644); err != nil {
@@ -117,11 +117,11 @@ func keep(t *testing.T, out []byte) {
 	}
 }
 
-// reported runs a suite, keeps its output, and returns the report that it wrote.
-func reported(t *testing.T, suite *exec.Cmd, report string) []byte {
+// runReported runs a suite, keeps its output, and returns the report that it wrote.
+func runReported(t *testing.T, suite *exec.Cmd, report string) []byte {
 	t.Helper()
 	out, err := suite.CombinedOutput()
-	keep(t, out)
+	keepOutput(t, out)
 	if err != nil {
 		t.Logf("%s ended: %v", filepath.Base(suite.Path), err)
 	}
@@ -142,7 +142,7 @@ func keepMore(t *testing.T, part, out string) {
 	}
 }
 
-func setting(name, otherwise string) string {
+func envOr(name, otherwise string) string {
 	if v := os.Getenv(name); v != "" {
 		return v
 	}

@@ -17,7 +17,7 @@ const longestWords = 250
 // jestVerdicts reads jest's report in JSON. A test's name is its file, without
 // what all files have, and its title; known are the failures whose reason is
 // known.
-func jestVerdicts(report []byte, known []designed) (verdicts, error) {
+func jestVerdicts(report []byte, known []knownFailure) (suiteResult, error) {
 	var all struct {
 		TestResults []struct {
 			Name             string // path
@@ -30,13 +30,13 @@ func jestVerdicts(report []byte, known []designed) (verdicts, error) {
 		}
 	}
 	if err := json.Unmarshal(report, &all); err != nil {
-		return verdicts{}, fmt.Errorf("read jest's report: %w", err)
+		return suiteResult{}, fmt.Errorf("read jest's report: %w", err)
 	}
-	var v verdicts
+	var v suiteResult
 	for _, file := range all.TestResults {
 		name := jestFile(file.Name)
 		if len(file.AssertionResults) == 0 {
-			v.fail(known, name+".*", jestWords(file.Message))
+			v.addFailed(known, name+".*", jestWords(file.Message))
 		}
 		for _, c := range file.AssertionResults {
 			test := name + "." + strings.ReplaceAll(strings.Join(strings.Fields(c.FullName), " "), ": ", " - ")
@@ -44,7 +44,7 @@ func jestVerdicts(report []byte, known []designed) (verdicts, error) {
 			case "passed":
 				v.passed++
 			case "failed":
-				v.fail(known, test, jestWords(strings.Join(c.FailureMessages, "\n")))
+				v.addFailed(known, test, jestWords(strings.Join(c.FailureMessages, "\n")))
 			default:
 				v.skipped = append(v.skipped, test+": the suite skips it")
 			}
@@ -75,7 +75,7 @@ func TestVerdictsOfJestAreReadAsTheyWereSaid(t *testing.T) {
  {"fullName":"Admin three","status":"failed","failureMessages":["connect ECONNREFUSED 127.0.0.1:9094"]},
  {"fullName":"Admin four","status":"pending"}]},
 {"name":"/cache/src/producer/index.spec.js","message":"it does not parse","assertionResults":[]}]}`),
-		[]designed{{"admin/createAcls.Admin three", "ECONNREFUSED", saslLater}})
+		[]knownFailure{{"admin/createAcls.Admin three", "ECONNREFUSED", saslLater}})
 	if err != nil {
 		t.Fatal(err)
 	}

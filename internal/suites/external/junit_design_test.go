@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// designed is a failure that follows from what zonewise is: who sees it must
+// knownFailure is a failure that follows from what zonewise is: who sees it must
 // see the same words, or it is a failure like any other.
-type designed struct{ test, said, reason string }
+type knownFailure struct{ test, message, reason string }
 
 const (
 	reassigned   = "replicas are synthetic: a reassignment succeeds and moves nothing"
@@ -22,9 +22,9 @@ const (
 	recovered    = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
 
-// designs are few, and each is in docs/compatibility-notes.md.
-func designs() []designed {
-	return []designed{
+// junitKnownFailures are few, and each is in docs/compatibility-notes.md.
+func junitKnownFailures() []knownFailure {
+	return []knownFailure{
 		{"ListOffsetsIntegrationTest.", "expected leader: ", reassigned},
 		{"ProducerSendWhileDeletionTest.testSendWithTopicReassignmentIsMidWay", "Waiting for leader to become ", reassigned},
 		{"ClientRebootstrapTest.testAdminRebootstrapDisabled", "nothing was thrown", recovered},
@@ -61,18 +61,18 @@ func designs() []designed {
 	}
 }
 
-func byDesign(list []designed, test, said string) string {
+func knownReason(list []knownFailure, test, said string) string {
 	for _, d := range list {
-		if strings.HasPrefix(test, d.test) && strings.Contains(said, d.said) {
+		if strings.HasPrefix(test, d.test) && strings.Contains(said, d.message) {
 			return d.reason
 		}
 	}
 	return ""
 }
 
-// folded puts tests of one class that have one reason in one line, so that a
+// foldByClass puts tests of one class that have one reason in one line, so that a
 // report of hundreds can be read.
-func folded(list []string) []string {
+func foldByClass(list []string) []string {
 	type key struct{ class, reason string }
 	names := map[key][]string{}
 	keyOf := func(line string) (key, string) {

@@ -54,28 +54,28 @@ func TestJUnit(t *testing.T) {
 			if os.Getenv("SUITE_TARGET") == "kafka" {
 				on.name = "Apache Kafka " + p.version
 			}
-			v := p.run(t, on.name != "zonewise", os.Getenv("SUITE_RUN"))
-			p.again(t, on.name != "zonewise", &v)
+			v := p.runPart(t, on.name != "zonewise", os.Getenv("SUITE_RUN"))
+			p.rerunFailed(t, on.name != "zonewise", &v)
 			version, least := fmt.Sprintf("Apache Kafka %s %s (JUnit)", p.version, p.jar), p.least
 			if run := os.Getenv("SUITE_RUN"); run != "" {
 				version, least = version+", "+run, 1
 				t.Setenv("SUITE_REPORT", "") // what a whole run left stays
 			}
 			if v.passed == 0 {
-				t.Fatalf("nothing passed, so nothing is recorded: %v", folded(v.failed))
+				t.Fatalf("nothing passed, so nothing is recorded: %v", foldByClass(v.failed))
 			}
-			publish(t, "junit-"+p.name, version, on, v)
-			judge(t, v, least)
+			writeReport(t, "junit-"+p.name, version, on, v)
+			checkResult(t, v, least)
 		})
 	}
 }
 
-// again runs what failed once more, without the rest, as Kafka's own build does:
+// rerunFailed runs what failed once more, without the rest, as Kafka's own build does:
 // many of these tests measure the clock of a machine that they share. What then
 // passes is told as such, with what it said at first.
-func (p *junitPart) again(t *testing.T, beside bool, v *verdicts) {
+func (p *junitPart) rerunFailed(t *testing.T, beside bool, v *suiteResult) {
 	t.Helper()
-	if len(v.failed) == 0 || len(v.failed) > secondTries {
+	if len(v.failed) == 0 || len(v.failed) > maxRetries {
 		return
 	}
 	var names []string
@@ -87,10 +87,10 @@ func (p *junitPart) again(t *testing.T, beside bool, v *verdicts) {
 		name, _, _ = strings.Cut(name, "[")
 		names = append(names, regexp.QuoteMeta(name))
 	}
-	v.retried(p.run(t, beside, "("+strings.Join(names, "|")+")$"))
+	v.mergeRetry(p.runPart(t, beside, "("+strings.Join(names, "|")+")$"))
 }
 
-func (p *junitPart) run(t *testing.T, beside bool, only string) verdicts {
+func (p *junitPart) runPart(t *testing.T, beside bool, only string) suiteResult {
 	t.Helper()
 	root, err := devserver.Repository()
 	if err != nil {
@@ -112,7 +112,7 @@ func (p *junitPart) run(t *testing.T, beside bool, only string) verdicts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, release, err := cluster.TakeBlock()
+	block, release, err := cluster.ReserveBlock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func (p *junitPart) run(t *testing.T, beside bool, only string) verdicts {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Dir = folder
 	out, runErr := cmd.CombinedOutput()
-	keep(t, out)
+	keepOutput(t, out)
 	said, err := os.ReadFile(verdictFile)
 	if err != nil {
 		t.Fatalf("no test ran: %v\n%s", err, out[max(0, len(out)-4000):])
@@ -161,8 +161,8 @@ func compileShim(t *testing.T, sources, classes, into string) {
 
 // junitVerdicts reads what the shim's listener wrote: verdict, name,
 // milliseconds and reason of each test, divided by tabs.
-func junitVerdicts(text string) verdicts {
-	var v verdicts
+func junitVerdicts(text string) suiteResult {
+	var v suiteResult
 	for line := range strings.Lines(text) {
 		f := strings.SplitN(strings.TrimRight(line, "\n"), "\t", 4)
 		if len(f) < 4 {
@@ -176,7 +176,7 @@ func junitVerdicts(text string) verdicts {
 		case "passed":
 			v.passed++
 		case "failed":
-			if reason := byDesign(designs(), f[1], f[3]); reason != "" {
+			if reason := knownReason(junitKnownFailures(), f[1], f[3]); reason != "" {
 				v.skipped = append(v.skipped, f[1]+": differs by design: "+reason)
 				continue
 			}

@@ -17,25 +17,25 @@ func TestVerdictsOfJUnitAreReadAsTheyWereSaid(t *testing.T) {
 		t.Errorf("passed %d, failed %q", v.passed, v.failed)
 	}
 	want := []string{"ListOffsetsIntegrationTest.x[1]: differs by design: " + reassigned, "A, 2 tests (three[1], four): setting k"}
-	if got := folded(v.skipped); len(v.skipped) != 3 || !slices.Equal(got, want) {
+	if got := foldByClass(v.skipped); len(v.skipped) != 3 || !slices.Equal(got, want) {
 		t.Errorf("skipped %q", got)
 	}
 }
 
 func TestWhatFailsTwiceHasFailed(t *testing.T) {
-	first := verdicts{passed: 7, failed: []string{"A.one[1]: 482 ms", "A.two[1]: no"}}
+	first := suiteResult{passed: 7, failed: []string{"A.one[1]: 482 ms", "A.two[1]: no"}}
 	v := first
-	v.retried(verdicts{passed: 1, failed: []string{"A.two[1]: again"}})
-	if v.passed != 8 || !slices.Equal(v.failed, []string{"A.two[1]: no"}) || !slices.Equal(v.later, []string{"A.one[1]: 482 ms"}) {
+	v.mergeRetry(suiteResult{passed: 1, failed: []string{"A.two[1]: again"}})
+	if v.passed != 8 || !slices.Equal(v.failed, []string{"A.two[1]: no"}) || !slices.Equal(v.passedLater, []string{"A.one[1]: 482 ms"}) {
 		t.Errorf("%+v", v)
 	}
 	v = first
-	v.retried(verdicts{passed: 2, skipped: []string{"A.two[1]: setting k"}}) // of another test, too
+	v.mergeRetry(suiteResult{passed: 2, skipped: []string{"A.two[1]: setting k"}}) // of another test, too
 	if v.passed != 8 || !slices.Equal(v.failed, []string{"A.two[1]: no"}) {
 		t.Errorf("what was skipped counts as passed: %+v", v)
 	}
 	v = first
-	if v.retried(verdicts{}); v.passed != 7 || len(v.failed) != 2 || len(v.later) != 0 {
+	if v.mergeRetry(suiteResult{}); v.passed != 7 || len(v.failed) != 2 || len(v.passedLater) != 0 {
 		t.Errorf("what was not run again counts as passed: %+v", v)
 	}
 }

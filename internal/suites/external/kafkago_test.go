@@ -16,14 +16,14 @@ const (
 )
 
 // kafkaGoReasons are for failures that must say exactly this.
-func kafkaGoReasons() []designed {
+func kafkaGoReasons() []knownFailure {
 	const (
 		racked   = "differs by design: a broker always has a rack, its zone"
 		made     = "differs by design: a topic made on first use is in the very answer; Apache Kafka makes it behind an answer without it"
 		noDialer = "fails at Apache Kafka 4.1.1 too: it looks for offsets with a ConsumerGroup that has no function to connect with"
 		broker   = "{Host:localhost Port:9092 ID:1 Rack:zone}"
 	)
-	return []designed{
+	return []knownFailure{
 		{"TestClientAlterClientQuotas", "AlterClientQuotas: unexpected EOF", quotasLater},
 		{"TestAlterUserScramCredentials", "AlterUserScramCredentials: unexpected EOF", scramLater},
 		{"TestDescribeUserScramCredentials", "AlterUserScramCredentials: unexpected EOF", scramLater},
@@ -47,22 +47,22 @@ func kafkaGoReasons() []designed {
 // written for one broker at localhost:9092, node 1, that makes topics when they
 // are first used and takes batches of 200 MB.
 func TestKafkaGo(t *testing.T) {
-	on := single(t, 9092, map[string]string{"message.max.bytes": "200000000"})
+	on := startSingle(t, 9092, map[string]string{"message.max.bytes": "200000000"})
 	root := goSuite{module: "github.com/segmentio/kafka-go", version: kafkaGoVersion, pkg: "github.com/segmentio/kafka-go",
 		env: []string{"KAFKA_SKIP_NETTEST=1", "KAFKA_VERSION=3.7.0"}, limit: 15 * time.Minute,
 		// They look for offsets with a ConsumerGroup that has no function to
 		// connect with, and panic at any broker.
-		apart: []string{"^TestReaderConsumerGroup$/^verify_offset_committed$", "^TestReaderConsumerGroup$/^verify_offset_committed_when_using_interval_committer$",
+		separate: []string{"^TestReaderConsumerGroup$/^verify_offset_committed$", "^TestReaderConsumerGroup$/^verify_offset_committed_when_using_interval_committer$",
 			"^TestReaderConsumerGroup$/^consumer_group_commits_on_close$"}}
 	codecs := root
-	codecs.pkg, codecs.apart = root.pkg+"/compress", nil
-	out := root.run(t)
-	out += codecs.run(t)
-	keep(t, []byte(out))
+	codecs.pkg, codecs.separate = root.pkg+"/compress", nil
+	out := root.runSuite(t)
+	out += codecs.runSuite(t)
+	keepOutput(t, []byte(out))
 	v := goVerdicts(out)
 	if on.name == "zonewise" {
-		v.explain(kafkaGoReasons())
+		v.explainKnown(kafkaGoReasons())
 	}
-	publish(t, "kafka-go", "segmentio/kafka-go "+kafkaGoVersion, on, v)
-	judge(t, v, 500)
+	writeReport(t, "kafka-go", "segmentio/kafka-go "+kafkaGoVersion, on, v)
+	checkResult(t, v, 500)
 }

@@ -29,20 +29,20 @@ const (
 // tests are not in the package: they come by git, from SUITE_SOURCES if that
 // names a clone.
 func TestKafkajs(t *testing.T) {
-	folder, err := kafkajs()
+	folder, err := installKafkajs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	on := openForKafkajs(t)
 	report := filepath.Join(t.TempDir(), "report.json")
-	pattern := setting("SUITE_RUN", "src/(broker|admin|producer|consumer|cluster)/")
+	pattern := envOr("SUITE_RUN", "src/(broker|admin|producer|consumer|cluster)/")
 	ctx, cancel := context.WithTimeout(context.Background(), kafkajsLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(folder, "node_modules", ".bin", "jest"), "--ci", "--forceExit", "--maxWorkers=2",
 		"--no-watchman", "--reporters=default", "--json", "--outputFile="+report, "--testPathPattern", pattern)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "NODE_ENV=test", "KAFKA_VERSION=2.4", "KAFKAJS_DEBUG_PROTOCOL_BUFFERS=1", "KAFKA_BROKERS="+strings.Join(on.bootstrap, ","))
-	body := reported(t, cmd, report)
+	body := runReported(t, cmd, report)
 	v, err := jestVerdicts(body, kafkajsReasons(on))
 	if err != nil {
 		t.Fatal(err)
@@ -51,21 +51,21 @@ func TestKafkajs(t *testing.T) {
 	if run := os.Getenv("SUITE_RUN"); run != "" {
 		version, least = "kafkajs "+kafkajsVersion+" "+run, 1
 	}
-	publish(t, "kafkajs", version, on, v)
-	judge(t, v, least)
+	writeReport(t, "kafkajs", version, on, v)
+	checkResult(t, v, least)
 }
 
 // openForKafkajs starts three brokers, which the tests want to be the numbers 0
 // to 2.
 func openForKafkajs(t *testing.T) target {
 	t.Helper()
-	return openBeside(t, kafkaoracle.Options{Brokers: 3, FromZero: true, Properties: map[string]string{"num.partitions": "2",
+	return openWithKafka(t, kafkaoracle.Options{Brokers: 3, FromZero: true, Properties: map[string]string{"num.partitions": "2",
 		"default.replication.factor": "2", "min.insync.replicas": "1", "group.initial.rebalance.delay.ms": "0"}},
 		"--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
 }
 
 // kafkajsReasons are for failures that must say exactly this.
-func kafkajsReasons(on target) []designed {
+func kafkajsReasons(on target) []knownFailure {
 	const (
 		refused = "connect ECONNREFUSED 127.0.0.1:909"
 		local   = "wants brokers that are advertised as localhost, those of this target are 127.0.0.1"
@@ -73,7 +73,7 @@ func kafkajsReasons(on target) []designed {
 		soon    = "wants one of the first answers to take longer than a millisecond"
 		tooOld  = "The Kafka server does not support the requested API version"
 	)
-	both := []designed{
+	both := []knownFailure{
 		{"", refused, "wants listeners with SASL or TLS, which this target has not"},
 		{"broker/findGroupCoordinator.", `"host": "localhost"`, local},
 		{"broker/metadata.Broker > Metadata request", `"host": "localhost"`, local},
@@ -81,7 +81,7 @@ func kafkajsReasons(on target) []designed {
 	if on.name != "zonewise" {
 		return both
 	}
-	return append(both, []designed{
+	return append(both, []knownFailure{
 		{"broker/createAcls.", tooOld, aclsLater},
 		{"broker/deleteAcls.", tooOld, aclsLater},
 		{"broker/describeAcls.", tooOld, aclsLater},
@@ -98,28 +98,28 @@ func kafkajsReasons(on target) []designed {
 	}...)
 }
 
-// kafkajs returns the folder of the sources, with what the tests want of other
+// installKafkajs returns the folder of the sources, with what the tests want of other
 // packages at the versions of the sources' own lock file.
-func kafkajs() (string, error) {
+func installKafkajs() (string, error) {
 	root, err := devserver.Repository()
 	if err != nil {
 		return "", err
 	}
-	return cached("kafkajs-"+kafkajsVersion, func(folder string) error {
-		if err := do(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+kafkajsVersion, setting("SUITE_SOURCES", kafkajsRepository), "."); err != nil {
+	return fillCached("kafkajs-"+kafkajsVersion, func(folder string) error {
+		if err := runCommand(folder, "git", "clone", "--quiet", "--depth", "1", "--branch", "v"+kafkajsVersion, envOr("SUITE_SOURCES", kafkajsRepository), "."); err != nil {
 			return err
 		}
 		script, err := os.ReadFile(filepath.Join(root, "internal", "tools", "kafkajs", "addPartitions.js"))
 		return errors.Join(err,
-			do(folder, "npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"),
+			runCommand(folder, "npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"),
 			os.WriteFile(filepath.Join(folder, "scripts", "addPartitions.sh"), script, 0o755),
-			readdress(filepath.Join(folder, "testHelpers", "index.js")))
+			patchAddresses(filepath.Join(folder, "testHelpers", "index.js")))
 	})
 }
 
-// readdress has the tests' helpers dial KAFKA_BROKERS in place of the ports of
+// patchAddresses has the tests' helpers dial KAFKA_BROKERS in place of the ports of
 // three containers.
-func readdress(path string) error {
+func patchAddresses(path string) error {
 	body, err := os.ReadFile(path)
 	if err != nil {
 		return err

@@ -18,8 +18,8 @@ import (
 const kafkaPythonVersion = "3.0.12"
 
 // kafkaPythonReasons are for failures that must say exactly this.
-func kafkaPythonReasons() []designed {
-	return []designed{
+func kafkaPythonReasons() []knownFailure {
+	return []knownFailure{
 		{"test_admin_integration.test_create_describe_delete_acls", "does not support the 'DescribeAclsRequest'", aclsLater},
 		{"test_admin_integration.test_describe_metadata_quorum", "does not support the 'DescribeQuorumRequest'", "there is no quorum of controllers"},
 	}
@@ -28,13 +28,13 @@ func kafkaPythonReasons() []designed {
 // kafka-python's integration tests: admin, consumer and producer, in pure
 // Python. Its tests of SASL and TLS start brokers of their own, with both.
 func TestKafkaPython(t *testing.T) {
-	folder, python, err := kafkaPython()
+	folder, python, err := installKafkaPython()
 	if err != nil {
 		t.Fatal(err)
 	}
 	on := openForKafkaPython(t)
 	report := filepath.Join(t.TempDir(), "report.xml")
-	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "--show-capture=no", "--junitxml=" + report, "-k", setting("SUITE_RUN", "test")}
+	args := []string{"-m", "pytest", "-p", "no:cacheprovider", "--tb=short", "--show-capture=no", "--junitxml=" + report, "-k", envOr("SUITE_RUN", "test")}
 	for _, part := range []string{"admin", "consumer", "producer"} {
 		args = append(args, "test/integration/test_"+part+"_integration.py")
 	}
@@ -43,8 +43,8 @@ func TestKafkaPython(t *testing.T) {
 	cmd := exec.CommandContext(ctx, python, args...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "KAFKA_URI=plaintext://"+on.bootstrap[0], "KAFKA_VERSION=4.1.1", "KAFKA_ROOT="+folder, "PYTHONDONTWRITEBYTECODE=1")
-	body := reported(t, cmd, report)
-	var known []designed
+	body := runReported(t, cmd, report)
+	var known []knownFailure
 	if on.name == "zonewise" {
 		known = kafkaPythonReasons()
 	}
@@ -53,38 +53,38 @@ func TestKafkaPython(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.skipped = append(v.skipped, "test_sasl_integration.py: "+saslLater, "test_ssl_integration.py: TLS of Kafka's listeners comes with an issue of its own")
-	publish(t, "kafka-python", "kafka-python "+kafkaPythonVersion+" test/integration", on, v)
-	judge(t, v, 50)
+	writeReport(t, "kafka-python", "kafka-python "+kafkaPythonVersion+" test/integration", on, v)
+	checkResult(t, v, 50)
 }
 
 // openForKafkaPython starts three zones, or the one broker of Apache Kafka,
 // number 0, that the tests are written for.
 func openForKafkaPython(t *testing.T) target {
 	t.Helper()
-	return openBeside(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "4",
+	return openWithKafka(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "4",
 		"group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0"}},
 		"--default-partitions", "4", "--group-min-session-timeout", "1s", "--group-initial-rebalance-delay", "0s")
 }
 
-// kafkaPython returns the folder of kafka-python's sources, from PyPI, and the
+// installKafkaPython returns the folder of kafka-python's sources, from PyPI, and the
 // Python that has what its tests import.
-func kafkaPython() (folder, python string, err error) {
+func installKafkaPython() (folder, python string, err error) {
 	root, err := devserver.Repository()
 	if err != nil {
 		return "", "", err
 	}
 	tool := filepath.Join(root, "internal", "tools", "kafka-python")
-	folder, err = cached("kafka-python-"+kafkaPythonVersion, func(folder string) error {
+	folder, err = fillCached("kafka-python-"+kafkaPythonVersion, func(folder string) error {
 		pip := filepath.Join(folder, "venv", "bin", "pip")
-		err := do(folder, "python3", "-m", "venv", "venv")
+		err := runCommand(folder, "python3", "-m", "venv", "venv")
 		if err == nil {
-			err = do(tool, pip, "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt")
+			err = runCommand(tool, pip, "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt")
 		}
 		if err == nil {
-			err = do(folder, pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:", "kafka-python=="+kafkaPythonVersion)
+			err = runCommand(folder, pip, "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:", "kafka-python=="+kafkaPythonVersion)
 		}
 		if err == nil {
-			err = do(folder, "tar", "xzf", "kafka_python-"+kafkaPythonVersion+".tar.gz", "--strip-components=1")
+			err = runCommand(folder, "tar", "xzf", "kafka_python-"+kafkaPythonVersion+".tar.gz", "--strip-components=1")
 		}
 		if err != nil {
 			return err

@@ -15,8 +15,8 @@ const kgoVersion = "v1.22.2"
 // protocols, static members, regexes, all checked for loss, repeats and order.
 // Share groups and SCRAM are skipped: zonewise does not serve them yet.
 func TestKgo(t *testing.T) {
-	on := open(t)
-	records := setting("SUITE_RECORDS", "50000")
+	on := openTarget(t)
+	records := envOr("SUITE_RECORDS", "50000")
 	env := []string{"KGO_SEEDS=" + strings.Join(on.bootstrap, ","), "KGO_TEST_RF=3", "KGO_TEST_RECORDS=" + records,
 		"KGO_TEST_UNSAFE=1", "KGO_LOG_LEVEL=none"}
 	version, section := "franz-go "+kgoVersion+" pkg/kgo, "+records+" records", "kgo"
@@ -34,9 +34,9 @@ func TestKgo(t *testing.T) {
 		s.args = append(s.args, "-test.count", n)
 		version += ", " + n + " times over"
 	}
-	out := s.run(t)
-	keep(t, []byte(out))
+	out := s.runSuite(t)
+	keepOutput(t, []byte(out))
 	v := goVerdicts(out)
-	publish(t, section, version, on, v)
-	judge(t, v, 10)
+	writeReport(t, section, version, on, v)
+	checkResult(t, v, 10)
 }

@@ -26,15 +26,15 @@ const (
 // headers of RapidJSON, without which four tests skip themselves, it takes from
 // Debian where it may.
 func librdkafkaTests() (string, error) {
-	folder, err := cached("librdkafka-"+librdkafkaVersion+"-json", func(folder string) error {
-		if err := do(folder, "npm", "pack", "--silent", librdkafkaPackage+"@"+librdkafkaPackageVersion); err != nil {
+	folder, err := fillCached("librdkafka-"+librdkafkaVersion+"-json", func(folder string) error {
+		if err := runCommand(folder, "npm", "pack", "--silent", librdkafkaPackage+"@"+librdkafkaPackageVersion); err != nil {
 			return err
 		}
 		archives, err := filepath.Glob(filepath.Join(folder, "*.tgz"))
 		if err != nil || len(archives) != 1 {
 			return fmt.Errorf("npm pack left %v: %w", archives, err)
 		}
-		if err := do(folder, "tar", "xzf", archives[0], "--strip-components=3", "package/deps/librdkafka"); err != nil {
+		if err := runCommand(folder, "tar", "xzf", archives[0], "--strip-components=3", "package/deps/librdkafka"); err != nil {
 			return err
 		}
 		return errors.Join(
@@ -42,7 +42,7 @@ func librdkafkaTests() (string, error) {
 			os.Chmod(filepath.Join(folder, "lds-gen.py"), 0o755),
 			os.Chmod(filepath.Join(folder, "tests", "java", "run-class.sh"), 0o755),
 			rapidJSON(folder),
-			do(folder, "sh", "-c", "export CPLUS_INCLUDE_PATH=$PWD/rapidjson/usr/include; "+
+			runCommand(folder, "sh", "-c", "export CPLUS_INCLUDE_PATH=$PWD/rapidjson/usr/include; "+
 				"./configure --disable-gssapi && nice make -j2 libs && nice make -C tests -j2 build"))
 	})
 	return filepath.Join(folder, "tests"), err
@@ -53,7 +53,7 @@ func rapidJSON(folder string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return nil // the tests that want it say that they skip
 	}
-	return do(folder, "sh", "-c", "{ apt-get download rapidjson-dev || { apt-get update && apt-get download rapidjson-dev; }; } && dpkg -x rapidjson-dev_*.deb rapidjson")
+	return runCommand(folder, "sh", "-c", "{ apt-get download rapidjson-dev || { apt-get update && apt-get download rapidjson-dev; }; } && dpkg -x rapidjson-dev_*.deb rapidjson")
 }
 
 // kafkaPath makes what some tests want of a Kafka installation: bin/ with the

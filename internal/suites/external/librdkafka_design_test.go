@@ -18,8 +18,8 @@ const (
 	compactionLater  = "cleanup.policy=compact is stored and not enforced yet: compaction comes with an issue of its own"
 )
 
-// later says which issue of its own a test waits for.
-func later(number, subtest string) string {
+// laterIssue says which issue of its own a test waits for.
+func laterIssue(number, subtest string) string {
 	switch {
 	case number == "0115" || number == "0119" || strings.Contains(subtest, "Acls"):
 		return aclsLater
@@ -30,8 +30,8 @@ func later(number, subtest string) string {
 }
 
 // librdkafkaDesigns are the failures whose reason is known.
-func librdkafkaDesigns() []designed {
-	return []designed{
+func librdkafkaDesigns() []knownFailure {
+	return []knownFailure{
 		{"0045_resubscribe_with_regex", "expected assignment of 2 partitions, got 10", atOnce},
 		{"0045_subscribe_update_non_exist_and_partchange", "expected REVOKE, got Local: Assign partitions", eager},
 		{"0045_subscribe_update_topic_remove", "not found in assginment", eager},
@@ -42,8 +42,8 @@ func librdkafkaDesigns() []designed {
 }
 
 // runnerVerdicts reads test-runner's summary of one test, or of one subtest.
-func runnerVerdicts(output, name, subtest string) verdicts {
-	var v verdicts
+func runnerVerdicts(output, name, subtest string) suiteResult {
+	var v suiteResult
 	output = regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(output, "")
 	verdict := regexp.MustCompile(`^\|\s*(\d\d\d\d_\w+|<MAIN>)\s*\|\s*(\w[\w ]*\w)\s*\|[^|]*\|\s*(.*)$`)
 	ended := false
@@ -69,18 +69,18 @@ func runnerVerdicts(output, name, subtest string) verdicts {
 		case m[2] == "SKIPPED":
 			v.skipped = append(v.skipped, title+": "+m[3])
 		default:
-			v.fail(librdkafkaDesigns(), title, m[3]+differs(output))
+			v.addFailed(librdkafkaDesigns(), title, m[3]+lastMismatch(output))
 		}
 	}
 	if !ended {
-		v.fail(librdkafkaDesigns(), name, lastWords(output))
+		v.addFailed(librdkafkaDesigns(), name, lastWords(output))
 	}
 	return v
 }
 
-// fail counts a test that failed, as skipped where it is known why.
-func (v *verdicts) fail(known []designed, test, said string) {
-	if why := byDesign(known, test, said); why != "" {
+// addFailed counts a test that failed, as skipped where it is known why.
+func (v *suiteResult) addFailed(known []knownFailure, test, said string) {
+	if why := knownReason(known, test, said); why != "" {
 		v.skipped = append(v.skipped, test+": "+why)
 		return
 	}
@@ -90,7 +90,7 @@ func (v *verdicts) fail(known []designed, test, said string) {
 // lastWords is what a test said that did not live to the summary.
 func lastWords(output string) string {
 	if m := regexp.MustCompile(`(?m)^(### Test .*) at .* ###\n(.*)$|^(test-runner: .*)$`).FindStringSubmatch(output); m != nil {
-		return fmt.Sprintf("test-runner died: %s: %s%s", m[1], m[2], m[3]) + differs(output)
+		return fmt.Sprintf("test-runner died: %s: %s%s", m[1], m[2], m[3]) + lastMismatch(output)
 	}
 	return "test-runner left no summary"
 }
@@ -103,8 +103,8 @@ func skipReason(output string) string {
 	return "does not run under this protocol"
 }
 
-// differs is what a test last saw of metadata that was not as it expected.
-func differs(output string) string {
+// lastMismatch is what a test last saw of metadata that was not as it expected.
+func lastMismatch(output string) string {
 	if seen := regexp.MustCompile(`metadata: Topic .*`).FindAllString(output, -1); len(seen) > 0 {
 		return " " + seen[len(seen)-1]
 	}

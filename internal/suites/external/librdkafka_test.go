@@ -44,9 +44,9 @@ func TestLibrdkafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, protocol := range strings.Split(setting("SUITE_PROTOCOL", "classic,consumer"), ",") {
+	for _, protocol := range strings.Split(envOr("SUITE_PROTOCOL", "classic,consumer"), ",") {
 		t.Run(protocol, func(t *testing.T) {
-			var v verdicts
+			var v suiteResult
 			var name target
 			least := 90
 			for _, auto := range []bool{true, false} {
@@ -56,7 +56,7 @@ func TestLibrdkafka(t *testing.T) {
 					if err := os.WriteFile(r.conf, []byte(text), 0o644); err != nil {
 						t.Fatal(err)
 					}
-					v.add(r.all(t, auto))
+					v.addResult(r.runAll(t, auto))
 					name = r.on
 					keepMore(t, fmt.Sprintf("%s-auto-%v", protocol, auto), r.output.String())
 				})
@@ -65,8 +65,8 @@ func TestLibrdkafka(t *testing.T) {
 			if run := os.Getenv("SUITE_RUN"); run != "" {
 				version, least = version+", "+run, 1
 			}
-			publish(t, "librdkafka "+protocol, version, name, v)
-			judge(t, v, least)
+			writeReport(t, "librdkafka "+protocol, version, name, v)
+			checkResult(t, v, least)
 		})
 	}
 }
@@ -79,10 +79,10 @@ func openForLibrdkafka(t *testing.T, auto bool) target {
 		"--default-partitions", "4", fmt.Sprintf("--auto-create-topics=%v", auto))
 }
 
-// all runs one scenario: a process for each test, so that one that aborts hides
+// runAll runs one scenario: a process for each test, so that one that aborts hides
 // no other, and one for each subtest of 0081, because some of them are about
 // ACLs and the first that fails would end it.
-func (r *librdkafka) all(t *testing.T, auto bool) verdicts {
+func (r *librdkafka) runAll(t *testing.T, auto bool) suiteResult {
 	t.Helper()
 	numbers, err := testNumbers(filepath.Join(r.tests, "test.c"))
 	if err != nil {
@@ -97,25 +97,25 @@ func (r *librdkafka) all(t *testing.T, auto bool) verdicts {
 		scenario = "TEST_SCENARIO=noautocreate"
 	}
 	// What takes minutes begins first, so that nothing waits for it in the end.
-	slices.SortStableFunc(numbers, func(a, b string) int { return cmp.Compare(haste(a), haste(b)) })
+	slices.SortStableFunc(numbers, func(a, b string) int { return cmp.Compare(queueOrder(a), queueOrder(b)) })
 	only := os.Getenv("SUITE_RUN")
-	var v verdicts
-	var runs []func() verdicts // in the order of the report
+	var v suiteResult
+	var runs []func() suiteResult // in the order of the report
 	for _, n := range numbers {
-		if only != "" && !strings.Contains(only, n) || !auto && later(n, "") != "" {
+		if only != "" && !strings.Contains(only, n) || !auto && laterIssue(n, "") != "" {
 			continue
 		}
 		if n != "0081" {
-			runs = append(runs, func() verdicts { return r.verdicts(t, n, "", scenario) })
+			runs = append(runs, func() suiteResult { return r.runTest(t, n, "", scenario) })
 			continue
 		}
 		for _, s := range subtests {
 			if auto {
-				runs = append(runs, func() verdicts { return r.verdicts(t, n, s, scenario) })
+				runs = append(runs, func() suiteResult { return r.runTest(t, n, s, scenario) })
 			}
 		}
 	}
-	out := make([]verdicts, len(runs))
+	out := make([]suiteResult, len(runs))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, librdkafkaParallel)
 	for i, run := range runs {
@@ -131,40 +131,40 @@ func (r *librdkafka) all(t *testing.T, auto bool) verdicts {
 		failed += len(o.failed)
 	}
 	for i, o := range out {
-		if len(o.failed) > 0 && failed <= secondTries { // with no other test beside
-			o.retried(runs[i]())
+		if len(o.failed) > 0 && failed <= maxRetries { // with no other test beside
+			o.mergeRetry(runs[i]())
 		}
-		v.add(o)
+		v.addResult(o)
 	}
 	return v
 }
 
-// haste is where a test stands in the queue; 0113 takes ten minutes of waiting.
-func haste(number string) int {
+// queueOrder is where a test stands in the queue; 0113 takes ten minutes of waiting.
+func queueOrder(number string) int {
 	if i := slices.Index([]string{"0113", "0098", "0150"}, number); i >= 0 {
 		return i
 	}
 	return 3
 }
 
-// verdicts runs one test or subtest, unless a later issue brings what it wants.
-func (r *librdkafka) verdicts(t *testing.T, number, subtest, scenario string) verdicts {
+// runTest runs one test or subtest, unless a later issue brings what it wants.
+func (r *librdkafka) runTest(t *testing.T, number, subtest, scenario string) suiteResult {
 	name := number
 	if subtest != "" {
 		name += "/" + subtest
 	}
-	if why := later(number, subtest); why != "" {
-		return verdicts{skipped: []string{name + ": " + why}}
+	if why := laterIssue(number, subtest); why != "" {
+		return suiteResult{skipped: []string{name + ": " + why}}
 	}
 	env := []string{scenario, "TESTS=" + number}
 	if subtest != "" {
 		env = append(env, "SUBTESTS="+subtest+":")
 	}
-	return runnerVerdicts(r.run(t, env...), name, subtest)
+	return runnerVerdicts(r.runRunner(t, env...), name, subtest)
 }
 
-// run starts test-runner once and returns what it printed.
-func (r *librdkafka) run(t *testing.T, env ...string) string {
+// runRunner starts test-runner once and returns what it printed.
+func (r *librdkafka) runRunner(t *testing.T, env ...string) string {
 	t.Helper()
 	brokers := strings.Join(r.on.bootstrap, ",")
 	ctx, cancel := context.WithTimeout(context.Background(), librdkafkaTime)

@@ -26,12 +26,12 @@ const (
 	// listTimeout is the transactions' own: short, so that a client that was cut
 	// off loses some to it.
 	listTimeout = 15 * time.Second
-	// listPatience bounds one call of a client; beyond it the client is made anew.
-	listPatience = 45 * time.Second
+	// listCallTimeout bounds one call of a client; beyond it the client is made anew.
+	listCallTimeout = 45 * time.Second
 )
 
-// lists is one run: its topic, its clients, and what they saw.
-type lists struct {
+// listRun is one run: its topic, its clients, and what they saw.
+type listRun struct {
 	c     *cluster.Cluster
 	topic string
 	began time.Time
@@ -42,23 +42,23 @@ type lists struct {
 	errs    map[string]int
 }
 
-// now is the clock of the history.
-func (l *lists) now() int64 { return int64(time.Since(l.began)) }
+// historyTime is the clock of the history.
+func (l *listRun) historyTime() int64 { return int64(time.Since(l.began)) }
 
-func (l *lists) record(t listappend.Transaction) {
+func (l *listRun) addTransaction(t listappend.Transaction) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.history = append(l.history, t)
 }
 
-func (l *lists) failed(what string, err error) {
+func (l *listRun) countError(what string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.errs[what+": "+err.Error()]++
 }
 
-// seeds are all brokers, through the listeners of a zone, its own first.
-func (l *lists) seeds(zone int) kgo.Opt {
+// seedBrokers are all brokers, through the listeners of a zone, its own first.
+func (l *listRun) seedBrokers(zone int) kgo.Opt {
 	var all []string
 	for i := range l.c.Brokers {
 		all = append(all, l.c.Bootstrap((zone+i)%len(l.c.Brokers), zone))
@@ -68,30 +68,30 @@ func (l *lists) seeds(zone int) kgo.Opt {
 
 // listConsumer reads committed records of all partitions from the start.
 type listConsumer struct {
-	l        *lists
-	k        *kgo.Client
+	run      *listRun
+	client   *kgo.Client
 	assigned map[int]bool // those that it has been handed records of
 }
 
-func (l *lists) consumer(zone int) (*listConsumer, error) {
+func (l *listRun) newConsumer(zone int) (*listConsumer, error) {
 	from := map[int32]kgo.Offset{}
 	for p := range int32(listPartitions) {
 		from[p] = kgo.NewOffset().At(0)
 	}
-	k, err := kgo.NewClient(l.seeds(zone), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topic: from}),
+	k, err := kgo.NewClient(l.seedBrokers(zone), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topic: from}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(200*time.Millisecond))
-	return &listConsumer{l: l, k: k, assigned: map[int]bool{}}, err
+	return &listConsumer{run: l, client: k, assigned: map[int]bool{}}, err
 }
 
-// poll is what a consumer is handed within some time, by partition.
-func (c *listConsumer) poll(ctx context.Context, patience time.Duration) (ops []listappend.Op) {
+// pollOps is what a consumer is handed within some time, by partition.
+func (c *listConsumer) pollOps(ctx context.Context, patience time.Duration) (ops []listappend.Op) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	fetches := c.k.PollFetches(ctx)
-	at := c.l.now()
+	fetches := c.client.PollFetches(ctx)
+	at := c.run.historyTime()
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if f.Err != nil && !errors.Is(f.Err, context.DeadlineExceeded) && !errors.Is(f.Err, context.Canceled) {
-			c.l.failed("fetch", f.Err)
+			c.run.countError("fetch", f.Err)
 		}
 		if len(f.Records) == 0 {
 			return
@@ -111,129 +111,129 @@ func (c *listConsumer) poll(ctx context.Context, patience time.Duration) (ops []
 	return ops
 }
 
-// reader polls until it is told to stop.
-func (l *lists) reader(ctx context.Context, process, zone int) {
-	c, err := l.consumer(zone)
+// runReader polls until it is told to stop.
+func (l *listRun) runReader(ctx context.Context, process, zone int) {
+	c, err := l.newConsumer(zone)
 	if err != nil {
-		l.failed("start a reader", err)
+		l.countError("start a reader", err)
 		return
 	}
-	defer c.k.Close()
+	defer c.client.Close()
 	for ctx.Err() == nil {
-		if ops := c.poll(ctx, time.Second); len(ops) > 0 {
-			l.record(listappend.Transaction{Process: process, Status: listappend.Committed, Ops: ops})
+		if ops := c.pollOps(ctx, time.Second); len(ops) > 0 {
+			l.addTransaction(listappend.Transaction{Process: process, Status: listappend.Committed, Ops: ops})
 		}
 	}
 }
 
 // listProducer is one process: transactions one after the other, under one id.
 type listProducer struct {
-	l       *lists
-	process int
-	r       *rand.Rand
-	k       *kgo.Client // nil: to be made
-	c       *listConsumer
+	run      *listRun
+	process  int
+	r        *rand.Rand
+	client   *kgo.Client // nil: to be made
+	consumer *listConsumer
 }
 
 // Each second process speaks the protocol of Kafka 3.6: before KIP-890.
-func (p *listProducer) open() (err error) {
-	o := []kgo.Opt{p.l.seeds(p.process % 3), kgo.TransactionalID(fmt.Sprintf("%s-%d", p.l.topic, p.process)), kgo.TransactionTimeout(listTimeout),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(p.l.topic)}
+func (p *listProducer) newClient() (err error) {
+	o := []kgo.Opt{p.run.seedBrokers(p.process % 3), kgo.TransactionalID(fmt.Sprintf("%s-%d", p.run.topic, p.process)), kgo.TransactionTimeout(listTimeout),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(p.run.topic)}
 	if p.process%2 == 1 {
 		o = append(o, kgo.MaxVersions(kversion.V3_6_0()))
 	}
-	p.k, err = kgo.NewClient(o...)
+	p.client, err = kgo.NewClient(o...)
 	return err
 }
 
-// run makes transactions until it is told to stop; the last one is finished.
-func (p *listProducer) run(stop context.Context) {
+// runTransactions makes transactions until it is told to stop; the last one is finished.
+func (p *listProducer) runTransactions(stop context.Context) {
 	var err error
-	if p.c, err = p.l.consumer(p.process % 3); err != nil {
-		p.l.failed("start a consumer", err)
+	if p.consumer, err = p.run.newConsumer(p.process % 3); err != nil {
+		p.run.countError("start a consumer", err)
 		return
 	}
-	defer p.c.k.Close()
+	defer p.consumer.client.Close()
 	for stop.Err() == nil {
-		if p.k == nil {
-			if err := p.open(); err != nil {
-				p.l.failed("start a producer", err)
+		if p.client == nil {
+			if err := p.newClient(); err != nil {
+				p.run.countError("start a producer", err)
 				return
 			}
 		}
-		if !p.transaction() {
-			p.k.Close()
-			p.k = nil
+		if !p.runTransaction() {
+			p.client.Close()
+			p.client = nil
 			time.Sleep(100 * time.Millisecond) // do not flood a cluster in trouble
 		}
 	}
-	if p.k != nil {
-		p.k.Close()
+	if p.client != nil {
+		p.client.Close()
 	}
 }
 
-// transaction makes one; it says false when the client is to be made anew.
-func (p *listProducer) transaction() bool {
-	if err := p.k.BeginTransaction(); err != nil {
-		p.l.failed("begin", err)
+// runTransaction makes one; it says false when the client is to be made anew.
+func (p *listProducer) runTransaction() bool {
+	if err := p.client.BeginTransaction(); err != nil {
+		p.run.countError("begin", err)
 		return false
 	}
 	t := listappend.Transaction{Process: p.process, Status: listappend.Aborted}
-	defer func() { p.l.record(t) }()
+	defer func() { p.run.addTransaction(t) }()
 	if p.r.IntN(3) == 0 {
-		t.Ops = append(t.Ops, p.c.poll(context.Background(), 50*time.Millisecond)...)
+		t.Ops = append(t.Ops, p.consumer.pollOps(context.Background(), 50*time.Millisecond)...)
 	}
-	sent, err := p.appends(1 + p.r.IntN(4))
+	sent, err := p.appendValues(1 + p.r.IntN(4))
 	t.Ops = append(t.Ops, sent...)
 	if p.r.IntN(3) == 0 {
-		t.Ops = append(t.Ops, p.c.poll(context.Background(), 50*time.Millisecond)...)
+		t.Ops = append(t.Ops, p.consumer.pollOps(context.Background(), 50*time.Millisecond)...)
 	}
 	if err == nil && p.r.IntN(6) > 0 {
-		t.Ending = p.l.now()
-		patience := listPatience
+		t.Ending = p.run.historyTime()
+		patience := listCallTimeout
 		if p.r.IntN(20) == 0 {
 			patience = time.Duration(p.r.IntN(100)) * time.Millisecond // a client that does not wait for the answer
 		}
-		if err = p.end(kgo.TryCommit, patience); err == nil {
+		if err = p.endTransaction(kgo.TryCommit, patience); err == nil {
 			t.Status = listappend.Committed
 			return true
 		}
 		if !errors.Is(err, kerr.OperationNotAttempted) && !errors.Is(err, kerr.TransactionAbortable) {
 			t.Status = listappend.Info
 		}
-		p.l.failed("commit", err)
+		p.run.countError("commit", err)
 	} else if err != nil {
-		p.l.failed("send", err)
+		p.run.countError("send", err)
 	}
-	if err := p.end(kgo.TryAbort, listPatience); err != nil {
-		p.l.failed("abort", err)
+	if err := p.endTransaction(kgo.TryAbort, listCallTimeout); err != nil {
+		p.run.countError("abort", err)
 		return false
 	}
 	return true
 }
 
-func (p *listProducer) end(how kgo.TransactionEndTry, patience time.Duration) error {
+func (p *listProducer) endTransaction(how kgo.TransactionEndTry, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if how == kgo.TryAbort {
-		if err := p.k.AbortBufferedRecords(ctx); err != nil {
+		if err := p.client.AbortBufferedRecords(ctx); err != nil {
 			return err
 		}
 	}
-	return p.k.EndTransaction(ctx, how)
+	return p.client.EndTransaction(ctx, how)
 }
 
-// appends sends n values and waits for every acknowledgement.
-func (p *listProducer) appends(n int) ([]listappend.Op, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), listPatience)
+// appendValues sends n values and waits for every acknowledgement.
+func (p *listProducer) appendValues(n int) ([]listappend.Op, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), listCallTimeout)
 	defer cancel()
 	ops, errs := make([]listappend.Op, n), make([]error, n)
 	var wait sync.WaitGroup
 	for i := range n {
-		part, v := p.r.IntN(listPartitions), p.l.value.Add(1)
+		part, v := p.r.IntN(listPartitions), p.run.value.Add(1)
 		ops[i] = listappend.Op{Kind: listappend.Send, Partition: part, Sent: listappend.Record{Offset: listappend.Unknown, Value: listappend.Value(v)}}
 		wait.Add(1)
-		p.k.Produce(ctx, &kgo.Record{Partition: int32(part), Value: strconv.AppendInt(nil, v, 10)}, func(r *kgo.Record, err error) {
+		p.client.Produce(ctx, &kgo.Record{Partition: int32(part), Value: strconv.AppendInt(nil, v, 10)}, func(r *kgo.Record, err error) {
 			defer wait.Done()
 			if errs[i] = err; err == nil {
 				ops[i].Sent.Offset = r.Offset
@@ -246,21 +246,21 @@ func (p *listProducer) appends(n int) ([]listappend.Op, error) {
 
 // readWhole appends a last value to every partition, after which a new reader
 // in each zone reads up to it: an open transaction, or a hole, would stop them.
-func (l *lists) readWhole(process int) error {
+func (l *listRun) readWhole(process int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	last, err := l.bolt(ctx, process)
+	last, err := l.appendLast(ctx, process)
 	if err != nil {
 		return err
 	}
 	for z := range cluster.Zones {
-		c, err := l.consumer(z)
+		c, err := l.newConsumer(z)
 		if err != nil {
 			return err
 		}
-		defer c.k.Close()
+		defer c.client.Close()
 		for left := len(last); left > 0; {
-			ops := c.poll(ctx, 5*time.Second)
+			ops := c.pollOps(ctx, 5*time.Second)
 			if ctx.Err() != nil {
 				return fmt.Errorf("the last reader of zone %d is short of the end of %d partitions", z, left)
 			}
@@ -271,15 +271,15 @@ func (l *lists) readWhole(process int) error {
 					}
 				}
 			}
-			l.record(listappend.Transaction{Process: process + 1 + z, Status: listappend.Committed, Ops: ops})
+			l.addTransaction(listappend.Transaction{Process: process + 1 + z, Status: listappend.Committed, Ops: ops})
 		}
 	}
 	return nil
 }
 
-// bolt commits one value on every partition.
-func (l *lists) bolt(ctx context.Context, process int) (map[listappend.Value]bool, error) {
-	k, err := kgo.NewClient(l.seeds(0), kgo.DefaultProduceTopic(l.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+// appendLast commits one value on every partition.
+func (l *listRun) appendLast(ctx context.Context, process int) (map[listappend.Value]bool, error) {
+	k, err := kgo.NewClient(l.seedBrokers(0), kgo.DefaultProduceTopic(l.topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return nil, err
 	}
@@ -295,6 +295,6 @@ func (l *lists) bolt(ctx context.Context, process int) (map[listappend.Value]boo
 		last[listappend.Value(v)] = true
 		t.Ops = append(t.Ops, listappend.Op{Kind: listappend.Send, Partition: part, Sent: listappend.Record{Offset: r.Offset, Value: listappend.Value(v)}})
 	}
-	l.record(t)
+	l.addTransaction(t)
 	return last, nil
 }

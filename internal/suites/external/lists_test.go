@@ -28,8 +28,8 @@ import (
 // late. The judge is internal/listappend.
 func TestLists(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
-	d := duration()
-	var v verdicts
+	d := envDuration()
+	var v suiteResult
 	var said []string
 	phase := func(name string, faults bool, d time.Duration) {
 		text, err := runLists(t, c, name, d, faults)
@@ -42,20 +42,20 @@ func TestLists(t *testing.T) {
 		v.passed++
 	}
 	phase("control", false, max(d/3, 10*time.Second))
-	count, err := strconv.Atoi(setting("SUITE_COUNT", "1"))
+	count, err := strconv.Atoi(envOr("SUITE_COUNT", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range count {
 		phase(fmt.Sprintf("faults-%d", i+1), true, d)
 	}
-	publish(t, "lists", "Transactional list-append (internal/listappend). "+strings.Join(said, "; ")+"; all of it", target{name: "zonewise"}, v)
-	judge(t, v, 1+count)
+	writeReport(t, "lists", "Transactional list-append (internal/listappend). "+strings.Join(said, "; ")+"; all of it", target{name: "zonewise"}, v)
+	checkResult(t, v, 1+count)
 }
 
 // runLists runs the clients for a time, and judges what they saw.
 func runLists(t *testing.T, c *cluster.Cluster, name string, d time.Duration, faults bool) (string, error) {
-	l := &lists{c: c, topic: "lists-" + name, began: time.Now(), errs: map[string]int{}}
+	l := &listRun{c: c, topic: "lists-" + name, began: time.Now(), errs: map[string]int{}}
 	if err := l.makeTopic(); err != nil {
 		return "", err
 	}
@@ -65,15 +65,15 @@ func runLists(t *testing.T, c *cluster.Cluster, name string, d time.Duration, fa
 	reading, endReading := context.WithCancel(context.Background())
 	defer endReading()
 	for i := range listProducers {
-		p := &listProducer{l: l, process: i, r: rand.New(rand.NewPCG(uint64(l.began.UnixNano()), uint64(i)))}
-		wait.Go(func() { p.run(stop) })
+		p := &listProducer{run: l, process: i, r: rand.New(rand.NewPCG(uint64(l.began.UnixNano()), uint64(i)))}
+		wait.Go(func() { p.runTransactions(stop) })
 	}
 	for z := range cluster.Zones {
-		readers.Go(func() { l.reader(reading, listProducers+z, z) })
+		readers.Go(func() { l.runReader(reading, listProducers+z, z) })
 	}
 	var done map[string]int
 	if faults {
-		done = breakThings(stop, c)
+		done = injectFaults(stop, c)
 	}
 	wait.Wait()
 	err := l.readWhole(listProducers + cluster.Zones)
@@ -82,21 +82,21 @@ func runLists(t *testing.T, c *cluster.Cluster, name string, d time.Duration, fa
 	h := listappend.History{Transactions: l.history, ReadWhole: err == nil}
 	r := listappend.Check(h)
 	if err == nil && r.Forbidden() > 0 {
-		err = fmt.Errorf("%d anomalies: %v", r.Forbidden(), forbidden(r))
+		err = fmt.Errorf("%d anomalies: %v", r.Forbidden(), forbiddenExamples(r))
 	}
 	if err != nil {
 		if body, err := json.Marshal(h); err == nil {
-			keep(t, body)
+			keepOutput(t, body)
 		}
 	}
 	for _, text := range slices.Sorted(maps.Keys(l.errs)) {
 		t.Logf("%s: clients met %d times: %s", name, l.errs[text], text)
 	}
-	return l.summary(d, done, r), err
+	return l.summaryText(d, done, r), err
 }
 
-// forbidden is the findings that count, a few of them.
-func forbidden(r listappend.Result) (out []listappend.Anomaly) {
+// forbiddenExamples is the findings that count, a few of them.
+func forbiddenExamples(r listappend.Result) (out []listappend.Anomaly) {
 	for _, a := range r.Examples {
 		if !listappend.Allowed(a.Kind) && len(out) < 10 {
 			out = append(out, a)
@@ -105,8 +105,8 @@ func forbidden(r listappend.Result) (out []listappend.Anomaly) {
 	return out
 }
 
-func (l *lists) makeTopic() error {
-	k, err := kgo.NewClient(l.seeds(0))
+func (l *listRun) makeTopic() error {
+	k, err := kgo.NewClient(l.seedBrokers(0))
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (l *lists) makeTopic() error {
 	return err
 }
 
-func (l *lists) summary(d time.Duration, faults map[string]int, r listappend.Result) string {
+func (l *listRun) summaryText(d time.Duration, faults map[string]int, r listappend.Result) string {
 	var all, polls int
 	by := map[listappend.Status]int{}
 	for _, t := range l.history {
@@ -141,9 +141,9 @@ func (l *lists) summary(d time.Duration, faults map[string]int, r listappend.Res
 		r.Forbidden(), r.Counts[listappend.CycleG0], r.Counts[listappend.CycleG1cWW])
 }
 
-// breakThings does one fault after another until the time is up, and leaves all
+// injectFaults does one fault after another until the time is up, and leaves all
 // whole.
-func breakThings(stop context.Context, c *cluster.Cluster) map[string]int {
+func injectFaults(stop context.Context, c *cluster.Cluster) map[string]int {
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 5))
 	done := map[string]int{}
 	faults := []struct {
@@ -152,7 +152,7 @@ func breakThings(stop context.Context, c *cluster.Cluster) map[string]int {
 	}{
 		{"kill -9 of a broker", func() {
 			b := c.Brokers[r.IntN(len(c.Brokers))]
-			b.Kill9()
+			b.Kill()
 			time.Sleep(time.Second)
 			b.Start()
 			c.Ready(b)
@@ -170,7 +170,7 @@ func breakThings(stop context.Context, c *cluster.Cluster) map[string]int {
 		}},
 		{"etcd member lost", func() {
 			e := c.Etcd[r.IntN(len(c.Etcd))]
-			e.Kill9()
+			e.Kill()
 			time.Sleep(5 * time.Second)
 			e.Start()
 		}},

@@ -12,7 +12,7 @@ import (
 
 // pytestVerdicts reads pytest's report in JUnit's format. known are the failures
 // whose reason is known.
-func pytestVerdicts(report []byte, known []designed) (verdicts, error) {
+func pytestVerdicts(report []byte, known []knownFailure) (suiteResult, error) {
 	type said struct {
 		Message string `xml:"message,attr"`
 	}
@@ -26,9 +26,9 @@ func pytestVerdicts(report []byte, known []designed) (verdicts, error) {
 		} `xml:"testsuite>testcase"`
 	}
 	if err := xml.Unmarshal(report, &all); err != nil {
-		return verdicts{}, fmt.Errorf("read pytest's report: %w", err)
+		return suiteResult{}, fmt.Errorf("read pytest's report: %w", err)
 	}
-	var v verdicts
+	var v suiteResult
 	for _, c := range all.Cases {
 		name := c.Class[strings.LastIndex(c.Class, ".")+1:] + "." + c.Name
 		words := func(s *said) string { return strings.Join(strings.Fields(s.Message), " ") }
@@ -36,9 +36,9 @@ func pytestVerdicts(report []byte, known []designed) (verdicts, error) {
 		case c.Skipped != nil:
 			v.skipped = append(v.skipped, name+": "+words(c.Skipped))
 		case c.Failure != nil:
-			v.fail(known, name, words(c.Failure))
+			v.addFailed(known, name, words(c.Failure))
 		case c.Error != nil:
-			v.fail(known, name, words(c.Error))
+			v.addFailed(known, name, words(c.Error))
 		default:
 			v.passed++
 		}

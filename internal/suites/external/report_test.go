@@ -17,28 +17,28 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/report"
 )
 
-// verdicts is what came of a suite.
-type verdicts struct {
+// suiteResult is what came of a suite.
+type suiteResult struct {
 	passed          int
 	failed, skipped []string // names, with what they said
-	later           []string // failed first and passed when they were run again; counted as passed
+	passedLater     []string // failed first and passed when they were run again; counted as passed
 }
 
-// add counts what came of another part of the same suite.
-func (v *verdicts) add(o verdicts) {
+// addResult counts what came of another part of the same suite.
+func (v *suiteResult) addResult(o suiteResult) {
 	v.passed += o.passed
 	v.failed = append(v.failed, o.failed...)
 	v.skipped = append(v.skipped, o.skipped...)
-	v.later = append(v.later, o.later...)
+	v.passedLater = append(v.passedLater, o.passedLater...)
 }
 
-// secondTries bounds how many tests of a suite may be run again: more than a few
+// maxRetries bounds how many tests of a suite may be run again: more than a few
 // that fail are not the clock's doing.
-const secondTries = 5
+const maxRetries = 5
 
-// retried takes what came of running the failed tests again: one that was run and
+// mergeRetry takes what came of running the failed tests again: one that was run and
 // neither failed nor was skipped then has passed. The others keep their first words.
-func (v *verdicts) retried(second verdicts) {
+func (v *suiteResult) mergeRetry(second suiteResult) {
 	fails := map[string]bool{}
 	for _, f := range slices.Concat(second.failed, second.skipped) {
 		name, _, _ := strings.Cut(f, ": ")
@@ -53,26 +53,26 @@ func (v *verdicts) retried(second verdicts) {
 		if name, _, _ := strings.Cut(f, ": "); fails[name] {
 			v.failed = append(v.failed, f)
 		} else {
-			v.later = append(v.later, f)
+			v.passedLater = append(v.passedLater, f)
 			v.passed++
 		}
 	}
 }
 
-// explain takes for skipped what failed with words that a list gives a reason
+// explainKnown takes for skipped what failed with words that a list gives a reason
 // for.
-func (v *verdicts) explain(list []designed) {
+func (v *suiteResult) explainKnown(list []knownFailure) {
 	failed := v.failed
 	v.failed = nil
 	for _, f := range failed {
 		test, said, _ := strings.Cut(f, ": ")
-		v.fail(list, test, said)
+		v.addFailed(list, test, said)
 	}
 }
 
 // goVerdicts reads the output of `go test -v`.
-func goVerdicts(output string) verdicts {
-	var v verdicts
+func goVerdicts(output string) suiteResult {
+	var v suiteResult
 	said := map[string][]string{} // by test: lines with a place in a file
 	running := ""
 	place := regexp.MustCompile(`^\s+\w+_test\.go:\d+: (.*)`)
@@ -129,18 +129,18 @@ func goVerdicts(output string) verdicts {
 	return v
 }
 
-// publish prints what came of a suite, and writes it where SUITE_REPORT says,
+// writeReport prints what came of a suite, and writes it where SUITE_REPORT says,
 // between the comments that bear its name; a section that is not there yet is
 // put at the end.
-func publish(t *testing.T, suite, version string, on target, v verdicts) {
+func writeReport(t *testing.T, suite, version string, on target, v suiteResult) {
 	t.Helper()
 	text := fmt.Sprintf("%s against %s: %s, zonewise at %s: **%d passed, %d failed, %d skipped**.\n", version, on.name,
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), report.Commit(), v.passed, len(v.failed), len(v.skipped))
 	for _, said := range []struct {
 		title string
 		tests []string
-	}{{"failed", v.failed}, {"passed at the second try", v.later}, {"skipped", v.skipped}} {
-		for _, line := range folded(said.tests) {
+	}{{"failed", v.failed}, {"passed at the second try", v.passedLater}, {"skipped", v.skipped}} {
+		for _, line := range foldByClass(said.tests) {
 			text += fmt.Sprintf("- %s: %s\n", said.title, line)
 		}
 	}
@@ -177,8 +177,8 @@ func publish(t *testing.T, suite, version string, on target, v verdicts) {
 	}
 }
 
-// judge fails the test for what failed.
-func judge(t *testing.T, v verdicts, least int) {
+// checkResult fails the test for what failed.
+func checkResult(t *testing.T, v suiteResult, least int) {
 	t.Helper()
 	if len(v.failed) > 0 {
 		t.Errorf("%d failed: %s", len(v.failed), strings.Join(v.failed, "; "))

@@ -27,12 +27,12 @@ const (
 // Sarama's functional tests: five brokers behind toxiproxy, which cuts
 // connections; tests stop and start brokers, too.
 func TestSarama(t *testing.T) {
-	folder, err := sarama()
+	folder, err := installSarama()
 	if err != nil {
 		t.Fatal(err)
 	}
 	on, brokers := openFive(t)
-	toxiproxy(t, folder, brokers)
+	startToxiproxy(t, folder, brokers)
 	root, err := devserver.Repository()
 	if err != nil {
 		t.Fatal(err)
@@ -42,14 +42,14 @@ func TestSarama(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := goSuite{pkg: saramaModule, limit: saramaLimit, env: []string{"TOXIPROXY_ADDR=" + toxiproxyControl, "KAFKA_VERSION=4.1.1",
-		"CONTROL_URL=" + control(t, brokers),
+		"CONTROL_URL=" + serveControl(t, brokers),
 		"PATH=" + filepath.Join(root, "internal", "tools", "sarama") + ":" + os.Getenv("PATH")}}
-	run := func(args ...string) verdicts {
-		out := s.process(t, filepath.Join(folder, "sarama.test"), strings.TrimSpace(string(sources)), args...)
+	run := func(args ...string) suiteResult {
+		out := s.runProcess(t, filepath.Join(folder, "sarama.test"), strings.TrimSpace(string(sources)), args...)
 		keepMore(t, fmt.Sprint(len(args)), out)
 		v := goVerdicts(out)
 		if on.name == "zonewise" {
-			v.explain(saramaReasons())
+			v.explainKnown(saramaReasons())
 		}
 		return v
 	}
@@ -59,27 +59,27 @@ func TestSarama(t *testing.T) {
 		version, least = version+", "+only, 1
 	}
 	v.tryAgain(run)
-	publish(t, "sarama", version, on, v)
-	judge(t, v, least)
+	writeReport(t, "sarama", version, on, v)
+	checkResult(t, v, least)
 }
 
 // saramaReasons are for failures that must say exactly this.
-func saramaReasons() []designed {
-	return []designed{
+func saramaReasons() []knownFailure {
+	return []knownFailure{
 		{"TestFuncAdminQuotas", "The version of API is not supported", quotasLater},
 		{"TestFuncAdminAlterPartitionReassignments", "Not equal: expected: []int32{1, 2}", reassigned},
 	}
 }
 
-// sarama returns a folder with Sarama's tests in sarama.test, where they want to
+// installSarama returns a folder with Sarama's tests in sarama.test, where they want to
 // run in sources, and toxiproxy's server.
-func sarama() (string, error) {
-	return cached("sarama-"+saramaVersion, func(folder string) error {
+func installSarama() (string, error) {
+	return fillCached("sarama-"+saramaVersion, func(folder string) error {
 		if err := errors.Join(
-			do(folder, "go", "mod", "init", "suite"),
-			do(folder, "go", "get", "-t", saramaModule+"@"+saramaVersion, toxiproxyModule+"/cmd/server@"+toxiproxyVersion),
-			do(folder, "go", "build", "-o", "toxiproxy", toxiproxyModule+"/cmd/server"),
-			do(folder, "go", "test", "-tags", "functional", "-c", "-o", "sarama.test", saramaModule)); err != nil {
+			runCommand(folder, "go", "mod", "init", "suite"),
+			runCommand(folder, "go", "get", "-t", saramaModule+"@"+saramaVersion, toxiproxyModule+"/cmd/server@"+toxiproxyVersion),
+			runCommand(folder, "go", "build", "-o", "toxiproxy", toxiproxyModule+"/cmd/server"),
+			runCommand(folder, "go", "test", "-tags", "functional", "-c", "-o", "sarama.test", saramaModule)); err != nil {
 			return err
 		}
 		list := exec.Command("go", "list", "-f", "{{.Dir}}", saramaModule)
@@ -89,9 +89,9 @@ func sarama() (string, error) {
 	})
 }
 
-// toxiproxy runs the proxies that the suite's tests look for: kafka1 to kafka5,
+// startToxiproxy runs the proxies that the suite's tests look for: kafka1 to kafka5,
 // where clients are told to find the brokers.
-func toxiproxy(t *testing.T, folder string, brokers []*restartable) {
+func startToxiproxy(t *testing.T, folder string, brokers []*restartableBroker) {
 	t.Helper()
 	var proxies []string
 	for i, b := range brokers {
@@ -102,6 +102,6 @@ func toxiproxy(t *testing.T, folder string, brokers []*restartable) {
 		t.Fatal(err)
 	}
 	log := filepath.Join(filepath.Dir(config), "toxiproxy.log")
-	background(t, log, filepath.Join(folder, "toxiproxy"), "-host", "127.0.0.1", "-port", "8474", "-config", config)
+	startBackground(t, log, filepath.Join(folder, "toxiproxy"), "-host", "127.0.0.1", "-port", "8474", "-config", config)
 	awaitReady(t, toxiproxyControl+"/version", log)
 }

@@ -17,8 +17,8 @@ type target struct {
 	bootstrap []string // one address per broker
 }
 
-// open starts what SUITE_TARGET names.
-func open(t *testing.T, flags ...string) target {
+// openTarget starts what SUITE_TARGET names.
+func openTarget(t *testing.T, flags ...string) target {
 	t.Helper()
 	return openWith(t, map[string]string{"num.partitions": "4"}, flags...)
 }
@@ -28,19 +28,19 @@ func openWith(t *testing.T, properties map[string]string, flags ...string) targe
 	t.Helper()
 	all := map[string]string{"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000"}
 	maps.Copy(all, properties)
-	return openBeside(t, kafkaoracle.Options{Brokers: 3, Properties: all}, flags...)
+	return openWithKafka(t, kafkaoracle.Options{Brokers: 3, Properties: all}, flags...)
 }
 
-// openBeside is open with a Kafka of its own.
-func openBeside(t *testing.T, kafka kafkaoracle.Options, flags ...string) target {
+// openWithKafka is open with a Kafka of its own.
+func openWithKafka(t *testing.T, kafka kafkaoracle.Options, flags ...string) target {
 	t.Helper()
 	if os.Getenv("SUITE_TARGET") != "kafka" {
-		return served(devserver.Start(t, flags...))
+		return devTarget(devserver.Start(t, flags...))
 	}
 	return target{"Apache Kafka " + kafkaoracle.Version, kafkaoracle.Start(t, kafka).Bootstrap}
 }
 
-func served(d *devserver.Dev) target {
+func devTarget(d *devserver.Dev) target {
 	out := target{name: "zonewise"}
 	for z := range devserver.Zones {
 		out.bootstrap = append(out.bootstrap, d.Bootstrap(z))

@@ -30,9 +30,9 @@ func lastError(p *cluster.Process) string {
 	return last
 }
 
-// refused starts broker 0 and expects it to end by itself with an error that
+// expectStartError starts broker 0 and expects it to end by itself with an error that
 // holds every one of words.
-func refused(t *testing.T, c *cluster.Cluster, what string, words ...string) {
+func expectStartError(t *testing.T, c *cluster.Cluster, what string, words ...string) {
 	t.Helper()
 	p := c.Brokers[0]
 	p.Start()
@@ -46,19 +46,19 @@ func refused(t *testing.T, c *cluster.Cluster, what string, words ...string) {
 			t.Errorf("%s: the broker says %q, without %q", what, text, w)
 		}
 	}
-	measured(t, "%s: %s", what, text)
+	printMeasured(t, "%s: %s", what, text)
 }
 
 func TestWrongCredentialsAreSaidSo(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{NoBrokers: true, Env: map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong-wrong-wrong"}})
-	refused(t, c, "wrong credentials", "403")
+	expectStartError(t, c, "wrong credentials", "403")
 }
 
 func TestABucketThatIsNotThereIsSaidSo(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{NoBrokers: true, Bucket: func(s *s3server.Server) string {
 		return strings.Replace(s.URL(""), "s3://"+s.Bucket, "s3://no-such-bucket", 1)
 	}})
-	refused(t, c, "no bucket", "no-such-bucket")
+	expectStartError(t, c, "no bucket", "no-such-bucket")
 }
 
 func TestAPortTakenIsSaidSo(t *testing.T) {
@@ -70,7 +70,7 @@ func TestAPortTakenIsSaidSo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused(t, c, "port of "+port.flag+" taken", port.flag, ln.Addr().String()[strings.LastIndex(ln.Addr().String(), ":")+1:])
+		expectStartError(t, c, "port of "+port.flag+" taken", port.flag, ln.Addr().String()[strings.LastIndex(ln.Addr().String(), ":")+1:])
 		if err := ln.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -80,12 +80,12 @@ func TestAPortTakenIsSaidSo(t *testing.T) {
 func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "quorum", 1, nil)
-	k := client(t, c, 1, kgo.RecordRetries(1000))
+	k := newClient(t, c, 1, kgo.RecordRetries(1000))
 	if err := k.ProduceSync(t.Context(), &kgo.Record{Topic: "quorum", Value: []byte("before")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range c.Etcd[:2] {
-		p.Kill9()
+		p.Kill()
 	}
 	sent := make(chan error, 1)
 	k.Produce(t.Context(), &kgo.Record{Topic: "quorum", Value: []byte("during")}, func(_ *kgo.Record, err error) { sent <- err })
@@ -108,7 +108,7 @@ func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 		if err != nil {
 			t.Errorf("the record was given up: %v", err)
 		}
-		measured(t, "etcd had no quorum for 12 s; the record was acknowledged %.1f s after two members were started again", time.Since(from).Seconds())
+		printMeasured(t, "etcd had no quorum for 12 s; the record was acknowledged %.1f s after two members were started again", time.Since(from).Seconds())
 	case <-time.After(60 * time.Second):
 		t.Error("the record was not acknowledged within 60 s of the quorum's return")
 	}
@@ -118,9 +118,9 @@ func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 		t.Errorf("%d records, want 2", n)
 	}
 	for _, p := range append(c.Brokers, c.Etcd[:2]...) {
-		p.Kill9()
+		p.Kill()
 	}
-	refused(t, c, "start without quorum", "etcd")
+	expectStartError(t, c, "start without quorum", "etcd")
 }
 
 // faultyS3 is a proxy in front of the S3 server that answers by itself while
@@ -167,12 +167,12 @@ func TestAnS3ThatRefusesLosesNothing(t *testing.T) {
 		w.to = time.Now()
 		windows = append(windows, w)
 	}
-	l.stop(t)
+	l.stopProducers(t)
 	for i, p := range c.Brokers {
 		if !p.Running() {
 			t.Errorf("broker %d is gone", i)
 		}
 	}
-	l.judgePauses(t, "objects", windows)
-	verify(t, c, "refuse", l)
+	l.checkPauses(t, "objects", windows)
+	verifyTopic(t, c, "refuse", l)
 }

@@ -15,7 +15,7 @@ func TestRecordsOfEveryZoneAreReadInEveryZone(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "basic", 3, nil)
 	for z := range cluster.Zones {
-		k := client(t, c, z)
+		k := newClient(t, c, z)
 		for i := range 100 {
 			r := &kgo.Record{Topic: "basic", Partition: int32(z), Value: fmt.Appendf(nil, "%d/%d", z, i)}
 			if err := k.ProduceSync(t.Context(), r).FirstErr(); err != nil {
@@ -39,10 +39,10 @@ func TestRecordsOfEveryZoneAreReadInEveryZone(t *testing.T) {
 		}
 	}
 	for i, p := range c.Brokers {
-		took, err := p.Term()
+		took, err := p.Terminate()
 		if err != nil {
 			t.Errorf("broker %d ended with %v on SIGTERM", i, err)
 		}
-		measured(t, "drain of an idle broker: %v", took)
+		printMeasured(t, "drain of an idle broker: %v", took)
 	}
 }

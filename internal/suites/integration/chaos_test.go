@@ -18,19 +18,19 @@ const (
 	limitRolling = time.Second
 )
 
-func TestNothingAcknowledgedIsLostWithInline(t *testing.T) { chaos(t, "inline", nil) }
+func TestNothingAcknowledgedIsLostWithInline(t *testing.T) { runChaos(t, "inline", nil) }
 
 func TestNothingAcknowledgedIsLostWithoutInline(t *testing.T) {
-	chaos(t, "objects", map[string]string{"inline-rate": "0"})
+	runChaos(t, "objects", map[string]string{"inline-rate": "0"})
 }
 
-// chaos carries 5 MB/s of 12 idempotent producers through five crashes of
+// runChaos carries 5 MB/s of 12 idempotent producers through five crashes of
 // brokers, the loss of etcd's leader, of S3, and a rolling restart.
-func chaos(t *testing.T, label string, broker map[string]string) {
+func runChaos(t *testing.T, label string, broker map[string]string) {
 	c := cluster.Start(t, cluster.Options{Broker: broker})
 	createTopic(t, c, "chaos", 12, nil)
-	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024, whole: true})
-	calm := length(7*time.Second, 20*time.Second) // what one disturbance leaves behind has passed before the next
+	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024, allZones: true})
+	calm := testLength(7*time.Second, 20*time.Second) // what one disturbance leaves behind has passed before the next
 	time.Sleep(calm)
 	var windows []window
 	during := func(what string, limit time.Duration, do func()) {
@@ -43,7 +43,7 @@ func chaos(t *testing.T, label string, broker map[string]string) {
 	}
 	during("undisturbed", 0, func() {})
 	for i := range 5 {
-		during(fmt.Sprintf("kill -9 of broker %d", i%3), limitCrash, func() { restart(c, i%3) })
+		during(fmt.Sprintf("kill -9 of broker %d", i%3), limitCrash, func() { restartBroker(c, i%3) })
 	}
 	during("kill -9 of etcd's leader", limitCrash, func() { loseEtcdLeader(t, c) })
 	during("S3 down for 5 s", limitS3, func() {
@@ -53,23 +53,23 @@ func chaos(t *testing.T, label string, broker map[string]string) {
 	})
 	during("rolling SIGTERM", limitRolling, func() {
 		for i, p := range c.Brokers {
-			took, err := p.Term()
+			took, err := p.Terminate()
 			if err != nil {
 				t.Errorf("broker %d ended with %v on SIGTERM", i, err)
 			}
-			measured(t, "%s: drain of broker %d under load: %d ms", label, i, took.Milliseconds())
+			printMeasured(t, "%s: drain of broker %d under load: %d ms", label, i, took.Milliseconds())
 			p.Start()
 			c.Ready(p)
 		}
 	})
-	l.stop(t)
-	l.judgePauses(t, label, windows)
-	verify(t, c, "chaos", l)
+	l.stopProducers(t)
+	l.checkPauses(t, label, windows)
+	verifyTopic(t, c, "chaos", l)
 }
 
-// restart kills a broker and starts it again after a second.
-func restart(c *cluster.Cluster, i int) {
-	c.Brokers[i].Kill9()
+// restartBroker kills a broker and starts it again after a second.
+func restartBroker(c *cluster.Cluster, i int) {
+	c.Brokers[i].Kill()
 	time.Sleep(time.Second)
 	c.Brokers[i].Start()
 	c.Ready(c.Brokers[i])
@@ -81,7 +81,7 @@ func loseEtcdLeader(t *testing.T, c *cluster.Cluster) {
 		t.Error("etcd has no leader")
 		return
 	}
-	c.Etcd[leader].Kill9()
+	c.Etcd[leader].Kill()
 	time.Sleep(5 * time.Second)
 	c.Etcd[leader].Start()
 }

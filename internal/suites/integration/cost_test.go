@@ -15,8 +15,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// cost is the answer of /api/v1/cost.
-type cost struct {
+// costReport is the answer of /api/v1/cost.
+type costReport struct {
 	AsOf   int64     `json:"as_of_revision"`
 	Rows   []costRow `json:"rows"`
 	Meters []costRow `json:"meters"`
@@ -35,7 +35,7 @@ type costRow struct {
 	NanoUSD   string `json:"nano_usd"`
 }
 
-func number(t *testing.T, text string) *big.Int {
+func parseBigInt(t *testing.T, text string) *big.Int {
 	t.Helper()
 	n, ok := new(big.Int).SetString(text, 10)
 	if !ok {
@@ -44,10 +44,10 @@ func number(t *testing.T, text string) *big.Int {
 	return n
 }
 
-func (r costRow) quantity(t *testing.T) int64 { return number(t, r.Quantity).Int64() }
+func (r costRow) quantityValue(t *testing.T) int64 { return parseBigInt(t, r.Quantity).Int64() }
 
-// costOf asks broker i as `zonewise cost` does.
-func costOf(t *testing.T, c *cluster.Cluster, i int, by string) (out cost) {
+// readCost asks broker i as `zonewise cost` does.
+func readCost(t *testing.T, c *cluster.Cluster, i int, by string) (out costReport) {
 	t.Helper()
 	c.GetJSON(i, "/api/v1/cost?window=1h&by="+by, &out)
 	return out
@@ -55,8 +55,8 @@ func costOf(t *testing.T, c *cluster.Cluster, i int, by string) (out cost) {
 
 const nanoRequests = 1_000_000_000
 
-// billed are the billed requests by the S3 operations that they are.
-func billed(t *testing.T, of cost) map[string]int64 {
+// billedRequests are the billed requests by the S3 operations that they are.
+func billedRequests(t *testing.T, of costReport) map[string]int64 {
 	t.Helper()
 	operation := map[string]string{"s3_put": "put", "put_hedge": "put", "platform_put": "put", "s3_get": "get", "platform_get": "get",
 		"platform_list": "list", "s3_delete": "delete"}
@@ -66,7 +66,7 @@ func billed(t *testing.T, of cost) map[string]int64 {
 			if nano[op] == nil {
 				nano[op] = new(big.Int)
 			}
-			nano[op].Add(nano[op], number(t, r.Quantity))
+			nano[op].Add(nano[op], parseBigInt(t, r.Quantity))
 		}
 	}
 	out := map[string]int64{}
@@ -80,9 +80,9 @@ func billed(t *testing.T, of cost) map[string]int64 {
 	return out
 }
 
-// logged are the requests that the S3 server answered 2xx or 4xx, and those it
+// loggedRequests are the requests that the S3 server answered 2xx or 4xx, and those it
 // answered otherwise.
-func logged(t *testing.T, c *cluster.Cluster) (counts map[string]int64, faults int) {
+func loggedRequests(t *testing.T, c *cluster.Cluster) (counts map[string]int64, faults int) {
 	t.Helper()
 	counts = map[string]int64{}
 	for _, r := range c.S3.Requests() {
@@ -110,9 +110,9 @@ func TestTheBillAddsUpAndIsWhatTheS3ServerCounted(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "bill", 6, nil)
 	l := startLoad(t, c, loadOptions{topic: "bill", partitions: 6, perFamily: 3, bytesPerSec: 3e6, recordBytes: 2000})
-	time.Sleep(length(15*time.Second, 60*time.Second))
-	l.stop(t)
-	verify(t, c, "bill", l)
+	time.Sleep(testLength(15*time.Second, 60*time.Second))
+	l.stopProducers(t)
+	verifyTopic(t, c, "bill", l)
 
 	// Reports of what brokers count come every ten seconds, and an archive is
 	// written every ten: between the two, both sides say the same.
@@ -120,21 +120,21 @@ func TestTheBillAddsUpAndIsWhatTheS3ServerCounted(t *testing.T) {
 	var faults int
 	equal := false
 	for deadline := time.Now().Add(90 * time.Second); !equal && time.Now().Before(deadline); time.Sleep(150 * time.Millisecond) {
-		before, _ := logged(t, c)
-		got = billed(t, costOf(t, c, 0, "topic,component"))
-		want, faults = logged(t, c)
+		before, _ := loggedRequests(t, c)
+		got = billedRequests(t, readCost(t, c, 0, "topic,component"))
+		want, faults = loggedRequests(t, c)
 		equal = maps.Equal(got, want) && maps.Equal(before, want)
 	}
-	measured(t, "requests by operation: billed %v, in the S3 server's access log %v (2xx and 4xx; %d others apart)", got, want, faults)
+	printMeasured(t, "requests by operation: billed %v, in the S3 server's access log %v (2xx and 4xx; %d others apart)", got, want, faults)
 	if !equal {
 		t.Errorf("billed %v requests, the S3 server logged %v", got, want)
 	}
-	addsUp(t, c)
+	checkTotals(t, c)
 }
 
-// addsUp holds the CLI's report and the page against the meters, at one
+// checkTotals holds the CLI's report and the page against the meters, at one
 // revision.
-func addsUp(t *testing.T, c *cluster.Cluster) {
+func checkTotals(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	for range 50 {
 		page := string(c.Get(0, "/"))
@@ -142,38 +142,38 @@ func addsUp(t *testing.T, c *cluster.Cluster) {
 		if err != nil {
 			t.Fatalf("zonewise cost: %v: %s", err, stderr)
 		}
-		var report cost
+		var report costReport
 		if err := json.Unmarshal([]byte(text), &report); err != nil {
 			t.Fatal(err)
 		}
 		rows, meters := new(big.Int), new(big.Int)
 		for _, r := range report.Rows {
-			rows.Add(rows, number(t, r.NanoUSD))
+			rows.Add(rows, parseBigInt(t, r.NanoUSD))
 		}
 		for _, m := range report.Meters {
-			meters.Add(meters, number(t, m.NanoUSD))
+			meters.Add(meters, parseBigInt(t, m.NanoUSD))
 		}
-		if total := number(t, report.Total); rows.Cmp(total) != 0 || meters.Cmp(total) != 0 {
+		if total := parseBigInt(t, report.Total); rows.Cmp(total) != 0 || meters.Cmp(total) != 0 {
 			t.Fatalf("at revision %d rows sum to %s, meters to %s, the total is %s nano-dollars", report.AsOf, rows, meters, total)
 		}
-		at, shown := find(page, `revision (\d+)`), find(page, `exactly ([\d.,]+) USD`)
+		at, shown := findGroup(page, `revision (\d+)`), findGroup(page, `exactly ([\d.,]+) USD`)
 		if at == "" || shown == "" {
 			t.Fatalf("the page does not say its revision (%q) or its total (%q)", at, shown)
 		}
 		if at != fmt.Sprint(report.AsOf) {
 			continue // an entry came between: ask again
 		}
-		if number(t, strings.NewReplacer(".", "", ",", "").Replace(shown)).Cmp(number(t, report.Total)) != 0 {
+		if parseBigInt(t, strings.NewReplacer(".", "", ",", "").Replace(shown)).Cmp(parseBigInt(t, report.Total)) != 0 {
 			t.Errorf("the page shows a total of %s USD, the report has %s nano-dollars", shown, report.Total)
 		}
-		measured(t, "as of revision %d: %d rows sum to %s nano-dollars, so do %d meters; the page shows %s", report.AsOf, len(report.Rows), rows, len(report.Meters), shown)
+		printMeasured(t, "as of revision %d: %d rows sum to %s nano-dollars, so do %d meters; the page shows %s", report.AsOf, len(report.Rows), rows, len(report.Meters), shown)
 		return
 	}
 	t.Error("page and report were never of the same revision")
 }
 
-// find returns what a pattern's group matches, or "".
-func find(text, pattern string) string {
+// findGroup returns what a pattern's group matches, or "".
+func findGroup(text, pattern string) string {
 	if m := regexp.MustCompile(pattern).FindStringSubmatch(text); m != nil {
 		return m[1]
 	}

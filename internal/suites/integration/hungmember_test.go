@@ -17,37 +17,37 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// limitIll is what producers may wait at most while a member of etcd is ill.
-const limitIll = 3 * time.Second
+// limitHung is what producers may wait at most while a member of etcd is ill.
+const limitHung = 3 * time.Second
 
-// illFor is for how long it is.
-func illFor() time.Duration { return length(10*time.Second, 20*time.Second) }
+// hangDuration is for how long it is.
+func hangDuration() time.Duration { return testLength(10*time.Second, 20*time.Second) }
 
 // A member of etcd that is hung accepts connections and answers nothing. The
 // brokers of its zone go to another one, and come back when it is well.
 func TestAHungEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
-	i := startIll(t, c)
+	i := startHungTest(t, c)
 	leader := c.EtcdLeader()
-	i.during("a follower stopped", (leader+1)%cluster.Zones, func(z int) {
+	i.hangMember("a follower stopped", (leader+1)%cluster.Zones, func(z int) {
 		c.Etcd[z].Pause()
-		time.Sleep(illFor())
+		time.Sleep(hangDuration())
 		c.Etcd[z].Resume()
 	})
-	i.during("the leader stopped", leader, func(z int) {
+	i.hangMember("the leader stopped", leader, func(z int) {
 		c.Etcd[z].Pause()
-		time.Sleep(illFor())
+		time.Sleep(hangDuration())
 		c.Etcd[z].Resume()
 	})
-	i.judge()
+	i.checkResult()
 }
 
 // A member whose answers come two seconds late.
 func TestASlowEtcdMemberPausesItsZoneBriefly(t *testing.T) {
-	var doors [cluster.Zones]*lateDoor
+	var doors [cluster.Zones]*delayProxy
 	var list []string
 	for z := range doors {
-		doors[z] = openLateDoor(t)
+		doors[z] = startDelayProxy(t)
 		list = append(list, fmt.Sprintf("use1-az%d=http://%s", z+1, doors[z].ln.Addr()))
 	}
 	c := cluster.Start(t, cluster.Options{NoBrokers: true, Flags: []string{"--etcd", strings.Join(list, ",")}})
@@ -59,13 +59,13 @@ func TestASlowEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 		d.to.Store(&u.Host)
 	}
 	c.StartBrokers()
-	i := startIll(t, c)
-	i.during("a member answers after 2 s", 0, func(z int) {
-		doors[z].late.Store(int64(time.Second)) // there, and back
-		time.Sleep(illFor())
-		doors[z].late.Store(0)
+	i := startHungTest(t, c)
+	i.hangMember("a member answers after 2 s", 0, func(z int) {
+		doors[z].delay.Store(int64(time.Second)) // there, and back
+		time.Sleep(hangDuration())
+		doors[z].delay.Store(0)
 	})
-	i.judge()
+	i.checkResult()
 }
 
 // A member whose disk takes no writes: it answers what needs no disk.
@@ -73,47 +73,47 @@ func TestAnEtcdMemberWithAStalledDiskPausesItsZoneBriefly(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	var stall [cluster.Zones]func()
 	for z := range cluster.Zones {
-		c.Etcd[z].Kill9()
-		stall[z] = ownDisk(t, c.EtcdData(z))
+		c.Etcd[z].Kill()
+		stall[z] = mountOwnDisk(t, c.EtcdData(z))
 		c.Etcd[z].Start()
 		time.Sleep(3 * time.Second) // it is needed for the next one's quorum
 	}
-	i := startIll(t, c)
+	i := startHungTest(t, c)
 	leader := c.EtcdLeader()
-	i.during("a follower's disk stalled", (leader+1)%cluster.Zones, func(z int) { stall[z]() })
-	i.during("the leader's disk stalled", leader, func(z int) { stall[z]() })
-	i.judge()
+	i.hangMember("a follower's disk stalled", (leader+1)%cluster.Zones, func(z int) { stall[z]() })
+	i.hangMember("the leader's disk stalled", leader, func(z int) { stall[z]() })
+	i.checkResult()
 }
 
-// ill is a load on a cluster whose etcd falls ill.
-type ill struct {
-	t       *testing.T
-	c       *cluster.Cluster
-	l       *load
-	windows []window
-	changed [cluster.Zones]int // members that brokers had given up before
+// hungMemberTest is a load on a cluster whose etcd falls ill.
+type hungMemberTest struct {
+	t              *testing.T
+	c              *cluster.Cluster
+	l              *producerLoad
+	windows        []window
+	switchesBefore [cluster.Zones]int // members that brokers had given up before
 }
 
-func startIll(t *testing.T, c *cluster.Cluster) *ill {
+func startHungTest(t *testing.T, c *cluster.Cluster) *hungMemberTest {
 	createTopic(t, c, "ill", 12, nil)
 	l := startLoad(t, c, loadOptions{topic: "ill", partitions: 12, perFamily: 6, bytesPerSec: 1e6, recordBytes: 1024})
 	time.Sleep(5 * time.Second)
-	i := &ill{t: t, c: c, l: l}
+	i := &hungMemberTest{t: t, c: c, l: l}
 	for z := range cluster.Zones {
-		i.changed[z] = i.givenUp(z)
+		i.switchesBefore[z] = i.memberSwitches(z)
 	}
 	return i
 }
 
-// givenUp is how often the broker of a zone has left its member.
-func (i *ill) givenUp(z int) int {
+// memberSwitches is how often the broker of a zone has left its member.
+func (i *hungMemberTest) memberSwitches(z int) int {
 	return strings.Count(i.c.Brokers[z].Tail(4<<20), "an etcd member does not answer: using another one")
 }
 
-// during makes the member of a zone ill, and has its brokers come back to it.
-func (i *ill) during(what string, z int, do func(z int)) {
+// hangMember makes the member of a zone ill, and has its brokers come back to it.
+func (i *hungMemberTest) hangMember(what string, z int, do func(z int)) {
 	i.t.Helper()
-	w := window{what: fmt.Sprintf("%s, zone %d", what, z), from: time.Now(), limit: limitIll}
+	w := window{what: fmt.Sprintf("%s, zone %d", what, z), from: time.Now(), limit: limitHung}
 	do(z)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(500 * time.Millisecond) {
 		text := i.c.Brokers[z].Tail(1 << 20)
@@ -130,32 +130,32 @@ func (i *ill) during(what string, z int, do func(z int)) {
 	i.windows = append(i.windows, w)
 }
 
-func (i *ill) judge() {
+func (i *hungMemberTest) checkResult() {
 	i.t.Helper()
-	i.l.stop(i.t)
-	i.l.judgePauses(i.t, "etcd", i.windows)
+	i.l.stopProducers(i.t)
+	i.l.checkPauses(i.t, "etcd", i.windows)
 	for z := range cluster.Zones {
-		if n := i.givenUp(z) - i.changed[z]; n > len(i.windows) {
+		if n := i.memberSwitches(z) - i.switchesBefore[z]; n > len(i.windows) {
 			i.t.Errorf("the broker of zone %d left its member %d times, which was ill at most %d times", z, n, len(i.windows))
 		}
 	}
-	verify(i.t, i.c, "ill", i.l)
+	verifyTopic(i.t, i.c, "ill", i.l)
 }
 
-// lateDoor hands connections on, and what is sent over them late, either way.
-type lateDoor struct {
-	ln   net.Listener
-	to   atomic.Pointer[string]
-	late atomic.Int64
+// delayProxy hands connections on, and what is sent over them late, either way.
+type delayProxy struct {
+	ln    net.Listener
+	to    atomic.Pointer[string]
+	delay atomic.Int64
 }
 
-func openLateDoor(t *testing.T) *lateDoor {
+func startDelayProxy(t *testing.T) *delayProxy {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &lateDoor{ln: ln}
+	d := &delayProxy{ln: ln}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var open []net.Conn
@@ -182,15 +182,15 @@ func openLateDoor(t *testing.T) *lateDoor {
 			mu.Lock()
 			open = append(open, in, out)
 			mu.Unlock()
-			wg.Go(func() { d.hand(in, out) })
-			wg.Go(func() { d.hand(out, in) })
+			wg.Go(func() { d.copyDelayed(in, out) })
+			wg.Go(func() { d.copyDelayed(out, in) })
 		}
 	})
 	return d
 }
 
-// hand copies from one to the other until one of them ends.
-func (d *lateDoor) hand(from, to net.Conn) {
+// copyDelayed copies from one to the other until one of them ends.
+func (d *delayProxy) copyDelayed(from, to net.Conn) {
 	type chunk struct {
 		at    time.Time
 		bytes []byte
@@ -210,7 +210,7 @@ func (d *lateDoor) hand(from, to net.Conn) {
 		b := make([]byte, 32<<10)
 		n, err := from.Read(b)
 		if n > 0 {
-			queue <- chunk{time.Now().Add(time.Duration(d.late.Load())), b[:n]}
+			queue <- chunk{time.Now().Add(time.Duration(d.delay.Load())), b[:n]}
 		}
 		if err != nil {
 			break
@@ -220,9 +220,9 @@ func (d *lateDoor) hand(from, to net.Conn) {
 	wg.Wait()
 }
 
-// ownDisk puts a folder on a file system of its own, with what is in it, and
-// returns what makes that take no writes for illFor.
-func ownDisk(t *testing.T, folder string) (stall func()) {
+// mountOwnDisk puts a folder on a file system of its own, with what is in it, and
+// returns what makes that take no writes for hangDuration.
+func mountOwnDisk(t *testing.T, folder string) (stall func()) {
 	t.Helper()
 	image, earlier := folder+".img", folder+".earlier"
 	run := func(args ...string) {
@@ -244,7 +244,7 @@ func ownDisk(t *testing.T, folder string) (stall func()) {
 	return func() {
 		t.Helper()
 		// One program freezes and thaws: a test that dies leaves nothing frozen.
-		script := fmt.Sprintf("fsfreeze -f %[1]s && sleep %.0[2]f; fsfreeze -u %[1]s", folder, illFor().Seconds())
+		script := fmt.Sprintf("fsfreeze -f %[1]s && sleep %.0[2]f; fsfreeze -u %[1]s", folder, hangDuration().Seconds())
 		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 			t.Errorf("freeze %s: %v: %s", folder, err, out)
 		}

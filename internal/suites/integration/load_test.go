@@ -21,14 +21,14 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// load is a set of producers of two families in three zones, as two programs.
-type load struct {
+// producerLoad is a set of producers of two families in three zones, as two programs.
+type producerLoad struct {
 	topic      string
 	partitions int
 	folder     string
 	clients    []*cluster.Client
 	names      []string
-	results    []cluster.Produced
+	results    []cluster.ProducerResult
 }
 
 // loadOptions say what is sent.
@@ -39,17 +39,17 @@ type loadOptions struct {
 	bytesPerSec float64 // of all producers together
 	recordBytes int
 	first       int64 // sequence number to go on with
-	whole       bool  // their bootstrap names the brokers of all zones
+	allZones    bool  // their bootstrap names the brokers of all zones
 	more        []string
 }
 
-func startLoad(t *testing.T, c *cluster.Cluster, o loadOptions) *load {
+func startLoad(t *testing.T, c *cluster.Cluster, o loadOptions) *producerLoad {
 	t.Helper()
 	program, err := cluster.ClientsProgram(c.Folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &load{topic: o.topic, partitions: o.partitions, folder: t.TempDir()}
+	l := &producerLoad{topic: o.topic, partitions: o.partitions, folder: t.TempDir()}
 	for _, family := range []string{"franz", "sarama"} {
 		args := []string{"produce", "--family", family, "--topic", o.topic, "--partitions", fmt.Sprint(o.partitions), "--out", l.folder,
 			"--rate", fmt.Sprint(o.bytesPerSec / float64(2*o.perFamily)), "--record-bytes", fmt.Sprint(o.recordBytes), "--first-seq", fmt.Sprint(o.first)}
@@ -57,7 +57,7 @@ func startLoad(t *testing.T, c *cluster.Cluster, o loadOptions) *load {
 			name, z := fmt.Sprintf("%s-%d-%d", family, o.first, i), i%cluster.Zones
 			l.names = append(l.names, name)
 			bootstrap := c.ZoneBootstrap(z)
-			if o.whole {
+			if o.allZones {
 				bootstrap = c.WholeBootstrap(z)
 			}
 			args = append(args, "--producer", fmt.Sprintf("%s,%s,%s", name, strings.Join(bootstrap, ";"), name))
@@ -67,14 +67,14 @@ func startLoad(t *testing.T, c *cluster.Cluster, o loadOptions) *load {
 	return l
 }
 
-// stop ends the producers; each waits for its acknowledgements.
-func (l *load) stop(t *testing.T) {
+// stopProducers ends the producers; each waits for its acknowledgements.
+func (l *producerLoad) stopProducers(t *testing.T) {
 	t.Helper()
 	for _, k := range l.clients {
-		if err := k.End(); err != nil {
+		if err := k.Finish(); err != nil {
 			t.Errorf("load: %v", err)
 		}
-		l.results = append(l.results, k.Produced()...)
+		l.results = append(l.results, k.ProducerResults()...)
 	}
 	if keep := os.Getenv("ZONEWISE_KEEP_LOGS"); keep != "" {
 		if err := os.CopyFS(filepath.Join(keep, t.Name()), os.DirFS(l.folder)); err != nil {
@@ -99,8 +99,8 @@ type ack struct {
 	seq         int64
 }
 
-// acks reads what a producer was told, in the order in which it was.
-func (l *load) acks(t *testing.T, name string) (all []ack) {
+// readAcks reads what a producer was told, in the order in which it was.
+func (l *producerLoad) readAcks(t *testing.T, name string) (all []ack) {
 	t.Helper()
 	f, err := os.Open(filepath.Join(l.folder, name+".acks"))
 	if err != nil {
@@ -133,14 +133,14 @@ type pause struct {
 	took     time.Duration
 }
 
-// pauses returns the longest pause of any producer in each window. A pause
+// longestPauses returns the longest pause of any producer in each window. A pause
 // counts in the window that its middle is in.
-func (l *load) pauses(t *testing.T, windows []window) []pause {
+func (l *producerLoad) longestPauses(t *testing.T, windows []window) []pause {
 	t.Helper()
 	longest := make([]pause, len(windows))
 	for _, name := range l.names {
 		ends := []time.Time{}
-		for _, a := range l.acks(t, name) {
+		for _, a := range l.readAcks(t, name) {
 			if a.offset >= 0 {
 				ends = append(ends, a.ended)
 			}
@@ -159,21 +159,21 @@ func (l *load) pauses(t *testing.T, windows []window) []pause {
 	return longest
 }
 
-// judgePauses prints the pauses and holds them to their windows' limits.
-func (l *load) judgePauses(t *testing.T, label string, windows []window) {
+// checkPauses prints the pauses and holds them to their windows' limits.
+func (l *producerLoad) checkPauses(t *testing.T, label string, windows []window) {
 	t.Helper()
-	for i, p := range l.pauses(t, windows) {
+	for i, p := range l.longestPauses(t, windows) {
 		w := windows[i]
-		measured(t, "%s: %s: longest pause of any producer %d ms (%s), limit %d ms", label, w.what, p.took.Milliseconds(), p.producer, w.limit.Milliseconds())
+		printMeasured(t, "%s: %s: longest pause of any producer %d ms (%s), limit %d ms", label, w.what, p.took.Milliseconds(), p.producer, w.limit.Milliseconds())
 		if w.limit > 0 && p.took >= w.limit {
-			t.Errorf("%s: %s: %s went %v without an acknowledgement, limit %v; its lines:\n%s", label, w.what, p.producer, p.took, w.limit, l.said(t, p))
+			t.Errorf("%s: %s: %s went %v without an acknowledgement, limit %v; its lines:\n%s", label, w.what, p.producer, p.took, w.limit, l.logDuring(t, p))
 		}
 	}
 }
 
-// said returns what a producer's library logged in a pause and the ten seconds
+// logDuring returns what a producer's library logged in a pause and the ten seconds
 // before it, with seconds since the pause began; Sarama logs nothing.
-func (l *load) said(t *testing.T, p pause) string {
+func (l *producerLoad) logDuring(t *testing.T, p pause) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(l.folder, p.producer+".log"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -194,14 +194,14 @@ func (l *load) said(t *testing.T, p pause) string {
 	return out.String()
 }
 
-// written is who wrote a record.
-type written struct {
+// recordID is who wrote a record.
+type recordID struct {
 	producer string
 	seq      int64
 }
 
 // parseValue reads a value of clients-go (acks.go there).
-func parseValue(v []byte) (w written, partition int32, err error) {
+func parseValue(v []byte) (w recordID, partition int32, err error) {
 	if len(v) < 4 || binary.BigEndian.Uint32(v[len(v)-4:]) != crc32.Checksum(v[:len(v)-4], crc32.MakeTable(crc32.Castagnoli)) {
 		return w, 0, fmt.Errorf("value of %d bytes: checksum differs", len(v))
 	}
@@ -210,9 +210,9 @@ func parseValue(v []byte) (w written, partition int32, err error) {
 	return w, partition, err
 }
 
-// verify reads the topic and holds it against what was acknowledged to loads:
+// verifyTopic reads the topic and holds it against what was acknowledged to loads:
 // each acknowledged record is there once, at its offset, in order.
-func verify(t *testing.T, c *cluster.Cluster, topic string, loads ...*load) {
+func verifyTopic(t *testing.T, c *cluster.Cluster, topic string, loads ...*producerLoad) {
 	t.Helper()
 	type place struct {
 		partition int32
@@ -222,11 +222,11 @@ func verify(t *testing.T, c *cluster.Cluster, topic string, loads ...*load) {
 		producer  string
 		partition int32
 	}
-	want := map[place]written{}
+	want := map[place]recordID{}
 	failed := 0
 	for _, l := range loads {
 		for _, name := range l.names {
-			for _, a := range l.acks(t, name) {
+			for _, a := range l.readAcks(t, name) {
 				if a.offset < 0 {
 					failed++
 					continue
@@ -235,7 +235,7 @@ func verify(t *testing.T, c *cluster.Cluster, topic string, loads ...*load) {
 				if other, twice := want[at]; twice {
 					t.Fatalf("offset %d of partition %d was given to %v and to %s/%d", a.offset, a.partition, other, name, a.seq)
 				}
-				want[at] = written{name, a.seq}
+				want[at] = recordID{name, a.seq}
 			}
 		}
 	}
@@ -277,5 +277,5 @@ func verify(t *testing.T, c *cluster.Cluster, topic string, loads ...*load) {
 	if skipped > failed {
 		t.Errorf("%d records are missing in sequences, %d were given up by their producers", skipped, failed)
 	}
-	measured(t, "%s: %d records acknowledged, %d read back in order at their offsets, %d given up by clients, %d problems", topic, acked, read, failed, problems)
+	printMeasured(t, "%s: %d records acknowledged, %d read back in order at their offsets, %d given up by clients, %d problems", topic, acked, read, failed, problems)
 }

@@ -11,20 +11,20 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// crossed sums what the zones have sent to each other, by the kernel's
+// crossZoneBytes sums what the zones have sent to each other, by the kernel's
 // counters.
-func crossed(c *cluster.Cluster) (bytes int64) {
+func crossZoneBytes(c *cluster.Cluster) (bytes int64) {
 	for z := range cluster.Zones {
-		bytes += c.Crossed(z).Sent
+		bytes += c.ZoneTraffic(z).Sent
 	}
 	return bytes
 }
 
-// rateOf measures what crosses in so long a time.
-func rateOf(c *cluster.Cluster, wait time.Duration) float64 {
-	before, began := crossed(c), time.Now()
+// crossZoneRate measures what crosses in so long a time.
+func crossZoneRate(c *cluster.Cluster, wait time.Duration) float64 {
+	before, began := crossZoneBytes(c), time.Now()
 	time.Sleep(wait)
-	return float64(crossed(c)-before) / time.Since(began).Seconds()
+	return float64(crossZoneBytes(c)-before) / time.Since(began).Seconds()
 }
 
 // produceIn runs clients-go in a zone's network and returns the bytes of
@@ -41,7 +41,7 @@ func ackedBytes(t *testing.T, k *cluster.Client) (sum int64) {
 	if err := k.Wait(2 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range k.Produced() {
+	for _, p := range k.ProducerResults() {
 		sum += p.Bytes
 	}
 	return sum
@@ -57,20 +57,20 @@ func TestTheKernelSeesNoPayloadCrossForAlignedClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := length(15*time.Second, 60*time.Second)
+	run := testLength(15*time.Second, 60*time.Second)
 	time.Sleep(3 * time.Second)
-	idle := rateOf(c, length(10*time.Second, 30*time.Second))
+	idle := crossZoneRate(c, testLength(10*time.Second, 30*time.Second))
 
 	// A trickle costs what its commits cost: no payload, but entries, acks and
 	// followers' answers, whatever is produced.
-	alignedRun(t, c, program, aligned{idle: idle, rate: 1e6, run: run, most: 0.10})
+	alignedRun(t, c, program, alignedLoad{idle: idle, rate: 1e6, run: run, most: 0.10})
 	// At a rate that fills objects it is promise 8: half a per cent.
-	alignedRun(t, c, program, aligned{idle: idle, rate: 16e6, run: run, most: 0.005})
+	alignedRun(t, c, program, alignedLoad{idle: idle, rate: 16e6, run: run, most: 0.005})
 	unalignedRun(t, c, program, idle, run)
 }
 
-// aligned is a run of clients that stay in their zones.
-type aligned struct {
+// alignedLoad is a run of clients that stay in their zones.
+type alignedLoad struct {
 	idle float64 // bytes a second that cross without clients
 	rate float64 // of each zone's producer, bytes a second
 	run  time.Duration
@@ -78,9 +78,9 @@ type aligned struct {
 }
 
 // alignedRun has each zone's client produce and consume in its own zone.
-func alignedRun(t *testing.T, c *cluster.Cluster, program string, a aligned) {
+func alignedRun(t *testing.T, c *cluster.Cluster, program string, a alignedLoad) {
 	t.Helper()
-	before, began := crossed(c), time.Now()
+	before, began := crossZoneBytes(c), time.Now()
 	var clients, readers []*cluster.Client
 	for z := range cluster.Zones {
 		clients = append(clients, produceIn(t, c, program, z, c.ZoneBootstrap(z), a.rate, a.run))
@@ -97,9 +97,9 @@ func alignedRun(t *testing.T, c *cluster.Cluster, program string, a aligned) {
 		}
 	}
 	took := time.Since(began).Seconds()
-	all := float64(crossed(c) - before)
+	all := float64(crossZoneBytes(c) - before)
 	net := all - a.idle*took
-	measured(t, "aligned, inline 0: %.1f MB produced and three times read in %.0f s; %.3f MB crossed between zones in all (%.2f %% of produced), %.3f MB (%.2f %%) beyond what crosses idle (%.0f B/s)",
+	printMeasured(t, "aligned, inline 0: %.1f MB produced and three times read in %.0f s; %.3f MB crossed between zones in all (%.2f %% of produced), %.3f MB (%.2f %%) beyond what crosses idle (%.0f B/s)",
 		float64(produced)/1e6, took, all/1e6, 100*all/float64(produced), net/1e6, 100*net/float64(produced), a.idle)
 	if net > a.most*float64(produced) {
 		t.Errorf("%.3f MB crossed for %.1f MB produced and read by aligned clients", net/1e6, float64(produced)/1e6)
@@ -110,10 +110,10 @@ func alignedRun(t *testing.T, c *cluster.Cluster, program string, a aligned) {
 // zone 0's clients, and has to be taken for one of them.
 func unalignedRun(t *testing.T, c *cluster.Cluster, program string, idle float64, run time.Duration) {
 	t.Helper()
-	before, began := crossed(c), time.Now()
+	before, began := crossZoneBytes(c), time.Now()
 	far := ackedBytes(t, produceIn(t, c, program, 1, c.ZoneBootstrap(0), 1e6, run))
-	net := float64(crossed(c)-before) - idle*time.Since(began).Seconds()
-	measured(t, "unaligned: %.2f MB of values produced from zone b to zone a; the kernel counted %.2f MB across zones (%.3f of it)", float64(far)/1e6, net/1e6, net/float64(far))
+	net := float64(crossZoneBytes(c)-before) - idle*time.Since(began).Seconds()
+	printMeasured(t, "unaligned: %.2f MB of values produced from zone b to zone a; the kernel counted %.2f MB across zones (%.3f of it)", float64(far)/1e6, net/1e6, net/float64(far))
 	if net < float64(far) || net > 1.15*float64(far) {
 		t.Errorf("%.2f MB crossed for %.2f MB of values of the unaligned client", net/1e6, float64(far)/1e6)
 	}
@@ -137,17 +137,17 @@ func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Broker: map[string]string{"inline-rate": "4000000"}})
 	createTopic(t, c, "inline", 3, nil)
 	row := func(component string) (sum float64) {
-		for _, r := range costOf(t, c, 0, "component,zone").Rows {
+		for _, r := range readCost(t, c, 0, "component,zone").Rows {
 			if r.Component == component && r.Src != r.Dst {
-				sum += float64(r.quantity(t))
+				sum += float64(r.quantityValue(t))
 			}
 		}
 		return sum
 	}
 	taken := func() (sum float64) { // record bytes, wherever they went
-		for _, r := range costOf(t, c, 0, "component,zone").Rows {
+		for _, r := range readCost(t, c, 0, "component,zone").Rows {
 			if r.Component == "bytes_in" {
-				sum += float64(r.quantity(t))
+				sum += float64(r.quantityValue(t))
 			}
 		}
 		return sum
@@ -159,23 +159,23 @@ func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
 		p1, k1 := etcdBytes(c)
 		return etcdSpan{p1 - p0, k1 - k0, row("inline") - i0, row("etcd") - e0, taken() - b0, time.Since(began).Seconds()}
 	}
-	wait := length(15*time.Second, 60*time.Second)
+	wait := testLength(15*time.Second, 60*time.Second)
 	time.Sleep(3 * time.Second)
 	idle := measure(wait)
 	l := startLoad(t, c, loadOptions{topic: "inline", partitions: 3, perFamily: 3, bytesPerSec: 1.5e6, recordBytes: 40_000, more: []string{"--linger", "0s"}})
 	time.Sleep(2 * time.Second)
 	s := measure(wait)
-	l.stop(t)
+	l.stopProducers(t)
 	inline, seconds := s.inline, s.seconds
 	net := s.peer - idle.peer/idle.seconds*seconds
 	rest := s.etcd - idle.etcd/idle.seconds*seconds
 	clients := s.client - idle.client/idle.seconds*seconds
-	measured(t, "inline row %.2f MB and %.2f MB of the rest of entries, times legs between zones, in %.0f s; etcd's members counted %.2f MB sent to each other beyond an idle run (%.2f MB in all): inline row / counters = %.4f, both rows / counters = %.4f",
+	printMeasured(t, "inline row %.2f MB and %.2f MB of the rest of entries, times legs between zones, in %.0f s; etcd's members counted %.2f MB sent to each other beyond an idle run (%.2f MB in all): inline row / counters = %.4f, both rows / counters = %.4f",
 		inline/1e6, rest/1e6, seconds, net/1e6, s.peer/1e6, inline/net, (inline+rest)/net)
 	// An entry goes into its broker's member once, out to every broker's watch,
 	// and out again to the one that archives its generation, if that falls into
 	// the window: each in its own zone, so that no row has them.
-	measured(t, "%.2f MB of records; etcd's members counted %.2f MB to and from clients beyond an idle run: 1 + %d times that is %.4f of it",
+	printMeasured(t, "%.2f MB of records; etcd's members counted %.2f MB to and from clients beyond an idle run: 1 + %d times that is %.4f of it",
 		s.taken/1e6, clients/1e6, cluster.Zones, (1+cluster.Zones)*s.taken/clients)
 	if ratio := (1 + cluster.Zones) * s.taken / clients; ratio < 0.76 || ratio > 1.05 {
 		t.Errorf("records are %.4f of what etcd counted to and from its clients", ratio)

@@ -21,12 +21,12 @@ func TestABrokerThatWasKilledCoordinatesItsGroupsWhenItIsReady(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	time.Sleep(10 * time.Second) // the slots have found their places
 	for i := range cluster.Zones {
-		c.Brokers[i].Kill9()
+		c.Brokers[i].Kill()
 		begun := time.Now()
 		c.Brokers[i].Start()
 		c.Ready(c.Brokers[i])
 		took := time.Since(begun)
-		k := client(t, c, i)
+		k := newClient(t, c, i)
 		asked := kmsg.NewPtrFindCoordinatorRequest()
 		for g := range 60 {
 			asked.CoordinatorKeys = append(asked.CoordinatorKeys, fmt.Sprint("g", g))
@@ -53,7 +53,7 @@ func TestABrokerThatWasKilledCoordinatesItsGroupsWhenItIsReady(t *testing.T) {
 				t.Errorf("positions of %s at broker %d: error %d, %+v", f.Key, f.NodeID, code, got.Groups)
 			}
 		}
-		measured(t, "broker %d: kill -9 and ready again after %v, coordinator of %d groups of %d", i, took.Round(time.Millisecond), own, len(found.Coordinators))
+		printMeasured(t, "broker %d: kill -9 and ready again after %v, coordinator of %d groups of %d", i, took.Round(time.Millisecond), own, len(found.Coordinators))
 		if own == 0 || took >= leaseTTL {
 			t.Errorf("broker %d coordinates %d groups, %v after its start", i, own, took)
 		}

@@ -22,14 +22,14 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "lost", 6, nil)
 	first := startLoad(t, c, loadOptions{topic: "lost", partitions: 6, perFamily: 3, bytesPerSec: 2e6, recordBytes: 1024})
-	time.Sleep(length(15*time.Second, 45*time.Second))
+	time.Sleep(testLength(15*time.Second, 45*time.Second))
 	committed := commitSome(t, c, "lost", "readers")
 	began := time.Now() // what was acknowledged before is to be archived before the loss
-	time.Sleep(length(25*time.Second, 40*time.Second))
+	time.Sleep(testLength(25*time.Second, 40*time.Second))
 
 	lost := time.Now()
 	for _, p := range c.Etcd {
-		p.Kill9()
+		p.Kill()
 	}
 	for z := range cluster.Zones {
 		if err := os.RemoveAll(c.EtcdData(z)); err != nil {
@@ -38,7 +38,7 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	}
 	time.Sleep(2 * time.Second) // the load goes on, and nothing is acknowledged
 	for _, p := range c.Brokers {
-		p.Kill9()
+		p.Kill()
 	}
 	for _, p := range c.Etcd {
 		p.Start()
@@ -50,14 +50,14 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	t.Logf("zonewise recover printed:\n%s", out)
 	c.StartBrokers()
 	back := time.Now()
-	measured(t, "etcd lost at 0 s, recovered and serving at %.1f s", back.Sub(lost).Seconds())
+	printMeasured(t, "etcd lost at 0 s, recovered and serving at %.1f s", back.Sub(lost).Seconds())
 	goesOn := recoveredEnds(t, out, "lost")
-	time.Sleep(length(8*time.Second, 20*time.Second)) // producers that were there go on
-	first.stop(t)
+	time.Sleep(testLength(8*time.Second, 20*time.Second)) // producers that were there go on
+	first.stopProducers(t)
 	second := startLoad(t, c, loadOptions{topic: "lost", partitions: 6, perFamily: 3, bytesPerSec: 2e6, recordBytes: 1024, first: 1_000_000})
-	time.Sleep(length(5*time.Second, 20*time.Second))
-	second.stop(t)
-	judgeRecovery(t, c, recovery{began: began, lost: lost, ends: goesOn, loads: []*load{first, second}})
+	time.Sleep(testLength(5*time.Second, 20*time.Second))
+	second.stopProducers(t)
+	checkRecovery(t, c, recoveryCheck{began: began, lost: lost, ends: goesOn, loads: []*producerLoad{first, second}})
 	for tp, want := range committed {
 		if got := committedOffsets(t, c, "readers", "lost")[tp]; got != want {
 			t.Errorf("group readers has offset %d of partition %d, committed was %d", got, tp, want)
@@ -65,27 +65,27 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	}
 }
 
-// recovery is what a loss of etcd is judged by.
-type recovery struct {
+// recoveryCheck is what a loss of etcd is judged by.
+type recoveryCheck struct {
 	began, lost time.Time
 	ends        map[int32][2]int64 // per partition: the offset after the last record brought back, and where it goes on
-	loads       []*load
+	loads       []*producerLoad
 }
 
-// judgeRecovery holds the topic against the acknowledgements: those before
+// checkRecovery holds the topic against the acknowledgements: those before
 // began are there; of the later ones before the loss, exactly those below the
 // recovered end; those after it are there, and no offset was given twice.
-func judgeRecovery(t *testing.T, c *cluster.Cluster, r recovery) {
+func checkRecovery(t *testing.T, c *cluster.Cluster, r recoveryCheck) {
 	t.Helper()
 	type place struct {
 		partition int32
 		offset    int64
 	}
-	want := map[place]written{}
+	want := map[place]recordID{}
 	tail, kept := 0, 0
 	for _, l := range r.loads {
 		for _, name := range l.names {
-			for _, a := range l.acks(t, name) {
+			for _, a := range l.readAcks(t, name) {
 				at := place{a.partition, a.offset}
 				end := r.ends[a.partition]
 				switch {
@@ -103,7 +103,7 @@ func judgeRecovery(t *testing.T, c *cluster.Cluster, r recovery) {
 				if other, twice := want[at]; twice {
 					t.Errorf("offset %d of partition %d was given to %v and to %s/%d", a.offset, a.partition, other, name, a.seq)
 				}
-				want[at] = written{name, a.seq}
+				want[at] = recordID{name, a.seq}
 				kept++
 			}
 		}
@@ -122,14 +122,14 @@ func judgeRecovery(t *testing.T, c *cluster.Cluster, r recovery) {
 	if len(want) > 0 {
 		t.Errorf("%d acknowledged records before the last archive, or after the recovery, are not there", len(want))
 	}
-	measured(t, "recovery: %d acknowledged records are there, %d acknowledged after the last archive are lost with etcd", kept, tail)
+	printMeasured(t, "recovery: %d acknowledged records are there, %d acknowledged after the last archive are lost with etcd", kept, tail)
 }
 
 // readSparse reads a topic in which offsets may jump, up to its present ends.
 func readSparse(t *testing.T, c *cluster.Cluster, z int, topic string, seen func(*kgo.Record)) {
 	t.Helper()
 	ends := endOffsets(t, c, topic)
-	k := client(t, c, z, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	k := newClient(t, c, z, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer k.Close()
 	last := map[int32]int64{}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -192,7 +192,7 @@ func commitSome(t *testing.T, c *cluster.Cluster, topic, group string) map[int32
 		offsets.AddOffset(topic, p, end/2, -1)
 		out[p] = end / 2
 	}
-	if err := kadm.NewClient(client(t, c, 0)).CommitAllOffsets(ctx, group, offsets); err != nil {
+	if err := kadm.NewClient(newClient(t, c, 0)).CommitAllOffsets(ctx, group, offsets); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
 	return out
@@ -202,7 +202,7 @@ func committedOffsets(t *testing.T, c *cluster.Cluster, group, topic string) map
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	all, err := kadm.NewClient(client(t, c, 0)).FetchOffsets(ctx, group)
+	all, err := kadm.NewClient(newClient(t, c, 0)).FetchOffsets(ctx, group)
 	if err != nil {
 		t.Fatalf("fetch offsets: %v", err)
 	}
@@ -218,7 +218,7 @@ func committedOffsets(t *testing.T, c *cluster.Cluster, group, topic string) map
 func TestAnOlderEtcdIsRefused(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "older", 1, nil)
-	k := client(t, c, 0)
+	k := newClient(t, c, 0)
 	produce := func(n int) {
 		for i := range n {
 			if err := k.ProduceSync(t.Context(), &kgo.Record{Topic: "older", Value: fmt.Appendf(nil, "%d", i)}).FirstErr(); err != nil {
@@ -229,7 +229,7 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 	produce(50)
 	// A copy of the members' data is a backup; then two generations pass.
 	for _, p := range c.Etcd {
-		p.Kill9()
+		p.Kill()
 	}
 	for z := range cluster.Zones {
 		if err := os.CopyFS(c.EtcdData(z)+".old", os.DirFS(c.EtcdData(z))); err != nil {
@@ -240,7 +240,7 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 	produce(50)
 	time.Sleep(25 * time.Second)
 	for _, p := range append(c.Brokers, c.Etcd...) {
-		p.Kill9()
+		p.Kill()
 	}
 	for z := range cluster.Zones {
 		if err := os.RemoveAll(c.EtcdData(z)); err != nil {
@@ -258,6 +258,6 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 	if text := lastError(c.Brokers[0]); !strings.Contains(text, "recover") {
 		t.Errorf("a broker on an etcd older than the bucket says %q, without naming recover", text)
 	} else {
-		measured(t, "on an older etcd a broker says: %s", text)
+		printMeasured(t, "on an older etcd a broker says: %s", text)
 	}
 }

@@ -50,7 +50,7 @@ func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
 				t.Errorf("%s in zone %d: %d leaders in %d refreshes, %v", family, z, total, refreshes, named)
 			}
 		}
-		measured(t, "%s: %d refreshes through each of three bootstraps named only brokers of that zone", family, refreshes)
+		printMeasured(t, "%s: %d refreshes through each of three bootstraps named only brokers of that zone", family, refreshes)
 	}
 }
 
@@ -84,16 +84,16 @@ func TestAClientOfNoZoneIsServedAndCounted(t *testing.T) {
 	var sum int64
 	for deadline := time.Now().Add(30 * time.Second); sum < records*size && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		sum = 0
-		for _, r := range costOf(t, c, 0, "topic,component,zone").Rows {
+		for _, r := range readCost(t, c, 0, "topic,component,zone").Rows {
 			if r.Topic == "unknown" && r.Component == "produce" && (r.Src == "" || r.Dst == "") {
-				sum += r.quantity(t)
+				sum += r.quantityValue(t)
 			}
 		}
 	}
 	if sum < records*size || sum > records*size*12/10 {
 		t.Errorf("%d bytes produced by clients of unknown zone are in the ledger, want %d and a little", sum, records*size)
 	}
-	measured(t, "a client without a zone: %d connections counted, %d bytes of Produce in the ledger for %d of values", counted, sum, records*size)
+	printMeasured(t, "a client without a zone: %d connections counted, %d bytes of Produce in the ledger for %d of values", counted, sum, records*size)
 }
 
 // unknownClients is how many connections of unknown zone a broker counts.

@@ -14,9 +14,9 @@ import (
 // What the Go runtime's pace costs and saves: processor time and peak memory of
 // three brokers that are written to flat out and read from, at several GOGC.
 func TestCollectPercent(t *testing.T) {
-	where := machine(t)
+	where := describeMachine(t)
 	percents := []string{"100", "50", "25"}
-	got := map[string][]measured{}
+	got := map[string][]measurement{}
 	for round := range 3 {
 		for i := range percents {
 			percent := percents[(i+round)%len(percents)]
@@ -26,9 +26,9 @@ func TestCollectPercent(t *testing.T) {
 				for z := range cluster.Zones {
 					bootstrap = append(bootstrap, c.ZoneBootstrap(z)...)
 				}
-				p := &peer{name: "GOGC=" + percent, bootstrap: bootstrap, replicas: -1, brokers: pids(c.Brokers)}
-				topic := p.create(t, "flat", middle)
-				p.bench(t, c.Program, "produce", 10*time.Second, "--topic", topic, "--create=false") // fills the caches
+				p := &comparedSystem{name: "GOGC=" + percent, bootstrap: bootstrap, replicas: -1, brokers: processIDs(c.Brokers)}
+				topic := p.createTopic(t, "flat", middle)
+				p.runBench(t, c.Program, "produce", 10*time.Second, "--topic", topic, "--create=false") // fills the caches
 				m := produceFor(t, p, c.Program, topic, 12*time.Second)
 				t.Logf("MEASURED %s: %+v", p.name, m)
 				got[percent] = append(got[percent], m)
@@ -39,7 +39,7 @@ func TestCollectPercent(t *testing.T) {
 	b.WriteString("| GOGC | MB/s | CPU seconds a GiB, brokers | peak memory of three brokers, MiB |\n|---|---|---|---|\n")
 	for _, percent := range percents {
 		all := got[percent]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", percent, spread(of(all, mbps), 1), spread(of(all, servers), 2), spread(of(all, func(m measured) float64 { return m.memory }), 0))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", percent, formatSpread(figuresOf(all, throughputOf), 1), formatSpread(figuresOf(all, serverCPU), 2), formatSpread(figuresOf(all, func(m measurement) float64 { return m.memory }), 0))
 	}
-	publish(t, "collect percent", where+"\n\n"+b.String())
+	publishSection(t, "collect percent", where+"\n\n"+b.String())
 }

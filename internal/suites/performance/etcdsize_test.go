@@ -17,7 +17,7 @@ import (
 // under 96 MiB over ten minutes.
 func TestEtcdFileAtTheInlineBudget(t *testing.T) {
 	const aimMiB = 96
-	where := machine(t)
+	where := describeMachine(t)
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "inline", 30)
 	// Evenly drawn from 1 to 94 KiB: a batch and its entry add the rest. 48 a
@@ -40,17 +40,17 @@ func TestEtcdFileAtTheInlineBudget(t *testing.T) {
 			}
 		}
 	}()
-	long := length(3*time.Minute, 10*time.Minute)
-	acks := tooks(stream.run(t, c, long))
+	long := testLength(3*time.Minute, 10*time.Minute)
+	acks := ackLatencies(stream.runLoad(t, c, long))
 	close(stop)
 	most := <-done
 	inline := c.BrokerMetrics(0).Sum("zonewise_wal_inline_bytes_total") + c.BrokerMetrics(1).Sum("zonewise_wal_inline_bytes_total") + c.BrokerMetrics(2).Sum("zonewise_wal_inline_bytes_total") - before
-	publish(t, "etcd file", fmt.Sprintf(`%s
+	publishSection(t, "etcd file", fmt.Sprintf(`%s
 
 | entries of 1 to 96 KiB, sent for %v at 2.3 MB/s | aim | measured | |
 |---|---|---|---|
 | largest database file of the three members | < %d MiB | %.0f MiB | %s |
 | of that went inline | up to 2 MB/s | %.2f MB/s | |
 | produce acks=all, p50 / p99 | | %.1f / %.1f ms | |
-`, where, long, aimMiB, most, verdict(most < aimMiB), inline/1e6/long.Seconds(), ms(quantile(acks, 0.5)), ms(quantile(acks, 0.99))))
+`, where, long, aimMiB, most, verdictText(most < aimMiB), inline/1e6/long.Seconds(), millis(quantile(acks, 0.5)), millis(quantile(acks, 0.99))))
 }

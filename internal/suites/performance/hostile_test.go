@@ -50,9 +50,9 @@ const (
 	hostileMs     = 100.0
 )
 
-// attacks is the table: for each API its requests of the greatest size, once
+// attackTable is the table: for each API its requests of the greatest size, once
 // with answers read and once without, and what is large by nature.
-func attacks(t *testing.T, address string, long time.Duration) (all []hostile.Attack) {
+func attackTable(t *testing.T, address string, long time.Duration) (all []hostile.Attack) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(address))
 	if err != nil {
 		t.Fatal(err)
@@ -86,10 +86,10 @@ var served = map[int16]bool{1: true, 2: true, 3: true, 8: true, 9: true, 10: tru
 // connections send one broker the most expensive requests of an API, from one
 // core, and how much memory the broker takes at most.
 func TestHostileClients(t *testing.T) {
-	where := machine(t)
+	where := describeMachine(t)
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "hostile", 30)
-	admin := kadm.NewClient(open(t, c, 0))
+	admin := kadm.NewClient(newClient(t, c, 0))
 	for i := 0; i < attackTopics; i += 100 {
 		var names []string
 		for j := range 100 {
@@ -100,31 +100,31 @@ func TestHostileClients(t *testing.T) {
 		}
 	}
 	stream := load{topic: "hostile", partitions: 30, perSecond: hostileRecord, size: oneKiB}
-	stream.run(t, c, 3*time.Second)
-	window := length(4*time.Second, 10*time.Second)
+	stream.runLoad(t, c, 3*time.Second)
+	window := testLength(4*time.Second, 10*time.Second)
 	held := holdToOneCore(t)
 	var rows strings.Builder
 	reached, only := true, os.Getenv("ZONEWISE_ATTACKS")
-	for _, a := range attacks(t, c.Bootstrap(0, 0), window) {
+	for _, a := range attackTable(t, c.Bootstrap(0, 0), window) {
 		label := kmsg.NameForKey(a.Key) + a.Array
 		if only != "" && !strings.Contains(label, only) {
 			continue
 		}
-		quiet := quantile(tooks(stream.run(t, c, window)), 0.99)
+		quiet := quantile(ackLatencies(stream.runLoad(t, c, window)), 0.99)
 		clearPeak(t, c.Brokers[0].Pid())
 		attack := startAttack(t, a, held)
-		during := quantile(tooks(stream.run(t, c, window)), 0.99)
+		during := quantile(ackLatencies(stream.runLoad(t, c, window)), 0.99)
 		result := endAttack(t, attack)
 		peak := peakMiB(t, c.Brokers[0].Pid())
 		if result.Sent == 0 {
 			t.Errorf("%s: no request reached the broker", label)
 		}
-		aim := max(2*ms(quiet), ms(quiet)+hostileMs)
-		reached = reached && ms(during) <= aim
-		fmt.Fprintf(&rows, "| %s | %.1f | %.1f | %.1f | %s | %.0f | %d / %d |\n", label, ms(quiet), ms(during), aim, verdict(ms(during) <= aim), peak, result.Answered, result.Sent)
-		t.Logf("MEASURED %-60s quiet %6.1f ms, during %6.1f ms, peak %5.0f MiB, %d of %d answered", label, ms(quiet), ms(during), peak, result.Answered, result.Sent)
+		aim := max(2*millis(quiet), millis(quiet)+hostileMs)
+		reached = reached && millis(during) <= aim
+		fmt.Fprintf(&rows, "| %s | %.1f | %.1f | %.1f | %s | %.0f | %d / %d |\n", label, millis(quiet), millis(during), aim, verdictText(millis(during) <= aim), peak, result.Answered, result.Sent)
+		t.Logf("MEASURED %-60s quiet %6.1f ms, during %6.1f ms, peak %5.0f MiB, %d of %d answered", label, millis(quiet), millis(during), peak, result.Answered, result.Sent)
 	}
-	publish(t, "hostile clients", fmt.Sprintf(`%s
+	publishSection(t, "hostile clients", fmt.Sprintf(`%s
 
 %d connections to one broker send requests of nearly %d MiB, one behind the other's answer, from a process that a cgroup holds to one core; producers in three zones
 send %.0f records/s of 1 KiB meanwhile. All aims reached: %v.
@@ -159,19 +159,19 @@ func clearPeak(t *testing.T, pid int) {
 	}
 }
 
-// attacking is an attack in a process of its own.
-type attacking struct {
+// attackProcess is an attack in a process of its own.
+type attackProcess struct {
 	cmd *exec.Cmd
 	out bytes.Buffer
 }
 
-func startAttack(t *testing.T, a hostile.Attack, cgroup string) *attacking {
+func startAttack(t *testing.T, a hostile.Attack, cgroup string) *attackProcess {
 	t.Helper()
 	text, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &attacking{cmd: exec.Command("/bin/sh", "-c", fmt.Sprintf("echo $$ >%s && exec %s", cgroup, os.Args[0]))}
+	p := &attackProcess{cmd: exec.Command("/bin/sh", "-c", fmt.Sprintf("echo $$ >%s && exec %s", cgroup, os.Args[0]))}
 	p.cmd.Env = append(os.Environ(), attackEnv+"="+string(text))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, os.Stderr
 	if err := p.cmd.Start(); err != nil {
@@ -180,7 +180,7 @@ func startAttack(t *testing.T, a hostile.Attack, cgroup string) *attacking {
 	return p
 }
 
-func endAttack(t *testing.T, p *attacking) (r hostile.Result) {
+func endAttack(t *testing.T, p *attackProcess) (r hostile.Result) {
 	t.Helper()
 	if err := p.cmd.Wait(); err != nil {
 		t.Fatalf("attacker: %v", err)

@@ -14,7 +14,7 @@ import (
 // What the bound of inline bytes buys, and what it costs etcd: the one producer
 // of TestOneProducerOnePartition at several bounds (ADR 0017).
 func TestInlineBound(t *testing.T) {
-	where := machine(t)
+	where := describeMachine(t)
 	classes, err := kafkaoracle.Classpath()
 	if err != nil {
 		t.Fatal(err)
@@ -24,11 +24,11 @@ func TestInlineBound(t *testing.T) {
 	for _, mib := range []int{0, 2, 4, 8} {
 		t.Run(fmt.Sprint(mib), func(t *testing.T) {
 			c := cluster.Start(t, cluster.Options{Flags: []string{"--inline-rate", fmt.Sprint(mib << 20)}})
-			s := &peer{name: "zonewise", bootstrap: c.ZoneBootstrap(0), replicas: -1, brokers: pids(c.Brokers), etcd: pids(c.Etcd), store: childNamed(t, "versitygw"), cluster: c}
-			tryOne(t, classes, "warm", s)
+			s := &comparedSystem{name: "zonewise", bootstrap: c.ZoneBootstrap(0), replicas: -1, brokers: processIDs(c.Brokers), etcd: processIDs(c.Etcd), store: childNamed(t, "versitygw"), cluster: c}
+			runProducerPerf(t, classes, "warm", s)
 			const per = oneProducerRecords * 1024 / float64(gib)
 			syncs := c.EtcdMetrics(0).Sum("etcd_disk_wal_fsync_duration_seconds_count")
-			r := tryOne(t, classes, "measured", s)
+			r := runProducerPerf(t, classes, "measured", s)
 			syncs = (c.EtcdMetrics(0).Sum("etcd_disk_wal_fsync_duration_seconds_count") - syncs) / per
 			file := 0.0
 			for z := range cluster.Zones {
@@ -37,5 +37,5 @@ func TestInlineBound(t *testing.T) {
 			fmt.Fprintf(&b, "| %d | %.1f | %.0f %% | %.0f | %.0f | %.0f | %.0f | %.0f MiB |\n", mib, r.mbps, 100*r.inline, r.puts, r.brokers, r.etcd, syncs, file/(1<<20))
 		})
 	}
-	publish(t, "inline bound", where+"\n\n"+b.String())
+	publishSection(t, "inline bound", where+"\n\n"+b.String())
 }

@@ -32,48 +32,48 @@ const middle = 30
 // 1 KiB, acks=all. Both are warmed up, and then take turns workload by workload,
 // the one first in even rounds and the other in odd ones. A report, not a gate.
 func TestAgainstKafka(t *testing.T) {
-	where := machine(t)
+	where := describeMachine(t)
 	classes, err := kafkaoracle.Classpath()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := startBoth(t)
+	ours, theirs := startSystems(t)
 	c, one := ours.cluster, "1"
-	flushed := &peer{name: "Kafka, `flush.messages=1`", bootstrap: theirs.bootstrap, replicas: 3, brokers: theirs.brokers, topic: map[string]*string{"flush.messages": &one}}
+	flushed := &comparedSystem{name: "Kafka, `flush.messages=1`", bootstrap: theirs.bootstrap, replicas: 3, brokers: theirs.brokers, topic: map[string]*string{"flush.messages": &one}}
 	d := watchDisk(t, c.Folder)
 	warmUp(t, c.Program, ours, theirs)
 	for round := range kafkaRounds {
-		turn := []*peer{ours, theirs, flushed}
+		turn := []*comparedSystem{ours, theirs, flushed}
 		if round%2 == 1 {
-			turn = []*peer{flushed, theirs, ours}
+			turn = []*comparedSystem{flushed, theirs, ours}
 		}
-		for _, w := range workloads(classes, c.Program) {
+		for _, w := range workloadTable(classes, c.Program) {
 			for _, p := range turn {
 				if p == flushed && !w.flushed {
 					continue
 				}
 				m := w.run(t, p, fmt.Sprintf("round-%d-%s", round, w.short))
 				t.Logf("round %d, %s, %s: %+v", round, w.name, p.name, m)
-				p.note(w.name, m)
+				p.addMeasurement(w.name, m)
 			}
 		}
 	}
-	disk50, disk99 := d.result()
-	publish(t, "kafka", fmt.Sprintf("%s The disk's fdatasync meanwhile: p50 %.1f ms, p99 %.1f ms.\n\n%s\n\n%s", where, ms(disk50), ms(disk99),
-		kafkaTable(ours, theirs, workloads(classes, c.Program)), flushedTable(ours, theirs, flushed)))
+	disk50, disk99 := d.stopAndReport()
+	publishSection(t, "kafka", fmt.Sprintf("%s The disk's fdatasync meanwhile: p50 %.1f ms, p99 %.1f ms.\n\n%s\n\n%s", where, millis(disk50), millis(disk99),
+		kafkaTable(ours, theirs, workloadTable(classes, c.Program)), flushedTable(ours, theirs, flushed)))
 }
 
 // warmUp has both do the same for at least a minute each, in turns: the second
 // half of a JVM's first minute is still faster than the first. They are paced, so
 // that the disk has room for the rounds.
-func warmUp(t *testing.T, program string, peers ...*peer) {
+func warmUp(t *testing.T, program string, peers ...*comparedSystem) {
 	t.Helper()
 	for turn := range 4 {
 		for _, p := range peers {
-			topic := p.create(t, fmt.Sprintf("warm-%d", turn), middle)
-			r := p.bench(t, program, "produce", 15*time.Second, "--topic", topic, "--create=false", "--rate", "60000")
+			topic := p.createTopic(t, fmt.Sprintf("warm-%d", turn), middle)
+			r := p.runBench(t, program, "produce", 15*time.Second, "--topic", topic, "--create=false", "--rate", "60000")
 			t.Logf("warming up, turn %d, %s: %.1f MB/s", turn, p.name, r.Produced.MBps)
-			p.delete(t, topic)
+			p.deleteTopic(t, topic)
 		}
 	}
 }

@@ -32,16 +32,16 @@ type load struct {
 	options    []kgo.Opt
 }
 
-// run sends for so long, waits for every answer, and returns the acks. A record
+// runLoad sends for so long, waits for every answer, and returns the acks. A record
 // that fails fails the test.
-func (l load) run(t *testing.T, c *cluster.Cluster, long time.Duration) []ack {
+func (l load) runLoad(t *testing.T, c *cluster.Cluster, long time.Duration) []ack {
 	t.Helper()
 	var mu sync.Mutex
 	var acks []ack
 	var failed error
 	var producers sync.WaitGroup
 	for z := range cluster.Zones {
-		client := open(t, c, z, l.options...)
+		client := newClient(t, c, z, l.options...)
 		random := rand.New(rand.NewPCG(uint64(z), 7))
 		every := time.Duration(float64(time.Second) * cluster.Zones / l.perSecond)
 		producers.Go(func() {
@@ -79,7 +79,7 @@ func (l load) run(t *testing.T, c *cluster.Cluster, long time.Duration) []ack {
 	return acks
 }
 
-func open(t *testing.T, c *cluster.Cluster, z int, more ...kgo.Opt) *kgo.Client {
+func newClient(t *testing.T, c *cluster.Cluster, z int, more ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	k, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.ZoneBootstrap(z)...), kgo.ClientID(fmt.Sprintf("performance-%d", z)),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression())}, more...)...)
@@ -94,14 +94,14 @@ func createTopic(t *testing.T, c *cluster.Cluster, topic string, partitions int3
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := kadm.NewClient(open(t, c, 0)).CreateTopic(ctx, partitions, -1, nil, topic); err != nil {
+	if _, err := kadm.NewClient(newClient(t, c, 0)).CreateTopic(ctx, partitions, -1, nil, topic); err != nil {
 		t.Fatalf("create topic %s: %v", topic, err)
 	}
 }
 
 func oneKiB(*rand.Rand) int { return 1024 }
 
-func tooks(acks []ack) (all []time.Duration) {
+func ackLatencies(acks []ack) (all []time.Duration) {
 	for _, a := range acks {
 		all = append(all, a.took)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/report"
 )
 
-// length picks a duration by ZONEWISE_PERFORMANCE.
-func length(short, full time.Duration) time.Duration {
+// testLength picks a duration by ZONEWISE_PERFORMANCE.
+func testLength(short, full time.Duration) time.Duration {
 	if os.Getenv("ZONEWISE_PERFORMANCE") == "full" {
 		return full
 	}
@@ -95,15 +95,15 @@ func childNamed(t *testing.T, name string) int {
 	return 0
 }
 
-func pids(processes []*cluster.Process) (all []int) {
+func processIDs(processes []*cluster.Process) (all []int) {
 	for _, p := range processes {
 		all = append(all, p.Pid())
 	}
 	return all
 }
 
-// machine describes where and when, in one paragraph.
-func machine(t *testing.T) string {
+// describeMachine describes where and when, in one paragraph.
+func describeMachine(t *testing.T) string {
 	t.Helper()
 	model := "unknown processor"
 	if content, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -125,20 +125,20 @@ func loadAverage() string {
 	return strings.Join(strings.Fields(string(content))[:3], " ")
 }
 
-// disk measures the disk under a folder while something else runs: writes of
+// diskWatch measures the disk under a folder while something else runs: writes of
 // 2 KiB, each synced, as etcd's WAL does them.
-type disk struct {
+type diskWatch struct {
 	stop  chan struct{}
 	ended chan []time.Duration
 }
 
-func watchDisk(t *testing.T, folder string) *disk {
+func watchDisk(t *testing.T, folder string) *diskWatch {
 	t.Helper()
 	file, err := os.Create(filepath.Join(folder, "fsync-probe"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &disk{make(chan struct{}), make(chan []time.Duration, 1)}
+	d := &diskWatch{make(chan struct{}), make(chan []time.Duration, 1)}
 	go func() {
 		defer file.Close()
 		var took []time.Duration
@@ -162,8 +162,8 @@ func watchDisk(t *testing.T, folder string) *disk {
 	return d
 }
 
-// result ends the watch: p50 and p99 of fdatasync.
-func (d *disk) result() (p50, p99 time.Duration) {
+// stopAndReport ends the watch: p50 and p99 of fdatasync.
+func (d *diskWatch) stopAndReport() (p50, p99 time.Duration) {
 	close(d.stop)
 	took := <-d.ended
 	return quantile(took, 0.5), quantile(took, 0.99)
@@ -190,4 +190,4 @@ func median(all []float64) float64 {
 	return s[len(s)/2]
 }
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -26,8 +26,8 @@ var modestRates = []int{0, 100, 1000}
 
 const modestRounds = 3
 
-// modest is one phase of one system.
-type modest struct {
+// streamCost is one phase of one system.
+type streamCost struct {
 	cpu, log float64 // of one core: brokers and etcd; of that etcd
 	p50, p99 float64 // ms
 	commits  float64 // a second
@@ -37,19 +37,19 @@ type modest struct {
 // What a modest stream costs beside Apache Kafka: the processor time of three
 // brokers and three members of etcd, idle and at two rates, in turn.
 func TestModestStreamBesideKafka(t *testing.T) {
-	where := machine(t)
-	ours, theirs := startBoth(t)
+	where := describeMachine(t)
+	ours, theirs := startSystems(t)
 	c := ours.cluster
-	got := map[*peer]map[int][]modest{ours: {}, theirs: {}}
+	got := map[*comparedSystem]map[int][]streamCost{ours: {}, theirs: {}}
 	d := watchDisk(t, c.Folder)
 	for round := range 1 + modestRounds {
 		for _, rate := range modestRates {
-			for _, p := range []*peer{ours, theirs} {
+			for _, p := range []*comparedSystem{ours, theirs} {
 				var of *cluster.Cluster
 				if p == ours {
 					of = c
 				}
-				m := p.modest(t, c.Program, fmt.Sprintf("modest-%d-%d", round, rate), rate, of)
+				m := p.measureStream(t, c.Program, fmt.Sprintf("modest-%d-%d", round, rate), rate, of)
 				t.Logf("round %d, %d records/s, %s: %+v", round, rate, p.name, m)
 				if round > 0 {
 					got[p][rate] = append(got[p][rate], m)
@@ -57,17 +57,17 @@ func TestModestStreamBesideKafka(t *testing.T) {
 			}
 		}
 	}
-	disk50, disk99 := d.result()
-	publish(t, "modest beside kafka", fmt.Sprintf("%s The disk's fdatasync meanwhile: p50 %.1f ms, p99 %.1f ms.\n\n%s", where, ms(disk50), ms(disk99), modestTable(got[ours], got[theirs])))
+	disk50, disk99 := d.stopAndReport()
+	publishSection(t, "modest beside kafka", fmt.Sprintf("%s The disk's fdatasync meanwhile: p50 %.1f ms, p99 %.1f ms.\n\n%s", where, millis(disk50), millis(disk99), modestTable(got[ours], got[theirs])))
 }
 
-func (p *peer) modest(t *testing.T, program, topic string, rate int, c *cluster.Cluster) (m modest) {
+func (p *comparedSystem) measureStream(t *testing.T, program, topic string, rate int, c *cluster.Cluster) (m streamCost) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(p.bootstrap...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := length(15*time.Second, time.Minute)
+	long := testLength(15*time.Second, time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), long+3*time.Minute)
 	defer cancel()
 	admin := kadm.NewClient(client)
@@ -90,7 +90,7 @@ func (p *peer) modest(t *testing.T, program, topic string, rate int, c *cluster.
 	if rate == 0 {
 		time.Sleep(long)
 	} else {
-		r := paced(t, ctx, program, p.bootstrap, topic, rate, long)
+		r := runPaced(t, ctx, program, p.bootstrap, topic, rate, long)
 		m.p50, m.p99 = r.Produced.Latency.P50, r.Produced.Latency.P99
 	}
 	took := time.Since(begun).Seconds()
@@ -100,7 +100,7 @@ func (p *peer) modest(t *testing.T, program, topic string, rate int, c *cluster.
 	return m
 }
 
-func paced(t *testing.T, ctx context.Context, program string, bootstrap []string, topic string, rate int, long time.Duration) (r bench.Result) {
+func runPaced(t *testing.T, ctx context.Context, program string, bootstrap []string, topic string, rate int, long time.Duration) (r bench.Result) {
 	t.Helper()
 	command := exec.CommandContext(ctx, program, "bench", "produce", "--bootstrap", strings.Join(bootstrap, ","), "--topic", topic, "--create=false",
 		"--record-bytes", "1024", "--duration", long.String(), "--producer-linger", "0s", "--rate", fmt.Sprint(rate), "--format", "json")
@@ -116,8 +116,8 @@ func paced(t *testing.T, ctx context.Context, program string, bootstrap []string
 	return r
 }
 
-func modestTable(ours, theirs map[int][]modest) string {
-	of := func(all []modest, f func(modest) float64) float64 {
+func modestTable(ours, theirs map[int][]streamCost) string {
+	of := func(all []streamCost, f func(streamCost) float64) float64 {
 		var v []float64
 		for _, m := range all {
 			v = append(v, f(m))
@@ -128,15 +128,15 @@ func modestTable(ours, theirs map[int][]modest) string {
 	fmt.Fprintf(&b, "| records/s of 1 KiB, 30 partitions; median of %d rounds in turn | %% of a core, zonewise (etcd's part) | Kafka | aim | | ack p50 / p99, ms, zonewise | Kafka | commits/s | S3 requests a minute |\n|---|---|---|---|---|---|---|---|---|\n", modestRounds)
 	for _, rate := range modestRates {
 		a, k := ours[rate], theirs[rate]
-		cpu, kafka := of(a, func(m modest) float64 { return m.cpu }), of(k, func(m modest) float64 { return m.cpu })
+		cpu, kafka := of(a, func(m streamCost) float64 { return m.cpu }), of(k, func(m streamCost) float64 { return m.cpu })
 		aim, most := "half of Kafka's", kafka/2
 		if rate == 0 {
 			aim, most = "< 5", 5
 		}
-		fmt.Fprintf(&b, "| %d | %.0f (%.0f) | %.0f | %s | %s | %.1f / %.1f | %.1f / %.1f | %.0f | %.0f |\n", rate, cpu, of(a, func(m modest) float64 { return m.log }), kafka,
-			aim, verdict(cpu <= most), of(a, func(m modest) float64 { return m.p50 }), of(a, func(m modest) float64 { return m.p99 }),
-			of(k, func(m modest) float64 { return m.p50 }), of(k, func(m modest) float64 { return m.p99 }),
-			of(a, func(m modest) float64 { return m.commits }), of(a, func(m modest) float64 { return m.requests }))
+		fmt.Fprintf(&b, "| %d | %.0f (%.0f) | %.0f | %s | %s | %.1f / %.1f | %.1f / %.1f | %.0f | %.0f |\n", rate, cpu, of(a, func(m streamCost) float64 { return m.log }), kafka,
+			aim, verdictText(cpu <= most), of(a, func(m streamCost) float64 { return m.p50 }), of(a, func(m streamCost) float64 { return m.p99 }),
+			of(k, func(m streamCost) float64 { return m.p50 }), of(k, func(m streamCost) float64 { return m.p99 }),
+			of(a, func(m streamCost) float64 { return m.commits }), of(a, func(m streamCost) float64 { return m.requests }))
 	}
 	return b.String()
 }

@@ -27,8 +27,8 @@ const (
 	windowPuts = gib / (5 << 14)
 )
 
-// tried is what one run of kafka-producer-perf-test said, and what it took.
-type tried struct {
+// producerPerfResult is what one run of kafka-producer-perf-test said, and what it took.
+type producerPerfResult struct {
 	mbps, p50, p99 float64 // MB/s as the tool counts, 2^20; ms
 	// Seconds of processor a GiB.
 	brokers, etcd, store float64
@@ -40,35 +40,35 @@ type tried struct {
 // What everybody tries first: one kafka-producer-perf-test with its defaults,
 // records of 1 KiB, one partition. zonewise and Apache Kafka take turns.
 func TestOneProducerOnePartition(t *testing.T) {
-	where := machine(t)
+	where := describeMachine(t)
 	classes, err := kafkaoracle.Classpath()
 	if err != nil {
 		t.Fatal(err)
 	}
-	zonewise, kafka := startBoth(t)
+	zonewise, kafka := startSystems(t)
 	zonewise.bootstrap = zonewise.cluster.ZoneBootstrap(0)
-	var ours, theirs []tried
+	var ours, theirs []producerPerfResult
 	for round := range 1 + oneProducerRounds {
 		topic := fmt.Sprintf("one-%d", round)
-		a := tryOne(t, classes, topic, zonewise)
-		b := tryOne(t, classes, topic, kafka)
+		a := runProducerPerf(t, classes, topic, zonewise)
+		b := runProducerPerf(t, classes, topic, kafka)
 		t.Logf("round %d: zonewise %+v, Kafka %+v", round, a, b)
 		if round > 0 { // the first one warms both
 			ours, theirs = append(ours, a), append(theirs, b)
 		}
 	}
-	publish(t, "one producer", where+"\n\n"+oneTable(ours, theirs))
+	publishSection(t, "one producer", where+"\n\n"+oneProducerTable(ours, theirs))
 }
 
 var perfLine = regexp.MustCompile(`([\d.]+) records/sec \(([\d.]+) MB/sec\).* ([\d]+) ms 50th, .* ([\d]+) ms 99th`)
 
-// tryOne runs kafka-producer-perf-test once, on a new topic of one partition.
-func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
+// runProducerPerf runs kafka-producer-perf-test once, on a new topic of one partition.
+func runProducerPerf(t *testing.T, classes, topic string, s *comparedSystem) (r producerPerfResult) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	topic = s.create(t, topic, 1)
-	defer s.delete(t, topic)
+	topic = s.createTopic(t, topic, 1)
+	defer s.deleteTopic(t, topic)
 	meter := func(name string, of ...string) (sum float64) {
 		for i := range cluster.Zones {
 			sum += s.cluster.BrokerMetrics(i).Sum(name, of...)
@@ -79,7 +79,7 @@ func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
 	if s.cluster != nil {
 		puts, inline = meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`), meter("zonewise_wal_inline_bytes_total")
 	}
-	before, begun := s.usage(t), time.Now()
+	before, begun := s.readUsage(t), time.Now()
 	command := exec.CommandContext(ctx, "java", "-Xmx512m", "-cp", classes, "org.apache.kafka.tools.ProducerPerformance", "--topic", topic,
 		"--num-records", strconv.Itoa(oneProducerRecords), "--record-size", "1024", "--throughput", "-1",
 		"--producer-props", "bootstrap.servers="+strings.Join(s.bootstrap, ","))
@@ -103,8 +103,8 @@ func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
 	}
 	const bytes = oneProducerRecords * 1024
 	per := bytes / float64(gib)
-	used := before.over(t, s, bytes)
-	r = tried{mbps: number(m[2]), p50: number(m[3]), p99: number(m[4]), brokers: used.brokers, etcd: used.etcd, store: used.store}
+	used := before.perGiB(t, s, bytes)
+	r = producerPerfResult{mbps: number(m[2]), p50: number(m[3]), p99: number(m[4]), brokers: used.brokers, etcd: used.etcd, store: used.store}
 	if s.cluster != nil {
 		r.puts = (meter("zonewise_s3_requests_total", `op="put"`, `cause="wal"`, `billed="true"`) - puts) / per
 		inline = meter("zonewise_wal_inline_bytes_total") - inline
@@ -115,8 +115,8 @@ func tryOne(t *testing.T, classes, topic string, s *peer) (r tried) {
 	return r
 }
 
-func oneTable(ours, theirs []tried) string {
-	of := func(all []tried, f func(tried) float64) float64 {
+func oneProducerTable(ours, theirs []producerPerfResult) string {
+	of := func(all []producerPerfResult, f func(producerPerfResult) float64) float64 {
 		var v []float64
 		for _, r := range all {
 			v = append(v, f(r))
@@ -129,23 +129,23 @@ func oneTable(ours, theirs []tried) string {
 		ratios = append(ratios, ours[i].mbps/theirs[i].mbps)
 		rounds = append(rounds, fmt.Sprintf("%.1f : %.1f", ours[i].mbps, theirs[i].mbps))
 	}
-	share := of(ours, func(r tried) float64 { return r.inline })
-	puts := of(ours, func(r tried) float64 { return r.puts })
+	share := of(ours, func(r producerPerfResult) float64 { return r.inline })
+	puts := of(ours, func(r producerPerfResult) float64 { return r.puts })
 	aim := 1.1 * windowPuts * (1 - share)
-	rate, bound := of(ours, func(r tried) float64 { return r.inlineRate }), metadata.DefaultRates().InlineBytes
+	rate, bound := of(ours, func(r producerPerfResult) float64 { return r.inlineRate }), metadata.DefaultRates().InlineBytes
 	var b strings.Builder
 	fmt.Fprintf(&b, "| median of %d rounds in turn, after one to warm up | aim | zonewise | Kafka | |\n|---|---|---|---|---|\n", len(ours))
-	fmt.Fprintf(&b, "| MB/s (2^20) | Kafka's | %.1f | %.1f | %s |\n", of(ours, func(r tried) float64 { return r.mbps }),
-		of(theirs, func(r tried) float64 { return r.mbps }), verdict(median(ratios) >= 1))
+	fmt.Fprintf(&b, "| MB/s (2^20) | Kafka's | %.1f | %.1f | %s |\n", of(ours, func(r producerPerfResult) float64 { return r.mbps }),
+		of(theirs, func(r producerPerfResult) float64 { return r.mbps }), verdictText(median(ratios) >= 1))
 	fmt.Fprintf(&b, "| ratio of each round, median | 1 | %.2f | | %s |\n", median(ratios), strings.Join(rounds, ", "))
 	fmt.Fprintf(&b, "| the tool's latency p50 / p99, ms (its queue of 32 MiB included) | | %.0f / %.0f | %.0f / %.0f | |\n",
-		of(ours, func(r tried) float64 { return r.p50 }), of(ours, func(r tried) float64 { return r.p99 }),
-		of(theirs, func(r tried) float64 { return r.p50 }), of(theirs, func(r tried) float64 { return r.p99 }))
-	cpu := func(r tried) float64 { return r.brokers + r.etcd }
+		of(ours, func(r producerPerfResult) float64 { return r.p50 }), of(ours, func(r producerPerfResult) float64 { return r.p99 }),
+		of(theirs, func(r producerPerfResult) float64 { return r.p50 }), of(theirs, func(r producerPerfResult) float64 { return r.p99 }))
+	cpu := func(r producerPerfResult) float64 { return r.brokers + r.etcd }
 	fmt.Fprintf(&b, "| CPU seconds a GiB: brokers and etcd | | %.0f | %.0f | |\n", of(ours, cpu), of(theirs, cpu))
-	fmt.Fprintf(&b, "| CPU seconds a GiB: S3 server | | %.0f | none | |\n", of(ours, func(r tried) float64 { return r.store }))
-	fmt.Fprintf(&b, "| inline, of the cluster's bound while it was sent | >= 90 %% | %.0f %% | | %s |\n", 100*rate/bound, verdict(rate >= 0.9*bound))
+	fmt.Fprintf(&b, "| CPU seconds a GiB: S3 server | | %.0f | none | |\n", of(ours, func(r producerPerfResult) float64 { return r.store }))
+	fmt.Fprintf(&b, "| inline, of the cluster's bound while it was sent | >= 90 %% | %.0f %% | | %s |\n", 100*rate/bound, verdictText(rate >= 0.9*bound))
 	fmt.Fprintf(&b, "| share of the bytes that went inline | | %.0f %% | | |\n", 100*share)
-	fmt.Fprintf(&b, "| PUTs a GiB | <= %.0f: 1.1 x a PUT for five batches of 16 KiB, of what is not inline | %.0f | | %s |\n", aim, puts, verdict(puts <= aim))
+	fmt.Fprintf(&b, "| PUTs a GiB | <= %.0f: 1.1 x a PUT for five batches of 16 KiB, of what is not inline | %.0f | | %s |\n", aim, puts, verdictText(puts <= aim))
 	return b.String()
 }

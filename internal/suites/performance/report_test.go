@@ -11,9 +11,9 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// publish prints a section, and writes it where ZONEWISE_REPORT says, between
+// publishSection prints a section, and writes it where ZONEWISE_REPORT says, between
 // the two comments that bear its name.
-func publish(t *testing.T, section, text string) {
+func publishSection(t *testing.T, section, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		t.Logf("MEASURED %s", strings.TrimRight(line, "\n"))
@@ -44,8 +44,8 @@ func publish(t *testing.T, section, text string) {
 	}
 }
 
-// verdict says whether an aim was reached.
-func verdict(reached bool) string {
+// verdictText says whether an aim was reached.
+func verdictText(reached bool) string {
 	if reached {
 		return "reached"
 	}

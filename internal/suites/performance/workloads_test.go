@@ -13,61 +13,61 @@ type workload struct {
 	name, short string
 	flushed     bool // for the peer that flushes, too
 	latency     bool // its latency is worth telling
-	run         func(t *testing.T, p *peer, topic string) measured
+	run         func(t *testing.T, p *comparedSystem, topic string) measurement
 }
 
 // flatRecords is how many records of 1 KiB a flat-out run writes: a GiB. By time,
 // a fast machine would fill its disk.
-func flatRecords() string { return fmt.Sprint(int(length(1<<20, 8<<20))) }
+func flatRecords() string { return fmt.Sprint(int(testLength(1<<20, 8<<20))) }
 
-// workloads are the rows of the comparison with Kafka, in the order in which
+// workloadTable are the rows of the comparison with Kafka, in the order in which
 // they are run.
-func workloads(classes, program string) (all []workload) {
-	paced := length(8*time.Second, time.Minute)
+func workloadTable(classes, program string) (all []workload) {
+	paced := testLength(8*time.Second, time.Minute)
 	const most = 5 * time.Minute // of a flat-out run
 	for _, n := range kafkaPartitions {
 		all = append(all, workload{name: fmt.Sprintf("produce flat out, partitions: %d", n), short: fmt.Sprintf("flat-%d", n), flushed: n == middle, latency: true,
-			run: func(t *testing.T, p *peer, topic string) measured {
-				topic = p.create(t, topic, n)
+			run: func(t *testing.T, p *comparedSystem, topic string) measurement {
+				topic = p.createTopic(t, topic, n)
 				m := produceFor(t, p, program, topic, most, "--records", flatRecords())
-				p.delete(t, topic)
+				p.deleteTopic(t, topic)
 				return m
 			}})
 	}
 	return append(all,
 		workload{name: fmt.Sprintf("produce %d records/s, partitions: %d", pacedPerSecond, middle), short: "paced", flushed: true, latency: true,
-			run: func(t *testing.T, p *peer, topic string) measured {
-				topic = p.create(t, topic, middle)
+			run: func(t *testing.T, p *comparedSystem, topic string) measurement {
+				topic = p.createTopic(t, topic, middle)
 				m := produceFor(t, p, program, topic, paced, "--rate", fmt.Sprint(pacedPerSecond))
-				p.delete(t, topic)
+				p.deleteTopic(t, topic)
 				return m
 			}},
 		workload{name: "kafka-producer-perf-test, its defaults, partitions: 1", short: "tool",
-			run: func(t *testing.T, p *peer, topic string) measured {
-				r := tryOne(t, classes, topic, p)
-				return measured{mbps: r.mbps * (1 << 20) / 1e6, p50: r.p50, p99: r.p99, brokers: r.brokers, etcd: r.etcd, store: r.store}
+			run: func(t *testing.T, p *comparedSystem, topic string) measurement {
+				r := runProducerPerf(t, classes, topic, p)
+				return measurement{mbps: r.mbps * (1 << 20) / 1e6, p50: r.p50, p99: r.p99, brokers: r.brokers, etcd: r.etcd, store: r.store}
 			}},
 		workload{name: fmt.Sprintf("catch-up read of what was just written, partitions: %d", middle), short: "read",
-			run: func(t *testing.T, p *peer, topic string) measured {
-				topic = p.create(t, topic, middle)
-				p.bench(t, program, "produce", most, "--topic", topic, "--create=false", "--records", flatRecords())
-				before := p.usage(t)
-				r := p.bench(t, program, "consume", 2*time.Minute, "--topic", topic)
-				m := before.over(t, p, float64(r.Consumed.Bytes))
+			run: func(t *testing.T, p *comparedSystem, topic string) measurement {
+				topic = p.createTopic(t, topic, middle)
+				p.runBench(t, program, "produce", most, "--topic", topic, "--create=false", "--records", flatRecords())
+				before := p.readUsage(t)
+				r := p.runBench(t, program, "consume", 2*time.Minute, "--topic", topic)
+				m := before.perGiB(t, p, float64(r.Consumed.Bytes))
 				m.mbps = r.Consumed.MBps
 				if r.Unread > 0 || r.Faults == nil || r.Faults.Bad() {
 					t.Errorf("%s: read of %s: %d offsets unread, faults %+v", p.name, topic, r.Unread, r.Faults)
 				}
-				p.delete(t, topic)
+				p.deleteTopic(t, topic)
 				return m
 			}})
 }
 
-func produceFor(t *testing.T, p *peer, program, topic string, long time.Duration, more ...string) measured {
+func produceFor(t *testing.T, p *comparedSystem, program, topic string, long time.Duration, more ...string) measurement {
 	t.Helper()
-	before := p.usage(t)
-	r := p.bench(t, program, "produce", long, append([]string{"--topic", topic, "--create=false", "--record-bytes", "1024", "--acks", "all"}, more...)...)
-	m := before.over(t, p, float64(r.Produced.Bytes))
+	before := p.readUsage(t)
+	r := p.runBench(t, program, "produce", long, append([]string{"--topic", topic, "--create=false", "--record-bytes", "1024", "--acks", "all"}, more...)...)
+	m := before.perGiB(t, p, float64(r.Produced.Bytes))
 	m.mbps, m.p50, m.p99 = r.Produced.MBps, r.Produced.Latency.P50, r.Produced.Latency.P99
 	return m
 }

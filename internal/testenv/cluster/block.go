@@ -15,15 +15,15 @@ const (
 	lastBlock  = 219
 )
 
-// TakeBlock returns a number that no other cluster on this machine has: the
+// ReserveBlock returns a number that no other cluster on this machine has: the
 // addresses 127.N.*.* are the caller's until release.
-func TakeBlock() (n int, release func(), err error) {
+func ReserveBlock() (n int, release func(), err error) {
 	folder := filepath.Join(os.TempDir(), "zonewise-test-blocks")
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return 0, nil, fmt.Errorf("take a block of addresses: %w", err)
 	}
 	for n := firstBlock; n <= lastBlock; n++ {
-		release, err := lock(filepath.Join(folder, fmt.Sprint(n)), syscall.LOCK_EX|syscall.LOCK_NB)
+		release, err := lockFile(filepath.Join(folder, fmt.Sprint(n)), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return n, release, nil
 		}

@@ -50,7 +50,7 @@ func goBuild(module, target, result string) error {
 		return fmt.Errorf("make cache folder: %w", err)
 	}
 	cached := filepath.Join(cache, filepath.Base(result))
-	unlock, err := lock(cached+".lock", syscall.LOCK_EX)
+	unlock, err := lockFile(cached+".lock", syscall.LOCK_EX)
 	if err != nil {
 		return fmt.Errorf("lock the build: %w", err)
 	}
@@ -92,9 +92,9 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o755)
 }
 
-// lock takes a lock on a file; closing lets go of it, and so does the end of
+// lockFile takes a lock on a file; closing lets go of it, and so does the end of
 // the process.
-func lock(path string, how int) (unlock func(), err error) {
+func lockFile(path string, how int) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (c *Cluster) Client(z int, program string, args ...string) *Client {
 	c.t.Helper()
 	line := append([]string{program}, args...)
 	if z >= 0 {
-		line = c.In(z, line...)
+		line = c.CommandIn(z, line...)
 	}
 	k := &Client{t: c.t, ended: make(chan error, 1), command: exec.Command(line[0], line[1:]...)}
 	k.command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Folder}
@@ -53,8 +53,8 @@ func (c *Cluster) Client(z int, program string, args ...string) *Client {
 	return k
 }
 
-// End tells the program to finish, and waits.
-func (k *Client) End() error {
+// Finish tells the program to finish, and waits.
+func (k *Client) Finish() error {
 	_ = k.stdin.Close() // it may be gone: Wait tells
 	return k.Wait(3 * time.Minute)
 }
@@ -83,8 +83,8 @@ func (k *Client) Lines(each func(line []byte) error) {
 	}
 }
 
-// Produced is what clients-go prints of a producer.
-type Produced struct {
+// ProducerResult is what clients-go prints of a producer.
+type ProducerResult struct {
 	Producer string         `json:"producer"`
 	Family   string         `json:"family"`
 	Acked    int64          `json:"acked"`
@@ -97,11 +97,11 @@ type Produced struct {
 	MaxMs    float64        `json:"max_ms"`
 }
 
-// Produced decodes the lines of a produce run.
-func (k *Client) Produced() (all []Produced) {
+// ProducerResults decodes the lines of a produce run.
+func (k *Client) ProducerResults() (all []ProducerResult) {
 	k.t.Helper()
 	k.Lines(func(line []byte) error {
-		var p Produced
+		var p ProducerResult
 		if err := json.Unmarshal(line, &p); err != nil {
 			return err
 		}

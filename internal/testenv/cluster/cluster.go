@@ -35,26 +35,26 @@ type Cluster struct {
 	Etcd    []*Process
 	Brokers []*Process
 
-	t      testing.TB
-	o      Options
-	root   string
-	place  place
-	block  int
-	nets   *namespaces // nil: loopback
-	bucket string
+	t         testing.TB
+	options   Options
+	root      string
+	addresses addressMap
+	block     int
+	nets      *namespaces // nil: loopback
+	bucket    string
 }
 
-// readyPatience is how long a start may take on a machine that is shared.
-const readyPatience = 60 * time.Second
+// readyTimeout is how long a start may take on a machine that is shared.
+const readyTimeout = 60 * time.Second
 
 // Start builds what is needed and starts the cluster. It returns when every
 // broker is ready. The test fails if that does not work; everything is taken
 // away when the test ends.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, o: o, Folder: t.TempDir()}
-	if c.o.Brokers == 0 {
-		c.o.Brokers = Zones
+	c := &Cluster{t: t, options: o, Folder: t.TempDir()}
+	if c.options.Brokers == 0 {
+		c.options.Brokers = Zones
 	}
 	var err error
 	if c.root, err = Root(); err != nil {
@@ -63,20 +63,20 @@ func Start(t testing.TB, o Options) *Cluster {
 	if c.Program, err = Program(c.Folder); err != nil {
 		t.Fatal(err)
 	}
-	block, release, err := TakeBlock()
+	block, release, err := ReserveBlock()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(release)
-	c.block, c.place = block, place{prefix: fmt.Sprintf("127.%d", block), portAdd: 10_000}
+	c.block, c.addresses = block, addressMap{prefix: fmt.Sprintf("127.%d", block), portAdd: 10_000}
 	host := ""
 	if o.Namespaces {
-		c.place = place{prefix: fmt.Sprintf("10.%d", block)}
+		c.addresses = addressMap{prefix: fmt.Sprintf("10.%d", block)}
 		if c.nets, err = openNamespaces(block); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(c.nets.close)
-		host = c.nets.hub()
+		host = c.nets.hubAddr()
 	}
 	c.S3 = s3server.Start(t, s3server.Options{Host: host})
 	c.bucket = c.S3.URL("")
@@ -85,11 +85,11 @@ func Start(t testing.TB, o Options) *Cluster {
 	}
 	t.Cleanup(c.cleanUp)
 	for z := range Zones {
-		c.Etcd = append(c.Etcd, c.etcd(z, "", c.etcdFolder(z)))
+		c.Etcd = append(c.Etcd, c.newEtcd(z, "", c.etcdFolder(z)))
 		c.Etcd[z].Start()
 	}
-	for i := range c.o.Brokers {
-		c.Brokers = append(c.Brokers, c.broker(i))
+	for i := range c.options.Brokers {
+		c.Brokers = append(c.Brokers, c.newBroker(i))
 	}
 	if !o.NoBrokers {
 		c.StartBrokers()
@@ -112,42 +112,42 @@ func (c *Cluster) StartBrokers() {
 
 func (c *Cluster) etcdFolder(z int) string { return filepath.Join(c.Folder, fmt.Sprintf("etcd-%d", z)) }
 
-// etcd makes a member of zone z. suffix tells it from an earlier one.
-func (c *Cluster) etcd(z int, suffix, data string) *Process {
+// newEtcd makes a member of zone z. suffix tells it from an earlier one.
+func (c *Cluster) newEtcd(z int, suffix, data string) *Process {
 	c.t.Helper()
 	name := fmt.Sprintf("etcd-%d%s", z, suffix)
 	config := filepath.Join(c.Folder, name+".yaml")
-	err := c.place.render(zoneFile(c.root, z, "etcd.yaml"), config, map[string]string{"data-dir": data, "log-format": "text"})
+	err := c.addresses.render(zoneFile(c.root, z, "etcd.yaml"), config, map[string]string{"data-dir": data, "log-format": "text"})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return c.process(z, name, c.Program, "etcd", "--config", config)
+	return c.newProcess(z, name, c.Program, "etcd", "--config", config)
 }
 
-// broker makes broker i, of zone i%3.
-func (c *Cluster) broker(i int) *Process {
+// newBroker makes broker i, of zone i%3.
+func (c *Cluster) newBroker(i int) *Process {
 	c.t.Helper()
 	z, host := i%Zones, c.BrokerHost(i)
 	name := fmt.Sprintf("broker-%d", i)
 	config := filepath.Join(c.Folder, name+".yaml")
 	values := map[string]string{
 		"bucket": fmt.Sprintf("%q", c.bucket), "log-format": "text", "advertise": host,
-		"listen": fmt.Sprintf("%s:%d", host, portKafka+c.place.portAdd), "peer": fmt.Sprintf("%s:%d", host, portPeer+c.place.portAdd),
-		"http": fmt.Sprintf("%s:%d", host, portHTTP+c.place.portAdd),
+		"listen": fmt.Sprintf("%s:%d", host, portKafka+c.addresses.portAdd), "peer": fmt.Sprintf("%s:%d", host, portPeer+c.addresses.portAdd),
+		"http": fmt.Sprintf("%s:%d", host, portHTTP+c.addresses.portAdd),
 	}
-	for key, value := range c.o.Broker {
+	for key, value := range c.options.Broker {
 		values[key] = value
 	}
-	if err := c.place.render(zoneFile(c.root, z, "broker.yaml"), config, values); err != nil {
+	if err := c.addresses.render(zoneFile(c.root, z, "broker.yaml"), config, values); err != nil {
 		c.t.Fatal(err)
 	}
-	return c.process(z, name, append([]string{c.Program, "broker", "--config", config}, c.o.Flags...)...)
+	return c.newProcess(z, name, append([]string{c.Program, "broker", "--config", config}, c.options.Flags...)...)
 }
 
-func (c *Cluster) process(z int, name string, args ...string) *Process {
+func (c *Cluster) newProcess(z int, name string, args ...string) *Process {
 	p := &Process{Name: name, Log: filepath.Join(c.Folder, name+".log"), Zone: c.Zone(z), t: c.t, args: args}
 	if c.nets != nil {
-		p.Namespace = c.nets.zone(z)
+		p.Namespace = c.nets.zoneName(z)
 	}
 	p.env = c.Env()
 	return p
@@ -158,7 +158,7 @@ func (c *Cluster) process(z int, name string, args ...string) *Process {
 func (c *Cluster) Env() []string {
 	values := map[string]string{"PATH": os.Getenv("PATH"), "HOME": c.Folder, "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ACCESS_KEY_ID": c.S3.AccessKey, "AWS_SECRET_ACCESS_KEY": c.S3.SecretKey, "AWS_REGION": c.S3.Region}
-	for key, value := range c.o.Env {
+	for key, value := range c.options.Env {
 		values[key] = value
 	}
 	var env []string
@@ -189,22 +189,22 @@ func (c *Cluster) cleanUp() {
 // Ready waits until a broker's /readyz says so.
 func (c *Cluster) Ready(p *Process) {
 	c.t.Helper()
-	if err := c.awaitReady(p, readyPatience); err != nil {
+	if err := c.waitReady(p, readyTimeout); err != nil {
 		c.t.Fatalf("%v", err)
 	}
 }
 
-func (c *Cluster) awaitReady(p *Process, patience time.Duration) error {
+func (c *Cluster) waitReady(p *Process, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	url := c.HTTP(c.index(p)) + "/readyz"
+	url := c.HTTP(c.brokerIndex(p)) + "/readyz"
 	for {
-		_, err := get(ctx, url)
+		_, err := httpGet(ctx, url)
 		if err == nil {
 			return nil
 		}
 		for _, other := range append([]*Process{p}, c.Etcd...) {
-			if how, ended := other.died(); ended {
+			if how, ended := other.exitError(); ended {
 				return fmt.Errorf("%s ended while %s was starting: %v", other.Name, p.Name, how)
 			}
 		}
@@ -216,7 +216,7 @@ func (c *Cluster) awaitReady(p *Process, patience time.Duration) error {
 	}
 }
 
-func (c *Cluster) index(p *Process) int {
+func (c *Cluster) brokerIndex(p *Process) int {
 	for i, b := range c.Brokers {
 		if b == p {
 			return i

@@ -27,17 +27,17 @@ type namespaces struct{ block int }
 func openNamespaces(block int) (*namespaces, error) {
 	n := &namespaces{block: block}
 	n.close()
-	commands := []string{fmt.Sprintf("link add %s type bridge", n.bridge()), fmt.Sprintf("link set %s up", n.bridge())}
+	commands := []string{fmt.Sprintf("link add %s type bridge", n.bridgeName()), fmt.Sprintf("link set %s up", n.bridgeName())}
 	for z := range Zones {
-		ns, far := n.zone(z), 4*z
+		ns, far := n.zoneName(z), 4*z
 		in := "-n " + ns + " "
 		commands = append(commands, "netns add "+ns, in+"link set lo up",
-			fmt.Sprintf("link add %s type veth peer name zone0 netns %s", n.end("z", z), ns),
-			fmt.Sprintf("link set %s master %s up", n.end("z", z), n.bridge()),
+			fmt.Sprintf("link add %s type veth peer name zone0 netns %s", n.vethName("z", z), ns),
+			fmt.Sprintf("link set %s master %s up", n.vethName("z", z), n.bridgeName()),
 			in+"link set zone0 up",
-			fmt.Sprintf("link add %s type veth peer name hub0 netns %s", n.end("h", z), ns),
-			fmt.Sprintf("addr add 172.30.%d.%d/30 dev %s", block, far+1, n.end("h", z)),
-			fmt.Sprintf("link set %s up", n.end("h", z)),
+			fmt.Sprintf("link add %s type veth peer name hub0 netns %s", n.vethName("h", z), ns),
+			fmt.Sprintf("addr add 172.30.%d.%d/30 dev %s", block, far+1, n.vethName("h", z)),
+			fmt.Sprintf("link set %s up", n.vethName("h", z)),
 			fmt.Sprintf("%saddr add 172.30.%d.%d/30 dev hub0", in, block, far+2), in+"link set hub0 up")
 		for _, host := range []int{hostEtcd, hostBroker, hostBroker + 1, hostBroker + 2, hostClient} {
 			commands = append(commands, fmt.Sprintf("%saddr add 10.%d.%d.%d/16 dev zone0", in, block, z+1, host))
@@ -46,7 +46,7 @@ func openNamespaces(block int) (*namespaces, error) {
 			fmt.Sprintf("route add 10.%d.%d.0/24 via 172.30.%d.%d", block, z+1, block, far+2))
 	}
 	for _, c := range commands {
-		if err := ip(c); err != nil {
+		if err := runIP(c); err != nil {
 			n.close()
 			return nil, fmt.Errorf("make network namespaces (this needs root): %w", err)
 		}
@@ -57,27 +57,27 @@ func openNamespaces(block int) (*namespaces, error) {
 // hostClient is where programs of clients connect from.
 const hostClient = 100
 
-func (n *namespaces) bridge() string             { return fmt.Sprintf("zw%d", n.block) }
-func (n *namespaces) zone(z int) string          { return fmt.Sprintf("zw%d-%c", n.block, 'a'+z) }
-func (n *namespaces) end(k string, z int) string { return fmt.Sprintf("zw%d%s%d", n.block, k, z) }
+func (n *namespaces) bridgeName() string              { return fmt.Sprintf("zw%d", n.block) }
+func (n *namespaces) zoneName(z int) string           { return fmt.Sprintf("zw%d-%c", n.block, 'a'+z) }
+func (n *namespaces) vethName(k string, z int) string { return fmt.Sprintf("zw%d%s%d", n.block, k, z) }
 
-// hub is the address that every zone reaches by hub0.
-func (n *namespaces) hub() string { return fmt.Sprintf("172.30.%d.1", n.block) }
+// hubAddr is the address that every zone reaches by hub0.
+func (n *namespaces) hubAddr() string { return fmt.Sprintf("172.30.%d.1", n.block) }
 
 // close takes everything away; what is not there is no fault. Interfaces and
 // routes go with their namespace.
 func (n *namespaces) close() {
 	for z := range Zones {
-		if _, err := os.Stat(filepath.Join("/run/netns", n.zone(z))); err == nil {
-			_ = ip("netns del " + n.zone(z))
+		if _, err := os.Stat(filepath.Join("/run/netns", n.zoneName(z))); err == nil {
+			_ = runIP("netns del " + n.zoneName(z))
 		}
-		_ = ip("link del " + n.end("z", z)) // a veth outlives its namespace for a moment
-		_ = ip("link del " + n.end("h", z))
+		_ = runIP("link del " + n.vethName("z", z)) // a veth outlives its namespace for a moment
+		_ = runIP("link del " + n.vethName("h", z))
 	}
-	_ = ip("link del " + n.bridge())
+	_ = runIP("link del " + n.bridgeName())
 }
 
-func ip(arguments string) error {
+func runIP(arguments string) error {
 	output, err := exec.Command("ip", strings.Fields(arguments)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("ip %s: %w: %s", arguments, err, strings.TrimSpace(string(output)))
@@ -85,33 +85,33 @@ func ip(arguments string) error {
 	return nil
 }
 
-// Crossed is what a zone has sent to and received from other zones, as the
+// ZoneTraffic is what a zone has sent to and received from other zones, as the
 // kernel counted it.
-type Crossed struct{ Sent, Received int64 }
+type ZoneTraffic struct{ Sent, Received int64 }
 
-// Crossed reads zone z's counters of bytes between zones.
-func (c *Cluster) Crossed(z int) Crossed {
+// ZoneTraffic reads zone z's counters of bytes between zones.
+func (c *Cluster) ZoneTraffic(z int) ZoneTraffic {
 	c.t.Helper()
-	var out Crossed
+	var out ZoneTraffic
 	for file, to := range map[string]*int64{"tx_bytes": &out.Sent, "rx_bytes": &out.Received} {
-		text, err := exec.Command("ip", "netns", "exec", c.nets.zone(z), "cat", "/sys/class/net/zone0/statistics/"+file).Output()
+		text, err := exec.Command("ip", "netns", "exec", c.nets.zoneName(z), "cat", "/sys/class/net/zone0/statistics/"+file).Output()
 		if err == nil {
 			*to, err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 		}
 		if err != nil {
-			c.t.Fatalf("read %s of zone0 in %s: %v", file, c.nets.zone(z), err)
+			c.t.Fatalf("read %s of zone0 in %s: %v", file, c.nets.zoneName(z), err)
 		}
 	}
 	return out
 }
 
-// In returns a command that runs in zone z's network, or in the test's own
+// CommandIn returns a command that runs in zone z's network, or in the test's own
 // where there are no namespaces.
-func (c *Cluster) In(z int, args ...string) []string {
+func (c *Cluster) CommandIn(z int, args ...string) []string {
 	if c.nets == nil {
 		return args
 	}
-	return append([]string{"ip", "netns", "exec", c.nets.zone(z)}, args...)
+	return append([]string{"ip", "netns", "exec", c.nets.zoneName(z)}, args...)
 }
 
 // errNoRoot says why namespaces cannot be made.

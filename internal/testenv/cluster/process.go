@@ -27,8 +27,8 @@ type Process struct {
 	ended   chan error
 }
 
-// killAfter bounds the wait for a process that was told to end.
-const killAfter = 60 * time.Second
+// exitTimeout bounds the wait for a process that was told to end.
+const exitTimeout = 60 * time.Second
 
 // Start starts the process; it does not wait until it serves.
 func (p *Process) Start() {
@@ -62,40 +62,40 @@ func (p *Process) Start() {
 
 // Running reports whether it was started and has not ended.
 func (p *Process) Running() bool {
-	_, ended := p.died()
+	_, ended := p.exitError()
 	return p.command != nil && !ended
 }
 
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.command.Process.Pid }
 
-// Kill9 ends it as a crash does.
-func (p *Process) Kill9() {
+// Kill ends it as a crash does.
+func (p *Process) Kill() {
 	p.t.Helper()
-	p.signal(syscall.SIGKILL)
-	_ = p.await(killAfter) // "killed" is what was asked for
+	p.sendSignal(syscall.SIGKILL)
+	_ = p.waitExit(exitTimeout) // "killed" is what was asked for
 }
 
-// Term asks it to end and returns what it ended with and how long that took.
-func (p *Process) Term() (time.Duration, error) {
+// Terminate asks it to end and returns what it ended with and how long that took.
+func (p *Process) Terminate() (time.Duration, error) {
 	p.t.Helper()
 	began := time.Now()
-	p.signal(syscall.SIGTERM)
-	err := p.await(killAfter)
+	p.sendSignal(syscall.SIGTERM)
+	err := p.waitExit(exitTimeout)
 	return time.Since(began), err
 }
 
 // Await waits until it ends by itself.
 func (p *Process) Await(patience time.Duration) error {
 	p.t.Helper()
-	return p.await(patience)
+	return p.waitExit(patience)
 }
 
 // Pause freezes it; Resume ends that.
-func (p *Process) Pause()  { p.signal(syscall.SIGSTOP) }
-func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
+func (p *Process) Pause()  { p.sendSignal(syscall.SIGSTOP) }
+func (p *Process) Resume() { p.sendSignal(syscall.SIGCONT) }
 
-func (p *Process) signal(s syscall.Signal) {
+func (p *Process) sendSignal(s syscall.Signal) {
 	p.t.Helper()
 	if p.command == nil {
 		p.t.Fatalf("send %v to %s: it does not run", s, p.Name)
@@ -105,7 +105,7 @@ func (p *Process) signal(s syscall.Signal) {
 	}
 }
 
-func (p *Process) await(patience time.Duration) error {
+func (p *Process) waitExit(patience time.Duration) error {
 	p.t.Helper()
 	if p.command == nil {
 		return nil
@@ -122,8 +122,8 @@ func (p *Process) await(patience time.Duration) error {
 	}
 }
 
-// died reports how it ended, if it did without being asked to.
-func (p *Process) died() (how error, yes bool) {
+// exitError reports how it ended, if it did without being asked to.
+func (p *Process) exitError() (how error, yes bool) {
 	if p.command == nil {
 		return nil, false
 	}

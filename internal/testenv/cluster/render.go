@@ -23,22 +23,24 @@ const (
 	portEtcdPeer = 2380
 )
 
-// place maps the files' addresses to where this cluster is.
-type place struct {
+// addressMap maps the files' addresses to where this cluster is.
+type addressMap struct {
 	prefix  string // "127.23" for "10.0"
 	portAdd int
 }
 
-func (p place) host(zone, host int) string { return fmt.Sprintf("%s.%d.%d", p.prefix, zone+1, host) }
+func (p addressMap) hostAddr(zone, host int) string {
+	return fmt.Sprintf("%s.%d.%d", p.prefix, zone+1, host)
+}
 
-func (p place) at(zone, host, port int) string {
-	return fmt.Sprintf("%s:%d", p.host(zone, host), port+p.portAdd)
+func (p addressMap) portAddr(zone, host, port int) string {
+	return fmt.Sprintf("%s:%d", p.hostAddr(zone, host), port+p.portAdd)
 }
 
 // render writes a configuration of deploy/three-zones with this cluster's
 // addresses and with other values for some keys. It changes values only: a key
 // that the file does not have is an error, so that the files stay complete.
-func (p place) render(source, target string, values map[string]string) error {
+func (p addressMap) render(source, target string, values map[string]string) error {
 	body, err := os.ReadFile(source)
 	if err != nil {
 		return fmt.Errorf("render configuration: %w", err)

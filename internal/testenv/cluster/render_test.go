@@ -12,7 +12,7 @@ func TestEveryAddressOfTheDeployedFilesIsMoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := place{prefix: "127.99", portAdd: 10_000}
+	p := addressMap{prefix: "127.99", portAdd: 10_000}
 	for z := range Zones {
 		for name, port := range map[string]string{"etcd.yaml": ":12380", "broker.yaml": ":19092"} {
 			target := filepath.Join(t.TempDir(), name)

@@ -21,10 +21,10 @@ import (
 
 const (
 	// Zones is how many zones it has, a broker in each.
-	Zones      = 3
-	portsInUse = 34 // dev: P to P+33
-	startLimit = 2 * time.Minute
-	logTail    = 120 // lines of the broker's log shown with a failure
+	Zones        = 3
+	portsInUse   = 34 // dev: P to P+33
+	startTimeout = 2 * time.Minute
+	logTail      = 120 // lines of the broker's log shown with a failure
 )
 
 // Dev is one `zonewise dev`, with every zone in it.
@@ -106,7 +106,7 @@ func StartAt(t testing.TB, port, http int, flags ...string) *Dev {
 
 func (d *Dev) waitReady(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", d.http), nil)
@@ -123,7 +123,7 @@ func (d *Dev) waitReady(t testing.TB) {
 		case <-d.ended:
 			t.Fatalf("zonewise dev ended: %v\n%s", d.err, d.Tail())
 		case <-ctx.Done():
-			t.Fatalf("zonewise dev is not ready after %v\n%s", startLimit, d.Tail())
+			t.Fatalf("zonewise dev is not ready after %v\n%s", startTimeout, d.Tail())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -157,18 +157,18 @@ func (d *Dev) stop(t testing.TB) {
 // Bootstrap is where clients of a zone begin.
 func (d *Dev) Bootstrap(zone int) string { return d.Addr(zone, zone) }
 
-// Unzoned is where clients begin that no evidence places.
-func (d *Dev) Unzoned() string { return local(d.port + 30) }
+// UnzonedBootstrap is where clients begin that no evidence places.
+func (d *Dev) UnzonedBootstrap() string { return localAddr(d.port + 30) }
 
 // Addr is where a broker listens for clients of a zone.
 func (d *Dev) Addr(broker, zone int) string {
 	if broker == zone {
-		return local(d.port + zone)
+		return localAddr(d.port + zone)
 	}
-	return local(d.port + 10 + 4*broker + zone)
+	return localAddr(d.port + 10 + 4*broker + zone)
 }
 
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func localAddr(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // Tail is the end of the broker's log.
 func (d *Dev) Tail() string {
@@ -195,7 +195,7 @@ func freePorts(t testing.TB, n int) int {
 
 func allFree(base, n int) bool {
 	for p := base; p < base+n; p++ {
-		ln, err := net.Listen("tcp", local(p))
+		ln, err := net.Listen("tcp", localAddr(p))
 		if err != nil {
 			return false
 		}

@@ -63,7 +63,7 @@ func (a Attack) Run(ctx context.Context) (Result, error) {
 	for range a.Connections {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				a.once(ctx, frame, &sent, &answered, &bytes)
+				a.attackOnce(ctx, frame, &sent, &answered, &bytes)
 			}
 		})
 	}
@@ -71,8 +71,8 @@ func (a Attack) Run(ctx context.Context) (Result, error) {
 	return Result{sent.Load(), answered.Load(), bytes.Load()}, nil
 }
 
-// once is one connection's life.
-func (a Attack) once(ctx context.Context, frame []byte, sent, answered, bytes *atomic.Int64) {
+// attackOnce is one connection's life.
+func (a Attack) attackOnce(ctx context.Context, frame []byte, sent, answered, bytes *atomic.Int64) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", a.Broker)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	startPatience = 90 * time.Second // of a JVM on a machine that is shared
-	stopPatience  = 30 * time.Second
+	startTimeout = 90 * time.Second // of a JVM on a machine that is shared
+	stopTimeout  = 30 * time.Second
 )
 
 // Options are the wishes of a test; the zero value is one broker.
@@ -37,15 +37,15 @@ type Options struct {
 type Oracle struct {
 	Bootstrap []string // one address per broker, in the order of node ids
 
-	t       testing.TB
-	o       Options
-	classes string
-	cluster string // id
-	ports   []int  // of the brokers, then of the controllers
-	brokers []*process
+	t         testing.TB
+	options   Options
+	classPath string
+	cluster   string // id
+	ports     []int  // of the brokers, then of the controllers
+	brokers   []*brokerProcess
 }
 
-type process struct {
+type brokerProcess struct {
 	output  string
 	command *exec.Cmd
 	ended   chan error // capacity 1: what Wait returned
@@ -56,42 +56,42 @@ type process struct {
 // when the test ends.
 func Start(t testing.TB, o Options) *Oracle {
 	t.Helper()
-	k := &Oracle{t: t, o: o, cluster: "zonewise-oracle-000001"}
-	if k.o.Brokers == 0 {
-		k.o.Brokers = 1
+	k := &Oracle{t: t, options: o, cluster: "zonewise-oracle-000001"}
+	if k.options.Brokers == 0 {
+		k.options.Brokers = 1
 	}
-	if k.o.HeapMB == 0 {
-		k.o.HeapMB = 512
+	if k.options.HeapMB == 0 {
+		k.options.HeapMB = 512
 	}
-	if k.o.Folder == "" {
-		k.o.Folder = t.TempDir()
+	if k.options.Folder == "" {
+		k.options.Folder = t.TempDir()
 	}
 	var err error
-	if k.classes, err = Classpath(); err != nil {
+	if k.classPath, err = Classpath(); err != nil {
 		t.Fatal(err)
 	}
-	ports, err := freePorts(2 * k.o.Brokers)
+	ports, err := freePorts(2 * k.options.Brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k.o.Port != 0 {
-		ports[0] = k.o.Port
+	if k.options.Port != 0 {
+		ports[0] = k.options.Port
 	}
 	t.Cleanup(k.Stop)
-	for i := range k.o.Brokers {
+	for i := range k.options.Brokers {
 		k.Bootstrap = append(k.Bootstrap, fmt.Sprintf("127.0.0.1:%d", ports[i]))
 	}
 	k.ports = ports
-	for i := range k.o.Brokers {
-		p, err := k.start(i)
+	for i := range k.options.Brokers {
+		p, err := k.launchBroker(i)
 		if err != nil {
 			t.Fatal(err)
 		}
 		k.brokers = append(k.brokers, p)
 	}
 	for i := range k.brokers {
-		if err := k.await(i); err != nil {
-			t.Fatalf("start kafka broker %d: %v\n%s", i+1, err, k.tail(i))
+		if err := k.waitReady(i); err != nil {
+			t.Fatalf("start kafka broker %d: %v\n%s", i+1, err, k.outputTail(i))
 		}
 	}
 	return k
@@ -111,7 +111,7 @@ func (k *Oracle) Stop() {
 		_ = p.command.Process.Signal(syscall.SIGTERM) // it may be gone
 	}
 	for _, p := range k.brokers {
-		p.wait()
+		p.waitExit()
 	}
 	k.brokers = nil
 }
@@ -120,62 +120,62 @@ func (k *Oracle) Stop() {
 func (k *Oracle) StopBroker(i int) {
 	p := k.brokers[i]
 	_ = p.command.Process.Signal(syscall.SIGTERM) // it may be gone
-	p.wait()
+	p.waitExit()
 	p.ended <- nil // for Stop
 }
 
 // StartBroker starts broker i again, with what its folder holds, and returns
 // when it takes connections.
 func (k *Oracle) StartBroker(i int) error {
-	p, err := k.start(i)
+	p, err := k.launchBroker(i)
 	if err != nil {
 		return err
 	}
 	k.brokers[i] = p
-	return k.await(i)
+	return k.waitReady(i)
 }
 
 // Output is the file that broker i, counted from 0, writes its log to.
 func (k *Oracle) Output(i int) string { return k.brokers[i].output }
 
-// wait returns when the process is gone; if that takes long, it is killed.
-func (p *process) wait() {
+// waitExit returns when the process is gone; if that takes long, it is killed.
+func (p *brokerProcess) waitExit() {
 	select {
 	case <-p.ended:
-	case <-time.After(stopPatience):
+	case <-time.After(stopTimeout):
 		_ = p.command.Process.Kill()
 		<-p.ended
 	}
 }
 
-func (k *Oracle) start(i int) (*process, error) {
-	folder := filepath.Join(k.o.Folder, fmt.Sprintf("broker-%d", i+1))
+func (k *Oracle) launchBroker(i int) (*brokerProcess, error) {
+	folder := filepath.Join(k.options.Folder, fmt.Sprintf("broker-%d", i+1))
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(folder, "server.properties")
-	if err := os.WriteFile(config, k.properties(i, folder), 0o644); err != nil {
+	if err := os.WriteFile(config, k.serverProperties(i, folder), 0o644); err != nil {
 		return nil, err
 	}
-	args := []string{"-cp", k.classes, "kafka.tools.StorageTool", "format", "-t", k.cluster, "-c", config, "--ignore-formatted"}
-	for name, level := range k.o.Features {
+	args := []string{"-cp", k.classPath, "kafka.tools.StorageTool", "format", "-t", k.cluster, "-c", config, "--ignore-formatted"}
+	for name, level := range k.options.Features {
 		args = append(args, "--feature", fmt.Sprintf("%s=%d", name, level))
 	}
 	format := exec.Command("java", args...)
 	if output, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format kafka's folder: %w\n%s", err, output)
 	}
-	p := &process{output: filepath.Join(folder, "output.log"), ended: make(chan error, 1)}
+	p := &brokerProcess{output: filepath.Join(folder, "output.log"), ended: make(chan error, 1)}
 	output, err := os.Create(p.output)
 	if err != nil {
 		return nil, err
 	}
 	defer output.Close()
-	heap := fmt.Sprintf("%dm", k.o.HeapMB)
+	heap := fmt.Sprintf("%dm", k.options.HeapMB)
 	// Kafka's own start script asks for this collector, with these settings.
 	p.command = exec.Command("java", "-Xms"+heap, "-Xmx"+heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 		"-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
-		"-Dkafka.logs.dir="+folder, "-cp", k.classes, "kafka.Kafka", config)
+		"-Dkafka.logs.dir="+folder, "-cp", k.classPath, "kafka.Kafka", config)
 	p.command.Stdout, p.command.Stderr = output, output
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.command.Start(); err != nil {
@@ -185,11 +185,11 @@ func (k *Oracle) start(i int) (*process, error) {
 	return p, nil
 }
 
-// properties are Kafka's defaults but for addresses, threads that fit a small
+// serverProperties are Kafka's defaults but for addresses, threads that fit a small
 // machine, and the replication of its own topics.
-func (k *Oracle) properties(i int, folder string) []byte {
-	n, ports, first := k.o.Brokers, k.ports, 1
-	if k.o.FromZero {
+func (k *Oracle) serverProperties(i int, folder string) []byte {
+	n, ports, first := k.options.Brokers, k.ports, 1
+	if k.options.FromZero {
 		first = 0
 	}
 	var voters []string
@@ -212,11 +212,11 @@ func (k *Oracle) properties(i int, folder string) []byte {
 	if n > 1 { // of one broker they are the defaults, and to be shown as such
 		p["default.replication.factor"], p["min.insync.replicas"] = replicas, isr
 	}
-	for key, value := range k.o.Properties {
+	for key, value := range k.options.Properties {
 		p[key] = value
 	}
-	if k.o.Each != nil {
-		k.o.Each(i, p)
+	if k.options.Each != nil {
+		k.options.Each(i, p)
 	}
 	keys := make([]string, 0, len(p))
 	for key := range p {
@@ -230,10 +230,10 @@ func (k *Oracle) properties(i int, folder string) []byte {
 	return b.Bytes()
 }
 
-// await waits until broker i takes connections.
-func (k *Oracle) await(i int) error {
+// waitReady waits until broker i takes connections.
+func (k *Oracle) waitReady(i int) error {
 	p := k.brokers[i]
-	deadline := time.Now().Add(startPatience)
+	deadline := time.Now().Add(startTimeout)
 	for {
 		c, err := net.DialTimeout("tcp", k.Bootstrap[i], time.Second)
 		if err == nil {
@@ -246,12 +246,12 @@ func (k *Oracle) await(i int) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("it does not listen after %v: %w", startPatience, err)
+			return fmt.Errorf("it does not listen after %v: %w", startTimeout, err)
 		}
 	}
 }
 
-func (k *Oracle) tail(i int) []byte {
+func (k *Oracle) outputTail(i int) []byte {
 	content, err := os.ReadFile(k.brokers[i].output)
 	if err != nil {
 		return []byte(err.Error())

@@ -25,14 +25,14 @@ func Write(path, section, text string) error {
 	if err != nil {
 		return fmt.Errorf("read document: %w", err)
 	}
-	out, err := replace(string(body), section, text)
+	out, err := replaceSection(string(body), section, text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.WriteFile(path, []byte(out), 0o644)
 }
 
-func replace(body, section, text string) (string, error) {
+func replaceSection(body, section, text string) (string, error) {
 	begin, end := "<!-- "+section+": written by a run -->\n", "<!-- end of "+section+" -->"
 	before, rest, ok1 := strings.Cut(body, begin)
 	_, after, ok2 := strings.Cut(rest, end)

@@ -16,11 +16,11 @@ import (
 // toolPackage is what internal/tools/versitygw pins.
 const toolPackage = "github.com/versity/versitygw/cmd/versitygw"
 
-// build returns the path of the server's program, built if it is not in the
+// buildProgram returns the path of the server's program, built if it is not in the
 // cache yet. The name in the cache holds a hash of the pin and of the compiler,
 // so another version is another program. Test processes that come at the same
 // time wait for the one that builds.
-func build(ctx context.Context) (string, error) {
+func buildProgram(ctx context.Context) (string, error) {
 	folder, err := toolFolder()
 	if err != nil {
 		return "", err

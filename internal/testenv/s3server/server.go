@@ -51,7 +51,7 @@ type Server struct {
 // fails if that does not work; the server is stopped when the test ends.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
-	program, err := build(t.Context())
+	program, err := buildProgram(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func (s *Server) Restart() {
 	go func() { ended <- process.Wait() }() // waited for by Stop
 	if err := s.awaitHealth(); err != nil {
 		s.Stop()
-		s.t.Fatalf("start s3 server: %v\n%s", err, s.printed())
+		s.t.Fatalf("start s3 server: %v\n%s", err, s.readOutput())
 	}
 }
 
@@ -144,17 +144,17 @@ func (s *Server) Stop() {
 // returns when the last thread stands still, which is later than the signal.
 func (s *Server) Pause() {
 	s.t.Helper()
-	s.signal(syscall.SIGSTOP)
-	for limit := time.Now().Add(startTimeout); !stopped(s.process.Process.Pid); time.Sleep(time.Millisecond) {
+	s.sendSignal(syscall.SIGSTOP)
+	for limit := time.Now().Add(startTimeout); !allThreadsStopped(s.process.Process.Pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			s.t.Fatalf("the s3 server runs on %v after it was sent SIGSTOP", startTimeout)
 		}
 	}
 }
 
-// stopped reports whether every thread of a process is stopped (state T in
+// allThreadsStopped reports whether every thread of a process is stopped (state T in
 // /proc/PID/task/TID/stat, behind the name in brackets).
-func stopped(pid int) bool {
+func allThreadsStopped(pid int) bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil || len(threads) == 0 {
 		return false
@@ -172,9 +172,9 @@ func stopped(pid int) bool {
 }
 
 // Resume ends a Pause.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() { s.sendSignal(syscall.SIGCONT) }
 
-func (s *Server) signal(signal os.Signal) {
+func (s *Server) sendSignal(signal os.Signal) {
 	s.t.Helper()
 	if s.process == nil {
 		s.t.Fatalf("send %v to the s3 server: it does not run", signal)
@@ -212,7 +212,7 @@ func (s *Server) awaitHealth() error {
 	}
 }
 
-func (s *Server) printed() []byte {
+func (s *Server) readOutput() []byte {
 	content, err := os.ReadFile(s.output.Name())
 	if err != nil {
 		return []byte(err.Error())

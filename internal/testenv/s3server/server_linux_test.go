@@ -17,13 +17,13 @@ func TestStoppedIsWhatWasStopped(t *testing.T) {
 		_ = cmd.Wait() // and says how it was killed
 	})
 	pid := cmd.Process.Pid
-	if stopped(pid) {
+	if allThreadsStopped(pid) {
 		t.Error("a process that runs is taken for a stopped one")
 	}
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for limit := time.Now().Add(10 * time.Second); !stopped(pid); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(10 * time.Second); !allThreadsStopped(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Fatal("a stopped process is not seen to be")
 		}
@@ -31,7 +31,7 @@ func TestStoppedIsWhatWasStopped(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	for limit := time.Now().Add(10 * time.Second); stopped(pid); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(10 * time.Second); allThreadsStopped(pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Fatal("a process that goes on is taken for a stopped one")
 		}

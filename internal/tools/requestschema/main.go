@@ -48,13 +48,13 @@ type field struct {
 func main() {
 	jar := flag.String("jar", "", "Kafka's clients jar")
 	flag.Parse()
-	if err := run(*jar, os.Stdout); err != nil {
+	if err := writeSchemas(*jar, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "requestschema:", err)
 		os.Exit(1)
 	}
 }
 
-func run(jar string, out io.Writer) error {
+func writeSchemas(jar string, out io.Writer) error {
 	all, err := readMessages(jar)
 	if err != nil {
 		return err

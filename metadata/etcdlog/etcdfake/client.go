@@ -23,18 +23,18 @@ type Client struct {
 	name string
 	zone string
 
-	mu       sync.Mutex       // guards what follows
-	attempts map[string]tries // of each op and key
-	cut      bool
-	lag      time.Duration
-	slow     time.Duration
-	moved    chan struct{} // closed and replaced when cut or lag change
+	mu                sync.Mutex              // guards what follows
+	attempts          map[string]attemptCount // of each op and key
+	cut               bool
+	lag               time.Duration
+	slow              time.Duration
+	conditionsChanged chan struct{} // closed and replaced when cut or lag change
 }
 
 // Client opens a connection. The name is part of every fate; the zone is told
 // nobody yet and serves to name clients.
 func (s *Store) Client(name, zone string) *Client {
-	return &Client{s: s, name: name, zone: zone, attempts: map[string]tries{}, moved: make(chan struct{})}
+	return &Client{s: s, name: name, zone: zone, attempts: map[string]attemptCount{}, conditionsChanged: make(chan struct{})}
 }
 
 // Name and Zone return what the client was opened with.
@@ -45,50 +45,50 @@ func (c *Client) Zone() string { return c.zone }
 
 // Cut takes the network away, or gives it back: requests get no answer and
 // have no effect, watches fall silent.
-func (c *Client) Cut(cut bool) { c.set(func() { c.cut = cut }) }
+func (c *Client) Cut(cut bool) { c.updateConditions(func() { c.cut = cut }) }
 
 // Lag makes the member that serves this client be late by d: serializable
 // reads and watches show what was d ago.
-func (c *Client) Lag(d time.Duration) { c.set(func() { c.lag = d }) }
+func (c *Client) Lag(d time.Duration) { c.updateConditions(func() { c.lag = d }) }
 
 // Slow adds d to both ways of every call.
-func (c *Client) Slow(d time.Duration) { c.set(func() { c.slow = d }) }
+func (c *Client) Slow(d time.Duration) { c.updateConditions(func() { c.slow = d }) }
 
-func (c *Client) set(f func()) {
+func (c *Client) updateConditions(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
-	close(c.moved)
-	c.moved = make(chan struct{})
+	close(c.conditionsChanged)
+	c.conditionsChanged = make(chan struct{})
 }
 
-// state is the client's condition now, and a channel that closes when it
+// currentConditions is the client's condition now, and a channel that closes when it
 // changes.
-func (c *Client) state() (cut bool, lag, slow time.Duration, moved <-chan struct{}) {
+func (c *Client) currentConditions() (cut bool, lag, slow time.Duration, moved <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cut, c.lag, c.slow, c.moved
+	return c.cut, c.lag, c.slow, c.conditionsChanged
 }
 
-// draw is the fate of the client's next call of op and key.
-func (c *Client) draw(op, key string, sum uint32) Fate {
-	n := c.nth(op, key)
-	_, _, slow, _ := c.state()
-	f := c.s.cfg.fate(Call{Client: c.name, Op: op, Key: key, Attempt: n, Sum: sum})
+// generateOutcome is the fate of the client's next call of op and key.
+func (c *Client) generateOutcome(op, key string, sum uint32) CallOutcome {
+	n := c.countAttempt(op, key)
+	_, _, slow, _ := c.currentConditions()
+	f := c.s.cfg.generateOutcome(Call{Client: c.name, Op: op, Key: key, Attempt: n, Sum: sum})
 	f.Before, f.After = f.Before+slow, f.After+slow
-	f.Before = c.s.cfg.Instants.In(f.Before, fmt.Sprintf("%s/%s/%s/%08x", c.name, op, key, sum))
+	f.Before = c.s.cfg.Instants.TakeIn(f.Before, fmt.Sprintf("%s/%s/%s/%08x", c.name, op, key, sum))
 	return f
 }
 
-// tries counts the instants at which something was asked.
-type tries struct {
+// attemptCount counts the instants at which something was asked.
+type attemptCount struct {
 	n  int
 	at time.Time // of the last
 }
 
-// nth counts the client's calls of op and key, from 0. Calls of one instant
+// countAttempt counts the client's calls of op and key, from 0. Calls of one instant
 // have no order, so they have one number.
-func (c *Client) nth(op, key string) int {
+func (c *Client) countAttempt(op, key string) int {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,8 +101,8 @@ func (c *Client) nth(op, key string) int {
 	return t.n
 }
 
-// sumOf tells requests of one instant and key apart.
-func sumOf(m proto.Message) uint32 {
+// checksumOf tells requests of one instant and key apart.
+func checksumOf(m proto.Message) uint32 {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return 0
@@ -110,15 +110,15 @@ func sumOf(m proto.Message) uint32 {
 	return crc32.ChecksumIEEE(b)
 }
 
-// asked names a request: sum tells those of one op and key apart.
-type asked struct {
+// requestID names a request: sum tells those of one op and key apart.
+type requestID struct {
 	op, key string
 	sum     uint32
 }
 
-// call carries one request through its fate. effect runs under the store's
+// callStore carries one request through its fate. effect runs under the store's
 // mutex. It may run after call has returned: that is the point.
-func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, error)) (T, error) {
+func callStore[T any](ctx context.Context, c *Client, q requestID, effect func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -131,17 +131,17 @@ func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, erro
 		v   T
 		err error
 	}
-	f, back := c.draw(q.op, q.key, q.sum), make(chan answer, 1)
-	if !c.s.start(func() {
+	f, back := c.generateOutcome(q.op, q.key, q.sum), make(chan answer, 1)
+	if !c.s.runTracked(func() {
 		defer stop()
 		if !c.s.sleep(f.Before) {
 			return
 		}
-		if cut, _, _, _ := c.state(); cut || ended.Load() == begun.UnixNano() {
+		if cut, _, _, _ := c.currentConditions(); cut || ended.Load() == begun.UnixNano() {
 			return
 		}
 		if f.FailBefore {
-			c.s.count(func(s *Stats) { s.FailedBefore++ })
+			c.s.updateStats(func(s *Stats) { s.FailedBefore++ })
 			back <- answer{err: rpctypes.ErrTimeout}
 			return
 		}
@@ -150,28 +150,28 @@ func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, erro
 			if !c.s.sleep(f.Late) {
 				return
 			}
-			c.s.count(func(s *Stats) { s.LandedLate++ })
+			c.s.updateStats(func(s *Stats) { s.LandedLate++ })
 		}
 		var a answer
-		c.s.locked(func() { a.v, a.err = effect() })
+		c.s.withLock(func() { a.v, a.err = effect() })
 		if f.NoSpace {
 			a = answer{err: rpctypes.ErrNoSpace}
 		}
 		if f.LoseReply {
-			c.s.count(func(s *Stats) { s.LostReplies++ })
+			c.s.updateStats(func(s *Stats) { s.LostReplies++ })
 			return
 		}
-		if f.Late > 0 || !c.s.sleep(c.s.cfg.Instants.In(f.After, fmt.Sprintf("%s/%s/%s/%08x answer", c.name, q.op, q.key, q.sum))) {
+		if f.Late > 0 || !c.s.sleep(c.s.cfg.Instants.TakeIn(f.After, fmt.Sprintf("%s/%s/%s/%08x answer", c.name, q.op, q.key, q.sum))) {
 			return
 		}
-		if cut, _, _, _ := c.state(); !cut {
+		if cut, _, _, _ := c.currentConditions(); !cut {
 			back <- a
 		}
 	}) {
 		return none, errClosed
 	}
 	// Prefer an answer that is there to a deadline of the same instant.
-	timeout := time.NewTimer(c.s.cfg.ReplyTimeout + c.s.cfg.delay("timeout", c.name+q.op+q.key, 0))
+	timeout := time.NewTimer(c.s.cfg.ReplyTimeout + c.s.cfg.generateDelay("timeout", c.name+q.op+q.key, 0))
 	defer timeout.Stop()
 	select {
 	case a := <-back:
@@ -180,15 +180,15 @@ func call[T any](ctx context.Context, c *Client, q asked, effect func() (T, erro
 		return none, ctx.Err()
 	case <-timeout.C:
 		return none, rpctypes.ErrTimeout
-	case <-c.s.end:
+	case <-c.s.done:
 		return none, errClosed
 	}
 }
 
 var errClosed = fmt.Errorf("etcdfake is closed: %w", rpctypes.ErrStopped)
 
-// start runs f on a goroutine that Close waits for.
-func (s *Store) start(f func()) bool {
+// runTracked runs f on a goroutine that Close waits for.
+func (s *Store) runTracked(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -205,27 +205,27 @@ func (s *Store) sleep(d time.Duration) bool {
 	select {
 	case <-t.C:
 		return true
-	case <-s.end:
+	case <-s.done:
 		return false
 	}
 }
 
-func (s *Store) locked(f func()) {
+func (s *Store) withLock(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
 }
 
-func (s *Store) count(f func(*Stats)) { s.locked(func() { f(&s.stats) }) }
+func (s *Store) updateStats(f func(*Stats)) { s.withLock(func() { f(&s.stats) }) }
 
 // Range implements etcdlog.Client.
 func (c *Client) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error) {
-	_, lag, _, _ := c.state()
-	return call(ctx, c, asked{"range", string(r.Key), sumOf(r)}, func() (*etcdserverpb.RangeResponse, error) {
+	_, lag, _, _ := c.currentConditions()
+	return callStore(ctx, c, requestID{"range", string(r.Key), checksumOf(r)}, func() (*etcdserverpb.RangeResponse, error) {
 		c.s.stats.Ranges++
 		now := c.s.data.rev
 		if r.Serializable {
-			if now = c.s.visible(lag); now < c.s.data.rev {
+			if now = c.s.visibleRevision(lag); now < c.s.data.rev {
 				c.s.stats.StaleReads++
 			}
 		}
@@ -235,7 +235,7 @@ func (c *Client) Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcd
 
 // Txn implements etcdlog.Client.
 func (c *Client) Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error) {
-	return call(ctx, c, asked{"txn", txnKey(r), sumOf(r)}, func() (*etcdserverpb.TxnResponse, error) {
+	return callStore(ctx, c, requestID{"txn", txnKey(r), checksumOf(r)}, func() (*etcdserverpb.TxnResponse, error) {
 		c.s.stats.Txns++
 		return c.s.runTxn(r)
 	})
@@ -258,7 +258,7 @@ func txnKey(r *etcdserverpb.TxnRequest) string {
 
 // Compact implements etcdlog.Client.
 func (c *Client) Compact(ctx context.Context, rev int64) error {
-	_, err := call(ctx, c, asked{op: "compact", key: fmt.Sprint(rev)}, func() (struct{}, error) {
+	_, err := callStore(ctx, c, requestID{op: "compact", key: fmt.Sprint(rev)}, func() (struct{}, error) {
 		c.s.stats.Compactions++
 		return struct{}{}, c.s.compact(rev)
 	})
@@ -269,7 +269,7 @@ func (c *Client) Compact(ctx context.Context, rev int64) error {
 func (s *Store) compact(rev int64) error {
 	err := s.data.compact(rev)
 	if err == nil {
-		s.announce()
+		s.wakeWatches()
 	}
 	return err
 }
@@ -286,23 +286,23 @@ func (s *Store) Compact(rev int64) error {
 
 // Grant implements etcdlog.Client.
 func (c *Client) Grant(ctx context.Context, ttlSeconds int64) (int64, error) {
-	return call(ctx, c, asked{op: "grant"}, func() (int64, error) { return c.s.grant(ttlSeconds), nil })
+	return callStore(ctx, c, requestID{op: "grant"}, func() (int64, error) { return c.s.grantLease(ttlSeconds), nil })
 }
 
 // KeepAlive implements etcdlog.Client.
 func (c *Client) KeepAlive(ctx context.Context, lease int64) error {
-	_, err := call(ctx, c, asked{op: "keepalive", key: fmt.Sprint(lease)}, func() (struct{}, error) { return struct{}{}, c.s.renew(lease) })
+	_, err := callStore(ctx, c, requestID{op: "keepalive", key: fmt.Sprint(lease)}, func() (struct{}, error) { return struct{}{}, c.s.renewLease(lease) })
 	return err
 }
 
 // Revoke implements etcdlog.Client.
 func (c *Client) Revoke(ctx context.Context, lease int64) error {
-	_, err := call(ctx, c, asked{op: "revoke", key: fmt.Sprint(lease)}, func() (struct{}, error) {
+	_, err := callStore(ctx, c, requestID{op: "revoke", key: fmt.Sprint(lease)}, func() (struct{}, error) {
 		l := c.s.leases[lease]
 		if l == nil {
 			return struct{}{}, rpctypes.ErrLeaseNotFound
 		}
-		c.s.revoke(l)
+		c.s.revokeLease(l)
 		return struct{}{}, nil
 	})
 	return err
@@ -310,13 +310,13 @@ func (c *Client) Revoke(ctx context.Context, lease int64) error {
 
 // Status implements etcdlog.Client.
 func (c *Client) Status(ctx context.Context) (etcdlog.Status, error) {
-	return call(ctx, c, asked{op: "status"}, func() (etcdlog.Status, error) {
+	return callStore(ctx, c, requestID{op: "status"}, func() (etcdlog.Status, error) {
 		st := etcdlog.Status{QuotaBytes: 2 << 30, Members: append([]etcdlog.Member(nil), c.s.members...)}
 		for k, vs := range c.s.data.versions {
 			for _, v := range vs {
 				st.SizeBytes += int64(len(k) + len(v.kv.Value))
 			}
-			if kv := c.s.data.find(k, c.s.data.rev); kv != nil {
+			if kv := c.s.data.findVersion(k, c.s.data.rev); kv != nil {
 				st.InUseBytes += int64(len(k) + len(kv.Value))
 			}
 		}
@@ -326,6 +326,6 @@ func (c *Client) Status(ctx context.Context) (etcdlog.Status, error) {
 
 // Alive implements etcdlog.MemberClient.
 func (c *Client) Alive(ctx context.Context) error {
-	_, err := call(ctx, c, asked{op: "alive"}, func() (struct{}, error) { return struct{}{}, nil })
+	_, err := callStore(ctx, c, requestID{op: "alive"}, func() (struct{}, error) { return struct{}{}, nil })
 	return err
 }

@@ -5,7 +5,7 @@
 //
 //	Store ── the one truth, behind one mutex that is never held while waiting
 //	  ├ Client("a", "dev-a") ── each call: delay ▸ effect ▸ delay ▸ answer, where
-//	  ├ Client("b", "dev-b")    a Fate may lose, fail, or delay each of them
+//	  ├ Client("b", "dev-b")    a CallOutcome may lose, fail, or delay each of them
 //	  └ ...
 //
 // The fate of a call is a function of the seed, the client's name, the

@@ -12,21 +12,21 @@ type Instants struct {
 	taken map[int64]string
 }
 
-// In is Take for d from now: how long until the instant that was taken.
-func (i *Instants) In(d time.Duration, by string) time.Duration {
+// TakeIn is Take for d from now: how long until the instant that was taken.
+func (i *Instants) TakeIn(d time.Duration, by string) time.Duration {
 	now := time.Now()
 	return i.Take(now.Add(d), by).Sub(now)
 }
 
-// instantsKept is how many instants are kept before the past is forgotten.
-const instantsKept = 4096
+// maxInstants is how many instants are kept before the past is forgotten.
+const maxInstants = 4096
 
 // Take returns the first instant, not before at, that nobody else took. Takers
 // of one name share one: identical requests have no order.
 func (i *Instants) Take(at time.Time, by string) time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.taken) >= instantsKept {
+	if len(i.taken) >= maxInstants {
 		now := time.Now().UnixNano()
 		for t := range i.taken {
 			if t < now {

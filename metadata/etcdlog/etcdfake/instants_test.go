@@ -21,11 +21,11 @@ func TestNoTwoEffectsShareAnInstantUnlessTheyAreOne(t *testing.T) {
 			t.Errorf("the same request moved by %v", got.Sub(at))
 		}
 		time.Sleep(time.Second)
-		for n := range 3 * instantsKept {
+		for n := range 3 * maxInstants {
 			i.Take(time.Now().Add(time.Duration(n)), fmt.Sprint(n))
 			time.Sleep(time.Duration(n))
 		}
-		if len(i.taken) > instantsKept {
+		if len(i.taken) > maxInstants {
 			t.Errorf("%d instants kept", len(i.taken))
 		}
 	})

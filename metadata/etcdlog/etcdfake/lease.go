@@ -10,49 +10,49 @@ import (
 
 // lease is one lease and the keys that end with it.
 type lease struct {
-	id    int64
-	ttl   time.Duration
-	until time.Time
-	keys  map[string]bool
-	timer *time.Timer
-	n     int // renewals, so that each end has an instant of its own
+	id       int64
+	ttl      time.Duration
+	until    time.Time
+	keys     map[string]bool
+	timer    *time.Timer
+	renewals int // renewals, so that each end has an instant of its own
 }
 
-// grant makes a lease. The mutex is held.
-func (s *Store) grant(ttlSeconds int64) int64 {
+// grantLease makes a lease. The mutex is held.
+func (s *Store) grantLease(ttlSeconds int64) int64 {
 	s.lastID++
 	l := &lease{id: s.lastID, ttl: time.Duration(max(ttlSeconds, 2)) * time.Second, keys: map[string]bool{}}
 	s.leases[l.id] = l
-	s.extend(l)
+	s.extendLease(l)
 	return l.id
 }
 
-// extend moves the lease's end. etcd looks for ended leases twice a second,
+// extendLease moves the lease's end. etcd looks for ended leases twice a second,
 // so each lives up to half a second longer. The mutex is held.
-func (s *Store) extend(l *lease) {
-	l.n++
-	wait := l.ttl + time.Duration(s.cfg.draw("lease", fmt.Sprint(l.id), l.n)%uint64(500*time.Millisecond))
+func (s *Store) extendLease(l *lease) {
+	l.renewals++
+	wait := l.ttl + time.Duration(s.cfg.generateNumber("lease", fmt.Sprint(l.id), l.renewals)%uint64(500*time.Millisecond))
 	l.until = time.Now().Add(wait)
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	l.timer = time.AfterFunc(wait, func() { s.expire(l) })
+	l.timer = time.AfterFunc(wait, func() { s.expireLease(l) })
 }
 
-// expire ends the lease if its time has really come.
-func (s *Store) expire(l *lease) {
+// expireLease ends the lease if its time has really come.
+func (s *Store) expireLease(l *lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.leases[l.id] != l || time.Now().Before(l.until) {
 		return
 	}
 	s.stats.LeasesExpired++
-	s.revoke(l)
+	s.revokeLease(l)
 }
 
-// revoke ends the lease and deletes its keys in one revision. The mutex is
+// revokeLease ends the lease and deletes its keys in one revision. The mutex is
 // held.
-func (s *Store) revoke(l *lease) {
+func (s *Store) revokeLease(l *lease) {
 	l.timer.Stop()
 	delete(s.leases, l.id)
 	var keys []string
@@ -62,20 +62,20 @@ func (s *Store) revoke(l *lease) {
 	slices.Sort(keys)
 	t := &txn{s: s, rev: s.data.rev + 1}
 	for _, k := range keys {
-		t.delete([]byte(k), nil)
+		t.deleteRange([]byte(k), nil)
 	}
 	if t.wrote {
 		s.data.rev = t.rev
-		s.announce()
+		s.wakeWatches()
 	}
 }
 
-func (s *Store) renew(id int64) error {
+func (s *Store) renewLease(id int64) error {
 	l := s.leases[id]
 	if l == nil {
 		return rpctypes.ErrLeaseNotFound
 	}
-	s.extend(l)
+	s.extendLease(l)
 	return nil
 }
 
@@ -85,7 +85,7 @@ func (s *Store) ExpireLease(id int64) {
 	defer s.mu.Unlock()
 	if l := s.leases[id]; l != nil {
 		s.stats.LeasesExpired++
-		s.revoke(l)
+		s.revokeLease(l)
 	}
 }
 
@@ -93,17 +93,17 @@ func (s *Store) ExpireLease(id int64) {
 func (s *Store) ExpireKey(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kv := s.data.find(key, s.data.rev)
+	kv := s.data.findVersion(key, s.data.rev)
 	if kv == nil || s.leases[kv.Lease] == nil {
 		return false
 	}
 	s.stats.LeasesExpired++
-	s.revoke(s.leases[kv.Lease])
+	s.revokeLease(s.leases[kv.Lease])
 	return true
 }
 
-// detach takes a key from its lease. The mutex is held.
-func (s *Store) detach(key string, id int64) {
+// detachKey takes a key from its lease. The mutex is held.
+func (s *Store) detachKey(key string, id int64) {
 	if l := s.leases[id]; l != nil {
 		delete(l.keys, key)
 	}

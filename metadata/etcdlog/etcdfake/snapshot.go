@@ -40,15 +40,15 @@ func (s *Store) Restore(snap *Snapshot) {
 		l.timer.Stop()
 	}
 	s.data, s.lastID = snap.data.clone(), max(s.lastID, snap.lastID)
-	s.leases, s.moments = map[int64]*lease{}, nil
+	s.leases, s.revisionTimes = map[int64]*lease{}, nil
 	for _, l := range snap.leases {
-		n := &lease{id: l.id, ttl: l.ttl, n: l.n, keys: maps.Clone(l.keys)}
+		n := &lease{id: l.id, ttl: l.ttl, renewals: l.renewals, keys: maps.Clone(l.keys)}
 		s.leases[n.id] = n
-		s.extend(n)
+		s.extendLease(n)
 	}
 	s.epoch++
-	s.moments = append(s.moments, moment{s.data.rev, time.Now()})
-	s.announce()
+	s.revisionTimes = append(s.revisionTimes, revisionTime{s.data.rev, time.Now()})
+	s.wakeWatches()
 }
 
 func (d *data) clone() data {

@@ -16,20 +16,20 @@ import (
 
 // Store is one etcd cluster.
 type Store struct {
-	cfg Config
-	wg  sync.WaitGroup // calls that go on without their caller, lease timers
-	end chan struct{}  // closed by Close
+	cfg  Config
+	wg   sync.WaitGroup // calls that go on without their caller, lease timers
+	done chan struct{}  // closed by Close
 
-	mu      sync.Mutex // guards what follows; never held while waiting
-	data    data
-	leases  map[int64]*lease
-	lastID  int64
-	changed chan struct{} // closed and replaced when rev, history or epoch move
-	epoch   int           // rises with Restore: watches of before end
-	moments []moment      // when revisions came, for members that lag
-	members []etcdlog.Member
-	closed  bool
-	stats   Stats
+	mu            sync.Mutex // guards what follows; never held while waiting
+	data          data
+	leases        map[int64]*lease
+	lastID        int64
+	changed       chan struct{}  // closed and replaced when rev, history or epoch move
+	epoch         int            // rises with Restore: watches of before end
+	revisionTimes []revisionTime // when revisions came, for members that lag
+	members       []etcdlog.Member
+	closed        bool
+	stats         Stats
 }
 
 // data is what a snapshot holds.
@@ -52,8 +52,8 @@ type event struct {
 	ev  *mvccpb.Event
 }
 
-// moment tells that rev was there from at on.
-type moment struct {
+// revisionTime tells that rev was there from at on.
+type revisionTime struct {
 	rev int64
 	at  time.Time
 }
@@ -68,7 +68,7 @@ type Stats struct {
 // New starts an empty etcd. Its first revision is 1, as etcd's is.
 func New(cfg Config) *Store {
 	return &Store{
-		cfg: cfg.withDefaults(), end: make(chan struct{}), changed: make(chan struct{}),
+		cfg: cfg.withDefaults(), done: make(chan struct{}), changed: make(chan struct{}),
 		data: data{rev: 1, versions: map[string][]version{}}, leases: map[int64]*lease{},
 		members: []etcdlog.Member{{Name: "etcd-0", Leader: true}},
 	}
@@ -86,7 +86,7 @@ func (s *Store) Close() {
 		l.timer.Stop()
 	}
 	s.mu.Unlock()
-	close(s.end)
+	close(s.done)
 	s.wg.Wait()
 }
 
@@ -115,11 +115,11 @@ func (s *Store) SetMembers(m ...etcdlog.Member) {
 func (s *Store) Dump() []*mvccpb.KeyValue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.data.at(nil, []byte{0}, s.data.rev)
+	return s.data.listRange(nil, []byte{0}, s.data.rev)
 }
 
-// find returns the key's version at rev, nil where it is absent.
-func (d *data) find(key string, rev int64) *mvccpb.KeyValue {
+// findVersion returns the key's version at rev, nil where it is absent.
+func (d *data) findVersion(key string, rev int64) *mvccpb.KeyValue {
 	vs := d.versions[key]
 	for i := len(vs) - 1; i >= 0; i-- {
 		if vs[i].mod <= rev {
@@ -132,11 +132,11 @@ func (d *data) find(key string, rev int64) *mvccpb.KeyValue {
 	return nil
 }
 
-// at returns what the range holds at rev, by key. end nil: one key; end {0}:
+// listRange returns what the range holds at rev, by key. end nil: one key; end {0}:
 // everything from key on.
-func (d *data) at(key, end []byte, rev int64) []*mvccpb.KeyValue {
+func (d *data) listRange(key, end []byte, rev int64) []*mvccpb.KeyValue {
 	if len(end) == 0 {
-		if kv := d.find(string(key), rev); kv != nil {
+		if kv := d.findVersion(string(key), rev); kv != nil {
 			return []*mvccpb.KeyValue{kv}
 		}
 		return nil
@@ -147,7 +147,7 @@ func (d *data) at(key, end []byte, rev int64) []*mvccpb.KeyValue {
 		if !(len(end) == 1 && end[0] == 0) && k >= string(end) {
 			break
 		}
-		if kv := d.find(k, rev); kv != nil {
+		if kv := d.findVersion(k, rev); kv != nil {
 			all = append(all, kv)
 		}
 	}
@@ -165,7 +165,7 @@ func (d *data) rangeAt(r *etcdserverpb.RangeRequest, now int64) (*etcdserverpb.R
 			return nil, rpctypes.ErrCompacted
 		}
 	}
-	kvs := d.at(r.Key, r.RangeEnd, rev)
+	kvs := d.listRange(r.Key, r.RangeEnd, rev)
 	kvs = slices.DeleteFunc(slices.Clone(kvs), func(kv *mvccpb.KeyValue) bool {
 		return r.MinModRevision > 0 && kv.ModRevision < r.MinModRevision ||
 			r.MaxModRevision > 0 && kv.ModRevision > r.MaxModRevision ||
@@ -228,8 +228,8 @@ func copyKV(kv *mvccpb.KeyValue, keysOnly bool) *mvccpb.KeyValue {
 	return c
 }
 
-// write adds a version of a key and its event.
-func (d *data) write(key string, v version) {
+// addVersion adds a version of a key and its event.
+func (d *data) addVersion(key string, v version) {
 	if _, ok := d.versions[key]; !ok {
 		i := sort.SearchStrings(d.keys, key)
 		d.keys = slices.Insert(d.keys, i, key)
@@ -277,29 +277,29 @@ func (d *data) compact(rev int64) error {
 	return nil
 }
 
-// announce wakes watches. The mutex is held.
-func (s *Store) announce() {
-	s.moments = append(s.moments, moment{s.data.rev, time.Now()})
-	if n := len(s.moments); n > 100_000 {
-		s.moments = slices.Clone(s.moments[n/2:])
+// wakeWatches wakes watches. The mutex is held.
+func (s *Store) wakeWatches() {
+	s.revisionTimes = append(s.revisionTimes, revisionTime{s.data.rev, time.Now()})
+	if n := len(s.revisionTimes); n > 100_000 {
+		s.revisionTimes = slices.Clone(s.revisionTimes[n/2:])
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// visible is the revision that a member with this lag has reached. The mutex
+// visibleRevision is the revision that a member with this lag has reached. The mutex
 // is held.
-func (s *Store) visible(lag time.Duration) int64 {
+func (s *Store) visibleRevision(lag time.Duration) int64 {
 	if lag <= 0 {
 		return s.data.rev
 	}
 	t := time.Now().Add(-lag)
-	i := sort.Search(len(s.moments), func(i int) bool { return s.moments[i].at.After(t) })
+	i := sort.Search(len(s.revisionTimes), func(i int) bool { return s.revisionTimes[i].at.After(t) })
 	if i == 0 {
-		if len(s.moments) == 0 {
+		if len(s.revisionTimes) == 0 {
 			return s.data.rev
 		}
-		return max(s.moments[0].rev-1, s.data.compacted)
+		return max(s.revisionTimes[0].rev-1, s.data.compacted)
 	}
-	return max(s.moments[i-1].rev, s.data.compacted)
+	return max(s.revisionTimes[i-1].rev, s.data.compacted)
 }

@@ -31,7 +31,7 @@ func (s *Store) runTxn(r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, e
 	resp := t.run(r)
 	if t.wrote {
 		s.data.rev = t.rev
-		s.announce()
+		s.wakeWatches()
 	}
 	resp.Header = &etcdserverpb.ResponseHeader{Revision: s.data.rev}
 	return resp, nil
@@ -69,7 +69,7 @@ func (s *Store) checkTxn(r *etcdserverpb.TxnRequest) error {
 // the branches it takes, before anything is written.
 func (s *Store) checkLeases(r *etcdserverpb.TxnRequest) error {
 	ops := r.Failure
-	if s.holds(r.Compare, s.data.rev) {
+	if s.comparesHold(r.Compare, s.data.rev) {
 		ops = r.Success
 	}
 	for _, op := range ops {
@@ -87,7 +87,7 @@ func (s *Store) checkLeases(r *etcdserverpb.TxnRequest) error {
 	return nil
 }
 
-func (t *txn) now() int64 {
+func (t *txn) currentRevision() int64 {
 	if t.wrote {
 		return t.rev
 	}
@@ -97,40 +97,40 @@ func (t *txn) now() int64 {
 // run executes r after its checks. As in etcd, every comparison, also of
 // nested txns, sees the store as it was before the first write.
 func (t *txn) run(r *etcdserverpb.TxnRequest) *etcdserverpb.TxnResponse {
-	return t.apply(r, t.plan(r))
+	return t.apply(r, t.planBranches(r))
 }
 
-// plan is which branches are taken, decided before anything is written.
-type plan struct {
+// branchPlan is which branches are taken, decided before anything is written.
+type branchPlan struct {
 	ok     bool
-	nested []*plan
+	nested []*branchPlan
 }
 
-func (t *txn) plan(r *etcdserverpb.TxnRequest) *plan {
-	p := &plan{ok: t.s.holds(r.Compare, t.s.data.rev)}
-	for _, op := range branch(r, p.ok) {
+func (t *txn) planBranches(r *etcdserverpb.TxnRequest) *branchPlan {
+	p := &branchPlan{ok: t.s.comparesHold(r.Compare, t.s.data.rev)}
+	for _, op := range branchOps(r, p.ok) {
 		if q := op.GetRequestTxn(); q != nil {
-			p.nested = append(p.nested, t.plan(q))
+			p.nested = append(p.nested, t.planBranches(q))
 		}
 	}
 	return p
 }
 
-func branch(r *etcdserverpb.TxnRequest, ok bool) []*etcdserverpb.RequestOp {
+func branchOps(r *etcdserverpb.TxnRequest, ok bool) []*etcdserverpb.RequestOp {
 	if ok {
 		return r.Success
 	}
 	return r.Failure
 }
 
-func (t *txn) apply(r *etcdserverpb.TxnRequest, p *plan) *etcdserverpb.TxnResponse {
+func (t *txn) apply(r *etcdserverpb.TxnRequest, p *branchPlan) *etcdserverpb.TxnResponse {
 	resp := &etcdserverpb.TxnResponse{Succeeded: p.ok}
 	nth := 0
-	for _, op := range branch(r, p.ok) {
+	for _, op := range branchOps(r, p.ok) {
 		var a etcdserverpb.ResponseOp
 		switch q := op.Request.(type) {
 		case *etcdserverpb.RequestOp_RequestRange:
-			rr, err := t.s.data.rangeAt(q.RequestRange, t.now())
+			rr, err := t.s.data.rangeAt(q.RequestRange, t.currentRevision())
 			if err != nil {
 				panic("etcdfake: range in a checked txn: " + err.Error())
 			}
@@ -139,7 +139,7 @@ func (t *txn) apply(r *etcdserverpb.TxnRequest, p *plan) *etcdserverpb.TxnRespon
 			t.put(q.RequestPut)
 			a.Response = &etcdserverpb.ResponseOp_ResponsePut{ResponsePut: &etcdserverpb.PutResponse{}}
 		case *etcdserverpb.RequestOp_RequestDeleteRange:
-			n := t.delete(q.RequestDeleteRange.Key, q.RequestDeleteRange.RangeEnd)
+			n := t.deleteRange(q.RequestDeleteRange.Key, q.RequestDeleteRange.RangeEnd)
 			a.Response = &etcdserverpb.ResponseOp_ResponseDeleteRange{ResponseDeleteRange: &etcdserverpb.DeleteRangeResponse{Deleted: n}}
 		case *etcdserverpb.RequestOp_RequestTxn:
 			a.Response = &etcdserverpb.ResponseOp_ResponseTxn{ResponseTxn: t.apply(q.RequestTxn, p.nested[nth])}
@@ -153,31 +153,31 @@ func (t *txn) apply(r *etcdserverpb.TxnRequest, p *plan) *etcdserverpb.TxnRespon
 func (t *txn) put(r *etcdserverpb.PutRequest) {
 	s, key := t.s, string(r.Key)
 	kv := &mvccpb.KeyValue{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), ModRevision: t.rev, CreateRevision: t.rev, Version: 1, Lease: r.Lease}
-	if old := s.data.find(key, t.rev); old != nil {
+	if old := s.data.findVersion(key, t.rev); old != nil {
 		kv.CreateRevision, kv.Version = old.CreateRevision, old.Version+1
-		s.detach(key, old.Lease)
+		s.detachKey(key, old.Lease)
 	}
 	if l := s.leases[r.Lease]; l != nil {
 		l.keys[key] = true
 	}
-	s.data.write(key, version{kv: kv, mod: t.rev})
+	s.data.addVersion(key, version{kv: kv, mod: t.rev})
 	t.wrote = true
 }
 
-func (t *txn) delete(key, end []byte) int64 {
-	all := t.s.data.at(key, end, t.now())
+func (t *txn) deleteRange(key, end []byte) int64 {
+	all := t.s.data.listRange(key, end, t.currentRevision())
 	for _, kv := range all {
-		t.s.detach(string(kv.Key), kv.Lease)
-		t.s.data.write(string(kv.Key), version{kv: &mvccpb.KeyValue{Key: kv.Key, ModRevision: t.rev}, mod: t.rev, deleted: true})
+		t.s.detachKey(string(kv.Key), kv.Lease)
+		t.s.data.addVersion(string(kv.Key), version{kv: &mvccpb.KeyValue{Key: kv.Key, ModRevision: t.rev}, mod: t.rev, deleted: true})
 		t.wrote = true
 	}
 	return int64(len(all))
 }
 
-// holds evaluates comparisons at rev.
-func (s *Store) holds(cs []*etcdserverpb.Compare, rev int64) bool {
+// comparesHold evaluates comparisons at rev.
+func (s *Store) comparesHold(cs []*etcdserverpb.Compare, rev int64) bool {
 	for _, c := range cs {
-		kvs := s.data.at(c.Key, c.RangeEnd, rev)
+		kvs := s.data.listRange(c.Key, c.RangeEnd, rev)
 		if len(kvs) == 0 {
 			if c.Target == etcdserverpb.Compare_VALUE || !compareKV(c, &mvccpb.KeyValue{}) {
 				return false

@@ -17,8 +17,8 @@ import (
 func (c *Client) Watch(ctx context.Context, prefix string, from int64) <-chan etcdlog.WatchResponse {
 	out := make(chan etcdlog.WatchResponse)
 	w := &watch{c: c, ctx: ctx, prefix: prefix, next: from, out: out}
-	c.s.locked(func() { c.s.stats.Watches++; w.epoch = c.s.epoch })
-	if !c.s.start(func() { defer close(out); w.run() }) {
+	c.s.withLock(func() { c.s.stats.Watches++; w.epoch = c.s.epoch })
+	if !c.s.runTracked(func() { defer close(out); w.run() }) {
 		close(out)
 	}
 	return out
@@ -26,68 +26,68 @@ func (c *Client) Watch(ctx context.Context, prefix string, from int64) <-chan et
 
 // watch is one watch; its goroutine owns it.
 type watch struct {
-	c      *Client
-	ctx    context.Context
-	prefix string
-	next   int64 // first revision not delivered
-	epoch  int
-	quiet  int // notes of progress so far
-	out    chan<- etcdlog.WatchResponse
+	c             *Client
+	ctx           context.Context
+	prefix        string
+	next          int64 // first revision not delivered
+	epoch         int
+	progressNotes int // notes of progress so far
+	out           chan<- etcdlog.WatchResponse
 }
 
 // run delivers until the watch ends. Each delivery waits first: what comes
 // meanwhile comes along.
 func (w *watch) run() {
-	progress := time.NewTimer(w.progressIn())
+	progress := time.NewTimer(w.progressDelay())
 	defer progress.Stop()
 	for {
-		ready, changed, moved := w.ready()
+		ready, changed, moved := w.checkReady()
 		if !ready {
 			select {
 			case <-w.ctx.Done():
 				return
-			case <-w.c.s.end:
+			case <-w.c.s.done:
 				return
 			case <-changed:
 			case <-moved:
-			case <-w.laggard():
+			case <-w.lagTimer():
 			case <-progress.C:
-				if !w.note() {
+				if !w.sendProgress() {
 					return
 				}
-				progress.Reset(w.progressIn())
+				progress.Reset(w.progressDelay())
 			}
 			continue
 		}
-		f := w.c.draw("watch", fmt.Sprintf("%s@%d", w.prefix, w.next), 0)
-		if !w.wait(f.Before) {
+		f := w.c.generateOutcome("watch", fmt.Sprintf("%s@%d", w.prefix, w.next), 0)
+		if !w.sleep(f.Before) {
 			return
 		}
-		if cut, _, _, _ := w.c.state(); cut {
+		if cut, _, _, _ := w.c.currentConditions(); cut {
 			continue
 		}
-		if !w.deliver() {
+		if !w.deliverEvents() {
 			return
 		}
 	}
 }
 
-// laggard wakes a watch whose member is behind: time alone brings revisions.
-func (w *watch) laggard() <-chan time.Time {
-	if _, lag, _, _ := w.c.state(); lag > 0 {
-		return time.After(lag/2 + w.c.s.cfg.delay("lag", w.c.name+w.prefix, int(w.next)))
+// lagTimer wakes a watch whose member is behind: time alone brings revisions.
+func (w *watch) lagTimer() <-chan time.Time {
+	if _, lag, _, _ := w.c.currentConditions(); lag > 0 {
+		return time.After(lag/2 + w.c.s.cfg.generateDelay("lag", w.c.name+w.prefix, int(w.next)))
 	}
 	return nil
 }
 
-func (w *watch) progressIn() time.Duration {
-	w.quiet++
-	return w.c.s.cfg.Progress + w.c.s.cfg.delay("progress", w.c.name+w.prefix, w.quiet)
+func (w *watch) progressDelay() time.Duration {
+	w.progressNotes++
+	return w.c.s.cfg.Progress + w.c.s.cfg.generateDelay("progress", w.c.name+w.prefix, w.progressNotes)
 }
 
-// ready says whether there is something to deliver, and what to wait for.
-func (w *watch) ready() (bool, <-chan struct{}, <-chan struct{}) {
-	cut, lag, _, moved := w.c.state()
+// checkReady says whether there is something to deliver, and what to wait for.
+func (w *watch) checkReady() (bool, <-chan struct{}, <-chan struct{}) {
+	cut, lag, _, moved := w.c.currentConditions()
 	s := w.c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,16 +97,16 @@ func (w *watch) ready() (bool, <-chan struct{}, <-chan struct{}) {
 	if s.epoch != w.epoch || w.next < s.data.compacted {
 		return true, s.changed, moved
 	}
-	events, rev := w.events(s.visible(lag))
+	events, rev := w.pendingEvents(s.visibleRevision(lag))
 	if len(events) == 0 { // in step: a compaction from here on is not its business
 		w.next = max(w.next, rev+1)
 	}
 	return len(events) > 0, s.changed, moved
 }
 
-// events are the puts below the prefix from next up to rev. The store's mutex
+// pendingEvents are the puts below the prefix from next up to rev. The store's mutex
 // is held.
-func (w *watch) events(rev int64) ([]*mvccpb.Event, int64) {
+func (w *watch) pendingEvents(rev int64) ([]*mvccpb.Event, int64) {
 	d := &w.c.s.data
 	i := sort.Search(len(d.events), func(i int) bool { return d.events[i].rev >= w.next })
 	var all []*mvccpb.Event
@@ -118,28 +118,28 @@ func (w *watch) events(rev int64) ([]*mvccpb.Event, int64) {
 	return all, rev
 }
 
-// deliver sends what there is, in fragments whose size the seed decides. It
+// deliverEvents sends what there is, in fragments whose size the seed decides. It
 // returns false where the watch ended.
-func (w *watch) deliver() bool {
-	_, lag, _, _ := w.c.state()
+func (w *watch) deliverEvents() bool {
+	_, lag, _, _ := w.c.currentConditions()
 	s := w.c.s
 	var events []*mvccpb.Event
 	var rev int64
 	var end error
 	call := fmt.Sprintf("%s/%s@%d", w.c.name, w.prefix, w.next)
-	nth := w.c.nth("deliver", call)
-	s.locked(func() {
+	nth := w.c.countAttempt("deliver", call)
+	s.withLock(func() {
 		switch {
 		case s.epoch != w.epoch:
 			end = rpctypes.ErrStopped
 		case w.next < s.data.compacted:
 			s.stats.WatchesCompacted++
 			end = rpctypes.ErrCompacted
-		case int(s.cfg.draw("cancel", call, nth)%1000) < s.cfg.CancelWatch:
+		case int(s.cfg.generateNumber("cancel", call, nth)%1000) < s.cfg.CancelWatch:
 			s.stats.WatchesCancelled++
 			end = rpctypes.ErrNoLeader
 		default:
-			events, rev = w.events(s.visible(lag))
+			events, rev = w.pendingEvents(s.visibleRevision(lag))
 		}
 	})
 	if end != nil {
@@ -147,10 +147,10 @@ func (w *watch) deliver() bool {
 		return false
 	}
 	for len(events) > 0 {
-		n := 1 + int(s.cfg.draw("fragment", call, len(events))%uint64(len(events)))
+		n := 1 + int(s.cfg.generateNumber("fragment", call, len(events))%uint64(len(events)))
 		if s.cfg.Spread > 0 {
 			n = 1
-			if !w.wait(s.cfg.Instants.In(1+time.Duration(s.cfg.draw("spread", call, len(events))%uint64(s.cfg.Spread)), fmt.Sprintf("%s#%d", call, len(events)))) {
+			if !w.sleep(s.cfg.Instants.TakeIn(1+time.Duration(s.cfg.generateNumber("spread", call, len(events))%uint64(s.cfg.Spread)), fmt.Sprintf("%s#%d", call, len(events)))) {
 				return false
 			}
 		}
@@ -163,17 +163,17 @@ func (w *watch) deliver() bool {
 	return true
 }
 
-// note tells how far the watch is when nothing happens.
-func (w *watch) note() bool {
-	cut, lag, _, _ := w.c.state()
+// sendProgress tells how far the watch is when nothing happens.
+func (w *watch) sendProgress() bool {
+	cut, lag, _, _ := w.c.currentConditions()
 	if cut {
 		return true
 	}
 	var rev int64
 	ok := false
-	w.c.s.locked(func() {
-		rev = w.c.s.visible(lag)
-		events, _ := w.events(rev)
+	w.c.s.withLock(func() {
+		rev = w.c.s.visibleRevision(lag)
+		events, _ := w.pendingEvents(rev)
 		ok = len(events) == 0 && rev+1 >= w.next && w.c.s.epoch == w.epoch
 	})
 	return !ok || w.send(etcdlog.WatchResponse{Revision: rev})
@@ -185,12 +185,12 @@ func (w *watch) send(r etcdlog.WatchResponse) bool {
 		return true
 	case <-w.ctx.Done():
 		return false
-	case <-w.c.s.end:
+	case <-w.c.s.done:
 		return false
 	}
 }
 
-func (w *watch) wait(d time.Duration) bool {
+func (w *watch) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -198,7 +198,7 @@ func (w *watch) wait(d time.Duration) bool {
 		return true
 	case <-w.ctx.Done():
 		return false
-	case <-w.c.s.end:
+	case <-w.c.s.done:
 		return false
 	}
 }

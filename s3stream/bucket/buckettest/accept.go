@@ -21,28 +21,28 @@ func Accept(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 		name string
 		run  func(*testing.T, bucket.Bucket)
 	}{
-		{"put once, read back, and a second put is refused", putOnce},
-		{"of racing creates exactly one wins", racingCreates},
-		{"ranges and suffixes are those asked for", ranges},
-		{"what is absent is ErrNotFound", absent},
-		{"list is sorted, after, by prefix, and limited", listing},
-		{"list turns pages by itself", manyNames},
-		{"delete removes, and absent is fine", deleting},
-		{"a big object comes back as it went", bigObject},
-		{"an empty object is an object", emptyObject},
-		{"names with segments and odd characters are kept", oddNames},
-		{"names that cannot be kept are refused unsent", badNames},
-		{"buffers belong to the caller before and after", buffers},
-		{"each request is reported once with its status", attempts},
-		{"a context that has ended sends nothing", endedContext},
+		{"put once, read back, and a second put is refused", testPutOnce},
+		{"of racing creates exactly one wins", testRacingCreates},
+		{"ranges and suffixes are those asked for", testRanges},
+		{"what is absent is ErrNotFound", testAbsent},
+		{"list is sorted, after, by prefix, and limited", testListing},
+		{"list turns pages by itself", testManyNames},
+		{"delete removes, and absent is fine", testDeleting},
+		{"a big object comes back as it went", testBigObject},
+		{"an empty object is an object", testEmptyObject},
+		{"names with segments and odd characters are kept", testOddNames},
+		{"names that cannot be kept are refused unsent", testBadNames},
+		{"buffers belong to the caller before and after", testBuffers},
+		{"each request is reported once with its status", testAttempts},
+		{"a context that has ended sends nothing", testEndedContext},
 	}
 	for _, part := range parts {
 		t.Run(part.name, func(t *testing.T) { part.run(t, open(t)) })
 	}
 }
 
-func putOnce(t *testing.T, b bucket.Bucket) {
-	put(t, b, "a/one", "first")
+func testPutOnce(t *testing.T, b bucket.Bucket) {
+	mustPut(t, b, "a/one", "first")
 	if err := b.Put(t.Context(), "a/one", []byte("second")); !errors.Is(err, bucket.ErrExists) {
 		t.Fatalf("second put: %v, want ErrExists", err)
 	}
@@ -52,7 +52,7 @@ func putOnce(t *testing.T, b bucket.Bucket) {
 	wantGet(t, b, "a/one", 0, -1, "first")
 }
 
-func racingCreates(t *testing.T, b bucket.Bucket) {
+func testRacingCreates(t *testing.T, b bucket.Bucket) {
 	const racers = 16
 	for round := range 4 {
 		name := fmt.Sprintf("race/%d", round)
@@ -80,8 +80,8 @@ func racingCreates(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-func ranges(t *testing.T, b bucket.Bucket) {
-	put(t, b, "digits", "0123456789")
+func testRanges(t *testing.T, b bucket.Bucket) {
+	mustPut(t, b, "digits", "0123456789")
 	for _, c := range []struct {
 		off, length int64
 		want        string
@@ -103,8 +103,8 @@ func ranges(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-func absent(t *testing.T, b bucket.Bucket) {
-	put(t, b, "folder/file", "x")
+func testAbsent(t *testing.T, b bucket.Bucket) {
+	mustPut(t, b, "folder/file", "x")
 	for _, name := range []string{"nothing", "folder", "folder/nothing", "folder/file/below"} {
 		for _, off := range []int64{0, 5, -5} {
 			if body, err := b.Get(t.Context(), name, off, -1); !errors.Is(err, bucket.ErrNotFound) || body != nil {
@@ -116,11 +116,11 @@ func absent(t *testing.T, b bucket.Bucket) {
 	wantList(t, b, "nothing/", "", 0)
 }
 
-func listing(t *testing.T, b bucket.Bucket) {
+func testListing(t *testing.T, b bucket.Bucket) {
 	// In byte order, where '-' and '.' sort before '/', '0' after it.
 	names := []string{"a-b", "a.b", "a/b", "a/c-1", "a/c/1", "a/c/2", "a/c0", "a0", "b/x", "c"}
 	for i, name := range slices.Backward(names) {
-		put(t, b, name, "12345678901234567890"[:i])
+		mustPut(t, b, name, "12345678901234567890"[:i])
 	}
 	wantList(t, b, "", "", 0, names...)
 	wantList(t, b, "", "", -1, names...)
@@ -152,7 +152,7 @@ func listing(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-func manyNames(t *testing.T, b bucket.Bucket) {
+func testManyNames(t *testing.T, b bucket.Bucket) {
 	const n = 2*bucket.PageNames + 7
 	names := make([]string, n)
 	work := make(chan string)
@@ -198,9 +198,9 @@ func manyNames(t *testing.T, b bucket.Bucket) {
 	wantList(t, b, "many/", "", 0)
 }
 
-func deleting(t *testing.T, b bucket.Bucket) {
+func testDeleting(t *testing.T, b bucket.Bucket) {
 	for _, name := range []string{"d/1", "d/2", "d/3", "d/4"} {
-		put(t, b, name, name)
+		mustPut(t, b, name, name)
 	}
 	for _, names := range [][]string{{}, {"d/1"}, {"d/1"}, {"nothing/at/all"}, {"d/2", "d/nothing", "d/3"}, {"d/4/below"}} {
 		if err := b.Delete(t.Context(), names...); err != nil {
@@ -211,11 +211,11 @@ func deleting(t *testing.T, b bucket.Bucket) {
 	if _, err := b.Get(t.Context(), "d/2", 0, -1); !errors.Is(err, bucket.ErrNotFound) {
 		t.Errorf("get of a deleted object: %v, want ErrNotFound", err)
 	}
-	put(t, b, "d/1", "again")
+	mustPut(t, b, "d/1", "again")
 	wantGet(t, b, "d/1", 0, -1, "again")
 }
 
-func bigObject(t *testing.T, b bucket.Bucket) {
+func testBigObject(t *testing.T, b bucket.Bucket) {
 	body := make([]byte, 9<<20+13)
 	for i := range body {
 		body[i] = byte(i * 2654435761 >> 13)
@@ -241,7 +241,7 @@ func bigObject(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-func emptyObject(t *testing.T, b bucket.Bucket) {
+func testEmptyObject(t *testing.T, b bucket.Bucket) {
 	if err := b.Put(t.Context(), "empty", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -12,14 +12,14 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-func oddNames(t *testing.T, b bucket.Bucket) {
+func testOddNames(t *testing.T, b bucket.Bucket) {
 	names := []string{
 		"main/2/wal/00000000000004a1/low/0000000000000007", "dots/a..b", "dots/.hidden", "percent/%41", "percent/A",
 		"space/a b", "plus/a+b", "amp/a&b=c", "utf/zürich-é-漢字", "quote/'\"", "long/" + strings.Repeat("x", 120),
 		"deep/1/2/3/4/5/6/7/8/9", "tilde/~", "brackets/[1](2){3}", "hash/#?", "at/@,;:!$*",
 	}
 	for _, name := range names {
-		put(t, b, name, "body of "+name)
+		mustPut(t, b, name, "body of "+name)
 	}
 	for _, name := range names {
 		wantGet(t, b, name, 0, -1, "body of "+name)
@@ -32,19 +32,19 @@ func oddNames(t *testing.T, b bucket.Bucket) {
 	wantList(t, b, "", "", 0)
 }
 
-func badNames(t *testing.T, b bucket.Bucket) {
+func testBadNames(t *testing.T, b bucket.Bucket) {
 	for _, name := range []string{
 		"", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a\x00b", "a\nb", "a\xffb",
 		strings.Repeat("a/", 512) + "b", strings.Repeat("a", 256),
 	} {
 		sent := countAttempts(t.Context(), func(ctx context.Context) {
-			if err := b.Put(ctx, name, []byte("x")); err == nil || isDoorError(err) {
+			if err := b.Put(ctx, name, []byte("x")); err == nil || isBucketError(err) {
 				t.Errorf("put %q: %v, want a refusal", name, err)
 			}
-			if _, err := b.Get(ctx, name, 0, -1); err == nil || isDoorError(err) {
+			if _, err := b.Get(ctx, name, 0, -1); err == nil || isBucketError(err) {
 				t.Errorf("get %q: %v, want a refusal", name, err)
 			}
-			if err := b.Delete(ctx, "fine", name); err == nil || isDoorError(err) {
+			if err := b.Delete(ctx, "fine", name); err == nil || isBucketError(err) {
 				t.Errorf("delete %q: %v, want a refusal", name, err)
 			}
 		})
@@ -54,7 +54,7 @@ func badNames(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-func isDoorError(err error) bool {
+func isBucketError(err error) bool {
 	for _, kind := range []error{bucket.ErrNotFound, bucket.ErrExists, bucket.ErrRange, bucket.ErrDenied, bucket.ErrBusy} {
 		if errors.Is(err, kind) {
 			return true
@@ -63,7 +63,7 @@ func isDoorError(err error) bool {
 	return false
 }
 
-func buffers(t *testing.T, b bucket.Bucket) {
+func testBuffers(t *testing.T, b bucket.Bucket) {
 	body := []byte("original")
 	if err := b.Put(t.Context(), "buffer", body); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func buffers(t *testing.T, b bucket.Bucket) {
 	wantGet(t, b, "buffer", 0, -1, "original")
 }
 
-func attempts(t *testing.T, b bucket.Bucket) {
+func testAttempts(t *testing.T, b bucket.Bucket) {
 	ctx := bucket.WithCause(t.Context(), bucket.CauseWAL)
 	var got []bucket.Attempt
 	var mu sync.Mutex
@@ -134,7 +134,7 @@ func attempts(t *testing.T, b bucket.Bucket) {
 	}
 }
 
-func endedContext(t *testing.T, b bucket.Bucket) {
+func testEndedContext(t *testing.T, b bucket.Bucket) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	sent := countAttempts(ended, func(ctx context.Context) {
@@ -164,7 +164,7 @@ func countAttempts(ctx context.Context, f func(context.Context)) []bucket.Attemp
 	return seen
 }
 
-func put(t *testing.T, b bucket.Bucket, name, body string) {
+func mustPut(t *testing.T, b bucket.Bucket, name, body string) {
 	t.Helper()
 	if err := b.Put(t.Context(), name, []byte(body)); err != nil {
 		t.Fatalf("put %q: %v", name, err)

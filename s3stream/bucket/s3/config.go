@@ -29,8 +29,8 @@ type Config struct {
 const (
 	// DefaultConns bounds the connections of one broker: four times the requests
 	// that its lanes, caches and duties have under way at once.
-	DefaultConns = 256
-	defaultWhere = "us-east-1"
+	DefaultConns  = 256
+	defaultRegion = "us-east-1"
 )
 
 const urlForm = "want s3://NAME[?endpoint=http://HOST:PORT][&region=REGION][&path_style=true|false][&prefix=FOLDER]"

@@ -17,7 +17,7 @@ import (
 // Delete implements bucket.Bucket for one batch. A store that takes no batches is
 // asked for one name at a time from then on.
 func (r *requests) Delete(ctx context.Context, names ...string) error {
-	if err := refuse(ctx, bucket.OpDelete, names[0], bucket.CheckNames(names)); err != nil {
+	if err := checkRequest(ctx, bucket.OpDelete, names[0], bucket.CheckNames(names)); err != nil {
 		return err
 	}
 	if len(names) > 1 && !r.noBatches.Load() {
@@ -38,7 +38,7 @@ func (r *requests) Delete(ctx context.Context, names ...string) error {
 func (r *requests) deleteOne(ctx context.Context, name string) error {
 	ctx, x := withExchange(ctx)
 	_, err := r.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &r.bucket, Key: &name})
-	err = r.end(ctx, bucket.Attempt{Op: bucket.OpDelete, Name: name}, x, err)
+	err = r.reportResult(ctx, bucket.Attempt{Op: bucket.OpDelete, Name: name}, x, err)
 	if x.status == http.StatusNotFound && !errors.Is(err, bucket.ErrDenied) {
 		return nil // Amazon answers 204; some others do not
 	}
@@ -59,7 +59,7 @@ func (r *requests) deleteBatch(ctx context.Context, names []string) (refused boo
 		Delete:            &types.Delete{Objects: batch, Quiet: aws.Bool(true)},
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
 	}, s3.WithAPIOptions(smithyhttp.AddContentChecksumMiddleware))
-	if err := r.end(ctx, bucket.Attempt{Op: bucket.OpDelete, Name: names[0]}, x, err); err != nil {
+	if err := r.reportResult(ctx, bucket.Attempt{Op: bucket.OpDelete, Name: names[0]}, x, err); err != nil {
 		switch x.status {
 		case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 			return true, err

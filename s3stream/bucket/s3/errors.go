@@ -14,8 +14,8 @@ import (
 // The codes below are those of Amazon's "Error responses" reference; stores
 // that are not Amazon's use a subset of them.
 
-// translate turns what the SDK returned into an error of the door.
-func translate(ctx context.Context, op bucket.Op, x *exchange, err error) error {
+// translateError turns what the SDK returned into an error of the door.
+func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) error {
 	code := ""
 	var api smithy.APIError
 	if errors.As(err, &api) {
@@ -27,21 +27,21 @@ func translate(ctx context.Context, op bucket.Op, x *exchange, err error) error 
 	case !x.sent:
 		return fmt.Errorf("%w: request could not be signed, check the credentials: %w", bucket.ErrDenied, err)
 	case x.status == 0 || x.status < 300:
-		return silence(ctx, err)
+		return noAnswerError(ctx, err)
 	}
-	return judge(op, x.status, code, err)
+	return errorOfStatus(op, x.status, code, err)
 }
 
-// silence is no answer, or one that broke off.
-func silence(ctx context.Context, err error) error {
+// noAnswerError is no answer, or one that broke off.
+func noAnswerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // Retry knows whose it is: the attempt's or the caller's
 	}
 	return fmt.Errorf("%w: no whole answer: %w", bucket.ErrBusy, err)
 }
 
-// judge decides by status, and by code where one status means several things.
-func judge(op bucket.Op, status int, code string, err error) error {
+// errorOfStatus decides by status, and by code where one status means several things.
+func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 	switch code {
 	case "NoSuchBucket":
 		return fmt.Errorf("%w: there is no such bucket: %w", bucket.ErrDenied, err)

@@ -27,11 +27,11 @@ func withExchange(ctx context.Context) (context.Context, *exchange) {
 	return context.WithValue(ctx, exchangeKey{}, x), x
 }
 
-// counted is the SDK's way to the network, and the place where attempts are
+// countingClient is the SDK's way to the network, and the place where attempts are
 // seen as the server sees them. It runs on the caller's goroutine.
-type counted struct{ client *http.Client }
+type countingClient struct{ client *http.Client }
 
-func (c counted) Do(request *http.Request) (*http.Response, error) {
+func (c countingClient) Do(request *http.Request) (*http.Response, error) {
 	x, ok := request.Context().Value(exchangeKey{}).(*exchange)
 	if !ok || x.sent {
 		// Were the SDK to retry or to redirect by itself, the meters would lie.

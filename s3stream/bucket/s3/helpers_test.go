@@ -22,7 +22,7 @@ func clientOf(t *testing.T, endpoint string) *s3.Client {
 	return s3.New(s3.Options{
 		Region: "eu-west-1", BaseEndpoint: aws.String(endpoint), UsePathStyle: true, Retryer: aws.NopRetryer{},
 		Credentials:                credentials.NewStaticCredentialsProvider("access", "secret", ""),
-		HTTPClient:                 counted{&http.Client{Transport: transport}},
+		HTTPClient:                 countingClient{&http.Client{Transport: transport}},
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 	})
 }

@@ -60,7 +60,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 		o.UsePathStyle = c.PathStyle
 		o.Retryer = aws.NopRetryer{}
-		o.HTTPClient = counted{&http.Client{
+		o.HTTPClient = countingClient{&http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}}
@@ -100,7 +100,7 @@ func loadShared(ctx context.Context, c Config) (aws.Config, error) {
 		return aws.Config{}, fmt.Errorf("open s3 bucket %s: no region; give region= in its URL or set AWS_REGION", c.Bucket)
 	}
 	if shared.Region == "" {
-		shared.Region = defaultWhere
+		shared.Region = defaultRegion
 	}
 	return shared, nil
 }

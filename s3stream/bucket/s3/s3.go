@@ -33,28 +33,28 @@ type requests struct {
 
 // Put implements bucket.Bucket.
 func (r *requests) Put(ctx context.Context, name string, body []byte) error {
-	if err := refuse(ctx, bucket.OpPut, name, bucket.CheckName(name)); err != nil {
+	if err := checkRequest(ctx, bucket.OpPut, name, bucket.CheckName(name)); err != nil {
 		return err
 	}
 	if int64(len(body)) > bucket.MaxBody {
 		return fmt.Errorf("put %q: BUG: body of %d bytes is over the limit of %d", name, len(body), int64(bucket.MaxBody))
 	}
-	how := putHow{unsigned: r.unsigned.Load()}
+	how := bodyGuard{unsigned: r.unsigned.Load()}
 	if sum, ok := bucket.ChecksumOf(ctx); ok {
 		how.crc = encodeCRC(sum)
 	} else {
 		how.crc = crc32c(body)
 	}
-	return r.put(ctx, name, body, how)
+	return r.putObject(ctx, name, body, how)
 }
 
-// putHow is how a body is guarded.
-type putHow struct {
+// bodyGuard is how a body is guarded.
+type bodyGuard struct {
 	crc      string
 	unsigned bool
 }
 
-func (r *requests) put(ctx context.Context, name string, body []byte, how putHow) error {
+func (r *requests) putObject(ctx context.Context, name string, body []byte, how bodyGuard) error {
 	ctx, x := withExchange(ctx)
 	content := newPayload(body)
 	defer content.close()
@@ -71,7 +71,7 @@ func (r *requests) put(ctx context.Context, name string, body []byte, how putHow
 			o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 		}
 	})
-	return r.end(ctx, bucket.Attempt{Op: bucket.OpPut, Name: name, Bytes: int64(len(body))}, x, err)
+	return r.reportResult(ctx, bucket.Attempt{Op: bucket.OpPut, Name: name, Bytes: int64(len(body))}, x, err)
 }
 
 func crc32c(body []byte) string {
@@ -85,7 +85,7 @@ func encodeCRC(sum uint32) string {
 
 // Get implements bucket.Bucket.
 func (r *requests) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
-	if err := refuse(ctx, bucket.OpGet, name, bucket.CheckName(name)); err != nil {
+	if err := checkRequest(ctx, bucket.OpGet, name, bucket.CheckName(name)); err != nil {
 		return nil, err
 	}
 	if length == 0 && off >= 0 {
@@ -107,16 +107,16 @@ func (r *requests) Get(ctx context.Context, name string, off, length int64) ([]b
 	output, err := r.client.GetObject(ctx, input)
 	var body []byte
 	if err == nil {
-		body, err = read(output)
+		body, err = readBody(output)
 	}
 	a := bucket.Attempt{Op: bucket.OpGet, Name: name, Bytes: int64(len(body))}
 	// A suffix that holds the whole object may be answered as the whole object.
 	entire := whole || off < 0 && int64(len(body)) <= -off
 	if err == nil && !entire && x.status != http.StatusPartialContent {
-		report(ctx, a, x)
+		reportAttempt(ctx, a, x)
 		return nil, fmt.Errorf("get %q: the store did not keep to the Range header, it answered %d with %d bytes; use one that does", name, x.status, len(body))
 	}
-	err = r.end(ctx, a, x, err)
+	err = r.reportResult(ctx, a, x, err)
 	if off < 0 && errors.Is(err, bucket.ErrRange) {
 		return []byte{}, nil // the last bytes of an empty object
 	}
@@ -126,8 +126,8 @@ func (r *requests) Get(ctx context.Context, name string, off, length int64) ([]b
 	return body, nil
 }
 
-// read returns what has come, also where that is not all.
-func read(output *s3.GetObjectOutput) (body []byte, err error) {
+// readBody returns what has come, also where that is not all.
+func readBody(output *s3.GetObjectOutput) (body []byte, err error) {
 	defer func() { err = errors.Join(err, output.Body.Close()) }()
 	if output.ContentLength == nil || *output.ContentLength < 0 {
 		body, err = io.ReadAll(io.LimitReader(output.Body, bucket.MaxBody+1))
@@ -151,12 +151,12 @@ func read(output *s3.GetObjectOutput) (body []byte, err error) {
 // List implements bucket.Bucket for what fits a page. A store may answer with
 // less than a page and say that there is more: it is then asked on.
 func (r *requests) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
-	if err := refuse(ctx, bucket.OpList, prefix); err != nil {
+	if err := checkRequest(ctx, bucket.OpList, prefix); err != nil {
 		return nil, err
 	}
 	var found []bucket.Info
 	for {
-		page, more, err := r.page(ctx, prefix, after, min(limit-len(found), bucket.PageNames))
+		page, more, err := r.listPage(ctx, prefix, after, min(limit-len(found), bucket.PageNames))
 		if err != nil {
 			return nil, err
 		}
@@ -168,14 +168,14 @@ func (r *requests) List(ctx context.Context, prefix, after string, limit int) ([
 	}
 }
 
-func (r *requests) page(ctx context.Context, prefix, after string, limit int) (infos []bucket.Info, more bool, err error) {
+func (r *requests) listPage(ctx context.Context, prefix, after string, limit int) (infos []bucket.Info, more bool, err error) {
 	input := &s3.ListObjectsV2Input{Bucket: &r.bucket, Prefix: &prefix, MaxKeys: aws.Int32(int32(limit))}
 	if after != "" {
 		input.StartAfter = &after
 	}
 	ctx, x := withExchange(ctx)
 	output, err := r.client.ListObjectsV2(ctx, input)
-	if err := r.end(ctx, bucket.Attempt{Op: bucket.OpList, Name: prefix}, x, err); err != nil {
+	if err := r.reportResult(ctx, bucket.Attempt{Op: bucket.OpList, Name: prefix}, x, err); err != nil {
 		return nil, false, err
 	}
 	for _, object := range output.Contents {
@@ -188,18 +188,18 @@ func (r *requests) page(ctx context.Context, prefix, after string, limit int) (i
 	return infos, aws.ToBool(output.IsTruncated), nil
 }
 
-// end reports the attempt, if there was one, and names the error.
-func (r *requests) end(ctx context.Context, a bucket.Attempt, x *exchange, err error) error {
-	report(ctx, a, x)
+// reportResult reports the attempt, if there was one, and names the error.
+func (r *requests) reportResult(ctx context.Context, a bucket.Attempt, x *exchange, err error) error {
+	reportAttempt(ctx, a, x)
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s %q in bucket %s: %w", a.Op, a.Name, r.bucket, translate(ctx, a.Op, x, err))
+	return fmt.Errorf("%s %q in bucket %s: %w", a.Op, a.Name, r.bucket, translateError(ctx, a.Op, x, err))
 }
 
-// report tells of the request, and of those before it that met a dead
+// reportAttempt tells of the request, and of those before it that met a dead
 // connection; of none if nothing was sent.
-func report(ctx context.Context, a bucket.Attempt, x *exchange) {
+func reportAttempt(ctx context.Context, a bucket.Attempt, x *exchange) {
 	if !x.sent {
 		return
 	}
@@ -213,8 +213,8 @@ func report(ctx context.Context, a bucket.Attempt, x *exchange) {
 	bucket.Report(ctx, a)
 }
 
-// refuse returns what stops a request before it is sent.
-func refuse(ctx context.Context, op bucket.Op, name string, fault ...error) error {
+// checkRequest returns what stops a request before it is sent.
+func checkRequest(ctx context.Context, op bucket.Op, name string, fault ...error) error {
 	for _, err := range append(fault, ctx.Err()) {
 		if err != nil {
 			return fmt.Errorf("%s %q: %w", op, name, err)

@@ -27,14 +27,14 @@ func (s *Store) SkipBodyHash(ctx context.Context, nonce string) error {
 		name = s.prefix + "/" + name
 	}
 	body := []byte("zonewise: a body that no signature covers")
-	err := s.requests.put(ctx, name, body, putHow{crc32c([]byte("another body")), true})
+	err := s.requests.putObject(ctx, name, body, bodyGuard{crc32c([]byte("another body")), true})
 	switch {
 	case err == nil:
 		return errors.Join(errors.New("skip the hash of bodies: this store does not compare a body with its checksum"), s.requests.Delete(ctx, name))
 	case errors.Is(err, bucket.ErrDenied):
 		return fmt.Errorf("skip the hash of bodies: %w", err)
 	}
-	err = s.requests.put(ctx, name, body, putHow{crc32c(body), true})
+	err = s.requests.putObject(ctx, name, body, bodyGuard{crc32c(body), true})
 	if err = errors.Join(err, s.requests.Delete(ctx, name)); err != nil {
 		return fmt.Errorf("skip the hash of bodies: %w", err)
 	}

@@ -31,7 +31,7 @@ func main() {
 	number := flag.Int("number", 0, "of the drawn scenarios, play this one alone, and print it")
 	parallel := flag.Int("parallel", 4, "scenarios at a time")
 	flag.Parse()
-	if err := run(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel, *seed, max(*drawn, *number), *number}); err != nil {
+	if err := replayScenarios(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel, *seed, max(*drawn, *number), *number}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -41,11 +41,11 @@ type options struct {
 	show, all, sum bool
 	parallel       int
 	seed           uint64
-	drawn          int
+	generated      int
 	number         int
 }
 
-func run(kafka, zonewise string, files []string, o options) error {
+func replayScenarios(kafka, zonewise string, files []string, o options) error {
 	ctx := context.Background()
 	s, err := oracle.NewSession(ctx, strconv.FormatInt(time.Now().UnixMilli()%1e9, 36), kafka, zonewise)
 	if err != nil {
@@ -64,7 +64,7 @@ func run(kafka, zonewise string, files []string, o options) error {
 		list = append(list, sc)
 	}
 	g := oracle.NewGenerator(o.seed, s.Kafka, s.Zonewise)
-	for i := range o.drawn {
+	for i := range o.generated {
 		sc, text, err := g.Next()
 		if err != nil {
 			return fmt.Errorf("BUG: %w in\n%s", err, text)
@@ -90,10 +90,10 @@ func run(kafka, zonewise string, files []string, o options) error {
 			mu.Lock()
 			defer mu.Unlock()
 			requests += r.Requests
-			if len(r.Unexplained)+len(r.Wrong) > 0 {
+			if len(r.Unexplained)+len(r.InvalidSteps) > 0 {
 				bad++
 			}
-			print(&r, o, kinds)
+			printResult(&r, o, kinds)
 		})
 	}
 	wg.Wait()
@@ -113,7 +113,7 @@ func run(kafka, zonewise string, files []string, o options) error {
 	return nil
 }
 
-func print(r *oracle.Result, o options, kinds map[string][]oracle.Difference) {
+func printResult(r *oracle.Result, o options, kinds map[string][]oracle.Difference) {
 	differences := r.Unexplained
 	if o.all {
 		differences = r.Differences
@@ -126,7 +126,7 @@ func print(r *oracle.Result, o options, kinds map[string][]oracle.Difference) {
 		}
 		fmt.Println(d)
 	}
-	for _, w := range r.Wrong {
+	for _, w := range r.InvalidSteps {
 		fmt.Println("WRONG", w)
 	}
 	if o.show {

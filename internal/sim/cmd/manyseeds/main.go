@@ -22,41 +22,41 @@ import (
 func main() {
 	var c config
 	flag.IntVar(&c.seeds, "seeds", 5000, "how many seeds, from 0 on")
-	flag.DurationVar(&c.within, "within", 0, "begin no more seeds after so long; without it, run them all")
-	flag.IntVar(&c.least, "least", 0, "how many seeds must have been run when -within ends, or the run has failed")
+	flag.DurationVar(&c.timeLimit, "within", 0, "begin no more seeds after so long; without it, run them all")
+	flag.IntVar(&c.minSeeds, "least", 0, "how many seeds must have been run when -within ends, or the run has failed")
 	flag.StringVar(&c.state, "state", "data/sim.state", "file with one line per seed that was run")
 	flag.StringVar(&c.report, "report", "", "file that the result is written to")
-	flag.BoolFunc("fresh", "forget what the state file says", func(string) error { c.how = fresh; return nil })
-	flag.BoolFunc("carry", "run again what failed at an earlier commit, and not what held there; the report says so", func(string) error { c.how = carry; return nil })
+	flag.BoolFunc("fresh", "forget what the state file says", func(string) error { c.mode = startFresh; return nil })
+	flag.BoolFunc("carry", "run again what failed at an earlier commit, and not what held there; the report says so", func(string) error { c.mode = carryOver; return nil })
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := c.run(ctx); err != nil {
+	if err := c.runSeeds(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "manyseeds:", err)
 		os.Exit(1)
 	}
 }
 
-// portion is how many seeds one run of the test binary takes: so much work is
+// portionSeeds is how many seeds one run of the test binary takes: so much work is
 // lost at most when it is stopped.
-const portion = 20
+const portionSeeds = 20
 
 type config struct {
-	seeds, least  int
-	within        time.Duration
-	state, report string
-	how           opening
+	seeds, minSeeds int
+	timeLimit       time.Duration
+	state, report   string
+	mode            openMode
 }
 
-func (c *config) run(ctx context.Context) error {
-	commit, err := describe(ctx)
+func (c *config) runSeeds(ctx context.Context) error {
+	commit, err := describeCommit(ctx)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(c.state), 0o755); err != nil {
 		return err
 	}
-	s, err := openState(c.state, commit, c.how)
+	s, err := openState(c.state, commit, c.mode)
 	if err != nil {
 		return err
 	}
@@ -70,23 +70,23 @@ func (c *config) run(ctx context.Context) error {
 		return fmt.Errorf("build the simulation: %w:\n%s", err, out)
 	}
 	begun, before := time.Now(), len(s.done)
-	for _, p := range s.missing(c.seeds) {
-		if c.within > 0 && time.Since(begun) > c.within {
-			fmt.Printf("%v have passed: %d of %d seeds\n", c.within, len(s.done), c.seeds)
+	for _, p := range s.missingPortions(c.seeds) {
+		if c.timeLimit > 0 && time.Since(begun) > c.timeLimit {
+			fmt.Printf("%v have passed: %d of %d seeds\n", c.timeLimit, len(s.done), c.seeds)
 			break
 		}
-		if err := s.portion(ctx, binary, p[0], p[1]); err != nil {
+		if err := s.runPortion(ctx, binary, p[0], p[1]); err != nil {
 			return err
 		}
 		rate := float64(len(s.done)-before) / time.Since(begun).Seconds()
 		left := time.Duration(float64(c.seeds-len(s.done))/max(rate, 0.001)) * time.Second
-		fmt.Printf("%d of %d seeds, %d failed, %.2f a second, about %v left\n", len(s.done), c.seeds, len(s.failed()), rate, left.Round(time.Second))
+		fmt.Printf("%d of %d seeds, %d failed, %.2f a second, about %v left\n", len(s.done), c.seeds, len(s.failedSeeds()), rate, left.Round(time.Second))
 	}
-	return s.finish(c)
+	return s.reportOutcome(c)
 }
 
-// describe names what is tested: the commit, and whether files differ from it.
-func describe(ctx context.Context) (string, error) {
+// describeCommit names what is tested: the commit, and whether files differ from it.
+func describeCommit(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
 	if err != nil {
 		return "", fmt.Errorf("git describe: %w", err)
@@ -94,8 +94,8 @@ func describe(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// portion runs seeds from..from+count and takes their lines.
-func (s *state) portion(ctx context.Context, binary string, from, count int) error {
+// runPortion runs seeds from..from+count and takes their lines.
+func (s *seedState) runPortion(ctx context.Context, binary string, from, count int) error {
 	out := binary + ".out"
 	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -107,7 +107,7 @@ func (s *state) portion(ctx context.Context, binary string, from, count int) err
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopped; run it again to go on: %w", ctx.Err())
 	}
-	n, err := s.take(out)
+	n, err := s.takeResults(out)
 	if err != nil {
 		return err
 	}

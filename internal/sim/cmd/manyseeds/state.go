@@ -26,10 +26,10 @@ type result struct {
 	Commit   string `json:"-"` // the header above it
 }
 
-// state is what has been run. In its file a line names the commit of the lines
+// seedState is what has been run. In its file a line names the commit of the lines
 // below it. Lines of another commit do not count, unless they are carried: then
 // those of seeds that held do.
-type state struct {
+type seedState struct {
 	file   string
 	commit string
 	done   map[int]result
@@ -38,26 +38,26 @@ type state struct {
 const header = "commit "
 
 // How a state file is opened.
-type opening int
+type openMode int
 
 const (
-	goOn  opening = iota // with the lines of this commit
-	carry                // with those of others, too
-	fresh                // with none
+	resumeState openMode = iota // with the lines of this commit
+	carryOver                   // with those of others, too
+	startFresh                  // with none
 )
 
-func openState(file, commit string, how opening) (*state, error) {
-	s := &state{file: file, commit: commit, done: map[int]result{}}
+func openState(file, commit string, how openMode) (*seedState, error) {
+	s := &seedState{file: file, commit: commit, done: map[int]result{}}
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	var last string
-	if how != fresh {
-		last, err = s.read(f)
+	if how != startFresh {
+		last, err = s.readLines(f)
 	}
-	if err == nil && (how == fresh || how == goOn && last != commit) { // begin anew
+	if err == nil && (how == startFresh || how == resumeState && last != commit) { // begin anew
 		s.done = map[int]result{}
 		last, err = "", f.Truncate(0)
 	}
@@ -78,8 +78,8 @@ func openState(file, commit string, how opening) (*state, error) {
 // maxLine bounds one line of the state file.
 const maxLine = 1 << 20
 
-// read takes all lines and returns the last commit.
-func (s *state) read(f *os.File) (commit string, err error) {
+// readLines takes all lines and returns the last commit.
+func (s *seedState) readLines(f *os.File) (commit string, err error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
@@ -96,13 +96,13 @@ func (s *state) read(f *os.File) (commit string, err error) {
 	return commit, lines.Err()
 }
 
-// missing lists the portions, first and count, that have not been run.
-func (s *state) missing(seeds int) (out [][2]int) {
+// missingPortions lists the portions, first and count, that have not been run.
+func (s *seedState) missingPortions(seeds int) (out [][2]int) {
 	for seed := 0; seed < seeds; seed++ {
 		if _, ok := s.done[seed]; ok {
 			continue
 		}
-		if n := len(out); n > 0 && out[n-1][0]+out[n-1][1] == seed && out[n-1][1] < portion {
+		if n := len(out); n > 0 && out[n-1][0]+out[n-1][1] == seed && out[n-1][1] < portionSeeds {
 			out[n-1][1]++
 		} else {
 			out = append(out, [2]int{seed, 1})
@@ -111,8 +111,8 @@ func (s *state) missing(seeds int) (out [][2]int) {
 	return out
 }
 
-// take moves the lines that a run wrote into the state file.
-func (s *state) take(out string) (n int, err error) {
+// takeResults moves the lines that a run wrote into the state file.
+func (s *seedState) takeResults(out string) (n int, err error) {
 	b, err := os.ReadFile(out)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil
@@ -142,7 +142,7 @@ func (s *state) take(out string) (n int, err error) {
 	return n, nil
 }
 
-func (s *state) failed() (seeds []int) {
+func (s *seedState) failedSeeds() (seeds []int) {
 	for _, seed := range slices.Sorted(maps.Keys(s.done)) {
 		if len(s.done[seed].Wrong) > 0 {
 			seeds = append(seeds, seed)
@@ -151,21 +151,21 @@ func (s *state) failed() (seeds []int) {
 	return seeds
 }
 
-// finish prints and writes the result, and fails where a seed did or where an
+// reportOutcome prints and writes the result, and fails where a seed did or where an
 // interesting state was never reached.
-func (s *state) finish(c *config) error {
-	text, missing := s.text()
+func (s *seedState) reportOutcome(c *config) error {
+	text, missing := s.renderReport()
 	fmt.Print(text)
 	if c.report != "" {
 		if err := report.Write(c.report, "seeds", text); err != nil {
 			return err
 		}
 	}
-	if failed := s.failed(); len(failed) > 0 {
+	if failed := s.failedSeeds(); len(failed) > 0 {
 		return fmt.Errorf("seeds %v broke a promise", failed)
 	}
-	if len(s.done) < c.least {
-		return fmt.Errorf("run %d seeds: the time (-within %v) was enough for %d", c.least, c.within, len(s.done))
+	if len(s.done) < c.minSeeds {
+		return fmt.Errorf("run %d seeds: the time (-within %v) was enough for %d", c.minSeeds, c.timeLimit, len(s.done))
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("never reached: %q", missing)
@@ -173,7 +173,7 @@ func (s *state) finish(c *config) error {
 	return nil
 }
 
-func (s *state) text() (text string, missing []string) {
+func (s *seedState) renderReport() (text string, missing []string) {
 	var virtual time.Duration
 	batches, faults, coverage, commits := 0, 0, map[string]int{}, map[string]int{}
 	for _, r := range s.done {
@@ -190,7 +190,7 @@ func (s *state) text() (text string, missing []string) {
 			fmt.Fprintf(&b, "| of these held at `%s`, and were not run again | %d |\n", commit, commits[commit])
 		}
 	}
-	fmt.Fprintf(&b, "| seeds | %d, the last is %d |\n| seeds that broke a promise | %d |\n", len(s.done), slices.Max(slices.AppendSeq([]int{-1}, maps.Keys(s.done))), len(s.failed()))
+	fmt.Fprintf(&b, "| seeds | %d, the last is %d |\n| seeds that broke a promise | %d |\n", len(s.done), slices.Max(slices.AppendSeq([]int{-1}, maps.Keys(s.done))), len(s.failedSeeds()))
 	fmt.Fprintf(&b, "| client batches | %d |\n| faults injected | %d |\n| virtual time | %v |\n\n", batches, faults, virtual.Round(time.Second))
 	fmt.Fprintf(&b, "How often an interesting state was reached; none may be zero.\n\n| state | times |\n|---|---|\n")
 	for _, k := range slices.Sorted(maps.Keys(coverage)) {
@@ -199,7 +199,7 @@ func (s *state) text() (text string, missing []string) {
 			missing = append(missing, k)
 		}
 	}
-	for _, seed := range s.failed() {
+	for _, seed := range s.failedSeeds() {
 		fmt.Fprintf(&b, "\nSeed %d (`ZONEWISE_SIM_FROM=%d ZONEWISE_SIM_SEEDS=1 go test ./internal/sim -run TestSeeds -v`):\n\n", seed, seed)
 		for _, w := range s.done[seed].Wrong {
 			fmt.Fprintf(&b, "- %s\n", w)

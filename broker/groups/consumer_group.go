@@ -1,0 +1,309 @@
+package groups
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// consumerGroup is one group of the consumer protocol (KIP-848): the coordinator
+// computes a target for every member, and each heartbeat brings its member a
+// step towards it, first by taking partitions away, then by giving it what
+// others gave up. Like machine it is pure: told what time it is, it changes
+// itself and leaves behind what is to be written; answers wait until it is.
+//
+// The group's epoch rises with whatever asks for another target; the targets
+// answer an epoch, assigned; a member's own epoch says which targets it has
+// reached.
+type consumerGroup struct {
+	name     string
+	limits   limits
+	timeouts memberTimeouts
+	topics   topicSource
+
+	epoch, assignmentEpoch int32
+	members                map[string]*consumerGroupMember
+	instances              map[string]string                   // instance id -> member id
+	owners                 map[metadata.TopicPartition]holding // who has a partition, or has not given it up
+	subscriptions          subscriptions
+	bytes                  int       // of all members
+	classicMembers         int       // members that speak the classic protocol
+	reconciledMembers      int       // members that have what the assignment's epoch gives them
+	epochBumped            bool      // by the present event
+	nextAssignment         time.Time // large groups are not assigned anew at every change
+	nextDeadline           time.Time // not after the earliest deadline; zero: there is none
+
+	writeBuffer writeBuffer // what is not written yet, and who waits for it
+}
+
+// holding is who has a partition, and since which epoch of that member: its
+// commits under an epoch that is older than its own are good from that one on
+// (KIP-1251).
+type holding struct {
+	member string
+	since  int32
+}
+
+// memberTimeouts are the group's settings (GROUP configs, else the broker's).
+type memberTimeouts struct{ session, heartbeat time.Duration }
+
+// consumerGroupMember is one member of a roster.
+type consumerGroupMember struct {
+	info             metadata.ConsumerMember
+	sessionTimeout   time.Duration // of a member that speaks the classic protocol; else the group's
+	rebalanceTimeout time.Duration
+
+	epoch, previousEpoch int32
+	state                metadata.MemberState
+	assigned, revoking   partitionSet
+	target               partitionSet
+
+	sessionDeadline time.Time     // its session's end
+	revokeDeadline  time.Time     // when it must have given up; zero: nothing to give up
+	leftForNow      bool          // a static member that said it will be back: nobody speaks for it
+	pattern         *topicPattern // of its expression, until it is in the books
+	syncDeadline    time.Time     // a classic member that joined must have asked for its assignment; zero: it did
+}
+
+// isClassic reports whether the member speaks the classic protocol.
+func (p *consumerGroupMember) isClassic() bool { return p.info.SessionTimeoutMs > 0 }
+
+// epochLeaveStatic is the epoch of a static member that said it will be back.
+const epochLeaveStatic = -2
+
+func newConsumerGroup(name string, l limits, times memberTimeouts, topics topicSource) *consumerGroup {
+	return &consumerGroup{name: name, limits: l, timeouts: times, topics: topics, members: map[string]*consumerGroupMember{},
+		instances: map[string]string{}, owners: map[metadata.TopicPartition]holding{}, writeBuffer: newWriteBuffer()}
+}
+
+// loadMembers continues a stored group: members keep epochs, partitions and
+// targets, and their timers restart in full.
+func (r *consumerGroup) loadMembers(head *metadata.ConsumerGroup, stored []metadata.MemberView, now time.Time) {
+	r.epoch, r.assignmentEpoch, r.writeBuffer.groupStored = head.Epoch, head.AssignmentEpoch, true
+	for i := range stored {
+		v := &stored[i]
+		p := &consumerGroupMember{info: v.ConsumerMember, sessionTimeout: time.Duration(v.SessionTimeoutMs) * time.Millisecond,
+			rebalanceTimeout: time.Duration(v.RebalanceTimeoutMs) * time.Millisecond,
+			epoch:            v.Assignment.Epoch, previousEpoch: v.Assignment.Previous, state: v.Assignment.State,
+			target: metadata.Partitions(v.Target)}
+		p.leftForNow = p.epoch == epochLeaveStatic
+		p.pattern, _ = r.subscriptions.compileNewPattern(p.info.Regex, r.topics) // it was admitted before: where it no longer is, it matches nothing
+		p.assigned, p.revoking = r.holdRanges(p, v.Assignment.Assigned), r.holdRanges(p, v.Assignment.Revoking)
+		r.addMember(p)
+		r.restartSession(now, p)
+		if p.state == metadata.MemberRevoking {
+			r.setRevokeDeadline(now, p)
+		}
+		r.writeBuffer.stored[p.info.ID] = true
+	}
+	r.updateKnownTopics(now)
+	if r.epoch == r.assignmentEpoch && r.areTargetsOutdated() {
+		r.bumpEpoch() // topics changed while nobody looked
+	}
+}
+
+// addMember puts a member into the books.
+func (r *consumerGroup) addMember(p *consumerGroupMember) {
+	r.members[p.info.ID] = p
+	r.subscriptions.addMember(&p.info, p.pattern)
+	p.pattern = nil
+	if p.info.InstanceID != "" {
+		r.instances[p.info.InstanceID] = p.info.ID
+	}
+	r.bytes += consumerMemberBytes(&p.info)
+	r.classicMembers += boolToInt(p.isClassic())
+	r.reconciledMembers += boolToInt(r.isReconciled(p))
+}
+
+// removeMember strikes a member out, and what it had with it.
+func (r *consumerGroup) removeMember(p *consumerGroupMember) {
+	r.releasePartitions(p, p.assigned.union(p.revoking))
+	r.subscriptions.removeMember(&p.info)
+	r.bytes -= consumerMemberBytes(&p.info)
+	r.classicMembers -= boolToInt(p.isClassic())
+	r.reconciledMembers -= boolToInt(r.isReconciled(p))
+	delete(r.members, p.info.ID)
+	if r.instances[p.info.InstanceID] == p.info.ID {
+		delete(r.instances, p.info.InstanceID)
+	}
+	r.writeBuffer.markRemoved(p.info.ID)
+}
+
+// claimPartitions and release keep who has which partition.
+func (r *consumerGroup) claimPartitions(p *consumerGroupMember, set partitionSet, since int32) {
+	for _, tp := range set {
+		r.owners[tp] = holding{p.info.ID, since}
+	}
+}
+
+func (r *consumerGroup) releasePartitions(p *consumerGroupMember, set partitionSet) {
+	for _, tp := range set {
+		if r.owners[tp].member == p.info.ID {
+			delete(r.owners, tp)
+		}
+	}
+}
+
+// holdRanges gives a member what is stored as its, and returns the partitions.
+// Where two have one, because a write was cut off in the middle, it is the
+// later one's.
+func (r *consumerGroup) holdRanges(p *consumerGroupMember, list []metadata.HeldRange) (out partitionSet) {
+	for _, h := range list {
+		set := h.Partitions()
+		out = append(out, set...)
+		r.claimPartitions(p, partitionSet(set).filter(func(tp metadata.TopicPartition) bool { return h.Since >= r.owners[tp].since }), h.Since)
+	}
+	return out
+}
+
+// ranges is what a member has, as it is stored.
+func (r *consumerGroup) ranges(set partitionSet) []metadata.HeldRange {
+	return metadata.HeldRanges(set, func(tp metadata.TopicPartition) int32 { return r.owners[tp].since })
+}
+
+// consumerMemberBytes is what a member takes in memory, its partitions apart.
+func consumerMemberBytes(m *metadata.ConsumerMember) int {
+	n := memberOverheadBytes + len(m.ID) + len(m.InstanceID) + len(m.RackID) + len(m.ClientID) + len(m.ClientHost) + len(m.Regex) + len(m.Assignor)
+	for _, t := range m.Topics {
+		n += topicOverheadBytes + len(t)
+	}
+	for i := range m.Protocols {
+		n += protocolOverheadBytes + len(m.Protocols[i].Name) + len(m.Protocols[i].Metadata)
+	}
+	return n
+}
+
+// sessionTimeout is a member's session timeout.
+func (r *consumerGroup) sessionTimeout(p *consumerGroupMember) time.Duration {
+	if p.isClassic() {
+		return p.sessionTimeout
+	}
+	return r.timeouts.session
+}
+
+func (r *consumerGroup) restartSession(now time.Time, p *consumerGroupMember) {
+	p.sessionDeadline = now.Add(r.sessionTimeout(p))
+	r.scheduleDeadline(p.sessionDeadline)
+}
+
+func (r *consumerGroup) scheduleDeadline(t time.Time) {
+	if r.nextDeadline.IsZero() || t.Before(r.nextDeadline) {
+		r.nextDeadline = t
+	}
+}
+
+func (r *consumerGroup) setRevokeDeadline(now time.Time, p *consumerGroupMember) {
+	p.revokeDeadline = now.Add(p.rebalanceTimeout)
+	r.scheduleDeadline(p.revokeDeadline)
+}
+
+// sortedMemberIDs returns the members' ids in order.
+func (r *consumerGroup) sortedMemberIDs() []string {
+	out := make([]string, 0, len(r.members))
+	for id := range r.members {
+		out = append(out, id)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// beginEvent begins an event: whatever it changes, it asks for one target.
+func (r *consumerGroup) beginEvent() { r.epochBumped = false }
+
+// bumpEpoch asks for another target. Topics by name in a new group are a change of
+// their own, as Kafka 4.4 counts: its first member is at epoch 2.
+func (r *consumerGroup) bumpEpoch() {
+	if !r.epochBumped {
+		if r.epoch == 0 && len(r.subscriptions.named) > 0 {
+			r.epoch++
+		}
+		r.epoch++
+		r.epochBumped = true
+	}
+	r.writeBuffer.markGroup()
+}
+
+// isReconciled reports whether a member has what the assignment's epoch gives it.
+func (r *consumerGroup) isReconciled(p *consumerGroupMember) bool {
+	return p.state == metadata.MemberStable && p.epoch == r.assignmentEpoch
+}
+
+// stateName returns Kafka's name of the group's state.
+func (r *consumerGroup) stateName() string {
+	switch {
+	case len(r.members) == 0:
+		return stateEmpty.String()
+	case r.epoch > r.assignmentEpoch:
+		return "Assigning"
+	case r.reconciledMembers < len(r.members):
+		return "Reconciling"
+	}
+	return stateStable.String()
+}
+
+// fenceMember strikes a member out; the next heartbeat of another has its partitions
+// given away.
+func (r *consumerGroup) fenceMember(now time.Time, p *consumerGroupMember) {
+	r.beginEvent()
+	r.removeMember(p)
+	r.refreshTopics(now)
+	r.bumpEpoch()
+	if len(r.members) == 0 {
+		r.assignmentEpoch = r.epoch // nobody is left to be given anything
+	}
+}
+
+// handleDeadlines does what is due, and finds the next deadline.
+func (r *consumerGroup) handleDeadlines(now time.Time) {
+	for _, id := range r.sortedMemberIDs() {
+		p := r.members[id]
+		late := !now.Before(p.sessionDeadline)
+		slow := !p.revokeDeadline.IsZero() && !now.Before(p.revokeDeadline) || !p.syncDeadline.IsZero() && !now.Before(p.syncDeadline)
+		if late || slow {
+			r.fenceMember(now, p)
+		}
+	}
+	r.nextDeadline = r.findNextDeadline(now)
+}
+
+// findNextDeadline is the earliest deadline; zero for none. What was due before now waits
+// for something else: a heartbeat, or a write on its way.
+func (r *consumerGroup) findNextDeadline(now time.Time) (at time.Time) {
+	sooner := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	for _, p := range r.members {
+		sooner(p.sessionDeadline)
+		sooner(p.revokeDeadline)
+		sooner(p.syncDeadline)
+	}
+	sooner(r.writeBuffer.retryAt)
+	return at
+}
+
+// checkCapacity says why the group has no room for what a member says of itself; p is
+// nil for a newcomer.
+func (r *consumerGroup) checkCapacity(p *consumerGroupMember, next *metadata.ConsumerMember) (code int16, text string) {
+	had := 0
+	if p != nil {
+		had = consumerMemberBytes(&p.info)
+	}
+	switch n := consumerMemberRecordBytes(r.name, next); {
+	case p == nil && len(r.members) >= r.limits.maxConsumers:
+		return kerr.GroupMaxSizeReached.Code, "the group has as many members as it may"
+	case n > maxStoredBytes:
+		return kerr.MessageTooLarge.Code, fmt.Sprintf("what the member says of itself takes %d bytes, and at most %d are written", n, maxStoredBytes)
+	case r.bytes-had+consumerMemberBytes(next) > r.limits.maxGroupBytes:
+		return kerr.CoordinatorLoadInProgress.Code, "the group's members say as much of themselves as they may"
+	}
+	return noError, ""
+}
+
+// isIdle reports whether nothing would be lost with the goroutine.
+func (r *consumerGroup) isIdle() bool { return len(r.members) == 0 && r.writeBuffer.isDrained() }

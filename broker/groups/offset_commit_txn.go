@@ -1,0 +1,104 @@
+package groups
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// CommitTxnOffsets answers TxnOffsetCommit, versions 0 to 6: positions that
+// become visible when their transaction commits. From version 5 on (KIP-890)
+// the group becomes part of the transaction by it; before, AddOffsetsToTxn has
+// named it. From version 3 on (KIP-447) a member is fenced by its generation
+// where it gives one, also while the group rebalances.
+func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
+	ask := toOffsetCommit(r)
+	j := &commitJob{c: c, r: ask, response: kmsg.NewPtrOffsetCommitResponse(), txn: &metadata.TxnOffsets{ID: r.TransactionalID,
+		Producer: metadata.ProducerID(r.ProducerID), Epoch: metadata.ProducerEpoch(r.ProducerEpoch), Group: r.Group, Implicit: r.Version >= 5}}
+	j.initResponse()
+	switch g, code := c.acquireCommitGroup(ask); {
+	case r.Group == "":
+		j.failRemaining(kerr.InvalidGroupID.Code)
+	case r.TransactionalID == "":
+		j.failRemaining(kerr.InvalidRequest.Code)
+	case code == noError:
+		j.run(ctx, g)
+		c.releaseGroup(g)
+	default:
+		j.failRemaining(code)
+	}
+	return toTxnResponse(r, j.response)
+}
+
+// toOffsetCommit is the request in the form of an OffsetCommit.
+func toOffsetCommit(r *kmsg.TxnOffsetCommitRequest) *kmsg.OffsetCommitRequest {
+	ask := kmsg.NewPtrOffsetCommitRequest()
+	ask.Version = 8 // errors of the classic groups
+	if r.Version >= 6 {
+		ask.Version = 9 // those of the consumer protocol, too
+	}
+	ask.Group, ask.Generation, ask.MemberID, ask.InstanceID = r.Group, -1, "", nil
+	if r.Version >= 3 {
+		ask.Generation, ask.MemberID, ask.InstanceID = r.Generation, r.MemberID, r.InstanceID
+	}
+	for _, t := range r.Topics {
+		at := kmsg.NewOffsetCommitRequestTopic()
+		at.Topic = t.Topic
+		for _, p := range t.Partitions {
+			ap := kmsg.NewOffsetCommitRequestTopicPartition()
+			ap.Partition, ap.Offset, ap.Metadata, ap.LeaderEpoch = p.Partition, p.Offset, p.Metadata, noLeaderEpoch
+			if r.Version >= 2 {
+				ap.LeaderEpoch = p.LeaderEpoch
+			}
+			at.Partitions = append(at.Partitions, ap)
+		}
+		ask.Topics = append(ask.Topics, at)
+	}
+	return ask
+}
+
+// toTxnResponse turns the answer back. A fault that passes is 14 (producers take
+// 15 and 16 as a reason to look for the coordinator, 14 as one to wait).
+func toTxnResponse(r *kmsg.TxnOffsetCommitRequest, from *kmsg.OffsetCommitResponse) *kmsg.TxnOffsetCommitResponse {
+	out := kmsg.NewPtrTxnOffsetCommitResponse()
+	out.Version = r.Version
+	for _, t := range from.Topics {
+		rt := kmsg.NewTxnOffsetCommitResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, p.ErrorCode
+			switch {
+			case p.ErrorCode == kerr.CoordinatorNotAvailable.Code:
+				rp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+			case p.ErrorCode == kerr.InvalidTxnState.Code && r.Version >= 4:
+				rp.ErrorCode = kerr.TransactionAbortable.Code
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		out.Topics = append(out.Topics, rt)
+	}
+	return out
+}
+
+// checkTxnCommit is checkCommit for a transaction's offsets: who names no member
+// is not fenced, and a member may commit while the group completes a
+// rebalance.
+func (m *classicGroup) checkTxnCommit(now time.Time, id, instance string, generation int32) int16 {
+	if generation < 0 && (m.state == stateEmpty || id == "" && instance == "") {
+		return noError
+	}
+	mem, code := m.identifyMember(id, instance)
+	switch {
+	case code != noError:
+		return code
+	case generation != m.generation:
+		return kerr.IllegalGeneration.Code
+	}
+	m.restartSession(now, mem)
+	return noError
+}

@@ -1,0 +1,149 @@
+package groups
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// Positions are forgotten when nobody needed them for OffsetRetention: from
+// when the group's last member left, or the position's own commit where that
+// was later or the group never had members; of a group with members, those of
+// topics that none of them subscribes to. A group without members and without
+// positions goes when it is looked at, as at Kafka: also where they were
+// deleted, with their topic or with a transaction. The time is the state's; the holder of the slot looks and
+// writes, and apply leaves what was renewed meanwhile.
+const (
+	expireInterval      = 10 * time.Minute // offsets.retention.check.interval.ms
+	maxOffsetsPerExpire = 4_000            // positions in one command: some 80 KiB
+)
+
+// expireLoop looks at the groups of the slots held until the coordinator is
+// closed. The phase spreads brokers.
+func (c *Coordinator) expireLoop(phase time.Duration) {
+	timer := time.NewTimer(phase)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			c.expireOffsets(c.ctx)
+			timer.Reset(expireInterval)
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// expireOffsets forgets what is due in the slots that this broker holds.
+func (c *Coordinator) expireOffsets(ctx context.Context) {
+	for _, name := range c.listOwnedGroups() {
+		if ctx.Err() != nil {
+			return
+		}
+		if _, due := c.findExpired(name, nil); due {
+			c.expireGroupOffsets(ctx, name)
+		}
+	}
+}
+
+// listOwnedGroups returns the stored groups of the slots held, sorted.
+func (c *Coordinator) listOwnedGroups() (out []string) {
+	var held [metadata.GroupSlots]bool
+	c.mu.Lock()
+	for slot, h := range c.ownedSlots {
+		held[slot] = h != nil && h.ready
+	}
+	c.mu.Unlock()
+	if !slices.Contains(held[:], true) {
+		return nil
+	}
+	c.cfg.Replica.View(func(s *metadata.State) { out = s.Groups() })
+	return slices.DeleteFunc(out, func(name string) bool { return !held[metadata.GroupSlot(name)] })
+}
+
+// expiredOffsets is what is due of a group.
+type expiredOffsets struct {
+	before     metadata.UnixMilli
+	partitions []metadata.TopicPartition
+}
+
+// findExpired returns what is due of a group now. Without subscribed it looks only
+// whether there may be something: for the few groups where there is, the
+// group's goroutine is asked.
+func (c *Coordinator) findExpired(name string, subscribed func(topic string) bool) (e expiredOffsets, due bool) {
+	c.cfg.Replica.View(func(s *metadata.State) {
+		v, known := s.Group(name)
+		e.before = s.Time() - metadata.UnixMilli(c.cfg.OffsetRetention/time.Millisecond)
+		if !known || e.before <= 0 {
+			return
+		}
+		members := v.Group != nil && len(v.Group.Members) > 0 || v.Consumer != nil && v.Consumer.Members > 0
+		due = !members && len(v.Offsets) == 0
+		if !members && v.EmptySince > e.before {
+			return
+		}
+		for tp, o := range v.Offsets {
+			if o.Time > e.before {
+				continue
+			}
+			if members && subscribed != nil {
+				if topic, ok := s.Topic(tp.Topic); ok && subscribed(topic.Name) {
+					continue
+				}
+			}
+			due = true
+			if subscribed == nil {
+				return
+			}
+			e.partitions = append(e.partitions, tp)
+		}
+	})
+	slices.SortFunc(e.partitions, comparePartitions)
+	return e, due
+}
+
+// expireGroupOffsets forgets what is due of one group, in its turn among the group's
+// own writes.
+func (c *Coordinator) expireGroupOffsets(ctx context.Context, name string) {
+	g, code := c.acquireGroup(name, true)
+	if code != noError {
+		return
+	}
+	defer c.releaseGroup(g)
+	count := 0
+	for more := true; more; {
+		more = false
+		code := c.writeGuarded(ctx, g, func() (metadata.Command, int16) {
+			subscribed := func(string) bool { return false }
+			switch {
+			case g.consumer != nil:
+				subscribed = g.newSubscriptionCheck()
+			case g.classic.state == stateStable && g.classic.protocolType == protocolTypeConsumer:
+				subscribed = g.newSubscriptionCheck()
+			case g.classic.state != stateEmpty:
+				return nil, noError // a rebalance is under way, or members that are no consumers: their topics are not known
+			}
+			e, due := c.findExpired(name, subscribed)
+			if !due || len(e.partitions) == 0 && !g.isEmpty() {
+				return nil, noError
+			}
+			if more = len(e.partitions) > maxOffsetsPerExpire; more {
+				e.partitions = e.partitions[:maxOffsetsPerExpire]
+			}
+			count += len(e.partitions)
+			return metadata.ExpireOffsets{Group: name, Epoch: g.slot.epoch, Before: e.before, Partitions: e.partitions}, noError
+		}, func(code int16) {
+			known := true
+			c.cfg.Replica.View(func(s *metadata.State) { _, known = s.Group(name) })
+			if code == noError && !known && g.isEmpty() {
+				g.classic, g.consumer = newClassicGroup(g.name, c.limits), nil
+			}
+		})
+		more = more && code == noError
+	}
+	if count > 0 {
+		c.cfg.Log.Info("group positions expired", "group", name, "positions", count)
+	}
+}

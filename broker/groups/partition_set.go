@@ -1,0 +1,73 @@
+package groups
+
+import (
+	"slices"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// partitionSet is a set of partitions, sorted and without repeats. Sets are replaced,
+// never changed in place, so that they can be shared.
+type partitionSet []metadata.TopicPartition
+
+func comparePartitions(a, b metadata.TopicPartition) int { return a.Compare(b) }
+
+// newPartitionSet makes a set of what came in any order.
+func newPartitionSet(list []metadata.TopicPartition) partitionSet {
+	list = slices.Clone(list)
+	slices.SortFunc(list, comparePartitions)
+	return slices.Compact(list)
+}
+
+// split returns what p has in common with q, and what it has alone.
+func (p partitionSet) split(q partitionSet) (both, alone partitionSet) {
+	for _, tp := range p {
+		for len(q) > 0 && q[0].Compare(tp) < 0 {
+			q = q[1:]
+		}
+		if len(q) > 0 && q[0] == tp {
+			both = append(both, tp)
+		} else {
+			alone = append(alone, tp)
+		}
+	}
+	return both, alone
+}
+
+// subtract returns what of p is not in q.
+func (p partitionSet) subtract(q partitionSet) partitionSet {
+	if len(q) == 0 {
+		return p
+	}
+	_, alone := p.split(q)
+	return alone
+}
+
+// intersects reports whether p and q have a partition in common.
+func (p partitionSet) intersects(q partitionSet) bool {
+	both, _ := p.split(q)
+	return len(both) > 0
+}
+
+// isSubsetOf reports whether all of p is in q.
+func (p partitionSet) isSubsetOf(q partitionSet) bool { return len(p.subtract(q)) == 0 }
+
+// union returns what is in p or q.
+func (p partitionSet) union(q partitionSet) partitionSet {
+	if len(q) == 0 {
+		return p
+	}
+	return newPartitionSet(append(slices.Clone(p), q...))
+}
+
+func (p partitionSet) equal(q partitionSet) bool { return slices.Equal(p, q) }
+
+// filter returns the partitions of p that ok lets through.
+func (p partitionSet) filter(ok func(metadata.TopicPartition) bool) (out partitionSet) {
+	for _, tp := range p {
+		if ok(tp) {
+			out = append(out, tp)
+		}
+	}
+	return out
+}

@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/router"
+	"github.com/zonewise/zonewise/s3stream"
+	"github.com/zonewise/zonewise/wal"
+)
+
+// Replica is the applied truth, as the broker uses it (metadata.Replica).
+type Replica interface {
+	// View gives read access to the applied state; f is short.
+	View(f func(*metadata.State))
+	// Barrier returns when everything that was committed before the call is
+	// applied here. Every negative answer stands behind one.
+	Barrier(ctx context.Context) error
+	// Observe calls f after each applied entry, from the apply goroutine: f
+	// must not block.
+	Observe(f func(*metadata.AppliedEntry))
+	// AfterBatch calls f when all entries that came together are applied.
+	AfterBatch(f func())
+}
+
+// Writer is the way into the log: the WAL of the present session. Between
+// sessions it answers wal.ErrSessionLost.
+type Writer interface {
+	// Append takes one checked batch; the order of calls is the order of the
+	// log per partition. It waits for memory only.
+	Append(ctx context.Context, b wal.Batch) (Ack, error)
+	// Submit commits commands and returns what apply made of them.
+	Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error)
+}
+
+// Ack is the answer to one batch, to come (*wal.Ack).
+type Ack interface {
+	Done() <-chan struct{}
+	Result() (metadata.Offset, error)
+}
+
+// Reader reads stored batches (s3stream.Store).
+type Reader interface {
+	Read(ctx context.Context, r s3stream.ReadRequest) (s3stream.ReadResult, error)
+	// OffsetForTime finds the first record that is not older than ts.
+	OffsetForTime(ctx context.Context, tp metadata.TopicPartition, ts metadata.UnixMilli) (metadata.Offset, metadata.UnixMilli, bool, error)
+	// MaxTimestamp finds the first record of the greatest timestamp.
+	MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (metadata.Offset, metadata.UnixMilli, bool, error)
+}
+
+// Resolver finds a client's zone (*router.Resolver, or what replaces one by
+// the next as zones appear).
+type Resolver interface {
+	Resolve(c router.Client) router.Evidence
+}
+
+// Groups coordinates consumer groups (*groups.Coordinator).
+type Groups interface {
+	groupMembership
+	groupOffsets
+	groupAdmin
+}
+
+type groupMembership interface {
+	Join(ctx context.Context, from groups.Client, r *kmsg.JoinGroupRequest) *kmsg.JoinGroupResponse
+	Sync(ctx context.Context, from groups.Client, r *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse
+	Heartbeat(ctx context.Context, from groups.Client, r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse
+	Leave(ctx context.Context, from groups.Client, r *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupResponse
+	ConsumerHeartbeat(ctx context.Context, from groups.Client, r *kmsg.ConsumerGroupHeartbeatRequest) *kmsg.ConsumerGroupHeartbeatResponse
+	MemberBytes() (used, limit int)
+}
+
+type groupOffsets interface {
+	CommitOffsets(ctx context.Context, from groups.Client, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse
+	CommitTxnOffsets(ctx context.Context, from groups.Client, r *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse
+	FetchOffsets(ctx context.Context, from groups.Client, r *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse
+	DeleteOffsets(ctx context.Context, from groups.Client, r *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse
+}
+
+type groupAdmin interface {
+	Describe(ctx context.Context, from groups.Client, r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse
+	ConsumerDescribe(ctx context.Context, from groups.Client, r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse
+	List(ctx context.Context, from groups.Client, r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse
+	Delete(ctx context.Context, from groups.Client, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse
+}
+
+var _ Groups = (*groups.Coordinator)(nil)

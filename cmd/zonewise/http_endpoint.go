@@ -1,0 +1,74 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/zonewise/zonewise/internal/cli"
+)
+
+// httpEndpoint is how the HTTP door of a broker is guarded: TLS, certificates of
+// its readers, a token. Without any of them it is open to whoever reaches it.
+type httpEndpoint struct {
+	tls       tlsOptions
+	tokenFile string
+}
+
+func (d *httpEndpoint) declareEndpoint(s *cli.Set) {
+	d.tls.declareTLS(s, "http", "readers of the page and the API")
+	s.String(&d.tokenFile, "http-token-file", "", "FILE", "holds a token; page, API and metrics then want `Authorization: Bearer TOKEN`, /healthz and /readyz do not")
+}
+
+// loadGuard reads the files that the options name.
+func (d *httpEndpoint) loadGuard() (httpGuard, error) {
+	files, err := d.tls.openFiles("http")
+	if err != nil {
+		return httpGuard{}, err
+	}
+	if files != nil && d.tls.cert == "" {
+		return httpGuard{}, cli.Usagef("--http-ca wants --http-cert and --http-key too: it is the server that shows a certificate first")
+	}
+	g := httpGuard{tls: files}
+	if d.tokenFile != "" {
+		g.token, err = flagFile{"http-token-file", d.tokenFile, "a file with a token on one line"}.readToken()
+	}
+	return g, err
+}
+
+// httpGuard is what an httpEndpoint loaded. Nothing of it can fail any more once
+// there is a listener to close.
+type httpGuard struct {
+	tls   *tlsFiles // nil: plain text
+	token string    // "": none is wanted
+}
+
+// wrapServer puts the guard before a listener and a handler.
+func (g httpGuard) wrapServer(ln net.Listener, h http.Handler) (net.Listener, http.Handler) {
+	if g.tls != nil {
+		ln = tls.NewListener(ln, g.tls.serverConfig())
+	}
+	if g.token != "" {
+		h = requireToken(g.token, h)
+	}
+	return ln, h
+}
+
+// requireToken lets nobody read without the token but those who only ask whether
+// the broker lives. Hashes are compared, so that no length shows.
+func requireToken(token string, h http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))
+		open := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+		if !open && subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="zonewise"`)
+			http.Error(w, "a token is wanted", http.StatusUnauthorized)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,81 @@
+package node
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// ErrPeerRefuses says that a peer is there and does not let this broker in, or
+// that this broker does not believe it: certificates, TLS at one side alone, or
+// another cluster's token.
+var ErrPeerRefuses = errors.New("the peer and this broker do not let each other in")
+
+// asRefusal marks an error of a connection as a refusal where it is one.
+func asRefusal(err error) error {
+	var (
+		verify *tls.CertificateVerificationError
+		alert  tls.AlertError
+		record tls.RecordHeaderError
+		host   x509.HostnameError
+	)
+	if errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &record) || errors.As(err, &host) || errors.Is(err, http.ErrSchemeMismatch) {
+		return fmt.Errorf("%w: %w", ErrPeerRefuses, err)
+	}
+	return err
+}
+
+// refusals are the peers that refused this broker when it asked them last.
+type refusals struct {
+	mu       sync.Mutex
+	byBroker map[metadata.BrokerID]error
+}
+
+// record takes in what asking a peer came to.
+func (r *refusals) record(b metadata.BrokerID, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !errors.Is(err, ErrPeerRefuses) {
+		delete(r.byBroker, b)
+		return
+	}
+	if r.byBroker == nil {
+		r.byBroker = map[metadata.BrokerID]error{}
+	}
+	r.byBroker[b] = err
+}
+
+func (r *refusals) refusalBy(b metadata.BrokerID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byBroker[b]
+}
+
+// refusedByAll is why this broker is not ready though it serves: every broker
+// that was there before it refuses it, so that nothing is handed over to it and
+// hints pass it by. Those that were there before stay ready.
+func (n *Node) refusedByAll() (err error) {
+	s := n.currentSession.Load()
+	if s == nil {
+		return nil
+	}
+	n.replica.View(func(st *metadata.State) {
+		for _, o := range st.Sessions() {
+			if o.ID >= s.log.ID() {
+				continue
+			}
+			if err = n.refusals.refusalBy(o.Broker); err == nil {
+				return
+			}
+		}
+	})
+	if err != nil {
+		err = fmt.Errorf("every broker that was there before refuses this one (hold --peer-ca, --peer-cert, --peer-key and --cluster against theirs): %w", err)
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
+	"github.com/zonewise/zonewise/s3stream/bucket"
+)
+
+// faultTrigger waits for a request and springs at it: it kills who makes it, or loses
+// the answer.
+type faultTrigger struct {
+	process      string // whose requests; empty: anybody's
+	match        string // part of "<op> <key>"
+	deletesOnly  bool   // log keys: only a generation's prefix, which only deletes name
+	countdown    int    // springs at the count-th match
+	applied      bool   // the request takes effect, and only its answer is lost
+	loseReplies  int    // kill nobody: lose so many answers
+	failRequests int    // kill nobody: fail so many requests, without effect
+	action       stopOrder
+
+	lastMatch time.Time // of the last match
+	firesNow  bool      // what became of it
+	spent     bool      // for the last time
+}
+
+func (w *world) addTrigger(t *faultTrigger) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.triggers = append(w.triggers, t)
+}
+
+func (w *world) removeTrigger(t *faultTrigger) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.triggers {
+		if w.triggers[i] == t {
+			w.triggers = append(w.triggers[:i:i], w.triggers[i+1:]...)
+			return
+		}
+	}
+}
+
+// matchTrigger offers a request of a life to the traps. It returns the trap that
+// springs, if one does.
+func (w *world) matchTrigger(life, op, key string) *faultTrigger {
+	name, _, _ := strings.Cut(life, ".")
+	what := op + " " + key
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	for _, t := range w.triggers {
+		if t.process != "" && t.process != name || !strings.Contains(what, t.match) || op == "watch" || op == "keepalive" {
+			continue
+		}
+		if t.deletesOnly && strings.HasPrefix(key, "/zonewise/main/log/") && strings.Count(key, "/") > 5 {
+			continue
+		}
+		// What is asked at one instant has no order, so it has one fate.
+		if !now.Equal(t.lastMatch) {
+			if t.spent {
+				continue
+			}
+			t.lastMatch, t.firesNow = now, t.countMatch()
+		}
+		if t.firesNow {
+			return t
+		}
+	}
+	return nil
+}
+
+// countMatch counts an instant with a match, and tells whether the trap springs.
+func (t *faultTrigger) countMatch() bool {
+	if t.countdown--; t.countdown > 0 {
+		return false
+	}
+	switch {
+	case t.loseReplies > 1:
+		t.loseReplies, t.countdown = t.loseReplies-1, 2
+	case t.failRequests > 1:
+		t.failRequests, t.countdown = t.failRequests-1, 1
+	default:
+		t.spent = true
+	}
+	return true
+}
+
+// fireTrigger kills the process of a life: at once, or where the request is to take
+// effect, a little later.
+func (w *world) fireTrigger(t *faultTrigger, life string) {
+	if t.loseReplies > 0 || t.failRequests > 0 {
+		return
+	}
+	w.trace("trap springs at %s", life)
+	for _, p := range w.processes {
+		l := p.current.Load()
+		if l == nil || l.id != life {
+			continue
+		}
+		if !l.killScheduled.CompareAndSwap(false, true) {
+			continue // by a request of the same instant
+		}
+		o := t.action
+		if t.applied {
+			o.delay = 3 * time.Millisecond
+		}
+		p.requestStop(o)
+	}
+}
+
+// decideEtcdFault is asked for every call of etcd.
+func (w *world) decideEtcdFault(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
+	if w.isDead(c.Client) {
+		return etcdfake.CallOutcome{}, false
+	}
+	w.trace("etcd %s %s %s %d %08x", c.Client, c.Op, c.Key, c.Attempt, c.Sum)
+	if t := w.matchTrigger(c.Client, c.Op, c.Key); t != nil {
+		w.fireTrigger(t, c.Client)
+		if t.failRequests > 0 {
+			return etcdfake.CallOutcome{FailBefore: true}, true
+		}
+		if t.applied || t.loseReplies > 0 {
+			return etcdfake.CallOutcome{LoseReply: true}, true
+		}
+	}
+	return etcdfake.CallOutcome{}, w.areFaultsOver() // calm: no fault is drawn
+}
+
+// decideBucketFault is asked for every request of the bucket.
+func (w *world) decideBucketFault(life string, plan bucket.FaultPlan, op bucket.Op, name string, attempt int) bucket.InjectedFault {
+	if w.isDead(life) {
+		return bucket.InjectedFault{}
+	}
+	if t := w.matchTrigger(life, op.String(), name); t != nil && t.loseReplies == 0 && t.failRequests == 0 {
+		w.fireTrigger(t, life)
+		if t.applied {
+			return bucket.InjectedFault{Kind: bucket.FaultAnswerLost}
+		}
+		return bucket.InjectedFault{Kind: bucket.FaultRequestLost}
+	}
+	if !w.faultsEnabled || w.areFaultsOver() {
+		return bucket.InjectedFault{}
+	}
+	f := plan.Decide(op, name, attempt)
+	if f.Kind == bucket.FaultLatePut && op == bucket.OpPut {
+		w.mu.Lock()
+		w.latePuts++
+		w.mu.Unlock()
+	}
+	return f
+}

@@ -1,0 +1,179 @@
+package etcdlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// CloseExtent implements metadata.LogAdmin.
+func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Extent) (metadata.Revision, error) {
+	key := l.k.extentKey()
+	resp, st, unsure, err := l.sendFenced(ctx, d, fmt.Sprintf("close/%d", g), &txnReq{
+		Compare: []*compare{compareValueEqual(key, formatHex64(uint64(g)))},
+		Success: []*op{putOp(key, []byte(formatHex64(uint64(g)+1)))},
+	})
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("close generation %d: %w", g, err)
+	case resp.Succeeded:
+		l.seen.advance(progress{extent: g + 1})
+		return l.toLogRevision(resp.Header.GetRevision()), nil
+	case st.extent == g+1 && unsure:
+		// An attempt of ours whose answer was lost: the key still shows where.
+		return l.toLogRevision(st.values[key].ModRevision), nil
+	case st.extent > g:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("close generation %d: the log is at %d", g, st.extent)
+}
+
+// ReadExtent implements metadata.LogAdmin. Everything is read before the
+// first call of deliver, so a compaction under it is not seen outside.
+func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(metadata.CommittedEntry) error) error {
+	at := &retrier{l: l, name: fmt.Sprintf("read/%d", g)}
+	for {
+		st, err := l.readState(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("read generation %d: %w", g, l.addAdvice(ctx, err))
+		case st.extent <= g:
+			return fmt.Errorf("read generation %d: it is not closed, the log is at %d", g, st.extent)
+		case st.truncated >= g:
+			return fmt.Errorf("read generation %d: generations up to %d are in the bucket: %w", g, st.truncated, metadata.ErrCompacted)
+		}
+		all, err := l.readExtentAt(ctx, g, st.rev)
+		if errors.Is(err, metadata.ErrCompacted) {
+			if err := at.waitForRetry(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			if err := deliver(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// SetCheckpoint implements metadata.LogAdmin.
+func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.CheckpointPointer) error {
+	value, err := encodePointer(p)
+	if err != nil {
+		return fmt.Errorf("set checkpoint: %w", err)
+	}
+	key := l.k.checkpointKey()
+	st, err := l.readState(ctx, key)
+	if err != nil {
+		return fmt.Errorf("set checkpoint: %w", l.addAdvice(ctx, err))
+	}
+	for {
+		was := st.values[key]
+		mod := int64(0)
+		if was != nil {
+			have, err := decodePointer(was.Value)
+			if err != nil {
+				return fmt.Errorf("set checkpoint: %w", err)
+			}
+			if have.Revision >= p.Revision {
+				return nil
+			}
+			mod = was.ModRevision
+		}
+		resp, now, _, err := l.sendFenced(ctx, d, fmt.Sprintf("checkpoint/%d", p.Revision), &txnReq{
+			Compare: []*compare{compareModified(key, mod)},
+			Success: []*op{putOp(key, value)},
+			Failure: []*op{getOp(key)},
+		})
+		if err != nil {
+			return fmt.Errorf("set checkpoint: %w", err)
+		}
+		if resp.Succeeded {
+			return nil
+		}
+		st = now
+	}
+}
+
+// Truncate implements metadata.LogAdmin. It is called again and again for the same
+// generation, to finish what an earlier holder began, and then only reads.
+func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+	if g == 0 {
+		return nil // there is no generation 0
+	}
+	st, err := l.readWithRole(ctx, d)
+	if err == nil && st.truncated < g {
+		err = l.setTruncated(ctx, d, g)
+	}
+	if err == nil {
+		err = l.deleteExtentsUpTo(ctx, d, g)
+	}
+	if err != nil {
+		return fmt.Errorf("truncate generation %d: %w", g, err)
+	}
+	return nil
+}
+
+// setTruncated says that generations up to g are read from the bucket.
+func (l *Log) setTruncated(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+	key, value := l.k.truncatedKey(), formatHex64(uint64(g))
+	resp, st, _, err := l.sendFenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
+		Compare: []*compare{
+			compareValue(key, etcdserverpb.Compare_LESS, value),
+			compareValue(l.k.extentKey(), etcdserverpb.Compare_GREATER, value),
+		},
+		Success: []*op{putOp(key, []byte(value))},
+	})
+	switch {
+	case err != nil:
+		return err
+	case resp.Succeeded:
+		l.seen.advance(progress{truncated: g})
+	case st.extent <= g:
+		return fmt.Errorf("it is not closed, the log is at %d", st.extent)
+	}
+	return nil
+}
+
+// deleteExtentsUpTo deletes the keys of generations up to g: few at a time, each
+// delete fenced and with a pause after it, so that commits pass between.
+func (l *Log) deleteExtentsUpTo(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+	prefix := l.k.logPrefix()
+	end := []byte(l.k.extentPrefix(g + 1))
+	at := &retrier{l: l, name: fmt.Sprintf("delete/%d", g)}
+	for n := 0; ; n++ {
+		// Linearizable: an old view would show keys that are gone.
+		page, err := l.readPage(ctx, at, &rangeReq{Key: []byte(prefix), RangeEnd: end, Limit: deleteKeys, KeysOnly: true})
+		if err != nil {
+			return err
+		}
+		if len(page.Kvs) == 0 {
+			return nil
+		}
+		resp, st, _, err := l.sendFenced(ctx, d, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
+			Compare: []*compare{compareValue(l.k.truncatedKey(), etcdserverpb.Compare_GREATER, formatHex64(uint64(g)-1))},
+			Success: []*op{deleteRangeOp(page.Kvs[0].Key, page.Kvs[len(page.Kvs)-1].Key)},
+		})
+		if err != nil {
+			return err
+		}
+		if !resp.Succeeded {
+			return fmt.Errorf("etcd's truncated is %d after it was %d: %w", st.truncated, g, metadata.ErrOlderLog)
+		}
+		if !page.More {
+			return nil
+		}
+		if err := l.sleep(ctx, l.cfg.DeletePause/2+l.jitter("delete", prefix, n, l.cfg.DeletePause)); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package etcdlog
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/zonewise/zonewise/metadata"
+)
+
+// progress is how far the log was known to be: none of them ever falls. rev and
+// head are etcd's own revisions.
+type progress struct {
+	rev, head         int64
+	extent, truncated metadata.Extent
+}
+
+// knownProgress is the greatest of everything this broker was told, by any answer.
+type knownProgress struct {
+	mu sync.Mutex
+	m  progress
+}
+
+func (s *knownProgress) get() progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m
+}
+
+func (s *knownProgress) advance(m progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m.rev = max(s.m.rev, m.rev)
+	s.m.head = max(s.m.head, m.head)
+	s.m.extent = max(s.m.extent, m.extent)
+	s.m.truncated = max(s.m.truncated, m.truncated)
+}
+
+// checkNotBehind compares a linearizable answer with what had been seen before its
+// request was sent (answers overtake one another): lower means that etcd went
+// back in time.
+func (m progress) checkNotBehind(before progress) error {
+	for _, c := range []struct {
+		what      string
+		now, then int64
+	}{
+		{"revision", m.rev, before.rev}, {"head", m.head, before.head},
+		{"generation", int64(m.extent), int64(before.extent)},
+		{"truncated", int64(m.truncated), int64(before.truncated)},
+	} {
+		if c.now < c.then {
+			return fmt.Errorf("etcd's %s is %d after it was %d: %w", c.what, c.now, c.then, metadata.ErrOlderLog)
+		}
+	}
+	return nil
+}
+
+// logState is one consistent, linearizable view of the log's own keys.
+type logState struct {
+	progress
+	incarnation bool // ours is still there
+	values      keyValues
+}
+
+// stateOps are the gets that decodeState reads.
+func (l *Log) stateOps() []*op {
+	return []*op{getOp(l.k.headKey()), getOp(l.k.extentKey()), getOp(l.k.truncatedKey()), getOp(l.k.incarnationKey(l.format.Incarnation))}
+}
+
+// decodeState takes the log's keys out of a txn's answer, checks them against
+// what was seen before it was sent, and learns them.
+func (l *Log) decodeState(before progress, resp *txnResp) (logState, error) {
+	st := logState{values: decodeGets(resp)}
+	st.rev = resp.Header.GetRevision()
+	if kv := st.values[l.k.headKey()]; kv != nil {
+		st.head = kv.ModRevision
+	}
+	inc := st.values[l.k.incarnationKey(l.format.Incarnation)]
+	st.incarnation = inc != nil && (l.incarnationCreated == 0 || inc.CreateRevision == l.incarnationCreated)
+	for key, to := range map[string]*metadata.Extent{l.k.extentKey(): &st.extent, l.k.truncatedKey(): &st.truncated} {
+		kv := st.values[key]
+		if kv == nil {
+			return st, fmt.Errorf("etcd lacks %s: somebody deleted keys of the cluster, or wiped it: %w", key, metadata.ErrOlderLog)
+		}
+		v, err := parseHex64(string(kv.Value))
+		if err != nil {
+			return st, fmt.Errorf("decode %s: %w", key, err)
+		}
+		*to = metadata.Extent(v)
+	}
+	if err := st.checkNotBehind(before); err != nil {
+		return st, err
+	}
+	l.seen.advance(st.progress)
+	if !st.incarnation {
+		return st, fmt.Errorf("etcd does not hold incarnation %d any more: %w", l.format.Incarnation, metadata.ErrNewerIncarnation)
+	}
+	return st, nil
+}

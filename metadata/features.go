@@ -1,0 +1,34 @@
+package metadata
+
+import "strconv"
+
+// Features of the protocol whose level can be lowered and raised again while
+// brokers run (UpdateFeatures, KIP-584). Levels are Kafka's.
+const (
+	GroupFeature = "group.version"       // 1: the consumer protocol (KIP-848)
+	TxnFeature   = "transaction.version" // 2: Produce begins a transaction (KIP-890)
+)
+
+// featuresEpochKey is where apply keeps, among the levels, when one was last set.
+const featuresEpochKey = "" // no feature has this name
+
+// FinalizedLevel returns the level at which a feature was set; top where it never
+// was.
+func (s *State) FinalizedLevel(feature string, top int16) int16 {
+	v, ok := s.Configs(ResourceFeatures, "")[feature]
+	if !ok {
+		return top
+	}
+	n, err := strconv.ParseInt(v, 10, 16)
+	if err != nil {
+		return top
+	}
+	return int16(n)
+}
+
+// FeaturesEpoch rises whenever a feature is set: clients keep the levels of the
+// greatest epoch that a broker told them.
+func (s *State) FeaturesEpoch() int64 {
+	at, _ := strconv.ParseInt(s.Configs(ResourceFeatures, "")[featuresEpochKey], 10, 64)
+	return int64(s.level) + at
+}

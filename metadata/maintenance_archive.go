@@ -1,0 +1,199 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// maxArchiveTries is how often a generation's archive is written again under
+// a new name before `zonewise repair archive` has to decide.
+const maxArchiveTries = 3
+
+// maintainArchives is one pass of the archive duty: finish what was begun, archive what
+// is closed, close what is due, and keep the store in order.
+func (c *Maintenance) maintainArchives(ctx context.Context, d Role) error {
+	start, err := c.cfg.Log.Start(ctx)
+	if err != nil {
+		return err
+	}
+	var pending []PendingArchive
+	var accepted ArchiveRef
+	c.cfg.Replica.View(func(s *State) {
+		pending = s.PendingArchives()
+		if n := len(s.archives); n > 0 {
+			accepted = s.archives[n-1]
+		}
+	})
+	if accepted.Extent > 0 {
+		// Also where truncated names it already: an earlier holder may have
+		// died while it deleted keys.
+		if err := c.cfg.Admin.Truncate(ctx, d, accepted.Extent); err != nil {
+			return err
+		}
+	}
+	if n := len(pending); n > 0 && pending[n-1].Extent >= start.Extent {
+		if err := c.closeExtentIfDue(ctx, d, pending[n-1]); err != nil {
+			return err
+		}
+	}
+	if len(pending) > 0 && pending[0].Extent < start.Extent {
+		p := pending[0]
+		if done, err := c.archiveExtent(ctx, d, start.Incarnation, p, accepted.Object); err != nil || !done {
+			return err
+		}
+		return nil // the next pass takes the next one
+	}
+	return c.compactStore(ctx, d)
+}
+
+// closeExtentIfDue closes the open generation when it is old or large enough. It is
+// closed on schedule even while archiving fails.
+func (c *Maintenance) closeExtentIfDue(ctx context.Context, d Role, p PendingArchive) error {
+	t := c.cfg.Times
+	if c.lastClose.IsZero() {
+		c.lastClose = time.Now()
+	}
+	due := time.Since(c.lastClose) >= t.Archive || p.Entries >= t.ArchiveEntries || c.cfg.Replica.UnarchivedBytes() >= t.ArchiveInline
+	if !due {
+		return nil
+	}
+	c.lastClose = time.Now()
+	_, err := c.cfg.Admin.CloseExtent(ctx, d, p.Extent)
+	return err
+}
+
+// archiveExtent writes a closed generation into the bucket, reads it back, and
+// has what it read accepted by apply; then its keys go.
+func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
+	if c.archiveRefusals[p.Extent] >= maxArchiveTries {
+		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Extent)
+		return false, nil
+	}
+	if err := c.checkIncarnation(ctx, inc); err != nil {
+		return false, err
+	}
+	w := NewArchiveWriter(p.Extent, p.Before, predecessor)
+	if err := c.cfg.Admin.ReadExtent(ctx, p.Extent, w.Add); err != nil {
+		return false, fmt.Errorf("archive generation %d: %w", p.Extent, err)
+	}
+	body := w.Finish()
+	// A name is used once: whether a failed PUT landed or not, the next try has
+	// another, and the one that is accepted is named by its entry.
+	c.archivesNamed++
+	key := ArchiveKey(inc, p.Extent, c.cfg.Session.ID(), c.archivesNamed)
+	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
+		return false, fmt.Errorf("archive generation %d: %w", p.Extent, err)
+	}
+	back, err := c.cfg.Store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return false, fmt.Errorf("read archive %s back: %w", key, err)
+	}
+	a, err := DecodeArchive(back)
+	if err != nil { // nothing refers to it yet: it is written again under another name
+		c.archiveRefusals[p.Extent]++
+		c.cfg.Logger.Error("ALARM: an archive came back damaged", "generation", p.Extent, "object", key, "error", err)
+		return false, nil
+	}
+	cmd := AcceptArchive{Extent: p.Extent, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
+	if n := len(a.Entries); n > 0 {
+		cmd.First, cmd.Last = a.Entries[0].Revision, a.Entries[n-1].Revision
+	}
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	if err != nil || out.Code != CodeOK {
+		return false, err
+	}
+	if got := out.Commands[0]; got.Code != CodeOK && got.Code != CodeDuplicate {
+		c.archiveRefusals[p.Extent]++
+		c.cfg.Logger.Error("ALARM: archive refused", "generation", p.Extent, "object", key, "reason", got.Text)
+		return false, nil
+	}
+	delete(c.archiveRefusals, p.Extent)
+	return true, c.cfg.Admin.Truncate(ctx, d, p.Extent)
+}
+
+// checkIncarnation stops a custodian whose cluster was recovered elsewhere:
+// the bucket belongs to the newest incarnation alone.
+func (c *Maintenance) checkIncarnation(ctx context.Context, inc Incarnation) error {
+	_, err := c.cfg.Store.Get(ctx, IncarnationKey(inc+1), 0, -1)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for a newer incarnation: %w", err)
+	}
+	return fmt.Errorf("the bucket holds %s, this broker's etcd is of incarnation %d: the cluster was recovered into another etcd: start this broker again with that one (--etcd): %w",
+		IncarnationKey(inc+1), inc, ErrNewerIncarnation)
+}
+
+// compactionInterval is how often the log's store is compacted.
+const compactionInterval = 10 * time.Second
+
+// compactStore compacts the store behind the slowest live follower.
+func (c *Maintenance) compactStore(ctx context.Context, d Role) error {
+	if time.Since(c.lastCompaction) < compactionInterval {
+		return nil
+	}
+	c.lastCompaction = time.Now()
+	live, _, err := c.cfg.Admin.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	behind := c.cfg.Replica.Applied()
+	for _, l := range live {
+		if l.Status.Applied > 0 {
+			behind = min(behind, l.Status.Applied)
+		}
+	}
+	h, err := c.cfg.Admin.CompactStore(ctx, d, behind)
+	if err != nil {
+		return err
+	}
+	if c.cfg.Health != nil {
+		c.cfg.Health(h)
+	}
+	return c.updatePressure(ctx, d, h)
+}
+
+// Percentages of the store's quota at which brokers hold back. A level is left
+// again five points below where it began.
+const (
+	noInlinePercent    = 40
+	noAppendsPercent   = 60
+	pressureHysteresis = 5
+)
+
+// updatePressure tells all brokers when the store's fullness crosses a level.
+func (c *Maintenance) updatePressure(ctx context.Context, d Role, h StoreHealth) error {
+	var present PressureLevel
+	c.cfg.Replica.View(func(s *State) { present = s.pressure })
+	next := nextPressure(h, present)
+	if next == present {
+		return nil
+	}
+	c.cfg.Logger.Warn("the log's store fills up, or empties", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
+	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	return err
+}
+
+func nextPressure(h StoreHealth, present PressureLevel) PressureLevel {
+	if h.QuotaBytes <= 0 {
+		return present
+	}
+	percent := h.InUseBytes * 100 / h.QuotaBytes
+	level := func(p int64) PressureLevel {
+		switch {
+		case p > noAppendsPercent:
+			return PressureNoAppends
+		case p > noInlinePercent:
+			return PressureNoInline
+		}
+		return PressureNone
+	}
+	if up := level(percent); up > present {
+		return up
+	}
+	return min(present, level(percent+pressureHysteresis))
+}

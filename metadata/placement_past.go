@@ -1,0 +1,138 @@
+package metadata
+
+import (
+	"maps"
+	"slices"
+)
+
+// The state remembers who was whose hint before the present placement, so that a
+// broker that has just become the hint of a partition, even one that has just
+// joined, knows who may hold batches which clients sent there before.
+
+const (
+	// placementMemory is how long, in state time, a former placement counts:
+	// clients keep metadata for five minutes (ten in Sarama) and send to the
+	// former hint for so long.
+	placementMemory UnixMilli = 11 * 60 * 1000
+	// maxPastPlacements is how many former placements are remembered.
+	maxPastPlacements = 64
+)
+
+// pastPlacement is a placement that was replaced.
+type pastPlacement struct {
+	placement  *Placement
+	replacedBy Revision  // of the entry that replaced it
+	replacedAt UnixMilli // state time then
+}
+
+// rememberPlacement remembers a placement that this entry replaces, and forgets what
+// is too old.
+func (s *State) rememberPlacement(old *Placement) {
+	kept := make([]pastPlacement, 0, len(s.pastPlacements)+1) // a frozen copy has the old list
+	for _, p := range s.pastPlacements {
+		if s.time-p.replacedAt < placementMemory {
+			kept = append(kept, p)
+		}
+	}
+	if len(old.brokers) > 0 {
+		kept = append(kept, pastPlacement{old, s.revision, s.time})
+	}
+	if over := len(kept) - maxPastPlacements; over > 0 {
+		s.pastPlacementsCut = kept[over-1].replacedAt
+		kept = kept[over:]
+	} else if len(kept) == 0 || s.time-s.pastPlacementsCut >= placementMemory {
+		s.pastPlacementsCut = 0 // or it would stand in no checkpoint, and in the hash
+	}
+	s.pastPlacements = kept
+}
+
+// FormerLeader is a broker to which clients of a partition may have sent.
+type FormerLeader struct {
+	Broker BrokerID
+	Until  Revision // of the entry by which it lost the partition
+}
+
+// FormerLeaders returns the brokers to which clients of a zone that send records of
+// a partition to self may have sent before, sorted by id: the zone's former leaders,
+// and where self is not its leader, the present one, with the present revision.
+// whole is false where there were more changes than are remembered.
+func (s *State) FormerLeaders(tp TopicPartition, zone ZoneID, self BrokerID) (from []FormerLeader, whole bool) {
+	last := map[BrokerID]Revision{s.placement.Leader(tp, zone): s.revision}
+	for _, p := range s.pastPlacements {
+		if s.time-p.replacedAt < placementMemory {
+			b := p.placement.Leader(tp, zone)
+			last[b] = max(last[b], p.replacedBy)
+		}
+	}
+	delete(last, self)
+	delete(last, NoBroker)
+	for _, b := range slices.Sorted(maps.Keys(last)) {
+		from = append(from, FormerLeader{b, last[b]})
+	}
+	return from, s.pastPlacementsCut == 0 || s.time-s.pastPlacementsCut >= placementMemory
+}
+
+// PlacementRevision returns the revision of the entry that made the present placement, as
+// far as the memory of placements goes; 0 before.
+func (s *State) PlacementRevision() Revision {
+	if n := len(s.pastPlacements); n > 0 {
+		return s.pastPlacements[n-1].replacedBy
+	}
+	return 0
+}
+
+// hasSameLeaders reports whether two placements name the same leaders.
+func (p *Placement) hasSameLeaders(o *Placement) bool {
+	return slices.Equal(p.zones, o.zones) && slices.Equal(p.brokers, o.brokers) && maps.Equal(p.zoneOf, o.zoneOf)
+}
+
+// writePastPlacements is the last part of a checkpoint's root, left out where there
+// is none.
+func (w *writer) writePastPlacements(s *State) {
+	if len(s.pastPlacements) == 0 {
+		return
+	}
+	w.u64(uint64(s.pastPlacementsCut))
+	w.uvarint(uint64(len(s.pastPlacements)))
+	for _, p := range s.pastPlacements {
+		w.u64(uint64(p.replacedBy))
+		w.u64(uint64(p.replacedAt))
+		w.uvarint(uint64(len(p.placement.brokers)))
+		for _, b := range p.placement.brokers {
+			w.u32(uint32(b))
+			w.uvarint(uint64(slices.Index(s.zones, p.placement.zoneOf[b]))) // zones are never forgotten
+		}
+	}
+}
+
+func (r *reader) readPastPlacements(s *State) {
+	if r.at == len(r.b) {
+		return
+	}
+	s.pastPlacementsCut = UnixMilli(r.u64())
+	for range r.readCount(17, "placements") {
+		p := pastPlacement{replacedBy: Revision(r.u64()), replacedAt: UnixMilli(r.u64())}
+		var sessions []SessionView
+		for range r.readCount(5, "brokers") {
+			b, zone := BrokerID(r.u32()), r.uvarint()
+			if zone >= uint64(len(s.zones)) {
+				r.fail("a broker of zone %d", zone)
+				return
+			}
+			sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})
+		}
+		p.placement = newPlacement(s.zones, sessions)
+		s.pastPlacements = append(s.pastPlacements, p)
+	}
+}
+
+// hashPastPlacements folds the memory of placements into the state's hash.
+func (s *State) hashPastPlacements(m Hash) Hash {
+	for _, p := range s.pastPlacements {
+		m = m.Word(uint64(p.replacedBy)).Word(uint64(p.replacedAt)).Word(uint64(s.pastPlacementsCut))
+		for _, b := range p.placement.brokers {
+			m = m.Word(uint64(uint32(b))).Text(string(p.placement.zoneOf[b]))
+		}
+	}
+	return m
+}

@@ -1,0 +1,34 @@
+package metadata
+
+import (
+	"maps"
+	"slices"
+)
+
+// snapshot returns the state as it is now, never to change, while s goes on. It
+// costs a copy of the page lists and of what is small, whatever the state's
+// size; afterwards s clones what it changes.
+func (s *State) snapshot() *State {
+	f := *s
+	f.scratch = scratch{}
+	f.names, f.txnByProducer, f.ongoingTxns = topicNames{}, nil, nil // derived
+	f.sessions = make(map[SessionID]*sessionState, len(s.sessions))
+	for id, o := range s.sessions {
+		copied := *o
+		f.sessions[id] = &copied
+	}
+	f.roles = maps.Clone(s.roles)
+	f.brokerIDs = maps.Clone(s.brokerIDs)
+	f.pending = slices.Clone(s.pending)
+	f.storedBytes = maps.Clone(s.storedBytes)
+	f.topics = s.topics.snapshot()
+	f.configs = s.configs.snapshot()
+	f.partitions = s.partitions.snapshot()
+	f.producers = s.producers.snapshot()
+	f.objects = s.objects.snapshot()
+	f.groups = s.groups.snapshot()
+	f.txns = s.txns.snapshot()
+	f.members = s.members.snapshot()
+	f.ledger = s.ledger.snapshot()
+	return &f
+}

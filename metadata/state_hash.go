@@ -1,0 +1,160 @@
+package metadata
+
+import "slices"
+
+// The state's hash is a sum, modulo 2^64, of one hash per item, so that apply
+// keeps it up by subtracting the old and adding the new; what is small and
+// changes with every entry is folded in when the hash is asked for. Partitions
+// are three kinds of item (head, spans, producers), so that a run costs the
+// same whatever the partition's size. The item kinds are for ever.
+const (
+	itemTopic = iota + 1
+	itemConfigs
+	itemPartition
+	itemSpan
+	itemProducer
+	itemObject
+	itemGroup
+	itemCell
+	itemArchive
+	itemTxn
+	itemAborted
+	itemMember
+)
+
+// Hash returns the state's hash. Brokers at the same revision have the same.
+func (s *State) Hash() uint64 {
+	m := hashSeedItem.Word(s.sum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
+	m = m.Word(uint64(s.time)).Word(uint64(s.level)).Word(uint64(s.nextProducer)).Word(uint64(s.recovered))
+	m = m.Word(uint64(s.spans)).Word(uint64(s.offsets)).Word(uint64(s.gapsMs)).Word(s.alarms).Word(uint64(s.pressure))
+	m = m.Bytes(s.cluster[:])
+	for _, z := range s.zones {
+		m = m.Text(string(z))
+	}
+	for _, id := range sortedKeys(s.sessions) {
+		m = s.sessions[id].hashInto(m)
+	}
+	for _, name := range sortedKeys(s.roles) {
+		m = m.Text(name).Word(uint64(s.roles[name].epoch)).Word(uint64(s.roles[name].holder))
+	}
+	for _, id := range sortedKeys(s.brokerIDs) {
+		h := s.brokerIDs[id]
+		m = m.Word(uint64(id)).Text(h.address.Host).Word(uint64(h.address.Port)).Word(uint64(h.expiresFrom))
+	}
+	for _, e := range s.producerIDBlocks {
+		m = m.Word(uint64(e.first)).Word(uint64(e.time)).Word(uint64(e.revision))
+	}
+	for i := range s.pending {
+		g := &s.pending[i]
+		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
+	}
+	return s.hashPastPlacements(m).Sum()
+}
+
+func sortedKeys[K interface {
+	~int64 | ~string | ~uint64 | ~int32
+}, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (o *sessionState) hashInto(m Hash) Hash {
+	m = m.Word(uint64(o.id)).Word(uint64(o.broker)).Text(string(o.open.Zone))
+	for _, seq := range o.lanes {
+		m = m.Word(uint64(seq))
+	}
+	if o.draining {
+		m = m.Word(1)
+	}
+	return m.Word(o.usageSeq).Word(uint64(o.usageReportedTo))
+}
+
+func hashTexts(m Hash, texts map[string]string) Hash {
+	for _, k := range sortedKeys(texts) {
+		m = m.Text(k).Text(texts[k])
+	}
+	return m
+}
+
+func hashTopic(_ TopicID, t Topic) uint64 {
+	m := hashSeedItem.Word(itemTopic).Topic(t.ID).Text(t.Name).Word(uint64(t.Partitions)).Word(uint64(t.ReplicationFactor))
+	return hashTexts(m.Word(uint64(t.Created)).Word(uint64(t.CreatedTime)), t.Configs).Sum()
+}
+
+func hashConfigs(r resourceName, c configMap) uint64 {
+	return hashTexts(hashSeedItem.Word(itemConfigs).Word(uint64(r.kind)).Text(r.name), c).Sum()
+}
+
+// hashPartition covers the head; spans and aborted transactions are items of
+// their own.
+func hashPartition(tp TopicPartition, p partitionState) uint64 {
+	m := hashSeedItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
+		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.producerCount))
+	for _, o := range p.openTxns {
+		m = m.Word(uint64(o.Producer)).Word(uint64(o.First))
+	}
+	return m.Sum()
+}
+
+func hashSpan(tp TopicPartition, sp *Span) uint64 {
+	return hashSeedItem.Word(itemSpan).Partition(tp).Word(uint64(sp.First)).Word(uint64(sp.Count)<<32 | uint64(sp.Length)).
+		Word(uint64(uint16(sp.Epoch))<<16 | uint64(uint16(sp.Object))).Word(uint64(sp.Revision)).Word(uint64(sp.Position)).Word(uint64(sp.MaxTimestamp)).Sum()
+}
+
+func hashProducer(k producerKey, p producerState) uint64 {
+	m := hashSeedItem.Word(itemProducer).Partition(k.tp).Word(uint64(k.id)).Word(uint64(uint16(p.epoch))).
+		Word(uint64(p.lastTime)).Word(uint64(p.lastRevision))
+	for _, r := range p.ranges[:p.rangeCount] {
+		m = m.Word(uint64(r.first)<<32 | uint64(r.count)).Word(uint64(r.offset))
+	}
+	return m.Sum()
+}
+
+func hashObject(k objectKey, o objectState) uint64 {
+	return hashSeedItem.Word(itemObject).Word(uint64(k.revision)).Word(uint64(uint16(k.index))).Word(uint64(o.name.Session)).
+		Word(o.name.Number).Word(uint64(o.name.Lane)<<8 | uint64(o.name.Try)).Word(uint64(o.size)).Word(uint64(o.live)).Sum()
+}
+
+func hashGroup(name string, g groupState) uint64 {
+	sum := hashGroupHead(name, &g)
+	for tp, o := range g.offsets {
+		sum += hashOffset(name, tp, &o)
+	}
+	return sum
+}
+
+// hashGroupHead covers a group without its offsets and members.
+func hashGroupHead(name string, g *groupState) uint64 {
+	m := hashSeedItem.Word(itemGroup).Text(name)
+	if g.group != nil {
+		var w writer
+		w.writeGroup(g.group)
+		m = m.Bytes(w.b)
+	}
+	if c := g.consumer; c != nil {
+		m = m.Word(uint64(uint32(c.Epoch))<<32 | uint64(uint32(c.AssignmentEpoch))).Word(uint64(c.Members))
+	}
+	if g.emptySince != 0 {
+		m = m.Word(uint64(g.emptySince))
+	}
+	return m.Sum()
+}
+
+func hashOffset(group string, tp TopicPartition, o *OffsetCommit) uint64 {
+	return hashSeedItem.Word(itemGroup).Text(group).Partition(tp).Word(uint64(o.Offset)).Word(uint64(o.LeaderEpoch)).
+		Text(o.Metadata).Word(uint64(o.Time)).Sum()
+}
+
+func hashArchive(a *ArchiveRef) uint64 {
+	return hashSeedItem.Word(itemArchive).Word(uint64(a.Extent)).Word(uint64(a.First)).Word(uint64(a.Last)).Word(a.Entries).
+		Text(a.Object).Word(uint64(a.Size)).Word(uint64(a.LiveInline)).Bytes(a.Digest[:]).Sum()
+}
+
+func hashCell(b ledgerBucket, k *CellKey, q Quantity) uint64 {
+	return hashSeedCell.Word(itemCell).Word(b.hashWord()).Topic(k.Topic).Word(uint64(k.Component)).Text(string(k.Src)).Text(string(k.Dst)).
+		Text(k.Principal).Text(k.Group).Word(q.Hi).Word(q.Lo).Sum()
+}
