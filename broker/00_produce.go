@@ -81,7 +81,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (func(context.Con
 	case q.txnID == nil && hasTransactionalBatch(q):
 		p.failAllParts(kerr.TransactionalIDAuthorizationFailed.Code, "transactional batch without a transactional id")
 	case s.notServing():
-		p.failAllParts(kerr.NotLeaderForPartition.Code, "the broker is leaving or has no session")
+		p.failAllParts(kerr.NotLeaderForPartition.Code, "the broker is shutting down or has no session")
 	case q.txnID != nil && hasTransactionalBatch(q) && !s.findRequestTxn(ctx, p):
 	default:
 		s.appendAllBatches(ctx, p)
@@ -176,7 +176,7 @@ func (s *Server) appendBatch(ctx context.Context, p *produceRequestState, i, j i
 	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
 	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, p.brokerTime, t.batch)
 	if bad == nil && h.Transactional() && h.Producer != p.txn.Producer {
-		bad = refuseBatch(kerr.InvalidProducerIDMapping.Code, "producer id %d is not that of the transactional id", h.Producer)
+		bad = refuseBatch(kerr.InvalidProducerIDMapping.Code, "producer id %d does not belong to the transactional id", h.Producer)
 	}
 	if bad != nil {
 		out.code, out.text, out.recordErrors, out.refusedEarly = bad.code, bad.text, bad.recordErrors, bad.refusedEarly
@@ -236,7 +236,7 @@ func (p *produceRequestState) awaitAcks(ctx context.Context) {
 					out.baseOffset = offset
 				}
 			default:
-				out.code, out.text = kerr.RequestTimedOut.Code, "not known to be committed yet; a retry of an idempotent producer lands once"
+				out.code, out.text = kerr.RequestTimedOut.Code, "timed out before the commit was confirmed; a retry by an idempotent producer is written once"
 			}
 		}
 	}

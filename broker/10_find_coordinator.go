@@ -56,7 +56,7 @@ func (s *Server) handleFindCoordinator(ctx context.Context, r *request, q *kmsg.
 			}
 		}
 		if q.CoordinatorType != coordinatorTypeGroup && q.CoordinatorType != coordinatorTypeTxn {
-			c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, nullableText("groups (key type 0) and transactional ids (1) have coordinators")
+			c.ErrorCode, c.ErrorMessage = kerr.InvalidRequest.Code, nullableText("only key types 0 (group) and 1 (transactional id) have coordinators")
 		} else {
 			n, ok := find(key, r.evidence.Zone)
 			if !ok && !barred {
@@ -68,7 +68,7 @@ func (s *Server) handleFindCoordinator(ctx context.Context, r *request, q *kmsg.
 			if ok {
 				c.NodeID, c.Host, c.Port, c.ErrorMessage = int32(n.ID), n.Host, n.Port, successText(q.Version)
 			} else {
-				c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, nullableText("no broker holds the group's slot yet")
+				c.ErrorCode, c.ErrorMessage = kerr.CoordinatorNotAvailable.Code, nullableText("no broker coordinates the group yet")
 			}
 		}
 		if q.Version < 4 {

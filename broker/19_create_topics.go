@@ -96,7 +96,7 @@ func (s *Server) planTopicCreation(t *kmsg.CreateTopicsRequestTopic) (metadata.C
 	cmd.Configs = configs
 	if len(t.ReplicaAssignment) > 0 {
 		if t.NumPartitions != -1 || t.ReplicationFactor != -1 {
-			return cmd, kerr.InvalidRequest.Code, "counts and a replica assignment exclude each other"
+			return cmd, kerr.InvalidRequest.Code, "partition count and replication factor must be -1 with a replica assignment"
 		}
 		rf, text := s.checkAssignment(t.ReplicaAssignment)
 		if text != "" {
@@ -132,7 +132,7 @@ func (s *Server) checkNewTopicName(name string) (int16, string) {
 		return kerr.InvalidTopicException.Code, fmt.Sprintf("topic name %.260q is not 1 to 249 of [a-zA-Z0-9._-], nor . or ..", name)
 	}
 	if name == "__cluster_metadata" {
-		return kerr.InvalidRequest.Code, "the name is that of Kafka's own log"
+		return kerr.InvalidRequest.Code, "the name is reserved for Kafka's metadata log"
 	}
 	code, text := noError, ""
 	s.cfg.Replica.View(func(st *metadata.State) {
@@ -154,7 +154,7 @@ func (s *Server) checkAssignment(in []kmsg.CreateTopicsRequestTopicReplicaAssign
 	for _, a := range in {
 		switch {
 		case a.Partition < 0 || int(a.Partition) >= len(in) || seen[a.Partition]:
-			return 0, "partitions must be numbered from 0 without a gap"
+			return 0, "partition ids must be consecutive and start at 0"
 		case len(a.Replicas) == 0 || len(a.Replicas) != len(in[0].Replicas):
 			return 0, "all partitions must have the same number of replicas, at least one"
 		}

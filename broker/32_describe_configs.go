@@ -121,7 +121,7 @@ func (d *configDescriber) readResource(res *kmsg.DescribeConfigsRequestResource)
 		return d.readBroker(name), noError, ""
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		if name != strconv.Itoa(int(s.cfg.Self())) {
-			return nil, kerr.InvalidRequest.Code, "loggers are described by the broker itself, not for broker " + name
+			return nil, kerr.InvalidRequest.Code, "loggers can only be described by their own broker, not for broker " + name
 		}
 		return s.listLoggers(), noError, ""
 	case kmsg.ConfigResourceTypeGroupConfig:

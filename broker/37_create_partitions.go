@@ -66,7 +66,7 @@ func (s *Server) checkPartitionGrowth(w *kmsg.CreatePartitionsRequestTopic, barr
 	case !ok:
 		return t.ID, kerr.UnknownTopicOrPartition.Code, "" // no text, as in Kafka
 	case w.Count <= t.Partitions:
-		return t.ID, kerr.InvalidPartitions.Code, fmt.Sprintf("topic has %d partitions, which is not below %d", t.Partitions, w.Count)
+		return t.ID, kerr.InvalidPartitions.Code, fmt.Sprintf("topic already has %d partitions, the new count %d must be larger", t.Partitions, w.Count)
 	case w.Count > metadata.MaxPartitionsPerTopic:
 		return t.ID, kerr.InvalidPartitions.Code, fmt.Sprintf("at most %d partitions in a topic", metadata.MaxPartitionsPerTopic)
 	}

@@ -43,7 +43,7 @@ func (s *Server) handleElectLeaders(ctx context.Context, r *request, q *kmsg.Ele
 			rp.Partition = p
 			switch rp.ErrorCode = s.checkPartitionExists(t.Topic, p, barred); rp.ErrorCode {
 			case noError:
-				rp.ErrorCode, rp.ErrorMessage = kerr.ElectionNotNeeded.Code, nullableText("the partition has the leader that it should have")
+				rp.ErrorCode, rp.ErrorMessage = kerr.ElectionNotNeeded.Code, nullableText("the partition already has its preferred leader")
 			case kerr.UnknownTopicOrPartition.Code:
 				rp.ErrorMessage = nullableText("there is no such partition")
 			}

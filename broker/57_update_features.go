@@ -83,13 +83,13 @@ func (s *Server) checkFeatureUpdate(version int16, u *kmsg.UpdateFeaturesRequest
 		now = levels[i]
 		switch {
 		case kind < upgradeTypeUpgrade || kind > upgradeTypeUnsafeDowngrade:
-			text = fmt.Sprintf("cannot be updated in way %d, which is not known", kind)
+			text = fmt.Sprintf("has the unknown upgrade type %d", kind)
 		case want < f.min || want > f.top:
 			text = fmt.Sprintf("has levels %d to %d here, not %d", f.min, f.top, want)
 		case f.fixed && want != now:
-			text = fmt.Sprintf("is at level %d, which follows from the version of zonewise", now)
+			text = fmt.Sprintf("is at level %d, which is fixed by the zonewise version", now)
 		case want < now && kind == upgradeTypeUpgrade:
-			text = fmt.Sprintf("is at level %d: to go down to %d the update must say that it is a downgrade", now, want)
+			text = fmt.Sprintf("is at level %d: lowering it to %d needs a downgrade type", now, want)
 		case want > now && kind != upgradeTypeUpgrade:
 			text = fmt.Sprintf("is at level %d: a downgrade cannot go up to %d", now, want)
 		}

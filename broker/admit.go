@@ -65,7 +65,7 @@ func (s *Server) admitRequest(ctx context.Context, r *request) (a admission, siz
 	a.s, a.conn = s, r.conn
 	need := size.Bytes + requestOverheadBytes
 	if need > s.requests.large.size {
-		return a, size, newDecodeError(r, fmt.Errorf("%d bytes on the wire would take %d bytes of memory, at most %d", len(r.body), need, s.requests.large.size))
+		return a, size, newDecodeError(r, fmt.Errorf("request of %d bytes would need %d bytes of memory, limit %d", len(r.body), need, s.requests.large.size))
 	}
 	if need > smallBytes {
 		if err := a.acquireHeavySlot(ctx); err != nil {
@@ -113,7 +113,7 @@ func (a *admission) releaseHeavySlot() {
 
 // releaseAll gives everything back; it may be called again.
 func (a *admission) releaseAll() {
-	a.memory.release()
+	a.memory.releaseAll()
 	a.releaseHeavySlot()
 	a.conn.isHeavy.Store(false)
 }

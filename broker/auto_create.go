@@ -113,7 +113,7 @@ func (s *Server) autoCreateTopics(ctx context.Context, r *request, want []reques
 	n := s.autoCreates.takeTokens(r.conn.principal()+r.conn.host(), min(len(at), maxTopicsPerRequest), time.Now())
 	if n < len(at) {
 		throttled = true
-		s.reportAutoCreateRefusal(r, len(at)-n, "its rate of topics made on first use is used up")
+		s.reportAutoCreateRefusal(r, len(at)-n, "the client's auto-creation rate is exceeded")
 		for _, i := range at[n:] {
 			refused[i] = kerr.ThrottlingQuotaExceeded.Code
 		}
@@ -156,7 +156,7 @@ func (s *Server) autoCreateTopics(ctx context.Context, r *request, want []reques
 func (s *Server) reportAutoCreateRefusal(r *request, n int, why string) {
 	s.metrics.topicsRefused.Add(float64(n))
 	if s.logLimit.allow("auto-create", time.Now()) {
-		s.cfg.Log.Warn(fmt.Sprintf("topics are not made on first use: %s; their clients are told THROTTLING_QUOTA_EXCEEDED and ask again", why),
+		s.cfg.Log.Warn(fmt.Sprintf("auto-creation of topics refused: %s; clients get THROTTLING_QUOTA_EXCEEDED and retry", why),
 			"client", r.clientID, "host", r.conn.host(), "topics", n)
 	}
 }

@@ -65,7 +65,7 @@ func TestTopicsAreMadeOnFirstUseAtABoundedRate(t *testing.T) {
 		if got := int(testutil.ToFloat64(n.server.metrics.topicsRefused)); got != throttled {
 			t.Errorf("the metric says %d were refused, clients saw %d", got, throttled)
 		}
-		if lines := strings.Count(log.String(), "not made on first use"); lines != 1 {
+		if lines := strings.Count(log.String(), "auto-creation of topics refused"); lines != 1 {
 			t.Errorf("%d lines in the log, want one a minute:\n%s", lines, log.String())
 		}
 		if code := r.ask(metadataOf(false, "t1")).(*kmsg.MetadataResponse).Topics[0].ErrorCode; code != 0 {

@@ -107,7 +107,7 @@ func nextBatchSize(records []byte) (int, *batchError) {
 	rest := int64(int32(binary.BigEndian.Uint32(records[batchLengthEnd-4:])))
 	switch {
 	case rest < minBatchRest:
-		return 0, refuseBatch(kerr.CorruptMessage.Code, "batch of %d bytes behind its length", rest)
+		return 0, refuseBatch(kerr.CorruptMessage.Code, "batch length %d is too small", rest)
 	case len(records) < batchMagicEnd:
 		return 0, nil
 	case records[batchMagicEnd-1] > 2:
@@ -134,13 +134,13 @@ func findSoleBatch(records []byte) (h metadata.BatchHeader, bad *batchError) {
 	case bad != nil:
 		return h, bad
 	case size == 0:
-		return h, refuseBatch(kerr.InvalidRecord.Code, "no batch")
+		return h, refuseBatch(kerr.InvalidRecord.Code, "no record batch")
 	case records[batchMagicEnd-1] != 2:
 		return h, refuseBatch(kerr.InvalidRecord.Code, "magic %d, want 2", records[batchMagicEnd-1])
 	}
 	if more, bad := nextBatchSize(records[size:]); bad != nil || more > 0 {
 		if bad == nil {
-			bad = refuseBatch(kerr.InvalidRecord.Code, "%d bytes behind the batch: one batch per partition", len(records)-size)
+			bad = refuseBatch(kerr.InvalidRecord.Code, "%d trailing bytes: one batch per partition", len(records)-size)
 		}
 		return h, bad
 	}
@@ -186,7 +186,7 @@ type recordChecker struct {
 	refusal *batchError
 }
 
-var errBadRecord = errors.New("record cannot be read")
+var errBadRecord = errors.New("malformed record")
 
 // checkRecord judges one record: what stands behind its length.
 //
@@ -246,7 +246,7 @@ func (w *recordChecker) checkRecordRules(ts metadata.UnixMilli, keyed bool) {
 			w.addRecordError(kerr.InvalidTimestamp.Code, fmt.Sprintf("timestamp %d is out of the topic's range at %d", ts, w.now))
 		}
 	case claimed:
-		w.addRecordError(kerr.InvalidTimestamp.Code, "producers may not send batches of log append time")
+		w.addRecordError(kerr.InvalidTimestamp.Code, "producers may not send batches with LogAppendTime")
 	}
 }
 

@@ -69,8 +69,8 @@ func (b *budget) acquire(ctx context.Context, n int64) (int64, error) {
 	return 0, ctx.Err()
 }
 
-// release gives n bytes back.
-func (b *budget) release(n int64) {
+// releaseBytes gives n bytes back.
+func (b *budget) releaseBytes(n int64) {
 	if n == 0 {
 		return
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // errInflatedTooLarge: what is packed is larger than the caller allows.
-var errInflatedTooLarge = errors.New("unpacks to more than is allowed")
+var errInflatedTooLarge = errors.New("decompresses to more than the limit")
 
 // errBatchTooLarge tells a producer which limit its batch is over.
 var errBatchTooLarge = fmt.Errorf("the batch %w: %d bytes", errInflatedTooLarge, MaxInflatedBytes)
@@ -128,7 +128,7 @@ func checkPlainRecords(in []byte, w *recordChecker) error {
 			return fmt.Errorf("%w: length of record %d", errBadRecord, w.index)
 		}
 		if w.index >= w.header.RecordCount {
-			return errors.New("bytes behind the last record")
+			return errors.New("trailing bytes after the last record")
 		}
 		if err := w.checkRecord(in[k : k+int(n)]); err != nil {
 			return err
@@ -173,7 +173,7 @@ func (cs *codecs) checkCompressedRecords(in []byte, codec int, w *recordChecker)
 			return fmt.Errorf("%w: length of record %d", errBadRecord, w.index)
 		}
 		if w.index >= w.header.RecordCount {
-			return errors.New("bytes behind the last record")
+			return errors.New("trailing bytes after the last record")
 		}
 		record := scratch
 		if n <= recordBufferSize {

@@ -29,7 +29,7 @@ const (
 )
 
 var (
-	errLZ4Short    = errors.New("lz4: the frame is cut short")
+	errLZ4Short    = errors.New("lz4: truncated frame")
 	errLZ4Checksum = errors.New("lz4: a checksum is wrong")
 	errLZ4Block    = errors.New("lz4: a block cannot be unpacked")
 	errLZ4Content  = errors.New("lz4: the content is not what the frame says of it")
@@ -85,7 +85,7 @@ func (z *lz4Reader) header(in []byte) (int, error) {
 	case flags&lz4Reserved != 0:
 		return bad("reserved bits or a dictionary")
 	case flags&lz4Independent == 0:
-		return bad("blocks that depend on those before them")
+		return bad("dependent blocks")
 	case block&0x8f != 0 || block>>4 < 4:
 		return bad("block descriptor %#02x", block)
 	}
@@ -131,7 +131,7 @@ func (z *lz4Reader) next() error {
 	case head == 0:
 		return z.end()
 	case size > z.most:
-		return fmt.Errorf("lz4: a block of %d bytes, its frame's have %d at most", size, z.most)
+		return fmt.Errorf("lz4: block of %d bytes, maximum %d", size, z.most)
 	case size > len(z.in):
 		return errLZ4Short
 	}

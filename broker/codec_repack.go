@@ -41,7 +41,7 @@ func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules 
 	}
 	switch {
 	case errors.Is(err, errBufferFull):
-		return nil, h, refuseBatch(kerr.MessageTooLarge.Code, "batch, packed as compression.type wants it, is larger than max.message.bytes, %d", rules.maxBytes)
+		return nil, h, refuseBatch(kerr.MessageTooLarge.Code, "batch, recompressed to compression.type, is larger than max.message.bytes (%d)", rules.maxBytes)
 	case err != nil:
 		return nil, h, refuseBatch(kerr.InvalidRecord.Code, "%v", err)
 	}
@@ -56,7 +56,7 @@ func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules 
 }
 
 // errBufferFull: more was written than there may be.
-var errBufferFull = errors.New("no room")
+var errBufferFull = errors.New("buffer limit reached")
 
 // cappedBuffer takes at most max bytes.
 type cappedBuffer struct {

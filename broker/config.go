@@ -122,7 +122,7 @@ func DefaultConfig() Config {
 func (c *Config) Validate() error {
 	switch {
 	case c.Self == nil || c.Replica == nil || c.Writer == nil || c.Reader == nil || c.Resolver == nil:
-		return errors.New("broker config: a door is missing (self, replica, writer, reader, resolver)")
+		return errors.New("broker config: self, replica, writer, reader and resolver must be set")
 	case c.Rand == nil || c.Log == nil || c.Metrics == nil:
 		return errors.New("broker config: rand, log and metrics must be given")
 	case c.DefaultPartitions < 1 || c.DefaultPartitions > metadata.MaxPartitionsPerTopic:
@@ -130,13 +130,13 @@ func (c *Config) Validate() error {
 	case c.OffsetsPartitions < 1 || c.OffsetsPartitions > metadata.MaxPartitionsPerTopic:
 		return errors.New("broker config: partitions of the offsets topic out of range")
 	case c.FrameBytes < 2*MaxFrameBytes:
-		return errors.New("broker config: frame memory must hold two frames of the greatest size")
+		return errors.New("broker config: frame memory must hold two frames of maximum size")
 	case c.RequestBytes < 16*MaxPlainFrameBytes:
-		return errors.New("broker config: request memory must hold one request of the greatest size")
+		return errors.New("broker config: request memory must hold one request of maximum size")
 	case c.PollBytes < 16<<20:
 		return errors.New("broker config: poll memory must be 16 MiB or more")
 	case c.ResponseBytes < 2*MaxFrameBytes:
-		return errors.New("broker config: answer memory must hold two batches of the greatest size")
+		return errors.New("broker config: response memory must hold two batches of maximum size")
 	case c.IdleTimeout <= 0 || c.WriteTimeout <= 0:
 		return errors.New("broker config: timeouts must be positive")
 	}

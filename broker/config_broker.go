@@ -124,11 +124,11 @@ func newUnknownConfig(name string) (k *configKey, problem string) {
 	case strings.HasPrefix(name, "listener.name."):
 		return nil, "config " + name + " is not served: listeners have neither TLS nor SASL yet"
 	case name == "" || len(name) > maxConfigName:
-		return nil, "the name of a config has 1 to 249 bytes"
+		return nil, "a config name must have 1 to 249 bytes"
 	}
 	return &configKey{Key: configs.Key{Name: name, Type: configTypeUnknown, Mode: configs.ReadOnly}, configRow: configRow{use: useFixed, meaning: "Unknown here; kept.", validate: func(v string) string {
 		if len(v) > maxConfigValue {
-			return "a config that is not known may have 4096 bytes"
+			return "the value of an unknown config may have at most 4096 bytes"
 		}
 		return ""
 	}}}, ""

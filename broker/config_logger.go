@@ -31,7 +31,7 @@ func (s *Server) listLoggers() []configValue {
 // alterLogger changes this broker's log level, until it ends (KIP-412).
 func (s *Server) alterLogger(a *configAlteration, validateOnly bool) {
 	if a.name != fmt.Sprint(int32(s.cfg.Self())) {
-		a.fail(kerr.InvalidRequest.Code, "broker %s: loggers are changed at the broker itself", a.name)
+		a.fail(kerr.InvalidRequest.Code, "broker %s: loggers can only be changed on that broker", a.name)
 		return
 	}
 	seen, to := map[string]bool{}, s.cfg.LogLevel
@@ -45,17 +45,17 @@ func (s *Server) alterLogger(a *configAlteration, validateOnly bool) {
 		case seen[op.name]:
 			a.fail(kerr.InvalidRequest.Code, "logger %s is named twice", op.name)
 		case op.op != kmsg.IncrementalAlterConfigOpSet && op.op != kmsg.IncrementalAlterConfigOpDelete:
-			a.fail(kerr.InvalidRequest.Code, "operation %d has no meaning for a logger", op.op)
+			a.fail(kerr.InvalidRequest.Code, "operation %d is not supported for loggers", op.op)
 		case op.name != rootLogger:
 			a.fail(kerr.InvalidConfig.Code, "there is no logger %s, only %s", op.name, rootLogger)
 		case op.op == kmsg.IncrementalAlterConfigOpDelete:
-			a.fail(kerr.InvalidRequest.Code, "the level of %s cannot be taken away", rootLogger)
+			a.fail(kerr.InvalidRequest.Code, "the level of %s cannot be deleted", rootLogger)
 		case op.value == nil:
 			a.fail(kerr.InvalidRequest.Code, "null level")
 		case !known:
-			a.fail(kerr.InvalidConfig.Code, "the level must be of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
+			a.fail(kerr.InvalidConfig.Code, "the level must be one of TRACE, DEBUG, INFO, WARN, ERROR, FATAL")
 		case s.cfg.LogLevel == nil:
-			a.fail(kerr.InvalidConfig.Code, "the level of this broker is fixed")
+			a.fail(kerr.InvalidConfig.Code, "the log level of this broker cannot be changed")
 		}
 		if a.code != noError {
 			return

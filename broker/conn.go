@@ -256,7 +256,7 @@ func (c *conn) encode(r *request, a *response) error {
 	if err != nil {
 		return err
 	}
-	a.release = held.release
+	a.release = held.releaseAll
 	if a.admission != nil {
 		a.admission.releaseAll()
 	}
@@ -299,14 +299,14 @@ func (c *conn) sendResponse(head []byte, tail net.Buffers) error {
 }
 
 func (c *conn) freeRequest(p *pendingRequest) {
-	c.frameBudget.release(p.connBytes)
+	c.frameBudget.releaseBytes(p.connBytes)
 	p.connBytes = 0
 	c.freeFrame(p)
 }
 
 // releaseFrame gives the frame's memory back; nothing refers to its bytes any more.
 func (c *conn) freeFrame(p *pendingRequest) {
-	p.frame.release()
+	p.frame.releaseAll()
 	if p.holdsSpare {
 		p.holdsSpare = false
 		<-c.s.spareFrame
@@ -320,7 +320,7 @@ func (c *conn) rejectConnection(err error) error {
 	if errors.Is(err, errNotKafka) && c.s.logLimit.allow("foreign", time.Now()) {
 		level = slog.LevelWarn
 	}
-	c.s.cfg.Log.Log(c.ctx, level, "close connection", "peer", c.net.RemoteAddr(), "reason", err)
+	c.s.cfg.Log.Log(c.ctx, level, "connection closed: bad request", "peer", c.net.RemoteAddr(), "reason", err)
 	return err
 }
 

@@ -110,7 +110,7 @@ func (f *fetch) encode() response {
 	w.header = f.appendTags(w.header, w.hints.listEndpoints())
 	w.flushHeader()
 	a.head, a.tail = w.first, w.buffers
-	a.release = func() { f.recordMemory.release(); f.extraMemory.release(); f.pollMemory.release() }
+	a.release = func() { f.recordMemory.releaseAll(); f.extraMemory.releaseAll(); f.pollMemory.releaseAll() }
 	return a
 }
 

@@ -190,7 +190,7 @@ func (f *fetch) firstSpanBytes(p *fetchPart) (length int64) {
 // readOversized reads one batch, however large it is. The memory for smaller
 // answers is given back first: who waits holds nothing.
 func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
-	f.recordMemory.release()
+	f.recordMemory.releaseAll()
 	var err error
 	if f.recordMemory, err = f.s.responses.acquire(ctx, f.r.conn, min(f.firstSpanBytes(p), MaxFrameBytes)); err != nil {
 		return
@@ -246,7 +246,7 @@ func (f *fetch) readPart(ctx context.Context, p *fetchPart, limit int, oneBatch 
 	p.gets += uint64(stats.GETs)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			f.s.cfg.Log.Warn("reading a partition failed; its consumer is told to fetch again", "topic", f.s.topicName(p.tp.Topic),
+			f.s.cfg.Log.Warn("partition read failed; the consumer gets a retriable error", "topic", f.s.topicName(p.tp.Topic),
 				"partition", p.tp.Partition, "offset", p.offset, "err", err)
 		}
 		p.code = f.mapReadError(p, err)

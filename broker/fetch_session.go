@@ -195,7 +195,7 @@ func (c *fetchSessions) removeSession(s *Server, id int32) {
 	for i, n := range c.sessions {
 		if n.id == id {
 			c.sessions = append(c.sessions[:i], c.sessions[i+1:]...)
-			n.memory.release()
+			n.memory.releaseAll()
 			s.sessionSlots.Add(-1)
 			return
 		}
@@ -206,7 +206,7 @@ func (c *fetchSessions) removeSession(s *Server, id int32) {
 func (c *fetchSessions) close(s *Server) {
 	s.sessionSlots.Add(-int64(len(c.sessions)))
 	for _, n := range c.sessions {
-		n.memory.release()
+		n.memory.releaseAll()
 	}
 	c.sessions = nil
 }
@@ -220,7 +220,7 @@ func (n *fetchSession) growMemory(s *Server, from *conn) bool {
 	}
 	more, ok := s.polls.try(from, 2*need)
 	if ok {
-		n.memory.release()
+		n.memory.releaseAll()
 		n.memory = more
 	}
 	return ok

@@ -51,7 +51,7 @@ func (s *Server) recordLimitRefusal(r *request) int16 {
 	code := limitErrorCode(r.key, r.version)
 	s.metrics.countLimitRefused(r.key)
 	if s.logLimit.allow("limit", time.Now()) {
-		s.cfg.Log.Error("ALARM: a limit of the cluster refuses work; clients try again: make room as docs/operations.md says under \"A limit is reached\"",
+		s.cfg.Log.Error("ALARM: a cluster limit refuses requests; clients retry; see docs/operations.md, \"A limit is reached\"",
 			"limits", s.describeFullLimits(), "api", r.key, "code", code, "client", r.clientID, "host", r.conn.host())
 	}
 	return code
@@ -86,7 +86,7 @@ func (s *Server) describeFullLimits() string {
 		}
 	})
 	if len(full) == 0 {
-		return "one partition's or one transaction's own"
+		return "a per-partition or per-transaction limit"
 	}
 	return strings.Join(full, ", ")
 }

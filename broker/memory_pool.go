@@ -87,7 +87,7 @@ func (g *grant) extend(n int64) {
 // shrink gives back all but n bytes.
 func (g *grant) shrink(n int64) {
 	if back := g.size - n; back > 0 {
-		g.from.release(back)
+		g.from.releaseBytes(back)
 		if g.connHeldBytes != nil {
 			g.connHeldBytes.Add(-back)
 		}
@@ -95,5 +95,5 @@ func (g *grant) shrink(n int64) {
 	}
 }
 
-// release gives everything back; it may be called again.
-func (g *grant) release() { g.shrink(0) }
+// releaseAll gives everything back; it may be called again.
+func (g *grant) releaseAll() { g.shrink(0) }

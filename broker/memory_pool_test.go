@@ -22,7 +22,7 @@ func fill(t *testing.T, b *budget, but int64) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() { b.release(held) }
+	return func() { b.releaseBytes(held) }
 }
 
 func TestSmallRequestsDoNotWaitForLargeOnes(t *testing.T) {

@@ -65,7 +65,7 @@ func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 	}
 	d.skipTags()
 	if !d.r.Ok() {
-		return nil, fmt.Errorf("%w: Produce version %d cut short", errBadFrame, version)
+		return nil, fmt.Errorf("%w: truncated Produce version %d", errBadFrame, version)
 	}
 	return q, nil
 }

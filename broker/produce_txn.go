@@ -34,16 +34,16 @@ func (s *Server) findRequestTxn(ctx context.Context, p *produceRequestState) boo
 		return false
 	}
 	if look(); !known {
-		p.failAllParts(kerr.InvalidProducerIDMapping.Code, "the transactional id is not known")
+		p.failAllParts(kerr.InvalidProducerIDMapping.Code, "unknown transactional id")
 		return false
 	}
 	if p.r.version < implicitTxnVersion {
 		if p.txn.Status != metadata.TxnOngoing {
 			if p.hasStaleEpoch() {
-				p.failAllParts(kerr.InvalidProducerEpoch.Code, "a newer producer has the transactional id")
+				p.failAllParts(kerr.InvalidProducerEpoch.Code, "a newer producer owns the transactional id")
 				return false
 			}
-			p.failAllParts(txnStateErrorCode(p.r.version >= 11), "no transaction is under way")
+			p.failAllParts(txnStateErrorCode(p.r.version >= 11), "no ongoing transaction")
 			return false
 		}
 		p.txnStart = p.txn.Start

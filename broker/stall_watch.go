@@ -88,7 +88,7 @@ func (s *Server) checkStalls(now time.Time) (again bool) {
 	}
 	if waited >= maxStall && worst != nil {
 		s.metrics.connectionsCut.Inc()
-		s.cfg.Log.Info("connection closed: its client neither sends nor reads, and others wait for the memory it holds",
+		s.cfg.Log.Info("connection closed: stalled client holds memory that other connections wait for",
 			"peer", worst.net.RemoteAddr(), "bytes", worst.heldBytes.Load(), "idle", worst.stalledFor(now))
 		worst.net.Close()
 	}

@@ -175,7 +175,7 @@ func (b *Book) Validate() error {
 		{"id", b.Name}, {"provider", b.Provider}, {"region", b.Region}, {"source_url", b.SourceURL},
 	} {
 		if f.value == "" {
-			return fmt.Errorf("%s is empty: say it, every number shows where its price is from", f.field)
+			return fmt.Errorf("%s is empty: set it, every amount shows the source of its price", f.field)
 		}
 	}
 	if b.Currency != "USD" {

@@ -15,7 +15,7 @@ import (
 type Quantity struct{ Hi, Lo uint64 }
 
 // ErrQuantityRange says that a sum of quantities passed 128 bits.
-var ErrQuantityRange = errors.New("quantity does not fit 128 bits: the usage given is not real")
+var ErrQuantityRange = errors.New("quantity does not fit 128 bits: the usage is not plausible")
 
 // Units returns n as a quantity.
 func Units(n uint64) Quantity { return Quantity{Lo: n} }

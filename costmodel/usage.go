@@ -78,7 +78,7 @@ const (
 	RowPlatform    = "__platform__"    // work for the service as a whole
 	RowControl     = "__control__"     // entries and requests without records
 	RowOther       = "__other__"       // past the cardinality limit
-	RowUnallocated = "__unallocated__" // charged, but nobody's weight explains it
+	RowUnallocated = "__unallocated__" // charged, but no usage explains it
 )
 
 // ReservedRows returns the reserved rows in the order in which they are shown.

@@ -24,7 +24,7 @@ type scratch struct {
 // than the state changes nothing.
 func (s *State) Apply(c *CommittedEntry) (Outcome, *Entry) {
 	if c.Revision <= s.revision {
-		return Outcome{Revision: c.Revision, Code: CodeGap, Text: "applied before"}, nil
+		return Outcome{Revision: c.Revision, Code: CodeGap, Text: "already applied"}, nil
 	}
 	s.updateDigest(c)
 	s.revision = c.Revision
@@ -55,7 +55,7 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	if len(c.Bytes) > 0 { // an empty entry holds the place of one whose guard failed
 		e = &s.scratch.entry
 		if bad = DecodeEntry(c.Bytes, e); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
-			bad = fmt.Errorf("entry says it is %s/%s/%d", e.Session, e.Lane, e.Seq)
+			bad = fmt.Errorf("entry header names %s/%s/%d", e.Session, e.Lane, e.Seq)
 		}
 	}
 	if s.sessions[c.Session] == nil && bad == nil && e != nil && isOpenSession(e) {
@@ -70,7 +70,7 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	case c.Lane >= LaneCount:
 		return Outcome{Code: CodeRefused, Text: "no such lane"}, nil
 	case c.Seq <= session.lanes[c.Lane]:
-		return Outcome{Code: CodeGap, Text: fmt.Sprintf("seq %d again", c.Seq)}, nil
+		return Outcome{Code: CodeGap, Text: fmt.Sprintf("duplicate seq %d", c.Seq)}, nil
 	case c.Seq != session.lanes[c.Lane]+1:
 		text := fmt.Sprintf("seq %d after %d: the session is closed", c.Seq, session.lanes[c.Lane])
 		s.closeSession(c.Session)
@@ -84,7 +84,7 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 		return Outcome{Code: CodeGuardFailed}, nil
 	}
 	if e.Level > s.level {
-		return Outcome{Code: CodeRefused, Text: fmt.Sprintf("level %d before it was raised from %d", e.Level, s.level)}, nil
+		return Outcome{Code: CodeRefused, Text: fmt.Sprintf("entry level %d, feature level is %d", e.Level, s.level)}, nil
 	}
 	if err := s.checkObjects(e); err != nil {
 		return Outcome{Code: CodeRefused, Text: err.Error()}, nil
@@ -184,7 +184,7 @@ func (s *State) checkObjects(e *Entry) error {
 	for _, list := range [][]ObjectRef{e.Objects, e.Orphans} {
 		for _, o := range list {
 			if o.Name.Session != e.Session {
-				return fmt.Errorf("object %s is of another session", o.Name.Key())
+				return fmt.Errorf("object %s belongs to another session", o.Name.Key())
 			}
 		}
 	}

@@ -5,18 +5,18 @@ package metadata
 // be the one that every broker computed while it applied.
 func (s *State) applyAcceptArchive(c AcceptArchive) CommandOutcome {
 	if len(s.pending) == 0 || c.Extent < s.pending[0].extent {
-		return refuse(CodeDuplicate, "generation %d is archived", c.Extent)
+		return refuse(CodeDuplicate, "extent %d is already archived", c.Extent)
 	}
 	g := s.pending[0]
 	switch {
 	case c.Extent != g.extent:
-		return refuse(CodeInvalidRequest, "generation %d, next is %d", c.Extent, g.extent)
+		return refuse(CodeInvalidRequest, "extent %d, the next to archive is %d", c.Extent, g.extent)
 	case len(s.pending) < 2 && s.extent <= g.extent:
-		return refuse(CodeInvalidRequest, "generation %d is open", c.Extent)
+		return refuse(CodeInvalidRequest, "extent %d is still open", c.Extent)
 	case c.Digest != g.digest || c.Entries != g.entries || c.First != g.first || c.Last != g.last:
 		s.alarms++
-		s.lastAlarm = "archive " + c.Object + " is not the log"
-		return refuse(CodeRefused, "archive of generation %d has %d entries of revisions %d to %d, the log %d of %d to %d, or their bytes differ",
+		s.lastAlarm = "archive " + c.Object + " does not match the log"
+		return refuse(CodeRefused, "archive of extent %d has %d entries of revisions %d to %d, the log has %d of %d to %d, or their bytes differ",
 			c.Extent, c.Entries, c.First, c.Last, g.entries, g.first, g.last)
 	}
 	ref := ArchiveRef{Extent: g.extent, First: g.first, Last: g.last, Entries: g.entries,

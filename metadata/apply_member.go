@@ -95,7 +95,7 @@ func (s *State) applySetAssignments(c SetAssignments) CommandOutcome {
 		return out
 	}
 	if !hasAllMembers(s, c.Group, c.Members, func(m *MemberAssignment) string { return m.ID }) {
-		return refuse(CodeInvalidRequest, "assignment of a member that is not there")
+		return refuse(CodeInvalidRequest, "assignment of an unknown member")
 	}
 	for _, has := range c.Members {
 		s.members.edit(memberKey{c.Group, has.ID}, func(m *memberState) {
@@ -115,7 +115,7 @@ func (s *State) applySetTargets(c SetTargets) CommandOutcome {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	if !hasAllMembers(s, c.Group, c.Targets, func(m *MemberTarget) string { return m.ID }) {
-		return refuse(CodeInvalidRequest, "target of a member that is not there")
+		return refuse(CodeInvalidRequest, "target of an unknown member")
 	}
 	for _, t := range c.Targets {
 		s.members.edit(memberKey{c.Group, t.ID}, func(m *memberState) { m.target = t.Target })

@@ -134,7 +134,7 @@ func (s *State) applyClaimRole(session SessionID, c ClaimRole) CommandOutcome {
 		return refuse(CodeStaleRole, "epoch %d, now %d", c.Epoch, d.epoch)
 	}
 	if _, slot := parseGroupSlotRole(c.Role); !slot {
-		return refuse(CodeInvalidRequest, "duty %q bears no epoch", c.Role)
+		return refuse(CodeInvalidRequest, "role %q has no epoch", c.Role)
 	}
 	s.roles[c.Role] = roleState{c.Epoch, session}
 	return CommandOutcome{}

@@ -7,7 +7,7 @@ import "slices"
 func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
 	t := s.txns.get(c.ID)
 	if t == nil {
-		return refuse(CodeUnknownProducer, "transactional id %q is not known", c.ID)
+		return refuse(CodeUnknownProducer, "unknown transactional id %q", c.ID)
 	}
 	if c.Bump && s.isRepeatedEnd(t, &c) {
 		if t.status == TxnCommitted && c.Commit || t.status == TxnAborted && !c.Commit {
@@ -42,7 +42,7 @@ func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
 	case t.status == TxnCommitted && c.Commit, t.status == TxnAborted && !c.Commit:
 		return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch}
 	case t.status != TxnOngoing:
-		return refuse(CodeTxnState, "no transaction is under way: %s", t.status)
+		return refuse(CodeTxnState, "no ongoing transaction: %s", t.status)
 	case t.startRevision != c.Start:
 		return refuse(CodeConcurrent, "the transaction began at revision %d, not %d", t.startRevision, c.Start)
 	}
@@ -60,7 +60,7 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 		touched = s.finishTxn(c.ID, c.Commit, t.epoch+1)
 		status = s.txns.get(c.ID).status
 	case c.Commit:
-		return refuse(CodeTxnState, "no transaction is under way: %s", t.status)
+		return refuse(CodeTxnState, "no ongoing transaction: %s", t.status)
 	}
 	s.bumpTxnEpoch(c.ID, func(t *txnState) { t.status, t.lastEpoch = status, c.Epoch })
 	t = s.txns.get(c.ID)
@@ -73,7 +73,7 @@ func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
 	t := s.txns.get(c.ID)
 	switch {
 	case t == nil || t.status != TxnOngoing || t.startRevision != c.Start:
-		return refuse(CodeTxnState, "transaction of %q that began at revision %d is not under way", c.ID, c.Start)
+		return refuse(CodeTxnState, "transaction of %q that began at revision %d is not ongoing", c.ID, c.Start)
 	case !c.Forced && s.time < t.startTime+t.timeout:
 		return refuse(CodeTxnState, "transaction of %q has %d ms left", c.ID, t.startTime+t.timeout-s.time)
 	}

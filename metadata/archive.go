@@ -69,7 +69,7 @@ func NewArchiveWriter(g Extent, before [sha256.Size]byte, predecessor string) *A
 // Add appends the next entry, in revision order.
 func (a *ArchiveWriter) Add(c CommittedEntry) error {
 	if c.Extent != a.extent || c.Revision <= a.last {
-		return fmt.Errorf("archive entry: revision %d of generation %d after %d of %d", c.Revision, c.Extent, a.last, a.extent)
+		return fmt.Errorf("archive entry: revision %d of extent %d after %d of %d", c.Revision, c.Extent, a.last, a.extent)
 	}
 	if a.count == 0 {
 		a.first = c.Revision
@@ -148,7 +148,7 @@ func DecodeArchive(b []byte) (*Archive, error) {
 
 func decodeArchiveHead(b []byte) (*Archive, int, error) {
 	if len(b) < archiveHeadSize || string(b[:4]) != archiveMagic {
-		return nil, 0, fmt.Errorf("decode archive: %w: no archive", ErrCorrupt)
+		return nil, 0, fmt.Errorf("decode archive: %w: not an archive", ErrCorrupt)
 	}
 	r := reader{b: b, at: 4}
 	if v := r.u16(); v != archiveVersion {

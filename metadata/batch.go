@@ -74,7 +74,7 @@ func ParseBatchHeader(b []byte) (BatchHeader, error) {
 	be := binary.BigEndian
 	length := int64(int32(be.Uint32(b[8:])))
 	if length < BatchHeaderSize-BatchPrefixSize || length+BatchPrefixSize > int64(len(b)) {
-		return BatchHeader{}, fmt.Errorf("parse batch header: length %d with %d bytes at hand", length, len(b))
+		return BatchHeader{}, fmt.Errorf("parse batch header: length %d with %d bytes available", length, len(b))
 	}
 	return BatchHeader{
 		BaseOffset:      Offset(be.Uint64(b)),

@@ -87,7 +87,7 @@ func (r *reader) readBrokerIDReservations(s *State) {
 	if r.at == len(r.b) {
 		return
 	}
-	for range r.readCount(17, "broker homes") {
+	for range r.readCount(17, "broker id reservations") {
 		id := BrokerID(r.u32())
 		s.brokerIDs[id] = brokerIDReservation{Address{r.text(), int32(r.u32())}, UnixMilli(r.u64())}
 	}

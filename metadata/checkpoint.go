@@ -203,7 +203,7 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	bad := func(err error) (*CheckpointIndex, error) { return nil, fmt.Errorf("decode checkpoint: %w", err) }
 	if len(b) < checkpointHeadSize+checkpointTrailerSize || string(b[:4]) != checkpointMagic ||
 		string(b[len(b)-8:]) != checkpointMagic+"\x00\x00\x00\x00" {
-		return bad(fmt.Errorf("%w: no checkpoint", ErrCorrupt))
+		return bad(fmt.Errorf("%w: not a checkpoint", ErrCorrupt))
 	}
 	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
 		return bad(fmt.Errorf("%w %d", ErrVersion, v))

@@ -141,7 +141,7 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 // e.Inline is a slice of b. ErrVersion where a later version wrote it.
 func DecodeEntry(b []byte, e *Entry) error {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
-		return fmt.Errorf("decode entry: %w: no entry", ErrCorrupt)
+		return fmt.Errorf("decode entry: %w: not an entry", ErrCorrupt)
 	}
 	if v := binary.BigEndian.Uint16(b[4:]); v != entryVersion {
 		return fmt.Errorf("decode entry: %w %d", ErrVersion, v)
@@ -178,7 +178,7 @@ func DecodeEntry(b []byte, e *Entry) error {
 // InlineStart returns where in an encoded entry its inline bytes begin.
 func InlineStart(b []byte) (int, error) {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
-		return 0, fmt.Errorf("find inline bytes: %w: no entry", ErrCorrupt)
+		return 0, fmt.Errorf("find inline bytes: %w: not an entry", ErrCorrupt)
 	}
 	at := entryHeaderSize + int(binary.BigEndian.Uint32(b[33:]))
 	if at+int(binary.BigEndian.Uint32(b[37:])) > len(b)-4 {
@@ -285,7 +285,7 @@ func (e *Entry) Validate() error {
 		return fmt.Errorf("%d inline bytes, at most %d", len(e.Inline), MaxInlineBytes)
 	}
 	if len(e.Objects) > MaxEntryObjects || len(e.Orphans) > MaxEntryObjects {
-		return fmt.Errorf("%d objects and %d losers, at most %d", len(e.Objects), len(e.Orphans), MaxEntryObjects)
+		return fmt.Errorf("%d objects and %d orphans, at most %d", len(e.Objects), len(e.Orphans), MaxEntryObjects)
 	}
 	for i := range e.Parts {
 		if err := e.validatePart(&e.Parts[i]); err != nil {
@@ -294,7 +294,7 @@ func (e *Entry) Validate() error {
 	}
 	for i, c := range e.Commands {
 		if c == nil {
-			return fmt.Errorf("command %d is absent", i)
+			return fmt.Errorf("command %d is missing", i)
 		}
 	}
 	return nil

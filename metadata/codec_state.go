@@ -411,14 +411,14 @@ func (r *reader) readRoot(s *State) {
 		o.usageSeq, o.usageReportedTo = r.uvarint(), UnixMilli(r.u64())
 		s.sessions[o.id] = o
 	}
-	for range r.readCount(17, "duties") {
+	for range r.readCount(17, "roles") {
 		name := r.text()
 		s.roles[name] = roleState{RoleEpoch(r.u64()), SessionID(r.u64())}
 	}
-	for range r.readCount(17, "eras") {
+	for range r.readCount(17, "producer id blocks") {
 		s.producerIDBlocks = append(s.producerIDBlocks, producerIDBlock{ProducerID(r.uvarint()), UnixMilli(r.u64()), Revision(r.u64())})
 	}
-	for range r.readCount(60, "generations") {
+	for range r.readCount(60, "extents") {
 		a := r.readArchiveRef()
 		s.pending = append(s.pending, extentDigest{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}

@@ -100,7 +100,7 @@ func (r *reader) readTxnItem(s *State) {
 	for range r.readCount(29, "offsets") {
 		group, offsets := r.text(), r.readOffsets()
 		if len(offsets) != 1 {
-			r.fail("%d offsets in the place of one", len(offsets))
+			r.fail("%d offsets, want one", len(offsets))
 			return
 		}
 		t.offsets = append(t.offsets, txnOffset{group, offsets[0]})

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// GroupLag is how many records a group's committed positions are behind the high
+// GroupLag is how many records a group's committed offsets are behind the high
 // watermarks of a topic, over the partitions of which it has committed any.
 type GroupLag struct {
 	Group, Topic string

@@ -15,15 +15,15 @@ var (
 	ErrCompacted = errors.New("log compacted")
 	// ErrOutcomeUnknown: the fate of an append cannot be told (a checkpoint jumped
 	// over it). It must not be submitted again.
-	ErrOutcomeUnknown = errors.New("outcome not known")
+	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrOlderLog: the log went back in time (etcd restored from a backup).
 	// The broker must stop.
-	ErrOlderLog = errors.New("log is older than what was seen")
+	ErrOlderLog = errors.New("log is older than what was read before")
 	// ErrUnavailable: the log's store does not answer, or cannot serve. It
 	// passes, and the Log reports it itself.
-	ErrUnavailable = errors.New("the log cannot be reached")
+	ErrUnavailable = errors.New("the log is unavailable")
 	// ErrRoleLost: the duty or its session is no longer held.
-	ErrRoleLost = errors.New("duty lost")
+	ErrRoleLost = errors.New("role lost")
 	// ErrNewerIncarnation: the cluster was recovered elsewhere.
 	ErrNewerIncarnation = errors.New("newer incarnation")
 )

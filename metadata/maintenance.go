@@ -48,7 +48,7 @@ func DefaultMaintenanceTimes() MaintenanceTimes {
 		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
 }
 
-// Maintenance does one session's share of the care of the log: it publishes the
+// Maintenance does one session's share of the log maintenance failed: it publishes the
 // session, and competes for the duties that one broker does for all (archive,
 // checkpoint, ticks, closing dead sessions). Whoever holds a duty may die at
 // any point; the next holder finishes what it finds.
@@ -131,7 +131,7 @@ func (c *Maintenance) repeat(ctx context.Context, every, phase time.Duration, do
 		case errors.Is(err, ErrCorrupt) || errors.Is(err, ErrOlderLog) || errors.Is(err, ErrNewerIncarnation):
 			return err
 		default:
-			LogFailure(c.cfg.Logger, "care of the log", err)
+			LogFailure(c.cfg.Logger, "log maintenance failed", err)
 		}
 		timer.Reset(every)
 	}
@@ -188,7 +188,7 @@ func (c *Maintenance) advanceTime(ctx context.Context, d Role) error {
 	}
 	now, to := time.Now(), c.cfg.Clock.Now()
 	if by := c.clocks.measureSkew(live, c.cfg.Session.ID(), now, to); by > maxClockSkew || by < -maxClockSkew {
-		c.cfg.Logger.Error("this broker's clock is off: it gives up moving state time, another broker does; set the clock (NTP)",
+		c.cfg.Logger.Error("this broker's clock is off: it releases the tick role to another broker; synchronize the clock (NTP)",
 			"clock", time.UnixMilli(int64(to)).UTC(), "ahead_by_at_least", time.Duration(by)*time.Millisecond)
 		return c.cfg.Admin.ReleaseRole(ctx, d)
 	}

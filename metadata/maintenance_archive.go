@@ -77,7 +77,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 	}
 	w := NewArchiveWriter(p.Extent, p.Before, predecessor)
 	if err := c.cfg.Admin.ReadExtent(ctx, p.Extent, w.Add); err != nil {
-		return false, fmt.Errorf("archive generation %d: %w", p.Extent, err)
+		return false, fmt.Errorf("archive extent %d: %w", p.Extent, err)
 	}
 	body := w.Finish()
 	// A name is used once: whether a failed PUT landed or not, the next try has
@@ -85,7 +85,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 	c.archivesNamed++
 	key := ArchiveKey(inc, p.Extent, c.cfg.Session.ID(), c.archivesNamed)
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
-		return false, fmt.Errorf("archive generation %d: %w", p.Extent, err)
+		return false, fmt.Errorf("archive extent %d: %w", p.Extent, err)
 	}
 	back, err := c.cfg.Store.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 	a, err := DecodeArchive(back)
 	if err != nil { // nothing refers to it yet: it is written again under another name
 		c.archiveRefusals[p.Extent]++
-		c.cfg.Logger.Error("ALARM: an archive came back damaged", "generation", p.Extent, "object", key, "error", err)
+		c.cfg.Logger.Error("ALARM: an archive is corrupt when read back", "generation", p.Extent, "object", key, "error", err)
 		return false, nil
 	}
 	cmd := AcceptArchive{Extent: p.Extent, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
@@ -122,7 +122,7 @@ func (c *Maintenance) checkIncarnation(ctx context.Context, inc Incarnation) err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look for a newer incarnation: %w", err)
+		return fmt.Errorf("check for a newer incarnation: %w", err)
 	}
 	return fmt.Errorf("the bucket holds %s, this broker's etcd is of incarnation %d: the cluster was recovered into another etcd: start this broker again with that one (--etcd): %w",
 		IncarnationKey(inc+1), inc, ErrNewerIncarnation)
@@ -173,7 +173,7 @@ func (c *Maintenance) updatePressure(ctx context.Context, d Role, h StoreHealth)
 	if next == present {
 		return nil
 	}
-	c.cfg.Logger.Warn("the log's store fills up, or empties", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
+	c.cfg.Logger.Warn("the log store's usage crossed a pressure level", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
 	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
 	return err
 }

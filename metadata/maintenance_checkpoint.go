@@ -91,7 +91,7 @@ func (c *Maintenance) awaitAgreement(ctx context.Context, p CheckpointPointer) (
 			if l.Status.Hash == p.Hash {
 				return true, nil
 			}
-			c.cfg.Logger.Error("ALARM: brokers disagree about the state", "revision", p.Revision, "hash", fmt.Sprintf("%016x", p.Hash),
+			c.cfg.Logger.Error("ALARM: brokers have different state hashes", "revision", p.Revision, "hash", fmt.Sprintf("%016x", p.Hash),
 				"broker", l.Status.Broker, "its_hash", fmt.Sprintf("%016x", l.Status.Hash))
 		}
 		if others == 0 {

@@ -262,7 +262,7 @@ func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(CommittedE
 	open := g >= l.extent
 	l.mu.Unlock()
 	if open {
-		return fmt.Errorf("read generation %d: it is open", g)
+		return fmt.Errorf("read extent %d: it is open", g)
 	}
 	for _, c := range list {
 		if err := deliver(c); err != nil {
@@ -280,7 +280,7 @@ func (l *MemLog) Truncate(_ context.Context, d Role, g Extent) error {
 		return ErrRoleLost
 	}
 	if g >= l.extent {
-		return fmt.Errorf("truncate generation %d: it is open", g)
+		return fmt.Errorf("truncate extent %d: it is open", g)
 	}
 	l.rev++
 	l.truncated = max(l.truncated, g)

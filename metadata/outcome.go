@@ -32,7 +32,7 @@ const (
 	CodeGap                   // seq of the lane was not last + 1
 	CodeOutcomeUnknown        // a checkpoint jumped over the entry: its fate cannot be told
 	CodeUnknownProducer       // the producer id is not the transactional id's
-	CodeFenced                // a newer producer has the transactional id
+	CodeFenced                // a newer producer owns the transactional id
 	CodeConcurrent            // another request changed the transaction meanwhile
 	CodeTooLarge              // one transaction may not have so much, whatever becomes free
 	codeEnd
@@ -40,9 +40,9 @@ const (
 
 var codeText = [codeEnd]string{
 	"ok", "duplicate", "unknown topic or partition", "sequence out of order", "stale producer epoch",
-	"topic exists", "invalid partition count", "invalid config", "invalid request", "stale duty epoch",
+	"topic exists", "invalid partition count", "invalid config", "invalid request", "stale role epoch",
 	"unknown session", "broker id taken", "unknown group", "offset out of range", "limit reached",
-	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap", "outcome not known",
+	"guard failed", "entry refused", "feature level", "invalid transaction state", "lane sequence gap", "outcome unknown",
 	"unknown producer id", "producer fenced", "concurrent transaction requests", "too large",
 }
 

@@ -116,7 +116,7 @@ func (r *reader) readPastPlacements(s *State) {
 		for range r.readCount(5, "brokers") {
 			b, zone := BrokerID(r.u32()), r.uvarint()
 			if zone >= uint64(len(s.zones)) {
-				r.fail("a broker of zone %d", zone)
+				r.fail("broker in unknown zone %d", zone)
 				return
 			}
 			sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})

@@ -20,7 +20,7 @@ func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool
 	}
 	if !ok {
 		if caughtUp {
-			return false, fmt.Errorf("%w: generations up to %d are truncated, and nothing in the log says where the archive of the last one is",
+			return false, fmt.Errorf("%w: extents up to %d are truncated, and no log entry names the archive of the last one",
 				ErrCorrupt, f.from.Truncated)
 		}
 		return false, nil
@@ -133,7 +133,7 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 		}
 	})
 	if known && digest != a.Digest {
-		return fmt.Errorf("archive %s: %w: it does not continue what is applied", key, ErrCorrupt)
+		return fmt.Errorf("archive %s: %w: its digest does not continue the applied log", key, ErrCorrupt)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (r *Replica) ArchivedPosition(ctx context.Context, ref ArchiveRef, rev Revi
 	}
 	item, ok := ix.find(rev)
 	if !ok {
-		return 0, 0, fmt.Errorf("archive %s: %w: it lacks the entry at revision %d: inspect it with `zonewise dump archive %s`",
+		return 0, 0, fmt.Errorf("archive %s: %w: no entry at revision %d: inspect it with `zonewise dump archive %s`",
 			ref.Object, ErrCorrupt, rev, ref.Object)
 	}
 	return item.position, int64(item.length), nil
@@ -229,5 +229,5 @@ func readArchiveIndex(ctx context.Context, store Store, ref ArchiveRef) (*archiv
 		}
 		return ix, nil
 	}
-	return nil, fmt.Errorf("archive %s: %w: its index moves", ref.Object, ErrCorrupt)
+	return nil, fmt.Errorf("archive %s: %w: its index changed between two reads", ref.Object, ErrCorrupt)
 }

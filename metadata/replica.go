@@ -191,11 +191,11 @@ func (r *Replica) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case damaged > 0 && damaged < maxDamagedReads:
-			r.cfg.Logger.Warn("what was read of the log is damaged: reading it again; if it stays so, this broker stops", "time", damaged, "error", err)
+			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "error", err)
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
-			r.cfg.Logger.Info("following the log from the top", "reason", err)
+			r.cfg.Logger.Info("restarting the log follower from the start", "reason", err)
 		default:
 			LogFailure(r.cfg.Logger, "following the log was interrupted", err)
 		}
@@ -216,16 +216,16 @@ func (r *Replica) Run(ctx context.Context) error {
 const maxDamagedReads = 3
 
 // errLaneGap: an entry came whose predecessor in its lane did not.
-var errLaneGap = errors.New("hole in a lane")
+var errLaneGap = errors.New("gap in a lane")
 
 // errReload: this state differs from the checkpoint's, and is given up for it.
-var errReload = errors.New("the state differs from the checkpoint's")
+var errReload = errors.New("state differs from the checkpoint")
 
 // followOnce is one pass: where to begin, what the bucket has, then the log.
 func (r *Replica) followOnce(ctx context.Context) error {
 	from, err := r.cfg.Log.Start(ctx)
 	if err != nil {
-		return fmt.Errorf("read where to begin: %w", err)
+		return fmt.Errorf("read start point: %w", err)
 	}
 	f := follower{r: r, from: from}
 	if err := f.loadCheckpoint(ctx); err != nil {
@@ -299,7 +299,7 @@ func (r *Replica) applyEntry(c *CommittedEntry, pin bool) error {
 	marked := r.handleCommands(e, &out)
 	r.mu.Unlock()
 	if marked {
-		r.cfg.Logger.Debug("state marked", "revision", c.Revision)
+		r.cfg.Logger.Debug("recorded the state hash", "revision", c.Revision)
 	}
 	if out.Code == CodeRefused || out.Code == CodeGap {
 		r.cfg.Logger.Error("ALARM: entry refused", "revision", c.Revision, "session", c.Session, "lane", c.Lane, "seq", c.Seq, "reason", out.Text)
@@ -400,7 +400,7 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 	r.reloads++
 	r.mu.Unlock()
 	if first {
-		r.cfg.Logger.Error("ALARM: this broker's state differs from the checkpoint's; reading it anew", "revision", p.Revision, "checkpoint", p.Object)
+		r.cfg.Logger.Error("ALARM: this broker's state differs from the checkpoint; reloading it", "revision", p.Revision, "checkpoint", p.Object)
 		r.reloadWanted.Store(true)
 		return nil
 	}

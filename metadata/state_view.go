@@ -178,7 +178,7 @@ func (s *State) HasSpan(tp TopicPartition, from, below Offset) bool {
 
 // SkipRecoveryGap returns the position behind a recovery's gap for one that lies in it, and
 // any other as it is: both mean the same to a reader, since no offset of the gap
-// was ever given out. It is what tools are told of committed positions, which
+// was ever given out. It is what tools are told of committed offsets, which
 // would show as many records of lag as the gap has offsets.
 func (s *State) SkipRecoveryGap(tp TopicPartition, at Offset) Offset {
 	p := s.partitions.get(tp)

@@ -110,7 +110,7 @@ func (r *reader) uvarint() uint64 {
 	}
 	v, n := binary.Uvarint(r.b[r.at:])
 	if n <= 0 {
-		r.fail("varint")
+		r.fail("invalid varint")
 		return 0
 	}
 	r.at += n
@@ -123,7 +123,7 @@ func (r *reader) varint() int64 {
 	}
 	v, n := binary.Varint(r.b[r.at:])
 	if n <= 0 {
-		r.fail("varint")
+		r.fail("invalid varint")
 		return 0
 	}
 	r.at += n
@@ -157,7 +157,7 @@ func (r *reader) blob() []byte { return slices.Clone(r.take(r.readCount(1, "byte
 func (r *reader) flag() bool {
 	v := r.u8()
 	if v > 1 {
-		r.fail("flag %d", v)
+		r.fail("invalid flag %d", v)
 	}
 	return v == 1
 }
@@ -183,7 +183,7 @@ func (r *reader) readTopicID() (t TopicID) {
 // expectEnd fails where bytes are left over.
 func (r *reader) expectEnd() error {
 	if r.err == nil && r.at != len(r.b) {
-		r.fail("%d bytes too many", len(r.b)-r.at)
+		r.fail("%d trailing bytes", len(r.b)-r.at)
 	}
 	return r.err
 }

@@ -90,7 +90,7 @@ func (t *CIDRTable) addPrefix(zone, cidr string) error {
 		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
 	}
 	if prefix != prefix.Masked() {
-		return fmt.Errorf("%q: bits behind the prefix are set; %s is meant?", cidr, prefix.Masked())
+		return fmt.Errorf("%q: host bits are set; did you mean %s?", cidr, prefix.Masked())
 	}
 	if other, there := t.zones[prefix]; there && other != metadata.ZoneID(zone) {
 		return fmt.Errorf("%s is in zone %s and in zone %s", prefix, other, zone)

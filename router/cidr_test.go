@@ -14,7 +14,7 @@ func TestCIDRErrorsNameTheLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"a 10.0.0.0/8\n\n# fine\nb\n":            "line 4",
 		"a 10.0.0.0/8\nb 10.0.0.0/33":            "line 2",
-		"a 10.0.0.1/8":                           "10.0.0.0/8 is meant",
+		"a 10.0.0.1/8":                           "did you mean 10.0.0.0/8",
 		"a 10.0.0.0/8\nb 10.0.0.0/8":             "in zone a and in zone b",
 		"a=b 10.0.0.0/8":                         "zone",
 		"a@10.0.0.0/8<>b":                        "line 1",

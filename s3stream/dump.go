@@ -114,7 +114,7 @@ func (d *WALDump) scanBatches(body []byte) {
 	p.Length = max(at-walHeaderSize, 0)
 	if len(p.Batches) > 0 {
 		d.Parts = append(d.Parts, p)
-		d.addFault("without its index: %d batches can be told apart from byte %d to %d", len(p.Batches), walHeaderSize, at)
+		d.addFault("no index: found %d batches from byte %d to %d", len(p.Batches), walHeaderSize, at)
 	}
 }
 

@@ -14,7 +14,7 @@ var (
 	ErrVersion = errors.New("unknown version of the object format")
 	// ErrUnavailable: the bucket did not answer properly; the same call may be
 	// made again.
-	ErrUnavailable = errors.New("bucket is not available")
+	ErrUnavailable = errors.New("bucket is unavailable")
 )
 
 // CorruptError names the damaged object and what is wrong with it.

@@ -135,7 +135,7 @@ func (s *Store) fetchBlocks(ctx context.Context, o object, run []*block, g *bloc
 	case err == nil, errors.Is(err, bucket.ErrRange):
 		err = &CorruptError{o.key(), fmt.Sprintf("%d bytes where %d from %d on were written", len(body), want, from)}
 	case errors.Is(err, bucket.ErrNotFound):
-		err = &missingError{o.key(), "is absent from the bucket"}
+		err = &missingError{o.key(), "is missing from the bucket"}
 	}
 	if s.lifeCtx.Err() != nil && err != nil {
 		err = errClosed // and not the context's error, which would look like the reader's
@@ -188,7 +188,7 @@ func (s *Store) requestInline(ctx context.Context, p *locatedSpan) *block {
 func archiveError(archive string, err error) error {
 	switch {
 	case errors.Is(err, bucket.ErrNotFound):
-		return &missingError{archive, "is absent from the bucket"}
+		return &missingError{archive, "is missing from the bucket"}
 	case errors.Is(err, metadata.ErrCorrupt), errors.Is(err, bucket.ErrRange):
 		return &CorruptError{archive, err.Error()}
 	}

@@ -22,7 +22,7 @@ func decodeWALIndex(b []byte, end int64) ([]walRange, error) {
 			r.setError("range %d at %d of %d bytes, want it at %d", i, x.Position, x.Length, at)
 		}
 		if _, twice := seen[x.Partition]; r.err == nil && twice {
-			r.setError("partition %s/%d is there twice", x.Partition.Topic, x.Partition.Partition)
+			r.setError("partition %s/%d appears twice", x.Partition.Topic, x.Partition.Partition)
 		}
 		if r.err != nil {
 			return ranges, r.err

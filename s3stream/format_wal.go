@@ -207,7 +207,7 @@ func decodeWAL(body []byte) (*walObject, error) {
 
 func decodeWALHeader(body []byte) (metadata.ObjectName, error) {
 	if len(body) < walHeaderSize || string(body[:4]) != walMagic {
-		return metadata.ObjectName{}, fmt.Errorf("%w: no WAL object: it does not begin with %q", ErrCorrupt, walMagic)
+		return metadata.ObjectName{}, fmt.Errorf("%w: not a WAL object: it does not begin with %q", ErrCorrupt, walMagic)
 	}
 	if v := binary.BigEndian.Uint16(body[4:]); v != walVersion {
 		return metadata.ObjectName{}, fmt.Errorf("%w: WAL object of version %d, known is %d", ErrVersion, v, walVersion)
@@ -234,7 +234,7 @@ func decodeWALTrailer(body []byte) (Location, error) {
 		return Location{}, fmt.Errorf("%w: trailer has checksum %08x, want %08x", ErrCorrupt, got, want)
 	}
 	if size := be.Uint64(t[16:]); size != uint64(len(body)) {
-		return Location{}, fmt.Errorf("%w: %d bytes, written were %d", ErrCorrupt, len(body), size)
+		return Location{}, fmt.Errorf("%w: %d bytes, %d were written", ErrCorrupt, len(body), size)
 	}
 	if got, want := crc32.Checksum(body[:walHeaderSize], castagnoli), be.Uint32(t[24:]); got != want {
 		return Location{}, fmt.Errorf("%w: header has checksum %08x, want %08x", ErrCorrupt, got, want)

@@ -45,7 +45,7 @@ func shouldRetryRead(err error) bool {
 }
 
 func barrierError(err error) error {
-	return fmt.Errorf("%w: look up again what was gone: %w", ErrUnavailable, err)
+	return fmt.Errorf("%w: wait for the newest state after missing data: %w", ErrUnavailable, err)
 }
 
 func (s *Store) addReadStats(to *ReadStats, stats ReadStats) {

@@ -18,7 +18,7 @@ type record struct {
 	timestamp metadata.UnixMilli
 }
 
-var errRecord = errors.New("record is cut off")
+var errRecord = errors.New("record is truncated")
 
 // eachRecord hands the records of a batch to take, in order, until it says
 // stop.

@@ -129,7 +129,7 @@ func (r *spanReader) readBytes(pos, n int64) (b []byte, shared bool, err error) 
 	case p.err != nil:
 		return nil, false, p.err
 	case p.unknown:
-		return nil, false, &missingError{p.key(), fmt.Sprintf("offsets %d to %d of revision %d are in no known place", p.span.First, p.span.End()-1, p.span.Revision)}
+		return nil, false, &missingError{p.key(), fmt.Sprintf("offsets %d to %d of revision %d have no known location", p.span.First, p.span.End()-1, p.span.Revision)}
 	case p.memory != nil:
 		r.source = p.source
 		return p.memory[pos : pos+n : pos+n], true, nil

@@ -16,7 +16,7 @@ var (
 	ErrSessionLost = fmt.Errorf("wal: %w", metadata.ErrSessionLost)
 	// ErrStorage: the bytes could not be stored, or those of an earlier batch
 	// of the same partition could not. Nothing of it was committed.
-	ErrStorage = errors.New("wal: storage refused")
+	ErrStorage = errors.New("wal: storage failed")
 	// ErrUnknownOutcome: it may have been committed, or not. Only the client
 	// may send it again (an idempotent producer's retry lands once).
 	ErrUnknownOutcome = errors.New("wal: outcome unknown")
@@ -26,7 +26,7 @@ var (
 	// ErrBehind: a sequence before it is missing here, and this broker cannot
 	// tell whether it was applied elsewhere, or the batch that has it was
 	// refused and is to come again. Nothing of it was submitted.
-	ErrBehind = errors.New("wal: behind the log")
+	ErrBehind = errors.New("wal: sequence gap not resolved yet")
 	// ErrDraining: the broker is leaving; another one takes the batch.
 	ErrDraining = errors.New("wal: draining")
 	// ErrClosed: the WAL was closed before it took or sent it.

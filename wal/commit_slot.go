@@ -151,7 +151,7 @@ func (s *commitSlot) appendUntilKnown(r metadata.AppendRequest) (metadata.Append
 		if err == nil || s.w.ctx.Err() != nil || isFinalError(err) {
 			return res, err
 		}
-		s.w.cfg.Logger.Warn("append is tried again", "lane", s.lane, "seq", r.Key.Seq, "err", err)
+		s.w.cfg.Logger.Warn("retrying append", "lane", s.lane, "seq", r.Key.Seq, "err", err)
 		select {
 		case <-time.After(appendRetry):
 		case <-s.w.ctx.Done():

@@ -158,7 +158,7 @@ func (c Config) Validate() error {
 	case c.Log == nil || c.Replica == nil || c.Uploader == nil || c.Governor == nil || c.Rand == nil:
 		return fmt.Errorf("check wal config: log, replica, uploader, governor and rand must be set")
 	case c.BudgetBytes < 0 || c.Linger < 0 || c.MaxBufferBytes < 0 || c.MaxUploads < 0 || c.BlockedAfter < 0 || c.GapWait < 0 || c.UploadTimeout < 0:
-		return fmt.Errorf("check wal config: a limit is negative")
+		return fmt.Errorf("wal config: a limit is negative")
 	case c.MaxBufferBytes > metadata.MaxObjectBytes/2:
 		return fmt.Errorf("check wal config: buffers of %d bytes, at most %d", c.MaxBufferBytes, metadata.MaxObjectBytes/2)
 	}

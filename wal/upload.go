@@ -149,7 +149,7 @@ func (l *lane) failUpload(b *buffer, err error, failed []metadata.ObjectRef) {
 		return
 	}
 	l.w.meters.failedObjects.Add(1)
-	l.w.cfg.Logger.Warn("object failed", "object", b.name.Key(), "bytes", b.bytes, "partitions", len(b.parts), "err", err)
+	l.w.cfg.Logger.Warn("object upload failed", "object", b.name.Key(), "bytes", b.bytes, "partitions", len(b.parts), "err", err)
 	if why := l.w.refusalError(); why != nil && errors.Is(err, context.Canceled) {
 		err = why
 	} else {

@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-var errBusy = errors.New("store is not answering properly")
+var errBusy = errors.New("store is busy or unavailable")
 
 // checkBill compares the objects that entries name with the uploads that were
 // made: each name once, with what it cost.

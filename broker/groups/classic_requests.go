@@ -46,7 +46,7 @@ func (c *Coordinator) Join(ctx context.Context, from Client, r *kmsg.JoinGroupRe
 		held.release()
 	}, func(now time.Time) { g.classic.dropJoin(now, ask1.call) })
 	if out.code == kerr.MessageTooLarge.Code {
-		c.logLimit("a member is turned away: with it a generation of its group is more than an entry holds", "group", r.Group, "client", from.ID,
+		c.logLimit("member rejected: its group would not fit one log entry", "group", r.Group, "client", from.ID,
 			"bytes", maxStoredBytes)
 	}
 	return newJoinResponse(r, out)

@@ -134,7 +134,7 @@ func (c Config) Validate() error {
 	case c.Writer == nil || c.Replica == nil || c.Rand == nil:
 		return errors.New("open group coordinator: Writer, Replica and Rand are needed")
 	case c.MinSessionTimeout < 0 || c.MaxSessionTimeout < c.MinSessionTimeout:
-		return errors.New("open group coordinator: session timeouts: the greatest is below the least")
+		return errors.New("open group coordinator: MaxSessionTimeout is below MinSessionTimeout")
 	case c.MaxGroupSize < 0 || c.MaxConsumers < 0 || c.MaxMemberBytes < 0 || c.MaxGroupBytes < 0 || c.MaxLiveGroups < 0 ||
 		c.MaxOffsetMetadata < 0 || c.WriteTimeout < 0 || c.OffsetRetention < 0 ||
 		c.ConsumerSessionTimeout < 0 || c.ConsumerHeartbeatInterval < 0:

@@ -296,11 +296,11 @@ func (r *consumerGroup) checkCapacity(p *consumerGroupMember, next *metadata.Con
 	}
 	switch n := consumerMemberRecordBytes(r.name, next); {
 	case p == nil && len(r.members) >= r.limits.maxConsumers:
-		return kerr.GroupMaxSizeReached.Code, "the group has as many members as it may"
+		return kerr.GroupMaxSizeReached.Code, "the group has reached its maximum number of members"
 	case n > maxStoredBytes:
-		return kerr.MessageTooLarge.Code, fmt.Sprintf("what the member says of itself takes %d bytes, and at most %d are written", n, maxStoredBytes)
+		return kerr.MessageTooLarge.Code, fmt.Sprintf("the member's description takes %d bytes, maximum %d", n, maxStoredBytes)
 	case r.bytes-had+consumerMemberBytes(next) > r.limits.maxGroupBytes:
-		return kerr.CoordinatorLoadInProgress.Code, "the group's members say as much of themselves as they may"
+		return kerr.CoordinatorLoadInProgress.Code, "the group's memory limit is reached"
 	}
 	return noError, ""
 }

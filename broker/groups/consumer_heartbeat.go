@@ -59,7 +59,7 @@ func (r *consumerGroup) handleConsumerHeartbeat(now time.Time, b *consumerHeartb
 		if p := r.members[b.id]; p != nil {
 			r.restartSession(now, p)
 		}
-		b.replyError(kerr.CoordinatorNotAvailable.Code, "the group's state cannot be written at the moment")
+		b.replyError(kerr.CoordinatorNotAvailable.Code, "the group's state cannot be written now, retry later")
 		return
 	}
 	if b.epoch < 0 {
@@ -128,7 +128,7 @@ func (r *consumerGroup) findMember(b *consumerHeartbeat) (p *consumerGroupMember
 		return nil, kerr.UnknownMemberID.Code, "the group has no such member"
 	}
 	if !r.isEpochValid(p, b) {
-		return nil, kerr.FencedMemberEpoch.Code, fmt.Sprintf("member epoch %d, the group knows %d: give up all partitions and join again", b.epoch, p.epoch)
+		return nil, kerr.FencedMemberEpoch.Code, fmt.Sprintf("member epoch %d does not match the group's %d: release all partitions and rejoin", b.epoch, p.epoch)
 	}
 	return p, noError, ""
 }
@@ -147,7 +147,7 @@ func (r *consumerGroup) findStaticMember(b *consumerHeartbeat) (p *consumerGroup
 	}
 	if b.epoch != epochJoin {
 		if p.leftForNow || !r.isEpochValid(p, b) {
-			return nil, kerr.FencedMemberEpoch.Code, fmt.Sprintf("member epoch %d, the group knows %d: give up all partitions and join again", b.epoch, p.epoch)
+			return nil, kerr.FencedMemberEpoch.Code, fmt.Sprintf("member epoch %d does not match the group's %d: release all partitions and rejoin", b.epoch, p.epoch)
 		}
 		return p, noError, ""
 	}

@@ -45,7 +45,7 @@ func (c *Coordinator) ConsumerHeartbeat(ctx context.Context, from Client, r *kms
 	}
 	held := c.reserveMemory(estimateHeartbeatBytes(r), r.Group)
 	if held == nil {
-		return newHeartbeatResponse(r, consumerHeartbeatResult{code: kerr.CoordinatorLoadInProgress.Code, text: "the members of this broker's groups take as much memory as they may"})
+		return newHeartbeatResponse(r, consumerHeartbeatResult{code: kerr.CoordinatorLoadInProgress.Code, text: "the memory limit for group members on this broker is reached"})
 	}
 	defer held.release()
 	b := c.newConsumerHeartbeat(from, r)

@@ -105,7 +105,7 @@ func (c *Coordinator) TakeOver(ctx context.Context, slot metadata.Slot, epoch me
 	}
 	h.ready = true
 	c.mu.Unlock()
-	c.cfg.Log.Debug("group slot held", "slot", slot, "epoch", epoch, "groups", len(names))
+	c.cfg.Log.Debug("group slot acquired", "slot", slot, "epoch", epoch, "groups", len(names))
 }
 
 // installSlot puts a hold in place of what was there; nil where that is as new.

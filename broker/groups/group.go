@@ -152,7 +152,7 @@ func (g *group) startWrite() {
 		w := g.classic.writes[0]
 		g.classic.writes = g.classic.writes[1:]
 		if w.group == nil {
-			g.c.cfg.Log.Warn("group does not fit an entry", "group", g.name, "members", len(g.classic.members))
+			g.c.cfg.Log.Warn("group is too large for one log entry", "group", g.name, "members", len(g.classic.members))
 			w.done(time.Now(), kerr.MessageTooLarge.Code)
 			continue
 		}
@@ -213,7 +213,7 @@ func (g *group) submitCommands(cmds []metadata.Command) int16 {
 	out, err := g.c.cfg.Writer.Submit(ctx, cmds, nil)
 	code := g.c.resolveWrite(g.slot, out, err)
 	if code != noError {
-		g.c.cfg.Log.Warn("store group", "group", g.name, "code", code, "err", err)
+		g.c.cfg.Log.Warn("write group failed", "group", g.name, "code", code, "err", err)
 	}
 	return code
 }

@@ -51,7 +51,7 @@ func (l *memoryReservation) release() { l.pool.used.Add(-l.bytes.Swap(0)) }
 func (c *Coordinator) reserveMemory(n int, group string) *memoryReservation {
 	l := c.pool.reserveBytes(n)
 	if l == nil {
-		c.logLimit("members are turned away for a while: those of this broker's groups take as much memory as they may",
+		c.logLimit("group members rejected: the memory limit for group members on this broker is reached",
 			"group", group, "asked", n, "bytes", c.cfg.MaxMemberBytes)
 	}
 	return l

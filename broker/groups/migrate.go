@@ -131,7 +131,7 @@ func (g *group) handleConsumerHeartbeat(now time.Time, b *consumerHeartbeat) {
 	case g.isWriting():
 		g.deferred = append(g.deferred, func(now time.Time) { g.handleConsumerHeartbeat(now, b) })
 	case !g.convertToConsumer(now):
-		b.replyError(kerr.GroupIDNotFound.Code, "the group is a classic group with members that cannot be taken over")
+		b.replyError(kerr.GroupIDNotFound.Code, "the classic group has members that cannot be converted to the consumer protocol")
 	default:
 		g.consumer.handleConsumerHeartbeat(now, b)
 	}

@@ -214,7 +214,7 @@ func (k *SlotKeeper) takeSlot(ctx context.Context, slot metadata.Slot, p slotPla
 	if err != nil || !ok {
 		if err != nil {
 			k.unsureUntil[slot] = time.Now().Add(unsurePeriod)
-			metadata.LogFailure(k.cfg.Log, "take group slot", err, "slot", slot)
+			metadata.LogFailure(k.cfg.Log, "acquire group slot", err, "slot", slot)
 		}
 		return metadata.Role{}
 	}
@@ -229,7 +229,7 @@ func (k *SlotKeeper) takeSlot(ctx context.Context, slot metadata.Slot, p slotPla
 		k.cfg.Coordinator.TakeOver(ctx, slot, d.Epoch)
 		return d
 	}
-	k.cfg.Log.Warn("claim group slot", "slot", slot, "epoch", d.Epoch, "code", out.Code, "error", err)
+	k.cfg.Log.Warn("claim group slot failed", "slot", slot, "epoch", d.Epoch, "code", out.Code, "error", err)
 	return d // the next round finds it held and not coordinated, and begins anew
 }
 
@@ -255,7 +255,7 @@ func (k *SlotKeeper) releaseIfOurs(ctx context.Context, slot metadata.Slot) {
 	defer cancel()
 	d, ours, err := k.cfg.Roles.TryRole(tctx, k.cfg.Session.ID(), SlotRole(slot))
 	if err != nil {
-		metadata.LogFailure(k.cfg.Log, "find out who holds a group slot", err, "slot", slot)
+		metadata.LogFailure(k.cfg.Log, "check group slot owner", err, "slot", slot)
 		return
 	}
 	if ours {

@@ -86,7 +86,7 @@ func (s *subscriptions) compileNewPattern(expr string, topics topicSource) (*top
 		return nil, nil
 	}
 	if len(s.patterns) >= maxPatterns {
-		return nil, fmt.Errorf("the group has %d expressions already", maxPatterns)
+		return nil, fmt.Errorf("the group already has the maximum of %d regular expressions", maxPatterns)
 	}
 	p, err := compilePattern(expr)
 	if err != nil {

@@ -18,9 +18,9 @@ const (
 
 // Errors of Measure. Kafka's brokers close the connection for each.
 var (
-	ErrShort   = errors.New("cut short")
+	ErrShort   = errors.New("truncated")
 	ErrNull    = errors.New("null where it is not allowed")
-	ErrLimit   = errors.New("over a limit of the protocol")
+	ErrLimit   = errors.New("protocol limit exceeded")
 	ErrInvalid = errors.New("invalid length")
 )
 

@@ -91,7 +91,7 @@ func (c *apiClient) getPath(ctx context.Context, server, path string) ([]byte, e
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask a broker: %w; is one running, and is --server right?", err)
+		return nil, fmt.Errorf("request to broker: %w; is it running, and is --server right?", err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerBytes+1))

@@ -10,7 +10,7 @@ import (
 )
 
 // errVerifyFailed is how a bench ends that read something wrong.
-var errVerifyFailed = errors.New("what was read is not what was written")
+var errVerifyFailed = errors.New("verification failed: records read differ from records written")
 
 func benchCommand(mode bench.Mode) cli.Command {
 	about := map[bench.Mode]struct{ short, long, example string }{

@@ -113,7 +113,7 @@ func (h hostPort) isWildcard() bool {
 // validate checks and parses the options.
 func (o *brokerOptions) validate() (err error) {
 	if o.zone == "" {
-		return cli.Usagef("no --zone: say where this broker stands")
+		return cli.Usagef("no --zone: set the zone of this broker")
 	}
 	for _, a := range []struct {
 		flag, text string
@@ -314,7 +314,7 @@ func (o *brokerOptions) loadFiles() (_ *brokerFiles, err error) {
 		return nil, err
 	}
 	if f.peer != nil && (o.peerTLS.ca == "" || o.peerTLS.cert == "") {
-		return nil, cli.Usagef("--peer-ca, --peer-cert and --peer-key go together: both sides show a certificate")
+		return nil, cli.Usagef("--peer-ca, --peer-cert and --peer-key must be given together: both sides present a certificate")
 	}
 	if f.zoneNames, err = parseZoneNames(o.zoneNames); err != nil {
 		return nil, err
@@ -366,7 +366,7 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 	}
 	if s.s3 != nil {
 		if err := s.s3.SkipBodyHash(ctx, nonce); err != nil {
-			b.logger.Info("bodies of objects are hashed for their signature, which costs processor time", "err", err)
+			b.logger.Info("object bodies are hashed for request signatures, which costs CPU time", "err", err)
 		}
 	}
 	if err := etcd.checkMembers(ctx, b.o.cluster); err != nil {

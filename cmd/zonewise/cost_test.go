@@ -102,7 +102,7 @@ func TestABrokersRefusalIsShownInItsOwnWords(t *testing.T) {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 	other.Close()
-	if code, _, stderr := zonewise(t, "zones", "--server", other.URL); code != cli.ExitFailure || !strings.Contains(stderr, "is one running") {
+	if code, _, stderr := zonewise(t, "zones", "--server", other.URL); code != cli.ExitFailure || !strings.Contains(stderr, "is it running") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
 }

@@ -76,7 +76,7 @@ func printEntry(w io.Writer, c *metadata.CommittedEntry) int {
 		fmt.Fprintf(w, "    object %d: %s, %d bytes, %d puts\n", i, o.Name.Key(), o.Size, o.Puts)
 	}
 	for _, o := range e.Orphans {
-		fmt.Fprintf(w, "    loser: %s, %d puts\n", o.Name.Key(), o.Puts)
+		fmt.Fprintf(w, "    orphan: %s, %d puts\n", o.Name.Key(), o.Puts)
 	}
 	for i := range e.Parts {
 		printPart(w, &e, &e.Parts[i])

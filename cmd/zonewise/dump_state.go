@@ -77,7 +77,7 @@ func runDumpState(ctx context.Context, o *dumpStateOptions, env cli.Env) error {
 		fmt.Fprintf(env.Stdout, "from %s, for want of a checkpoint\n", formatCount(r.Replayed, "archive"))
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(env.Stdout, "passed over: %s\n", w)
+		fmt.Fprintf(env.Stdout, "skipped: %s\n", w)
 	}
 	return printState(env.Stdout, r.State)
 }

@@ -93,7 +93,7 @@ func TestDumpSaysWhatIsWrongWithADamagedThing(t *testing.T) {
 		{"archive of later", "archive", later(archive), "version"},
 		{"no archive", "archive", []byte("hello"), "no trailer"},
 		{"empty", "archive", nil, "no trailer"},
-		{"checkpoint cut", "checkpoint", checkpoint[:len(checkpoint)-1], "no checkpoint"},
+		{"checkpoint cut", "checkpoint", checkpoint[:len(checkpoint)-1], "not a checkpoint"},
 		{"checkpoint flipped", "checkpoint", flip(checkpoint, len(checkpoint)-30), "checksum"},
 		{"checkpoint of later", "checkpoint", later(checkpoint), "version"},
 		{"object of nothing", "object", []byte("hello"), ""},
@@ -108,7 +108,7 @@ func TestDumpSaysWhatIsWrongWithADamagedThing(t *testing.T) {
 			}
 		})
 	}
-	if code, _, stderr := zonewise(t, "dump", "archive", "nowhere", "--bucket", t.TempDir()); code != cli.ExitFailure || !strings.Contains(stderr, "absent") {
+	if code, _, stderr := zonewise(t, "dump", "archive", "nowhere", "--bucket", t.TempDir()); code != cli.ExitFailure || !strings.Contains(stderr, "not found") {
 		t.Errorf("absent: exit %d, %s", code, stderr)
 	}
 }

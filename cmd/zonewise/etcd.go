@@ -91,13 +91,13 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	}
 	defer m.Stop()
 	defer silence()
-	logger.Info("etcd member serves", "name", o.name, "endpoint", m.Endpoint())
+	logger.Info("etcd member is serving", "name", o.name, "endpoint", m.Endpoint())
 	came, stop := notifyHangup()
 	defer stop()
 	for {
 		select {
 		case <-came:
-			logger.Info("SIGHUP: etcd reads its certificates with each connection; it ends with SIGTERM")
+			logger.Info("SIGHUP ignored: etcd reads its certificates for each connection; use SIGTERM to stop it")
 		case <-ctx.Done():
 			logger.Info("stopping")
 			return nil

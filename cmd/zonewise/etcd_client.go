@@ -147,7 +147,7 @@ func (e *etcdMembers) checkMembers(ctx context.Context, cluster string) error {
 	}
 	if err := checkLimits(ctx, e, etcdlog.Root+cluster+"/probe"); err != nil {
 		if why := e.UnavailableReason(); why != "" {
-			return fmt.Errorf("etcd is not reachable (%s): are a majority of its members running and reaching each other? ask `zonewise etcd members`", why)
+			return fmt.Errorf("etcd is not reachable (%s): is a majority of its members running and connected? check `zonewise etcd members`", why)
 		}
 		return err
 	}
@@ -220,5 +220,5 @@ func probeTxn(ctx context.Context, kv etcdlog.KV, txn *etcdserverpb.TxnRequest) 
 
 // quorumError says what a probe that was not answered most likely means.
 func quorumError(err error) error {
-	return fmt.Errorf("probe etcd: %w: have a majority of its members running and reaching each other? ask `zonewise etcd members`", err)
+	return fmt.Errorf("probe etcd: %w: is a majority of its members running and connected? check `zonewise etcd members`", err)
 }

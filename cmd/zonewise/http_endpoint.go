@@ -30,7 +30,7 @@ func (d *httpEndpoint) loadGuard() (httpGuard, error) {
 		return httpGuard{}, err
 	}
 	if files != nil && d.tls.cert == "" {
-		return httpGuard{}, cli.Usagef("--http-ca wants --http-cert and --http-key too: it is the server that shows a certificate first")
+		return httpGuard{}, cli.Usagef("--http-ca needs --http-cert and --http-key: the server presents a certificate first")
 	}
 	g := httpGuard{tls: files}
 	if d.tokenFile != "" {
@@ -66,7 +66,7 @@ func requireToken(token string, h http.Handler) http.Handler {
 		open := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 		if !open && subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="zonewise"`)
-			http.Error(w, "a token is wanted", http.StatusUnauthorized)
+			http.Error(w, "token required", http.StatusUnauthorized)
 			return
 		}
 		h.ServeHTTP(w, r)

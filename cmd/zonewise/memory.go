@@ -54,7 +54,7 @@ func limitMemory(logger *slog.Logger, o *tuneOptions, nodes int) (undo func()) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	logger.Info("the Go runtime collects in time for a memory limit", "limit", cli.FormatBytes(memoryLimit(base, 0, container)), "caches_and_budgets_at_most", cli.FormatBytes(most))
+	logger.Info("Go memory limit set", "limit", cli.FormatBytes(memoryLimit(base, 0, container)), "caches_and_budgets_at_most", cli.FormatBytes(most))
 	before := debug.SetMemoryLimit(memoryLimit(base, liveHeap(), container))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -130,7 +130,7 @@ func (o *tlsOptions) loadConfig(door string) (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if (o.cert == "") != (o.key == "") {
-		return nil, cli.Usagef("--%s-cert and --%s-key go together", door, door)
+		return nil, cli.Usagef("--%s-cert and --%s-key must be given together", door, door)
 	}
 	if o.cert != "" {
 		pair, err := readKeyPair(flagFile{door + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{door + "-key", o.key, "a file with the key of --" + door + "-cert (PEM)"})
@@ -184,5 +184,5 @@ func portError(err error, port int, flag string) error {
 	case !errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("listen on port %d: %w; give an address of this machine with %s", port, err, flag)
 	}
-	return fmt.Errorf("listen on port %d: %w; another program has it: stop that, or choose another port with %s", port, err, flag)
+	return fmt.Errorf("listen on port %d: %w; another program uses it: stop that program, or choose another port with %s", port, err, flag)
 }

@@ -120,10 +120,10 @@ func compareSettings(ctx context.Context, log settingsLog, ours map[string]strin
 	var refused []error
 	for _, d := range compareWith(ours, peer, others) {
 		if mustAgree(d.name) {
-			refused = append(refused, fmt.Errorf("a setting differs that all brokers must have alike: %s", d))
+			refused = append(refused, fmt.Errorf("a setting that must be the same on all brokers differs: %s", d))
 			continue
 		}
-		logger.Warn("a setting is not the same at all brokers: clients meet one or the other; give all the same", "setting", d.name,
+		logger.Warn("a setting differs between brokers: clients see either value; set the same value on all", "setting", d.name,
 			"here", d.here, "there", d.there, "zone", d.broker.Info.Zone, "peer", d.broker.Info.Peer)
 	}
 	return errors.Join(refused...)
@@ -154,6 +154,6 @@ func (b *brokerProcess) recheckSettings(ctx context.Context, log settingsLog, ou
 	case <-time.After(recheckDelay):
 	}
 	if err := compareSettings(ctx, log, ours, b.o.peerAdvertised, b.logger); err != nil && ctx.Err() == nil {
-		b.logger.Error("settings of brokers compared again: restart whichever has the wrong one", "err", err)
+		b.logger.Error("settings differ between brokers: restart the one with the wrong value", "err", err)
 	}
 }

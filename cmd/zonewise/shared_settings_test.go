@@ -49,7 +49,7 @@ func TestSettingsThatMustAgreeAreComparedAtTheStart(t *testing.T) {
 	}
 	_, _, stop, other := runningBroker(t, append([]string{"--inline-rate", "0"}, where...)...)
 	defer stop()
-	if text := other.String(); !strings.Contains(text, "a setting is not the same at all brokers") || !strings.Contains(text, "setting=--inline-rate here=0 there=2097152 zone=za peer=127.0.0.1:") ||
+	if text := other.String(); !strings.Contains(text, "a setting differs between brokers") || !strings.Contains(text, "setting=--inline-rate here=0 there=2097152 zone=za peer=127.0.0.1:") ||
 		strings.Contains(text, "setting=--linger") {
 		t.Errorf("the second broker says\n%s", text)
 	}
@@ -71,7 +71,7 @@ func TestABrokerThatAllPeersRefuseIsNotReady(t *testing.T) {
 	code := make(chan int, 1)
 	go func() { code <- program(nil, log, log).Main(ctx, args) }()
 	defer func() { cancel(); <-code }()
-	const want = "every broker that was there before refuses this one"
+	const want = "every existing broker refuses this one"
 	for end := time.Now().Add(30 * time.Second); !strings.Contains(readiness(url), want); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("/readyz says %q; want %q\n%s", readiness(url), want, log)

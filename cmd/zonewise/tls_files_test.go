@@ -173,13 +173,13 @@ func TestCertificatesThatCannotBeReadLeaveThoseBefore(t *testing.T) {
 		}
 		swap(half)
 		time.Sleep(5 * tlsInterval)
-		if n := strings.Count(log.String(), "cannot be read anew"); n != 1 || f.loaded.Load() != before {
+		if n := strings.Count(log.String(), "could not be reloaded"); n != 1 || f.loaded.Load() != before {
 			t.Errorf("said %d times, want once, and the certificates before in use", n)
 		}
 		swap(second)
 		came <- syscall.SIGHUP
 		time.Sleep(time.Millisecond)
-		if strings.Count(log.String(), "certificates read anew") != 1 || f.loaded.Load() == before {
+		if strings.Count(log.String(), "certificates reloaded") != 1 || f.loaded.Load() == before {
 			t.Errorf("SIGHUP did not have the files read")
 		}
 		cancel()
@@ -201,7 +201,7 @@ func TestAChangeInAFolderIsSeenAtOnce(t *testing.T) {
 	wg.Go(func() { watchTLS(ctx, slog.New(slog.NewTextHandler(log, nil)), nil, nil, f) })
 	seen := func(n int) {
 		t.Helper()
-		for end := time.Now().Add(tlsInterval / 2); strings.Count(log.String(), "certificates read anew") < n; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(tlsInterval / 2); strings.Count(log.String(), "certificates reloaded") < n; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("change %d was not seen in half of the timer's period: %s", n, log.String())
 			}

@@ -44,7 +44,7 @@ func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, f
 	w := tlsWatcher{logger: logger, hangups: came, files: files, failed: map[*tlsFiles]string{}}
 	folders, err := fsnotify.NewWatcher()
 	if err != nil {
-		logger.Warn("folders of certificates are not watched: the files are read every 10 s instead", "err", err)
+		logger.Warn("cannot watch certificate folders: the files are read every 10 s instead", "err", err)
 		w.run(ctx, func() {})
 		return
 	}
@@ -80,7 +80,7 @@ func (w *tlsWatcher) run(ctx context.Context, watch func()) {
 		case <-tick.C:
 		case <-w.hangups:
 			asked = true
-			w.logger.Info("SIGHUP: reading certificates anew; a broker ends with SIGTERM")
+			w.logger.Info("SIGHUP: reloading certificates; use SIGTERM to stop a broker")
 		}
 		for _, f := range w.files {
 			if f != nil {
@@ -97,11 +97,11 @@ func (w *tlsWatcher) reloadFiles(f *tlsFiles, asked bool) {
 	switch {
 	case err != nil && (asked || w.failed[f] != err.Error()):
 		w.failed[f] = err.Error()
-		w.logger.Error("certificates cannot be read anew: those read before stay in use", "err", err)
+		w.logger.Error("certificates could not be reloaded: the previous ones stay in use", "err", err)
 	case err == nil:
 		delete(w.failed, f)
 		if changed {
-			w.logger.Info("certificates read anew: new connections use them", "of", f.flagPrefix)
+			w.logger.Info("certificates reloaded: new connections use them", "of", f.flagPrefix)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (t *topology) inlineLimit() int {
 func (t *topology) run(ctx context.Context) {
 	for {
 		if err := t.refresh(ctx); err != nil && ctx.Err() == nil {
-			metadata.LogFailure(t.logger, "look at etcd members", err)
+			metadata.LogFailure(t.logger, "read etcd members", err)
 		}
 		select {
 		case <-time.After(topologyInterval):

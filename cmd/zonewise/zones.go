@@ -61,9 +61,9 @@ func printZones(out io.Writer, c *dashboards.Cluster) error {
 	if c.Broker < 0 {
 		by = "a broker that has no session just now"
 	}
-	fmt.Fprintf(out, "cluster %s (id %s), incarnation %d, as of revision %d, told by %s\n\n", c.Name, c.ID, c.Incarnation, c.AsOf, by)
+	fmt.Fprintf(out, "cluster %s (id %s), incarnation %d, as of revision %d, reported by %s\n\n", c.Name, c.ID, c.Incarnation, c.AsOf, by)
 	if len(c.ClientsMissing) > 0 {
-		fmt.Fprintf(out, "brokers %v did not tell their clients, which are missing below\n\n", c.ClientsMissing)
+		fmt.Fprintf(out, "brokers %v did not report their clients, which are missing below\n\n", c.ClientsMissing)
 	}
 	return errors.Join(printTable(out, func(w io.Writer) { printZoneLines(w, c) }), printTable(out, func(w io.Writer) { printListeners(w, c) }))
 }

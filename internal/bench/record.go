@@ -31,7 +31,7 @@ type recordStamp struct {
 
 var (
 	errForeign = errors.New("not a record of zonewise bench")
-	errChanged = errors.New("record was changed on the way")
+	errChanged = errors.New("record was altered")
 )
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }

@@ -92,7 +92,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	out.printFlow("produced", r.Produced, "ack")
 	out.printFlow("consumed", r.Consumed, "end to end")
 	if r.Unread > 0 {
-		out.printLine("  the last %d offsets before the ends of partitions were not read: not yet, or there is no record (markers, compaction, a recovery)", r.Unread)
+		out.printLine("  %d offsets at the ends of partitions were not read: too late, or they hold no record (markers, compaction, a recovery)", r.Unread)
 	}
 	if f := r.Faults; f != nil {
 		verdict := "verified: nothing missing, repeated, out of order or changed"

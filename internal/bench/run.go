@@ -72,7 +72,7 @@ func (r *runner) prepareTopic(ctx context.Context) error {
 	if r.Create && r.Mode != ModeConsume {
 		_, err := r.admin.CreateTopic(ctx, int32(r.Partitions), int16(r.Replicas), nil, r.Topic)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return fmt.Errorf("make topic %s: %w", r.Topic, err)
+			return fmt.Errorf("create topic %s: %w", r.Topic, err)
 		}
 	}
 	var ends kadm.ListedOffsets
@@ -97,10 +97,10 @@ func (r *runner) prepareTopic(ctx context.Context) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("look at topic %s: %w", r.Topic, err)
+			return fmt.Errorf("read offsets of topic %s: %w", r.Topic, err)
 		}
 		if r.Mode == ModeConsume && errors.Is(err, kerr.UnknownTopicOrPartition) {
-			return fmt.Errorf("look at topic %s: %w", r.Topic, err)
+			return fmt.Errorf("read offsets of topic %s: %w", r.Topic, err)
 		}
 	}
 }

@@ -148,7 +148,7 @@ func ParseBytes(text string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
 	if err != nil || n < 0 || n > 1<<62>>shift {
-		return 0, fmt.Errorf("%q is no size: want a number of bytes, or one with KiB, MiB or GiB", text)
+		return 0, fmt.Errorf("%q is not a size: want a number of bytes, or one with KiB, MiB or GiB", text)
 	}
 	return n << shift, nil
 }

@@ -149,7 +149,7 @@ func (l *loader) loadFile(path string, given map[string]bool) error {
 		case f == nil:
 			return Usagef("%s: unknown key %s of `%s`%s%s", at, name, l.command, l.otherCommandHint(name), didYouMean(name, "", l.set.settingNames()))
 		case seen[name]:
-			return Usagef("%s: key %s is there twice", at, name)
+			return Usagef("%s: key %s appears twice", at, name)
 		}
 		seen[name] = true
 		text, err := scalarValue(f, value)

@@ -137,7 +137,7 @@ func (p *Program) findCommand(args []string) (*Command, []string, error) {
 	case len(args) > 1 && (args[1] == "--help" || args[1] == "-h"):
 		return nil, nil, nil
 	case len(args) == 1:
-		return nil, nil, Usagef("%s: say which of %s", args[0], strings.Join(second, ", "))
+		return nil, nil, Usagef("%s: choose one of %s", args[0], strings.Join(second, ", "))
 	}
 	return nil, nil, Usagef("unknown command %q of %s: want one of %s%s", args[1], args[0], strings.Join(second, ", "), didYouMean(args[1], "", second))
 }

@@ -47,7 +47,7 @@ func mentionsDiskFull(text string) bool {
 
 // errorText says it, as the bucket does of a folder's disk.
 func (d *diskFullHandler) errorText() string {
-	return fmt.Sprintf("disk of %s is full: this etcd member ends; free some space there and start it again", d.dir)
+	return fmt.Sprintf("disk of %s is full: this etcd member stops; free some space and restart it", d.dir)
 }
 
 // isDiskFullLine reports whether a line of etcd's is of a full disk.

@@ -114,7 +114,7 @@ func Start(ctx context.Context, cfg Config) (*Member, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-t.C:
-		err = fmt.Errorf("it has not found a leader after %v; are the other members of %q up?", wait, ec.InitialCluster)
+		err = fmt.Errorf("no leader after %v; are the other members of %q running?", wait, ec.InitialCluster)
 	}
 	if err != nil {
 		e.Close()
@@ -219,7 +219,7 @@ func pickFreePort(s string) (string, error) {
 	}
 	l, err := net.Listen("tcp", u.Host)
 	if err != nil {
-		return "", fmt.Errorf("draw a port for %s: %w", s, err)
+		return "", fmt.Errorf("pick a free port for %s: %w", s, err)
 	}
 	u.Host = l.Addr().String()
 	return u.String(), l.Close()

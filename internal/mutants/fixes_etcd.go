@@ -47,7 +47,7 @@ func etcdFixes() []mutant {
 		{name: "a slot that moves is alone for seconds", pkg: "./broker/groups", run: "LeavesNoSlotAlone", edits: []edit{{"broker/groups/slot_keeper.go",
 			"case p.oursByPlacement && (!p.heldByPeer || since >= handOverDelay || now", "case p.oursByPlacement && (!p.heldByPeer || now"}}},
 		{name: "a slot moves with a group that is being formed", pkg: "./broker/groups", run: "WaitsForAGroup", edits: []edit{{"broker/groups/slot_keeper.go",
-			"(since >= maxHandOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))", "(since >= handOverAfter || !k.cfg.Coordinator.IsRebalancing(slot))"}}},
+			"(since >= maxHandOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))", "(since >= handOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))"}}},
 		{name: "a slot stays with a group that is always being formed", pkg: "./broker/groups", run: "DoesNotWaitForEver", edits: []edit{{"broker/groups/slot_keeper.go",
 			"(since >= maxHandOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))", "!k.cfg.Coordinator.IsRebalancing(slot)"}}},
 		{name: "a lost etcd is said again and again", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/outage.go",

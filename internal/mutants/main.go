@@ -68,7 +68,7 @@ func (h *harness) runTable(ctx context.Context) (err error) {
 	}
 	fmt.Printf("%d passed, %d failed\n", passed, failed)
 	if failed > 0 || passed == 0 {
-		return errors.New("a breakage is not noticed by any test")
+		return errors.New("at least one mutant survived")
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (h *harness) runMutant(ctx context.Context, i int, m mutant) (string, error
 	case has("panic: test timed out"):
 		return "", fmt.Errorf("no verdict within %v", testTimeout)
 	case err == nil:
-		return "", fmt.Errorf("not noticed by go test -run '%s' %s", m.run, m.pkg)
+		return "", fmt.Errorf("survived go test -run '%s' %s", m.run, m.pkg)
 	}
 	return "caught: " + firstFinding(out), nil
 }
@@ -135,7 +135,7 @@ func (h *harness) writeOverlay(i int, m mutant) (string, error) {
 			text = string(b)
 		}
 		if n := strings.Count(text, e.old); n != 1 {
-			return "", fmt.Errorf("the text to change stands %d times in %s, want once: bring the mutant up to date", n, e.file)
+			return "", fmt.Errorf("the text to change occurs %d times in %s, want once: update the mutant", n, e.file)
 		}
 		texts[path] = strings.Replace(text, e.old, e.new, 1)
 	}
@@ -195,7 +195,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 	}
 	mod := strings.TrimSpace(string(out))
 	if filepath.Base(mod) != "go.mod" {
-		return "", errors.New("run it inside the module")
+		return "", errors.New("not inside a Go module")
 	}
 	return filepath.Dir(mod), nil
 }

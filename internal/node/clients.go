@@ -70,7 +70,7 @@ func (n *Node) clusterClients(ctx context.Context, sessions []metadata.SessionVi
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				n.cfg.Logger.Debug("count clients of another broker", "broker", s.Broker, "error", err)
+				n.cfg.Logger.Debug("could not count the clients of another broker", "broker", s.Broker, "error", err)
 				missing = append(missing, s.Broker)
 				return
 			}
@@ -84,7 +84,7 @@ func (n *Node) clusterClients(ctx context.Context, sessions []metadata.SessionVi
 
 func (n *Node) fetchClients(ctx context.Context, s metadata.SessionView) (ZoneClients, error) {
 	if n.cfg.ClientCounter == nil {
-		return nil, fmt.Errorf("count clients of broker %d: there is no door to other brokers", s.Broker)
+		return nil, fmt.Errorf("count clients of broker %d: there is no connection to other brokers", s.Broker)
 	}
 	return n.cfg.ClientCounter.Clients(ctx, s.Broker, s.Open.Peer)
 }

@@ -138,7 +138,7 @@ func (c *Config) Validate() error {
 	case c.Cluster == "":
 		return errors.New("node: no cluster name")
 	case c.Zone == metadata.UnknownZone:
-		return errors.New("node: no zone: say where this broker stands (--zone)")
+		return errors.New("node: no zone: set the zone of this broker (--zone)")
 	case c.Log == nil || c.Bucket == nil || c.Listen == nil:
 		return errors.New("node: BUG: log, bucket and listen must be given")
 	case c.Logger == nil || c.Rand == nil || c.Metrics == nil || c.Fatal == nil:

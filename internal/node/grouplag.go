@@ -18,7 +18,7 @@ type groupLags struct {
 
 func newGroupLags(n *Node) *groupLags {
 	return &groupLags{n, prometheus.NewDesc("zonewise_group_lag_records",
-		"Records between a group's committed positions and the ends of a topic's partitions; told by the group's coordinator.", []string{"group", "topic"}, nil)}
+		"Records between a group's committed offsets and the ends of a topic's partitions; reported by the group's coordinator.", []string{"group", "topic"}, nil)}
 }
 
 // Describe implements prometheus.Collector.

@@ -166,7 +166,7 @@ func (h *handover) drainAtBroker(ctx context.Context, broker metadata.BrokerID, 
 	defer h.mu.Unlock()
 	if err != nil {
 		h.unresponsive[broker] = time.Now()
-		h.n.cfg.Logger.Info("another broker did not finish a partition that has moved here: producers without idempotence may have lost their order",
+		h.n.cfg.Logger.Info("another broker did not drain a partition that moved here: records of non-idempotent producers may be out of order",
 			"broker", broker, "topic", tp.Topic, "partition", tp.Partition, "err", err)
 		return false
 	}
@@ -194,7 +194,7 @@ func (h *handover) drainHere(ctx context.Context, tp metadata.TopicPartition) er
 		select {
 		case <-c:
 		case <-ctx.Done():
-			return fmt.Errorf("finish partition %s/%d: %w", tp.Topic, tp.Partition, ctx.Err())
+			return fmt.Errorf("drain partition %s/%d: %w", tp.Topic, tp.Partition, ctx.Err())
 		}
 	}
 	present := h.n.writer.wal.Load()

@@ -86,14 +86,14 @@ func (n *Node) checkLimits(l *limitMonitor, uses []metadata.LimitUsage) {
 		case is == limitFull && was < limitFull:
 			rose++
 		case is == limitNear && was == limitFine:
-			n.cfg.Logger.Warn("a limit is nearly reached: make room as docs/operations.md says under \"A limit is reached\"",
+			n.cfg.Logger.Warn("usage of a limit is high: free capacity as docs/operations.md says under \"A limit is reached\"",
 				"limit", u.Name, "used", u.Used, "of", u.Limit)
 		}
 	}
 	n.governor.SetDataFraction(slowedRates(fullest))
 	if rose > 0 || len(alarms) > 0 && time.Since(l.lastAlarm) >= alarmRepeat {
 		l.lastAlarm = time.Now()
-		n.cfg.Logger.Error("ALARM: a limit is all but reached; what would grow beyond it is refused: make room as docs/operations.md says under \"A limit is reached\"",
+		n.cfg.Logger.Error("ALARM: a limit is almost reached; requests that would exceed it are refused: free capacity as docs/operations.md says under \"A limit is reached\"",
 			"limits", strings.Join(alarms, "; "))
 	}
 	l.mu.Lock()

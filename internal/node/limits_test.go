@@ -66,7 +66,7 @@ func TestALimitThatFillsUpIsTold(t *testing.T) {
 		}
 		expect := func(used int, warned, alarmed bool, total int) {
 			t.Helper()
-			if text := said.String(); strings.Contains(text, "nearly reached") != warned || strings.Contains(text, "ALARM") != alarmed {
+			if text := said.String(); strings.Contains(text, "usage of a limit is high") != warned || strings.Contains(text, "ALARM") != alarmed {
 				t.Errorf("at %d the log says %q", used, text)
 			}
 			metrics := fetch(t, n, "/metrics")

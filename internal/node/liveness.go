@@ -173,16 +173,16 @@ func (n *Node) servePeerLiveness(w http.ResponseWriter, r *http.Request) {
 func (p *HTTPPeers) HoldConnection(ctx context.Context, addr string, held func()) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Scheme+"://"+addr+peerLivenessPath, nil)
 	if err != nil {
-		return fmt.Errorf("hold peer %s: %w", addr, err)
+		return fmt.Errorf("liveness connection to peer %s: %w", addr, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+p.Token)
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return fmt.Errorf("hold peer %s: %w", addr, err)
+		return fmt.Errorf("liveness connection to peer %s: %w", addr, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("hold peer %s: %s", addr, resp.Status)
+		return fmt.Errorf("liveness connection to peer %s: %s", addr, resp.Status)
 	}
 	held()
 	_, err = bufio.NewReaderSize(resp.Body, 16).ReadByte() // nothing is sent: it ends with the connection

@@ -64,7 +64,7 @@ func (n *Node) registerMetrics() {
 		return func() float64 { return f(n.bucket.Stats()) }
 	})
 	r.to.MustRegister(newGroupLags(n))
-	r.to.MustRegister(&etcdSize{n, prometheus.NewDesc("zonewise_etcd_in_use_bytes", "Size of etcd's database, told by the broker that archives the log.", nil, nil)})
+	r.to.MustRegister(&etcdSize{n, prometheus.NewDesc("zonewise_etcd_in_use_bytes", "Size of etcd's database, reported by the broker that archives the log.", nil, nil)})
 }
 
 // etcdSize is a gauge that only the broker shows which knows it.

@@ -243,7 +243,7 @@ func (n *Node) Ready() error {
 		return err
 	}
 	if s := n.currentSession.Load(); s != nil && n.mayTakeGroups() && !s.slots.Settled() {
-		return errors.New("taking the group slots that are this broker's")
+		return errors.New("acquiring this broker's group slots")
 	}
 	return nil
 }
@@ -330,7 +330,7 @@ func (n *Node) Drain(ctx context.Context) error {
 		return nil
 	}
 	if _, err := s.wal.Submit(ctx, []metadata.Command{metadata.DrainSession{}}, nil); err != nil {
-		return fmt.Errorf("leave the placement: %w", err)
+		return fmt.Errorf("remove broker from the placement: %w", err)
 	}
 	err := errors.Join(n.server.Drain(ctx), s.wal.Drain(ctx))
 	s.endAfterDrain(ctx)

@@ -49,7 +49,7 @@ func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) htt
 		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		known := token != "" && subtle.ConstantTimeCompare([]byte(got), []byte(token)) == 1
 		if !known && (certified == nil || !certified(r)) {
-			http.Error(w, "who are you?", http.StatusUnauthorized)
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, peerBodyLimit)
@@ -86,12 +86,12 @@ func (p *HTTPPeers) request(ctx context.Context, method, addr, path string) ([]b
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, p.Scheme+"://"+addr+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask peer %s: %w", addr, err)
+		return nil, fmt.Errorf("request to peer %s: %w", addr, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+p.Token)
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask peer %s: %w", addr, asRefusal(err))
+		return nil, fmt.Errorf("request to peer %s: %w", addr, asRefusal(err))
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, peerBodyLimit))
@@ -102,7 +102,7 @@ func (p *HTTPPeers) request(ctx context.Context, method, addr, path string) ([]b
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask peer %s: %s: %w", addr, resp.Status, err)
+		return nil, fmt.Errorf("request to peer %s: %s: %w", addr, resp.Status, err)
 	}
 	return text, nil
 }

@@ -14,7 +14,7 @@ import (
 // ErrPeerRefuses says that a peer is there and does not let this broker in, or
 // that this broker does not believe it: certificates, TLS at one side alone, or
 // another cluster's token.
-var ErrPeerRefuses = errors.New("the peer and this broker do not let each other in")
+var ErrPeerRefuses = errors.New("the peer and this broker do not accept each other's credentials")
 
 // asRefusal marks an error of a connection as a refusal where it is one.
 func asRefusal(err error) error {
@@ -75,7 +75,7 @@ func (n *Node) refusedByAll() (err error) {
 		}
 	})
 	if err != nil {
-		err = fmt.Errorf("every broker that was there before refuses this one (hold --peer-ca, --peer-cert, --peer-key and --cluster against theirs): %w", err)
+		err = fmt.Errorf("every existing broker refuses this one (compare --peer-ca, --peer-cert, --peer-key and --cluster with theirs): %w", err)
 	}
 	return err
 }

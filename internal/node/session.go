@@ -46,7 +46,7 @@ func (n *Node) runSessions() {
 			n.stopServing(err)
 			return
 		case errors.Is(err, metadata.ErrSessionLost):
-			n.cfg.Logger.Warn("the session was lost, its lease not being renewed in time: what was not committed was refused, retriably; the next session is opened as soon as the log serves")
+			n.cfg.Logger.Warn("session lost: its lease was not renewed in time; uncommitted requests failed with a retriable error; a new session opens when the log is available")
 		case err != nil:
 			metadata.LogFailure(n.cfg.Logger, "session", err)
 		}
@@ -73,7 +73,7 @@ func (n *Node) runSession(first bool) error {
 	n.currentSession.Store(s)
 	n.writer.setWAL(s.wal)
 	if first {
-		n.cfg.Logger.Warn("retention and compaction settings are stored and reported, and not enforced yet")
+		n.cfg.Logger.Warn("retention and compaction settings are stored and reported but not enforced yet")
 	}
 	n.cfg.Logger.Info("serving", "broker", s.broker, "zone", n.cfg.Zone, "session", s.log.ID())
 	cause := s.runRoles()
@@ -150,7 +150,7 @@ func (n *Node) endSessions(ids []metadata.SessionID) {
 		err := n.cfg.Log.EndSession(ctx, id)
 		cancel()
 		if err != nil {
-			n.cfg.Logger.Warn("what this broker's earlier life holds is free when its lease ends", "session", id, "err", err)
+			n.cfg.Logger.Warn("could not end this broker's previous session: its roles become free when its lease expires", "session", id, "err", err)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (u *usageReporter) commitReport(ctx context.Context, cmd *metadata.Usage) b
 	case errors.Is(err, metadata.CodeInvalidRequest) || errors.Is(err, metadata.CodeRefused):
 		// It will never be taken: its cells cannot be sent again.
 		u.unresolved = nil
-		u.n.cfg.Logger.Error("usage report refused: what it counts is missing in the ledger", "cells", len(cmd.Cells), "err", err)
+		u.n.cfg.Logger.Error("usage report refused: its usage is missing from the ledger", "cells", len(cmd.Cells), "err", err)
 		return true
 	case !again && isNotCommitted(err):
 		u.restoreCells(cmd.Cells)
@@ -155,7 +155,7 @@ func (u *usageReporter) commitReport(ctx context.Context, cmd *metadata.Usage) b
 		// twice would be worse.
 		u.unresolved = cmd
 	}
-	u.n.cfg.Logger.Warn("usage report: what it counts goes into the next one", "cells", len(cmd.Cells), "landed_unknown", u.unresolved != nil, "err", err)
+	u.n.cfg.Logger.Warn("usage report failed: its usage is added to the next one", "cells", len(cmd.Cells), "landed_unknown", u.unresolved != nil, "err", err)
 	return false
 }
 

@@ -70,7 +70,7 @@ func (a *Allowed) compile() (err error) {
 	case len(strings.Fields(a.Client)) < 4:
 		return errors.New("it names no run of a client that met it")
 	case wildcards.MatchString(a.Element + " " + a.Kafka + " " + a.Zonewise + " " + a.Request):
-		return errors.New("it takes anything where it should say what")
+		return errors.New("it has a wildcard where it should name a value")
 	case a.Kafka == "" && a.Zonewise == "" && a.Element == "":
 		return errors.New("it has no condition")
 	case a.Field == "" || strings.Contains(a.Field, "*"):
@@ -78,7 +78,7 @@ func (a *Allowed) compile() (err error) {
 	case forbiddenFields.MatchString(a.Field):
 		return errors.New("an offset or record bytes can not be allowed to differ")
 	case a.Field == "$outcome" && a.Request == "":
-		return errors.New("an outcome can differ for certain requests only")
+		return errors.New("a difference of $outcome needs a request pattern")
 	}
 	a.low, a.high = 0, 1<<15-1
 	if a.Versions != "" {

@@ -68,7 +68,7 @@ func readBatch(b []byte) node {
 	return n
 }
 
-var errRecord = errors.New("record cannot be read")
+var errRecord = errors.New("malformed record")
 
 func readRecord(in []byte, control bool) (n node, rest []byte, err error) {
 	next := func() int64 {

@@ -167,7 +167,7 @@ func (s *Step) parseRaw(text string) error {
 func (s *Step) parseRequest(text string) (err error) {
 	m := requestLine.FindStringSubmatch(text)
 	if m == nil {
-		return fmt.Errorf("not understood: %q", text)
+		return fmt.Errorf("cannot parse %q", text)
 	}
 	s.Verb, s.API = "request", m[1]
 	var ok bool

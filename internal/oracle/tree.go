@@ -110,7 +110,7 @@ func valueAt(resp kmsg.Response, path string) (any, error) {
 			v = v.Elem()
 		}
 		if v.Kind() != reflect.Struct {
-			return nil, fmt.Errorf("%s: no fields there", path)
+			return nil, fmt.Errorf("%s: not a structure", path)
 		}
 		if v = v.FieldByName(name); !v.IsValid() {
 			return nil, fmt.Errorf("%s: no field %s", path, name)

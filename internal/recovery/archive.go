@@ -14,7 +14,7 @@ import (
 )
 
 // ErrDiffers says that the log's keys are not what brokers applied.
-var ErrDiffers = errors.New("the log's keys are not what was applied")
+var ErrDiffers = errors.New("the log in etcd differs from what was applied")
 
 // ArchiveRepair is what RepairArchive needs.
 type ArchiveRepair struct {
@@ -73,7 +73,7 @@ func (r *ArchiveRepair) repairOldest(ctx context.Context, replica *metadata.Repl
 		return err
 	}
 	if len(pending) == 0 || pending[0].Extent >= start.Extent || len(zones) == 0 {
-		r.Progress("no closed generation waits for its archive: nothing to do")
+		r.Progress("no closed generation is waiting for its archive: nothing to do")
 		return nil
 	}
 	p := pending[0]
@@ -142,8 +142,8 @@ func (r *ArchiveRepair) storeArchive(ctx context.Context, replica *metadata.Repl
 		}
 	})
 	if !accepted {
-		return fmt.Errorf("archive %s at revision %d was not accepted: another broker was faster, or see `zonewise dump log`", x.key, res.Revision)
+		return fmt.Errorf("archive %s at revision %d was not accepted: another broker archived it first, or see `zonewise dump log`", x.key, res.Revision)
 	}
-	r.Progress("accepted %s: the brokers go on archiving", x.key)
+	r.Progress("accepted %s: the brokers continue archiving", x.key)
 	return nil
 }

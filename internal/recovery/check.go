@@ -21,8 +21,8 @@ func CheckNew(ctx context.Context, cluster string, b bucket.Bucket) error {
 		return fmt.Errorf("look for cluster %q in the bucket: %w", cluster, err)
 	}
 	if len(list) > 0 {
-		return fmt.Errorf("etcd holds no cluster %q, and yet the bucket does (%s/%s): %w; "+
-			"bring it back with `zonewise recover`, or choose another --cluster, --etcd or --bucket", cluster, cluster, list[0].Name, ErrBehind)
+		return fmt.Errorf("etcd has no cluster %q, but the bucket does (%s/%s): %w; "+
+			"restore it with `zonewise recover`, or choose another --cluster, --etcd or --bucket", cluster, cluster, list[0].Name, ErrBehind)
 	}
 	return nil
 }
@@ -65,5 +65,5 @@ func CheckStart(ctx context.Context, log metadata.Log, objects bucket.Bucket) er
 
 func behindError(object, at string) error {
 	return fmt.Errorf("the bucket holds %s, and etcd is only at %s: %w; it was restored from a backup: "+
-		"begin with an empty etcd and `zonewise recover`", object, at, ErrBehind)
+		"start an empty etcd and run `zonewise recover`", object, at, ErrBehind)
 }

@@ -56,7 +56,7 @@ func (s *bucketSurvey) rebuildState(ctx context.Context, objects bucket.Bucket, 
 		b.addWarning("checkpoint %s cannot be used: %v", c.key, err)
 	}
 	if err := b.replayArchives(ctx, objects, metadata.NewState()); err != nil {
-		return nil, fmt.Errorf("replay all archives, for want of a checkpoint: %w", err)
+		return nil, fmt.Errorf("replay all archives (no usable checkpoint): %w", err)
 	}
 	return b, nil
 }
@@ -110,7 +110,7 @@ func (b *RebuiltState) findLast(ctx context.Context, s *bucketSurvey, objects bu
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: no archive in the bucket can be read (%s)", ErrNothing, firstOr(b.Warnings, "there is none"))
+	return fmt.Errorf("%w: no archive in the bucket can be read (%s)", ErrNothing, firstOr(b.Warnings, "none found"))
 }
 
 func firstOr(list []string, none string) string {
@@ -154,7 +154,7 @@ func (b *RebuiltState) replayArchives(ctx context.Context, objects bucket.Bucket
 			state.Apply(&a.Entries[i])
 		}
 		if digest, ok := digestOf(state, a.Extent); !ok || digest != a.Digest {
-			return fmt.Errorf("archive %s: %w: it does not continue the log before it", key, metadata.ErrCorrupt)
+			return fmt.Errorf("archive %s: %w: it does not continue the preceding log", key, metadata.ErrCorrupt)
 		}
 	}
 	if state.Revision() != b.Last.Last {

@@ -100,7 +100,7 @@ func (r *recoveryRun) recoverCluster(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("etcd is at incarnation %d, of which the bucket has no %s: this is not its bucket", f.Incarnation, MarkerKey(f.Incarnation))
 		}
 		archive = m.Archive
-		r.Progress("finishing the recovery into incarnation %d that was begun", f.Incarnation)
+		r.Progress("resuming the interrupted recovery into incarnation %d", f.Incarnation)
 	}
 	r.Progress("reading checkpoint and archives")
 	if r.rebuilt, err = s.rebuildState(ctx, r.objects, archive); err != nil {

@@ -31,7 +31,7 @@ type Marker struct {
 // Validate says what is wrong with m.
 func (m Marker) Validate() error {
 	if m.Incarnation < 2 || m.Base != m.Incarnation.Base() || m.Archive == "" || m.Revision < 1 || m.Revision >= m.Base {
-		return fmt.Errorf("incarnation marker %d: base %d, archive %q at revision %d do not go together", m.Incarnation, m.Base, m.Archive, m.Revision)
+		return fmt.Errorf("incarnation marker %d: base %d, archive %q at revision %d are inconsistent", m.Incarnation, m.Base, m.Archive, m.Revision)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func readMarker(ctx context.Context, objects bucket.Bucket, key string) (m Marke
 		return m, fmt.Errorf("decode %s: %w", key, err)
 	}
 	if MarkerKey(m.Incarnation) != key {
-		return m, fmt.Errorf("decode %s: it says that it is of incarnation %d", key, m.Incarnation)
+		return m, fmt.Errorf("decode %s: it names incarnation %d", key, m.Incarnation)
 	}
 	return m, nil
 }

@@ -91,7 +91,7 @@ func (a *topicAdmin) trimPartition(tp TP, n int) {
 	part := resp.(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]
 	switch {
 	case part.ErrorCode == errNone && part.LowWatermark < to:
-		h.reportViolation("delete records of %v up to %d: answered with the start at %d", tp, to, part.LowWatermark)
+		h.reportViolation("delete records of %v up to %d: the response has the low watermark %d", tp, to, part.LowWatermark)
 	case part.ErrorCode == errNone:
 		h.update(func() { h.TrimsDone[tp] = max(h.TrimsDone[tp], to) })
 	case !isRetriable(part.ErrorCode) && part.ErrorCode != errOutOfRange:

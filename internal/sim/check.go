@@ -176,7 +176,7 @@ func (c *checker) checkAcked() {
 			r.N += i
 			if a.Base == Unknown {
 				if !where[r] && c.h.finalLog(tp).Start == 0 && len(c.h.Lost) == 0 {
-					c.reportFinding("acknowledged and lost", "%v, answered as a duplicate, is nowhere", r)
+					c.reportFinding("acknowledged and lost", "%v, acknowledged as a duplicate, was not found", r)
 				}
 				continue
 			}
@@ -185,9 +185,9 @@ func (c *checker) checkAcked() {
 				continue
 			}
 			if got, ok := at[tp][o]; !ok {
-				c.reportFinding("acknowledged and lost", "%v was acknowledged at offset %d: nothing is there", r, o)
+				c.reportFinding("acknowledged and lost", "%v was acknowledged at offset %d, which has no record", r, o)
 			} else if got != r {
-				c.reportFinding("acknowledged and replaced", "%v was acknowledged at offset %d: %v is there", r, o, got)
+				c.reportFinding("acknowledged and replaced", "%v was acknowledged at offset %d, which holds %v", r, o, got)
 			}
 		}
 	}

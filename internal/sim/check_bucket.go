@@ -32,7 +32,7 @@ func (r *run) checkBucket() {
 	named := r.objectsInEntries(ctx, archives)
 	for _, key := range refs {
 		if !there[key] {
-			r.history.reportViolation("%s is referred to and not in the bucket", key)
+			r.history.reportViolation("%s is referenced but not in the bucket", key)
 		}
 	}
 	for key := range there {
@@ -45,7 +45,7 @@ func (r *run) checkBucket() {
 			r.history.reportViolation("object %s: %v", key, err)
 		}
 		if live[metadata.SessionID(session)] && !named[key] {
-			r.history.reportViolation("%s, of a live session, is in the bucket and in no entry", key)
+			r.history.reportViolation("%s of a live session is in the bucket but in no entry", key)
 		}
 		if !named[key] {
 			r.orphanedObjects++

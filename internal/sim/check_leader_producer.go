@@ -18,7 +18,7 @@ func (c *checker) checkSentOnce(tp TP) {
 		case !sent[r.Record]:
 			c.reportFinding("never sent", "%v offset %d: %v", tp, r.Offset, r.Record)
 		case seen[r.Record]:
-			c.reportFinding("sent once and there twice", "%v offset %d: %v", tp, r.Offset, r.Record)
+			c.reportFinding("sent once, stored twice", "%v offset %d: %v", tp, r.Offset, r.Record)
 		}
 		seen[r.Record] = true
 	}
@@ -55,7 +55,7 @@ func (c *checker) checkSendOrder() {
 	}
 	if len(passers) > c.h.OrderRisks {
 		for _, r := range slices.SortedFunc(maps.Values(passers), func(a, b Record) int { return a.N - b.N }) {
-			c.reportFinding("order lost unsaid", "%v passed what was sent before: %d connections brought such records, brokers counted %d", r, len(passers), c.h.OrderRisks)
+			c.reportFinding("order lost without being counted", "%v overtook earlier records: %d connections brought such records, brokers counted %d", r, len(passers), c.h.OrderRisks)
 		}
 	}
 }

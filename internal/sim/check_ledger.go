@@ -62,7 +62,7 @@ func (c *checker) checkBilledRequests(l *Ledger, booked map[metadata.Component]m
 			c.reportFinding("ledger", "%v nano-requests %v are booked, and %d were made", sum, op, made[op])
 		}
 		if least := metadata.Requests(early[op]); l.Window.GapsMs == 0 && sum.Lo < least.Lo {
-			c.reportFinding("ledger", "%v nano-requests %v are booked, no gap is told, and %d were made in time", sum, op, early[op])
+			c.reportFinding("ledger", "%v nano-requests of %v are booked, no gap is reported, and %d were made in time", sum, op, early[op])
 		}
 	}
 }

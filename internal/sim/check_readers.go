@@ -40,7 +40,7 @@ func (c *checker) checkReader(key string, tp TP, tail FinalLog, at map[int64]Rec
 	for _, g := range c.h.Reads[key] {
 		if g.Reset {
 			if g.From >= c.h.TrimsRequested[tp] && !c.inLostTail(tp, g.From) {
-				c.reportFinding("reader sent away", "%s: offset %d out of range, which nothing had trimmed", key, g.From)
+				c.reportFinding("reader got an unexpected out-of-range", "%s: offset %d out of range, which nothing had trimmed", key, g.From)
 			}
 			jump = true
 			continue
@@ -57,9 +57,9 @@ func (c *checker) checkReader(key string, tp TP, tail FinalLog, at map[int64]Rec
 			}
 			jump = false
 			if want, ok := at[r.Offset]; ok && want != r.Record && !c.inLostTail(tp, r.Offset) {
-				c.reportFinding("read otherwise", "%s: offset %d was %v, is %v", key, r.Offset, r.Record, want)
+				c.reportFinding("read differently", "%s: offset %d was %v, is %v", key, r.Offset, r.Record, want)
 			} else if !ok && r.Offset >= tail.Start && !c.inLostTail(tp, r.Offset) {
-				c.reportFinding("read and lost", "%s: %v was read at offset %d, which is not there", key, r.Record, r.Offset)
+				c.reportFinding("read and lost", "%s: %v was read at offset %d, which no longer exists", key, r.Record, r.Offset)
 			}
 			next = r.Offset + 1
 		}

@@ -114,11 +114,11 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 			h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 4, Reads: h.FinalLogs[tp]["a0"].Reads[4:6]})
 		}},
 		{"skipped by a reader", func(h *History) { h.Reads["r t/0"][1].Reads = h.Reads["r t/0"][1].Reads[1:] }},
-		{"read otherwise", func(h *History) { h.Reads["r t/0"][0].Reads[2].Record.N = 4 }},
+		{"read differently", func(h *History) { h.Reads["r t/0"][0].Reads[2].Record.N = 4 }},
 		{"read and lost", func(h *History) {
 			both(h, func(l *FinalLog) { l.Reads = l.Reads[:9]; l.End = 9 })
 		}},
-		{"reader sent away", func(h *History) {
+		{"reader got an unexpected out-of-range", func(h *History) {
 			h.Reads["r t/0"] = append(h.Reads["r t/0"], Reading{From: 10, Reset: true})
 		}},
 		{"reader stuck", func(h *History) { h.Reads["r t/0"] = h.Reads["r t/0"][:1] }},

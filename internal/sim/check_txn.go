@@ -35,7 +35,7 @@ func (c *checker) checkCommittedLog(tp TP, seen map[Record]int64) {
 	for _, b := range brokers {
 		s := by[b]
 		if s.LastStableOffset != s.HighWatermark {
-			c.reportFinding("transaction hangs", "%v at %s: last stable offset %d, end %d", tp, b, s.LastStableOffset, s.HighWatermark)
+			c.reportFinding("transaction still open", "%v at %s: last stable offset %d, end %d", tp, b, s.LastStableOffset, s.HighWatermark)
 		}
 		if !slices.Equal(s.Reads, first.Reads) {
 			c.reportFinding("committed records differ", "%v: %s shows %d, %s shows %d", tp, b, len(s.Reads), brokers[0], len(first.Reads))
@@ -80,7 +80,7 @@ func (c *checker) checkAtomic(t *Txn, seen map[Record]int64) bool {
 			}
 			found++
 			if a.Base != Unknown && at != a.Base+int64(i) {
-				c.reportFinding("committed elsewhere", "%v was acknowledged at offset %d and is at %d", r, a.Base+int64(i), at)
+				c.reportFinding("committed at another offset", "%v was acknowledged at offset %d and is at %d", r, a.Base+int64(i), at)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (c *checker) checkAtomic(t *Txn, seen map[Record]int64) bool {
 	case unacked > 0:
 		c.reportFinding("transaction torn", "%s: %d records are committed that were not acknowledged", t.Name, unacked)
 	case found > 0 && (t.CommitSent.IsZero() || t.Dead):
-		c.reportFinding("committed against the client's will", "%s: %d records; commit asked for: %v, in vain: %v", t.Name, found, !t.CommitSent.IsZero(), t.Dead)
+		c.reportFinding("committed without a commit request", "%s: %d records; commit requested: %v, cannot have committed: %v", t.Name, found, !t.CommitSent.IsZero(), t.Dead)
 	case missing > 0 && t.Committed && !c.recoveredAfter(t.Ended):
 		c.reportFinding("committed and lost", "%s: %d records, %v among them", t.Name, missing, lacks)
 	}
@@ -141,17 +141,17 @@ func (c *checker) checkTxnOffsets(txns []*Txn, visible map[string]bool) {
 	for _, f := range c.h.TxnFetches {
 		last[f.ID] = f
 		if t := byOffset[f.ID][f.Offset]; f.Offset < farOffset && f.Offset != -1 && (t == nil || t.CommitSent.IsZero() || t.CommitSent.After(f.End) || t.Dead) {
-			c.reportFinding("position without a commit", "group of %s: %d is fetched", f.ID, f.Offset)
+			c.reportFinding("group offset without a commit", "group of %s: %d is fetched", f.ID, f.Offset)
 		}
 		for _, t := range byOffset[f.ID] {
 			if t.Committed && t.Ended.Before(f.Begun) && t.Offset > f.Offset && !c.recoveredBetween(t.Ended, f.End) {
-				c.reportFinding("position of a commit lost", "group of %s: %d is fetched after %s with %d was committed", f.ID, f.Offset, t.Name, t.Offset)
+				c.reportFinding("committed group offset lost", "group of %s: %d is fetched after %s with %d was committed", f.ID, f.Offset, t.Name, t.Offset)
 			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(last)) {
 		if f := last[id]; !c.h.mayFetchAs(sourcePartition, final[id], f.Offset) {
-			c.reportFinding("position and records differ", "group of %s: %d at the end; the last transaction with records that commits one has %d", id, f.Offset, final[id])
+			c.reportFinding("group offset and records differ", "group of %s: %d at the end; the last transaction with records that commits one has %d", id, f.Offset, final[id])
 		}
 	}
 }

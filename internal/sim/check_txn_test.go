@@ -74,7 +74,7 @@ func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 		finds string
 		spoil func(h *History)
 	}{
-		{"transaction hangs", func(h *History) { both(h, pay, func(s *CommittedLog) { s.LastStableOffset = 19 }) }},
+		{"transaction still open", func(h *History) { both(h, pay, func(s *CommittedLog) { s.LastStableOffset = 19 }) }},
 		{"committed records differ", func(h *History) {
 			s := h.CommittedLogs[pay]["b0"]
 			s.Reads = s.Reads[:1]
@@ -83,22 +83,22 @@ func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 		{"transaction torn", func(h *History) { both(h, ship, func(s *CommittedLog) { s.Reads = s.Reads[1:] }) }},
 		{"transaction torn", func(h *History) { show(h, 3, pay) }},
 		{"transaction torn", func(h *History) { h.Txns["e.4"].Acks = h.Txns["e.4"].Acks[1:] }},
-		{"committed against the client's will", func(h *History) { show(h, 2, pay, ship) }},
-		{"committed against the client's will", func(h *History) { h.Txns["e.4"].Dead = true }},
+		{"committed without a commit request", func(h *History) { show(h, 2, pay, ship) }},
+		{"committed without a commit request", func(h *History) { h.Txns["e.4"].Dead = true }},
 		{"committed and lost", func(h *History) {
 			both(h, pay, func(s *CommittedLog) { s.Reads = s.Reads[2:] })
 			both(h, ship, func(s *CommittedLog) { s.Reads = s.Reads[1:] })
 		}},
-		{"committed elsewhere", func(h *History) { h.Txns["e.1"].Acks[0].Base = 5 }},
+		{"committed at another offset", func(h *History) { h.Txns["e.1"].Acks[0].Base = 5 }},
 		{"transaction out of order", func(h *History) {
 			both(h, ship, func(s *CommittedLog) { s.Reads[0].Record, s.Reads[1].Record = s.Reads[1].Record, s.Reads[0].Record })
 		}},
 		{"transaction out of order", func(h *History) { both(h, pay, func(s *CommittedLog) { s.Reads[1].Record.N = 0 }) }},
 		{"never sent", func(h *History) { both(h, pay, func(s *CommittedLog) { s.Reads[0].Record.Producer = "who" }) }},
-		{"position without a commit", func(h *History) { h.TxnFetches[0].Offset = 3 }},
-		{"position without a commit", func(h *History) { h.Txns["e.1"].CommitSent = t0.Add(time.Hour) }},
-		{"position of a commit lost", func(h *History) { h.TxnFetches[1].Offset = 1 }},
-		{"position and records differ", func(h *History) {
+		{"group offset without a commit", func(h *History) { h.TxnFetches[0].Offset = 3 }},
+		{"group offset without a commit", func(h *History) { h.Txns["e.1"].CommitSent = t0.Add(time.Hour) }},
+		{"committed group offset lost", func(h *History) { h.TxnFetches[1].Offset = 1 }},
+		{"group offset and records differ", func(h *History) {
 			h.Txns["e.3"].Offset = 3
 			h.TxnFetches = append(h.TxnFetches, TxnFetch{"e", 3, t0.Add(time.Hour), t0.Add(time.Hour)})
 		}},

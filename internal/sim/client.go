@@ -95,7 +95,7 @@ func (c *client) readResponse(req kmsg.Request, id int32) (kmsg.Response, error)
 		return nil, err
 	}
 	if got := int32(binary.BigEndian.Uint32(b)); got != id {
-		return nil, fmt.Errorf("answer %d to request %d", got, id)
+		return nil, fmt.Errorf("got the response to request %d, want %d", got, id)
 	}
 	c.w.trace("client %s gets %d/%d, %d bytes %08x", c.name, req.Key(), id, len(b), crc32.ChecksumIEEE(b))
 	b = b[4:]

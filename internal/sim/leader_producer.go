@@ -164,7 +164,7 @@ func (c *leaderConn) receiveResponses() {
 			continue
 		}
 		if code, _ := produceResult(resp); code != errNone && !isRetriable(code) {
-			c.w.history.reportViolation("%s: a batch is refused with error %d", c.name, code)
+			c.w.history.reportViolation("%s: a batch was refused with error %d", c.name, code)
 		}
 	}
 }

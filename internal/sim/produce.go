@@ -230,7 +230,7 @@ func (p *producer) receiveAck(ctx context.Context) bool {
 	}
 	r := resp.(*kmsg.ProduceResponse)
 	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		p.w.history.reportViolation("%s: an answer to a batch names %d topics", p.name, len(r.Topics))
+		p.w.history.reportViolation("%s: the response to a batch has %d topics", p.name, len(r.Topics))
 		return false
 	}
 	part := r.Topics[0].Partitions[0]
@@ -263,7 +263,7 @@ func (p *producer) receiveAck(ctx context.Context) bool {
 // producers begin anew.
 func (p *producer) handleOutOfOrder(ctx context.Context, b *pendingBatch, code int16) bool {
 	if p.w.recoveryCount() == 0 {
-		p.w.history.reportViolation("%s: %v, with nothing unacknowledged before it, is told error %d", p.name, b.batch.First, code)
+		p.w.history.reportViolation("%s: %v, with nothing unacknowledged before it, got error %d", p.name, b.batch.First, code)
 	}
 	p.closeConn()
 	p.inFlight = 0

@@ -59,7 +59,7 @@ const maxValue = 1 << 20
 func parseRecord(b []byte) (Record, error) {
 	parts := bytes.SplitN(b, []byte("|"), 6)
 	if len(parts) != 6 {
-		return Record{}, fmt.Errorf("value of %d bytes is none of ours", len(b))
+		return Record{}, fmt.Errorf("value of %d bytes was not written by the simulation", len(b))
 	}
 	p, err1 := strconv.Atoi(string(parts[2]))
 	n, err2 := strconv.Atoi(string(parts[3]))

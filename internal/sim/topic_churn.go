@@ -27,7 +27,7 @@ type topicChurnClient struct {
 }
 
 // errRoundOver: the turn is over, and nothing is wrong.
-var errRoundOver = errors.New("another turn")
+var errRoundOver = errors.New("round over")
 
 func (t *topicChurnClient) run(ctx context.Context) { t.runRounds(ctx, t.runRound) }
 
@@ -38,7 +38,7 @@ func (t *topicChurnClient) runRounds(ctx context.Context, live func(context.Cont
 		t.round++
 		t.recoveriesBefore = t.w.recoveryCount()
 		if err := live(ctx); err != nil && ctx.Err() == nil {
-			t.w.trace("%s turn %d ends: %v", t.name, t.round, err)
+			t.w.trace("%s round %d ends: %v", t.name, t.round, err)
 		}
 		if t.backOff(ctx) != nil {
 			return
@@ -84,7 +84,7 @@ func (t *topicChurnClient) runRound(ctx context.Context) error {
 // reportViolation notes what must not be, unless a recovery may have made it so.
 func (t *topicChurnClient) reportViolation(format string, args ...any) error {
 	if t.w.recoveryCount() == t.recoveriesBefore {
-		t.w.history.reportViolation("%s turn %d: %s", t.name, t.round, fmt.Sprintf(format, args...))
+		t.w.history.reportViolation("%s round %d: %s", t.name, t.round, fmt.Sprintf(format, args...))
 	}
 	return errRoundOver
 }
@@ -215,7 +215,7 @@ func (t *topicChurnClient) verifyRecords(ctx context.Context, acked int) error {
 		}
 	}
 	if next != acked {
-		return t.reportViolation("%d records were acknowledged, %d are there", acked, next)
+		return t.reportViolation("%d records were acknowledged, %d were read", acked, next)
 	}
 	return nil
 }

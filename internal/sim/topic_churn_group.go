@@ -64,7 +64,7 @@ func (t *topicChurnClient) verifyOffset(ctx context.Context, want int64) error {
 		return groupError{"fetch", r.ErrorCode}
 	}
 	if got := r.Topics[0].Partitions[0].Offset; got != want {
-		return t.reportViolation("position %d, want %d", got, want)
+		return t.reportViolation("committed offset %d, want %d", got, want)
 	}
 	return nil
 }

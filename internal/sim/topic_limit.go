@@ -54,7 +54,7 @@ func (c *topicLimitClient) runRound(ctx context.Context) error {
 	}
 	switch {
 	case made > limitClientTopics:
-		return c.reportViolation("%d topics were made, there is room for %d", made, limitClientTopics)
+		return c.reportViolation("%d topics were created, the limit leaves room for %d", made, limitClientTopics)
 	case made == 0:
 		return errRoundOver
 	}

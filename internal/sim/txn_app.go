@@ -109,7 +109,7 @@ func (a *txnApp) pauseBetweenTxns(ctx context.Context) {
 }
 
 // errDied: the incarnation is over on purpose.
-var errDied = errors.New("died")
+var errDied = errors.New("incarnation ended on purpose")
 
 // runTxn is one transaction from its beginning to its end.
 func (a *txnApp) runTxn(ctx context.Context) error {
@@ -156,7 +156,7 @@ func (a *txnApp) checkForeignEnd(t *Txn, err error) {
 	case a.r.recoveryCount() > t.RecoveriesBefore:
 		a.r.countState(txnRecovered, 1)
 	case age < a.timeout/2 && a.timeout >= forgetfulTimeout:
-		a.r.history.reportViolation("%s, %v old with a timeout of %v, was ended by nobody's order: %v", t.Name, age, a.timeout, err)
+		a.r.history.reportViolation("%s, %v old with a timeout of %v, was ended although nobody requested it: %v", t.Name, age, a.timeout, err)
 	}
 }
 

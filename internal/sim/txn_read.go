@@ -43,7 +43,7 @@ func (r *committedReader) run(ctx context.Context) {
 		}
 		for _, x := range reads {
 			if known, may := r.w.history.mayBeVisible(x.Record.Producer); !known || !may {
-				r.w.history.reportViolation("%s: %v at offset %d of %v is read as committed: nobody asked for that, or in vain", r.name, x.Record, x.Offset, tp)
+				r.w.history.reportViolation("%s: %v at offset %d of %v was read as committed, but its commit was never requested or was refused", r.name, x.Record, x.Offset, tp)
 			}
 		}
 		if r.backOff(ctx) != nil {
@@ -104,7 +104,7 @@ func (r *committedReader) filterAborted(part *kmsg.FetchResponseTopicPartition) 
 			continue // the batch began before the position
 		}
 		if x.Offset >= part.LastStableOffset {
-			r.w.history.reportViolation("%s: offset %d of %v is given beyond the last stable one, %d", r.name, x.Offset, r.partition(), part.LastStableOffset)
+			r.w.history.reportViolation("%s: offset %d of %v was returned beyond the last stable offset %d", r.name, x.Offset, r.partition(), part.LastStableOffset)
 		}
 		r.position[part.Partition] = x.Offset + 1
 		switch {
@@ -187,7 +187,7 @@ func (r *run) readAllCommitted() {
 	}
 	for _, a := range r.apps {
 		if err := r.recordLastOffset(a.id); err != nil {
-			r.history.reportViolation("fetch the last position of %s: %v", a.id, err)
+			r.history.reportViolation("fetch the last committed offset of %s: %v", a.id, err)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (a *txnApp) runLateBatch(ctx context.Context, t *Txn) error {
 	if err := x.endTxn(ctx, next, true); err != nil {
 		return err
 	}
-	return fmt.Errorf("sequence not known: %w", errFenced)
+	return fmt.Errorf("next sequence is unknown: %w", errFenced)
 }
 
 // barrierTimeout is how long a late batch, which lingers, may take to be taken in.

@@ -19,7 +19,7 @@ func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Exten
 	})
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("close generation %d: %w", g, err)
+		return 0, fmt.Errorf("close extent %d: %w", g, err)
 	case resp.Succeeded:
 		l.seen.advance(progress{extent: g + 1})
 		return l.toLogRevision(resp.Header.GetRevision()), nil
@@ -29,7 +29,7 @@ func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Exten
 	case st.extent > g:
 		return 0, nil
 	}
-	return 0, fmt.Errorf("close generation %d: the log is at %d", g, st.extent)
+	return 0, fmt.Errorf("close extent %d: the log is at %d", g, st.extent)
 }
 
 // ReadExtent implements metadata.LogAdmin. Everything is read before the
@@ -40,11 +40,11 @@ func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(me
 		st, err := l.readState(ctx)
 		switch {
 		case err != nil:
-			return fmt.Errorf("read generation %d: %w", g, l.addAdvice(ctx, err))
+			return fmt.Errorf("read extent %d: %w", g, l.addAdvice(ctx, err))
 		case st.extent <= g:
-			return fmt.Errorf("read generation %d: it is not closed, the log is at %d", g, st.extent)
+			return fmt.Errorf("read extent %d: it is not closed, the log is at %d", g, st.extent)
 		case st.truncated >= g:
-			return fmt.Errorf("read generation %d: generations up to %d are in the bucket: %w", g, st.truncated, metadata.ErrCompacted)
+			return fmt.Errorf("read extent %d: extents up to %d are in the bucket: %w", g, st.truncated, metadata.ErrCompacted)
 		}
 		all, err := l.readExtentAt(ctx, g, st.rev)
 		if errors.Is(err, metadata.ErrCompacted) {
@@ -118,7 +118,7 @@ func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) 
 		err = l.deleteExtentsUpTo(ctx, d, g)
 	}
 	if err != nil {
-		return fmt.Errorf("truncate generation %d: %w", g, err)
+		return fmt.Errorf("truncate extent %d: %w", g, err)
 	}
 	return nil
 }

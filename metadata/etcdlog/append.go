@@ -197,7 +197,7 @@ func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metad
 	case err == nil && alive && st.extent == a.p.extent:
 		return res, attemptResolved, fmt.Errorf("BUG: etcd refused %s though every guard holds", a.name)
 	case st.extent < a.p.extent:
-		return res, attemptResolved, fmt.Errorf("etcd's generation is %d after it was %d: %w", st.extent, a.p.extent, metadata.ErrOlderLog)
+		return res, attemptResolved, fmt.Errorf("etcd's extent is %d after it was %d: %w", st.extent, a.p.extent, metadata.ErrOlderLog)
 	}
 	// A guard failed and the key is absent. Nothing that names this generation
 	// can land any more; whether something did depends on whether keys of it
@@ -210,7 +210,7 @@ func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metad
 	}
 	if !alive || err != nil {
 		a.s.markLost()
-		return res, attemptResolved, errors.Join(fmt.Errorf("its session's key was gone at revision %d: %w", l.toLogRevision(st.rev), metadata.ErrSessionLost), err)
+		return res, attemptResolved, errors.Join(fmt.Errorf("its session's key was missing at revision %d: %w", l.toLogRevision(st.rev), metadata.ErrSessionLost), err)
 	}
 	a.p.extent, a.p.maybeLanded = st.extent, false
 	return res, attemptExtentClosed, nil
@@ -225,7 +225,7 @@ func (a *appendCall) resolveFound(kv *keyValue) (metadata.AppendResult, attemptR
 	case len(kv.Value) == 0 && a.r.Guard != nil:
 		res.GuardFailed = true
 	case !bytes.Equal(kv.Value, a.r.Bytes):
-		return metadata.AppendResult{}, attemptResolved, fmt.Errorf("BUG: another entry of %d bytes stands at %s", len(kv.Value), kv.Key)
+		return metadata.AppendResult{}, attemptResolved, fmt.Errorf("BUG: a different entry of %d bytes exists at %s", len(kv.Value), kv.Key)
 	}
 	return res, attemptResolved, nil
 }
@@ -237,7 +237,7 @@ func (a *appendCall) resolveByReplica(ctx context.Context, st logState) (res met
 	l, none := a.l, metadata.AppendResult{}
 	applied := l.applied.Load()
 	if applied == nil {
-		return none, false, fmt.Errorf("generation %d is deleted and no replica was given: %w", a.p.extent, metadata.ErrOutcomeUnknown)
+		return none, false, fmt.Errorf("extent %d is deleted and no replica is configured: %w", a.p.extent, metadata.ErrOutcomeUnknown)
 	}
 	rev, err := (*applied).WaitEntry(ctx, l.toLogRevision(st.head), a.r.Key)
 	if err != nil || rev == 0 {
@@ -251,7 +251,7 @@ func (a *appendCall) resolveByReplica(ctx context.Context, st logState) (res met
 	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(l.k.entryKey(a.p.extent, a.r.Key)), Revision: l.toEtcdRevision(int64(rev))})
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted), err == nil && len(resp.Kvs) == 0:
-		return none, false, fmt.Errorf("the entry at revision %d is compacted, its guard's outcome with it: %w", rev, metadata.ErrOutcomeUnknown)
+		return none, false, fmt.Errorf("the entry at revision %d is compacted, its guard's outcome is lost: %w", rev, metadata.ErrOutcomeUnknown)
 	case err != nil:
 		return none, false, err
 	}

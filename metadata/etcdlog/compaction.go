@@ -24,19 +24,19 @@ type revisionSample struct {
 func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata.Revision) (metadata.StoreHealth, error) {
 	fence, err := l.roleFence(d)
 	if err != nil {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", err)
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", err)
 	}
 	before := l.seen.get()
 	resp, err := l.sendOnce(ctx, "care", &txnReq{Compare: fence, Success: l.stateOps(), Failure: l.stateOps()})
 	if err != nil {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", err)
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", err)
 	}
 	st, err := l.decodeState(before, resp)
 	if err != nil {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", l.addAdvice(ctx, err))
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", l.addAdvice(ctx, err))
 	}
 	if !resp.Succeeded {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: role %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
 	}
 	if to := l.compactionTarget(st.rev, l.toEtcdRevision(int64(behind))); to > 0 {
 		// Compaction is no txn and cannot be fenced; like an operator's own
@@ -47,7 +47,7 @@ func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata
 	}
 	s, err := l.c.Status(ctx)
 	if err != nil {
-		return metadata.StoreHealth{}, fmt.Errorf("care for etcd: %w", err)
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", err)
 	}
 	h := metadata.StoreHealth{SizeBytes: s.SizeBytes, InUseBytes: s.InUseBytes, QuotaBytes: s.QuotaBytes, Members: len(s.Members)}
 	for _, m := range s.Members {

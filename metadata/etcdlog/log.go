@@ -120,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	inc, format := st.values[l.k.incarnationKey(f.Incarnation)], st.values[l.k.formatKey()]
 	if inc == nil || format == nil {
-		return nil, fmt.Errorf("open log: etcd lacks incarnation %d of cluster %q: %s: %w", f.Incarnation, cfg.Cluster, adviceRestored, metadata.ErrNewerIncarnation)
+		return nil, fmt.Errorf("open log: etcd has no incarnation %d of cluster %q: %s: %w", f.Incarnation, cfg.Cluster, adviceRestored, metadata.ErrNewerIncarnation)
 	}
 	l.incarnationCreated, l.formatModRevision = inc.CreateRevision, format.ModRevision
 	return l, nil
@@ -179,7 +179,7 @@ func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
 func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 	st, err := l.readState(ctx, l.k.checkpointKey(), l.k.formatKey())
 	if err != nil {
-		return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", l.addAdvice(ctx, err))
+		return metadata.StartPoint{}, fmt.Errorf("read start point: %w", l.addAdvice(ctx, err))
 	}
 	p := metadata.StartPoint{
 		Incarnation: l.format.Incarnation,
@@ -191,7 +191,7 @@ func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 	}
 	if kv := st.values[l.k.checkpointKey()]; kv != nil {
 		if p.Checkpoint, err = decodePointer(kv.Value); err != nil {
-			return metadata.StartPoint{}, fmt.Errorf("read where to start: %w", err)
+			return metadata.StartPoint{}, fmt.Errorf("read start point: %w", err)
 		}
 	}
 	return p, nil

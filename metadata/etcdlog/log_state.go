@@ -79,7 +79,7 @@ func (l *Log) decodeState(before progress, resp *txnResp) (logState, error) {
 	for key, to := range map[string]*metadata.Extent{l.k.extentKey(): &st.extent, l.k.truncatedKey(): &st.truncated} {
 		kv := st.values[key]
 		if kv == nil {
-			return st, fmt.Errorf("etcd lacks %s: somebody deleted keys of the cluster, or wiped it: %w", key, metadata.ErrOlderLog)
+			return st, fmt.Errorf("etcd has no key %s: keys of the cluster were deleted: %w", key, metadata.ErrOlderLog)
 		}
 		v, err := parseHex64(string(kv.Value))
 		if err != nil {
@@ -92,7 +92,7 @@ func (l *Log) decodeState(before progress, resp *txnResp) (logState, error) {
 	}
 	l.seen.advance(st.progress)
 	if !st.incarnation {
-		return st, fmt.Errorf("etcd does not hold incarnation %d any more: %w", l.format.Incarnation, metadata.ErrNewerIncarnation)
+		return st, fmt.Errorf("etcd no longer holds incarnation %d: %w", l.format.Incarnation, metadata.ErrNewerIncarnation)
 	}
 	return st, nil
 }

@@ -165,7 +165,7 @@ func (m *Members) notifySearchDone() {
 }
 
 // errNotConnected says of a member that it could not be dialled yet.
-var errNotConnected = errors.New("the etcd member could not be reached yet")
+var errNotConnected = errors.New("not connected to the etcd member yet")
 
 // awaitClient waits until the flight's member is connected, or given up.
 func (m *Members) awaitClient(ctx context.Context, f *inflightCall) (Client, error) {

@@ -160,7 +160,7 @@ func (g *monitor) returnToOwnZone(current int) {
 		}
 		m.switchTo(i, false)
 		g.ownZone.returnedAt, g.healthySince[i] = now, time.Time{}
-		m.log.Info("using the etcd member of this zone", "member", o.name, "instead_of", m.members[current].name)
+		m.log.Info("switching back to the etcd member of this zone", "member", o.name, "instead_of", m.members[current].name)
 		return
 	}
 }
@@ -185,7 +185,7 @@ func (g *monitor) replaceMember(ctx context.Context, current int, lost bool) {
 	if m.members[next].sameZone.Load() {
 		g.ownZone.returnedAt = now
 	}
-	m.log.Warn("an etcd member does not answer: using another one", "member", m.members[current].name, "using", m.members[next].name,
+	m.log.Warn("etcd member does not respond: switching to another one", "member", m.members[current].name, "using", m.members[next].name,
 		"across_zones", !m.members[next].sameZone.Load(), "next", fmt.Sprintf("a member of this zone is used again when it has answered for %v", g.ownZone.requiredUptime))
 }
 

@@ -78,7 +78,7 @@ func (r *outageReporter) logOutage(s *failureStreak, now time.Time) {
 	why := failureReason(s.last)
 	switch {
 	case errors.Is(s.last, rpctypes.ErrNoSpace):
-		what, see = "etcd's database is full: it takes no writes until `zonewise repair nospace` has made room", "etcd fills up"
+		what, see = "etcd's database is full: it accepts no writes until `zonewise repair nospace` has freed space", "etcd fills up"
 	case s == &r.writes && r.reads.since.IsZero():
 		what = "etcd answers and takes no writes: it has no quorum, or its leader's disk stalls or is full"
 	}
@@ -88,7 +88,7 @@ func (r *outageReporter) logOutage(s *failureStreak, now time.Time) {
 		}
 	}
 	r.log.Error(what, "why", why, "since", r.outageSince.UTC().Format(time.RFC3339), "for", now.Sub(r.outageSince).Round(time.Second),
-		"stands_still", "what is produced, committed positions, groups, topics", "goes_on", "reading what was committed; this broker tries again by itself",
+		"stands_still", "what is produced, committed offsets, groups, topics", "goes_on", "reading what was committed; this broker tries again by itself",
 		"see", runbook+see)
 }
 

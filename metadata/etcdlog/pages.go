@@ -24,10 +24,10 @@ func (l *Log) readExtentAt(ctx context.Context, g metadata.Extent, rev int64) ([
 	for {
 		resp, err := l.readPage(ctx, at, &rangeReq{Key: from, RangeEnd: end, Limit: limit, Revision: rev, Serializable: true})
 		if errors.Is(err, rpctypes.ErrCompacted) {
-			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.toLogRevision(rev), metadata.ErrCompacted)
+			return nil, fmt.Errorf("read extent %d at revision %d: %w", g, l.toLogRevision(rev), metadata.ErrCompacted)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read generation %d at revision %d: %w", g, l.toLogRevision(rev), err)
+			return nil, fmt.Errorf("read extent %d at revision %d: %w", g, l.toLogRevision(rev), err)
 		}
 		size := 0
 		for _, kv := range resp.Kvs {
@@ -72,7 +72,7 @@ func (l *Log) decodeEntry(kv *keyValue) (metadata.CommittedEntry, error) {
 		return metadata.CommittedEntry{}, err
 	}
 	if kv.Version != 1 || kv.CreateRevision != kv.ModRevision {
-		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was changed at revision %d after it was created at %d: somebody else writes to this etcd", kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision))
+		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was modified at revision %d after its creation at %d: another program writes to this etcd", kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision))
 	}
 	return metadata.CommittedEntry{
 		Revision: l.toLogRevision(kv.ModRevision), Extent: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,

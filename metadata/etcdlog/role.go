@@ -17,10 +17,10 @@ import (
 func (l *Log) TryRole(ctx context.Context, id metadata.SessionID, name string) (metadata.Role, bool, error) {
 	s, err := l.findSession(id)
 	if err != nil {
-		return metadata.Role{}, false, fmt.Errorf("take duty %s: %w", name, err)
+		return metadata.Role{}, false, fmt.Errorf("take role %s: %w", name, err)
 	}
 	if !isValidName(name) {
-		return metadata.Role{}, false, fmt.Errorf("take duty %q: a name is 1 to 128 of [A-Za-z0-9._:-]", name)
+		return metadata.Role{}, false, fmt.Errorf("take role %q: a name is 1 to 128 of [A-Za-z0-9._:-]", name)
 	}
 	d, free, err := l.readHolder(ctx, s, name)
 	if err == nil && free {
@@ -30,7 +30,7 @@ func (l *Log) TryRole(ctx context.Context, id metadata.SessionID, name string) (
 		}
 	}
 	if err != nil {
-		return metadata.Role{}, false, fmt.Errorf("take duty %s: %w", name, l.addAdvice(ctx, err))
+		return metadata.Role{}, false, fmt.Errorf("take role %s: %w", name, l.addAdvice(ctx, err))
 	}
 	return d, d.Epoch != 0, nil
 }
@@ -84,11 +84,11 @@ func (l *Log) takeRole(ctx context.Context, s *session, name string) (d metadata
 func (l *Log) ReleaseRole(ctx context.Context, d metadata.Role) error {
 	fence, err := l.roleFence(d)
 	if err != nil {
-		return fmt.Errorf("release duty %s: %w", d.Name, err)
+		return fmt.Errorf("release role %s: %w", d.Name, err)
 	}
 	key := []byte(l.k.roleKey(d.Name))
 	if _, err := l.sendOnce(ctx, string(key), &txnReq{Compare: fence, Success: []*op{deleteRangeOp(key, key)}}); err != nil {
-		return fmt.Errorf("release duty %s: %w", d.Name, err)
+		return fmt.Errorf("release role %s: %w", d.Name, err)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (l *Log) sendFenced(ctx context.Context, d metadata.Role, name string, t *t
 // both keys.
 func (l *Log) checkRoleHeld(st logState, d metadata.Role, s *session) error {
 	if kv := st.values[l.k.roleKey(d.Name)]; kv == nil || kv.CreateRevision != l.toEtcdRevision(int64(d.Epoch)) || !s.isKey(st.values[s.key]) {
-		return fmt.Errorf("duty %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
+		return fmt.Errorf("role %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (s *session) openKey(ctx context.Context, value, settings []byte) error {
 				return err
 			}
 		case errors.Is(err, rpctypes.ErrLeaseNotFound):
-			return fmt.Errorf("its lease ran out before the key was put: %w", metadata.ErrSessionLost)
+			return fmt.Errorf("its lease expired before the key was written: %w", metadata.ErrSessionLost)
 		default:
 			if err := at.waitForRetry(ctx, err); err != nil {
 				return fmt.Errorf("put key: %w", err)
@@ -155,11 +155,11 @@ func (s *session) checkOpened(before progress, resp *txnResp) error {
 		s.created = kv.CreateRevision
 		return nil
 	case kv != nil:
-		return errors.New("another session has this nonce; draw another one")
+		return errors.New("another session uses this nonce; choose another one")
 	case format == nil || format.ModRevision != l.formatModRevision:
 		return fmt.Errorf("the cluster's format changed since this broker started; start it again: %w", ErrLayout)
 	}
-	return fmt.Errorf("its key came and went: %w", metadata.ErrSessionLost)
+	return fmt.Errorf("its key was written and then deleted: %w", metadata.ErrSessionLost)
 }
 
 // renewLease keeps the lease until ctx ends, and ends the session where the lease
@@ -195,7 +195,7 @@ func (s *session) renewLease(ctx context.Context, until time.Time) {
 			return
 		default:
 			every = ttl / 40
-			metadata.LogFailure(s.l.cfg.Logger, "lease not renewed", err, "session", s.ID().String(), "left", time.Until(until))
+			metadata.LogFailure(s.l.cfg.Logger, "lease renewal failed", err, "session", s.ID().String(), "left", time.Until(until))
 		}
 	}
 }

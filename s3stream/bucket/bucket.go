@@ -63,17 +63,17 @@ type Bucket interface {
 
 var (
 	// ErrNotFound: there is no object of that name (404).
-	ErrNotFound = fmt.Errorf("object is absent: %w", fs.ErrNotExist)
+	ErrNotFound = fmt.Errorf("object not found: %w", fs.ErrNotExist)
 	// ErrExists: an object of that name is there already (412).
-	ErrExists = errors.New("object exists already")
+	ErrExists = errors.New("object already exists")
 	// ErrRange: no byte of the range asked for is in the object (416).
 	ErrRange = errors.New("range is outside the object")
 	// ErrDenied: the store refused us (401, 403, or credentials that are absent
 	// or expired). Trying again does not help; an operator must act.
-	ErrDenied = errors.New("access is denied")
+	ErrDenied = errors.New("access denied")
 	// ErrBusy: the store did not answer, or answered with a fault of its own
 	// (409, 429, 5xx, timeout). The same call may be made again.
-	ErrBusy = errors.New("store is not answering properly")
+	ErrBusy = errors.New("store is busy or unavailable")
 )
 
 // opError names the request and the object in an error.

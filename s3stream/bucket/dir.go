@@ -207,7 +207,7 @@ func (d *Dir) readObject(name string, off, length int64) (body []byte, err error
 	}
 	body = make([]byte, to-from)
 	if _, err := io.ReadFull(io.NewSectionReader(file, from, to-from), body); err != nil {
-		return nil, fmt.Errorf("%s is shorter than it was a moment ago, someone else writes there: %w", path, err)
+		return nil, fmt.Errorf("%s became shorter while it was read: another program writes to it: %w", path, err)
 	}
 	return body, nil
 }
@@ -249,7 +249,7 @@ func (d *Dir) reportResult(ctx context.Context, a Attempt, err error) error {
 	case errors.Is(err, ErrRange):
 		a.Status, kind = 416, ErrRange
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
-		a.Status, kind = 403, fmt.Errorf("%w: give this user the right to write in %s: %w", ErrDenied, d.root, err)
+		a.Status, kind = 403, fmt.Errorf("%w: grant this user write permission on %s: %w", ErrDenied, d.root, err)
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		a.Status, kind = 503, fmt.Errorf("%w: disk of %s is full, free some space there: %w", ErrBusy, d.root, err)
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR):

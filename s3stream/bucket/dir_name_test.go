@@ -19,8 +19,8 @@ func TestDirFaultsAreErrorsOfTheDoor(t *testing.T) {
 	}{
 		{OpPut, syscall.ENOSPC, ErrBusy, 503, "free some space"},
 		{OpPut, syscall.EDQUOT, ErrBusy, 503, "free some space"},
-		{OpPut, syscall.EACCES, ErrDenied, 403, "right to write"},
-		{OpPut, syscall.EROFS, ErrDenied, 403, "right to write"},
+		{OpPut, syscall.EACCES, ErrDenied, 403, "write permission"},
+		{OpPut, syscall.EROFS, ErrDenied, 403, "write permission"},
 		{OpPut, syscall.EEXIST, ErrExists, 412, ""},
 		{OpPut, syscall.ENOENT, ErrBusy, 500, ""},
 		{OpPut, syscall.EIO, ErrBusy, 500, "input/output"},

@@ -72,7 +72,7 @@ func (d *Dir) syncEntries(f *folder) error {
 	}
 	upTo := f.linked.Load()
 	if err := syncFolder(f.path); err != nil {
-		err = fmt.Errorf("sync folder %s, so open the bucket again after the disk has been looked at: %w", f.path, err)
+		err = fmt.Errorf("sync folder %s, check the disk, then restart: %w", f.path, err)
 		d.syncErr.CompareAndSwap(nil, &err)
 		return err
 	}

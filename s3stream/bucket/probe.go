@@ -26,7 +26,7 @@ func Probe(ctx context.Context, b Bucket, nonce string) error {
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
 			defer cancel()
 			if left := b.Delete(clean, p.first, p.second); left != nil {
-				err = fmt.Errorf("%w (and %s is left behind: %w)", err, "probe/"+nonce+"/", left)
+				err = fmt.Errorf("%w (and %s was left behind: %w)", err, "probe/"+nonce+"/", left)
 			}
 			return fmt.Errorf("probe bucket: %w", err)
 		}
@@ -59,9 +59,9 @@ func (p prober) probePut(ctx context.Context) error {
 	_, err := p.b.Get(ctx, p.first, 0, -1)
 	switch {
 	case err == nil:
-		return fmt.Errorf("object %q is there already: another probe has the same nonce", p.first)
+		return fmt.Errorf("object %q exists already: another probe used the same nonce", p.first)
 	case errors.Is(err, ErrDenied):
-		return fmt.Errorf("read an absent object: %w; check the credentials and grant s3:GetObject and s3:ListBucket on this prefix (S3 says 403 in place of 404 to who may not list)", err)
+		return fmt.Errorf("read an absent object: %w; check the credentials and grant s3:GetObject and s3:ListBucket on this prefix (S3 answers 403 instead of 404 to callers without s3:ListBucket)", err)
 	case !errors.Is(err, ErrNotFound):
 		return explainError("read an absent object", "s3:GetObject", err)
 	}

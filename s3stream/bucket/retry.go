@@ -71,7 +71,7 @@ func (r retryingBucket) Put(ctx context.Context, name string, body []byte) error
 func (r retryingBucket) compareBody(ctx context.Context, name string, body []byte, exists error) error {
 	there, err := r.b.Get(ctx, name, 0, -1)
 	if errors.Is(err, ErrNotFound) {
-		return opError(OpPut, name, fmt.Errorf("%w: it was there and then it was not", ErrBusy))
+		return opError(OpPut, name, fmt.Errorf("%w: it existed and was then not found", ErrBusy))
 	}
 	if err != nil {
 		return err
@@ -145,9 +145,9 @@ func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, siz
 		case ctx.Err() != nil:
 			return opError(op, name, fmt.Errorf("%w, after %w", ctx.Err(), err))
 		case n >= r.config.Attempts && errors.Is(err, ErrBusy):
-			return fmt.Errorf("given up after %d attempts: %w", n, err)
+			return fmt.Errorf("gave up after %d attempts: %w", n, err)
 		case n >= r.config.Attempts:
-			return opError(op, name, fmt.Errorf("%w: given up after %d attempts without an answer in time", ErrBusy, n))
+			return opError(op, name, fmt.Errorf("%w: gave up after %d attempts without an answer in time", ErrBusy, n))
 		}
 		if err := pause(ctx, r.pauseAfter(op, name, n)); err != nil {
 			return opError(op, name, err)

@@ -79,7 +79,7 @@ func (w commandClient) commandArgs(word, bootstrap, topic string, more ...string
 func (w commandClient) createTopic(t *testing.T, bootstrap, topic string) {
 	lines := runToEnd(t, w.name+" create", jsonOutput, nil, w.commandArgs("create", bootstrap, topic, "--partitions", strconv.Itoa(partitions))...)
 	if len(lines) == 0 || lines[0].Client == "" {
-		t.Fatalf("%s did not say who it is", w.name)
+		t.Fatalf("%s printed no client name", w.name)
 	}
 	fmt.Printf("    %s: %s %s\n", w.name, lines[0].Client, lines[0].Version)
 }

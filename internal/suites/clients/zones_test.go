@@ -40,7 +40,7 @@ func checkUnknownZone(t *testing.T, d *devserver.Dev) {
 		t.Errorf("/api/v1/zones counts no client without a zone while one is connected")
 	}
 	if len(after.missing) > 0 {
-		t.Errorf("/api/v1/zones: brokers %v did not tell their clients", after.missing)
+		t.Errorf("/api/v1/zones: clients of brokers %v are missing", after.missing)
 	}
 	// Brokers commit what was read every 10 s.
 	for after.unknownBytes <= before.unknownBytes {

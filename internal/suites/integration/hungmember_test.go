@@ -107,7 +107,7 @@ func startHungTest(t *testing.T, c *cluster.Cluster) *hungMemberTest {
 
 // memberSwitches is how often the broker of a zone has left its member.
 func (i *hungMemberTest) memberSwitches(z int) int {
-	return strings.Count(i.c.Brokers[z].Tail(4<<20), "an etcd member does not answer: using another one")
+	return strings.Count(i.c.Brokers[z].Tail(4<<20), "etcd member does not respond: switching to another one")
 }
 
 // hangMember makes the member of a zone ill, and has its brokers come back to it.
@@ -117,7 +117,7 @@ func (i *hungMemberTest) hangMember(what string, z int, do func(z int)) {
 	do(z)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(500 * time.Millisecond) {
 		text := i.c.Brokers[z].Tail(1 << 20)
-		if n := strings.LastIndex(text, "an etcd member does not answer"); n < 0 || strings.Contains(text[n:], "using the etcd member of this zone") {
+		if n := strings.LastIndex(text, "an etcd member does not answer"); n < 0 || strings.Contains(text[n:], "switching back to the etcd member of this zone") {
 			break
 		}
 		if time.Now().After(end) {
@@ -136,7 +136,7 @@ func (i *hungMemberTest) checkResult() {
 	i.l.checkPauses(i.t, "etcd", i.windows)
 	for z := range cluster.Zones {
 		if n := i.memberSwitches(z) - i.switchesBefore[z]; n > len(i.windows) {
-			i.t.Errorf("the broker of zone %d left its member %d times, which was ill at most %d times", z, n, len(i.windows))
+			i.t.Errorf("the broker of zone %d switched its etcd member %d times; the member hung at most %d times", z, n, len(i.windows))
 		}
 	}
 	verifyTopic(i.t, i.c, "ill", i.l)

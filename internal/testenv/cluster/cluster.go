@@ -222,6 +222,6 @@ func (c *Cluster) brokerIndex(p *Process) int {
 			return i
 		}
 	}
-	c.t.Fatalf("%s is no broker of this cluster", p.Name)
+	c.t.Fatalf("%s is not a broker of this cluster", p.Name)
 	return 0
 }

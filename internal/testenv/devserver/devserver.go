@@ -133,7 +133,7 @@ func (d *Dev) waitReady(t testing.TB) {
 func (d *Dev) stop(t testing.TB) {
 	select {
 	case <-d.ended:
-		t.Errorf("zonewise dev ended by itself: %v\n%s", d.err, d.Tail())
+		t.Errorf("zonewise dev exited unexpectedly: %v\n%s", d.err, d.Tail())
 		return
 	default:
 	}

@@ -147,7 +147,7 @@ func (s *Server) Pause() {
 	s.sendSignal(syscall.SIGSTOP)
 	for limit := time.Now().Add(startTimeout); !allThreadsStopped(s.process.Process.Pid); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
-			s.t.Fatalf("the s3 server runs on %v after it was sent SIGSTOP", startTimeout)
+			s.t.Fatalf("the S3 server still runs %v after SIGSTOP", startTimeout)
 		}
 	}
 }

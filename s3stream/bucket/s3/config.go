@@ -48,7 +48,7 @@ func ParseURL(raw string) (Config, error) {
 	case u.Scheme != "s3":
 		return Config{}, fmt.Errorf("parse bucket URL: scheme is %q; %s", u.Scheme, urlForm)
 	case u.User != nil:
-		return Config{}, errors.New("parse bucket URL: credentials do not belong into it; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+		return Config{}, errors.New("parse bucket URL: credentials must not be part of it; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case u.Fragment != "" || strings.Contains(raw, "#"):
 		return Config{}, fmt.Errorf("parse bucket URL: it has a fragment; %s", urlForm)
 	case u.Path != "" && u.Path != "/":
@@ -119,7 +119,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if (c.AccessKey == "") != (c.SecretKey == "") {
-		return errors.New("s3 credentials: access key and secret key go together")
+		return errors.New("s3 credentials: access key and secret key must be given together")
 	}
 	if c.MaxConns < 0 {
 		return fmt.Errorf("s3 connections %d: want 0 (the default) or more", c.MaxConns)

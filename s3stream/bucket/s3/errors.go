@@ -37,14 +37,14 @@ func noAnswerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // Retry knows whose it is: the attempt's or the caller's
 	}
-	return fmt.Errorf("%w: no whole answer: %w", bucket.ErrBusy, err)
+	return fmt.Errorf("%w: incomplete response: %w", bucket.ErrBusy, err)
 }
 
 // errorOfStatus decides by status, and by code where one status means several things.
 func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 	switch code {
 	case "NoSuchBucket":
-		return fmt.Errorf("%w: there is no such bucket: %w", bucket.ErrDenied, err)
+		return fmt.Errorf("%w: no such bucket: %w", bucket.ErrDenied, err)
 	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId", "SignatureDoesNotMatch":
 		return fmt.Errorf("%w: check the credentials: %w", bucket.ErrDenied, err)
 	case "RequestTimeTooSkewed":
@@ -66,7 +66,7 @@ func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 		// 409 of a conditional put: another one, or a deletion, is under way.
 		return fmt.Errorf("%w: status %d: %w", bucket.ErrBusy, status, err)
 	case status >= 300 && status < 400:
-		return fmt.Errorf("status %d: the bucket is elsewhere, check region and endpoint: %w", status, err)
+		return fmt.Errorf("status %d: the bucket is in another region: check region and endpoint: %w", status, err)
 	}
 	return fmt.Errorf("status %d: %w", status, err)
 }

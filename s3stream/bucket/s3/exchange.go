@@ -58,7 +58,7 @@ type payload struct {
 
 func newPayload(body []byte) *payload { return &payload{bytes: body, size: int64(len(body))} }
 
-var errPayloadClosed = errors.New("request was given up")
+var errPayloadClosed = errors.New("request was canceled")
 
 func (p *payload) close() {
 	p.mu.Lock()

@@ -72,7 +72,7 @@ func (c *config) runSeeds(ctx context.Context) error {
 	begun, before := time.Now(), len(s.done)
 	for _, p := range s.missingPortions(c.seeds) {
 		if c.timeLimit > 0 && time.Since(begun) > c.timeLimit {
-			fmt.Printf("%v have passed: %d of %d seeds\n", c.timeLimit, len(s.done), c.seeds)
+			fmt.Printf("time limit %v reached: %d of %d seeds\n", c.timeLimit, len(s.done), c.seeds)
 			break
 		}
 		if err := s.runPortion(ctx, binary, p[0], p[1]); err != nil {
@@ -105,7 +105,7 @@ func (s *seedState) runPortion(ctx context.Context, binary string, from, count i
 	cmd.Env = append(os.Environ(), "GOGC=400", "ZONEWISE_SIM_FROM="+strconv.Itoa(from), "ZONEWISE_SIM_SEEDS="+strconv.Itoa(count), "ZONEWISE_SIM_OUT="+out)
 	printed, runErr := cmd.CombinedOutput()
 	if ctx.Err() != nil {
-		return fmt.Errorf("stopped; run it again to go on: %w", ctx.Err())
+		return fmt.Errorf("stopped; run again to resume: %w", ctx.Err())
 	}
 	n, err := s.takeResults(out)
 	if err != nil {

@@ -70,7 +70,7 @@ func openState(file, commit string, how openMode) (*seedState, error) {
 		}
 	}
 	if err == nil && len(s.done) > 0 {
-		fmt.Printf("going on after %d seeds\n", len(s.done))
+		fmt.Printf("resuming after %d seeds\n", len(s.done))
 	}
 	return s, err
 }
@@ -165,7 +165,7 @@ func (s *seedState) reportOutcome(c *config) error {
 		return fmt.Errorf("seeds %v broke a promise", failed)
 	}
 	if len(s.done) < c.minSeeds {
-		return fmt.Errorf("run %d seeds: the time (-within %v) was enough for %d", c.minSeeds, c.timeLimit, len(s.done))
+		return fmt.Errorf("want %d seeds: the time limit (-within %v) was enough for %d", c.minSeeds, c.timeLimit, len(s.done))
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("never reached: %q", missing)
