@@ -219,3 +219,19 @@ func isValidTopicName(name string) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
 	})
 }
+
+func (s *Server) estimateMetadata(q kmsg.Request) (sum int64) {
+	topics := q.(*kmsg.MetadataRequest).Topics
+	if topics == nil || len(topics) == 0 && q.GetVersion() == 0 {
+		return s.readUseCount("topics")*topicResponseBytes + s.readUseCount("partitions")*partitionResponseBytes
+	}
+	s.viewEach(context.Background(), len(topics), func(st *metadata.State, i int) {
+		name := ""
+		if topics[i].Topic != nil {
+			name = *topics[i].Topic
+		}
+		t, _ := lookupTopic(st, name, topics[i].TopicID)
+		sum += topicResponseBytes + int64(t.Partitions)*partitionResponseBytes
+	})
+	return sum
+}
