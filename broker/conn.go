@@ -329,9 +329,9 @@ func (c *conn) reportPanic(r *request, fault any) error {
 	c.s.metrics.handlerPanics.Inc()
 	c.s.cfg.Log.Error("BUG: handler panicked, connection closed", "key", r.key, "version", r.version,
 		"fault", fault, slog.String("stack", string(debug.Stack())))
-	return fmt.Errorf("BUG: handler of key %d panicked", r.key)
+	return fmt.Errorf("BUG: handler of %s (key %d) panicked", r.api.name, r.key)
 }
 
 func newDecodeError(r *request, err error) error {
-	return fmt.Errorf("%w: decode key %d version %d: %w", errBadFrame, r.key, r.version, err)
+	return fmt.Errorf("%w: decode %s (key %d) version %d: %w", errBadFrame, r.api.name, r.key, r.version, err)
 }

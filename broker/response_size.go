@@ -49,7 +49,7 @@ func (r *request) addResponseBytes(bytes int) bool {
 // checkResponseSize says why a request has no answer; nil where it may have one.
 func (r *request) checkResponseSize(bytes int64) error {
 	if most := r.conn.s.responses.maxPerConn; bytes > most {
-		return fmt.Errorf("the response to API key %d would be %d MiB or more, limit %d MiB: request less at a time", r.key, bytes>>20, most>>20)
+		return fmt.Errorf("the response to %s (key %d) would be %d MiB or more, limit %d MiB: request less at a time", r.api.name, r.key, bytes>>20, most>>20)
 	}
 	return nil
 }
