@@ -24,7 +24,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
-	"github.com/zonewise/zonewise/wal"
 )
 
 // Bounds of a Produce request's own timeout: below, a passing delay would look
@@ -115,98 +114,6 @@ func hasTransactionalBatch(q *produceRequest) bool {
 	return false
 }
 
-// appendAllBatches judges and appends every partition's batch, in order.
-func (s *Server) appendAllBatches(ctx context.Context, p *produceRequestState) {
-	rules, known := s.lookupTopicRules(p.q)
-	if !known {
-		// The client may have learnt of the topic from a broker that is ahead.
-		if s.barrier(ctx) == nil {
-			rules, _ = s.lookupTopicRules(p.q)
-		}
-	}
-	for i := range p.parts {
-		for j := range p.parts[i] {
-			s.appendBatch(ctx, p, i, j, &rules[i])
-		}
-	}
-}
-
-// produceTopicRules are what Produce needs to know of a topic.
-type produceTopicRules struct {
-	metadata.Topic
-	known bool
-	batch batchRules
-	lane  metadata.Lane
-}
-
-// lookupTopicRules looks the request's topics up; known is false where one or a
-// partition is missing.
-func (s *Server) lookupTopicRules(q *produceRequest) (rules []produceTopicRules, known bool) {
-	rules, known = make([]produceTopicRules, len(q.topics)), true
-	s.cfg.Replica.View(func(st *metadata.State) {
-		own := s.readOwnSettings(st)
-		for i, t := range q.topics {
-			if rules[i].Topic, rules[i].known = lookupTopic(st, t.name, t.id); !rules[i].known {
-				known = false
-				continue
-			}
-			rules[i].batch, rules[i].lane = readBatchRules(&own, rules[i].Configs)
-			for _, p := range t.parts {
-				known = known && p.index >= 0 && p.index < rules[i].Partitions
-			}
-		}
-	})
-	return rules, known
-}
-
-func (s *Server) appendBatch(ctx context.Context, p *produceRequestState, i, j int, t *produceTopicRules) {
-	name, part, out := p.q.topics[i].name, p.q.topics[i].parts[j], &p.parts[i][j]
-	switch {
-	case !t.known && p.r.version >= 13:
-		out.code = kerr.UnknownTopicID.Code
-		p.recordRefused(i, j, t.Topic)
-		return
-	case p.r.clientID != adminClientID && (t.known && InternalTopic(t.Name) || !t.known && InternalTopic(name)):
-		out.code = kerr.InvalidTopicException.Code
-		return
-	case !t.known || part.index < 0 || part.index >= t.Partitions:
-		out.code = kerr.UnknownTopicOrPartition.Code
-		p.recordRefused(i, j, t.Topic)
-		return
-	}
-	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
-	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, p.brokerTime, t.batch)
-	if bad == nil && h.Transactional() && h.Producer != p.txn.Producer {
-		bad = refuseBatch(kerr.InvalidProducerIDMapping.Code, "producer id %d does not belong to the transactional id", h.Producer)
-	}
-	if bad != nil {
-		out.code, out.text, out.recordErrors, out.refusedEarly = bad.code, bad.text, bad.recordErrors, bad.refusedEarly
-		s.metrics.refusedBatches.Inc()
-		return
-	}
-	out.transactional = h.Transactional()
-	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.evidence.Zone, Activity: &p.r.conn.activity,
-		More: i < len(p.parts)-1 || j < len(p.parts[i])-1, Start: p.batchTxnStart(h)}
-	if h.Producer != metadata.NoProducer {
-		order := &p.r.conn.order
-		key := orderKey{order.firstTopicName(t.ID, t.Name), part.index, h.Producer}
-		taken.Behind = order.findPredecessor(key, h)
-		taken.Outcome = order.recordBatch(key, h)
-	}
-	ack, err := s.cfg.Writer.Append(ctx, taken)
-	if err != nil {
-		out.code, out.text = kafkaErrorCode(err), err.Error()
-		if p.recordRefused(i, j, t.Topic); taken.Outcome.Pending() {
-			taken.Outcome.Settle() // whoever waits for it need not
-		}
-		return
-	}
-	out.ack = ack
-	if t.batch.logAppendTime {
-		out.appendTime = p.brokerTime
-	}
-}
-
 // awaitAcks waits for the acks of a request, no longer than its timeout.
 func (p *produceRequestState) awaitAcks(ctx context.Context) {
 	wait := min(max(time.Duration(p.q.timeoutMs)*time.Millisecond, minProduceTimeout), maxProduceTimeout)
@@ -280,79 +187,4 @@ func (s *Server) finishProduce(ctx context.Context, p *produceRequestState) resp
 	}
 	a.resp = resp
 	return a
-}
-
-func newProducePartResponse(p *produceRequestState, index int32, out *producePartResult, t produceTopic, hints *leaderHints) kmsg.ProduceResponseTopicPartition {
-	rp := kmsg.NewProduceResponseTopicPartition()
-	rp.Partition, rp.ErrorCode, rp.ErrorMessage = index, out.code, nullableText(out.text)
-	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = int64(out.baseOffset), int64(out.appendTime), int64(out.logStart)
-	if out.code != noError {
-		rp.LogAppendTime = -1
-	}
-	for _, e := range out.recordErrors {
-		re := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		re.RelativeOffset, re.ErrorMessage = e.index, nullableText(e.text)
-		rp.ErrorRecords = append(rp.ErrorRecords, re)
-	}
-	if out.code == kerr.NotLeaderForPartition.Code && p.r.version >= 10 {
-		if leader, epoch, ok := hints.addLeader(t.name, t.id, index); ok {
-			rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = int32(leader), int32(epoch)
-		}
-	}
-	return rp
-}
-
-// readLogStarts reads the log starts that go with the acks.
-func (s *Server) readLogStarts(p *produceRequestState) {
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for i := range p.parts {
-			for j := range p.parts[i] {
-				out := &p.parts[i][j]
-				if h, ok := st.Partition(out.tp); ok && out.includesLogStart() {
-					out.logStart = h.LogStart
-				}
-			}
-		}
-	})
-}
-
-// includesLogStart reports whether the answer says where the log starts: with
-// success, and with what Kafka's log itself refuses.
-func (out *producePartResult) includesLogStart() bool {
-	switch out.code {
-	case noError:
-		return true
-	case kerr.InvalidRecord.Code, kerr.InvalidTimestamp.Code, kerr.OutOfOrderSequenceNumber.Code:
-		return !out.refusedEarly
-	case kerr.InvalidProducerEpoch.Code, kerr.InvalidTxnState.Code, kerr.TransactionAbortable.Code:
-		return !out.transactional // of a transactional batch the coordinator says so
-	}
-	return false
-}
-
-// summarizeFailures tells whether any partition failed, and whether all did.
-func (p *produceRequestState) summarizeFailures() (anyFailed, all bool) {
-	n, bad := 0, 0
-	for i := range p.parts {
-		for j := range p.parts[i] {
-			n++
-			if p.parts[i][j].code != noError {
-				bad++
-			}
-		}
-	}
-	return bad > 0, n > 0 && bad == n
-}
-
-// attributeBytes says which topics the request's bytes belong to.
-func (p *produceRequestState) attributeBytes() attribution {
-	b := attribution{}
-	for i := range p.parts {
-		for j := range p.parts[i] {
-			if out := &p.parts[i][j]; !out.tp.Topic.IsZero() {
-				b.addBytes(out.tp.Topic, out.bytes)
-			}
-		}
-	}
-	return b
 }
