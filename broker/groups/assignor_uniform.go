@@ -8,19 +8,19 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// uniformAssignment is the work of assignUniform.
+// uniformAssignment is the working state of assignUniform.
 type uniformAssignment struct {
 	topics      []assignTopic
 	members     []assignMember
-	subscribers [][]int                             // subscribers by topic
-	owners      map[metadata.TopicPartition]int     // member
+	subscribers [][]int                             // by topic
+	owners      map[metadata.TopicPartition]int     // partition -> member
 	counts      []int                               // partitions by member
-	partitions  []map[int][]metadata.TopicPartition // by member and topic; made for rebalancing
+	partitions  []map[int][]metadata.TopicPartition // by member and topic; made by balanceCounts
 }
 
-// assignUniform gives members numbers of partitions that are as equal as their
-// subscriptions allow, and moves few: first everybody keeps what it had, as
-// far as its share goes; then the rest goes to who has least.
+// assignUniform assigns numbers of partitions that are as equal as the
+// subscriptions allow, with few moves: first every member keeps what it had, up
+// to its share; then the rest goes to the members with the fewest.
 func assignUniform(topics []assignTopic, members []assignMember) []partitionSet {
 	u := &uniformAssignment{topics: topics, members: members, subscribers: listSubscribers(topics, members),
 		owners: map[metadata.TopicPartition]int{}, counts: make([]int, len(members))}
@@ -34,7 +34,8 @@ func assignUniform(topics []assignTopic, members []assignMember) []partitionSet 
 	return u.listByMember()
 }
 
-// keepPrevious lets members keep what they had and still may have.
+// keepPrevious lets members keep the partitions that they had and still
+// subscribe to.
 func (u *uniformAssignment) keepPrevious() {
 	index := make(map[metadata.TopicID]int, len(u.topics))
 	for t := range u.topics {
@@ -67,8 +68,8 @@ func (u *uniformAssignment) haveSameTopics() bool {
 	return true
 }
 
-// listUnassigned lists the partitions that nobody has, partition by partition, so that
-// what goes round in turn spreads every topic.
+// listUnassigned lists the partitions without an owner, topic by topic, so that
+// assigning them round robin spreads every topic.
 func (u *uniformAssignment) listUnassigned() (out []metadata.TopicPartition) {
 	for t := range u.topics {
 		if len(u.subscribers[t]) == 0 {
@@ -84,8 +85,8 @@ func (u *uniformAssignment) listUnassigned() (out []metadata.TopicPartition) {
 	return out
 }
 
-// shareEqually is for members with the same topics: everybody gets the floor,
-// some one more, and who has these already keeps them.
+// shareEqually assigns when all members have the same topics: everybody gets
+// the floor, some one more, preferably those that have one more already.
 func (u *uniformAssignment) shareEqually() {
 	total := 0
 	for t := range u.topics {
@@ -123,8 +124,7 @@ func (u *uniformAssignment) shareEqually() {
 	}
 }
 
-// unassignLast takes n of the partitions that a member kept away from it, the last
-// ones.
+// unassignLast takes the last n of a member's kept partitions away from it.
 func (u *uniformAssignment) unassignLast(m, n int) {
 	had := u.members[m].previous
 	for i := len(had) - 1; i >= 0 && n > 0; i-- {
@@ -136,8 +136,9 @@ func (u *uniformAssignment) unassignLast(m, n int) {
 	}
 }
 
-// assignRemaining gives every free partition to the subscriber with least, topics with
-// few subscribers first: they have no choice.
+// assignRemaining assigns every free partition to the subscriber with the
+// fewest; topics with few subscribers come first, as they have the least
+// choice.
 func (u *uniformAssignment) assignRemaining() {
 	order := make([]int, len(u.topics))
 	for t := range order {
@@ -162,7 +163,7 @@ func (u *uniformAssignment) assignRemaining() {
 	}
 }
 
-// leastLoadedHeap is a heap of members.
+// leastLoadedHeap is a heap of members, by their number of partitions.
 type leastLoadedHeap struct {
 	counts  []int
 	members []int
@@ -185,11 +186,11 @@ func (h *leastLoadedHeap) Pop() any {
 	return x
 }
 
-// maxBalancePasses bounds the work of level; a group that needs more is as level as
-// it gets, and goes on at its next change.
+// maxBalancePasses bounds the work of balanceCounts; a group that needs more is
+// balanced further at its next change.
 const maxBalancePasses = 8
 
-// balanceCounts moves partitions from members with much to members with little, as
+// balanceCounts moves partitions from members with many to members with few, as
 // long as that makes them more equal.
 func (u *uniformAssignment) balanceCounts() {
 	u.partitions = make([]map[int][]metadata.TopicPartition, len(u.members))
@@ -215,8 +216,8 @@ func (u *uniformAssignment) balanceCounts() {
 	}
 }
 
-// balanceTopic moves a topic's partitions from its subscribers with most, who
-// have any of it, to those with least.
+// balanceTopic moves a topic's partitions from the subscribers with the most
+// partitions to those with the fewest.
 func (u *uniformAssignment) balanceTopic(t int) (moved bool) {
 	if len(u.subscribers[t]) < 2 {
 		return false
@@ -243,7 +244,7 @@ func (u *uniformAssignment) balanceTopic(t int) (moved bool) {
 			gave = true
 		}
 		if gave {
-			heap.Init(least) // the giver's place changed too
+			heap.Init(least) // the giver's count changed too
 			moved = true
 		}
 	}

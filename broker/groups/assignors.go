@@ -7,28 +7,28 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// The assignors that a coordinator of the consumer protocol knows (KIP-848).
+// The server-side assignors of the consumer protocol (KIP-848).
 const (
-	assignorUniform = "uniform" // equal numbers, few moves; the default
-	assignorRange   = "range"   // per topic, neighbours together: topics of equal size go alike
+	assignorUniform = "uniform" // equal numbers of partitions, few moves; the default
+	assignorRange   = "range"   // ranges per topic: topics of equal size are assigned alike
 )
 
-// assignTopic is a topic as an assignor sees it.
+// assignTopic is a topic in the assignors' input.
 type assignTopic struct {
 	id         metadata.TopicID
 	partitions int32
 }
 
-// assignMember is a member as an assignor sees it.
+// assignMember is a member in the assignors' input.
 type assignMember struct {
 	id, instance string
-	topics       []int        // it subscribes to: indexes of topics, rising
+	topics       []int        // its subscription: indexes of topics, ascending
 	previous     partitionSet // its last target
 }
 
-// assignPartitions gives every partition of a topic that somebody subscribes to to one
-// of those members. Members are in order of id, topics in order of their id.
-// The result is one set per member.
+// assignPartitions assigns every partition of a topic with subscribers to one
+// of them. Members are sorted by id, topics by their id. The result has one set
+// per member.
 func assignPartitions(assignor string, topics []assignTopic, members []assignMember) []partitionSet {
 	if assignor == assignorRange {
 		return assignRange(topics, members)
@@ -36,7 +36,7 @@ func assignPartitions(assignor string, topics []assignTopic, members []assignMem
 	return assignUniform(topics, members)
 }
 
-// listSubscribers lists the members of each topic.
+// listSubscribers lists each topic's members.
 func listSubscribers(topics []assignTopic, members []assignMember) [][]int {
 	out := make([][]int, len(topics))
 	for m := range members {
@@ -47,19 +47,19 @@ func listSubscribers(topics []assignTopic, members []assignMember) [][]int {
 	return out
 }
 
-// assignRange gives each topic's partitions in runs, in the order of the
-// members' names: static ones keep their place when they come back.
+// assignRange assigns each topic's partitions in ranges, in the order of the
+// members' names: static members keep their place when they return.
 func assignRange(topics []assignTopic, members []assignMember) []partitionSet {
 	out := make([]partitionSet, len(members))
-	for t, who := range listSubscribers(topics, members) {
-		slices.SortStableFunc(who, func(a, b int) int {
+	for t, subscribers := range listSubscribers(topics, members) {
+		slices.SortStableFunc(subscribers, func(a, b int) int {
 			return cmp.Or(-cmp.Compare(boolToInt(members[a].instance != ""), boolToInt(members[b].instance != "")),
 				cmp.Compare(members[a].instance, members[b].instance), cmp.Compare(members[a].id, members[b].id))
 		})
 		next := int32(0)
-		for i, m := range who {
-			n := topics[t].partitions / int32(len(who))
-			if int32(i) < topics[t].partitions%int32(len(who)) {
+		for i, m := range subscribers {
+			n := topics[t].partitions / int32(len(subscribers))
+			if int32(i) < topics[t].partitions%int32(len(subscribers)) {
 				n++
 			}
 			for range n {
@@ -68,7 +68,7 @@ func assignRange(topics []assignTopic, members []assignMember) []partitionSet {
 			}
 		}
 	}
-	return out // topics are in order of id, so each set is sorted
+	return out // topics are sorted by id, so each set is sorted
 }
 
 func boolToInt(b bool) int {

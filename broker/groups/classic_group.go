@@ -7,14 +7,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// classicState is where a classic group stands. Dead is the absence of one.
+// classicState is the state of a classic group. Kafka's Dead is the absence of
+// a group.
 type classicState uint8
 
 const (
-	stateEmpty      classicState = iota // no members; offsets may stand
+	stateEmpty      classicState = iota // no members; it may have offsets
 	statePreparing                      // waits for members to join
 	stateCompleting                     // waits for the leader's assignment, then for its write
-	stateStable                         // every member may have its assignment
+	stateStable                         // every member can get its assignment
 )
 
 // String returns Kafka's name of the state.
@@ -22,21 +23,21 @@ func (s classicState) String() string {
 	return [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable"}[s]
 }
 
-// limits is the part of Config that a machine obeys.
+// limits is the part of Config that the state machines use.
 type limits struct {
 	initialDelay      time.Duration
-	maxClassicMembers int // members and promised ids, of the classic protocol
-	maxConsumers      int // members, of the consumer protocol
+	maxClassicMembers int // members and promised ids of the classic protocol
+	maxConsumers      int // members of the consumer protocol
 	maxGroupBytes     int
 }
 
-// parkedJoin and parkedSync are calls that wait; reply is called once.
+// parkedJoin and parkedSync are requests that wait; reply is called once.
 type (
 	parkedJoin struct{ reply func(joinResult) }
 	parkedSync struct{ reply func(syncResult) }
 )
 
-// joinResult answers a JoinGroup.
+// joinResult is the response to a JoinGroup.
 type joinResult struct {
 	code                               int16
 	generation                         int32
@@ -50,22 +51,23 @@ type joinedMember struct {
 	metadata     []byte
 }
 
-// syncResult answers a SyncGroup.
+// syncResult is the response to a SyncGroup.
 type syncResult struct {
 	code                   int16
 	protocolType, protocol string
 	assignment             []byte
 }
 
-// groupWrite is a group to be written, and who waits for it. Writes happen
-// one at a time and in order.
+// groupWrite is a record of the group to write, and the callback for its
+// outcome. Writes happen one at a time and in order.
 type groupWrite struct {
-	group *metadata.Group // nil: too large to store
+	group *metadata.Group // nil: too large to write
 	done  func(now time.Time, code int16)
 }
 
-// classicGroup is one group: pure, owned by one goroutine. Methods take the
-// present time, answer parked calls, and append to writes.
+// classicGroup is the state machine of one classic group: pure, owned by one
+// goroutine. Methods take the current time, complete parked requests, and
+// append to writes.
 type classicGroup struct {
 	name   string
 	limits limits
@@ -77,22 +79,22 @@ type classicGroup struct {
 	leader          string
 	members         map[string]*classicGroupMember
 	instances       map[string]string    // instance id -> member id
-	promisedIDs     map[string]time.Time // ids promised to newcomers (KIP-394), until when
+	promisedIDs     map[string]time.Time // ids promised to new members (KIP-394), and when they expire
 	totals          memberTotals
 	arrivals        uint64
 	parkedJoins     int // members with a parked join
-	bytes           int // of all members in memory, their assignments apart
+	bytes           int // of all members in memory, without their assignments
 	assignmentBytes int // bytes of all assignments
 
 	joinDeadline     time.Time // in statePreparing
-	inInitialDelay   bool      // the delay of an empty group runs: joining does not complete it
+	inInitialDelay   bool      // the initial delay is running: joins do not complete the rebalance
 	initialDelayLeft time.Duration
-	joinedInDelay    bool      // somebody came during the initial delay
-	syncDeadline     time.Time // members that have not asked by then are expelled
-	retryEmptyAt     time.Time // when to write an empty group again; zero: not
-	takenOver        bool      // loaded with members, and no generation made since
-	hasRecord        bool      // a record of members may stand in the state
-	nextDeadline     time.Time // not after the earliest deadline; zero: there is none
+	joinedInDelay    bool      // a member joined during the initial delay
+	syncDeadline     time.Time // members without a SyncGroup by then are expelled
+	retryEmptyAt     time.Time // when to retry the write of an empty group; zero: never
+	takenOver        bool      // loaded with members, and no new generation since
+	hasRecord        bool      // the state may have a record of members
+	nextDeadline     time.Time // not after the earliest deadline; zero if there is none
 
 	writes []groupWrite
 }
@@ -102,8 +104,8 @@ func newClassicGroup(name string, l limits) *classicGroup {
 		promisedIDs: map[string]time.Time{}, totals: memberTotals{protocols: map[string]protocolTotals{}}}
 }
 
-// loadClassicGroup continues a stored group: members keep their ids, generation
-// and assignments, and their session timers restart in full.
+// loadClassicGroup continues a written group: members keep their ids,
+// generation and assignments, and their session timers restart.
 func loadClassicGroup(g *metadata.Group, l limits, now time.Time) *classicGroup {
 	m := newClassicGroup(g.Name, l)
 	m.generation, m.protocolType, m.hasRecord = g.Generation, g.ProtocolType, true
@@ -139,8 +141,8 @@ func (m *classicGroup) replySync(mem *classicGroupMember, r syncResult) {
 	}
 }
 
-// isIdle reports whether nothing is lost when the machine is forgotten and
-// loaded again later.
+// isIdle reports whether nothing is lost if the group is dropped from memory
+// and loaded again later.
 func (m *classicGroup) isIdle() bool {
 	return m.state == stateEmpty && len(m.members) == 0 && len(m.promisedIDs) == 0 && len(m.writes) == 0 &&
 		m.retryEmptyAt.IsZero()
@@ -152,14 +154,14 @@ func (m *classicGroup) restartSession(now time.Time, mem *classicGroupMember) {
 	m.scheduleDeadline(mem.sessionDeadline)
 }
 
-// scheduleDeadline lets tick be called at t, or sooner.
+// scheduleDeadline makes handleDeadlines run at t, or earlier.
 func (m *classicGroup) scheduleDeadline(t time.Time) {
 	if m.nextDeadline.IsZero() || t.Before(m.nextDeadline) {
 		m.nextDeadline = t
 	}
 }
 
-// failParked answers everybody that waits: the slot is another's.
+// failParked completes all parked requests with an error: the slot is lost.
 func (m *classicGroup) failParked(code int16) {
 	for _, mem := range m.membersByArrival() {
 		m.replyJoin(mem, joinResult{code: code, generation: noGeneration, id: mem.id})
@@ -167,8 +169,7 @@ func (m *classicGroup) failParked(code int16) {
 	}
 }
 
-// snapshot is the group as it is stored; nil where that is more than an entry
-// holds.
+// snapshot returns the group's record; nil if it does not fit an entry.
 func (m *classicGroup) snapshot() *metadata.Group {
 	if m.recordBytes() > maxStoredBytes {
 		return nil
@@ -186,7 +187,7 @@ func (m *classicGroup) snapshot() *metadata.Group {
 	return g
 }
 
-// queueWrite asks for the group to be stored as it is now.
+// queueWrite queues the group's current record.
 func (m *classicGroup) queueWrite(done func(now time.Time, code int16)) {
 	m.hasRecord = true
 	m.writes = append(m.writes, groupWrite{m.snapshot(), done})

@@ -12,15 +12,15 @@ import (
 type classicGroupMember struct {
 	id, instance                     string
 	clientID, clientHost             string
-	arrival                          uint64 // of arrival; lists of members are in this order
+	arrival                          uint64 // lists of members are in this order
 	sessionTimeout, rebalanceTimeout time.Duration
 	protocols                        []metadata.GroupProtocol
 	assignment                       []byte
-	sessionDeadline                  time.Time   // unless a call of it is parked
+	sessionDeadline                  time.Time   // unless a request of it is parked
 	parkedJoin                       *parkedJoin // nil: not waiting
 	parkedSync                       *parkedSync
-	synced                           bool // asked for this generation's assignment
-	neverToldID                      bool // was never told its id: it cannot come back as itself
+	synced                           bool // has sent SyncGroup in this generation
+	neverToldID                      bool // never received its id, so it cannot rejoin under it
 }
 
 func (m *classicGroupMember) isParked() bool { return m.parkedJoin != nil || m.parkedSync != nil }
@@ -34,16 +34,16 @@ func (m *classicGroupMember) findMetadata(protocol string) []byte {
 	return nil
 }
 
-// memberTotals are what the members of a group add up to.
+// memberTotals are sums over the members of a group.
 type memberTotals struct {
-	memberBytes int // bytes in an entry, protocols and assignments apart
+	memberBytes int // bytes in an entry, without protocols and assignments
 	protocols   map[string]protocolTotals
 }
 
-// protocolTotals is a protocol's part of sums.
+// protocolTotals are sums of one protocol.
 type protocolTotals struct{ members, bytes int }
 
-// addMember puts a member into the books.
+// addMember adds a member to the indexes and totals.
 func (m *classicGroup) addMember(mem *classicGroupMember) {
 	m.arrivals++
 	mem.arrival = m.arrivals
@@ -55,13 +55,13 @@ func (m *classicGroup) addMember(mem *classicGroupMember) {
 	m.assignmentBytes += len(mem.assignment)
 }
 
-// setAssignment gives a member another assignment; nil takes it away.
+// setAssignment replaces a member's assignment; nil removes it.
 func (m *classicGroup) setAssignment(mem *classicGroupMember, assignment []byte) {
 	m.assignmentBytes += len(assignment) - len(mem.assignment)
 	mem.assignment = assignment
 }
 
-// adjustTotals adds or takes away what a member contributes to the sums.
+// adjustTotals adds a member to the totals (by 1) or subtracts it (by -1).
 func (m *classicGroup) adjustTotals(mem *classicGroupMember, by int) {
 	for i := range mem.protocols {
 		p := &mem.protocols[i]
@@ -76,7 +76,7 @@ func (m *classicGroup) adjustTotals(mem *classicGroupMember, by int) {
 	m.bytes += by * classicMemberBytes(mem)
 }
 
-// classicMemberBytes is what a member takes in memory, its assignment apart.
+// classicMemberBytes is the size of a member in memory, without its assignment.
 func classicMemberBytes(mem *classicGroupMember) int {
 	n := memberOverheadBytes + len(mem.id) + len(mem.instance) + len(mem.clientID) + len(mem.clientHost)
 	for i := range mem.protocols {
@@ -85,7 +85,7 @@ func classicMemberBytes(mem *classicGroupMember) int {
 	return n
 }
 
-// removeMember strikes a member out. Its parked calls are answered with code.
+// removeMember removes a member. Its parked requests complete with code.
 func (m *classicGroup) removeMember(mem *classicGroupMember, code int16) {
 	m.replyJoin(mem, joinResult{code: code, generation: noGeneration, id: mem.id})
 	m.replySync(mem, syncResult{code: code})
@@ -100,7 +100,7 @@ func (m *classicGroup) removeMember(mem *classicGroupMember, code int16) {
 	}
 }
 
-// membersByArrival returns the members in order of arrival.
+// membersByArrival returns the members in the order in which they joined.
 func (m *classicGroup) membersByArrival() []*classicGroupMember {
 	out := make([]*classicGroupMember, 0, len(m.members))
 	for _, mem := range m.members {
@@ -110,7 +110,7 @@ func (m *classicGroup) membersByArrival() []*classicGroupMember {
 	return out
 }
 
-// maxRebalanceTimeout is the longest that any member asks for.
+// maxRebalanceTimeout returns the largest rebalance timeout of all members.
 func (m *classicGroup) maxRebalanceTimeout() time.Duration {
 	var out time.Duration
 	for _, mem := range m.members {

@@ -6,13 +6,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// replaceStatic gives a static member that came back without its id a new
-// one. In a stable group whose protocol stays that is all (KIP-345): the
-// group is written, and the member goes on with the old assignment.
+// replaceStatic gives a new id to a static member that returned without its id.
+// In a stable group whose protocol does not change nothing else happens
+// (KIP-345): the group is written, and the member continues with its
+// assignment.
 func (m *classicGroup) replaceStatic(now time.Time, mem *classicGroupMember, a *joinRequest) {
 	oldLeader := m.leader
 	led := oldLeader == mem.id
-	// Who spoke for the instance until now learns that it is fenced.
+	// The previous process of this instance is fenced.
 	m.replyJoin(mem, joinResult{code: kerr.FencedInstanceID.Code, generation: noGeneration, id: mem.id})
 	m.replySync(mem, syncResult{code: kerr.FencedInstanceID.Code})
 	m.adjustTotals(mem, -1)
@@ -32,8 +33,8 @@ func (m *classicGroup) replaceStatic(now time.Time, mem *classicGroupMember, a *
 	m.replyAfterWrite(mem, a, oldLeader)
 }
 
-// replyAfterWrite answers a static member that goes on as before, once its
-// new id is stored.
+// replyAfterWrite completes the JoinGroup of a static member that continues as
+// before, once its new id is written.
 func (m *classicGroup) replyAfterWrite(mem *classicGroupMember, a *joinRequest, oldLeader string) {
 	call, id := mem.parkedJoin, mem.id
 	mem.parkedJoin = nil
@@ -44,8 +45,8 @@ func (m *classicGroup) replyAfterWrite(mem *classicGroupMember, a *joinRequest, 
 		if a.skipAssignment {
 			r.members, r.skipAssignment = m.listLeaderMembers(), true
 		} else {
-			// An older client that reads its own id here would assign anew:
-			// let it follow.
+			// An older client that finds its own id here would compute a new
+			// assignment: it becomes a follower.
 			r.leader = oldLeader
 		}
 	}

@@ -110,7 +110,7 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 		a.replyError(kerr.MemberIDRequired.Code, a.newID)
 		return
 	}
-	says, ok := readSubscription(a.protocols[0].Metadata)
+	sub, ok := readSubscription(a.protocols[0].Metadata)
 	if !ok {
 		a.replyError(kerr.InconsistentGroupProtocol.Code, a.id)
 		return
@@ -120,8 +120,8 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 		a.replyError(code, cmp.Or(a.id, a.newID))
 		return
 	}
-	m := metadata.ConsumerMember{ID: cmp.Or(a.id, a.newID), InstanceID: a.instance, RackID: says.rack, ClientID: a.clientID,
-		ClientHost: a.clientHost, RebalanceTimeoutMs: int32(a.rebalanceTimeout / time.Millisecond), Topics: says.topics,
+	m := metadata.ConsumerMember{ID: cmp.Or(a.id, a.newID), InstanceID: a.instance, RackID: sub.rack, ClientID: a.clientID,
+		ClientHost: a.clientHost, RebalanceTimeoutMs: int32(a.rebalanceTimeout / time.Millisecond), Topics: sub.topics,
 		SessionTimeoutMs: int32(a.sessionTimeout / time.Millisecond), Protocols: a.protocols}
 	if code, _ := r.checkCapacity(p, &m); code != noError {
 		a.replyError(code, a.id)
@@ -135,7 +135,7 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 	p.rebalanceTimeout, p.sessionTimeout, p.revokeDeadline = a.rebalanceTimeout, a.sessionTimeout, time.Time{}
 	r.refreshTopics(now)
 	r.updateTargets(now)
-	r.reconcileMember(now, p, resolvePartitions(r.topics, says.owned), true)
+	r.reconcileMember(now, p, resolvePartitions(r.topics, sub.owned), true)
 	r.restartSession(now, p)
 	p.syncDeadline = now.Add(p.rebalanceTimeout)
 	r.scheduleDeadline(p.syncDeadline)
@@ -255,8 +255,8 @@ func (r *consumerGroup) encodeAssignment(p *consumerGroupMember) []byte {
 		names[t.id] = name
 	}
 	out := kmsg.NewConsumerMemberAssignment()
-	if says, ok := readSubscription(p.info.Protocols[0].Metadata); ok {
-		out.Version = min(says.version, maxAssignmentVersion)
+	if sub, ok := readSubscription(p.info.Protocols[0].Metadata); ok {
+		out.Version = min(sub.version, maxAssignmentVersion)
 	}
 	for _, t := range groupByTopic(p.assigned) {
 		if name, known := names[t.id]; known {

@@ -11,19 +11,19 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// ConsumerDescribe answers ConsumerGroupDescribe, versions 0 and 1: a group
-// that is not known, or a classic one, is 69.
+// ConsumerDescribe handles ConsumerGroupDescribe, versions 0 and 1: an unknown
+// or classic group is GROUP_ID_NOT_FOUND.
 func (c *Coordinator) ConsumerDescribe(ctx context.Context, _ Client, r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse {
 	out := kmsg.NewPtrConsumerGroupDescribeResponse()
 	out.Version = r.Version
 	out.Groups = make([]kmsg.ConsumerGroupDescribeResponseGroup, 0, len(r.Groups))
 	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
-	told := 0
+	size := 0
 	for _, name := range r.Groups {
 		if ctx.Err() != nil {
 			break
 		}
-		if told > maxDescribedBytes {
+		if size > maxDescribedBytes {
 			g := kmsg.NewConsumerGroupDescribeResponseGroup()
 			g.Group, g.ErrorCode, g.AuthorizedOperations = name, kerr.CoordinatorLoadInProgress.Code, noAuthorizedOperations
 			out.Groups = append(out.Groups, g)
@@ -31,7 +31,7 @@ func (c *Coordinator) ConsumerDescribe(ctx context.Context, _ Client, r *kmsg.Co
 		}
 		g := c.describeConsumerGroup(ctx, name, barrier)
 		for i := range g.Members {
-			told += estimateMemberBytes(&g.Members[i])
+			size += estimateMemberBytes(&g.Members[i])
 		}
 		if r.IncludeAuthorizedOperations && g.ErrorCode == noError {
 			g.AuthorizedOperations = allOperations
@@ -81,7 +81,8 @@ func (c *Coordinator) describeConsumerGroup(ctx context.Context, name string, ba
 	return out
 }
 
-// barrierForGroup takes a barrier for a group whose slot this broker holds.
+// barrierForGroup takes a barrier for a group whose slot this broker owns, and
+// checks that it still does.
 func (c *Coordinator) barrierForGroup(name string, barrier func() int16) int16 {
 	if _, code := c.findOwnedSlot(metadata.GroupSlot(name)); code != noError {
 		return code
@@ -93,7 +94,7 @@ func (c *Coordinator) barrierForGroup(name string, barrier func() int16) int16 {
 	return code
 }
 
-// fillDescription fills an answer in.
+// fillDescription fills the response in.
 func (r *consumerGroup) fillDescription(out *kmsg.ConsumerGroupDescribeResponseGroup, topics *coordinatorTopics) {
 	out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = r.stateName(), r.epoch, r.assignmentEpoch, r.chooseAssignor()
 	names := map[metadata.TopicID]string{}
@@ -101,7 +102,7 @@ func (r *consumerGroup) fillDescription(out *kmsg.ConsumerGroupDescribeResponseG
 		p := r.members[id]
 		m := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		m.MemberID, m.InstanceID, m.RackID, m.MemberEpoch = id, nullableText(p.info.InstanceID), nullableText(p.info.RackID), p.epoch
-		expr := p.info.Regex // "" where there is none, as Kafka says it
+		expr := p.info.Regex // "" if there is none, as in Kafka
 		m.ClientID, m.ClientHost = p.info.ClientID, p.info.ClientHost
 		m.SubscribedTopics, m.SubscribedTopicRegex = p.info.Topics, &expr
 		m.Assignment, m.TargetAssignment = describeAssignment(p.assigned.union(p.revoking), names, topics), describeAssignment(p.target, names, topics)
@@ -110,8 +111,8 @@ func (r *consumerGroup) fillDescription(out *kmsg.ConsumerGroupDescribeResponseG
 	}
 }
 
-// describeAssignment lists partitions with the names of their topics, which it keeps in
-// names; topics that are gone are left out.
+// describeAssignment lists partitions with the names of their topics, which it
+// caches in names; deleted topics are left out.
 func describeAssignment(set partitionSet, names map[metadata.TopicID]string, topics *coordinatorTopics) (out kmsg.Assignment) {
 	for _, t := range groupByTopic(set) {
 		name, seen := names[t.id]
@@ -133,7 +134,7 @@ func describeAssignment(set partitionSet, names map[metadata.TopicID]string, top
 	return out
 }
 
-// estimateMemberBytes is about what a member takes in an answer.
+// estimateMemberBytes estimates the size of a member in a response.
 func estimateMemberBytes(m *kmsg.ConsumerGroupDescribeResponseGroupMember) (n int) {
 	n = 200
 	for _, a := range [][]kmsg.AssignmentTopicPartition{m.Assignment.TopicPartitions, m.TargetAssignment.TopicPartitions} {

@@ -8,8 +8,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// checkCommit checks an OffsetCommit of the listed positions against members and
-// their epochs.
+// checkCommit checks an OffsetCommit of the listed offsets against the members
+// and their epochs.
 func (r *consumerGroup) checkCommit(id string, epoch int32, version int16, list []pendingOffset) int16 {
 	if epoch < 0 && len(r.members) == 0 {
 		return noError
@@ -26,8 +26,9 @@ func (r *consumerGroup) checkCommit(id string, epoch int32, version int16, list 
 	return noError
 }
 
-// checkTxnCommit checks a TxnOffsetCommit, which knows stale epochs from version
-// 6 on (KIP-1319). version is that of the OffsetCommit with the same codes.
+// checkTxnCommit checks a TxnOffsetCommit, which has stale epochs from version
+// 6 on (KIP-1319). version is that of the OffsetCommit with the same error
+// codes.
 func (r *consumerGroup) checkTxnCommit(id, instance string, epoch int32, version int16, list []pendingOffset) int16 {
 	if epoch < 0 && (len(r.members) == 0 || id == "" && instance == "") {
 		return noError
@@ -41,10 +42,10 @@ func (r *consumerGroup) checkTxnCommit(id, instance string, epoch int32, version
 	return noError
 }
 
-// isCurrent reports whether a member may commit the listed positions under an
-// epoch: its own, or an older one where it has had every one of the partitions
-// since then (KIP-1251). Its epoch may rise while a commit is on its way, and a
-// partition that it never gave up was nobody else's.
+// isCurrent reports whether a member may commit the listed offsets under an
+// epoch: its current one, or an older one if it has owned every one of the
+// partitions since then (KIP-1251). Its epoch may be bumped while a commit is
+// in flight, and a partition that it never gave up had no other owner.
 func (r *consumerGroup) isCurrent(p *consumerGroupMember, epoch int32, list []pendingOffset) bool {
 	if epoch >= p.epoch {
 		return epoch == p.epoch
@@ -55,7 +56,7 @@ func (r *consumerGroup) isCurrent(p *consumerGroupMember, epoch int32, list []pe
 	})
 }
 
-// checkFetch checks an OffsetFetch that says who asks (version 9).
+// checkFetch checks an OffsetFetch with a member id (version 9).
 func (r *consumerGroup) checkFetch(id *string, epoch int32) int16 {
 	if id == nil && epoch < 0 {
 		return noError

@@ -2,15 +2,16 @@ package groups
 
 import "github.com/zonewise/zonewise/metadata"
 
-// holding is who has a partition, and since which epoch of that member: its
-// commits under an epoch that is older than its own are good from that one on
-// (KIP-1251).
+// holding is a partition's owner, and the epoch of that member since which it
+// has the partition: commits under an older epoch of the member are valid from
+// that one on (KIP-1251).
 type holding struct {
 	member string
 	since  int32
 }
 
-// claimPartitions and release keep who has which partition.
+// claimPartitions makes a member the owner of partitions, releasePartitions
+// ends that.
 func (r *consumerGroup) claimPartitions(p *consumerGroupMember, set partitionSet, since int32) {
 	for _, tp := range set {
 		r.owners[tp] = holding{p.info.ID, since}
@@ -25,9 +26,9 @@ func (r *consumerGroup) releasePartitions(p *consumerGroupMember, set partitionS
 	}
 }
 
-// holdRanges gives a member what is stored as its, and returns the partitions.
-// Where two have one, because a write was cut off in the middle, it is the
-// later one's.
+// holdRanges gives a member its partitions from the state, and returns them. If
+// two members have a partition, because a write was interrupted, the later one
+// owns it.
 func (r *consumerGroup) holdRanges(p *consumerGroupMember, list []metadata.HeldRange) (out partitionSet) {
 	for _, h := range list {
 		set := h.Partitions()
@@ -37,7 +38,7 @@ func (r *consumerGroup) holdRanges(p *consumerGroupMember, list []metadata.HeldR
 	return out
 }
 
-// ranges is what a member has, as it is stored.
+// ranges returns a member's partitions as they are written.
 func (r *consumerGroup) ranges(set partitionSet) []metadata.HeldRange {
 	return metadata.HeldRanges(set, func(tp metadata.TopicPartition) int32 { return r.owners[tp].since })
 }

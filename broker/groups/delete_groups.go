@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Delete answers DeleteGroups, versions 0 to 2: a group with members is 68,
-// one that is not known 69.
+// Delete handles DeleteGroups, versions 0 to 3: a group with members is
+// NON_EMPTY_GROUP, an unknown one GROUP_ID_NOT_FOUND.
 func (c *Coordinator) Delete(ctx context.Context, _ Client, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
 	out := kmsg.NewPtrDeleteGroupsResponse()
 	out.Version = r.Version
@@ -59,10 +59,10 @@ func (c *Coordinator) deleteGroup(ctx context.Context, name string, barrier func
 	})
 }
 
-// writeGuarded checks a group in its goroutine, then writes the command that the
-// check made, if any. It keeps its place among the group's own writes: those
-// asked for before are done before the check, later ones wait until it is
-// resolved. after runs in the goroutine with what became of it.
+// writeGuarded checks a group in its goroutine, then writes the command that
+// the check returned, if any. It keeps its order among the group's own writes:
+// earlier ones finish before the check, later ones wait for its outcome. after
+// runs in the goroutine with the outcome.
 func (c *Coordinator) writeGuarded(ctx context.Context, g *group, check func() (metadata.Command, int16), after func(int16)) int16 {
 	var cmd metadata.Command
 	code := callGroup(ctx, g, kerr.NotCoordinator.Code, func(_ time.Time, reply func(int16)) {

@@ -11,20 +11,21 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Describe answers DescribeGroups, versions 0 to 6. A group that is not known
-// is "Dead" without an error up to version 5, and 69 from 6 on. Authorized
-// operations are what Kafka answers without an authorizer when asked.
+// Describe handles DescribeGroups, versions 0 to 6. An unknown group is "Dead"
+// without an error up to version 5, GROUP_ID_NOT_FOUND from version 6.
+// Authorized operations, if requested, are those of a cluster without an
+// authorizer.
 func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	out := kmsg.NewPtrDescribeGroupsResponse()
 	out.Version = r.Version
 	out.Groups = make([]kmsg.DescribeGroupsResponseGroup, 0, len(r.Groups))
 	barrier := sync.OnceValue(func() int16 { return c.barrier(ctx) })
-	told := 0
+	size := 0
 	for _, name := range r.Groups {
 		if ctx.Err() != nil {
 			break
 		}
-		if told > maxDescribedBytes {
+		if size > maxDescribedBytes {
 			g := kmsg.NewDescribeGroupsResponseGroup()
 			g.Group, g.ErrorCode, g.AuthorizedOperations = name, kerr.CoordinatorLoadInProgress.Code, noAuthorizedOperations
 			out.Groups = append(out.Groups, g)
@@ -32,7 +33,7 @@ func (c *Coordinator) Describe(ctx context.Context, _ Client, r *kmsg.DescribeGr
 		}
 		g := c.describeGroup(ctx, name, r.Version, barrier)
 		for i := range g.Members {
-			told += 200 + len(g.Members[i].ProtocolMetadata) + len(g.Members[i].MemberAssignment)
+			size += 200 + len(g.Members[i].ProtocolMetadata) + len(g.Members[i].MemberAssignment)
 		}
 		if r.IncludeAuthorizedOperations && g.ErrorCode == noError {
 			g.AuthorizedOperations = allOperations
@@ -52,7 +53,7 @@ func (c *Coordinator) describeGroup(ctx context.Context, name string, version in
 		if queryGroup(ctx, g, false, func(time.Time) bool {
 			modern = g.consumer != nil
 			if g.classic.state == stateEmpty && !g.classic.hasRecord {
-				return false // of the members' side nothing is known; offsets may be
+				return false // it has no members; the state knows whether it has offsets
 			}
 			g.classic.fillDescription(&out)
 			return true
@@ -78,8 +79,7 @@ func (c *Coordinator) describeGroup(ctx context.Context, name string, version in
 		}
 		modern = known && v.Consumer != nil
 	})
-	// What was read is the truth only if the slot is still ours behind the
-	// barrier.
+	// The state was current only if the slot is still ours after the barrier.
 	if _, out.ErrorCode = c.findOwnedSlot(metadata.GroupSlot(name)); out.ErrorCode != noError {
 		return out
 	}
@@ -93,11 +93,12 @@ func (c *Coordinator) describeGroup(ctx context.Context, name string, version in
 	return out
 }
 
-// maxDescribedBytes bounds what one answer tells of members: of the groups
-// behind it clients ask again (COORDINATOR_LOAD_IN_PROGRESS).
+// maxDescribedBytes bounds the members in one response: further groups get
+// COORDINATOR_LOAD_IN_PROGRESS, and clients retry.
 const maxDescribedBytes = 32 << 20
 
-// newNotClassicResponse is the answer for a group that DescribeGroups does not know.
+// newNotClassicResponse is the response for a group that is not a classic
+// group.
 func newNotClassicResponse(out kmsg.DescribeGroupsResponseGroup, version int16, message string) kmsg.DescribeGroupsResponseGroup {
 	out.State = stateNameDead
 	if version >= 6 {
@@ -106,8 +107,8 @@ func newNotClassicResponse(out kmsg.DescribeGroupsResponseGroup, version int16, 
 	return out
 }
 
-// fillDescription fills an answer in. Members' metadata is shown of a stable group
-// only: before, there is no chosen protocol whose it could be.
+// fillDescription fills the response in. Members' metadata is shown for a
+// stable group only: before, there is no chosen protocol.
 func (m *classicGroup) fillDescription(out *kmsg.DescribeGroupsResponseGroup) {
 	out.State, out.ProtocolType = m.state.String(), m.protocolType
 	stable := m.state == stateStable

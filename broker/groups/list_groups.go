@@ -11,9 +11,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// List answers ListGroups, versions 0 to 5, for the slots held: clients ask
-// every broker and put the answers together. From version 4 states filter,
-// from 5 types; neither minds case.
+// List handles ListGroups, versions 0 to 5, for the owned slots: clients send
+// it to every broker and join the responses. Version 4 filters by state,
+// version 5 by type, both case-insensitive.
 func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
 	out := kmsg.NewPtrListGroupsResponse()
 	out.Version = r.Version
@@ -41,7 +41,7 @@ func (c *Coordinator) List(_ context.Context, _ Client, r *kmsg.ListGroupsReques
 	return out
 }
 
-// newLowerCaseSet is what a list names, whatever the case of its letters.
+// newLowerCaseSet returns the set of the strings in lower case.
 func newLowerCaseSet(list []string) map[string]bool {
 	set := make(map[string]bool, len(list))
 	for _, s := range list {
@@ -50,13 +50,13 @@ func newLowerCaseSet(list []string) map[string]bool {
 	return set
 }
 
-// listSummaries returns the groups of the slots held: those with members from
-// memory, the rest from the state. Groups that no broker holds at the moment
-// are missed by everybody: loading, so that a client asks again.
+// listSummaries returns the groups of the owned slots: those with members from
+// memory, the rest from the state. Groups of slots without an owner would be in
+// no response: loading reports them, so that the client retries.
 func (c *Coordinator) listSummaries() (found map[string]summary, loading bool) {
 	found = map[string]summary{}
 	live := map[string]summary{}
-	var held, left [metadata.GroupSlots]metadata.RoleEpoch
+	var owned, left [metadata.GroupSlots]metadata.RoleEpoch
 	c.mu.Lock()
 	left = c.releasedEpochs
 	for slot, h := range c.ownedSlots {
@@ -65,7 +65,7 @@ func (c *Coordinator) listSummaries() (found map[string]summary, loading bool) {
 		case !h.ready:
 			loading = true
 		default:
-			held[slot] = h.epoch
+			owned[slot] = h.epoch
 			for name, g := range h.groups {
 				live[name] = *g.summary.Load()
 			}
@@ -73,14 +73,14 @@ func (c *Coordinator) listSummaries() (found map[string]summary, loading bool) {
 	}
 	c.mu.Unlock()
 	c.cfg.Replica.View(func(s *metadata.State) {
-		for slot := range held {
-			if held[slot] != 0 && s.RoleEpoch(SlotRole(metadata.Slot(slot))) > held[slot] {
-				held[slot] = 0 // lost, and not yet noticed
+		for slot := range owned {
+			if owned[slot] != 0 && s.RoleEpoch(SlotRole(metadata.Slot(slot))) > owned[slot] {
+				owned[slot] = 0 // lost, but not noticed yet
 			}
 		}
 		ours := func(name string) bool {
 			slot := metadata.GroupSlot(name)
-			if held[slot] != 0 {
+			if owned[slot] != 0 {
 				return true
 			}
 			_, elsewhere := SlotOwner(s, slot)
@@ -102,7 +102,7 @@ func (c *Coordinator) listSummaries() (found map[string]summary, loading bool) {
 	})
 	for name, l := range live {
 		_, stored := found[name]
-		if held[metadata.GroupSlot(name)] != 0 && (stored || l.state != stateEmpty.String()) {
+		if owned[metadata.GroupSlot(name)] != 0 && (stored || l.state != stateEmpty.String()) {
 			found[name] = l
 		}
 	}

@@ -53,12 +53,12 @@ func (r *consumerGroup) convertClassicMember(m *classicGroup, mem *classicGroupM
 	if mem.findMetadata(protocol) == nil {
 		protocol = mem.protocols[0].Name
 	}
-	says, ok := readSubscription(mem.findMetadata(protocol))
+	sub, ok := readSubscription(mem.findMetadata(protocol))
 	if !ok {
 		return nil, false
 	}
-	info := metadata.ConsumerMember{ID: mem.id, InstanceID: mem.instance, RackID: says.rack, ClientID: mem.clientID, ClientHost: mem.clientHost,
-		RebalanceTimeoutMs: int32(mem.rebalanceTimeout / time.Millisecond), Topics: says.topics,
+	info := metadata.ConsumerMember{ID: mem.id, InstanceID: mem.instance, RackID: sub.rack, ClientID: mem.clientID, ClientHost: mem.clientHost,
+		RebalanceTimeoutMs: int32(mem.rebalanceTimeout / time.Millisecond), Topics: sub.topics,
 		SessionTimeoutMs: int32(mem.sessionTimeout / time.Millisecond), Protocols: mem.protocols}
 	if consumerMemberRecordBytes(r.name, &info) > maxStoredBytes {
 		return nil, false

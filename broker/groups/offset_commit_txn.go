@@ -16,11 +16,11 @@ import (
 // 3 (KIP-447) a member that sends its generation is fenced by it, also while
 // the group rebalances.
 func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
-	ask := toOffsetCommit(r)
-	j := &commitJob{c: c, r: ask, response: kmsg.NewPtrOffsetCommitResponse(), txn: &metadata.TxnOffsets{ID: r.TransactionalID,
+	q := toOffsetCommit(r)
+	j := &commitJob{c: c, r: q, response: kmsg.NewPtrOffsetCommitResponse(), txn: &metadata.TxnOffsets{ID: r.TransactionalID,
 		Producer: metadata.ProducerID(r.ProducerID), Epoch: metadata.ProducerEpoch(r.ProducerEpoch), Group: r.Group, Implicit: r.Version >= 5}}
 	j.initResponse()
-	switch g, code := c.acquireCommitGroup(ask); {
+	switch g, code := c.acquireCommitGroup(q); {
 	case r.Group == "":
 		j.failRemaining(kerr.InvalidGroupID.Code)
 	case r.TransactionalID == "":
@@ -36,14 +36,14 @@ func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.Tx
 
 // toOffsetCommit converts the request to an OffsetCommit.
 func toOffsetCommit(r *kmsg.TxnOffsetCommitRequest) *kmsg.OffsetCommitRequest {
-	ask := kmsg.NewPtrOffsetCommitRequest()
-	ask.Version = 8 // error codes of classic groups
+	q := kmsg.NewPtrOffsetCommitRequest()
+	q.Version = 8 // error codes of classic groups
 	if r.Version >= 6 {
-		ask.Version = 9 // and of the consumer protocol
+		q.Version = 9 // and of the consumer protocol
 	}
-	ask.Group, ask.Generation, ask.MemberID, ask.InstanceID = r.Group, -1, "", nil
+	q.Group, q.Generation, q.MemberID, q.InstanceID = r.Group, -1, "", nil
 	if r.Version >= 3 {
-		ask.Generation, ask.MemberID, ask.InstanceID = r.Generation, r.MemberID, r.InstanceID
+		q.Generation, q.MemberID, q.InstanceID = r.Generation, r.MemberID, r.InstanceID
 	}
 	for _, t := range r.Topics {
 		at := kmsg.NewOffsetCommitRequestTopic()
@@ -56,9 +56,9 @@ func toOffsetCommit(r *kmsg.TxnOffsetCommitRequest) *kmsg.OffsetCommitRequest {
 			}
 			at.Partitions = append(at.Partitions, ap)
 		}
-		ask.Topics = append(ask.Topics, at)
+		q.Topics = append(q.Topics, at)
 	}
-	return ask
+	return q
 }
 
 // toTxnResponse converts the response back. A transient failure is

@@ -86,11 +86,11 @@ func (c *Coordinator) barrier(ctx context.Context) int16 {
 
 // fillSingleGroup converts one group to the response of versions below 8.
 // Version 1 has no group error: every partition gets it.
-func fillSingleGroup(out *kmsg.OffsetFetchResponse, ask *kmsg.OffsetFetchRequestGroup, g *kmsg.OffsetFetchResponseGroup) {
+func fillSingleGroup(out *kmsg.OffsetFetchResponse, q *kmsg.OffsetFetchRequestGroup, g *kmsg.OffsetFetchResponseGroup) {
 	out.ErrorCode = g.ErrorCode
 	if g.ErrorCode != noError && out.Version < 2 {
-		for i := range ask.Topics {
-			g.Topics = append(g.Topics, newMissingTopic(&ask.Topics[i], g.ErrorCode))
+		for i := range q.Topics {
+			g.Topics = append(g.Topics, newMissingTopic(&q.Topics[i], g.ErrorCode))
 		}
 	}
 	for i := range g.Topics {

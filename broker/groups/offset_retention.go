@@ -50,17 +50,17 @@ func (c *Coordinator) expireOffsets(ctx context.Context) {
 
 // listOwnedGroups returns the written groups of the owned slots, sorted.
 func (c *Coordinator) listOwnedGroups() (out []string) {
-	var held [metadata.GroupSlots]bool
+	var owned [metadata.GroupSlots]bool
 	c.mu.Lock()
 	for slot, h := range c.ownedSlots {
-		held[slot] = h != nil && h.ready
+		owned[slot] = h != nil && h.ready
 	}
 	c.mu.Unlock()
-	if !slices.Contains(held[:], true) {
+	if !slices.Contains(owned[:], true) {
 		return nil
 	}
 	c.cfg.Replica.View(func(s *metadata.State) { out = s.Groups() })
-	return slices.DeleteFunc(out, func(name string) bool { return !held[metadata.GroupSlot(name)] })
+	return slices.DeleteFunc(out, func(name string) bool { return !owned[metadata.GroupSlot(name)] })
 }
 
 // expiredOffsets are the offsets of a group that expire.
@@ -144,6 +144,6 @@ func (c *Coordinator) expireGroupOffsets(ctx context.Context, name string) {
 		more = more && code == noError
 	}
 	if count > 0 {
-		c.cfg.Log.Info("group positions expired", "group", name, "positions", count)
+		c.cfg.Log.Info("group offsets expired", "group", name, "offsets", count)
 	}
 }
