@@ -26,14 +26,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Bounds of a Produce request's own timeout: below, a passing delay would look
-// like an error; above, a connection would hold its frames too long.
+// Bounds of a Produce request's timeout: a shorter one would turn a brief delay
+// into an error, a longer one would hold the connection's frames too long.
 const (
 	minProduceTimeout = time.Second
 	maxProduceTimeout = 2 * time.Minute
 )
 
-// producePartResult is what becomes of one partition of a Produce request.
+// producePartResult is the result of one partition of a Produce request.
 type producePartResult struct {
 	tp            metadata.TopicPartition
 	bytes         int
@@ -43,8 +43,8 @@ type producePartResult struct {
 	recordErrors  []recordError
 	baseOffset    metadata.Offset
 	logStart      metadata.Offset
-	appendTime    metadata.UnixMilli // -1: the producer's own
-	refusedEarly  bool               // refused before the partition was looked at
+	appendTime    metadata.UnixMilli // -1: the batch has the producer's timestamps
+	refusedEarly  bool               // refused before the partition was checked
 	transactional bool               // a transactional batch
 	overLimit     bool               // refused by a limit of the cluster
 }
@@ -57,17 +57,17 @@ type produceRequestState struct {
 	arrived    time.Time
 	brokerTime metadata.UnixMilli // the same, by the broker's clock
 	txn        metadata.TxnView   // of the request's transactional id
-	txnStart   metadata.Revision  // of the transaction under way; 0 from version 12 on
+	txnStart   metadata.Revision  // of the ongoing transaction; 0 from version 12
 }
 
-// beginProduce checks and appends on the reader; what it returns waits for the
-// acks and answers.
+// beginProduce checks and appends on the reader; the function that it returns
+// waits for the acks and responds.
 func (s *Server) beginProduce(ctx context.Context, r *request) (func(context.Context) response, error) {
 	q, err := decodeProduce(r.version, r.body)
 	if err != nil {
 		return nil, err
 	}
-	r.body = nil // batches refer to what they need of it
+	r.body = nil // the batches reference their parts of it
 	p := &produceRequestState{r: r, q: q, arrived: time.Now(), brokerTime: s.cfg.Clock.Now(), parts: make([][]producePartResult, len(q.topics))}
 	for i := range q.topics {
 		p.parts[i] = make([]producePartResult, len(q.topics[i].parts))
@@ -89,7 +89,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (func(context.Con
 	return func(ctx context.Context) response { return s.finishProduce(ctx, p) }, nil
 }
 
-// notServing reports whether this broker takes nothing.
+// notServing reports whether this broker accepts no batches.
 func (s *Server) notServing() bool {
 	return s.draining.Load() || s.cfg.Self() == metadata.NoBroker
 }
@@ -114,7 +114,7 @@ func hasTransactionalBatch(q *produceRequest) bool {
 	return false
 }
 
-// awaitAcks waits for the acks of a request, no longer than its timeout.
+// awaitAcks waits for the acks of a request, up to its timeout.
 func (p *produceRequestState) awaitAcks(ctx context.Context) {
 	wait := min(max(time.Duration(p.q.timeoutMs)*time.Millisecond, minProduceTimeout), maxProduceTimeout)
 	timer := time.NewTimer(time.Until(p.arrived.Add(wait)))
@@ -150,8 +150,8 @@ func (p *produceRequestState) awaitAcks(ctx context.Context) {
 	}
 }
 
-// finishProduce is the second half: it runs when the request's turn to be
-// answered has come.
+// finishProduce is the second half: it runs when it is the request's turn to be
+// answered.
 func (s *Server) finishProduce(ctx context.Context, p *produceRequestState) response {
 	p.awaitAcks(ctx)
 	limited := s.recordLimitedBatches(p)
@@ -171,7 +171,7 @@ func (s *Server) finishProduce(ctx context.Context, p *produceRequestState) resp
 	hints := s.newLeaderHints(p.r)
 	for i, t := range p.q.topics {
 		if len(t.parts) == 0 {
-			continue // Kafka answers by partition, and knows nothing of these
+			continue // Kafka's response is built from partitions, so it lacks these topics
 		}
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.name, t.id

@@ -9,11 +9,11 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// appendAllBatches judges and appends every partition's batch, in order.
+// appendAllBatches checks and appends every partition's batch, in order.
 func (s *Server) appendAllBatches(ctx context.Context, p *produceRequestState) {
 	rules, known := s.lookupTopicRules(p.q)
 	if !known {
-		// The client may have learnt of the topic from a broker that is ahead.
+		// The client may know the topic from a broker that is ahead of this one.
 		if s.barrier(ctx) == nil {
 			rules, _ = s.lookupTopicRules(p.q)
 		}
@@ -25,7 +25,7 @@ func (s *Server) appendAllBatches(ctx context.Context, p *produceRequestState) {
 	}
 }
 
-// produceTopicRules are what Produce needs to know of a topic.
+// produceTopicRules is a topic with its rules for batches.
 type produceTopicRules struct {
 	metadata.Topic
 	known bool
@@ -33,7 +33,7 @@ type produceTopicRules struct {
 	lane  metadata.Lane
 }
 
-// lookupTopicRules looks the request's topics up; known is false where one or a
+// lookupTopicRules looks up the request's topics; known is false if a topic or
 // partition is missing.
 func (s *Server) lookupTopicRules(q *produceRequest) (rules []produceTopicRules, known bool) {
 	rules, known = make([]produceTopicRules, len(q.topics)), true
@@ -91,7 +91,7 @@ func (s *Server) appendBatch(ctx context.Context, p *produceRequestState, i, j i
 	if err != nil {
 		out.code, out.text = kafkaErrorCode(err), err.Error()
 		if p.recordRefused(i, j, t.Topic); taken.Outcome.Pending() {
-			taken.Outcome.Settle() // whoever waits for it need not
+			taken.Outcome.Settle() // batches that depend on it do not wait
 		}
 		return
 	}

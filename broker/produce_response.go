@@ -27,7 +27,7 @@ func newProducePartResponse(p *produceRequestState, index int32, out *producePar
 	return rp
 }
 
-// readLogStarts reads the log starts that go with the acks.
+// readLogStarts reads the log starts for the response.
 func (s *Server) readLogStarts(p *produceRequestState) {
 	s.cfg.Replica.View(func(st *metadata.State) {
 		for i := range p.parts {
@@ -41,8 +41,8 @@ func (s *Server) readLogStarts(p *produceRequestState) {
 	})
 }
 
-// includesLogStart reports whether the answer says where the log starts: with
-// success, and with what Kafka's log itself refuses.
+// includesLogStart reports whether the response has the log start: on success,
+// and for errors that Kafka's log itself returns.
 func (out *producePartResult) includesLogStart() bool {
 	switch out.code {
 	case noError:
@@ -50,12 +50,12 @@ func (out *producePartResult) includesLogStart() bool {
 	case kerr.InvalidRecord.Code, kerr.InvalidTimestamp.Code, kerr.OutOfOrderSequenceNumber.Code:
 		return !out.refusedEarly
 	case kerr.InvalidProducerEpoch.Code, kerr.InvalidTxnState.Code, kerr.TransactionAbortable.Code:
-		return !out.transactional // of a transactional batch the coordinator says so
+		return !out.transactional // for a transactional batch the coordinator returns it
 	}
 	return false
 }
 
-// summarizeFailures tells whether any partition failed, and whether all did.
+// summarizeFailures reports whether any partition failed, and whether all did.
 func (p *produceRequestState) summarizeFailures() (anyFailed, all bool) {
 	n, bad := 0, 0
 	for i := range p.parts {
@@ -69,7 +69,7 @@ func (p *produceRequestState) summarizeFailures() (anyFailed, all bool) {
 	return bad > 0, n > 0 && bad == n
 }
 
-// attributeBytes says which topics the request's bytes belong to.
+// attributeBytes attributes the request's bytes to topics.
 func (p *produceRequestState) attributeBytes() attribution {
 	b := attribution{}
 	for i := range p.parts {
