@@ -34,7 +34,7 @@ func answerFixes() []mutant {
 			"	case p.CurrentLeaderEpoch > int32(h.Epoch):\n", "	case p.CurrentLeaderEpoch > int32(h.Epoch)+1000:\n"}}},
 		{name: "a topic named by name and by id is refused twice", pkg: pkg, run: "TestMistakes", edits: []edit{{"broker/20_delete_topics.go",
 			"			if ref != both && done[both] {\n", "			if false && done[both] {\n"}, {"broker/20_delete_topics.go",
-			"			told[both], code = true, kerr.InvalidRequest.Code\n", "			code = kerr.InvalidRequest.Code\n"}}},
+			"			done[both], code = true, kerr.InvalidRequest.Code\n", "			code = kerr.InvalidRequest.Code\n"}}},
 		{name: "more replicas than brokers are taken though it is to check", pkg: pkg, run: "TestReplicasBeyond", edits: []edit{{"broker/19_create_topics.go",
 			"s.cfg.CheckReplication && int(replication) > n {", "s.cfg.CheckReplication && int(replication) > n+1 {"}}},
 	}
