@@ -60,7 +60,7 @@ const (
 	trafficGroup
 )
 
-func (k trafficKind) costComponents() (asked, answered metadata.Component) {
+func (k trafficKind) costComponents() (request, response metadata.Component) {
 	switch k {
 	case trafficProduce:
 		return metadata.ComponentProduce, metadata.ComponentProduceReply
