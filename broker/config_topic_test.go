@@ -166,7 +166,7 @@ func TestConfigsAreRefusedWithKafkasErrors(t *testing.T) {
 		q.Version = 4
 		q.IncludeDocumentation = true
 		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: topic, ResourceName: "t", ConfigNames: []string{}}}
-		all := r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs
+		all := r.roundTrip(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs
 		if len(all) != 37 {
 			t.Errorf("no names mean all: %d configs", len(all))
 		}
@@ -198,7 +198,7 @@ func TestBrokerConfigsThatNobodyKnowsAreToldWithoutTheirValue(t *testing.T) {
 			q.Version, q.IncludeSynonyms = 4, true
 			q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: broker, ResourceName: name}}
 			found := 0
-			for _, c := range r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+			for _, c := range r.roundTrip(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
 				if !strings.HasPrefix(c.Name, "my.plugin") {
 					continue
 				}
@@ -225,7 +225,7 @@ func TestLegacyAlterConfigsReplacesAll(t *testing.T) {
 		try := func(validate bool, want int16, config string) {
 			t.Helper()
 			q.ValidateOnly = validate
-			if got := r.ask(q).(*kmsg.AlterConfigsResponse).Resources[0]; got.ErrorCode != want {
+			if got := r.roundTrip(q).(*kmsg.AlterConfigsResponse).Resources[0]; got.ErrorCode != want {
 				t.Errorf("error %d, want %d", got.ErrorCode, want)
 			}
 			got := ""
