@@ -36,8 +36,11 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	if len(s.sessions) >= s.limits.Sessions {
 		return CodeLimit, "too many sessions"
 	}
-	if open.Zone == UnknownZone || !slices.Contains(s.zones, open.Zone) && len(s.zones) >= MaxZones {
-		return CodeInvalidRequest, "zone is empty, or the cluster has as many as it can"
+	if open.Zone == UnknownZone {
+		return CodeInvalidRequest, "the zone is empty"
+	}
+	if !slices.Contains(s.zones, open.Zone) && len(s.zones) >= MaxZones {
+		return CodeLimit, "too many zones"
 	}
 	id, former, ok := s.chooseBrokerID(&open)
 	if !ok {
