@@ -72,7 +72,8 @@ func (l *Log) decodeEntry(kv *keyValue) (metadata.CommittedEntry, error) {
 		return metadata.CommittedEntry{}, err
 	}
 	if kv.Version != 1 || kv.CreateRevision != kv.ModRevision {
-		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was modified at revision %d after its creation at %d: another program writes to this etcd", kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision))
+		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was modified at revision %d after its creation at %d: another program writes to this etcd: %w",
+			kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision), metadata.ErrCorrupt)
 	}
 	return metadata.CommittedEntry{
 		Revision: l.toLogRevision(kv.ModRevision), Extent: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,
