@@ -46,6 +46,7 @@ func runChaos(t *testing.T, label string, broker map[string]string) {
 		during(fmt.Sprintf("kill -9 of broker %d", i%3), limitCrash, func() { restartBroker(c, i%3) })
 	}
 	during("kill -9 of etcd's leader", limitCrash, func() { loseEtcdLeader(t, c) })
+	during("compaction, defragmentation, a new member in place of one", limitCrash, func() { maintainEtcd(t, c) })
 	during("S3 down for 5 s", limitS3, func() {
 		c.S3.Stop()
 		time.Sleep(s3Down)
@@ -73,6 +74,16 @@ func restartBroker(c *cluster.Cluster, i int) {
 	time.Sleep(time.Second)
 	c.Brokers[i].Start()
 	c.Ready(c.Brokers[i])
+}
+
+// maintainEtcd does to etcd what operators do (promise 4): compaction and
+// defragmentation of every member, and a new member, with an empty disk, in place
+// of one that was lost.
+func maintainEtcd(t *testing.T, c *cluster.Cluster) {
+	if out, stderr, err := c.Run("repair", "nospace", "--etcd", c.EtcdURLs()); err != nil {
+		t.Errorf("compact and defragment: %v\n%s%s", err, out, stderr)
+	}
+	c.ReplaceEtcd((c.EtcdLeader() + 1) % cluster.Zones)
 }
 
 func loseEtcdLeader(t *testing.T, c *cluster.Cluster) {
