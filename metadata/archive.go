@@ -122,13 +122,13 @@ func DecodeArchive(b []byte) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{b: b[:ix.position], at: at}
+	r := newReader(b[:ix.position], at)
 	digest := a.Before
 	for i := range ix.items {
-		c := CommittedEntry{Revision: Revision(r.u64()), Extent: a.Extent, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
-		c.Bytes = r.take(int(r.u32()))
-		if r.err != nil {
-			return nil, fmt.Errorf("decode archive: %w", r.err)
+		c := CommittedEntry{Revision: Revision(r.Uint64()), Extent: a.Extent, Session: SessionID(r.Uint64()), Lane: Lane(r.Uint8()), Seq: LaneSeq(r.Uint64())}
+		c.Bytes = r.Take(int(r.Uint32()))
+		if r.Err() != nil {
+			return nil, fmt.Errorf("decode archive: %w", r.Err())
 		}
 		if c.Revision != ix.items[i].revision || i > 0 && c.Revision <= a.Entries[i-1].Revision {
 			return nil, fmt.Errorf("decode archive: %w: entry %d at revision %d, index says %d", ErrCorrupt, i, c.Revision, ix.items[i].revision)
@@ -136,7 +136,7 @@ func DecodeArchive(b []byte) (*Archive, error) {
 		digest = ChainDigest(digest, &c)
 		a.Entries = append(a.Entries, c)
 	}
-	if err := r.expectEnd(); err != nil {
+	if err := r.ExpectEnd(); err != nil {
 		return nil, fmt.Errorf("decode archive: %w", err)
 	}
 	a.Digest = digest
@@ -150,20 +150,20 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 	if len(b) < archiveHeadSize || string(b[:4]) != archiveMagic {
 		return nil, 0, fmt.Errorf("decode archive: %w: not an archive", ErrCorrupt)
 	}
-	r := reader{b: b, at: 4}
-	if v := r.u16(); v != archiveVersion {
+	r := newReader(b, 4)
+	if v := r.Uint16(); v != archiveVersion {
 		return nil, 0, fmt.Errorf("decode archive: %w %d", ErrVersion, v)
 	}
-	a := &Archive{Extent: Extent(r.u64())}
-	copy(a.Before[:], r.take(sha256.Size))
-	a.Predecessor = r.text()
-	if got, want := crc32.Checksum(b[:r.at], castagnoli), r.u32(); r.err == nil && got != want {
-		r.fail("checksum of the head")
+	a := &Archive{Extent: Extent(r.Uint64())}
+	copy(a.Before[:], r.Take(sha256.Size))
+	a.Predecessor = r.Text()
+	if got, want := crc32.Checksum(b[:r.Position()], castagnoli), r.Uint32(); r.Err() == nil && got != want {
+		r.Fail("checksum of the head")
 	}
-	if r.err != nil {
-		return nil, 0, fmt.Errorf("decode archive: %w", r.err)
+	if r.Err() != nil {
+		return nil, 0, fmt.Errorf("decode archive: %w", r.Err())
 	}
-	return a, r.at, nil
+	return a, r.Position(), nil
 }
 
 // archiveInlineIndex is an archive's index: where each entry's inline bytes are.
@@ -190,12 +190,12 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	if len(tail) < archiveTrailerSize || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
 		return nil, bad("no trailer")
 	}
-	r := reader{b: tail, at: len(tail) - archiveTrailerSize}
-	ix := &archiveInlineIndex{position: int64(r.u64())}
-	count := r.u64()
-	copy(ix.digest[:], r.take(sha256.Size))
-	r.u64()
-	ix.lastRevision = Revision(r.u64())
+	r := newReader(tail, len(tail)-archiveTrailerSize)
+	ix := &archiveInlineIndex{position: int64(r.Uint64())}
+	count := r.Uint64()
+	copy(ix.digest[:], r.Take(sha256.Size))
+	r.Uint64()
+	ix.lastRevision = Revision(r.Uint64())
 	if size == unknownSize && ix.position >= 0 && count < 1<<32 {
 		size = ix.position + int64(count)*archiveIndexItemSize + archiveTrailerSize
 	}
@@ -210,11 +210,11 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
 		return nil, bad("checksum of the index")
 	}
-	r.at = int(from)
+	r = newReader(tail, int(from))
 	for range count {
-		ix.items = append(ix.items, archiveInlineItem{Revision(r.u64()), int64(r.u64()), r.u32()})
+		ix.items = append(ix.items, archiveInlineItem{Revision(r.Uint64()), int64(r.Uint64()), r.Uint32()})
 	}
-	return ix, r.err
+	return ix, r.Err()
 }
 
 // errShortTail says how many bytes from the end the index takes.

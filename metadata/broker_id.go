@@ -84,11 +84,11 @@ func (w *writer) writeBrokerIDReservations(s *State) {
 }
 
 func (r *reader) readBrokerIDReservations(s *State) {
-	if r.at == len(r.b) {
+	if r.Remaining() == 0 {
 		return
 	}
-	for range r.readCount(17, "broker id reservations") {
-		id := BrokerID(r.u32())
-		s.brokerIDs[id] = brokerIDReservation{Address{r.text(), int32(r.u32())}, UnixMilli(r.u64())}
+	for range r.Count(17, "broker id reservations") {
+		id := BrokerID(r.Uint32())
+		s.brokerIDs[id] = brokerIDReservation{Address{r.Text(), int32(r.Uint32())}, UnixMilli(r.Uint64())}
 	}
 }

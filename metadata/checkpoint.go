@@ -208,8 +208,8 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
 		return bad(fmt.Errorf("%w %d", ErrVersion, v))
 	}
-	t := reader{b: b, at: len(b) - checkpointTrailerSize}
-	at, n, crc := t.u64(), int(t.u32()), t.u32()
+	t := newReader(b, len(b)-checkpointTrailerSize)
+	at, n, crc := t.Uint64(), int(t.Uint32()), t.Uint32()
 	if at > uint64(len(b)-checkpointTrailerSize) || int(at)+n != len(b)-checkpointTrailerSize {
 		return bad(fmt.Errorf("%w: index outside the object", ErrCorrupt))
 	}
@@ -217,28 +217,28 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	if crc32.Checksum(index, castagnoli) != crc {
 		return bad(fmt.Errorf("%w: checksum of the index", ErrCorrupt))
 	}
-	h := reader{b: b, at: 6}
-	ix := &CheckpointIndex{Level: FeatureLevel(h.u16()), Revision: Revision(h.u64()), Extent: Extent(h.u64()), Hash: h.u64()}
-	r := reader{b: index}
+	h := newReader(b, 6)
+	ix := &CheckpointIndex{Level: FeatureLevel(h.Uint16()), Revision: Revision(h.Uint64()), Extent: Extent(h.Uint64()), Hash: h.Uint64()}
+	r := newReader(index, 0)
 	ix.Objects = r.readTextList()
 	ix.root = r.readIndexedPage(0, len(ix.Objects))
-	for range r.readCount(10, "pages") {
-		table := int(r.u8())
-		if page := r.u16(); table >= tableCount || page >= tablePages {
-			r.fail("table %d, page %d", table, page)
+	for range r.Count(10, "pages") {
+		table := int(r.Uint8())
+		if page := r.Uint16(); table >= tableCount || page >= tablePages {
+			r.Fail("table %d, page %d", table, page)
 		}
 		ix.pages = append(ix.pages, r.readIndexedPage(table, len(ix.Objects)))
 	}
-	if err := r.expectEnd(); err != nil {
+	if err := r.ExpectEnd(); err != nil {
 		return bad(err)
 	}
 	return ix, nil
 }
 
 func (r *reader) readIndexedPage(table, objects int) indexedPage {
-	p := indexedPage{table: table, object: int(r.uvarint()), position: int64(r.uvarintUpTo(1<<40, "position")), length: int(r.uvarintUpTo(1<<31, "length")), crc: r.u32()}
+	p := indexedPage{table: table, object: int(r.Uvarint()), position: int64(r.UvarintUpTo(1<<40, "position")), length: int(r.UvarintUpTo(1<<31, "length")), crc: r.Uint32()}
 	if p.object >= objects || p.object < 0 {
-		r.fail("object %d of %d", p.object, objects)
+		r.Fail("object %d of %d", p.object, objects)
 		p.object = 0
 	}
 	return p
@@ -291,9 +291,9 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 		if err != nil {
 			return err
 		}
-		r := reader{b: b}
+		r := newReader(b, 0)
 		r.readRoot(s)
-		if err := r.expectEnd(); err != nil {
+		if err := r.ExpectEnd(); err != nil {
 			return err
 		}
 	}

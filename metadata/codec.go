@@ -153,20 +153,20 @@ func DecodeEntry(b []byte, e *Entry) error {
 	if len(b) > MaxEntryBytes {
 		return fmt.Errorf("decode entry: %w: %d bytes, at most %d", ErrCorrupt, len(b), MaxEntryBytes)
 	}
-	r := reader{b: body, at: 6}
-	e.Level = FeatureLevel(r.u16())
-	e.Session = SessionID(r.u64())
-	e.Lane = Lane(r.u8())
-	e.Seq = LaneSeq(r.u64())
-	e.Time = UnixMilli(r.u64())
-	head, inline := int(r.u32()), int(r.u32())
+	head, inline := int(binary.BigEndian.Uint32(b[33:])), int(binary.BigEndian.Uint32(b[37:]))
 	if head+inline != len(body)-entryHeaderSize {
 		return fmt.Errorf("decode entry: %w: head %d and inline %d in %d bytes", ErrCorrupt, head, inline, len(body)-entryHeaderSize)
 	}
+	r := newReader(body[:entryHeaderSize+head], 6)
+	e.Level = FeatureLevel(r.Uint16())
+	e.Session = SessionID(r.Uint64())
+	e.Lane = Lane(r.Uint8())
+	e.Seq = LaneSeq(r.Uint64())
+	e.Time = UnixMilli(r.Uint64())
+	r.Take(8) // the lengths
 	e.Inline = body[entryHeaderSize+head:]
-	r.b = body[:entryHeaderSize+head]
 	r.readEntryHead(e)
-	if err := r.expectEnd(); err != nil {
+	if err := r.ExpectEnd(); err != nil {
 		return fmt.Errorf("decode entry: %w", err)
 	}
 	if err := e.Validate(); err != nil {
@@ -188,22 +188,22 @@ func InlineStart(b []byte) (int, error) {
 }
 
 func (r *reader) readEntryHead(e *Entry) {
-	e.Route.Broker, e.Route.Member, e.Route.Leader = ZoneID(r.text()), ZoneID(r.text()), ZoneID(r.text())
+	e.Route.Broker, e.Route.Member, e.Route.Leader = ZoneID(r.Text()), ZoneID(r.Text()), ZoneID(r.Text())
 	e.Route.Followers = e.Route.Followers[:0]
-	for range r.readCount(1, "followers") {
-		e.Route.Followers = append(e.Route.Followers, ZoneID(r.text()))
+	for range r.Count(1, "followers") {
+		e.Route.Followers = append(e.Route.Followers, ZoneID(r.Text()))
 	}
 	e.Topics = e.Topics[:0]
-	for range r.readCount(16, "topics") {
+	for range r.Count(16, "topics") {
 		e.Topics = append(e.Topics, r.readTopicID())
 	}
 	e.Principals = e.Principals[:0]
-	for range r.readCount(1, "principals") {
-		e.Principals = append(e.Principals, r.text())
+	for range r.Count(1, "principals") {
+		e.Principals = append(e.Principals, r.Text())
 	}
 	e.Objects = r.readObjects(e.Session, e.Objects[:0])
 	e.Orphans = r.readObjects(e.Session, e.Orphans[:0])
-	n := r.readCount(6, "parts")
+	n := r.Count(6, "parts")
 	old := e.Parts[:cap(e.Parts)]
 	e.Parts = e.Parts[:0]
 	for i := range n {
@@ -214,22 +214,22 @@ func (r *reader) readEntryHead(e *Entry) {
 		e.Parts = append(e.Parts, r.readPart(e.Time, runs))
 	}
 	e.Commands = e.Commands[:0]
-	for range r.readCount(2, "commands") {
+	for range r.Count(2, "commands") {
 		e.Commands = append(e.Commands, r.readCommand())
 	}
 }
 
 func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {
-	for range r.readCount(6, "objects") {
+	for range r.Count(6, "objects") {
 		o := ObjectRef{Name: ObjectName{Session: session}}
-		if r.flag() {
-			o.Name.Session = SessionID(r.u64())
+		if r.Flag() {
+			o.Name.Session = SessionID(r.Uint64())
 		}
-		o.Name.Lane = Lane(r.u8())
-		o.Name.Number = r.uvarint()
-		o.Name.Try = r.u8()
-		o.Size = int64(r.uvarintUpTo(MaxObjectBytes, "object size"))
-		o.Puts = uint32(r.uvarintUpTo(1<<20, "puts"))
+		o.Name.Lane = Lane(r.Uint8())
+		o.Name.Number = r.Uvarint()
+		o.Name.Try = r.Uint8()
+		o.Size = int64(r.UvarintUpTo(MaxObjectBytes, "object size"))
+		o.Puts = uint32(r.UvarintUpTo(1<<20, "puts"))
 		out = append(out, o)
 	}
 	return out
@@ -237,13 +237,13 @@ func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {
 
 func (r *reader) readPart(at UnixMilli, runs []Run) Part {
 	p := Part{
-		Topic:     int(r.uvarintUpTo(1<<20, "topic index")),
-		Partition: Partition(r.uvarintUpTo(MaxPartitionsPerTopic, "partition")),
-		Object:    int(r.uvarintUpTo(MaxEntryObjects, "object index")) - 1,
-		Position:  int64(r.uvarintUpTo(MaxObjectBytes, "position")),
-		Length:    int64(r.uvarintUpTo(MaxObjectBytes, "length")),
+		Topic:     int(r.UvarintUpTo(1<<20, "topic index")),
+		Partition: Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition")),
+		Object:    int(r.UvarintUpTo(MaxEntryObjects, "object index")) - 1,
+		Position:  int64(r.UvarintUpTo(MaxObjectBytes, "position")),
+		Length:    int64(r.UvarintUpTo(MaxObjectBytes, "length")),
 	}
-	for range r.readCount(6, "runs") {
+	for range r.Count(6, "runs") {
 		runs = append(runs, r.readRun(at))
 	}
 	p.Runs = runs
@@ -251,24 +251,24 @@ func (r *reader) readPart(at UnixMilli, runs []Run) Part {
 }
 
 func (r *reader) readRun(at UnixMilli) Run {
-	flags := r.u8()
+	flags := r.Uint8()
 	if flags > runNoProducer|runTransactional|runHasStart {
-		r.fail("run flags %#x", flags)
+		r.Fail("run flags %#x", flags)
 	}
 	run := Run{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Transactional: flags&runTransactional != 0}
 	if flags&runNoProducer == 0 {
-		run.Producer = ProducerID(r.uvarintUpTo(1<<62, "producer id"))
-		run.Epoch = ProducerEpoch(r.uvarintUpTo(1<<15-1, "producer epoch"))
-		run.FirstSequence = Sequence(r.uvarintUpTo(1<<31-1, "sequence"))
+		run.Producer = ProducerID(r.UvarintUpTo(1<<62, "producer id"))
+		run.Epoch = ProducerEpoch(r.UvarintUpTo(1<<15-1, "producer epoch"))
+		run.FirstSequence = Sequence(r.UvarintUpTo(1<<31-1, "sequence"))
 	}
 	if flags&runHasStart != 0 {
-		run.Start = Revision(r.uvarintUpTo(1<<62, "start revision"))
+		run.Start = Revision(r.UvarintUpTo(1<<62, "start revision"))
 	}
-	run.Batches = uint32(r.uvarintUpTo(1<<31, "batches"))
-	run.Records = uint32(r.uvarintUpTo(MaxRunRecords, "records"))
-	run.Bytes = uint32(r.uvarintUpTo(MaxObjectBytes, "run bytes"))
-	run.MaxTimestamp = at + UnixMilli(r.varint())
-	run.Principal = int(r.uvarintUpTo(1<<20, "principal index"))
+	run.Batches = uint32(r.UvarintUpTo(1<<31, "batches"))
+	run.Records = uint32(r.UvarintUpTo(MaxRunRecords, "records"))
+	run.Bytes = uint32(r.UvarintUpTo(MaxObjectBytes, "run bytes"))
+	run.MaxTimestamp = at + UnixMilli(r.Varint())
+	run.Principal = int(r.UvarintUpTo(1<<20, "principal index"))
 	return run
 }
 

@@ -89,14 +89,14 @@ func (w *writer) writeCommand(c Command) {
 }
 
 func (r *reader) readCommand() Command {
-	kind := CommandKind(r.u8())
-	body := reader{b: r.take(r.readCount(1, "command"))}
-	if r.err != nil {
+	kind := CommandKind(r.Uint8())
+	body := newReader(r.Take(r.Count(1, "command")), 0)
+	if r.Err() != nil {
 		return nil
 	}
 	c := body.readCommandBody(kind)
-	if err := body.expectEnd(); err != nil {
-		r.fail("command of kind %d: %v", kind, err)
+	if err := body.ExpectEnd(); err != nil {
+		r.Fail("command of kind %d: %v", kind, err)
 		return nil
 	}
 	return c
@@ -107,39 +107,39 @@ func (r *reader) readCommandBody(kind CommandKind) Command {
 	case KindOpenSession:
 		return r.readOpenSession()
 	case KindCloseSession:
-		return CloseSession{SessionID(r.u64())}
+		return CloseSession{SessionID(r.Uint64())}
 	case KindDrainSession:
 		return DrainSession{}
 	case KindMark:
 		return Mark{}
 	case KindClaimRole:
-		return ClaimRole{r.text(), RoleEpoch(r.u64())}
+		return ClaimRole{r.Text(), RoleEpoch(r.Uint64())}
 	case KindTick:
-		return Tick{UnixMilli(r.u64())}
+		return Tick{UnixMilli(r.Uint64())}
 	case KindAcceptArchive:
 		return r.readAcceptArchive()
 	case KindRaiseLevel:
-		return RaiseLevel{FeatureLevel(r.u16())}
+		return RaiseLevel{FeatureLevel(r.Uint16())}
 	case KindCreateTopic:
-		return CreateTopic{r.readTopicID(), r.text(), int32(r.uvarintUpTo(1<<31-1, "partitions")), int16(r.u16()), r.readTextMap()}
+		return CreateTopic{r.readTopicID(), r.Text(), int32(r.UvarintUpTo(1<<31-1, "partitions")), int16(r.Uint16()), r.readTextMap()}
 	case KindDeleteTopic:
 		return DeleteTopic{r.readTopicID()}
 	case KindCreatePartitions:
-		return CreatePartitions{r.readTopicID(), int32(r.uvarintUpTo(1<<31-1, "partitions"))}
+		return CreatePartitions{r.readTopicID(), int32(r.UvarintUpTo(1<<31-1, "partitions"))}
 	case KindSetConfigs:
-		return SetConfigs{ResourceKind(r.u8()), r.text(), r.readTextMap(), r.readTextList()}
+		return SetConfigs{ResourceKind(r.Uint8()), r.Text(), r.readTextMap(), r.readTextList()}
 	case KindTrimPartition:
-		return TrimPartition{r.readTopicID(), Partition(r.uvarintUpTo(1<<31-1, "partition")), Offset(r.u64())}
+		return TrimPartition{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition")), Offset(r.Uint64())}
 	case KindAllocateProducers:
-		return AllocateProducers{int32(r.uvarintUpTo(1<<20, "producer ids"))}
+		return AllocateProducers{int32(r.UvarintUpTo(1<<20, "producer ids"))}
 	case KindCommitOffsets:
 		return r.readCommitOffsets()
 	case KindPutGroup:
-		return PutGroup{RoleEpoch(r.u64()), r.readGroup()}
+		return PutGroup{RoleEpoch(r.Uint64()), r.readGroup()}
 	case KindDeleteGroup:
-		return DeleteGroup{RoleEpoch(r.u64()), r.text()}
+		return DeleteGroup{RoleEpoch(r.Uint64()), r.Text()}
 	case KindDeleteOffsets:
-		return DeleteOffsets{r.text(), RoleEpoch(r.u64()), r.readTopicPartitions()}
+		return DeleteOffsets{r.Text(), RoleEpoch(r.Uint64()), r.readTopicPartitions()}
 	case KindPutMember:
 		return r.readPutMember()
 	case KindRemoveMembers:
@@ -151,11 +151,11 @@ func (r *reader) readCommandBody(kind CommandKind) Command {
 	case KindExpireOffsets:
 		return r.readExpireOffsets()
 	case KindUsage:
-		return Usage{r.uvarint(), UnixMilli(r.u64()), UnixMilli(r.u64()), r.readCells(), r.flag()}
+		return Usage{r.Uvarint(), UnixMilli(r.Uint64()), UnixMilli(r.Uint64()), r.readCells(), r.Flag()}
 	case KindRecoverCluster:
-		return RecoverCluster{Incarnation(r.u32())}
+		return RecoverCluster{Incarnation(r.Uint32())}
 	case KindPressure:
-		return Pressure{PressureLevel(r.uvarintUpTo(uint64(PressureNoAppends), "pressure"))}
+		return Pressure{PressureLevel(r.UvarintUpTo(uint64(PressureNoAppends), "pressure"))}
 	case KindInitTxn:
 		return r.readInitTxn()
 	case KindAddToTxn:
@@ -167,7 +167,7 @@ func (r *reader) readCommandBody(kind CommandKind) Command {
 	case KindAbortTxn:
 		return r.readAbortTxn()
 	}
-	r.fail("unknown command kind %d", kind)
+	r.Fail("unknown command kind %d", kind)
 	return nil
 }
 
@@ -179,8 +179,8 @@ func (w *writer) writeTextList(s []string) {
 }
 
 func (r *reader) readTextList() (out []string) {
-	for range r.readCount(1, "list") {
-		out = append(out, r.text())
+	for range r.Count(1, "list") {
+		out = append(out, r.Text())
 	}
 	return out
 }
@@ -203,13 +203,13 @@ func (w *writer) writeOpenSession(c OpenSession) {
 }
 
 func (r *reader) readOpenSession() OpenSession {
-	c := OpenSession{Want: BrokerID(r.u32()), Zone: ZoneID(r.text()), Kafka: Address{r.text(), int32(r.u32())}}
-	for range r.readCount(4, "zone ports") {
-		c.ZonePorts = append(c.ZonePorts, int32(r.u32()))
+	c := OpenSession{Want: BrokerID(r.Uint32()), Zone: ZoneID(r.Text()), Kafka: Address{r.Text(), int32(r.Uint32())}}
+	for range r.Count(4, "zone ports") {
+		c.ZonePorts = append(c.ZonePorts, int32(r.Uint32()))
 	}
-	c.Peer, c.HTTP, c.Version = r.text(), r.text(), r.text()
-	c.MinLevel, c.MaxLevel = FeatureLevel(r.u16()), FeatureLevel(r.u16())
-	copy(c.Cluster[:], r.take(len(c.Cluster)))
+	c.Peer, c.HTTP, c.Version = r.Text(), r.Text(), r.Text()
+	c.MinLevel, c.MaxLevel = FeatureLevel(r.Uint16()), FeatureLevel(r.Uint16())
+	copy(c.Cluster[:], r.Take(len(c.Cluster)))
 	return c
 }
 
@@ -224,9 +224,9 @@ func (w *writer) writeAcceptArchive(c AcceptArchive) {
 }
 
 func (r *reader) readAcceptArchive() AcceptArchive {
-	c := AcceptArchive{Extent: Extent(r.u64()), Object: r.text(), First: Revision(r.u64()), Last: Revision(r.u64()),
-		Entries: r.uvarint(), Bytes: int64(r.uvarintUpTo(1<<50, "bytes"))}
-	copy(c.Digest[:], r.take(len(c.Digest)))
+	c := AcceptArchive{Extent: Extent(r.Uint64()), Object: r.Text(), First: Revision(r.Uint64()), Last: Revision(r.Uint64()),
+		Entries: r.Uvarint(), Bytes: int64(r.UvarintUpTo(1<<50, "bytes"))}
+	copy(c.Digest[:], r.Take(len(c.Digest)))
 	return c
 }
 
@@ -237,7 +237,7 @@ func (w *writer) writeCommitOffsets(c CommitOffsets) {
 }
 
 func (r *reader) readCommitOffsets() CommitOffsets {
-	return CommitOffsets{r.text(), RoleEpoch(r.u64()), r.readOffsets()}
+	return CommitOffsets{r.Text(), RoleEpoch(r.Uint64()), r.readOffsets()}
 }
 
 func (w *writer) writeOffsets(list []OffsetCommit) {
@@ -254,13 +254,13 @@ func (w *writer) writeOffsets(list []OffsetCommit) {
 }
 
 func (r *reader) readOffsets() (out []OffsetCommit) {
-	n := r.readCount(28, "offsets")
+	n := r.Count(28, "offsets")
 	if n > 0 {
 		out = make([]OffsetCommit, 0, n)
 	}
 	for range n {
-		out = append(out, OffsetCommit{r.readTopicID(), Partition(r.uvarintUpTo(1<<31-1, "partition")), Offset(r.varint()),
-			LeaderEpoch(r.varint()), r.text(), UnixMilli(r.u64())})
+		out = append(out, OffsetCommit{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition")), Offset(r.Varint()),
+			LeaderEpoch(r.Varint()), r.Text(), UnixMilli(r.Uint64())})
 	}
 	return out
 }
@@ -286,12 +286,12 @@ func (w *writer) writeGroup(g *Group) {
 }
 
 func (r *reader) readGroup() Group {
-	g := Group{Name: r.text(), ProtocolType: r.text(), Protocol: r.text(), Leader: r.text(), Generation: int32(r.u32())}
-	for range r.readCount(14, "members") {
-		m := GroupMember{ID: r.text(), InstanceID: r.text(), ClientID: r.text(), ClientHost: r.text(),
-			SessionTimeoutMs: int32(r.u32()), RebalanceTimeoutMs: int32(r.u32())}
+	g := Group{Name: r.Text(), ProtocolType: r.Text(), Protocol: r.Text(), Leader: r.Text(), Generation: int32(r.Uint32())}
+	for range r.Count(14, "members") {
+		m := GroupMember{ID: r.Text(), InstanceID: r.Text(), ClientID: r.Text(), ClientHost: r.Text(),
+			SessionTimeoutMs: int32(r.Uint32()), RebalanceTimeoutMs: int32(r.Uint32())}
 		m.Protocols = r.readProtocols()
-		m.Assignment = r.blob()
+		m.Assignment = r.Bytes()
 		g.Members = append(g.Members, m)
 	}
 	return g
@@ -330,24 +330,24 @@ func (w *writer) writeCells(cells []Cell) {
 func (r *reader) readCells() (out []Cell) {
 	names := r.readTextList()
 	name := func() string {
-		i := r.uvarint()
+		i := r.Uvarint()
 		if i >= uint64(len(names)) {
-			r.fail("name %d of %d", i, len(names))
+			r.Fail("name %d of %d", i, len(names))
 			return ""
 		}
 		return names[i]
 	}
-	n := r.readCount(23, "cells")
+	n := r.Count(23, "cells")
 	if n > 0 {
 		out = make([]Cell, 0, n)
 	}
 	for range n {
-		c := Cell{Key: CellKey{Topic: r.readTopicID(), Component: Component(r.u8())}}
+		c := Cell{Key: CellKey{Topic: r.readTopicID(), Component: Component(r.Uint8())}}
 		c.Key.Src, c.Key.Dst = ZoneID(name()), ZoneID(name())
 		c.Key.Principal, c.Key.Group = name(), name()
-		c.Quantity = Quantity{r.uvarint(), r.uvarint()}
-		if r.err == nil && !c.Key.Component.Valid() {
-			r.fail("component %d", c.Key.Component)
+		c.Quantity = Quantity{r.Uvarint(), r.Uvarint()}
+		if r.Err() == nil && !c.Key.Component.Valid() {
+			r.Fail("component %d", c.Key.Component)
 		}
 		out = append(out, c)
 	}

@@ -35,12 +35,12 @@ func (w *writer) heldRanges(list []HeldRange) {
 }
 
 func (r *reader) readRanges() (out []PartitionRange) {
-	for range r.readCount(3, "ranges") {
+	for range r.Count(3, "ranges") {
 		next, touches := r.partitionRange(lastOf(out))
 		if touches {
-			r.fail("ranges that touch")
+			r.Fail("ranges that touch")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return nil
 		}
 		out = append(out, next)
@@ -49,17 +49,17 @@ func (r *reader) readRanges() (out []PartitionRange) {
 }
 
 func (r *reader) heldRanges() (out []HeldRange) {
-	for range r.readCount(4, "ranges") {
+	for range r.Count(4, "ranges") {
 		var last *PartitionRange
 		if l := lastOf(out); l != nil {
 			last = &l.PartitionRange
 		}
 		next, touches := r.partitionRange(last)
-		since := int32(r.uvarintUpTo(math.MaxInt32, "epoch"))
+		since := int32(r.UvarintUpTo(math.MaxInt32, "epoch"))
 		if touches && since == out[len(out)-1].Since {
-			r.fail("ranges that touch")
+			r.Fail("ranges that touch")
 		}
-		if r.err != nil {
+		if r.Err() != nil {
 			return nil
 		}
 		out = append(out, HeldRange{next, since})
@@ -77,27 +77,27 @@ func lastOf[T any](list []T) *T {
 // partitionRange reads a range that stands behind last, which may be nil, and
 // reports whether it begins where that one ends.
 func (r *reader) partitionRange(last *PartitionRange) (next PartitionRange, touches bool) {
-	switch same := r.flag(); {
+	switch same := r.Flag(); {
 	case !same:
 		next.Topic = r.readTopicID()
 	case last == nil:
-		r.fail("a range without a topic")
+		r.Fail("a range without a topic")
 	default:
 		next.Topic = last.Topic
 	}
-	next.First = Partition(r.uvarintUpTo(MaxPartitionsPerTopic-1, "partition"))
-	next.Count = int32(r.uvarintUpTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
+	next.First = Partition(r.UvarintUpTo(MaxPartitionsPerTopic-1, "partition"))
+	next.Count = int32(r.UvarintUpTo(MaxPartitionsPerTopic-uint64(next.First), "partitions"))
 	switch {
 	case next.Count == 0:
-		r.fail("an empty range")
+		r.Fail("an empty range")
 	case last == nil:
 	case last.Topic == next.Topic:
 		end := last.First + Partition(last.Count)
 		if touches = next.First == end; next.First < end {
-			r.fail("ranges out of order")
+			r.Fail("ranges out of order")
 		}
 	case compareStrings(string(last.Topic[:]), string(next.Topic[:])) > 0:
-		r.fail("ranges out of order")
+		r.Fail("ranges out of order")
 	}
 	return next, touches
 }
@@ -114,9 +114,9 @@ func (w *writer) writeConsumerMember(m *ConsumerMember) {
 
 func (r *reader) readConsumerMember() (m ConsumerMember) {
 	for _, t := range []*string{&m.ID, &m.InstanceID, &m.RackID, &m.ClientID, &m.ClientHost, &m.Regex, &m.Assignor} {
-		*t = r.text()
+		*t = r.Text()
 	}
-	m.RebalanceTimeoutMs, m.SessionTimeoutMs = int32(r.u32()), int32(r.u32())
+	m.RebalanceTimeoutMs, m.SessionTimeoutMs = int32(r.Uint32()), int32(r.Uint32())
 	m.Topics, m.Protocols = r.readTextList(), r.readProtocols()
 	return m
 }
@@ -130,8 +130,8 @@ func (w *writer) writeProtocols(list []GroupProtocol) {
 }
 
 func (r *reader) readProtocols() (out []GroupProtocol) {
-	for range r.readCount(2, "protocols") {
-		out = append(out, GroupProtocol{r.text(), r.blob()})
+	for range r.Count(2, "protocols") {
+		out = append(out, GroupProtocol{r.Text(), r.Bytes()})
 	}
 	return out
 }
@@ -145,7 +145,7 @@ func (w *writer) writeMemberAssignment(a *MemberAssignment) {
 }
 
 func (r *reader) readMemberAssignment(id string) MemberAssignment {
-	return MemberAssignment{id, int32(r.u32()), int32(r.u32()), MemberState(r.uvarintUpTo(uint64(MemberWaiting), "state")), r.heldRanges(), r.heldRanges()}
+	return MemberAssignment{id, int32(r.Uint32()), int32(r.Uint32()), MemberState(r.UvarintUpTo(uint64(MemberWaiting), "state")), r.heldRanges(), r.heldRanges()}
 }
 
 func (w *writer) writePutMember(c PutMember) {
@@ -156,7 +156,7 @@ func (w *writer) writePutMember(c PutMember) {
 }
 
 func (r *reader) readPutMember() PutMember {
-	return PutMember{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.readConsumerMember()}
+	return PutMember{r.Text(), RoleEpoch(r.Uint64()), int32(r.Uint32()), r.readConsumerMember()}
 }
 
 func (w *writer) writeRemoveMembers(c RemoveMembers) {
@@ -167,7 +167,7 @@ func (w *writer) writeRemoveMembers(c RemoveMembers) {
 }
 
 func (r *reader) readRemoveMembers() RemoveMembers {
-	return RemoveMembers{r.text(), RoleEpoch(r.u64()), int32(r.u32()), r.readTextList()}
+	return RemoveMembers{r.Text(), RoleEpoch(r.Uint64()), int32(r.Uint32()), r.readTextList()}
 }
 
 func (w *writer) writeSetAssignments(c SetAssignments) {
@@ -181,9 +181,9 @@ func (w *writer) writeSetAssignments(c SetAssignments) {
 }
 
 func (r *reader) readSetAssignments() SetAssignments {
-	c := SetAssignments{Group: r.text(), Epoch: RoleEpoch(r.u64())}
-	for range r.readCount(12, "members") {
-		c.Members = append(c.Members, r.readMemberAssignment(r.text()))
+	c := SetAssignments{Group: r.Text(), Epoch: RoleEpoch(r.Uint64())}
+	for range r.Count(12, "members") {
+		c.Members = append(c.Members, r.readMemberAssignment(r.Text()))
 	}
 	return c
 }
@@ -201,9 +201,9 @@ func (w *writer) writeSetTargets(c SetTargets) {
 }
 
 func (r *reader) readSetTargets() SetTargets {
-	c := SetTargets{Group: r.text(), Epoch: RoleEpoch(r.u64()), GroupEpoch: int32(r.u32()), AssignmentEpoch: int32(r.u32())}
-	for range r.readCount(2, "targets") {
-		c.Targets = append(c.Targets, MemberTarget{r.text(), r.readRanges()})
+	c := SetTargets{Group: r.Text(), Epoch: RoleEpoch(r.Uint64()), GroupEpoch: int32(r.Uint32()), AssignmentEpoch: int32(r.Uint32())}
+	for range r.Count(2, "targets") {
+		c.Targets = append(c.Targets, MemberTarget{r.Text(), r.readRanges()})
 	}
 	return c
 }
@@ -216,7 +216,7 @@ func (w *writer) writeExpireOffsets(c ExpireOffsets) {
 }
 
 func (r *reader) readExpireOffsets() ExpireOffsets {
-	return ExpireOffsets{r.text(), RoleEpoch(r.u64()), UnixMilli(r.u64()), r.readTopicPartitions()}
+	return ExpireOffsets{r.Text(), RoleEpoch(r.Uint64()), UnixMilli(r.Uint64()), r.readTopicPartitions()}
 }
 
 func (w *writer) writeMemberItem(k memberKey, m *memberState) {
@@ -227,7 +227,7 @@ func (w *writer) writeMemberItem(k memberKey, m *memberState) {
 }
 
 func (r *reader) readMemberItem(s *State) {
-	k := memberKey{group: r.text()}
+	k := memberKey{group: r.Text()}
 	m := memberState{info: r.readConsumerMember(), assignment: r.readMemberAssignment(""), target: r.readRanges()}
 	k.id = m.info.ID
 	s.members.put(k, m)
@@ -267,18 +267,18 @@ func (w *writer) writeGroupHead(g *groupState) {
 }
 
 func (r *reader) readGroupHead(g *groupState) {
-	flags := r.u8()
+	flags := r.Uint8()
 	if flags > groupHasClassic|groupHasConsumer|groupIsEmpty {
-		r.fail("group flags %#x", flags)
+		r.Fail("group flags %#x", flags)
 	}
 	if flags&groupHasClassic != 0 {
 		group := r.readGroup()
 		g.group = &group
 	}
 	if flags&groupHasConsumer != 0 {
-		g.consumer = &ConsumerGroup{int32(r.u32()), int32(r.u32()), int(r.uvarintUpTo(MaxMembers, "members"))}
+		g.consumer = &ConsumerGroup{int32(r.Uint32()), int32(r.Uint32()), int(r.UvarintUpTo(MaxMembers, "members"))}
 	}
 	if flags&groupIsEmpty != 0 {
-		g.emptySince = UnixMilli(r.u64())
+		g.emptySince = UnixMilli(r.Uint64())
 	}
 }

@@ -14,7 +14,7 @@ func (w *writer) writeInitTxn(c InitTxn) {
 }
 
 func (r *reader) readInitTxn() InitTxn {
-	return InitTxn{ID: r.text(), Producer: ProducerID(r.varint()), Epoch: ProducerEpoch(r.u16()), Timeout: UnixMilli(r.varint())}
+	return InitTxn{ID: r.Text(), Producer: ProducerID(r.Varint()), Epoch: ProducerEpoch(r.Uint16()), Timeout: UnixMilli(r.Varint())}
 }
 
 func (w *writer) writeAddToTxn(c AddToTxn) {
@@ -24,7 +24,7 @@ func (w *writer) writeAddToTxn(c AddToTxn) {
 }
 
 func (r *reader) readAddToTxn() AddToTxn {
-	return AddToTxn{r.text(), ProducerID(r.varint()), ProducerEpoch(r.u16()), r.readTopicPartitions(), r.readTextList()}
+	return AddToTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.readTopicPartitions(), r.readTextList()}
 }
 
 func (w *writer) writeTxnOffsets(c TxnOffsets) {
@@ -36,8 +36,8 @@ func (w *writer) writeTxnOffsets(c TxnOffsets) {
 }
 
 func (r *reader) readTxnOffsets() TxnOffsets {
-	return TxnOffsets{ID: r.text(), Producer: ProducerID(r.varint()), Epoch: ProducerEpoch(r.u16()), Group: r.text(),
-		Slot: RoleEpoch(r.u64()), Implicit: r.flag(), Offsets: r.readOffsets()}
+	return TxnOffsets{ID: r.Text(), Producer: ProducerID(r.Varint()), Epoch: ProducerEpoch(r.Uint16()), Group: r.Text(),
+		Slot: RoleEpoch(r.Uint64()), Implicit: r.Flag(), Offsets: r.readOffsets()}
 }
 
 func (w *writer) writeEndTxn(c EndTxn) {
@@ -48,7 +48,7 @@ func (w *writer) writeEndTxn(c EndTxn) {
 }
 
 func (r *reader) readEndTxn() EndTxn {
-	return EndTxn{r.text(), ProducerID(r.varint()), ProducerEpoch(r.u16()), r.flag(), r.flag(), Revision(r.u64())}
+	return EndTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.Flag(), r.Flag(), Revision(r.Uint64())}
 }
 
 func (w *writer) writeAbortTxn(c AbortTxn) {
@@ -57,7 +57,7 @@ func (w *writer) writeAbortTxn(c AbortTxn) {
 	w.flag(c.Forced)
 }
 
-func (r *reader) readAbortTxn() AbortTxn { return AbortTxn{r.text(), Revision(r.u64()), r.flag()} }
+func (r *reader) readAbortTxn() AbortTxn { return AbortTxn{r.Text(), Revision(r.Uint64()), r.Flag()} }
 
 func (w *writer) writeTopicPartitions(list []TopicPartition) {
 	w.uvarint(uint64(len(list)))
@@ -68,8 +68,8 @@ func (w *writer) writeTopicPartitions(list []TopicPartition) {
 }
 
 func (r *reader) readTopicPartitions() (out []TopicPartition) {
-	for range r.readCount(17, "partitions") {
-		out = append(out, TopicPartition{r.readTopicID(), Partition(r.uvarintUpTo(1<<31-1, "partition"))})
+	for range r.Count(17, "partitions") {
+		out = append(out, TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition"))})
 	}
 	return out
 }
@@ -93,14 +93,14 @@ func (w *writer) writeTxnItem(id string, t *txnState) {
 }
 
 func (r *reader) readTxnItem(s *State) {
-	id := r.text()
-	t := txnState{producer: ProducerID(r.varint()), epoch: ProducerEpoch(r.u16()), previousProducer: ProducerID(r.varint()), lastEpoch: ProducerEpoch(r.u16()),
-		status: TxnStatus(r.uvarintUpTo(uint64(txnStatusEnd)-1, "status")), timeout: UnixMilli(r.varint()), startRevision: Revision(r.u64()),
-		startTime: UnixMilli(r.u64()), updateTime: UnixMilli(r.u64()), partitions: r.readTopicPartitions(), groups: r.readTextList()}
-	for range r.readCount(29, "offsets") {
-		group, offsets := r.text(), r.readOffsets()
+	id := r.Text()
+	t := txnState{producer: ProducerID(r.Varint()), epoch: ProducerEpoch(r.Uint16()), previousProducer: ProducerID(r.Varint()), lastEpoch: ProducerEpoch(r.Uint16()),
+		status: TxnStatus(r.UvarintUpTo(uint64(txnStatusEnd)-1, "status")), timeout: UnixMilli(r.Varint()), startRevision: Revision(r.Uint64()),
+		startTime: UnixMilli(r.Uint64()), updateTime: UnixMilli(r.Uint64()), partitions: r.readTopicPartitions(), groups: r.readTextList()}
+	for range r.Count(29, "offsets") {
+		group, offsets := r.Text(), r.readOffsets()
 		if len(offsets) != 1 {
-			r.fail("%d offsets, want one", len(offsets))
+			r.Fail("%d offsets, want one", len(offsets))
 			return
 		}
 		t.offsets = append(t.offsets, txnOffset{group, offsets[0]})
@@ -149,14 +149,14 @@ func (w *writer) writePartitionTxns(p *partitionState) {
 }
 
 func (r *reader) readPartitionTxns(s *State, tp TopicPartition, p *partitionState) {
-	if r.at == len(r.b) {
+	if r.Remaining() == 0 {
 		return
 	}
-	for range r.readCount(2, "open transactions") {
-		p.openTxns = append(p.openTxns, OpenTxn{ProducerID(r.uvarint()), Offset(r.uvarint())})
+	for range r.Count(2, "open transactions") {
+		p.openTxns = append(p.openTxns, OpenTxn{ProducerID(r.Uvarint()), Offset(r.Uvarint())})
 	}
-	for range r.readCount(3, "aborted transactions") {
-		a := AbortedTxn{ProducerID(r.uvarint()), Offset(r.uvarint()), Offset(r.uvarint())}
+	for range r.Count(3, "aborted transactions") {
+		a := AbortedTxn{ProducerID(r.Uvarint()), Offset(r.Uvarint()), Offset(r.Uvarint())}
 		s.sum += hashAborted(tp, &a)
 		p.aborted = append(p.aborted, a)
 	}

@@ -106,17 +106,17 @@ func (w *writer) writePastPlacements(s *State) {
 }
 
 func (r *reader) readPastPlacements(s *State) {
-	if r.at == len(r.b) {
+	if r.Remaining() == 0 {
 		return
 	}
-	s.pastPlacementsCut = UnixMilli(r.u64())
-	for range r.readCount(17, "placements") {
-		p := pastPlacement{replacedBy: Revision(r.u64()), replacedAt: UnixMilli(r.u64())}
+	s.pastPlacementsCut = UnixMilli(r.Uint64())
+	for range r.Count(17, "placements") {
+		p := pastPlacement{replacedBy: Revision(r.Uint64()), replacedAt: UnixMilli(r.Uint64())}
 		var sessions []SessionView
-		for range r.readCount(5, "brokers") {
-			b, zone := BrokerID(r.u32()), r.uvarint()
+		for range r.Count(5, "brokers") {
+			b, zone := BrokerID(r.Uint32()), r.Uvarint()
 			if zone >= uint64(len(s.zones)) {
-				r.fail("broker in unknown zone %d", zone)
+				r.Fail("broker in unknown zone %d", zone)
 				return
 			}
 			sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})
