@@ -10,6 +10,7 @@ import (
 // scratch is memory that Apply uses again; it is not part of the state.
 type scratch struct {
 	entry   Entry
+	fields  reader // of the command being decoded
 	weights []uint64
 	shares  []payerShare
 	index   map[payerKey]int // of shares
@@ -54,10 +55,12 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var bad error
 	if len(c.Bytes) > 0 { // an empty entry holds the place of one whose guard failed
 		e = &s.scratch.entry
-		if bad = DecodeEntry(c.Bytes, e); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
+		if bad = decodeEntry(c.Bytes, e, &s.scratch.fields); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
 			bad = fmt.Errorf("entry header names %s/%s/%d", e.Session, e.Lane, e.Seq)
 		}
 	}
+	// A session's first entry is judged like the others of an open session: so
+	// OpenSession is admitted here, before the checks and before its own apply.
 	if s.sessions[c.Session] == nil && bad == nil && e != nil && isOpenSession(e) {
 		if code, text := s.admitSession(e); code != CodeOK {
 			return Outcome{Commands: []CommandOutcome{{Code: code, Text: text}}}, e
@@ -92,7 +95,7 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var out Outcome
 	out.Parts = s.applyParts(c.Revision, e)
 	for _, cmd := range e.Commands {
-		out.Commands = append(out.Commands, s.applyCommand(e, cmd))
+		out.Commands = append(out.Commands, cmd.apply(s, e))
 	}
 	s.bookEntryCosts(c, e, out.Parts)
 	return out, e
@@ -103,78 +106,6 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 // late; a clock that is off is taken for no more than one step ahead.
 func (s *State) entryTime() UnixMilli {
 	return min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep)
-}
-
-func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
-	switch cmd := cmd.(type) {
-	case OpenSession:
-		return CommandOutcome{Value: int64(s.sessions[e.Session].broker)} // admitted before its entry
-	case Pressure:
-		s.pressure = cmd.Level
-		return CommandOutcome{}
-	case Mark:
-		return CommandOutcome{} // the replica acts on it
-	case CloseSession:
-		return s.applyCloseSession(cmd)
-	case DrainSession:
-		return s.applyDrainSession(e.Session)
-	case ClaimRole:
-		return s.applyClaimRole(e.Session, cmd)
-	case Tick:
-		return s.applyTick(cmd)
-	case AcceptArchive:
-		return s.applyAcceptArchive(cmd)
-	case RaiseLevel:
-		return s.applyRaiseLevel(cmd)
-	case CreateTopic:
-		s.topicsRevision = s.revision
-		return s.applyCreateTopic(cmd)
-	case DeleteTopic:
-		s.topicsRevision = s.revision
-		return s.applyDeleteTopic(cmd)
-	case CreatePartitions:
-		s.topicsRevision = s.revision
-		return s.applyCreatePartitions(cmd)
-	case SetConfigs:
-		return s.applySetConfigs(cmd)
-	case TrimPartition:
-		return s.applyTrimPartition(cmd)
-	case AllocateProducers:
-		return s.applyAllocateProducers(cmd)
-	case CommitOffsets:
-		return s.applyCommitOffsets(cmd)
-	case PutGroup:
-		return s.applyPutGroup(cmd)
-	case DeleteGroup:
-		return s.applyDeleteGroup(cmd)
-	case DeleteOffsets:
-		return s.applyDeleteOffsets(cmd)
-	case InitTxn:
-		return s.applyInitTxn(cmd)
-	case AddToTxn:
-		return s.applyAddToTxn(cmd)
-	case TxnOffsets:
-		return s.applyTxnOffsets(cmd)
-	case EndTxn:
-		return s.applyEndTxn(cmd)
-	case AbortTxn:
-		return s.applyAbortTxn(cmd)
-	case PutMember:
-		return s.applyPutMember(cmd)
-	case RemoveMembers:
-		return s.applyRemoveMembers(cmd)
-	case SetAssignments:
-		return s.applySetAssignments(cmd)
-	case SetTargets:
-		return s.applySetTargets(cmd)
-	case ExpireOffsets:
-		return s.applyExpireOffsets(cmd)
-	case Usage:
-		return s.applyUsage(e.Session, cmd)
-	case RecoverCluster:
-		return s.applyRecoverCluster(e.Session, cmd)
-	}
-	return CommandOutcome{Code: CodeInvalidRequest, Text: fmt.Sprintf("command of kind %d", cmd.Kind())}
 }
 
 // checkObjects refuses an entry that introduces an object that is not named

@@ -212,3 +212,42 @@ func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
 	}
 	s.addLiveBytes(objectKey{sp.Revision, sp.Object}, -int64(sp.Length))
 }
+
+// checkTxnRun says whether a transactional run that is no duplicate may land.
+// Runs of the newer protocol (V2, KIP-890) add their partition themselves;
+// those of the older one name the start of the transaction in which they were
+// received.
+func (s *State) checkTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
+	id, ok := s.txnByProducer[r.Producer]
+	if !ok {
+		return CodeUnknownProducer
+	}
+	t := s.txns.get(id)
+	switch {
+	case r.Epoch != t.epoch:
+		return CodeStaleEpoch
+	case r.Start != 0 && (t.status != TxnOngoing || t.startRevision != r.Start || !t.hasPartition(tp)):
+		return CodeTxnState
+	case len(p.openTxns) >= s.limits.PartitionOpen:
+		return CodeLimit
+	case len(t.partitions) >= s.limits.TxnParts && !t.hasPartition(tp):
+		return CodeTooLarge
+	}
+	return CodeOK
+}
+
+// recordTxnRun notes an accepted transactional run: its transaction has data on
+// the partition from at on.
+func (s *State) recordTxnRun(tp TopicPartition, p *partitionState, r *Run, at Offset) {
+	id := s.txnByProducer[r.Producer]
+	if t := s.txns.get(id); t.status != TxnOngoing || !t.hasPartition(tp) {
+		s.txns.edit(id, func(t *txnState) {
+			s.beginTxn(id, t)
+			t.addPartition(tp)
+			t.updateTime = s.time
+		})
+	}
+	if _, open := p.openTxnStart(r.Producer); !open {
+		p.openTxns = append(slices.Clip(p.openTxns), OpenTxn{r.Producer, at})
+	}
+}

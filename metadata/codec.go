@@ -80,10 +80,7 @@ func (w *writer) writeEntryHead(e *Entry) {
 	for i := range e.Parts {
 		w.writePart(e.Time, &e.Parts[i])
 	}
-	w.uvarint(uint64(len(e.Commands)))
-	for _, c := range e.Commands {
-		w.writeCommand(c)
-	}
+	w.writeCommands(e.Commands)
 }
 
 func (w *writer) writeObjects(session SessionID, objects []ObjectRef) {
@@ -139,7 +136,11 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 
 // DecodeEntry decodes and validates an entry, reusing what e already holds.
 // e.Inline is a slice of b. ErrVersion where a later version wrote it.
-func DecodeEntry(b []byte, e *Entry) error {
+func DecodeEntry(b []byte, e *Entry) error { return decodeEntry(b, e, nil) }
+
+// decodeEntry is DecodeEntry with memory for the reader of commands' fields, or
+// nil: apply decodes without an allocation for it.
+func decodeEntry(b []byte, e *Entry, fields *reader) error {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return fmt.Errorf("decode entry: %w: not an entry", ErrCorrupt)
 	}
@@ -165,7 +166,7 @@ func DecodeEntry(b []byte, e *Entry) error {
 	e.Time = UnixMilli(r.Uint64())
 	r.Take(8) // the lengths
 	e.Inline = body[entryHeaderSize+head:]
-	r.readEntryHead(e)
+	r.readEntryHead(e, fields)
 	if err := r.ExpectEnd(); err != nil {
 		return fmt.Errorf("decode entry: %w", err)
 	}
@@ -187,7 +188,7 @@ func InlineStart(b []byte) (int, error) {
 	return at, nil
 }
 
-func (r *reader) readEntryHead(e *Entry) {
+func (r *reader) readEntryHead(e *Entry, fields *reader) {
 	e.Route.Broker, e.Route.Member, e.Route.Leader = ZoneID(r.Text()), ZoneID(r.Text()), ZoneID(r.Text())
 	e.Route.Followers = e.Route.Followers[:0]
 	for range r.Count(1, "followers") {
@@ -213,10 +214,7 @@ func (r *reader) readEntryHead(e *Entry) {
 		}
 		e.Parts = append(e.Parts, r.readPart(e.Time, runs))
 	}
-	e.Commands = e.Commands[:0]
-	for range r.Count(2, "commands") {
-		e.Commands = append(e.Commands, r.readCommand())
-	}
+	e.Commands = r.readCommands(e.Commands[:0], fields)
 }
 
 func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {

@@ -339,7 +339,7 @@ func (w *writer) writeRoot(s *State) {
 		o := s.sessions[id]
 		w.u64(uint64(o.id))
 		w.u32(uint32(o.broker))
-		w.writeOpenSession(o.open)
+		o.open.encode(w)
 		w.flag(o.draining)
 		for _, seq := range o.lanes {
 			w.uvarint(uint64(seq))
@@ -404,7 +404,7 @@ func (r *reader) readRoot(s *State) {
 		s.zones = append(s.zones, ZoneID(r.Text()))
 	}
 	for range r.Count(40, "sessions") {
-		o := &sessionState{id: SessionID(r.Uint64()), broker: BrokerID(r.Uint32()), open: r.readOpenSession(), draining: r.Flag()}
+		o := &sessionState{id: SessionID(r.Uint64()), broker: BrokerID(r.Uint32()), open: decodeOpenSession(r).(OpenSession), draining: r.Flag()}
 		for i := range o.lanes {
 			o.lanes[i] = LaneSeq(r.Uvarint())
 		}

@@ -1,77 +1,11 @@
 package metadata
 
-// The commands of transactions, and their part of a checkpoint.
+// Transactions in a checkpoint.
 
 func (w *writer) writeTxnOwner(id string, p ProducerID, e ProducerEpoch) {
 	w.text(id)
 	w.varint(int64(p))
 	w.u16(uint16(e))
-}
-
-func (w *writer) writeInitTxn(c InitTxn) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.varint(int64(c.Timeout))
-}
-
-func (r *reader) readInitTxn() InitTxn {
-	return InitTxn{ID: r.Text(), Producer: ProducerID(r.Varint()), Epoch: ProducerEpoch(r.Uint16()), Timeout: UnixMilli(r.Varint())}
-}
-
-func (w *writer) writeAddToTxn(c AddToTxn) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.writeTopicPartitions(c.Partitions)
-	w.writeTextList(c.Groups)
-}
-
-func (r *reader) readAddToTxn() AddToTxn {
-	return AddToTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.readTopicPartitions(), r.readTextList()}
-}
-
-func (w *writer) writeTxnOffsets(c TxnOffsets) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.text(c.Group)
-	w.u64(uint64(c.Slot))
-	w.flag(c.Implicit)
-	w.writeOffsets(c.Offsets)
-}
-
-func (r *reader) readTxnOffsets() TxnOffsets {
-	return TxnOffsets{ID: r.Text(), Producer: ProducerID(r.Varint()), Epoch: ProducerEpoch(r.Uint16()), Group: r.Text(),
-		Slot: RoleEpoch(r.Uint64()), Implicit: r.Flag(), Offsets: r.readOffsets()}
-}
-
-func (w *writer) writeEndTxn(c EndTxn) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.flag(c.Commit)
-	w.flag(c.Bump)
-	w.u64(uint64(c.Start))
-}
-
-func (r *reader) readEndTxn() EndTxn {
-	return EndTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.Flag(), r.Flag(), Revision(r.Uint64())}
-}
-
-func (w *writer) writeAbortTxn(c AbortTxn) {
-	w.text(c.ID)
-	w.u64(uint64(c.Start))
-	w.flag(c.Forced)
-}
-
-func (r *reader) readAbortTxn() AbortTxn { return AbortTxn{r.Text(), Revision(r.Uint64()), r.Flag()} }
-
-func (w *writer) writeTopicPartitions(list []TopicPartition) {
-	w.uvarint(uint64(len(list)))
-	for _, tp := range list {
-		w.raw(tp.Topic[:])
-		w.uvarint(uint64(uint32(tp.Partition)))
-	}
-}
-
-func (r *reader) readTopicPartitions() (out []TopicPartition) {
-	for range r.Count(17, "partitions") {
-		out = append(out, TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition"))})
-	}
-	return out
 }
 
 func (w *writer) writeTxnItem(id string, t *txnState) {

@@ -83,3 +83,7 @@ type Outcome struct {
 	Parts    [][]RunOutcome
 	Commands []CommandOutcome
 }
+
+func refuse(code Code, format string, args ...any) CommandOutcome {
+	return CommandOutcome{Code: code, Text: fmt.Sprintf(format, args...)}
+}

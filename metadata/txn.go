@@ -1,8 +1,6 @@
 package metadata
 
-import (
-	"slices"
-)
+import "slices"
 
 // Limits of transactions.
 const (

@@ -73,3 +73,32 @@ func (r *reader) readTopicID() (t TopicID) {
 	copy(t[:], r.Take(len(t)))
 	return t
 }
+
+func (w *writer) writeTextList(s []string) {
+	w.uvarint(uint64(len(s)))
+	for _, t := range s {
+		w.text(t)
+	}
+}
+
+func (r *reader) readTextList() (out []string) {
+	for range r.Count(1, "list") {
+		out = append(out, r.Text())
+	}
+	return out
+}
+
+func (w *writer) writeTopicPartitions(list []TopicPartition) {
+	w.uvarint(uint64(len(list)))
+	for _, tp := range list {
+		w.raw(tp.Topic[:])
+		w.uvarint(uint64(uint32(tp.Partition)))
+	}
+}
+
+func (r *reader) readTopicPartitions() (out []TopicPartition) {
+	for range r.Count(17, "partitions") {
+		out = append(out, TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition"))})
+	}
+	return out
+}

@@ -33,10 +33,10 @@ func coreFixes() []mutant {
 			"silent && time.Since(last) < unresponsiveTime", "silent && time.Since(last) < 0"}}},
 		{name: "checkpoints forget former placements", pkg: "./metadata", run: "FormerLeadersAre", edits: []edit{
 			{"metadata/codec_state.go", "	w.writePastPlacements(s)\n", ""}, {"metadata/state_hash.go", "return s.hashPastPlacements(m).Sum()", "return m.Sum()"}}},
-		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/apply_session.go",
+		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/commands_session.go",
 			"	s.updatePlacement() // nothing moves", "	if former == nil {\n		s.updatePlacement()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // nothing moves"}}},
-		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/apply_session.go",
-			"			p.next += recoveryOffsetJump - 1\n", "			p.next += recoveryOffsetJump\n"}, {"metadata/apply_session.go",
+		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/commands_cluster.go",
+			"			p.next += recoveryOffsetJump - 1\n", "			p.next += recoveryOffsetJump\n"}, {"metadata/commands_cluster.go",
 			"		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,", "		s.appendMarker(TopicPartition{}, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,"}}},
 		{name: "positions in a recovery's gap are told as they are", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/state_view.go",
 			"		if len(spans) == 0 || spans[0].Object != MarkerRecovery {", "		if len(spans) >= 0 || spans[0].Object != MarkerRecovery {"}}},
@@ -46,7 +46,7 @@ func coreFixes() []mutant {
 			"		if !u.commitReport(ctx, &cmd) {\n			u.restoreCells(cells)\n", "		if !u.commitReport(ctx, &cmd) {\n"}}},
 		{name: "part of a report stands for all of it", pkg: "./metadata", run: "PartOfAReport", edits: []edit{{"metadata/apply_ledger.go",
 			"	if c.To > c.From {", "	if c.To >= c.From {"}}},
-		{name: "the first session of a cluster leaves no gap", pkg: "./metadata", run: "EndsUnreported", edits: []edit{{"metadata/apply_archive.go",
+		{name: "the first session of a cluster leaves no gap", pkg: "./metadata", run: "EndsUnreported", edits: []edit{{"metadata/commands_time.go",
 			"				o.usageReportedTo = max(1, s.time-maxTickLag)\n", ""}}},
 		{name: "what is counted again is shown twice", pkg: node, run: "WhatALostSession", edits: []edit{
 			{"internal/node/usage.go", "		u.n.traffic.countCells(cmd.Cells)\n", ""}, {"internal/node/usage.go", "	metadata.SortCells(cells)\n", "	metadata.SortCells(cells)\n	u.n.traffic.countCells(cells)\n"}}},

@@ -2,9 +2,34 @@ package metadata
 
 import "slices"
 
-// applyEndTxn ends a transaction: markers on all its partitions, and its
+// EndTxn commits or aborts a transaction. Outcome: Value and Epoch are the
+// producer id and epoch to go on with.
+type EndTxn struct {
+	ID       string
+	Producer ProducerID
+	Epoch    ProducerEpoch
+	Commit   bool
+	Bump     bool     // V2: the epoch rises with every transaction
+	Start    Revision // V1: of the transaction that was under way when the request came; 0: none
+}
+
+// Kind implements Command.
+func (EndTxn) Kind() CommandKind { return 25 }
+
+func (c EndTxn) encode(w *writer) {
+	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
+	w.flag(c.Commit)
+	w.flag(c.Bump)
+	w.u64(uint64(c.Start))
+}
+
+func decodeEndTxn(r *reader) Command {
+	return EndTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.Flag(), r.Flag(), Revision(r.Uint64())}
+}
+
+// apply ends a transaction: markers on all its partitions, and its
 // offset commits visible or gone, at once.
-func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
+func (c EndTxn) apply(s *State, _ *Entry) CommandOutcome {
 	t := s.txns.get(c.ID)
 	if t == nil {
 		return refuse(CodeUnknownProducer, "unknown transactional id %q", c.ID)
@@ -67,9 +92,28 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
 
-// applyAbortTxn aborts a transaction that has outlived its timeout, or that an
+// AbortTxn aborts the transaction that began at Start: one that has outlived
+// its timeout in state time, or any where Forced. Its producer is fenced.
+type AbortTxn struct {
+	ID     string
+	Start  Revision
+	Forced bool
+}
+
+// Kind implements Command.
+func (AbortTxn) Kind() CommandKind { return 26 }
+
+func (c AbortTxn) encode(w *writer) {
+	w.text(c.ID)
+	w.u64(uint64(c.Start))
+	w.flag(c.Forced)
+}
+
+func decodeAbortTxn(r *reader) Command { return AbortTxn{r.Text(), Revision(r.Uint64()), r.Flag()} }
+
+// apply aborts a transaction that has outlived its timeout, or that an
 // operator gives up, and fences its producer.
-func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
+func (c AbortTxn) apply(s *State, _ *Entry) CommandOutcome {
 	t := s.txns.get(c.ID)
 	switch {
 	case t == nil || t.status != TxnOngoing || t.startRevision != c.Start:

@@ -2,20 +2,66 @@ package metadata
 
 import "slices"
 
-// roleState is the newest claim of an epoch-bearing duty.
-type roleState struct {
-	epoch  RoleEpoch
-	holder SessionID
+// Address is where a session can be reached.
+type Address struct {
+	Host string
+	Port int32
 }
 
-// RoleHolder returns the session whose claim of a duty was applied last, and
-// its epoch; false where nobody claimed it or the session is gone.
-func (s *State) RoleHolder(duty string) (SessionID, RoleEpoch, bool) {
-	d, ok := s.roles[duty]
-	if !ok || s.sessions[d.holder] == nil {
-		return 0, d.epoch, false
+// OpenSession makes a session known to the state and gives it a broker id:
+// the one asked for, or the lowest that no open session has. It is the first
+// entry of its session's control lane. Outcome.Value is the broker id.
+type OpenSession struct {
+	Want  BrokerID // NoBroker: any
+	Zone  ZoneID
+	Kafka Address // the port for clients without a zone; zone k is at + 1 + k
+	// ZonePorts, where not empty, gives this broker's port for clients of the
+	// cluster's k-th zone instead of the rule above (zonewise dev).
+	ZonePorts []int32
+	Peer      string // host:port of the broker-to-broker door
+	HTTP      string // host:port of pages, API and metrics
+	Version   string
+	MinLevel  FeatureLevel
+	MaxLevel  FeatureLevel
+	// Cluster is the id for a cluster that has none yet, by chance; the first
+	// session's holds. Zero: none is offered.
+	Cluster ClusterID
+}
+
+// Kind implements Command.
+func (OpenSession) Kind() CommandKind { return 1 }
+
+func (c OpenSession) encode(w *writer) {
+	w.u32(uint32(c.Want))
+	w.text(string(c.Zone))
+	w.text(c.Kafka.Host)
+	w.u32(uint32(c.Kafka.Port))
+	w.uvarint(uint64(len(c.ZonePorts)))
+	for _, p := range c.ZonePorts {
+		w.u32(uint32(p))
 	}
-	return d.holder, d.epoch, true
+	w.text(c.Peer)
+	w.text(c.HTTP)
+	w.text(c.Version)
+	w.u16(uint16(c.MinLevel))
+	w.u16(uint16(c.MaxLevel))
+	w.raw(c.Cluster[:])
+}
+
+func decodeOpenSession(r *reader) Command {
+	c := OpenSession{Want: BrokerID(r.Uint32()), Zone: ZoneID(r.Text()), Kafka: Address{r.Text(), int32(r.Uint32())}}
+	for range r.Count(4, "zone ports") {
+		c.ZonePorts = append(c.ZonePorts, int32(r.Uint32()))
+	}
+	c.Peer, c.HTTP, c.Version = r.Text(), r.Text(), r.Text()
+	c.MinLevel, c.MaxLevel = FeatureLevel(r.Uint16()), FeatureLevel(r.Uint16())
+	copy(c.Cluster[:], r.Take(len(c.Cluster)))
+	return c
+}
+
+// apply only reports the broker id: admitSession has opened the session already.
+func (OpenSession) apply(s *State, e *Entry) CommandOutcome {
+	return CommandOutcome{Value: int64(s.sessions[e.Session].broker)}
 }
 
 func isOpenSession(e *Entry) bool {
@@ -57,6 +103,24 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	return CodeOK, ""
 }
 
+// CloseSession forgets a session. Its entry is guarded by the absence of the
+// session's key.
+type CloseSession struct{ Session SessionID }
+
+// Kind implements Command.
+func (CloseSession) Kind() CommandKind { return 2 }
+
+func (c CloseSession) encode(w *writer) { w.u64(uint64(c.Session)) }
+
+func decodeCloseSession(r *reader) Command { return CloseSession{SessionID(r.Uint64())} }
+
+func (c CloseSession) apply(s *State, _ *Entry) CommandOutcome {
+	if !s.closeSession(c.Session) {
+		return CommandOutcome{Code: CodeUnknownSession}
+	}
+	return CommandOutcome{}
+}
+
 func (s *State) closeSession(id SessionID) bool {
 	o := s.sessions[id]
 	if o == nil {
@@ -88,15 +152,18 @@ func (s *State) forgetSession(o *sessionState) {
 	s.reserveBrokerID(o)
 }
 
-func (s *State) applyCloseSession(c CloseSession) CommandOutcome {
-	if !s.closeSession(c.Session) {
-		return CommandOutcome{Code: CodeUnknownSession}
-	}
-	return CommandOutcome{}
-}
+// DrainSession takes the entry's own session out of the placement.
+type DrainSession struct{}
 
-func (s *State) applyDrainSession(id SessionID) CommandOutcome {
-	s.sessions[id].draining = true
+// Kind implements Command.
+func (DrainSession) Kind() CommandKind { return 3 }
+
+func (DrainSession) encode(*writer) {}
+
+func decodeDrainSession(*reader) Command { return DrainSession{} }
+
+func (DrainSession) apply(s *State, e *Entry) CommandOutcome {
+	s.sessions[e.Session].draining = true
 	s.updatePlacement()
 	return CommandOutcome{}
 }
@@ -127,65 +194,4 @@ func (s *State) updatePlacement() {
 	for _, tp := range touched {
 		s.partitions.edit(tp, func(p *partitionState) { p.epoch++ })
 	}
-}
-
-func (s *State) applyClaimRole(session SessionID, c ClaimRole) CommandOutcome {
-	if d := s.roles[c.Role]; c.Epoch <= d.epoch {
-		return refuse(CodeStaleRole, "epoch %d, now %d", c.Epoch, d.epoch)
-	}
-	if _, slot := parseGroupSlotRole(c.Role); !slot {
-		return refuse(CodeInvalidRequest, "role %q has no epoch", c.Role)
-	}
-	s.roles[c.Role] = roleState{c.Epoch, session}
-	return CommandOutcome{}
-}
-
-func (s *State) applyRaiseLevel(c RaiseLevel) CommandOutcome {
-	if c.To != s.level+1 {
-		return refuse(CodeLevel, "from level %d to %d", s.level, c.To)
-	}
-	for _, o := range s.sessions {
-		if o.open.MaxLevel < c.To {
-			return refuse(CodeLevel, "broker %d understands levels up to %d", o.broker, o.open.MaxLevel)
-		}
-	}
-	s.level = c.To
-	return CommandOutcome{}
-}
-
-// Jumps of a recovery: more than any lost tail can have given out.
-const (
-	recoveryProducerJump ProducerID  = 1 << 32
-	recoveryEpochJump    LeaderEpoch = 1 << 10
-	recoveryOffsetJump   Offset      = 1 << 30
-)
-
-// applyRecoverCluster closes every session but the one that recovers, and jumps
-// producer ids, leader epochs and offsets, so that nothing that the lost tail
-// acknowledged is given out a second time.
-func (s *State) applyRecoverCluster(by SessionID, c RecoverCluster) CommandOutcome {
-	if by.Incarnation() != c.Incarnation {
-		return refuse(CodeInvalidRequest, "incarnation %d by a session of %d", c.Incarnation, by.Incarnation())
-	}
-	for _, id := range sortedKeys(s.sessions) {
-		if id != by {
-			s.closeSession(id)
-		}
-	}
-	s.pastPlacements, s.pastPlacementsCut = nil, 0 // no former leader has anything that could still commit
-	s.roles = map[string]roleState{}
-	s.nextProducer += recoveryProducerJump
-	s.recovered = s.revision
-	var all []TopicPartition
-	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool { all = append(all, tp); return true })
-	for _, tp := range all {
-		s.partitions.edit(tp, func(p *partitionState) {
-			p.epoch += recoveryEpochJump
-			p.next += recoveryOffsetJump - 1
-		})
-		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
-			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.entryTime()})
-	}
-	s.abortTxnsOfLostTail() // its markers take offsets that the tail cannot have given out
-	return CommandOutcome{}
 }
