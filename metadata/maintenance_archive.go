@@ -14,7 +14,7 @@ const maxArchiveTries = 3
 
 // maintainArchives is one pass of the archive duty: finish what was begun, archive what
 // is closed, close what is due, and keep the store in order.
-func (c *Maintenance) maintainArchives(ctx context.Context, d Role) error {
+func (c *Maintenance) maintainArchives(ctx context.Context, role Role) error {
 	start, err := c.cfg.Log.Start(ctx)
 	if err != nil {
 		return err
@@ -30,28 +30,28 @@ func (c *Maintenance) maintainArchives(ctx context.Context, d Role) error {
 	if accepted.Extent > 0 {
 		// Also where truncated names it already: an earlier holder may have
 		// died while it deleted keys.
-		if err := c.cfg.Admin.Truncate(ctx, d, accepted.Extent); err != nil {
+		if err := c.cfg.Admin.Truncate(ctx, role, accepted.Extent); err != nil {
 			return err
 		}
 	}
 	if n := len(pending); n > 0 && pending[n-1].Extent >= start.Extent {
-		if err := c.closeExtentIfDue(ctx, d, pending[n-1]); err != nil {
+		if err := c.closeExtentIfDue(ctx, role, pending[n-1]); err != nil {
 			return err
 		}
 	}
 	if len(pending) > 0 && pending[0].Extent < start.Extent {
 		p := pending[0]
-		if done, err := c.archiveExtent(ctx, d, start.Incarnation, p, accepted.Object); err != nil || !done {
+		if done, err := c.archiveExtent(ctx, role, start.Incarnation, p, accepted.Object); err != nil || !done {
 			return err
 		}
 		return nil // the next pass takes the next one
 	}
-	return c.compactStore(ctx, d)
+	return c.compactStore(ctx, role)
 }
 
 // closeExtentIfDue closes the open generation when it is old or large enough. It is
 // closed on schedule even while archiving fails.
-func (c *Maintenance) closeExtentIfDue(ctx context.Context, d Role, p PendingArchive) error {
+func (c *Maintenance) closeExtentIfDue(ctx context.Context, role Role, p PendingArchive) error {
 	t := c.cfg.Times
 	if c.lastClose.IsZero() {
 		c.lastClose = time.Now()
@@ -61,13 +61,13 @@ func (c *Maintenance) closeExtentIfDue(ctx context.Context, d Role, p PendingArc
 		return nil
 	}
 	c.lastClose = time.Now()
-	_, err := c.cfg.Admin.CloseExtent(ctx, d, p.Extent)
+	_, err := c.cfg.Admin.CloseExtent(ctx, role, p.Extent)
 	return err
 }
 
 // archiveExtent writes a closed generation into the bucket, reads it back, and
 // has what it read accepted by apply; then its keys go.
-func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
+func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
 	if c.archiveRefusals[p.Extent] >= maxArchiveTries {
 		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Extent)
 		return false, nil
@@ -101,7 +101,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 	if n := len(a.Entries); n > 0 {
 		cmd.First, cmd.Last = a.Entries[0].Revision, a.Entries[n-1].Revision
 	}
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return false, err
 	}
@@ -111,7 +111,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 		return false, nil
 	}
 	delete(c.archiveRefusals, p.Extent)
-	return true, c.cfg.Admin.Truncate(ctx, d, p.Extent)
+	return true, c.cfg.Admin.Truncate(ctx, role, p.Extent)
 }
 
 // checkIncarnation stops a custodian whose cluster was recovered elsewhere:
@@ -132,7 +132,7 @@ func (c *Maintenance) checkIncarnation(ctx context.Context, inc Incarnation) err
 const compactionInterval = 10 * time.Second
 
 // compactStore compacts the store behind the slowest live follower.
-func (c *Maintenance) compactStore(ctx context.Context, d Role) error {
+func (c *Maintenance) compactStore(ctx context.Context, role Role) error {
 	if time.Since(c.lastCompaction) < compactionInterval {
 		return nil
 	}
@@ -147,14 +147,14 @@ func (c *Maintenance) compactStore(ctx context.Context, d Role) error {
 			behind = min(behind, l.Status.Applied)
 		}
 	}
-	h, err := c.cfg.Admin.CompactStore(ctx, d, behind)
+	h, err := c.cfg.Admin.CompactStore(ctx, role, behind)
 	if err != nil {
 		return err
 	}
 	if c.cfg.Health != nil {
 		c.cfg.Health(h)
 	}
-	return c.updatePressure(ctx, d, h)
+	return c.updatePressure(ctx, role, h)
 }
 
 // Percentages of the store's quota at which brokers hold back. A level is left
@@ -166,7 +166,7 @@ const (
 )
 
 // updatePressure tells all brokers when the store's fullness crosses a level.
-func (c *Maintenance) updatePressure(ctx context.Context, d Role, h StoreHealth) error {
+func (c *Maintenance) updatePressure(ctx context.Context, role Role, h StoreHealth) error {
 	var present PressureLevel
 	c.cfg.Replica.View(func(s *State) { present = s.pressure })
 	next := nextPressure(h, present)
@@ -174,7 +174,7 @@ func (c *Maintenance) updatePressure(ctx context.Context, d Role, h StoreHealth)
 		return nil
 	}
 	c.cfg.Logger.Warn("the log store's usage crossed a pressure level", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
-	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	return err
 }
 

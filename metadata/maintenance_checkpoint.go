@@ -13,7 +13,7 @@ const agreementTimeout = 20 * time.Second
 // writeCheckpoint is one pass of the checkpoint duty: mark a revision, write the
 // state as it was there, and move the pointer once another live broker, if
 // there is one, has computed the same hash.
-func (c *Maintenance) writeCheckpoint(ctx context.Context, d Role) error {
+func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
 	var entries uint64
 	c.cfg.Replica.View(func(s *State) { entries = s.entries })
 	if entries == c.checkpointedEntries {
@@ -24,7 +24,7 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, d Role) error {
 		return err
 	}
 	c.cfg.Replica.RequestSnapshot()
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{Mark{}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{Mark{}}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return err
 	}
@@ -42,7 +42,7 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, d Role) error {
 	if agreed, err := c.awaitAgreement(ctx, p); err != nil || !agreed {
 		return err
 	}
-	if err := c.cfg.Admin.SetCheckpoint(ctx, d, p); err != nil {
+	if err := c.cfg.Admin.SetCheckpoint(ctx, role, p); err != nil {
 		return err
 	}
 	c.checkpointer.Commit()
