@@ -1,23 +1,23 @@
 package metadata
 
-// roleState is the newest claim of an epoch-bearing duty.
+// roleState is the newest claim of an epoch-bearing role.
 type roleState struct {
 	epoch  RoleEpoch
 	holder SessionID
 }
 
-// RoleHolder returns the session whose claim of a duty was applied last, and
+// RoleHolder returns the session whose claim of a role was applied last, and
 // its epoch; false where nobody claimed it or the session is gone.
-func (s *State) RoleHolder(duty string) (SessionID, RoleEpoch, bool) {
-	d, ok := s.roles[duty]
+func (s *State) RoleHolder(role string) (SessionID, RoleEpoch, bool) {
+	d, ok := s.roles[role]
 	if !ok || s.sessions[d.holder] == nil {
 		return 0, d.epoch, false
 	}
 	return d.holder, d.epoch, true
 }
 
-// ClaimRole begins the work of an epoch-bearing duty (a group slot). Its entry is
-// guarded by the duty's key. Entries of an older epoch are refused.
+// ClaimRole begins the work of an epoch-bearing role (a group slot). Its entry is
+// guarded by the role's key. Entries of an older epoch are refused.
 type ClaimRole struct {
 	Role  string
 	Epoch RoleEpoch
@@ -119,7 +119,7 @@ func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 }
 
 // Mark asks every broker to publish its state's hash at this entry's revision;
-// the holder of the checkpoint duty writes the state as it is here.
+// the holder of the checkpoint role writes the state as it is here.
 type Mark struct{}
 
 // Kind implements Command.
@@ -133,7 +133,7 @@ func decodeMark(*reader) Command { return Mark{} }
 func (Mark) apply(*State, *Entry) CommandOutcome { return CommandOutcome{} }
 
 // Pressure says how full the log's store is, so that every broker holds back
-// alike. The archive duty writes it when it changes.
+// alike. The archive role writes it when it changes.
 type Pressure struct{ Level PressureLevel }
 
 // Kind implements Command.

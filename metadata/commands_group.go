@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// GroupSlotRole returns the name of the duty that coordinates a slot's groups.
+// GroupSlotRole returns the name of the role that coordinates a slot's groups.
 func GroupSlotRole(slot Slot) string { return fmt.Sprintf("group-slot-%02d", slot) }
 
 // parseGroupSlotRole is the reverse of GroupSlotRole.
-func parseGroupSlotRole(duty string) (Slot, bool) {
-	n, err := strconv.Atoi(strings.TrimPrefix(duty, "group-slot-"))
-	if err != nil || n < 0 || n >= GroupSlots || GroupSlotRole(Slot(n)) != duty {
+func parseGroupSlotRole(role string) (Slot, bool) {
+	n, err := strconv.Atoi(strings.TrimPrefix(role, "group-slot-"))
+	if err != nil || n < 0 || n >= GroupSlots || GroupSlotRole(Slot(n)) != role {
 		return 0, false
 	}
 	return Slot(n), true

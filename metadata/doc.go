@@ -9,7 +9,7 @@
 //	   wal, Maintenance            +-- checkpoints      broker, router, wal, s3stream
 //
 // Who owns what: the Replica's goroutine alone changes its State; a Maintenance
-// belongs to one session and writes only what its duties let it; everything
+// belongs to one session and writes only what its roles let it; everything
 // here is pure but for replica.go, replay.go, waiters.go, custodian*.go and
 // the in-memory log.
 //

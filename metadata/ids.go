@@ -152,7 +152,7 @@ type Slot uint8
 // GroupSlots is how many group slots a cluster has; it never changes.
 const GroupSlots = 64
 
-// RoleEpoch is the create revision of a duty key: a later holder's is higher.
+// RoleEpoch is the create revision of a role key: a later holder's is higher.
 type RoleEpoch int64
 
 // FeatureLevel is the version of what apply computes. Whatever changes the

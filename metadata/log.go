@@ -22,7 +22,7 @@ var (
 	// ErrUnavailable: the log's store does not answer, or cannot serve. It
 	// passes, and the Log reports it itself.
 	ErrUnavailable = errors.New("the log is unavailable")
-	// ErrRoleLost: the duty or its session is no longer held.
+	// ErrRoleLost: the role or its session is no longer held.
 	ErrRoleLost = errors.New("role lost")
 	// ErrNewerIncarnation: the cluster was recovered elsewhere.
 	ErrNewerIncarnation = errors.New("newer incarnation")
@@ -33,7 +33,7 @@ var (
 // fails an empty entry takes its place and the append's outcome is
 // CodeGuardFailed.
 type Guard struct {
-	// DutyHeld: the duty of this name is held at this epoch.
+	// RoleHeld: the role of this name is held at this epoch.
 	Role      string
 	RoleEpoch RoleEpoch
 	// SessionGone: this session's key is absent.
@@ -151,34 +151,34 @@ type Log interface {
 	Barrier(ctx context.Context) (Revision, error)
 	// OpenSession begins a session.
 	OpenSession(ctx context.Context, info SessionInfo) (Session, error)
-	// TryRole takes the duty for the session if nobody holds it. ok is false
+	// TryRole takes the role for the session if nobody holds it. ok is false
 	// where somebody else does.
-	TryRole(ctx context.Context, s SessionID, name string) (d Role, ok bool, err error)
+	TryRole(ctx context.Context, s SessionID, name string) (role Role, ok bool, err error)
 }
 
-// LogAdmin is the log's care. Every write is guarded by the duty's and the
+// LogAdmin is the log's care. Every write is guarded by the role's and the
 // session's keys and fails with ErrRoleLost where they are gone.
 type LogAdmin interface {
-	// ReleaseRole gives a duty up; one that is lost already is no error.
-	ReleaseRole(ctx context.Context, d Role) error
+	// ReleaseRole gives a role up; one that is lost already is no error.
+	ReleaseRole(ctx context.Context, role Role) error
 	// EndSession takes away what is left in the log of a session that apply has
-	// closed: its key and its duties. One that is gone is no error.
+	// closed: its key and its roles. One that is gone is no error.
 	EndSession(ctx context.Context, id SessionID) error
 	// Sessions lists the live session keys, and the revision of the list.
 	Sessions(ctx context.Context) ([]LiveSession, Revision, error)
 	// CloseExtent moves the log from generation g to g+1, and returns the
 	// revision at which it happened. Where it is past g already, 0.
-	CloseExtent(ctx context.Context, d Role, g Extent) (Revision, error)
+	CloseExtent(ctx context.Context, role Role, g Extent) (Revision, error)
 	// ReadExtent delivers the entries of a closed generation in revision
 	// order.
 	ReadExtent(ctx context.Context, g Extent, deliver func(CommittedEntry) error) error
 	// Truncate says that generations up to g are read from the bucket, then
 	// deletes their keys, gently. It finishes what an earlier holder began.
-	Truncate(ctx context.Context, d Role, g Extent) error
+	Truncate(ctx context.Context, role Role, g Extent) error
 	// SetCheckpoint moves the checkpoint pointer; an older one is a no-op.
-	SetCheckpoint(ctx context.Context, d Role, p CheckpointPointer) error
+	SetCheckpoint(ctx context.Context, role Role, p CheckpointPointer) error
 	// CompactStore compacts the log's store behind rev and reports its size.
-	CompactStore(ctx context.Context, d Role, behind Revision) (StoreHealth, error)
+	CompactStore(ctx context.Context, role Role, behind Revision) (StoreHealth, error)
 }
 
 // StoreHealth is how the log's store is.

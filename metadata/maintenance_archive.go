@@ -12,7 +12,7 @@ import (
 // a new name before `zonewise repair archive` has to decide.
 const maxArchiveTries = 3
 
-// maintainArchives is one pass of the archive duty: finish what was begun, archive what
+// maintainArchives is one pass of the archive role: finish what was begun, archive what
 // is closed, close what is due, and keep the store in order.
 func (c *Maintenance) maintainArchives(ctx context.Context, role Role) error {
 	start, err := c.cfg.Log.Start(ctx)

@@ -10,7 +10,7 @@ import (
 // same hash before the next one is tried instead.
 const agreementTimeout = 20 * time.Second
 
-// writeCheckpoint is one pass of the checkpoint duty: mark a revision, write the
+// writeCheckpoint is one pass of the checkpoint role: mark a revision, write the
 // state as it was there, and move the pointer once another live broker, if
 // there is one, has computed the same hash.
 func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {

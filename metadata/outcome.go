@@ -19,7 +19,7 @@ const (
 	CodeInvalidPartition      // count not above the present one, or beyond a limit
 	CodeInvalidConfig         //
 	CodeInvalidRequest        // arguments contradict the state
-	CodeStaleRole             // an older epoch of a duty or slot
+	CodeStaleRole             // an older epoch of a role or slot
 	CodeUnknownSession        //
 	CodeBrokerIDTaken         //
 	CodeUnknownGroup          //

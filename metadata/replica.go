@@ -96,7 +96,6 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 	r.retained.initRetained()
 	r.waiters.initWaiters()
 	r.barriers.initQueue()
-	r.advanced.initBroadcast()
 	r.archives.initCache()
 	return r
 }

@@ -255,8 +255,8 @@ func (s *State) Groups() []string {
 	return out
 }
 
-// RoleEpoch returns the newest claimed epoch of an epoch-bearing duty.
-func (s *State) RoleEpoch(duty string) RoleEpoch { return s.roles[duty].epoch }
+// RoleEpoch returns the newest claimed epoch of an epoch-bearing role.
+func (s *State) RoleEpoch(role string) RoleEpoch { return s.roles[role].epoch }
 
 // SessionView is an open session.
 type SessionView struct {

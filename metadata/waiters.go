@@ -14,8 +14,6 @@ type broadcast struct {
 	changed chan struct{}
 }
 
-func (b *broadcast) initBroadcast() {}
-
 // wait returns a channel that the next wake closes. Take it before looking at
 // what it tells about.
 func (b *broadcast) wait() <-chan struct{} {

@@ -22,7 +22,7 @@ type session struct {
 	broker   metadata.BrokerID
 	usage    *usageReporter
 	slots    *groups.SlotKeeper
-	ctx      context.Context    // of duties, slots and usage
+	ctx      context.Context    // of roles, slots and usage
 	cancel   context.CancelFunc // ends ctx
 	wg       sync.WaitGroup
 	finished chan struct{} // closed by finish
