@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// scratch is memory that Apply uses again; it is not part of the state.
+// scratch is memory that Apply reuses; it is not part of the state.
 type scratch struct {
 	entry   Entry
 	fields  reader // of the command being decoded
@@ -16,12 +16,12 @@ type scratch struct {
 	index   map[payerKey]int // of shares
 }
 
-// Apply is the one function that changes a state. It is pure: the outcome and
-// the state afterwards depend on the state before and the entry alone. It
-// validates before it changes anything; an entry that is invalid, or that
-// panics, has the deterministic outcome CodeRefused and counts as an alarm.
+// Apply is the only function that changes a state. It is pure: the outcome and
+// the state afterwards depend on nothing but the state before and the entry. It
+// validates before it changes anything. An entry that is invalid, or that panics,
+// has the deterministic outcome CodeRefused and counts as an alarm.
 //
-// Entries are applied in the order of their revisions; one that is not newer
+// Entries are applied in the order of their revisions; an entry that is not newer
 // than the state changes nothing.
 func (s *State) Apply(c *CommittedEntry) (Outcome, *Entry) {
 	if c.Revision <= s.revision {
@@ -40,7 +40,8 @@ func (s *State) Apply(c *CommittedEntry) (Outcome, *Entry) {
 	return out, e
 }
 
-// applyCatchingPanic turns a panic into the outcome that every broker has.
+// applyCatchingPanic turns a panic into an outcome that is the same on every
+// broker.
 func (s *State) applyCatchingPanic(c *CommittedEntry) (out Outcome, e *Entry) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -53,14 +54,15 @@ func (s *State) applyCatchingPanic(c *CommittedEntry) (out Outcome, e *Entry) {
 func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var e *Entry
 	var bad error
-	if len(c.Bytes) > 0 { // an empty entry holds the place of one whose guard failed
+	if len(c.Bytes) > 0 { // an empty entry takes the place of an entry whose guard failed
 		e = &s.scratch.entry
 		if bad = decodeEntry(c.Bytes, e, &s.scratch.fields); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
 			bad = fmt.Errorf("entry header names %s/%s/%d", e.Session, e.Lane, e.Seq)
 		}
 	}
-	// A session's first entry is judged like the others of an open session: so
-	// OpenSession is admitted here, before the checks and before its own apply.
+	// A session's first entry passes the same checks as the others of an open
+	// session. So OpenSession is admitted here, before the checks and before its
+	// own apply.
 	if s.sessions[c.Session] == nil && bad == nil && e != nil && isOpenSession(e) {
 		if code, text := s.admitSession(e); code != CodeOK {
 			return Outcome{Commands: []CommandOutcome{{Code: code, Text: text}}}, e
@@ -101,16 +103,15 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	return out, e
 }
 
-// entryTime is when the entry under application was made, by its writer's clock.
-// State time follows the clocks in steps, and may be behind where ticks were
-// late; a clock that is off is taken for no more than one step ahead.
+// entryTime is the writer's clock of the entry being applied, within bounds: at
+// least state time, which may be behind where ticks were late, and at most one
+// tick step ahead of it, in case the clock is off.
 func (s *State) entryTime() UnixMilli {
 	return min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep)
 }
 
-// checkObjects refuses an entry that introduces an object that is not named
-// after its own session: what a dead session left behind must be found by its
-// name.
+// checkObjects refuses an entry with an object that is not named after the
+// entry's own session: the objects of a dead session are found by their names.
 func (s *State) checkObjects(e *Entry) error {
 	for _, list := range [][]ObjectRef{e.Objects, e.Orphans} {
 		for _, o := range list {
@@ -122,7 +123,7 @@ func (s *State) checkObjects(e *Entry) error {
 	return nil
 }
 
-// updateDigest folds an entry into its generation's digest, refused ones too: an
+// updateDigest adds an entry to its extent's digest, also one that is refused: an
 // archive must be exactly the log.
 func (s *State) updateDigest(c *CommittedEntry) {
 	n := len(s.pending)
@@ -147,8 +148,9 @@ func (s *State) lastDigest() (d [sha256.Size]byte) {
 	return d
 }
 
-// ChainDigest returns the digest of the log up to and including c, whose
-// predecessor's was prev: SHA-256 over prev, the entry's place and its bytes.
+// ChainDigest returns the digest of the log up to and including c, from prev, the
+// digest up to the entry before: SHA-256 over prev, the entry's key and its
+// bytes.
 func ChainDigest(prev [sha256.Size]byte, c *CommittedEntry) [sha256.Size]byte {
 	var place [sha256.Size + 41]byte
 	copy(place[:], prev[:])

@@ -9,11 +9,11 @@ import (
 	"sort"
 )
 
-// An archive holds one closed generation of the log, entry for entry
+// An archive has one closed extent of the log, entry for entry
 // (docs/format/archive.md). Fixed-width numbers are big-endian.
 //
 //	+--------+---------+------------+-----------+-----------------+-------+-----------------+
-//	| "ZWAR" | version | generation | digest    | length and name | crc 4 | ... entries ... |
+//	| "ZWAR" | version | extent     | digest    | length and name | crc 4 | ... entries ... |
 //	|        | 1       | 8          | before 32 | of predecessor  |       |                 |
 //	+--------+---------+------------+-----------+-----------------+-------+-----------------+
 //	entry: | revision 8 | session 8 | lane 1 | seq 8 | length 4 | bytes |
@@ -54,7 +54,7 @@ type ArchiveWriter struct {
 	digest [sha256.Size]byte
 }
 
-// NewArchiveWriter begins the archive of a generation.
+// NewArchiveWriter begins the archive of an extent.
 func NewArchiveWriter(g Extent, before [sha256.Size]byte, predecessor string) *ArchiveWriter {
 	a := &ArchiveWriter{extent: g, digest: before}
 	a.w.raw([]byte(archiveMagic))
@@ -86,7 +86,7 @@ func (a *ArchiveWriter) Add(c CommittedEntry) error {
 	a.w.raw(c.Bytes)
 	inline, length := 0, 0
 	if len(c.Bytes) > 0 {
-		if start, err := InlineStart(c.Bytes); err == nil { // what cannot be decoded is archived all the same
+		if start, err := InlineStart(c.Bytes); err == nil { // an entry that cannot be decoded is archived, too
 			inline, length = at+start, len(c.Bytes)-4-start
 		}
 	}
@@ -111,8 +111,8 @@ func (a *ArchiveWriter) Finish() []byte {
 	return a.w.b
 }
 
-// DecodeArchive reads a whole archive back and computes its digest from the
-// entries in it, never from what it says of itself.
+// DecodeArchive reads a whole archive and computes its digest from its entries;
+// the digest in the trailer must be the same.
 func DecodeArchive(b []byte) (*Archive, error) {
 	ix, err := decodeArchiveIndex(b, int64(len(b)))
 	if err != nil {
@@ -180,11 +180,11 @@ type archiveInlineItem struct {
 	length   uint32
 }
 
-// unknownSize stands for the size of an archive of which only the name is known.
+// unknownSize is the size of an archive of which only the name is known.
 const unknownSize = -1
 
-// decodeArchiveIndex reads index and trailer from the end of an archive of
-// size bytes, of which tail has the last ones.
+// decodeArchiveIndex reads index and trailer of an archive of size bytes; tail is
+// the end of it.
 func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	bad := func(what string) error { return fmt.Errorf("decode archive: %w: %s", ErrCorrupt, what) }
 	if len(tail) < archiveTrailerSize || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
@@ -217,7 +217,8 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	return ix, r.Err()
 }
 
-// errShortTail says how many bytes from the end the index takes.
+// errShortTail is how many bytes from the end the index begins: tail is too
+// short.
 type errShortTail int64
 
 func (e errShortTail) Error() string {
@@ -237,7 +238,7 @@ func (ix *archiveInlineIndex) find(rev Revision) (archiveInlineItem, bool) {
 // before it begins.
 func IncarnationKey(i Incarnation) string { return fmt.Sprintf("incarnation/%08x", uint32(i)) }
 
-// ArchiveKey names an archive: who tried, and which try it was.
+// ArchiveKey names an archive by its writer and the number of the attempt.
 func ArchiveKey(i Incarnation, g Extent, by SessionID, try int) string {
 	return fmt.Sprintf("%d/archive/%016x/%s-%d", i, uint64(g), by, try)
 }

@@ -15,7 +15,7 @@ import (
 //	|        | 1       |       |         |      |        |         | of head| of inline|      | bytes  | 32C   |
 //	+--------+---------+-------+---------+------+--------+---------+--------+----------+------+--------+-------+
 //
-// head: route, topics, principals, objects, losers, parts with their runs,
+// head: route, topics, principals, objects, orphans, parts with their runs,
 // commands. The CRC covers everything before it.
 const (
 	entryMagic      = "ZWEN"
@@ -29,8 +29,8 @@ const (
 	runHasStart
 )
 
-// AppendEntry encodes e behind b. It validates what it wrote by the decoder's
-// own rules, so that what cannot be applied is never committed.
+// AppendEntry encodes e behind b. It checks the result with the decoder, so that
+// an entry that cannot be applied is never committed.
 func AppendEntry(b []byte, e *Entry) ([]byte, error) {
 	start := len(b)
 	w := writer{b}
@@ -86,7 +86,7 @@ func (w *writer) writeEntryHead(e *Entry) {
 func (w *writer) writeObjects(session SessionID, objects []ObjectRef) {
 	w.uvarint(uint64(len(objects)))
 	for _, o := range objects {
-		w.flag(o.Name.Session != session) // apply refuses it; encoded for the dump of a bad one
+		w.flag(o.Name.Session != session) // apply refuses another session's; encoded so that an invalid entry can be dumped
 		if o.Name.Session != session {
 			w.u64(uint64(o.Name.Session))
 		}
@@ -134,12 +134,12 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 	}
 }
 
-// DecodeEntry decodes and validates an entry, reusing what e already holds.
-// e.Inline is a slice of b. ErrVersion where a later version wrote it.
+// DecodeEntry decodes and validates an entry, reusing the memory of e. e.Inline
+// is a slice of b. ErrVersion where a later version wrote it.
 func DecodeEntry(b []byte, e *Entry) error { return decodeEntry(b, e, nil) }
 
-// decodeEntry is DecodeEntry with memory for the reader of commands' fields, or
-// nil: apply decodes without an allocation for it.
+// decodeEntry is DecodeEntry with memory for the reader of command fields, or
+// nil. Apply uses it to avoid an allocation.
 func decodeEntry(b []byte, e *Entry, fields *reader) error {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return fmt.Errorf("decode entry: %w: not an entry", ErrCorrupt)
@@ -176,7 +176,7 @@ func decodeEntry(b []byte, e *Entry, fields *reader) error {
 	return nil
 }
 
-// InlineStart returns where in an encoded entry its inline bytes begin.
+// InlineStart returns the position of the inline bytes in an encoded entry.
 func InlineStart(b []byte) (int, error) {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return 0, fmt.Errorf("find inline bytes: %w: not an entry", ErrCorrupt)
@@ -270,8 +270,8 @@ func (r *reader) readRun(at UnixMilli) Run {
 	return run
 }
 
-// Validate checks what the fields of an entry promise each other. What needs
-// the state is apply's to judge.
+// Validate checks that the fields of an entry are consistent. Apply checks what
+// depends on the state.
 func (e *Entry) Validate() error {
 	if e.Lane >= LaneCount {
 		return fmt.Errorf("lane %d", e.Lane)

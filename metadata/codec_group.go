@@ -1,6 +1,6 @@
 package metadata
 
-// Parts of groups that commands and checkpoints write alike.
+// Parts of groups that commands and checkpoints encode in the same way.
 
 func (w *writer) writeGroup(g *Group) {
 	w.text(g.Name)
@@ -101,7 +101,7 @@ const (
 	groupIsEmpty
 )
 
-// writeGroupHead is a group without its offsets and members.
+// writeGroupHead writes a group without its offsets and members.
 func (w *writer) writeGroupHead(g *groupState) {
 	var flags uint8
 	if g.group != nil {

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// The state's tables by their number in a checkpoint. Numbers are for ever.
+// The state's tables by their number in a checkpoint. Numbers never change.
 const (
 	tableTopics = iota
 	tableConfigs
@@ -21,18 +21,18 @@ const (
 	tableCount
 )
 
-// pageEncoder keeps the buffers of one page for the next: a checkpoint writes
-// thousands of pages beside commits, and what it throws away they pay for.
+// pageEncoder reuses the buffers of one page for the next: a checkpoint writes
+// thousands of pages while entries are applied, and its garbage would slow those.
 type pageEncoder struct {
-	unsorted writer // items as the table gives them
+	unsorted writer // items in the table's order
 	items    []itemBytes
-	page     writer // and in their order
+	page     writer // items in the order of their bytes
 }
 
-// encodePage writes a table's page, items in the order of their bytes, or
-// nothing where it is empty. It is e's until its next page. era is when the
-// page last changed.
-func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint64) {
+// encodePage encodes a table's page, items in the order of their bytes; nothing
+// where it is empty. b is valid until the next call. version is when the page
+// last changed.
+func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, version uint64) {
 	switch table {
 	case tableTopics:
 		return encodeItems(e, s.topics.pages[page], (*writer).writeTopicItem)
@@ -55,7 +55,7 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint6
 }
 
 // pageVersion returns when a page last changed, and whether it has items.
-func (s *State) pageVersion(table, page int) (era uint64, used bool) {
+func (s *State) pageVersion(table, page int) (version uint64, used bool) {
 	switch table {
 	case tableTopics:
 		return versionOf(s.topics.pages[page])
@@ -103,7 +103,7 @@ func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item f
 	return e.page.b, p.version
 }
 
-// itemBytes is where an encoded item stands in its page's buffer.
+// itemBytes is the position of an encoded item in its page's buffer.
 type itemBytes struct{ from, to int }
 
 // decodePage adds a page's items to the state.
@@ -319,7 +319,7 @@ func (r *reader) readLedgerItem(s *State) {
 	s.ledger.put(b, c)
 }
 
-// writeRoot is what is small and changes with every entry.
+// writeRoot writes what is small and changes with every entry.
 func (w *writer) writeRoot(s *State) {
 	w.u64(s.entries)
 	w.u64(uint64(s.time))

@@ -47,8 +47,8 @@ func (r *reader) readTxnItem(s *State) {
 	}
 }
 
-// encodeSpanObject is how a span's object is written: 0 inline, then its index in
-// the entry, and beyond all indexes the kinds of markers.
+// encodeSpanObject encodes a span's object: 0 for inline, then its index in the
+// entry plus 1, and beyond all indexes the kinds of markers.
 func encodeSpanObject(o int16) uint64 {
 	if o <= MarkerAbort {
 		return uint64(MaxEntryObjects + MarkerAbort - o + 1)
@@ -63,11 +63,10 @@ func decodeSpanObject(v uint64) int16 {
 	return int16(v) - 1
 }
 
-// writePartitionTxns is the part of a partition's item that tells its open and
-// aborted transactions.
+// writePartitionTxns writes a partition's open and aborted transactions.
 func (w *writer) writePartitionTxns(p *partitionState) {
 	if len(p.openTxns)+len(p.aborted) == 0 {
-		return // as most are
+		return // as in most partitions
 	}
 	w.uvarint(uint64(len(p.openTxns)))
 	for _, o := range p.openTxns {

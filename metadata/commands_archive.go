@@ -1,7 +1,7 @@
 package metadata
 
-// AcceptArchive says that a closed generation lies in the bucket. Apply accepts
-// only the next generation, and only when Digest is what it computed itself.
+// AcceptArchive reports that a closed extent is in the bucket. Apply accepts only
+// the next extent, and only if Digest is what it computed itself.
 type AcceptArchive struct {
 	Extent      Extent
 	Object      string // key below "<cluster>/"
@@ -31,9 +31,9 @@ func decodeAcceptArchive(r *reader) Command {
 	return c
 }
 
-// apply accepts the archive of the oldest generation not archived yet,
-// and only if it is exactly the log: the digest read back from the bucket must
-// be the one that every broker computed while it applied.
+// apply accepts the archive of the oldest extent that is not archived yet, and
+// only if it is exactly the log: the digest of what was read back from the bucket
+// must be the one that every broker computed while it applied.
 func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
 	if len(s.pending) == 0 || c.Extent < s.pending[0].extent {
 		return refuse(CodeDuplicate, "extent %d is already archived", c.Extent)
@@ -58,18 +58,17 @@ func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// PendingArchive is the oldest generation that is not archived yet.
+// PendingArchive is an extent that is not archived yet.
 type PendingArchive struct {
 	Extent      Extent
 	First, Last Revision
 	Entries     uint64
 	Digest      [32]byte // of the log up to Last
 	Before      [32]byte // of the log before First
-	Closed      bool     // a later generation has begun
+	Closed      bool     // a later extent has begun
 }
 
-// PendingArchives returns the generations that are not archived yet, oldest
-// first.
+// PendingArchives returns the extents that are not archived yet, oldest first.
 func (s *State) PendingArchives() []PendingArchive {
 	var before [32]byte
 	if n := len(s.archives); n > 0 {

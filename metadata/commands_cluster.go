@@ -1,13 +1,13 @@
 package metadata
 
-// roleState is the newest claim of an epoch-bearing role.
+// roleState is the newest claim of a group slot's role.
 type roleState struct {
 	epoch  RoleEpoch
 	holder SessionID
 }
 
-// RoleHolder returns the session whose claim of a role was applied last, and
-// its epoch; false where nobody claimed it or the session is gone.
+// RoleHolder returns the session whose claim of a role was applied last, and its
+// epoch; false where there was no claim or the session is gone.
 func (s *State) RoleHolder(role string) (SessionID, RoleEpoch, bool) {
 	d, ok := s.roles[role]
 	if !ok || s.sessions[d.holder] == nil {
@@ -16,8 +16,8 @@ func (s *State) RoleHolder(role string) (SessionID, RoleEpoch, bool) {
 	return d.holder, d.epoch, true
 }
 
-// ClaimRole begins the work of an epoch-bearing role (a group slot). Its entry is
-// guarded by the role's key. Entries of an older epoch are refused.
+// ClaimRole begins the work of a role whose epoch the state keeps (a group slot).
+// Its entry is guarded by the role's key. Commands of an older epoch are refused.
 type ClaimRole struct {
 	Role  string
 	Epoch RoleEpoch
@@ -44,8 +44,8 @@ func (c ClaimRole) apply(s *State, e *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// RaiseLevel raises the feature level; refused unless every open session
-// understands it.
+// RaiseLevel raises the feature level; refused unless every open session supports
+// the new one.
 type RaiseLevel struct{ To FeatureLevel }
 
 // Kind implements Command.
@@ -68,16 +68,16 @@ func (c RaiseLevel) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// Jumps of a recovery: more than any lost tail can have given out.
+// Jumps of a recovery: more than any lost tail can have assigned.
 const (
 	recoveryProducerJump ProducerID  = 1 << 32
 	recoveryEpochJump    LeaderEpoch = 1 << 10
 	recoveryOffsetJump   Offset      = 1 << 30
 )
 
-// RecoverCluster is the first entry after a recovery into an empty etcd: it closes
-// every earlier session, and jumps producer ids and leader epochs past all
-// that the lost tail may have given out.
+// RecoverCluster is the first entry after a recovery into an empty etcd. It
+// closes every earlier session, and moves producer ids and leader epochs past all
+// that the lost tail may have assigned.
 type RecoverCluster struct{ Incarnation Incarnation }
 
 // Kind implements Command.
@@ -87,9 +87,9 @@ func (c RecoverCluster) encode(w *writer) { w.u32(uint32(c.Incarnation)) }
 
 func decodeRecoverCluster(r *reader) Command { return RecoverCluster{Incarnation(r.Uint32())} }
 
-// apply closes every session but the one that recovers, and jumps
-// producer ids, leader epochs and offsets, so that nothing that the lost tail
-// acknowledged is given out a second time.
+// apply closes every session but the one that recovers, and advances producer
+// ids, leader epochs and offsets, so that nothing that the lost tail acknowledged
+// is assigned a second time.
 func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 	by := e.Session
 	if by.Incarnation() != c.Incarnation {
@@ -114,12 +114,12 @@ func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
 			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.entryTime()})
 	}
-	s.abortTxnsOfLostTail() // its markers take offsets that the tail cannot have given out
+	s.abortTxnsOfLostTail() // its markers take offsets that the tail cannot have assigned
 	return CommandOutcome{}
 }
 
-// Mark asks every broker to publish its state's hash at this entry's revision;
-// the holder of the checkpoint role writes the state as it is here.
+// Mark makes every broker publish its state's hash at this entry's revision; the
+// holder of the checkpoint role writes the state as of this revision.
 type Mark struct{}
 
 // Kind implements Command.
@@ -132,8 +132,8 @@ func decodeMark(*reader) Command { return Mark{} }
 // apply changes nothing: the replica takes the hash and the snapshot.
 func (Mark) apply(*State, *Entry) CommandOutcome { return CommandOutcome{} }
 
-// Pressure says how full the log's store is, so that every broker holds back
-// alike. The archive role writes it when it changes.
+// Pressure sets how full the log's store is, so that all brokers hold back alike.
+// The holder of the archive role writes it when it changes.
 type Pressure struct{ Level PressureLevel }
 
 // Kind implements Command.
@@ -150,7 +150,7 @@ func (c Pressure) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// PressureLevel is what a full store makes brokers refrain from.
+// PressureLevel is how far a full store restricts brokers.
 type PressureLevel uint8
 
 // The levels.

@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// ResourceKind says whose configs SetConfigs changes.
+// ResourceKind is the kind of resource whose configs SetConfigs changes. The
+// numbers are Kafka's.
 type ResourceKind uint8
 
 // The resources with configs.
@@ -17,8 +18,8 @@ const (
 	ResourceMetrics  ResourceKind = 16
 )
 
-// SetConfigs sets and deletes configs of one resource, which is named by the
-// topic's id in hexadecimal, a broker id, or empty for all brokers.
+// SetConfigs sets and deletes configs of one resource. Its name is a topic's id
+// in hexadecimal, a group's name, a broker id, or empty for all brokers.
 type SetConfigs struct {
 	Resource ResourceKind
 	Name     string

@@ -20,7 +20,7 @@ func parseGroupSlotRole(role string) (Slot, bool) {
 	return Slot(n), true
 }
 
-// checkSlotEpoch refuses what was written under an older epoch of the group's slot.
+// checkSlotEpoch refuses a command of an older epoch of the group's slot.
 func (s *State) checkSlotEpoch(group string, epoch RoleEpoch) (CommandOutcome, bool) {
 	if d := s.roles[GroupSlotRole(GroupSlot(group))]; d.epoch != epoch {
 		return refuse(CodeStaleRole, "slot epoch %d, now %d", epoch, d.epoch), true
@@ -28,7 +28,7 @@ func (s *State) checkSlotEpoch(group string, epoch RoleEpoch) (CommandOutcome, b
 	return CommandOutcome{}, false
 }
 
-// checkGroupLimit refuses a group that is one too many.
+// checkGroupLimit refuses a new group where the limit is reached.
 func (s *State) checkGroupLimit(name string) (CommandOutcome, bool) {
 	if s.groups.count >= s.limits.Groups && !s.groups.has(name) {
 		return refuse(CodeLimit, "%d groups", s.groups.count), true
@@ -36,8 +36,8 @@ func (s *State) checkGroupLimit(name string) (CommandOutcome, bool) {
 	return CommandOutcome{}, false
 }
 
-// ensureGroup returns the group to change, made where it was not there. The
-// caller keeps the hash.
+// ensureGroup returns the group to change, and creates it if needed. The caller
+// updates the hash.
 func (s *State) ensureGroup(name string) *groupState {
 	if !s.groups.has(name) {
 		s.groups.put(name, groupState{offsets: map[TopicPartition]OffsetCommit{}})
@@ -45,7 +45,7 @@ func (s *State) ensureGroup(name string) *groupState {
 	return s.groups.mutable(name)
 }
 
-// editGroupHead changes what a group has beside offsets and members, and keeps the
+// editGroupHead changes a group except its offsets and members, and updates the
 // hash at a cost that does not depend on those.
 func (s *State) editGroupHead(name string, change func(*groupState)) {
 	g := s.ensureGroup(name)
@@ -54,8 +54,8 @@ func (s *State) editGroupHead(name string, change func(*groupState)) {
 	s.sum += hashGroupHead(name, g)
 }
 
-// GroupMember is one member of a stored group. Protocols holds the one that was
-// chosen; of older brokers' groups, all that the member spoke.
+// GroupMember is one member of a stored group. Protocols has the one that was
+// chosen; in groups that an older broker wrote, all that the member supports.
 type GroupMember struct {
 	ID, InstanceID, ClientID, ClientHost string
 	SessionTimeoutMs, RebalanceTimeoutMs int32
@@ -63,15 +63,15 @@ type GroupMember struct {
 	Assignment                           []byte
 }
 
-// GroupProtocol is a protocol a member can speak, with its metadata bytes as
+// GroupProtocol is a protocol that a member supports, with its metadata bytes as
 // the member sent them.
 type GroupProtocol struct {
 	Name     string
 	Metadata []byte
 }
 
-// Group is what outlives a coordinator: enough for the next one to continue
-// without a rebalance.
+// Group is what is stored of a classic group: enough for the next coordinator to
+// continue without a rebalance.
 type Group struct {
 	Name         string
 	ProtocolType string
@@ -81,7 +81,7 @@ type Group struct {
 	Members      []GroupMember
 }
 
-// PutGroup stores a group's membership under its slot's epoch.
+// PutGroup stores a classic group's membership under its slot's epoch.
 type PutGroup struct {
 	Epoch RoleEpoch
 	Group Group
@@ -120,7 +120,7 @@ func (c PutGroup) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// DeleteGroup forgets a group and its offsets.
+// DeleteGroup deletes a group and its offsets.
 type DeleteGroup struct {
 	Epoch RoleEpoch
 	Name  string

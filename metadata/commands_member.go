@@ -1,57 +1,59 @@
 package metadata
 
-// Groups of the consumer protocol (KIP-848) are stored member by member, so
-// that a change costs what changed and not what the group has. Each command
-// carries the epoch of the group's slot; values are absolute, so that what was
-// written and not heard of can be written again.
+// Groups of the consumer protocol (KIP-848) are stored member by member, so that
+// a write costs what changed and not what the group has. Each command has the
+// epoch of the group's slot. Values are absolute, so that a command whose outcome
+// is unknown can be written again.
 
-// MemberState says how far a member has come towards its target.
+// MemberState is how far a member has come towards its target.
 type MemberState uint8
 
 // The states of a member.
 const (
-	MemberStable   MemberState = iota // it has what its epoch gives it
-	MemberRevoking                    // it must give partitions up before its epoch moves on
-	MemberWaiting                     // it is at its epoch, and waits for partitions that others hold
+	MemberStable   MemberState = iota // it has its assignment of its epoch
+	MemberRevoking                    // it must give up partitions before its epoch rises
+	MemberWaiting                     // it has its epoch, and waits for partitions of other members
 )
 
-// ConsumerMember is what a member of the consumer protocol says of itself.
+// ConsumerMember is what a member of the consumer protocol reports about itself.
 type ConsumerMember struct {
 	ID, InstanceID, RackID, ClientID, ClientHost string
 	RebalanceTimeoutMs                           int32
 	Topics                                       []string // by name, sorted
 	Regex                                        string   // RE2; "" is none
-	Assignor                                     string   // the one it would like; "" is none
-	// SessionTimeoutMs is of a member that speaks the classic protocol inside
-	// the group (online migration), with what it can speak; else 0.
+	Assignor                                     string   // its preferred assignor; "" is none
+	// SessionTimeoutMs and Protocols are of a member that uses the classic
+	// protocol inside the group (online migration, KIP-848); else zero.
 	SessionTimeoutMs int32
 	Protocols        []GroupProtocol
 }
 
-// MemberAssignment is what a member has.
+// MemberAssignment is the current assignment of a member.
 type MemberAssignment struct {
 	ID              string
 	Epoch, Previous int32 // of the member
 	State           MemberState
 	Assigned        []HeldRange
-	Revoking        []HeldRange // to be given up, and not known to be
+	Revoking        []HeldRange // to be revoked, and not yet confirmed
 }
 
-// MemberTarget is what a member shall have.
+// MemberTarget is the target assignment of a member.
 type MemberTarget struct {
 	ID     string
 	Target []PartitionRange
 }
 
-// ConsumerGroup is the head of a group of the consumer protocol.
+// ConsumerGroup is what is stored of a group of the consumer protocol, except its
+// members and offsets.
 type ConsumerGroup struct {
-	Epoch           int32 // rises with whatever asks for another assignment
-	AssignmentEpoch int32 // the group epoch that the members' targets answer
+	Epoch           int32 // rises with every change that needs another assignment
+	AssignmentEpoch int32 // the group epoch of the members' targets
 	Members         int   // stored
 }
 
-// PutMember stores what a member says of itself; a new one has nothing yet. A
-// classic group of the name becomes one of the consumer protocol.
+// PutMember stores what a member reports about itself; a new member has no
+// assignment yet. A classic group of this name becomes one of the consumer
+// protocol.
 type PutMember struct {
 	Group      string
 	Epoch      RoleEpoch
@@ -106,7 +108,7 @@ func (c PutMember) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// RemoveMembers forgets members; ids that are not there do not matter.
+// RemoveMembers deletes members; ids of no member are ignored.
 type RemoveMembers struct {
 	Group      string
 	Epoch      RoleEpoch
@@ -153,7 +155,7 @@ func (c RemoveMembers) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// SetAssignments stores what members have.
+// SetAssignments stores the current assignments of members.
 type SetAssignments struct {
 	Group   string
 	Epoch   RoleEpoch
@@ -197,9 +199,9 @@ func (c SetAssignments) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// SetTargets stores what members shall have. Where a set takes several
-// commands, the last one raises AssignmentEpoch: until then a new coordinator
-// knows that the targets are not complete.
+// SetTargets stores the target assignments of members. Where they take several
+// commands, only the last one raises AssignmentEpoch, so that a new coordinator
+// can see that the targets are not complete.
 type SetTargets struct {
 	Group           string
 	Epoch           RoleEpoch
@@ -251,7 +253,7 @@ func (c SetTargets) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// hasAllMembers reports whether all are members of the group.
+// hasAllMembers reports whether the group has all members of the list.
 func hasAllMembers[T any](s *State, group string, list []T, id func(*T) string) bool {
 	for i := range list {
 		if !s.members.has(memberKey{group, id(&list[i])}) {
@@ -261,8 +263,8 @@ func hasAllMembers[T any](s *State, group string, list []T, id func(*T) string) 
 	return true
 }
 
-// dropMembers forgets all members of a group, as when it goes back to the
-// classic protocol.
+// dropMembers deletes all members of a group, as when it returns to the classic
+// protocol.
 func (s *State) dropMembers(group string) {
 	var ids []string
 	s.members.eachInPage(memberKey{group: group}, func(k memberKey, _ *memberState) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// OffsetCommit is one committed position of a group.
+// OffsetCommit is one committed offset of a group.
 type OffsetCommit struct {
 	Topic       TopicID
 	Partition   Partition
@@ -15,7 +15,7 @@ type OffsetCommit struct {
 	Time        UnixMilli // the coordinator's clock, for display
 }
 
-// CommitOffsets stores positions of a group under the epoch of the slot that
+// CommitOffsets stores offsets of a group under the epoch of the slot that
 // coordinates it.
 type CommitOffsets struct {
 	Group   string
@@ -55,9 +55,9 @@ func (c CommitOffsets) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// supersedePendingOffsets puts a position in the place of older ones of the same partition
-// that transactions under way have: of a group's positions the later one
-// counts, also where the earlier one's transaction commits after it.
+// supersedePendingOffsets replaces the offset of the same partition in
+// transactions under way: the later offset of a group counts, also where the
+// transaction of the earlier one commits afterwards.
 func (s *State) supersedePendingOffsets(group string, o OffsetCommit) {
 	if s.pendingOffsets == 0 {
 		return
@@ -69,7 +69,7 @@ func (s *State) supersedePendingOffsets(group string, o OffsetCommit) {
 	}
 }
 
-// storeOffset makes a group's position visible.
+// storeOffset makes a group's offset visible.
 func (s *State) storeOffset(group string, o OffsetCommit) {
 	g := s.ensureGroup(group)
 	tp := TopicPartition{o.Topic, o.Partition}
@@ -82,7 +82,8 @@ func (s *State) storeOffset(group string, o OffsetCommit) {
 	s.sum += hashOffset(group, tp, &o)
 }
 
-// countNewOffsets counts what a commit would add to what the group has.
+// countNewOffsets counts the offsets of partitions for which the group has none
+// yet.
 func (s *State) countNewOffsets(c CommitOffsets) (n int) {
 	g := s.groups.get(c.Group)
 	for i := range c.Offsets {
@@ -96,7 +97,7 @@ func (s *State) countNewOffsets(c CommitOffsets) (n int) {
 	return n
 }
 
-// DeleteOffsets forgets positions of a group.
+// DeleteOffsets deletes offsets of a group.
 type DeleteOffsets struct {
 	Group      string
 	Epoch      RoleEpoch
@@ -128,8 +129,8 @@ func (c DeleteOffsets) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// dropPendingOffsets takes positions that are deleted out of the transactions under
-// way, which then do not commit them, as at Kafka.
+// dropPendingOffsets removes deleted offsets from the transactions under way,
+// which then do not commit them, as in Kafka.
 func (s *State) dropPendingOffsets(group string, list []TopicPartition) {
 	if s.pendingOffsets == 0 {
 		return
@@ -146,8 +147,8 @@ func (s *State) dropPendingOffsets(group string, list []TopicPartition) {
 	}
 }
 
-// dropOffsets forgets positions. A group whose last one goes stays, as at Kafka,
-// until its positions are looked through for what is due (ExpireOffsets).
+// dropOffsets deletes offsets. A group without offsets stays, as in Kafka, until
+// the expiry of offsets visits it (ExpireOffsets).
 func (s *State) dropOffsets(name string, list []TopicPartition) {
 	g := s.groups.mutable(name)
 	for _, tp := range list {
@@ -159,9 +160,10 @@ func (s *State) dropOffsets(name string, list []TopicPartition) {
 	}
 }
 
-// ExpireOffsets forgets the listed positions of a group that nobody renewed
-// since Before, and a group that has none and no members, and of which no
-// transaction under way has any.
+// ExpireOffsets deletes those of the listed offsets of a group that were
+// committed at Before or earlier. It deletes the group where it is left without
+// offsets, members, and offsets in a transaction under way. Outcome.Value is the
+// number of offsets deleted.
 type ExpireOffsets struct {
 	Group      string
 	Epoch      RoleEpoch
@@ -205,8 +207,8 @@ func (c ExpireOffsets) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{Value: int64(len(old))}
 }
 
-// pendingOffsetPartitions returns the partitions of which transactions under way are about
-// to commit positions for the group.
+// pendingOffsetPartitions returns the partitions for which transactions under way
+// have offsets of the group.
 func (s *State) pendingOffsetPartitions(group string) map[TopicPartition]bool {
 	if s.pendingOffsets == 0 {
 		return nil
@@ -215,7 +217,7 @@ func (s *State) pendingOffsetPartitions(group string) map[TopicPartition]bool {
 	for id := range s.ongoingTxns {
 		list := s.txns.get(id).offsets
 		i, _ := slices.BinarySearchFunc(list, group, func(o txnOffset, group string) int {
-			return cmp.Or(compareStrings(o.group, group), 1) // before the first of the group
+			return cmp.Or(compareStrings(o.group, group), 1) // sorts before the first of the group
 		})
 		for ; i < len(list) && list[i].group == group; i++ {
 			out[list[i].topicPartition()] = true

@@ -1,6 +1,6 @@
 package metadata
 
-// AllocateProducers gives out Count producer ids; Outcome.Value is the first.
+// AllocateProducers assigns Count producer ids; Outcome.Value is the first.
 type AllocateProducers struct{ Count int32 }
 
 // Kind implements Command.
@@ -22,7 +22,7 @@ func (c AllocateProducers) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{Value: int64(first)}
 }
 
-// allocateProducerID gives out a new producer id.
+// allocateProducerID returns a new producer id.
 func (s *State) allocateProducerID() ProducerID {
 	id := s.nextProducer
 	s.nextProducer++
@@ -30,8 +30,8 @@ func (s *State) allocateProducerID() ProducerID {
 	return id
 }
 
-// producerIDBlockInterval is how finely, in state time, the ages of producer ids are
-// kept; two hundred eras cover the expiry.
+// producerIDBlockInterval is the resolution, in state time, at which the ages of
+// producer ids are kept; two hundred blocks cover the expiry.
 const producerIDBlockInterval UnixMilli = 600_000
 
 func (s *State) recordProducerIDBlock(first ProducerID) {

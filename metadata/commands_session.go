@@ -2,15 +2,15 @@ package metadata
 
 import "slices"
 
-// Address is where a session can be reached.
+// Address is where clients reach a session's broker.
 type Address struct {
 	Host string
 	Port int32
 }
 
-// OpenSession makes a session known to the state and gives it a broker id:
-// the one asked for, or the lowest that no open session has. It is the first
-// entry of its session's control lane. Outcome.Value is the broker id.
+// OpenSession adds a session to the state and assigns its broker id: the one in
+// Want, or else one that is free (chooseBrokerID). It is the first command of its
+// session's control lane. Outcome.Value is the broker id.
 type OpenSession struct {
 	Want  BrokerID // NoBroker: any
 	Zone  ZoneID
@@ -18,13 +18,13 @@ type OpenSession struct {
 	// ZonePorts, where not empty, gives this broker's port for clients of the
 	// cluster's k-th zone instead of the rule above (zonewise dev).
 	ZonePorts []int32
-	Peer      string // host:port of the broker-to-broker door
+	Peer      string // host:port of the broker-to-broker listener
 	HTTP      string // host:port of pages, API and metrics
 	Version   string
 	MinLevel  FeatureLevel
 	MaxLevel  FeatureLevel
-	// Cluster is the id for a cluster that has none yet, by chance; the first
-	// session's holds. Zero: none is offered.
+	// Cluster is a random id, used if the cluster has none yet: that of the first
+	// session stays. Zero: none is offered.
 	Cluster ClusterID
 }
 
@@ -72,8 +72,8 @@ func isOpenSession(e *Entry) bool {
 	return ok
 }
 
-// admitSession makes the session of an open command known, before its entry
-// is judged like any other of it.
+// admitSession adds the session of an open command to the state, before its entry
+// is checked like any other of the session.
 func (s *State) admitSession(e *Entry) (Code, string) {
 	open := e.Commands[0].(OpenSession)
 	if open.MinLevel > s.level || open.MaxLevel < s.level {
@@ -99,11 +99,11 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 		s.zones = append(slices.Clip(s.zones), open.Zone)
 	}
 	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageReportedTo: s.time}
-	s.updatePlacement() // nothing moves where it takes the place of a former life in the placement
+	s.updatePlacement() // no hint moves where it replaces an earlier session of its broker in the placement
 	return CodeOK, ""
 }
 
-// CloseSession forgets a session. Its entry is guarded by the absence of the
+// CloseSession removes a session. Its entry is guarded by the absence of the
 // session's key.
 type CloseSession struct{ Session SessionID }
 
@@ -131,17 +131,17 @@ func (s *State) closeSession(id SessionID) bool {
 	return true
 }
 
-// maxTickLag is how far state time is behind, at most, where the tick role is
-// held (MaintenanceTimes.Tick).
+// maxTickLag is how far state time is behind the clock at most, while the tick
+// role is held (MaintenanceTimes.Tick).
 const maxTickLag UnixMilli = 5_000
 
-// forgetSession ends a session; the caller sees to the placement.
+// forgetSession removes a session; the caller updates the placement.
 func (s *State) forgetSession(o *sessionState) {
-	// What it served since its last usage report is not known to the ledger.
-	// State time is behind by up to a tick, and more is said rather than less.
-	// One that ends before the cluster's first tick lived for about a tick.
-	told := o.usageReportedTo > 0 || o.usageSeq == 0
-	if end := s.time + maxTickLag; told && end > o.usageReportedTo {
+	// The ledger does not have what it served since its last usage report. State
+	// time is behind by up to a tick, and the gap is rounded up. A session that
+	// ends before the cluster's first tick was open for about a tick.
+	reported := o.usageReportedTo > 0 || o.usageSeq == 0
+	if end := s.time + maxTickLag; reported && end > o.usageReportedTo {
 		gap := int64(end - o.usageReportedTo)
 		s.gapsMs += gap
 		for _, b := range s.currentBuckets() {
@@ -152,7 +152,7 @@ func (s *State) forgetSession(o *sessionState) {
 	s.reserveBrokerID(o)
 }
 
-// DrainSession takes the entry's own session out of the placement.
+// DrainSession takes the session that writes it out of the placement.
 type DrainSession struct{}
 
 // Kind implements Command.
@@ -168,8 +168,9 @@ func (DrainSession) apply(s *State, e *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// updatePlacement makes a new placement of the sessions, remembers the one before, and
-// raises the leader epoch of every partition whose hint moves in some zone.
+// updatePlacement computes the placement of the open sessions, keeps the former
+// one, and raises the leader epoch of every partition whose hint moves in some
+// zone.
 func (s *State) updatePlacement() {
 	old, now := s.placement, newPlacement(s.zones, s.Sessions())
 	if now.hasSameLeaders(old) {

@@ -1,6 +1,6 @@
 package metadata
 
-// MaxTickStep is the most that one tick moves state time.
+// MaxTickStep is how far one tick moves state time at most.
 const MaxTickStep UnixMilli = 60_000
 
 // Tick moves state time to To, by MaxTickStep at most.
@@ -13,7 +13,8 @@ func (c Tick) encode(w *writer) { w.u64(uint64(c.To)) }
 
 func decodeTick(r *reader) Command { return Tick{UnixMilli(r.Uint64())} }
 
-// apply moves state time, books storage and forgets what has expired.
+// apply moves state time, books the storage since the last tick and drops what
+// has expired.
 func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	if c.To <= s.time {
 		return refuse(CodeDuplicate, "state time is %d", s.time)
@@ -28,7 +29,7 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	}
 	before := s.time
 	s.time = c.To
-	if before == 0 { // sessions are older than state time: by up to a tick
+	if before == 0 { // sessions opened up to a tick before state time began
 		for _, o := range s.sessions {
 			if o.usageSeq == 0 {
 				o.usageReportedTo = max(1, s.time-maxTickLag)

@@ -2,7 +2,8 @@ package metadata
 
 import "maps"
 
-// CreateTopic makes a topic. Outcome: CodeTopicExists, CodeInvalid...
+// CreateTopic creates a topic. Outcome codes: CodeTopicExists,
+// CodeInvalidRequest, CodeInvalidPartition, CodeInvalidConfig, CodeLimit.
 type CreateTopic struct {
 	ID                TopicID
 	Name              string
@@ -27,7 +28,7 @@ func decodeCreateTopic(r *reader) Command {
 }
 
 func (c CreateTopic) apply(s *State, _ *Entry) CommandOutcome {
-	s.topicsRevision = s.revision // also where it is refused: apply is part of the format
+	s.topicsRevision = s.revision // also where the command is refused
 	switch {
 	case c.ID.IsZero() || c.Name == "" || len(c.Name) > 249:
 		return refuse(CodeInvalidRequest, "topic id %s, name of %d bytes", c.ID, len(c.Name))
@@ -91,7 +92,7 @@ func decodeCreatePartitions(r *reader) Command {
 }
 
 func (c CreatePartitions) apply(s *State, _ *Entry) CommandOutcome {
-	s.topicsRevision = s.revision // also where it is refused: apply is part of the format
+	s.topicsRevision = s.revision // also where the command is refused
 	t := s.topics.get(c.ID)
 	if t == nil {
 		return CommandOutcome{Code: CodeUnknownTopic}
@@ -105,7 +106,7 @@ func (c CreatePartitions) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// DeleteTopic forgets a topic and its bytes.
+// DeleteTopic deletes a topic, its records and the offsets committed on it.
 type DeleteTopic struct{ ID TopicID }
 
 // Kind implements Command.
@@ -116,7 +117,7 @@ func (c DeleteTopic) encode(w *writer) { w.raw(c.ID[:]) }
 func decodeDeleteTopic(r *reader) Command { return DeleteTopic{r.readTopicID()} }
 
 func (c DeleteTopic) apply(s *State, _ *Entry) CommandOutcome {
-	s.topicsRevision = s.revision // also where it is refused: apply is part of the format
+	s.topicsRevision = s.revision // also where the command is refused
 	t := s.topics.get(c.ID)
 	if t == nil {
 		return CommandOutcome{Code: CodeUnknownTopic}
@@ -145,7 +146,7 @@ func (s *State) dropPartition(tp TopicPartition) {
 		s.sum -= hashAborted(tp, &p.aborted[i])
 	}
 	p.aborted = nil
-	s.sum += hashPartition(tp, *p) // drop takes it out again
+	s.sum += hashPartition(tp, *p) // drop subtracts it again
 	var gone []producerKey
 	s.producers.eachInPage(producerKey{tp: tp}, func(k producerKey, _ *producerState) {
 		if k.tp == tp {
@@ -158,7 +159,7 @@ func (s *State) dropPartition(tp TopicPartition) {
 	s.partitions.drop(tp)
 }
 
-// dropTopicOffsets drops what groups committed on a deleted topic.
+// dropTopicOffsets deletes what groups committed on a deleted topic.
 func (s *State) dropTopicOffsets(id TopicID) {
 	touched := map[string][]TopicPartition{}
 	s.groups.each(func(name string, g *groupState) bool {

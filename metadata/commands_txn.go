@@ -2,11 +2,12 @@ package metadata
 
 import "slices"
 
-// The commands of transactions (KIP-98, KIP-360, KIP-447, KIP-890). Any
-// broker may submit them: apply alone decides.
+// The commands of transactions (KIP-98, KIP-360, KIP-447, KIP-890). Any broker
+// may submit them; apply decides.
 
-// checkTxnOwner checks who speaks for a transactional id: CodeUnknownProducer where
-// the id or its producer id is another, CodeFenced where the epoch is.
+// checkTxnOwner checks the producer of a request: CodeUnknownProducer where the
+// transactional id does not exist or has another producer id, CodeFenced where it
+// has another epoch.
 func (s *State) checkTxnOwner(id string, producer ProducerID, epoch ProducerEpoch) (*txnState, CommandOutcome) {
 	t := s.txns.get(id)
 	switch {
@@ -18,12 +19,13 @@ func (s *State) checkTxnOwner(id string, producer ProducerID, epoch ProducerEpoc
 	return t, CommandOutcome{}
 }
 
-// InitTxn gives a transactional id its producer id and next epoch, and aborts
-// what is under way. Outcome: Value is the producer id, Epoch its epoch;
-// CodeFenced where the client names an id or epoch that is not the present one.
+// InitTxn assigns a transactional id its producer id and next epoch, and aborts
+// the transaction under way. Outcome: Value is the producer id, Epoch its epoch;
+// CodeFenced where the client has a producer id or epoch that is not the current
+// one.
 type InitTxn struct {
 	ID       string
-	Producer ProducerID // the client's present one (KIP-360); NoProducer: none
+	Producer ProducerID // the client's current one (KIP-360); NoProducer: none
 	Epoch    ProducerEpoch
 	Timeout  UnixMilli // a length of time
 }
@@ -56,7 +58,8 @@ func (c InitTxn) apply(s *State, _ *Entry) CommandOutcome {
 	}
 	named := c.Producer != NoProducer
 	if named {
-		// After a roll-over the last epoch of the former id may ask again.
+		// After the epochs of a producer id were used up, its last epoch may
+		// repeat the request.
 		again := c.Epoch == t.lastEpoch && t.status != TxnOngoing &&
 			(c.Producer == t.producer || c.Producer == t.previousProducer && c.Epoch >= maxProducerEpoch)
 		switch {
@@ -82,8 +85,8 @@ func (c InitTxn) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
 
-// bumpTxnEpoch raises the epoch, or where the epochs are used up takes a new
-// producer id, and makes a further change.
+// bumpTxnEpoch raises the epoch, or assigns a new producer id where its epochs
+// are used up, and makes a further change.
 func (s *State) bumpTxnEpoch(id string, change func(*txnState)) {
 	var fresh ProducerID
 	if s.txns.get(id).epoch >= maxProducerEpoch {
@@ -92,8 +95,8 @@ func (s *State) bumpTxnEpoch(id string, change func(*txnState)) {
 	s.assignTxnEpoch(id, fresh, change)
 }
 
-// assignTxnEpoch gives a transactional id its next epoch, or epoch 0 of a new
-// producer id where fresh is not 0.
+// assignTxnEpoch assigns a transactional id its next epoch, or epoch 0 of the new
+// producer id fresh where that is not 0.
 func (s *State) assignTxnEpoch(id string, fresh ProducerID, change func(*txnState)) {
 	s.txns.edit(id, func(t *txnState) {
 		if fresh != 0 {
@@ -117,8 +120,8 @@ func (s *State) beginTxn(id string, t *txnState) {
 	s.ongoingTxns[id] = struct{}{}
 }
 
-// AddToTxn makes partitions and groups part of the transaction, begun where
-// none is under way. Outcome.Value is the transaction's start revision.
+// AddToTxn adds partitions and groups to the transaction, and begins one if none
+// is under way. Outcome.Value is the transaction's start revision.
 type AddToTxn struct {
 	ID         string
 	Producer   ProducerID
@@ -179,15 +182,15 @@ func (t *txnState) addPartition(tp TopicPartition) {
 	}
 }
 
-// TxnOffsets stores positions of a group that become visible with the commit,
-// under the epoch of the group's slot.
+// TxnOffsets stores offsets of a group that become visible with the commit, under
+// the epoch of the group's slot.
 type TxnOffsets struct {
 	ID       string
 	Producer ProducerID
 	Epoch    ProducerEpoch
 	Group    string
 	Slot     RoleEpoch
-	Implicit bool // V2: the group becomes part of the transaction by this
+	Implicit bool // V2: this adds the group to the transaction
 	Offsets  []OffsetCommit
 }
 
@@ -231,7 +234,7 @@ func (c TxnOffsets) apply(s *State, _ *Entry) CommandOutcome {
 	if s.offsets+s.pendingOffsets+len(c.Offsets) > s.limits.GroupOffsets || s.groups.count >= s.limits.Groups && !s.groups.has(c.Group) {
 		return refuse(CodeLimit, "%d offsets in one transaction, %d in all", len(t.offsets)+len(c.Offsets), s.offsets)
 	}
-	s.ensureGroup(c.Group) // it begins with its first offset, committed or not
+	s.ensureGroup(c.Group) // a group exists from its first offset on, committed or not
 	s.txns.edit(c.ID, func(t *txnState) {
 		s.beginTxn(c.ID, t)
 		for _, o := range c.Offsets {

@@ -3,14 +3,14 @@ package metadata
 import "slices"
 
 // EndTxn commits or aborts a transaction. Outcome: Value and Epoch are the
-// producer id and epoch to go on with.
+// producer id and epoch to continue with.
 type EndTxn struct {
 	ID       string
 	Producer ProducerID
 	Epoch    ProducerEpoch
 	Commit   bool
 	Bump     bool     // V2: the epoch rises with every transaction
-	Start    Revision // V1: of the transaction that was under way when the request came; 0: none
+	Start    Revision // V1: start of the transaction that was under way when the request arrived; 0: none
 }
 
 // Kind implements Command.
@@ -27,8 +27,8 @@ func decodeEndTxn(r *reader) Command {
 	return EndTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.Flag(), r.Flag(), Revision(r.Uint64())}
 }
 
-// apply ends a transaction: markers on all its partitions, and its
-// offset commits visible or gone, at once.
+// apply ends a transaction: it writes the marker on all its partitions and makes
+// its offset commits visible, or drops them.
 func (c EndTxn) apply(s *State, _ *Entry) CommandOutcome {
 	t := s.txns.get(c.ID)
 	if t == nil {
@@ -52,8 +52,8 @@ func (c EndTxn) apply(s *State, _ *Entry) CommandOutcome {
 	return s.endTxnV1(t, &c)
 }
 
-// isRepeatedEnd reports whether the request is a repetition of the one that was
-// answered with the present epoch.
+// isRepeatedEnd reports whether the request repeats the one whose response had
+// the current epoch.
 func (s *State) isRepeatedEnd(t *txnState, c *EndTxn) bool {
 	if c.Epoch != t.lastEpoch {
 		return false
@@ -61,7 +61,7 @@ func (s *State) isRepeatedEnd(t *txnState, c *EndTxn) bool {
 	return c.Producer == t.producer && c.Epoch == t.epoch-1 || c.Producer == t.previousProducer && t.epoch == 0
 }
 
-// endTxnV1 judges by the older protocol: the epoch stays.
+// endTxnV1 ends a transaction of the older protocol: the epoch stays.
 func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
 	switch {
 	case t.status == TxnCommitted && c.Commit, t.status == TxnAborted && !c.Commit:
@@ -76,7 +76,8 @@ func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
 	return CommandOutcome{Value: int64(c.Producer), Epoch: c.Epoch, Touched: touched}
 }
 
-// endTxnV2 raises the epoch with every transaction (KIP-890).
+// endTxnV2 ends a transaction of the newer protocol: the epoch rises with every
+// transaction (KIP-890).
 func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	var touched []TopicPartition
 	status := TxnAborted
@@ -92,8 +93,8 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
 
-// AbortTxn aborts the transaction that began at Start: one that has outlived
-// its timeout in state time, or any where Forced. Its producer is fenced.
+// AbortTxn aborts the transaction that began at Start if it is past its timeout
+// in state time, or in any case where Forced. Its producer is fenced.
 type AbortTxn struct {
 	ID     string
 	Start  Revision
@@ -111,8 +112,7 @@ func (c AbortTxn) encode(w *writer) {
 
 func decodeAbortTxn(r *reader) Command { return AbortTxn{r.Text(), Revision(r.Uint64()), r.Flag()} }
 
-// apply aborts a transaction that has outlived its timeout, or that an
-// operator gives up, and fences its producer.
+// apply aborts the transaction and fences its producer.
 func (c AbortTxn) apply(s *State, _ *Entry) CommandOutcome {
 	t := s.txns.get(c.ID)
 	switch {
@@ -126,8 +126,9 @@ func (c AbortTxn) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{Touched: touched}
 }
 
-// finishTxn puts the marker on every partition that still exists, and releases
-// the offsets. The epoch is the marker's; the state's own is the caller's.
+// finishTxn writes the marker on every partition that still exists, and commits
+// or drops the offsets. epoch is the marker's; the caller sets that of the
+// transactional id.
 func (s *State) finishTxn(id string, commit bool, epoch ProducerEpoch) []TopicPartition {
 	t := s.txns.get(id)
 	parts, offsets, producer := t.partitions, t.offsets, t.producer
@@ -181,7 +182,7 @@ func (s *State) appendMarker(tp TopicPartition, marker Span) {
 	s.sum += hashPartition(tp, *p)
 }
 
-// trimAborted forgets the aborted transactions that lie before the log start.
+// trimAborted drops the aborted transactions that end before the log start.
 func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	n := 0
 	for n < len(p.aborted) && p.aborted[n].Last < p.logStart {
@@ -193,9 +194,9 @@ func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	}
 }
 
-// abortTxnsOfLostTail aborts every transaction, a part of which may lie in the lost
-// tail, and gives every transactional id a new producer id: epochs that the
-// tail gave out are never given again.
+// abortTxnsOfLostTail aborts every transaction, as part of it may be in the lost
+// tail, and assigns every transactional id a new producer id: epochs that the
+// tail assigned are never assigned again.
 func (s *State) abortTxnsOfLostTail() {
 	for _, id := range s.Txns() {
 		if t := s.txns.get(id); t.status == TxnOngoing {

@@ -1,10 +1,10 @@
 package metadata
 
-// Usage is the read side of the cost ledger since the session's last one.
-// Seq counts a session's usage reports from 1, so that a repeat counts once.
+// Usage is the read side of the cost ledger since the session's last report. Seq
+// counts a session's reports from 1, so that a repeat counts once.
 type Usage struct {
 	Seq      uint64
-	From, To UnixMilli // the broker's clock; the same: more of this time follows
+	From, To UnixMilli // the broker's clock; equal where more cells of this time follow
 	Cells    []Cell
 	Final    bool // the session ends here: nothing after it is lost
 }

@@ -34,7 +34,7 @@ func coreFixes() []mutant {
 		{name: "checkpoints forget former placements", pkg: "./metadata", run: "FormerLeadersAre", edits: []edit{
 			{"metadata/codec_state.go", "	w.writePastPlacements(s)\n", ""}, {"metadata/state_hash.go", "return s.hashPastPlacements(m).Sum()", "return m.Sum()"}}},
 		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/commands_session.go",
-			"	s.updatePlacement() // nothing moves", "	if former == nil {\n		s.updatePlacement()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // nothing moves"}}},
+			"	s.updatePlacement() // no hint moves", "	if former == nil {\n		s.updatePlacement()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // no hint moves"}}},
 		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/commands_cluster.go",
 			"			p.next += recoveryOffsetJump - 1\n", "			p.next += recoveryOffsetJump\n"}, {"metadata/commands_cluster.go",
 			"		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,", "		s.appendMarker(TopicPartition{}, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery,"}}},
