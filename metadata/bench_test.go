@@ -93,7 +93,7 @@ func BenchmarkApplyRuns(b *testing.B) {
 }
 
 // How long apply stands still for a checkpoint of a state of budget size.
-func BenchmarkFreeze(b *testing.B) {
+func BenchmarkSnapshot(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	for b.Loop() {
 		s.snapshot()

@@ -82,18 +82,18 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 	for table := range tableCount {
 		for page := range tablePages {
 			id := pageID{table, page}
-			era, used := s.pageVersion(table, page)
+			version, used := s.pageVersion(table, page)
 			if !used {
 				continue
 			}
-			if home, ok := c.locations[id]; ok && home.version == era && home.object != rewrite {
-				c.nextLocations[id] = home
+			if location, ok := c.locations[id]; ok && location.version == version && location.object != rewrite {
+				c.nextLocations[id] = location
 				continue
 			}
-			b, era := pages.encodePage(s, table, page)
-			home := w.writePage(key, b)
-			home.version = era
-			c.nextLocations[id] = home
+			b, version := pages.encodePage(s, table, page)
+			location := w.writePage(key, b)
+			location.version = version
+			c.nextLocations[id] = location
 			if rested += len(b); c.Pause != nil && rested >= pauseBytes {
 				rested = 0
 				c.Pause()
@@ -322,11 +322,11 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 		return nil
 	}
 	var applied Revision
-	var generation Extent
-	r.View(func(s *State) { applied, generation = s.revision, s.extent })
+	var extent Extent
+	r.View(func(s *State) { applied, extent = s.revision, s.extent })
 	// A broker that is only a little behind continues from its state: the archive
 	// of its extent follows without a gap.
-	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+maxReplayExtents > p.Extent) {
+	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || applied > 0 && extent+maxReplayExtents > p.Extent) {
 		return nil
 	}
 	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)

@@ -24,7 +24,7 @@ type MaintenanceConfig struct {
 	Session   Session
 	Broker    BrokerID
 	Logger    *slog.Logger
-	Rand      *rand.Rand // phases only
+	Rand      *rand.Rand // for the phases of the loops only
 	Health    func(StoreHealth)
 	Times     MaintenanceTimes
 	Clock     Clock
@@ -180,12 +180,12 @@ func (c *Maintenance) whileHoldingRole(t RoleTask) func(context.Context) error {
 	}
 }
 
-// publishStatus rewrites the session's key, and holds this state's hash against the
-// newest checkpoint's.
+// publishStatus rewrites the session's key, and compares this state's hash with
+// the newest checkpoint's.
 func (c *Maintenance) publishStatus(ctx context.Context) error {
 	mark, _, _ := c.cfg.Replica.Marks(0)
 	status := SessionStatus{Broker: c.cfg.Broker, Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash}
-	status.Clock = c.cfg.Clock.Now() // after Applied: clockMarks counts on it
+	status.Clock = c.cfg.Clock.Now() // read after Applied: clockMarks depends on it
 	if err := c.cfg.Session.Publish(ctx, status); err != nil {
 		return err
 	}
@@ -198,12 +198,13 @@ func (c *Maintenance) publishStatus(ctx context.Context) error {
 	return c.cfg.Replica.CompareCheckpoint(start.Checkpoint)
 }
 
-// maxTimedOutTxns is how many transactions one tick aborts: with the longest ids
-// they fit an entry.
+// maxTimedOutTxns is how many transactions one tick aborts at most: with the
+// longest ids they fit into an entry.
 const maxTimedOutTxns = 100
 
-// advanceTime moves state time to this broker's clock. The clock is read after what
-// may block: a clock that was right before a pause of the log is not off.
+// advanceTime moves state time to this broker's clock. The clock is read after
+// every call that may block, so that a pause of the log does not make a correct
+// clock look off.
 func (c *Maintenance) advanceTime(ctx context.Context, role Role) error {
 	live, _, err := c.cfg.Admin.Sessions(ctx)
 	if err != nil {

@@ -2,7 +2,7 @@ package metadata
 
 import "slices"
 
-// memberKey is a stored member's.
+// memberKey identifies a stored member.
 type memberKey struct{ group, id string }
 
 // memberState is a stored member. Its slices are replaced, never changed.
@@ -27,9 +27,9 @@ type MemberView struct {
 	Target     []PartitionRange
 }
 
-// Members returns the stored members of a group of the consumer protocol,
-// sorted by id. It looks at every member of groups that share the page: for a
-// coordinator that takes a group up.
+// Members returns the stored members of a group of the consumer protocol, sorted
+// by id. It visits every member of the groups that share the page: for a
+// coordinator that loads a group.
 func (s *State) Members(group string) (out []MemberView) {
 	s.members.eachInPage(memberKey{group: group}, func(k memberKey, m *memberState) {
 		if k.group == group {

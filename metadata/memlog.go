@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// MemLog is the in-memory Log and LogAdmin: the doors' contract in its simplest
-// form, for tests of the packages above. It keeps to the rules that matter
-// (one order, guards, lanes, generations) and has no faults of its own.
+// MemLog is an in-memory Log and LogAdmin, for tests of the packages above. It
+// has the rules that matter (one order, guards, lanes, extents) and no faults of
+// its own.
 type MemLog struct {
 	mu          sync.Mutex
 	rev         Revision
@@ -18,13 +18,13 @@ type MemLog struct {
 	extent      Extent
 	truncated   Extent
 	checkpoint  *CheckpointPointer
-	entries     []CommittedEntry // of generations not truncated
+	entries     []CommittedEntry // of extents not truncated
 	byKey       map[EntryKey]int
 	guardFailed map[EntryKey]bool
 	sessions    map[SessionID]*memSession
 	roles       map[string]Role
 	changed     chan struct{} // closed and replaced by every change
-	// Latency, where set, is how long an append takes to come back.
+	// Latency, where set, is how long an append takes.
 	Latency time.Duration
 }
 
@@ -39,7 +39,7 @@ type memSession struct {
 	done chan struct{}
 }
 
-// NewMemLog returns an empty log in its first generation.
+// NewMemLog returns an empty log in its first extent.
 func NewMemLog() *MemLog {
 	return &MemLog{extent: 1, byKey: map[EntryKey]int{}, guardFailed: map[EntryKey]bool{},
 		sessions: map[SessionID]*memSession{}, roles: map[string]Role{}, changed: make(chan struct{})}

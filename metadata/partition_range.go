@@ -2,8 +2,8 @@ package metadata
 
 import "math"
 
-// PartitionRange is partitions of a topic that follow one another. Lists of
-// them are sorted by topic and partition, and ranges of a topic do not touch.
+// PartitionRange is consecutive partitions of a topic. Lists of ranges are sorted
+// by topic and partition, and ranges of a topic do not touch.
 type PartitionRange struct {
 	Topic TopicID
 	First Partition
@@ -22,7 +22,7 @@ func Ranges(list []TopicPartition) (out []PartitionRange) {
 	return out
 }
 
-// Partitions returns the partitions of ranges, sorted as they are.
+// Partitions returns the partitions of ranges, in the same order.
 func Partitions(ranges []PartitionRange) (out []TopicPartition) {
 	for _, r := range ranges {
 		out = append(out, r.Partitions()...)
@@ -30,15 +30,17 @@ func Partitions(ranges []PartitionRange) (out []TopicPartition) {
 	return out
 }
 
-// HeldRange is partitions that a member has had since the same epoch: of those
-// a commit under an older epoch than the member's is good (KIP-1251). Lists of
-// them are sorted as ranges are; two may touch where their epochs differ.
+// HeldRange is partitions that a member has owned since the same epoch: commits
+// for them are accepted from that epoch on, also under an older epoch than the
+// member's (KIP-1251). Lists are sorted as ranges are; two may touch where their
+// epochs differ.
 type HeldRange struct {
 	PartitionRange
-	Since int32 // the member's epoch when it was given them; 0 as soon as a static member was away
+	Since int32 // the member's epoch when it was assigned them; 0 once a static member has left temporarily
 }
 
-// HeldRanges returns sorted partitions as ranges; since tells a partition's.
+// HeldRanges returns sorted partitions as ranges; since returns the epoch of a
+// partition.
 func HeldRanges(list []TopicPartition, since func(TopicPartition) int32) (out []HeldRange) {
 	for _, tp := range list {
 		at := since(tp)
@@ -51,7 +53,7 @@ func HeldRanges(list []TopicPartition, since func(TopicPartition) int32) (out []
 	return out
 }
 
-// endsBefore reports whether a partition is the one behind the range.
+// endsBefore reports whether the partition is the one after the range.
 func (r PartitionRange) endsBefore(tp TopicPartition) bool {
 	return r.Topic == tp.Topic && r.First+Partition(r.Count) == tp.Partition
 }
@@ -135,8 +137,8 @@ func lastOf[T any](list []T) *T {
 	return &list[len(list)-1]
 }
 
-// partitionRange reads a range that stands behind last, which may be nil, and
-// reports whether it begins where that one ends.
+// partitionRange reads a range that follows last, which may be nil, and reports
+// whether it begins where that one ends.
 func (r *reader) partitionRange(last *PartitionRange) (next PartitionRange, touches bool) {
 	switch same := r.Flag(); {
 	case !same:

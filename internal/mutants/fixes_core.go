@@ -50,7 +50,7 @@ func coreFixes() []mutant {
 			"				o.usageReportedTo = max(1, s.time-maxTickLag)\n", ""}}},
 		{name: "what is counted again is shown twice", pkg: node, run: "WhatALostSession", edits: []edit{
 			{"internal/node/usage.go", "		u.n.traffic.countCells(cmd.Cells)\n", ""}, {"internal/node/usage.go", "	metadata.SortCells(cells)\n", "	metadata.SortCells(cells)\n	u.n.traffic.countCells(cells)\n"}}},
-		{name: "pinned bytes keep their entry", pkg: "./metadata", run: "PinnedBytes", edits: []edit{{"metadata/waiters.go",
+		{name: "retained bytes keep their entry", pkg: "./metadata", run: "RetainedBytes", edits: []edit{{"metadata/waiters.go",
 			"inline := bytes.Clone(c.Bytes[at : len(c.Bytes)-4])", "inline := bytes.TrimSuffix(c.Bytes[at:len(c.Bytes)-4], nil)"}}},
 		{name: "trimmed spans are kept", pkg: "./metadata", run: "TrimmedSpans", edits: []edit{{"metadata/apply_produce.go",
 			"if p.trimmedSpans += n; p.trimmedSpans > len(p.spans) {", "if p.trimmedSpans += n; p.trimmedSpans < 0 {"}}},
