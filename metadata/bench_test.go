@@ -1,8 +1,6 @@
 package metadata
 
-import (
-	"testing"
-)
+import "testing"
 
 // bigState has the size that the design budgets: partitions, and producers on
 // each.
@@ -95,7 +93,7 @@ func BenchmarkApplyRuns(b *testing.B) {
 }
 
 // How long apply stands still for a checkpoint of a state of budget size.
-func BenchmarkFreeze(b *testing.B) {
+func BenchmarkSnapshot(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	for b.Loop() {
 		s.snapshot()
@@ -111,4 +109,44 @@ func BenchmarkEncodeCheckpoint(b *testing.B) {
 		var c Checkpointer
 		b.SetBytes(int64(len(c.Encode(f, "k"))))
 	}
+}
+
+// What the codec costs an entry of one command, as group commits are, and an
+// entry of every command.
+func BenchmarkEncodeCommands(b *testing.B) {
+	for name, e := range benchEntries() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var body []byte
+			for b.Loop() {
+				var err error
+				if body, err = AppendEntry(body[:0], e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecodeCommands(b *testing.B) {
+	for name, e := range benchEntries() {
+		body, err := AppendEntry(nil, e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var got Entry
+			for b.Loop() {
+				if err := DecodeEntry(body, &got); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func benchEntries() map[string]*Entry {
+	one := Entry{Level: 1, Session: 1, Seq: 1, Commands: []Command{CommitOffsets{"group", 4, []OffsetCommit{{TopicID{1}, 1, 5, -1, "m", 6}}}}}
+	return map[string]*Entry{"one": &one, "every": sampleEntry()}
 }

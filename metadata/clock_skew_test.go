@@ -145,11 +145,11 @@ func startClocks(t *testing.T, off [3]UnixMilli) *clockRig {
 		}
 		times := DefaultMaintenanceTimes()
 		times.Checkpoint, times.Archive = time.Hour, time.Hour
-		cu := NewMaintenance(MaintenanceConfig{Log: p, Admin: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
+		m := NewMaintenance(MaintenanceConfig{Log: p, Admin: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
 			Broker: brokerOf(t, r, s.ID()), Logger: logger, Rand: rand.New(rand.NewPCG(uint64(i), 7)), Times: times})
 		wg.Go(func() {
-			if err := cu.Run(ctx); err != nil {
-				t.Errorf("custodian: %v", err)
+			if err := m.Run(ctx, m.Tasks()); err != nil {
+				t.Errorf("maintenance: %v", err)
 			}
 		})
 	}

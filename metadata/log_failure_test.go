@@ -15,7 +15,7 @@ func TestLogFailureLeavesALostLogToTheLog(t *testing.T) {
 		loud bool
 	}{
 		{errors.New("a real failure"), true},
-		{fmt.Errorf("take duty: %w", ErrUnavailable), false},
+		{fmt.Errorf("take role: %w", ErrUnavailable), false},
 		{fmt.Errorf("%w (attempt 3, last: %w)", context.DeadlineExceeded, ErrUnavailable), false},
 		{fmt.Errorf("list: %w", context.Canceled), false},
 	} {

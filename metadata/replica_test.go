@@ -52,7 +52,7 @@ func (d *directSubmitter) commit(ctx context.Context, e *Entry, guard *Guard) (O
 	}
 }
 
-// testBroker is a replica with a custodian over a MemLog.
+// testBroker is a replica with its maintenance over a MemLog.
 type testBroker struct {
 	t       *testing.T
 	r       *Replica
@@ -65,7 +65,7 @@ type testBroker struct {
 	stopped atomic.Pointer[error] // why it did
 }
 
-func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint64) *testBroker {
+func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint64, more ...RoleTask) *testBroker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	b := &testBroker{t: t, cancel: cancel}
@@ -89,7 +89,7 @@ func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint6
 	c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Replica: b.r, Submitter: b.sub, Session: s,
 		Broker: BrokerID(out.Commands[0].Value), Logger: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewPCG(seed, 2)), Times: DefaultMaintenanceTimes()})
 	b.wg.Go(func() {
-		if err := c.Run(ctx); err != nil {
+		if err := c.Run(ctx, append(c.Tasks(), more...)); err != nil {
 			b.stopped.Store(&err)
 		}
 	})
@@ -100,7 +100,7 @@ func (b *testBroker) stop() {
 	b.cancel()
 	b.wg.Wait()
 	if err := b.stopped.Load(); err != nil && !b.mayStop {
-		b.t.Errorf("custodian: %v", *err)
+		b.t.Errorf("maintenance: %v", *err)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // What a replica pins of an entry is its inline bytes, not the entry: of a large
 // one with little inline that is a hundredth of what is counted against the limit.
-func TestPinnedBytesDoNotKeepTheirEntry(t *testing.T) {
+func TestRetainedBytesDoNotKeepTheirEntry(t *testing.T) {
 	w := newWorld(1)
 	first := w.openSession(t, "a")
 	inline := bytes.Repeat([]byte("inline"), 20)

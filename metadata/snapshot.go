@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// snapshot returns the state as it is now, never to change, while s goes on. It
-// costs a copy of the page lists and of what is small, whatever the state's
-// size; afterwards s clones what it changes.
+// snapshot returns an immutable copy of the state. It costs a copy of the page
+// lists and of what is small, whatever the state's size; afterwards s copies each
+// page before it changes it.
 func (s *State) snapshot() *State {
 	f := *s
 	f.scratch = scratch{}

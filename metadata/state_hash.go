@@ -3,10 +3,10 @@ package metadata
 import "slices"
 
 // The state's hash is a sum, modulo 2^64, of one hash per item, so that apply
-// keeps it up by subtracting the old and adding the new; what is small and
-// changes with every entry is folded in when the hash is asked for. Partitions
-// are three kinds of item (head, spans, producers), so that a run costs the
-// same whatever the partition's size. The item kinds are for ever.
+// updates it by subtracting the old one and adding the new one. What is small and
+// changes with every entry is added when the hash is computed. Partitions are
+// three kinds of items (head, spans, producers), so that a run costs the same
+// whatever the partition's size. The item kinds never change.
 const (
 	itemTopic = iota + 1
 	itemConfigs

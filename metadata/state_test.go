@@ -253,7 +253,7 @@ func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 }
 
 // A frozen state never changes while the live one goes on.
-func TestFrozenStateStandsStill(t *testing.T) {
+func TestSnapshotDoesNotChange(t *testing.T) {
 	w := newWorld(7)
 	var frozen []*State
 	var bodies [][]byte

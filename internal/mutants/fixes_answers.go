@@ -12,7 +12,7 @@ func answerFixes() []mutant {
 			"		out[n-1] = leader\n", "		_ = n\n"}}},
 		{name: "an oversized batch is alone in its answer", pkg: pkg, run: "TestFetchNeverExceedsItsLimits", edits: []edit{{"broker/fetch_read.go",
 			"		return f.tryReserveExtra(f.planReads(others, f.maxRecordBytes()-int64(p.result.bytes)))\n", "		return 0\n"}}},
-		{name: "a later session renames the cluster", pkg: "./metadata", run: "TestTheFirstSessionNames", edits: []edit{{"metadata/apply_session.go",
+		{name: "a later session renames the cluster", pkg: "./metadata", run: "TestTheFirstSessionNames", edits: []edit{{"metadata/commands_session.go",
 			"	if s.cluster.IsZero() {\n", "	if !open.Cluster.IsZero() {\n"}}},
 		{name: "a client that means another broker is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",
 			"		return kerr.RebootstrapRequired.Code\n", "		return noError\n"}}},

@@ -1,6 +1,6 @@
 // Package node assembles one broker from its doors: the log, the bucket, and
 // somewhere to listen. It owns the broker's life: follow the log, open a
-// session, take its share of the duties, serve, and when the session is lost,
+// session, take its share of the roles, serve, and when the session is lost,
 // let everything of it go before the next one is opened.
 //
 //	                 +----------- Node ------------+

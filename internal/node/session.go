@@ -22,7 +22,7 @@ type session struct {
 	broker   metadata.BrokerID
 	usage    *usageReporter
 	slots    *groups.SlotKeeper
-	ctx      context.Context    // of duties, slots and usage
+	ctx      context.Context    // of roles, slots and usage
 	cancel   context.CancelFunc // ends ctx
 	wg       sync.WaitGroup
 	finished chan struct{} // closed by finish
@@ -197,11 +197,12 @@ func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 // the node ends.
 func (s *session) runRoles() (cause error) {
 	n, ctx := s.n, s.ctx
-	custodian := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
+	maintenance := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.newRand(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
+	tasks := maintenance.Tasks() // add the role tasks of other packages here (metadata.RoleTask)
 	s.wg.Go(func() {
-		if err := custodian.Run(ctx); err != nil {
+		if err := maintenance.Run(ctx, tasks); err != nil {
 			n.stopServing(err)
 		}
 	})

@@ -11,9 +11,9 @@ import (
 )
 
 // CloseExtent implements metadata.LogAdmin.
-func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Extent) (metadata.Revision, error) {
+func (l *Log) CloseExtent(ctx context.Context, role metadata.Role, g metadata.Extent) (metadata.Revision, error) {
 	key := l.k.extentKey()
-	resp, st, unsure, err := l.sendFenced(ctx, d, fmt.Sprintf("close/%d", g), &txnReq{
+	resp, st, unsure, err := l.sendFenced(ctx, role, fmt.Sprintf("close/%d", g), &txnReq{
 		Compare: []*compare{compareValueEqual(key, formatHex64(uint64(g)))},
 		Success: []*op{putOp(key, []byte(formatHex64(uint64(g)+1)))},
 	})
@@ -66,7 +66,7 @@ func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(me
 }
 
 // SetCheckpoint implements metadata.LogAdmin.
-func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.CheckpointPointer) error {
+func (l *Log) SetCheckpoint(ctx context.Context, role metadata.Role, p metadata.CheckpointPointer) error {
 	value, err := encodePointer(p)
 	if err != nil {
 		return fmt.Errorf("set checkpoint: %w", err)
@@ -89,7 +89,7 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.Che
 			}
 			mod = was.ModRevision
 		}
-		resp, now, _, err := l.sendFenced(ctx, d, fmt.Sprintf("checkpoint/%d", p.Revision), &txnReq{
+		resp, now, _, err := l.sendFenced(ctx, role, fmt.Sprintf("checkpoint/%d", p.Revision), &txnReq{
 			Compare: []*compare{compareModified(key, mod)},
 			Success: []*op{putOp(key, value)},
 			Failure: []*op{getOp(key)},
@@ -106,16 +106,16 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.Che
 
 // Truncate implements metadata.LogAdmin. It is called again and again for the same
 // generation, to finish what an earlier holder began, and then only reads.
-func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+func (l *Log) Truncate(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	if g == 0 {
 		return nil // there is no generation 0
 	}
-	st, err := l.readWithRole(ctx, d)
+	st, err := l.readWithRole(ctx, role)
 	if err == nil && st.truncated < g {
-		err = l.setTruncated(ctx, d, g)
+		err = l.setTruncated(ctx, role, g)
 	}
 	if err == nil {
-		err = l.deleteExtentsUpTo(ctx, d, g)
+		err = l.deleteExtentsUpTo(ctx, role, g)
 	}
 	if err != nil {
 		return fmt.Errorf("truncate extent %d: %w", g, err)
@@ -124,9 +124,9 @@ func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) 
 }
 
 // setTruncated says that generations up to g are read from the bucket.
-func (l *Log) setTruncated(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+func (l *Log) setTruncated(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	key, value := l.k.truncatedKey(), formatHex64(uint64(g))
-	resp, st, _, err := l.sendFenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
+	resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("truncate/%d", g), &txnReq{
 		Compare: []*compare{
 			compareValue(key, etcdserverpb.Compare_LESS, value),
 			compareValue(l.k.extentKey(), etcdserverpb.Compare_GREATER, value),
@@ -146,7 +146,7 @@ func (l *Log) setTruncated(ctx context.Context, d metadata.Role, g metadata.Exte
 
 // deleteExtentsUpTo deletes the keys of generations up to g: few at a time, each
 // delete fenced and with a pause after it, so that commits pass between.
-func (l *Log) deleteExtentsUpTo(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+func (l *Log) deleteExtentsUpTo(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	prefix := l.k.logPrefix()
 	end := []byte(l.k.extentPrefix(g + 1))
 	at := &retrier{l: l, name: fmt.Sprintf("delete/%d", g)}
@@ -159,7 +159,7 @@ func (l *Log) deleteExtentsUpTo(ctx context.Context, d metadata.Role, g metadata
 		if len(page.Kvs) == 0 {
 			return nil
 		}
-		resp, st, _, err := l.sendFenced(ctx, d, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
+		resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
 			Compare: []*compare{compareValue(l.k.truncatedKey(), etcdserverpb.Compare_GREATER, formatHex64(uint64(g)-1))},
 			Success: []*op{deleteRangeOp(page.Kvs[0].Key, page.Kvs[len(page.Kvs)-1].Key)},
 		})

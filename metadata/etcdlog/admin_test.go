@@ -16,18 +16,18 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
-func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
+func TestARoleHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
 		a, b := join(t, store, "a"), join(t, store, "b")
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		for range 5 {
 			b.append(t, metadata.LaneLow)
 		}
 		a.client.Cut(true)
 		<-a.session.Done()
 		time.Sleep(10 * time.Second)
-		e := b.duty(t, "archive")
+		e := b.takeRoleNow(t, "archive")
 		if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -52,13 +52,13 @@ func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 	})
 }
 
-// Even where somebody deleted the session's key by hand and the duty's is
+// Even where somebody deleted the session's key by hand and the role's is
 // still there.
-func TestADutyWithoutItsSessionIsLost(t *testing.T) {
+func TestARoleWithoutItsSessionIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
 		a := join(t, store, "a")
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		del := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestDeleteRange{
 			RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{Key: []byte("/zonewise/main/session/a")}}}}}
 		if _, err := a.client.Txn(t.Context(), del); err != nil {
@@ -68,7 +68,7 @@ func TestADutyWithoutItsSessionIsLost(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 		if _, ok, err := a.TryRole(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
-			t.Errorf("take duty: %v, %v", ok, err)
+			t.Errorf("take role: %v, %v", ok, err)
 		}
 	})
 }
@@ -129,7 +129,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 			b.append(t, metadata.LaneLow)
 		}
 		before := b.startPoint(t)
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		if err := a.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Truncate(t.Context(), c.duty(t, "archive"), 1); err != nil {
+		if err := c.Truncate(t.Context(), c.takeRoleNow(t, "archive"), 1); err != nil {
 			t.Fatal(err)
 		}
 		if keys, _ := logKeys(store); len(keys) != 2 {
@@ -339,7 +339,7 @@ func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
 		"barrier": func(n *node) error { _, err := n.Barrier(context.Background()); return err },
 		"append":  func(n *node) error { _, err := n.Append(context.Background(), n.next(metadata.LaneLow)); return err },
 		"start":   func(n *node) error { _, err := n.Start(context.Background()); return err },
-		"duty":    func(n *node) error { _, _, err := n.TryRole(context.Background(), n.session.ID(), "tick"); return err },
+		"role":    func(n *node) error { _, _, err := n.TryRole(context.Background(), n.session.ID(), "tick"); return err },
 		"publish": func(n *node) error { return n.session.Publish(context.Background(), metadata.SessionStatus{}) },
 		"list":    func(n *node) error { _, _, err := n.Sessions(context.Background()); return err },
 		"open": func(n *node) error {
@@ -401,7 +401,7 @@ func TestAMemberThatLagsDelaysAndHidesNothing(t *testing.T) {
 		a, b := join(t, store, "a"), join(t, store, "b")
 		b.client.Lag(700 * time.Millisecond)
 		r := b.follow(t)
-		d := b.duty(t, "archive")
+		d := b.takeRoleNow(t, "archive")
 		for range 50 {
 			a.append(t, metadata.LaneLow)
 		}
@@ -443,9 +443,9 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		if st.Incarnation != 2 || st.Extent != 8 || st.Truncated != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
 			t.Fatalf("start %+v", st)
 		}
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		res := a.append(t, metadata.LaneLow)
-		for what, rev := range map[string]int64{"session": int64(a.session.ID()), "duty": int64(d.Epoch), "append": int64(res.Revision), "barrier": int64(a.head(t))} {
+		for what, rev := range map[string]int64{"session": int64(a.session.ID()), "role": int64(d.Epoch), "append": int64(res.Revision), "barrier": int64(a.head(t))} {
 			if rev <= int64(req.Base) || rev > int64(req.Base)+100 {
 				t.Errorf("%s: revision %d, base %d", what, rev, req.Base)
 			}

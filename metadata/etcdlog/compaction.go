@@ -21,8 +21,8 @@ type revisionSample struct {
 // CompactStore implements metadata.LogAdmin: compacts behind the slowest follower
 // (behind, 0 where none is known), but waits for no follower longer than five
 // minutes. It returns the store's health even where there is nothing to do.
-func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata.Revision) (metadata.StoreHealth, error) {
-	fence, err := l.roleFence(d)
+func (l *Log) CompactStore(ctx context.Context, role metadata.Role, behind metadata.Revision) (metadata.StoreHealth, error) {
+	fence, err := l.roleFence(role)
 	if err != nil {
 		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", err)
 	}
@@ -36,7 +36,7 @@ func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata
 		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", l.addAdvice(ctx, err))
 	}
 	if !resp.Succeeded {
-		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: role %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: role %s of epoch %d: %w", role.Name, role.Epoch, metadata.ErrRoleLost)
 	}
 	if to := l.compactionTarget(st.rev, l.toEtcdRevision(int64(behind))); to > 0 {
 		// Compaction is no txn and cannot be fenced; like an operator's own

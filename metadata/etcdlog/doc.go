@@ -6,8 +6,8 @@
 //	                          Else read what stands in the way
 //	broker B ◀─Follow─── watch log/      etcd's revision of the put is the entry's
 //	                                     place in the total order
-//	duty holder ─Keeper─▶ generation, truncated, checkpoint, deletes, compaction,
-//	                      each fenced by the duty's and the session's create revision
+//	role holder ─Keeper─▶ generation, truncated, checkpoint, deletes, compaction,
+//	                      each fenced by the role's and the session's create revision
 //
 // Rules that the code keeps (docs/design.md, section 4):
 //
@@ -21,7 +21,7 @@
 //     entry whose extra guard failed, so that a late first attempt finds its
 //     place taken. Committed.Bytes of length 0 says so to apply.
 //   - Every revision that leaves the package is the cluster's base plus etcd's
-//     own, create revisions (session ids, duty epochs) included.
+//     own, create revisions (session ids, role epochs) included.
 //   - Going back in time is judged only by linearizable answers, against what
 //     had been seen before the request was sent.
 //

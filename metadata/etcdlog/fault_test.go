@@ -90,7 +90,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 				r := a.follow(t)
 				g := a.start(t.Context(), a.next(metadata.LaneStandard))
 				time.Sleep(200 * time.Millisecond)
-				d := b.duty(t, "archive")
+				d := b.takeRoleNow(t, "archive")
 				if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 					t.Fatal(err)
 				}
@@ -152,7 +152,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 				a, b := join(t, store, "a"), join(t, store, "b")
 				r := a.follow(t)
 				time.Sleep(time.Second) // its reads are done
-				d := b.duty(t, "archive")
+				d := b.takeRoleNow(t, "archive")
 				if c.early {
 					if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 						t.Fatal(err)
@@ -198,7 +198,7 @@ func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 		r := a.next(metadata.LaneStandard)
 		g := a.start(t.Context(), r)
 		time.Sleep(200 * time.Millisecond)
-		d := b.duty(t, "archive")
+		d := b.takeRoleNow(t, "archive")
 		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -302,7 +302,7 @@ func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a := join(t, store, "a")
-		d := a.duty(t, "slot")
+		d := a.takeRoleNow(t, "slot")
 		r := a.next(metadata.LaneControl)
 		r.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 		g := a.start(t.Context(), r)
@@ -330,7 +330,7 @@ func TestAnAppendWhoseContextEndedIsTakenUpWhereItStood(t *testing.T) {
 		if _, err := a.Append(t.Context(), a.next(metadata.LaneLow)); err == nil {
 			t.Fatal("the next one was sent before this one is resolved")
 		}
-		d := b.duty(t, "archive")
+		d := b.takeRoleNow(t, "archive")
 		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}

@@ -85,14 +85,14 @@ func (n *node) append(t *testing.T, lane metadata.Lane) metadata.AppendResult {
 	return res
 }
 
-// duty takes a duty and fails where somebody holds it.
-func (n *node) duty(t *testing.T, name string) metadata.Role {
+// takeRoleNow takes a role and fails where somebody holds it.
+func (n *node) takeRoleNow(t *testing.T, name string) metadata.Role {
 	t.Helper()
 	for {
 		d, ok, err := n.TryRole(t.Context(), n.session.ID(), name)
 		if err == nil {
 			if !ok {
-				t.Fatalf("duty %s is held", name)
+				t.Fatalf("role %s is held", name)
 			}
 			return d
 		}

@@ -19,11 +19,11 @@ const Root = "/zonewise/"
 //	format                            1             Create, Recover               no cluster is here
 //	incarnation/<n>                   1             Create, Recover; never again  etcd went back in time (its create revision guards every write)
 //	token                             1             Create, Recover               never (secret of the brokers' own door)
-//	generation                        1             the archive duty              never
+//	generation                        1             the archive role              never
 //	head                              1             every append                  nothing was appended here yet
 //	log/<g>/<session>/<lane>/<seq>    <= ~100,000   the session, once             archived and deleted
-//	truncated                         1             the archive duty              never
-//	checkpoint                        1             the checkpoint duty           no checkpoint was accepted yet
+//	truncated                         1             the archive role              never
+//	checkpoint                        1             the checkpoint role           no checkpoint was accepted yet
 //	session/<nonce>                   1 per broker  the session; lease-bound      the session is over
 //	settings/<nonce>                  1 per broker  the session, once; lease-bound the session is over, or told none
 //	duty/<name>                       < 100         its holder; lease-bound       nobody holds it

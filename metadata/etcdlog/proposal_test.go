@@ -75,7 +75,7 @@ func TestACommitsProposalCarriesLittleBesideItsEntry(t *testing.T) {
 		n, p := noted(t, cluster(t, etcdfake.Config{Seed: 1}))
 		n.append(t, metadata.LaneStandard)
 		plain := p.take()
-		d := n.duty(t, "archive")
+		d := n.takeRoleNow(t, "archive")
 		p.take()
 		r := n.next(metadata.LaneControl)
 		r.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
@@ -105,8 +105,8 @@ func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
 		n, p := noted(t, store)
 		other := join(t, store, "other")
-		held := other.duty(t, "tick")
-		d := n.duty(t, "archive")
+		held := other.takeRoleNow(t, "tick")
+		d := n.takeRoleNow(t, "archive")
 		if _, err := n.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 		}
 		p.take()
 		for range 3 {
-			if again := n.duty(t, "archive"); again != d {
+			if again := n.takeRoleNow(t, "archive"); again != d {
 				t.Fatalf("%+v, then %+v", d, again)
 			}
 			if _, ok, err := n.TryRole(t.Context(), n.session.ID(), held.Name); ok || err != nil {

@@ -252,7 +252,7 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 }
 
 // Close implements metadata.Session: the lease is revoked, and its keys with
-// it, duties included. Where that cannot be told in time the lease runs out.
+// it, roles included. Where that cannot be told in time the lease runs out.
 // The log forgets the session when the next one is opened.
 func (s *session) Close(ctx context.Context) error {
 	s.stop()

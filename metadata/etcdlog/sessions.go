@@ -116,7 +116,7 @@ func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 }
 
 // EndSession implements metadata.LogAdmin: the session's lease is revoked, which
-// takes its key and its duties. A lease is one session's alone.
+// takes its key and its roles. A lease is one session's alone.
 func (l *Log) EndSession(ctx context.Context, id metadata.SessionID) error {
 	keys, _, err := l.listSessionKeys(ctx)
 	if err != nil {

@@ -34,12 +34,12 @@ func Cases() []Case {
 		{"followers see every entry at its append's revision", checkFollowersSeeAll},
 		{"a follower that starts late sees everything once", checkLateFollower},
 		{"the same append again is the same entry", checkRepeatedAppend},
-		{"a failed duty guard leaves an empty entry", checkRoleGuard},
+		{"a failed role guard leaves an empty entry", checkRoleGuard},
 		{"a session is closed only when its key is gone", checkSessionGoneGuard},
 		{"a guard on the live sessions wants exactly these", checkLiveSessionsGuard},
 		{"a lost session appends nothing and holds nothing", checkLostSession},
 		{"a session that is ended holds nothing", checkEndedSession},
-		{"a duty has one holder and rising epochs", checkRoles},
+		{"a role has one holder and rising epochs", checkRoles},
 		{"a closed generation is read back as it was followed", checkExtents},
 		{"truncated generations are not followed", checkTruncation},
 		{"the checkpoint pointer only grows", checkCheckpoints},
@@ -88,7 +88,7 @@ func (b *broker) takeRole(name string) metadata.Role {
 	b.t.Helper()
 	d, ok, err := b.TryRole(b.t.Context(), b.session.ID(), name)
 	if err != nil || !ok {
-		b.t.Fatalf("take duty %s: %v, %v", name, ok, err)
+		b.t.Fatalf("take role %s: %v, %v", name, ok, err)
 	}
 	return d
 }

@@ -11,7 +11,7 @@ func checkRoles(t *testing.T, open Cluster) {
 	a, b := openBroker(t, open, "a"), openBroker(t, open, "b")
 	d := a.takeRole("archive")
 	if again := a.takeRole("archive"); again != d {
-		t.Fatalf("the holder's duty is %+v, then %+v", d, again)
+		t.Fatalf("the holder's role is %+v, then %+v", d, again)
 	}
 	if _, ok, err := b.TryRole(t.Context(), b.session.ID(), "archive"); ok || err != nil {
 		t.Fatalf("a second holder: %v, %v", ok, err)
@@ -22,7 +22,7 @@ func checkRoles(t *testing.T, open Cluster) {
 	}
 	b.takeRole("given-away")
 	if _, err := a.CloseExtent(t.Context(), given, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation with a duty that was given away: %v", err)
+		t.Errorf("close generation with a role that was given away: %v", err)
 	}
 	if err := a.session.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -32,19 +32,19 @@ func checkRoles(t *testing.T, open Cluster) {
 		t.Fatalf("epoch %d after %d", e.Epoch, d.Epoch)
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation without the duty: %v", err)
+		t.Errorf("close generation without the role: %v", err)
 	}
 	if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Truncate(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("truncate without the duty: %v", err)
+		t.Errorf("truncate without the role: %v", err)
 	}
 	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("set checkpoint without the duty: %v", err)
+		t.Errorf("set checkpoint without the role: %v", err)
 	}
 	if _, err := a.CompactStore(t.Context(), d, 0); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("care without the duty: %v", err)
+		t.Errorf("care without the role: %v", err)
 	}
 }
 

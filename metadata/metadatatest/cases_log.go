@@ -87,14 +87,14 @@ func checkRoleGuard(t *testing.T, open Cluster) {
 	d := a.takeRole("slot")
 	held := &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 	if res := a.appendEntry(metadata.LaneControl, held); res.GuardFailed {
-		t.Fatal("the guard failed though the duty is held")
+		t.Fatal("the guard failed though the role is held")
 	}
 	if err := a.ReleaseRole(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	res := a.appendEntry(metadata.LaneControl, held)
 	if !res.GuardFailed {
-		t.Fatal("the guard held though the duty is released")
+		t.Fatal("the guard held though the role is released")
 	}
 	last := a.appendEntry(metadata.LaneControl, nil)
 	all := f.waitUntil(last.Revision)
@@ -175,7 +175,7 @@ func checkLostSession(t *testing.T, open Cluster) {
 		t.Errorf("append: %v", err)
 	}
 	if _, ok, err := a.TryRole(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
-		t.Errorf("take duty: %v, %v", ok, err)
+		t.Errorf("take role: %v, %v", ok, err)
 	}
 	if err := a.session.Publish(t.Context(), metadata.SessionStatus{}); !errors.Is(err, metadata.ErrSessionLost) {
 		t.Errorf("publish: %v", err)

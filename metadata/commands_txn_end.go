@@ -2,9 +2,34 @@ package metadata
 
 import "slices"
 
-// applyEndTxn ends a transaction: markers on all its partitions, and its
-// offset commits visible or gone, at once.
-func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
+// EndTxn commits or aborts a transaction. Outcome: Value and Epoch are the
+// producer id and epoch to continue with.
+type EndTxn struct {
+	ID       string
+	Producer ProducerID
+	Epoch    ProducerEpoch
+	Commit   bool
+	Bump     bool     // V2: the epoch rises with every transaction
+	Start    Revision // V1: start of the transaction that was under way when the request arrived; 0: none
+}
+
+// Kind implements Command.
+func (EndTxn) Kind() CommandKind { return 25 }
+
+func (c EndTxn) encode(w *writer) {
+	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
+	w.flag(c.Commit)
+	w.flag(c.Bump)
+	w.u64(uint64(c.Start))
+}
+
+func decodeEndTxn(r *reader) Command {
+	return EndTxn{r.Text(), ProducerID(r.Varint()), ProducerEpoch(r.Uint16()), r.Flag(), r.Flag(), Revision(r.Uint64())}
+}
+
+// apply ends a transaction: it writes the marker on all its partitions and makes
+// its offset commits visible, or drops them.
+func (c EndTxn) apply(s *State, _ *Entry) CommandOutcome {
 	t := s.txns.get(c.ID)
 	if t == nil {
 		return refuse(CodeUnknownProducer, "unknown transactional id %q", c.ID)
@@ -27,8 +52,8 @@ func (s *State) applyEndTxn(c EndTxn) CommandOutcome {
 	return s.endTxnV1(t, &c)
 }
 
-// isRepeatedEnd reports whether the request is a repetition of the one that was
-// answered with the present epoch.
+// isRepeatedEnd reports whether the request repeats the one whose response had
+// the current epoch.
 func (s *State) isRepeatedEnd(t *txnState, c *EndTxn) bool {
 	if c.Epoch != t.lastEpoch {
 		return false
@@ -36,7 +61,7 @@ func (s *State) isRepeatedEnd(t *txnState, c *EndTxn) bool {
 	return c.Producer == t.producer && c.Epoch == t.epoch-1 || c.Producer == t.previousProducer && t.epoch == 0
 }
 
-// endTxnV1 judges by the older protocol: the epoch stays.
+// endTxnV1 ends a transaction of the older protocol: the epoch stays.
 func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
 	switch {
 	case t.status == TxnCommitted && c.Commit, t.status == TxnAborted && !c.Commit:
@@ -51,7 +76,8 @@ func (s *State) endTxnV1(t *txnState, c *EndTxn) CommandOutcome {
 	return CommandOutcome{Value: int64(c.Producer), Epoch: c.Epoch, Touched: touched}
 }
 
-// endTxnV2 raises the epoch with every transaction (KIP-890).
+// endTxnV2 ends a transaction of the newer protocol: the epoch rises with every
+// transaction (KIP-890).
 func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	var touched []TopicPartition
 	status := TxnAborted
@@ -67,9 +93,27 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
 
-// applyAbortTxn aborts a transaction that has outlived its timeout, or that an
-// operator gives up, and fences its producer.
-func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
+// AbortTxn aborts the transaction that began at Start if it is past its timeout
+// in state time, or in any case where Forced. Its producer is fenced.
+type AbortTxn struct {
+	ID     string
+	Start  Revision
+	Forced bool
+}
+
+// Kind implements Command.
+func (AbortTxn) Kind() CommandKind { return 26 }
+
+func (c AbortTxn) encode(w *writer) {
+	w.text(c.ID)
+	w.u64(uint64(c.Start))
+	w.flag(c.Forced)
+}
+
+func decodeAbortTxn(r *reader) Command { return AbortTxn{r.Text(), Revision(r.Uint64()), r.Flag()} }
+
+// apply aborts the transaction and fences its producer.
+func (c AbortTxn) apply(s *State, _ *Entry) CommandOutcome {
 	t := s.txns.get(c.ID)
 	switch {
 	case t == nil || t.status != TxnOngoing || t.startRevision != c.Start:
@@ -82,8 +126,9 @@ func (s *State) applyAbortTxn(c AbortTxn) CommandOutcome {
 	return CommandOutcome{Touched: touched}
 }
 
-// finishTxn puts the marker on every partition that still exists, and releases
-// the offsets. The epoch is the marker's; the state's own is the caller's.
+// finishTxn writes the marker on every partition that still exists, and commits
+// or drops the offsets. epoch is the marker's; the caller sets that of the
+// transactional id.
 func (s *State) finishTxn(id string, commit bool, epoch ProducerEpoch) []TopicPartition {
 	t := s.txns.get(id)
 	parts, offsets, producer := t.partitions, t.offsets, t.producer
@@ -137,7 +182,7 @@ func (s *State) appendMarker(tp TopicPartition, marker Span) {
 	s.sum += hashPartition(tp, *p)
 }
 
-// trimAborted forgets the aborted transactions that lie before the log start.
+// trimAborted drops the aborted transactions that end before the log start.
 func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	n := 0
 	for n < len(p.aborted) && p.aborted[n].Last < p.logStart {
@@ -149,9 +194,9 @@ func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	}
 }
 
-// abortTxnsOfLostTail aborts every transaction, a part of which may lie in the lost
-// tail, and gives every transactional id a new producer id: epochs that the
-// tail gave out are never given again.
+// abortTxnsOfLostTail aborts every transaction, as part of it may be in the lost
+// tail, and assigns every transactional id a new producer id: epochs that the
+// tail assigned are never assigned again.
 func (s *State) abortTxnsOfLostTail() {
 	for _, id := range s.Txns() {
 		if t := s.txns.get(id); t.status == TxnOngoing {

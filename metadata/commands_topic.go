@@ -1,16 +1,34 @@
 package metadata
 
-import (
-	"fmt"
-	"maps"
-	"strconv"
-)
+import "maps"
 
-func refuse(code Code, format string, args ...any) CommandOutcome {
-	return CommandOutcome{Code: code, Text: fmt.Sprintf(format, args...)}
+// CreateTopic creates a topic. Outcome codes: CodeTopicExists,
+// CodeInvalidRequest, CodeInvalidPartition, CodeInvalidConfig, CodeLimit.
+type CreateTopic struct {
+	ID                TopicID
+	Name              string
+	Partitions        int32
+	ReplicationFactor int16
+	Configs           map[string]string // only what was set
 }
 
-func (s *State) applyCreateTopic(c CreateTopic) CommandOutcome {
+// Kind implements Command.
+func (CreateTopic) Kind() CommandKind { return 8 }
+
+func (c CreateTopic) encode(w *writer) {
+	w.raw(c.ID[:])
+	w.text(c.Name)
+	w.uvarint(uint64(uint32(c.Partitions)))
+	w.u16(uint16(c.ReplicationFactor))
+	w.writeTextMap(c.Configs)
+}
+
+func decodeCreateTopic(r *reader) Command {
+	return CreateTopic{r.readTopicID(), r.Text(), int32(r.UvarintUpTo(1<<31-1, "partitions")), int16(r.Uint16()), r.readTextMap()}
+}
+
+func (c CreateTopic) apply(s *State, _ *Entry) CommandOutcome {
+	s.topicsRevision = s.revision // also where the command is refused
 	switch {
 	case c.ID.IsZero() || c.Name == "" || len(c.Name) > 249:
 		return refuse(CodeInvalidRequest, "topic id %s, name of %d bytes", c.ID, len(c.Name))
@@ -55,7 +73,26 @@ func (s *State) addPartitions(id TopicID, from, to int32) {
 	}
 }
 
-func (s *State) applyCreatePartitions(c CreatePartitions) CommandOutcome {
+// CreatePartitions raises a topic's partition count.
+type CreatePartitions struct {
+	ID    TopicID
+	Count int32
+}
+
+// Kind implements Command.
+func (CreatePartitions) Kind() CommandKind { return 10 }
+
+func (c CreatePartitions) encode(w *writer) {
+	w.raw(c.ID[:])
+	w.uvarint(uint64(uint32(c.Count)))
+}
+
+func decodeCreatePartitions(r *reader) Command {
+	return CreatePartitions{r.readTopicID(), int32(r.UvarintUpTo(1<<31-1, "partitions"))}
+}
+
+func (c CreatePartitions) apply(s *State, _ *Entry) CommandOutcome {
+	s.topicsRevision = s.revision // also where the command is refused
 	t := s.topics.get(c.ID)
 	if t == nil {
 		return CommandOutcome{Code: CodeUnknownTopic}
@@ -69,7 +106,18 @@ func (s *State) applyCreatePartitions(c CreatePartitions) CommandOutcome {
 	return CommandOutcome{}
 }
 
-func (s *State) applyDeleteTopic(c DeleteTopic) CommandOutcome {
+// DeleteTopic deletes a topic, its records and the offsets committed on it.
+type DeleteTopic struct{ ID TopicID }
+
+// Kind implements Command.
+func (DeleteTopic) Kind() CommandKind { return 9 }
+
+func (c DeleteTopic) encode(w *writer) { w.raw(c.ID[:]) }
+
+func decodeDeleteTopic(r *reader) Command { return DeleteTopic{r.readTopicID()} }
+
+func (c DeleteTopic) apply(s *State, _ *Entry) CommandOutcome {
+	s.topicsRevision = s.revision // also where the command is refused
 	t := s.topics.get(c.ID)
 	if t == nil {
 		return CommandOutcome{Code: CodeUnknownTopic}
@@ -98,7 +146,7 @@ func (s *State) dropPartition(tp TopicPartition) {
 		s.sum -= hashAborted(tp, &p.aborted[i])
 	}
 	p.aborted = nil
-	s.sum += hashPartition(tp, *p) // drop takes it out again
+	s.sum += hashPartition(tp, *p) // drop subtracts it again
 	var gone []producerKey
 	s.producers.eachInPage(producerKey{tp: tp}, func(k producerKey, _ *producerState) {
 		if k.tp == tp {
@@ -111,7 +159,7 @@ func (s *State) dropPartition(tp TopicPartition) {
 	s.partitions.drop(tp)
 }
 
-// dropTopicOffsets drops what groups committed on a deleted topic.
+// dropTopicOffsets deletes what groups committed on a deleted topic.
 func (s *State) dropTopicOffsets(id TopicID) {
 	touched := map[string][]TopicPartition{}
 	s.groups.each(func(name string, g *groupState) bool {
@@ -127,59 +175,28 @@ func (s *State) dropTopicOffsets(id TopicID) {
 	}
 }
 
-func (s *State) applySetConfigs(c SetConfigs) CommandOutcome {
-	if c.Resource == ResourceTopic {
-		id, err := ParseTopicID(c.Name)
-		if err != nil || !s.topics.has(id) {
-			return CommandOutcome{Code: CodeUnknownTopic}
-		}
-		return s.setTopicConfigs(id, c)
-	}
-	switch c.Resource {
-	case ResourceBroker, ResourceGroup, ResourceMetrics, ResourceFeatures:
-	default:
-		return refuse(CodeInvalidRequest, "resource %d has no configs", c.Resource)
-	}
-	k := resourceName{c.Resource, c.Name}
-	next := maps.Clone(s.Configs(c.Resource, c.Name))
-	next, out := mergeConfigs(next, c)
-	if out.Code != CodeOK {
-		return out
-	}
-	if c.Resource == ResourceFeatures {
-		next[featuresEpochKey] = strconv.FormatInt(int64(s.revision), 10)
-	}
-	if len(next) == 0 {
-		s.configs.drop(k)
-	} else {
-		s.configs.put(k, next)
-	}
-	return CommandOutcome{}
+// TrimPartition raises a partition's log start (DeleteRecords). Outcome.Value
+// is the log start afterwards.
+type TrimPartition struct {
+	Topic     TopicID
+	Partition Partition
+	LogStart  Offset // -1: the high watermark
 }
 
-func (s *State) setTopicConfigs(id TopicID, c SetConfigs) CommandOutcome {
-	next, out := mergeConfigs(maps.Clone(s.topics.get(id).Configs), c)
-	if out.Code == CodeOK {
-		s.topics.edit(id, func(t *Topic) { t.Configs = next })
-	}
-	return out
+// Kind implements Command.
+func (TrimPartition) Kind() CommandKind { return 12 }
+
+func (c TrimPartition) encode(w *writer) {
+	w.raw(c.Topic[:])
+	w.uvarint(uint64(uint32(c.Partition)))
+	w.u64(uint64(c.LogStart))
 }
 
-func mergeConfigs(next map[string]string, c SetConfigs) (map[string]string, CommandOutcome) {
-	if next == nil {
-		next = map[string]string{}
-	}
-	for _, k := range c.Delete {
-		delete(next, k)
-	}
-	maps.Copy(next, c.Set)
-	if len(next) > MaxConfigs {
-		return nil, refuse(CodeInvalidConfig, "%d configs, at most %d", len(next), MaxConfigs)
-	}
-	return next, CommandOutcome{}
+func decodeTrimPartition(r *reader) Command {
+	return TrimPartition{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition")), Offset(r.Uint64())}
 }
 
-func (s *State) applyTrimPartition(c TrimPartition) CommandOutcome {
+func (c TrimPartition) apply(s *State, _ *Entry) CommandOutcome {
 	tp := TopicPartition{c.Topic, c.Partition}
 	p := s.partitions.get(tp)
 	if p == nil {
@@ -194,30 +211,4 @@ func (s *State) applyTrimPartition(c TrimPartition) CommandOutcome {
 	}
 	s.trimPartition(tp, to)
 	return CommandOutcome{Value: int64(s.partitions.get(tp).logStart)}
-}
-
-// producerIDBlockInterval is how finely, in state time, the ages of producer ids are
-// kept; two hundred eras cover the expiry.
-const producerIDBlockInterval UnixMilli = 600_000
-
-func (s *State) applyAllocateProducers(c AllocateProducers) CommandOutcome {
-	if c.Count <= 0 {
-		return refuse(CodeInvalidRequest, "%d producer ids", c.Count)
-	}
-	first := s.nextProducer
-	s.nextProducer += ProducerID(c.Count)
-	s.recordProducerIDBlock(first)
-	return CommandOutcome{Value: int64(first)}
-}
-
-func (s *State) recordProducerIDBlock(first ProducerID) {
-	n := len(s.producerIDBlocks)
-	if n > 0 && s.time-s.producerIDBlocks[n-1].time < producerIDBlockInterval {
-		return
-	}
-	keep, expiry := 0, s.configuredExpiry(ProducerExpiryConfig, ProducerExpiry)
-	for keep < n-1 && s.time-s.producerIDBlocks[keep+1].time > expiry {
-		keep++
-	}
-	s.producerIDBlocks = append(append([]producerIDBlock(nil), s.producerIDBlocks[keep:]...), producerIDBlock{first, s.time, s.revision})
 }

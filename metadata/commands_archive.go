@@ -1,9 +1,40 @@
 package metadata
 
-// applyAcceptArchive accepts the archive of the oldest generation not archived yet,
-// and only if it is exactly the log: the digest read back from the bucket must
-// be the one that every broker computed while it applied.
-func (s *State) applyAcceptArchive(c AcceptArchive) CommandOutcome {
+// AcceptArchive reports that a closed extent is in the bucket. Apply accepts only
+// the next extent, and only if Digest is what it computed itself.
+type AcceptArchive struct {
+	Extent      Extent
+	Object      string // key below "<cluster>/"
+	First, Last Revision
+	Entries     uint64
+	Bytes       int64 // of the object
+	Digest      [32]byte
+}
+
+// Kind implements Command.
+func (AcceptArchive) Kind() CommandKind { return 6 }
+
+func (c AcceptArchive) encode(w *writer) {
+	w.u64(uint64(c.Extent))
+	w.text(c.Object)
+	w.u64(uint64(c.First))
+	w.u64(uint64(c.Last))
+	w.uvarint(c.Entries)
+	w.uvarint(uint64(c.Bytes))
+	w.raw(c.Digest[:])
+}
+
+func decodeAcceptArchive(r *reader) Command {
+	c := AcceptArchive{Extent: Extent(r.Uint64()), Object: r.Text(), First: Revision(r.Uint64()), Last: Revision(r.Uint64()),
+		Entries: r.Uvarint(), Bytes: int64(r.UvarintUpTo(1<<50, "bytes"))}
+	copy(c.Digest[:], r.Take(len(c.Digest)))
+	return c
+}
+
+// apply accepts the archive of the oldest extent that is not archived yet, and
+// only if it is exactly the log: the digest of what was read back from the bucket
+// must be the one that every broker computed while it applied.
+func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
 	if len(s.pending) == 0 || c.Extent < s.pending[0].extent {
 		return refuse(CodeDuplicate, "extent %d is already archived", c.Extent)
 	}
@@ -27,18 +58,17 @@ func (s *State) applyAcceptArchive(c AcceptArchive) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// PendingArchive is the oldest generation that is not archived yet.
+// PendingArchive is an extent that is not archived yet.
 type PendingArchive struct {
 	Extent      Extent
 	First, Last Revision
 	Entries     uint64
 	Digest      [32]byte // of the log up to Last
 	Before      [32]byte // of the log before First
-	Closed      bool     // a later generation has begun
+	Closed      bool     // a later extent has begun
 }
 
-// PendingArchives returns the generations that are not archived yet, oldest
-// first.
+// PendingArchives returns the extents that are not archived yet, oldest first.
 func (s *State) PendingArchives() []PendingArchive {
 	var before [32]byte
 	if n := len(s.archives); n > 0 {
@@ -50,34 +80,4 @@ func (s *State) PendingArchives() []PendingArchive {
 		before = g.digest
 	}
 	return out
-}
-
-// applyTick moves state time, books storage and forgets what has expired.
-func (s *State) applyTick(c Tick) CommandOutcome {
-	if c.To <= s.time {
-		return refuse(CodeDuplicate, "state time is %d", s.time)
-	}
-	if s.time != 0 && c.To > s.time+MaxTickStep {
-		return refuse(CodeInvalidRequest, "a tick of %d ms, at most %d", c.To-s.time, MaxTickStep)
-	}
-	if s.time != 0 {
-		for _, id := range s.storedTopics() {
-			s.bookQuantity(CellKey{Topic: id, Component: ComponentStorage}, Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
-		}
-	}
-	before := s.time
-	s.time = c.To
-	if before == 0 { // sessions are older than state time: by up to a tick
-		for _, o := range s.sessions {
-			if o.usageSeq == 0 {
-				o.usageReportedTo = max(1, s.time-maxTickLag)
-			}
-		}
-	}
-	if before/ledgerMinute != c.To/ledgerMinute {
-		s.expireLedger()
-	}
-	s.expireProducers(before)
-	s.expireTxns(before)
-	return CommandOutcome{}
 }
