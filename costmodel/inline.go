@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // InlineCase describes where a small write could go: into its commit entry,
@@ -64,15 +66,15 @@ func (c InlineCase) Cheaper(book *Book, b uint64) (bool, error) {
 
 // pricesOf returns what an inline byte and what an object costs, in nano-dollars.
 func (c InlineCase) pricesOf(book *Book) (perByte, object *big.Rat, err error) {
-	put, err := book.Rate(MeterPut, 0)
+	put, err := book.Rate(costkeys.MeterPut, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}
-	get, err := book.Rate(MeterGet, 0)
+	get, err := book.Rate(costkeys.MeterGet, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}
-	pair, err := book.Rate(MeterTransfer, 0)
+	pair, err := book.Rate(costkeys.MeterTransfer, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}

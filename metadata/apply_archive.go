@@ -1,5 +1,7 @@
 package metadata
 
+import "github.com/zonewise/zonewise/internal/costkeys"
+
 // applyAcceptArchive accepts the archive of the oldest generation not archived yet,
 // and only if it is exactly the log: the digest read back from the bucket must
 // be the one that every broker computed while it applied.
@@ -62,7 +64,7 @@ func (s *State) applyTick(c Tick) CommandOutcome {
 	}
 	if s.time != 0 {
 		for _, id := range s.storedTopics() {
-			s.bookQuantity(CellKey{Topic: id, Component: ComponentStorage}, Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
+			s.bookQuantity(CellKey{Topic: id, Component: costkeys.ComponentStorage}, costkeys.Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
 		}
 	}
 	before := s.time

@@ -345,7 +345,7 @@ func (r *reader) readCells() (out []Cell) {
 		c := Cell{Key: CellKey{Topic: r.readTopicID(), Component: Component(r.u8())}}
 		c.Key.Src, c.Key.Dst = ZoneID(name()), ZoneID(name())
 		c.Key.Principal, c.Key.Group = name(), name()
-		c.Quantity = Quantity{r.uvarint(), r.uvarint()}
+		c.Quantity = Quantity{Hi: r.uvarint(), Lo: r.uvarint()}
 		if r.err == nil && !c.Key.Component.Valid() {
 			r.fail("component %d", c.Key.Component)
 		}

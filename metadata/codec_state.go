@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // The state's tables by their number in a checkpoint. Numbers are for ever.
@@ -290,7 +292,7 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 	w.u64(uint64(b.start))
 	w.flag(b.hour)
 	w.uvarint(uint64((*c).gapsMs))
-	w.uvarint(uint64(componentEnd))
+	w.uvarint(uint64(costkeys.ComponentEnd))
 	for _, q := range (*c).meters {
 		w.uvarint(q.Hi)
 		w.uvarint(q.Lo)
@@ -307,8 +309,8 @@ func (r *reader) readLedgerItem(s *State) {
 	b := ledgerBucket{UnixMilli(r.u64()), r.flag()}
 	c := &ledgerCells{cells: map[CellKey]Quantity{}, gapsMs: int64(r.uvarint())}
 	for i := range r.uvarintUpTo(255, "components") {
-		q := Quantity{r.uvarint(), r.uvarint()}
-		if i < uint64(componentEnd) {
+		q := Quantity{Hi: r.uvarint(), Lo: r.uvarint()}
+		if i < uint64(costkeys.ComponentEnd) {
 			c.meters[i] = q
 		}
 	}

@@ -3,6 +3,8 @@ package metadata
 import (
 	"maps"
 	"slices"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // How long the ledger keeps its buckets, in state time.
@@ -32,7 +34,7 @@ func pageOfBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.hashWord()
 // counted apart so that the sum of one can be held against the other.
 type ledgerCells struct {
 	cells  map[CellKey]Quantity
-	meters [componentEnd]Quantity
+	meters [costkeys.ComponentEnd]Quantity
 	gapsMs int64
 }
 
@@ -116,7 +118,7 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 	}
 	out := LedgerWindow{From: from - from%width, To: to}
 	cells := map[CellKey]Quantity{}
-	var meters [componentEnd]Quantity
+	var meters [costkeys.ComponentEnd]Quantity
 	s.ledger.each(func(b ledgerBucket, c **ledgerCells) bool {
 		if b.hour != hours || b.start < out.From || b.start >= to {
 			return true

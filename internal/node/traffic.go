@@ -89,7 +89,7 @@ func (t *traffic) countEntry(c *metadata.CommittedEntry, r *metadata.Route) {
 func (t *traffic) countCells(cells []metadata.Cell) {
 	for i := range cells {
 		k := &cells[i].Key
-		if isClientBytes(k.Component) && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
+		if k.Component.IsClientTransfer() && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
 			t.clientBytes.Add(cells[i].Quantity.Lo)
 		}
 	}

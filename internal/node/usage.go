@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 	"github.com/zonewise/zonewise/wal"
@@ -38,13 +39,13 @@ func (m *platformMeter) countAttempt(a bucket.Attempt) {
 	k := metadata.CellKey{Topic: metadata.RowPlatform}
 	switch a.Op {
 	case bucket.OpPut:
-		k.Component = metadata.ComponentPutPlatform
+		k.Component = costkeys.ComponentPutPlatform
 	case bucket.OpGet:
-		k.Component = metadata.ComponentGetPlatform
+		k.Component = costkeys.ComponentGetPlatform
 	case bucket.OpList:
-		k.Component = metadata.ComponentListPlatform
+		k.Component = costkeys.ComponentListPlatform
 	default:
-		k.Component = metadata.ComponentDelete
+		k.Component = costkeys.ComponentDelete
 	}
 	m.addRequests(k, 1)
 }
@@ -62,7 +63,7 @@ func (m *platformMeter) takeCells() (out []metadata.Cell) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, n := range m.cells {
-		out = append(out, metadata.Cell{Key: k, Quantity: metadata.Requests(n)})
+		out = append(out, metadata.Cell{Key: k, Quantity: costkeys.Requests(n)})
 	}
 	clear(m.cells)
 	return out
