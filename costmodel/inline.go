@@ -23,15 +23,15 @@ type InlineCase struct {
 }
 
 // InlineLimit returns the most record bytes for which going inline is cheaper
-// than a PUT of their own, at so many legs between zones. Where crossing is
-// free there is no limit by price: math.MaxUint64.
-func InlineLimit(book *Book, legs uint64) (uint64, error) {
-	return InlineCase{NetworkHops: legs}.Limit(book)
+// than a PUT of their own, at that number of network hops between zones. Where
+// crossing is free there is no limit by price: math.MaxUint64.
+func InlineLimit(book *Book, hops uint64) (uint64, error) {
+	return InlineCase{NetworkHops: hops}.Limit(book)
 }
 
 // Limit is InlineLimit with all terms: the largest b with
 //
-//	b x legs x pair + b x put / archive < put + readers x get
+//	b x hops x pair + b x put / archive < put + readers x get
 func (c InlineCase) Limit(book *Book) (uint64, error) {
 	perByte, object, err := c.pricesOf(book)
 	if err != nil {

@@ -39,11 +39,11 @@ func (c Classic) crossBytes() (*big.Rat, error) {
 		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
 	}
 	away := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
-	legs := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
+	crossings := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
 	if !c.FollowerFetch {
-		legs.Add(legs, multiplyRat(away, c.FanOut))
+		crossings.Add(crossings, multiplyRat(away, c.FanOut))
 	}
-	return multiplyRat(multiplyRat(legs, c.BytesPerSecond), c.Seconds), nil
+	return multiplyRat(multiplyRat(crossings, c.BytesPerSecond), c.Seconds), nil
 }
 
 // Cost returns what that crossing costs when one unit of unitBytes costs pair

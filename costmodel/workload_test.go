@@ -147,7 +147,7 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 	if got, err := InlineLimit(b, 2); err != nil || got != 134_217 {
 		t.Errorf("InlineLimit(2) = %d, %v", got, err)
 	}
-	// The rule in integers: b x legs x pair < put x bytes per unit.
+	// The rule in integers: b x hops x pair < put x bytes per unit.
 	for n := uint64(134_000); n < 134_500; n++ {
 		left := new(big.Int).SetUint64(n * 2 * 20_000_000)
 		right := new(big.Int).SetUint64(5_000 << 30)
@@ -160,7 +160,7 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 	}
 }
 
-// With a transfer GB of 10^9 bytes the break-even at two legs is exactly
+// With a transfer GB of 10^9 bytes the break-even at two hops is exactly
 // 125,000 bytes, where both cost the same: inline is not cheaper there.
 func TestInlineIsNotChosenWhereBothCostTheSame(t *testing.T) {
 	raw, err := os.ReadFile(defaultBook)
@@ -186,7 +186,7 @@ func TestEstimateFollowsFromObjectSizeAndLinger(t *testing.T) {
 	}{
 		{"full 8 MiB objects, two reader zones", Workload{BytesPerSecond: 1 << 30, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, ReaderZones: 2}, Estimate{128, 256, 0, 742_400, 8 << 20}},
 		{"linger seals first", Workload{BytesPerSecond: 10 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3}, Estimate{3072, 0, 0, 15_360_000, 349525}},
-		{"all inline at two legs", Workload{BytesPerSecond: 1 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, InlineBytes: 1 << 20, InlineNetworkHops: 2}, Estimate{0, 0, 2 << 30, 40_000_000, 0}},
+		{"all inline at two hops", Workload{BytesPerSecond: 1 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, InlineBytes: 1 << 20, InlineNetworkHops: 2}, Estimate{0, 0, 2 << 30, 40_000_000, 0}},
 	} {
 		if got, err := c.w.Estimate(b); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, got, err, c.want)

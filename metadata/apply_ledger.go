@@ -131,23 +131,15 @@ func (s *State) bookSplit(c Component, zone ZoneID, total uint64, shares []payer
 	}
 }
 
-// bookNetworkHops books an entry's bytes on every leg between two zones that etcd
-// carried it over: broker to member, member to leader, leader to followers
-// (reference cost-accounting.md, 3.2). Record bytes are inline; the rest is
-// the entry's own, shared by runs.
+// bookNetworkHops books an entry's bytes on every hop of its route between two
+// zones. Record bytes are inline; the rest is the entry's own, shared by runs.
 func (s *State) bookNetworkHops(c *CommittedEntry, e *Entry, shares []payerShare) {
-	route := &e.Route
-	s.bookNetworkHop(c, shares, route.Broker, route.Member)
-	s.bookNetworkHop(c, shares, route.Member, route.Leader)
-	for _, z := range route.Followers {
-		s.bookNetworkHop(c, shares, route.Leader, z)
+	for src, dst := range e.Route.NetworkHops() {
+		s.bookNetworkHop(c, shares, src, dst)
 	}
 }
 
 func (s *State) bookNetworkHop(c *CommittedEntry, shares []payerShare, src, dst ZoneID) {
-	if src == dst || src == UnknownZone || dst == UnknownZone {
-		return
-	}
 	rest := uint64(len(c.Bytes))
 	weights := s.scratch.weights[:0]
 	for i := range shares {
