@@ -301,7 +301,7 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 	for k, q := range (*c).cells {
 		cells = append(cells, Cell{k, q})
 	}
-	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
+	SortCells(cells)
 	w.writeCells(cells)
 }
 

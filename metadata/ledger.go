@@ -1,6 +1,13 @@
 package metadata
 
-import "github.com/zonewise/zonewise/internal/costkeys"
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
+)
 
 // The vocabulary of cost is declared in package costkeys.
 type (
@@ -39,4 +46,19 @@ type CellKey struct {
 type Cell struct {
 	Key      CellKey
 	Quantity Quantity
+}
+
+// Compare is the order of cells wherever they are committed, stored or shown.
+func (k *CellKey) Compare(o *CellKey) int {
+	if d := bytes.Compare(k.Topic[:], o.Topic[:]); d != 0 {
+		return d
+	}
+	return cmp.Or(cmp.Compare(k.Component, o.Component), strings.Compare(string(k.Src), string(o.Src)), strings.Compare(string(k.Dst), string(o.Dst)),
+		strings.Compare(k.Principal, o.Principal), strings.Compare(k.Group, o.Group))
+}
+
+// SortCells puts cells in the order of their keys, so that what is committed
+// does not depend on map order.
+func SortCells(cells []Cell) {
+	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.Compare(&b.Key) })
 }

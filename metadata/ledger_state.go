@@ -2,7 +2,6 @@ package metadata
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
@@ -142,26 +141,4 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 		}
 	}
 	return out
-}
-
-func (k *CellKey) compare(o *CellKey) int {
-	if d := (TopicPartition{Topic: k.Topic}).Compare(TopicPartition{Topic: o.Topic}); d != 0 {
-		return d
-	}
-	if k.Component != o.Component {
-		return int(k.Component) - int(o.Component)
-	}
-	for _, d := range []int{compareStrings(string(k.Src), string(o.Src)), compareStrings(string(k.Dst), string(o.Dst)),
-		compareStrings(k.Principal, o.Principal), compareStrings(k.Group, o.Group)} {
-		if d != 0 {
-			return d
-		}
-	}
-	return 0
-}
-
-// SortCells puts cells in the order of their keys, so that what is committed
-// does not show map order.
-func SortCells(cells []Cell) {
-	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
 }
