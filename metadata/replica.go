@@ -31,22 +31,8 @@ type ReplicaConfig struct {
 	Fatal func(error)
 	// Limits, where not nil, replaces the state's limits: in tests.
 	Limits *Limits
-	// Pace, where not nil, is called without lock before each entry is applied,
-	// by the goroutine that applies, with its revision; and before a barrier
-	// returns, with the barrier's number. The simulation lets a moment pass
-	// there: those whom one entry wakes do not race with the next one, nor
-	// those who share a barrier with each other.
-	Pace func(at PacePoint, n uint64)
+	hooks  Hooks
 }
-
-// PacePoint is where ReplicaConfig.Pace is called.
-type PacePoint uint8
-
-// The points.
-const (
-	PaceApply PacePoint = iota
-	PaceBarrier
-)
 
 // Replica follows the log, applies every entry to its State, and wakes those
 // who wait for one. One goroutine applies; it never waits for a reader.
@@ -163,8 +149,8 @@ func (r *Replica) Barrier(ctx context.Context) error {
 	} else {
 		err = r.WaitApplied(ctx, rev)
 	}
-	if r.cfg.Pace != nil {
-		r.cfg.Pace(PaceBarrier, number)
+	if after := r.cfg.hooks.AfterBarrier; after != nil {
+		after(number)
 	}
 	return err
 }
@@ -281,8 +267,8 @@ func (r *Replica) applyEntry(c *CommittedEntry, pin bool) error {
 	if err := r.checkLaneGap(c); err != nil {
 		return err
 	}
-	if r.cfg.Pace != nil {
-		r.cfg.Pace(PaceApply, uint64(c.Revision))
+	if before := r.cfg.hooks.BeforeApply; before != nil {
+		before(c.Revision)
 	}
 	r.mu.Lock()
 	if c.Revision <= r.state.revision {

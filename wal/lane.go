@@ -51,7 +51,7 @@ func (l *lane) run() {
 	var items []*pendingBatch
 	var calls []func()
 	for {
-		l.box.awaitPace(l.w.cfg.Pace, l.id)
+		l.box.awaitHook(&l.w.cfg, l.id)
 		items, calls = l.box.takeAll(items, calls)
 		// Batches first: what had arrived when an upload failed belongs to
 		// what that failure takes along.

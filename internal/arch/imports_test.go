@@ -4,6 +4,7 @@ package arch
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -146,6 +147,19 @@ func TestBottomStandsOnTheStandardLibrary(t *testing.T) {
 			if strings.Contains(strings.Split(imp, "/")[0], ".") && !strings.HasPrefix(imp, module) {
 				t.Errorf("%s imports %s", p.ImportPath, imp)
 			}
+		}
+	}
+}
+
+// Hooks exist for the simulation: no part of the product sets one.
+func TestOnlyTheSimulationSetsHooks(t *testing.T) {
+	for _, path := range productFiles(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "metadata.Hooks{") {
+			t.Errorf("%s sets hooks of the simulation", path)
 		}
 	}
 }

@@ -186,9 +186,7 @@ func (n *Node) newClusterID() (c metadata.ClusterID) {
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: n.governor, Route: n.cfg.Route,
 		Rand: n.newRand(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
-	if pace := n.cfg.PaceLane; pace != nil {
-		c.Pace = func(lane metadata.Lane) { pace(id, lane) }
-	}
+	c.SetHooks(n.cfg.hooks)
 	n.observeWAL(&c)
 	return c
 }
