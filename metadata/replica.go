@@ -177,7 +177,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case damaged > 0 && damaged < maxDamagedReads:
-			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "error", err)
+			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "err", err)
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):

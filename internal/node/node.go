@@ -159,7 +159,7 @@ func (n *Node) brokerID() metadata.BrokerID {
 
 func (n *Node) stopServing(err error) {
 	n.fatal.Do(func() {
-		n.cfg.Logger.Error("FATAL: this broker stops serving", "error", err)
+		n.cfg.Logger.Error("FATAL: this broker stops serving", "err", err)
 		n.cfg.Fatal(err)
 	})
 }

@@ -82,7 +82,7 @@ func (n *Node) newProber() *router.Prober {
 		},
 		Probe: far.probePeer,
 		Changed: func(p router.Peer, alive bool, err error) {
-			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "error", err)
+			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "err", err)
 		}})
 }
 

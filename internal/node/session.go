@@ -205,7 +205,7 @@ func (s *session) runRoles() (cause error) {
 	})
 	s.wg.Go(func() {
 		if err := s.slots.Run(ctx); err != nil && !errors.Is(err, metadata.ErrSessionLost) {
-			n.cfg.Logger.Warn("group slots", "error", err)
+			n.cfg.Logger.Warn("group slots", "err", err)
 		}
 	})
 	s.wg.Go(func() { s.usage.run(ctx) })
@@ -239,10 +239,10 @@ func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closeTimeout)
 	defer cancel()
 	if err := s.wal.Close(ctx); err != nil {
-		s.n.cfg.Logger.Debug("close wal", "error", err)
+		s.n.cfg.Logger.Debug("close wal", "err", err)
 	}
 	if err := s.closeLogSession(); err != nil {
-		s.n.cfg.Logger.Debug("close session", "error", err)
+		s.n.cfg.Logger.Debug("close session", "err", err)
 	}
 }
 

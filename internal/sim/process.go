@@ -142,7 +142,7 @@ func (p *process) startInstance(ctx context.Context) (*brokerInstance, error) {
 		if err == nil {
 			return l, nil
 		}
-		p.w.logger.Info("start", "process", l.id, "error", err)
+		p.w.logger.Info("start", "process", l.id, "err", err)
 		// etcd may be out of reach: a process manager starts it again.
 		select {
 		case <-time.After(200*time.Millisecond + time.Duration(p.w.generateNumber("reopen", l.id, 0)%10_000_000)):
@@ -245,7 +245,7 @@ func (p *process) drainInstance(ctx context.Context, l *brokerInstance) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if err := l.node.Drain(ctx); err != nil {
-		p.w.logger.Info("drain", "process", l.id, "error", err)
+		p.w.logger.Info("drain", "process", l.id, "err", err)
 	}
 	p.current.Store(nil)
 	l.close()
