@@ -19,7 +19,7 @@ const (
 	ComponentStorage                           // live bytes over state time (byte-ms)
 	ComponentInline                            // inline record bytes x network hops between zones (bytes, by pair)
 	ComponentEtcd                              // the rest of each entry x network hops between zones (bytes, by pair)
-	ComponentPutPlatform                       // PUTs of archives, checkpoints, probes, usage (nano-requests)
+	ComponentPutPlatform                       // PUTs of archives, checkpoints, probes, lost sessions (nano-requests)
 	ComponentGetPlatform                       // GETs of archives, checkpoints, probes (nano-requests)
 	ComponentListPlatform                      // LISTs (nano-requests)
 	ComponentDelete                            // DELETEs (nano-requests; free on AWS)

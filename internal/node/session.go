@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
@@ -241,6 +242,8 @@ func (s *session) close() {
 	if err := s.wal.Close(ctx); err != nil {
 		s.n.cfg.Logger.Debug("close wal", "err", err)
 	}
+	// The next session reports them.
+	s.n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentPutPlatform}, s.wal.UnbookedPuts())
 	if err := s.closeLogSession(); err != nil {
 		s.n.cfg.Logger.Debug("close session", "err", err)
 	}

@@ -26,7 +26,8 @@ func causeOf(key string) bucket.Cause {
 
 // platformMeter counts the bucket requests that the service makes for itself.
 // PUTs of WAL objects are in commit entries, GETs for fetches in the broker's
-// meter; everything else is here.
+// meter; everything else is here, and so are the PUTs that a lost session left
+// without an entry.
 type platformMeter struct {
 	mu    sync.Mutex
 	cells map[metadata.CellKey]uint64 // requests
@@ -51,6 +52,9 @@ func (m *platformMeter) countAttempt(a bucket.Attempt) {
 }
 
 func (m *platformMeter) addRequests(k metadata.CellKey, requests uint64) {
+	if requests == 0 {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cells == nil {
