@@ -84,7 +84,7 @@ func (c *conn) serve() {
 		c.s.clients.Disconnected(c.clientEvidence)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, context.Canceled) {
-		c.s.cfg.Log.Debug("connection ended", "peer", c.net.RemoteAddr(), "error", err)
+		c.s.cfg.Log.Debug("connection ended", "peer", c.net.RemoteAddr(), "err", err)
 	}
 }
 

@@ -1,10 +1,7 @@
 package broker
 
 import (
-	"bytes"
-	"cmp"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -117,13 +114,8 @@ func (m *Meter) Take() []metadata.Cell {
 		out = append(out, metadata.Cell{Key: k, Quantity: q})
 	}
 	clear(m.cells)
-	slices.SortFunc(out, func(a, b metadata.Cell) int { return compareCells(&a.Key, &b.Key) })
+	metadata.SortCells(out)
 	return out
-}
-
-func compareCells(a, b *metadata.CellKey) int {
-	return cmp.Or(bytes.Compare(a.Topic[:], b.Topic[:]), cmp.Compare(a.Component, b.Component), cmp.Compare(a.Src, b.Src),
-		cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Group, b.Group))
 }
 
 // Add counts a quantity that some other part of the broker measured.

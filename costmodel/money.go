@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // NanoUSD is an amount of money in billionths of a US dollar; 64 bits hold
@@ -45,7 +47,7 @@ func (m NanoUSD) Dollars(decimals int) string {
 		sign = ""
 	}
 	scale := nanoPerUSD / unit
-	text := sign + "$" + groupThousands(strconv.FormatUint(n/scale, 10))
+	text := sign + "$" + costkeys.GroupThousands(strconv.FormatUint(n/scale, 10))
 	if decimals > 0 {
 		text += fmt.Sprintf(".%0*d", decimals, n%scale)
 	}
@@ -85,16 +87,4 @@ func allDigits(text string) bool {
 		}
 	}
 	return true
-}
-
-// groupThousands puts commas into a string of digits.
-func groupThousands(digits string) string {
-	var b strings.Builder
-	for i, c := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }

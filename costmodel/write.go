@@ -64,7 +64,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	}
 	for _, row := range r.Rows {
 		j := jsonRow{
-			Topic: row.Topic, TopicID: row.TopicID, Component: string(row.Component), SrcZone: row.Src, DstZone: row.Dst,
+			Topic: row.Topic, TopicID: row.TopicID, Component: row.Component.String(), SrcZone: row.Src, DstZone: row.Dst,
 			Principal: row.Principal, Group: row.Group, Quantity: row.Quantity.String(), Unit: string(row.Unit),
 			Price: row.Price, NanoUSD: formatNano(row.NanoUSD),
 		}
@@ -95,7 +95,7 @@ func (r Report) WriteCSV(w io.Writer) error {
 	rows := [][]string{header}
 	for _, row := range r.Rows {
 		rows = append(rows, []string{
-			from, to, row.Topic, row.TopicID, string(row.Component), row.Src, row.Dst, row.Principal, row.Group,
+			from, to, row.Topic, row.TopicID, row.Component.String(), row.Src, row.Dst, row.Principal, row.Group,
 			row.Quantity.String(), string(row.Unit), row.Price, formatNano(row.NanoUSD), row.NanoUSD.String(), formatNano(row.UpperBound), r.PriceBook,
 		})
 	}
@@ -163,7 +163,7 @@ func (row Row) Label(d Dimension) string {
 	case ByTopic:
 		return row.Topic
 	case ByComponent:
-		return string(row.Component)
+		return row.Component.String()
 	case ByPrincipal:
 		return orDash(row.Principal)
 	case ByGroup:

@@ -133,7 +133,7 @@ func (h *handler) answerError(w http.ResponseWriter, cause error) {
 		writeError(w, http.StatusServiceUnavailable, cause)
 		return
 	}
-	h.log.Error("cost request failed", "error", cause)
+	h.log.Error("cost request failed", "err", cause)
 	writeError(w, http.StatusInternalServerError, cause)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -89,7 +90,7 @@ var ErrLedger = errors.New("rows and meters of the ledger differ: compare `zonew
 
 // checkMeters holds the sum of each component's cells against its meter.
 func checkMeters(w *metadata.LedgerWindow) error {
-	sums := map[metadata.Component]metadata.Quantity{}
+	sums := map[costkeys.Component]costkeys.Quantity{}
 	for i := range w.Cells {
 		c := &w.Cells[i]
 		sums[c.Key.Component] = sums[c.Key.Component].Add(c.Quantity)
@@ -114,10 +115,10 @@ func usageOf(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usa
 	id, name := topicName(c.Key.Topic, topics)
 	return costmodel.Usage{
 		Key: costmodel.Key{
-			TopicID: id, Topic: name, Component: costmodel.Component(c.Key.Component.String()),
+			TopicID: id, Topic: name, Component: c.Key.Component,
 			Src: string(c.Key.Src), Dst: string(c.Key.Dst), Principal: c.Key.Principal, Group: c.Key.Group,
 		},
-		Quantity: costmodel.Quantity{Hi: c.Quantity.Hi, Lo: c.Quantity.Lo},
+		Quantity: c.Quantity,
 	}
 }
 
@@ -125,7 +126,7 @@ func usageOf(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usa
 // gone keeps its row, under its id.
 func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, name string) {
 	if row, ok := metadata.ReservedRow(id); ok {
-		return row, row
+		return row.String(), row.String()
 	}
 	if name, ok := topics[id]; ok {
 		return id.String(), name

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // shownTopics bounds the page's rows by topic; the others are one row, with
@@ -40,18 +41,18 @@ type topicSum struct {
 	id, name string
 	parts    categorySplit
 	before   costmodel.NanoUSD
-	written  costmodel.Quantity
+	written  costkeys.Quantity
 }
 
-func aboutReserved(name string) string {
-	switch name {
-	case costmodel.RowPlatform:
+func aboutReserved(row costkeys.Row) string {
+	switch row {
+	case costkeys.RowPlatform:
 		return "archives, checkpoints and listings: work for the service as a whole"
-	case costmodel.RowControl:
+	case costkeys.RowControl:
 		return "log entries and requests that carry no records"
-	case costmodel.RowOther:
+	case costkeys.RowOther:
 		return "topics past the ledger's limit of distinct rows"
-	case costmodel.RowUnallocated:
+	case costkeys.RowUnallocated:
 		return "charged, but explained by nobody's usage"
 	}
 	return ""
@@ -69,7 +70,7 @@ func topicsOf(c *pricedWindow) topicTable {
 	var rest topicSum
 	var folded int
 	for i := range sums {
-		if reserved := costmodel.IsReserved(sums[i].name); !reserved && i >= shownTopics {
+		if reserved := costkeys.RowOf(sums[i].name) != 0; !reserved && i >= shownTopics {
 			rest.addTopic(&sums[i])
 			folded++
 			continue
@@ -87,7 +88,8 @@ func topicsOf(c *pricedWindow) topicTable {
 // which they are shown.
 func topicSums(c *pricedWindow) []topicSum {
 	index := map[string]*topicSum{}
-	for _, name := range costmodel.ReservedRows() {
+	for _, row := range costkeys.Rows() {
+		name := row.String()
 		index[name] = &topicSum{id: name, name: name}
 	}
 	for i := range c.statement.Lines {
@@ -98,8 +100,8 @@ func topicSums(c *pricedWindow) []topicSum {
 			index[line.TopicID] = sum
 		}
 		sum.parts.addLine(line)
-		if line.Component == "bytes_in" {
-			sum.written, _ = sum.written.Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
+		if line.Component == costkeys.ComponentBytesIn {
+			sum.written = sum.written.Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
 		}
 	}
 	if c.before != nil {
@@ -118,8 +120,7 @@ func topicSums(c *pricedWindow) []topicSum {
 		out = append(out, *sum)
 	}
 	slices.SortFunc(out, func(a, b topicSum) int {
-		ra, rb := slices.Index(costmodel.ReservedRows(), a.name), slices.Index(costmodel.ReservedRows(), b.name)
-		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(b.parts.total(), a.parts.total()), cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(costkeys.RowOf(a.name), costkeys.RowOf(b.name)), cmp.Compare(b.parts.total(), a.parts.total()), cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
 	})
 	return out
 }
@@ -130,15 +131,16 @@ func (t *topicSum) addTopic(o *topicSum) {
 		t.parts[i] += m
 	}
 	t.before += o.before
-	t.written, _ = t.written.Add(o.written) // cannot wrap: part of a meter that Bill summed
+	t.written = t.written.Add(o.written) // cannot wrap: part of a meter that Bill summed
 }
 
 // toRow prints a topic's sums; bars are as long as their share of the dearest.
 func (t *topicSum) toRow(c *pricedWindow, most costmodel.NanoUSD) topicRow {
 	money := t.parts.total()
+	reserved := costkeys.RowOf(t.name)
 	row := topicRow{
-		Name: costmodel.Printable(t.name), ID: t.id, About: aboutReserved(t.name), Reserved: costmodel.IsReserved(t.name),
-		Money: exactAmount(money), Percent: formatPercent(money, c.statement.Total), Written: costmodel.UnitBytes.Human(t.written),
+		Name: costmodel.Printable(t.name), ID: t.id, About: aboutReserved(reserved), Reserved: reserved != 0,
+		Money: exactAmount(money), Percent: formatPercent(money, c.statement.Total), Written: costkeys.UnitBytes.Human(t.written),
 		Bar: t.parts.drawBar(most), money: money,
 	}
 	if t.written.IsZero() {
@@ -190,18 +192,18 @@ type componentRow struct {
 // componentsOf sums a statement by component and price.
 func componentsOf(s *costmodel.Statement) componentTable {
 	type key struct {
-		component costmodel.Component
+		component costkeys.Component
 		price     string
 	}
-	quantities, money := map[key]costmodel.Quantity{}, map[key]costmodel.NanoUSD{}
-	prices := map[costmodel.Component][]string{}
+	quantities, money := map[key]costkeys.Quantity{}, map[key]costmodel.NanoUSD{}
+	prices := map[costkeys.Component][]string{}
 	for i := range s.Lines {
 		line := &s.Lines[i]
 		k := key{line.Component, line.Price}
 		if _, known := quantities[k]; !known {
 			prices[line.Component] = append(prices[line.Component], line.Price)
 		}
-		quantities[k], _ = quantities[k].Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
+		quantities[k] = quantities[k].Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
 		money[k] += line.NanoUSD
 	}
 	var most costmodel.NanoUSD
@@ -209,22 +211,21 @@ func componentsOf(s *costmodel.Statement) componentTable {
 		most = max(most, m)
 	}
 	t := componentTable{Total: exactAmount(s.Total)}
-	for _, info := range costmodel.Components() {
+	for _, info := range costkeys.Components() {
 		slices.Sort(prices[info.Component])
 		for _, price := range prices[info.Component] {
 			k := key{info.Component, price}
 			row := componentRow{
-				Label: info.Label, Name: string(info.Component), Quantity: info.Unit.Human(quantities[k]),
+				Label: info.Label, Name: info.Name, Quantity: info.Unit.Human(quantities[k]),
 				Raw: quantities[k].String() + " " + string(info.Unit), Price: price, Money: exactAmount(money[k]), Percent: formatPercent(money[k], s.Total),
 			}
-			i := categoryOf(info.Component)
-			if i < 0 {
+			if info.Category == costkeys.CategoryFree {
 				t.Free = append(t.Free, row)
 				continue
 			}
 			var parts categorySplit
-			parts[i] = money[k]
-			row.Class, row.Bar = categories()[i].Class, parts.drawBar(most)
+			parts[info.Category] = money[k]
+			row.Class, row.Bar = categories()[info.Category].Class, parts.drawBar(most)
 			t.Charged = append(t.Charged, row)
 		}
 	}

@@ -1,6 +1,9 @@
 package metadata
 
-import "github.com/zonewise/zonewise/internal/apportion"
+import (
+	"github.com/zonewise/zonewise/internal/apportion"
+	"github.com/zonewise/zonewise/internal/costkeys"
+)
 
 // payerKey is who pays for a part of an entry.
 type payerKey struct {
@@ -24,8 +27,8 @@ func (s *State) bookEntryCosts(c *CommittedEntry, e *Entry, outcomes [][]RunOutc
 	zone := e.Route.Broker
 	for i := range shares {
 		sh := &shares[i]
-		s.bookQuantity(sh.cellKey(ComponentBytesIn, zone, ""), Units(sh.bytes))
-		s.bookQuantity(sh.cellKey(ComponentRecordsIn, zone, ""), Units(sh.records))
+		s.bookQuantity(sh.cellKey(costkeys.ComponentBytesIn, zone, ""), costkeys.Units(sh.bytes))
+		s.bookQuantity(sh.cellKey(costkeys.ComponentRecordsIn, zone, ""), costkeys.Units(sh.records))
 	}
 	s.bookPuts(e, shares)
 	s.bookNetworkHops(c, e, shares)
@@ -78,8 +81,8 @@ func (s *State) bookPuts(e *Entry, shares []payerShare) {
 		if puts > 1 {
 			puts, extra = 1, puts-1
 		}
-		s.bookSplit(ComponentPut, e.Route.Broker, puts*NanoRequests, shares, weights)
-		s.bookSplit(ComponentPutHedge, e.Route.Broker, extra*NanoRequests, shares, weights)
+		s.bookSplit(costkeys.ComponentPut, e.Route.Broker, puts*costkeys.NanoRequests, shares, weights)
+		s.bookSplit(costkeys.ComponentPutHedge, e.Route.Broker, extra*costkeys.NanoRequests, shares, weights)
 	}
 	var lost uint64
 	for i := range e.Orphans {
@@ -91,7 +94,7 @@ func (s *State) bookPuts(e *Entry, shares []payerShare) {
 			weights = append(weights, shares[i].runs)
 		}
 		s.scratch.weights = weights
-		s.bookSplit(ComponentPutHedge, e.Route.Broker, lost*NanoRequests, shares, weights)
+		s.bookSplit(costkeys.ComponentPutHedge, e.Route.Broker, lost*costkeys.NanoRequests, shares, weights)
 	}
 }
 
@@ -120,47 +123,39 @@ func (s *State) bookSplit(c Component, zone ZoneID, total uint64, shares []payer
 	}
 	parts := apportion.Split(total, weights)
 	if parts == nil {
-		s.bookQuantity(CellKey{Topic: RowControl, Component: c, Src: zone}, Units(total))
+		s.bookQuantity(CellKey{Topic: RowControl, Component: c, Src: zone}, costkeys.Units(total))
 		return
 	}
 	for i, n := range parts {
-		s.bookQuantity(shares[i].cellKey(c, zone, ""), Units(n))
+		s.bookQuantity(shares[i].cellKey(c, zone, ""), costkeys.Units(n))
 	}
 }
 
-// bookNetworkHops books an entry's bytes on every leg between two zones that etcd
-// carried it over: broker to member, member to leader, leader to followers
-// (reference cost-accounting.md, 3.2). Record bytes are inline; the rest is
-// the entry's own, shared by runs.
+// bookNetworkHops books an entry's bytes on every hop of its route between two
+// zones. Record bytes are inline; the rest is the entry's own, shared by runs.
 func (s *State) bookNetworkHops(c *CommittedEntry, e *Entry, shares []payerShare) {
-	route := &e.Route
-	s.bookNetworkHop(c, shares, route.Broker, route.Member)
-	s.bookNetworkHop(c, shares, route.Member, route.Leader)
-	for _, z := range route.Followers {
-		s.bookNetworkHop(c, shares, route.Leader, z)
+	for src, dst := range e.Route.NetworkHops() {
+		s.bookNetworkHop(c, shares, src, dst)
 	}
 }
 
 func (s *State) bookNetworkHop(c *CommittedEntry, shares []payerShare, src, dst ZoneID) {
-	if src == dst || src == UnknownZone || dst == UnknownZone {
-		return
-	}
 	rest := uint64(len(c.Bytes))
 	weights := s.scratch.weights[:0]
 	for i := range shares {
 		sh := &shares[i]
-		s.bookQuantity(sh.cellKey(ComponentInline, src, dst), Units(sh.inline))
+		s.bookQuantity(sh.cellKey(costkeys.ComponentInline, src, dst), costkeys.Units(sh.inline))
 		rest -= min(rest, sh.inline)
 		weights = append(weights, sh.runs)
 	}
 	s.scratch.weights = weights
 	parts := apportion.Split(rest, weights)
 	if parts == nil {
-		s.bookQuantity(CellKey{Topic: RowControl, Component: ComponentEtcd, Src: src, Dst: dst}, Units(rest))
+		s.bookQuantity(CellKey{Topic: RowControl, Component: costkeys.ComponentEtcd, Src: src, Dst: dst}, costkeys.Units(rest))
 		return
 	}
 	for i, n := range parts {
-		s.bookQuantity(shares[i].cellKey(ComponentEtcd, src, dst), Units(n))
+		s.bookQuantity(shares[i].cellKey(costkeys.ComponentEtcd, src, dst), costkeys.Units(n))
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // The state's tables by their number in a checkpoint. Numbers never change.
@@ -290,7 +292,7 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 	w.u64(uint64(b.start))
 	w.flag(b.hour)
 	w.uvarint(uint64((*c).gapsMs))
-	w.uvarint(uint64(componentEnd))
+	w.uvarint(uint64(costkeys.ComponentEnd))
 	for _, q := range (*c).meters {
 		w.uvarint(q.Hi)
 		w.uvarint(q.Lo)
@@ -299,7 +301,7 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 	for k, q := range (*c).cells {
 		cells = append(cells, Cell{k, q})
 	}
-	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
+	SortCells(cells)
 	w.writeCells(cells)
 }
 
@@ -307,8 +309,8 @@ func (r *reader) readLedgerItem(s *State) {
 	b := ledgerBucket{UnixMilli(r.Uint64()), r.Flag()}
 	c := &ledgerCells{cells: map[CellKey]Quantity{}, gapsMs: int64(r.Uvarint())}
 	for i := range r.UvarintUpTo(255, "components") {
-		q := Quantity{r.Uvarint(), r.Uvarint()}
-		if i < uint64(componentEnd) {
+		q := Quantity{Hi: r.Uvarint(), Lo: r.Uvarint()}
+		if i < uint64(costkeys.ComponentEnd) {
 			c.meters[i] = q
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write golden files anew")
@@ -32,7 +34,7 @@ func sampleEntry() *Entry {
 			TrimPartition{t, 1, -1}, AllocateProducers{10}, CommitOffsets{"g", 4, []OffsetCommit{{t, 1, 5, -1, "m", 6}}},
 			PutGroup{4, Group{"g", "consumer", "range", "m1", 3, []GroupMember{{"m1", "i", "c", "h", 1, 2, []GroupProtocol{{"range", []byte{1}}}, []byte{2}}}}},
 			DeleteGroup{4, "g"}, DeleteOffsets{"g", 4, []TopicPartition{{t, 2}}},
-			Usage{1, 2, 3, []Cell{{CellKey{t, ComponentFetchReply, "a", "b", "User:x", "g"}, Quantity{1, 2}}}, true},
+			Usage{1, 2, 3, []Cell{{CellKey{t, costkeys.ComponentFetchReply, "a", "b", "User:x", "g"}, Quantity{Hi: 1, Lo: 2}}}, true},
 			RecoverCluster{2}, Mark{}, Pressure{PressureNoInline},
 		}}
 }

@@ -1,5 +1,7 @@
 package metadata
 
+import "github.com/zonewise/zonewise/internal/costkeys"
+
 // MaxTickStep is how far one tick moves state time at most.
 const MaxTickStep UnixMilli = 60_000
 
@@ -24,7 +26,7 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	}
 	if s.time != 0 {
 		for _, id := range s.storedTopics() {
-			s.bookQuantity(CellKey{Topic: id, Component: ComponentStorage}, Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
+			s.bookQuantity(CellKey{Topic: id, Component: costkeys.ComponentStorage}, costkeys.Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
 		}
 	}
 	before := s.time

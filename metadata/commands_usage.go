@@ -74,7 +74,7 @@ func (r *reader) readCells() (out []Cell) {
 		c := Cell{Key: CellKey{Topic: r.readTopicID(), Component: Component(r.Uint8())}}
 		c.Key.Src, c.Key.Dst = ZoneID(name()), ZoneID(name())
 		c.Key.Principal, c.Key.Group = name(), name()
-		c.Quantity = Quantity{r.Uvarint(), r.Uvarint()}
+		c.Quantity = Quantity{Hi: r.Uvarint(), Lo: r.Uvarint()}
 		if r.Err() == nil && !c.Key.Component.Valid() {
 			r.Fail("component %d", c.Key.Component)
 		}

@@ -2,7 +2,8 @@ package metadata
 
 import (
 	"maps"
-	"slices"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // How long the ledger keeps its buckets, in state time.
@@ -32,7 +33,7 @@ func pageOfBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.hashWord()
 // counted apart so that the sum of one can be held against the other.
 type ledgerCells struct {
 	cells  map[CellKey]Quantity
-	meters [componentEnd]Quantity
+	meters [costkeys.ComponentEnd]Quantity
 	gapsMs int64
 }
 
@@ -116,7 +117,7 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 	}
 	out := LedgerWindow{From: from - from%width, To: to}
 	cells := map[CellKey]Quantity{}
-	var meters [componentEnd]Quantity
+	var meters [costkeys.ComponentEnd]Quantity
 	s.ledger.each(func(b ledgerBucket, c **ledgerCells) bool {
 		if b.hour != hours || b.start < out.From || b.start >= to {
 			return true
@@ -140,26 +141,4 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 		}
 	}
 	return out
-}
-
-func (k *CellKey) compare(o *CellKey) int {
-	if d := (TopicPartition{Topic: k.Topic}).Compare(TopicPartition{Topic: o.Topic}); d != 0 {
-		return d
-	}
-	if k.Component != o.Component {
-		return int(k.Component) - int(o.Component)
-	}
-	for _, d := range []int{compareStrings(string(k.Src), string(o.Src)), compareStrings(string(k.Dst), string(o.Dst)),
-		compareStrings(k.Principal, o.Principal), compareStrings(k.Group, o.Group)} {
-		if d != 0 {
-			return d
-		}
-	}
-	return 0
-}
-
-// SortCells puts cells in the order of their keys, so that what is committed
-// does not show map order.
-func SortCells(cells []Cell) {
-	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
 }

@@ -96,7 +96,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	a, err := DecodeArchive(back)
 	if err != nil { // nothing refers to it yet: it is written again under another name
 		c.archiveRefusals[p.Extent]++
-		c.cfg.Logger.Error("ALARM: an archive is corrupt when read back", "extent", p.Extent, "object", key, "error", err)
+		c.cfg.Logger.Error("ALARM: an archive is corrupt when read back", "extent", p.Extent, "object", key, "err", err)
 		return false, nil
 	}
 	cmd := AcceptArchive{Extent: p.Extent, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}

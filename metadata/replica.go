@@ -30,22 +30,8 @@ type ReplicaConfig struct {
 	Fatal func(error)
 	// Limits, where not nil, replaces the state's limits, in tests.
 	Limits *Limits
-	// Pace, where not nil, is called without a lock before each entry is applied,
-	// by the goroutine that applies, with its revision; and before a barrier
-	// returns, with the barrier's number. The simulation lets time pass there:
-	// goroutines that one entry wakes do not race with the next entry, nor those
-	// that share a barrier with each other.
-	Pace func(at PacePoint, n uint64)
+	hooks  Hooks
 }
-
-// PacePoint is a point at which ReplicaConfig.Pace is called.
-type PacePoint uint8
-
-// The points.
-const (
-	PaceApply PacePoint = iota
-	PaceBarrier
-)
 
 // Replica follows the log, applies every entry to its State, and wakes those who
 // wait for one. One goroutine applies; it never waits for a reader.
@@ -161,8 +147,8 @@ func (r *Replica) Barrier(ctx context.Context) error {
 	} else {
 		err = r.WaitApplied(ctx, rev)
 	}
-	if r.cfg.Pace != nil {
-		r.cfg.Pace(PaceBarrier, number)
+	if after := r.cfg.hooks.AfterBarrier; after != nil {
+		after(number)
 	}
 	return err
 }
@@ -189,7 +175,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case damaged > 0 && damaged < maxDamagedReads:
-			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "error", err)
+			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "err", err)
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
@@ -279,8 +265,8 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 	if err := r.checkLaneGap(c); err != nil {
 		return err
 	}
-	if r.cfg.Pace != nil {
-		r.cfg.Pace(PaceApply, uint64(c.Revision))
+	if before := r.cfg.hooks.BeforeApply; before != nil {
+		before(c.Revision)
 	}
 	r.mu.Lock()
 	if c.Revision <= r.state.revision {

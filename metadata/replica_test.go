@@ -306,11 +306,8 @@ func TestABarrierWaitsForTheLastEntry(t *testing.T) {
 		log := NewMemLog()
 		a := startBroker(t, log, newMemStore(), "a", 1)
 		defer a.stop()
-		slow := NewReplica(ReplicaConfig{Log: log, Store: newMemStore(), Logger: slog.New(slog.DiscardHandler), Pace: func(at PacePoint, _ uint64) {
-			if at == PaceApply {
-				time.Sleep(300 * time.Millisecond)
-			}
-		}})
+		slow := NewReplica(ReplicaConfig{Log: log, Store: newMemStore(), Logger: slog.New(slog.DiscardHandler),
+			hooks: Hooks{BeforeApply: func(Revision) { time.Sleep(300 * time.Millisecond) }}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // memStore is the smallest Store.
@@ -141,7 +143,7 @@ func (w *world) step(t testing.TB) CommittedEntry {
 	case n < 30:
 		return control(SetConfigs{ResourceTopic, topic.String(), map[string]string{"retention.ms": fmt.Sprint(n)}, []string{"a"}})
 	case n < 32:
-		return control(Usage{uint64(w.rev), 1, 2, []Cell{{CellKey{Topic: topic, Component: ComponentGet, Src: "a", Group: "g"}, Units(7)}}, false})
+		return control(Usage{uint64(w.rev), 1, 2, []Cell{{CellKey{Topic: topic, Component: costkeys.ComponentGet, Src: "a", Group: "g"}, costkeys.Units(7)}}, false})
 	case n < 34:
 		w.gen++
 	case w.members && n < 42:

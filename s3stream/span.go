@@ -17,7 +17,7 @@ type spanReader struct {
 	place   *locatedSpan
 	stats   *ReadStats
 	claimed *[]*blockFetch // GETs that this read is the first to use
-	// afterWait, where not nil, is called when bytes have come (Config.PauseRead).
+	// afterWait, where not nil, is called when bytes have come (metadata.Hooks).
 	afterWait func()
 
 	current    *block // the block last used

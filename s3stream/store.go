@@ -42,11 +42,11 @@ type Config struct {
 	Decompress Decompress // for searches by timestamp; nil: batches must be uncompressed
 	Logger     *slog.Logger
 	Metrics    Metrics
-	// PauseRead, where not nil, is called where several reads may go on at one
-	// instant: when they begin, and when bytes came that more than one waited
-	// for. The simulation lets a moment pass there, another one for each.
-	PauseRead func(metadata.TopicPartition, metadata.Offset)
+	hooks      metadata.Hooks
 }
+
+// SetHooks sets the store's hooks.
+func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
 
 // The caches' sizes when Config says 0, in bytes.
 const (
@@ -103,8 +103,8 @@ type Store struct {
 }
 
 func (s *Store) pauseRead(tp metadata.TopicPartition, from metadata.Offset) {
-	if s.config.PauseRead != nil {
-		s.config.PauseRead(tp, from)
+	if during := s.config.hooks.DuringRead; during != nil {
+		during(tp, from)
 	}
 }
 

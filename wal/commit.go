@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
@@ -178,12 +179,22 @@ func (a *entryBuilder) addPart(p *part, object int) {
 }
 
 func (a *entryBuilder) makeCommit() *pendingCommit {
-	l, parts, losers := a.lane, a.parts, len(a.entry.Orphans)
+	l, parts, orphans := a.lane, a.parts, len(a.entry.Orphans)
+	puts := sumPuts(a.entry.Objects) + sumPuts(a.entry.Orphans)
 	return &pendingCommit{entry: &a.entry, sizeHint: a.headBytes / 2, cost: Cost{Runs: a.runs},
 		onDone: func(out metadata.Outcome, err error) {
-			l.w.adjustPending(0, -losers)
+			l.w.adjustPending(0, -orphans)
+			if !isBooked(out, err) {
+				l.w.meters.unbookedPuts.Add(puts)
+			}
 			l.answerCommitted(parts, out, err)
 		}}
+}
+
+// isBooked reports whether apply has booked an entry's cost, or may have: it books
+// what it takes, and an outcome that is not known is not counted twice.
+func isBooked(out metadata.Outcome, err error) bool {
+	return err == nil && out.Code == metadata.CodeOK || errors.Is(err, ErrUnknownOutcome)
 }
 
 // answerCommitted answers the batches of an entry from what apply made of it, and

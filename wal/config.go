@@ -103,17 +103,17 @@ type Config struct {
 	// is stored; default 4.
 	MaxHedges int
 
-	// Pace, where not nil, is called by a lane before it takes what has come and
-	// decides. The simulation lets a moment pass there, so that all that comes
-	// at one instant is taken together.
-	Pace func(lane metadata.Lane)
-
 	// OnCommit, OnUpload and OnAck see durations (append to resolved, PUT,
 	// Append call to ack), for histograms. They must not block.
 	OnCommit func(lane metadata.Lane, d time.Duration)
 	OnUpload func(lane metadata.Lane, bytes int, d time.Duration)
 	OnAck    func(lane metadata.Lane, d time.Duration)
+
+	hooks metadata.Hooks
 }
+
+// SetHooks sets the hooks of the WAL's lanes.
+func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
 
 // DefaultBudgetBytes is Config.BudgetBytes where that is 0.
 const DefaultBudgetBytes = 256 << 20

@@ -91,7 +91,7 @@ func (s *submission) measureSize(session metadata.SessionID) error {
 // run is the control lane's goroutine.
 func (c *control) run() {
 	for {
-		c.box.awaitPace(c.w.cfg.Pace, metadata.LaneControl)
+		c.box.awaitHook(&c.w.cfg, metadata.LaneControl)
 		_, calls := c.box.takeAll(nil, nil)
 		for _, call := range calls {
 			call()

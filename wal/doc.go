@@ -30,8 +30,9 @@
 //   - What a lost session did not commit never commits, and everybody is told
 //     (TestSessionsLostUnderLoadLoseAndRepeatNothing,
 //     TestPausedBrokerOverwritesNothingAndCommitsNothing).
-//   - Every PUT is named once in an entry, the losers of hedges and the failed
-//     ones too, with what it cost (checkBill, in all tests of uploads).
+//   - Every PUT is named once in an entry, orphaned and failed uploads too, with
+//     what it cost (checkBill, in all tests of uploads), or is in UnbookedPuts
+//     where the session is lost (TestPutsThatALostSessionLeavesAreCounted).
 //   - Data waits for memory, commands never do
 //     (TestMemoryLimitPushesBackOnAppendAlone).
 //

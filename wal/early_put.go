@@ -4,7 +4,7 @@ import "time"
 
 // bytesPerEarlyPut is for how many record bytes in full batches window-blocked
 // sealing may spend a PUT: 16,384 a GiB, eight cents, as many as inline bytes
-// cost that cross three legs. A Java producer's window is 80 KiB by default
+// cost on three network hops. A Java producer's window is 80 KiB by default
 // and, once its batches are full, stays 80 KiB however long it waits.
 const bytesPerEarlyPut = 64 << 10
 

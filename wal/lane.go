@@ -51,7 +51,7 @@ func (l *lane) run() {
 	var items []*pendingBatch
 	var calls []func()
 	for {
-		l.box.awaitPace(l.w.cfg.Pace, l.id)
+		l.box.awaitHook(&l.w.cfg, l.id)
 		items, calls = l.box.takeAll(items, calls)
 		// Batches first: what had arrived when an upload failed belongs to
 		// what that failure takes along.
@@ -343,6 +343,9 @@ func (l *lane) abandon(err error) {
 	}
 	l.refuseErr = err
 	for _, b := range l.sealed {
+		if b.state == bufferReady {
+			l.countUnbookedPuts(b.ref)
+		}
 		for _, p := range b.parts {
 			l.failPart(p, err)
 		}
@@ -362,6 +365,7 @@ func (l *lane) abandon(err error) {
 	}
 	l.gapQueues = nil
 	l.w.adjustPending(0, -len(l.orphans))
+	l.countUnbookedPuts(l.orphans...)
 	l.orphans = nil
 }
 

@@ -46,13 +46,13 @@ func (m *mailbox) wakeOwner() {
 	}
 }
 
-// awaitPace lets pace pass, where it is not nil; what comes meanwhile is taken with
-// what came before, and wakes nobody.
-func (m *mailbox) awaitPace(pace func(metadata.Lane), lane metadata.Lane) {
-	if pace == nil {
+// awaitHook calls the hook of a lane, if it has one; what arrives meanwhile is
+// taken with what arrived before, without another wake-up.
+func (m *mailbox) awaitHook(c *Config, lane metadata.Lane) {
+	if c.hooks.BeforeLane == nil {
 		return
 	}
-	pace(lane)
+	c.hooks.BeforeLane(c.Session, lane)
 	select {
 	case <-m.wake:
 	default:

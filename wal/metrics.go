@@ -38,9 +38,15 @@ type meters struct {
 	duplicates, attached       atomic.Uint64
 	gapWaits, resubmitted      atomic.Uint64
 	orderAtRisk                atomic.Uint64
+	unbookedPuts               atomic.Uint64
 }
 
-// Stats returns a picture of now.
+// UnbookedPuts returns the billable PUTs of objects that no entry of this session
+// booked and none will: after Close its owner reports them in another way. PUTs in
+// an entry whose outcome is unknown are not among them: they may be booked.
+func (w *WAL) UnbookedPuts() uint64 { return w.meters.unbookedPuts.Load() }
+
+// Stats returns the counters and what is pending now.
 func (w *WAL) Stats() Stats {
 	m := &w.meters
 	s := Stats{BudgetBytes: w.cfg.BudgetBytes, ObjectsInFlight: m.objectsInFlight.Load(),

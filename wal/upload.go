@@ -128,7 +128,8 @@ func (l *lane) finishUpload(b *buffer, a attempt, failed []metadata.ObjectRef) {
 	l.countUploadEnd()
 	l.rememberOrphans(failed...)
 	if l.refuseErr != nil {
-		return // the session's successor finds the object by its name
+		l.countUnbookedPuts(a.ref)
+		return
 	}
 	if !b.hasLiveParts() {
 		l.removeSealed(b)
@@ -172,8 +173,12 @@ func (l *lane) removeSealed(b *buffer) {
 // rememberOrphans notes objects that no entry will refer to: the next one names them as
 // garbage, with what they cost. A loser may not exist, so it has no size.
 func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
-	if l.refuseErr != nil || len(refs) == 0 {
-		return // the next session finds them by their names
+	if l.refuseErr != nil {
+		l.countUnbookedPuts(refs...)
+		return
+	}
+	if len(refs) == 0 {
+		return
 	}
 	l.w.adjustPending(0, len(refs))
 	for _, r := range refs {
@@ -183,4 +188,16 @@ func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
 		r.Size = 0
 		l.orphans = append(l.orphans, r)
 	}
+}
+
+// countUnbookedPuts counts the PUTs of objects that no entry can name any more.
+func (l *lane) countUnbookedPuts(refs ...metadata.ObjectRef) {
+	l.w.meters.unbookedPuts.Add(sumPuts(refs))
+}
+
+func sumPuts(refs []metadata.ObjectRef) (puts uint64) {
+	for i := range refs {
+		puts += uint64(refs[i].Puts)
+	}
+	return puts
 }

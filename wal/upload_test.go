@@ -285,3 +285,78 @@ func TestCloseBillsTheLosersItKnows(t *testing.T) {
 		}
 	})
 }
+
+// A session is lost while objects are in every state: failed and not named yet,
+// stored behind one that is under way, under way, losing their race, and in an
+// entry whose append finds the session gone. Each PUT is in an entry, or counted
+// as one that no entry books, and none is in both.
+func TestPutsThatALostSessionLeavesAreCounted(t *testing.T) {
+	inBubble(t, func(c *Config) { c.HedgeAfter = 200 * time.Millisecond }, func(r *rig) {
+		r.makeTopic(8)
+		r.store.fate = func(n metadata.ObjectName) fate {
+			switch {
+			case n.Number == 2 && n.Try == 0:
+				return fate{takes: 10 * time.Second, puts: 2} // loses its race, still under way
+			case n.Number == 3:
+				return fate{takes: 10 * time.Second, puts: 4} // under way, and what is sent again, too
+			case n.Number == 5 || n.Number == 7:
+				return fate{takes: time.Millisecond, err: errBusy, puts: 8} // named in the entry that does not land, and in none
+			}
+			return fate{takes: time.Millisecond, puts: 16}
+		}
+		send := func(p int32) *Ack {
+			a := r.send(made{partition: p})
+			time.Sleep(110 * time.Millisecond)
+			return a
+		}
+		r.want(send(0), 0) // object 1
+		second := send(1)  // object 2
+		time.Sleep(200 * time.Millisecond)
+		r.want(second, 0)
+		under := send(2)  // object 3
+		stored := send(2) // object 4, behind object 3
+		failed := send(3) // object 5
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) {
+			return 300 * time.Millisecond, metadata.ErrSessionLost
+		}
+		lost := send(4)                  // object 6, in an entry that does not land
+		r.wantError(send(5), ErrStorage) // object 7
+		for _, a := range []*Ack{under, stored, lost} {
+			r.wantError(a, ErrSessionLost)
+		}
+		r.wantError(failed, ErrStorage)
+		<-r.w.Lost()
+		if err := r.w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		var made, named uint64
+		for _, c := range r.store.calls() {
+			made += uint64(c.puts)
+		}
+		for _, e := range r.applied() {
+			named += sumPuts(e.Objects) + sumPuts(e.Orphans)
+		}
+		if unbooked := r.w.UnbookedPuts(); made != named+unbooked || named != 32 || unbooked < 2+4+4+8+8+16+16 {
+			t.Errorf("%d PUTs were made, entries name %d, %d are left over", made, named, unbooked)
+		}
+	})
+}
+
+// An entry whose outcome is not known may have been booked: its PUTs are not counted
+// again.
+func TestPutsOfAnUnknownOutcomeAreNotCountedTwice(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(1)
+		r.log.after = func(metadata.EntryKey) (time.Duration, error) {
+			return time.Millisecond, metadata.ErrOutcomeUnknown
+		}
+		r.wantError(r.send(made{}), ErrUnknownOutcome)
+		r.log.after = nil
+		if err := r.w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.w.UnbookedPuts(); n != 0 {
+			t.Errorf("%d PUTs are left over", n)
+		}
+	})
+}

@@ -59,7 +59,7 @@ func (d demoSender) run(ctx context.Context) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(d.bootstrap), kgo.ClientID(d.id), kgo.AllowAutoTopicCreation(),
 		kgo.UnknownTopicRetries(20), kgo.RecordDeliveryTimeout(30*time.Second))
 	if err != nil {
-		d.logger.Error("start demo", "client", d.id, "error", err)
+		d.logger.Error("start demo", "client", d.id, "err", err)
 		return
 	}
 	defer c.Close()
@@ -79,7 +79,7 @@ func (d demoSender) run(ctx context.Context) {
 			for ; owed[i] >= 1; owed[i]-- {
 				c.Produce(ctx, demoRecord(source, t.name, d.from, t.bytes), func(_ *kgo.Record, err error) {
 					if err != nil && ctx.Err() == nil {
-						d.logger.Warn("demo produce", "client", d.id, "error", err)
+						d.logger.Warn("demo produce", "client", d.id, "err", err)
 					}
 				})
 			}
@@ -104,14 +104,14 @@ func demoConsume(ctx context.Context, bootstrap, group string, logger *slog.Logg
 	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ClientID(group), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
-		logger.Error("start demo", "group", group, "error", err)
+		logger.Error("start demo", "group", group, "err", err)
 		return
 	}
 	defer c.Close()
 	for ctx.Err() == nil {
 		c.PollFetches(ctx).EachError(func(topic string, p int32, err error) {
 			if ctx.Err() == nil {
-				logger.Warn("demo consume", "group", group, "topic", topic, "partition", p, "error", err)
+				logger.Warn("demo consume", "group", group, "topic", topic, "partition", p, "err", err)
 			}
 		})
 	}

@@ -101,20 +101,9 @@ func routeOf(zone metadata.ZoneID, members []etcdlog.Member, zoneOf func(string)
 }
 
 // inlineLimit is the most bytes that are cheaper in an entry, which etcd
-// carries over every leg of the route, than in an object.
+// carries over every network hop of the route, than in an object.
 func inlineLimit(book *costmodel.Book, r metadata.Route) (int, error) {
-	legs := uint64(0)
-	cross := func(a, b metadata.ZoneID) {
-		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
-			legs++
-		}
-	}
-	cross(r.Broker, r.Member)
-	cross(r.Member, r.Leader)
-	for _, f := range r.Followers {
-		cross(r.Leader, f)
-	}
-	limit, err := costmodel.InlineLimit(book, legs)
+	limit, err := costmodel.InlineLimit(book, uint64(r.CountNetworkHops()))
 	if err != nil {
 		return 0, err
 	}

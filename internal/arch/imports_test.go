@@ -4,6 +4,7 @@ package arch
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,12 +16,13 @@ const module = "github.com/zonewise/zonewise/"
 // allowed is the import table: for each package, what of this module it may
 // import beside itself. Arrows only point down. ARCHITECTURE.md explains it.
 var allowed = map[string][]string{
-	"metadata":                     {"internal/apportion", "internal/binread"},
+	"metadata":                     {"internal/apportion", "internal/binread", "internal/costkeys"},
 	"metadata/etcdlog":             {"metadata"},
 	"metadata/etcdlog/etcdfake":    {"metadata/etcdlog"},
 	"metadata/metadatatest":        {"metadata"},
 	"internal/apportion":           {},
 	"internal/binread":             {},
+	"internal/costkeys":            {},
 	"internal/xxh32":               {},
 	"s3stream/bucket":              {},
 	"s3stream/bucket/buckettest":   {"s3stream/bucket"},
@@ -34,8 +36,8 @@ var allowed = map[string][]string{
 	"broker/configs":               {},
 	"internal/tools/requestschema": {},
 	"broker/groups":                {"metadata"},
-	"costmodel":                    {"internal/apportion"},
-	"dashboards":                   {"costmodel", "metadata"},
+	"costmodel":                    {"internal/apportion", "internal/costkeys"},
+	"dashboards":                   {"costmodel", "metadata", "internal/costkeys"},
 	"internal/node":                {"*"},
 	"internal/sim":                 {"*"},
 	"internal/sim/cmd/manyseeds":   {"internal/testenv/report"},
@@ -141,11 +143,24 @@ func TestCoreHasNoCloudBehindIt(t *testing.T) {
 
 // metadata, bucket and costmodel stand on the standard library alone.
 func TestBottomStandsOnTheStandardLibrary(t *testing.T) {
-	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/apportion", "./internal/binread") {
+	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/apportion", "./internal/binread", "./internal/costkeys") {
 		for _, imp := range p.Imports {
 			if strings.Contains(strings.Split(imp, "/")[0], ".") && !strings.HasPrefix(imp, module) {
 				t.Errorf("%s imports %s", p.ImportPath, imp)
 			}
+		}
+	}
+}
+
+// Hooks exist for the simulation: no part of the product sets one.
+func TestOnlyTheSimulationSetsHooks(t *testing.T) {
+	for _, path := range productFiles(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "metadata.Hooks{") {
+			t.Errorf("%s sets hooks of the simulation", path)
 		}
 	}
 }

@@ -67,5 +67,18 @@ func walFixes() []mutant {
 			"return max(l.gatherWait(now), l.spacingWait(now))", "return l.gatherWait(now)"}}},
 		{name: "clients that wait for answers are kept waiting for company", pkg: "./wal", run: "OnlyWindowsAreWaitedFor", edits: []edit{{"wal/lane.go",
 			"if full, _ := f.isWindowFull(l.id); !full {\n			return wait", "if full, _ := f.isWindowFull(l.id); !full || full {\n			return wait"}}},
+		{name: "PUTs of objects that a lost session stored are forgotten", pkg: "./wal", run: "PutsThatALostSession", edits: []edit{{"wal/lane.go",
+			"		if b.state == bufferReady {\n			l.countUnbookedPuts(b.ref)\n		}\n", ""}}},
+		{name: "PUTs of failed uploads are forgotten with the session", pkg: "./wal", run: "PutsThatALostSession", edits: []edit{{"wal/lane.go",
+			"	l.countUnbookedPuts(l.orphans...)\n", ""}}},
+		{name: "PUTs that end after the session are forgotten", pkg: "./wal", run: "PutsThatALostSession", edits: []edit{{"wal/upload.go",
+			"		l.countUnbookedPuts(refs...)\n		return\n", "		return\n"}}},
+		{name: "PUTs of an entry that did not land are forgotten", pkg: "./wal", run: "PutsThatALostSession", edits: []edit{{"wal/commit.go",
+			"if !isBooked(out, err) {", "if false {"}}},
+		{name: "PUTs of an entry that may have landed are counted again", pkg: "./wal", run: "PutsOfAnUnknownOutcome", edits: []edit{{"wal/commit.go",
+			" || errors.Is(err, ErrUnknownOutcome)", ""}, {"wal/commit.go", "import (\n	\"errors\"\n", "import (\n"}}},
+		{name: "PUTs of a lost session are not reported by the next", pkg: "./internal/node", run: "PutsOfALostSession", edits: []edit{{"internal/node/session.go",
+			"	s.n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentPutPlatform}, s.wal.UnbookedPuts())\n", ""},
+			{"internal/node/session.go", "	\"github.com/zonewise/zonewise/internal/costkeys\"\n", ""}}},
 	}
 }

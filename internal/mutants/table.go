@@ -57,7 +57,7 @@ func promiseMutants() []mutant {
 		{name: "a request of the platform booked twice", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"internal/node/usage.go",
 			"	m.addRequests(k, 1)\n", "	m.addRequests(k, 2)\n"}}},
 		{name: "LISTs not booked", pkg: sim, run: simSeeds, seeds: "10+1", edits: []edit{{"internal/node/usage.go",
-			"		k.Component = metadata.ComponentListPlatform\n", "		return\n"}}},
+			"		k.Component = costkeys.ComponentListPlatform\n", "		return\n"}}},
 		{name: "a wrong clock moves state time", pkg: sim, run: simSeeds, seeds: "28+1", edits: []edit{{"metadata/maintenance.go",
 			"by > maxClockSkew || by < -maxClockSkew {", "by > 1000*maxClockSkew || by < -maxClockSkew {"}}},
 		{name: "deduplication off", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/producer.go",

@@ -70,7 +70,7 @@ func (n *Node) clusterClients(ctx context.Context, sessions []metadata.SessionVi
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				n.cfg.Logger.Debug("could not count the clients of another broker", "broker", s.Broker, "error", err)
+				n.cfg.Logger.Debug("could not count the clients of another broker", "broker", s.Broker, "err", err)
 				missing = append(missing, s.Broker)
 				return
 			}

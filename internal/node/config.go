@@ -97,14 +97,11 @@ type Config struct {
 	// Limits, where not nil, replaces the state's limits: in tests. All brokers
 	// of a cluster must have the same.
 	Limits *metadata.Limits
-	// Pace, where not nil, is the replica's (metadata.ReplicaConfig).
-	Pace func(metadata.PacePoint, uint64)
-	// PaceLane, where not nil, is the WAL's (wal.Config), for a session.
-	PaceLane func(metadata.SessionID, metadata.Lane)
-	// PauseRead, where not nil, is called where several reads may go on at one
-	// instant (s3stream.Config).
-	PauseRead func(metadata.TopicPartition, metadata.Offset)
+	hooks  metadata.Hooks
 }
+
+// SetHooks sets the hooks of everything that the node is made from.
+func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
 
 // DefaultConfig returns a Config with the design's settings and without doors.
 func DefaultConfig() Config {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
 	"github.com/zonewise/zonewise/s3stream/hedge"
@@ -182,7 +183,7 @@ func (n *Node) storeMetrics() s3stream.Metrics {
 	return s3stream.Metrics{
 		Served: func(from s3stream.Source, bytes int64) { served.WithLabelValues(from.String()).Add(float64(bytes)) },
 		Unclaimed: func(gets uint32) {
-			n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: metadata.ComponentGetPlatform}, uint64(gets))
+			n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentGetPlatform}, uint64(gets))
 		},
 	}
 }

@@ -66,7 +66,9 @@ func Start(cfg Config) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.countAttempt), cancel
 	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace, Limits: cfg.Limits})
+	replica := metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Limits: cfg.Limits}
+	replica.SetHooks(cfg.hooks)
+	n.replica = metadata.NewReplica(replica)
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
 	}
@@ -108,7 +110,8 @@ func (n *Node) buildComponents(objects bucket.Bucket) error {
 	cfg := &n.cfg
 	var err error
 	stored := s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
-		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics(), PauseRead: cfg.PauseRead}
+		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics()}
+	stored.SetHooks(cfg.hooks)
 	if err := stored.Validate(); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (n *Node) brokerID() metadata.BrokerID {
 
 func (n *Node) stopServing(err error) {
 	n.fatal.Do(func() {
-		n.cfg.Logger.Error("FATAL: this broker stops serving", "error", err)
+		n.cfg.Logger.Error("FATAL: this broker stops serving", "err", err)
 		n.cfg.Fatal(err)
 	})
 }

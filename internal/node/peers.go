@@ -82,7 +82,7 @@ func (n *Node) newProber() *router.Prober {
 		},
 		Probe: far.probePeer,
 		Changed: func(p router.Peer, alive bool, err error) {
-			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "error", err)
+			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "err", err)
 		}})
 }
 
@@ -125,7 +125,7 @@ func (f *farProbes) probePeer(ctx context.Context, p router.Peer) error {
 func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
 	s := n.replica.Snapshot()
 	for _, c := range s.Ledger(s.Time()-metadata.LedgerMinutesFor, s.Time()+1).Cells {
-		if !isClientBytes(c.Key.Component) {
+		if !c.Key.Component.IsClientTransfer() {
 			continue
 		}
 		if c.Key.Src == zone {
@@ -136,13 +136,4 @@ func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
 		}
 	}
 	return in, out
-}
-
-func isClientBytes(c metadata.Component) bool {
-	switch c {
-	case metadata.ComponentProduce, metadata.ComponentProduceReply, metadata.ComponentFetch, metadata.ComponentFetchReply,
-		metadata.ComponentGroup, metadata.ComponentControl:
-		return true
-	}
-	return false
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
@@ -186,9 +187,7 @@ func (n *Node) newClusterID() (c metadata.ClusterID) {
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: n.governor, Route: n.cfg.Route,
 		Rand: n.newRand(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
-	if pace := n.cfg.PaceLane; pace != nil {
-		c.Pace = func(lane metadata.Lane) { pace(id, lane) }
-	}
+	c.SetHooks(n.cfg.hooks)
 	n.observeWAL(&c)
 	return c
 }
@@ -208,7 +207,7 @@ func (s *session) runRoles() (cause error) {
 	})
 	s.wg.Go(func() {
 		if err := s.slots.Run(ctx); err != nil && !errors.Is(err, metadata.ErrSessionLost) {
-			n.cfg.Logger.Warn("group slots", "error", err)
+			n.cfg.Logger.Warn("group slots", "err", err)
 		}
 	})
 	s.wg.Go(func() { s.usage.run(ctx) })
@@ -242,10 +241,12 @@ func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closeTimeout)
 	defer cancel()
 	if err := s.wal.Close(ctx); err != nil {
-		s.n.cfg.Logger.Debug("close wal", "error", err)
+		s.n.cfg.Logger.Debug("close wal", "err", err)
 	}
+	// The next session reports them.
+	s.n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentPutPlatform}, s.wal.UnbookedPuts())
 	if err := s.closeLogSession(); err != nil {
-		s.n.cfg.Logger.Debug("close session", "error", err)
+		s.n.cfg.Logger.Debug("close session", "err", err)
 	}
 }
 

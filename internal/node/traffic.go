@@ -66,30 +66,19 @@ func requestMetrics(to *prometheus.Registry) func(bucket.Attempt) {
 }
 
 // traffic counts the bytes that this broker caused to cross zones: entries on
-// their legs through etcd, and what its clients sent and received.
+// their network hops through etcd, and what its clients sent and received.
 type traffic struct{ entryBytes, clientBytes atomic.Uint64 }
 
 // countEntry counts an entry of this broker's own session.
 func (t *traffic) countEntry(c *metadata.CommittedEntry, r *metadata.Route) {
-	legs := 0
-	cross := func(a, b metadata.ZoneID) {
-		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
-			legs++
-		}
-	}
-	cross(r.Broker, r.Member)
-	cross(r.Member, r.Leader)
-	for _, z := range r.Followers {
-		cross(r.Leader, z)
-	}
-	t.entryBytes.Add(uint64(legs * len(c.Bytes)))
+	t.entryBytes.Add(uint64(r.CountNetworkHops() * len(c.Bytes)))
 }
 
 // countCells counts what a usage report says of clients.
 func (t *traffic) countCells(cells []metadata.Cell) {
 	for i := range cells {
 		k := &cells[i].Key
-		if isClientBytes(k.Component) && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
+		if k.Component.IsClientTransfer() && metadata.CrossesZones(k.Src, k.Dst) {
 			t.clientBytes.Add(cells[i].Quantity.Lo)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 	"github.com/zonewise/zonewise/wal"
@@ -25,7 +26,8 @@ func causeOf(key string) bucket.Cause {
 
 // platformMeter counts the bucket requests that the service makes for itself.
 // PUTs of WAL objects are in commit entries, GETs for fetches in the broker's
-// meter; everything else is here.
+// meter; everything else is here, and so are the PUTs that a lost session left
+// without an entry.
 type platformMeter struct {
 	mu    sync.Mutex
 	cells map[metadata.CellKey]uint64 // requests
@@ -38,18 +40,21 @@ func (m *platformMeter) countAttempt(a bucket.Attempt) {
 	k := metadata.CellKey{Topic: metadata.RowPlatform}
 	switch a.Op {
 	case bucket.OpPut:
-		k.Component = metadata.ComponentPutPlatform
+		k.Component = costkeys.ComponentPutPlatform
 	case bucket.OpGet:
-		k.Component = metadata.ComponentGetPlatform
+		k.Component = costkeys.ComponentGetPlatform
 	case bucket.OpList:
-		k.Component = metadata.ComponentListPlatform
+		k.Component = costkeys.ComponentListPlatform
 	default:
-		k.Component = metadata.ComponentDelete
+		k.Component = costkeys.ComponentDelete
 	}
 	m.addRequests(k, 1)
 }
 
 func (m *platformMeter) addRequests(k metadata.CellKey, requests uint64) {
+	if requests == 0 {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cells == nil {
@@ -62,7 +67,7 @@ func (m *platformMeter) takeCells() (out []metadata.Cell) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, n := range m.cells {
-		out = append(out, metadata.Cell{Key: k, Quantity: metadata.Requests(n)})
+		out = append(out, metadata.Cell{Key: k, Quantity: costkeys.Requests(n)})
 	}
 	clear(m.cells)
 	return out

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -44,7 +45,7 @@ func counted(n *Node) (sum uint64, gapsMs int64) {
 	n.replica.View(func(s *metadata.State) {
 		l := s.Ledger(0, s.Time()+1)
 		for _, c := range l.Cells {
-			if c.Key.Component == metadata.ComponentFetchReply {
+			if c.Key.Component == costkeys.ComponentFetchReply {
 				sum += c.Quantity.Lo
 			}
 		}
@@ -59,7 +60,7 @@ const measured = 19*maxUsageCells + maxUsageCells/2
 
 func measure(n *Node) {
 	for i := range measured {
-		n.server.Meter().Add(metadata.CellKey{Topic: metadata.TopicID{1}, Component: metadata.ComponentFetchReply, Src: "a", Dst: "b", Principal: fmt.Sprint(i)}, metadata.Units(7))
+		n.server.Meter().Add(metadata.CellKey{Topic: metadata.TopicID{1}, Component: costkeys.ComponentFetchReply, Src: "a", Dst: "b", Principal: fmt.Sprint(i)}, costkeys.Units(7))
 	}
 }
 

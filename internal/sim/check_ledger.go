@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -12,11 +13,11 @@ import (
 const maxReportDelay = 10 * time.Second
 
 // billedAs are the components in which requests of one kind are booked.
-var billedAs = map[bucket.Op][]metadata.Component{
-	bucket.OpPut:    {metadata.ComponentPut, metadata.ComponentPutHedge, metadata.ComponentPutPlatform},
-	bucket.OpGet:    {metadata.ComponentGet, metadata.ComponentGetPlatform},
-	bucket.OpList:   {metadata.ComponentListPlatform},
-	bucket.OpDelete: {metadata.ComponentDelete},
+var billedAs = map[bucket.Op][]costkeys.Component{
+	bucket.OpPut:    {costkeys.ComponentPut, costkeys.ComponentPutHedge, costkeys.ComponentPutPlatform},
+	bucket.OpGet:    {costkeys.ComponentGet, costkeys.ComponentGetPlatform},
+	bucket.OpList:   {costkeys.ComponentListPlatform},
+	bucket.OpDelete: {costkeys.ComponentDelete},
 }
 
 // checkLedger: what is booked adds up, is never more than what the bucket was asked
@@ -27,12 +28,12 @@ func (c *checker) checkLedger() {
 	if l == nil {
 		return
 	}
-	booked := map[metadata.Component]metadata.Quantity{}
-	records := map[metadata.TopicID]metadata.Quantity{}
+	booked := map[costkeys.Component]costkeys.Quantity{}
+	records := map[metadata.TopicID]costkeys.Quantity{}
 	for _, cell := range l.Window.Cells {
 		k := cell.Key
 		booked[k.Component] = booked[k.Component].Add(cell.Quantity)
-		if k.Component == metadata.ComponentRecordsIn {
+		if k.Component == costkeys.ComponentRecordsIn {
 			records[k.Topic] = records[k.Topic].Add(cell.Quantity)
 		}
 	}
@@ -45,7 +46,7 @@ func (c *checker) checkLedger() {
 	c.checkBookedRecords(l, records)
 }
 
-func (c *checker) checkBilledRequests(l *Ledger, booked map[metadata.Component]metadata.Quantity) {
+func (c *checker) checkBilledRequests(l *Ledger, booked map[costkeys.Component]costkeys.Quantity) {
 	made, early := map[bucket.Op]uint64{}, map[bucket.Op]uint64{}
 	for _, r := range l.Requests {
 		made[r.Op]++
@@ -54,20 +55,20 @@ func (c *checker) checkBilledRequests(l *Ledger, booked map[metadata.Component]m
 		}
 	}
 	for op, components := range billedAs {
-		var sum metadata.Quantity
+		var sum costkeys.Quantity
 		for _, k := range components {
 			sum = sum.Add(booked[k])
 		}
-		if most := metadata.Requests(made[op]); sum.Lo > most.Lo {
+		if most := costkeys.Requests(made[op]); sum.Lo > most.Lo {
 			c.reportFinding("ledger", "%v nano-requests %v are booked, and %d were made", sum, op, made[op])
 		}
-		if least := metadata.Requests(early[op]); l.Window.GapsMs == 0 && sum.Lo < least.Lo {
+		if least := costkeys.Requests(early[op]); l.Window.GapsMs == 0 && sum.Lo < least.Lo {
 			c.reportFinding("ledger", "%v nano-requests of %v are booked, no gap is reported, and %d were made in time", sum, op, early[op])
 		}
 	}
 }
 
-func (c *checker) checkBookedRecords(l *Ledger, booked map[metadata.TopicID]metadata.Quantity) {
+func (c *checker) checkBookedRecords(l *Ledger, booked map[metadata.TopicID]costkeys.Quantity) {
 	has := map[string]uint64{}
 	for tp, tails := range c.h.FinalLogs {
 		for _, t := range tails {
@@ -84,7 +85,7 @@ func (c *checker) checkBookedRecords(l *Ledger, booked map[metadata.TopicID]meta
 		}
 	}
 	for topic, n := range has {
-		if got := booked[l.Topics[topic]]; n < 1<<63 && got != metadata.Units(n) {
+		if got := booked[l.Topics[topic]]; n < 1<<63 && got != costkeys.Units(n) {
 			c.reportFinding("ledger", "%v records of %s are booked, and it has %d", got, topic, n)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -41,10 +42,10 @@ func goodHistory() *History {
 	id := metadata.TopicID{1}
 	h.Ledger = &Ledger{At: t0, Topics: map[string]metadata.TopicID{"t": id}, Opened: map[string]bool{"a0.1": true},
 		Requests: []Request{{bucket.OpPut, t0.Add(-time.Minute), "a0.1"}, {bucket.OpPut, t0, "a0.1"}, {bucket.OpList, t0.Add(-time.Minute), "a0.2"}}}
-	h.Ledger.Window.Cells = []metadata.Cell{{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentRecordsIn}, Quantity: metadata.Units(10)},
-		{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentPut}, Quantity: metadata.Requests(1)}}
-	h.Ledger.Window.Meters = []metadata.Cell{{Key: metadata.CellKey{Component: metadata.ComponentRecordsIn}, Quantity: metadata.Units(10)},
-		{Key: metadata.CellKey{Component: metadata.ComponentPut}, Quantity: metadata.Requests(1)}}
+	h.Ledger.Window.Cells = []metadata.Cell{{Key: metadata.CellKey{Topic: id, Component: costkeys.ComponentRecordsIn}, Quantity: costkeys.Units(10)},
+		{Key: metadata.CellKey{Topic: id, Component: costkeys.ComponentPut}, Quantity: costkeys.Requests(1)}}
+	h.Ledger.Window.Meters = []metadata.Cell{{Key: metadata.CellKey{Component: costkeys.ComponentRecordsIn}, Quantity: costkeys.Units(10)},
+		{Key: metadata.CellKey{Component: costkeys.ComponentPut}, Quantity: costkeys.Requests(1)}}
 	return h
 }
 
@@ -73,11 +74,11 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 			both(h, func(l *FinalLog) { l.Reads[3].Record, l.Reads[5].Record = l.Reads[5].Record, l.Reads[3].Record })
 		}},
 		{"acknowledged and lost", func(h *History) { h.Acks[9].Base = 12 }},
-		{"ledger", func(h *History) { h.Ledger.Window.Meters[0].Quantity = metadata.Units(11) }},
+		{"ledger", func(h *History) { h.Ledger.Window.Meters[0].Quantity = costkeys.Units(11) }},
 		{"ledger", func(h *History) { h.Ledger.Requests = nil }},
 		{"ledger", func(h *History) { h.Ledger.Requests[1].At = t0.Add(-time.Minute) }},
 		{"ledger", func(h *History) {
-			h.Ledger.Window.Cells[0].Quantity, h.Ledger.Window.Meters[0].Quantity = metadata.Units(9), metadata.Units(9)
+			h.Ledger.Window.Cells[0].Quantity, h.Ledger.Window.Meters[0].Quantity = costkeys.Units(9), costkeys.Units(9)
 		}},
 		{"acknowledged and lost", func(h *History) {
 			h.Acks[9].Base = Unknown

@@ -105,7 +105,7 @@ func (r *run) recoverCluster(n int) {
 			r.recordRecovery(report)
 			break
 		}
-		r.logger.Info("recover", "error", err)
+		r.logger.Info("recover", "err", err)
 		if r.ctx.Err() != nil || time.Since(begun) > recoveryTimeout {
 			r.history.reportViolation("recover: %v", err)
 			return

@@ -142,7 +142,7 @@ func (p *process) startInstance(ctx context.Context) (*brokerInstance, error) {
 		if err == nil {
 			return l, nil
 		}
-		p.w.logger.Info("start", "process", l.id, "error", err)
+		p.w.logger.Info("start", "process", l.id, "err", err)
 		// etcd may be out of reach: a process manager starts it again.
 		select {
 		case <-time.After(200*time.Millisecond + time.Duration(p.w.generateNumber("reopen", l.id, 0)%10_000_000)):
@@ -199,20 +199,25 @@ func (p *process) nodeConfig(l *brokerInstance, b bucket.Bucket) node.Config {
 	cfg.Rand = p.w.newRand("node/"+p.name, p.instances)
 	cfg.Metrics = prometheus.NewRegistry()
 	cfg.TailBytes, cfg.BlockBytes = 8<<20, 64<<20
-	// Entries that come together, from archives and lists, are applied apart:
-	// those whom one of them wakes do not race with the next one. The same
-	// for those who share a barrier.
-	cfg.Pace = func(at metadata.PacePoint, n uint64) {
-		p.w.sleepDistinct(fmt.Sprintf("pace%d/%s", at, l.id), int(n))
-	}
-	cfg.PaceLane = func(id metadata.SessionID, lane metadata.Lane) {
-		p.w.sleepDistinct(fmt.Sprintf("lane/%s/%s/%s", l.id, id, lane), int(time.Now().UnixNano()))
-	}
-	cfg.PauseRead = func(tp metadata.TopicPartition, from metadata.Offset) {
-		p.w.sleepDistinct(fmt.Sprintf("read/%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))
-	}
+	cfg.SetHooks(p.hooks(l))
 	cfg.Fatal = func(err error) { l.failed <- err }
 	return cfg
+}
+
+// hooks let a moment pass, another one for each, where several things may happen
+// at one instant. Entries that come together, from archives and lists, are applied
+// at instants of their own.
+func (p *process) hooks(l *brokerInstance) metadata.Hooks {
+	return metadata.Hooks{
+		BeforeApply:  func(at metadata.Revision) { p.w.sleepDistinct(fmt.Sprintf("pace0/%s", l.id), int(at)) },
+		AfterBarrier: func(number uint64) { p.w.sleepDistinct(fmt.Sprintf("pace1/%s", l.id), int(number)) },
+		BeforeLane: func(id metadata.SessionID, lane metadata.Lane) {
+			p.w.sleepDistinct(fmt.Sprintf("lane/%s/%s/%s", l.id, id, lane), int(time.Now().UnixNano()))
+		},
+		DuringRead: func(tp metadata.TopicPartition, from metadata.Offset) {
+			p.w.sleepDistinct(fmt.Sprintf("read/%s/%x/%d", l.id, tp.Topic, tp.Partition), int(from))
+		},
+	}
 }
 
 // killInstance ends a life as kill -9 does: nothing it asked for is answered any more,
@@ -240,7 +245,7 @@ func (p *process) drainInstance(ctx context.Context, l *brokerInstance) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	if err := l.node.Drain(ctx); err != nil {
-		p.w.logger.Info("drain", "process", l.id, "error", err)
+		p.w.logger.Info("drain", "process", l.id, "err", err)
 	}
 	p.current.Store(nil)
 	l.close()

@@ -1,4 +1,4 @@
-package costmodel
+package costkeys
 
 import (
 	"errors"
@@ -6,19 +6,23 @@ import (
 	"math/big"
 	"math/bits"
 	"strings"
-
-	"github.com/zonewise/zonewise/internal/apportion"
 )
 
 // Quantity is an unsigned 128-bit integer, Hi x 2^64 + Lo, in the unit of its
 // component.
 type Quantity struct{ Hi, Lo uint64 }
 
-// ErrQuantityRange says that a sum of quantities passed 128 bits.
+// NanoRequests is how many nano-requests one request is.
+const NanoRequests = 1_000_000_000
+
+// ErrQuantityRange is returned for a sum of quantities that exceeds 128 bits.
 var ErrQuantityRange = errors.New("quantity does not fit 128 bits: the usage is not plausible")
 
 // Units returns n as a quantity.
 func Units(n uint64) Quantity { return Quantity{Lo: n} }
+
+// Requests returns n whole requests as nano-requests.
+func Requests(n uint64) Quantity { return Product(n, NanoRequests) }
 
 // Product returns a x b.
 func Product(a, b uint64) Quantity {
@@ -26,8 +30,16 @@ func Product(a, b uint64) Quantity {
 	return Quantity{hi, lo}
 }
 
-// Add returns q + o, or ErrQuantityRange.
-func (q Quantity) Add(o Quantity) (Quantity, error) {
+// Add returns q + o. What the ledger books does not overflow 128 bits: it would
+// take 10^20 bytes stored for 10^11 years. Sums of unchecked input use CheckedAdd.
+func (q Quantity) Add(o Quantity) Quantity {
+	lo, carry := bits.Add64(q.Lo, o.Lo, 0)
+	hi, _ := bits.Add64(q.Hi, o.Hi, carry)
+	return Quantity{hi, lo}
+}
+
+// CheckedAdd returns q + o, or ErrQuantityRange.
+func (q Quantity) CheckedAdd(o Quantity) (Quantity, error) {
 	lo, carry := bits.Add64(q.Lo, o.Lo, 0)
 	hi, over := bits.Add64(q.Hi, o.Hi, carry)
 	if over != 0 {
@@ -40,23 +52,22 @@ func (q Quantity) Add(o Quantity) (Quantity, error) {
 func (q Quantity) IsZero() bool { return q == Quantity{} }
 
 // String returns all decimal digits of q.
-func (q Quantity) String() string { return q.toBigInt().String() }
+func (q Quantity) String() string { return q.BigInt().String() }
 
 // ParseQuantity reads what String wrote.
 func ParseQuantity(text string) (Quantity, error) {
 	n, ok := new(big.Int).SetString(text, 10)
-	if !ok || !allDigits(text) || n.BitLen() > 128 {
+	if !ok || strings.Trim(text, "0123456789") != "" || n.BitLen() > 128 {
 		return Quantity{}, fmt.Errorf("parse quantity %q: want decimal digits below 2^128", text)
 	}
 	return Quantity{Hi: new(big.Int).Rsh(n, 64).Uint64(), Lo: new(big.Int).And(n, new(big.Int).SetUint64(1<<64-1)).Uint64()}, nil
 }
 
-func (q Quantity) toBigInt() *big.Int {
+// BigInt returns q as a big integer of its own.
+func (q Quantity) BigInt() *big.Int {
 	n := new(big.Int).SetUint64(q.Hi)
 	return n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(q.Lo))
 }
-
-func (q Quantity) toWeight() apportion.Weight { return apportion.Weight{Hi: q.Hi, Lo: q.Lo} }
 
 // Unit is what a quantity counts.
 type Unit string
@@ -68,6 +79,9 @@ const (
 	UnitBytes        Unit = "bytes"
 	UnitByteMS       Unit = "byte-ms"
 	UnitRecords      Unit = "records"
+	// UnitBytesWritten is the unit of a report's row that mixes components with
+	// different units: its quantity is the record bytes written that it contains.
+	UnitBytesWritten Unit = "bytes written"
 )
 
 // Human returns the quantity as people read it, exactly where that is short
@@ -76,7 +90,7 @@ const (
 func (u Unit) Human(q Quantity) string {
 	switch u {
 	case UnitNanoRequests:
-		return formatScaled(q, big.NewInt(nanoPerUSD)) + " requests"
+		return formatScaled(q, big.NewInt(NanoRequests)) + " requests"
 	case UnitBytes:
 		return formatBinary(q, 1, "")
 	case UnitBytesWritten:
@@ -84,7 +98,7 @@ func (u Unit) Human(q Quantity) string {
 	case UnitByteMS:
 		return formatBinary(q, 3_600_000, "-hours")
 	case UnitRecords:
-		return groupThousands(q.String()) + " records"
+		return GroupThousands(q.String()) + " records"
 	}
 	return q.String() + " " + string(u)
 }
@@ -94,7 +108,7 @@ func formatBinary(q Quantity, divisor int64, suffix string) string {
 	names := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	unit, next := big.NewInt(divisor), big.NewInt(divisor<<10)
 	i := 0
-	for i < len(names)-1 && q.toBigInt().Cmp(next) >= 0 {
+	for i < len(names)-1 && q.BigInt().Cmp(next) >= 0 {
 		unit, next = next, new(big.Int).Lsh(next, 10)
 		i++
 	}
@@ -107,14 +121,26 @@ func formatBinary(q Quantity, divisor int64, suffix string) string {
 // formatScaled returns q/unit with up to three decimals, cut; a quantity that would
 // show as 0 though it is not says "<0.001".
 func formatScaled(q Quantity, unit *big.Int) string {
-	whole, rest := new(big.Int).QuoRem(q.toBigInt(), unit, new(big.Int))
+	whole, rest := new(big.Int).QuoRem(q.BigInt(), unit, new(big.Int))
 	milli := new(big.Int).Quo(rest.Mul(rest, big.NewInt(1000)), unit).Uint64()
 	if whole.Sign() == 0 && milli == 0 && !q.IsZero() {
 		return "<0.001"
 	}
-	text := groupThousands(whole.String())
+	text := GroupThousands(whole.String())
 	if milli == 0 {
 		return text
 	}
 	return strings.TrimRight(fmt.Sprintf("%s.%03d", text, milli), "0")
+}
+
+// GroupThousands puts commas into a string of digits.
+func GroupThousands(digits string) string {
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
 }
