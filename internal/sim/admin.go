@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// topicAdmin changes topics while everything runs: more partitions for one, and
-// the oldest records of another deleted again and again.
+// topicAdmin changes topics during the run: it adds partitions to one topic, and
+// repeatedly deletes the oldest records of another.
 type topicAdmin struct {
 	client
 	r *run
@@ -29,10 +29,10 @@ func (a *topicAdmin) run() {
 	}
 }
 
-// grownPartitions is how many partitions the topic that grows has in the end.
+// grownPartitions is the final number of partitions of the growing topic.
 const grownPartitions = 3
 
-// growTopic asks for more partitions until it is told that they are there.
+// growTopic requests more partitions until the response says that they exist.
 func (a *topicAdmin) growTopic(topic string, count int32) {
 	for {
 		q := kmsg.NewPtrCreatePartitionsRequest()
@@ -59,7 +59,7 @@ func (a *topicAdmin) growTopic(topic string, count int32) {
 	}
 }
 
-// trimPartition deletes about half of what a partition holds.
+// trimPartition deletes about half of a partition's records.
 func (a *topicAdmin) trimPartition(tp TP, n int) {
 	h := a.w.history
 	start, err := a.listOffset(a.r.backgroundCtx, tp, earliestTimestamp)

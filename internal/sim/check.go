@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Check holds a history against the promises and returns what is broken.
+// Check compares a history with the promises and returns the violations.
 func (h *History) Check() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,7 +49,7 @@ type checker struct {
 	findings []string
 }
 
-// maxReports is how many findings of one kind are worth reading.
+// maxReports bounds the reported violations of one kind.
 const maxReports = 5
 
 func (c *checker) reportFinding(kind, format string, args ...any) {
@@ -64,12 +64,12 @@ func (c *checker) reportFinding(kind, format string, args ...any) {
 	}
 }
 
-// finalLog is the partition as the first broker serves it; checkBrokersAgree says that
-// the others do the same.
+// finalLog returns the partition as the first broker serves it; checkBrokersAgree
+// checks that the others serve the same.
 func (h *History) finalLog(tp TP) FinalLog {
 	by := h.FinalLogs[tp]
 	if len(by) == 0 {
-		return FinalLog{} // nobody could be asked, which is reported elsewhere
+		return FinalLog{} // no broker could be read, which is reported elsewhere
 	}
 	return by[slices.Min(slices.Collect(maps.Keys(by)))]
 }
@@ -86,7 +86,7 @@ func (c *checker) checkBrokersAgree(tp TP) {
 	}
 }
 
-// checkContiguous: no offset is missing and none comes twice (promise 5).
+// checkContiguous: no offset is missing and none appears twice (promise 5).
 func (c *checker) checkContiguous(tp TP) {
 	t := c.h.finalLog(tp)
 	next := t.Start
@@ -101,7 +101,7 @@ func (c *checker) checkContiguous(tp TP) {
 	}
 }
 
-// checkOnceInOrder: each record of an idempotent producer is there at most once,
+// checkOnceInOrder: each record of an idempotent producer appears at most once,
 // and each producer's first appearances are in its order (promise 5).
 func (c *checker) checkOnceInOrder(tp TP) {
 	sure := map[string]bool{}
@@ -138,7 +138,7 @@ func (c *checker) checkOnceInOrder(tp TP) {
 }
 
 // mayMiss reports whether records between two of a producer may be absent:
-// trimmed away, or lost with a tail.
+// trimmed, or lost with a tail.
 func (c *checker) mayMiss(r Record, before int, seen bool) bool {
 	from := 0
 	if seen {
@@ -193,8 +193,8 @@ func (c *checker) checkAcked() {
 	}
 }
 
-// checkOffsetsUnique: no offset is given twice with different content, lost tails and
-// recoveries included (promises 1 and 5).
+// checkOffsetsUnique: no offset is assigned twice with different content, including
+// lost tails and recoveries (promises 1 and 5).
 func (c *checker) checkOffsetsUnique() {
 	given := map[TP]map[int64]Record{}
 	for _, a := range c.h.Acks {
@@ -216,7 +216,7 @@ func (c *checker) checkOffsetsUnique() {
 	}
 }
 
-// checkAllAcked: everything that was sent is acknowledged in the end.
+// checkAllAcked: every sent batch is acknowledged at the end.
 func (c *checker) checkAllAcked() {
 	done := map[Record]bool{}
 	for _, a := range c.h.Acks {
@@ -229,8 +229,8 @@ func (c *checker) checkAllAcked() {
 	}
 }
 
-// checkTrimmed: the log starts where DeleteRecords was told, and not beyond what it
-// was asked for.
+// checkTrimmed: the log starts at or after the offset that DeleteRecords
+// acknowledged, and not beyond the offset that was requested.
 func (c *checker) checkTrimmed(tp TP) {
 	start := c.h.finalLog(tp).Start
 	if start < c.h.TrimsDone[tp] && len(c.h.Lost) == 0 {

@@ -10,9 +10,9 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
 
-// checkBucket holds the bucket's listing against the state: what is referred
-// to is there; what is there and not referred to is named by an entry, or was
-// left by a session that is dead (promises 3 and 6).
+// checkBucket compares the bucket's listing with the state: referenced objects
+// exist; an object without a reference is named by an entry, or was left behind by
+// a dead session (promises 3 and 6).
 func (r *run) checkBucket() {
 	l := r.anyInstance()
 	if l == nil {
@@ -101,7 +101,7 @@ func (r *run) objectsInEntries(ctx context.Context, archives []metadata.ArchiveR
 	for _, ref := range archives {
 		body, err := r.mem.Get(ctx, cluster+"/"+ref.Object, 0, -1)
 		if err != nil {
-			continue // reported as referred to and missing
+			continue // reported as referenced and missing
 		}
 		a, err := metadata.DecodeArchive(body)
 		if err != nil {

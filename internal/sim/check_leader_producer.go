@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// checkSentOnce: what a mover sent once is there at most once.
+// checkSentOnce: what a leader producer sent once is stored at most once.
 func (c *checker) checkSentOnce(tp TP) {
 	sent := map[Record]bool{}
 	for _, m := range c.h.LeaderSends {
@@ -24,8 +24,8 @@ func (c *checker) checkSentOnce(tp TP) {
 	}
 }
 
-// checkSendOrder: no more connections of movers brought something that passed what the same
-// mover had sent before than brokers have counted (promise 5).
+// checkSendOrder: the number of connections on which a batch passed an earlier one
+// of the same leader producer is at most what brokers have counted (promise 5).
 func (c *checker) checkSendOrder() {
 	by := map[Record]int{}
 	for _, m := range c.h.LeaderSends {
@@ -40,7 +40,7 @@ func (c *checker) checkSendOrder() {
 		if tp.Topic != leaderProducerTopic {
 			continue
 		}
-		least := map[string]int{} // by mover: the lowest number from here to the end
+		least := map[string]int{} // by producer: the lowest number from here to the end
 		for _, r := range slices.Backward(c.h.finalLog(tp).Reads) {
 			if r.Mark.Kind == MarkGap {
 				continue

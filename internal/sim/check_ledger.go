@@ -8,8 +8,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// maxReportDelay is how long after a request it is in the ledger, where nothing
-// failed: a report is made every three seconds.
+// maxReportDelay is the time until a request is in the ledger if nothing fails:
+// a report is made every three seconds.
 const maxReportDelay = 10 * time.Second
 
 // billedAs are the components in which requests of one kind are booked.
@@ -20,9 +20,9 @@ var billedAs = map[bucket.Op][]costkeys.Component{
 	bucket.OpDelete: {costkeys.ComponentDelete},
 }
 
-// checkLedger: what is booked adds up, is never more than what the bucket was asked
-// for, and, where no gap is told, is not less; and of each topic as many records
-// are booked as it has.
+// checkLedger: booked requests add up, are never more than the bucket's requests
+// and, without a recorded gap, not fewer; and the records booked for each topic
+// equal its records.
 func (c *checker) checkLedger() {
 	l := c.h.Ledger
 	if l == nil {
@@ -76,7 +76,7 @@ func (c *checker) checkBookedRecords(l *Ledger, booked map[metadata.TopicID]cost
 				has[tp.Topic] = 1 << 63 // trimmed: what it had cannot be counted
 			} else if has[tp.Topic] < 1<<63 {
 				for _, r := range t.Reads {
-					if r.Record != (Record{}) { // markers are nobody's records
+					if r.Record != (Record{}) { // markers are not records of a producer
 						has[tp.Topic]++
 					}
 				}

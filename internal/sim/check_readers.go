@@ -10,8 +10,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// checkReaders: each reader saw each partition without gap, repeat or going back,
-// whichever broker it asked, and what the log holds (promises 2 and 5).
+// checkReaders: each reader saw each partition without gaps or repeats and without
+// going back, from whichever broker, and the same records as the log (promises 2
+// and 5).
 func (c *checker) checkReaders() {
 	for _, key := range slices.Sorted(maps.Keys(c.h.Reads)) {
 		list := c.h.Reads[key]
@@ -24,7 +25,7 @@ func (c *checker) checkReaders() {
 			}
 		}
 		if _, gone := c.h.LostPartitions[tp]; gone || tp.Topic == "" {
-			continue // a partition that was made again has another history
+			continue // a recreated partition has another history
 		}
 		tail := c.h.finalLog(tp)
 		for _, r := range tail.Reads {
@@ -78,8 +79,8 @@ func (c *checker) inLostTail(tp TP, offset int64) bool {
 	return false
 }
 
-// checkOffsets: a committed offset never goes back, and a fetch that began after a
-// commit was answered sees it or a later one (promise 5).
+// checkOffsets: a committed offset never goes back, and a fetch that began after
+// the response to a commit returns it or a later one (promise 5).
 func (c *checker) checkOffsets() {
 	type key struct {
 		group string
@@ -165,14 +166,14 @@ func (c *checker) checkAssignments() {
 	}
 }
 
-// checkOwnerships: in a group of the consumer protocol a partition is one member's at a
-// time (KIP-848).
+// checkOwnerships: in a group of the consumer protocol a partition has one owner at
+// a time (KIP-848).
 func (c *checker) checkOwnerships() {
 	list := slices.Clone(c.h.Ownerships)
 	slices.SortFunc(list, func(a, b Ownership) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Partition, b.Partition), a.Since.Compare(b.Since), cmp.Compare(a.Member, b.Member))
 	})
-	var last Ownership // of those before, the one that lasts longest
+	var last Ownership // of the earlier ones, the one that ends last
 	for _, h := range list {
 		same := h.Group == last.Group && h.Partition == last.Partition
 		if same && h.Member != last.Member && h.Since.Before(last.Till) {

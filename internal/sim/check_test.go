@@ -12,8 +12,8 @@ import (
 
 var t0 = time.Unix(1_000_000, 0)
 
-// goodHistory is two producers on one partition, one reader, a group, two
-// brokers: everything as promised.
+// goodHistory is a history without violations: two producers on one partition, one
+// reader, a group, two brokers.
 func goodHistory() *History {
 	h := newHistory()
 	tp := TP{"t", 0}
@@ -55,7 +55,7 @@ func TestChecksPassAGoodHistory(t *testing.T) {
 	}
 }
 
-// Every kind of broken promise is found, by its name.
+// Each kind of violation is found and named.
 func TestChecksFindEachBrokenPromise(t *testing.T) {
 	tp := TP{"t", 0}
 	both := func(h *History, change func(*FinalLog)) {
@@ -145,7 +145,7 @@ func TestChecksFindEachBrokenPromise(t *testing.T) {
 	}
 }
 
-// What a recovery lost may be missing, and nothing else.
+// Only what a recovery lost may be missing.
 func TestChecksAllowALostTailAndNoMore(t *testing.T) {
 	tp := TP{"t", 0}
 	lose := func() *History {
@@ -168,12 +168,12 @@ func TestChecksAllowALostTailAndNoMore(t *testing.T) {
 		t.Errorf("a history with a lost tail: %q", wrong)
 	}
 	h := lose()
-	h.Lost[0].From = 8 // records 6 and 7 were archived, and are not there
+	h.Lost[0].From = 8 // records 6 and 7 were archived, and are missing
 	if wrong := h.Check(); len(wrong) == 0 {
 		t.Error("records before the lost tail are missing, and nobody said so")
 	}
 	h = lose()
-	h.Acks[len(h.Acks)-1].Base = 9 // given out before
+	h.Acks[len(h.Acks)-1].Base = 9 // assigned before
 	if wrong := h.Check(); len(wrong) == 0 {
 		t.Error("an offset of the lost tail was given again, and nobody said so")
 	}

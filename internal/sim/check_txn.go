@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// checkTxns holds what transactional clients saw against what is read at the end:
-// each transaction whole or not at all, where it was acknowledged, in order;
-// group positions exactly with the commits; nothing left open.
+// checkTxns compares what transactional clients saw with what is read at the end:
+// each transaction completely or not at all, at the acknowledged offsets, in order;
+// group offsets exactly with the commits; no transaction left open.
 func (c *checker) checkTxns() {
 	seen := map[Record]int64{}
 	for _, tp := range sortedTPs(c.h.CommittedLogs) {
@@ -60,8 +60,8 @@ func (c *checker) checkCommittedLog(tp TP, seen map[Record]int64) {
 	}
 }
 
-// checkAtomic: of a transaction all acknowledged records are seen, or none; and
-// which, where that is known. It returns whether it is seen.
+// checkAtomic: all acknowledged records of a transaction are visible, or none, as its
+// outcome requires if that is known. It returns whether they are visible.
 func (c *checker) checkAtomic(t *Txn, seen map[Record]int64) bool {
 	if t.UncertainBatch {
 		return false
@@ -84,7 +84,7 @@ func (c *checker) checkAtomic(t *Txn, seen map[Record]int64) bool {
 			}
 		}
 	}
-	unacked := 0 // nobody may see what was not acknowledged before the commit
+	unacked := 0 // records that were not acknowledged before the commit must not be visible
 	for tp, n := range t.Sent {
 		for i := range n {
 			if _, ok := seen[Record{t.Name, tp, i}]; ok {
@@ -106,8 +106,8 @@ func (c *checker) checkAtomic(t *Txn, seen map[Record]int64) bool {
 	return found > 0
 }
 
-// recoveredAfter reports whether a recovery may have lost what was answered at
-// a time.
+// recoveredAfter reports whether a recovery may have lost what was acknowledged at
+// the given time.
 func (c *checker) recoveredAfter(at time.Time) bool {
 	for _, l := range c.h.Lost {
 		if at.Before(l.At) {
@@ -117,13 +117,13 @@ func (c *checker) recoveredAfter(at time.Time) bool {
 	return false
 }
 
-// farOffset is beyond every position that a transaction commits: one that is
-// fetched is the end of what a recovery passed over.
+// farOffset is beyond every offset that a transaction commits: a larger fetched
+// offset is the end of a recovery's gap.
 const farOffset = 1 << 30
 
-// checkTxnOffsets: a group's position is that of a transaction whose commit was
-// asked for, never older than one that was answered before, and in the end
-// that of the last one whose records are seen.
+// checkTxnOffsets: a group's offset is that of a transaction whose commit was
+// requested, never older than an acknowledged one, and at the end that of the last
+// transaction whose records are visible.
 func (c *checker) checkTxnOffsets(txns []*Txn, visible map[string]bool) {
 	byOffset, final := map[string]map[int64]*Txn{}, map[string]int64{}
 	for _, t := range txns {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// goodTxns is one app's four transactions over two partitions, seen by two
-// brokers: committed, aborted, of unknown outcome and not there, committed.
-// The first and the last commit positions of its group.
+// goodTxns is one app's four transactions over two partitions, served by two
+// brokers: committed, aborted, of unknown outcome and absent, committed.
+// The first and the last commit offsets of its group.
 func goodTxns() *History {
 	h := newHistory()
 	pay, ship := TP{"pay", 0}, TP{"ship", 0}
@@ -50,7 +50,7 @@ func TestTxnChecksPassAGoodHistory(t *testing.T) {
 	}
 }
 
-// Every kind of broken promise of transactions is found, by its name.
+// Each kind of violation by transactions is found and named.
 func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 	pay, ship := TP{"pay", 0}, TP{"ship", 0}
 	both := func(h *History, tp TP, change func(*CommittedLog)) {
@@ -59,7 +59,7 @@ func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 			h.CommittedLogs[tp][b] = s
 		}
 	}
-	show := func(h *History, n int, tps ...TP) { // at the end, out of the others' way
+	show := func(h *History, n int, tps ...TP) { // at the end, apart from the others
 		for _, tp := range tps {
 			both(h, tp, func(s *CommittedLog) {
 				name := "e." + string(rune('0'+n))
@@ -112,7 +112,7 @@ func TestTxnChecksFindEachBrokenPromise(t *testing.T) {
 	}
 }
 
-// What a recovery may have lost may be missing whole, and not in part.
+// What a recovery may have lost may be missing completely, but not in part.
 func TestTxnChecksAllowALostTailAndNoMore(t *testing.T) {
 	pay, ship := TP{"pay", 0}, TP{"ship", 0}
 	lose := func(parts ...TP) *History {

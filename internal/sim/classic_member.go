@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// classicMember is one member of a classic group: it joins, is given partitions,
-// goes on from the committed offset, and commits.
+// classicMember is one member of a classic group: it joins, gets partitions,
+// continues from the committed offset, and commits.
 type classicMember struct {
 	client
 	group            string
@@ -125,7 +125,7 @@ func (m *classicMember) joinGroup(ctx context.Context) error {
 	return nil
 }
 
-// assignPartitions shares the partitions out, round and round.
+// assignPartitions assigns the partitions round robin.
 func (m *classicMember) assignPartitions(members []kmsg.JoinGroupResponseMember) (out []kmsg.SyncGroupRequestGroupAssignment) {
 	slices.SortFunc(members, func(a, b kmsg.JoinGroupResponseMember) int {
 		return slices.Compare([]byte(a.MemberID), []byte(b.MemberID))

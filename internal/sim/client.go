@@ -12,27 +12,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// client speaks the raw protocol over one connection at a time, and goes on to
-// the next address where one fails.
+// client speaks the raw protocol over one connection at a time, and moves to the
+// next address if one fails.
 type client struct {
 	w             *world
 	name          string
-	addrs         []string // to begin with, the own zone's first
+	addrs         []string // bootstrap addresses, the own zone's first
 	addrIndex     int
 	conn          net.Conn
 	correlationID int32
-	// timeoutOverride is how long it waits for an answer; 0: requestTimeout.
+	// timeoutOverride is the timeout of a request; 0: requestTimeout.
 	timeoutOverride time.Duration
 }
 
-// requestTimeout is how long a client waits for an answer.
+// requestTimeout is how long a client waits for a response.
 const requestTimeout = 8 * time.Second
 
 func (c *client) effectiveTimeout() time.Duration {
 	if c.timeoutOverride > 0 && c.w.recoveryCount() == 0 {
 		return c.timeoutOverride
 	}
-	return requestTimeout // after a recovery it has to hear that a sequence is missing
+	return requestTimeout // after a recovery it must receive the error that a sequence is missing
 }
 
 func (c *client) closeConn() {
@@ -59,7 +59,7 @@ func (c *client) ensureConnected(ctx context.Context) error {
 	return nil
 }
 
-// backOff waits a moment of its own, so that clients do not act at one instant.
+// backOff waits for a time that is different for each client, so that clients do not act at the same instant.
 func (c *client) backOff(ctx context.Context) error {
 	c.correlationID++
 	select {
@@ -71,7 +71,7 @@ func (c *client) backOff(ctx context.Context) error {
 }
 
 // sendRequest writes a request and returns its correlation id. Each request leaves at
-// an instant of its own: two that arrive together race inside a broker.
+// a different instant: two that arrive together race inside a broker.
 func (c *client) sendRequest(req kmsg.Request) (int32, error) {
 	c.correlationID++
 	time.Sleep(1 + time.Duration(c.w.generateNumber("send", c.name, int(c.correlationID))%300_000))
@@ -83,7 +83,7 @@ func (c *client) sendRequest(req kmsg.Request) (int32, error) {
 	return c.correlationID, err
 }
 
-// readResponse reads the answer to a request.
+// readResponse reads the response to a request.
 func (c *client) readResponse(req kmsg.Request, id int32) (kmsg.Response, error) {
 	c.conn.SetReadDeadline(time.Now().Add(c.effectiveTimeout()))
 	var head [4]byte
@@ -107,8 +107,8 @@ func (c *client) readResponse(req kmsg.Request, id int32) (kmsg.Response, error)
 	return resp, resp.ReadFrom(b)
 }
 
-// requestWithRetry sends one request and waits for its answer, on another connection where
-// one fails, until ctx ends.
+// requestWithRetry sends a request and waits for its response, on another connection
+// if one fails, until ctx ends.
 func (c *client) requestWithRetry(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
 	for {
 		resp, err := c.requestOnce(ctx, req, version)
@@ -126,7 +126,7 @@ func (c *client) requestWithRetry(ctx context.Context, req kmsg.Request, version
 	}
 }
 
-// requestOnce asks once.
+// requestOnce sends a request once, without a retry.
 func (c *client) requestOnce(ctx context.Context, req kmsg.Request, version int16) (kmsg.Response, error) {
 	if err := c.ensureConnected(ctx); err != nil {
 		return nil, err

@@ -10,17 +10,17 @@ import (
 )
 
 // maxClockAhead is how far state time may be ahead of the true time: a clock that is
-// off by less is not found out, and one that is off by more is only after others
-// have published theirs.
+// off by less is not detected, and one that is off by more only after others have
+// published theirs.
 const maxClockAhead = 5 * time.Second
 
-// readClock is a process's, which setClockWrong sets wrong.
+// readClock returns the process's clock, including the error that setClockWrong sets.
 func (p *process) readClock() metadata.UnixMilli {
 	return metadata.UnixMilli(time.Now().UnixMilli() + p.clockOffset.Load())
 }
 
-// setClockWrong sets one broker's clock wrong for a while, by seconds to an hour, while
-// there are others enough to find that out: three clocks are the least.
+// setClockWrong sets one broker's clock wrong for a while, by seconds to an hour, if
+// there are enough others to detect it: that takes at least three clocks.
 func (r *run) setClockWrong(n int) {
 	p := r.pickProcess(n)
 	off := r.generateDuration("clock", n, 3*time.Second, time.Hour)
@@ -35,7 +35,7 @@ func (r *run) setClockWrong(n int) {
 	p.clockOffset.Store(0)
 }
 
-// countReady is how many brokers serve.
+// countReady returns the number of brokers that serve.
 func (r *run) countReady() (n int) {
 	for _, p := range r.processes {
 		if l := p.current.Load(); l != nil && l.node.Ready() == nil {
@@ -45,7 +45,7 @@ func (r *run) countReady() (n int) {
 	return n
 }
 
-// checkStateTime holds a broker's state time against the true one.
+// checkStateTime compares a broker's state time with the true time.
 func (r *run) checkStateTime(l *brokerInstance, at metadata.UnixMilli) {
 	if ahead := time.Duration(int64(at)-time.Now().UnixMilli()) * time.Millisecond; ahead > maxClockAhead {
 		r.history.reportViolation("state time of %s is %v ahead", l.id, ahead)

@@ -15,9 +15,9 @@ const (
 	errStaleMemberEpoch  = 113
 )
 
-// consumerMember is one member of a group of the consumer protocol: it beats, gives
-// up what it is told to before it takes more, goes on from committed offsets,
-// commits, and leaves now and then.
+// consumerMember is one member of a group of the consumer protocol: it sends
+// heartbeats, revokes partitions before it takes new ones, continues from committed
+// offsets, commits, and leaves now and then.
 type consumerMember struct {
 	client
 	group            string
@@ -31,11 +31,11 @@ type consumerMember struct {
 	assigned map[int32]*assignedPartition
 }
 
-// assignedPartition is a partition that the coordinator has said is this member's.
+// assignedPartition is a partition that the coordinator has assigned to this member.
 type assignedPartition struct {
 	offset    int64
-	heldSince time.Time // the answer that gave it
-	heldUntil time.Time // the last beat that said so and was answered began
+	heldSince time.Time // the response that assigned it
+	heldUntil time.Time // start of the last answered heartbeat that reported it
 	confirmed bool
 }
 
@@ -48,7 +48,7 @@ func (c *consumerMember) run(ctx context.Context) {
 		switch {
 		case errors.As(err, &refused) && (refused.code == errUnknownMember || refused.code == errFencedMemberEpoch):
 			c.resetMembership()
-		case errors.As(err, &refused) && refused.code == errStaleMemberEpoch: // the next beat tells the epoch
+		case errors.As(err, &refused) && refused.code == errStaleMemberEpoch: // the next heartbeat returns the epoch
 		default:
 			c.coordinatorKnown = false
 			c.closeConn()
@@ -61,13 +61,13 @@ func (c *consumerMember) run(ctx context.Context) {
 	c.releasePartitions(func(int32) bool { return true })
 }
 
-// resetMembership begins anew: what it had is somebody else's.
+// resetMembership starts over: its partitions belong to others now.
 func (c *consumerMember) resetMembership() {
 	c.releasePartitions(func(int32) bool { return true })
 	c.epoch = 0
 }
 
-// runUntilError goes on until an error.
+// runUntilError runs until an error.
 func (c *consumerMember) runUntilError(ctx context.Context) error {
 	if !c.coordinatorKnown {
 		if err := c.findCoordinator(ctx, c.group); err != nil {
@@ -102,10 +102,10 @@ func (c *consumerMember) runUntilError(ctx context.Context) error {
 	}
 }
 
-// maxConsumedPartitions bounds the partitions of the topic that is consumed.
+// maxConsumedPartitions bounds the partitions of the consumed topic.
 const maxConsumedPartitions = 8
 
-// advancePartition goes on with one partition: from the committed offset at first.
+// advancePartition consumes one partition further; it starts at the committed offset.
 func (c *consumerMember) advancePartition(ctx context.Context, p int32, h *assignedPartition) error {
 	tp := TP{c.topic, p}
 	if h.offset < 0 {
@@ -119,7 +119,8 @@ func (c *consumerMember) advancePartition(ctx context.Context, p int32, h *assig
 	return c.commitOffset(ctx, c.group, tp, h.offset, membership{generation: c.epoch, id: c.id, consumerProtocol: true})
 }
 
-// sendHeartbeat says what it has, and takes or gives up what the answer tells it to.
+// sendHeartbeat reports the owned partitions, and takes or revokes partitions as the
+// response requires.
 func (c *consumerMember) sendHeartbeat(ctx context.Context) error {
 	c.heartbeats++
 	q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
@@ -147,7 +148,7 @@ func (c *consumerMember) sendHeartbeat(ctx context.Context) error {
 	return nil
 }
 
-// ownedTopics is what it has, as requests say it.
+// ownedTopics returns the owned partitions in the form of a request.
 func (c *consumerMember) ownedTopics() []kmsg.ConsumerGroupHeartbeatRequestTopic {
 	t := kmsg.NewConsumerGroupHeartbeatRequestTopic()
 	t.TopicID = c.topicID
@@ -182,8 +183,8 @@ func (c *consumerMember) applyAssignment(topics []kmsg.ConsumerGroupHeartbeatRes
 	}
 }
 
-// releasePartitions gives partitions up, and notes for how long they were surely held: up
-// to the last beat that was answered.
+// releasePartitions revokes partitions, and records for how long they were certainly
+// owned: up to the last answered heartbeat.
 func (c *consumerMember) releasePartitions(which func(int32) bool) {
 	for p := int32(0); p < maxConsumedPartitions; p++ {
 		h := c.assigned[p]

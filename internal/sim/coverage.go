@@ -62,7 +62,7 @@ func (c Coverage) addCounts(o Coverage) {
 	}
 }
 
-// Missing are the states that were never reached.
+// Missing lists the states that were never reached.
 func (c Coverage) Missing() (out []string) {
 	for _, k := range slices.Sorted(maps.Keys(newCoverage())) {
 		if c[k] == 0 {
@@ -83,17 +83,17 @@ func newCoverage() Coverage {
 	return c
 }
 
-// observations collects what is learnt on the way; the world's lock guards it.
+// observations collects what is observed during a run; the world's lock guards it.
 type observations struct {
 	coverage      Coverage
 	newestUpload  map[string]uint64    // by session and lane: the highest upload that ended
-	startReads    map[string]uint8     // by life: 1 a checkpoint was read, 2 an archive
-	walStats      map[string]wal.Stats // by life and session: the newest picture
+	startReads    map[string]uint8     // by instance: 1 a checkpoint was read, 2 an archive
+	walStats      map[string]wal.Stats // by instance and session: the newest statistics
 	appendStats   map[string]etcdlog.Stats
-	hedgedGets    map[string]uint64                     // by life: second GETs that were faster
-	handovers     map[string][2]uint64                  // by life: hand-overs that went well, and not
-	deadPeers     map[string]map[metadata.BrokerID]bool // by life: peers that it takes for dead
-	sessionOpened map[string]bool                       // lives that had a session
+	hedgedGets    map[string]uint64                     // by instance: second GETs that were faster
+	handovers     map[string][2]uint64                  // by instance: hand-overs that succeeded, and that failed
+	deadPeers     map[string]map[metadata.BrokerID]bool // by instance: peers that it considers dead
+	sessionOpened map[string]bool                       // instances that had a session
 }
 
 func newObservations() *observations {
@@ -101,7 +101,7 @@ func newObservations() *observations {
 		map[string][2]uint64{}, map[string]map[metadata.BrokerID]bool{}, map[string]bool{}}
 }
 
-// observeBucketRequest looks at one request that ended.
+// observeBucketRequest records one completed request.
 func (w *world) observeBucketRequest(life string, l bucket.TraceLine) {
 	part := strings.Split(l.Name, "/")
 	if l.Err != nil || len(part) < 4 {
@@ -133,7 +133,7 @@ func (w *world) observeBucketRequest(life string, l bucket.TraceLine) {
 	}
 }
 
-// observeInstance takes a picture of a life's counters.
+// observeInstance reads an instance's counters.
 func (w *world) observeInstance(l *brokerInstance) {
 	id := l.id + "/" + strconv.Itoa(int(l.node.Broker()))
 	st, ap := l.node.WALStats(), l.log.Stats()
@@ -158,7 +158,7 @@ func (w *world) observeInstance(l *brokerInstance) {
 	w.observed.deadPeers[l.id] = dead
 }
 
-// observeStart looks whether a deletion of keys is under way.
+// observeStart records whether a deletion of keys is in progress.
 func (w *world) observeStart() {
 	prefix := etcdlog.Root + cluster + "/"
 	truncated := ""
@@ -233,8 +233,7 @@ func (r *run) collectCoverage() Coverage {
 	return c
 }
 
-// countSecondArchivers counts generations whose archive more than one session
-// wrote.
+// countSecondArchivers counts extents whose archive more than one session wrote.
 func (r *run) countSecondArchivers() (n int) {
 	list, err := r.mem.List(context.Background(), cluster+"/", "", 0)
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// damagingBucket is the bucket, behind a network that damages what it is told to.
+// damagingBucket is the bucket behind a network that damages selected responses.
 type damagingBucket struct {
 	bucket.Bucket
 	w       *world
-	process string // whose requests they are
+	process string // that makes the requests
 }
 
 func (d damagingBucket) Put(ctx context.Context, name string, body []byte) error {
@@ -24,8 +24,8 @@ func (d damagingBucket) Put(ctx context.Context, name string, body []byte) error
 	return d.Bucket.Put(ctx, name, body)
 }
 
-// Get damages what is read of objects, archives and checkpoints on its way: what is
-// stored is right.
+// Get damages reads of objects, archives and checkpoints in transit: the stored
+// bytes are intact.
 func (d damagingBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
 	body, err := d.Bucket.Get(ctx, name, off, length)
 	if err != nil || len(body) == 0 || d.process == "operator" {
@@ -46,7 +46,7 @@ func (d damagingBucket) Get(ctx context.Context, name string, off, length int64)
 	return body, nil
 }
 
-// useDamage takes one of what is to be damaged.
+// useDamage decrements the number of reads to damage, and reports whether there was one.
 func (w *world) useDamage(left *int, what string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,10 +58,10 @@ func (w *world) useDamage(left *int, what string) bool {
 	return true
 }
 
-// damageArchive flips a bit of the next archive on its way into the bucket.
+// damageArchive flips a bit of the next archive in transit to the bucket.
 func (r *run) damageArchive(int) { r.addDamage(&r.damageArchives, 1) }
 
-// damageRead flips a bit of each of the next answers that bring record bytes or entries.
+// damageRead flips a bit of each of the next responses with record bytes or entries.
 func (r *run) damageRead(n int) {
 	r.addDamage(&r.damageReads, 1+int(r.generateNumber("reads", "damage", n)%3))
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// stopTimeout is how long a broker may serve an etcd that went back in time.
+// stopTimeout is how long a broker may serve with an etcd that went back in time.
 const stopTimeout = 15 * time.Second
 
-// recoveryTimeout is how long a recovery is tried again.
+// recoveryTimeout is how long a recovery is retried.
 const recoveryTimeout = time.Minute
 
-// loseEtcd loses etcd with everything in it: an operator stops the brokers and
+// loseEtcd loses etcd with all its data: an operator stops the brokers and
 // recovers into a new one.
 func (r *run) loseEtcd(n int) {
 	r.waitForArchive()
@@ -29,8 +29,8 @@ func (r *run) loseEtcd(n int) {
 	r.recoverCluster(n)
 }
 
-// restoreEtcd puts an older snapshot in etcd's place: every broker must stop
-// by itself, and the operator recovers.
+// restoreEtcd replaces etcd by an older snapshot: every broker must stop by
+// itself, and the operator recovers.
 func (r *run) restoreEtcd(n int) {
 	r.waitForArchive()
 	snap := r.currentEtcd().Snapshot()
@@ -80,8 +80,8 @@ func (r *run) stopCount() int {
 	return r.stops
 }
 
-// recoverCluster takes everything down, recovers into a new etcd, and lets brokers
-// start again.
+// recoverCluster stops all processes, recovers into a new etcd, and lets brokers
+// restart.
 func (r *run) recoverCluster(n int) {
 	r.mu.Lock()
 	r.stopsExpected = true
@@ -126,7 +126,7 @@ func (r *run) tryRecover(n, try int, b bucket.Bucket) (*recovery.Report, error) 
 		Rand: r.newRand("recover", n), Logger: r.logger})
 }
 
-// recordRecovery notes what a recovery left out.
+// recordRecovery records what a recovery lost.
 func (r *run) recordRecovery(report *recovery.Report) {
 	r.trace("recovered to %d %s", report.Revision, report.Archive)
 	now := time.Now()

@@ -11,16 +11,16 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
 
-// fault is one kind of fault; do makes it happen and returns when it is over,
-// or goes on by itself.
+// fault is one kind of fault; do injects it and returns when it is over, or lets
+// it continue in the background.
 type fault struct {
 	name   string
 	weight int
 	inject func(r *run, n int)
 }
 
-// faultKinds lists what can happen. The kinds that end a cluster's life are drawn
-// by seed, once at most: see plan.
+// faultKinds lists the kinds of faults. Those that end a cluster's etcd are chosen by
+// the seed, at most once: see etcdEndFault.
 func faultKinds() []fault {
 	return []fault{
 		{"kill at a request", 5, (*run).killAtRequest},
@@ -46,8 +46,7 @@ func faultKinds() []fault {
 	}
 }
 
-// injectFaults makes the faults of this seed happen, one after the other, some of them
-// overlapping.
+// injectFaults injects the faults of this seed one after the other; some overlap.
 func (r *run) injectFaults() {
 	if r.opt.Quiet {
 		time.Sleep(10 * time.Second)
@@ -101,12 +100,12 @@ func (r *run) recordFault(name string, n int) {
 	r.history.update(func() { r.history.Faults = append(r.history.Faults, name) })
 }
 
-// sleepBetweenFaults is the time to the next fault.
+// sleepBetweenFaults waits for the next fault.
 func (r *run) sleepBetweenFaults(n int) {
 	time.Sleep(300*time.Millisecond + time.Duration(r.generateNumber("between", "", n)%2_500_000_000))
 }
 
-// generateDuration draws a length of time.
+// generateDuration generates a duration.
 func (r *run) generateDuration(what string, n int, least, most time.Duration) time.Duration {
 	return least + time.Duration(r.generateNumber("some/"+what, "", n)%uint64(most-least))
 }
@@ -115,7 +114,7 @@ func (r *run) pickProcess(n int) *process {
 	return r.processes[r.generateNumber("victim", "", n)%uint64(len(r.processes))]
 }
 
-// runLater does something later, in the run's time.
+// runLater calls do after d, in virtual time.
 func (r *run) runLater(d time.Duration, do func()) {
 	r.lastingFaults.Go(func() {
 		select {
@@ -134,8 +133,8 @@ func (r *run) drainOne(n int) {
 	r.pickProcess(n).requestStop(stopOrder{drain: true, downtime: r.generateDuration("down", n, 100*time.Millisecond, 3*time.Second)})
 }
 
-// killAtRequest kills a process at one of its next requests, with its effect
-// taken or not.
+// killAtRequest kills a process at one of its next requests, with or without the
+// request's effect.
 func (r *run) killAtRequest(n int) {
 	p := r.pickProcess(n)
 	kinds := []string{"", "put main/", "txn /zonewise/main/log/", "get main/", "archive", "checkpoint", "generation", "truncated", "delete"}
@@ -146,8 +145,8 @@ func (r *run) killAtRequest(n int) {
 	r.removeTrigger(t)
 }
 
-// killArchiver kills whoever writes an archive or deletes its keys, in the
-// middle of it.
+// killArchiver kills the process that writes an archive or deletes its keys, in
+// the middle of that.
 func (r *run) killArchiver(n int) {
 	kinds := []string{"put main/1/archive", "truncated", "txn /zonewise/main/log/", "get main/1/archive"}
 	at := r.generateNumber("kind", "", n) % uint64(len(kinds))
@@ -158,7 +157,7 @@ func (r *run) killArchiver(n int) {
 	r.removeTrigger(t)
 }
 
-// deleteRoleKeys deletes every duty's key, as an operator's mistake would, while
+// deleteRoleKeys deletes every role's key, like an operator's mistake, while
 // guarded commits are between their attempts.
 func (r *run) deleteRoleKeys(n int) {
 	t := &faultTrigger{match: "/control/", countdown: 1, failRequests: 30}
@@ -178,7 +177,7 @@ func (r *run) expireSession(n int) {
 	if l == nil {
 		return
 	}
-	// Its session's key, in the order of keys: whose does not matter.
+	// A session's key, chosen by the order of keys: which one does not matter.
 	var keys []string
 	for _, kv := range r.currentEtcd().Dump() {
 		if strings.HasPrefix(string(kv.Key), etcdlog.Root+cluster+"/session/") {
@@ -197,7 +196,7 @@ func (r *run) cutEtcdOne(n int) {
 	}
 }
 
-// reconnectEtcd gives a life its etcd back, unless it is dead by now.
+// reconnectEtcd reconnects an instance to etcd, unless it is dead by now.
 func (r *run) reconnectEtcd(l *brokerInstance) {
 	for _, p := range r.processes {
 		if p.current.Load() == l {
@@ -220,7 +219,7 @@ func (r *run) lagEtcdOne(n int) {
 	}
 }
 
-func (r *run) compactEtcd(int) { _ = r.currentEtcd().Compact(0) } // compacted already is as good
+func (r *run) compactEtcd(int) { _ = r.currentEtcd().Compact(0) } // an error that it is already compacted does not matter
 
 func (r *run) cutAndCompact(n int) {
 	l := r.pickProcess(n).current.Load()
@@ -249,7 +248,7 @@ func (r *run) bucketDown(n int) {
 	}
 }
 
-// pauseEtcd: etcd answers nobody for two seconds, as when its leader died.
+// pauseEtcd: etcd answers no request for two seconds, as if its leader died.
 func (r *run) pauseEtcd(int) {
 	var all []*brokerInstance
 	for _, p := range r.processes {
@@ -264,7 +263,7 @@ func (r *run) pauseEtcd(int) {
 	}
 }
 
-// loseCommitReplies lets etcd execute some of the next commits and lose its answers.
+// loseCommitReplies lets etcd execute some of the next commits and loses the responses.
 func (r *run) loseCommitReplies(n int) {
 	t := &faultTrigger{match: "txn /zonewise/main/log/", countdown: 1, loseReplies: 1 + int(r.generateNumber("lose", "", n)%4)}
 	r.addTrigger(t)
@@ -272,22 +271,22 @@ func (r *run) loseCommitReplies(n int) {
 	r.removeTrigger(t)
 }
 
-// cutPeersOne lets nobody reach one broker's door to the others, with its clients and
-// its etcd as ever.
+// cutPeersOne makes one broker's peer interface unreachable; its clients and its
+// etcd stay connected.
 func (r *run) cutPeersOne(n int) {
 	addr := r.pickProcess(n).peerAddr()
 	r.net.cutAddr(addr, r.generateNumber("broken", "", n)%2 == 0)
 	r.runLater(r.generateDuration("peers cut", n, 500*time.Millisecond, 5*time.Second), func() { r.net.restoreAddr(addr) })
 }
 
-// addZone starts a broker in a zone that the cluster did not have.
+// addZone starts a broker in a new zone.
 func (r *run) addZone() {
 	p := r.newProcess("d0", metadata.ZoneID("d"))
 	r.recordFault("new zone", len(r.processes))
 	go p.supervise(r.ctx)
 }
 
-// endFaults ends what still lasts.
+// endFaults ends the faults that still last.
 func (r *run) endFaults() {
 	r.lastingFaults.Wait()
 	for _, p := range r.processes {

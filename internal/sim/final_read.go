@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// readyTimeout is how long after the last fault every broker serves.
+// readyTimeout is the time after the last fault within which every broker must serve.
 const readyTimeout = 30 * time.Second
 
 // waitAllReady waits until every process serves.
@@ -57,7 +57,7 @@ func (r *run) readAllPartitions() {
 	}
 }
 
-// recordStateHash notes a broker's state.
+// recordStateHash records the hash of a broker's state.
 func (r *run) recordStateHash(l *brokerInstance) {
 	var s StateHash
 	l.node.Replica().View(func(st *metadata.State) {
@@ -70,7 +70,7 @@ func (r *run) recordStateHash(l *brokerInstance) {
 	r.history.update(func() { r.history.Hashes = append(r.history.Hashes, s) })
 }
 
-// listPartitions are all partitions, as the first broker that is up knows them.
+// listPartitions returns all partitions from the state of the first running broker.
 func (r *run) listPartitions() (tps []TP) {
 	l := r.anyInstance()
 	if l == nil {
@@ -96,7 +96,7 @@ func (r *run) readPartition(p *process, nth int, tp TP) (t FinalLog, err error) 
 	if t.End, err = rd.listOffset(r.ctx, tp, latestTimestamp); err != nil {
 		return t, err
 	}
-	rd.position[tp.Partition], rd.maxWait = t.Start, 0 // nothing more comes; offsets may have a gap before the end
+	rd.position[tp.Partition], rd.maxWait = t.Start, 0 // no more records come; offsets may have a gap before the end
 	rd.sink = func(reads []Read) { t.Reads = append(t.Reads, reads...) }
 	for empty := 0; rd.position[tp.Partition] < t.End && empty < 3; {
 		before := rd.position[tp.Partition]

@@ -6,14 +6,14 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
-// gateClosed is closed when all processes have to go down.
+// gateClosed returns a channel that is closed when all processes must stop.
 func (w *world) gateClosed() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.gate
 }
 
-// closeGate takes all processes down and keeps them there.
+// closeGate stops all processes and keeps them stopped.
 func (w *world) closeGate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,7 +45,7 @@ func (w *world) waitGateOpen(ctx context.Context) error {
 	}
 }
 
-// newEtcdClient opens a life's connection to the present etcd.
+// newEtcdClient opens an instance's connection to the current etcd.
 func (w *world) newEtcdClient(id, zone string) *etcdfake.Client {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,8 +54,8 @@ func (w *world) newEtcdClient(id, zone string) *etcdfake.Client {
 	return c
 }
 
-// recordStop notes that a broker stopped serving by itself; expected tells that
-// it had to.
+// recordStop records that a broker stopped serving by itself; expected reports
+// whether it had to.
 func (w *world) recordStop(id string, err error) (expected bool) {
 	w.mu.Lock()
 	w.stops++
@@ -76,15 +76,15 @@ func (w *world) recoveryCount() int {
 	return w.recoveries
 }
 
-// currentEtcd is the etcd of now.
+// currentEtcd returns the current etcd.
 func (w *world) currentEtcd() *etcdfake.Store {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.etcd
 }
 
-// markDead notes that a life is over: what it still tries reaches nobody, and is
-// no part of the trace.
+// markDead records that an instance has ended: its further requests have no effect
+// and are not traced.
 func (w *world) markDead(life string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// History is what clients and brokers saw: all that the checks go by.
+// History is what clients and brokers saw: the only input of the checks.
 type History struct {
 	mu sync.Mutex // guards everything while a seed runs
 
@@ -17,23 +17,23 @@ type History struct {
 	FinalLogs    map[TP]map[string]FinalLog // at the end: each partition as each broker serves it
 	Reads        map[string][]Reading       // by reader and partition, in the order read
 	OffsetEvents []OffsetEvent
-	LeaderSends  []LeaderSend    // what movers sent, once each, in each one's order
-	OrderRisks   int             // batches of which brokers say that they may have passed others
+	LeaderSends  []LeaderSend    // what leader producers sent, once each, in each one's order
+	OrderRisks   int             // batches that brokers counted as possibly reordered
 	Txns         map[string]*Txn // by name
-	// TxnFetches are fetches of transactional groups' positions, in order for each.
+	// TxnFetches are fetches of transactional groups' offsets, in order for each group.
 	TxnFetches     []TxnFetch
-	CommittedLogs  map[TP]map[string]CommittedLog // at the end: as each broker serves readers of committed records
+	CommittedLogs  map[TP]map[string]CommittedLog // at the end: as each broker serves read_committed readers
 	Hashes         []StateHash
-	Ledger         *Ledger          // at the end; nil: it was not looked at
-	Lost           []LostTail       // what recoveries say was lost
-	TrimsRequested map[TP]int64     // the highest offset that DeleteRecords was asked for
-	LostPartitions map[TP]time.Time // partitions that a recovery did not bring back: they were made in the lost tail
-	TrimsDone      map[TP]int64     // the highest that was answered
-	ReaderEnds     map[string]int64 // by reader and partition: where it stands
+	Ledger         *Ledger          // at the end; nil: not recorded
+	Lost           []LostTail       // what recoveries reported as lost
+	TrimsRequested map[TP]int64     // the highest offset that DeleteRecords requested
+	LostPartitions map[TP]time.Time // partitions that a recovery did not restore: they were created in the lost tail
+	TrimsDone      map[TP]int64     // the highest that was acknowledged
+	ReaderEnds     map[string]int64 // by reader and partition: its position
 	Assignments    []GroupAssignment
 	Ownerships     []Ownership
 	Faults         []string // in order
-	Violations     []string // broken promises that were seen on the way
+	Violations     []string // broken promises that were seen during the run
 }
 
 // Batch is one batch of consecutive records of a producer.
@@ -43,15 +43,15 @@ type Batch struct {
 	Idempotent bool
 }
 
-// Ack is a batch and the offset that was answered; Unknown where the answer
-// was that it is a duplicate whose offset is not known any more.
+// Ack is a batch and its acknowledged offset; Unknown if the response was that it is a
+// duplicate whose offset is no longer known.
 type Ack struct {
 	Batch
 	Base int64
 	At   time.Time
 }
 
-// LeaderSend is a record of a mover, and by which of its connections it went.
+// LeaderSend is a record of a leader producer, and the connection on which it was sent.
 type LeaderSend struct {
 	Record     Record
 	Connection int
@@ -66,9 +66,9 @@ type FinalLog struct {
 	Reads      []Read
 }
 
-// Reading is records of one fetch, or a jump that the broker asked for.
+// Reading is records of one fetch, or a jump that the broker required.
 type Reading struct {
-	From  int64 // the offset that was asked for
+	From  int64 // the requested offset
 	Reads []Read
 	Reset bool // the position was out of range; the next reading begins at the log's start
 }
@@ -90,26 +90,26 @@ type StateHash struct {
 	Hash     uint64
 }
 
-// LostTail is what a recovery left out of one partition: offsets from From on
-// that were given out before it; the next one given out is To.
+// LostTail is what a recovery lost of one partition: the offsets from From on that
+// were assigned before it; the next one assigned is To.
 type LostTail struct {
 	TP       TP
 	From, To int64
 	At       time.Time // acks after this are of the recovered cluster
 }
 
-// GroupAssignment is what a member of a group was given in a generation.
+// GroupAssignment is a member's assignment in a generation of its group.
 type GroupAssignment struct {
 	Group      string
 	Generation int32
 	Member     string
 	Partitions []int32
-	Recovered  int // recoveries before: generations may begin anew
+	Recovered  int // recoveries before: generations may start over
 }
 
-// Ownership is how long a member of a group of the consumer protocol surely held a
-// partition: from the answer that gave it to the beginning of the last
-// heartbeat that was answered while it had it.
+// Ownership is the time for which a member of a group of the consumer protocol
+// certainly owned a partition: from the response that assigned it to the start of
+// the last heartbeat that was answered while it owned it.
 type Ownership struct {
 	Group       string
 	Partition   int32
@@ -127,13 +127,13 @@ func (h *History) update(f func()) {
 	f()
 }
 
-// reportViolation notes a broken promise.
+// reportViolation records a broken promise.
 func (h *History) reportViolation(format string, args ...any) {
 	h.update(func() { h.Violations = append(h.Violations, fmt.Sprintf(format, args...)) })
 }
 
-// wasLost reports whether a recovery left out an offset that was answered at a
-// time.
+// wasLost reports whether a recovery lost an offset that was acknowledged at the
+// given time.
 func (h *History) wasLost(tp TP, offset int64, at time.Time) bool {
 	if at.Before(h.LostPartitions[tp]) {
 		return true
@@ -146,13 +146,12 @@ func (h *History) wasLost(tp TP, offset int64, at time.Time) bool {
 	return false
 }
 
-// maxRecoveryMarkers is how many markers a recovery puts on a partition at most: one at
-// the end of the offsets that it passes over, and one for each transaction that
-// was open.
+// maxRecoveryMarkers bounds the markers that a recovery puts on a partition: one at
+// the end of the gap, and one for each transaction that was open.
 const maxRecoveryMarkers = 9
 
-// recoverySkippedTo is jumped for what may begin with the markers that a recovery puts
-// behind the jump.
+// recoverySkippedTo is recoverySkipped for a read that may begin with the markers
+// that a recovery puts after the gap.
 func (h *History) recoverySkippedTo(tp TP, from int64, r Read) bool {
 	if r.Mark.Kind.isControl() {
 		for _, l := range h.Lost {
@@ -164,8 +163,8 @@ func (h *History) recoverySkippedTo(tp TP, from int64, r Read) bool {
 	return h.recoverySkipped(tp, from, r.Offset)
 }
 
-// mayFetchAs reports whether a committed position may be told as another one: one that
-// lies in what a recovery passed over is told as the end of that.
+// mayFetchAs reports whether a committed offset may be returned as another one: an
+// offset in a recovery's gap is returned as the end of the gap.
 func (h *History) mayFetchAs(tp TP, committed, fetched int64) bool {
 	for _, l := range h.Lost {
 		if l.TP == tp && committed >= l.From && committed < l.To && fetched <= l.To && fetched >= l.To-maxRecoveryMarkers {
@@ -175,8 +174,8 @@ func (h *History) mayFetchAs(tp TP, committed, fetched int64) bool {
 	return committed == fetched
 }
 
-// recoverySkipped reports whether a recovery skipped from..to: from may lie inside what
-// was lost, where records were deleted that far.
+// recoverySkipped reports whether a recovery skipped from..to: from may be inside the
+// lost tail if records were deleted up to there.
 func (h *History) recoverySkipped(tp TP, from, to int64) bool {
 	for _, l := range h.Lost {
 		if l.TP == tp && from >= l.From && from <= l.To && to == l.To {

@@ -10,42 +10,43 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// leaderProducer is a producer without idempotence that goes where Metadata tells it to: it
-// sends each batch once, without waiting for the answers to those before, and turns
-// to another broker when it hears that its partition's leader is one. Promise 5
-// says that its order holds, or that brokers count that it may not.
+// leaderProducer is a producer without idempotence that follows the leader in
+// Metadata. It sends each batch once, without waiting for the responses to earlier
+// ones, and moves to another broker when Metadata names that one as the leader. By
+// promise 5 its order holds, or brokers count that it may not.
 type leaderProducer struct {
-	client             // asks for Metadata
+	client             // for Metadata requests
 	tp          TP     // that it writes to
-	leaderAddr  string // of the leader that it knows
+	leaderAddr  string // of the known leader
 	leader      *leaderConn
 	connCount   int // so far
 	batchNumber int // of the next batch
 	lastSent    time.Time
-	wg          sync.WaitGroup // of those who take answers
+	wg          sync.WaitGroup // of the goroutines that receive responses
 }
 
-// leaderConn is a mover's connection to one broker.
+// leaderConn is a leader producer's connection to one broker.
 type leaderConn struct {
 	client
-	inFlight chan inFlightRequest // in order; whoever closes it sends no more
+	inFlight chan inFlightRequest // in order; closed when no more requests follow
 	broken   atomic.Bool
 }
 
-// inFlightRequest is a request on its way.
+// inFlightRequest is a request in flight.
 type inFlightRequest struct {
 	id  int32
 	req *kmsg.ProduceRequest
 }
 
-// leaderProducerTopic is the topic that movers write to; only they do.
+// leaderProducerTopic is the topic of the leader producers; only they write to it.
 const leaderProducerTopic = "move"
 
 const (
-	// maxTravelTime is how long a request may be on its way to a broker: a mover that
-	// goes to another one leaves it so long. What is in a socket nobody can wait for.
+	// maxTravelTime is the time that a request may take to a broker: a leader producer
+	// waits so long before it moves to another one, because brokers cannot wait for
+	// what is still in a socket.
 	maxTravelTime = 30 * time.Millisecond
-	// leaderProducerWindow is how many batches of a mover are unanswered.
+	// leaderProducerWindow is the maximum number of unanswered batches.
 	leaderProducerWindow = 5
 )
 
@@ -75,7 +76,7 @@ func (m *leaderProducer) run(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// leaveLeader gives the connection up; what is not answered on it is taken as it comes.
+// leaveLeader abandons the connection; its outstanding responses are still received.
 func (m *leaderProducer) leaveLeader() {
 	if m.leader != nil {
 		close(m.leader.inFlight)
@@ -83,7 +84,7 @@ func (m *leaderProducer) leaveLeader() {
 	}
 }
 
-// followLeader asks who leads, and goes there.
+// followLeader requests Metadata and connects to the leader.
 func (m *leaderProducer) followLeader(ctx context.Context) error {
 	q := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
@@ -112,15 +113,15 @@ func (m *leaderProducer) followLeader(ctx context.Context) error {
 	m.connCount++
 	c := &leaderConn{client: client{w: m.w, name: fmt.Sprintf("%s.%d", m.name, m.connCount), addrs: []string{addr}}, inFlight: make(chan inFlightRequest, leaderProducerWindow)}
 	if c.conn, err = m.w.net.dial(ctx, c.name, addr); err != nil {
-		return nil // the answer named somebody who is gone: ask again in time
+		return nil // the response named a broker that is gone: the request is repeated later
 	}
 	m.leader, m.leaderAddr = c, addr
 	m.wg.Go(c.receiveResponses)
 	return nil
 }
 
-// sendBatch sends the next batch, unless too many are unanswered; false where the
-// connection is no good.
+// sendBatch sends the next batch, unless too many are unanswered; false if the
+// connection has failed.
 func (m *leaderProducer) sendBatch() bool {
 	c := m.leader
 	if len(c.inFlight) == cap(c.inFlight) || c.broken.Load() {
@@ -147,11 +148,11 @@ func (m *leaderProducer) sendBatch() bool {
 	if err != nil {
 		return false
 	}
-	c.inFlight <- inFlightRequest{id, q} // there is room
+	c.inFlight <- inFlightRequest{id, q} // never blocks
 	return true
 }
 
-// receiveResponses takes the answers, and closes the connection behind the last.
+// receiveResponses receives the responses, and closes the connection after the last.
 func (c *leaderConn) receiveResponses() {
 	defer c.closeConn()
 	for u := range c.inFlight {
@@ -169,7 +170,7 @@ func (c *leaderConn) receiveResponses() {
 	}
 }
 
-// startLeaderProducers starts movers in every zone, and without one.
+// startLeaderProducers starts leader producers in every zone, and without a zone.
 func (r *run) startLeaderProducers() {
 	for i := range 4 {
 		m := &leaderProducer{client: client{w: r.world, name: fmt.Sprintf("mv%d", i), addrs: r.brokerAddrs(i)}, tp: TP{leaderProducerTopic, int32(i % 2)}}

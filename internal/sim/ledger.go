@@ -13,22 +13,22 @@ import (
 // Request is one request of the bucket that S3 would bill.
 type Request struct {
 	Op       bucket.Op
-	At       time.Time // when its answer was known
+	At       time.Time // when its response was known
 	Instance string    // of the process that made it
 }
 
-// Ledger is the bill as the last broker tells it, and what it must be.
+// Ledger is the bill as the last broker reports it, and the requests that it must contain.
 type Ledger struct {
 	Window   metadata.LedgerWindow
-	At       time.Time // of the look
+	At       time.Time // when it was read
 	Requests []Request // of all brokers
 	Topics   map[string]metadata.TopicID
-	// Opened are the lives that opened a session: what one asked for that died
-	// before is in nobody's report, and no session's end tells of a gap.
+	// Opened are the instances that opened a session: requests of an instance that
+	// died before are in no report, and no end of a session records a gap for them.
 	Opened map[string]bool
 }
 
-// requestLog are the billable ones of all lives.
+// requestLog records the billable requests of all instances.
 type requestLog struct {
 	mu  sync.Mutex
 	all []Request
@@ -46,8 +46,8 @@ func (q *requestLog) copyAll() []Request {
 	return append([]Request(nil), q.all...)
 }
 
-// billedBucket is a bucket whose billable requests are noted, as S3 would: whatever
-// becomes of who made them.
+// billedBucket is a bucket that records billable requests as S3 would, whatever
+// happens to the process that made them.
 type billedBucket struct {
 	bucket.Bucket
 	log      *requestLog
@@ -78,14 +78,14 @@ func (b billedBucket) Delete(ctx context.Context, names ...string) error {
 	return b.Bucket.Delete(b.observeRequests(ctx), names...)
 }
 
-// instancesWithSession are the lives that were seen with a session.
+// instancesWithSession returns the instances that had a session.
 func (w *world) instancesWithSession() map[string]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.observed.sessionOpened)
 }
 
-// recordLedger notes the whole run's bill.
+// recordLedger records the bill of the whole run.
 func (r *run) recordLedger() {
 	l := r.anyInstance()
 	if l == nil {

@@ -18,13 +18,13 @@ import (
 // network is a virtual one: listeners by address, connections with latency.
 type network struct {
 	generateNumber func(kind string, id string, n int) uint64
-	arrivals       *etcdfake.Instants // what arrives at one instant would race
+	arrivals       *etcdfake.Instants // arrivals at the same instant would race
 
 	mu          sync.Mutex
 	listeners   map[string]*listener
 	dials       map[string]int
-	serverConns map[string][]*conn       // server ends by the life that listens
-	unreachable map[string]chan struct{} // addresses that cannot be reached, until it is closed
+	serverConns map[string][]*conn       // server ends by the listening instance
+	unreachable map[string]chan struct{} // addresses that cannot be reached, until the channel is closed
 }
 
 func newNetwork(draw func(string, string, int) uint64, arrival *etcdfake.Instants) *network {
@@ -38,7 +38,7 @@ type simAddr string
 func (a simAddr) Network() string { return "sim" }
 func (a simAddr) String() string  { return string(a) }
 
-// listener is one address that somebody listens at.
+// listener is one listening address.
 type listener struct {
 	net    *network
 	owner  string // the life that listens
@@ -48,7 +48,7 @@ type listener struct {
 	once   sync.Once
 }
 
-// listen opens an address for a life.
+// listen opens an address for an instance.
 func (n *network) listen(owner, addr string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -81,8 +81,8 @@ func (l *listener) Close() error {
 	return nil
 }
 
-// disconnectOwner takes the network away from a life: its listeners and connections end
-// at once, and nothing that it still says is heard.
+// disconnectOwner disconnects an instance from the network: its listeners and
+// connections end at once, and nothing that it still sends arrives.
 func (n *network) disconnectOwner(owner string) {
 	n.mu.Lock()
 	conns := n.serverConns[owner]
@@ -98,7 +98,7 @@ func (n *network) disconnectOwner(owner string) {
 		l.Close()
 	}
 	for _, c := range conns {
-		c.out.dropInFlight() // all of them, before the end of one can make another speak
+		c.out.dropInFlight() // all of them, before the end of one can cause another to send
 	}
 	for _, c := range conns {
 		c.Close()
@@ -107,7 +107,7 @@ func (n *network) disconnectOwner(owner string) {
 
 func (l *listener) Addr() net.Addr { return l.addr }
 
-// restoreAddr lets an address that was cut off be reached again.
+// restoreAddr makes an address reachable again.
 func (n *network) restoreAddr(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,8 +117,8 @@ func (n *network) restoreAddr(addr string) {
 	}
 }
 
-// cutAddr makes an address that cannot be reached. Connections to it that are there
-// end, where broken says so.
+// cutAddr makes an address unreachable. If broken is set, existing connections to it
+// end.
 func (n *network) cutAddr(addr string, broken bool) {
 	n.mu.Lock()
 	if n.unreachable[addr] == nil {
@@ -141,8 +141,8 @@ func (n *network) cutAddr(addr string, broken bool) {
 	}
 }
 
-// dial connects a client to an address. The connection's latencies follow
-// from who dials, where, and how often it did.
+// dial connects a client to an address. The connection's latencies follow from the
+// client, the address, and the number of earlier connections.
 func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	id := from + ">" + addr
@@ -152,14 +152,14 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	lost := n.unreachable[addr]
 	n.mu.Unlock()
 	time.Sleep(n.latency(id, "dial", 0))
-	if lost != nil { // nobody answers, not even that nobody listens
+	if lost != nil { // no answer, not even a refused connection
 		select {
 		case <-ctx.Done():
 		case <-lost:
 		}
 		return nil, fmt.Errorf("dial %s: %w", addr, os.ErrDeadlineExceeded)
 	}
-	if ctx.Err() != nil { // a select below would go on now and then, so that no seed replays
+	if ctx.Err() != nil { // the select below would sometimes continue, and the seed would not replay
 		return nil, ctx.Err()
 	}
 	if l == nil {
@@ -181,7 +181,7 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	}
 }
 
-// latency is 50 to 700 microseconds one way, now and then some milliseconds.
+// latency is 50 to 700 microseconds one way, sometimes a few milliseconds.
 func (n *network) latency(id, way string, i int) time.Duration {
 	v := n.generateNumber("net/"+way, id, i)
 	d := 50*time.Microsecond + time.Duration((v>>16)%650_000)
@@ -191,7 +191,7 @@ func (n *network) latency(id, way string, i int) time.Duration {
 	return d
 }
 
-// pipeBytes is what a direction holds before its writer waits.
+// pipeBytes is the buffer of one direction; beyond it, its writer waits.
 const pipeBytes = 1 << 20
 
 // pipe is one direction of a connection.
@@ -211,8 +211,8 @@ type pipe struct {
 	closed   bool
 }
 
-// chunk arrives at one instant; so do those behind it that were written at
-// the same one.
+// chunk arrives at one instant, together with the following chunks that were
+// written at the same instant.
 type chunk struct {
 	at time.Time
 	b  []byte
@@ -229,7 +229,7 @@ func wakeOne(c chan struct{}) {
 	}
 }
 
-// push takes what fits of b and says when to look again where nothing does.
+// push accepts as much of b as fits.
 func (p *pipe) push(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -243,9 +243,9 @@ func (p *pipe) push(b []byte) (n int, err error) {
 	p.buffered += n
 	now := time.Now()
 	if now.Equal(p.pushed) {
-		// What is written at one instant travels together, in however many
-		// writes: how often a writer found more to say is a race of its own.
-		// It is copied once: answers of megabytes are written in many pieces.
+		// Bytes written at one instant travel together, in however many writes:
+		// how a writer splits them is a race of its own. They are copied once,
+		// because responses of megabytes are written in many pieces.
 		p.chunks = append(p.chunks, chunk{p.last, bytes.Clone(b[:n])})
 		return n, nil
 	}
@@ -289,7 +289,7 @@ func (p *pipe) pull(b []byte) (n int, wait time.Duration, err error) {
 	return n, 0, nil
 }
 
-// dropInFlight drops what is on its way, and takes nothing more.
+// dropInFlight drops the bytes in flight, and accepts no more.
 func (p *pipe) dropInFlight() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

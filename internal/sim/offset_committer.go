@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// findCoordinator goes to the broker that coordinates a group.
+// findCoordinator connects to the broker that coordinates a group.
 func (c *client) findCoordinator(ctx context.Context, group string) error {
 	q := kmsg.NewPtrFindCoordinatorRequest()
 	q.CoordinatorKey = group
@@ -70,14 +70,14 @@ func (k *offsetCommitter) runStep(ctx context.Context, n int) error {
 	return k.commitOffset(ctx, k.group, tp, k.offset[tp], membership{generation: -1})
 }
 
-// membership is what a member says of itself.
+// membership identifies a member in a commit.
 type membership struct {
 	generation       int32 // or the member's epoch
 	id               string
 	consumerProtocol bool // of the consumer protocol
 }
 
-// commitOffset commits once and notes it.
+// commitOffset commits once and records it.
 func (c *client) commitOffset(ctx context.Context, group string, tp TP, offset int64, m membership) error {
 	q := kmsg.NewPtrOffsetCommitRequest()
 	q.Group, q.Generation, q.MemberID = group, m.generation, m.id
@@ -105,7 +105,7 @@ func (c *client) commitOffset(ctx context.Context, group string, tp TP, offset i
 	return err
 }
 
-// groupError is a group's refusal.
+// groupError is an error code of a group.
 type groupError struct {
 	operation string
 	code      int16
@@ -113,8 +113,7 @@ type groupError struct {
 
 func (e groupError) Error() string { return fmt.Sprintf("%s: error %d", e.operation, e.code) }
 
-// fetchOffset fetches a group's offset and notes it; Unknown where there is
-// none.
+// fetchOffset fetches a group's offset and records it; Unknown if there is none.
 func (c *client) fetchOffset(ctx context.Context, group string, tp TP) (int64, error) {
 	q := kmsg.NewPtrOffsetFetchRequest()
 	q.Group = group

@@ -16,16 +16,16 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// peerToken is what brokers tell each other who they are by.
+// peerToken authenticates brokers to each other.
 const peerToken = "between brokers"
 
-// peerPort is where brokers listen for each other.
+// peerPort is the port of the peer interface.
 const peerPort = 9192
 
 func (p *process) peerAddr() string { return fmt.Sprintf("%s:%d", p.name, peerPort) }
 
-// peerClient is how one life reaches other brokers: HTTP over the virtual network, one
-// connection for each request, so that which one carries what is no race.
+// peerClient is an instance's client to other brokers: HTTP over the virtual network,
+// one connection per request, so that the use of connections is no race.
 type peerClient struct {
 	w        *world
 	instance string
@@ -78,7 +78,7 @@ func (p *peerClient) doRequest(ctx context.Context, what, method, addr, path str
 	return err
 }
 
-// openRequest makes a connection and asks over it; end closes it.
+// openRequest opens a connection and sends a request; end closes it.
 func (p *peerClient) openRequest(ctx context.Context, what, method, addr, path string) (resp *http.Response, end func(), err error) {
 	c, err := p.w.net.dial(ctx, p.instance+" "+what, addr)
 	if errors.Is(err, errRefused) {
@@ -88,7 +88,7 @@ func (p *peerClient) openRequest(ctx context.Context, what, method, addr, path s
 		return nil, nil, err
 	}
 	if at, ok := ctx.Deadline(); ok {
-		_ = c.SetDeadline(at) // the virtual network refuses none
+		_ = c.SetDeadline(at) // the virtual network accepts every deadline
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	end = func() { stop(); c.Close() }
@@ -108,13 +108,13 @@ func (p *peerClient) openRequest(ctx context.Context, what, method, addr, path s
 	return resp, end, nil
 }
 
-// peerServer is where a life listens for other brokers.
+// peerServer is the peer interface of an instance.
 type peerServer struct {
 	server *http.Server
 	wg     sync.WaitGroup
 }
 
-// startPeerServer opens the door; close it when the broker is closed.
+// startPeerServer opens the peer interface; close it when the broker is closed.
 func (p *process) startPeerServer(l *brokerInstance) (*peerServer, error) {
 	ln, err := p.w.net.listen(l.id, p.peerAddr())
 	if err != nil {
@@ -122,7 +122,7 @@ func (p *process) startPeerServer(l *brokerInstance) (*peerServer, error) {
 	}
 	d := &peerServer{server: node.NewHTTPServer(l.node.PeerHandler(peerToken, nil))}
 	d.server.ErrorLog = log.New(io.Discard, "", 0)
-	d.wg.Go(func() { _ = d.server.Serve(ln) }) // it ends by close, or because the process was killed
+	d.wg.Go(func() { _ = d.server.Serve(ln) }) // ends by close, or because the process was killed
 	return d, nil
 }
 

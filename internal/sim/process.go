@@ -24,8 +24,8 @@ func (w *world) newRand(kind string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(w.generateNumber("rand1", kind, n), w.generateNumber("rand2", kind, n)))
 }
 
-// process is one broker process under a supervisor: what kills it, it survives.
-// Its goroutine (run) owns it; others give orders.
+// process is one broker process under a supervisor that restarts it. Its goroutine
+// (supervise) owns it; others send stop orders.
 type process struct {
 	w          *world
 	name       string
@@ -33,13 +33,13 @@ type process struct {
 	stopOrders chan stopOrder
 	instances  int
 	current    atomic.Pointer[brokerInstance] // nil while it is down
-	// clockOffset is by how much its clock is off, in milliseconds.
+	// clockOffset is the error of its clock, in milliseconds.
 	clockOffset atomic.Int64
-	closing     sync.WaitGroup // closing of killed lives
+	closing     sync.WaitGroup // closing of killed instances
 	ended       chan struct{}  // closed when run has returned
 }
 
-// stopOrder is what is done to a process, and for how long it stays down.
+// stopOrder is how a process is stopped, and for how long it stays down.
 type stopOrder struct {
 	drain    bool          // SIGTERM; else kill -9
 	delay    time.Duration // before it is carried out
@@ -55,7 +55,7 @@ type brokerInstance struct {
 	etcd       *etcdfake.Client
 	store      *bucket.FaultyBucket
 	failed     chan error // capacity 1: why it stopped serving
-	// killScheduled: a trap has sprung at it.
+	// killScheduled: a fault trigger has fired at it.
 	killScheduled atomic.Bool
 }
 
@@ -65,10 +65,10 @@ func (w *world) newProcess(name string, zone metadata.ZoneID) *process {
 	return p
 }
 
-// zoneAddr is where the process listens for clients of the k-th zone, or of none.
+// zoneAddr is the listener address for clients of the k-th zone; -1: without a zone.
 func (p *process) zoneAddr(k int) string { return fmt.Sprintf("%s:%d", p.name, 9092+1+k) }
 
-// requestStop gives an order, unless too many wait.
+// requestStop sends a stop order, unless too many are waiting.
 func (p *process) requestStop(o stopOrder) {
 	select {
 	case p.stopOrders <- o:
@@ -95,7 +95,7 @@ func (p *process) supervise(ctx context.Context) {
 	}
 }
 
-// awaitStop waits for what ends the life, ends it, and returns how long the
+// awaitStop waits for what ends the instance, ends it, and returns how long the
 // process stays down.
 func (p *process) awaitStop(ctx context.Context, l *brokerInstance) time.Duration {
 	closed := p.w.gateClosed()
@@ -109,8 +109,8 @@ func (p *process) awaitStop(ctx context.Context, l *brokerInstance) time.Duratio
 		}
 		return o.downtime
 	case err := <-l.failed:
-		// Whoever stopped by itself waits for the operator; started again, it
-		// could not know what etcd has lost.
+		// A broker that stopped by itself waits for the operator; after a restart
+		// it could not know what etcd has lost.
 		wait := p.w.recordStop(l.id, err)
 		p.killInstance(l)
 		if !wait {
@@ -129,7 +129,7 @@ func (p *process) awaitStop(ctx context.Context, l *brokerInstance) time.Duratio
 	return 0
 }
 
-// startInstance begins a life. It returns when the broker runs, not when it serves.
+// startInstance starts an instance. It returns when the broker runs, not when it serves.
 func (p *process) startInstance(ctx context.Context) (*brokerInstance, error) {
 	for {
 		if err := p.w.waitGateOpen(ctx); err != nil {
@@ -143,7 +143,7 @@ func (p *process) startInstance(ctx context.Context) (*brokerInstance, error) {
 			return l, nil
 		}
 		p.w.logger.Info("start", "process", l.id, "err", err)
-		// etcd may be out of reach: a process manager starts it again.
+		// etcd may be unreachable: a process manager restarts the broker.
 		select {
 		case <-time.After(200*time.Millisecond + time.Duration(p.w.generateNumber("reopen", l.id, 0)%10_000_000)):
 		case <-ctx.Done():
@@ -159,7 +159,7 @@ func (p *process) openBroker(ctx context.Context, l *brokerInstance) (err error)
 	p.w.observeStart()
 	var b bucket.Bucket
 	l.store, b = p.w.bucketFor(l.id)
-	var earlier []bucket.Attempt // before there is a node that counts them, as the broker command has it
+	var earlier []bucket.Attempt // before a node exists that counts them, as in the broker command
 	seen := bucket.WithObserver(ctx, func(a bucket.Attempt) { earlier = append(earlier, a) })
 	if err := recovery.CheckStart(seen, l.log, bucket.Prefix(b, cluster+"/")); err != nil {
 		l.log.Close()
@@ -220,9 +220,9 @@ func (p *process) hooks(l *brokerInstance) metadata.Hooks {
 	}
 }
 
-// killInstance ends a life as kill -9 does: nothing it asked for is answered any more,
-// what is on its way may still land, and its session ends with its lease. It
-// happens at an instant of its own.
+// killInstance ends an instance like kill -9: it receives no more responses, requests
+// in flight may still take effect, and its session ends with its lease. The kill
+// happens at a distinct instant.
 func (p *process) killInstance(l *brokerInstance) {
 	time.Sleep(1 + time.Duration(p.w.generateNumber("kill", l.id, 0)%200_000))
 	p.w.trace("kill %s", l.id)
@@ -235,7 +235,7 @@ func (p *process) killInstance(l *brokerInstance) {
 	p.closing.Go(func() { l.close() })
 }
 
-// drainTimeout is how long a drain may take before the process is killed.
+// drainTimeout is the maximum duration of a drain; after it the process is killed.
 const drainTimeout = 20 * time.Second
 
 // drainInstance drains, as SIGTERM does.

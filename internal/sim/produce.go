@@ -35,11 +35,11 @@ type producer struct {
 	client
 	targets    []TP
 	idempotent bool
-	minBatches int // batches at least
+	minBatches int // minimum number of batches
 	pace       time.Duration
 
-	// Each partition has a producer id of its own: where a recovery makes it
-	// begin anew on one, nothing in flight to the others changes its id.
+	// Each partition has its own producer id: if a recovery makes the producer
+	// start over on one, requests in flight to the others keep their id.
 	ids        map[TP]producerIdentity
 	seqs       map[TP]int32 // next sequence
 	counts     map[TP]int   // next record
@@ -47,10 +47,10 @@ type producer struct {
 	queue      []*pendingBatch // not acknowledged, in order
 	inFlight   int             // of them, sent on this connection
 	failures   int
-	// oneAtATime: one request at a time, until the partition is known to be
-	// there; clients that know their metadata send nothing else.
+	// oneAtATime: one request at a time, until the partition is known to
+	// exist, as clients with metadata do.
 	oneAtATime bool
-	switchedAt int // batches made when it last went elsewhere by itself
+	switchedAt int // number of batches when it last changed its broker by itself
 }
 
 // producerIdentity is a producer id and its epoch.
@@ -108,7 +108,7 @@ func (p *producer) run(ctx context.Context, stop <-chan struct{}) {
 		if p.inFlight > 0 && !p.receiveAck(ctx) {
 			p.failOver(ctx)
 		}
-		// Now and then go on while answers are still on their way.
+		// Sometimes continue while responses are outstanding.
 		if p.inFlight > 0 && more && len(p.queue) < limit && p.w.generateNumber("overlap", p.name, p.batchCount)%2 == 0 {
 			p.queueBatch()
 		}
@@ -157,7 +157,7 @@ func (p *producer) initProducerID(ctx context.Context, tp TP) bool {
 	return false
 }
 
-// queueBatch adds a batch of a drawn size to the queue.
+// queueBatch adds a batch of a generated size to the queue.
 func (p *producer) queueBatch() {
 	v := p.w.generateNumber("batch", p.name, p.batchCount)
 	tp := p.targets[v%uint64(len(p.targets))]
@@ -221,7 +221,7 @@ func (p *producer) sendBatch(b *pendingBatch) bool {
 	return err == nil
 }
 
-// receiveAck takes the answer to the oldest request; false where it failed.
+// receiveAck receives the response to the oldest request; false if that failed.
 func (p *producer) receiveAck(ctx context.Context) bool {
 	b := p.queue[0]
 	resp, err := p.readResponse(b.req, b.correlationID)
@@ -258,9 +258,9 @@ func (p *producer) receiveAck(ctx context.Context) bool {
 	return true
 }
 
-// handleOutOfOrder is what a producer's first unacknowledged batch must not be told:
-// nothing before it is missing, unless a recovery lost it. Then Kafka's
-// producers begin anew.
+// handleOutOfOrder handles an error that a producer's first unacknowledged batch must
+// not get, because nothing before it is missing, unless a recovery lost it. Then
+// Kafka's producers start over.
 func (p *producer) handleOutOfOrder(ctx context.Context, b *pendingBatch, code int16) bool {
 	if p.w.recoveryCount() == 0 {
 		p.w.history.reportViolation("%s: %v, with nothing unacknowledged before it, got error %d", p.name, b.batch.First, code)
@@ -288,13 +288,13 @@ func isRetriable(code int16) bool {
 	return false
 }
 
-// failOver gives the connection up and goes on elsewhere: everything in flight is
-// sent again, in order.
+// failOver abandons the connection and moves to another broker: everything in flight
+// is sent again, in order.
 func (p *producer) failOver(ctx context.Context) {
 	p.closeConn()
 	p.inFlight = 0
 	p.failures++
 	p.addrIndex++
 	p.w.trace("client %s failed at %s, %d queued", p.name, fmt.Sprint(p.addrs[p.addrIndex%len(p.addrs)]), len(p.queue))
-	_ = p.backOff(ctx) // its error is ctx's, which run looks at
+	_ = p.backOff(ctx) // its error is ctx's, which run checks
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// reader tails partitions of one topic, and changes its broker now and then.
+// reader tails partitions of one topic, and sometimes changes its broker.
 type reader struct {
 	client
 	topic    string
 	position map[int32]int64 // position by partition
 	polls    int
-	maxWait  time.Duration // for records that are to come
-	sink     func([]Read)  // the final reading: where it goes
+	maxWait  time.Duration // for new records
+	sink     func([]Read)  // receives the records of the final reading
 }
 
 func (w *world) newReader(name string, addrs []string, topic string, partitions ...int32) *reader {
@@ -50,7 +50,7 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// newFetchRequest makes a request for all partitions from the present positions.
+// newFetchRequest builds a request for all partitions from the current positions.
 func (r *reader) newFetchRequest(maxWait time.Duration) *kmsg.FetchRequest {
 	q := kmsg.NewPtrFetchRequest()
 	q.ReplicaID, q.MaxWaitMillis, q.MinBytes, q.MaxBytes = -1, int32(maxWait/time.Millisecond), 1, 4<<20
@@ -93,7 +93,7 @@ func (r *reader) poll(ctx context.Context) error {
 	return failed
 }
 
-// applyPartition notes what a fetch brought for one partition.
+// applyPartition records a fetch response of one partition.
 func (r *reader) applyPartition(ctx context.Context, part *kmsg.FetchResponseTopicPartition) error {
 	tp := TP{r.topic, part.Partition}
 	from := r.position[part.Partition]
@@ -147,7 +147,7 @@ const (
 	earliestTimestamp = -2
 )
 
-// fetchLogStart asks for the log's start.
+// fetchLogStart returns the log start offset.
 func (r *reader) fetchLogStart(ctx context.Context, tp TP) (int64, error) {
 	return r.listOffset(ctx, tp, earliestTimestamp)
 }

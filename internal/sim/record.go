@@ -20,8 +20,8 @@ type TP struct {
 
 func (tp TP) String() string { return fmt.Sprintf("%s/%d", tp.Topic, tp.Partition) }
 
-// Record is what one record says about itself: the n-th that a producer sent
-// to a partition. No two sent records are equal.
+// Record is the content of a record: it is the n-th that a producer sent to a
+// partition. No two sent records are equal.
 type Record struct {
 	Producer string
 	TP       TP
@@ -30,7 +30,7 @@ type Record struct {
 
 func (r Record) String() string { return fmt.Sprintf("%s>%s#%d", r.Producer, r.TP, r.N) }
 
-// encodeValue encodes r in about size bytes; every byte of it follows from r and size.
+// encodeValue encodes r in about size bytes; every byte follows from r and size.
 func (r Record) encodeValue(size int) []byte {
 	b := r.appendHeader(make([]byte, 0, size+64), size)
 	for next := r.fillerByte(len(b)); len(b) < size; next += fillerStep {
@@ -39,7 +39,7 @@ func (r Record) encodeValue(size int) []byte {
 	return b
 }
 
-// appendHeader is what a value begins with; what follows up to size is filler.
+// appendHeader appends the start of a value; the rest up to size is filler.
 func (r Record) appendHeader(b []byte, size int) []byte {
 	b = append(append(append(b, r.Producer...), '|'), r.TP.Topic...)
 	for _, n := range [...]int{int(r.TP.Partition), r.N, size} {
@@ -48,14 +48,14 @@ func (r Record) appendHeader(b []byte, size int) []byte {
 	return append(b, '|')
 }
 
-// fillerByte is the byte at i, behind the head; the one after it is fillerStep more.
+// fillerByte is the byte at i, after the header; the next one is fillerStep more.
 func (r Record) fillerByte(i int) byte { return byte(r.N*31) + byte(i*fillerStep) }
 
 const fillerStep = 7
 
 const maxValue = 1 << 20
 
-// parseRecord is the inverse of value, to the last byte.
+// parseRecord is the inverse of encodeValue, to the last byte.
 func parseRecord(b []byte) (Record, error) {
 	parts := bytes.SplitN(b, []byte("|"), 6)
 	if len(parts) != 6 {
@@ -74,7 +74,7 @@ func parseRecord(b []byte) (Record, error) {
 	return r, nil
 }
 
-// matchesValue reports whether b is value(size).
+// matchesValue reports whether b is encodeValue(size).
 func (r Record) matchesValue(b []byte, size int) bool {
 	head := r.appendHeader(make([]byte, 0, 64), size)
 	if size > maxValue || len(b) != max(size, len(head)) || !bytes.HasPrefix(b, head) {
@@ -90,7 +90,7 @@ func (r Record) matchesValue(b []byte, size int) bool {
 	return true
 }
 
-// batchHeader is what a batch says of its producer.
+// batchHeader is the producer part of a batch's header.
 type batchHeader struct {
 	producerIdentity
 	seq           int32
@@ -130,15 +130,15 @@ type Read struct {
 	Mark   Mark
 }
 
-// Mark is what the batch of a record, or a marker, says of its transaction;
-// zero where it belongs to none.
+// Mark is the transaction part of a record's batch, or of a marker; zero if it
+// belongs to no transaction.
 type Mark struct {
 	Producer int64
 	Epoch    int16
 	Kind     MarkKind
 }
 
-// MarkKind is what a record is to a transaction.
+// MarkKind is the role of a record in a transaction.
 type MarkKind uint8
 
 // The kinds.
@@ -147,13 +147,13 @@ const (
 	MarkData
 	MarkAbort
 	MarkCommit
-	MarkGap // the end of the offsets that a recovery passes over
+	MarkGap // the end of a recovery's gap
 )
 
 func (m MarkKind) isControl() bool { return m >= MarkAbort }
 
-// readBatches decodes what a fetch returned; a batch that was cut off at its
-// end is left out, as consumers do.
+// readBatches decodes the records of a fetch response; like consumers, it leaves out
+// a truncated last batch.
 func readBatches(b []byte) ([]Read, error) {
 	var all []Read
 	for len(b) >= 12 {

@@ -14,7 +14,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Result is what a seed came to.
+// Result is the result of a seed.
 type Result struct {
 	Seed     uint64
 	Digest   string // of everything that happened
@@ -30,13 +30,13 @@ type Result struct {
 // Options change a run.
 type Options struct {
 	Quiet   bool // no faults: the control run
-	Entries bool // list the log's entries behind the trace
+	Entries bool // append the log's entries to the trace
 	Logger  *slog.Logger
 }
 
 // bounds of a run.
 const (
-	ackTimeout = 90 * time.Second // after the last fault everything is acknowledged
+	ackTimeout = 90 * time.Second // from the last fault until everything is acknowledged
 	runTimeout = 10 * time.Minute
 )
 
@@ -45,18 +45,18 @@ type run struct {
 	*world
 	ctx             context.Context
 	opt             Options
-	producers       sync.WaitGroup // producers: they end by themselves
+	producers       sync.WaitGroup // end by themselves
 	background      sync.WaitGroup // readers, the committer: they end with tailing
 	backgroundCtx   context.Context
-	stopProducing   chan struct{} // closed when producers need not make more
+	stopProducing   chan struct{} // closed when producers may stop
 	faults          int
 	apps            []*txnApp
-	entries         []string       // that are in archives and etcd at the end
-	orphanedObjects int            // objects that dead sessions left behind
+	entries         []string       // in archives and etcd at the end
+	orphanedObjects int            // left behind by dead sessions
 	lastingFaults   sync.WaitGroup // faults that last
 }
 
-// Run lives through one seed. It must be called inside a synctest bubble.
+// Run runs one seed. It must be called inside a synctest bubble.
 func Run(ctx context.Context, seed uint64, opt Options) Result {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -125,7 +125,7 @@ func (r *run) runSimulation() {
 	r.trace("calm: nothing is open")
 	r.waitReadersCaughtUp()
 	r.trace("calm: readers are there")
-	time.Sleep(8 * time.Second) // entries name what uploads left behind
+	time.Sleep(8 * time.Second) // entries name orphaned uploads
 	cancel()
 	r.background.Wait()
 	r.readAllPartitions()
@@ -134,7 +134,7 @@ func (r *run) runSimulation() {
 	r.checkBucket()
 }
 
-// waitReadersCaughtUp waits until every reader has read what there is.
+// waitReadersCaughtUp waits until every reader has read everything.
 func (r *run) waitReadersCaughtUp() {
 	end := time.Now().Add(readyTimeout)
 	for time.Now().Before(end) {
@@ -153,8 +153,8 @@ func (r *run) waitReadersCaughtUp() {
 	}
 }
 
-// partitionEnds are the ends of all partitions as the first broker that is up knows
-// them.
+// partitionEnds returns the log end offsets of all partitions from the first running
+// broker.
 func (r *run) partitionEnds() map[string]int64 {
 	next := map[string]int64{}
 	l := r.anyInstance()
@@ -184,10 +184,10 @@ func (r *run) waitFor(limit time.Duration, wait func()) bool {
 	}
 }
 
-// A cluster begins with so many brokers in so many zones.
+// The initial size of a cluster.
 const brokers, zones = 4, 3
 
-// brokerAddrs are the addresses a client tries, beginning with the first-th process.
+// brokerAddrs returns the addresses that a client tries, starting with process first.
 func (r *run) brokerAddrs(first int) (out []string) {
 	for i := range brokers {
 		p := r.processes[(first+i)%brokers]
@@ -239,7 +239,7 @@ func (r *run) startClients() {
 	for i := range 10 {
 		targets := [][]TP{fast, bulk, {{"bulk", 1}, {"fast", 0}}, {{"trim", 0}, {"grow", 0}}}[i%4]
 		p := r.newProducer(fmt.Sprintf("p%d", i), i != 4 && i != 9, r.brokerAddrs(i), targets...)
-		if i%3 == 0 { // it goes to another broker while the first is merely slow
+		if i%3 == 0 { // it moves to another broker while the first is merely slow
 			p.timeoutOverride = 150*time.Millisecond + time.Duration(r.generateNumber("patience", p.name, 0)%400_000_000)
 		}
 		r.producers.Go(func() {
@@ -261,7 +261,7 @@ func (r *run) startClients() {
 	}
 }
 
-// startOtherClients starts everybody but producers and readers.
+// startOtherClients starts all clients except producers and readers.
 func (r *run) startOtherClients() {
 	late := r.newProducer("late", true, r.brokerAddrs(2), TP{"grow", 1}, TP{"grow", 2})
 	r.producers.Go(func() {
@@ -295,7 +295,7 @@ func (r *run) startOtherClients() {
 	r.startApps()
 }
 
-// sampleBrokers notes every broker's state now and then.
+// sampleBrokers periodically records every broker's state.
 func (r *run) sampleBrokers() {
 	for n := 0; r.backgroundCtx.Err() == nil; n++ {
 		for _, p := range r.processes {
@@ -311,7 +311,7 @@ func (r *run) sampleBrokers() {
 	}
 }
 
-// startDelay is when a client begins: no two at one instant.
+// startDelay is a client's start time: no two are equal.
 func (c *client) startDelay() time.Duration {
 	return 1 + time.Duration(c.w.generateNumber("start", c.name, 0)%50_000_000)
 }

@@ -23,7 +23,7 @@ func runSeed(t *testing.T, seed uint64, opt Options) (res Result) {
 	return res
 }
 
-// firstDifference shows where two traces part.
+// firstDifference shows where two traces differ first.
 func firstDifference(a, b Result) string {
 	x, y := a.sortedTrace(), b.sortedTrace()
 	for i := range min(len(x), len(y)) {
@@ -34,8 +34,7 @@ func firstDifference(a, b Result) string {
 	return fmt.Sprintf("%d and %d lines", len(x), len(y))
 }
 
-// A seed is a history: run twice, everything happens at the same instants with
-// the same bytes.
+// A seed that runs twice does everything at the same instants with the same bytes.
 func TestASeedReplays(t *testing.T) {
 	t.Run("quiet", func(t *testing.T) { t.Parallel(); checkReplay(t, 7, Options{Quiet: true}) })
 	for _, seed := range seedsToReplay(t) {
@@ -43,8 +42,8 @@ func TestASeedReplays(t *testing.T) {
 	}
 }
 
-// seedsToReplay are the seeds that are run twice: some with a restored etcd, a lost
-// one, a zone that comes later; or so many as ZONEWISE_SIM_REPLAY says.
+// seedsToReplay returns the seeds that run twice: some with a restored etcd, a lost
+// one, a zone that is added later; or the number that ZONEWISE_SIM_REPLAY sets.
 func seedsToReplay(t *testing.T) []uint64 {
 	n := envNumber(t, "ZONEWISE_SIM_REPLAY", 0)
 	if n == 0 {
@@ -77,9 +76,9 @@ func checkReplay(t *testing.T, seed uint64, opt Options) {
 	t.Errorf("quiet=%v: two runs of seed %d differ:\n%s", opt.Quiet, seed, firstDifference(a, b))
 }
 
-// Seeds: whatever happens, the promises are kept; and together they reach
-// every interesting state. ZONEWISE_SIM_FROM and ZONEWISE_SIM_SEEDS say which
-// (default 0 to 39); ZONEWISE_SIM_OUT names a file for one line per seed.
+// Every seed keeps the promises, and together the seeds reach every interesting
+// state. ZONEWISE_SIM_FROM and ZONEWISE_SIM_SEEDS select them (default 0 to 39);
+// ZONEWISE_SIM_OUT names a file for one line per seed.
 func TestSeeds(t *testing.T) {
 	from, count := envNumber(t, "ZONEWISE_SIM_FROM", 0), envNumber(t, "ZONEWISE_SIM_SEEDS", 40)
 	var mu sync.Mutex // guards what follows
@@ -90,7 +89,7 @@ func TestSeeds(t *testing.T) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
 				if failed.Load() && os.Getenv("ZONEWISE_SIM_FAILFAST") != "" {
-					return // the mutants want to know whether, not where
+					return // mutants need only the verdict, not the place
 				}
 				res := runSeed(t, uint64(seed), Options{})
 				checkResult(t, res)
@@ -108,8 +107,8 @@ func TestSeeds(t *testing.T) {
 			})
 		}
 	})
-	// A set of forty may miss a rare state by chance, and another one with
-	// every change of the code: further seeds, up to twice as many, make up.
+	// Forty seeds may miss a rare state by chance, a different one after every
+	// change of the code: then up to forty more seeds run.
 	for seed := from + count; count >= 40 && len(sum.Missing()) > 0 && seed < from+2*count; seed++ {
 		t.Run(fmt.Sprintf("further/%d", seed), func(t *testing.T) {
 			res := runSeed(t, uint64(seed), Options{})
@@ -123,7 +122,7 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// Each seed sends at least so much, and meets at least so many faults.
+// Minimum numbers of batches and faults of each seed.
 const (
 	leastBatches = 2000
 	leastFaults  = 5
@@ -177,7 +176,7 @@ func envNumber(t *testing.T, name string, without int) int {
 	return n
 }
 
-// Without faults nobody may lose time or be refused anything: the control run.
+// The control run: without faults, no client may be delayed or get an error.
 func TestQuietSeed(t *testing.T) {
 	res := runSeed(t, 1, Options{Quiet: true})
 	if len(res.Wrong) > 0 || res.Batches < leastBatches {

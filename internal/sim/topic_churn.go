@@ -10,28 +10,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// churnTopic is made, written to, changed and deleted again and again by one client:
-// each time it is another topic of the same name.
+// churnTopic is created, written to, changed and deleted repeatedly by one client:
+// each time it is a new topic with the same name.
 const churnTopic = "temp"
 
-// churnPartitions is how many partitions it has.
+// churnPartitions is its number of partitions.
 const churnPartitions = 2
 
-// topicChurnClient is that client. It does one thing after the other, so that it knows what
-// must be true; a recovery takes that knowledge away until the next turn.
+// topicChurnClient is that client. It does one thing after the other, so that it knows
+// what must be true; after a recovery it does not, until the next round.
 type topicChurnClient struct {
 	client
 	round            int // counts topics
-	recoveriesBefore int // recoveries when the turn began
+	recoveriesBefore int // recoveries when the round began
 	attempts         int
 }
 
-// errRoundOver: the turn is over, and nothing is wrong.
+// errRoundOver: the round ends without a violation.
 var errRoundOver = errors.New("round over")
 
 func (t *topicChurnClient) run(ctx context.Context) { t.runRounds(ctx, t.runRound) }
 
-// runRounds does the same again and again until ctx ends.
+// runRounds repeats rounds until ctx ends.
 func (t *topicChurnClient) runRounds(ctx context.Context, live func(context.Context) error) {
 	defer t.closeConn()
 	for ctx.Err() == nil {
@@ -46,9 +46,9 @@ func (t *topicChurnClient) runRounds(ctx context.Context, live func(context.Cont
 	}
 }
 
-// runRound is one topic's life.
+// runRound runs one topic from its creation to its deletion.
 func (t *topicChurnClient) runRound(ctx context.Context) error {
-	if err := t.deleteTopic(ctx); err != nil { // whatever is there
+	if err := t.deleteTopic(ctx); err != nil { // of an earlier round
 		return err
 	}
 	id, err := t.createTopic(ctx)
@@ -81,7 +81,7 @@ func (t *topicChurnClient) runRound(ctx context.Context) error {
 	return t.verifyDeleted(ctx, id)
 }
 
-// reportViolation notes what must not be, unless a recovery may have made it so.
+// reportViolation records a violation, unless a recovery may have caused it.
 func (t *topicChurnClient) reportViolation(format string, args ...any) error {
 	if t.w.recoveryCount() == t.recoveriesBefore {
 		t.w.history.reportViolation("%s round %d: %s", t.name, t.round, fmt.Sprintf(format, args...))
@@ -89,9 +89,9 @@ func (t *topicChurnClient) reportViolation(format string, args ...any) error {
 	return errRoundOver
 }
 
-// requestUntilFinal asks until the answer is none to be asked for again: one that is final, or
-// that no client would retry. unsure tells that an attempt before may have taken
-// effect unheard.
+// requestUntilFinal repeats a request until its response is final: one that no client
+// would retry. unsure reports that an earlier attempt may have taken effect without
+// a response.
 func (t *topicChurnClient) requestUntilFinal(ctx context.Context, q kmsg.Request, version int16, code func(kmsg.Response) int16, final ...int16) (got int16, unsure bool, err error) {
 	for ctx.Err() == nil && t.w.recoveryCount() == t.recoveriesBefore {
 		resp, err := t.requestOnce(ctx, q, version)
@@ -110,7 +110,7 @@ func (t *topicChurnClient) requestUntilFinal(ctx context.Context, q kmsg.Request
 	return 0, true, errRoundOver
 }
 
-// switchBroker goes to another broker, whose state may be older.
+// switchBroker moves to another broker, whose state may be older.
 func (t *topicChurnClient) switchBroker() {
 	t.closeConn()
 	t.addrIndex += 2
@@ -143,12 +143,12 @@ func (t *topicChurnClient) createTopic(ctx context.Context) (id [16]byte, err er
 		t.w.countState(topicAgain, 1)
 		return id, nil
 	case code == errTopicExists && unsure:
-		return id, errRoundOver // ours, with an id that we did not hear
+		return id, errRoundOver // created by an attempt without a response, so its id is unknown
 	}
 	return id, t.reportViolation("create: error %d", code)
 }
 
-// produceRecord sends one record, and returns how many there must be then at least.
+// produceRecord sends one record, and returns the minimum number of records afterwards.
 func (t *topicChurnClient) produceRecord(ctx context.Context, n, acked int) (int, error) {
 	q := kmsg.NewPtrProduceRequest()
 	q.Acks, q.TimeoutMillis = -1, 10_000
@@ -171,13 +171,13 @@ func (t *topicChurnClient) produceRecord(ctx context.Context, n, acked int) (int
 	return acked + 1, err
 }
 
-// roundRecord is the n-th of the present topic: its producer's name tells the topic.
+// roundRecord is the n-th record of the current topic, which its producer's name contains.
 func (t *topicChurnClient) roundRecord(n int) Record {
 	return Record{fmt.Sprintf("temp.%d", t.round), TP{churnTopic, 0}, n}
 }
 
-// verifyRecords reads the topic at another broker: all that was acknowledged is there, in
-// order, retries aside, and nothing of the topics before it.
+// verifyRecords reads the topic at another broker: all acknowledged records are there,
+// in order except for retries, and none of an earlier topic.
 func (t *topicChurnClient) verifyRecords(ctx context.Context, acked int) error {
 	t.switchBroker()
 	rd := &reader{client: t.client, topic: churnTopic, position: map[int32]int64{0: 0}}
@@ -220,7 +220,7 @@ func (t *topicChurnClient) verifyRecords(ctx context.Context, acked int) error {
 	return nil
 }
 
-// verifyDeleted sees at another broker that the topic is there no more.
+// verifyDeleted checks at another broker that the topic no longer exists.
 func (t *topicChurnClient) verifyDeleted(ctx context.Context, id [16]byte) error {
 	t.switchBroker()
 	q := kmsg.NewPtrListOffsetsRequest()

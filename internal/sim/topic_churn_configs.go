@@ -20,7 +20,7 @@ func (t *topicChurnClient) changeConfigs(ctx context.Context) error {
 	return t.verifyConfigs(ctx, churnTopic, want)
 }
 
-// setConfigs sets configs of a topic, until it is told that they are.
+// setConfigs sets configs of a topic, and retries until the response says that they are set.
 func (t *topicChurnClient) setConfigs(ctx context.Context, topic string, set map[string]string) error {
 	q := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	r := kmsg.NewIncrementalAlterConfigsRequestResource()
@@ -39,7 +39,7 @@ func (t *topicChurnClient) setConfigs(ctx context.Context, topic string, set map
 	return err
 }
 
-// verifyConfigs reads a topic's configs, which must be those that were set last.
+// verifyConfigs checks that a topic's configs are those that were set last.
 func (t *topicChurnClient) verifyConfigs(ctx context.Context, topic string, want map[string]string) error {
 	q := kmsg.NewPtrDescribeConfigsRequest()
 	r := kmsg.NewDescribeConfigsRequestResource()
@@ -69,8 +69,8 @@ func (t *topicChurnClient) verifyConfigs(ctx context.Context, topic string, want
 	return err
 }
 
-// moveLanes moves a topic that is written to all the while from one lane to the other
-// and back, and reads each time at another broker that it has.
+// moveLanes moves a topic that is being written to from one lane to the other and
+// back, and checks each move at another broker.
 func (t *topicChurnClient) moveLanes(ctx context.Context, topic string) {
 	defer t.closeConn()
 	for ctx.Err() == nil {
@@ -81,7 +81,7 @@ func (t *topicChurnClient) moveLanes(ctx context.Context, topic string) {
 		if err == nil {
 			t.w.countState(laneMoved, 1)
 			t.switchBroker()
-			_ = t.verifyConfigs(ctx, topic, want) // what is wrong is noted
+			_ = t.verifyConfigs(ctx, topic, want) // violations are recorded
 		}
 		select {
 		case <-time.After(700*time.Millisecond + time.Duration(t.w.generateNumber("lanes", t.name, t.round)%1_500_000_000)):

@@ -7,10 +7,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// churnGroup commits positions on the topic.
+// churnGroup commits offsets on the topic.
 const churnGroup = "of-temp"
 
-// commitAndVerifyOffset commits one and sees it.
+// commitAndVerifyOffset commits an offset and reads it back.
 func (t *topicChurnClient) commitAndVerifyOffset(ctx context.Context, offset int64) error {
 	for t.w.recoveryCount() == t.recoveriesBefore && ctx.Err() == nil {
 		t.attempts++
@@ -48,7 +48,7 @@ func (t *topicChurnClient) commitOnce(ctx context.Context, offset int64) error {
 	return t.verifyOffset(ctx, offset)
 }
 
-// verifyOffset holds the group's position against what it must be; -1: none.
+// verifyOffset compares the group's offset with the expected one; -1: none.
 func (t *topicChurnClient) verifyOffset(ctx context.Context, want int64) error {
 	q := kmsg.NewPtrOffsetFetchRequest()
 	q.Group = churnGroup
@@ -69,7 +69,7 @@ func (t *topicChurnClient) verifyOffset(ctx context.Context, want int64) error {
 	return nil
 }
 
-// verifyNoOffset sees that nothing of the topics before it is left.
+// verifyNoOffset checks that no offset of an earlier topic is left.
 func (t *topicChurnClient) verifyNoOffset(ctx context.Context) error {
 	for t.w.recoveryCount() == t.recoveriesBefore && ctx.Err() == nil {
 		err := t.findCoordinator(ctx, churnGroup)

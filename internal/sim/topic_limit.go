@@ -9,15 +9,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// limitClientTopics is for how many topics of the crowd there is room, if the other
-// client that makes topics has none.
+// limitClientTopics is the number of topics that this client can create while the
+// churn client has none.
 const limitClientTopics = 4
 
-// topicLimit is the most topics that a simulated cluster may have.
+// topicLimit is the maximum number of topics of a simulated cluster.
 func topicLimit() int { return len(testTopics()) + limitClientTopics }
 
-// clusterLimits are the lowered ones of a seed whose etcd is not lost: a recovery, too,
-// would have to know them.
+// clusterLimits returns lowered limits for a seed whose etcd is not lost: a recovery
+// would have to know them too.
 func (w *world) clusterLimits() *metadata.Limits {
 	if etcdEndFault(w.seed) != nil {
 		return nil
@@ -27,8 +27,8 @@ func (w *world) clusterLimits() *metadata.Limits {
 	return &l
 }
 
-// topicLimitClient makes topics until the limit refuses one, deletes one of them, and makes
-// the refused one then.
+// topicLimitClient creates topics until the limit refuses one, deletes one of them, and
+// then creates the refused one.
 type topicLimitClient struct{ topicChurnClient }
 
 func (c *topicLimitClient) run(ctx context.Context) { c.runRounds(ctx, c.runRound) }
@@ -61,7 +61,7 @@ func (c *topicLimitClient) runRound(ctx context.Context) error {
 	if err := c.deleteNamedTopic(ctx, limitClientTopic(0)); err != nil {
 		return err
 	}
-	for range 50 { // the other one may have taken the room
+	for range 50 { // the churn client may have taken the free place
 		code, err := c.createUpToLimit(ctx, limitClientTopic(made))
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (c *topicLimitClient) runRound(ctx context.Context) error {
 	return nil
 }
 
-// createUpToLimit makes a topic; the answer is that it is there, or that the limit refuses it.
+// createUpToLimit creates a topic until it exists or the limit refuses it.
 func (c *topicLimitClient) createUpToLimit(ctx context.Context, name string) (int16, error) {
 	q := kmsg.NewPtrCreateTopicsRequest()
 	q.TimeoutMillis = 5000

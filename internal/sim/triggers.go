@@ -8,21 +8,21 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// faultTrigger waits for a request and springs at it: it kills who makes it, or loses
-// the answer.
+// faultTrigger waits for a request and fires at it: it kills the process that makes
+// it, or loses the response.
 type faultTrigger struct {
-	process      string // whose requests; empty: anybody's
+	process      string // that makes the request; empty: any
 	match        string // part of "<op> <key>"
-	deletesOnly  bool   // log keys: only a generation's prefix, which only deletes name
-	countdown    int    // springs at the count-th match
-	applied      bool   // the request takes effect, and only its answer is lost
-	loseReplies  int    // kill nobody: lose so many answers
-	failRequests int    // kill nobody: fail so many requests, without effect
+	deletesOnly  bool   // log keys: only an extent's prefix, which only deletes use
+	countdown    int    // fires when it has counted down to zero
+	applied      bool   // the request takes effect, and only its response is lost
+	loseReplies  int    // kill no process: lose this many responses
+	failRequests int    // kill no process: fail this many requests, without effect
 	action       stopOrder
 
 	lastMatch time.Time // of the last match
-	firesNow  bool      // what became of it
-	spent     bool      // for the last time
+	firesNow  bool      // its result
+	spent     bool      // fires no more
 }
 
 func (w *world) addTrigger(t *faultTrigger) {
@@ -42,8 +42,8 @@ func (w *world) removeTrigger(t *faultTrigger) {
 	}
 }
 
-// matchTrigger offers a request of a life to the traps. It returns the trap that
-// springs, if one does.
+// matchTrigger matches a request of an instance with the triggers, and returns the one
+// that fires, if any.
 func (w *world) matchTrigger(life, op, key string) *faultTrigger {
 	name, _, _ := strings.Cut(life, ".")
 	what := op + " " + key
@@ -57,7 +57,7 @@ func (w *world) matchTrigger(life, op, key string) *faultTrigger {
 		if t.deletesOnly && strings.HasPrefix(key, "/zonewise/main/log/") && strings.Count(key, "/") > 5 {
 			continue
 		}
-		// What is asked at one instant has no order, so it has one fate.
+		// Requests of the same instant have no order, so they have the same outcome.
 		if !now.Equal(t.lastMatch) {
 			if t.spent {
 				continue
@@ -71,7 +71,7 @@ func (w *world) matchTrigger(life, op, key string) *faultTrigger {
 	return nil
 }
 
-// countMatch counts an instant with a match, and tells whether the trap springs.
+// countMatch counts an instant with a match, and reports whether the trigger fires.
 func (t *faultTrigger) countMatch() bool {
 	if t.countdown--; t.countdown > 0 {
 		return false
@@ -87,8 +87,8 @@ func (t *faultTrigger) countMatch() bool {
 	return true
 }
 
-// fireTrigger kills the process of a life: at once, or where the request is to take
-// effect, a little later.
+// fireTrigger kills an instance's process: at once, or a little later if the request
+// takes effect.
 func (w *world) fireTrigger(t *faultTrigger, life string) {
 	if t.loseReplies > 0 || t.failRequests > 0 {
 		return
@@ -110,7 +110,7 @@ func (w *world) fireTrigger(t *faultTrigger, life string) {
 	}
 }
 
-// decideEtcdFault is asked for every call of etcd.
+// decideEtcdFault is called for every call of etcd.
 func (w *world) decideEtcdFault(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 	if w.isDead(c.Client) {
 		return etcdfake.CallOutcome{}, false
@@ -125,10 +125,10 @@ func (w *world) decideEtcdFault(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 			return etcdfake.CallOutcome{LoseReply: true}, true
 		}
 	}
-	return etcdfake.CallOutcome{}, w.areFaultsOver() // calm: no fault is drawn
+	return etcdfake.CallOutcome{}, w.areFaultsOver() // no fault at the end of a run
 }
 
-// decideBucketFault is asked for every request of the bucket.
+// decideBucketFault is called for every request of the bucket.
 func (w *world) decideBucketFault(life string, plan bucket.FaultPlan, op bucket.Op, name string, attempt int) bucket.InjectedFault {
 	if w.isDead(life) {
 		return bucket.InjectedFault{}

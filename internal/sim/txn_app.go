@@ -8,37 +8,37 @@ import (
 )
 
 // txnApp is an application with one transactional id: it writes one transaction
-// after the other, dies and comes again, leaves zombies behind, and forgets
+// after the other, crashes and restarts, leaves zombies behind, and abandons
 // transactions until they time out. Its goroutine (run) owns it.
 type txnApp struct {
 	r           *run
 	id          string
 	v2          bool
 	timeout     time.Duration
-	firstBroker int // the process that it turns to first
+	firstBroker int // the process that it connects to first
 	targets     []TP
 
 	txnCount     int // transactions so far
 	incarnations int
-	client       *txnClient      // the present incarnation
+	client       *txnClient      // the current incarnation
 	successors   []chan struct{} // closed when the next incarnation has the id
 }
 
-// What becomes of a transaction.
+// The outcomes of a transaction.
 const (
 	txnCommits = iota
 	txnAborts
-	txnForgotten // until it has timed out, and then some
-	txnDies      // its application dies and comes again
-	txnZombie    // and what died goes on
-	txnLateBatch // V1: aborted with a batch on its way, which arrives in the next one
+	txnForgotten // abandoned until after its timeout
+	txnDies      // its application crashes and restarts
+	txnZombie    // and the old incarnation continues
+	txnLateBatch // V1: aborted with a batch in flight, which arrives in the next one
 )
 
 func (a *txnApp) generateNumber(what string) uint64 {
 	return a.r.generateNumber("app "+what, a.id, a.txnCount)
 }
 
-// chooseOutcome draws what becomes of the present transaction.
+// chooseOutcome generates the outcome of the current transaction.
 func (a *txnApp) chooseOutcome() int {
 	switch v := a.generateNumber("fate") % 24; {
 	case v < 5:
@@ -55,12 +55,12 @@ func (a *txnApp) chooseOutcome() int {
 	return txnCommits
 }
 
-// forgetfulTimeout: apps with a shorter timeout forget transactions; the others' must
-// not be ended by anybody else.
+// forgetfulTimeout: apps with a shorter timeout abandon transactions; only their own
+// client may end the transactions of the others.
 const forgetfulTimeout = 10 * time.Second
 
-// run writes transactions until stop is closed. The last one of a forgetful
-// app stays open: the service ends it.
+// run writes transactions until stop is closed. The last one of an app that abandons
+// transactions stays open: the service ends it.
 func (a *txnApp) run(ctx context.Context, stop <-chan struct{}) {
 	named := false
 	for ctx.Err() == nil {
@@ -83,12 +83,12 @@ func (a *txnApp) run(ctx context.Context, stop <-chan struct{}) {
 		}
 		if err == nil {
 			if a.timeout < forgetfulTimeout {
-				_, _ = a.writeTxn(ctx) // what fails now is open or not: both end
+				_, _ = a.writeTxn(ctx) // whether it fails does not matter: open or not, it ends
 			}
 			a.client.close()
 			return
 		}
-		// Half of those that live on name what they had.
+		// Half of the surviving incarnations send their former identity.
 		named = errors.Is(err, errFenced) && a.generateNumber("named")%2 == 0
 		if !named {
 			a.client.close()
@@ -108,7 +108,7 @@ func (a *txnApp) pauseBetweenTxns(ctx context.Context) {
 	}
 }
 
-// errDied: the incarnation is over on purpose.
+// errDied: the incarnation was ended on purpose.
 var errDied = errors.New("incarnation ended on purpose")
 
 // runTxn is one transaction from its beginning to its end.
@@ -147,7 +147,8 @@ func (a *txnApp) runTxn(ctx context.Context) error {
 	return nil
 }
 
-// checkForeignEnd looks at who may have ended a transaction that its client did not.
+// checkForeignEnd checks a transaction that its client did not end: whether the
+// service was allowed to.
 func (a *txnApp) checkForeignEnd(t *Txn, err error) {
 	if t == nil || !errors.Is(err, errFenced) {
 		return
@@ -168,7 +169,7 @@ func (a *txnApp) beginTxn() *Txn {
 	return t
 }
 
-// writeTxn begins a transaction and writes what belongs to it.
+// writeTxn begins a transaction and writes its records and offsets.
 func (a *txnApp) writeTxn(ctx context.Context) (*Txn, error) {
 	t := a.beginTxn()
 	var tps []TP

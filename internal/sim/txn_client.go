@@ -21,20 +21,20 @@ const (
 	errTxnAbortable    = 120
 )
 
-// errFenced: another one speaks for the transactional id, or its transaction
-// was ended: what the client holds is worth nothing any more.
+// errFenced: another client has the transactional id, or the transaction was ended:
+// the client's state is no longer valid.
 var errFenced = errors.New("fenced")
 
 // txnClient is one incarnation of a transactional producer.
 type txnClient struct {
 	client
 	id               string // transactional id
-	v2               bool   // KIP-890: partitions and groups join by themselves, the epoch rises with each end
+	v2               bool   // KIP-890: partitions and groups join implicitly, the epoch rises with each end
 	timeout          time.Duration
 	identity         producerIdentity
 	seqs             map[TP]int32
 	coordinator      client // the connection to the group's coordinator
-	coordinatorKnown bool   // co knows where that is
+	coordinatorKnown bool   // coordinator is connected to it
 }
 
 func (w *world) newTxnClient(name, id string, v2 bool, timeout time.Duration, addrs []string) *txnClient {
@@ -55,8 +55,8 @@ func (x *txnClient) pickVersion(v1, v2 int16) int16 {
 	return v1
 }
 
-// requestUntilAnswered asks until an answer says something. unsure tells that an attempt
-// before may have taken effect unheard.
+// requestUntilAnswered repeats a request until it gets a final response. unsure reports
+// that an earlier attempt may have taken effect without a response.
 func (x *txnClient) requestUntilAnswered(ctx context.Context, c *client, req kmsg.Request, version int16, code func(kmsg.Response) int16) (got int16, unsure bool, err error) {
 	for {
 		resp, err := c.requestOnce(ctx, req, version)
@@ -84,7 +84,7 @@ func (x *txnClient) requestUntilAnswered(ctx context.Context, c *client, req kms
 	}
 }
 
-// codeError turns a step's code into what follows for the client.
+// codeError maps a step's error code to what it means for the client.
 func (x *txnClient) codeError(what string, code int16) error {
 	switch code {
 	case errNone:
@@ -101,9 +101,9 @@ func (x *txnClient) codeError(what string, code int16) error {
 	return fmt.Errorf("%s: error %d: %w", what, code, errFenced)
 }
 
-// initProducerID gets an identity: anew, which fences whoever had the id before, or, as
-// a producer that lives does after a failed transaction (KIP-360), by naming
-// its own.
+// initProducerID gets an identity: a new one, which fences the former holder of the
+// id, or, like a running producer after a failed transaction (KIP-360), by sending
+// its current one.
 func (x *txnClient) initProducerID(ctx context.Context, named bool) error {
 	q := kmsg.NewPtrInitProducerIDRequest()
 	q.TransactionalID, q.TransactionTimeoutMillis = &x.id, int32(x.timeout/time.Millisecond)
@@ -126,7 +126,7 @@ func (x *txnClient) initProducerID(ctx context.Context, named bool) error {
 	return nil
 }
 
-// setIdentity takes an identity; with a new one sequences begin again.
+// setIdentity sets the identity; with a new one, sequences restart.
 func (x *txnClient) setIdentity(id producerIdentity) {
 	if id != x.identity {
 		x.identity, x.seqs = id, map[TP]int32{}
@@ -158,7 +158,7 @@ func (x *txnClient) addPartitions(ctx context.Context, tps []TP) error {
 	return x.codeError("add partitions", code)
 }
 
-// nextBatch makes the next batch of a transaction for a partition.
+// nextBatch builds the next batch of a transaction for a partition.
 func (x *txnClient) nextBatch(t *Txn, tp TP) (b Batch, q *kmsg.ProduceRequest) {
 	h := x.w.history
 	v := x.w.generateNumber("txn batch", t.Name+tp.String(), t.Sent[tp])
@@ -210,13 +210,13 @@ func (x *txnClient) produceBatch(ctx context.Context, t *Txn, tp TP) error {
 	return nil
 }
 
-// produceResult is the answer to a request of one batch.
+// produceResult returns the result of a request with one batch.
 func produceResult(resp kmsg.Response) (code int16, base int64) {
 	p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 	return p.ErrorCode, p.BaseOffset
 }
 
-// connectCoordinator connects co to the group's coordinator.
+// connectCoordinator connects to the group's coordinator.
 func (x *txnClient) connectCoordinator(ctx context.Context) error {
 	for !x.coordinatorKnown {
 		if err := x.coordinator.findCoordinator(ctx, "of-"+x.id); err == nil {
@@ -232,7 +232,7 @@ func (x *txnClient) connectCoordinator(ctx context.Context) error {
 	return nil
 }
 
-// commitOffset makes a position of the group part of the transaction.
+// commitOffset makes an offset of the group part of the transaction.
 func (x *txnClient) commitOffset(ctx context.Context, t *Txn, offset int64) error {
 	if !x.v2 {
 		q := kmsg.NewPtrAddOffsetsToTxnRequest()
@@ -269,7 +269,7 @@ func (x *txnClient) commitOffset(ctx context.Context, t *Txn, offset int64) erro
 	return err
 }
 
-// endTxn ends the transaction, and notes what came of it.
+// endTxn ends the transaction, and records the result.
 func (x *txnClient) endTxn(ctx context.Context, t *Txn, commit bool) error {
 	h := x.w.history
 	if commit {

@@ -12,20 +12,20 @@ type Txn struct {
 	RecoveriesBefore int        // recoveries before
 	Sent             map[TP]int // records so far
 	Acks             []Ack
-	Offset           int64 // of its group, that it commits; 0: none
+	Offset           int64 // that it commits for its group; 0: none
 
-	CommitSent time.Time // zero: never asked to commit
+	CommitSent time.Time // zero: commit never requested
 	Committed  bool      // the commit was answered
-	Ended      time.Time // when an answer came
-	// Dead: whatever it asked for, it cannot have been committed: a commit was
-	// refused, or asked for only after its producer was fenced.
+	Ended      time.Time // when the response arrived
+	// Dead: it cannot have been committed: a commit was refused, or was requested only
+	// after its producer was fenced.
 	Dead bool
-	// UncertainBatch: a batch of it, which was aborted, may have come to its broker only
-	// when the next transaction was under way, and belong to that.
+	// UncertainBatch: a batch of this aborted transaction may have reached its broker
+	// only during the next transaction, and belong to that one.
 	UncertainBatch bool
 }
 
-// barrierTopic are the partitions that late batches of apps are followed by.
+// barrierTopic has the partitions of the batches that are sent after late batches.
 const barrierTopic = "knock"
 
 // TxnFetch is a fetch of a transactional client's group offset; -1: none.
@@ -35,7 +35,7 @@ type TxnFetch struct {
 	Begun, End time.Time
 }
 
-// CommittedLog is a partition at the end, as a reader of committed records sees it.
+// CommittedLog is a partition at the end, as a read_committed reader sees it.
 type CommittedLog struct {
 	LastStableOffset, HighWatermark int64 // last stable offset, high watermark
 	Reads                           []Read
@@ -44,13 +44,13 @@ type CommittedLog struct {
 // isTransactional reports whether only transactions write to a partition.
 func (tp TP) isTransactional() bool { return tp.Topic == "pay" || tp.Topic == "ship" }
 
-// groupID is the one whose offsets a transactional id commits.
+// groupID is the group whose offsets the transactional id commits.
 func (t *Txn) groupID() string { return "of-" + t.ID }
 
-// sourcePartition is the partition whose position that group commits.
+// sourcePartition is the partition whose offset that group commits.
 var sourcePartition = TP{"bulk", 1}
 
-// mayBeVisible reports whether a commit was asked for.
+// mayBeVisible reports whether a commit was requested.
 func (h *History) mayBeVisible(name string) (known, may bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// committedReader reads one partition as a consumer of committed records does:
-// up to the last stable offset, without what the answer says is aborted.
+// committedReader reads one partition like a read_committed consumer: up to the last
+// stable offset, without the records of the listed aborted transactions.
 type committedReader struct {
 	reader
-	lastStableOffset int64          // the newest last stable offset by this connection
+	lastStableOffset int64          // the newest one on this connection
 	highWatermark    int64          // high watermark
 	abortedProducers map[int64]bool // producers inside an aborted transaction
 }
@@ -30,7 +30,7 @@ func (r *committedReader) partition() TP {
 	return TP{}
 }
 
-// run reads until ctx ends, and holds what it sees against what was asked for.
+// run reads until ctx ends, and compares the records with the requested commits.
 func (r *committedReader) run(ctx context.Context) {
 	defer r.closeConn()
 	tp := r.partition()
@@ -83,8 +83,8 @@ func (r *committedReader) pollCommitted(ctx context.Context) ([]Read, error) {
 	return r.filterAborted(part)
 }
 
-// filterAborted takes what a fetch brought, as Kafka's consumers do: the aborted
-// transactions begin at their first offset and end with their marker.
+// filterAborted filters a fetch response like Kafka's consumers: an aborted
+// transaction begins at its first offset and ends with its marker.
 func (r *committedReader) filterAborted(part *kmsg.FetchResponseTopicPartition) (out []Read, err error) {
 	reads, err := readBatches(part.RecordBatches)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *committedReader) filterAborted(part *kmsg.FetchResponseTopicPartition) 
 	return out, nil
 }
 
-// pollTxnOffset fetches a transactional group's position again and again.
+// pollTxnOffset repeatedly fetches a transactional group's offset.
 func (r *run) pollTxnOffset(id string, addrs []string) {
 	c := &client{w: r.world, name: "watch-" + id, addrs: addrs}
 	defer c.closeConn()
@@ -168,7 +168,7 @@ func (r *run) recordTxnOffset(ctx context.Context, c *client, id string) error {
 }
 
 // readAllCommitted reads every transactional partition from every broker, and
-// every group's last position.
+// every group's last offset.
 func (r *run) readAllCommitted() {
 	for _, p := range r.processes {
 		for _, tp := range transactionalTPs() {
@@ -212,7 +212,7 @@ func (r *run) readCommitted(p *process, tp TP) (s CommittedLog, err error) {
 	return s, nil
 }
 
-// recordLastOffset notes a group's position at the end.
+// recordLastOffset records a group's offset at the end.
 func (r *run) recordLastOffset(id string) error {
 	c := &client{w: r.world, name: "last-" + id, addrs: r.brokerAddrs(0)}
 	defer c.closeConn()

@@ -11,8 +11,8 @@ import (
 // the slow lane.
 func transactionalTPs() []TP { return []TP{{"pay", 0}, {"pay", 1}, {"ship", 0}, {"ship", 1}} }
 
-// startApps starts two apps of each generation of the protocol, one of which
-// forgets transactions, and who watches them.
+// startApps starts two apps of each protocol generation, one of which abandons
+// transactions, and their readers.
 func (r *run) startApps() {
 	for i := range 4 {
 		timeout := 20 * time.Second
@@ -36,8 +36,8 @@ func (r *run) startApps() {
 	}
 }
 
-// txnEndTimeout is how long after the last fault a transaction may be open: the
-// longest timeout, and some ticks.
+// txnEndTimeout is how long a transaction may stay open after the last fault: the
+// longest timeout and some ticks.
 const txnEndTimeout = 30 * time.Second
 
 // waitNoOpenTxns waits until every transaction has ended.

@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// leaveZombie leaves the present incarnation behind, which goes on with its
-// transaction: at once, or after its successor has the id.
+// leaveZombie leaves the current incarnation behind; it continues its transaction at
+// once, or after its successor has the id.
 func (a *txnApp) leaveZombie(ctx context.Context, t *Txn) {
 	z := a.client
 	z.close()
@@ -53,10 +53,10 @@ func (a *txnApp) leaveZombie(ctx context.Context, t *Txn) {
 	})
 }
 
-// runLateBatch aborts a transaction of the older protocol while a batch of it is on
-// its way by another broker, and begins the next one on the same partition:
-// the batch has that one's producer id and epoch, and belongs to no other than
-// its own. Which sequence comes next is not known then: the epoch is raised.
+// runLateBatch aborts a transaction of the older protocol while a batch of it is in
+// flight through another broker, and begins the next one on the same partition. The
+// batch has the same producer id and epoch, but must not become part of the next
+// transaction. The next sequence is then unknown, so the epoch is raised.
 func (a *txnApp) runLateBatch(ctx context.Context, t *Txn) error {
 	x, tp := a.client, a.targets[len(a.targets)-1]
 	if err := x.addPartitions(ctx, []TP{tp}); err != nil {
@@ -89,12 +89,12 @@ func (a *txnApp) runLateBatch(ctx context.Context, t *Txn) error {
 	return fmt.Errorf("next sequence is unknown: %w", errFenced)
 }
 
-// barrierTimeout is how long a late batch, which lingers, may take to be taken in.
+// barrierTimeout is how long the broker may take to accept a late batch, which lingers.
 const barrierTimeout = 30 * time.Millisecond
 
-// sendLateBatch sends a batch of the transaction by the side connection, and behind it
-// one without an answer, whose effect shows that the broker has taken the
-// first. heard hears what became of it.
+// sendLateBatch sends a batch of the transaction on the side connection, and after it
+// one without a response, whose effect shows that the broker has accepted the first.
+// heard receives the response to the first.
 func (a *txnApp) sendLateBatch(ctx context.Context, t *Txn, side *client, tp TP) (heard func(), err error) {
 	at := TP{barrierTopic, int32(a.firstBroker)}
 	before, err := a.client.listOffset(ctx, at, latestTimestamp)

@@ -16,14 +16,14 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// world is what brokers and clients live in.
+// world is the environment of brokers and clients.
 type world struct {
 	seed          uint64
 	mem           *bucket.Mem
 	net           *network
 	logger        *slog.Logger
-	faultsEnabled bool // faults may be drawn
-	// instants keeps apart whatever happens: two things of one nanosecond race.
+	faultsEnabled bool // faults may be generated
+	// instants keeps effects apart: two in the same nanosecond would race.
 	instants etcdfake.Instants
 
 	history   *History
@@ -31,22 +31,22 @@ type world struct {
 
 	mu             sync.Mutex // guards what follows
 	etcd           *etcdfake.Store
-	etcds          []*etcdfake.Store // all there were
+	etcds          []*etcdfake.Store // all so far
 	traceLines     []string          // the trace
 	faultsOver     bool              // no more faults: the end of a run
 	gate           chan struct{}     // closed: processes may not run; nil: they may
 	gateOpened     chan struct{}     // closed when the gate opens
 	recoveries     int
 	stopsExpected  bool // brokers are expected to stop
-	stops          int  // brokers that did
+	stops          int  // number of brokers that stopped
 	triggers       []*faultTrigger
-	damageArchives int // archives to damage on their way into the bucket
-	// What is to be damaged on its way out of it.
+	damageArchives int // archives to damage in transit to the bucket
+	// Reads to damage in transit from it.
 	damageReads, damageCheckpoints int
 	billable                       requestLog
-	deadInstances                  map[string]bool // lives that were killed
+	deadInstances                  map[string]bool // killed instances
 	observed                       *observations
-	latePuts                       int // PUTs that landed after their caller had given up
+	latePuts                       int // PUTs that took effect after their caller had given up
 	etcdClients                    map[string]*etcdfake.Client
 }
 
@@ -61,7 +61,7 @@ func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
 	return w
 }
 
-// generateNumber is a number that depends on the seed and its arguments only.
+// generateNumber returns a number that depends only on the seed and the arguments.
 func (w *world) generateNumber(kind, id string, n int) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d/%s/%s/%d", w.seed, kind, id, n)
@@ -73,13 +73,13 @@ func (w *world) generateNumber(kind, id string, n int) uint64 {
 	return v ^ v>>33
 }
 
-// sleepDistinct lets up to 100 µs pass, and ends at an instant of its own.
+// sleepDistinct sleeps up to 100 µs, and ends at a distinct instant.
 func (w *world) sleepDistinct(what string, n int) {
 	d := time.Duration(1 + w.generateNumber(what, "", n)%100_000)
 	time.Sleep(w.instants.TakeIn(d, fmt.Sprintf("%s %d", what, n)))
 }
 
-// newEtcd starts an empty etcd; life tells one from the next.
+// newEtcd starts an empty etcd; life distinguishes it from earlier ones.
 func (w *world) newEtcd(life string) *etcdfake.Store {
 	rates := etcdfake.Config{Seed: w.generateNumber("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond, Instants: &w.instants}
 	lose, before, landLate, cancel := 0, 0, 0, 0
@@ -91,7 +91,7 @@ func (w *world) newEtcd(life string) *etcdfake.Store {
 	return etcdfake.New(rates)
 }
 
-// bucketFor is the bucket as one process sees it: its own connection.
+// bucketFor returns one process's connection to the bucket.
 func (w *world) bucketFor(process string) (*bucket.FaultyBucket, bucket.Bucket) {
 	plan := bucket.FaultPlan{Seed: w.generateNumber("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005}
 	took, fated := newRequestCounter(), newRequestCounter()
@@ -118,14 +118,14 @@ func (w *world) bucketFor(process string) (*bucket.FaultyBucket, bucket.Bucket) 
 	retry := bucket.DefaultRetry()
 	retry.Timeout = 2 * time.Second
 	all := bucket.Retry(traced, retry)
-	if process == "operator" { // nobody's bill
+	if process == "operator" { // not billed to the cluster
 		return fault, all
 	}
 	return fault, billedBucket{all, &w.billable, process}
 }
 
-// requestCounter counts the instants at which something was asked. What is asked at
-// one instant has no order, so it has one number.
+// requestCounter counts the instants at which requests were made. Requests of the
+// same instant have no order, so they share a number.
 type requestCounter struct {
 	mu sync.Mutex
 	n  map[string]int
@@ -159,7 +159,7 @@ func (w *world) areFaultsOver() bool {
 	return w.faultsOver
 }
 
-// trace notes an event at its virtual instant.
+// trace records an event at its virtual instant.
 func (w *world) trace(format string, args ...any) {
 	line := fmt.Sprintf("%020d "+format, append([]any{time.Now().UnixNano()}, args...)...)
 	w.mu.Lock()
@@ -180,8 +180,8 @@ func (w *world) traceDigest() string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// openLog opens the cluster's log for a process, creating the cluster where
-// this is the first.
+// openLog opens the cluster's log for a process, and creates the cluster if this is
+// the first.
 func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string, life int) (*etcdlog.Log, error) {
 	if _, _, err := etcdlog.Create(ctx, c, cluster, "token"); err != nil {
 		return nil, err

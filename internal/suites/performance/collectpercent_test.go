@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// What the Go runtime's pace costs and saves: processor time and peak memory of
-// three brokers that are written to flat out and read from, at several GOGC.
+// Cost of Go's garbage collection at several values of GOGC: CPU time and peak
+// memory of three brokers under flat-out load.
 func TestCollectPercent(t *testing.T) {
 	where := describeMachine(t)
 	percents := []string{"100", "50", "25"}
@@ -36,7 +36,7 @@ func TestCollectPercent(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	b.WriteString("| GOGC | MB/s | CPU seconds a GiB, brokers | peak memory of three brokers, MiB |\n|---|---|---|---|\n")
+	b.WriteString("| GOGC | MB/s | CPU seconds per GiB, brokers | peak memory of three brokers, MiB |\n|---|---|---|---|\n")
 	for _, percent := range percents {
 		all := got[percent]
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", percent, formatSpread(figuresOf(all, throughputOf), 1), formatSpread(figuresOf(all, serverCPU), 2), formatSpread(figuresOf(all, func(m measurement) float64 { return m.memory }), 0))

@@ -13,14 +13,14 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// etcd's file at the inline budget of 2 MB/s, by entries of 1 to 96 KiB. Aim:
-// under 96 MiB over ten minutes.
+// The size of etcd's database file at the inline budget of 2 MB/s, with entries
+// of 1 to 96 KiB. Aim: below 96 MiB over ten minutes.
 func TestEtcdFileAtTheInlineBudget(t *testing.T) {
 	const aimMiB = 96
 	where := describeMachine(t)
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "inline", 30)
-	// Evenly drawn from 1 to 94 KiB: a batch and its entry add the rest. 48 a
+	// Uniform from 1 to 94 KiB: the batch and its entry add the rest. 48 per
 	// second are a little more than the budget.
 	stream := load{topic: "inline", partitions: 30, perSecond: 48, size: func(r *rand.Rand) int { return 1<<10 + r.IntN(93<<10) },
 		options: []kgo.Opt{kgo.ProducerBatchMaxBytes(96 << 10)}}
@@ -50,7 +50,7 @@ func TestEtcdFileAtTheInlineBudget(t *testing.T) {
 | entries of 1 to 96 KiB, sent for %v at 2.3 MB/s | aim | measured | |
 |---|---|---|---|
 | largest database file of the three members | < %d MiB | %.0f MiB | %s |
-| of that went inline | up to 2 MB/s | %.2f MB/s | |
+| written inline | up to 2 MB/s | %.2f MB/s | |
 | produce acks=all, p50 / p99 | | %.1f / %.1f ms | |
 `, where, long, aimMiB, most, verdictText(most < aimMiB), inline/1e6/long.Seconds(), millis(quantile(acks, 0.5)), millis(quantile(acks, 0.99))))
 }

@@ -26,8 +26,8 @@ import (
 
 const attackEnv = "ZONEWISE_ATTACK"
 
-// TestMain lets this program be the attacker, too: a process of its own, which
-// a cgroup can hold to one core.
+// TestMain also lets this program be the attacker, in a process of its own that
+// a cgroup can limit to one core.
 func TestMain(m *testing.M) {
 	if text := os.Getenv(attackEnv); text != "" {
 		if err := hostile.Main(context.Background(), text, os.Stdout); err != nil {
@@ -39,10 +39,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The attackers, and what others may suffer from them.
+// The attackers, and how much they may delay others.
 const (
 	attackers = 16
-	// attackBytes leaves room for a header below what a broker takes of a request.
+	// attackBytes leaves room for a header below the limit of a request.
 	attackBytes   = broker.MaxPlainFrameBytes - 1<<10
 	attackTopics  = 500
 	attackEach    = 20 // partitions of each
@@ -50,8 +50,7 @@ const (
 	hostileMs     = 100.0
 )
 
-// attackTable is the table: for each API its requests of the greatest size, once
-// with answers read and once without, and what is large by nature.
+// attackTable returns, for each API, its requests of the maximum size.
 func attackTable(t *testing.T, address string, long time.Duration) (all []hostile.Attack) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(address))
 	if err != nil {
@@ -82,9 +81,9 @@ func attackTable(t *testing.T, address string, long time.Duration) (all []hostil
 var served = map[int16]bool{1: true, 2: true, 3: true, 8: true, 9: true, 10: true, 11: true, 15: true, 19: true, 20: true, 23: true, 32: true, 33: true,
 	35: true, 37: true, 42: true, 43: true, 44: true, 61: true, 65: true, 66: true, 69: true, 75: true} // read only
 
-// TestHostileClients measures what producers in all zones see while sixteen
-// connections send one broker the most expensive requests of an API, from one
-// core, and how much memory the broker takes at most.
+// TestHostileClients measures the latency of producers in all zones while
+// sixteen connections, limited to one core, send one broker the most expensive
+// requests of an API, and the broker's peak memory.
 func TestHostileClients(t *testing.T) {
 	where := describeMachine(t)
 	c := cluster.Start(t, cluster.Options{})
@@ -126,16 +125,16 @@ func TestHostileClients(t *testing.T) {
 	}
 	publishSection(t, "hostile clients", fmt.Sprintf(`%s
 
-%d connections to one broker send requests of nearly %d MiB, one behind the other's answer, from a process that a cgroup holds to one core; producers in three zones
-send %.0f records/s of 1 KiB meanwhile. All aims reached: %v.
+%d connections to one broker send requests of nearly %d MiB, each after the response to the previous one, from a process that a cgroup limits to one core. Producers in three zones
+send %.0f records/s of 1 KiB at the same time. All aims reached: %v.
 
-| request, and the array in it | ack p99 before, ms | during, ms | aim | | broker's memory at most, MiB | answered / sent |
+| request and its large array | ack p99 before, ms | during, ms | aim | | broker's peak memory, MiB | answered / sent |
 |---|---|---|---|---|---|---|
 %s`, where, attackers, broker.MaxPlainFrameBytes>>20, hostileRecord, reached, rows.String()))
 }
 
-// holdToOneCore makes a cgroup that gets one core's time, and returns the file
-// that takes its processes.
+// holdToOneCore creates a cgroup limited to one core, and returns the file to
+// which its process ids are written.
 func holdToOneCore(t *testing.T) string {
 	t.Helper()
 	folder := fmt.Sprintf("/sys/fs/cgroup/cpu/zonewise-%d", os.Getpid())
@@ -151,7 +150,7 @@ func holdToOneCore(t *testing.T) string {
 	return filepath.Join(folder, "cgroup.procs")
 }
 
-// clearPeak makes a process's greatest memory what it is now.
+// clearPeak resets a process's peak memory to its current memory.
 func clearPeak(t *testing.T, pid int) {
 	t.Helper()
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
@@ -186,7 +185,7 @@ func endAttack(t *testing.T, p *attackProcess) (r hostile.Result) {
 		t.Fatalf("attacker: %v", err)
 	}
 	if err := json.Unmarshal(p.out.Bytes(), &r); err != nil {
-		t.Fatalf("attacker said %q: %v", p.out.String(), err)
+		t.Fatalf("output of the attacker: %q: %v", p.out.String(), err)
 	}
 	return r
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// What the bound of inline bytes buys, and what it costs etcd: the one producer
+// The gain of a higher bound on inline bytes, and its cost in etcd: the producer
 // of TestOneProducerOnePartition at several bounds (ADR 0017).
 func TestInlineBound(t *testing.T) {
 	where := describeMachine(t)
@@ -20,7 +20,7 @@ func TestInlineBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("| bound, MiB/s | MB/s | share inline | PUTs a GiB | CPU s a GiB, brokers | CPU s a GiB, etcd | fsyncs of one member a GiB | largest file of a member |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| bound, MiB/s | MB/s | share inline | PUTs per GiB | CPU s per GiB, brokers | CPU s per GiB, etcd | fsyncs of one member per GiB | largest file of a member |\n|---|---|---|---|---|---|---|---|\n")
 	for _, mib := range []int{0, 2, 4, 8} {
 		t.Run(fmt.Sprint(mib), func(t *testing.T) {
 			c := cluster.Start(t, cluster.Options{Flags: []string{"--inline-rate", fmt.Sprint(mib << 20)}})

@@ -17,20 +17,19 @@ const (
 	kafkaRounds    = 5
 	pacedPerSecond = 2000
 	gib            = 1 << 30
-	// kafkaHeapMB is the heap of each of Kafka's brokers, as its own start
-	// script has it.
+	// kafkaHeapMB is the heap of each Kafka broker, as in Kafka's start script.
 	kafkaHeapMB = 1024
 )
 
-// kafkaPartitions are the topics that are written flat out.
+// kafkaPartitions are the partition counts of the flat-out topics.
 var kafkaPartitions = []int{1, 30, 300}
 
-// middle is the topic of the other workloads.
+// middle is the partition count of the other workloads.
 const middle = 30
 
 // zonewise and Apache Kafka on one machine: three brokers each, records of
-// 1 KiB, acks=all. Both are warmed up, and then take turns workload by workload,
-// the one first in even rounds and the other in odd ones. A report, not a gate.
+// 1 KiB, acks=all. Both are warmed up and then alternate, workload by workload;
+// they go first in alternate rounds. A report, not a gate.
 func TestAgainstKafka(t *testing.T) {
 	where := describeMachine(t)
 	classes, err := kafkaoracle.Classpath()
@@ -59,13 +58,13 @@ func TestAgainstKafka(t *testing.T) {
 		}
 	}
 	disk50, disk99 := d.stopAndReport()
-	publishSection(t, "kafka", fmt.Sprintf("%s The disk's fdatasync meanwhile: p50 %.1f ms, p99 %.1f ms.\n\n%s\n\n%s", where, millis(disk50), millis(disk99),
+	publishSection(t, "kafka", fmt.Sprintf("%s The disk's fdatasync during the run: p50 %.1f ms, p99 %.1f ms.\n\n%s\n\n%s", where, millis(disk50), millis(disk99),
 		kafkaTable(ours, theirs, workloadTable(classes, c.Program)), flushedTable(ours, theirs, flushed)))
 }
 
-// warmUp has both do the same for at least a minute each, in turns: the second
-// half of a JVM's first minute is still faster than the first. They are paced, so
-// that the disk has room for the rounds.
+// warmUp runs the same workload on both for at least a minute each, alternating:
+// the second half of a JVM's first minute is still faster than the first. The
+// rate is limited, so that the disk has room for the rounds.
 func warmUp(t *testing.T, program string, peers ...*comparedSystem) {
 	t.Helper()
 	for turn := range 4 {
@@ -78,7 +77,7 @@ func warmUp(t *testing.T, program string, peers ...*comparedSystem) {
 	}
 }
 
-// awaitBrokers waits until all three have registered.
+// awaitBrokers waits until all three brokers have registered.
 func awaitBrokers(t *testing.T, k *kafkaoracle.Oracle) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.Bootstrap...))

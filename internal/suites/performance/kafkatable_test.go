@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// formatSpread is the median of some rounds, with the least and the largest of them.
+// formatSpread formats the median with the minimum and the maximum.
 func formatSpread(all []float64, digits int) string {
 	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, median(all), digits, slices.Min(all), digits, slices.Max(all))
 }
@@ -22,7 +22,7 @@ func figuresOf(all []measurement, f func(measurement) float64) (v []float64) {
 	return v
 }
 
-// figureRatios are the figures of one system over the other's, round by round.
+// figureRatios divides the figures of a by those of b, round by round.
 func figureRatios(a, b []measurement, f func(measurement) float64) (v []float64) {
 	for i := range a {
 		v = append(v, f(a[i])/f(b[i]))
@@ -36,13 +36,13 @@ func totalCPU(m measurement) float64     { return m.brokers + m.etcd + m.store }
 
 func kafkaTable(ours, theirs *comparedSystem, rows []workload) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Median of %d rounds in turn (least–most); ratios are of each round.\n\n", kafkaRounds)
+	fmt.Fprintf(&b, "Median of %d alternating rounds (minimum–maximum); ratios are per round.\n\n", kafkaRounds)
 	b.WriteString("| | MB/s, zonewise | Kafka | ratio | ack p50 / p99, ms, zonewise | Kafka |\n|---|---|---|---|---|---|\n")
 	for _, w := range rows {
 		a, k := ours.measured[w.name], theirs.measured[w.name]
 		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %s | %s |\n", w.name, formatSpread(figuresOf(a, throughputOf), 1), formatSpread(figuresOf(k, throughputOf), 1), formatSpread(figureRatios(a, k, throughputOf), 2), formatLatencies(w, a), formatLatencies(w, k))
 	}
-	b.WriteString("\n| CPU seconds a GiB | zonewise: brokers + etcd + S3 server | Kafka | Kafka : brokers and etcd | Kafka : all of zonewise |\n|---|---|---|---|---|\n")
+	b.WriteString("\n| CPU seconds per GiB | zonewise: brokers + etcd + S3 server | Kafka | Kafka : brokers and etcd | Kafka : all of zonewise |\n|---|---|---|---|---|\n")
 	for _, w := range rows {
 		a, k := ours.measured[w.name], theirs.measured[w.name]
 		fmt.Fprintf(&b, "| %s | %.1f + %.1f + %.1f | %s | **%s** | %s |\n", w.name, median(figuresOf(a, func(m measurement) float64 { return m.brokers })),
@@ -55,7 +55,7 @@ func kafkaTable(ours, theirs *comparedSystem, rows []workload) string {
 		}
 		return most
 	}
-	fmt.Fprintf(&b, "\nPeak memory of brokers and etcd together: zonewise %.0f MiB, Kafka %.0f MiB.", memory(ours), memory(theirs))
+	fmt.Fprintf(&b, "\nPeak memory of brokers and etcd in total: zonewise %.0f MiB, Kafka %.0f MiB.", memory(ours), memory(theirs))
 	return b.String()
 }
 
@@ -66,11 +66,10 @@ func formatLatencies(w workload, all []measurement) string {
 	return fmt.Sprintf("%.0f / %.0f", median(figuresOf(all, func(m measurement) float64 { return m.p50 })), median(figuresOf(all, func(m measurement) float64 { return m.p99 })))
 }
 
-// flushedTable is what Kafka does where it, too, acknowledges nothing that is
-// not on disk.
+// flushedTable compares with a Kafka that acknowledges only what is on disk.
 func flushedTable(ours, theirs, flushed *comparedSystem) string {
 	var b strings.Builder
-	b.WriteString("| with `flush.messages=1` Kafka acknowledges what is on disk, as zonewise does | zonewise | Kafka | Kafka, flushed | zonewise : flushed |\n|---|---|---|---|---|\n")
+	b.WriteString("| with `flush.messages=1` Kafka acknowledges only what is on disk, like zonewise | zonewise | Kafka | Kafka, flushed | zonewise : flushed |\n|---|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(flushed.measured)) {
 		a, f := ours.measured[name], flushed.measured[name]
 		fmt.Fprintf(&b, "| %s, MB/s | %s | %s | %s | %s |\n", name, formatSpread(figuresOf(a, throughputOf), 1), formatSpread(figuresOf(theirs.measured[name], throughputOf), 1), formatSpread(figuresOf(f, throughputOf), 1), formatSpread(figureRatios(a, f, throughputOf), 2))

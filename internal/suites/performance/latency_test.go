@@ -31,7 +31,7 @@ func TestModestStream(t *testing.T) {
 |---|---|---|---|
 | produce acks=all, p50 | < 10 ms | %.1f ms | %s |
 | produce acks=all, p99 | < 30 ms | %.1f ms | %s |
-| the same disk's fdatasync meanwhile, p50 / p99 | | %.1f / %.1f ms | |
-| processor, all brokers and etcd members | | %.1f %% of one core | |
+| fdatasync of the same disk during the run, p50 / p99 | | %.1f / %.1f ms | |
+| CPU, all brokers and etcd members | | %.1f %% of one core | |
 `, where, long, millis(p50), verdictText(p50 < 10*time.Millisecond), millis(p99), verdictText(p99 < 30*time.Millisecond), millis(disk50), millis(disk99), used/long.Seconds()*100))
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// ack is one record acknowledged: when it was due, and how long that took from
-// there.
+// ack is one acknowledged record: when it was due, and the latency from then.
 type ack struct {
 	due  time.Time
 	took time.Duration
@@ -27,13 +26,13 @@ type ack struct {
 type load struct {
 	topic      string
 	partitions int
-	perSecond  float64                // records, of all producers together
+	perSecond  float64                // records, over all producers
 	size       func(r *rand.Rand) int // of the next record
 	options    []kgo.Opt
 }
 
-// runLoad sends for so long, waits for every answer, and returns the acks. A record
-// that fails fails the test.
+// runLoad sends for the given time, waits for every response, and returns the
+// acks. A record that fails fails the test.
 func (l load) runLoad(t *testing.T, c *cluster.Cluster, long time.Duration) []ack {
 	t.Helper()
 	var mu sync.Mutex

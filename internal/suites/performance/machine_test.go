@@ -29,7 +29,7 @@ func testLength(short, full time.Duration) time.Duration {
 // ticksPerSecond is USER_HZ, in which Linux gives times of processes.
 const ticksPerSecond = 100
 
-// cpuSeconds is what a process has used, user and system.
+// cpuSeconds returns the CPU time of processes so far, user and system.
 func cpuSeconds(t *testing.T, pids ...int) (sum float64) {
 	t.Helper()
 	for _, pid := range pids {
@@ -50,7 +50,7 @@ func cpuSeconds(t *testing.T, pids ...int) (sum float64) {
 	return sum
 }
 
-// peakMiB is the largest resident memory of each process so far, added up.
+// peakMiB returns the sum of the processes' peak resident memory so far.
 func peakMiB(t *testing.T, pids ...int) (sum float64) {
 	t.Helper()
 	for _, pid := range pids {
@@ -71,7 +71,7 @@ func peakMiB(t *testing.T, pids ...int) (sum float64) {
 	return sum
 }
 
-// childNamed finds a process of ours whose program's name begins so.
+// childNamed finds a child process whose program name has the given prefix.
 func childNamed(t *testing.T, name string) int {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -81,7 +81,7 @@ func childNamed(t *testing.T, name string) int {
 	for _, path := range stats {
 		content, err := os.ReadFile(path)
 		if err != nil {
-			continue // it ended meanwhile
+			continue // the process has ended
 		}
 		head, rest, ok := strings.Cut(string(content), ") ")
 		if fields := strings.Fields(rest); ok && len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
@@ -102,7 +102,7 @@ func processIDs(processes []*cluster.Process) (all []int) {
 	return all
 }
 
-// describeMachine describes where and when, in one paragraph.
+// describeMachine returns the time, the commit and the machine in one paragraph.
 func describeMachine(t *testing.T) string {
 	t.Helper()
 	model := "unknown processor"
@@ -113,7 +113,7 @@ func describeMachine(t *testing.T) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s, commit %s, %s, %d cores of %s; load of the machine when it began: %s.",
+	return fmt.Sprintf("%s, commit %s, %s, %d cores of %s; load of the machine at the start: %s.",
 		time.Now().UTC().Format("2006-01-02 15:04 MST"), report.Commit(), runtime.Version(), runtime.NumCPU(), model, loadAverage())
 }
 
@@ -125,8 +125,8 @@ func loadAverage() string {
 	return strings.Join(strings.Fields(string(content))[:3], " ")
 }
 
-// diskWatch measures the disk under a folder while something else runs: writes of
-// 2 KiB, each synced, as etcd's WAL does them.
+// diskWatch measures the disk under a folder during a run: writes of 2 KiB,
+// each synced, like etcd's WAL.
 type diskWatch struct {
 	stop  chan struct{}
 	ended chan []time.Duration
@@ -151,7 +151,7 @@ func watchDisk(t *testing.T, folder string) *diskWatch {
 			case <-time.After(50 * time.Millisecond):
 			}
 			if _, err := file.Write(block); err != nil {
-				continue // a disk that is full shows in everything else
+				continue // a full disk shows everywhere else
 			}
 			begin := time.Now()
 			if syscall.Fdatasync(int(file.Fd())) == nil {
@@ -162,14 +162,14 @@ func watchDisk(t *testing.T, folder string) *diskWatch {
 	return d
 }
 
-// stopAndReport ends the watch: p50 and p99 of fdatasync.
+// stopAndReport ends the watch and returns p50 and p99 of fdatasync.
 func (d *diskWatch) stopAndReport() (p50, p99 time.Duration) {
 	close(d.stop)
 	took := <-d.ended
 	return quantile(took, 0.5), quantile(took, 0.99)
 }
 
-// quantile sorts in place; of nothing it is 0.
+// quantile sorts in place; without values it returns 0.
 func quantile(all []time.Duration, q float64) time.Duration {
 	if len(all) == 0 {
 		return 0

@@ -17,7 +17,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// The size of the state that the log is cared for under.
+// The size of the state, and the windows of the measurement.
 const (
 	bigTopics                = 2
 	bigPerTopic              = 10_000
@@ -29,10 +29,10 @@ const (
 	settleAfterWrite         = 5 * time.Second
 )
 
-// Commits while a generation is archived and deleted and a checkpoint of a
-// large state is written, against none of that, in alternating windows. Aim:
-// the median p99 is at most twice the quiet one.
-func TestCommitsUnderCare(t *testing.T) {
+// Commits while extents are archived and deleted and checkpoints of a large
+// state are written, compared with none of that, in alternating windows. Aim:
+// the median p99 is at most twice that of the quiet windows.
+func TestCommitsDuringMaintenance(t *testing.T) {
 	where := describeMachine(t)
 	c := cluster.Start(t, cluster.Options{Broker: map[string]string{}})
 	fillState(t, c)
@@ -55,12 +55,12 @@ func TestCommitsUnderCare(t *testing.T) {
 	ratio := median(busy) / median(quiet)
 	publishSection(t, "care", fmt.Sprintf(`%s
 
-| %d partitions, %d (partition, producer) pairs; %d windows of %v in turn, %d records/s | aim | measured | |
+| %d partitions, %d (partition, producer) pairs; %d alternating windows of %v, %d records/s | aim | measured | |
 |---|---|---|---|
 | commit p99, quiet: median of windows | | %.1f ms (%s) | |
-| commit p99, while generations are archived and deleted and checkpoints written | | %.1f ms (%s) | |
+| commit p99, while extents are archived and deleted and checkpoints are written | | %.1f ms (%s) | |
 | ratio | <= %.0f | %.2f | %s |
-| generations deleted, checkpoints accepted in the second kind | | %d, %d | |
+| extents deleted, checkpoints accepted in windows of the second kind | | %d, %d | |
 | memory of the largest broker | | %.0f MiB | |
 `, where, bigTopics*bigPerTopic, bigPairs, maintenanceWindows, window, maintenanceRecordsPerSec, median(quiet), formatList(quiet), median(busy), formatList(busy),
 		maintenanceAim, ratio, verdictText(ratio <= maintenanceAim), truncations, checkpoints, largestPeak(t, processIDs(c.Brokers))))
@@ -85,36 +85,36 @@ func formatList(all []float64) string {
 func measureWindows(t *testing.T, c *cluster.Cluster, g *maintenanceGate, stream load, window time.Duration) (quiet, busy []float64, truncations, checkpoints int) {
 	t.Helper()
 	for i := range maintenanceWindows {
-		cared := i%2 == 1
-		if cared {
+		maintained := i%2 == 1
+		if maintained {
 			g.resumeRoles()
 		} else {
 			g.pauseRoles()
 		}
-		time.Sleep(time.Second) // what was under way ends
+		time.Sleep(time.Second) // work in progress ends
 		truncated, pointer := g.keyVersion("truncated"), g.keyVersion("checkpoint")
 		p99 := millis(quantile(ackLatencies(stream.runLoad(t, c, window)), 0.99))
 		truncated, pointer = g.keyVersion("truncated")-truncated, g.keyVersion("checkpoint")-pointer
-		t.Logf("window %d, care %v: p99 %.1f ms, %d generations deleted, %d checkpoints", i+1, cared, p99, truncated, pointer)
-		if cared {
+		t.Logf("window %d, maintenance %v: p99 %.1f ms, %d extents deleted, %d checkpoints", i+1, maintained, p99, truncated, pointer)
+		if maintained {
 			busy = append(busy, p99)
 			truncations, checkpoints = truncations+int(truncated), checkpoints+int(pointer)
 		} else {
 			quiet = append(quiet, p99)
 			if truncated > 0 || pointer > 0 {
-				t.Errorf("window %d was to be quiet: %d generations deleted, %d checkpoints", i+1, truncated, pointer)
+				t.Errorf("window %d should be quiet: %d extents deleted, %d checkpoints", i+1, truncated, pointer)
 			}
 		}
 	}
 	g.resumeRoles()
 	if truncations == 0 || checkpoints == 0 {
-		t.Errorf("nothing to compare with: %d generations deleted, %d checkpoints", truncations, checkpoints)
+		t.Errorf("nothing to compare with: %d extents deleted, %d checkpoints", truncations, checkpoints)
 	}
 	return quiet, busy, truncations, checkpoints
 }
 
-// fillState has bigProducers idempotent producers write one record into each of
-// the partitions.
+// fillState writes one record to each partition with each of bigProducers
+// idempotent producers.
 func fillState(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	topics := make([]string, bigTopics)
@@ -162,8 +162,8 @@ func etcdAddresses(c *cluster.Cluster) string {
 	return strings.Join(all, ",")
 }
 
-// maintenanceGate keeps all brokers from archiving and checkpoints: while it is closed,
-// keys without a lease stand where a holder's would.
+// maintenanceGate stops all brokers from archiving and writing checkpoints: it
+// puts keys without a lease where a role holder's keys would be.
 type maintenanceGate struct {
 	t  *testing.T
 	kv *clientv3.Client
@@ -171,13 +171,13 @@ type maintenanceGate struct {
 
 const clusterRoot = "/zonewise/main/"
 
-var maintenanceRoles = [...]string{"archive", "checkpoint"} // names of duties
+var maintenanceRoles = [...]string{"archive", "checkpoint"} // as in the keys duty/<name>
 
 func (g *maintenanceGate) pauseRoles() {
 	for _, name := range maintenanceRoles {
 		key := clusterRoot + "duty/" + name
 		ok := false
-		for range 1000 { // a broker may take it between the two
+		for range 1000 { // a broker may take the role between the two requests
 			g.deleteKey(key)
 			r, err := g.kv.Txn(g.t.Context()).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).Then(clientv3.OpPut(key, "held by a measurement")).Commit()
 			if err != nil {
@@ -188,7 +188,7 @@ func (g *maintenanceGate) pauseRoles() {
 			}
 		}
 		if !ok {
-			g.t.Fatalf("duty %s could not be taken", name)
+			g.t.Fatalf("role %s could not be taken", name)
 		}
 	}
 }

@@ -20,22 +20,22 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// modestRates are records of 1 KiB a second, of three producers without linger,
-// over 30 partitions; 0 is idle.
+// modestRates are records of 1 KiB per second, from three producers without
+// linger, over 30 partitions; 0 is idle.
 var modestRates = []int{0, 100, 1000}
 
 const modestRounds = 3
 
 // streamCost is one phase of one system.
 type streamCost struct {
-	cpu, log float64 // of one core: brokers and etcd; of that etcd
+	cpu, log float64 // percent of one core: brokers and etcd; etcd alone
 	p50, p99 float64 // ms
-	commits  float64 // a second
-	requests float64 // of S3, a minute
+	commits  float64 // per second
+	requests float64 // S3 requests per minute
 }
 
-// What a modest stream costs beside Apache Kafka: the processor time of three
-// brokers and three members of etcd, idle and at two rates, in turn.
+// The CPU time of a modest stream compared with Apache Kafka: three brokers and
+// three etcd members, idle and at two rates, alternating.
 func TestModestStreamBesideKafka(t *testing.T) {
 	where := describeMachine(t)
 	ours, theirs := startSystems(t)
@@ -58,7 +58,7 @@ func TestModestStreamBesideKafka(t *testing.T) {
 		}
 	}
 	disk50, disk99 := d.stopAndReport()
-	publishSection(t, "modest beside kafka", fmt.Sprintf("%s The disk's fdatasync meanwhile: p50 %.1f ms, p99 %.1f ms.\n\n%s", where, millis(disk50), millis(disk99), modestTable(got[ours], got[theirs])))
+	publishSection(t, "modest beside kafka", fmt.Sprintf("%s The disk's fdatasync during the run: p50 %.1f ms, p99 %.1f ms.\n\n%s", where, millis(disk50), millis(disk99), modestTable(got[ours], got[theirs])))
 }
 
 func (p *comparedSystem) measureStream(t *testing.T, program, topic string, rate int, c *cluster.Cluster) (m streamCost) {
@@ -125,7 +125,7 @@ func modestTable(ours, theirs map[int][]streamCost) string {
 		return median(v)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "| records/s of 1 KiB, 30 partitions; median of %d rounds in turn | %% of a core, zonewise (etcd's part) | Kafka | aim | | ack p50 / p99, ms, zonewise | Kafka | commits/s | S3 requests a minute |\n|---|---|---|---|---|---|---|---|---|\n", modestRounds)
+	fmt.Fprintf(&b, "| records/s of 1 KiB, 30 partitions; median of %d alternating rounds | %% of a core, zonewise (etcd's part) | Kafka | aim | | ack p50 / p99, ms, zonewise | Kafka | commits/s | S3 requests per minute |\n|---|---|---|---|---|---|---|---|---|\n", modestRounds)
 	for _, rate := range modestRates {
 		a, k := ours[rate], theirs[rate]
 		cpu, kafka := of(a, func(m streamCost) float64 { return m.cpu }), of(k, func(m streamCost) float64 { return m.cpu })

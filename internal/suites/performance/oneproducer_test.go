@@ -22,23 +22,23 @@ import (
 const (
 	oneProducerRounds  = 5
 	oneProducerRecords = 50_000
-	// windowPuts is a PUT for each full window of a Java producer: five batches
+	// windowPuts is one PUT per full window of a Java producer: five batches
 	// of 16 KiB.
 	windowPuts = gib / (5 << 14)
 )
 
-// producerPerfResult is what one run of kafka-producer-perf-test said, and what it took.
+// producerPerfResult is the output of one run of kafka-producer-perf-test, and its cost.
 type producerPerfResult struct {
 	mbps, p50, p99 float64 // MB/s as the tool counts, 2^20; ms
-	// Seconds of processor a GiB.
+	// CPU seconds per GiB.
 	brokers, etcd, store float64
-	puts                 float64 // a GiB
+	puts                 float64 // per GiB
 	inline               float64 // share of the bytes
-	inlineRate           float64 // bytes a second
+	inlineRate           float64 // bytes per second
 }
 
-// What everybody tries first: one kafka-producer-perf-test with its defaults,
-// records of 1 KiB, one partition. zonewise and Apache Kafka take turns.
+// One kafka-producer-perf-test with its defaults, records of 1 KiB, one
+// partition: what most people try first. zonewise and Apache Kafka alternate.
 func TestOneProducerOnePartition(t *testing.T) {
 	where := describeMachine(t)
 	classes, err := kafkaoracle.Classpath()
@@ -92,7 +92,7 @@ func runProducerPerf(t *testing.T, classes, topic string, s *comparedSystem) (r 
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	m := perfLine.FindStringSubmatch(lines[len(lines)-1])
 	if m == nil {
-		t.Fatalf("kafka-producer-perf-test said\n%s", out)
+		t.Fatalf("output of kafka-producer-perf-test:\n%s", out)
 	}
 	number := func(text string) float64 {
 		v, err := strconv.ParseFloat(text, 64)
@@ -134,18 +134,18 @@ func oneProducerTable(ours, theirs []producerPerfResult) string {
 	aim := 1.1 * windowPuts * (1 - share)
 	rate, bound := of(ours, func(r producerPerfResult) float64 { return r.inlineRate }), metadata.DefaultRates().InlineBytes
 	var b strings.Builder
-	fmt.Fprintf(&b, "| median of %d rounds in turn, after one to warm up | aim | zonewise | Kafka | |\n|---|---|---|---|---|\n", len(ours))
+	fmt.Fprintf(&b, "| median of %d alternating rounds, after a warm-up round | aim | zonewise | Kafka | |\n|---|---|---|---|---|\n", len(ours))
 	fmt.Fprintf(&b, "| MB/s (2^20) | Kafka's | %.1f | %.1f | %s |\n", of(ours, func(r producerPerfResult) float64 { return r.mbps }),
 		of(theirs, func(r producerPerfResult) float64 { return r.mbps }), verdictText(median(ratios) >= 1))
-	fmt.Fprintf(&b, "| ratio of each round, median | 1 | %.2f | | %s |\n", median(ratios), strings.Join(rounds, ", "))
+	fmt.Fprintf(&b, "| ratio per round, median | 1 | %.2f | | %s |\n", median(ratios), strings.Join(rounds, ", "))
 	fmt.Fprintf(&b, "| the tool's latency p50 / p99, ms (its queue of 32 MiB included) | | %.0f / %.0f | %.0f / %.0f | |\n",
 		of(ours, func(r producerPerfResult) float64 { return r.p50 }), of(ours, func(r producerPerfResult) float64 { return r.p99 }),
 		of(theirs, func(r producerPerfResult) float64 { return r.p50 }), of(theirs, func(r producerPerfResult) float64 { return r.p99 }))
 	cpu := func(r producerPerfResult) float64 { return r.brokers + r.etcd }
-	fmt.Fprintf(&b, "| CPU seconds a GiB: brokers and etcd | | %.0f | %.0f | |\n", of(ours, cpu), of(theirs, cpu))
-	fmt.Fprintf(&b, "| CPU seconds a GiB: S3 server | | %.0f | none | |\n", of(ours, func(r producerPerfResult) float64 { return r.store }))
-	fmt.Fprintf(&b, "| inline, of the cluster's bound while it was sent | >= 90 %% | %.0f %% | | %s |\n", 100*rate/bound, verdictText(rate >= 0.9*bound))
+	fmt.Fprintf(&b, "| CPU seconds per GiB: brokers and etcd | | %.0f | %.0f | |\n", of(ours, cpu), of(theirs, cpu))
+	fmt.Fprintf(&b, "| CPU seconds per GiB: S3 server | | %.0f | none | |\n", of(ours, func(r producerPerfResult) float64 { return r.store }))
+	fmt.Fprintf(&b, "| inline rate, share of the cluster's bound | >= 90 %% | %.0f %% | | %s |\n", 100*rate/bound, verdictText(rate >= 0.9*bound))
 	fmt.Fprintf(&b, "| share of the bytes that went inline | | %.0f %% | | |\n", 100*share)
-	fmt.Fprintf(&b, "| PUTs a GiB | <= %.0f: 1.1 x a PUT for five batches of 16 KiB, of what is not inline | %.0f | | %s |\n", aim, puts, verdictText(puts <= aim))
+	fmt.Fprintf(&b, "| PUTs per GiB | <= %.0f: 1.1 x one PUT per five batches of 16 KiB that are not inline | %.0f | | %s |\n", aim, puts, verdictText(puts <= aim))
 	return b.String()
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// publishSection prints a section, and writes it where ZONEWISE_REPORT says, between
-// the two comments that bear its name.
+// publishSection prints a section and writes it to the file that
+// ZONEWISE_REPORT names, between the two comments with its name.
 func publishSection(t *testing.T, section, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {

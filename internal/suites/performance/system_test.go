@@ -32,7 +32,7 @@ type comparedSystem struct {
 	store     int              // pid of the S3 server; 0: none
 	cluster   *cluster.Cluster // nil: Kafka
 
-	measured map[string][]measurement // by workload, a round each
+	measured map[string][]measurement // by workload, one per round
 }
 
 // startSystems starts three brokers each of zonewise and of Apache Kafka, with the
@@ -51,8 +51,8 @@ func startSystems(t *testing.T) (zonewise, kafka *comparedSystem) {
 
 // measurement is one run of one workload.
 type measurement struct {
-	mbps, p50, p99       float64 // 10^6 bytes a second; ms
-	brokers, etcd, store float64 // seconds of processor a GiB
+	mbps, p50, p99       float64 // 10^6 bytes per second; ms
+	brokers, etcd, store float64 // CPU seconds per GiB
 	memory               float64 // MiB, the peak so far of brokers and etcd
 }
 
@@ -63,7 +63,7 @@ func (p *comparedSystem) addMeasurement(workload string, m measurement) {
 	p.measured[workload] = append(p.measured[workload], m)
 }
 
-// cpuUsage is what the processes of a system have used, in seconds of processor.
+// cpuUsage is the CPU time of a system's processes so far, in seconds.
 type cpuUsage struct{ brokers, etcd, store float64 }
 
 func (p *comparedSystem) readUsage(t *testing.T) (u cpuUsage) {
@@ -75,7 +75,7 @@ func (p *comparedSystem) readUsage(t *testing.T) (u cpuUsage) {
 	return u
 }
 
-// perGiB is what was used since, for each GiB of so many bytes.
+// perGiB returns the usage since u per GiB of the given bytes.
 func (u cpuUsage) perGiB(t *testing.T, p *comparedSystem, bytes float64) measurement {
 	t.Helper()
 	now, per := p.readUsage(t), bytes/gib
@@ -97,8 +97,8 @@ func (p *comparedSystem) withAdmin(t *testing.T, do func(context.Context, *kadm.
 	}
 }
 
-// createTopic makes a topic whose name is not another peer's, and lets what the one
-// before left in the page cache reach the disk: it is not this one's.
+// createTopic creates a topic whose name no other system uses, and syncs the
+// disk: dirty pages of the previous run must not count for this one.
 func (p *comparedSystem) createTopic(t *testing.T, topic string, partitions int) string {
 	t.Helper()
 	if p.topic != nil {
@@ -130,7 +130,7 @@ func (p *comparedSystem) runBench(t *testing.T, program, mode string, long time.
 	var out, errs bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errs
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	command.Env = []string{"PATH=" + os.Getenv("PATH")} // ZONEWISE_... of this run are no settings of bench
+	command.Env = []string{"PATH=" + os.Getenv("PATH")} // ZONEWISE_... variables of this run are not meant for bench
 	if err := command.Run(); err != nil {
 		t.Fatalf("%s: zonewise %s: %v\n%s%s", p.name, strings.Join(args, " "), err, out.String(), errs.String())
 	}

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// workload is one thing that all systems do in turn.
+// workload is one thing that all systems do, alternating.
 type workload struct {
 	name, short string
-	flushed     bool // for the peer that flushes, too
-	latency     bool // its latency is worth telling
+	flushed     bool // also run on the Kafka that flushes
+	latency     bool // its latency is reported
 	run         func(t *testing.T, p *comparedSystem, topic string) measurement
 }
 
-// flatRecords is how many records of 1 KiB a flat-out run writes: a GiB. By time,
-// a fast machine would fill its disk.
+// flatRecords is the number of records of 1 KiB in a flat-out run: a GiB, or 8
+// in a full run. A limit by time would fill the disk of a fast machine.
 func flatRecords() string { return fmt.Sprint(int(testLength(1<<20, 8<<20))) }
 
 // workloadTable are the rows of the comparison with Kafka, in the order in which

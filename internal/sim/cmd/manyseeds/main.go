@@ -1,7 +1,7 @@
-// Command manyseeds runs many simulation seeds, can be stopped and goes on
-// where it was, and writes what came of them into a report. `make sim`.
+// Command manyseeds runs many simulation seeds and writes the result into a report.
+// It can be stopped and resumes where it was. `make sim`.
 //
-//	go test -c ./internal/sim -> the binary, a portion of seeds at a time
+//	go test -c ./internal/sim -> runs the binary, a portion of seeds at a time
 //	  -> one line per seed in the state file -> docs/correctness.md
 package main
 
@@ -37,8 +37,8 @@ func main() {
 	}
 }
 
-// portionSeeds is how many seeds one run of the test binary takes: so much work is
-// lost at most when it is stopped.
+// portionSeeds is the number of seeds in one run of the test binary: the work that
+// is lost at most when it is stopped.
 const portionSeeds = 20
 
 type config struct {
@@ -85,7 +85,7 @@ func (c *config) runSeeds(ctx context.Context) error {
 	return s.reportOutcome(c)
 }
 
-// describeCommit names what is tested: the commit, and whether files differ from it.
+// describeCommit returns the tested commit, and whether files differ from it.
 func describeCommit(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
 	if err != nil {
@@ -94,7 +94,7 @@ func describeCommit(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// runPortion runs seeds from..from+count and takes their lines.
+// runPortion runs seeds from..from+count and stores their lines.
 func (s *seedState) runPortion(ctx context.Context, binary string, from, count int) error {
 	out := binary + ".out"
 	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) {

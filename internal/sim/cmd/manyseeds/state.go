@@ -27,8 +27,8 @@ type result struct {
 }
 
 // seedState is what has been run. In its file a line names the commit of the lines
-// below it. Lines of another commit do not count, unless they are carried: then
-// those of seeds that held do.
+// below it. Lines of another commit do not count, unless they are carried over: then
+// those of passed seeds do.
 type seedState struct {
 	file   string
 	commit string
@@ -57,7 +57,7 @@ func openState(file, commit string, how openMode) (*seedState, error) {
 	if how != startFresh {
 		last, err = s.readLines(f)
 	}
-	if err == nil && (how == startFresh || how == resumeState && last != commit) { // begin anew
+	if err == nil && (how == startFresh || how == resumeState && last != commit) { // start over
 		s.done = map[int]result{}
 		last, err = "", f.Truncate(0)
 	}
@@ -78,7 +78,7 @@ func openState(file, commit string, how openMode) (*seedState, error) {
 // maxLine bounds one line of the state file.
 const maxLine = 1 << 20
 
-// readLines takes all lines and returns the last commit.
+// readLines reads all lines and returns the last commit.
 func (s *seedState) readLines(f *os.File) (commit string, err error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, maxLine)
@@ -151,7 +151,7 @@ func (s *seedState) failedSeeds() (seeds []int) {
 	return seeds
 }
 
-// reportOutcome prints and writes the result, and fails where a seed did or where an
+// reportOutcome prints and writes the result, and fails if a seed failed or an
 // interesting state was never reached.
 func (s *seedState) reportOutcome(c *config) error {
 	text, missing := s.renderReport()

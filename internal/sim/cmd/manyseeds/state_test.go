@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What was run of this commit is not run again; what was run of another is.
+// Seeds that ran at this commit are not run again; those of another commit are.
 func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "state"), filepath.Join(dir, "out")
@@ -49,7 +49,7 @@ func TestRunsGoOnWhereTheyWere(t *testing.T) {
 	}
 }
 
-// A run that its time ended says how far it came, and has failed where that is too little.
+// A run that ran out of time reports its progress, and fails if that is too little.
 func TestTooFewSeedsFail(t *testing.T) {
 	s := &seedState{done: map[int]result{0: {}, 1: {}}}
 	if err := s.reportOutcome(&config{seeds: 5, minSeeds: 2}); err != nil {
