@@ -1,18 +1,19 @@
 package broker
 
-// Produce, key 0, versions 3-13 (shown from 0 on, KAFKA-18659).
+// Produce, key 0, versions 3-13 (advertised from 0, KAFKA-18659).
 //
-// Behaviour: each partition's batch is checked (batch_check.go) and appended
-// to the WAL on the connection's reader, in order of arrival, so that requests
-// of one connection share a commit; answers go out in order. acks 1 is served
-// as all; acks 0 gets no answer, and an error closes the connection. Sequences
-// and epochs are judged by apply. Leader hints (KIP-951) with error 6, which
-// is answered only while the broker drains or has no session. An answer in
-// which everything failed is delayed up to a second.
-// Transactional batches of version 12 and later make their partition part of
-// the transaction (KIP-890); those of older ones carry the start of the
-// transaction that was under way when they came, read behind a barrier, and
-// apply refuses them in any other.
+// Behaviour: the connection's reader checks each partition's batch
+// (batch_check.go) and appends it to the WAL in order of arrival, so that
+// requests of one connection share a commit; responses go out in order. acks 1
+// is served as all; acks 0 gets no response, and an error closes the
+// connection. Apply checks sequences and epochs. NOT_LEADER_OR_FOLLOWER is
+// returned only while the broker drains or has no session, with leader hints
+// (KIP-951). A response in which everything failed is delayed by up to a second.
+// Transactional batches of version 12 and later add their partition to the
+// transaction (KIP-890). Batches of older versions carry the start of the
+// transaction that was ongoing when they arrived, read after a barrier; apply
+// refuses them in any other transaction.
+// Gaps: none known.
 
 import (
 	"context"

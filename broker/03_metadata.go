@@ -26,8 +26,10 @@ import (
 // Operation bits that Kafka answers without an authorizer: everything that can
 // be done to a topic or the cluster.
 const (
-	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
-	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+	topicOperations = 1<<kmsg.ACLOperationRead | 1<<kmsg.ACLOperationWrite | 1<<kmsg.ACLOperationCreate | 1<<kmsg.ACLOperationDelete |
+		1<<kmsg.ACLOperationAlter | 1<<kmsg.ACLOperationDescribe | 1<<kmsg.ACLOperationDescribeConfigs | 1<<kmsg.ACLOperationAlterConfigs
+	clusterOperations = 1<<kmsg.ACLOperationCreate | 1<<kmsg.ACLOperationAlter | 1<<kmsg.ACLOperationDescribe | 1<<kmsg.ACLOperationClusterAction |
+		1<<kmsg.ACLOperationDescribeConfigs | 1<<kmsg.ACLOperationAlterConfigs | 1<<kmsg.ACLOperationIdempotentWrite
 )
 
 func (s *Server) handleMetadata(ctx context.Context, r *request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
@@ -218,4 +220,20 @@ func isValidTopicName(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
 	})
+}
+
+func (s *Server) estimateMetadata(q kmsg.Request) (sum int64) {
+	topics := q.(*kmsg.MetadataRequest).Topics
+	if topics == nil || len(topics) == 0 && q.GetVersion() == 0 {
+		return s.readUseCount("topics")*topicResponseBytes + s.readUseCount("partitions")*partitionResponseBytes
+	}
+	s.viewEach(context.Background(), len(topics), func(st *metadata.State, i int) {
+		name := ""
+		if topics[i].Topic != nil {
+			name = *topics[i].Topic
+		}
+		t, _ := lookupTopic(st, name, topics[i].TopicID)
+		sum += topicResponseBytes + int64(t.Partitions)*partitionResponseBytes
+	})
+	return sum
 }

@@ -104,3 +104,13 @@ func (s *Server) findGroupCoordinator(v *clusterView, group string, zone metadat
 	}
 	return v.brokerEndpoint(id, zone)
 }
+
+// findTxnCoordinator names the broker that a client of a zone should send a
+// transactional id's requests to: one in its own zone.
+func (v *clusterView) findTxnCoordinator(id string, zone metadata.ZoneID) (router.Endpoint, bool) {
+	b := v.leader(txnPlacementKey(id), zone)
+	if b == metadata.NoBroker {
+		return router.Endpoint{}, false
+	}
+	return v.brokerEndpoint(b, zone)
+}

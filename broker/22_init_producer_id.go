@@ -2,12 +2,13 @@ package broker
 
 // InitProducerId, key 22, versions 0-5.
 //
-// Behaviour: a producer without transactional id gets a new id and epoch 0,
-// whatever id and epoch it had (one of them alone is refused). Ids come in blocks that the log gives out, so
-// most requests need no commit. One with a transactional id gets that id's
-// producer id and next epoch; what is under way is aborted by the same entry,
-// so that 51 is never answered for it. A client that names the producer id and
-// epoch it has (KIP-360) is fenced where a newer one was given out.
+// Behaviour: a producer without transactional id gets a new producer id and
+// epoch 0, whatever id and epoch it had (one of them alone is refused). The log
+// allocates producer ids in blocks, so most requests need no commit. A producer
+// with a transactional id gets that id's producer id and next epoch; the same
+// entry aborts its ongoing transaction, so that CONCURRENT_TRANSACTIONS is never
+// returned for it. A client that sends its current producer id and epoch
+// (KIP-360) is fenced if a newer epoch exists.
 // Gaps: two-phase commit (version 6, KIP-939).
 
 import (

@@ -2,12 +2,13 @@ package broker
 
 // DescribeConfigs, key 32, versions 1-4.
 //
-// Behaviour: topics, brokers (by id, and "" for what is set for all), the
-// logger of the broker that is asked, groups, client metrics subscriptions.
-// Every config that Kafka 4.4 defines with its type, source, synonyms and
-// documentation, and what it means here; zonewise.* only where set. What was
-// set for brokers and nobody knows is named without its value. Behind the
-// barrier.
+// Behaviour: topics, brokers (by id, and "" for the cluster-wide defaults), the
+// logger of this broker, groups, client metrics subscriptions. Every config
+// that Kafka 4.4 defines is listed with its type, source, synonyms and
+// documentation, and its meaning in zonewise; zonewise.* only if set. Unknown
+// configs that were set for brokers are listed without their value. Reads after
+// a barrier.
+// Gaps: none known.
 
 import (
 	"context"
@@ -203,4 +204,8 @@ func newConfigResponse(v *configValue, q *kmsg.DescribeConfigsRequest) kmsg.Desc
 		}
 	}
 	return c
+}
+
+func (s *Server) estimateDescribeConfigs(q kmsg.Request) int64 {
+	return int64(len(q.(*kmsg.DescribeConfigsRequest).Resources)) * configsResponseBytes
 }

@@ -68,3 +68,14 @@ func partitionIndexes(n int32) []int32 {
 	}
 	return out
 }
+
+func (s *Server) estimateLogDirs(q kmsg.Request) (sum int64) {
+	topics := q.(*kmsg.DescribeLogDirsRequest).Topics
+	if topics == nil {
+		return s.readUseCount("topics")*topicResponseBytes + s.readUseCount("partitions")*logDirResponseBytes
+	}
+	for i := range topics {
+		sum += topicResponseBytes + int64(len(topics[i].Partitions))*logDirResponseBytes
+	}
+	return sum
+}

@@ -3,10 +3,10 @@ package broker
 // AlterPartitionReassignments, key 45, versions 0-1.
 //
 // Behaviour: replicas are synthetic: a reassignment is checked as Kafka checks
-// it, and then done at once, by doing nothing. To cancel one is 85: none is
-// ever under way.
-// Gaps: Metadata goes on naming the replicas that the placement gives, and the
-// topic's replication factor stays.
+// it, and then succeeds without any work. A cancellation gets
+// NO_REASSIGNMENT_IN_PROGRESS: there never is one.
+// Gaps: Metadata still lists the replicas of the placement, and the topic's
+// replication factor does not change.
 
 import (
 	"context"

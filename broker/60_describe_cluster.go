@@ -2,8 +2,9 @@ package broker
 
 // DescribeCluster, key 60, versions 0-2.
 //
-// Behaviour: brokers by their addresses for the asker's zone. Endpoint type 1
-// (brokers) only. Gaps: no fenced brokers: one without a session is not there.
+// Behaviour: brokers by their addresses for the client's zone. Endpoint type 1
+// (brokers) only.
+// Gaps: no fenced brokers: a broker without a session is not listed.
 
 import (
 	"context"

@@ -55,3 +55,10 @@ func listActiveProducers(st *metadata.State, tp metadata.TopicPartition) (out []
 	}
 	return out
 }
+
+func (s *Server) estimateDescribeProducers(q kmsg.Request) (sum int64) {
+	for _, t := range q.(*kmsg.DescribeProducersRequest).Topics {
+		sum += topicResponseBytes + int64(len(t.Partitions))*producersResponseBytes
+	}
+	return sum
+}

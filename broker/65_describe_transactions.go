@@ -63,3 +63,7 @@ func fillTxnDescription(st *metadata.State, v metadata.TxnView, r *kmsg.Describe
 		rt.Partitions = append(rt.Partitions, int32(tp.Partition))
 	}
 }
+
+func (s *Server) estimateDescribeTransactions(q kmsg.Request) int64 {
+	return int64(len(q.(*kmsg.DescribeTransactionsRequest).TransactionalIDs)) * transactionResponseBytes
+}

@@ -91,3 +91,13 @@ func (f *txnFilter) matches(v *metadata.TxnView, now metadata.UnixMilli) bool {
 	}
 	return true
 }
+
+func (s *Server) estimateListTransactions(kmsg.Request) int64 {
+	return s.readUseCount("transactional_ids") * listedResponseBytes
+}
+
+// isDesignatedForTxn reports whether this broker is the one of all that tells of a
+// transactional id, where clients ask every broker and join the answers.
+func (s *Server) isDesignatedForTxn(st *metadata.State, id string) bool {
+	return st.Placement().Leader(txnPlacementKey(id), metadata.UnknownZone) == s.cfg.Self()
+}

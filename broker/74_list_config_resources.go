@@ -82,3 +82,7 @@ func (s *Server) listResourceNames(r *request, kind kmsg.ConfigResourceType) (na
 	})
 	return names
 }
+
+func (s *Server) estimateListConfigResources(kmsg.Request) int64 {
+	return s.readUseCount("topics") * listedResponseBytes
+}

@@ -64,8 +64,8 @@ func (s *Server) admitRequest(ctx context.Context, r *request) (a admission, siz
 	}
 	a.s, a.conn = s, r.conn
 	need := size.Bytes + requestOverheadBytes
-	if need > s.requests.large.size {
-		return a, size, newDecodeError(r, fmt.Errorf("request of %d bytes would need %d bytes of memory, limit %d", len(r.body), need, s.requests.large.size))
+	if need > s.requests.large.Limit() {
+		return a, size, newDecodeError(r, fmt.Errorf("request of %d bytes would need %d bytes of memory, limit %d", len(r.body), need, s.requests.large.Limit()))
 	}
 	if need > smallBytes {
 		if err := a.acquireHeavySlot(ctx); err != nil {

@@ -45,9 +45,10 @@ type response struct {
 // api is one row of the table of what is served.
 type api struct {
 	key           int16
-	min, max      int16 // versions served
-	minAdvertised int16 // the lowest version advertised
-	flexible      int16 // first flexible version
+	name          string // Kafka's name of the key
+	min, max      int16  // versions served
+	minAdvertised int16  // the lowest version advertised
+	flexible      int16  // first flexible version
 	// begin, where set, runs on the connection's reader in order of arrival and
 	// returns what the writer runs when the request's turn to be answered has
 	// come. Where it is nil all happens at that turn, in serve.
@@ -74,28 +75,28 @@ const notFlexible = 127
 // librdkafka takes a higher minimum for "no compression" (KAFKA-18659).
 func newAPITable(groups bool) []api {
 	out := []api{
-		{key: 0, min: 3, max: 13, minAdvertised: 0, flexible: 9, begin: (*Server).beginProduce, traffic: trafficProduce},
-		{key: 1, min: 4, max: 18, minAdvertised: 4, flexible: 12, serve: (*Server).handleFetch, traffic: trafficFetch},
-		{key: 2, min: 1, max: 11, minAdvertised: 1, flexible: 6, serve: serveDecoded((*Server).handleListOffsets)},
-		{key: 3, min: 0, max: 13, minAdvertised: 0, flexible: 9, serve: serveDecoded((*Server).handleMetadata), estimateResponse: (*Server).estimateMetadata},
-		{key: 18, min: 0, max: 5, minAdvertised: 0, flexible: 3, serve: serveDecoded((*Server).handleAPIVersions)},
-		{key: 19, min: 2, max: 7, minAdvertised: 2, flexible: 5, serve: serveDecoded((*Server).handleCreateTopics)},
-		{key: 20, min: 1, max: 6, minAdvertised: 1, flexible: 4, serve: serveDecoded((*Server).handleDeleteTopics)},
-		{key: 21, min: 0, max: 2, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleDeleteRecords)},
-		{key: 22, min: 0, max: 5, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleInitProducerID)},
-		{key: 23, min: 2, max: 4, minAdvertised: 2, flexible: 4, serve: serveDecoded((*Server).handleOffsetForLeaderEpoch)},
-		{key: 24, min: 0, max: 5, minAdvertised: 0, flexible: 3, serve: serveDecoded((*Server).handleAddPartitionsToTxn)},
-		{key: 26, min: 0, max: 5, minAdvertised: 0, flexible: 3, serve: serveDecoded((*Server).handleEndTxn)},
-		{key: 27, min: 1, max: 2, minAdvertised: 1, flexible: 1, serve: serveDecoded((*Server).handleWriteTxnMarkers)},
-		{key: 32, min: 1, max: 4, minAdvertised: 1, flexible: 4, serve: serveDecoded((*Server).handleDescribeConfigs), estimateResponse: (*Server).estimateDescribeConfigs},
-		{key: 33, min: 0, max: 2, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleAlterConfigs)},
-		{key: 37, min: 0, max: 3, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleCreatePartitions)},
-		{key: 44, min: 0, max: 1, minAdvertised: 0, flexible: 1, serve: serveDecoded((*Server).handleIncrementalAlterConfigs)},
-		{key: 60, min: 0, max: 2, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeCluster)},
-		{key: 61, min: 0, max: 0, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeProducers), estimateResponse: (*Server).estimateDescribeProducers},
-		{key: 65, min: 0, max: 0, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeTransactions), estimateResponse: (*Server).estimateDescribeTransactions},
-		{key: 66, min: 0, max: 2, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleListTransactions), estimateResponse: (*Server).estimateListTransactions},
-		{key: 75, min: 0, max: 0, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeTopicPartitions)},
+		{key: 0, name: "Produce", min: 3, max: 13, minAdvertised: 0, flexible: 9, begin: (*Server).beginProduce, traffic: trafficProduce},
+		{key: 1, name: "Fetch", min: 4, max: 18, minAdvertised: 4, flexible: 12, serve: (*Server).handleFetch, traffic: trafficFetch},
+		{key: 2, name: "ListOffsets", min: 1, max: 11, minAdvertised: 1, flexible: 6, serve: serveDecoded((*Server).handleListOffsets)},
+		{key: 3, name: "Metadata", min: 0, max: 13, minAdvertised: 0, flexible: 9, serve: serveDecoded((*Server).handleMetadata), estimateResponse: (*Server).estimateMetadata},
+		{key: 18, name: "ApiVersions", min: 0, max: 5, minAdvertised: 0, flexible: 3, serve: serveDecoded((*Server).handleAPIVersions)},
+		{key: 19, name: "CreateTopics", min: 2, max: 7, minAdvertised: 2, flexible: 5, serve: serveDecoded((*Server).handleCreateTopics)},
+		{key: 20, name: "DeleteTopics", min: 1, max: 6, minAdvertised: 1, flexible: 4, serve: serveDecoded((*Server).handleDeleteTopics)},
+		{key: 21, name: "DeleteRecords", min: 0, max: 2, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleDeleteRecords)},
+		{key: 22, name: "InitProducerId", min: 0, max: 5, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleInitProducerID)},
+		{key: 23, name: "OffsetForLeaderEpoch", min: 2, max: 4, minAdvertised: 2, flexible: 4, serve: serveDecoded((*Server).handleOffsetForLeaderEpoch)},
+		{key: 24, name: "AddPartitionsToTxn", min: 0, max: 5, minAdvertised: 0, flexible: 3, serve: serveDecoded((*Server).handleAddPartitionsToTxn)},
+		{key: 26, name: "EndTxn", min: 0, max: 5, minAdvertised: 0, flexible: 3, serve: serveDecoded((*Server).handleEndTxn)},
+		{key: 27, name: "WriteTxnMarkers", min: 1, max: 2, minAdvertised: 1, flexible: 1, serve: serveDecoded((*Server).handleWriteTxnMarkers)},
+		{key: 32, name: "DescribeConfigs", min: 1, max: 4, minAdvertised: 1, flexible: 4, serve: serveDecoded((*Server).handleDescribeConfigs), estimateResponse: (*Server).estimateDescribeConfigs},
+		{key: 33, name: "AlterConfigs", min: 0, max: 2, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleAlterConfigs)},
+		{key: 37, name: "CreatePartitions", min: 0, max: 3, minAdvertised: 0, flexible: 2, serve: serveDecoded((*Server).handleCreatePartitions)},
+		{key: 44, name: "IncrementalAlterConfigs", min: 0, max: 1, minAdvertised: 0, flexible: 1, serve: serveDecoded((*Server).handleIncrementalAlterConfigs)},
+		{key: 60, name: "DescribeCluster", min: 0, max: 2, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeCluster)},
+		{key: 61, name: "DescribeProducers", min: 0, max: 0, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeProducers), estimateResponse: (*Server).estimateDescribeProducers},
+		{key: 65, name: "DescribeTransactions", min: 0, max: 0, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeTransactions), estimateResponse: (*Server).estimateDescribeTransactions},
+		{key: 66, name: "ListTransactions", min: 0, max: 2, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleListTransactions), estimateResponse: (*Server).estimateListTransactions},
+		{key: 75, name: "DescribeTopicPartitions", min: 0, max: 0, minAdvertised: 0, flexible: 0, serve: serveDecoded((*Server).handleDescribeTopicPartitions)},
 	}
 	out = append(out, adminAPIs()...)
 	if groups {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/membudget"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 	"github.com/zonewise/zonewise/wal"
@@ -28,7 +29,7 @@ type conn struct {
 	ctx         context.Context // ends with the connection
 	cancel      context.CancelFunc
 	queue       chan pendingRequest
-	frameBudget *budget // of frames not yet answered
+	frameBudget *membudget.Budget // of frames not yet answered
 
 	// The writer's own.
 	sessions    fetchSessions
@@ -101,8 +102,8 @@ func (c *conn) readLoop() error {
 		if err != nil {
 			return c.rejectConnection(err)
 		}
-		p := pendingRequest{}
-		if p.connBytes, err = c.frameBudget.acquire(c.ctx, int64(n)); err != nil {
+		p := pendingRequest{connBytes: min(int64(n), MaxPipelinedBytes)}
+		if err = c.frameBudget.Acquire(c.ctx, p.connBytes, nil); err != nil {
 			return err
 		}
 		if err = c.readRequest(n, &p); err == nil {
@@ -299,7 +300,7 @@ func (c *conn) sendResponse(head []byte, tail net.Buffers) error {
 }
 
 func (c *conn) freeRequest(p *pendingRequest) {
-	c.frameBudget.releaseBytes(p.connBytes)
+	c.frameBudget.Release(p.connBytes)
 	p.connBytes = 0
 	c.freeFrame(p)
 }
@@ -329,9 +330,9 @@ func (c *conn) reportPanic(r *request, fault any) error {
 	c.s.metrics.handlerPanics.Inc()
 	c.s.cfg.Log.Error("BUG: handler panicked, connection closed", "key", r.key, "version", r.version,
 		"fault", fault, slog.String("stack", string(debug.Stack())))
-	return fmt.Errorf("BUG: handler of key %d panicked", r.key)
+	return fmt.Errorf("BUG: handler of %s (key %d) panicked", r.api.name, r.key)
 }
 
 func newDecodeError(r *request, err error) error {
-	return fmt.Errorf("%w: decode key %d version %d: %w", errBadFrame, r.key, r.version, err)
+	return fmt.Errorf("%w: decode %s (key %d) version %d: %w", errBadFrame, r.api.name, r.key, r.version, err)
 }

@@ -42,17 +42,9 @@ func (c *conn) delayFailure(ctx context.Context, came time.Time, all bool) {
 // failureDelay is the delay of the n-th try in a row that failed, n from 1.
 func failureDelay(n int) time.Duration { return min(firstFailureDelay<<min(n-1, 10), maxFailureDelay) }
 
-// barrierTimeout is how long a read barrier may take before the answer is an
-// error.
-const barrierTimeout = 5 * time.Second
-
-// barrier makes what the handlers see no older than what any client was told
-// before.
-func (s *Server) barrier(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, barrierTimeout)
-	defer cancel()
-	return s.cfg.Replica.Barrier(ctx)
-}
+// barrier makes the state that handlers read at least as new as any response
+// that a client got before. It fails after metadata.BarrierTimeout.
+func (s *Server) barrier(ctx context.Context) error { return s.cfg.Replica.Barrier(ctx) }
 
 // submitTimeout is how long a command may take before the client is told that it
 // timed out (Kafka's request.timeout.ms); it may still take effect.

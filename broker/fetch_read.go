@@ -169,7 +169,7 @@ func (f *fetch) tryReserveLarge(want int64) (g grant, got int64) {
 	// Half of what is left at most: many large answers to clients that do not
 	// read become smaller, and leave something to the next one.
 	m := f.s.responses
-	if n := min(want, m.maxPerConn, m.large.availableBytes()/2); n > smallBytes {
+	if n := min(want, m.maxPerConn, m.large.Available()/2); n > smallBytes {
 		if g, ok := m.try(f.r.conn, n); ok {
 			return g, n
 		}

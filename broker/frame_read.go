@@ -15,7 +15,7 @@ func (c *conn) readFrame(n int, p *pendingRequest) (frame []byte, err error) {
 	if n > smallBytes && p.api.begin == nil {
 		from, size = c.s.bulkFrames, n
 	}
-	if p.frame, err = from.acquireGrant(c.ctx, c, int64(size)); err != nil {
+	if p.frame, err = acquireGrant(c.ctx, from, c, int64(size)); err != nil {
 		return nil, err
 	}
 	c.requestStall.start()
@@ -52,7 +52,7 @@ func (c *conn) growFrameMemory(more int64, p *pendingRequest) error {
 	if p.holdsSpare {
 		return nil
 	}
-	if c.s.frames.large.try(more) {
+	if c.s.frames.large.TryAcquire(more) {
 		p.frame.extend(more)
 		return nil
 	}

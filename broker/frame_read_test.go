@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/zonewise/zonewise/internal/membudget"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -62,10 +63,10 @@ func TestFramesThatGrowWhileTheyComeArriveWhole(t *testing.T) {
 
 func TestHalfCameFramesDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{frames: &memoryPool{small: newBudget(1), large: newBudget(10)}, spareFrame: make(chan struct{}, 1)}
+		s := &Server{frames: &memoryPool{small: membudget.New(1, nil), large: membudget.New(10, nil)}, spareFrame: make(chan struct{}, 1)}
 		half := func() (*conn, *pendingRequest) {
-			c := &conn{s: s, ctx: context.Background(), frameBudget: newBudget(1)}
-			held, err := s.frames.large.acquireGrant(context.Background(), c, 5)
+			c := &conn{s: s, ctx: context.Background(), frameBudget: membudget.New(1, nil)}
+			held, err := acquireGrant(context.Background(), s.frames.large, c, 5)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,8 @@ type Replica interface {
 	// View gives read access to the applied state; f is short.
 	View(f func(*metadata.State))
 	// Barrier returns when everything that was committed before the call is
-	// applied here. Every negative answer stands behind one.
+	// applied here, and fails after metadata.BarrierTimeout. A handler takes one
+	// before every negative response.
 	Barrier(ctx context.Context) error
 	// Observe calls f after each applied entry, from the apply goroutine: f
 	// must not block.

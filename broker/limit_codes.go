@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -34,12 +35,12 @@ const limitThrottle = time.Second
 // protocol. GROUP_MAX_SIZE_REACHED is group.max.size and nothing else: clients
 // tell their users that the group has too many members.
 func limitErrorCode(key, version int16) int16 {
-	switch {
-	case key == 0:
+	switch api := kmsg.Key(key); {
+	case api == kmsg.Produce:
 		return kerr.NotEnoughReplicas.Code
-	case key == 3, key == 19 && version >= 6, key == 20 && version >= 5, key == 37 && version >= 3:
+	case api == kmsg.Metadata, api == kmsg.CreateTopics && version >= 6, api == kmsg.DeleteTopics && version >= 5, api == kmsg.CreatePartitions && version >= 3:
 		return kerr.ThrottlingQuotaExceeded.Code
-	case key == 22, key == 24, key == 25, key == 26, key == 27, key == 28:
+	case api == kmsg.InitProducerID, api == kmsg.AddPartitionsToTxn, api == kmsg.AddOffsetsToTxn, api == kmsg.EndTxn, api == kmsg.WriteTxnMarkers, api == kmsg.TxnOffsetCommit:
 		return kerr.CoordinatorLoadInProgress.Code
 	}
 	return kerr.RequestTimedOut.Code

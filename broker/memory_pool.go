@@ -3,62 +3,71 @@ package broker
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/zonewise/zonewise/internal/membudget"
 )
 
-// smallBytes is the most that the small lane of a memory gives at once: an
-// ordinary request, and its answer.
+// smallBytes is the most that the small lane of a pool grants at once: an
+// ordinary request, and its response.
 const smallBytes = 1 << 20
 
-// memoryPool is what a server may hold of one kind (frames, requests, answers), in
-// two lanes: who needs little never waits behind who needs much, nor for a
-// large one whose client is slow.
+// memoryPool bounds the memory of one kind (frames, requests, responses) that a
+// server holds, in two lanes: a small request never waits for large ones, nor
+// for a slow client that holds a large one. groups' memoryPool is another thing:
+// it counts what stays, and refuses instead of waiting.
 type memoryPool struct {
-	small, large *budget
-	// maxPerConn is the most that one connection may hold of the large lane while
-	// its client has to read or to send: one client that does neither leaves
-	// the others seven eighths.
+	small, large *membudget.Budget
+	// maxPerConn is how much of the large lane one connection may hold while its
+	// client has to read or to send: a client that does neither leaves seven
+	// eighths to the others.
 	maxPerConn int64
 }
 
-// newMemoryPool makes a memory of size bytes, of which small are the small lane's.
-func newMemoryPool(size, small int64) *memoryPool {
-	return &memoryPool{small: newBudget(small), large: newBudget(size - small), maxPerConn: size / 8}
+// newMemoryPool makes a pool of size bytes, of which small are the small lane's.
+// onWait is called when a request has to wait.
+func newMemoryPool(size, small int64, onWait func()) *memoryPool {
+	return &memoryPool{small: membudget.New(small, onWait), large: membudget.New(size-small, onWait), maxPerConn: size / 8}
 }
 
-// budgetFor is where n bytes come from.
-func (m *memoryPool) budgetFor(n int64) *budget {
+// budgetFor returns the lane that grants n bytes.
+func (m *memoryPool) budgetFor(n int64) *membudget.Budget {
 	if n <= smallBytes {
 		return m.small
 	}
 	return m.large
 }
 
-// acquire waits for n bytes, which count as the connection's.
+// acquire waits for n bytes, accounted to the connection.
 func (m *memoryPool) acquire(ctx context.Context, c *conn, n int64) (grant, error) {
-	return m.budgetFor(n).acquireGrant(ctx, c, n)
+	return acquireGrant(ctx, m.budgetFor(n), c, n)
 }
 
-// try takes n bytes if they are there at once.
+// try takes n bytes if they are free now.
 func (m *memoryPool) try(c *conn, n int64) (grant, bool) {
 	from := m.budgetFor(n)
-	if !from.try(n) {
+	if !from.TryAcquire(n) {
 		return grant{}, false
 	}
 	return newGrant(from, c, n), true
 }
 
-// used is how many bytes are held.
-func (m *memoryPool) used() int64 { return m.small.used() + m.large.used() }
+// used returns how many bytes are taken.
+func (m *memoryPool) used() int64 { return usedBytes(m.small) + usedBytes(m.large) }
 
-// grant is a part of a budget that is held; the zero value holds nothing. Its
-// owner is one goroutine at a time.
+func usedBytes(b *membudget.Budget) int64 {
+	n, _ := b.Used()
+	return n
+}
+
+// grant is a part of a budget; the zero value is empty. One goroutine at a time
+// owns it.
 type grant struct {
-	from          *budget
-	connHeldBytes *atomic.Int64 // what the connection holds in all
+	from          *membudget.Budget
+	connHeldBytes *atomic.Int64 // all that the connection holds
 	size          int64
 }
 
-func newGrant(from *budget, c *conn, n int64) grant {
+func newGrant(from *membudget.Budget, c *conn, n int64) grant {
 	g := grant{from: from, size: n}
 	if c != nil {
 		g.connHeldBytes = &c.heldBytes
@@ -67,13 +76,14 @@ func newGrant(from *budget, c *conn, n int64) grant {
 	return g
 }
 
-// acquireGrant waits for n bytes of a budget, which count as the connection's.
-func (b *budget) acquireGrant(ctx context.Context, c *conn, n int64) (grant, error) {
-	n, err := b.acquire(ctx, n)
-	if err != nil {
+// acquireGrant waits for n bytes of a budget, accounted to the connection. More
+// than the whole budget is reduced to it.
+func acquireGrant(ctx context.Context, from *membudget.Budget, c *conn, n int64) (grant, error) {
+	n = min(n, from.Limit())
+	if err := from.Acquire(ctx, n, nil); err != nil {
 		return grant{}, err
 	}
-	return newGrant(b, c, n), nil
+	return newGrant(from, c, n), nil
 }
 
 // extend enlarges a grant by n bytes that were taken from its budget.
@@ -87,7 +97,7 @@ func (g *grant) extend(n int64) {
 // shrink gives back all but n bytes.
 func (g *grant) shrink(n int64) {
 	if back := g.size - n; back > 0 {
-		g.from.releaseBytes(back)
+		g.from.Release(back)
 		if g.connHeldBytes != nil {
 			g.connHeldBytes.Add(-back)
 		}

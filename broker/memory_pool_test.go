@@ -11,25 +11,26 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/zonewise/zonewise/internal/membudget"
 	"github.com/zonewise/zonewise/metadata"
 )
 
 // fill takes all that is left of a budget but n bytes, and returns what gives
 // it back.
-func fill(t *testing.T, b *budget, but int64) func() {
+func fill(t *testing.T, b *membudget.Budget, but int64) func() {
 	t.Helper()
-	held, err := b.acquire(context.Background(), b.availableBytes()-but)
-	if err != nil {
+	taken := b.Available() - but
+	if err := b.Acquire(context.Background(), taken, nil); err != nil {
 		t.Fatal(err)
 	}
-	return func() { b.releaseBytes(held) }
+	return func() { b.Release(taken) }
 }
 
 func TestSmallRequestsDoNotWaitForLargeOnes(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		id := r.makeTopic("t", 1)
-		for _, b := range []*budget{n.server.frames.large, n.server.bulkFrames, n.server.requests.large, n.server.responses.large, n.server.polls.large} {
+		for _, b := range []*membudget.Budget{n.server.frames.large, n.server.bulkFrames, n.server.requests.large, n.server.responses.large, n.server.polls.large} {
 			defer fill(t, b, 0)()
 		}
 		n.server.heavySlots <- struct{}{}
@@ -152,7 +153,7 @@ func TestHeavyWorkEndsWithItsClient(t *testing.T) {
 			t.Fatal("the connection goes on without its client")
 		}
 	}
-	if used := n.server.requests.used() + n.server.frames.used() + n.server.bulkFrames.used(); used != 0 {
+	if used := n.server.requests.used() + n.server.frames.used() + usedBytes(n.server.bulkFrames); used != 0 {
 		t.Errorf("%d bytes still held", used)
 	}
 }

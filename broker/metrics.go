@@ -45,7 +45,7 @@ func newCounters(s *Server) *counters {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "zonewise_kafka_" + name, Help: help}, f))
 	}
 	gauge("connections", "Connections of Kafka clients.", func() float64 { return float64(s.connectionCount()) })
-	gauge("frame_bytes", "Memory of request frames that are not answered yet.", func() float64 { return float64(s.frames.used() + s.bulkFrames.used()) })
+	gauge("frame_bytes", "Memory of request frames that are not answered yet.", func() float64 { return float64(s.frames.used() + usedBytes(s.bulkFrames)) })
 	gauge("request_bytes", "Memory of decoded requests under way.", func() float64 { return float64(s.requests.used()) })
 	gauge("poll_bytes", "Memory of fetches that wait and of fetch sessions.", func() float64 { return float64(s.polls.used()) })
 	gauge("answer_bytes", "Memory of answers that are not written yet.", func() float64 { return float64(s.responses.used()) })

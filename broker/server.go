@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/membudget"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 )
@@ -24,14 +25,14 @@ type Server struct {
 	opened       time.Time
 	ctx          context.Context
 	cancel       context.CancelFunc
-	frames       *memoryPool   // request frames not yet answered
-	bulkFrames   *budget       // those of more than smallBytes that carry no records
-	spareFrame   chan struct{} // holds one: the room that FrameBytes has beyond both
-	requests     *memoryPool   // decoded requests
-	heavySlots   chan struct{} // capacity: how many requests may do heavy work at once
-	responses    *memoryPool   // answers not yet written
-	polls        *memoryPool   // fetches that wait, and fetch sessions
-	stallCheck   chan struct{} // capacity 1: somebody waits for memory or heavy work
+	frames       *memoryPool       // request frames not yet answered
+	bulkFrames   *membudget.Budget // those of more than smallBytes that carry no records
+	spareFrame   chan struct{}     // holds one: the room that FrameBytes has beyond both
+	requests     *memoryPool       // decoded requests
+	heavySlots   chan struct{}     // capacity: how many requests may do heavy work at once
+	responses    *memoryPool       // answers not yet written
+	polls        *memoryPool       // fetches that wait, and fetch sessions
+	stallCheck   chan struct{}     // capacity 1: somebody waits for memory or heavy work
 	draining     atomic.Bool
 	pollRegistry *pollRegistry
 	clientGroups *clientGroupIndex
@@ -61,13 +62,16 @@ func Open(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, apis: map[int16]*api{}, opened: time.Now(),
-		frames: newMemoryPool(cfg.FrameBytes-MaxFrameBytes-cfg.FrameBytes/8, cfg.FrameBytes/4), bulkFrames: newBudget(cfg.FrameBytes / 8), spareFrame: make(chan struct{}, 1),
-		requests: newMemoryPool(cfg.RequestBytes, cfg.RequestBytes/4), heavySlots: make(chan struct{}, maxHeavyRequests), responses: newMemoryPool(cfg.ResponseBytes, cfg.ResponseBytes/4),
-		polls: newMemoryPool(cfg.PollBytes, cfg.PollBytes*3/4), stallCheck: make(chan struct{}, 1),
+		spareFrame: make(chan struct{}, 1), heavySlots: make(chan struct{}, maxHeavyRequests), stallCheck: make(chan struct{}, 1),
 		pollRegistry: newPollRegistry(), clientGroups: newClientGroupIndex(),
 		ids: newIDSource(cfg.Rand), codecs: newCodecs(), autoCreates: newAutoCreateLimiter(time.Now()),
 		listeners: map[net.Listener]metadata.ZoneID{}, conns: map[*conn]struct{}{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.frames = newMemoryPool(cfg.FrameBytes-MaxFrameBytes-cfg.FrameBytes/8, cfg.FrameBytes/4, s.wakeStallWatch)
+	s.bulkFrames = membudget.New(cfg.FrameBytes/8, s.wakeStallWatch)
+	s.requests = newMemoryPool(cfg.RequestBytes, cfg.RequestBytes/4, s.wakeStallWatch)
+	s.responses = newMemoryPool(cfg.ResponseBytes, cfg.ResponseBytes/4, s.wakeStallWatch)
+	s.polls = newMemoryPool(cfg.PollBytes, cfg.PollBytes*3/4, nil) // a stalled client cannot keep it from others
 	s.metrics = newCounters(s)
 	s.meter = newMeter(cfg.Zone)
 	s.clients = router.NewCounters(cfg.Zone)
@@ -78,9 +82,6 @@ func Open(cfg Config) (*Server, error) {
 	for i := range table {
 		s.apis[table[i].key] = &table[i]
 		table[i].requests = s.metrics.requestCounter(table[i].key)
-	}
-	for _, b := range s.contendedBudgets() {
-		b.onWait = s.wakeStallWatch
 	}
 	s.wg.Go(s.watchStalls)
 	cfg.Replica.Observe(s.pollRegistry.observeEntry)
@@ -140,7 +141,7 @@ const readBufferSize = 4 << 10
 
 func (s *Server) startConn(zone metadata.ZoneID, nc net.Conn) {
 	c := &conn{s: s, zone: zone, queue: make(chan pendingRequest, MaxPipelined),
-		frameBudget: newBudget(MaxPipelinedBytes), evidenceByKey: map[evidenceKey]router.Evidence{}}
+		frameBudget: membudget.New(MaxPipelinedBytes, nil), evidenceByKey: map[evidenceKey]router.Evidence{}}
 	c.net = &countedConn{Conn: nc, activity: &c.activity, requestStall: &c.requestStall, responseStall: &c.responseStall}
 	c.reader = bufio.NewReaderSize(c.net, readBufferSize)
 	c.ctx, c.cancel = context.WithCancel(s.ctx)

@@ -3,6 +3,8 @@ package broker
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/membudget"
 )
 
 // Relief: where requests of some wait for memory that others hold because their
@@ -68,7 +70,7 @@ func (s *Server) watchStalls() {
 func (s *Server) checkStalls(now time.Time) (again bool) {
 	waited := time.Duration(-1)
 	for _, b := range s.contendedBudgets() {
-		waited = max(waited, b.longestWait(now))
+		waited = max(waited, b.LongestWait(now))
 	}
 	s.mu.Lock()
 	conns := s.connsByArrival()
@@ -96,8 +98,8 @@ func (s *Server) checkStalls(now time.Time) (again bool) {
 }
 
 // contendedBudgets are the budgets that a client can keep from others by not acting.
-func (s *Server) contendedBudgets() []*budget {
-	return []*budget{s.frames.small, s.frames.large, s.bulkFrames, s.requests.small, s.requests.large, s.responses.small, s.responses.large}
+func (s *Server) contendedBudgets() []*membudget.Budget {
+	return []*membudget.Budget{s.frames.small, s.frames.large, s.bulkFrames, s.requests.small, s.requests.large, s.responses.small, s.responses.large}
 }
 
 // stalledFor is how long the client has let the broker wait.

@@ -6,7 +6,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/zonewise/zonewise/metadata"
-	"github.com/zonewise/zonewise/router"
 )
 
 // Transactions. Any broker coordinates any transactional id: every step is an
@@ -38,22 +37,6 @@ func mapFencedCode(code int16, knows bool) int16 {
 // txnPlacementKey stands for a transactional id where a placement is asked for.
 func txnPlacementKey(id string) metadata.TopicPartition {
 	return metadata.TopicPartition{Partition: metadata.Partition(metadata.TxnHash(id) >> 33)}
-}
-
-// findTxnCoordinator names the broker that a client of a zone should send a
-// transactional id's requests to: one in its own zone.
-func (v *clusterView) findTxnCoordinator(id string, zone metadata.ZoneID) (router.Endpoint, bool) {
-	b := v.leader(txnPlacementKey(id), zone)
-	if b == metadata.NoBroker {
-		return router.Endpoint{}, false
-	}
-	return v.brokerEndpoint(b, zone)
-}
-
-// isDesignatedForTxn reports whether this broker is the one of all that tells of a
-// transactional id, where clients ask every broker and join the answers.
-func (s *Server) isDesignatedForTxn(st *metadata.State, id string) bool {
-	return st.Placement().Leader(txnPlacementKey(id), metadata.UnknownZone) == s.cfg.Self()
 }
 
 // lookupPartitions resolves topic names to partitions. unknown reports one that

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
 )
@@ -13,9 +14,9 @@ const (
 	noError                int16 = 0
 	noGeneration           int32 = -1
 	noAuthorizedOperations int32 = -1 << 31
-	// allOperations are read, delete, describe, describe and alter configs:
-	// everything that can be done to a group.
-	allOperations            int32 = 1<<3 | 1<<6 | 1<<8 | 1<<10 | 1<<11
+	// allOperations are the bits of all operations on a group.
+	allOperations int32 = 1<<kmsg.ACLOperationRead | 1<<kmsg.ACLOperationDelete | 1<<kmsg.ACLOperationDescribe |
+		1<<kmsg.ACLOperationDescribeConfigs | 1<<kmsg.ACLOperationAlterConfigs
 	noOffset                 int64 = -1
 	noLeaderEpoch            int32 = -1
 	maxGenerationBeforeWrap  int32 = 1<<31 - 1<<16

@@ -7,19 +7,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// memoryPool counts what the members of all groups of this broker take in memory,
-// what is on its way to a group included. It is safe for concurrent use.
+// memoryPool counts the memory that the members of all groups of this broker
+// take, including requests on their way to a group. It refuses where it is full,
+// and nothing waits for it: members stay for hours (broker's memoryPool bounds
+// memory that is released within seconds, and queues). It is safe for concurrent
+// use.
 type memoryPool struct {
 	limit int64
 	used  atomic.Int64
 }
 
-// ordinaryRequestBytes is the most that an ordinary member says of itself: it may take
-// the last eighth of the pool, which large ones leave.
+// ordinaryRequestBytes is the largest request of an ordinary member: only those
+// may take the last eighth of the pool.
 const ordinaryRequestBytes = 64 << 10
 
-// reserveBytes lends n bytes; nil where they are not there. Nothing is always there:
-// heartbeats go on.
+// reserveBytes reserves n bytes; nil if the pool is full. Zero bytes always
+// succeed: heartbeats go on.
 func (p *memoryPool) reserveBytes(n int) *memoryReservation {
 	if n == 0 {
 		return &memoryReservation{pool: p}
@@ -37,7 +40,7 @@ func (p *memoryPool) reserveBytes(n int) *memoryReservation {
 	return l
 }
 
-// memoryReservation is what a request holds of a pool until its group counts it.
+// memoryReservation is a request's part of a pool until its group accounts for it.
 type memoryReservation struct {
 	pool  *memoryPool
 	bytes atomic.Int64
@@ -46,8 +49,8 @@ type memoryReservation struct {
 // release gives everything back; it may be called again.
 func (l *memoryReservation) release() { l.pool.used.Add(-l.bytes.Swap(0)) }
 
-// reserveMemory takes of the coordinator's pool what a request for a group holds; nil
-// where it has no room, which the log is told.
+// reserveMemory reserves n bytes of the coordinator's pool for a request to a
+// group; nil, and a line in the log, if the pool is full.
 func (c *Coordinator) reserveMemory(n int, group string) *memoryReservation {
 	l := c.pool.reserveBytes(n)
 	if l == nil {
@@ -57,8 +60,7 @@ func (c *Coordinator) reserveMemory(n int, group string) *memoryReservation {
 	return l
 }
 
-// logLimit writes to the log that a limit turns members away, at most once a
-// minute.
+// logLimit logs that a limit rejects members, at most once a minute.
 func (c *Coordinator) logLimit(text string, about ...any) {
 	now := time.Now().UnixNano()
 	if last := c.lastLimitLog.Load(); (last == 0 || now-last >= int64(limitLogInterval)) && c.lastLimitLog.CompareAndSwap(last, now) {
@@ -66,8 +68,8 @@ func (c *Coordinator) logLimit(text string, about ...any) {
 	}
 }
 
-// updatePoolUse brings up to date what the group holds of the pool. It belongs to
-// the group's goroutine.
+// updatePoolUse accounts for what the group holds now. Only the group's goroutine
+// calls it.
 func (g *group) updatePoolUse() {
 	n := g.classic.bytes + g.classic.assignmentBytes
 	if g.consumer != nil {
@@ -83,8 +85,8 @@ func (g *group) releasePoolUse() {
 	g.pooledBytes = 0
 }
 
-// MemberBytes is what the members of all groups of this broker take in memory,
-// and how much they may.
+// MemberBytes returns the bytes of memory that the members of all groups of this
+// broker take, and their limit.
 func (c *Coordinator) MemberBytes() (used, limit int) {
 	return int(c.pool.used.Load()), int(c.pool.limit)
 }

@@ -18,7 +18,7 @@ func answerFixes() []mutant {
 			"		return kerr.RebootstrapRequired.Code\n", "		return noError\n"}}},
 		{name: "a client that names half of whom it means is served", pkg: pkg, run: "TestWhoeverIsMeant", edits: []edit{{"broker/18_api_versions.go",
 			"	case q.ClusterID == nil || q.NodeID == -1:\n		return kerr.InvalidRequest.Code\n", "	case q.ClusterID == nil || q.NodeID == -1:\n		return noError\n"}}},
-		{name: "a commit that names no topic goes to the coordinator", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/topic_ids.go",
+		{name: "a commit that names no topic goes to the coordinator", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/08_offset_commit.go",
 			"	if len(known) > 0 || len(unknown) == 0 {\n		resp = s.cfg.Groups.CommitOffsets", "	if len(known) >= 0 || len(unknown) == 0 {\n		unknown = nil\n		resp = s.cfg.Groups.CommitOffsets"}}},
 		{name: "positions of topics that are not there are those of all", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/topic_ids.go",
 			"	known = make([]T, 0, len(topics))\n", ""}}},
