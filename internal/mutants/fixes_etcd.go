@@ -17,7 +17,7 @@ func etcdFixes() []mutant {
 		{name: "sessions are kept for ever", pkg: "./metadata/etcdlog", run: "ClosedSessionsAreForgotten", edits: []edit{{"metadata/etcdlog/session.go",
 			"bool { return o.closed })", "bool { return o.closed && false })"}}},
 		{name: "a hung member is waited for", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_choose.go",
-			"switch givenUp := seen[current].failed || since >= patience;", "switch givenUp := seen[current].failed || since >= 20*patience;"}}},
+			"switch givenUp := seen[current].failed || since >= giveUpAfter;", "switch givenUp := seen[current].failed || since >= 20*giveUpAfter;"}}},
 		{name: "watches stay at a member that is given up", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members.go",
 			"f.member == m.current && (f.watch || givenUp)", "f.member == m.current && (!f.watch && givenUp)"}}},
 		{name: "what is on its way stays at a member that is given up", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members.go",
@@ -26,7 +26,7 @@ func etcdFixes() []mutant {
 			"_, err := c.Range(ctx, &rangeReq{Key: []byte(Root), KeysOnly: true})\n	return err", "return c.Alive(ctx)"}}},
 		{name: "a member is left for slow commits", pkg: "./metadata/etcdlog", run: "NotLeftForTheClustersTroubles", edits: []edit{
 			{"metadata/etcdlog/members_choose.go", "case s.order > 0 && i == current:\n			return current, true\n		case s.order > 0 && (best", "case s.order > 0 && i != current && (best"},
-			{"metadata/etcdlog/members_choose.go", "switch givenUp := seen[current].failed || since >= patience;", "switch givenUp := since > 0 || patience > 0;"}}},
+			{"metadata/etcdlog/members_choose.go", "switch givenUp := seen[current].failed || since >= giveUpAfter;", "switch givenUp := since > 0 || giveUpAfter > 0;"}}},
 		{name: "a member that is well again is not used again", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_run.go",
 			"	case away:\n", "	case away && g.home.needs == 0:\n"}}},
 		{name: "a member is used again at once, however often it falls ill", pkg: "./metadata/etcdlog", run: "AgainAndAgain", edits: []edit{{"metadata/etcdlog/members_choose.go",
