@@ -71,7 +71,7 @@ func (l *Log) addAdvice(ctx context.Context, err error) error {
 		case ferr == nil && !ok:
 			return &advisedError{adviceWiped, err}
 		case ferr == nil && f.Incarnation > l.format.Incarnation:
-			return &advisedError{fmt.Sprintf("the cluster was recovered, as incarnation %d, while this broker of incarnation %d was away: start this broker again", f.Incarnation, l.format.Incarnation), err}
+			return &advisedError{fmt.Sprintf("the cluster was recovered, as incarnation %d, while this broker of incarnation %d was cut off: start this broker again", f.Incarnation, l.format.Incarnation), err}
 		case ferr == nil:
 			return &advisedError{adviceRestored, err}
 		}
