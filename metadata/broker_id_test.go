@@ -2,8 +2,8 @@ package metadata
 
 import "testing"
 
-// A broker that comes back to its address has its id again, at once also
-// while its former session is open, and nobody else is given it meanwhile.
+// A broker that starts again at its address gets its id again, also while its
+// former session is open, and no other broker gets it meanwhile.
 func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	w := newWorld(1)
 	w.openSession(t, "a") // one without an address has whatever is free
@@ -67,7 +67,7 @@ func (w *world) do1(t *testing.T, c Command) {
 	}
 }
 
-// tp0 is a partition of a topic that is there.
+// tp0 is a partition of an existing topic.
 func (w *world) tp0(t *testing.T) TopicPartition {
 	t.Helper()
 	if len(w.topics) == 0 {

@@ -28,7 +28,7 @@ func etcdFixes() []mutant {
 			{"metadata/etcdlog/members_choose.go", "case s.order > 0 && i == current:\n			return current, true\n		case s.order > 0 && (best", "case s.order > 0 && i != current && (best"},
 			{"metadata/etcdlog/members_choose.go", "switch givenUp := seen[current].failed || since >= giveUpAfter;", "switch givenUp := since > 0 || giveUpAfter > 0;"}}},
 		{name: "a member that is well again is not used again", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_run.go",
-			"	case otherZone:\n", "	case otherZone && g.home.needs == 0:\n"}}},
+			"	case otherZone:\n", "	case otherZone && g.ownZone.requiredUptime == 0:\n"}}},
 		{name: "a member is used again at once, however often it falls ill", pkg: "./metadata/etcdlog", run: "AgainAndAgain", edits: []edit{{"metadata/etcdlog/members_choose.go",
 			"h.requiredUptime = min(2*h.requiredUptime, maxReturnUptime)", "h.requiredUptime = homeAfter"}}},
 		{name: "the route names a member that is not used", pkg: "./cmd/zonewise", run: "TheRouteTells", edits: []edit{{"cmd/zonewise/topology.go",

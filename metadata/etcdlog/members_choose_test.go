@@ -11,7 +11,7 @@ func TestALookDecidesByWhatHasAnswered(t *testing.T) {
 	near := func(s probeState) probeState { s.sameZone = true; return s }
 	pending, failed := probeState{sent: true}, probeState{sent: true, failed: true}
 	for name, c := range map[string]struct {
-		seen  []probeState // the first is used now
+		seen  []probeState // the first is in use
 		since time.Duration
 		next  int
 		done  bool
@@ -38,8 +38,8 @@ func TestALookDecidesByWhatHasAnswered(t *testing.T) {
 	}
 }
 
-// Whatever is seen: one that has not answered is never changed to, one that has
-// is never left, and after searchTimeout there is a verdict.
+// In all cases: a member that has not answered is never chosen, one that has is
+// never replaced, and after searchTimeout there is a result.
 func TestALookNeverChangesToWhatDidNotAnswer(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	for range 100_000 {

@@ -39,7 +39,7 @@ func (l *lines) take() []string {
 }
 
 // told opens a broker's log over the members of an etcd, with a session, and
-// something that commits and reads all the time.
+// commits and reads all the time.
 func told(t *testing.T, cfg etcdfake.Config) (members []*etcdfake.Client, said *lines) {
 	t.Helper()
 	store := cluster(t, cfg)
@@ -157,14 +157,14 @@ func TestAnEtcdThatTakesNoWritesIsSaid(t *testing.T) {
 	}
 }
 
-// What is lost now and then is no outage.
+// Occasional lost responses are not an outage.
 func TestAnswersLostNowAndThenAreNotSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := make(chan struct{})
 		_, said := told(t, etcdfake.Config{Seed: 3, LoseReply: 4, FailBefore: 50, TailOneIn: 20, Script: func(etcdfake.Call) (etcdfake.CallOutcome, bool) {
 			select {
 			case <-bad:
-				return etcdfake.CallOutcome{}, false // as the rates say
+				return etcdfake.CallOutcome{}, false // by the rates
 			default:
 				return etcdfake.CallOutcome{}, true
 			}
