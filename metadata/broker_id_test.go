@@ -37,7 +37,7 @@ func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	}
 	w.do1(t, CloseSession{again})
 	w.do1(t, CloseSession{h2})
-	_, out = open("h3", NoBroker) // a stranger
+	_, out = open("h3", NoBroker) // another address
 	is(out, 3)
 	_, out = open("h2", NoBroker)
 	is(out, 2)
@@ -47,7 +47,7 @@ func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	for range 61 {
 		w.do1(t, Tick{w.state.time + 60_000})
 	}
-	_, out = open("h5", NoBroker) // an hour later nobody is connected any more
+	_, out = open("h5", NoBroker) // an hour later no client is connected any more
 	is(out, 1)
 	var c Checkpointer
 	store := newMemStore()

@@ -40,7 +40,7 @@ func TestMembersAreStoredOneByOneAndForgottenWithTheirGroup(t *testing.T) {
 	if len(m) != 2 || m[0].ID != "a" || m[0].Regex != "y" || m[0].Assignment.Epoch != 2 || len(m[0].Target) != 1 || m[1].ID != "b" {
 		t.Fatalf("members %+v", m)
 	}
-	do(RemoveMembers{"g", 5, 4, []string{"a", "b", "nobody"}})
+	do(RemoveMembers{"g", 5, 4, []string{"a", "b", "unknown"}})
 	if v, _ := w.state.Group("g"); v.Consumer.Members != 0 || v.EmptySince != 1_700_000_000_000 {
 		t.Fatalf("empty group: %+v %d", v.Consumer, v.EmptySince)
 	}
@@ -197,8 +197,8 @@ func TestCheckpointedMembersGoOnAsTheLiveOnes(t *testing.T) {
 		}
 		var c Checkpointer
 		store := newMemStore()
-		frozen := w.state.snapshot()
-		if err := store.Put(t.Context(), "k", c.Encode(frozen, "k")); err != nil {
+		snapshot := w.state.snapshot()
+		if err := store.Put(t.Context(), "k", c.Encode(snapshot, "k")); err != nil {
 			t.Fatal(err)
 		}
 		again, err := LoadCheckpoint(t.Context(), store, "k")
@@ -217,7 +217,7 @@ func TestCheckpointedMembersGoOnAsTheLiveOnes(t *testing.T) {
 		if seed == 0 && stored == 0 {
 			t.Error("no members were ever stored")
 		}
-		if frozen.Hash() == w.state.Hash() {
+		if snapshot.Hash() == w.state.Hash() {
 			t.Errorf("seed %d: nothing happened", seed)
 		}
 	}

@@ -12,7 +12,7 @@ type pastModel struct {
 	past []pastPlacement
 }
 
-func (m *pastModel) look(s *State) {
+func (m *pastModel) recordLeaders(s *State) {
 	if p := s.Placement(); p != m.now {
 		if m.now != nil && len(m.now.brokers) > 0 {
 			m.past = append(m.past, pastPlacement{m.now, s.Revision(), s.Time()})
@@ -49,7 +49,7 @@ func TestFormerLeadersAreThoseOfEveryPlacementSince(t *testing.T) {
 			default:
 				control(w.sessions[0], Tick{w.state.Time() + 1 + UnixMilli(w.rng.IntN(int(MaxTickStep)))})
 			}
-			m.look(w.state)
+			m.recordLeaders(w.state)
 			if step%30 == 29 { // continue from a checkpoint
 				w.state = reload(t, w.state)
 				m.now = w.state.Placement()
@@ -103,8 +103,8 @@ func reload(t *testing.T, s *State) *State {
 func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 	w := newWorld(1)
 	w.openSession(t, "a")
-	keeper := w.sessions[0]
-	control := func(c Command) { w.commit(t, &Entry{Session: keeper, Commands: []Command{c}}) }
+	first := w.sessions[0]
+	control := func(c Command) { w.commit(t, &Entry{Session: first, Commands: []Command{c}}) }
 	control(Tick{1_700_000_000_000})
 	for range maxPastPlacements {
 		w.openSession(t, "b")

@@ -255,19 +255,19 @@ func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 // A snapshot does not change while the live state goes on.
 func TestSnapshotDoesNotChange(t *testing.T) {
 	w := newWorld(7)
-	var frozen []*State
+	var snapshots []*State
 	var bodies [][]byte
 	encode := func(s *State) []byte { var c Checkpointer; return c.Encode(s, "k") }
 	for i := range 800 {
 		w.step(t)
 		if i%100 == 50 {
 			f := w.state.snapshot()
-			frozen, bodies = append(frozen, f), append(bodies, encode(f))
+			snapshots, bodies = append(snapshots, f), append(bodies, encode(f))
 		}
 	}
-	for i, f := range frozen {
+	for i, f := range snapshots {
 		if string(encode(f)) != string(bodies[i]) {
-			t.Fatalf("frozen state %d changed", i)
+			t.Fatalf("snapshot %d changed", i)
 		}
 	}
 }

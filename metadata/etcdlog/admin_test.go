@@ -37,7 +37,7 @@ func TestARoleHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 		_, err1 := a.CloseExtent(t.Context(), d, 2)
 		_, err2 := a.CompactStore(t.Context(), d, a.head(t))
 		for what, err := range map[string]error{
-			"close": err1, "care": err2, "truncate": a.Truncate(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
+			"close": err1, "compact": err2, "truncate": a.Truncate(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
 		} {
 			if !errors.Is(err, metadata.ErrRoleLost) {
 				t.Errorf("%s: %v", what, err)
@@ -335,7 +335,7 @@ func TestAnEtcdThatWentBackIsShutForThoseWhoCannotTell(t *testing.T) {
 // A broker that was suspended during a recovery of its cluster only has to be
 // started again; its first request returns an error that says so.
 func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
-	ask := map[string]func(n *node) error{
+	requests := map[string]func(n *node) error{
 		"barrier": func(n *node) error { _, err := n.Barrier(context.Background()); return err },
 		"append":  func(n *node) error { _, err := n.Append(context.Background(), n.next(metadata.LaneLow)); return err },
 		"start":   func(n *node) error { _, err := n.Start(context.Background()); return err },
@@ -347,7 +347,7 @@ func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
 			return err
 		},
 	}
-	for name, f := range ask {
+	for name, f := range requests {
 		for _, grown := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, grown), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -541,26 +541,26 @@ func putReq(key, value string) *etcdserverpb.TxnRequest {
 func TestSettingsAreThoseOfLiveSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 3})
-		a := join(t, store, "a") // tells none
+		a := join(t, store, "a") // publishes none
 		b := open(t, store, "b")
 		var err error
 		if b.session, err = b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: "b", Zone: "dev-b", Peer: "h:1", Settings: map[string]string{"--linger": "5ms"}}); err != nil {
 			t.Fatal(err)
 		}
-		told := func() []metadata.LiveSession {
+		published := func() []metadata.LiveSession {
 			all, err := a.Settings(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			return all
 		}
-		if got := told(); len(got) != 1 || got[0].ID != b.session.ID() || got[0].Info.Peer != "h:1" || got[0].Info.Settings["--linger"] != "5ms" {
+		if got := published(); len(got) != 1 || got[0].ID != b.session.ID() || got[0].Info.Peer != "h:1" || got[0].Info.Settings["--linger"] != "5ms" {
 			t.Errorf("settings %+v", got)
 		}
 		if err := b.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := told(); len(got) != 0 {
+		if got := published(); len(got) != 0 {
 			t.Errorf("settings of a session that is over: %+v", got)
 		}
 		_, err = b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: "c", Settings: map[string]string{"much": strings.Repeat("x", 1<<16)}})

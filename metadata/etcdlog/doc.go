@@ -1,7 +1,7 @@
 // Package etcdlog is the cluster's order kept in etcd: metadata.Log and
 // metadata.LogAdmin over the few calls of an etcd client that they need.
 //
-//	broker A ──Append──▶ txn: If my session, generation g, my incarnation, key absent
+//	broker A ──Append──▶ txn: If my session, extent g, my incarnation, key absent
 //	                          Then put log/<g>/<session>/<lane>/<seq>, put head
 //	                          Else: a read finds out why
 //	broker B ◀─Follow─── watch log/      etcd's revision of the put is the entry's

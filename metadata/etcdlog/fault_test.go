@@ -65,21 +65,21 @@ func TestALostReplyIsFoundAgainWithItsTrueRevision(t *testing.T) {
 
 func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 	for name, c := range map[string]struct {
-		fate     etcdfake.CallOutcome
+		outcome  etcdfake.CallOutcome
 		truncate bool
 		landsIn  metadata.Extent
 	}{
-		"never sent":                     {etcdfake.CallOutcome{FailBefore: true, After: 0}, false, 2},
-		"lands late":                     {etcdfake.CallOutcome{Late: 9 * time.Second}, false, 2},
-		"landed, reply lost":             {etcdfake.CallOutcome{LoseReply: true}, false, 1},
-		"landed, said no space, deleted": {etcdfake.CallOutcome{NoSpace: true}, true, 1},
-		"landed, reply lost, deleted":    {etcdfake.CallOutcome{LoseReply: true}, true, 1},
-		"never landed, and keys deleted": {etcdfake.CallOutcome{Late: 9 * time.Second}, true, 2},
+		"never sent":                            {etcdfake.CallOutcome{FailBefore: true, After: 0}, false, 2},
+		"lands late":                            {etcdfake.CallOutcome{Late: 9 * time.Second}, false, 2},
+		"landed, reply lost":                    {etcdfake.CallOutcome{LoseReply: true}, false, 1},
+		"committed, response no space, deleted": {etcdfake.CallOutcome{NoSpace: true}, true, 1},
+		"landed, reply lost, deleted":           {etcdfake.CallOutcome{LoseReply: true}, true, 1},
+		"never landed, and keys deleted":        {etcdfake.CallOutcome{Late: 9 * time.Second}, true, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				// The second attempt waits in the network until the test is ready.
-				script := appends(0, c.fate)
+				script := appends(0, c.outcome)
 				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.CallOutcome, bool) {
 					if f, ok := script(call); f != (etcdfake.CallOutcome{}) {
 						return f, ok
@@ -123,28 +123,28 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 	lost, slow := etcdfake.CallOutcome{LoseReply: true}, etcdfake.CallOutcome{Before: 1500 * time.Millisecond}
 	for name, c := range map[string]struct {
-		fates   []etcdfake.CallOutcome // of what a sends for the key
-		early   bool                   // the extent closes before the first attempt
-		expire  bool                   // the session ends, too
-		landsIn metadata.Extent
-		err     error
+		outcomes []etcdfake.CallOutcome // of what a sends for the key
+		early    bool                   // the extent closes before the first attempt
+		expire   bool                   // the session ends, too
+		landsIn  metadata.Extent
+		err      error
 	}{
-		"landed, key deleted before the question":                  {[]etcdfake.CallOutcome{lost, {}, slow}, false, false, 1, nil},
-		"landed, key deleted and session over before the question": {[]etcdfake.CallOutcome{lost, {}, slow}, false, true, 1, nil},
-		"landed, said no space, key deleted before the question":   {[]etcdfake.CallOutcome{{NoSpace: true}, {}, slow}, false, false, 1, nil},
-		"did not land, keys deleted before the question":           {[]etcdfake.CallOutcome{{}, slow}, true, false, 2, nil},
-		"did not land, session over before the question":           {[]etcdfake.CallOutcome{{}, slow}, true, true, 0, metadata.ErrSessionLost},
-		"did not land, the question's answer lost":                 {[]etcdfake.CallOutcome{{}, lost}, true, false, 2, nil},
-		"landed, the question's answer lost, key deleted":          {[]etcdfake.CallOutcome{lost, {}, lost}, false, false, 1, nil},
+		"landed, key deleted before the second request":                       {[]etcdfake.CallOutcome{lost, {}, slow}, false, false, 1, nil},
+		"landed, key deleted and session over before the second request":      {[]etcdfake.CallOutcome{lost, {}, slow}, false, true, 1, nil},
+		"committed, response no space, key deleted before the second request": {[]etcdfake.CallOutcome{{NoSpace: true}, {}, slow}, false, false, 1, nil},
+		"did not land, keys deleted before the second request":                {[]etcdfake.CallOutcome{{}, slow}, true, false, 2, nil},
+		"did not land, session over before the second request":                {[]etcdfake.CallOutcome{{}, slow}, true, true, 0, metadata.ErrSessionLost},
+		"did not land, the second response lost":                              {[]etcdfake.CallOutcome{{}, lost}, true, false, 2, nil},
+		"landed, the second response lost, key deleted":                       {[]etcdfake.CallOutcome{lost, {}, lost}, false, false, 1, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var asked atomic.Int64
+				var sent atomic.Int64
 				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.CallOutcome, bool) {
 					if call.Client == "a" && call.Op == "txn" && strings.Contains(call.Key, "/log/0000000000000001/") {
-						asked.Store(int64(call.Attempt) + 1)
-						if call.Attempt < len(c.fates) {
-							return c.fates[call.Attempt], true
+						sent.Store(int64(call.Attempt) + 1)
+						if call.Attempt < len(c.outcomes) {
+							return c.outcomes[call.Attempt], true
 						}
 					}
 					return etcdfake.CallOutcome{}, true
@@ -159,7 +159,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 					}
 				}
 				g := a.start(t.Context(), a.next(metadata.LaneStandard))
-				for asked.Load() < int64(len(c.fates)) { // the second request is under way
+				for sent.Load() < int64(len(c.outcomes)) { // the second request is under way
 					time.Sleep(50 * time.Millisecond)
 				}
 				if !c.early {

@@ -28,7 +28,7 @@ type membersRig struct {
 	follows *replica
 
 	mu    sync.Mutex
-	asked map[string]int // calls by client and op
+	sent  map[string]int // calls by client and op
 	stall map[string]time.Duration
 	log   bytes.Buffer
 }
@@ -44,11 +44,11 @@ func (r *membersRig) Write(b []byte) (int, error) {
 // the broker's zone.
 func newMembersRig(t *testing.T, near ...int) *membersRig {
 	t.Helper()
-	r := &membersRig{asked: map[string]int{}, stall: map[string]time.Duration{}}
+	r := &membersRig{sent: map[string]int{}, stall: map[string]time.Duration{}}
 	r.store = cluster(t, etcdfake.Config{Seed: 5, Script: func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.asked[c.Client+" "+c.Op]++
+		r.sent[c.Client+" "+c.Op]++
 		if c.Op == "alive" || c.Op == "watch" {
 			return etcdfake.CallOutcome{}, true
 		}
@@ -115,7 +115,7 @@ func (r *membersRig) stalls(who string, d time.Duration) {
 func (r *membersRig) calls(who string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for k, v := range r.asked {
+	for k, v := range r.sent {
 		if strings.HasPrefix(k, who+" ") {
 			n += v
 		}
@@ -126,26 +126,26 @@ func (r *membersRig) calls(who string) (n int) {
 // Whatever the fault of a member, its zone's commits and followers wait little
 // more than a second, and return to it when it is healthy.
 func TestAnIllMemberIsGivenUpAndUsedAgain(t *testing.T) {
-	ills := map[string]struct{ ill, well func(r *membersRig) }{
+	faults := map[string]struct{ begin, end func(r *membersRig) }{
 		"hung": {func(r *membersRig) { r.member[0].Cut(true) }, func(r *membersRig) { r.member[0].Cut(false) }},
 		"slow": {func(r *membersRig) { r.member[0].Slow(time.Second) }, func(r *membersRig) { r.member[0].Slow(0) }},
 		// It answers by itself, but not for anything that needs its raft log.
 		"its disk stalls": {func(r *membersRig) { r.stalls("m0", time.Minute) }, func(r *membersRig) { r.stalls("m0", 0) }},
 	}
-	for name, x := range ills {
+	for name, x := range faults {
 		for phase := range 6 {
 			t.Run(fmt.Sprint(name, phase), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newMembersRig(t, 0)
 					r.pause(t, time.Second+time.Duration(phase)*50*time.Millisecond)
-					x.ill(r)
+					x.begin(r)
 					if p := r.pause(t, 20*time.Second); p > 1200*time.Millisecond {
 						t.Errorf("a commit took %v", p)
 					}
 					if r.members.Using() == 0 {
 						t.Fatal("the ill member is used")
 					}
-					x.well(r)
+					x.end(r)
 					if p := r.pause(t, 5*time.Second); p > 100*time.Millisecond {
 						t.Errorf("on the way back a commit took %v", p)
 					}

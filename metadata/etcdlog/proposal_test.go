@@ -91,10 +91,10 @@ func TestACommitsProposalCarriesLittleBesideItsEntry(t *testing.T) {
 		if len(plain) != 1 || len(guarded) != 1 || len(published) != 1 {
 			t.Fatalf("proposals of %v, %v and %v bytes, want one each", plain, guarded, published)
 		}
-		beside, besideGuarded := plain[0]-len("entry 0000000000000000/standard/1"), guarded[0]-len(r.Bytes)
-		t.Logf("an entry and %d bytes; with a guard and %d; a publish is %d", beside, besideGuarded, published[0])
-		if beside > 420 || besideGuarded > 850 || published[0] > 420 {
-			t.Errorf("beside an entry %d bytes, with a guard %d, a publish %d: want at most 420, 850, 420", beside, besideGuarded, published[0])
+		extra, extraGuarded := plain[0]-len("entry 0000000000000000/standard/1"), guarded[0]-len(r.Bytes)
+		t.Logf("an entry and %d bytes; with a guard and %d; a publish is %d", extra, extraGuarded, published[0])
+		if extra > 420 || extraGuarded > 850 || published[0] > 420 {
+			t.Errorf("in addition to an entry %d bytes, with a guard %d, a publish %d: want at most 420, 850, 420", extra, extraGuarded, published[0])
 		}
 	})
 }

@@ -198,11 +198,11 @@ func (s *sides) ops(side, depth int, used map[string]bool) []*etcdserverpb.Reque
 }
 
 // both sends a request to both sides and compares.
-func (s *sides) both(what string, ask func(c etcdlog.Client, side int) (proto.Message, error)) {
+func (s *sides) both(what string, send func(c etcdlog.Client, side int) (proto.Message, error)) {
 	s.t.Helper()
 	var text [2]string
 	for side, c := range s.c {
-		m, err := ask(c, side)
+		m, err := send(c, side)
 		if err != nil {
 			text[side] = "error: " + err.Error()
 			continue
