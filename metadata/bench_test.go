@@ -2,7 +2,7 @@ package metadata
 
 import "testing"
 
-// bigState has the size that the design budgets: partitions, and producers on
+// bigState has the size of the design's budget: partitions, and producers on
 // each.
 func bigState(b testing.TB, partitions, producersEach int) (*State, *benchLog) {
 	l := &benchLog{s: NewState(), topic: TopicID{1}}
@@ -61,7 +61,7 @@ func (l *benchLog) produce(at, n int, id ProducerID, first Sequence) *Entry {
 	return e
 }
 
-// Runs applied per second on one core: the governor gives out a third of it.
+// Runs applied per second on one core: the governor allows a third of it.
 func BenchmarkApplyRuns(b *testing.B) {
 	s, l := bigState(b, 20_000, 5)
 	const perEntry = 1000
@@ -92,7 +92,7 @@ func BenchmarkApplyRuns(b *testing.B) {
 	b.ReportMetric(float64(runs)/b.Elapsed().Seconds(), "runs/s")
 }
 
-// How long apply stands still for a checkpoint of a state of budget size.
+// How long a snapshot of a state of budget size stops apply.
 func BenchmarkSnapshot(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	for b.Loop() {
@@ -100,7 +100,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
-// How long the whole state takes to write: beside apply, not before it.
+// How long the whole state takes to encode, while apply goes on.
 func BenchmarkEncodeCheckpoint(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	f := s.snapshot()
@@ -111,7 +111,7 @@ func BenchmarkEncodeCheckpoint(b *testing.B) {
 	}
 }
 
-// What the codec costs an entry of one command, as group commits are, and an
+// The codec's cost for an entry of one command, as group commits are, and for an
 // entry of every command.
 func BenchmarkEncodeCommands(b *testing.B) {
 	for name, e := range benchEntries() {

@@ -55,8 +55,8 @@ func TestEntryComesBackAsItWent(t *testing.T) {
 	golden(t, "entry.v1", b)
 }
 
-// golden holds bytes against what the first release wrote: formats are for
-// ever, N-1 must be readable.
+// golden compares bytes with those of the first release: formats never change,
+// N-1 must be readable.
 func golden(t *testing.T, name string, b []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -109,7 +109,7 @@ func TestCheckpointBytesAreGolden(t *testing.T) {
 	golden(t, "checkpoint.v1", c.Encode(w.state.snapshot(), "1/checkpoint/1-1"))
 }
 
-// Every single damaged byte is noticed, and no decoder panics on it.
+// Every single damaged byte is detected, and no decoder panics on it.
 func TestDamageIsNoticed(t *testing.T) {
 	entry, err := AppendEntry(nil, sampleEntry())
 	if err != nil {
@@ -176,7 +176,7 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 	})
 }
 
-// An entry whose fields contradict each other never leaves its writer.
+// An entry with inconsistent fields is not written.
 func TestInvalidEntriesAreNotWritten(t *testing.T) {
 	for name, spoil := range map[string]func(*Entry){
 		"part beyond its object":   func(e *Entry) { e.Parts[0].Position = 4000 },

@@ -29,7 +29,7 @@ func (d *directSubmitter) Submit(ctx context.Context, cmds []Command, guard *Gua
 }
 
 func (d *directSubmitter) commit(ctx context.Context, e *Entry, guard *Guard) (Outcome, error) {
-	for !d.mu.TryLock() { // a mutex across blocking: tests only, and never waited for
+	for !d.mu.TryLock() { // a mutex held while blocking, in tests only, and never waited for
 		time.Sleep(time.Millisecond)
 	}
 	defer d.mu.Unlock()
@@ -109,9 +109,9 @@ func (b *testBroker) hash() (h uint64, rev Revision) {
 	return h, rev
 }
 
-// A cluster archives, checkpoints and truncates under load; a broker that
-// starts from the bucket and the keys that are left has the same state, and
-// can read every inline byte: promises 2, 4 and 7.
+// A cluster archives, checkpoints and truncates under load; a broker that starts
+// from the bucket and the remaining keys has the same state, and can read every
+// inline byte: promises 2, 4 and 7.
 func TestStartFromCheckpointArchivesAndKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
@@ -213,8 +213,7 @@ func TestDeadSessionIsClosed(t *testing.T) {
 	})
 }
 
-// A level of fullness begins where the design says and ends below it, so that
-// it does not flap.
+// A pressure level begins where the design says and ends below that.
 func TestPressureHasHysteresis(t *testing.T) {
 	at := func(percent int64, present PressureLevel) PressureLevel {
 		return nextPressure(StoreHealth{InUseBytes: percent, QuotaBytes: 100}, present)
@@ -233,16 +232,15 @@ func TestPressureHasHysteresis(t *testing.T) {
 	}
 }
 
-// spoil makes a broker's state differ from the others', as a fault of its memory
-// would.
+// spoil makes a broker's state differ from the others', as a memory error would.
 func (b *testBroker) spoil() {
 	b.r.mu.Lock()
 	defer b.r.mu.Unlock()
 	b.r.state.gapsMs++
 }
 
-// A broker whose state differs from a checkpoint that two others agree about reads
-// it anew, once; the second time it must stop: promises 2 and 11.
+// A broker whose state differs from a checkpoint on which two others agree
+// reloads it once; the second time it must stop: promises 2 and 11.
 func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
@@ -252,7 +250,7 @@ func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
 		defer c.stop()
 		b := startBroker(t, log, store, "b", 2)
 		defer b.stop()
-		b.mayStop = true // at the second time
+		b.mayStop = true // the second time
 		time.Sleep(70 * time.Second)
 		b.spoil()
 		if ha, _ := a.hash(); func() bool { hb, _ := b.hash(); return ha == hb }() {
@@ -272,8 +270,7 @@ func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
 	})
 }
 
-// Where the only other broker has another hash, no checkpoint becomes the one that
-// brokers start from.
+// If the only other broker has another hash, the checkpoint is not accepted.
 func TestNoCheckpointIsAgreedOnThoughHashesDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
@@ -299,8 +296,8 @@ func TestNoCheckpointIsAgreedOnThoughHashesDiffer(t *testing.T) {
 	})
 }
 
-// A barrier returns once everything that was acknowledged before it is in the state:
-// the very last entry, too, which may take its time to be applied.
+// A barrier returns once the state has everything that was acknowledged before
+// it, the very last entry too, which may take its time to be applied.
 func TestABarrierWaitsForTheLastEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := NewMemLog()
@@ -337,7 +334,7 @@ func TestABarrierWaitsForTheLastEntry(t *testing.T) {
 	})
 }
 
-// Generations are closed on schedule even while nothing can be archived.
+// Extents are closed on schedule also while archiving fails.
 func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := NewMemLog()
@@ -351,7 +348,7 @@ func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
 	})
 }
 
-// brokenStore refuses everything.
+// brokenStore fails every request.
 type brokenStore struct{}
 
 func (brokenStore) Put(context.Context, string, []byte) error { return errors.New("down") }
@@ -359,8 +356,8 @@ func (brokenStore) Get(context.Context, string, int64, int64) ([]byte, error) {
 	return nil, errors.New("down")
 }
 
-// A cluster that was recovered elsewhere writes no more archives: the bucket
-// is the newest incarnation's.
+// A cluster that was recovered into another etcd writes no more archives: the
+// bucket belongs to the newest incarnation.
 func TestArchiveStopsAtANewerIncarnation(t *testing.T) {
 	log, store := NewMemLog(), newMemStore()
 	c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Logger: slog.New(slog.DiscardHandler)})

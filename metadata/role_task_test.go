@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A task that is not metadata's own runs as those do: on one broker, under its
+// A task of another package runs like metadata's own: on one broker, under its
 // role, and on another one once that broker is dead.
 func TestATaskFromOutsideRunsOnOneBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

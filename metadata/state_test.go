@@ -12,7 +12,7 @@ import (
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// memStore is the smallest Store.
+// memStore is a minimal Store.
 type memStore struct {
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -58,7 +58,7 @@ type world struct {
 	topics   []TopicID
 	pids     []ProducerID
 	seqs     map[producerKey]Sequence
-	state    *State // the one that tells results
+	state    *State // the one that returns outcomes
 	members  bool   // groups of the consumer protocol too: the golden log has none
 }
 
@@ -207,7 +207,7 @@ func (w *world) produce(session SessionID, topic TopicID, route Route) *Entry {
 				r.Producer, r.Epoch = w.pids[w.rng.IntN(len(w.pids))], 0
 				k := producerKey{TopicPartition{topic, p.Partition}, r.Producer}
 				r.FirstSequence = w.seqs[k]
-				if w.rng.IntN(5) > 0 { // else the same again: a duplicate or a gap later on
+				if w.rng.IntN(5) > 0 { // else the same again: a duplicate or a gap later
 					w.seqs[k] = r.FirstSequence.Add(int64(r.Records))
 				}
 			}
@@ -224,7 +224,7 @@ func (w *world) produce(session SessionID, topic TopicID, route Route) *Entry {
 }
 
 // A state that was written as a checkpoint and read back has the same hash,
-// computed anew from every item, and goes on to have it: promise 2.
+// computed from every item, and stays equal: promise 2.
 func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 	for seed := range uint64(20) {
 		w := newWorld(seed)
@@ -254,27 +254,27 @@ func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 	}
 }
 
-// A frozen state never changes while the live one goes on.
+// A snapshot does not change while the live state goes on.
 func TestSnapshotDoesNotChange(t *testing.T) {
 	w := newWorld(7)
-	var frozen []*State
+	var snapshots []*State
 	var bodies [][]byte
 	encode := func(s *State) []byte { var c Checkpointer; return c.Encode(s, "k") }
 	for i := range 800 {
 		w.step(t)
 		if i%100 == 50 {
 			f := w.state.snapshot()
-			frozen, bodies = append(frozen, f), append(bodies, encode(f))
+			snapshots, bodies = append(snapshots, f), append(bodies, encode(f))
 		}
 	}
-	for i, f := range frozen {
+	for i, f := range snapshots {
 		if string(encode(f)) != string(bodies[i]) {
-			t.Fatalf("frozen state %d changed", i)
+			t.Fatalf("snapshot %d changed", i)
 		}
 	}
 }
 
-// Cells sum to meters for every component, whatever happened: promise 10.
+// Cells sum to meters for every component, in any history: promise 10.
 func TestLedgerCellsSumToMeters(t *testing.T) {
 	w := newWorld(3)
 	for range 2000 {
@@ -295,7 +295,8 @@ func TestLedgerCellsSumToMeters(t *testing.T) {
 	}
 }
 
-// Two brokers that apply the same entries are the same, refused ones included.
+// Two brokers that apply the same entries have the same state, refused entries
+// included.
 func TestApplyIsTheSameEverywhere(t *testing.T) {
 	w := newWorld(11)
 	other := NewState()
@@ -303,7 +304,7 @@ func TestApplyIsTheSameEverywhere(t *testing.T) {
 	for i := range 1500 {
 		c := w.step(t)
 		other.Apply(&c)
-		if i%50 == 49 { // damage: refused by all alike
+		if i%50 == 49 { // damage: refused by all
 			w.rev++
 			w.lanes[c.Session][c.Lane]++
 			c.Revision, c.Seq, c.Bytes = w.rev, c.Seq+1, append([]byte(nil), c.Bytes...)

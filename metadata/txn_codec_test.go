@@ -33,7 +33,7 @@ func TestCommandsOfTransactionsComeBackAsTheyWent(t *testing.T) {
 	golden(t, "entry_txn.v1", b)
 }
 
-// A marker is what Kafka writes: one control record, CRC right.
+// A marker is like Kafka's: one control record, with a correct CRC.
 func TestMarkerIsAControlBatch(t *testing.T) {
 	for _, kind := range []int16{MarkerAbort, MarkerCommit} {
 		b := MarkerBatch(Span{First: 1000, Count: 1, Length: MarkerSize, Object: kind, Epoch: 4, Position: 77, MaxTimestamp: 1_700_000_000_000}, false)

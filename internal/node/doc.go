@@ -9,7 +9,7 @@
 //	                 |   Reader -> s3stream.Store -|--> bucket (GET)
 //	                 |   Groups -> Coordinator     |
 //	                 | Replica <-------------------|--- Log (follow), archives, checkpoints
-//	                 | session: wal, custodian,    |
+//	                 | session: wal, maintenance,  |
 //	                 |   slots, usage              |
 //	                 +-----------------------------+
 //

@@ -24,7 +24,8 @@ func (l *Log) CloseExtent(ctx context.Context, role metadata.Role, g metadata.Ex
 		l.seen.advance(progress{extent: g + 1})
 		return l.toLogRevision(resp.Header.GetRevision()), nil
 	case st.extent == g+1 && unsure:
-		// An attempt of ours whose answer was lost: the key still shows where.
+		// An earlier attempt whose response was lost: the key still has its
+		// revision.
 		return l.toLogRevision(st.values[key].ModRevision), nil
 	case st.extent > g:
 		return 0, nil
@@ -32,8 +33,8 @@ func (l *Log) CloseExtent(ctx context.Context, role metadata.Role, g metadata.Ex
 	return 0, fmt.Errorf("close extent %d: the log is at %d", g, st.extent)
 }
 
-// ReadExtent implements metadata.LogAdmin. Everything is read before the
-// first call of deliver, so a compaction under it is not seen outside.
+// ReadExtent implements metadata.LogAdmin. Everything is read before the first
+// call of deliver, so a compaction meanwhile is not visible to the caller.
 func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(metadata.CommittedEntry) error) error {
 	at := &retrier{l: l, name: fmt.Sprintf("read/%d", g)}
 	for {
@@ -104,11 +105,11 @@ func (l *Log) SetCheckpoint(ctx context.Context, role metadata.Role, p metadata.
 	}
 }
 
-// Truncate implements metadata.LogAdmin. It is called again and again for the same
-// generation, to finish what an earlier holder began, and then only reads.
+// Truncate implements metadata.LogAdmin. It is called repeatedly for the same
+// extent, to finish what an earlier holder began, and then only reads.
 func (l *Log) Truncate(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	if g == 0 {
-		return nil // there is no generation 0
+		return nil // there is no extent 0
 	}
 	st, err := l.readWithRole(ctx, role)
 	if err == nil && st.truncated < g {
@@ -123,7 +124,7 @@ func (l *Log) Truncate(ctx context.Context, role metadata.Role, g metadata.Exten
 	return nil
 }
 
-// setTruncated says that generations up to g are read from the bucket.
+// setTruncated records that extents up to g are read from the bucket.
 func (l *Log) setTruncated(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	key, value := l.k.truncatedKey(), formatHex64(uint64(g))
 	resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("truncate/%d", g), &txnReq{
@@ -144,14 +145,14 @@ func (l *Log) setTruncated(ctx context.Context, role metadata.Role, g metadata.E
 	return nil
 }
 
-// deleteExtentsUpTo deletes the keys of generations up to g: few at a time, each
-// delete fenced and with a pause after it, so that commits pass between.
+// deleteExtentsUpTo deletes the keys of extents up to g: few at a time, each
+// delete fenced and followed by a pause for commits.
 func (l *Log) deleteExtentsUpTo(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	prefix := l.k.logPrefix()
 	end := []byte(l.k.extentPrefix(g + 1))
 	at := &retrier{l: l, name: fmt.Sprintf("delete/%d", g)}
 	for n := 0; ; n++ {
-		// Linearizable: an old view would show keys that are gone.
+		// Linearizable: an older view would have keys that are gone.
 		page, err := l.readPage(ctx, at, &rangeReq{Key: []byte(prefix), RangeEnd: end, Limit: deleteKeys, KeysOnly: true})
 		if err != nil {
 			return err

@@ -10,10 +10,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// TryRole implements metadata.Log. A role that the session holds already is
-// its own: ok, with the same epoch. It is asked every few seconds by every
-// broker, and hardly ever free: so it is read first, and only a free one is
-// written, which every member of etcd keeps in its raft log.
+// TryRole implements metadata.Log. If the session holds the role already, ok is
+// true, with the same epoch. Every broker calls it every few seconds, and the
+// role is hardly ever free. So it is read first and written only if it is free,
+// as every member of etcd keeps a write in its raft log.
 func (l *Log) TryRole(ctx context.Context, id metadata.SessionID, name string) (metadata.Role, bool, error) {
 	s, err := l.findSession(id)
 	if err != nil {
@@ -26,7 +26,7 @@ func (l *Log) TryRole(ctx context.Context, id metadata.SessionID, name string) (
 	if err == nil && free {
 		var taken bool
 		if role, taken, err = l.takeRole(ctx, s, name); err == nil && !taken {
-			role, _, err = l.readHolder(ctx, s, name) // somebody was faster, or the session is over
+			role, _, err = l.readHolder(ctx, s, name) // another session was faster, or this one is over
 		}
 	}
 	if err != nil {
@@ -35,8 +35,8 @@ func (l *Log) TryRole(ctx context.Context, id metadata.SessionID, name string) (
 	return role, role.Epoch != 0, nil
 }
 
-// readHolder reads whether nobody holds a role, or the session does: then the role
-// has an epoch. ErrSessionLost where the session is over.
+// readHolder reads whether a role is free, or held by the session, in which case
+// role has its epoch. ErrSessionLost where the session is over.
 func (l *Log) readHolder(ctx context.Context, s *session, name string) (role metadata.Role, free bool, err error) {
 	key := l.k.roleKey(name)
 	st, err := l.readState(ctx, key, s.key)
@@ -56,8 +56,8 @@ func (l *Log) readHolder(ctx context.Context, s *session, name string) (role met
 	return role, false, nil
 }
 
-// takeRole puts the key of a role that nobody holds. taken is false where the
-// comparisons failed.
+// takeRole puts the key of a free role. taken is false where the comparisons
+// failed.
 func (l *Log) takeRole(ctx context.Context, s *session, name string) (role metadata.Role, taken bool, err error) {
 	key := l.k.roleKey(name)
 	resp, err := l.sendOnce(ctx, key, &txnReq{
@@ -79,8 +79,8 @@ func (l *Log) takeRole(ctx context.Context, s *session, name string) (role metad
 	return metadata.Role{Name: name, Session: s.ID(), Epoch: metadata.RoleEpoch(l.toLogRevision(rev))}, true, nil
 }
 
-// ReleaseRole gives a role up while its session goes on, for a drain. One
-// that is no longer held is released.
+// ReleaseRole releases a role while its session goes on, for a drain. No error
+// where it is no longer held.
 func (l *Log) ReleaseRole(ctx context.Context, role metadata.Role) error {
 	fence, err := l.roleFence(role)
 	if err != nil {
@@ -93,8 +93,8 @@ func (l *Log) ReleaseRole(ctx context.Context, role metadata.Role) error {
 	return nil
 }
 
-// roleFence is true in etcd as long as the role is held, by its session, in this
-// incarnation.
+// roleFence returns comparisons that hold as long as the session holds the role,
+// in this incarnation.
 func (l *Log) roleFence(role metadata.Role) ([]*compare, error) {
 	s, err := l.findSession(role.Session)
 	if err != nil {
@@ -103,9 +103,10 @@ func (l *Log) roleFence(role metadata.Role) ([]*compare, error) {
 	return append(s.sessionFence(), compareCreated(l.k.roleKey(role.Name), l.toEtcdRevision(int64(role.Epoch)))), nil
 }
 
-// sendFenced does a role's write: t's comparisons and the fence, then its writes,
-// else its reads. It repeats what has no answer. ErrRoleLost where the fence
-// failed; ok is false where only t's own comparisons did.
+// sendFenced sends a write under a role: t's comparisons and the fence, then t's
+// writes, or else its reads. It repeats requests without a response. ErrRoleLost
+// where the fence failed; resp.Succeeded is false where only t's own comparisons
+// did. unsure: an earlier attempt has an unknown outcome.
 func (l *Log) sendFenced(ctx context.Context, role metadata.Role, name string, t *txnReq) (resp *txnResp, st logState, unsure bool, err error) {
 	fence, err := l.roleFence(role)
 	if err != nil {
@@ -141,8 +142,8 @@ func (l *Log) sendFenced(ctx context.Context, role metadata.Role, name string, t
 	}
 }
 
-// checkRoleHeld is ErrRoleLost where a role or its session was gone at a read of
-// both keys.
+// checkRoleHeld returns ErrRoleLost where a read of both keys did not find the
+// role or its session.
 func (l *Log) checkRoleHeld(st logState, role metadata.Role, s *session) error {
 	if kv := st.values[l.k.roleKey(role.Name)]; kv == nil || kv.CreateRevision != l.toEtcdRevision(int64(role.Epoch)) || !s.isKey(st.values[s.key]) {
 		return fmt.Errorf("role %s of epoch %d: %w", role.Name, role.Epoch, metadata.ErrRoleLost)

@@ -16,13 +16,13 @@ func checkRoles(t *testing.T, open Cluster) {
 	if _, ok, err := b.TryRole(t.Context(), b.session.ID(), "archive"); ok || err != nil {
 		t.Fatalf("a second holder: %v, %v", ok, err)
 	}
-	given := a.takeRole("given-away")
-	if err := a.ReleaseRole(t.Context(), given); err != nil {
+	released := a.takeRole("released")
+	if err := a.ReleaseRole(t.Context(), released); err != nil {
 		t.Fatal(err)
 	}
-	b.takeRole("given-away")
-	if _, err := a.CloseExtent(t.Context(), given, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation with a role that was given away: %v", err)
+	b.takeRole("released")
+	if _, err := a.CloseExtent(t.Context(), released, 1); !errors.Is(err, metadata.ErrRoleLost) {
+		t.Errorf("close an extent with a role that was released: %v", err)
 	}
 	if err := a.session.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func checkRoles(t *testing.T, open Cluster) {
 		t.Fatalf("epoch %d after %d", e.Epoch, d.Epoch)
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation without the role: %v", err)
+		t.Errorf("close an extent without the role: %v", err)
 	}
 	if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func checkRoles(t *testing.T, open Cluster) {
 		t.Errorf("set checkpoint without the role: %v", err)
 	}
 	if _, err := a.CompactStore(t.Context(), d, 0); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("care without the role: %v", err)
+		t.Errorf("compact without the role: %v", err)
 	}
 }
 
@@ -68,7 +68,7 @@ func checkExtents(t *testing.T, open Cluster) {
 	var got []metadata.CommittedEntry
 	if err := a.ReadExtent(t.Context(), 1, func(c metadata.CommittedEntry) error {
 		if c.Extent != 1 {
-			t.Errorf("generation %d", c.Extent)
+			t.Errorf("extent %d", c.Extent)
 		}
 		got = append(got, c)
 		return nil
@@ -77,7 +77,7 @@ func checkExtents(t *testing.T, open Cluster) {
 	}
 	requireEntries(t, got, first)
 	if err := a.ReadExtent(t.Context(), 2, func(metadata.CommittedEntry) error { return nil }); err == nil {
-		t.Error("an open generation was read")
+		t.Error("an open extent was read")
 	}
 	st, err := b.Start(t.Context())
 	if err != nil || st.Extent != 2 || st.Truncated != 0 {
@@ -90,13 +90,13 @@ func checkTruncation(t *testing.T, open Cluster) {
 	d := a.takeRole("archive")
 	appendEntries(t, 450, a)
 	if err := a.Truncate(t.Context(), d, 1); err == nil {
-		t.Fatal("an open generation was truncated")
+		t.Fatal("an open extent was truncated")
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 		t.Fatal(err)
 	}
 	rest := appendEntries(t, 10, a)
-	for range 2 { // the second finds everything done
+	for range 2 { // the second time nothing is left to do
 		if err := a.Truncate(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func checkCompaction(t *testing.T, open Cluster) {
 	f.waitUntil(all[19].rev)
 	h, err := a.CompactStore(t.Context(), d, all[19].rev)
 	if err != nil || h.SizeBytes < 0 || h.Members < 1 {
-		t.Fatalf("care: %+v, %v", h, err)
+		t.Fatalf("compact: %+v, %v", h, err)
 	}
 	requireEntries(t, a.startFollower().waitUntil(all[19].rev), all)
 	more := appendEntries(t, 3, a)
