@@ -1,5 +1,5 @@
-// Command replay plays scenario files against two running brokers and prints
-// where their answers differ.
+// Command replay replays scenario files against two running brokers and prints
+// where their responses differ.
 //
 //	go run ./internal/oracle/cmd/replay -kafka 127.0.0.1:9092 -zonewise 127.0.0.1:19092 internal/oracle/scenarios/*.txt
 package main
