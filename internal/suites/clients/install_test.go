@@ -64,7 +64,7 @@ func installTool(tool string, files []string, fill func(folder, tool string) err
 	if err != nil {
 		return "", "", err
 	}
-	defer lock.Close() // and with it the lock
+	defer lock.Close() // releases the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", "", err
 	}
