@@ -19,7 +19,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/s3server"
 )
 
-// lastError is the line with which a program ended.
+// lastError is the last line that a program printed.
 func lastError(p *cluster.Process) string {
 	last := ""
 	for line := range strings.Lines(p.Tail(20_000)) {
@@ -31,7 +31,7 @@ func lastError(p *cluster.Process) string {
 }
 
 // expectStartError starts broker 0 and expects it to end by itself with an error that
-// holds every one of words.
+// contains all words.
 func expectStartError(t *testing.T, c *cluster.Cluster, what string, words ...string) {
 	t.Helper()
 	p := c.Brokers[0]
@@ -92,7 +92,7 @@ func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 	select {
 	case err := <-sent:
 		t.Errorf("a record was answered (%v) though etcd had no quorum", err)
-	case <-time.After(12 * time.Second): // sessions end meanwhile
+	case <-time.After(12 * time.Second): // sessions end in that time
 	}
 	for i, p := range c.Brokers {
 		if !p.Running() {
@@ -123,8 +123,7 @@ func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 	expectStartError(t, c, "start without quorum", "etcd")
 }
 
-// faultyS3 is a proxy in front of the S3 server that answers by itself while
-// status is not 0.
+// faultyS3 is a proxy before the S3 server that responds itself while status is not 0.
 type faultyS3 struct {
 	*httptest.Server
 	status atomic.Int64

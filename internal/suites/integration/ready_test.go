@@ -12,7 +12,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// leaseTTL is how long a dead broker's session may hold what it held.
+// leaseTTL is how long a dead broker's session keeps its slots and roles.
 const leaseTTL = 5 * time.Second
 
 // A broker that was killed and is started again within its lease coordinates its

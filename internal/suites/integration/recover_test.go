@@ -162,7 +162,7 @@ func readSparse(t *testing.T, c *cluster.Cluster, z int, topic string, seen func
 	t.Errorf("read %s: it ends at %v, the ends are %v", topic, last, ends)
 }
 
-// recoveredEnds reads what `zonewise recover` said per partition.
+// recoveredEnds reads the offsets per partition from the output of `zonewise recover`.
 func recoveredEnds(t *testing.T, out, topic string) map[int32][2]int64 {
 	t.Helper()
 	ends := map[int32][2]int64{}
@@ -227,7 +227,7 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 		}
 	}
 	produce(50)
-	// A copy of the members' data is a backup; then two generations pass.
+	// A copy of the members' data is a backup; then two extents are archived.
 	for _, p := range c.Etcd {
 		p.Kill()
 	}

@@ -27,7 +27,7 @@ func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
 	}
 	for _, family := range []string{"franz", "sarama", "kafka-go"} {
 		for z := range cluster.Zones {
-			// One broker is enough to begin with: the others are learnt from it.
+			// One broker is enough as bootstrap: it returns the others.
 			k := c.Client(-1, program, "leaders", "--family", family, "--bootstrap", c.Bootstrap(z, z), "--topic", "zones", "--refreshes", fmt.Sprint(refreshes))
 			if err := k.Wait(2 * time.Minute); err != nil {
 				t.Fatalf("%s in zone %d: %v", family, z, err)
