@@ -13,7 +13,7 @@ import (
 )
 
 // fillCached runs fill on an empty folder of the user's cache, once per name, and
-// returns the folder. Who comes meanwhile waits.
+// returns the folder. Concurrent callers wait.
 func fillCached(name string, fill func(folder string) error) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// knownFailure is a failure that follows from what zonewise is: who sees it must
-// see the same words, or it is a failure like any other.
+// knownFailure is a failure that follows from zonewise's design. Its message must
+// match, otherwise it is a failure like any other.
 type knownFailure struct{ test, message, reason string }
 
 const (
@@ -22,7 +22,7 @@ const (
 	recovered    = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
 
-// junitKnownFailures are few, and each is in docs/compatibility-notes.md.
+// junitKnownFailures returns the known failures; docs/compatibility-notes.md has each.
 func junitKnownFailures() []knownFailure {
 	return []knownFailure{
 		{"ListOffsetsIntegrationTest.", "expected leader: ", reassigned},
@@ -70,8 +70,8 @@ func knownReason(list []knownFailure, test, said string) string {
 	return ""
 }
 
-// foldByClass puts tests of one class that have one reason in one line, so that a
-// report of hundreds can be read.
+// foldByClass puts tests of one class with the same reason into one line, so that a
+// report of hundreds stays readable.
 func foldByClass(list []string) []string {
 	type key struct{ class, reason string }
 	names := map[key][]string{}
@@ -91,7 +91,7 @@ func foldByClass(list []string) []string {
 	for _, line := range list {
 		k, _ := keyOf(line)
 		switch all := names[k]; {
-		case len(all) == 0: // told with the first
+		case len(all) == 0: // reported with the first
 		case len(all) == 1:
 			out = append(out, line)
 		default:

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// pytestVerdicts reads pytest's report in JUnit's format. known are the failures
-// whose reason is known.
+// pytestVerdicts reads pytest's report in JUnit's format. known are the failures with
+// a known reason.
 func pytestVerdicts(report []byte, known []knownFailure) (suiteResult, error) {
 	type said struct {
 		Message string `xml:"message,attr"`

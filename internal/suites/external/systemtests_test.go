@@ -38,11 +38,11 @@ type systemTests struct {
 	result  suiteResult
 }
 
-// Kafka's own system-test programs, each its own judge: exactly-once Streams
-// while brokers are killed, the Streams smoke test, transactional copiers,
-// verifiable clients, and what a client of this version expects of a cluster.
-// SUITE_RUN chooses parts, divided by commas; TransactionsCommand wants the
-// copiers, MirrorMaker wants Connect before it.
+// Kafka's own system-test programs, which verify their results themselves:
+// exactly-once Streams while brokers are killed, the Streams smoke test, transactional
+// copiers, verifiable clients, and what a client of this version expects of a
+// cluster. SUITE_RUN selects parts, separated by commas; TransactionsCommand needs the
+// copiers before it, MirrorMaker needs Connect.
 func TestMains(t *testing.T) {
 	classes, err := kafkaoracle.Jars(mainsPOM)
 	if err != nil {
@@ -90,7 +90,7 @@ func (m *systemTests) runPart(name string, run func() error) {
 	m.t.Logf("%s passed in %.0f s", name, time.Since(began).Seconds())
 }
 
-// createTopics makes topics of five partitions.
+// createTopics creates topics with five partitions.
 func (m *systemTests) createTopics(names ...string) error {
 	k, err := kgo.NewClient(kgo.SeedBrokers(m.c.ZoneBootstrap(0)...))
 	if err != nil {
