@@ -77,7 +77,7 @@ func (m *systemTests) runConnect() error {
 	if err := awaitLines(out, 2*connectLines); err != nil {
 		return fmt.Errorf("after a worker was killed: %w\n%s", err, workers[0].outputTail())
 	}
-	_ = workers[0].terminate(time.Minute) // its end is no part of the verdict
+	_ = workers[0].terminate(time.Minute) // its exit status does not matter
 	return exactlyOnce(m.c, "lines", 2*connectLines)
 }
 

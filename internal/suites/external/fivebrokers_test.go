@@ -168,7 +168,7 @@ func (p *brokerProcess) drainBroker() error {
 	if p.cmd == nil {
 		return nil
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait says how
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait returns how
 	defer func() { p.cmd = nil }()
 	select {
 	case err := <-p.ended:

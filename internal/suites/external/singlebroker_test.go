@@ -78,7 +78,7 @@ func startBackground(t *testing.T, log, program string, args ...string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait says how
+		_ = cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait returns how
 		select {
 		case err := <-ended:
 			if err != nil {

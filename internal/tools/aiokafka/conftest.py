@@ -25,7 +25,7 @@ def loop():
 
 @pytest.fixture(autouse=True)
 def collect_garbage():
-    """Ties warnings of what was left open to the test that left it."""
+    """Attributes warnings about unclosed resources to the test that left them open."""
     yield
     gc.collect()
 

@@ -30,7 +30,7 @@ public final class TwoPhase {
             finish(p, args);
         }
         System.out.flush();
-        Runtime.getRuntime().halt(0); // as a task manager that is lost: nothing is closed
+        Runtime.getRuntime().halt(0); // like a lost task manager: nothing is closed
     }
 
     private static void prepare(Properties p, String[] args) {

@@ -188,7 +188,7 @@ public final class Client {
         if (flags.containsKey("--group-protocol")) {
             p.put("group.protocol", flags.get("--group-protocol"));
         }
-        // Spring-Kafka's listener container by its defaults: a poll of five seconds that stopping wakes, and acknowledgement by batch.
+        // The defaults of Spring-Kafka's listener container: a poll of five seconds that a stop interrupts, and acknowledgement by batch.
         boolean spring = "spring".equals(flags.get("--settings"));
         if (spring) {
             p.put("client.id", flags.get("--client-id") + "-0");
@@ -224,7 +224,7 @@ public final class Client {
                 }
             }
         } catch (WakeupException e) {
-            // it was told to stop: closing leaves the group
+            // asked to stop: closing leaves the group
         }
         emit(JSON.createObjectNode().put("closed", true));
     }

@@ -40,7 +40,7 @@ def read(bootstrap, topic, partitions):
 
 
 def main(bootstrap, topic, groups):
-    """A process for each: librdkafka ends its own by an assertion, now and then."""
+    """A process for each: librdkafka sometimes aborts its process by an assertion."""
 
     def one(group):
         child = subprocess.run([sys.executable, __file__, "--one", bootstrap, topic, group], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""kafka-python with the words of `make clients`.
+"""kafka-python with the commands of `make clients`.
 
 The words are described in internal/suites/clients/doc.go.
 """

@@ -3,7 +3,7 @@ suite starts the brokers, so there is nothing to spawn."""
 
 
 class ExternalService:
-    """A broker that runs already."""
+    """A running broker."""
 
     def __init__(self, host, port):
         self.host, self.port = host, port

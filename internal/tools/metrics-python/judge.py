@@ -13,7 +13,7 @@ import urllib.request
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-# Datadog's own tests refuse tags that their naming guide does not want.
+# Datadog's own tests refuse tags that violate their naming guide.
 os.environ["DDEV_SKIP_GENERIC_TAGS_CHECK"] = "true"
 
 from datadog_checks.base import OpenMetricsBaseCheckV2  # noqa: E402

@@ -93,7 +93,7 @@ final class Processes implements AutoCloseable {
             throw new IllegalStateException("start a cluster in " + folder, e);
         }
         for (int id = 0; id < settings.brokers(); id++)
-            start(id); // one after the other: zones are known in the order in which they appeared
+            start(id); // one after the other: zones are numbered in the order in which they appear
     }
 
     synchronized void start(int id) {
@@ -149,7 +149,7 @@ final class Processes implements AutoCloseable {
             try (Stream<Path> all = Files.walk(folder.resolve(data))) {
                 all.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
             } catch (IOException e) {
-                // it was never made, or stays until the suite's folder goes
+                // it was never created, or remains until the suite's folder is removed
             }
         }
     }
@@ -159,7 +159,7 @@ final class Processes implements AutoCloseable {
         command.addAll(args);
         File log = folder.resolve(name + ".log").toFile();
         ProcessBuilder b = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log));
-        b.environment().keySet().removeIf(key -> key.startsWith("ZONEWISE_")); // settings of whoever runs the suite
+        b.environment().keySet().removeIf(key -> key.startsWith("ZONEWISE_")); // settings of the user
         try {
             return STARTER.submit(() -> b.start()).get();
         } catch (Exception e) {

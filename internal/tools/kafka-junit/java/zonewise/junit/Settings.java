@@ -88,7 +88,7 @@ final class Settings {
     private Map<String, String> of(int id) {
         Map<String, String> all = new HashMap<>();
         config.perServerOverrideProperties().forEach((server, own) -> {
-            if (server >= brokers()) // a controller: its settings hold for topics here too
+            if (server >= brokers()) // a controller: its settings apply to topics here too
                 all.putAll(own);
         });
         all.putAll(config.serverProperties());

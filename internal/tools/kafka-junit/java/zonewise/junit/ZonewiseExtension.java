@@ -59,8 +59,8 @@ public final class ZonewiseExtension implements TestTemplateInvocationContextPro
         if (several != null)
             for (ClusterTest test : several.value())
                 wishes.add(new Wish(merge(test, defaults)));
-        // Whether broker and controller share a process is no difference here: what differs in
-        // nothing else runs once.
+        // Whether broker and controller share a process makes no difference here: configurations
+        // that differ only in that run once.
         return wishes.stream().map(w -> new Invocation(m.getName(), w.config()));
     }
 
