@@ -108,7 +108,7 @@ func (x *historyIndex) checkReads(r *Result) {
 				if from.Status == Aborted {
 					r.addAnomaly(AbortedRead, op.Partition, fmt.Sprintf("value %d at offset %d is of an aborted transaction", rec.Value, rec.Offset), w.txn, i)
 				} else if w.txn == i || op.At != 0 && op.At < from.Ending {
-					r.addAnomaly(UncommittedRead, op.Partition, fmt.Sprintf("value %d at offset %d was read before its commit was asked for", rec.Value, rec.Offset), w.txn, i)
+					r.addAnomaly(UncommittedRead, op.Partition, fmt.Sprintf("value %d at offset %d was read before its commit was requested", rec.Value, rec.Offset), w.txn, i)
 				}
 			}
 		}
@@ -147,7 +147,7 @@ func (x *historyIndex) checkMissing(r *Result) {
 			}
 			o := op.Sent.Offset
 			passed := o != Unknown && x.furthest[op.Partition] > o
-			what := fmt.Sprintf("value %d, acknowledged at offset %d, was read by nobody", op.Sent.Value, o)
+			what := fmt.Sprintf("value %d, acknowledged at offset %d, was never read", op.Sent.Value, o)
 			switch {
 			case t.Status == Info && o != Unknown && (passed || x.history.ReadWhole):
 				r.addAnomaly(PartialRead, op.Partition, what+", other values of its transaction were", i)

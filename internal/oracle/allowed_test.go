@@ -6,7 +6,7 @@ import (
 )
 
 // The list in this tree follows its own rules.
-func TestTheListOfAllowedDifferencesIsSound(t *testing.T) {
+func TestTheListOfAllowedDifferencesIsValid(t *testing.T) {
 	list, err := AllowedDifferences()
 	if err != nil || len(list) == 0 {
 		t.Fatalf("%d allowed differences: %v", len(list), err)

@@ -64,7 +64,7 @@ func compareResponses(t *testing.T, left, right []kmsg.Response) []Difference {
 }
 
 // Values that brokers may choose freely are no difference.
-func TestWhatBrokersInventIsNoDifference(t *testing.T) {
+func TestValuesThatBrokersChooseAreNoDifference(t *testing.T) {
 	left, right := fetchAnswer(t), fetchAnswer(t)
 	right.ThrottleMillis, right.SessionID = 9, 4711
 	right.Topics[0].Partitions[0], right.Topics[0].Partitions[1] = right.Topics[0].Partitions[1], right.Topics[0].Partitions[0]
@@ -124,7 +124,7 @@ func TestAPlantedDifferenceIsFound(t *testing.T) {
 }
 
 // An id must be the same id each time it is returned.
-func TestAnotherIDThanBeforeIsADifference(t *testing.T) {
+func TestAChangedIDIsADifference(t *testing.T) {
 	left := []kmsg.Response{createAnswer(1), createAnswer(1)}
 	right := []kmsg.Response{createAnswer(7), createAnswer(8)}
 	if got := compareResponses(t, left, right); len(got) != 1 || !strings.HasSuffix(got[0].Path, "TopicID") {
@@ -150,7 +150,7 @@ func TestEncodingAndOutcomeAreCompared(t *testing.T) {
 }
 
 // A time near now is the broker's own; a time from the scenario is compared.
-func TestOnlyTheBrokersOwnTimesAreFree(t *testing.T) {
+func TestOnlyTheBrokersOwnTimesAreMapped(t *testing.T) {
 	stamped := func(ts string) kmsg.Response {
 		f := fetchAnswer(t)
 		f.Topics[0].Partitions[0].RecordBatches = someBatch(t, "records: 1, ts: "+ts)

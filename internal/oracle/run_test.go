@@ -94,7 +94,7 @@ func toyAnswer(q kmsg.Request, node int32) kmsg.Response {
 
 // A scenario runs through sockets, variables and versions, and exactly the one
 // planted difference is found.
-func TestASessionFindsWhatOneBrokerDoesOtherwise(t *testing.T) {
+func TestASessionFindsADifference(t *testing.T) {
 	text := `# What this is for.
 Metadata v* {Topics: []}
 producer p
@@ -150,7 +150,7 @@ await @b
 }
 
 // A faulty scenario is distinguished from a difference.
-func TestAStepThatReachesNobodyIsWrong(t *testing.T) {
+func TestAStepThatReachesNoBrokerIsInvalid(t *testing.T) {
 	s, err := NewSession(t.Context(), "test", startToyBroker(t, 1, nil), startToyBroker(t, 1, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestAStepThatReachesNobodyIsWrong(t *testing.T) {
 }
 
 // Mistakes in a scenario are found when it is parsed.
-func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
+func TestParseRefusesUnknownNames(t *testing.T) {
 	for _, text := range []string{"", "# only a comment", "Produze v3", "Metadata 3", "Metadata v3 {Topicz: []}", "Metadata v3 {Topics: [{Name: x}]}",
 		"let x", "raw key=1", "raw key=1 version=2 body=00 as=Nothing/1", "sleep long", "async Metadata v0-3", "produce t 0 records", "Metadata v3 {Topics: ["} {
 		if _, err := Parse("x", text); err == nil {
@@ -175,7 +175,7 @@ func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 }
 
 // Every scenario file can be parsed and has a purpose, and there are enough of them.
-func TestScenarioFilesAreSound(t *testing.T) {
+func TestScenarioFilesAreValid(t *testing.T) {
 	files, err := filepath.Glob("scenarios/*.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -161,7 +161,7 @@ func (r *registry) nextLine(t *testing.T) *line {
 			}
 			r.leader = l.Name
 		case <-limit:
-			t.Fatalf("%s says nothing: %s", r.name, r.outputText())
+			t.Fatalf("%s prints nothing: %s", r.name, r.outputText())
 		}
 	}
 }

@@ -92,9 +92,9 @@ func TestDrawnFramingsAreReadByAll(t *testing.T) {
 			}
 			t.Errorf("%v: %s finds %q, the first reader %q; %s", cases[i], r.name, found[i], first[i], again(cases[i]))
 		}
-		fmt.Printf("    framings drawn: %s read %d of %d that were taken\n", r.name, len(readable), taken)
+		fmt.Printf("    generated framings: %s read %d of %d accepted ones\n", r.name, len(readable), taken)
 	}
-	fmt.Printf("    framings drawn: seed %d, %d tried, %d taken\n", seed, len(cases), taken)
+	fmt.Printf("    generated framings: seed %d, %d tested, %d accepted\n", seed, len(cases), taken)
 }
 
 // record writes Apache Kafka's responses.

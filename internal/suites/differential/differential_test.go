@@ -45,7 +45,7 @@ type suiteRun struct {
 }
 
 // Every response of zonewise equals Apache Kafka's, except for the allowed differences.
-func TestAnswersAreKafkas(t *testing.T) {
+func TestResponsesEqualKafkas(t *testing.T) {
 	kafka, zonewise := startKafka(t), startZonewise(t)
 	s, err := oracle.NewSession(t.Context(), strconv.FormatInt(time.Now().Unix()%1e6, 36), kafka, zonewise)
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *suiteRun) playGenerated() {
 		}
 		sc, text, err := g.Next()
 		if err != nil {
-			r.t.Errorf("BUG: drawn scenario: %v\n%s", err, text)
+			r.t.Errorf("BUG: generated scenario: %v\n%s", err, text)
 			return nil, false
 		}
 		return sc, true

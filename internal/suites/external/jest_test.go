@@ -66,7 +66,7 @@ func jestWords(message string) string {
 	return message[:min(len(message), longestWords)]
 }
 
-func TestVerdictsOfJestAreReadAsTheyWereSaid(t *testing.T) {
+func TestJestVerdicts(t *testing.T) {
 	v, err := jestVerdicts([]byte(`{"testResults":[
 {"name":"/cache/src/admin/__tests__/createAcls.spec.js","assertionResults":[
  {"fullName":"Admin one","status":"passed"},

@@ -100,13 +100,13 @@ func loggedRequests(t *testing.T, c *cluster.Cluster) (counts map[string]int64, 
 		case strings.HasPrefix(r.Operation, "DeleteObject"):
 			counts["delete"]++
 		default:
-			t.Errorf("the S3 server was asked for %s %s", r.Operation, r.Key)
+			t.Errorf("the S3 server got a request %s %s", r.Operation, r.Key)
 		}
 	}
 	return counts, faults
 }
 
-func TestTheBillAddsUpAndIsWhatTheS3ServerCounted(t *testing.T) {
+func TestTheBillAddsUpAndEqualsTheS3ServersCount(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "bill", 6, nil)
 	l := startLoad(t, c, loadOptions{topic: "bill", partitions: 6, perFamily: 3, bytesPerSec: 3e6, recordBytes: 2000})

@@ -57,10 +57,10 @@ func TestALostEtcdIsSaidOnceASecond(t *testing.T) {
 		time.Sleep(outage)
 		for z, p := range c.Brokers {
 			all := loudLines(p, before[z])
-			printMeasured(t, "etcd %s for %v: broker %d said %d lines", what, outage, z, len(all))
+			printMeasured(t, "etcd %s for %v: broker %d logged %d lines", what, outage, z, len(all))
 			text := strings.Join(all, "")
 			if len(all) > int(outage/time.Second) || strings.Contains(text, "rpc error") {
-				t.Errorf("broker %d said %d lines in %v:\n%s", z, len(all), outage, text)
+				t.Errorf("broker %d logged %d lines in %v:\n%s", z, len(all), outage, text)
 			}
 			for _, want := range []string{"etcd is not reachable", c.EtcdURL(0), c.EtcdURL(2), "stands_still", "goes_on", "docs/operations.md"} {
 				if !strings.Contains(text, want) {
@@ -99,7 +99,7 @@ func TestAnEtcdMemberWhoseDiskIsFullSaysSo(t *testing.T) {
 		_ = c.Etcd[z].Await(time.Minute)
 		text := c.Etcd[z].Tail(1 << 20)
 		if n := strings.Count(text, "is full"); n != 1 || !strings.Contains(text, "free some space there") || strings.Contains(text, "goroutine ") || strings.Contains(text, "%!w") {
-			t.Errorf("it said that %d times:\n%s", n, text)
+			t.Errorf("it logged that %d times:\n%s", n, text)
 		}
 		if err := os.Remove(fill); err != nil {
 			t.Error(err)

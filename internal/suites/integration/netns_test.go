@@ -133,7 +133,7 @@ func etcdBytes(c *cluster.Cluster) (peer, client float64) {
 // etcdSpan is what was counted in an interval: by etcd, and in the bill.
 type etcdSpan struct{ peer, client, inline, etcd, taken, seconds float64 }
 
-func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
+func TestTheInlineRowEqualsEtcdsCounters(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Broker: map[string]string{"inline-rate": "4000000"}})
 	createTopic(t, c, "inline", 3, nil)
 	row := func(component string) (sum float64) {

@@ -177,7 +177,7 @@ func recoveredEnds(t *testing.T, out, topic string) map[int32][2]int64 {
 		ends[int32(partition)] = [2]int64{last + 1, on}
 	}
 	if len(ends) == 0 {
-		t.Fatalf("recover says nothing of %s:\n%s", topic, out)
+		t.Fatalf("recover does not report %s:\n%s", topic, out)
 	}
 	return ends
 }
@@ -256,8 +256,8 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 		t.Errorf("a broker on an etcd older than the bucket ended with %v", err)
 	}
 	if text := lastError(c.Brokers[0]); !strings.Contains(text, "recover") {
-		t.Errorf("a broker on an etcd older than the bucket says %q, without naming recover", text)
+		t.Errorf("a broker on an etcd older than the bucket prints %q, without naming recover", text)
 	} else {
-		printMeasured(t, "on an older etcd a broker says: %s", text)
+		printMeasured(t, "on an older etcd a broker prints: %s", text)
 	}
 }
