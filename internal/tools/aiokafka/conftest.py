@@ -1,4 +1,4 @@
-"""Stands in for tests/conftest.py, which starts Kafka in a container: here the
+"""Replaces tests/conftest.py, which starts Kafka in a container: here the
 suite starts the brokers, and names one of them in KAFKA_ADDRESS."""
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Reads partitions with librdkafka, and prints as JSON what is in them: the number of records and the CRC-32 of their values.
+"""Reads partitions with librdkafka, and prints as JSON the number of their records and the CRC-32 of the values.
 
 framings.py BOOTSTRAP TOPIC GROUP...
 
-A group is partitions with commas between them. A process reads a group; if it fails, each partition that is not at its end gets one of its own.
+A group is partitions separated by commas. A process reads a group; if it fails, each partition that is not at its end gets one of its own.
 """
 
 import json

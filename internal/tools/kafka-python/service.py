@@ -1,4 +1,4 @@
-"""Stands in for test/service.py, which the archive on PyPI leaves out: the
+"""Replaces test/service.py, which the archive on PyPI leaves out: the
 suite starts the brokers, so there is nothing to spawn."""
 
 

@@ -1,8 +1,8 @@
-"""Reads a broker's /metrics as others do, and prints what they found as JSON.
+"""Reads a broker's /metrics like other programs, and prints their results as JSON.
 
-It asks as Prometheus does, for OpenMetrics if there is that; prometheus_client
-parses what comes. Datadog's OpenMetrics check, told to take everything that is
-zonewise's, submits what an agent would send.
+It requests the page like Prometheus, preferring OpenMetrics; prometheus_client
+parses it. Datadog's OpenMetrics check, configured for all zonewise metrics, submits
+what an agent would send.
 """
 
 import json

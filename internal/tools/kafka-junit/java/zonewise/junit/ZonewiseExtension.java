@@ -24,8 +24,8 @@ import org.junit.jupiter.api.extension.TestTemplateInvocationContextProvider;
 import org.junit.platform.commons.util.ReflectionUtils;
 
 /**
- * Stands in the place of Kafka's own provider of cluster tests: each invocation gets a fresh
- * zonewise. JUnit finds it by META-INF/services. Of a run beside, on Kafka's own brokers, it keeps out.
+ * Replaces Kafka's own provider of cluster tests: each invocation gets a fresh zonewise. JUnit
+ * finds it by META-INF/services. It does nothing in a run on Kafka's own brokers.
  */
 public final class ZonewiseExtension implements TestTemplateInvocationContextProvider {
     @ClusterTestDefaults
@@ -85,7 +85,7 @@ public final class ZonewiseExtension implements TestTemplateInvocationContextPro
             .build();
     }
 
-    /** A cluster as a test wants it; equal to others that ask zonewise for the same. */
+    /** A test's cluster configuration; equal to others that need the same zonewise cluster. */
     private static final class Wish {
         private final ClusterConfig config;
 
