@@ -1,5 +1,4 @@
-// Package arch holds the gates of the house: the import table and the rules
-// that every package keeps, as tests.
+// Package arch tests the import table and the rules that every package follows.
 package arch
 
 import (
@@ -13,8 +12,8 @@ import (
 
 const module = "github.com/zonewise/zonewise/"
 
-// allowed is the import table: for each package, what of this module it may
-// import beside itself. Arrows only point down. ARCHITECTURE.md explains it.
+// allowed is the import table: for each package, the packages of this module that it
+// may import. Arrows only point down. ARCHITECTURE.md explains it.
 var allowed = map[string][]string{
 	"metadata":                     {"internal/apportion", "internal/binread", "internal/costkeys"},
 	"metadata/etcdlog":             {"metadata"},
@@ -67,7 +66,7 @@ var allowed = map[string][]string{
 	"internal/testenv/cluster":     {"*"},
 }
 
-// restrictedModules names modules that one package alone may import, and why.
+// restrictedModules lists modules that only one package may import, and why.
 var restrictedModules = map[string]struct {
 	packages []string
 	why      string
@@ -128,8 +127,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 	}
 }
 
-// The core must be buildable, testable and simulatable without a cloud SDK,
-// etcd or gRPC behind it.
+// The core can be built, tested and simulated without a cloud SDK, etcd or gRPC.
 func TestCoreHasNoCloudBehindIt(t *testing.T) {
 	for _, p := range listPackages(t, "./metadata", "./s3stream", "./s3stream/bucket", "./wal", "./router", "./broker", "./costmodel", "./dashboards") {
 		for _, dep := range p.Deps {
@@ -142,7 +140,7 @@ func TestCoreHasNoCloudBehindIt(t *testing.T) {
 	}
 }
 
-// metadata, bucket and costmodel stand on the standard library alone.
+// metadata, bucket and costmodel use only the standard library.
 func TestBottomStandsOnTheStandardLibrary(t *testing.T) {
 	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/apportion", "./internal/binread", "./internal/costkeys") {
 		for _, imp := range p.Imports {

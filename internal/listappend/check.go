@@ -13,7 +13,7 @@ type write struct {
 	sent      int64
 }
 
-// historyIndex is what the whole history says of values and offsets.
+// historyIndex indexes the whole history by values and offsets.
 type historyIndex struct {
 	history    History
 	writes     map[Value]write
@@ -21,12 +21,12 @@ type historyIndex struct {
 	valueAt    map[int]map[int64]Value // by partition and offset: what was read there, or acknowledged
 	offsetOf   map[Value]int64
 	furthest   map[int]int64 // by partition: the highest offset read
-	committed  []bool        // by transaction: it committed, as told or as seen
+	committed  []bool        // by transaction: it committed, by its response or by what was read
 	// versions are the committed records of a partition, by offset.
 	versions map[int][]Record
 }
 
-// Check judges a history.
+// Check checks a history.
 func Check(h History) Result {
 	r := Result{Counts: map[string]int{}}
 	x := &historyIndex{history: h, writes: map[Value]write{}, readValues: map[Value]bool{}, valueAt: map[int]map[int64]Value{}, offsetOf: map[Value]int64{},
@@ -41,7 +41,7 @@ func Check(h History) Result {
 	return r
 }
 
-// checkSends takes in what was sent, and wants a process's offsets to rise.
+// checkSends indexes the sends, and checks that a process's offsets rise.
 func (x *historyIndex) checkSends(r *Result) {
 	type lane struct{ process, partition int }
 	last := map[lane]int64{}
@@ -68,7 +68,7 @@ func (x *historyIndex) checkSends(r *Result) {
 	}
 }
 
-// recordOffset notes that a value is at an offset; a second opinion is an anomaly.
+// recordOffset records that a value is at an offset; a contradiction is an anomaly.
 func (x *historyIndex) recordOffset(r *Result, partition int, rec Record, txn int) {
 	offsets := x.valueAt[partition]
 	if offsets == nil {
@@ -87,8 +87,8 @@ func (x *historyIndex) recordOffset(r *Result, partition int, rec Record, txn in
 	}
 }
 
-// checkReads takes in what was read, and wants it to be of transactions that had
-// asked to commit and were not aborted.
+// checkReads indexes the reads, and checks that they are of transactions that had
+// requested a commit and were not aborted.
 func (x *historyIndex) checkReads(r *Result) {
 	for i, t := range x.history.Transactions {
 		for _, op := range t.Ops {
@@ -108,15 +108,15 @@ func (x *historyIndex) checkReads(r *Result) {
 				if from.Status == Aborted {
 					r.addAnomaly(AbortedRead, op.Partition, fmt.Sprintf("value %d at offset %d is of an aborted transaction", rec.Value, rec.Offset), w.txn, i)
 				} else if w.txn == i || op.At != 0 && op.At < from.Ending {
-					r.addAnomaly(UncommittedRead, op.Partition, fmt.Sprintf("value %d at offset %d was read before its commit was asked for", rec.Value, rec.Offset), w.txn, i)
+					r.addAnomaly(UncommittedRead, op.Partition, fmt.Sprintf("value %d at offset %d was read before its commit was requested", rec.Value, rec.Offset), w.txn, i)
 				}
 			}
 		}
 	}
 }
 
-// decideCommitted says which transactions committed: those that were told so, and those
-// of unknown end of which something was seen.
+// decideCommitted decides which transactions committed: those with an acknowledged
+// commit, and those of unknown outcome with a visible record.
 func (x *historyIndex) decideCommitted() {
 	for i, t := range x.history.Transactions {
 		x.committed[i] = t.Status == Committed
@@ -138,7 +138,7 @@ func (x *historyIndex) decideCommitted() {
 	}
 }
 
-// checkMissing looks for values of committed transactions that nobody read.
+// checkMissing finds values of committed transactions that were never read.
 func (x *historyIndex) checkMissing(r *Result) {
 	for i, t := range x.history.Transactions {
 		for _, op := range t.Ops {
@@ -147,7 +147,7 @@ func (x *historyIndex) checkMissing(r *Result) {
 			}
 			o := op.Sent.Offset
 			passed := o != Unknown && x.furthest[op.Partition] > o
-			what := fmt.Sprintf("value %d, acknowledged at offset %d, was read by nobody", op.Sent.Value, o)
+			what := fmt.Sprintf("value %d, acknowledged at offset %d, was never read", op.Sent.Value, o)
 			switch {
 			case t.Status == Info && o != Unknown && (passed || x.history.ReadWhole):
 				r.addAnomaly(PartialRead, op.Partition, what+", other values of its transaction were", i)

@@ -104,9 +104,9 @@ func TestCleanHistoriesOfThousandsOfTransactionsPass(t *testing.T) {
 	}
 }
 
-// harm breaks one thing of a clean history; it says false where it found no place.
+// harm damages a clean history in one place; it returns false if it found none.
 type harm struct {
-	kinds []string // any of them is a right name
+	kinds []string // any of them is a correct finding
 	do    func(h *History, r *rand.Rand) bool
 }
 
@@ -116,7 +116,7 @@ func anomalyHarms() map[string]harm {
 			v, ok := pickRecord(h, r)
 			eachOp(h, func(t int, op *Op) {
 				if op.Kind == Send && op.Sent.Value == v.Value && h.Transactions[t].Status != Committed {
-					ok = false // of an unknown end: it may as well have been aborted
+					ok = false // of unknown outcome: it may have been aborted
 				}
 			})
 			eachOp(h, func(t int, op *Op) {
@@ -203,7 +203,7 @@ func eachOp(h *History, do func(t int, op *Op)) {
 	}
 }
 
-// pickRecord draws a record that was read.
+// pickRecord picks a random record that was read.
 func pickRecord(h *History, r *rand.Rand) (Record, bool) {
 	var all []Record
 	eachOp(h, func(_ int, op *Op) { all = append(all, op.Read...) })
@@ -213,7 +213,7 @@ func pickRecord(h *History, r *rand.Rand) (Record, bool) {
 	return all[r.IntN(len(all))], true
 }
 
-// inPoll does something to a poll of several records.
+// inPoll calls do with a random poll of several records.
 func inPoll(h *History, r *rand.Rand, do func(*Op)) bool {
 	var all []*Op
 	eachOp(h, func(_ int, op *Op) {

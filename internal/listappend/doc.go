@@ -1,8 +1,8 @@
-// Package listappend judges histories of a transactional list-append workload
-// in the manner of Jepsen's Kafka tests: transactions append unique values to
-// partitions and poll committed records, and what they saw tells whether the
-// log kept Kafka's promises. It is pure; internal/suites/external makes the
-// histories over real clients and faults.
+// Package listappend checks histories of a transactional list-append workload like
+// Jepsen's Kafka tests: transactions append unique values to partitions and poll
+// committed records, and the history shows whether the log kept Kafka's guarantees.
+// It is pure; internal/suites/external produces the histories with real clients and
+// faults.
 //
 //	History ── index (who wrote, who read, where) ─┬─ offsets: duplicate, inconsistent, nonmonotonic send
 //	                                               ├─ reads:   aborted, uncommitted, phantom
@@ -13,9 +13,10 @@
 // Sources: Jepsen's analyses of Kafka-like systems (jepsen.io/analyses), Adya's
 // phenomena G0, G1a, G1b, G1c, KIP-98.
 //
-// Two kinds are found and told apart as Kafka's own. Open transactions of
-// Kafka interleave their writes, so a cycle of write-write edges (G0) breaks no
-// promise; nor does a cycle that needs a write-write edge beside reads (G1c-ww):
-// T1 writes x before T2 does, T2 commits, T1 polls y and sees T2. A cycle of
-// reads alone cannot be: each of its transactions ended before the next one polled.
+// Two kinds of anomalies are reported but allowed, because Kafka has them. Open
+// transactions of Kafka interleave their writes, so a cycle of write-write edges (G0)
+// breaks no guarantee; nor does a cycle that needs a write-write edge in addition to
+// reads (G1c-ww): T1 writes x before T2 does, T2 commits, T1 polls y and sees T2. A
+// cycle of reads only is impossible: each of its transactions ended before the next
+// one polled.
 package listappend

@@ -9,8 +9,8 @@ import (
 type graph [][]int
 
 // checkCycles builds the dependencies between committed transactions: ww from the
-// writer of a record to that of the next one in the partition, wr from a writer
-// to who read it; and looks for circles.
+// writer of a record to that of the next one in the partition, wr from a writer to
+// its readers; and looks for cycles.
 func (x *historyIndex) checkCycles(r *Result) {
 	n := len(x.history.Transactions)
 	ww, wr, both := make(graph, n), make(graph, n), make(graph, n)
@@ -50,13 +50,13 @@ func (x *historyIndex) checkCycles(r *Result) {
 	}
 }
 
-// cycle is a strongly connected component and one way around in it.
+// cycle is a strongly connected component and one cycle in it.
 type cycle struct {
 	size int
 	path []int
 }
 
-// findCycles finds one circle in each component.
+// findCycles finds one cycle in each component.
 func (g graph) findCycles() (out []cycle) {
 	for _, part := range g.stronglyConnected() {
 		if len(part) > 1 {
@@ -66,7 +66,7 @@ func (g graph) findCycles() (out []cycle) {
 	return out
 }
 
-// findMixedCycles finds, in each component, one circle with edges of both kinds.
+// findMixedCycles finds, in each component, one cycle with edges of both kinds.
 func (g graph) findMixedCycles(ww, wr graph) (out []cycle) {
 	for _, part := range g.stronglyConnected() {
 		if path := g.findMixedCycleIn(part, ww, wr); path != nil {
@@ -76,8 +76,8 @@ func (g graph) findMixedCycles(ww, wr graph) (out []cycle) {
 	return out
 }
 
-// maxTries bounds the search for a circle that is no fault anyhow: each try
-// walks its component.
+// maxTries bounds the search for a cycle that is not a fault: each try walks its
+// component.
 const maxTries = 50
 
 func (g graph) findMixedCycleIn(part []int, ww, wr graph) []int {
@@ -110,8 +110,8 @@ func pathEdges(path []int) (out [][2]int) {
 	return out
 }
 
-// shortestPath is a shortest way from a node to another of its component; to itself,
-// with at least one edge.
+// shortestPath returns a shortest path from a node to another of its component; to
+// itself, with at least one edge.
 func (g graph) shortestPath(from, to int, part []int) []int {
 	inside := map[int]bool{}
 	for _, v := range part {
@@ -142,7 +142,7 @@ func (g graph) shortestPath(from, to int, part []int) []int {
 	return nil
 }
 
-// stronglyConnected are the strongly connected components (Tarjan 1972).
+// stronglyConnected returns the strongly connected components (Tarjan 1972).
 func (g graph) stronglyConnected() [][]int {
 	t := tarjan{g: g, number: make([]int, len(g)), low: make([]int, len(g)), onStack: make([]bool, len(g))}
 	for v := range g {

@@ -2,9 +2,9 @@ package listappend
 
 import "math/rand/v2"
 
-// model is a log as Kafka keeps it: records of open transactions interleave,
-// an end puts a marker on each partition, readers of committed records stop at
-// the first offset of an open transaction.
+// model is a log with Kafka's semantics: records of open transactions interleave, the
+// end of a transaction puts a marker on each partition, and read_committed readers
+// stop at the first offset of an open transaction.
 type model struct {
 	r     *rand.Rand
 	h     History
@@ -26,7 +26,7 @@ const (
 	modelPartitions = 5
 )
 
-// randomHistory makes a clean history of at least n transactions.
+// randomHistory generates a clean history of at least n transactions.
 func randomHistory(seed uint64, n int) History {
 	m := &model{r: rand.New(rand.NewPCG(seed, 7)), logs: make([][]entry, modelPartitions), state: map[int]byte{}}
 	for range modelProcesses {
@@ -105,7 +105,7 @@ func (m *model) addPoll(txn, part int, all bool) {
 	t.Ops = append(t.Ops, op)
 }
 
-// endTxn commits, aborts, or does one of both without an answer.
+// endTxn commits or aborts, sometimes without a response.
 func (m *model) endTxn(p int) {
 	txn := m.open[p]
 	m.open[p] = -1

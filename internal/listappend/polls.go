@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// pollPosition is a consumer at a partition, as long as it is assigned.
+// pollPosition is a consumer's position in an assigned partition.
 type pollPosition struct {
 	next  int64 // the offset after the last record; or where it was assigned
 	known bool  // it has a position
 }
 
-// checkPolls wants what one consumer is handed to rise and to leave nothing
-// committed out: a consumer that is handed an offset has passed the last stable
-// offset there, so all before it is decided.
+// checkPolls checks that the offsets that a consumer receives rise and skip no
+// committed record. When a consumer receives an offset, the last stable offset is
+// beyond it, so everything before it is decided.
 func (x *historyIndex) checkPolls(r *Result) {
 	type chair struct{ process, partition int }
 	seats := map[chair]pollPosition{}
@@ -44,7 +44,7 @@ func (x *historyIndex) checkPolls(r *Result) {
 	}
 }
 
-// readTxnsByProcess is which transactions' records each process was handed.
+// readTxnsByProcess returns the transactions whose records each process received.
 func (x *historyIndex) readTxnsByProcess() map[int]map[int]bool {
 	out := map[int]map[int]bool{}
 	for _, t := range x.history.Transactions {
@@ -62,7 +62,7 @@ func (x *historyIndex) readTxnsByProcess() map[int]map[int]bool {
 	return out
 }
 
-// committedBetween is the committed records of [from, to).
+// committedBetween returns the committed records in [from, to).
 func (x *historyIndex) committedBetween(partition int, from, to int64) []Record {
 	list := x.versions[partition]
 	find := func(o int64) int {
@@ -75,8 +75,8 @@ func (x *historyIndex) committedBetween(partition int, from, to int64) []Record 
 	return list[find(from):find(to)]
 }
 
-// reportSkipped reports a committed record that a consumer did not see. One that
-// nobody saw is missing's business.
+// reportSkipped reports a committed record that a consumer did not see. Records that
+// no consumer saw are reported by checkMissing.
 func (x *historyIndex) reportSkipped(r *Result, partition int, rec Record, saw map[int]bool, reader int) {
 	w := x.writes[rec.Value]
 	if !x.readValues[rec.Value] {

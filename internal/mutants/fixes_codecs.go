@@ -1,6 +1,6 @@
 package main
 
-// codecFixes: compressed batches that were judged otherwise than by Kafka.
+// codecFixes: compressed batches that were not judged as Kafka does.
 func codecFixes() []mutant {
 	const pkg, gzip, snappy, lz4 = "./broker", "TestGzipIsTaken", "TestSnappyIsRead", "TestLZ4IsTaken"
 	return []mutant{

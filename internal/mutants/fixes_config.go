@@ -1,6 +1,6 @@
 package main
 
-// configFixes: what is told of configs, and what values they may take.
+// configFixes: descriptions of configs, and their validation.
 func configFixes() []mutant {
 	return []mutant{
 		{name: "a broker tells Kafka's defaults as its own values", pkg: "./broker", run: "TestABrokerTellsItsOwnValues|TestConfigsSayWhat", edits: []edit{{"broker/config_broker.go",

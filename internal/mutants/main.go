@@ -29,8 +29,8 @@ func main() {
 	}
 }
 
-// testTimeout bounds one run of tests. Running into it is no verdict: the machine
-// may be busy. A mutant that makes a bubble hang is noticed at once, by synctest.
+// testTimeout bounds one run of tests. A timeout is no verdict: the machine may be
+// busy. synctest notices at once a mutant that makes a bubble hang.
 const testTimeout = 15 * time.Minute
 
 // harness runs the table.
@@ -40,7 +40,7 @@ type harness struct {
 	table        []mutant
 	root         string // of the module
 	temp         string
-	cleanResults map[string]error // what became of a test without a mutant
+	cleanResults map[string]error // result of a test without a mutant
 }
 
 func (h *harness) runTable(ctx context.Context) (err error) {
@@ -74,7 +74,7 @@ func (h *harness) runTable(ctx context.Context) (err error) {
 }
 
 // runMutant applies one mutant: its test must pass without it and fail with it. It
-// returns what the test said.
+// returns the test's first finding.
 func (h *harness) runMutant(ctx context.Context, i int, m mutant) (string, error) {
 	overlay, err := h.writeOverlay(i, m)
 	if err != nil {
@@ -184,10 +184,10 @@ func (h *harness) runTest(ctx context.Context, m mutant, overlay string) ([]byte
 	return out, err
 }
 
-// lastBytes is the end of an output, enough to see what failed.
+// lastBytes returns the end of an output, enough to see what failed.
 func lastBytes(out []byte) []byte { return out[max(0, len(out)-2000):] }
 
-// moduleRoot finds the module that this program is run in.
+// moduleRoot finds the module that this program runs in.
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {

@@ -1,6 +1,6 @@
 package main
 
-// edit replaces a text that stands exactly once in a file.
+// edit replaces a text that occurs exactly once in a file.
 type edit struct {
 	file, old, new string
 }
@@ -17,16 +17,17 @@ type mutant struct {
 const (
 	sim      = "./internal/sim"
 	simSeeds = "^TestSeeds$"
-	// someSeeds have among them a lost etcd, a restored one, an archive that is
-	// damaged on its way, and killed archivists.
+	// someSeeds include a lost etcd, a restored one, an archive that is damaged in
+	// transit, and killed holders of the archive role.
 	someSeeds = "0+6"
-	// damagedSeeds: in one of them a broker starts from an archive that was.
+	// damagedSeeds: in one of them a broker starts from an archive that was damaged.
 	damagedSeeds = "12+16"
-	// txnSeeds: faults hardly matter to most breakages of transactions.
+	// txnSeeds: most mutants of transactions are found with hardly any faults.
 	txnSeeds = "0+4"
 )
 
-// promiseMutants is the table: what would break a promise, and who guards it.
+// promiseMutants is the table of changes that break a promise, with the tests that
+// guard it.
 func promiseMutants() []mutant {
 	return []mutant{
 		{name: "a commit of unknown outcome is acknowledged", pkg: "./wal", run: "Unknown|Lost|Session|Close", edits: []edit{{"wal/commit.go",

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A mutant whose text has changed since is found here, and not in the long run
-// that applies them all.
+// A mutant whose text has changed is found here, not in the long run that applies
+// them all.
 func TestEveryEditFindsItsTextOnce(t *testing.T) {
 	h := &harness{root: "../..", temp: t.TempDir()}
 	for i, m := range slices.Concat(promiseMutants(), fixedBugs()) {

@@ -16,13 +16,13 @@ import (
 //go:embed allowed.yaml
 var allowedText []byte // read only
 
-// Allowed is one difference that is meant: an API, a field, a condition, the
-// reason, and a client that met it. It never covers an offset, record bytes or a whole API.
+// Allowed is one intended difference: an API, a field, a condition, the reason, and a
+// client that met it. It never covers an offset, record bytes or a whole API.
 type Allowed struct {
 	API      string `yaml:"api"`
-	Field    string `yaml:"field"`    // path without what is in brackets: Topics[].ErrorCode
+	Field    string `yaml:"field"`    // path with empty brackets: Topics[].ErrorCode
 	Versions string `yaml:"versions"` // 2-4; empty is all
-	Element  string `yaml:"element"`  // pattern for what identifies the innermost element
+	Element  string `yaml:"element"`  // pattern for the identifier of the innermost element
 	Kafka    string `yaml:"kafka"`    // pattern for Kafka's value
 	Zonewise string `yaml:"zonewise"` // pattern for zonewise's value
 	Request  string `yaml:"request"`  // pattern that the scenario's line must match
@@ -33,16 +33,16 @@ type Allowed struct {
 	element, kafka, zonewise, request *regexp.Regexp
 }
 
-// ErrAllowed says that the list of allowed differences breaks its own rules.
+// ErrAllowed: the list of allowed differences breaks its own rules.
 var ErrAllowed = errors.New("list of allowed differences")
 
 // forbiddenFields are fields that no rule may excuse.
 var forbiddenFields = regexp.MustCompile(`(?i)(^|\.|\])(\w*offset|highwatermark|records|recordbatches)($|\[|\.)`)
 
-// wildcards are patterns that say nothing.
+// wildcards are patterns that match everything.
 var wildcards = regexp.MustCompile(`\.[*+]`)
 
-// AllowedDifferences reads the list that is part of this package.
+// AllowedDifferences reads the list that is embedded in this package.
 func AllowedDifferences() ([]Allowed, error) { return parseAllowed(allowedText) }
 
 func parseAllowed(text []byte) ([]Allowed, error) {
@@ -107,7 +107,7 @@ func (a *Allowed) compile() (err error) {
 
 var brackets = regexp.MustCompile(`\[[^\]]*\]`)
 
-// Pattern is the path without what identifies elements: Topics[].ErrorCode.
+// Pattern is the path without the identifiers of elements: Topics[].ErrorCode.
 func (d *Difference) Pattern() string { return brackets.ReplaceAllString(d.Path, "[]") }
 
 func (a *Allowed) coversDifference(d *Difference) bool {
@@ -123,13 +123,13 @@ func (a *Allowed) coversDifference(d *Difference) bool {
 	return (a.Kafka == "" || a.kafka.MatchString(d.Kafka)) && (a.Zonewise == "" || a.zonewise.MatchString(d.Zonewise)) && a.request.MatchString(d.Text)
 }
 
-// Split separates what the list explains from what it does not. used counts
-// per line of the list.
+// Split returns the differences that the list does not explain. used counts the
+// explained ones per line of the list.
 //
-// Where one broker refuses what the other serves, or says "none" where the
-// other has something, and the list allows that, the fields beside it follow:
-// one side has nothing to say in them. Difference.answers says where that
-// is so.
+// If one broker refuses what the other serves, or returns "none" where the other
+// returns a value, and the list allows that, then the other fields of the same
+// structure may differ too: one side has no values for them. See
+// Difference.isOneSidedAnswer.
 func Split(list []Allowed, all []Difference) (unexplained []Difference, used []int) {
 	used = make([]int, len(list))
 	var roots []string
@@ -154,14 +154,14 @@ func Split(list []Allowed, all []Difference) (unexplained []Difference, used []i
 	return unexplained, used
 }
 
-// structureKey names the structure that a field stands in, in one exchange.
+// structureKey identifies the structure of a field, in one exchange.
 func (d *Difference) structureKey() string {
 	at := strings.LastIndex(d.Path, ".")
 	return fmt.Sprintf("%s %d %s %d %s %s", d.Scenario, d.Line, d.API, d.Version, d.Path[:max(at, 0)], d.Text)
 }
 
-// isOneSidedAnswer reports whether a difference is one of having an answer at all: an
-// error on one side only, or no epoch on one side only.
+// isOneSidedAnswer reports whether only one side has an answer: an error on one side
+// only, or no epoch on one side only.
 func (d *Difference) isOneSidedAnswer() bool {
 	last := d.Path[strings.LastIndex(d.Path, ".")+1:]
 	switch last {

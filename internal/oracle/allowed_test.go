@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-// The list of this tree keeps its own rules.
-func TestTheListOfAllowedDifferencesIsSound(t *testing.T) {
+// The list in this tree follows its own rules.
+func TestTheListOfAllowedDifferencesIsValid(t *testing.T) {
 	list, err := AllowedDifferences()
 	if err != nil || len(list) == 0 {
 		t.Fatalf("%d allowed differences: %v", len(list), err)
 	}
 }
 
-// What would hide too much is refused.
+// Rules that would hide too much are refused.
 func TestAllowedDifferencesNeverCoverOffsetsRecordsOrAPIs(t *testing.T) {
 	const good = "[{api: Fetch, field: 'Topics[].Partitions[].ErrorCode', kafka: '75', reason: because of a good reason, client: kcat was seen to meet it}]"
 	if _, err := parseAllowed([]byte(good)); err != nil {
@@ -42,8 +42,8 @@ func TestAllowedDifferencesNeverCoverOffsetsRecordsOrAPIs(t *testing.T) {
 	}
 }
 
-// A line explains what it names, and what follows from it in the same
-// structure, and nothing else.
+// A line explains only the difference that it names, and those that follow from it
+// in the same structure.
 func TestAnAllowedDifferenceExplainsNoOther(t *testing.T) {
 	list, err := parseAllowed([]byte("[{api: Fetch, versions: 9-12, field: 'Topics[].Partitions[].ErrorCode', kafka: '75', zonewise: '0', request: epoch, reason: because of a good reason, client: kcat was seen to meet it}]"))
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// hiddenConn is the connection of the requests that settle sends.
+// hiddenConn is the connection of the requests that are not compared.
 const hiddenConn = "#"
 
-// awaitVisible waits until a change that was answered can be seen: Kafka's
-// controller answers before its brokers know, and its transaction coordinator
-// before the markers are written. What is asked here is not compared.
+// awaitVisible waits until an acknowledged change is visible: Kafka's controller
+// responds before its brokers have applied the change, and its transaction
+// coordinator before the markers are written. These requests are not compared.
 func (r *Runner) awaitVisible(ctx context.Context, q kmsg.Request, resp kmsg.Response) {
 	switch a := resp.(type) {
 	case *kmsg.CreateTopicsResponse:
@@ -25,7 +25,7 @@ func (r *Runner) awaitVisible(ctx context.Context, q kmsg.Request, resp kmsg.Res
 			}
 		}
 		if r.serverAssigns {
-			sleepFor(ctx, visiblePause) // Kafka's group coordinator is told after the partition's leader
+			sleepFor(ctx, visiblePause) // Kafka's group coordinator is notified after the partition's leader
 		}
 	case *kmsg.CreatePartitionsResponse:
 		if q.(*kmsg.CreatePartitionsRequest).ValidateOnly {
@@ -40,7 +40,7 @@ func (r *Runner) awaitVisible(ctx context.Context, q kmsg.Request, resp kmsg.Res
 		for _, t := range a.Topics {
 			if t.ErrorCode == 0 && t.Topic != nil {
 				r.awaitTopic(ctx, *t.Topic, 0)
-				sleepFor(ctx, visiblePause) // for the groups' offsets, which follow
+				sleepFor(ctx, visiblePause) // for the groups' offsets, which are deleted later
 			}
 		}
 	case *kmsg.EndTxnResponse:
@@ -76,12 +76,12 @@ func (r *Runner) awaitVisible(ctx context.Context, q kmsg.Request, resp kmsg.Res
 	}
 }
 
-// configTimeout is for a broker that is told late, on a machine that is busy.
+// configTimeout allows for late notification of a broker on a busy machine.
 const configTimeout = 2 * time.Second
 
-// awaitConfigs waits until settings can be read; a value that is reported in
-// another form than it was given is waited for in vain. What was taken away
-// gives nothing to look for: it has visiblePause.
+// awaitConfigs waits until settings can be read. For a value that is returned in
+// another form than it was set, it waits until configTimeout. A deleted setting has
+// nothing to wait for: visiblePause must be enough.
 func (r *Runner) awaitConfigs(ctx context.Context, kind kmsg.ConfigResourceType, name string, want map[string]string) {
 	if len(want) == 0 {
 		sleepFor(ctx, visiblePause)
@@ -117,8 +117,8 @@ func partitionCount(q *kmsg.CreatePartitionsRequest, topic string) int {
 	return 1
 }
 
-// awaitTopic waits until a topic has at least so many partitions, each with a
-// leader that serves it; with 0, until it is gone.
+// awaitTopic waits until a topic has at least the given number of partitions, each
+// with a leader that serves it; with 0, until it is gone.
 func (r *Runner) awaitTopic(ctx context.Context, topic string, partitions int) {
 	for end := time.Now().Add(untilTimeout); time.Now().Before(end) && ctx.Err() == nil; sleepFor(ctx, retryPause) {
 		q := kmsg.NewPtrMetadataRequest()
@@ -157,7 +157,7 @@ func (r *Runner) awaitTopic(ctx context.Context, topic string, partitions int) {
 	}
 }
 
-// allServed reports whether all partitions answer, or none of them.
+// allServed reports whether all partitions are served (want), or none of them.
 func (r *Runner) allServed(ctx context.Context, probe *kmsg.ListOffsetsRequest, want bool) bool {
 	resp, err := r.connFor(hiddenConn).roundTrip(ctx, probe)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// batchSpec is a record batch as a scenario describes it; what is left out is
-// as a good client would send it.
+// batchSpec is a record batch as a scenario describes it; omitted fields have the
+// values of a correct client.
 //
 //	records   a number of records, or a list of values, or of {key, value, ts, headers}
 //	pid epoch seq txn control codec       as in the batch's header
@@ -42,7 +42,7 @@ type batchSpec struct {
 	Crc      string
 	Length   string
 	Trailing string
-	Payload  string // packed records as they are, in place of Records
+	Payload  string // encoded records as they are, in place of Records
 	Pad      int
 }
 
@@ -57,7 +57,7 @@ const headerBytes = 61
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// parseNumber expands and parses one field; fallback where it is not given.
+// parseNumber expands and parses one field; an empty one has the value fallback.
 func (v variables) parseNumber(text string, fallback int64) (int64, error) {
 	if text == "" {
 		return fallback, nil
@@ -266,11 +266,11 @@ func compress(codec string, in []byte) (int, []byte, error) {
 	if _, err := w.Write(in); err != nil {
 		return 0, nil, err
 	}
-	err := w.Close() // before its bytes are looked at
+	err := w.Close() // before its bytes are read
 	return number, out.Bytes(), err
 }
 
-// decompress is pack's opposite, for what a broker serves.
+// decompress decompresses the records that a broker serves.
 func decompress(codec int, in []byte) (out []byte, err error) {
 	var r io.Reader
 	switch codec {

@@ -8,9 +8,9 @@ import (
 	"strconv"
 )
 
-// readBatches turns what a Fetch answered into fields that can be compared:
-// header, checksum's truth, and every record. What cannot be read is a field
-// of its own; a last batch that a limit has cut is left out, as clients do.
+// readBatches turns the batches of a Fetch response into fields that can be compared:
+// header, validity of the checksum, and every record. Unreadable data is a field of
+// its own; like clients, it leaves out a last batch that a limit has cut.
 func readBatches(raw []byte) node {
 	list := node{name: "RecordBatches", list: true}
 	for len(raw) > 0 {
@@ -102,7 +102,7 @@ func readRecord(in []byte, control bool) (n node, rest []byte, err error) {
 	n.items = append(n.items, leafNode("TimestampDelta", strconv.FormatInt(next(), 10)), leafNode("OffsetDelta", strconv.FormatInt(next(), 10)))
 	key, value := blob(), blob()
 	if control && len(value) >= 6 {
-		// An end marker: version, then the coordinator's epoch, which is its own.
+		// An end marker: version, then the coordinator's epoch, which may differ.
 		value = fmt.Sprintf("marker version %x", value[:2])
 	}
 	n.items = append(n.items, leafNode("Key", strconv.Quote(key)), leafNode("Value", strconv.Quote(value)))

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Difference is one field that two brokers answer differently.
+// Difference is one field that differs between the responses of two brokers.
 type Difference struct {
 	Scenario string
 	Line     int
 	Text     string
 	API      string
 	Version  int16
-	// Path names the field; elements of lists are named by what identifies
-	// them: Topics[t].Partitions[000000].ErrorCode.
+	// Path names the field, with the identifiers of list elements:
+	// Topics[t].Partitions[000000].ErrorCode.
 	Path     string
 	Kafka    string
 	Zonewise string
@@ -30,11 +30,11 @@ func shorten(s string) string {
 	return s
 }
 
-// absent stands for a field or an element that one side does not have.
+// absent is the value of a field or an element that one side does not have.
 const absent = "#absent"
 
-// Compare lays the answers of two brokers to one scenario side by side. The
-// exchanges are Run's; unique and now are what Run was given.
+// Compare compares the responses of two brokers to one scenario. The exchanges are
+// results of Run; unique and now are Run's arguments.
 func Compare(s *Scenario, kafka, zonewise []Exchange, a, b *Target, unique string, now int64) []Difference {
 	left, right := newNormaliser(a, s, unique, now), newNormaliser(b, s, unique, now)
 	var out []Difference
@@ -49,8 +49,8 @@ func Compare(s *Scenario, kafka, zonewise []Exchange, a, b *Target, unique strin
 	return out
 }
 
-// compareFields lists the fields that differ. Of an element or a list that one side
-// does not have only its root is named.
+// compareFields lists the fields that differ. For an element or a list that one side
+// does not have it returns only the root.
 func (d Difference) compareFields(a, b []field) (out []Difference) {
 	values := make(map[string]string, len(b))
 	for _, f := range b {

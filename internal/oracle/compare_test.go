@@ -63,8 +63,8 @@ func compareResponses(t *testing.T, left, right []kmsg.Response) []Difference {
 	return Compare(s, a, b, target(1), target(5), "sc-1-", testNow)
 }
 
-// What brokers may choose freely is no difference.
-func TestWhatBrokersInventIsNoDifference(t *testing.T) {
+// Values that brokers may choose freely are no difference.
+func TestValuesThatBrokersChooseAreNoDifference(t *testing.T) {
 	left, right := fetchAnswer(t), fetchAnswer(t)
 	right.ThrottleMillis, right.SessionID = 9, 4711
 	right.Topics[0].Partitions[0], right.Topics[0].Partitions[1] = right.Topics[0].Partitions[1], right.Topics[0].Partitions[0]
@@ -74,7 +74,7 @@ func TestWhatBrokersInventIsNoDifference(t *testing.T) {
 	}
 }
 
-// Each planted difference is found, at its place and nowhere else.
+// Each planted difference is found, in its field only.
 func TestAPlantedDifferenceIsFound(t *testing.T) {
 	for name, tt := range map[string]struct {
 		plant func(*kmsg.FetchResponse, *kmsg.CreateTopicsResponse)
@@ -123,8 +123,8 @@ func TestAPlantedDifferenceIsFound(t *testing.T) {
 	}
 }
 
-// An id must come back as the same id.
-func TestAnotherIDThanBeforeIsADifference(t *testing.T) {
+// An id must be the same id each time it is returned.
+func TestAChangedIDIsADifference(t *testing.T) {
 	left := []kmsg.Response{createAnswer(1), createAnswer(1)}
 	right := []kmsg.Response{createAnswer(7), createAnswer(8)}
 	if got := compareResponses(t, left, right); len(got) != 1 || !strings.HasSuffix(got[0].Path, "TopicID") {
@@ -132,7 +132,7 @@ func TestAnotherIDThanBeforeIsADifference(t *testing.T) {
 	}
 }
 
-// Bytes that fields do not explain, and a connection that closes.
+// Bytes that fields do not explain, and a closed connection, are differences.
 func TestEncodingAndOutcomeAreCompared(t *testing.T) {
 	s := &Scenario{Name: "planted"}
 	target := &Target{Nodes: map[int32]bool{}}
@@ -149,8 +149,8 @@ func TestEncodingAndOutcomeAreCompared(t *testing.T) {
 	}
 }
 
-// Time near now is the broker's; a time that the scenario has said is not.
-func TestOnlyTheBrokersOwnTimesAreFree(t *testing.T) {
+// A time near now is the broker's own; a time from the scenario is compared.
+func TestOnlyTheBrokersOwnTimesAreMapped(t *testing.T) {
 	stamped := func(ts string) kmsg.Response {
 		f := fetchAnswer(t)
 		f.Topics[0].Partitions[0].RecordBatches = someBatch(t, "records: 1, ts: "+ts)

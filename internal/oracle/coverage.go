@@ -8,7 +8,7 @@ import (
 // Coverage counts what was compared, by API and version.
 type Coverage struct {
 	Answers   map[APIVersion]int             // answers compared
-	Different map[APIVersion]int             // of them with an unexplained difference
+	Different map[APIVersion]int             // those with an unexplained difference
 	Scenarios map[string]map[string]struct{} // scenario names by API
 	Used      []int                          // per line of the list of allowed differences
 	Requests  int

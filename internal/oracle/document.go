@@ -77,7 +77,7 @@ func (d *Document) countAnswers(name string) (n int) {
 	return n
 }
 
-// comparedVersions lists versions, runs of them as from-to.
+// comparedVersions lists versions, consecutive ones as from-to.
 func (d *Document) comparedVersions(name string) string {
 	var versions []int
 	for v := range d.Coverage.Answers {
@@ -102,8 +102,8 @@ func (d *Document) comparedVersions(name string) string {
 	return strings.Join(parts, ", ")
 }
 
-// scenarioNames lists the scenario files that are about the API (those that only use
-// it are counted), by their common beginnings.
+// scenarioNames lists the scenario files about the API by their common prefixes;
+// those that only use it are counted.
 func (d *Document) scenarioNames(name string) string {
 	var files []string
 	for file := range d.Coverage.Scenarios[name] {
@@ -119,7 +119,7 @@ func (d *Document) scenarioNames(name string) string {
 	return strings.Join(files[:shown], ", ") + fmt.Sprintf(" and %d more", len(files)-shown)
 }
 
-// Differences is the list of allowed differences, with how often each was met.
+// Differences is the list of allowed differences, with the count of each.
 func (d *Document) Differences() string {
 	type line struct {
 		*Allowed
@@ -155,7 +155,7 @@ func (a *Allowed) describeCondition() string {
 
 func escape(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
 
-// Rules is the table of fields that are not compared as they are.
+// Rules is the table of fields that are mapped before the comparison.
 func Rules() string {
 	var b strings.Builder
 	b.WriteString("| API | field | why it is mapped before it is compared |\n|---|---|---|\n")

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Generator draws scenarios from a model of what clients do: mostly valid
-// requests over a few topics, producers, groups and transactions, now and then
-// one that is off by a little. The same seed gives the same scenarios.
+// Generator generates scenarios from a model of clients: mostly valid requests over a
+// few topics, producers, groups and transactions, sometimes a slightly wrong one.
+// The same seed gives the same scenarios.
 type Generator struct {
 	rand       *rand.Rand
 	seed       uint64
@@ -18,7 +18,7 @@ type Generator struct {
 	lines      []string
 	topics     []modelTopic
 	seqs       map[string]int // next sequence, by producer, topic and partition
-	nameCount  int            // names handed out
+	nameCount  int            // names used so far
 	groups     []string
 	members    map[string]string // variable prefix of a group's member
 	txns       []modelTxn
@@ -39,8 +39,8 @@ type modelTxn struct {
 	epoch int
 }
 
-// NewGenerator begins a run. a and b are the brokers: requests are drawn in
-// versions that both serve.
+// NewGenerator starts a run. a and b are the brokers: requests have versions that
+// both serve.
 func NewGenerator(seed uint64, a, b *Target) *Generator {
 	g := &Generator{rand: rand.New(rand.NewPCG(seed, 0x6f7261636c65)), seed: seed, offered: map[int16][2]int16{}}
 	for key, x := range a.Versions {
@@ -51,12 +51,12 @@ func NewGenerator(seed uint64, a, b *Target) *Generator {
 	return g
 }
 
-// stepsPerScenario is how many requests are drawn for one scenario: long
-// enough that states meet, short enough to be made small.
+// stepsPerScenario is the number of requests in one scenario: enough for states to
+// interact, few enough to be minimised.
 const stepsPerScenario = 30
 
-// Next draws a scenario. It is text first, so that what is found can be kept
-// as a file.
+// Next generates a scenario. It is text first, so that a finding can be kept as a
+// file.
 func (g *Generator) Next() (*Scenario, string, error) {
 	g.n++
 	g.lines, g.topics, g.seqs, g.groups, g.txns, g.idempotent = nil, nil, map[string]int{}, nil, nil, nil
@@ -75,13 +75,13 @@ func (g *Generator) addLine(format string, args ...any) {
 	g.lines = append(g.lines, fmt.Sprintf(format, args...))
 }
 
-// oneIn is true once in n draws.
+// oneIn is true once in n calls on average.
 func (g *Generator) oneIn(n int) bool { return g.rand.IntN(n) == 0 }
 
 func pick[T any](g *Generator, of ...T) T { return of[g.rand.IntN(len(of))] }
 
-// chooseVersion draws one that both brokers serve; ok is false where the API is
-// absent.
+// chooseVersion generates a version that both brokers serve; ok is false if the API
+// is absent.
 func (g *Generator) chooseVersion(api string, least int16) (v int16, ok bool) {
 	key, _ := KeyOf(api)
 	r, ok := g.offered[key]
@@ -95,7 +95,7 @@ func (g *Generator) chooseVersion(api string, least int16) (v int16, ok bool) {
 	return low + int16(g.rand.IntN(int(r[1]-low)+1)), true
 }
 
-// addRequest writes a request in a drawn version.
+// addRequest writes a request with a generated version.
 func (g *Generator) addRequest(api string, least int16, format string, args ...any) bool {
 	v, ok := g.chooseVersion(api, least)
 	if ok {
@@ -127,7 +127,7 @@ func (g *Generator) addStep() {
 
 func (g *Generator) pickTopic() *modelTopic { return &g.topics[g.rand.IntN(len(g.topics))] }
 
-// pickPartition is one of the topic's, seldom one beyond.
+// pickPartition returns a partition of the topic, rarely one beyond its range.
 func (g *Generator) pickPartition(t *modelTopic) int {
 	if g.oneIn(25) {
 		return t.partitions + g.rand.IntN(3)
@@ -176,9 +176,9 @@ func (g *Generator) addCreatePartitions() {
 	}
 }
 
-// hasRefusedSequence reports whether a producer with sequences was refused by a partition
-// that the topic would have with n. What it sends there next waits for what was
-// refused to come again, where Kafka takes it.
+// hasRefusedSequence reports whether an idempotent producer was refused by a partition
+// that the topic would have with n. Its next batch there waits for the retry of the
+// refused one, whereas Kafka accepts it.
 func (g *Generator) hasRefusedSequence(t *modelTopic, n int) bool {
 	return slices.ContainsFunc(g.lines, func(line string) bool {
 		if !strings.HasPrefix(line, "Produce") || !strings.Contains(line, "Topic: $"+t.name+",") || !strings.Contains(line, ", pid: ") {
@@ -193,7 +193,7 @@ func (g *Generator) hasRefusedSequence(t *modelTopic, n int) bool {
 	})
 }
 
-// batchText draws one; pid "" has no producer.
+// batchText generates a batch; pid "" means no producer.
 func (g *Generator) batchText(t *modelTopic, pid, epoch, where string, txn bool) string {
 	n := 1 + g.rand.IntN(4)
 	var records []string
@@ -223,7 +223,7 @@ func (g *Generator) batchText(t *modelTopic, pid, epoch, where string, txn bool)
 	case begun && g.oneIn(12):
 		seq += 1 + g.rand.IntN(3) // a gap
 	case g.oneIn(12):
-		seq = max(0, seq-1-g.rand.IntN(4)) // some of it again
+		seq = max(0, seq-1-g.rand.IntN(4)) // a partial repeat
 	case !g.oneIn(20):
 		g.seqs[where] = seq + n
 	}
@@ -277,7 +277,7 @@ func (g *Generator) addListOffsets() {
 	t := g.pickTopic()
 	ts := pick(g, "-1", "-1", "-2", "-2", "-3", "-4", "-5", "0", "$now", fmt.Sprintf("$now-%d", g.rand.IntN(100000)))
 	if ts == "-3" && t.trimmed {
-		ts = "-2" // Kafka names a deleted record while its segment is there
+		ts = "-2" // Kafka returns a deleted record while its segment exists
 	}
 	g.addRequest("ListOffsets", 1, "ReplicaID: -1, TimeoutMillis: 5000, IsolationLevel: %d, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Timestamp: %s, CurrentLeaderEpoch: -1}]}]",
 		g.rand.IntN(2), t.name, g.pickPartition(t), ts)
@@ -301,7 +301,7 @@ func (g *Generator) addLeaderEpoch() {
 func (g *Generator) addDeleteRecords() {
 	t := g.pickTopic()
 	if t.deleted || slices.ContainsFunc(g.txns, func(x modelTxn) bool { return x.open }) {
-		return // behind a transaction's start Kafka's last stable offset is that of a batch, before the log's start
+		return // after a transaction's start Kafka's last stable offset is that of a batch, before the log start
 	}
 	t.trimmed = true
 	g.addRequest("DeleteRecords", 0, "TimeoutMillis: 10000, Topics: [{Topic: $%s, Partitions: [{Partition: %d, Offset: %d}]}]", t.name, g.rand.IntN(t.partitions), g.rand.IntN(8)-1)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// pickGroup is one in use, or a new one.
+// pickGroup returns a group in use, or a new one.
 func (g *Generator) pickGroup() string {
 	if len(g.groups) == 0 || len(g.groups) < 3 && g.oneIn(6) {
 		g.nameCount++
@@ -45,7 +45,7 @@ func (g *Generator) addOffsetFetch() {
 	g.addLine("OffsetFetch v%d {Group: $%s, RequireStable: %v, Topics: %s}", v, group, v >= 7 && g.oneIn(3), topics)
 }
 
-// addMemberStep is the life of a group's only member.
+// addMemberStep adds a step of a group's only member.
 func (g *Generator) addMemberStep() {
 	group := g.pickGroup()
 	m := g.members[group]
@@ -78,7 +78,7 @@ func (g *Generator) addMemberStep() {
 	}
 }
 
-// addJoin enters a group, or enters it again.
+// addJoin joins or rejoins a group.
 func (g *Generator) addJoin(group string) {
 	const common = "SessionTimeoutMillis: 30000, RebalanceTimeoutMillis: 5000, ProtocolType: consumer, Protocols: [{Name: range, Metadata: x}]"
 	m := g.members[group]
@@ -102,15 +102,15 @@ func (g *Generator) addGroupAdmin() {
 	case 1:
 		g.addRequest("OffsetDelete", 0, "Group: $%s, Topics: [{Topic: $%s, Partitions: [{Partition: %d}]}]", group, t.name, g.rand.IntN(3))
 	case 2:
-		g.addLine("sleep 150ms") // Kafka lists what its log has committed
+		g.addLine("sleep 150ms") // Kafka lists what is committed in its log
 		g.addRequest("ListGroups", 0, "")
 	case 3:
 		g.addRequest("DeleteGroups", 0, "Groups: [$%s]", group)
 	}
 }
 
-// addTxnStep is one step of a transaction's life, in the old protocol (the
-// versions that every client family speaks).
+// addTxnStep adds one step of a transaction in the old protocol (the versions that
+// every client family speaks).
 func (g *Generator) addTxnStep() {
 	if _, ok := g.offered[24]; !ok {
 		return

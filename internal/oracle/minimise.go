@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// minimiseTries bounds how often a scenario is replayed to make it small.
+// minimiseTries bounds how often a scenario is replayed to minimise it.
 const minimiseTries = 80
 
-// Reproduces plays a scenario and reports whether an unexplained difference of the
-// same kind (API and field) is there.
+// Reproduces replays a scenario and reports whether it has an unexplained difference
+// of the same kind (API and field).
 func (s *Session) Reproduces(ctx context.Context, sc *Scenario, want Difference) bool {
 	r := s.Play(ctx, sc)
 	return slices.ContainsFunc(r.Unexplained, func(d Difference) bool { return d.API == want.API && d.Pattern() == want.Pattern() })
 }
 
-// Minimise drops lines from a scenario as long as one of its unexplained
-// differences stays the same kind (API and field), and returns what is left,
-// as the text of a scenario file.
+// Minimise removes lines from a scenario while an unexplained difference of the same
+// kind (API and field) remains, and returns the rest as the text of a scenario file.
 func (s *Session) Minimise(ctx context.Context, sc *Scenario, want Difference) string {
 	lines := slices.Clone(sc.Lines)
 	tries := 0

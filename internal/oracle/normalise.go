@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// field is one comparable field: where it is, and its value as a rule left it.
+// field is one comparable field: its path, and its value after the rules.
 type field struct {
 	path  string
 	value string
 }
 
-// normaliser is the state of one target's answers through one scenario.
+// normaliser is the state of one target's responses during one scenario.
 type normaliser struct {
 	target   *Target
 	rules    []rule
 	now      int64
 	unique   string
-	text     string                       // of the scenario: values that it gives itself
+	text     string                       // of the scenario: values that it sets itself
 	ids      map[string]map[string]string // kind, value, name
 	mappings map[string]mapping           // API and path without indices
 	api      string
@@ -29,7 +29,7 @@ func newNormaliser(t *Target, s *Scenario, unique string, now int64) *normaliser
 	return &normaliser{target: t, rules: ruleTable(), now: now, unique: unique, text: strings.Join(s.Lines, "\n"), ids: map[string]map[string]string{}, mappings: map[string]mapping{}}
 }
 
-// inScenario reports whether the scenario itself gave the value.
+// inScenario reports whether the scenario itself contains the value.
 func (n *normaliser) inScenario(value string) bool {
 	if len(value) < 3 {
 		return false
@@ -47,13 +47,13 @@ func (n *normaliser) inScenario(value string) bool {
 	}
 }
 
-// isWordChar reports whether a letter, a digit or a minus stands there: then what
-// is beside it is a part of something else.
+// isWordChar reports whether s has a letter, a digit or a minus at i: then the text
+// next to it is part of a longer word.
 func isWordChar(s string, i int) bool {
 	return i >= 0 && i < len(s) && (s[i] == '-' || s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
 }
 
-// flattenExchange flattens an answer.
+// flattenExchange flattens a response.
 func (n *normaliser) flattenExchange(x *Exchange) []field {
 	n.api = x.API
 	out := []field{{"$outcome", x.Outcome}}
@@ -88,7 +88,7 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	items := n.comparedElements(at)
 	if len(items) == 0 {
 		if len(at.items) > 0 || sharedLists[n.api] {
-			return append(out, field{path, "empty"}) // null or not: it is not, without what others made
+			return append(out, field{path, "empty"}) // null or not: an empty list after removing what other scenarios created
 		}
 		return append(out, field{path, "empty" + at.value})
 	}
@@ -109,7 +109,7 @@ func (n *normaliser) flatten(out []field, path, plain string, at *node) []field 
 	return out
 }
 
-// sharedLists are the APIs that list what other scenarios have made.
+// sharedLists are the APIs that also list what other scenarios have created.
 var sharedLists = map[string]bool{"ListTransactions": true, "ListGroups": true, "ListConfigResources": true, "DescribeLogDirs": true} // read only
 
 type element struct {
@@ -117,15 +117,15 @@ type element struct {
 	node *node
 }
 
-// identifyingFields are the fields by which the elements of a list are told apart,
-// the first that an element has.
+// identifyingFields are the fields that identify the elements of a list: the first
+// that an element has.
 var identifyingFields = []string{"Topic", "Name", "Group", "GroupID", "TransactionalID", "ResourceName", "ConfigName", "Feature", "ApiKey", "Key", "Partition", "NodeID", "MemberID", "TopicID", "ProducerID", "Dir"}
 
-// orderedLists lists keep their order: it has a meaning.
+// orderedLists are lists whose order has a meaning.
 var orderedLists = regexp.MustCompile(`^(RecordBatches|Records|AbortedTransactions|ConfigSynonyms)$`)
 
-// comparedElements returns the elements that are compared: sorted by what identifies them,
-// without what other scenarios have made.
+// comparedElements returns the elements to compare: sorted by their identifiers,
+// without what other scenarios have created.
 func (n *normaliser) comparedElements(list *node) []element {
 	var out []element
 	for i := range list.items {
@@ -136,7 +136,7 @@ func (n *normaliser) comparedElements(list *node) []element {
 		}
 		id := n.elementID(e)
 		if id == "" && sharedLists[n.api] && list.name == "Groups" && !strings.Contains(n.text, `Group: ""`) {
-			continue // the group of no name, which a scenario has
+			continue // the group with an empty name, which a scenario uses
 		}
 		if isForeign(id, n.unique) || strings.HasPrefix(id, "__") && !strings.Contains(n.text, "__") {
 			continue
@@ -163,7 +163,7 @@ func itoa(i int) string {
 	return itoa(i/10) + itoa(i%10)
 }
 
-// UniquePrefix begins the unique names of every scenario.
+// UniquePrefix is the prefix of every scenario's unique names.
 const UniquePrefix = "sc-"
 
 func isForeign(id, own string) bool {

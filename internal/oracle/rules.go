@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A rule says how a field that depends on the broker, not on the protocol, is
-// compared. Rules are tried in order; a field without one is compared as it is.
+// A rule defines how a field is compared that depends on the broker, not on the
+// protocol. Rules are tried in order; a field without one is compared as it is.
 type rule struct {
 	api     string // "" is every API
 	field   *regexp.Regexp
@@ -15,7 +15,7 @@ type rule struct {
 	Reason  string
 }
 
-// mapping turns a field's value into what is compared.
+// mapping maps a field's value to the value that is compared.
 type mapping func(n *normaliser, leaf *node) string
 
 // ruleTable is the table. docs/compatibility.md shows it.
@@ -24,29 +24,29 @@ func ruleTable() []rule {
 		return rule{api, regexp.MustCompile(`(^|\.)(` + field + `)$`), how, reason}
 	}
 	return []rule{
-		r("", "ThrottleMillis", ignoreValue, "quotas are no subject of this comparison"),
-		r("", "ErrorMessage|StatusMessage", maskText, "wording is free; that there is a message is compared"),
+		r("", "ThrottleMillis", ignoreValue, "quotas are not part of this comparison"),
+		r("", "ErrorMessage|StatusMessage", maskText, "wording is free; whether there is a message is compared"),
 		r("DescribeConfigs", "Documentation", maskText, "wording is free"),
 		r("", "Host", maskHost, "where the broker runs"),
 		r("", "Port", maskHost, "where the broker runs"),
-		r("", "Rack", maskRack, "where the broker runs; that it has a rack is compared"),
-		r("", "ClusterID", maskText, "a name of the cluster; that there is one is compared"),
-		r("", "NodeID|LeaderID|Leader|ControllerID|BrokerID|PreferredReadReplica", mapBroker, "broker ids are mapped: a live broker, or the value as it is"),
+		r("", "Rack", maskRack, "where the broker runs; whether it has a rack is compared"),
+		r("", "ClusterID", maskText, "an id of the cluster; whether there is one is compared"),
+		r("", "NodeID|LeaderID|Leader|ControllerID|BrokerID|PreferredReadReplica", mapBroker, "broker ids are mapped: a live broker, or the unchanged value"),
 		r("", "Replicas|ISR|OfflineReplicas|EligibleLeaderReplicas|LastKnownELR|AddingReplicas|RemovingReplicas", mapBroker, "broker ids are mapped, their number is compared"),
-		r("", "TopicID|TopidID", numberIDs("topic id"), "a random id: compared by where it comes again; null must be null"),
-		r("", "ProducerID", numberIDs("producer id"), "given by the broker: compared by where it comes again; -1 must be -1"),
-		r("", "MemberID|Leader", numberIDs("member id"), "given by the broker: compared by where it comes again; empty must be empty"),
-		r("", "SessionID", numberIDs("session"), "given by the broker: compared by where it comes again; 0 must be 0"),
+		r("", "TopicID|TopidID", numberIDs("topic id"), "a random id: compared by where it appears again; null must be null"),
+		r("", "ProducerID", numberIDs("producer id"), "chosen by the broker: compared by where it appears again; -1 must be -1"),
+		r("", "MemberID|Leader", numberIDs("member id"), "chosen by the broker: compared by where it appears again; empty must be empty"),
+		r("", "SessionID", numberIDs("session"), "chosen by the broker: compared by where it appears again; 0 must be 0"),
 		r("", "ClientInstanceID|IncarnationID", numberIDs("client"), "a random id"),
 		r("OffsetForLeaderEpoch", "LeaderEpoch", maskNonNegative, "epochs count other events; -1 must be -1"),
-		r("OffsetFetch", "LeaderEpoch", keepValue, "what was committed comes back"),
+		r("OffsetFetch", "LeaderEpoch", keepValue, "the committed value is returned"),
 		r("", "LeaderEpoch|CurrentLeader.LeaderEpoch|PartitionEpoch", maskNonNegative, "epochs count other events; -1 must be -1"),
 		r("ApiVersions", "FinalizedFeaturesEpoch", maskNonNegative, "counts other events"),
 		r("", "CoordinatorEpoch", maskNonNegative, "counts other events"),
-		r("DescribeProducers", "LastTimestamp", maskRecentTime, "Kafka gives the last record's time, zonewise its own of the last change; that it is near now is compared"),
+		r("DescribeProducers", "LastTimestamp", maskRecentTime, "Kafka returns the last record's time, zonewise its own of the last change; whether it is near now is compared"),
 		r("", "Timestamp|LogAppendTime|FirstTimestamp|MaxTimestamp|StartTimestamp|LastTimestamp|LastUpdateTimestamp", maskUngivenTime, "a time near now is the broker's own; others are compared"),
-		r("DescribeLogDirs", "Dir|TotalBytes|UsableBytes", maskText, "of the machine; that there is one is compared"),
-		r("DescribeLogDirs", "Size", maskPositive, "bytes are laid out in other ways; zero must be zero"),
+		r("DescribeLogDirs", "Dir|TotalBytes|UsableBytes", maskText, "depends on the machine; whether there is one is compared"),
+		r("DescribeLogDirs", "Size", maskPositive, "the layout of bytes differs; zero must be zero"),
 		r("ListTransactions|DescribeTransactions", "TransactionStartTimestamp|StartTimestamp", maskUngivenTime, "a time near now is the broker's own"),
 	}
 }
@@ -96,7 +96,7 @@ func maskPositive(_ *normaliser, leaf *node) string {
 }
 
 // maskUngivenTime maps times within two hours of the run to #now, unless the scenario
-// has said them itself.
+// contains them.
 func maskUngivenTime(n *normaliser, leaf *node) string {
 	const near = 2 * 3600 * 1000
 	if leaf.isNum && leaf.number != n.now && leaf.number > n.now-near && leaf.number < n.now+near && !n.inScenario(leaf.value) {
@@ -114,7 +114,7 @@ func maskRecentTime(n *normaliser, leaf *node) string {
 	return leaf.value
 }
 
-// zeroID is the value of each kind of id that says there is none.
+// zeroID matches the value of each kind of id that means "none".
 var zeroID = regexp.MustCompile(`^(""|-1|0|#null|hex:0+)$`)
 
 // numberIDs maps ids to numbers in order of appearance, so that the same id in

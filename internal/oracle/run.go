@@ -19,16 +19,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Exchange is one request and what became of it at one broker.
+// Exchange is one request and its result at one broker.
 type Exchange struct {
 	Line    int
 	Text    string
 	API     string
 	Version int16
-	// Outcome is answered, closed, silent (nothing is to be answered), no
+	// Outcome is answered, closed, silent (no response is expected), no
 	// answer, unreadable, or skipped with the reason.
 	Outcome   string
-	Canonical bool // the answer's bytes are what its fields encode to
+	Canonical bool // the response's bytes equal the encoding of its fields
 	resp      kmsg.Response
 	tree      node
 }
@@ -48,18 +48,18 @@ const (
 // Runner replays one scenario at one broker.
 type Runner struct {
 	target   *Target
-	offered  map[int16][2]int16 // what `v*` means: Kafka's versions
+	offered  map[int16][2]int16 // for `v*`: Kafka's versions
 	unique   string
 	vars     variables
 	conns    map[string]*connection
 	finished []Exchange
-	// serverAssigns: members join for whom a coordinator chooses partitions.
+	// serverAssigns: members join whose partitions the coordinator assigns.
 	serverAssigns bool
 }
 
-// Run replays a scenario and returns what became of each request. unique
-// begins every name that the scenario invents; now is its time in
-// milliseconds; both are the same for the two brokers.
+// Run replays a scenario and returns the result of each request. unique is the prefix
+// of every name that the scenario creates; now is its time in milliseconds; both are
+// the same for the two brokers.
 func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16, unique string, now int64) []Exchange {
 	r := &Runner{target: t, offered: offered, unique: unique, conns: map[string]*connection{},
 		vars:          variables{"now": now, "node": t.lowestNode(), "unique": unique},
@@ -79,8 +79,8 @@ func Run(ctx context.Context, s *Scenario, t *Target, offered map[int16][2]int16
 	return r.finished
 }
 
-// deleteTopics deletes what topics the scenario may have made: an hour of drawn
-// scenarios makes more than a broker bears. What fails is left behind.
+// deleteTopics deletes the topics that the scenario may have created: an hour of
+// generated scenarios creates more than a broker can hold. Failures are ignored.
 func (r *Runner) deleteTopics(ctx context.Context) {
 	q := kmsg.NewPtrDeleteTopicsRequest()
 	q.SetVersion(5)
@@ -134,7 +134,7 @@ func (r *Runner) runStep(ctx context.Context, s *Step) {
 		if high == AllVersions {
 			low, high = r.offered[s.Key][0], r.offered[s.Key][1]
 			if s.Key == 0 {
-				low = max(low, 3) // advertised from 0 on, served from 3
+				low = max(low, 3) // advertised from 0, served from 3
 			}
 		}
 		for v := low; v <= high; v++ {
@@ -150,8 +150,8 @@ func sleepFor(ctx context.Context, d time.Duration) {
 	}
 }
 
-// setVariables sets variables from an answer. What is not there leaves its variable
-// unset, and the steps that want it are skipped.
+// setVariables sets variables from a response. A missing field leaves its variable
+// unset, and the steps that use it are skipped.
 func (r *Runner) setVariables(s *Step, resp kmsg.Response) {
 	for _, b := range s.Sets {
 		delete(r.vars, b.name)
@@ -209,8 +209,8 @@ func (r *Runner) recordExchange(s *Step, x Exchange) {
 	}
 }
 
-// meetsUntil reports whether the answer is the one that is waited for: codes that
-// say "ask again" are never final, and `until` names more.
+// meetsUntil reports whether the response is the expected one: retriable codes are
+// never final, and `until` adds conditions.
 func (r *Runner) meetsUntil(s *Step, x *Exchange) bool {
 	if s.Until == nil {
 		return !isTransient(&x.tree)
@@ -224,10 +224,10 @@ func (r *Runner) meetsUntil(s *Step, x *Exchange) bool {
 	return true
 }
 
-// isTransient finds codes by which a broker that is busy asks for patience:
+// isTransient finds retriable codes of a busy broker:
 // COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR,
-// CONCURRENT_TRANSACTIONS. Kafka's coordinators answer them while their
-// topics are made and while markers are written.
+// CONCURRENT_TRANSACTIONS. Kafka's coordinators return them while their topics
+// are created and while markers are written.
 func isTransient(n *node) bool {
 	if n.name == "ErrorCode" && n.leaf && (n.number >= 14 && n.number <= 16 || n.number == 51) {
 		return true
@@ -240,7 +240,7 @@ func isTransient(n *node) bool {
 	return false
 }
 
-// requestOnce sends a request and waits for what comes of it.
+// requestOnce sends a request and waits for its result.
 func (r *Runner) requestOnce(ctx context.Context, c *connection, q kmsg.Request, x *Exchange) {
 	x.resp = nil
 	if err := c.sendFrame(ctx, c.frameRequest(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
@@ -294,8 +294,8 @@ func (r *Runner) awaitAsync(s *Step) {
 	r.finished = append(r.finished, x)
 }
 
-// runRaw sends bytes as they are. as names the API and version by which an
-// answer is read; without it only its coming is compared.
+// runRaw sends bytes as they are. s.As names the API and version that decode the
+// response; without it only whether there is one is compared.
 func (r *Runner) runRaw(ctx context.Context, s *Step) {
 	x := Exchange{Line: s.Line, Text: s.Text, API: s.API, Version: s.Min}
 	body, err := hex.DecodeString(s.Hex)
@@ -323,13 +323,13 @@ func (r *Runner) runRaw(ctx context.Context, s *Step) {
 	}
 	key, _ := KeyOf(s.API)
 	resp := kmsg.ResponseForKey(key)
-	version, _ := strconv.Atoi(s.As) // the line's pattern lets nothing but digits through
+	version, _ := strconv.Atoi(s.As) // the line's pattern allows only digits
 	resp.SetVersion(int16(version))
 	r.readResponse(c, resp, resp.IsFlexible(), &x)
 	r.recordExchange(s, x)
 }
 
-// Describe shows an exchange as it came, for people.
+// Describe formats an exchange for people.
 func (x *Exchange) Describe() string {
 	if x.resp == nil {
 		return x.Outcome

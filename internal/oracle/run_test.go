@@ -13,7 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// startToyBroker is a broker of a few answers, over TCP. plant changes one of them.
+// startToyBroker starts a broker with a few fixed responses, over TCP. plant changes
+// one of them.
 func startToyBroker(t *testing.T, node int32, plant func(kmsg.Response)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,7 +49,7 @@ func serveToy(c net.Conn, node int32, plant func(kmsg.Response)) {
 		key, version := int16(binary.BigEndian.Uint16(frame)), int16(binary.BigEndian.Uint16(frame[2:]))
 		q := kmsg.RequestForKey(key)
 		if q == nil || key == 42 {
-			return // as a broker that does not serve it
+			return // like a broker that does not serve it
 		}
 		q.SetVersion(version)
 		body := frame[10+int(binary.BigEndian.Uint16(frame[8:])):]
@@ -91,9 +92,9 @@ func toyAnswer(q kmsg.Request, node int32) kmsg.Response {
 	return resp
 }
 
-// A scenario goes through sockets, variables and versions, and the one
-// difference that was planted is what comes out of it.
-func TestASessionFindsWhatOneBrokerDoesOtherwise(t *testing.T) {
+// A scenario runs through sockets, variables and versions, and exactly the one
+// planted difference is found.
+func TestASessionFindsADifference(t *testing.T) {
 	text := `# What this is for.
 Metadata v* {Topics: []}
 producer p
@@ -148,8 +149,8 @@ await @b
 	}
 }
 
-// A scenario at fault is told from a difference.
-func TestAStepThatReachesNobodyIsWrong(t *testing.T) {
+// A faulty scenario is distinguished from a difference.
+func TestAStepThatReachesNoBrokerIsInvalid(t *testing.T) {
 	s, err := NewSession(t.Context(), "test", startToyBroker(t, 1, nil), startToyBroker(t, 1, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -163,8 +164,8 @@ func TestAStepThatReachesNobodyIsWrong(t *testing.T) {
 	}
 }
 
-// Slips in a scenario are found when it is read.
-func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
+// Mistakes in a scenario are found when it is parsed.
+func TestParseRefusesUnknownNames(t *testing.T) {
 	for _, text := range []string{"", "# only a comment", "Produze v3", "Metadata 3", "Metadata v3 {Topicz: []}", "Metadata v3 {Topics: [{Name: x}]}",
 		"let x", "raw key=1", "raw key=1 version=2 body=00 as=Nothing/1", "sleep long", "async Metadata v0-3", "produce t 0 records", "Metadata v3 {Topics: ["} {
 		if _, err := Parse("x", text); err == nil {
@@ -173,8 +174,8 @@ func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// Every file of the tree is read, says what it is for, and there are enough.
-func TestScenarioFilesAreSound(t *testing.T) {
+// Every scenario file can be parsed and has a purpose, and there are enough of them.
+func TestScenarioFilesAreValid(t *testing.T) {
 	files, err := filepath.Glob("scenarios/*.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // Scenario is a parsed scenario file.
 type Scenario struct {
 	Name    string // of the file, without its extension
-	Purpose string // the comment at its head
+	Purpose string // the comment at the top
 	Lines   []string
 	Steps   []Step
 }
@@ -26,22 +26,22 @@ type Step struct {
 	Verb string // request, raw, await, let, name, sleep, close
 	Conn string // "" is the first connection
 
-	// of a request
+	// Of a request.
 	API      string
 	Key      int16
-	Min, Max int16 // versions to go through; Max AllVersions: what Kafka offers
+	Min, Max int16 // versions to send; Max AllVersions: those that Kafka offers
 	Body     *yaml.Node
 	Async    bool
-	Until    []condition // asked again until it holds, for untilTimeout
-	Sets     []binding   // variables taken from the answer
+	Until    []condition // repeated until it holds, for untilTimeout
+	Sets     []binding   // variables taken from the response
 	Hex      string      // body of a raw request
-	As       string      // API by which a raw answer is read
+	As       string      // API that decodes a raw response
 
 	Names []string      // of name
 	Pause time.Duration // of sleep
 }
 
-// AllVersions as Step.Max stands for "every version that Kafka offers".
+// AllVersions as Step.Max means every version that Kafka offers.
 const AllVersions = -1
 
 type condition struct {
@@ -76,7 +76,7 @@ func Parse(name, text string) (*Scenario, error) {
 			continue
 		}
 		head = false
-		if line[0] == ' ' && len(s.Steps) > 0 { // goes on with the line before
+		if line[0] == ' ' && len(s.Steps) > 0 { // continues the previous line
 			last := &s.Steps[len(s.Steps)-1]
 			last.Text += " " + trimmed
 			s.Lines[len(s.Lines)-1] = last.Text
@@ -206,7 +206,7 @@ func (s *Step) parseBody(text string) error {
 		return fmt.Errorf("read fields: %w", err)
 	}
 	s.Body = doc.Content[0]
-	// Field names are looked at now, so that a slip is found without a broker.
+	// Field names are checked now, so that a mistake is found without a broker.
 	q := kmsg.RequestForKey(s.Key)
 	q.SetVersion(max(s.Min, 0))
 	return checkFields(elementType(q), s.Body)
@@ -222,7 +222,7 @@ func KeyOf(name string) (int16, bool) {
 	return 0, false
 }
 
-// expandShortForm spells out the short forms.
+// expandShortForm expands the short forms.
 //
 //	topic NAME [PARTITIONS] [CONFIG=VALUE...]  a topic; $NAME, $NAME.id
 //	producer NAME                              an idempotent producer; $NAME.id, $NAME.epoch

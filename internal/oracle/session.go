@@ -12,26 +12,26 @@ import (
 type Session struct {
 	Kafka, Zonewise *Target
 	Allowed         []Allowed
-	Name            string // of this run, in every name that scenarios invent
+	Name            string // of this run, in every name that scenarios create
 
 	mu       sync.Mutex
 	count    int
 	coverage Coverage
 }
 
-// Result is what came of one scenario.
+// Result is the result of one scenario.
 type Result struct {
 	Scenario    *Scenario
 	Requests    int // answers compared
 	Differences []Difference
 	Unexplained []Difference
-	// InvalidSteps are steps that reached neither broker: the scenario is at fault.
+	// InvalidSteps are steps that reached neither broker: the scenario is faulty.
 	InvalidSteps []string
-	// KafkaAnswers are Kafka's exchanges, for who writes scenarios.
+	// KafkaAnswers are Kafka's exchanges, for authors of scenarios.
 	KafkaAnswers, ZonewiseAnswers []Exchange
 }
 
-// NewSession looks at both brokers and reads the list of allowed differences.
+// NewSession discovers both brokers and reads the list of allowed differences.
 func NewSession(ctx context.Context, name, kafka, zonewise string) (*Session, error) {
 	k, err := Discover(ctx, "Kafka", kafka)
 	if err != nil {

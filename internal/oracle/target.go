@@ -14,22 +14,22 @@ import (
 
 const (
 	dialTimeout      = 10 * time.Second
-	responseTimeout  = 20 * time.Second // for one answer; joins of a new group included
+	responseTimeout  = 20 * time.Second // for one response, including joins of a new group
 	maxResponseBytes = 128 << 20
 	clientID         = "oracle"
 )
 
-// Target is one of the two brokers that are compared.
+// Target is one of the two compared brokers.
 type Target struct {
 	Name string
 	Addr string
-	// Versions are the ranges that it advertises, by key.
+	// Versions are the advertised version ranges by API key.
 	Versions map[int16][2]int16
 	// Nodes are the ids of its brokers.
 	Nodes map[int32]bool
 }
 
-// Discover asks a broker what it serves and who it is.
+// Discover requests a broker's API versions and metadata.
 func Discover(ctx context.Context, name, addr string) (*Target, error) {
 	t := &Target{Name: name, Addr: addr, Versions: map[int16][2]int16{}, Nodes: map[int32]bool{}}
 	c := &connection{addr: addr}
@@ -56,7 +56,7 @@ func Discover(ctx context.Context, name, addr string) (*Target, error) {
 	return t, nil
 }
 
-// lowestNode is the lowest broker id, for requests that name one.
+// lowestNode is the lowest broker id, for requests that contain one.
 func (t *Target) lowestNode() int64 {
 	low := int64(-1)
 	for id := range t.Nodes {
@@ -74,7 +74,7 @@ type connection struct {
 	net         net.Conn
 	correlation int32
 	pending     kmsg.Request // of an async request
-	exchange    Exchange     // what is known of it
+	exchange    Exchange     // its result so far
 }
 
 func (c *connection) close() {
@@ -95,8 +95,8 @@ func (c *connection) ensureOpen(ctx context.Context) error {
 	return err
 }
 
-// frameRequest builds a request with its header. version is the header's, which a raw
-// request chooses freely.
+// frameRequest builds a request with its header. version is the one in the header,
+// which a raw request may choose freely.
 func (c *connection) frameRequest(key, version int16, flexible bool, body []byte) []byte {
 	c.correlation++
 	b := make([]byte, 4, 32+len(body))
@@ -124,7 +124,7 @@ func (c *connection) sendFrame(ctx context.Context, frame []byte) error {
 	return err
 }
 
-// readResponse reads one answer's body, behind the correlation id.
+// readResponse reads one response's body, after the correlation id.
 func (c *connection) readResponse() ([]byte, error) {
 	if c.net == nil {
 		return nil, io.EOF
@@ -145,7 +145,7 @@ func (c *connection) readResponse() ([]byte, error) {
 	return body, err
 }
 
-// roundTrip sends a request and returns its answer, decoded.
+// roundTrip sends a request and returns the decoded response.
 func (c *connection) roundTrip(ctx context.Context, q kmsg.Request) (kmsg.Response, error) {
 	if err := c.sendFrame(ctx, c.frameRequest(q.Key(), q.GetVersion(), q.IsFlexible(), q.AppendTo(nil))); err != nil {
 		return nil, err
@@ -160,10 +160,10 @@ func (c *connection) roundTrip(ctx context.Context, q kmsg.Request) (kmsg.Respon
 
 var errHeader = errors.New("answer's header cannot be read")
 
-// decodeResponse reads an answer's body. canonical says that encoding what was read
-// gives the same bytes: no trailing bytes, no tag that should not be there.
+// decodeResponse decodes a response's body. canonical reports that encoding the result
+// gives the same bytes: no trailing bytes, no unexpected tag.
 func decodeResponse(resp kmsg.Response, key int16, flexible bool, body []byte) (_ kmsg.Response, canonical bool, err error) {
-	if flexible && key != 18 { // ApiVersions answers with header 0 always
+	if flexible && key != 18 { // ApiVersions always responds with header 0
 		if len(body) < 1 || body[0] != 0 {
 			return nil, false, errHeader
 		}

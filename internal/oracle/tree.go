@@ -9,14 +9,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// node is one field of an answer: a value, a structure, or a list.
+// node is one field of a response: a value, a structure, or a list.
 type node struct {
 	name  string
 	value string // of a leaf
 	list  bool
 	items []node // fields of a structure, elements of a list
 	leaf  bool
-	// raw of a value that a rule maps by what it is, not by its text
+	// The number of a value that a rule maps by its value, not by its text.
 	number int64
 	isNum  bool
 }
@@ -29,7 +29,7 @@ func leafNode(name, value string) node {
 	return n
 }
 
-// treeOf reads an answer's fields. Fields that the version does not have keep
+// treeOf reads a response's fields. Fields that the version does not have keep
 // kmsg's defaults on both sides and do not differ.
 func treeOf(resp kmsg.Response) node {
 	return reflectNode("", reflect.ValueOf(resp).Elem())
@@ -94,8 +94,8 @@ func bytesNode(name string, v reflect.Value) node {
 	return node{name: name, value: strconv.Quote(string(v.Bytes())), leaf: true}
 }
 
-// valueAt reads the value at a path such as Topics[0].Partitions[1].Offset of
-// an answer, for variables and for until.
+// valueAt reads the value at a path such as Topics[0].Partitions[1].Offset of a
+// response, for variables and for until.
 func valueAt(resp kmsg.Response, path string) (any, error) {
 	v := reflect.ValueOf(resp).Elem()
 	for rest := path; rest != ""; {
@@ -142,7 +142,7 @@ func valueAt(resp kmsg.Response, path string) (any, error) {
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return v.Bytes(), nil
 		}
-		return int64(v.Len()), nil // a list stands for its length
+		return int64(v.Len()), nil // the value of a list is its length
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return v.Int(), nil
 	}

@@ -13,9 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// errUndefined: a step uses a variable that no step before it has set. Where
-// both brokers come to it the scenario is wrong; where one does, that is a
-// difference.
+// errUndefined: a step uses a variable that no earlier step has set. If this happens
+// at both brokers the scenario is wrong; at one of them, it is a difference.
 var errUndefined = errors.New("variable is not set")
 
 // variables are the variables of one scenario at one broker.
@@ -24,8 +23,8 @@ type variables map[string]any // int64, string, []byte, bool
 var variable = regexp.MustCompile(`\$\{[a-zA-Z][\w.]*\}|\$[a-zA-Z][\w.]*`)
 var arithmetic = regexp.MustCompile(`^(\$\{?[a-zA-Z][\w.]*\}?)([+-]\d+)$`)
 
-// lookup finds the longest defined name that a reference begins with, and
-// returns what is left of the reference.
+// lookup finds the longest defined name that a reference begins with, and returns
+// the rest of the reference.
 func (v variables) lookup(ref string) (value any, rest string, err error) {
 	if name, ok := strings.CutPrefix(ref, "${"); ok {
 		name = strings.TrimSuffix(name, "}")
@@ -49,7 +48,7 @@ func (v variables) lookup(ref string) (value any, rest string, err error) {
 }
 
 // expand replaces variables in a scalar. A scalar that is one variable keeps
-// the variable's type; $n+1 counts.
+// the variable's type; $n+1 adds.
 func (v variables) expand(text string) (any, error) {
 	if m := arithmetic.FindStringSubmatch(text); m != nil {
 		value, rest, err := v.lookup(m[1])
@@ -75,7 +74,7 @@ func (v variables) expand(text string) (any, error) {
 	return out, bad
 }
 
-// defaulter is what every struct of kmsg is.
+// defaulter is implemented by every struct of kmsg.
 type defaulter interface{ Default() }
 
 func elementType(q any) reflect.Type { return reflect.TypeOf(q).Elem() }
@@ -111,7 +110,7 @@ func checkFields(t reflect.Type, n *yaml.Node) error {
 	return nil
 }
 
-// fillValue sets a value of kmsg's from a scenario's text.
+// fillValue sets a kmsg value from a scenario's text.
 func fillValue(into reflect.Value, n *yaml.Node, v variables) error {
 	switch into.Kind() {
 	case reflect.Pointer:
@@ -176,8 +175,8 @@ func setDefault(p reflect.Value) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// parseBytes reads bytes: a text, hex:..., a batch's fields, what consumers of the
-// classic protocol exchange, or a list of these.
+// parseBytes reads bytes: a text, hex:..., a batch's fields, the metadata that
+// consumers of the classic protocol exchange, or a list of these.
 func parseBytes(n *yaml.Node, v variables) ([]byte, error) {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -213,8 +212,8 @@ func parseBytes(n *yaml.Node, v variables) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// exchanged is what consumers of the classic protocol tell each other, in
-// bytes that the broker passes on; nil for another name.
+// exchanged returns the metadata type with which consumers of the classic protocol
+// communicate, in bytes that the broker passes on; nil for another name.
 func exchanged(name string) interface{ AppendTo([]byte) []byte } {
 	switch name {
 	case "ConsumerMemberMetadata":
@@ -271,7 +270,7 @@ func fillScalar(into reflect.Value, n *yaml.Node, v variables) error {
 
 var repeatPattern = regexp.MustCompile(`^(.)\*(\d{1,8})$`)
 
-// expandRepeat writes long texts: x*1000 is a thousand x.
+// expandRepeat expands long texts: x*1000 is a thousand x.
 func expandRepeat(text string) string {
 	if m := repeatPattern.FindStringSubmatch(text); m != nil {
 		n, err := strconv.Atoi(m[2])

@@ -32,8 +32,8 @@ func (c *checker) checkSendOrder() {
 		by[m.Record] = m.Connection
 	}
 	type connection struct {
-		mover  string
-		number int
+		producer string
+		number   int
 	}
 	passers := map[connection]Record{}
 	for tp := range c.h.FinalLogs {

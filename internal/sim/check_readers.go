@@ -106,9 +106,9 @@ func (c *checker) checkOffsets() {
 // checkOffset checks one fetch against the commits, which one client made in order.
 func (c *checker) checkOffset(f OffsetEvent, all []OffsetEvent) {
 	least, most := int64(-1), int64(-1)
-	told := false
+	mayFetch := false
 	for _, e := range all {
-		told = told || !e.Fetch && e.Begun.Before(f.End) && c.h.mayFetchAs(f.TP, e.Offset, f.Offset)
+		mayFetch = mayFetch || !e.Fetch && e.Begun.Before(f.End) && c.h.mayFetchAs(f.TP, e.Offset, f.Offset)
 		switch {
 		case e.Fetch:
 		case e.OK && e.End.Before(f.Begun) && !c.recoveredBetween(e.End, f.End):
@@ -121,7 +121,7 @@ func (c *checker) checkOffset(f OffsetEvent, all []OffsetEvent) {
 	if f.Offset < least {
 		c.reportFinding("committed offset went back", "%s %v: %d was committed, %d is fetched", f.Group, f.TP, least, f.Offset)
 	}
-	if f.Offset > most && !told {
+	if f.Offset > most && !mayFetch {
 		c.reportFinding("offset never committed", "%s %v: %d is fetched, %d was the highest ever committed", f.Group, f.TP, f.Offset, most)
 	}
 }

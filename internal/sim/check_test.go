@@ -170,11 +170,11 @@ func TestChecksAllowALostTailAndNoMore(t *testing.T) {
 	h := lose()
 	h.Lost[0].From = 8 // records 6 and 7 were archived, and are missing
 	if wrong := h.Check(); len(wrong) == 0 {
-		t.Error("records before the lost tail are missing, and nobody said so")
+		t.Error("records before the lost tail are missing, and no check reported it")
 	}
 	h = lose()
 	h.Acks[len(h.Acks)-1].Base = 9 // assigned before
 	if wrong := h.Check(); len(wrong) == 0 {
-		t.Error("an offset of the lost tail was given again, and nobody said so")
+		t.Error("an offset of the lost tail was given again, and no check reported it")
 	}
 }

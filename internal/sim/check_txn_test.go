@@ -131,6 +131,6 @@ func TestTxnChecksAllowALostTailAndNoMore(t *testing.T) {
 		t.Errorf("a transaction in a lost tail: %q", wrong)
 	}
 	if wrong := lose(pay).Check(); len(wrong) == 0 {
-		t.Error("a half of a transaction is lost, and nobody said so")
+		t.Error("a half of a transaction is lost, and no check reported it")
 	}
 }

@@ -102,7 +102,7 @@ func newObservations() *observations {
 }
 
 // observeBucketRequest records one completed request.
-func (w *world) observeBucketRequest(life string, l bucket.TraceLine) {
+func (w *world) observeBucketRequest(instance string, l bucket.TraceLine) {
 	part := strings.Split(l.Name, "/")
 	if l.Err != nil || len(part) < 4 {
 		return
@@ -119,15 +119,15 @@ func (w *world) observeBucketRequest(life string, l bucket.TraceLine) {
 			s.coverage[uploadsPassed]++
 		}
 		s.newestUpload[key] = max(s.newestUpload[key], number)
-	case l.Op == bucket.OpGet && l.Off == 0 && l.Len < 0 && life != "operator":
-		before := s.startReads[life]
+	case l.Op == bucket.OpGet && l.Off == 0 && l.Len < 0 && instance != "operator":
+		before := s.startReads[instance]
 		switch part[2] {
 		case "checkpoint":
-			s.startReads[life] |= 1
+			s.startReads[instance] |= 1
 		case "archive":
-			s.startReads[life] |= before << 1 & 2 // after a checkpoint
+			s.startReads[instance] |= before << 1 & 2 // after a checkpoint
 		}
-		if s.startReads[life] == 3 && before != 3 {
+		if s.startReads[instance] == 3 && before != 3 {
 			s.coverage[fullStart]++
 		}
 	}

@@ -85,14 +85,14 @@ func (w *world) currentEtcd() *etcdfake.Store {
 
 // markDead records that an instance has ended: its further requests have no effect
 // and are not traced.
-func (w *world) markDead(life string) {
+func (w *world) markDead(instance string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.deadInstances[life] = true
+	w.deadInstances[instance] = true
 }
 
-func (w *world) isDead(life string) bool {
+func (w *world) isDead(instance string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.deadInstances[life]
+	return w.deadInstances[instance]
 }

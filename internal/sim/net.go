@@ -41,7 +41,7 @@ func (a simAddr) String() string  { return string(a) }
 // listener is one listening address.
 type listener struct {
 	net    *network
-	owner  string // the life that listens
+	owner  string // the instance that listens
 	addr   simAddr
 	accept chan net.Conn
 	closed chan struct{}

@@ -44,8 +44,8 @@ func (w *world) removeTrigger(t *faultTrigger) {
 
 // matchTrigger matches a request of an instance with the triggers, and returns the one
 // that fires, if any.
-func (w *world) matchTrigger(life, op, key string) *faultTrigger {
-	name, _, _ := strings.Cut(life, ".")
+func (w *world) matchTrigger(instance, op, key string) *faultTrigger {
+	name, _, _ := strings.Cut(instance, ".")
 	what := op + " " + key
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,14 +89,14 @@ func (t *faultTrigger) countMatch() bool {
 
 // fireTrigger kills an instance's process: at once, or a little later if the request
 // takes effect.
-func (w *world) fireTrigger(t *faultTrigger, life string) {
+func (w *world) fireTrigger(t *faultTrigger, instance string) {
 	if t.loseReplies > 0 || t.failRequests > 0 {
 		return
 	}
-	w.trace("trap springs at %s", life)
+	w.trace("trigger fires at %s", instance)
 	for _, p := range w.processes {
 		l := p.current.Load()
-		if l == nil || l.id != life {
+		if l == nil || l.id != instance {
 			continue
 		}
 		if !l.killScheduled.CompareAndSwap(false, true) {
@@ -129,12 +129,12 @@ func (w *world) decideEtcdFault(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 }
 
 // decideBucketFault is called for every request of the bucket.
-func (w *world) decideBucketFault(life string, plan bucket.FaultPlan, op bucket.Op, name string, attempt int) bucket.InjectedFault {
-	if w.isDead(life) {
+func (w *world) decideBucketFault(instance string, plan bucket.FaultPlan, op bucket.Op, name string, attempt int) bucket.InjectedFault {
+	if w.isDead(instance) {
 		return bucket.InjectedFault{}
 	}
-	if t := w.matchTrigger(life, op.String(), name); t != nil && t.loseReplies == 0 && t.failRequests == 0 {
-		w.fireTrigger(t, life)
+	if t := w.matchTrigger(instance, op.String(), name); t != nil && t.loseReplies == 0 && t.failRequests == 0 {
+		w.fireTrigger(t, instance)
 		if t.applied {
 			return bucket.InjectedFault{Kind: bucket.FaultAnswerLost}
 		}

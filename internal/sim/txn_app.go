@@ -157,7 +157,7 @@ func (a *txnApp) checkForeignEnd(t *Txn, err error) {
 	case a.r.recoveryCount() > t.RecoveriesBefore:
 		a.r.countState(txnRecovered, 1)
 	case age < a.timeout/2 && a.timeout >= forgetfulTimeout:
-		a.r.history.reportViolation("%s, %v old with a timeout of %v, was ended although nobody requested it: %v", t.Name, age, a.timeout, err)
+		a.r.history.reportViolation("%s, %v old with a timeout of %v, was ended without a request: %v", t.Name, age, a.timeout, err)
 	}
 }
 

@@ -67,7 +67,7 @@ func (a *txnApp) runLateBatch(ctx context.Context, t *Txn) error {
 	if err := side.ensureConnected(ctx); err != nil {
 		return err
 	}
-	heard, err := a.sendLateBatch(ctx, t, &side, tp)
+	receive, err := a.sendLateBatch(ctx, t, &side, tp)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (a *txnApp) runLateBatch(ctx context.Context, t *Txn) error {
 	if err := x.produceBatch(ctx, next, other); err != nil {
 		return err
 	}
-	heard()
+	receive()
 	if err := x.endTxn(ctx, next, true); err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ const barrierTimeout = 30 * time.Millisecond
 
 // sendLateBatch sends a batch of the transaction on the side connection, and after it
 // one without a response, whose effect shows that the broker has accepted the first.
-// heard receives the response to the first.
-func (a *txnApp) sendLateBatch(ctx context.Context, t *Txn, side *client, tp TP) (heard func(), err error) {
+// receive receives the response to the first.
+func (a *txnApp) sendLateBatch(ctx context.Context, t *Txn, side *client, tp TP) (receive func(), err error) {
 	at := TP{barrierTopic, int32(a.firstBroker)}
 	before, err := a.client.listOffset(ctx, at, latestTimestamp)
 	if err != nil {

@@ -79,9 +79,9 @@ func (w *world) sleepDistinct(what string, n int) {
 	time.Sleep(w.instants.TakeIn(d, fmt.Sprintf("%s %d", what, n)))
 }
 
-// newEtcd starts an empty etcd; life distinguishes it from earlier ones.
-func (w *world) newEtcd(life string) *etcdfake.Store {
-	rates := etcdfake.Config{Seed: w.generateNumber("etcd", life, 0), TailOneIn: 200, Spread: 20 * time.Microsecond, Instants: &w.instants}
+// newEtcd starts an empty etcd; instance distinguishes it from earlier ones.
+func (w *world) newEtcd(instance string) *etcdfake.Store {
+	rates := etcdfake.Config{Seed: w.generateNumber("etcd", instance, 0), TailOneIn: 200, Spread: 20 * time.Microsecond, Instants: &w.instants}
 	lose, before, landLate, cancel := 0, 0, 0, 0
 	if w.faultsEnabled {
 		lose, before, landLate, cancel = 3, 4, 2, 2
@@ -182,10 +182,10 @@ func (w *world) traceDigest() string {
 
 // openLog opens the cluster's log for a process, and creates the cluster if this is
 // the first.
-func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string, life int) (*etcdlog.Log, error) {
+func (w *world) openLog(ctx context.Context, c *etcdfake.Client, process string, instance int) (*etcdlog.Log, error) {
 	if _, _, err := etcdlog.Create(ctx, c, cluster, "token"); err != nil {
 		return nil, err
 	}
-	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.newRand("log/"+process, life), LeaseTTL: 4 * time.Second,
+	return etcdlog.Open(ctx, etcdlog.Config{Cluster: cluster, Client: c, Logger: w.logger, Rand: w.newRand("log/"+process, instance), LeaseTTL: 4 * time.Second,
 		DeletePause: 80 * time.Millisecond})
 }

@@ -18,7 +18,7 @@ var (
 	bothKinds  = []bool{true, false}
 )
 
-// testedClients lists the clients that speak the words of doc.go.
+// testedClients lists the clients that implement the commands of doc.go.
 func testedClients() []clientSpec {
 	return []clientSpec{
 		{name: "franz-go", prepare: goClient, flags: []string{"--family", "franz-go"}, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true, keepsID: true},
@@ -31,7 +31,7 @@ func testedClients() []clientSpec {
 		{name: "aiokafka", prepare: aioKafkaClient, codecs: everyCodec, idempotence: bothKinds},
 		{name: "rdkafka-rust", prepare: rustClient, codecs: everyCodec, idempotence: bothKinds, checksLeaders: true},
 		{name: "spring-settings", prepare: javaClient, flags: []string{"--settings", "spring"}, codecs: []string{"none", "zstd"}, idempotence: []bool{true}},
-		// The consumer protocol (KIP-848), in the clients that have it.
+		// The consumer protocol (KIP-848), in the clients that support it.
 		{name: "franz-go-consumer-protocol", prepare: goClient, flags: []string{"--family", "franz-go", "--group-protocol", "consumer"}, codecs: everyCodec, idempotence: []bool{true}},
 		{name: "java-consumer-protocol", prepare: javaClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, idempotence: []bool{true}},
 		{name: "confluent-kafka-consumer-protocol", prepare: pythonClient, flags: []string{"--group-protocol", "consumer"}, codecs: everyCodec, idempotence: []bool{true}},
@@ -39,9 +39,9 @@ func testedClients() []clientSpec {
 	}
 }
 
-// TestClients runs the clients against one cluster, as many side by side as
-// -parallel says: each has topics and groups of its own. -run
-// 'TestClients/java' runs one; `make clients` runs all, two at a time.
+// TestClients runs the clients against one cluster, as many in parallel as -parallel
+// sets: each has its own topics and groups. -run 'TestClients/java' runs one;
+// `make clients` runs all, two at a time.
 func TestClients(t *testing.T) {
 	d := devserver.Start(t)
 	folder := t.TempDir()
@@ -69,8 +69,8 @@ func TestClients(t *testing.T) {
 	runTimed(t, d, "unknown-zone", func(t *testing.T) { checkUnknownZone(t, d) })
 }
 
-// runTimed runs a sub-test, prints how long it took, and shows the broker's log
-// where it failed.
+// runTimed runs a sub-test, prints its duration, and shows the broker's log if it
+// failed.
 func runTimed(t *testing.T, d *devserver.Dev, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
@@ -104,7 +104,7 @@ func skipIfMissing(t *testing.T, name string, err error) {
 
 const refreshes = 100
 
-// checkLeadersInZone asks through each zone's bootstrap, many times, who leads.
+// checkLeadersInZone requests the leaders many times through each zone's bootstrap.
 func checkLeadersInZone(t *testing.T, d *devserver.Dev, w commandClient) {
 	topic := "topic-of-" + w.name
 	for zone := range devserver.Zones {

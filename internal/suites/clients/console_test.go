@@ -30,7 +30,7 @@ type consoleTools struct {
 	classPath string
 }
 
-// runTool runs one tool against a zone's bootstrap and returns what it printed.
+// runTool runs one tool against a zone's bootstrap and returns its output.
 func (c consoleTools) runTool(t *testing.T, zone int, input, main string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), toolLimit)
@@ -47,7 +47,7 @@ func (c consoleTools) runTool(t *testing.T, zone int, input, main string, args .
 	return out.String()
 }
 
-// expectOutput fails unless a text holds all patterns.
+// expectOutput fails unless a text matches all patterns.
 func expectOutput(t *testing.T, what, text string, patterns ...string) {
 	t.Helper()
 	for _, p := range patterns {
@@ -68,8 +68,8 @@ const (
 	versionTool  = "org.apache.kafka.tools.BrokerApiVersionsCommand"
 )
 
-// runConsoleTools goes through them in the order in which a person would. The
-// steps build on each other; each tool is asked in another zone.
+// runConsoleTools runs the tools in the order in which a person would. The steps
+// build on each other; each tool runs in another zone.
 func runConsoleTools(t *testing.T, d *devserver.Dev, classPath string) {
 	c := consoleTools{d, classPath}
 	t.Run("broker-api-versions", func(t *testing.T) { c.checkVersions(t) })
@@ -77,7 +77,7 @@ func runConsoleTools(t *testing.T, d *devserver.Dev, classPath string) {
 		expectOutput(t, "create", c.runTool(t, 0, "", topicTool, "--create", "--topic", consoleTopic, "--partitions", "3"), "Created topic "+consoleTopic)
 		c.runTool(t, 1, "", topicTool, "--alter", "--topic", consoleTopic, "--partitions", "4")
 		expectOutput(t, "list", c.runTool(t, 2, "", topicTool, "--list"), `(?m)^`+consoleTopic+`$`)
-		// The leader is the asker's own broker, in every line.
+		// Every line names the broker of the client's zone as leader.
 		text := c.runTool(t, 2, "", topicTool, "--describe", "--topic", consoleTopic)
 		expectOutput(t, "describe", text, `PartitionCount: 4\s+ReplicationFactor: 3`, `Partition: 3\s+Leader: 2\s`)
 		if n := len(regexp.MustCompile(`Leader: 2\s`).FindAllString(text, -1)); n != 4 {
@@ -126,8 +126,8 @@ func runConsoleTools(t *testing.T, d *devserver.Dev, classPath string) {
 	})
 }
 
-// checkVersions sees that each broker answers at its address for the asker's zone,
-// and with what.
+// checkVersions checks that each broker responds at its address for the client's zone,
+// and the versions in the response.
 func (c consoleTools) checkVersions(t *testing.T) {
 	text := c.runTool(t, 1, "", versionTool)
 	for broker := range devserver.Zones {
@@ -145,8 +145,8 @@ func (c consoleTools) listOffsets(t *testing.T, at string) string {
 	return c.runTool(t, 2, "", offsetTool, "--topic", consoleTopic, "--time", at)
 }
 
-// produceConsume types records in one zone and sees them in another, in two
-// goes of the same group.
+// produceConsume produces records in one zone and consumes them in another, in two
+// runs of the same group.
 func (c consoleTools) produceConsume(t *testing.T) {
 	for go2 := range 2 {
 		var in, want []string

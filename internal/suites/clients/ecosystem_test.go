@@ -19,8 +19,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// runEcosystem runs what others build on Kafka's clients: how they use the
-// protocol, and where it can be had, with their own code.
+// runEcosystem runs the patterns of systems that are built on Kafka's clients: how
+// they use the protocol, with their own code where possible.
 func runEcosystem(t *testing.T, d *devserver.Dev) {
 	java := func(name string, f func(t *testing.T, cp string)) {
 		runTimed(t, d, name, func(t *testing.T) {
@@ -31,7 +31,7 @@ func runEcosystem(t *testing.T, d *devserver.Dev) {
 	}
 	java("schema-registry", func(t *testing.T, cp string) { runSchemaRegistry(t, d, cp) })
 	java("debezium", func(t *testing.T, cp string) {
-		for go2, zone := range []int{0, 2} { // the second start finds what the first one wrote
+		for go2, zone := range []int{0, 2} { // the second start finds the records of the first
 			expectOutput(t, "debezium", runProgram(t, javaCommand(cp, "Debezium"), d.Bootstrap(zone), "history-of-debezium", fmt.Sprint(200*go2)), fmt.Sprintf(`(?m)^read %d$`, 200*(go2+1)))
 		}
 	})
@@ -45,7 +45,7 @@ func runEcosystem(t *testing.T, d *devserver.Dev) {
 	})
 }
 
-// runProgram runs one that ends by itself, and returns what it printed.
+// runProgram runs a program that ends by itself, and returns its output.
 func runProgram(t *testing.T, command []string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), toolLimit)
@@ -59,11 +59,11 @@ func runProgram(t *testing.T, command []string, args ...string) string {
 	return out.String()
 }
 
-// refusedCalls are what zonewise does not serve, and says so: there is no quorum
-// of controllers, and security and quotas are issues of their own.
+// refusedCalls are calls that zonewise does not support and refuses: there is no
+// quorum of controllers, and security and quotas are separate issues.
 var refusedCalls = []string{"describeMetadataQuorum", "describeAcls", "describeClientQuotas", "describeUserScramCredentials", "describeDelegationToken"}
 
-// checkUI sees that each call was served, or refused as unsupported.
+// checkUI checks that each call was served, or refused as unsupported.
 func checkUI(t *testing.T, text string) {
 	served := regexp.MustCompile(`(?m)^ok `).FindAllString(text, -1)
 	var refused []string
@@ -79,9 +79,8 @@ func checkUI(t *testing.T, text string) {
 	fmt.Printf("    ui: %d calls served, %d refused as unsupported\n", len(served), len(refused))
 }
 
-// runFlink lets a process prepare a transaction and die, and another one end it by
-// its producer id and epoch; and a third end it once more, as Flink does after
-// each restart.
+// runFlink lets a process prepare a transaction and die, another one end it by its
+// producer id and epoch, and a third end it again, as Flink does after each restart.
 func runFlink(t *testing.T, d *devserver.Dev, command []string) {
 	const topic = "topic-of-flink"
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -140,7 +139,7 @@ func runFlink(t *testing.T, d *devserver.Dev, command []string) {
 type registry struct {
 	*clientProcess
 	name   string
-	leader string // as it was told last
+	leader string // as last reported
 }
 
 func startRegistry(t *testing.T, d *devserver.Dev, cp string, zone int) *registry {
@@ -148,7 +147,7 @@ func startRegistry(t *testing.T, d *devserver.Dev, cp string, zone int) *registr
 	return &registry{clientProcess: startProcess(t, name, jsonOutput, append(javaCommand(cp, "SchemaRegistry"), "--bootstrap", d.Bootstrap(zone), "--client-id", name, "--topic", "_schemas")...), name: name}
 }
 
-// nextLine returns the next line that is no news of an election.
+// nextLine returns the next line that does not report an election.
 func (r *registry) nextLine(t *testing.T) *line {
 	t.Helper()
 	for limit := time.After(time.Minute); ; {
@@ -162,7 +161,7 @@ func (r *registry) nextLine(t *testing.T) *line {
 			}
 			r.leader = l.Name
 		case <-limit:
-			t.Fatalf("%s says nothing: %s", r.name, r.outputText())
+			t.Fatalf("%s prints nothing: %s", r.name, r.outputText())
 		}
 	}
 }
@@ -209,13 +208,13 @@ func runSchemaRegistry(t *testing.T, d *devserver.Dev, cp string) {
 	all := map[string]string{}
 	write := func(r *registry, from int) {
 		for i := range 20 {
-			key, value := fmt.Sprint("key-", (from+i)%15), fmt.Sprint("value-", from+i) // some again
+			key, value := fmt.Sprint("key-", (from+i)%15), fmt.Sprint("value-", from+i) // some keys repeat
 			r.putValue(t, key, value)
 			all[key] = value
 		}
 	}
 	first, second := startRegistry(t, d, cp, 0), startRegistry(t, d, cp, 1)
-	write(first, 0) // of the eligible the one with the lowest name leads
+	write(first, 0) // the eligible instance with the lowest name leads
 	second.waitHolds(t, all)
 	if l := second.sendCommand(t, "put key-0 stolen"); l.Event != "not-leader" || l.Text != first.name {
 		t.Errorf("the follower writes, or knows another leader: %+v", l)

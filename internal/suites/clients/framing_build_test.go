@@ -19,14 +19,14 @@ import (
 	"github.com/zonewise/zonewise/internal/framing"
 )
 
-// framed is one way of packing the records of a batch.
+// framed is one way of compressing the records of a batch.
 type framed struct {
 	name  string
-	codec int // as the attributes of a batch number it
+	codec int // number in a batch's attributes
 	body  []byte
 }
 
-// framedPlain is the records that every framing holds.
+// framedPlain returns the records that every framing contains.
 func framedPlain() (plain []byte) {
 	for i := range framing.Records {
 		r := kmsg.Record{OffsetDelta: int32(i), Value: framedValue(i)}
@@ -38,7 +38,7 @@ func framedPlain() (plain []byte) {
 
 func framedValue(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "record %d, ", i), 300) }
 
-// allFramings are all that are tried.
+// allFramings returns all tested framings.
 func allFramings(t *testing.T) (all []framed) {
 	plain := framedPlain()
 	add := func(codec int, name string, body ...[]byte) {
@@ -54,8 +54,8 @@ func allFramings(t *testing.T) (all []framed) {
 
 type adder func(codec int, name string, body ...[]byte)
 
-// withByteChanged is in with the byte at an index, from the end where that is negative,
-// made another one.
+// withByteChanged returns in with the byte at an index changed; a negative index counts
+// from the end.
 func withByteChanged(in []byte, at int, to func(byte) byte) []byte {
 	out := bytes.Clone(in)
 	if at < 0 {
@@ -197,7 +197,7 @@ func zstdFramings(t *testing.T, plain []byte, half int, add adder) {
 		}
 		return e.EncodeAll(in, nil)
 	}
-	stream := func(in []byte) []byte { // without the size of its content
+	stream := func(in []byte) []byte { // without the content size
 		var b bytes.Buffer
 		e, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
 		if err != nil {
@@ -216,7 +216,7 @@ func zstdFramings(t *testing.T, plain []byte, half int, add adder) {
 		}
 		return b.Bytes()
 	}
-	// window is a frame of one raw block that asks for so large a window.
+	// window is a frame with one raw block that requires the given window.
 	window := func(descriptor byte) []byte {
 		out := append(binary.LittleEndian.AppendUint32(nil, 0xFD2FB528), 0, descriptor)
 		size := uint32(len(plain))<<3 | 1

@@ -13,8 +13,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// What the drawn framings are set by: the seed, how many there are, the one that
-// is tried alone, and a file that is written with what Kafka said instead.
+// Settings of the generated framings: the seed, their number, the one that is tested
+// alone, and a file to which Kafka's responses are written instead.
 const (
 	drawnSeed   = "FRAMINGS_SEED"
 	drawnCount  = "FRAMINGS"
@@ -36,8 +36,8 @@ func envNumber(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// TestDrawnFramingsAreReadByAll is TestWhatIsTakenIsReadByAll with framings that
-// are drawn: whatever is taken here and at Apache Kafka, and read by the three.
+// TestDrawnFramingsAreReadByAll is TestWhatIsTakenIsReadByAll with generated framings:
+// what zonewise and Apache Kafka accept is read by all three readers.
 func TestDrawnFramingsAreReadByAll(t *testing.T) {
 	seed, n, only := envNumber(t, drawnSeed, 1), envNumber(t, drawnCount, 1500), envNumber(t, drawnCase, -1)
 	var cases []framing.Case
@@ -74,9 +74,9 @@ func TestDrawnFramingsAreReadByAll(t *testing.T) {
 			t.Errorf("%v: %s, at Apache Kafka %s; %s", c, codes[i], theirs[i], again(c))
 		}
 	}
-	first := map[int]string{} // what the first reader found
+	first := map[int]string{} // result of the first reader
 	for _, r := range readers {
-		var readable []int // TestWhatIsTakenIsReadByAll tries what is not
+		var readable []int // TestWhatIsTakenIsReadByAll covers the unreadable ones
 		for i, c := range cases {
 			if codes[i] == "taken" && !c.UnreadBy(r.name) {
 				readable = append(readable, i)
@@ -92,12 +92,12 @@ func TestDrawnFramingsAreReadByAll(t *testing.T) {
 			}
 			t.Errorf("%v: %s finds %q, the first reader %q; %s", cases[i], r.name, found[i], first[i], again(cases[i]))
 		}
-		fmt.Printf("    framings drawn: %s read %d of %d that were taken\n", r.name, len(readable), taken)
+		fmt.Printf("    generated framings: %s read %d of %d accepted ones\n", r.name, len(readable), taken)
 	}
-	fmt.Printf("    framings drawn: seed %d, %d tried, %d taken\n", seed, len(cases), taken)
+	fmt.Printf("    generated framings: seed %d, %d tested, %d accepted\n", seed, len(cases), taken)
 }
 
-// record writes what Apache Kafka said.
+// record writes Apache Kafka's responses.
 func record(t *testing.T, path string, seed int, cases []framing.Case, codes []string) {
 	t.Helper()
 	v := framing.Verdicts{Seed: uint64(seed)}

@@ -21,9 +21,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// framingReader is a consumer that reads partitions of framedTopic. Partitions
-// that are in one group are read by one consumer, and if one of them cannot be
-// read, each by a consumer of its own.
+// framingReader reads partitions of framedTopic. One consumer reads the partitions of
+// a group; if one of them cannot be read, each gets its own consumer.
 type framingReader struct {
 	name string
 	read func(t *testing.T, bootstrap string, groups [][]int) map[int]string
@@ -44,7 +43,7 @@ func readersOfFramings(t *testing.T) []framingReader {
 	return []framingReader{{"Java", programReads(java)}, {"librdkafka", programReads(python)}, {"franz-go", franzReads}}
 }
 
-// together makes groups of n.
+// together splits partitions into groups of n.
 func together(partitions []int, n int) (groups [][]int) {
 	for len(partitions) > 0 {
 		k := min(n, len(partitions))
@@ -53,13 +52,13 @@ func together(partitions []int, n int) (groups [][]int) {
 	return groups
 }
 
-// whole reports whether what was found is all records and no error.
+// whole reports whether a result is all records without an error.
 func whole(found string) bool {
 	count, sum, ok := strings.Cut(found, " records, ")
 	return ok && count == strconv.Itoa(framing.Records) && len(sum) == 8
 }
 
-// programReads has a program read partitions; it prints what it found in each.
+// programReads lets a program read partitions; it prints the result of each.
 func programReads(command []string) func(*testing.T, string, [][]int) map[int]string {
 	return func(t *testing.T, bootstrap string, groups [][]int) (found map[int]string) {
 		t.Helper()

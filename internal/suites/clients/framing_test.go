@@ -24,12 +24,12 @@ import (
 
 const framedTopic = "framed"
 
-// refusedByZonewise is what Kafka takes and we do not: its Java reader does not look at
-// that checksum. librdkafka and franz-go do, and stop at such a batch for ever.
+// refusedByZonewise is accepted by Kafka and refused here: Kafka's Java reader does not
+// check that checksum. librdkafka and franz-go do, and stop at such a batch for ever.
 const refusedByZonewise = "lz4: a wrong checksum of the content"
 
-// knownUnreadable are the framings that Kafka takes, and so do we, though one of the
-// readers cannot read them: at Kafka neither.
+// knownUnreadable are the framings that Kafka and zonewise accept although one of the
+// readers cannot read them, from Kafka either.
 func knownUnreadable() map[string][]string {
 	return map[string][]string{
 		"librdkafka": {"gzip: two members", "gzip: an empty member first", "gzip: reserved flags", "snappy: Java's framing, a header in the middle",
@@ -39,14 +39,15 @@ func knownUnreadable() map[string][]string {
 	}
 }
 
-// sameAnswer: what Java's decoder throws at is an unknown error at Apache Kafka.
+// sameAnswer compares results: where Java's decoder throws, Apache Kafka returns an
+// unknown error.
 func sameAnswer(ours, theirs string) bool {
 	return ours == theirs || ours == "code 87" && theirs == "code -1"
 }
 
-// TestWhatIsTakenIsReadByAll produces batches in every framing of every codec, a
-// partition each, to Apache Kafka and to zonewise: both answer the same. What is
-// taken is then read from zonewise by Java, librdkafka and franz-go.
+// TestWhatIsTakenIsReadByAll produces batches in every framing of every codec, one
+// per partition, to Apache Kafka and to zonewise: both return the same results. Java,
+// librdkafka and franz-go then read the accepted batches from zonewise.
 func TestWhatIsTakenIsReadByAll(t *testing.T) {
 	readers := readersOfFramings(t)
 	all := allFramings(t)
@@ -81,13 +82,13 @@ func TestWhatIsTakenIsReadByAll(t *testing.T) {
 }
 
 // produceFramings sends each framing to the partition of its index, or to the last
-// one there is, and returns what it was answered.
+// partition, and returns the results.
 func produceFramings(t *testing.T, bootstrap string, partitions int, all []framed) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(0, 12) // the last one that names topics
+	versions.SetMaxKeyVersion(0, 12) // the last version with topic names
 	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.MaxVersions(versions))
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,7 @@ func produceFramings(t *testing.T, bootstrap string, partitions int, all []frame
 	return codes
 }
 
-// produceResult is what a Produce request of one partition is answered, when its
+// produceResult returns the result of a Produce request for one partition, once its
 // leader is known.
 func produceResult(ctx context.Context, c *kgo.Client, node int, req *kmsg.ProduceRequest) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -17,13 +17,13 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// missingError says that a client cannot run here, and why. Everything else
-// that goes wrong is a failure.
+// missingError is the reason why a client cannot run here. Every other error is a
+// failure.
 type missingError struct{ why string }
 
 func (e missingError) Error() string { return e.why }
 
-// requirePrograms fails unless all programs are there.
+// requirePrograms fails unless all programs are installed.
 func requirePrograms(programs ...string) error {
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
@@ -34,8 +34,8 @@ func requirePrograms(programs ...string) error {
 }
 
 // installTool runs fill on an empty folder once per content of the files in
-// internal/tools/<tool>, and returns that folder and the tool's own. Tests that
-// come at the same time wait for the one that installs.
+// internal/tools/<tool>, and returns that folder and the tool's own. Concurrent
+// tests wait for the one that installs.
 func installTool(tool string, files []string, fill func(folder, tool string) error) (folder, source string, err error) {
 	root, err := devserver.Repository()
 	if err != nil {
@@ -64,7 +64,7 @@ func installTool(tool string, files []string, fill func(folder, tool string) err
 	if err != nil {
 		return "", "", err
 	}
-	defer lock.Close() // and with it the lock
+	defer lock.Close() // releases the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", "", err
 	}
@@ -129,7 +129,7 @@ func flinkClassPath() (string, error) {
 	return filepath.Join(folder, "classes") + ":" + filepath.Join(folder, "libs", "*"), nil
 }
 
-// javaCommand starts a JVM quickly rather than for long.
+// javaCommand is a JVM with flags for a fast start.
 func javaCommand(classPath, main string) []string {
 	return []string{"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", classPath, main}
 }
@@ -150,7 +150,7 @@ func kafkaPythonClient(string) ([]string, error) {
 
 func aioKafkaClient(string) ([]string, error) { return pythonProgram("clients-python", "aio_kafka.py") }
 
-// pythonProgram is a program of a tool in an environment with the tool's pins.
+// pythonProgram is a program of a tool in an environment with the tool's pinned versions.
 func pythonProgram(of, name string) ([]string, error) {
 	if err := requirePrograms("python3"); err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func nodeClient(string) ([]string, error) {
 	if err := requirePrograms("node", "npm"); err != nil {
 		return nil, err
 	}
-	// The program lies beside node_modules: that is where node looks.
+	// node looks for node_modules next to the program.
 	folder, _, err := installTool("clients-node", []string{"package.json", "package-lock.json", "client.js"}, func(folder, tool string) error {
 		for _, name := range []string{"package.json", "package-lock.json", "client.js"} {
 			content, err := os.ReadFile(filepath.Join(tool, name))
@@ -216,7 +216,7 @@ func goClient(folder string) ([]string, error) {
 		return nil, err
 	}
 	program := filepath.Join(folder, "jsonl")
-	build := exec.Command("go", "build", "-o", program, "./jsonl") // the go command's cache makes the second one free
+	build := exec.Command("go", "build", "-o", program, "./jsonl") // the second build comes from the go command's cache
 	build.Dir = filepath.Join(root, "internal", "tools", "clients-go")
 	build.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -225,7 +225,7 @@ func goClient(folder string) ([]string, error) {
 	return []string{program}, nil
 }
 
-// installKcat installs Debian's kcat where it may.
+// installKcat installs Debian's kcat if the process is root.
 func installKcat() error {
 	if requirePrograms("kcat") == nil {
 		return nil

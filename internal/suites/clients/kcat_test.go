@@ -18,9 +18,9 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// kcatWords is kcat as the scenario uses it. kcat makes no topics: one that it
-// is to share needs partitions, so franz-go makes it; what kcat makes is a
-// topic on first use (firstUse).
+// kcatWords adapts kcat to the scenario. kcat creates no topics: franz-go creates the
+// topic that needs several partitions; kcat itself only creates a topic on first use
+// (firstUse).
 type kcatWords struct{ d *devserver.Dev }
 
 func kcatClient(t *testing.T, d *devserver.Dev) {
@@ -52,9 +52,9 @@ func (w kcatWords) createTopic(t *testing.T, bootstrap, topic string) {
 	}
 }
 
-// produceRecords runs kcat once per partition, codec and kind. kcat does not tell
-// offsets; what it tells with -d feature,msg must not hold the line with which
-// librdkafka says that it leaves a codec out.
+// produceRecords runs kcat once per partition, codec and kind. kcat does not report
+// offsets; its output with -d feature,msg must not have the line with which
+// librdkafka reports that it does not use a codec.
 func (w kcatWords) produceRecords(t *testing.T, bootstrap, topic string, orders []recordSpec) map[int]recordPosition {
 	type run struct {
 		produceMode
@@ -133,15 +133,15 @@ func kcatStdout(text string) (*line, error) {
 	return l, nil
 }
 
-// joinGroup starts kcat -G, which commits what it has printed by itself, and when
-// it is told to end.
+// joinGroup starts kcat -G, which commits what it has printed periodically, and when
+// it is asked to end.
 func (w kcatWords) joinGroup(t *testing.T, bootstrap, topic, group string) *groupMember {
 	s := startProcess(t, "kcat -G at "+bootstrap, outputFormat{kcatStdout, kcatStderr}, "kcat", "-b", bootstrap, "-G", group, "-J", "-u",
 		"-X", "auto.offset.reset=earliest", "-X", "client.id=suite-kcat", topic)
 	return &groupMember{clientProcess: s, leave: func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }, last: map[int32]int64{}}
 }
 
-// kcatLeaders asks with -L, through each zone's bootstrap.
+// kcatLeaders requests the metadata with -L, through each zone's bootstrap.
 func kcatLeaders(t *testing.T, d *devserver.Dev) {
 	for zone := range devserver.Zones {
 		out, err := exec.Command("kcat", "-b", d.Bootstrap(zone), "-L", "-J", "-t", "topic-of-kcat").Output()
@@ -177,7 +177,7 @@ func kcatLeaders(t *testing.T, d *devserver.Dev) {
 	}
 }
 
-// firstUse produces to a topic that nobody made, in one zone, and reads it in
+// firstUse produces to a topic that does not exist, in one zone, and reads it in
 // another.
 func firstUse(t *testing.T, d *devserver.Dev, w kcatWords) {
 	var orders []recordSpec

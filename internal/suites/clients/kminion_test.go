@@ -26,13 +26,13 @@ import (
 
 const (
 	kminionModule  = "github.com/cloudhut/kminion/v2"
-	kminionProbes  = 300 // that have come round before its metrics are judged
+	kminionProbes  = 300 // that must have arrived before its metrics are checked
 	kminionParts   = 6   // of its own topic: two for each broker
 	kminionRecords = 30
-	kminionRead    = 12 // of these by the group
+	kminionRead    = 12 // of these read by the group
 )
 
-// kminionConfig is its configuration, but for the brokers and its own port.
+// kminionConfig is its configuration, except for the brokers and its own port.
 const kminionConfig = `
 logger: {level: info}
 kafka: {brokers: [%s]}
@@ -47,7 +47,7 @@ minion:
 exporter: {host: 127.0.0.1, port: %s}
 `
 
-// TestKminion has kminion watch three zones of its own: nobody else deletes
+// TestKminion lets kminion monitor a cluster of its own, so that no other test deletes
 // topics or groups between two of its requests.
 func TestKminion(t *testing.T) {
 	program, err := kminionProgram()
@@ -103,7 +103,7 @@ func TestKminion(t *testing.T) {
 	}
 }
 
-// kminionWatched makes a topic and a group to be watched.
+// kminionWatched creates a topic and a group to monitor.
 func kminionWatched(t *testing.T, d *devserver.Dev) {
 	t.Helper()
 	c, err := kgo.NewClient(kgo.SeedBrokers(d.Bootstrap(0)), kgo.ClientID("oracle"), kgo.DefaultProduceTopic("topic-of-kminion"))
@@ -169,7 +169,7 @@ func startKminion(t *testing.T, d *devserver.Dev, program string) (url string, l
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
-		_ = cmd.Wait()         // and says how it was killed
+		_ = cmd.Wait()         // returns that it was killed
 	})
 	return "http://" + address + "/metrics", func() string {
 		text, err := os.ReadFile(output)
@@ -192,7 +192,7 @@ func scrapeMetrics(t *testing.T, url string) string {
 	return string(body)
 }
 
-// metricValues is the values of a metric whose labels match an expression.
+// metricValues returns the values of a metric whose labels match an expression.
 func metricValues(text, name, labels string) (out []float64) {
 	for _, m := range regexp.MustCompile(`(?m)^`+name+`(?:\{(.*)\})? (\S+)$`).FindAllStringSubmatch(text, -1) {
 		if v, err := strconv.ParseFloat(m[2], 64); err == nil && regexp.MustCompile(labels).MatchString(m[1]) {

@@ -12,23 +12,23 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// metricFamily is a metric family as a parser found it.
+// metricFamily is a parsed metric family.
 type metricFamily struct {
 	Type    string
 	Help    string
 	Samples int
 }
 
-// metricsVerdict is what readers of metrics found.
+// metricsVerdict is the result of the readers of metrics.
 type metricsVerdict struct {
 	ContentType string `json:"content_type"`
 	Families    map[string]metricFamily
 	Datadog     map[string]int // samples submitted, by name
 }
 
-// TestMetricsAreReadByOthers has Prometheus's Python parser and Datadog's
-// OpenMetrics check read a broker's metrics: every family of ours has a type and
-// a help text, and is submitted.
+// TestMetricsAreReadByOthers reads a broker's metrics with Prometheus's Python parser
+// and Datadog's OpenMetrics check: every family has a type and a help text, and is
+// submitted.
 func TestMetricsAreReadByOthers(t *testing.T) {
 	program, err := pythonProgram("metrics-python", "judge.py")
 	skipIfMissing(t, "prometheus_client and Datadog's check", err)

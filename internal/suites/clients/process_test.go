@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// line is a line that a client printed; which fields are there says what it is.
+// line is a line that a client printed; its fields determine its kind.
 type line struct {
 	Client   string            `json:"client"`
 	Version  string            `json:"version"`
 	Ack      *int              `json:"ack"`
 	Failed   *int              `json:"failed"`
-	Error    string            `json:"error"` // of what failed
+	Error    string            `json:"error"` // of a failed record
 	Event    string            `json:"event"` // of a registry: elected, put, got, not-leader
 	Name     string            `json:"name"`
 	Text     string            `json:"text"`
@@ -53,12 +53,12 @@ type clientProcess struct {
 	ended chan error // gets one value
 
 	mu         sync.Mutex
-	out        bytes.Buffer // standard output, without what is long
+	out        bytes.Buffer // standard output, without long parts
 	err        bytes.Buffer
 	parseError error // a line that could not be read
 }
 
-// outputFormat is how a program speaks: nil functions keep their lines for the log.
+// outputFormat parses a program's output: lines without a function are kept for the log.
 type outputFormat struct {
 	stdout func(text string) (*line, error)
 	stderr func(text string) (*line, error)
@@ -86,7 +86,7 @@ func startProcess(t *testing.T, name string, how outputFormat, command ...string
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // where a test failed half-way; else it has ended
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // if a test failed half-way; otherwise it has ended
 	var wg sync.WaitGroup
 	wg.Go(func() { s.readLines(stdout, &s.out, how.stdout) })
 	wg.Go(func() { s.readLines(stderr, &s.err, how.stderr) })
@@ -121,7 +121,7 @@ func (s *clientProcess) readLines(from io.Reader, log *bytes.Buffer, parse func(
 	_, _ = io.Copy(io.Discard, from) // after a line that is too long; the client must not block
 }
 
-// outputText is what it printed, for a failure.
+// outputText returns its output, for a failure.
 func (s *clientProcess) outputText() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *clientProcess) outputText() string {
 	return fmt.Sprintf("--- %s\n%s\n--- its output (end)\n%s\n--- its errors (end)\n%s", s.name, strings.Join(s.cmd.Args, " "), tail(&s.out), tail(&s.err))
 }
 
-// waitExit waits for its end and returns what it said that was not taken yet.
+// waitExit waits for its end and returns the lines that were not read yet.
 func (s *clientProcess) waitExit(t *testing.T, limit time.Duration) []*line {
 	t.Helper()
 	timer := time.NewTimer(limit)
@@ -156,7 +156,7 @@ func (s *clientProcess) waitExit(t *testing.T, limit time.Duration) []*line {
 			}
 			return rest
 		case <-timer.C:
-			_ = s.cmd.Process.Signal(syscall.SIGQUIT) // JVM and Go tell where they are
+			_ = s.cmd.Process.Signal(syscall.SIGQUIT) // JVM and Go print their stacks
 			time.Sleep(time.Second)
 			t.Fatalf("still runs after %v\n%s", limit, s.outputText())
 		}

@@ -22,8 +22,8 @@ const (
 	readmeHTTP = 8080
 )
 
-// TestReadme runs the programs of the README as they stand there, in the order
-// in which they stand there, each on the topic that the one before has made.
+// TestReadme runs the programs of the README unchanged and in order, each on the
+// topic that the first one created.
 func TestReadme(t *testing.T) {
 	for _, p := range []int{readmePort, readmePort + 1, readmePort + 2, readmeHTTP} {
 		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
@@ -68,8 +68,8 @@ func TestReadme(t *testing.T) {
 	t.Run("commands", func(t *testing.T) { readmeCommands(t, filepath.Dir(program)) })
 }
 
-// readmeCommands runs the README's shell lines about costs as they stand there,
-// of the cluster that the programs wrote to.
+// readmeCommands runs the README's shell commands about costs unchanged, on the
+// cluster that the programs wrote to.
 func readmeCommands(t *testing.T, path string) {
 	for _, line := range strings.Split(strings.TrimSpace(strings.Join(readmeSnippets(t, "sh"), "")), "\n") {
 		cmd := exec.Command("sh", "-c", line)
@@ -80,7 +80,7 @@ func readmeCommands(t *testing.T, path string) {
 	}
 }
 
-// readmeSnippets are the README's blocks of a language.
+// readmeSnippets returns the README's code blocks of a language.
 func readmeSnippets(t *testing.T, language string) (all []string) {
 	t.Helper()
 	root, err := devserver.Repository()
@@ -109,7 +109,7 @@ func readmePython(file string) ([]string, error) {
 	return []string{command[0], "-u", file}, nil
 }
 
-// readmeJava lets java compile and run a program of one file.
+// readmeJava lets java compile and run a single-file program.
 func readmeJava(file string) ([]string, error) {
 	cp, err := javaClassPath()
 	if err != nil {

@@ -40,7 +40,7 @@ type recordSpec struct {
 	Codec      string   `json:"codec"`
 	Idempotent bool     `json:"idempotent"`
 
-	plain bool // may be stored uncompressed all the same
+	plain bool // may be stored uncompressed nevertheless
 }
 
 // produceMode is how records are produced.
@@ -56,10 +56,10 @@ func (m produceMode) String() string {
 	return m.codec
 }
 
-// makeRecords makes n records of a mode, numbered from first. Values compress,
-// so that a codec is used, and hold every byte; text keeps to what kcat can
-// carry: printable keys and values, the same headers on every record. One
-// record of each mode is too large to be inline, so that objects are written.
+// makeRecords generates n records of a mode, numbered from first. Values compress, so
+// that a codec is used, and contain every byte; text restricts them to what kcat can
+// carry: printable keys and values, the same headers on every record. One record of
+// each mode is too large to be inline, so that objects are written.
 func makeRecords(m produceMode, first, n int, text bool) []recordSpec {
 	rng := rand.New(rand.NewPCG(uint64(first), 7))
 	var all []recordSpec
@@ -97,8 +97,8 @@ func makeRecords(m produceMode, first, n int, text bool) []recordSpec {
 	return all
 }
 
-// largeValue is 300 KiB of text of which a quarter goes with any codec: a client
-// may send uncompressed what does not shrink.
+// largeValue is 300 KiB of text that any codec shrinks by a quarter: a client may
+// send uncompressed what does not shrink.
 func largeValue(rng *rand.Rand) []byte {
 	v := make([]byte, 0, 300<<10)
 	for len(v) < cap(v) {
@@ -110,13 +110,13 @@ func largeValue(rng *rand.Rand) []byte {
 	return v
 }
 
-// recordPosition is where a record is.
+// recordPosition is a record's partition and offset.
 type recordPosition struct {
 	partition int32
 	offset    int64
 }
 
-// sameRecord says how a record that was read differs from what was ordered.
+// sameRecord returns how a record that was read differs from its order.
 func sameRecord(o recordSpec, key, value []byte, headers []header) error {
 	switch {
 	case !bytes.Equal(o.Key, key) || (o.Key == nil) != (key == nil):
@@ -134,7 +134,7 @@ func sameRecord(o recordSpec, key, value []byte, headers []header) error {
 	return nil
 }
 
-// emptyAsNull is an order as a client sees it that cannot tell empty from null.
+// emptyAsNull is an order as seen by a client that does not distinguish empty from null.
 func emptyAsNull(o recordSpec) recordSpec {
 	if len(o.Key) == 0 {
 		o.Key = nil

@@ -27,12 +27,12 @@ const (
 	recreatedParts  = 3
 )
 
-// recreatedGaps is how long there is no topic.
+// recreatedGaps are the times without the topic.
 var recreatedGaps = []time.Duration{0, 3 * time.Second}
 
-// TestRecreated deletes a topic and makes it again under a producer of each
-// client, which must go on by itself. SUITE_TARGET=kafka runs it against Apache
-// Kafka, to see what is the client's own way.
+// TestRecreated deletes a topic and creates it again under a producer of each client,
+// which must continue by itself. SUITE_TARGET=kafka runs it against Apache Kafka, to
+// see the client's own behaviour.
 func TestRecreated(t *testing.T) {
 	var bootstrap string
 	if os.Getenv("SUITE_TARGET") == "kafka" {
@@ -59,7 +59,7 @@ func TestRecreated(t *testing.T) {
 	}
 }
 
-// feedingProducer is a producer that is fed for as long as it is wanted.
+// feedingProducer is a producer that gets orders until it is stopped.
 type feedingProducer struct {
 	*clientProcess
 	idempotent bool
@@ -73,7 +73,7 @@ type feedingProducer struct {
 	failed map[int]string
 }
 
-// feedRecords writes an order every so often until stop.
+// feedRecords writes orders at an interval until stop.
 func (s *feedingProducer) feedRecords(t *testing.T) {
 	for {
 		s.mu.Lock()
@@ -81,7 +81,7 @@ func (s *feedingProducer) feedRecords(t *testing.T) {
 		s.sent++
 		s.mu.Unlock()
 		if stop {
-			_ = s.stdin.Close() // it has what was wanted
+			_ = s.stdin.Close() // no more orders
 			return
 		}
 		b, err := json.Marshal(recordSpec{I: i, Partition: int32(i % s.parts), Key: fmt.Append(nil, i), Value: fmt.Append(nil, "record ", i), Headers: []header{}, Codec: "none", Idempotent: s.idempotent})
@@ -90,7 +90,7 @@ func (s *feedingProducer) feedRecords(t *testing.T) {
 			return
 		}
 		if _, err := s.stdin.Write(append(b, '\n')); err != nil {
-			return // it ended: the reader of its lines says so
+			return // it ended: the reader of its lines reports that
 		}
 		time.Sleep(streamEvery)
 	}
@@ -108,7 +108,7 @@ func (s *feedingProducer) stopFeeding() {
 	s.stop = true
 }
 
-// waitUntil handles lines until enough says so; it reports whether that came.
+// waitUntil handles lines until enough returns true; it reports whether it did.
 func (s *feedingProducer) waitUntil(t *testing.T, limit time.Duration, enough func() bool) bool {
 	t.Helper()
 	timer := time.NewTimer(limit)
@@ -212,7 +212,7 @@ func runRecreated(t *testing.T, bootstrap string, w commandClient, gap time.Dura
 	s.checkRecreated(t, ctx, c, topic, first)
 }
 
-// countReasons counts failures by what they say.
+// countReasons counts failures by their text.
 func countReasons(failed map[int]string) map[string]int {
 	n := map[string]int{}
 	for _, why := range failed {
@@ -221,8 +221,8 @@ func countReasons(failed map[int]string) map[string]int {
 	return n
 }
 
-// checkRecreated reads the new topic: what was sent since it was made and
-// acknowledged is there, at its offset; an idempotent producer's records are
+// checkRecreated reads the new topic: records that were sent since its creation and
+// acknowledged are there, at their offsets; an idempotent producer's records are
 // there once, in the order of sending.
 func (s *feedingProducer) checkRecreated(t *testing.T, ctx context.Context, c *kgo.Client, topic string, first int) {
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)

@@ -23,26 +23,26 @@ const (
 	closeLimit  = 60 * time.Second
 )
 
-// clientSpec is one client of another maker.
+// clientSpec is one client of another project.
 type clientSpec struct {
 	name             string
 	prepare          func(folder string) (command []string, err error) // missingError: not run
 	flags            []string
 	codecs           []string
 	idempotence      []bool // of producers: idempotent?
-	checksLeaders    bool   // asked for leaders 100 times
-	emptyIsNull      bool   // tells an empty key or value as null when it reads one
-	skipsCompression bool   // sends a batch as it is that does not shrink, such as one record without a value
-	dropsOnLeave     bool   // throws away, and commits, what comes between being told to leave and its end
-	keepsID          bool   // its producer keeps to a topic's id until it is told to purge it, as against Apache Kafka 4.1.1
-	mayRepeat        bool   // may read a record again after a rebalance, as its makers say
+	checksLeaders    bool   // requests the leaders 100 times
+	emptyIsNull      bool   // returns an empty key or value as null
+	skipsCompression bool   // sends a batch uncompressed that does not shrink, such as one record without a value
+	dropsOnLeave     bool   // discards, and commits, records that arrive between the request to leave and its end
+	keepsID          bool   // its producer keeps a topic's id until it is made to purge it, as with Apache Kafka 4.1.1
+	mayRepeat        bool   // may read a record again after a rebalance, as documented
 }
 
-// scenarioClient is a client as the scenario uses it: words become commands.
+// scenarioClient is a client as the scenario uses it.
 type scenarioClient interface {
 	createTopic(t *testing.T, bootstrap, topic string)
-	// produceRecords returns where each record was acknowledged, by its number; nil
-	// where the client does not tell.
+	// produceRecords returns the acknowledged position of each record, by its number; nil
+	// if the client does not report it.
 	produceRecords(t *testing.T, bootstrap, topic string, orders []recordSpec) map[int]recordPosition
 	// joinGroup starts a member of a group.
 	joinGroup(t *testing.T, bootstrap, topic, group string) *groupMember
@@ -60,7 +60,7 @@ type groupMember struct {
 	last        map[int32]int64 // offset read last, by partition
 }
 
-// commandClient is a client that speaks the words of doc.go.
+// commandClient is a client that implements the commands of doc.go.
 type commandClient struct {
 	clientSpec
 	command []string
@@ -137,8 +137,8 @@ func runScenario(t *testing.T, d *devserver.Dev, c clientSpec, s scenarioClient)
 	leaveAll(t, members)
 	checkCommitted(t, d, group, topic)
 
-	// While nobody listens, some more; the members that come next must see
-	// that and nothing else.
+	// More records while no member runs; the next members must read those and
+	// nothing else.
 	var more []recordSpec
 	for _, m := range producerModes(c)[:2] {
 		more = append(more, makeRecords(m, len(sent)+len(more), perMode, s.textOnly())...)
@@ -176,8 +176,8 @@ type rollingRestart struct {
 	known        map[recordPosition]recordSpec
 }
 
-// restartMember lets the member of a zone leave while records arrive, and starts it
-// again. Each record is read once, by whoever has its partition.
+// restartMember lets the member of a zone leave while records arrive, and restarts it.
+// Each record is read once, by the owner of its partition.
 func (r *rollingRestart) restartMember(t *testing.T, zone int) {
 	t.Helper()
 	going := r.members[zone]
@@ -216,8 +216,8 @@ func producerModes(c clientSpec) []produceMode {
 	return all
 }
 
-// produceAt produces in a zone and compares the acknowledgements with what
-// each partition then holds.
+// produceAt produces in a zone and compares the acknowledgements with the contents of
+// each partition.
 func produceAt(t *testing.T, d *devserver.Dev, s scenarioClient, zone int, topic string, orders []recordSpec) []recordSpec {
 	t.Helper()
 	for k := range orders {
@@ -243,8 +243,8 @@ func produceAt(t *testing.T, d *devserver.Dev, s scenarioClient, zone int, topic
 	return orders
 }
 
-// joinAll starts a member in each zone and waits until they share the topic.
-// What the first ones read meanwhile leaves left.
+// joinAll starts a member in each zone and waits until they share the topic. It
+// removes from left what the first ones read in the meantime.
 func joinAll(t *testing.T, d *devserver.Dev, s scenarioClient, topic, group string, left map[recordPosition]recordSpec) []*groupMember {
 	t.Helper()
 	var members []*groupMember
@@ -269,7 +269,7 @@ func waitShared(t *testing.T, members []*groupMember, left map[recordPosition]re
 	}
 }
 
-// isShared says whether every partition has one owner, and every member some.
+// isShared reports whether every partition has one owner, and every member some.
 func isShared(members []*groupMember) bool {
 	owners := map[int32]int{}
 	for _, m := range members {
@@ -288,8 +288,8 @@ func isShared(members []*groupMember) bool {
 	return true
 }
 
-// handleNext handles a line, if one comes within the time; it says whether one did.
-// where holds the records that may be read, each once.
+// handleNext handles a line, if one arrives in time, and reports whether one did.
+// where has the records that may be read, each once.
 func (m *groupMember) handleNext(t *testing.T, wait time.Duration, where map[recordPosition]recordSpec) bool {
 	t.Helper()
 	select {
@@ -345,7 +345,7 @@ func readAll(t *testing.T, members []*groupMember, left map[recordPosition]recor
 	}
 }
 
-// leaveAll lets the members commit and leave, and sees that none reads again.
+// leaveAll lets the members commit and leave, and checks that none reads again.
 func leaveAll(t *testing.T, members []*groupMember) {
 	t.Helper()
 	for _, m := range members {

@@ -14,9 +14,9 @@ import (
 const wideTopics = 2500
 
 // TestWideSubscriptions has two Java consumers share 2,500 topics of 64
-// characters, one joining after the other, with each assignor and protocol: what
-// a member says of itself is 160 KiB for each assignor it knows, and more once
-// it has partitions. SUITE_TARGET=kafka runs it against Apache Kafka.
+// characters, one joining after the other, with each assignor and protocol: a
+// member's metadata is 160 KiB for each assignor that it supports, and more once it
+// has partitions. SUITE_TARGET=kafka runs it against Apache Kafka.
 func TestWideSubscriptions(t *testing.T) {
 	cp, err := javaClassPath()
 	skipIfMissing(t, "java", err)
@@ -28,7 +28,7 @@ func TestWideSubscriptions(t *testing.T) {
 	}
 	const assignor = "partition.assignment.strategy=org.apache.kafka.clients.consumer."
 	for _, c := range []struct{ name, setting string }{
-		{"by-default", "client.rack="}, // range, and cooperative-sticky beside it
+		{"by-default", "client.rack="}, // range and cooperative-sticky
 		{"range", assignor + "RangeAssignor"},
 		{"cooperative-sticky", assignor + "CooperativeStickyAssignor"},
 		{"consumer-protocol", "group.protocol=consumer"},

@@ -15,8 +15,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/devserver"
 )
 
-// checkUnknownZone produces and reads as a client that nothing places, and sees
-// that it is counted as such, and its bytes in the row without a zone.
+// checkUnknownZone produces and reads as a client without a zone, and checks that it
+// is counted as such, and its bytes in the row without a zone.
 func checkUnknownZone(t *testing.T, d *devserver.Dev) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -42,7 +42,7 @@ func checkUnknownZone(t *testing.T, d *devserver.Dev) {
 	if len(after.missing) > 0 {
 		t.Errorf("/api/v1/zones: clients of brokers %v are missing", after.missing)
 	}
-	// Brokers commit what was read every 10 s.
+	// Brokers report read bytes every 10 s.
 	for after.unknownBytes <= before.unknownBytes {
 		select {
 		case <-ctx.Done():
@@ -53,8 +53,8 @@ func checkUnknownZone(t *testing.T, d *devserver.Dev) {
 	}
 }
 
-// waitBilledPuts sees that a topic went to S3 and not only inline: its bill has a
-// share of PUT requests.
+// waitBilledPuts checks that records of a topic went to S3 and not only inline: its
+// bill has a share of PUT requests.
 func waitBilledPuts(t *testing.T, d *devserver.Dev, topic string) {
 	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
@@ -86,7 +86,7 @@ func getJSON(t *testing.T, d *devserver.Dev, path string, into any) {
 	}
 }
 
-// zoneCounts is what /api/v1/zones says about clients without a zone.
+// zoneCounts is the part of /api/v1/zones about clients without a zone.
 type zoneCounts struct {
 	unknown      uint64 // connected now
 	unknownBytes int64  // bytes in and out

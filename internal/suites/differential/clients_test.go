@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// clientView is what a client sees of an allowed difference at either broker.
+// clientView is what a client sees of an allowed difference with each broker.
 // internal/oracle/allowed.yaml names it as the run that met it.
 type clientView struct {
 	name            string
@@ -23,8 +23,8 @@ type clientView struct {
 	see             func(*testClient) string
 }
 
-// Each allowed difference that a client can meet is as the list says: franz-go
-// meets it at both brokers.
+// Each allowed difference that a client can meet is as the list states: franz-go
+// meets it with both brokers.
 func TestClientsMeetTheAllowedDifferences(t *testing.T) {
 	kafka, zonewise := startKafka(t), startZonewise(t)
 	for _, m := range clientViews() {
@@ -131,8 +131,8 @@ func clientViews() []clientView {
 	}
 }
 
-// abortedBehind fetches a batch in front of an aborted transaction, and says how
-// many are named with it, and what a consumer reads.
+// abortedBehind fetches a batch before an aborted transaction, and returns how many
+// aborted transactions the response lists, and what a consumer reads.
 func (v *testClient) abortedBehind() string {
 	v.produceRaw(rawBatch{values: []string{"a"}})
 	p := v.newClient(kgo.TransactionalID(v.topic), kgo.DefaultProduceTopic(v.topic))
@@ -142,7 +142,7 @@ func (v *testClient) abortedBehind() string {
 	}
 	for admin := kadm.NewClient(v.Client); v.ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		if stable, err := admin.ListCommittedOffsets(v.ctx, v.topic); err == nil && stable[v.topic][0].Offset == 3 {
-			break // Kafka writes the marker behind the answer to EndTxn
+			break // Kafka writes the marker after the response to EndTxn
 		}
 	}
 	q := kmsg.NewPtrFetchRequest()

@@ -9,12 +9,10 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// startKafka runs one broker that is as zonewise is: the same rack and broker
-// id, and the features of which something is served. What zonewise's command
-// line settles is in its file, too. It does not wait: neither for further
-// members of a group, nor with a new assignment (a second by default, KIP-1263),
-// nor to gather writes about groups (5 ms), in which a client that is quick sees
-// the group as it was.
+// startKafka runs one broker with the same rack, broker id and features as zonewise,
+// and with the settings of zonewise's command line in its file. It has no delays for
+// further members of a group, for a new assignment (a second by default, KIP-1263),
+// or for batching group writes (5 ms, in which a fast client sees the old group).
 func startKafka(t *testing.T) string {
 	t.Helper()
 	k := kafkaoracle.Start(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{

@@ -23,10 +23,10 @@ import (
 const (
 	atOnce          = 4 // scenarios
 	defaultDuration = 2 * time.Minute
-	shownGenerated  = 10 // differences of generated scenarios that are made small
+	shownGenerated  = 10 // differences of generated scenarios that are minimised
 )
 
-// suiteRun is what a run of the suite found.
+// suiteRun is the result of a run of the suite.
 type suiteRun struct {
 	t       *testing.T
 	session *oracle.Session
@@ -37,15 +37,15 @@ type suiteRun struct {
 	files             int
 	filesFailed       []string
 	generatedCount    int // generated scenarios
-	generatedRequests int // requests of theirs
+	generatedRequests int // their requests
 	unexplained       int
 	differing         int       // generated scenarios
 	found             []finding // in them, each kind once
-	transient         int       // scenarios whose difference did not come again
+	transient         int       // scenarios whose difference did not recur
 }
 
-// Every answer of zonewise is Apache Kafka's, but for the allowed differences.
-func TestAnswersAreKafkas(t *testing.T) {
+// Every response of zonewise equals Apache Kafka's, except for the allowed differences.
+func TestResponsesEqualKafkas(t *testing.T) {
 	kafka, zonewise := startKafka(t), startZonewise(t)
 	s, err := oracle.NewSession(t.Context(), strconv.FormatInt(time.Now().Unix()%1e6, 36), kafka, zonewise)
 	if err != nil {
@@ -95,8 +95,8 @@ func (r *suiteRun) playScenarios() {
 	r.playFiles(1, slices.DeleteFunc(files, func(path string) bool { return !mustRunAlone(path) }))
 }
 
-// mustRunAlone reports whether a scenario changes what holds for the whole cluster, so
-// that no other can be played meanwhile.
+// mustRunAlone reports whether a scenario changes settings of the whole cluster, so
+// that no other can run at the same time.
 func mustRunAlone(path string) bool { return strings.HasPrefix(filepath.Base(path), "alone-") }
 
 func (r *suiteRun) playFiles(atOnce int, files []string) {
@@ -132,7 +132,7 @@ func (r *suiteRun) playFiles(atOnce int, files []string) {
 	})
 }
 
-// inParallel plays what next gives, so many at once; done is called for one at
+// inParallel plays the scenarios of next, atOnce at a time; done is called for one at
 // a time.
 func (r *suiteRun) inParallel(atOnce int, next func() (*oracle.Scenario, bool), done func(*oracle.Result)) {
 	var wg sync.WaitGroup
@@ -165,7 +165,7 @@ func (r *suiteRun) playGenerated() {
 		}
 		sc, text, err := g.Next()
 		if err != nil {
-			r.t.Errorf("BUG: drawn scenario: %v\n%s", err, text)
+			r.t.Errorf("BUG: generated scenario: %v\n%s", err, text)
 			return nil, false
 		}
 		return sc, true
@@ -182,10 +182,10 @@ func (r *suiteRun) playGenerated() {
 	}
 }
 
-// differsAgain plays a scenario that differs once more, and reports whether its first
-// difference comes again. What does not is a race of the clock (two requests in
-// one millisecond on one side) or of Kafka's brokers with their controller; it
-// is counted and logged.
+// differsAgain replays a scenario that differs, and reports whether its first
+// difference recurs. If not, it is a race of the clock (two requests in one
+// millisecond on one side) or of Kafka's brokers with their controller; it is counted
+// and logged.
 func (r *suiteRun) differsAgain(res *oracle.Result) bool {
 	d := res.Unexplained[0]
 	if r.session.Reproduces(r.t.Context(), res.Scenario, d) {
@@ -203,8 +203,8 @@ type finding struct {
 	first    oracle.Difference
 }
 
-// recordDifference notes a drawn scenario's first difference, of each kind once: an hour
-// draws more than memory holds.
+// recordDifference records a generated scenario's first difference, each kind once: an
+// hour generates more than fits in memory.
 func (r *suiteRun) recordDifference(res *oracle.Result) {
 	r.differing++
 	d := res.Unexplained[0]
@@ -217,8 +217,7 @@ func (r *suiteRun) recordDifference(res *oracle.Result) {
 	r.found = append(r.found, finding{kind, res.Scenario, d})
 }
 
-// writeReport writes the sections of docs/compatibility.md where SUITE_REPORT
-// names it.
+// writeReport writes the sections of docs/compatibility.md if SUITE_REPORT names it.
 func (r *suiteRun) writeReport() {
 	c := r.session.Coverage()
 	d := &oracle.Document{Kafka: r.session.Kafka, Zonewise: r.session.Zonewise, Allowed: r.session.Allowed, Coverage: c}
@@ -237,7 +236,7 @@ func (r *suiteRun) writeReport() {
 	}
 	sections := map[string]string{"apis": d.APIs(), "differences": d.Differences(), "rules": oracle.Rules(), "differential": text}
 	if r.length >= time.Hour {
-		sections["differential hour"] = text // stays when a shorter run follows
+		sections["differential hour"] = text // a shorter run does not replace it
 	}
 	for section, text := range sections {
 		if err := report.Write(path, section, text); err != nil {

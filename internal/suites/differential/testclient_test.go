@@ -23,19 +23,19 @@ import (
 
 const (
 	visitTimeout   = 40 * time.Second
-	readTimeout    = 3 * time.Second // for records that may not come
-	requestTimeout = 6 * time.Second // for an answer that may not come
+	readTimeout    = 3 * time.Second // for records that may not arrive
+	requestTimeout = 6 * time.Second // for a response that may not arrive
 )
 
-// testClient is franz-go at one of the brokers, with a topic of its own.
+// testClient is franz-go connected to one of the brokers, with its own topic.
 type testClient struct {
 	*kgo.Client
-	old   *kgo.Client // one that names topics in Produce, not their ids
+	old   *kgo.Client // sends topic names in Produce, not ids
 	t     *testing.T
 	ctx   context.Context
 	seed  string
 	topic string
-	last  kmsg.ProduceResponseTopicPartition // the answer to the last produce
+	last  kmsg.ProduceResponseTopicPartition // the response to the last produce
 }
 
 func newTestClient(t *testing.T, addr string) *testClient {
@@ -50,7 +50,7 @@ func newTestClient(t *testing.T, addr string) *testClient {
 	return v
 }
 
-// newClient is one more client at the same broker.
+// newClient returns another client for the same broker.
 func (v *testClient) newClient(opts ...kgo.Opt) *kgo.Client {
 	v.t.Helper()
 	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(v.seed), kgo.RetryTimeout(requestTimeout), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
@@ -61,7 +61,7 @@ func (v *testClient) newClient(opts ...kgo.Opt) *kgo.Client {
 	return c
 }
 
-// rawBatch is one to be sent as no producer of a client would.
+// rawBatch is a batch that no client's producer would send.
 type rawBatch struct {
 	producer int64 // 0: none
 	epoch    int16
@@ -98,8 +98,8 @@ func (b rawBatch) encode() []byte {
 	return out
 }
 
-// produceRaw sends batches for the topic's partition in one request, and says what
-// became of the first: taken, or the error.
+// produceRaw sends batches for the topic's partition in one request, and returns the
+// result of the first: taken, or the error.
 func (v *testClient) produceRaw(batches ...rawBatch) string {
 	q := kmsg.NewPtrProduceRequest()
 	q.Acks, q.TimeoutMillis = -1, 5000
@@ -124,7 +124,7 @@ func (v *testClient) produceRaw(batches ...rawBatch) string {
 	return "taken"
 }
 
-// producerID is that of a new idempotent producer.
+// producerID returns the id of a new idempotent producer.
 func (v *testClient) producerID() int64 {
 	v.t.Helper()
 	q := kmsg.NewPtrInitProducerIDRequest()
@@ -135,8 +135,8 @@ func (v *testClient) producerID() int64 {
 	return resp.ProducerID
 }
 
-// readOffsets consumes the topic from its start and says which offsets came, until
-// nothing more does.
+// readOffsets consumes the topic from its start until no more records come, and
+// returns their offsets.
 func (v *testClient) readOffsets() string {
 	c := v.newClient(kgo.ConsumeTopics(v.topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	defer c.Close()
@@ -157,7 +157,7 @@ func (v *testClient) readOffsets() string {
 	}
 }
 
-// codeOf names Kafka's error, or says that none came.
+// codeOf returns the name of Kafka's error, or that there was none.
 func codeOf(err error) string {
 	var k *kerr.Error
 	var slow net.Error
@@ -175,7 +175,7 @@ func codeOf(err error) string {
 	return err.Error()
 }
 
-// badCompressor makes what nothing can unpack.
+// badCompressor produces bytes that cannot be decompressed.
 type badCompressor struct{}
 
 func (badCompressor) Compress(dst *bytes.Buffer, _ []byte, _ ...kgo.CompressFlag) ([]byte, kgo.CompressionCodecType) {

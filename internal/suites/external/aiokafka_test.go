@@ -24,9 +24,9 @@ const (
 	aiokafkaLimit      = 30 * time.Minute
 )
 
-// aiokafka's tests: its client, admin, consumer, producer, groups and
-// transactions over asyncio. SUITE_RUN is pytest's -k. The tests are in no
-// package: they come by git, from SUITE_SOURCES if that names a clone.
+// aiokafka's tests: its client, admin, consumer, producer, groups and transactions
+// over asyncio. SUITE_RUN is pytest's -k. No package contains the tests: they come by
+// git, from SUITE_SOURCES if that names a clone.
 func TestAiokafka(t *testing.T) {
 	folder, err := installAiokafka()
 	if err != nil {
@@ -65,15 +65,15 @@ func TestAiokafka(t *testing.T) {
 	checkResult(t, v, least)
 }
 
-// openForAiokafka starts three zones, or the one broker of Apache Kafka, number
-// 0, that the tests are written for.
+// openForAiokafka starts three zones, or the single broker of Apache Kafka with id 0
+// for which the tests are written.
 func openForAiokafka(t *testing.T) target {
 	t.Helper()
 	return openWithKafka(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}},
 		"--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
 }
 
-// aiokafkaReasons are for failures that must say exactly this.
+// aiokafkaReasons are the known failures, with their exact texts.
 func aiokafkaReasons() []knownFailure {
 	const one = "the test is of a cluster of one broker"
 	return []knownFailure{
@@ -83,8 +83,8 @@ func aiokafkaReasons() []knownFailure {
 	}
 }
 
-// withoutParameters makes one line of the tests that have nothing to try, since
-// a request has no fields of the kind.
+// withoutParameters puts the tests without parameters into one line: their request
+// has no fields of the kind.
 func withoutParameters(skipped []string) []string {
 	none := 0
 	out := slices.DeleteFunc(slices.Clone(skipped), func(line string) bool {
@@ -119,7 +119,7 @@ func installAiokafka() (string, error) {
 		return errors.Join(err,
 			runCommand(tool, filepath.Join(folder, "venv", "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "--requirement", "requirements.txt"),
 			os.WriteFile(filepath.Join(source, "tests", "conftest.py"), conftest, 0o644),
-			// Else it would hide the one that is installed, with compiled codecs.
+			// It would hide the installed one, which has compiled codecs.
 			os.RemoveAll(filepath.Join(source, "aiokafka")))
 	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // fillCached runs fill on an empty folder of the user's cache, once per name, and
-// returns the folder. Who comes meanwhile waits.
+// returns the folder. Concurrent callers wait.
 func fillCached(name string, fill func(folder string) error) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -27,7 +27,7 @@ func fillCached(name string, fill func(folder string) error) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("lock the cache of %s: %w", name, err)
 	}
-	defer lock.Close() // and with it the lock
+	defer lock.Close() // releases the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock the cache of %s: %w", name, err)
 	}

@@ -19,10 +19,10 @@ const (
 	confluentGoLimit      = 25 * time.Minute // of one protocol
 )
 
-// confluent-kafka-go's integration tests, under the classic consumer protocol
-// and the new one. SUITE_PROTOCOL chooses, SUITE_RUN is go test's -run. The
-// client is its Go module; the tests are a module that no proxy has, so they
-// come by git, from SUITE_SOURCES if that names a clone.
+// confluent-kafka-go's integration tests, with the classic and the new consumer
+// protocol. SUITE_PROTOCOL selects one, SUITE_RUN is go test's -run. The client is
+// its Go module; no proxy has the module of the tests, so they come by git, from
+// SUITE_SOURCES if that names a clone.
 func TestConfluentGo(t *testing.T) {
 	folder, err := installConfluentGo()
 	if err != nil {
@@ -57,7 +57,7 @@ func TestConfluentGo(t *testing.T) {
 	}
 }
 
-// confluentGoReasons are for failures that must say exactly this.
+// confluentGoReasons are the known failures, with their exact texts.
 func confluentGoReasons(on target) []knownFailure {
 	both := []knownFailure{{"TestParallelConsumerCloses", "Operation not allowed on closed client",
 		"runs on the client's own mock, without a broker, and fails where the first of two closes ends before the second begins"}}
@@ -80,7 +80,7 @@ func installConfluentGo() (string, error) {
 	return fillCached("confluent-kafka-go-"+confluentGoVersion, func(folder string) error {
 		source := filepath.Join(folder, "src")
 		tests := filepath.Join(source, "kafka", "integration")
-		// All of it is large: librdkafka lies in it for every platform.
+		// The whole repository is large: it contains librdkafka for every platform.
 		if err := errors.Join(
 			runCommand(folder, "git", "clone", "--quiet", "--no-checkout", "--depth", "1", "--filter=blob:none", "--branch", "v"+confluentGoVersion,
 				envOr("SUITE_SOURCES", confluentGoRepository), source),

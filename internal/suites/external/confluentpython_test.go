@@ -24,10 +24,9 @@ const (
 	confluentPythonLimit      = 30 * time.Minute // of one protocol
 )
 
-// confluent-kafka-python's integration tests, under the classic consumer
-// protocol and the new one. SUITE_PROTOCOL chooses, SUITE_RUN is pytest's -k.
-// The tests are in no package: they come by git, from SUITE_SOURCES if that
-// names a clone.
+// confluent-kafka-python's integration tests, with the classic and the new consumer
+// protocol. SUITE_PROTOCOL selects one, SUITE_RUN is pytest's -k. No package contains
+// the tests: they come by git, from SUITE_SOURCES if that names a clone.
 func TestConfluentPython(t *testing.T) {
 	folder, err := installConfluentPython()
 	if err != nil {
@@ -56,7 +55,7 @@ func TestConfluentPython(t *testing.T) {
 }
 
 // installConfluentPython returns a folder with the sources in src and, in venv, a
-// Python with the client and what its tests want.
+// Python with the client and its tests' dependencies.
 func installConfluentPython() (string, error) {
 	root, err := devserver.Repository()
 	if err != nil {
@@ -81,7 +80,7 @@ func installConfluentPython() (string, error) {
 	})
 }
 
-// excludedFolders are folders of tests that do not run, and why.
+// excludedFolders are folders of tests that do not run, with the reasons.
 func excludedFolders() map[string]string {
 	return map[string]string{
 		"admin/test_describe_operations.py": "starts a Kafka of its own with SASL and ACLs; " + aclsLater,
@@ -92,7 +91,7 @@ func excludedFolders() map[string]string {
 	}
 }
 
-// countExcluded says how many tests do not run.
+// countExcluded counts the tests that do not run.
 func countExcluded(t *testing.T, folder string) string {
 	t.Helper()
 	var parts []string
@@ -106,14 +105,14 @@ func countExcluded(t *testing.T, folder string) string {
 	return strings.Join(parts, ", ")
 }
 
-// pythonCommand is the environment's, where the sources are.
+// pythonCommand runs the environment's Python in the folder of the sources.
 func pythonCommand(ctx context.Context, folder string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(folder, "venv", "bin", "python"), args...)
 	cmd.Dir = filepath.Join(folder, "src")
 	return cmd
 }
 
-// runPytest returns what pytest printed, and its report.
+// runPytest returns pytest's output and its report.
 func runPytest(t *testing.T, folder, protocol string, on target) (output string, report []byte) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.xml")

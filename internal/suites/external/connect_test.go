@@ -36,8 +36,8 @@ listeners=HTTP://%s
 
 const connectLines = 5000
 
-// runConnect runs two workers in two zones: a file goes into a topic and out of it
-// into another file, once; then one worker is killed and more lines follow.
+// runConnect runs two workers in two zones: a file is copied through a topic into
+// another file, exactly once; then one worker is killed and more lines follow.
 func (m *systemTests) runConnect() error {
 	in, out := filepath.Join(m.folder, "connect-in.txt"), filepath.Join(m.folder, "connect-out.txt")
 	if err := os.WriteFile(in, numberedLines(0, connectLines), 0o644); err != nil {
@@ -77,7 +77,7 @@ func (m *systemTests) runConnect() error {
 	if err := awaitLines(out, 2*connectLines); err != nil {
 		return fmt.Errorf("after a worker was killed: %w\n%s", err, workers[0].outputTail())
 	}
-	_ = workers[0].terminate(time.Minute) // its end is no part of the verdict
+	_ = workers[0].terminate(time.Minute) // its exit status does not matter
 	return exactlyOnce(m.c, "lines", 2*connectLines)
 }
 
@@ -97,7 +97,7 @@ func freeAddress() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// putConnector configures a connector as soon as a worker answers.
+// putConnector configures a connector as soon as a worker responds.
 func putConnector(worker, name, config string) error {
 	var last error
 	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(500 * time.Millisecond) {
@@ -160,7 +160,7 @@ func (m *systemTests) runMirrorMaker() error {
 	return fmt.Errorf("%w\n%s", err, p.outputTail())
 }
 
-// runTransactionsCommand asks Kafka's tool about the copiers' transactional ids.
+// runTransactionsCommand runs Kafka's tool on the copiers' transactional ids.
 func (m *systemTests) runTransactionsCommand() error {
 	for _, ask := range []struct{ args, want []string }{
 		{[]string{"list"}, []string{"copier-0", "copier-4"}},

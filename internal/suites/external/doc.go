@@ -1,6 +1,6 @@
-// Package external runs suites that other people wrote for Kafka against
-// zonewise: three brokers in three zones of one `zonewise dev`, or one broker
-// where a suite is written for one, or five where one is written for five.
+// Package external runs test suites of other projects against zonewise: three brokers
+// in three zones of one `zonewise dev`, or one or five brokers if a suite is written
+// for that.
 //
 //	make suite-kgo          franz-go's own tests of its client (from its Go module)
 //	make suite-kafka-go     segmentio/kafka-go's tests (from its Go module)
@@ -14,13 +14,12 @@
 //	make suite-sarama       Sarama's functional tests (from its Go module), five brokers behind toxiproxy
 //	make suite-mains        programs of Apache Kafka's own tests (Maven jars)
 //	make suite-junit        Apache Kafka's own integration tests of its clients and tools (Maven jars)
-//	make suite-lists        transactional list-append in Jepsen's manner (ours; internal/listappend judges)
+//	make suite-lists        transactional list-append like Jepsen's (our own; internal/listappend checks)
 //
-// Each of the others obtains its suite from a package registry, but for those
-// whose tests are in none (from its repository): they come by git, from
-// SUITE_SOURCES if that names a clone. Each leaves what came of it in
-// docs/compatibility.md, each failure and skip with the reason that it printed.
-// SUITE_TARGET=kafka runs the same against Apache Kafka (kafkaoracle.Version), so that a test
-// that fails everywhere is known; SUITE_RECORDS, SUITE_RUN and SUITE_CHAOS
-// change how much of a suite runs.
+// All except the last obtain their suite from a package registry, or by git if no
+// package contains the tests ("from its repository"), from SUITE_SOURCES if that names
+// a clone. Each writes its result into docs/compatibility.md, with the reason that
+// each failed or skipped test printed. SUITE_TARGET=kafka runs the same against
+// Apache Kafka (kafkaoracle.Version), which shows tests that fail everywhere.
+// SUITE_RECORDS, SUITE_RUN and SUITE_CHAOS change how much of a suite runs.
 package external

@@ -21,25 +21,25 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// stopPause is added to a stop: a container takes longer to end than a broker of
-// zonewise. In that time a client of TestFuncAdminListConsumerGroupOffsets finds
-// its connection ended, by what it does every second; else its next request is
-// told of a reset, which it takes for final.
+// stopPause is added to a stop: a container takes longer to end than a zonewise
+// broker. In that time a client of TestFuncAdminListConsumerGroupOffsets notices, by a
+// periodic request, that its connection has ended; otherwise its next request gets a
+// reset, which the client treats as final.
 const stopPause = 2 * time.Second
 
 // restartableBroker is a broker that a suite stops and starts.
 type restartableBroker struct {
-	address string // where it listens
+	address string // its listener
 	stop    func() error
 	start   func() error
 	log     func() ([]byte, error)
 }
 
-// fiveAddress is where clients are told to find a broker, counted from 0.
+// fiveAddress is the advertised address of a broker, counted from 0.
 func fiveAddress(broker int) string { return fmt.Sprintf("127.0.0.1:%d", 29091+broker) }
 
-// openFive starts five brokers with the node ids 1 to 5 that send clients to
-// fiveAddress. Those of Kafka have a rack each, named after the id.
+// openFive starts five brokers with the node ids 1 to 5 that advertise fiveAddress.
+// Those of Kafka have a rack each, named after the id.
 func openFive(t *testing.T) (target, []*restartableBroker) {
 	t.Helper()
 	var on target
@@ -59,8 +59,8 @@ func openFive(t *testing.T) (target, []*restartableBroker) {
 	return on, startFiveZonewise(t)
 }
 
-// startFiveKafka has the settings of the suite's containers: brokers speak with
-// each other on a listener that no proxy cuts.
+// startFiveKafka uses the settings of the suite's containers: brokers use a listener
+// between each other that no proxy cuts.
 func startFiveKafka(t *testing.T) (brokers []*restartableBroker) {
 	t.Helper()
 	k := kafkaoracle.Start(t, kafkaoracle.Options{Brokers: 5, HeapMB: 384, Each: func(i int, p map[string]string) {
@@ -94,10 +94,10 @@ func startFiveKafka(t *testing.T) (brokers []*restartableBroker) {
 	return brokers
 }
 
-// startFiveZonewise has all brokers in one zone: clients of a zone are sent to
-// ports above fiveAddress, which are other brokers' here, and where there are
-// more zones than replicas, a leader need not be the first of them, for which
-// the tests wait. Each broker has a loopback address of its own.
+// startFiveZonewise starts all brokers in one zone: clients of a zone would get ports
+// above fiveAddress, which belong to other brokers here; and with more zones than
+// replicas a leader need not be the first replica, for which the tests wait. Each
+// broker has a loopback address of its own.
 func startFiveZonewise(t *testing.T) (brokers []*restartableBroker) {
 	t.Helper()
 	folder := t.TempDir()
@@ -168,7 +168,7 @@ func (p *brokerProcess) drainBroker() error {
 	if p.cmd == nil {
 		return nil
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait says how
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait returns how
 	defer func() { p.cmd = nil }()
 	select {
 	case err := <-p.ended:
@@ -210,7 +210,7 @@ func serveControl(t *testing.T, brokers []*restartableBroker) string {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		_, _ = w.Write(said) // curl says if it failed
+		_, _ = w.Write(said) // curl reports a failure
 	}))
 	t.Cleanup(s.Close)
 	return s.URL

@@ -20,13 +20,13 @@ type goSuite struct {
 	env                  []string
 	args                 []string
 	limit                time.Duration
-	// separate are tests, as -test.run names them, that end their process and so
-	// hide what comes after: each has a process of its own.
+	// separate are tests, as patterns of -test.run, that end their process and so hide
+	// later tests: each gets a process of its own.
 	separate []string
 }
 
-// runSuite obtains the module, builds its tests and runs them where its sources are.
-// It returns what they print, with a line for each test that never ended.
+// runSuite obtains the module, builds its tests and runs them in the folder of its
+// sources. It returns their output, with a line for each test that never ended.
 func (s goSuite) runSuite(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -71,15 +71,14 @@ func (s goSuite) runProcess(t *testing.T, program, sources string, args ...strin
 	return string(out)
 }
 
-// tryAgain runs once more the tests that failed, if they are few.
+// tryAgain repeats the failed tests, if they are few.
 func (v *suiteResult) tryAgain(run func(args ...string) suiteResult) {
 	if n := len(v.failed); n > 0 && n <= maxRetries && os.Getenv("SUITE_RUN") == "" {
 		v.mergeRetry(run("-test.run", "^("+strings.Join(topLevel(v.failed), "|")+")$"))
 	}
 }
 
-// topLevel are the names of tests, without those of sub-tests, from lines that
-// say what failed.
+// topLevel returns the names of tests, without sub-tests, from lines of failures.
 func topLevel(failed []string) (names []string) {
 	for _, line := range failed {
 		name, _, _ := strings.Cut(line, ": ")
@@ -97,7 +96,7 @@ func skipPattern(tests []string) []string {
 	return []string{"-test.skip", strings.Join(tests, "|")}
 }
 
-// missingVerdicts says of each test of a list that has no verdict that it failed.
+// missingVerdicts returns a failure for each test of a list that has no verdict.
 func missingVerdicts(list, output string) (out string) {
 	for _, test := range strings.Fields(list) {
 		if !regexp.MustCompile(`(?m)^--- \w+: ` + test + ` \(`).MatchString(output) {
@@ -107,7 +106,7 @@ func missingVerdicts(list, output string) (out string) {
 	return out
 }
 
-// keepOutput stores a suite's whole output where SUITE_OUTPUT says.
+// keepOutput stores a suite's whole output in the file that SUITE_OUTPUT names.
 func keepOutput(t *testing.T, out []byte) {
 	t.Helper()
 	if path := os.Getenv("SUITE_OUTPUT"); path != "" {
@@ -132,7 +131,7 @@ func runReported(t *testing.T, suite *exec.Cmd, report string) []byte {
 	return body
 }
 
-// keepMore stores the output of one part of a suite beside.
+// keepMore stores the output of one part of a suite next to it.
 func keepMore(t *testing.T, part, out string) {
 	t.Helper()
 	if path := os.Getenv("SUITE_OUTPUT"); path != "" {

@@ -11,12 +11,11 @@ import (
 	"testing"
 )
 
-// longestWords bounds what is told of one failure, in bytes.
+// longestWords bounds the text of one failure, in bytes.
 const longestWords = 250
 
-// jestVerdicts reads jest's report in JSON. A test's name is its file, without
-// what all files have, and its title; known are the failures whose reason is
-// known.
+// jestVerdicts reads jest's JSON report. A test's name is its file, without the common
+// path, and its title; known are the failures with a known reason.
 func jestVerdicts(report []byte, known []knownFailure) (suiteResult, error) {
 	var all struct {
 		TestResults []struct {
@@ -59,7 +58,7 @@ func jestFile(path string) string {
 	return strings.TrimSuffix(path, ".spec.js")
 }
 
-// jestWords is a failure's message without colours and the stack.
+// jestWords returns a failure's message without colours and stack.
 func jestWords(message string) string {
 	message = regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(message, "")
 	message, _, _ = strings.Cut(message, "\n    at ")
@@ -67,7 +66,7 @@ func jestWords(message string) string {
 	return message[:min(len(message), longestWords)]
 }
 
-func TestVerdictsOfJestAreReadAsTheyWereSaid(t *testing.T) {
+func TestJestVerdicts(t *testing.T) {
 	v, err := jestVerdicts([]byte(`{"testResults":[
 {"name":"/cache/src/admin/__tests__/createAcls.spec.js","assertionResults":[
  {"fullName":"Admin one","status":"passed"},

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// knownFailure is a failure that follows from what zonewise is: who sees it must
-// see the same words, or it is a failure like any other.
+// knownFailure is a failure that follows from zonewise's design. Its message must
+// match, otherwise it is a failure like any other.
 type knownFailure struct{ test, message, reason string }
 
 const (
 	reassigned   = "replicas are synthetic: a reassignment succeeds and moves nothing"
-	synthetic    = "replicas are synthetic: a hash says where, one per zone"
+	synthetic    = "replicas are synthetic: a hash chooses their brokers, one per zone"
 	ranked       = "a broker always has a rack, its zone, and one that is gone is not listed as fenced"
 	unclean      = "every broker serves every partition: none is without a leader while one runs, and where is a hash's word"
 	internal     = "positions and transactions are in the log: Kafka's internal topics hold nothing"
 	oneLogDir    = "a broker has one log directory, the bucket: there is no second to move to"
-	laterConfigs = "configs are told as Apache Kafka 4.4 tells them, the test is of an earlier version"
+	laterConfigs = "configs are returned as by Apache Kafka 4.4, the test is of an earlier version"
 	recovered    = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
 
-// junitKnownFailures are few, and each is in docs/compatibility-notes.md.
+// junitKnownFailures returns the known failures; docs/compatibility-notes.md has each.
 func junitKnownFailures() []knownFailure {
 	return []knownFailure{
 		{"ListOffsetsIntegrationTest.", "expected leader: ", reassigned},
@@ -40,7 +40,7 @@ func junitKnownFailures() []knownFailure {
 		{"StaticBrokerConfigTest.testInternalConfigsDoNotReturnForCreateTopics", "'errors.deadletterqueue.group.enable' should not be null", laterConfigs},
 		{"DynamicGroupConfigIntegrationTest.testDescribeGroupConfigSynonymsWithStaticBrokerConfig", "expected: <2000> but was: <1000>", "an assignment is made as soon as it is needed: a broker has no setting for it"},
 		{"ConfigCommandIntegrationTest.testNullStatusOnKraftCommandAlterGroup", "expected: <true> but was: <false>", laterConfigs},
-		{"LogDirsCommandTest.testLogDirsWithBrokers", "expected: <true> but was: <false>", "each partition is told by one broker, so that the sum is what is stored"},
+		{"LogDirsCommandTest.testLogDirsWithBrokers", "expected: <true> but was: <false>", "one broker reports each partition, so that the sum is what is stored"},
 		{"ClusterToolTest.testListEndpoints", "but was: <ID HOST PORT RACK", ranked},
 		{"MetadataVersionIntegrationTest.testDefaultIsLatestVersion", "expected: <31> but was: <27>", "metadata.version is what Apache Kafka 4.1 has, the test is of a later Kafka"},
 		{"ClientRebootstrapTest.testProducerRebootstrap[", "expected: <0> but was: <1>", "nothing acknowledged is lost: the test counts on an unclean election that loses the first record"},
@@ -70,8 +70,8 @@ func knownReason(list []knownFailure, test, said string) string {
 	return ""
 }
 
-// foldByClass puts tests of one class that have one reason in one line, so that a
-// report of hundreds can be read.
+// foldByClass puts tests of one class with the same reason into one line, so that a
+// report of hundreds stays readable.
 func foldByClass(list []string) []string {
 	type key struct{ class, reason string }
 	names := map[key][]string{}
@@ -91,7 +91,7 @@ func foldByClass(list []string) []string {
 	for _, line := range list {
 		k, _ := keyOf(line)
 		switch all := names[k]; {
-		case len(all) == 0: // told with the first
+		case len(all) == 0: // reported with the first
 		case len(all) == 1:
 			out = append(out, line)
 		default:

@@ -26,10 +26,10 @@ type junitPart struct {
 	version string
 	jar     string // the tests, without version and ending
 	pom     string // in internal/tools/kafka-junit
-	least   int    // how many tests pass when it runs whole
+	least   int    // minimum of passed tests in a whole run
 }
 
-// The client integration tests are in Maven in one version alone.
+// Maven has the client integration tests in one version only.
 var junitParts = []junitPart{
 	{"clients", "4.3.1", "kafka-clients-integration-tests", "pom-clients.xml", 200},
 	{"tools", "4.1.1", "kafka-tools", "pom-tools.xml", 80},
@@ -37,16 +37,15 @@ var junitParts = []junitPart{
 
 const junitLimit = 100 * time.Minute
 
-// wholeRun stands among the failed tests where a run was cut short.
+// wholeRun is listed as a failed test if a run was cut short.
 const wholeRun = "the run"
 
-// Apache Kafka's own integration tests of its clients and of its tools, as they
-// are published, with a ClusterInstance of ours in the place of Kafka's: every
-// test has fresh processes of zonewise (internal/tools/kafka-junit). What asks
-// for the inside of a broker, for a setting that zonewise has not, or for what
-// comes with a later issue is skipped with the reason. SUITE_RUN is a regular
-// expression of Class.method. Beside, Kafka's provider runs the same tests on
-// brokers of Kafka's own, in the same process.
+// Apache Kafka's own integration tests of its clients and tools, as published, with
+// our ClusterInstance in place of Kafka's: every test gets fresh zonewise processes
+// (internal/tools/kafka-junit). Tests that need a broker's internals, a setting that
+// zonewise does not have, or a feature of a later issue are skipped with the reason.
+// SUITE_RUN is a regular expression of Class.method. With SUITE_TARGET=kafka, Kafka's
+// provider runs the same tests on Kafka's brokers, in the same process.
 func TestJUnit(t *testing.T) {
 	for _, p := range junitParts {
 		t.Run(p.name, func(t *testing.T) {
@@ -59,7 +58,7 @@ func TestJUnit(t *testing.T) {
 			version, least := fmt.Sprintf("Apache Kafka %s %s (JUnit)", p.version, p.jar), p.least
 			if run := os.Getenv("SUITE_RUN"); run != "" {
 				version, least = version+", "+run, 1
-				t.Setenv("SUITE_REPORT", "") // what a whole run left stays
+				t.Setenv("SUITE_REPORT", "") // keeps the section of a whole run
 			}
 			if v.passed == 0 {
 				t.Fatalf("nothing passed, so nothing is recorded: %v", foldByClass(v.failed))
@@ -70,9 +69,9 @@ func TestJUnit(t *testing.T) {
 	}
 }
 
-// rerunFailed runs what failed once more, without the rest, as Kafka's own build does:
-// many of these tests measure the clock of a machine that they share. What then
-// passes is told as such, with what it said at first.
+// rerunFailed repeats only the failed tests, as Kafka's own build does: many of these
+// tests depend on timing on a shared machine. Tests that then pass are reported as
+// such, with their first failure.
 func (p *junitPart) rerunFailed(t *testing.T, beside bool, v *suiteResult) {
 	t.Helper()
 	if len(v.failed) == 0 || len(v.failed) > maxRetries {
@@ -82,7 +81,7 @@ func (p *junitPart) rerunFailed(t *testing.T, beside bool, v *suiteResult) {
 	for _, f := range v.failed {
 		name, _, _ := strings.Cut(f, ":")
 		if name == wholeRun {
-			return // who knows what else there was
+			return // a run that was cut short may hide more failures
 		}
 		name, _, _ = strings.Cut(name, "[")
 		names = append(names, regexp.QuoteMeta(name))
@@ -120,7 +119,7 @@ func (p *junitPart) runPart(t *testing.T, beside bool, only string) suiteResult 
 	args := []string{"-Xmx1g", "-cp", shim + ":" + classes, "-Dzonewise.run=" + only, fmt.Sprintf("-Dzonewise.beside=%v", beside),
 		"-Dzonewise.program=" + program, fmt.Sprintf("-Dzonewise.addresses=127.%d", block), "-Dzonewise.folder=" + folder, "-Dzonewise.verdicts=" + verdictFile,
 		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=summary", "--include-classname=.*", "--include-tag=integration",
-		// They want the tests of Connect and of Streams on the class path.
+		// They need the tests of Connect and of Streams on the class path.
 		"--exclude-classname=.*[.](ConnectPluginPathTest|ResetIntegration(WithSsl)?Test|.*StreamsGroup.*Test)",
 		"--scan-classpath=" + filepath.Join(filepath.Dir(classes), p.jar+"-"+p.version+"-test.jar"), "--config=junit.jupiter.extensions.autodetection.enabled=true"}
 	if !beside {
@@ -159,8 +158,8 @@ func compileShim(t *testing.T, sources, classes, into string) {
 	}
 }
 
-// junitVerdicts reads what the shim's listener wrote: verdict, name,
-// milliseconds and reason of each test, divided by tabs.
+// junitVerdicts reads the output of the shim's listener: verdict, name, milliseconds
+// and reason of each test, separated by tabs.
 func junitVerdicts(text string) suiteResult {
 	var v suiteResult
 	for line := range strings.Lines(text) {

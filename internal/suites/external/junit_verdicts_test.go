@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestVerdictsOfJUnitAreReadAsTheyWereSaid(t *testing.T) {
+func TestJUnitVerdicts(t *testing.T) {
 	v := junitVerdicts("passed\tA.one[1]\t5\t\n" +
 		"failed\tA.two[1]\t5\tAssertionError: no\n" +
 		"failed\tListOffsetsIntegrationTest.x[1]\t5\texpected leader: 0 but actual: 2\n" +
@@ -22,7 +22,7 @@ func TestVerdictsOfJUnitAreReadAsTheyWereSaid(t *testing.T) {
 	}
 }
 
-func TestWhatFailsTwiceHasFailed(t *testing.T) {
+func TestATestThatFailsTwiceHasFailed(t *testing.T) {
 	first := suiteResult{passed: 7, failed: []string{"A.one[1]: 482 ms", "A.two[1]: no"}}
 	v := first
 	v.mergeRetry(suiteResult{passed: 1, failed: []string{"A.two[1]: again"}})

@@ -15,7 +15,7 @@ const (
 	quotasLater = "client quotas come with an issue of their own"
 )
 
-// kafkaGoReasons are for failures that must say exactly this.
+// kafkaGoReasons are the known failures, with their exact texts.
 func kafkaGoReasons() []knownFailure {
 	const (
 		racked   = "differs by design: a broker always has a rack, its zone"
@@ -43,15 +43,15 @@ func kafkaGoReasons() []knownFailure {
 	}
 }
 
-// segmentio/kafka-go's tests speak the lowest versions in the wild. They are
-// written for one broker at localhost:9092, node 1, that makes topics when they
-// are first used and takes batches of 200 MB.
+// segmentio/kafka-go's tests use the oldest protocol versions in common use. They are
+// written for one broker at localhost:9092, node 1, that creates topics on first use
+// and accepts batches of 200 MB.
 func TestKafkaGo(t *testing.T) {
 	on := startSingle(t, 9092, map[string]string{"message.max.bytes": "200000000"})
 	root := goSuite{module: "github.com/segmentio/kafka-go", version: kafkaGoVersion, pkg: "github.com/segmentio/kafka-go",
 		env: []string{"KAFKA_SKIP_NETTEST=1", "KAFKA_VERSION=3.7.0"}, limit: 15 * time.Minute,
-		// They look for offsets with a ConsumerGroup that has no function to
-		// connect with, and panic at any broker.
+		// They read offsets with a ConsumerGroup that has no connect function, and
+		// panic with any broker.
 		separate: []string{"^TestReaderConsumerGroup$/^verify_offset_committed$", "^TestReaderConsumerGroup$/^verify_offset_committed_when_using_interval_committer$",
 			"^TestReaderConsumerGroup$/^consumer_group_commits_on_close$"}}
 	codecs := root

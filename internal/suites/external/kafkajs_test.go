@@ -24,10 +24,9 @@ const (
 	kafkajsLimit      = 40 * time.Minute
 )
 
-// kafkajs' tests of its broker, admin, producer, consumer and cluster, in
-// JavaScript. SUITE_RUN is a pattern of files, as jest's --testPathPattern. The
-// tests are not in the package: they come by git, from SUITE_SOURCES if that
-// names a clone.
+// kafkajs' tests of its broker, admin, producer, consumer and cluster, in JavaScript.
+// SUITE_RUN is a pattern of files, as jest's --testPathPattern. The package does not
+// contain the tests: they come by git, from SUITE_SOURCES if that names a clone.
 func TestKafkajs(t *testing.T) {
 	folder, err := installKafkajs()
 	if err != nil {
@@ -55,8 +54,7 @@ func TestKafkajs(t *testing.T) {
 	checkResult(t, v, least)
 }
 
-// openForKafkajs starts three brokers, which the tests want to be the numbers 0
-// to 2.
+// openForKafkajs starts three brokers with the ids 0 to 2, as the tests require.
 func openForKafkajs(t *testing.T) target {
 	t.Helper()
 	return openWithKafka(t, kafkaoracle.Options{Brokers: 3, FromZero: true, Properties: map[string]string{"num.partitions": "2",
@@ -64,7 +62,7 @@ func openForKafkajs(t *testing.T) target {
 		"--default-partitions", "2", "--group-initial-rebalance-delay", "0s")
 }
 
-// kafkajsReasons are for failures that must say exactly this.
+// kafkajsReasons are the known failures, with their exact texts.
 func kafkajsReasons(on target) []knownFailure {
 	const (
 		refused = "connect ECONNREFUSED 127.0.0.1:909"
@@ -98,8 +96,8 @@ func kafkajsReasons(on target) []knownFailure {
 	}...)
 }
 
-// installKafkajs returns the folder of the sources, with what the tests want of other
-// packages at the versions of the sources' own lock file.
+// installKafkajs returns the folder of the sources, with the tests' dependencies at the
+// versions of the sources' own lock file.
 func installKafkajs() (string, error) {
 	root, err := devserver.Repository()
 	if err != nil {
@@ -117,8 +115,8 @@ func installKafkajs() (string, error) {
 	})
 }
 
-// patchAddresses has the tests' helpers dial KAFKA_BROKERS in place of the ports of
-// three containers.
+// patchAddresses makes the tests' helpers connect to KAFKA_BROKERS instead of the ports
+// of three containers.
 func patchAddresses(path string) error {
 	body, err := os.ReadFile(path)
 	if err != nil {

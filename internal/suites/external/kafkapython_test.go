@@ -17,7 +17,7 @@ import (
 
 const kafkaPythonVersion = "3.0.12"
 
-// kafkaPythonReasons are for failures that must say exactly this.
+// kafkaPythonReasons are the known failures, with their exact texts.
 func kafkaPythonReasons() []knownFailure {
 	return []knownFailure{
 		{"test_admin_integration.test_create_describe_delete_acls", "does not support the 'DescribeAclsRequest'", aclsLater},
@@ -57,8 +57,8 @@ func TestKafkaPython(t *testing.T) {
 	checkResult(t, v, 50)
 }
 
-// openForKafkaPython starts three zones, or the one broker of Apache Kafka,
-// number 0, that the tests are written for.
+// openForKafkaPython starts three zones, or the single broker of Apache Kafka with id 0
+// for which the tests are written.
 func openForKafkaPython(t *testing.T) target {
 	t.Helper()
 	return openWithKafka(t, kafkaoracle.Options{FromZero: true, Properties: map[string]string{"num.partitions": "4",
@@ -67,7 +67,7 @@ func openForKafkaPython(t *testing.T) target {
 }
 
 // installKafkaPython returns the folder of kafka-python's sources, from PyPI, and the
-// Python that has what its tests import.
+// Python with its tests' dependencies.
 func installKafkaPython() (folder, python string, err error) {
 	root, err := devserver.Repository()
 	if err != nil {
@@ -90,7 +90,7 @@ func installKafkaPython() (folder, python string, err error) {
 			return err
 		}
 		service, err := os.ReadFile(filepath.Join(tool, "service.py"))
-		// A package: there is one named test in the standard library, too.
+		// It must be a package: the standard library also has one named test.
 		return errors.Join(err, os.WriteFile(filepath.Join(folder, "test", "service.py"), service, 0o644),
 			os.WriteFile(filepath.Join(folder, "test", "__init__.py"), nil, 0o644))
 	})

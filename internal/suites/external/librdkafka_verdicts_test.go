@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestVerdictsOfTestRunnerAreReadAsTheyWereSaid(t *testing.T) {
+func TestLibrdkafkaVerdicts(t *testing.T) {
 	v := runnerVerdicts("| 0001_one | PASSED | 1.0s | \n| 0002_two | SKIPPED | 0.0s | negative test flags\n"+
 		"| \x1b[31m0003_three | FAILED | 1.0s | no such thing\n| 0045_other | SKIPPED | 0.0s | \n"+
 		"| 0097_ssl_verify | SKIPPED | 0.0s | wants more\n| 0170_share_consumer_subscription | SKIPPED | 0.0s | not applicable\n", "0001", "")

@@ -23,10 +23,10 @@ import (
 const (
 	listProducers  = 12
 	listPartitions = 10
-	// listTimeout is the transactions' own: short, so that a client that was cut
-	// off loses some to it.
+	// listTimeout is the transaction timeout: short, so that a client that was cut off
+	// loses some transactions to it.
 	listTimeout = 15 * time.Second
-	// listCallTimeout bounds one call of a client; beyond it the client is made anew.
+	// listCallTimeout bounds one call of a client; after it the client is recreated.
 	listCallTimeout = 45 * time.Second
 )
 
@@ -57,7 +57,7 @@ func (l *listRun) countError(what string, err error) {
 	l.errs[what+": "+err.Error()]++
 }
 
-// seedBrokers are all brokers, through the listeners of a zone, its own first.
+// seedBrokers returns the listeners of a zone on all brokers, the zone's own first.
 func (l *listRun) seedBrokers(zone int) kgo.Opt {
 	var all []string
 	for i := range l.c.Brokers {
@@ -70,7 +70,7 @@ func (l *listRun) seedBrokers(zone int) kgo.Opt {
 type listConsumer struct {
 	run      *listRun
 	client   *kgo.Client
-	assigned map[int]bool // those that it has been handed records of
+	assigned map[int]bool // partitions of which it received records
 }
 
 func (l *listRun) newConsumer(zone int) (*listConsumer, error) {
@@ -83,7 +83,7 @@ func (l *listRun) newConsumer(zone int) (*listConsumer, error) {
 	return &listConsumer{run: l, client: k, assigned: map[int]bool{}}, err
 }
 
-// pollOps is what a consumer is handed within some time, by partition.
+// pollOps returns what a consumer receives within some time, by partition.
 func (c *listConsumer) pollOps(ctx context.Context, patience time.Duration) (ops []listappend.Op) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -102,7 +102,7 @@ func (c *listConsumer) pollOps(ctx context.Context, patience time.Duration) (ops
 		for _, r := range f.Records {
 			v, err := strconv.ParseInt(string(r.Value), 10, 64)
 			if err != nil {
-				v = -1 // no transaction sent it: the checker says so
+				v = -1 // no transaction sent it: the checker reports that
 			}
 			op.Read = append(op.Read, listappend.Record{Offset: r.Offset, Value: listappend.Value(v)})
 		}
@@ -111,7 +111,7 @@ func (c *listConsumer) pollOps(ctx context.Context, patience time.Duration) (ops
 	return ops
 }
 
-// runReader polls until it is told to stop.
+// runReader polls until ctx ends.
 func (l *listRun) runReader(ctx context.Context, process, zone int) {
 	c, err := l.newConsumer(zone)
 	if err != nil {
@@ -131,11 +131,11 @@ type listProducer struct {
 	run      *listRun
 	process  int
 	r        *rand.Rand
-	client   *kgo.Client // nil: to be made
+	client   *kgo.Client // nil: not created yet
 	consumer *listConsumer
 }
 
-// Each second process speaks the protocol of Kafka 3.6: before KIP-890.
+// Every second process uses the protocol of Kafka 3.6, before KIP-890.
 func (p *listProducer) newClient() (err error) {
 	o := []kgo.Opt{p.run.seedBrokers(p.process % 3), kgo.TransactionalID(fmt.Sprintf("%s-%d", p.run.topic, p.process)), kgo.TransactionTimeout(listTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(p.run.topic)}
@@ -146,7 +146,7 @@ func (p *listProducer) newClient() (err error) {
 	return err
 }
 
-// runTransactions makes transactions until it is told to stop; the last one is finished.
+// runTransactions runs transactions until stop ends; the last one is finished.
 func (p *listProducer) runTransactions(stop context.Context) {
 	var err error
 	if p.consumer, err = p.run.newConsumer(p.process % 3); err != nil {
@@ -172,7 +172,7 @@ func (p *listProducer) runTransactions(stop context.Context) {
 	}
 }
 
-// runTransaction makes one; it says false when the client is to be made anew.
+// runTransaction runs one transaction; it returns false if the client must be recreated.
 func (p *listProducer) runTransaction() bool {
 	if err := p.client.BeginTransaction(); err != nil {
 		p.run.countError("begin", err)
@@ -192,7 +192,7 @@ func (p *listProducer) runTransaction() bool {
 		t.Ending = p.run.historyTime()
 		patience := listCallTimeout
 		if p.r.IntN(20) == 0 {
-			patience = time.Duration(p.r.IntN(100)) * time.Millisecond // a client that does not wait for the answer
+			patience = time.Duration(p.r.IntN(100)) * time.Millisecond // a client that does not wait for the response
 		}
 		if err = p.endTransaction(kgo.TryCommit, patience); err == nil {
 			t.Status = listappend.Committed
@@ -244,8 +244,8 @@ func (p *listProducer) appendValues(n int) ([]listappend.Op, error) {
 	return ops, errors.Join(errs...)
 }
 
-// readWhole appends a last value to every partition, after which a new reader
-// in each zone reads up to it: an open transaction, or a hole, would stop them.
+// readWhole appends a last value to every partition; then a new reader in each zone
+// reads up to it: an open transaction, or a gap, would stop them.
 func (l *listRun) readWhole(process int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

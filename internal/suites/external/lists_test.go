@@ -22,10 +22,10 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// Transactions that append to lists and poll them, from three zones, show none
-// of the anomalies that Kafka's guarantees exclude: first with no fault, then
-// while brokers are killed and paused, an etcd member is lost and S3 is away or
-// late. The judge is internal/listappend.
+// Transactions that append to lists and poll them, from three zones, show none of the
+// anomalies that Kafka's guarantees exclude: first without faults, then while brokers
+// are killed and paused, an etcd member is lost and S3 is down or late.
+// internal/listappend checks the history.
 func TestLists(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	d := envDuration()
@@ -53,7 +53,7 @@ func TestLists(t *testing.T) {
 	checkResult(t, v, 1+count)
 }
 
-// runLists runs the clients for a time, and judges what they saw.
+// runLists runs the clients for a time, and checks their history.
 func runLists(t *testing.T, c *cluster.Cluster, name string, d time.Duration, faults bool) (string, error) {
 	l := &listRun{c: c, topic: "lists-" + name, began: time.Now(), errs: map[string]int{}}
 	if err := l.makeTopic(); err != nil {
@@ -95,7 +95,7 @@ func runLists(t *testing.T, c *cluster.Cluster, name string, d time.Duration, fa
 	return l.summaryText(d, done, r), err
 }
 
-// forbiddenExamples is the findings that count, a few of them.
+// forbiddenExamples returns some examples of forbidden anomalies.
 func forbiddenExamples(r listappend.Result) (out []listappend.Anomaly) {
 	for _, a := range r.Examples {
 		if !listappend.Allowed(a.Kind) && len(out) < 10 {
@@ -141,8 +141,8 @@ func (l *listRun) summaryText(d time.Duration, faults map[string]int, r listappe
 		r.Forbidden(), r.Counts[listappend.CycleG0], r.Counts[listappend.CycleG1cWW])
 }
 
-// injectFaults does one fault after another until the time is up, and leaves all
-// whole.
+// injectFaults injects one fault after another until stop ends, and repairs all of
+// them.
 func injectFaults(stop context.Context, c *cluster.Cluster) map[string]int {
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 5))
 	done := map[string]int{}

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// pytestVerdicts reads pytest's report in JUnit's format. known are the failures
-// whose reason is known.
+// pytestVerdicts reads pytest's report in JUnit's format. known are the failures with
+// a known reason.
 func pytestVerdicts(report []byte, known []knownFailure) (suiteResult, error) {
 	type said struct {
 		Message string `xml:"message,attr"`
@@ -46,7 +46,7 @@ func pytestVerdicts(report []byte, known []knownFailure) (suiteResult, error) {
 	return v, nil
 }
 
-func TestVerdictsOfPytestAreReadAsTheyWereSaid(t *testing.T) {
+func TestPytestVerdicts(t *testing.T) {
 	v, err := pytestVerdicts([]byte(`<testsuites><testsuite>
 <testcase classname="tests.integration.a.test_a" name="test_one"/>
 <testcase classname="tests.integration.a.test_a" name="test_two[1]"><failure message="AssertionError: no&#10;  more">trace</failure></testcase>

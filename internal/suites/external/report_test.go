@@ -17,14 +17,14 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/report"
 )
 
-// suiteResult is what came of a suite.
+// suiteResult is the result of a suite.
 type suiteResult struct {
 	passed          int
-	failed, skipped []string // names, with what they said
-	passedLater     []string // failed first and passed when they were run again; counted as passed
+	failed, skipped []string // names, with their messages
+	passedLater     []string // failed first and passed when repeated; counted as passed
 }
 
-// addResult counts what came of another part of the same suite.
+// addResult adds the result of another part of the same suite.
 func (v *suiteResult) addResult(o suiteResult) {
 	v.passed += o.passed
 	v.failed = append(v.failed, o.failed...)
@@ -32,12 +32,12 @@ func (v *suiteResult) addResult(o suiteResult) {
 	v.passedLater = append(v.passedLater, o.passedLater...)
 }
 
-// maxRetries bounds how many tests of a suite may be run again: more than a few
-// that fail are not the clock's doing.
+// maxRetries bounds how many tests of a suite may be repeated: more failures are not a
+// matter of timing.
 const maxRetries = 5
 
-// mergeRetry takes what came of running the failed tests again: one that was run and
-// neither failed nor was skipped then has passed. The others keep their first words.
+// mergeRetry merges the result of repeating the failed tests: one that ran and neither
+// failed nor was skipped then has passed. The others keep their first message.
 func (v *suiteResult) mergeRetry(second suiteResult) {
 	fails := map[string]bool{}
 	for _, f := range slices.Concat(second.failed, second.skipped) {
@@ -59,8 +59,7 @@ func (v *suiteResult) mergeRetry(second suiteResult) {
 	}
 }
 
-// explainKnown takes for skipped what failed with words that a list gives a reason
-// for.
+// explainKnown counts failures as skipped if their message has a known reason.
 func (v *suiteResult) explainKnown(list []knownFailure) {
 	failed := v.failed
 	v.failed = nil
@@ -73,7 +72,7 @@ func (v *suiteResult) explainKnown(list []knownFailure) {
 // goVerdicts reads the output of `go test -v`.
 func goVerdicts(output string) suiteResult {
 	var v suiteResult
-	said := map[string][]string{} // by test: lines with a place in a file
+	said := map[string][]string{} // by test: lines with a file position
 	running := ""
 	place := regexp.MustCompile(`^\s+\w+_test\.go:\d+: (.*)`)
 	died := regexp.MustCompile(`^panic: .*`)
@@ -96,7 +95,7 @@ func goVerdicts(output string) suiteResult {
 				more = &said[name][len(said[name])-1]
 				continue
 			}
-		} else if strings.HasPrefix(line, "        ") && more != nil { // of the line before
+		} else if strings.HasPrefix(line, "        ") && more != nil { // of the previous line
 			if len(*more) < 300 {
 				*more += " " + strings.TrimSpace(line)
 			}
@@ -117,21 +116,20 @@ func goVerdicts(output string) suiteResult {
 	all := slices.Clone(v.failed)
 	v.failed = slices.DeleteFunc(v.failed, func(name string) bool {
 		sub := func(other string) bool { return strings.HasPrefix(other, name+"/") }
-		return len(said[name]) == 0 && slices.ContainsFunc(all, sub) // it failed with them, and is not counted
+		return len(said[name]) == 0 && slices.ContainsFunc(all, sub) // it failed because of them, and is not counted
 	})
 	for _, list := range [][]string{v.failed, v.skipped} {
 		for i, name := range list {
 			if lines := said[name]; len(lines) > 0 {
-				list[i] += ": " + lines[0] // what comes later is about cleaning up
+				list[i] += ": " + lines[0] // later lines are about cleanup
 			}
 		}
 	}
 	return v
 }
 
-// writeReport prints what came of a suite, and writes it where SUITE_REPORT says,
-// between the comments that bear its name; a section that is not there yet is
-// put at the end.
+// writeReport prints a suite's result, and writes it to the file that SUITE_REPORT
+// names, between the comments with its name; a new section is added at the end.
 func writeReport(t *testing.T, suite, version string, on target, v suiteResult) {
 	t.Helper()
 	text := fmt.Sprintf("%s against %s: %s, zonewise at %s: **%d passed, %d failed, %d skipped**.\n", version, on.name,
@@ -177,7 +175,7 @@ func writeReport(t *testing.T, suite, version string, on target, v suiteResult) 
 	}
 }
 
-// checkResult fails the test for what failed.
+// checkResult fails the test for each failure.
 func checkResult(t *testing.T, v suiteResult, least int) {
 	t.Helper()
 	if len(v.failed) > 0 {

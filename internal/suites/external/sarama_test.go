@@ -24,8 +24,8 @@ const (
 	saramaLimit      = 30 * time.Minute
 )
 
-// Sarama's functional tests: five brokers behind toxiproxy, which cuts
-// connections; tests stop and start brokers, too.
+// Sarama's functional tests: five brokers behind toxiproxy, which cuts connections; the
+// tests also stop and start brokers.
 func TestSarama(t *testing.T) {
 	folder, err := installSarama()
 	if err != nil {
@@ -63,7 +63,7 @@ func TestSarama(t *testing.T) {
 	checkResult(t, v, least)
 }
 
-// saramaReasons are for failures that must say exactly this.
+// saramaReasons are the known failures, with their exact texts.
 func saramaReasons() []knownFailure {
 	return []knownFailure{
 		{"TestFuncAdminQuotas", "The version of API is not supported", quotasLater},
@@ -89,8 +89,8 @@ func installSarama() (string, error) {
 	})
 }
 
-// startToxiproxy runs the proxies that the suite's tests look for: kafka1 to kafka5,
-// where clients are told to find the brokers.
+// startToxiproxy runs the proxies that the suite's tests use: kafka1 to kafka5, at the
+// brokers' advertised addresses.
 func startToxiproxy(t *testing.T, folder string, brokers []*restartableBroker) {
 	t.Helper()
 	var proxies []string

@@ -21,10 +21,9 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// startSingle starts what suites expect that were written for one broker in a
-// container: node 1, known as localhost at the port, with settings of brokers.
-// Zonewise then has one zone, whose clients come to the port (those without a
-// zone to the one below), and a member of etcd beside the broker.
+// startSingle starts the cluster for suites that expect one broker in a container:
+// node 1, localhost at the port, with broker settings. zonewise then has one zone,
+// whose clients use the port (those without a zone the one below), and one etcd member.
 func startSingle(t *testing.T, port int, settings map[string]string, flags ...string) target {
 	t.Helper()
 	address := fmt.Sprintf("localhost:%d", port)
@@ -79,7 +78,7 @@ func startBackground(t *testing.T, log, program string, args ...string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait says how
+		_ = cmd.Process.Signal(syscall.SIGTERM) // if it is gone, Wait returns how
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -108,7 +107,7 @@ func awaitReady(t *testing.T, url, log string) {
 	t.Fatalf("the broker is not ready: %v\n%s", err, text[max(0, len(text)-3000):])
 }
 
-// setBrokerConfigs sets what is asked for all brokers.
+// setBrokerConfigs sets configs for all brokers.
 func setBrokerConfigs(t *testing.T, address string, settings map[string]string) {
 	t.Helper()
 	k, err := kgo.NewClient(kgo.SeedBrokers(address))

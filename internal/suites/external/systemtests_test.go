@@ -38,11 +38,11 @@ type systemTests struct {
 	result  suiteResult
 }
 
-// Kafka's own system-test programs, each its own judge: exactly-once Streams
-// while brokers are killed, the Streams smoke test, transactional copiers,
-// verifiable clients, and what a client of this version expects of a cluster.
-// SUITE_RUN chooses parts, divided by commas; TransactionsCommand wants the
-// copiers, MirrorMaker wants Connect before it.
+// Kafka's own system-test programs, which verify their results themselves:
+// exactly-once Streams while brokers are killed, the Streams smoke test, transactional
+// copiers, verifiable clients, and what a client of this version expects of a
+// cluster. SUITE_RUN selects parts, separated by commas; TransactionsCommand needs the
+// copiers before it, MirrorMaker needs Connect.
 func TestMains(t *testing.T) {
 	classes, err := kafkaoracle.Jars(mainsPOM)
 	if err != nil {
@@ -90,7 +90,7 @@ func (m *systemTests) runPart(name string, run func() error) {
 	m.t.Logf("%s passed in %.0f s", name, time.Since(began).Seconds())
 }
 
-// createTopics makes topics of five partitions.
+// createTopics creates topics with five partitions.
 func (m *systemTests) createTopics(names ...string) error {
 	k, err := kgo.NewClient(kgo.SeedBrokers(m.c.ZoneBootstrap(0)...))
 	if err != nil {
@@ -104,7 +104,7 @@ func (m *systemTests) createTopics(names ...string) error {
 // bootstrapOf is the address list of a zone.
 func (m *systemTests) bootstrapOf(zone int) string { return strings.Join(m.c.ZoneBootstrap(zone), ",") }
 
-// javaProgram is one Java process; its output is kept whole.
+// javaProgram is one Java process with its whole output.
 type javaProgram struct {
 	cmd    *exec.Cmd
 	mu     sync.Mutex // guards out
@@ -140,7 +140,7 @@ func (m *systemTests) startProgram(class string, args ...string) *javaProgram {
 	return p
 }
 
-// terminate asks a program to end, and waits.
+// terminate sends SIGTERM, and waits.
 func (p *javaProgram) terminate(patience time.Duration) error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	return p.waitExit(patience)
@@ -171,8 +171,8 @@ func (m *systemTests) writeProperties(name string, zone int, state string) strin
 	return path
 }
 
-// runStreamsEOS runs two Streams processes in two zones while brokers die, one
-// process is killed and started again, and Kafka's own verifier has the say.
+// runStreamsEOS runs two Streams processes in two zones while brokers die and one
+// process is killed and restarted; Kafka's own verifier decides.
 func (m *systemTests) runStreamsEOS() error {
 	const class = "streams.tests.StreamsEosTest"
 	if err := m.createTopics("data", "echo", "min", "max", "sum", "cnt", "repartition"); err != nil {
@@ -197,7 +197,7 @@ func (m *systemTests) runStreamsEOS() error {
 	if err := source.terminate(2 * time.Minute); err != nil && !strings.Contains(source.outputText(), "Terminated") {
 		return fmt.Errorf("source: %w\n%s", err, source.outputTail())
 	}
-	time.Sleep(15 * time.Second) // what is in the pipeline
+	time.Sleep(15 * time.Second) // for records in the pipeline
 	for i, p := range []*javaProgram{first, second} {
 		if err := p.terminate(2 * time.Minute); err != nil && p.cmd.ProcessState.ExitCode() != 143 {
 			return fmt.Errorf("process %d: %w\n%s", i, err, p.outputTail())
@@ -222,14 +222,14 @@ func (m *systemTests) runStreamsSmoke() error {
 	process := m.startProgram(class, m.writeProperties("smoke-0", 0, "smoke-state-0"), "process")
 	run := m.startProgram(class, m.writeProperties("smoke-1", 1, "smoke-state-1"), "run")
 	err := run.waitExit(8 * time.Minute)
-	_ = process.terminate(time.Minute) // its end is no part of the verdict
+	_ = process.terminate(time.Minute) // its exit status does not matter
 	if out := run.outputText(); err != nil || !strings.Contains(out, "SUCCESS") {
 		return fmt.Errorf("%v\n%s", err, run.outputTail())
 	}
 	return nil
 }
 
-// renewTopics deletes topics and makes them again.
+// renewTopics deletes topics and creates them again.
 func (m *systemTests) renewTopics(names ...string) error {
 	k, err := kgo.NewClient(kgo.SeedBrokers(m.c.ZoneBootstrap(0)...))
 	if err != nil {
@@ -243,7 +243,7 @@ func (m *systemTests) renewTopics(names ...string) error {
 }
 
 // runCopiers copy a topic with transactions, a part of them aborted, in two
-// processes; a reader of committed records then finds each value once.
+// processes; a read_committed reader then finds each value once.
 func (m *systemTests) runCopiers() error {
 	const messages = 5000
 	if err := m.createTopics("copy-in", "copy-out"); err != nil {
@@ -302,8 +302,8 @@ func exactlyOnce(c *cluster.Cluster, topic string, want int) error {
 	return nil
 }
 
-// runVerifiable has Kafka's verifiable clients exchange records, in a group of
-// each protocol.
+// runVerifiable lets Kafka's verifiable clients exchange records, in a group of each
+// protocol.
 func (m *systemTests) runVerifiable() error {
 	const messages = 20_000
 	if err := m.createTopics("verifiable"); err != nil {
@@ -329,7 +329,7 @@ func (m *systemTests) runVerifiable() error {
 	return nil
 }
 
-// consumedBy sums what a verifiable consumer says that it consumed.
+// consumedBy sums the records that a verifiable consumer reports as consumed.
 func consumedBy(output string) (n int) {
 	for line := range strings.Lines(output) {
 		var said struct {

@@ -11,19 +11,19 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/kafkaoracle"
 )
 
-// target is what a suite runs against.
+// target is the cluster that a suite runs against.
 type target struct {
 	name      string
 	bootstrap []string // one address per broker
 }
 
-// openTarget starts what SUITE_TARGET names.
+// openTarget starts the cluster that SUITE_TARGET names.
 func openTarget(t *testing.T, flags ...string) target {
 	t.Helper()
 	return openWith(t, map[string]string{"num.partitions": "4"}, flags...)
 }
 
-// openWith is open with properties for Kafka, and flags for zonewise.
+// openWith is openTarget with properties for Kafka, and flags for zonewise.
 func openWith(t *testing.T, properties map[string]string, flags ...string) target {
 	t.Helper()
 	all := map[string]string{"group.consumer.min.heartbeat.interval.ms": "1000", "group.consumer.heartbeat.interval.ms": "1000"}
@@ -31,7 +31,7 @@ func openWith(t *testing.T, properties map[string]string, flags ...string) targe
 	return openWithKafka(t, kafkaoracle.Options{Brokers: 3, Properties: all}, flags...)
 }
 
-// openWithKafka is open with a Kafka of its own.
+// openWithKafka is openTarget with options for Kafka.
 func openWithKafka(t *testing.T, kafka kafkaoracle.Options, flags ...string) target {
 	t.Helper()
 	if os.Getenv("SUITE_TARGET") != "kafka" {

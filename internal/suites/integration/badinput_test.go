@@ -19,7 +19,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/s3server"
 )
 
-// lastError is the line with which a program ended.
+// lastError is the last line that a program printed.
 func lastError(p *cluster.Process) string {
 	last := ""
 	for line := range strings.Lines(p.Tail(20_000)) {
@@ -31,37 +31,37 @@ func lastError(p *cluster.Process) string {
 }
 
 // expectStartError starts broker 0 and expects it to end by itself with an error that
-// holds every one of words.
+// contains all words.
 func expectStartError(t *testing.T, c *cluster.Cluster, what string, words ...string) {
 	t.Helper()
 	p := c.Brokers[0]
 	p.Start()
 	if err := p.Await(45 * time.Second); err == nil || strings.Contains(err.Error(), "did not end") {
-		t.Errorf("%s: the broker ended with %v; it says\n%s", what, err, p.Tail(1500))
+		t.Errorf("%s: the broker ended with %v; its output:\n%s", what, err, p.Tail(1500))
 		return
 	}
 	text := lastError(p)
 	for _, w := range words {
 		if !strings.Contains(text, w) {
-			t.Errorf("%s: the broker says %q, without %q", what, text, w)
+			t.Errorf("%s: the broker prints %q, without %q", what, text, w)
 		}
 	}
 	printMeasured(t, "%s: %s", what, text)
 }
 
-func TestWrongCredentialsAreSaidSo(t *testing.T) {
+func TestWrongCredentialsAreReported(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{NoBrokers: true, Env: map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong-wrong-wrong"}})
 	expectStartError(t, c, "wrong credentials", "403")
 }
 
-func TestABucketThatIsNotThereIsSaidSo(t *testing.T) {
+func TestAMissingBucketIsReported(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{NoBrokers: true, Bucket: func(s *s3server.Server) string {
 		return strings.Replace(s.URL(""), "s3://"+s.Bucket, "s3://no-such-bucket", 1)
 	}})
 	expectStartError(t, c, "no bucket", "no-such-bucket")
 }
 
-func TestAPortTakenIsSaidSo(t *testing.T) {
+func TestAPortInUseIsReported(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{NoBrokers: true})
 	for _, port := range []struct{ flag, address string }{
 		{"--listen", c.Bootstrap(0, -1)}, {"--http", strings.TrimPrefix(c.HTTP(0), "http://")},
@@ -77,7 +77,7 @@ func TestAPortTakenIsSaidSo(t *testing.T) {
 	}
 }
 
-func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
+func TestEtcdWithoutQuorumIsReportedAndWaitedFor(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "quorum", 1, nil)
 	k := newClient(t, c, 1, kgo.RecordRetries(1000))
@@ -92,7 +92,7 @@ func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 	select {
 	case err := <-sent:
 		t.Errorf("a record was answered (%v) though etcd had no quorum", err)
-	case <-time.After(12 * time.Second): // sessions end meanwhile
+	case <-time.After(12 * time.Second): // sessions end in that time
 	}
 	for i, p := range c.Brokers {
 		if !p.Running() {
@@ -123,8 +123,7 @@ func TestEtcdWithoutQuorumIsSaidSoAndWaitedFor(t *testing.T) {
 	expectStartError(t, c, "start without quorum", "etcd")
 }
 
-// faultyS3 is a proxy in front of the S3 server that answers by itself while
-// status is not 0.
+// faultyS3 is a proxy before the S3 server that responds itself while status is not 0.
 type faultyS3 struct {
 	*httptest.Server
 	status atomic.Int64

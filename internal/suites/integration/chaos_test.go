@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// What producers may wait at most (issue 3, done-when 4).
+// The longest pauses allowed for producers (issue 3, done-when 4).
 const (
 	limitCrash   = 5 * time.Second
 	s3Down       = 5 * time.Second
@@ -24,13 +24,13 @@ func TestNothingAcknowledgedIsLostWithoutInline(t *testing.T) {
 	runChaos(t, "objects", map[string]string{"inline-rate": "0"})
 }
 
-// runChaos carries 5 MB/s of 12 idempotent producers through five crashes of
-// brokers, the loss of etcd's leader, of S3, and a rolling restart.
+// runChaos runs 12 idempotent producers with 5 MB/s through five broker crashes, the
+// loss of etcd's leader and of S3, and a rolling restart.
 func runChaos(t *testing.T, label string, broker map[string]string) {
 	c := cluster.Start(t, cluster.Options{Broker: broker})
 	createTopic(t, c, "chaos", 12, nil)
 	l := startLoad(t, c, loadOptions{topic: "chaos", partitions: 12, perFamily: 6, bytesPerSec: 5e6, recordBytes: 1024, allZones: true})
-	calm := testLength(7*time.Second, 20*time.Second) // what one disturbance leaves behind has passed before the next
+	calm := testLength(7*time.Second, 20*time.Second) // the effects of one disturbance end before the next
 	time.Sleep(calm)
 	var windows []window
 	during := func(what string, limit time.Duration, do func()) {
@@ -68,7 +68,7 @@ func runChaos(t *testing.T, label string, broker map[string]string) {
 	verifyTopic(t, c, "chaos", l)
 }
 
-// restartBroker kills a broker and starts it again after a second.
+// restartBroker kills a broker and restarts it after a second.
 func restartBroker(c *cluster.Cluster, i int) {
 	c.Brokers[i].Kill()
 	time.Sleep(time.Second)

@@ -15,7 +15,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// costReport is the answer of /api/v1/cost.
+// costReport is the response of /api/v1/cost.
 type costReport struct {
 	AsOf   int64     `json:"as_of_revision"`
 	Rows   []costRow `json:"rows"`
@@ -46,7 +46,7 @@ func parseBigInt(t *testing.T, text string) *big.Int {
 
 func (r costRow) quantityValue(t *testing.T) int64 { return parseBigInt(t, r.Quantity).Int64() }
 
-// readCost asks broker i as `zonewise cost` does.
+// readCost requests broker i's cost report, like `zonewise cost`.
 func readCost(t *testing.T, c *cluster.Cluster, i int, by string) (out costReport) {
 	t.Helper()
 	c.GetJSON(i, "/api/v1/cost?window=1h&by="+by, &out)
@@ -55,7 +55,7 @@ func readCost(t *testing.T, c *cluster.Cluster, i int, by string) (out costRepor
 
 const nanoRequests = 1_000_000_000
 
-// billedRequests are the billed requests by the S3 operations that they are.
+// billedRequests counts the billed requests by S3 operation.
 func billedRequests(t *testing.T, of costReport) map[string]int64 {
 	t.Helper()
 	operation := map[string]string{"s3_put": "put", "put_hedge": "put", "platform_put": "put", "s3_get": "get", "platform_get": "get",
@@ -80,8 +80,8 @@ func billedRequests(t *testing.T, of costReport) map[string]int64 {
 	return out
 }
 
-// loggedRequests are the requests that the S3 server answered 2xx or 4xx, and those it
-// answered otherwise.
+// loggedRequests counts the requests that the S3 server answered with 2xx or 4xx, and
+// the others as faults.
 func loggedRequests(t *testing.T, c *cluster.Cluster) (counts map[string]int64, faults int) {
 	t.Helper()
 	counts = map[string]int64{}
@@ -100,13 +100,13 @@ func loggedRequests(t *testing.T, c *cluster.Cluster) (counts map[string]int64, 
 		case strings.HasPrefix(r.Operation, "DeleteObject"):
 			counts["delete"]++
 		default:
-			t.Errorf("the S3 server was asked for %s %s", r.Operation, r.Key)
+			t.Errorf("the S3 server got a request %s %s", r.Operation, r.Key)
 		}
 	}
 	return counts, faults
 }
 
-func TestTheBillAddsUpAndIsWhatTheS3ServerCounted(t *testing.T) {
+func TestTheBillAddsUpAndEqualsTheS3ServersCount(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "bill", 6, nil)
 	l := startLoad(t, c, loadOptions{topic: "bill", partitions: 6, perFamily: 3, bytesPerSec: 3e6, recordBytes: 2000})
@@ -114,8 +114,8 @@ func TestTheBillAddsUpAndIsWhatTheS3ServerCounted(t *testing.T) {
 	l.stopProducers(t)
 	verifyTopic(t, c, "bill", l)
 
-	// Reports of what brokers count come every ten seconds, and an archive is
-	// written every ten: between the two, both sides say the same.
+	// Brokers report their counts every ten seconds, and an archive is written every
+	// ten: between the two, both sides are equal.
 	var want, got map[string]int64
 	var faults int
 	equal := false
@@ -132,8 +132,7 @@ func TestTheBillAddsUpAndIsWhatTheS3ServerCounted(t *testing.T) {
 	checkTotals(t, c)
 }
 
-// checkTotals holds the CLI's report and the page against the meters, at one
-// revision.
+// checkTotals compares the CLI's report and the page with the meters, at one revision.
 func checkTotals(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	for range 50 {
@@ -161,7 +160,7 @@ func checkTotals(t *testing.T, c *cluster.Cluster) {
 			t.Fatalf("the page does not say its revision (%q) or its total (%q)", at, shown)
 		}
 		if at != fmt.Sprint(report.AsOf) {
-			continue // an entry came between: ask again
+			continue // an entry came in between: repeat
 		}
 		if parseBigInt(t, strings.NewReplacer(".", "", ",", "").Replace(shown)).Cmp(parseBigInt(t, report.Total)) != 0 {
 			t.Errorf("the page shows a total of %s USD, the report has %s nano-dollars", shown, report.Total)
@@ -172,7 +171,7 @@ func checkTotals(t *testing.T, c *cluster.Cluster) {
 	t.Error("page and report were never of the same revision")
 }
 
-// findGroup returns what a pattern's group matches, or "".
+// findGroup returns the match of a pattern's group, or "".
 func findGroup(text, pattern string) string {
 	if m := regexp.MustCompile(pattern).FindStringSubmatch(text); m != nil {
 		return m[1]

@@ -2,7 +2,7 @@
 // of etcd that sync their disk, an S3 server, brokers in three zones, and
 // clients of two families (build tag integration; `make integration`).
 //
-// How long the runs are is set by ZONEWISE_INTEGRATION: "short" (the default,
-// about twelve minutes in all) or "full". What was measured is printed by lines
-// that begin with MEASURED.
+// ZONEWISE_INTEGRATION sets the duration of the runs: "short" (the default, about
+// twelve minutes in all) or "full". Measurements are printed on lines that begin with
+// MEASURED.
 package integration

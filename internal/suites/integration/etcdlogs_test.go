@@ -14,7 +14,7 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// loudLines are the warnings and errors of a broker since it had written so much.
+// loudLines returns the warnings and errors of a broker after a position in its log.
 func loudLines(p *cluster.Process, after int) (all []string) {
 	for line := range strings.Lines(p.Tail(8 << 20)[after:]) {
 		if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
@@ -24,10 +24,10 @@ func loudLines(p *cluster.Process, after int) (all []string) {
 	return all
 }
 
-// A lost etcd is said in at most one line a second, that names it.
+// A lost etcd is reported in at most one line a second, which names it.
 func TestALostEtcdIsSaidOnceASecond(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
-	time.Sleep(8 * time.Second) // brokers use the members of their zones, groups have settled
+	time.Sleep(8 * time.Second) // brokers use the members of their zones, groups are stable
 	outage := testLength(12*time.Second, 20*time.Second)
 	for what, do := range map[string]func(on bool){
 		"killed": func(on bool) {
@@ -57,10 +57,10 @@ func TestALostEtcdIsSaidOnceASecond(t *testing.T) {
 		time.Sleep(outage)
 		for z, p := range c.Brokers {
 			all := loudLines(p, before[z])
-			printMeasured(t, "etcd %s for %v: broker %d said %d lines", what, outage, z, len(all))
+			printMeasured(t, "etcd %s for %v: broker %d logged %d lines", what, outage, z, len(all))
 			text := strings.Join(all, "")
 			if len(all) > int(outage/time.Second) || strings.Contains(text, "rpc error") {
-				t.Errorf("broker %d said %d lines in %v:\n%s", z, len(all), outage, text)
+				t.Errorf("broker %d logged %d lines in %v:\n%s", z, len(all), outage, text)
 			}
 			for _, want := range []string{"etcd is not reachable", c.EtcdURL(0), c.EtcdURL(2), "stands_still", "goes_on", "docs/operations.md"} {
 				if !strings.Contains(text, want) {
@@ -79,7 +79,7 @@ func TestALostEtcdIsSaidOnceASecond(t *testing.T) {
 	}
 }
 
-// A member whose disk is full ends with a line that says so, and its zone goes on
+// A member whose disk is full ends with a line that reports it, and its zone continues
 // with the others.
 func TestAnEtcdMemberWhoseDiskIsFullSaysSo(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
@@ -91,7 +91,7 @@ func TestAnEtcdMemberWhoseDiskIsFullSaysSo(t *testing.T) {
 	i := startHungTest(t, c)
 	fill := filepath.Join(c.EtcdData(z), "..fill")
 	i.hangMember("a member's disk is full", z, func(int) {
-		// Taken and not written: the disk below is the other members', too.
+		// Allocated and not written: the other members use the same physical disk.
 		script := fmt.Sprintf("fallocate -l $(($(df --output=avail -B1 %[1]s | tail -1) - 1000000)) %[2]s", c.EtcdData(z), fill)
 		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 			t.Errorf("fill the disk: %v: %s", err, out)
@@ -99,7 +99,7 @@ func TestAnEtcdMemberWhoseDiskIsFullSaysSo(t *testing.T) {
 		_ = c.Etcd[z].Await(time.Minute)
 		text := c.Etcd[z].Tail(1 << 20)
 		if n := strings.Count(text, "is full"); n != 1 || !strings.Contains(text, "free some space there") || strings.Contains(text, "goroutine ") || strings.Contains(text, "%!w") {
-			t.Errorf("it said that %d times:\n%s", n, text)
+			t.Errorf("it logged that %d times:\n%s", n, text)
 		}
 		if err := os.Remove(fill); err != nil {
 			t.Error(err)

@@ -24,13 +24,13 @@ func testLength(short, full time.Duration) time.Duration {
 	return short
 }
 
-// printMeasured prints a line that goes into docs.
+// printMeasured prints a measurement for the documents.
 func printMeasured(t *testing.T, format string, args ...any) {
 	t.Helper()
 	t.Logf("MEASURED "+format, args...)
 }
 
-// newClient opens a franz-go client as one of zone z's, at its zone's listeners.
+// newClient opens a franz-go client of zone z, with its zone's listeners.
 func newClient(t *testing.T, c *cluster.Cluster, z int, more ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	k, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.ZoneBootstrap(z)...), kgo.ClientID(fmt.Sprintf("test-%d", z)),
@@ -51,7 +51,7 @@ func createTopic(t *testing.T, c *cluster.Cluster, topic string, partitions int3
 	}
 }
 
-// endOffsets asks for every partition's end.
+// endOffsets returns every partition's end offset.
 func endOffsets(t *testing.T, c *cluster.Cluster, topic string) map[int32]int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -66,7 +66,7 @@ func endOffsets(t *testing.T, c *cluster.Cluster, topic string) map[int32]int64 
 		if err == nil {
 			break
 		}
-		// kadm hands on what the client libraries try again.
+		// kadm returns errors that client libraries retry.
 		if !kerr.IsRetriable(err) || ctx.Err() != nil {
 			t.Fatalf("list end offsets of %s: %v", topic, err)
 		}
@@ -77,8 +77,8 @@ func endOffsets(t *testing.T, c *cluster.Cluster, topic string) map[int32]int64 
 	return ends
 }
 
-// readAll reads a topic from its start up to the present ends, as a client of
-// zone z, and gives each record to seen in order of its partition.
+// readAll reads a topic from its start to the current ends, as a client of zone z,
+// and passes each record to seen in order of its partition.
 func readAll(t *testing.T, c *cluster.Cluster, z int, topic string, seen func(*kgo.Record)) {
 	t.Helper()
 	ends := endOffsets(t, c, topic)

@@ -17,14 +17,14 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// limitHung is what producers may wait at most while a member of etcd is ill.
+// limitHung is the longest pause allowed for producers while an etcd member is unhealthy.
 const limitHung = 3 * time.Second
 
-// hangDuration is for how long it is.
+// hangDuration is how long it is unhealthy.
 func hangDuration() time.Duration { return testLength(10*time.Second, 20*time.Second) }
 
-// A member of etcd that is hung accepts connections and answers nothing. The
-// brokers of its zone go to another one, and come back when it is well.
+// A hung etcd member accepts connections and does not respond. The brokers of its
+// zone switch to another one, and back when it is healthy.
 func TestAHungEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	i := startHungTest(t, c)
@@ -42,7 +42,7 @@ func TestAHungEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	i.checkResult()
 }
 
-// A member whose answers come two seconds late.
+// A member whose responses are two seconds late.
 func TestASlowEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	var doors [cluster.Zones]*delayProxy
 	var list []string
@@ -61,14 +61,14 @@ func TestASlowEtcdMemberPausesItsZoneBriefly(t *testing.T) {
 	c.StartBrokers()
 	i := startHungTest(t, c)
 	i.hangMember("a member answers after 2 s", 0, func(z int) {
-		doors[z].delay.Store(int64(time.Second)) // there, and back
+		doors[z].delay.Store(int64(time.Second)) // in each direction
 		time.Sleep(hangDuration())
 		doors[z].delay.Store(0)
 	})
 	i.checkResult()
 }
 
-// A member whose disk takes no writes: it answers what needs no disk.
+// A member whose disk accepts no writes still answers requests that need no disk.
 func TestAnEtcdMemberWithAStalledDiskPausesItsZoneBriefly(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	var stall [cluster.Zones]func()
@@ -76,7 +76,7 @@ func TestAnEtcdMemberWithAStalledDiskPausesItsZoneBriefly(t *testing.T) {
 		c.Etcd[z].Kill()
 		stall[z] = mountOwnDisk(t, c.EtcdData(z))
 		c.Etcd[z].Start()
-		time.Sleep(3 * time.Second) // it is needed for the next one's quorum
+		time.Sleep(3 * time.Second) // the next test needs it for its quorum
 	}
 	i := startHungTest(t, c)
 	leader := c.EtcdLeader()
@@ -85,13 +85,13 @@ func TestAnEtcdMemberWithAStalledDiskPausesItsZoneBriefly(t *testing.T) {
 	i.checkResult()
 }
 
-// hungMemberTest is a load on a cluster whose etcd falls ill.
+// hungMemberTest is a load on a cluster with an unhealthy etcd member.
 type hungMemberTest struct {
 	t              *testing.T
 	c              *cluster.Cluster
 	l              *producerLoad
 	windows        []window
-	switchesBefore [cluster.Zones]int // members that brokers had given up before
+	switchesBefore [cluster.Zones]int // number of switches before
 }
 
 func startHungTest(t *testing.T, c *cluster.Cluster) *hungMemberTest {
@@ -105,12 +105,13 @@ func startHungTest(t *testing.T, c *cluster.Cluster) *hungMemberTest {
 	return i
 }
 
-// memberSwitches is how often the broker of a zone has left its member.
+// memberSwitches is how often the broker of a zone has switched to another member.
 func (i *hungMemberTest) memberSwitches(z int) int {
 	return strings.Count(i.c.Brokers[z].Tail(4<<20), "etcd member does not respond: switching to another one")
 }
 
-// hangMember makes the member of a zone ill, and has its brokers come back to it.
+// hangMember makes the member of a zone unhealthy, and waits until its brokers use it
+// again.
 func (i *hungMemberTest) hangMember(what string, z int, do func(z int)) {
 	i.t.Helper()
 	w := window{what: fmt.Sprintf("%s, zone %d", what, z), from: time.Now(), limit: limitHung}
@@ -142,7 +143,7 @@ func (i *hungMemberTest) checkResult() {
 	verifyTopic(i.t, i.c, "ill", i.l)
 }
 
-// delayProxy hands connections on, and what is sent over them late, either way.
+// delayProxy forwards connections and delays their bytes in both directions.
 type delayProxy struct {
 	ln    net.Listener
 	to    atomic.Pointer[string]
@@ -220,8 +221,8 @@ func (d *delayProxy) copyDelayed(from, to net.Conn) {
 	wg.Wait()
 }
 
-// mountOwnDisk puts a folder on a file system of its own, with what is in it, and
-// returns what makes that take no writes for hangDuration.
+// mountOwnDisk moves a folder with its contents to a file system of its own, and
+// returns a function that blocks writes to it for hangDuration.
 func mountOwnDisk(t *testing.T, folder string) (stall func()) {
 	t.Helper()
 	image, earlier := folder+".img", folder+".earlier"
@@ -237,13 +238,13 @@ func mountOwnDisk(t *testing.T, folder string) (stall func()) {
 	run("mkfs.ext4", "-q", "-m", "0", image)
 	run("mkdir", "-p", folder)
 	run("mount", "-o", "loop", image, folder)
-	t.Cleanup(func() { _ = exec.Command("umount", "-l", folder).Run() }) // etcd has it open until the cluster is taken away
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", folder).Run() }) // etcd has it open until the cluster is removed
 	if err := os.CopyFS(folder, os.DirFS(earlier)); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
 		t.Helper()
-		// One program freezes and thaws: a test that dies leaves nothing frozen.
+		// One program freezes and thaws, so that a test that dies leaves nothing frozen.
 		script := fmt.Sprintf("fsfreeze -f %[1]s && sleep %.0[2]f; fsfreeze -u %[1]s", folder, hangDuration().Seconds())
 		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 			t.Errorf("freeze %s: %v: %s", folder, err, out)

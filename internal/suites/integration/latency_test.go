@@ -13,8 +13,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// fsyncP99 measures the disk that etcd's data is on: 2 KiB appended and synced,
-// as etcd's WAL does.
+// fsyncP99 measures the disk of etcd's data: 2 KiB appended and synced, like etcd's
+// WAL.
 func fsyncP99(t *testing.T, folder string, samples int) (p50, p99 time.Duration) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(folder, "fsync-probe"))
@@ -40,8 +40,8 @@ func fsyncP99(t *testing.T, folder string, samples int) (p50, p99 time.Duration)
 }
 
 // TestTrickleIsAcknowledgedWithinAFewSyncsOfTheDisk reports done-when 5: p50
-// under 10 ms and p99 under 30 ms on a quiet machine. Machines are shared, so
-// what it fails at is a multiple of what the disk itself took meanwhile.
+// under 10 ms and p99 under 30 ms on a quiet machine. Machines are shared, so the
+// test fails only at a multiple of the disk's own latency during the run.
 func TestTrickleIsAcknowledgedWithinAFewSyncsOfTheDisk(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "trickle", 30, nil)
@@ -61,7 +61,7 @@ func TestTrickleIsAcknowledgedWithinAFewSyncsOfTheDisk(t *testing.T) {
 			if began.IsZero() {
 				began = a.sent
 			}
-			if a.offset >= 0 && a.sent.Sub(began) > 5*time.Second { // the first ones meet a cold cluster
+			if a.offset >= 0 && a.sent.Sub(began) > 5*time.Second { // without the first ones, of a cold cluster
 				took = append(took, a.ended.Sub(a.sent))
 			}
 		}
@@ -81,7 +81,7 @@ func TestTrickleIsAcknowledgedWithinAFewSyncsOfTheDisk(t *testing.T) {
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// maxEtcdBytes is what etcd's file stays under at the inline budget.
+// maxEtcdBytes bounds etcd's database file at the inline budget.
 const maxEtcdBytes = 96 << 20
 
 func TestEtcdsFileStaysSmallAtTheInlineBudget(t *testing.T) {

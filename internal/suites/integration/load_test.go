@@ -31,15 +31,15 @@ type producerLoad struct {
 	results    []cluster.ProducerResult
 }
 
-// loadOptions say what is sent.
+// loadOptions describe what is sent.
 type loadOptions struct {
 	topic       string
 	partitions  int
 	perFamily   int     // producers of each family; producer i is of zone i%3
 	bytesPerSec float64 // of all producers together
 	recordBytes int
-	first       int64 // sequence number to go on with
-	allZones    bool  // their bootstrap names the brokers of all zones
+	first       int64 // first sequence number
+	allZones    bool  // their bootstrap lists the brokers of all zones
 	more        []string
 }
 
@@ -99,7 +99,7 @@ type ack struct {
 	seq         int64
 }
 
-// readAcks reads what a producer was told, in the order in which it was.
+// readAcks reads a producer's results in order.
 func (l *producerLoad) readAcks(t *testing.T, name string) (all []ack) {
 	t.Helper()
 	f, err := os.Open(filepath.Join(l.folder, name+".acks"))
@@ -119,7 +119,7 @@ func (l *producerLoad) readAcks(t *testing.T, name string) (all []ack) {
 	return all
 }
 
-// window is a stretch of a run in which something was done to the cluster.
+// window is the part of a run in which a fault was injected.
 type window struct {
 	what     string
 	from, to time.Time
@@ -159,7 +159,7 @@ func (l *producerLoad) longestPauses(t *testing.T, windows []window) []pause {
 	return longest
 }
 
-// checkPauses prints the pauses and holds them to their windows' limits.
+// checkPauses prints the pauses and compares them with their windows' limits.
 func (l *producerLoad) checkPauses(t *testing.T, label string, windows []window) {
 	t.Helper()
 	for i, p := range l.longestPauses(t, windows) {
@@ -183,7 +183,7 @@ func (l *producerLoad) logDuring(t *testing.T, p pause) string {
 	for line := range strings.Lines(string(text)) {
 		var at int64
 		if _, err := fmt.Sscan(line, &at); err != nil {
-			continue // the rest of a longer message
+			continue // a continuation line
 		}
 		since := time.UnixMicro(at).Sub(p.from)
 		if since > -10*time.Second && since < p.took+time.Second {
@@ -194,7 +194,7 @@ func (l *producerLoad) logDuring(t *testing.T, p pause) string {
 	return out.String()
 }
 
-// recordID is who wrote a record.
+// recordID identifies a record by its producer and sequence.
 type recordID struct {
 	producer string
 	seq      int64
@@ -210,8 +210,8 @@ func parseValue(v []byte) (w recordID, partition int32, err error) {
 	return w, partition, err
 }
 
-// verifyTopic reads the topic and holds it against what was acknowledged to loads:
-// each acknowledged record is there once, at its offset, in order.
+// verifyTopic reads the topic and compares it with the acknowledgements of loads: each
+// acknowledged record is there once, at its offset, in order.
 func verifyTopic(t *testing.T, c *cluster.Cluster, topic string, loads ...*producerLoad) {
 	t.Helper()
 	type place struct {

@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// crossZoneBytes sums what the zones have sent to each other, by the kernel's
-// counters.
+// crossZoneBytes sums the bytes that the zones have sent to each other, by the
+// kernel's counters.
 func crossZoneBytes(c *cluster.Cluster) (bytes int64) {
 	for z := range cluster.Zones {
 		bytes += c.ZoneTraffic(z).Sent
@@ -20,7 +20,7 @@ func crossZoneBytes(c *cluster.Cluster) (bytes int64) {
 	return bytes
 }
 
-// crossZoneRate measures what crosses in so long a time.
+// crossZoneRate measures the bytes per second between zones during wait.
 func crossZoneRate(c *cluster.Cluster, wait time.Duration) float64 {
 	before, began := crossZoneBytes(c), time.Now()
 	time.Sleep(wait)
@@ -61,23 +61,23 @@ func TestTheKernelSeesNoPayloadCrossForAlignedClients(t *testing.T) {
 	time.Sleep(3 * time.Second)
 	idle := crossZoneRate(c, testLength(10*time.Second, 30*time.Second))
 
-	// A trickle costs what its commits cost: no payload, but entries, acks and
-	// followers' answers, whatever is produced.
+	// A trickle costs only its commits: no payload, but entries, acks and followers'
+	// responses, independent of the size.
 	alignedRun(t, c, program, alignedLoad{idle: idle, rate: 1e6, run: run, most: 0.10})
-	// At a rate that fills objects it is promise 8: half a per cent.
+	// At a rate that fills objects, promise 8 holds: half a per cent.
 	alignedRun(t, c, program, alignedLoad{idle: idle, rate: 16e6, run: run, most: 0.005})
 	unalignedRun(t, c, program, idle, run)
 }
 
 // alignedLoad is a run of clients that stay in their zones.
 type alignedLoad struct {
-	idle float64 // bytes a second that cross without clients
-	rate float64 // of each zone's producer, bytes a second
+	idle float64 // bytes per second between zones without clients
+	rate float64 // of each zone's producer, bytes per second
 	run  time.Duration
-	most float64 // that may cross beyond idle, of what is produced
+	most float64 // allowed share of the produced bytes beyond idle
 }
 
-// alignedRun has each zone's client produce and consume in its own zone.
+// alignedRun lets each zone's client produce and consume in its own zone.
 func alignedRun(t *testing.T, c *cluster.Cluster, program string, a alignedLoad) {
 	t.Helper()
 	before, began := crossZoneBytes(c), time.Now()
@@ -106,8 +106,8 @@ func alignedRun(t *testing.T, c *cluster.Cluster, program string, a alignedLoad)
 	}
 }
 
-// unalignedRun has a client in zone 1 that only knows zone 0's listener for
-// zone 0's clients, and has to be taken for one of them.
+// unalignedRun has a client in zone 1 that only knows zone 0's listener for zone 0's
+// clients, and must be counted as one of them.
 func unalignedRun(t *testing.T, c *cluster.Cluster, program string, idle float64, run time.Duration) {
 	t.Helper()
 	before, began := crossZoneBytes(c), time.Now()
@@ -119,8 +119,8 @@ func unalignedRun(t *testing.T, c *cluster.Cluster, program string, idle float64
 	}
 }
 
-// etcdBytes is what etcd's members have sent each other, and to and from their
-// clients, as they count it themselves.
+// etcdBytes returns the bytes between etcd's members, and between them and their
+// clients, by etcd's own counters.
 func etcdBytes(c *cluster.Cluster) (peer, client float64) {
 	for z := range cluster.Zones {
 		m := c.EtcdMetrics(z)
@@ -130,10 +130,10 @@ func etcdBytes(c *cluster.Cluster) (peer, client float64) {
 	return peer, client
 }
 
-// etcdSpan is what was counted in a stretch of time: by etcd, and in the bill.
+// etcdSpan is what was counted in an interval: by etcd, and in the bill.
 type etcdSpan struct{ peer, client, inline, etcd, taken, seconds float64 }
 
-func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
+func TestTheInlineRowEqualsEtcdsCounters(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Broker: map[string]string{"inline-rate": "4000000"}})
 	createTopic(t, c, "inline", 3, nil)
 	row := func(component string) (sum float64) {
@@ -144,7 +144,7 @@ func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
 		}
 		return sum
 	}
-	taken := func() (sum float64) { // record bytes, wherever they went
+	taken := func() (sum float64) { // record bytes, inline or in objects
 		for _, r := range readCost(t, c, 0, "component,zone").Rows {
 			if r.Component == "bytes_in" {
 				sum += float64(r.quantityValue(t))
@@ -172,9 +172,9 @@ func TestTheInlineRowIsWhatEtcdsOwnCountersSay(t *testing.T) {
 	clients := s.client - idle.client/idle.seconds*seconds
 	printMeasured(t, "inline row %.2f MB and %.2f MB of the rest of entries, times legs between zones, in %.0f s; etcd's members counted %.2f MB sent to each other beyond an idle run (%.2f MB in all): inline row / counters = %.4f, both rows / counters = %.4f",
 		inline/1e6, rest/1e6, seconds, net/1e6, s.peer/1e6, inline/net, (inline+rest)/net)
-	// An entry goes into its broker's member once, out to every broker's watch,
-	// and out again to the one that archives its generation, if that falls into
-	// the window: each in its own zone, so that no row has them.
+	// An entry goes into its broker's member once, out to every broker's watch, and
+	// again to the broker that archives its extent, if that is in the window: each
+	// within a zone, so that no row has them.
 	printMeasured(t, "%.2f MB of records; etcd's members counted %.2f MB to and from clients beyond an idle run: 1 + %d times that is %.4f of it",
 		s.taken/1e6, clients/1e6, cluster.Zones, (1+cluster.Zones)*s.taken/clients)
 	if ratio := (1 + cluster.Zones) * s.taken / clients; ratio < 0.76 || ratio > 1.05 {

@@ -12,14 +12,14 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/cluster"
 )
 
-// leaseTTL is how long a dead broker's session may hold what it held.
+// leaseTTL is how long a dead broker's session keeps its slots and roles.
 const leaseTTL = 5 * time.Second
 
-// A broker that was killed and is started again within its lease coordinates its
-// groups when it says that it is ready, and that before the lease has ended.
+// A broker that was killed and restarted within its lease coordinates its groups when
+// it reports ready, and does so before the lease has ended.
 func TestABrokerThatWasKilledCoordinatesItsGroupsWhenItIsReady(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
-	time.Sleep(10 * time.Second) // the slots have found their places
+	time.Sleep(10 * time.Second) // the slots are distributed
 	for i := range cluster.Zones {
 		c.Brokers[i].Kill()
 		begun := time.Now()

@@ -24,7 +24,7 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	first := startLoad(t, c, loadOptions{topic: "lost", partitions: 6, perFamily: 3, bytesPerSec: 2e6, recordBytes: 1024})
 	time.Sleep(testLength(15*time.Second, 45*time.Second))
 	committed := commitSome(t, c, "lost", "readers")
-	began := time.Now() // what was acknowledged before is to be archived before the loss
+	began := time.Now() // everything acknowledged before must be archived before the loss
 	time.Sleep(testLength(25*time.Second, 40*time.Second))
 
 	lost := time.Now()
@@ -36,7 +36,7 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(2 * time.Second) // the load goes on, and nothing is acknowledged
+	time.Sleep(2 * time.Second) // the load continues, and nothing is acknowledged
 	for _, p := range c.Brokers {
 		p.Kill()
 	}
@@ -52,7 +52,7 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	back := time.Now()
 	printMeasured(t, "etcd lost at 0 s, recovered and serving at %.1f s", back.Sub(lost).Seconds())
 	goesOn := recoveredEnds(t, out, "lost")
-	time.Sleep(testLength(8*time.Second, 20*time.Second)) // producers that were there go on
+	time.Sleep(testLength(8*time.Second, 20*time.Second)) // existing producers continue
 	first.stopProducers(t)
 	second := startLoad(t, c, loadOptions{topic: "lost", partitions: 6, perFamily: 3, bytesPerSec: 2e6, recordBytes: 1024, first: 1_000_000})
 	time.Sleep(testLength(5*time.Second, 20*time.Second))
@@ -65,16 +65,16 @@ func TestRecoverBringsBackEverythingUpToTheLastArchive(t *testing.T) {
 	}
 }
 
-// recoveryCheck is what a loss of etcd is judged by.
+// recoveryCheck is the input of a check after a loss of etcd.
 type recoveryCheck struct {
 	began, lost time.Time
-	ends        map[int32][2]int64 // per partition: the offset after the last record brought back, and where it goes on
+	ends        map[int32][2]int64 // per partition: the offset after the last recovered record, and the next offset
 	loads       []*producerLoad
 }
 
-// checkRecovery holds the topic against the acknowledgements: those before
-// began are there; of the later ones before the loss, exactly those below the
-// recovered end; those after it are there, and no offset was given twice.
+// checkRecovery compares the topic with the acknowledgements: those before began are
+// there; of the later ones before the loss, exactly those below the recovered end;
+// those after it are there, and no offset was assigned twice.
 func checkRecovery(t *testing.T, c *cluster.Cluster, r recoveryCheck) {
 	t.Helper()
 	type place struct {
@@ -125,7 +125,7 @@ func checkRecovery(t *testing.T, c *cluster.Cluster, r recoveryCheck) {
 	printMeasured(t, "recovery: %d acknowledged records are there, %d acknowledged after the last archive are lost with etcd", kept, tail)
 }
 
-// readSparse reads a topic in which offsets may jump, up to its present ends.
+// readSparse reads a topic in which offsets may jump, up to its current ends.
 func readSparse(t *testing.T, c *cluster.Cluster, z int, topic string, seen func(*kgo.Record)) {
 	t.Helper()
 	ends := endOffsets(t, c, topic)
@@ -162,7 +162,7 @@ func readSparse(t *testing.T, c *cluster.Cluster, z int, topic string, seen func
 	t.Errorf("read %s: it ends at %v, the ends are %v", topic, last, ends)
 }
 
-// recoveredEnds reads what `zonewise recover` said per partition.
+// recoveredEnds reads the offsets per partition from the output of `zonewise recover`.
 func recoveredEnds(t *testing.T, out, topic string) map[int32][2]int64 {
 	t.Helper()
 	ends := map[int32][2]int64{}
@@ -177,7 +177,7 @@ func recoveredEnds(t *testing.T, out, topic string) map[int32][2]int64 {
 		ends[int32(partition)] = [2]int64{last + 1, on}
 	}
 	if len(ends) == 0 {
-		t.Fatalf("recover says nothing of %s:\n%s", topic, out)
+		t.Fatalf("recover does not report %s:\n%s", topic, out)
 	}
 	return ends
 }
@@ -227,7 +227,7 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 		}
 	}
 	produce(50)
-	// A copy of the members' data is a backup; then two generations pass.
+	// A copy of the members' data is a backup; then two extents are archived.
 	for _, p := range c.Etcd {
 		p.Kill()
 	}
@@ -256,8 +256,8 @@ func TestAnOlderEtcdIsRefused(t *testing.T) {
 		t.Errorf("a broker on an etcd older than the bucket ended with %v", err)
 	}
 	if text := lastError(c.Brokers[0]); !strings.Contains(text, "recover") {
-		t.Errorf("a broker on an etcd older than the bucket says %q, without naming recover", text)
+		t.Errorf("a broker on an etcd older than the bucket prints %q, without naming recover", text)
 	} else {
-		printMeasured(t, "on an older etcd a broker says: %s", text)
+		printMeasured(t, "on an older etcd a broker prints: %s", text)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // refreshes of the metadata through each bootstrap (issue 3, done-when 3).
 const refreshes = 100
 
-func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
+func TestMetadataAlwaysNamesTheZonesOwnBrokers(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{Brokers: 6})
 	createTopic(t, c, "zones", 24, nil)
 	program, err := cluster.ClientsProgram(c.Folder)
@@ -27,7 +27,7 @@ func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
 	}
 	for _, family := range []string{"franz", "sarama", "kafka-go"} {
 		for z := range cluster.Zones {
-			// One broker is enough to begin with: the others are learnt from it.
+			// One broker is enough as bootstrap: it returns the others.
 			k := c.Client(-1, program, "leaders", "--family", family, "--bootstrap", c.Bootstrap(z, z), "--topic", "zones", "--refreshes", fmt.Sprint(refreshes))
 			if err := k.Wait(2 * time.Minute); err != nil {
 				t.Fatalf("%s in zone %d: %v", family, z, err)
@@ -43,7 +43,7 @@ func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
 			for leader, n := range named {
 				total += n
 				if !slices.Contains(own, leader) {
-					t.Errorf("%s in zone %d was told of leader %s %d times; its zone has %v", family, z, leader, n, own)
+					t.Errorf("%s in zone %d got leader %s %d times; its zone has %v", family, z, leader, n, own)
 				}
 			}
 			if total != 24*refreshes || len(named) != len(own) {
@@ -54,7 +54,7 @@ func TestMetadataNamesTheZonesOwnBrokersForEver(t *testing.T) {
 	}
 }
 
-func TestAClientOfNoZoneIsServedAndCounted(t *testing.T) {
+func TestAClientWithoutAZoneIsServedAndCounted(t *testing.T) {
 	c := cluster.Start(t, cluster.Options{})
 	createTopic(t, c, "unknown", 3, nil)
 	k, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap(0, -1)), kgo.ClientID("nobody"), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(kgo.ManualPartitioner()))

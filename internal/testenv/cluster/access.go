@@ -35,8 +35,8 @@ func (c *Cluster) ZoneBootstrap(z int) []string {
 	return all
 }
 
-// WholeBootstrap lists the listeners for zone z's clients of all brokers, the
-// zone's own first: who has it finds a broker while the zone's are away.
+// WholeBootstrap lists the listeners for zone z's clients of all brokers, the zone's
+// own first: with it a client finds a broker while those of its zone are down.
 func (c *Cluster) WholeBootstrap(z int) []string {
 	all := c.ZoneBootstrap(z)
 	for i := range c.Brokers {
@@ -52,12 +52,12 @@ func (c *Cluster) HTTP(i int) string {
 	return fmt.Sprintf("http://%s:%d", c.BrokerHost(i), portHTTP+c.addresses.portAdd)
 }
 
-// EtcdURL is where brokers reach the member of zone z.
+// EtcdURL is the client URL of the member of zone z.
 func (c *Cluster) EtcdURL(z int) string {
 	return "http://" + c.addresses.portAddr(z, hostEtcd, portEtcd)
 }
 
-// EtcdURLs lists all members, divided by commas.
+// EtcdURLs lists all members, separated by commas.
 func (c *Cluster) EtcdURLs() string {
 	var all []string
 	for z := range Zones {
@@ -66,7 +66,7 @@ func (c *Cluster) EtcdURLs() string {
 	return strings.Join(all, ",")
 }
 
-// Bucket is the URL that brokers were given.
+// Bucket is the bucket URL of the brokers.
 func (c *Cluster) Bucket() string { return c.bucket }
 
 // Block is the number that the cluster's addresses have in common.
@@ -83,7 +83,7 @@ func (c *Cluster) Run(args ...string) (stdout, stderr string, err error) {
 	return out.String(), errs.String(), err
 }
 
-// Get asks broker i's HTTP door.
+// Get sends a request to broker i's HTTP interface.
 func (c *Cluster) Get(i int, path string) []byte {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -95,7 +95,7 @@ func (c *Cluster) Get(i int, path string) []byte {
 	return body
 }
 
-// GetJSON asks broker i's HTTP door and decodes the answer.
+// GetJSON sends a request to broker i's HTTP interface and decodes the response.
 func (c *Cluster) GetJSON(i int, path string, into any) {
 	c.t.Helper()
 	if err := json.Unmarshal(c.Get(i, path), into); err != nil {
@@ -127,8 +127,8 @@ func httpGet(ctx context.Context, url string) ([]byte, error) {
 // Metrics are the samples of a Prometheus page, by name with labels.
 type Metrics map[string]float64
 
-// Sum adds up the samples whose name is name and whose labels hold every one
-// of parts (`To="..."`).
+// Sum adds up the samples whose name is name and whose labels contain all of parts
+// (`To="..."`).
 func (m Metrics) Sum(name string, parts ...string) (sum float64) {
 	for key, value := range m {
 		base, labels, _ := strings.Cut(key, "{")

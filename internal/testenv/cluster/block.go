@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// Blocks of addresses: one cluster has 127.N.*.* or 10.N.*.* to itself while it
-// holds N's lock.
+// Blocks of addresses: a cluster has 127.N.*.* or 10.N.*.* for itself while it holds
+// N's lock.
 const (
 	firstBlock = 20
 	lastBlock  = 219
 )
 
-// ReserveBlock returns a number that no other cluster on this machine has: the
-// addresses 127.N.*.* are the caller's until release.
+// ReserveBlock returns a number that no other cluster on this machine uses: the
+// addresses 127.N.*.* belong to the caller until release.
 func ReserveBlock() (n int, release func(), err error) {
 	folder := filepath.Join(os.TempDir(), "zonewise-test-blocks")
 	if err := os.MkdirAll(folder, 0o777); err != nil {

@@ -10,9 +10,8 @@ import (
 	"syscall"
 )
 
-// Program builds cmd/zonewise, or takes the one that ZONEWISE_BIN names, and
-// returns its path inside folder: what others build meanwhile does not change
-// it.
+// Program builds cmd/zonewise, or uses the one that ZONEWISE_BIN names, and returns
+// its path inside folder, so that concurrent builds do not change it.
 func Program(folder string) (string, error) {
 	mine := filepath.Join(folder, "zonewise")
 	if given := os.Getenv("ZONEWISE_BIN"); given != "" {
@@ -33,7 +32,7 @@ func ClientsProgram(folder string) (string, error) {
 	}
 	mine := filepath.Join(folder, "clients-go")
 	if _, err := os.Stat(mine); err == nil {
-		return mine, nil // and it may be running
+		return mine, nil // it may be running
 	}
 	return mine, goBuild(filepath.Join(root, "internal", "tools", "clients-go"), ".", mine)
 }
@@ -64,8 +63,8 @@ func goBuild(module, target, result string) error {
 	return copyFile(cached, result)
 }
 
-// Root finds the repository from this file's place, or from the working folder
-// upwards where the test was built with -trimpath.
+// Root finds the repository from this file's path, or from the working folder
+// upwards if the test was built with -trimpath.
 func Root() (string, error) {
 	var starts []string
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
@@ -92,8 +91,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, content, 0o755)
 }
 
-// lockFile takes a lock on a file; closing lets go of it, and so does the end of
-// the process.
+// lockFile locks a file; closing it or the end of the process releases the lock.
 func lockFile(path string, how int) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o644)
 	if err != nil {

@@ -23,8 +23,8 @@ type Client struct {
 	command *exec.Cmd
 }
 
-// Client starts clients-go in zone z's network (-1: in the test's own). It ends
-// by itself, or by End.
+// Client starts clients-go in zone z's network (-1: in the test's own). It ends by
+// itself, or by Finish.
 func (c *Cluster) Client(z int, program string, args ...string) *Client {
 	c.t.Helper()
 	line := append([]string{program}, args...)
@@ -53,9 +53,9 @@ func (c *Cluster) Client(z int, program string, args ...string) *Client {
 	return k
 }
 
-// Finish tells the program to finish, and waits.
+// Finish makes the program finish, and waits for it.
 func (k *Client) Finish() error {
-	_ = k.stdin.Close() // it may be gone: Wait tells
+	_ = k.stdin.Close() // it may be gone: Wait reports that
 	return k.Wait(3 * time.Minute)
 }
 
@@ -73,7 +73,7 @@ func (k *Client) Wait(patience time.Duration) error {
 	}
 }
 
-// Lines decodes what it printed, one JSON object a line.
+// Lines decodes its output, one JSON object per line.
 func (k *Client) Lines(each func(line []byte) error) {
 	k.t.Helper()
 	for line := range strings.Lines(k.out.String()) {
@@ -83,7 +83,7 @@ func (k *Client) Lines(each func(line []byte) error) {
 	}
 }
 
-// ProducerResult is what clients-go prints of a producer.
+// ProducerResult is clients-go's output for a producer.
 type ProducerResult struct {
 	Producer string         `json:"producer"`
 	Family   string         `json:"family"`

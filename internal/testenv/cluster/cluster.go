@@ -11,12 +11,12 @@ import (
 	"github.com/zonewise/zonewise/internal/testenv/s3server"
 )
 
-// Zones is how many zones a cluster has.
+// Zones is the number of zones of a cluster.
 const Zones = 3
 
 // Options are the wishes of a test; the zero value will do.
 type Options struct {
-	Brokers    int               // default one in each zone; broker i stands in zone i%3
+	Brokers    int               // default one in each zone; broker i is in zone i%3
 	Broker     map[string]string // other values for keys of broker.yaml
 	Flags      []string          // more flags of every broker
 	Namespaces bool              // a network namespace per zone; needs root
@@ -44,12 +44,11 @@ type Cluster struct {
 	bucket    string
 }
 
-// readyTimeout is how long a start may take on a machine that is shared.
+// readyTimeout bounds a start, on a shared machine.
 const readyTimeout = 60 * time.Second
 
-// Start builds what is needed and starts the cluster. It returns when every
-// broker is ready. The test fails if that does not work; everything is taken
-// away when the test ends.
+// Start builds what is needed and starts the cluster. It returns when every broker is
+// ready. If that fails, the test fails; everything is removed when the test ends.
 func Start(t testing.TB, o Options) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, options: o, Folder: t.TempDir()}
@@ -97,8 +96,8 @@ func Start(t testing.TB, o Options) *Cluster {
 	return c
 }
 
-// StartBrokers starts those that do not run, the first of each zone in turn
-// (the cluster remembers zones in the order in which they appear), and waits
+// StartBrokers starts the brokers that do not run, the first of each zone one after
+// the other (the cluster stores zones in the order in which they appear), and waits
 // until all are ready.
 func (c *Cluster) StartBrokers() {
 	c.t.Helper()
@@ -112,7 +111,7 @@ func (c *Cluster) StartBrokers() {
 
 func (c *Cluster) etcdFolder(z int) string { return filepath.Join(c.Folder, fmt.Sprintf("etcd-%d", z)) }
 
-// newEtcd makes a member of zone z. suffix tells it from an earlier one.
+// newEtcd creates a member of zone z. suffix distinguishes it from an earlier one.
 func (c *Cluster) newEtcd(z int, suffix, data string) *Process {
 	c.t.Helper()
 	name := fmt.Sprintf("etcd-%d%s", z, suffix)
@@ -124,7 +123,7 @@ func (c *Cluster) newEtcd(z int, suffix, data string) *Process {
 	return c.newProcess(z, name, c.Program, "etcd", "--config", config)
 }
 
-// newBroker makes broker i, of zone i%3.
+// newBroker creates broker i, of zone i%3.
 func (c *Cluster) newBroker(i int) *Process {
 	c.t.Helper()
 	z, host := i%Zones, c.BrokerHost(i)
@@ -153,8 +152,8 @@ func (c *Cluster) newProcess(z int, name string, args ...string) *Process {
 	return p
 }
 
-// Env is the environment of the cluster's programs: nothing of the user's
-// settings or credentials gets in.
+// Env is the environment of the cluster's programs, without the user's settings and
+// credentials.
 func (c *Cluster) Env() []string {
 	values := map[string]string{"PATH": os.Getenv("PATH"), "HOME": c.Folder, "AWS_EC2_METADATA_DISABLED": "true",
 		"AWS_ACCESS_KEY_ID": c.S3.AccessKey, "AWS_SECRET_ACCESS_KEY": c.S3.SecretKey, "AWS_REGION": c.S3.Region}
@@ -186,7 +185,7 @@ func (c *Cluster) cleanUp() {
 	}
 }
 
-// Ready waits until a broker's /readyz says so.
+// Ready waits until a broker's /readyz returns 200.
 func (c *Cluster) Ready(p *Process) {
 	c.t.Helper()
 	if err := c.waitReady(p, readyTimeout); err != nil {

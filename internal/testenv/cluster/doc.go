@@ -10,9 +10,9 @@
 //	  or, with Namespaces: a network namespace per zone, 10.N.z.5, 10.N.z.10,
 //	                   with the files' own ports (netns.go has the picture)
 //
-// Every process can be killed, terminated and started again; its output goes to
-// a file that is shown when the test fails. Owner: the Cluster owns processes,
-// namespaces and addresses, and the test's cleanup takes all of them away; what
-// a test process that was killed left behind ends with it (parent death signal)
-// or is taken away by the next holder of the block.
+// Every process can be killed, terminated and restarted; its output goes to a file
+// that is shown when the test fails. Owner: the Cluster owns processes, namespaces
+// and addresses, and the test's cleanup removes all of them. If the test process is
+// killed, its child processes end with it (parent death signal), and the next holder
+// of the block removes the rest.
 package cluster

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// namespaces are three zones with a network of their own each:
+// namespaces are three zones, each with its own network:
 //
-//	      bridge zwN (no address): what is on it has crossed between zones
+//	      bridge zwN (no address): its traffic has crossed between zones
 //	     /         |         \
 //	zone0@zwN-a zone0@zwN-b zone0@zwN-c      10.N.1.5/.10  10.N.2.5/.10  10.N.3.5/.10
 //	hub0 |      hub0 |      hub0 |           172.30.N.2    172.30.N.6    172.30.N.10
 //	     +--- the test's namespace ---+      172.30.N.1/.5/.9; the S3 server on 172.30.N.1
 //
-// The S3 server and the test are reached by hub0, so the counters of zone0 hold
-// what crossed between zones and nothing else.
+// The S3 server and the test are reached by hub0, so the counters of zone0 contain
+// only the traffic between zones.
 type namespaces struct{ block int }
 
-// openNamespaces makes them, after taking away what an earlier holder of the
-// block left.
+// openNamespaces creates them, after removing what an earlier holder of the block
+// left behind.
 func openNamespaces(block int) (*namespaces, error) {
 	n := &namespaces{block: block}
 	n.close()
@@ -54,7 +54,7 @@ func openNamespaces(block int) (*namespaces, error) {
 	return n, nil
 }
 
-// hostClient is where programs of clients connect from.
+// hostClient is the host number of client programs.
 const hostClient = 100
 
 func (n *namespaces) bridgeName() string              { return fmt.Sprintf("zw%d", n.block) }
@@ -64,8 +64,8 @@ func (n *namespaces) vethName(k string, z int) string { return fmt.Sprintf("zw%d
 // hubAddr is the address that every zone reaches by hub0.
 func (n *namespaces) hubAddr() string { return fmt.Sprintf("172.30.%d.1", n.block) }
 
-// close takes everything away; what is not there is no fault. Interfaces and
-// routes go with their namespace.
+// close removes everything; missing parts are no error. Interfaces and routes are
+// removed with their namespace.
 func (n *namespaces) close() {
 	for z := range Zones {
 		if _, err := os.Stat(filepath.Join("/run/netns", n.zoneName(z))); err == nil {
@@ -106,7 +106,7 @@ func (c *Cluster) ZoneTraffic(z int) ZoneTraffic {
 }
 
 // CommandIn returns a command that runs in zone z's network, or in the test's own
-// where there are no namespaces.
+// if there are no namespaces.
 func (c *Cluster) CommandIn(z int, args ...string) []string {
 	if c.nets == nil {
 		return args
@@ -114,10 +114,10 @@ func (c *Cluster) CommandIn(z int, args ...string) []string {
 	return append([]string{"ip", "netns", "exec", c.nets.zoneName(z)}, args...)
 }
 
-// errNoRoot says why namespaces cannot be made.
+// errNoRoot: namespaces cannot be created.
 var errNoRoot = errors.New("network namespaces need root")
 
-// CanNamespace says whether this machine lets us make namespaces.
+// CanNamespace returns an error if this machine does not allow namespaces.
 func CanNamespace() error {
 	if os.Geteuid() != 0 {
 		return errNoRoot

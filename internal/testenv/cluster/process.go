@@ -15,7 +15,7 @@ import (
 // goroutine at a time.
 type Process struct {
 	Name string
-	Log  string // file of what it printed, all its lives
+	Log  string // file with its output, over all restarts
 	Zone string
 	// Namespace is the network namespace it runs in; "" is the test's own.
 	Namespace string
@@ -27,7 +27,7 @@ type Process struct {
 	ended   chan error
 }
 
-// exitTimeout bounds the wait for a process that was told to end.
+// exitTimeout bounds the wait for a process that was asked to end.
 const exitTimeout = 60 * time.Second
 
 // Start starts the process; it does not wait until it serves.
@@ -73,10 +73,10 @@ func (p *Process) Pid() int { return p.command.Process.Pid }
 func (p *Process) Kill() {
 	p.t.Helper()
 	p.sendSignal(syscall.SIGKILL)
-	_ = p.waitExit(exitTimeout) // "killed" is what was asked for
+	_ = p.waitExit(exitTimeout) // "killed" is the expected error
 }
 
-// Terminate asks it to end and returns what it ended with and how long that took.
+// Terminate sends SIGTERM, and returns how long the process took to end and its error.
 func (p *Process) Terminate() (time.Duration, error) {
 	p.t.Helper()
 	began := time.Now()
@@ -91,7 +91,7 @@ func (p *Process) Await(patience time.Duration) error {
 	return p.waitExit(patience)
 }
 
-// Pause freezes it; Resume ends that.
+// Pause suspends it; Resume ends that.
 func (p *Process) Pause()  { p.sendSignal(syscall.SIGSTOP) }
 func (p *Process) Resume() { p.sendSignal(syscall.SIGCONT) }
 
@@ -122,7 +122,7 @@ func (p *Process) waitExit(patience time.Duration) error {
 	}
 }
 
-// exitError reports how it ended, if it did without being asked to.
+// exitError reports how it ended, if it ended by itself.
 func (p *Process) exitError() (how error, yes bool) {
 	if p.command == nil {
 		return nil, false

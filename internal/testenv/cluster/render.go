@@ -12,7 +12,7 @@ import (
 // deploy/three-zones is of that form.
 var address = regexp.MustCompile(`\b10\.0\.([1-3])\.(\d+)(?::(\d+))?\b`)
 
-// Where the parts of a zone are, as in the files.
+// Host numbers and ports, as in the files.
 const (
 	hostEtcd     = 5
 	hostBroker   = 10
@@ -23,7 +23,7 @@ const (
 	portEtcdPeer = 2380
 )
 
-// addressMap maps the files' addresses to where this cluster is.
+// addressMap maps the files' addresses to this cluster's.
 type addressMap struct {
 	prefix  string // "127.23" for "10.0"
 	portAdd int

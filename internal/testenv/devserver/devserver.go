@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// Zones is how many zones it has, a broker in each.
+	// Zones is the number of zones, with one broker each.
 	Zones        = 3
 	portsInUse   = 34 // dev: P to P+33
 	startTimeout = 2 * time.Minute
@@ -36,7 +36,7 @@ type Dev struct {
 	err        error         // set before ended is closed
 }
 
-// Repository is the folder that go.mod is in.
+// Repository returns the folder of go.mod.
 func Repository() (string, error) {
 	at, err := os.Getwd()
 	if err != nil {
@@ -50,15 +50,15 @@ func Repository() (string, error) {
 	return "", errors.New("find cmd/zonewise: run the test from within the repository")
 }
 
-// Start builds the program, starts it with more flags if given, and returns when
-// it is ready. A test whose server does not end well fails.
+// Start builds the program, starts it with additional flags, and returns when it is
+// ready. A server that does not end with status 0 fails the test.
 func Start(t testing.TB, flags ...string) *Dev {
 	t.Helper()
 	port := freePorts(t, portsInUse+1)
 	return StartAt(t, port, port+portsInUse, flags...)
 }
 
-// Program builds zonewise into a folder, or takes the one that TEST_BROKER names.
+// Program builds zonewise into a folder, or uses the one that TEST_BROKER names.
 func Program(t testing.TB, folder string) string {
 	t.Helper()
 	if built := os.Getenv("TEST_BROKER"); built != "" {
@@ -129,7 +129,7 @@ func (d *Dev) waitReady(t testing.TB) {
 	}
 }
 
-// stop drains it; a dev that does not end well fails the test.
+// stop drains the server; an exit status other than 0 fails the test.
 func (d *Dev) stop(t testing.TB) {
 	select {
 	case <-d.ended:
@@ -154,13 +154,13 @@ func (d *Dev) stop(t testing.TB) {
 	}
 }
 
-// Bootstrap is where clients of a zone begin.
+// Bootstrap is the bootstrap address for clients of a zone.
 func (d *Dev) Bootstrap(zone int) string { return d.Addr(zone, zone) }
 
-// UnzonedBootstrap is where clients begin that no evidence places.
+// UnzonedBootstrap is the bootstrap address for clients without a zone.
 func (d *Dev) UnzonedBootstrap() string { return localAddr(d.port + 30) }
 
-// Addr is where a broker listens for clients of a zone.
+// Addr is a broker's listener for clients of a zone.
 func (d *Dev) Addr(broker, zone int) string {
 	if broker == zone {
 		return localAddr(d.port + zone)
@@ -180,8 +180,8 @@ func (d *Dev) Tail() string {
 	return "--- log of zonewise dev (end)\n" + strings.Join(lines[max(0, len(lines)-logTail):], "\n")
 }
 
-// freePorts finds n ports in a row, and one more, that nobody has. Somebody
-// may take one before dev does; dev then says so, and which.
+// freePorts finds n consecutive free ports, and one more. Another process may take one
+// before dev does; dev then reports which.
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	for base := 24000 + os.Getpid()%1000*8; base < 60000; base += n + 1 {

@@ -14,21 +14,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Attack is what some connections do to a broker, again and again.
+// Attack is a request that some connections send to a broker repeatedly.
 type Attack struct {
 	Broker      string // host:port
 	Connections int
 	For         time.Duration
 	Key         int16
 	Version     int16  // of the request
-	Array       string // of Requests' descriptions; "": the first
+	Array       string // one of Requests' descriptions; "": the first
 	Bytes       int    // of each request
-	OneName     bool   // all elements name Name; else each another one
+	OneName     bool   // all elements have the name Name; otherwise each has a different one
 	Name        string
-	Silent      bool // answers are not read
+	Silent      bool // responses are not read
 }
 
-// Result is what an attack did.
+// Result counts what an attack sent and received.
 type Result struct{ Sent, Answered, Bytes int64 }
 
 // Frame is the attack's request as it is sent.
@@ -71,7 +71,7 @@ func (a Attack) Run(ctx context.Context) (Result, error) {
 	return Result{sent.Load(), answered.Load(), bytes.Load()}, nil
 }
 
-// attackOnce is one connection's life.
+// attackOnce runs one connection until it ends.
 func (a Attack) attackOnce(ctx context.Context, frame []byte, sent, answered, bytes *atomic.Int64) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", a.Broker)
@@ -101,8 +101,8 @@ func (a Attack) attackOnce(ctx context.Context, frame []byte, sent, answered, by
 	}
 }
 
-// Main runs the attack that text describes, for a process of its own, and
-// writes what it did.
+// Main runs the attack that text describes, in a process of its own, and writes the
+// result.
 func Main(ctx context.Context, text string, out io.Writer) error {
 	var a Attack
 	if err := json.Unmarshal([]byte(text), &a); err != nil {

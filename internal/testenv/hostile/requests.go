@@ -1,5 +1,5 @@
-// Package hostile makes requests that are as expensive as Kafka's protocol
-// allows, for tests of what a broker lets one client do to the others.
+// Package hostile builds requests that are as expensive as Kafka's protocol allows,
+// for tests of how much one client can disturb others.
 package hostile
 
 import (
@@ -8,9 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Requests makes the requests of an API that are as expensive for their bytes as
-// an array in them allows: every array in turn with so many elements that the
-// request has about so many bytes. names are what the elements name.
+// Requests builds the most expensive requests of an API: for every array one request
+// with so many elements that it has about the given number of bytes. name returns
+// the names in the elements.
 func Requests(key, version int16, bytes int, name func(i int) string) (out []kmsg.Request, what []string) {
 	var arrays func(t reflect.Type, path []int) [][]int
 	arrays = func(t reflect.Type, path []int) (all [][]int) {

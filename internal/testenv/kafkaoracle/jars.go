@@ -18,15 +18,15 @@ var pom []byte // read only
 // Version of Apache Kafka that pom.xml names.
 const Version = "4.4.0"
 
-// ErrMissing says that a program that is needed here is not installed.
+// ErrMissing: a required program is not installed.
 var ErrMissing = errors.New("not installed")
 
 // Classpath returns Java's class path of Kafka's jars.
 func Classpath() (string, error) { return Jars(pom) }
 
 // Jars returns Java's class path of the jars that a pom names, fetched by Maven
-// if they are not in the cache yet. Test processes that come at the same time
-// wait for the one that fetches.
+// if they are not in the cache yet. Concurrent test processes wait for the one that
+// fetches.
 func Jars(pom []byte) (string, error) {
 	for _, program := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -46,7 +46,7 @@ func Jars(pom []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("lock the cache of kafka's jars: %w", err)
 	}
-	defer lock.Close() // and with it the lock
+	defer lock.Close() // releases the lock
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock the cache of kafka's jars: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startTimeout = 90 * time.Second // of a JVM on a machine that is shared
+	startTimeout = 90 * time.Second // of a JVM on a shared machine
 	stopTimeout  = 30 * time.Second
 )
 
@@ -27,7 +27,7 @@ type Options struct {
 	HeapMB     int               // of each broker, default 512
 	Port       int               // of the first broker, default a free one
 	Properties map[string]string // more of server.properties, or other values
-	Features   map[string]int    // levels other than the release's; 0 is not to have one
+	Features   map[string]int    // levels other than the release's; 0: without the feature
 	// Each changes the server.properties of one broker, counted from 0; default
 	// nil.
 	Each func(broker int, properties map[string]string)
@@ -51,9 +51,9 @@ type brokerProcess struct {
 	ended   chan error // capacity 1: what Wait returned
 }
 
-// Start formats and starts a cluster and returns when every broker takes
-// connections. The test fails if that does not work; the cluster is stopped
-// when the test ends.
+// Start formats and starts a cluster and returns when every broker accepts
+// connections. If that fails, the test fails; the cluster is stopped when the test
+// ends.
 func Start(t testing.TB, o Options) *Oracle {
 	t.Helper()
 	k := &Oracle{t: t, options: o, cluster: "zonewise-oracle-000001"}
@@ -124,8 +124,8 @@ func (k *Oracle) StopBroker(i int) {
 	p.ended <- nil // for Stop
 }
 
-// StartBroker starts broker i again, with what its folder holds, and returns
-// when it takes connections.
+// StartBroker restarts broker i with its existing folder, and returns when it accepts
+// connections.
 func (k *Oracle) StartBroker(i int) error {
 	p, err := k.launchBroker(i)
 	if err != nil {
@@ -172,7 +172,7 @@ func (k *Oracle) launchBroker(i int) (*brokerProcess, error) {
 	}
 	defer output.Close()
 	heap := fmt.Sprintf("%dm", k.options.HeapMB)
-	// Kafka's own start script asks for this collector, with these settings.
+	// Kafka's own start script sets this collector with these settings.
 	p.command = exec.Command("java", "-Xms"+heap, "-Xmx"+heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 		"-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
 		"-Dkafka.logs.dir="+folder, "-cp", k.classPath, "kafka.Kafka", config)
@@ -185,8 +185,8 @@ func (k *Oracle) launchBroker(i int) (*brokerProcess, error) {
 	return p, nil
 }
 
-// serverProperties are Kafka's defaults but for addresses, threads that fit a small
-// machine, and the replication of its own topics.
+// serverProperties are Kafka's defaults except for addresses, thread counts for a
+// small machine, and the replication of its own topics.
 func (k *Oracle) serverProperties(i int, folder string) []byte {
 	n, ports, first := k.options.Brokers, k.ports, 1
 	if k.options.FromZero {
@@ -209,7 +209,7 @@ func (k *Oracle) serverProperties(i int, folder string) []byte {
 		"share.coordinator.state.topic.replication.factor": replicas, "share.coordinator.state.topic.min.isr": isr,
 		"share.coordinator.state.topic.num.partitions": "5",
 	}
-	if n > 1 { // of one broker they are the defaults, and to be shown as such
+	if n > 1 { // with one broker they are the defaults, and must be shown as such
 		p["default.replication.factor"], p["min.insync.replicas"] = replicas, isr
 	}
 	for key, value := range k.options.Properties {
@@ -230,7 +230,7 @@ func (k *Oracle) serverProperties(i int, folder string) []byte {
 	return b.Bytes()
 }
 
-// waitReady waits until broker i takes connections.
+// waitReady waits until broker i accepts connections.
 func (k *Oracle) waitReady(i int) error {
 	p := k.brokers[i]
 	deadline := time.Now().Add(startTimeout)
@@ -259,14 +259,14 @@ func (k *Oracle) outputTail(i int) []byte {
 	return content[max(0, len(content)-4000):]
 }
 
-// freePorts finds ports that are free now; a JVM cannot be handed listeners.
+// freePorts finds ports that are free now; a JVM does not accept open listeners.
 func freePorts(n int) (ports []int, err error) {
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close() // all are held until all are drawn, so that they differ
+		defer l.Close() // all stay open until the last is chosen, so that they differ
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil

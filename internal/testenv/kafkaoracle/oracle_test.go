@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Three brokers make one cluster that takes a topic of three replicas.
+// Three brokers form one cluster that accepts a topic with three replicas.
 func TestThreeBrokersAreOneCluster(t *testing.T) {
 	k := Start(t, Options{Brokers: 3})
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.Bootstrap...))

@@ -1,4 +1,4 @@
-// Package logtext holds what a program under test logs.
+// Package logtext collects the log of a program under test.
 package logtext
 
 import (
@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Text takes what is written to it and can be read meanwhile. Its zero value is
+// Text stores what is written to it and can be read concurrently. Its zero value is
 // empty.
 type Text struct {
 	mu sync.Mutex
@@ -27,7 +27,7 @@ func (t *Text) String() string {
 	return t.b.String()
 }
 
-// Reset forgets what was written.
+// Reset discards what was written.
 func (t *Text) Reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

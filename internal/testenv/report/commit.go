@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Commit names what is tested, for who reads a report: the commit, and -dirty
-// where files differ from it. What runs have written into docs makes no other
-// program of it.
+// Commit returns the tested commit for a report, with -dirty if files differ from it.
+// Changes in docs do not count, because runs write them.
 func Commit() string {
 	at, err := exec.Command("git", "describe", "--always").Output()
 	changed, statusErr := exec.Command("git", "status", "--porcelain", "--", ":/", ":!/docs").Output()

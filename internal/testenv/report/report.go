@@ -1,12 +1,11 @@
-// Package report writes what a suite found into a document of the tree: the
-// section between two comments that bear its name.
+// Package report writes a suite's result into a document of the tree: the section
+// between two comments with its name.
 //
 //	<!-- NAME: written by a run -->
 //	...
 //	<!-- end of NAME -->
 //
-// Owner: the run that writes a section owns what stands between its comments,
-// and nothing else.
+// Owner: the run that writes a section owns only the text between its comments.
 package report
 
 import (

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A section is replaced, and what is around it stays.
+// A section is replaced, and the text around it stays.
 func TestWriteReplacesOneSectionOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "doc.md")
 	const before = "a\n<!-- one: written by a run -->\nold\n<!-- end of one -->\nb\n<!-- two: written by a run -->\nkept\n<!-- end of two -->\n"

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// Request is a line of the access log: what the server says it was asked.
+// Request is a line of the access log: a request as the server recorded it.
 type Request struct {
 	Operation string // "PutObject", "GetObject", "ListObjectsV2", "DeleteObject", "DeleteObjects", ...
-	Key       string // "" where it names none
+	Key       string // "" if it has none
 	Status    int    // as logged: a range and a deletion are 200 here
 }
 
 // Requests reads the access log so far. A request is logged when it has been
-// answered; one that the server did not live to answer is not in it.
+// answered; one that the server did not answer before it ended is not in it.
 func (s *Server) Requests() []Request {
 	s.t.Helper()
 	content, err := os.ReadFile(s.AccessLog)

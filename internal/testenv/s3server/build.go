@@ -16,10 +16,10 @@ import (
 // toolPackage is what internal/tools/versitygw pins.
 const toolPackage = "github.com/versity/versitygw/cmd/versitygw"
 
-// buildProgram returns the path of the server's program, built if it is not in the
-// cache yet. The name in the cache holds a hash of the pin and of the compiler,
-// so another version is another program. Test processes that come at the same
-// time wait for the one that builds.
+// buildProgram returns the path of the server's program, and builds it if it is not
+// in the cache yet. The name in the cache has a hash of the pinned version and of the
+// compiler, so another version is another program. Concurrent test processes wait
+// for the one that builds.
 func buildProgram(ctx context.Context) (string, error) {
 	folder, err := toolFolder()
 	if err != nil {
@@ -59,8 +59,8 @@ func buildProgram(ctx context.Context) (string, error) {
 	return program, nil
 }
 
-// toolFolder finds internal/tools/versitygw from this file's own place, or from
-// the working folder upwards where the binary was built with -trimpath.
+// toolFolder finds internal/tools/versitygw from this file's path, or from the
+// working folder upwards if the binary was built with -trimpath.
 func toolFolder() (string, error) {
 	var starts []string
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
@@ -100,5 +100,5 @@ func lockFile(path string) (unlock func(), err error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return func() { _ = file.Close() }, nil // closing lets go of the lock
+	return func() { _ = file.Close() }, nil // closing releases the lock
 }

@@ -6,8 +6,8 @@
 //	    go build (once per version of the pin, kept in the user's cache folder)
 //	    versitygw posix <t.TempDir>     Stop, Restart: same port, same data
 //
-// Its access log is the independent witness of promise 10: what the server says
-// it was asked, against what our meters say they sent.
+// Its access log is the independent witness of promise 10: the requests that the
+// server received, compared with those that our meters count.
 //
 // Owner: the Server owns the process and ends it when the test ends.
 package s3server

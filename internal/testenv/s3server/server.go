@@ -78,7 +78,7 @@ func Start(t testing.TB, options Options) *Server {
 		t.Fatal(err)
 	}
 	s.Endpoint = "http://" + address
-	// A folder at the top is a bucket: that saves a signed request.
+	// A top-level folder is a bucket: that saves a signed request.
 	if err := os.MkdirAll(filepath.Join(s.folder, "data", s.Bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +90,8 @@ func Start(t testing.TB, options Options) *Server {
 	return s
 }
 
-// URL is the bucket in the form that s3.ParseURL reads; credentials are given
-// by the environment or the configuration.
+// URL returns the bucket in the form that s3.ParseURL reads; credentials come from
+// the environment or the configuration.
 func (s *Server) URL(prefix string) string {
 	url := "s3://" + s.Bucket + "?endpoint=" + s.Endpoint + "&region=" + s.Region + "&path_style=true"
 	if prefix != "" {
@@ -100,8 +100,8 @@ func (s *Server) URL(prefix string) string {
 	return url
 }
 
-// Restart starts the server again after Stop: same address, same data, and the
-// access log goes on. It returns when requests are answered.
+// Restart restarts the server after Stop with the same address and data; the access
+// log continues. It returns when requests are answered.
 func (s *Server) Restart() {
 	s.t.Helper()
 	if s.process != nil {
@@ -124,8 +124,8 @@ func (s *Server) Restart() {
 	}
 }
 
-// Stop ends the server, as a process that goes away: requests under way get no
-// answer. It may be called at any time, also more than once.
+// Stop ends the server's process: requests in flight get no response. It may be
+// called at any time, also more than once.
 func (s *Server) Stop() {
 	if s.process == nil {
 		return
@@ -140,8 +140,8 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
-// Pause freezes the server: connections stay open and nothing is answered. It
-// returns when the last thread stands still, which is later than the signal.
+// Pause suspends the server: connections stay open and requests get no response. It
+// returns when the last thread has stopped, which is later than the signal.
 func (s *Server) Pause() {
 	s.t.Helper()
 	s.sendSignal(syscall.SIGSTOP)
@@ -153,7 +153,7 @@ func (s *Server) Pause() {
 }
 
 // allThreadsStopped reports whether every thread of a process is stopped (state T in
-// /proc/PID/task/TID/stat, behind the name in brackets).
+// /proc/PID/task/TID/stat, after the name in brackets).
 func allThreadsStopped(pid int) bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil || len(threads) == 0 {
@@ -220,8 +220,8 @@ func (s *Server) readOutput() []byte {
 	return bytes.TrimSpace(content)
 }
 
-// freeAddress finds a port that is free now. The server cannot be handed an
-// open listener, so there is an instant in which another one may take it.
+// freeAddress finds a port that is free now. The server does not accept an open
+// listener, so another process may take the port in between.
 func freeAddress(host string) (string, error) {
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

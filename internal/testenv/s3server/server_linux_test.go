@@ -14,7 +14,7 @@ func TestStoppedIsWhatWasStopped(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // and says how it was killed
+		_ = cmd.Wait() // returns that it was killed
 	})
 	pid := cmd.Process.Pid
 	if allThreadsStopped(pid) {

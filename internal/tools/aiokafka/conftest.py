@@ -1,4 +1,4 @@
-"""Stands in for tests/conftest.py, which starts Kafka in a container: here the
+"""Replaces tests/conftest.py, which starts Kafka in a container: here the
 suite starts the brokers, and names one of them in KAFKA_ADDRESS."""
 
 import asyncio
@@ -25,7 +25,7 @@ def loop():
 
 @pytest.fixture(autouse=True)
 def collect_garbage():
-    """Ties warnings of what was left open to the test that left it."""
+    """Attributes warnings about unclosed resources to the test that left them open."""
     yield
     gc.collect()
 

@@ -8,9 +8,9 @@ import java.util.Properties;
 /**
  * The two phases of Flink's transactional sink, in two processes, with Flink's own producer.
  * prepare BOOTSTRAP TOPIC TXN-ID FIRST COUNT: writes records in a transaction, flushes, prints its producer id and epoch (what a
- * checkpoint keeps), and dies without ending the transaction.
- * commit|abort BOOTSTRAP TXN-ID PRODUCER-ID EPOCH: takes the transaction over by these, and ends it. Flink does that to each
- * transaction of its checkpoint, so also to one that has been ended before.
+ * checkpoint stores), and dies without ending the transaction.
+ * commit|abort BOOTSTRAP TXN-ID PRODUCER-ID EPOCH: takes over the transaction with these, and ends it. Flink does this with each
+ * transaction of its checkpoint, also with one that has already ended.
  */
 public final class TwoPhase {
     private TwoPhase() {
@@ -30,7 +30,7 @@ public final class TwoPhase {
             finish(p, args);
         }
         System.out.flush();
-        Runtime.getRuntime().halt(0); // as a task manager that is lost: nothing is closed
+        Runtime.getRuntime().halt(0); // like a lost task manager: nothing is closed
     }
 
     private static void prepare(Properties p, String[] args) {

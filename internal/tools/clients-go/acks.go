@@ -30,7 +30,7 @@ func makeValue(producer string, partition int32, seq int64, size int) []byte {
 	return binary.BigEndian.AppendUint32(v, crc32.Checksum(v, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// readValue returns what makeValue was given.
+// readValue returns the arguments of makeValue.
 func readValue(v []byte) (producer string, partition int32, seq int64, err error) {
 	if len(v) < 4 || binary.BigEndian.Uint32(v[len(v)-4:]) != crc32.Checksum(v[:len(v)-4], crc32.MakeTable(crc32.Castagnoli)) {
 		return "", 0, 0, fmt.Errorf("value of %d bytes: checksum differs", len(v))

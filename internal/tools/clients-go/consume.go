@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// consumeOptions say what a group reads.
+// consumeOptions describe what a group reads.
 type consumeOptions struct {
 	topic string
 	group string
@@ -26,7 +26,7 @@ func (o *consumeOptions) declare(fs *flag.FlagSet) {
 	fs.StringVar(&o.out, "read-out", "", "folder for NAME.read")
 }
 
-// consumed is what is printed of a member.
+// consumed is the printed result of a member.
 type consumed struct {
 	Member  string         `json:"member"`
 	Family  string         `json:"family"`
@@ -35,7 +35,7 @@ type consumed struct {
 	Bad     map[string]int `json:"bad,omitempty"`
 }
 
-// reader is the account of a member.
+// reader counts a member's records.
 type reader struct {
 	ledger *ledger
 	mu     sync.Mutex

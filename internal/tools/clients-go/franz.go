@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// franz is github.com/twmb/franz-go with its defaults, but for the pauses of producers.
+// franz is github.com/twmb/franz-go with its defaults, except for the pauses of producers.
 type franz struct{}
 
 func franzOptions(t target) []kgo.Opt {
@@ -39,12 +39,11 @@ type franzProducer struct {
 	log   io.Closer // of the client's own lines, or nil
 }
 
-// A franz-go producer moves nowhere while its own metadata request fails, and
-// that fails where it is sent to a dead broker or over a connection that has
-// died unnoticed. It is sent three times more, after 250, 500 and 1,000 ms, and
-// then not for 5 s: beside any cluster these defaults add up to 7 s to what a
-// lost broker costs. What producers measure here is the cluster's part, so they
-// ask again sooner, as those of Sarama do.
+// A franz-go producer does not move to another broker while its metadata request
+// fails, and that fails if it goes to a dead broker or over a connection that broke
+// unnoticed. franz-go retries three times, after 250, 500 and 1,000 ms, and then waits
+// 5 s: with any cluster these defaults add up to 7 s to the pause after a broker's
+// loss. Producers here measure the cluster's part, so they retry sooner, like Sarama.
 const (
 	metadataAgain = 250 * time.Millisecond
 	retryAfter    = 50 * time.Millisecond
@@ -83,14 +82,14 @@ func (p franzProducer) send(partition int32, value []byte, done func(int64, erro
 func (p franzProducer) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
-	_ = p.c.Flush(ctx) // what is left is told to its callback by Close
+	_ = p.c.Flush(ctx) // Close calls the callbacks of the rest
 	p.c.Close()
 	if p.log != nil {
-		_ = p.log.Close() // for people who look at a failure
+		_ = p.log.Close() // for the analysis of a failure
 	}
 }
 
-// closePatience is how long a producer waits for what it has sent.
+// closePatience is how long a producer waits for its outstanding records.
 const closePatience = 2 * time.Minute
 
 // commitEvery is how often a member commits while it reads.
@@ -120,7 +119,7 @@ func (franz) group(ctx context.Context, t target, o consumeOptions, seen func(re
 		}
 		c.AllowRebalance()
 	}
-	return c.CommitUncommittedOffsets(context.WithoutCancel(ctx)) // nothing, where all is committed
+	return c.CommitUncommittedOffsets(context.WithoutCancel(ctx)) // a no-op if everything is committed
 }
 
 func (franz) leaders(ctx context.Context, t target, topic string, refreshes int, seen func(string)) error {
@@ -134,7 +133,7 @@ func (franz) leaders(ctx context.Context, t target, topic string, refreshes int,
 		rt := kmsg.NewMetadataRequestTopic()
 		rt.Topic = kmsg.StringPtr(topic)
 		req.Topics = append(req.Topics, rt)
-		r, err := req.RequestWith(ctx, c) // goes to whichever broker is next
+		r, err := req.RequestWith(ctx, c) // goes to the next broker
 		if err != nil {
 			return err
 		}

@@ -61,11 +61,11 @@ func (kafkaGo) producer(t target, o produceOptions) (producer, error) {
 
 func (p kafkaGoProducer) send(partition int32, value []byte, done func(int64, error)) {
 	if err := p.w.WriteMessages(context.Background(), kafka.Message{Value: value, WriterData: sent{partition, done}}); err != nil {
-		done(0, err) // it was not taken: Completion is not called
+		done(0, err) // not accepted: Completion is not called
 	}
 }
 
-func (p kafkaGoProducer) close() { _ = p.w.Close() } // each record was told its fate
+func (p kafkaGoProducer) close() { _ = p.w.Close() } // each record has its result
 
 func (kafkaGo) group(ctx context.Context, t target, o consumeOptions, seen func(record)) error {
 	r := kafka.NewReader(kafka.ReaderConfig{Brokers: t.Bootstrap, Topic: o.topic, GroupID: o.group, StartOffset: kafka.FirstOffset,

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// target is whom a client connects to, and as whom.
+// target is a client's bootstrap address and identity.
 type target struct {
 	Name      string
 	Bootstrap []string
@@ -23,13 +23,13 @@ type target struct {
 // family is a client library.
 type family interface {
 	create(ctx context.Context, t target, topic string, partitions int) error
-	// producer opens a producer with acks=all, idempotent where the library can.
+	// producer opens a producer with acks=all, idempotent if the library supports it.
 	producer(t target, o produceOptions) (producer, error)
-	// group consumes as one member until ctx ends, commits what seen was told,
+	// group consumes as one member until ctx ends, commits what was passed to seen,
 	// and leaves.
 	group(ctx context.Context, t target, o consumeOptions, seen func(record)) error
-	// leaders refreshes the metadata so many times, and calls seen with every
-	// partition's leader each time.
+	// leaders refreshes the metadata the given number of times, and calls seen with
+	// every partition's leader each time.
 	leaders(ctx context.Context, t target, topic string, refreshes int, seen func(addr string)) error
 }
 
@@ -66,7 +66,7 @@ func main() {
 	}
 }
 
-// options are the flags of all verbs.
+// options are the flags of all commands.
 type options struct {
 	family, bootstrap, clientID, topic string
 	partitions, refreshes              int
@@ -117,7 +117,7 @@ func run(args []string) error {
 	return fmt.Errorf("unknown verb %q", args[0])
 }
 
-// untilStdinEnds ends the context when whoever started us closes the pipe.
+// untilStdinEnds ends the context when the parent process closes the pipe.
 func untilStdinEnds() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { // ends with the program

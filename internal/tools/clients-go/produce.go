@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// produceOptions say what every producer of a run sends.
+// produceOptions describe what every producer of a run sends.
 type produceOptions struct {
 	topic       string
 	partitions  int
@@ -38,7 +38,7 @@ func (o *produceOptions) declare(fs *flag.FlagSet) {
 	fs.StringVar(&o.out, "out", "", "folder for NAME.acks and, of franz, NAME.log")
 }
 
-// produced is what is printed of a producer.
+// produced is the printed result of a producer.
 type produced struct {
 	Producer string         `json:"producer"`
 	Family   string         `json:"family"`
@@ -80,7 +80,7 @@ func runProduce(ctx context.Context, f family, all []target, o produceOptions) e
 	return errors.Join(errs...)
 }
 
-// sender paces one producer and keeps its accounts.
+// sender paces one producer and counts its results.
 type sender struct {
 	o      produceOptions
 	name   string

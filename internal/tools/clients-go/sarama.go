@@ -41,7 +41,7 @@ func (saramaFamily) producer(t target, o produceOptions) (producer, error) {
 	c.Producer.Partitioner = sarama.NewManualPartitioner
 	c.Producer.Return.Successes, c.Producer.Return.Errors = true, true
 	c.Producer.Flush.Frequency = o.linger
-	// Never give up: what Sarama gives up it cannot say the fate of.
+	// Never give up: the outcome of a record that Sarama gives up is unknown.
 	c.Producer.Retry.Max, c.Producer.Retry.Backoff = 10_000, 50*time.Millisecond
 	if err := c.Producer.Compression.UnmarshalText([]byte(o.compression)); err != nil {
 		return nil, err

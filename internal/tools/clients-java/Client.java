@@ -39,7 +39,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** The Java client of Apache Kafka with the words of `make clients` (internal/suites/clients/doc.go). */
+/** The Java client of Apache Kafka with the commands of `make clients` (internal/suites/clients/doc.go). */
 public final class Client {
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -102,7 +102,7 @@ public final class Client {
         }
     }
 
-    /** Default settings, so acks=all; and idempotent unless an order says otherwise. */
+    /** Default settings, so acks=all; idempotent unless an order requires otherwise. */
     private KafkaProducer<byte[], byte[]> producer(String codec, boolean idempotent) {
         Properties p = common();
         p.put("compression.type", codec);
@@ -145,7 +145,7 @@ public final class Client {
         }
     }
 
-    /** Sends each order as it comes, with one producer, and goes on after records that fail. */
+    /** Sends each order when it arrives, with one producer, and continues after records that fail. */
     private void stream() throws IOException {
         KafkaProducer<byte[], byte[]> producer = null;
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -188,7 +188,7 @@ public final class Client {
         if (flags.containsKey("--group-protocol")) {
             p.put("group.protocol", flags.get("--group-protocol"));
         }
-        // Spring-Kafka's listener container by its defaults: a poll of five seconds that stopping wakes, and acknowledgement by batch.
+        // The defaults of Spring-Kafka's listener container: a poll of five seconds that a stop interrupts, and acknowledgement by batch.
         boolean spring = "spring".equals(flags.get("--settings"));
         if (spring) {
             p.put("client.id", flags.get("--client-id") + "-0");
@@ -201,7 +201,7 @@ public final class Client {
                     continue;
                 }
             } catch (IOException e) {
-                // standard input is gone: the same as its end
+                // an error of standard input counts as its end
             }
             synchronized (stop) {
                 stop[0] = true;
@@ -224,7 +224,7 @@ public final class Client {
                 }
             }
         } catch (WakeupException e) {
-            // it was told to stop: closing leaves the group
+            // asked to stop: closing leaves the group
         }
         emit(JSON.createObjectNode().put("closed", true));
     }
@@ -235,7 +235,7 @@ public final class Client {
         }
     }
 
-    /** Says which partitions this member has, after each change. */
+    /** Prints the partitions of this member after each change. */
     private static final class Assigned implements ConsumerRebalanceListener {
         private final KafkaConsumer<byte[], byte[]> consumer;
         private final TreeSet<Integer> have = new TreeSet<>();
@@ -275,7 +275,7 @@ public final class Client {
         emit(line);
     }
 
-    /** Counts the metadata answers of a client: Kafka tells each to listeners of the cluster. */
+    /** Counts the metadata responses of a client: Kafka passes each to listeners of the cluster. */
     public static final class Counting extends ByteArraySerializer implements ClusterResourceListener {
         private final AtomicInteger answers = new AtomicInteger();
 
@@ -285,7 +285,7 @@ public final class Client {
         }
     }
 
-    /** A producer whose metadata is old at once, so that it refreshes all the time, from whichever node it likes. */
+    /** A producer whose metadata expires at once, so that it refreshes all the time, from any node. */
     private void leaders() throws InterruptedException {
         Properties p = common();
         p.put("metadata.max.age.ms", "5");

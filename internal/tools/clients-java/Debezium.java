@@ -15,8 +15,8 @@ import java.util.Optional;
 import java.util.Properties;
 
 /**
- * A history topic as Debezium keeps it: one partition, deleted by nothing, written by an idempotent producer that waits for each
- * record, and read to its end by a new consumer at each start. Arguments: bootstrap, topic, and how many records are there already.
+ * A history topic like Debezium's: one partition without retention, written by an idempotent producer that waits for each
+ * record, and read to its end by a new consumer at each start. Arguments: bootstrap, topic, and the number of existing records.
  */
 public final class Debezium {
     private static final int RECORDS = 200;

@@ -16,10 +16,10 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Reads partitions with Java's consumer, and prints as JSON what is in them: the number of records
- * and the CRC-32 of their values.
+ * Reads partitions with Java's consumer, and prints as JSON the number of their records and the
+ * CRC-32 of the values.
  *
- * <p>Framings BOOTSTRAP TOPIC GROUP..., where a group is partitions with commas between them. A
+ * <p>Framings BOOTSTRAP TOPIC GROUP..., where a group is partitions separated by commas. A
  * consumer reads a group; if it fails, each partition that is not at its end gets one of its own.
  */
 public final class Framings {

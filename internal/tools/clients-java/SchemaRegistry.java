@@ -42,8 +42,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 
 /**
- * An instance of a registry that keeps its data as Schema Registry does: a compacted topic of one partition that only the
- * leader writes, read by all from its beginning; the leader is elected by the group protocol with a protocol type of its own.
+ * An instance of a registry that stores its data like Schema Registry: a compacted topic of one partition that only the
+ * leader writes and all read from the start; the leader is elected by the group protocol with a protocol type of its own.
  * Commands on standard input: "put KEY VALUE", "get KEY".
  */
 public final class SchemaRegistry {
@@ -99,7 +99,7 @@ public final class SchemaRegistry {
         }
     }
 
-    /** The topic exists, has one partition and is compacted; whoever comes first makes it. */
+    /** The topic exists, has one partition and is compacted; the first instance creates it. */
     private void prepare() throws Exception {
         try (Admin admin = Admin.create(common)) {
             try {

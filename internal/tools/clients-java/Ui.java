@@ -33,8 +33,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The calls that web consoles for Kafka make of a cluster, with the Java admin client. It prints a line for each: "ok NAME", or
- * "refused NAME EXCEPTION" where the broker says that it does not serve the call. Arguments: bootstrap, topic, group.
+ * The calls that web consoles for Kafka make, with the Java admin client. It prints a line for each: "ok NAME", or
+ * "refused NAME EXCEPTION" if the broker does not support the call. Arguments: bootstrap, topic, group.
  */
 public final class Ui {
     private final Admin admin;
@@ -172,7 +172,7 @@ public final class Ui {
         return all;
     }
 
-    /** A call that must be served, and say what is so. */
+    /** A call that must be served with a correct result. */
     private static void ok(String name, Callable<Boolean> call) throws Exception {
         if (!call.call()) {
             throw new IllegalStateException(name + ": the answer is not what it should be");
@@ -180,7 +180,7 @@ public final class Ui {
         System.out.println("ok " + name);
     }
 
-    /** A call that may be refused in a way that consoles expect, and not hang or break the connection. */
+    /** A call that may be refused in a way that consoles expect, but must not hang or break the connection. */
     private static void served(String name, Callable<Boolean> call) throws Exception {
         try {
             ok(name, call);

@@ -17,9 +17,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
 
 /**
- * Consumers whose expression matches very many topics with long names, one joining after the other, so that what each says of
- * itself is large. It prints "2 consumers have N partitions", or the exception by which one ended. Arguments: bootstrap, prefix of
- * the topics, how many, group, and settings of the consumers as name=value.
+ * Consumers whose expression matches many topics with long names, one joining after the other, so that the metadata of each
+ * is large. It prints "2 consumers have N partitions", or the exception that ended one. Arguments: bootstrap, prefix of
+ * the topics, their number, group, and settings of the consumers as name=value.
  */
 public final class Wide {
     private static final int NAME = 64; // characters of a topic's name
@@ -77,7 +77,7 @@ public final class Wide {
         System.exit(0);
     }
 
-    /** Polls until the test is over; what it throws ends the test. */
+    /** Polls until the test is over; an exception ends the test. */
     private void poll(Properties p, Pattern expression, AtomicInteger mine) {
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
             consumer.subscribe(expression, new ConsumerRebalanceListener() {
@@ -100,7 +100,7 @@ public final class Wide {
         }
     }
 
-    /** Waits until all members are in and have all topics between them, for some time. */
+    /** Waits for some time until all members have joined and own all topics together. */
     private void settle() throws InterruptedException {
         for (int calm = 0; calm < 20; Thread.sleep(100)) {
             boolean in = have.stream().allMatch(mine -> mine.get() != OUTSIDE);

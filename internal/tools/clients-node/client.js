@@ -1,4 +1,4 @@
-// kafkajs with the words of `make clients`, which are described in
+// kafkajs with the commands of `make clients`, which are described in
 // internal/suites/clients/doc.go. kafkajs has gzip built in; the other codecs
 // are plug-ins: kafkajs-snappy, and two small ones here on lz4js and zstd-codec.
 'use strict'
@@ -13,9 +13,9 @@ const { ZstdCodec } = require('zstd-codec')
 
 const sendAtOnce = 20 // records of a request
 
-// lz4js says of its frames that blocks refer to each other, which Apache Kafka
-// refuses and Java's consumers cannot read (with kafkajs and lz4js as they are,
-// Kafka 4.4.0 answers 87, too). A frame of one block says so for nothing.
+// lz4js sets the flag for linked blocks in its frames, which Apache Kafka refuses and
+// Java's consumers cannot read (with unchanged kafkajs and lz4js, Kafka 4.4.0 returns
+// 87, too). In a frame of one block the flag has no meaning.
 function independent (frame) {
   frame[4] |= 0x20
   frame[6] = (xxh32.hash(0, frame, 4, 2) >> 8) & 0xff
@@ -76,7 +76,7 @@ async function produce(kafka, o) {
   if (producer !== null) await producer.disconnect()
 }
 
-// stream sends each order as it comes, with one producer, and goes on after
+// stream sends each order when it arrives, with one producer, and continues after
 // records that fail.
 async function stream(kafka, o) {
   let producer = null
@@ -95,7 +95,7 @@ async function stream(kafka, o) {
   if (producer !== null) await producer.disconnect()
 }
 
-// send tells where each record is from the base offset of each partition's batch.
+// send derives each record's offset from the base offset of its partition's batch.
 async function send(producer, topic, mode, orders) {
   const messages = orders.map((order) => {
     const headers = {}

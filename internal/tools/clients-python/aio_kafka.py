@@ -1,6 +1,6 @@
-"""aiokafka with the words of `make clients`.
+"""aiokafka with the commands of `make clients`.
 
-The words are described in internal/suites/clients/doc.go.
+The commands are described in internal/suites/clients/doc.go.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def answered(future, i, failed):
 
 
 async def send(producer, o, order, failed):
-    """Hands a record over; the task that it returns ends with the answer."""
+    """Sends a record; the returned task ends with the response."""
     try:
         future = await producer.send(o.topic, **record_arguments(order))
     except aiokafka.errors.KafkaError as err:
@@ -46,7 +46,7 @@ async def send(producer, o, order, failed):
 
 
 async def lines():
-    """Standard input without holding up the loop that sends."""
+    """Standard input without blocking the loop that sends."""
     loop = asyncio.get_running_loop()
     while True:
         text = await loop.run_in_executor(None, sys.stdin.readline)

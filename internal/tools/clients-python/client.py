@@ -1,6 +1,6 @@
-"""confluent-kafka (librdkafka) with the words of `make clients`.
+"""confluent-kafka (librdkafka) with the commands of `make clients`.
 
-The words are described in internal/suites/clients/doc.go.
+The commands are described in internal/suites/clients/doc.go.
 """
 
 import argparse

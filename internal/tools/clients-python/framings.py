@@ -1,8 +1,8 @@
-"""Reads partitions with librdkafka, and prints as JSON what is in them: the number of records and the CRC-32 of their values.
+"""Reads partitions with librdkafka, and prints as JSON the number of their records and the CRC-32 of the values.
 
 framings.py BOOTSTRAP TOPIC GROUP...
 
-A group is partitions with commas between them. A process reads a group; if it fails, each partition that is not at its end gets one of its own.
+A group is partitions separated by commas. A process reads a group; if it fails, each partition that is not at its end gets one of its own.
 """
 
 import json
@@ -40,7 +40,7 @@ def read(bootstrap, topic, partitions):
 
 
 def main(bootstrap, topic, groups):
-    """A process for each: librdkafka ends its own by an assertion, now and then."""
+    """A process for each: librdkafka sometimes aborts its process by an assertion."""
 
     def one(group):
         child = subprocess.run([sys.executable, __file__, "--one", bootstrap, topic, group], capture_output=True, text=True)

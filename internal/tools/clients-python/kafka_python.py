@@ -1,6 +1,6 @@
-"""kafka-python with the words of `make clients`.
+"""kafka-python with the commands of `make clients`.
 
-The words are described in internal/suites/clients/doc.go.
+The commands are described in internal/suites/clients/doc.go.
 """
 
 import json

@@ -38,7 +38,7 @@ def record_arguments(order):
 
 
 def kind(order):
-    """The settings of a producer that an order asks for."""
+    """The producer settings of an order."""
     codec = order["codec"]
     return {"compression_type": None if codec == "none" else codec, "enable_idempotence": order["idempotent"], "acks": "all"}
 

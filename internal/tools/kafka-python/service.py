@@ -1,9 +1,9 @@
-"""Stands in for test/service.py, which the archive on PyPI leaves out: the
+"""Replaces test/service.py, which the archive on PyPI leaves out: the
 suite starts the brokers, so there is nothing to spawn."""
 
 
 class ExternalService:
-    """A broker that runs already."""
+    """A running broker."""
 
     def __init__(self, host, port):
         self.host, self.port = host, port

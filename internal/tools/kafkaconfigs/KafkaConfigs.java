@@ -19,8 +19,8 @@ import org.apache.kafka.server.metrics.ClientMetricsConfigs;
 import org.apache.kafka.storage.internals.log.LogConfig;
 
 /**
- * Writes what Apache Kafka's jars define about configs of brokers, topics,
- * groups and client metrics subscriptions, as JSON, one config a line.
+ * Writes the definitions in Apache Kafka's jars of configs of brokers, topics,
+ * groups and client metrics subscriptions, as JSON, one config per line.
  *
  * <p>Run by `make kafka-configs`, which fetches the jars that pom.xml names and
  * writes broker/configs/kafka.json.
@@ -101,7 +101,7 @@ public class KafkaConfigs {
         return line;
     }
 
-    /** Adds what a validator demands to valid; what is code in Kafka stays its text. */
+    /** Adds a validator's constraints to valid; a validator that is code in Kafka is kept as its text. */
     private static void validator(Map<String, Object> valid, ConfigDef.Validator v) throws Exception {
         if (v == null) {
             return;

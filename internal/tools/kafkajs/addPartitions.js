@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Stands in for scripts/addPartitions.sh, which runs kafka-topics in a
-// container: gives the topic TOPIC as many as PARTITIONS partitions.
+// Replaces scripts/addPartitions.sh, which runs kafka-topics in a container:
+// raises the number of TOPIC's partitions to PARTITIONS.
 const { Kafka, logLevel } = require('../index')
 
 const main = async () => {

@@ -1,8 +1,8 @@
-"""Reads a broker's /metrics as others do, and prints what they found as JSON.
+"""Reads a broker's /metrics like other programs, and prints their results as JSON.
 
-It asks as Prometheus does, for OpenMetrics if there is that; prometheus_client
-parses what comes. Datadog's OpenMetrics check, told to take everything that is
-zonewise's, submits what an agent would send.
+It requests the page like Prometheus, preferring OpenMetrics; prometheus_client
+parses it. Datadog's OpenMetrics check, configured for all zonewise metrics, submits
+what an agent would send.
 """
 
 import json
@@ -13,7 +13,7 @@ import urllib.request
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
-# Datadog's own tests refuse tags that their naming guide does not want.
+# Datadog's own tests refuse tags that violate their naming guide.
 os.environ["DDEV_SKIP_GENERIC_TAGS_CHECK"] = "true"
 
 from datadog_checks.base import OpenMetricsBaseCheckV2  # noqa: E402

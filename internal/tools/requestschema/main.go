@@ -22,7 +22,7 @@ import (
 	"strings"
 )
 
-// message is one of Kafka's definitions, as far as a request's shape needs it.
+// message is the part of one of Kafka's definitions that a request's shape needs.
 type message struct {
 	APIKey           *int16   `json:"apiKey"`
 	Type             string   `json:"type"`

@@ -1,5 +1,5 @@
-// Command replay plays scenario files against two running brokers and prints
-// where their answers differ.
+// Command replay replays scenario files against two running brokers and prints
+// where their responses differ.
 //
 //	go run ./internal/oracle/cmd/replay -kafka 127.0.0.1:9092 -zonewise 127.0.0.1:19092 internal/oracle/scenarios/*.txt
 package main
@@ -27,8 +27,8 @@ func main() {
 	all := flag.Bool("all", false, "show allowed differences too, and how often each line of the list was met")
 	sum := flag.Bool("sum", false, "show kinds of differences with how often they came, not each")
 	seed := flag.Uint64("seed", 0, "draw scenarios with this seed, too")
-	drawn := flag.Int("drawn", 0, "how many scenarios to draw")
-	number := flag.Int("number", 0, "of the drawn scenarios, play this one alone, and print it")
+	drawn := flag.Int("drawn", 0, "number of scenarios to generate")
+	number := flag.Int("number", 0, "of the generated scenarios, play only this one, and print it")
 	parallel := flag.Int("parallel", 4, "scenarios at a time")
 	flag.Parse()
 	if err := replayScenarios(*kafka, *zonewise, flag.Args(), options{*show, *all, *sum, *parallel, *seed, max(*drawn, *number), *number}); err != nil {

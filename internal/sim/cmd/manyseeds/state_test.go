@@ -9,7 +9,7 @@ import (
 )
 
 // Seeds that ran at this commit are not run again; those of another commit are.
-func TestRunsGoOnWhereTheyWere(t *testing.T) {
+func TestRunsResume(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "state"), filepath.Join(dir, "out")
 	s, err := openState(file, "abc", resumeState)

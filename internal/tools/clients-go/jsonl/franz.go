@@ -61,7 +61,7 @@ func (f franz) send(ctx context.Context, o options, m mode, orders <-chan order,
 	return c.Flush(ctx)
 }
 
-// franzAssigned keeps what a member has: cooperative rebalances tell changes.
+// franzAssigned stores a member's partitions: cooperative rebalances report changes only.
 type franzAssigned struct {
 	mu   sync.Mutex
 	have map[int32]bool
@@ -137,7 +137,7 @@ func (f franz) leaders(ctx context.Context, o options, seen func(map[int32]strin
 		rt := kmsg.NewMetadataRequestTopic()
 		rt.Topic = kmsg.StringPtr(o.Topic)
 		req.Topics = append(req.Topics, rt)
-		r, err := req.RequestWith(ctx, c) // asks one broker after the other
+		r, err := req.RequestWith(ctx, c) // uses one broker after the other
 		if err != nil {
 			return err
 		}

@@ -62,8 +62,8 @@ func (f kafkaGo) send(ctx context.Context, o options, m mode, orders <-chan orde
 		for _, h := range one.Headers {
 			message.Headers = append(message.Headers, kafka.Header{Key: h.Name, Value: h.Value})
 		}
-		// An error of an asynchronous write is of the metadata, before there is
-		// a batch that Completion is told of.
+		// An error of an asynchronous write is one of the metadata, before there is a
+		// batch that is passed to Completion.
 		if err := w.WriteMessages(ctx, message); err != nil {
 			done(one.I, one.Partition, -1, err)
 		}
@@ -71,8 +71,8 @@ func (f kafkaGo) send(ctx context.Context, o options, m mode, orders <-chan orde
 	return w.Close()
 }
 
-// assignedLine finds what the reader logs when it has joined; it has no call
-// that tells its partitions.
+// assignedLine matches what the reader logs when it has joined; it has no function
+// that returns its partitions.
 var assignedLine = regexp.MustCompile(`partition:(\d+)|Partition:(\d+)|\{\S+ (\d+)\}:`)
 
 func (f kafkaGo) consume(ctx context.Context, o options) error {

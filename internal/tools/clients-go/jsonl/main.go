@@ -1,7 +1,6 @@
-// Command jsonl speaks the words of `make clients` for the clients written in
-// Go (franz-go, Sarama, kafka-go); the programs in clients-java,
-// clients-python and clients-node speak the same. The words are described in
-// internal/suites/clients/doc.go.
+// Command jsonl implements the commands of `make clients` for the clients written in
+// Go (franz-go, Sarama, kafka-go), like the programs in clients-java, clients-python
+// and clients-node. internal/suites/clients/doc.go describes the commands.
 package main
 
 import (
@@ -18,7 +17,7 @@ import (
 	"syscall"
 )
 
-// options are the flags of every word.
+// options are the flags of every command.
 type options struct {
 	Family     string
 	Bootstrap  string
@@ -27,7 +26,7 @@ type options struct {
 	Partitions int
 	Group      string
 	Refreshes  int
-	Version    string // sarama: the broker version it is told
+	Version    string // sarama: the configured broker version
 	Protocol   string
 }
 
@@ -72,7 +71,7 @@ type read struct {
 	Headers   []header `json:"headers"`
 }
 
-// answered is told where a record is, or why not. It may be called from several
+// answered receives a record's position, or its error. It may be called from several
 // goroutines.
 type answered func(i int, partition int32, offset int64, err error)
 
@@ -80,13 +79,13 @@ type answered func(i int, partition int32, offset int64, err error)
 type family interface {
 	module() string
 	create(ctx context.Context, o options) error
-	// send produces orders of one mode as they come, and calls done with the
-	// answer to each. It returns when all are answered.
+	// send produces orders of one mode when they arrive, and calls done with the
+	// result of each. It returns when all are answered.
 	send(ctx context.Context, o options, m mode, orders <-chan order, done answered) error
 	// consume reads as a member of a group until ctx ends; then it commits
 	// and leaves.
 	consume(ctx context.Context, o options) error
-	// leaders refreshes the metadata and calls seen with each answer.
+	// leaders refreshes the metadata and calls seen with each response.
 	leaders(ctx context.Context, o options, seen func(leaders map[int32]string, brokers []string)) error
 }
 
@@ -164,11 +163,11 @@ func emit(v any) {
 	defer out.Unlock()
 	out.Do(func() { out.w = json.NewEncoder(os.Stdout) })
 	if err := out.w.Encode(v); err != nil {
-		panic(err) // the reader is gone: nobody to tell
+		panic(err) // the reader is gone
 	}
 }
 
-// emitAssigned says which partitions this member has now, all of them.
+// emitAssigned prints all partitions that this member has now.
 func emitAssigned(partitions []int32) {
 	if partitions == nil {
 		partitions = []int32{}

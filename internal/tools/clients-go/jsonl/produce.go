@@ -26,8 +26,8 @@ func readOrders(each func(order) error) error {
 	return in.Err()
 }
 
-// produce sends what standard input orders, a run of orders of one mode at a
-// time. A record that fails fails all.
+// produce sends the orders of standard input, a run of orders of one mode at a
+// time. A record that fails ends the program.
 func produce(ctx context.Context, f family, o options) error {
 	var pending []order
 	var now mode
@@ -69,8 +69,8 @@ func produce(ctx context.Context, f family, o options) error {
 	return errors.Join(err, flush())
 }
 
-// stream sends each order as it comes, all with the producer of the first one's
-// mode, and goes on after records that fail.
+// stream sends each order when it arrives, all with the producer of the first one's
+// mode, and continues after records that fail.
 func stream(ctx context.Context, f family, o options) error {
 	orders := make(chan order)
 	ended := make(chan error, 1)

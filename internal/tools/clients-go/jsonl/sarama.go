@@ -39,7 +39,7 @@ func (f saramaFamily) create(_ context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	// Broker default (-1) is of newer versions only; 1 is of all.
+	// The broker's default (-1) needs newer versions; 1 works with all.
 	return errors.Join(admin.CreateTopic(o.Topic, &sarama.TopicDetail{NumPartitions: int32(o.Partitions), ReplicationFactor: 1}, false), admin.Close())
 }
 
@@ -57,13 +57,12 @@ func (f saramaFamily) send(_ context.Context, o options, m mode, orders <-chan o
 	if err := c.Producer.Compression.UnmarshalText([]byte(m.codec)); err != nil {
 		return err
 	}
-	sarama.Logger = log.New(os.Stderr, "sarama: ", log.Lmicroseconds) // shown where it fails: why it sent a batch again
+	sarama.Logger = log.New(os.Stderr, "sarama: ", log.Lmicroseconds) // shown after a failure: why it sent a batch again
 	p, err := sarama.NewAsyncProducer([]string{o.Bootstrap}, c)
 	if err != nil {
 		return err
 	}
-	// Sarama does not send again what is to be sent again once AsyncClose was called, and it sends before its own connection is open, now and then: so
-	// all must be answered first.
+	// Sarama does not retry after AsyncClose was called, and it sometimes sends before its own connection is open: so all records must be answered first.
 	var wg, answers sync.WaitGroup
 	wg.Go(func() {
 		for ok := range p.Successes() {

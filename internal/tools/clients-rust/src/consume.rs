@@ -1,4 +1,4 @@
-//! The word consume.
+//! The command consume.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{Failure, Options, coded, emit};
 
-/// Says which partitions this member has, after each change.
+/// Prints the partitions of this member after each change.
 struct Assigned(Mutex<BTreeSet<i32>>);
 
 impl Assigned {
@@ -27,7 +27,7 @@ impl Assigned {
 
 impl ClientContext for Assigned {}
 
-// The default assignors are of the eager protocol: each assignment is the whole.
+// The default assignors use the eager protocol: each assignment is complete.
 impl ConsumerContext for Assigned {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, change: &Rebalance<'_>) {
         if let Rebalance::Revoke(_) = change {

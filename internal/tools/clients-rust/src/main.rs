@@ -1,4 +1,4 @@
-//! rdkafka for Rust with the words of `make clients`, which are described in
+//! rdkafka for Rust with the commands of `make clients`, which are described in
 //! internal/suites/clients/doc.go.
 
 mod consume;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub type Failure = Box<dyn Error>;
 
-/// The flags of every word.
+/// The flags of every command.
 pub struct Options {
     flags: BTreeMap<String, String>,
 }
@@ -43,7 +43,7 @@ impl Options {
 /// Prints one line.
 pub fn emit(line: Value) {
     let mut out = std::io::stdout().lock();
-    // The reader is gone: nobody to tell.
+    // An error means that the reader is gone.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
@@ -85,8 +85,8 @@ fn create(o: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for a future that librdkafka's own thread completes: there is nothing
-/// else to do, so that no runtime is needed.
+/// Waits for a future that librdkafka's own thread completes, so that no runtime
+/// is needed.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {

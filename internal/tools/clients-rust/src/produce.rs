@@ -1,4 +1,4 @@
-//! The words produce and stream.
+//! The commands produce and stream.
 
 use std::io::BufRead;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{Failure, Options, decoded, emit};
 
-/// Prints what became of each record; failures are kept, or told and gone on.
+/// Prints the result of each record; failures are kept, or printed and ignored.
 struct Told {
     failed: Arc<Mutex<Vec<String>>>,
     go_on: bool,
@@ -94,8 +94,8 @@ pub fn produce(o: &Options) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
 
-/// Sends each order as it comes, with one producer, and goes on after records
-/// that fail.
+/// Sends each order when it arrives, with one producer, and continues after
+/// records that fail.
 pub fn stream(o: &Options) -> Result<(), Failure> {
     let failed = Arc::new(Mutex::new(Vec::new()));
     let mut producer: Option<Sender> = None;

@@ -8,8 +8,8 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Asks one broker, and no other, for a topic's partitions (Metadata, version 4, which can say that
- * the topic shall not be made): Kafka's clients choose the broker themselves.
+ * Requests a topic's partitions from one given broker (Metadata, version 4, which can forbid to
+ * create the topic): Kafka's clients choose the broker themselves.
  */
 final class Ask {
     private static final int METADATA = 3, VERSION = 4, PATIENCE_MS = 10_000;

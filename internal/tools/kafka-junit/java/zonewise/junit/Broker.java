@@ -6,7 +6,7 @@ import java.util.Optional;
 import kafka.server.KafkaBroker;
 import org.apache.kafka.metadata.MetadataCache;
 
-/** A broker as tests hold it: it starts, stops and has a port; what else they look for inside of it is not there. */
+/** A broker object of tests: it starts, stops and has a port; the internals of Kafka's broker are not available. */
 final class Broker {
     private Broker() { }
 
@@ -44,7 +44,7 @@ final class Broker {
         }
     }
 
-    /** What the broker itself says of a topic, in the place of what Kafka's broker has in memory. */
+    /** A topic's state from the broker's own response, in place of the memory of Kafka's broker. */
     private static Object known(Cluster cluster, int id, Method m, Object[] args) throws Exception {
         if (!m.getName().equals("numPartitions"))
             throw cluster.refuse("broker internals: MetadataCache." + m.getName() + "()");

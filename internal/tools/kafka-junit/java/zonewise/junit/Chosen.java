@@ -8,7 +8,7 @@ import org.junit.jupiter.api.extension.ConditionEvaluationResult;
 import org.junit.jupiter.api.extension.ExecutionCondition;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
-/** Leaves out tests that were not asked for, and those that cannot be judged here, with the reason. */
+/** Skips tests that were not selected, and those that cannot run here, with the reason. */
 public final class Chosen implements ExecutionCondition {
     static final String NOT_ASKED = "not asked for";
 

@@ -21,9 +21,9 @@ import org.apache.kafka.common.test.api.Type;
 import org.opentest4j.TestAbortedException;
 
 /**
- * What tests may ask of a cluster, answered by zonewise. The public methods stand for those of
- * ClusterInstance that have the same name and parameters; other methods of it work where Kafka
- * gives them a body, and end the test as skipped where they have none.
+ * ClusterInstance on zonewise. The public methods implement those of ClusterInstance with the same
+ * name and parameters; its other methods work if Kafka gives them a default body, and otherwise
+ * end the test as skipped.
  */
 public final class Cluster implements InvocationHandler {
     private static final Duration PATIENCE = Duration.ofSeconds(30);
@@ -43,7 +43,7 @@ public final class Cluster implements InvocationHandler {
 
     ClusterInstance instance() { return instance; }
 
-    /** The reason why the test cannot be judged here, or null. */
+    /** The reason why the test cannot run here, or null. */
     String refused() { return refused; }
 
     TestAbortedException refuse(String reason) {
@@ -52,7 +52,7 @@ public final class Cluster implements InvocationHandler {
         return new TestAbortedException(reason);
     }
 
-    /** Ends the test where zonewise cannot be what it wants. */
+    /** Ends the test if zonewise cannot provide the cluster that it needs. */
     void check() {
         String reason = settings.problem();
         if (reason != null)
@@ -145,7 +145,7 @@ public final class Cluster implements InvocationHandler {
 
     public void waitTopicDeletion(String topic) throws Exception { waitForTopic(topic, 0); }
 
-    /** Every broker answers from the same log, and asks where it ends before it denies anything. */
+    /** Every broker serves the same log, and reads its end before every negative response. */
     public void ensureConsistentMetadata() { }
 
     private interface Question<T> {

@@ -54,7 +54,7 @@ final class Invocation implements TestTemplateInvocationContext {
         public Object resolveParameter(ParameterContext p, ExtensionContext context) { return cluster.instance(); }
     }
 
-    /** A test that asked for what only Kafka's own process has is no verdict, also where it swallowed the answer. */
+    /** A test that uses internals of Kafka's process gives no verdict, even if it swallows the exception. */
     private final class Judge implements TestExecutionExceptionHandler, LifecycleMethodExecutionExceptionHandler {
         private void judge(Throwable thrown) throws Throwable {
             if (cluster.refused() != null && !(thrown instanceof TestAbortedException))

@@ -24,9 +24,9 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * The processes of one cluster: a member of etcd, and brokers with a folder as bucket. Each cluster
- * has a loopback address to itself; Kafka's listeners are at ports of localhost that are free,
- * because some tests take a broker for a port there.
+ * The processes of one cluster: an etcd member, and brokers with a folder as bucket. Each cluster
+ * has a loopback address of its own; Kafka's listeners use free ports of localhost, because some
+ * tests identify a broker by its port there.
  */
 final class Processes implements AutoCloseable {
     private static final int ETCD = 2379, PEER = 8192, HTTP = 8080, APART = 10, FIRST_PORT = 10_000, LAST_PORT = 30_000;
@@ -57,7 +57,7 @@ final class Processes implements AutoCloseable {
             ports.add(freePorts());
     }
 
-    /** A port of localhost with APART - 1 others behind it, all of them free. */
+    /** A port of localhost followed by APART - 1 others, all of them free. */
     private static int freePorts() {
         for (int tries = 0; tries < 1000; tries++) {
             int port = NEXT_PORT.getAndAdd(APART);
@@ -93,7 +93,7 @@ final class Processes implements AutoCloseable {
             throw new IllegalStateException("start a cluster in " + folder, e);
         }
         for (int id = 0; id < settings.brokers(); id++)
-            start(id); // one after the other: zones are known in the order in which they appeared
+            start(id); // one after the other: zones are numbered in the order in which they appear
     }
 
     synchronized void start(int id) {
@@ -123,7 +123,7 @@ final class Processes implements AutoCloseable {
 
     synchronized int running() { return brokers.size(); }
 
-    /** What each broker that runs says of a topic's partitions. */
+    /** A topic's partitions as reported by each running broker. */
     synchronized List<Integer> partitions(String topic) throws IOException {
         List<Integer> all = new ArrayList<>();
         for (int id : brokers.keySet())
@@ -137,7 +137,7 @@ final class Processes implements AutoCloseable {
 
     List<Integer> ports() { return ports; }
 
-    /** Ends everything at once: a test's cluster is gone with the test. Logs stay. */
+    /** Kills all processes: a test's cluster ends with the test. Logs stay. */
     @Override
     public synchronized void close() {
         brokers.values().forEach(Process::destroyForcibly);
@@ -149,7 +149,7 @@ final class Processes implements AutoCloseable {
             try (Stream<Path> all = Files.walk(folder.resolve(data))) {
                 all.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
             } catch (IOException e) {
-                // it was never made, or stays until the suite's folder goes
+                // it was never created, or remains until the suite's folder is removed
             }
         }
     }
@@ -159,7 +159,7 @@ final class Processes implements AutoCloseable {
         command.addAll(args);
         File log = folder.resolve(name + ".log").toFile();
         ProcessBuilder b = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log));
-        b.environment().keySet().removeIf(key -> key.startsWith("ZONEWISE_")); // settings of whoever runs the suite
+        b.environment().keySet().removeIf(key -> key.startsWith("ZONEWISE_")); // settings of the user
         try {
             return STARTER.submit(() -> b.start()).get();
         } catch (Exception e) {

@@ -18,13 +18,13 @@ import org.apache.kafka.common.test.api.ClusterConfig;
 import org.apache.kafka.common.test.api.ClusterTest;
 import org.apache.kafka.server.common.MetadataVersion;
 
-/** Says what a cluster that a test describes is in zonewise: flags, configs, or the reason why it cannot be. */
+/** Translates a test's cluster configuration to zonewise: flags, configs, or the reason why it is impossible. */
 final class Settings {
     private static final UnaryOperator<String> MS = v -> v + "ms", SAME = v -> v, MINUTES = v -> v + "m";
 
     private record Flag(String name, UnaryOperator<String> value) { }
 
-    /** Kafka's setting, and the flag of a broker that is the same. */
+    /** Kafka's settings, and the equivalent flags of a broker. */
     private static final Map<String, Flag> FLAGS = Map.ofEntries(
         Map.entry("auto.create.topics.enable", new Flag("auto-create-topics", SAME)),
         Map.entry("delete.topic.enable", new Flag("delete-topics", SAME)),
@@ -39,7 +39,7 @@ final class Settings {
         Map.entry("offsets.topic.num.partitions", new Flag("offsets-topic-partitions", SAME)),
         Map.entry("offsets.retention.minutes", new Flag("offsets-retention", MINUTES)));
 
-    /** Settings that are configs of all brokers here, set when they run. */
+    /** Settings that are cluster-wide broker configs here, set at run time. */
     private static final List<String> CONFIGS = List.of("message.max.bytes", "log.retention.ms", "log.cleanup.policy", "unclean.leader.election.enable",
         "log.segment.delete.delay.ms", "log.segment.bytes", "min.insync.replicas", "log.message.timestamp.type", "producer.id.expiration.ms", "transactional.id.expiration.ms");
 
@@ -47,7 +47,7 @@ final class Settings {
         TOPIC = "positions, transactions and shares are in the log, in no topic", KRAFT = "there is no controller quorum",
         TICKS = "apply decides in state time, every tick", AT_ONCE = "what it delays is done at once", PLUGIN = "a class in Java, of a broker's own plug-ins", BOUNDS = "bounds what a group's own config may be";
 
-    /** Settings that have nothing to set here, each with the reason. A name that ends in a dot stands for all that begin so. */
+    /** Settings without an effect here, each with the reason. A name that ends in a dot is a prefix. */
     private static final Map<String, String> INERT = Map.ofEntries(
         Map.entry("offsets.topic.", TOPIC), Map.entry("transaction.state.log.", TOPIC), Map.entry("share.coordinator.state.topic.", TOPIC),
         Map.entry("group.share.", "share groups come with an issue of their own; tests that use one are skipped"),
@@ -66,12 +66,12 @@ final class Settings {
     /** Values that zonewise has and cannot change. */
     private static final Map<String, String> FIXED = Map.of("group.coordinator.rebalance.protocols", "classic,consumer");
 
-    /** Why others cannot be. */
+    /** Why other values are impossible. */
     private static final Map<String, String> ABSENT = Map.of("group.coordinator.rebalance.protocols", "share groups come with an issue of their own",
         "group.consumer.assignors", PLUGIN, "create.topic.policy.class.name", PLUGIN, "alter.config.policy.class.name", PLUGIN,
         "socket.request.max.bytes", "the memory of requests has its own limits, and they are fixed");
 
-    /** The greatest levels of features: lower ones are set in a cluster that runs. */
+    /** The highest levels of features: lower ones are set at run time. */
     private static final Map<String, Short> FEATURES = Map.of("group.version", (short) 1, "transaction.version", (short) 2);
 
     private static final int ZONES = 3;
@@ -82,13 +82,13 @@ final class Settings {
 
     int brokers() { return config.numBrokers(); }
 
-    /** A broker's zone: the rack that the test gives it, or one of three in turn. */
+    /** A broker's zone: its rack in the test, or one of three in turn. */
     String zone(int id) { return Optional.ofNullable(of(id).get("broker.rack")).orElse("zone-" + id % ZONES); }
 
     private Map<String, String> of(int id) {
         Map<String, String> all = new HashMap<>();
         config.perServerOverrideProperties().forEach((server, own) -> {
-            if (server >= brokers()) // a controller: its settings hold for topics here too
+            if (server >= brokers()) // a controller: its settings apply to topics here too
                 all.putAll(own);
         });
         all.putAll(config.serverProperties());
@@ -105,7 +105,7 @@ final class Settings {
         return out;
     }
 
-    /** Why there can be no such cluster, or null. */
+    /** Why such a cluster is impossible, or null. */
     String problem() {
         if (config.brokerSecurityProtocol() != SecurityProtocol.PLAINTEXT)
             return "setting brokerSecurityProtocol=" + config.brokerSecurityProtocol() + ": security of Kafka listeners comes with an issue of its own";
@@ -134,7 +134,7 @@ final class Settings {
         }
     }
 
-    /** Sets what is set in a cluster that runs. */
+    /** Applies the settings of a running cluster. */
     void applyTo(ClusterInstance cluster) {
         Map<String, FeatureUpdate> lower = new HashMap<>();
         config.features().forEach((feature, level) -> {

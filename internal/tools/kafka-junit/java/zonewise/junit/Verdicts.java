@@ -11,7 +11,7 @@ import org.junit.platform.engine.support.descriptor.MethodSource;
 import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
 
-/** Writes what came of each test as it ends, a line each: verdict, name, milliseconds, reason, divided by tabs. */
+/** Writes the result of each test as it ends, one line each: verdict, name, milliseconds, reason, separated by tabs. */
 public final class Verdicts implements TestExecutionListener {
     private final PrintWriter out;
     private final Map<String, Long> began = new ConcurrentHashMap<>();

@@ -24,8 +24,8 @@ import org.junit.jupiter.api.extension.TestTemplateInvocationContextProvider;
 import org.junit.platform.commons.util.ReflectionUtils;
 
 /**
- * Stands in the place of Kafka's own provider of cluster tests: each invocation gets a fresh
- * zonewise. JUnit finds it by META-INF/services. Of a run beside, on Kafka's own brokers, it keeps out.
+ * Replaces Kafka's own provider of cluster tests: each invocation gets a fresh zonewise. JUnit
+ * finds it by META-INF/services. It does nothing in a run on Kafka's own brokers.
  */
 public final class ZonewiseExtension implements TestTemplateInvocationContextProvider {
     @ClusterTestDefaults
@@ -59,8 +59,8 @@ public final class ZonewiseExtension implements TestTemplateInvocationContextPro
         if (several != null)
             for (ClusterTest test : several.value())
                 wishes.add(new Wish(merge(test, defaults)));
-        // Whether broker and controller share a process is no difference here: what differs in
-        // nothing else runs once.
+        // Whether broker and controller share a process makes no difference here: configurations
+        // that differ only in that run once.
         return wishes.stream().map(w -> new Invocation(m.getName(), w.config()));
     }
 
@@ -85,7 +85,7 @@ public final class ZonewiseExtension implements TestTemplateInvocationContextPro
             .build();
     }
 
-    /** A cluster as a test wants it; equal to others that ask zonewise for the same. */
+    /** A test's cluster configuration; equal to others that need the same zonewise cluster. */
     private static final class Wish {
         private final ClusterConfig config;
 
