@@ -24,17 +24,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/zonewise/zonewise/metadata"
-	"github.com/zonewise/zonewise/wal"
 )
 
-// Bounds of a Produce request's own timeout: below, a passing delay would look
-// like an error; above, a connection would hold its frames too long.
+// Bounds of a Produce request's timeout: a shorter one would turn a brief delay
+// into an error, a longer one would hold the connection's frames too long.
 const (
 	minProduceTimeout = time.Second
 	maxProduceTimeout = 2 * time.Minute
 )
 
-// producePartResult is what becomes of one partition of a Produce request.
+// producePartResult is the result of one partition of a Produce request.
 type producePartResult struct {
 	tp            metadata.TopicPartition
 	bytes         int
@@ -44,8 +43,8 @@ type producePartResult struct {
 	recordErrors  []recordError
 	baseOffset    metadata.Offset
 	logStart      metadata.Offset
-	appendTime    metadata.UnixMilli // -1: the producer's own
-	refusedEarly  bool               // refused before the partition was looked at
+	appendTime    metadata.UnixMilli // -1: the batch has the producer's timestamps
+	refusedEarly  bool               // refused before the partition was checked
 	transactional bool               // a transactional batch
 	overLimit     bool               // refused by a limit of the cluster
 }
@@ -58,17 +57,17 @@ type produceRequestState struct {
 	arrived    time.Time
 	brokerTime metadata.UnixMilli // the same, by the broker's clock
 	txn        metadata.TxnView   // of the request's transactional id
-	txnStart   metadata.Revision  // of the transaction under way; 0 from version 12 on
+	txnStart   metadata.Revision  // of the ongoing transaction; 0 from version 12
 }
 
-// beginProduce checks and appends on the reader; what it returns waits for the
-// acks and answers.
+// beginProduce checks and appends on the reader; the function that it returns
+// waits for the acks and responds.
 func (s *Server) beginProduce(ctx context.Context, r *request) (func(context.Context) response, error) {
 	q, err := decodeProduce(r.version, r.body)
 	if err != nil {
 		return nil, err
 	}
-	r.body = nil // batches refer to what they need of it
+	r.body = nil // the batches reference their parts of it
 	p := &produceRequestState{r: r, q: q, arrived: time.Now(), brokerTime: s.cfg.Clock.Now(), parts: make([][]producePartResult, len(q.topics))}
 	for i := range q.topics {
 		p.parts[i] = make([]producePartResult, len(q.topics[i].parts))
@@ -90,7 +89,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (func(context.Con
 	return func(ctx context.Context) response { return s.finishProduce(ctx, p) }, nil
 }
 
-// notServing reports whether this broker takes nothing.
+// notServing reports whether this broker accepts no batches.
 func (s *Server) notServing() bool {
 	return s.draining.Load() || s.cfg.Self() == metadata.NoBroker
 }
@@ -115,99 +114,7 @@ func hasTransactionalBatch(q *produceRequest) bool {
 	return false
 }
 
-// appendAllBatches judges and appends every partition's batch, in order.
-func (s *Server) appendAllBatches(ctx context.Context, p *produceRequestState) {
-	rules, known := s.lookupTopicRules(p.q)
-	if !known {
-		// The client may have learnt of the topic from a broker that is ahead.
-		if s.barrier(ctx) == nil {
-			rules, _ = s.lookupTopicRules(p.q)
-		}
-	}
-	for i := range p.parts {
-		for j := range p.parts[i] {
-			s.appendBatch(ctx, p, i, j, &rules[i])
-		}
-	}
-}
-
-// produceTopicRules are what Produce needs to know of a topic.
-type produceTopicRules struct {
-	metadata.Topic
-	known bool
-	batch batchRules
-	lane  metadata.Lane
-}
-
-// lookupTopicRules looks the request's topics up; known is false where one or a
-// partition is missing.
-func (s *Server) lookupTopicRules(q *produceRequest) (rules []produceTopicRules, known bool) {
-	rules, known = make([]produceTopicRules, len(q.topics)), true
-	s.cfg.Replica.View(func(st *metadata.State) {
-		own := s.readOwnSettings(st)
-		for i, t := range q.topics {
-			if rules[i].Topic, rules[i].known = lookupTopic(st, t.name, t.id); !rules[i].known {
-				known = false
-				continue
-			}
-			rules[i].batch, rules[i].lane = readBatchRules(&own, rules[i].Configs)
-			for _, p := range t.parts {
-				known = known && p.index >= 0 && p.index < rules[i].Partitions
-			}
-		}
-	})
-	return rules, known
-}
-
-func (s *Server) appendBatch(ctx context.Context, p *produceRequestState, i, j int, t *produceTopicRules) {
-	name, part, out := p.q.topics[i].name, p.q.topics[i].parts[j], &p.parts[i][j]
-	switch {
-	case !t.known && p.r.version >= 13:
-		out.code = kerr.UnknownTopicID.Code
-		p.recordRefused(i, j, t.Topic)
-		return
-	case p.r.clientID != adminClientID && (t.known && InternalTopic(t.Name) || !t.known && InternalTopic(name)):
-		out.code = kerr.InvalidTopicException.Code
-		return
-	case !t.known || part.index < 0 || part.index >= t.Partitions:
-		out.code = kerr.UnknownTopicOrPartition.Code
-		p.recordRefused(i, j, t.Topic)
-		return
-	}
-	out.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(part.index)}
-	batch, h, bad := s.codecs.checkBatch(part.records, p.r.version, p.brokerTime, t.batch)
-	if bad == nil && h.Transactional() && h.Producer != p.txn.Producer {
-		bad = refuseBatch(kerr.InvalidProducerIDMapping.Code, "producer id %d does not belong to the transactional id", h.Producer)
-	}
-	if bad != nil {
-		out.code, out.text, out.recordErrors, out.refusedEarly = bad.code, bad.text, bad.recordErrors, bad.refusedEarly
-		s.metrics.refusedBatches.Inc()
-		return
-	}
-	out.transactional = h.Transactional()
-	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.evidence.Zone, Activity: &p.r.conn.activity,
-		More: i < len(p.parts)-1 || j < len(p.parts[i])-1, Start: p.batchTxnStart(h)}
-	if h.Producer != metadata.NoProducer {
-		order := &p.r.conn.order
-		key := orderKey{order.firstTopicName(t.ID, t.Name), part.index, h.Producer}
-		taken.Behind = order.findPredecessor(key, h)
-		taken.Outcome = order.recordBatch(key, h)
-	}
-	ack, err := s.cfg.Writer.Append(ctx, taken)
-	if err != nil {
-		out.code, out.text = kafkaErrorCode(err), err.Error()
-		if p.recordRefused(i, j, t.Topic); taken.Outcome.Pending() {
-			taken.Outcome.Settle() // whoever waits for it need not
-		}
-		return
-	}
-	out.ack = ack
-	if t.batch.logAppendTime {
-		out.appendTime = p.brokerTime
-	}
-}
-
-// awaitAcks waits for the acks of a request, no longer than its timeout.
+// awaitAcks waits for the acks of a request, up to its timeout.
 func (p *produceRequestState) awaitAcks(ctx context.Context) {
 	wait := min(max(time.Duration(p.q.timeoutMs)*time.Millisecond, minProduceTimeout), maxProduceTimeout)
 	timer := time.NewTimer(time.Until(p.arrived.Add(wait)))
@@ -243,8 +150,8 @@ func (p *produceRequestState) awaitAcks(ctx context.Context) {
 	}
 }
 
-// finishProduce is the second half: it runs when the request's turn to be
-// answered has come.
+// finishProduce is the second half: it runs when it is the request's turn to be
+// answered.
 func (s *Server) finishProduce(ctx context.Context, p *produceRequestState) response {
 	p.awaitAcks(ctx)
 	limited := s.recordLimitedBatches(p)
@@ -264,7 +171,7 @@ func (s *Server) finishProduce(ctx context.Context, p *produceRequestState) resp
 	hints := s.newLeaderHints(p.r)
 	for i, t := range p.q.topics {
 		if len(t.parts) == 0 {
-			continue // Kafka answers by partition, and knows nothing of these
+			continue // Kafka's response is built from partitions, so it lacks these topics
 		}
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.name, t.id
@@ -280,79 +187,4 @@ func (s *Server) finishProduce(ctx context.Context, p *produceRequestState) resp
 	}
 	a.resp = resp
 	return a
-}
-
-func newProducePartResponse(p *produceRequestState, index int32, out *producePartResult, t produceTopic, hints *leaderHints) kmsg.ProduceResponseTopicPartition {
-	rp := kmsg.NewProduceResponseTopicPartition()
-	rp.Partition, rp.ErrorCode, rp.ErrorMessage = index, out.code, nullableText(out.text)
-	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = int64(out.baseOffset), int64(out.appendTime), int64(out.logStart)
-	if out.code != noError {
-		rp.LogAppendTime = -1
-	}
-	for _, e := range out.recordErrors {
-		re := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		re.RelativeOffset, re.ErrorMessage = e.index, nullableText(e.text)
-		rp.ErrorRecords = append(rp.ErrorRecords, re)
-	}
-	if out.code == kerr.NotLeaderForPartition.Code && p.r.version >= 10 {
-		if leader, epoch, ok := hints.addLeader(t.name, t.id, index); ok {
-			rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = int32(leader), int32(epoch)
-		}
-	}
-	return rp
-}
-
-// readLogStarts reads the log starts that go with the acks.
-func (s *Server) readLogStarts(p *produceRequestState) {
-	s.cfg.Replica.View(func(st *metadata.State) {
-		for i := range p.parts {
-			for j := range p.parts[i] {
-				out := &p.parts[i][j]
-				if h, ok := st.Partition(out.tp); ok && out.includesLogStart() {
-					out.logStart = h.LogStart
-				}
-			}
-		}
-	})
-}
-
-// includesLogStart reports whether the answer says where the log starts: with
-// success, and with what Kafka's log itself refuses.
-func (out *producePartResult) includesLogStart() bool {
-	switch out.code {
-	case noError:
-		return true
-	case kerr.InvalidRecord.Code, kerr.InvalidTimestamp.Code, kerr.OutOfOrderSequenceNumber.Code:
-		return !out.refusedEarly
-	case kerr.InvalidProducerEpoch.Code, kerr.InvalidTxnState.Code, kerr.TransactionAbortable.Code:
-		return !out.transactional // of a transactional batch the coordinator says so
-	}
-	return false
-}
-
-// summarizeFailures tells whether any partition failed, and whether all did.
-func (p *produceRequestState) summarizeFailures() (anyFailed, all bool) {
-	n, bad := 0, 0
-	for i := range p.parts {
-		for j := range p.parts[i] {
-			n++
-			if p.parts[i][j].code != noError {
-				bad++
-			}
-		}
-	}
-	return bad > 0, n > 0 && bad == n
-}
-
-// attributeBytes says which topics the request's bytes belong to.
-func (p *produceRequestState) attributeBytes() attribution {
-	b := attribution{}
-	for i := range p.parts {
-		for j := range p.parts[i] {
-			if out := &p.parts[i][j]; !out.tp.Topic.IsZero() {
-				b.addBytes(out.tp.Topic, out.bytes)
-			}
-		}
-	}
-	return b
 }

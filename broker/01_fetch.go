@@ -2,16 +2,16 @@ package broker
 
 // Fetch, key 1, versions 4-18.
 //
-// Behaviour: incremental sessions (KIP-227, owned by their connection), long
-// poll over all partitions at once, woken by what is applied, KIP-74's soft
-// limits, topic ids from version 13 on, leader hints (KIP-951) with error 6,
-// which is answered only while the broker drains. Offsets beyond the high
-// watermark and unknown topics are judged behind a read barrier. Records are
-// not copied. read_committed ends at the last stable offset and names the
-// aborted transactions in what it gives. The leader epoch a client names is never fenced: an older one
-// is served, a newer one behind a barrier.
-// A consumer of which only client.rack tells its zone is sent to a broker there
-// (KIP-392, fetch_steer.go).
+// Behaviour: incremental sessions (KIP-227, owned by their connection), a long
+// poll over all partitions at once that applied entries wake, KIP-74's soft
+// limits, topic ids from version 13. NOT_LEADER_OR_FOLLOWER is returned only
+// while the broker drains, with leader hints (KIP-951). Offsets beyond the high
+// watermark and unknown topics are checked again after a read barrier. Records
+// are not copied. read_committed ends at the last stable offset and lists the
+// aborted transactions of the returned records. The client's leader epoch is
+// never fenced: an older one is served, a newer one after a barrier. A consumer
+// whose zone is known only from client.rack is redirected to a broker there
+// (KIP-392, fetch_redirect.go).
 // Gaps: fields for followers are ignored.
 
 import (
@@ -25,10 +25,10 @@ import (
 	"github.com/zonewise/zonewise/s3stream"
 )
 
-// readCommitted is the isolation level of readers of committed records.
+// readCommitted is the isolation level read_committed.
 const readCommitted = 1
 
-// maxFetchWait bounds a long poll, whatever the client asks for.
+// maxFetchWait bounds a long poll, whatever the client requests.
 const maxFetchWait = 5 * time.Minute
 
 // fetchPart is one partition of one fetch.
@@ -38,43 +38,43 @@ type fetchPart struct {
 	known         bool
 	view          metadata.PartitionView
 	code          int16
-	readLimit     int64           // bytes that it may give
-	committedOnly bool            // the reader wants committed records only
-	endOffset     metadata.Offset // what the reader may see: the high watermark or the last stable offset
-	readyBytes    int64           // bytes that are there, as far as the client waits for them
+	readLimit     int64           // bytes that it may return
+	committedOnly bool            // read_committed
+	endOffset     metadata.Offset // end of what the reader may see: the high watermark or the last stable offset
+	readyBytes    int64           // bytes available, counted up to the request's minimum
 	result        partReadResult
-	withheld      bool   // its first batch is larger than what it may have
-	gets          uint64 // billable, made to read it
-	// redirected: the client is to fetch from near, a broker in its own zone.
+	withheld      bool   // its first batch is larger than its limit
+	gets          uint64 // billable GETs of its read
+	// redirected: the client should fetch from near, a broker in its own zone.
 	redirected       bool
 	preferredReplica metadata.BrokerID
 }
 
-// fetch is one Fetch request under way.
+// fetch is the state of one Fetch request.
 type fetch struct {
 	s            *Server
 	r            *request
 	q            *kmsg.FetchRequest
 	session      *fetchSession // nil: sessionless
-	fullResponse bool          // every partition is answered
+	fullResponse bool          // the response has every partition
 	parts        []fetchPart
 	deadline     time.Time
-	recordMemory grant // of Server.answers
-	extraMemory  grant // the same, beside an oversized batch
+	recordMemory grant // of Server.responses
+	extraMemory  grant // of Server.responses, for partitions in addition to an oversized batch
 	pollMemory   grant // of Server.polls, for parts
 	readyBytes   int64 // bytes that are ready in all parts
-	urgentParts  int   // parts of which there is something to say at once
-	// throttleMs tells the client to wait before it asks again.
+	urgentParts  int   // parts that need a response at once
+	// throttleMs makes the client wait before its next request.
 	throttleMs int32
 }
 
 const (
-	// fetchPartBytes is what one partition takes while its fetch waits.
+	// fetchPartBytes is the memory of one partition of a waiting fetch.
 	fetchPartBytes = 400
-	// sessionPartBytes is what one takes in a session.
+	// sessionPartBytes is the memory of one partition in a session.
 	sessionPartBytes = 200
-	// fetchThrottle is after how long a client is to ask again for whose long
-	// poll there is no memory.
+	// fetchThrottle is the throttle time for a client whose long poll gets no
+	// memory.
 	fetchThrottle = 500 * time.Millisecond
 )
 
@@ -99,7 +99,7 @@ func (s *Server) handleFetch(ctx context.Context, r *request) (response, error) 
 	if code := f.enterSession(); code != noError {
 		return f.newErrorResponse(code), nil
 	}
-	q.Topics, q.ForgottenTopics = nil, nil // taken over
+	q.Topics, q.ForgottenTopics = nil, nil // copied
 	var waits bool
 	if f.pollMemory, waits = s.polls.try(r.conn, int64(len(f.parts))*fetchPartBytes); waits {
 		r.releaseFrame()
@@ -119,8 +119,8 @@ func (s *Server) handleFetch(ctx context.Context, r *request) (response, error) 
 	return a, nil
 }
 
-// resolveParts resolves the partitions; what is unknown or beyond the end is looked at
-// again behind a barrier.
+// resolveParts resolves the partitions; unknown topics and offsets beyond the
+// end are resolved again after a barrier.
 func (f *fetch) resolveParts(ctx context.Context) {
 	if f.resolveOnce() {
 		return
@@ -131,14 +131,13 @@ func (f *fetch) resolveParts(ctx context.Context) {
 		p := &f.parts[i]
 		switch {
 		case p.code == noError || p.code == kerr.NotLeaderForPartition.Code:
-		case err != nil && p.code != kerr.UnknownLeaderEpoch.Code: // which clients ask again after
-			p.code = kerr.RequestTimedOut.Code // not known to be so
+		case err != nil && p.code != kerr.UnknownLeaderEpoch.Code: // clients retry it
+			p.code = kerr.RequestTimedOut.Code // the barrier failed: unverified
 		}
 	}
 }
 
-// resolveOnce reads the state; false where something should be looked at again
-// behind a barrier.
+// resolveOnce reads the state; false if a partition needs a barrier.
 func (f *fetch) resolveOnce() (sure bool) {
 	sure = true
 	away := f.s.notServing()
@@ -162,7 +161,7 @@ func (f *fetch) refreshParts(parts []int) {
 	})
 }
 
-// countReady sums up what there is to say.
+// countReady counts what the response would have.
 func (f *fetch) countReady() {
 	f.readyBytes, f.urgentParts = 0, 0
 	for i := range f.parts {
@@ -170,7 +169,7 @@ func (f *fetch) countReady() {
 	}
 }
 
-// adjustTotals adds a partition to what there is to say, or takes it out.
+// adjustTotals adds a partition to the totals of the response, or subtracts it.
 func (f *fetch) adjustTotals(p *fetchPart, sign int) {
 	f.readyBytes += int64(sign) * p.readyBytes
 	if p.code != noError || p.redirected {
@@ -178,10 +177,10 @@ func (f *fetch) adjustTotals(p *fetchPart, sign int) {
 	}
 }
 
-// minBytes is how many bytes the client waits for; more need not be counted.
+// minBytes is how many bytes the client waits for; no more need to be counted.
 func (f *fetch) minBytes() int64 { return int64(max(f.q.MinBytes, 1)) }
 
-// resolve judges one partition; it reports whether the verdict needs a barrier.
+// resolve checks one partition, and reports whether the result needs a barrier.
 func (p *fetchPart) resolve(st *metadata.State, version int16, away bool, wanted int64) (unsure bool) {
 	t, ok := lookupTopic(st, p.name, p.id)
 	p.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p.index)}
@@ -214,8 +213,8 @@ func (p *fetchPart) resolve(st *metadata.State, version int16, away bool, wanted
 	return false
 }
 
-// countAvailableBytes tells how many bytes there are between the offset and the end of
-// what the reader may see, up to enough of them.
+// countAvailableBytes counts the bytes between the offset and the end of what
+// the reader may see, up to a limit.
 func (p *fetchPart) countAvailableBytes(st *metadata.State, enough int64) int64 {
 	if p.offset >= p.endOffset {
 		return 0
@@ -223,7 +222,8 @@ func (p *fetchPart) countAvailableBytes(st *metadata.State, enough int64) int64 
 	return st.SpanBytes(p.tp, p.offset, p.endOffset, s3stream.MaxReadSpans, enough)
 }
 
-// awaitData waits until there is enough to say, or the client's patience ends.
+// awaitData waits until the response can be sent, or the client's wait time
+// ends.
 func (f *fetch) awaitData(ctx context.Context) {
 	if f.canRespond() || len(f.parts) == 0 && f.fullResponse {
 		return
@@ -260,13 +260,13 @@ func (f *fetch) awaitData(ctx context.Context) {
 	}
 }
 
-// canRespond reports whether the answer should go out now: enough bytes, an error
-// that the client does not know yet, or no patience.
+// canRespond reports whether to respond now: enough bytes, an error that the
+// client has not received yet, or the end of the wait time.
 func (f *fetch) canRespond() bool {
 	return f.urgentParts > 0 || f.readyBytes > 0 && f.readyBytes >= int64(f.q.MinBytes) || f.q.MaxWaitMillis <= 0 || f.q.MinBytes <= 0 || time.Now().After(f.deadline)
 }
 
-// allFailed reports whether there is nothing but errors to say.
+// allFailed reports whether the response has nothing but errors.
 func (f *fetch) allFailed() bool {
 	for i := range f.parts {
 		if f.parts[i].code == noError {

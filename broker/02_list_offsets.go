@@ -2,11 +2,12 @@ package broker
 
 // ListOffsets, key 2, versions 1-11.
 //
-// Behaviour: behind the read barrier, always. -1 latest (the high watermark),
-// -2 earliest, -3 greatest timestamp, -4 earliest local (the log start), -5
-// latest tiered and -6 earliest that is not tiered yet (none: -1); a time finds the first record that is not older.
-// To a reader of committed records the latest is the last stable offset.
-// Gaps: version 0's list of offsets is not served, as in Kafka 4.
+// Behaviour: always after a read barrier. -1 latest (the high watermark), -2
+// earliest, -3 largest timestamp, -4 earliest local (the log start), -5 latest
+// tiered and -6 earliest that is not tiered yet (none: -1); a timestamp finds
+// the first record that is not older. For read_committed the latest is the last
+// stable offset.
+// Gaps: the offset list of version 0 is not served, as in Kafka 4.
 
 import (
 	"context"
@@ -18,7 +19,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// The special times of ListOffsets.
+// Special timestamps of ListOffsets.
 const (
 	timeLatest                = -1
 	timeEarliest              = -2
@@ -28,7 +29,8 @@ const (
 	timeEarliestPendingUpload = -6 // KIP-1023
 )
 
-// listOffsetsTimeout bounds a search by time where the client does not (before v10).
+// listOffsetsTimeout bounds a search by timestamp if the client has no timeout
+// (before version 10).
 const listOffsetsTimeout = 30 * time.Second
 
 func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
@@ -52,7 +54,7 @@ func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.List
 			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
 			switch {
 			case asked[t.Topic][p.Partition] > 1:
-				asked[t.Topic][p.Partition] = -1 // answered once
+				asked[t.Topic][p.Partition] = -1 // one response for it
 				rp.ErrorCode = kerr.InvalidRequest.Code
 			case asked[t.Topic][p.Partition] < 0:
 				continue
@@ -68,8 +70,8 @@ func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.List
 	return resp
 }
 
-// countPartitionMentions counts how often each partition is named: one that is named twice
-// is refused, as in Kafka.
+// countPartitionMentions counts how often the request has each partition:
+// duplicates are refused, as in Kafka.
 func countPartitionMentions(q *kmsg.ListOffsetsRequest) map[string]map[int32]int {
 	out := map[string]map[int32]int{}
 	for _, t := range q.Topics {
@@ -95,7 +97,7 @@ func (s *Server) lookupPartition(name string, index int32) (tp metadata.TopicPar
 	return tp, h, ok
 }
 
-// listOffsetsPart is one partition asked for, and its answer.
+// listOffsetsPart is one requested partition, and its response.
 type listOffsetsPart struct {
 	topic    string
 	request  *kmsg.ListOffsetsRequestTopicPartition
@@ -105,12 +107,12 @@ type listOffsetsPart struct {
 func (s *Server) listPartitionOffset(ctx context.Context, r *request, committed bool, l listOffsetsPart) {
 	p, rp := l.request, l.response
 	tp, h, ok := s.lookupPartition(l.topic, p.Partition)
-	end := h.Next // what a search by time does not find
+	end := h.Next // where searches by timestamp end
 	if committed {
 		end = h.Stable
 	}
 	switch {
-	case !isTimestampSupported(p.Timestamp, r.version): // judged first, as in Kafka
+	case !isTimestampSupported(p.Timestamp, r.version): // checked first, as in Kafka
 		rp.ErrorCode = kerr.UnsupportedVersion.Code
 		return
 	case !ok:
@@ -141,7 +143,7 @@ func (s *Server) listPartitionOffset(ctx context.Context, r *request, committed 
 	rp.LeaderEpoch = dataEpoch
 }
 
-// isTimestampSupported reports whether a version knows a special time.
+// isTimestampSupported reports whether a version has a special timestamp.
 func isTimestampSupported(timestamp int64, version int16) bool {
 	switch {
 	case timestamp >= timeEarliest:
@@ -156,7 +158,8 @@ func isTimestampSupported(timestamp int64, version int16) bool {
 	return timestamp == timeEarliestPendingUpload && version >= 11
 }
 
-// listSearchedOffset answers a search: -1 and -1 where there is nothing before end.
+// listSearchedOffset returns the result of a search: -1 and -1 if it found
+// nothing before end.
 func (s *Server) listSearchedOffset(rp *kmsg.ListOffsetsResponseTopicPartition, end metadata.Offset, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
 	offset, ts, found, err := search()
 	switch {

@@ -2,13 +2,13 @@ package broker
 
 // Metadata, key 3, versions 0-13.
 //
-// Behaviour: brokers by their addresses for the asker's zone; leaders are the
-// asker's zone's hints, replicas and ISR the same for every asker; leader
-// epochs from the applied state. Topics are made on first use where the client
-// and the configuration allow it, and the answer has their leader at once. An
-// unknown topic is unknown behind a read barrier.
-// Gaps: authorized operations are not computed (no ACLs yet): all bits are
-// what Kafka answers without an authorizer when asked, unset otherwise.
+// Behaviour: brokers by their addresses for the client's zone; leaders are
+// hints for the client's zone, replicas and ISR are the same for all clients;
+// leader epochs come from the applied state. Topics are auto-created if the
+// client and the configuration allow it, and the response has their leader at
+// once. A topic is reported as unknown only after a read barrier.
+// Gaps: authorized operations are not computed (no ACLs yet): if requested, all
+// bits are set that Kafka sets without an authorizer.
 
 import (
 	"context"
@@ -23,8 +23,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Operation bits that Kafka answers without an authorizer: everything that can
-// be done to a topic or the cluster.
+// Operation bits of Kafka without an authorizer: all operations on a topic or the
+// cluster.
 const (
 	topicOperations = 1<<kmsg.ACLOperationRead | 1<<kmsg.ACLOperationWrite | 1<<kmsg.ACLOperationCreate | 1<<kmsg.ACLOperationDelete |
 		1<<kmsg.ACLOperationAlter | 1<<kmsg.ACLOperationDescribe | 1<<kmsg.ACLOperationDescribeConfigs | 1<<kmsg.ACLOperationAlterConfigs
@@ -68,13 +68,13 @@ func (s *Server) handleMetadata(ctx context.Context, r *request, q *kmsg.Metadat
 	return resp
 }
 
-// isUnnamedTopic is a topic that is asked for by neither name nor id.
+// isUnnamedTopic reports whether a requested topic has neither name nor id.
 func isUnnamedTopic(t kmsg.MetadataRequestTopic) bool {
 	return t.Topic == nil && t.TopicID == [16]byte{}
 }
 
-// failUnnamedMetadata is what Kafka makes of a request with such a topic: it fails
-// over it, for all of them. No client sends one.
+// failUnnamedMetadata is Kafka's response to a request with such a topic: an
+// error for all topics. No client sends one.
 func failUnnamedMetadata(q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ErrorCode, resp.AuthorizedOperations = kerr.UnknownServerError.Code, math.MinInt32
@@ -90,7 +90,7 @@ func failUnnamedMetadata(q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	return resp
 }
 
-// requestedTopic is one topic of a Metadata request and what is known of it.
+// requestedTopic is one topic of a Metadata request, and what was found.
 type requestedTopic struct {
 	name *string
 	id   metadata.TopicID
@@ -98,7 +98,8 @@ type requestedTopic struct {
 	code int16
 }
 
-// resolveMetadataTopics looks up what was asked for, and makes what is missing.
+// resolveMetadataTopics looks up the requested topics, and creates missing
+// ones.
 func (s *Server) resolveMetadataTopics(ctx context.Context, r *request, q *kmsg.MetadataRequest) (want []requestedTopic, throttled bool) {
 	if q.Topics == nil || q.Version == 0 && len(q.Topics) == 0 {
 		return s.readEveryTopic(ctx), false
@@ -110,9 +111,9 @@ func (s *Server) resolveMetadataTopics(ctx context.Context, r *request, q *kmsg.
 		w := requestedTopic{name: t.Topic, id: t.TopicID}
 		switch {
 		case byID[w.id]:
-			continue // a topic that is asked for twice is answered once
+			continue // one response for a duplicate
 		case !w.id.IsZero():
-			byID[w.id], w.name = true, nil // Java sends an empty name beside each id
+			byID[w.id], w.name = true, nil // the Java client sends an empty name with each id
 		case t.Topic != nil && named[*t.Topic]:
 			continue
 		case t.Topic != nil:
@@ -126,7 +127,7 @@ func (s *Server) resolveMetadataTopics(ctx context.Context, r *request, q *kmsg.
 	if err := s.barrier(ctx); err != nil {
 		for i := range want {
 			if want[i].code == kerr.UnknownTopicOrPartition.Code || want[i].code == kerr.UnknownTopicID.Code {
-				want[i].code = kerr.LeaderNotAvailable.Code // not known to be unknown
+				want[i].code = kerr.LeaderNotAvailable.Code // the barrier failed: unverified
 			}
 		}
 		return want, false
@@ -154,7 +155,8 @@ func (s *Server) readEveryTopic(ctx context.Context) []requestedTopic {
 	return want
 }
 
-// resolveRequestedTopics fills what is known and returns the indices of what is not.
+// resolveRequestedTopics looks up topics and returns the indices of those that
+// it did not find.
 func (s *Server) resolveRequestedTopics(ctx context.Context, want []requestedTopic) (missing []int) {
 	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {
 		w := &want[i]
@@ -180,7 +182,8 @@ func (s *Server) resolveRequestedTopics(ctx context.Context, want []requestedTop
 	return missing
 }
 
-// defaultReplication is the number of zones: one copy of the hint in each.
+// defaultReplication is the number of zones: the hints have one replica in
+// each.
 func (s *Server) defaultReplication() int16 {
 	n := 1
 	s.cfg.Replica.View(func(st *metadata.State) { n = max(n, len(st.Zones())) })

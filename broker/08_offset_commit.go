@@ -42,7 +42,7 @@ func (s *Server) handleOffsetCommit(ctx context.Context, r *request, q *kmsg.Off
 	if len(known) > 0 || len(unknown) == 0 {
 		resp = s.cfg.Groups.CommitOffsets(ctx, r.groupClient(), q)
 	}
-	for i := range resp.Topics { // in the order of the request's
+	for i := range resp.Topics { // in the order of the request
 		resp.Topics[i].TopicID = known[i].TopicID
 	}
 	resp.Topics = append(resp.Topics, unknown...)

@@ -33,19 +33,19 @@ func (s *Server) handleOffsetFetch(ctx context.Context, r *request, q *kmsg.Offs
 	names := s.lookupTopicNames(ctx, ids)
 	unknown := make([][]kmsg.OffsetFetchRequestGroupTopic, len(q.Groups))
 	for i := range q.Groups {
-		if g := &q.Groups[i]; g.Topics != nil { // nil asks for all of the group's
+		if g := &q.Groups[i]; g.Topics != nil { // nil requests all of the group's offsets
 			g.Topics, unknown[i] = splitKnownTopics(g.Topics, names, id)
 		}
 	}
 	resp := s.cfg.Groups.FetchOffsets(ctx, r.groupClient(), q)
-	for i := range resp.Groups { // in the order of the request's, cut short where the client has gone
+	for i := range resp.Groups { // in the order of the request; truncated if the client disconnected
 		s.fillTopicIDs(&resp.Groups[i], &q.Groups[i], unknown[i])
 	}
 	return resp
 }
 
-// fillTopicIDs puts ids into what one group was answered, and the topics that
-// are not there behind it.
+// fillTopicIDs sets the ids in one group's response, and appends the unknown
+// topics.
 func (s *Server) fillTopicIDs(rg *kmsg.OffsetFetchResponseGroup, g *kmsg.OffsetFetchRequestGroup, unknown []kmsg.OffsetFetchRequestGroupTopic) {
 	if rg.ErrorCode != noError {
 		return
@@ -54,7 +54,7 @@ func (s *Server) fillTopicIDs(rg *kmsg.OffsetFetchResponseGroup, g *kmsg.OffsetF
 		s.cfg.Replica.View(func(st *metadata.State) {
 			rg.Topics = slices.DeleteFunc(rg.Topics, func(t kmsg.OffsetFetchResponseGroupTopic) bool {
 				_, there := st.TopicNamed(t.Topic)
-				return !there // deleted since, and its positions with it
+				return !there // deleted meanwhile, with its offsets
 			})
 			for i := range rg.Topics {
 				t, _ := st.TopicNamed(rg.Topics[i].Topic)

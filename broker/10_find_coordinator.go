@@ -2,12 +2,13 @@ package broker
 
 // FindCoordinator, key 10, versions 0-6.
 //
-// Behaviour: of a group, the broker that holds its slot, by its address for
-// the asker's zone; 15 while nobody does. The state knows the holder; before
-// "nobody" a read barrier is taken. Of a transactional id, a broker in the
-// asker's zone: any can. The first request makes Kafka's internal topic, as
-// there (internal_topics.go).
-// Gaps: share groups (key type 2) are not served: 42.
+// Behaviour: for a group, the broker that owns its slot, by its address for the
+// client's zone; COORDINATOR_NOT_AVAILABLE while no broker does. The owner
+// comes from the state; before "none" a read barrier is taken. For a
+// transactional id, a broker in the client's zone: any broker can coordinate
+// it. The first request creates Kafka's internal topic, as in Kafka
+// (internal_topics.go).
+// Gaps: share groups (key type 2) get INVALID_REQUEST.
 
 import (
 	"context"
@@ -20,7 +21,7 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// The key types of FindCoordinator.
+// Key types of FindCoordinator.
 const (
 	coordinatorTypeGroup = 0
 	coordinatorTypeTxn   = 1
@@ -81,8 +82,8 @@ func (s *Server) handleFindCoordinator(ctx context.Context, r *request, q *kmsg.
 	return resp
 }
 
-// successText is the error message of success: Kafka's name for it, and an empty
-// text from version 4 on. It is never null.
+// successText is the error message of success: "NONE", and empty from version
+// 4. It is never null.
 func successText(version int16) *string {
 	text := ""
 	if version < 4 {
@@ -105,8 +106,8 @@ func (s *Server) findGroupCoordinator(v *clusterView, group string, zone metadat
 	return v.brokerEndpoint(id, zone)
 }
 
-// findTxnCoordinator names the broker that a client of a zone should send a
-// transactional id's requests to: one in its own zone.
+// findTxnCoordinator returns the coordinator of a transactional id for clients
+// of a zone: a broker in that zone.
 func (v *clusterView) findTxnCoordinator(id string, zone metadata.ZoneID) (router.Endpoint, bool) {
 	b := v.leader(txnPlacementKey(id), zone)
 	if b == metadata.NoBroker {

@@ -4,7 +4,7 @@ package broker
 //
 // Behaviour: classic groups only; a group of the consumer protocol is described
 // by ConsumerGroupDescribe. An unknown group is "Dead" without an error up to
-// version 5, GROUP_ID_NOT_FOUND from version 6 on. groups/admin.go.
+// version 5, GROUP_ID_NOT_FOUND from version 6 on. groups/describe_groups.go.
 // Gaps: authorized operations are those of a cluster without an authorizer.
 
 import (

@@ -4,7 +4,7 @@ package broker
 //
 // Behaviour: the groups of the slots that this broker owns: clients request the
 // list from every broker and join the responses. Version 4 filters by state
-// (KIP-518), version 5 by type (KIP-848). groups/admin.go.
+// (KIP-518), version 5 by type (KIP-848). groups/list_groups.go.
 // Gaps: none known.
 
 import (

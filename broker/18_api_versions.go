@@ -2,12 +2,12 @@ package broker
 
 // ApiVersions, key 18, versions 0-5 (KIP-35, KIP-511, KIP-1242).
 //
-// Behaviour: the table of api.go; any other version is answered with a
-// version 0 body, error 35 and the range of this API alone, so that the client
-// asks again with what is known. The response header is version 0 always. Software name
-// and version are checked and counted per connection. A client of version 5
-// that names another cluster or another broker is told 129: it begins anew
-// from its bootstrap servers.
+// Behaviour: the table of api.go. Any other version gets a version 0 body with
+// UNSUPPORTED_VERSION and the range of this API alone, so that the client
+// retries with a supported version. The response header always has version 0.
+// Software name and version are checked and counted per connection. A client of
+// version 5 that names another cluster or broker gets REBOOTSTRAP_REQUIRED: it
+// starts over from its bootstrap servers.
 // Gaps: none known.
 
 import (
@@ -41,7 +41,7 @@ func (s *Server) handleAPIVersions(_ context.Context, r *request, q *kmsg.ApiVer
 	levels, epoch := s.readFinalizedFeatures()
 	resp.FinalizedFeaturesEpoch = epoch
 	for i, f := range features {
-		if levels[i] > 0 { // 0 is not to have it, as in Kafka
+		if levels[i] > 0 { // level 0 is not listed, as in Kafka
 			kf := kmsg.NewApiVersionsResponseFinalizedFeature()
 			kf.Name, kf.MinVersionLevel, kf.MaxVersionLevel = f.name, levels[i], levels[i]
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, kf)
@@ -56,8 +56,9 @@ func (s *Server) handleAPIVersions(_ context.Context, r *request, q *kmsg.ApiVer
 	return resp
 }
 
-// checkIntendedBroker judges whom the client means (KIP-1242): a cluster and a broker,
-// or neither. A broker that has no id yet does not know whether it is meant.
+// checkIntendedBroker checks the cluster and broker that the client means to
+// reach (KIP-1242): it sends both or neither. A broker that has no id yet
+// accepts any.
 func (s *Server) checkIntendedBroker(q *kmsg.ApiVersionsRequest) int16 {
 	self, cluster := s.cfg.Self(), s.currentView().clusterID()
 	switch {
@@ -71,15 +72,15 @@ func (s *Server) checkIntendedBroker(q *kmsg.ApiVersionsRequest) int16 {
 	return noError
 }
 
-// features are those of an Apache Kafka 4.4 broker of which something is
-// served. transaction.version 2 is KIP-890: with it clients let Produce and
-// TxnOffsetCommit begin a transaction; brokers go by the versions of requests,
-// whatever its level. Without group.version 1 (KIP-848) the consumer protocol
-// is refused.
+// features are those of an Apache Kafka 4.4 broker that zonewise serves at
+// least in part. transaction.version 2 is KIP-890: clients then let Produce and
+// TxnOffsetCommit begin a transaction; brokers decide by the versions of
+// requests, whatever the level. Without group.version 1 (KIP-848) the consumer
+// protocol is refused.
 var features = [...]struct {
 	name     string
 	min, top int16
-	fixed    bool // it follows from the version of zonewise
+	fixed    bool // fixed by the zonewise version
 }{
 	{"metadata.version", 7, 33, true}, // 4.4-IV2
 	{metadata.TxnFeature, 0, 2, false},
@@ -108,8 +109,8 @@ func (s *Server) listAdvertisedAPIs() []kmsg.ApiVersionsResponseApiKey {
 	return out
 }
 
-// respondUnsupportedVersion answers a version of ApiVersions that is not known: the
-// client reads a version 0 body whatever it asked with.
+// respondUnsupportedVersion responds to an unknown version of ApiVersions: the
+// client reads a version 0 body whatever version it sent.
 func (s *Server) respondUnsupportedVersion(correlation int32) response {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.Version = 0

@@ -2,12 +2,12 @@ package broker
 
 // CreateTopics, key 19, versions 2-7.
 //
-// Behaviour: names, configs, counts and assignments are checked as Kafka does,
-// in that order;
-// all topics of a request are one entry. An assignment says how many
-// partitions and replicas are wanted; which brokers it names is checked, then
-// forgotten: replicas are synthetic. More replicas than brokers are refused (38)
-// where the broker is told to check. The answer echoes the configs (v5).
+// Behaviour: names, configs, counts and assignments are checked as in Kafka, in
+// that order; all topics of a request are one entry. An assignment gives the
+// numbers of partitions and replicas; its brokers are checked, then ignored:
+// replicas are synthetic. More replicas than brokers are
+// INVALID_REPLICATION_FACTOR if the broker is configured to check that. The
+// response echoes the configs (version 5).
 // Gaps: no policies, no quotas.
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// maxTopicsPerRequest keeps one entry small: 1000 topics with configs are
-// some 300 KiB.
+// maxTopicsPerRequest bounds the entry: 1000 topics with configs are about 300
+// KiB.
 const maxTopicsPerRequest = 1000
 
 func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
@@ -33,14 +33,14 @@ func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.Cre
 	for i := range q.Topics {
 		names[q.Topics[i].Topic]++
 	}
-	_ = s.barrier(ctx) // "exists" is final: apply says so too, this only says it earlier
+	_ = s.barrier(ctx) // "exists" is final: apply checks it too, this only fails earlier
 	for i := range q.Topics {
 		if ctx.Err() != nil {
 			return resp
 		}
 		t := &q.Topics[i]
 		if names[t.Topic] == 0 {
-			continue // named before, and answered once
+			continue // one response for a duplicate
 		}
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
@@ -61,7 +61,7 @@ func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.Cre
 		resp.Topics = append(resp.Topics, rt)
 	}
 	if q.ValidateOnly || len(cmds) == 0 {
-		return resp // with ids that nothing will have, as in Kafka
+		return resp // with ids that are not used, as in Kafka
 	}
 	out, err := s.submit(ctx, cmds)
 	for k, i := range at {
@@ -126,7 +126,7 @@ func (s *Server) planTopicCreation(t *kmsg.CreateTopicsRequestTopic) (metadata.C
 	return cmd, noError, ""
 }
 
-// checkNewTopicName judges a new topic's name.
+// checkNewTopicName checks a new topic's name.
 func (s *Server) checkNewTopicName(name string) (int16, string) {
 	if !isValidTopicName(name) {
 		return kerr.InvalidTopicException.Code, fmt.Sprintf("topic name %.260q is not 1 to 249 of [a-zA-Z0-9._-], nor . or ..", name)
@@ -178,7 +178,7 @@ func checkReplicas(v *clusterView, replicas []int32) string {
 	return ""
 }
 
-// echoConfigs lists a new topic's configs as DescribeConfigs would.
+// echoConfigs lists a new topic's configs as DescribeConfigs does.
 func (s *Server) echoConfigs(set map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
 	var out []kmsg.CreateTopicsResponseTopicConfig
 	s.cfg.Replica.View(func(st *metadata.State) {

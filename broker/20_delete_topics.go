@@ -2,9 +2,9 @@ package broker
 
 // DeleteTopics, key 20, versions 1-6.
 //
-// Behaviour: by name, from version 6 on also by id; all topics of a request
-// are one entry. Unknown ones are unknown behind a read barrier. A broker may be
-// told to delete none.
+// Behaviour: by name, from version 6 also by id; all topics of a request are
+// one entry. A topic is reported as unknown only after a read barrier. Deletion
+// can be disabled by configuration.
 // Gaps: no quotas.
 
 import (
@@ -35,14 +35,14 @@ func (s *Server) handleDeleteTopics(ctx context.Context, r *request, q *kmsg.Del
 		}
 		ref := topicRefOf(&want[i])
 		if told[ref] {
-			continue // named before, and answered once
+			continue // one response for a duplicate
 		}
 		told[ref] = true
 		t, code := s.resolveDeletion(&want[i], barred)
 		if s.cfg.KeepTopics {
 			code = kerr.TopicDeletionDisabled.Code
 			if q.Version < 3 {
-				code = kerr.InvalidRequest.Code // Kafka's, before it had the other
+				code = kerr.InvalidRequest.Code // Kafka's code before it had TOPIC_DELETION_DISABLED
 			}
 		}
 		rt := kmsg.NewDeleteTopicsResponseTopic()
@@ -50,7 +50,7 @@ func (s *Server) handleDeleteTopics(ctx context.Context, r *request, q *kmsg.Del
 		switch both := (topicRef{id: t.ID}); {
 		case times[ref] > 1:
 			code = kerr.InvalidRequest.Code
-		case code == noError && times[both] > 1: // by name and by id: answered once
+		case code == noError && times[both] > 1: // by name and by id: one response
 			if ref != both && told[both] {
 				continue
 			}
@@ -76,7 +76,7 @@ func (s *Server) handleDeleteTopics(ctx context.Context, r *request, q *kmsg.Del
 	return resp
 }
 
-// deletionErrorMessage says why a topic is not deleted.
+// deletionErrorMessage returns why a topic was not deleted.
 func deletionErrorMessage(code int16) string {
 	switch code {
 	case noError:
@@ -93,7 +93,7 @@ func deletionErrorMessage(code int16) string {
 	return "the state could not be read in time"
 }
 
-// topicRef is how a request names a topic: by name, or by id.
+// topicRef is a topic in a request: a name or an id.
 type topicRef struct {
 	name string
 	id   metadata.TopicID
@@ -107,8 +107,8 @@ func topicRefOf(w *kmsg.DeleteTopicsRequestTopic) topicRef {
 	return r
 }
 
-// countTopicMentions counts how often each topic is named, by what names it and, where
-// it is known, by its id: Kafka refuses a topic that is named twice.
+// countTopicMentions counts how often the request has each topic, by its
+// reference and, if known, by its id: Kafka refuses duplicates.
 func (s *Server) countTopicMentions(ctx context.Context, want []kmsg.DeleteTopicsRequestTopic) map[topicRef]int {
 	times := map[topicRef]int{}
 	s.viewEach(ctx, len(want), func(st *metadata.State, i int) {

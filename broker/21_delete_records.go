@@ -2,8 +2,9 @@ package broker
 
 // DeleteRecords, key 21, versions 0-2.
 //
-// Behaviour: raises the log start; -1 is the high watermark, above it 1. A
-// topic whose policy lacks delete is refused (44).
+// Behaviour: raises the log start; -1 is the high watermark, beyond it is
+// OFFSET_OUT_OF_RANGE. A topic whose cleanup.policy lacks delete is
+// POLICY_VIOLATION.
 // Gaps: none.
 
 import (

@@ -21,10 +21,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// producerBlockSize is how many producer ids a broker takes at a time.
+// producerBlockSize is how many producer ids a broker allocates at a time.
 const producerBlockSize = 100
 
-// producerIDBlock is what is left of the newest block.
+// producerIDBlock is the rest of the newest block.
 type producerIDBlock struct {
 	mu        sync.Mutex
 	next      metadata.ProducerID
@@ -42,10 +42,9 @@ func (p *producerIDBlock) takeID() (metadata.ProducerID, bool) {
 	return p.next - 1, true
 }
 
-// startBlock keeps the block whose first id was just given out. Of blocks that
-// several requests got at once the last one is kept, in whatever order they
-// come here (a seed of the simulation replays), and the rest of the others is
-// never used.
+// startBlock stores a new block whose first id was just used. If several requests
+// allocated blocks at once, the highest one is kept in whatever order they arrive
+// (so that a seed of the simulation replays); the rest of the others is never used.
 func (p *producerIDBlock) startBlock(first metadata.ProducerID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,7 +69,7 @@ func (s *Server) handleInitProducerID(ctx context.Context, r *request, q *kmsg.I
 		out, err := s.submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: producerBlockSize}})
 		code, _ := r.commandError(out, err, 0)
 		if code != noError {
-			// Passing, whatever it is: clients wait for a producer id.
+			// Always retriable: clients wait for a producer id.
 			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
 			return resp
 		}

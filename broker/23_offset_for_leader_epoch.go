@@ -3,9 +3,10 @@ package broker
 // OffsetForLeaderEpoch, key 23, versions 2-4.
 //
 // Behaviour: records carry the constant data epoch 0 and are never truncated,
-// so the answer is (0, log end), behind the read barrier always: Java takes an
-// end below its position for truncation and resets the consumer. A later epoch
-// than any data has is unknown (-1), and one than any leader had is 75.
+// so the response is (0, log end), always after a read barrier: the Java
+// consumer takes an end below its position for truncation and resets. An epoch
+// later than any data epoch is unknown (-1); an epoch later than any leader
+// epoch is UNKNOWN_LEADER_EPOCH.
 // Gaps: none.
 
 import (
@@ -15,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// dataEpoch is the leader epoch in every served batch: nothing of a log is
-// ever replaced, so no two epochs of data exist.
+// dataEpoch is the leader epoch in every served batch: no part of a log is ever
+// replaced, so all data has one epoch.
 const dataEpoch = 0
 
 func (s *Server) handleOffsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {

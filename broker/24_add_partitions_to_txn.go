@@ -2,11 +2,12 @@ package broker
 
 // AddPartitionsToTxn, key 24, versions 0-5.
 //
-// Behaviour: makes partitions part of the transaction, begun where none is
-// under way (the older protocol, V1). Where one partition is not there nothing
-// is added: it is answered 3, the others 55. Versions 4 and 5 carry several
-// transactions (brokers of Kafka send them to their coordinators), each judged
-// alone; verifyOnly asks without adding.
+// Behaviour: adds partitions to the transaction, and begins it if none is
+// ongoing (the older protocol, V1). If one partition does not exist nothing is
+// added: it gets UNKNOWN_TOPIC_OR_PARTITION, the others
+// OPERATION_NOT_ATTEMPTED. Versions 4 and 5 carry several transactions (Kafka's
+// brokers send them to the coordinators), each handled alone; verifyOnly checks
+// without adding.
 // Gaps: none known.
 
 import (
@@ -18,7 +19,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// txnAddition is one transaction's share of a request, and its answers.
+// txnAddition is one transaction of a request, with its results.
 type txnAddition struct {
 	add        metadata.AddToTxn
 	verifyOnly bool
@@ -36,7 +37,7 @@ func (s *Server) handleAddPartitionsToTxn(ctx context.Context, r *request, q *km
 		}
 		return resp
 	}
-	ctx, cancel := context.WithTimeout(ctx, submitTimeout) // of all of them: the rest is told to try again
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout) // for all of them: the rest must be retried
 	defer cancel()
 	r.releaseHeavySlot()
 	for _, x := range q.Transactions {
@@ -68,7 +69,7 @@ func (s *Server) handleAddPartitionsToTxn(ctx context.Context, r *request, q *km
 	return resp
 }
 
-// newTopicResponse is the answer for the i-th topic.
+// newTopicResponse is the response for the i-th topic.
 func (t *txnAddition) newTopicResponse(i int) kmsg.AddPartitionsToTxnResponseTopic {
 	rt := kmsg.NewAddPartitionsToTxnResponseTopic()
 	rt.Topic = t.topics[i].Topic
@@ -80,7 +81,7 @@ func (t *txnAddition) newTopicResponse(i int) kmsg.AddPartitionsToTxnResponseTop
 	return rt
 }
 
-// fillCodes gives every partition that has none the code.
+// fillCodes sets the code of every partition that has none.
 func (t *txnAddition) fillCodes(code int16) {
 	for i := range t.codes {
 		for j := range t.codes[i] {
@@ -113,7 +114,7 @@ func (s *Server) addTxnPartitions(ctx context.Context, r *request, t *txnAdditio
 		return
 	}
 	out, code := s.commitTxnCommand(ctx, r, t.add)
-	if code == kerr.UnknownTopicOrPartition.Code { // deleted between the look and the entry
+	if code == kerr.UnknownTopicOrPartition.Code { // deleted between the check and the entry
 		n := 0
 		for i := range t.codes {
 			for j := range t.codes[i] {
@@ -128,8 +129,8 @@ func (s *Server) addTxnPartitions(ctx context.Context, r *request, t *txnAdditio
 	t.fillCodes(mapFencedCode(code, r.version >= 2))
 }
 
-// resolveTxnPartitions finds the partitions; false where one is not there, which has
-// its code then.
+// resolveTxnPartitions looks up the partitions; false if one does not exist,
+// whose code is then set.
 func (s *Server) resolveTxnPartitions(t *txnAddition) bool {
 	all := true
 	t.add.Partitions, t.codes = nil, make([][]int16, len(t.topics))
@@ -148,7 +149,7 @@ func (s *Server) resolveTxnPartitions(t *txnAddition) bool {
 	return all
 }
 
-// verifyTxnPartitions tells whether the partitions are part of the transaction.
+// verifyTxnPartitions checks that the partitions are part of the transaction.
 func (s *Server) verifyTxnPartitions(ctx context.Context, t *txnAddition) (code int16) {
 	if s.barrier(ctx) != nil {
 		return kerr.CoordinatorNotAvailable.Code

@@ -2,8 +2,8 @@ package broker
 
 // AddOffsetsToTxn, key 25, versions 0-4.
 //
-// Behaviour: makes a group's offsets part of the transaction, begun where none
-// is under way (the older protocol, V1): TxnOffsetCommit follows.
+// Behaviour: adds a group's offsets to the transaction, and begins it if none
+// is ongoing (the older protocol, V1): TxnOffsetCommit follows.
 // Gaps: none known.
 
 import (

@@ -2,12 +2,12 @@ package broker
 
 // EndTxn, key 26, versions 0-5.
 //
-// Behaviour: one entry puts the marker on every partition of the transaction
-// and makes its offset commits visible. From version 5 on (KIP-890) the
-// producer epoch rises with every transaction and is part of the answer; a
-// repetition is answered from the state. Before, the request ends the
-// transaction that was under way when it came, and no later one: it names its
-// start, read behind a barrier.
+// Behaviour: one entry writes the marker to every partition of the transaction
+// and makes its offset commits visible. From version 5 (KIP-890) each
+// transaction bumps the producer epoch, which the response returns; a retry is
+// answered from the state. Older versions end the transaction that was ongoing
+// when the request arrived and no later one: the command has its start, read
+// after a barrier.
 // Gaps: none known.
 
 import (

@@ -2,12 +2,13 @@ package broker
 
 // WriteTxnMarkers, key 27, versions 1-2.
 //
-// Behaviour: what kafka-transactions --abort sends. A transaction is one thing
-// here and cannot hang on one partition alone: an abort of it on any partition
-// aborts it on all and fences its producer. Where no transaction of that
-// producer is open on the partition there is nothing to do. Committing is
-// refused (48): only its producer may. A marker of transaction version 2 (KIP-890)
-// must have a later epoch than the transaction: there each one ends with a new epoch.
+// Behaviour: kafka-transactions --abort sends it. A transaction is one entity
+// here and cannot hang on one partition alone: an abort on any partition aborts
+// it on all and fences its producer. If the producer has no open transaction on
+// the partition, nothing is done. Commit is INVALID_TXN_STATE: only the
+// producer may commit. A marker of transaction version 2 (KIP-890) must have a
+// later epoch than the transaction, because there every transaction ends with a
+// new epoch.
 // Gaps: none known.
 
 import (
@@ -22,7 +23,7 @@ import (
 func (s *Server) handleWriteTxnMarkers(ctx context.Context, r *request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
 	resp := kmsg.NewPtrWriteTxnMarkersResponse()
 	err := s.barrier(ctx)
-	ctx, cancel := context.WithTimeout(ctx, submitTimeout) // of all of them: the rest timed out
+	ctx, cancel := context.WithTimeout(ctx, submitTimeout) // for all of them: the rest times out
 	defer cancel()
 	r.releaseHeavySlot()
 	for _, m := range q.Markers {
@@ -49,7 +50,8 @@ func (s *Server) handleWriteTxnMarkers(ctx context.Context, r *request, q *kmsg.
 	return resp
 }
 
-// abortTxnOnPartition gives up the transaction that a producer has open on a partition.
+// abortTxnOnPartition aborts the transaction that a producer has open on a
+// partition.
 func (s *Server) abortTxnOnPartition(ctx context.Context, r *request, m *kmsg.WriteTxnMarkersRequestMarker, topic string, index int32) (code int16) {
 	var abort metadata.AbortTxn
 	s.cfg.Replica.View(func(st *metadata.State) {

@@ -39,7 +39,7 @@ func (s *Server) handleTxnOffsetCommit(ctx context.Context, r *request, q *kmsg.
 	if len(known) > 0 || len(unknown) == 0 {
 		resp = s.cfg.Groups.CommitTxnOffsets(ctx, r.groupClient(), q)
 	}
-	for i := range resp.Topics { // in the order of the request's
+	for i := range resp.Topics { // in the order of the request
 		resp.Topics[i].TopicID = known[i].TopicID
 	}
 	resp.Topics = append(resp.Topics, unknown...)

@@ -56,24 +56,24 @@ func (s *Server) handleDescribeConfigs(ctx context.Context, r *request, q *kmsg.
 	return resp
 }
 
-// configDescriber looks up the configs of one request's resources. What is the
-// same for many of them is made once: topics without configs of their own, and
-// a resource that is named again.
+// configDescriber looks up the configs of one request's resources. It caches
+// what many of them share: topics without configs of their own, and a resource
+// that is repeated.
 type configDescriber struct {
 	s             *Server
-	brokerKeys    []configKey              // made where one is asked for
+	brokerKeys    []configKey              // made on first use
 	brokerValues  map[string][]configValue // of brokers, by name
 	groupKeys     []configKey
 	zone          metadata.ZoneID
-	topicDefaults []configValue // of such a topic
+	topicDefaults []configValue // of a topic without configs of its own
 
-	lastResource kmsg.DescribeConfigsRequestResource // and what was found for it
+	lastResource kmsg.DescribeConfigsRequestResource // and its result
 	values       []configValue
 	code         int16
 	text         string
 }
 
-// loadBrokerKeys is the broker's own.
+// loadBrokerKeys returns the broker's config keys.
 func (d *configDescriber) loadBrokerKeys() []configKey {
 	if d.brokerKeys == nil {
 		d.brokerKeys = d.s.brokerConfigs()
@@ -81,7 +81,7 @@ func (d *configDescriber) loadBrokerKeys() []configKey {
 	return d.brokerKeys
 }
 
-// describeResource returns the configs of a resource, or why there are none.
+// describeResource returns the configs of a resource, or an error code.
 func (d *configDescriber) describeResource(res *kmsg.DescribeConfigsRequestResource) ([]configValue, int16, string) {
 	if d.values == nil || d.lastResource.ResourceType != res.ResourceType || d.lastResource.ResourceName != res.ResourceName {
 		d.lastResource = *res
@@ -147,10 +147,11 @@ func (d *configDescriber) readResource(res *kmsg.DescribeConfigsRequestResource)
 	return nil, kerr.InvalidRequest.Code, "unknown resource type " + strings.ToLower(res.ResourceType.String())
 }
 
-// readBroker reports the configs of a broker, or with "" what is set for all.
+// readBroker describes the configs of a broker or, with "", the cluster-wide
+// defaults.
 func (d *configDescriber) readBroker(name string) []configValue {
 	if id, err := strconv.ParseInt(name, 10, 32); err == nil {
-		name = strconv.FormatInt(id, 10) // 01 and +1 are 1, too
+		name = strconv.FormatInt(id, 10) // 01 and +1 are 1
 	}
 	if values, ok := d.brokerValues[name]; ok {
 		return values
@@ -165,7 +166,7 @@ func (d *configDescriber) readBroker(name string) []configValue {
 	return values
 }
 
-// estimateConfigSize is about what a config takes in an answer, in bytes.
+// estimateConfigSize estimates the bytes of a config in a response.
 func estimateConfigSize(c *kmsg.DescribeConfigsResponseResourceConfig) int {
 	size := len(c.Name) + textSize(c.Value) + textSize(c.Documentation) + 16
 	for i := range c.ConfigSynonyms {

@@ -2,9 +2,9 @@ package broker
 
 // AlterConfigs, key 33, versions 0-2.
 //
-// Behaviour: replaces all configs of a resource: what the request leaves out
-// goes back to its default. Old Sarama, kafkajs and Terraform use it.
-// Gaps: as of IncrementalAlterConfigs.
+// Behaviour: replaces all configs of a resource: configs that the request omits
+// return to their default. Old Sarama, kafkajs and Terraform use it.
+// Gaps: those of IncrementalAlterConfigs.
 
 import (
 	"context"

@@ -2,9 +2,9 @@ package broker
 
 // AlterReplicaLogDirs, key 34, versions 1-2.
 //
-// Behaviour: there is one log dir (logDir), so a move to it is done before it
-// is asked for, and any other does not exist (57). A partition that does not
-// exist is 3, behind the read barrier.
+// Behaviour: there is one log dir (logDir), so a move to it has nothing to do,
+// and any other is LOG_DIR_NOT_FOUND. A partition that does not exist is
+// UNKNOWN_TOPIC_OR_PARTITION, after a read barrier.
 // Gaps: none.
 
 import (
@@ -19,7 +19,7 @@ import (
 func (s *Server) handleAlterReplicaLogDirs(ctx context.Context, _ *request, q *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
 	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
 	barred := s.barrier(ctx)
-	// Kafka's answer is by topic, whatever dirs the request spread it over.
+	// Kafka's response is by topic, across the request's dirs.
 	at := map[string]int{}
 	for _, d := range q.Dirs {
 		for _, t := range d.Topics {
@@ -47,8 +47,8 @@ func (s *Server) handleAlterReplicaLogDirs(ctx context.Context, _ *request, q *k
 	return resp
 }
 
-// checkPartitionExists says whether a partition exists: 0, 3, or that it is not known
-// because the barrier failed.
+// checkPartitionExists returns the error code for a partition: none, that it
+// does not exist, or that this is unverified because the barrier failed.
 func (s *Server) checkPartitionExists(topic string, index int32, barred error) (code int16) {
 	code = kerr.UnknownTopicOrPartition.Code
 	s.cfg.Replica.View(func(st *metadata.State) {

@@ -2,10 +2,10 @@ package broker
 
 // DescribeLogDirs, key 35, versions 1-5.
 //
-// Behaviour: one synthetic dir. The size of a partition is the live bytes that
-// the applied state refers to, compressed, once and not per replica. Tools ask
-// every broker and add up what they hear, so that each partition is told by
-// one broker alone, which all brokers agree on. Behind the read barrier.
+// Behaviour: one synthetic dir. The size of a partition is its live bytes in
+// the applied state, compressed, once and not per replica. Tools add up the
+// responses of all brokers, so only one broker reports each partition; all
+// brokers agree on which. Reads after a barrier.
 // Gaps: the volume's totals are unknown (-1): a bucket has none. Spans count
 // whole until their last record is gone.
 
@@ -18,7 +18,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// logDir is the dir that tools are shown. There is none on any disk.
+// logDir is the synthetic dir. It is on no disk.
 const logDir = "/zonewise"
 
 func (s *Server) handleDescribeLogDirs(ctx context.Context, _ *request, q *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
@@ -26,7 +26,7 @@ func (s *Server) handleDescribeLogDirs(ctx context.Context, _ *request, q *kmsg.
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = logDir
 	if err := s.barrier(ctx); err != nil {
-		dir.ErrorCode = kerr.KafkaStorageError.Code // Kafka's for a dir that is offline
+		dir.ErrorCode = kerr.KafkaStorageError.Code // Kafka's code for an offline dir
 		resp.Dirs = append(resp.Dirs, dir)
 		return resp
 	}

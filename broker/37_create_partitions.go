@@ -2,8 +2,9 @@ package broker
 
 // CreatePartitions, key 37, versions 0-3.
 //
-// Behaviour: counts only grow (37). An assignment must name known brokers for
-// each new partition; replicas are synthetic, so it is then forgotten.
+// Behaviour: counts can only increase (else INVALID_PARTITIONS). An assignment
+// must name known brokers for each new partition; replicas are synthetic, so it
+// is then ignored.
 // Gaps: no quotas.
 
 import (
@@ -31,7 +32,7 @@ func (s *Server) handleCreatePartitions(ctx context.Context, r *request, q *kmsg
 		}
 		t := &q.Topics[i]
 		if names[t.Topic] == 0 {
-			continue // named before, and answered once
+			continue // one response for a duplicate
 		}
 		id, code, text := s.checkPartitionGrowth(t, barred)
 		if names[t.Topic] > 1 {
@@ -64,7 +65,7 @@ func (s *Server) checkPartitionGrowth(w *kmsg.CreatePartitionsRequestTopic, barr
 	case !ok && barred != nil:
 		return t.ID, kerr.RequestTimedOut.Code, barred.Error()
 	case !ok:
-		return t.ID, kerr.UnknownTopicOrPartition.Code, "" // no text, as in Kafka
+		return t.ID, kerr.UnknownTopicOrPartition.Code, "" // no message, as in Kafka
 	case w.Count <= t.Partitions:
 		return t.ID, kerr.InvalidPartitions.Code, fmt.Sprintf("topic already has %d partitions, the new count %d must be larger", t.Partitions, w.Count)
 	case w.Count > metadata.MaxPartitionsPerTopic:

@@ -2,10 +2,11 @@ package broker
 
 // ElectLeaders, key 43, versions 0-2.
 //
-// Behaviour: leaders are hints that every broker computes alike, so that every
-// partition has the one it should have: 84 for each that exists, as Kafka says
-// where there is nothing to do. Null topics mean all partitions, of which Kafka
-// names only those that it did elect for: it lists the topics, with none.
+// Behaviour: leaders are hints that all brokers compute alike, so every
+// partition has its preferred leader: each existing one gets
+// ELECTION_NOT_NEEDED, as in Kafka. Null topics mean all partitions; as Kafka
+// lists only the elected ones, the response then has the topics without
+// partitions.
 // Gaps: none.
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// electionTypeUnclean is the higher of the two types of election.
+// electionTypeUnclean is the higher one of the two election types.
 const electionTypeUnclean = 1
 
 func (s *Server) handleElectLeaders(ctx context.Context, r *request, q *kmsg.ElectLeadersRequest) *kmsg.ElectLeadersResponse {

@@ -3,11 +3,11 @@ package broker
 // IncrementalAlterConfigs, key 44, versions 0-1.
 //
 // Behaviour: SET, DELETE, APPEND and SUBTRACT on topics, brokers (one, or ""
-// for all), groups and client metrics subscriptions; each resource stands or
-// falls by itself, all good ones are one entry. A broker's logger is changed in
-// memory, at that broker. What each topic config does is in
-// docs/topic-configs.md.
-// Gaps: a config that no broker knows is 40 for brokers too, where Kafka keeps
+// for all), groups and client metrics subscriptions. Each resource succeeds or
+// fails by itself; all that succeed are one entry. A broker's log level is
+// changed in memory, on that broker. docs/topic-configs.md has the effect of
+// each topic config.
+// Gaps: an unknown config is INVALID_CONFIG for brokers too, where Kafka keeps
 // it for plug-ins.
 
 import (

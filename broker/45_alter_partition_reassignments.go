@@ -48,10 +48,10 @@ func (s *Server) handleAlterPartitionReassignments(ctx context.Context, r *reque
 	return resp
 }
 
-// checkReassignment judges the wanted replicas of a partition that exists.
+// checkReassignment checks the target replicas of an existing partition.
 func (s *Server) checkReassignment(v *clusterView, q *kmsg.AlterPartitionAssignmentsRequest, topic string, want []int32) (int16, string) {
 	if want == nil {
-		return kerr.NoReassignmentInProgress.Code, "" // no text, as in Kafka
+		return kerr.NoReassignmentInProgress.Code, "" // no message, as in Kafka
 	}
 	if len(want) == 0 {
 		return kerr.InvalidReplicaAssignment.Code, "a partition needs a replica"

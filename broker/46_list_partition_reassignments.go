@@ -2,8 +2,8 @@ package broker
 
 // ListPartitionReassignments, key 46, version 0.
 //
-// Behaviour: none is ever under way, so the list is empty, whatever was asked
-// for; Kafka too leaves out what is not there.
+// Behaviour: there are no reassignments, so the list is always empty; Kafka,
+// too, omits partitions without one.
 // Gaps: none.
 
 import (

@@ -2,10 +2,10 @@ package broker
 
 // UpdateFeatures, key 57, versions 0-2 (KIP-584, KIP-778).
 //
-// Behaviour: the levels of transaction.version and group.version are the
-// cluster's, in its log, and take effect at once; metadata.version is what
-// this version of zonewise serves. One update that cannot be (95) and none of
-// the request's is made, as in Kafka.
+// Behaviour: the levels of transaction.version and group.version are stored in
+// the cluster's log and take effect at once; metadata.version is fixed by the
+// zonewise version. If one update of a request is invalid
+// (INVALID_UPDATE_VERSION), none is made, as in Kafka.
 // Gaps: metadata.version cannot be changed.
 
 import (
@@ -47,25 +47,25 @@ func (s *Server) handleUpdateFeatures(ctx context.Context, r *request, q *kmsg.U
 	}
 	for i := range q.FeatureUpdates {
 		if q.Version > 1 {
-			break // the results went with version 2
+			break // version 2 has no results
 		}
 		r := kmsg.NewUpdateFeaturesResponseResult()
-		r.Feature, r.ErrorMessage = q.FeatureUpdates[i].Feature, kmsg.StringPtr("NONE") // Kafka's name of no error
+		r.Feature, r.ErrorMessage = q.FeatureUpdates[i].Feature, kmsg.StringPtr("NONE") // Kafka's text for no error
 		resp.Results = append(resp.Results, r)
 	}
 	return resp
 }
 
-// The types of an update from version 1 on; zonewise loses nothing by an unsafe
-// downgrade that it would keep by a safe one.
+// Update types from version 1; in zonewise an unsafe downgrade loses no more than
+// a safe one.
 const (
 	upgradeTypeUpgrade         = 1
 	upgradeTypeSafeDowngrade   = 2
 	upgradeTypeUnsafeDowngrade = 3
 )
 
-// checkFeatureUpdate returns the level that a feature has, and why an update of it
-// cannot be made; empty: it can.
+// checkFeatureUpdate returns a feature's current level, and why the update is
+// invalid; empty if it is valid.
 func (s *Server) checkFeatureUpdate(version int16, u *kmsg.UpdateFeaturesRequestFeatureUpdate) (now int16, text string) {
 	kind := u.UpgradeType
 	if version == 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// endpointTypeController is the endpoint type of KRaft controllers, which are
-// asked by other addresses.
+// endpointTypeController is the endpoint type of KRaft controllers, which have
+// other addresses.
 const endpointTypeController = 2
 
 func (s *Server) handleDescribeCluster(_ context.Context, r *request, q *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {

@@ -2,8 +2,8 @@ package broker
 
 // DescribeProducers, key 61, version 0 (KIP-664).
 //
-// Behaviour: what each partition remembers of its producers, from the state.
-// The time is state time, up to a tick old; the coordinator epoch is 0.
+// Behaviour: the producer state of each partition, from the applied state. The
+// time is state time, up to a tick old; the coordinator epoch is 0.
 // Gaps: none known.
 
 import (
@@ -30,7 +30,7 @@ func (s *Server) handleDescribeProducers(ctx context.Context, r *request, q *kms
 				rp.ErrorCode = kerr.RequestTimedOut.Code
 			case !known[0]:
 				rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
-				if _, ok := st.TopicNamed(t.Topic); !ok { // of a partition that is not there Kafka says nothing more
+				if _, ok := st.TopicNamed(t.Topic); !ok { // Kafka has no message for an unknown partition of a known topic
 					rp.ErrorMessage = nullableText("the topic does not exist")
 				}
 			default:

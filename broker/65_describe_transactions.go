@@ -2,8 +2,8 @@ package broker
 
 // DescribeTransactions, key 65, version 0 (KIP-664).
 //
-// Behaviour: from the state, behind a barrier, by any broker. Partitions of
-// topics deleted meanwhile are left out. Kafka's Prepare states do not occur.
+// Behaviour: from the applied state after a barrier, by any broker. Partitions
+// of deleted topics are left out. Kafka's Prepare states do not occur.
 // Gaps: none known.
 
 import (
@@ -44,7 +44,7 @@ func fillTxnDescription(st *metadata.State, v metadata.TxnView, r *kmsg.Describe
 	r.ProducerID, r.ProducerEpoch = int64(v.Producer), int16(v.Epoch)
 	r.StartTimestamp = -1
 	if v.Status != metadata.TxnEmpty && v.Started > 0 {
-		r.StartTimestamp = int64(v.Started) // also of one that has ended, as in Kafka
+		r.StartTimestamp = int64(v.Started) // also of an ended one, as in Kafka
 	}
 	if v.Status != metadata.TxnOngoing {
 		return

@@ -2,9 +2,9 @@ package broker
 
 // ListTransactions, key 66, versions 0-2 (KIP-664, KIP-994, KIP-1152).
 //
-// Behaviour: clients ask every broker and join the answers, so that each id is
-// told by one broker only. Filters by state, producer id, duration and (RE2)
-// pattern; a state that does not exist is named back.
+// Behaviour: clients send it to every broker and join the responses, so one
+// broker only lists each id. Filters by state, producer id, duration and
+// pattern (RE2); unknown states are returned.
 // Gaps: none known.
 
 import (
@@ -21,8 +21,8 @@ import (
 // txnStates are Kafka's names. Prepare states never occur here.
 var txnStates = [...]string{"Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "PrepareEpochFence"}
 
-// maxPatternBytes bounds a pattern that a client sends: RE2 runs in linear time,
-// but is compiled into memory.
+// maxPatternBytes bounds a client's pattern: RE2 runs in linear time, but the
+// compiled pattern takes memory.
 const maxPatternBytes = 1024
 
 func (s *Server) handleListTransactions(ctx context.Context, _ *request, q *kmsg.ListTransactionsRequest) *kmsg.ListTransactionsResponse {
@@ -61,7 +61,7 @@ func (s *Server) handleListTransactions(ctx context.Context, _ *request, q *kmsg
 	return resp
 }
 
-// txnFilter is what a request asks for.
+// txnFilter is a request's filters.
 type txnFilter struct {
 	q         *kmsg.ListTransactionsRequest
 	states    map[string]bool
@@ -96,8 +96,8 @@ func (s *Server) estimateListTransactions(kmsg.Request) int64 {
 	return s.readUseCount("transactional_ids") * listedResponseBytes
 }
 
-// isDesignatedForTxn reports whether this broker is the one of all that tells of a
-// transactional id, where clients ask every broker and join the answers.
+// isDesignatedForTxn reports whether this broker is the designated one that
+// lists a transactional id: clients join the responses of all brokers.
 func (s *Server) isDesignatedForTxn(st *metadata.State, id string) bool {
 	return st.Placement().Leader(txnPlacementKey(id), metadata.UnknownZone) == s.cfg.Self()
 }

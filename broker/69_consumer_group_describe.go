@@ -3,7 +3,7 @@ package broker
 // ConsumerGroupDescribe, key 69, versions 0-1.
 //
 // Behaviour: groups of the consumer protocol only; a classic group, or an unknown
-// one, is GROUP_ID_NOT_FOUND. groups/consumer_requests.go.
+// one, is GROUP_ID_NOT_FOUND. groups/consumer_describe.go.
 // Gaps: authorized operations are those of a cluster without an authorizer.
 
 import (

@@ -2,10 +2,10 @@ package broker
 
 // ListConfigResources, key 74, versions 0-1 (KIP-714, KIP-1142).
 //
-// Behaviour: version 0 lists client metrics subscriptions, version 1 what it
-// is asked for: topics, brokers and their loggers, subscriptions, groups that
-// have configs; nothing named means all of these. Another type is 35. Behind
-// the read barrier.
+// Behaviour: version 0 lists client metrics subscriptions, version 1 the
+// requested types: topics, brokers and their loggers, subscriptions, groups
+// with configs; no type means all of these. Another type is
+// UNSUPPORTED_VERSION. Reads after a barrier.
 // Gaps: none.
 
 import (
@@ -19,7 +19,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// listableResourceTypes are the types that can be listed, in the order of answers.
+// listableResourceTypes are the types that can be listed, in the order of the
+// response.
 func listableResourceTypes() []kmsg.ConfigResourceType {
 	return []kmsg.ConfigResourceType{kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger,
 		kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig}

@@ -2,10 +2,11 @@ package broker
 
 // DescribeTopicPartitions, key 75, version 0 (KIP-966).
 //
-// Behaviour: topics in order of name, paged by partitions (1 to 2000); a page
-// begins at the cursor's topic and partition, or, where that topic is gone, at
-// the next one's first partition. A cursor before partition 0, or at a topic that
-// is not among those named, is 42 for each of these. Replicas as in Metadata.
+// Behaviour: topics in order of name, in pages of 1 to 2000 partitions. A page
+// starts at the cursor's topic and partition or, if that topic is gone, at the
+// first partition of the next one. A cursor before partition 0, or at a topic
+// that is not requested, is INVALID_REQUEST for each topic. Replicas as in
+// Metadata.
 // Gaps: no eligible leader replicas: replicas are synthetic.
 
 import (
@@ -62,7 +63,7 @@ func (s *Server) handleDescribeTopicPartitions(ctx context.Context, r *request, 
 		rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		rt.ErrorCode, rt.Topic, rt.TopicID, rt.IsInternal = t.ErrorCode, t.Topic, t.TopicID, t.IsInternal
 		if rt.AuthorizedOperations = topicOperations; w.code == kerr.UnknownServerError.Code {
-			rt.AuthorizedOperations = math.MinInt32 // Kafka fails over the name
+			rt.AuthorizedOperations = math.MinInt32 // as in Kafka, which fails on the name
 		}
 		parts := t.Partitions[min(int(from), len(t.Partitions)):]
 		take := min(limit, len(parts))
@@ -97,13 +98,13 @@ func newPartitionDescription(p kmsg.MetadataResponseTopicPartition) kmsg.Describ
 	d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 	d.ErrorCode, d.Partition, d.LeaderID, d.LeaderEpoch = p.ErrorCode, p.Partition, p.Leader, p.LeaderEpoch
 	d.Replicas, d.ISR, d.OfflineReplicas = p.Replicas, p.ISR, p.OfflineReplicas
-	// Java cannot bear null where the protocol allows it.
+	// The Java client fails on null, though the protocol allows it.
 	d.EligibleLeaderReplicas, d.LastKnownELR = []int32{}, []int32{}
 	return d
 }
 
-// selectDescribedTopics lists what was asked for (nothing: all topics), sorted, from
-// the cursor's topic on.
+// selectDescribedTopics lists the requested topics (none: all topics), sorted,
+// from the cursor's topic.
 func (s *Server) selectDescribedTopics(ctx context.Context, q *kmsg.DescribeTopicPartitionsRequest) []requestedTopic {
 	want := make([]requestedTopic, 0, len(q.Topics))
 	if len(q.Topics) == 0 {

@@ -2,34 +2,33 @@ package groups
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// The assignors that a coordinator of the consumer protocol knows (KIP-848).
+// The server-side assignors of the consumer protocol (KIP-848).
 const (
-	assignorUniform = "uniform" // equal numbers, few moves; the default
-	assignorRange   = "range"   // per topic, neighbours together: topics of equal size go alike
+	assignorUniform = "uniform" // equal numbers of partitions, few moves; the default
+	assignorRange   = "range"   // ranges per topic: topics of equal size are assigned alike
 )
 
-// assignTopic is a topic as an assignor sees it.
+// assignTopic is a topic in the assignors' input.
 type assignTopic struct {
 	id         metadata.TopicID
 	partitions int32
 }
 
-// assignMember is a member as an assignor sees it.
+// assignMember is a member in the assignors' input.
 type assignMember struct {
 	id, instance string
-	topics       []int        // it subscribes to: indexes of topics, rising
+	topics       []int        // its subscription: indexes of topics, ascending
 	previous     partitionSet // its last target
 }
 
-// assignPartitions gives every partition of a topic that somebody subscribes to to one
-// of those members. Members are in order of id, topics in order of their id.
-// The result is one set per member.
+// assignPartitions assigns every partition of a topic with subscribers to one
+// of them. Members are sorted by id, topics by their id. The result has one set
+// per member.
 func assignPartitions(assignor string, topics []assignTopic, members []assignMember) []partitionSet {
 	if assignor == assignorRange {
 		return assignRange(topics, members)
@@ -37,7 +36,7 @@ func assignPartitions(assignor string, topics []assignTopic, members []assignMem
 	return assignUniform(topics, members)
 }
 
-// listSubscribers lists the members of each topic.
+// listSubscribers lists each topic's members.
 func listSubscribers(topics []assignTopic, members []assignMember) [][]int {
 	out := make([][]int, len(topics))
 	for m := range members {
@@ -48,19 +47,19 @@ func listSubscribers(topics []assignTopic, members []assignMember) [][]int {
 	return out
 }
 
-// assignRange gives each topic's partitions in runs, in the order of the
-// members' names: static ones keep their place when they come back.
+// assignRange assigns each topic's partitions in ranges, in the order of the
+// members' names: static members keep their place when they return.
 func assignRange(topics []assignTopic, members []assignMember) []partitionSet {
 	out := make([]partitionSet, len(members))
-	for t, who := range listSubscribers(topics, members) {
-		slices.SortStableFunc(who, func(a, b int) int {
+	for t, subscribers := range listSubscribers(topics, members) {
+		slices.SortStableFunc(subscribers, func(a, b int) int {
 			return cmp.Or(-cmp.Compare(boolToInt(members[a].instance != ""), boolToInt(members[b].instance != "")),
 				cmp.Compare(members[a].instance, members[b].instance), cmp.Compare(members[a].id, members[b].id))
 		})
 		next := int32(0)
-		for i, m := range who {
-			n := topics[t].partitions / int32(len(who))
-			if int32(i) < topics[t].partitions%int32(len(who)) {
+		for i, m := range subscribers {
+			n := topics[t].partitions / int32(len(subscribers))
+			if int32(i) < topics[t].partitions%int32(len(subscribers)) {
 				n++
 			}
 			for range n {
@@ -69,7 +68,7 @@ func assignRange(topics []assignTopic, members []assignMember) []partitionSet {
 			}
 		}
 	}
-	return out // topics are in order of id, so each set is sorted
+	return out // topics are sorted by id, so each set is sorted
 }
 
 func boolToInt(b bool) int {
@@ -77,258 +76,4 @@ func boolToInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// uniformAssignment is the work of assignUniform.
-type uniformAssignment struct {
-	topics      []assignTopic
-	members     []assignMember
-	subscribers [][]int                             // subscribers by topic
-	owners      map[metadata.TopicPartition]int     // member
-	counts      []int                               // partitions by member
-	partitions  []map[int][]metadata.TopicPartition // by member and topic; made for rebalancing
-}
-
-// assignUniform gives members numbers of partitions that are as equal as their
-// subscriptions allow, and moves few: first everybody keeps what it had, as
-// far as its share goes; then the rest goes to who has least.
-func assignUniform(topics []assignTopic, members []assignMember) []partitionSet {
-	u := &uniformAssignment{topics: topics, members: members, subscribers: listSubscribers(topics, members),
-		owners: map[metadata.TopicPartition]int{}, counts: make([]int, len(members))}
-	u.keepPrevious()
-	if u.haveSameTopics() {
-		u.shareEqually()
-	} else {
-		u.assignRemaining()
-		u.balanceCounts()
-	}
-	return u.listByMember()
-}
-
-// keepPrevious lets members keep what they had and still may have.
-func (u *uniformAssignment) keepPrevious() {
-	index := make(map[metadata.TopicID]int, len(u.topics))
-	for t := range u.topics {
-		index[u.topics[t].id] = t
-	}
-	for m := range u.members {
-		for _, tp := range u.members[m].previous {
-			t, known := index[tp.Topic]
-			if !known || int32(tp.Partition) >= u.topics[t].partitions {
-				continue
-			}
-			if _, subscribed := slices.BinarySearch(u.members[m].topics, t); !subscribed {
-				continue
-			}
-			if _, taken := u.owners[tp]; !taken {
-				u.owners[tp] = m
-				u.counts[m]++
-			}
-		}
-	}
-}
-
-// haveSameTopics reports whether all members subscribe to the same topics.
-func (u *uniformAssignment) haveSameTopics() bool {
-	for m := range u.members {
-		if !slices.Equal(u.members[m].topics, u.members[0].topics) {
-			return false
-		}
-	}
-	return true
-}
-
-// listUnassigned lists the partitions that nobody has, partition by partition, so that
-// what goes round in turn spreads every topic.
-func (u *uniformAssignment) listUnassigned() (out []metadata.TopicPartition) {
-	for t := range u.topics {
-		if len(u.subscribers[t]) == 0 {
-			continue
-		}
-		for p := range u.topics[t].partitions {
-			tp := metadata.TopicPartition{Topic: u.topics[t].id, Partition: metadata.Partition(p)}
-			if _, taken := u.owners[tp]; !taken {
-				out = append(out, tp)
-			}
-		}
-	}
-	return out
-}
-
-// shareEqually is for members with the same topics: everybody gets the floor,
-// some one more, and who has these already keeps them.
-func (u *uniformAssignment) shareEqually() {
-	total := 0
-	for t := range u.topics {
-		if len(u.subscribers[t]) > 0 {
-			total += int(u.topics[t].partitions)
-		}
-	}
-	if len(u.members) == 0 {
-		return
-	}
-	floor, extra := total/len(u.members), total%len(u.members)
-	quota := make([]int, len(u.members))
-	for m := range u.members {
-		quota[m] = floor
-		if u.counts[m] > floor && extra > 0 {
-			quota[m]++
-			extra--
-		}
-	}
-	for m := range u.members {
-		if extra > 0 && quota[m] == floor {
-			quota[m]++
-			extra--
-		}
-		u.unassignLast(m, u.counts[m]-quota[m])
-	}
-	m := 0
-	for _, tp := range u.listUnassigned() {
-		for u.counts[m] >= quota[m] {
-			m = (m + 1) % len(u.members)
-		}
-		u.owners[tp] = m
-		u.counts[m]++
-		m = (m + 1) % len(u.members)
-	}
-}
-
-// unassignLast takes n of the partitions that a member kept away from it, the last
-// ones.
-func (u *uniformAssignment) unassignLast(m, n int) {
-	had := u.members[m].previous
-	for i := len(had) - 1; i >= 0 && n > 0; i-- {
-		if owner, kept := u.owners[had[i]]; kept && owner == m {
-			delete(u.owners, had[i])
-			u.counts[m]--
-			n--
-		}
-	}
-}
-
-// assignRemaining gives every free partition to the subscriber with least, topics with
-// few subscribers first: they have no choice.
-func (u *uniformAssignment) assignRemaining() {
-	order := make([]int, len(u.topics))
-	for t := range order {
-		order[t] = t
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(u.subscribers[a]), len(u.subscribers[b])) })
-	for _, t := range order {
-		if len(u.subscribers[t]) == 0 {
-			continue
-		}
-		h := &leastLoadedHeap{u.counts, slices.Clone(u.subscribers[t])}
-		heap.Init(h)
-		for p := range u.topics[t].partitions {
-			tp := metadata.TopicPartition{Topic: u.topics[t].id, Partition: metadata.Partition(p)}
-			if _, taken := u.owners[tp]; !taken {
-				m := h.members[0]
-				u.owners[tp] = m
-				u.counts[m]++
-				heap.Fix(h, 0)
-			}
-		}
-	}
-}
-
-// leastLoadedHeap is a heap of members.
-type leastLoadedHeap struct {
-	counts  []int
-	members []int
-}
-
-func (h *leastLoadedHeap) Len() int { return len(h.members) }
-func (h *leastLoadedHeap) Less(i, j int) bool {
-	a, b := h.members[i], h.members[j]
-	return cmp.Or(cmp.Compare(h.counts[a], h.counts[b]), cmp.Compare(a, b)) < 0
-}
-func (h *leastLoadedHeap) Swap(i, j int) { h.members[i], h.members[j] = h.members[j], h.members[i] }
-func (h *leastLoadedHeap) Push(x any)    { h.members = append(h.members, x.(int)) }
-func (h *leastLoadedHeap) Pop() any {
-	x := h.members[len(h.members)-1]
-	h.members = h.members[:len(h.members)-1]
-	return x
-}
-
-// maxBalancePasses bounds the work of level; a group that needs more is as level as
-// it gets, and goes on at its next change.
-const maxBalancePasses = 8
-
-// balanceCounts moves partitions from members with much to members with little, as
-// long as that makes them more equal.
-func (u *uniformAssignment) balanceCounts() {
-	u.partitions = make([]map[int][]metadata.TopicPartition, len(u.members))
-	for m := range u.partitions {
-		u.partitions[m] = map[int][]metadata.TopicPartition{}
-	}
-	for t := range u.topics {
-		for p := range u.topics[t].partitions {
-			tp := metadata.TopicPartition{Topic: u.topics[t].id, Partition: metadata.Partition(p)}
-			if m, taken := u.owners[tp]; taken {
-				u.partitions[m][t] = append(u.partitions[m][t], tp)
-			}
-		}
-	}
-	for range maxBalancePasses {
-		moved := false
-		for t := range u.topics {
-			moved = u.balanceTopic(t) || moved
-		}
-		if !moved {
-			return
-		}
-	}
-}
-
-// balanceTopic moves a topic's partitions from its subscribers with most, who
-// have any of it, to those with least.
-func (u *uniformAssignment) balanceTopic(t int) (moved bool) {
-	if len(u.subscribers[t]) < 2 {
-		return false
-	}
-	least := &leastLoadedHeap{u.counts, slices.Clone(u.subscribers[t])}
-	heap.Init(least)
-	givers := slices.Clone(u.subscribers[t])
-	slices.SortStableFunc(givers, func(a, b int) int { return -cmp.Compare(u.counts[a], u.counts[b]) })
-	for _, from := range givers {
-		gave := false
-		for len(u.partitions[from][t]) > 0 {
-			to := least.members[0]
-			if u.counts[from]-u.counts[to] < 2 {
-				break
-			}
-			list := u.partitions[from][t]
-			tp := list[len(list)-1]
-			u.partitions[from][t] = list[:len(list)-1]
-			u.partitions[to][t] = append(u.partitions[to][t], tp)
-			u.owners[tp] = to
-			u.counts[from]--
-			u.counts[to]++
-			heap.Fix(least, 0)
-			gave = true
-		}
-		if gave {
-			heap.Init(least) // the giver's place changed too
-			moved = true
-		}
-	}
-	return moved
-}
-
-func (u *uniformAssignment) listByMember() []partitionSet {
-	out := make([]partitionSet, len(u.members))
-	for m := range out {
-		out[m] = make(partitionSet, 0, u.counts[m])
-	}
-	for t := range u.topics {
-		for p := range u.topics[t].partitions {
-			tp := metadata.TopicPartition{Topic: u.topics[t].id, Partition: metadata.Partition(p)}
-			if m, taken := u.owners[tp]; taken {
-				out[m] = append(out[m], tp)
-			}
-		}
-	}
-	return out
 }

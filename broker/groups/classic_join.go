@@ -9,15 +9,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// joinRequest is a JoinGroup, checked for what needs no group.
+// joinRequest is a JoinGroup that passed the checks which need no group.
 type joinRequest struct {
-	id, instance, newID              string // newID is taken if the member needs one
+	id, instance, newID              string // newID is used if the member needs an id
 	clientID, clientHost             string
 	protocolType                     string
 	protocols                        []metadata.GroupProtocol
 	sessionTimeout, rebalanceTimeout time.Duration
-	needsID                          bool // KIP-394: a newcomer is told its id first
-	skipAssignment                   bool // KIP-814: understands that it leads without assigning
+	needsID                          bool // KIP-394: a new member gets its id first
+	skipAssignment                   bool // KIP-814: the client supports SkipAssignment
 	call                             *parkedJoin
 }
 
@@ -25,13 +25,13 @@ func (a *joinRequest) replyError(code int16, id string) {
 	a.call.reply(joinResult{code: code, generation: noGeneration, id: id})
 }
 
-// newMember returns a member as the request describes it.
+// newMember returns a member with the request's description.
 func (a *joinRequest) newMember(id string) *classicGroupMember {
 	return &classicGroupMember{id: id, instance: a.instance, clientID: a.clientID, clientHost: a.clientHost,
 		sessionTimeout: a.sessionTimeout, rebalanceTimeout: a.rebalanceTimeout, protocols: a.protocols}
 }
 
-// handleJoin handles a JoinGroup. The call is answered now, or parked.
+// handleJoin handles a JoinGroup. It completes now, or is parked.
 func (m *classicGroup) handleJoin(now time.Time, a *joinRequest) {
 	known := m.findMember(a)
 	if code := m.checkCapacity(a, known); code != noError {
@@ -43,7 +43,7 @@ func (m *classicGroup) handleJoin(now time.Time, a *joinRequest) {
 		return
 	}
 	if known == nil && !m.fitsRecord(a) {
-		// It is told, and the others go on: with it none of them could.
+		// Only the new member fails: with it the group could not be written.
 		a.replyError(kerr.MessageTooLarge.Code, a.id)
 		return
 	}
@@ -54,7 +54,8 @@ func (m *classicGroup) handleJoin(now time.Time, a *joinRequest) {
 	}
 }
 
-// findMember is the member that asks, by its id or its instance; nil: a newcomer.
+// findMember returns the member that sent the request, by its id or its
+// instance id; nil for a new member.
 func (m *classicGroup) findMember(a *joinRequest) *classicGroupMember {
 	if mem := m.members[a.id]; mem != nil || a.instance == "" {
 		return mem
@@ -62,8 +63,9 @@ func (m *classicGroup) findMember(a *joinRequest) *classicGroupMember {
 	return m.members[m.instances[a.instance]]
 }
 
-// checkCapacity says why the group has no room for who asks: members go, so that there
-// may be some later, but for a newcomer beyond group.max.size.
+// checkCapacity returns the error code if the group has no room. It is
+// retriable, since members leave, except for a new member beyond
+// group.max.size.
 func (m *classicGroup) checkCapacity(a *joinRequest, known *classicGroupMember) int16 {
 	had := 0
 	if known != nil {
@@ -79,8 +81,8 @@ func (m *classicGroup) checkCapacity(a *joinRequest, known *classicGroupMember) 
 	return noError
 }
 
-// supportsProtocols reports whether the member could take part: the group's protocol
-// type, and one protocol that all members speak.
+// supportsProtocols reports whether the member has the group's protocol type,
+// and a protocol that all members support.
 func (m *classicGroup) supportsProtocols(a *joinRequest) bool {
 	if a.protocolType == "" || len(a.protocols) == 0 {
 		return false
@@ -92,7 +94,7 @@ func (m *classicGroup) supportsProtocols(a *joinRequest) bool {
 		return false
 	}
 	if len(m.members) == 1 && (m.members[a.id] != nil || a.instance != "" && m.instances[a.instance] != "") {
-		return true // it replaces the only one there is
+		return true // it replaces the only member
 	}
 	for i := range a.protocols {
 		if m.totals.protocols[a.protocols[i].Name].members == len(m.members) {
@@ -134,7 +136,7 @@ func (m *classicGroup) joinKnownMember(now time.Time, a *joinRequest) {
 	same := haveSameProtocols(mem.protocols, a.protocols)
 	switch {
 	case m.state == stateCompleting && same, m.state == stateStable && same && mem.id != m.leader:
-		// It did not get the answer, or comes to hear how things stand.
+		// It lost the response, or wants the current state.
 		m.restartSession(now, mem)
 		a.call.reply(m.newJoinResult(mem))
 	default:
@@ -143,7 +145,7 @@ func (m *classicGroup) joinKnownMember(now time.Time, a *joinRequest) {
 	}
 }
 
-// identifyMember finds a member and checks that it is the one it says it is.
+// identifyMember finds a member and checks its instance id.
 func (m *classicGroup) identifyMember(id, instance string) (*classicGroupMember, int16) {
 	if instance != "" {
 		switch owner, ok := m.instances[instance]; {
@@ -171,7 +173,7 @@ func haveSameProtocols(a, b []metadata.GroupProtocol) bool {
 	return true
 }
 
-// newJoinResult is what a member of the present generation is told by JoinGroup.
+// newJoinResult returns the response for a member of the current generation.
 func (m *classicGroup) newJoinResult(mem *classicGroupMember) joinResult {
 	r := joinResult{generation: m.generation, protocolType: m.protocolType, protocol: m.protocol,
 		leader: m.leader, id: mem.id}
@@ -189,7 +191,7 @@ func (m *classicGroup) listLeaderMembers() []joinedMember {
 	return out
 }
 
-// addNewMember takes a new member in.
+// addNewMember adds a new member and starts a rebalance.
 func (m *classicGroup) addNewMember(now time.Time, a *joinRequest, id string) {
 	mem := a.newMember(id)
 	mem.neverToldID = a.id == ""
@@ -204,7 +206,7 @@ func (m *classicGroup) addNewMember(now time.Time, a *joinRequest, id string) {
 	m.prepareRebalance(now)
 }
 
-// updateMember takes what a member now says of itself.
+// updateMember updates a member's description.
 func (m *classicGroup) updateMember(mem *classicGroupMember, a *joinRequest) {
 	m.adjustTotals(mem, -1)
 	mem.protocols, mem.sessionTimeout, mem.rebalanceTimeout = a.protocols, a.sessionTimeout, a.rebalanceTimeout
@@ -216,67 +218,17 @@ func (m *classicGroup) updateMember(mem *classicGroupMember, a *joinRequest) {
 	m.parkJoin(mem, a.call)
 }
 
-// parkJoin keeps a join until the generation is made. A member has one: an older
-// one is a connection that was given up.
+// parkJoin keeps a JoinGroup until the generation is complete. A member has at
+// most one: an older one belongs to an abandoned connection.
 func (m *classicGroup) parkJoin(mem *classicGroupMember, call *parkedJoin) {
 	m.replyJoin(mem, joinResult{code: kerr.RebalanceInProgress.Code, generation: noGeneration, id: mem.id})
 	mem.parkedJoin = call
 	m.parkedJoins++
 }
 
-// replaceStatic gives a static member that came back without its id a new
-// one. In a stable group whose protocol stays that is all (KIP-345): the
-// group is written, and the member goes on with the old assignment.
-func (m *classicGroup) replaceStatic(now time.Time, mem *classicGroupMember, a *joinRequest) {
-	oldLeader := m.leader
-	led := oldLeader == mem.id
-	// Who spoke for the instance until now learns that it is fenced.
-	m.replyJoin(mem, joinResult{code: kerr.FencedInstanceID.Code, generation: noGeneration, id: mem.id})
-	m.replySync(mem, syncResult{code: kerr.FencedInstanceID.Code})
-	m.adjustTotals(mem, -1)
-	delete(m.members, mem.id)
-	mem.id = a.newID
-	m.members[mem.id], m.instances[mem.instance] = mem, mem.id
-	m.adjustTotals(mem, 1)
-	if led {
-		m.leader = mem.id
-	}
-	m.restartSession(now, mem)
-	m.updateMember(mem, a)
-	if m.state != stateStable || m.chooseProtocol() != m.protocol {
-		m.prepareRebalance(now)
-		return
-	}
-	m.replyAfterWrite(mem, a, oldLeader)
-}
-
-// replyAfterWrite answers a static member that goes on as before, once its
-// new id is stored.
-func (m *classicGroup) replyAfterWrite(mem *classicGroupMember, a *joinRequest, oldLeader string) {
-	call, id := mem.parkedJoin, mem.id
-	mem.parkedJoin = nil
-	m.parkedJoins--
-	r := joinResult{generation: m.generation, protocolType: m.protocolType, protocol: m.protocol,
-		leader: m.leader, id: id}
-	if m.leader == id {
-		if a.skipAssignment {
-			r.members, r.skipAssignment = m.listLeaderMembers(), true
-		} else {
-			// An older client that reads its own id here would assign anew:
-			// let it follow.
-			r.leader = oldLeader
-		}
-	}
-	m.queueWrite(func(_ time.Time, code int16) {
-		if code != noError {
-			r = joinResult{code: code, generation: noGeneration}
-		}
-		call.reply(r)
-	})
-}
-
-// dropJoin forgets a parked join whose connection is gone. The member has its
-// session timeout to come back; one that never learnt its id cannot.
+// dropJoin forgets a parked JoinGroup whose connection is closed. The member
+// can return within its session timeout; a member that never received its id
+// cannot, and is removed.
 func (m *classicGroup) dropJoin(now time.Time, call *parkedJoin) {
 	for _, mem := range m.members {
 		if mem.parkedJoin != call {
@@ -294,7 +246,7 @@ func (m *classicGroup) dropJoin(now time.Time, call *parkedJoin) {
 	}
 }
 
-// dropSync forgets a parked sync whose connection is gone.
+// dropSync forgets a parked SyncGroup whose connection is closed.
 func (m *classicGroup) dropSync(now time.Time, call *parkedSync) {
 	for _, mem := range m.members {
 		if mem.parkedSync == call {

@@ -1,11 +1,12 @@
 package groups
 
 import (
-	"github.com/twmb/franz-go/pkg/kerr"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// prepareRebalance begins a rebalance, or goes on with the one under way.
+// prepareRebalance starts a rebalance, or continues the current one.
 func (m *classicGroup) prepareRebalance(now time.Time) {
 	switch m.state {
 	case statePreparing:
@@ -32,8 +33,8 @@ func (m *classicGroup) prepareRebalance(now time.Time) {
 	m.tryCompleteJoin(now)
 }
 
-// failSyncs answers every parked sync with an error and forgets assignments
-// of a generation that will not be.
+// failSyncs fails every parked SyncGroup and drops the assignments of the
+// abandoned generation.
 func (m *classicGroup) failSyncs(now time.Time, code int16) {
 	for _, mem := range m.membersByArrival() {
 		m.setAssignment(mem, nil)
@@ -44,15 +45,15 @@ func (m *classicGroup) failSyncs(now time.Time, code int16) {
 	}
 }
 
-// tryCompleteJoin makes the generation when everybody is here.
+// tryCompleteJoin completes the join phase when all members have joined.
 func (m *classicGroup) tryCompleteJoin(now time.Time) {
 	if m.state == statePreparing && !m.inInitialDelay && m.parkedJoins == len(m.members) && len(m.promisedIDs) == 0 {
 		m.completeJoin(now)
 	}
 }
 
-// completeJoin makes the next generation of those who joined; who did not is out,
-// static members apart: they have until their session ends.
+// completeJoin makes the next generation of the members that joined. All others
+// are removed, except static members, which have until their session ends.
 func (m *classicGroup) completeJoin(now time.Time) {
 	m.inInitialDelay = false
 	for _, mem := range m.membersByArrival() {
@@ -76,7 +77,7 @@ func (m *classicGroup) completeJoin(now time.Time) {
 	m.syncDeadline = now.Add(m.maxRebalanceTimeout())
 	m.scheduleDeadline(m.syncDeadline)
 	for _, mem := range m.membersByArrival() {
-		// An absent static member owes nothing before its session ends.
+		// An absent static member does not have to sync before its session ends.
 		mem.synced = mem.parkedJoin == nil
 		m.setAssignment(mem, nil)
 		if mem.parkedJoin != nil {
@@ -86,9 +87,9 @@ func (m *classicGroup) completeJoin(now time.Time) {
 	}
 }
 
-// raiseGeneration numbers the next generation. The holder before us may have
-// told members of generations that it never wrote: after a take-over a few
-// numbers are left out, so that none means two things.
+// raiseGeneration sets the next generation's number. The previous coordinator
+// may have sent generations to members that it never wrote: after a take-over
+// some numbers are skipped, so that none is used twice.
 func (m *classicGroup) raiseGeneration() {
 	m.generation++
 	if m.takenOver {
@@ -100,8 +101,8 @@ func (m *classicGroup) raiseGeneration() {
 	}
 }
 
-// electLeader keeps the leader if it joined, else takes the member that has been
-// here longest; false where nobody joined.
+// electLeader keeps the leader if it joined, else takes the oldest member;
+// false if no member joined.
 func (m *classicGroup) electLeader() bool {
 	if mem := m.members[m.leader]; mem != nil && mem.parkedJoin != nil {
 		return true
@@ -115,8 +116,9 @@ func (m *classicGroup) electLeader() bool {
 	return false
 }
 
-// chooseProtocol counts the votes: each member's is the first of its protocols that
-// all members speak. Among equals the oldest member's order decides.
+// chooseProtocol counts the votes: each member votes for the first of its
+// protocols that all members support. On a tie the oldest member's order
+// decides.
 func (m *classicGroup) chooseProtocol() string {
 	votes := map[string]int{}
 	var order []string
@@ -141,8 +143,9 @@ func (m *classicGroup) chooseProtocol() string {
 	return best
 }
 
-// storeEmptyGroup writes the group without members, again and again until it is
-// written or has members: a later holder must not wait for ghosts.
+// storeEmptyGroup writes the group without members, and retries until it is
+// written or has members: the next coordinator must not wait for members that
+// are gone.
 func (m *classicGroup) storeEmptyGroup() {
 	generation := m.generation
 	m.retryEmptyAt = time.Time{}
@@ -154,7 +157,7 @@ func (m *classicGroup) storeEmptyGroup() {
 	})
 }
 
-// rebalanceAfterLoss goes on after a member left.
+// rebalanceAfterLoss handles the loss of a member.
 func (m *classicGroup) rebalanceAfterLoss(now time.Time) {
 	if m.state == stateEmpty {
 		return
@@ -162,14 +165,15 @@ func (m *classicGroup) rebalanceAfterLoss(now time.Time) {
 	m.prepareRebalance(now)
 }
 
-// handleDeadlines does what is due, and finds the next deadline.
+// handleDeadlines handles the deadlines that have passed, and finds the next
+// one.
 func (m *classicGroup) handleDeadlines(now time.Time) {
 	m.expireMembers(now)
 	m.checkJoinDeadline(now)
 	m.nextDeadline = m.findNextDeadline()
 }
 
-// expireMembers strikes out who was silent for too long.
+// expireMembers removes members whose session has expired.
 func (m *classicGroup) expireMembers(now time.Time) {
 	if !m.retryEmptyAt.IsZero() && !now.Before(m.retryEmptyAt) {
 		m.retryEmptyAt = time.Time{}
@@ -196,12 +200,12 @@ func (m *classicGroup) expireMembers(now time.Time) {
 	}
 }
 
-// checkJoinDeadline ends the wait for members where it is over.
+// checkJoinDeadline completes the join phase at its deadline.
 func (m *classicGroup) checkJoinDeadline(now time.Time) {
 	if m.state != statePreparing {
 		return
 	}
-	m.tryCompleteJoin(now) // a promised id may have run out
+	m.tryCompleteJoin(now) // a promised id may have expired
 	if m.state != statePreparing || now.Before(m.joinDeadline) {
 		return
 	}
@@ -215,12 +219,13 @@ func (m *classicGroup) checkJoinDeadline(now time.Time) {
 	m.completeJoin(now)
 }
 
-// isSyncPhase reports whether members are still owed, or owe, a SyncGroup.
+// isSyncPhase reports whether members may send SyncGroup, or wait for its
+// response.
 func (m *classicGroup) isSyncPhase() bool {
 	return m.state == stateCompleting || m.state == stateStable
 }
 
-// findNextDeadline is the earliest deadline; zero for none.
+// findNextDeadline returns the earliest deadline; zero if there is none.
 func (m *classicGroup) findNextDeadline() time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {

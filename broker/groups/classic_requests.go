@@ -10,10 +10,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Join answers JoinGroup, versions 0 to 9. It waits until the generation is
-// made, which may take as long as the members' rebalance timeout. From
-// version 4 a dynamic newcomer is given its id first (79, KIP-394); from 5
-// there are static members (KIP-345); 9 can say SkipAssignment (KIP-814).
+// Join handles JoinGroup, versions 0 to 9. It waits until the generation is
+// complete, which may take the members' rebalance timeout. From version 4 a new
+// dynamic member first gets its id (MEMBER_ID_REQUIRED, KIP-394); version 5 has
+// static members (KIP-345), version 9 SkipAssignment (KIP-814).
 func (c *Coordinator) Join(ctx context.Context, from Client, r *kmsg.JoinGroupRequest) *kmsg.JoinGroupResponse {
 	session := time.Duration(r.SessionTimeoutMillis) * time.Millisecond
 	if r.Group == "" {
@@ -25,26 +25,26 @@ func (c *Coordinator) Join(ctx context.Context, from Client, r *kmsg.JoinGroupRe
 	if len(r.Protocols) > maxProtocols {
 		return newJoinResponse(r, joinResult{code: kerr.InvalidRequest.Code, id: r.MemberID, generation: noGeneration})
 	}
-	// A group is made for a newcomer only: who says it has an id knows one.
+	// Only a new member creates a group: a member id comes from an existing one.
 	g, code := c.acquireGroup(r.Group, r.MemberID == "")
 	if g == nil {
 		return newJoinResponse(r, joinResult{code: unknownMemberIfOK(code), id: r.MemberID, generation: noGeneration})
 	}
 	defer c.releaseGroup(g)
-	held := c.reserveMemory(estimateJoinBytes(r), r.Group)
-	if held == nil {
+	reserved := c.reserveMemory(estimateJoinBytes(r), r.Group)
+	if reserved == nil {
 		return newJoinResponse(r, joinResult{code: kerr.CoordinatorLoadInProgress.Code, id: r.MemberID, generation: noGeneration})
 	}
-	defer held.release()
-	ask1 := c.newJoinRequest(from, r, session)
-	r.Protocols = nil // copied; the request's bytes need not wait with it
+	defer reserved.release()
+	join := c.newJoinRequest(from, r, session)
+	r.Protocols = nil // copied: releases the request's bytes while it waits
 	gone := joinResult{code: kerr.NotCoordinator.Code, id: r.MemberID, generation: noGeneration}
 	out := callGroup(ctx, g, gone, func(now time.Time, reply func(joinResult)) {
-		ask1.call = &parkedJoin{reply}
-		g.handleJoin(now, ask1)
+		join.call = &parkedJoin{reply}
+		g.handleJoin(now, join)
 		g.updatePoolUse()
-		held.release()
-	}, func(now time.Time) { g.classic.dropJoin(now, ask1.call) })
+		reserved.release()
+	}, func(now time.Time) { g.classic.dropJoin(now, join.call) })
 	if out.code == kerr.MessageTooLarge.Code {
 		c.logLimit("member rejected: its group would not fit one log entry", "group", r.Group, "client", from.ID,
 			"bytes", maxStoredBytes)
@@ -68,8 +68,8 @@ func (c *Coordinator) newJoinRequest(from Client, r *kmsg.JoinGroupRequest, sess
 		a.newID = c.newMemberID(from.ID)
 	}
 	for _, p := range r.Protocols {
-		// The bytes pass through as they are: some clients send what no schema has.
-		// The request's buffer may be used again.
+		// The metadata is opaque: some clients send bytes that no schema describes.
+		// It is copied because the request's buffer is reused.
 		a.protocols = append(a.protocols, metadata.GroupProtocol{Name: p.Name, Metadata: append([]byte{}, p.Metadata...)})
 	}
 	return a
@@ -114,11 +114,11 @@ func textOrEmpty(s *string) string {
 	return *s
 }
 
-// Sync answers SyncGroup, versions 0 to 5. It waits for the leader's
-// assignment, and for that to be stored; it never answers OK without one.
-// Version 5 checks protocol type and name (KIP-559). Clients take no
-// COORDINATOR_LOAD_IN_PROGRESS from it (Java's ends its consumer): they get
-// COORDINATOR_NOT_AVAILABLE, and join again.
+// Sync handles SyncGroup, versions 0 to 5. It waits for the leader's assignment
+// and for its write; it never succeeds without one. Version 5 checks the
+// protocol's type and name (KIP-559). Clients do not handle
+// COORDINATOR_LOAD_IN_PROGRESS here (the Java consumer fails): they get
+// COORDINATOR_NOT_AVAILABLE, and rejoin.
 func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
 	a := &syncRequest{id: r.MemberID, instance: textOrEmpty(r.InstanceID), generation: r.Generation}
 	if r.Version >= 5 {
@@ -132,17 +132,17 @@ func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupReque
 		return newSyncResponse(r, syncResult{code: code})
 	}
 	defer c.releaseGroup(g)
-	held := c.reserveMemory(estimateSyncBytes(r), r.Group)
-	if held == nil {
+	reserved := c.reserveMemory(estimateSyncBytes(r), r.Group)
+	if reserved == nil {
 		return newSyncResponse(r, syncResult{code: kerr.CoordinatorLoadInProgress.Code})
 	}
-	defer held.release()
+	defer reserved.release()
 	a.assignments = make(map[string][]byte, len(r.GroupAssignment))
 	for i := range r.GroupAssignment {
 		p := &r.GroupAssignment[i]
 		a.assignments[p.MemberID] = append([]byte{}, p.MemberAssignment...)
 	}
-	r.GroupAssignment = nil // copied; the request's bytes need not wait with it
+	r.GroupAssignment = nil // copied: releases the request's bytes while it waits
 	return newSyncResponse(r, callGroup(ctx, g, syncResult{code: kerr.NotCoordinator.Code}, func(now time.Time, reply func(syncResult)) {
 		a.call = &parkedSync{reply}
 		if g.consumer != nil {
@@ -152,11 +152,11 @@ func (c *Coordinator) Sync(ctx context.Context, _ Client, r *kmsg.SyncGroupReque
 		}
 		a.assignments = nil
 		g.updatePoolUse()
-		held.release()
+		reserved.release()
 	}, func(now time.Time) { g.classic.dropSync(now, a.call) }))
 }
 
-// acquireMemberGroup is the group for what only members ask.
+// acquireMemberGroup returns the group for a request that only members send.
 func (c *Coordinator) acquireMemberGroup(name string) (*group, int16) {
 	if name == "" {
 		return nil, kerr.InvalidGroupID.Code
@@ -180,9 +180,9 @@ func newSyncResponse(r *kmsg.SyncGroupRequest, s syncResult) *kmsg.SyncGroupResp
 	return out
 }
 
-// Heartbeat answers Heartbeat, versions 0 to 4: 27 tells a member to join
-// again. While the group is loaded members are told that all is well, as at
-// Kafka: their clients know no COORDINATOR_LOAD_IN_PROGRESS here.
+// Heartbeat handles Heartbeat, versions 0 to 4: REBALANCE_IN_PROGRESS makes a
+// member rejoin. While the group is loaded the response is NONE, as in Kafka:
+// clients do not handle COORDINATOR_LOAD_IN_PROGRESS here.
 func (c *Coordinator) Heartbeat(ctx context.Context, _ Client, r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse {
 	out := kmsg.NewPtrHeartbeatResponse()
 	out.Version = r.Version
@@ -201,8 +201,8 @@ func (c *Coordinator) Heartbeat(ctx context.Context, _ Client, r *kmsg.Heartbeat
 	return out
 }
 
-// Leave answers LeaveGroup, versions 0 to 5: one member up to version 2, then
-// many with an error each; reasons (KIP-800) go to the log.
+// Leave handles LeaveGroup, versions 0 to 5: one member up to version 2, then
+// many with an error code each; reasons (KIP-800) are logged.
 func (c *Coordinator) Leave(ctx context.Context, from Client, r *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupResponse {
 	out := kmsg.NewPtrLeaveGroupResponse()
 	out.Version = r.Version

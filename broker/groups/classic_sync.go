@@ -1,21 +1,22 @@
 package groups
 
 import (
-	"github.com/twmb/franz-go/pkg/kerr"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // syncRequest is a SyncGroup.
 type syncRequest struct {
 	id, instance           string
 	generation             int32
-	protocolType, protocol *string // KIP-559; nil: not said
+	protocolType, protocol *string // KIP-559; nil: not in the request
 	assignments            map[string][]byte
 	call                   *parkedSync
 }
 
-// handleSync handles a SyncGroup. It is answered with an assignment that is
-// stored, or an error; until then it waits.
+// handleSync handles a SyncGroup. It waits until the assignment is written, or
+// completes with an error.
 func (m *classicGroup) handleSync(now time.Time, a *syncRequest) {
 	mem, code := m.identifyMember(a.id, a.instance)
 	switch {
@@ -39,7 +40,7 @@ func (m *classicGroup) handleSync(now time.Time, a *syncRequest) {
 		a.call.reply(m.newSyncResult(mem))
 		return
 	}
-	m.replySync(mem, syncResult{code: kerr.RebalanceInProgress.Code}) // a connection that was given up
+	m.replySync(mem, syncResult{code: kerr.RebalanceInProgress.Code}) // an abandoned connection
 	mem.parkedSync = a.call
 	assigning := mem.id == m.leader && !mem.synced
 	mem.synced = true
@@ -52,8 +53,8 @@ func (m *classicGroup) newSyncResult(mem *classicGroupMember) syncResult {
 	return syncResult{protocolType: m.protocolType, protocol: m.protocol, assignment: mem.assignment}
 }
 
-// storeAssignments takes the leader's assignment and has it stored; then everybody that
-// waits gets its part. A member the leader left out gets empty bytes.
+// storeAssignments takes the leader's assignment and writes it; then all parked
+// SyncGroups complete. A member without an assignment gets empty bytes.
 func (m *classicGroup) storeAssignments(now time.Time, parts map[string][]byte) {
 	for id, mem := range m.members {
 		if m.setAssignment(mem, parts[id]); mem.assignment == nil {
@@ -79,9 +80,9 @@ func (m *classicGroup) storeAssignments(now time.Time, parts map[string][]byte) 
 	})
 }
 
-// failAssignments gives a generation up that could not be stored. Only the leader
-// is told that it was too large (at Kafka all are, by UNKNOWN_SERVER_ERROR): the
-// others could do nothing about it.
+// failAssignments abandons a generation that could not be written. Only the
+// leader gets an error that says it was too large (in Kafka all get
+// UNKNOWN_SERVER_ERROR): the others could do nothing about it.
 func (m *classicGroup) failAssignments(now time.Time, code int16) {
 	if leader := m.members[m.leader]; leader != nil && code == kerr.MessageTooLarge.Code {
 		m.restartSession(now, leader)
@@ -108,8 +109,8 @@ func (m *classicGroup) handleHeartbeat(now time.Time, id, instance string, gener
 	return noError
 }
 
-// handleLeave takes one member out: by its id, or a static one by its instance
-// alone (an operator's tool).
+// handleLeave removes one member: by its id, or a static one by its instance id
+// alone (admin tools).
 func (m *classicGroup) handleLeave(now time.Time, id, instance string) int16 {
 	if _, promised := m.promisedIDs[id]; promised && instance == "" {
 		delete(m.promisedIDs, id)
@@ -128,7 +129,7 @@ func (m *classicGroup) handleLeave(now time.Time, id, instance string) int16 {
 	return noError
 }
 
-// checkCommit checks an OffsetCommit: who asks, for which generation, now.
+// checkCommit checks the sender and generation of an OffsetCommit.
 func (m *classicGroup) checkCommit(now time.Time, id, instance string, generation int32) int16 {
 	if generation < 0 && m.state == stateEmpty {
 		return noError // a client that assigns itself

@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Client is who sends a request.
+// Client is the sender of a request.
 type Client struct {
 	ID, Host  string
 	Zone      metadata.ZoneID
@@ -18,28 +18,28 @@ type Client struct {
 }
 
 // Writer appends commands on the control lane and waits for their outcome. It
-// submits in the order of the calls.
+// submits them in the order of the calls.
 type Writer interface {
 	Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error)
 }
 
-// Replica is what the coordinator reads of the applied state.
+// Replica gives read access to the applied state (metadata.Replica).
 type Replica interface {
 	View(func(*metadata.State))
 	Barrier(ctx context.Context) error
 }
 
-// Config is what a Coordinator needs. Fields of zero take DefaultConfig's.
+// Config configures a Coordinator. Zero fields take DefaultConfig's values.
 type Config struct {
 	Writer  Writer
 	Replica Replica
 	Log     *slog.Logger
 	Rand    *rand.Rand     // member ids; used under the coordinator's mutex
-	Clock   metadata.Clock // when positions were committed
+	Clock   metadata.Clock // for commit timestamps
 
 	// InitialRebalanceDelay is how long an empty group waits for further
-	// members before its first generation (group.initial.rebalance.delay.ms).
-	// Negative is none.
+	// members before its first generation (group.initial.rebalance.delay.ms). A
+	// negative value is none.
 	InitialRebalanceDelay time.Duration
 	MinSessionTimeout     time.Duration // group.min.session.timeout.ms
 	MaxSessionTimeout     time.Duration // group.max.session.timeout.ms
@@ -48,24 +48,25 @@ type Config struct {
 	MaxGroupBytes         int           // of a group's members in memory
 	MaxMemberBytes        int           // of the members of all groups of this broker in memory
 	MaxLiveGroups         int           // groups with a goroutine at this broker
-	// The consumer protocol's times, where the GROUP resource says nothing
+	// Timeouts of the consumer protocol for groups without configs of their own
 	// (group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms).
 	ConsumerSessionTimeout    time.Duration
 	ConsumerHeartbeatInterval time.Duration
-	// OffsetRetention is how long positions outlive the last member, or the
-	// last commit of a group that never had any (offsets.retention.minutes).
+	// OffsetRetention is how long offsets are kept after the last member left,
+	// or after the last commit to a group that never had members
+	// (offsets.retention.minutes).
 	OffsetRetention   time.Duration
 	MaxOffsetMetadata int           // bytes of a commit's text (offset.metadata.max.bytes)
 	WriteTimeout      time.Duration // of one write, as the client sees it (offsets.commit.timeout.ms)
 }
 
-// DefaultConfig returns Kafka's defaults, and limits where Kafka has none.
+// DefaultConfig returns Kafka's defaults, and limits that Kafka does not have.
 func DefaultConfig() Config {
 	return Config{
 		InitialRebalanceDelay: 3 * time.Second,
 		MinSessionTimeout:     6 * time.Second,
 		MaxSessionTimeout:     30 * time.Minute,
-		MaxGroupSize:          5_000, // beyond it a generation does not fit an entry even with empty subscriptions
+		MaxGroupSize:          5_000, // more do not fit one log entry even with empty subscriptions
 		MaxConsumers:          10_000,
 		MaxGroupBytes:         64 << 20,
 		MaxMemberBytes:        256 << 20, // 400 consumers of 2,500 topics, in two protocols each
@@ -79,26 +80,26 @@ func DefaultConfig() Config {
 	}
 }
 
-// Limits that no configuration moves.
+// Fixed limits.
 const (
-	maxStoredBytes   = metadata.MaxEntryBytes - 4<<10  // of a stored generation, or member: an entry less its frame
-	maxPackedBytes   = metadata.MaxEntryBytes - 64<<10 // of commands, by estimate, that share an entry
-	maxCommitBytes   = 128 << 10                       // of one CommitOffsets command; more become several
+	maxStoredBytes   = metadata.MaxEntryBytes - 4<<10  // of a written generation or member: an entry without its frame
+	maxPackedBytes   = metadata.MaxEntryBytes - 64<<10 // estimated bytes of the commands that share an entry
+	maxCommitBytes   = 128 << 10                       // of one CommitOffsets command; more are split
 	maxProtocols     = 1000                            // of one member: clients list a handful
-	maxMailbox       = 256                             // closures waiting for a group's goroutine; then callers wait
-	maxClientPrefix  = 255                             // bytes of the client id that a member id begins with
-	maxMemberID      = maxClientPrefix + 37            // bytes of an id that this coordinator made
-	groupIdleTimeout = 5 * time.Second                 // an empty, quiet group keeps its goroutine that long
-	writeRetryDelay  = time.Second                     // an empty group whose write failed tries again
-	limitLogInterval = time.Minute                     // what a limit turns away is said in the log no more often
+	maxMailbox       = 256                             // closures queued for a group's goroutine; then callers wait
+	maxClientPrefix  = 255                             // bytes of the client id at the start of a member id
+	maxMemberID      = maxClientPrefix + 37            // bytes of a generated member id
+	groupIdleTimeout = 5 * time.Second                 // an empty, unused group keeps its goroutine that long
+	writeRetryDelay  = time.Second                     // until the write of an empty group is retried
+	limitLogInterval = time.Minute                     // at most one log line per interval for members rejected by a limit
 
-	// What is held in memory beside the texts and bytes themselves.
+	// Estimated overhead in memory in addition to strings and bytes.
 	memberOverheadBytes   = 512
 	protocolOverheadBytes = 128
 	topicOverheadBytes    = 16
 )
 
-// WithDefaults puts DefaultConfig's values where c has none.
+// WithDefaults sets fields that are zero to DefaultConfig's values.
 func (c Config) WithDefaults() Config {
 	d := DefaultConfig()
 	setDefault(&c.InitialRebalanceDelay, d.InitialRebalanceDelay)
@@ -128,7 +129,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Validate names the first field that cannot work.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Writer == nil || c.Replica == nil || c.Rand == nil:

@@ -12,13 +12,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Members that speak the classic protocol inside a group of the consumer
-// protocol, while an application moves from one to the other (KIP-848, online
-// migration). They learn of another target from a heartbeat (27), say in
-// JoinGroup what they still own, and read what they have in SyncGroup: nobody
-// leads, the coordinator assigns.
+// Members of the classic protocol in a group of the consumer protocol, while an
+// application migrates (KIP-848, online migration). A Heartbeat response with
+// REBALANCE_IN_PROGRESS announces a new target; their JoinGroup lists what they
+// still own, and SyncGroup returns their partitions. They have no leader: the
+// coordinator assigns.
 
-// subscription is what a classic consumer's protocol metadata says.
+// subscription is a classic consumer's protocol metadata.
 type subscription struct {
 	version int16
 	topics  []string // sorted
@@ -26,7 +26,8 @@ type subscription struct {
 	rack    string
 }
 
-// readSubscription reads a consumer's metadata; false where it is none.
+// readSubscription decodes a consumer's metadata; false if it is not a
+// consumer's.
 func readSubscription(b []byte) (s subscription, ok bool) {
 	topics, ok := parseSubscribedTopics(b)
 	if !ok {
@@ -47,7 +48,8 @@ func readSubscription(b []byte) (s subscription, ok bool) {
 	return s, true
 }
 
-// resolvePartitions turns topic names into ids; what does not exist is left out.
+// resolvePartitions maps topic names to ids; topics that do not exist are left
+// out.
 func resolvePartitions(topics topicSource, byName map[string][]int32) partitionSet {
 	names := make([]string, 0, len(byName))
 	for name := range byName {
@@ -64,8 +66,8 @@ func resolvePartitions(topics topicSource, byName map[string][]int32) partitionS
 	return newPartitionSet(out)
 }
 
-// countClassicProtocols returns how many members speak the classic protocol, and how
-// many of them speak each of its protocols.
+// countClassicProtocols returns how many members use the classic protocol, and
+// how many of them support each of its protocols.
 func (r *consumerGroup) countClassicProtocols() (n int, speak map[string]int) {
 	speak = map[string]int{}
 	for _, p := range r.members {
@@ -79,8 +81,8 @@ func (r *consumerGroup) countClassicProtocols() (n int, speak map[string]int) {
 	return n, speak
 }
 
-// supportsProtocols reports whether a JoinGroup could take part beside the classic
-// members that are here.
+// supportsProtocols reports whether a JoinGroup has a protocol that all other
+// classic members support.
 func (r *consumerGroup) supportsProtocols(a *joinRequest) bool {
 	if a.protocolType != protocolTypeConsumer || len(a.protocols) == 0 {
 		return false
@@ -92,8 +94,8 @@ func (r *consumerGroup) supportsProtocols(a *joinRequest) bool {
 	return slices.ContainsFunc(a.protocols, func(p metadata.GroupProtocol) bool { return speak[p.Name] == n })
 }
 
-// handleClassicJoin handles a JoinGroup. It is answered as soon as what it says is written:
-// members do not wait for each other.
+// handleClassicJoin handles a JoinGroup. It completes as soon as its change is
+// written: members do not wait for each other.
 func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 	r.beginEvent()
 	if !r.writeBuffer.retryAt.IsZero() && now.Before(r.writeBuffer.retryAt) {
@@ -108,7 +110,7 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 		a.replyError(kerr.MemberIDRequired.Code, a.newID)
 		return
 	}
-	says, ok := readSubscription(a.protocols[0].Metadata)
+	sub, ok := readSubscription(a.protocols[0].Metadata)
 	if !ok {
 		a.replyError(kerr.InconsistentGroupProtocol.Code, a.id)
 		return
@@ -118,8 +120,8 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 		a.replyError(code, cmp.Or(a.id, a.newID))
 		return
 	}
-	m := metadata.ConsumerMember{ID: cmp.Or(a.id, a.newID), InstanceID: a.instance, RackID: says.rack, ClientID: a.clientID,
-		ClientHost: a.clientHost, RebalanceTimeoutMs: int32(a.rebalanceTimeout / time.Millisecond), Topics: says.topics,
+	m := metadata.ConsumerMember{ID: cmp.Or(a.id, a.newID), InstanceID: a.instance, RackID: sub.rack, ClientID: a.clientID,
+		ClientHost: a.clientHost, RebalanceTimeoutMs: int32(a.rebalanceTimeout / time.Millisecond), Topics: sub.topics,
 		SessionTimeoutMs: int32(a.sessionTimeout / time.Millisecond), Protocols: a.protocols}
 	if code, _ := r.checkCapacity(p, &m); code != noError {
 		a.replyError(code, a.id)
@@ -133,7 +135,7 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 	p.rebalanceTimeout, p.sessionTimeout, p.revokeDeadline = a.rebalanceTimeout, a.sessionTimeout, time.Time{}
 	r.refreshTopics(now)
 	r.updateTargets(now)
-	r.reconcileMember(now, p, resolvePartitions(r.topics, says.owned), true)
+	r.reconcileMember(now, p, resolvePartitions(r.topics, sub.owned), true)
 	r.restartSession(now, p)
 	p.syncDeadline = now.Add(p.rebalanceTimeout)
 	r.scheduleDeadline(p.syncDeadline)
@@ -146,8 +148,8 @@ func (r *consumerGroup) handleClassicJoin(now time.Time, a *joinRequest) {
 	})
 }
 
-// findJoiningMember finds the member that a JoinGroup comes from; nil without a code is a
-// newcomer.
+// findJoiningMember finds the member that sent a JoinGroup; nil without an
+// error code is a new member.
 func (r *consumerGroup) findJoiningMember(a *joinRequest) (*consumerGroupMember, int16) {
 	if a.instance != "" {
 		owner, known := r.instances[a.instance]
@@ -168,8 +170,8 @@ func (r *consumerGroup) findJoiningMember(a *joinRequest) (*consumerGroupMember,
 	return r.members[cmp.Or(a.id, a.newID)], noError
 }
 
-// findClassicMember finds a member that speaks the classic protocol and checks
-// that it is the one it says it is.
+// findClassicMember finds a member that uses the classic protocol, and checks
+// its instance id.
 func (r *consumerGroup) findClassicMember(id, instance string) (*consumerGroupMember, int16) {
 	if instance != "" {
 		switch owner, ok := r.instances[instance]; {
@@ -185,8 +187,8 @@ func (r *consumerGroup) findClassicMember(id, instance string) (*consumerGroupMe
 	return nil, kerr.UnknownMemberID.Code
 }
 
-// mustRejoin reports whether a classic member has to join again: for another
-// target, to give up partitions, or to take some that became free.
+// mustRejoin reports whether a classic member has to rejoin: for a new target,
+// to give up partitions, or to take some that became free.
 func (r *consumerGroup) mustRejoin(p *consumerGroupMember) bool {
 	return p.epoch < r.assignmentEpoch || p.state == metadata.MemberRevoking || p.state == metadata.MemberWaiting && !r.isStillWaiting(p)
 }
@@ -208,13 +210,14 @@ func (r *consumerGroup) handleClassicHeartbeat(now time.Time, id, instance strin
 		return noError
 	}
 	if p.revokeDeadline.IsZero() {
-		r.setRevokeDeadline(now, p) // it has its rebalance timeout to join
+		r.setRevokeDeadline(now, p) // it has to join within its rebalance timeout
 	}
 	return kerr.RebalanceInProgress.Code
 }
 
-// handleClassicSync handles a classic member's SyncGroup. One that has partitions to give up
-// has joined already, and a cooperative one learns here, and only here, which.
+// handleClassicSync handles a classic member's SyncGroup. A member that has to
+// give up partitions has joined already; a cooperative one learns from this
+// response, and from nothing else, which ones.
 func (r *consumerGroup) handleClassicSync(now time.Time, a *syncRequest) {
 	p, code := r.findClassicMember(a.id, a.instance)
 	switch {
@@ -242,18 +245,18 @@ func (r *consumerGroup) handleClassicSync(now time.Time, a *syncRequest) {
 }
 
 // maxAssignmentVersion is the newest version of the consumer protocol's
-// assignment there is; all begin alike.
+// assignment; all versions begin alike.
 const maxAssignmentVersion = 3
 
-// encodeAssignment is what a member has, as classic consumers read it.
+// encodeAssignment encodes a member's assignment for classic consumers.
 func (r *consumerGroup) encodeAssignment(p *consumerGroupMember) []byte {
 	names := make(map[metadata.TopicID]string, len(r.subscriptions.topics))
 	for name, t := range r.subscriptions.topics {
 		names[t.id] = name
 	}
 	out := kmsg.NewConsumerMemberAssignment()
-	if says, ok := readSubscription(p.info.Protocols[0].Metadata); ok {
-		out.Version = min(says.version, maxAssignmentVersion)
+	if sub, ok := readSubscription(p.info.Protocols[0].Metadata); ok {
+		out.Version = min(sub.version, maxAssignmentVersion)
 	}
 	for _, t := range groupByTopic(p.assigned) {
 		if name, known := names[t.id]; known {
@@ -265,7 +268,7 @@ func (r *consumerGroup) encodeAssignment(p *consumerGroupMember) []byte {
 	return out.AppendTo(nil)
 }
 
-// topicPartitions is a topic and partitions of it.
+// topicPartitions is a topic with some of its partitions.
 type topicPartitions struct {
 	id         metadata.TopicID
 	partitions []int32
@@ -283,7 +286,7 @@ func groupByTopic(set partitionSet) (out []topicPartitions) {
 }
 
 // handleLeave handles one member of a LeaveGroup, of either protocol, as Kafka
-// does: by its id, or a static one by its instance alone (an operator's tool).
+// does: by its id, or a static one by its instance id alone (admin tools).
 func (r *consumerGroup) handleLeave(now time.Time, id, instance string) int16 {
 	if id == "" && instance != "" {
 		id = r.instances[instance]

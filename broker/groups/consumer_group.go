@@ -10,15 +10,16 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// consumerGroup is one group of the consumer protocol (KIP-848): the coordinator
-// computes a target for every member, and each heartbeat brings its member a
-// step towards it, first by taking partitions away, then by giving it what
-// others gave up. Like machine it is pure: told what time it is, it changes
-// itself and leaves behind what is to be written; answers wait until it is.
+// consumerGroup is the state machine of one group of the consumer protocol
+// (KIP-848). The coordinator computes a target assignment for every member, and
+// each heartbeat moves its member a step towards it: first it revokes
+// partitions, then it assigns what others gave up. Like classicGroup it is
+// pure: methods take the current time, change the state and queue writes;
+// responses wait until the writes are done.
 //
-// The group's epoch rises with whatever asks for another target; the targets
-// answer an epoch, assigned; a member's own epoch says which targets it has
-// reached.
+// The group's epoch is bumped by every change that needs new targets; the
+// targets belong to the assignment epoch; a member's own epoch says which
+// targets it has reached.
 type consumerGroup struct {
 	name     string
 	limits   limits
@@ -28,33 +29,25 @@ type consumerGroup struct {
 	epoch, assignmentEpoch int32
 	members                map[string]*consumerGroupMember
 	instances              map[string]string                   // instance id -> member id
-	owners                 map[metadata.TopicPartition]holding // who has a partition, or has not given it up
+	owners                 map[metadata.TopicPartition]holding // the owner of a partition, until it has given it up
 	subscriptions          subscriptions
 	bytes                  int       // of all members
-	classicMembers         int       // members that speak the classic protocol
-	reconciledMembers      int       // members that have what the assignment's epoch gives them
-	epochBumped            bool      // by the present event
-	nextAssignment         time.Time // large groups are not assigned anew at every change
-	nextDeadline           time.Time // not after the earliest deadline; zero: there is none
+	classicMembers         int       // members of the classic protocol
+	reconciledMembers      int       // members that have reached the assignment epoch
+	epochBumped            bool      // by the current event
+	nextAssignment         time.Time // large groups are not reassigned at every change
+	nextDeadline           time.Time // not after the earliest deadline; zero if there is none
 
-	writeBuffer writeBuffer // what is not written yet, and who waits for it
+	writeBuffer writeBuffer // changes that are not written yet, and responses that wait for them
 }
 
-// holding is who has a partition, and since which epoch of that member: its
-// commits under an epoch that is older than its own are good from that one on
-// (KIP-1251).
-type holding struct {
-	member string
-	since  int32
-}
-
-// memberTimeouts are the group's settings (GROUP configs, else the broker's).
+// memberTimeouts are a group's timeouts (group configs, else the broker's).
 type memberTimeouts struct{ session, heartbeat time.Duration }
 
-// consumerGroupMember is one member of a roster.
+// consumerGroupMember is one member of the group.
 type consumerGroupMember struct {
 	info             metadata.ConsumerMember
-	sessionTimeout   time.Duration // of a member that speaks the classic protocol; else the group's
+	sessionTimeout   time.Duration // of a member of the classic protocol; others have the group's
 	rebalanceTimeout time.Duration
 
 	epoch, previousEpoch int32
@@ -62,17 +55,17 @@ type consumerGroupMember struct {
 	assigned, revoking   partitionSet
 	target               partitionSet
 
-	sessionDeadline time.Time     // its session's end
-	revokeDeadline  time.Time     // when it must have given up; zero: nothing to give up
-	leftForNow      bool          // a static member that said it will be back: nobody speaks for it
-	pattern         *topicPattern // of its expression, until it is in the books
-	syncDeadline    time.Time     // a classic member that joined must have asked for its assignment; zero: it did
+	sessionDeadline time.Time     // end of its session
+	revokeDeadline  time.Time     // when it must have given up partitions; zero: none to give up
+	leftForNow      bool          // a static member that left with epoch -2 and may return
+	pattern         *topicPattern // of its regular expression, until addMember
+	syncDeadline    time.Time     // when a classic member that joined must have sent SyncGroup; zero: it has
 }
 
-// isClassic reports whether the member speaks the classic protocol.
+// isClassic reports whether the member uses the classic protocol.
 func (p *consumerGroupMember) isClassic() bool { return p.info.SessionTimeoutMs > 0 }
 
-// epochLeaveStatic is the epoch of a static member that said it will be back.
+// epochLeaveStatic is the epoch of a static member that left and may return.
 const epochLeaveStatic = -2
 
 func newConsumerGroup(name string, l limits, times memberTimeouts, topics topicSource) *consumerGroup {
@@ -80,8 +73,8 @@ func newConsumerGroup(name string, l limits, times memberTimeouts, topics topicS
 		instances: map[string]string{}, owners: map[metadata.TopicPartition]holding{}, writeBuffer: newWriteBuffer()}
 }
 
-// loadMembers continues a stored group: members keep epochs, partitions and
-// targets, and their timers restart in full.
+// loadMembers continues a written group: members keep epochs, partitions and
+// targets, and their timers restart.
 func (r *consumerGroup) loadMembers(head *metadata.ConsumerGroup, stored []metadata.MemberView, now time.Time) {
 	r.epoch, r.assignmentEpoch, r.writeBuffer.groupStored = head.Epoch, head.AssignmentEpoch, true
 	for i := range stored {
@@ -91,7 +84,7 @@ func (r *consumerGroup) loadMembers(head *metadata.ConsumerGroup, stored []metad
 			epoch:            v.Assignment.Epoch, previousEpoch: v.Assignment.Previous, state: v.Assignment.State,
 			target: metadata.Partitions(v.Target)}
 		p.leftForNow = p.epoch == epochLeaveStatic
-		p.pattern, _ = r.subscriptions.compileNewPattern(p.info.Regex, r.topics) // it was admitted before: where it no longer is, it matches nothing
+		p.pattern, _ = r.subscriptions.compileNewPattern(p.info.Regex, r.topics) // accepted before; if it no longer compiles, it matches nothing
 		p.assigned, p.revoking = r.holdRanges(p, v.Assignment.Assigned), r.holdRanges(p, v.Assignment.Revoking)
 		r.addMember(p)
 		r.restartSession(now, p)
@@ -102,11 +95,11 @@ func (r *consumerGroup) loadMembers(head *metadata.ConsumerGroup, stored []metad
 	}
 	r.updateKnownTopics(now)
 	if r.epoch == r.assignmentEpoch && r.areTargetsOutdated() {
-		r.bumpEpoch() // topics changed while nobody looked
+		r.bumpEpoch() // topics changed while no coordinator watched
 	}
 }
 
-// addMember puts a member into the books.
+// addMember adds a member to the indexes and totals.
 func (r *consumerGroup) addMember(p *consumerGroupMember) {
 	r.members[p.info.ID] = p
 	r.subscriptions.addMember(&p.info, p.pattern)
@@ -119,7 +112,7 @@ func (r *consumerGroup) addMember(p *consumerGroupMember) {
 	r.reconciledMembers += boolToInt(r.isReconciled(p))
 }
 
-// removeMember strikes a member out, and what it had with it.
+// removeMember removes a member with its partitions.
 func (r *consumerGroup) removeMember(p *consumerGroupMember) {
 	r.releasePartitions(p, p.assigned.union(p.revoking))
 	r.subscriptions.removeMember(&p.info)
@@ -133,39 +126,8 @@ func (r *consumerGroup) removeMember(p *consumerGroupMember) {
 	r.writeBuffer.markRemoved(p.info.ID)
 }
 
-// claimPartitions and release keep who has which partition.
-func (r *consumerGroup) claimPartitions(p *consumerGroupMember, set partitionSet, since int32) {
-	for _, tp := range set {
-		r.owners[tp] = holding{p.info.ID, since}
-	}
-}
-
-func (r *consumerGroup) releasePartitions(p *consumerGroupMember, set partitionSet) {
-	for _, tp := range set {
-		if r.owners[tp].member == p.info.ID {
-			delete(r.owners, tp)
-		}
-	}
-}
-
-// holdRanges gives a member what is stored as its, and returns the partitions.
-// Where two have one, because a write was cut off in the middle, it is the
-// later one's.
-func (r *consumerGroup) holdRanges(p *consumerGroupMember, list []metadata.HeldRange) (out partitionSet) {
-	for _, h := range list {
-		set := h.Partitions()
-		out = append(out, set...)
-		r.claimPartitions(p, partitionSet(set).filter(func(tp metadata.TopicPartition) bool { return h.Since >= r.owners[tp].since }), h.Since)
-	}
-	return out
-}
-
-// ranges is what a member has, as it is stored.
-func (r *consumerGroup) ranges(set partitionSet) []metadata.HeldRange {
-	return metadata.HeldRanges(set, func(tp metadata.TopicPartition) int32 { return r.owners[tp].since })
-}
-
-// consumerMemberBytes is what a member takes in memory, its partitions apart.
+// consumerMemberBytes is the size of a member in memory, without its
+// partitions.
 func consumerMemberBytes(m *metadata.ConsumerMember) int {
 	n := memberOverheadBytes + len(m.ID) + len(m.InstanceID) + len(m.RackID) + len(m.ClientID) + len(m.ClientHost) + len(m.Regex) + len(m.Assignor)
 	for _, t := range m.Topics {
@@ -177,7 +139,7 @@ func consumerMemberBytes(m *metadata.ConsumerMember) int {
 	return n
 }
 
-// sessionTimeout is a member's session timeout.
+// sessionTimeout returns a member's session timeout.
 func (r *consumerGroup) sessionTimeout(p *consumerGroupMember) time.Duration {
 	if p.isClassic() {
 		return p.sessionTimeout
@@ -201,7 +163,7 @@ func (r *consumerGroup) setRevokeDeadline(now time.Time, p *consumerGroupMember)
 	r.scheduleDeadline(p.revokeDeadline)
 }
 
-// sortedMemberIDs returns the members' ids in order.
+// sortedMemberIDs returns the sorted member ids.
 func (r *consumerGroup) sortedMemberIDs() []string {
 	out := make([]string, 0, len(r.members))
 	for id := range r.members {
@@ -211,11 +173,12 @@ func (r *consumerGroup) sortedMemberIDs() []string {
 	return out
 }
 
-// beginEvent begins an event: whatever it changes, it asks for one target.
+// beginEvent starts an event: its changes bump the epoch once at most.
 func (r *consumerGroup) beginEvent() { r.epochBumped = false }
 
-// bumpEpoch asks for another target. Topics by name in a new group are a change of
-// their own, as Kafka 4.4 counts: its first member is at epoch 2.
+// bumpEpoch bumps the group's epoch, so that new targets are computed. Topic
+// names in a new group count as a change of their own, as in Kafka 4.4: its
+// first member is at epoch 2.
 func (r *consumerGroup) bumpEpoch() {
 	if !r.epochBumped {
 		if r.epoch == 0 && len(r.subscriptions.named) > 0 {
@@ -227,7 +190,7 @@ func (r *consumerGroup) bumpEpoch() {
 	r.writeBuffer.markGroup()
 }
 
-// isReconciled reports whether a member has what the assignment's epoch gives it.
+// isReconciled reports whether a member has reached the assignment epoch.
 func (r *consumerGroup) isReconciled(p *consumerGroupMember) bool {
 	return p.state == metadata.MemberStable && p.epoch == r.assignmentEpoch
 }
@@ -245,19 +208,20 @@ func (r *consumerGroup) stateName() string {
 	return stateStable.String()
 }
 
-// fenceMember strikes a member out; the next heartbeat of another has its partitions
-// given away.
+// fenceMember removes a member; the next heartbeat of another member has its
+// partitions reassigned.
 func (r *consumerGroup) fenceMember(now time.Time, p *consumerGroupMember) {
 	r.beginEvent()
 	r.removeMember(p)
 	r.refreshTopics(now)
 	r.bumpEpoch()
 	if len(r.members) == 0 {
-		r.assignmentEpoch = r.epoch // nobody is left to be given anything
+		r.assignmentEpoch = r.epoch // no member is left to assign anything to
 	}
 }
 
-// handleDeadlines does what is due, and finds the next deadline.
+// handleDeadlines handles the deadlines that have passed, and finds the next
+// one.
 func (r *consumerGroup) handleDeadlines(now time.Time) {
 	for _, id := range r.sortedMemberIDs() {
 		p := r.members[id]
@@ -270,8 +234,9 @@ func (r *consumerGroup) handleDeadlines(now time.Time) {
 	r.nextDeadline = r.findNextDeadline(now)
 }
 
-// findNextDeadline is the earliest deadline; zero for none. What was due before now waits
-// for something else: a heartbeat, or a write on its way.
+// findNextDeadline returns the earliest deadline; zero if there is none.
+// Deadlines before now wait for something else: a heartbeat, or a write in
+// flight.
 func (r *consumerGroup) findNextDeadline(now time.Time) (at time.Time) {
 	sooner := func(t time.Time) {
 		if t.After(now) && (at.IsZero() || t.Before(at)) {
@@ -287,8 +252,8 @@ func (r *consumerGroup) findNextDeadline(now time.Time) (at time.Time) {
 	return at
 }
 
-// checkCapacity says why the group has no room for what a member says of itself; p is
-// nil for a newcomer.
+// checkCapacity returns an error code if the group has no room for a member's
+// description; p is nil for a new member.
 func (r *consumerGroup) checkCapacity(p *consumerGroupMember, next *metadata.ConsumerMember) (code int16, text string) {
 	had := 0
 	if p != nil {
@@ -305,5 +270,5 @@ func (r *consumerGroup) checkCapacity(p *consumerGroupMember, next *metadata.Con
 	return noError, ""
 }
 
-// isIdle reports whether nothing would be lost with the goroutine.
+// isIdle reports whether nothing is lost if the goroutine ends.
 func (r *consumerGroup) isIdle() bool { return len(r.members) == 0 && r.writeBuffer.isDrained() }

@@ -10,15 +10,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// consumerHeartbeat is a ConsumerGroupHeartbeat, checked for what needs no group. What is
-// nil is as the member said before.
+// consumerHeartbeat is a ConsumerGroupHeartbeat that passed the checks which
+// need no group. Fields that are nil are unchanged.
 type consumerHeartbeat struct {
-	id, newID                   string // newID is taken by a newcomer without an id (version 0)
+	id, newID                   string // newID is used for a new member without an id (version 0)
 	clientID, host              string
 	epoch                       int32
 	instance                    string
 	rack                        *string
-	rebalanceTimeout            time.Duration // negative: as before
+	rebalanceTimeout            time.Duration // negative: unchanged
 	topicNames                  []string
 	regex, assignor             *string
 	owned                       partitionSet
@@ -27,14 +27,14 @@ type consumerHeartbeat struct {
 	reply                       func(consumerHeartbeatResult)
 }
 
-// consumerHeartbeatResult answers a beat.
+// consumerHeartbeatResult is the response to a heartbeat.
 type consumerHeartbeatResult struct {
 	code          int16
 	text          string
 	id            string
 	epoch         int32
 	interval      time.Duration
-	hasAssignment bool // assignment is in the answer
+	hasAssignment bool // the response has an assignment
 	assigned      partitionSet
 }
 
@@ -42,20 +42,20 @@ func (b *consumerHeartbeat) replyError(code int16, format string, args ...any) {
 	b.reply(consumerHeartbeatResult{code: code, text: fmt.Sprintf(format, args...)})
 }
 
-// The member epochs with a meaning of their own.
+// Special member epochs.
 const (
 	epochJoin  = 0
 	epochLeave = -1
 )
 
-// handleConsumerHeartbeat handles a ConsumerGroupHeartbeat. It is answered when what the answer
-// says is written.
+// handleConsumerHeartbeat handles a ConsumerGroupHeartbeat. The response is
+// sent when the state in it is written.
 func (r *consumerGroup) handleConsumerHeartbeat(now time.Time, b *consumerHeartbeat) {
 	r.timeouts = b.timeouts
 	r.beginEvent()
 	if !r.writeBuffer.retryAt.IsZero() && now.Before(r.writeBuffer.retryAt) {
-		// What the member would be told could not be written lately: nothing
-		// moves on before that is. Who is here stays.
+		// The last write failed: nothing changes until it succeeds. Members
+		// keep their sessions.
 		if p := r.members[b.id]; p != nil {
 			r.restartSession(now, p)
 		}
@@ -85,8 +85,8 @@ func (r *consumerGroup) handleConsumerHeartbeat(now time.Time, b *consumerHeartb
 	})
 }
 
-// resolveMember finds the member that speaks, or makes it, and takes what it says
-// of itself. Where it answers false the beat was refused.
+// resolveMember finds or adds the member, and updates its description. If it
+// returns false, the heartbeat was refused.
 func (r *consumerGroup) resolveMember(now time.Time, b *consumerHeartbeat) (*consumerGroupMember, bool) {
 	p, code, text := r.findMember(b)
 	if code != noError {
@@ -100,7 +100,7 @@ func (r *consumerGroup) resolveMember(now time.Time, b *consumerHeartbeat) (*con
 		return nil, false
 	}
 	if code, text := r.checkCapacity(p, &next); code != noError {
-		// Clients show the text that comes with INVALID_REQUEST.
+		// Clients show the message of INVALID_REQUEST.
 		b.replyError(pickCode(code == kerr.MessageTooLarge.Code, kerr.InvalidRequest.Code, code), "%s", text)
 		return nil, false
 	}
@@ -114,8 +114,8 @@ func (r *consumerGroup) resolveMember(now time.Time, b *consumerHeartbeat) (*con
 	return p, true
 }
 
-// findMember finds the member that a beat comes from; nil without a code is a
-// newcomer.
+// findMember finds the member that sent a heartbeat; nil without an error code
+// is a new member.
 func (r *consumerGroup) findMember(b *consumerHeartbeat) (p *consumerGroupMember, code int16, text string) {
 	if b.instance != "" {
 		return r.findStaticMember(b)
@@ -158,8 +158,9 @@ func (r *consumerGroup) findStaticMember(b *consumerHeartbeat) (p *consumerGroup
 	return p, noError, ""
 }
 
-// isEpochValid checks a member's epoch: the present one, the one before by a member
-// that lost the answer (it can own nothing but what it has), or none at all.
+// isEpochValid checks a member's epoch: the current one, the previous one of a
+// member that lost the response (it can own only partitions assigned to it), or
+// none.
 func (r *consumerGroup) isEpochValid(p *consumerGroupMember, b *consumerHeartbeat) bool {
 	if b.epoch == epochJoin || b.epoch == p.epoch {
 		return true
@@ -167,7 +168,8 @@ func (r *consumerGroup) isEpochValid(p *consumerGroupMember, b *consumerHeartbea
 	return b.epoch == p.previousEpoch && b.epoch < p.epoch && b.reportsOwned && b.owned.isSubsetOf(p.assigned)
 }
 
-// replaceStatic lets a new member take a static one's place, with all it has.
+// replaceStatic replaces a static member by a new one, with all of its
+// partitions.
 func (r *consumerGroup) replaceStatic(p *consumerGroupMember, id string) {
 	r.releasePartitions(p, p.revoking)
 	if id != p.info.ID {
@@ -185,7 +187,7 @@ func (r *consumerGroup) replaceStatic(p *consumerGroupMember, id string) {
 	r.writeBuffer.markMember(id)
 }
 
-// mergeMemberInfo is the member as it now describes itself.
+// mergeMemberInfo returns the member's description after this heartbeat.
 func (r *consumerGroup) mergeMemberInfo(p *consumerGroupMember, b *consumerHeartbeat) metadata.ConsumerMember {
 	m := metadata.ConsumerMember{ID: b.id, InstanceID: b.instance}
 	if p != nil {
@@ -213,7 +215,7 @@ func (r *consumerGroup) mergeMemberInfo(p *consumerGroupMember, b *consumerHeart
 	return m
 }
 
-// addNewMember makes a newcomer a member.
+// addNewMember adds a new member.
 func (r *consumerGroup) addNewMember(m metadata.ConsumerMember, b *consumerHeartbeat, pattern *topicPattern) *consumerGroupMember {
 	p := &consumerGroupMember{info: m, rebalanceTimeout: b.rebalanceTimeout, pattern: pattern}
 	r.addMember(p)
@@ -222,8 +224,8 @@ func (r *consumerGroup) addNewMember(m metadata.ConsumerMember, b *consumerHeart
 	return p
 }
 
-// updateMember takes what a member now says of itself; another subscription or
-// assignor asks for another target.
+// updateMember updates a member's description; another subscription or assignor
+// bumps the epoch.
 func (r *consumerGroup) updateMember(p *consumerGroupMember, next metadata.ConsumerMember, pattern *topicPattern) {
 	old := p.info
 	if isSameMember(&old, &next) {
@@ -250,8 +252,8 @@ func isSameMember(a, b *metadata.ConsumerMember) bool {
 		a.Regex == b.Regex && a.Assignor == b.Assignor && a.SessionTimeoutMs == b.SessionTimeoutMs && haveSameProtocols(a.Protocols, b.Protocols)
 }
 
-// handleHeartbeatLeave handles a member that goes: for good, or a static one that said it
-// will be back and keeps what it has until its session ends.
+// handleHeartbeatLeave handles a member that leaves: for good, or as a static
+// member that may return and keeps its partitions until its session ends.
 func (r *consumerGroup) handleHeartbeatLeave(now time.Time, b *consumerHeartbeat) {
 	p := r.members[b.id]
 	if b.instance != "" {
@@ -272,7 +274,7 @@ func (r *consumerGroup) handleHeartbeatLeave(now time.Time, b *consumerHeartbeat
 	if b.epoch == epochLeaveStatic {
 		p.leftForNow, p.revokeDeadline = true, time.Time{}
 		r.setMemberState(p, assignmentState{epochLeaveStatic, metadata.MemberStable, p.assigned, nil})
-		r.claimPartitions(p, p.assigned, 0) // its epochs end here: who takes its place commits under any, as at Kafka
+		r.claimPartitions(p, p.assigned, 0) // its epochs end here: its successor commits under any epoch, as in Kafka
 	} else {
 		r.fenceMember(now, p)
 	}
@@ -283,65 +285,4 @@ func (r *consumerGroup) handleHeartbeatLeave(now time.Time, b *consumerHeartbeat
 		}
 		b.reply(out)
 	})
-}
-
-// checkCommit checks an OffsetCommit of the listed positions against members and
-// their epochs.
-func (r *consumerGroup) checkCommit(id string, epoch int32, version int16, list []pendingOffset) int16 {
-	if epoch < 0 && len(r.members) == 0 {
-		return noError
-	}
-	p := r.members[id]
-	switch {
-	case p == nil:
-		return kerr.UnknownMemberID.Code
-	case !p.isClassic() && version < 9:
-		return kerr.UnsupportedVersion.Code
-	case !r.isCurrent(p, epoch, list):
-		return pickCode(p.isClassic(), kerr.IllegalGeneration.Code, kerr.StaleMemberEpoch.Code)
-	}
-	return noError
-}
-
-// checkTxnCommit checks a TxnOffsetCommit, which knows stale epochs from version
-// 6 on (KIP-1319). version is that of the OffsetCommit with the same codes.
-func (r *consumerGroup) checkTxnCommit(id, instance string, epoch int32, version int16, list []pendingOffset) int16 {
-	if epoch < 0 && (len(r.members) == 0 || id == "" && instance == "") {
-		return noError
-	}
-	switch p := r.members[id]; {
-	case p == nil:
-		return kerr.UnknownMemberID.Code
-	case !r.isCurrent(p, epoch, list):
-		return pickCode(p.isClassic() || version < 9, kerr.IllegalGeneration.Code, kerr.StaleMemberEpoch.Code)
-	}
-	return noError
-}
-
-// isCurrent reports whether a member may commit the listed positions under an
-// epoch: its own, or an older one where it has had every one of the partitions
-// since then (KIP-1251). Its epoch may rise while a commit is on its way, and a
-// partition that it never gave up was nobody else's.
-func (r *consumerGroup) isCurrent(p *consumerGroupMember, epoch int32, list []pendingOffset) bool {
-	if epoch >= p.epoch {
-		return epoch == p.epoch
-	}
-	return !slices.ContainsFunc(list, func(o pendingOffset) bool {
-		h := r.owners[metadata.TopicPartition{Topic: o.Topic, Partition: o.Partition}]
-		return h.member != p.info.ID || epoch < h.since
-	})
-}
-
-// checkFetch checks an OffsetFetch that says who asks (version 9).
-func (r *consumerGroup) checkFetch(id *string, epoch int32) int16 {
-	if id == nil && epoch < 0 {
-		return noError
-	}
-	switch p := r.members[textOrEmpty(id)]; {
-	case p == nil:
-		return kerr.UnknownMemberID.Code
-	case epoch != p.epoch:
-		return pickCode(p.isClassic(), kerr.IllegalGeneration.Code, kerr.StaleMemberEpoch.Code)
-	}
-	return noError
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Coordinator answers the group requests for the slots that this broker
-// holds. It is safe for concurrent use.
+// Coordinator serves the group requests for the slots that this broker owns. It
+// is safe for concurrent use.
 type Coordinator struct {
 	cfg          Config
 	limits       limits
@@ -22,22 +22,23 @@ type Coordinator struct {
 	cancel       context.CancelFunc
 	wg           sync.WaitGroup // groups and their writes, and expireLoop
 	pool         memoryPool
-	lastLimitLog atomic.Int64 // when a limit's refusal was last told to the log
+	lastLimitLog atomic.Int64 // when a limit's refusal was last logged
 
 	mu         sync.Mutex // guards what follows, and cfg.Rand
 	closed     bool
 	ownedSlots [metadata.GroupSlots]*ownedSlot
-	// releasedEpochs is the epoch at which this broker last gave the slot up, or lost it.
+	// releasedEpochs is the epoch at which this broker last released or lost
+	// the slot.
 	releasedEpochs [metadata.GroupSlots]metadata.RoleEpoch
-	liveGroups     int // groups with a goroutine, of all holds
+	liveGroups     int // groups with a goroutine, of all owned slots
 
-	topicNames atomic.Pointer[topicNames] // of the last look at all topics
+	topicNames atomic.Pointer[topicNames] // cache of all topics' names
 }
 
 // ownedSlot is a slot at one epoch.
 type ownedSlot struct {
 	slot   metadata.Slot
-	epoch  metadata.RoleEpoch // 0: being taken over, not claimed yet
+	epoch  metadata.RoleEpoch // 0: role acquired, not claimed yet
 	ctx    context.Context    // ends when the slot is lost
 	cancel context.CancelFunc
 
@@ -45,7 +46,7 @@ type ownedSlot struct {
 	groups map[string]*group // under Coordinator.mu
 }
 
-// Open returns a coordinator that holds no slot yet. The zero fields of c take
+// Open returns a coordinator that owns no slot yet. Zero fields of c take
 // defaults.
 func Open(c Config) (*Coordinator, error) {
 	c = c.WithDefaults()
@@ -61,7 +62,7 @@ func Open(c Config) (*Coordinator, error) {
 	return opened, nil
 }
 
-// Close gives all slots up, answers what is parked with NOT_COORDINATOR, and
+// Close releases all slots, completes parked requests with NOT_COORDINATOR, and
 // waits for every goroutine.
 func (c *Coordinator) Close() {
 	c.mu.Lock()
@@ -74,13 +75,15 @@ func (c *Coordinator) Close() {
 	c.wg.Wait()
 }
 
-// Prepare says that this broker has taken the slot's duty and is about to
-// claim it: until TakeOver or Release its groups answer LOAD_IN_PROGRESS.
+// Prepare is called when this broker has acquired the slot's role and is about
+// to claim it: until TakeOver or Release, requests for its groups get
+// COORDINATOR_LOAD_IN_PROGRESS.
 func (c *Coordinator) Prepare(slot metadata.Slot) { c.installSlot(slot, 0) }
 
-// TakeOver says that this broker now holds the slot at this epoch: its Claim was
-// applied. Groups with members are loaded from the state; their session
-// timers start anew. An epoch not above the one held is ignored.
+// TakeOver is called when this broker owns the slot at this epoch: its
+// ClaimRole was applied. Groups with members are loaded from the state, and
+// their session timers restart. An epoch that is not above the current one is
+// ignored.
 func (c *Coordinator) TakeOver(ctx context.Context, slot metadata.Slot, epoch metadata.RoleEpoch) {
 	h := c.installSlot(slot, epoch)
 	if h == nil {
@@ -108,7 +111,8 @@ func (c *Coordinator) TakeOver(ctx context.Context, slot metadata.Slot, epoch me
 	c.cfg.Log.Debug("group slot acquired", "slot", slot, "epoch", epoch, "groups", len(names))
 }
 
-// installSlot puts a hold in place of what was there; nil where that is as new.
+// installSlot replaces what is known of a slot; nil if that has the same or a
+// later epoch.
 func (c *Coordinator) installSlot(slot metadata.Slot, epoch metadata.RoleEpoch) *ownedSlot {
 	ctx, lose := context.WithCancel(c.ctx)
 	h := &ownedSlot{slot: slot, epoch: epoch, ctx: ctx, cancel: lose, groups: map[string]*group{}}
@@ -130,11 +134,11 @@ func (c *Coordinator) installSlot(slot metadata.Slot, epoch metadata.RoleEpoch) 
 	return h
 }
 
-// Release says that the slot is lost or given up: parked calls are answered
-// NOT_COORDINATOR, and so is every later one.
+// Release is called when the slot is lost or given up: parked requests complete
+// with NOT_COORDINATOR, and all later ones get it too.
 func (c *Coordinator) Release(slot metadata.Slot) { c.releaseSlot(slot, nil) }
 
-// releaseSlot drops the slot's hold if it is h, or whatever it is.
+// releaseSlot drops the slot if it is h; a nil h matches any.
 func (c *Coordinator) releaseSlot(slot metadata.Slot, h *ownedSlot) {
 	c.mu.Lock()
 	old := c.ownedSlots[slot]
@@ -158,9 +162,9 @@ func (c *Coordinator) Owns(slot metadata.Slot) bool {
 	return h != nil && h.ready
 }
 
-// IsRebalancing reports whether a group of the slot is between two generations of the
-// classic protocol: what its members have said is in memory alone, and would have
-// to be said again to another coordinator.
+// IsRebalancing reports whether a group of the slot is between two generations
+// of the classic protocol: its members' JoinGroup requests are in memory only
+// and would have to be repeated at another coordinator.
 func (c *Coordinator) IsRebalancing(slot metadata.Slot) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,8 +178,8 @@ func (c *Coordinator) IsRebalancing(slot metadata.Slot) bool {
 	return false
 }
 
-// findOwnedSlot returns the hold of a group's slot, or the code that a client gets.
-// A slot that the applied state shows at a later epoch is given up.
+// findOwnedSlot returns a slot that this broker owns, or the error code for the
+// client. A slot that the applied state shows at a later epoch is released.
 func (c *Coordinator) findOwnedSlot(slot metadata.Slot) (*ownedSlot, int16) {
 	c.mu.Lock()
 	h := c.ownedSlots[slot]
@@ -196,9 +200,9 @@ func (c *Coordinator) findOwnedSlot(slot metadata.Slot) (*ownedSlot, int16) {
 	return h, noError
 }
 
-// acquireGroup returns the live group of a name, for a caller that must call unref.
-// Without create a group that is not live is nil, with noError: it has no
-// members.
+// acquireGroup returns the live group of a name, for a caller that must call
+// releaseGroup. Without create, a group that is not live is nil with noError:
+// it has no members.
 func (c *Coordinator) acquireGroup(name string, create bool) (*group, int16) {
 	h, code := c.findOwnedSlot(metadata.GroupSlot(name))
 	if code != noError {
@@ -212,7 +216,7 @@ func (c *Coordinator) acquireGroup(name string, create bool) (*group, int16) {
 	g := h.groups[name]
 	if g == nil && create {
 		if c.liveGroups >= c.cfg.MaxLiveGroups {
-			return nil, kerr.CoordinatorLoadInProgress.Code // groups fall idle
+			return nil, kerr.CoordinatorLoadInProgress.Code // room returns when groups become idle
 		}
 		g = c.startGroup(h, name)
 	}
@@ -222,7 +226,7 @@ func (c *Coordinator) acquireGroup(name string, create bool) (*group, int16) {
 	return g, noError
 }
 
-// startGroup makes a group live. The caller has the mutex.
+// startGroup makes a group live. The caller holds the mutex.
 func (c *Coordinator) startGroup(h *ownedSlot, name string) *group {
 	g := &group{c: c, slot: h, name: name, mailbox: make(chan func(time.Time), maxMailbox),
 		written: make(chan int16, 1), done: make(chan struct{})}
@@ -239,8 +243,8 @@ func (c *Coordinator) releaseGroup(g *group) {
 	c.mu.Unlock()
 }
 
-// retireGroup takes a quiet group out of the table, unless somebody is about to
-// use it.
+// retireGroup removes an idle group from the table, unless a request is about
+// to use it.
 func (c *Coordinator) retireGroup(g *group) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -256,8 +260,8 @@ func (c *Coordinator) retireGroup(g *group) bool {
 	return true
 }
 
-// resolveWrite turns a write's outcome into a code, and gives the slot up where the
-// outcome proves it lost.
+// resolveWrite maps a write's outcome to an error code, and releases the slot
+// if the outcome proves that it is lost.
 func (c *Coordinator) resolveWrite(h *ownedSlot, out metadata.Outcome, err error) int16 {
 	if err != nil && h.ctx.Err() != nil {
 		return kerr.NotCoordinator.Code
@@ -269,8 +273,8 @@ func (c *Coordinator) resolveWrite(h *ownedSlot, out metadata.Outcome, err error
 	return code
 }
 
-// newMemberID returns an id that no member had: the client's or instance's
-// name, and 128 random bits in the form of a UUID.
+// newMemberID returns a new unique id: the client id or instance id, and 128
+// random bits in the form of a UUID.
 func (c *Coordinator) newMemberID(prefix string) string {
 	if len(prefix) > maxClientPrefix {
 		prefix = strings.ToValidUTF8(prefix[:maxClientPrefix], "")

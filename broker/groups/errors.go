@@ -9,7 +9,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Kafka's error codes, as far as this package answers them.
+// Kafka's special values, and names that responses contain.
 const (
 	noError                int16 = 0
 	noGeneration           int32 = -1
@@ -28,14 +28,14 @@ const (
 	groupMissingMessage            = "group not found"
 )
 
-// writeResultCode says what a failed or refused write means to a client, and
-// whether it proves that the slot is another's.
+// writeResultCode returns a client's error code for a failed or refused write,
+// and whether the outcome proves that the slot is lost.
 func writeResultCode(out metadata.Outcome, err error) (code int16, lost bool) {
 	switch {
 	case err == nil:
 	case errors.Is(err, metadata.ErrSessionLost), errors.Is(err, metadata.ErrRoleLost):
 		return kerr.NotCoordinator.Code, true
-	default: // timed out, or its fate is not known: the client tries again
+	default: // timed out or unknown outcome: the client retries
 		return kerr.CoordinatorNotAvailable.Code, false
 	}
 	if out.Code != metadata.CodeOK {
@@ -51,7 +51,7 @@ func writeResultCode(out metadata.Outcome, err error) (code int16, lost bool) {
 			return kerr.UnknownTopicOrPartition.Code, false
 		case metadata.CodeUnknownGroup:
 			return kerr.GroupIDNotFound.Code, false
-		case metadata.CodeLimit: // space comes back: groups and positions expire
+		case metadata.CodeLimit: // retriable: groups and offsets expire
 			return kerr.CoordinatorLoadInProgress.Code, false
 		case metadata.CodeTooLarge:
 			return kerr.InvalidCommitOffsetSize.Code, false

@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// group is the goroutine that owns one live group's machine.
+// group is the goroutine that owns one live group's state machine.
 type group struct {
 	c    *Coordinator
 	slot *ownedSlot
@@ -23,19 +23,19 @@ type group struct {
 	summary atomic.Pointer[summary]
 
 	// Owned by the goroutine.
-	classic      *classicGroup  // of the classic protocol; empty while k is there
+	classic      *classicGroup  // of the classic protocol; empty while consumer is set
 	consumer     *consumerGroup // of the consumer protocol, or nil
 	currentWrite *groupWrite
-	pooledBytes  int                   // bytes that the coordinator's pool has of this group
-	openCommits  int                   // commits and deletions that were let through and are not resolved
+	pooledBytes  int                   // bytes of this group in the coordinator's pool
+	openCommits  int                   // commits and deletions that were admitted and are not resolved
 	deferred     []func(now time.Time) // wait until no write is queued or in flight
 }
 
 // summary is what ListGroups shows.
 type summary struct{ state, protocolType, kind string }
 
-// run is the goroutine: it owns the machine until the slot is lost or the
-// group is empty and quiet.
+// run is the goroutine: it owns the state machine until the slot is lost or the
+// group is empty and idle.
 func (g *group) run() {
 	defer close(g.done)
 	defer g.releasePoolUse()
@@ -90,12 +90,12 @@ func (g *group) loadMembers(now time.Time) {
 	}
 }
 
-// newConsumerGroup returns an empty roster of this group.
+// newConsumerGroup returns this group as an empty one of the consumer protocol.
 func (g *group) newConsumerGroup() *consumerGroup {
 	return newConsumerGroup(g.name, g.c.limits, g.c.readMemberTimeouts(g.name), (*coordinatorTopics)(g.c))
 }
 
-// handleDeadlines does what is due.
+// handleDeadlines handles the deadlines that have passed.
 func (g *group) handleDeadlines(now time.Time) {
 	if g.consumer != nil {
 		g.consumer.handleDeadlines(now)
@@ -119,7 +119,7 @@ func (g *group) isEmpty() bool {
 	return g.classic.state == stateEmpty
 }
 
-// nextDeadline is not after the earliest deadline; zero: there is none.
+// nextDeadline is not after the earliest deadline; zero if there is none.
 func (g *group) nextDeadline() time.Time {
 	if g.consumer != nil {
 		return g.consumer.nextDeadline
@@ -127,7 +127,7 @@ func (g *group) nextDeadline() time.Time {
 	return g.classic.nextDeadline
 }
 
-// sleepTime is how long nothing is due.
+// sleepTime returns the time until the next deadline.
 func (g *group) sleepTime(now time.Time) time.Duration {
 	if due := g.nextDeadline(); !due.IsZero() {
 		return max(due.Sub(now), 0)
@@ -139,14 +139,14 @@ func (g *group) isIdle() bool {
 	return g.classic.isIdle() && (g.consumer == nil || g.consumer.isIdle()) && g.currentWrite == nil && g.openCommits == 0
 }
 
-// isWriting reports whether a write is queued or on its way.
+// isWriting reports whether a write is queued or in flight.
 func (g *group) isWriting() bool {
 	return g.currentWrite != nil || len(g.classic.writes) > 0 || g.consumer != nil && (g.consumer.writeBuffer.inFlight != nil || g.consumer.writeBuffer.shouldWrite(time.Now()))
 }
 
-// startWrite sends the oldest write off. It waits until the commits that were
-// let through before are resolved: who learns of a new generation must find
-// the offsets of the one before.
+// startWrite starts the oldest queued write. It waits until the commits that
+// were admitted before are resolved: a member that learns of a new generation
+// must find the offsets of the previous one.
 func (g *group) startWrite() {
 	for g.currentWrite == nil && g.openCommits == 0 && len(g.classic.writes) > 0 {
 		w := g.classic.writes[0]
@@ -161,8 +161,8 @@ func (g *group) startWrite() {
 	}
 }
 
-// startBatch sends off what a roster wants written, all of it at once. As
-// startWrite it lets the commits before it pass first.
+// startBatch starts the write of all changes of a group of the consumer
+// protocol. Like startWrite it waits for the commits that were admitted before.
 func (g *group) startBatch(now time.Time) {
 	if g.consumer == nil || g.currentWrite != nil || g.openCommits > 0 || !g.consumer.writeBuffer.shouldWrite(now) {
 		return
@@ -192,7 +192,7 @@ func (g *group) endWrite(code int16) {
 	w.done(time.Now(), code)
 }
 
-// runDeferred runs what had to wait for the group's writes.
+// runDeferred runs the functions that waited for the group's writes.
 func (g *group) runDeferred(now time.Time) {
 	for len(g.deferred) > 0 && !g.isWriting() {
 		f := g.deferred[0]
@@ -201,7 +201,7 @@ func (g *group) runDeferred(now time.Time) {
 	}
 }
 
-// storeGroup stores the group under the slot's epoch.
+// storeGroup writes the group under the slot's epoch.
 func (g *group) storeGroup(stored *metadata.Group) int16 {
 	return g.submitCommands([]metadata.Command{metadata.PutGroup{Epoch: g.slot.epoch, Group: *stored}})
 }
@@ -218,8 +218,9 @@ func (g *group) submitCommands(cmds []metadata.Command) int16 {
 	return code
 }
 
-// failWaiting answers everybody who waits: the slot is another's. Parked calls come
-// first, so that a failed write finds nobody to begin a rebalance with.
+// failWaiting completes all waiting requests after the slot is lost. Parked
+// requests come first, so that a failed write finds no member to start a
+// rebalance with.
 func (g *group) failWaiting() {
 	g.classic.failParked(kerr.NotCoordinator.Code)
 	if g.consumer != nil {
@@ -236,7 +237,7 @@ func (g *group) failWaiting() {
 	}
 }
 
-// post hands f to the goroutine; false where it ended.
+// post sends f to the goroutine; false if it has ended.
 func (g *group) post(f func(now time.Time)) bool {
 	select {
 	case <-g.done:
@@ -251,9 +252,9 @@ func (g *group) post(f func(now time.Time)) bool {
 	}
 }
 
-// callGroup runs f in the group's goroutine and waits for the reply that it makes
-// then or later, at most once. It returns gone where the slot was lost before
-// there was one. A caller that gives up has cancel run in its place.
+// callGroup runs f in the group's goroutine and waits for its reply, which f
+// makes then or later, at most once. It returns gone if the slot is lost
+// before. If ctx ends, cancel runs in the goroutine instead.
 func callGroup[T any](ctx context.Context, g *group, gone T, f func(now time.Time, reply func(T)), cancel func(now time.Time)) T {
 	answer := make(chan T, 1)
 	if !g.post(func(now time.Time) { f(now, func(t T) { answer <- t }) }) {
@@ -273,7 +274,7 @@ func callGroup[T any](ctx context.Context, g *group, gone T, f func(now time.Tim
 			}
 		case <-quit:
 			if cancel == nil {
-				quit = nil // the answer comes without waiting for anybody
+				quit = nil // the reply depends on no other member, so it comes soon
 				continue
 			}
 			g.post(cancel)
@@ -282,7 +283,8 @@ func callGroup[T any](ctx context.Context, g *group, gone T, f func(now time.Tim
 	}
 }
 
-// queryGroup runs a function in the group's goroutine that answers at once.
+// queryGroup runs a function in the group's goroutine that returns its result
+// at once.
 func queryGroup[T any](ctx context.Context, g *group, gone T, f func(now time.Time) T) T {
 	return callGroup(ctx, g, gone, func(at time.Time, reply func(T)) { reply(f(at)) }, nil)
 }

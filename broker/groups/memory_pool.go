@@ -55,7 +55,7 @@ func (c *Coordinator) reserveMemory(n int, group string) *memoryReservation {
 	l := c.pool.reserveBytes(n)
 	if l == nil {
 		c.logLimit("group members rejected: the memory limit for group members on this broker is reached",
-			"group", group, "asked", n, "bytes", c.cfg.MaxMemberBytes)
+			"group", group, "requested", n, "bytes", c.cfg.MaxMemberBytes)
 	}
 	return l
 }

@@ -9,15 +9,16 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// A group changes its protocol while it lives (KIP-848; Kafka's
-// group.consumer.migration.policy=bidirectional): to the consumer protocol
-// with the first heartbeat of it, with all classic members inside; back to the
-// classic one when the last member that speaks the consumer protocol is gone.
-// An empty group is of the protocol of who comes next.
+// A live group changes its protocol (KIP-848; Kafka's
+// group.consumer.migration.policy=bidirectional): to the consumer protocol with
+// the first ConsumerGroupHeartbeat, keeping all classic members; back to the
+// classic protocol when the last member of the consumer protocol has left. An
+// empty group takes the protocol of the next member.
 
-// upgradeToConsumer makes a roster of a classic group, or says that it cannot be:
-// members of another kind, or whose metadata cannot be read, or is too large to
-// be written with all protocols, as this kind of group has it.
+// upgradeToConsumer converts a classic group to the consumer protocol. It
+// returns false if members are not consumers, or their metadata cannot be read
+// or is too large to be written with all protocols, as the consumer protocol
+// requires.
 func upgradeToConsumer(m *classicGroup, r *consumerGroup, now time.Time) bool {
 	if len(m.members) > 0 && m.protocolType != protocolTypeConsumer || len(m.members) > r.limits.maxConsumers {
 		return false
@@ -34,7 +35,7 @@ func upgradeToConsumer(m *classicGroup, r *consumerGroup, now time.Time) bool {
 		all = append(all, p)
 	}
 	for _, p := range all {
-		// Two that claim the same partition: one has it.
+		// Of two members that claim a partition, one gets it.
 		p.assigned = p.assigned.filter(func(tp metadata.TopicPartition) bool { _, held := r.owners[tp]; return !held })
 		p.target = p.assigned
 		r.addMember(p)
@@ -45,19 +46,19 @@ func upgradeToConsumer(m *classicGroup, r *consumerGroup, now time.Time) bool {
 	return true
 }
 
-// convertClassicMember is a classic member as a roster's: at the generation's epoch,
-// with what its leader gave it.
+// convertClassicMember converts a classic member: it is at the generation's
+// epoch, with the assignment of its leader.
 func (r *consumerGroup) convertClassicMember(m *classicGroup, mem *classicGroupMember) (*consumerGroupMember, bool) {
 	protocol := m.protocol
 	if mem.findMetadata(protocol) == nil {
 		protocol = mem.protocols[0].Name
 	}
-	says, ok := readSubscription(mem.findMetadata(protocol))
+	sub, ok := readSubscription(mem.findMetadata(protocol))
 	if !ok {
 		return nil, false
 	}
-	info := metadata.ConsumerMember{ID: mem.id, InstanceID: mem.instance, RackID: says.rack, ClientID: mem.clientID, ClientHost: mem.clientHost,
-		RebalanceTimeoutMs: int32(mem.rebalanceTimeout / time.Millisecond), Topics: says.topics,
+	info := metadata.ConsumerMember{ID: mem.id, InstanceID: mem.instance, RackID: sub.rack, ClientID: mem.clientID, ClientHost: mem.clientHost,
+		RebalanceTimeoutMs: int32(mem.rebalanceTimeout / time.Millisecond), Topics: sub.topics,
 		SessionTimeoutMs: int32(mem.sessionTimeout / time.Millisecond), Protocols: mem.protocols}
 	if consumerMemberRecordBytes(r.name, &info) > maxStoredBytes {
 		return nil, false
@@ -78,19 +79,19 @@ func (r *consumerGroup) convertClassicMember(m *classicGroup, mem *classicGroupM
 }
 
 // hasOnlyClassicMembers reports whether the group should go back to the classic
-// protocol: there are members, and none speaks the consumer protocol.
+// protocol: it has members, and none uses the consumer protocol.
 func (r *consumerGroup) hasOnlyClassicMembers() bool {
 	return r.classicMembers > 0 && r.classicMembers == len(r.members)
 }
 
-// downgradeToClassic makes a classic group of a roster whose members all speak the
-// classic protocol. They join again: their next generation has a leader.
+// downgradeToClassic makes a classic group of a group whose members all use the
+// classic protocol. They rejoin: their next generation has a leader.
 func downgradeToClassic(r *consumerGroup, m *classicGroup, now time.Time) {
 	m.protocolType, m.hasRecord = protocolTypeConsumer, true
 	m.state = stateStable
 	for _, id := range r.sortedMemberIDs() {
 		p := r.members[id]
-		m.generation = max(m.generation, p.epoch) // no member was told of a later one
+		m.generation = max(m.generation, p.epoch) // no member received a later one
 		mem := &classicGroupMember{id: id, instance: p.info.InstanceID, clientID: p.info.ClientID, clientHost: p.info.ClientHost,
 			sessionTimeout: p.sessionTimeout, rebalanceTimeout: p.rebalanceTimeout, protocols: p.info.Protocols, synced: true, assignment: r.encodeAssignment(p)}
 		m.addMember(mem)
@@ -103,25 +104,25 @@ func downgradeToClassic(r *consumerGroup, m *classicGroup, now time.Time) {
 	m.prepareRebalance(now)
 }
 
-// handleJoin gives a JoinGroup to who is in charge.
+// handleJoin passes a JoinGroup to the state machine of the group's protocol.
 func (g *group) handleJoin(now time.Time, a *joinRequest) {
 	if g.consumer == nil || g.convertEmptyToClassic() {
 		g.classic.handleJoin(now, a)
 		return
 	}
 	switch {
-	case len(g.consumer.members) == 0 && !g.isWriting(): // and could not be written: it is tried again
+	case len(g.consumer.members) == 0 && !g.isWriting(): // the write failed and will be retried
 		a.replyError(kerr.CoordinatorNotAvailable.Code, a.id)
 		return
-	case len(g.consumer.members) == 0: // its last member's leaving is on its way to the log
+	case len(g.consumer.members) == 0: // the removal of its last member is being written
 		g.deferred = append(g.deferred, func(now time.Time) { g.handleJoin(now, a) })
 		return
 	}
 	g.consumer.handleClassicJoin(now, a)
 }
 
-// handleConsumerHeartbeat gives a ConsumerGroupHeartbeat to the roster; a classic group becomes
-// one for a newcomer, once its writes are done.
+// handleConsumerHeartbeat passes a ConsumerGroupHeartbeat to the group; a
+// classic group is converted for a new member, once its writes are done.
 func (g *group) handleConsumerHeartbeat(now time.Time, b *consumerHeartbeat) {
 	switch {
 	case g.consumer != nil:
@@ -137,8 +138,8 @@ func (g *group) handleConsumerHeartbeat(now time.Time, b *consumerHeartbeat) {
 	}
 }
 
-// convertToConsumer puts a group under the consumer protocol, if it can be; the caller
-// knows that no write of it is on its way.
+// convertToConsumer converts a group to the consumer protocol, if possible. The
+// caller has checked that no write of it is in flight.
 func (g *group) convertToConsumer(now time.Time) bool {
 	if g.consumer != nil {
 		return true
@@ -152,9 +153,9 @@ func (g *group) convertToConsumer(now time.Time) bool {
 	return true
 }
 
-// revertToClassic goes back to the classic protocol where only classic members are
-// left, and the roster is written: who leads the next generation must not be
-// answered from two books.
+// revertToClassic converts the group back to the classic protocol when only
+// classic members are left and everything is written: two state machines must
+// never both choose the next generation's leader.
 func (g *group) revertToClassic(now time.Time) {
 	if g.consumer == nil || !g.consumer.writeBuffer.isDrained() || !g.consumer.hasOnlyClassicMembers() {
 		return
@@ -164,7 +165,8 @@ func (g *group) revertToClassic(now time.Time) {
 	g.classic, g.consumer = m, nil
 }
 
-// convertEmptyToClassic puts an empty group under the classic protocol, for a JoinGroup.
+// convertEmptyToClassic converts an empty group to the classic protocol, for a
+// JoinGroup.
 func (g *group) convertEmptyToClassic() bool {
 	if g.consumer == nil {
 		return true

@@ -10,12 +10,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// CommitOffsets answers OffsetCommit, versions 2 to 9. Offsets are stored
-// under the slot's epoch before it answers; each partition has its own code.
-// A group without members takes what comes with a negative generation
-// (clients that assign themselves); else the member, its instance and its
-// generation must be the group's. In a group of the consumer protocol the
-// generation is the member's epoch, and may be an older one (isCurrent).
+// CommitOffsets handles OffsetCommit, versions 2 to 9. Offsets are written
+// under the slot's epoch before it returns; each partition has its own error
+// code. A group without members accepts a negative generation (clients that
+// assign themselves); otherwise member id, instance id and generation must
+// match. In a group of the consumer protocol the generation is the member's
+// epoch, and may be an older one (isCurrent).
 func (c *Coordinator) CommitOffsets(ctx context.Context, _ Client, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 	j := &commitJob{c: c, r: r, response: kmsg.NewPtrOffsetCommitResponse()}
 	j.initResponse()
@@ -29,8 +29,9 @@ func (c *Coordinator) CommitOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	return j.response
 }
 
-// acquireCommitGroup is the live group for a commit. One that does not exist is made
-// for clients that assign themselves; a member of it is answered here.
+// acquireCommitGroup returns the live group for a commit. A group that does not
+// exist is created for clients that assign themselves; a commit by a member of
+// it gets an error.
 func (c *Coordinator) acquireCommitGroup(r *kmsg.OffsetCommitRequest) (*group, int16) {
 	if r.Generation >= 0 {
 		known := false
@@ -44,25 +45,25 @@ func (c *Coordinator) acquireCommitGroup(r *kmsg.OffsetCommitRequest) (*group, i
 	return c.acquireGroup(r.Group, true)
 }
 
-// commitJob is one OffsetCommit on its way.
+// commitJob is the state of one OffsetCommit.
 type commitJob struct {
 	c        *Coordinator
 	r        *kmsg.OffsetCommitRequest
-	txn      *metadata.TxnOffsets // whose commit makes the positions visible; nil: they are at once
+	txn      *metadata.TxnOffsets // the transaction whose commit makes the offsets visible; nil: none
 	response *kmsg.OffsetCommitResponse
 	offsets  []pendingOffset
-	// Codes of what is not stored, as resolve finds it.
+	// Error codes of partitions that resolveOffsets cannot write.
 	unknown []*int16 // no such partition
-	large   []*int16 // more metadata than is taken
+	large   []*int16 // metadata over the limit
 }
 
-// pendingOffset is a position to be stored, and where its answer goes.
+// pendingOffset is an offset to write, and its error code in the response.
 type pendingOffset struct {
 	metadata.OffsetCommit
 	code *int16
 }
 
-// initResponse makes the answer with no code yet.
+// initResponse makes the response, without error codes.
 func (j *commitJob) initResponse() {
 	j.response.Version = j.r.Version
 	for i := range j.r.Topics {
@@ -77,7 +78,7 @@ func (j *commitJob) initResponse() {
 	}
 }
 
-// failRemaining puts a code on every partition that has none.
+// failRemaining sets an error code on every partition that has none.
 func (j *commitJob) failRemaining(code int16) {
 	for i := range j.response.Topics {
 		for k := range j.response.Topics[i].Partitions {
@@ -88,8 +89,9 @@ func (j *commitJob) failRemaining(code int16) {
 	}
 }
 
-// rejectCommit fails a commit whose group or member is wrong. A partition that is
-// not known is named as that, as in Kafka, which looks at topics first.
+// rejectCommit fails a commit whose group or member is wrong. Unknown
+// partitions get UNKNOWN_TOPIC_OR_PARTITION, as in Kafka, which checks topics
+// first.
 func (j *commitJob) rejectCommit(ctx context.Context, code int16) {
 	switch code {
 	case kerr.IllegalGeneration.Code, kerr.UnknownMemberID.Code, kerr.GroupIDNotFound.Code:
@@ -104,8 +106,8 @@ func (j *commitJob) run(ctx context.Context, g *group) {
 	found := j.find(ctx)
 	code := callGroup(ctx, g, kerr.NotCoordinator.Code, func(at time.Time, reply func(int16)) {
 		if g.openCommits > 0 && g.isWriting() {
-			// A write waits for the commits that were let through: one after
-			// the other they would keep it waiting for ever.
+			// A write waits for the commits that were admitted: an endless
+			// sequence of them would starve it.
 			g.deferred = append(g.deferred, func(at time.Time) { reply(j.checkMember(at, g)) })
 			return
 		}
@@ -135,7 +137,7 @@ func (j *commitJob) run(ctx context.Context, g *group) {
 	}
 }
 
-// checkMember checks who commits, in the group's goroutine.
+// checkMember checks the sender of the commit, in the group's goroutine.
 func (j *commitJob) checkMember(at time.Time, g *group) (code int16) {
 	id, instance, generation := j.r.MemberID, textOrEmpty(j.r.InstanceID), j.r.Generation
 	switch {
@@ -154,8 +156,8 @@ func (j *commitJob) checkMember(at time.Time, g *group) (code int16) {
 	return code
 }
 
-// find resolves names. Where one is not known it waits until this replica is
-// as new as the log; false where it could not.
+// find resolves topic names. If one is unknown, it takes a barrier and resolves
+// them again; false if the barrier failed.
 func (j *commitJob) find(ctx context.Context) bool {
 	if j.resolveOffsets(); len(j.unknown) == 0 {
 		return true
@@ -169,7 +171,7 @@ func (j *commitJob) find(ctx context.Context) bool {
 	return true
 }
 
-// resolveOffsets makes the list of positions to store from names.
+// resolveOffsets resolves names to the list of offsets to write.
 func (j *commitJob) resolveOffsets() {
 	j.offsets, j.unknown, j.large = j.offsets[:0], j.unknown[:0], j.large[:0]
 	at := j.c.cfg.Clock.Now()
@@ -200,14 +202,15 @@ func leaderEpoch(version int16, epoch int32) metadata.LeaderEpoch {
 	return metadata.LeaderEpoch(max(epoch, noLeaderEpoch))
 }
 
-// failUnknown answers the partitions that resolve did not find.
+// failUnknown sets the error code of the partitions that resolveOffsets did not
+// find.
 func (j *commitJob) failUnknown() {
 	for _, code := range j.unknown {
 		*code = kerr.UnknownTopicOrPartition.Code
 	}
 }
 
-// countCommitChunk is how many positions go into one command, at least one.
+// countCommitChunk returns how many offsets fit one command, at least one.
 func countCommitChunk(list []pendingOffset) int {
 	size := 0
 	for i := range list {
@@ -218,7 +221,7 @@ func countCommitChunk(list []pendingOffset) int {
 	return len(list)
 }
 
-// newCommand is what stores positions.
+// newCommand returns the command that writes offsets.
 func (j *commitJob) newCommand(epoch metadata.RoleEpoch, list []pendingOffset) metadata.Command {
 	offsets := make([]metadata.OffsetCommit, len(list))
 	for i := range list {
@@ -232,8 +235,9 @@ func (j *commitJob) newCommand(epoch metadata.RoleEpoch, list []pendingOffset) m
 	return metadata.CommitOffsets{Group: j.r.Group, Epoch: epoch, Offsets: offsets}
 }
 
-// writeOffsets stores positions that fit one command. Apply refuses all of them for
-// one whose topic was deleted meanwhile, and says which: it is answered alone.
+// writeOffsets writes offsets that fit one command. If a topic was deleted
+// meanwhile, apply refuses the command and names the partition: only that one
+// fails, and the rest is written again.
 func (j *commitJob) writeOffsets(ctx context.Context, g *group, list []pendingOffset) {
 	for len(list) > 0 {
 		out, err := j.c.cfg.Writer.Submit(ctx, []metadata.Command{j.newCommand(g.slot.epoch, list)}, nil)

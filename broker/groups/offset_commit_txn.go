@@ -10,17 +10,17 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// CommitTxnOffsets answers TxnOffsetCommit, versions 0 to 6: positions that
-// become visible when their transaction commits. From version 5 on (KIP-890)
-// the group becomes part of the transaction by it; before, AddOffsetsToTxn has
-// named it. From version 3 on (KIP-447) a member is fenced by its generation
-// where it gives one, also while the group rebalances.
+// CommitTxnOffsets handles TxnOffsetCommit, versions 0 to 6: the offsets become
+// visible when their transaction commits. From version 5 (KIP-890) the request
+// adds the group to the transaction; before, AddOffsetsToTxn did. From version
+// 3 (KIP-447) a member that sends its generation is fenced by it, also while
+// the group rebalances.
 func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
-	ask := toOffsetCommit(r)
-	j := &commitJob{c: c, r: ask, response: kmsg.NewPtrOffsetCommitResponse(), txn: &metadata.TxnOffsets{ID: r.TransactionalID,
+	q := toOffsetCommit(r)
+	j := &commitJob{c: c, r: q, response: kmsg.NewPtrOffsetCommitResponse(), txn: &metadata.TxnOffsets{ID: r.TransactionalID,
 		Producer: metadata.ProducerID(r.ProducerID), Epoch: metadata.ProducerEpoch(r.ProducerEpoch), Group: r.Group, Implicit: r.Version >= 5}}
 	j.initResponse()
-	switch g, code := c.acquireCommitGroup(ask); {
+	switch g, code := c.acquireCommitGroup(q); {
 	case r.Group == "":
 		j.failRemaining(kerr.InvalidGroupID.Code)
 	case r.TransactionalID == "":
@@ -34,16 +34,16 @@ func (c *Coordinator) CommitTxnOffsets(ctx context.Context, _ Client, r *kmsg.Tx
 	return toTxnResponse(r, j.response)
 }
 
-// toOffsetCommit is the request in the form of an OffsetCommit.
+// toOffsetCommit converts the request to an OffsetCommit.
 func toOffsetCommit(r *kmsg.TxnOffsetCommitRequest) *kmsg.OffsetCommitRequest {
-	ask := kmsg.NewPtrOffsetCommitRequest()
-	ask.Version = 8 // errors of the classic groups
+	q := kmsg.NewPtrOffsetCommitRequest()
+	q.Version = 8 // error codes of classic groups
 	if r.Version >= 6 {
-		ask.Version = 9 // those of the consumer protocol, too
+		q.Version = 9 // and of the consumer protocol
 	}
-	ask.Group, ask.Generation, ask.MemberID, ask.InstanceID = r.Group, -1, "", nil
+	q.Group, q.Generation, q.MemberID, q.InstanceID = r.Group, -1, "", nil
 	if r.Version >= 3 {
-		ask.Generation, ask.MemberID, ask.InstanceID = r.Generation, r.MemberID, r.InstanceID
+		q.Generation, q.MemberID, q.InstanceID = r.Generation, r.MemberID, r.InstanceID
 	}
 	for _, t := range r.Topics {
 		at := kmsg.NewOffsetCommitRequestTopic()
@@ -56,13 +56,14 @@ func toOffsetCommit(r *kmsg.TxnOffsetCommitRequest) *kmsg.OffsetCommitRequest {
 			}
 			at.Partitions = append(at.Partitions, ap)
 		}
-		ask.Topics = append(ask.Topics, at)
+		q.Topics = append(q.Topics, at)
 	}
-	return ask
+	return q
 }
 
-// toTxnResponse turns the answer back. A fault that passes is 14 (producers take
-// 15 and 16 as a reason to look for the coordinator, 14 as one to wait).
+// toTxnResponse converts the response back. A transient failure is
+// COORDINATOR_LOAD_IN_PROGRESS: after COORDINATOR_NOT_AVAILABLE and
+// NOT_COORDINATOR producers look up the coordinator instead of waiting.
 func toTxnResponse(r *kmsg.TxnOffsetCommitRequest, from *kmsg.OffsetCommitResponse) *kmsg.TxnOffsetCommitResponse {
 	out := kmsg.NewPtrTxnOffsetCommitResponse()
 	out.Version = r.Version
@@ -85,9 +86,9 @@ func toTxnResponse(r *kmsg.TxnOffsetCommitRequest, from *kmsg.OffsetCommitRespon
 	return out
 }
 
-// checkTxnCommit is checkCommit for a transaction's offsets: who names no member
-// is not fenced, and a member may commit while the group completes a
-// rebalance.
+// checkTxnCommit is checkCommit for a transaction's offsets: a request without
+// a member id is not fenced, and a member may commit while the group completes
+// a rebalance.
 func (m *classicGroup) checkTxnCommit(now time.Time, id, instance string, generation int32) int16 {
 	if generation < 0 && (m.state == stateEmpty || id == "" && instance == "") {
 		return noError

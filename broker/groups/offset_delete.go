@@ -9,9 +9,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// DeleteOffsets answers OffsetDelete, version 0. Of a group with members only
-// consumers' topics that none of them subscribes to can be deleted: 86 for the
-// others, 68 for a group of another protocol type, 69 where there is none.
+// DeleteOffsets handles OffsetDelete, version 0. In a group of consumers with
+// members only offsets of topics that no member subscribes to can be deleted:
+// GROUP_SUBSCRIBED_TO_TOPIC for the others, NON_EMPTY_GROUP for a group of
+// another protocol type, GROUP_ID_NOT_FOUND if there is no group.
 func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	out := kmsg.NewPtrOffsetDeleteResponse()
 	out.Version = r.Version
@@ -34,10 +35,10 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	}
 	defer c.releaseGroup(g)
 	cmd := metadata.DeleteOffsets{Group: r.Group, Epoch: g.slot.epoch}
-	var codes []*int16 // of what is in cmd
+	var codes []*int16 // of the partitions in cmd
 	code = c.writeGuarded(ctx, g, func() (metadata.Command, int16) {
 		if !known && g.isEmpty() {
-			return nil, kerr.GroupIDNotFound.Code // live for a commit that was refused, no more
+			return nil, kerr.GroupIDNotFound.Code // live only because of a commit that was refused
 		}
 		if g.consumer == nil && g.classic.state != stateEmpty && g.classic.protocolType != protocolTypeConsumer {
 			return nil, kerr.NonEmptyGroup.Code
@@ -57,8 +58,8 @@ func (c *Coordinator) DeleteOffsets(ctx context.Context, _ Client, r *kmsg.Offse
 	return out
 }
 
-// offsetsToDelete fills the answer and the command, and returns where the
-// codes of the command's partitions go.
+// offsetsToDelete fills the response and the command, and returns the error
+// codes of the command's partitions.
 func (c *Coordinator) offsetsToDelete(subscribed func(string) bool, r *kmsg.OffsetDeleteRequest, out *kmsg.OffsetDeleteResponse, cmd *metadata.DeleteOffsets) (codes []*int16) {
 	c.cfg.Replica.View(func(s *metadata.State) {
 		for i := range r.Topics {

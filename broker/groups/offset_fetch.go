@@ -12,11 +12,11 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// FetchOffsets answers OffsetFetch, versions 1 to 9: one group up to version
-// 7, many from 8 on. It reads behind a barrier. A group, topic or partition
-// without a committed offset is offset -1 without an error, as in
-// Kafka. With RequireStable (KIP-447) a position that a transaction
-// under way is about to replace is 88: ask again.
+// FetchOffsets handles OffsetFetch, versions 1 to 9: one group up to version 7,
+// many from version 8. It reads after a barrier. A group, topic or partition
+// without a committed offset is offset -1 without an error, as in Kafka. With
+// RequireStable (KIP-447) an offset that an ongoing transaction may replace is
+// UNSTABLE_OFFSET_COMMIT: the client retries.
 func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	out := kmsg.NewPtrOffsetFetchResponse()
 	out.Version = r.Version
@@ -45,22 +45,23 @@ func (c *Coordinator) FetchOffsets(ctx context.Context, _ Client, r *kmsg.Offset
 		one.Topics = append(one.Topics, t)
 	}
 	if r.Version < 2 || r.Topics != nil && one.Topics == nil {
-		one.Topics = append([]kmsg.OffsetFetchRequestGroupTopic{}, one.Topics...) // not nil: nil asks for all
+		one.Topics = append([]kmsg.OffsetFetchRequestGroupTopic{}, one.Topics...) // not nil: nil requests all
 	}
 	g := c.readGroupOffsets(&one, r.RequireStable, barrier)
 	fillSingleGroup(out, &one, &g)
 	return out
 }
 
-// checkFetch checks a member of the consumer protocol that says who it is
-// (version 9): 25 where it is none, 113 where its epoch is not the present one.
+// checkFetch checks a member of the consumer protocol that sends its id
+// (version 9): UNKNOWN_MEMBER_ID if there is none, STALE_MEMBER_EPOCH if its
+// epoch is not the current one.
 func (c *Coordinator) checkFetch(ctx context.Context, r *kmsg.OffsetFetchRequestGroup, version int16) int16 {
 	if version < 9 || r.MemberID == nil && r.MemberEpoch < 0 {
 		return noError
 	}
 	g, _ := c.acquireGroup(r.Group, false)
 	if g == nil {
-		return noError // it has no members, or is not ours: what follows says so
+		return noError // it has no members, or is not ours, which the caller finds out next
 	}
 	defer c.releaseGroup(g)
 	return queryGroup(ctx, g, kerr.NotCoordinator.Code, func(time.Time) int16 {
@@ -71,8 +72,9 @@ func (c *Coordinator) checkFetch(ctx context.Context, r *kmsg.OffsetFetchRequest
 	})
 }
 
-// barrier waits until this replica is as new as the log. Consumers before 3.9
-// know neither 7 nor 15 here, so that any failure is 16.
+// barrier waits until this replica has applied the log's end. Consumers before
+// 3.9 do not handle REQUEST_TIMED_OUT or COORDINATOR_NOT_AVAILABLE here, so any
+// failure is NOT_COORDINATOR.
 func (c *Coordinator) barrier(ctx context.Context) int16 {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.WriteTimeout)
 	defer cancel()
@@ -82,13 +84,13 @@ func (c *Coordinator) barrier(ctx context.Context) int16 {
 	return noError
 }
 
-// fillSingleGroup writes the answer for one group in the shape of versions below 8.
-// Version 1 has no error of its own: every partition bears it.
-func fillSingleGroup(out *kmsg.OffsetFetchResponse, ask *kmsg.OffsetFetchRequestGroup, g *kmsg.OffsetFetchResponseGroup) {
+// fillSingleGroup converts one group to the response of versions below 8.
+// Version 1 has no group error: every partition gets it.
+func fillSingleGroup(out *kmsg.OffsetFetchResponse, q *kmsg.OffsetFetchRequestGroup, g *kmsg.OffsetFetchResponseGroup) {
 	out.ErrorCode = g.ErrorCode
 	if g.ErrorCode != noError && out.Version < 2 {
-		for i := range ask.Topics {
-			g.Topics = append(g.Topics, newMissingTopic(&ask.Topics[i], g.ErrorCode))
+		for i := range q.Topics {
+			g.Topics = append(g.Topics, newMissingTopic(&q.Topics[i], g.ErrorCode))
 		}
 	}
 	for i := range g.Topics {
@@ -162,9 +164,9 @@ func readTopicOffsets(s *metadata.State, offsets map[metadata.TopicPartition]met
 	return out
 }
 
-// newCommittedPartition is a stored position. One in the gap that a recovery left is told as
-// the gap's end: a consumer goes on at the same record from there, and tools
-// count no lag where there is nothing to read.
+// newCommittedPartition returns a committed offset. One in the gap that a
+// recovery left is returned as the gap's end: a consumer continues at the same
+// record, and tools show no lag without records.
 func newCommittedPartition(s *metadata.State, o *metadata.OffsetCommit) kmsg.OffsetFetchResponseGroupTopicPartition {
 	out := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 	out.Partition, out.Offset, out.LeaderEpoch = int32(o.Partition), int64(s.SkipRecoveryGap(metadata.TopicPartition{Topic: o.Topic, Partition: o.Partition}, o.Offset)), int32(o.LeaderEpoch)
@@ -173,7 +175,7 @@ func newCommittedPartition(s *metadata.State, o *metadata.OffsetCommit) kmsg.Off
 	return out
 }
 
-// readAllOffsets lists what the group has, by topic name and partition.
+// readAllOffsets lists the group's offsets, by topic name and partition.
 func readAllOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metadata.OffsetCommit) []kmsg.OffsetFetchResponseGroupTopic {
 	byTopic := map[metadata.TopicID]*kmsg.OffsetFetchResponseGroupTopic{}
 	for tp, o := range offsets {
@@ -201,7 +203,7 @@ func readAllOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metad
 	return out
 }
 
-// markUnstable hides the positions that a transaction under way may replace.
+// markUnstable hides the offsets that an ongoing transaction may replace.
 func markUnstable(s *metadata.State, g *kmsg.OffsetFetchResponseGroup) {
 	for i := range g.Topics {
 		topic, known := s.TopicNamed(g.Topics[i].Topic)

@@ -8,20 +8,20 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Positions are forgotten when nobody needed them for OffsetRetention: from
-// when the group's last member left, or the position's own commit where that
-// was later or the group never had members; of a group with members, those of
-// topics that none of them subscribes to. A group without members and without
-// positions goes when it is looked at, as at Kafka: also where they were
-// deleted, with their topic or with a transaction. The time is the state's; the holder of the slot looks and
-// writes, and apply leaves what was renewed meanwhile.
+// Offsets expire when they were not needed for OffsetRetention: since the group's
+// last member left, or since the offset's own commit if that was later or the
+// group never had members. In a group with members the offsets of topics expire
+// that no member subscribes to. A group without members and offsets is deleted at
+// the next check, as in Kafka, also if its offsets were deleted with their topic
+// or transaction. The time is the state's. The slot's owner checks and writes;
+// apply keeps offsets that were committed again meanwhile.
 const (
 	expireInterval      = 10 * time.Minute // offsets.retention.check.interval.ms
-	maxOffsetsPerExpire = 4_000            // positions in one command: some 80 KiB
+	maxOffsetsPerExpire = 4_000            // offsets in one command: about 80 KiB
 )
 
-// expireLoop looks at the groups of the slots held until the coordinator is
-// closed. The phase spreads brokers.
+// expireLoop checks the groups of the owned slots until the coordinator is
+// closed. The phase spreads the brokers' checks over time.
 func (c *Coordinator) expireLoop(phase time.Duration) {
 	timer := time.NewTimer(phase)
 	defer timer.Stop()
@@ -36,7 +36,7 @@ func (c *Coordinator) expireLoop(phase time.Duration) {
 	}
 }
 
-// expireOffsets forgets what is due in the slots that this broker holds.
+// expireOffsets expires offsets in the slots that this broker owns.
 func (c *Coordinator) expireOffsets(ctx context.Context) {
 	for _, name := range c.listOwnedGroups() {
 		if ctx.Err() != nil {
@@ -48,30 +48,30 @@ func (c *Coordinator) expireOffsets(ctx context.Context) {
 	}
 }
 
-// listOwnedGroups returns the stored groups of the slots held, sorted.
+// listOwnedGroups returns the written groups of the owned slots, sorted.
 func (c *Coordinator) listOwnedGroups() (out []string) {
-	var held [metadata.GroupSlots]bool
+	var owned [metadata.GroupSlots]bool
 	c.mu.Lock()
 	for slot, h := range c.ownedSlots {
-		held[slot] = h != nil && h.ready
+		owned[slot] = h != nil && h.ready
 	}
 	c.mu.Unlock()
-	if !slices.Contains(held[:], true) {
+	if !slices.Contains(owned[:], true) {
 		return nil
 	}
 	c.cfg.Replica.View(func(s *metadata.State) { out = s.Groups() })
-	return slices.DeleteFunc(out, func(name string) bool { return !held[metadata.GroupSlot(name)] })
+	return slices.DeleteFunc(out, func(name string) bool { return !owned[metadata.GroupSlot(name)] })
 }
 
-// expiredOffsets is what is due of a group.
+// expiredOffsets are the offsets of a group that expire.
 type expiredOffsets struct {
 	before     metadata.UnixMilli
 	partitions []metadata.TopicPartition
 }
 
-// findExpired returns what is due of a group now. Without subscribed it looks only
-// whether there may be something: for the few groups where there is, the
-// group's goroutine is asked.
+// findExpired returns a group's offsets that expire now. Without subscribed it
+// only checks whether there may be some: the group's goroutine is needed only
+// for the few groups that have some.
 func (c *Coordinator) findExpired(name string, subscribed func(topic string) bool) (e expiredOffsets, due bool) {
 	c.cfg.Replica.View(func(s *metadata.State) {
 		v, known := s.Group(name)
@@ -104,8 +104,8 @@ func (c *Coordinator) findExpired(name string, subscribed func(topic string) boo
 	return e, due
 }
 
-// expireGroupOffsets forgets what is due of one group, in its turn among the group's
-// own writes.
+// expireGroupOffsets expires one group's offsets, in order with the group's own
+// writes.
 func (c *Coordinator) expireGroupOffsets(ctx context.Context, name string) {
 	g, code := c.acquireGroup(name, true)
 	if code != noError {
@@ -123,7 +123,7 @@ func (c *Coordinator) expireGroupOffsets(ctx context.Context, name string) {
 			case g.classic.state == stateStable && g.classic.protocolType == protocolTypeConsumer:
 				subscribed = g.newSubscriptionCheck()
 			case g.classic.state != stateEmpty:
-				return nil, noError // a rebalance is under way, or members that are no consumers: their topics are not known
+				return nil, noError // the group rebalances, or its members are not consumers: their topics are unknown
 			}
 			e, due := c.findExpired(name, subscribed)
 			if !due || len(e.partitions) == 0 && !g.isEmpty() {
@@ -144,6 +144,6 @@ func (c *Coordinator) expireGroupOffsets(ctx context.Context, name string) {
 		more = more && code == noError
 	}
 	if count > 0 {
-		c.cfg.Log.Info("group positions expired", "group", name, "positions", count)
+		c.cfg.Log.Info("group offsets expired", "group", name, "offsets", count)
 	}
 }

@@ -6,20 +6,20 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// partitionSet is a set of partitions, sorted and without repeats. Sets are replaced,
-// never changed in place, so that they can be shared.
+// partitionSet is a sorted set of partitions. A set is never modified in place,
+// so it can be shared.
 type partitionSet []metadata.TopicPartition
 
 func comparePartitions(a, b metadata.TopicPartition) int { return a.Compare(b) }
 
-// newPartitionSet makes a set of what came in any order.
+// newPartitionSet makes a set of a list in any order.
 func newPartitionSet(list []metadata.TopicPartition) partitionSet {
 	list = slices.Clone(list)
 	slices.SortFunc(list, comparePartitions)
 	return slices.Compact(list)
 }
 
-// split returns what p has in common with q, and what it has alone.
+// split returns the partitions of p that are in q, and those that are not.
 func (p partitionSet) split(q partitionSet) (both, alone partitionSet) {
 	for _, tp := range p {
 		for len(q) > 0 && q[0].Compare(tp) < 0 {
@@ -34,7 +34,7 @@ func (p partitionSet) split(q partitionSet) (both, alone partitionSet) {
 	return both, alone
 }
 
-// subtract returns what of p is not in q.
+// subtract returns the partitions of p that are not in q.
 func (p partitionSet) subtract(q partitionSet) partitionSet {
 	if len(q) == 0 {
 		return p
@@ -52,7 +52,7 @@ func (p partitionSet) intersects(q partitionSet) bool {
 // isSubsetOf reports whether all of p is in q.
 func (p partitionSet) isSubsetOf(q partitionSet) bool { return len(p.subtract(q)) == 0 }
 
-// union returns what is in p or q.
+// union returns the partitions in p or q.
 func (p partitionSet) union(q partitionSet) partitionSet {
 	if len(q) == 0 {
 		return p
@@ -62,7 +62,7 @@ func (p partitionSet) union(q partitionSet) partitionSet {
 
 func (p partitionSet) equal(q partitionSet) bool { return slices.Equal(p, q) }
 
-// filter returns the partitions of p that ok lets through.
+// filter returns the partitions of p for which ok is true.
 func (p partitionSet) filter(ok func(metadata.TopicPartition) bool) (out partitionSet) {
 	for _, tp := range p {
 		if ok(tp) {

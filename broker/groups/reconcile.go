@@ -6,20 +6,20 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// reconcileMember brings a member as far towards its target as is safe now: what is
-// not in the target is taken away first, and only when the member no longer
-// reports it as owned, its epoch moves on and it gets what nobody else has.
-// owned is what the member says it has; said is false where it said nothing,
-// which is "as before".
-func (r *consumerGroup) reconcileMember(now time.Time, p *consumerGroupMember, owned partitionSet, said bool) {
+// reconcileMember moves a member towards its target as far as is safe now.
+// Partitions outside the target are revoked first. Only when the member no
+// longer reports them as owned does its epoch advance, and it gets the free
+// partitions of its target. owned is what the member reports to own; without
+// reported it sent no list, which means "as before".
+func (r *consumerGroup) reconcileMember(now time.Time, p *consumerGroupMember, owned partitionSet, reported bool) {
 	if p.state == metadata.MemberStable && p.epoch == r.assignmentEpoch && p.assigned.isSubsetOf(p.target) {
 		return
 	}
-	if p.state == metadata.MemberRevoking && (!said || owned.intersects(p.revoking)) {
+	if p.state == metadata.MemberRevoking && (!reported || owned.intersects(p.revoking)) {
 		return
 	}
 	keep, drop := p.assigned.split(p.target)
-	if len(drop) > 0 && (!said || owned.intersects(drop)) {
+	if len(drop) > 0 && (!reported || owned.intersects(drop)) {
 		r.setMemberState(p, assignmentState{p.epoch, metadata.MemberRevoking, keep, drop})
 		r.setRevokeDeadline(now, p)
 		return
@@ -38,16 +38,16 @@ func (r *consumerGroup) reconcileMember(now time.Time, p *consumerGroupMember, o
 	r.setMemberState(p, next)
 }
 
-// assignmentState is where a member stands.
+// assignmentState is a member's epoch, state and partitions.
 type assignmentState struct {
 	epoch              int32
 	state              metadata.MemberState
 	assigned, revoking partitionSet
 }
 
-// setMemberState moves a member, and has that written. What it keeps or has to give up it
-// has had since it was given it; the rest, also what it had to give up before,
-// since its epoch now.
+// setMemberState sets a member's state and queues its write. Partitions that it
+// keeps or has to give up keep the epoch since which it owns them; all others,
+// also those it had to give up before, are owned since its epoch now.
 func (r *consumerGroup) setMemberState(p *consumerGroupMember, to assignmentState) {
 	if p.epoch == to.epoch && p.state == to.state && p.assigned.equal(to.assigned) && p.revoking.equal(to.revoking) {
 		return
@@ -64,7 +64,8 @@ func (r *consumerGroup) setMemberState(p *consumerGroupMember, to assignmentStat
 	r.writeBuffer.markAssigned(p.info.ID)
 }
 
-// isStillWaiting reports whether a member that waits for partitions still has to.
+// isStillWaiting reports whether a member that waits for partitions still has
+// to wait.
 func (r *consumerGroup) isStillWaiting(p *consumerGroupMember) bool {
 	for _, tp := range p.target.subtract(p.assigned) {
 		if holder, held := r.owners[tp]; !held || holder.member == p.info.ID {
@@ -74,9 +75,9 @@ func (r *consumerGroup) isStillWaiting(p *consumerGroupMember) bool {
 	return true
 }
 
-// Groups beyond maxUnthrottledMembers members are assigned anew at most once in
-// assignDelayPerThousand per thousand members: thousands that come one by one would
-// otherwise each cost an assignment of all.
+// Groups of more than maxUnthrottledMembers members are reassigned at most once in
+// assignDelayPerThousand per thousand members: otherwise each of thousands of
+// members that join one by one would cost an assignment of the whole group.
 const (
 	maxUnthrottledMembers  = 256
 	assignDelayPerThousand = time.Second
@@ -107,7 +108,7 @@ func (r *consumerGroup) updateTargets(now time.Time) {
 	r.writeBuffer.markGroup()
 }
 
-// computeTargets computes what every member shall have.
+// computeTargets computes every member's target assignment.
 func (r *consumerGroup) computeTargets() map[string]partitionSet {
 	ids := r.sortedMemberIDs()
 	topics, members := r.subscriptions.newAssignorInput(ids, r.members)
@@ -118,7 +119,8 @@ func (r *consumerGroup) computeTargets() map[string]partitionSet {
 	return out
 }
 
-// areTargetsOutdated reports whether other targets would be computed now.
+// areTargetsOutdated reports whether computeTargets would return other targets
+// now.
 func (r *consumerGroup) areTargetsOutdated() bool {
 	for id, target := range r.computeTargets() {
 		if !r.members[id].target.equal(target) {
@@ -128,8 +130,8 @@ func (r *consumerGroup) areTargetsOutdated() bool {
 	return false
 }
 
-// chooseAssignor is the one that most members ask for; among equals the first by
-// name; uniform where none does.
+// chooseAssignor returns the assignor that most members request; the first by
+// name among equals; uniform if no member requests one.
 func (r *consumerGroup) chooseAssignor() string {
 	votes := map[string]int{}
 	for _, p := range r.members {

@@ -6,21 +6,22 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// What an entry must hold. A classic generation is written whole: every member
-// with its assignment and its metadata for the protocol that was chosen, which
-// is what Kafka writes of it. What else members can speak is in memory alone;
-// who coordinates the group next hears it when they join again.
+// Sizes in a log entry. A classic generation is written as one record: every
+// member with its assignment and its metadata for the chosen protocol, as in
+// Kafka. The members' other protocols are in memory only; the next coordinator
+// gets them when the members rejoin.
 
-// encodedTextBytes is what a text or a blob of n bytes takes in an entry: its length
-// goes before it, seven bits a byte.
+// encodedTextBytes is the size of a string or blob of n bytes in an entry: its
+// varint length precedes it.
 func encodedTextBytes(n int) int { return n + (bits.Len(uint(n)|1)+6)/7 }
 
-// headRecordBytes is what a generation takes beside its members.
+// headRecordBytes is the size of a generation without its members.
 func (m *classicGroup) headRecordBytes(protocol string) int {
 	return 24 + encodedTextBytes(len(m.name)) + encodedTextBytes(len(m.protocolType)) + encodedTextBytes(len(protocol)) + encodedTextBytes(max(maxMemberID, len(m.leader)))
 }
 
-// memberRecordBytes is what a member takes, its protocol and its assignment apart.
+// memberRecordBytes is the size of a member without its protocol and
+// assignment.
 func memberRecordBytes(mem *classicGroupMember) int {
 	return 9 + encodedTextBytes(len(mem.id)) + encodedTextBytes(len(mem.instance)) + encodedTextBytes(len(mem.clientID)) + encodedTextBytes(len(mem.clientHost))
 }
@@ -29,7 +30,7 @@ func protocolRecordBytes(p *metadata.GroupProtocol) int {
 	return encodedTextBytes(len(p.Name)) + encodedTextBytes(len(p.Metadata))
 }
 
-// recordBytes is what the present generation takes in an entry.
+// recordBytes is the size of the current generation in an entry.
 func (m *classicGroup) recordBytes() int {
 	n := m.headRecordBytes(m.protocol) + m.totals.memberBytes + m.totals.protocols[m.protocol].bytes
 	for _, mem := range m.members {
@@ -38,8 +39,9 @@ func (m *classicGroup) recordBytes() int {
 	return n
 }
 
-// fitsRecord reports whether a generation with a newcomer could be written, whatever
-// little its leader assigns: with one of the protocols that all speak.
+// fitsRecord reports whether a generation with a new member can be written,
+// with any of the protocols that all members support and even if the leader
+// assigns little.
 func (m *classicGroup) fitsRecord(a *joinRequest) bool {
 	mem := a.newMember(a.id + a.newID)
 	for i := range a.protocols {
@@ -56,8 +58,8 @@ func (m *classicGroup) fitsRecord(a *joinRequest) bool {
 	return false
 }
 
-// consumerMemberRecordBytes is what a member of the consumer protocol takes in an
-// entry: it is written by itself.
+// consumerMemberRecordBytes is the size in an entry of a member of the consumer
+// protocol: each is written by itself.
 func consumerMemberRecordBytes(group string, m *metadata.ConsumerMember) int {
 	n := 32 + encodedTextBytes(len(group))
 	for _, s := range []string{m.ID, m.InstanceID, m.RackID, m.ClientID, m.ClientHost, m.Regex, m.Assignor} {

@@ -6,12 +6,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// SlotRole returns the name of the duty that a slot is.
+// SlotRole returns the name of a slot's role.
 func SlotRole(slot metadata.Slot) string { return metadata.GroupSlotRole(slot) }
 
-// SlotOwner returns the open session that coordinates a slot's groups, as the
-// state knows it; false where no live broker does. It is what FindCoordinator
-// answers with; a holder that gave the slot up since answers NOT_COORDINATOR.
+// SlotOwner returns the open session that coordinates a slot's groups according
+// to the state; false if no live broker does. FindCoordinator returns it; a
+// broker that has released the slot since responds with NOT_COORDINATOR.
 func SlotOwner(s *metadata.State, slot metadata.Slot) (metadata.SessionView, bool) {
 	id, _, ok := s.RoleHolder(SlotRole(slot))
 	if !ok {
@@ -20,20 +20,21 @@ func SlotOwner(s *metadata.State, slot metadata.Slot) (metadata.SessionView, boo
 	return s.Session(id)
 }
 
-// slotPlacementKey lends a slot a place in the rendezvous of partitions, under a
-// topic id that no topic has. Brokers of all versions must agree on it.
+// slotPlacementKey gives a slot a key in the rendezvous hashing of partitions,
+// under a topic id that no topic has. Brokers of all versions must agree on it.
 func slotPlacementKey(slot metadata.Slot) metadata.TopicPartition {
 	return metadata.TopicPartition{Topic: metadata.TopicID{'g', 'r', 'o', 'u', 'p', '-', 's', 'l', 'o', 't'},
 		Partition: metadata.Partition(slot)}
 }
 
-// slotWinner returns the broker that should hold a slot: the rendezvous winner
-// of all that are open and not draining. NoBroker where there is none.
+// slotWinner returns the broker that should own a slot: the rendezvous winner
+// among all brokers that are open and not draining, or NoBroker.
 func slotWinner(p *metadata.Placement, slot metadata.Slot) metadata.BrokerID {
 	return p.Leader(slotPlacementKey(slot), metadata.UnknownZone)
 }
 
-// Roles is what the keeper needs of the log (metadata.Log, metadata.LogAdmin).
+// Roles is the part of the log that a SlotKeeper uses (metadata.Log,
+// metadata.LogAdmin).
 type Roles interface {
 	TryRole(ctx context.Context, s metadata.SessionID, name string) (metadata.Role, bool, error)
 	ReleaseRole(ctx context.Context, d metadata.Role) error

@@ -12,51 +12,51 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// KeeperConfig is what a SlotKeeper needs.
+// KeeperConfig configures a SlotKeeper.
 type KeeperConfig struct {
 	Roles       Roles
 	Session     metadata.Session
 	Coordinator *Coordinator
 	Writer      Writer
 	Replica     Replica
-	Begin       <-chan struct{} // no slot is taken before it is closed; nil: there is nothing to wait for
-	Rand        *rand.Rand      // the phase of its rounds
+	Begin       <-chan struct{} // no slot is acquired before it is closed; nil: start at once
+	Rand        *rand.Rand      // for the phase of its rounds
 	Log         *slog.Logger
 }
 
-// The keeper's times, and how much it does at once.
+// The SlotKeeper's intervals and its limits per round.
 const (
-	roundInterval        = 250 * time.Millisecond // between two looks at the placement
-	probeInterval        = 2 * time.Second        // between tries for a slot whose holder lives and will hand it over, before that is due
-	handOverDelay        = 5 * time.Second        // that long a better holder must have been there: a restart is no reason to move
-	maxHandOverDelay     = 30 * time.Second       // the same, where groups of the slot are being formed meanwhile
-	maxHandOversPerRound = 4                      // given up in one round
+	roundInterval        = 250 * time.Millisecond // between two checks of the placement
+	probeInterval        = 2 * time.Second        // between attempts to acquire a slot that its live owner has not handed over yet
+	handOverDelay        = 5 * time.Second        // how long another broker must have won the slot before it is handed over: a restart must not move slots
+	maxHandOverDelay     = 30 * time.Second       // the same, while groups of the slot rebalance
+	maxHandOversPerRound = 4                      // released in one round
 	maxConcurrentRoles   = 8
 	roleTimeout          = 5 * time.Second
 	releaseTimeout       = 2 * time.Second
-	unsurePeriod         = 15 * time.Second // how late a request without an answer is looked out for: etcd gives one up after 7
+	unsurePeriod         = 15 * time.Second // how long a request with an unknown outcome may still take effect: etcd drops one after 7 s
 )
 
-// SlotKeeper spreads the slots over the live brokers: this one's takes the
-// slots that it wins, once nobody holds them, and gives those up that another
-// wins. One lives as long as its session.
+// SlotKeeper distributes the slots over the live brokers. It acquires the slots
+// that this broker wins once they have no owner, and releases those that
+// another broker wins. Each session has its own SlotKeeper.
 type SlotKeeper struct {
 	cfg KeeperConfig
 
 	// Owned by Run.
 	roles          [metadata.GroupSlots]metadata.Role // Epoch 0: not held
-	lastTry        [metadata.GroupSlots]time.Time     // last try for it
-	contestedSince [metadata.GroupSlots]time.Time     // since when another should have it, or we should have another's
-	// unsureUntil: until when a key may become ours of which it was not heard whether it
-	// is: a request without an answer may take effect late. A key that is held and
-	// not coordinated would keep its groups from everybody else.
+	lastTry        [metadata.GroupSlots]time.Time     // last attempt to acquire it
+	contestedSince [metadata.GroupSlots]time.Time     // since when the owner and the winner differ, one of them being this broker
+	// unsureUntil is until when a request with an unknown outcome may still make the
+	// role's key ours. A key that is held but not coordinated would leave its groups
+	// without a coordinator.
 	unsureUntil [metadata.GroupSlots]time.Time
-	lastCheck   [metadata.GroupSlots]time.Time // when it was last looked at for that
+	lastCheck   [metadata.GroupSlots]time.Time // last check for such a key
 
-	settled atomic.Bool // every slot that this broker wins has, or had, a live holder
+	settled atomic.Bool // every slot that this broker wins has, or had, a live owner
 }
 
-// NewSlotKeeper returns a keeper; Run starts it.
+// NewSlotKeeper returns a SlotKeeper; Run starts it.
 func NewSlotKeeper(c KeeperConfig) *SlotKeeper {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -64,12 +64,12 @@ func NewSlotKeeper(c KeeperConfig) *SlotKeeper {
 	return &SlotKeeper{cfg: c}
 }
 
-// Settled reports whether every slot that this broker wins has had a live holder,
-// this broker or one that will hand it over, since Run began.
+// Settled reports whether every slot that this broker wins has had a live owner
+// since Run started: this broker, or one that will hand it over.
 func (k *SlotKeeper) Settled() bool { return k.settled.Load() }
 
-// Run keeps slots until ctx ends, then gives them all up; or until the
-// session is lost, when they are gone: ErrSessionLost.
+// Run maintains the slots until ctx ends, and then releases all of them. If the
+// session is lost, the slots are lost with it and Run returns ErrSessionLost.
 func (k *SlotKeeper) Run(ctx context.Context) error {
 	if k.cfg.Begin != nil {
 		select {
@@ -87,7 +87,7 @@ func (k *SlotKeeper) Run(ctx context.Context) error {
 			return metadata.ErrSessionLost
 		case <-ctx.Done():
 			select {
-			case <-k.cfg.Session.Done(): // why ctx ended: there is nothing left to give up
+			case <-k.cfg.Session.Done(): // the reason why ctx ended: there is nothing left to release
 				k.dropAllSlots()
 				return metadata.ErrSessionLost
 			default:
@@ -101,16 +101,16 @@ func (k *SlotKeeper) Run(ctx context.Context) error {
 	}
 }
 
-// slotPlan is what one look at the state says of a slot.
+// slotPlan is a slot in the applied state.
 type slotPlan struct {
 	oursByPlacement  bool // this broker wins it
 	peersByPlacement bool // another live broker wins it
-	heldByPeer       bool // its holder lives, does not drain, and is not us
+	heldByPeer       bool // its owner is another live broker that does not drain
 	claimedEpoch     metadata.RoleEpoch
 	claimedByUs      bool // the claimed epoch is our session's
 }
 
-// readPlans reads the plan of every slot, and whether this broker drains.
+// readPlans reads every slot's plan, and whether this broker drains.
 func (k *SlotKeeper) readPlans() (plans [metadata.GroupSlots]slotPlan, draining bool) {
 	id := k.cfg.Session.ID()
 	k.cfg.Replica.View(func(s *metadata.State) {
@@ -130,7 +130,7 @@ func (k *SlotKeeper) readPlans() (plans [metadata.GroupSlots]slotPlan, draining 
 	return plans, draining
 }
 
-// runRound is one look and what follows from it.
+// runRound checks all slots, then releases and acquires.
 func (k *SlotKeeper) runRound(ctx context.Context) {
 	plans, draining := k.readPlans()
 	now := time.Now()
@@ -139,7 +139,7 @@ func (k *SlotKeeper) runRound(ctx context.Context) {
 		slot, p := metadata.Slot(i), plans[i]
 		held := k.roles[i].Epoch != 0
 		if held && (p.claimedEpoch > k.roles[i].Epoch || !k.cfg.Coordinator.Owns(slot)) {
-			k.releaseSlot(ctx, slot) // lost, or the coordinator saw a refusal: begin anew
+			k.releaseSlot(ctx, slot) // lost, or the coordinator's write was refused: start over
 			held = false
 		}
 		since := k.contestedFor(i, held && p.peersByPlacement || !held && p.oursByPlacement && p.heldByPeer, now)
@@ -167,10 +167,10 @@ func (k *SlotKeeper) runRound(ctx context.Context) {
 	}
 }
 
-// contestedFor returns for how long a slot's holder and its winner have been two, one
-// of them this broker. Both count by themselves, so that the winner knows when
-// it is worth asking again and again: a slot that is given up and not yet taken
-// has no coordinator.
+// contestedFor returns how long a slot's owner and its winner have been
+// different brokers, one of them this broker. Both measure the time, so that
+// the winner knows when to retry often: a released slot has no coordinator
+// until it is acquired.
 func (k *SlotKeeper) contestedFor(i int, two bool, now time.Time) time.Duration {
 	if !two {
 		k.contestedSince[i] = time.Time{}
@@ -182,8 +182,8 @@ func (k *SlotKeeper) contestedFor(i int, two bool, now time.Time) time.Duration 
 	return now.Sub(k.contestedSince[i])
 }
 
-// areSlotsPlaced reports whether every slot that this broker wins is coordinated here, or
-// by a live broker that will hand it over.
+// areSlotsPlaced reports whether every slot that this broker wins is
+// coordinated here, or by a live broker that will hand it over.
 func (k *SlotKeeper) areSlotsPlaced(plans [metadata.GroupSlots]slotPlan) bool {
 	for i := range plans {
 		if plans[i].oursByPlacement && !plans[i].heldByPeer && !k.cfg.Coordinator.Owns(metadata.Slot(i)) {
@@ -193,8 +193,8 @@ func (k *SlotKeeper) areSlotsPlaced(plans [metadata.GroupSlots]slotPlan) bool {
 	return true
 }
 
-// runConcurrently runs f for each slot, a few at a time, and waits for all: each call
-// touches its own slot's places only.
+// runConcurrently runs f for each slot, a few at a time, and waits for all.
+// Each call uses only its own slot's elements.
 func runConcurrently(slots []metadata.Slot, f func(metadata.Slot)) {
 	for part := range slices.Chunk(slots, maxConcurrentRoles) {
 		var wg sync.WaitGroup
@@ -205,8 +205,8 @@ func runConcurrently(slots []metadata.Slot, f func(metadata.Slot)) {
 	}
 }
 
-// takeSlot takes the duty, claims it, and has the coordinator hold it. It returns
-// the duty where its key is ours.
+// takeSlot acquires the role, claims it, and makes the coordinator take it
+// over. It returns the role if its key is ours.
 func (k *SlotKeeper) takeSlot(ctx context.Context, slot metadata.Slot, p slotPlan) metadata.Role {
 	ctx, cancel := context.WithTimeout(ctx, roleTimeout)
 	defer cancel()
@@ -218,7 +218,7 @@ func (k *SlotKeeper) takeSlot(ctx context.Context, slot metadata.Slot, p slotPla
 		}
 		return metadata.Role{}
 	}
-	if d.Epoch == p.claimedEpoch && p.claimedByUs { // an earlier claim whose outcome we did not hear
+	if d.Epoch == p.claimedEpoch && p.claimedByUs { // an earlier claim with an unknown outcome
 		k.cfg.Coordinator.TakeOver(ctx, slot, d.Epoch)
 		return d
 	}
@@ -230,10 +230,11 @@ func (k *SlotKeeper) takeSlot(ctx context.Context, slot metadata.Slot, p slotPla
 		return d
 	}
 	k.cfg.Log.Warn("claim group slot failed", "slot", slot, "epoch", d.Epoch, "code", out.Code, "err", err)
-	return d // the next round finds it held and not coordinated, and begins anew
+	return d // the next round finds it held but not coordinated, and starts over
 }
 
-// releaseSlot hands a slot over: parked calls are answered first, then the key goes.
+// releaseSlot hands a slot over: parked requests complete first, then the key
+// is deleted.
 func (k *SlotKeeper) releaseSlot(ctx context.Context, slot metadata.Slot) {
 	k.cfg.Coordinator.Release(slot)
 	d := k.roles[slot]
@@ -249,7 +250,8 @@ func (k *SlotKeeper) releaseSlot(ctx context.Context, slot metadata.Slot) {
 	}
 }
 
-// releaseIfOurs lets go of a slot's key if it is ours after all.
+// releaseIfOurs releases a slot's key if a request with an unknown outcome made
+// it ours.
 func (k *SlotKeeper) releaseIfOurs(ctx context.Context, slot metadata.Slot) {
 	tctx, cancel := context.WithTimeout(ctx, roleTimeout)
 	defer cancel()
@@ -276,7 +278,7 @@ func listAllSlots() []metadata.Slot {
 	return out
 }
 
-// dropAllSlots stops coordinating at once: the keys went with the session.
+// dropAllSlots stops coordinating at once: the keys are gone with the session.
 func (k *SlotKeeper) dropAllSlots() {
 	for _, slot := range listAllSlots() {
 		k.cfg.Coordinator.Release(slot)

@@ -2,10 +2,10 @@ package groups
 
 import "encoding/binary"
 
-// newSubscriptionCheck tells of a topic whether a member subscribes to it. It is the
-// only place that looks into members' bytes, and for OffsetDelete alone. A
-// subscription that cannot be read counts as one to every topic: refusing a
-// deletion harms nobody.
+// newSubscriptionCheck returns a function that reports whether a member subscribes
+// to a topic. It is the only code that reads the members' metadata, for deletion
+// of offsets only. A subscription that cannot be read counts as one to every
+// topic: refusing a deletion does no harm.
 func (m *classicGroup) newSubscriptionCheck() func(topic string) bool {
 	topics := map[string]bool{}
 	for _, mem := range m.members {
@@ -24,9 +24,9 @@ func (m *classicGroup) newSubscriptionCheck() func(topic string) bool {
 	return func(topic string) bool { return topics[topic] }
 }
 
-// parseSubscribedTopics reads the topics of a consumer's subscription (the
-// consumer protocol's ConsumerProtocolSubscription). Every version begins
-// alike, so that what follows, and the version, do not matter:
+// parseSubscribedTopics reads the topics of a consumer's subscription
+// (ConsumerProtocolSubscription). All versions begin alike, so the version and
+// the rest do not matter:
 //
 //	+---------+-------+--------+-------------
 //	| version | count | length | name ...       big-endian
@@ -55,8 +55,8 @@ func parseSubscribedTopics(b []byte) (topics []string, ok bool) {
 	return topics, true
 }
 
-// newSubscriptionCheck tells of a topic whether a member of either protocol subscribes
-// to it.
+// newSubscriptionCheck returns a function that reports whether a member of either
+// protocol subscribes to a topic.
 func (g *group) newSubscriptionCheck() func(topic string) bool {
 	if g.consumer == nil {
 		return g.classic.newSubscriptionCheck()

@@ -10,42 +10,43 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// topicSource is what a roster reads of the cluster's topics.
+// topicSource reads the cluster's topics.
 type topicSource interface {
-	// readRevision is the revision where topics changed last, or a later one.
+	// readRevision returns the revision of the last change of topics, or a
+	// later one.
 	readRevision() metadata.Revision
-	// findTopics returns those of the named topics that exist.
+	// findTopics returns the named topics that exist.
 	findTopics(names []string) map[string]assignTopic
-	// listTopicNames returns the names of all topics, sorted, and how many bytes they
-	// have. They are shared.
+	// listTopicNames returns the names of all topics, sorted, and their total
+	// size in bytes. The result is shared and read-only.
 	listTopicNames() (names []string, bytes int)
 }
 
-// Limits of what one group shares out, so that a member's assignment always
-// fits an entry: 16,000 topics are 19 bytes each, twice (what it has, what it
-// gives up), and 100,000 partitions, were they all apart, 3 bytes each. Topics
-// beyond are not assigned, in order of name.
+// Limits of the topics and partitions that one group assigns, so that a member's
+// assignment always fits an entry: 16,000 topics of 19 bytes, twice (owned, and
+// being revoked), and 100,000 partitions of 3 bytes if none are adjacent. Topics
+// beyond the limits, in order of name, are not assigned.
 const (
 	maxGroupTopics     = 16_000
 	maxGroupPartitions = 100_000
-	patternInterval    = 10 * time.Second // patterns are matched again at most that often
+	patternInterval    = 10 * time.Second // minimum time between two matches of all patterns
 )
 
-// subscriptions knows what a roster's members subscribe to, and what exists of
-// it.
+// subscriptions are the topics and patterns that a group's members subscribe
+// to, and those of the topics that exist.
 type subscriptions struct {
 	named           map[string]int // topics by name -> members
 	patterns        map[string]*topicPattern
-	stale           bool              // members' names or patterns changed since the last look
-	seenRevision    metadata.Revision // of the last look at names
-	matchedRevision metadata.Revision // of the last look at patterns
-	matchedAt       time.Time         // of that
-	matchAgainAt    time.Time         // when patterns shall be matched again; zero: nothing changed
+	stale           bool              // members' names or patterns changed since the last check
+	seenRevision    metadata.Revision // of the last check of names
+	matchedRevision metadata.Revision // of the last match of patterns
+	matchedAt       time.Time         // time of the last match
+	matchAgainAt    time.Time         // when patterns are matched again; zero: nothing changed
 	topics          map[string]assignTopic
 	skipped         int // topics beyond the limits
 }
 
-// addMember counts a member's subscription in, remove out.
+// addMember adds a member's subscription, removeMember removes it.
 func (s *subscriptions) addMember(m *metadata.ConsumerMember, p *topicPattern) {
 	if s.named == nil {
 		s.named, s.patterns = map[string]int{}, map[string]*topicPattern{}
@@ -79,8 +80,8 @@ func (s *subscriptions) removeMember(m *metadata.ConsumerMember) {
 	}
 }
 
-// compileNewPattern compiles the expression of a member that had old, or says why it
-// cannot be used.
+// compileNewPattern compiles a member's expression unless the group has it
+// already; the error says why it cannot be used.
 func (s *subscriptions) compileNewPattern(expr string, topics topicSource) (*topicPattern, error) {
 	if expr == "" || s.patterns[expr] != nil {
 		return nil, nil
@@ -103,16 +104,16 @@ func (s *subscriptions) compileNewPattern(expr string, topics topicSource) (*top
 	return p, nil
 }
 
-// refreshTopics looks at the topics where something may have changed, and asks for
-// another target where it did.
+// refreshTopics checks the topics if something may have changed, and bumps the
+// epoch if the assignable topics did.
 func (r *consumerGroup) refreshTopics(now time.Time) {
 	if r.updateKnownTopics(now) {
 		r.bumpEpoch()
 	}
 }
 
-// updateKnownTopics brings what the members subscribe to up to date, and reports whether
-// that is something else than before.
+// updateKnownTopics updates the existing topics that members subscribe to, and
+// reports whether they changed.
 func (r *consumerGroup) updateKnownTopics(now time.Time) bool {
 	s := &r.subscriptions
 	rev := r.topics.readRevision()
@@ -138,8 +139,8 @@ func (r *consumerGroup) updateKnownTopics(now time.Time) bool {
 	return true
 }
 
-// matchPatterns resolves new patterns now, and known ones where topics changed, at
-// most every patternInterval.
+// matchPatterns matches new patterns now, and known ones after topics changed,
+// at most once per patternInterval.
 func (s *subscriptions) matchPatterns(topics topicSource, rev metadata.Revision, now time.Time) {
 	if len(s.patterns) == 0 {
 		s.matchAgainAt = time.Time{}
@@ -157,8 +158,8 @@ func (s *subscriptions) matchPatterns(topics topicSource, rev metadata.Revision,
 		cost := 0
 		for _, expr := range slices.Sorted(maps.Keys(s.patterns)) {
 			p := s.patterns[expr]
-			// More topics than when it was admitted may make it too dear:
-			// then it keeps what it matched.
+			// With more topics than at its admission a pattern may be too
+			// expensive: then it keeps its last matches.
 			if cost += p.matchCost(bytes); (due || p.unresolved) && cost <= maxPatternCost {
 				p.matchTopics(names)
 			}
@@ -173,7 +174,7 @@ func (s *subscriptions) matchPatterns(topics topicSource, rev metadata.Revision,
 	}
 }
 
-// limitTopics leaves out what is more than a group may share out.
+// limitTopics removes topics beyond the limits of one group.
 func (s *subscriptions) limitTopics(found map[string]assignTopic) map[string]assignTopic {
 	s.skipped = 0
 	total := 0
@@ -196,8 +197,8 @@ func (s *subscriptions) limitTopics(found map[string]assignTopic) map[string]ass
 	return out
 }
 
-// eachTopic calls f for the topics that a member subscribes to and that exist, in any
-// order, some perhaps twice.
+// eachTopic calls f for the existing topics that a member subscribes to, in any
+// order, possibly twice.
 func (s *subscriptions) eachTopic(m *metadata.ConsumerMember, f func(assignTopic)) {
 	for _, name := range m.Topics {
 		if t, ok := s.topics[name]; ok {
@@ -213,7 +214,7 @@ func (s *subscriptions) eachTopic(m *metadata.ConsumerMember, f func(assignTopic
 	}
 }
 
-// newAssignorInput is what an assignor is told.
+// newAssignorInput returns the assignor's input.
 func (s *subscriptions) newAssignorInput(ids []string, members map[string]*consumerGroupMember) ([]assignTopic, []assignMember) {
 	topics := slices.SortedFunc(maps.Values(s.topics), func(a, b assignTopic) int {
 		return strings.Compare(string(a.id[:]), string(b.id[:]))
@@ -222,7 +223,7 @@ func (s *subscriptions) newAssignorInput(ids []string, members map[string]*consu
 	for i := range topics {
 		index[topics[i].id] = i
 	}
-	same := map[string][]int{} // by subscription: most members have the same
+	same := map[string][]int{} // by subscription: most members share one
 	out := make([]assignMember, len(ids))
 	for i, id := range ids {
 		p := members[id]

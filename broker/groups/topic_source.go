@@ -8,10 +8,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// coordinatorTopics is a coordinator as the source of topics for rosters.
+// coordinatorTopics is a coordinator as a topicSource.
 type coordinatorTopics Coordinator
 
-// topicNames is the list of all topics at a revision, shared by all rosters.
+// topicNames is the list of all topics at a revision, shared by all groups.
 type topicNames struct {
 	revision metadata.Revision
 	names    []string
@@ -54,13 +54,14 @@ func (v *coordinatorTopics) listTopicNames() (names []string, bytes int) {
 	return next.names, next.bytes
 }
 
-// The GROUP resource's configs of the consumer protocol.
+// Group configs of the consumer protocol.
 const (
 	configSession   = "consumer.session.timeout.ms"
 	configHeartbeat = "consumer.heartbeat.interval.ms"
 )
 
-// readMemberTimeouts are a group's settings: its own, else the broker's.
+// readMemberTimeouts returns a group's timeouts: its own configs, else the
+// broker's.
 func (c *Coordinator) readMemberTimeouts(group string) memberTimeouts {
 	t := memberTimeouts{c.cfg.ConsumerSessionTimeout, c.cfg.ConsumerHeartbeatInterval}
 	c.cfg.Replica.View(func(s *metadata.State) {

@@ -8,30 +8,32 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// writeBuffer knows what of a roster is not written yet, and holds answers back until
-// what they say is. What is written are absolute values, so that a write whose
-// fate is not known is followed by the same, or newer ones.
+// writeBuffer tracks what has to be written of a group of the consumer
+// protocol, and holds responses back until their state is written. It writes
+// absolute values, so that after a write with an unknown outcome the same or
+// newer values can simply be written again.
 type writeBuffer struct {
 	groupDirty              bool
-	info, assigned, targets map[string]bool // members to write: what they say, have, shall have
+	info, assigned, targets map[string]bool // members to write: their description, assignment, target
 	removed                 map[string]bool
-	stored                  map[string]bool // ids that may be in the state
-	groupStored             bool            // the group itself may be
+	stored                  map[string]bool // members that may have a record in the state
+	groupStored             bool            // the group itself may have one
 	changes, durableChanges uint64
 	deferred                []deferredReply
 	inFlight                *writeBatch
-	retryAt                 time.Time // a write failed: not before then; zero: none did
+	retryAt                 time.Time // after a failed write: when to retry; zero: none failed
 }
 
-// deferredReply waits for the changes before it to be durable.
+// deferredReply is a response that waits until the changes before it are
+// durable.
 type deferredReply struct {
 	change uint64
 	reply  func(code int16)
 }
 
-// writeBatch is what is on its way to the log.
+// writeBatch is the write in flight.
 type writeBatch struct {
-	entries                 [][]metadata.Command // one after the other
+	entries                 [][]metadata.Command // written one after another
 	lastChange              uint64
 	hasGroup                bool
 	info, assigned, targets []string
@@ -48,14 +50,14 @@ func (b *writeBuffer) markGroup() {
 	b.changes++
 }
 
-// markMember asks for all of a member to be written.
+// markMember queues all of a member's records.
 func (b *writeBuffer) markMember(id string) {
 	delete(b.removed, id)
 	b.info[id], b.assigned[id], b.targets[id] = true, true, true
 	b.markGroup()
 }
 
-// markInfo asks for what a member says of itself to be written.
+// markInfo queues a member's description.
 func (b *writeBuffer) markInfo(id string) {
 	b.info[id] = true
 	b.changes++
@@ -81,17 +83,17 @@ func (b *writeBuffer) markRemoved(id string) {
 	b.markGroup()
 }
 
-// hasChanges reports whether there is something to write.
+// hasChanges reports whether anything has to be written.
 func (b *writeBuffer) hasChanges() bool {
 	return b.groupDirty || len(b.info)+len(b.assigned)+len(b.targets)+len(b.removed) > 0
 }
 
-// isDrained reports whether nothing is to be written, on its way, or waited for.
+// isDrained reports whether nothing is queued, in flight, or waiting.
 func (b *writeBuffer) isDrained() bool {
 	return !b.hasChanges() && b.inFlight == nil && len(b.deferred) == 0
 }
 
-// shouldWrite reports whether a write should start. A group of which nothing was ever
+// shouldWrite reports whether a write should start. A group that was never
 // written, and whose members are gone again, needs none.
 func (b *writeBuffer) shouldWrite(now time.Time) bool {
 	if b.inFlight == nil && b.hasChanges() && !b.groupStored && len(b.info) == 0 {
@@ -102,7 +104,7 @@ func (b *writeBuffer) shouldWrite(now time.Time) bool {
 	return b.inFlight == nil && b.hasChanges() && (b.retryAt.IsZero() || !now.Before(b.retryAt))
 }
 
-// deferReply answers once everything up to now is written.
+// deferReply sends a response once all changes so far are written.
 func (b *writeBuffer) deferReply(reply func(code int16)) {
 	if b.durableChanges >= b.changes {
 		reply(noError)
@@ -111,8 +113,8 @@ func (b *writeBuffer) deferReply(reply func(code int16)) {
 	b.deferred = append(b.deferred, deferredReply{b.changes, reply})
 }
 
-// completeBatch ends the flight, and answers who waited for it; all who wait, where it
-// failed.
+// completeBatch ends the write in flight and sends the responses that waited
+// for it; after a failure all waiting ones fail.
 func (b *writeBuffer) completeBatch(now time.Time, code int16) {
 	f := b.inFlight
 	b.inFlight = nil
@@ -141,7 +143,7 @@ func (b *writeBuffer) completeBatch(now time.Time, code int16) {
 	b.deferred = rest
 }
 
-// restoreBatch makes what a failed flight carried dirty again.
+// restoreBatch queues the changes of a failed write again.
 func (b *writeBuffer) restoreBatch(f *writeBatch) {
 	b.groupDirty = b.groupDirty || f.hasGroup
 	for _, id := range f.removed {
@@ -161,7 +163,7 @@ func (b *writeBuffer) restoreBatch(f *writeBatch) {
 	mark(b.targets, f.targets)
 }
 
-// takeBatch makes a flight of all that is dirty.
+// takeBatch makes a write of all queued changes.
 func (r *consumerGroup) takeBatch(epoch metadata.RoleEpoch) *writeBatch {
 	b := &r.writeBuffer
 	f := &writeBatch{lastChange: b.changes, hasGroup: b.groupDirty, removed: slices.Sorted(maps.Keys(b.removed)),
@@ -179,7 +181,7 @@ func (r *consumerGroup) takeBatch(epoch metadata.RoleEpoch) *writeBatch {
 	return f
 }
 
-// encodeBatch turns a flight into commands, as many to an entry as fit.
+// encodeBatch encodes a write as commands, as many per entry as fit.
 func (r *consumerGroup) encodeBatch(epoch metadata.RoleEpoch, f *writeBatch) [][]metadata.Command {
 	p := entryPacker{}
 	if len(f.removed) > 0 {
@@ -216,7 +218,7 @@ func (r *consumerGroup) encodeBatch(epoch metadata.RoleEpoch, f *writeBatch) [][
 	return p.entries
 }
 
-// encodeTargets writes targets; the last command says that they are complete.
+// encodeTargets adds the targets; the last command marks them complete.
 func (r *consumerGroup) encodeTargets(p *entryPacker, epoch metadata.RoleEpoch, f *writeBatch) {
 	if !f.hasGroup && len(f.targets) == 0 {
 		return
@@ -256,7 +258,7 @@ func heldBytes(list []metadata.HeldRange) int {
 	return n
 }
 
-// entryPacker puts commands into entries.
+// entryPacker distributes commands over entries.
 type entryPacker struct {
 	entries [][]metadata.Command
 	size    int
@@ -272,7 +274,7 @@ func (p *entryPacker) addCommand(size int, c metadata.Command) {
 	p.size += size
 }
 
-// failDeferred answers everybody that waits: the slot is another's.
+// failDeferred fails all waiting responses: the slot is lost.
 func (b *writeBuffer) failDeferred(code int16) {
 	for _, w := range b.deferred {
 		w.reply(code)

@@ -40,7 +40,7 @@ func fetchFixes() []mutant {
 			"		case is == limitFull && was < limitFull:\n			rose++\n", ""}}},
 		{name: "lanes do not slow down at a limit", pkg: "./internal/node", run: "TestLanesSlowDown", edits: []edit{{"internal/node/limits.go",
 			"	n.governor.SetDataFraction(slowedRates(fullest))\n", ""}}},
-		{name: "groups to delete compared with each other", pkg: "./broker", run: "TestHostile", edits: []edit{{"broker/groups/admin.go",
+		{name: "groups to delete compared with each other", pkg: "./broker", run: "TestHostile", edits: []edit{{"broker/groups/delete_groups.go",
 			"		if named[name] {", "		n := 0\n		for _, other := range r.Groups {\n			if other == name {\n				n++\n			}\n		}\n		if named[name] || n > len(r.Groups) {"}}},
 	}
 }

@@ -70,7 +70,7 @@ func promiseMutants() []mutant {
 			"	body := c.checkpointer.Encode(snapshot, key)\n",
 			"	body := c.checkpointer.Encode(snapshot, key)\n	snapshot.revision += 60\n"}}},
 		{name: "a member's epoch moves on before it gave partitions up", pkg: "./broker/groups", run: "ReadTwice", edits: []edit{{"broker/groups/reconcile.go",
-			"if len(drop) > 0 && (!said || owned.intersects(drop)) {", "if len(drop) > 0 && !said {"}}},
+			"if len(drop) > 0 && (!reported || owned.intersects(drop)) {", "if len(drop) > 0 && !reported {"}}},
 		{name: "a partition given to a member while another has it", pkg: "./broker/groups", run: "ReadTwice", edits: []edit{{"broker/groups/reconcile.go",
 			"return !held || holder.member == p.info.ID", "return !held || holder.member != \"\""}}},
 		{name: "a heartbeat answered before what it says is written", pkg: "./broker/groups", run: "AnswersWait", edits: []edit{{"broker/groups/write_buffer.go",
