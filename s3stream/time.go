@@ -84,13 +84,13 @@ type search struct {
 	claimed  []*blockFetch
 }
 
-// searchPartition makes passes until one does not stumble over what is gone.
+// searchPartition makes passes until one does not meet a span that is gone.
 func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition, pass func(*search) error) error {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
 	for look := 1; ; look++ {
 		q := &search{s: s, ctx: ctx, tp: tp}
 		err := pass(q)
-		s.reportUnused(q.stats.GETs) // nobody's reads: a search is not metered by group
+		s.reportUnused(q.stats.GETs) // a search is not metered by group
 		if err == nil || look == maxReadTries || !shouldRetryRead(err) {
 			return toReadError(tp, err)
 		}
@@ -100,7 +100,8 @@ func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition,
 	}
 }
 
-// eachSpan hands the partition's spans to take, oldest first, until it says stop.
+// eachSpan calls take with the partition's spans, oldest first, until it
+// returns false.
 func (q *search) eachSpan(take func(metadata.Span) (more bool, err error)) error {
 	var spans []metadata.Span
 	for next := metadata.Offset(0); ; next = spans[len(spans)-1].End() {
@@ -121,9 +122,9 @@ func (q *search) eachSpan(take func(metadata.Span) (more bool, err error)) error
 	}
 }
 
-// eachRecordOf hands the records of a span from the log start on to take, leaving
-// out batches whose timestamps are all before from. A marker is a record, as in
-// Kafka: a time may be found at its offset.
+// eachRecordOf calls take with the records of a span from the log start on,
+// except for batches whose timestamps are all before from. A marker is a
+// record, as in Kafka: a search may return its offset.
 func (q *search) eachRecordOf(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
 	if sp.Marker() {
 		if sp.First >= q.logStart && sp.MaxTimestamp >= from {
