@@ -14,7 +14,7 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// session is one life in the log: its WAL, its custodian, its slots, its
+// session is one session in the log, with its WAL, maintenance, group slots and
 // usage reports.
 type session struct {
 	n        *Node
@@ -23,17 +23,17 @@ type session struct {
 	broker   metadata.BrokerID
 	usage    *usageReporter
 	slots    *groups.SlotKeeper
-	ctx      context.Context    // of duties, slots and usage
+	ctx      context.Context    // of roles, slots and usage
 	cancel   context.CancelFunc // ends ctx
 	wg       sync.WaitGroup
-	finished chan struct{} // closed by finish
+	finished chan struct{} // closed by endAfterDrain
 	once     sync.Once
 }
 
 // Pauses between tries to open a session.
 const (
 	reopenPause  = 100 * time.Millisecond
-	idTakenPause = time.Second // a broker id's earlier holder may live until its lease ends
+	idTakenPause = time.Second // the former session of a broker id may last until its lease ends
 )
 
 // runSessions opens one session after the other.
@@ -129,8 +129,8 @@ func (n *Node) openSession() (*session, error) {
 	return s, nil
 }
 
-// formerSessions are those of this broker's earlier lives, by its address: they
-// end by the opening of the next one.
+// formerSessions are those of earlier processes of this broker, by its address:
+// they end when the next one opens.
 func (n *Node) formerSessions() (ids []metadata.SessionID) {
 	n.replica.View(func(s *metadata.State) {
 		for _, o := range s.Sessions() {
@@ -142,9 +142,9 @@ func (n *Node) formerSessions() (ids []metadata.SessionID) {
 	return ids
 }
 
-// endSessions takes away what earlier lives have left in the log. After a crash
-// their leases would hold their group slots and roles for seconds, though nobody
-// does their work.
+// endSessions ends sessions of earlier processes. After a crash their leases
+// would keep their group slots and roles for seconds, though nobody serves
+// them.
 func (n *Node) endSessions(ids []metadata.SessionID) {
 	for _, id := range ids {
 		ctx, cancel := context.WithTimeout(n.ctx, closeTimeout)
@@ -156,8 +156,8 @@ func (n *Node) endSessions(ids []metadata.SessionID) {
 	}
 }
 
-// openCommands opens the session; the very first one of a cluster also starts
-// its clock, so that nothing is booked before time began.
+// openCommands are the commands that open the session; the very first one of a
+// cluster also starts its clock, so that nothing is booked at time 0.
 func (n *Node) openCommands() []metadata.Command {
 	var at metadata.UnixMilli
 	var cluster metadata.ClusterID
@@ -173,8 +173,9 @@ func (n *Node) openCommands() []metadata.Command {
 	return []metadata.Command{open, metadata.Tick{To: n.cfg.Clock.Now()}}
 }
 
-// newClusterID returns a random UUID that does not begin with a dash in Kafka's
-// form, which tools would take for an option (as Kafka's Uuid.randomUuid).
+// newClusterID returns a random UUID whose text in Kafka's form does not begin
+// with a dash, which tools would parse as an option (as Kafka's
+// Uuid.randomUuid).
 func (n *Node) newClusterID() (c metadata.ClusterID) {
 	for c.IsZero() || c.String()[0] == '-' {
 		binary.BigEndian.PutUint64(c[:], n.cfg.Rand.Uint64())
@@ -192,15 +193,15 @@ func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	return c
 }
 
-// runRoles does the session's share of everything until it is lost, finished, or
-// the node ends.
+// runRoles runs the roles, slots and usage reports of the session until it is
+// lost, finished, or the node ends.
 func (s *session) runRoles() (cause error) {
 	n, ctx := s.n, s.ctx
-	custodian := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
+	maintenance := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.newRand(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
 	s.wg.Go(func() {
-		if err := custodian.Run(ctx); err != nil {
+		if err := maintenance.Run(ctx); err != nil {
 			n.stopServing(err)
 		}
 	})
@@ -224,8 +225,8 @@ func (s *session) runRoles() (cause error) {
 	return cause
 }
 
-// endAfterDrain ends the session on purpose, after a drain: its slots are given up,
-// the last usage is reported, then its key goes.
+// endAfterDrain ends the session after a drain: its slots are released, the
+// last usage is reported, then its key is deleted.
 func (s *session) endAfterDrain(ctx context.Context) {
 	s.cancel()
 	s.wg.Wait()
