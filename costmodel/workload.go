@@ -9,8 +9,8 @@ import (
 )
 
 // Classic describes Kafka with a leader per partition, replicas in every zone
-// and clients that do not know zones, unless consumers fetch from the nearest
-// replica (KIP-392 with client.rack).
+// and clients without zones, unless consumers fetch from the closest replica
+// (KIP-392 with client.rack).
 type Classic struct {
 	BytesPerSecond uint64
 	Seconds        uint64
@@ -68,7 +68,7 @@ type Workload struct {
 	ObjectBytes       uint64 // a lane seals at this size (8 MiB)
 	LingerMS          uint64 // or after this time (standard lane: 100)
 	Brokers           uint64 // brokers that take writes, evenly
-	ReaderZones       uint64 // zones that read at the head, beside the writer's
+	ReaderZones       uint64 // zones that read at the head, in addition to the writer's
 	InlineBytes       uint64 // of BytesPerSecond, what goes inline
 	InlineNetworkHops uint64 // times an inline byte crosses between zones
 }
@@ -129,8 +129,8 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 	return e, err
 }
 
-// RequestBytesCost prices n requests of so many bytes at a per-byte meter with
-// an allowance of free bytes per request (S3 Express before 2025-04).
+// RequestBytesCost prices n requests of bytesEach bytes at a per-byte meter
+// with an allowance of free bytes per request (S3 Express before 2025-04).
 func (b *Book) RequestBytesCost(id costkeys.MeterID, requests, bytesEach uint64) (NanoUSD, error) {
 	m, err := b.findMeter(id)
 	if err != nil {

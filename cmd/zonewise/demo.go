@@ -27,8 +27,8 @@ func demoTopics() []struct {
 }
 
 // startDemo runs sample traffic until the returned function is called: in every
-// zone a producer and a group of consumers, and one client whose zone nothing
-// tells.
+// zone a producer and a group of consumers, and one client without evidence of
+// its zone.
 func startDemo(ctx context.Context, o *devOptions, logger *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

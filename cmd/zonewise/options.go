@@ -23,7 +23,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket/s3"
 )
 
-// logOptions say how a server logs.
+// logOptions are the options of a server's log.
 type logOptions struct {
 	level, format string
 	levelVar      *slog.LevelVar // of the logger, which may be changed at run time
@@ -114,7 +114,7 @@ func loadPriceBook(path string) (*costmodel.Book, error) {
 	return book, nil
 }
 
-// tlsOptions are the files of one door's certificates; all empty: plain text.
+// tlsOptions are the certificate files of one interface; all empty: plain text.
 type tlsOptions struct{ ca, cert, key string }
 
 func (o *tlsOptions) declareTLS(s *cli.Set, door, whose string) {
@@ -156,7 +156,7 @@ func newRand() *rand.Rand {
 	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])))
 }
 
-// newSecret returns a random text that nobody can guess.
+// newSecret returns a random text that cannot be guessed.
 func newSecret() string {
 	var b [32]byte
 	_, _ = crand.Read(b[:]) // never fails
@@ -176,7 +176,7 @@ func parseZoneNames(pairs []string) (map[string]metadata.ZoneID, error) {
 	return out, nil
 }
 
-// portError says why a port cannot be had and which flag moves it.
+// portError explains why a port is not available and which flag changes it.
 func portError(err error, port int, flag string) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
