@@ -38,10 +38,10 @@ func (c Classic) crossBytes() (*big.Rat, error) {
 	if c.Zones == 0 || c.Replicas == 0 {
 		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
 	}
-	away := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
-	crossings := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
+	crossing := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
+	crossings := new(big.Rat).Add(crossing, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
 	if !c.FollowerFetch {
-		crossings.Add(crossings, multiplyRat(away, c.FanOut))
+		crossings.Add(crossings, multiplyRat(crossing, c.FanOut))
 	}
 	return multiplyRat(multiplyRat(crossings, c.BytesPerSecond), c.Seconds), nil
 }

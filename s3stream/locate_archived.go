@@ -35,19 +35,19 @@ func (s *Store) locateArchived(ctx context.Context, stats *ReadStats, places []*
 		}
 	}
 	g := &blockFetch{}
-	look := func(group []*locatedSpan) {
+	lookUp := func(group []*locatedSpan) {
 		for _, p := range group {
 			s.locateOneArchived(s.withGETObserver(ctx, g), p)
 		}
 	}
 	if len(groups) == 1 {
-		look(groups[0])
+		lookUp(groups[0])
 	} else {
 		var wg sync.WaitGroup
 		limit := make(chan struct{}, maxAheadGETs)
 		for _, group := range groups {
 			limit <- struct{}{}
-			wg.Go(func() { look(group); <-limit })
+			wg.Go(func() { lookUp(group); <-limit })
 		}
 		wg.Wait()
 	}

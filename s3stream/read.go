@@ -26,12 +26,12 @@ func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	s.pauseRead(req.Partition, req.From)
 	var stats ReadStats
 	defer func() { s.addReadStats(req.Stats, stats) }()
-	for look := 1; ; look++ {
+	for try := 1; ; try++ {
 		res, err := s.readOnce(ctx, &req, &stats)
 		if err == nil || res.Bytes > 0 {
 			return res, nil
 		}
-		if look == maxReadTries || !shouldRetryRead(err) {
+		if try == maxReadTries || !shouldRetryRead(err) {
 			return ReadResult{Next: req.From}, toReadError(req.Partition, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {

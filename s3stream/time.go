@@ -41,7 +41,7 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 	offset metadata.Offset, timestamp metadata.UnixMilli, found bool, err error) {
 	err = s.searchPartition(ctx, tp, func(q *search) error {
 		found = false
-		look := func(sp metadata.Span) error {
+		searchSpan := func(sp metadata.Span) error {
 			from := metadata.UnixMilli(minTimestamp)
 			if found {
 				from = timestamp + 1
@@ -56,7 +56,7 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 		var best metadata.Span
 		err := q.eachSpan(func(sp metadata.Span) (bool, error) {
 			if sp.First < q.logStart { // its greatest may lie before the log start
-				return true, look(sp)
+				return true, searchSpan(sp)
 			}
 			if best.Count == 0 || sp.MaxTimestamp > best.MaxTimestamp {
 				best = sp
@@ -66,7 +66,7 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 		if err != nil || best.Count == 0 || found && best.MaxTimestamp <= timestamp {
 			return err
 		}
-		return look(best)
+		return searchSpan(best)
 	})
 	return offset, timestamp, found && err == nil, err
 }
@@ -87,11 +87,11 @@ type search struct {
 // searchPartition makes passes until one does not meet a span that is gone.
 func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition, pass func(*search) error) error {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
-	for look := 1; ; look++ {
+	for try := 1; ; try++ {
 		q := &search{s: s, ctx: ctx, tp: tp}
 		err := pass(q)
 		s.reportUnused(q.stats.GETs) // a search is not metered by group
-		if err == nil || look == maxReadTries || !shouldRetryRead(err) {
+		if err == nil || try == maxReadTries || !shouldRetryRead(err) {
 			return toReadError(tp, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {

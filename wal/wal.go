@@ -132,13 +132,13 @@ func (w *WAL) releaseAnswered(items []*pendingBatch) {
 	for _, it := range free {
 		w.lanes[it.Lane].box.addBatches(it)
 	}
-	quiet := w.takeDrained()
+	drained := w.takeDrained()
 	w.mu.Unlock()
 	w.budget.release(freed)
 	for _, m := range complete {
 		close(m.done)
 	}
-	for _, q := range quiet {
+	for _, q := range drained {
 		close(q.done)
 	}
 	for _, it := range free {
@@ -185,13 +185,13 @@ func (w *WAL) countSubmissionDone() { w.adjustPending(-1, 0) }
 
 // adjustPending changes how many submissions are not answered and how many
 // orphaned uploads no entry has named yet.
-func (w *WAL) adjustPending(subs, owed int) {
+func (w *WAL) adjustPending(submissions, orphans int) {
 	w.mu.Lock()
-	w.pendingSubmissions += subs
-	w.unnamedOrphans += owed
-	quiet := w.takeDrained()
+	w.pendingSubmissions += submissions
+	w.unnamedOrphans += orphans
+	drained := w.takeDrained()
 	w.mu.Unlock()
-	for _, q := range quiet {
+	for _, q := range drained {
 		close(q.done)
 	}
 }

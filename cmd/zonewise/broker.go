@@ -254,8 +254,8 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if cfg.Settings, err = b.checkSettings(ctx, log); err != nil {
 		return err
 	}
-	door := peers.newPeerClient(token)
-	cfg.Peers, cfg.ClientCounter = door, door
+	client := peers.newPeerClient(token)
+	cfg.Peers, cfg.ClientCounter = client, client
 	if b.node, err = node.Start(cfg); err != nil {
 		return err
 	}

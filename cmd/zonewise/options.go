@@ -117,30 +117,30 @@ func loadPriceBook(path string) (*costmodel.Book, error) {
 // tlsOptions are the certificate files of one interface; all empty: plain text.
 type tlsOptions struct{ ca, cert, key string }
 
-func (o *tlsOptions) declareTLS(s *cli.Set, door, whose string) {
-	s.String(&o.ca, door+"-ca", "", "FILE", "certificates that "+whose+" must be signed by (PEM); turns TLS on")
-	s.String(&o.cert, door+"-cert", "", "FILE", "our certificate towards "+whose+" (PEM)")
-	s.String(&o.key, door+"-key", "", "FILE", "its key (PEM)")
+func (o *tlsOptions) declareTLS(s *cli.Set, prefix, whose string) {
+	s.String(&o.ca, prefix+"-ca", "", "FILE", "certificates that "+whose+" must be signed by (PEM); turns TLS on")
+	s.String(&o.cert, prefix+"-cert", "", "FILE", "our certificate towards "+whose+" (PEM)")
+	s.String(&o.key, prefix+"-key", "", "FILE", "its key (PEM)")
 }
 
 // loadConfig returns nil where no file is given.
-func (o *tlsOptions) loadConfig(door string) (*tls.Config, error) {
+func (o *tlsOptions) loadConfig(prefix string) (*tls.Config, error) {
 	if *o == (tlsOptions{}) {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if (o.cert == "") != (o.key == "") {
-		return nil, cli.Usagef("--%s-cert and --%s-key must be given together", door, door)
+		return nil, cli.Usagef("--%s-cert and --%s-key must be given together", prefix, prefix)
 	}
 	if o.cert != "" {
-		pair, err := readKeyPair(flagFile{door + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{door + "-key", o.key, "a file with the key of --" + door + "-cert (PEM)"})
+		pair, err := readKeyPair(flagFile{prefix + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{prefix + "-key", o.key, "a file with the key of --" + prefix + "-cert (PEM)"})
 		if err != nil {
 			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if o.ca != "" {
-		pool, err := flagFile{door + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.readCertificates()
+		pool, err := flagFile{prefix + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.readCertificates()
 		if err != nil {
 			return nil, err
 		}

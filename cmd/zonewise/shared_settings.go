@@ -98,7 +98,7 @@ func compareWith(ours map[string]string, peer string, others []metadata.LiveSess
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(ours)) {
-			if there, told := o.Info.Settings[name]; told && there != ours[name] {
+			if there, published := o.Info.Settings[name]; published && there != ours[name] {
 				out = append(out, settingDifference{name, ours[name], there, o})
 			}
 		}

@@ -28,11 +28,11 @@ type tlsContent struct {
 }
 
 // openFiles reads the files; nil where no file is given.
-func (o *tlsOptions) openFiles(door string) (*tlsFiles, error) {
+func (o *tlsOptions) openFiles(prefix string) (*tlsFiles, error) {
 	if *o == (tlsOptions{}) {
 		return nil, nil
 	}
-	f := &tlsFiles{options: *o, flagPrefix: door}
+	f := &tlsFiles{options: *o, flagPrefix: prefix}
 	_, err := f.reloadIfChanged()
 	return f, err
 }

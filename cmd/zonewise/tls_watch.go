@@ -69,7 +69,7 @@ func (w *tlsWatcher) run(ctx context.Context, watch func()) {
 	settled := time.NewTimer(tlsSettleTime)
 	settled.Stop()
 	for watch(); ; watch() {
-		asked := false
+		requested := false
 		select {
 		case <-ctx.Done():
 			return
@@ -79,12 +79,12 @@ func (w *tlsWatcher) run(ctx context.Context, watch func()) {
 		case <-settled.C:
 		case <-tick.C:
 		case <-w.hangups:
-			asked = true
+			requested = true
 			w.logger.Info("SIGHUP: reloading certificates; use SIGTERM to stop a broker")
 		}
 		for _, f := range w.files {
 			if f != nil {
-				w.reloadFiles(f, asked)
+				w.reloadFiles(f, requested)
 			}
 		}
 	}
@@ -92,10 +92,10 @@ func (w *tlsWatcher) run(ctx context.Context, watch func()) {
 
 // reloadFiles reloads one interface's files. A failure is logged once, and
 // whenever a reload was requested.
-func (w *tlsWatcher) reloadFiles(f *tlsFiles, asked bool) {
+func (w *tlsWatcher) reloadFiles(f *tlsFiles, requested bool) {
 	changed, err := f.reloadIfChanged()
 	switch {
-	case err != nil && (asked || w.failed[f] != err.Error()):
+	case err != nil && (requested || w.failed[f] != err.Error()):
 		w.failed[f] = err.Error()
 		w.logger.Error("certificates could not be reloaded: the previous ones stay in use", "err", err)
 	case err == nil:

@@ -256,13 +256,13 @@ func Dial(endpoints []string, t *tls.Config) (*clientv3.Client, error) {
 
 // DialAs is Dial for an etcd with authentication.
 func DialAs(endpoints []string, t *tls.Config, user, password string, more ...grpc.DialOption) (*clientv3.Client, error) {
-	again := backoff.DefaultConfig
-	again.BaseDelay, again.MaxDelay = 100*time.Millisecond, maxReconnectDelay
+	reconnect := backoff.DefaultConfig
+	reconnect.BaseDelay, reconnect.MaxDelay = 100*time.Millisecond, maxReconnectDelay
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints: endpoints, TLS: t, Username: user, Password: password,
 		DialTimeout: loginTimeout, DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallSendMsgSize: MaxRequestBytes, RejectOldCluster: false, Logger: zap.NewNop(),
-		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: maxReconnectDelay})}, more...),
+		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: maxReconnectDelay})}, more...),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", endpoints, err)

@@ -91,11 +91,11 @@ func (f *FaultyBucket) Put(ctx context.Context, name string, body []byte) error 
 	if err := checkRequest(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
 		return err
 	}
-	fate := f.nextFault(OpPut, name, name, 0)
-	if fate.Kind != FaultLatePut {
-		return f.runWithFault(ctx, a, fate, func(ctx context.Context) error { return f.b.Put(ctx, name, body) })
+	fault := f.nextFault(OpPut, name, name, 0)
+	if fault.Kind != FaultLatePut {
+		return f.runWithFault(ctx, a, fault, func(ctx context.Context) error { return f.b.Put(ctx, name, body) })
 	}
-	f.putLate(ctx, name, append([]byte(nil), body...), fate.After)
+	f.putLate(ctx, name, append([]byte(nil), body...), fault.After)
 	return failUnanswered(ctx, a)
 }
 
@@ -134,8 +134,8 @@ func (f *FaultyBucket) Get(ctx context.Context, name string, off, length int64) 
 
 // List implements Bucket.
 func (f *FaultyBucket) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
-	fate := f.nextFault(OpList, prefix, prefix+"\x00"+after, 0)
-	err = f.runWithFault(ctx, Attempt{Op: OpList, Name: prefix}, fate, func(ctx context.Context) error {
+	fault := f.nextFault(OpList, prefix, prefix+"\x00"+after, 0)
+	err = f.runWithFault(ctx, Attempt{Op: OpList, Name: prefix}, fault, func(ctx context.Context) error {
 		infos, err = f.b.List(ctx, prefix, after, limit)
 		return err
 	})
@@ -153,8 +153,8 @@ func (f *FaultyBucket) Delete(ctx context.Context, names ...string) error {
 	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
 		return err
 	}
-	fate := f.nextFault(OpDelete, names[0], names[0], 0)
-	return f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fate, func(ctx context.Context) error {
+	fault := f.nextFault(OpDelete, names[0], names[0], 0)
+	return f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fault, func(ctx context.Context) error {
 		return f.b.Delete(ctx, names...)
 	})
 }
@@ -168,11 +168,11 @@ func (f *FaultyBucket) nextFault(op Op, name, counted string, off int64) Injecte
 	return f.decide(op, name, attempt)
 }
 
-func (f *FaultyBucket) runWithFault(ctx context.Context, a Attempt, fate InjectedFault, do func(context.Context) error) error {
+func (f *FaultyBucket) runWithFault(ctx context.Context, a Attempt, fault InjectedFault, do func(context.Context) error) error {
 	if err := checkRequest(ctx, a.Op, a.Name); err != nil {
 		return err
 	}
-	switch fate.Kind {
+	switch fault.Kind {
 	case FaultRefused:
 		a.Status = 503
 		Report(ctx, a)

@@ -137,9 +137,9 @@ func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, siz
 	for n := 1; ; n++ {
 		reportRequestStart(ctx, op)
 		err := r.runOnce(ctx, size, attempt)
-		again := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
+		retriable := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
 		switch {
-		case err == nil || ctx.Err() == nil && !again:
+		case err == nil || ctx.Err() == nil && !retriable:
 			return err
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return err

@@ -52,7 +52,7 @@ type Hedger struct {
 	latencies   latencyStats
 	tokens      float64   // of hedges
 	permitQueue []*permit // waiting for a permit, in order
-	losers      []*try    // in flight, oldest first
+	losing      []*try    // in flight, oldest first
 	stats       Stats
 }
 
@@ -83,7 +83,7 @@ func (h *Hedger) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.stats
-	s.Losing, s.Waiting = len(h.losers), len(h.permitQueue)
+	s.Losing, s.Waiting = len(h.losing), len(h.permitQueue)
 	return s
 }
 
@@ -154,17 +154,17 @@ func (h *Hedger) releasePermits(n int) {
 func (h *Hedger) addLosers(tries []*try) (over []*try) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.losers = append(h.losers, tries...)
+	h.losing = append(h.losing, tries...)
 	bytes := 0
-	for _, t := range h.losers {
+	for _, t := range h.losing {
 		bytes += t.g.race.Bytes
 	}
 	n := 0
-	for len(h.losers)-n > h.config.Losing || len(h.losers) > n && bytes > h.config.LosingBytes {
-		bytes -= h.losers[n].g.race.Bytes
+	for len(h.losing)-n > h.config.Losing || len(h.losing) > n && bytes > h.config.LosingBytes {
+		bytes -= h.losing[n].g.race.Bytes
 		n++
 	}
-	over, h.losers = h.losers[:n:n], slices.Clone(h.losers[n:])
+	over, h.losing = h.losing[:n:n], slices.Clone(h.losing[n:])
 	h.stats.GivenUp += uint64(n)
 	return over
 }
@@ -173,8 +173,8 @@ func (h *Hedger) addLosers(tries []*try) (over []*try) {
 func (h *Hedger) removeLoser(t *try) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if i := slices.Index(h.losers, t); i >= 0 {
-		h.losers = slices.Delete(h.losers, i, i+1)
+	if i := slices.Index(h.losing, t); i >= 0 {
+		h.losing = slices.Delete(h.losing, i, i+1)
 	}
 }
 
