@@ -67,7 +67,7 @@ func (b *Book) Rate(id costkeys.MeterID, atMS int64) (Rate, error) {
 	perUnit := new(big.Rat).Mul(price, new(big.Rat).SetInt(new(big.Int).SetUint64(m.BaseUnitsPerUnit)))
 	perUnit.Mul(perUnit, big.NewRat(1, nanoPerUSD))
 	unit := m.Unit
-	if unit == "request" { // as price lists say it, and as people can read it
+	if unit == "request" { // as price lists have it
 		perUnit.Mul(perUnit, big.NewRat(1000, 1))
 		unit = "1,000 requests"
 	}

@@ -45,13 +45,13 @@ type Cluster struct {
 	Zones        []Zone               `json:"zones"`
 	BytesMinutes int                  `json:"bytes_minutes"` // over which bytes of zones are summed, up to now
 	Topics       []Topic              `json:"topics"`
-	// ClientsMissing are the brokers that did not tell their clients: the
+	// ClientsMissing are the brokers that did not return their clients: the
 	// zones below count those of the others.
 	ClientsMissing []metadata.BrokerID `json:"clients_missing_of"`
 }
 
-// Zone is one availability zone. The zone with an empty id stands for clients
-// that no evidence places.
+// Zone is one availability zone. The zone with an empty id is for clients
+// without evidence of a zone.
 type Zone struct {
 	ID       metadata.ZoneID `json:"zone"`
 	Brokers  []Broker        `json:"brokers"`

@@ -46,7 +46,7 @@ var errClosed = errors.New("store is closed")
 type object struct {
 	name    metadata.ObjectName // zero: archive
 	archive string
-	size    int64 // bytes, as the state knows it
+	size    int64 // bytes, by the state
 }
 
 func (o object) key() string {

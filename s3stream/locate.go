@@ -32,8 +32,8 @@ func (p *locatedSpan) key() string {
 	return p.object.key()
 }
 
-// locateSpans looks up the spans that hold offsets from From on, below Until, until
-// they are want bytes together.
+// locateSpans looks up the spans that hold offsets from From on, below Until,
+// until they are want bytes together.
 func (s *Store) locateSpans(req *ReadRequest, want int64) ([]locatedSpan, error) {
 	var spans []metadata.Span
 	var places []locatedSpan

@@ -48,7 +48,7 @@ type Config struct {
 // SetHooks sets the store's hooks.
 func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
 
-// The caches' sizes when Config says 0, in bytes.
+// Sizes of the caches where Config has 0, in bytes.
 const (
 	DefaultTailBytes  = 256 << 20
 	DefaultBlockBytes = 256 << 20

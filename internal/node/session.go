@@ -84,8 +84,8 @@ func (n *Node) runSession(first bool) error {
 	return cause
 }
 
-// catchUp waits until this broker has applied what exists now, so that an
-// earlier session of its own is settled too.
+// catchUp waits until this broker has applied what exists now, so that the
+// outcome of its earlier session is known.
 func (n *Node) catchUp() error {
 	for !n.replica.CaughtUp() {
 		select {

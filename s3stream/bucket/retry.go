@@ -14,7 +14,7 @@ type RetryConfig struct {
 	Base     time.Duration // the longest pause after the first attempt; it doubles from there
 	Cap      time.Duration // the longest pause of all
 	// Timeout bounds one attempt: this plus a second per PerSecond bytes of
-	// payload, where the size is known. The request to a store that stays
+	// payload, where the size is known. A request to a store that stays
 	// silent is sent again over another connection.
 	Timeout   time.Duration
 	PerSecond int64
