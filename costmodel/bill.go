@@ -253,9 +253,9 @@ func (b *biller) sortMeters() {
 	}
 }
 
-// sortForTies orders rows by a hash of window and key: the odd nano-dollar of
-// equal claimants goes to another one in every window, and to the same one
-// however often it is computed and in whatever order the rows came.
+// sortForTies orders rows by a hash of window and key: among equal claimants
+// the odd nano-dollar goes to a different one in every window, and always to
+// the same one for the same input, in whatever order the rows came.
 func sortForTies(rows []Usage, w Window) {
 	type ranked struct {
 		rank uint64

@@ -18,7 +18,7 @@ type NanoUSD int64
 // nanoPerUSD is how many nano-dollars one dollar is.
 const nanoPerUSD = 1_000_000_000
 
-// ErrMoneyRange says that an amount does not fit 64 bits of nano-dollars.
+// ErrMoneyRange means that an amount does not fit 64 bits of nano-dollars.
 var ErrMoneyRange = errors.New("amount is outside the range of nano-dollars in 64 bits (about $9.2e9): use a shorter window")
 
 // String returns the amount in dollars with all nine decimals: -1.500000000.

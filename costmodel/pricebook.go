@@ -15,7 +15,7 @@ import (
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// HoursRule says how long the month of a price "per unit and month" is.
+// HoursRule is the length of the month of a price "per unit and month".
 type HoursRule string
 
 // The rules: a price without time; a month of its real hours (672 to 744).

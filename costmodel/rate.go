@@ -10,13 +10,13 @@ import (
 )
 
 // Rate is a price: an exact fraction of a nano-dollar per base unit (request,
-// byte, byte-ms), and how people say it. It is immutable.
+// byte, byte-ms), and its usual text. It is immutable.
 type Rate struct {
 	perBase *big.Rat
 	text    string
 }
 
-// String says the price per commercial unit: 0.02 USD per GB.
+// String returns the price per commercial unit: 0.02 USD per GB.
 func (r Rate) String() string { return r.text }
 
 // Fraction returns the price as numerator and denominator in nano-dollars per
@@ -35,7 +35,7 @@ func (r Rate) costFloor(q costkeys.Quantity, baseUnits uint64) *big.Int {
 	return n.Quo(n, new(big.Int).Mul(r.perBase.Denom(), new(big.Int).SetUint64(baseUnits)))
 }
 
-// costCeil is cost rounded up, for upper bounds.
+// costCeil is costFloor rounded up, for upper bounds.
 func (r Rate) costCeil(q costkeys.Quantity, baseUnits uint64) *big.Int {
 	n := new(big.Int).Mul(q.BigInt(), r.perBase.Num())
 	d := new(big.Int).Mul(r.perBase.Denom(), new(big.Int).SetUint64(baseUnits))
@@ -67,7 +67,7 @@ func (b *Book) Rate(id costkeys.MeterID, atMS int64) (Rate, error) {
 	perUnit := new(big.Rat).Mul(price, new(big.Rat).SetInt(new(big.Int).SetUint64(m.BaseUnitsPerUnit)))
 	perUnit.Mul(perUnit, big.NewRat(1, nanoPerUSD))
 	unit := m.Unit
-	if unit == "request" { // as price lists say it, and as people can read it
+	if unit == "request" { // as price lists have it
 		perUnit.Mul(perUnit, big.NewRat(1000, 1))
 		unit = "1,000 requests"
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// Key says what a quantity is attributed to. Topics are told apart by id: a
+// Key is what a quantity is attributed to. Topics are distinguished by id: a
 // recreated name is another topic. A reserved row has its name as both.
 type Key struct {
 	TopicID   string
@@ -32,8 +32,8 @@ type Usage struct {
 	Quantity costkeys.Quantity
 }
 
-// mergeUsage adds up rows of equal key, so that the cutting of its input shows
-// in no result. The order of what it returns means nothing.
+// mergeUsage adds up rows of equal key, so that results do not depend on how
+// the input was split. The order of its result is arbitrary.
 func mergeUsage(rows []Usage) ([]Usage, error) {
 	sums := make(map[Key]costkeys.Quantity, len(rows))
 	for _, r := range rows {

@@ -9,8 +9,8 @@ import (
 )
 
 // Classic describes Kafka with a leader per partition, replicas in every zone
-// and clients that do not know zones, unless consumers fetch from the nearest
-// replica (KIP-392 with client.rack).
+// and clients without zones, unless consumers fetch from the closest replica
+// (KIP-392 with client.rack).
 type Classic struct {
 	BytesPerSecond uint64
 	Seconds        uint64
@@ -38,10 +38,10 @@ func (c Classic) crossBytes() (*big.Rat, error) {
 	if c.Zones == 0 || c.Replicas == 0 {
 		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
 	}
-	away := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
-	crossings := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
+	crossing := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
+	crossings := new(big.Rat).Add(crossing, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
 	if !c.FollowerFetch {
-		crossings.Add(crossings, multiplyRat(away, c.FanOut))
+		crossings.Add(crossings, multiplyRat(crossing, c.FanOut))
 	}
 	return multiplyRat(multiplyRat(crossings, c.BytesPerSecond), c.Seconds), nil
 }
@@ -68,7 +68,7 @@ type Workload struct {
 	ObjectBytes       uint64 // a lane seals at this size (8 MiB)
 	LingerMS          uint64 // or after this time (standard lane: 100)
 	Brokers           uint64 // brokers that take writes, evenly
-	ReaderZones       uint64 // zones that read at the head, beside the writer's
+	ReaderZones       uint64 // zones that read at the head, in addition to the writer's
 	InlineBytes       uint64 // of BytesPerSecond, what goes inline
 	InlineNetworkHops uint64 // times an inline byte crosses between zones
 }
@@ -129,8 +129,8 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 	return e, err
 }
 
-// RequestBytesCost prices n requests of so many bytes at a per-byte meter with
-// an allowance of free bytes per request (S3 Express before 2025-04).
+// RequestBytesCost prices n requests of bytesEach bytes at a per-byte meter
+// with an allowance of free bytes per request (S3 Express before 2025-04).
 func (b *Book) RequestBytesCost(id costkeys.MeterID, requests, bytesEach uint64) (NanoUSD, error) {
 	m, err := b.findMeter(id)
 	if err != nil {

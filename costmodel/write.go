@@ -194,8 +194,8 @@ func orDash(text string) string {
 	return text
 }
 
-// Printable returns text with everything that could steer a terminal or hide
-// itself quoted as Go would.
+// Printable returns text with everything quoted as in Go that could control a
+// terminal or is invisible.
 func Printable(text string) string {
 	for _, c := range text {
 		if !unicode.IsPrint(c) || c == unicode.ReplacementChar {

@@ -96,7 +96,7 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(body.Bytes()) // the reader is gone: nobody to tell
+	_, _ = w.Write(body.Bytes()) // the reader is gone
 }
 
 // pageData works a priced window out for the template.

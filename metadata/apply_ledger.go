@@ -5,7 +5,7 @@ import (
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// payerKey is who pays for a part of an entry.
+// payerKey is the payer of a part of an entry.
 type payerKey struct {
 	topic     TopicID
 	principal string
@@ -71,8 +71,8 @@ func (s *State) payerShares(e *Entry, outcomes [][]RunOutcome) []payerShare {
 	return shares
 }
 
-// bookPuts splits each object's requests over the payers by their bytes in
-// it: the one that stored it, and apart from it what was repeated or given up.
+// bookPuts splits each object's requests over the payers by their bytes in it:
+// the one that stored it, and separately those that were repeated or given up.
 func (s *State) bookPuts(e *Entry, shares []payerShare) {
 	for i := range e.Objects {
 		o := &e.Objects[i]
@@ -115,8 +115,8 @@ func (s *State) objectWeights(e *Entry, object int, shares []payerShare) []uint6
 	return weights
 }
 
-// bookSplit books a total over the payers; where nobody has a weight the
-// control row pays.
+// bookSplit books a total over the payers; where no payer has a weight it goes
+// to the control row.
 func (s *State) bookSplit(c Component, zone ZoneID, total uint64, shares []payerShare, weights []uint64) {
 	if total == 0 {
 		return
@@ -179,7 +179,7 @@ func (s *State) applyUsage(by SessionID, c Usage) CommandOutcome {
 		}
 	}
 	o.usageSeq = c.Seq
-	if c.To > c.From { // or a session that ends now has not told all of its time
+	if c.To > c.From { // otherwise a session that ends now has not reported all of its time
 		o.usageReportedTo = s.time
 	}
 	if c.Final {

@@ -15,8 +15,8 @@ type (
 	Quantity  = costkeys.Quantity
 )
 
-// Topic ids that stand for the ledger's reserved rows. Real ids are random
-// UUIDs of version 4 and never collide with them.
+// Topic ids of the ledger's reserved rows. Real ids are random UUIDs of version
+// 4 and never collide with them.
 var (
 	RowPlatform = reservedTopicID(costkeys.RowPlatform)
 	RowControl  = reservedTopicID(costkeys.RowControl)
@@ -33,7 +33,7 @@ func ReservedRow(t TopicID) (costkeys.Row, bool) {
 	return 0, false
 }
 
-// CellKey says what a quantity is attributed to.
+// CellKey is what a quantity is attributed to.
 type CellKey struct {
 	Topic     TopicID
 	Component Component

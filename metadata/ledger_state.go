@@ -29,8 +29,8 @@ func (b ledgerBucket) hashWord() uint64 {
 
 func pageOfBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.hashWord()).Sum() }
 
-// ledgerCells is one bucket: the cells, and beside them the meters, which are
-// counted apart so that the sum of one can be held against the other.
+// ledgerCells is one bucket: the cells and, counted separately, the meters, so
+// that the sum of one can be compared with the other.
 type ledgerCells struct {
 	cells  map[CellKey]Quantity
 	meters [costkeys.ComponentEnd]Quantity
@@ -41,8 +41,8 @@ func cloneCells(c *ledgerCells) *ledgerCells {
 	return &ledgerCells{maps.Clone(c.cells), c.meters, c.gapsMs}
 }
 
-// bookQuantity adds a quantity to the present minute and hour. Past the limit of a
-// bucket, new keys fold into __other__; known keys go on counting.
+// bookQuantity adds a quantity to the present minute and hour. Past the limit
+// of a bucket, new keys are added to __other__; known keys continue to count.
 func (s *State) bookQuantity(k CellKey, q Quantity) {
 	if q.IsZero() {
 		return
@@ -78,7 +78,7 @@ func (s *State) ensureBucket(b ledgerBucket) *ledgerCells {
 	return c
 }
 
-// expireLedger forgets buckets that are older than they are kept.
+// expireLedger drops buckets past their retention.
 func (s *State) expireLedger() {
 	var old []ledgerBucket
 	s.ledger.each(func(b ledgerBucket, _ **ledgerCells) bool {
@@ -103,7 +103,7 @@ func (s *State) expireLedger() {
 type LedgerWindow struct {
 	From, To UnixMilli // widened to whole buckets
 	Cells    []Cell    // sorted
-	Meters   []Cell    // one per component, counted apart from the cells
+	Meters   []Cell    // one per component, counted separately from the cells
 	GapsMs   int64     // read-side time lost in it
 }
 

@@ -27,8 +27,8 @@ func demoTopics() []struct {
 }
 
 // startDemo runs sample traffic until the returned function is called: in every
-// zone a producer and a group of consumers, and one client whose zone nothing
-// tells.
+// zone a producer and a group of consumers, and one client without evidence of
+// its zone.
 func startDemo(ctx context.Context, o *devOptions, logger *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -67,7 +67,7 @@ func (d demoSender) run(ctx context.Context) {
 	source := rand.New(rand.NewPCG(1, uint64(len(d.id))))
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
-	owed := make([]float64, len(demoTopics()))
+	due := make([]float64, len(demoTopics()))
 	for {
 		select {
 		case <-ticker.C:
@@ -75,8 +75,8 @@ func (d demoSender) run(ctx context.Context) {
 			return
 		}
 		for i, t := range demoTopics() {
-			owed[i] += float64(t.rate) / float64(d.share) * beat.Seconds()
-			for ; owed[i] >= 1; owed[i]-- {
+			due[i] += float64(t.rate) / float64(d.share) * beat.Seconds()
+			for ; due[i] >= 1; due[i]-- {
 				c.Produce(ctx, demoRecord(source, t.name, d.from, t.bytes), func(_ *kgo.Record, err error) {
 					if err != nil && ctx.Err() == nil {
 						d.logger.Warn("demo produce", "client", d.id, "err", err)

@@ -36,7 +36,7 @@ const (
 	ComponentEnd                               // one past the last stored number
 )
 
-// Kind says how a component is priced.
+// Kind is how a component is priced.
 type Kind uint8
 
 // The kinds. A transfer is priced by its pair of zones; one end of a client

@@ -31,7 +31,8 @@ func routes() (out []metadata.Route) {
 	return out
 }
 
-// crossings counts a route's hops between known zones by writing them down.
+// crossings counts a route's hops between known zones, independently of
+// NetworkHops.
 func crossings(r *metadata.Route) (n uint64) {
 	pairs := [][2]metadata.ZoneID{{r.Broker, r.Member}, {r.Member, r.Leader}}
 	for _, f := range r.Followers {

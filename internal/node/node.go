@@ -40,9 +40,9 @@ type Node struct {
 	// durations are the histograms of all sessions' WALs.
 	durations    *walDurations
 	zoneResolver *zoneResolver
-	prober       *router.Prober // nil without a peer door
+	prober       *router.Prober // nil without a broker-to-broker interface
 	refusals     refusals
-	liveness     *livenessMonitor // nil without a peer door that can hold
+	liveness     *livenessMonitor // nil where PeerClient is no LivenessPeer
 
 	currentSession atomic.Pointer[session] // between sessions: nil
 	openListeners  atomic.Int64            // listeners for zones, in the order of the cluster's zones
@@ -52,7 +52,7 @@ type Node struct {
 	health         atomic.Pointer[metadata.StoreHealth]
 }
 
-// Start begins a broker's life. It returns at once; Ready says when it serves.
+// Start starts a broker. It returns at once; Ready reports whether it serves.
 func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -175,8 +175,8 @@ func (n *Node) openListener(zone metadata.ZoneID, k int) error {
 	return n.server.AddListener(zone, ln)
 }
 
-// zonesInterval is how often the cluster's zones and pressure are looked at, where
-// no new session says sooner that there is something to see.
+// zonesInterval is how often the cluster's zones and pressure are checked, in
+// addition to when a session opens.
 const zonesInterval = time.Second
 
 // noteSession wakes openZones when a session opens: it may bring a zone.
@@ -191,7 +191,7 @@ func (n *Node) noteSession(a *metadata.AppliedEntry) {
 }
 
 // openZones opens a listener for each zone of the cluster as it appears, and
-// tells the governor how many brokers share the log.
+// sets how many brokers share the log in the governor.
 func (n *Node) openZones() {
 	for {
 		var zones []metadata.ZoneID
@@ -221,8 +221,7 @@ func (n *Node) openZones() {
 	}
 }
 
-// maxGetHedges is how many GETs are in flight a second time, the first one being
-// late.
+// maxGetHedges is how many hedged GETs are in flight.
 const maxGetHedges = 8
 
 // maxUnarchived is how many inline bytes may wait for their archive in memory
@@ -236,8 +235,8 @@ func (n *Node) Replica() *metadata.Replica { return n.replica }
 func (n *Node) Broker() metadata.BrokerID { return n.brokerID() }
 
 // Ready returns nil when the broker serves: its session is live, it has caught
-// up, it listens for every zone, it does not drain, and the groups that are its
-// to coordinate have a coordinator.
+// up, it listens for every zone, it does not drain, and the groups in the slots
+// assigned to it have a coordinator.
 func (n *Node) Ready() error {
 	if err := n.checkServing(); err != nil {
 		return err
@@ -251,7 +250,7 @@ func (n *Node) Ready() error {
 	return nil
 }
 
-// mayTakeGroups reports whether the time to take groups has come.
+// mayTakeGroups reports whether the broker may begin to claim groups.
 func (n *Node) mayTakeGroups() bool {
 	select {
 	case <-n.cfg.GroupsFrom:
@@ -278,7 +277,8 @@ func (n *Node) checkServing() error {
 	return nil
 }
 
-// WALStats returns how the present session's WAL stands; zero between sessions.
+// WALStats returns the statistics of the present session's WAL; zero between
+// sessions.
 func (n *Node) WALStats() (s wal.Stats) {
 	if w := n.writer.wal.Load(); w != nil {
 		s = w.Stats()
@@ -286,7 +286,7 @@ func (n *Node) WALStats() (s wal.Stats) {
 	return s
 }
 
-// GETStats returns what became of GETs that were late.
+// GETStats returns the statistics of hedged GETs.
 func (n *Node) GETStats() hedge.Stats { return n.bucket.Stats() }
 
 // WaitReady waits until Ready.
@@ -322,8 +322,8 @@ func (n *Node) waitUntil(ctx context.Context, ready func() error) error {
 	}
 }
 
-// Drain leaves the placement, lets clients go, finishes what was taken, and
-// gives the session up. Close follows.
+// Drain leaves the placement, disconnects clients, finishes what was accepted,
+// and ends the session. Close follows.
 func (n *Node) Drain(ctx context.Context) error {
 	if n.draining.Swap(true) {
 		return nil
@@ -340,8 +340,8 @@ func (n *Node) Drain(ctx context.Context) error {
 	return err
 }
 
-// Close ends everything at once and waits for it. What was not acknowledged
-// is not.
+// Close ends everything at once and waits for it. Batches that were not
+// acknowledged are not.
 func (n *Node) Close() {
 	n.cancel()
 	if n.server != nil {
@@ -357,7 +357,7 @@ func (n *Node) Close() {
 	n.bucket.Close()
 }
 
-// logStore gives the replica's and the custodian's requests their cause.
+// logStore sets the cause of the replica's and the maintenance's requests.
 type logStore struct{ b bucket.Bucket }
 
 func (s logStore) Put(ctx context.Context, key string, body []byte) error {
@@ -368,7 +368,7 @@ func (s logStore) Get(ctx context.Context, key string, off, length int64) ([]byt
 	return s.b.Get(bucket.WithCause(ctx, causeOf(key)), key, off, length)
 }
 
-// listenByRule is the plain rule: zone k of the cluster at port + 1 + k.
+// listenByRule is the default rule: zone k of the cluster is at port + 1 + k.
 func listenByRule(host string, port int, k int) (net.Listener, error) {
 	if k != NoZone {
 		port += 1 + k

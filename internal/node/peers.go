@@ -9,8 +9,8 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// DeadPeers are the brokers with a session that this one takes for dead: their
-// connection broke, or they do not answer.
+// DeadPeers are the brokers with a session that this broker considers dead:
+// their connection broke, or they do not respond.
 func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	dead := map[metadata.BrokerID]bool{}
 	n.replica.View(func(s *metadata.State) {
@@ -23,8 +23,8 @@ func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	return dead
 }
 
-// zoneResolver finds clients' zones by the newest resolver: the cluster's zones are
-// part of what it knows, and zones appear.
+// zoneResolver resolves clients' zones by the newest resolver: it depends on
+// the cluster's zones, which may be added at run time.
 type zoneResolver struct {
 	cfg     *Config
 	current atomic.Pointer[router.Resolver]
@@ -43,16 +43,16 @@ func (p *zoneResolver) setZones(zones []metadata.ZoneID) {
 // Resolve implements broker.Resolver.
 func (p *zoneResolver) Resolve(c router.Client) router.Evidence { return p.current.Load().Resolve(c) }
 
-// Brokers of other zones are probed too, because any broker may answer for a
-// zone whose only one has just died; but five times less often, since those
-// probes cross, and only in clusters small enough.
+// Brokers of other zones are probed too, because any broker may list the
+// leaders of a zone whose only broker has just died; but five times less often,
+// since those probes cross zones, and only in small clusters.
 const (
 	farProbeRounds = 5
 	maxFarPeers    = 32
 )
 
 // newProber returns the prober of the other brokers, or nil where there is no
-// peer door.
+// broker-to-broker interface.
 func (n *Node) newProber() *router.Prober {
 	if n.cfg.Peers == nil {
 		return nil
@@ -86,8 +86,8 @@ func (n *Node) newProber() *router.Prober {
 		}})
 }
 
-// farProbes spares probes between zones: the last answer stands for some
-// rounds. The prober's goroutine writes round and near between its rounds.
+// farProbes reduces probes between zones: a result is reused for some rounds.
+// The prober's goroutine writes round and near between its rounds.
 type farProbes struct {
 	send  func(ctx context.Context, p router.Peer) error
 	round int
