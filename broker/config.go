@@ -17,9 +17,9 @@ import (
 const (
 	// MaxFrameBytes is Kafka's socket.request.max.bytes.
 	MaxFrameBytes = 100 << 20
-	// MaxPlainFrameBytes bounds every request but Produce: none needs more,
+	// MaxNonProduceFrameBytes bounds every request but Produce: none needs more,
 	// and a decoder may make a hundred bytes of memory out of one byte of it.
-	MaxPlainFrameBytes = 8 << 20
+	MaxNonProduceFrameBytes = 8 << 20
 	// MaxProducePartitions bounds the partitions of one Produce request.
 	MaxProducePartitions = 50_000
 	// MaxPipelined is how many unanswered requests a connection may have.
@@ -52,7 +52,7 @@ type Config struct {
 	// Healthy tells whether a peer answers (router.Prober); nil: all do.
 	Healthy func(metadata.BrokerID) bool
 	// MetadataDelay is how long a Metadata answer waits that may have been asked for
-	// because a broker has just gone (settle.go); 0: not at all.
+	// because a broker has just gone (metadata_delay.go); 0: not at all.
 	MetadataDelay time.Duration
 	Groups        Groups // nil: group APIs are not served
 	// GroupSettings are what Groups was made with: configs say them.
@@ -131,7 +131,7 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: partitions of the offsets topic out of range")
 	case c.FrameBytes < 2*MaxFrameBytes:
 		return errors.New("broker config: frame memory must hold two frames of maximum size")
-	case c.RequestBytes < 16*MaxPlainFrameBytes:
+	case c.RequestBytes < 16*MaxNonProduceFrameBytes:
 		return errors.New("broker config: request memory must hold one request of maximum size")
 	case c.PollBytes < 16<<20:
 		return errors.New("broker config: poll memory must be 16 MiB or more")

@@ -136,7 +136,7 @@ func (c *conn) readRequest(n int, p *pendingRequest) error {
 		return c.rejectConnection(fmt.Errorf("%w: key %d is not served", errBadFrame, h.key))
 	case (h.version < a.min || h.version > a.max) && h.key != apiVersionsKey:
 		return c.rejectConnection(fmt.Errorf("%w: key %d version %d is not served", errBadFrame, h.key, h.version))
-	case n > MaxPlainFrameBytes && a.begin == nil:
+	case n > MaxNonProduceFrameBytes && a.beginOnReader == nil:
 		return c.rejectConnection(fmt.Errorf("%w: key %d with %d bytes", errBadFrame, h.key, n))
 	}
 	p.api = a
@@ -162,8 +162,8 @@ func (c *conn) startRequest(p *pendingRequest) (err error) {
 			err = c.reportPanic(p.r, fault)
 		}
 	}()
-	if p.api.begin != nil {
-		p.run, err = p.api.begin(c.s, c.ctx, p.r)
+	if p.api.beginOnReader != nil {
+		p.run, err = p.api.beginOnReader(c.s, c.ctx, p.r)
 		return err
 	}
 	r, serve := p.r, p.api.serve
@@ -191,7 +191,7 @@ func (c *conn) freeRequest(p *pendingRequest) {
 	c.freeFrame(p)
 }
 
-// releaseFrame gives the frame's memory back; nothing refers to its bytes any more.
+// freeFrame gives the frame's memory back; nothing refers to its bytes any more.
 func (c *conn) freeFrame(p *pendingRequest) {
 	p.frame.releaseAll()
 	if p.holdsSpare {

@@ -58,9 +58,9 @@ func (s *Server) recordLimitRefusal(r *request) int16 {
 	return code
 }
 
-// Uses lists this broker's own limits that turn clients away, and what is taken
+// LimitUsages lists this broker's own limits that turn clients away, and what is taken
 // of each.
-func (s *Server) Uses() []metadata.LimitUsage {
+func (s *Server) LimitUsages() []metadata.LimitUsage {
 	uses := []metadata.LimitUsage{{Name: "connections", Used: s.connectionCount(), Limit: s.connectionLimit()}}
 	if s.cfg.Groups != nil {
 		used, limit := s.cfg.Groups.MemberBytes()

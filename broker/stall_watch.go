@@ -39,7 +39,7 @@ func (t *stallTimer) stalledFor(now time.Time) time.Duration {
 	return 0
 }
 
-// wake starts the looking, if it does not go on.
+// wakeStallWatch starts the looking, if it does not go on.
 func (s *Server) wakeStallWatch() {
 	select {
 	case s.stallCheck <- struct{}{}:

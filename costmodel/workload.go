@@ -8,10 +8,10 @@ import (
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// Classic describes Kafka with a leader per partition, replicas in every zone
+// ClassicKafka describes Kafka with a leader per partition, replicas in every zone
 // and clients without zones, unless consumers fetch from the closest replica
 // (KIP-392 with client.rack).
-type Classic struct {
+type ClassicKafka struct {
 	BytesPerSecond uint64
 	Seconds        uint64
 	Zones          uint64 // z
@@ -26,7 +26,7 @@ type Classic struct {
 //
 // with the last term 0 under follower fetch; for z = r = 3 that is
 // w x (2/3 + 2 + 2f/3). It is rounded down to a byte.
-func (c Classic) CrossBytes() (costkeys.Quantity, error) {
+func (c ClassicKafka) CrossBytes() (costkeys.Quantity, error) {
 	exact, err := c.crossBytes()
 	if err != nil {
 		return costkeys.Quantity{}, err
@@ -34,7 +34,7 @@ func (c Classic) CrossBytes() (costkeys.Quantity, error) {
 	return costkeys.ParseQuantity(new(big.Int).Quo(exact.Num(), exact.Denom()).String())
 }
 
-func (c Classic) crossBytes() (*big.Rat, error) {
+func (c ClassicKafka) crossBytes() (*big.Rat, error) {
 	if c.Zones == 0 || c.Replicas == 0 {
 		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
 	}
@@ -49,7 +49,7 @@ func (c Classic) crossBytes() (*big.Rat, error) {
 // Cost returns what that crossing costs when one unit of unitBytes costs pair
 // (both sides together). Published figures use a GB of 10^9 bytes or of 2^30;
 // say which.
-func (c Classic) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
+func (c ClassicKafka) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
 	if pair < 0 || unitBytes == 0 {
 		return 0, errors.New("price classic Kafka: want a price of 0 or more per unit of at least one byte")
 	}

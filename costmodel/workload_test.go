@@ -16,23 +16,23 @@ func TestClassicKafkaReproducesPublishedFigures(t *testing.T) {
 	cents := NanoUSD(20_000_000)
 	for _, c := range []struct {
 		name string
-		k    Classic
+		k    ClassicKafka
 		unit uint64
 		want string
 	}{
-		{"Confluent", Classic{100_000_000, 2_592_000, 3, 3, 3, false}, 1_000_000_000, "$24,192.00"},
-		{"Confluent, follower fetch", Classic{100_000_000, 2_592_000, 3, 3, 3, true}, 1_000_000_000, "$13,824.00"},
-		{"AutoMQ 2026-04, high", Classic{100 << 20, 2_628_000, 3, 3, 3, false}, gib, "$23,953.13"},
-		{"AutoMQ 2026-04, low", Classic{100 << 20, 2_628_000, 3, 3, 3, true}, gib, "$13,687.50"},
-		{"Kozlovski, a day", Classic{30_000_000, 86_400, 3, 3, 3, false}, 1_000_000_000, "$241.92"},
-		{"AutoMQ 17x, cross-AZ", Classic{1 << 30, 2_592_000, 3, 3, 1, true}, gib, "$138,240.00"},
+		{"Confluent", ClassicKafka{100_000_000, 2_592_000, 3, 3, 3, false}, 1_000_000_000, "$24,192.00"},
+		{"Confluent, follower fetch", ClassicKafka{100_000_000, 2_592_000, 3, 3, 3, true}, 1_000_000_000, "$13,824.00"},
+		{"AutoMQ 2026-04, high", ClassicKafka{100 << 20, 2_628_000, 3, 3, 3, false}, gib, "$23,953.13"},
+		{"AutoMQ 2026-04, low", ClassicKafka{100 << 20, 2_628_000, 3, 3, 3, true}, gib, "$13,687.50"},
+		{"Kozlovski, a day", ClassicKafka{30_000_000, 86_400, 3, 3, 3, false}, 1_000_000_000, "$241.92"},
+		{"AutoMQ 17x, cross-AZ", ClassicKafka{1 << 30, 2_592_000, 3, 3, 1, true}, gib, "$138,240.00"},
 	} {
 		got, err := c.k.Cost(cents, c.unit)
 		if err != nil || got.Dollars(2) != c.want {
 			t.Errorf("%s: %s, %v, want %s", c.name, got.Dollars(2), err, c.want)
 		}
 	}
-	if _, err := (Classic{}).Cost(cents, 1); err == nil {
+	if _, err := (ClassicKafka{}).Cost(cents, 1); err == nil {
 		t.Error("a cluster of no zones has a price")
 	}
 }
@@ -58,7 +58,7 @@ func TestUnalignedClientsCostTheFormulaAndAlignedOnesNothing(t *testing.T) {
 			}
 		}
 	}
-	classic := Classic{BytesPerSecond: 9 * share, Seconds: 1, Zones: 3, Replicas: 3, FanOut: fan}
+	classic := ClassicKafka{BytesPerSecond: 9 * share, Seconds: 1, Zones: 3, Replicas: 3, FanOut: fan}
 	want, err := classic.Cost(20_000_000, gib)
 	if err != nil {
 		t.Fatal(err)

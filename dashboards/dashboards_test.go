@@ -45,7 +45,7 @@ func TestEveryLedgerComponentIsPricedAndShown(t *testing.T) {
 			t.Errorf("%s costs %s", s.Lines[i].Component, s.Lines[i].NanoUSD)
 		}
 	}
-	table := componentsOf(s)
+	table := newComponentTable(s)
 	for _, r := range slices.Concat(table.Charged, table.Free) {
 		rows[r.Name]++
 	}

@@ -108,7 +108,7 @@ func (h *handler) pageData(c *pricedWindow, cluster *Cluster) (*pageData, error)
 		From: formatTime(s.Window.FromMS), To: formatTime(min(s.Window.ToMS, int64(c.now))), AsOf: formatTime(int64(c.now)), Revision: s.AsOfRevision,
 		Empty: c.usageFrom == 0, Total: exactAmount(s.Total), Headline: formatShort(s.Total), Rate: c.monthlyRate(),
 		Written: costkeys.UnitBytes.Human(written), Read: costkeys.UnitBytes.Human(s.Of(costkeys.ComponentBytesOut)),
-		Why: explainChange(c), Time: timeChart(s), Topics: topicsOf(c), Components: componentsOf(s), Matrix: zoneMatrix(s, cluster),
+		Why: explainChange(c), Time: timeChart(s), Topics: newTopicTable(c), Components: newComponentTable(s), Matrix: zoneMatrix(s, cluster),
 		Book: bookView{h.book.ID(), h.book.PublishedAt, h.book.SourceURL, h.book.Note, h.book.Provider + " " + h.book.Region},
 	}
 	for _, link := range windowLinks() {
@@ -178,7 +178,7 @@ func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*kafkaCompari
 	if err != nil {
 		return nil, err
 	}
-	kafka := costmodel.Classic{BytesPerSecond: written.Lo, Seconds: 1, Zones: 3, Replicas: 3, FollowerFetch: true}
+	kafka := costmodel.ClassicKafka{BytesPerSecond: written.Lo, Seconds: 1, Zones: 3, Replicas: 3, FollowerFetch: true}
 	cost, err := kafka.Cost(pair, unit)
 	if err != nil {
 		return nil, err

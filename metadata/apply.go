@@ -126,21 +126,21 @@ func (s *State) checkObjects(e *Entry) error {
 // updateDigest adds an entry to its extent's digest, also one that is refused: an
 // archive must be exactly the log.
 func (s *State) updateDigest(c *CommittedEntry) {
-	n := len(s.pending)
-	if n == 0 || s.pending[n-1].extent < c.Extent {
-		g := extentDigest{extent: c.Extent, first: c.Revision, digest: s.lastDigest()}
-		s.pending = append(slices.Clip(s.pending), g)
+	n := len(s.unarchivedExtents)
+	if n == 0 || s.unarchivedExtents[n-1].extent < c.Extent {
+		g := unarchivedExtent{extent: c.Extent, first: c.Revision, digest: s.lastDigest()}
+		s.unarchivedExtents = append(slices.Clip(s.unarchivedExtents), g)
 		n++
 	}
-	g := &s.pending[n-1]
+	g := &s.unarchivedExtents[n-1]
 	g.digest = ChainDigest(g.digest, c)
 	g.last = c.Revision
 	g.entries++
 }
 
 func (s *State) lastDigest() (d [sha256.Size]byte) {
-	if n := len(s.pending); n > 0 {
-		return s.pending[n-1].digest
+	if n := len(s.unarchivedExtents); n > 0 {
+		return s.unarchivedExtents[n-1].digest
 	}
 	if n := len(s.archives); n > 0 {
 		return s.archives[n-1].Digest

@@ -48,7 +48,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 		return
 	}
 	own := s.partitions.mutable(tp)
-	s.sum -= hashPartition(tp, *own)
+	s.itemHashSum -= hashPartition(tp, *own)
 	position := p.Position
 	var open Span // covers consecutive accepted runs
 	var live int64
@@ -73,7 +73,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 		s.addSpan(tp, own, open)
 	}
 	own.live += live
-	s.sum += hashPartition(tp, *own)
+	s.itemHashSum += hashPartition(tp, *own)
 	s.addLiveBytes(objectKey{rev, int16(p.Object)}, live)
 	s.storedBytes[tp.Topic] += live
 }
@@ -145,7 +145,7 @@ func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
 		p.trimmedSpans = 0 // the new backing has no trimmed spans
 	}
 	s.spans++
-	s.sum += hashSpan(tp, &sp)
+	s.itemHashSum += hashSpan(tp, &sp)
 }
 
 // addLiveBytes adds live bytes to the object, or for inline bytes to the extent,
@@ -158,8 +158,8 @@ func (s *State) addLiveBytes(k objectKey, bytes int64) {
 		s.objects.edit(k, func(o *objectState) { o.live += bytes })
 		return
 	}
-	for i := range s.pending {
-		if g := &s.pending[i]; k.revision >= g.first && k.revision <= g.last {
+	for i := range s.unarchivedExtents {
+		if g := &s.unarchivedExtents[i]; k.revision >= g.first && k.revision <= g.last {
 			g.inline += bytes
 			return
 		}
@@ -176,9 +176,9 @@ func (s *State) addLiveBytes(k objectKey, bytes int64) {
 // have the old one.
 func (s *State) editArchive(i int, change func(*ArchiveRef)) {
 	list := append([]ArchiveRef(nil), s.archives...)
-	s.sum -= hashArchive(&list[i])
+	s.itemHashSum -= hashArchive(&list[i])
 	change(&list[i])
-	s.sum += hashArchive(&list[i])
+	s.itemHashSum += hashArchive(&list[i])
 	s.archives = list
 }
 
@@ -186,7 +186,7 @@ func (s *State) editArchive(i int, change func(*ArchiveRef)) {
 // it.
 func (s *State) trimPartition(tp TopicPartition, to Offset) {
 	p := s.partitions.mutable(tp)
-	s.sum -= hashPartition(tp, *p)
+	s.itemHashSum -= hashPartition(tp, *p)
 	p.logStart = max(p.logStart, to)
 	n := 0
 	for n < len(p.spans) && p.spans[n].End() <= p.logStart {
@@ -198,11 +198,11 @@ func (s *State) trimPartition(tp TopicPartition, to Offset) {
 		p.spans, p.trimmedSpans = slices.Clone(p.spans), 0 // or a partition that is trimmed and then idle would keep the memory of all its spans
 	}
 	s.trimAborted(tp, p)
-	s.sum += hashPartition(tp, *p)
+	s.itemHashSum += hashPartition(tp, *p)
 }
 
 func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
-	s.sum -= hashSpan(tp, sp)
+	s.itemHashSum -= hashSpan(tp, sp)
 	s.spans--
 	if sp.Marker() {
 		return
@@ -228,7 +228,7 @@ func (s *State) checkTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
 	switch {
 	case r.Epoch != t.epoch:
 		return CodeStaleEpoch
-	case r.Start != 0 && (t.status != TxnOngoing || t.startRevision != r.Start || !t.hasPartition(tp)):
+	case r.TxnStart != 0 && (t.status != TxnOngoing || t.startRevision != r.TxnStart || !t.hasPartition(tp)):
 		return CodeTxnState
 	case len(p.openTxns) >= s.limits.PartitionOpen:
 		return CodeLimit

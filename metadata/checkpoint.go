@@ -317,7 +317,7 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 // archives.
 func (f *follower) loadCheckpoint(ctx context.Context) error {
 	r, p := f.r, f.from.Checkpoint
-	f.ready = f.from.Truncated == 0
+	f.ready = f.from.ArchivedUpTo == 0
 	if p == nil {
 		return nil
 	}

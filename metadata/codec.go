@@ -114,7 +114,7 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 		if r.Transactional {
 			flags |= runTransactional
 		}
-		if r.Start != 0 {
+		if r.TxnStart != 0 {
 			flags |= runHasStart
 		}
 		w.u8(flags)
@@ -123,8 +123,8 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 			w.uvarint(uint64(uint16(r.Epoch)))
 			w.uvarint(uint64(uint32(r.FirstSequence)))
 		}
-		if r.Start != 0 {
-			w.uvarint(uint64(r.Start))
+		if r.TxnStart != 0 {
+			w.uvarint(uint64(r.TxnStart))
 		}
 		w.uvarint(uint64(r.Batches))
 		w.uvarint(uint64(r.Records))
@@ -260,7 +260,7 @@ func (r *reader) readRun(at UnixMilli) Run {
 		run.FirstSequence = Sequence(r.UvarintUpTo(1<<31-1, "sequence"))
 	}
 	if flags&runHasStart != 0 {
-		run.Start = Revision(r.UvarintUpTo(1<<62, "start revision"))
+		run.TxnStart = Revision(r.UvarintUpTo(1<<62, "start revision"))
 	}
 	run.Batches = uint32(r.UvarintUpTo(1<<31, "batches"))
 	run.Records = uint32(r.UvarintUpTo(MaxRunRecords, "records"))

@@ -209,7 +209,7 @@ func (r *reader) readPartitionItem(s *State) {
 		} else {
 			p.live += int64(sp.Length)
 		}
-		s.sum += hashSpan(tp, &sp)
+		s.itemHashSum += hashSpan(tp, &sp)
 		p.spans = append(p.spans, sp)
 	}
 	r.readPartitionTxns(s, tp, &p)
@@ -316,7 +316,7 @@ func (r *reader) readLedgerItem(s *State) {
 	}
 	for _, cell := range r.readCells() {
 		c.cells[cell.Key] = cell.Quantity
-		s.sum += hashCell(b, &cell.Key, cell.Quantity)
+		s.itemHashSum += hashCell(b, &cell.Key, cell.Quantity)
 	}
 	s.ledger.put(b, c)
 }
@@ -361,9 +361,9 @@ func (w *writer) writeRoot(s *State) {
 		w.u64(uint64(e.time))
 		w.u64(uint64(e.revision))
 	}
-	w.uvarint(uint64(len(s.pending)))
-	for i := range s.pending {
-		g := &s.pending[i]
+	w.uvarint(uint64(len(s.unarchivedExtents)))
+	for i := range s.unarchivedExtents {
+		g := &s.unarchivedExtents[i]
 		w.writeArchiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
 	w.uvarint(uint64(len(s.archives)))
@@ -422,12 +422,12 @@ func (r *reader) readRoot(s *State) {
 	}
 	for range r.Count(60, "extents") {
 		a := r.readArchiveRef()
-		s.pending = append(s.pending, extentDigest{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
+		s.unarchivedExtents = append(s.unarchivedExtents, unarchivedExtent{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
 	for range r.Count(60, "archives") {
 		a := r.readArchiveRef()
 		s.archives = append(s.archives, a)
-		s.sum += hashArchive(&a)
+		s.itemHashSum += hashArchive(&a)
 	}
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)

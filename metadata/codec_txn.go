@@ -90,7 +90,7 @@ func (r *reader) readPartitionTxns(s *State, tp TopicPartition, p *partitionStat
 	}
 	for range r.Count(3, "aborted transactions") {
 		a := AbortedTxn{ProducerID(r.Uvarint()), Offset(r.Uvarint()), Offset(r.Uvarint())}
-		s.sum += hashAborted(tp, &a)
+		s.itemHashSum += hashAborted(tp, &a)
 		p.aborted = append(p.aborted, a)
 	}
 }

@@ -35,14 +35,14 @@ func decodeAcceptArchive(r *reader) Command {
 // only if it is exactly the log: the digest of what was read back from the bucket
 // must be the one that every broker computed while it applied.
 func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
-	if len(s.pending) == 0 || c.Extent < s.pending[0].extent {
+	if len(s.unarchivedExtents) == 0 || c.Extent < s.unarchivedExtents[0].extent {
 		return refuse(CodeDuplicate, "extent %d is already archived", c.Extent)
 	}
-	g := s.pending[0]
+	g := s.unarchivedExtents[0]
 	switch {
 	case c.Extent != g.extent:
 		return refuse(CodeInvalidRequest, "extent %d, the next to archive is %d", c.Extent, g.extent)
-	case len(s.pending) < 2 && s.extent <= g.extent:
+	case len(s.unarchivedExtents) < 2 && s.extent <= g.extent:
 		return refuse(CodeInvalidRequest, "extent %d is still open", c.Extent)
 	case c.Digest != g.digest || c.Entries != g.entries || c.First != g.first || c.Last != g.last:
 		s.alarms++
@@ -53,8 +53,8 @@ func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
 	ref := ArchiveRef{Extent: g.extent, First: g.first, Last: g.last, Entries: g.entries,
 		Object: c.Object, Size: c.Bytes, LiveInline: g.inline, Digest: g.digest}
 	s.archives = append(s.archives, ref)
-	s.sum += hashArchive(&ref)
-	s.pending = s.pending[1:]
+	s.itemHashSum += hashArchive(&ref)
+	s.unarchivedExtents = s.unarchivedExtents[1:]
 	return CommandOutcome{}
 }
 
@@ -74,8 +74,8 @@ func (s *State) PendingArchives() []PendingArchive {
 	if n := len(s.archives); n > 0 {
 		before = s.archives[n-1].Digest
 	}
-	out := make([]PendingArchive, len(s.pending))
-	for i, g := range s.pending {
+	out := make([]PendingArchive, len(s.unarchivedExtents))
+	for i, g := range s.unarchivedExtents {
 		out[i] = PendingArchive{g.extent, g.first, g.last, g.entries, g.digest, before, g.extent < s.extent}
 		before = g.digest
 	}

@@ -118,19 +118,19 @@ func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// Mark makes every broker publish its state's hash at this entry's revision; the
+// RecordStateHash makes every broker publish its state's hash at this entry's revision; the
 // holder of the checkpoint role writes the state as of this revision.
-type Mark struct{}
+type RecordStateHash struct{}
 
 // Kind implements Command.
-func (Mark) Kind() CommandKind { return 20 }
+func (RecordStateHash) Kind() CommandKind { return 20 }
 
-func (Mark) encode(*writer) {}
+func (RecordStateHash) encode(*writer) {}
 
-func decodeMark(*reader) Command { return Mark{} }
+func decodeMark(*reader) Command { return RecordStateHash{} }
 
 // apply changes nothing: the replica takes the hash and the snapshot.
-func (Mark) apply(*State, *Entry) CommandOutcome { return CommandOutcome{} }
+func (RecordStateHash) apply(*State, *Entry) CommandOutcome { return CommandOutcome{} }
 
 // Pressure sets how full the log's store is, so that all brokers hold back alike.
 // The holder of the archive role writes it when it changes.

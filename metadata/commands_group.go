@@ -49,9 +49,9 @@ func (s *State) ensureGroup(name string) *groupState {
 // hash at a cost that does not depend on those.
 func (s *State) editGroupHead(name string, change func(*groupState)) {
 	g := s.ensureGroup(name)
-	s.sum -= hashGroupHead(name, g)
+	s.itemHashSum -= hashGroupHead(name, g)
 	change(g)
-	s.sum += hashGroupHead(name, g)
+	s.itemHashSum += hashGroupHead(name, g)
 }
 
 // GroupMember is one member of a stored group. Protocols has the one that was

@@ -74,12 +74,12 @@ func (s *State) storeOffset(group string, o OffsetCommit) {
 	g := s.ensureGroup(group)
 	tp := TopicPartition{o.Topic, o.Partition}
 	if old, known := g.offsets[tp]; known {
-		s.sum -= hashOffset(group, tp, &old)
+		s.itemHashSum -= hashOffset(group, tp, &old)
 	} else {
 		s.offsets++
 	}
 	g.offsets[tp] = o
-	s.sum += hashOffset(group, tp, &o)
+	s.itemHashSum += hashOffset(group, tp, &o)
 }
 
 // countNewOffsets counts the offsets of partitions for which the group has none
@@ -153,7 +153,7 @@ func (s *State) dropOffsets(name string, list []TopicPartition) {
 	g := s.groups.mutable(name)
 	for _, tp := range list {
 		if old, known := g.offsets[tp]; known {
-			s.sum -= hashOffset(name, tp, &old)
+			s.itemHashSum -= hashOffset(name, tp, &old)
 			delete(g.offsets, tp)
 			s.offsets--
 		}

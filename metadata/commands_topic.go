@@ -137,16 +137,16 @@ func (s *State) dropPartition(tp TopicPartition) {
 	if p == nil {
 		return
 	}
-	s.sum -= hashPartition(tp, *p)
+	s.itemHashSum -= hashPartition(tp, *p)
 	for i := range p.spans {
 		s.releaseSpan(tp, p, &p.spans[i])
 	}
 	p.spans = nil
 	for i := range p.aborted {
-		s.sum -= hashAborted(tp, &p.aborted[i])
+		s.itemHashSum -= hashAborted(tp, &p.aborted[i])
 	}
 	p.aborted = nil
-	s.sum += hashPartition(tp, *p) // drop subtracts it again
+	s.itemHashSum += hashPartition(tp, *p) // drop subtracts it again
 	var gone []producerKey
 	s.producers.eachInPage(producerKey{tp: tp}, func(k producerKey, _ *producerState) {
 		if k.tp == tp {

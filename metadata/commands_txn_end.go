@@ -93,7 +93,7 @@ func (s *State) endTxnV2(t *txnState, c *EndTxn) CommandOutcome {
 	return CommandOutcome{Value: int64(t.producer), Epoch: t.epoch, Touched: touched}
 }
 
-// AbortTxn aborts the transaction that began at Start if it is past its timeout
+// AbortTxn aborts the transaction that began at TxnStart if it is past its timeout
 // in state time, or in any case where Forced. Its producer is fenced.
 type AbortTxn struct {
 	ID     string
@@ -166,7 +166,7 @@ func (s *State) appendMarker(tp TopicPartition, marker Span) {
 	if p == nil {
 		return // deleted meanwhile
 	}
-	s.sum -= hashPartition(tp, *p)
+	s.itemHashSum -= hashPartition(tp, *p)
 	marker.First = p.next
 	p.next++
 	s.addSpan(tp, p, marker)
@@ -176,17 +176,17 @@ func (s *State) appendMarker(tp TopicPartition, marker Span) {
 		if marker.Object == MarkerAbort {
 			a := AbortedTxn{producer, first, marker.First}
 			p.aborted = append(p.aborted, a)
-			s.sum += hashAborted(tp, &a)
+			s.itemHashSum += hashAborted(tp, &a)
 		}
 	}
-	s.sum += hashPartition(tp, *p)
+	s.itemHashSum += hashPartition(tp, *p)
 }
 
 // trimAborted drops the aborted transactions that end before the log start.
 func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
 	n := 0
 	for n < len(p.aborted) && p.aborted[n].Last < p.logStart {
-		s.sum -= hashAborted(tp, &p.aborted[n])
+		s.itemHashSum -= hashAborted(tp, &p.aborted[n])
 		n++
 	}
 	if p.aborted = p.aborted[n:]; n > len(p.aborted) {

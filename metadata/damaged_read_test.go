@@ -49,7 +49,7 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 				a := startBroker(t, log, store, "a", 1)
 				defer a.stop()
 				topics := 0
-				for start := (StartPoint{}); start.Checkpoint == nil || start.Truncated < start.Checkpoint.Extent+2; topics++ {
+				for start := (StartPoint{}); start.Checkpoint == nil || start.ArchivedUpTo < start.Checkpoint.Extent+2; topics++ {
 					if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{TopicID{1, byte(topics)}, fmt.Sprint(topics), 1, 3, nil}}, nil); err != nil || out.Commands[0].Code != CodeOK {
 						t.Fatalf("%+v %v", out, err)
 					}

@@ -75,9 +75,9 @@ type Run struct {
 	MaxTimestamp  UnixMilli
 	Principal     int // index into Entry.Principals
 	Transactional bool
-	// Start is the revision at which the transaction began in which batches
+	// TxnStart is the revision at which the transaction began in which batches
 	// of the older protocol (V1) were received; 0 otherwise.
-	Start Revision
+	TxnStart Revision
 }
 
 // CommittedEntry is an entry in the log.

@@ -57,11 +57,11 @@ func (s *State) bookQuantity(k CellKey, q Quantity) {
 			old, known = c.cells[key]
 		}
 		if known {
-			s.sum -= hashCell(b, &key, old)
+			s.itemHashSum -= hashCell(b, &key, old)
 		}
 		now := old.Add(q)
 		c.cells[key] = now
-		s.sum += hashCell(b, &key, now)
+		s.itemHashSum += hashCell(b, &key, now)
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *State) expireLedger() {
 	})
 	for _, b := range old {
 		for k, q := range (*s.ledger.get(b)).cells {
-			s.sum -= hashCell(b, &k, q)
+			s.itemHashSum -= hashCell(b, &k, q)
 		}
 		s.ledger.drop(b)
 	}

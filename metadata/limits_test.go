@@ -112,7 +112,7 @@ func TestEveryLimitRefusesGrowthAndLetsTheRestGoOn(t *testing.T) {
 			// The rest goes on.
 			w.do1(t, Tick{w.state.time + 1000})
 			w.do1(t, AllocateProducers{1})
-			w.do1(t, Mark{})
+			w.do1(t, RecordStateHash{})
 			if p, _ := w.state.Partition(TopicPartition{w.topics[0], 0}); p.Next > 0 {
 				w.do1(t, TrimPartition{w.topics[0], 0, p.Next})
 			}

@@ -69,13 +69,13 @@ type Applied interface {
 
 // StartPoint is one consistent read of where a follower begins.
 type StartPoint struct {
-	Incarnation Incarnation
-	Revision    Revision // of the read
-	Head        Revision // of the newest entry
-	Extent      Extent
-	Truncated   Extent // extents up to this one are read from the bucket
-	Checkpoint  *CheckpointPointer
-	Level       FeatureLevel // of the log's format key
+	Incarnation  Incarnation
+	Revision     Revision // of the read
+	Head         Revision // of the newest entry
+	Extent       Extent
+	ArchivedUpTo Extent // extents up to this one are read from the bucket
+	Checkpoint   *CheckpointPointer
+	Level        FeatureLevel // of the log's format key
 }
 
 // CheckpointPointer names a checkpoint in the bucket.
@@ -113,7 +113,7 @@ type SessionStatus struct {
 	Broker       BrokerID
 	Clock        UnixMilli
 	Applied      Revision
-	HashRevision Revision // of the newest Mark entry, and the state's hash there
+	HashRevision Revision // of the newest RecordStateHash entry, and the state's hash there
 	Hash         uint64
 }
 
@@ -141,7 +141,7 @@ type Log interface {
 	Append(ctx context.Context, r AppendRequest) (AppendResult, error)
 	// Start returns where a follower begins.
 	Start(ctx context.Context) (StartPoint, error)
-	// Follow delivers every entry of the extents after from.Truncated once and in
+	// Follow delivers every entry of the extents after from.ArchivedUpTo once and in
 	// revision order: first those present at from.Revision, then new ones, until
 	// ctx ends or an error. A call of deliver has the entries that arrived
 	// together, and the revision up to which nothing is missing. caughtUp is true
@@ -171,10 +171,10 @@ type LogAdmin interface {
 	CloseExtent(ctx context.Context, role Role, g Extent) (Revision, error)
 	// ReadExtent delivers the entries of a closed extent in revision order.
 	ReadExtent(ctx context.Context, g Extent, deliver func(CommittedEntry) error) error
-	// Truncate records that extents up to g are read from the bucket, then
+	// DeleteArchived records that extents up to g are read from the bucket, then
 	// deletes their keys in small steps. It finishes what an earlier holder
 	// began.
-	Truncate(ctx context.Context, role Role, g Extent) error
+	DeleteArchived(ctx context.Context, role Role, g Extent) error
 	// SetCheckpoint moves the checkpoint pointer; an older one is a no-op.
 	SetCheckpoint(ctx context.Context, role Role, p CheckpointPointer) error
 	// CompactStore compacts the log's store behind rev and reports its size.

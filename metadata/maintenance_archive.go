@@ -31,7 +31,7 @@ func (c *Maintenance) maintainArchives(ctx context.Context, role Role) error {
 	if accepted.Extent > 0 {
 		// Also where truncated is there already: an earlier holder may have died
 		// while it deleted keys.
-		if err := c.cfg.Admin.Truncate(ctx, role, accepted.Extent); err != nil {
+		if err := c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent); err != nil {
 			return err
 		}
 	}
@@ -113,7 +113,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 		return false, nil
 	}
 	delete(c.archiveRefusals, p.Extent)
-	return true, c.cfg.Admin.Truncate(ctx, role, p.Extent)
+	return true, c.cfg.Admin.DeleteArchived(ctx, role, p.Extent)
 }
 
 // checkIncarnation stops a broker whose cluster was recovered into another etcd:

@@ -10,7 +10,7 @@ import (
 // the same hash before it is given up for the next one.
 const agreementTimeout = 20 * time.Second
 
-// writeCheckpoint is one pass of the checkpoint role: it commits a Mark, writes
+// writeCheckpoint is one pass of the checkpoint role: it commits a RecordStateHash, writes
 // the state as of that revision, and moves the pointer once another live broker,
 // if there is one, has computed the same hash.
 func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
@@ -24,13 +24,13 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
 		return err
 	}
 	c.cfg.Replica.RequestSnapshot()
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{Mark{}}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{RecordStateHash{}}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return err
 	}
 	snapshot := c.cfg.Replica.TakeSnapshot()
 	if snapshot == nil || snapshot.revision != out.Revision {
-		return nil // the snapshot is of another Mark
+		return nil // the snapshot is of another RecordStateHash
 	}
 	key := CheckpointKey(start.Incarnation, snapshot.revision, c.cfg.Session.ID())
 	c.checkpointer.Pause = newPauser(ctx)
@@ -46,7 +46,7 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
 		return err
 	}
 	c.checkpointer.Commit()
-	c.checkpointedEntries = snapshot.entries + 1 // a Mark alone needs no new checkpoint
+	c.checkpointedEntries = snapshot.entries + 1 // a RecordStateHash alone needs no new checkpoint
 	return nil
 }
 

@@ -20,7 +20,7 @@ func slotWorld(t *testing.T) (*world, func(...Command) []CommandOutcome) {
 func TestMembersAreStoredOneByOneAndForgottenWithTheirGroup(t *testing.T) {
 	w, do := slotWorld(t)
 	topic := TopicID{1}
-	before := w.state.sum
+	before := w.state.itemHashSum
 	for _, o := range do(
 		PutMember{"g", 5, 1, ConsumerMember{ID: "b", Topics: []string{"t"}}},
 		PutMember{"g", 5, 2, ConsumerMember{ID: "a", Regex: "x"}},
@@ -49,8 +49,8 @@ func TestMembersAreStoredOneByOneAndForgottenWithTheirGroup(t *testing.T) {
 		t.Fatal("a group with a member is empty")
 	}
 	do(DeleteGroup{5, "g"})
-	if len(w.state.Members("g")) != 0 || w.state.sum != before {
-		t.Fatalf("something is left of a deleted group: hash %x, was %x", w.state.sum, before)
+	if len(w.state.Members("g")) != 0 || w.state.itemHashSum != before {
+		t.Fatalf("something is left of a deleted group: hash %x, was %x", w.state.itemHashSum, before)
 	}
 }
 

@@ -100,7 +100,7 @@ func (l *MemLog) Start(context.Context) (StartPoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return StartPoint{Incarnation: 1, Revision: l.rev, Head: l.head, Extent: l.extent,
-		Truncated: l.truncated, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
+		ArchivedUpTo: l.truncated, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
 }
 
 // Follow implements Log.
@@ -108,13 +108,13 @@ func (l *MemLog) Follow(ctx context.Context, from StartPoint, deliver func([]Com
 	after := Revision(0)
 	for {
 		l.mu.Lock()
-		if l.truncated > from.Truncated && after < from.Revision {
+		if l.truncated > from.ArchivedUpTo && after < from.Revision {
 			l.mu.Unlock()
 			return ErrCompacted
 		}
 		var batch []CommittedEntry
 		for _, c := range l.entries {
-			if c.Revision > after && c.Extent > from.Truncated {
+			if c.Revision > after && c.Extent > from.ArchivedUpTo {
 				batch = append(batch, c)
 			}
 		}
@@ -272,8 +272,8 @@ func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(CommittedE
 	return nil
 }
 
-// Truncate implements LogAdmin.
-func (l *MemLog) Truncate(_ context.Context, role Role, g Extent) error {
+// DeleteArchived implements LogAdmin.
+func (l *MemLog) DeleteArchived(_ context.Context, role Role, g Extent) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.roles[role.Name] != role {

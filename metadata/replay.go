@@ -13,14 +13,14 @@ import (
 // that is still among the keys names the newest one, and each archive names the
 // one before it. done is false until that entry has arrived.
 func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool, err error) {
-	name, ok := findArchiveKey(f.heldEntries, f.from.Truncated)
+	name, ok := findArchiveKey(f.heldEntries, f.from.ArchivedUpTo)
 	if !ok {
-		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.Truncated) })
+		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.ArchivedUpTo) })
 	}
 	if !ok {
 		if caughtUp {
 			return false, fmt.Errorf("%w: extents up to %d are truncated, and no log entry names the archive of the last one",
-				ErrCorrupt, f.from.Truncated)
+				ErrCorrupt, f.from.ArchivedUpTo)
 		}
 		return false, nil
 	}
@@ -125,9 +125,9 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 	var digest [32]byte
 	known := false
 	r.View(func(s *State) {
-		for i := range s.pending {
-			if s.pending[i].extent == a.Extent {
-				digest, known = s.pending[i].digest, true
+		for i := range s.unarchivedExtents {
+			if s.unarchivedExtents[i].extent == a.Extent {
+				digest, known = s.unarchivedExtents[i].digest, true
 			}
 		}
 	})

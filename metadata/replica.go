@@ -42,7 +42,7 @@ type Replica struct {
 	state          *State
 	retained       retainedInline
 	marks          []StateMark // newest last
-	snapshotWanted bool        // take a snapshot at the next Mark
+	snapshotWanted bool        // take a snapshot at the next RecordStateHash
 	markSnapshot   *State
 
 	observers  []func(*AppliedEntry) // set before Run
@@ -67,7 +67,7 @@ type AppliedEntry struct {
 	Outcome   *Outcome
 }
 
-// StateMark is the state's hash at a Mark entry.
+// StateMark is the state's hash at a RecordStateHash entry.
 type StateMark struct {
 	Revision Revision
 	Extent   Extent
@@ -280,7 +280,7 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 	if retain && e != nil && len(e.Inline) > 0 {
 		r.retained.add(c)
 	}
-	marked := r.handleCommands(e, &out)
+	marked := r.handleReplicaCommands(e, &out)
 	r.mu.Unlock()
 	if marked {
 		r.cfg.Logger.Debug("recorded the state hash", "revision", c.Revision)
@@ -311,15 +311,15 @@ func (r *Replica) checkLaneGap(c *CommittedEntry) error {
 	return fmt.Errorf("%w: %s/%s/%d after %d", errLaneGap, c.Session, c.Lane, c.Seq, last)
 }
 
-// handleCommands handles the commands that concern the replica itself: marks and
+// handleReplicaCommands handles the commands that concern the replica itself: marks and
 // archives.
-func (r *Replica) handleCommands(e *Entry, out *Outcome) (marked bool) {
+func (r *Replica) handleReplicaCommands(e *Entry, out *Outcome) (marked bool) {
 	if e == nil {
 		return false
 	}
 	for i, cmd := range e.Commands {
 		switch cmd := cmd.(type) {
-		case Mark:
+		case RecordStateHash:
 			marked = true
 			r.marks = append(r.marks, StateMark{r.state.revision, r.state.extent, r.state.Hash()})
 			if len(r.marks) > maxMarks {
@@ -354,7 +354,7 @@ func (r *Replica) Marks(at Revision) (newest StateMark, then StateMark, ok bool)
 }
 
 // RequestSnapshot makes the replica take a snapshot of the state at the next
-// Mark.
+// RecordStateHash.
 func (r *Replica) RequestSnapshot() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -139,8 +139,8 @@ func TestStartFromCheckpointArchivesAndKeys(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 		}
 		start, _ := log.Start(t.Context())
-		if start.Truncated == 0 || start.Checkpoint == nil {
-			t.Fatalf("nothing was archived (%d) or checkpointed (%v)", start.Truncated, start.Checkpoint)
+		if start.ArchivedUpTo == 0 || start.Checkpoint == nil {
+			t.Fatalf("nothing was archived (%d) or checkpointed (%v)", start.ArchivedUpTo, start.Checkpoint)
 		}
 		c := startBroker(t, log, store, "c", 3)
 		defer c.stop()
@@ -342,8 +342,8 @@ func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
 		defer a.stop()
 		time.Sleep(65 * time.Second)
 		start, err := log.Start(t.Context())
-		if err != nil || start.Extent < 5 || start.Truncated != 0 {
-			t.Fatalf("generation %d, truncated %d, %v", start.Extent, start.Truncated, err)
+		if err != nil || start.Extent < 5 || start.ArchivedUpTo != 0 {
+			t.Fatalf("generation %d, truncated %d, %v", start.Extent, start.ArchivedUpTo, err)
 		}
 	})
 }

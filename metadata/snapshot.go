@@ -19,7 +19,7 @@ func (s *State) snapshot() *State {
 	}
 	f.roles = maps.Clone(s.roles)
 	f.brokerIDs = maps.Clone(s.brokerIDs)
-	f.pending = slices.Clone(s.pending)
+	f.unarchivedExtents = slices.Clone(s.unarchivedExtents)
 	f.storedBytes = maps.Clone(s.storedBytes)
 	f.topics = s.topics.snapshot()
 	f.configs = s.configs.snapshot()

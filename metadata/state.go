@@ -11,13 +11,13 @@ import (
 //
 // The replica owns it; others read it in Replica.View.
 type State struct {
-	revision Revision
-	extent   Extent
-	entries  uint64 // applied, in total
-	time     UnixMilli
-	level    FeatureLevel
-	sum      uint64 // of the hashes of all items
-	limits   Limits // not state: the same everywhere
+	revision    Revision
+	extent      Extent
+	entries     uint64 // applied, in total
+	time        UnixMilli
+	level       FeatureLevel
+	itemHashSum uint64 // of the hashes of all items
+	limits      Limits // not state: the same everywhere
 
 	cluster           ClusterID // of the first session
 	zones             []ZoneID  // in the order in which they appeared
@@ -43,10 +43,10 @@ type State struct {
 	nextProducer     ProducerID
 	producerIDBlocks []producerIDBlock
 
-	pending  []extentDigest // extents not archived yet, oldest first
-	archives []ArchiveRef   // accepted, oldest first
-	spans    int            // in all
-	offsets  int            // committed group offsets in all
+	unarchivedExtents []unarchivedExtent // extents not archived yet, oldest first
+	archives          []ArchiveRef       // accepted, oldest first
+	spans             int                // in all
+	offsets           int                // committed group offsets in all
 
 	// Derived from txns:
 	txnByProducer  map[ProducerID]string // the transactional id of a producer id
@@ -148,7 +148,7 @@ type sessionState struct {
 	usageReportedTo UnixMilli
 }
 
-type extentDigest struct {
+type unarchivedExtent struct {
 	extent  Extent
 	first   Revision
 	last    Revision
@@ -173,15 +173,15 @@ func NewState() *State {
 	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
 		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), storedBytes: map[TopicID]int64{},
 		txnByProducer: map[ProducerID]string{}, ongoingTxns: map[string]struct{}{}}
-	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.sum)
-	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.sum)
-	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.sum)
-	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.sum)
-	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.sum)
-	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.sum)
-	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.sum)
-	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.sum)
-	s.ledger = newTable(pageOfBucket, cloneCells, nil, &s.sum)
+	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.itemHashSum)
+	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.itemHashSum)
+	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.itemHashSum)
+	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.itemHashSum)
+	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.itemHashSum)
+	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.itemHashSum)
+	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.itemHashSum)
+	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.itemHashSum)
+	s.ledger = newTable(pageOfBucket, cloneCells, nil, &s.itemHashSum)
 	s.placement = newPlacement(nil, nil)
 	s.lineage = new(byte)
 	return s

@@ -24,7 +24,7 @@ const (
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
 func (s *State) Hash() uint64 {
-	m := hashSeedItem.Word(s.sum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
+	m := hashSeedItem.Word(s.itemHashSum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
 	m = m.Word(uint64(s.time)).Word(uint64(s.level)).Word(uint64(s.nextProducer)).Word(uint64(s.recovered))
 	m = m.Word(uint64(s.spans)).Word(uint64(s.offsets)).Word(uint64(s.gapsMs)).Word(s.alarms).Word(uint64(s.pressure))
 	m = m.Bytes(s.cluster[:])
@@ -44,8 +44,8 @@ func (s *State) Hash() uint64 {
 	for _, e := range s.producerIDBlocks {
 		m = m.Word(uint64(e.first)).Word(uint64(e.time)).Word(uint64(e.revision))
 	}
-	for i := range s.pending {
-		g := &s.pending[i]
+	for i := range s.unarchivedExtents {
+		g := &s.unarchivedExtents[i]
 		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
 	return s.hashPastPlacements(m).Sum()

@@ -123,7 +123,7 @@ func (w *world) step(t testing.TB) CommittedEntry {
 	case n < 8:
 		return control(Tick{w.state.time + 1 + UnixMilli(w.rng.IntN(50_000)) + 1_700_000_000_000*UnixMilli(b2i(w.state.time == 0))})
 	case n < 10:
-		return control(Mark{})
+		return control(RecordStateHash{})
 	case n < 12:
 		return control(TrimPartition{topic, Partition(w.rng.IntN(8)), Offset(w.rng.IntN(40))})
 	case n < 14:

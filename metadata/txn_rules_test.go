@@ -38,7 +38,7 @@ func (r *txnRig) init() (ProducerID, ProducerEpoch) {
 }
 
 func (r *txnRig) batch(p ProducerID, e ProducerEpoch, seq Sequence, start Revision) RunOutcome {
-	return r.run(r.t, r.tp, Run{Producer: p, Epoch: e, FirstSequence: seq, Batches: 1, Records: 1, Bytes: 100, Transactional: true, Start: start})
+	return r.run(r.t, r.tp, Run{Producer: p, Epoch: e, FirstSequence: seq, Batches: 1, Records: 1, Bytes: 100, Transactional: true, TxnStart: start})
 }
 
 // A batch or an end of the older protocol that arrives late counts for the
@@ -63,7 +63,7 @@ func TestLateRequestsOfTheOlderProtocolMissTheNextTransaction(t *testing.T) {
 	if out := r.batch(p, e, 1, second); out.Code != CodeOK {
 		t.Fatal(out)
 	}
-	if out := r.run(t, TopicPartition{r.tp.Topic, 1}, Run{Producer: p, Epoch: e, Batches: 1, Records: 1, Bytes: 100, Transactional: true, Start: second}); out.Code != CodeTxnState {
+	if out := r.run(t, TopicPartition{r.tp.Topic, 1}, Run{Producer: p, Epoch: e, Batches: 1, Records: 1, Bytes: 100, Transactional: true, TxnStart: second}); out.Code != CodeTxnState {
 		t.Fatalf("a partition that was not added: %+v", out)
 	}
 	r.is(r.do(t, EndTxn{"x", p, e, false, false, second}), CodeOK)

@@ -160,7 +160,7 @@ func (w *txnWorld) send(t testing.TB, c *txnClient, tp TopicPartition) {
 	}
 	r := Run{Producer: c.producer, Epoch: c.epoch, FirstSequence: c.seqs[tp], Batches: 1, Records: uint32(1 + w.rng.IntN(3)), Bytes: 100, Transactional: true}
 	if v, ok := w.state.Txn(c.id); ok && !c.v2 {
-		r.Start = v.Start
+		r.TxnStart = v.Start
 	}
 	out := w.run(t, tp, r)
 	if out.Code != CodeOK {

@@ -3,7 +3,7 @@
 //
 //	listener, client.id, rack, address --Resolver--> Evidence{zone, billed zone}
 //	                                                    |
-//	State (sessions, placement) --Build--> View --------+--> leader, replicas,
+//	State (sessions, placement) --NewView--> View --------+--> leader, replicas,
 //	                                        ^                controller, endpoints
 //	Prober (peers that do not answer) ------+                as that zone sees them
 //

@@ -30,9 +30,9 @@ type Endpoint struct {
 	Rack metadata.ZoneID // where the broker is
 }
 
-// Build makes the view of a state. Call it in Replica.View; it keeps nothing
+// NewView makes the view of a state. Call it in Replica.View; it keeps nothing
 // that the state may change.
-func Build(s *metadata.State) *View {
+func NewView(s *metadata.State) *View {
 	v := &View{cluster: s.ClusterID(), revision: s.Revision(), placement: s.Placement(), zones: map[metadata.ZoneID]int{}, brokers: s.Sessions()}
 	for k, z := range s.Zones() {
 		v.zones[z] = k

@@ -23,7 +23,7 @@ const maxReadTries = 3
 // context's own.
 func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
-	s.pauseRead(req.Partition, req.From)
+	s.runReadHook(req.Partition, req.From)
 	var stats ReadStats
 	defer func() { s.addReadStats(req.Stats, stats) }()
 	for try := 1; ; try++ {
@@ -135,7 +135,7 @@ func (r *readPass) requestNeeded(ctx context.Context) {
 
 // readSpan reads the batches of one place.
 func (r *readPass) readSpan(ctx context.Context, p *locatedSpan) error {
-	sr := spanReader{s: r.s, ctx: ctx, place: p, stats: r.stats, claimed: &r.claimed, afterWait: func() { r.s.pauseRead(r.req.Partition, r.req.From) }}
+	sr := spanReader{s: r.s, ctx: ctx, place: p, stats: r.stats, claimed: &r.claimed, afterWait: func() { r.s.runReadHook(r.req.Partition, r.req.From) }}
 	sr.pos, sr.base = r.startOf(p)
 	r.usedBlocks = r.usedBlocks || p.memory == nil
 	err := sr.eachBatch(func(f storedBatch) (bool, error) {

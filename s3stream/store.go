@@ -102,7 +102,7 @@ type Store struct {
 	unclaimed atomic.Uint64 // GETs
 }
 
-func (s *Store) pauseRead(tp metadata.TopicPartition, from metadata.Offset) {
+func (s *Store) runReadHook(tp metadata.TopicPartition, from metadata.Offset) {
 	if during := s.config.hooks.DuringRead; during != nil {
 		during(tp, from)
 	}

@@ -18,17 +18,17 @@ var (
 	// batch of the same partition could not. Nothing of the batch was
 	// committed.
 	ErrStorage = errors.New("wal: storage failed")
-	// ErrUnknownOutcome: it may have been committed, or not. Only the client
+	// ErrOutcomeUnknown: it may have been committed, or not. Only the client
 	// may send it again (an idempotent producer's retry lands once).
-	ErrUnknownOutcome = errors.New("wal: outcome unknown")
+	ErrOutcomeUnknown = errors.New("wal: outcome unknown")
 	// ErrNotSent: the caller's context ended before the submission was
 	// sent. Nothing of it was or will be committed.
 	ErrNotSent = errors.New("wal: not sent")
-	// ErrBehind: an earlier sequence is missing here, and this broker
+	// ErrUnresolvedGap: an earlier sequence is missing here, and this broker
 	// cannot determine whether it was applied through another broker; or
 	// the batch that has it was refused and is expected again. Nothing of
 	// the batch was submitted.
-	ErrBehind = errors.New("wal: sequence gap not resolved yet")
+	ErrUnresolvedGap = errors.New("wal: sequence gap not resolved yet")
 	// ErrDraining: the broker shuts down; another one accepts the batch.
 	ErrDraining = errors.New("wal: draining")
 	// ErrClosed: the WAL was closed before it accepted or sent the batch.
@@ -43,18 +43,18 @@ type Batch struct {
 	Header    metadata.BatchHeader
 	Principal string
 	Zone      metadata.ZoneID // of the client, as far as it is known: whose hints it follows
-	// Start is the revision at which the transaction began in which a batch
+	// TxnStart is the revision at which the transaction began in which a batch
 	// of the older protocol (V1) was received; 0 otherwise.
-	Start metadata.Revision
+	TxnStart metadata.Revision
 	// Activity is that of the connection by which the batch came; nil where
 	// there is none.
 	Activity *ConnectionActivity
 	// More says that further batches of the request that brought it follow.
 	More bool
-	// Outcome receives the outcome of the batch; Behind is the outcome of
+	// Outcome receives the outcome of the batch; Predecessor is the outcome of
 	// the batch of the same producer and partition that its connection
 	// brought before. Either may be nil.
-	Outcome, Behind *AppendOutcome
+	Outcome, Predecessor *AppendOutcome
 }
 
 // validate refuses what would make an entry invalid, and with it the batches of
@@ -74,8 +74,8 @@ func (b *Batch) validate() error {
 		return fmt.Errorf("partition %d", b.Partition.Partition)
 	case len(b.Bytes) > metadata.MaxObjectBytes/2:
 		return fmt.Errorf("%d bytes, at most %d", len(b.Bytes), metadata.MaxObjectBytes/2)
-	case b.Start < 0 || h.MaxTimestamp < -1:
-		return fmt.Errorf("start %d, max timestamp %d", b.Start, h.MaxTimestamp)
+	case b.TxnStart < 0 || h.MaxTimestamp < -1:
+		return fmt.Errorf("start %d, max timestamp %d", b.TxnStart, h.MaxTimestamp)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (it *pendingBatch) sameBatch(o *pendingBatch) bool {
 
 // continuesRun reports whether the batch may follow prev in one run.
 func (it *pendingBatch) continuesRun(prev *pendingBatch) bool {
-	if it.resubmitted || prev.resubmitted || it.Principal != prev.Principal || it.Start != prev.Start ||
+	if it.resubmitted || prev.resubmitted || it.Principal != prev.Principal || it.TxnStart != prev.TxnStart ||
 		it.Header.Transactional() != prev.Header.Transactional() {
 		return false
 	}

@@ -54,16 +54,16 @@ const (
 // part is one partition's batches in a buffer.
 type part struct {
 	tp         metadata.TopicPartition
-	groups     []*group // by producer, in order of first arrival
-	offsets    int64    // offsets taken
-	groupsByID map[metadata.ProducerID]*group
+	groups     []*producerBatches // by producer, in order of first arrival
+	offsets    int64              // offsets taken
+	groupsByID map[metadata.ProducerID]*producerBatches
 	failed     bool // an earlier object of the partition failed: nothing of it commits
 	location   s3stream.Location
 	runs       []run
 }
 
-// group is one producer's batches of a partition, in its order.
-type group struct {
+// producerBatches is one producer's batches of a partition, in its order.
+type producerBatches struct {
 	producer       metadata.ProducerID
 	items          []*pendingBatch
 	runStarts      []int // where runs begin
@@ -125,7 +125,7 @@ func (b *buffer) hasRoom(it *pendingBatch, maxBytes int) bool {
 	return b.bytes+len(it.Bytes) <= maxBytes && (p == nil || p.offsets+it.Header.Offsets() <= maxPartOffsets)
 }
 
-func (p *part) groupOf(id metadata.ProducerID) *group {
+func (p *part) groupOf(id metadata.ProducerID) *producerBatches {
 	if p.groupsByID != nil {
 		if g := p.groupsByID[id]; g != nil {
 			return g
@@ -137,12 +137,12 @@ func (p *part) groupOf(id metadata.ProducerID) *group {
 			}
 		}
 	}
-	g := &group{producer: id}
+	g := &producerBatches{producer: id}
 	p.groups = append(p.groups, g)
 	if p.groupsByID != nil {
 		p.groupsByID[id] = g
 	} else if len(p.groups) > minIndexedGroups {
-		p.groupsByID = make(map[metadata.ProducerID]*group, 2*minIndexedGroups)
+		p.groupsByID = make(map[metadata.ProducerID]*producerBatches, 2*minIndexedGroups)
 		for _, g := range p.groups {
 			p.groupsByID[g.producer] = g
 		}
@@ -170,7 +170,7 @@ func newRun(items []*pendingBatch) run {
 	r := run{items: items, Run: metadata.Run{
 		Producer: first.Header.Producer, Epoch: first.Header.Epoch, FirstSequence: first.Header.BaseSequence,
 		Batches: uint32(len(items)), MaxTimestamp: first.Header.MaxTimestamp,
-		Transactional: first.Header.Transactional(), Start: first.Start,
+		Transactional: first.Header.Transactional(), TxnStart: first.TxnStart,
 	}}
 	if r.Producer == metadata.NoProducer {
 		r.Epoch, r.FirstSequence = -1, -1

@@ -196,7 +196,7 @@ func (a *entryBuilder) makeCommit() *pendingCommit {
 // books accepted entries. What an unknown outcome may have booked is not
 // counted twice.
 func isBooked(out metadata.Outcome, err error) bool {
-	return err == nil && out.Code == metadata.CodeOK || errors.Is(err, ErrUnknownOutcome)
+	return err == nil && out.Code == metadata.CodeOK || errors.Is(err, ErrOutcomeUnknown)
 }
 
 // answerCommitted answers the batches of an entry from its applied outcome and
@@ -213,7 +213,7 @@ func (l *lane) answerCommitted(parts []*part, out metadata.Outcome, err error) {
 			case err != nil:
 				l.answerAll(items, err)
 			case i >= len(out.Parts) || r >= len(out.Parts[i]):
-				l.answerAll(items, ErrUnknownOutcome) // BUG of apply: no batch is acknowledged
+				l.answerAll(items, ErrOutcomeUnknown) // BUG of apply: no batch is acknowledged
 			default:
 				l.answerRun(items, out.Parts[i][r])
 			}

@@ -115,13 +115,13 @@ func (s *commitSlot) appendEntry(c *pendingCommit, bytes []byte) {
 	case out := <-waiter.C:
 		switch {
 		case out.Code == metadata.CodeOutcomeUnknown: // a checkpoint was loaded that is newer than it
-			err = ErrUnknownOutcome
+			err = ErrOutcomeUnknown
 		case res.GuardFailed:
 			out = metadata.Outcome{Revision: res.Revision, Code: metadata.CodeGuardFailed}
 		}
 		s.box.postCall(func() { s.completeCommit(c, out, err) })
 	case <-s.w.ctx.Done():
-		s.box.postCall(func() { s.completeCommit(c, metadata.Outcome{}, ErrUnknownOutcome) })
+		s.box.postCall(func() { s.completeCommit(c, metadata.Outcome{}, ErrOutcomeUnknown) })
 	}
 }
 
@@ -170,7 +170,7 @@ func isFinalError(err error) bool {
 // whether the entry is in the log, nothing of it is ever submitted again, and
 // the lane continues only if the state shows that its seq was applied.
 func (s *commitSlot) handleUnresolved(c *pendingCommit, err error) {
-	verdict := fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	verdict := fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	lost := true
 	switch {
 	case errors.Is(err, metadata.ErrSessionLost):

@@ -53,7 +53,7 @@ const controlEntryBytes = metadata.MaxEntryBytes / 2
 // the same time share an entry; one with a guard has an entry of its own, and
 // where the guard fails the outcome's code is CodeGuardFailed. Submit never
 // waits for data. An error means that nothing was committed (ErrSessionLost,
-// ErrClosed, or ErrNotSent with the context's), or is ErrUnknownOutcome.
+// ErrClosed, or ErrNotSent with the context's), or is ErrOutcomeUnknown.
 //
 // A session's first Submit opens it: it is entry 1 of its control lane.
 func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
@@ -74,7 +74,7 @@ func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metada
 		select {
 		case <-s.done: // at the same moment
 		default:
-			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrUnknownOutcome, ctx.Err())
+			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrOutcomeUnknown, ctx.Err())
 		}
 	}
 	return s.outcome, s.err
@@ -92,7 +92,7 @@ func (s *submission) measureSize(session metadata.SessionID) error {
 // run is the control lane's goroutine.
 func (c *control) run() {
 	for {
-		c.box.awaitHook(&c.w.cfg, metadata.LaneControl)
+		c.box.runLaneHook(&c.w.cfg, metadata.LaneControl)
 		_, calls := c.box.takeAll(nil, nil)
 		for _, call := range calls {
 			call()
@@ -192,7 +192,7 @@ func (c *control) answerCommitted(subs []*submission, out metadata.Outcome, err 
 				// An entry that was refused as a whole has one outcome (a
 				// session that was not admitted).
 				if len(subs) > 1 || len(out.Commands) == 0 {
-					failed = fmt.Errorf("submit: %w: BUG: %d outcomes of commands", ErrUnknownOutcome, len(out.Commands))
+					failed = fmt.Errorf("submit: %w: BUG: %d outcomes of commands", ErrOutcomeUnknown, len(out.Commands))
 				} else {
 					own.Commands = out.Commands
 				}

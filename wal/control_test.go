@@ -79,14 +79,14 @@ func TestSubmitGivenUpBeforeItWasSentLeavesNoTrace(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		_, err := r.w.Submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: 1000}}, nil)
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNotSent) || errors.Is(err, ErrUnknownOutcome) {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNotSent) || errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("given up in the queue: %v", err)
 		}
 		time.Sleep(200 * time.Millisecond)
 		short, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		_, err = r.w.Submit(short, []metadata.Command{metadata.AllocateProducers{Count: 1}}, nil)
-		if !errors.Is(err, ErrUnknownOutcome) {
+		if !errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("given up under way: %v", err)
 		}
 		if out := r.submit(nil, metadata.AllocateProducers{Count: 1}); out.Commands[0].Value > 10 {

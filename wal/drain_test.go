@@ -133,6 +133,6 @@ func TestCloseWithAnAppendUnderWayLeavesItsOutcomeUnknown(t *testing.T) {
 		if err := r.w.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("close: %v", err)
 		}
-		r.wantError(a, ErrUnknownOutcome)
+		r.wantError(a, ErrOutcomeUnknown)
 	})
 }

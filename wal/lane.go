@@ -51,7 +51,7 @@ func (l *lane) run() {
 	var items []*pendingBatch
 	var calls []func()
 	for {
-		l.box.awaitHook(&l.w.cfg, l.id)
+		l.box.runLaneHook(&l.w.cfg, l.id)
 		items, calls = l.box.takeAll(items, calls)
 		// Batches first: a batch that had arrived when an upload failed
 		// fails with that upload.

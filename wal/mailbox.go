@@ -46,9 +46,9 @@ func (m *mailbox) wakeOwner() {
 	}
 }
 
-// awaitHook calls the hook of a lane, if it has one; what arrives meanwhile is
+// runLaneHook calls the hook of a lane, if it has one; what arrives meanwhile is
 // taken with what arrived before, without another wake-up.
-func (m *mailbox) awaitHook(c *Config, lane metadata.Lane) {
+func (m *mailbox) runLaneHook(c *Config, lane metadata.Lane) {
 	if c.hooks.BeforeLane == nil {
 		return
 	}

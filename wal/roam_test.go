@@ -115,7 +115,7 @@ func (r *rig) roam(rnd *rand.Rand, broker func(int) *WAL, m made) (acknowledged 
 				queue, tries = queue[1:], 0
 				continue
 			}
-			if !errors.Is(err, metadata.CodeOutOfOrder) && !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrUnknownOutcome) {
+			if !errors.Is(err, metadata.CodeOutOfOrder) && !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrOutcomeUnknown) {
 				r.t.Errorf("batch %x: %v", uint64(queue[0].mark), err)
 				return acknowledged
 			}
@@ -170,7 +170,7 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 					select {
 					case <-r.w.Lost(): // an append found out
 					case <-time.After(time.Duration(rnd.Int64N(20e6))):
-						r.w.SessionLost() // the session itself did
+						r.w.MarkSessionLost() // the session itself did
 					}
 					if err := r.w.Close(context.Background()); err != nil {
 						t.Errorf("close: %v", err)
@@ -252,7 +252,7 @@ func TestSessionLostFailsAtOnceWhatIsNotUnderWay(t *testing.T) {
 		r.makeTopic(1)
 		a := r.send(made{})
 		time.Sleep(time.Millisecond)
-		r.w.SessionLost()
+		r.w.MarkSessionLost()
 		start := time.Now()
 		r.wantError(a, ErrSessionLost)
 		if took := time.Since(start); took != 0 {

@@ -88,7 +88,7 @@ func (l *lane) placeBatch(t *producerQueue, it *pendingBatch) bool {
 	case verdictWait:
 		return false
 	case verdictBehindRefused:
-		l.answerBatch(it, 0, ErrBehind)
+		l.answerBatch(it, 0, ErrUnresolvedGap)
 	case verdictAttach:
 		same.retries = append(same.retries, it)
 		it.Bytes = nil
@@ -136,9 +136,9 @@ func (l *lane) judgeBatch(t *producerQueue, it *pendingBatch) (v batchVerdict, s
 		return verdictAnswer, nil, 0, metadata.CodeStaleEpoch
 	case len(t.unanswered) > 0:
 		return verdictWait, nil, 0, 0 // judged again when what is pending is applied
-	case code == metadata.CodeOK && it.Behind.Refused() && l.hasUnverifiedGap(t.sequenceQuery(it)):
+	case code == metadata.CodeOK && it.Predecessor.Refused() && l.hasUnverifiedGap(t.sequenceQuery(it)):
 		return verdictBehindRefused, nil, 0, 0
-	case code == metadata.CodeOK && it.Behind.Pending() && l.hasUnverifiedGap(t.sequenceQuery(it)):
+	case code == metadata.CodeOK && it.Predecessor.Pending() && l.hasUnverifiedGap(t.sequenceQuery(it)):
 		return verdictWait, nil, 0, 0 // to the topic that had the name before: judged again when that is known
 	case code == metadata.CodeOK:
 		return verdictAccept, nil, 0, 0
@@ -219,7 +219,7 @@ func (l *lane) recheckGaps(now time.Time) time.Duration {
 // only batches pending here are in its way, a retriable error.
 func (l *lane) gapError(t *producerQueue, it *pendingBatch) error {
 	if _, code := l.checkSequence(t.sequenceQuery(it)); code != metadata.CodeOutOfOrder {
-		return ErrBehind
+		return ErrUnresolvedGap
 	}
 	return metadata.CodeOutOfOrder
 }
@@ -233,7 +233,7 @@ func (l *lane) confirmGaps(items []*pendingBatch) {
 	l.w.tasks.Go(func() {
 		err := l.w.cfg.Replica.Barrier(l.w.ctx)
 		if err != nil {
-			err = fmt.Errorf("%w: %w", ErrBehind, err)
+			err = fmt.Errorf("%w: %w", ErrUnresolvedGap, err)
 		}
 		l.box.postCall(func() {
 			for _, it := range items {

@@ -254,7 +254,7 @@ func TestBrokerThatIsBehindDoesNotCallASequenceMissing(t *testing.T) {
 	}, func(r *rig) {
 		r.makeTopic(1)
 		r.want(r.send(made{producer: 1, mark: 1}), 0)
-		r.wantError(r.send(made{producer: 1, seq: 2, mark: 3}), ErrBehind)
+		r.wantError(r.send(made{producer: 1, seq: 2, mark: 3}), ErrUnresolvedGap)
 		r.want(r.send(made{producer: 1, seq: 1, mark: 2}), 1)
 	})
 }
@@ -268,7 +268,7 @@ func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
 		refused.Refuse()
 		send := func(seq metadata.Sequence, behind *AppendOutcome) (*Ack, *AppendOutcome) {
 			b := r.batch(made{producer: 1, seq: seq, mark: mark(seq)})
-			b.Outcome, b.Behind = new(AppendOutcome), behind
+			b.Outcome, b.Predecessor = new(AppendOutcome), behind
 			ack, err := r.w.Append(context.Background(), b)
 			if err != nil {
 				t.Fatal(err)
@@ -276,7 +276,7 @@ func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
 			return ack, b.Outcome
 		}
 		ack, uploadOutcome := send(4, &refused)
-		r.wantError(ack, ErrBehind)
+		r.wantError(ack, ErrUnresolvedGap)
 		if !uploadOutcome.Refused() {
 			t.Error("what comes behind that one may pass it")
 		}
@@ -298,7 +298,7 @@ func TestBatchWaitsForTheFateOfTheOneBefore(t *testing.T) {
 		for producer, refused := range map[metadata.ProducerID]bool{1: true, 2: false} {
 			var before AppendOutcome
 			b := r.batch(made{producer: producer, seq: 4, mark: 4})
-			b.Behind = &before
+			b.Predecessor = &before
 			ack, err := r.w.Append(context.Background(), b)
 			if err != nil {
 				t.Fatal(err)
@@ -311,7 +311,7 @@ func TestBatchWaitsForTheFateOfTheOneBefore(t *testing.T) {
 			}
 			if refused {
 				before.Refuse()
-				r.wantError(ack, ErrBehind)
+				r.wantError(ack, ErrUnresolvedGap)
 			} else {
 				before.Settle()
 				r.want(ack, 0)

@@ -353,7 +353,7 @@ func TestPutsOfAnUnknownOutcomeAreNotCountedTwice(t *testing.T) {
 		r.log.after = func(metadata.EntryKey) (time.Duration, error) {
 			return time.Millisecond, metadata.ErrOutcomeUnknown
 		}
-		r.wantError(r.send(made{}), ErrUnknownOutcome)
+		r.wantError(r.send(made{}), ErrOutcomeUnknown)
 		r.log.after = nil
 		if err := r.w.Close(context.Background()); err != nil {
 			t.Fatal(err)

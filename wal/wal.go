@@ -55,7 +55,7 @@ func Open(cfg Config) (*WAL, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, Racing: cfg.MaxHedges}), assignments: laneAssignments{},
+	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, MaxHedges: cfg.MaxHedges}), assignments: laneAssignments{},
 		appendRefused: make(chan struct{}), sessionLost: make(chan struct{}), closeDone: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.uploadCtx, w.cancelUploads = context.WithCancel(w.ctx)
@@ -229,9 +229,9 @@ func (w *WAL) abandonLanes(err error) {
 	}
 }
 
-// SessionLost reports that the session is gone, or may be, before an append of
+// MarkSessionLost reports that the session is gone, or may be, before an append of
 // the WAL finds out. What is not in an entry under way fails at once.
-func (w *WAL) SessionLost() { w.handleSessionLost() }
+func (w *WAL) MarkSessionLost() { w.handleSessionLost() }
 
 // Lost is closed when the WAL has found its session gone: the broker opens a
 // new session and a new WAL.

@@ -172,7 +172,7 @@ func TestUnknownOutcomeIsNeverSubmittedAgain(t *testing.T) {
 			}
 			return 0, nil
 		}
-		r.wantError(r.send(made{producer: 9, mark: 1}), ErrUnknownOutcome)
+		r.wantError(r.send(made{producer: 9, mark: 1}), ErrOutcomeUnknown)
 		// It was committed: the client's retry is a duplicate, and the lane continues.
 		r.want(r.send(made{producer: 9, mark: 1}), 0)
 		r.want(r.send(made{producer: 9, seq: 1, mark: 2}), 1)
@@ -299,7 +299,7 @@ func TestBatchThatWouldSpoilAnEntryIsRefusedAlone(t *testing.T) {
 			func(b *Batch) { b.Header.Size++ },
 			func(b *Batch) { b.Header.Producer = 3 },
 			func(b *Batch) { b.Partition.Partition = -1 },
-			func(b *Batch) { b.Start = -1 },
+			func(b *Batch) { b.TxnStart = -1 },
 		} {
 			b := r.batch(made{})
 			spoil(&b)

@@ -219,7 +219,7 @@ func (b *brokerProcess) runBackground(f func(context.Context)) {
 func (b *brokerProcess) start(ctx context.Context) error {
 	o := b.o
 	cfg := node.DefaultConfig()
-	cfg.Cluster, cfg.Zone, cfg.Want, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), fullVersion()
+	cfg.Cluster, cfg.Zone, cfg.WantBrokerID, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), fullVersion()
 	cfg.Kafka = metadata.Address{Host: o.advertiseAt.host, Port: int32(o.advertiseAt.port)}
 	cfg.Peer, cfg.HTTP = o.peerAdvertised, o.httpAdvert
 	cfg.Listen = listenFunc(o.listenAt)

@@ -175,8 +175,7 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 	return n, n.WaitReady(ctx)
 }
 
-// drain ends everything in good order. Clients implements node.ClientCounter:
-// the brokers share this process, and have no broker-to-broker interfaces. The
+// Clients implements node.ClientCounter: the brokers share this process, and have no broker-to-broker interfaces. The
 // pages that call it are served once all have started.
 func (d *devCluster) Clients(_ context.Context, id metadata.BrokerID, _ string) (node.ZoneClients, error) {
 	for _, n := range d.nodes {

@@ -44,7 +44,7 @@ func coreFixes() []mutant {
 			"	report.Behind = groupsBehind(r.rebuilt.State, report.Partitions)\n", "	_ = groupsBehind\n"}}},
 		{name: "what was never sent is given up", pkg: node, run: "OnlyAReport|AReportThatADrain", edits: []edit{{"internal/node/usage.go",
 			"		if !u.commitReport(ctx, &cmd) {\n			u.restoreCells(cells)\n", "		if !u.commitReport(ctx, &cmd) {\n"}}},
-		{name: "part of a report stands for all of it", pkg: "./metadata", run: "PartOfAReport", edits: []edit{{"metadata/apply_ledger.go",
+		{name: "part of a report stands for all of it", pkg: "./metadata", run: "PartOfAReport", edits: []edit{{"metadata/ledger_shares.go",
 			"	if c.To > c.From {", "	if c.To >= c.From {"}}},
 		{name: "the first session of a cluster leaves no gap", pkg: "./metadata", run: "EndsUnreported", edits: []edit{{"metadata/commands_time.go",
 			"				o.usageReportedTo = max(1, s.time-maxTickLag)\n", ""}}},

@@ -76,7 +76,7 @@ func walFixes() []mutant {
 		{name: "PUTs of an entry that did not land are forgotten", pkg: "./wal", run: "PutsThatALostSession", edits: []edit{{"wal/commit.go",
 			"if !isBooked(out, err) {", "if false {"}}},
 		{name: "PUTs of an entry that may have landed are counted again", pkg: "./wal", run: "PutsOfAnUnknownOutcome", edits: []edit{{"wal/commit.go",
-			" || errors.Is(err, ErrUnknownOutcome)", ""}, {"wal/commit.go", "import (\n	\"errors\"\n", "import (\n"}}},
+			" || errors.Is(err, ErrOutcomeUnknown)", ""}, {"wal/commit.go", "import (\n	\"errors\"\n", "import (\n"}}},
 		{name: "PUTs of a lost session are not reported by the next", pkg: "./internal/node", run: "PutsOfALostSession", edits: []edit{{"internal/node/session.go",
 			"	s.n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentPutPlatform}, s.wal.UnbookedPuts())\n", ""},
 			{"internal/node/session.go", "	\"github.com/zonewise/zonewise/internal/costkeys\"\n", ""}}},

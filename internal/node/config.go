@@ -30,10 +30,10 @@ const NoZone = -1
 
 // Config configures a node.
 type Config struct {
-	Cluster string
-	Zone    metadata.ZoneID
-	Want    metadata.BrokerID // NoBroker: any
-	Version string
+	Cluster      string
+	Zone         metadata.ZoneID
+	WantBrokerID metadata.BrokerID // NoBroker: any
+	Version      string
 
 	Log    Log
 	Bucket bucket.Bucket // the whole bucket; objects go below "<cluster>/"
@@ -86,9 +86,9 @@ type Config struct {
 	// each other.
 	GroupsFrom <-chan struct{}
 
-	Times  metadata.MaintenanceTimes
-	Usage  time.Duration // how often read-side cells are committed
-	Logger *slog.Logger
+	Times         metadata.MaintenanceTimes
+	UsageInterval time.Duration // how often read-side cells are committed
+	Logger        *slog.Logger
 	// LogLevel is Logger's least level, which clients may change; nil: fixed.
 	LogLevel *slog.LevelVar
 	Rand     *rand.Rand
@@ -109,8 +109,8 @@ func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
 // interfaces.
 func DefaultConfig() Config {
 	b := broker.DefaultConfig()
-	return Config{Want: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions, OffsetsPartitions: b.OffsetsPartitions,
-		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultMaintenanceTimes(), Usage: 10 * time.Second}
+	return Config{WantBrokerID: metadata.NoBroker, Rates: metadata.DefaultRates(), AutoCreate: b.AutoCreate, DefaultPartitions: b.DefaultPartitions, OffsetsPartitions: b.OffsetsPartitions,
+		Linger: 100 * time.Millisecond, RebalanceDelay: 3 * time.Second, Times: metadata.DefaultMaintenanceTimes(), UsageInterval: 10 * time.Second}
 }
 
 // CacheBytes is the size of a broker's caches and unacknowledged batches when

@@ -66,7 +66,7 @@ func (n *Node) watchLimits() {
 // limitUses lists the limits of the cluster's state and of this broker.
 func (n *Node) limitUses() (uses []metadata.LimitUsage) {
 	n.replica.View(func(s *metadata.State) { uses = s.LimitUsages() })
-	return append(uses, n.server.Uses()...)
+	return append(uses, n.server.LimitUsages()...)
 }
 
 // checkLimits compares the uses with the previous ones, logs those that rose,

@@ -65,7 +65,7 @@ func Start(cfg Config) (*Node, error) {
 	n.writer.handover = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.countAttempt), cancel
-	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
+	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{MaxHedges: maxGetHedges})
 	replica := metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Limits: cfg.Limits}
 	replica.SetHooks(cfg.hooks)
 	n.replica = metadata.NewReplica(replica)
@@ -90,7 +90,7 @@ func Start(cfg Config) (*Node, error) {
 		}
 	})
 	n.wg.Go(n.runSessions)
-	n.wg.Go(n.openZones)
+	n.wg.Go(n.followClusterState)
 	n.wg.Go(n.watchLimits)
 	if n.prober != nil {
 		n.wg.Go(func() { n.prober.Run(n.ctx) })
@@ -179,7 +179,7 @@ func (n *Node) openListener(zone metadata.ZoneID, k int) error {
 // addition to when a session opens.
 const zonesInterval = time.Second
 
-// noteSession wakes openZones when a session opens: it may bring a zone.
+// noteSession wakes followClusterState when a session opens: it may bring a zone.
 func (n *Node) noteSession(a *metadata.AppliedEntry) {
 	if a.Entry == nil || a.Entry.Lane != metadata.LaneControl || a.Entry.Seq != 1 {
 		return
@@ -190,9 +190,9 @@ func (n *Node) noteSession(a *metadata.AppliedEntry) {
 	}
 }
 
-// openZones opens a listener for each zone of the cluster as it appears, and
+// followClusterState opens a listener for each zone of the cluster as it appears, and
 // sets how many brokers share the log in the governor.
-func (n *Node) openZones() {
+func (n *Node) followClusterState() {
 	for {
 		var zones []metadata.ZoneID
 		sessions := 0

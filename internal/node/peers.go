@@ -67,7 +67,7 @@ func (n *Node) newProber() *router.Prober {
 			far.round++
 			far.near = map[metadata.BrokerID]bool{}
 			n.replica.View(func(s *metadata.State) {
-				view := router.Build(s)
+				view := router.NewView(s)
 				peers = view.Peers(n.brokerID(), n.cfg.Zone)
 				for _, p := range peers {
 					far.near[p.ID] = true

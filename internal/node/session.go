@@ -162,7 +162,7 @@ func (n *Node) openCommands() []metadata.Command {
 	var at metadata.UnixMilli
 	var cluster metadata.ClusterID
 	n.replica.View(func(s *metadata.State) { at, cluster = s.Time(), s.ClusterID() })
-	open := metadata.OpenSession{Want: n.cfg.Want, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
+	open := metadata.OpenSession{Want: n.cfg.WantBrokerID, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
 		HTTP: n.cfg.HTTP, Version: n.cfg.Version, MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
 	if cluster.IsZero() {
 		open.Cluster = n.newClusterID()
@@ -212,7 +212,7 @@ func (s *session) runRoles() (cause error) {
 	s.wg.Go(func() { s.usage.run(ctx) })
 	select {
 	case <-s.log.Done():
-		s.wal.SessionLost()
+		s.wal.MarkSessionLost()
 		cause = metadata.ErrSessionLost
 	case <-s.wal.Lost():
 		cause = metadata.ErrSessionLost

@@ -91,7 +91,7 @@ type usageReporter struct {
 }
 
 func newUsageReporter(n *Node, s *session) *usageReporter {
-	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.newRand().Int64N(int64(n.cfg.Usage)))}
+	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.newRand().Int64N(int64(n.cfg.UsageInterval)))}
 }
 
 func (u *usageReporter) run(ctx context.Context) {
@@ -101,7 +101,7 @@ func (u *usageReporter) run(ctx context.Context) {
 		select {
 		case <-timer.C:
 			u.report(ctx, false)
-			timer.Reset(u.n.cfg.Usage)
+			timer.Reset(u.n.cfg.UsageInterval)
 		case <-ctx.Done():
 			return
 		}

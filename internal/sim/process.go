@@ -193,7 +193,7 @@ func (p *process) nodeConfig(l *brokerInstance, b bucket.Bucket) node.Config {
 	cfg.RebalanceDelay = 0
 	cfg.Times = metadata.MaintenanceTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
-	cfg.Usage = 3 * time.Second
+	cfg.UsageInterval = 3 * time.Second
 	cfg.Logger = slog.New(clockLogHandler{p.w.logger.With("process", l.id).Handler(), p.w})
 	cfg.Clock, cfg.Limits = p.readClock, p.w.clusterLimits()
 	cfg.Rand = p.w.newRand("node/"+p.name, p.instances)

@@ -105,9 +105,9 @@ func (l *Log) SetCheckpoint(ctx context.Context, role metadata.Role, p metadata.
 	}
 }
 
-// Truncate implements metadata.LogAdmin. It is called repeatedly for the same
+// DeleteArchived implements metadata.LogAdmin. It is called repeatedly for the same
 // extent, to finish what an earlier holder began, and then only reads.
-func (l *Log) Truncate(ctx context.Context, role metadata.Role, g metadata.Extent) error {
+func (l *Log) DeleteArchived(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	if g == 0 {
 		return nil // there is no extent 0
 	}

@@ -37,7 +37,7 @@ func TestARoleHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 		_, err1 := a.CloseExtent(t.Context(), d, 2)
 		_, err2 := a.CompactStore(t.Context(), d, a.head(t))
 		for what, err := range map[string]error{
-			"close": err1, "compact": err2, "truncate": a.Truncate(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
+			"close": err1, "compact": err2, "truncate": a.DeleteArchived(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
 		} {
 			if !errors.Is(err, metadata.ErrRoleLost) {
 				t.Errorf("%s: %v", what, err)
@@ -135,7 +135,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		rest := []metadata.Revision{b.append(t, metadata.LaneLow).Revision, b.append(t, metadata.LaneLow).Revision}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		if err := a.Truncate(ctx, d, 1); err == nil {
+		if err := a.DeleteArchived(ctx, d, 1); err == nil {
 			t.Fatal("the deletion was to break off")
 		}
 		keys, _ := logKeys(store)
@@ -160,7 +160,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		if err := a.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Truncate(t.Context(), c.takeRoleNow(t, "archive"), 1); err != nil {
+		if err := c.DeleteArchived(t.Context(), c.takeRoleNow(t, "archive"), 1); err != nil {
 			t.Fatal(err)
 		}
 		if keys, _ := logKeys(store); len(keys) != 2 {
@@ -440,7 +440,7 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		}
 		a := join(t, store, "a")
 		st := a.startPoint(t)
-		if st.Incarnation != 2 || st.Extent != 8 || st.Truncated != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
+		if st.Incarnation != 2 || st.Extent != 8 || st.ArchivedUpTo != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
 			t.Fatalf("start %+v", st)
 		}
 		d := a.takeRoleNow(t, "archive")

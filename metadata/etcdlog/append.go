@@ -15,7 +15,7 @@ import (
 func (l *Log) Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
 	res, err := l.appendEntry(ctx, r)
 	if err != nil {
-		err = l.blockOlderLog(ctx, err)
+		err = l.fenceIfOlder(ctx, err)
 		return res, fmt.Errorf("append %v/%v/%d: %w", r.Key.Session, r.Key.Lane, r.Key.Seq, err)
 	}
 	return res, nil

@@ -18,9 +18,9 @@ const deliverEntries = 1000
 func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func([]metadata.CommittedEntry, metadata.Revision, bool) error) error {
 	f := &followCall{l: l, deliver: deliver, upTo: l.toEtcdRevision(int64(from.Revision))}
 	if err := f.deliverListed(ctx, from); err != nil {
-		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.blockOlderLog(ctx, err))
+		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.fenceIfOlder(ctx, err))
 	}
-	err := l.blockOlderLog(ctx, f.watchEntries(ctx))
+	err := l.fenceIfOlder(ctx, f.watchEntries(ctx))
 	return fmt.Errorf("follow log after revision %d: %w", l.toLogRevision(f.upTo), err)
 }
 
@@ -33,7 +33,7 @@ type followCall struct {
 
 // deliverListed delivers what is in the log at the start's revision.
 func (f *followCall) deliverListed(ctx context.Context, from metadata.StartPoint) error {
-	for g := from.Truncated + 1; g <= from.Extent; g++ {
+	for g := from.ArchivedUpTo + 1; g <= from.Extent; g++ {
 		all, err := f.l.readExtentAt(ctx, g, f.upTo)
 		if err != nil {
 			return err

@@ -172,7 +172,7 @@ func (l *Log) toEtcdRevision(rev int64) int64 { return rev - int64(l.format.Base
 func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
 	st, err := l.readState(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read barrier: %w", l.blockOlderLog(ctx, err))
+		return 0, fmt.Errorf("read barrier: %w", l.fenceIfOlder(ctx, err))
 	}
 	return l.toLogRevision(st.head), nil
 }
@@ -184,12 +184,12 @@ func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 		return metadata.StartPoint{}, fmt.Errorf("read start point: %w", l.addAdvice(ctx, err))
 	}
 	p := metadata.StartPoint{
-		Incarnation: l.format.Incarnation,
-		Revision:    l.toLogRevision(st.rev),
-		Head:        l.toLogRevision(st.head),
-		Extent:      st.extent,
-		Truncated:   st.truncated,
-		Level:       l.format.Level,
+		Incarnation:  l.format.Incarnation,
+		Revision:     l.toLogRevision(st.rev),
+		Head:         l.toLogRevision(st.head),
+		Extent:       st.extent,
+		ArchivedUpTo: st.truncated,
+		Level:        l.format.Level,
 	}
 	if kv := st.values[l.k.checkpointKey()]; kv != nil {
 		if p.Checkpoint, err = decodePointer(kv.Value); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// blockOlderLog handles an error before it is returned. If it means that etcd
+// fenceIfOlder handles an error before it is returned. If it means that etcd
 // went back in time, the incarnation's key is deleted, whose create revision
 // guards every write. Otherwise a broker that was cut off from etcd between the
 // backup and its restore, and saw nothing that is missing now, would go on and
@@ -16,7 +16,7 @@ import (
 //
 // The deletion is tried only a few times: every broker that sees the same does
 // it, and every broker that starts checks the bucket, too.
-func (l *Log) blockOlderLog(ctx context.Context, err error) error {
+func (l *Log) fenceIfOlder(ctx context.Context, err error) error {
 	if !errors.Is(err, metadata.ErrOlderLog) {
 		return l.addAdvice(ctx, err)
 	}

@@ -37,7 +37,7 @@ func checkRoles(t *testing.T, open Cluster) {
 	if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Truncate(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
+	if err := a.DeleteArchived(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("truncate without the role: %v", err)
 	}
 	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrRoleLost) {
@@ -80,7 +80,7 @@ func checkExtents(t *testing.T, open Cluster) {
 		t.Error("an open extent was read")
 	}
 	st, err := b.Start(t.Context())
-	if err != nil || st.Extent != 2 || st.Truncated != 0 {
+	if err != nil || st.Extent != 2 || st.ArchivedUpTo != 0 {
 		t.Errorf("start %+v, %v", st, err)
 	}
 }
@@ -89,7 +89,7 @@ func checkTruncation(t *testing.T, open Cluster) {
 	a := openBroker(t, open, "a")
 	d := a.takeRole("archive")
 	appendEntries(t, 450, a)
-	if err := a.Truncate(t.Context(), d, 1); err == nil {
+	if err := a.DeleteArchived(t.Context(), d, 1); err == nil {
 		t.Fatal("an open extent was truncated")
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
@@ -97,12 +97,12 @@ func checkTruncation(t *testing.T, open Cluster) {
 	}
 	rest := appendEntries(t, 10, a)
 	for range 2 { // the second time nothing is left to do
-		if err := a.Truncate(t.Context(), d, 1); err != nil {
+		if err := a.DeleteArchived(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	st, err := a.Start(t.Context())
-	if err != nil || st.Truncated != 1 || st.Extent != 2 || st.Head != rest[9].rev {
+	if err != nil || st.ArchivedUpTo != 1 || st.Extent != 2 || st.Head != rest[9].rev {
 		t.Fatalf("start %+v, %v", st, err)
 	}
 	requireEntries(t, a.startFollower().waitUntil(rest[9].rev), rest)

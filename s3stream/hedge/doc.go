@@ -13,12 +13,12 @@
 // that the store answers with 503 is sent again by its Retry, not hedged.
 //
 // The cost is bounded twice: by permits for second requests in flight
-// (Config.Racing), and by one second request for every four first ones in the
+// (Config.MaxHedges), and by one second request for every four first ones in the
 // long run. Late requests wait for a permit in order, and are checked again
 // when it is granted: those just past the p99 have been answered by then, and
 // do not take the permits of those that hang. A request that lost its race uses
 // no permit; it continues to its answer, so that its cost is known, without
-// retries, and at most Config.Losing of them at a time.
+// retries, and at most Config.MaxLosers of them at a time.
 //
 // Owners: Run owns a race, in its caller's goroutine, and has ended when it
 // returns; each try has a goroutine of its own. The Hedger's mutex guards

@@ -11,12 +11,12 @@ type Config struct {
 	// InitialDelay is the time after which a request is late while too few
 	// were measured for a p99; default 500 ms. Negative: nothing is hedged.
 	InitialDelay time.Duration
-	// Racing bounds the second and third requests in flight of races that are
+	// MaxHedges bounds the second and third requests in flight of races that are
 	// not decided; default 4.
-	Racing int
-	// Losing bounds the requests in flight whose race is decided, LosingBytes
+	MaxHedges int
+	// MaxLosers bounds the requests in flight whose race is decided, LosingBytes
 	// their sizes; at the bound the oldest are given up. Default 16 and 32 MiB.
-	Losing      int
+	MaxLosers   int
 	LosingBytes int
 }
 
@@ -66,11 +66,11 @@ func New(c Config) *Hedger {
 	if c.InitialDelay == 0 {
 		c.InitialDelay = 500 * time.Millisecond
 	}
-	if c.Racing == 0 {
-		c.Racing = 4
+	if c.MaxHedges == 0 {
+		c.MaxHedges = 4
 	}
-	if c.Losing == 0 {
-		c.Losing = 16
+	if c.MaxLosers == 0 {
+		c.MaxLosers = 16
 	}
 	if c.LosingBytes == 0 {
 		c.LosingBytes = 32 << 20
@@ -118,7 +118,7 @@ func (h *Hedger) requestPermit() *permit {
 
 // grantPermits grants permits in order while there are any.
 func (h *Hedger) grantPermits() {
-	for len(h.permitQueue) > 0 && h.stats.Racing < h.config.Racing && h.tokens >= 1 {
+	for len(h.permitQueue) > 0 && h.stats.Racing < h.config.MaxHedges && h.tokens >= 1 {
 		h.stats.Racing++
 		h.tokens--
 		close(h.permitQueue[0].granted)
@@ -160,7 +160,7 @@ func (h *Hedger) addLosers(tries []*try) (over []*try) {
 		bytes += t.g.race.Bytes
 	}
 	n := 0
-	for len(h.losing)-n > h.config.Losing || len(h.losing) > n && bytes > h.config.LosingBytes {
+	for len(h.losing)-n > h.config.MaxLosers || len(h.losing) > n && bytes > h.config.LosingBytes {
 		bytes -= h.losing[n].g.race.Bytes
 		n++
 	}

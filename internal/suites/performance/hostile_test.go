@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 const (
 	attackers = 16
 	// attackBytes leaves room for a header below the limit of a request.
-	attackBytes   = broker.MaxPlainFrameBytes - 1<<10
+	attackBytes   = broker.MaxNonProduceFrameBytes - 1<<10
 	attackTopics  = 500
 	attackEach    = 20 // partitions of each
 	hostileRecord = 100.0
@@ -130,7 +130,7 @@ send %.0f records/s of 1 KiB at the same time. All aims reached: %v.
 
 | request and its large array | ack p99 before, ms | during, ms | aim | | broker's peak memory, MiB | answered / sent |
 |---|---|---|---|---|---|---|
-%s`, where, attackers, broker.MaxPlainFrameBytes>>20, hostileRecord, reached, rows.String()))
+%s`, where, attackers, broker.MaxNonProduceFrameBytes>>20, hostileRecord, reached, rows.String()))
 }
 
 // holdToOneCore creates a cgroup limited to one core, and returns the file to

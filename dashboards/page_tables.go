@@ -58,9 +58,9 @@ func aboutReserved(row costkeys.Row) string {
 	return ""
 }
 
-// topicsOf sums a window by topic: dearest first, reserved rows always there
+// newTopicTable sums a window by topic: dearest first, reserved rows always there
 // and last.
-func topicsOf(c *pricedWindow) topicTable {
+func newTopicTable(c *pricedWindow) topicTable {
 	sums := topicSums(c)
 	t := topicTable{HasChange: c.before != nil, Total: exactAmount(c.statement.Total), Categories: categories()}
 	var most costmodel.NanoUSD
@@ -189,8 +189,8 @@ type componentRow struct {
 	Bar      []rect
 }
 
-// componentsOf sums a statement by component and price.
-func componentsOf(s *costmodel.Statement) componentTable {
+// newComponentTable sums a statement by component and price.
+func newComponentTable(s *costmodel.Statement) componentTable {
 	type key struct {
 		component costkeys.Component
 		price     string
