@@ -31,7 +31,7 @@ func groupFixes() []mutant {
 			"[]metadata.GroupProtocol{{Name: m.protocol, Metadata: mem.findMetadata(m.protocol)}}", "mem.protocols"}}},
 		{name: "a member that does not fit joins, and the leader gets the error", pkg: groups, run: "WhoDoesNotFitAnEntry", edits: []edit{{"broker/groups/classic_join.go",
 			"if known == nil && !m.fitsRecord(a) {", "if known != nil && !m.fitsRecord(a) {"}}},
-		{name: "a too large member gets the error of a full group", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/classic_join.go",
+		{name: "full member memory returns the error of a full group", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/classic_join.go",
 			"		return kerr.CoordinatorLoadInProgress.Code\n", "		return kerr.GroupMaxSizeReached.Code\n"}}},
 		{name: "members of all groups are not counted", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/memory_pool.go",
 			"	n := g.classic.bytes + g.classic.assignmentBytes\n", "	n := 0\n"}}},
