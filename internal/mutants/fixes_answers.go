@@ -20,7 +20,7 @@ func answerFixes() []mutant {
 			"	case q.ClusterID == nil || q.NodeID == -1:\n		return kerr.InvalidRequest.Code\n", "	case q.ClusterID == nil || q.NodeID == -1:\n		return noError\n"}}},
 		{name: "a commit that names no topic goes to the coordinator", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/08_offset_commit.go",
 			"	if len(known) > 0 || len(unknown) == 0 {\n		resp = s.cfg.Groups.CommitOffsets", "	if len(known) >= 0 || len(unknown) == 0 {\n		unknown = nil\n		resp = s.cfg.Groups.CommitOffsets"}}},
-		{name: "positions of topics that are not there are those of all", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/topic_ids.go",
+		{name: "offsets of topics that do not exist are those of all", pkg: pkg, run: "TestPositionsGoByTopicID", edits: []edit{{"broker/topic_ids.go",
 			"	known = make([]T, 0, len(topics))\n", ""}}},
 		{name: "what is not tiered yet is found", pkg: pkg, run: "TestNothingWaitsToBeTiered", edits: []edit{{"broker/02_list_offsets.go",
 			"	case p.Timestamp == timeLatestTiered, p.Timestamp == timeEarliestPendingUpload:\n		return\n", "	case p.Timestamp == timeLatestTiered:\n		return\n"}}},

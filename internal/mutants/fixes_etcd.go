@@ -3,7 +3,7 @@ package main
 // etcdFixes: the etcd client, sessions and roles.
 func etcdFixes() []mutant {
 	return []mutant{
-		{name: "a clock read before the log paused is said to be off", pkg: "./metadata", run: "APauseOfTheLog", edits: []edit{{"metadata/maintenance.go",
+		{name: "a clock read before the log paused is reported as off", pkg: "./metadata", run: "APauseOfTheLog", edits: []edit{{"metadata/maintenance.go",
 			"	live, _, err := c.cfg.Admin.Sessions(ctx)\n	if err != nil {\n		return err\n	}\n	now, to := time.Now(), c.cfg.Clock.Now()\n",
 			"	now, to := time.Now(), c.cfg.Clock.Now()\n	live, _, err := c.cfg.Admin.Sessions(ctx)\n	if err != nil {\n		return err\n	}\n"}}},
 		{name: "clocks published before the log paused are taken for new", pkg: "./metadata", run: "APauseOfTheLog", edits: []edit{{"metadata/clock_skew.go",
@@ -22,14 +22,14 @@ func etcdFixes() []mutant {
 			"f.member == m.current && (f.watch || givenUp)", "f.member == m.current && (!f.watch && givenUp)"}}},
 		{name: "what is on its way stays at a member that is given up", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members.go",
 			"f.member == m.current && (f.watch || givenUp)", "f.member == m.current && f.watch"}}},
-		{name: "a member with a stalled disk is taken for well", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_run.go",
+		{name: "a member with a stalled disk counts as healthy", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_run.go",
 			"_, err := c.Range(ctx, &rangeReq{Key: []byte(Root), KeysOnly: true})\n	return err", "return c.Alive(ctx)"}}},
 		{name: "a member is left for slow commits", pkg: "./metadata/etcdlog", run: "NotLeftForTheClustersTroubles", edits: []edit{
 			{"metadata/etcdlog/members_choose.go", "case s.order > 0 && i == current:\n			return current, true\n		case s.order > 0 && (best", "case s.order > 0 && i != current && (best"},
 			{"metadata/etcdlog/members_choose.go", "switch givenUp := seen[current].failed || since >= giveUpAfter;", "switch givenUp := since > 0 || giveUpAfter > 0;"}}},
-		{name: "a member that is well again is not used again", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_run.go",
+		{name: "a member that is healthy again is not used again", pkg: "./metadata/etcdlog", run: "AnIllMemberIsGivenUp", edits: []edit{{"metadata/etcdlog/members_run.go",
 			"	case otherZone:\n", "	case otherZone && g.ownZone.requiredUptime == 0:\n"}}},
-		{name: "a member is used again at once, however often it falls ill", pkg: "./metadata/etcdlog", run: "AgainAndAgain", edits: []edit{{"metadata/etcdlog/members_choose.go",
+		{name: "a member is used again at once, however often it becomes unhealthy", pkg: "./metadata/etcdlog", run: "AgainAndAgain", edits: []edit{{"metadata/etcdlog/members_choose.go",
 			"h.requiredUptime = min(2*h.requiredUptime, maxReturnUptime)", "h.requiredUptime = homeAfter"}}},
 		{name: "the route names a member that is not used", pkg: "./cmd/zonewise", run: "TheRouteTells", edits: []edit{{"cmd/zonewise/topology.go",
 			"p.route.Member = z\n", "_ = z\n"}}},
@@ -50,17 +50,17 @@ func etcdFixes() []mutant {
 			"(since >= maxHandOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))", "(since >= handOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))"}}},
 		{name: "a slot stays with a group that is always being formed", pkg: "./broker/groups", run: "DoesNotWaitForEver", edits: []edit{{"broker/groups/slot_keeper.go",
 			"(since >= maxHandOverDelay || !k.cfg.Coordinator.IsRebalancing(slot))", "!k.cfg.Coordinator.IsRebalancing(slot)"}}},
-		{name: "a lost etcd is said again and again", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/outage.go",
+		{name: "a lost etcd is reported repeatedly", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/outage.go",
 			"now.Sub(r.lastReport) >= reportInterval {", "now.Sub(r.lastReport) >= reportInterval/100 {"}}},
-		{name: "an etcd that cannot serve is told in wrappings", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/outage.go",
+		{name: "an etcd that cannot serve is reported with nested wrappers", pkg: "./metadata/etcdlog", run: "ALostEtcdIsSaid", edits: []edit{{"metadata/etcdlog/outage.go",
 			"	return &unavailableError{err}\n", "	return err\n"}}},
 		{name: "who fails for a lost etcd warns of it", pkg: "./metadata", run: "LogFailure", edits: []edit{{"metadata/log_failure.go",
 			"if errors.Is(err, ErrUnavailable) ||", "if errors.Is(err, ErrCompacted) ||"}}},
-		{name: "a broker that slept over a recovery asks for another one", pkg: "./metadata/etcdlog", run: "SleptOverARecovery", edits: []edit{{"metadata/etcdlog/older_log.go",
+		{name: "a broker suspended during a recovery requests another one", pkg: "./metadata/etcdlog", run: "SleptOverARecovery", edits: []edit{{"metadata/etcdlog/older_log.go",
 			"case ferr == nil && f.Incarnation > l.format.Incarnation:", "case ferr == nil && f.Incarnation > l.format.Incarnation+100:"}}},
 		{name: "a full disk ends etcd with a stack", pkg: "./internal/etcdserver", run: "AFullDisk", edits: []edit{{"internal/etcdserver/logging.go",
 			"ce.Level == zapcore.FatalLevel || d.isDiskFullLine(ce.Entry, f) {", "ce.Level == zapcore.FatalLevel {"}}},
-		{name: "a full disk is said in etcd's words", pkg: "./internal/etcdserver", run: "AFullDisk", edits: []edit{{"internal/etcdserver/logging.go",
+		{name: "a full disk is reported in etcd's own lines", pkg: "./internal/etcdserver", run: "AFullDisk", edits: []edit{{"internal/etcdserver/logging.go",
 			"	if c.full.isDiskFullLine(e, f) {\n", "	if c.full.isDiskFullLine(e, f) && c.full.reported.Load() {\n"}}},
 	}
 }

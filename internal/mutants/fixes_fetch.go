@@ -36,7 +36,7 @@ func fetchFixes() []mutant {
 			"		return kerr.NotEnoughReplicas.Code\n", "		return kerr.PolicyViolation.Code\n"}}},
 		{name: "a limit is final for groups", pkg: "./broker", run: "TestLimitCodes", edits: []edit{{"broker/groups/errors.go",
 			"			return kerr.CoordinatorLoadInProgress.Code, false\n		case metadata.CodeTooLarge", "			return kerr.InvalidCommitOffsetSize.Code, false\n		case metadata.CodeTooLarge"}}},
-		{name: "nobody hears of a limit", pkg: "./internal/node", run: "TestALimitThatFillsUp", edits: []edit{{"internal/node/limits.go",
+		{name: "a reached limit is not reported", pkg: "./internal/node", run: "TestALimitThatFillsUp", edits: []edit{{"internal/node/limits.go",
 			"		case is == limitFull && was < limitFull:\n			rose++\n", ""}}},
 		{name: "lanes do not slow down at a limit", pkg: "./internal/node", run: "TestLanesSlowDown", edits: []edit{{"internal/node/limits.go",
 			"	n.governor.SetDataFraction(slowedRates(fullest))\n", ""}}},
