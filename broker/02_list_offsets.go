@@ -42,7 +42,7 @@ func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.List
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	asked := countPartitionMentions(q)
+	mentions := countPartitionMentions(q)
 	for _, t := range q.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
@@ -53,10 +53,10 @@ func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.List
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
 			switch {
-			case asked[t.Topic][p.Partition] > 1:
-				asked[t.Topic][p.Partition] = -1 // one response for it
+			case mentions[t.Topic][p.Partition] > 1:
+				mentions[t.Topic][p.Partition] = -1 // one response for it
 				rp.ErrorCode = kerr.InvalidRequest.Code
-			case asked[t.Topic][p.Partition] < 0:
+			case mentions[t.Topic][p.Partition] < 0:
 				continue
 			case err != nil:
 				rp.ErrorCode = kerr.RequestTimedOut.Code

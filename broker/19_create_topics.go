@@ -104,7 +104,7 @@ func (s *Server) planTopicCreation(t *kmsg.CreateTopicsRequestTopic) (metadata.C
 		}
 		cmd.Partitions, cmd.ReplicationFactor = int32(len(t.ReplicaAssignment)), rf
 	}
-	asked := cmd.ReplicationFactor
+	replication := cmd.ReplicationFactor
 	if cmd.Partitions == -1 {
 		cmd.Partitions = s.cfg.DefaultPartitions
 	}
@@ -119,8 +119,8 @@ func (s *Server) planTopicCreation(t *kmsg.CreateTopicsRequestTopic) (metadata.C
 	case cmd.Partitions > metadata.MaxPartitionsPerTopic:
 		return cmd, kerr.PolicyViolation.Code, fmt.Sprintf("more than %d partitions in a topic", metadata.MaxPartitionsPerTopic)
 	}
-	if n := s.currentView().brokerCount(); s.cfg.CheckReplication && int(asked) > n {
-		return cmd, kerr.InvalidReplicationFactor.Code, fmt.Sprintf("replication factor %d, with %d brokers", asked, n)
+	if n := s.currentView().brokerCount(); s.cfg.CheckReplication && int(replication) > n {
+		return cmd, kerr.InvalidReplicationFactor.Code, fmt.Sprintf("replication factor %d, with %d brokers", replication, n)
 	}
 	cmd.ID = s.ids.newTopicID()
 	return cmd, noError, ""

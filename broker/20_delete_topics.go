@@ -28,16 +28,16 @@ func (s *Server) handleDeleteTopics(ctx context.Context, r *request, q *kmsg.Del
 	barred := s.barrier(ctx)
 	var cmds []metadata.Command
 	var at []int
-	times, told := s.countTopicMentions(ctx, want), map[topicRef]bool{}
+	times, done := s.countTopicMentions(ctx, want), map[topicRef]bool{}
 	for i := range want {
 		if ctx.Err() != nil {
 			return resp
 		}
 		ref := topicRefOf(&want[i])
-		if told[ref] {
+		if done[ref] {
 			continue // one response for a duplicate
 		}
-		told[ref] = true
+		done[ref] = true
 		t, code := s.resolveDeletion(&want[i], barred)
 		if s.cfg.KeepTopics {
 			code = kerr.TopicDeletionDisabled.Code
@@ -51,10 +51,10 @@ func (s *Server) handleDeleteTopics(ctx context.Context, r *request, q *kmsg.Del
 		case times[ref] > 1:
 			code = kerr.InvalidRequest.Code
 		case code == noError && times[both] > 1: // by name and by id: one response
-			if ref != both && told[both] {
+			if ref != both && done[both] {
 				continue
 			}
-			told[both], code = true, kerr.InvalidRequest.Code
+			done[both], code = true, kerr.InvalidRequest.Code
 			name := t.Name
 			rt.Topic, rt.TopicID = &name, t.ID
 		}

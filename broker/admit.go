@@ -9,24 +9,25 @@ import (
 )
 
 const (
-	// requestOverheadBytes is taken for what every request and its answer need beside
-	// what was measured.
+	// requestOverheadBytes is the memory of every request and its response in addition
+	// to what was measured.
 	requestOverheadBytes = 4 << 10
-	// responseSizeFactor is how many times the memory of a request its answer takes
-	// where nothing else is known of it.
+	// responseSizeFactor is the estimated ratio of a response's memory to its
+	// request's, for APIs without estimateResponse.
 	responseSizeFactor = 6
 )
 
-// maxHeavyRequests is how many requests that take more than smallBytes, or whose answers
-// do, are worked on at once: others' small requests find a processor free, and
-// what is built for an answer is bounded by one of them.
+// maxHeavyRequests is how many heavy requests (of more than smallBytes, or with
+// such responses) are handled at once: the small requests of others find a free
+// CPU, and the memory of responses being built is bounded by one of them.
 const maxHeavyRequests = 1
 
-// maxHeavyPause bounds the rest after heavy work: as long as it took, so that such
-// work takes half of a processor at most however much of it is asked for.
+// maxHeavyPause bounds the pause after heavy work. The pause is as long as the
+// work took, so that heavy work takes at most half of a CPU.
 const maxHeavyPause = time.Second
 
-// loadRequestShapes gives the rows of the table the shapes of their requests.
+// loadRequestShapes loads the shapes of the requests into the rows of the
+// table.
 func loadRequestShapes(table []api) error {
 	ranges := map[int16][2]int16{}
 	for i := range table {
@@ -46,18 +47,18 @@ func loadRequestShapes(table []api) error {
 	return nil
 }
 
-// admission is a request's right to memory and to work. Its owner is the
-// connection's writer.
+// admission is a request's share of memory and of heavy work. The connection's
+// writer owns it.
 type admission struct {
 	s          *Server
 	conn       *conn
 	memory     grant
-	heavy      bool // one of few that may take much memory and time
+	heavy      bool // holds a heavy slot
 	heavySince time.Time
 }
 
-// admitRequest measures a request's body and waits for the memory that it will take
-// once it is decoded. An error ends the connection.
+// admitRequest measures a request's body and waits for the memory that it takes
+// once decoded. An error ends the connection.
 func (s *Server) admitRequest(ctx context.Context, r *request) (a admission, size schema.Size, err error) {
 	if size, err = r.api.shapes[r.version].Measure(r.body); err != nil {
 		return a, size, newDecodeError(r, err)
@@ -78,8 +79,7 @@ func (s *Server) admitRequest(ctx context.Context, r *request) (a admission, siz
 	return a, size, err
 }
 
-// expectResponseBytes judges how many bytes the answer may have: what has many waits for its
-// turn.
+// expectResponseBytes takes a heavy slot if the response may be large.
 func (a *admission) expectResponseBytes(ctx context.Context, bytes int64) error {
 	if bytes > smallBytes && !a.heavy {
 		return a.acquireHeavySlot(ctx)
@@ -87,8 +87,8 @@ func (a *admission) expectResponseBytes(ctx context.Context, bytes int64) error 
 	return nil
 }
 
-// acquireHeavySlot waits for the right to do heavy work. The connection is watched
-// meanwhile: work stops when its client has gone.
+// acquireHeavySlot waits for a heavy slot. The connection is watched meanwhile,
+// so that the work stops if its client disconnects.
 func (a *admission) acquireHeavySlot(ctx context.Context) error {
 	a.conn.isHeavy.Store(true)
 	a.s.wakeStallWatch()
@@ -102,8 +102,8 @@ func (a *admission) acquireHeavySlot(ctx context.Context) error {
 	}
 }
 
-// releaseHeavySlot ends the heavy work of a request that goes on: what follows waits for
-// the log, and others may work meanwhile.
+// releaseHeavySlot ends the heavy work of a request that continues: the rest
+// waits for the log, and others may work meanwhile.
 func (a *admission) releaseHeavySlot() {
 	if a.heavy {
 		a.heavy = false

@@ -11,55 +11,55 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// request is one request as its handlers see it.
+// request is one request, for its handler.
 type request struct {
 	requestHeader
 	api      *api
 	body     []byte
 	size     int             // bytes on the socket
-	conn     *conn           // whose it is
-	evidence router.Evidence // set when its turn to be answered has come
-	// releaseFrame gives the memory of the request's bytes back before the answer;
-	// nothing may refer to them any more. Set when its turn has come.
+	conn     *conn           // where it arrived
+	evidence router.Evidence // set when it is the request's turn to be answered
+	// releaseFrame gives the memory of the request's bytes back before the response;
+	// nothing may reference them any more. Set when it is the request's turn.
 	releaseFrame  func()
-	responseBytes int64 // bytes of the answer so far, of handlers that count
-	// releaseHeavySlot ends the request's heavy work: what follows waits for the log.
+	responseBytes int64 // size of the response so far, for handlers that count it
+	// releaseHeavySlot ends the request's heavy work: the rest waits for the log.
 	releaseHeavySlot func()
 }
 
-// response is what a handler makes of a request.
+// response is the result of a handler.
 type response struct {
-	resp kmsg.Response // encoded by the connection; nil where head is set
-	// admission is given back once resp is encoded.
+	resp kmsg.Response // encoded by the connection; nil if head is set
+	// admission is released once resp is encoded.
 	admission *admission
-	head      []byte      // an answer encoded by the handler, begun with appendResponseHeader
-	tail      net.Buffers // what follows head, not copied
+	head      []byte      // a response encoded by the handler, after appendResponseHeader
+	tail      net.Buffers // the bytes after head, not copied
 	// noResponse: nothing is sent (acks=0). closeConnection: the connection ends.
 	noResponse, closeConnection bool
-	// attribution says whose the answer's bytes are.
+	// attribution attributes the response's bytes to topics.
 	attribution attribution
-	// release is called when the answer is written or given up.
+	// release is called when the response is written or abandoned.
 	release func()
 }
 
-// api is one row of the table of what is served.
+// api is one row of the table of served APIs.
 type api struct {
 	key           int16
 	name          string // Kafka's name of the key
 	min, max      int16  // versions served
 	minAdvertised int16  // the lowest version advertised
 	flexible      int16  // first flexible version
-	// beginOnReader, where set, runs on the connection's reader in order of arrival and
-	// returns what the writer runs when the request's turn to be answered has
-	// come. Where it is nil all happens at that turn, in serve.
+	// beginOnReader, if set, runs on the connection's reader in order of arrival, and returns
+	// the function that the writer runs when it is the request's turn to be
+	// answered. Without it everything happens at that turn, in serve.
 	beginOnReader func(s *Server, ctx context.Context, r *request) (func(context.Context) response, error)
 	serve         func(s *Server, ctx context.Context, r *request) (response, error)
 	traffic       trafficKind
-	// mayBlock: an answer may take minutes. What the request took is given back
-	// before; the handler has copied what it keeps.
+	// mayBlock: a response may take minutes. The request's memory is released
+	// before; the handler copies what it keeps.
 	mayBlock bool
-	// estimateResponse estimates how many bytes the answer may have, where that does not
-	// follow from the request's own size; nil: it does.
+	// estimateResponse estimates the size of the response in bytes; nil: by the
+	// request's size (responseSizeFactor).
 	estimateResponse func(s *Server, q kmsg.Request) int64
 
 	// Set when the server opens.
@@ -67,11 +67,11 @@ type api struct {
 	requests prometheus.Counter
 }
 
-// notFlexible is api.flexible of an API that has no flexible version.
+// notFlexible is api.flexible of an API without flexible versions.
 const notFlexible = 127
 
-// newAPITable is the table: Apache Kafka 4.4's ranges, less what is not served.
-// Produce shows versions from 0 on though 3 is the lowest served: older
+// newAPITable is the table: Apache Kafka 4.4's versions, except what is not
+// served. Produce advertises version 0 though 3 is the lowest served: older
 // librdkafka takes a higher minimum for "no compression" (KAFKA-18659).
 func newAPITable(groups bool) []api {
 	out := []api{
@@ -105,8 +105,8 @@ func newAPITable(groups bool) []api {
 	return out
 }
 
-// serveDecoded makes a serve function of a handler that takes a decoded request and
-// returns its response. A body that cannot be decoded ends the connection.
+// serveDecoded makes a serve function of a handler that takes a decoded request
+// and returns its response. A body that cannot be decoded ends the connection.
 func serveDecoded[Q any, P interface {
 	*Q
 	kmsg.Request

@@ -1,7 +1,7 @@
 package broker
 
-// adminAPIs are the rows of the table that tools ask for: what Kafka answers
-// about replicas, log dirs and features, of which there is little here.
+// adminAPIs are the rows of the table for admin tools: replicas, log dirs and
+// features, most of which are synthetic here.
 func adminAPIs() []api {
 	return []api{
 		{key: 34, name: "AlterReplicaLogDirs", min: 1, max: 2, minAdvertised: 1, flexible: 2, serve: serveDecoded((*Server).handleAlterReplicaLogDirs)},

@@ -24,7 +24,7 @@ func groupAPIs() []api {
 	}
 }
 
-// groupClient is who asks, as package groups wants to know it.
+// groupClient returns the request's client for package groups.
 func (r *request) groupClient() groups.Client {
 	return groups.Client{ID: r.clientID, Host: r.conn.host(), Zone: r.evidence.Zone, Principal: r.conn.principal()}
 }

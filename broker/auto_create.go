@@ -11,29 +11,29 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Topics that are made on first use are made at a bounded rate: a client with a
-// fault in its topic names would otherwise take all topics that a cluster may
-// have in seconds. Whoever is over it is told THROTTLING_QUOTA_EXCEEDED and
-// after how long to ask again: Java, franz-go, librdkafka and kafka-python try
-// again, and the first two name that error when they give up.
+// The rate of auto-created topics is bounded: otherwise a client with a bug in its
+// topic names would use up the cluster's topic limit in seconds. Over the rate a
+// client gets THROTTLING_QUOTA_EXCEEDED and a throttle time: Java, franz-go,
+// librdkafka and kafka-python retry, and the first two report that error when they
+// give up.
 const (
-	// autoCreateBurst and autoCreateRate are what one client may make at once,
-	// and per second from then on. A client is a principal at an address.
+	// autoCreateBurst and autoCreateRate are how many topics one client may create at
+	// once, and per second after that. A client is a principal at an address.
 	autoCreateBurst = 1000
 	autoCreateRate  = 5
 	// The same for all clients of a broker.
 	autoCreateBrokerBurst = 5000
 	autoCreateBrokerRate  = 20
-	// maxAutoCreateClients is how many clients are told apart; the others share
-	// the broker's rate alone.
+	// maxAutoCreateClients is how many clients have a rate of their own; the others
+	// only have the broker's.
 	maxAutoCreateClients = 10_000
-	// autoCreateThrottle is after how long a client is to ask again.
+	// autoCreateThrottle is the throttle time of a refused client.
 	autoCreateThrottle = time.Second
 )
 
 // tokenBucket is a token bucket; the zero value is not used.
 type tokenBucket struct {
-	rate, burst float64 // per second, at most
+	rate, burst float64 // tokens per second, and the maximum
 	available   float64
 	refilledAt  time.Time
 }
@@ -47,13 +47,13 @@ func (b *tokenBucket) refill(now time.Time) {
 	b.refilledAt = now
 }
 
-// isFull reports whether nothing was taken lately.
+// isFull reports whether no tokens were taken recently.
 func (b *tokenBucket) isFull(now time.Time) bool {
 	b.refill(now)
 	return b.available >= b.burst
 }
 
-// autoCreateLimiter bounds how many topics are made on first use.
+// autoCreateLimiter bounds the rate of auto-created topics.
 type autoCreateLimiter struct {
 	mu      sync.Mutex
 	broker  *tokenBucket
@@ -64,13 +64,13 @@ func newAutoCreateLimiter(now time.Time) *autoCreateLimiter {
 	return &autoCreateLimiter{broker: newTokenBucket(autoCreateBrokerRate, autoCreateBrokerBurst, now), clients: map[string]*tokenBucket{}}
 }
 
-// takeTokens returns how many of want topics a client may make now.
+// takeTokens returns how many of want topics a client may create now.
 func (a *autoCreateLimiter) takeTokens(client string, want int, now time.Time) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	own := a.clients[client]
 	if own == nil && len(a.clients) >= maxAutoCreateClients {
-		for name, b := range a.clients { // whoever has taken nothing lately
+		for name, b := range a.clients { // evict the clients that took nothing recently
 			if b.isFull(now) {
 				delete(a.clients, name)
 			}
@@ -91,11 +91,11 @@ func (a *autoCreateLimiter) takeTokens(client string, want int, now time.Time) i
 	return n
 }
 
-// autoCreateTopics makes missing topics with the defaults, in one entry. What may not
-// be made now has its code set, and throttled says so.
+// autoCreateTopics creates missing topics with the defaults, in one entry.
+// Topics over the rate get their error code, and throttled reports them.
 func (s *Server) autoCreateTopics(ctx context.Context, r *request, want []requestedTopic, missing []int) (throttled bool) {
 	var at []int
-	for _, i := range missing { // each name once
+	for _, i := range missing { // names are distinct
 		w := &want[i]
 		if w.name == nil || !w.id.IsZero() {
 			continue
@@ -134,7 +134,7 @@ func (s *Server) autoCreateTopics(ctx context.Context, r *request, want []reques
 			s.metrics.topicsCreated.Inc()
 		case kerr.TopicAlreadyExists.Code:
 		case kerr.RequestTimedOut.Code:
-			refused[i] = kerr.LeaderNotAvailable.Code // Kafka's answer while a topic is made
+			refused[i] = kerr.LeaderNotAvailable.Code // Kafka's code while a topic is being created
 		case kerr.ThrottlingQuotaExceeded.Code:
 			refused[i], throttled = code, true
 			s.reportAutoCreateRefusal(r, 1, "the cluster is at a limit: "+text)
@@ -151,8 +151,8 @@ func (s *Server) autoCreateTopics(ctx context.Context, r *request, want []reques
 	return throttled
 }
 
-// reportAutoCreateRefusal counts topics that were not made, and says so in the log
-// at most once a minute.
+// reportAutoCreateRefusal counts topics that were not created, and logs it at
+// most once a minute.
 func (s *Server) reportAutoCreateRefusal(r *request, n int, why string) {
 	s.metrics.topicsRefused.Add(float64(n))
 	if s.logLimit.allow("auto-create", time.Now()) {

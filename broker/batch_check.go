@@ -11,26 +11,25 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// batchRules are a topic's rules for batches, from its configs.
+// batchRules are the rules for batches from a topic's configs.
 type batchRules struct {
 	maxBytes      int
 	segmentBytes  int
 	compacted     bool  // a record without key is refused
 	logAppendTime bool  // message.timestamp.type=LogAppendTime
-	maxBeforeMs   int64 // how old a timestamp may be
-	maxAfterMs    int64 // how far ahead of now
+	maxBeforeMs   int64 // largest age of a timestamp
+	maxAfterMs    int64 // how far a timestamp may be ahead of now
 	codec         int   // compression.type, or codecProducer
 	codecLevel    int   // of that codec; 0: its default
 }
 
-// batchError is why a batch is refused. It is final: the same batch would be
-// refused again.
+// batchError is why a batch is refused. It is final: a retry would fail again.
 type batchError struct {
 	code         int16
 	text         string
-	recordErrors []recordError // which records are to blame
-	// refusedEarly: judged before Kafka looks at the partition, whose log start is
-	// then not answered.
+	recordErrors []recordError // the invalid records
+	// refusedEarly: refused before Kafka reads the partition, so that the response
+	// has no log start.
 	refusedEarly bool
 }
 
@@ -45,13 +44,12 @@ func refuseBatch(code int16, format string, args ...any) *batchError {
 	return &batchError{code: code, text: fmt.Sprintf(format, args...)}
 }
 
-// checkBatch judges what a producer sent for one partition, in the order in
-// which Kafka does, as far as the state has no say. It returns the batch as it
-// is to be stored: timestamps may have been set (then the CRC is new), and
-// the bytes packed anew if the topic wants another compression. The bytes it
-// is given are changed in place.
+// checkBatch checks a producer's records for one partition, in Kafka's order, as
+// far as that does not depend on the state. It returns the batch to store:
+// timestamps may have been set (with a new CRC), and the records are recompressed
+// if the topic has another compression.type. It modifies its input in place.
 //
-// What apply judges (sequences, epochs) is not looked at here.
+// Apply checks sequences and epochs.
 func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMilli, rules batchRules) ([]byte, metadata.BatchHeader, *batchError) {
 	h, err := parseSoleBatch(records)
 	if err != nil {
@@ -90,16 +88,16 @@ func (cs *codecs) checkBatch(records []byte, version int16, now metadata.UnixMil
 	return cs.repack(records, h, codec, &rules)
 }
 
-// The first bytes of a batch, up to its magic, and what Kafka takes for the
-// least that can stand behind base offset and length.
+// Offsets in a batch up to its magic, and Kafka's minimum of bytes after base
+// offset and length.
 const (
 	batchLengthEnd = 12
 	batchMagicEnd  = 17
 	minBatchRest   = 14
 )
 
-// nextBatchSize returns how long the batch is that records begin with; 0 where
-// there is no whole one. What begins like no batch at all is corrupt.
+// nextBatchSize returns the size of the first batch in records; 0 if it is not
+// complete. A malformed start is an error.
 func nextBatchSize(records []byte) (int, *batchError) {
 	if len(records) < batchLengthEnd {
 		return 0, nil
@@ -118,8 +116,8 @@ func nextBatchSize(records []byte) (int, *batchError) {
 	return int(rest) + batchLengthEnd, nil
 }
 
-// parseSoleBatch finds the only batch in records and reads its header. Bytes behind
-// it that begin no other are not stored, as in Kafka.
+// parseSoleBatch finds the only batch in records and parses its header.
+// Trailing bytes that are not another batch are not stored, as in Kafka.
 func parseSoleBatch(records []byte) (metadata.BatchHeader, *batchError) {
 	h, err := findSoleBatch(records)
 	if err != nil {
@@ -151,10 +149,10 @@ func findSoleBatch(records []byte) (h metadata.BatchHeader, bad *batchError) {
 	return h, nil
 }
 
-// setBatchTimestamp writes what the broker says of time into a batch, and its new CRC
-// where that changed anything: the time of append, or the true greatest
-// timestamp where the producer's header names another. A producer that calls
-// its own times those of appending is not believed, as by Kafka.
+// setBatchTimestamp sets a batch's timestamps, with a new CRC if that changed
+// anything: the append time, or the true maximum timestamp if the producer's
+// header has another one. A producer's own LogAppendTime is not accepted, as in
+// Kafka.
 func setBatchTimestamp(batch []byte, h *metadata.BatchHeader, now, maxTime metadata.UnixMilli, appendTime bool) {
 	claimed := h.Attributes&metadata.AttrLogAppendTime != 0
 	if appendTime {
@@ -173,10 +171,10 @@ func setBatchTimestamp(batch []byte, h *metadata.BatchHeader, now, maxTime metad
 	binary.BigEndian.PutUint32(batch[17:], h.CRC)
 }
 
-// maxRecordErrors bounds how many records an answer blames.
+// maxRecordErrors bounds the invalid records in a response.
 const maxRecordErrors = 100
 
-// recordChecker goes over the records of one batch.
+// recordChecker checks the records of one batch.
 type recordChecker struct {
 	rules   *batchRules
 	header  *metadata.BatchHeader
@@ -188,7 +186,7 @@ type recordChecker struct {
 
 var errBadRecord = errors.New("malformed record")
 
-// checkRecord judges one record: what stands behind its length.
+// checkRecord checks one record, without its length:
 //
 //	+------------+-----------------+--------------+---------+-------+---------+
 //	| attributes | timestamp delta | offset delta | key     | value | headers |
@@ -231,7 +229,8 @@ func (w *recordChecker) checkRecord(b []byte) error {
 	return nil
 }
 
-// checkRecordRules holds one record against the topic's rules, and blames it once at most.
+// checkRecordRules checks one record against the topic's rules, and adds at
+// most one error.
 func (w *recordChecker) checkRecordRules(ts metadata.UnixMilli, keyed bool) {
 	claimed := w.header.Attributes&metadata.AttrLogAppendTime != 0
 	if claimed {
@@ -250,8 +249,8 @@ func (w *recordChecker) checkRecordRules(ts metadata.UnixMilli, keyed bool) {
 	}
 }
 
-// addRecordError refuses the batch for a record. A time that is wrong outweighs a key
-// that is missing, whichever comes first, as in Kafka.
+// addRecordError refuses the batch for a record. A timestamp error takes
+// precedence over a missing key, in any order, as in Kafka.
 func (w *recordChecker) addRecordError(code int16, text string) {
 	if w.refusal == nil {
 		w.refusal = &batchError{}
@@ -264,7 +263,7 @@ func (w *recordChecker) addRecordError(code int16, text string) {
 	}
 }
 
-// recordReader reads the parts of a record.
+// recordReader reads the fields of a record.
 type recordReader struct {
 	b   []byte
 	bad bool

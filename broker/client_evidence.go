@@ -7,16 +7,18 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// evidenceKey is what a connection's evidence depends on beside the connection.
+// evidenceKey is what a connection's evidence depends on, in addition to the
+// connection.
 type evidenceKey struct{ clientID, rack string }
 
-// maxEvidenceKeys bounds the evidence a connection keeps: a client has one client id.
+// maxEvidenceKeys bounds the cached evidence of a connection: a client has one
+// client id.
 const maxEvidenceKeys = 16
 
-// resolveEvidence finds where a request comes from, and counts its client if it produces
-// or fetches: a coordinator or an admin client may talk to any zone, by design.
-// A rack that a Fetch brought holds for the connection's later requests. Only
-// the writer calls it.
+// resolveEvidence finds the zone of a request's client, and counts the client if
+// it produces or fetches: group and admin requests may go to any zone, by design.
+// The rack of a Fetch applies to the connection's later requests. Only the writer
+// calls it.
 func (c *conn) resolveEvidence(clientID string, kind trafficKind) router.Evidence {
 	k := evidenceKey{clientID, c.rack}
 	e, ok := c.evidenceByKey[k]
@@ -50,13 +52,13 @@ func peerAddr(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// anonymousPrincipal is Kafka's name for who has not said who it is.
+// anonymousPrincipal is Kafka's name for an unauthenticated client.
 const anonymousPrincipal = "User:ANONYMOUS"
 
-// principal names who a connection's client is: nobody is authenticated yet.
+// principal returns a connection's principal: there is no authentication yet.
 func (c *conn) principal() string { return anonymousPrincipal }
 
-// host is the client's address as groups report it.
+// host is the client's address in the form that group descriptions show.
 func (c *conn) host() string {
 	if a := peerAddr(c.net.RemoteAddr()); a.IsValid() {
 		return "/" + a.String()

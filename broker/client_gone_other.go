@@ -4,6 +4,5 @@ package broker
 
 import "net"
 
-// clientGone cannot tell here: a client's end is noticed when its connection is
-// read again.
-func clientGone(net.Conn) bool { return false }
+// isClientGone is not supported here: a disconnect is noticed at the next read.
+func isClientGone(net.Conn) bool { return false }

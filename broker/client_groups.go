@@ -8,10 +8,11 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// clientGroupIndex tells which group a fetching client reads for. Fetch does not say
-// so; the members of groups are in the state with the client id and address
-// they joined with, whichever broker coordinates them. Where two groups have
-// members of the same id and address the reader is not told apart.
+// clientGroupIndex finds the group of a fetching client, which Fetch does not
+// contain. The state has the members of all groups, whichever broker
+// coordinates them, with the client id and address under which they joined. If
+// two groups have members with the same id and address, the client has no group
+// here.
 type clientGroupIndex struct {
 	mu      sync.Mutex // guards what follows; held for map operations only
 	seeded  bool
@@ -21,7 +22,7 @@ type clientGroupIndex struct {
 
 type clientKey struct{ id, host string }
 
-// maxIndexedClients bounds the index: further members are not told apart.
+// maxIndexedClients bounds the index: further members are not indexed.
 const maxIndexedClients = 200_000
 
 func newClientGroupIndex() *clientGroupIndex {
@@ -38,8 +39,8 @@ func (x *clientGroupIndex) findGroup(id, host string) string {
 	return ""
 }
 
-// loadGroups takes over the groups that the state had before entries were observed
-// (a checkpoint's). Once only.
+// loadGroups indexes the groups of the state (a checkpoint's) from before
+// entries were observed. It works once only.
 func (x *clientGroupIndex) loadGroups(st *metadata.State) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -54,7 +55,7 @@ func (x *clientGroupIndex) loadGroups(st *metadata.State) {
 	}
 }
 
-// observeEntry follows the groups. The apply goroutine calls it.
+// observeEntry keeps the index up to date. The apply goroutine calls it.
 func (x *clientGroupIndex) observeEntry(a *metadata.AppliedEntry) {
 	if a.Entry == nil || a.Outcome == nil || a.Outcome.Code != metadata.CodeOK {
 		return
@@ -76,7 +77,8 @@ func (x *clientGroupIndex) observeEntry(a *metadata.AppliedEntry) {
 	}
 }
 
-// putGroup replaces what is known of a group. The entry's memory is not kept.
+// putGroup replaces a group's members in the index. The entry's memory is not
+// retained.
 func (x *clientGroupIndex) putGroup(g *metadata.Group) {
 	x.removeGroup(g.Name)
 	if len(g.Members) == 0 || len(x.groups)+len(g.Members) > maxIndexedClients {

@@ -7,21 +7,21 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// cachedRouterView is the router's picture, and what it was taken of: it holds as
-// long as the placement does, which is replaced whenever a session changes.
+// cachedRouterView is the router's view and its placement: it is valid as long
+// as the placement, which every change of a session replaces.
 type cachedRouterView struct {
 	*router.View
 	placement *metadata.Placement
 	zones     int
 }
 
-// clusterView is who can be named in an answer.
+// clusterView is the brokers that a response can contain.
 type clusterView struct {
 	router    *router.View
 	isHealthy func(metadata.BrokerID) bool
 }
 
-// currentView returns the picture of the present placement.
+// currentView returns the view of the current placement.
 func (s *Server) currentView() *clusterView {
 	var out *router.View
 	s.cfg.Replica.View(func(st *metadata.State) {
@@ -35,7 +35,7 @@ func (s *Server) currentView() *clusterView {
 	return &clusterView{out, s.cfg.Healthy}
 }
 
-// clusterID is the cluster's id in Kafka's form, or empty before the cluster's
+// clusterID is the cluster's id in Kafka's form; empty before the cluster's
 // first session.
 func (c *clusterView) clusterID() string {
 	if id := c.router.Cluster(); !id.IsZero() {
@@ -49,8 +49,8 @@ func (c *clusterView) leader(tp metadata.TopicPartition, zone metadata.ZoneID) m
 	return c.router.Leader(tp, zone, c.isHealthy)
 }
 
-// replicas names as many brokers as the replication factor says, fewer where
-// there are fewer; the same whoever asks.
+// replicas returns as many brokers as the replication factor, fewer if there
+// are fewer; the same for clients of all zones.
 func (c *clusterView) replicas(tp metadata.TopicPartition, rf int16) []int32 {
 	in := c.router.Replicas(tp, int(rf))
 	out := make([]int32, len(in))
@@ -60,9 +60,9 @@ func (c *clusterView) replicas(tp metadata.TopicPartition, rf int16) []int32 {
 	return out
 }
 
-// replicasWithLeader is replicas, with the leader that clients of a zone are told
-// among them, as in Kafka: of fewer replicas than zones it takes the last one's
-// place.
+// replicasWithLeader returns the replicas including the leader hint for clients
+// of a zone, as in Kafka: with fewer replicas than zones the leader replaces
+// the last one.
 func (c *clusterView) replicasWithLeader(tp metadata.TopicPartition, rf int16, leader int32) []int32 {
 	out := c.replicas(tp, rf)
 	if n := len(out); n > 0 && leader >= 0 && !slices.Contains(out, leader) {
@@ -71,8 +71,8 @@ func (c *clusterView) replicasWithLeader(tp metadata.TopicPartition, rf int16, l
 	return out
 }
 
-// designatedReplica returns the one broker that answers for a partition where tools add
-// up what all brokers say.
+// designatedReplica returns the one broker that reports a partition when tools
+// add up the responses of all brokers.
 func (c *clusterView) designatedReplica(tp metadata.TopicPartition) metadata.BrokerID {
 	for _, b := range c.router.Replicas(tp, 1) {
 		return b
@@ -80,7 +80,7 @@ func (c *clusterView) designatedReplica(tp metadata.TopicPartition) metadata.Bro
 	return metadata.NoBroker
 }
 
-// controller returns a live broker, in the zone where it has one.
+// controller returns a live broker, in the client's zone if it has one.
 func (c *clusterView) controller(zone metadata.ZoneID) metadata.BrokerID {
 	return c.router.Controller(zone, c.isHealthy)
 }
@@ -88,7 +88,7 @@ func (c *clusterView) controller(zone metadata.ZoneID) metadata.BrokerID {
 // brokers returns every broker with its address for clients of a zone.
 func (c *clusterView) brokers(zone metadata.ZoneID) []router.Endpoint { return c.router.Brokers(zone) }
 
-// brokerCount is how many brokers there are.
+// brokerCount returns the number of brokers.
 func (c *clusterView) brokerCount() int { return len(c.router.Brokers(metadata.UnknownZone)) }
 
 // brokerEndpoint returns one broker with its address for clients of a zone.
@@ -98,7 +98,7 @@ func (c *clusterView) brokerEndpoint(id metadata.BrokerID, zone metadata.ZoneID)
 	return router.Endpoint{ID: id, Host: host, Port: port, Rack: rack}, ok
 }
 
-// hasBroker reports whether a broker is there.
+// hasBroker reports whether a broker is live.
 func (c *clusterView) hasBroker(id metadata.BrokerID) bool {
 	_, ok := c.router.ZoneOf(id)
 	return ok

@@ -13,35 +13,35 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// Kafka's compression codecs, as the attributes of a batch number them.
+// Kafka's compression codecs, by their number in a batch's attributes.
 const (
 	codecNone = iota
 	codecGzip
 	codecSnappy
 	codecLZ4
 	codecZstd
-	codecProducer = -1 // compression.type=producer: as it came
+	codecProducer = -1 // compression.type=producer: unchanged
 )
 
-// errInflatedTooLarge: what is packed is larger than the caller allows.
+// errInflatedTooLarge: the decompressed data is larger than the caller's limit.
 var errInflatedTooLarge = errors.New("decompresses to more than the limit")
 
-// errBatchTooLarge tells a producer which limit its batch is over.
+// errBatchTooLarge returns the error for a batch over the topic's limit.
 var errBatchTooLarge = fmt.Errorf("the batch %w: %d bytes", errInflatedTooLarge, MaxInflatedBytes)
 
-// zstdWindow bounds the memory of a zstd decoder; Kafka's producers stay far
-// below.
+// zstdWindow bounds the memory of a zstd decoder; Kafka's producers use far
+// less.
 const zstdWindow = 128 << 20
 
-// codecs keeps decoders for use again: a zstd decoder is dear to make.
+// codecs pools decoders: a zstd decoder is expensive to create.
 type codecs struct {
 	gzip, snappy, lz4, zstd, buffers sync.Pool
 }
 
 func newCodecs() *codecs { return &codecs{} }
 
-// Decompress unpacks the records of a batch, at most max bytes of them. codec
-// is the attributes' number; 0 returns in itself.
+// Decompress decompresses the records of a batch, at most max bytes of them.
+// codec is the number in the attributes; 0 returns in itself.
 func Decompress(codec int, in []byte, max int) ([]byte, error) {
 	if codec == codecNone {
 		return in, nil
@@ -61,7 +61,8 @@ func Decompress(codec int, in []byte, max int) ([]byte, error) {
 	return out, nil
 }
 
-// openReader returns a reader of the unpacked bytes; done gives the decoder back.
+// openReader returns a reader of the decompressed bytes; done returns the
+// decoder to the pool.
 func (cs *codecs) openReader(codec int, in []byte, max int) (r io.Reader, done func(), err error) {
 	switch codec {
 	case codecGzip:
@@ -104,7 +105,7 @@ func (cs *codecs) openReader(codec int, in []byte, max int) (r io.Reader, done f
 	return nil, nil, fmt.Errorf("codec %d is not known", codec)
 }
 
-// checkRecords reads every record of a batch, unpacking as it goes.
+// checkRecords checks every record of a batch, decompressing as it goes.
 func (cs *codecs) checkRecords(in []byte, codec int, w *recordChecker) *batchError {
 	var err error
 	if codec == codecNone {
@@ -138,14 +139,14 @@ func checkPlainRecords(in []byte, w *recordChecker) error {
 	return nil
 }
 
-// recordBufferSize is the window over unpacked bytes.
+// recordBufferSize is the window over decompressed bytes.
 const recordBufferSize = 32 << 10
 
-// checkCompressedRecords unpacks all of a batch. None of it can be left out: Kafka's
-// LogValidator (4.1, validateMessagesAndAssignOffsetsCompressed) walks the
-// records of every compressed batch, too, for their timestamps, of which the
-// greatest goes into the header, their offsets, their keys on compacted topics,
-// and their number; what it skips are copies of keys and values.
+// checkCompressedRecords decompresses a whole batch. This cannot be avoided:
+// Kafka's LogValidator (4.1, validateMessagesAndAssignOffsetsCompressed) also
+// reads the records of every compressed batch, for their timestamps (the header
+// gets the largest), their offsets, their keys on compacted topics, and their
+// number; it only skips copying keys and values.
 func (cs *codecs) checkCompressedRecords(in []byte, codec int, w *recordChecker) error {
 	r, done, err := cs.openReader(codec, in, MaxInflatedBytes)
 	if err != nil {
@@ -200,7 +201,7 @@ func (cs *codecs) checkCompressedRecords(in []byte, codec int, w *recordChecker)
 	return nil
 }
 
-// readRecord reads n bytes, allocating as they come.
+// readRecord reads n bytes, allocating as they arrive.
 func readRecord(r io.Reader, scratch []byte, n int) ([]byte, error) {
 	if n <= cap(scratch) {
 		_, err := io.ReadFull(r, scratch[:n])

@@ -12,36 +12,35 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Limits of one broker's Kafka door. At a limit the service pushes back or
-// closes the connection; it does not grow.
+// Limits of one broker's Kafka listener. At a limit the broker applies back
+// pressure or closes the connection; its memory does not grow.
 const (
 	// MaxFrameBytes is Kafka's socket.request.max.bytes.
 	MaxFrameBytes = 100 << 20
-	// MaxNonProduceFrameBytes bounds every request but Produce: none needs more,
-	// and a decoder may make a hundred bytes of memory out of one byte of it.
+	// MaxNonProduceFrameBytes bounds every request except Produce: none needs more,
+	// and one byte can decode to a hundred bytes of memory.
 	MaxNonProduceFrameBytes = 8 << 20
 	// MaxProducePartitions bounds the partitions of one Produce request.
 	MaxProducePartitions = 50_000
 	// MaxPipelined is how many unanswered requests a connection may have.
 	MaxPipelined = 64
-	// MaxPipelinedBytes is how many bytes of unanswered frames a connection
-	// may have; a single larger frame travels alone.
+	// MaxPipelinedBytes is how many bytes of unanswered frames a connection may
+	// have; a single larger frame is read when there are no others.
 	MaxPipelinedBytes = 8 << 20
-	// MaxFetchBytes caps one fetch answer, as Kafka's fetch.max.bytes does.
+	// MaxFetchBytes bounds one Fetch response, as Kafka's fetch.max.bytes.
 	MaxFetchBytes = 55 << 20
 	// MaxFetchSessions is Kafka's max.incremental.fetch.session.cache.slots.
 	MaxFetchSessions = 1000
-	// MaxConnections bounds sockets, hence goroutines.
+	// MaxConnections bounds sockets, and so goroutines.
 	MaxConnections = 20_000
-	// MaxInflatedBytes bounds what a compressed batch may unpack to while it
-	// is checked (a zip bomb is refused, not unpacked).
+	// MaxInflatedBytes bounds the decompressed size of a batch while it is
+	// checked (a zip bomb is refused before it is decompressed).
 	MaxInflatedBytes = 128 << 20
 )
 
-// Config is what a broker needs. Zero values of the limits mean their
-// defaults.
+// Config configures a broker. Zero limits mean their defaults.
 type Config struct {
-	Zone metadata.ZoneID // where this broker stands
+	Zone metadata.ZoneID // this broker's zone
 	// Self returns this broker's id, or metadata.NoBroker between sessions.
 	Self func() metadata.BrokerID
 
@@ -49,45 +48,46 @@ type Config struct {
 	Writer   Writer
 	Reader   Reader
 	Resolver Resolver
-	// Healthy tells whether a peer answers (router.Prober); nil: all do.
+	// Healthy reports whether a peer responds (router.Prober); nil: all do.
 	Healthy func(metadata.BrokerID) bool
-	// MetadataDelay is how long a Metadata answer waits that may have been asked for
-	// because a broker has just gone (metadata_delay.go); 0: not at all.
+	// MetadataDelay delays a Metadata response that the client may have
+	// requested because a broker has just left (metadata_delay.go); 0: none.
 	MetadataDelay time.Duration
 	Groups        Groups // nil: group APIs are not served
-	// GroupSettings are what Groups was made with: configs say them.
+	// GroupSettings is the config of Groups: DescribeConfigs shows it.
 	GroupSettings groups.Config
 
-	// AutoCreate makes topics on first use by Metadata, as Kafka does.
+	// AutoCreate creates topics on first use by Metadata, as Kafka does.
 	AutoCreate bool
-	// KeepTopics refuses to delete topics (Kafka's delete.topic.enable=false).
+	// KeepTopics refuses deletion of topics (Kafka's
+	// delete.topic.enable=false).
 	KeepTopics bool
-	// CheckReplication refuses topics that ask for more replicas than there are
-	// brokers, as Kafka does. Replicas are named for tools alone, so that without
-	// it a cluster that has become smaller still takes what clients ask for.
+	// CheckReplication refuses topics with more replicas than brokers, as Kafka
+	// does. Replicas exist for tools only: without the check a cluster that has
+	// become smaller still accepts the clients' requests.
 	CheckReplication bool
-	// DefaultPartitions of a topic created without a count.
+	// DefaultPartitions is the number for topics that are created without one.
 	DefaultPartitions int32
-	// OffsetsPartitions of __consumer_offsets, a name that clients look for
-	// (offsets.topic.num.partitions).
+	// OffsetsPartitions is the number of partitions of __consumer_offsets,
+	// which clients look up (offsets.topic.num.partitions).
 	OffsetsPartitions int32
 
 	// FrameBytes is the memory for request frames not yet answered, of all
-	// connections; at the limit they are not read further. MaxFrameBytes of it
-	// are kept for one large frame at a time, so that frames that have come in
-	// part cannot wait for each other; an eighth is for large frames of other
-	// requests than Produce.
+	// connections; at the limit no more is read. MaxFrameBytes of it are
+	// reserved for one large frame at a time, so that partly read frames cannot
+	// wait for each other; an eighth is for large frames of requests other than
+	// Produce.
 	FrameBytes int64
-	// RequestBytes is the memory for decoded requests under way.
+	// RequestBytes is the memory for decoded requests.
 	RequestBytes int64
-	// PollBytes is the memory for fetches that wait and for fetch sessions.
-	// Where it runs short they are answered at once, with a throttle time, and
+	// PollBytes is the memory for waiting fetches and for fetch sessions. If it
+	// is short, fetches get a response at once, with a throttle time and
 	// without a session.
 	PollBytes int64
-	// ResponseBytes is the memory for answers that are not written yet. Where it
-	// runs short fetch answers get smaller, never empty.
+	// ResponseBytes is the memory for responses that are not written yet. If it
+	// is short, Fetch responses become smaller, but not empty.
 	ResponseBytes int64
-	// IdleTimeout closes a connection on which nothing is asked (Kafka's
+	// IdleTimeout closes a connection without requests (Kafka's
 	// connections.max.idle.ms).
 	IdleTimeout time.Duration
 	// WriteTimeout closes a connection whose client does not read.
@@ -95,15 +95,15 @@ type Config struct {
 
 	// Rand makes topic ids and session ids; the broker guards it.
 	Rand *rand.Rand
-	// Clock gives records their times where the topic wants it.
+	// Clock gives LogAppendTime.
 	Clock   metadata.Clock
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
-	// LogLevel is Log's least level, which clients may change; nil: fixed.
+	// LogLevel is Log's minimum level, which clients may change; nil: fixed.
 	LogLevel *slog.LevelVar
 }
 
-// DefaultConfig returns a Config with the limits set and the doors missing.
+// DefaultConfig returns a Config with the limits, but without the interfaces.
 func DefaultConfig() Config {
 	return Config{
 		AutoCreate:        true,
@@ -118,7 +118,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate says what is missing or contradictory.
+// Validate returns an error for what is missing or contradictory.
 func (c *Config) Validate() error {
 	switch {
 	case c.Self == nil || c.Replica == nil || c.Writer == nil || c.Reader == nil || c.Resolver == nil:

@@ -12,12 +12,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// configAlteration is what a request wants of one resource, and what becomes of it.
+// configAlteration is a request's alteration of one resource, and its result.
 type configAlteration struct {
 	kind kmsg.ConfigResourceType
 	name string
 	ops  []configOp
-	// replace: what is not in ops goes back to its default (AlterConfigs).
+	// replace: configs that are not in ops return to their default (AlterConfigs).
 	replace bool
 
 	code int16
@@ -31,7 +31,7 @@ type configOp struct {
 	value *string
 }
 
-// resourceRef tells resources apart.
+// resourceRef identifies a resource.
 type resourceRef struct {
 	kind kmsg.ConfigResourceType
 	name string
@@ -43,7 +43,8 @@ func (a *configAlteration) fail(code int16, format string, args ...any) {
 	a.code, a.text = code, fmt.Sprintf(format, args...)
 }
 
-// alterResources checks all alterations and commits the good ones in one entry.
+// alterResources checks all alterations and commits the valid ones in one
+// entry.
 func (s *Server) alterResources(ctx context.Context, r *request, all []configAlteration, validateOnly bool) {
 	barred := s.barrier(ctx)
 	var tables configTables
@@ -84,18 +85,18 @@ func (s *Server) alterResources(ctx context.Context, r *request, all []configAlt
 	}
 }
 
-// alterationTarget is what an alteration is about, as it stands.
+// alterationTarget is the current state of an alteration's resource.
 type alterationTarget struct {
 	table   []configKey
-	current map[string]string // what is set
+	current map[string]string // its configs
 	broker  brokerSettings    // of a broker
 }
 
-// configTables are the configs of this broker and of groups here, made once for
-// all alterations of a request.
+// configTables are the configs of this broker and of groups, made once for all
+// alterations of a request.
 type configTables struct{ brokers, groups []configKey }
 
-// planAlteration turns an alteration into a command.
+// planAlteration makes an alteration's command.
 func (s *Server) planAlteration(a *configAlteration, own *configTables) {
 	var on alterationTarget
 	missing := false
@@ -132,12 +133,12 @@ func (s *Server) planAlteration(a *configAlteration, own *configTables) {
 	if a.code == noError {
 		a.apply(&on)
 	}
-	if a.code == noError && missing { // values are judged first, as in Kafka
+	if a.code == noError && missing { // values are checked first, as in Kafka
 		a.fail(kerr.UnknownTopicOrPartition.Code, "topic %s does not exist", a.name)
 	}
 }
 
-// checkResourceName judges a resource's name.
+// checkResourceName checks a resource's name.
 func (s *Server) checkResourceName(a *configAlteration) {
 	switch {
 	case a.kind == kmsg.ConfigResourceTypeBroker:
@@ -151,7 +152,7 @@ func (s *Server) checkResourceName(a *configAlteration) {
 	}
 }
 
-// apply works the operations out on what is set now.
+// apply applies the operations to the current configs.
 func (a *configAlteration) apply(on *alterationTarget) {
 	a.cmd.Set = map[string]string{}
 	seen := map[string]bool{}
@@ -170,7 +171,7 @@ func (a *configAlteration) apply(on *alterationTarget) {
 		k, ok := findConfig(on.table, op.name)
 		switch {
 		case op.op == kmsg.IncrementalAlterConfigOpDelete:
-			a.cmd.Delete = append(a.cmd.Delete, op.name) // also what is unknown, or cannot be set: Kafka finds nothing to take away
+			a.cmd.Delete = append(a.cmd.Delete, op.name) // even if unknown or read-only: Kafka does not check what it deletes
 		case ok:
 			a.setConfig(k, op, on.current)
 		default:
@@ -191,7 +192,7 @@ func (a *configAlteration) apply(on *alterationTarget) {
 	a.checkConflicts(on)
 }
 
-// checkConflicts judges all settings of a resource together, as they will be.
+// checkConflicts checks the resulting configs of a resource together.
 func (a *configAlteration) checkConflicts(on *alterationTarget) {
 	after := make(map[string]string, len(on.current)+len(a.cmd.Set))
 	maps.Copy(after, on.current)

@@ -13,14 +13,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Limits of configs that no broker knows.
+// Limits of unknown broker configs.
 const (
 	maxConfigName  = 249
 	maxConfigValue = 4096
 )
 
-// brokerTable is what becomes of brokers' configs at any broker, sorted by
-// name; made once, and read only.
+// brokerTable is the table of broker configs, the same on all brokers, sorted
+// by name; made once, and read only.
 var brokerTable = sync.OnceValue(func() []configKey {
 	rows := brokerRows()
 	for _, topic := range topicConfigs() {
@@ -45,15 +45,15 @@ func (s *Server) brokerConfigs() []configKey {
 	return table
 }
 
-// setOwnValue notes a broker's own value. Kafka's default needs no note.
+// setOwnValue sets a broker's own value if it differs from Kafka's default.
 func (k *configKey) setOwnValue(v string) {
 	if k.Default == nil || *k.Default != v {
 		k.ownValue = &v
 	}
 }
 
-// addBrokerAddress tells of one broker what differs between brokers, as Metadata tells
-// it to clients of the asker's zone.
+// addBrokerAddress sets the configs that differ between brokers, as Metadata
+// has them for clients of the zone.
 func (s *Server) addBrokerAddress(table []configKey, broker string, zone metadata.ZoneID) []configKey {
 	id, err := strconv.ParseInt(broker, 10, 32)
 	if err != nil {
@@ -80,16 +80,17 @@ func (s *Server) addBrokerAddress(table []configKey, broker string, zone metadat
 	return table
 }
 
-// readOwnSettings are what clients have set for this broker and for all.
+// readOwnSettings reads the configs that clients have set for this broker and
+// for all.
 func (s *Server) readOwnSettings(st *metadata.State) brokerSettings {
 	return readSettings(st, s.brokerResourceName(), brokerTable())
 }
 
-// brokerResourceName is this broker as the name of a resource.
+// brokerResourceName is the resource name of this broker.
 func (s *Server) brokerResourceName() string { return strconv.Itoa(int(s.cfg.Self())) }
 
-// connectionLimit is how many connections this broker takes: what clients have
-// set as max.connections, at most MaxConnections.
+// connectionLimit is how many connections this broker accepts: max.connections,
+// at most MaxConnections.
 func (s *Server) connectionLimit() int {
 	most := int64(MaxConnections)
 	s.cfg.Replica.View(func(st *metadata.State) {
@@ -99,7 +100,7 @@ func (s *Server) connectionLimit() int {
 	return int(most)
 }
 
-// isBroker reports whether a resource name is a broker in the placement.
+// isBroker reports whether a resource name is a broker of the placement.
 func (s *Server) isBroker(name string) bool {
 	id, err := strconv.ParseInt(name, 10, 32)
 	if err != nil {
@@ -108,7 +109,7 @@ func (s *Server) isBroker(name string) bool {
 	return metadata.BrokerID(id) == s.cfg.Self() || s.currentView().hasBroker(metadata.BrokerID(id))
 }
 
-// unknownBrokerMessage is why a resource is no broker, as Kafka says it.
+// unknownBrokerMessage is Kafka's message for a resource that is not a broker.
 func (s *Server) unknownBrokerMessage(name string) string {
 	if _, err := strconv.ParseInt(name, 10, 32); err != nil {
 		return "Node id must be an integer, but it is: " + name
@@ -116,9 +117,10 @@ func (s *Server) unknownBrokerMessage(name string) string {
 	return "Unexpected broker id, expected " + strconv.Itoa(int(s.cfg.Self())) + ", but received " + name + ", which is no broker of this cluster"
 }
 
-// newUnknownConfig is a broker's config that Kafka does not know either, where it
-// may be a plug-in's: it is kept, and told without its value, which may be a
-// secret. Configs of one listener would promise what is not kept.
+// newUnknownConfig is a broker config that Kafka does not define either and
+// that may be a plug-in's: it is stored, and described without its value, which
+// may be a secret. Configs of one listener are refused: they would have no
+// effect.
 func newUnknownConfig(name string) (k *configKey, problem string) {
 	switch {
 	case strings.HasPrefix(name, "listener.name."):
@@ -134,8 +136,7 @@ func newUnknownConfig(name string) (k *configKey, problem string) {
 	}}}, ""
 }
 
-// listUnknownConfigs are the configs that are set and that the table does not know,
-// sorted.
+// listUnknownConfigs lists the set configs that are not in the table, sorted.
 func listUnknownConfigs(table []configKey, set ...map[string]string) (out []configKey) {
 	seen := map[string]bool{}
 	for _, m := range set {
@@ -153,13 +154,14 @@ func listUnknownConfigs(table []configKey, set ...map[string]string) (out []conf
 	return out
 }
 
-// brokerSettings is where a broker's value may come from.
+// brokerSettings are the dynamic configs that apply to a broker.
 type brokerSettings struct {
 	table    []configKey
-	own, all map[string]string // what clients have set for the broker, and for all
+	own, all map[string]string // set for the broker, and for all
 }
 
-// readSettings reads what is set for a broker by its id, or "" for all.
+// readSettings reads the dynamic configs of a broker by its id, or with ""
+// those of all.
 func readSettings(st *metadata.State, name string, table []configKey) brokerSettings {
 	b := brokerSettings{table: table, all: st.Configs(metadata.ResourceBroker, "")}
 	if name != "" {
@@ -168,8 +170,8 @@ func readSettings(st *metadata.State, name string, table []configKey) brokerSett
 	return b
 }
 
-// listSynonyms are the settings of a config under all of its names in Kafka's
-// order, from the one of the asked name on.
+// listSynonyms lists the values of a config under all of its names in Kafka's
+// order, starting with the requested name.
 func (b *brokerSettings) listSynonyms(name string, names []string) (out []synonymValue) {
 	add := func(value func(string) *string, source kmsg.ConfigSource) {
 		for _, n := range names {
@@ -199,7 +201,7 @@ func (b *brokerSettings) listSynonyms(name string, names []string) (out []synony
 	return out[first:]
 }
 
-// dynamicValue is what clients have set for the broker, or else for all; nil: nothing.
+// dynamicValue is the dynamic value for the broker, or else for all; nil: none.
 func (b *brokerSettings) dynamicValue(name string) *string {
 	if v := lookupValue(b.own, name); v != nil {
 		return v
@@ -207,7 +209,7 @@ func (b *brokerSettings) dynamicValue(name string) *string {
 	return lookupValue(b.all, name)
 }
 
-// effectiveValue is a config's value at the broker; "" where it has none.
+// effectiveValue is a config's value at the broker; "" if it has none.
 func (b *brokerSettings) effectiveValue(name string) string {
 	v := b.dynamicValue(name)
 	if k, ok := findConfig(b.table, name); ok && v == nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/zonewise/zonewise/broker/configs"
 )
 
-// Demands that Kafka's brokers make of values beside what its definitions say,
-// as tried at Apache Kafka 4.4.0.
+// Checks of Kafka's brokers in addition to its config definitions, as observed
+// with Apache Kafka 4.4.0.
 
-// brokerValueCheck are the further demands on a broker's config that is the default
-// of a topic's; nil: none.
+// brokerValueCheck returns the additional check of a broker config that is the
+// default of a topic's; nil: none.
 func brokerValueCheck(name string) func(string) string {
 	switch name {
 	case "log.roll.ms":
@@ -69,10 +69,11 @@ func checkLogDirs(v string) string {
 	return ""
 }
 
-// allowAnyChange takes every value at run time.
+// allowAnyChange allows every value at run time.
 func allowAnyChange(string, string, string) string { return "" }
 
-// checkThreadChange lets a number of threads grow to double and shrink to half.
+// checkThreadChange allows at most the double and at least half of a number of
+// threads.
 func checkThreadChange(name, from, to string) string {
 	switch old, now := parseChecked(from), parseChecked(to); {
 	case now > old*2:
@@ -95,14 +96,14 @@ func checkCleanerChange(_, from, to string) string {
 	return ""
 }
 
-// parseChecked reads a number that was checked.
+// parseChecked parses a number that was checked before.
 func parseChecked(v string) int64 {
 	n, _ := strconv.ParseInt(v, 10, 64)
 	return n
 }
 
-// checkAlterable says why a broker's config cannot be set at run time at all, or for
-// all brokers, or "".
+// checkAlterable returns why a broker config cannot be set at run time, or not
+// for all brokers; "" if it can.
 func (k *configKey) checkAlterable(forAll bool) string {
 	switch {
 	case k.Type == configTypeUnknown:
@@ -116,8 +117,8 @@ func (k *configKey) checkAlterable(forAll bool) string {
 	return ""
 }
 
-// checkBrokerConflict says why settings cannot become others, or "". changed are the
-// names that an alteration is about.
+// checkBrokerConflict returns why the resulting configs are invalid; "" if they
+// are valid. changed are the names in an alteration.
 func checkBrokerConflict(before, after *brokerSettings, changed []string) string {
 	number := func(name string) int64 { return parseChecked(after.effectiveValue(name)) }
 	for _, name := range changed {
@@ -155,10 +156,11 @@ func checkBrokerConflict(before, after *brokerSettings, changed []string) string
 	return checkTierConflict(after)
 }
 
-// checkTierConflict says which settings of tiered storage contradict each other, or
-// "". There is none here; Kafka judges them all the same.
+// checkTierConflict returns which configs of tiered storage contradict each
+// other, or "". There is no tiered storage here; Kafka checks them even without
+// it.
 func checkTierConflict(b *brokerSettings) string {
-	keepMs := int64(604_800_000) // of log.retention.hours, where log.retention.ms is not set
+	keepMs := int64(604_800_000) // of log.retention.hours, if log.retention.ms is not set
 	if v := b.effectiveValue("log.retention.ms"); v != "" {
 		keepMs = parseChecked(v)
 	}
@@ -180,7 +182,7 @@ func checkTierConflict(b *brokerSettings) string {
 	return ""
 }
 
-// isPerAddressList reads max.connections.per.ip.overrides: host:number, ...
+// isPerAddressList checks max.connections.per.ip.overrides: host:number, ...
 func isPerAddressList(v string) bool {
 	return !slices.ContainsFunc(splitList(v), func(pair string) bool {
 		i := strings.LastIndex(pair, ":")
@@ -192,8 +194,8 @@ func isPerAddressList(v string) bool {
 	})
 }
 
-// checkGroupBounds says how a value of groups is outside of what the broker's configs
-// group.*.min.* and group.*.max.* allow, or "".
+// checkGroupBounds returns why a group config is outside of the broker's
+// group.*.min.* and group.*.max.*, or "".
 func checkGroupBounds(k *configKey, v string, b *brokerSettings) string {
 	family, rest, ok := strings.Cut(strings.TrimPrefix(k.Name, "group."), ".")
 	if !ok || k.Type != kmsg.ConfigTypeInt {

@@ -8,8 +8,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// brokerRows say what becomes of brokers' configs. Those that are the defaults
-// of topics' have the topic's row (brokerTable).
+// brokerRows are the rows of broker configs. Those that are defaults of topic
+// configs have the topic's row (brokerTable).
 func brokerRows() []configRow {
 	rows := servedRows()
 	rows = append(rows, groupLimitRows()...)
@@ -17,7 +17,8 @@ func brokerRows() []configRow {
 	return append(rows, fixedRows()...)
 }
 
-// servedRows are the configs by which this broker goes, with its own values.
+// servedRows are the configs that have an effect on this broker, with its own
+// values.
 func servedRows() []configRow {
 	toBool := func(b func(*Server) bool) func(*Server) string {
 		return func(s *Server) string { return strconv.FormatBool(b(s)) }
@@ -53,8 +54,8 @@ func servedRows() []configRow {
 	}
 }
 
-// groupLimitRows are what groups.Config says, and what a group's own configs
-// may be.
+// groupLimitRows are the values of groups.Config, and the bounds of group
+// configs.
 func groupLimitRows() []configRow {
 	from := func(value func(*groups.Config) string) func(*Server) string {
 		return func(s *Server) string {
@@ -76,7 +77,7 @@ func groupLimitRows() []configRow {
 			value: length(func(g *groups.Config) time.Duration { return g.ConsumerHeartbeatInterval })},
 		{names: "group.consumer.session.timeout.ms", enforcedBy: "groups.Config.ConsumerSessionTimeout",
 			value: length(func(g *groups.Config) time.Duration { return g.ConsumerSessionTimeout })},
-		// A broker's own setting outside of Kafka's range widens it.
+		// A broker's own value outside of Kafka's range extends it.
 		{names: "group.consumer.min.heartbeat.interval.ms", enforcedBy: "bounds",
 			value: length(func(g *groups.Config) time.Duration { return min(5*time.Second, g.ConsumerHeartbeatInterval) })},
 		{names: "group.consumer.max.heartbeat.interval.ms", enforcedBy: "bounds",
@@ -102,8 +103,9 @@ func groupLimitRows() []configRow {
 	}
 }
 
-// acceptedRows are configs that Kafka's brokers take at run time and that have
-// no meaning here: tools and client suites set them, and hear the same.
+// acceptedRows are configs that Kafka's brokers accept at run time and that
+// have no effect here: tools and client suites set them, and get Kafka's
+// responses.
 func acceptedRows() []configRow {
 	const (
 		threads     = "No meaning here: work is not bound to threads."
@@ -145,8 +147,8 @@ func acceptedRows() []configRow {
 	}
 }
 
-// fixedRows are configs that Kafka reads from a broker's file alone, of which
-// nothing here goes by, and some that may not be promised at run time.
+// fixedRows are configs that Kafka reads from a broker's file only and that
+// have no effect here, and some that must not be changeable at run time.
 func fixedRows() []configRow {
 	return []configRow{
 		{names: "listener.security.protocol.map", use: useFixed, value: constantText("PLAINTEXT:PLAINTEXT"), meaning: "Listeners speak plain Kafka."},

@@ -10,7 +10,7 @@ import (
 )
 
 // clientMetricsConfigs are the configs of a client metrics subscription
-// (KIP-714). They are kept for tools; no client is asked for metrics.
+// (KIP-714). They are stored for tools; clients do not push metrics.
 var clientMetricsConfigs = sync.OnceValue(func() []configKey {
 	return joinConfigRows(kafkaConfigs().ClientMetrics, []configRow{
 		{names: "interval.ms", use: useInert, meaning: "No meaning here: no client is asked for its metrics.", validate: checkMetricsInterval},
@@ -42,8 +42,8 @@ func checkMetricsMatch(v string) string {
 	return ""
 }
 
-// listClientMetricsValues reports a subscription. Kafka names no default beside
-// what is set, and no synonym of a default.
+// listClientMetricsValues describes a subscription. As in Kafka, a set config
+// has no default synonym.
 func listClientMetricsValues(set map[string]string) []configValue {
 	var out []configValue
 	table := clientMetricsConfigs()

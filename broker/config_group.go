@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// groupTable is what becomes of the configs of a group; made once, and read
-// only. Their defaults and ranges are the broker's.
+// groupTable is the table of group configs; made once, and read only. Their
+// defaults and ranges are the broker's.
 var groupTable = sync.OnceValue(func() []configKey { return joinConfigRows(kafkaConfigs().Group, groupRows()) })
 
 func groupRows() []configRow {
@@ -32,13 +32,13 @@ func groupRows() []configRow {
 	}
 }
 
-// groupConfigs are the configs of a group as the broker's settings have them.
+// groupConfigs are the configs of groups, with the broker's values as defaults.
 func groupConfigs(b *brokerSettings) []configKey {
 	table := slices.Clone(groupTable())
 	for i := range table {
 		k := &table[i]
 		if name := k.brokerSynonym(); name != "" {
-			first, _, _ := strings.Cut(b.effectiveValue(name), ",") // of assignors the first is the default
+			first, _, _ := strings.Cut(b.effectiveValue(name), ",") // the first assignor is the default
 			if k.Type == kmsg.ConfigTypeList {
 				first = b.effectiveValue(name)
 			}
@@ -55,8 +55,8 @@ func groupConfigs(b *brokerSettings) []configKey {
 	return table
 }
 
-// listGroupValues reports every config of a group with the given settings; table is
-// what groupConfigs made of the broker's.
+// listGroupValues describes a group's configs; table is the result of
+// groupConfigs.
 func listGroupValues(table []configKey, b *brokerSettings, set map[string]string) []configValue {
 	var out []configValue
 	for i := range table {

@@ -10,49 +10,47 @@ import (
 	"github.com/zonewise/zonewise/broker/configs"
 )
 
-// configKey is one of Kafka's configs, and what becomes of it here. What
-// DescribeConfigs tells, what an alteration may set and what is enforced all
-// come from it.
+// configKey is one of Kafka's configs, and its use here. DescribeConfigs, the
+// checks of alterations and enforcement all use it.
 type configKey struct {
 	configs.Key
 	configRow
-	// ownValue is this broker's value where it is not Kafka's default: it is told
-	// as a static setting.
+	// ownValue is this broker's value if it is not Kafka's default: it is described
+	// as a static config.
 	ownValue *string
 }
 
-// configRow is a row of the lists that say what becomes of configs here
-// (topicRows, brokerRows, groupRows, clientMetricsRows).
+// configRow is a row of the tables of configs (topicRows, brokerRows, groupRows,
+// clientMetricsRows).
 type configRow struct {
-	// names of configs, separated by spaces. One that ends in * is for every
-	// config that begins so, has no row with its name and cannot be set at run
-	// time.
+	// names of configs, separated by spaces. One that ends in * matches every config
+	// with that prefix that has no row of its own and cannot be set at run time.
 	names      string
 	use        configUse
-	meaning    string // what it means here, beside Kafka's own words
-	enforcedBy string // what enforces it, where it is served: a field, a constant or a function
+	meaning    string // its meaning here, in addition to Kafka's documentation
+	enforcedBy string // what enforces a served config: a field, a constant or a function
 	// value is the running broker's; nil: Kafka's default.
 	value func(*Server) string
 	// applyRule puts a topic's value into effect.
 	applyRule func(*topicConfigRules, string)
-	// validate says what else is wrong with a value, or ""; nil: nothing.
+	// validate returns a further error of a value, or ""; nil: no check.
 	validate func(string) string
-	// checkChange says why the value may not become another at run time, or ""; of
-	// brokers.
+	// checkChange returns why a broker config cannot change to a value at run time, or
+	// "".
 	checkChange func(name, from, to string) string
 }
 
-// configUse says what becomes of a config.
+// configUse is the use of a config here.
 type configUse uint8
 
 const (
-	useServed configUse = iota // it does what Kafka's does
-	useStored                  // accepted and told; not enforced by this version
-	useInert                   // accepted and told; has no meaning here
-	useFixed                   // told, and cannot be altered
+	useServed configUse = iota // works as in Kafka
+	useStored                  // accepted and described; not enforced by this version
+	useInert                   // accepted and described; has no effect here
+	useFixed                   // described, and cannot be altered
 )
 
-// String names the use in documentation.
+// String returns the use's name in the documentation.
 func (u configUse) String() string {
 	switch u {
 	case useStored:
@@ -65,11 +63,11 @@ func (u configUse) String() string {
 	return "served"
 }
 
-// configTypeUnknown is the type of what no broker knows.
+// configTypeUnknown is the type of unknown configs.
 const configTypeUnknown kmsg.ConfigType = 0
 
-// isReadOnly reports whether clients are told that they cannot alter it. Kafka
-// tells of configs that change for one listener alone that they may change.
+// isReadOnly reports whether DescribeConfigs marks it as read-only. Kafka does
+// not for configs that can change for one listener only.
 func (k *configKey) isReadOnly() bool {
 	if k.Mode == configs.ReadOnly {
 		return k.use != useServed || k.checkChange == nil
@@ -77,7 +75,7 @@ func (k *configKey) isReadOnly() bool {
 	return k.use == useFixed && !k.PerListener
 }
 
-// currentValue is the value without any setting of clients; nil: null.
+// currentValue is the value without dynamic configs; nil: null.
 func (k *configKey) currentValue() *string {
 	if k.ownValue != nil {
 		return k.ownValue
@@ -85,7 +83,7 @@ func (k *configKey) currentValue() *string {
 	return k.Default
 }
 
-// checkValue returns a value as it is kept, and says what is wrong with it, or "".
+// checkValue returns a value in its stored form, and its error, or "".
 func (k *configKey) checkValue(v string) (canonical, problem string) {
 	if k.Type == configTypeUnknown {
 		canonical = v
@@ -98,7 +96,7 @@ func (k *configKey) checkValue(v string) (canonical, problem string) {
 	return canonical, problem
 }
 
-// documentation is what Kafka says of it, and what is otherwise here.
+// documentation is Kafka's documentation, and the differences here.
 func (k *configKey) documentation() string {
 	switch {
 	case k.meaning == "":
@@ -109,8 +107,8 @@ func (k *configKey) documentation() string {
 	return k.Doc + "\n\nIn zonewise: " + k.meaning
 }
 
-// kafkaConfigs are Kafka's definitions; read once, and read only. They are part
-// of the program: its tests know that they can be read.
+// kafkaConfigs are Kafka's definitions; loaded once, and read only. They are
+// embedded in the program, and tests check that they can be loaded.
 var kafkaConfigs = sync.OnceValue(func() *configs.Tables {
 	tables, err := configs.Load()
 	if err != nil {
@@ -119,8 +117,8 @@ var kafkaConfigs = sync.OnceValue(func() *configs.Tables {
 	return tables
 })
 
-// joinConfigRows joins Kafka's definitions with what becomes of each here. A config
-// without a row is missing, which TestEveryConfigIsInOneClass finds.
+// joinConfigRows joins Kafka's definitions with the rows.
+// TestEveryConfigIsInOneClass finds configs without a row.
 func joinConfigRows(keys []configs.Key, rows []configRow) []configKey {
 	exact := map[string]*configRow{}
 	for i := range rows {
@@ -143,7 +141,7 @@ func joinConfigRows(keys []configs.Key, rows []configRow) []configKey {
 	return out
 }
 
-// coversConfig reports whether one of a row's names that end in * is for a config.
+// coversConfig reports whether one of a row's prefixes matches a config.
 func (r *configRow) coversConfig(config string) bool {
 	return slices.ContainsFunc(strings.Fields(r.names), func(name string) bool {
 		prefix, any := strings.CutSuffix(name, "*")
@@ -151,7 +149,7 @@ func (r *configRow) coversConfig(config string) bool {
 	})
 }
 
-// findConfig looks a config up in a table that is sorted by name.
+// findConfig finds a config in a table sorted by name.
 func findConfig(table []configKey, name string) (*configKey, bool) {
 	i, ok := slices.BinarySearchFunc(table, name, func(k configKey, name string) int { return strings.Compare(k.Name, name) })
 	if !ok {

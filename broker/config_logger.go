@@ -10,11 +10,11 @@ import (
 	"github.com/zonewise/zonewise/broker/configs"
 )
 
-// rootLogger is the one logger of a broker.
+// rootLogger is the only logger of a broker.
 const rootLogger = "root"
 
-// listLoggers are the log levels of a broker, as a resource: one, and read only
-// where nothing can change it.
+// listLoggers describes a broker's log levels: one, which is read-only on other
+// brokers or if it is fixed.
 func (s *Server) listLoggers() []configValue {
 	level := "INFO"
 	row := configRow{meaning: "The least level that this broker logs."}
@@ -28,7 +28,7 @@ func (s *Server) listLoggers() []configValue {
 	return []configValue{{key: k, value: &level, source: source, synonyms: []synonymValue{{rootLogger, &level, source}}}}
 }
 
-// alterLogger changes this broker's log level, until it ends (KIP-412).
+// alterLogger changes this broker's log level until it restarts (KIP-412).
 func (s *Server) alterLogger(a *configAlteration, validateOnly bool) {
 	if a.name != fmt.Sprint(int32(s.cfg.Self())) {
 		a.fail(kerr.InvalidRequest.Code, "broker %s: loggers can only be changed on that broker", a.name)
@@ -62,7 +62,7 @@ func (s *Server) alterLogger(a *configAlteration, validateOnly bool) {
 		}
 		seen[op.name], wanted = true, level
 	}
-	if len(a.ops) > 0 && !validateOnly { // all of it is right
+	if len(a.ops) > 0 && !validateOnly { // all operations are valid
 		to.Set(wanted)
 	}
 }

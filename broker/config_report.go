@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// configValue is a config as it stands, and where from.
+// configValue is a config's current value and its source.
 type configValue struct {
 	key      *configKey
 	value    *string
@@ -22,16 +22,16 @@ type synonymValue struct {
 	source kmsg.ConfigSource
 }
 
-// useFirstSynonym makes the first synonym the config's value; without any it keeps what
-// it has.
+// useFirstSynonym sets the value to the first synonym's; without synonyms it
+// does nothing.
 func (v *configValue) useFirstSynonym() {
 	if len(v.synonyms) > 0 {
 		v.value, v.source = v.synonyms[0].value, v.synonyms[0].source
 	}
 }
 
-// listTopicValues reports every config of a topic with the given settings; what
-// they leave open is the broker's.
+// listTopicValues describes a topic's configs, with the broker's values for
+// those that are not set.
 func listTopicValues(b *brokerSettings, set map[string]string) []configValue {
 	var out []configValue
 	table := topicConfigs()
@@ -58,8 +58,8 @@ func listTopicValues(b *brokerSettings, set map[string]string) []configValue {
 	return out
 }
 
-// listBrokerValues reports the configs of a broker (id in decimal), or what is set
-// for all of them (name "").
+// listBrokerValues describes the configs of a broker (name is its id), or those
+// set for all brokers (name "").
 func listBrokerValues(st *metadata.State, name string, table []configKey) []configValue {
 	b := readSettings(st, name, table)
 	var out []configValue
@@ -71,7 +71,7 @@ func listBrokerValues(st *metadata.State, name string, table []configKey) []conf
 			names = []string{k.Name}
 		}
 		v := configValue{key: k, value: k.currentValue(), source: kmsg.ConfigSourceDefaultConfig, synonyms: b.listSynonyms(k.Name, names)}
-		if name == "" { // Kafka lists only what is set for all brokers
+		if name == "" { // Kafka lists only the configs that are set for all brokers
 			v.synonyms = slices.DeleteFunc(v.synonyms, func(y synonymValue) bool { return y.source != kmsg.ConfigSourceDynamicDefaultBrokerConfig })
 		}
 		isSet := len(v.synonyms) > 0 && v.synonyms[0].source != kmsg.ConfigSourceDefaultConfig

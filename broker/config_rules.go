@@ -8,16 +8,16 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// topicConfigRules are what a topic's configs put into effect.
+// topicConfigRules are the effects of a topic's configs.
 type topicConfigRules struct {
 	batch           batchRules
 	lane            metadata.Lane
 	hasDeletePolicy bool               // cleanup.policy contains delete
-	levels          [codecZstd + 1]int // of compression, by codec
+	levels          [codecZstd + 1]int // compression levels by codec
 }
 
-// defaultRules are the rules of a topic for which nothing is set, by Kafka's
-// defaults; made once, and read only.
+// defaultRules are the rules of a topic without configs, by Kafka's defaults;
+// made once, and read only.
 var defaultRules = sync.OnceValue(func() topicConfigRules {
 	rules := topicConfigRules{lane: metadata.LaneStandard}
 	for _, k := range topicConfigs() {
@@ -28,8 +28,8 @@ var defaultRules = sync.OnceValue(func() topicConfigRules {
 	return rules
 })
 
-// readTopicRules reads a topic's rules: its own configs first, then what is set for
-// the broker, then what is set for all, then Kafka's defaults.
+// readTopicRules reads a topic's rules: its own configs first, then those of
+// the broker, then those of all brokers, then Kafka's defaults.
 func readTopicRules(b *brokerSettings, set map[string]string) topicConfigRules {
 	rules := defaultRules()
 	if len(set) == 0 && len(b.own) == 0 && len(b.all) == 0 {
@@ -75,7 +75,7 @@ func newLevelRule(codec int) func(*topicConfigRules, string) {
 	return newIntRule(func(r *topicConfigRules, n int64) { r.levels[codec] = int(n) })
 }
 
-// newIntRule is a rule of a number.
+// newIntRule makes a rule from a number.
 func newIntRule(put func(*topicConfigRules, int64)) func(*topicConfigRules, string) {
 	return func(r *topicConfigRules, v string) {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {

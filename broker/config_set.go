@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// maxAppendedValue is how long a value may become by appending, in bytes: as much as
-// the older versions of DescribeConfigs can tell.
+// maxAppendedValue is the maximum size in bytes of a value after APPEND: older
+// versions of DescribeConfigs cannot encode more.
 const maxAppendedValue = 1<<15 - 1
 
 // setConfig sets a config.
@@ -22,7 +22,7 @@ func (a *configAlteration) setConfig(k *configKey, op configOp, now map[string]s
 	if v := k.currentValue(); !ok && v != nil {
 		old = *v
 	}
-	list := k.Type == kmsg.ConfigTypeList && a.kind != kmsg.ConfigResourceTypeGroupConfig // of which Kafka's controller knows no types
+	list := k.Type == kmsg.ConfigTypeList && a.kind != kmsg.ConfigResourceTypeGroupConfig // Kafka's controller has no types for group configs
 	switch {
 	case op.op == kmsg.IncrementalAlterConfigOpSet:
 	case op.op == kmsg.IncrementalAlterConfigOpAppend && list:
@@ -62,8 +62,8 @@ func (a *configAlteration) checkValue(k *configKey, value string) (canonical str
 		canonical, problem = k.checkValue(value)
 		return canonical, code, problem
 	}
-	// Kafka's code for everything about brokers (KAFKA-13609). Whether it can be
-	// set at all comes first, whether for all brokers last.
+	// Kafka's code for all broker errors (KAFKA-13609). Whether the config can be set
+	// at all is checked first, whether for all brokers last.
 	code = kerr.InvalidRequest.Code
 	if problem = k.checkAlterable(false); problem != "" {
 		return "", code, problem
@@ -99,7 +99,7 @@ func newStringSet(list []string) map[string]bool {
 	return set
 }
 
-// setUnknownConfig sets a config that Kafka does not know.
+// setUnknownConfig sets a config that Kafka does not define.
 func (a *configAlteration) setUnknownConfig(op configOp, now map[string]string) {
 	switch a.kind {
 	case kmsg.ConfigResourceTypeTopic:

@@ -13,7 +13,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// latencyConfig picks a topic's lane. Kafka has no such config.
+// latencyConfig selects a topic's lane. Kafka has no such config.
 const latencyConfig = "zonewise.latency"
 
 // topicConfigs are Kafka's topic configs and ours, sorted by name; made once,
@@ -24,7 +24,7 @@ var topicConfigs = sync.OnceValue(func() []configKey {
 	return joinConfigRows(append(slices.Clone(kafkaConfigs().Topic), latency), topicRows())
 })
 
-// brokerSynonym is the broker's config that is the default of a topic's, or "".
+// brokerSynonym is the broker config that is the default of a topic's, or "".
 func (k *configKey) brokerSynonym() string {
 	if len(k.Synonyms) == 0 {
 		return ""
@@ -32,8 +32,8 @@ func (k *configKey) brokerSynonym() string {
 	return k.Synonyms[0]
 }
 
-// topicRows say what becomes of topic configs, and of the brokers' configs that
-// are their defaults.
+// topicRows are the rows of topic configs, and of the broker configs that are
+// their defaults.
 func topicRows() []configRow {
 	const (
 		files    = "No meaning here: there are no files."
@@ -93,7 +93,8 @@ func topicRows() []configRow {
 	}
 }
 
-// refuseTieredStorage refuses what a broker without tiered storage refuses.
+// refuseTieredStorage refuses what a Kafka broker without tiered storage
+// refuses.
 func refuseTieredStorage(v string) string {
 	if v == "true" {
 		return "Tiered Storage functionality is disabled in the broker: all records are in object storage anyway."
@@ -101,15 +102,15 @@ func refuseTieredStorage(v string) string {
 	return ""
 }
 
-// checkTopicConfigs returns a new topic's configs as they are kept, and says
-// what is wrong with them, or "".
+// checkTopicConfigs returns a new topic's configs in their stored form, and
+// their error, or "".
 func checkTopicConfigs(set map[string]string) (map[string]string, string) {
 	table := topicConfigs()
 	names := make([]string, 0, len(set))
 	for name := range set {
 		names = append(names, name)
 	}
-	slices.Sort(names) // the same complaint every time
+	slices.Sort(names) // the same error every time
 	out := make(map[string]string, len(set))
 	for _, name := range names {
 		k, ok := findConfig(table, name)
@@ -125,14 +126,15 @@ func checkTopicConfigs(set map[string]string) (map[string]string, string) {
 	return out, checkTopicConflict(out)
 }
 
-// checkTopicConflict says which configs of a topic contradict each other, or "".
+// checkTopicConflict returns which configs of a topic contradict each other, or
+// "".
 func checkTopicConflict(set map[string]string) string {
 	lag := func(name string) int64 {
 		v, ok := set[name]
 		if k, known := findConfig(topicConfigs(), name); !ok && known {
 			v = *k.Default
 		}
-		n, _ := strconv.ParseInt(v, 10, 64) // it was checked
+		n, _ := strconv.ParseInt(v, 10, 64) // checked before
 		return n
 	}
 	low, high := lag("min.compaction.lag.ms"), lag("max.compaction.lag.ms")
@@ -142,7 +144,7 @@ func checkTopicConflict(set map[string]string) string {
 	return ""
 }
 
-// splitList reads a config of type list, without empty elements.
+// splitList splits a config of type list, without empty elements.
 func splitList(v string) []string {
 	return slices.DeleteFunc(configs.SplitList(v), func(item string) bool { return strings.TrimSpace(item) == "" })
 }

@@ -18,52 +18,52 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// conn is one connection: a reader, and a writer that handles and answers in
-// the order of the requests.
+// conn is one connection: a reader, and a writer that handles and answers requests
+// in order.
 type conn struct {
 	s           *Server
-	number      uint64 // in order of arrival; set when it is welcome
+	number      uint64 // in order of arrival; set when it is accepted
 	net         *countedConn
 	reader      *bufio.Reader   // of net
-	zone        metadata.ZoneID // the listener's; "" for the one without a zone
+	zone        metadata.ZoneID // the listener's; "" if it has none
 	ctx         context.Context // ends with the connection
 	cancel      context.CancelFunc
 	queue       chan pendingRequest
 	frameBudget *membudget.Budget // of frames not yet answered
 
-	// The writer's own.
+	// Owned by the writer.
 	sessions    fetchSessions
-	failedTries int       // tries in a row that were answered with nothing but errors
-	lastFailure time.Time // when the last of these answers was given
+	failedTries int       // consecutive attempts in which everything failed
+	lastFailure time.Time // time of the last such response
 
 	evidenceByKey  map[evidenceKey]router.Evidence
 	rack           string // from Fetch
 	clientEvidence router.Evidence
-	counted        bool // among the server's clients, as from
-	askedMetadata  bool // for Metadata, before
+	counted        bool // in the server's client counters, with clientEvidence
+	askedMetadata  bool // has sent Metadata before
 
-	// The reader's own.
-	activity wal.ConnectionActivity // it tells it what comes
+	// Owned by the reader.
+	activity wal.ConnectionActivity // updated with each batch
 	order    produceOrder
 
-	heldBytes       atomic.Int64 // bytes of the server's memories
-	isHeavy         atomic.Bool  // does heavy work, or waits for its turn
-	requestStall    stallTimer   // of the client to send the rest of a frame
-	responseStall   stallTimer   // of the client to read an answer
+	heldBytes       atomic.Int64 // of the server's memory pools
+	isHeavy         atomic.Bool  // does heavy work, or waits for a slot
+	requestStall    stallTimer   // while the client has to send the rest of a frame
+	responseStall   stallTimer   // while the client has to read a response
 	unanswered      atomic.Int64
 	lastRequest     atomic.Int64 // time of the last frame, ns since the server opened
 	software        atomic.Pointer[string]
-	attributedBytes atomic.Int64 // socket bytes that requests have accounted for
+	attributedBytes atomic.Int64 // socket bytes attributed to requests
 }
 
-// pendingRequest is a request that waits for its turn to be answered.
+// pendingRequest is a request in the queue to be answered.
 type pendingRequest struct {
 	r          *request
 	api        *api
 	run        func(context.Context) response
-	frame      grant // of the server's memory for frames
-	connBytes  int64 // held of the connection's
-	holdsSpare bool  // the server's spare room for one frame is held
+	frame      grant // of the server's frame memory
+	connBytes  int64 // of the connection's frameBudget
+	holdsSpare bool  // holds the server's spare memory for one frame
 }
 
 // serve runs the connection until it ends.
@@ -89,8 +89,7 @@ func (c *conn) serve() {
 	}
 }
 
-// readLoop takes requests off the socket until an error. What it returns ends the
-// connection.
+// readLoop reads requests until an error, which ends the connection.
 func (c *conn) readLoop() error {
 	var prefix [4]byte
 	for {
@@ -121,8 +120,8 @@ func (c *conn) readLoop() error {
 	}
 }
 
-// readRequest reads and parses one frame, and begins what must begin in order of
-// arrival.
+// readRequest reads and parses one frame, and runs the part of the request that
+// must run in order of arrival.
 func (c *conn) readRequest(n int, p *pendingRequest) error {
 	c.net.SetReadDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
 	head, err := c.reader.Peek(fixedHeaderBytes)
@@ -178,7 +177,7 @@ func (c *conn) startRequest(p *pendingRequest) (err error) {
 	return nil
 }
 
-// rejectRequest ends a request that cannot be answered, and its connection with it.
+// rejectRequest fails a request that has no response, and ends its connection.
 func (c *conn) rejectRequest(err error) {
 	if !errors.Is(err, context.Canceled) {
 		_ = c.rejectConnection(err)
@@ -191,7 +190,8 @@ func (c *conn) freeRequest(p *pendingRequest) {
 	c.freeFrame(p)
 }
 
-// freeFrame gives the frame's memory back; nothing refers to its bytes any more.
+// freeFrame releases the frame's memory; nothing may reference its bytes any
+// more.
 func (c *conn) freeFrame(p *pendingRequest) {
 	p.frame.releaseAll()
 	if p.holdsSpare {
@@ -200,7 +200,7 @@ func (c *conn) freeFrame(p *pendingRequest) {
 	}
 }
 
-// rejectConnection says in the log why a connection is closed.
+// rejectConnection logs why a connection is closed.
 func (c *conn) rejectConnection(err error) error {
 	c.s.metrics.badFrames.Inc()
 	level := slog.LevelInfo
@@ -211,7 +211,7 @@ func (c *conn) rejectConnection(err error) error {
 	return err
 }
 
-// reportPanic turns a panic of a handler into the end of one connection.
+// reportPanic converts a handler's panic to an error that ends the connection.
 func (c *conn) reportPanic(r *request, fault any) error {
 	c.s.metrics.handlerPanics.Inc()
 	c.s.cfg.Log.Error("BUG: handler panicked, connection closed", "key", r.key, "version", r.version,

@@ -21,7 +21,7 @@ func (c *conn) writeLoop() {
 	}
 }
 
-// handleRequest runs one request and sends what comes of it; false ends the
+// handleRequest runs one request and sends its response; false ends the
 // connection.
 func (c *conn) handleRequest(p *pendingRequest) (ok bool) {
 	defer func() {
@@ -62,9 +62,9 @@ func (c *conn) handleRequest(p *pendingRequest) (ok bool) {
 	return true
 }
 
-// encode writes a response and takes the memory for it, which is held until the
-// answer is sent. Only then what the request took is given back, so that answers
-// which wait for memory are no more than requests under way.
+// encode encodes a response and acquires its memory, which is held until the
+// response is sent. Only then is the request's memory released, so that the
+// responses waiting for memory are bounded by the requests in memory.
 func (c *conn) encode(r *request, a *response) error {
 	a.resp.SetVersion(r.version)
 	flexible := r.version >= r.api.flexible && r.key != apiVersionsKey
@@ -84,7 +84,7 @@ func (c *conn) encode(r *request, a *response) error {
 	return nil
 }
 
-// freeMemory gives back what an answer and its request took.
+// freeMemory releases the memory of a response and its request.
 func (a *response) freeMemory() {
 	if a.admission != nil {
 		a.admission.releaseAll()
@@ -94,8 +94,9 @@ func (a *response) freeMemory() {
 	}
 }
 
-// sendChunkBytes is how much is sent under one deadline: a slow client has time for
-// every part, a client that never reads is cut after the first.
+// sendChunkBytes is how much is sent under one deadline: a slow client gets
+// time for every chunk; the connection of a client that never reads is closed
+// after the first.
 const sendChunkBytes = 256 << 10
 
 func (c *conn) sendResponse(head []byte, tail net.Buffers) error {

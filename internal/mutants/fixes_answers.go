@@ -33,9 +33,9 @@ func answerFixes() []mutant {
 		{name: "an epoch from the future lists offsets", pkg: pkg, run: "TestEpochsFromTheFuture", edits: []edit{{"broker/02_list_offsets.go",
 			"	case p.CurrentLeaderEpoch > int32(h.Epoch):\n", "	case p.CurrentLeaderEpoch > int32(h.Epoch)+1000:\n"}}},
 		{name: "a topic named by name and by id is refused twice", pkg: pkg, run: "TestMistakes", edits: []edit{{"broker/20_delete_topics.go",
-			"			if ref != both && told[both] {\n", "			if false && told[both] {\n"}, {"broker/20_delete_topics.go",
-			"			told[both], code = true, kerr.InvalidRequest.Code\n", "			code = kerr.InvalidRequest.Code\n"}}},
+			"			if ref != both && done[both] {\n", "			if false && done[both] {\n"}, {"broker/20_delete_topics.go",
+			"			done[both], code = true, kerr.InvalidRequest.Code\n", "			code = kerr.InvalidRequest.Code\n"}}},
 		{name: "more replicas than brokers are taken though it is to check", pkg: pkg, run: "TestReplicasBeyond", edits: []edit{{"broker/19_create_topics.go",
-			"s.cfg.CheckReplication && int(asked) > n {", "s.cfg.CheckReplication && int(asked) > n+1 {"}}},
+			"s.cfg.CheckReplication && int(replication) > n {", "s.cfg.CheckReplication && int(replication) > n+1 {"}}},
 	}
 }
