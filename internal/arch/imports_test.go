@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"s3stream":                     {"s3stream/bucket", "s3stream/hedge", "metadata", "internal/binread"},
 	"router":                       {"metadata"},
 	"wal":                          {"s3stream", "s3stream/bucket", "s3stream/hedge", "metadata"},
-	"broker":                       {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/apportion", "internal/xxh32", "internal/membudget"},
+	"broker":                       {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/apportion", "internal/costkeys", "internal/xxh32", "internal/membudget"},
 	"broker/schema":                {},
 	"broker/configs":               {},
 	"internal/tools/requestschema": {},
