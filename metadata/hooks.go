@@ -2,7 +2,7 @@ package metadata
 
 // Hooks are called where several things may happen at one instant. The simulation
 // lets a moment pass in them, another one for each, so that a seed gives one order.
-// Only internal/sim and tests set them, by SetHooks of a Config; every one may be
+// Only test/sim and tests set them, by SetHooks of a Config; every one may be
 // nil. They are called without a lock.
 type Hooks struct {
 	// BeforeApply is called before each entry is applied, by the goroutine that

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kafkaJSON is what internal/tools/kafkaconfigs wrote: a config a line.
+// kafkaJSON is what test/tools/kafkaconfigs wrote: a config a line.
 //
 //go:embed kafka.json
 var kafkaJSON []byte // read only

@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/costmodel"
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 func TestStepOf(t *testing.T) {
