@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -343,7 +344,7 @@ func TestConsumerWithARackIsServedInItsOwnZone(t *testing.T) {
 		t.Fatalf("read %d of 50", got)
 	}
 	for i, n := range w.nodes {
-		served := sumOf(n.server.Meter().Take(), func(k metadata.CellKey) (string, bool) { return "", k.Component == metadata.ComponentBytesOut })[""]
+		served := sumOf(n.server.Meter().Take(), func(k metadata.CellKey) (string, bool) { return "", k.Component == costkeys.ComponentBytesOut })[""]
 		if (served > 0) != (zones[i] == "c") {
 			t.Errorf("zone %s served %d bytes", zones[i], served)
 		}

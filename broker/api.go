@@ -49,12 +49,12 @@ type api struct {
 	min, max      int16  // versions served
 	minAdvertised int16  // the lowest version advertised
 	flexible      int16  // first flexible version
-	// begin, if set, runs on the connection's reader in order of arrival, and returns
+	// beginOnReader, if set, runs on the connection's reader in order of arrival, and returns
 	// the function that the writer runs when it is the request's turn to be
 	// answered. Without it everything happens at that turn, in serve.
-	begin   func(s *Server, ctx context.Context, r *request) (func(context.Context) response, error)
-	serve   func(s *Server, ctx context.Context, r *request) (response, error)
-	traffic trafficKind
+	beginOnReader func(s *Server, ctx context.Context, r *request) (func(context.Context) response, error)
+	serve         func(s *Server, ctx context.Context, r *request) (response, error)
+	traffic       trafficKind
 	// mayBlock: a response may take minutes. The request's memory is released
 	// before; the handler copies what it keeps.
 	mayBlock bool
@@ -75,7 +75,7 @@ const notFlexible = 127
 // librdkafka takes a higher minimum for "no compression" (KAFKA-18659).
 func newAPITable(groups bool) []api {
 	out := []api{
-		{key: 0, name: "Produce", min: 3, max: 13, minAdvertised: 0, flexible: 9, begin: (*Server).beginProduce, traffic: trafficProduce},
+		{key: 0, name: "Produce", min: 3, max: 13, minAdvertised: 0, flexible: 9, beginOnReader: (*Server).beginProduce, traffic: trafficProduce},
 		{key: 1, name: "Fetch", min: 4, max: 18, minAdvertised: 4, flexible: 12, serve: (*Server).handleFetch, traffic: trafficFetch},
 		{key: 2, name: "ListOffsets", min: 1, max: 11, minAdvertised: 1, flexible: 6, serve: serveDecoded((*Server).handleListOffsets)},
 		{key: 3, name: "Metadata", min: 0, max: 13, minAdvertised: 0, flexible: 9, serve: serveDecoded((*Server).handleMetadata), estimateResponse: (*Server).estimateMetadata},

@@ -229,10 +229,10 @@ func TestOversizedFramesEndTheConnection(t *testing.T) {
 			}
 		}
 		r := dial()
-		frame := binary.BigEndian.AppendUint32(nil, MaxPlainFrameBytes+1)
+		frame := binary.BigEndian.AppendUint32(nil, MaxNonProduceFrameBytes+1)
 		go r.c.Write(append(frame, 0, 3, 0, 0, 0, 0, 0, 1, 0xff, 0xff))
 		if _, err := r.answer(); err == nil {
-			t.Error("a Metadata request of more than MaxPlainFrameBytes was answered")
+			t.Error("a Metadata request of more than MaxNonProduceFrameBytes was answered")
 		}
 		if used := n.server.frames.used(); used != 0 {
 			t.Errorf("%d bytes of frames still held", used)

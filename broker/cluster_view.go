@@ -27,7 +27,7 @@ func (s *Server) currentView() *clusterView {
 	s.cfg.Replica.View(func(st *metadata.State) {
 		c := s.routerView.Load()
 		if c == nil || c.placement != st.Placement() || c.zones != len(st.Zones()) {
-			c = &cachedRouterView{router.Build(st), st.Placement(), len(st.Zones())}
+			c = &cachedRouterView{router.NewView(st), st.Placement(), len(st.Zones())}
 			s.routerView.Store(c)
 		}
 		out = c.View

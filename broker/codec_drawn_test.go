@@ -4,14 +4,14 @@ import (
 	"os"
 	"testing"
 
-	"github.com/zonewise/zonewise/internal/framing"
+	"github.com/zonewise/zonewise/test/framing"
 )
 
 // What Apache Kafka said of drawn framings is said here, too. The file is written
 // by the clients suite:
 //
 //	FRAMINGS=4000 FRAMINGS_RECORD=$PWD/broker/testdata/framings-kafka-4.4.0.txt \
-//	  go test -tags clients -run TestDrawnFramings ./internal/suites/clients
+//	  go test -tags clients -run TestDrawnFramings ./test/suites/clients
 func TestDrawnFramingsAreJudgedAsByKafka(t *testing.T) {
 	text, err := os.ReadFile("testdata/framings-kafka-4.4.0.txt")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
-	"github.com/zonewise/zonewise/internal/framing"
+	"github.com/zonewise/zonewise/test/framing"
 )
 
 // fuzzCodec unpacks whatever comes: within the bound, the same with a decoder

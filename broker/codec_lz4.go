@@ -170,7 +170,7 @@ func (z *lz4Reader) count() error {
 }
 
 func (z *lz4Reader) unpack(block []byte) ([]byte, error) {
-	if !lz4Sound(block) {
+	if !hasValidLZ4End(block) {
 		return nil, errLZ4Block
 	}
 	if most := min(z.most, 255*len(block)); most > cap(z.block) { // the maximum compression ratio
@@ -201,14 +201,14 @@ func (z *lz4Reader) end() error {
 	return nil
 }
 
-// lz4Behind is how many bytes the format requires after the literals of every
+// lz4EndMargin is how many bytes the format requires after the literals of every
 // sequence except the last: an offset, a token, and five literals.
-const lz4Behind = 8
+const lz4EndMargin = 8
 
-// lz4Sound reports whether the sequences of a block end as the format requires,
+// hasValidLZ4End reports whether the sequences of a block end as the format requires,
 // which the Java and C decoders check and the Go one does not.
-func lz4Sound(block []byte) bool {
-	for at, last := 0, len(block)-lz4Behind; at < len(block); {
+func hasValidLZ4End(block []byte) bool {
+	for at, last := 0, len(block)-lz4EndMargin; at < len(block); {
 		token := block[at]
 		literals, match := int(token>>4), token&15
 		at++

@@ -17,9 +17,9 @@ import (
 const (
 	// MaxFrameBytes is Kafka's socket.request.max.bytes.
 	MaxFrameBytes = 100 << 20
-	// MaxPlainFrameBytes bounds every request except Produce: none needs more,
+	// MaxNonProduceFrameBytes bounds every request except Produce: none needs more,
 	// and one byte can decode to a hundred bytes of memory.
-	MaxPlainFrameBytes = 8 << 20
+	MaxNonProduceFrameBytes = 8 << 20
 	// MaxProducePartitions bounds the partitions of one Produce request.
 	MaxProducePartitions = 50_000
 	// MaxPipelined is how many unanswered requests a connection may have.
@@ -131,7 +131,7 @@ func (c *Config) Validate() error {
 		return errors.New("broker config: partitions of the offsets topic out of range")
 	case c.FrameBytes < 2*MaxFrameBytes:
 		return errors.New("broker config: frame memory must hold two frames of maximum size")
-	case c.RequestBytes < 16*MaxPlainFrameBytes:
+	case c.RequestBytes < 16*MaxNonProduceFrameBytes:
 		return errors.New("broker config: request memory must hold one request of maximum size")
 	case c.PollBytes < 16<<20:
 		return errors.New("broker config: poll memory must be 16 MiB or more")

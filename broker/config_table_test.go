@@ -372,8 +372,8 @@ func TestMaxConnectionsIsEnforced(t *testing.T) {
 		if limit := n.server.connectionLimit(); limit != 1 {
 			t.Errorf("limit is %d", limit)
 		}
-		if n.server.Uses()[0].Limit != 1 {
-			t.Errorf("told: %+v", n.server.Uses())
+		if n.server.LimitUsages()[0].Limit != 1 {
+			t.Errorf("told: %+v", n.server.LimitUsages())
 		}
 		second := dial()
 		asked := time.Now()

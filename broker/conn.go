@@ -85,7 +85,7 @@ func (c *conn) serve() {
 		c.s.clients.Disconnected(c.clientEvidence)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, context.Canceled) {
-		c.s.cfg.Log.Debug("connection ended", "peer", c.net.RemoteAddr(), "error", err)
+		c.s.cfg.Log.Debug("connection ended", "peer", c.net.RemoteAddr(), "err", err)
 	}
 }
 
@@ -135,7 +135,7 @@ func (c *conn) readRequest(n int, p *pendingRequest) error {
 		return c.rejectConnection(fmt.Errorf("%w: key %d is not served", errBadFrame, h.key))
 	case (h.version < a.min || h.version > a.max) && h.key != apiVersionsKey:
 		return c.rejectConnection(fmt.Errorf("%w: key %d version %d is not served", errBadFrame, h.key, h.version))
-	case n > MaxPlainFrameBytes && a.begin == nil:
+	case n > MaxNonProduceFrameBytes && a.beginOnReader == nil:
 		return c.rejectConnection(fmt.Errorf("%w: key %d with %d bytes", errBadFrame, h.key, n))
 	}
 	p.api = a
@@ -161,8 +161,8 @@ func (c *conn) startRequest(p *pendingRequest) (err error) {
 			err = c.reportPanic(p.r, fault)
 		}
 	}()
-	if p.api.begin != nil {
-		p.run, err = p.api.begin(c.s, c.ctx, p.r)
+	if p.api.beginOnReader != nil {
+		p.run, err = p.api.beginOnReader(c.s, c.ctx, p.r)
 		return err
 	}
 	r, serve := p.r, p.api.serve

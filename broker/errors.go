@@ -31,7 +31,7 @@ func kafkaErrorCode(err error) int16 {
 		return kerr.NotLeaderForPartition.Code
 	case errors.Is(err, wal.ErrStorage):
 		return kerr.NotEnoughReplicas.Code
-	case errors.Is(err, wal.ErrUnknownOutcome), errors.Is(err, metadata.ErrOutcomeUnknown),
+	case errors.Is(err, wal.ErrOutcomeUnknown), errors.Is(err, metadata.ErrOutcomeUnknown),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return kerr.RequestTimedOut.Code
 	case errors.Is(err, s3stream.ErrUnavailable), errors.Is(err, s3stream.ErrCorrupt), errors.Is(err, s3stream.ErrVersion):

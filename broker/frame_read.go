@@ -12,7 +12,7 @@ import (
 func (c *conn) readFrame(n int, p *pendingRequest) (frame []byte, err error) {
 	size := min(n, initialFrameBytes)
 	from := c.s.frames.budgetFor(int64(n))
-	if n > smallBytes && p.api.begin == nil {
+	if n > smallBytes && p.api.beginOnReader == nil {
 		from, size = c.s.bulkFrames, n
 	}
 	if p.frame, err = acquireGrant(c.ctx, from, c, int64(size)); err != nil {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/zonewise/zonewise/internal/testenv/hostile"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/test/testenv/hostile"
 )
 
 // TestHostileRequestsTakeBoundedMemoryAndWork: for every API, the requests that

@@ -41,7 +41,7 @@ func (s *Server) ensureInternalTopic(ctx context.Context, name string) {
 		return
 	}
 	if _, err := s.submit(ctx, []metadata.Command{s.newTopic(name)}); err != nil {
-		s.cfg.Log.Warn("create internal topic failed", "topic", name, "error", err)
+		s.cfg.Log.Warn("create internal topic failed", "topic", name, "err", err)
 	}
 }
 

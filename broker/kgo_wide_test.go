@@ -84,7 +84,7 @@ func TestALargeJoinFormsAGeneration(t *testing.T) {
 			t.Errorf("SyncGroup: %d", code)
 		}
 		var used int
-		for _, u := range n.server.Uses() {
+		for _, u := range n.server.LimitUsages() {
 			if u.Name == "group_member_bytes" {
 				used = u.Used
 			}

@@ -57,8 +57,8 @@ func (s *Server) recordLimitRefusal(r *request) int16 {
 	return code
 }
 
-// Uses lists this broker's own limits that reject clients, and their use.
-func (s *Server) Uses() []metadata.LimitUsage {
+// LimitUsages lists this broker's own limits that reject clients, and their use.
+func (s *Server) LimitUsages() []metadata.LimitUsage {
 	uses := []metadata.LimitUsage{{Name: "connections", Used: s.connectionCount(), Limit: s.connectionLimit()}}
 	if s.cfg.Groups != nil {
 		used, limit := s.cfg.Groups.MemberBytes()

@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 // atLimits runs a test in a bubble against one broker whose cluster has lower

@@ -1,14 +1,12 @@
 package broker
 
 import (
-	"bytes"
-	"cmp"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/zonewise/zonewise/internal/apportion"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
@@ -60,19 +58,20 @@ const (
 	trafficGroup
 )
 
-func (k trafficKind) costComponents() (request, response metadata.Component) {
+func (k trafficKind) costComponents() (request, response costkeys.Component) {
 	switch k {
 	case trafficProduce:
-		return metadata.ComponentProduce, metadata.ComponentProduceReply
+		return costkeys.ComponentProduce, costkeys.ComponentProduceReply
 	case trafficFetch:
-		return metadata.ComponentFetch, metadata.ComponentFetchReply
+		return costkeys.ComponentFetch, costkeys.ComponentFetchReply
 	case trafficGroup:
-		return metadata.ComponentGroup, metadata.ComponentGroup
+		return costkeys.ComponentGroup, costkeys.ComponentGroup
 	}
-	return metadata.ComponentControl, metadata.ComponentControl
+	return costkeys.ComponentControl, costkeys.ComponentControl
 }
 
-// attribution attributes a response's bytes to topics, by their record bytes.
+// attribution attributes the bytes of a request and its response to topics, by
+// their record bytes.
 type attribution struct {
 	topics []metadata.TopicID
 	bytes  []uint64
@@ -100,11 +99,11 @@ type Meter struct {
 	zone metadata.ZoneID // the broker's
 
 	mu    sync.Mutex
-	cells map[metadata.CellKey]metadata.Quantity
+	cells map[metadata.CellKey]costkeys.Quantity
 }
 
 func newMeter(zone metadata.ZoneID) *Meter {
-	return &Meter{zone: zone, cells: map[metadata.CellKey]metadata.Quantity{}}
+	return &Meter{zone: zone, cells: map[metadata.CellKey]costkeys.Quantity{}}
 }
 
 // Take returns what was counted since the last call, sorted, and begins
@@ -117,23 +116,18 @@ func (m *Meter) Take() []metadata.Cell {
 		out = append(out, metadata.Cell{Key: k, Quantity: q})
 	}
 	clear(m.cells)
-	slices.SortFunc(out, func(a, b metadata.Cell) int { return compareCells(&a.Key, &b.Key) })
+	metadata.SortCells(out)
 	return out
 }
 
-func compareCells(a, b *metadata.CellKey) int {
-	return cmp.Or(bytes.Compare(a.Topic[:], b.Topic[:]), cmp.Compare(a.Component, b.Component), cmp.Compare(a.Src, b.Src),
-		cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Group, b.Group))
-}
-
 // Add counts a quantity that some other part of the broker measured.
-func (m *Meter) Add(k metadata.CellKey, q metadata.Quantity) {
+func (m *Meter) Add(k metadata.CellKey, q costkeys.Quantity) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.addLocked(k, q)
 }
 
-func (m *Meter) addLocked(k metadata.CellKey, q metadata.Quantity) {
+func (m *Meter) addLocked(k metadata.CellKey, q costkeys.Quantity) {
 	if q.IsZero() {
 		return
 	}
@@ -147,7 +141,7 @@ func (m *Meter) addLocked(k metadata.CellKey, q metadata.Quantity) {
 
 // addSplit distributes total over the topics by their bytes; bytes without a
 // topic are __control__'s.
-func (m *Meter) addSplit(k metadata.CellKey, total uint64, b *attribution, unit func(uint64) metadata.Quantity) {
+func (m *Meter) addSplit(k metadata.CellKey, total uint64, b *attribution, unit func(uint64) costkeys.Quantity) {
 	parts := apportion.Split(total, b.bytes)
 	if parts == nil {
 		k.Topic = metadata.RowControl
@@ -160,7 +154,7 @@ func (m *Meter) addSplit(k metadata.CellKey, total uint64, b *attribution, unit 
 	}
 }
 
-func (m *Meter) cellKey(p *pendingRequest, b *attribution, c metadata.Component) metadata.CellKey {
+func (m *Meter) cellKey(p *pendingRequest, b *attribution, c costkeys.Component) metadata.CellKey {
 	return metadata.CellKey{Component: c, Src: p.r.evidence.BilledZone, Dst: m.zone, Principal: p.r.conn.principal(), Group: b.group}
 }
 
@@ -170,7 +164,7 @@ func (m *Meter) recordRequest(p *pendingRequest, a *response) {
 	c, _ := p.api.traffic.costComponents()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.addSplit(m.cellKey(p, &a.attribution, c), uint64(p.r.size), &a.attribution, metadata.Units)
+	m.addSplit(m.cellKey(p, &a.attribution, c), uint64(p.r.size), &a.attribution, costkeys.Units)
 }
 
 // recordResponse counts a response's bytes, broker to client, and for fetches
@@ -182,17 +176,17 @@ func (m *Meter) recordResponse(p *pendingRequest, a *response, size int) {
 	defer m.mu.Unlock()
 	k := m.cellKey(p, &a.attribution, c)
 	k.Src, k.Dst = k.Dst, k.Src
-	m.addSplit(k, uint64(size), &a.attribution, metadata.Units)
+	m.addSplit(k, uint64(size), &a.attribution, costkeys.Units)
 	if p.api.traffic != trafficFetch {
 		return
 	}
 	k.Dst = ""
-	k.Component = metadata.ComponentGet
-	m.addSplit(k, a.attribution.gets*metadata.NanoRequests, &a.attribution, metadata.Units)
-	k.Component = metadata.ComponentBytesOut
+	k.Component = costkeys.ComponentGet
+	m.addSplit(k, a.attribution.gets*costkeys.NanoRequests, &a.attribution, costkeys.Units)
+	k.Component = costkeys.ComponentBytesOut
 	for i, t := range a.attribution.topics {
 		k.Topic = t
-		m.addLocked(k, metadata.Units(a.attribution.bytes[i]))
+		m.addLocked(k, costkeys.Units(a.attribution.bytes[i]))
 	}
 }
 
@@ -203,6 +197,6 @@ func (m *Meter) recordUnattributed(c *conn) {
 	if rest <= 0 {
 		return
 	}
-	m.Add(metadata.CellKey{Topic: metadata.RowControl, Component: metadata.ComponentControl, Src: c.clientEvidence.BilledZone, Dst: m.zone,
-		Principal: c.principal()}, metadata.Units(uint64(rest)))
+	m.Add(metadata.CellKey{Topic: metadata.RowControl, Component: costkeys.ComponentControl, Src: c.clientEvidence.BilledZone, Dst: m.zone,
+		Principal: c.principal()}, costkeys.Units(uint64(rest)))
 }

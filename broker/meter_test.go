@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -23,8 +24,8 @@ func sumOf(cells []metadata.Cell, by func(metadata.CellKey) (string, bool)) map[
 
 func socketBytes(k metadata.CellKey) (string, bool) {
 	switch k.Component {
-	case metadata.ComponentProduce, metadata.ComponentProduceReply, metadata.ComponentFetch, metadata.ComponentFetchReply,
-		metadata.ComponentGroup, metadata.ComponentControl:
+	case costkeys.ComponentProduce, costkeys.ComponentProduceReply, costkeys.ComponentFetch, costkeys.ComponentFetchReply,
+		costkeys.ComponentGroup, costkeys.ComponentControl:
 		return "all", true
 	}
 	return "", false
@@ -51,13 +52,13 @@ func TestMeterCountsEveryByteOfTheSocketOnce(t *testing.T) {
 			t.Errorf("meter has %d bytes, the socket carried %d", got, want)
 		}
 		out := sumOf(cells, func(k metadata.CellKey) (string, bool) {
-			return fmt.Sprint(k.Topic == one, k.Topic == two), k.Component == metadata.ComponentBytesOut
+			return fmt.Sprint(k.Topic == one, k.Topic == two), k.Component == costkeys.ComponentBytesOut
 		})
 		if len(out) != 2 || out["true false"] <= 3000 || out["false true"] >= 2000 {
 			t.Errorf("bytes served: %v", out)
 		}
 		by := sumOf(cells, func(k metadata.CellKey) (string, bool) {
-			return k.Topic.String(), k.Component == metadata.ComponentProduce
+			return k.Topic.String(), k.Component == costkeys.ComponentProduce
 		})
 		if by[one.String()] < 2*by[two.String()] || by[two.String()] < 1000 {
 			t.Errorf("produce bytes are not shared by record bytes: %v", by)
@@ -71,7 +72,7 @@ func TestMeterCountsEveryByteOfTheSocketOnce(t *testing.T) {
 func TestMeterFoldsKeysBeyondItsLimitAndLosesNothing(t *testing.T) {
 	m := newMeter("a")
 	for i := range MaxMeterCells + 500 {
-		m.Add(metadata.CellKey{Component: metadata.ComponentFetch, Group: fmt.Sprint(i)}, metadata.Units(1))
+		m.Add(metadata.CellKey{Component: costkeys.ComponentFetch, Group: fmt.Sprint(i)}, costkeys.Units(1))
 	}
 	cells := m.Take()
 	total := sumOf(cells, func(metadata.CellKey) (string, bool) { return "", true })[""]

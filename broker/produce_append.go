@@ -80,11 +80,11 @@ func (s *Server) appendBatch(ctx context.Context, p *produceRequestState, i, j i
 	}
 	out.transactional = h.Transactional()
 	taken := wal.Batch{Partition: out.tp, Lane: t.lane, Bytes: batch, Header: h, Principal: p.r.conn.principal(), Zone: p.r.evidence.Zone, Activity: &p.r.conn.activity,
-		More: i < len(p.parts)-1 || j < len(p.parts[i])-1, Start: p.batchTxnStart(h)}
+		More: i < len(p.parts)-1 || j < len(p.parts[i])-1, TxnStart: p.batchTxnStart(h)}
 	if h.Producer != metadata.NoProducer {
 		order := &p.r.conn.order
 		key := orderKey{order.firstTopicName(t.ID, t.Name), part.index, h.Producer}
-		taken.Behind = order.findPredecessor(key, h)
+		taken.Predecessor = order.findPredecessor(key, h)
 		taken.Outcome = order.recordBatch(key, h)
 	}
 	ack, err := s.cfg.Writer.Append(ctx, taken)

@@ -123,7 +123,7 @@ func (s *Server) acceptLoop(zone metadata.ZoneID, ln net.Listener) {
 			if s.ctx.Err() != nil || s.draining.Load() || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			s.cfg.Log.Warn("accept connection failed", "listener", ln.Addr(), "error", err)
+			s.cfg.Log.Warn("accept connection failed", "listener", ln.Addr(), "err", err)
 			select {
 			case <-time.After(acceptPause):
 				continue

@@ -10,20 +10,21 @@ import (
 	"slices"
 
 	"github.com/zonewise/zonewise/internal/apportion"
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // Meters that are no line of a price book: transfers that are not charged.
 const (
-	MeterLocal   MeterID = "zone.local"   // both ends in one zone
-	MeterUnknown MeterID = "zone.unknown" // an end whose zone is not known
-	MeterNone    MeterID = "none"         // free quantities, kept for unit costs
+	MeterLocal   costkeys.MeterID = "zone.local"   // both ends in one zone
+	MeterUnknown costkeys.MeterID = "zone.unknown" // an end whose zone is not known
+	MeterNone    costkeys.MeterID = "none"         // free quantities, kept for unit costs
 )
 
 // meterKey is one accumulation of P1: a meter, for transfers by pair of zones.
 type meterKey struct {
-	meter    MeterID
+	meter    costkeys.MeterID
 	src, dst string
-	unit     Unit
+	unit     costkeys.Unit
 }
 
 func (k meterKey) compareTo(o meterKey) int {
@@ -32,25 +33,25 @@ func (k meterKey) compareTo(o meterKey) int {
 
 // baseUnits returns how many of the ledger's units one base unit of a price is.
 func (k meterKey) baseUnits() uint64 {
-	if k.unit == UnitNanoRequests {
-		return nanoPerUSD
+	if k.unit == costkeys.UnitNanoRequests {
+		return costkeys.NanoRequests
 	}
 	return 1
 }
 
 // meterOf returns the meter that a key is counted by.
-func meterOf(k Key, info ComponentInfo) meterKey {
+func meterOf(k Key, info costkeys.Info) meterKey {
 	switch {
-	case info.Kind == KindFree:
+	case info.Kind == costkeys.KindFree:
 		return meterKey{meter: MeterNone, unit: info.Unit}
-	case info.Kind == KindMeter:
+	case info.Kind == costkeys.KindMeter:
 		return meterKey{meter: info.Meter, unit: info.Unit}
 	case k.Src == k.Dst && k.Src != "":
 		return meterKey{meter: MeterLocal, unit: info.Unit}
 	case k.Src == "" || k.Dst == "":
 		return meterKey{meter: MeterUnknown, unit: info.Unit}
 	}
-	return meterKey{MeterTransfer, k.Src, k.Dst, info.Unit}
+	return meterKey{costkeys.MeterTransfer, k.Src, k.Dst, info.Unit}
 }
 
 // Bill prices a request. For every window, lines sum to meters and meters to
@@ -60,8 +61,7 @@ func Bill(req Request) (*Statement, error) {
 		return nil, fmt.Errorf("bill: %w", err)
 	}
 	b := &biller{
-		book: req.Book, components: componentIndex(),
-		cumulative: map[meterKey]Quantity{}, totals: map[meterTotalKey]*MeterLine{},
+		book: req.Book, cumulative: map[meterKey]costkeys.Quantity{}, totals: map[meterTotalKey]*MeterLine{},
 		out: &Statement{
 			Window:       Window{req.Segments[0].Window.FromMS, req.Segments[len(req.Segments)-1].Window.ToMS},
 			AsOfRevision: req.AsOfRevision, GapsMS: req.GapsMS, Book: req.Book,
@@ -83,8 +83,7 @@ func Bill(req Request) (*Statement, error) {
 // biller carries the cumulative quantities from segment to segment.
 type biller struct {
 	book       *Book
-	components map[Component]ComponentInfo
-	cumulative map[meterKey]Quantity
+	cumulative map[meterKey]costkeys.Quantity
 	totals     map[meterTotalKey]*MeterLine
 	out        *Statement
 }
@@ -118,11 +117,11 @@ func (b *biller) addBefore(before []Usage) error {
 func (b *biller) groupByMeter(rows []Usage) (map[meterKey][]Usage, error) {
 	groups := map[meterKey][]Usage{}
 	for _, r := range rows {
-		info, ok := b.components[r.Component]
+		info, ok := r.Component.Info()
 		if !ok {
 			return nil, fmt.Errorf("component %q is unknown to this version: it has no price; upgrade the reader of this ledger", r.Component)
 		}
-		if (info.Kind == KindFree || info.Kind == KindMeter) && r.Dst == "" {
+		if (info.Kind == costkeys.KindFree || info.Kind == costkeys.KindMeter) && r.Dst == "" {
 			r.Dst = r.Src // what happens in a zone stays in it; only a transfer's end can be unknown
 		}
 		key := meterOf(r.Key, info)
@@ -160,7 +159,7 @@ func (b *biller) billMeter(index int, w Window, key meterKey, rows []Usage) erro
 		return err
 	}
 	before := b.cumulative[key]
-	after, err := before.Add(quantity)
+	after, err := before.CheckedAdd(quantity)
 	if err != nil {
 		return err
 	}
@@ -173,7 +172,7 @@ func (b *biller) billMeter(index int, w Window, key meterKey, rows []Usage) erro
 	sortForTies(rows, w)
 	weights := make([]apportion.Weight, len(rows))
 	for i := range rows {
-		weights[i] = rows[i].Quantity.toWeight()
+		weights[i] = apportion.Weight(rows[i].Quantity)
 	}
 	parts := apportion.SplitWide(uint64(money), weights)
 	if parts == nil && money != 0 {
@@ -193,7 +192,7 @@ func (b *biller) billMeter(index int, w Window, key meterKey, rows []Usage) erro
 }
 
 // addCharge books a segment's charge to the meter's line and to the total.
-func (b *biller) addCharge(key meterKey, rate Rate, quantity Quantity, money NanoUSD) error {
+func (b *biller) addCharge(key meterKey, rate Rate, quantity costkeys.Quantity, money NanoUSD) error {
 	total := b.totals[meterTotalKey{key, rate.String()}]
 	if total == nil {
 		total = &MeterLine{Meter: key.meter, Src: key.src, Dst: key.dst, Unit: key.unit, Price: rate.String()}
@@ -203,7 +202,7 @@ func (b *biller) addCharge(key meterKey, rate Rate, quantity Quantity, money Nan
 		b.totals[meterTotalKey{key, rate.String()}] = total
 	}
 	var err error
-	if total.Quantity, err = total.Quantity.Add(quantity); err != nil {
+	if total.Quantity, err = total.Quantity.CheckedAdd(quantity); err != nil {
 		return err
 	}
 	if total.NanoUSD, err = total.NanoUSD.Add(money); err != nil {
@@ -228,10 +227,10 @@ func (b *biller) rateOf(key meterKey, atMS int64) (Rate, error) {
 
 // upperBound prices a client transfer of unknown zone as if it crossed.
 func (b *biller) upperBound(key meterKey, r Usage, atMS int64) (NanoUSD, error) {
-	if key.meter != MeterUnknown || b.components[r.Component].Kind != KindClientTransfer {
+	if key.meter != MeterUnknown || !r.Component.IsClientTransfer() {
 		return 0, nil
 	}
-	rate, err := b.book.Rate(MeterTransfer, atMS)
+	rate, err := b.book.Rate(costkeys.MeterTransfer, atMS)
 	if err != nil {
 		return 0, err
 	}
@@ -254,9 +253,9 @@ func (b *biller) sortMeters() {
 	}
 }
 
-// sortForTies orders rows by a hash of window and key: the odd nano-dollar of
-// equal claimants goes to another one in every window, and to the same one
-// however often it is computed and in whatever order the rows came.
+// sortForTies orders rows by a hash of window and key: among equal claimants
+// the odd nano-dollar goes to a different one in every window, and always to
+// the same one for the same input, in whatever order the rows came.
 func sortForTies(rows []Usage, w Window) {
 	type ranked struct {
 		rank uint64
@@ -268,7 +267,7 @@ func sortForTies(rows []Usage, w Window) {
 	for i, r := range rows {
 		text = binary.BigEndian.AppendUint64(text[:0], uint64(w.FromMS))
 		text = binary.BigEndian.AppendUint64(text, uint64(w.ToMS))
-		for _, part := range [...]string{r.TopicID, string(r.Component), r.Src, r.Dst, r.Principal, r.Group} {
+		for _, part := range [...]string{r.TopicID, r.Component.String(), r.Src, r.Dst, r.Principal, r.Group} {
 			text = append(binary.BigEndian.AppendUint32(text, uint32(len(part))), part...)
 		}
 		h.Reset()
@@ -286,12 +285,12 @@ func sortForTies(rows []Usage, w Window) {
 	}
 }
 
-func sumUsage(rows []Usage) (Quantity, error) {
-	var sum Quantity
+func sumUsage(rows []Usage) (costkeys.Quantity, error) {
+	var sum costkeys.Quantity
 	var err error
 	for _, r := range rows {
-		if sum, err = sum.Add(r.Quantity); err != nil {
-			return Quantity{}, err
+		if sum, err = sum.CheckedAdd(r.Quantity); err != nil {
+			return costkeys.Quantity{}, err
 		}
 	}
 	return sum, nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 const minuteMS = 60_000
@@ -15,15 +17,15 @@ const minuteMS = 60_000
 // quantities of all widths that occur.
 func someUsage(r *rand.Rand, rows int) []Usage {
 	zones := []string{"", "use1-az1", "use1-az2", "use1-az3"}
-	topics := []string{"orders", "clicks", "audit", RowPlatform, RowControl}
-	infos := Components()
+	topics := []string{"orders", "clicks", "audit", costkeys.RowPlatform.String(), costkeys.RowControl.String()}
+	infos := costkeys.Components()
 	var out []Usage
 	for range rows {
 		info := infos[r.IntN(len(infos))]
 		topic := topics[r.IntN(len(topics))]
-		q := Units(r.Uint64() >> (20 + r.IntN(44)))
-		if info.Unit == UnitByteMS {
-			q = Product(r.Uint64N(1<<44), r.Uint64N(86_400_000))
+		q := costkeys.Units(r.Uint64() >> (20 + r.IntN(44)))
+		if info.Unit == costkeys.UnitByteMS {
+			q = costkeys.Product(r.Uint64N(1<<44), r.Uint64N(86_400_000))
 		}
 		out = append(out, Usage{Key{
 			TopicID: "id-" + topic, Topic: topic, Component: info.Component,
@@ -93,11 +95,11 @@ func TestEachMetersRowsSumToThatMeter(t *testing.T) {
 	s := bill(t, []Segment{{Window{from, from + minuteMS}, someUsage(r, 300)}}, nil)
 	for _, m := range s.Meters {
 		var money NanoUSD
-		var quantity Quantity
+		var quantity costkeys.Quantity
 		for _, l := range s.Lines {
-			if l.Meter == m.Meter && l.Unit == m.Unit && (m.Meter != MeterTransfer || l.Src == m.Src && l.Dst == m.Dst) {
+			if l.Meter == m.Meter && l.Unit == m.Unit && (m.Meter != costkeys.MeterTransfer || l.Src == m.Src && l.Dst == m.Dst) {
 				money += l.NanoUSD
-				quantity, _ = quantity.Add(l.Quantity)
+				quantity, _ = quantity.CheckedAdd(l.Quantity)
 			}
 		}
 		if money != m.NanoUSD || quantity != m.Quantity {
@@ -110,15 +112,15 @@ func TestEachMetersRowsSumToThatMeter(t *testing.T) {
 func TestMoreUseNeverPaysLessAndNoUsePaysNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 1))
 	for range 100 {
-		usage := append(someUsage(r, 40), Usage{Key{TopicID: "idle", Topic: "idle", Component: "s3_put"}, Quantity{}})
+		usage := append(someUsage(r, 40), Usage{Key{TopicID: "idle", Topic: "idle", Component: costkeys.ComponentPut}, costkeys.Quantity{}})
 		s := bill(t, []Segment{{Window{from, from + minuteMS}, usage}}, nil)
 		for _, a := range s.Lines {
 			if a.Quantity.IsZero() && a.NanoUSD != 0 {
 				t.Fatalf("no use pays %s: %+v", a.NanoUSD, a)
 			}
 			for _, b := range s.Lines {
-				same := a.Meter == b.Meter && a.Unit == b.Unit && (a.Meter != MeterTransfer || a.Src == b.Src && a.Dst == b.Dst)
-				if same && a.Quantity.toBigInt().Cmp(b.Quantity.toBigInt()) > 0 && a.NanoUSD < b.NanoUSD {
+				same := a.Meter == b.Meter && a.Unit == b.Unit && (a.Meter != costkeys.MeterTransfer || a.Src == b.Src && a.Dst == b.Dst)
+				if same && a.Quantity.BigInt().Cmp(b.Quantity.BigInt()) > 0 && a.NanoUSD < b.NanoUSD {
 					t.Fatalf("%s pays %s, but %s pays %s", a.Quantity, a.NanoUSD, b.Quantity, b.NanoUSD)
 				}
 			}
@@ -167,7 +169,7 @@ func TestShuffledAndSplitUsageGivesTheSameBytes(t *testing.T) {
 			if u.Quantity.Lo == 0 {
 				a = 0
 			}
-			split = append(split, Usage{u.Key, Quantity{u.Quantity.Hi, u.Quantity.Lo - a}}, Usage{u.Key, Units(a)})
+			split = append(split, Usage{u.Key, costkeys.Quantity{Hi: u.Quantity.Hi, Lo: u.Quantity.Lo - a}}, Usage{u.Key, costkeys.Units(a)})
 		}
 		r.Shuffle(len(split), func(i, j int) { split[i], split[j] = split[j], split[i] })
 		if got := render(t, bill(t, []Segment{{Window{from, from + minuteMS}, split}}, nil)); got != want {
@@ -196,15 +198,15 @@ func render(t testing.TB, s *Statement) string {
 // I8: inside a zone nothing is charged; the two directions of a pair cost the
 // same; an unknown zone is metered at 0 and bounded.
 func TestTransferIsPricedByItsPairOfZones(t *testing.T) {
-	one := func(c Component, src, dst string) Line {
-		s := bill(t, []Segment{{Window{from, from + minuteMS}, []Usage{{Key{TopicID: "t", Topic: "t", Component: c, Src: src, Dst: dst}, Units(1 << 30)}}}}, nil)
+	one := func(c costkeys.Component, src, dst string) Line {
+		s := bill(t, []Segment{{Window{from, from + minuteMS}, []Usage{{Key{TopicID: "t", Topic: "t", Component: c, Src: src, Dst: dst}, costkeys.Units(1 << 30)}}}}, nil)
 		if len(s.Lines) != 1 || s.Total != s.Lines[0].NanoUSD {
 			t.Fatalf("%s %q>%q: %+v", c, src, dst, s.Lines)
 		}
 		return s.Lines[0]
 	}
-	for _, info := range Components() {
-		if info.Kind != KindTransfer && info.Kind != KindClientTransfer {
+	for _, info := range costkeys.Components() {
+		if info.Kind != costkeys.KindTransfer && info.Kind != costkeys.KindClientTransfer {
 			continue
 		}
 		c := info.Component
@@ -215,7 +217,7 @@ func TestTransferIsPricedByItsPairOfZones(t *testing.T) {
 			t.Errorf("%s across zones costs %s there and %s back", c, there.NanoUSD, back.NanoUSD)
 		}
 		bound := NanoUSD(0)
-		if info.Kind == KindClientTransfer {
+		if info.Kind == costkeys.KindClientTransfer {
 			bound = 20_000_000
 		}
 		for _, ends := range [][2]string{{"a", ""}, {"", "a"}, {"", ""}} {
@@ -228,10 +230,10 @@ func TestTransferIsPricedByItsPairOfZones(t *testing.T) {
 
 func TestASharedPutIsPaidInShares(t *testing.T) {
 	usage := []Usage{
-		{Key{TopicID: "a", Topic: "a", Component: "s3_put"}, Units(333_333_334)},
-		{Key{TopicID: "b", Topic: "b", Component: "s3_put"}, Units(333_333_333)},
-		{Key{TopicID: "c", Topic: "c", Component: "s3_put"}, Units(333_333_333)},
-		{Key{TopicID: "a", Topic: "a", Component: "bytes_in"}, Units(4096)},
+		{Key{TopicID: "a", Topic: "a", Component: costkeys.ComponentPut}, costkeys.Units(333_333_334)},
+		{Key{TopicID: "b", Topic: "b", Component: costkeys.ComponentPut}, costkeys.Units(333_333_333)},
+		{Key{TopicID: "c", Topic: "c", Component: costkeys.ComponentPut}, costkeys.Units(333_333_333)},
+		{Key{TopicID: "a", Topic: "a", Component: costkeys.ComponentBytesIn}, costkeys.Units(4096)},
 	}
 	s := bill(t, []Segment{{Window{from, from + minuteMS}, usage}}, nil)
 	if s.Total != 5000 {
@@ -239,7 +241,7 @@ func TestASharedPutIsPaidInShares(t *testing.T) {
 	}
 	got := map[string]NanoUSD{}
 	for _, l := range s.Lines {
-		got[l.Topic+" "+string(l.Component)] = l.NanoUSD
+		got[l.Topic+" "+l.Component.String()] = l.NanoUSD
 	}
 	if got["a bytes_in"] != 0 || got["a s3_put"] != 1667 || got["b s3_put"]+got["c s3_put"] != 3333 || got["b s3_put"] < 1666 || got["c s3_put"] < 1666 {
 		t.Errorf("shares are %v", got)
@@ -252,7 +254,7 @@ func TestEqualClaimantsTakeTurnsAndNeverDependOnOrder(t *testing.T) {
 	var usage []Usage // 7 x 714 nano-dollars and a bit: 4,999 is not 7 x 714
 	for i := range 7 {
 		name := fmt.Sprintf("topic-%d", i)
-		usage = append(usage, Usage{Key{TopicID: name, Topic: name, Component: "s3_put"}, Units(nanoPerUSD / 7)})
+		usage = append(usage, Usage{Key{TopicID: name, Topic: name, Component: costkeys.ComponentPut}, costkeys.Units(nanoPerUSD / 7)})
 	}
 	lucky := map[string]bool{}
 	for i := range int64(20) {
@@ -278,7 +280,7 @@ func TestEqualClaimantsTakeTurnsAndNeverDependOnOrder(t *testing.T) {
 func TestStorageOfAWindowOverTwoMonthsHasTwoPrices(t *testing.T) {
 	edge := ms(t, "2026-11-01T00:00:00Z")
 	hour := int64(3_600_000)
-	usage := []Usage{{Key{TopicID: "t", Topic: "t", Component: "storage"}, Product(1<<40, uint64(hour))}}
+	usage := []Usage{{Key{TopicID: "t", Topic: "t", Component: costkeys.ComponentStorage}, costkeys.Product(1<<40, uint64(hour))}}
 	s := bill(t, []Segment{{Window{edge - hour, edge}, usage}, {Window{edge, edge + hour}, usage}}, nil)
 	if len(s.Meters) != 2 || s.Meters[0].Price == s.Meters[1].Price {
 		t.Errorf("meters %+v", s.Meters)
@@ -291,13 +293,13 @@ func TestStorageOfAWindowOverTwoMonthsHasTwoPrices(t *testing.T) {
 func TestBillRefusesWhatItCannotPrice(t *testing.T) {
 	w := Window{from, from + minuteMS}
 	for want, req := range map[string]Request{
-		"price book":         {Segments: []Segment{{Window: w}}},
-		"one segment":        {Book: book(t)},
-		"at or before":       {Book: book(t), Segments: []Segment{{Window: Window{5, 5}}}},
-		"does not begin":     {Book: book(t), Segments: []Segment{{Window: w}, {Window: w}}},
-		"component \"warp\"": {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: "warp"}, Units(1)}}}}},
-		"nano-dollars":       {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: "s3_put"}, Quantity{Hi: 1 << 50}}}}}},
-		"128 bits":           {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: "bytes_in"}, Quantity{Hi: 1 << 63}}, {Key{Component: "bytes_in"}, Quantity{Hi: 1 << 63}}}}}},
+		"price book":                 {Segments: []Segment{{Window: w}}},
+		"one segment":                {Book: book(t)},
+		"at or before":               {Book: book(t), Segments: []Segment{{Window: Window{5, 5}}}},
+		"does not begin":             {Book: book(t), Segments: []Segment{{Window: w}, {Window: w}}},
+		"component \"component-22\"": {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentEnd}, costkeys.Units(1)}}}}},
+		"nano-dollars":               {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentPut}, costkeys.Quantity{Hi: 1 << 50}}}}}},
+		"128 bits":                   {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentBytesIn}, costkeys.Quantity{Hi: 1 << 63}}, {Key{Component: costkeys.ComponentBytesIn}, costkeys.Quantity{Hi: 1 << 63}}}}}},
 	} {
 		if _, err := Bill(req); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)

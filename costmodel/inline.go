@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // InlineCase describes where a small write could go: into its commit entry,
@@ -21,15 +23,15 @@ type InlineCase struct {
 }
 
 // InlineLimit returns the most record bytes for which going inline is cheaper
-// than a PUT of their own, at so many legs between zones. Where crossing is
-// free there is no limit by price: math.MaxUint64.
-func InlineLimit(book *Book, legs uint64) (uint64, error) {
-	return InlineCase{NetworkHops: legs}.Limit(book)
+// than a PUT of their own, at that number of network hops between zones. Where
+// crossing is free there is no limit by price: math.MaxUint64.
+func InlineLimit(book *Book, hops uint64) (uint64, error) {
+	return InlineCase{NetworkHops: hops}.Limit(book)
 }
 
 // Limit is InlineLimit with all terms: the largest b with
 //
-//	b x legs x pair + b x put / archive < put + readers x get
+//	b x hops x pair + b x put / archive < put + readers x get
 func (c InlineCase) Limit(book *Book) (uint64, error) {
 	perByte, object, err := c.pricesOf(book)
 	if err != nil {
@@ -64,15 +66,15 @@ func (c InlineCase) Cheaper(book *Book, b uint64) (bool, error) {
 
 // pricesOf returns what an inline byte and what an object costs, in nano-dollars.
 func (c InlineCase) pricesOf(book *Book) (perByte, object *big.Rat, err error) {
-	put, err := book.Rate(MeterPut, 0)
+	put, err := book.Rate(costkeys.MeterPut, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}
-	get, err := book.Rate(MeterGet, 0)
+	get, err := book.Rate(costkeys.MeterGet, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}
-	pair, err := book.Rate(MeterTransfer, 0)
+	pair, err := book.Rate(costkeys.MeterTransfer, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("price inline entries: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // NanoUSD is an amount of money in billionths of a US dollar; 64 bits hold
@@ -16,7 +18,7 @@ type NanoUSD int64
 // nanoPerUSD is how many nano-dollars one dollar is.
 const nanoPerUSD = 1_000_000_000
 
-// ErrMoneyRange says that an amount does not fit 64 bits of nano-dollars.
+// ErrMoneyRange means that an amount does not fit 64 bits of nano-dollars.
 var ErrMoneyRange = errors.New("amount is outside the range of nano-dollars in 64 bits (about $9.2e9): use a shorter window")
 
 // String returns the amount in dollars with all nine decimals: -1.500000000.
@@ -45,7 +47,7 @@ func (m NanoUSD) Dollars(decimals int) string {
 		sign = ""
 	}
 	scale := nanoPerUSD / unit
-	text := sign + "$" + groupThousands(strconv.FormatUint(n/scale, 10))
+	text := sign + "$" + costkeys.GroupThousands(strconv.FormatUint(n/scale, 10))
 	if decimals > 0 {
 		text += fmt.Sprintf(".%0*d", decimals, n%scale)
 	}
@@ -85,16 +87,4 @@ func allDigits(text string) bool {
 		}
 	}
 	return true
-}
-
-// groupThousands puts commas into a string of digits.
-func groupThousands(digits string) string {
-	var b strings.Builder
-	for i, c := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }

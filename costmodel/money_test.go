@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 func TestMoneyRoundTripsAsDecimalText(t *testing.T) {
@@ -56,13 +58,13 @@ func TestDollarsRoundHalfAwayFromZero(t *testing.T) {
 
 func TestQuantitiesAreReadableAndNeverOverstated(t *testing.T) {
 	for _, c := range []struct {
-		unit Unit
-		q    Quantity
+		unit costkeys.Unit
+		q    costkeys.Quantity
 		want string
 	}{
-		{UnitNanoRequests, Units(31_536_000_000), "31.536 requests"}, {UnitNanoRequests, Units(1), "<0.001 requests"},
-		{UnitBytes, Units(1023), "1023 B"}, {UnitBytes, Units(1 << 30), "1 GiB"}, {UnitBytes, Units(1<<30 - 1), "1,023.999 MiB"},
-		{UnitByteMS, Product(1<<30, 3_600_000), "1 GiB-hours"}, {UnitRecords, Units(1_234_567), "1,234,567 records"},
+		{costkeys.UnitNanoRequests, costkeys.Units(31_536_000_000), "31.536 requests"}, {costkeys.UnitNanoRequests, costkeys.Units(1), "<0.001 requests"},
+		{costkeys.UnitBytes, costkeys.Units(1023), "1023 B"}, {costkeys.UnitBytes, costkeys.Units(1 << 30), "1 GiB"}, {costkeys.UnitBytes, costkeys.Units(1<<30 - 1), "1,023.999 MiB"},
+		{costkeys.UnitByteMS, costkeys.Product(1<<30, 3_600_000), "1 GiB-hours"}, {costkeys.UnitRecords, costkeys.Units(1_234_567), "1,234,567 records"},
 	} {
 		if got := c.unit.Human(c.q); got != c.want {
 			t.Errorf("%s.Human(%s) = %q, want %q", c.unit, c.q, got, c.want)
@@ -71,18 +73,18 @@ func TestQuantitiesAreReadableAndNeverOverstated(t *testing.T) {
 }
 
 func TestQuantitiesRoundTripAndRefuseToWrap(t *testing.T) {
-	top := Quantity{math.MaxUint64, math.MaxUint64}
-	for _, q := range []Quantity{{}, Units(7), {1, 0}, top} {
-		if got, err := ParseQuantity(q.String()); err != nil || got != q {
-			t.Errorf("ParseQuantity(%s) = %v, %v", q, got, err)
+	top := costkeys.Quantity{Hi: math.MaxUint64, Lo: math.MaxUint64}
+	for _, q := range []costkeys.Quantity{{}, costkeys.Units(7), {Hi: 1}, top} {
+		if got, err := costkeys.ParseQuantity(q.String()); err != nil || got != q {
+			t.Errorf("costkeys.ParseQuantity(%s) = %v, %v", q, got, err)
 		}
 	}
-	if _, err := top.Add(Units(1)); !errors.Is(err, ErrQuantityRange) {
+	if _, err := top.CheckedAdd(costkeys.Units(1)); !errors.Is(err, costkeys.ErrQuantityRange) {
 		t.Errorf("top + 1: %v", err)
 	}
 	for _, bad := range []string{"", "-1", "+1", "1_0", "340282366920938463463374607431768211456"} {
-		if _, err := ParseQuantity(bad); err == nil {
-			t.Errorf("ParseQuantity(%q) was accepted", bad)
+		if _, err := costkeys.ParseQuantity(bad); err == nil {
+			t.Errorf("costkeys.ParseQuantity(%q) was accepted", bad)
 		}
 	}
 }

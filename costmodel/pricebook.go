@@ -11,32 +11,11 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// MeterID names what the provider charges for.
-type MeterID string
-
-// The meters of this version. The first six are required of every book; the
-// Express meters (s3x) are used by estimates only.
-const (
-	MeterPut        MeterID = "s3.put"
-	MeterGet        MeterID = "s3.get"
-	MeterList       MeterID = "s3.list"
-	MeterDelete     MeterID = "s3.delete"
-	MeterStorage    MeterID = "s3.storage.standard"
-	MeterTransfer   MeterID = "zone.transfer"
-	MeterXPut       MeterID = "s3x.put"
-	MeterXGet       MeterID = "s3x.get"
-	MeterXUpload    MeterID = "s3x.upload"
-	MeterXRetrieval MeterID = "s3x.retrieval"
-	MeterXStorage   MeterID = "s3x.storage"
-)
-
-func requiredMeters() []MeterID {
-	return []MeterID{MeterPut, MeterGet, MeterList, MeterDelete, MeterStorage, MeterTransfer}
-}
-
-// HoursRule says how long the month of a price "per unit and month" is.
+// HoursRule is the length of the month of a price "per unit and month".
 type HoursRule string
 
 // The rules: a price without time; a month of its real hours (672 to 744).
@@ -58,25 +37,25 @@ type Tier struct {
 // each in nano-dollars per unit: what the sender's and what the receiver's side
 // is charged. Every other meter has one tier.
 type Meter struct {
-	Meter               MeterID   `json:"meter"`
-	UsageType           string    `json:"usage_type"`
-	Unit                string    `json:"unit"`
-	BaseUnitsPerUnit    uint64    `json:"base_units_per_unit"`
-	HoursRule           HoursRule `json:"hours_rule"`
-	FreeBytesPerRequest uint64    `json:"free_bytes_per_request,omitempty"`
-	SKU                 string    `json:"sku,omitempty"`
-	RateCode            string    `json:"rate_code,omitempty"`
-	SrcNanoUSD          *uint64   `json:"src_nano_usd,omitempty"`
-	DstNanoUSD          *uint64   `json:"dst_nano_usd,omitempty"`
-	Tiers               []Tier    `json:"tiers,omitempty"`
-	Note                string    `json:"note,omitempty"`
+	Meter               costkeys.MeterID `json:"meter"`
+	UsageType           string           `json:"usage_type"`
+	Unit                string           `json:"unit"`
+	BaseUnitsPerUnit    uint64           `json:"base_units_per_unit"`
+	HoursRule           HoursRule        `json:"hours_rule"`
+	FreeBytesPerRequest uint64           `json:"free_bytes_per_request,omitempty"`
+	SKU                 string           `json:"sku,omitempty"`
+	RateCode            string           `json:"rate_code,omitempty"`
+	SrcNanoUSD          *uint64          `json:"src_nano_usd,omitempty"`
+	DstNanoUSD          *uint64          `json:"dst_nano_usd,omitempty"`
+	Tiers               []Tier           `json:"tiers,omitempty"`
+	Note                string           `json:"note,omitempty"`
 }
 
 // Discount takes whole percents off one meter.
 type Discount struct {
-	Meter   MeterID `json:"meter"`
-	Percent uint64  `json:"percent"`
-	Label   string  `json:"label"`
+	Meter   costkeys.MeterID `json:"meter"`
+	Percent uint64           `json:"percent"`
+	Label   string           `json:"label"`
 }
 
 // Book is a dated price list of one provider and region. It is immutable after
@@ -149,7 +128,7 @@ func (b *Book) ID() string { return b.Name + "@sha256:" + b.hash[:min(12, len(b.
 func (b *Book) Hash() string { return b.hash }
 
 // findMeter returns a meter of the book, or an error that names it.
-func (b *Book) findMeter(id MeterID) (*Meter, error) {
+func (b *Book) findMeter(id costkeys.MeterID) (*Meter, error) {
 	for i := range b.Meters {
 		if b.Meters[i].Meter == id {
 			return &b.Meters[i], nil
@@ -159,7 +138,7 @@ func (b *Book) findMeter(id MeterID) (*Meter, error) {
 }
 
 // percentOff returns the sum of the discounts of a meter.
-func (b *Book) percentOff(id MeterID) uint64 {
+func (b *Book) percentOff(id costkeys.MeterID) uint64 {
 	var off uint64
 	for _, d := range b.Discounts {
 		if d.Meter == id {
@@ -184,7 +163,7 @@ func (b *Book) Validate() error {
 	if _, err := time.Parse(time.DateOnly, b.PublishedAt); err != nil {
 		return fmt.Errorf("published_at is %q: want a date like 2026-07-20", b.PublishedAt)
 	}
-	seen := map[MeterID]bool{}
+	seen := map[costkeys.MeterID]bool{}
 	for i := range b.Meters {
 		m := &b.Meters[i]
 		if err := m.validate(); err != nil {
@@ -195,7 +174,7 @@ func (b *Book) Validate() error {
 		}
 		seen[m.Meter] = true
 	}
-	for _, id := range requiredMeters() {
+	for _, id := range costkeys.RequiredMeters() {
 		if !seen[id] {
 			return fmt.Errorf("meters: %s is missing: add it, with price 0 if it is free", id)
 		}
@@ -221,10 +200,10 @@ func (m *Meter) validate() error {
 	case m.HoursRule != HoursNone && m.HoursRule != HoursCalendar:
 		return fmt.Errorf("hours_rule is %q: want %q or %q", m.HoursRule, HoursNone, HoursCalendar)
 	}
-	if isStorage := m.Meter == MeterStorage || m.Meter == MeterXStorage; isStorage != (m.HoursRule == HoursCalendar) {
+	if isStorage := m.Meter == costkeys.MeterStorage || m.Meter == costkeys.MeterXStorage; isStorage != (m.HoursRule == HoursCalendar) {
 		return fmt.Errorf("hours_rule is %q: storage is priced per month (%q), everything else is not", m.HoursRule, HoursCalendar)
 	}
-	if m.Meter == MeterTransfer {
+	if m.Meter == costkeys.MeterTransfer {
 		if m.SrcNanoUSD == nil || m.DstNanoUSD == nil || len(m.Tiers) != 0 {
 			return errors.New("src_nano_usd, dst_nano_usd: a transfer has a price for each side (0 where free) and no tiers")
 		}
@@ -243,8 +222,8 @@ func (m *Meter) validate() error {
 }
 
 // MeterIDs returns the book's meters in order of their names.
-func (b *Book) MeterIDs() []MeterID {
-	var ids []MeterID
+func (b *Book) MeterIDs() []costkeys.MeterID {
+	var ids []costkeys.MeterID
 	for i := range b.Meters {
 		ids = append(ids, b.Meters[i].Meter)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 func book(t testing.TB) *Book {
@@ -30,27 +32,27 @@ func ms(t testing.TB, date string) int64 {
 func TestEveryPriceOfTheEmbeddedBookIsAnExactFraction(t *testing.T) {
 	b := book(t)
 	for _, c := range []struct {
-		meter          MeterID
+		meter          costkeys.MeterID
 		num, den, text string
 	}{
-		{MeterPut, "5000", "1", "0.005 USD per 1,000 requests"},
-		{MeterGet, "400", "1", "0.0004 USD per 1,000 requests"},
-		{MeterList, "5000", "1", "0.005 USD per 1,000 requests"},
-		{MeterDelete, "0", "1", "0 USD per 1,000 requests"},
-		{MeterTransfer, "78125", "4194304", "0.02 USD per GB"}, // 20,000,000 / 2^30
-		{MeterStorage, "115", "14379550507008", "0.023 USD per GB-month (744 h)"},
-		{MeterXPut, "1130", "1", "0.00113 USD per 1,000 requests"},
-		{MeterXGet, "30", "1", "0.00003 USD per 1,000 requests"},
-		{MeterXUpload, "3125", "1048576", "0.0032 USD per GB"},
-		{MeterXRetrieval, "9375", "16777216", "0.0006 USD per GB"},
+		{costkeys.MeterPut, "5000", "1", "0.005 USD per 1,000 requests"},
+		{costkeys.MeterGet, "400", "1", "0.0004 USD per 1,000 requests"},
+		{costkeys.MeterList, "5000", "1", "0.005 USD per 1,000 requests"},
+		{costkeys.MeterDelete, "0", "1", "0 USD per 1,000 requests"},
+		{costkeys.MeterTransfer, "78125", "4194304", "0.02 USD per GB"}, // 20,000,000 / 2^30
+		{costkeys.MeterStorage, "115", "14379550507008", "0.023 USD per GB-month (744 h)"},
+		{costkeys.MeterXPut, "1130", "1", "0.00113 USD per 1,000 requests"},
+		{costkeys.MeterXGet, "30", "1", "0.00003 USD per 1,000 requests"},
+		{costkeys.MeterXUpload, "3125", "1048576", "0.0032 USD per GB"},
+		{costkeys.MeterXRetrieval, "9375", "16777216", "0.0006 USD per GB"},
 	} {
 		rate, err := b.Rate(c.meter, ms(t, "2026-10-05T00:00:00Z"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		num, den := rate.Fraction()
-		if c.meter == MeterStorage { // 23,000,000 / (2^30 x 744 x 3,600,000) in lowest terms
-			if got := rate.costFloor(Product(1<<30, 744*3_600_000), 1); got.String() != "23000000" {
+		if c.meter == costkeys.MeterStorage { // 23,000,000 / (2^30 x 744 x 3,600,000) in lowest terms
+			if got := rate.costFloor(costkeys.Product(1<<30, 744*3_600_000), 1); got.String() != "23000000" {
 				t.Errorf("a GiB for a 31-day month costs %s nano-dollars", got)
 			}
 		}
@@ -59,7 +61,7 @@ func TestEveryPriceOfTheEmbeddedBookIsAnExactFraction(t *testing.T) {
 		}
 	}
 	for date, want := range map[string]string{"2026-02-28T23:59:59Z": "(672 h)", "2028-02-01T00:00:00Z": "(696 h)", "2026-11-23T00:00:00Z": "(720 h)"} {
-		if rate, err := b.Rate(MeterStorage, ms(t, date)); err != nil || !strings.HasSuffix(rate.String(), want) {
+		if rate, err := b.Rate(costkeys.MeterStorage, ms(t, date)); err != nil || !strings.HasSuffix(rate.String(), want) {
 			t.Errorf("storage at %s: %q, %v, want %s", date, rate, err, want)
 		}
 	}
@@ -133,7 +135,7 @@ func TestADiscountLowersThePriceExactly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rate, err := b.Rate(MeterPut, 0)
+	rate, err := b.Rate(costkeys.MeterPut, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,16 +5,18 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // Rate is a price: an exact fraction of a nano-dollar per base unit (request,
-// byte, byte-ms), and how people say it. It is immutable.
+// byte, byte-ms), and its usual text. It is immutable.
 type Rate struct {
 	perBase *big.Rat
 	text    string
 }
 
-// String says the price per commercial unit: 0.02 USD per GB.
+// String returns the price per commercial unit: 0.02 USD per GB.
 func (r Rate) String() string { return r.text }
 
 // Fraction returns the price as numerator and denominator in nano-dollars per
@@ -28,14 +30,14 @@ func (r Rate) IsFree() bool { return r.perBase.Sign() == 0 }
 
 // costFloor returns floor(q x rate) in nano-dollars, where baseUnits of q are one
 // base unit of the price (nano-requests: 10^9).
-func (r Rate) costFloor(q Quantity, baseUnits uint64) *big.Int {
-	n := new(big.Int).Mul(q.toBigInt(), r.perBase.Num())
+func (r Rate) costFloor(q costkeys.Quantity, baseUnits uint64) *big.Int {
+	n := new(big.Int).Mul(q.BigInt(), r.perBase.Num())
 	return n.Quo(n, new(big.Int).Mul(r.perBase.Denom(), new(big.Int).SetUint64(baseUnits)))
 }
 
-// costCeil is cost rounded up, for upper bounds.
-func (r Rate) costCeil(q Quantity, baseUnits uint64) *big.Int {
-	n := new(big.Int).Mul(q.toBigInt(), r.perBase.Num())
+// costCeil is costFloor rounded up, for upper bounds.
+func (r Rate) costCeil(q costkeys.Quantity, baseUnits uint64) *big.Int {
+	n := new(big.Int).Mul(q.BigInt(), r.perBase.Num())
 	d := new(big.Int).Mul(r.perBase.Denom(), new(big.Int).SetUint64(baseUnits))
 	n.Add(n, new(big.Int).Sub(d, big.NewInt(1)))
 	return n.Quo(n, d)
@@ -44,13 +46,13 @@ func (r Rate) costCeil(q Quantity, baseUnits uint64) *big.Int {
 // Rate returns the price of a meter at an instant (milliseconds since 1970,
 // UTC): storage prices depend on the length of the month. A transfer's price is
 // that of both sides together.
-func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
+func (b *Book) Rate(id costkeys.MeterID, atMS int64) (Rate, error) {
 	m, err := b.findMeter(id)
 	if err != nil {
 		return Rate{}, err
 	}
 	price := new(big.Rat)
-	if m.Meter == MeterTransfer {
+	if m.Meter == costkeys.MeterTransfer {
 		pair := new(big.Int).Add(new(big.Int).SetUint64(*m.SrcNanoUSD), new(big.Int).SetUint64(*m.DstNanoUSD))
 		price.SetFrac(pair, new(big.Int).SetUint64(m.BaseUnitsPerUnit))
 	} else {
@@ -65,7 +67,7 @@ func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
 	perUnit := new(big.Rat).Mul(price, new(big.Rat).SetInt(new(big.Int).SetUint64(m.BaseUnitsPerUnit)))
 	perUnit.Mul(perUnit, big.NewRat(1, nanoPerUSD))
 	unit := m.Unit
-	if unit == "request" { // as price lists say it, and as people can read it
+	if unit == "request" { // as price lists have it
 		perUnit.Mul(perUnit, big.NewRat(1000, 1))
 		unit = "1,000 requests"
 	}
@@ -81,7 +83,7 @@ func (b *Book) Rate(id MeterID, atMS int64) (Rate, error) {
 // TransferPair returns the list price of moving one unit between two zones, both
 // sides together, and how many bytes the unit is.
 func (b *Book) TransferPair() (NanoUSD, uint64, error) {
-	m, err := b.findMeter(MeterTransfer)
+	m, err := b.findMeter(costkeys.MeterTransfer)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // Dimension is something that a report is grouped by.
@@ -39,16 +41,12 @@ func ParseDimensions(text string) ([]Dimension, error) {
 	return out, nil
 }
 
-// UnitBytesWritten is the unit of a row that mixes components with different
-// units: its quantity is the record bytes written that it contains.
-const UnitBytesWritten Unit = "bytes written"
-
 // Row is one line of a report. Fields of dimensions that it is not grouped by
 // are empty.
 type Row struct {
 	Key
-	Quantity   Quantity
-	Unit       Unit
+	Quantity   costkeys.Quantity
+	Unit       costkeys.Unit
 	Price      string
 	NanoUSD    NanoUSD
 	UpperBound NanoUSD
@@ -127,10 +125,10 @@ func addReserved(groups map[Key]*rowSum) {
 	for k := range groups {
 		present[k.Topic] = true
 	}
-	for _, name := range ReservedRows() {
-		if !present[name] {
+	for _, row := range costkeys.Rows() {
+		if name := row.String(); !present[name] {
 			key := Key{TopicID: name, Topic: name}
-			groups[key] = &rowSum{Row: Row{Key: key, Unit: UnitBytes, Price: "nothing booked"}, samePrice: true, sameUnit: true}
+			groups[key] = &rowSum{Row: Row{Key: key, Unit: costkeys.UnitBytes, Price: "nothing booked"}, samePrice: true, sameUnit: true}
 		}
 	}
 }
@@ -138,8 +136,8 @@ func addReserved(groups map[Key]*rowSum) {
 // rowSum adds lines up into a row.
 type rowSum struct {
 	Row
-	written             Quantity
-	component           Component // of the first line
+	written             costkeys.Quantity
+	component           costkeys.Component // of the first line
 	samePrice, sameUnit bool
 	mixed               bool // more than one component
 }
@@ -147,9 +145,9 @@ type rowSum struct {
 // addLine cannot pass 128 bits or 64 bits of money: every sum here is part of a
 // meter's or the total's sum, which Bill has checked.
 func (g *rowSum) addLine(line *Line) {
-	g.Quantity, _ = g.Quantity.Add(line.Quantity)
-	if line.Component == "bytes_in" {
-		g.written, _ = g.written.Add(line.Quantity)
+	g.Quantity = g.Quantity.Add(line.Quantity)
+	if line.Component == costkeys.ComponentBytesIn {
+		g.written = g.written.Add(line.Quantity)
 	}
 	g.NanoUSD += line.NanoUSD
 	g.UpperBound += line.UpperBound
@@ -164,7 +162,7 @@ func (g *rowSum) toRow() Row {
 	row := g.Row
 	switch {
 	case !g.sameUnit || g.mixed && !g.written.IsZero():
-		row.Quantity, row.Unit, row.Price = g.written, UnitBytesWritten, "several, group by component"
+		row.Quantity, row.Unit, row.Price = g.written, costkeys.UnitBytesWritten, "several, group by component"
 		if !g.written.IsZero() {
 			row.Price = "blended " + PerGiB(g.NanoUSD, g.written).String() + " USD per GiB written"
 		}
@@ -178,12 +176,12 @@ func (g *rowSum) toRow() Row {
 
 // PerGiB returns money per 2^30 bytes, cut to whole nano-dollars; 0 for no bytes
 // and where it would not fit.
-func PerGiB(money NanoUSD, bytes Quantity) NanoUSD {
+func PerGiB(money NanoUSD, bytes costkeys.Quantity) NanoUSD {
 	if bytes.IsZero() {
 		return 0
 	}
 	n := new(big.Int).Mul(big.NewInt(int64(money)), big.NewInt(gib))
-	unit, err := toNanoUSD(n.Quo(n, bytes.toBigInt()))
+	unit, err := toNanoUSD(n.Quo(n, bytes.BigInt()))
 	if err != nil {
 		return 0
 	}
@@ -203,21 +201,21 @@ func sortRows(rows []Row, by []Dimension) {
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		ka, kb := projectKey(a.Key, by[:1]), projectKey(b.Key, by[:1])
 		return cmp.Or(
-			cmp.Compare(slices.Index(ReservedRows(), a.Topic), slices.Index(ReservedRows(), b.Topic)),
+			cmp.Compare(costkeys.RowOf(a.Topic), costkeys.RowOf(b.Topic)),
 			cmp.Compare(sums[kb], sums[ka]), ka.compareTo(kb),
 			cmp.Compare(b.NanoUSD, a.NanoUSD), a.Key.compareTo(b.Key))
 	})
 }
 
 // Written returns the record bytes written in the statement's window.
-func (s *Statement) Written() Quantity { return s.Of("bytes_in") }
+func (s *Statement) Written() costkeys.Quantity { return s.Of(costkeys.ComponentBytesIn) }
 
 // Of sums the quantity of one component over all lines.
-func (s *Statement) Of(c Component) Quantity {
-	var sum Quantity
+func (s *Statement) Of(c costkeys.Component) costkeys.Quantity {
+	var sum costkeys.Quantity
 	for i := range s.Lines {
 		if s.Lines[i].Component == c {
-			sum, _ = sum.Add(s.Lines[i].Quantity) // checked by Bill
+			sum = sum.Add(s.Lines[i].Quantity) // checked by Bill
 		}
 	}
 	return sum

@@ -5,15 +5,17 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 func hostileStatement(t testing.TB) *Statement {
 	return bill(t, []Segment{{Window{from, from + minuteMS}, []Usage{
-		{Key{TopicID: "1", Topic: "=cmd|' /C calc'!A0", Component: "s3_put", Principal: "@SUM(1)", Group: "+1"}, Units(2_000_000_000)},
-		{Key{TopicID: "1", Topic: "=cmd|' /C calc'!A0", Component: "bytes_in"}, Units(1 << 30)},
-		{Key{TopicID: "2", Topic: "-2+3", Component: "produce", Src: "a", Dst: "b"}, Units(1 << 30)},
-		{Key{TopicID: "3", Topic: "a\"b,c\n\x1b[31md", Component: "fetch_resp", Src: "a"}, Units(5)},
-		{Key{TopicID: "4", Topic: "  =1", Component: "storage", Src: "a"}, Units(5)},
+		{Key{TopicID: "1", Topic: "=cmd|' /C calc'!A0", Component: costkeys.ComponentPut, Principal: "@SUM(1)", Group: "+1"}, costkeys.Units(2_000_000_000)},
+		{Key{TopicID: "1", Topic: "=cmd|' /C calc'!A0", Component: costkeys.ComponentBytesIn}, costkeys.Units(1 << 30)},
+		{Key{TopicID: "2", Topic: "-2+3", Component: costkeys.ComponentProduce, Src: "a", Dst: "b"}, costkeys.Units(1 << 30)},
+		{Key{TopicID: "3", Topic: "a\"b,c\n\x1b[31md", Component: costkeys.ComponentFetchReply, Src: "a"}, costkeys.Units(5)},
+		{Key{TopicID: "4", Topic: "  =1", Component: costkeys.ComponentStorage, Src: "a"}, costkeys.Units(5)},
 	}}}, nil)
 }
 
@@ -99,11 +101,11 @@ func TestARowOfSeveralUnitsShowsBytesWrittenAndABlendedPrice(t *testing.T) {
 	for _, row := range r.Rows {
 		switch row.TopicID {
 		case "1":
-			if row.Unit != UnitBytesWritten || row.Quantity != Units(1<<30) || row.Price != "blended 0.000010000 USD per GiB written" || row.NanoUSD != 10_000 {
+			if row.Unit != costkeys.UnitBytesWritten || row.Quantity != costkeys.Units(1<<30) || row.Price != "blended 0.000010000 USD per GiB written" || row.NanoUSD != 10_000 {
 				t.Errorf("mixed row %+v", row)
 			}
 		case "2":
-			if row.Unit != UnitBytes || row.Price != "0.02 USD per GB" || row.NanoUSD != 20_000_000 {
+			if row.Unit != costkeys.UnitBytes || row.Price != "0.02 USD per GB" || row.NanoUSD != 20_000_000 {
 				t.Errorf("plain row %+v", row)
 			}
 		}

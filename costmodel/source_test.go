@@ -12,9 +12,10 @@ import (
 )
 
 // I13: money is never a floating point number. The test reads the source of
-// this package and of the one that splits, tests included.
+// this package, of the one that splits and of the one with the quantities, tests
+// included.
 func TestNoFloatingPointInTheMoneyPackages(t *testing.T) {
-	for _, dir := range []string{".", filepath.Join("..", "internal", "apportion")} {
+	for _, dir := range []string{".", filepath.Join("..", "internal", "apportion"), filepath.Join("..", "internal", "costkeys")} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
 				return err

@@ -3,6 +3,8 @@ package costmodel
 import (
 	"errors"
 	"fmt"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // Window is a stretch of state time, in milliseconds since 1970 UTC, end
@@ -36,9 +38,9 @@ type Request struct {
 type Line struct {
 	Key
 	Segment  int // index into the request's segments
-	Quantity Quantity
-	Unit     Unit
-	Meter    MeterID
+	Quantity costkeys.Quantity
+	Unit     costkeys.Unit
+	Meter    costkeys.MeterID
 	Price    string // per commercial unit, as text
 	NanoUSD  NanoUSD
 	// UpperBound is what a transfer would cost if its unknown zone were
@@ -48,11 +50,11 @@ type Line struct {
 
 // MeterLine is what one meter counted and costs over the whole statement.
 type MeterLine struct {
-	Meter     MeterID
+	Meter     costkeys.MeterID
 	UsageType string
 	Src, Dst  string // transfers only
-	Quantity  Quantity
-	Unit      Unit
+	Quantity  costkeys.Quantity
+	Unit      costkeys.Unit
 	Price     string
 	NanoUSD   NanoUSD
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// Classic describes Kafka with a leader per partition, replicas in every zone
-// and clients that do not know zones, unless consumers fetch from the nearest
-// replica (KIP-392 with client.rack).
-type Classic struct {
+// ClassicKafka describes Kafka with a leader per partition, replicas in every zone
+// and clients without zones, unless consumers fetch from the closest replica
+// (KIP-392 with client.rack).
+type ClassicKafka struct {
 	BytesPerSecond uint64
 	Seconds        uint64
 	Zones          uint64 // z
@@ -24,30 +26,30 @@ type Classic struct {
 //
 // with the last term 0 under follower fetch; for z = r = 3 that is
 // w x (2/3 + 2 + 2f/3). It is rounded down to a byte.
-func (c Classic) CrossBytes() (Quantity, error) {
+func (c ClassicKafka) CrossBytes() (costkeys.Quantity, error) {
 	exact, err := c.crossBytes()
 	if err != nil {
-		return Quantity{}, err
+		return costkeys.Quantity{}, err
 	}
-	return ParseQuantity(new(big.Int).Quo(exact.Num(), exact.Denom()).String())
+	return costkeys.ParseQuantity(new(big.Int).Quo(exact.Num(), exact.Denom()).String())
 }
 
-func (c Classic) crossBytes() (*big.Rat, error) {
+func (c ClassicKafka) crossBytes() (*big.Rat, error) {
 	if c.Zones == 0 || c.Replicas == 0 {
 		return nil, errors.New("price classic Kafka: zones and replicas must be at least 1")
 	}
-	away := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
-	legs := new(big.Rat).Add(away, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
+	crossing := new(big.Rat).SetFrac(new(big.Int).SetUint64(c.Zones-1), new(big.Int).SetUint64(c.Zones))
+	crossings := new(big.Rat).Add(crossing, new(big.Rat).SetInt(new(big.Int).SetUint64(c.Replicas-1)))
 	if !c.FollowerFetch {
-		legs.Add(legs, multiplyRat(away, c.FanOut))
+		crossings.Add(crossings, multiplyRat(crossing, c.FanOut))
 	}
-	return multiplyRat(multiplyRat(legs, c.BytesPerSecond), c.Seconds), nil
+	return multiplyRat(multiplyRat(crossings, c.BytesPerSecond), c.Seconds), nil
 }
 
 // Cost returns what that crossing costs when one unit of unitBytes costs pair
 // (both sides together). Published figures use a GB of 10^9 bytes or of 2^30;
 // say which.
-func (c Classic) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
+func (c ClassicKafka) Cost(pair NanoUSD, unitBytes uint64) (NanoUSD, error) {
 	if pair < 0 || unitBytes == 0 {
 		return 0, errors.New("price classic Kafka: want a price of 0 or more per unit of at least one byte")
 	}
@@ -66,7 +68,7 @@ type Workload struct {
 	ObjectBytes       uint64 // a lane seals at this size (8 MiB)
 	LingerMS          uint64 // or after this time (standard lane: 100)
 	Brokers           uint64 // brokers that take writes, evenly
-	ReaderZones       uint64 // zones that read at the head, beside the writer's
+	ReaderZones       uint64 // zones that read at the head, in addition to the writer's
 	InlineBytes       uint64 // of BytesPerSecond, what goes inline
 	InlineNetworkHops uint64 // times an inline byte crosses between zones
 }
@@ -92,8 +94,8 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 	if w.BytesPerSecond == 0 || w.ObjectBytes == 0 || w.LingerMS == 0 || w.Brokers == 0 || w.InlineBytes > w.BytesPerSecond {
 		return Estimate{}, errors.New("estimate workload: bytes per second, object bytes, linger and brokers must be above 0, and inline at most all bytes")
 	}
-	prices := map[MeterID]*big.Rat{}
-	for _, id := range []MeterID{MeterPut, MeterGet, MeterTransfer} {
+	prices := map[costkeys.MeterID]*big.Rat{}
+	for _, id := range []costkeys.MeterID{costkeys.MeterPut, costkeys.MeterGet, costkeys.MeterTransfer} {
 		rate, err := book.Rate(id, 0)
 		if err != nil {
 			return Estimate{}, fmt.Errorf("estimate workload: %w", err)
@@ -119,17 +121,17 @@ func (w Workload) Estimate(book *Book) (Estimate, error) {
 	gets := multiplyRat(puts, w.ReaderZones)
 	cross := multiplyRat(multiplyRat(perGiB, w.InlineBytes), w.InlineNetworkHops)
 	e.PutsPerGiB, e.GetsPerGiB, e.CrossBytesGiB = roundUp(puts), roundUp(gets), roundUp(cross)
-	cost := new(big.Rat).Mul(puts, prices[MeterPut])
-	cost.Add(cost, gets.Mul(gets, prices[MeterGet]))
-	cost.Add(cost, cross.Mul(cross, prices[MeterTransfer]))
+	cost := new(big.Rat).Mul(puts, prices[costkeys.MeterPut])
+	cost.Add(cost, gets.Mul(gets, prices[costkeys.MeterGet]))
+	cost.Add(cost, cross.Mul(cross, prices[costkeys.MeterTransfer]))
 	var err error
 	e.CostPerGiB, err = toNanoUSD(new(big.Int).Quo(cost.Num(), cost.Denom()))
 	return e, err
 }
 
-// RequestBytesCost prices n requests of so many bytes at a per-byte meter with
-// an allowance of free bytes per request (S3 Express before 2025-04).
-func (b *Book) RequestBytesCost(id MeterID, requests, bytesEach uint64) (NanoUSD, error) {
+// RequestBytesCost prices n requests of bytesEach bytes at a per-byte meter
+// with an allowance of free bytes per request (S3 Express before 2025-04).
+func (b *Book) RequestBytesCost(id costkeys.MeterID, requests, bytesEach uint64) (NanoUSD, error) {
 	m, err := b.findMeter(id)
 	if err != nil {
 		return 0, err
@@ -139,7 +141,7 @@ func (b *Book) RequestBytesCost(id MeterID, requests, bytesEach uint64) (NanoUSD
 		return 0, err
 	}
 	charged := bytesEach - min(bytesEach, m.FreeBytesPerRequest)
-	return toNanoUSD(rate.costFloor(Product(requests, charged), 1))
+	return toNanoUSD(rate.costFloor(costkeys.Product(requests, charged), 1))
 }
 
 func newRatio(a, b uint64) *big.Rat {

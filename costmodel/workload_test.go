@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // I10, the formula: Confluent's published $24,192.00, and the same cluster with
@@ -14,23 +16,23 @@ func TestClassicKafkaReproducesPublishedFigures(t *testing.T) {
 	cents := NanoUSD(20_000_000)
 	for _, c := range []struct {
 		name string
-		k    Classic
+		k    ClassicKafka
 		unit uint64
 		want string
 	}{
-		{"Confluent", Classic{100_000_000, 2_592_000, 3, 3, 3, false}, 1_000_000_000, "$24,192.00"},
-		{"Confluent, follower fetch", Classic{100_000_000, 2_592_000, 3, 3, 3, true}, 1_000_000_000, "$13,824.00"},
-		{"AutoMQ 2026-04, high", Classic{100 << 20, 2_628_000, 3, 3, 3, false}, gib, "$23,953.13"},
-		{"AutoMQ 2026-04, low", Classic{100 << 20, 2_628_000, 3, 3, 3, true}, gib, "$13,687.50"},
-		{"Kozlovski, a day", Classic{30_000_000, 86_400, 3, 3, 3, false}, 1_000_000_000, "$241.92"},
-		{"AutoMQ 17x, cross-AZ", Classic{1 << 30, 2_592_000, 3, 3, 1, true}, gib, "$138,240.00"},
+		{"Confluent", ClassicKafka{100_000_000, 2_592_000, 3, 3, 3, false}, 1_000_000_000, "$24,192.00"},
+		{"Confluent, follower fetch", ClassicKafka{100_000_000, 2_592_000, 3, 3, 3, true}, 1_000_000_000, "$13,824.00"},
+		{"AutoMQ 2026-04, high", ClassicKafka{100 << 20, 2_628_000, 3, 3, 3, false}, gib, "$23,953.13"},
+		{"AutoMQ 2026-04, low", ClassicKafka{100 << 20, 2_628_000, 3, 3, 3, true}, gib, "$13,687.50"},
+		{"Kozlovski, a day", ClassicKafka{30_000_000, 86_400, 3, 3, 3, false}, 1_000_000_000, "$241.92"},
+		{"AutoMQ 17x, cross-AZ", ClassicKafka{1 << 30, 2_592_000, 3, 3, 1, true}, gib, "$138,240.00"},
 	} {
 		got, err := c.k.Cost(cents, c.unit)
 		if err != nil || got.Dollars(2) != c.want {
 			t.Errorf("%s: %s, %v, want %s", c.name, got.Dollars(2), err, c.want)
 		}
 	}
-	if _, err := (Classic{}).Cost(cents, 1); err == nil {
+	if _, err := (ClassicKafka{}).Cost(cents, 1); err == nil {
 		t.Error("a cluster of no zones has a price")
 	}
 }
@@ -44,19 +46,19 @@ func TestUnalignedClientsCostTheFormulaAndAlignedOnesNothing(t *testing.T) {
 	var unaligned, aligned []Usage
 	for _, leader := range zones {
 		for _, client := range zones {
-			row := func(c Component, src, dst string, n uint64) Usage {
-				return Usage{Key{TopicID: "t", Topic: "t", Component: c, Src: src, Dst: dst}, Units(n)}
+			row := func(c costkeys.Component, src, dst string, n uint64) Usage {
+				return Usage{Key{TopicID: "t", Topic: "t", Component: c, Src: src, Dst: dst}, costkeys.Units(n)}
 			}
-			unaligned = append(unaligned, row("produce", client, leader, share), row("fetch_resp", leader, client, fan*share))
-			aligned = append(aligned, row("produce", client, client, share), row("fetch_resp", client, client, fan*share))
+			unaligned = append(unaligned, row(costkeys.ComponentProduce, client, leader, share), row(costkeys.ComponentFetchReply, leader, client, fan*share))
+			aligned = append(aligned, row(costkeys.ComponentProduce, client, client, share), row(costkeys.ComponentFetchReply, client, client, fan*share))
 			for _, follower := range zones {
 				if follower != leader {
-					unaligned = append(unaligned, row("peer", leader, follower, share))
+					unaligned = append(unaligned, row(costkeys.ComponentPeer, leader, follower, share))
 				}
 			}
 		}
 	}
-	classic := Classic{BytesPerSecond: 9 * share, Seconds: 1, Zones: 3, Replicas: 3, FanOut: fan}
+	classic := ClassicKafka{BytesPerSecond: 9 * share, Seconds: 1, Zones: 3, Replicas: 3, FanOut: fan}
 	want, err := classic.Cost(20_000_000, gib)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +77,7 @@ func TestUnalignedClientsCostTheFormulaAndAlignedOnesNothing(t *testing.T) {
 func TestTheExpressExampleOfAWSComesOutAt258(t *testing.T) {
 	b := book(t)
 	at := ms(t, "2026-11-10T00:00:00Z") // a 30-day month
-	cost := func(id MeterID, q Quantity) NanoUSD {
+	cost := func(id costkeys.MeterID, q costkeys.Quantity) NanoUSD {
 		rate, err := b.Rate(id, at)
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +88,7 @@ func TestTheExpressExampleOfAWSComesOutAt258(t *testing.T) {
 		}
 		return money
 	}
-	byteCost := func(id MeterID, n uint64) NanoUSD {
+	byteCost := func(id costkeys.MeterID, n uint64) NanoUSD {
 		money, err := b.RequestBytesCost(id, n, 10<<10)
 		if err != nil {
 			t.Fatal(err)
@@ -98,11 +100,11 @@ func TestTheExpressExampleOfAWSComesOutAt258(t *testing.T) {
 		got  NanoUSD
 		want string
 	}{
-		{"storage", cost(MeterXStorage, Product(10<<30, 30*86_400_000)), "1.100000000"},
-		{"put", cost(MeterXPut, Units(1_000_000)), "1.130000000"},
-		{"get", cost(MeterXGet, Units(9_000_000)), "0.270000000"},
-		{"upload", byteCost(MeterXUpload, 1_000_000), "0.030517578"},
-		{"retrieval", byteCost(MeterXRetrieval, 9_000_000), "0.051498413"},
+		{"storage", cost(costkeys.MeterXStorage, costkeys.Product(10<<30, 30*86_400_000)), "1.100000000"},
+		{"put", cost(costkeys.MeterXPut, costkeys.Units(1_000_000)), "1.130000000"},
+		{"get", cost(costkeys.MeterXGet, costkeys.Units(9_000_000)), "0.270000000"},
+		{"upload", byteCost(costkeys.MeterXUpload, 1_000_000), "0.030517578"},
+		{"retrieval", byteCost(costkeys.MeterXRetrieval, 9_000_000), "0.051498413"},
 	}
 	var total NanoUSD
 	for _, p := range parts {
@@ -145,7 +147,7 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 	if got, err := InlineLimit(b, 2); err != nil || got != 134_217 {
 		t.Errorf("InlineLimit(2) = %d, %v", got, err)
 	}
-	// The rule in integers: b x legs x pair < put x bytes per unit.
+	// The rule in integers: b x hops x pair < put x bytes per unit.
 	for n := uint64(134_000); n < 134_500; n++ {
 		left := new(big.Int).SetUint64(n * 2 * 20_000_000)
 		right := new(big.Int).SetUint64(5_000 << 30)
@@ -158,7 +160,7 @@ func TestInlineLimitIsTheLastCheaperByte(t *testing.T) {
 	}
 }
 
-// With a transfer GB of 10^9 bytes the break-even at two legs is exactly
+// With a transfer GB of 10^9 bytes the break-even at two hops is exactly
 // 125,000 bytes, where both cost the same: inline is not cheaper there.
 func TestInlineIsNotChosenWhereBothCostTheSame(t *testing.T) {
 	raw, err := os.ReadFile(defaultBook)
@@ -184,7 +186,7 @@ func TestEstimateFollowsFromObjectSizeAndLinger(t *testing.T) {
 	}{
 		{"full 8 MiB objects, two reader zones", Workload{BytesPerSecond: 1 << 30, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, ReaderZones: 2}, Estimate{128, 256, 0, 742_400, 8 << 20}},
 		{"linger seals first", Workload{BytesPerSecond: 10 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3}, Estimate{3072, 0, 0, 15_360_000, 349525}},
-		{"all inline at two legs", Workload{BytesPerSecond: 1 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, InlineBytes: 1 << 20, InlineNetworkHops: 2}, Estimate{0, 0, 2 << 30, 40_000_000, 0}},
+		{"all inline at two hops", Workload{BytesPerSecond: 1 << 20, ObjectBytes: 8 << 20, LingerMS: 100, Brokers: 3, InlineBytes: 1 << 20, InlineNetworkHops: 2}, Estimate{0, 0, 2 << 30, 40_000_000, 0}},
 	} {
 		if got, err := c.w.Estimate(b); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", c.name, got, err, c.want)

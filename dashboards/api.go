@@ -96,7 +96,7 @@ func (h *handler) serveCost(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusInternalServerError, err)
 		return
 	}
-	_, _ = w.Write(body.Bytes()) // the reader is gone: nobody to tell
+	_, _ = w.Write(body.Bytes()) // the reader is gone
 }
 
 // serveZones answers GET /api/v1/zones.
@@ -115,7 +115,7 @@ func (h *handler) serveZones(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body.Bytes()) // the reader is gone: nobody to tell
+	_, _ = w.Write(body.Bytes()) // the reader is gone
 }
 
 func writeJSON(w io.Writer, value any) error {
@@ -133,7 +133,7 @@ func (h *handler) answerError(w http.ResponseWriter, cause error) {
 		writeError(w, http.StatusServiceUnavailable, cause)
 		return
 	}
-	h.log.Error("cost request failed", "error", cause)
+	h.log.Error("cost request failed", "err", cause)
 	writeError(w, http.StatusInternalServerError, cause)
 }
 
@@ -143,5 +143,5 @@ func writeError(w http.ResponseWriter, status int, cause error) {
 	header.Del("Content-Disposition")
 	header.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = writeJSON(w, map[string]string{"error": cause.Error()}) // the reader is gone: nobody to tell
+	_ = writeJSON(w, map[string]string{"error": cause.Error()}) // the reader is gone
 }

@@ -1,9 +1,11 @@
 package dashboards
 
-import "github.com/zonewise/zonewise/costmodel"
+import (
+	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
+)
 
-// category is a colour of the charts: components that a reader thinks of as
-// one thing.
+// category is how a category of components looks in the charts.
 type category struct {
 	Class string // of the style sheet
 	Label string
@@ -13,41 +15,21 @@ type category struct {
 // categories are in the order in which bars are stacked.
 func categories() []category {
 	return []category{
-		{"put", "S3 writes", "a PUT for every object of records, shared by the topics in it"},
-		{"get", "S3 reads", "GETs made to serve consumers"},
-		{"store", "S3 storage", "bytes kept, for the time they are kept"},
-		{"log", "Log between zones", "small writes and commit entries that etcd copies to other zones"},
-		{"client", "Clients between zones", "producers and consumers that talked to a broker of another zone"},
-		{"upkeep", "Platform upkeep", "archives, checkpoints and listings that keep the service recoverable"},
+		costkeys.CategoryWrites:   {"put", "S3 writes", "a PUT for every object of records, shared by the topics in it"},
+		costkeys.CategoryReads:    {"get", "S3 reads", "GETs made to serve consumers"},
+		costkeys.CategoryStorage:  {"store", "S3 storage", "bytes kept, for the time they are kept"},
+		costkeys.CategoryLog:      {"log", "Log between zones", "small writes and commit entries that etcd copies to other zones"},
+		costkeys.CategoryClients:  {"client", "Clients between zones", "producers and consumers that talked to a broker of another zone"},
+		costkeys.CategoryPlatform: {"upkeep", "Platform upkeep", "archives, checkpoints and listings that keep the service recoverable"},
 	}
-}
-
-// categoryOf returns the index of a component's category, or -1 for what is
-// counted but not charged.
-func categoryOf(c costmodel.Component) int {
-	switch c {
-	case "s3_put", "put_hedge":
-		return 0
-	case "s3_get":
-		return 1
-	case "storage":
-		return 2
-	case "inline", "etcd", "peer":
-		return 3
-	case "produce", "produce_resp", "fetch", "fetch_resp", "group", "control":
-		return 4
-	case "platform_put", "platform_get", "platform_list", "s3_delete":
-		return 5
-	}
-	return -1
 }
 
 // categorySplit is money by category.
-type categorySplit [6]costmodel.NanoUSD
+type categorySplit [costkeys.CategoryCount]costmodel.NanoUSD
 
 func (s *categorySplit) addLine(line *costmodel.Line) {
-	if i := categoryOf(line.Component); i >= 0 {
-		s[i] += line.NanoUSD
+	if info, ok := line.Component.Info(); ok && info.Category != costkeys.CategoryFree {
+		s[info.Category] += line.NanoUSD
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -18,11 +19,12 @@ type pricedWindow struct {
 	usageFrom metadata.UnixMilli   // begin of the first step with usage, 0 if there is none
 }
 
-// maxConcurrent bounds how many statements are worked out at once, so that
-// readers of the page cannot take a broker's cores from its clients.
+// maxConcurrent bounds how many statements are computed at once, so that
+// readers of the page cannot take a broker's processors from its clients.
 const maxConcurrent = 2
 
-// ErrBusy says that others are waiting for their statements already.
+// ErrBusy means that the context ended while the request waited for other
+// statements.
 var ErrBusy = errors.New("too many cost requests at once on this broker: try again, or ask another broker")
 
 // priceWindow reads and prices the window of a length that ends now, and the one
@@ -83,13 +85,13 @@ func (h *handler) billWindows(ledger *Ledger, windows []Window, from, to int) (*
 	return costmodel.Bill(req)
 }
 
-// ErrLedger says that the ledger's rows and its meters, which are counted apart
-// from each other, differ. Nothing is shown then.
+// ErrLedger means that the ledger's rows and its meters, which are counted
+// separately, differ. Nothing is shown then.
 var ErrLedger = errors.New("rows and meters of the ledger differ: compare `zonewise dump state` of two brokers")
 
-// checkMeters holds the sum of each component's cells against its meter.
+// checkMeters compares the sum of each component's cells with its meter.
 func checkMeters(w *metadata.LedgerWindow) error {
-	sums := map[metadata.Component]metadata.Quantity{}
+	sums := map[costkeys.Component]costkeys.Quantity{}
 	for i := range w.Cells {
 		c := &w.Cells[i]
 		sums[c.Key.Component] = sums[c.Key.Component].Add(c.Quantity)
@@ -114,18 +116,18 @@ func usageOf(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usa
 	id, name := topicName(c.Key.Topic, topics)
 	return costmodel.Usage{
 		Key: costmodel.Key{
-			TopicID: id, Topic: name, Component: costmodel.Component(c.Key.Component.String()),
+			TopicID: id, Topic: name, Component: c.Key.Component,
 			Src: string(c.Key.Src), Dst: string(c.Key.Dst), Principal: c.Key.Principal, Group: c.Key.Group,
 		},
-		Quantity: costmodel.Quantity{Hi: c.Quantity.Hi, Lo: c.Quantity.Lo},
+		Quantity: c.Quantity,
 	}
 }
 
-// topicName returns a topic's id and name as the API has them. A topic that is
-// gone keeps its row, under its id.
+// topicName returns a topic's id and name as in the API. A deleted topic keeps
+// its row, under its id.
 func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, name string) {
 	if row, ok := metadata.ReservedRow(id); ok {
-		return row, row
+		return row.String(), row.String()
 	}
 	if name, ok := topics[id]; ok {
 		return id.String(), name
@@ -133,8 +135,8 @@ func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, n
 	return id.String(), "deleted topic " + id.String()[:8]
 }
 
-// ReadLedger answers Source.Ledger from a state: it is what cmd calls under the
-// replica's View, or on a frozen state.
+// ReadLedger implements Source.Ledger for a state: it is called under the
+// replica's View, or with a snapshot.
 func ReadLedger(s *metadata.State, plan func(now metadata.UnixMilli) []Window) Ledger {
 	out := Ledger{AsOf: s.Revision(), Now: s.Time(), Topics: map[metadata.TopicID]string{}}
 	for _, w := range plan(s.Time()) {

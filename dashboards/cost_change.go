@@ -7,7 +7,8 @@ import (
 	"github.com/zonewise/zonewise/costmodel"
 )
 
-// costChange says how the cost changed against the window before, and through what.
+// costChange is the change of the cost against the window before, and its
+// causes.
 type costChange struct {
 	Change  string
 	Percent string
@@ -22,8 +23,8 @@ type changedCategory struct {
 	Class, Label, Change string
 }
 
-// explainChange compares a window with the one before; nil where there is none to
-// compare with. Prices are the same book's for both, so price explains nothing.
+// explainChange compares a window with the one before; nil where there is none
+// to compare with. Both use the same price book, so no change is due to prices.
 func explainChange(c *pricedWindow) *costChange {
 	if c.before == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 //go:embed templates/*.html static/*
 var files embed.FS
 
-// Config is what New needs beside its source.
+// Config configures New.
 type Config struct {
 	Book   *costmodel.Book // required
 	Logger *slog.Logger    // required
@@ -30,7 +30,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// handler serves the page and the API. Only turns changes.
+// handler serves the page and the API. Only statementSlots changes.
 type handler struct {
 	source         Source
 	book           *costmodel.Book
@@ -92,6 +92,6 @@ func serveAsset(kind string, body []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Cache-Control", "public, max-age=86400")
-		_, _ = w.Write(body) // the reader is gone: nobody to tell
+		_, _ = w.Write(body) // the reader is gone
 	}
 }

@@ -16,38 +16,57 @@ import (
 	"testing"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Every component of the ledger has a unit, a price rule and a place on the
-// page.
+// Every component of the ledger is priced once and shown once: a cell of each
+// becomes one line of the bill and one row of the page, charged unless it is free.
 func TestEveryLedgerComponentIsPricedAndShown(t *testing.T) {
-	known := map[costmodel.Component]costmodel.ComponentInfo{}
-	for _, info := range costmodel.Components() {
-		known[info.Component] = info
+	book, err := costmodel.Default()
+	if err != nil {
+		t.Fatal(err)
 	}
-	n := 0
-	for c := metadata.Component(1); c.Valid(); c++ {
-		n++
-		info, ok := known[costmodel.Component(c.String())]
-		if !ok {
-			t.Errorf("costmodel does not know the component %s", c)
-			continue
-		}
-		if free := info.Kind == costmodel.KindFree; free != (categoryOf(info.Component) < 0) {
-			t.Errorf("%s is free: %v, but has category %d", c, free, categoryOf(info.Component))
+	var usage []costmodel.Usage
+	for c := costkeys.Component(1); c.Valid(); c++ {
+		usage = append(usage, usageOf(&metadata.Cell{Key: metadata.CellKey{Component: c, Src: "a", Dst: "b"}, Quantity: costkeys.Product(1<<40, 3_600_000)}, nil))
+	}
+	segment := costmodel.Segment{Window: costmodel.Window{FromMS: 0, ToMS: 60_000}, Usage: usage}
+	s, err := costmodel.Bill(costmodel.Request{Book: book, Segments: []costmodel.Segment{segment}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, rows := map[costkeys.Component]int{}, map[string]int{}
+	var split categorySplit
+	for i := range s.Lines {
+		lines[s.Lines[i].Component]++
+		split.addLine(&s.Lines[i])
+		if info, ok := s.Lines[i].Component.Info(); !ok || info.Category == costkeys.CategoryFree && s.Lines[i].NanoUSD != 0 {
+			t.Errorf("%s costs %s", s.Lines[i].Component, s.Lines[i].NanoUSD)
 		}
 	}
-	if n != len(known) {
-		t.Errorf("costmodel knows %d components, the ledger has %d", len(known), n)
+	table := newComponentTable(s)
+	for _, r := range slices.Concat(table.Charged, table.Free) {
+		rows[r.Name]++
+	}
+	for c := costkeys.Component(1); c.Valid(); c++ {
+		if lines[c] != 1 || rows[c.String()] != 1 {
+			t.Errorf("%s has %d lines in the bill and %d rows on the page, want 1 of each", c, lines[c], rows[c.String()])
+		}
+	}
+	if split.total() != s.Total || len(rows) != len(lines) || len(categories()) != costkeys.CategoryCount {
+		t.Errorf("categories have %s, the bill %s; %d rows, %d lines, %d categories", split.total(), s.Total, len(rows), len(lines), len(categories()))
 	}
 }
 
 func TestReservedRowsHaveTheLedgersNames(t *testing.T) {
 	for _, id := range []metadata.TopicID{metadata.RowPlatform, metadata.RowControl, metadata.RowOther} {
-		if text, name := topicName(id, nil); !costmodel.IsReserved(name) || text != name || aboutReserved(name) == "" {
+		if text, name := topicName(id, nil); costkeys.RowOf(name) == 0 || text != name || aboutReserved(costkeys.RowOf(name)) == "" {
 			t.Errorf("row %v is called %q, %q", id, text, name)
 		}
+	}
+	if _, ok := metadata.ReservedRow(metadata.TopicID{15: byte(costkeys.RowUnallocated)}); ok {
+		t.Error("the row that is computed is taken for one that is stored")
 	}
 }
 

@@ -9,9 +9,9 @@
 // It owns no state and starts no goroutine: every request reads one snapshot
 // through Source (which cmd implements over the replica) and computes from it.
 // The page and the API cut a window in the same way, so that their rows are the
-// same to the nano-dollar. Before anything is shown, the ledger's rows are held
-// against the meters counted beside them; where they differ the answer is an
-// error, not a number.
+// same to the nano-dollar. Before anything is shown, the ledger's rows are
+// compared with the meters, which are counted separately; where they differ the
+// answer is an error, not a number.
 //
 // The page is rendered on the server and needs no script and nothing from
 // outside; its Content-Security-Policy allows nothing else.

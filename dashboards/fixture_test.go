@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -44,13 +45,13 @@ func (f *fixture) Ledger(plan func(metadata.UnixMilli) []Window) (Ledger, error)
 		for at := max(w.From, f.begin); at < min(w.To, f.now); at += step {
 			lw.Cells = append(lw.Cells, f.minute(at)...)
 		}
-		sums := map[metadata.Component]metadata.Quantity{}
+		sums := map[costkeys.Component]costkeys.Quantity{}
 		for _, c := range lw.Cells {
 			sums[c.Key.Component] = sums[c.Key.Component].Add(c.Quantity)
 		}
 		for component, sum := range sums {
 			if f.damage {
-				sum = sum.Add(metadata.Units(1))
+				sum = sum.Add(costkeys.Units(1))
 			}
 			lw.Meters = append(lw.Meters, metadata.Cell{Key: metadata.CellKey{Component: component}, Quantity: sum})
 		}
@@ -69,7 +70,7 @@ func (f *fixture) Cluster(context.Context) Cluster { return f.cluster }
 func (f *fixture) minute(at metadata.UnixMilli) []metadata.Cell {
 	zones := []metadata.ZoneID{"use1-az1", "use1-az2", "use1-az4"}
 	var out []metadata.Cell
-	add := func(topic metadata.TopicID, c metadata.Component, src, dst metadata.ZoneID, q metadata.Quantity) {
+	add := func(topic metadata.TopicID, c costkeys.Component, src, dst metadata.ZoneID, q costkeys.Quantity) {
 		out = append(out, metadata.Cell{Key: metadata.CellKey{Topic: topic, Component: c, Src: src, Dst: dst, Principal: "app"}, Quantity: q})
 	}
 	wave := uint64(at/minuteMs) % 37
@@ -77,27 +78,27 @@ func (f *fixture) minute(at metadata.UnixMilli) []metadata.Cell {
 		id, size := topicID(i), (40<<20)/uint64(i*i+1)*(30+wave)/50
 		for k, z := range zones {
 			other := zones[(k+1)%3]
-			add(id, metadata.ComponentBytesIn, z, "", metadata.Units(size))
-			add(id, metadata.ComponentRecordsIn, z, "", metadata.Units(size/1024))
-			add(id, metadata.ComponentBytesOut, z, "", metadata.Units(2*size))
-			add(id, metadata.ComponentPut, z, "", metadata.Units(size/(8<<10)*9_000_000))
-			add(id, metadata.ComponentGet, z, "", metadata.Units(size/(8<<10)*7_000_000))
-			add(id, metadata.ComponentCacheSaved, z, "", metadata.Units(size/(8<<10)*50_000_000))
-			add(id, metadata.ComponentStorage, z, "", metadata.Product(size*3000, 60_000))
-			add(id, metadata.ComponentInline, z, other, metadata.Units(size/60))
-			add(id, metadata.ComponentEtcd, z, other, metadata.Units(size/2000))
-			add(id, metadata.ComponentProduce, z, z, metadata.Units(size))
-			add(id, metadata.ComponentFetchReply, z, z, metadata.Units(2*size))
+			add(id, costkeys.ComponentBytesIn, z, "", costkeys.Units(size))
+			add(id, costkeys.ComponentRecordsIn, z, "", costkeys.Units(size/1024))
+			add(id, costkeys.ComponentBytesOut, z, "", costkeys.Units(2*size))
+			add(id, costkeys.ComponentPut, z, "", costkeys.Units(size/(8<<10)*9_000_000))
+			add(id, costkeys.ComponentGet, z, "", costkeys.Units(size/(8<<10)*7_000_000))
+			add(id, costkeys.ComponentCacheSaved, z, "", costkeys.Units(size/(8<<10)*50_000_000))
+			add(id, costkeys.ComponentStorage, z, "", costkeys.Product(size*3000, 60_000))
+			add(id, costkeys.ComponentInline, z, other, costkeys.Units(size/60))
+			add(id, costkeys.ComponentEtcd, z, other, costkeys.Units(size/2000))
+			add(id, costkeys.ComponentProduce, z, z, costkeys.Units(size))
+			add(id, costkeys.ComponentFetchReply, z, z, costkeys.Units(2*size))
 		}
 		if i%3 == 0 {
-			add(id, metadata.ComponentFetchReply, "use1-az1", "use1-az2", metadata.Units(size/9))
-			add(id, metadata.ComponentProduce, "", "use1-az4", metadata.Units(size/20))
+			add(id, costkeys.ComponentFetchReply, "use1-az1", "use1-az2", costkeys.Units(size/9))
+			add(id, costkeys.ComponentProduce, "", "use1-az4", costkeys.Units(size/20))
 		}
 	}
-	add(metadata.RowPlatform, metadata.ComponentPutPlatform, "use1-az1", "", metadata.Requests(7))
-	add(metadata.RowPlatform, metadata.ComponentGetPlatform, "use1-az1", "", metadata.Requests(7))
-	add(metadata.RowControl, metadata.ComponentEtcd, "use1-az1", "use1-az2", metadata.Units(90_000))
-	add(metadata.RowControl, metadata.ComponentControl, "use1-az1", "use1-az1", metadata.Units(50_000))
+	add(metadata.RowPlatform, costkeys.ComponentPutPlatform, "use1-az1", "", costkeys.Requests(7))
+	add(metadata.RowPlatform, costkeys.ComponentGetPlatform, "use1-az1", "", costkeys.Requests(7))
+	add(metadata.RowControl, costkeys.ComponentEtcd, "use1-az1", "use1-az2", costkeys.Units(90_000))
+	add(metadata.RowControl, costkeys.ComponentControl, "use1-az1", "use1-az1", costkeys.Units(50_000))
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // matrix is traffic by pair of zones: rows send, columns receive.
@@ -32,13 +33,9 @@ const unknownZone = "unknown"
 
 // zoneMatrix sums the statement's transfers by pair of zones.
 func zoneMatrix(s *costmodel.Statement, c *Cluster) matrix {
-	transfers := map[costmodel.Component]bool{}
-	for _, info := range costmodel.Components() {
-		transfers[info.Component] = info.Kind == costmodel.KindTransfer || info.Kind == costmodel.KindClientTransfer
-	}
 	type pair struct{ src, dst string }
 	type sum struct {
-		bytes        costmodel.Quantity
+		bytes        costkeys.Quantity
 		money, bound costmodel.NanoUSD
 	}
 	sums, zones := map[pair]sum{}, []string{}
@@ -48,12 +45,12 @@ func zoneMatrix(s *costmodel.Statement, c *Cluster) matrix {
 	var most costmodel.NanoUSD
 	for i := range s.Lines {
 		line := &s.Lines[i]
-		if !transfers[line.Component] {
+		if !line.Component.IsTransfer() {
 			continue
 		}
 		p := pair{line.Src, line.Dst}
 		now := sums[p]
-		now.bytes, _ = now.bytes.Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
+		now.bytes = now.bytes.Add(line.Quantity) // cannot wrap: part of a meter that Bill summed
 		now.money += line.NanoUSD
 		now.bound += line.UpperBound
 		sums[p] = now
@@ -73,7 +70,7 @@ func zoneMatrix(s *costmodel.Statement, c *Cluster) matrix {
 			found, ok := sums[pair{src, dst}]
 			cell := matrixCell{Kind: "none"}
 			if ok {
-				cell = matrixCell{Bytes: costmodel.UnitBytes.Human(found.bytes), Money: formatShort(found.money), Kind: "cross", Heat: heatOf(found.money, most)}
+				cell = matrixCell{Bytes: costkeys.UnitBytes.Human(found.bytes), Money: formatShort(found.money), Kind: "cross", Heat: heatOf(found.money, most)}
 			}
 			switch {
 			case ok && (src == "" || dst == ""):

@@ -63,7 +63,7 @@ func formatPercent(part, whole costmodel.NanoUSD) string {
 }
 
 // mulDiv returns floor(n x mul / div) without overflow in between; 0 where the
-// result does not fit or div is 0. It serves what is drawn, not what is charged.
+// result does not fit or div is 0. It is for drawings, not for charges.
 func mulDiv(n, mul, div int64) int64 {
 	if div == 0 {
 		return 0

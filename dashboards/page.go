@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // pageData is everything the template shows; all text is ready to print.
@@ -95,7 +96,7 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(body.Bytes()) // the reader is gone: nobody to tell
+	_, _ = w.Write(body.Bytes()) // the reader is gone
 }
 
 // pageData works a priced window out for the template.
@@ -106,8 +107,8 @@ func (h *handler) pageData(c *pricedWindow, cluster *Cluster) (*pageData, error)
 		Style: h.style, Cluster: viewCluster(cluster), Window: windowName(c.length), WindowLong: "the last " + windowName(c.length),
 		From: formatTime(s.Window.FromMS), To: formatTime(min(s.Window.ToMS, int64(c.now))), AsOf: formatTime(int64(c.now)), Revision: s.AsOfRevision,
 		Empty: c.usageFrom == 0, Total: exactAmount(s.Total), Headline: formatShort(s.Total), Rate: c.monthlyRate(),
-		Written: costmodel.UnitBytes.Human(written), Read: costmodel.UnitBytes.Human(s.Of("bytes_out")),
-		Why: explainChange(c), Time: timeChart(s), Topics: topicsOf(c), Components: componentsOf(s), Matrix: zoneMatrix(s, cluster),
+		Written: costkeys.UnitBytes.Human(written), Read: costkeys.UnitBytes.Human(s.Of(costkeys.ComponentBytesOut)),
+		Why: explainChange(c), Time: timeChart(s), Topics: newTopicTable(c), Components: newComponentTable(s), Matrix: zoneMatrix(s, cluster),
 		Book: bookView{h.book.ID(), h.book.PublishedAt, h.book.SourceURL, h.book.Note, h.book.Provider + " " + h.book.Region},
 	}
 	for _, link := range windowLinks() {
@@ -177,7 +178,7 @@ func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*kafkaCompari
 	if err != nil {
 		return nil, err
 	}
-	kafka := costmodel.Classic{BytesPerSecond: written.Lo, Seconds: 1, Zones: 3, Replicas: 3, FollowerFetch: true}
+	kafka := costmodel.ClassicKafka{BytesPerSecond: written.Lo, Seconds: 1, Zones: 3, Replicas: 3, FollowerFetch: true}
 	cost, err := kafka.Cost(pair, unit)
 	if err != nil {
 		return nil, err
@@ -187,9 +188,9 @@ func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*kafkaCompari
 		sums.addLine(&s.Lines[i])
 	}
 	return &kafkaComparison{
-		Cost: formatShort(cost), Ours: formatShort(s.Total - sums[2]),
-		Formula: fmt.Sprintf("%s written × (2/3 + 2) × %s per %s", costmodel.UnitBytes.Human(written), pair.Dollars(2),
-			costmodel.UnitBytes.Human(costmodel.Units(unit))),
+		Cost: formatShort(cost), Ours: formatShort(s.Total - sums[costkeys.CategoryStorage]),
+		Formula: fmt.Sprintf("%s written × (2/3 + 2) × %s per %s", costkeys.UnitBytes.Human(written), pair.Dollars(2),
+			costkeys.UnitBytes.Human(costkeys.Units(unit))),
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -78,8 +79,8 @@ func viewCluster(c *Cluster) clusterView {
 		t := &c.Topics[i]
 		v.Partitions += t.Partitions
 		v.Topics = append(v.Topics, topicView{
-			costmodel.Printable(t.Name), costmodel.UnitBytes.Human(costmodel.Units(t.Bytes)),
-			strings.TrimSuffix(costmodel.UnitRecords.Human(costmodel.Units(t.Records)), " records"), t.Partitions,
+			costmodel.Printable(t.Name), costkeys.UnitBytes.Human(costkeys.Units(t.Bytes)),
+			strings.TrimSuffix(costkeys.UnitRecords.Human(costkeys.Units(t.Records)), " records"), t.Partitions,
 		})
 	}
 	slices.SortStableFunc(v.Topics, func(a, b topicView) int { return cmp.Compare(a.Name, b.Name) })
@@ -93,7 +94,7 @@ func viewCluster(c *Cluster) clusterView {
 func viewZone(z *Zone) zoneView {
 	v := zoneView{
 		Name: zoneName(string(z.ID)), Unknown: z.ID == "",
-		In: costmodel.UnitBytes.Human(costmodel.Units(z.BytesIn)), Out: costmodel.UnitBytes.Human(costmodel.Units(z.BytesOut)),
+		In: costkeys.UnitBytes.Human(costkeys.Units(z.BytesIn)), Out: costkeys.UnitBytes.Human(costkeys.Units(z.BytesOut)),
 	}
 	for _, b := range z.Brokers {
 		var listeners []string

@@ -7,15 +7,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Source is what the pages are made from. Both methods return copies and may be
+// Source provides the data of the pages. Both methods return copies and may be
 // called from many goroutines.
 type Source interface {
-	// Ledger asks plan which windows to read, given the present state time,
-	// and returns them all as of one applied revision. plan is pure and
-	// calls nothing back. It never blocks on the network.
+	// Ledger calls plan with the present state time for the windows to
+	// read, and returns them all as of one applied revision. plan is pure
+	// and calls nothing back. It never blocks on the network.
 	Ledger(plan func(now metadata.UnixMilli) []Window) (Ledger, error)
-	// Cluster returns what this broker knows of the cluster, and the clients
-	// of all brokers that answer within a second.
+	// Cluster returns the cluster as this broker has applied it, and the
+	// clients of all brokers that respond within a second.
 	Cluster(ctx context.Context) Cluster
 }
 
@@ -23,18 +23,18 @@ type Source interface {
 // whole hours where it begins more than metadata.LedgerMinutesFor ago.
 type Window struct{ From, To metadata.UnixMilli }
 
-// Ledger is the applied ledger over the windows that were asked for.
+// Ledger is the applied ledger over the requested windows.
 type Ledger struct {
 	AsOf    metadata.Revision
 	Now     metadata.UnixMilli          // state time at AsOf
-	Windows []metadata.LedgerWindow     // one per window asked for, in that order
+	Windows []metadata.LedgerWindow     // one per requested window, in that order
 	Topics  map[metadata.TopicID]string // names of the topics that exist
 }
 
 // Cluster describes a cluster, as the broker that answers sees it.
 type Cluster struct {
 	Name         string               `json:"cluster"`
-	ID           string               `json:"cluster_id"` // as Kafka's clients are told it
+	ID           string               `json:"cluster_id"` // as Kafka's clients receive it
 	Version      string               `json:"version"`    // of this broker
 	Broker       metadata.BrokerID    `json:"broker"`     // that answers
 	Incarnation  metadata.Incarnation `json:"incarnation"`
@@ -45,13 +45,13 @@ type Cluster struct {
 	Zones        []Zone               `json:"zones"`
 	BytesMinutes int                  `json:"bytes_minutes"` // over which bytes of zones are summed, up to now
 	Topics       []Topic              `json:"topics"`
-	// ClientsMissing are the brokers that did not tell their clients: the
+	// ClientsMissing are the brokers that did not return their clients: the
 	// zones below count those of the others.
 	ClientsMissing []metadata.BrokerID `json:"clients_missing_of"`
 }
 
-// Zone is one availability zone. The zone with an empty id stands for clients
-// that no evidence places.
+// Zone is one availability zone. The zone with an empty id is for clients
+// without evidence of a zone.
 type Zone struct {
 	ID       metadata.ZoneID `json:"zone"`
 	Brokers  []Broker        `json:"brokers"`

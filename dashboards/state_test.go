@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zonewise/zonewise/costmodel"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -120,7 +121,7 @@ func TestARealStatesLedgerIsPricedToTheRequest(t *testing.T) {
 			t.Errorf("%s: rows %s, total %s", window, sum, got.Total)
 		}
 		for _, m := range got.Meters {
-			if m["meter"] == string(costmodel.MeterPut) && m["nano_usd"] != strconv.FormatUint(a.puts*5000, 10) {
+			if m["meter"] == string(costkeys.MeterPut) && m["nano_usd"] != strconv.FormatUint(a.puts*5000, 10) {
 				t.Errorf("%s: %d PUTs cost %s", window, a.puts, m["nano_usd"])
 			}
 		}

@@ -59,14 +59,14 @@ func windowName(length metadata.UnixMilli) string {
 // those of the window before it, where the ledger still has that.
 type windowPlan struct {
 	length   metadata.UnixMilli
-	previous int // the first so many windows are of the previous one
+	previous int // number of windows that belong to the previous one; they come first
 	windows  []Window
 }
 
-// planWindow ends the window with the minute (or hour) that is going on, so
-// that everything applied is in it. Of the window before it, if asked for, only
-// the first step is apart: whether there is anything in it says whether that
-// window is complete.
+// planWindow ends the window with the current minute (or hour), so that
+// everything applied is in it. Of the previous window, if compare is set, the
+// first step is separate: whether it has any usage shows whether that window is
+// complete.
 func planWindow(now, length metadata.UnixMilli, compare bool) windowPlan {
 	grain, kept := minuteMs, metadata.LedgerMinutesFor
 	if length > metadata.LedgerMinutesFor {

@@ -7,20 +7,21 @@ import (
 	"slices"
 )
 
-// scratch is memory that Apply uses again; it is not part of the state.
+// scratch is memory that Apply reuses; it is not part of the state.
 type scratch struct {
 	entry   Entry
+	fields  reader // of the command being decoded
 	weights []uint64
 	shares  []payerShare
 	index   map[payerKey]int // of shares
 }
 
-// Apply is the one function that changes a state. It is pure: the outcome and
-// the state afterwards depend on the state before and the entry alone. It
-// validates before it changes anything; an entry that is invalid, or that
-// panics, has the deterministic outcome CodeRefused and counts as an alarm.
+// Apply is the only function that changes a state. It is pure: the outcome and
+// the state afterwards depend on nothing but the state before and the entry. It
+// validates before it changes anything. An entry that is invalid, or that panics,
+// has the deterministic outcome CodeRefused and counts as an alarm.
 //
-// Entries are applied in the order of their revisions; one that is not newer
+// Entries are applied in the order of their revisions; an entry that is not newer
 // than the state changes nothing.
 func (s *State) Apply(c *CommittedEntry) (Outcome, *Entry) {
 	if c.Revision <= s.revision {
@@ -39,7 +40,8 @@ func (s *State) Apply(c *CommittedEntry) (Outcome, *Entry) {
 	return out, e
 }
 
-// applyCatchingPanic turns a panic into the outcome that every broker has.
+// applyCatchingPanic turns a panic into an outcome that is the same on every
+// broker.
 func (s *State) applyCatchingPanic(c *CommittedEntry) (out Outcome, e *Entry) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -52,12 +54,15 @@ func (s *State) applyCatchingPanic(c *CommittedEntry) (out Outcome, e *Entry) {
 func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var e *Entry
 	var bad error
-	if len(c.Bytes) > 0 { // an empty entry holds the place of one whose guard failed
+	if len(c.Bytes) > 0 { // an empty entry takes the place of an entry whose guard failed
 		e = &s.scratch.entry
-		if bad = DecodeEntry(c.Bytes, e); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
+		if bad = decodeEntry(c.Bytes, e, &s.scratch.fields); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
 			bad = fmt.Errorf("entry header names %s/%s/%d", e.Session, e.Lane, e.Seq)
 		}
 	}
+	// A session's first entry passes the same checks as the others of an open
+	// session. So OpenSession is admitted here, before the checks and before its
+	// own apply.
 	if s.sessions[c.Session] == nil && bad == nil && e != nil && isOpenSession(e) {
 		if code, text := s.admitSession(e); code != CodeOK {
 			return Outcome{Commands: []CommandOutcome{{Code: code, Text: text}}}, e
@@ -92,94 +97,21 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var out Outcome
 	out.Parts = s.applyParts(c.Revision, e)
 	for _, cmd := range e.Commands {
-		out.Commands = append(out.Commands, s.applyCommand(e, cmd))
+		out.Commands = append(out.Commands, cmd.apply(s, e))
 	}
 	s.bookEntryCosts(c, e, out.Parts)
 	return out, e
 }
 
-// entryTime is when the entry under application was made, by its writer's clock.
-// State time follows the clocks in steps, and may be behind where ticks were
-// late; a clock that is off is taken for no more than one step ahead.
+// entryTime is the writer's clock of the entry being applied, within bounds: at
+// least state time, which may be behind where ticks were late, and at most one
+// tick step ahead of it, in case the clock is off.
 func (s *State) entryTime() UnixMilli {
 	return min(max(s.scratch.entry.Time, s.time), s.time+MaxTickStep)
 }
 
-func (s *State) applyCommand(e *Entry, cmd Command) CommandOutcome {
-	switch cmd := cmd.(type) {
-	case OpenSession:
-		return CommandOutcome{Value: int64(s.sessions[e.Session].broker)} // admitted before its entry
-	case Pressure:
-		s.pressure = cmd.Level
-		return CommandOutcome{}
-	case Mark:
-		return CommandOutcome{} // the replica acts on it
-	case CloseSession:
-		return s.applyCloseSession(cmd)
-	case DrainSession:
-		return s.applyDrainSession(e.Session)
-	case ClaimRole:
-		return s.applyClaimRole(e.Session, cmd)
-	case Tick:
-		return s.applyTick(cmd)
-	case AcceptArchive:
-		return s.applyAcceptArchive(cmd)
-	case RaiseLevel:
-		return s.applyRaiseLevel(cmd)
-	case CreateTopic:
-		s.topicsRevision = s.revision
-		return s.applyCreateTopic(cmd)
-	case DeleteTopic:
-		s.topicsRevision = s.revision
-		return s.applyDeleteTopic(cmd)
-	case CreatePartitions:
-		s.topicsRevision = s.revision
-		return s.applyCreatePartitions(cmd)
-	case SetConfigs:
-		return s.applySetConfigs(cmd)
-	case TrimPartition:
-		return s.applyTrimPartition(cmd)
-	case AllocateProducers:
-		return s.applyAllocateProducers(cmd)
-	case CommitOffsets:
-		return s.applyCommitOffsets(cmd)
-	case PutGroup:
-		return s.applyPutGroup(cmd)
-	case DeleteGroup:
-		return s.applyDeleteGroup(cmd)
-	case DeleteOffsets:
-		return s.applyDeleteOffsets(cmd)
-	case InitTxn:
-		return s.applyInitTxn(cmd)
-	case AddToTxn:
-		return s.applyAddToTxn(cmd)
-	case TxnOffsets:
-		return s.applyTxnOffsets(cmd)
-	case EndTxn:
-		return s.applyEndTxn(cmd)
-	case AbortTxn:
-		return s.applyAbortTxn(cmd)
-	case PutMember:
-		return s.applyPutMember(cmd)
-	case RemoveMembers:
-		return s.applyRemoveMembers(cmd)
-	case SetAssignments:
-		return s.applySetAssignments(cmd)
-	case SetTargets:
-		return s.applySetTargets(cmd)
-	case ExpireOffsets:
-		return s.applyExpireOffsets(cmd)
-	case Usage:
-		return s.applyUsage(e.Session, cmd)
-	case RecoverCluster:
-		return s.applyRecoverCluster(e.Session, cmd)
-	}
-	return CommandOutcome{Code: CodeInvalidRequest, Text: fmt.Sprintf("command of kind %d", cmd.Kind())}
-}
-
-// checkObjects refuses an entry that introduces an object that is not named
-// after its own session: what a dead session left behind must be found by its
-// name.
+// checkObjects refuses an entry with an object that is not named after the
+// entry's own session: the objects of a dead session are found by their names.
 func (s *State) checkObjects(e *Entry) error {
 	for _, list := range [][]ObjectRef{e.Objects, e.Orphans} {
 		for _, o := range list {
@@ -191,24 +123,24 @@ func (s *State) checkObjects(e *Entry) error {
 	return nil
 }
 
-// updateDigest folds an entry into its generation's digest, refused ones too: an
+// updateDigest adds an entry to its extent's digest, also one that is refused: an
 // archive must be exactly the log.
 func (s *State) updateDigest(c *CommittedEntry) {
-	n := len(s.pending)
-	if n == 0 || s.pending[n-1].extent < c.Extent {
-		g := extentDigest{extent: c.Extent, first: c.Revision, digest: s.lastDigest()}
-		s.pending = append(slices.Clip(s.pending), g)
+	n := len(s.unarchivedExtents)
+	if n == 0 || s.unarchivedExtents[n-1].extent < c.Extent {
+		g := unarchivedExtent{extent: c.Extent, first: c.Revision, digest: s.lastDigest()}
+		s.unarchivedExtents = append(slices.Clip(s.unarchivedExtents), g)
 		n++
 	}
-	g := &s.pending[n-1]
+	g := &s.unarchivedExtents[n-1]
 	g.digest = ChainDigest(g.digest, c)
 	g.last = c.Revision
 	g.entries++
 }
 
 func (s *State) lastDigest() (d [sha256.Size]byte) {
-	if n := len(s.pending); n > 0 {
-		return s.pending[n-1].digest
+	if n := len(s.unarchivedExtents); n > 0 {
+		return s.unarchivedExtents[n-1].digest
 	}
 	if n := len(s.archives); n > 0 {
 		return s.archives[n-1].Digest
@@ -216,8 +148,9 @@ func (s *State) lastDigest() (d [sha256.Size]byte) {
 	return d
 }
 
-// ChainDigest returns the digest of the log up to and including c, whose
-// predecessor's was prev: SHA-256 over prev, the entry's place and its bytes.
+// ChainDigest returns the digest of the log up to and including c, from prev, the
+// digest up to the entry before: SHA-256 over prev, the entry's key and its
+// bytes.
 func ChainDigest(prev [sha256.Size]byte, c *CommittedEntry) [sha256.Size]byte {
 	var place [sha256.Size + 41]byte
 	copy(place[:], prev[:])

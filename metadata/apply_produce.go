@@ -2,7 +2,8 @@ package metadata
 
 import "slices"
 
-// applyParts gives every run of the entry its offsets, or its refusal.
+// applyParts accepts or refuses every run of the entry, and assigns offsets to
+// those that it accepts.
 func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
 	if len(e.Parts) == 0 {
 		return nil
@@ -25,7 +26,7 @@ func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
 	for i := range e.Objects {
 		k := objectKey{rev, int16(i)}
 		if o := s.objects.get(k); o.live == 0 {
-			s.objects.drop(k) // nothing of it was taken; collected by its session's name
+			s.objects.drop(k) // no run in it was accepted; garbage collection finds it by its session's name
 		}
 	}
 	return out
@@ -47,9 +48,9 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 		return
 	}
 	own := s.partitions.mutable(tp)
-	s.sum -= hashPartition(tp, *own)
+	s.itemHashSum -= hashPartition(tp, *own)
 	position := p.Position
-	var open Span // grows over neighbouring accepted runs
+	var open Span // covers consecutive accepted runs
 	var live int64
 	for i := range p.Runs {
 		r := &p.Runs[i]
@@ -72,7 +73,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 		s.addSpan(tp, own, open)
 	}
 	own.live += live
-	s.sum += hashPartition(tp, *own)
+	s.itemHashSum += hashPartition(tp, *own)
 	s.addLiveBytes(objectKey{rev, int16(p.Object)}, live)
 	s.storedBytes[tp.Topic] += live
 }
@@ -94,7 +95,7 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 			return RunOutcome{Code: code, Offset: at}
 		}
 	}
-	// A duplicate is one even after its transaction's end.
+	// A repeated run is a duplicate also after the end of its transaction.
 	if code := s.checkTransactional(tp, p, r); code != CodeOK {
 		return RunOutcome{Code: code}
 	}
@@ -123,8 +124,8 @@ func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *
 	return RunOutcome{Offset: at}
 }
 
-// checkTransactional refuses transactional runs that have no transaction, and
-// others of a producer that has one open.
+// checkTransactional refuses transactional runs without a transaction, and other
+// runs of a producer that has a transaction open.
 func (s *State) checkTransactional(tp TopicPartition, p *partitionState, r *Run) Code {
 	if r.Transactional {
 		return s.checkTxnRun(tp, p, r)
@@ -141,14 +142,14 @@ func (s *State) checkTransactional(tp TopicPartition, p *partitionState, r *Run)
 func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
 	room := cap(p.spans)
 	if p.spans = append(p.spans, sp); cap(p.spans) != room {
-		p.trimmedSpans = 0 // a new backing begins with what is left
+		p.trimmedSpans = 0 // the new backing has no trimmed spans
 	}
 	s.spans++
-	s.sum += hashSpan(tp, &sp)
+	s.itemHashSum += hashSpan(tp, &sp)
 }
 
-// addLiveBytes adds live bytes to the object, or for inline bytes to the generation,
-// that holds them; a negative number takes them away.
+// addLiveBytes adds live bytes to the object, or for inline bytes to the extent,
+// that they are in; a negative number subtracts.
 func (s *State) addLiveBytes(k objectKey, bytes int64) {
 	if bytes == 0 {
 		return
@@ -157,8 +158,8 @@ func (s *State) addLiveBytes(k objectKey, bytes int64) {
 		s.objects.edit(k, func(o *objectState) { o.live += bytes })
 		return
 	}
-	for i := range s.pending {
-		if g := &s.pending[i]; k.revision >= g.first && k.revision <= g.last {
+	for i := range s.unarchivedExtents {
+		if g := &s.unarchivedExtents[i]; k.revision >= g.first && k.revision <= g.last {
 			g.inline += bytes
 			return
 		}
@@ -171,20 +172,21 @@ func (s *State) addLiveBytes(k objectKey, bytes int64) {
 	}
 }
 
-// editArchive changes an archive on a copy of the list: readers and frozen
-// copies hold the old one.
+// editArchive changes an archive on a copy of the list: readers and snapshots
+// have the old one.
 func (s *State) editArchive(i int, change func(*ArchiveRef)) {
 	list := append([]ArchiveRef(nil), s.archives...)
-	s.sum -= hashArchive(&list[i])
+	s.itemHashSum -= hashArchive(&list[i])
 	change(&list[i])
-	s.sum += hashArchive(&list[i])
+	s.itemHashSum += hashArchive(&list[i])
 	s.archives = list
 }
 
-// trimPartition raises a partition's log start and lets go of spans that end before it.
+// trimPartition raises a partition's log start and drops spans that end before
+// it.
 func (s *State) trimPartition(tp TopicPartition, to Offset) {
 	p := s.partitions.mutable(tp)
-	s.sum -= hashPartition(tp, *p)
+	s.itemHashSum -= hashPartition(tp, *p)
 	p.logStart = max(p.logStart, to)
 	n := 0
 	for n < len(p.spans) && p.spans[n].End() <= p.logStart {
@@ -193,14 +195,14 @@ func (s *State) trimPartition(tp TopicPartition, to Offset) {
 	}
 	p.spans = p.spans[n:]
 	if p.trimmedSpans += n; p.trimmedSpans > len(p.spans) {
-		p.spans, p.trimmedSpans = slices.Clone(p.spans), 0 // or a partition that is trimmed and rests would keep all it had
+		p.spans, p.trimmedSpans = slices.Clone(p.spans), 0 // or a partition that is trimmed and then idle would keep the memory of all its spans
 	}
 	s.trimAborted(tp, p)
-	s.sum += hashPartition(tp, *p)
+	s.itemHashSum += hashPartition(tp, *p)
 }
 
 func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
-	s.sum -= hashSpan(tp, sp)
+	s.itemHashSum -= hashSpan(tp, sp)
 	s.spans--
 	if sp.Marker() {
 		return
@@ -211,4 +213,43 @@ func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
 		delete(s.storedBytes, tp.Topic)
 	}
 	s.addLiveBytes(objectKey{sp.Revision, sp.Object}, -int64(sp.Length))
+}
+
+// checkTxnRun checks whether a transactional run that is no duplicate is
+// accepted. Runs of the newer protocol (V2, KIP-890) add their partition to the
+// transaction themselves; those of the older one have the start of the
+// transaction in which they were received.
+func (s *State) checkTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
+	id, ok := s.txnByProducer[r.Producer]
+	if !ok {
+		return CodeUnknownProducer
+	}
+	t := s.txns.get(id)
+	switch {
+	case r.Epoch != t.epoch:
+		return CodeStaleEpoch
+	case r.TxnStart != 0 && (t.status != TxnOngoing || t.startRevision != r.TxnStart || !t.hasPartition(tp)):
+		return CodeTxnState
+	case len(p.openTxns) >= s.limits.PartitionOpen:
+		return CodeLimit
+	case len(t.partitions) >= s.limits.TxnParts && !t.hasPartition(tp):
+		return CodeTooLarge
+	}
+	return CodeOK
+}
+
+// recordTxnRun records an accepted transactional run: its transaction has data on
+// the partition from offset at on.
+func (s *State) recordTxnRun(tp TopicPartition, p *partitionState, r *Run, at Offset) {
+	id := s.txnByProducer[r.Producer]
+	if t := s.txns.get(id); t.status != TxnOngoing || !t.hasPartition(tp) {
+		s.txns.edit(id, func(t *txnState) {
+			s.beginTxn(id, t)
+			t.addPartition(tp)
+			t.updateTime = s.time
+		})
+	}
+	if _, open := p.openTxnStart(r.Producer); !open {
+		p.openTxns = append(slices.Clip(p.openTxns), OpenTxn{r.Producer, at})
+	}
 }

@@ -9,11 +9,11 @@ import (
 	"sort"
 )
 
-// An archive holds one closed generation of the log, entry for entry
+// An archive has one closed extent of the log, entry for entry
 // (docs/format/archive.md). Fixed-width numbers are big-endian.
 //
 //	+--------+---------+------------+-----------+-----------------+-------+-----------------+
-//	| "ZWAR" | version | generation | digest    | length and name | crc 4 | ... entries ... |
+//	| "ZWAR" | version | extent     | digest    | length and name | crc 4 | ... entries ... |
 //	|        | 1       | 8          | before 32 | of predecessor  |       |                 |
 //	+--------+---------+------------+-----------+-----------------+-------+-----------------+
 //	entry: | revision 8 | session 8 | lane 1 | seq 8 | length 4 | bytes |
@@ -54,7 +54,7 @@ type ArchiveWriter struct {
 	digest [sha256.Size]byte
 }
 
-// NewArchiveWriter begins the archive of a generation.
+// NewArchiveWriter begins the archive of an extent.
 func NewArchiveWriter(g Extent, before [sha256.Size]byte, predecessor string) *ArchiveWriter {
 	a := &ArchiveWriter{extent: g, digest: before}
 	a.w.raw([]byte(archiveMagic))
@@ -86,7 +86,7 @@ func (a *ArchiveWriter) Add(c CommittedEntry) error {
 	a.w.raw(c.Bytes)
 	inline, length := 0, 0
 	if len(c.Bytes) > 0 {
-		if start, err := InlineStart(c.Bytes); err == nil { // what cannot be decoded is archived all the same
+		if start, err := InlineStart(c.Bytes); err == nil { // an entry that cannot be decoded is archived, too
 			inline, length = at+start, len(c.Bytes)-4-start
 		}
 	}
@@ -111,8 +111,8 @@ func (a *ArchiveWriter) Finish() []byte {
 	return a.w.b
 }
 
-// DecodeArchive reads a whole archive back and computes its digest from the
-// entries in it, never from what it says of itself.
+// DecodeArchive reads a whole archive and computes its digest from its entries;
+// the digest in the trailer must be the same.
 func DecodeArchive(b []byte) (*Archive, error) {
 	ix, err := decodeArchiveIndex(b, int64(len(b)))
 	if err != nil {
@@ -122,13 +122,13 @@ func DecodeArchive(b []byte) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reader{b: b[:ix.position], at: at}
+	r := newReader(b[:ix.position], at)
 	digest := a.Before
 	for i := range ix.items {
-		c := CommittedEntry{Revision: Revision(r.u64()), Extent: a.Extent, Session: SessionID(r.u64()), Lane: Lane(r.u8()), Seq: LaneSeq(r.u64())}
-		c.Bytes = r.take(int(r.u32()))
-		if r.err != nil {
-			return nil, fmt.Errorf("decode archive: %w", r.err)
+		c := CommittedEntry{Revision: Revision(r.Uint64()), Extent: a.Extent, Session: SessionID(r.Uint64()), Lane: Lane(r.Uint8()), Seq: LaneSeq(r.Uint64())}
+		c.Bytes = r.Take(int(r.Uint32()))
+		if r.Err() != nil {
+			return nil, fmt.Errorf("decode archive: %w", r.Err())
 		}
 		if c.Revision != ix.items[i].revision || i > 0 && c.Revision <= a.Entries[i-1].Revision {
 			return nil, fmt.Errorf("decode archive: %w: entry %d at revision %d, index says %d", ErrCorrupt, i, c.Revision, ix.items[i].revision)
@@ -136,7 +136,7 @@ func DecodeArchive(b []byte) (*Archive, error) {
 		digest = ChainDigest(digest, &c)
 		a.Entries = append(a.Entries, c)
 	}
-	if err := r.expectEnd(); err != nil {
+	if err := r.ExpectEnd(); err != nil {
 		return nil, fmt.Errorf("decode archive: %w", err)
 	}
 	a.Digest = digest
@@ -150,20 +150,20 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 	if len(b) < archiveHeadSize || string(b[:4]) != archiveMagic {
 		return nil, 0, fmt.Errorf("decode archive: %w: not an archive", ErrCorrupt)
 	}
-	r := reader{b: b, at: 4}
-	if v := r.u16(); v != archiveVersion {
+	r := newReader(b, 4)
+	if v := r.Uint16(); v != archiveVersion {
 		return nil, 0, fmt.Errorf("decode archive: %w %d", ErrVersion, v)
 	}
-	a := &Archive{Extent: Extent(r.u64())}
-	copy(a.Before[:], r.take(sha256.Size))
-	a.Predecessor = r.text()
-	if got, want := crc32.Checksum(b[:r.at], castagnoli), r.u32(); r.err == nil && got != want {
-		r.fail("checksum of the head")
+	a := &Archive{Extent: Extent(r.Uint64())}
+	copy(a.Before[:], r.Take(sha256.Size))
+	a.Predecessor = r.Text()
+	if got, want := crc32.Checksum(b[:r.Position()], castagnoli), r.Uint32(); r.Err() == nil && got != want {
+		r.Fail("checksum of the head")
 	}
-	if r.err != nil {
-		return nil, 0, fmt.Errorf("decode archive: %w", r.err)
+	if r.Err() != nil {
+		return nil, 0, fmt.Errorf("decode archive: %w", r.Err())
 	}
-	return a, r.at, nil
+	return a, r.Position(), nil
 }
 
 // archiveInlineIndex is an archive's index: where each entry's inline bytes are.
@@ -180,22 +180,22 @@ type archiveInlineItem struct {
 	length   uint32
 }
 
-// unknownSize stands for the size of an archive of which only the name is known.
+// unknownSize is the size of an archive of which only the name is known.
 const unknownSize = -1
 
-// decodeArchiveIndex reads index and trailer from the end of an archive of
-// size bytes, of which tail has the last ones.
+// decodeArchiveIndex reads index and trailer of an archive of size bytes; tail is
+// the end of it.
 func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	bad := func(what string) error { return fmt.Errorf("decode archive: %w: %s", ErrCorrupt, what) }
 	if len(tail) < archiveTrailerSize || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
 		return nil, bad("no trailer")
 	}
-	r := reader{b: tail, at: len(tail) - archiveTrailerSize}
-	ix := &archiveInlineIndex{position: int64(r.u64())}
-	count := r.u64()
-	copy(ix.digest[:], r.take(sha256.Size))
-	r.u64()
-	ix.lastRevision = Revision(r.u64())
+	r := newReader(tail, len(tail)-archiveTrailerSize)
+	ix := &archiveInlineIndex{position: int64(r.Uint64())}
+	count := r.Uint64()
+	copy(ix.digest[:], r.Take(sha256.Size))
+	r.Uint64()
+	ix.lastRevision = Revision(r.Uint64())
 	if size == unknownSize && ix.position >= 0 && count < 1<<32 {
 		size = ix.position + int64(count)*archiveIndexItemSize + archiveTrailerSize
 	}
@@ -210,14 +210,15 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
 		return nil, bad("checksum of the index")
 	}
-	r.at = int(from)
+	r = newReader(tail, int(from))
 	for range count {
-		ix.items = append(ix.items, archiveInlineItem{Revision(r.u64()), int64(r.u64()), r.u32()})
+		ix.items = append(ix.items, archiveInlineItem{Revision(r.Uint64()), int64(r.Uint64()), r.Uint32()})
 	}
-	return ix, r.err
+	return ix, r.Err()
 }
 
-// errShortTail says how many bytes from the end the index takes.
+// errShortTail is how many bytes from the end the index begins: tail is too
+// short.
 type errShortTail int64
 
 func (e errShortTail) Error() string {
@@ -237,7 +238,7 @@ func (ix *archiveInlineIndex) find(rev Revision) (archiveInlineItem, bool) {
 // before it begins.
 func IncarnationKey(i Incarnation) string { return fmt.Sprintf("incarnation/%08x", uint32(i)) }
 
-// ArchiveKey names an archive: who tried, and which try it was.
+// ArchiveKey names an archive by its writer and the number of the attempt.
 func ArchiveKey(i Incarnation, g Extent, by SessionID, try int) string {
 	return fmt.Sprintf("%d/archive/%016x/%s-%d", i, uint64(g), by, try)
 }

@@ -39,7 +39,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// BatchHeader is what stands before a batch's records.
+// BatchHeader is the part of a batch before its records.
 type BatchHeader struct {
 	BaseOffset      Offset
 	Size            int // of the whole batch, prefix included
@@ -55,15 +55,14 @@ type BatchHeader struct {
 	RecordCount     int32
 }
 
-// Offsets is how many offsets the batch takes: last offset delta + 1.
+// Offsets is how many offsets the batch has: last offset delta + 1.
 func (h BatchHeader) Offsets() int64 { return int64(h.LastOffsetDelta) + 1 }
 
 // Transactional reports the transactional bit.
 func (h BatchHeader) Transactional() bool { return h.Attributes&AttrTransactional != 0 }
 
-// ParseBatchHeader reads the header at the start of b. It checks that the
-// whole batch is there and its magic is 2, nothing else: a short or older
-// batch is an error.
+// ParseBatchHeader reads the header at the start of b. It checks only that the
+// whole batch is there and that its magic is 2.
 func ParseBatchHeader(b []byte) (BatchHeader, error) {
 	if len(b) < BatchHeaderSize {
 		return BatchHeader{}, fmt.Errorf("parse batch header: %d bytes, want at least %d", len(b), BatchHeaderSize)

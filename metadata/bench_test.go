@@ -1,10 +1,8 @@
 package metadata
 
-import (
-	"testing"
-)
+import "testing"
 
-// bigState has the size that the design budgets: partitions, and producers on
+// bigState has the size of the design's budget: partitions, and producers on
 // each.
 func bigState(b testing.TB, partitions, producersEach int) (*State, *benchLog) {
 	l := &benchLog{s: NewState(), topic: TopicID{1}}
@@ -63,7 +61,7 @@ func (l *benchLog) produce(at, n int, id ProducerID, first Sequence) *Entry {
 	return e
 }
 
-// Runs applied per second on one core: the governor gives out a third of it.
+// Runs applied per second on one core: the governor allows a third of it.
 func BenchmarkApplyRuns(b *testing.B) {
 	s, l := bigState(b, 20_000, 5)
 	const perEntry = 1000
@@ -94,15 +92,15 @@ func BenchmarkApplyRuns(b *testing.B) {
 	b.ReportMetric(float64(runs)/b.Elapsed().Seconds(), "runs/s")
 }
 
-// How long apply stands still for a checkpoint of a state of budget size.
-func BenchmarkFreeze(b *testing.B) {
+// How long a snapshot of a state of budget size stops apply.
+func BenchmarkSnapshot(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	for b.Loop() {
 		s.snapshot()
 	}
 }
 
-// How long the whole state takes to write: beside apply, not before it.
+// How long the whole state takes to encode, while apply goes on.
 func BenchmarkEncodeCheckpoint(b *testing.B) {
 	s, _ := bigState(b, 20_000, 25)
 	f := s.snapshot()
@@ -111,4 +109,44 @@ func BenchmarkEncodeCheckpoint(b *testing.B) {
 		var c Checkpointer
 		b.SetBytes(int64(len(c.Encode(f, "k"))))
 	}
+}
+
+// The codec's cost for an entry of one command, as group commits are, and for an
+// entry of every command.
+func BenchmarkEncodeCommands(b *testing.B) {
+	for name, e := range benchEntries() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var body []byte
+			for b.Loop() {
+				var err error
+				if body, err = AppendEntry(body[:0], e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecodeCommands(b *testing.B) {
+	for name, e := range benchEntries() {
+		body, err := AppendEntry(nil, e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var got Entry
+			for b.Loop() {
+				if err := DecodeEntry(body, &got); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func benchEntries() map[string]*Entry {
+	one := Entry{Level: 1, Session: 1, Seq: 1, Commands: []Command{CommitOffsets{"group", 4, []OffsetCommit{{TopicID{1}, 1, 5, -1, "m", 6}}}}}
+	return map[string]*Entry{"one": &one, "every": sampleEntry()}
 }

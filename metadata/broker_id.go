@@ -2,26 +2,27 @@ package metadata
 
 import "strings"
 
-// A broker keeps its id as long as it keeps its address: Kafka's clients hold
-// a connection under a node id and do not look again where that id lives, so
-// that an id must not pass from one address to another while somebody may
-// still be connected there.
+// A broker keeps its id as long as it keeps its address. Kafka's clients keep a
+// connection under a node id and do not resolve that id's address again. So an id
+// must not move from one address to another while a client may still be connected
+// to the first.
 
-// brokerIDReservationTime is how long, in state time, the id of a broker that left is kept
-// for its address: far beyond what clients keep metadata and idle connections
-// (five and ten minutes by default).
+// brokerIDReservationTime is how long, in state time, the id of a broker that
+// left is reserved for its address: far longer than clients keep metadata and
+// idle connections (five and ten minutes by default).
 const brokerIDReservationTime UnixMilli = 3600 * 1000
 
-// brokerIDReservation is who had a broker id last.
+// brokerIDReservation is the last owner of a broker id.
 type brokerIDReservation struct {
 	address     Address
 	expiresFrom UnixMilli // in state time
 }
 
-// chooseBrokerID chooses the id of a session that opens: the one asked for, or the
-// address's own, or the lowest that nobody has and nobody may come back for.
-// A session with the same address is a former life of the same broker: two
-// processes cannot both be behind one address. It ends by this one's opening.
+// chooseBrokerID chooses the id of a session that opens: the one in Want, or the
+// one reserved for the address, or the lowest that is neither in use nor
+// reserved. A session with the same address is an earlier run of the same broker,
+// as two processes cannot both listen at one address; it ends when this one
+// opens.
 func (s *State) chooseBrokerID(open *OpenSession) (id BrokerID, former *sessionState, ok bool) {
 	taken := map[BrokerID]bool{}
 	for _, o := range s.sessions {
@@ -47,7 +48,7 @@ func (s *State) chooseBrokerID(open *OpenSession) (id BrokerID, former *sessionS
 	return id, nil, true
 }
 
-// reservedAddress is the address that an id without a session is kept for.
+// reservedAddress is the address for which an id without a session is reserved.
 func (s *State) reservedAddress(id BrokerID) Address {
 	if h, known := s.brokerIDs[id]; known && s.time-h.expiresFrom < brokerIDReservationTime {
 		return h.address
@@ -55,8 +56,8 @@ func (s *State) reservedAddress(id BrokerID) Address {
 	return Address{}
 }
 
-// reserveBrokerID remembers whose id it was that a session leaves, and forgets what
-// is older than the memory.
+// reserveBrokerID reserves the id of a session that ends for its address, and
+// drops reservations that have expired.
 func (s *State) reserveBrokerID(o *sessionState) {
 	for id, h := range s.brokerIDs {
 		if s.time-h.expiresFrom >= brokerIDReservationTime {
@@ -68,7 +69,8 @@ func (s *State) reserveBrokerID(o *sessionState) {
 	}
 }
 
-// writeBrokerIDReservations and what follows is left out of a checkpoint's root where there is none.
+// writeBrokerIDReservations and the parts after it are left out of a checkpoint's
+// root where they are empty.
 func (w *writer) writeBrokerIDReservations(s *State) {
 	if len(s.brokerIDs) == 0 && len(s.pastPlacements) == 0 {
 		return
@@ -84,11 +86,11 @@ func (w *writer) writeBrokerIDReservations(s *State) {
 }
 
 func (r *reader) readBrokerIDReservations(s *State) {
-	if r.at == len(r.b) {
+	if r.Remaining() == 0 {
 		return
 	}
-	for range r.readCount(17, "broker id reservations") {
-		id := BrokerID(r.u32())
-		s.brokerIDs[id] = brokerIDReservation{Address{r.text(), int32(r.u32())}, UnixMilli(r.u64())}
+	for range r.Count(17, "broker id reservations") {
+		id := BrokerID(r.Uint32())
+		s.brokerIDs[id] = brokerIDReservation{Address{r.Text(), int32(r.Uint32())}, UnixMilli(r.Uint64())}
 	}
 }

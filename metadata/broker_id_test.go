@@ -2,8 +2,8 @@ package metadata
 
 import "testing"
 
-// A broker that comes back to its address has its id again, at once also
-// while its former session is open, and nobody else is given it meanwhile.
+// A broker that starts again at its address gets its id again, also while its
+// former session is open, and no other broker gets it meanwhile.
 func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	w := newWorld(1)
 	w.openSession(t, "a") // one without an address has whatever is free
@@ -37,7 +37,7 @@ func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	}
 	w.do1(t, CloseSession{again})
 	w.do1(t, CloseSession{h2})
-	_, out = open("h3", NoBroker) // a stranger
+	_, out = open("h3", NoBroker) // another address
 	is(out, 3)
 	_, out = open("h2", NoBroker)
 	is(out, 2)
@@ -47,7 +47,7 @@ func TestABrokerKeepsItsIDWithItsAddress(t *testing.T) {
 	for range 61 {
 		w.do1(t, Tick{w.state.time + 60_000})
 	}
-	_, out = open("h5", NoBroker) // an hour later nobody is connected any more
+	_, out = open("h5", NoBroker) // an hour later no client is connected any more
 	is(out, 1)
 	var c Checkpointer
 	store := newMemStore()
@@ -67,7 +67,7 @@ func (w *world) do1(t *testing.T, c Command) {
 	}
 }
 
-// tp0 is a partition of a topic that is there.
+// tp0 is a partition of an existing topic.
 func (w *world) tp0(t *testing.T) TopicPartition {
 	t.Helper()
 	if len(w.topics) == 0 {

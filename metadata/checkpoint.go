@@ -9,11 +9,11 @@ import (
 )
 
 // A checkpoint is the state at one revision (docs/format/checkpoint.md). Only
-// pages that changed since the writer's last one are in it; the others are
-// where an earlier checkpoint put them.
+// pages that changed since the writer's last one are in it; the others are in the
+// objects of earlier checkpoints.
 //
 //	+--------+---------+-------+----------+------------+------+------+-----------+
-//	| "ZWCP" | version | level | revision | generation | hash | root | pages ... |
+//	| "ZWCP" | version | level | revision | extent     | hash | root | pages ... |
 //	|        | 1       |       |          |            |      |      |           |
 //	+--------+---------+-------+----------+------------+------+------+-----------+
 //	index: objects it refers to, root {position, length, crc}, per page
@@ -24,8 +24,8 @@ const (
 	checkpointVersion     = 1
 	checkpointHeadSize    = 32
 	checkpointTrailerSize = 24
-	// maxCheckpointObjects is how many objects one checkpoint may be spread
-	// over; pages of the oldest are written again.
+	// maxCheckpointObjects is how many objects one checkpoint may refer to;
+	// beyond that the pages of the oldest are written again.
 	maxCheckpointObjects = 8
 	// pauseBytes take about 5 ms to encode.
 	pauseBytes = 128 << 10
@@ -46,24 +46,24 @@ type pageLocation struct {
 	version  uint64
 }
 
-// Checkpointer writes checkpoints of one live state, one after the other, and
-// remembers where unchanged pages are. One goroutine uses it.
+// Checkpointer writes successive checkpoints of one live state, and remembers in
+// which objects unchanged pages are. One goroutine uses it.
 type Checkpointer struct {
-	// Pause, where given, is called after every pauseBytes of an Encode, to let
-	// commits pass.
+	// Pause, where not nil, is called after every pauseBytes of an Encode, so
+	// that commits can proceed.
 	Pause func()
 
 	locations     map[pageID]pageLocation
 	nextLocations map[pageID]pageLocation
-	lineage       *byte // of the state that homes' eras are of
-	lastSize      int   // of the last object: the next is about as large
+	lineage       *byte // of the state that the versions in locations are of
+	lastSize      int   // of the last object; the next one is about as large
 }
 
-// Encode returns the checkpoint object of a frozen state, to be stored under
-// key. Commit is called once it is.
+// Encode returns the checkpoint object of a snapshot, to be stored under key.
+// Call Commit once it is stored.
 func (c *Checkpointer) Encode(s *State, key string) []byte {
 	if c.lineage != s.lineage {
-		c.locations, c.lineage = nil, s.lineage // eras of another state mean nothing here
+		c.locations, c.lineage = nil, s.lineage // versions of another state have no meaning here
 	}
 	rewrite := c.objectToRewrite()
 	var pages pageEncoder
@@ -82,18 +82,18 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 	for table := range tableCount {
 		for page := range tablePages {
 			id := pageID{table, page}
-			era, used := s.pageVersion(table, page)
+			version, used := s.pageVersion(table, page)
 			if !used {
 				continue
 			}
-			if home, ok := c.locations[id]; ok && home.version == era && home.object != rewrite {
-				c.nextLocations[id] = home
+			if location, ok := c.locations[id]; ok && location.version == version && location.object != rewrite {
+				c.nextLocations[id] = location
 				continue
 			}
-			b, era := pages.encodePage(s, table, page)
-			home := w.writePage(key, b)
-			home.version = era
-			c.nextLocations[id] = home
+			b, version := pages.encodePage(s, table, page)
+			location := w.writePage(key, b)
+			location.version = version
+			c.nextLocations[id] = location
 			if rested += len(b); c.Pause != nil && rested >= pauseBytes {
 				rested = 0
 				c.Pause()
@@ -105,10 +105,10 @@ func (c *Checkpointer) Encode(s *State, key string) []byte {
 	return w.b
 }
 
-// Commit makes the last encoded checkpoint the one that the next refers to.
+// Commit makes the last encoded checkpoint the one to which the next one refers.
 func (c *Checkpointer) Commit() { c.locations, c.nextLocations = c.nextLocations, nil }
 
-// objectToRewrite names the oldest object where there are too many.
+// objectToRewrite returns the oldest object if there are too many.
 func (c *Checkpointer) objectToRewrite() string {
 	seen := map[string]bool{}
 	for _, h := range c.locations {
@@ -121,12 +121,12 @@ func (c *Checkpointer) objectToRewrite() string {
 	for n := range seen {
 		names = append(names, n)
 	}
-	return slices.Min(names) // names begin with the revision in fixed width
+	return slices.Min(names) // names begin with the revision in a fixed width
 }
 
 func (w *writer) writePage(key string, b []byte) pageLocation {
 	if cap(w.b)-len(w.b) < len(b) {
-		w.b = slices.Grow(w.b, len(w.b)+len(b)) // append would grow by a quarter, and copy four times as much
+		w.b = slices.Grow(w.b, len(w.b)+len(b)) // append would grow by a quarter at a time, and copy four times as much
 	}
 	h := pageLocation{object: key, position: int64(len(w.b)), length: len(b), crc: crc32.Checksum(b, castagnoli)}
 	w.raw(b)
@@ -172,13 +172,13 @@ func (w *writer) writeCheckpointIndex(key string, root pageLocation, homes map[p
 	w.u32(0)
 }
 
-// CheckpointIndex is what a checkpoint object says of itself.
+// CheckpointIndex is the head and the index of a checkpoint object.
 type CheckpointIndex struct {
 	Level    FeatureLevel
 	Revision Revision
 	Extent   Extent
 	Hash     uint64
-	Objects  []string // it refers to; the first is itself
+	Objects  []string // objects with its pages; the first is itself
 	root     indexedPage
 	pages    []indexedPage
 }
@@ -208,8 +208,8 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
 		return bad(fmt.Errorf("%w %d", ErrVersion, v))
 	}
-	t := reader{b: b, at: len(b) - checkpointTrailerSize}
-	at, n, crc := t.u64(), int(t.u32()), t.u32()
+	t := newReader(b, len(b)-checkpointTrailerSize)
+	at, n, crc := t.Uint64(), int(t.Uint32()), t.Uint32()
 	if at > uint64(len(b)-checkpointTrailerSize) || int(at)+n != len(b)-checkpointTrailerSize {
 		return bad(fmt.Errorf("%w: index outside the object", ErrCorrupt))
 	}
@@ -217,36 +217,36 @@ func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
 	if crc32.Checksum(index, castagnoli) != crc {
 		return bad(fmt.Errorf("%w: checksum of the index", ErrCorrupt))
 	}
-	h := reader{b: b, at: 6}
-	ix := &CheckpointIndex{Level: FeatureLevel(h.u16()), Revision: Revision(h.u64()), Extent: Extent(h.u64()), Hash: h.u64()}
-	r := reader{b: index}
+	h := newReader(b, 6)
+	ix := &CheckpointIndex{Level: FeatureLevel(h.Uint16()), Revision: Revision(h.Uint64()), Extent: Extent(h.Uint64()), Hash: h.Uint64()}
+	r := newReader(index, 0)
 	ix.Objects = r.readTextList()
 	ix.root = r.readIndexedPage(0, len(ix.Objects))
-	for range r.readCount(10, "pages") {
-		table := int(r.u8())
-		if page := r.u16(); table >= tableCount || page >= tablePages {
-			r.fail("table %d, page %d", table, page)
+	for range r.Count(10, "pages") {
+		table := int(r.Uint8())
+		if page := r.Uint16(); table >= tableCount || page >= tablePages {
+			r.Fail("table %d, page %d", table, page)
 		}
 		ix.pages = append(ix.pages, r.readIndexedPage(table, len(ix.Objects)))
 	}
-	if err := r.expectEnd(); err != nil {
+	if err := r.ExpectEnd(); err != nil {
 		return bad(err)
 	}
 	return ix, nil
 }
 
 func (r *reader) readIndexedPage(table, objects int) indexedPage {
-	p := indexedPage{table: table, object: int(r.uvarint()), position: int64(r.uvarintUpTo(1<<40, "position")), length: int(r.uvarintUpTo(1<<31, "length")), crc: r.u32()}
+	p := indexedPage{table: table, object: int(r.Uvarint()), position: int64(r.UvarintUpTo(1<<40, "position")), length: int(r.UvarintUpTo(1<<31, "length")), crc: r.Uint32()}
 	if p.object >= objects || p.object < 0 {
-		r.fail("object %d of %d", p.object, objects)
+		r.Fail("object %d of %d", p.object, objects)
 		p.object = 0
 	}
 	return p
 }
 
-// LoadCheckpoint reads the state that a checkpoint holds, and the earlier
-// objects it refers to. The state's hash, computed anew from what was read,
-// must be the one that stands in it.
+// LoadCheckpoint reads the state of a checkpoint, and the earlier objects it
+// refers to. The hash of the state as it was read must be the one in the
+// checkpoint.
 func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error) {
 	body, err := store.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -291,9 +291,9 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 		if err != nil {
 			return err
 		}
-		r := reader{b: b}
+		r := newReader(b, 0)
 		r.readRoot(s)
-		if err := r.expectEnd(); err != nil {
+		if err := r.ExpectEnd(); err != nil {
 			return err
 		}
 	}
@@ -313,20 +313,20 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 	return nil
 }
 
-// loadCheckpoint brings the replica to the checkpoint where it is behind what
-// the archives can still give it.
+// loadCheckpoint loads the checkpoint if the replica is too far behind for the
+// archives.
 func (f *follower) loadCheckpoint(ctx context.Context) error {
 	r, p := f.r, f.from.Checkpoint
-	f.ready = f.from.Truncated == 0
+	f.ready = f.from.ArchivedUpTo == 0
 	if p == nil {
 		return nil
 	}
 	var applied Revision
-	var generation Extent
-	r.View(func(s *State) { applied, generation = s.revision, s.extent })
-	// A broker that is only a little behind goes on from what it has: its
-	// generation's archive follows without a gap.
-	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || applied > 0 && generation+maxReplayExtents > p.Extent) {
+	var extent Extent
+	r.View(func(s *State) { applied, extent = s.revision, s.extent })
+	// A broker that is only a little behind continues from its state: the archive
+	// of its extent follows without a gap.
+	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || applied > 0 && extent+maxReplayExtents > p.Extent) {
 		return nil
 	}
 	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)
@@ -341,12 +341,12 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 	return nil
 }
 
-// maxReplayExtents is how many generations a follower goes back for by archives
-// rather than by a checkpoint.
+// maxReplayExtents is how many extents a follower is behind at most to catch up
+// from archives instead of a checkpoint.
 const maxReplayExtents = 4
 
-// replaceState replaces the state by a newer one; who waits for what lies between can
-// never know.
+// replaceState replaces the state by a newer one; the outcomes of entries between
+// the two can no longer be found out.
 func (r *Replica) replaceState(s *State) {
 	r.overrideLimits(s)
 	r.mu.Lock()

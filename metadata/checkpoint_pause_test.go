@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An encoding lets commits pass every pauseBytes, and what it writes is the same.
+// An encoding pauses every pauseBytes, and its result is the same.
 func TestEncodingRestsAndWritesTheSame(t *testing.T) {
 	s, _ := bigState(t, 2_000, 5)
 	frozen := s.snapshot()

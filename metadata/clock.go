@@ -2,12 +2,12 @@ package metadata
 
 import "time"
 
-// Clock is a broker's wall clock: what it says goes into the log, to be compared
-// with what others say. Nil is the machine's. How long something takes is never
-// measured by it.
+// Clock is a broker's wall clock. Its time is written to the log, to be compared
+// with other brokers' clocks. Durations are never measured with it. nil is the
+// system's clock.
 type Clock func() UnixMilli
 
-// Now is the clock's time.
+// Now returns the clock's time.
 func (c Clock) Now() UnixMilli {
 	if c == nil {
 		return UnixMilli(time.Now().UnixMilli())

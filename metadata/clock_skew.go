@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// maxClockSkew is how far a holder's clock may provably stand from those of
-// most other brokers for its ticks to count.
+// maxClockSkew is how far the clock of the tick role's holder may be off,
+// provably and against most other brokers, before its ticks stop.
 const maxClockSkew UnixMilli = 2_000
 
-// maxClockMarks is how many marks are kept: with one per publish, a minute.
+// maxClockMarks is how many marks are kept: a minute's, with one per publish.
 const maxClockMarks = 32
 
-// clockMark is a moment of this broker: what was committed after Revision was
+// clockMark is a time of this broker: what was committed after Revision was
 // committed after At.
 type clockMark struct {
 	at       time.Time
 	revision Revision
 }
 
-// clockMarks holds this broker's clock against those that others published.
-// A published clock is of unknown age: its broker may have been slow to write
-// it, and we to read it. So it is compared with an interval: it was read before
-// we read our own clock now, and after the newest mark below what its broker
-// had applied when it read it. Only a clock outside the interval proves
-// something; a pause of the log, of whatever length, proves nothing.
+// clockMarks compares this broker's clock with those that others published. The
+// age of a published clock is unknown: its broker may have been slow to write it,
+// and this one to read it. So it is compared with an interval: it was read before
+// this broker reads its own clock now, and after the newest mark below what its
+// broker had applied when it read it. Only a clock outside the interval proves
+// anything; a pause of the log, of any length, proves nothing.
 type clockMarks struct {
 	mu    sync.Mutex
 	marks []clockMark // oldest first
 }
 
-// record adds a mark: a linearizable read that was sent at a time found the log
-// at a revision.
+// record adds a mark: a linearizable read that was sent at a time returned a
+// revision.
 func (c *clockMarks) record(sent time.Time, found Revision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,7 +42,7 @@ func (c *clockMarks) record(sent time.Time, found Revision) {
 	}
 }
 
-// lastBefore returns the newest mark that lies before a revision came to be.
+// lastBefore returns the newest mark before a revision was committed.
 func (c *clockMarks) lastBefore(rev Revision) (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,10 +54,10 @@ func (c *clockMarks) lastBefore(rev Revision) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// measureSkew returns by how much, at the least, most other brokers' clocks say that
-// this one is ahead (or, if negative, behind); 0 where they prove nothing. clock
-// is this broker's, read at now, after live had arrived. With fewer than three
-// clocks there is no majority to be wrong against.
+// measureSkew returns by how much, at the least, this clock is ahead of most
+// other brokers' clocks (or, if negative, behind); 0 where they prove nothing.
+// clock is this broker's, read at now, after live had arrived. With fewer than
+// three clocks there is no majority.
 func (c *clockMarks) measureSkew(live []LiveSession, self SessionID, now time.Time, clock UnixMilli) UnixMilli {
 	var ahead, behind []UnixMilli
 	clocks := 1
@@ -70,7 +70,8 @@ func (c *clockMarks) measureSkew(live []LiveSession, self SessionID, now time.Ti
 			behind = append(behind, d)
 		}
 		if at, ok := c.lastBefore(l.Status.Applied); ok {
-			// Since the mark by the steady clock: ours may have been set meanwhile.
+			// The time since the mark is by the monotonic clock: the wall clock
+			// may have been set meanwhile.
 			early := clock - UnixMilli(now.Sub(at).Milliseconds())
 			if d := early - l.Status.Clock; d > 0 {
 				ahead = append(ahead, d)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// pausingLog is a log as one broker reaches it: between from and to nothing is
-// answered, and its session publishes a clock that is off.
+// pausingLog is one broker's access to a log: no request is answered between from
+// and to, and its session publishes a clock that is off.
 type pausingLog struct {
 	*MemLog
 	clockOff UnixMilli
@@ -30,7 +30,7 @@ func (p *pausingLog) pause(after, during time.Duration) {
 	p.to = p.from.Add(during)
 }
 
-// wait answers when the pause is over.
+// wait returns when the pause is over.
 func (p *pausingLog) wait() {
 	p.mu.Lock()
 	from, to := p.from, p.to
@@ -71,7 +71,7 @@ func (s pausingSession) Publish(ctx context.Context, st SessionStatus) error {
 	return s.Session.Publish(ctx, st)
 }
 
-// clockRig is three brokers on one log, and what they have logged.
+// clockRig is three brokers on one log, and their log lines.
 type clockRig struct {
 	log  *MemLog
 	logs [3]*pausingLog
@@ -87,7 +87,7 @@ func (c *clockRig) Write(b []byte) (int, error) {
 	return c.text.Write(b)
 }
 
-// accused tells which brokers said that their clock is off.
+// accused returns the brokers that logged that their clock is off.
 func (c *clockRig) accused() (out string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,7 +118,8 @@ func (c *clockRig) ticker() *pausingLog {
 	return nil
 }
 
-// startClocks starts three brokers whose published clocks are off by so much.
+// startClocks starts three brokers whose published clocks are off by these
+// amounts.
 func startClocks(t *testing.T, off [3]UnixMilli) *clockRig {
 	c := &clockRig{log: NewMemLog()}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -145,18 +146,18 @@ func startClocks(t *testing.T, off [3]UnixMilli) *clockRig {
 		}
 		times := DefaultMaintenanceTimes()
 		times.Checkpoint, times.Archive = time.Hour, time.Hour
-		cu := NewMaintenance(MaintenanceConfig{Log: p, Admin: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
+		m := NewMaintenance(MaintenanceConfig{Log: p, Admin: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
 			Broker: brokerOf(t, r, s.ID()), Logger: logger, Rand: rand.New(rand.NewPCG(uint64(i), 7)), Times: times})
 		wg.Go(func() {
-			if err := cu.Run(ctx); err != nil {
-				t.Errorf("custodian: %v", err)
+			if err := m.Run(ctx, m.Tasks()); err != nil {
+				t.Errorf("maintenance: %v", err)
 			}
 		})
 	}
 	return c
 }
 
-// brokerOf is the id of a session's broker.
+// brokerOf returns the id of a session's broker.
 func brokerOf(t *testing.T, r *Replica, id SessionID) (b BrokerID) {
 	t.Helper()
 	r.View(func(s *State) {
@@ -169,8 +170,8 @@ func brokerOf(t *testing.T, r *Replica, id SessionID) (b BrokerID) {
 	return b
 }
 
-// However long the log pauses, for the holder alone or for all, and wherever in
-// the tick that begins: a clock that is right is not said to be off, and state
+// However long the log pauses, for the holder alone or for all, and whenever
+// during a tick that begins: a correct clock is not reported to be off, and state
 // time goes on.
 func TestAPauseOfTheLogMakesNoClockWrong(t *testing.T) {
 	for _, all := range []bool{false, true} {
@@ -200,10 +201,10 @@ func TestAPauseOfTheLogMakesNoClockWrong(t *testing.T) {
 	}
 }
 
-// A clock is found off although the published ones are of unknown age.
+// A wrong clock is found although the age of the published ones is unknown.
 func TestAClockThatIsOffMovesNoStateTime(t *testing.T) {
 	for _, x := range []struct {
-		others UnixMilli // what the other two clocks show
+		others UnixMilli // published by the other two clocks
 		off    bool
 	}{{-8_000, true}, {-1_500, false}, {1_500, false}, {5_000, true}} {
 		t.Run(fmt.Sprint(x.others), func(t *testing.T) {
@@ -212,8 +213,8 @@ func TestAClockThatIsOffMovesNoStateTime(t *testing.T) {
 				accused := func() bool { return strings.Contains(c.accused(), "0") }
 				for range 100 {
 					time.Sleep(time.Second)
-					// Of all brokers the first alone has a clock that its state
-					// time can be held against: the others only publish theirs.
+					// Only the first broker has a clock with which its state time
+					// can be compared: the others only publish theirs.
 					if holder := c.ticker(); holder != c.logs[0] && !accused() {
 						c.log.mu.Lock()
 						delete(c.log.roles, RoleTick)

@@ -2,8 +2,8 @@ package metadata
 
 import "testing"
 
-// The first session that offers an id names the cluster, for good: later ones
-// offer in vain, and a checkpoint brings the id back.
+// The first session that offers an id sets the cluster's id for good: later
+// offers are ignored, and a checkpoint restores it.
 func TestTheFirstSessionNamesTheCluster(t *testing.T) {
 	w := newWorld(1)
 	open := func(offer ClusterID) {
@@ -16,7 +16,7 @@ func TestTheFirstSessionNamesTheCluster(t *testing.T) {
 			t.Fatalf("%+v", out)
 		}
 	}
-	open(ClusterID{}) // of recovery, which offers none
+	open(ClusterID{}) // as in a recovery, which offers none
 	if id := w.state.ClusterID(); !id.IsZero() {
 		t.Fatalf("id %s, though nobody offered one", id)
 	}

@@ -15,7 +15,7 @@ import (
 //	|        | 1       |       |         |      |        |         | of head| of inline|      | bytes  | 32C   |
 //	+--------+---------+-------+---------+------+--------+---------+--------+----------+------+--------+-------+
 //
-// head: route, topics, principals, objects, losers, parts with their runs,
+// head: route, topics, principals, objects, orphans, parts with their runs,
 // commands. The CRC covers everything before it.
 const (
 	entryMagic      = "ZWEN"
@@ -29,8 +29,8 @@ const (
 	runHasStart
 )
 
-// AppendEntry encodes e behind b. It validates what it wrote by the decoder's
-// own rules, so that what cannot be applied is never committed.
+// AppendEntry encodes e behind b. It checks the result with the decoder, so that
+// an entry that cannot be applied is never committed.
 func AppendEntry(b []byte, e *Entry) ([]byte, error) {
 	start := len(b)
 	w := writer{b}
@@ -80,16 +80,13 @@ func (w *writer) writeEntryHead(e *Entry) {
 	for i := range e.Parts {
 		w.writePart(e.Time, &e.Parts[i])
 	}
-	w.uvarint(uint64(len(e.Commands)))
-	for _, c := range e.Commands {
-		w.writeCommand(c)
-	}
+	w.writeCommands(e.Commands)
 }
 
 func (w *writer) writeObjects(session SessionID, objects []ObjectRef) {
 	w.uvarint(uint64(len(objects)))
 	for _, o := range objects {
-		w.flag(o.Name.Session != session) // apply refuses it; encoded for the dump of a bad one
+		w.flag(o.Name.Session != session) // apply refuses another session's; encoded so that an invalid entry can be dumped
 		if o.Name.Session != session {
 			w.u64(uint64(o.Name.Session))
 		}
@@ -117,7 +114,7 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 		if r.Transactional {
 			flags |= runTransactional
 		}
-		if r.Start != 0 {
+		if r.TxnStart != 0 {
 			flags |= runHasStart
 		}
 		w.u8(flags)
@@ -126,8 +123,8 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 			w.uvarint(uint64(uint16(r.Epoch)))
 			w.uvarint(uint64(uint32(r.FirstSequence)))
 		}
-		if r.Start != 0 {
-			w.uvarint(uint64(r.Start))
+		if r.TxnStart != 0 {
+			w.uvarint(uint64(r.TxnStart))
 		}
 		w.uvarint(uint64(r.Batches))
 		w.uvarint(uint64(r.Records))
@@ -137,9 +134,13 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 	}
 }
 
-// DecodeEntry decodes and validates an entry, reusing what e already holds.
-// e.Inline is a slice of b. ErrVersion where a later version wrote it.
-func DecodeEntry(b []byte, e *Entry) error {
+// DecodeEntry decodes and validates an entry, reusing the memory of e. e.Inline
+// is a slice of b. ErrVersion where a later version wrote it.
+func DecodeEntry(b []byte, e *Entry) error { return decodeEntry(b, e, nil) }
+
+// decodeEntry is DecodeEntry with memory for the reader of command fields, or
+// nil. Apply uses it to avoid an allocation.
+func decodeEntry(b []byte, e *Entry, fields *reader) error {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return fmt.Errorf("decode entry: %w: not an entry", ErrCorrupt)
 	}
@@ -153,20 +154,20 @@ func DecodeEntry(b []byte, e *Entry) error {
 	if len(b) > MaxEntryBytes {
 		return fmt.Errorf("decode entry: %w: %d bytes, at most %d", ErrCorrupt, len(b), MaxEntryBytes)
 	}
-	r := reader{b: body, at: 6}
-	e.Level = FeatureLevel(r.u16())
-	e.Session = SessionID(r.u64())
-	e.Lane = Lane(r.u8())
-	e.Seq = LaneSeq(r.u64())
-	e.Time = UnixMilli(r.u64())
-	head, inline := int(r.u32()), int(r.u32())
+	head, inline := int(binary.BigEndian.Uint32(b[33:])), int(binary.BigEndian.Uint32(b[37:]))
 	if head+inline != len(body)-entryHeaderSize {
 		return fmt.Errorf("decode entry: %w: head %d and inline %d in %d bytes", ErrCorrupt, head, inline, len(body)-entryHeaderSize)
 	}
+	r := newReader(body[:entryHeaderSize+head], 6)
+	e.Level = FeatureLevel(r.Uint16())
+	e.Session = SessionID(r.Uint64())
+	e.Lane = Lane(r.Uint8())
+	e.Seq = LaneSeq(r.Uint64())
+	e.Time = UnixMilli(r.Uint64())
+	r.Take(8) // the lengths
 	e.Inline = body[entryHeaderSize+head:]
-	r.b = body[:entryHeaderSize+head]
-	r.readEntryHead(e)
-	if err := r.expectEnd(); err != nil {
+	r.readEntryHead(e, fields)
+	if err := r.ExpectEnd(); err != nil {
 		return fmt.Errorf("decode entry: %w", err)
 	}
 	if err := e.Validate(); err != nil {
@@ -175,7 +176,7 @@ func DecodeEntry(b []byte, e *Entry) error {
 	return nil
 }
 
-// InlineStart returns where in an encoded entry its inline bytes begin.
+// InlineStart returns the position of the inline bytes in an encoded entry.
 func InlineStart(b []byte) (int, error) {
 	if len(b) < entryHeaderSize+4 || string(b[:4]) != entryMagic {
 		return 0, fmt.Errorf("find inline bytes: %w: not an entry", ErrCorrupt)
@@ -187,23 +188,23 @@ func InlineStart(b []byte) (int, error) {
 	return at, nil
 }
 
-func (r *reader) readEntryHead(e *Entry) {
-	e.Route.Broker, e.Route.Member, e.Route.Leader = ZoneID(r.text()), ZoneID(r.text()), ZoneID(r.text())
+func (r *reader) readEntryHead(e *Entry, fields *reader) {
+	e.Route.Broker, e.Route.Member, e.Route.Leader = ZoneID(r.Text()), ZoneID(r.Text()), ZoneID(r.Text())
 	e.Route.Followers = e.Route.Followers[:0]
-	for range r.readCount(1, "followers") {
-		e.Route.Followers = append(e.Route.Followers, ZoneID(r.text()))
+	for range r.Count(1, "followers") {
+		e.Route.Followers = append(e.Route.Followers, ZoneID(r.Text()))
 	}
 	e.Topics = e.Topics[:0]
-	for range r.readCount(16, "topics") {
+	for range r.Count(16, "topics") {
 		e.Topics = append(e.Topics, r.readTopicID())
 	}
 	e.Principals = e.Principals[:0]
-	for range r.readCount(1, "principals") {
-		e.Principals = append(e.Principals, r.text())
+	for range r.Count(1, "principals") {
+		e.Principals = append(e.Principals, r.Text())
 	}
 	e.Objects = r.readObjects(e.Session, e.Objects[:0])
 	e.Orphans = r.readObjects(e.Session, e.Orphans[:0])
-	n := r.readCount(6, "parts")
+	n := r.Count(6, "parts")
 	old := e.Parts[:cap(e.Parts)]
 	e.Parts = e.Parts[:0]
 	for i := range n {
@@ -213,23 +214,20 @@ func (r *reader) readEntryHead(e *Entry) {
 		}
 		e.Parts = append(e.Parts, r.readPart(e.Time, runs))
 	}
-	e.Commands = e.Commands[:0]
-	for range r.readCount(2, "commands") {
-		e.Commands = append(e.Commands, r.readCommand())
-	}
+	e.Commands = r.readCommands(e.Commands[:0], fields)
 }
 
 func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {
-	for range r.readCount(6, "objects") {
+	for range r.Count(6, "objects") {
 		o := ObjectRef{Name: ObjectName{Session: session}}
-		if r.flag() {
-			o.Name.Session = SessionID(r.u64())
+		if r.Flag() {
+			o.Name.Session = SessionID(r.Uint64())
 		}
-		o.Name.Lane = Lane(r.u8())
-		o.Name.Number = r.uvarint()
-		o.Name.Try = r.u8()
-		o.Size = int64(r.uvarintUpTo(MaxObjectBytes, "object size"))
-		o.Puts = uint32(r.uvarintUpTo(1<<20, "puts"))
+		o.Name.Lane = Lane(r.Uint8())
+		o.Name.Number = r.Uvarint()
+		o.Name.Try = r.Uint8()
+		o.Size = int64(r.UvarintUpTo(MaxObjectBytes, "object size"))
+		o.Puts = uint32(r.UvarintUpTo(1<<20, "puts"))
 		out = append(out, o)
 	}
 	return out
@@ -237,13 +235,13 @@ func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {
 
 func (r *reader) readPart(at UnixMilli, runs []Run) Part {
 	p := Part{
-		Topic:     int(r.uvarintUpTo(1<<20, "topic index")),
-		Partition: Partition(r.uvarintUpTo(MaxPartitionsPerTopic, "partition")),
-		Object:    int(r.uvarintUpTo(MaxEntryObjects, "object index")) - 1,
-		Position:  int64(r.uvarintUpTo(MaxObjectBytes, "position")),
-		Length:    int64(r.uvarintUpTo(MaxObjectBytes, "length")),
+		Topic:     int(r.UvarintUpTo(1<<20, "topic index")),
+		Partition: Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition")),
+		Object:    int(r.UvarintUpTo(MaxEntryObjects, "object index")) - 1,
+		Position:  int64(r.UvarintUpTo(MaxObjectBytes, "position")),
+		Length:    int64(r.UvarintUpTo(MaxObjectBytes, "length")),
 	}
-	for range r.readCount(6, "runs") {
+	for range r.Count(6, "runs") {
 		runs = append(runs, r.readRun(at))
 	}
 	p.Runs = runs
@@ -251,29 +249,29 @@ func (r *reader) readPart(at UnixMilli, runs []Run) Part {
 }
 
 func (r *reader) readRun(at UnixMilli) Run {
-	flags := r.u8()
+	flags := r.Uint8()
 	if flags > runNoProducer|runTransactional|runHasStart {
-		r.fail("run flags %#x", flags)
+		r.Fail("run flags %#x", flags)
 	}
 	run := Run{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Transactional: flags&runTransactional != 0}
 	if flags&runNoProducer == 0 {
-		run.Producer = ProducerID(r.uvarintUpTo(1<<62, "producer id"))
-		run.Epoch = ProducerEpoch(r.uvarintUpTo(1<<15-1, "producer epoch"))
-		run.FirstSequence = Sequence(r.uvarintUpTo(1<<31-1, "sequence"))
+		run.Producer = ProducerID(r.UvarintUpTo(1<<62, "producer id"))
+		run.Epoch = ProducerEpoch(r.UvarintUpTo(1<<15-1, "producer epoch"))
+		run.FirstSequence = Sequence(r.UvarintUpTo(1<<31-1, "sequence"))
 	}
 	if flags&runHasStart != 0 {
-		run.Start = Revision(r.uvarintUpTo(1<<62, "start revision"))
+		run.TxnStart = Revision(r.UvarintUpTo(1<<62, "start revision"))
 	}
-	run.Batches = uint32(r.uvarintUpTo(1<<31, "batches"))
-	run.Records = uint32(r.uvarintUpTo(MaxRunRecords, "records"))
-	run.Bytes = uint32(r.uvarintUpTo(MaxObjectBytes, "run bytes"))
-	run.MaxTimestamp = at + UnixMilli(r.varint())
-	run.Principal = int(r.uvarintUpTo(1<<20, "principal index"))
+	run.Batches = uint32(r.UvarintUpTo(1<<31, "batches"))
+	run.Records = uint32(r.UvarintUpTo(MaxRunRecords, "records"))
+	run.Bytes = uint32(r.UvarintUpTo(MaxObjectBytes, "run bytes"))
+	run.MaxTimestamp = at + UnixMilli(r.Varint())
+	run.Principal = int(r.UvarintUpTo(1<<20, "principal index"))
 	return run
 }
 
-// Validate checks what the fields of an entry promise each other. What needs
-// the state is apply's to judge.
+// Validate checks that the fields of an entry are consistent. Apply checks what
+// depends on the state.
 func (e *Entry) Validate() error {
 	if e.Lane >= LaneCount {
 		return fmt.Errorf("lane %d", e.Lane)

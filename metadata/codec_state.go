@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// The state's tables by their number in a checkpoint. Numbers are for ever.
+// The state's tables by their number in a checkpoint. Numbers never change.
 const (
 	tableTopics = iota
 	tableConfigs
@@ -21,18 +23,18 @@ const (
 	tableCount
 )
 
-// pageEncoder keeps the buffers of one page for the next: a checkpoint writes
-// thousands of pages beside commits, and what it throws away they pay for.
+// pageEncoder reuses the buffers of one page for the next: a checkpoint writes
+// thousands of pages while entries are applied, and its garbage would slow those.
 type pageEncoder struct {
-	unsorted writer // items as the table gives them
+	unsorted writer // items in the table's order
 	items    []itemBytes
-	page     writer // and in their order
+	page     writer // items in the order of their bytes
 }
 
-// encodePage writes a table's page, items in the order of their bytes, or
-// nothing where it is empty. It is e's until its next page. era is when the
-// page last changed.
-func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint64) {
+// encodePage encodes a table's page, items in the order of their bytes; nothing
+// where it is empty. b is valid until the next call. version is when the page
+// last changed.
+func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, version uint64) {
 	switch table {
 	case tableTopics:
 		return encodeItems(e, s.topics.pages[page], (*writer).writeTopicItem)
@@ -55,7 +57,7 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, era uint6
 }
 
 // pageVersion returns when a page last changed, and whether it has items.
-func (s *State) pageVersion(table, page int) (era uint64, used bool) {
+func (s *State) pageVersion(table, page int) (version uint64, used bool) {
 	switch table {
 	case tableTopics:
 		return versionOf(s.topics.pages[page])
@@ -103,15 +105,15 @@ func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item f
 	return e.page.b, p.version
 }
 
-// itemBytes is where an encoded item stands in its page's buffer.
+// itemBytes is the position of an encoded item in its page's buffer.
 type itemBytes struct{ from, to int }
 
 // decodePage adds a page's items to the state.
 func (s *State) decodePage(table int, b []byte) error {
-	r := reader{b: b}
-	for range r.readCount(1, "items") {
-		it := reader{b: r.take(r.readCount(1, "item"))}
-		if r.err != nil {
+	r := newReader(b, 0)
+	for range r.Count(1, "items") {
+		it := newReader(r.Take(r.Count(1, "item")), 0)
+		if r.Err() != nil {
 			break
 		}
 		switch table {
@@ -134,11 +136,11 @@ func (s *State) decodePage(table int, b []byte) error {
 		case tableTxns:
 			it.readTxnItem(s)
 		}
-		if err := it.expectEnd(); err != nil {
+		if err := it.ExpectEnd(); err != nil {
 			return fmt.Errorf("table %d: %w", table, err)
 		}
 	}
-	return r.expectEnd()
+	return r.ExpectEnd()
 }
 
 func (w *writer) writeTopicItem(_ TopicID, t *Topic) {
@@ -152,8 +154,8 @@ func (w *writer) writeTopicItem(_ TopicID, t *Topic) {
 }
 
 func (r *reader) readTopicItem(s *State) {
-	t := Topic{ID: r.readTopicID(), Name: r.text(), Partitions: int32(r.uvarintUpTo(MaxPartitionsPerTopic, "partitions")), ReplicationFactor: int16(r.u16()),
-		Created: Revision(r.u64()), CreatedTime: UnixMilli(r.u64()), Configs: r.readTextMap()}
+	t := Topic{ID: r.readTopicID(), Name: r.Text(), Partitions: int32(r.UvarintUpTo(MaxPartitionsPerTopic, "partitions")), ReplicationFactor: int16(r.Uint16()),
+		Created: Revision(r.Uint64()), CreatedTime: UnixMilli(r.Uint64()), Configs: r.readTextMap()}
 	s.topics.put(t.ID, t)
 	s.names.add(t.Name, t.ID)
 }
@@ -165,7 +167,7 @@ func (w *writer) writeConfigItem(n resourceName, c *configMap) {
 }
 
 func (r *reader) readConfigItem(s *State) {
-	n := resourceName{ResourceKind(r.u8()), r.text()}
+	n := resourceName{ResourceKind(r.Uint8()), r.Text()}
 	s.configs.put(n, r.readTextMap())
 }
 
@@ -195,19 +197,19 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 }
 
 func (r *reader) readPartitionItem(s *State) {
-	tp := TopicPartition{r.readTopicID(), Partition(r.uvarintUpTo(MaxPartitionsPerTopic, "partition"))}
-	p := partitionState{created: Revision(r.u64()), logStart: Offset(r.u64()), next: Offset(r.u64()), epoch: LeaderEpoch(r.u32()), producerCount: int(r.uvarint())}
-	n := r.readCount(7, "spans")
+	tp := TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition"))}
+	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), producerCount: int(r.Uvarint())}
+	n := r.Count(7, "spans")
 	p.spans = make([]Span, 0, n)
 	for range n {
-		sp := Span{First: p.logStart + Offset(r.uvarint()) - 1<<32, Count: uint32(r.uvarintUpTo(1<<32-1, "offsets")), Length: uint32(r.uvarintUpTo(1<<32-1, "length")),
-			Object: decodeSpanObject(r.uvarintUpTo(MaxEntryObjects+3, "object")), Revision: Revision(r.uvarint()), Position: int64(r.uvarint()), MaxTimestamp: UnixMilli(r.varint())}
+		sp := Span{First: p.logStart + Offset(r.Uvarint()) - 1<<32, Count: uint32(r.UvarintUpTo(1<<32-1, "offsets")), Length: uint32(r.UvarintUpTo(1<<32-1, "length")),
+			Object: decodeSpanObject(r.UvarintUpTo(MaxEntryObjects+3, "object")), Revision: Revision(r.Uvarint()), Position: int64(r.Uvarint()), MaxTimestamp: UnixMilli(r.Varint())}
 		if sp.Marker() {
-			sp.Epoch = ProducerEpoch(r.u16())
+			sp.Epoch = ProducerEpoch(r.Uint16())
 		} else {
 			p.live += int64(sp.Length)
 		}
-		s.sum += hashSpan(tp, &sp)
+		s.itemHashSum += hashSpan(tp, &sp)
 		p.spans = append(p.spans, sp)
 	}
 	r.readPartitionTxns(s, tp, &p)
@@ -234,13 +236,13 @@ func (w *writer) writeProducerItem(k producerKey, p *producerState) {
 }
 
 func (r *reader) readProducerItem(s *State) {
-	k := producerKey{TopicPartition{r.readTopicID(), Partition(r.uvarintUpTo(MaxPartitionsPerTopic, "partition"))}, ProducerID(r.uvarint())}
-	p := producerState{epoch: ProducerEpoch(r.u16()), lastRevision: Revision(r.u64()), lastTime: UnixMilli(r.u64()), rangeCount: uint8(r.uvarintUpTo(producerRanges, "ranges"))}
+	k := producerKey{TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition"))}, ProducerID(r.Uvarint())}
+	p := producerState{epoch: ProducerEpoch(r.Uint16()), lastRevision: Revision(r.Uint64()), lastTime: UnixMilli(r.Uint64()), rangeCount: uint8(r.UvarintUpTo(producerRanges, "ranges"))}
 	if p.rangeCount == 0 {
-		r.fail("a producer without ranges")
+		r.Fail("a producer without ranges")
 	}
 	for i := range p.rangeCount {
-		p.ranges[i] = sequenceRange{Sequence(r.uvarintUpTo(1<<31-1, "sequence")), uint32(r.uvarintUpTo(MaxRunRecords, "count")), Offset(r.uvarint())}
+		p.ranges[i] = sequenceRange{Sequence(r.UvarintUpTo(1<<31-1, "sequence")), uint32(r.UvarintUpTo(MaxRunRecords, "count")), Offset(r.Uvarint())}
 	}
 	s.producers.put(k, p)
 }
@@ -257,8 +259,8 @@ func (w *writer) writeObjectItem(k objectKey, o *objectState) {
 }
 
 func (r *reader) readObjectItem(s *State) {
-	k := objectKey{Revision(r.u64()), int16(r.uvarintUpTo(MaxEntryObjects, "index"))}
-	o := objectState{name: ObjectName{SessionID(r.u64()), Lane(r.u8()), r.uvarint(), r.u8()}, size: int64(r.uvarint()), live: int64(r.uvarint())}
+	k := objectKey{Revision(r.Uint64()), int16(r.UvarintUpTo(MaxEntryObjects, "index"))}
+	o := objectState{name: ObjectName{SessionID(r.Uint64()), Lane(r.Uint8()), r.Uvarint(), r.Uint8()}, size: int64(r.Uvarint()), live: int64(r.Uvarint())}
 	s.objects.put(k, o)
 }
 
@@ -276,7 +278,7 @@ func (w *writer) writeGroupItem(name string, g *groupState) {
 }
 
 func (r *reader) readGroupItem(s *State) {
-	name := r.text()
+	name := r.Text()
 	g := groupState{offsets: map[TopicPartition]OffsetCommit{}}
 	r.readGroupHead(&g)
 	for _, o := range r.readOffsets() {
@@ -290,7 +292,7 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 	w.u64(uint64(b.start))
 	w.flag(b.hour)
 	w.uvarint(uint64((*c).gapsMs))
-	w.uvarint(uint64(componentEnd))
+	w.uvarint(uint64(costkeys.ComponentEnd))
 	for _, q := range (*c).meters {
 		w.uvarint(q.Hi)
 		w.uvarint(q.Lo)
@@ -299,27 +301,27 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 	for k, q := range (*c).cells {
 		cells = append(cells, Cell{k, q})
 	}
-	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
+	SortCells(cells)
 	w.writeCells(cells)
 }
 
 func (r *reader) readLedgerItem(s *State) {
-	b := ledgerBucket{UnixMilli(r.u64()), r.flag()}
-	c := &ledgerCells{cells: map[CellKey]Quantity{}, gapsMs: int64(r.uvarint())}
-	for i := range r.uvarintUpTo(255, "components") {
-		q := Quantity{r.uvarint(), r.uvarint()}
-		if i < uint64(componentEnd) {
+	b := ledgerBucket{UnixMilli(r.Uint64()), r.Flag()}
+	c := &ledgerCells{cells: map[CellKey]Quantity{}, gapsMs: int64(r.Uvarint())}
+	for i := range r.UvarintUpTo(255, "components") {
+		q := Quantity{Hi: r.Uvarint(), Lo: r.Uvarint()}
+		if i < uint64(costkeys.ComponentEnd) {
 			c.meters[i] = q
 		}
 	}
 	for _, cell := range r.readCells() {
 		c.cells[cell.Key] = cell.Quantity
-		s.sum += hashCell(b, &cell.Key, cell.Quantity)
+		s.itemHashSum += hashCell(b, &cell.Key, cell.Quantity)
 	}
 	s.ledger.put(b, c)
 }
 
-// writeRoot is what is small and changes with every entry.
+// writeRoot writes what is small and changes with every entry.
 func (w *writer) writeRoot(s *State) {
 	w.u64(s.entries)
 	w.u64(uint64(s.time))
@@ -339,7 +341,7 @@ func (w *writer) writeRoot(s *State) {
 		o := s.sessions[id]
 		w.u64(uint64(o.id))
 		w.u32(uint32(o.broker))
-		w.writeOpenSession(o.open)
+		o.open.encode(w)
 		w.flag(o.draining)
 		for _, seq := range o.lanes {
 			w.uvarint(uint64(seq))
@@ -359,9 +361,9 @@ func (w *writer) writeRoot(s *State) {
 		w.u64(uint64(e.time))
 		w.u64(uint64(e.revision))
 	}
-	w.uvarint(uint64(len(s.pending)))
-	for i := range s.pending {
-		g := &s.pending[i]
+	w.uvarint(uint64(len(s.unarchivedExtents)))
+	for i := range s.unarchivedExtents {
+		g := &s.unarchivedExtents[i]
 		w.writeArchiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
 	w.uvarint(uint64(len(s.archives)))
@@ -384,48 +386,48 @@ func (w *writer) writeArchiveRef(a *ArchiveRef) {
 }
 
 func (r *reader) readArchiveRef() (a ArchiveRef) {
-	a = ArchiveRef{Extent: Extent(r.u64()), First: Revision(r.u64()), Last: Revision(r.u64()), Entries: r.uvarint(),
-		Object: r.text(), Size: int64(r.uvarint()), LiveInline: int64(r.uvarint())}
-	copy(a.Digest[:], r.take(len(a.Digest)))
+	a = ArchiveRef{Extent: Extent(r.Uint64()), First: Revision(r.Uint64()), Last: Revision(r.Uint64()), Entries: r.Uvarint(),
+		Object: r.Text(), Size: int64(r.Uvarint()), LiveInline: int64(r.Uvarint())}
+	copy(a.Digest[:], r.Take(len(a.Digest)))
 	return a
 }
 
 func (r *reader) readRoot(s *State) {
-	s.entries = r.u64()
-	s.time = UnixMilli(r.u64())
-	s.recovered = Revision(r.u64())
-	s.nextProducer = ProducerID(r.u64())
-	s.gapsMs = int64(r.u64())
-	s.alarms = r.u64()
-	s.pressure = PressureLevel(r.u8())
-	s.lastAlarm = r.text()
-	copy(s.cluster[:], r.take(len(s.cluster)))
-	for range r.readCount(1, "zones") {
-		s.zones = append(s.zones, ZoneID(r.text()))
+	s.entries = r.Uint64()
+	s.time = UnixMilli(r.Uint64())
+	s.recovered = Revision(r.Uint64())
+	s.nextProducer = ProducerID(r.Uint64())
+	s.gapsMs = int64(r.Uint64())
+	s.alarms = r.Uint64()
+	s.pressure = PressureLevel(r.Uint8())
+	s.lastAlarm = r.Text()
+	copy(s.cluster[:], r.Take(len(s.cluster)))
+	for range r.Count(1, "zones") {
+		s.zones = append(s.zones, ZoneID(r.Text()))
 	}
-	for range r.readCount(40, "sessions") {
-		o := &sessionState{id: SessionID(r.u64()), broker: BrokerID(r.u32()), open: r.readOpenSession(), draining: r.flag()}
+	for range r.Count(40, "sessions") {
+		o := &sessionState{id: SessionID(r.Uint64()), broker: BrokerID(r.Uint32()), open: decodeOpenSession(r).(OpenSession), draining: r.Flag()}
 		for i := range o.lanes {
-			o.lanes[i] = LaneSeq(r.uvarint())
+			o.lanes[i] = LaneSeq(r.Uvarint())
 		}
-		o.usageSeq, o.usageReportedTo = r.uvarint(), UnixMilli(r.u64())
+		o.usageSeq, o.usageReportedTo = r.Uvarint(), UnixMilli(r.Uint64())
 		s.sessions[o.id] = o
 	}
-	for range r.readCount(17, "roles") {
-		name := r.text()
-		s.roles[name] = roleState{RoleEpoch(r.u64()), SessionID(r.u64())}
+	for range r.Count(17, "roles") {
+		name := r.Text()
+		s.roles[name] = roleState{RoleEpoch(r.Uint64()), SessionID(r.Uint64())}
 	}
-	for range r.readCount(17, "producer id blocks") {
-		s.producerIDBlocks = append(s.producerIDBlocks, producerIDBlock{ProducerID(r.uvarint()), UnixMilli(r.u64()), Revision(r.u64())})
+	for range r.Count(17, "producer id blocks") {
+		s.producerIDBlocks = append(s.producerIDBlocks, producerIDBlock{ProducerID(r.Uvarint()), UnixMilli(r.Uint64()), Revision(r.Uint64())})
 	}
-	for range r.readCount(60, "extents") {
+	for range r.Count(60, "extents") {
 		a := r.readArchiveRef()
-		s.pending = append(s.pending, extentDigest{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
+		s.unarchivedExtents = append(s.unarchivedExtents, unarchivedExtent{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
-	for range r.readCount(60, "archives") {
+	for range r.Count(60, "archives") {
 		a := r.readArchiveRef()
 		s.archives = append(s.archives, a)
-		s.sum += hashArchive(&a)
+		s.itemHashSum += hashArchive(&a)
 	}
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)

@@ -1,77 +1,11 @@
 package metadata
 
-// The commands of transactions, and their part of a checkpoint.
+// Transactions in a checkpoint.
 
 func (w *writer) writeTxnOwner(id string, p ProducerID, e ProducerEpoch) {
 	w.text(id)
 	w.varint(int64(p))
 	w.u16(uint16(e))
-}
-
-func (w *writer) writeInitTxn(c InitTxn) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.varint(int64(c.Timeout))
-}
-
-func (r *reader) readInitTxn() InitTxn {
-	return InitTxn{ID: r.text(), Producer: ProducerID(r.varint()), Epoch: ProducerEpoch(r.u16()), Timeout: UnixMilli(r.varint())}
-}
-
-func (w *writer) writeAddToTxn(c AddToTxn) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.writeTopicPartitions(c.Partitions)
-	w.writeTextList(c.Groups)
-}
-
-func (r *reader) readAddToTxn() AddToTxn {
-	return AddToTxn{r.text(), ProducerID(r.varint()), ProducerEpoch(r.u16()), r.readTopicPartitions(), r.readTextList()}
-}
-
-func (w *writer) writeTxnOffsets(c TxnOffsets) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.text(c.Group)
-	w.u64(uint64(c.Slot))
-	w.flag(c.Implicit)
-	w.writeOffsets(c.Offsets)
-}
-
-func (r *reader) readTxnOffsets() TxnOffsets {
-	return TxnOffsets{ID: r.text(), Producer: ProducerID(r.varint()), Epoch: ProducerEpoch(r.u16()), Group: r.text(),
-		Slot: RoleEpoch(r.u64()), Implicit: r.flag(), Offsets: r.readOffsets()}
-}
-
-func (w *writer) writeEndTxn(c EndTxn) {
-	w.writeTxnOwner(c.ID, c.Producer, c.Epoch)
-	w.flag(c.Commit)
-	w.flag(c.Bump)
-	w.u64(uint64(c.Start))
-}
-
-func (r *reader) readEndTxn() EndTxn {
-	return EndTxn{r.text(), ProducerID(r.varint()), ProducerEpoch(r.u16()), r.flag(), r.flag(), Revision(r.u64())}
-}
-
-func (w *writer) writeAbortTxn(c AbortTxn) {
-	w.text(c.ID)
-	w.u64(uint64(c.Start))
-	w.flag(c.Forced)
-}
-
-func (r *reader) readAbortTxn() AbortTxn { return AbortTxn{r.text(), Revision(r.u64()), r.flag()} }
-
-func (w *writer) writeTopicPartitions(list []TopicPartition) {
-	w.uvarint(uint64(len(list)))
-	for _, tp := range list {
-		w.raw(tp.Topic[:])
-		w.uvarint(uint64(uint32(tp.Partition)))
-	}
-}
-
-func (r *reader) readTopicPartitions() (out []TopicPartition) {
-	for range r.readCount(17, "partitions") {
-		out = append(out, TopicPartition{r.readTopicID(), Partition(r.uvarintUpTo(1<<31-1, "partition"))})
-	}
-	return out
 }
 
 func (w *writer) writeTxnItem(id string, t *txnState) {
@@ -93,14 +27,14 @@ func (w *writer) writeTxnItem(id string, t *txnState) {
 }
 
 func (r *reader) readTxnItem(s *State) {
-	id := r.text()
-	t := txnState{producer: ProducerID(r.varint()), epoch: ProducerEpoch(r.u16()), previousProducer: ProducerID(r.varint()), lastEpoch: ProducerEpoch(r.u16()),
-		status: TxnStatus(r.uvarintUpTo(uint64(txnStatusEnd)-1, "status")), timeout: UnixMilli(r.varint()), startRevision: Revision(r.u64()),
-		startTime: UnixMilli(r.u64()), updateTime: UnixMilli(r.u64()), partitions: r.readTopicPartitions(), groups: r.readTextList()}
-	for range r.readCount(29, "offsets") {
-		group, offsets := r.text(), r.readOffsets()
+	id := r.Text()
+	t := txnState{producer: ProducerID(r.Varint()), epoch: ProducerEpoch(r.Uint16()), previousProducer: ProducerID(r.Varint()), lastEpoch: ProducerEpoch(r.Uint16()),
+		status: TxnStatus(r.UvarintUpTo(uint64(txnStatusEnd)-1, "status")), timeout: UnixMilli(r.Varint()), startRevision: Revision(r.Uint64()),
+		startTime: UnixMilli(r.Uint64()), updateTime: UnixMilli(r.Uint64()), partitions: r.readTopicPartitions(), groups: r.readTextList()}
+	for range r.Count(29, "offsets") {
+		group, offsets := r.Text(), r.readOffsets()
 		if len(offsets) != 1 {
-			r.fail("%d offsets, want one", len(offsets))
+			r.Fail("%d offsets, want one", len(offsets))
 			return
 		}
 		t.offsets = append(t.offsets, txnOffset{group, offsets[0]})
@@ -113,8 +47,8 @@ func (r *reader) readTxnItem(s *State) {
 	}
 }
 
-// encodeSpanObject is how a span's object is written: 0 inline, then its index in
-// the entry, and beyond all indexes the kinds of markers.
+// encodeSpanObject encodes a span's object: 0 for inline, then its index in the
+// entry plus 1, and beyond all indexes the kinds of markers.
 func encodeSpanObject(o int16) uint64 {
 	if o <= MarkerAbort {
 		return uint64(MaxEntryObjects + MarkerAbort - o + 1)
@@ -129,11 +63,10 @@ func decodeSpanObject(v uint64) int16 {
 	return int16(v) - 1
 }
 
-// writePartitionTxns is the part of a partition's item that tells its open and
-// aborted transactions.
+// writePartitionTxns writes a partition's open and aborted transactions.
 func (w *writer) writePartitionTxns(p *partitionState) {
 	if len(p.openTxns)+len(p.aborted) == 0 {
-		return // as most are
+		return // as in most partitions
 	}
 	w.uvarint(uint64(len(p.openTxns)))
 	for _, o := range p.openTxns {
@@ -149,15 +82,15 @@ func (w *writer) writePartitionTxns(p *partitionState) {
 }
 
 func (r *reader) readPartitionTxns(s *State, tp TopicPartition, p *partitionState) {
-	if r.at == len(r.b) {
+	if r.Remaining() == 0 {
 		return
 	}
-	for range r.readCount(2, "open transactions") {
-		p.openTxns = append(p.openTxns, OpenTxn{ProducerID(r.uvarint()), Offset(r.uvarint())})
+	for range r.Count(2, "open transactions") {
+		p.openTxns = append(p.openTxns, OpenTxn{ProducerID(r.Uvarint()), Offset(r.Uvarint())})
 	}
-	for range r.readCount(3, "aborted transactions") {
-		a := AbortedTxn{ProducerID(r.uvarint()), Offset(r.uvarint()), Offset(r.uvarint())}
-		s.sum += hashAborted(tp, &a)
+	for range r.Count(3, "aborted transactions") {
+		a := AbortedTxn{ProducerID(r.Uvarint()), Offset(r.Uvarint()), Offset(r.Uvarint())}
+		s.itemHashSum += hashAborted(tp, &a)
 		p.aborted = append(p.aborted, a)
 	}
 }

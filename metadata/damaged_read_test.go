@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// damagedReads is a store whose first reads of some objects bring a flipped bit.
+// damagedReads is a store whose first reads of some objects have a flipped bit.
 type damagedReads struct {
 	Store
 	part string // of the objects' names
@@ -34,8 +34,8 @@ func (d *damagedReads) Get(ctx context.Context, key string, off, length int64) (
 	return b, err
 }
 
-// What is damaged on its way to a broker that starts is read again; what is
-// damaged where it is stored stops it.
+// An object that is damaged in transfer to a broker that starts is read again;
+// one that is damaged in the store stops the broker.
 func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 	for _, c := range []struct {
 		part  string
@@ -49,7 +49,7 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 				a := startBroker(t, log, store, "a", 1)
 				defer a.stop()
 				topics := 0
-				for start := (StartPoint{}); start.Checkpoint == nil || start.Truncated < start.Checkpoint.Extent+2; topics++ {
+				for start := (StartPoint{}); start.Checkpoint == nil || start.ArchivedUpTo < start.Checkpoint.Extent+2; topics++ {
 					if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{TopicID{1, byte(topics)}, fmt.Sprint(topics), 1, 3, nil}}, nil); err != nil || out.Commands[0].Code != CodeOK {
 						t.Fatalf("%+v %v", out, err)
 					}
@@ -87,8 +87,8 @@ func TestWhatIsReadDamagedIsReadAgain(t *testing.T) {
 	}
 }
 
-// The trailer that says up to where an archive goes is checked: taken for shorter
-// than it is, an archive would be left out of what a broker starts from.
+// The end of an archive in its trailer is checked: an archive taken for shorter
+// than it is would be left out at a start.
 func TestADamagedTrailerIsNotBelieved(t *testing.T) {
 	w := NewArchiveWriter(1, [32]byte{}, "")
 	for i := range 3 {

@@ -1,7 +1,7 @@
 package metadata
 
-// Limits of one entry. They bound what a follower must hold and what etcd
-// must replicate in one request.
+// Limits of one entry. They bound what a follower must keep in memory and what
+// etcd must replicate in one request.
 const (
 	MaxEntryBytes   = 1 << 20   // of an encoded entry
 	MaxInlineBytes  = 96 << 10  // of record bytes inside an entry
@@ -11,32 +11,31 @@ const (
 	MaxEntryObjects = 1 << 10   // objects that one entry introduces
 )
 
-// Entry is one commit: what a broker asks the cluster to take, at one place
-// of the order. Nothing in it is per record or per batch.
+// Entry is one commit: what a broker appends to the log at one revision. It has
+// nothing per record or per batch.
 type Entry struct {
 	Level   FeatureLevel
 	Session SessionID
 	Lane    Lane
 	Seq     LaneSeq
-	// Time is the writer's clock when the entry was sealed. Apply never
-	// compares it with state time; it is stored for people.
+	// Time is the writer's clock when the entry was sealed.
 	Time UnixMilli
-	// Route is where broker, etcd member, leader and followers stood, for
-	// the price of what crosses between them.
+	// Route has the zones of broker, etcd member, leader and followers, to price
+	// the traffic between them.
 	Route Route
 
 	Topics     []TopicID // interned: Part.Topic is an index
 	Principals []string  // interned: Run.Principal is an index
 
 	Objects []ObjectRef // introduced by this entry, named after its session
-	Orphans []ObjectRef // tried and given up: billed, and garbage from here on
+	Orphans []ObjectRef // uploaded, perhaps, but not used: billed, and garbage from here on
 	Parts   []Part
-	Inline  []byte // record bytes of the parts that lie in no object
+	Inline  []byte // record bytes of the parts without an object
 
 	Commands []Command
 }
 
-// Route says between which zones an entry travelled.
+// Route is the zones between which an entry travelled.
 type Route struct {
 	Broker, Member, Leader ZoneID
 	Followers              []ZoneID // one per etcd member that is not the leader
@@ -45,8 +44,8 @@ type Route struct {
 // ObjectRef is an object and the requests it cost.
 type ObjectRef struct {
 	Name ObjectName
-	Size int64  // bytes; 0 for a loser that may not exist
-	Puts uint32 // billable PUT attempts: answers 2xx and 4xx (5xx are free)
+	Size int64  // 0 for an orphan that may not exist
+	Puts uint32 // billable PUT attempts: responses 2xx and 4xx (5xx are free)
 }
 
 // InlineObject is Part.Object of a part whose bytes are in Entry.Inline.
@@ -71,17 +70,17 @@ type Run struct {
 	Epoch         ProducerEpoch
 	FirstSequence Sequence
 	Batches       uint32
-	Records       uint32 // offsets taken: the sum of last offset delta + 1
+	Records       uint32 // offsets used: the sum of last offset delta + 1
 	Bytes         uint32
 	MaxTimestamp  UnixMilli
 	Principal     int // index into Entry.Principals
 	Transactional bool
-	// Start is the revision at which the transaction began in which batches
+	// TxnStart is the revision at which the transaction began in which batches
 	// of the older protocol (V1) were received; 0 otherwise.
-	Start Revision
+	TxnStart Revision
 }
 
-// CommittedEntry is an entry as the log holds it.
+// CommittedEntry is an entry in the log.
 type CommittedEntry struct {
 	Revision Revision
 	Extent   Extent
@@ -91,7 +90,7 @@ type CommittedEntry struct {
 	Bytes    []byte // the encoded entry, never changed
 }
 
-// EntryKey is where an entry's waiter is found.
+// EntryKey identifies an entry, as for its waiter.
 type EntryKey struct {
 	Session SessionID
 	Lane    Lane

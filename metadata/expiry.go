@@ -3,21 +3,21 @@ package metadata
 import "strconv"
 
 // Configs of all brokers that apply itself reads. They are in the log, as all
-// configs are, so that every broker forgets the same at the same revision.
+// configs are, so that every broker drops the same at the same revision.
 const (
 	ProducerExpiryConfig = "producer.id.expiration.ms"
 	TxnExpiryConfig      = "transactional.id.expiration.ms"
 )
 
-// ProducerExpiry is how long, in state time, a partition remembers an idle
-// producer, where ProducerExpiryConfig says nothing else.
+// ProducerExpiry is how long, in state time, a partition keeps an idle producer,
+// unless ProducerExpiryConfig is set.
 const ProducerExpiry UnixMilli = 24 * 3600 * 1000
 
-// TxnExpiry is how long, in state time, a transactional id is remembered after
-// its last transaction, where TxnExpiryConfig says nothing else.
+// TxnExpiry is how long, in state time, a transactional id is kept after its last
+// transaction, unless TxnExpiryConfig is set.
 const TxnExpiry UnixMilli = 7 * 24 * 3600 * 1000
 
-// configuredExpiry returns what a config of all brokers says, or else def.
+// configuredExpiry returns the value of a config of all brokers, or else def.
 func (s *State) configuredExpiry(config string, def UnixMilli) UnixMilli {
 	if v, err := strconv.ParseInt(s.Configs(ResourceBroker, "")[config], 10, 64); err == nil && v > 0 {
 		return UnixMilli(v)
@@ -25,10 +25,10 @@ func (s *State) configuredExpiry(config string, def UnixMilli) UnixMilli {
 	return def
 }
 
-// pagesDue says in which pages of a table a tick looks for what has been idle for
-// longer than expiry: n pages from first on, every stride-th. The turn of every
-// page comes within 64 minutes, one of them at a time, or within a twentieth of
-// the expiry where that is sooner.
+// pagesDue returns the pages of a table in which a tick searches for items that
+// have been idle longer than expiry: n pages from first on, every stride-th.
+// Every page is searched once in 64 minutes, or in a twentieth of the expiry
+// where that is shorter.
 func pagesDue(before, now, expiry UnixMilli) (first, n, stride int) {
 	const slow = 64
 	round := max(expiry/20, 1)
@@ -42,7 +42,8 @@ func pagesDue(before, now, expiry UnixMilli) (first, n, stride int) {
 	return int(now / ledgerMinute % slow), tablePages / slow, slow
 }
 
-// findIdle returns what a tick finds in its pages of a table for which is says so.
+// findIdle returns the items for which is returns true in the pages that are due
+// at this tick.
 func findIdle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli, is func(K, *V) bool) (gone []K) {
 	first, n, stride := pagesDue(before, now, expiry)
 	for i := range n {
@@ -57,8 +58,8 @@ func findIdle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli
 	return gone
 }
 
-// expireProducers forgets idle producers, but for those that have a transaction
-// open on the partition.
+// expireProducers drops idle producers, except those with a transaction open on
+// the partition.
 func (s *State) expireProducers(before UnixMilli) {
 	expiry := s.configuredExpiry(ProducerExpiryConfig, ProducerExpiry)
 	for _, k := range findIdle(s.producers, before, s.time, expiry, func(k producerKey, p *producerState) bool {
@@ -73,7 +74,7 @@ func (s *State) expireProducers(before UnixMilli) {
 	}
 }
 
-// expireTxns forgets idle transactional ids.
+// expireTxns drops idle transactional ids.
 func (s *State) expireTxns(before UnixMilli) {
 	expiry := s.configuredExpiry(TxnExpiryConfig, TxnExpiry)
 	for _, id := range findIdle(s.txns, before, s.time, expiry, func(_ string, t *txnState) bool {

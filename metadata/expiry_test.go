@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What is set for all brokers holds from the next tick on, and an idle producer
-// or transactional id is gone soon after; but no producer in a transaction.
+// A config of all brokers applies from the next tick on, and an idle producer or
+// transactional id is dropped soon after; but no producer in a transaction.
 func TestWhatIsIdleIsForgottenWhenTheConfigsOfAllBrokersSay(t *testing.T) {
 	r := newTxnRig(t)
 	set := func(producer, txn int) {
@@ -50,7 +50,7 @@ func TestWhatIsIdleIsForgottenWhenTheConfigsOfAllBrokersSay(t *testing.T) {
 	known(1, true)
 }
 
-// Each page of a table has its turn once in a round, however long the ticks are.
+// Each page of a table is visited once in a round, however long the ticks are.
 func TestASweepLeavesNoPageOut(t *testing.T) {
 	for _, expiry := range []UnixMilli{1, 100, 5000, 3_600_000, ProducerExpiry, TxnExpiry} {
 		for _, step := range []UnixMilli{1, 250, 1000, MaxTickStep} {
@@ -71,8 +71,8 @@ func TestASweepLeavesNoPageOut(t *testing.T) {
 	}
 }
 
-// Which producer ids were given out when is known for as long as a producer is
-// remembered, also where that is longer than by default.
+// The times at which producer ids were assigned are kept for as long as a
+// producer is, also where that is longer than by default.
 func TestErasOfProducerIDsLastAsLongAsProducers(t *testing.T) {
 	for _, days := range []UnixMilli{1, 3} {
 		r := newTxnRig(t)

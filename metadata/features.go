@@ -9,10 +9,11 @@ const (
 	TxnFeature   = "transaction.version" // 2: Produce begins a transaction (KIP-890)
 )
 
-// featuresEpochKey is where apply keeps, among the levels, when one was last set.
+// featuresEpochKey is the key, among the levels, of the revision at which one was
+// last set.
 const featuresEpochKey = "" // no feature has this name
 
-// FinalizedLevel returns the level at which a feature was set; top where it never
+// FinalizedLevel returns the level to which a feature was set; top if it never
 // was.
 func (s *State) FinalizedLevel(feature string, top int16) int16 {
 	v, ok := s.Configs(ResourceFeatures, "")[feature]
@@ -26,8 +27,8 @@ func (s *State) FinalizedLevel(feature string, top int16) int16 {
 	return int16(n)
 }
 
-// FeaturesEpoch rises whenever a feature is set: clients keep the levels of the
-// greatest epoch that a broker told them.
+// FeaturesEpoch rises whenever a feature is set: clients keep the levels with the
+// greatest epoch that they received.
 func (s *State) FeaturesEpoch() int64 {
 	at, _ := strconv.ParseInt(s.Configs(ResourceFeatures, "")[featuresEpochKey], 10, 64)
 	return int64(s.level) + at

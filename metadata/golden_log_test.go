@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// What the first release's log means is for ever: the same archives applied by
-// this program give the same state, hash by hash. Where this fails, what apply
-// computes has changed, and that needs a feature level, not a new golden file.
+// The meaning of the first release's log never changes: the same archives applied
+// by this program give the same state, hash by hash. If this fails, the result of
+// apply has changed, and that needs a feature level, not a new golden file.
 func TestGoldenLogGivesTheSameStates(t *testing.T) {
 	path := filepath.Join("testdata", "log.v1")
 	if *rewrite {

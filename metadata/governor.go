@@ -8,21 +8,23 @@ import (
 	"time"
 )
 
-// Rates are what one log may be asked to carry per second, cluster-wide. They
-// are the cluster's limits: past them linger grows instead of etcd's queue.
+// Rates are the limits of what one log carries per second, for the whole cluster.
+// Beyond them linger grows instead of etcd's queue.
 type Rates struct {
 	Commits     float64
-	EntryBytes  float64 // without the inline ones
+	EntryBytes  float64 // without inline bytes
 	Runs        float64
 	InlineBytes float64
 }
 
-// DefaultRates returns what one log carries (docs/design.md, section 16).
+// DefaultRates returns the rates that one log carries (docs/design.md, section
+// 16).
 func DefaultRates() Rates {
 	return Rates{Commits: 2_000, EntryBytes: 6 << 20, Runs: 100_000, InlineBytes: 2 << 20}
 }
 
-// Cost is what one entry asks of the log. Its inline bytes are no EntryBytes.
+// Cost is what one entry takes of the rates. Its inline bytes are not in
+// EntryBytes.
 type Cost struct {
 	Commits     int
 	EntryBytes  int
@@ -30,7 +32,7 @@ type Cost struct {
 	InlineBytes int
 }
 
-// CostOf is what an entry that was applied has cost.
+// CostOf returns the cost of an applied entry.
 func CostOf(a *AppliedEntry) Cost {
 	c := Cost{Commits: 1, EntryBytes: len(a.Committed.Bytes)}
 	if a.Entry == nil {
@@ -44,52 +46,52 @@ func CostOf(a *AppliedEntry) Cost {
 	return c
 }
 
-// Governor holds one broker to what the cluster's rates leave it, as two token
-// buckets for each rate: its share by live sessions, which nobody can take
-// from it, and the whole cluster's, from which it may take what the others do
-// not use. What they use it learns from the entries that it applies (ChargeRemote), a
-// few milliseconds late; so what it takes beyond its share is bounded until it
-// has seen its own entries applied (Settle). Over any span of time all brokers
-// together stay within the rates and a second's worth (ADR 0017).
+// Governor limits one broker to its part of the cluster's rates, with two token
+// buckets for each rate: its own share, by live sessions, which other brokers
+// cannot use, and the whole cluster's, from which it may use what the others do
+// not. It gets their use from the entries that it applies (ChargeRemote), a few
+// milliseconds late; so what it takes beyond its share is bounded until its own
+// entries are applied (Settle). Over any span of time all brokers together stay
+// within the rates and a second's worth (ADR 0017).
 //
-// Control goes first: it never waits for data. `low` may take all that is
-// left; `standard` only above a reserve, and once it ran dry it waits until the
-// reserve is clearly back (hysteresis).
+// Control goes first: it never waits for data. `low` may take all that is left;
+// `standard` only above a reserve, and once that has run out it waits until the
+// reserve is clearly restored (hysteresis).
 type Governor struct {
 	mu                sync.Mutex // guards what follows
 	rates             amounts
-	dataFraction      float64 // the part of the rates of commits and runs that is given
+	dataFraction      float64 // the part of the rates of commits and runs that data may use
 	share             float64 // 1 / live sessions
 	refilledAt        time.Time
 	ownBucket         amounts // of this broker's share
-	clusterBucket     amounts // of the cluster's, as far as is known here
+	clusterBucket     amounts // of the cluster's, as far as this broker has applied
 	unsettled         amounts // taken here, not settled
-	standardStarved   bool    // standard waits for the reserve to be clearly back
+	standardStarved   bool    // standard waits for the reserve to be clearly restored
 	inlineOK          bool    // the log's store has room, and archives are not behind
 	denied            uint64
-	remoteSpent       amounts // spent by them, in all
+	remoteSpent       amounts // spent by other brokers, in total
 	inlineBeyondShare float64 // inline bytes taken beyond the share
 	waited            time.Duration
 }
 
 const (
-	// burstSeconds is how long, in seconds, rates may be saved up.
+	// burstSeconds is for how long, in seconds, an unused rate is saved up.
 	burstSeconds = 0.25
-	// debtSeconds is how many seconds of its rate a bucket remembers of what was
-	// spent beyond it.
+	// debtSeconds is the largest debt of a bucket, in seconds of its rate.
 	debtSeconds = 1
-	// standardReserve is the part of a bucket that standard leaves to low.
+	// standardReserve is the part of a bucket that only low and control may use.
 	standardReserve = 0.2
 )
 
-// NewGovernor returns the governor of one broker that is alone at first.
+// NewGovernor returns the governor of one broker; until SetSessions it is the
+// only one.
 func NewGovernor(r Rates) *Governor {
 	g := &Governor{rates: amounts{r.Commits, r.EntryBytes, r.Runs, r.InlineBytes}, dataFraction: 1, share: 1, inlineOK: true, refilledAt: time.Now()}
 	g.ownBucket, g.clusterBucket = g.bucketCapacity(1), g.bucketCapacity(1)
 	return g
 }
 
-// SetSessions tells how many brokers share the log.
+// SetSessions sets how many brokers share the log.
 func (g *Governor) SetSessions(sessions int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,8 +99,8 @@ func (g *Governor) SetSessions(sessions int) {
 	g.share = 1 / float64(max(sessions, 1))
 }
 
-// SetDataFraction says which part of the cluster's rates of commits and runs is given to
-// data: less than all where the state grows full.
+// SetDataFraction sets the part of the cluster's rates of commits and runs that
+// data may use: less than 1 where the state is nearly full.
 func (g *Governor) SetDataFraction(part float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -106,7 +108,7 @@ func (g *Governor) SetDataFraction(part float64) {
 	g.dataFraction = part
 }
 
-// ratePerSecond is what is given of one kind per second.
+// ratePerSecond returns the usable rate of one kind.
 func (g *Governor) ratePerSecond(i int) float64 {
 	if i == rateCommits || i == rateRuns {
 		return g.rates[i] * g.dataFraction
@@ -114,15 +116,15 @@ func (g *Governor) ratePerSecond(i int) float64 {
 	return g.rates[i]
 }
 
-// AllowInline says whether inline entries may be written at all: not while
-// the store is short of room or too much of the log lies in no archive.
+// AllowInline sets whether inline entries may be written: not while the store is
+// short of room or too much of the log is not archived.
 func (g *Governor) AllowInline(ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inlineOK = ok
 }
 
-// ChargeRemote takes down what another broker has spent, by an entry that was applied.
+// ChargeRemote charges the cost of another broker's entry, which was applied.
 func (g *Governor) ChargeRemote(c Cost) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -133,8 +135,8 @@ func (g *Governor) ChargeRemote(c Cost) {
 	}
 }
 
-// Settle says that what was taken for an entry is known to all who follow the
-// log: the entry is applied here, or it will not be.
+// Settle reports that an entry's cost is visible to all followers of the log: the
+// entry was applied here, or never will be.
 func (g *Governor) Settle(c Cost) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,14 +145,14 @@ func (g *Governor) Settle(c Cost) {
 	}
 }
 
-// SettleAll settles what an earlier session has taken.
+// SettleAll settles what an earlier session took.
 func (g *Governor) SettleAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.unsettled = amounts{}
 }
 
-// bucketCapacity is what a bucket of this share of the rates holds.
+// bucketCapacity returns the capacity of a bucket of this share of the rates.
 func (g *Governor) bucketCapacity(share float64) (full amounts) {
 	for i, least := range (amounts{4, MaxEntryBytes, 8192, 2 * MaxInlineBytes}) {
 		full[i] = max(g.ratePerSecond(i)*share*burstSeconds, least)
@@ -170,8 +172,8 @@ func (g *Governor) refill() {
 	}
 }
 
-// secondsUntilPayable is after how long an amount can be paid: 0 is now. floors are what must
-// be left of own and all.
+// secondsUntilPayable returns after how many seconds an amount can be paid: 0 is
+// now. floor is the part of a bucket's capacity that must be left.
 func (g *Governor) secondsUntilPayable(i int, n float64, floor float64) (seconds float64, fromOwn bool) {
 	if n == 0 {
 		return 0, true
@@ -181,14 +183,14 @@ func (g *Governor) secondsUntilPayable(i int, n float64, floor float64) (seconds
 	if seconds == 0 {
 		return 0, true
 	}
-	if g.unsettled[i]+n <= own { // the part of all that this broker may hold unseen
+	if g.unsettled[i]+n <= own { // what this broker may take of the cluster's before it is settled
 		seconds = min(seconds, secondsToFill(g.clusterBucket[i], n, floor*all, all, g.ratePerSecond(i)))
 	}
 	return seconds, false
 }
 
-// secondsToFill returns for how many seconds a bucket must fill before it can pay. A
-// cost above what the bucket can ever hold is paid from a full one, into debt.
+// secondsToFill returns for how many seconds a bucket must fill before it can
+// pay. A cost above its capacity is paid from a full bucket, into debt.
 func secondsToFill(have, cost, floor, full, rate float64) float64 {
 	need := min(cost+floor, full)
 	if have >= need {
@@ -205,7 +207,7 @@ func (g *Governor) spend(i int, n float64, fromOwn bool) {
 	g.unsettled[i] += n
 }
 
-// InlineAllowed takes n bytes from the inline budget if they are there.
+// InlineAllowed takes n bytes from the inline budget if it has them.
 func (g *Governor) InlineAllowed(n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -242,7 +244,7 @@ func (g *Governor) Acquire(ctx context.Context, lane Lane, c Cost) error {
 	}
 }
 
-// tryAcquire pays, or returns how long to wait before asking again.
+// tryAcquire pays, or returns how long to wait before trying again.
 func (g *Governor) tryAcquire(lane Lane, c Cost) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -280,7 +282,7 @@ func (g *Governor) tryAcquire(lane Lane, c Cost) time.Duration {
 	return 0
 }
 
-// amounts are a quantity of each of the four kinds.
+// amounts has one quantity of each of the four kinds.
 type amounts [rateKinds]float64
 
 const (
@@ -295,20 +297,20 @@ func amountsOf(c Cost) amounts {
 	return amounts{float64(c.Commits), float64(c.EntryBytes), float64(c.Runs), float64(c.InlineBytes)}
 }
 
-// GovernorStats is how the governor stands, for metrics. Own is what is left of
-// this broker's share, All what is left to everybody, Others what other brokers
-// have spent since this one has followed them.
+// GovernorStats are the governor's values for metrics. Own is what is left of
+// this broker's share, All what is left of the cluster's, Others what other
+// brokers have spent since this one began to follow them.
 type GovernorStats struct {
 	Own, All     Cost
 	Others       Cost
 	Share        float64
-	DataFraction float64 // the part of the rates of commits and runs that data is given
+	DataFraction float64 // the part of the rates of commits and runs that data may use
 	InlineDenied uint64
 	InlineBeyond float64 // bytes taken beyond the share
 	Waited       time.Duration
 }
 
-// Stats returns how the governor stands.
+// Stats returns the governor's values.
 func (g *Governor) Stats() GovernorStats {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// spent is what one broker took, when.
+// spent is what one broker took, and when.
 type spent struct {
 	at time.Time
 	Cost
 }
 
-// governed is a cluster of governors over one log, whose entries each broker
-// sees after a while of its own.
+// governed is a cluster of governors over one log; each broker sees its entries
+// after a delay of its own.
 type governed struct {
 	t       *testing.T
 	rates   Rates
@@ -25,7 +25,7 @@ type governed struct {
 	lags    []time.Duration // the longest
 	rng     *rand.Rand
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	spent []spent
 	by    []Cost
 	wg    sync.WaitGroup
@@ -42,7 +42,7 @@ func newGoverned(t *testing.T, seed uint64, n int, rates Rates) *governed {
 	return w
 }
 
-// spend notes what broker i took, and shows it to all after a while.
+// spend records what broker i took, and reports it to all after their delays.
 func (w *governed) spend(i int, c Cost) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +62,7 @@ func (w *governed) spend(i int, c Cost) {
 	}
 }
 
-// produce has broker i append entries of up to this size for so long, one
+// produce makes broker i append entries of up to this size for this time, one
 // after the other: inline where it may.
 func (w *governed) produce(i int, bytes int, long, pause time.Duration) {
 	w.mu.Lock()
@@ -82,16 +82,16 @@ func (w *governed) produce(i int, bytes int, long, pause time.Duration) {
 	}
 }
 
-// check holds any span of time against the rates: what was spent in it is at
-// most what they allow, and a second's worth.
+// check compares any span of time with the rates: what was spent in it is at most
+// what they allow, and a second's worth.
 func (w *governed) check() {
 	w.t.Helper()
 	w.wg.Wait()
 	least := amounts{4, MaxEntryBytes, 8192, 2 * MaxInlineBytes}
 	rates := amounts{w.rates.Commits, w.rates.EntryBytes, w.rates.Runs, w.rates.InlineBytes}
 	for i := range rates {
-		// The least span's excess is a running maximum: of all that was spent
-		// before, less what the rate allowed.
+		// The excess of the worst span is a running maximum: of all that was
+		// spent before, less what the rate allowed.
 		over, lowest, sum := 0.0, math.Inf(1), 0.0
 		for _, s := range w.spent {
 			allowed := s.at.Sub(w.spent[0].at).Seconds() * rates[i]
@@ -106,7 +106,7 @@ func (w *governed) check() {
 	}
 }
 
-// Brokers come, go and change what they need at random.
+// Brokers join, leave and change their load at random.
 func TestAllBrokersTogetherKeepToTheClustersRates(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestOneBrokerMayUseWhatTheOthersDoNot(t *testing.T) {
 		w.check()
 		before := w.by[0].InlineBytes
 		var wg sync.WaitGroup
-		for i := range 3 { // the second takes little, the others what they get
+		for i := range 3 { // the second takes little, the others all that they can
 			bytes := MaxInlineBytes
 			if i == 1 {
 				bytes = 2000
@@ -161,7 +161,7 @@ func TestOneBrokerMayUseWhatTheOthersDoNot(t *testing.T) {
 	})
 }
 
-// A broker that does not hear of the log, not even of its own entries, keeps to
+// A broker that gets nothing from the log, not even its own entries, stays within
 // its share.
 func TestABrokerThatSeesNothingKeepsToItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -21,7 +21,7 @@ func TestLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
 	produce(a, 2, 100)
 	produce(b, 0, 5)
 	do(CommitOffsets{"g", 5, []OffsetCommit{{Topic: a, Partition: 0, Offset: 4}, {Topic: a, Partition: 1, Offset: 7}, {Topic: b, Partition: 0, Offset: -1}}})
-	want := []GroupLag{{"g", "a", 6}} // nothing is committed of a's third partition, and b's position says nothing
+	want := []GroupLag{{"g", "a", 6}} // a's third partition has no committed offset, and b's offset is of no record
 	if got := w.state.GroupLags("g"); !slices.Equal(got, want) {
 		t.Errorf("lags %+v, want %+v", got, want)
 	}
@@ -29,7 +29,7 @@ func TestLagOfAGroupIsWhatItHasNotCommitted(t *testing.T) {
 	if got := w.state.GroupLags("g"); len(got) != 1 || got[0].Records != 2 {
 		t.Errorf("lags %+v after a trim: want what is left to read, 2", got)
 	}
-	if got := w.state.GroupLags("nobody"); len(got) != 0 {
+	if got := w.state.GroupLags("unknown"); len(got) != 0 {
 		t.Errorf("lags of no group: %+v", got)
 	}
 }

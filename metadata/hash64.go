@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// Hash is the hash that brokers of all versions must agree on: of the state's
-// items, of placement and of group slots (docs/format/hashes.md). It folds
-// 64-bit words with a 64x64 multiplication. It is not cryptographic: nobody
-// who can write the log needs a collision to do harm.
+// Hash is the hash on which brokers of all versions must agree: of the state's
+// items, of placement and of group slots (docs/format/hashes.md). It multiplies
+// 64 by 64 bits per word. It is not cryptographic: whoever can write the log
+// needs no collision to do harm.
 type Hash uint64
 
-// Seeds keep the uses of Mix apart. They are for ever.
+// Seeds separate the uses of Hash. They never change.
 const (
 	hashSeedPlace Hash = 0x9e3779b97f4a7c15
 	hashSeedSlot  Hash = 0xd1b54a32d192ed03
@@ -22,13 +22,13 @@ const (
 	hashFactorB        = 0xe7037ed1a0b428db
 )
 
-// Word folds one word in.
+// Word adds one word.
 func (m Hash) Word(w uint64) Hash {
 	hi, lo := bits.Mul64(uint64(m)^hashFactorA, w^hashFactorB)
 	return Hash(hi ^ lo + uint64(m))
 }
 
-// Text folds a string in, its length first.
+// Text adds a string, its length first.
 func (m Hash) Text(s string) Hash {
 	m = m.Word(uint64(len(s)))
 	for len(s) >= 8 {
@@ -44,7 +44,7 @@ func (m Hash) Text(s string) Hash {
 	return m
 }
 
-// Bytes folds bytes in as Text does.
+// Bytes adds bytes as Text does.
 func (m Hash) Bytes(b []byte) Hash {
 	m = m.Word(uint64(len(b)))
 	for len(b) >= 8 {
@@ -59,15 +59,15 @@ func (m Hash) Bytes(b []byte) Hash {
 	return m
 }
 
-// Topic folds a topic id in.
+// Topic adds a topic id.
 func (m Hash) Topic(t TopicID) Hash {
 	return m.Word(binary.LittleEndian.Uint64(t[:8])).Word(binary.LittleEndian.Uint64(t[8:]))
 }
 
-// Partition folds a partition's name in.
+// Partition adds a partition's topic id and index.
 func (m Hash) Partition(tp TopicPartition) Hash { return m.Topic(tp.Topic).Word(uint64(tp.Partition)) }
 
-// Sum returns the hash, finished so that near inputs lie far apart.
+// Sum returns the hash, finished so that similar inputs have unrelated hashes.
 func (m Hash) Sum() uint64 {
 	x := uint64(m)
 	x ^= x >> 32

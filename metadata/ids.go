@@ -11,22 +11,22 @@ import (
 // everything". Revisions never repeat, not even across a recovery.
 type Revision int64
 
-// Extent numbers the log's closed stretches; each is archived as one
-// object. The first is 1.
+// Extent numbers the parts of the log that are closed and archived one after the
+// other, each as one object. The first is 1.
 type Extent uint64
 
-// Incarnation numbers the etcd clusters this zonewise cluster has lived in;
+// Incarnation numbers the etcd clusters that this zonewise cluster has used;
 // recovery into an empty etcd adds one. The first is 1.
 type Incarnation uint32
 
-// SessionID names one life of one broker process: the create revision of its
+// SessionID names one run of one broker process: the create revision of its
 // session key. Zero is no session.
 type SessionID int64
 
 // String returns the fixed-width hexadecimal form used in object and log keys.
 func (s SessionID) String() string { return fmt.Sprintf("%016x", uint64(s)) }
 
-// BrokerID is Kafka's node id, given by apply of a session's open command.
+// BrokerID is Kafka's node id, assigned when a session's open command is applied.
 type BrokerID int32
 
 // NoBroker is the absent broker id.
@@ -36,12 +36,13 @@ const NoBroker BrokerID = -1
 // it. Empty is the unknown zone.
 type ZoneID string
 
-// UnknownZone is the zone of a client that no evidence places.
+// UnknownZone is the zone of a client for which there is no evidence.
 const UnknownZone ZoneID = ""
 
-// ClusterID is the cluster's UUID, as Kafka's clients and tools are told it.
-// The first session of a cluster gives it, and recovery keeps it; the cluster's
-// name (--cluster) tells clusters of one etcd apart and may be the same in two.
+// ClusterID is the cluster's UUID, as reported to Kafka's clients and tools. The
+// first session of a cluster sets it, and recovery keeps it. The cluster's name
+// (--cluster) separates the clusters of one etcd, and may be the same in two
+// etcds.
 type ClusterID [16]byte
 
 // String returns Kafka's form: URL-safe base64 without padding, 22 characters.
@@ -112,14 +113,14 @@ func (s Sequence) Add(n int64) Sequence { return Sequence((int64(s) + n) & 0x7ff
 // Sub returns how many records s lies after o, modulo 2^31 (0 to 2^31-1).
 func (s Sequence) Sub(o Sequence) int64 { return (int64(s) - int64(o)) & 0x7fffffff }
 
-// LeaderEpoch rises when a partition's hint moves in any zone; equal in all
-// zones and never falling (docs/design.md, I62).
+// LeaderEpoch rises when a partition's hint moves in any zone. It is the same in
+// all zones and never falls (docs/design.md, I62).
 type LeaderEpoch int32
 
 // Lane is one of a session's three independent commit sequences.
 type Lane uint8
 
-// The lanes. Control carries commands and is never behind data.
+// The lanes. Control carries commands and never waits for data.
 const (
 	LaneControl Lane = iota
 	LaneLow
@@ -127,7 +128,7 @@ const (
 	LaneCount
 )
 
-// String returns the lane's name as it stands in log keys.
+// String returns the lane's name, as in log keys.
 func (l Lane) String() string {
 	switch l {
 	case LaneControl:
@@ -146,28 +147,28 @@ type LaneSeq uint64
 // UnixMilli is a time in milliseconds since 1970 (UTC).
 type UnixMilli int64
 
-// Slot is one of the GroupSlots shares of the group coordinator's work.
+// Slot is one of the GroupSlots parts into which group coordination is divided.
 type Slot uint8
 
 // GroupSlots is how many group slots a cluster has; it never changes.
 const GroupSlots = 64
 
-// RoleEpoch is the create revision of a duty key: a later holder's is higher.
+// RoleEpoch is the create revision of a role key: a later holder's is higher.
 type RoleEpoch int64
 
-// FeatureLevel is the version of what apply computes. Whatever changes the
-// result of an entry is used only from the entry that raised the level on.
+// FeatureLevel is the version of what apply computes. A change to the result of
+// an entry is used only from the entry on that raised the level.
 type FeatureLevel uint16
 
-// The levels this program writes and understands.
+// The levels that this program writes and understands.
 const (
 	MinFeatureLevel FeatureLevel = 1
 	MaxFeatureLevel FeatureLevel = 1
 )
 
-// ObjectName names a WAL object by who wrote it: the session, the lane it was
-// sealed in, a number that rises within the session, and which try it was (a
-// hedge is try 1). It is never reused.
+// ObjectName names a WAL object: the session and lane that wrote it, a number
+// that rises within the session, and the number of the attempt (a hedge is 1). It
+// is never reused.
 type ObjectName struct {
 	Session SessionID
 	Lane    Lane
@@ -182,7 +183,7 @@ func (n ObjectName) IsZero() bool { return n == ObjectName{} }
 // incarnation n's revisions begin at (n-1) << IncarnationBits.
 const IncarnationBits = 40
 
-// Incarnation returns the incarnation that a session lived in.
+// Incarnation returns the incarnation of a session.
 func (s SessionID) Incarnation() Incarnation { return Incarnation(s>>IncarnationBits) + 1 }
 
 // Base returns what the incarnation adds to etcd's own revisions.

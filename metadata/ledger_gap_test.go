@@ -2,8 +2,8 @@ package metadata
 
 import "testing"
 
-// A session that ends without a last report leaves a gap in the ledger, the
-// first of a cluster too, though it is older than state time.
+// A session that ends without a last report leaves a gap in the ledger, also the
+// first of a cluster, which is older than state time.
 func TestASessionThatEndsUnreportedLeavesAGap(t *testing.T) {
 	const began = UnixMilli(1_700_000_000_000)
 	for name, c := range map[string]struct {
@@ -35,7 +35,7 @@ func TestASessionThatEndsUnreportedLeavesAGap(t *testing.T) {
 	}
 }
 
-// A part of a report does not tell all of its session's time.
+// A part of a report does not cover all of its session's time.
 func TestPartOfAReportIsNotAllOfIt(t *testing.T) {
 	const began = UnixMilli(1_700_000_000_000)
 	for _, c := range []struct {

@@ -2,7 +2,8 @@ package metadata
 
 import (
 	"maps"
-	"slices"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
 // How long the ledger keeps its buckets, in state time.
@@ -28,11 +29,11 @@ func (b ledgerBucket) hashWord() uint64 {
 
 func pageOfBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.hashWord()).Sum() }
 
-// ledgerCells is one bucket: the cells, and beside them the meters, which are
-// counted apart so that the sum of one can be held against the other.
+// ledgerCells is one bucket: the cells and, counted separately, the meters, so
+// that the sum of one can be compared with the other.
 type ledgerCells struct {
 	cells  map[CellKey]Quantity
-	meters [componentEnd]Quantity
+	meters [costkeys.ComponentEnd]Quantity
 	gapsMs int64
 }
 
@@ -40,8 +41,8 @@ func cloneCells(c *ledgerCells) *ledgerCells {
 	return &ledgerCells{maps.Clone(c.cells), c.meters, c.gapsMs}
 }
 
-// bookQuantity adds a quantity to the present minute and hour. Past the limit of a
-// bucket, new keys fold into __other__; known keys go on counting.
+// bookQuantity adds a quantity to the present minute and hour. Past the limit
+// of a bucket, new keys are added to __other__; known keys continue to count.
 func (s *State) bookQuantity(k CellKey, q Quantity) {
 	if q.IsZero() {
 		return
@@ -56,11 +57,11 @@ func (s *State) bookQuantity(k CellKey, q Quantity) {
 			old, known = c.cells[key]
 		}
 		if known {
-			s.sum -= hashCell(b, &key, old)
+			s.itemHashSum -= hashCell(b, &key, old)
 		}
 		now := old.Add(q)
 		c.cells[key] = now
-		s.sum += hashCell(b, &key, now)
+		s.itemHashSum += hashCell(b, &key, now)
 	}
 }
 
@@ -77,7 +78,7 @@ func (s *State) ensureBucket(b ledgerBucket) *ledgerCells {
 	return c
 }
 
-// expireLedger forgets buckets that are older than they are kept.
+// expireLedger drops buckets past their retention.
 func (s *State) expireLedger() {
 	var old []ledgerBucket
 	s.ledger.each(func(b ledgerBucket, _ **ledgerCells) bool {
@@ -92,7 +93,7 @@ func (s *State) expireLedger() {
 	})
 	for _, b := range old {
 		for k, q := range (*s.ledger.get(b)).cells {
-			s.sum -= hashCell(b, &k, q)
+			s.itemHashSum -= hashCell(b, &k, q)
 		}
 		s.ledger.drop(b)
 	}
@@ -102,7 +103,7 @@ func (s *State) expireLedger() {
 type LedgerWindow struct {
 	From, To UnixMilli // widened to whole buckets
 	Cells    []Cell    // sorted
-	Meters   []Cell    // one per component, counted apart from the cells
+	Meters   []Cell    // one per component, counted separately from the cells
 	GapsMs   int64     // read-side time lost in it
 }
 
@@ -116,7 +117,7 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 	}
 	out := LedgerWindow{From: from - from%width, To: to}
 	cells := map[CellKey]Quantity{}
-	var meters [componentEnd]Quantity
+	var meters [costkeys.ComponentEnd]Quantity
 	s.ledger.each(func(b ledgerBucket, c **ledgerCells) bool {
 		if b.hour != hours || b.start < out.From || b.start >= to {
 			return true
@@ -140,26 +141,4 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 		}
 	}
 	return out
-}
-
-func (k *CellKey) compare(o *CellKey) int {
-	if d := (TopicPartition{Topic: k.Topic}).Compare(TopicPartition{Topic: o.Topic}); d != 0 {
-		return d
-	}
-	if k.Component != o.Component {
-		return int(k.Component) - int(o.Component)
-	}
-	for _, d := range []int{compareStrings(string(k.Src), string(o.Src)), compareStrings(string(k.Dst), string(o.Dst)),
-		compareStrings(k.Principal, o.Principal), compareStrings(k.Group, o.Group)} {
-		if d != 0 {
-			return d
-		}
-	}
-	return 0
-}
-
-// SortCells puts cells in the order of their keys, so that what is committed
-// does not show map order.
-func SortCells(cells []Cell) {
-	slices.SortFunc(cells, func(a, b Cell) int { return a.Key.compare(&b.Key) })
 }

@@ -1,7 +1,8 @@
 package metadata
 
-// Hard limits of the state. At a limit what would grow it is refused
-// (CodeLimit); what shrinks it, and the log's own care, goes on.
+// Hard limits of the state. At a limit, commands and runs that would grow it are
+// refused (CodeLimit); those that shrink it, and the log's own maintenance, go
+// on.
 const (
 	MaxTopics             = 50_000
 	MaxPartitions         = 200_000 // in all
@@ -19,7 +20,7 @@ const (
 	MaxConfigs            = 256    // of one resource
 )
 
-// Limits are the limits that a state is applied under. All brokers of a cluster
+// Limits are the limits under which a state is applied. All brokers of a cluster
 // must have the same: they belong to the feature level, and only tests lower
 // them.
 type Limits struct {
@@ -38,17 +39,17 @@ func DefaultLimits() Limits {
 		PartitionOpen: MaxPartitionOpen, PartitionProducers: MaxPartitionProducers, TxnParts: MaxTxnPartitions}
 }
 
-// LimitUsage is how much of one of the state's limits is taken.
+// LimitUsage is how much of one of the state's limits is used.
 type LimitUsage struct {
-	Name        string // as metrics label it
+	Name        string // label in metrics
 	Used, Limit int
 }
 
-// Percent is how much of the limit is taken, in per cent.
+// Percent returns how much of the limit is used, in percent.
 func (u LimitUsage) Percent() int { return u.Used * 100 / max(u.Limit, 1) }
 
-// LimitUsages lists the state's limits and what is taken of each, in a fixed order.
-// It looks at counters only.
+// LimitUsages lists the state's limits and what is used of each, in a fixed
+// order. It reads counters only.
 func (s *State) LimitUsages() []LimitUsage {
 	l := &s.limits
 	return []LimitUsage{
@@ -77,8 +78,8 @@ func (s *State) LimitUsage(name string) LimitUsage {
 	return LimitUsage{}
 }
 
-// fullestBucketCells is how many cells the fuller of the present minute and hour
-// has.
+// fullestBucketCells returns how many cells the fuller of the current minute and
+// hour has.
 func (s *State) fullestBucketCells() (n int) {
 	for _, b := range s.currentBuckets() {
 		if c := s.ledger.get(b); c != nil {

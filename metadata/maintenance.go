@@ -14,7 +14,7 @@ type Submitter interface {
 	Submit(ctx context.Context, cmds []Command, guard *Guard) (Outcome, error)
 }
 
-// MaintenanceConfig is what one session's custodian needs.
+// MaintenanceConfig is what the maintenance of one session needs.
 type MaintenanceConfig struct {
 	Log       Log
 	Admin     LogAdmin
@@ -24,38 +24,63 @@ type MaintenanceConfig struct {
 	Session   Session
 	Broker    BrokerID
 	Logger    *slog.Logger
-	Rand      *rand.Rand // phases only
+	Rand      *rand.Rand // for the phases of the loops only
 	Health    func(StoreHealth)
 	Times     MaintenanceTimes
 	Clock     Clock
 }
 
-// MaintenanceTimes are the clocks of the duties.
+// MaintenanceTimes are the intervals of the log's maintenance.
 type MaintenanceTimes struct {
 	Publish    time.Duration // how often the session's key is rewritten
 	Tick       time.Duration // how often state time moves
-	Archive    time.Duration // how often a generation is closed
+	Archive    time.Duration // how often an extent is closed
 	Checkpoint time.Duration // how often the state is written
-	Sweep      time.Duration // how often dead sessions are looked for
-	// ArchiveEntries and ArchiveInline close a generation sooner.
+	Sweep      time.Duration // how often dead sessions are searched for
+	// ArchiveEntries and ArchiveInline close an extent sooner.
 	ArchiveEntries uint64
 	ArchiveInline  int64
 }
 
-// DefaultMaintenanceTimes returns the design's clocks.
+// DefaultMaintenanceTimes returns the design's intervals.
 func DefaultMaintenanceTimes() MaintenanceTimes {
 	return MaintenanceTimes{Publish: 2 * time.Second, Tick: 5 * time.Second, Archive: 10 * time.Second,
 		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
 }
 
-// Maintenance does one session's share of the log maintenance failed: it publishes the
-// session, and competes for the duties that one broker does for all (archive,
-// checkpoint, ticks, closing dead sessions). Whoever holds a duty may die at
-// any point; the next holder finishes what it finds.
+// The roles of the log's own maintenance.
+const (
+	RoleArchive    = "archive"
+	RoleCheckpoint = "checkpoint"
+	RoleTick       = "tick"
+	RoleSweep      = "sweep"
+)
+
+// RoleTask is work that one broker at a time does for the whole cluster: the one
+// that holds the role Name, a key in etcd that ends with its session.
+//
+// To add a role, write Run in the package that the work belongs to, and add a
+// RoleTask to the list that internal/node hands to Maintenance.Run; metadata does
+// not import that package. Run has to keep these rules:
+//   - The role may be lost at any point. Every write is guarded by it: pass the
+//     Role to LogAdmin, or its name and epoch in the Guard of a Submit.
+//   - The holder may die at any point. The next one begins with whatever is there;
+//     before its first call the state has everything that its predecessor wrote.
+//   - Run returns soon after ctx ends. The next call comes Interval after it returns.
+type RoleTask struct {
+	Name     string        // unique in the list; 1 to 128 of [A-Za-z0-9._:-]
+	Interval time.Duration // between two calls, and between two tries to take the role; more than 0
+	// Run does the work once. An error is logged, and the next call comes as
+	// usual; ErrCorrupt, ErrOlderLog and ErrNewerIncarnation stop the broker.
+	Run func(ctx context.Context, role Role) error
+}
+
+// Maintenance does one session's share of the log's maintenance: it publishes the
+// session's status, and runs role tasks while this session holds their roles.
 type Maintenance struct {
 	cfg          MaintenanceConfig
 	checkpointer Checkpointer
-	clocks       clockMarks // written by publish, read by tick
+	clocks       clockMarks // written by publishStatus, read by advanceTime
 
 	lastClose           time.Time
 	lastCompaction      time.Time
@@ -64,43 +89,41 @@ type Maintenance struct {
 	archivesNamed       int            // used by this session
 }
 
-// The duties.
-const (
-	RoleArchive    = "archive"
-	RoleCheckpoint = "checkpoint"
-	RoleTick       = "tick"
-	RoleSweep      = "sweep"
-)
-
-// NewMaintenance returns the custodian of a session.
+// NewMaintenance returns the maintenance of a session.
 func NewMaintenance(cfg MaintenanceConfig) *Maintenance {
 	return &Maintenance{cfg: cfg, archiveRefusals: map[Extent]int{}}
 }
 
-// Run works until ctx ends or the session is lost. It returns an error where
-// this broker must stop serving.
-func (c *Maintenance) Run(ctx context.Context) error {
+// Tasks returns the log's own role tasks: state time, the sessions of dead brokers,
+// archives, checkpoints. Every cluster needs all four.
+func (c *Maintenance) Tasks() []RoleTask {
+	t := c.cfg.Times
+	return []RoleTask{
+		{RoleTick, t.Tick, c.advanceTime},
+		{RoleSweep, t.Sweep, c.closeDeadSessions},
+		{RoleArchive, min(t.Archive/4, time.Second), c.maintainArchives},
+		{RoleCheckpoint, t.Checkpoint, c.writeCheckpoint},
+	}
+}
+
+// Run publishes the session's status and runs the tasks, each in a goroutine of
+// its own, until ctx ends or the session is lost. It returns an error where this
+// broker must stop serving.
+func (c *Maintenance) Run(ctx context.Context, tasks []RoleTask) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t := c.cfg.Times
 	var wg sync.WaitGroup
-	loops := []struct {
-		every time.Duration
-		do    func(context.Context) error
-	}{
-		{t.Publish, c.publishStatus},
-		{t.Tick, c.whileHoldingRole(RoleTick, c.advanceTime)},
-		{t.Sweep, c.whileHoldingRole(RoleSweep, c.closeDeadSessions)},
-		{min(t.Archive/4, time.Second), c.whileHoldingRole(RoleArchive, c.maintainArchives)},
-		{t.Checkpoint, c.whileHoldingRole(RoleCheckpoint, c.writeCheckpoint)},
-	}
-	for _, l := range loops {
-		phase := time.Duration(c.cfg.Rand.Int64N(int64(l.every)))
+	start := func(interval time.Duration, do func(context.Context) error) {
+		phase := time.Duration(c.cfg.Rand.Int64N(int64(interval)))
 		wg.Go(func() {
-			if err := c.repeat(ctx, l.every, phase, l.do); err != nil {
+			if err := c.repeat(ctx, interval, phase, do); err != nil {
 				cancel(err)
 			}
 		})
+	}
+	start(c.cfg.Times.Publish, c.publishStatus)
+	for _, t := range tasks {
+		start(t.Interval, c.whileHoldingRole(t))
 	}
 	select {
 	case <-ctx.Done():
@@ -114,9 +137,9 @@ func (c *Maintenance) Run(ctx context.Context) error {
 	return nil
 }
 
-// repeat calls do every so often, first after a phase of its own. Only errors
+// repeat calls do at the interval, first after a phase of its own. Only errors
 // that this broker must not survive end it.
-func (c *Maintenance) repeat(ctx context.Context, every, phase time.Duration, do func(context.Context) error) error {
+func (c *Maintenance) repeat(ctx context.Context, interval, phase time.Duration, do func(context.Context) error) error {
 	timer := time.NewTimer(phase)
 	defer timer.Stop()
 	for {
@@ -133,36 +156,36 @@ func (c *Maintenance) repeat(ctx context.Context, every, phase time.Duration, do
 		default:
 			LogFailure(c.cfg.Logger, "log maintenance failed", err)
 		}
-		timer.Reset(every)
+		timer.Reset(interval)
 	}
 }
 
-// whileHoldingRole wraps work that one broker does: it is done only while the duty is
-// held, and by a new holder only once it has applied what its predecessor may
-// have written.
-func (c *Maintenance) whileHoldingRole(name string, do func(context.Context, Role) error) func(context.Context) error {
+// whileHoldingRole returns a function that runs the task if this session holds or
+// can take its role. A new holder first applies what its predecessor may have
+// written.
+func (c *Maintenance) whileHoldingRole(t RoleTask) func(context.Context) error {
 	var seen RoleEpoch
 	return func(ctx context.Context) error {
-		d, held, err := c.cfg.Log.TryRole(ctx, c.cfg.Session.ID(), name)
+		role, held, err := c.cfg.Log.TryRole(ctx, c.cfg.Session.ID(), t.Name)
 		if err != nil || !held {
 			return err
 		}
-		if d.Epoch != seen {
+		if role.Epoch != seen {
 			if err := c.cfg.Replica.Barrier(ctx); err != nil {
 				return err
 			}
-			seen = d.Epoch
+			seen = role.Epoch
 		}
-		return do(ctx, d)
+		return t.Run(ctx, role)
 	}
 }
 
-// publishStatus rewrites the session's key, and holds this state's hash against the
-// newest checkpoint's.
+// publishStatus rewrites the session's key, and compares this state's hash with
+// the newest checkpoint's.
 func (c *Maintenance) publishStatus(ctx context.Context) error {
 	mark, _, _ := c.cfg.Replica.Marks(0)
 	status := SessionStatus{Broker: c.cfg.Broker, Applied: c.cfg.Replica.Applied(), HashRevision: mark.Revision, Hash: mark.Hash}
-	status.Clock = c.cfg.Clock.Now() // after Applied: clockMarks counts on it
+	status.Clock = c.cfg.Clock.Now() // read after Applied: clockMarks depends on it
 	if err := c.cfg.Session.Publish(ctx, status); err != nil {
 		return err
 	}
@@ -175,13 +198,14 @@ func (c *Maintenance) publishStatus(ctx context.Context) error {
 	return c.cfg.Replica.CompareCheckpoint(start.Checkpoint)
 }
 
-// maxTimedOutTxns is how many transactions one tick aborts: with the longest ids
-// they fit an entry.
+// maxTimedOutTxns is how many transactions one tick aborts at most: with the
+// longest ids they fit into an entry.
 const maxTimedOutTxns = 100
 
-// advanceTime moves state time to this broker's clock. The clock is read after what
-// may block: a clock that was right before a pause of the log is not off.
-func (c *Maintenance) advanceTime(ctx context.Context, d Role) error {
+// advanceTime moves state time to this broker's clock. The clock is read after
+// every call that may block, so that a pause of the log does not make a correct
+// clock look off.
+func (c *Maintenance) advanceTime(ctx context.Context, role Role) error {
 	live, _, err := c.cfg.Admin.Sessions(ctx)
 	if err != nil {
 		return err
@@ -190,7 +214,7 @@ func (c *Maintenance) advanceTime(ctx context.Context, d Role) error {
 	if by := c.clocks.measureSkew(live, c.cfg.Session.ID(), now, to); by > maxClockSkew || by < -maxClockSkew {
 		c.cfg.Logger.Error("this broker's clock is off: it releases the tick role to another broker; synchronize the clock (NTP)",
 			"clock", time.UnixMilli(int64(to)).UTC(), "ahead_by_at_least", time.Duration(by)*time.Millisecond)
-		return c.cfg.Admin.ReleaseRole(ctx, d)
+		return c.cfg.Admin.ReleaseRole(ctx, role)
 	}
 	var at UnixMilli
 	var late []AbortTxn
@@ -202,10 +226,10 @@ func (c *Maintenance) advanceTime(ctx context.Context, d Role) error {
 		return nil
 	}
 	cmds := []Command{Tick{to}}
-	for _, l := range late {
-		cmds = append(cmds, l)
+	for _, txn := range late {
+		cmds = append(cmds, txn)
 	}
-	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	return err
 }
 

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// maxArchiveTries is how often a generation's archive is written again under
-// a new name before `zonewise repair archive` has to decide.
+// maxArchiveTries is how often an extent's archive is written under a new name
+// before `zonewise repair archive` has to decide.
 const maxArchiveTries = 3
 
-// maintainArchives is one pass of the archive duty: finish what was begun, archive what
-// is closed, close what is due, and keep the store in order.
-func (c *Maintenance) maintainArchives(ctx context.Context, d Role) error {
+// maintainArchives is one pass of the archive role: it finishes what was begun,
+// archives the oldest closed extent, closes the open one when it is due, and
+// compacts the store.
+func (c *Maintenance) maintainArchives(ctx context.Context, role Role) error {
 	start, err := c.cfg.Log.Start(ctx)
 	if err != nil {
 		return err
@@ -28,30 +29,30 @@ func (c *Maintenance) maintainArchives(ctx context.Context, d Role) error {
 		}
 	})
 	if accepted.Extent > 0 {
-		// Also where truncated names it already: an earlier holder may have
-		// died while it deleted keys.
-		if err := c.cfg.Admin.Truncate(ctx, d, accepted.Extent); err != nil {
+		// Also where truncated is there already: an earlier holder may have died
+		// while it deleted keys.
+		if err := c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent); err != nil {
 			return err
 		}
 	}
 	if n := len(pending); n > 0 && pending[n-1].Extent >= start.Extent {
-		if err := c.closeExtentIfDue(ctx, d, pending[n-1]); err != nil {
+		if err := c.closeExtentIfDue(ctx, role, pending[n-1]); err != nil {
 			return err
 		}
 	}
 	if len(pending) > 0 && pending[0].Extent < start.Extent {
 		p := pending[0]
-		if done, err := c.archiveExtent(ctx, d, start.Incarnation, p, accepted.Object); err != nil || !done {
+		if done, err := c.archiveExtent(ctx, role, start.Incarnation, p, accepted.Object); err != nil || !done {
 			return err
 		}
-		return nil // the next pass takes the next one
+		return nil // the next pass archives the next one
 	}
-	return c.compactStore(ctx, d)
+	return c.compactStore(ctx, role)
 }
 
-// closeExtentIfDue closes the open generation when it is old or large enough. It is
-// closed on schedule even while archiving fails.
-func (c *Maintenance) closeExtentIfDue(ctx context.Context, d Role, p PendingArchive) error {
+// closeExtentIfDue closes the open extent when it is old or large enough, also
+// while archiving fails.
+func (c *Maintenance) closeExtentIfDue(ctx context.Context, role Role, p PendingArchive) error {
 	t := c.cfg.Times
 	if c.lastClose.IsZero() {
 		c.lastClose = time.Now()
@@ -61,15 +62,15 @@ func (c *Maintenance) closeExtentIfDue(ctx context.Context, d Role, p PendingArc
 		return nil
 	}
 	c.lastClose = time.Now()
-	_, err := c.cfg.Admin.CloseExtent(ctx, d, p.Extent)
+	_, err := c.cfg.Admin.CloseExtent(ctx, role, p.Extent)
 	return err
 }
 
-// archiveExtent writes a closed generation into the bucket, reads it back, and
-// has what it read accepted by apply; then its keys go.
-func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
+// archiveExtent writes a closed extent to the bucket, reads it back, and submits
+// the digest of what it read to apply; then it deletes the extent's keys.
+func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnation, p PendingArchive, predecessor string) (done bool, err error) {
 	if c.archiveRefusals[p.Extent] >= maxArchiveTries {
-		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "generation", p.Extent)
+		c.cfg.Logger.Error("ALARM: an archive is refused again and again: decide with `zonewise repair archive`", "extent", p.Extent)
 		return false, nil
 	}
 	if err := c.checkIncarnation(ctx, inc); err != nil {
@@ -80,8 +81,9 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 		return false, fmt.Errorf("archive extent %d: %w", p.Extent, err)
 	}
 	body := w.Finish()
-	// A name is used once: whether a failed PUT landed or not, the next try has
-	// another, and the one that is accepted is named by its entry.
+	// A name is used once. Whether a failed PUT stored the object or not, the
+	// next attempt has another name; the accepted one is in the AcceptArchive
+	// entry.
 	c.archivesNamed++
 	key := ArchiveKey(inc, p.Extent, c.cfg.Session.ID(), c.archivesNamed)
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
@@ -94,28 +96,28 @@ func (c *Maintenance) archiveExtent(ctx context.Context, d Role, inc Incarnation
 	a, err := DecodeArchive(back)
 	if err != nil { // nothing refers to it yet: it is written again under another name
 		c.archiveRefusals[p.Extent]++
-		c.cfg.Logger.Error("ALARM: an archive is corrupt when read back", "generation", p.Extent, "object", key, "error", err)
+		c.cfg.Logger.Error("ALARM: an archive is corrupt when read back", "extent", p.Extent, "object", key, "err", err)
 		return false, nil
 	}
 	cmd := AcceptArchive{Extent: p.Extent, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
 	if n := len(a.Entries); n > 0 {
 		cmd.First, cmd.Last = a.Entries[0].Revision, a.Entries[n-1].Revision
 	}
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return false, err
 	}
 	if got := out.Commands[0]; got.Code != CodeOK && got.Code != CodeDuplicate {
 		c.archiveRefusals[p.Extent]++
-		c.cfg.Logger.Error("ALARM: archive refused", "generation", p.Extent, "object", key, "reason", got.Text)
+		c.cfg.Logger.Error("ALARM: archive refused", "extent", p.Extent, "object", key, "reason", got.Text)
 		return false, nil
 	}
 	delete(c.archiveRefusals, p.Extent)
-	return true, c.cfg.Admin.Truncate(ctx, d, p.Extent)
+	return true, c.cfg.Admin.DeleteArchived(ctx, role, p.Extent)
 }
 
-// checkIncarnation stops a custodian whose cluster was recovered elsewhere:
-// the bucket belongs to the newest incarnation alone.
+// checkIncarnation stops a broker whose cluster was recovered into another etcd:
+// only the newest incarnation may write to the bucket.
 func (c *Maintenance) checkIncarnation(ctx context.Context, inc Incarnation) error {
 	_, err := c.cfg.Store.Get(ctx, IncarnationKey(inc+1), 0, -1)
 	switch {
@@ -131,8 +133,9 @@ func (c *Maintenance) checkIncarnation(ctx context.Context, inc Incarnation) err
 // compactionInterval is how often the log's store is compacted.
 const compactionInterval = 10 * time.Second
 
-// compactStore compacts the store behind the slowest live follower.
-func (c *Maintenance) compactStore(ctx context.Context, d Role) error {
+// compactStore compacts the store up to what the slowest live follower has
+// applied.
+func (c *Maintenance) compactStore(ctx context.Context, role Role) error {
 	if time.Since(c.lastCompaction) < compactionInterval {
 		return nil
 	}
@@ -147,26 +150,27 @@ func (c *Maintenance) compactStore(ctx context.Context, d Role) error {
 			behind = min(behind, l.Status.Applied)
 		}
 	}
-	h, err := c.cfg.Admin.CompactStore(ctx, d, behind)
+	h, err := c.cfg.Admin.CompactStore(ctx, role, behind)
 	if err != nil {
 		return err
 	}
 	if c.cfg.Health != nil {
 		c.cfg.Health(h)
 	}
-	return c.updatePressure(ctx, d, h)
+	return c.updatePressure(ctx, role, h)
 }
 
-// Percentages of the store's quota at which brokers hold back. A level is left
-// again five points below where it began.
+// Percentages of the store's quota at which brokers hold back. A level ends five
+// points below where it begins.
 const (
 	noInlinePercent    = 40
 	noAppendsPercent   = 60
 	pressureHysteresis = 5
 )
 
-// updatePressure tells all brokers when the store's fullness crosses a level.
-func (c *Maintenance) updatePressure(ctx context.Context, d Role, h StoreHealth) error {
+// updatePressure commits the new pressure level when the store's usage crosses
+// one.
+func (c *Maintenance) updatePressure(ctx context.Context, role Role, h StoreHealth) error {
 	var present PressureLevel
 	c.cfg.Replica.View(func(s *State) { present = s.pressure })
 	next := nextPressure(h, present)
@@ -174,7 +178,7 @@ func (c *Maintenance) updatePressure(ctx context.Context, d Role, h StoreHealth)
 		return nil
 	}
 	c.cfg.Logger.Warn("the log store's usage crossed a pressure level", "in_use", h.InUseBytes, "quota", h.QuotaBytes, "level", next)
-	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	_, err := c.cfg.Submitter.Submit(ctx, []Command{Pressure{next}}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	return err
 }
 

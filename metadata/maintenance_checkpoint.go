@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// agreementTimeout is how long a checkpoint waits for another broker to publish the
-// same hash before the next one is tried instead.
+// agreementTimeout is how long a checkpoint waits for another broker to publish
+// the same hash before it is given up for the next one.
 const agreementTimeout = 20 * time.Second
 
-// writeCheckpoint is one pass of the checkpoint duty: mark a revision, write the
-// state as it was there, and move the pointer once another live broker, if
-// there is one, has computed the same hash.
-func (c *Maintenance) writeCheckpoint(ctx context.Context, d Role) error {
+// writeCheckpoint is one pass of the checkpoint role: it commits a RecordStateHash, writes
+// the state as of that revision, and moves the pointer once another live broker,
+// if there is one, has computed the same hash.
+func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
 	var entries uint64
 	c.cfg.Replica.View(func(s *State) { entries = s.entries })
 	if entries == c.checkpointedEntries {
@@ -24,54 +24,55 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, d Role) error {
 		return err
 	}
 	c.cfg.Replica.RequestSnapshot()
-	out, err := c.cfg.Submitter.Submit(ctx, []Command{Mark{}}, &Guard{Role: d.Name, RoleEpoch: d.Epoch})
+	out, err := c.cfg.Submitter.Submit(ctx, []Command{RecordStateHash{}}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	if err != nil || out.Code != CodeOK {
 		return err
 	}
-	frozen := c.cfg.Replica.TakeSnapshot()
-	if frozen == nil || frozen.revision != out.Revision {
-		return nil // another Mark came between
+	snapshot := c.cfg.Replica.TakeSnapshot()
+	if snapshot == nil || snapshot.revision != out.Revision {
+		return nil // the snapshot is of another RecordStateHash
 	}
-	key := CheckpointKey(start.Incarnation, frozen.revision, c.cfg.Session.ID())
+	key := CheckpointKey(start.Incarnation, snapshot.revision, c.cfg.Session.ID())
 	c.checkpointer.Pause = newPauser(ctx)
-	body := c.checkpointer.Encode(frozen, key)
+	body := c.checkpointer.Encode(snapshot, key)
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	p := CheckpointPointer{Revision: frozen.revision, Extent: frozen.extent, Object: key, Hash: frozen.Hash()}
+	p := CheckpointPointer{Revision: snapshot.revision, Extent: snapshot.extent, Object: key, Hash: snapshot.Hash()}
 	if agreed, err := c.awaitAgreement(ctx, p); err != nil || !agreed {
 		return err
 	}
-	if err := c.cfg.Admin.SetCheckpoint(ctx, d, p); err != nil {
+	if err := c.cfg.Admin.SetCheckpoint(ctx, role, p); err != nil {
 		return err
 	}
 	c.checkpointer.Commit()
-	c.checkpointedEntries = frozen.entries + 1 // a Mark alone is no reason for the next
+	c.checkpointedEntries = snapshot.entries + 1 // a RecordStateHash alone needs no new checkpoint
 	return nil
 }
 
-// maxPause bounds one pause of an encoding, and by that the whole of them on a
-// machine so busy that every burst looks long.
+// maxPause bounds one pause of an encoding, and so all of them together on a
+// computer so busy that every burst takes long.
 const maxPause = 10 * time.Millisecond
 
-// newPauser returns what pauses between bursts of work for twice as long as the
-// burst took: a checkpoint of a large state then takes a third of a core.
+// newPauser returns a function that pauses between bursts of work for twice as
+// long as the burst took: a checkpoint of a large state then takes a third of a
+// core.
 func newPauser(ctx context.Context) func() {
 	began := time.Now()
 	return func() {
 		if worked := time.Since(began); worked > 0 {
 			select {
 			case <-time.After(min(2*worked, maxPause)):
-			case <-ctx.Done(): // what is encoded then is not written
+			case <-ctx.Done(): // the result is not written then
 			}
 		}
 		began = time.Now()
 	}
 }
 
-// awaitAgreement waits until another live broker has published the hash at the
-// checkpoint's revision. A broker that published another hash is an alarm, and
-// the pointer stays where it is.
+// awaitAgreement waits until another live broker has published the same hash at
+// the checkpoint's revision. Another hash is an alarm, and the pointer stays
+// where it is.
 func (c *Maintenance) awaitAgreement(ctx context.Context, p CheckpointPointer) (bool, error) {
 	deadline := time.Now().Add(agreementTimeout)
 	for {

@@ -6,14 +6,13 @@ import (
 )
 
 // A transaction's end is a control batch on each of its partitions (KIP-98).
-// It takes one offset and no bytes of any object: its span says what it is,
-// and every broker builds the same bytes when it serves them.
+// It has one offset and no bytes of any object: its span has its fields, and every
+// broker builds the same bytes when it serves them.
 //
-// The offsets that a recovery passes over end with such a batch, too: without it
-// a consumer at the old end would stay there, below the high watermark with
-// nothing to read. Clients step over control batches, and have the new end as their
-// position then. It says that a transaction of nobody was committed, which every
-// client passes over, and is part of no transaction.
+// The offsets that a recovery skips end with such a batch, too: without it a
+// consumer at the old end would stay there, below the high watermark with nothing
+// to read. Clients skip control batches, and have the new end as their position
+// then. It commits a transaction of no producer, which every client ignores.
 //
 //	0                  61     62    63     64     65    66       70     71          77
 //	+------------------+------+-----+------+------+-----+---------+------+-----------+---+
@@ -23,7 +22,7 @@ import (
 //	+------------------+------+-----+------+------+-----+---------+------+-----------+---+
 const (
 	// MarkerAbort and MarkerCommit are Span.Object of a transaction's marker,
-	// MarkerRecovery is that of the last offset that a recovery passes over.
+	// MarkerRecovery is that of the last offset that a recovery skips.
 	MarkerAbort    = -2
 	MarkerCommit   = -3
 	MarkerRecovery = -4
@@ -31,12 +30,12 @@ const (
 	MarkerSize = BatchHeaderSize + 17
 )
 
-// Marker reports whether the span is one control batch, whose producer id stands
-// in Position: a transaction's end, or that of a recovery's gap.
+// Marker reports whether the span is one control batch: a transaction's end, or
+// that of a recovery's gap. Position is its producer id.
 func (s Span) Marker() bool { return s.Object <= MarkerAbort }
 
-// MarkerBatch builds the control batch of a marker span. appendTime is set where
-// the topic's timestamps are those of appending: Kafka says so of markers, too.
+// MarkerBatch builds the control batch of a marker span. appendTime is set for
+// topics with append timestamps: Kafka sets the attribute in markers, too.
 func MarkerBatch(sp Span, appendTime bool) []byte {
 	b := make([]byte, MarkerSize)
 	be := binary.BigEndian

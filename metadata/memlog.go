@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// MemLog is the in-memory Log and LogAdmin: the doors' contract in its simplest
-// form, for tests of the packages above. It keeps to the rules that matter
-// (one order, guards, lanes, generations) and has no faults of its own.
+// MemLog is an in-memory Log and LogAdmin, for tests of the packages above. It
+// has the rules that matter (one order, guards, lanes, extents) and no faults of
+// its own.
 type MemLog struct {
 	mu          sync.Mutex
 	rev         Revision
@@ -18,13 +18,13 @@ type MemLog struct {
 	extent      Extent
 	truncated   Extent
 	checkpoint  *CheckpointPointer
-	entries     []CommittedEntry // of generations not truncated
+	entries     []CommittedEntry // of extents not truncated
 	byKey       map[EntryKey]int
 	guardFailed map[EntryKey]bool
 	sessions    map[SessionID]*memSession
 	roles       map[string]Role
 	changed     chan struct{} // closed and replaced by every change
-	// Latency, where set, is how long an append takes to come back.
+	// Latency, where set, is how long an append takes.
 	Latency time.Duration
 }
 
@@ -39,7 +39,7 @@ type memSession struct {
 	done chan struct{}
 }
 
-// NewMemLog returns an empty log in its first generation.
+// NewMemLog returns an empty log in its first extent.
 func NewMemLog() *MemLog {
 	return &MemLog{extent: 1, byKey: map[EntryKey]int{}, guardFailed: map[EntryKey]bool{},
 		sessions: map[SessionID]*memSession{}, roles: map[string]Role{}, changed: make(chan struct{})}
@@ -100,7 +100,7 @@ func (l *MemLog) Start(context.Context) (StartPoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return StartPoint{Incarnation: 1, Revision: l.rev, Head: l.head, Extent: l.extent,
-		Truncated: l.truncated, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
+		ArchivedUpTo: l.truncated, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
 }
 
 // Follow implements Log.
@@ -108,13 +108,13 @@ func (l *MemLog) Follow(ctx context.Context, from StartPoint, deliver func([]Com
 	after := Revision(0)
 	for {
 		l.mu.Lock()
-		if l.truncated > from.Truncated && after < from.Revision {
+		if l.truncated > from.ArchivedUpTo && after < from.Revision {
 			l.mu.Unlock()
 			return ErrCompacted
 		}
 		var batch []CommittedEntry
 		for _, c := range l.entries {
-			if c.Revision > after && c.Extent > from.Truncated {
+			if c.Revision > after && c.Extent > from.ArchivedUpTo {
 				batch = append(batch, c)
 			}
 		}
@@ -160,8 +160,8 @@ func (l *MemLog) ExpireSession(id SessionID) {
 	}
 	l.rev++
 	delete(l.sessions, id)
-	for name, d := range l.roles {
-		if d.Session == id {
+	for name, role := range l.roles {
+		if role.Session == id {
 			delete(l.roles, name)
 		}
 	}
@@ -195,23 +195,23 @@ func (l *MemLog) TryRole(_ context.Context, s SessionID, name string) (Role, boo
 	if l.sessions[s] == nil {
 		return Role{}, false, ErrSessionLost
 	}
-	if d, held := l.roles[name]; held {
-		return d, d.Session == s, nil
+	if role, held := l.roles[name]; held {
+		return role, role.Session == s, nil
 	}
 	l.rev++
-	d := Role{name, RoleEpoch(l.rev), s}
-	l.roles[name] = d
+	role := Role{name, RoleEpoch(l.rev), s}
+	l.roles[name] = role
 	l.notifyChanged()
-	return d, true, nil
+	return role, true, nil
 }
 
 // ReleaseRole implements LogAdmin.
-func (l *MemLog) ReleaseRole(_ context.Context, d Role) error {
+func (l *MemLog) ReleaseRole(_ context.Context, role Role) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.roles[d.Name] == d {
+	if l.roles[role.Name] == role {
 		l.rev++
-		delete(l.roles, d.Name)
+		delete(l.roles, role.Name)
 		l.notifyChanged()
 	}
 	return nil
@@ -235,10 +235,10 @@ func (l *MemLog) Sessions(context.Context) ([]LiveSession, Revision, error) {
 }
 
 // CloseExtent implements LogAdmin.
-func (l *MemLog) CloseExtent(_ context.Context, d Role, g Extent) (Revision, error) {
+func (l *MemLog) CloseExtent(_ context.Context, role Role, g Extent) (Revision, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.roles[d.Name] != d {
+	if l.roles[role.Name] != role {
 		return 0, ErrRoleLost
 	}
 	if l.extent != g {
@@ -272,11 +272,11 @@ func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(CommittedE
 	return nil
 }
 
-// Truncate implements LogAdmin.
-func (l *MemLog) Truncate(_ context.Context, d Role, g Extent) error {
+// DeleteArchived implements LogAdmin.
+func (l *MemLog) DeleteArchived(_ context.Context, role Role, g Extent) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.roles[d.Name] != d {
+	if l.roles[role.Name] != role {
 		return ErrRoleLost
 	}
 	if g >= l.extent {
@@ -294,10 +294,10 @@ func (l *MemLog) Truncate(_ context.Context, d Role, g Extent) error {
 }
 
 // SetCheckpoint implements LogAdmin.
-func (l *MemLog) SetCheckpoint(_ context.Context, d Role, p CheckpointPointer) error {
+func (l *MemLog) SetCheckpoint(_ context.Context, role Role, p CheckpointPointer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.roles[d.Name] != d {
+	if l.roles[role.Name] != role {
 		return ErrRoleLost
 	}
 	if l.checkpoint == nil || p.Revision > l.checkpoint.Revision {
@@ -308,10 +308,10 @@ func (l *MemLog) SetCheckpoint(_ context.Context, d Role, p CheckpointPointer) e
 }
 
 // CompactStore implements LogAdmin.
-func (l *MemLog) CompactStore(_ context.Context, d Role, _ Revision) (StoreHealth, error) {
+func (l *MemLog) CompactStore(_ context.Context, role Role, _ Revision) (StoreHealth, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.roles[d.Name] != d {
+	if l.roles[role.Name] != role {
 		return StoreHealth{}, ErrRoleLost
 	}
 	return StoreHealth{Members: 1}, nil

@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata/metadatatest"
 )
 
-// The log in memory keeps the promises that the log over etcd keeps.
+// The in-memory log has the guarantees of the log over etcd.
 func TestMemLogIsALog(t *testing.T) {
 	for _, c := range metadatatest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {

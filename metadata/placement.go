@@ -2,15 +2,15 @@ package metadata
 
 import "slices"
 
-// Placement says which broker is whose hint: an immutable picture of the
-// sessions that are open and not draining. It is the same on every broker at
-// the same revision; leader epochs rise exactly when what it says moves.
+// Placement assigns hints to brokers, for one set of sessions that are open and
+// not draining. It is immutable, and the same on every broker at the same
+// revision; leader epochs rise exactly when a hint moves.
 //
-// A zone's leader for a partition is the rendezvous hash winner among the
-// zone's brokers; a zone without brokers, and clients of unknown zone, share
-// the winner among all.
+// A zone's leader for a partition is the rendezvous hash winner among the zone's
+// brokers. For a zone without brokers, and clients of unknown zone, it is the
+// winner among all brokers.
 type Placement struct {
-	zones   []ZoneID // in the order in which they appeared, empty ones too
+	zones   []ZoneID // in order of appearance, those without brokers too
 	byZone  map[ZoneID][]BrokerID
 	brokers []BrokerID
 	zoneOf  map[BrokerID]ZoneID
@@ -56,23 +56,23 @@ func (p *Placement) Leader(tp TopicPartition, zone ZoneID) BrokerID {
 	return chooseLeader(tp, p.Brokers(zone))
 }
 
-// RankedBrokers returns the zone's brokers (or all, as Brokers) in the order in which
-// they would be the partition's hint: a caller that knows one to be dead
-// takes the next.
+// RankedBrokers returns the zone's brokers (or all, as Brokers) in the order in
+// which they would be the partition's hint: if the first does not answer, take
+// the next.
 func (p *Placement) RankedBrokers(tp TopicPartition, zone ZoneID) []BrokerID {
 	return rankBrokers(tp, p.Brokers(zone))
 }
 
-// Replicas names n brokers (fewer where there are fewer): one per zone first,
-// the same list whoever asks, stable while the sessions are.
+// Replicas returns n brokers (fewer where there are fewer), one per zone first.
+// The list is the same on every broker, and stable while the sessions are.
 func (p *Placement) Replicas(tp TopicPartition, n int) []BrokerID {
 	n = min(n, len(p.brokers))
 	out := make([]BrokerID, 0, n)
 	if len(p.zones) == 0 {
 		return out
 	}
-	// Start at a zone that depends on the partition, so that lists shorter
-	// than the number of zones spread.
+	// Start at a zone that depends on the partition, so that lists shorter than
+	// the number of zones are spread over them.
 	turn := int(placementWeight(tp, NoBroker) % uint64(len(p.zones)))
 	perZone := make([][]BrokerID, 0, len(p.zones))
 	for i := range p.zones {
@@ -120,5 +120,5 @@ func rankBrokers(tp TopicPartition, brokers []BrokerID) []BrokerID {
 	return out
 }
 
-// Placement returns who is whose hint now. It never changes.
+// Placement returns the current placement. It never changes.
 func (s *State) Placement() *Placement { return s.placement }

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// The state remembers who was whose hint before the present placement, so that a
-// broker that has just become the hint of a partition, even one that has just
-// joined, knows who may hold batches which clients sent there before.
+// The state keeps former placements, so that a broker that has just become the
+// hint of a partition, even one that has just joined, can find the brokers that
+// may have batches which clients sent there before.
 
 const (
-	// placementMemory is how long, in state time, a former placement counts:
+	// placementMemory is how long, in state time, a former placement is kept:
 	// clients keep metadata for five minutes (ten in Sarama) and send to the
-	// former hint for so long.
+	// former hint that long.
 	placementMemory UnixMilli = 11 * 60 * 1000
-	// maxPastPlacements is how many former placements are remembered.
+	// maxPastPlacements is how many former placements are kept.
 	maxPastPlacements = 64
 )
 
@@ -25,10 +25,10 @@ type pastPlacement struct {
 	replacedAt UnixMilli // state time then
 }
 
-// rememberPlacement remembers a placement that this entry replaces, and forgets what
-// is too old.
+// rememberPlacement keeps the placement that this entry replaces, and drops those
+// that are too old.
 func (s *State) rememberPlacement(old *Placement) {
-	kept := make([]pastPlacement, 0, len(s.pastPlacements)+1) // a frozen copy has the old list
+	kept := make([]pastPlacement, 0, len(s.pastPlacements)+1) // a snapshot has the old list
 	for _, p := range s.pastPlacements {
 		if s.time-p.replacedAt < placementMemory {
 			kept = append(kept, p)
@@ -41,7 +41,7 @@ func (s *State) rememberPlacement(old *Placement) {
 		s.pastPlacementsCut = kept[over-1].replacedAt
 		kept = kept[over:]
 	} else if len(kept) == 0 || s.time-s.pastPlacementsCut >= placementMemory {
-		s.pastPlacementsCut = 0 // or it would stand in no checkpoint, and in the hash
+		s.pastPlacementsCut = 0 // or it would be in the hash and not in a checkpoint
 	}
 	s.pastPlacements = kept
 }
@@ -49,13 +49,13 @@ func (s *State) rememberPlacement(old *Placement) {
 // FormerLeader is a broker to which clients of a partition may have sent.
 type FormerLeader struct {
 	Broker BrokerID
-	Until  Revision // of the entry by which it lost the partition
+	Until  Revision // of the entry with which it lost the partition
 }
 
-// FormerLeaders returns the brokers to which clients of a zone that send records of
-// a partition to self may have sent before, sorted by id: the zone's former leaders,
-// and where self is not its leader, the present one, with the present revision.
-// whole is false where there were more changes than are remembered.
+// FormerLeaders returns the brokers to which clients of a zone that send records
+// of a partition to self may have sent before, sorted by id: the zone's former
+// leaders and, where self is not its leader, the current one, with the current
+// revision. whole is false where there were more changes than are kept.
 func (s *State) FormerLeaders(tp TopicPartition, zone ZoneID, self BrokerID) (from []FormerLeader, whole bool) {
 	last := map[BrokerID]Revision{s.placement.Leader(tp, zone): s.revision}
 	for _, p := range s.pastPlacements {
@@ -72,8 +72,8 @@ func (s *State) FormerLeaders(tp TopicPartition, zone ZoneID, self BrokerID) (fr
 	return from, s.pastPlacementsCut == 0 || s.time-s.pastPlacementsCut >= placementMemory
 }
 
-// PlacementRevision returns the revision of the entry that made the present placement, as
-// far as the memory of placements goes; 0 before.
+// PlacementRevision returns the revision of the entry that made the current
+// placement, as far as former placements are kept; 0 before.
 func (s *State) PlacementRevision() Revision {
 	if n := len(s.pastPlacements); n > 0 {
 		return s.pastPlacements[n-1].replacedBy
@@ -81,13 +81,13 @@ func (s *State) PlacementRevision() Revision {
 	return 0
 }
 
-// hasSameLeaders reports whether two placements name the same leaders.
+// hasSameLeaders reports whether two placements have the same leaders.
 func (p *Placement) hasSameLeaders(o *Placement) bool {
 	return slices.Equal(p.zones, o.zones) && slices.Equal(p.brokers, o.brokers) && maps.Equal(p.zoneOf, o.zoneOf)
 }
 
-// writePastPlacements is the last part of a checkpoint's root, left out where there
-// is none.
+// writePastPlacements writes the last part of a checkpoint's root, which is left
+// out where it is empty.
 func (w *writer) writePastPlacements(s *State) {
 	if len(s.pastPlacements) == 0 {
 		return
@@ -100,23 +100,23 @@ func (w *writer) writePastPlacements(s *State) {
 		w.uvarint(uint64(len(p.placement.brokers)))
 		for _, b := range p.placement.brokers {
 			w.u32(uint32(b))
-			w.uvarint(uint64(slices.Index(s.zones, p.placement.zoneOf[b]))) // zones are never forgotten
+			w.uvarint(uint64(slices.Index(s.zones, p.placement.zoneOf[b]))) // zones are never removed
 		}
 	}
 }
 
 func (r *reader) readPastPlacements(s *State) {
-	if r.at == len(r.b) {
+	if r.Remaining() == 0 {
 		return
 	}
-	s.pastPlacementsCut = UnixMilli(r.u64())
-	for range r.readCount(17, "placements") {
-		p := pastPlacement{replacedBy: Revision(r.u64()), replacedAt: UnixMilli(r.u64())}
+	s.pastPlacementsCut = UnixMilli(r.Uint64())
+	for range r.Count(17, "placements") {
+		p := pastPlacement{replacedBy: Revision(r.Uint64()), replacedAt: UnixMilli(r.Uint64())}
 		var sessions []SessionView
-		for range r.readCount(5, "brokers") {
-			b, zone := BrokerID(r.u32()), r.uvarint()
+		for range r.Count(5, "brokers") {
+			b, zone := BrokerID(r.Uint32()), r.Uvarint()
 			if zone >= uint64(len(s.zones)) {
-				r.fail("broker in unknown zone %d", zone)
+				r.Fail("broker in unknown zone %d", zone)
 				return
 			}
 			sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})
@@ -126,7 +126,7 @@ func (r *reader) readPastPlacements(s *State) {
 	}
 }
 
-// hashPastPlacements folds the memory of placements into the state's hash.
+// hashPastPlacements adds the former placements to the state's hash.
 func (s *State) hashPastPlacements(m Hash) Hash {
 	for _, p := range s.pastPlacements {
 		m = m.Word(uint64(p.replacedBy)).Word(uint64(p.replacedAt)).Word(uint64(s.pastPlacementsCut))

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// pastModel remembers placements as the state should, the plain way.
+// pastModel keeps former placements like the state, in the simplest way.
 type pastModel struct {
 	now  *Placement
 	past []pastPlacement
 }
 
-func (m *pastModel) look(s *State) {
+func (m *pastModel) recordLeaders(s *State) {
 	if p := s.Placement(); p != m.now {
 		if m.now != nil && len(m.now.brokers) > 0 {
 			m.past = append(m.past, pastPlacement{m.now, s.Revision(), s.Time()})
@@ -21,8 +21,8 @@ func (m *pastModel) look(s *State) {
 	}
 }
 
-// Who led a partition for the clients of a zone, under any placement within the
-// memory, is named: after several changes in a row, by a broker that read a
+// Every leader of a partition for the clients of a zone, under any placement that
+// is kept, is returned: after several changes in a row, by a broker that read a
 // checkpoint in between, and for brokers that are not the zone's leader.
 func TestFormerLeadersAreThoseOfEveryPlacementSince(t *testing.T) {
 	for seed := range uint64(20) {
@@ -49,8 +49,8 @@ func TestFormerLeadersAreThoseOfEveryPlacementSince(t *testing.T) {
 			default:
 				control(w.sessions[0], Tick{w.state.Time() + 1 + UnixMilli(w.rng.IntN(int(MaxTickStep)))})
 			}
-			m.look(w.state)
-			if step%30 == 29 { // the others go on from a checkpoint
+			m.recordLeaders(w.state)
+			if step%30 == 29 { // continue from a checkpoint
 				w.state = reload(t, w.state)
 				m.now = w.state.Placement()
 			}
@@ -86,7 +86,7 @@ func (m *pastModel) check(t *testing.T, s *State, tp TopicPartition) {
 	}
 }
 
-// reload is the state as a broker reads it from a checkpoint.
+// reload returns the state as read from a checkpoint.
 func reload(t *testing.T, s *State) *State {
 	t.Helper()
 	store := newMemStore()
@@ -98,13 +98,13 @@ func reload(t *testing.T, s *State) *State {
 	return again
 }
 
-// More changes than are remembered are said to be more, until the oldest would be
-// too old anyway; and a checkpoint says so, too.
+// If there were more changes than are kept, that is reported, until the oldest
+// would be too old anyway; also by a state from a checkpoint.
 func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 	w := newWorld(1)
 	w.openSession(t, "a")
-	keeper := w.sessions[0]
-	control := func(c Command) { w.commit(t, &Entry{Session: keeper, Commands: []Command{c}}) }
+	first := w.sessions[0]
+	control := func(c Command) { w.commit(t, &Entry{Session: first, Commands: []Command{c}}) }
 	control(Tick{1_700_000_000_000})
 	for range maxPastPlacements {
 		w.openSession(t, "b")
@@ -134,8 +134,8 @@ func TestPlacementsAreRememberedUpToALimit(t *testing.T) {
 	}
 }
 
-// A broker that drains and comes back under its address before its old session has
-// ended takes partitions over anew: their epochs rise.
+// A broker that drains and starts again at its address before its old session has
+// ended becomes the leader of its partitions anew: their epochs rise.
 func TestEpochsRiseWhenADrainedBrokerComesBack(t *testing.T) {
 	w := newWorld(3)
 	w.openSession(t, "a")

@@ -1,10 +1,10 @@
 package metadata
 
-// producerRanges is how many sequence ranges are remembered: Kafka's five
-// batches are at most five ranges.
+// producerRanges is how many sequence ranges are kept: Kafka's five batches are
+// at most five ranges.
 const producerRanges = 5
 
-// producerState is what a partition knows of one producer.
+// producerState is what a partition keeps of one producer.
 type producerState struct {
 	epoch        ProducerEpoch
 	rangeCount   uint8
@@ -13,22 +13,22 @@ type producerState struct {
 	lastTime     UnixMilli                     // state time of it
 }
 
-// sequenceRange is a stretch in which sequence and offset advanced together.
+// sequenceRange is a range in which sequence and offset advanced together.
 type sequenceRange struct {
 	first  Sequence
 	count  uint32
 	offset Offset
 }
 
-// producerIDBlock says, coarsely, from which producer id on at which time ids
-// were given out.
+// producerIDBlock records, coarsely, at what time producer ids from one on were
+// assigned.
 type producerIDBlock struct {
 	first    ProducerID
 	time     UnixMilli
 	revision Revision
 }
 
-// SequenceQuery asks what would become of a run of an idempotent producer.
+// SequenceQuery is a run of an idempotent producer to be checked.
 type SequenceQuery struct {
 	Partition TopicPartition
 	Producer  ProducerID
@@ -37,8 +37,8 @@ type SequenceQuery struct {
 	Records   int64
 }
 
-// CheckSequence tells what apply would make of the run now: CodeOK,
-// CodeDuplicate with the offset where it landed, or why it is refused.
+// CheckSequence returns the result that apply would give the run now: CodeOK,
+// CodeDuplicate with its offset, or why it is refused.
 func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
 	p := s.partitions.get(q.Partition)
 	if p == nil {
@@ -54,10 +54,10 @@ func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
 	return known.checkSequence(q, s.recovered)
 }
 
-// UnverifiedSequenceGap reports whether a run that CheckSequence takes is taken for want of
-// knowledge: the partition does not know its producer, or lost in a recovery
-// what it knew, and the run does not begin at 0. Nothing tells then that no
-// earlier run is on its way.
+// UnverifiedSequenceGap reports whether CheckSequence accepts a run only because
+// the producer's last sequence is not known: the partition has no state of the
+// producer, or lost it in a recovery, and the run does not begin at 0. Then an
+// earlier run may still be on its way.
 func (s *State) UnverifiedSequenceGap(q SequenceQuery) bool {
 	known := s.producers.get(producerKey{q.Partition, q.Producer})
 	if known == nil || q.Epoch != known.epoch {
@@ -67,8 +67,8 @@ func (s *State) UnverifiedSequenceGap(q SequenceQuery) bool {
 	return q.First != last.first.Add(int64(last.count))
 }
 
-// checkSequence judges by what is known of the producer: the expected sequence first,
-// then duplicates, then the epoch.
+// checkSequence checks in this order: the expected sequence, duplicates, the
+// epoch.
 func (p *producerState) checkSequence(q SequenceQuery, recovered Revision) (Offset, Code) {
 	if q.Epoch == p.epoch {
 		last := p.ranges[p.rangeCount-1]
@@ -82,8 +82,8 @@ func (p *producerState) checkSequence(q SequenceQuery, recovered Revision) (Offs
 				return r.offset + Offset(ahead), CodeDuplicate
 			}
 		}
-		// What a lost tail acknowledged leaves a hole that nobody can fill:
-		// the first run after a recovery may begin beyond it.
+		// What a lost tail acknowledged leaves a gap that cannot be filled: the
+		// first run after a recovery may begin beyond it.
 		if p.lastRevision <= recovered && q.First.Sub(expected) < MaxRunRecords {
 			return 0, CodeOK
 		}
@@ -119,10 +119,10 @@ func (p *producerState) recordRun(q SequenceQuery, at Offset) {
 	p.rangeCount++
 }
 
-// mustStartAtZero reports whether a producer unknown to a partition has no
-// excuse: its id is younger than the expiry, and the partition is older than
-// the id. Otherwise its state may have expired, or the topic may have been
-// created again under it.
+// mustStartAtZero reports whether a producer without state on a partition must
+// begin at sequence 0: its id is younger than the expiry, and the partition is
+// older than the id. Otherwise its state may have expired, or the topic may have
+// been created again.
 func (s *State) mustStartAtZero(id ProducerID, created Revision) bool {
 	for i := len(s.producerIDBlocks) - 1; i >= 0; i-- {
 		e := s.producerIDBlocks[i]
@@ -133,13 +133,13 @@ func (s *State) mustStartAtZero(id ProducerID, created Revision) bool {
 	return false
 }
 
-// ProducerView is what a partition knows of a producer.
+// ProducerView is what a partition keeps of a producer.
 type ProducerView struct {
 	Epoch ProducerEpoch
 	Next  Sequence // the sequence expected next
 }
 
-// Producer returns what a partition knows of a producer.
+// Producer returns what a partition keeps of a producer.
 func (s *State) Producer(tp TopicPartition, id ProducerID) (ProducerView, bool) {
 	p := s.producers.get(producerKey{tp, id})
 	if p == nil {

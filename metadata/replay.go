@@ -8,20 +8,19 @@ import (
 	"sync"
 )
 
-// replayArchives applies the archives between what is applied and the generations
-// that are still keys. Which object is a generation's archive is found going
-// backwards: the newest one is named by its archived entry, which is still
-// among the keys; each archive names the one before it. done is false until
-// that entry has been seen.
+// replayArchives applies the archives between what is applied and the extents
+// that are still keys. The archives are found backwards: an AcceptArchive entry
+// that is still among the keys names the newest one, and each archive names the
+// one before it. done is false until that entry has arrived.
 func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool, err error) {
-	name, ok := findArchiveKey(f.heldEntries, f.from.Truncated)
+	name, ok := findArchiveKey(f.heldEntries, f.from.ArchivedUpTo)
 	if !ok {
-		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.Truncated) })
+		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.ArchivedUpTo) })
 	}
 	if !ok {
 		if caughtUp {
 			return false, fmt.Errorf("%w: extents up to %d are truncated, and no log entry names the archive of the last one",
-				ErrCorrupt, f.from.Truncated)
+				ErrCorrupt, f.from.ArchivedUpTo)
 		}
 		return false, nil
 	}
@@ -37,9 +36,9 @@ func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool
 	return true, nil
 }
 
-// findArchiveKey finds the accepted archive of a generation among entries. Only
-// the last word counts: an archived entry that was refused is followed by
-// another one, for the object that was accepted.
+// findArchiveKey finds the accepted archive of an extent among entries. Only the
+// last AcceptArchive counts: after one that was refused comes another, for the
+// object that was accepted.
 func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool) {
 	var e Entry
 	for i := range list {
@@ -78,8 +77,8 @@ func (f *follower) archiveChain(ctx context.Context, newest string) ([]string, e
 	return ArchiveChain(ctx, f.r.cfg.Store, newest, applied)
 }
 
-// ArchiveChain walks back from an archive to the first one that holds anything
-// after a revision, and returns their keys, oldest first.
+// ArchiveChain follows the predecessors of an archive back to the first one with
+// anything after a revision, and returns their keys, oldest first.
 func ArchiveChain(ctx context.Context, store Store, newest string, after Revision) ([]string, error) {
 	var keys []string
 	for key := newest; key != ""; {
@@ -126,9 +125,9 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 	var digest [32]byte
 	known := false
 	r.View(func(s *State) {
-		for i := range s.pending {
-			if s.pending[i].extent == a.Extent {
-				digest, known = s.pending[i].digest, true
+		for i := range s.unarchivedExtents {
+			if s.unarchivedExtents[i].extent == a.Extent {
+				digest, known = s.unarchivedExtents[i].digest, true
 			}
 		}
 	})
@@ -138,8 +137,8 @@ func (r *Replica) replayArchive(ctx context.Context, key string) error {
 	return nil
 }
 
-// archiveIndexCache caches the indexes of archives that inline bytes were read
-// from: the newest maxArchiveIndexes of them.
+// archiveIndexCache caches the indexes of archives from which inline bytes were
+// read, at most maxArchiveIndexes of them.
 type archiveIndexCache struct {
 	mu    sync.Mutex
 	byKey map[string]*archiveInlineIndex
@@ -170,8 +169,8 @@ func (x *archiveIndexCache) put(key string, ix *archiveInlineIndex) {
 	x.order = append(x.order, key)
 }
 
-// ArchivedPosition tells where in its archive an entry's inline bytes are. The
-// archive's index is read once and kept.
+// ArchivedPosition returns where an entry's inline bytes are in its archive. The
+// archive's index is read once and cached.
 func (r *Replica) ArchivedPosition(ctx context.Context, ref ArchiveRef, rev Revision) (position, length int64, err error) {
 	ix := r.archives.get(ref.Object)
 	if ix == nil {
@@ -209,8 +208,8 @@ func (r *Replica) ArchivedInline(ctx context.Context, ref ArchiveRef, rev Revisi
 	return b, nil
 }
 
-// readArchiveIndex reads and checks an archive's index; of ref it needs the name,
-// and the size or unknownSize.
+// readArchiveIndex reads and checks an archive's index. Of ref it uses the name
+// and the size, which may be unknownSize.
 func readArchiveIndex(ctx context.Context, store Store, ref ArchiveRef) (*archiveInlineIndex, error) {
 	tail := int64(32 << 10)
 	for range 2 {

@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// Store is the part of the bucket that the log's archives and checkpoints
-// need. Keys are below "<cluster>/".
+// Store is what archives and checkpoints need of the bucket. Keys are below
+// "<cluster>/".
 type Store interface {
 	// Put stores an object once.
 	Put(ctx context.Context, key string, body []byte) error
-	// Get returns length bytes from off; length < 0 is to the end, off < 0 is
-	// the last -off bytes. Where there is no such object the error is
-	// fs.ErrNotExist.
+	// Get returns length bytes from off; length < 0 is to the end, off < 0 is the
+	// last -off bytes. fs.ErrNotExist where there is no such object.
 	Get(ctx context.Context, key string, off, length int64) ([]byte, error)
 }
 
@@ -29,35 +28,21 @@ type ReplicaConfig struct {
 	// Fatal is called once, with the reason, when this broker must stop
 	// serving: corruption, a state that differs, a log that went back in time.
 	Fatal func(error)
-	// Limits, where not nil, replaces the state's limits: in tests.
+	// Limits, where not nil, replaces the state's limits, in tests.
 	Limits *Limits
-	// Pace, where not nil, is called without lock before each entry is applied,
-	// by the goroutine that applies, with its revision; and before a barrier
-	// returns, with the barrier's number. The simulation lets a moment pass
-	// there: those whom one entry wakes do not race with the next one, nor
-	// those who share a barrier with each other.
-	Pace func(at PacePoint, n uint64)
+	hooks  Hooks
 }
 
-// PacePoint is where ReplicaConfig.Pace is called.
-type PacePoint uint8
-
-// The points.
-const (
-	PaceApply PacePoint = iota
-	PaceBarrier
-)
-
-// Replica follows the log, applies every entry to its State, and wakes those
-// who wait for one. One goroutine applies; it never waits for a reader.
+// Replica follows the log, applies every entry to its State, and wakes those who
+// wait for one. One goroutine applies; it never waits for a reader.
 type Replica struct {
 	cfg ReplicaConfig
 
-	mu             sync.RWMutex // guards state and what follows; held for memory only
+	mu             sync.RWMutex // guards state and the fields below; held for memory only
 	state          *State
 	retained       retainedInline
 	marks          []StateMark // newest last
-	snapshotWanted bool        // the next Mark is to be frozen
+	snapshotWanted bool        // take a snapshot at the next RecordStateHash
 	markSnapshot   *State
 
 	observers  []func(*AppliedEntry) // set before Run
@@ -69,20 +54,20 @@ type Replica struct {
 	head         atomic.Int64 // newest revision known to exist
 	caughtUp     atomic.Bool
 	advanced     broadcast   // after every delivery
-	reloadWanted atomic.Bool // go back to the checkpoint: this state differs from it
+	reloadWanted atomic.Bool // load the checkpoint again: this state differs from it
 	reloads      int         // under mu
 	archives     archiveIndexCache
 }
 
-// AppliedEntry is what observers are shown. Entry is valid during the call
-// only; it is nil where nothing could be decoded or applied.
+// AppliedEntry is passed to observers. Entry is valid during the call only; it is
+// nil where the entry was not decoded or not applied.
 type AppliedEntry struct {
 	Committed *CommittedEntry
 	Entry     *Entry
 	Outcome   *Outcome
 }
 
-// StateMark is the state's hash at a Mark entry.
+// StateMark is the state's hash at a RecordStateHash entry.
 type StateMark struct {
 	Revision Revision
 	Extent   Extent
@@ -96,12 +81,11 @@ func NewReplica(cfg ReplicaConfig) *Replica {
 	r.retained.initRetained()
 	r.waiters.initWaiters()
 	r.barriers.initQueue()
-	r.advanced.initBroadcast()
 	r.archives.initCache()
 	return r
 }
 
-// overrideLimits gives a state the limits that this replica was given.
+// overrideLimits sets the replica's limits in a state.
 func (r *Replica) overrideLimits(s *State) {
 	if r.cfg.Limits != nil {
 		s.limits = *r.cfg.Limits
@@ -109,29 +93,29 @@ func (r *Replica) overrideLimits(s *State) {
 }
 
 // Observe registers f to be called after each entry, by the goroutine that
-// applies, without lock. It must not block. Only before Run.
+// applies, without a lock. It must not block. Only before Run.
 func (r *Replica) Observe(f func(*AppliedEntry)) { r.observers = append(r.observers, f) }
 
-// AfterBatch registers f to be called after all entries that came together are
-// applied: who is to be woken by them sees them all. Only before Run.
+// AfterBatch registers f to be called after all entries that arrived together are
+// applied, so that one wake-up covers them all. Only before Run.
 func (r *Replica) AfterBatch(f func()) { r.afterBatch = append(r.afterBatch, f) }
 
-// View calls f with the state, which does not change meanwhile. f is short,
-// never blocks, and keeps nothing but what State's methods say may be kept.
+// View calls f with the state, which does not change meanwhile. f is short, never
+// blocks, and keeps only what State's methods allow it to keep.
 func (r *Replica) View(f func(*State)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	f(r.state)
 }
 
-// Applied returns the revision up to which nothing is missing in the state.
+// Applied returns the revision up to which the state has every entry.
 func (r *Replica) Applied() Revision { return Revision(r.applied.Load()) }
 
-// Head returns the newest revision known to exist; Head - Applied is a lag.
+// Head returns the newest revision known to exist; Head - Applied is the lag.
 func (r *Replica) Head() Revision { return max(Revision(r.head.Load()), r.Applied()) }
 
-// CaughtUp reports whether the listing at the start, or after a fall-back, is
-// behind.
+// CaughtUp reports whether the entries listed at the start, or after a restart of
+// following, are applied.
 func (r *Replica) CaughtUp() bool { return r.caughtUp.Load() }
 
 // WaitApplied waits until everything up to rev is in the state.
@@ -152,8 +136,8 @@ func (r *Replica) WaitApplied(ctx context.Context, rev Revision) error {
 // BarrierTimeout is how long a barrier may take before reads fail, retriably.
 const BarrierTimeout = 5 * time.Second
 
-// Barrier returns once everything that was acknowledged anywhere before the
-// call is in the state. Calls that arrived before a read is sent share it.
+// Barrier returns once the state has everything that any broker acknowledged
+// before the call. Calls that arrive before a read is sent share it.
 func (r *Replica) Barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
 	defer cancel()
@@ -163,14 +147,14 @@ func (r *Replica) Barrier(ctx context.Context) error {
 	} else {
 		err = r.WaitApplied(ctx, rev)
 	}
-	if r.cfg.Pace != nil {
-		r.cfg.Pace(PaceBarrier, number)
+	if after := r.cfg.hooks.AfterBarrier; after != nil {
+		after(number)
 	}
 	return err
 }
 
-// Run follows the log until ctx ends. It returns nil then, and an error where
-// the broker must stop. Passing faults are waited out.
+// Run follows the log until ctx ends, and then returns nil. It returns an error
+// where the broker must stop. It retries after temporary faults.
 func (r *Replica) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -191,7 +175,7 @@ func (r *Replica) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case damaged > 0 && damaged < maxDamagedReads:
-			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "error", err)
+			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "err", err)
 		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
@@ -211,17 +195,17 @@ func (r *Replica) Run(ctx context.Context) error {
 	return nil
 }
 
-// maxDamagedReads is how often one thing is read damaged before it is taken to be so
-// where it is stored, and not on its way.
+// maxDamagedReads is how often one object is read damaged before the stored
+// object, and not its transfer, is taken to be damaged.
 const maxDamagedReads = 3
 
-// errLaneGap: an entry came whose predecessor in its lane did not.
+// errLaneGap: an entry arrived without its predecessor in its lane.
 var errLaneGap = errors.New("gap in a lane")
 
-// errReload: this state differs from the checkpoint's, and is given up for it.
+// errReload: this state differs from the checkpoint's, which replaces it.
 var errReload = errors.New("state differs from the checkpoint")
 
-// followOnce is one pass: where to begin, what the bucket has, then the log.
+// followOnce is one pass: find the start, read the bucket, then follow the log.
 func (r *Replica) followOnce(ctx context.Context) error {
 	from, err := r.cfg.Log.Start(ctx)
 	if err != nil {
@@ -240,8 +224,8 @@ func (r *Replica) followOnce(ctx context.Context) error {
 type follower struct {
 	r           *Replica
 	from        StartPoint
-	heldEntries []CommittedEntry // until the archives before them are replayed
-	ready       bool             // nothing is missing before what is delivered next
+	heldEntries []CommittedEntry // entries that wait until the archives before them are replayed
+	ready       bool             // the state has everything before the next delivery
 }
 
 func (f *follower) applyBatch(ctx context.Context, batch []CommittedEntry, upTo Revision, caughtUp bool) error {
@@ -275,28 +259,28 @@ func (f *follower) applyBatch(ctx context.Context, batch []CommittedEntry, upTo 
 	return nil
 }
 
-// applyEntry applies an entry and tells who waits for it. pin keeps its inline
-// bytes: its generation lies in no archive yet.
-func (r *Replica) applyEntry(c *CommittedEntry, pin bool) error {
+// applyEntry applies an entry and wakes its waiter. retain keeps its inline bytes
+// in memory, as its extent is not archived yet.
+func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 	if err := r.checkLaneGap(c); err != nil {
 		return err
 	}
-	if r.cfg.Pace != nil {
-		r.cfg.Pace(PaceApply, uint64(c.Revision))
+	if before := r.cfg.hooks.BeforeApply; before != nil {
+		before(c.Revision)
 	}
 	r.mu.Lock()
 	if c.Revision <= r.state.revision {
-		if pin {
-			r.retained.add(c) // the checkpoint has its result, not its bytes
+		if retain {
+			r.retained.add(c) // the checkpoint has its result, but not its bytes
 		}
 		r.mu.Unlock()
 		return nil
 	}
 	out, e := r.state.Apply(c)
-	if pin && e != nil && len(e.Inline) > 0 {
+	if retain && e != nil && len(e.Inline) > 0 {
 		r.retained.add(c)
 	}
-	marked := r.handleCommands(e, &out)
+	marked := r.handleReplicaCommands(e, &out)
 	r.mu.Unlock()
 	if marked {
 		r.cfg.Logger.Debug("recorded the state hash", "revision", c.Revision)
@@ -313,8 +297,8 @@ func (r *Replica) applyEntry(c *CommittedEntry, pin bool) error {
 	return nil
 }
 
-// checkLaneGap asks for another listing where an entry's predecessor in its lane
-// was not seen: once; if the log itself has the hole, apply closes the session.
+// checkLaneGap starts another listing where an entry's predecessor in its lane
+// has not arrived, once. If the log itself has the gap, apply closes the session.
 func (r *Replica) checkLaneGap(c *CommittedEntry) error {
 	r.mu.RLock()
 	open := r.state.sessions[c.Session] != nil
@@ -327,14 +311,15 @@ func (r *Replica) checkLaneGap(c *CommittedEntry) error {
 	return fmt.Errorf("%w: %s/%s/%d after %d", errLaneGap, c.Session, c.Lane, c.Seq, last)
 }
 
-// handleCommands acts on what concerns the replica itself: marks and archives.
-func (r *Replica) handleCommands(e *Entry, out *Outcome) (marked bool) {
+// handleReplicaCommands handles the commands that concern the replica itself: marks and
+// archives.
+func (r *Replica) handleReplicaCommands(e *Entry, out *Outcome) (marked bool) {
 	if e == nil {
 		return false
 	}
 	for i, cmd := range e.Commands {
 		switch cmd := cmd.(type) {
-		case Mark:
+		case RecordStateHash:
 			marked = true
 			r.marks = append(r.marks, StateMark{r.state.revision, r.state.extent, r.state.Hash()})
 			if len(r.marks) > maxMarks {
@@ -352,11 +337,10 @@ func (r *Replica) handleCommands(e *Entry, out *Outcome) (marked bool) {
 	return marked
 }
 
-// maxMarks is how many marks a broker remembers, to hold them against a
-// checkpoint's.
+// maxMarks is how many marks a broker keeps, to compare them with a checkpoint's.
 const maxMarks = 64
 
-// Marks returns the newest mark, and the one at a revision if it is known.
+// Marks returns the newest mark, and the one at a revision if it is kept.
 func (r *Replica) Marks(at Revision) (newest StateMark, then StateMark, ok bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -369,14 +353,15 @@ func (r *Replica) Marks(at Revision) (newest StateMark, then StateMark, ok bool)
 	return newest, then, ok
 }
 
-// RequestSnapshot asks for a frozen copy of the state at the next Mark.
+// RequestSnapshot makes the replica take a snapshot of the state at the next
+// RecordStateHash.
 func (r *Replica) RequestSnapshot() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.snapshotWanted, r.markSnapshot = true, nil
 }
 
-// TakeSnapshot returns the frozen copy, once.
+// TakeSnapshot returns that snapshot, once.
 func (r *Replica) TakeSnapshot() *State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -385,8 +370,9 @@ func (r *Replica) TakeSnapshot() *State {
 	return s
 }
 
-// CompareCheckpoint holds this broker's state against a checkpoint's hash. A
-// broker that disagrees reloads once; a second time it must stop.
+// CompareCheckpoint compares this broker's state with a checkpoint's hash. If
+// they differ, the broker reloads the checkpoint, once; the second time it must
+// stop.
 func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 	if p == nil {
 		return nil
@@ -408,9 +394,9 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 		ErrCorrupt, p.Revision, mark.Hash, p.Object, p.Hash)
 }
 
-// Snapshot returns the state as it is now, never to change: for readers that
-// need longer than a View may take. It costs the copy of some page lists, and
-// apply a copy of each page it changes afterwards.
+// Snapshot returns an immutable copy of the state, for readers that need longer
+// than a View may take. It costs a copy of some page lists, and apply a copy of
+// each page that it changes afterwards.
 func (r *Replica) Snapshot() *State {
 	r.mu.Lock()
 	defer r.mu.Unlock()

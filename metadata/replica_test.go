@@ -29,7 +29,7 @@ func (d *directSubmitter) Submit(ctx context.Context, cmds []Command, guard *Gua
 }
 
 func (d *directSubmitter) commit(ctx context.Context, e *Entry, guard *Guard) (Outcome, error) {
-	for !d.mu.TryLock() { // a mutex across blocking: tests only, and never waited for
+	for !d.mu.TryLock() { // a mutex held while blocking, in tests only, and never waited for
 		time.Sleep(time.Millisecond)
 	}
 	defer d.mu.Unlock()
@@ -52,7 +52,7 @@ func (d *directSubmitter) commit(ctx context.Context, e *Entry, guard *Guard) (O
 	}
 }
 
-// testBroker is a replica with a custodian over a MemLog.
+// testBroker is a replica with its maintenance over a MemLog.
 type testBroker struct {
 	t       *testing.T
 	r       *Replica
@@ -65,7 +65,7 @@ type testBroker struct {
 	stopped atomic.Pointer[error] // why it did
 }
 
-func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint64) *testBroker {
+func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint64, more ...RoleTask) *testBroker {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	b := &testBroker{t: t, cancel: cancel}
@@ -89,7 +89,7 @@ func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint6
 	c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Replica: b.r, Submitter: b.sub, Session: s,
 		Broker: BrokerID(out.Commands[0].Value), Logger: slog.New(slog.DiscardHandler), Rand: rand.New(rand.NewPCG(seed, 2)), Times: DefaultMaintenanceTimes()})
 	b.wg.Go(func() {
-		if err := c.Run(ctx); err != nil {
+		if err := c.Run(ctx, append(c.Tasks(), more...)); err != nil {
 			b.stopped.Store(&err)
 		}
 	})
@@ -100,7 +100,7 @@ func (b *testBroker) stop() {
 	b.cancel()
 	b.wg.Wait()
 	if err := b.stopped.Load(); err != nil && !b.mayStop {
-		b.t.Errorf("custodian: %v", *err)
+		b.t.Errorf("maintenance: %v", *err)
 	}
 }
 
@@ -109,9 +109,9 @@ func (b *testBroker) hash() (h uint64, rev Revision) {
 	return h, rev
 }
 
-// A cluster archives, checkpoints and truncates under load; a broker that
-// starts from the bucket and the keys that are left has the same state, and
-// can read every inline byte: promises 2, 4 and 7.
+// A cluster archives, checkpoints and truncates under load; a broker that starts
+// from the bucket and the remaining keys has the same state, and can read every
+// inline byte: promises 2, 4 and 7.
 func TestStartFromCheckpointArchivesAndKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
@@ -139,8 +139,8 @@ func TestStartFromCheckpointArchivesAndKeys(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 		}
 		start, _ := log.Start(t.Context())
-		if start.Truncated == 0 || start.Checkpoint == nil {
-			t.Fatalf("nothing was archived (%d) or checkpointed (%v)", start.Truncated, start.Checkpoint)
+		if start.ArchivedUpTo == 0 || start.Checkpoint == nil {
+			t.Fatalf("nothing was archived (%d) or checkpointed (%v)", start.ArchivedUpTo, start.Checkpoint)
 		}
 		c := startBroker(t, log, store, "c", 3)
 		defer c.stop()
@@ -213,8 +213,7 @@ func TestDeadSessionIsClosed(t *testing.T) {
 	})
 }
 
-// A level of fullness begins where the design says and ends below it, so that
-// it does not flap.
+// A pressure level begins where the design says and ends below that.
 func TestPressureHasHysteresis(t *testing.T) {
 	at := func(percent int64, present PressureLevel) PressureLevel {
 		return nextPressure(StoreHealth{InUseBytes: percent, QuotaBytes: 100}, present)
@@ -233,16 +232,15 @@ func TestPressureHasHysteresis(t *testing.T) {
 	}
 }
 
-// spoil makes a broker's state differ from the others', as a fault of its memory
-// would.
+// spoil makes a broker's state differ from the others', as a memory error would.
 func (b *testBroker) spoil() {
 	b.r.mu.Lock()
 	defer b.r.mu.Unlock()
 	b.r.state.gapsMs++
 }
 
-// A broker whose state differs from a checkpoint that two others agree about reads
-// it anew, once; the second time it must stop: promises 2 and 11.
+// A broker whose state differs from a checkpoint on which two others agree
+// reloads it once; the second time it must stop: promises 2 and 11.
 func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
@@ -252,7 +250,7 @@ func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
 		defer c.stop()
 		b := startBroker(t, log, store, "b", 2)
 		defer b.stop()
-		b.mayStop = true // at the second time
+		b.mayStop = true // the second time
 		time.Sleep(70 * time.Second)
 		b.spoil()
 		if ha, _ := a.hash(); func() bool { hb, _ := b.hash(); return ha == hb }() {
@@ -272,8 +270,7 @@ func TestDifferingStateIsReloadedOnceThenFatal(t *testing.T) {
 	})
 }
 
-// Where the only other broker has another hash, no checkpoint becomes the one that
-// brokers start from.
+// If the only other broker has another hash, the checkpoint is not accepted.
 func TestNoCheckpointIsAgreedOnThoughHashesDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, store := NewMemLog(), newMemStore()
@@ -299,18 +296,15 @@ func TestNoCheckpointIsAgreedOnThoughHashesDiffer(t *testing.T) {
 	})
 }
 
-// A barrier returns once everything that was acknowledged before it is in the state:
-// the very last entry, too, which may take its time to be applied.
+// A barrier returns once the state has everything that was acknowledged before
+// it, the very last entry too, which may take its time to be applied.
 func TestABarrierWaitsForTheLastEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := NewMemLog()
 		a := startBroker(t, log, newMemStore(), "a", 1)
 		defer a.stop()
-		slow := NewReplica(ReplicaConfig{Log: log, Store: newMemStore(), Logger: slog.New(slog.DiscardHandler), Pace: func(at PacePoint, _ uint64) {
-			if at == PaceApply {
-				time.Sleep(300 * time.Millisecond)
-			}
-		}})
+		slow := NewReplica(ReplicaConfig{Log: log, Store: newMemStore(), Logger: slog.New(slog.DiscardHandler),
+			hooks: Hooks{BeforeApply: func(Revision) { time.Sleep(300 * time.Millisecond) }}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -340,7 +334,7 @@ func TestABarrierWaitsForTheLastEntry(t *testing.T) {
 	})
 }
 
-// Generations are closed on schedule even while nothing can be archived.
+// Extents are closed on schedule also while archiving fails.
 func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := NewMemLog()
@@ -348,13 +342,13 @@ func TestGenerationsCloseWhileArchivingFails(t *testing.T) {
 		defer a.stop()
 		time.Sleep(65 * time.Second)
 		start, err := log.Start(t.Context())
-		if err != nil || start.Extent < 5 || start.Truncated != 0 {
-			t.Fatalf("generation %d, truncated %d, %v", start.Extent, start.Truncated, err)
+		if err != nil || start.Extent < 5 || start.ArchivedUpTo != 0 {
+			t.Fatalf("generation %d, truncated %d, %v", start.Extent, start.ArchivedUpTo, err)
 		}
 	})
 }
 
-// brokenStore refuses everything.
+// brokenStore fails every request.
 type brokenStore struct{}
 
 func (brokenStore) Put(context.Context, string, []byte) error { return errors.New("down") }
@@ -362,8 +356,8 @@ func (brokenStore) Get(context.Context, string, int64, int64) ([]byte, error) {
 	return nil, errors.New("down")
 }
 
-// A cluster that was recovered elsewhere writes no more archives: the bucket
-// is the newest incarnation's.
+// A cluster that was recovered into another etcd writes no more archives: the
+// bucket belongs to the newest incarnation.
 func TestArchiveStopsAtANewerIncarnation(t *testing.T) {
 	log, store := NewMemLog(), newMemStore()
 	c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Logger: slog.New(slog.DiscardHandler)})

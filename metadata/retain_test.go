@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// What a replica pins of an entry is its inline bytes, not the entry: of a large
-// one with little inline that is a hundredth of what is counted against the limit.
-func TestPinnedBytesDoNotKeepTheirEntry(t *testing.T) {
+// A replica keeps the inline bytes of an entry, not the entry: for a large one
+// with few inline bytes that is a hundredth.
+func TestRetainedBytesDoNotKeepTheirEntry(t *testing.T) {
 	w := newWorld(1)
 	first := w.openSession(t, "a")
 	inline := bytes.Repeat([]byte("inline"), 20)
@@ -29,14 +29,14 @@ func TestPinnedBytesDoNotKeepTheirEntry(t *testing.T) {
 	if !ok || string(got) != string(inline) {
 		t.Fatalf("%q, %v", got, ok)
 	}
-	clear(c.Bytes) // as if its memory were somebody else's now
+	clear(c.Bytes) // as if its memory were reused
 	if string(got) != string(inline) || cap(got) > 2*len(inline) || r.UnarchivedBytes() != int64(len(inline)) {
 		t.Errorf("pinned %q, with room for %d; %d counted", got, cap(got), r.UnarchivedBytes())
 	}
 }
 
-// A partition that is trimmed, however much at a time, and rests does not keep the
-// memory of what it had.
+// A partition that is trimmed, in steps of any size, and then idle does not keep
+// the memory of its former spans.
 func TestTrimmedSpansAreNotKept(t *testing.T) {
 	for _, step := range []Offset{1, 7, 999} {
 		w := newWorld(2)

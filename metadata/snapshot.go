@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// snapshot returns the state as it is now, never to change, while s goes on. It
-// costs a copy of the page lists and of what is small, whatever the state's
-// size; afterwards s clones what it changes.
+// snapshot returns an immutable copy of the state. It costs a copy of the page
+// lists and of what is small, whatever the state's size; afterwards s copies each
+// page before it changes it.
 func (s *State) snapshot() *State {
 	f := *s
 	f.scratch = scratch{}
@@ -19,7 +19,7 @@ func (s *State) snapshot() *State {
 	}
 	f.roles = maps.Clone(s.roles)
 	f.brokerIDs = maps.Clone(s.brokerIDs)
-	f.pending = slices.Clone(s.pending)
+	f.unarchivedExtents = slices.Clone(s.unarchivedExtents)
 	f.storedBytes = maps.Clone(s.storedBytes)
 	f.topics = s.topics.snapshot()
 	f.configs = s.configs.snapshot()

@@ -3,10 +3,10 @@ package metadata
 import "slices"
 
 // SpanBytes sums the lengths of the spans that hold offsets from from on and
-// begin below until, oldest first, and stops at maxSpans of them or once the
-// sum has reached enough. It is what a read of [from, until) can give at most;
-// 0 says that there is nothing to read although from may be below the high
-// watermark: offsets can have gaps.
+// begin below until, oldest first. It stops at maxSpans of them or once the sum
+// has reached enough. The sum is the most that a read of [from, until) can
+// return; 0 means that there is nothing to read, although from may be below the
+// high watermark: offsets can have gaps.
 func (s *State) SpanBytes(tp TopicPartition, from, until Offset, maxSpans int, enough int64) (sum int64) {
 	p := s.partitions.get(tp)
 	if p == nil {

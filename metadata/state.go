@@ -5,19 +5,19 @@ import (
 	"maps"
 )
 
-// State is the applied truth: what every broker at the same revision has,
-// bit for bit. Apply alone changes it. It has no clock, no I/O and no
-// randomness, and map order never shows in it.
+// State is the result of applying the log: the same on every broker at the same
+// revision, bit for bit. Only Apply changes it. It has no clock, no I/O and no
+// randomness, and map order has no effect on it.
 //
 // The replica owns it; others read it in Replica.View.
 type State struct {
-	revision Revision
-	extent   Extent
-	entries  uint64 // applied, in all
-	time     UnixMilli
-	level    FeatureLevel
-	sum      uint64 // of the hashes of all items
-	limits   Limits // not state: the same everywhere
+	revision    Revision
+	extent      Extent
+	entries     uint64 // applied, in total
+	time        UnixMilli
+	level       FeatureLevel
+	itemHashSum uint64 // of the hashes of all items
+	limits      Limits // not state: the same everywhere
 
 	cluster           ClusterID // of the first session
 	zones             []ZoneID  // in the order in which they appeared
@@ -26,8 +26,8 @@ type State struct {
 	recovered         Revision // of the last RecoverCluster entry
 	brokerIDs         map[BrokerID]brokerIDReservation
 	placement         *Placement
-	pastPlacements    []pastPlacement // those before it, the newest last; replaced, never changed
-	pastPlacementsCut UnixMilli       // when the newest went for which there was no room in past
+	pastPlacements    []pastPlacement // former ones, the newest last; replaced, never changed
+	pastPlacementsCut UnixMilli       // when the newest one was dropped for lack of room
 
 	topics     *table[TopicID, Topic]
 	names      topicNames
@@ -43,10 +43,10 @@ type State struct {
 	nextProducer     ProducerID
 	producerIDBlocks []producerIDBlock
 
-	pending  []extentDigest // generations not archived yet, oldest first
-	archives []ArchiveRef   // accepted, oldest first
-	spans    int            // in all
-	offsets  int            // committed group offsets in all
+	unarchivedExtents []unarchivedExtent // extents not archived yet, oldest first
+	archives          []ArchiveRef       // accepted, oldest first
+	spans             int                // in all
+	offsets           int                // committed group offsets in all
 
 	// Derived from txns:
 	txnByProducer  map[ProducerID]string // the transactional id of a producer id
@@ -57,19 +57,19 @@ type State struct {
 	pressure    PressureLevel     // of the log's store
 	gapsMs      int64             // read-side ledger time lost with dead brokers
 	alarms      uint64
-	lastAlarm   string // what the last alarm said
+	lastAlarm   string // text of the last alarm
 
 	scratch        scratch  // of Apply; not state
-	topicsRevision Revision // not state: where topics or their partitions changed last, as far as this broker saw
-	lineage        *byte    // tells copies of one live state from another's
+	topicsRevision Revision // not state: the revision at which topics or their partitions changed last, as far as this broker has seen
+	lineage        *byte    // the same in all copies of one live state
 }
 
-// Topic is a topic as created and configured. Do not change what Configs holds.
+// Topic is a topic as created and configured. Do not change Configs.
 type Topic struct {
 	ID                TopicID
 	Name              string
 	Partitions        int32
-	ReplicationFactor int16 // as asked for; -1 was replaced by the default
+	ReplicationFactor int16 // as requested; -1 was replaced by the default
 	Created           Revision
 	CreatedTime       UnixMilli
 	Configs           map[string]string // only what was set
@@ -87,7 +87,7 @@ type partitionState struct {
 	logStart      Offset
 	next          Offset // the high watermark
 	epoch         LeaderEpoch
-	spans         []Span       // append-only backing: a frozen copy sees its own length
+	spans         []Span       // append-only backing: a snapshot sees its own length
 	trimmedSpans  int          // not state: spans in that backing that were trimmed
 	live          int64        // bytes of spans
 	producerCount int          // producers
@@ -96,8 +96,8 @@ type partitionState struct {
 }
 
 // Span is a contiguous range of a partition's offsets and the bytes that hold
-// them: the accepted runs of one part, in order. Batches inside follow one
-// another; a batch's base offset is First plus the offsets of those before it.
+// them: the accepted runs of one part, in order. A batch's base offset is First
+// plus the offsets of the batches before it.
 type Span struct {
 	First        Offset
 	Count        uint32        // offsets
@@ -148,7 +148,7 @@ type sessionState struct {
 	usageReportedTo UnixMilli
 }
 
-type extentDigest struct {
+type unarchivedExtent struct {
 	extent  Extent
 	first   Revision
 	last    Revision
@@ -173,15 +173,15 @@ func NewState() *State {
 	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
 		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), storedBytes: map[TopicID]int64{},
 		txnByProducer: map[ProducerID]string{}, ongoingTxns: map[string]struct{}{}}
-	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.sum)
-	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.sum)
-	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.sum)
-	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.sum)
-	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.sum)
-	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.sum)
-	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.sum)
-	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.sum)
-	s.ledger = newTable(pageOfBucket, cloneCells, nil, &s.sum)
+	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.itemHashSum)
+	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.itemHashSum)
+	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.itemHashSum)
+	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.itemHashSum)
+	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.itemHashSum)
+	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.itemHashSum)
+	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.itemHashSum)
+	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.itemHashSum)
+	s.ledger = newTable(pageOfBucket, cloneCells, nil, &s.itemHashSum)
 	s.placement = newPlacement(nil, nil)
 	s.lineage = new(byte)
 	return s
@@ -194,8 +194,8 @@ func cloneTopic(t Topic) Topic {
 	return t
 }
 
-// clonePartition shares the spans' backing: it only ever grows behind what
-// the copy sees, or is trimmed by slicing.
+// clonePartition shares the spans' backing: it only grows behind what the copy
+// sees, or is trimmed by slicing.
 func clonePartition(p partitionState) partitionState { return p }
 
 func cloneGroup(g groupState) groupState {

@@ -3,10 +3,10 @@ package metadata
 import "slices"
 
 // The state's hash is a sum, modulo 2^64, of one hash per item, so that apply
-// keeps it up by subtracting the old and adding the new; what is small and
-// changes with every entry is folded in when the hash is asked for. Partitions
-// are three kinds of item (head, spans, producers), so that a run costs the
-// same whatever the partition's size. The item kinds are for ever.
+// updates it by subtracting the old one and adding the new one. What is small and
+// changes with every entry is added when the hash is computed. Partitions are
+// three kinds of items (head, spans, producers), so that a run costs the same
+// whatever the partition's size. The item kinds never change.
 const (
 	itemTopic = iota + 1
 	itemConfigs
@@ -24,7 +24,7 @@ const (
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
 func (s *State) Hash() uint64 {
-	m := hashSeedItem.Word(s.sum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
+	m := hashSeedItem.Word(s.itemHashSum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
 	m = m.Word(uint64(s.time)).Word(uint64(s.level)).Word(uint64(s.nextProducer)).Word(uint64(s.recovered))
 	m = m.Word(uint64(s.spans)).Word(uint64(s.offsets)).Word(uint64(s.gapsMs)).Word(s.alarms).Word(uint64(s.pressure))
 	m = m.Bytes(s.cluster[:])
@@ -44,8 +44,8 @@ func (s *State) Hash() uint64 {
 	for _, e := range s.producerIDBlocks {
 		m = m.Word(uint64(e.first)).Word(uint64(e.time)).Word(uint64(e.revision))
 	}
-	for i := range s.pending {
-		g := &s.pending[i]
+	for i := range s.unarchivedExtents {
+		g := &s.unarchivedExtents[i]
 		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
 	return s.hashPastPlacements(m).Sum()

@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
-// memStore is the smallest Store.
+// memStore is a minimal Store.
 type memStore struct {
 	mu      sync.Mutex
 	objects map[string][]byte
@@ -56,7 +58,7 @@ type world struct {
 	topics   []TopicID
 	pids     []ProducerID
 	seqs     map[producerKey]Sequence
-	state    *State // the one that tells results
+	state    *State // the one that returns outcomes
 	members  bool   // groups of the consumer protocol too: the golden log has none
 }
 
@@ -121,7 +123,7 @@ func (w *world) step(t testing.TB) CommittedEntry {
 	case n < 8:
 		return control(Tick{w.state.time + 1 + UnixMilli(w.rng.IntN(50_000)) + 1_700_000_000_000*UnixMilli(b2i(w.state.time == 0))})
 	case n < 10:
-		return control(Mark{})
+		return control(RecordStateHash{})
 	case n < 12:
 		return control(TrimPartition{topic, Partition(w.rng.IntN(8)), Offset(w.rng.IntN(40))})
 	case n < 14:
@@ -141,7 +143,7 @@ func (w *world) step(t testing.TB) CommittedEntry {
 	case n < 30:
 		return control(SetConfigs{ResourceTopic, topic.String(), map[string]string{"retention.ms": fmt.Sprint(n)}, []string{"a"}})
 	case n < 32:
-		return control(Usage{uint64(w.rev), 1, 2, []Cell{{CellKey{Topic: topic, Component: ComponentGet, Src: "a", Group: "g"}, Units(7)}}, false})
+		return control(Usage{uint64(w.rev), 1, 2, []Cell{{CellKey{Topic: topic, Component: costkeys.ComponentGet, Src: "a", Group: "g"}, costkeys.Units(7)}}, false})
 	case n < 34:
 		w.gen++
 	case w.members && n < 42:
@@ -205,7 +207,7 @@ func (w *world) produce(session SessionID, topic TopicID, route Route) *Entry {
 				r.Producer, r.Epoch = w.pids[w.rng.IntN(len(w.pids))], 0
 				k := producerKey{TopicPartition{topic, p.Partition}, r.Producer}
 				r.FirstSequence = w.seqs[k]
-				if w.rng.IntN(5) > 0 { // else the same again: a duplicate or a gap later on
+				if w.rng.IntN(5) > 0 { // else the same again: a duplicate or a gap later
 					w.seqs[k] = r.FirstSequence.Add(int64(r.Records))
 				}
 			}
@@ -222,7 +224,7 @@ func (w *world) produce(session SessionID, topic TopicID, route Route) *Entry {
 }
 
 // A state that was written as a checkpoint and read back has the same hash,
-// computed anew from every item, and goes on to have it: promise 2.
+// computed from every item, and stays equal: promise 2.
 func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 	for seed := range uint64(20) {
 		w := newWorld(seed)
@@ -252,27 +254,27 @@ func TestCheckpointedStateGoesOnAsTheLiveOne(t *testing.T) {
 	}
 }
 
-// A frozen state never changes while the live one goes on.
-func TestFrozenStateStandsStill(t *testing.T) {
+// A snapshot does not change while the live state goes on.
+func TestSnapshotDoesNotChange(t *testing.T) {
 	w := newWorld(7)
-	var frozen []*State
+	var snapshots []*State
 	var bodies [][]byte
 	encode := func(s *State) []byte { var c Checkpointer; return c.Encode(s, "k") }
 	for i := range 800 {
 		w.step(t)
 		if i%100 == 50 {
 			f := w.state.snapshot()
-			frozen, bodies = append(frozen, f), append(bodies, encode(f))
+			snapshots, bodies = append(snapshots, f), append(bodies, encode(f))
 		}
 	}
-	for i, f := range frozen {
+	for i, f := range snapshots {
 		if string(encode(f)) != string(bodies[i]) {
-			t.Fatalf("frozen state %d changed", i)
+			t.Fatalf("snapshot %d changed", i)
 		}
 	}
 }
 
-// Cells sum to meters for every component, whatever happened: promise 10.
+// Cells sum to meters for every component, in any history: promise 10.
 func TestLedgerCellsSumToMeters(t *testing.T) {
 	w := newWorld(3)
 	for range 2000 {
@@ -293,7 +295,8 @@ func TestLedgerCellsSumToMeters(t *testing.T) {
 	}
 }
 
-// Two brokers that apply the same entries are the same, refused ones included.
+// Two brokers that apply the same entries have the same state, refused entries
+// included.
 func TestApplyIsTheSameEverywhere(t *testing.T) {
 	w := newWorld(11)
 	other := NewState()
@@ -301,7 +304,7 @@ func TestApplyIsTheSameEverywhere(t *testing.T) {
 	for i := range 1500 {
 		c := w.step(t)
 		other.Apply(&c)
-		if i%50 == 49 { // damage: refused by all alike
+		if i%50 == 49 { // damage: refused by all
 			w.rev++
 			w.lanes[c.Session][c.Lane]++
 			c.Revision, c.Seq, c.Bytes = w.rev, c.Seq+1, append([]byte(nil), c.Bytes...)

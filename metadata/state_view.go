@@ -2,16 +2,16 @@ package metadata
 
 import "slices"
 
-// What others may read of a state, in Replica.View or of a snapshot.
+// The read methods of a state, for Replica.View or a snapshot.
 
 // Revision returns the revision of the newest applied entry.
 func (s *State) Revision() Revision { return s.revision }
 
-// Extent returns the generation of the newest applied entry.
+// Extent returns the extent of the newest applied entry.
 func (s *State) Extent() Extent { return s.extent }
 
-// Time returns state time: it moves by ticks only, and may lag behind a clock
-// by a tick's interval. 0 before the first tick.
+// Time returns state time. It moves by ticks only, and may be behind the clock by
+// a tick's interval. 0 before the first tick.
 func (s *State) Time() UnixMilli { return s.time }
 
 // Level returns the feature level.
@@ -23,8 +23,8 @@ func (s *State) Pressure() PressureLevel { return s.pressure }
 // Entries returns how many entries were applied since the cluster's creation.
 func (s *State) Entries() uint64 { return s.entries }
 
-// Alarms returns how many entries were refused as invalid, and what the last
-// one's fault was.
+// Alarms returns how many entries were refused as invalid, and the text of the
+// last one.
 func (s *State) Alarms() (uint64, string) { return s.alarms, s.lastAlarm }
 
 // TopicNamed returns the topic of a name.
@@ -58,8 +58,8 @@ func (s *State) Topics() []Topic {
 	return out
 }
 
-// UsesLogAppendTime reports whether the records of a topic bear the time at which they
-// were appended (message.timestamp.type, or the brokers' default for it).
+// UsesLogAppendTime reports whether the records of a topic have the time at which
+// they were appended (message.timestamp.type, or the brokers' default for it).
 func (s *State) UsesLogAppendTime(id TopicID) bool {
 	t := s.topics.get(id)
 	if t == nil {
@@ -72,9 +72,9 @@ func (s *State) UsesLogAppendTime(id TopicID) bool {
 	return v == "LogAppendTime"
 }
 
-// TopicsChanged returns the revision at or before which topics, or their
-// numbers of partitions, changed last: what was derived from them at that
-// revision or later still holds.
+// TopicsChanged returns a revision at or after the last change of topics or their
+// numbers of partitions: what was derived from them at that revision or later is
+// still valid.
 func (s *State) TopicsChanged() Revision { return s.topicsRevision }
 
 // TopicNames returns the names of all topics, in no particular order.
@@ -112,7 +112,7 @@ func (s *State) Configured(kind ResourceKind) []string {
 // PartitionView is a partition's head.
 type PartitionView struct {
 	LogStart Offset
-	Next     Offset // the high watermark: the next offset to be given
+	Next     Offset // the high watermark: the next offset to be assigned
 	Stable   Offset // the last stable offset
 	Epoch    LeaderEpoch
 	Created  Revision
@@ -130,8 +130,8 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
 }
 
-// Records returns how many offsets of a partition hold records. It looks at
-// every span: for a snapshot, not for a View.
+// Records returns how many offsets of a partition hold records. It visits every
+// span: for a snapshot, not for a View.
 func (s *State) Records(tp TopicPartition) (n uint64) {
 	p := s.partitions.get(tp)
 	if p == nil {
@@ -166,8 +166,8 @@ func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Spa
 	return out
 }
 
-// HasSpan reports whether anything can be read of a partition at an offset from
-// from on and below below: a batch of records, or a marker.
+// HasSpan reports whether a partition has anything to read, a batch of records or
+// a marker, at an offset from from on and below below.
 func (s *State) HasSpan(tp TopicPartition, from, below Offset) bool {
 	var one [1]Span
 	for _, sp := range s.Spans(one[:0], tp, from, 1) {
@@ -176,10 +176,10 @@ func (s *State) HasSpan(tp TopicPartition, from, below Offset) bool {
 	return false
 }
 
-// SkipRecoveryGap returns the position behind a recovery's gap for one that lies in it, and
-// any other as it is: both mean the same to a reader, since no offset of the gap
-// was ever given out. It is what tools are told of committed offsets, which
-// would show as many records of lag as the gap has offsets.
+// SkipRecoveryGap returns the offset after a recovery's gap for an offset in it,
+// and any other as it is. Both mean the same to a reader, since no offset of the
+// gap was ever assigned. Committed offsets are reported to tools this way:
+// otherwise they would show as many records of lag as the gap has offsets.
 func (s *State) SkipRecoveryGap(tp TopicPartition, at Offset) Offset {
 	p := s.partitions.get(tp)
 	if p == nil || at < p.logStart {
@@ -195,8 +195,8 @@ func (s *State) SkipRecoveryGap(tp TopicPartition, at Offset) Offset {
 	}
 }
 
-// Object returns the object that a span's bytes lie in; false where it is
-// gone, or the span is inline.
+// Object returns the object with a span's bytes; false where it is gone, or the
+// span is inline.
 func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {
 	if sp.Inline() || sp.Marker() {
 		return ObjectName{}, 0, false
@@ -208,8 +208,8 @@ func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {
 	return o.name, o.size, true
 }
 
-// Archive returns the accepted archive that holds the entry of a revision;
-// false where its generation is not archived yet.
+// Archive returns the accepted archive with the entry of a revision; false where
+// its extent is not archived yet.
 func (s *State) Archive(r Revision) (ArchiveRef, bool) {
 	i, _ := slices.BinarySearchFunc(s.archives, r, func(a ArchiveRef, r Revision) int {
 		if a.Last < r {
@@ -226,7 +226,7 @@ func (s *State) Archive(r Revision) (ArchiveRef, bool) {
 // Archives returns the accepted archives, oldest first. Do not change it.
 func (s *State) Archives() []ArchiveRef { return s.archives }
 
-// GroupView is what the state keeps of a group.
+// GroupView is what the state has of a group.
 type GroupView struct {
 	Group      *Group         // of the classic protocol, or nil. Do not change it.
 	Consumer   *ConsumerGroup // of the consumer protocol, or nil. Do not change it.
@@ -234,8 +234,8 @@ type GroupView struct {
 	Offsets    map[TopicPartition]OffsetCommit
 }
 
-// Group returns a group; false where nothing of it is stored. Do not change
-// what it refers to, and do not keep Offsets beyond the view.
+// Group returns a group; false where it does not exist. Do not change what it
+// refers to, and do not keep Offsets beyond the view.
 func (s *State) Group(name string) (GroupView, bool) {
 	g := s.groups.get(name)
 	if g == nil {
@@ -244,7 +244,7 @@ func (s *State) Group(name string) (GroupView, bool) {
 	return GroupView{g.group, g.consumer, g.emptySince, g.offsets}, true
 }
 
-// HasGroup reports whether a group is there.
+// HasGroup reports whether a group exists.
 func (s *State) HasGroup(name string) bool { return s.groups.has(name) }
 
 // Groups returns the names of all groups, sorted.
@@ -255,8 +255,8 @@ func (s *State) Groups() []string {
 	return out
 }
 
-// RoleEpoch returns the newest claimed epoch of an epoch-bearing duty.
-func (s *State) RoleEpoch(duty string) RoleEpoch { return s.roles[duty].epoch }
+// RoleEpoch returns the newest claimed epoch of a group slot's role.
+func (s *State) RoleEpoch(role string) RoleEpoch { return s.roles[role].epoch }
 
 // SessionView is an open session.
 type SessionView struct {

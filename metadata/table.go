@@ -1,23 +1,23 @@
 package metadata
 
-// tablePages is how many pages each table of the state has: 100,000
-// partitions are about a hundred to a page, and an empty page costs a
-// checkpoint a few bytes.
+// tablePages is how many pages each table of the state has: of 100,000 partitions
+// about a hundred are on a page, and an empty page costs a checkpoint a few
+// bytes.
 const tablePages = 1024
 
-// table is a map in pages that is copy-on-write between the live state and
-// the snapshots taken of it: freeze costs one slice copy whatever the size,
-// and afterwards the live side clones what it is about to change. Pages are
-// also the unit that a checkpoint writes again or leaves where it is.
+// table is a map in pages, copy-on-write between the live state and its
+// snapshots: a snapshot costs one slice copy whatever the size, and afterwards
+// the live side copies a page before it changes it. A checkpoint writes or reuses
+// whole pages.
 //
-// Only the owner of the live state calls anything here but each.
+// Only the owner of the live state calls anything here except each.
 type table[K comparable, V any] struct {
 	pages   []*tablePage[K, V]
-	version uint64 // rises with every freeze; what carries an older era is shared
+	version uint64 // rises with every snapshot; a page of an older version is shared
 	count   int
 	pageOf  func(K) uint64    // which page, modulo tablePages
 	clone   func(V) V         // a copy that shares nothing that is changed in place
-	hash    func(K, V) uint64 // of one item; nil where the caller keeps the sum itself
+	hash    func(K, V) uint64 // of one item; nil where the caller updates the sum itself
 	sum     *uint64           // the state's hash
 }
 
@@ -49,7 +49,7 @@ func (t *table[K, V]) get(k K) *V {
 
 func (t *table[K, V]) has(k K) bool { return t.get(k) != nil }
 
-// ownPage returns the page of k as the live state's own.
+// ownPage returns the page of k, not shared with any snapshot.
 func (t *table[K, V]) ownPage(k K) *tablePage[K, V] {
 	i := t.pageOf(k) % tablePages
 	p := t.pages[i]
@@ -70,7 +70,7 @@ func (t *table[K, V]) ownPage(k K) *tablePage[K, V] {
 }
 
 // mutable returns the item to change in place, or nil where there is none. The
-// caller keeps the hash right itself; most use edit.
+// caller updates the hash; most callers use edit.
 func (t *table[K, V]) mutable(k K) *V {
 	if t.get(k) == nil {
 		return nil
@@ -84,7 +84,7 @@ func (t *table[K, V]) mutable(k K) *V {
 	return &it.value
 }
 
-// edit changes an item in place and keeps the hash; false where there is none.
+// edit changes an item in place and updates the hash; false where there is none.
 func (t *table[K, V]) edit(k K, change func(*V)) bool {
 	v := t.mutable(k)
 	if v == nil {
@@ -110,7 +110,7 @@ func (t *table[K, V]) put(k K, v V) {
 	}
 }
 
-// drop forgets an item.
+// drop removes an item.
 func (t *table[K, V]) drop(k K) {
 	v := t.get(k)
 	if v == nil {
@@ -138,7 +138,7 @@ func (t *table[K, V]) each(f func(K, *V) bool) {
 	}
 }
 
-// eachInPage calls f for every item of the page where k lives.
+// eachInPage calls f for every item of the page of k.
 func (t *table[K, V]) eachInPage(k K, f func(K, *V)) {
 	if p := t.pages[t.pageOf(k)%tablePages]; p != nil {
 		for k, it := range p.items {
@@ -147,10 +147,10 @@ func (t *table[K, V]) eachInPage(k K, f func(K, *V)) {
 	}
 }
 
-// snapshot returns the table as it is now, never to change; t goes on.
+// snapshot returns an immutable copy of the table.
 func (t *table[K, V]) snapshot() *table[K, V] {
-	frozen := *t
-	frozen.pages = append([]*tablePage[K, V](nil), t.pages...)
+	copied := *t
+	copied.pages = append([]*tablePage[K, V](nil), t.pages...)
 	t.version++
-	return &frozen
+	return &copied
 }

@@ -2,9 +2,9 @@ package metadata
 
 import "strings"
 
-// topicNames finds topics by name, and names that fold into the same one: '.'
-// and '_' are the same letter in the names of Kafka's metrics. It is derived
-// from the topics.
+// topicNames finds topics by name, and names that are equal in the names of
+// Kafka's metrics, where '.' and '_' are the same letter. It is derived from the
+// topics.
 type topicNames struct {
 	ids    map[string]TopicID
 	folded map[string][]string // of names that have either letter
@@ -14,8 +14,8 @@ func newTopicNames() topicNames {
 	return topicNames{ids: map[string]TopicID{}, folded: map[string][]string{}}
 }
 
-// foldName returns what a name becomes in metrics; false where it is what it
-// was, so that only another name's folding could meet it.
+// foldName returns a name as it is in metrics; false where that is the name
+// itself.
 func foldName(name string) (string, bool) {
 	if !strings.ContainsAny(name, "._") {
 		return "", false
@@ -47,8 +47,8 @@ func (n *topicNames) remove(name string) {
 	}
 }
 
-// CollidingTopic returns a topic whose name differs from the given one by
-// nothing but '.' and '_'.
+// CollidingTopic returns a topic whose name differs from the given one only in
+// '.' and '_'.
 func (s *State) CollidingTopic(name string) (other string, ok bool) {
 	f, ok := foldName(name)
 	if !ok {

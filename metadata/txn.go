@@ -1,8 +1,6 @@
 package metadata
 
-import (
-	"slices"
-)
+import "slices"
 
 // Limits of transactions.
 const (
@@ -14,7 +12,7 @@ const (
 	maxProducerEpoch = 1<<15 - 2
 )
 
-// TxnStatus is where a transactional id stands. Kafka's Prepare states do not
+// TxnStatus is the state of a transactional id. Kafka's Prepare states do not
 // exist: a transaction ends in one entry.
 type TxnStatus uint8
 
@@ -32,12 +30,12 @@ func (t TxnStatus) String() string {
 	return [...]string{"Empty", "Ongoing", "CompleteCommit", "CompleteAbort", "Unknown"}[min(t, txnStatusEnd)]
 }
 
-// txnState is what is known of a transactional id.
+// txnState is what the state has of a transactional id.
 type txnState struct {
 	producer         ProducerID
-	previousProducer ProducerID // whose epochs were used up before; NoProducer
+	previousProducer ProducerID // the one before, whose epochs were used up; NoProducer
 	epoch            ProducerEpoch
-	lastEpoch        ProducerEpoch // whose holder may ask again for what it was given; -1: nobody
+	lastEpoch        ProducerEpoch // the epoch whose owner may repeat its last request; -1: none
 	status           TxnStatus
 	timeout          UnixMilli
 	startRevision    Revision  // at which the last transaction began
@@ -46,11 +44,11 @@ type txnState struct {
 
 	// Of the transaction under way:
 	partitions []TopicPartition // sorted
-	groups     []string         // named ahead of their offsets (V1), sorted
+	groups     []string         // added before their offsets (V1), sorted
 	offsets    []txnOffset      // sorted by group and partition
 }
 
-// txnOffset is a group's position that becomes visible with the commit.
+// txnOffset is a group's offset that becomes visible with the commit.
 type txnOffset struct {
 	group string
 	OffsetCommit
@@ -99,8 +97,8 @@ func hashAborted(tp TopicPartition, a *AbortedTxn) uint64 {
 	return hashSeedItem.Word(itemAborted).Partition(tp).Word(uint64(a.Producer)).Word(uint64(a.First)).Word(uint64(a.Last)).Sum()
 }
 
-// lastStableOffset is the last stable offset: nothing below it belongs to a transaction
-// whose end is not known.
+// lastStableOffset returns the last stable offset: nothing below it belongs to an
+// open transaction.
 func (p *partitionState) lastStableOffset() Offset {
 	if len(p.openTxns) == 0 {
 		return p.next
@@ -117,8 +115,8 @@ func (p *partitionState) openTxnStart(id ProducerID) (Offset, bool) {
 	return 0, false
 }
 
-// TxnView is what the state knows of a transactional id. Do not change its
-// lists, and do not keep them beyond the view.
+// TxnView is what the state has of a transactional id. Do not change its lists,
+// and do not keep them beyond the view.
 type TxnView struct {
 	ID         string
 	Producer   ProducerID
@@ -126,7 +124,7 @@ type TxnView struct {
 	Status     TxnStatus
 	Timeout    UnixMilli // a length of time
 	Start      Revision  // of the last transaction
-	Started    UnixMilli // where one is under way
+	Started    UnixMilli // if one is under way
 	Partitions []TopicPartition
 }
 
@@ -142,7 +140,7 @@ func (s *State) Txn(id string) (TxnView, bool) {
 	return TxnView{}, false
 }
 
-// TxnByProducer returns the transactional id whose present producer id this is.
+// TxnByProducer returns the transactional id that has this producer id now.
 func (s *State) TxnByProducer(p ProducerID) (TxnView, bool) {
 	id, ok := s.txnByProducer[p]
 	if !ok {
@@ -159,8 +157,8 @@ func (s *State) Txns() []string {
 	return out
 }
 
-// TimedOutTxns returns the transactions under way for longer than they may be,
-// sorted by id, at most max.
+// TimedOutTxns returns the transactions that are past their timeout, sorted by
+// id, at most max.
 func (s *State) TimedOutTxns(max int) (out []AbortTxn) {
 	for id := range s.ongoingTxns {
 		if t := s.txns.get(id); s.time >= t.startTime+t.timeout {
@@ -215,7 +213,7 @@ func (s *State) AbortedTxns(out []AbortedTxn, tp TopicPartition, from, to Offset
 	return out
 }
 
-// ActiveProducer is what a partition knows of one producer (KIP-664).
+// ActiveProducer is what a partition keeps of one producer (KIP-664).
 type ActiveProducer struct {
 	ID           ProducerID
 	Epoch        ProducerEpoch
@@ -224,7 +222,7 @@ type ActiveProducer struct {
 	TxnStart     Offset    // -1: no transaction is open here
 }
 
-// Producers returns the producers that a partition remembers, sorted by id.
+// Producers returns the producers that a partition keeps, sorted by id.
 func (s *State) Producers(tp TopicPartition) (out []ActiveProducer) {
 	p := s.partitions.get(tp)
 	if p == nil {
@@ -255,5 +253,5 @@ func (v *TxnView) Has(parts []TopicPartition) bool {
 	return true
 }
 
-// TxnHash spreads transactional ids over brokers.
+// TxnHash hashes a transactional id, to spread ids over brokers.
 func TxnHash(id string) uint64 { return hashSeedPlace.Text(id).Sum() }

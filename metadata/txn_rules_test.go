@@ -25,7 +25,7 @@ func (r *txnRig) is(out CommandOutcome, want Code) CommandOutcome {
 	return out
 }
 
-// tick moves state time there, in as many steps as it takes.
+// tick moves state time to a time, in as many steps as that takes.
 func (r *txnRig) tick(to UnixMilli) {
 	for r.state.time < to {
 		r.do(r.t, Tick{min(to, r.state.time+MaxTickStep)})
@@ -38,10 +38,10 @@ func (r *txnRig) init() (ProducerID, ProducerEpoch) {
 }
 
 func (r *txnRig) batch(p ProducerID, e ProducerEpoch, seq Sequence, start Revision) RunOutcome {
-	return r.run(r.t, r.tp, Run{Producer: p, Epoch: e, FirstSequence: seq, Batches: 1, Records: 1, Bytes: 100, Transactional: true, Start: start})
+	return r.run(r.t, r.tp, Run{Producer: p, Epoch: e, FirstSequence: seq, Batches: 1, Records: 1, Bytes: 100, Transactional: true, TxnStart: start})
 }
 
-// A batch or an end of the older protocol that comes late counts for the
+// A batch or an end of the older protocol that arrives late counts for the
 // transaction in which it was received, or not at all.
 func TestLateRequestsOfTheOlderProtocolMissTheNextTransaction(t *testing.T) {
 	r := newTxnRig(t)
@@ -63,13 +63,13 @@ func TestLateRequestsOfTheOlderProtocolMissTheNextTransaction(t *testing.T) {
 	if out := r.batch(p, e, 1, second); out.Code != CodeOK {
 		t.Fatal(out)
 	}
-	if out := r.run(t, TopicPartition{r.tp.Topic, 1}, Run{Producer: p, Epoch: e, Batches: 1, Records: 1, Bytes: 100, Transactional: true, Start: second}); out.Code != CodeTxnState {
+	if out := r.run(t, TopicPartition{r.tp.Topic, 1}, Run{Producer: p, Epoch: e, Batches: 1, Records: 1, Bytes: 100, Transactional: true, TxnStart: second}); out.Code != CodeTxnState {
 		t.Fatalf("a partition that was not added: %+v", out)
 	}
 	r.is(r.do(t, EndTxn{"x", p, e, false, false, second}), CodeOK)
 }
 
-// The table of KIP-890: what each request is told in each state.
+// The table of KIP-890: the result of each request in each state.
 func TestEndOfTheNewerProtocolIsAnsweredByItsTable(t *testing.T) {
 	const (
 		abortAgain = iota
@@ -107,8 +107,8 @@ func TestEndOfTheNewerProtocolIsAnsweredByItsTable(t *testing.T) {
 	}
 }
 
-// A transaction ends when its time, in state time, is over, not before; its
-// producer is fenced, and readers go on.
+// A transaction ends at its timeout in state time, not before; its producer is
+// fenced, and readers go on.
 func TestATransactionIsAbortedWhenItsTimeIsOver(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
@@ -137,8 +137,8 @@ func TestATransactionIsAbortedWhenItsTimeIsOver(t *testing.T) {
 	r.is(r.do(t, EndTxn{"x", p, e, false, false, v.Start}), CodeFenced)
 }
 
-// When the epochs of a producer id are used up the transactional id goes on
-// with another, and repetitions still get their answers.
+// When the epochs of a producer id are used up the transactional id continues
+// with another, and repeated requests still get their responses.
 func TestEpochsThatAreUsedUpRollOver(t *testing.T) {
 	r := newTxnRig(t)
 	p, _ := r.init()
@@ -160,8 +160,8 @@ func TestEpochsThatAreUsedUpRollOver(t *testing.T) {
 	}
 }
 
-// What a recovery finds under way is aborted: a part of it may be lost. Its
-// marker lies beyond every offset that the lost tail can have given out.
+// A recovery aborts the transactions under way, as part of them may be lost.
+// Their markers are beyond every offset that the lost tail can have assigned.
 func TestARecoveryAbortsWhatIsUnderWay(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
@@ -188,11 +188,11 @@ func TestARecoveryAbortsWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-// Limits hold, and what is idle for a week is forgotten.
+// Limits are enforced, and ids that are idle for a week are dropped.
 func TestIdleTransactionalIDsAreForgotten(t *testing.T) {
 	r := newTxnRig(t)
 	p, _ := r.init()
-	r.state.time += TxnExpiry + 1 // ticks of a week would take a while
+	r.state.time += TxnExpiry + 1 // ticking through a week would take a while
 	for range 64 {
 		r.do(t, Tick{r.state.time + 60_000})
 	}
@@ -204,8 +204,8 @@ func TestIdleTransactionalIDsAreForgotten(t *testing.T) {
 	}
 }
 
-// Positions of a transaction come from the present holder of the group's slot
-// only: one that lost it may know the group's members no more.
+// Offsets of a transaction are accepted from the current holder of the group's
+// slot only: a former one may not have the group's current members.
 func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
@@ -225,9 +225,9 @@ func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	}
 }
 
-// Of a group's positions the later one counts: a plain commit that came after a
-// transaction's stands when the transaction commits, and is hidden by one of
-// the transaction that came after it.
+// The later offset of a group counts: a plain commit after a transaction's stays
+// when the transaction commits, and is replaced by one of the transaction that
+// came after it.
 func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		r := newTxnRig(t)
@@ -253,9 +253,9 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 	}
 }
 
-// A position that is deleted, alone or with its group, while a transaction holds
-// another for it is gone when the transaction commits; those of other groups
-// are not. A group that has nothing but such a position is there, and stays when
+// An offset that is deleted, alone or with its group, while a transaction has
+// another for the same partition, is gone when the transaction commits; those of
+// other groups are not. A group with only such an offset exists, and stays when
 // that is deleted.
 func TestADeletedPositionIsNotCommitted(t *testing.T) {
 	deletions := map[string]func(r *txnRig, slot RoleEpoch) Command{
@@ -299,9 +299,9 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 	}
 }
 
-// A group that loses its last position, one by one, with the topic, or with a
-// transaction that is aborted, stays until it is looked through, as at Kafka.
-// While a transaction has a position of it, it outlives that, too.
+// A group whose offsets are all gone, one by one, with the topic, or with an
+// aborted transaction, stays until its next expiry, as in Kafka. While a
+// transaction has an offset of it, it survives that, too.
 func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 	for _, lost := range []string{"deleted", "with its topic", "aborted"} {
 		t.Run(lost, func(t *testing.T) {
@@ -345,14 +345,14 @@ func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 	}
 }
 
-// State time that stood still, and catches up in one tick, takes nothing from a
-// transaction's time: it began when its entry was made.
+// State time that stood still, and catches up in one tick, does not shorten a
+// transaction: it began when its entry was made.
 func TestAStaleStateTimeShortensNoTransaction(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
 	r.rev += 40_000 // ms later by the writers' clocks, and no tick since
 	r.batch(p, e, 0, 0)
-	began := 1_700_000_000_000 + UnixMilli(r.rev) // as the entry says
+	began := 1_700_000_000_000 + UnixMilli(r.rev) // the entry's time
 	v, _ := r.state.Txn("x")
 	r.tick(began + 30_000)
 	if late := r.state.TimedOutTxns(10); len(late) != 0 {
@@ -363,14 +363,14 @@ func TestAStaleStateTimeShortensNoTransaction(t *testing.T) {
 	r.is(r.do(t, AbortTxn{"x", v.Start, false}), CodeOK)
 }
 
-// A marker has the time of the entry that ends its transaction: never before
-// state time, and no more than a tick beyond.
+// A marker has the time of the entry that ends its transaction: not before state
+// time, and at most a tick after it.
 func TestAMarkerHasTheTimeOfItsEntry(t *testing.T) {
 	r := newTxnRig(t)
 	p, e := r.init()
 	ended := func() UnixMilli {
 		t.Helper()
-		if out := r.batch(p, e, 0, 0); out.Code != CodeOK { // of a new epoch each time
+		if out := r.batch(p, e, 0, 0); out.Code != CodeOK { // a new epoch each time
 			t.Fatal(out)
 		}
 		out := r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)

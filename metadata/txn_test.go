@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// txnWorld writes random histories of transactional and plain producers, of
-// both protocol generations, and knows which record belongs to what.
+// txnWorld writes random histories of transactional and plain producers, of both
+// protocol versions, and keeps the transaction of every record.
 type txnWorld struct {
 	*world
 	clients   []*txnClient
@@ -26,10 +26,10 @@ type txnKey struct {
 type txnRecord struct {
 	first Offset
 	count uint32
-	txn   txnKey // zero: of no transaction
+	txn   txnKey // not in a transaction
 }
 
-// txnClient is one transactional producer as its library keeps it.
+// txnClient is the state of one transactional producer in its library.
 type txnClient struct {
 	id       string
 	v2       bool
@@ -67,7 +67,7 @@ func (w *txnWorld) do(t testing.TB, c Command) CommandOutcome {
 	return out.Commands[0]
 }
 
-// note compares what was under way before with what is now.
+// note compares the transactions under way before and now.
 func (w *txnWorld) note(t testing.TB, before map[string]TxnView) {
 	t.Helper()
 	for _, id := range w.state.Txns() {
@@ -110,7 +110,7 @@ func (w *txnWorld) txnStep(t testing.TB) {
 				t.Fatalf("time out %+v: %+v", late, out)
 			}
 		}
-	case n < 91: // another instance takes the id, or the same one asks again
+	case n < 91: // another instance uses the id, or the same one repeats the request
 		twin := *c
 		out := w.do(t, InitTxn{c.id, NoProducer, -1, 60_000})
 		c.start(out)
@@ -149,7 +149,7 @@ func (c *txnClient) start(out CommandOutcome) {
 	c.seqs, c.added = map[TopicPartition]Sequence{}, map[TopicPartition]bool{}
 }
 
-// send produces a batch as the client's protocol does.
+// send produces a batch by the client's protocol.
 func (w *txnWorld) send(t testing.TB, c *txnClient, tp TopicPartition) {
 	if !c.v2 && !c.added[tp] {
 		if out := w.do(t, AddToTxn{c.id, c.producer, c.epoch, []TopicPartition{tp}, nil}); out.Code != CodeOK {
@@ -160,7 +160,7 @@ func (w *txnWorld) send(t testing.TB, c *txnClient, tp TopicPartition) {
 	}
 	r := Run{Producer: c.producer, Epoch: c.epoch, FirstSequence: c.seqs[tp], Batches: 1, Records: uint32(1 + w.rng.IntN(3)), Bytes: 100, Transactional: true}
 	if v, ok := w.state.Txn(c.id); ok && !c.v2 {
-		r.Start = v.Start
+		r.TxnStart = v.Start
 	}
 	out := w.run(t, tp, r)
 	if out.Code != CodeOK {
@@ -177,7 +177,7 @@ func (w *txnWorld) sendPlain(t testing.TB, tp TopicPartition) {
 	w.run(t, tp, Run{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 2, Bytes: 100})
 }
 
-// run commits one run, and notes its records.
+// run commits one run, and records its contents.
 func (w *txnWorld) run(t testing.TB, tp TopicPartition, r Run) RunOutcome {
 	t.Helper()
 	before := map[string]TxnView{}
@@ -265,7 +265,7 @@ func (w *txnWorld) offsets(t testing.TB, c *txnClient, tp TopicPartition) {
 	}
 }
 
-// zombie is an instance that was fenced: nothing of it may count.
+// zombie is a fenced instance: nothing of it may be accepted.
 func (w *txnWorld) zombie(t testing.TB, c *txnClient, tp TopicPartition) {
 	r := Run{Producer: c.producer, Epoch: c.epoch, FirstSequence: c.seqs[tp], Batches: 1, Records: 1, Bytes: 100, Transactional: true}
 	if out := w.run(t, tp, r); out.Code == CodeOK {
@@ -283,7 +283,7 @@ func (w *txnWorld) zombie(t testing.TB, c *txnClient, tp TopicPartition) {
 	}
 }
 
-// check reads every partition as a consumer of committed records does.
+// check reads every partition like a consumer of committed records.
 func (w *txnWorld) check(t testing.TB) {
 	t.Helper()
 	for tp, records := range w.records {
@@ -309,7 +309,7 @@ func (w *txnWorld) check(t testing.TB) {
 	}
 }
 
-// committed returns the first offsets of the runs that a consumer shows.
+// committed returns the first offsets of the runs that a consumer returns.
 func (w *txnWorld) committed(tp TopicPartition, h PartitionView) map[Offset]bool {
 	producer := map[Offset]ProducerID{}
 	for _, r := range w.records[tp] {
@@ -339,8 +339,8 @@ func (w *txnWorld) producerOf(tp TopicPartition, r txnRecord) ProducerID {
 	return v.Producer
 }
 
-// startOf: the first marker behind a record of a producer that ever had the
-// transactional id is its own.
+// startOf: the first marker after a record of a producer that ever had the
+// transactional id belongs to the record.
 func (w *txnWorld) startOf(sp Span, k txnKey) bool {
 	return w.producers[ProducerID(sp.Position)] == k.id
 }

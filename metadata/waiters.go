@@ -7,17 +7,15 @@ import (
 	"sync"
 )
 
-// broadcast wakes everybody who waits for the next turn. It makes a channel
-// only where somebody waits.
+// broadcast wakes all who wait for the next change. It makes a channel only if
+// somebody waits.
 type broadcast struct {
 	mu      sync.Mutex
 	changed chan struct{}
 }
 
-func (b *broadcast) initBroadcast() {}
-
-// wait returns a channel that the next wake closes. Take it before looking at
-// what it tells about.
+// wait returns a channel that the next wakeAll closes. Call it before reading
+// what the wake-up is about.
 func (b *broadcast) wait() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -38,7 +36,7 @@ func (b *broadcast) wakeAll() {
 
 // Waiter waits for the outcome of one entry of this broker.
 type Waiter struct {
-	// C receives the outcome, once. CodeOutcomeUnknown where a checkpoint jumped
+	// C receives the outcome, once. CodeOutcomeUnknown where a checkpoint skipped
 	// over the entry.
 	C         <-chan Outcome
 	c         chan Outcome
@@ -47,14 +45,14 @@ type Waiter struct {
 	registry  *waiters
 }
 
-// Cancel forgets the waiter. Every waiter is cancelled in the end.
+// Cancel removes the waiter. Every waiter is cancelled in the end.
 func (w *Waiter) Cancel() {
 	w.registry.mu.Lock()
 	defer w.registry.mu.Unlock()
 	delete(w.registry.byKey, w.key)
 }
 
-// waiters finds who waits by (session, lane, seq).
+// waiters are the waiters by (session, lane, seq).
 type waiters struct {
 	mu      sync.Mutex
 	byKey   map[EntryKey]*Waiter
@@ -73,8 +71,8 @@ func (r *Replica) Expect(key EntryKey) *Waiter {
 	return w
 }
 
-// resolve gives an entry's outcome to its waiter. A second entry of the same
-// key (refused as a repeat) does not overwrite the first.
+// resolve passes an entry's outcome to its waiter. A second entry of the same key
+// (refused as a repeat) does not overwrite the first.
 func (w *waiters) resolve(key EntryKey, out Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,8 +82,8 @@ func (w *waiters) resolve(key EntryKey, out Outcome) {
 	}
 }
 
-// resolveSkipped tells those that a checkpoint passed over that their outcome cannot
-// be known: passed says up to which seq a lane was applied.
+// resolveSkipped ends the waiters of entries that a checkpoint skipped over, with
+// an unknown outcome: passed reports whether a lane was applied up to a seq.
 func (w *waiters) resolveSkipped(at Revision, passed func(EntryKey) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +95,7 @@ func (w *waiters) resolveSkipped(at Revision, passed func(EntryKey) bool) {
 	}
 }
 
-// repeatsGap reports whether the hole before key was met before, and notes it.
+// repeatsGap reports whether the gap before key was found before, and records it.
 func (w *waiters) repeatsGap(key EntryKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,7 +111,7 @@ func (r *Replica) WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Re
 	}
 	r.waiters.mu.Lock()
 	it := r.waiters.byKey[key]
-	at := Revision(-1) // nobody registered: its fate was not noted
+	at := Revision(-1) // no waiter was registered: its outcome was not recorded
 	if it != nil {
 		at = it.appliedAt
 	}
@@ -124,7 +122,7 @@ func (r *Replica) WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Re
 	return at, nil
 }
 
-// barriers lets reads that arrived before one is sent share it.
+// barriers lets the reads that arrive before one is sent share it.
 type barriers struct {
 	mu        sync.Mutex
 	next      []chan barrierResult
@@ -158,7 +156,8 @@ func (b *barriers) joinNext(ctx context.Context) (rev Revision, number uint64, e
 	}
 }
 
-// serveReads sends one read at a time; whoever arrives meanwhile shares the next.
+// serveReads sends one read at a time; callers that arrive meanwhile share the
+// next.
 func (b *barriers) serveReads(ctx context.Context, log Log) {
 	for {
 		select {
@@ -182,8 +181,8 @@ func (b *barriers) serveReads(ctx context.Context, log Log) {
 	}
 }
 
-// retainedInline keeps the inline bytes of entries whose generation lies in no archive
-// that apply has accepted. The replica's lock guards it.
+// retainedInline keeps the inline bytes of entries whose extent has no accepted
+// archive yet. The replica's lock guards it.
 type retainedInline struct {
 	byRevision map[Revision][]byte
 	order      []Revision
@@ -207,7 +206,7 @@ func (p *retainedInline) add(c *CommittedEntry) {
 	p.bytes += int64(len(inline))
 }
 
-// dropUpTo forgets the bytes of entries up to a revision.
+// dropUpTo drops the bytes of entries up to a revision.
 func (p *retainedInline) dropUpTo(upTo Revision) {
 	keep := p.order[:0]
 	for _, rev := range p.order {
@@ -230,7 +229,7 @@ func (r *Replica) InlineBytes(rev Revision) ([]byte, bool) {
 	return b, ok
 }
 
-// UnarchivedBytes returns how many inline bytes are pinned in memory.
+// UnarchivedBytes returns how many inline bytes are kept in memory.
 func (r *Replica) UnarchivedBytes() int64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -3,8 +3,9 @@ package metadata
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
+
+	"github.com/zonewise/zonewise/internal/binread"
 )
 
 // Errors of the decoders.
@@ -49,141 +50,55 @@ func (w *writer) writeTextMap(m map[string]string) {
 	}
 }
 
-// reader takes fields off the front. The first fault sticks; every later call
-// returns zero, so that a decoder checks once at its end.
-type reader struct {
-	b   []byte
-	at  int
-	err error
-}
+// reader reads what writer wrote. Its errors wrap ErrCorrupt.
+type reader struct{ binread.Reader }
 
-func (r *reader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w at byte %d: %s", ErrCorrupt, r.at, fmt.Sprintf(format, args...))
-	}
-}
-
-func (r *reader) take(n int) []byte {
-	if r.err != nil {
-		return nil
-	}
-	if n < 0 || n > len(r.b)-r.at {
-		r.fail("want %d bytes, %d left", n, len(r.b)-r.at)
-		return nil
-	}
-	b := r.b[r.at : r.at+n : r.at+n]
-	r.at += n
-	return b
-}
-
-func (r *reader) u8() uint8 {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) u16() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) u32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *reader) u64() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *reader) uvarint() uint64 {
-	if r.err != nil {
-		return 0
-	}
-	v, n := binary.Uvarint(r.b[r.at:])
-	if n <= 0 {
-		r.fail("invalid varint")
-		return 0
-	}
-	r.at += n
-	return v
-}
-
-func (r *reader) varint() int64 {
-	if r.err != nil {
-		return 0
-	}
-	v, n := binary.Varint(r.b[r.at:])
-	if n <= 0 {
-		r.fail("invalid varint")
-		return 0
-	}
-	r.at += n
-	return v
-}
-
-// uvarintUpTo reads a varint that may not exceed max.
-func (r *reader) uvarintUpTo(max uint64, what string) uint64 {
-	v := r.uvarint()
-	if v > max {
-		r.fail("%s %d, at most %d", what, v, max)
-		return 0
-	}
-	return v
-}
-
-// readCount reads the number of elements that follow, each of least bytes or
-// more, so that a damaged count cannot ask for more memory than the input has.
-func (r *reader) readCount(least int, what string) int {
-	v := r.uvarint()
-	if v > uint64(len(r.b)-r.at)/uint64(max(least, 1)) {
-		r.fail("%s: %d elements in %d bytes", what, v, len(r.b)-r.at)
-		return 0
-	}
-	return int(v)
-}
-
-func (r *reader) text() string { return string(r.take(r.readCount(1, "text"))) }
-func (r *reader) blob() []byte { return slices.Clone(r.take(r.readCount(1, "bytes"))) }
-
-func (r *reader) flag() bool {
-	v := r.u8()
-	if v > 1 {
-		r.fail("invalid flag %d", v)
-	}
-	return v == 1
-}
+// newReader returns a reader of b from byte at on.
+func newReader(b []byte, at int) reader { return reader{binread.New(b, at, ErrCorrupt)} }
 
 func (r *reader) readTextMap() map[string]string {
-	n := r.readCount(2, "texts")
+	n := r.Count(2, "texts")
 	if n == 0 {
 		return nil
 	}
 	m := make(map[string]string, n)
 	for range n {
-		k := r.text()
-		m[k] = r.text()
+		k := r.Text()
+		m[k] = r.Text()
 	}
 	return m
 }
 
 func (r *reader) readTopicID() (t TopicID) {
-	copy(t[:], r.take(len(t)))
+	copy(t[:], r.Take(len(t)))
 	return t
 }
 
-// expectEnd fails where bytes are left over.
-func (r *reader) expectEnd() error {
-	if r.err == nil && r.at != len(r.b) {
-		r.fail("%d trailing bytes", len(r.b)-r.at)
+func (w *writer) writeTextList(s []string) {
+	w.uvarint(uint64(len(s)))
+	for _, t := range s {
+		w.text(t)
 	}
-	return r.err
+}
+
+func (r *reader) readTextList() (out []string) {
+	for range r.Count(1, "list") {
+		out = append(out, r.Text())
+	}
+	return out
+}
+
+func (w *writer) writeTopicPartitions(list []TopicPartition) {
+	w.uvarint(uint64(len(list)))
+	for _, tp := range list {
+		w.raw(tp.Topic[:])
+		w.uvarint(uint64(uint32(tp.Partition)))
+	}
+}
+
+func (r *reader) readTopicPartitions() (out []TopicPartition) {
+	for range r.Count(17, "partitions") {
+		out = append(out, TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(1<<31-1, "partition"))})
+	}
+	return out
 }

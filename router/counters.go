@@ -8,19 +8,19 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// MaxCountedZones bounds the zones counted apart; further ones (a listener
-// names none that is unknown, a CIDR file may) count as OtherZones.
+// MaxCountedZones bounds the zones counted separately; further ones (a CIDR
+// table may name more than the cluster has) count as OtherZones.
 const MaxCountedZones = 2 * metadata.MaxZones
 
 // OtherZones is the row of the zones beyond MaxCountedZones.
 const OtherZones metadata.ZoneID = "__other__"
 
-// Alignment says whether a client talks to a broker of its own zone.
+// Alignment is whether a client talks to a broker of its own zone.
 type Alignment uint8
 
 // The alignments.
 const (
-	Unknown Alignment = iota // nothing tells where it is
+	Unknown Alignment = iota // there is no evidence of its zone
 	Aligned
 	Misaligned
 )
@@ -79,9 +79,9 @@ func NewCounters(zone metadata.ZoneID) *Counters {
 	return &Counters{zone: zone, rows: map[countKey]*ClientCount{}, zones: map[metadata.ZoneID]bool{}}
 }
 
-// Connected counts a client. What it is counted as is returned, and is what
-// Disconnected takes; a client about which more is learned later (a Fetch
-// brings its rack) is moved with Moved.
+// Connected counts a client. It returns the evidence under which the client is
+// counted, which Disconnected takes; a client of which more is learned later (a
+// Fetch has its rack) is moved with Moved.
 func (c *Counters) Connected(e Evidence) Evidence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +94,7 @@ func (c *Counters) Connected(e Evidence) Evidence {
 	return e
 }
 
-// Disconnected takes a client back that was counted as e.
+// Disconnected uncounts a client that was counted as e.
 func (c *Counters) Disconnected(e Evidence) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,34 +19,35 @@ const (
 	ProbeTimeout = 200 * time.Millisecond
 	// ProbeEvery is the time from one probe to the next.
 	ProbeEvery = 200 * time.Millisecond
-	// ProbeMisses is how many in a row make a peer a dead one.
+	// ProbeMisses is how many failed probes in a row make a peer dead.
 	ProbeMisses = 3
 )
 
-// ErrRefused: the peer's host answered that nobody listens there. A probe may
-// wrap it, or syscall.ECONNREFUSED: one such answer is enough.
+// ErrRefused: the peer's host refused the connection. A probe may wrap it, or
+// syscall.ECONNREFUSED: one such result is enough.
 var ErrRefused = errors.New("connection refused")
 
 // Peer is a broker to be probed.
 type Peer struct {
 	ID   metadata.BrokerID
-	Addr string // host:port of its broker-to-broker door
+	Addr string // host:port of its broker-to-broker interface
 }
 
-// ProberConfig says whom to probe and how.
+// ProberConfig configures a Prober.
 type ProberConfig struct {
-	// Peers returns whom to probe now (View.Peers). Called once per round.
+	// Peers returns the peers to probe now (View.Peers). Called once per
+	// round.
 	Peers func() []Peer
-	// Probe asks one peer; it must return when ctx ends.
+	// Probe sends a request to one peer; it must return when ctx ends.
 	Probe func(ctx context.Context, p Peer) error
 	// Seed of the phase, so that brokers do not probe at the same instants.
 	Seed uint64
-	// Changed, if not nil, is told when a peer dies or comes back. It is
-	// called by the goroutine of Run.
+	// Changed, if not nil, is called when a peer dies or comes back, by the
+	// goroutine of Run.
 	Changed func(p Peer, alive bool, err error)
 }
 
-// Prober knows which peers do not answer. Hints skip them; nothing else
+// Prober finds the peers that do not respond. Hints skip them; nothing else
 // depends on it, and leader epochs do not move for it.
 type Prober struct {
 	config ProberConfig
@@ -54,8 +55,8 @@ type Prober struct {
 	misses map[Peer]int                               // owned by Run
 }
 
-// NewProber returns a prober to which all peers are healthy until Run has
-// found otherwise.
+// NewProber returns a prober to which all peers are healthy until Run has found
+// otherwise.
 func NewProber(c ProberConfig) *Prober {
 	p := &Prober{config: c, misses: map[Peer]int{}}
 	p.dead.Store(&map[metadata.BrokerID]bool{})

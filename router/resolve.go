@@ -39,7 +39,8 @@ func (s Source) String() string {
 	return fmt.Sprintf("source-%d", uint8(s))
 }
 
-// Client is what a connection, or one request of it, shows of its zone.
+// Client is the evidence of a client's zone in a connection, or in one request
+// of it.
 type Client struct {
 	Listener metadata.ZoneID // of the listener it came by; empty: the one without a zone
 	ClientID string          // as in the request's header
@@ -47,18 +48,19 @@ type Client struct {
 	Addr     netip.Addr      // the peer's; may be invalid
 }
 
-// Evidence is where a client is, and how it is known.
+// Evidence is where a client is, and the source of that knowledge.
 type Evidence struct {
-	// Zone decides which brokers the client is sent to.
+	// Zone decides to which brokers the client is sent.
 	Zone   metadata.ZoneID
 	Source Source
-	// BilledZone is where its bytes are counted: the address outranks what
-	// the client says of itself.
+	// BilledZone is where its bytes are counted: the address has precedence
+	// over what the client sends.
 	BilledZone   metadata.ZoneID
 	BilledSource Source
-	// Disagree: both are known and differ.
+	// Disagree: both zones are known and differ.
 	Disagree bool
-	// BadTag and BadRack: there was one, and it named no known zone.
+	// BadTag and BadRack: there was a tag or rack, and it named no known
+	// zone.
 	BadTag, BadRack bool
 }
 
@@ -68,9 +70,9 @@ type Resolver struct {
 	cidrs *CIDRTable
 }
 
-// NewResolver returns a resolver that knows these zones (those of the cluster),
-// those of the table, and further names of zones (us-east-1a, which differ by
-// account) with the ids they mean. names and cidrs may be nil.
+// NewResolver returns a resolver for these zones (those of the cluster), those
+// of the table, and further names of zones (us-east-1a, which differ by
+// account) with their ids. names and cidrs may be nil.
 func NewResolver(zones []metadata.ZoneID, names map[string]metadata.ZoneID, cidrs *CIDRTable) *Resolver {
 	r := &Resolver{known: map[string]metadata.ZoneID{}, cidrs: cidrs}
 	for name, id := range names {
@@ -80,15 +82,15 @@ func NewResolver(zones []metadata.ZoneID, names map[string]metadata.ZoneID, cidr
 	for _, id := range names {
 		ids = append(ids, id)
 	}
-	for _, id := range ids { // ids outrank names
+	for _, id := range ids { // ids have precedence over names
 		r.known[string(id)] = id
 	}
 	delete(r.known, "")
 	return r
 }
 
-// Resolve places a client: by listener, tag, rack, address, in this order. A
-// tag or rack that names no known zone is noted and passed over.
+// Resolve determines a client's zone: by listener, tag, rack, address, in this
+// order. A tag or rack that names no known zone is recorded and skipped.
 func (r *Resolver) Resolve(c Client) Evidence {
 	var e Evidence
 	if c.Listener != metadata.UnknownZone {
@@ -116,7 +118,7 @@ func (r *Resolver) Resolve(c Client) Evidence {
 	return e
 }
 
-// setIfUnknown takes the evidence unless stronger one was found.
+// setIfUnknown sets the evidence unless stronger evidence was found.
 func (e *Evidence) setIfUnknown(zone metadata.ZoneID, source Source) {
 	if e.Source == SourceUnknown && zone != metadata.UnknownZone {
 		e.Zone, e.Source = zone, source
@@ -126,7 +128,8 @@ func (e *Evidence) setIfUnknown(zone metadata.ZoneID, source Source) {
 // zoneOfTag maps a tag's value to a zone: a known one, or the longest known one
 // that the value begins with, followed by '-', '.' or '_': Streams and others
 // append to a client.id (-StreamThread-1-producer). The value may be
-// percent-encoded, as AutoMQ has it; where that is broken it is taken as it is.
+// percent-encoded, as AutoMQ has it; where the encoding is invalid the value is
+// used as it is.
 func (r *Resolver) zoneOfTag(value string) (metadata.ZoneID, bool) {
 	if plain, err := url.PathUnescape(value); err == nil {
 		value = plain

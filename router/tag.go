@@ -3,8 +3,8 @@ package router
 import "strings"
 
 // Separators of tags in a client.id, and the keys that name a zone: ours, and
-// those of AutoMQ, WarpStream, Inkless and Tektite, so that a client that
-// comes from one of them needs no change.
+// those of AutoMQ, WarpStream, Inkless and Tektite, so that a client of one of
+// them needs no change.
 const tagSeparators = " ,;|&"
 
 func tagKeys() [7]string {

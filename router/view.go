@@ -6,13 +6,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// View is an immutable picture of who can be reached where, as of one
-// revision. A broker builds a new one when the session list has moved.
+// View is an immutable snapshot of the brokers and their addresses, as of one
+// revision. A broker builds a new one when the session list has changed.
 //
-// Where a function asks for healthy: it tells whether a peer answers
-// (Prober.Healthy), and nil means that all do. A peer that does not is passed
-// over as long as there is another; the answer is NoBroker only where the
-// cluster has no session at all.
+// healthy, a parameter of several functions, reports whether a peer responds
+// (Prober.Healthy); nil means that all do. A peer that does not is skipped as
+// long as there is another; the result is NoBroker only where the cluster has
+// no session at all.
 type View struct {
 	cluster   metadata.ClusterID
 	revision  metadata.Revision
@@ -22,7 +22,7 @@ type View struct {
 	serving   []metadata.SessionView  // those in the placement; all where there are none
 }
 
-// Endpoint is a broker as the clients of one zone should know it.
+// Endpoint is a broker as presented to the clients of one zone.
 type Endpoint struct {
 	ID   metadata.BrokerID
 	Host string
@@ -30,9 +30,9 @@ type Endpoint struct {
 	Rack metadata.ZoneID // where the broker is
 }
 
-// Build takes the picture from the state. Call it in Replica.View; it keeps
-// nothing that the state may change.
-func Build(s *metadata.State) *View {
+// NewView makes the view of a state. Call it in Replica.View; it keeps nothing
+// that the state may change.
+func NewView(s *metadata.State) *View {
 	v := &View{cluster: s.ClusterID(), revision: s.Revision(), placement: s.Placement(), zones: map[metadata.ZoneID]int{}, brokers: s.Sessions()}
 	for k, z := range s.Zones() {
 		v.zones[z] = k
@@ -51,13 +51,13 @@ func Build(s *metadata.State) *View {
 // Cluster returns the cluster's id; zero before its first session.
 func (v *View) Cluster() metadata.ClusterID { return v.cluster }
 
-// Revision returns the revision of the picture.
+// Revision returns the revision of the view.
 func (v *View) Revision() metadata.Revision { return v.revision }
 
-// Endpoint returns where clients of a zone reach a broker: its port P for
-// those without a zone (or of one where the cluster has never been), P+1+k for
-// the cluster's k-th zone, or what the broker's session says instead. An
-// unknown broker has no host, and port -1 as Kafka has it.
+// Endpoint returns where clients of a zone reach a broker: its port P for those
+// without a zone (or of a zone that the cluster never had), P+1+k for the
+// cluster's k-th zone, or what the broker's session has instead. An unknown
+// broker has no host, and port -1 as in Kafka.
 func (v *View) Endpoint(broker metadata.BrokerID, zone metadata.ZoneID) (host string, port int32) {
 	i, ok := slices.BinarySearchFunc(v.brokers, broker, func(s metadata.SessionView, b metadata.BrokerID) int { return int(s.Broker) - int(b) })
 	if !ok {
@@ -92,8 +92,8 @@ func ZonePort(o metadata.OpenSession, k int) int32 {
 	return o.Kafka.Port
 }
 
-// Brokers lists the brokers that clients of a zone should know, sorted by id:
-// all that are not draining, wherever they are, at this zone's address.
+// Brokers lists the brokers for clients of a zone, sorted by id: all that are
+// not draining, in whatever zone, at this zone's address.
 func (v *View) Brokers(zone metadata.ZoneID) []Endpoint {
 	out := make([]Endpoint, len(v.serving))
 	for i := range v.serving {
@@ -104,8 +104,8 @@ func (v *View) Brokers(zone metadata.ZoneID) []Endpoint {
 	return out
 }
 
-// Peers returns the other brokers of a zone, draining ones too, by id: whom a
-// broker probes.
+// Peers returns the other brokers of a zone, draining ones too, by id: those
+// that a broker probes.
 func (v *View) Peers(self metadata.BrokerID, zone metadata.ZoneID) []Peer {
 	var out []Peer
 	for _, b := range v.brokers {
@@ -127,7 +127,7 @@ func (v *View) ZoneOf(broker metadata.BrokerID) (metadata.ZoneID, bool) {
 }
 
 // HasZone reports whether a zone has a broker that is not draining: where it
-// has none, what its clients send crosses.
+// has none, what its clients send crosses zones.
 func (v *View) HasZone(zone metadata.ZoneID) bool { return v.placement.InZone(zone) }
 
 // Leader returns the hint for clients of a zone: the placement's, or the next
@@ -140,8 +140,8 @@ func (v *View) Leader(tp metadata.TopicPartition, zone metadata.ZoneID, healthy 
 	return v.firstHealthy(v.placement.RankedBrokers(tp, zone), v.placement.RankedBrokers(tp, metadata.UnknownZone), healthy)
 }
 
-// firstHealthy returns the first healthy one of near, then of far; where nobody is,
-// the first of near, or any session.
+// firstHealthy returns the first healthy one of near, then of far; where none
+// is, the first of near, or any session.
 func (v *View) firstHealthy(near, far []metadata.BrokerID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
 	for _, list := range [][]metadata.BrokerID{near, far} {
 		for _, b := range list {
@@ -159,8 +159,8 @@ func (v *View) firstHealthy(near, far []metadata.BrokerID, healthy func(metadata
 	return metadata.NoBroker
 }
 
-// Replicas names the brokers shown as replicas and in-sync replicas: one per
-// zone first, the same for every asker. rf < 1 means one per zone.
+// Replicas returns the brokers shown as replicas and in-sync replicas: one per
+// zone first, the same for every client. rf < 1 means one per zone.
 func (v *View) Replicas(tp metadata.TopicPartition, rf int) []metadata.BrokerID {
 	if rf < 1 {
 		rf = max(1, len(v.zones))
@@ -175,17 +175,18 @@ func (v *View) Replicas(tp metadata.TopicPartition, rf int) []metadata.BrokerID 
 	return out
 }
 
-// Controller returns the broker that clients of a zone should take for the
+// Controller returns the broker that clients of a zone should use as the
 // cluster's controller: any can do its work, so it is one of the zone where
 // there is one.
 func (v *View) Controller(zone metadata.ZoneID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
 	return v.firstHealthy(v.placement.Brokers(zone), v.placement.Brokers(metadata.UnknownZone), healthy)
 }
 
-// hashSeedCoordinator keeps this use of Mix apart. No two brokers need agree on it.
+// hashSeedCoordinator separates this use of the hash from others. Brokers need
+// not agree on it.
 const hashSeedCoordinator metadata.Hash = 0xc0a7d1e55a3f9b27
 
-// Coordinator returns the broker that clients of a zone should take for the
+// Coordinator returns the broker that clients of a zone should use as the
 // coordinator of a key, where any broker will do (transactional ids).
 func (v *View) Coordinator(key string, zone metadata.ZoneID, healthy func(metadata.BrokerID) bool) metadata.BrokerID {
 	return v.firstHealthy(rankBrokers(hashSeedCoordinator.Text(key), v.placement.Brokers(zone)),

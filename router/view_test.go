@@ -13,7 +13,7 @@ func TestEndpointsFollowTheClientsZone(t *testing.T) {
 	_, a := c.open("a")
 	_, b := c.open("b", 19001, 19002)
 	c.open("c")
-	v := Build(c.state)
+	v := NewView(c.state)
 	for _, x := range []struct {
 		broker metadata.BrokerID
 		zone   metadata.ZoneID
@@ -77,7 +77,7 @@ func TestLeaderIsAlwaysInTheClientsZone(t *testing.T) {
 			inZone := func(z metadata.ZoneID, ok func(live) bool) bool {
 				return slices.ContainsFunc(all, func(b live) bool { return b.zone == z && !b.draining && ok(b) })
 			}
-			v := Build(c.state)
+			v := NewView(c.state)
 			for range 10 {
 				tp := partition(rng)
 				for _, z := range append(zones, "", "nowhere") {
@@ -114,7 +114,7 @@ func TestReplicasAreStableAndOnePerZoneFirst(t *testing.T) {
 	for _, z := range []metadata.ZoneID{"a", "b", "c", "a", "b", "a"} {
 		c.open(z)
 	}
-	v := Build(c.state)
+	v := NewView(c.state)
 	for range 200 {
 		tp := partition(rng)
 		for rf := -1; rf < 9; rf++ {
@@ -135,7 +135,7 @@ func TestReplicasAreStableAndOnePerZoneFirst(t *testing.T) {
 			if len(got) != min(want, 6) || len(ids) != len(got) {
 				t.Fatalf("rf %d: %v", rf, got)
 			}
-			if again := Build(c.state).Replicas(tp, rf); !slices.Equal(got, again) {
+			if again := NewView(c.state).Replicas(tp, rf); !slices.Equal(got, again) {
 				t.Fatal("not stable")
 			}
 		}
@@ -144,12 +144,12 @@ func TestReplicasAreStableAndOnePerZoneFirst(t *testing.T) {
 
 func TestAClusterThatDrainsStillNamesSomebody(t *testing.T) {
 	c := newCluster(t)
-	if v := Build(c.state); v.Leader(metadata.TopicPartition{}, "a", nil) != metadata.NoBroker || v.Controller("a", nil) != metadata.NoBroker {
+	if v := NewView(c.state); v.Leader(metadata.TopicPartition{}, "a", nil) != metadata.NoBroker || v.Controller("a", nil) != metadata.NoBroker {
 		t.Error("somebody is named who is not there")
 	}
 	s, id := c.open("a")
 	c.apply(s, metadata.DrainSession{})
-	v := Build(c.state)
+	v := NewView(c.state)
 	tp := metadata.TopicPartition{}
 	dead := func(metadata.BrokerID) bool { return false }
 	if v.Leader(tp, "a", dead) != id || v.Controller("b", nil) != id || !slices.Equal(v.Replicas(tp, 3), []metadata.BrokerID{id}) || len(v.Brokers("a")) != 1 {
@@ -167,7 +167,7 @@ func TestSpreadIsStickyAndMovesOnlyToNewBrokers(t *testing.T) {
 		c.open("a")
 	}
 	c.open("b")
-	v := Build(c.state)
+	v := NewView(c.state)
 	tp := partition(rng)
 	before := map[metadata.BrokerID]bool{}
 	seen := map[uint64]metadata.BrokerID{}
@@ -202,7 +202,7 @@ func TestPeersAreTheOthersOfTheZone(t *testing.T) {
 	s, a2 := c.open("a")
 	c.open("b")
 	c.apply(s, metadata.DrainSession{})
-	v := Build(c.state)
+	v := NewView(c.state)
 	if p := v.Peers(a, "a"); len(p) != 1 || p[0].ID != a2 || p[0].Addr == "" {
 		t.Errorf("%+v", p)
 	}

@@ -3,26 +3,27 @@ package s3stream
 import "github.com/zonewise/zonewise/metadata"
 
 const (
-	// minSharedBytes is the size from which a batch is handed out where it lies,
-	// behind a copy of its header: below it a copy is cheaper than one more
-	// slice for the kernel to gather.
+	// minSharedBytes is the size from which on a batch is served from
+	// shared memory, behind a copy of its header: below it a copy is
+	// cheaper than one more slice for the kernel to gather.
 	minSharedBytes = 4 << 10
-	// The emitter's own memory comes in pieces of growing size.
+	// Sizes of the pieces of the writer's own memory.
 	minPieceBytes, maxPieceBytes = 4 << 10, 64 << 10
 
-	// servedLeaderEpoch is the leader epoch of every served batch: the same for an
-	// offset on every broker for ever, while the epoch in Metadata rises.
+	// servedLeaderEpoch is the leader epoch of every served batch: it never
+	// changes for an offset, on any broker, while the epoch in Metadata
+	// rises.
 	servedLeaderEpoch metadata.LeaderEpoch = 0
 )
 
-// batchWriter lays batches one behind the other, with their base offsets written
-// in, without changing a byte that is shared.
+// batchWriter concatenates batches, with their base offsets written in, without
+// changing a shared byte.
 type batchWriter struct {
 	out       [][]byte
 	piece     []byte // own memory; from `sent` on not in out yet
 	flushed   int
 	pieceSize int
-	bytes     int // in all
+	bytes     int // total
 }
 
 func (e *batchWriter) addBatch(f storedBatch) {
@@ -41,7 +42,7 @@ func (e *batchWriter) addBatch(f storedBatch) {
 	}
 }
 
-// appendCopy appends b to the emitter's own memory and returns the copy.
+// appendCopy appends b to the writer's own memory and returns the copy.
 func (e *batchWriter) appendCopy(b []byte) []byte {
 	if len(b) > cap(e.piece)-len(e.piece) {
 		e.flush()

@@ -17,24 +17,25 @@ type blockKey struct {
 	at      int64               // bytes
 }
 
-// blockFetch is one request that filled blocks, and who pays for it.
+// blockFetch is one request that fills blocks, and the reader that is charged
+// for it.
 type blockFetch struct {
-	mu        sync.Mutex // guards unpaid and over
+	mu        sync.Mutex // guards unclaimed and ended
 	unclaimed uint32     // billable attempts that no reader has claimed yet
-	ended     bool       // it has ended: what is answered later was sent a second time
+	ended     bool       // responses that come later are of a hedge
 
 	blocks int // of it in the cache; guarded by blockCache.mu
-	// payer is the read that asked first for any of the blocks: of several that
-	// wait, the scheduler must not choose who pays.
+	// payer is the read that first requested any of the blocks: of several
+	// that wait, the scheduler must not choose the one that is charged.
 	payer atomic.Pointer[ReadStats]
 }
 
-// isPayer reports whether it is for this read to claim the GET.
+// isPayer reports whether this read claims the GET.
 func (g *blockFetch) isPayer(s *ReadStats) bool {
 	return g.payer.CompareAndSwap(nil, s) || g.payer.Load() == s
 }
 
-// takeUnclaimed returns what is unpaid, to the first who asks.
+// takeUnclaimed returns the unclaimed GETs, to the first caller.
 func (g *blockFetch) takeUnclaimed() uint32 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -43,7 +44,7 @@ func (g *blockFetch) takeUnclaimed() uint32 {
 	return n
 }
 
-// countAttempt counts a billable attempt; false once the request is over.
+// countAttempt counts a billable attempt; false once the request has ended.
 func (g *blockFetch) countAttempt() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -53,24 +54,24 @@ func (g *blockFetch) countAttempt() bool {
 	return !g.ended
 }
 
-// markEnded is called when the request has been answered, before anybody claims it.
+// markEnded is called when the response has come, before any reader claims it.
 func (g *blockFetch) markEnded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ended = true
 }
 
-// block is a piece in flight or at hand. What done closes over never changes
-// afterwards.
+// block is a piece that is being fetched or is in memory. What done guards does
+// not change after it is closed.
 type block struct {
 	key   blockKey
-	done  chan struct{} // closed when data or err is there
+	done  chan struct{} // closed when data or err is set
 	data  []byte
 	err   error
 	fetch *blockFetch
-	// checked is the stretch of data, from (upper half) to (lower half), in
-	// which every batch was found to match its CRC. Readers that race set one
-	// or the other: both are true.
+	// checked is the range of data, from (upper half) to (lower half), in
+	// which every batch matched its CRC. Readers that race set one range or
+	// the other: both are true.
 	checked atomic.Uint64
 }
 
@@ -80,8 +81,8 @@ func (b *block) isChecked(from, to int64) bool {
 	return from >= int64(c>>32) && to <= int64(uint32(c))
 }
 
-// setChecked remembers that a batch at these bytes is whole, if that makes the
-// stretch longer: one partition's readers go forward.
+// setChecked records that a batch at these bytes matched its CRC, if that
+// extends the range: one partition's readers go forward.
 func (b *block) setChecked(from, to int64) {
 	c := b.checked.Load()
 	first, last := int64(c>>32), int64(uint32(c))
@@ -95,13 +96,14 @@ func (b *block) setChecked(from, to int64) {
 
 // blockCache is a 2Q cache with single flight. A block enters the first queue
 // and leaves it in order, however often it is read meanwhile: a replay passes
-// through a quarter of the memory. Only what is asked for again after it has
-// left (its ghost is still known) enters the main queue, which is LRU.
+// through a quarter of the memory. Only a block that is requested again after
+// it has left (while it is among the ghosts) enters the main queue, which is
+// LRU.
 //
 // Blocks in flight are in the map and in no queue.
 type blockCache struct {
 	limit        int64 // bytes of data
-	ghostLimit   int   // as many blocks as fit: who comes back later than that is a replay, too
+	ghostLimit   int   // as many blocks as fit: a request after a longer time is a replay, too
 	reportUnused func(gets uint32)
 
 	mu            sync.Mutex
@@ -113,7 +115,7 @@ type blockCache struct {
 	bytes         [2]int64                   // of first and main
 }
 
-// cacheEntry is a block's place in the cache.
+// cacheEntry is a block's entry in the cache.
 type cacheEntry struct {
 	*block
 	element *list.Element // nil while in flight
@@ -124,7 +126,7 @@ func newBlockCache(limit int64, unused func(gets uint32)) *blockCache {
 	return &blockCache{limit: limit, ghostLimit: int(limit / blockBytes), reportUnused: unused, blocks: map[blockKey]*cacheEntry{}, ghostElements: map[blockKey]*list.Element{}}
 }
 
-// lookup returns the block, at hand or in flight.
+// lookup returns the block, in memory or in flight.
 func (c *blockCache) lookup(key blockKey) (*block, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,8 +140,8 @@ func (c *blockCache) lookup(key blockKey) (*block, bool) {
 	return s.block, true
 }
 
-// startFetch enters a block in flight that the caller fetches with g; false, and
-// the block there is, where somebody was faster.
+// startFetch adds a block in flight that the caller fetches with g; false, and
+// the present block, where another reader was faster.
 func (c *blockCache) startFetch(key blockKey, g *blockFetch) (*block, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,8 +153,8 @@ func (c *blockCache) startFetch(key blockKey, g *blockFetch) (*block, bool) {
 	return b, true
 }
 
-// finishFetch ends the flight of a block: with data it is kept, with an error
-// forgotten, so that the next reader tries again.
+// finishFetch ends the fetch of a block: with data the block is kept, with an
+// error it is dropped, so that the next reader tries again.
 func (c *blockCache) finishFetch(b *block, data []byte, err error) {
 	b.data, b.err = data, err
 	close(b.done)
@@ -183,8 +185,8 @@ func (c *blockCache) finishFetch(b *block, data []byte, err error) {
 	c.reportUnused(lost)
 }
 
-// evict brings the cache below its limit and returns the GETs that nobody has
-// used and nobody can use any more.
+// evict shrinks the cache to its limit and returns the GETs that no reader has
+// used or can still use.
 func (c *blockCache) evict() (lost uint32) {
 	for c.bytes[0]+c.bytes[1] > c.limit {
 		from := &c.main
@@ -208,7 +210,7 @@ func (c *blockCache) evict() (lost uint32) {
 func (c *blockCache) removeEntry(s *cacheEntry) (lost uint32) {
 	delete(c.blocks, s.key)
 	if s.element == nil {
-		return 0 // in flight: finish finds it gone
+		return 0 // in flight: finishFetch finds it gone
 	}
 	if s.inMain {
 		c.main.Remove(s.element)
@@ -223,16 +225,16 @@ func (c *blockCache) removeEntry(s *cacheEntry) (lost uint32) {
 	return 0
 }
 
-// dropBlock forgets a block whose bytes turned out to be wrong.
+// dropBlock drops a block whose bytes are wrong.
 func (c *blockCache) dropBlock(b *block) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.blocks[b.key]; s != nil && s.block == b {
-		c.removeEntry(s) // its GET was claimed by who found the fault
+		c.removeEntry(s) // its GET was claimed by the reader that found the fault
 	}
 }
 
-// takeAllUnclaimed claims what is left unpaid, at the end of a store's life.
+// takeAllUnclaimed claims what is left when the store is closed.
 func (c *blockCache) takeAllUnclaimed() (gets uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

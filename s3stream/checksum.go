@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// checksumWAL returns the CRC32C of a whole object from those that its index
-// has of its ranges, without reading the ranges again. The body must be one of
-// EncodeWAL's. A store that compares what it gets with it then guards the bytes
-// from the moment at which they were copied into the object.
+// checksumWAL returns the CRC32C of a whole object from the CRCs of its ranges
+// in the index, without reading the ranges again. The body must be from
+// EncodeWAL. A store that compares the body with it then guards the bytes from
+// the moment at which they were copied into the object.
 func checksumWAL(body []byte) (uint32, error) {
 	o, err := decodeWAL(body)
 	if err != nil {
@@ -16,7 +16,7 @@ func checksumWAL(body []byte) (uint32, error) {
 	}
 	powers := crcPowers()
 	sum := crc32.Checksum(body[:walHeaderSize], castagnoli)
-	for _, r := range o.Ranges { // one behind the other, from the header on
+	for _, r := range o.Ranges { // contiguous, from the header on
 		sum = powers.combineCRC(sum, r.CRC, uint64(r.Length))
 	}
 	return crc32.Update(sum, castagnoli, body[o.Index.Position:]), nil
@@ -34,8 +34,8 @@ func crcPowers() (p powersOfX) {
 	return p
 }
 
-// combineCRC returns the CRC of two pieces, one behind the other, from theirs and
-// the length of the second: the first one's is moved on by so many bits.
+// combineCRC returns the CRC of two contiguous pieces from their CRCs and the
+// length of the second, by which the first CRC is shifted.
 func (p *powersOfX) combineCRC(first, second uint32, length uint64) uint32 {
 	by := uint32(1 << 31) // one
 	for n := length; n > 0; n &= n - 1 {

@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// WALDump is what a WAL object holds, as far as it can be read.
+// WALDump is the content of a WAL object, as far as it is readable.
 type WALDump struct {
 	Name   metadata.ObjectName
 	Key    string
@@ -34,13 +34,13 @@ type PartDump struct {
 type BatchDump struct {
 	Position int64 // in the object
 	Header   metadata.BatchHeader
-	Fault    string // "" where it is whole
+	Fault    string // "" where it is valid
 }
 
-// DescribeWAL reads a whole WAL object, batches included, and says what is
-// wrong with a damaged one: the dump then has what could be read, Faults what
-// was found, and the error joins the faults (ErrCorrupt). ErrVersion where a
-// later version wrote it.
+// DescribeWAL reads a whole WAL object, batches included. For a damaged one the
+// dump has what could be read, Faults what is wrong, and the error joins the
+// faults (ErrCorrupt). It returns ErrVersion where a later version wrote the
+// object.
 func DescribeWAL(body []byte) (WALDump, error) {
 	d := WALDump{Bytes: int64(len(body))}
 	o, err := decodeWAL(body)

@@ -12,8 +12,8 @@ var (
 	// ErrVersion: the object was written by a later version of this program.
 	// Not damage: upgrade this broker.
 	ErrVersion = errors.New("unknown version of the object format")
-	// ErrUnavailable: the bucket did not answer properly; the same call may be
-	// made again.
+	// ErrUnavailable: the bucket did not respond properly; the same call
+	// may be made again.
 	ErrUnavailable = errors.New("bucket is unavailable")
 )
 

@@ -18,7 +18,8 @@ const (
 	blockBytes = 512 << 10
 	// maxMergedBytes bounds one GET; past it two in parallel are faster than one.
 	maxMergedBytes = 4 << 20
-	// maxForwardBytes bounds what one read asks for before it has used any of it.
+	// maxForwardBytes bounds what one read requests before it has used any
+	// of it.
 	maxForwardBytes = 16 << 20
 	// minReadAhead and maxReadAhead bound what is fetched beyond a sequential
 	// read, per reader.
@@ -32,19 +33,20 @@ const (
 	MaxReadSpans = 512
 )
 
-// missingError: the state referred to bytes that are not there. It may be that
-// the state has moved on, so the reader looks again before it is corruption.
+// missingError: the state referred to bytes that are not there. The state may
+// have moved on, so the reader looks the span up again before it reports
+// corruption.
 type missingError struct{ object, detail string }
 
 func (e *missingError) Error() string { return fmt.Sprintf("object %s: %s", e.object, e.detail) }
 
 var errClosed = errors.New("store is closed")
 
-// object names what blocks are cut from.
+// object identifies what blocks are cut from.
 type object struct {
 	name    metadata.ObjectName // zero: archive
 	archive string
-	size    int64 // bytes, as the state knows it
+	size    int64 // bytes, by the state
 }
 
 func (o object) key() string {
@@ -58,9 +60,9 @@ func (o object) blockKeyAt(at int64) blockKey {
 	return blockKey{name: o.name, archive: o.archive, at: at}
 }
 
-// requestBlocks makes sure that the blocks that hold bytes from (inclusive) to to of
-// an object are at hand or on their way, neighbours merged, and returns the
-// first of them. It does not wait.
+// requestBlocks requests the blocks that hold bytes from (inclusive) to to of
+// an object, unless they are in memory or in flight, merges neighbours, and
+// returns the first of them. It does not wait.
 func (s *Store) requestBlocks(ctx context.Context, o object, from, to int64) *block {
 	var first *block
 	run, g := []*block(nil), &blockFetch{}
@@ -88,10 +90,10 @@ func (s *Store) requestBlocks(ctx context.Context, o object, from, to int64) *bl
 	return first
 }
 
-// launchGET runs f in a goroutine of its own once another GET may be sent, and
-// what f returns, which finishes the blocks, when the GET has ended. The GET
-// outlives the reader that asked for it, for the sake of the others, but not
-// the store.
+// launchGET runs f in its own goroutine once another GET may be sent, and the
+// function that f returns, which finishes the blocks, when the GET has ended.
+// The GET outlives the reader that requested it, for the sake of other readers,
+// but not the store.
 func (s *Store) launchGET(ctx context.Context, run []*block, f func(context.Context) (finish func())) {
 	fail := func(err error) {
 		for _, b := range run {
@@ -138,7 +140,7 @@ func (s *Store) fetchBlocks(ctx context.Context, o object, run []*block, g *bloc
 		err = &missingError{o.key(), "is missing from the bucket"}
 	}
 	if s.lifeCtx.Err() != nil && err != nil {
-		err = errClosed // and not the context's error, which would look like the reader's
+		err = errClosed // not the context's error, which would look like the reader's
 	}
 	if err != nil {
 		s.reportUnused(g.takeUnclaimed())
@@ -159,8 +161,8 @@ func (s *Store) fetchBlocks(ctx context.Context, o object, run []*block, g *bloc
 	}
 }
 
-// requestInline is request for an inline span of an archived entry, which the
-// replica reads.
+// requestInline is requestBlocks for an inline span of an archived entry, which
+// the replica reads.
 func (s *Store) requestInline(ctx context.Context, p *locatedSpan) *block {
 	sp, ref, g := p.span, p.ref, &blockFetch{}
 	b, mine := s.blocks.startFetch(blockKey{archive: ref.Object, rev: sp.Revision, at: sp.Position}, g)
@@ -184,7 +186,7 @@ func (s *Store) requestInline(ctx context.Context, p *locatedSpan) *block {
 	return b
 }
 
-// archiveError says what a replica's error means for a reader.
+// archiveError translates a replica's error for a reader.
 func archiveError(archive string, err error) error {
 	switch {
 	case errors.Is(err, bucket.ErrNotFound):
@@ -195,9 +197,9 @@ func archiveError(archive string, err error) error {
 	return err
 }
 
-// withGETObserver counts the billable GETs made under the context it returns. Those
-// that are answered when g is over (the bucket sent one twice, and the other
-// was faster) are nobody's.
+// withGETObserver counts the billable GETs made under the context it returns.
+// Those that are answered when g has ended (the losing request of a hedged GET)
+// are unclaimed.
 func (s *Store) withGETObserver(ctx context.Context, g *blockFetch) context.Context {
 	return bucket.WithObserver(ctx, func(a bucket.Attempt) {
 		if a.Op == bucket.OpGet && a.Billable() && !g.countAttempt() {
@@ -209,7 +211,7 @@ func (s *Store) withGETObserver(ctx context.Context, g *blockFetch) context.Cont
 // awaitBlock waits for a block, no longer than the caller's own context.
 func awaitBlock(ctx context.Context, b *block) error {
 	select {
-	case <-b.done: // what is at hand is served to the last
+	case <-b.done: // what is in memory is served although the context has ended
 		return b.err
 	default:
 	}

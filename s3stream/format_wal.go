@@ -54,9 +54,9 @@ type ObjectPart struct {
 // Location is where a part lies in its object, in bytes.
 type Location struct{ Position, Length int64 }
 
-// EncodeWAL makes the object of these parts, each partition once, and tells
-// where each part lies. The batches are copied. What it wrote is read back by
-// the decoder's rules before it is returned.
+// EncodeWAL encodes the object of these parts, each partition once, and returns
+// where each part is. The batches are copied. The result is decoded by the
+// decoder's rules before it is returned.
 func EncodeWAL(name metadata.ObjectName, parts []ObjectPart) (body []byte, at []Location, err error) {
 	ranges, size, err := layoutWAL(parts)
 	if err != nil {
@@ -220,7 +220,8 @@ func decodeWALHeader(body []byte) (metadata.ObjectName, error) {
 	return name, nil
 }
 
-// decodeWALTrailer tells where the index lies, after all three CRCs agreed.
+// decodeWALTrailer returns where the index is, after all three CRCs were
+// verified.
 func decodeWALTrailer(body []byte) (Location, error) {
 	start := len(body) - walTrailerSize
 	if start < walHeaderSize {

@@ -2,17 +2,17 @@ package s3stream
 
 import "sync"
 
-// getLimiter bounds the GETs of a store. Who asks first goes first: the order is
+// getLimiter bounds the GETs of a store, first come, first served: the order is
 // that of the readers' calls, not of the scheduler's, so that a seed of the
 // simulation replays.
 type getLimiter struct {
 	mu      sync.Mutex // guards what follows
-	running int        // GETs that were let through
+	running int        // GETs in flight
 	waiting []chan struct{}
 }
 
-// requestTurn returns a channel that is closed when the GET may be sent; land must
-// follow.
+// requestTurn returns a channel that is closed when the GET may be sent;
+// endTurn must follow.
 func (f *getLimiter) requestTurn() <-chan struct{} {
 	turn := make(chan struct{})
 	f.mu.Lock()
@@ -26,7 +26,7 @@ func (f *getLimiter) requestTurn() <-chan struct{} {
 	return turn
 }
 
-// endTurn ends a GET, before anybody learns of what it brought.
+// endTurn ends a GET, before its readers receive the result.
 func (f *getLimiter) endTurn() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

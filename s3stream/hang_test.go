@@ -38,7 +38,7 @@ func TestHangingGETsHoldUpNobodyForLong(t *testing.T) {
 				billed.Add(1)
 			}
 		})
-		gets := hedge.NewBucket(bucket.Retry(fault, bucket.DefaultRetry()), hedge.Config{Racing: 8})
+		gets := hedge.NewBucket(bucket.Retry(fault, bucket.DefaultRetry()), hedge.Config{MaxHedges: 8})
 		s := w.store(gets)
 		stats := make([]ReadStats, readers)
 		var longest atomic.Int64

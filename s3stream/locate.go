@@ -7,18 +7,18 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// locatedSpan is a span and where its bytes are.
+// locatedSpan is a span and the place of its bytes.
 type locatedSpan struct {
 	span   metadata.Span
-	memory []byte // the span's bytes, where they are at hand
+	memory []byte // the span's bytes, where they are in memory
 	source Source // of memory
 
 	object   object              // of a span whose place in an object is known
 	position int64               // where in that object the span begins
-	archived bool                // an inline span whose entry lies in ref
+	archived bool                // an inline span whose entry is in ref
 	ref      metadata.ArchiveRef // of an archived one
-	unknown  bool                // the state did not know where
-	err      error               // of the look into the archive's index
+	unknown  bool                // the state has no place for it
+	err      error               // of reading the archive's index
 }
 
 // key names the object in errors.
@@ -32,8 +32,8 @@ func (p *locatedSpan) key() string {
 	return p.object.key()
 }
 
-// locateSpans looks up the spans that hold offsets from From on, below Until, until
-// they are want bytes together.
+// locateSpans looks up the spans that hold offsets from From on, below Until,
+// until they are want bytes together.
 func (s *Store) locateSpans(req *ReadRequest, want int64) ([]locatedSpan, error) {
 	var spans []metadata.Span
 	var places []locatedSpan
@@ -78,7 +78,7 @@ func locateSpan(st *metadata.State, tp metadata.TopicPartition, sp metadata.Span
 	return p
 }
 
-// loadFromMemory finds a place's bytes in memory, if they are there.
+// loadFromMemory loads a place's bytes from memory, if they are there.
 func (s *Store) loadFromMemory(p *locatedSpan) error {
 	if p.span.Marker() {
 		return nil
@@ -112,7 +112,8 @@ func (p *locatedSpan) inObject() bool {
 	return p.memory == nil && !p.unknown && p.err == nil && p.object != object{}
 }
 
-// prefetch starts what a reader will need of a place, in bytes of its span.
+// prefetch starts the GETs that a reader will need of a place, in bytes of its
+// span.
 func (s *Store) prefetch(ctx context.Context, p *locatedSpan, from, to int64) {
 	switch {
 	case p.inObject():

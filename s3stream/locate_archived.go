@@ -9,16 +9,16 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// archiveLocator is what a Replica had better offer, too: where in its archive
-// an archived entry's inline bytes begin, and how many they are. With it the
-// inline spans of an archive are read as blocks like those of any object, a
-// few GETs for hundreds of spans; without it each is a GET of its own.
+// archiveLocator is what a Replica should implement, too: it returns where in
+// its archive an archived entry's inline bytes begin, and their length. With it
+// the inline spans of an archive are read as blocks like those of any object, a
+// few GETs for hundreds of spans; without it each takes a GET of its own.
 type archiveLocator interface {
 	ArchivedPosition(ctx context.Context, ref metadata.ArchiveRef, rev metadata.Revision) (position, length int64, err error)
 }
 
-// locateArchived looks up where archived spans lie in their archives, all archives at
-// the same time. A place keeps the error of its own.
+// locateArchived looks up where archived spans are in their archives, all
+// archives at the same time. An error is kept with its place.
 func (s *Store) locateArchived(ctx context.Context, stats *ReadStats, places []*locatedSpan) {
 	if s.archiveLocator == nil {
 		return
@@ -35,19 +35,19 @@ func (s *Store) locateArchived(ctx context.Context, stats *ReadStats, places []*
 		}
 	}
 	g := &blockFetch{}
-	look := func(group []*locatedSpan) {
+	lookUp := func(group []*locatedSpan) {
 		for _, p := range group {
 			s.locateOneArchived(s.withGETObserver(ctx, g), p)
 		}
 	}
 	if len(groups) == 1 {
-		look(groups[0])
+		lookUp(groups[0])
 	} else {
 		var wg sync.WaitGroup
 		limit := make(chan struct{}, maxAheadGETs)
 		for _, group := range groups {
 			limit <- struct{}{}
-			wg.Go(func() { look(group); <-limit })
+			wg.Go(func() { lookUp(group); <-limit })
 		}
 		wg.Wait()
 	}
@@ -69,8 +69,8 @@ func (s *Store) locateOneArchived(ctx context.Context, p *locatedSpan) {
 	}
 }
 
-// prefetchArchived reads ahead where the archives' indexes have to be read first,
-// which the reader need not wait for.
+// prefetchArchived reads ahead where the archives' indexes have to be read
+// first; the reader does not wait for it.
 func (s *Store) prefetchArchived(ctx context.Context, places []locatedSpan, window int64) {
 	var ahead []locatedSpan // of our own: the reader goes on
 	for i := range places {

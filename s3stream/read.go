@@ -9,28 +9,29 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// maxReadTries is how often a read looks a span up that turned out to be gone or
-// damaged before it says so: the state may have moved on, and a block may have
-// gone bad in memory or on the way.
+// maxReadTries is how often a read looks up a span that is gone or damaged
+// before it fails: the state may have moved on, and a block may have been
+// damaged in memory or in transit.
 const maxReadTries = 3
 
 // Read returns whole batches from the one that holds req.From on. It is empty
 // without an error where there is nothing below req.Until. A read that has
-// found something does not fail: the error meets the one that begins there.
+// found something does not fail: the next read, which begins there, returns the
+// error.
 //
-// Errors: ErrCorrupt (stop and inspect), ErrUnavailable (again later), or the
+// Errors: ErrCorrupt (stop and inspect), ErrUnavailable (retriable), or the
 // context's own.
 func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
-	s.pauseRead(req.Partition, req.From)
+	s.runReadHook(req.Partition, req.From)
 	var stats ReadStats
 	defer func() { s.addReadStats(req.Stats, stats) }()
-	for look := 1; ; look++ {
+	for try := 1; ; try++ {
 		res, err := s.readOnce(ctx, &req, &stats)
 		if err == nil || res.Bytes > 0 {
 			return res, nil
 		}
-		if look == maxReadTries || !shouldRetryRead(err) {
+		if try == maxReadTries || !shouldRetryRead(err) {
 			return ReadResult{Next: req.From}, toReadError(req.Partition, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {
@@ -109,7 +110,7 @@ func (r *readPass) startOf(p *locatedSpan) (pos int64, base metadata.Offset) {
 	return 0, p.span.First
 }
 
-// requestNeeded starts all GETs that the answer will need, at once.
+// requestNeeded starts all GETs that the response needs, at once.
 func (r *readPass) requestNeeded(ctx context.Context) {
 	var needed []*locatedSpan
 	left := int64(min(r.req.MaxBytes, maxForwardBytes))
@@ -134,7 +135,7 @@ func (r *readPass) requestNeeded(ctx context.Context) {
 
 // readSpan reads the batches of one place.
 func (r *readPass) readSpan(ctx context.Context, p *locatedSpan) error {
-	sr := spanReader{s: r.s, ctx: ctx, place: p, stats: r.stats, claimed: &r.claimed, afterWait: func() { r.s.pauseRead(r.req.Partition, r.req.From) }}
+	sr := spanReader{s: r.s, ctx: ctx, place: p, stats: r.stats, claimed: &r.claimed, afterWait: func() { r.s.runReadHook(r.req.Partition, r.req.From) }}
 	sr.pos, sr.base = r.startOf(p)
 	r.usedBlocks = r.usedBlocks || p.memory == nil
 	err := sr.eachBatch(func(f storedBatch) (bool, error) {
@@ -156,8 +157,8 @@ func (r *readPass) readSpan(ctx context.Context, p *locatedSpan) error {
 	return err
 }
 
-// readAheadWindow is how far to read ahead: nothing at first, then more as long as the
-// reader goes on where it stopped.
+// readAheadWindow is how far to read ahead: nothing at first, then more as long
+// as the reader continues where it stopped.
 func (r *readPass) readAheadWindow() int64 {
 	switch {
 	case !r.startCursor.known:
@@ -168,8 +169,8 @@ func (r *readPass) readAheadWindow() int64 {
 	return min(2*r.startCursor.window, maxReadAhead)
 }
 
-// readAhead fetches what a sequential reader will want next, from the place
-// it stopped in on, as long as few GETs are in flight.
+// readAhead fetches what a sequential reader needs next, from the place where
+// it stopped, as long as few GETs are in flight.
 func (r *readPass) readAhead(ctx context.Context, stopped int) {
 	left, pos := r.readAheadWindow(), r.endCursor.pos
 	if r.isRequested(stopped, left/2) {
@@ -190,8 +191,8 @@ func (r *readPass) readAhead(ctx context.Context, stopped int) {
 	}
 }
 
-// isRequested reports whether the byte this far ahead of where the read stopped is
-// at hand or on its way.
+// isRequested reports whether the byte at this distance from where the read
+// stopped is in memory or in flight.
 func (r *readPass) isRequested(stopped int, ahead int64) bool {
 	pos := r.endCursor.pos + ahead
 	for i := stopped; i < len(r.places); i++ {

@@ -13,13 +13,13 @@ type readCursor struct {
 	first    metadata.Offset // of the span
 	revision metadata.Revision
 	object   int16
-	pos      int64 // in the span, of the batch that begins at the trail's offset
+	pos      int64 // in the span, of the batch that begins at the cursor's offset
 	window   int64 // bytes to read ahead
 }
 
-// pointsInto reports whether the trail ends in this very span, at offset from. Where
-// there is a hole before the span (a recovery's jump) the offset lies before
-// it, and the span begins at its own first offset.
+// pointsInto reports whether the cursor is in this span, at offset from. Where
+// there is a hole before the span (the offset gap of a recovery) the offset is
+// before it, and the span begins at its own first offset.
 func (t readCursor) pointsInto(sp metadata.Span, from metadata.Offset) bool {
 	return t.known && t.first == sp.First && t.revision == sp.Revision && t.object == sp.Object &&
 		t.pos < int64(sp.Length) && sp.First <= from && from < sp.End()

@@ -8,11 +8,11 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// MaxDecompressed bounds what one batch may become when a search looks into
-// it, in bytes.
+// MaxDecompressed bounds what one batch may decompress to in a search, in
+// bytes.
 const MaxDecompressed = 256 << 20
 
-// record is what a search needs of one.
+// record is the part of a record that a search needs.
 type record struct {
 	offset    metadata.Offset
 	timestamp metadata.UnixMilli
@@ -20,8 +20,8 @@ type record struct {
 
 var errRecord = errors.New("record is truncated")
 
-// eachRecord hands the records of a batch to take, in order, until it says
-// stop.
+// eachRecord calls take with the records of a batch, in order, until it returns
+// false.
 func (s *Store) eachRecord(f storedBatch, take func(record) (more bool)) error {
 	b := f.bytes[metadata.BatchHeaderSize:]
 	if codec := int(f.header.Attributes & metadata.AttrCompression); codec != 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// ReadRequest asks for whole batches of one partition.
+// ReadRequest is a request for whole batches of one partition.
 type ReadRequest struct {
 	Partition metadata.TopicPartition
 	From      metadata.Offset
@@ -22,20 +22,20 @@ type ReadRequest struct {
 	Stats *ReadStats
 }
 
-// ReadResult is what was found.
+// ReadResult is the result of a read.
 type ReadResult struct {
-	// Records are whole batches one behind the other, as slices that fit
-	// net.Buffers. They may begin before the offset asked for. Parts of them
-	// are shared with caches: do not change them.
+	// Records are whole, contiguous batches, as slices that fit
+	// net.Buffers. They may begin before the requested offset. Parts of
+	// them are shared with caches: do not change them.
 	Records [][]byte
 	// Bytes is the sum of their lengths.
 	Bytes int
-	// Next is the offset behind the last batch, or the one asked for (or the
-	// next that exists) where there is none.
+	// Next is the offset after the last batch, or, where there is none, the
+	// requested one or the next that exists.
 	Next metadata.Offset
 }
 
-// ReadStats is what reads cost, for the meter of the one who asked.
+// ReadStats is the cost of reads, for the meter of their caller.
 type ReadStats struct {
 	GETs                         uint32 // billable, whose bytes this reader was first to use
 	Tail, Block, Fetched, Inline int64  // bytes of batches, by Source
@@ -44,7 +44,7 @@ type ReadStats struct {
 // Source is where the bytes of a batch were.
 type Source uint8
 
-// The sources, in the order in which they are asked.
+// The sources, in the order in which they are searched.
 const (
 	FromInline Source = iota // in an entry, in memory or archived
 	FromTail                 // an object this broker wrote

@@ -17,7 +17,7 @@ type spanReader struct {
 	place   *locatedSpan
 	stats   *ReadStats
 	claimed *[]*blockFetch // GETs that this read is the first to use
-	// afterWait, where not nil, is called when bytes have come (Config.PauseRead).
+	// afterWait, where not nil, is called when bytes have come (metadata.Hooks).
 	afterWait func()
 
 	current    *block // the block last used
@@ -28,7 +28,7 @@ type spanReader struct {
 	base metadata.Offset // its base offset
 }
 
-// storedBatch is one batch where it lies.
+// storedBatch is one batch in the memory that holds it.
 type storedBatch struct {
 	bytes  []byte
 	shared bool // with caches: not to be changed
@@ -38,8 +38,8 @@ type storedBatch struct {
 
 func (f storedBatch) endOffset() metadata.Offset { return f.base + metadata.Offset(f.header.Offsets()) }
 
-// eachBatch hands batches to take, from r.pos on, until it says stop or the span
-// ends. A batch at which it stops has not been consumed.
+// eachBatch calls take with batches, from r.pos on, until it returns false or
+// the span ends. A batch at which it stops has not been consumed.
 func (r *spanReader) eachBatch(take func(storedBatch) (more bool, err error)) error {
 	length := int64(r.place.span.Length)
 	for r.pos < length {
@@ -80,9 +80,9 @@ func (r *spanReader) readBatch(length int64) (storedBatch, error) {
 	if f.header, err = metadata.ParseBatchHeader(f.bytes); err != nil {
 		return storedBatch{}, r.corruptError("batch at byte %d of the span: %v", r.pos, err)
 	}
-	// Memory of our own was checked when it came in, a block's stretch of
-	// batches when it was first read. A batch that spans blocks is checked
-	// each time: it is one in many.
+	// Own memory was checked when it was filled, a block's range of batches
+	// when it was first read. A batch that spans blocks is checked each
+	// time: such batches are rare.
 	if r.place.memory == nil && !(f.shared && r.current.isChecked(r.posInBlock, r.posInBlock+size)) {
 		if crc := metadata.BatchCRC(f.bytes); crc != f.header.CRC {
 			return storedBatch{}, r.corruptError("batch at byte %d of the span has checksum %08x, want %08x", r.pos, crc, f.header.CRC)
@@ -98,8 +98,8 @@ func (r *spanReader) readBatch(length int64) (storedBatch, error) {
 	return f, nil
 }
 
-// corruptError makes the error and forgets what the caches hold of the span, so
-// that a second look is at the bucket.
+// corruptError makes the error and drops what the caches hold of the span, so
+// that the next try reads the bucket.
 func (r *spanReader) corruptError(format string, args ...any) error {
 	p := r.place
 	if p.inObject() {
@@ -163,7 +163,7 @@ func (r *spanReader) readBytes(pos, n int64) (b []byte, shared bool, err error) 
 	return b, false, nil
 }
 
-// loadBlock makes the block that holds this byte of the object the held one.
+// loadBlock makes the block with this byte of the object the current one.
 func (r *spanReader) loadBlock(at int64) error {
 	start := at / blockBytes * blockBytes
 	if r.current != nil && r.current.key.at == start {
@@ -177,7 +177,7 @@ func (r *spanReader) loadBlock(at int64) error {
 	return r.awaitBlock(b)
 }
 
-// awaitBlock waits for a block and notes who pays for it.
+// awaitBlock waits for a block and records which reader is charged for it.
 func (r *spanReader) awaitBlock(b *block) error {
 	pays := b.fetch.isPayer(r.stats)
 	err := awaitBlock(r.ctx, b)
@@ -203,7 +203,7 @@ func (r *spanReader) awaitBlock(b *block) error {
 	return nil
 }
 
-// toReadError turns what came from below into the errors that callers know.
+// toReadError translates errors of lower layers into those that callers expect.
 func toReadError(tp metadata.TopicPartition, err error) error {
 	var gone *missingError
 	switch {

@@ -27,11 +27,11 @@ type Replica interface {
 	ArchivedInline(ctx context.Context, ref metadata.ArchiveRef, rev metadata.Revision, pos, length int64) ([]byte, error)
 }
 
-// Decompress undoes one of Kafka's codecs (1 gzip, 2 snappy, 3 lz4, 4 zstd);
+// Decompress decodes one of Kafka's codecs (1 gzip, 2 snappy, 3 lz4, 4 zstd);
 // it must fail rather than return more than max bytes.
 type Decompress func(codec int, in []byte, max int) ([]byte, error)
 
-// Config says what a Store stands on.
+// Config configures a Store.
 type Config struct {
 	Bucket  bucket.Bucket // below "<cluster>/" already
 	Replica Replica
@@ -42,13 +42,13 @@ type Config struct {
 	Decompress Decompress // for searches by timestamp; nil: batches must be uncompressed
 	Logger     *slog.Logger
 	Metrics    Metrics
-	// PauseRead, where not nil, is called where several reads may go on at one
-	// instant: when they begin, and when bytes came that more than one waited
-	// for. The simulation lets a moment pass there, another one for each.
-	PauseRead func(metadata.TopicPartition, metadata.Offset)
+	hooks      metadata.Hooks
 }
 
-// The caches' sizes when Config says 0, in bytes.
+// SetHooks sets the store's hooks.
+func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
+
+// Sizes of the caches where Config has 0, in bytes.
 const (
 	DefaultTailBytes  = 256 << 20
 	DefaultBlockBytes = 256 << 20
@@ -73,11 +73,11 @@ func (c Config) Validate() error {
 // Metrics are called as things happen, from many goroutines; nil ones are
 // skipped. They must not block.
 type Metrics struct {
-	// Served: record bytes handed to a reader, by where they were.
+	// Served: record bytes returned to a reader, by source.
 	Served func(from Source, bytes int64)
-	// Unclaimed: GETs that no reader used: made by read-ahead, for a reader that
-	// left, a second time for one that was late, or to compare an object with
-	// what was to be uploaded. Every other GET is in some ReadStats.
+	// Unclaimed: GETs that no reader used: of read-ahead, of a reader that
+	// left, the losing request of a hedge, or to compare an object with an
+	// upload. Every other GET is in some ReadStats.
 	Unclaimed func(gets uint32)
 }
 
@@ -102,9 +102,9 @@ type Store struct {
 	unclaimed atomic.Uint64 // GETs
 }
 
-func (s *Store) pauseRead(tp metadata.TopicPartition, from metadata.Offset) {
-	if s.config.PauseRead != nil {
-		s.config.PauseRead(tp, from)
+func (s *Store) runReadHook(tp metadata.TopicPartition, from metadata.Offset) {
+	if during := s.config.hooks.DuringRead; during != nil {
+		during(tp, from)
 	}
 }
 
@@ -137,7 +137,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// reportUnused takes note of GETs whose bytes nobody used.
+// reportUnused records GETs whose bytes no reader used.
 func (s *Store) reportUnused(gets uint32) {
 	if gets == 0 {
 		return
@@ -152,9 +152,9 @@ func (s *Store) reportUnused(gets uint32) {
 // billable PUT requests it took, also where err is not nil; a GET to compare
 // what an earlier attempt left is reported as unclaimed. On success the body
 // belongs to the tail cache, unless ctx is of a race that another upload has
-// won (hedge.Lost), and must not be changed any more; after an
-// error it may have landed all the same (bucket.ErrBusy), except where the
-// error is bucket.ErrExists: then another object has the name.
+// won (hedge.Lost), and must not be changed any more. After an error the object
+// may exist all the same (bucket.ErrBusy), except where the error is
+// bucket.ErrExists: then another object has the name.
 func (s *Store) Upload(ctx context.Context, name metadata.ObjectName, body []byte) (puts uint32, err error) {
 	if found, err := decodeWALHeader(body); err != nil || found != name {
 		return 0, fmt.Errorf("upload object %s: BUG: the body is of %s (%v)", name.Key(), found.Key(), err)
@@ -183,14 +183,14 @@ func (s *Store) Upload(ctx context.Context, name metadata.ObjectName, body []byt
 	return billed.Load(), nil
 }
 
-// Usage is what a store holds and did since its start.
+// Usage is what a store holds and has done since its start.
 type Usage struct {
 	TailBytes, BlockBytes int64
 	TailObjects, Blocks   int
 	UnclaimedGETs         uint64
 }
 
-// Usage returns the present figures, for metrics.
+// Usage returns the present values, for metrics.
 func (s *Store) Usage() Usage {
 	u := Usage{UnclaimedGETs: s.unclaimed.Load()}
 	u.TailObjects, u.TailBytes = s.tail.size()

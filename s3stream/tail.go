@@ -6,10 +6,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// tailCache keeps the bodies of the objects this broker wrote last, for the
-// consumers at the head. First in, first out: only what is new is wanted, and
-// no reader can change what is kept. An evicted body lives on while a reader
-// still holds it.
+// tailCache keeps the bodies of the objects that this broker wrote last, for
+// the consumers at the head of the log. First in, first out: only new objects
+// are wanted, and the order of eviction does not depend on readers. An evicted
+// body stays valid while a reader uses it.
 type tailCache struct {
 	limit int64 // bytes
 
@@ -23,7 +23,7 @@ func newTailCache(limit int64) *tailCache {
 	return &tailCache{limit: limit, bodies: map[metadata.ObjectName][]byte{}}
 }
 
-// put keeps a body, which nobody may change any more.
+// put keeps a body, which must not be changed any more.
 func (t *tailCache) put(name metadata.ObjectName, body []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

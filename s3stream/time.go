@@ -41,7 +41,7 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 	offset metadata.Offset, timestamp metadata.UnixMilli, found bool, err error) {
 	err = s.searchPartition(ctx, tp, func(q *search) error {
 		found = false
-		look := func(sp metadata.Span) error {
+		searchSpan := func(sp metadata.Span) error {
 			from := metadata.UnixMilli(minTimestamp)
 			if found {
 				from = timestamp + 1
@@ -56,7 +56,7 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 		var best metadata.Span
 		err := q.eachSpan(func(sp metadata.Span) (bool, error) {
 			if sp.First < q.logStart { // its greatest may lie before the log start
-				return true, look(sp)
+				return true, searchSpan(sp)
 			}
 			if best.Count == 0 || sp.MaxTimestamp > best.MaxTimestamp {
 				best = sp
@@ -66,7 +66,7 @@ func (s *Store) MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (
 		if err != nil || best.Count == 0 || found && best.MaxTimestamp <= timestamp {
 			return err
 		}
-		return look(best)
+		return searchSpan(best)
 	})
 	return offset, timestamp, found && err == nil, err
 }
@@ -84,14 +84,14 @@ type search struct {
 	claimed  []*blockFetch
 }
 
-// searchPartition makes passes until one does not stumble over what is gone.
+// searchPartition makes passes until one does not meet a span that is gone.
 func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition, pass func(*search) error) error {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
-	for look := 1; ; look++ {
+	for try := 1; ; try++ {
 		q := &search{s: s, ctx: ctx, tp: tp}
 		err := pass(q)
-		s.reportUnused(q.stats.GETs) // nobody's reads: a search is not metered by group
-		if err == nil || look == maxReadTries || !shouldRetryRead(err) {
+		s.reportUnused(q.stats.GETs) // a search is not metered by group
+		if err == nil || try == maxReadTries || !shouldRetryRead(err) {
 			return toReadError(tp, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {
@@ -100,7 +100,8 @@ func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition,
 	}
 }
 
-// eachSpan hands the partition's spans to take, oldest first, until it says stop.
+// eachSpan calls take with the partition's spans, oldest first, until it
+// returns false.
 func (q *search) eachSpan(take func(metadata.Span) (more bool, err error)) error {
 	var spans []metadata.Span
 	for next := metadata.Offset(0); ; next = spans[len(spans)-1].End() {
@@ -121,9 +122,9 @@ func (q *search) eachSpan(take func(metadata.Span) (more bool, err error)) error
 	}
 }
 
-// eachRecordOf hands the records of a span from the log start on to take, leaving
-// out batches whose timestamps are all before from. A marker is a record, as in
-// Kafka: a time may be found at its offset.
+// eachRecordOf calls take with the records of a span from the log start on,
+// except for batches whose timestamps are all before from. A marker is a
+// record, as in Kafka: a search may return its offset.
 func (q *search) eachRecordOf(sp metadata.Span, from metadata.UnixMilli, take func(record) (more bool)) error {
 	if sp.Marker() {
 		if sp.First >= q.logStart && sp.MaxTimestamp >= from {

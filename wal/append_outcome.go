@@ -8,31 +8,32 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// AppendOutcome tells what became of a batch, without holding on to its bytes. The zero
-// value is a batch that is on its way.
+// AppendOutcome is the outcome of one batch; it does not retain the batch's
+// bytes. The zero value is a batch whose outcome is open.
 type AppendOutcome struct{ state atomic.Int64 }
 
-// What AppendOutcome.at is, beside the time at which the batch was refused.
+// The values of AppendOutcome.at other than the time at which the batch was
+// refused.
 const (
 	outcomePending = 0
 	outcomeSettled = 1
 )
 
-// RefusedTime is how long a refused batch that does not come again holds up
-// those behind it. What a client had sent before it heard of the refusal comes
-// within that time; afterwards its producer has given the batch up, or has gone
-// elsewhere with it.
+// RefusedTime is how long a refused batch that is not sent again delays those
+// behind it. What a client sent before it received the refusal arrives within
+// that time; afterwards its producer has given the batch up, or has sent it to
+// another broker.
 const RefusedTime = 5 * time.Second
 
-// Refuse says that the batch was not taken, and that its producer will send it
-// again.
+// Refuse records that the batch was refused with an error upon which its
+// producer sends it again.
 func (f *AppendOutcome) Refuse() { f.state.Store(time.Now().UnixNano()) }
 
-// Settle says that the batch was taken, or that its producer will not send it
-// again.
+// Settle records that the batch was accepted, or that its producer will not
+// send it again.
 func (f *AppendOutcome) Settle() { f.state.Store(outcomeSettled) }
 
-// Refused reports whether the batch is to come again.
+// Refused reports whether the batch is expected again.
 func (f *AppendOutcome) Refused() bool {
 	if f == nil {
 		return false
@@ -41,11 +42,12 @@ func (f *AppendOutcome) Refused() bool {
 	return at > outcomeSettled && time.Since(time.Unix(0, at)) < RefusedTime
 }
 
-// Pending reports whether that is not known yet.
+// Pending reports whether the outcome is still open.
 func (f *AppendOutcome) Pending() bool { return f != nil && f.state.Load() == outcomePending }
 
-// recordAnswer takes down the answer to a batch. A metadata.Code is final, but for
-// the topic that is gone: clients find the new one of its name and send again.
+// recordAnswer records the answer to a batch. A metadata.Code is final, except
+// for a topic that is gone: clients find the new topic of that name and send
+// again.
 func (f *AppendOutcome) recordAnswer(err error) {
 	if f == nil {
 		return

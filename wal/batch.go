@@ -8,28 +8,30 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Errors of Append, Submit and Ack.Result beside metadata.Code, which is a
-// final verdict. All are retriable for the client.
+// Errors of Append, Submit and Ack.Result in addition to metadata.Code, which
+// is final. All are retriable for the client.
 var (
-	// ErrSessionLost: the broker's session is gone. What carries it did not
-	// commit and never will. The WAL takes nothing more.
+	// ErrSessionLost: the broker's session is gone. The batch or submission
+	// did not commit and never will. The WAL accepts nothing more.
 	ErrSessionLost = fmt.Errorf("wal: %w", metadata.ErrSessionLost)
-	// ErrStorage: the bytes could not be stored, or those of an earlier batch
-	// of the same partition could not. Nothing of it was committed.
+	// ErrStorage: the bytes could not be stored, or those of an earlier
+	// batch of the same partition could not. Nothing of the batch was
+	// committed.
 	ErrStorage = errors.New("wal: storage failed")
-	// ErrUnknownOutcome: it may have been committed, or not. Only the client
+	// ErrOutcomeUnknown: it may have been committed, or not. Only the client
 	// may send it again (an idempotent producer's retry lands once).
-	ErrUnknownOutcome = errors.New("wal: outcome unknown")
-	// ErrNotSent: the caller left before what it submitted was sent. Nothing of
-	// it landed or will.
+	ErrOutcomeUnknown = errors.New("wal: outcome unknown")
+	// ErrNotSent: the caller's context ended before the submission was
+	// sent. Nothing of it was or will be committed.
 	ErrNotSent = errors.New("wal: not sent")
-	// ErrBehind: a sequence before it is missing here, and this broker cannot
-	// tell whether it was applied elsewhere, or the batch that has it was
-	// refused and is to come again. Nothing of it was submitted.
-	ErrBehind = errors.New("wal: sequence gap not resolved yet")
-	// ErrDraining: the broker is leaving; another one takes the batch.
+	// ErrUnresolvedGap: an earlier sequence is missing here, and this broker
+	// cannot determine whether it was applied through another broker; or
+	// the batch that has it was refused and is expected again. Nothing of
+	// the batch was submitted.
+	ErrUnresolvedGap = errors.New("wal: sequence gap not resolved yet")
+	// ErrDraining: the broker shuts down; another one accepts the batch.
 	ErrDraining = errors.New("wal: draining")
-	// ErrClosed: the WAL was closed before it took or sent it.
+	// ErrClosed: the WAL was closed before it accepted or sent the batch.
 	ErrClosed = errors.New("wal: closed")
 )
 
@@ -41,21 +43,22 @@ type Batch struct {
 	Header    metadata.BatchHeader
 	Principal string
 	Zone      metadata.ZoneID // of the client, as far as it is known: whose hints it follows
-	// Start is the revision at which the transaction began in which a batch
+	// TxnStart is the revision at which the transaction began in which a batch
 	// of the older protocol (V1) was received; 0 otherwise.
-	Start metadata.Revision
-	// Activity is the connection it came by; nil where there is none.
+	TxnStart metadata.Revision
+	// Activity is that of the connection by which the batch came; nil where
+	// there is none.
 	Activity *ConnectionActivity
 	// More says that further batches of the request that brought it follow.
 	More bool
-	// Outcome is told what becomes of it; Behind is that of the batch of the same
-	// producer and partition which its connection brought before. Either may be
-	// nil.
-	Outcome, Behind *AppendOutcome
+	// Outcome receives the outcome of the batch; Predecessor is the outcome of
+	// the batch of the same producer and partition that its connection
+	// brought before. Either may be nil.
+	Outcome, Predecessor *AppendOutcome
 }
 
 // validate refuses what would make an entry invalid, and with it the batches of
-// everybody who shares that entry.
+// all others in that entry.
 func (b *Batch) validate() error {
 	h, err := metadata.ParseBatchHeader(b.Bytes)
 	switch {
@@ -71,13 +74,13 @@ func (b *Batch) validate() error {
 		return fmt.Errorf("partition %d", b.Partition.Partition)
 	case len(b.Bytes) > metadata.MaxObjectBytes/2:
 		return fmt.Errorf("%d bytes, at most %d", len(b.Bytes), metadata.MaxObjectBytes/2)
-	case b.Start < 0 || h.MaxTimestamp < -1:
-		return fmt.Errorf("start %d, max timestamp %d", b.Start, h.MaxTimestamp)
+	case b.TxnStart < 0 || h.MaxTimestamp < -1:
+		return fmt.Errorf("start %d, max timestamp %d", b.TxnStart, h.MaxTimestamp)
 	}
 	return nil
 }
 
-// Ack is the answer to one batch, to come.
+// Ack is the pending answer to one batch.
 type Ack struct {
 	done   chan struct{}
 	offset metadata.Offset
@@ -94,27 +97,27 @@ func (a *Ack) Result() (metadata.Offset, error) {
 	return a.offset, a.err
 }
 
-// pendingBatch is a batch that is not answered yet. Its partition's lane owns it; the
-// fields of Batch do not change, but for Bytes, which move into the object's
-// body once that is made.
+// pendingBatch is a batch that is not answered yet. Its partition's lane owns
+// it. The fields of Batch do not change, except Bytes, which move into the
+// object's body once that is encoded.
 type pendingBatch struct {
 	Batch
 	ack           Ack
 	arrivalNumber uint64          // its number among the partition's batches here
-	chargedBytes  int64           // of the memory budget
+	chargedBytes  int64           // to the memory budget
 	arrived       time.Time       // Append was called
 	queue         *producerQueue  // of its producer and partition; nil without producer id
 	retries       []*pendingBatch // retries of the same batch, answered with it
 
 	answered       bool
 	inEntry        bool      // in an entry under way
-	queued         bool      // listed in its tail
-	awaitsResubmit bool      // listed, but in no buffer: waits for what was refused before it
-	resubmitted    bool      // was refused once; a run of its own from then on
+	queued         bool      // listed in its producerQueue
+	awaitsResubmit bool      // listed, but in no buffer: waits for a batch that was refused before it
+	resubmitted    bool      // was refused once; from then on it is a run of its own
 	gapDeadline    time.Time // while it waits for a missing sequence
-	barrierStarted bool      // waited long enough: a barrier is to tell whether it is missing
-	barrierPassed  bool      // the barrier was passed after that
-	barrierErr     error     // the barrier was not
+	barrierStarted bool      // waited long enough: a barrier decides whether it is missing
+	barrierPassed  bool      // the barrier succeeded after that
+	barrierErr     error     // why the barrier failed
 }
 
 func newPendingBatch(b Batch) *pendingBatch {
@@ -131,9 +134,9 @@ func (it *pendingBatch) sameBatch(o *pendingBatch) bool {
 		it.Header.LastOffsetDelta == o.Header.LastOffsetDelta
 }
 
-// continuesRun reports whether it may stand behind prev in one run.
+// continuesRun reports whether the batch may follow prev in one run.
 func (it *pendingBatch) continuesRun(prev *pendingBatch) bool {
-	if it.resubmitted || prev.resubmitted || it.Principal != prev.Principal || it.Start != prev.Start ||
+	if it.resubmitted || prev.resubmitted || it.Principal != prev.Principal || it.TxnStart != prev.TxnStart ||
 		it.Header.Transactional() != prev.Header.Transactional() {
 		return false
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// quickLog is an in-memory log whose follower is handed what is new; the one
-// of package metadata looks through everything.
+// quickLog is an in-memory log that passes new entries to its follower; the one
+// of package metadata searches all entries.
 type quickLog struct {
 	*metadata.MemLog
 	mu  sync.Mutex // guards rev and new
@@ -50,8 +50,9 @@ type nowhere struct{}
 
 func (nowhere) Upload(context.Context, metadata.ObjectName, []byte) (uint32, error) { return 1, nil }
 
-// BenchmarkAppendToAck measures what the WAL itself costs, on doors that take
-// no time: 64 producers, eight batches in flight each, over 32 partitions.
+// BenchmarkAppendToAck measures the cost of the WAL itself, with a log and a
+// store that take no time: 64 producers, eight batches in flight each, over 32
+// partitions.
 func BenchmarkAppendToAck(b *testing.B) {
 	for _, inline := range []int{0, metadata.MaxInlineBytes} {
 		for _, size := range []int{1 << 10, 16 << 10} {

@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// budget bounds the bytes that are not acknowledged yet. Who finds it full
-// waits in the order of arrival: one large batch is not overtaken for ever.
+// budget bounds the bytes that are not acknowledged yet. While it is full,
+// callers wait in order of arrival, so that a large batch is never overtaken
+// indefinitely.
 type budget struct {
 	mu      sync.Mutex // guards what follows
 	limit   int64
@@ -19,8 +20,8 @@ type budgetWaiter struct {
 	granted chan struct{}
 }
 
-// acquire takes n bytes, waiting until they are there, ctx ends or stop is
-// closed. What is larger than the whole budget goes in alone.
+// acquire takes n bytes and waits until they are available, ctx ends or stop is
+// closed. A batch that is larger than the whole budget goes in alone.
 func (b *budget) acquire(ctx context.Context, n int64, stop <-chan struct{}) error {
 	b.mu.Lock()
 	if len(b.waiters) == 0 && b.fits(n) {
@@ -46,15 +47,15 @@ func (b *budget) acquire(ctx context.Context, n int64, stop <-chan struct{}) err
 
 func (b *budget) fits(n int64) bool { return b.used == 0 || b.used+n <= b.limit }
 
-// cancelWait takes a waiter out of the queue; what it was granted meanwhile goes
-// to the next.
+// cancelWait removes a waiter from the queue; what it was granted meanwhile
+// goes to the next one.
 func (b *budget) cancelWait(me *budgetWaiter) {
 	b.mu.Lock()
 	for i, o := range b.waiters {
 		if o == me {
 			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
 			b.mu.Unlock()
-			b.release(0) // who stood behind may fit
+			b.release(0) // the next in the queue may fit
 			return
 		}
 	}
@@ -62,14 +63,14 @@ func (b *budget) cancelWait(me *budgetWaiter) {
 	b.release(me.n)
 }
 
-// charge takes n bytes that are in memory already, without waiting.
+// charge adds n bytes that are in memory already, without waiting.
 func (b *budget) charge(n int64) {
 	b.mu.Lock()
 	b.used += n
 	b.mu.Unlock()
 }
 
-// release gives n bytes back and lets in who waits.
+// release returns n bytes and admits waiters.
 func (b *budget) release(n int64) {
 	b.mu.Lock()
 	b.used -= n
@@ -86,7 +87,7 @@ func (b *budget) release(n int64) {
 	}
 }
 
-// readUsage returns the bytes taken and how many wait.
+// readUsage returns the bytes taken and the number of waiters.
 func (b *budget) readUsage() (used int64, waiting int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

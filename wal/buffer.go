@@ -7,32 +7,33 @@ import (
 	"github.com/zonewise/zonewise/s3stream"
 )
 
-// Upper bounds of what things take in an encoded entry, in bytes; a lane
-// counts with them so that an entry never exceeds its cap.
+// Upper bounds of the sizes of things in an encoded entry, in bytes. A lane
+// adds them up so that an entry never exceeds its limit.
 const (
 	runMaxBytes  = 56 // flags 1, producer 9, epoch 3, sequence 5, start 9, counts 15, time 10, principal 3
 	partMaxBytes = 40 // a topic of its own 16, topic index 3, partition 3, object 2, position 5, length 5, runs 5
 	objectBytes  = 24
-	// maxPartOffsets is what a part of an entry may hold.
+	// maxPartOffsets bounds the offsets of one part of an entry.
 	maxPartOffsets = 1<<32 - 1
-	// headMaxBytes is what parts, runs and objects of an entry may take;
-	// the rest is for inline bytes, principals and the fixed fields.
+	// headMaxBytes bounds the parts, runs and objects of an entry; the rest
+	// is for inline bytes, principals and the fixed fields.
 	headMaxBytes = metadata.MaxEntryBytes - metadata.MaxInlineBytes - 64<<10
 )
 
-// buffer is what a lane gathered: open, then sealed into one object, or into
-// the entry itself.
+// buffer is the batches that a lane gathered: open, then sealed into one object
+// or into the entry itself.
 type buffer struct {
 	openedAt  time.Time
 	lingerEnd time.Time // linger ends
 	bytes     int
 	headBytes int // upper bound of its parts and runs in an entry
-	// lastPrincipal is the last one that head has counted.
+	// lastPrincipal is the last one that headBytes counts.
 	lastPrincipal string
 	parts         []*part
 	partIndex     map[metadata.TopicPartition]*part
 	connections   []*ConnectionActivity
-	// nextBlockedCheck is before when the feeds need not be looked at.
+	// nextBlockedCheck is the earliest time at which a connection may look
+	// blocked.
 	nextBlockedCheck time.Time
 	inlineDenied     bool // the inline budget had no room for it
 
@@ -53,16 +54,16 @@ const (
 // part is one partition's batches in a buffer.
 type part struct {
 	tp         metadata.TopicPartition
-	groups     []*group // by producer, in order of first arrival
-	offsets    int64    // offsets taken
-	groupsByID map[metadata.ProducerID]*group
+	groups     []*producerBatches // by producer, in order of first arrival
+	offsets    int64              // offsets taken
+	groupsByID map[metadata.ProducerID]*producerBatches
 	failed     bool // an earlier object of the partition failed: nothing of it commits
 	location   s3stream.Location
 	runs       []run
 }
 
-// group is one producer's batches of a partition, in its order.
-type group struct {
+// producerBatches is one producer's batches of a partition, in its order.
+type producerBatches struct {
 	producer       metadata.ProducerID
 	items          []*pendingBatch
 	runStarts      []int // where runs begin
@@ -75,14 +76,14 @@ type run struct {
 	metadata.Run
 }
 
-// minIndexedGroups is from how many groups on a part indexes them.
+// minIndexedGroups is the number of groups from which on a part indexes them.
 const minIndexedGroups = 8
 
 func newBuffer(now time.Time, linger time.Duration) *buffer {
 	return &buffer{openedAt: now, lingerEnd: now.Add(linger), partIndex: map[metadata.TopicPartition]*part{}}
 }
 
-// addBatch takes an item in behind those of its producer and partition.
+// addBatch appends a batch to those of its producer and partition.
 func (b *buffer) addBatch(it *pendingBatch) {
 	p := b.partIndex[it.Partition]
 	if p == nil {
@@ -97,7 +98,7 @@ func (b *buffer) addBatch(it *pendingBatch) {
 		g.runStarts = append(g.runStarts, n)
 		g.lastRunRecords = 0
 		b.headBytes += runMaxBytes
-		if it.Principal != b.lastPrincipal { // an entry names each once
+		if it.Principal != b.lastPrincipal { // an entry has each once
 			b.lastPrincipal = it.Principal
 			b.headBytes += len(it.Principal)
 		}
@@ -115,7 +116,7 @@ func (b *buffer) addBatch(it *pendingBatch) {
 	}
 }
 
-// hasRoom reports whether an item may go in beside what is there.
+// hasRoom reports whether a batch fits into the buffer.
 func (b *buffer) hasRoom(it *pendingBatch, maxBytes int) bool {
 	if len(b.parts) == 0 {
 		return true
@@ -124,7 +125,7 @@ func (b *buffer) hasRoom(it *pendingBatch, maxBytes int) bool {
 	return b.bytes+len(it.Bytes) <= maxBytes && (p == nil || p.offsets+it.Header.Offsets() <= maxPartOffsets)
 }
 
-func (p *part) groupOf(id metadata.ProducerID) *group {
+func (p *part) groupOf(id metadata.ProducerID) *producerBatches {
 	if p.groupsByID != nil {
 		if g := p.groupsByID[id]; g != nil {
 			return g
@@ -136,12 +137,12 @@ func (p *part) groupOf(id metadata.ProducerID) *group {
 			}
 		}
 	}
-	g := &group{producer: id}
+	g := &producerBatches{producer: id}
 	p.groups = append(p.groups, g)
 	if p.groupsByID != nil {
 		p.groupsByID[id] = g
 	} else if len(p.groups) > minIndexedGroups {
-		p.groupsByID = make(map[metadata.ProducerID]*group, 2*minIndexedGroups)
+		p.groupsByID = make(map[metadata.ProducerID]*producerBatches, 2*minIndexedGroups)
 		for _, g := range p.groups {
 			p.groupsByID[g.producer] = g
 		}
@@ -149,7 +150,7 @@ func (p *part) groupOf(id metadata.ProducerID) *group {
 	return g
 }
 
-// buildRuns fixes the order of the bytes and makes the runs.
+// buildRuns fixes the order of the bytes and builds the runs.
 func (b *buffer) buildRuns() {
 	for _, p := range b.parts {
 		for _, g := range p.groups {
@@ -169,7 +170,7 @@ func newRun(items []*pendingBatch) run {
 	r := run{items: items, Run: metadata.Run{
 		Producer: first.Header.Producer, Epoch: first.Header.Epoch, FirstSequence: first.Header.BaseSequence,
 		Batches: uint32(len(items)), MaxTimestamp: first.Header.MaxTimestamp,
-		Transactional: first.Header.Transactional(), Start: first.Start,
+		Transactional: first.Header.Transactional(), TxnStart: first.TxnStart,
 	}}
 	if r.Producer == metadata.NoProducer {
 		r.Epoch, r.FirstSequence = -1, -1
@@ -228,8 +229,8 @@ func (b *buffer) addPartitionsTo(set map[metadata.TopicPartition]struct{}) {
 	}
 }
 
-// removePartitions takes the partitions of the set out of an open buffer, and returns
-// it, or nil where nothing is left.
+// removePartitions removes the partitions of the set from an open buffer, and
+// returns the buffer, or nil where nothing is left.
 func (b *buffer) removePartitions(set map[metadata.TopicPartition]struct{}, drop func(*part)) *buffer {
 	keep := b.parts[:0]
 	for _, p := range b.parts {

@@ -1,20 +1,22 @@
 package wal
 
 import (
+	"errors"
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
 )
 
 const (
-	// maxOrphans bounds the losers that one entry names.
+	// maxOrphans bounds the orphaned uploads in one entry.
 	maxOrphans = 256
-	// orphanDelay is how long losers wait for an entry that goes anyway.
+	// orphanDelay is how long orphaned uploads wait for an entry that is
+	// sent anyway.
 	orphanDelay = 5 * time.Second
 )
 
-// tryCommit asks for the lane's slot when something is ready, and sends an entry
-// when it has it. It returns after how long to look again.
+// tryCommit requests the lane's slot when something is ready, and sends an
+// entry when it has it. It returns after how long to call it again.
 func (l *lane) tryCommit(now time.Time) time.Duration {
 	want, wait := l.wantsCommit(now)
 	if !want {
@@ -55,9 +57,9 @@ func (l *lane) wantsCommit(now time.Time) (bool, time.Duration) {
 	return left <= 0 || l.draining, min(wait, max(left, time.Millisecond))
 }
 
-// assembleEntry makes the next entry of all that may commit now: the sealed
-// buffers that are durable and behind nothing that is not, and the open one
-// if it goes inline. Bytes freeze when it is sent.
+// assembleEntry builds the next entry from all that may commit now: the sealed
+// buffers that are durable and not behind one that is not, and the open one if
+// it goes inline. The bytes do not change after the entry is sent.
 func (l *lane) assembleEntry(now time.Time) *pendingCommit {
 	a := newEntryBuilder(l)
 	clear(l.blockedPartitions)
@@ -96,7 +98,7 @@ func (l *lane) assembleEntry(now time.Time) *pendingCommit {
 	return a.makeCommit()
 }
 
-// entryBuilder is an entry in the making.
+// entryBuilder builds an entry.
 type entryBuilder struct {
 	lane       *lane
 	entry      metadata.Entry
@@ -113,7 +115,7 @@ func newEntryBuilder(l *lane) *entryBuilder {
 		topics: map[metadata.TopicID]int{}, principals: map[string]int{}}
 }
 
-// fitsBuffer tells whether the buffer's parts and runs fit beside what is there.
+// fitsBuffer reports whether the buffer's parts and runs fit into the entry.
 func (a *entryBuilder) fitsBuffer(b *buffer) bool {
 	return len(a.parts) == 0 || a.headBytes+b.headBytes <= headMaxBytes && len(a.entry.Objects) < metadata.MaxEntryObjects
 }
@@ -147,7 +149,7 @@ func (a *entryBuilder) addInline(b *buffer) {
 	a.lane.w.meters.inlineBytes.Add(uint64(b.bytes))
 }
 
-// addPart puts a part into the entry.
+// addPart adds a part to the entry.
 func (a *entryBuilder) addPart(p *part, object int) {
 	topic, ok := a.topics[p.tp.Topic]
 	if !ok {
@@ -178,17 +180,28 @@ func (a *entryBuilder) addPart(p *part, object int) {
 }
 
 func (a *entryBuilder) makeCommit() *pendingCommit {
-	l, parts, losers := a.lane, a.parts, len(a.entry.Orphans)
+	l, parts, orphans := a.lane, a.parts, len(a.entry.Orphans)
+	puts := sumPuts(a.entry.Objects) + sumPuts(a.entry.Orphans)
 	return &pendingCommit{entry: &a.entry, sizeHint: a.headBytes / 2, cost: Cost{Runs: a.runs},
 		onDone: func(out metadata.Outcome, err error) {
-			l.w.adjustPending(0, -losers)
+			l.w.adjustPending(0, -orphans)
+			if !isBooked(out, err) {
+				l.w.meters.unbookedPuts.Add(puts)
+			}
 			l.answerCommitted(parts, out, err)
 		}}
 }
 
-// answerCommitted answers the batches of an entry from what apply made of it, and
-// from nothing else: the offset of a batch is its run's plus the records of
-// the batches before it in the run.
+// isBooked reports whether apply has booked an entry's cost, or may have: it
+// books accepted entries. What an unknown outcome may have booked is not
+// counted twice.
+func isBooked(out metadata.Outcome, err error) bool {
+	return err == nil && out.Code == metadata.CodeOK || errors.Is(err, ErrOutcomeUnknown)
+}
+
+// answerCommitted answers the batches of an entry from its applied outcome and
+// from nothing else. The offset of a batch is its run's plus the records of the
+// batches before it in the run.
 func (l *lane) answerCommitted(parts []*part, out metadata.Outcome, err error) {
 	if err == nil && out.Code != metadata.CodeOK {
 		err = out.Code
@@ -200,7 +213,7 @@ func (l *lane) answerCommitted(parts []*part, out metadata.Outcome, err error) {
 			case err != nil:
 				l.answerAll(items, err)
 			case i >= len(out.Parts) || r >= len(out.Parts[i]):
-				l.answerAll(items, ErrUnknownOutcome) // BUG of apply; nobody is told that it landed
+				l.answerAll(items, ErrOutcomeUnknown) // BUG of apply: no batch is acknowledged
 			default:
 				l.answerRun(items, out.Parts[i][r])
 			}

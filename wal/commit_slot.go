@@ -9,13 +9,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// pendingCommit is one entry on its way. done is called once by the lane's goroutine,
-// in the order of the lane's seqs.
+// pendingCommit is one entry under way. onDone is called once by the lane's
+// goroutine, in the order of the lane's seqs.
 type pendingCommit struct {
 	entry    *metadata.Entry
 	guard    *metadata.Guard
-	cost     Cost // Runs is set by who makes it
-	sizeHint int  // about what is encoded beside inline bytes
+	cost     Cost // Runs is set by its maker
+	sizeHint int  // estimated size without inline bytes
 	onDone   func(metadata.Outcome, error)
 
 	sentAt    time.Time
@@ -25,8 +25,8 @@ type pendingCommit struct {
 	completed bool
 }
 
-// commitSlot is the commit sequence of one lane: one append in flight, the next seq
-// only after it is resolved. The lane's goroutine owns it.
+// commitSlot is the commit sequence of one lane: one append is in flight, and
+// the next seq is used only after it is resolved. The lane's goroutine owns it.
 type commitSlot struct {
 	w    *WAL
 	lane metadata.Lane
@@ -36,8 +36,8 @@ type commitSlot struct {
 	acquiring     bool             // waits for the governor
 	granted       bool             // may send one entry
 	appending     bool             // an append is not resolved
-	freedAt       time.Time        // the last one was
-	sentAt        time.Time        // the last one was
+	freedAt       time.Time        // when the last one was resolved
+	sentAt        time.Time        // when the last one was sent
 	avgCommitTime time.Duration    // from sent to applied, lately
 	unapplied     []*pendingCommit // sent, not done; by seq
 }
@@ -46,14 +46,14 @@ func newCommitSlot(w *WAL, lane metadata.Lane, box *mailbox) *commitSlot {
 	return &commitSlot{w: w, lane: lane, box: box}
 }
 
-// busy reports whether nothing can be sent however much is ready.
+// busy reports whether nothing can be sent, however much is ready.
 func (s *commitSlot) busy() bool {
 	return s.acquiring || s.appending || len(s.unapplied) >= MaxUnapplied
 }
 
-// tryAcquire reports whether an entry may be sent now. If not, it asks the governor
-// for one commit, and the lane is woken when it has it: what becomes ready
-// until then goes along.
+// tryAcquire reports whether an entry may be sent now. If not, it requests one
+// commit from the governor, and the lane is woken when it is granted. What
+// becomes ready until then goes into the same entry.
 func (s *commitSlot) tryAcquire() bool {
 	if s.granted {
 		return true
@@ -69,7 +69,7 @@ func (s *commitSlot) tryAcquire() bool {
 	return false
 }
 
-// sendEntry freezes an entry and appends it.
+// sendEntry encodes an entry and appends it.
 func (s *commitSlot) sendEntry(c *pendingCommit) {
 	s.granted = false
 	s.seq++
@@ -79,7 +79,7 @@ func (s *commitSlot) sendEntry(c *pendingCommit) {
 	bytes, err := metadata.AppendEntry(make([]byte, 0, c.sizeHint+len(c.entry.Inline)+1<<10), c.entry)
 	c.cost.Commits, c.cost.InlineBytes = 1, len(c.entry.Inline)
 	c.entry = nil
-	if err != nil { // no seq is used by what was never sent
+	if err != nil { // an entry that was not sent uses no seq
 		s.seq--
 		s.w.cfg.Logger.Error("BUG: entry cannot be encoded", "lane", s.lane, "seq", s.seq+1, "err", err)
 		s.completeCommit(c, metadata.Outcome{}, fmt.Errorf("%w: %w", metadata.CodeRefused, err))
@@ -90,10 +90,10 @@ func (s *commitSlot) sendEntry(c *pendingCommit) {
 	s.w.tasks.Go(func() { s.appendEntry(c, bytes) })
 }
 
-// appendEntry resolves an entry and waits until it is applied here. It runs in a
-// goroutine of its own and reports to the lane's.
+// appendEntry resolves an entry and waits until it is applied here. It runs in
+// its own goroutine and reports to the lane's.
 func (s *commitSlot) appendEntry(c *pendingCommit, bytes []byte) {
-	// The commit and the inline bytes were taken before.
+	// The commit and the inline bytes were acquired before.
 	if err := s.w.cfg.Governor.Acquire(s.w.ctx, s.lane, Cost{EntryBytes: c.cost.EntryBytes, Runs: c.cost.Runs}); err != nil {
 		s.box.postCall(func() { s.markResolved(); s.completeCommit(c, metadata.Outcome{}, ErrClosed) })
 		return
@@ -114,37 +114,37 @@ func (s *commitSlot) appendEntry(c *pendingCommit, bytes []byte) {
 	select {
 	case out := <-waiter.C:
 		switch {
-		case out.Code == metadata.CodeOutcomeUnknown: // a checkpoint jumped over it
-			err = ErrUnknownOutcome
+		case out.Code == metadata.CodeOutcomeUnknown: // a checkpoint was loaded that is newer than it
+			err = ErrOutcomeUnknown
 		case res.GuardFailed:
 			out = metadata.Outcome{Revision: res.Revision, Code: metadata.CodeGuardFailed}
 		}
 		s.box.postCall(func() { s.completeCommit(c, out, err) })
 	case <-s.w.ctx.Done():
-		s.box.postCall(func() { s.completeCommit(c, metadata.Outcome{}, ErrUnknownOutcome) })
+		s.box.postCall(func() { s.completeCommit(c, metadata.Outcome{}, ErrOutcomeUnknown) })
 	}
 }
 
-// targetAckTime is how long half of the records may take from their arrival to their
-// ack, for the sake of fewer commits; maxCommitSpacing is the most that two commits of a
-// lane are kept apart for it.
+// targetAckTime is the median time from arrival to acknowledgement that is
+// accepted for the sake of fewer commits. maxCommitSpacing is the longest time
+// between two commits of a lane for that reason.
 const (
 	targetAckTime    = 5 * time.Millisecond
 	maxCommitSpacing = 8 * time.Millisecond
 )
 
-// commitSpacing is how far apart commits are to be: what arrives in between waits half
-// of it, in the middle, and then as long as a commit takes. Where that alone is
-// longer than targetAckTime, commits keep themselves apart.
+// commitSpacing is the wanted time between commits: a batch that arrives in
+// between waits half of it on average, and then for a commit. Where a commit
+// alone takes longer than targetAckTime, no spacing is added.
 func (s *commitSlot) commitSpacing() time.Duration {
 	return min(max(2*(targetAckTime-s.avgCommitTime), 0), maxCommitSpacing)
 }
 
-// appendRetry is the pause after a passing error of the log.
+// appendRetry is the pause after a transient error of the log.
 const appendRetry = 50 * time.Millisecond
 
-// appendUntilKnown tries the same bytes under the same key until the log knows
-// what became of them.
+// appendUntilKnown sends the same bytes under the same key until the outcome is
+// known.
 func (s *commitSlot) appendUntilKnown(r metadata.AppendRequest) (metadata.AppendResult, error) {
 	for {
 		res, err := s.w.cfg.Log.Append(s.w.ctx, r)
@@ -160,17 +160,17 @@ func (s *commitSlot) appendUntilKnown(r metadata.AppendRequest) (metadata.Append
 	}
 }
 
-// isFinalError tells whether trying again cannot change an error.
+// isFinalError reports whether a retry cannot change an error.
 func isFinalError(err error) bool {
 	return errors.Is(err, metadata.ErrSessionLost) || errors.Is(err, metadata.ErrOutcomeUnknown) ||
 		errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation)
 }
 
-// handleUnresolved handles an append without a result. Where it cannot be told
-// whether the entry is there, nothing of it is ever submitted again, and the
-// lane goes on only if the state shows that its seq was applied.
+// handleUnresolved handles an append without a result. Where it is unknown
+// whether the entry is in the log, nothing of it is ever submitted again, and
+// the lane continues only if the state shows that its seq was applied.
 func (s *commitSlot) handleUnresolved(c *pendingCommit, err error) {
-	verdict := fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	verdict := fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	lost := true
 	switch {
 	case errors.Is(err, metadata.ErrSessionLost):
@@ -183,7 +183,7 @@ func (s *commitSlot) handleUnresolved(c *pendingCommit, err error) {
 	s.box.postCall(func() {
 		s.markResolved()
 		s.completeCommit(c, metadata.Outcome{}, verdict)
-		if lost { // after its callers know what became of it
+		if lost { // after its callers have the outcome
 			s.w.handleSessionLost()
 		}
 	})
@@ -192,7 +192,7 @@ func (s *commitSlot) handleUnresolved(c *pendingCommit, err error) {
 // markResolved frees the slot.
 func (s *commitSlot) markResolved() { s.appending, s.freedAt = false, time.Now() }
 
-// completeCommit notes an outcome and hands on those whose turn it is.
+// completeCommit records an outcome and passes on those that are next in order.
 func (s *commitSlot) completeCommit(c *pendingCommit, out metadata.Outcome, err error) {
 	c.outcome, c.err, c.completed = out, err, true
 	if err == nil {
@@ -204,7 +204,7 @@ func (s *commitSlot) completeCommit(c *pendingCommit, out metadata.Outcome, err 
 		s.unapplied[0] = nil
 		s.unapplied = s.unapplied[1:]
 		if c.err == nil && (c.outcome.Code == metadata.CodeUnknownSession || c.outcome.Code == metadata.CodeGap) {
-			// Apply has closed the session: what follows cannot land.
+			// Apply has closed the session: later entries cannot commit.
 			c.err = ErrSessionLost
 			s.w.handleSessionLost()
 		}

@@ -10,16 +10,17 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Limits that no configuration changes.
+// Limits that are not configurable.
 const (
-	// BatchOverheadBytes is charged to the memory budget for each batch
-	// beside its own bytes: what the WAL and the connection keep of it.
+	// BatchOverheadBytes is charged to the memory budget for each batch in
+	// addition to its own bytes: what the WAL and the connection retain of
+	// it.
 	BatchOverheadBytes = 1 << 10
 	// MaxWaiting bounds how many batches of one producer and partition wait
 	// for a missing sequence; a client has five requests in flight.
 	MaxWaiting = 64
 	// MaxUnapplied bounds the entries of a lane that are committed but not
-	// applied here: where the replica lags, lanes stop rather than pile up.
+	// applied here: where the replica lags, lanes stop.
 	MaxUnapplied = 64
 )
 
@@ -28,16 +29,16 @@ type Log interface {
 	Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error)
 }
 
-// Uploader makes objects durable (s3stream.Store). Upload stores a body under
-// a name never used before, retrying by itself, and returns how many billable
-// requests that took, also with an error. Nobody touches body after it
-// returned. After an error the object may or may not be there.
+// Uploader makes objects durable (s3stream.Store). Upload stores a body under a
+// name never used before, with retries of its own, and returns how many
+// billable requests that took, also with an error. Body is not used any more
+// after it returned. After an error the object may or may not exist.
 type Uploader interface {
 	Upload(ctx context.Context, name metadata.ObjectName, body []byte) (puts uint32, err error)
 }
 
-// Cost is what one entry takes of what the cluster has to share. Its inline
-// bytes were taken by InlineAllowed before.
+// Cost is an entry's share of the cluster's rates. Its inline bytes were taken
+// by InlineAllowed before.
 type Cost = metadata.Cost
 
 // Governor shares the cluster's commit budget between brokers and lanes.
@@ -45,15 +46,15 @@ type Governor interface {
 	// Acquire waits until the lane may spend the cost, or ctx ends.
 	Acquire(ctx context.Context, lane metadata.Lane, cost Cost) error
 	// InlineAllowed takes n record bytes from the inline budget if they are
-	// there now. It never waits.
+	// available now. It never waits.
 	InlineAllowed(n int) bool
-	// Settle says that what was taken for an entry, by either, has been spent
-	// and is seen by this broker, or never will be.
+	// Settle reports that what was taken for an entry, by either method,
+	// has been spent and is applied at this broker, or never will be.
 	Settle(cost Cost)
 }
 
-// Config is what a WAL stands on. Session, Log, Replica, Uploader, Governor
-// and Rand must be set; zero values of the rest mean the default.
+// Config configures a WAL. Session, Log, Replica, Uploader, Governor and Rand
+// must be set; zero values of the rest mean the default.
 type Config struct {
 	Session metadata.SessionID
 	Level   metadata.FeatureLevel // stamped on entries; default MinFeatureLevel
@@ -62,9 +63,9 @@ type Config struct {
 	Replica  Replica
 	Uploader Uploader
 	Governor Governor
-	Route    func() metadata.Route // where broker, member and leader stand; nil: unknown
+	Route    func() metadata.Route // zones of broker, etcd member and leader; nil: unknown
 	Rand     *rand.Rand            // phases and jitter
-	Clock    metadata.Clock        // whose times entries bear
+	Clock    metadata.Clock        // of the times in entries
 	Logger   *slog.Logger
 
 	// BudgetBytes bounds what is not yet acknowledged; default
@@ -73,8 +74,8 @@ type Config struct {
 	// Linger is how long the standard lane gathers before a PUT; default
 	// 100 ms. The low lane does not linger.
 	Linger time.Duration
-	// MaxBufferBytes is when a buffer is full; default 8 MiB. A larger batch
-	// travels in an object of its own.
+	// MaxBufferBytes is the size at which a buffer is full; default 8 MiB.
+	// A larger batch is stored in an object of its own.
 	MaxBufferBytes int
 	// MaxUploads is how many objects a lane has in flight; default 8.
 	MaxUploads int
@@ -83,37 +84,38 @@ type Config struct {
 	// inline. metadata.MaxInlineBytes caps it.
 	InlineLimit func() int
 	// BlockedAfter is how long a connection with unanswered batches sends
-	// nothing before it looks window-blocked; default 7 ms.
+	// nothing before it is considered window-blocked; default 7 ms.
 	BlockedAfter time.Duration
 	// EarlyPuts is how many PUTs a second a lane may spend on sealing for
-	// window-blocked connections before its linger, or, where that is more,
+	// window-blocked connections before its linger or, where that is more,
 	// one for every 64 KiB in full batches and 768 KiB in others; default
-	// 20 (about 260 dollars a month at 5 dollars a million), negative: none.
+	// 20 (about 260 dollars a month at 5 dollars a million), negative:
+	// none.
 	EarlyPuts float64
 	// GapWait is how long a batch waits for the sequence before it; default
 	// 500 ms.
 	GapWait time.Duration
 	// UploadTimeout bounds one PUT with all its retries; default 30 s.
 	UploadTimeout time.Duration
-	// HedgeAfter is when a PUT is late, and is sent again under another name,
-	// while too few were measured to know their p99; default 500 ms, at most
-	// hedge.MaxWait. Negative: never.
+	// HedgeAfter is the time after which a PUT is late, and is sent again
+	// under another name, while too few were measured for a p99; default
+	// 500 ms, at most hedge.MaxWait. Negative: never.
 	HedgeAfter time.Duration
-	// MaxHedges is how many such PUTs are in flight before any of their object
-	// is stored; default 4.
+	// MaxHedges is how many such PUTs may be in flight whose object is not
+	// stored yet; default 4.
 	MaxHedges int
 
-	// Pace, where not nil, is called by a lane before it takes what has come and
-	// decides. The simulation lets a moment pass there, so that all that comes
-	// at one instant is taken together.
-	Pace func(lane metadata.Lane)
-
-	// OnCommit, OnUpload and OnAck see durations (append to resolved, PUT,
-	// Append call to ack), for histograms. They must not block.
+	// OnCommit, OnUpload and OnAck receive durations (append to resolved,
+	// PUT, Append call to ack), for histograms. They must not block.
 	OnCommit func(lane metadata.Lane, d time.Duration)
 	OnUpload func(lane metadata.Lane, bytes int, d time.Duration)
 	OnAck    func(lane metadata.Lane, d time.Duration)
+
+	hooks metadata.Hooks
 }
+
+// SetHooks sets the hooks of the WAL's lanes.
+func (c *Config) SetHooks(h metadata.Hooks) { c.hooks = h }
 
 // DefaultBudgetBytes is Config.BudgetBytes where that is 0.
 const DefaultBudgetBytes = 256 << 20
@@ -125,7 +127,7 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
-// withDefaults fills in what was left zero.
+// withDefaults replaces zero values.
 func (c Config) withDefaults() Config {
 	setDefault(&c.Level, metadata.MinFeatureLevel)
 	setDefault(&c.BudgetBytes, DefaultBudgetBytes)
@@ -150,7 +152,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate tells what is missing or absurd.
+// Validate returns what is missing or out of range.
 func (c Config) Validate() error {
 	switch {
 	case c.Session <= 0:

@@ -10,8 +10,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// pipelining is a client that may have so many requests of one batch
-// unanswered, and always has more to send.
+// pipelining is a client with a limited number of unanswered requests of one
+// batch, which always has more to send.
 type pipelining struct {
 	window int
 	bytes  int
@@ -23,14 +23,14 @@ type pipelining struct {
 // run sends for so long and returns how many batches were acknowledged, the
 // first one at an offset.
 func (p pipelining) run(r *rig, from int, long time.Duration) (count int) {
-	feed := r.w.NewConnectionActivity()
-	defer feed.Close()
+	activity := r.w.NewConnectionActivity()
+	defer activity.Close()
 	var window []*Ack
 	sent := 0
 	for end := time.Now().Add(long); time.Now().Before(end); {
 		for len(window) < p.window {
-			feed.Read(p.bytes)
-			window = append(window, r.send(made{feed: feed, bytes: p.bytes}))
+			activity.Read(p.bytes)
+			window = append(window, r.send(made{activity: activity, bytes: p.bytes}))
 			if sent++; sent%103 == 0 {
 				time.Sleep(p.hiccup)
 			}
@@ -68,7 +68,7 @@ func TestAWindowIsOneEntryOrOneObject(t *testing.T) {
 			}
 		}, func(r *rig) {
 			r.makeTopic(1)
-			r.store.fate = func(metadata.ObjectName) fate { return fate{takes: 5 * time.Millisecond} }
+			r.store.outcome = func(metadata.ObjectName) uploadOutcome { return uploadOutcome{takes: 5 * time.Millisecond} }
 			r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
 			p := pipelining{window: 5, bytes: 16 << 10, trip: 400 * time.Microsecond, sent: 100 * time.Microsecond, hiccup: 7200 * time.Microsecond}
 			early := p.run(r, 0, time.Second)
@@ -92,8 +92,8 @@ func TestAWindowIsOneEntryOrOneObject(t *testing.T) {
 	}
 }
 
-// Who waits for each answer before it sends the next request is not made to
-// wait for more, nor is who sends at times of its own.
+// A client that waits for each answer before it sends the next request is not
+// delayed, nor is one that sends independently of answers.
 func TestOnlyWindowsAreWaitedFor(t *testing.T) {
 	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
 		r.makeTopic(1)
@@ -102,7 +102,7 @@ func TestOnlyWindowsAreWaitedFor(t *testing.T) {
 			t.Errorf("one after the other: %d batches in 10 s, at 4 ms each", count)
 		}
 	})
-	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) { // where commits are quick enough to be kept apart
+	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) { // where commits are quick enough to be spaced
 		r.makeTopic(1)
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return time.Millisecond, nil }
 		if count := (pipelining{window: 1, bytes: 1000, trip: time.Millisecond}).run(r, 0, 10*time.Second); count < 4950 {
@@ -112,13 +112,13 @@ func TestOnlyWindowsAreWaitedFor(t *testing.T) {
 	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
 		r.makeTopic(1)
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
-		feed := r.w.NewConnectionActivity()
-		defer feed.Close()
+		activity := r.w.NewConnectionActivity()
+		defer activity.Close()
 		for i := range 1000 {
 			time.Sleep(10 * time.Millisecond)
-			feed.Read(1000)
+			activity.Read(1000)
 			begun := time.Now()
-			r.want(r.send(made{feed: feed, bytes: 1000}), metadata.Offset(i))
+			r.want(r.send(made{activity: activity, bytes: 1000}), metadata.Offset(i))
 			if took := time.Since(begun); took > 3*time.Millisecond {
 				t.Fatalf("batch %d took %v", i, took)
 			}
@@ -132,14 +132,14 @@ func TestARequestOfManyBatchesIsNotCutInTwo(t *testing.T) {
 	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
 		r.makeTopic(8)
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
-		feed := r.w.NewConnectionActivity()
-		defer feed.Close()
+		activity := r.w.NewConnectionActivity()
+		defer activity.Close()
 		before := len(r.applied())
 		for i := range 100 {
-			feed.Read(1000)
+			activity.Read(1000)
 			var acks []*Ack
 			for p := range int32(8) {
-				b := r.batch(made{partition: p, feed: feed, bytes: 1000})
+				b := r.batch(made{partition: p, activity: activity, bytes: 1000})
 				b.More = p < 7
 				a, err := r.w.Append(t.Context(), b)
 				if err != nil {
@@ -170,8 +170,8 @@ func TestCommitsOfAStreamWaitForCompany(t *testing.T) {
 			r.makeTopic(1)
 			r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 2500 * time.Microsecond, nil }
 			rnd := rand.New(rand.NewPCG(3, uint64(c.perSecond)))
-			feed := r.w.NewConnectionActivity()
-			defer feed.Close()
+			activity := r.w.NewConnectionActivity()
+			defer activity.Close()
 			before := len(r.applied())
 			var mu sync.Mutex
 			var tooks []time.Duration
@@ -179,8 +179,8 @@ func TestCommitsOfAStreamWaitForCompany(t *testing.T) {
 			const n = 3000
 			for range n {
 				time.Sleep(time.Duration(rnd.ExpFloat64() * float64(time.Second) / float64(c.perSecond)))
-				feed.Read(1000)
-				ack, begun := r.send(made{feed: feed, bytes: 1100}), time.Now()
+				activity.Read(1000)
+				ack, begun := r.send(made{activity: activity, bytes: 1100}), time.Now()
 				wg.Go(func() {
 					if _, err := ack.Result(); err != nil {
 						t.Error(err)

@@ -15,7 +15,7 @@ type submission struct {
 	size      int  // encoded
 	exclusive bool // shares no entry: it has a guard, or shared one that was refused
 
-	state   atomic.Uint32 // submissionQueued, then one of the others
+	state   atomic.Uint32 // submissionQueued, then sent or canceled
 	done    chan struct{}
 	outcome metadata.Outcome
 	err     error
@@ -27,8 +27,8 @@ const (
 	submissionCanceled
 )
 
-// control is the lane of commands: always inline, never behind data. One
-// goroutine, run, owns everything in it but the mailbox.
+// control is the lane of commands: always inline, and never delayed by data.
+// One goroutine, run, owns everything in it but the mailbox.
 type control struct {
 	w     *WAL
 	box   *mailbox
@@ -45,15 +45,15 @@ func newControl(w *WAL) *control {
 	return c
 }
 
-// controlEntryBytes is how much of commands share an entry.
+// controlEntryBytes bounds the commands that share an entry, in bytes.
 const controlEntryBytes = metadata.MaxEntryBytes / 2
 
-// Submit commits commands by the control lane and returns what became of
-// them: Outcome.Commands has these commands' outcomes, in order. Calls that
-// wait at the same time share an entry; one with a guard travels alone, and
+// Submit commits commands by the control lane and returns their outcome:
+// Outcome.Commands has these commands' outcomes, in order. Calls that wait at
+// the same time share an entry; one with a guard has an entry of its own, and
 // where the guard fails the outcome's code is CodeGuardFailed. Submit never
-// waits for data. An error says that nothing landed (ErrSessionLost,
-// ErrClosed, or ErrNotSent with the context's), or is ErrUnknownOutcome.
+// waits for data. An error means that nothing was committed (ErrSessionLost,
+// ErrClosed, or ErrNotSent with the context's), or is ErrOutcomeUnknown.
 //
 // A session's first Submit opens it: it is entry 1 of its control lane.
 func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
@@ -74,14 +74,15 @@ func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metada
 		select {
 		case <-s.done: // at the same moment
 		default:
-			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrUnknownOutcome, ctx.Err())
+			return metadata.Outcome{}, fmt.Errorf("submit: %w: %w", ErrOutcomeUnknown, ctx.Err())
 		}
 	}
 	return s.outcome, s.err
 }
 
-// measureSize encodes the commands by themselves: what is invalid or too large
-// fails its own caller and nobody who would have shared its entry.
+// measureSize encodes the commands by themselves, so that what is invalid or
+// too large fails its own caller and not those that would have shared its
+// entry.
 func (s *submission) measureSize(session metadata.SessionID) error {
 	b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: metadata.MinFeatureLevel, Session: session, Seq: 1, Commands: s.cmds})
 	s.size = len(b)
@@ -91,7 +92,7 @@ func (s *submission) measureSize(session metadata.SessionID) error {
 // run is the control lane's goroutine.
 func (c *control) run() {
 	for {
-		c.box.awaitPace(c.w.cfg.Pace, metadata.LaneControl)
+		c.box.runLaneHook(&c.w.cfg, metadata.LaneControl)
 		_, calls := c.box.takeAll(nil, nil)
 		for _, call := range calls {
 			call()
@@ -130,7 +131,7 @@ func (c *control) advance() {
 	c.slot.sendEntry(&pendingCommit{entry: e, guard: subs[0].guard, onDone: func(out metadata.Outcome, err error) { c.answerCommitted(subs, out, err) }})
 }
 
-// dropCanceled forgets those whose callers left before they were sent.
+// dropCanceled removes submissions whose callers left before they were sent.
 func (c *control) dropCanceled() {
 	keep := c.queue[:0]
 	for _, s := range c.queue {
@@ -144,7 +145,8 @@ func (c *control) dropCanceled() {
 	c.queue = keep
 }
 
-// takeNextGroup takes what shares the next entry, in order of arrival.
+// takeNextGroup takes the submissions that share the next entry, in order of
+// arrival.
 func (c *control) takeNextGroup() (subs []*submission) {
 	size := 0
 	for len(c.queue) > 0 {
@@ -167,11 +169,12 @@ func (c *control) takeNextGroup() (subs []*submission) {
 	return subs
 }
 
-// answerCommitted hands each caller its own part of the outcome.
+// answerCommitted gives each caller its own part of the outcome.
 func (c *control) answerCommitted(subs []*submission, out metadata.Outcome, err error) {
 	if err == nil && out.Code == metadata.CodeRefused && len(subs) > 1 {
-		// Nothing of a refused entry was taken: each goes again by itself,
-		// so that one bad command fails its own caller only.
+		// Nothing of a refused entry was applied: each submission is
+		// sent again by itself, so that one bad command fails its own
+		// caller only.
 		for _, s := range subs {
 			s.exclusive = true
 		}
@@ -186,10 +189,10 @@ func (c *control) answerCommitted(subs []*submission, out metadata.Outcome, err 
 		failed := err
 		if err == nil && out.Code == metadata.CodeOK {
 			if at+len(s.cmds) > len(out.Commands) {
-				// An entry that was judged as a whole has one outcome (a
+				// An entry that was refused as a whole has one outcome (a
 				// session that was not admitted).
 				if len(subs) > 1 || len(out.Commands) == 0 {
-					failed = fmt.Errorf("submit: %w: BUG: %d outcomes of commands", ErrUnknownOutcome, len(out.Commands))
+					failed = fmt.Errorf("submit: %w: BUG: %d outcomes of commands", ErrOutcomeUnknown, len(out.Commands))
 				} else {
 					own.Commands = out.Commands
 				}
@@ -209,7 +212,7 @@ func (c *control) answerSubmission(s *submission, out metadata.Outcome, err erro
 	c.w.countSubmissionDone()
 }
 
-// abandon fails what was not sent; nothing more is taken.
+// abandon fails what was not sent; nothing more is accepted.
 func (c *control) abandon(err error) {
 	if c.refuseErr != nil {
 		return

@@ -57,7 +57,7 @@ func TestGuardedSubmitTravelsAloneAndSaysThatItsGuardFailed(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		r.submit(nil, metadata.AllocateProducers{Count: 1}) // the lane goes on
+		r.submit(nil, metadata.AllocateProducers{Count: 1}) // the lane continues
 	})
 }
 
@@ -79,14 +79,14 @@ func TestSubmitGivenUpBeforeItWasSentLeavesNoTrace(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		_, err := r.w.Submit(ctx, []metadata.Command{metadata.AllocateProducers{Count: 1000}}, nil)
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNotSent) || errors.Is(err, ErrUnknownOutcome) {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNotSent) || errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("given up in the queue: %v", err)
 		}
 		time.Sleep(200 * time.Millisecond)
 		short, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		_, err = r.w.Submit(short, []metadata.Command{metadata.AllocateProducers{Count: 1}}, nil)
-		if !errors.Is(err, ErrUnknownOutcome) {
+		if !errors.Is(err, ErrOutcomeUnknown) {
 			t.Errorf("given up under way: %v", err)
 		}
 		if out := r.submit(nil, metadata.AllocateProducers{Count: 1}); out.Commands[0].Value > 10 {
@@ -95,9 +95,10 @@ func TestSubmitGivenUpBeforeItWasSentLeavesNoTrace(t *testing.T) {
 	})
 }
 
-// Whoever submitted what a lost session could not append hears that it did not
-// land, also if the session's end cancels it: usage reports that certainly do
-// not count are made again, those whose fate is not known are given up.
+// A caller whose submission a lost session could not append gets an error that
+// it was not committed, also if the session's end cancels it: usage reports
+// that certainly were not committed are sent again, those with an unknown
+// outcome are given up.
 func TestSubmitOfALostSessionIsNotOfUnknownOutcome(t *testing.T) {
 	for range 30 {
 		inBubble(t, nil, func(r *rig) {

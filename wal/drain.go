@@ -9,14 +9,14 @@ import (
 )
 
 // Drain refuses new batches with ErrDraining, seals what is open, and waits
-// until every batch is answered or ctx ends. Submit goes on working.
+// until every batch is answered or ctx ends. Submit continues to work.
 func (w *WAL) Drain(ctx context.Context) error {
 	w.refuseNew(ErrDraining, false)
 	return w.waitDrained(ctx, false)
 }
 
-// waitDrained waits until every batch is answered, and if all is set every
-// submission too, and every loser that is known is billed.
+// waitDrained waits until every batch is answered and, if all is set, until
+// every submission is answered and every known orphaned upload is in an entry.
 func (w *WAL) waitDrained(ctx context.Context, all bool) error {
 	q := &drainWaiter{withSubmissions: all, done: make(chan struct{})}
 	w.mu.Lock()
@@ -51,10 +51,10 @@ func (w *WAL) removeDrainWaiter(q *drainWaiter) {
 	}
 }
 
-// DrainPartition waits until the batches of the partition that are pending
-// now are answered, hastening them, or until ctx ends. Batches that arrive
-// later are taken as ever and not waited for: when a partition moves to
-// another broker, it is that broker that asks.
+// DrainPartition seals the partition's open buffer and waits until the batches
+// of the partition that are pending now are answered, or until ctx ends.
+// Batches that arrive later are accepted as usual and not waited for: when a
+// partition moves to another broker, that broker makes the call.
 func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) error {
 	w.mu.Lock()
 	m := w.assignments.addDrainMark(tp)
@@ -77,7 +77,7 @@ func (w *WAL) DrainPartition(ctx context.Context, tp metadata.TopicPartition) er
 
 // Close refuses everything new, waits until what is pending is answered or ctx
 // ends, fails the rest, and returns when all goroutines have ended. The error
-// says that something was failed. Whoever calls it again waits for the first.
+// means that something was failed. A second call waits for the first.
 func (w *WAL) Close(ctx context.Context) error {
 	w.refuseNew(ErrClosed, true)
 	w.mu.Lock()

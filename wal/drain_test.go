@@ -13,11 +13,11 @@ import (
 func TestPartitionChangesLaneOnlyWhenNothingOfItIsPending(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(2)
-		r.store.fate = func(n metadata.ObjectName) fate {
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 			if n.Lane == metadata.LaneStandard {
-				return fate{takes: 300 * time.Millisecond}
+				return uploadOutcome{takes: 300 * time.Millisecond}
 			}
-			return fate{takes: time.Millisecond}
+			return uploadOutcome{takes: time.Millisecond}
 		}
 		a := r.send(made{mark: 1})
 		b := r.send(made{mark: 2, lane: metadata.LaneLow})
@@ -105,8 +105,8 @@ func TestDrainLetsGoOfAppendsThatWaitForMemory(t *testing.T) {
 func TestCloseThatIsCutShortFailsWhatIsLeft(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(2)
-		hold := make(chan struct{})
-		r.store.fate = func(metadata.ObjectName) fate { return fate{hold: hold} }
+		release := make(chan struct{})
+		r.store.outcome = func(metadata.ObjectName) uploadOutcome { return uploadOutcome{until: release} }
 		a := r.send(made{})
 		time.Sleep(150 * time.Millisecond)
 		b := r.send(made{partition: 1})
@@ -133,6 +133,6 @@ func TestCloseWithAnAppendUnderWayLeavesItsOutcomeUnknown(t *testing.T) {
 		if err := r.w.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("close: %v", err)
 		}
-		r.wantError(a, ErrUnknownOutcome)
+		r.wantError(a, ErrOutcomeUnknown)
 	})
 }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// spend offers batches of so many bytes a second to a budget, one each
-// millisecond, and returns the PUTs that are spent in five seconds, when what
-// was saved up is gone.
+// spend adds batches of a number of bytes per second to a budget, one each
+// millisecond, and returns the PUTs that are spent in five seconds, after what
+// was saved up.
 func spend(e *earlyBudget, perSecond, batch int, full bool) (puts int) {
 	now, owed := time.Unix(1000, 0), 0
 	for i := range 10_000 {

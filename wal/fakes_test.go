@@ -44,13 +44,13 @@ func pause(ctx context.Context, key metadata.EntryKey, f func(metadata.EntryKey)
 	}
 }
 
-// fate is what becomes of one upload.
-type fate struct {
+// uploadOutcome is the scripted outcome of one upload.
+type uploadOutcome struct {
 	takes time.Duration
 	err   error
 	land  bool // although it fails
 	puts  uint32
-	hold  <-chan struct{} // it does not end before
+	until <-chan struct{} // it does not end before
 }
 
 // call is one upload that ended.
@@ -61,22 +61,22 @@ type call struct {
 	err   error
 }
 
-// slowStore is a bucket in memory; fate is a function of the name.
+// slowStore is a bucket in memory; outcome is a function of the name.
 type slowStore struct {
 	t       *testing.T
 	mu      sync.Mutex // guards what follows
 	objects map[metadata.ObjectName][]byte
 	begun   []metadata.ObjectName
 	ended   []call
-	fate    func(metadata.ObjectName) fate
+	outcome func(metadata.ObjectName) uploadOutcome
 }
 
 func (s *slowStore) Upload(ctx context.Context, name metadata.ObjectName, body []byte) (uint32, error) {
 	s.mu.Lock()
 	s.begun = append(s.begun, name)
-	f := fate{takes: 30 * time.Millisecond}
-	if s.fate != nil {
-		f = s.fate(name)
+	f := uploadOutcome{takes: 30 * time.Millisecond}
+	if s.outcome != nil {
+		f = s.outcome(name)
 	}
 	s.mu.Unlock()
 	if f.puts == 0 {
@@ -89,9 +89,9 @@ func (s *slowStore) Upload(ctx context.Context, name metadata.ObjectName, body [
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if f.hold != nil {
+	if f.until != nil {
 		select {
-		case <-f.hold:
+		case <-f.until:
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -126,11 +126,11 @@ func (s *slowStore) calls() []call {
 	return append([]call(nil), s.ended...)
 }
 
-// scriptedGovernor lets everything pass, but for what a test takes away.
+// scriptedGovernor grants everything, except what a test takes away.
 type scriptedGovernor struct {
-	mu     sync.Mutex // guards what follows
-	inline int        // bytes left
-	asked  []metadata.Cost
+	mu       sync.Mutex // guards what follows
+	inline   int        // bytes left
+	acquired []metadata.Cost
 	// settled is what entries took that are applied, or failed.
 	settled []metadata.Cost
 	inlined int
@@ -141,7 +141,7 @@ type scriptedGovernor struct {
 
 func (g *scriptedGovernor) Acquire(ctx context.Context, _ metadata.Lane, c Cost) error {
 	g.mu.Lock()
-	g.asked = append(g.asked, c)
+	g.acquired = append(g.acquired, c)
 	d := g.delay
 	g.mu.Unlock()
 	if d == 0 {
@@ -186,10 +186,10 @@ func (g *scriptedGovernor) check(t *testing.T) {
 		}
 		return s
 	}
-	asked, settled := sum(g.asked), sum(g.settled)
-	// A lane may have asked for a commit that it did not need in the end.
-	spare := asked.Commits - settled.Commits
-	if spare < 0 || spare > int(metadata.LaneCount)*g.sessions || asked.EntryBytes != settled.EntryBytes || asked.Runs != settled.Runs || g.inlined != settled.InlineBytes {
-		t.Errorf("asked for %+v and %d bytes inline, settled %+v", asked, g.inlined, settled)
+	acquired, settled := sum(g.acquired), sum(g.settled)
+	// A lane may have acquired a commit that it did not need in the end.
+	spare := acquired.Commits - settled.Commits
+	if spare < 0 || spare > int(metadata.LaneCount)*g.sessions || acquired.EntryBytes != settled.EntryBytes || acquired.Runs != settled.Runs || g.inlined != settled.InlineBytes {
+		t.Errorf("acquired %+v and %d bytes inline, settled %+v", acquired, g.inlined, settled)
 	}
 }

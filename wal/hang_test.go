@@ -57,7 +57,7 @@ func (r *rig) checkHangBill(b *billingBucket) (thirds int) {
 	if err := r.w.Drain(ctx); err != nil {
 		r.t.Fatal(err)
 	}
-	time.Sleep(2 * r.w.cfg.UploadTimeout) // losers end, and are told of
+	time.Sleep(2 * r.w.cfg.UploadTimeout) // losing PUTs end, and are reported
 	for _, e := range r.applied() {
 		for _, o := range slices.Concat(e.Objects, e.Orphans) {
 			puts, ok := b.puts[o.Name.Key()]
@@ -76,8 +76,8 @@ func (r *rig) checkHangBill(b *billingBucket) (thirds int) {
 	return thirds
 }
 
-// In a stream of 6,000 objects 3 of 100 PUTs get no answer, and 10 of 100 one
-// of failure. Time is the bubble's, and the bucket's fate a function of its
+// In a stream of 6,000 objects 3 of 100 PUTs get no answer, and 10 of 100 an
+// error. Time is the bubble's, and the bucket's outcomes are a function of its
 // names: the figures are the same in every run, and docs/benchmarks.md has
 // them.
 func TestHangingPUTsHoldUpNobodyForLong(t *testing.T) {

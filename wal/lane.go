@@ -26,14 +26,14 @@ type lane struct {
 	uploads      int
 	lastSeal     time.Time
 	earlyPuts    earlyBudget
-	orphans      []metadata.ObjectRef // for the next entry
-	orphansAt    time.Time            // the first of them came
+	orphans      []metadata.ObjectRef // uploads that the next entry names
+	orphansAt    time.Time            // when the first of them came
 
-	answered          []*pendingBatch // since the last settle
-	refuseErr         error           // set when the lane takes nothing more
+	answered          []*pendingBatch // since the last reportAnswered
+	refuseErr         error           // set when the lane accepts nothing more
 	draining          bool
 	stopped           bool            // the goroutine ends
-	idleScratch       []time.Duration // scratch of situation
+	idleScratch       []time.Duration // scratch of checkIdleConnections
 	blockedPartitions map[metadata.TopicPartition]struct{}
 }
 
@@ -51,10 +51,10 @@ func (l *lane) run() {
 	var items []*pendingBatch
 	var calls []func()
 	for {
-		l.box.awaitPace(l.w.cfg.Pace, l.id)
+		l.box.runLaneHook(&l.w.cfg, l.id)
 		items, calls = l.box.takeAll(items, calls)
-		// Batches first: what had arrived when an upload failed belongs to
-		// what that failure takes along.
+		// Batches first: a batch that had arrived when an upload failed
+		// fails with that upload.
 		for _, it := range items {
 			l.receiveBatch(it)
 		}
@@ -82,7 +82,8 @@ func (l *lane) run() {
 	}
 }
 
-// bufferBatch puts an item into the open buffer, sealing what is in its way.
+// bufferBatch adds a batch to the open buffer, which it seals first if the
+// batch does not fit.
 func (l *lane) bufferBatch(it *pendingBatch) {
 	now := time.Now()
 	if l.openBuffer != nil && !l.openBuffer.hasRoom(it, l.w.cfg.MaxBufferBytes) {
@@ -102,7 +103,7 @@ func (l *lane) bufferBatch(it *pendingBatch) {
 	}
 }
 
-// sealBuffer closes the open buffer; it becomes an object.
+// sealBuffer seals the open buffer; it becomes an object.
 func (l *lane) sealBuffer(why SealReason, now time.Time) {
 	b := l.openBuffer
 	l.openBuffer = nil
@@ -115,7 +116,7 @@ func (l *lane) sealBuffer(why SealReason, now time.Time) {
 	l.w.meters.sealed[why].Add(1)
 }
 
-// advance does all that can be done now and returns after how long to look
+// advance does all that can be done now and returns after how long to call it
 // again if nothing happens.
 func (l *lane) advance(now time.Time) time.Duration {
 	l.resubmitRefused()
@@ -131,7 +132,7 @@ func (l *lane) advance(now time.Time) time.Duration {
 	return wait
 }
 
-// sealIfDue decides about the open buffer.
+// sealIfDue seals the open buffer if it is due.
 func (l *lane) sealIfDue(now time.Time) time.Duration {
 	if l.openBuffer == nil || l.refuseErr != nil {
 		return noWait
@@ -150,7 +151,7 @@ func (l *lane) sealIfDue(now time.Time) time.Duration {
 	return noWait
 }
 
-// newSealInput is how the open buffer stands.
+// newSealInput collects the input of the decision to seal the open buffer.
 func (l *lane) newSealInput(now time.Time) sealInput {
 	b := l.openBuffer
 	s := sealInput{now: now, lane: l.id, bytes: b.bytes, headBytes: b.headBytes, lingerEnd: b.lingerEnd,
@@ -164,10 +165,10 @@ func (l *lane) newSealInput(now time.Time) sealInput {
 	return s
 }
 
-// gatherWait is how long the open buffer, which is to go inline, waits for the
-// rest of its clients' windows: a window that is cut in two costs two commits
-// for each round trip of its client. Among many connections one is always
-// short of its window, and there is company enough.
+// gatherWait is how long the open buffer, if it goes inline, waits for the rest
+// of its clients' windows: a window that is cut in two costs two commits for
+// each round trip of its client. Among many connections one is always short of
+// its window, and the commit is shared anyway.
 func (l *lane) gatherWait(now time.Time) (wait time.Duration) {
 	b := l.openBuffer
 	if l.draining || len(b.connections) > fewConnections {
@@ -183,10 +184,10 @@ func (l *lane) gatherWait(now time.Time) (wait time.Duration) {
 	return min(wait, max(0, maxGatherTime-now.Sub(since)))
 }
 
-// spacingWait is how long the open buffer, which is to go inline, waits for company
-// from clients that send at times of their own: a commit costs six processes a
-// wake-up or more, whatever is in it. Who waits for an answer before it sends
-// more is not kept waiting, nor is what wants low latency.
+// spacingWait is how long the open buffer, if it goes inline, waits for batches
+// of clients that send independently: a commit costs six processes a wake-up or
+// more, whatever is in it. Clients that wait for an answer before they send
+// more are not delayed, nor is the low lane.
 func (l *lane) spacingWait(now time.Time) time.Duration {
 	b := l.openBuffer
 	if l.draining || l.id != metadata.LaneStandard || len(b.connections) == 0 {
@@ -204,20 +205,20 @@ func (l *lane) spacingWait(now time.Time) time.Duration {
 	return 0
 }
 
-// inlineWait is how long the open buffer, which is to go inline, waits although a
+// inlineWait is how long the open buffer, if it goes inline, waits although a
 // commit could be sent.
 func (l *lane) inlineWait(now time.Time) time.Duration {
 	return max(l.gatherWait(now), l.spacingWait(now))
 }
 
-// fewConnections is up to how many connections of a buffer are looked at whenever one
-// of its batches comes.
+// fewConnections is up to how many connections of a buffer are examined
+// whenever one of its batches comes.
 const fewConnections = 32
 
-// checkIdleConnections tells how long the open buffer's connections have sent nothing.
-// Bytes that arrive only put off the moment at which they look blocked, so
-// nobody looks before the one that was found last; but a batch may make a
-// window full.
+// checkIdleConnections determines how long the open buffer's connections have
+// sent nothing. Bytes that arrive only delay the moment at which they look
+// blocked, so the connections are not examined before the moment that was found
+// last; but a batch may fill a window.
 func (l *lane) checkIdleConnections(s *sealInput) {
 	b := l.openBuffer
 	if l.id != metadata.LaneStandard || len(b.connections) == 0 {
@@ -245,8 +246,8 @@ func (l *lane) checkIdleConnections(s *sealInput) {
 	}
 }
 
-// collectBlockedPartitions collects the partitions of sealed buffers that cannot commit
-// yet: not durable, or behind one that is not.
+// collectBlockedPartitions collects the partitions of sealed buffers that
+// cannot commit yet: not durable, or behind one that is not.
 func (l *lane) collectBlockedPartitions() {
 	clear(l.blockedPartitions)
 	for _, b := range l.sealed {
@@ -256,7 +257,8 @@ func (l *lane) collectBlockedPartitions() {
 	}
 }
 
-// answerBatch gives an item its result, and with it the retries attached to it.
+// answerBatch gives a batch its result, and the retries attached to it the
+// same.
 func (l *lane) answerBatch(it *pendingBatch, at metadata.Offset, err error) {
 	if it.answered {
 		return
@@ -275,7 +277,7 @@ func (l *lane) answerBatch(it *pendingBatch, at metadata.Offset, err error) {
 	}
 }
 
-// reportAnswered tells the rest of the WAL what the lane has answered.
+// reportAnswered releases what the lane has answered.
 func (l *lane) reportAnswered() {
 	if len(l.answered) == 0 {
 		return
@@ -292,7 +294,8 @@ func (l *lane) reportAnswered() {
 }
 
 // failPartitions fails all that is pending of the partitions behind a failed
-// object: nothing of a partition may pass what was lost before it.
+// object: nothing of a partition may commit ahead of a batch that failed before
+// it.
 func (l *lane) failPartitions(parts []*part, err error) {
 	set := make(map[metadata.TopicPartition]struct{}, len(parts))
 	for _, p := range parts {
@@ -320,8 +323,7 @@ func (l *lane) failPartitions(parts []*part, err error) {
 	}
 }
 
-// failPart fails a part's items, and with them what is pending of their
-// producers.
+// failPart fails a part's batches, and what is pending of their producers.
 func (l *lane) failPart(p *part, err error) {
 	p.failed = true
 	for _, g := range p.groups {
@@ -335,14 +337,17 @@ func (l *lane) failPart(p *part, err error) {
 	}
 }
 
-// abandon ends the lane's work when the session is lost, or at the end: what
-// is not in an entry under way is failed, and nothing more is taken.
+// abandon ends the lane's work when the session is lost, or at the end: what is
+// not in an entry under way fails, and nothing more is accepted.
 func (l *lane) abandon(err error) {
 	if l.refuseErr != nil {
 		return
 	}
 	l.refuseErr = err
 	for _, b := range l.sealed {
+		if b.state == bufferReady {
+			l.countUnbookedPuts(b.ref)
+		}
 		for _, p := range b.parts {
 			l.failPart(p, err)
 		}
@@ -362,6 +367,7 @@ func (l *lane) abandon(err error) {
 	}
 	l.gapQueues = nil
 	l.w.adjustPending(0, -len(l.orphans))
+	l.countUnbookedPuts(l.orphans...)
 	l.orphans = nil
 }
 

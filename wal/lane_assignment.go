@@ -2,9 +2,9 @@ package wal
 
 import "github.com/zonewise/zonewise/metadata"
 
-// laneAssignments say which lane a partition is in. A partition changes lane only when
-// nothing of it is pending in the other one: what arrives meanwhile is parked.
-// The WAL's mutex guards them.
+// laneAssignments are the lanes of partitions. A partition changes lane only
+// when nothing of it is pending in the other one: batches that arrive meanwhile
+// are parked. The WAL's mutex guards them.
 type laneAssignments map[metadata.TopicPartition]*laneAssignment
 
 type laneAssignment struct {
@@ -17,12 +17,12 @@ type laneAssignment struct {
 
 // drainMark waits for the batches that were pending when it was made.
 type drainMark struct {
-	lastArrival uint64 // the last of them, by birth
+	lastArrival uint64 // arrivalNumber of the last of them
 	remaining   int
 	done        chan struct{}
 }
 
-// admitBatch takes a batch in and reports whether its lane gets it now.
+// admitBatch adds a batch and reports whether its lane gets it now.
 func (p laneAssignments) admitBatch(it *pendingBatch) bool {
 	at := p[it.Partition]
 	if at == nil {
@@ -39,8 +39,8 @@ func (p laneAssignments) admitBatch(it *pendingBatch) bool {
 	return true
 }
 
-// removeAnswered takes answered batches out. It returns the marks that are complete
-// and the parked batches whose lane may have them now.
+// removeAnswered removes answered batches. It returns the marks that are
+// complete and the parked batches that their lane may have now.
 func (p laneAssignments) removeAnswered(items []*pendingBatch) (complete []*drainMark, free []*pendingBatch) {
 	for _, it := range items {
 		at := p[it.Partition]
@@ -79,8 +79,8 @@ func (at *laneAssignment) countAnswered(it *pendingBatch, complete []*drainMark)
 	return complete
 }
 
-// takeParked takes the parked batches of a partition, to be answered by the
-// caller. They count as pending until leave.
+// takeParked takes the parked batches of a partition, which the caller answers.
+// They count as pending until removeAnswered.
 func (p laneAssignments) takeParked(tp metadata.TopicPartition) []*pendingBatch {
 	at := p[tp]
 	if at == nil {

@@ -6,9 +6,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// mailbox is how others reach a lane's goroutine: batches that arrived, and
-// calls to be made by it. Posting never blocks; what bounds the batches is the
-// memory budget, and the calls the work under way.
+// mailbox is how other goroutines reach a lane's: batches that arrived, and
+// calls for it to make. Posting never blocks; the batches are bounded by the
+// memory budget, the calls by the work under way.
 type mailbox struct {
 	mu      sync.Mutex // guards items and calls
 	batches []*pendingBatch
@@ -18,21 +18,21 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
-// addBatches leaves items without waking the owner: the caller may hold a mutex, and
-// calls signal when it does not any more.
+// addBatches adds batches without waking the owner: the caller may hold a
+// mutex, and calls wakeOwner after releasing it.
 func (m *mailbox) addBatches(items ...*pendingBatch) {
 	m.mu.Lock()
 	m.batches = append(m.batches, items...)
 	m.mu.Unlock()
 }
 
-// postCall has the owner make a call.
+// postCall makes the owner run a function.
 func (m *mailbox) postCall(call func()) {
 	m.addCall(call)
 	m.wakeOwner()
 }
 
-// addCall is post without waking the owner, as add.
+// addCall is postCall without waking the owner, like addBatches.
 func (m *mailbox) addCall(call func()) {
 	m.mu.Lock()
 	m.calls = append(m.calls, call)
@@ -46,20 +46,21 @@ func (m *mailbox) wakeOwner() {
 	}
 }
 
-// awaitPace lets pace pass, where it is not nil; what comes meanwhile is taken with
-// what came before, and wakes nobody.
-func (m *mailbox) awaitPace(pace func(metadata.Lane), lane metadata.Lane) {
-	if pace == nil {
+// runLaneHook calls the hook of a lane, if it has one; what arrives meanwhile is
+// taken with what arrived before, without another wake-up.
+func (m *mailbox) runLaneHook(c *Config, lane metadata.Lane) {
+	if c.hooks.BeforeLane == nil {
 		return
 	}
-	pace(lane)
+	c.hooks.BeforeLane(c.Session, lane)
 	select {
 	case <-m.wake:
 	default:
 	}
 }
 
-// takeAll empties the box into memory that the owner gives back.
+// takeAll takes what is in the mailbox and returns the owner's emptied slices
+// to it.
 func (m *mailbox) takeAll(items []*pendingBatch, calls []func()) ([]*pendingBatch, []func()) {
 	clear(items)
 	clear(calls)

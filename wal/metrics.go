@@ -7,16 +7,16 @@ import (
 	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
-// Stats is what a WAL has done since Open, and what it holds now.
+// Stats are a WAL's counters since Open, and what is pending now.
 type Stats struct {
-	PendingBytes, BudgetBytes int64 // charged for what is not acknowledged; the limit
+	PendingBytes, BudgetBytes int64 // charged for what is not acknowledged, and the limit
 	PendingBatches            int64
 	BlockedAppends            int64 // Append calls that wait for memory now
 	Sealed                    [reasonCount]uint64
 	ObjectsInFlight           int64
 	Objects, ObjectBytes      uint64 // in entries that were sent
 	FailedObjects             uint64
-	PUTs                      hedge.Stats // of objects: sent twice, sent again
+	PUTs                      hedge.Stats // of objects: hedged, retried
 	InlineEntries             uint64
 	InlineBytes               uint64
 	Commits                   [metadata.LaneCount]uint64
@@ -24,7 +24,7 @@ type Stats struct {
 	Attached                  uint64 // retries answered with a pending batch
 	GapWaits                  uint64 // batches that waited for a missing sequence
 	Resubmitted               uint64 // batches submitted again after a refusal
-	OrderAtRisk               uint64 // batches without producer id whose order a move may have changed
+	OrderAtRisk               uint64 // batches without producer id whose order a change of leader may have changed
 }
 
 // meters are the counters behind Stats.
@@ -38,9 +38,16 @@ type meters struct {
 	duplicates, attached       atomic.Uint64
 	gapWaits, resubmitted      atomic.Uint64
 	orderAtRisk                atomic.Uint64
+	unbookedPuts               atomic.Uint64
 }
 
-// Stats returns a picture of now.
+// UnbookedPuts returns the billable PUTs of objects that no entry of this
+// session has booked or will book: after Close the WAL's owner reports them.
+// PUTs in an entry whose outcome is unknown are not included: they may be
+// booked.
+func (w *WAL) UnbookedPuts() uint64 { return w.meters.unbookedPuts.Load() }
+
+// Stats returns the counters and what is pending now.
 func (w *WAL) Stats() Stats {
 	m := &w.meters
 	s := Stats{BudgetBytes: w.cfg.BudgetBytes, ObjectsInFlight: m.objectsInFlight.Load(),

@@ -154,7 +154,7 @@ type made struct {
 	records   int32 // 0: 1
 	bytes     int   // of the whole batch; 0: 100
 	lane      metadata.Lane
-	feed      *ConnectionActivity
+	activity  *ConnectionActivity
 	principal string
 	mark      mark
 }
@@ -181,7 +181,7 @@ func (r *rig) batch(m made) Batch {
 	if m.lane == 0 {
 		m.lane = metadata.LaneStandard
 	}
-	return Batch{Partition: r.tp(m.partition), Lane: m.lane, Bytes: b, Header: h, Principal: m.principal, Activity: m.feed}
+	return Batch{Partition: r.tp(m.partition), Lane: m.lane, Bytes: b, Header: h, Principal: m.principal, Activity: m.activity}
 }
 
 // send appends a batch that must be taken at once.

@@ -36,29 +36,29 @@ func TestRetriesThatRoamBetweenBrokersLandOnce(t *testing.T) {
 				}
 				return d
 			}
-			r.store.fate = func(n metadata.ObjectName) fate {
-				return fate{takes: slow(n.Number, uint64(n.Session)<<4|uint64(n.Lane)<<2|uint64(n.Try))}
+			r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
+				return uploadOutcome{takes: slow(n.Number, uint64(n.Session)<<4|uint64(n.Lane)<<2|uint64(n.Try))}
 			}
 			r.log.before = func(k metadata.EntryKey) (time.Duration, error) {
 				return slow(uint64(k.Seq), uint64(k.Session)<<4|uint64(k.Lane)), nil
 			}
 			var wg sync.WaitGroup
-			var mu sync.Mutex // guards told
-			told := map[int32][]acked{}
+			var mu sync.Mutex // guards acknowledged
+			acknowledged := map[int32][]acked{}
 			for p := range int32(4) {
 				for n := range 4 {
 					wg.Go(func() {
 						got := r.roam(rand.New(rand.NewPCG(seed, uint64(p)<<8|uint64(n))), func(i int) *WAL { return [2]*WAL{r.w, two}[i] },
 							made{partition: p, producer: ids + metadata.ProducerID(n), mark: mark(p)<<32 | mark(n)<<24})
 						mu.Lock()
-						told[p] = append(told[p], got...)
+						acknowledged[p] = append(acknowledged[p], got...)
 						mu.Unlock()
 					})
 				}
 			}
 			wg.Wait()
 			for p := range int32(4) {
-				r.checkStorm(p, told[p])
+				r.checkStorm(p, acknowledged[p])
 			}
 			for _, w := range []*WAL{r.w, two} {
 				s := w.Stats()
@@ -78,7 +78,7 @@ func TestRetriesThatRoamBetweenBrokersLandOnce(t *testing.T) {
 // roam sends 30 batches with up to three in flight. Where an ack takes too
 // long or fails it sends all that is in flight again, by the other broker or
 // the same.
-func (r *rig) roam(rnd *rand.Rand, broker func(int) *WAL, m made) (told []acked) {
+func (r *rig) roam(rnd *rand.Rand, broker func(int) *WAL, m made) (acknowledged []acked) {
 	type flight struct {
 		made
 		ack *Ack
@@ -94,7 +94,7 @@ func (r *rig) roam(rnd *rand.Rand, broker func(int) *WAL, m made) (told []acked)
 		}
 		return a
 	}
-	for n, tries := 0, 0; len(told) < 30; {
+	for n, tries := 0, 0; len(acknowledged) < 30; {
 		for len(queue) < 3 && n < 30 {
 			x := m
 			x.seq, x.records = next, int32(1+rnd.IntN(4))
@@ -111,27 +111,27 @@ func (r *rig) roam(rnd *rand.Rand, broker func(int) *WAL, m made) (told []acked)
 		case <-queue[0].ack.Done():
 			off, err := queue[0].ack.Result()
 			if err == nil {
-				told = append(told, acked{queue[0].mark, off})
+				acknowledged = append(acknowledged, acked{queue[0].mark, off})
 				queue, tries = queue[1:], 0
 				continue
 			}
-			if !errors.Is(err, metadata.CodeOutOfOrder) && !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrUnknownOutcome) {
+			if !errors.Is(err, metadata.CodeOutOfOrder) && !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrOutcomeUnknown) {
 				r.t.Errorf("batch %x: %v", uint64(queue[0].mark), err)
-				return told
+				return acknowledged
 			}
 			time.Sleep(time.Duration(5e6 + rnd.Int64N(10e6))) // a client's retry backoff
 		case <-time.After(time.Duration(20e6 + rnd.Int64N(40e6))):
 		}
 		if tries++; tries > 100 {
 			r.t.Errorf("batch %x never lands", uint64(queue[0].mark))
-			return told
+			return acknowledged
 		}
 		at = rnd.IntN(2)
 		for i := range queue {
 			queue[i].ack = send(queue[i].made)
 		}
 	}
-	return told
+	return acknowledged
 }
 
 // Sessions go one after the other with everything in flight; each time a new
@@ -153,9 +153,9 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 			}
 			r.log.before = func(k metadata.EntryKey) (time.Duration, error) { return delay(k, 0) }
 			r.log.after = func(k metadata.EntryKey) (time.Duration, error) { return delay(k, 1) }
-			var mu sync.Mutex // guards current and told
+			var mu sync.Mutex // guards current and acknowledged
 			current := r.w
-			told := map[int32][]acked{}
+			acknowledged := map[int32][]acked{}
 			stop := make(chan struct{})
 			var killer, wg sync.WaitGroup
 			killer.Go(func() {
@@ -170,7 +170,7 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 					select {
 					case <-r.w.Lost(): // an append found out
 					case <-time.After(time.Duration(rnd.Int64N(20e6))):
-						r.w.SessionLost() // the session itself did
+						r.w.MarkSessionLost() // the session itself did
 					}
 					if err := r.w.Close(context.Background()); err != nil {
 						t.Errorf("close: %v", err)
@@ -192,7 +192,7 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 							return current
 						}, made{partition: p, producer: ids + metadata.ProducerID(n), mark: mark(p)<<32 | mark(n)<<24})
 						mu.Lock()
-						told[p] = append(told[p], got...)
+						acknowledged[p] = append(acknowledged[p], got...)
 						mu.Unlock()
 					})
 				}
@@ -201,7 +201,7 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 			close(stop)
 			killer.Wait()
 			for p := range int32(4) {
-				r.checkStorm(p, told[p])
+				r.checkStorm(p, acknowledged[p])
 			}
 		})
 	}
@@ -211,20 +211,20 @@ func TestSessionsLostUnderLoadLoseAndRepeatNothing(t *testing.T) {
 	}
 }
 
-// A broker is paused with a request in flight, its session goes, another one
-// takes the partition over, then the first one's PUT lands: under a name of
-// its own, and nothing refers to it. (A peer's resumed owner overwrote the
-// object of the new one.)
+// A broker is paused with a request in flight, its session ends, another one
+// takes the partition over, then the first one's PUT is done: under its own
+// name, and nothing refers to it. (Another project's resumed owner overwrote
+// the object of the new one.)
 func TestPausedBrokerOverwritesNothingAndCommitsNothing(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(1)
 		two := r.other()
 		first := r.cfg.Session
-		r.store.fate = func(n metadata.ObjectName) fate {
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 			if n.Session == first {
-				return fate{takes: 20 * time.Second}
+				return uploadOutcome{takes: 20 * time.Second}
 			}
-			return fate{takes: 10 * time.Millisecond}
+			return uploadOutcome{takes: 10 * time.Millisecond}
 		}
 		paused := r.send(made{producer: 1, mark: 1})
 		time.Sleep(200 * time.Millisecond)
@@ -252,7 +252,7 @@ func TestSessionLostFailsAtOnceWhatIsNotUnderWay(t *testing.T) {
 		r.makeTopic(1)
 		a := r.send(made{})
 		time.Sleep(time.Millisecond)
-		r.w.SessionLost()
+		r.w.MarkSessionLost()
 		start := time.Now()
 		r.wantError(a, ErrSessionLost)
 		if took := time.Since(start); took != 0 {

@@ -13,7 +13,7 @@ type SealReason uint8
 // The reasons.
 const (
 	ReasonNone    SealReason = iota
-	ReasonFull               // bytes, or a batch that needs an object of its own
+	ReasonFull               // bytes, or a batch that needs its own object
 	ReasonRuns               // the encoded runs
 	ReasonLinger             //
 	ReasonBlocked            // its connections look window-blocked
@@ -28,14 +28,15 @@ func (r SealReason) String() string {
 	return [reasonCount]string{"none", "full", "runs", "linger", "blocked", "natural", "inline", "drain"}[r]
 }
 
-// lowLaneSpacing is the least time between two objects that the low lane seals by
-// itself: it does not linger, but it does not spend a PUT on each batch either.
+// lowLaneSpacing is the least time between two objects that the low lane seals
+// by itself: it does not linger, but it does not spend a PUT on each batch
+// either.
 const lowLaneSpacing = 10 * time.Millisecond
 
-// earlyPutRetry is how often the budget of early PUTs is asked again.
+// earlyPutRetry is how often the budget of early PUTs is checked again.
 const earlyPutRetry = 10 * time.Millisecond
 
-// noWait is the answer of who waits for an event, not for a time.
+// noWait is the wait for an event rather than for a time.
 const noWait = time.Hour
 
 // sealInput is all that the decision to seal depends on.
@@ -49,7 +50,7 @@ type sealInput struct {
 	maxBytes     int
 	inlineLimit  int
 	inlineDenied bool // the inline budget had no room
-	independent  bool // it shares no partition with what must commit before it
+	independent  bool // it shares no partition with buffers that must commit before it
 	uploadFree   bool
 	lastSeal     time.Time // of the lane's last object
 	draining     bool
@@ -57,10 +58,11 @@ type sealInput struct {
 	blockedAfter time.Duration
 	hasEarlyPut  bool            // the budget has a PUT for window-blocked connections
 	unblockedFor time.Duration   // where positive: not blocked before that
-	idleTimes    []time.Duration // of its connections; decide sorts it
+	idleTimes    []time.Duration // of its connections; decideSeal sorts it
 }
 
-// fullReason tells whether a buffer must be sealed whatever else holds.
+// fullReason returns why a buffer must be sealed whatever else holds, or
+// ReasonNone.
 func (s *sealInput) fullReason() SealReason {
 	switch {
 	case s.bytes >= s.maxBytes:
@@ -71,14 +73,14 @@ func (s *sealInput) fullReason() SealReason {
 	return ReasonNone
 }
 
-// canGoInline tells whether the buffer waits for a commit slot rather than for
-// an upload.
+// canGoInline reports whether the buffer waits for a commit slot rather than
+// for an upload.
 func (s *sealInput) canGoInline() bool {
 	return s.bytes > 0 && s.bytes <= min(s.inlineLimit, metadata.MaxInlineBytes) && !s.inlineDenied && s.independent
 }
 
-// decideSeal tells whether the buffer becomes an object now, or else after how
-// long to ask again. It knows nothing but what it is given.
+// decideSeal returns whether the buffer becomes an object now, or else after
+// how long to decide again. It depends on its input alone.
 func decideSeal(s sealInput) (SealReason, time.Duration) {
 	if s.bytes == 0 {
 		return ReasonNone, noWait
@@ -87,7 +89,7 @@ func decideSeal(s sealInput) (SealReason, time.Duration) {
 		return r, 0
 	}
 	if s.canGoInline() || !s.uploadFree {
-		return ReasonNone, noWait // the slot that comes free asks again
+		return ReasonNone, noWait // the slot decides again when it becomes free
 	}
 	if s.draining {
 		return ReasonDrain, 0
@@ -112,9 +114,9 @@ func decideSeal(s sealInput) (SealReason, time.Duration) {
 	return ReasonNone, min(wait, earlyPutRetry)
 }
 
-// blockedIn is after how long, without new bytes, at least half of the
-// buffer's connections look window-blocked. Not all of them: among many there
-// is always one that reads.
+// blockedIn is after how long, without new bytes, at least half of the buffer's
+// connections look window-blocked. Half, because among many connections one is
+// always sending.
 func (s *sealInput) blockedIn() time.Duration {
 	if s.unblockedFor > 0 {
 		return s.unblockedFor

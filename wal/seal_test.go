@@ -48,20 +48,20 @@ func TestDecideSealsForItsReasons(t *testing.T) {
 }
 
 // A producer with five requests in flight and nothing else to send is not
-// held at five batches per linger.
+// limited to five batches per linger.
 func TestWindowBlockedProducerIsNotHeldByTheLinger(t *testing.T) {
 	for _, early := range []float64{-1, 50} {
 		inBubble(t, func(c *Config) { c.EarlyPuts = early }, func(r *rig) {
 			r.makeTopic(1)
-			r.store.fate = func(metadata.ObjectName) fate { return fate{takes: 10 * time.Millisecond} }
-			feed := r.w.NewConnectionActivity()
-			defer feed.Close()
+			r.store.outcome = func(metadata.ObjectName) uploadOutcome { return uploadOutcome{takes: 10 * time.Millisecond} }
+			activity := r.w.NewConnectionActivity()
+			defer activity.Close()
 			var window []*Ack
 			count := 0
 			for end := time.Now().Add(time.Second); time.Now().Before(end); {
 				for len(window) < 5 {
-					feed.Read(200)
-					window = append(window, r.send(made{feed: feed}))
+					activity.Read(200)
+					window = append(window, r.send(made{activity: activity}))
 				}
 				r.want(window[0], metadata.Offset(count))
 				window = window[1:]

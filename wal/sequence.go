@@ -8,8 +8,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// gapPoll is how often a batch that waits for a missing sequence looks
-// whether it was applied meanwhile, by another broker.
+// gapPoll is how often a batch that waits for a missing sequence is checked
+// against the state: another broker's entry may have applied it.
 const gapPoll = 10 * time.Millisecond
 
 // producerKey names a producer on a partition.
@@ -18,18 +18,19 @@ type producerKey struct {
 	id metadata.ProducerID
 }
 
-// producerQueue is what is pending here of one producer on one partition: what its
-// next batch is checked against before the state knows of the ones before it.
-// The partition's lane owns it; it is forgotten when nothing is pending.
+// producerQueue is what is pending here of one producer on one partition. The
+// producer's next batch is checked against it before the state has the ones
+// before it. The partition's lane owns it; it is dropped when nothing is
+// pending.
 type producerQueue struct {
 	key          producerKey
 	epoch        metadata.ProducerEpoch
-	nextSequence metadata.Sequence // after the last of live
+	nextSequence metadata.Sequence // after the last of unanswered
 	unanswered   []*pendingBatch   // not answered, in order
 	inFlight     int               // of them, in buffers or entries
-	resubmitting bool              // apply refused some: all wait until out is 0
+	resubmitting bool              // apply refused some: all wait until inFlight is 0
 	awaitingGap  []*pendingBatch   // for a missing sequence, by arrival
-	inGapQueues  bool              // in the lane's list of tails with waiting ones
+	inGapQueues  bool              // in the lane's gapQueues
 }
 
 func (t *producerQueue) sequenceQuery(it *pendingBatch) metadata.SequenceQuery {
@@ -80,14 +81,14 @@ func (l *lane) receiveBatch(it *pendingBatch) {
 	l.dropEmptyQueue(t)
 }
 
-// placeBatch does with a batch what is to be done; false where it must wait.
+// placeBatch handles a batch by its verdict; false where it must wait.
 func (l *lane) placeBatch(t *producerQueue, it *pendingBatch) bool {
 	v, same, at, code := l.judgeBatch(t, it)
 	switch v {
 	case verdictWait:
 		return false
 	case verdictBehindRefused:
-		l.answerBatch(it, 0, ErrBehind)
+		l.answerBatch(it, 0, ErrUnresolvedGap)
 	case verdictAttach:
 		same.retries = append(same.retries, it)
 		it.Bytes = nil
@@ -104,7 +105,7 @@ func (l *lane) placeBatch(t *producerQueue, it *pendingBatch) bool {
 		it.queue, it.queued = t, true
 		t.unanswered = append(t.unanswered, it)
 		if t.resubmitting {
-			it.awaitsResubmit = true // behind what is to be submitted again
+			it.awaitsResubmit = true // behind a batch that is submitted again
 			return true
 		}
 		t.inFlight++
@@ -114,7 +115,7 @@ func (l *lane) placeBatch(t *producerQueue, it *pendingBatch) bool {
 }
 
 // judgeBatch compares a batch with what is pending, and with the state where
-// nothing pending can tell.
+// nothing is pending.
 func (l *lane) judgeBatch(t *producerQueue, it *pendingBatch) (v batchVerdict, same *pendingBatch, at metadata.Offset, code metadata.Code) {
 	if len(t.unanswered) > 0 {
 		if it.Header.Epoch == t.epoch && it.Header.BaseSequence == t.nextSequence ||
@@ -135,9 +136,9 @@ func (l *lane) judgeBatch(t *producerQueue, it *pendingBatch) (v batchVerdict, s
 		return verdictAnswer, nil, 0, metadata.CodeStaleEpoch
 	case len(t.unanswered) > 0:
 		return verdictWait, nil, 0, 0 // judged again when what is pending is applied
-	case code == metadata.CodeOK && it.Behind.Refused() && l.hasUnverifiedGap(t.sequenceQuery(it)):
+	case code == metadata.CodeOK && it.Predecessor.Refused() && l.hasUnverifiedGap(t.sequenceQuery(it)):
 		return verdictBehindRefused, nil, 0, 0
-	case code == metadata.CodeOK && it.Behind.Pending() && l.hasUnverifiedGap(t.sequenceQuery(it)):
+	case code == metadata.CodeOK && it.Predecessor.Pending() && l.hasUnverifiedGap(t.sequenceQuery(it)):
 		return verdictWait, nil, 0, 0 // to the topic that had the name before: judged again when that is known
 	case code == metadata.CodeOK:
 		return verdictAccept, nil, 0, 0
@@ -147,20 +148,20 @@ func (l *lane) judgeBatch(t *producerQueue, it *pendingBatch) (v batchVerdict, s
 	return verdictAnswer, nil, 0, code
 }
 
-// checkSequence asks the state what would become of a batch.
+// checkSequence returns what the state would do with a batch.
 func (l *lane) checkSequence(q metadata.SequenceQuery) (at metadata.Offset, code metadata.Code) {
 	l.w.cfg.Replica.View(func(s *metadata.State) { at, code = s.CheckSequence(q) })
 	return at, code
 }
 
-// hasUnverifiedGap asks the state whether it would take a batch without knowing that
-// nothing is missing before it.
+// hasUnverifiedGap reports whether the state would accept a batch without
+// evidence that nothing is missing before it.
 func (l *lane) hasUnverifiedGap(q metadata.SequenceQuery) (leaps bool) {
 	l.w.cfg.Replica.View(func(s *metadata.State) { leaps = s.UnverifiedSequenceGap(q) })
 	return leaps
 }
 
-// placeWaiting lets waiting batches go whose turn it is.
+// placeWaiting places waiting batches that are next.
 func (l *lane) placeWaiting(t *producerQueue) {
 	for again := true; again; {
 		again = false
@@ -174,8 +175,8 @@ func (l *lane) placeWaiting(t *producerQueue) {
 	}
 }
 
-// recheckGaps looks again at all that waits for a missing sequence, and gives up
-// what waited long enough. It returns when to look next.
+// recheckGaps checks all that waits for a missing sequence, and fails what
+// waited long enough. It returns when to check next.
 func (l *lane) recheckGaps(now time.Time) time.Duration {
 	keep := l.gapQueues[:0]
 	var late []*pendingBatch
@@ -213,25 +214,26 @@ func (l *lane) recheckGaps(now time.Time) time.Duration {
 	return noWait
 }
 
-// gapError is the answer to a batch that waited long enough, at a state
-// that knows all that was acknowledged before: that a sequence is missing, or,
-// where only what is pending here is in its way, that it may try again.
+// gapError is the answer to a batch that waited long enough, at a state that
+// has all that was acknowledged before: that a sequence is missing, or, where
+// only batches pending here are in its way, a retriable error.
 func (l *lane) gapError(t *producerQueue, it *pendingBatch) error {
 	if _, code := l.checkSequence(t.sequenceQuery(it)); code != metadata.CodeOutOfOrder {
-		return ErrBehind
+		return ErrUnresolvedGap
 	}
 	return metadata.CodeOutOfOrder
 }
 
-// confirmGaps finds out whether what batches wait for is missing, or only not yet
-// applied here. A producer that is told of a gap begins anew and may write
-// twice what it was not told of; so that is said only on the state of a
-// revision read after the wait, and a broker that is behind is asked again.
+// confirmGaps determines whether the sequence that batches wait for is missing,
+// or only not yet applied here. A producer that receives a sequence error
+// starts a new epoch and may write again what was not acknowledged, so the
+// error is sent only on the state of a revision read after the wait; a broker
+// that is behind reads again.
 func (l *lane) confirmGaps(items []*pendingBatch) {
 	l.w.tasks.Go(func() {
 		err := l.w.cfg.Replica.Barrier(l.w.ctx)
 		if err != nil {
-			err = fmt.Errorf("%w: %w", ErrBehind, err)
+			err = fmt.Errorf("%w: %w", ErrUnresolvedGap, err)
 		}
 		l.box.postCall(func() {
 			for _, it := range items {
@@ -241,14 +243,14 @@ func (l *lane) confirmGaps(items []*pendingBatch) {
 	})
 }
 
-// dropEmptyQueue drops a tail of which nothing is pending.
+// dropEmptyQueue drops a queue without pending batches.
 func (l *lane) dropEmptyQueue(t *producerQueue) {
 	if len(t.unanswered) == 0 && len(t.awaitingGap) == 0 && l.producers[t.key] == t {
 		delete(l.producers, t.key)
 	}
 }
 
-// removeFromQueue follows an answered item in its tail.
+// removeFromQueue removes an answered batch from its queue.
 func (l *lane) removeFromQueue(it *pendingBatch) {
 	t := it.queue
 	if t == nil || !it.queued {
@@ -273,10 +275,10 @@ func (l *lane) removeFromQueue(it *pendingBatch) {
 	}
 }
 
-// handleRefusedRun handles a run that apply found out of order, though it was not
-// when it was buffered: once, all that is pending of the producer and
-// partition is submitted again, batch by batch. A batch that is refused for
-// the second time is answered for good.
+// handleRefusedRun handles a run that apply found out of order, though it was
+// in order when it was buffered: once, all that is pending of the producer and
+// partition is submitted again, batch by batch. A batch that is refused a
+// second time fails.
 func (l *lane) handleRefusedRun(items []*pendingBatch) {
 	t := items[0].queue
 	for _, it := range items {
@@ -293,8 +295,8 @@ func (l *lane) handleRefusedRun(items []*pendingBatch) {
 	}
 }
 
-// resubmitRefused sends refused batches again, once nothing of their producer is
-// under way any more.
+// resubmitRefused submits refused batches again, once nothing of their producer
+// is under way any more.
 func (l *lane) resubmitRefused() {
 	tails := l.resubmitQueues
 	l.resubmitQueues = nil
@@ -324,9 +326,9 @@ func (l *lane) resubmitRefused() {
 	}
 }
 
-// failQueue fails what is pending of a producer, but for what is in an entry
-// under way: something before it is lost, so that the producer's next batch
-// must be judged anew.
+// failQueue fails what is pending of a producer, except in an entry under way:
+// something before it is lost, so that the producer's next batch must be judged
+// anew.
 func (l *lane) failQueue(t *producerQueue, err error) {
 	for _, it := range append([]*pendingBatch(nil), t.unanswered...) {
 		if !it.inEntry {

@@ -96,16 +96,17 @@ func TestRunEndsAtANewEpochAlsoWhereSequencesMeet(t *testing.T) {
 	})
 }
 
-// What is in an entry under way is not failed by a later object: it may have
-// landed. What was failed comes again, and its producer goes on in order.
+// A batch in an entry under way is not failed by a later object: it may be
+// committed. A batch that failed is sent again, and its producer continues in
+// order.
 func TestFailedObjectLeavesTheEntryUnderWayAlone(t *testing.T) {
 	inBubble(t, func(c *Config) { c.Linger = 10 * time.Millisecond }, func(r *rig) {
 		r.makeTopic(1)
-		r.store.fate = func(n metadata.ObjectName) fate {
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 			if n.Number == 2 {
-				return fate{takes: 20 * time.Millisecond, err: errBusy}
+				return uploadOutcome{takes: 20 * time.Millisecond, err: errBusy}
 			}
-			return fate{takes: time.Millisecond}
+			return uploadOutcome{takes: time.Millisecond}
 		}
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 100 * time.Millisecond, nil }
 		a := r.send(made{producer: 1, seq: 0, mark: 1})
@@ -200,8 +201,9 @@ func TestSecondRefusalIsFinal(t *testing.T) {
 		}
 		ours := r.send(made{producer: 1, seq: 1, mark: 2})
 		time.Sleep(10 * time.Millisecond)
-		// Another life of the producer begins: sequence 0 of a new epoch, of
-		// which our batch's retry is no part.
+		// A new instance of the producer begins: sequence 0 of a new
+		// epoch, to which the retry of the earlier batch does not
+		// belong.
 		theirs, err := two.Append(context.Background(), r.batch(made{producer: 1, epoch: 1, mark: 3}))
 		if err != nil {
 			t.Fatal(err)
@@ -236,13 +238,15 @@ func TestSecondRefusalIsFinal(t *testing.T) {
 	})
 }
 
-// behindReplica has not applied what others were told, and cannot find out.
+// behindReplica has not applied what others have acknowledged, and cannot read
+// the head.
 type behindReplica struct{ Replica }
 
 func (behindReplica) Barrier(context.Context) error { return context.DeadlineExceeded }
 
-// A producer that is told of a gap begins anew, and writes twice what it was
-// not told of: a broker that may only be behind must not say so.
+// A producer that receives a sequence error starts a new epoch and writes again
+// what was not acknowledged: a broker that may only be behind must not send
+// that error.
 func TestBrokerThatIsBehindDoesNotCallASequenceMissing(t *testing.T) {
 	inBubble(t, func(c *Config) {
 		inlineUpTo(1 << 10)(c)
@@ -250,12 +254,12 @@ func TestBrokerThatIsBehindDoesNotCallASequenceMissing(t *testing.T) {
 	}, func(r *rig) {
 		r.makeTopic(1)
 		r.want(r.send(made{producer: 1, mark: 1}), 0)
-		r.wantError(r.send(made{producer: 1, seq: 2, mark: 3}), ErrBehind)
+		r.wantError(r.send(made{producer: 1, seq: 2, mark: 3}), ErrUnresolvedGap)
 		r.want(r.send(made{producer: 1, seq: 1, mark: 2}), 1)
 	})
 }
 
-// A partition that does not know a producer takes any sequence of an id that is
+// A partition without state of a producer accepts any sequence of an id that is
 // older than itself; not that of a batch whose predecessor was refused.
 func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
 	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
@@ -264,37 +268,37 @@ func TestBatchDoesNotPassARefusedOneWhereNothingIsKnown(t *testing.T) {
 		refused.Refuse()
 		send := func(seq metadata.Sequence, behind *AppendOutcome) (*Ack, *AppendOutcome) {
 			b := r.batch(made{producer: 1, seq: seq, mark: mark(seq)})
-			b.Outcome, b.Behind = new(AppendOutcome), behind
+			b.Outcome, b.Predecessor = new(AppendOutcome), behind
 			ack, err := r.w.Append(context.Background(), b)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return ack, b.Outcome
 		}
-		ack, fate := send(4, &refused)
-		r.wantError(ack, ErrBehind)
-		if !fate.Refused() {
+		ack, uploadOutcome := send(4, &refused)
+		r.wantError(ack, ErrUnresolvedGap)
+		if !uploadOutcome.Refused() {
 			t.Error("what comes behind that one may pass it")
 		}
-		ack, fate = send(3, nil)
+		ack, uploadOutcome = send(3, nil)
 		r.want(ack, 0)
-		if fate.Refused() {
+		if uploadOutcome.Refused() {
 			t.Error("a batch that was taken counts as refused")
 		}
-		ack, _ = send(4, &refused) // the state knows now that nothing is missing
+		ack, _ = send(4, &refused) // the state shows now that nothing is missing
 		r.want(ack, 1)
 	})
 }
 
-// What went to the topic that had the name before may come again: the one
-// behind it waits until that is known.
+// A batch for the former topic of that name may be sent again: the one behind
+// it waits until that is decided.
 func TestBatchWaitsForTheFateOfTheOneBefore(t *testing.T) {
 	inBubble(t, inlineUpTo(1<<10), func(r *rig) {
 		r.makeTopic(1)
 		for producer, refused := range map[metadata.ProducerID]bool{1: true, 2: false} {
 			var before AppendOutcome
 			b := r.batch(made{producer: producer, seq: 4, mark: 4})
-			b.Behind = &before
+			b.Predecessor = &before
 			ack, err := r.w.Append(context.Background(), b)
 			if err != nil {
 				t.Fatal(err)
@@ -302,12 +306,12 @@ func TestBatchWaitsForTheFateOfTheOneBefore(t *testing.T) {
 			time.Sleep(30 * time.Millisecond)
 			select {
 			case <-ack.Done():
-				t.Error("answered before the fate of the one before is known")
+				t.Error("answered before the uploadOutcome of the one before is known")
 			default:
 			}
 			if refused {
 				before.Refuse()
-				r.wantError(ack, ErrBehind)
+				r.wantError(ack, ErrUnresolvedGap)
 			} else {
 				before.Settle()
 				r.want(ack, 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// acked is a batch that a storm's producer was told about.
+// acked is an acknowledged batch of a storm's producer.
 type acked struct {
 	mark   mark
 	offset metadata.Offset
@@ -21,8 +21,8 @@ type acked struct {
 // batches acknowledged, and checks what is in the log.
 func (r *rig) storm(seed uint64) {
 	var wg sync.WaitGroup
-	var mu sync.Mutex // guards told
-	told := map[int32][]acked{}
+	var mu sync.Mutex // guards acknowledged
+	acknowledged := map[int32][]acked{}
 	// Ids that the state gave out after it made the partitions: an unknown
 	// producer must begin at sequence 0.
 	ids := metadata.ProducerID(r.submit(nil, metadata.AllocateProducers{Count: 8}).Commands[0].Value)
@@ -39,21 +39,21 @@ func (r *rig) storm(seed uint64) {
 			wg.Go(func() {
 				got := r.produce(rand.New(rand.NewPCG(seed, uint64(p)<<8|uint64(n))), made{partition: p, producer: id, lane: lane, mark: mark(p)<<32 | mark(n)<<24})
 				mu.Lock()
-				told[p] = append(told[p], got...)
+				acknowledged[p] = append(acknowledged[p], got...)
 				mu.Unlock()
 			})
 		}
 	}
 	wg.Wait()
 	for p := range int32(4) {
-		r.checkStorm(p, told[p])
+		r.checkStorm(p, acknowledged[p])
 	}
 }
 
 // produce keeps up to three batches in flight and retries what fails, as a
 // client does: an idempotent one all of its batches from the first that
 // failed on, under their old sequences.
-func (r *rig) produce(rnd *rand.Rand, m made) (told []acked) {
+func (r *rig) produce(rnd *rand.Rand, m made) (acknowledged []acked) {
 	type flight struct {
 		made
 		ack *Ack
@@ -61,10 +61,10 @@ func (r *rig) produce(rnd *rand.Rand, m made) (told []acked) {
 	var queue []flight
 	ctx := context.Background()
 	next := metadata.Sequence(0)
-	for n, tries := 0, 0; len(told) < 40; {
+	for n, tries := 0, 0; len(acknowledged) < 40; {
 		if tries++; tries > 1000 {
 			r.t.Errorf("batch %x never lands", uint64(queue[0].mark))
-			return told
+			return acknowledged
 		}
 		for len(queue) < 3 && n < 60 {
 			x := m
@@ -75,7 +75,7 @@ func (r *rig) produce(rnd *rand.Rand, m made) (told []acked) {
 			a, err := r.w.Append(ctx, r.batch(x))
 			if err != nil {
 				r.t.Errorf("append: %v", err)
-				return told
+				return acknowledged
 			}
 			queue = append(queue, flight{x, a})
 			time.Sleep(time.Duration(rnd.Int64N(3e6)))
@@ -83,11 +83,11 @@ func (r *rig) produce(rnd *rand.Rand, m made) (told []acked) {
 		at, err := queue[0].ack.Result()
 		switch {
 		case err == nil:
-			told = append(told, acked{queue[0].mark, at})
+			acknowledged = append(acknowledged, acked{queue[0].mark, at})
 			queue = queue[1:]
 		case !errors.Is(err, ErrStorage) && !errors.Is(err, metadata.CodeOutOfOrder):
 			r.t.Errorf("batch %x: %v", uint64(queue[0].mark), err)
-			return told
+			return acknowledged
 		case m.producer == 0:
 			queue = queue[1:] // a lost batch of a client without retries
 		default:
@@ -95,24 +95,24 @@ func (r *rig) produce(rnd *rand.Rand, m made) (told []acked) {
 				queue[i].ack.Result()
 				if queue[i].ack, err = r.w.Append(ctx, r.batch(queue[i].made)); err != nil {
 					r.t.Errorf("append: %v", err)
-					return told
+					return acknowledged
 				}
 			}
 		}
 		if len(queue) == 0 && n >= 60 {
-			return told
+			return acknowledged
 		}
 	}
 	for _, f := range queue {
 		if at, err := f.ack.Result(); err == nil {
-			told = append(told, acked{f.mark, at})
+			acknowledged = append(acknowledged, acked{f.mark, at})
 		}
 	}
-	return told
+	return acknowledged
 }
 
 // checkStorm compares what was acknowledged with what is read.
-func (r *rig) checkStorm(p int32, told []acked) {
+func (r *rig) checkStorm(p int32, acknowledged []acked) {
 	r.t.Helper()
 	at := map[mark]metadata.Offset{}
 	last := map[mark]mark{} // by producer
@@ -127,12 +127,12 @@ func (r *rig) checkStorm(p int32, told []acked) {
 			last[who] = b.mark
 		}
 	}
-	for _, a := range told {
+	for _, a := range acknowledged {
 		if got, ok := at[a.mark]; !ok || got != a.offset {
 			r.t.Errorf("batch %x is acknowledged at %d and read at %d (found: %v)", uint64(a.mark), a.offset, got, ok)
 		}
 	}
-	if len(told) < 100 {
-		r.t.Errorf("partition %d: only %d batches were acknowledged", p, len(told))
+	if len(acknowledged) < 100 {
+		r.t.Errorf("partition %d: only %d batches were acknowledged", p, len(acknowledged))
 	}
 }

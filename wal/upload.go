@@ -13,15 +13,16 @@ import (
 	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
-// attempt is an object that is in the bucket.
+// attempt is one name under which an object is uploaded, and where its parts
+// are.
 type attempt struct {
 	ref       metadata.ObjectRef
 	locations []s3stream.Location
 }
 
-// startUpload makes a sealed buffer durable in a goroutine of its own. Until the
-// last attempt has ended nobody else touches its items' bytes, and no memory
-// of it is used again.
+// startUpload stores a sealed buffer in its own goroutine. Until the last
+// attempt has ended, the bytes of its batches are not touched elsewhere, and no
+// memory of it is reused.
 func (l *lane) startUpload(b *buffer) {
 	b.state = bufferUploading
 	l.uploads++
@@ -30,20 +31,20 @@ func (l *lane) startUpload(b *buffer) {
 	l.w.tasks.Go(u.run)
 }
 
-// upload is one buffer on its way to the bucket.
+// upload is one buffer being uploaded.
 type upload struct {
 	lane           *lane
 	buffer         *buffer
 	parts          []s3stream.ObjectPart
 	attempts       [hedge.MaxTries]attempt
-	failedAttempts []metadata.ObjectRef // tried before the object was there
-	extraBodies    int                  // bodies beside the one that the batches are slices of
+	failedAttempts []metadata.ObjectRef // failed before the object was stored
+	extraBodies    int                  // bodies in addition to the one that the batches are slices of
 	stored         bool
 }
 
-// run puts the object, and again under another name while that takes longer
-// than nearly all PUTs before it. The first to succeed is the object; the
-// others are losers, whatever becomes of them.
+// run stores the object, and sends it again under another name when the PUT
+// takes longer than nearly all before it. The first to succeed is the object;
+// the others are orphans, whether they succeed or not.
 func (u *upload) run() {
 	w := u.lane.w
 	ctx, cancel := context.WithTimeout(w.uploadCtx, w.cfg.UploadTimeout)
@@ -73,8 +74,8 @@ func (u *upload) prepareAttempt(n int) (func(context.Context) error, error) {
 	}, nil
 }
 
-// handleAttemptEnd reports an attempt. What won is reported at once, what lost when it
-// has ended: only then it is known what it cost.
+// handleAttemptEnd reports an attempt. The winner is reported at once, the
+// others when they have ended: only then their cost is known.
 func (u *upload) handleAttemptEnd(e hedge.TryResult) {
 	l, a := u.lane, u.attempts[e.Try]
 	if hook := l.w.cfg.OnUpload; hook != nil && e.Err == nil {
@@ -101,8 +102,8 @@ func (u *upload) handleAttemptEnd(e hedge.TryResult) {
 	}
 }
 
-// aliasBatches lets the batches be slices of the body, so that what the clients'
-// connections read is free while the object is on its way.
+// aliasBatches makes the batches slices of the body, so that the buffers that
+// the clients' connections read into are free during the upload.
 func (u *upload) aliasBatches(body []byte, at []s3stream.Location) {
 	for i := range u.parts {
 		pos := at[i].Position
@@ -128,7 +129,8 @@ func (l *lane) finishUpload(b *buffer, a attempt, failed []metadata.ObjectRef) {
 	l.countUploadEnd()
 	l.rememberOrphans(failed...)
 	if l.refuseErr != nil {
-		return // the session's successor finds the object by its name
+		l.countUnbookedPuts(a.ref)
+		return
 	}
 	if !b.hasLiveParts() {
 		l.removeSealed(b)
@@ -141,7 +143,7 @@ func (l *lane) finishUpload(b *buffer, a attempt, failed []metadata.ObjectRef) {
 	}
 }
 
-// failUpload fails a buffer's batches, and what is behind them.
+// failUpload fails a buffer's batches, and those behind them.
 func (l *lane) failUpload(b *buffer, err error, failed []metadata.ObjectRef) {
 	l.countUploadEnd()
 	l.rememberOrphans(failed...)
@@ -164,16 +166,21 @@ func (l *lane) countUploadEnd() {
 	l.w.meters.objectsInFlight.Add(-1)
 }
 
-// removeSealed takes a buffer out of the queue to commit.
+// removeSealed removes a buffer from the queue of sealed ones.
 func (l *lane) removeSealed(b *buffer) {
 	l.sealed = slices.DeleteFunc(l.sealed, func(o *buffer) bool { return o == b })
 }
 
-// rememberOrphans notes objects that no entry will refer to: the next one names them as
-// garbage, with what they cost. A loser may not exist, so it has no size.
+// rememberOrphans keeps objects to which no entry will refer: the next entry
+// names them as orphans, with their cost. An orphan may not exist, so it has no
+// size.
 func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
-	if l.refuseErr != nil || len(refs) == 0 {
-		return // the next session finds them by their names
+	if l.refuseErr != nil {
+		l.countUnbookedPuts(refs...)
+		return
+	}
+	if len(refs) == 0 {
+		return
 	}
 	l.w.adjustPending(0, len(refs))
 	for _, r := range refs {
@@ -183,4 +190,16 @@ func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
 		r.Size = 0
 		l.orphans = append(l.orphans, r)
 	}
+}
+
+// countUnbookedPuts counts the PUTs of objects that no entry can name any more.
+func (l *lane) countUnbookedPuts(refs ...metadata.ObjectRef) {
+	l.w.meters.unbookedPuts.Add(sumPuts(refs))
+}
+
+func sumPuts(refs []metadata.ObjectRef) (puts uint64) {
+	for i := range refs {
+		puts += uint64(refs[i].Puts)
+	}
+	return puts
 }

@@ -21,7 +21,7 @@ func (r *rig) checkBill() {
 	if err := r.w.Drain(ctx); err != nil {
 		r.t.Fatal(err)
 	}
-	time.Sleep(2 * r.w.cfg.UploadTimeout) // losers end, and are told of
+	time.Sleep(2 * r.w.cfg.UploadTimeout) // losing PUTs end, and are reported
 	billed := map[metadata.ObjectName]uint32{}
 	for _, e := range r.applied() {
 		for _, list := range [][]metadata.ObjectRef{e.Objects, e.Orphans} {
@@ -44,19 +44,19 @@ func (r *rig) checkBill() {
 	}
 }
 
-// A peer emptied its buffer, lost the upload, and the batches were gone
-// though offsets had been given out; waiters that found the buffer empty were
-// acknowledged. Here each batch of a failed object is told so, gets no
-// offset, and its retry lands.
+// Another project emptied its buffer, lost the upload, and the batches were
+// gone though offsets had been assigned; waiters that found the buffer empty
+// were acknowledged. Here each batch of a failed object fails, gets no offset,
+// and its retry is committed.
 func TestFailedUploadFailsEachBatchAndGivesOutNoOffset(t *testing.T) {
 	for _, land := range []bool{false, true} {
 		inBubble(t, nil, func(r *rig) {
 			r.makeTopic(2)
-			r.store.fate = func(n metadata.ObjectName) fate {
+			r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 				if n.Number == 1 {
-					return fate{takes: 20 * time.Millisecond, err: errBusy, land: land, puts: 3}
+					return uploadOutcome{takes: 20 * time.Millisecond, err: errBusy, land: land, puts: 3}
 				}
-				return fate{takes: 20 * time.Millisecond}
+				return uploadOutcome{takes: 20 * time.Millisecond}
 			}
 			var acks []*Ack
 			for i := range 8 {
@@ -83,11 +83,11 @@ func TestFailedUploadFailsEachBatchAndGivesOutNoOffset(t *testing.T) {
 func TestFailedObjectTakesLaterBatchesOfItsPartitionsAlong(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(3)
-		r.store.fate = func(n metadata.ObjectName) fate {
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 			if n.Number == 1 && n.Lane == metadata.LaneStandard {
-				return fate{takes: 130 * time.Millisecond, err: errBusy}
+				return uploadOutcome{takes: 130 * time.Millisecond, err: errBusy}
 			}
-			return fate{takes: time.Millisecond}
+			return uploadOutcome{takes: time.Millisecond}
 		}
 		a := r.send(made{partition: 0, producer: 1, mark: 1})
 		time.Sleep(105 * time.Millisecond) // object 1 is under way
@@ -110,8 +110,8 @@ func TestFailedObjectTakesLaterBatchesOfItsPartitionsAlong(t *testing.T) {
 func TestBufferMayPassAnOlderOneThatSharesNoPartition(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(2)
-		r.store.fate = func(n metadata.ObjectName) fate {
-			return fate{takes: map[uint64]time.Duration{1: 500 * time.Millisecond, 2: time.Millisecond, 3: time.Millisecond}[n.Number]}
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
+			return uploadOutcome{takes: map[uint64]time.Duration{1: 500 * time.Millisecond, 2: time.Millisecond, 3: time.Millisecond}[n.Number]}
 		}
 		a := r.send(made{partition: 0, mark: 1})
 		time.Sleep(110 * time.Millisecond)
@@ -137,8 +137,8 @@ func TestBufferMayPassAnOlderOneThatSharesNoPartition(t *testing.T) {
 func TestBufferWaitsForAnOlderOneWhileOthersCommit(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(2)
-		r.store.fate = func(n metadata.ObjectName) fate {
-			return fate{takes: map[uint64]time.Duration{1: 500 * time.Millisecond, 2: time.Millisecond, 3: time.Millisecond}[n.Number]}
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
+			return uploadOutcome{takes: map[uint64]time.Duration{1: 500 * time.Millisecond, 2: time.Millisecond, 3: time.Millisecond}[n.Number]}
 		}
 		first := r.send(made{partition: 0, mark: 1})
 		time.Sleep(110 * time.Millisecond)
@@ -150,17 +150,17 @@ func TestBufferWaitsForAnOlderOneWhileOthersCommit(t *testing.T) {
 	})
 }
 
-// A slow PUT is sent again under a second name; the loser is named as garbage
-// with what it cost, and what it was still sending was not touched (a peer
-// recycled the buffer under it).
+// A slow PUT is sent again under a second name. The losing one is named as an
+// orphan with its cost, and its body was not touched while it was sent (another
+// project reused the buffer).
 func TestHedgeWinsAndItsLoserIsBilled(t *testing.T) {
 	inBubble(t, func(c *Config) { c.HedgeAfter = 200 * time.Millisecond }, func(r *rig) {
 		r.makeTopic(1)
-		r.store.fate = func(n metadata.ObjectName) fate {
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 			if n.Number == 1 && n.Try == 0 {
-				return fate{takes: 10 * time.Second, puts: 2}
+				return uploadOutcome{takes: 10 * time.Second, puts: 2}
 			}
-			return fate{takes: 30 * time.Millisecond}
+			return uploadOutcome{takes: 30 * time.Millisecond}
 		}
 		start := time.Now()
 		r.want(r.send(made{bytes: 5000}), 0)
@@ -175,28 +175,29 @@ func TestHedgeWinsAndItsLoserIsBilled(t *testing.T) {
 		}
 		r.checkBill()
 		es := r.applied()
-		losers := 0
+		orphans := 0
 		for _, e := range es {
-			losers += len(e.Orphans)
+			orphans += len(e.Orphans)
 		}
-		if losers != 1 {
-			t.Errorf("%d losers, want 1", losers)
+		if orphans != 1 {
+			t.Errorf("%d orphans, want 1", orphans)
 		}
 	})
 }
 
-// Of eight uploads that are late two at a time are sent again. What lost takes
-// no permit: the next are sent again although the first ones' losers run on.
+// Of eight uploads that are late two at a time are sent again. A losing request
+// uses no permit: the next are sent again although the first ones' losing
+// requests continue.
 func TestHedgesInFlightAreFewAndLosersTakeNoPermits(t *testing.T) {
 	inBubble(t, func(c *Config) { c.HedgeAfter = 50 * time.Millisecond; c.MaxHedges = 2; c.Linger = time.Millisecond }, func(r *rig) {
 		r.makeTopic(8)
 		var most int
-		r.store.fate = func(n metadata.ObjectName) fate {
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 			most = max(most, r.w.Stats().PUTs.Racing)
 			if n.Try == 0 {
-				return fate{takes: 10 * time.Second}
+				return uploadOutcome{takes: 10 * time.Second}
 			}
-			return fate{takes: 20 * time.Millisecond}
+			return uploadOutcome{takes: 20 * time.Millisecond}
 		}
 		start := time.Now()
 		var acks []*Ack
@@ -228,9 +229,9 @@ func TestStormOfUploadsKeepsOrderAndLosesNothing(t *testing.T) {
 			}
 		}, func(r *rig) {
 			r.makeTopic(4)
-			r.store.fate = func(n metadata.ObjectName) fate {
+			r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
 				rnd := rand.New(rand.NewPCG(seed, n.Number<<8|uint64(n.Lane)<<4|uint64(n.Try)))
-				f := fate{takes: time.Duration(1e6 + rnd.Int64N(20e6)), puts: uint32(1 + rnd.IntN(3))}
+				f := uploadOutcome{takes: time.Duration(1e6 + rnd.Int64N(20e6)), puts: uint32(1 + rnd.IntN(3))}
 				switch k := rnd.IntN(20); {
 				case k < 4:
 					f.takes *= 20
@@ -274,7 +275,9 @@ func TestStormOfUploadsKeepsOrderAndLosesNothing(t *testing.T) {
 func TestCloseBillsTheLosersItKnows(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(1)
-		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Millisecond, err: errBusy, puts: 4} }
+		r.store.outcome = func(metadata.ObjectName) uploadOutcome {
+			return uploadOutcome{takes: time.Millisecond, err: errBusy, puts: 4}
+		}
 		r.wantError(r.send(made{}), ErrStorage)
 		if err := r.w.Close(context.Background()); err != nil {
 			t.Fatal(err)
@@ -282,6 +285,81 @@ func TestCloseBillsTheLosersItKnows(t *testing.T) {
 		es := r.applied()
 		if last := es[len(es)-1]; len(last.Orphans) != 1 || last.Orphans[0].Puts != 4 {
 			t.Errorf("the last entry is %+v", last)
+		}
+	})
+}
+
+// A session is lost while objects are in every state: failed and not named yet,
+// stored behind one that is under way, under way, losing their race, and in an
+// entry whose append finds the session gone. Each PUT is in an entry, or counted
+// as one that no entry books, and none is in both.
+func TestPutsThatALostSessionLeavesAreCounted(t *testing.T) {
+	inBubble(t, func(c *Config) { c.HedgeAfter = 200 * time.Millisecond }, func(r *rig) {
+		r.makeTopic(8)
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
+			switch {
+			case n.Number == 2 && n.Try == 0:
+				return uploadOutcome{takes: 10 * time.Second, puts: 2} // loses its race, still under way
+			case n.Number == 3:
+				return uploadOutcome{takes: 10 * time.Second, puts: 4} // under way, and what is sent again, too
+			case n.Number == 5 || n.Number == 7:
+				return uploadOutcome{takes: time.Millisecond, err: errBusy, puts: 8} // named in the entry that does not land, and in none
+			}
+			return uploadOutcome{takes: time.Millisecond, puts: 16}
+		}
+		send := func(p int32) *Ack {
+			a := r.send(made{partition: p})
+			time.Sleep(110 * time.Millisecond)
+			return a
+		}
+		r.want(send(0), 0) // object 1
+		second := send(1)  // object 2
+		time.Sleep(200 * time.Millisecond)
+		r.want(second, 0)
+		under := send(2)  // object 3
+		stored := send(2) // object 4, behind object 3
+		failed := send(3) // object 5
+		r.log.before = func(metadata.EntryKey) (time.Duration, error) {
+			return 300 * time.Millisecond, metadata.ErrSessionLost
+		}
+		lost := send(4)                  // object 6, in an entry that does not land
+		r.wantError(send(5), ErrStorage) // object 7
+		for _, a := range []*Ack{under, stored, lost} {
+			r.wantError(a, ErrSessionLost)
+		}
+		r.wantError(failed, ErrStorage)
+		<-r.w.Lost()
+		if err := r.w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		var made, named uint64
+		for _, c := range r.store.calls() {
+			made += uint64(c.puts)
+		}
+		for _, e := range r.applied() {
+			named += sumPuts(e.Objects) + sumPuts(e.Orphans)
+		}
+		if unbooked := r.w.UnbookedPuts(); made != named+unbooked || named != 32 || unbooked < 2+4+4+8+8+16+16 {
+			t.Errorf("%d PUTs were made, entries name %d, %d are left over", made, named, unbooked)
+		}
+	})
+}
+
+// An entry of unknown outcome may have been booked: its PUTs are not counted
+// again.
+func TestPutsOfAnUnknownOutcomeAreNotCountedTwice(t *testing.T) {
+	inBubble(t, nil, func(r *rig) {
+		r.makeTopic(1)
+		r.log.after = func(metadata.EntryKey) (time.Duration, error) {
+			return time.Millisecond, metadata.ErrOutcomeUnknown
+		}
+		r.wantError(r.send(made{}), ErrOutcomeUnknown)
+		r.log.after = nil
+		if err := r.w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.w.UnbookedPuts(); n != 0 {
+			t.Errorf("%d PUTs are left over", n)
 		}
 	})
 }

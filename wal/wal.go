@@ -10,8 +10,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/hedge"
 )
 
-// WAL holds what this broker's clients sent and nobody acknowledged yet. It
-// lives as long as the session it commits for.
+// WAL holds the batches and commands that are not acknowledged yet. It lives as
+// long as the session it commits for.
 type WAL struct {
 	cfg     Config
 	budget  *budget
@@ -24,13 +24,13 @@ type WAL struct {
 	assignments        laneAssignments
 	pendingBatches     int // not answered
 	pendingSubmissions int // submissions not answered
-	unnamedOrphans     int // losers that no entry has named
+	unnamedOrphans     int // orphaned uploads that no entry has named
 	refuseErr          error
 	submitRefused      bool // submissions are refused too
 	closing            bool // Close was called
 	drainWaiters       []*drainWaiter
 
-	ctx               context.Context // ends what cannot be waited for any longer
+	ctx               context.Context // ended by Close
 	cancel            context.CancelFunc
 	uploadCtx         context.Context // ends also when the session is lost
 	cancelUploads     context.CancelFunc
@@ -45,7 +45,7 @@ type WAL struct {
 
 // drainWaiter waits until nothing is pending.
 type drainWaiter struct {
-	withSubmissions bool // submissions and losers too
+	withSubmissions bool // submissions and orphaned uploads too
 	done            chan struct{}
 }
 
@@ -55,7 +55,7 @@ func Open(cfg Config) (*WAL, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, Racing: cfg.MaxHedges}), assignments: laneAssignments{},
+	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, MaxHedges: cfg.MaxHedges}), assignments: laneAssignments{},
 		appendRefused: make(chan struct{}), sessionLost: make(chan struct{}), closeDone: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.uploadCtx, w.cancelUploads = context.WithCancel(w.ctx)
@@ -68,9 +68,9 @@ func Open(cfg Config) (*WAL, error) {
 	return w, nil
 }
 
-// Append takes a batch. It waits only for the memory budget, until ctx ends;
+// Append accepts a batch. It waits only for the memory budget, until ctx ends;
 // the caller stops reading its socket meanwhile. The order of calls is the
-// order of the log per partition. An error says that nothing was taken:
+// order of the log per partition. An error means that nothing was accepted:
 // ErrDraining, ErrSessionLost, ErrClosed, or the context's.
 func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) {
 	if b.Lane != metadata.LaneLow && b.Lane != metadata.LaneStandard {
@@ -93,7 +93,7 @@ func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) {
 	return &it.ack, nil
 }
 
-// enqueueBatch gives an item to its lane, or parks it.
+// enqueueBatch passes a batch to its lane, or parks it.
 func (w *WAL) enqueueBatch(it *pendingBatch) error {
 	l := w.lanes[it.Lane]
 	w.mu.Lock()
@@ -119,7 +119,8 @@ func (w *WAL) refusalError() error {
 	return w.refuseErr
 }
 
-// releaseAnswered takes answered items out, and lets in what was parked behind them.
+// releaseAnswered removes answered batches, and passes on those that were
+// parked behind them.
 func (w *WAL) releaseAnswered(items []*pendingBatch) {
 	var freed int64
 	for _, it := range items {
@@ -131,13 +132,13 @@ func (w *WAL) releaseAnswered(items []*pendingBatch) {
 	for _, it := range free {
 		w.lanes[it.Lane].box.addBatches(it)
 	}
-	quiet := w.takeDrained()
+	drained := w.takeDrained()
 	w.mu.Unlock()
 	w.budget.release(freed)
 	for _, m := range complete {
 		close(m.done)
 	}
-	for _, q := range quiet {
+	for _, q := range drained {
 		close(q.done)
 	}
 	for _, it := range free {
@@ -145,7 +146,7 @@ func (w *WAL) releaseAnswered(items []*pendingBatch) {
 	}
 }
 
-// takeDrained returns who has waited for what is now so.
+// takeDrained removes and returns the waiters whose condition now holds.
 func (w *WAL) takeDrained() (ready []*drainWaiter) {
 	keep := w.drainWaiters[:0]
 	for _, q := range w.drainWaiters {
@@ -166,7 +167,7 @@ func (w *WAL) takeParked(tp metadata.TopicPartition) []*pendingBatch {
 	return w.assignments.takeParked(tp)
 }
 
-// enqueueSubmission gives a submission to the control lane.
+// enqueueSubmission passes a submission to the control lane.
 func (w *WAL) enqueueSubmission(s *submission) error {
 	w.mu.Lock()
 	if w.submitRefused {
@@ -182,21 +183,21 @@ func (w *WAL) enqueueSubmission(s *submission) error {
 
 func (w *WAL) countSubmissionDone() { w.adjustPending(-1, 0) }
 
-// adjustPending changes how many submissions are not answered and how many losers no
-// entry has named yet.
-func (w *WAL) adjustPending(subs, owed int) {
+// adjustPending changes how many submissions are not answered and how many
+// orphaned uploads no entry has named yet.
+func (w *WAL) adjustPending(submissions, orphans int) {
 	w.mu.Lock()
-	w.pendingSubmissions += subs
-	w.unnamedOrphans += owed
-	quiet := w.takeDrained()
+	w.pendingSubmissions += submissions
+	w.unnamedOrphans += orphans
+	drained := w.takeDrained()
 	w.mu.Unlock()
-	for _, q := range quiet {
+	for _, q := range drained {
 		close(q.done)
 	}
 }
 
-// refuseNew refuses batches from now on, and submissions too if closed is
-// set. The first reason stays, but for a lost session.
+// refuseNew refuses batches from now on, and submissions too if closed is set.
+// The first reason stays, unless the session is lost.
 func (w *WAL) refuseNew(err error, closed bool) {
 	w.mu.Lock()
 	if w.refuseErr == nil || err == ErrSessionLost {
@@ -207,8 +208,9 @@ func (w *WAL) refuseNew(err error, closed bool) {
 	w.appendRefusedOnce.Do(func() { close(w.appendRefused) })
 }
 
-// handleSessionLost ends the WAL because its session is gone. What is in entries under way
-// is still answered by what becomes of them; the rest fails, retriably.
+// handleSessionLost ends the WAL because its session is gone. Batches in
+// entries under way are still answered by the outcome of those entries; the
+// rest fails, retriably.
 func (w *WAL) handleSessionLost() {
 	w.sessionLostOnce.Do(func() {
 		w.refuseNew(ErrSessionLost, true)
@@ -227,14 +229,14 @@ func (w *WAL) abandonLanes(err error) {
 	}
 }
 
-// SessionLost tells the WAL that its session is gone, or may be, before one of
-// its own appends found out. What is not in an entry under way fails at once.
-func (w *WAL) SessionLost() { w.handleSessionLost() }
+// MarkSessionLost reports that the session is gone, or may be, before an append of
+// the WAL finds out. What is not in an entry under way fails at once.
+func (w *WAL) MarkSessionLost() { w.handleSessionLost() }
 
 // Lost is closed when the WAL has found its session gone: the broker opens a
 // new session and a new WAL.
 func (w *WAL) Lost() <-chan struct{} { return w.sessionLost }
 
-// NoteOrderAtRisk counts n batches without producer id that were taken
+// NoteOrderAtRisk counts n batches without producer id that were accepted
 // although the hand-over of their partition was not confirmed in time.
 func (w *WAL) NoteOrderAtRisk(n int) { w.meters.orderAtRisk.Add(uint64(n)) }

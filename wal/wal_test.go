@@ -112,8 +112,9 @@ func TestExhaustedInlineBudgetFallsBackToObjects(t *testing.T) {
 }
 
 // A session's key is gone while requests are in flight: nothing of it commits
-// any more, nobody is acknowledged, everybody is told, and the next session
-// takes the same batches. Peers advanced offsets by an unguarded put.
+// any more, nothing is acknowledged, every batch fails, and the next session
+// accepts the same batches. (Other projects advanced offsets by an unguarded
+// put.)
 func TestLostSessionCommitsNothingAndTellsEverybody(t *testing.T) {
 	inBubble(t, nil, func(r *rig) {
 		r.makeTopic(4)
@@ -171,8 +172,8 @@ func TestUnknownOutcomeIsNeverSubmittedAgain(t *testing.T) {
 			}
 			return 0, nil
 		}
-		r.wantError(r.send(made{producer: 9, mark: 1}), ErrUnknownOutcome)
-		// It had landed: the client's retry is a duplicate, and the lane goes on.
+		r.wantError(r.send(made{producer: 9, mark: 1}), ErrOutcomeUnknown)
+		// It was committed: the client's retry is a duplicate, and the lane continues.
 		r.want(r.send(made{producer: 9, mark: 1}), 0)
 		r.want(r.send(made{producer: 9, seq: 1, mark: 2}), 1)
 		if got := r.read(0); len(got) != 2 {
@@ -199,8 +200,8 @@ func TestPassingErrorOfTheLogIsRetriedUnderTheSameKey(t *testing.T) {
 func TestMemoryLimitPushesBackOnAppendAlone(t *testing.T) {
 	inBubble(t, func(c *Config) { c.BudgetBytes = 8 << 10; c.HedgeAfter = -1 }, func(r *rig) {
 		r.makeTopic(1)
-		hold := make(chan struct{})
-		r.store.fate = func(metadata.ObjectName) fate { return fate{takes: time.Millisecond, hold: hold} }
+		release := make(chan struct{})
+		r.store.outcome = func(metadata.ObjectName) uploadOutcome { return uploadOutcome{takes: time.Millisecond, until: release} }
 		var acks []*Ack
 		for range 4 {
 			acks = append(acks, r.send(made{bytes: 1000}))
@@ -226,7 +227,7 @@ func TestMemoryLimitPushesBackOnAppendAlone(t *testing.T) {
 		if s := r.w.Stats(); s.BlockedAppends != 1 || s.PendingBytes > s.BudgetBytes {
 			t.Errorf("stats %+v", s)
 		}
-		close(hold)
+		close(release)
 		for i, a := range acks {
 			r.want(a, metadata.Offset(i))
 		}
@@ -298,7 +299,7 @@ func TestBatchThatWouldSpoilAnEntryIsRefusedAlone(t *testing.T) {
 			func(b *Batch) { b.Header.Size++ },
 			func(b *Batch) { b.Header.Producer = 3 },
 			func(b *Batch) { b.Partition.Partition = -1 },
-			func(b *Batch) { b.Start = -1 },
+			func(b *Batch) { b.TxnStart = -1 },
 		} {
 			b := r.batch(made{})
 			spoil(&b)

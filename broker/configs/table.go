@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kafkaJSON is the output of internal/tools/kafkaconfigs: one config per line.
+// kafkaJSON is the output of test/tools/kafkaconfigs: one config per line.
 //
 //go:embed kafka.json
 var kafkaJSON []byte // read only

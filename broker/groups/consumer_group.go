@@ -57,7 +57,7 @@ type consumerGroupMember struct {
 
 	sessionDeadline time.Time     // end of its session
 	revokeDeadline  time.Time     // when it must have given up partitions; zero: none to give up
-	leftForNow      bool          // a static member that left with epoch -2 and may return
+	leftTemporarily bool          // a static member that left with epoch -2 and may return
 	pattern         *topicPattern // of its regular expression, until addMember
 	syncDeadline    time.Time     // when a classic member that joined must have sent SyncGroup; zero: it has
 }
@@ -83,7 +83,7 @@ func (r *consumerGroup) loadMembers(head *metadata.ConsumerGroup, stored []metad
 			rebalanceTimeout: time.Duration(v.RebalanceTimeoutMs) * time.Millisecond,
 			epoch:            v.Assignment.Epoch, previousEpoch: v.Assignment.Previous, state: v.Assignment.State,
 			target: metadata.Partitions(v.Target)}
-		p.leftForNow = p.epoch == epochLeaveStatic
+		p.leftTemporarily = p.epoch == epochLeaveStatic
 		p.pattern, _ = r.subscriptions.compileNewPattern(p.info.Regex, r.topics) // accepted before; if it no longer compiles, it matches nothing
 		p.assigned, p.revoking = r.holdRanges(p, v.Assignment.Assigned), r.holdRanges(p, v.Assignment.Revoking)
 		r.addMember(p)

@@ -146,12 +146,12 @@ func (r *consumerGroup) findStaticMember(b *consumerHeartbeat) (p *consumerGroup
 		return nil, kerr.FencedInstanceID.Code, "another member has the instance id"
 	}
 	if b.epoch != epochJoin {
-		if p.leftForNow || !r.isEpochValid(p, b) {
+		if p.leftTemporarily || !r.isEpochValid(p, b) {
 			return nil, kerr.FencedMemberEpoch.Code, fmt.Sprintf("member epoch %d does not match the group's %d: release all partitions and rejoin", b.epoch, p.epoch)
 		}
 		return p, noError, ""
 	}
-	if !p.leftForNow && owner != b.id && !p.isClassic() {
+	if !p.leftTemporarily && owner != b.id && !p.isClassic() {
 		return nil, kerr.UnreleasedInstanceID.Code, "the instance id is still in use by member " + owner
 	}
 	r.replaceStatic(p, b.id)
@@ -181,7 +181,7 @@ func (r *consumerGroup) replaceStatic(p *consumerGroupMember, id string) {
 		r.holdRanges(p, has)
 	}
 	r.reconciledMembers -= boolToInt(r.isReconciled(p))
-	p.leftForNow, p.revokeDeadline = false, time.Time{}
+	p.leftTemporarily, p.revokeDeadline = false, time.Time{}
 	p.previousEpoch, p.epoch, p.state, p.revoking = p.epoch, epochJoin, metadata.MemberStable, nil
 	r.reconciledMembers += boolToInt(r.isReconciled(p))
 	r.writeBuffer.markMember(id)
@@ -272,7 +272,7 @@ func (r *consumerGroup) handleHeartbeatLeave(now time.Time, b *consumerHeartbeat
 		return
 	}
 	if b.epoch == epochLeaveStatic {
-		p.leftForNow, p.revokeDeadline = true, time.Time{}
+		p.leftTemporarily, p.revokeDeadline = true, time.Time{}
 		r.setMemberState(p, assignmentState{epochLeaveStatic, metadata.MemberStable, p.assigned, nil})
 		r.claimPartitions(p, p.assigned, 0) // its epochs end here: its successor commits under any epoch, as in Kafka
 	} else {

@@ -229,7 +229,7 @@ func (k *SlotKeeper) takeSlot(ctx context.Context, slot metadata.Slot, p slotPla
 		k.cfg.Coordinator.TakeOver(ctx, slot, d.Epoch)
 		return d
 	}
-	k.cfg.Log.Warn("claim group slot failed", "slot", slot, "epoch", d.Epoch, "code", out.Code, "error", err)
+	k.cfg.Log.Warn("claim group slot failed", "slot", slot, "epoch", d.Epoch, "code", out.Code, "err", err)
 	return d // the next round finds it held but not coordinated, and starts over
 }
 

@@ -31,13 +31,14 @@ type serverOption struct {
 	access apiAccess
 }
 
-// declareServer says that url is asked where no flag says another; "": none.
+// declareServer declares the flags of a broker's HTTP port; url is the default,
+// "": none.
 func (o *serverOption) declareServer(s *cli.Set, url string) {
 	s.String(&o.url, "server", url, "URL", "a running broker's HTTP port")
 	o.access.declareAccess(s)
 }
 
-// localServer is where a broker on this machine answers by default.
+// localServer is the default address of a broker on this machine.
 const localServer = "http://127.0.0.1:8080"
 
 // Limits of an answer: a report of 50,000 rows is below.
@@ -46,7 +47,7 @@ const (
 	answerTimeout = 30 * time.Second
 )
 
-// apiClient asks the HTTP ports of running brokers.
+// apiClient sends requests to the HTTP ports of running brokers.
 type apiClient struct {
 	http  *http.Client
 	token string
@@ -67,7 +68,7 @@ func (a *apiAccess) openClient() (*apiClient, error) {
 
 func (c *apiClient) close() { c.http.CloseIdleConnections() }
 
-// checkServer says what is wrong with a URL of --server.
+// checkServer returns what is wrong with a URL of --server.
 func checkServer(url string) error {
 	if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
 		return cli.Usagef("--server %q: want http://HOST:PORT", url)
@@ -75,7 +76,8 @@ func checkServer(url string) error {
 	return nil
 }
 
-// getPath asks a broker, and turns an answer that is none into an error.
+// getPath sends a request to a broker, and returns an error unless the status
+// is 200.
 func (c *apiClient) getPath(ctx context.Context, server, path string) ([]byte, error) {
 	if err := checkServer(server); err != nil {
 		return nil, err
@@ -108,8 +110,8 @@ func (c *apiClient) getPath(ctx context.Context, server, path string) ([]byte, e
 	return body, nil
 }
 
-// errorText is the error in a body: {"error": text}, or the beginning of whatever
-// else it is.
+// errorText is the error in a body: {"error": text}, or the beginning of any
+// other body.
 func errorText(body []byte) string {
 	var e struct {
 		Error string `json:"error"`
@@ -121,7 +123,7 @@ func errorText(body []byte) string {
 	return strings.TrimSpace(string(body[:min(len(body), most)]))
 }
 
-// getPath asks the broker of --server.
+// getPath sends a request to the broker of --server.
 func (o *serverOption) getPath(ctx context.Context, path string) ([]byte, error) {
 	c, err := o.access.openClient()
 	if err != nil {

@@ -185,8 +185,8 @@ func runBroker(ctx context.Context, o *brokerOptions, env cli.Env) error {
 	return nil
 }
 
-// brokerProcess is one broker with its doors. What it opens it closes in shut,
-// the last first.
+// brokerProcess is one broker with its listeners and clients. shut closes what
+// it opens, the last first.
 type brokerProcess struct {
 	o       *brokerOptions
 	files   *brokerFiles
@@ -219,7 +219,7 @@ func (b *brokerProcess) runBackground(f func(context.Context)) {
 func (b *brokerProcess) start(ctx context.Context) error {
 	o := b.o
 	cfg := node.DefaultConfig()
-	cfg.Cluster, cfg.Zone, cfg.Want, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), fullVersion()
+	cfg.Cluster, cfg.Zone, cfg.WantBrokerID, cfg.Version = o.cluster, metadata.ZoneID(o.zone), metadata.BrokerID(o.brokerID), fullVersion()
 	cfg.Kafka = metadata.Address{Host: o.advertiseAt.host, Port: int32(o.advertiseAt.port)}
 	cfg.Peer, cfg.HTTP = o.peerAdvertised, o.httpAdvert
 	cfg.Listen = listenFunc(o.listenAt)
@@ -254,8 +254,8 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	if cfg.Settings, err = b.checkSettings(ctx, log); err != nil {
 		return err
 	}
-	door := peers.newPeerClient(token)
-	cfg.Peers, cfg.ClientCounter = door, door
+	client := peers.newPeerClient(token)
+	cfg.Peers, cfg.ClientCounter = client, client
 	if b.node, err = node.Start(cfg); err != nil {
 		return err
 	}
@@ -269,8 +269,8 @@ func (b *brokerProcess) start(ctx context.Context) error {
 	return nil
 }
 
-// memberZone: `zonewise etcd` names a member after its zone, and after a '.'
-// whatever tells several of one zone apart.
+// memberZone: `zonewise etcd` names a member after its zone, followed by '.'
+// and a suffix where a zone has several.
 func memberZone(name string) metadata.ZoneID {
 	for i, c := range name {
 		if c == '.' {
@@ -406,7 +406,8 @@ func (a *startRequests) takeAttempts() []bucket.Attempt {
 	return a.attempts
 }
 
-// peerEndpoint is the broker-to-broker door, with mutual TLS where configured.
+// peerEndpoint is the broker-to-broker interface, with mutual TLS where
+// configured.
 type peerEndpoint struct {
 	ln  net.Listener
 	tls *tlsFiles

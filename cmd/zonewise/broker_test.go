@@ -18,9 +18,9 @@ import (
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/etcdserver"
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 func startMember(t *testing.T) *etcdserver.Member {

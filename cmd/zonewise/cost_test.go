@@ -11,6 +11,7 @@ import (
 	"github.com/zonewise/zonewise/costmodel"
 	"github.com/zonewise/zonewise/dashboards"
 	"github.com/zonewise/zonewise/internal/cli"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
@@ -23,9 +24,9 @@ func (fakeSource) Ledger(plan func(metadata.UnixMilli) []dashboards.Window) (das
 	for i, w := range plan(l.Now) {
 		lw := metadata.LedgerWindow{From: w.From, To: w.To}
 		if i == 0 {
-			cell := metadata.Cell{Key: metadata.CellKey{Topic: id, Component: metadata.ComponentBytesIn, Src: "dev-a"}, Quantity: metadata.Units(1000)}
+			cell := metadata.Cell{Key: metadata.CellKey{Topic: id, Component: costkeys.ComponentBytesIn, Src: "dev-a"}, Quantity: costkeys.Units(1000)}
 			meter := cell
-			meter.Key = metadata.CellKey{Component: metadata.ComponentBytesIn}
+			meter.Key = metadata.CellKey{Component: costkeys.ComponentBytesIn}
 			lw.Cells, lw.Meters = []metadata.Cell{cell}, []metadata.Cell{meter}
 		}
 		l.Windows = append(l.Windows, lw)

@@ -27,8 +27,8 @@ func demoTopics() []struct {
 }
 
 // startDemo runs sample traffic until the returned function is called: in every
-// zone a producer and a group of consumers, and one client whose zone nothing
-// tells.
+// zone a producer and a group of consumers, and one client without evidence of
+// its zone.
 func startDemo(ctx context.Context, o *devOptions, logger *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -59,7 +59,7 @@ func (d demoSender) run(ctx context.Context) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(d.bootstrap), kgo.ClientID(d.id), kgo.AllowAutoTopicCreation(),
 		kgo.UnknownTopicRetries(20), kgo.RecordDeliveryTimeout(30*time.Second))
 	if err != nil {
-		d.logger.Error("start demo", "client", d.id, "error", err)
+		d.logger.Error("start demo", "client", d.id, "err", err)
 		return
 	}
 	defer c.Close()
@@ -67,7 +67,7 @@ func (d demoSender) run(ctx context.Context) {
 	source := rand.New(rand.NewPCG(1, uint64(len(d.id))))
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
-	owed := make([]float64, len(demoTopics()))
+	due := make([]float64, len(demoTopics()))
 	for {
 		select {
 		case <-ticker.C:
@@ -75,11 +75,11 @@ func (d demoSender) run(ctx context.Context) {
 			return
 		}
 		for i, t := range demoTopics() {
-			owed[i] += float64(t.rate) / float64(d.share) * beat.Seconds()
-			for ; owed[i] >= 1; owed[i]-- {
+			due[i] += float64(t.rate) / float64(d.share) * beat.Seconds()
+			for ; due[i] >= 1; due[i]-- {
 				c.Produce(ctx, demoRecord(source, t.name, d.from, t.bytes), func(_ *kgo.Record, err error) {
 					if err != nil && ctx.Err() == nil {
-						d.logger.Warn("demo produce", "client", d.id, "error", err)
+						d.logger.Warn("demo produce", "client", d.id, "err", err)
 					}
 				})
 			}
@@ -104,14 +104,14 @@ func demoConsume(ctx context.Context, bootstrap, group string, logger *slog.Logg
 	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ClientID(group), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
-		logger.Error("start demo", "group", group, "error", err)
+		logger.Error("start demo", "group", group, "err", err)
 		return
 	}
 	defer c.Close()
 	for ctx.Err() == nil {
 		c.PollFetches(ctx).EachError(func(topic string, p int32, err error) {
 			if ctx.Err() == nil {
-				logger.Warn("demo consume", "group", group, "topic", topic, "partition", p, "error", err)
+				logger.Warn("demo consume", "group", group, "topic", topic, "partition", p, "err", err)
 			}
 		})
 	}

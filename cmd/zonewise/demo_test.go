@@ -9,8 +9,8 @@ import (
 
 	"github.com/zonewise/zonewise/dashboards"
 	"github.com/zonewise/zonewise/internal/cli"
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 func TestDevWithDemoHasTrafficInEveryZoneAndEndsWell(t *testing.T) {

@@ -134,8 +134,8 @@ type devPorts struct {
 	ready chan struct{} // closed when clients may come
 }
 
-// lateListener takes no connection before it is time: those that come sooner
-// wait, and are not told by a cluster that is starting what it does not know yet.
+// lateListener accepts no connection before it is opened: earlier ones wait,
+// and do not get incomplete metadata of a cluster that is starting.
 type lateListener struct {
 	net.Listener
 	ready  <-chan struct{}
@@ -226,8 +226,8 @@ func (d *devCluster) printAddresses(w io.Writer) {
 	fmt.Fprintf(w, "  data        %s\n", d.o.dataDir)
 }
 
-// newHandler serves the page of the first broker that lives, every broker's own
-// below its zone's name, and says ready once all are.
+// newHandler serves the page of the first live broker, every broker's own below
+// its zone's name, and reports ready once all are.
 func (d *devCluster) newHandler(perNode []http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for i, h := range perNode {
@@ -241,7 +241,7 @@ func (d *devCluster) newHandler(perNode []http.Handler) http.Handler {
 				return
 			}
 		}
-		_, _ = io.WriteString(w, "ok\n") // the reader is gone: nobody to tell
+		_, _ = io.WriteString(w, "ok\n") // the reader is gone
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		for i, n := range d.nodes {
@@ -255,5 +255,5 @@ func (d *devCluster) newHandler(perNode []http.Handler) http.Handler {
 	return mux
 }
 
-// devLogger says of which zone a line is.
+// devLogger adds the zone to each line.
 func devLogger(l *slog.Logger, i int) *slog.Logger { return l.With("zone", devZone(i)) }

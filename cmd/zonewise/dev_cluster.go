@@ -72,7 +72,7 @@ func startDev(ctx context.Context, o *devOptions, logger *slog.Logger, fatal fun
 	if err := d.nodes[0].WaitGroups(ctx); err != nil {
 		return d, err
 	}
-	for _, n := range d.nodes { // who was given a group has loaded it
+	for _, n := range d.nodes { // the new coordinator of a group has loaded it
 		if err := n.WaitReady(ctx); err != nil {
 			return d, err
 		}
@@ -175,9 +175,8 @@ func (d *devCluster) startNode(ctx context.Context, i int) (*node.Node, error) {
 	return n, n.WaitReady(ctx)
 }
 
-// drain ends everything in good order.
-// Clients implements node.ClientCounter: the brokers share this process, and have
-// no peer doors. The pages that ask are served once all have started.
+// Clients implements node.ClientCounter: the brokers share this process, and have no broker-to-broker interfaces. The
+// pages that call it are served once all have started.
 func (d *devCluster) Clients(_ context.Context, id metadata.BrokerID, _ string) (node.ZoneClients, error) {
 	for _, n := range d.nodes {
 		if n.Broker() == id {

@@ -52,8 +52,8 @@ func (o *dumpSource) readObject(ctx context.Context, key string) ([]byte, error)
 	return s.Get(ctx, strings.TrimPrefix(key, o.cluster+"/"), 0, -1)
 }
 
-// errDamaged is how a dump of a damaged thing ends: what could be read is
-// printed, and the exit code says that it is not whole.
+// errDamaged is the error of a dump of a damaged object: what could be read is
+// printed, and the exit code shows that it is incomplete.
 var errDamaged = errors.New("damaged")
 
 // dumpCommand makes a command that prints one stored thing by its key.

@@ -71,7 +71,7 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	// etcd reads them itself; what is wrong with them is said better here.
+	// etcd reads them itself; this check has the better error messages.
 	if _, err := o.clientTLS.loadConfig("client"); err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func runEtcd(ctx context.Context, o *etcdServerOptions, env cli.Env) error {
 	}
 }
 
-// shareProcessors leaves half of the processors to the broker beside it. A
-// member waits for its disk and its peers most of the time, and each further
-// processor that Go may use costs wake-ups for nothing: a fifth of its work on a
-// small machine. GOMAXPROCS in the environment has the last word.
+// shareProcessors leaves half of the processors to the broker on the same
+// machine. A member waits for its disk and its peers most of the time, and each
+// further processor that Go may use costs useless wake-ups: a fifth of its work
+// on a small machine. GOMAXPROCS in the environment has precedence.
 func shareProcessors() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS((runtime.GOMAXPROCS(0) + 1) / 2)
@@ -120,7 +120,7 @@ func shareProcessors() {
 // adminTimeout bounds one request of an operator to etcd.
 const adminTimeout = 30 * time.Second
 
-// etcdAdmin is a command that asks a running etcd for something.
+// etcdAdmin is a command that sends requests to a running etcd.
 func etcdAdmin(c cli.Command, run func(ctx context.Context, client *clientv3.Client, env cli.Env) error) cli.Command {
 	c.New = func(s *cli.Set) func(context.Context, cli.Env) error {
 		o := &etcdOptions{}

@@ -21,7 +21,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// etcdOptions say where etcd is and who we are to it.
+// etcdOptions are the addresses of etcd and the credentials for it.
 type etcdOptions struct {
 	endpoints    []string
 	user         string
@@ -38,7 +38,7 @@ func (o *etcdOptions) declareEtcd(s *cli.Set) {
 	o.tls.declareTLS(s, "etcd", "etcd's members")
 }
 
-// etcdEndpoint is one member, and its zone where that was said.
+// etcdEndpoint is one member, and its zone where that was given.
 type etcdEndpoint struct {
 	zone metadata.ZoneID
 	url  string
@@ -157,7 +157,7 @@ func (e *etcdMembers) checkMembers(ctx context.Context, cluster string) error {
 // checkTimeout bounds the wait for an etcd that is starting, too.
 const checkTimeout = 30 * time.Second
 
-// checkMember judges what one member says of itself.
+// checkMember checks the status of one member.
 func (e *etcdMembers) checkMember(url string, s *clientv3.StatusResponse) error {
 	major, minor := 0, 0
 	if _, err := fmt.Sscanf(s.Version, "%d.%d", &major, &minor); err != nil || major != 3 || minor < minEtcdMinor {
@@ -218,7 +218,7 @@ func probeTxn(ctx context.Context, kv etcdlog.KV, txn *etcdserverpb.TxnRequest) 
 	}
 }
 
-// quorumError says what a probe that was not answered most likely means.
+// quorumError explains the most likely reason of a probe without an answer.
 func quorumError(err error) error {
 	return fmt.Errorf("probe etcd: %w: is a majority of its members running and connected? check `zonewise etcd members`", err)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
 
-// Times of asking members who they are.
+// Times of the requests for members' names.
 const (
 	memberTimeout      = 2 * time.Second
 	learnZonesInterval = 10 * time.Second
@@ -94,14 +94,14 @@ func (e *etcdMembers) Close() error {
 	return errors.Join(errs...)
 }
 
-// endpointOf returns what is known of a member.
+// endpointOf returns the endpoint of a member.
 func (e *etcdMembers) endpointOf(i int) etcdEndpoint {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.all[i]
 }
 
-// memberStatus asks a member how it is.
+// memberStatus requests the status of a member.
 func (e *etcdMembers) memberStatus(ctx context.Context, i int) (*clientv3.StatusResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
 	defer cancel()
@@ -114,11 +114,12 @@ func (e *etcdMembers) memberStatus(ctx context.Context, i int) (*clientv3.Status
 	}
 }
 
-// usedZone is the zone of the member that is used, unknown where it has not told.
+// usedZone is the zone of the member that is used; unknown until its name was
+// received.
 func (e *etcdMembers) usedZone() metadata.ZoneID { return e.endpointOf(e.Using()).zone }
 
-// learnZones asks members whose zone was not said for their names, which say it,
-// until all have told.
+// learnZones requests the names of members without a given zone, which name
+// their zones, until all have responded.
 func (e *etcdMembers) learnZones(ctx context.Context) {
 	for !e.updateZones(ctx) {
 		select {
@@ -129,7 +130,8 @@ func (e *etcdMembers) learnZones(ctx context.Context) {
 	}
 }
 
-// updateZones asks once, all at the same time, and reports whether all are known.
+// updateZones sends these requests once, all at the same time, and reports
+// whether all zones are known.
 func (e *etcdMembers) updateZones(ctx context.Context) bool {
 	var wg sync.WaitGroup
 	known := make([]bool, len(e.all))
@@ -159,7 +161,7 @@ func (e *etcdMembers) updateZones(ctx context.Context) bool {
 	return true
 }
 
-// memberName asks a member for its name.
+// memberName requests the name of a member.
 func (e *etcdMembers) memberName(ctx context.Context, i int) (string, error) {
 	s, err := e.memberStatus(ctx, i)
 	if err != nil {

@@ -50,12 +50,12 @@ func (f flagFile) readError(err error) error {
 	}
 	var at *fs.PathError
 	if errors.As(err, &at) {
-		err = at.Err // the path stands before it
+		err = at.Err // the path precedes it in the message
 	}
 	return fmt.Errorf("read --%s %s: %w; %s", f.flag, f.path, err, remedy)
 }
 
-// contentError says that the file was read and holds something else.
+// contentError means that the file was read and contains something else.
 func (f flagFile) contentError(err error) error {
 	return fmt.Errorf("read --%s %s: %w; give %s", f.flag, f.path, err, f.expected)
 }

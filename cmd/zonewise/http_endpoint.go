@@ -11,8 +11,9 @@ import (
 	"github.com/zonewise/zonewise/internal/cli"
 )
 
-// httpEndpoint is how the HTTP door of a broker is guarded: TLS, certificates of
-// its readers, a token. Without any of them it is open to whoever reaches it.
+// httpEndpoint is how the HTTP interface of a broker is guarded: TLS, client
+// certificates, a token. Without any of them it is open to anyone who reaches
+// it.
 type httpEndpoint struct {
 	tls       tlsOptions
 	tokenFile string
@@ -57,8 +58,8 @@ func (g httpGuard) wrapServer(ln net.Listener, h http.Handler) (net.Listener, ht
 	return ln, h
 }
 
-// requireToken lets nobody read without the token but those who only ask whether
-// the broker lives. Hashes are compared, so that no length shows.
+// requireToken requires the token for everything but the health check. Hashes
+// are compared, so that the comparison does not reveal the length.
 func requireToken(token string, h http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// silenceableHandler passes log lines on until it is shut. An etcd member that is stopped
-// on purpose calls the end of its own listeners an error.
+// silenceableHandler passes log lines on until it is silenced: an etcd member
+// that is stopped on purpose logs the end of its own listeners as an error.
 type silenceableHandler struct {
 	slog.Handler
 	silenced *atomic.Bool

@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// reserveBytes is what a process needs beside full caches: state, requests and
-	// answers under way, connections, and garbage.
+	// reserveBytes is what a process needs in addition to full caches:
+	// state, requests and answers under way, connections, and garbage.
 	reserveBytes = 256 << 20
-	// memoryInterval is how often the limit is set anew.
+	// memoryInterval is how often the limit is updated.
 	memoryInterval = time.Second
 )
 
-// memoryLimit is what the Go runtime is told to stay below. base is what caches
-// and unacknowledged batches may take, and room beside them; a heap that lives
-// beyond that, because budgets for requests and answers are taken or the cluster's
-// state is large, keeps half of its size to grow: a limit close to what lives
-// would have the runtime collect without a pause. container is the memory of the
+// memoryLimit is the memory limit of the Go runtime. base is the size of caches
+// and unacknowledged batches, plus reserveBytes. A live heap above that,
+// because budgets for requests and answers are in use or the cluster's state is
+// large, keeps half of its size to grow: with a limit close to the live heap
+// the runtime would collect without a pause. container is the memory of the
 // process's cgroup, 0 where it has no limit.
 func memoryLimit(base, live, container int64) int64 {
 	limit := max(base, live+live/2)
@@ -37,9 +37,9 @@ func memoryLimit(base, live, container int64) int64 {
 	return limit
 }
 
-// limitMemory keeps the Go runtime's memory limit for so many nodes of one
-// configuration in this process. GOMEMLIMIT holds over it. The caller calls undo at
-// the end.
+// limitMemory maintains the Go runtime's memory limit for that number of nodes
+// of one configuration in this process. GOMEMLIMIT has precedence. The caller
+// calls undo at the end.
 func limitMemory(logger *slog.Logger, o *tuneOptions, nodes int) (undo func()) {
 	cfg := node.Config{WALBytes: o.walMemory, TailBytes: o.tailMemory, BlockBytes: o.blockMemory}
 	base, most := cfg.CacheBytes()*int64(nodes)+reserveBytes, cfg.MemoryBytes()*int64(nodes)+reserveBytes

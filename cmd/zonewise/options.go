@@ -23,7 +23,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket/s3"
 )
 
-// logOptions say how a server logs.
+// logOptions are the options of a server's log.
 type logOptions struct {
 	level, format string
 	levelVar      *slog.LevelVar // of the logger, which may be changed at run time
@@ -114,33 +114,33 @@ func loadPriceBook(path string) (*costmodel.Book, error) {
 	return book, nil
 }
 
-// tlsOptions are the files of one door's certificates; all empty: plain text.
+// tlsOptions are the certificate files of one interface; all empty: plain text.
 type tlsOptions struct{ ca, cert, key string }
 
-func (o *tlsOptions) declareTLS(s *cli.Set, door, whose string) {
-	s.String(&o.ca, door+"-ca", "", "FILE", "certificates that "+whose+" must be signed by (PEM); turns TLS on")
-	s.String(&o.cert, door+"-cert", "", "FILE", "our certificate towards "+whose+" (PEM)")
-	s.String(&o.key, door+"-key", "", "FILE", "its key (PEM)")
+func (o *tlsOptions) declareTLS(s *cli.Set, prefix, whose string) {
+	s.String(&o.ca, prefix+"-ca", "", "FILE", "certificates that "+whose+" must be signed by (PEM); turns TLS on")
+	s.String(&o.cert, prefix+"-cert", "", "FILE", "our certificate towards "+whose+" (PEM)")
+	s.String(&o.key, prefix+"-key", "", "FILE", "its key (PEM)")
 }
 
 // loadConfig returns nil where no file is given.
-func (o *tlsOptions) loadConfig(door string) (*tls.Config, error) {
+func (o *tlsOptions) loadConfig(prefix string) (*tls.Config, error) {
 	if *o == (tlsOptions{}) {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if (o.cert == "") != (o.key == "") {
-		return nil, cli.Usagef("--%s-cert and --%s-key must be given together", door, door)
+		return nil, cli.Usagef("--%s-cert and --%s-key must be given together", prefix, prefix)
 	}
 	if o.cert != "" {
-		pair, err := readKeyPair(flagFile{door + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{door + "-key", o.key, "a file with the key of --" + door + "-cert (PEM)"})
+		pair, err := readKeyPair(flagFile{prefix + "-cert", o.cert, "a file with our certificate (PEM)"}, flagFile{prefix + "-key", o.key, "a file with the key of --" + prefix + "-cert (PEM)"})
 		if err != nil {
 			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if o.ca != "" {
-		pool, err := flagFile{door + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.readCertificates()
+		pool, err := flagFile{prefix + "-ca", o.ca, "a file with certificates of authorities (PEM)"}.readCertificates()
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +156,7 @@ func newRand() *rand.Rand {
 	return rand.New(rand.NewPCG(binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])))
 }
 
-// newSecret returns a random text that nobody can guess.
+// newSecret returns a random text that cannot be guessed.
 func newSecret() string {
 	var b [32]byte
 	_, _ = crand.Read(b[:]) // never fails
@@ -176,7 +176,7 @@ func parseZoneNames(pairs []string) (map[string]metadata.ZoneID, error) {
 	return out, nil
 }
 
-// portError says why a port cannot be had and which flag moves it.
+// portError explains why a port is not available and which flag changes it.
 func portError(err error, port int, flag string) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):

@@ -77,7 +77,7 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 // maxBehind is how many groups are named that were behind.
 const maxBehind = 20
 
-// printBehind says what tools will show of groups after the gap.
+// printBehind prints what tools will show of groups after the gap.
 func printBehind(env cli.Env, groups []recovery.GroupReport) {
 	fmt.Fprint(env.Stdout, "\nconsumers pass the offsets between the last and the next by themselves; groups that had read everything have no lag\n")
 	if len(groups) == 0 {

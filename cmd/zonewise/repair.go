@@ -108,7 +108,7 @@ func deleteArchived(ctx context.Context, c *clientv3.Client, cluster string) (in
 		return 0, err
 	}
 	prefix := etcdlog.Root + cluster + "/log/"
-	end := fmt.Sprintf("%s%016x/", prefix, uint64(from.Truncated)+1)
+	end := fmt.Sprintf("%s%016x/", prefix, uint64(from.ArchivedUpTo)+1)
 	total := 0
 	for {
 		page, err := c.Get(ctx, prefix, clientv3.WithRange(end), clientv3.WithKeysOnly(), clientv3.WithLimit(200))

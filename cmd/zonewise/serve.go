@@ -16,8 +16,8 @@ import (
 	"github.com/zonewise/zonewise/internal/node"
 )
 
-// drainTimeout is how long a broker may take to finish what it has, once it
-// was asked to stop. systemd and others kill after 90 s or less.
+// drainTimeout is how long a broker may take to finish its work after a signal
+// to stop. systemd and others kill after 90 s or less.
 const drainTimeout = 30 * time.Second
 
 // drainAll drains nodes at the same time and closes them.
@@ -48,10 +48,12 @@ type httpServer struct {
 	done   chan struct{}
 }
 
-// serveHTTP serves h on ln; failed is told why it ended, if not by stop.
+// serveHTTP serves h on ln; failed receives the error that ended it, if not
+// stop.
 func serveHTTP(ln net.Listener, h http.Handler, logger *slog.Logger, failed func(error)) *httpServer {
 	w := &httpServer{server: node.NewHTTPServer(h), done: make(chan struct{})}
-	// What net/http says is of single connections: "TLS handshake error from ...".
+	// What net/http logs about single connections: "TLS handshake error
+	// from ...".
 	w.server.ErrorLog = slog.NewLogLogger(logger.With("listener", ln.Addr().String()).Handler(), slog.LevelInfo)
 	go func() {
 		defer close(w.done)

@@ -15,8 +15,9 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket/s3"
 )
 
-// Settings without which brokers cannot work together at all. Of the others it
-// is told that they differ: they may, while brokers are restarted one by one.
+// Settings without which brokers cannot work together at all. Differences of
+// the others are logged: they are normal while brokers are restarted one by
+// one.
 const (
 	settingBucket  = "--bucket"
 	settingPeerTLS = "--peer-ca, --peer-cert and --peer-key"
@@ -35,7 +36,7 @@ func sharedFlags() []string {
 	}
 }
 
-// sharedSettings are the settings that this broker tells the others, by their flags.
+// sharedSettings are the settings that this broker publishes, by their flags.
 func (o *brokerOptions) sharedSettings(priceBook string) (map[string]string, error) {
 	where, err := bucketIdentity(o.bucket)
 	if err != nil {
@@ -52,8 +53,8 @@ func (o *brokerOptions) sharedSettings(priceBook string) (map[string]string, err
 	return out, nil
 }
 
-// bucketIdentity tells one bucket from another, whichever way leads to it: the
-// endpoint may be another one in every zone.
+// bucketIdentity identifies a bucket independently of the endpoint, which may
+// be another one in every zone.
 func bucketIdentity(where string) (string, error) {
 	if strings.HasPrefix(where, "s3:") {
 		c, err := s3.ParseURL(where)
@@ -88,16 +89,16 @@ func (d settingDifference) String() string {
 	return fmt.Sprintf("%s: %s here, %s at the broker of zone %s, --peer %s", d.name, say(d.here), say(d.there), d.broker.Info.Zone, d.broker.Info.Peer)
 }
 
-// compareWith holds our settings against those of others. A broker of our
-// address is an earlier life of our own; a setting that one does not tell is of
-// another version.
+// compareWith compares our settings with those of others. A broker of our
+// address is an earlier process of this broker; a setting that a broker does
+// not publish is of another version.
 func compareWith(ours map[string]string, peer string, others []metadata.LiveSession) (out []settingDifference) {
 	for _, o := range others {
 		if o.Info.Peer == peer {
 			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(ours)) {
-			if there, told := o.Info.Settings[name]; told && there != ours[name] {
+			if there, published := o.Info.Settings[name]; published && there != ours[name] {
 				out = append(out, settingDifference{name, ours[name], there, o})
 			}
 		}
@@ -110,8 +111,8 @@ type settingsLog interface {
 	Settings(ctx context.Context) ([]metadata.LiveSession, error)
 }
 
-// compareSettings refuses to start beside brokers with which there can be no
-// working together, and warns of all else that differs.
+// compareSettings refuses to start with incompatible settings, and logs a
+// warning for all other differences.
 func compareSettings(ctx context.Context, log settingsLog, ours map[string]string, peer string, logger *slog.Logger) error {
 	others, err := log.Settings(ctx)
 	if err != nil {
@@ -129,8 +130,8 @@ func compareSettings(ctx context.Context, log settingsLog, ours map[string]strin
 	return errors.Join(refused...)
 }
 
-// checkSettings returns the settings that this broker tells the others, after they were
-// held against theirs.
+// checkSettings returns the settings that this broker publishes, after they
+// were compared with those of others.
 func (b *brokerProcess) checkSettings(ctx context.Context, log settingsLog) (map[string]string, error) {
 	ours, err := b.o.sharedSettings(b.files.book.ID())
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/internal/cli"
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 // secondBroker are the arguments of a broker beside a running one, and its HTTP

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// tlsFiles are the certificates of one interface. They are read anew when their
-// files change; connections that are open stay as they are.
+// tlsFiles are the certificates of one interface. They are reloaded when their
+// files change; open connections are not affected.
 type tlsFiles struct {
 	options    tlsOptions
 	flagPrefix string // what its flags begin with
@@ -28,18 +28,19 @@ type tlsContent struct {
 }
 
 // openFiles reads the files; nil where no file is given.
-func (o *tlsOptions) openFiles(door string) (*tlsFiles, error) {
+func (o *tlsOptions) openFiles(prefix string) (*tlsFiles, error) {
 	if *o == (tlsOptions{}) {
 		return nil, nil
 	}
-	f := &tlsFiles{options: *o, flagPrefix: door}
+	f := &tlsFiles{options: *o, flagPrefix: prefix}
 	_, err := f.reloadIfChanged()
 	return f, err
 }
 
-// reloadIfChanged reads the files, and reports whether they hold something else than
-// before. After an error what was read before stays. The sum is taken first: of
-// files that are swapped meanwhile it is the older one, and the next look differs.
+// reloadIfChanged reads the files, and reports whether their content has
+// changed. After an error the former certificates stay. The sum is computed
+// first: of files that are replaced meanwhile it is the older one, and the next
+// call sees the difference.
 func (f *tlsFiles) reloadIfChanged() (changed bool, err error) {
 	sum, unread := f.hashFiles()
 	if before := f.loaded.Load(); unread == nil && before != nil && before.sum == sum {
@@ -76,8 +77,8 @@ func (f *tlsFiles) hashFiles() (sum [sha256.Size]byte, err error) {
 // currentConfig is the configuration of the next connection.
 func (f *tlsFiles) currentConfig() *tls.Config { return f.loaded.Load().config.Clone() }
 
-// serverConfig is the configuration of a listener. Who connects must show a
-// certificate where there are authorities to hold it against.
+// serverConfig is the configuration of a listener. Clients must present a
+// certificate where there are authorities to verify it.
 func (f *tlsFiles) serverConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		c := f.currentConfig()

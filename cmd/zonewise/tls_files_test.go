@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 // pairAt makes a pair in a folder of its own, and returns the folder.

@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// tlsInterval is how often the files of certificates are read and compared even
-	// if no event says that they changed: network file systems send none.
+	// tlsInterval is how often certificate files are read and compared even
+	// without an event: network file systems send none.
 	tlsInterval = 10 * time.Second
 	// tlsSettleTime is the pause between a change in a folder and the reading, so that
 	// a certificate and its key, which are written one after the other, are both there.
 	tlsSettleTime = 200 * time.Millisecond
 )
 
-// notifyHangup are the SIGHUPs of a server, upon which it reads its files anew: it is
-// not ended by them. stop gives the signal back.
+// notifyHangup are the SIGHUPs of a server, upon which it reloads its files
+// instead of ending. stop restores the signal.
 func notifyHangup() (came <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
 	return c, func() { signal.Stop(c) }
 }
 
-// tlsWatcher reads certificates anew: upon SIGHUP, when something changes in a
-// folder of theirs, and every tlsInterval.
+// tlsWatcher reloads certificates: upon SIGHUP, when something changes in one
+// of their folders, and every tlsInterval.
 type tlsWatcher struct {
 	logger  *slog.Logger
 	hangups <-chan os.Signal
@@ -39,7 +39,7 @@ type tlsWatcher struct {
 	failed  map[*tlsFiles]string  // what was logged last
 }
 
-// watchTLS reads certificates anew until ctx ends.
+// watchTLS reloads certificates until ctx ends.
 func watchTLS(ctx context.Context, logger *slog.Logger, came <-chan os.Signal, files ...*tlsFiles) {
 	w := tlsWatcher{logger: logger, hangups: came, files: files, failed: map[*tlsFiles]string{}}
 	folders, err := fsnotify.NewWatcher()
@@ -69,7 +69,7 @@ func (w *tlsWatcher) run(ctx context.Context, watch func()) {
 	settled := time.NewTimer(tlsSettleTime)
 	settled.Stop()
 	for watch(); ; watch() {
-		asked := false
+		requested := false
 		select {
 		case <-ctx.Done():
 			return
@@ -79,23 +79,23 @@ func (w *tlsWatcher) run(ctx context.Context, watch func()) {
 		case <-settled.C:
 		case <-tick.C:
 		case <-w.hangups:
-			asked = true
+			requested = true
 			w.logger.Info("SIGHUP: reloading certificates; use SIGTERM to stop a broker")
 		}
 		for _, f := range w.files {
 			if f != nil {
-				w.reloadFiles(f, asked)
+				w.reloadFiles(f, requested)
 			}
 		}
 	}
 }
 
-// reloadFiles reads one interface's files. A failure is logged once, or whenever
-// asked.
-func (w *tlsWatcher) reloadFiles(f *tlsFiles, asked bool) {
+// reloadFiles reloads one interface's files. A failure is logged once, and
+// whenever a reload was requested.
+func (w *tlsWatcher) reloadFiles(f *tlsFiles, requested bool) {
 	changed, err := f.reloadIfChanged()
 	switch {
-	case err != nil && (asked || w.failed[f] != err.Error()):
+	case err != nil && (requested || w.failed[f] != err.Error()):
 		w.failed[f] = err.Error()
 		w.logger.Error("certificates could not be reloaded: the previous ones stay in use", "err", err)
 	case err == nil:

@@ -11,13 +11,13 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 )
 
-// topology knows where the etcd members stand, for the price of what crosses
-// between zones: routes of entries, and up to which size inline is cheaper
-// than a PUT. One goroutine (run) asks; readers take an immutable picture.
+// topology has the zones of the etcd members, for the price of traffic between
+// zones: routes of entries, and up to which size inline is cheaper than a PUT.
+// One goroutine (run) updates it; readers take an immutable snapshot.
 type topology struct {
 	zone     metadata.ZoneID
 	members  func(context.Context) ([]etcdlog.Member, error)
-	usedZone func() metadata.ZoneID // of the member that this broker asks; unknown: the rule of routeOf
+	usedZone func() metadata.ZoneID // of the member that this broker uses; unknown: the rule of routeOf
 	zoneOf   func(member string) metadata.ZoneID
 	book     *costmodel.Book
 	logger   *slog.Logger
@@ -29,8 +29,8 @@ type topologySnapshot struct {
 	inline int // bytes
 }
 
-// topologyInterval is how often members and leader are looked at: an election is
-// priced rightly that soon.
+// topologyInterval is how often members and leader are read: the price is wrong
+// for at most that long after an election.
 const topologyInterval = 5 * time.Second
 
 func (t *topology) route() metadata.Route {
@@ -40,7 +40,7 @@ func (t *topology) route() metadata.Route {
 	return metadata.Route{Broker: t.zone}
 }
 
-// inlineLimit is 0, and nothing inline, until the first look.
+// inlineLimit is 0, so that nothing goes inline, until the first update.
 func (t *topology) inlineLimit() int {
 	if p := t.current.Load(); p != nil {
 		return p.inline
@@ -79,8 +79,9 @@ func (t *topology) refresh(ctx context.Context) error {
 	return nil
 }
 
-// routeOf is how an entry of a broker in zone travels as a rule: to a member in
-// its own zone if there is one, else to the leader; from there to every follower.
+// routeOf is the usual route of an entry of a broker in zone: to a member in
+// its own zone if there is one, else to the leader; from there to every
+// follower.
 func routeOf(zone metadata.ZoneID, members []etcdlog.Member, zoneOf func(string) metadata.ZoneID) metadata.Route {
 	r := metadata.Route{Broker: zone}
 	near := false
@@ -101,20 +102,9 @@ func routeOf(zone metadata.ZoneID, members []etcdlog.Member, zoneOf func(string)
 }
 
 // inlineLimit is the most bytes that are cheaper in an entry, which etcd
-// carries over every leg of the route, than in an object.
+// carries over every network hop of the route, than in an object.
 func inlineLimit(book *costmodel.Book, r metadata.Route) (int, error) {
-	legs := uint64(0)
-	cross := func(a, b metadata.ZoneID) {
-		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
-			legs++
-		}
-	}
-	cross(r.Broker, r.Member)
-	cross(r.Member, r.Leader)
-	for _, f := range r.Followers {
-		cross(r.Leader, f)
-	}
-	limit, err := costmodel.InlineLimit(book, legs)
+	limit, err := costmodel.InlineLimit(book, uint64(r.CountNetworkHops()))
 	if err != nil {
 		return 0, err
 	}

@@ -27,7 +27,8 @@ type tuneOptions struct {
 	walMemory, tailMemory, blockMemory         int64
 }
 
-// declareTune says that each of the memory limits is memory bytes by default.
+// declareTune declares the options; memory is the default of each memory limit,
+// in bytes.
 func (o *tuneOptions) declareTune(s *cli.Set, memory int64) {
 	def, r := node.DefaultConfig(), metadata.DefaultRates()
 	s.Bool(&o.autoCreate, "auto-create-topics", def.AutoCreate, "make a topic when a client first uses it")
@@ -74,8 +75,8 @@ func (o *tuneOptions) validate() error {
 	return o.groups.validate()
 }
 
-// apply sets what the options say; limit tells up to which size inline is
-// cheaper than an object.
+// apply applies the options; limit returns up to which size inline is cheaper
+// than an object.
 func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	c.AutoCreate, c.DefaultPartitions, c.Linger, c.RebalanceDelay = o.autoCreate, int32(o.partitions), o.linger, o.rebalanceDelay
 	c.KeepTopics, c.CheckReplication = !o.deleteTopics, o.checkReplicas

@@ -11,8 +11,8 @@ import (
 // defaultOffsetsPartitions is Kafka's offsets.topic.num.partitions.
 const defaultOffsetsPartitions = 50
 
-// groupOptions are what Kafka's brokers can be told about groups, with Kafka's
-// defaults. Of zero are fields of tests that want the default.
+// groupOptions are Kafka's broker settings of groups, with Kafka's defaults.
+// Zero values in tests mean the default.
 type groupOptions struct {
 	minSession, maxSession     time.Duration
 	consumerSession, heartbeat time.Duration

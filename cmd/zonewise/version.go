@@ -10,11 +10,11 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// release is the version of this program; CHANGELOG.md says what is in it.
+// release is the version of this program; CHANGELOG.md describes it.
 const release = "0.1.0"
 
-// builtFrom is the commit, as `make build` has the linker set it; empty: Go's own
-// build information may tell.
+// builtFrom is the commit, as `make build` sets it by the linker; empty: Go's
+// own build information is used.
 var builtFrom string
 
 // fullVersion is release, and the commit it was built from where that is known.

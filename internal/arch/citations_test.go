@@ -29,7 +29,7 @@ var (
 	namedInvariant = regexp.MustCompile(`\*\*I(\d{1,2})\b`)
 )
 
-// sources is what may be cited.
+// sources are the documents that may be cited.
 type sources struct {
 	sections             map[string][]string // of a document; nil: no such document
 	adrs                 map[int]bool
@@ -78,7 +78,7 @@ func firstGroups(re *regexp.Regexp, text string) (found []string) {
 	return found
 }
 
-// problems returns what a comment cites and the tree does not have.
+// problems returns a comment's citations that do not exist in the tree.
 func (s *sources) problems(comment string) (all []string) {
 	for _, m := range citedADR.FindAllStringSubmatch(comment, -1) {
 		if n, _ := strconv.Atoi(m[1]); !s.adrs[n] {

@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// Several brokers run in one process: nothing of the product may work in
-// init() or keep changing state in package variables, and finished code does
-// not promise to be written later.
+// Several brokers run in one process: the product has no init() and no mutable
+// package variables. Finished code has no markers for unfinished work.
 func TestNoInitNoUnfinishedWork(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {

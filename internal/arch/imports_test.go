@@ -1,9 +1,9 @@
-// Package arch holds the gates of the house: the import table and the rules
-// that every package keeps, as tests.
+// Package arch tests the import table and the rules that every package follows.
 package arch
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -12,59 +12,61 @@ import (
 
 const module = "github.com/zonewise/zonewise/"
 
-// allowed is the import table: for each package, what of this module it may
-// import beside itself. Arrows only point down. ARCHITECTURE.md explains it.
+// allowed is the import table: for each package, the packages of this module that it
+// may import. Arrows only point down. ARCHITECTURE.md explains it.
 var allowed = map[string][]string{
-	"metadata":                     {"internal/apportion"},
-	"metadata/etcdlog":             {"metadata"},
-	"metadata/etcdlog/etcdfake":    {"metadata/etcdlog"},
-	"metadata/metadatatest":        {"metadata"},
-	"internal/apportion":           {},
-	"internal/xxh32":               {},
-	"internal/membudget":           {},
-	"s3stream/bucket":              {},
-	"s3stream/bucket/buckettest":   {"s3stream/bucket"},
-	"s3stream/bucket/s3":           {"s3stream/bucket"},
-	"s3stream/hedge":               {"s3stream/bucket"},
-	"s3stream":                     {"s3stream/bucket", "s3stream/hedge", "metadata"},
-	"router":                       {"metadata"},
-	"wal":                          {"s3stream", "s3stream/bucket", "s3stream/hedge", "metadata"},
-	"broker":                       {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/apportion", "internal/xxh32", "internal/membudget"},
-	"broker/schema":                {},
-	"broker/configs":               {},
-	"internal/tools/requestschema": {},
-	"broker/groups":                {"metadata"},
-	"costmodel":                    {"internal/apportion"},
-	"dashboards":                   {"costmodel", "metadata"},
-	"internal/node":                {"*"},
-	"internal/sim":                 {"*"},
-	"internal/sim/cmd/manyseeds":   {"internal/testenv/report"},
-	"internal/recovery":            {"metadata", "metadata/etcdlog", "s3stream/bucket"},
-	"internal/cli":                 {},
-	"internal/bench":               {},
-	"internal/etcdserver":          {},
-	"internal/testenv/s3server":    {},
-	"internal/testenv/kafkaoracle": {},
-	"internal/testenv/devserver":   {},
-	"internal/testenv/hostile":     {},
-	"internal/framing":             {"internal/xxh32"},
-	"internal/testenv/logtext":     {},
-	"internal/arch":                {},
-	"cmd/zonewise":                 {"*"},
-	"internal/suites/integration":  {"*"},
-	"internal/suites/clients":      {"*"},
-	"internal/suites/external":     {"*"},
-	"internal/suites/performance":  {"*"},
-	"internal/suites/differential": {"*"},
-	"internal/testenv/report":      {},
-	"internal/oracle":              {},
-	"internal/oracle/cmd/replay":   {"internal/oracle"},
-	"internal/mutants":             {},
-	"internal/listappend":          {},
-	"internal/testenv/cluster":     {"*"},
+	"metadata":                   {"internal/apportion", "internal/binread", "internal/costkeys"},
+	"metadata/etcdlog":           {"metadata"},
+	"metadata/etcdlog/etcdfake":  {"metadata/etcdlog"},
+	"metadata/metadatatest":      {"metadata"},
+	"internal/apportion":         {},
+	"internal/binread":           {},
+	"internal/costkeys":          {},
+	"internal/xxh32":             {},
+	"internal/membudget":         {},
+	"s3stream/bucket":            {},
+	"s3stream/bucket/buckettest": {"s3stream/bucket"},
+	"s3stream/bucket/s3":         {"s3stream/bucket"},
+	"s3stream/hedge":             {"s3stream/bucket"},
+	"s3stream":                   {"s3stream/bucket", "s3stream/hedge", "metadata", "internal/binread"},
+	"router":                     {"metadata"},
+	"wal":                        {"s3stream", "s3stream/bucket", "s3stream/hedge", "metadata"},
+	"broker":                     {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/apportion", "internal/costkeys", "internal/xxh32", "internal/membudget"},
+	"broker/schema":              {},
+	"broker/configs":             {},
+	"test/tools/requestschema":   {},
+	"broker/groups":              {"metadata"},
+	"costmodel":                  {"internal/apportion", "internal/costkeys"},
+	"dashboards":                 {"costmodel", "metadata", "internal/costkeys"},
+	"internal/node":              {"*"},
+	"test/sim":                   {"*"},
+	"test/sim/cmd/manyseeds":     {"test/testenv/report"},
+	"internal/recovery":          {"metadata", "metadata/etcdlog", "s3stream/bucket"},
+	"internal/cli":               {},
+	"internal/bench":             {},
+	"internal/etcdserver":        {},
+	"test/testenv/s3server":      {},
+	"test/testenv/kafkaoracle":   {},
+	"test/testenv/devserver":     {},
+	"test/testenv/hostile":       {},
+	"test/framing":               {"internal/xxh32"},
+	"test/testenv/logtext":       {},
+	"internal/arch":              {},
+	"cmd/zonewise":               {"*"},
+	"test/suites/integration":    {"*"},
+	"test/suites/clients":        {"*"},
+	"test/suites/external":       {"*"},
+	"test/suites/performance":    {"*"},
+	"test/suites/differential":   {"*"},
+	"test/testenv/report":        {},
+	"test/oracle":                {},
+	"test/oracle/cmd/replay":     {"test/oracle"},
+	"test/mutants":               {},
+	"test/listappend":            {},
+	"test/testenv/cluster":       {"*"},
 }
 
-// restrictedModules names modules that one package alone may import, and why.
+// restrictedModules lists modules that only one package may import, and why.
 var restrictedModules = map[string]struct {
 	packages []string
 	why      string
@@ -125,8 +127,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 	}
 }
 
-// The core must be buildable, testable and simulatable without a cloud SDK,
-// etcd or gRPC behind it.
+// The core can be built, tested and simulated without a cloud SDK, etcd or gRPC.
 func TestCoreHasNoCloudBehindIt(t *testing.T) {
 	for _, p := range listPackages(t, "./metadata", "./s3stream", "./s3stream/bucket", "./wal", "./router", "./broker", "./costmodel", "./dashboards") {
 		for _, dep := range p.Deps {
@@ -139,13 +140,26 @@ func TestCoreHasNoCloudBehindIt(t *testing.T) {
 	}
 }
 
-// metadata, bucket and costmodel stand on the standard library alone.
+// metadata, bucket and costmodel use only the standard library.
 func TestBottomStandsOnTheStandardLibrary(t *testing.T) {
-	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/apportion") {
+	for _, p := range listPackages(t, "./metadata", "./s3stream/bucket", "./costmodel", "./internal/apportion", "./internal/binread", "./internal/costkeys") {
 		for _, imp := range p.Imports {
 			if strings.Contains(strings.Split(imp, "/")[0], ".") && !strings.HasPrefix(imp, module) {
 				t.Errorf("%s imports %s", p.ImportPath, imp)
 			}
+		}
+	}
+}
+
+// Hooks exist for the simulation: no part of the product sets one.
+func TestOnlyTheSimulationSetsHooks(t *testing.T) {
+	for _, path := range productFiles(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "metadata.Hooks{") {
+			t.Errorf("%s sets hooks of the simulation", path)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func overused(names []string) []string {
 	return slices.Sorted(maps.Keys(count))
 }
 
-// Functions say verb and object. A bare word is declared at most twice in a
+// Functions are named by verb and object. A bare word is declared at most twice in a
 // package.
 func TestBareNamesAreFew(t *testing.T) {
 	perPackage := map[string][]string{}

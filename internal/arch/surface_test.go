@@ -16,10 +16,10 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write golden files anew")
 
-// Names that others depend on do not change unnoticed. Flags are held by the
-// help texts of cmd/zonewise, metrics by internal/node, etcd's keys by
-// metadata/etcdlog, stored formats by the golden files of their packages; this
-// test holds the fields of JSON: of the API, of reports and of what is stored.
+// Names that others depend on must not change unnoticed. Tests of cmd/zonewise check
+// flags (by help texts), of internal/node metrics, of metadata/etcdlog etcd's keys,
+// and the golden files of their packages stored formats. This test checks the fields
+// of JSON: of the API, of reports and of stored values.
 func TestJSONFieldsAreTheGoldenOnes(t *testing.T) {
 	var fields []string
 	for _, path := range productFiles(t) {

@@ -42,12 +42,12 @@ type Config struct {
 	InFlight    int // produce requests per broker; 0: the client's default
 
 	Group string // consume by a group; empty: partitions are shared out here
-	// Servers lists the HTTP ports of brokers of zonewise to ask for what they
-	// did, by Ask, which is given one of them and a path.
+	// Servers lists the HTTP ports of zonewise brokers whose metrics are
+	// read, by Ask, which receives one of them and a path.
 	Servers   []string
 	FetchPath func(ctx context.Context, server, path string) ([]byte, error)
-	// Progress is told how the run goes, in a line every five seconds; nil:
-	// nobody is.
+	// Progress receives a line about the run every five seconds; may be
+	// nil.
 	Progress io.Writer
 }
 
@@ -60,7 +60,7 @@ func DefaultConfig() Config {
 // maxClients bounds producers and consumers: each has its own connections.
 const maxClients = 1000
 
-// Validate says what is wrong with c.
+// Validate returns what is wrong with c.
 func (c *Config) Validate() error {
 	switch {
 	case len(c.Bootstrap) == 0:

@@ -54,7 +54,7 @@ func (c *Config) consumerOptions(i int, from offsets) []kgo.Opt {
 	return append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.Topic: mine}))
 }
 
-// runConsumer reads until ctx ends, or until stop says so.
+// runConsumer reads until ctx ends, or until stop returns true.
 func (c *Config) runConsumer(ctx context.Context, i int, from offsets, v *verifier, out *consumeStats) error {
 	if c.Group == "" && !hasShare(from, i, c.Consumers) {
 		return nil

@@ -4,10 +4,10 @@
 //	   │ ack latency                                │ end-to-end latency
 //	   └──────────────▶ Result ◀────────────────────┘ gaps, repeats, order, bytes
 //
-// Every record says who sent it, as which one of its partition, and when
-// (record.go), so that consumers find what is missing, repeated, out of order
+// Every record has its sender, its number in the partition, and its time
+// (record.go), so that consumers detect what is missing, repeated, out of order
 // or changed, without talking to the producers. Latency of a paced run is
 // counted from the moment at which a record was due, not from when the client
-// got around to sending it. Brokers of zonewise are asked for their metrics
-// before and after, and what they did is reported per GiB of records.
+// sent it. The metrics of zonewise brokers are read before and after, and their
+// work is reported per GiB of records.
 package bench

@@ -138,8 +138,8 @@ func (r *runner) runProducer(ctx context.Context, i int) error {
 	return nil
 }
 
-// pacer says when the next record is due. A sender that falls behind sends at
-// once, and the delay counts as latency.
+// pacer determines when the next record is due. A sender that falls behind
+// sends at once, and the delay counts as latency.
 type pacer struct {
 	begin    time.Time
 	interval time.Duration // 0: flat out

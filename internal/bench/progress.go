@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// progressInterval is how often a run tells how it goes, as Kafka's own load
+// progressInterval is how often a run reports its progress, as Kafka's own load
 // generators do.
 const progressInterval = 5 * time.Second
 
@@ -56,7 +56,7 @@ func (r *runner) currentFlows() flowTotals {
 	return f
 }
 
-// formatLine tells what came since the last line.
+// formatLine formats the progress since the last line.
 func (f flowTotals) formatLine(last flowTotals, since, step time.Duration) string {
 	text := fmt.Sprintf("%4.0f s", since.Seconds())
 	part := func(verb string, records, lastRecords, bytes, lastBytes int64) {

@@ -21,7 +21,7 @@ const (
 	crcAt       = 32
 )
 
-// recordStamp is what a record says of itself.
+// recordStamp is the metadata that a record carries.
 type recordStamp struct {
 	run      uint64
 	producer uint32

@@ -16,8 +16,8 @@ import (
 // drainTimeout is how long consumers may need for what was acknowledged.
 const drainTimeout = 30 * time.Second
 
-// Run does one run. The result is there also when it comes with an error, as
-// far as it went. It ends early, and well, with ctx.
+// Run runs one benchmark. The result is valid also with an error, as far as the
+// run went. The end of ctx ends it early, without an error.
 func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

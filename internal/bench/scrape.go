@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The counters that brokers are asked for, summed over their labels.
+// The counters that are read from brokers, summed over their labels.
 const (
 	metricS3    = "zonewise_s3_requests_total"
 	metricCross = "zonewise_cross_zone_bytes_total"
@@ -29,8 +29,8 @@ type Brokers struct {
 // counters are sums over brokers, of those that any of them has.
 type counters map[string]float64
 
-// scrapeServers reads /metrics of each broker. Brokers of one process (zonewise dev)
-// are asked each, and their processor time counted once.
+// scrapeServers reads /metrics of each broker. Brokers of one process (zonewise
+// dev) are each read, and their processor time is counted once.
 func (c *Config) scrapeServers(ctx context.Context) (counters, error) {
 	if len(c.Servers) == 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func parseMetrics(r io.Reader) (counters, error) {
 	return out, lines.Err()
 }
 
-// perGiBSince is the difference, per GiB of so many bytes.
+// perGiBSince is the difference, per GiB of that number of bytes.
 func (c counters) perGiBSince(before counters, bytes int64) *Brokers {
 	if c == nil || bytes == 0 {
 		return nil

@@ -14,7 +14,7 @@ type Faults struct {
 	Repeated   uint64 `json:"repeated"`     // numbers that came again
 	Changed    uint64 `json:"changed"`      // checksum
 	OffsetBack uint64 `json:"offsets_back"` // offsets that did not rise
-	Foreign    uint64 `json:"foreign"`      // records of somebody else; no fault
+	Foreign    uint64 `json:"foreign"`      // records of other producers; no fault
 	First      string `json:"first,omitempty"`
 }
 
@@ -94,9 +94,9 @@ func (v *verifier) noteFirst(format string, args ...any) {
 	}
 }
 
-// finalFaults says what never came: acked is how many numbers of each lineage were
-// acknowledged before the first that failed, failed how many failed: those may
-// be there or not, and are held against nobody.
+// finalFaults reports what never came: acked is how many numbers of each
+// lineage were acknowledged before the first that failed, failed how many
+// failed: those may exist or not, and are no fault.
 func (v *verifier) finalFaults(acked, failed map[lineage]uint64) Faults {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -31,8 +31,8 @@ type loader struct {
 	set     *Set
 	command string
 	environ []string
-	// known has the settings of all commands: a variable meant for another
-	// command is no fault of this one.
+	// known has the settings of all commands: a variable for another
+	// command is no error of this one.
 	known map[string][]string // setting to commands
 }
 
@@ -86,7 +86,8 @@ func (l *loader) flagError(args []string, err error) error {
 
 func (l *loader) knownNames() []string { return append(l.set.settingNames(), configFlag) }
 
-// otherCommandHint says whose setting a name is that this command does not have.
+// otherCommandHint names the command that has a setting which this command does
+// not have.
 func (l *loader) otherCommandHint(name string) string {
 	if of := l.known[name]; len(of) > 0 {
 		return fmt.Sprintf(" (it is one of `%s`)", of[0])
@@ -191,7 +192,7 @@ func configError(path string, err error) error {
 	return fmt.Errorf("read --%s %s: %w; give a YAML file of settings that this process may read", configFlag, path, err)
 }
 
-// scalarValue is a YAML value as it would stand behind a flag.
+// scalarValue is a YAML value as it would be written after a flag.
 func scalarValue(f *setting, v *yaml.Node) (string, error) {
 	switch {
 	case v.Kind == yaml.ScalarNode && v.Tag == "!!null":

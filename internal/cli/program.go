@@ -54,7 +54,7 @@ type Program struct {
 	Stderr   io.Writer
 }
 
-// Main runs what args (without the program's name) ask for and returns the
+// Main runs the command in args (without the program's name) and returns the
 // exit code.
 func (p *Program) Main(ctx context.Context, args []string) int {
 	err := p.dispatch(ctx, args)
@@ -112,8 +112,8 @@ func argCountError(c *Command, left []string) string {
 	return "missing argument: want " + c.Args
 }
 
-// findCommand matches the longest command name that args begin with. A nil command
-// without error asks for an overview of what begins with args[0].
+// findCommand matches the longest command name that args begin with. A nil
+// command without error means an overview of what begins with args[0].
 func (p *Program) findCommand(args []string) (*Command, []string, error) {
 	for n := min(2, len(args)); n > 0; n-- {
 		name := strings.Join(args[:n], " ")

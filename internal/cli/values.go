@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The values below exist for what they say of one that cannot be read: package
-// flag says "parse error" of a number without its unit.
+// The values below exist for their error messages: package flag says "parse
+// error" of a number without its unit.
 
 type durationValue time.Duration
 

@@ -15,8 +15,8 @@ import (
 )
 
 // zapTo sends etcd's own lines of level warning and above to l, never to
-// standard output; nil drops them. A disk that is full is said once, in place of
-// the lines that etcd has for it.
+// standard output; nil drops them. A full disk is logged once, in place of
+// etcd's own lines.
 func zapTo(l *slog.Logger, full *diskFullHandler) *zap.Logger {
 	if l == nil {
 		l = slog.New(slog.DiscardHandler)
@@ -24,9 +24,10 @@ func zapTo(l *slog.Logger, full *diskFullHandler) *zap.Logger {
 	return zap.New(&slogCore{l: l, full: full}, zap.WithFatalHook(full), zap.WithPanicHook(full))
 }
 
-// diskFullHandler says that the disk of a member's data is full, and ends the process
-// where etcd would with a raw error, or a panic and its stack. Nothing that was
-// acknowledged is lost: the others have it, and this one's files stay as they are.
+// diskFullHandler logs that the disk of a member's data is full, and ends the
+// process where etcd would with a raw error, or a panic and its stack. Nothing
+// that was acknowledged is lost: the other members have it, and this member's
+// files stay as they are.
 type diskFullHandler struct {
 	dir      string
 	exit     func(code int) // os.Exit
@@ -45,7 +46,7 @@ func mentionsDiskFull(text string) bool {
 		strings.Contains(text, fmt.Sprintf(" %d})", syscall.ENOSPC)) // bbolt's %w of a logger that does not know it
 }
 
-// errorText says it, as the bucket does of a folder's disk.
+// errorText is its text, the same as the bucket's for a folder's disk.
 func (d *diskFullHandler) errorText() string {
 	return fmt.Sprintf("disk of %s is full: this etcd member stops; free some space and restart it", d.dir)
 }

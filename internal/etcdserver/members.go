@@ -12,11 +12,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// statusTimeout is how long a member may take to say how it is; one that is
+// statusTimeout is how long a member may take to return its status; one that is
 // gone does not refuse, it is silent.
 const statusTimeout = 2 * time.Second
 
-// MemberInfo is a member as the cluster knows it.
+// MemberInfo is a member in the cluster's member list.
 type MemberInfo struct {
 	ID        uint64
 	Name      string // empty: added, and never started
@@ -27,7 +27,7 @@ type MemberInfo struct {
 	SizeBytes int64
 }
 
-// Members lists the cluster's members, and asks each how it is.
+// Members lists the cluster's members and requests the status of each.
 func Members(ctx context.Context, c *clientv3.Client) ([]MemberInfo, error) {
 	r, err := c.MemberList(ctx)
 	if err != nil {

@@ -32,7 +32,7 @@ const (
 	MaxTxnOps = 256
 	// MaxRequestBytes: an entry of 1 MiB, its keys and guards, with room.
 	MaxRequestBytes = 4 << 20
-	// progressInterval is how often a quiet watch is told how far it is.
+	// progressInterval is how often an idle watch receives its progress.
 	progressInterval = time.Second
 	// compactBatch revisions are compacted at a time, with compactPause
 	// between, so that commits pass.
@@ -56,12 +56,12 @@ func (t TLS) toTLSInfo() transport.TLSInfo {
 type Config struct {
 	Name string // of the member; cmd names it after its zone
 	Dir  string // of its data
-	// ClientURL and PeerURL are listened on: http://host:port, https:// with
-	// TLS, or unix://path (clients only meet it in tests). An empty PeerURL
-	// means a member that is alone for ever, on a loopback port of its own.
-	// Port 0 of ClientURL draws one that is free.
+	// ClientURL and PeerURL are listened on: http://host:port, https://
+	// with TLS, or unix://path (used in tests only). An empty PeerURL means
+	// a single member, with a loopback port for itself. Port 0 of ClientURL
+	// picks a free one.
 	ClientURL, PeerURL string
-	// AdvertiseClientURL and AdvertisePeerURL are what others are told;
+	// AdvertiseClientURL and AdvertisePeerURL are published to others;
 	// empty: the same.
 	AdvertiseClientURL, AdvertisePeerURL string
 	// InitialCluster is name=peerURL,... ; empty: this member alone.
@@ -71,7 +71,7 @@ type Config struct {
 	Token              string // of the initial cluster; empty: zonewise
 	QuotaBytes         int64
 	ClientTLS, PeerTLS TLS
-	UnsafeNoFsync      bool // tests only: loses data with the machine
+	UnsafeNoFsync      bool // tests only: loses data when the machine crashes
 	HeartbeatMs        uint // default 100
 	ElectionMs         uint // default 1000
 	Logger             *slog.Logger
@@ -191,7 +191,7 @@ func (c Config) toEmbedConfig() (*embed.Config, error) {
 	}
 	ec.SnapshotCount, ec.SnapshotCatchUpEntries = SnapshotCount, CatchUpEntries
 	ec.MaxTxnOps, ec.MaxRequestBytes = MaxTxnOps, MaxRequestBytes
-	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "0" // off: the archive duty compacts
+	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModePeriodic, "0" // off: the archive role compacts
 	ec.CompactionBatchLimit, ec.CompactionSleepInterval = compactBatch, compactPause
 	ec.WatchProgressNotifyInterval = progressInterval
 	if c.HeartbeatMs != 0 {
@@ -210,12 +210,12 @@ func (c Config) toEmbedConfig() (*embed.Config, error) {
 	return ec, nil
 }
 
-// pickFreePort gives port 0 a number: members are told each other's client URLs,
-// so it has to be known before the member listens.
+// pickFreePort replaces port 0 by a free one: members receive each other's
+// client URLs, so it has to be known before the member listens.
 func pickFreePort(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Port() != "0" {
-		return s, nil // what is wrong with it is said where it is used
+		return s, nil // the error is reported where it is used
 	}
 	l, err := net.Listen("tcp", u.Host)
 	if err != nil {
@@ -231,7 +231,7 @@ func (m *Member) Name() string { return m.etcd.Config().Name }
 // Endpoint is where clients reach the member.
 func (m *Member) Endpoint() string { return m.endpoint }
 
-// Done tells an error that ended the member by itself.
+// Done receives an error that ended the member by itself.
 func (m *Member) Done() <-chan error { return m.etcd.Err() }
 
 // Client opens a client to this member. The caller closes it.
@@ -239,8 +239,8 @@ func (m *Member) Client() (*clientv3.Client, error) {
 	return Dial([]string{m.endpoint}, m.tls)
 }
 
-// Times of a client's connection. That a member does not answer is found out by
-// asking it (etcdlog.Members): grpc-go takes no keepAliveTime below ten seconds.
+// Times of a client's connection. A member that does not respond is detected by
+// probes (etcdlog.Members): grpc-go accepts no keepAliveTime below ten seconds.
 const (
 	keepAliveTime     = 10 * time.Second
 	keepAliveTimeout  = 3 * time.Second
@@ -254,15 +254,15 @@ func Dial(endpoints []string, t *tls.Config) (*clientv3.Client, error) {
 	return DialAs(endpoints, t, "", "")
 }
 
-// DialAs is Dial for an etcd that asks who comes.
+// DialAs is Dial for an etcd with authentication.
 func DialAs(endpoints []string, t *tls.Config, user, password string, more ...grpc.DialOption) (*clientv3.Client, error) {
-	again := backoff.DefaultConfig
-	again.BaseDelay, again.MaxDelay = 100*time.Millisecond, maxReconnectDelay
+	reconnect := backoff.DefaultConfig
+	reconnect.BaseDelay, reconnect.MaxDelay = 100*time.Millisecond, maxReconnectDelay
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints: endpoints, TLS: t, Username: user, Password: password,
 		DialTimeout: loginTimeout, DialKeepAliveTime: keepAliveTime, DialKeepAliveTimeout: keepAliveTimeout,
 		MaxCallSendMsgSize: MaxRequestBytes, RejectOldCluster: false, Logger: zap.NewNop(),
-		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: maxReconnectDelay})}, more...),
+		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: maxReconnectDelay})}, more...),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd at %v: %w", endpoints, err)

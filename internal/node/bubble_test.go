@@ -31,10 +31,10 @@ type bubbleCluster struct {
 	bucket bucket.Bucket
 	config func(*Config) // of the brokers that start from then on
 
-	mu    sync.Mutex
-	at    map[string]*Node
-	asked map[metadata.TopicPartition][]string // who was asked to finish a partition
-	deaf  map[string]bool                      // peers that do not answer until the caller gives up
+	mu        sync.Mutex
+	at        map[string]*Node
+	requested map[metadata.TopicPartition][]string // the brokers that were requested to finish a partition
+	silent    map[string]bool                      // peers that do not answer until the caller gives up
 }
 
 // newBubbleCluster: every PUT takes put.
@@ -45,10 +45,10 @@ func newBubbleCluster(t *testing.T, put time.Duration) *bubbleCluster {
 		}
 		return 0
 	})
-	return &bubbleCluster{t: t, log: metadata.NewMemLog(), bucket: slow, at: map[string]*Node{}, asked: map[metadata.TopicPartition][]string{}, deaf: map[string]bool{}}
+	return &bubbleCluster{t: t, log: metadata.NewMemLog(), bucket: slow, at: map[string]*Node{}, requested: map[metadata.TopicPartition][]string{}, silent: map[string]bool{}}
 }
 
-// quietListener is one to which nobody connects.
+// quietListener is a listener without connections.
 type quietListener struct {
 	once   sync.Once
 	closed chan struct{}
@@ -99,16 +99,17 @@ func (c *bubbleCluster) close() {
 
 func (c *bubbleCluster) Probe(context.Context, string) error { return nil }
 
-// DrainPartition asks a broker over its peer handler, as HTTPPeers does.
+// DrainPartition sends the request to a broker's peer handler, as HTTPPeers
+// does.
 func (c *bubbleCluster) DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error {
 	c.mu.Lock()
-	c.asked[tp] = append(c.asked[tp], addr)
-	n, deaf := c.at[addr], c.deaf[addr]
+	c.requested[tp] = append(c.requested[tp], addr)
+	n, silent := c.at[addr], c.silent[addr]
 	c.mu.Unlock()
 	if n == nil {
 		return errors.New("connection refused")
 	}
-	if deaf {
+	if silent {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -122,16 +123,17 @@ func (c *bubbleCluster) DrainPartition(ctx context.Context, addr string, tp meta
 	return nil
 }
 
-// takeAsked returns who was asked to finish a partition since the last call.
+// takeAsked returns the brokers that were requested to finish a partition since
+// the last call.
 func (c *bubbleCluster) takeAsked(tp metadata.TopicPartition) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := c.asked[tp]
-	delete(c.asked, tp)
+	out := c.requested[tp]
+	delete(c.requested, tp)
 	return out
 }
 
-// topic makes a topic, and waits until all brokers know it.
+// topic creates a topic.
 func (c *bubbleCluster) topic(at *Node, partitions int32) metadata.TopicID {
 	c.t.Helper()
 	id := metadata.TopicID{7}
@@ -143,7 +145,7 @@ func (c *bubbleCluster) topic(at *Node, partitions int32) metadata.TopicID {
 }
 
 // plainBatch is a batch of one record of a producer without idempotence.
-func plainBatch(t *testing.T, tp metadata.TopicPartition, zone metadata.ZoneID, feed *wal.ConnectionActivity) wal.Batch {
+func plainBatch(t *testing.T, tp metadata.TopicPartition, zone metadata.ZoneID, activity *wal.ConnectionActivity) wal.Batch {
 	t.Helper()
 	b := make([]byte, 100)
 	be := binary.BigEndian
@@ -158,20 +160,20 @@ func plainBatch(t *testing.T, tp metadata.TopicPartition, zone metadata.ZoneID, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wal.Batch{Partition: tp, Lane: metadata.LaneStandard, Bytes: b, Header: h, Zone: zone, Activity: feed}
+	return wal.Batch{Partition: tp, Lane: metadata.LaneStandard, Bytes: b, Header: h, Zone: zone, Activity: activity}
 }
 
 // send appends a batch of a client of zone a as a connection's reader does; the
 // offset comes by the channel.
-func (c *bubbleCluster) send(n *Node, tp metadata.TopicPartition, feed *wal.ConnectionActivity) <-chan metadata.Offset {
+func (c *bubbleCluster) send(n *Node, tp metadata.TopicPartition, activity *wal.ConnectionActivity) <-chan metadata.Offset {
 	c.t.Helper()
-	return c.sendFrom(n, tp, "a", feed)
+	return c.sendFrom(n, tp, "a", activity)
 }
 
 // sendFrom is send for a client of some zone.
-func (c *bubbleCluster) sendFrom(n *Node, tp metadata.TopicPartition, zone metadata.ZoneID, feed *wal.ConnectionActivity) <-chan metadata.Offset {
+func (c *bubbleCluster) sendFrom(n *Node, tp metadata.TopicPartition, zone metadata.ZoneID, activity *wal.ConnectionActivity) <-chan metadata.Offset {
 	c.t.Helper()
-	ack, err := n.writer.Append(c.t.Context(), plainBatch(c.t, tp, zone, feed))
+	ack, err := n.writer.Append(c.t.Context(), plainBatch(c.t, tp, zone, activity))
 	out := make(chan metadata.Offset, 1)
 	if err != nil {
 		c.t.Errorf("append to %d of broker %d: %v", tp.Partition, n.Broker(), err)

@@ -16,12 +16,12 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// ZoneClients are clients by their zone; the empty zone has those that nothing
-// places.
+// ZoneClients are clients by their zone; the empty zone has those without
+// evidence of one.
 type ZoneClients map[metadata.ZoneID][]dashboards.Clients
 
-// ClientCounter asks other brokers for the clients that they serve: a client
-// talks to the brokers that lead for it, which need not be the one that shows
+// ClientCounter requests the clients that other brokers serve: a client talks
+// to the brokers that lead its partitions, which need not be the one that shows
 // the page.
 type ClientCounter interface {
 	Clients(ctx context.Context, broker metadata.BrokerID, peer string) (ZoneClients, error)
@@ -31,7 +31,8 @@ const (
 	peerClientsPath = "/peer/v1/clients"
 	// clientsTimeout is how long a page waits for other brokers to count.
 	clientsTimeout = time.Second
-	// maxClientRequests is how many of them are asked at the same time.
+	// maxClientRequests is how many of these requests are sent at the same
+	// time.
 	maxClientRequests = 16
 )
 
@@ -51,35 +52,35 @@ func (n *Node) Clients() ZoneClients {
 }
 
 // clusterClients adds up the clients of all brokers. missing are the brokers
-// that did not tell theirs.
+// that did not respond.
 func (n *Node) clusterClients(ctx context.Context, sessions []metadata.SessionView) (all ZoneClients, missing []metadata.BrokerID) {
 	ctx, cancel := context.WithTimeout(ctx, clientsTimeout)
 	defer cancel()
-	told := []ZoneClients{n.Clients()}
-	var mu sync.Mutex // guards told and missing
+	received := []ZoneClients{n.Clients()}
+	var mu sync.Mutex // guards received and missing
 	var wg sync.WaitGroup
 	places := make(chan struct{}, maxClientRequests)
 	for _, s := range sessions {
 		if s.Broker == n.brokerID() {
 			continue
 		}
-		places <- struct{}{} // given back within clientsTimeout
+		places <- struct{}{} // released within clientsTimeout
 		wg.Go(func() {
 			defer func() { <-places }()
 			of, err := n.fetchClients(ctx, s)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				n.cfg.Logger.Debug("could not count the clients of another broker", "broker", s.Broker, "error", err)
+				n.cfg.Logger.Debug("could not count the clients of another broker", "broker", s.Broker, "err", err)
 				missing = append(missing, s.Broker)
 				return
 			}
-			told = append(told, of)
+			received = append(received, of)
 		})
 	}
 	wg.Wait()
 	slices.Sort(missing)
-	return sumClients(told), missing
+	return sumClients(received), missing
 }
 
 func (n *Node) fetchClients(ctx context.Context, s metadata.SessionView) (ZoneClients, error) {
@@ -89,11 +90,11 @@ func (n *Node) fetchClients(ctx context.Context, s metadata.SessionView) (ZoneCl
 	return n.cfg.ClientCounter.Clients(ctx, s.Broker, s.Open.Peer)
 }
 
-// sumClients adds up what several brokers told; of each zone one row by kind of
-// evidence, the strongest kind first and unknown before all.
-func sumClients(told []ZoneClients) ZoneClients {
+// sumClients adds up the clients of several brokers; of each zone one row by
+// kind of evidence, the strongest kind first and unknown before all.
+func sumClients(received []ZoneClients) ZoneClients {
 	all := ZoneClients{}
-	for _, of := range told {
+	for _, of := range received {
 		for zone, rows := range of {
 			for _, r := range rows {
 				all[zone] = addRow(all[zone], r)
@@ -119,8 +120,8 @@ func addRow(rows []dashboards.Clients, r dashboards.Clients) []dashboards.Client
 	return append(rows, r)
 }
 
-// sourceRank is the place of a kind of evidence in the order of kinds; one that
-// only a newer broker knows comes last.
+// sourceRank is the position of a kind of evidence in the order of kinds; a
+// kind of a newer version comes last.
 func sourceRank(name string) int {
 	for s := range router.Sources {
 		if s.String() == name {
@@ -130,8 +131,8 @@ func sourceRank(name string) int {
 	return int(router.Sources)
 }
 
-// withClientZones are the cluster's zones and after them those that clients are in
-// and no broker ever was.
+// withClientZones are the cluster's zones and after them those that only
+// clients are in.
 func withClientZones(zones []metadata.ZoneID, clients ZoneClients) []metadata.ZoneID {
 	all := slices.Clone(zones)
 	for _, z := range slices.Sorted(maps.Keys(clients)) {
@@ -144,7 +145,7 @@ func withClientZones(zones []metadata.ZoneID, clients ZoneClients) []metadata.Zo
 
 func (n *Node) servePeerClients(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(n.Clients()) // the caller is gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(n.Clients()) // the caller is gone
 }
 
 // Clients implements ClientCounter.

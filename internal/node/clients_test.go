@@ -19,7 +19,8 @@ import (
 
 const peerToken = "between brokers"
 
-// doors are the peer doors of brokers, by broker: what HTTPPeers asks over.
+// doors are the broker-to-broker handlers of brokers, by broker, which
+// HTTPPeers reaches.
 type doors struct {
 	HTTPPeers
 	at map[metadata.BrokerID]string
@@ -29,7 +30,8 @@ func (d *doors) Clients(ctx context.Context, id metadata.BrokerID, _ string) (Zo
 	return d.HTTPPeers.Clients(ctx, id, d.at[id])
 }
 
-// openDoors gives every broker a peer door and the way to the others.
+// openDoors gives every broker a broker-to-broker handler and the addresses of
+// the others.
 func openDoors(t *testing.T, nodes ...*Node) map[metadata.BrokerID]*httptest.Server {
 	t.Helper()
 	d := &doors{HTTPPeers{Client: http.DefaultClient, Token: peerToken, Scheme: "http"}, map[metadata.BrokerID]string{}}
@@ -43,8 +45,8 @@ func openDoors(t *testing.T, nodes ...*Node) map[metadata.BrokerID]*httptest.Ser
 	return servers
 }
 
-// A client that nothing places talks to the broker that leads for it. Whichever
-// broker is asked for the page, the client is counted.
+// A client without evidence of a zone talks to the leading broker. Whichever
+// broker serves the page, the client is counted.
 func TestEveryBrokerCountsTheClientsOfAll(t *testing.T) {
 	log, b := metadata.NewMemLog(), bucket.NewMem()
 	first, firstAddrs := startNode(t, log, b, "a", 2)
@@ -53,7 +55,7 @@ func TestEveryBrokerCountsTheClientsOfAll(t *testing.T) {
 	servers := openDoors(t, nodes...)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	// Partition by partition, so that both brokers lead for somebody.
+	// Partition by partition, so that both brokers lead some.
 	for _, seed := range []string{firstAddrs[NoZone], secondAddrs[NoZone], firstAddrs[0]} {
 		c, err := kgo.NewClient(kgo.SeedBrokers(seed), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		if err != nil {
@@ -129,7 +131,7 @@ func TestClientsAreAddedUpByZoneAndEvidence(t *testing.T) {
 	}
 }
 
-// The peer door tells clients to nobody else.
+// The broker-to-broker interface lists clients to authenticated peers only.
 func TestClientsAreToldToBrokersOnly(t *testing.T) {
 	n, _ := startNode(t, metadata.NewMemLog(), bucket.NewMem(), "a", 1)
 	s := httptest.NewServer(n.PeerHandler(peerToken, nil))

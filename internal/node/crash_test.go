@@ -15,8 +15,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// crashLog is the log of brokers that crash: their sessions are given up by
-// nobody, and live on, as they do until their leases end.
+// crashLog is the log of brokers that crash: their sessions are not closed, and
+// last until their leases end.
 type crashLog struct{ *metadata.MemLog }
 
 func (l crashLog) OpenSession(ctx context.Context, info metadata.SessionInfo) (metadata.Session, error) {
@@ -31,7 +31,7 @@ type crashSession struct{ metadata.Session }
 func (crashSession) Close(context.Context) error { return nil }
 
 // A broker that crashed and is started again has its groups when it is ready,
-// whatever lease its earlier life has left.
+// although the lease of the former process lasts.
 func TestABrokerThatCrashedHasItsGroupsWhenItIsReadyAgain(t *testing.T) {
 	log, b := crashLog{metadata.NewMemLog()}, bucket.NewMem()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

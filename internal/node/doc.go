@@ -1,7 +1,7 @@
-// Package node assembles one broker from its doors: the log, the bucket, and
-// somewhere to listen. It owns the broker's life: follow the log, open a
-// session, take its share of the duties, serve, and when the session is lost,
-// let everything of it go before the next one is opened.
+// Package node assembles one broker from the log, the bucket and its listeners.
+// It runs the broker: follow the log, open a session, compete for the roles,
+// serve, and when the session is lost, end everything that belongs to it before
+// the next one is opened.
 //
 //	                 +----------- Node ------------+
 //	Kafka clients -> | broker.Server               |
@@ -9,7 +9,7 @@
 //	                 |   Reader -> s3stream.Store -|--> bucket (GET)
 //	                 |   Groups -> Coordinator     |
 //	                 | Replica <-------------------|--- Log (follow), archives, checkpoints
-//	                 | session: wal, custodian,    |
+//	                 | session: wal, maintenance,  |
 //	                 |   slots, usage              |
 //	                 +-----------------------------+
 //

@@ -6,7 +6,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// maxLags bounds how many pairs of group and topic a broker shows the lag of.
+// maxLags bounds the pairs of group and topic whose lag a broker shows.
 const maxLags = 1000
 
 // groupLags shows the lag of the groups that this broker coordinates: each group
@@ -24,8 +24,8 @@ func newGroupLags(n *Node) *groupLags {
 // Describe implements prometheus.Collector.
 func (g *groupLags) Describe(out chan<- *prometheus.Desc) { out <- g.desc }
 
-// Collect implements prometheus.Collector. The state is looked at group by group:
-// what reads all of it at once holds up commits.
+// Collect implements prometheus.Collector. It reads the state group by group:
+// reading all of it at once would delay commits.
 func (g *groupLags) Collect(out chan<- prometheus.Metric) {
 	var names []string
 	g.n.replica.View(func(s *metadata.State) { names = s.Groups() })

@@ -11,26 +11,26 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// handover keeps the order of producers without idempotence across a move of
-// their partition's hint. Before the first batch of a partition that a connection
-// brings after a change of the placement, the brokers that the producer may have
-// sent to before are asked to finish what they have of it. It is asked for each
-// connection, since clients hear of a move at any time within the minutes that they
-// keep metadata. Where that takes longer than handoverTimeout, the batch goes
-// ahead and the order is counted as at risk.
+// handover keeps the order of producers without idempotence when their
+// partition's leader hint moves. Before the first batch of a partition that a
+// connection brings after a change of the placement, the brokers to which the
+// producer may have sent before are requested to finish what they have of it.
+// This is done for each connection, since clients learn of a move at any time
+// within the minutes for which they cache metadata. Where it takes longer than
+// handoverTimeout, the batch goes ahead and the order is counted as at risk.
 type handover struct {
 	n *Node
 
 	mu           sync.Mutex
-	confirmedAt  map[handoverKey]metadata.Revision // the placement under which a connection's last batch passed
+	confirmedAt  map[handoverKey]metadata.Revision // the placement for which a connection's last batch was confirmed
 	waiting      map[metadata.TopicPartition][]chan struct{}
 	unresponsive map[metadata.BrokerID]time.Time // brokers that did not answer, and when
-	drained      uint64                          // answers that a partition is finished elsewhere
-	atRisk       uint64                          // batches that went ahead without one
+	drained      uint64                          // confirmations that a partition is finished at another broker
+	atRisk       uint64                          // batches that went ahead without confirmation
 }
 
-// handoverKey is a connection and a partition. The pointer is weak: a connection
-// that is gone, and the buffers that it refers to, are not kept for it.
+// handoverKey is a connection and a partition. The pointer is weak: a closed
+// connection and its buffers are not kept alive by it.
 type handoverKey struct {
 	connection weak.Pointer[wal.ConnectionActivity]
 	tp         metadata.TopicPartition
@@ -39,11 +39,12 @@ type handoverKey struct {
 const (
 	// handoverTimeout bounds how long a batch waits for other brokers.
 	handoverTimeout = time.Second
-	// unresponsiveTime is how long a broker that did not answer is not asked again: a
-	// request may bring many partitions, and none of them is to wait for it anew.
+	// unresponsiveTime is how long a broker that did not respond is not
+	// requested again: a request may bring many partitions, and each of
+	// them would wait for it.
 	unresponsiveTime = 2 * time.Second
-	// maxConfirmed bounds what is remembered of connections. At the limit all is
-	// forgotten, and others are asked once more.
+	// maxConfirmed bounds what is kept of connections. At the limit all is
+	// dropped, and other brokers are requested once more.
 	maxConfirmed = 50_000
 )
 
@@ -51,9 +52,9 @@ func newHandover(n *Node) *handover {
 	return &handover{n: n, confirmedAt: map[handoverKey]metadata.Revision{}, waiting: map[metadata.TopicPartition][]chan struct{}{}, unresponsive: map[metadata.BrokerID]time.Time{}}
 }
 
-// awaitFormerLeaders returns when a batch without producer id may be appended here. The caller
-// calls done once it is appended: until then other brokers that ask this one to
-// finish the partition wait for it, too.
+// awaitFormerLeaders returns when a batch without producer id may be appended
+// here. The caller calls done once it is appended: until then, requests of
+// other brokers to finish the partition wait for it, too.
 func (h *handover) awaitFormerLeaders(ctx context.Context, b *wal.Batch) (done func()) {
 	tp := b.Partition
 	key := handoverKey{tp: tp}
@@ -88,7 +89,8 @@ func (h *handover) awaitFormerLeaders(ctx context.Context, b *wal.Batch) (done f
 	return done
 }
 
-// addWaiting notes a batch that waits to be appended. It is called with the mutex held.
+// addWaiting records a batch that waits to be appended. It is called with the
+// mutex held.
 func (h *handover) addWaiting(tp metadata.TopicPartition) (done func()) {
 	c := make(chan struct{})
 	h.waiting[tp] = append(h.waiting[tp], c)
@@ -108,13 +110,13 @@ func (h *handover) addWaiting(tp metadata.TopicPartition) (done func()) {
 	}
 }
 
-// drainFormerLeaders asks everybody to whom the zone's clients of the partition may have sent
-// since a revision. It returns which placement that was about, and false where the
-// order is at risk.
+// drainFormerLeaders sends a request to all brokers to which the zone's clients
+// of the partition may have sent since a revision. It returns the placement for
+// which that holds, and false where the order is at risk.
 func (h *handover) drainFormerLeaders(ctx context.Context, tp metadata.TopicPartition, zone metadata.ZoneID, since metadata.Revision) (placed metadata.Revision, whole bool) {
 	ctx, cancel := context.WithTimeout(ctx, handoverTimeout)
 	defer cancel()
-	// The client may know of changes that are not applied here yet.
+	// The client may have learned of changes that are not applied here yet.
 	current := h.n.replica.Barrier(ctx) == nil
 	from, placed, whole := h.findFormerLeaders(tp, zone)
 	whole = whole && current
@@ -141,8 +143,8 @@ func (h *handover) findFormerLeaders(tp metadata.TopicPartition, zone metadata.Z
 	return from, placed, whole
 }
 
-// drainAtBroker has one broker finish what it has of a partition. One whose session has
-// ended has nothing that could still commit.
+// drainAtBroker makes one broker finish what it has of a partition. A broker
+// whose session has ended has nothing that could still commit.
 func (h *handover) drainAtBroker(ctx context.Context, broker metadata.BrokerID, tp metadata.TopicPartition) bool {
 	peer, open := "", false
 	h.n.replica.View(func(s *metadata.State) {
@@ -175,8 +177,8 @@ func (h *handover) drainAtBroker(ctx context.Context, broker metadata.BrokerID, 
 	return true
 }
 
-// Handovers returns how often another broker has finished a partition for this one,
-// and how many batches went ahead without: their order is at risk.
+// Handovers returns how often another broker has finished a partition for this
+// one, and how many batches went ahead without that: their order is at risk.
 func (n *Node) Handovers() (finished, atRisk uint64) {
 	h := n.writer.handover
 	h.mu.Lock()
@@ -185,7 +187,8 @@ func (n *Node) Handovers() (finished, atRisk uint64) {
 }
 
 // drainHere finishes what this broker has of a partition, for a broker to which
-// its hint has moved: what its WAL has, and what waits before the WAL for others.
+// the leader hint has moved: what its WAL has, and batches that wait before the
+// WAL for other brokers.
 func (h *handover) drainHere(ctx context.Context, tp metadata.TopicPartition) error {
 	h.mu.Lock()
 	waiting := append([]chan struct{}(nil), h.waiting[tp]...)

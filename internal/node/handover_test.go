@@ -43,12 +43,12 @@ func TestAJoiningBrokerLetsFormerHintsFinishFirst(t *testing.T) {
 				}
 			}
 			c.takeAsked(tp)
-			feed := new(wal.ConnectionActivity)
-			after := c.send(leader, tp, feed)
-			asked := c.takeAsked(tp)
-			slices.Sort(asked)
-			if !slices.Equal(asked, want) {
-				t.Errorf("partition %d: asked %v, want %v", p, asked, want)
+			activity := new(wal.ConnectionActivity)
+			after := c.send(leader, tp, activity)
+			requested := c.takeAsked(tp)
+			slices.Sort(requested)
+			if !slices.Equal(requested, want) {
+				t.Errorf("partition %d: requested %v, want %v", p, requested, want)
 			}
 			if len(want) > 0 {
 				moved++
@@ -61,11 +61,13 @@ func TestAJoiningBrokerLetsFormerHintsFinishFirst(t *testing.T) {
 					t.Errorf("partition %d: offset %d of the batch sent before to %s, %d of the one after", p, o, []string{"one", "two"}[i], last)
 				}
 			}
-			// The same connection again: it has been asked for.
-			if <-c.send(leader, tp, feed); len(c.takeAsked(tp)) != 0 {
-				t.Errorf("partition %d: asked again for the same connection", p)
+			// The same connection again: the former leader was requested
+			// for it.
+			if <-c.send(leader, tp, activity); len(c.takeAsked(tp)) != 0 {
+				t.Errorf("partition %d: requested again for the same connection", p)
 			}
-			// A connection of another client, that hears of the move only now.
+			// A connection of another client, which learns of the move
+			// only now.
 			late := c.send(first, tp, new(wal.ConnectionActivity))
 			c.takeAsked(tp)
 			then := c.send(leader, tp, new(wal.ConnectionActivity))
@@ -167,13 +169,13 @@ func TestABrokerThatDoesNotAnswerHoldsUpAHandOverOnce(t *testing.T) {
 		topic := c.topic(first, 32)
 		second := c.start("two", "a")
 		c.mu.Lock()
-		c.deaf["one"] = true
+		c.silent["one"] = true
 		c.mu.Unlock()
-		begun, moved, feed := time.Now(), uint64(0), new(wal.ConnectionActivity)
+		begun, moved, activity := time.Now(), uint64(0), new(wal.ConnectionActivity)
 		var acks []<-chan metadata.Offset
 		for p := range metadata.Partition(32) {
 			if tp := (metadata.TopicPartition{Topic: topic, Partition: p}); c.leader(tp, "a") == second {
-				acks = append(acks, c.send(second, tp, feed))
+				acks = append(acks, c.send(second, tp, activity))
 				moved++
 			}
 		}

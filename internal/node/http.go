@@ -12,9 +12,9 @@ import (
 	"github.com/zonewise/zonewise/dashboards"
 )
 
-// HTTPHandler returns what a broker's HTTP door serves: the page and the API,
-// /metrics, /healthz and /readyz. more are metrics of the process: nodes do not
-// know it, several may share one.
+// HTTPHandler returns the handler of a broker's HTTP interface: the page and
+// the API, /metrics, /healthz and /readyz. more are metrics of the process:
+// several nodes may share one.
 func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http.Handler, error) {
 	pages, err := dashboards.New(&source{n: n}, dashboards.Config{Book: book, Logger: n.cfg.Logger})
 	if err != nil {
@@ -22,9 +22,9 @@ func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
-	// In OpenMetrics the Go runtime's go_memstats_alloc_bytes and its counter of
-	// that name clash, which strict parsers (prometheus_client) refuse; the text
-	// format has all that we say.
+	// In OpenMetrics the Go runtime's go_memstats_alloc_bytes and its
+	// counter of that name clash, which strict parsers (prometheus_client)
+	// refuse; the text format expresses all of our metrics.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{n.cfg.Metrics, more}, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeHealth(w, n.ctx.Err()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -34,7 +34,7 @@ func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http
 	return mux, nil
 }
 
-// writeHealth says ok, with the alarms that stand below it, or what is wrong.
+// writeHealth writes ok followed by the active alarms, or the error.
 func writeHealth(w http.ResponseWriter, err error, alarms ...string) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -46,14 +46,15 @@ func writeHealth(w http.ResponseWriter, err error, alarms ...string) {
 	}
 }
 
-// HTTP door limits: a header read slowly, or a connection that idles, ends.
+// Limits of the HTTP interface: a header that is read slowly, or a connection
+// that idles, ends.
 const (
 	httpHeaderTimeout = 5 * time.Second
 	httpIdleTimeout   = 2 * time.Minute
 	httpHeaderBytes   = 16 << 10
 )
 
-// NewHTTPServer returns a server with this house's limits.
+// NewHTTPServer returns a server with these limits.
 func NewHTTPServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: httpHeaderTimeout, IdleTimeout: httpIdleTimeout, MaxHeaderBytes: httpHeaderBytes}
 }

@@ -10,22 +10,23 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// When a limit of the cluster is told of, in per cent of it; it is forgotten
-// a little lower, so that one that hovers is told of once.
+// Thresholds of warnings and alarms, in per cent of a limit. An alarm ends a
+// little lower, so that a value near the threshold is reported once.
 const (
 	warnPercent  = 80
 	alarmPercent = 95
 	clearMargin  = 2
 )
 
-// limitInterval is how often the use of limits is looked at; an alarm that goes on
-// is told again after alarmRepeat.
+// limitInterval is how often the use of limits is checked; an active alarm is
+// logged again after alarmRepeat.
 const (
 	limitInterval = time.Second
 	alarmRepeat   = 10 * time.Minute
 )
 
-// minRatePart is the part of the rates that a cluster keeps whose state is full.
+// minRatePart is the fraction of the rates that a cluster keeps whose state is
+// full.
 const minRatePart = 0.1
 
 // limitLevel is how near a limit is.
@@ -37,18 +38,18 @@ const (
 	limitFull            // from alarmPercent on
 )
 
-// limitMonitor watches how much of each limit is used. The goroutine of watchLimits
-// owns what is not under mu.
+// limitMonitor monitors how much of each limit is used. The goroutine of
+// watchLimits owns what is not under mu.
 type limitMonitor struct {
 	levels    map[string]limitLevel
-	lastAlarm time.Time // when alarms were last told
+	lastAlarm time.Time // when alarms were last logged
 
 	mu     sync.Mutex // guards what follows
-	alarms []string   // that stand
-	raised uint64     // ever
+	alarms []string   // active
+	raised uint64     // since the start
 }
 
-// watchLimits looks at the limits until the node ends.
+// watchLimits checks the limits until the node ends.
 func (n *Node) watchLimits() {
 	l := &n.limits
 	l.levels = map[string]limitLevel{}
@@ -65,11 +66,11 @@ func (n *Node) watchLimits() {
 // limitUses lists the limits of the cluster's state and of this broker.
 func (n *Node) limitUses() (uses []metadata.LimitUsage) {
 	n.replica.View(func(s *metadata.State) { uses = s.LimitUsages() })
-	return append(uses, n.server.Uses()...)
+	return append(uses, n.server.LimitUsages()...)
 }
 
-// checkLimits compares the uses with what they were, tells of those that rose, and
-// slows the lanes where the state grows full.
+// checkLimits compares the uses with the previous ones, logs those that rose,
+// and slows the lanes where the state grows full.
 func (n *Node) checkLimits(l *limitMonitor, uses []metadata.LimitUsage) {
 	var alarms []string
 	rose, fullest := 0, 0
@@ -118,8 +119,8 @@ func levelOf(u metadata.LimitUsage, was limitLevel) limitLevel {
 	return limitFine
 }
 
-// slowedRates is the part of the rates that is left: all below warnPercent, from
-// there on less and less, down to slowest.
+// slowedRates is the fraction of the rates that is left: all below warnPercent,
+// from there on less and less, down to minRatePart.
 func slowedRates(percent int) float64 {
 	if percent < warnPercent {
 		return 1
@@ -128,14 +129,15 @@ func slowedRates(percent int) float64 {
 	return minRatePart + (1-minRatePart)*left
 }
 
-// activeAlarms returns the alarms that stand, and how many were ever raised.
+// activeAlarms returns the active alarms, and how many were raised since the
+// start.
 func (l *limitMonitor) activeAlarms() ([]string, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.alarms, l.raised
 }
 
-// limitMetrics shows what is used of each limit.
+// limitMetrics registers the use of each limit.
 func (n *Node) limitMetrics(r registrar) {
 	for _, u := range n.limitUses() {
 		name := u.Name

@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonewise/zonewise/costmodel"
-	"github.com/zonewise/zonewise/internal/testenv/logtext"
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 func TestStepOf(t *testing.T) {
@@ -40,8 +40,9 @@ func TestSlowedRates(t *testing.T) {
 	}
 }
 
-// A limit that fills up warns at 80 %, slows the lanes, and stands as an alarm
-// from 95 % on in the log, on /readyz and in the metrics, until there is room.
+// A limit that fills up logs a warning at 80 %, slows the lanes, and is an
+// alarm from 95 % on in the log, on /readyz and in the metrics, until there is
+// room.
 func TestALimitThatFillsUpIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newBubbleCluster(t, 10*time.Millisecond)

@@ -13,27 +13,30 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// A process that dies has its connections closed by its kernel, at once. So
-// each broker keeps one quiet request open to every other broker of the
-// cluster: when it breaks, the peer is asked again, and if it does not answer,
-// hints skip it from then on. A client whose broker died asks another one for
-// the leaders within milliseconds, and some clients then ask no second time for
-// seconds: the first answer has to be right. Probes of the own zone (router)
-// find what a broken connection does not tell, a host that went silent.
+// When a process dies, its kernel closes its connections at once. So each
+// broker keeps one idle request open to every other broker of the cluster. When
+// it breaks, the peer is probed, and if it does not respond, hints skip it from
+// then on. A client whose broker died requests the leaders from another one
+// within milliseconds, and some clients then do not request them again for
+// seconds, so the first response has to be right. Probes of the own zone
+// (router) find what a broken connection does not show: a host that became
+// silent.
 const (
 	peerLivenessPath = "/peer/v1/hold"
-	// livenessRetry is the pause between questions to a peer that did not answer.
+	// livenessRetry is the pause between probes of a peer that did not
+	// respond.
 	livenessRetry = 200 * time.Millisecond
-	// livenessDelay is how much later than a client this broker may learn that
-	// another one is gone: a way across the region, and a busy scheduler.
+	// livenessDelay is how much later than a client this broker may learn
+	// that another one is gone: the latency across the region, and a busy
+	// scheduler.
 	livenessDelay = 25 * time.Millisecond
 )
 
-// LivenessPeer is what a PeerClient has beside where it can tell at once that a
+// LivenessPeer is an optional part of a PeerClient that detects at once that a
 // peer is gone.
 type LivenessPeer interface {
-	// HoldConnection keeps a request open to the peer; held is called once the peer has
-	// answered that it is there. It returns when the connection is gone.
+	// HoldConnection keeps a request open to the peer; held is called once
+	// the peer has responded. It returns when the connection is gone.
 	HoldConnection(ctx context.Context, addr string, held func()) error
 }
 
@@ -56,8 +59,8 @@ func newMonitorOf(client LivenessPeer, probe func(context.Context, string) error
 	return h
 }
 
-// newLivenessMonitor returns the node's holder, or nil where there is no peer door or
-// one that cannot hold.
+// newLivenessMonitor returns the node's monitor, or nil where PeerClient is nil
+// or is no LivenessPeer.
 func (n *Node) newLivenessMonitor() *livenessMonitor {
 	client, ok := n.cfg.Peers.(LivenessPeer)
 	if !ok {
@@ -113,13 +116,14 @@ func (h *livenessMonitor) updatePeers(ctx context.Context) {
 	}
 }
 
-// watchPeer holds one peer until it is no peer any more.
+// watchPeer keeps a connection to one peer until it is removed from the list of
+// peers.
 func (h *livenessMonitor) watchPeer(ctx context.Context, p router.Peer) {
 	for ctx.Err() == nil {
 		held := false
-		_ = h.client.HoldConnection(ctx, p.Addr, func() { held = true; h.setDead(ctx, p, false) }) // why it broke does not matter: we ask
+		_ = h.client.HoldConnection(ctx, p.Addr, func() { held = true; h.setDead(ctx, p, false) }) // why it broke does not matter: the peer is probed
 		if held {
-			h.setDead(ctx, p, true) // at once: clients ask before a probe has ended
+			h.setDead(ctx, p, true) // at once: clients request leaders before a probe has ended
 		}
 		for ctx.Err() == nil {
 			err := h.probe(ctx, p.Addr)
@@ -157,8 +161,8 @@ func (h *livenessMonitor) storeDead(b metadata.BrokerID, dead bool) {
 	h.published.Store(&next)
 }
 
-// servePeerLiveness answers that we are there and keeps the request until the
-// caller goes, or we do.
+// servePeerLiveness responds that this broker is alive and keeps the request
+// open until either side ends it.
 func (n *Node) servePeerLiveness(w http.ResponseWriter, r *http.Request) {
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return // the caller is gone

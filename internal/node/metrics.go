@@ -5,14 +5,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
 	"github.com/zonewise/zonewise/s3stream/hedge"
 	"github.com/zonewise/zonewise/wal"
 )
 
-// registrar registers metrics whose values are read when somebody asks. labels
-// are names and values in turn.
+// registrar registers metrics whose values are read when they are scraped.
+// labels are names and values in turn.
 type registrar struct{ to *prometheus.Registry }
 
 func labelsOf(labels []string) prometheus.Labels {
@@ -31,7 +32,8 @@ func (r registrar) addCounter(name, help string, f func() float64, labels ...str
 	r.to.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "zonewise_" + name, Help: help, ConstLabels: labelsOf(labels)}, f))
 }
 
-// registerMetrics lists what a node shows beside the Kafka door's own.
+// registerMetrics registers a node's metrics, in addition to those of package
+// broker.
 func (n *Node) registerMetrics() {
 	r := registrar{n.cfg.Metrics}
 	r.addGauge("applied_revision", "etcd revision up to which this broker has applied the log.", func() float64 { return float64(n.replica.Applied()) })
@@ -67,7 +69,7 @@ func (n *Node) registerMetrics() {
 	r.to.MustRegister(&etcdSize{n, prometheus.NewDesc("zonewise_etcd_in_use_bytes", "Size of etcd's database, reported by the broker that archives the log.", nil, nil)})
 }
 
-// etcdSize is a gauge that only the broker shows which knows it.
+// etcdSize is a gauge that is shown only by the broker that has the value.
 type etcdSize struct {
 	n    *Node
 	desc *prometheus.Desc
@@ -101,7 +103,8 @@ func (n *Node) governorMetrics(r registrar) {
 	r.addCounter("governor_waited_seconds_total", "Time that commits waited for the cluster's rates.", func() float64 { return g.Stats().Waited.Seconds() })
 }
 
-// walMetrics shows the present session's WAL; between sessions zeros.
+// walMetrics registers the metrics of the present session's WAL; zeros between
+// sessions.
 func (n *Node) walMetrics(r registrar) {
 	of := func(f func(wal.Stats) float64) func() float64 {
 		return func() float64 {
@@ -128,8 +131,8 @@ func (n *Node) walMetrics(r registrar) {
 	}
 }
 
-// hedgeMetrics shows what was sent a second or third time because it was late,
-// and what was sent again because it had failed.
+// hedgeMetrics registers what was sent a second or third time because it was
+// late, and what was sent again because it had failed.
 func hedgeMetrics(r registrar, name, of string, from func(func(hedge.Stats) float64) func() float64) {
 	count := func(what, help string, f func(hedge.Stats) float64, labels ...string) {
 		r.addCounter(name+"_"+what+"_total", of+help, from(f), labels...)
@@ -164,7 +167,7 @@ func newWALDurations(to *prometheus.Registry) *walDurations {
 	return d
 }
 
-// observeWAL makes histograms of a WAL's durations.
+// observeWAL sets histograms as the observers of a WAL's durations.
 func (n *Node) observeWAL(c *wal.Config) {
 	h := n.durations
 	c.OnCommit = func(lane metadata.Lane, d time.Duration) {
@@ -174,7 +177,7 @@ func (n *Node) observeWAL(c *wal.Config) {
 	c.OnAck = func(lane metadata.Lane, d time.Duration) { h.ack.WithLabelValues(lane.String()).Observe(d.Seconds()) }
 }
 
-// storeMetrics shows where reads found their bytes, and books GETs that no
+// storeMetrics registers where reads found their bytes, and books GETs that no
 // reader claimed.
 func (n *Node) storeMetrics() s3stream.Metrics {
 	served := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_read_bytes_total", Help: "Record bytes read for consumers, by where they were."}, []string{"from"})
@@ -182,7 +185,7 @@ func (n *Node) storeMetrics() s3stream.Metrics {
 	return s3stream.Metrics{
 		Served: func(from s3stream.Source, bytes int64) { served.WithLabelValues(from.String()).Add(float64(bytes)) },
 		Unclaimed: func(gets uint32) {
-			n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: metadata.ComponentGetPlatform}, uint64(gets))
+			n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentGetPlatform}, uint64(gets))
 		},
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
 
-// Every metric has a type and a help text, and a name that its type wants:
-// Datadog's check takes nothing of what has none, and others take counters for
-// gauges. promlint is what `promtool check metrics` says.
+// Every metric has a type and a help text, and a name that suits its type:
+// Datadog's check drops metrics without them, and others take counters for
+// gauges. promlint is the check of `promtool check metrics`.
 func TestMetricsAreAsPrometheusWantsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newBubbleCluster(t, 20*time.Millisecond)

@@ -40,9 +40,9 @@ type Node struct {
 	// durations are the histograms of all sessions' WALs.
 	durations    *walDurations
 	zoneResolver *zoneResolver
-	prober       *router.Prober // nil without a peer door
+	prober       *router.Prober // nil without a broker-to-broker interface
 	refusals     refusals
-	liveness     *livenessMonitor // nil without a peer door that can hold
+	liveness     *livenessMonitor // nil where PeerClient is no LivenessPeer
 
 	currentSession atomic.Pointer[session] // between sessions: nil
 	openListeners  atomic.Int64            // listeners for zones, in the order of the cluster's zones
@@ -52,7 +52,7 @@ type Node struct {
 	health         atomic.Pointer[metadata.StoreHealth]
 }
 
-// Start begins a broker's life. It returns at once; Ready says when it serves.
+// Start starts a broker. It returns at once; Ready reports whether it serves.
 func Start(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -65,8 +65,10 @@ func Start(cfg Config) (*Node, error) {
 	n.writer.handover = newHandover(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.countAttempt), cancel
-	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{Racing: maxGetHedges})
-	n.replica = metadata.NewReplica(metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Pace: cfg.Pace, Limits: cfg.Limits})
+	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{MaxHedges: maxGetHedges})
+	replica := metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Limits: cfg.Limits}
+	replica.SetHooks(cfg.hooks)
+	n.replica = metadata.NewReplica(replica)
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {
 		l.UseApplied(n.replica)
 	}
@@ -88,7 +90,7 @@ func Start(cfg Config) (*Node, error) {
 		}
 	})
 	n.wg.Go(n.runSessions)
-	n.wg.Go(n.openZones)
+	n.wg.Go(n.followClusterState)
 	n.wg.Go(n.watchLimits)
 	if n.prober != nil {
 		n.wg.Go(func() { n.prober.Run(n.ctx) })
@@ -108,7 +110,8 @@ func (n *Node) buildComponents(objects bucket.Bucket) error {
 	cfg := &n.cfg
 	var err error
 	stored := s3stream.Config{Bucket: objects, Replica: n.replica, TailBytes: cfg.TailBytes, BlockBytes: cfg.BlockBytes,
-		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics(), PauseRead: cfg.PauseRead}
+		Decompress: broker.Decompress, Logger: cfg.Logger, Metrics: n.storeMetrics()}
+	stored.SetHooks(cfg.hooks)
 	if err := stored.Validate(); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (n *Node) brokerID() metadata.BrokerID {
 
 func (n *Node) stopServing(err error) {
 	n.fatal.Do(func() {
-		n.cfg.Logger.Error("FATAL: this broker stops serving", "error", err)
+		n.cfg.Logger.Error("FATAL: this broker stops serving", "err", err)
 		n.cfg.Fatal(err)
 	})
 }
@@ -172,11 +175,11 @@ func (n *Node) openListener(zone metadata.ZoneID, k int) error {
 	return n.server.AddListener(zone, ln)
 }
 
-// zonesInterval is how often the cluster's zones and pressure are looked at, where
-// no new session says sooner that there is something to see.
+// zonesInterval is how often the cluster's zones and pressure are checked, in
+// addition to when a session opens.
 const zonesInterval = time.Second
 
-// noteSession wakes openZones when a session opens: it may bring a zone.
+// noteSession wakes followClusterState when a session opens: it may bring a zone.
 func (n *Node) noteSession(a *metadata.AppliedEntry) {
 	if a.Entry == nil || a.Entry.Lane != metadata.LaneControl || a.Entry.Seq != 1 {
 		return
@@ -187,9 +190,9 @@ func (n *Node) noteSession(a *metadata.AppliedEntry) {
 	}
 }
 
-// openZones opens a listener for each zone of the cluster as it appears, and
-// tells the governor how many brokers share the log.
-func (n *Node) openZones() {
+// followClusterState opens a listener for each zone of the cluster as it appears, and
+// sets how many brokers share the log in the governor.
+func (n *Node) followClusterState() {
 	for {
 		var zones []metadata.ZoneID
 		sessions := 0
@@ -218,8 +221,7 @@ func (n *Node) openZones() {
 	}
 }
 
-// maxGetHedges is how many GETs are in flight a second time, the first one being
-// late.
+// maxGetHedges is how many hedged GETs are in flight.
 const maxGetHedges = 8
 
 // maxUnarchived is how many inline bytes may wait for their archive in memory
@@ -233,8 +235,8 @@ func (n *Node) Replica() *metadata.Replica { return n.replica }
 func (n *Node) Broker() metadata.BrokerID { return n.brokerID() }
 
 // Ready returns nil when the broker serves: its session is live, it has caught
-// up, it listens for every zone, it does not drain, and the groups that are its
-// to coordinate have a coordinator.
+// up, it listens for every zone, it does not drain, and the groups in the slots
+// assigned to it have a coordinator.
 func (n *Node) Ready() error {
 	if err := n.checkServing(); err != nil {
 		return err
@@ -248,7 +250,7 @@ func (n *Node) Ready() error {
 	return nil
 }
 
-// mayTakeGroups reports whether the time to take groups has come.
+// mayTakeGroups reports whether the broker may begin to claim groups.
 func (n *Node) mayTakeGroups() bool {
 	select {
 	case <-n.cfg.GroupsFrom:
@@ -275,7 +277,8 @@ func (n *Node) checkServing() error {
 	return nil
 }
 
-// WALStats returns how the present session's WAL stands; zero between sessions.
+// WALStats returns the statistics of the present session's WAL; zero between
+// sessions.
 func (n *Node) WALStats() (s wal.Stats) {
 	if w := n.writer.wal.Load(); w != nil {
 		s = w.Stats()
@@ -283,7 +286,7 @@ func (n *Node) WALStats() (s wal.Stats) {
 	return s
 }
 
-// GETStats returns what became of GETs that were late.
+// GETStats returns the statistics of hedged GETs.
 func (n *Node) GETStats() hedge.Stats { return n.bucket.Stats() }
 
 // WaitReady waits until Ready.
@@ -319,8 +322,8 @@ func (n *Node) waitUntil(ctx context.Context, ready func() error) error {
 	}
 }
 
-// Drain leaves the placement, lets clients go, finishes what was taken, and
-// gives the session up. Close follows.
+// Drain leaves the placement, disconnects clients, finishes what was accepted,
+// and ends the session. Close follows.
 func (n *Node) Drain(ctx context.Context) error {
 	if n.draining.Swap(true) {
 		return nil
@@ -337,8 +340,8 @@ func (n *Node) Drain(ctx context.Context) error {
 	return err
 }
 
-// Close ends everything at once and waits for it. What was not acknowledged
-// is not.
+// Close ends everything at once and waits for it. Batches that were not
+// acknowledged are not.
 func (n *Node) Close() {
 	n.cancel()
 	if n.server != nil {
@@ -354,7 +357,7 @@ func (n *Node) Close() {
 	n.bucket.Close()
 }
 
-// logStore gives the replica's and the custodian's requests their cause.
+// logStore sets the cause of the replica's and the maintenance's requests.
 type logStore struct{ b bucket.Bucket }
 
 func (s logStore) Put(ctx context.Context, key string, body []byte) error {
@@ -365,7 +368,7 @@ func (s logStore) Get(ctx context.Context, key string, off, length int64) ([]byt
 	return s.b.Get(bucket.WithCause(ctx, causeOf(key)), key, off, length)
 }
 
-// listenByRule is the plain rule: zone k of the cluster at port + 1 + k.
+// listenByRule is the default rule: zone k of the cluster is at port + 1 + k.
 func listenByRule(host string, port int, k int) (net.Listener, error) {
 	if k != NoZone {
 		port += 1 + k

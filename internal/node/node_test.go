@@ -102,8 +102,8 @@ func TestRecordsGoThrough(t *testing.T) {
 	if err := consumer.CommitUncommittedOffsets(ctx); err != nil {
 		t.Fatal(err)
 	}
-	// Who took the records spent the cluster's inline bytes, and the other one
-	// knows it.
+	// The broker that accepted the records spent the cluster's inline
+	// bytes, and the other one counts them.
 	spent := first.WALStats().InlineBytes
 	if seen := second.governor.Stats().Others.InlineBytes; spent == 0 || uint64(seen) != spent {
 		t.Errorf("one broker spent %d inline bytes, the other has seen %d", spent, seen)
@@ -142,8 +142,8 @@ func TestDrainLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// Two clusters of one name, as everybody's first is called, have two ids, and
-// all brokers of one say the same.
+// Two clusters of one name, as with the default name, have two ids, and all
+// brokers of one have the same.
 func TestClustersOfOneNameHaveDifferentIDs(t *testing.T) {
 	var ids []string
 	for _, zones := range [][2]metadata.ZoneID{{"a", "b"}, {"c", "d"}} { // the random source follows the zone

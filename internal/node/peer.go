@@ -15,26 +15,28 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// PeerClient reaches the broker-to-broker doors of others.
+// PeerClient reaches the broker-to-broker interfaces of others.
 type PeerClient interface {
-	// Probe returns nil where the peer answers.
+	// Probe returns nil where the peer responds.
 	Probe(ctx context.Context, addr string) error
-	// DrainPartition asks the peer to finish what it has of a partition.
+	// DrainPartition requests the peer to finish what it has of a
+	// partition.
 	DrainPartition(ctx context.Context, addr string, tp metadata.TopicPartition) error
 }
 
-// The peer door's paths. It speaks HTTP/1.1 and asks every caller for the
+// Paths of the broker-to-broker interface. It is HTTP/1.1 and requires the
 // cluster's token (kept in etcd) or a client certificate.
 const (
 	peerProbePath = "/peer/v1/probe"
 	peerDrainPath = "/peer/v1/drain"
 )
 
-// peerBodyLimit bounds what a peer may send or answer.
+// peerBodyLimit bounds bodies of requests and responses of peers.
 const peerBodyLimit = 64 << 10
 
-// PeerHandler returns the broker-to-broker door. An empty token lets nobody
-// in, unless certified says that the transport has authenticated the caller.
+// PeerHandler returns the broker-to-broker interface. With an empty token
+// nobody is admitted, unless certified reports that the transport has
+// authenticated the caller.
 func (n *Node) PeerHandler(token string, certified func(*http.Request) bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+peerProbePath, func(w http.ResponseWriter, _ *http.Request) {
@@ -80,7 +82,7 @@ type HTTPPeers struct {
 // peerTimeout bounds one request.
 const peerTimeout = 2 * time.Second
 
-// request returns what the peer answered.
+// request returns the peer's response.
 func (p *HTTPPeers) request(ctx context.Context, method, addr, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()

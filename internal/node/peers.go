@@ -9,8 +9,8 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// DeadPeers are the brokers with a session that this one takes for dead: their
-// connection broke, or they do not answer.
+// DeadPeers are the brokers with a session that this broker considers dead:
+// their connection broke, or they do not respond.
 func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	dead := map[metadata.BrokerID]bool{}
 	n.replica.View(func(s *metadata.State) {
@@ -23,8 +23,8 @@ func (n *Node) DeadPeers() map[metadata.BrokerID]bool {
 	return dead
 }
 
-// zoneResolver finds clients' zones by the newest resolver: the cluster's zones are
-// part of what it knows, and zones appear.
+// zoneResolver resolves clients' zones by the newest resolver: it depends on
+// the cluster's zones, which may be added at run time.
 type zoneResolver struct {
 	cfg     *Config
 	current atomic.Pointer[router.Resolver]
@@ -43,16 +43,16 @@ func (p *zoneResolver) setZones(zones []metadata.ZoneID) {
 // Resolve implements broker.Resolver.
 func (p *zoneResolver) Resolve(c router.Client) router.Evidence { return p.current.Load().Resolve(c) }
 
-// Brokers of other zones are probed too, because any broker may answer for a
-// zone whose only one has just died; but five times less often, since those
-// probes cross, and only in clusters small enough.
+// Brokers of other zones are probed too, because any broker may list the
+// leaders of a zone whose only broker has just died; but five times less often,
+// since those probes cross zones, and only in small clusters.
 const (
 	farProbeRounds = 5
 	maxFarPeers    = 32
 )
 
 // newProber returns the prober of the other brokers, or nil where there is no
-// peer door.
+// broker-to-broker interface.
 func (n *Node) newProber() *router.Prober {
 	if n.cfg.Peers == nil {
 		return nil
@@ -67,7 +67,7 @@ func (n *Node) newProber() *router.Prober {
 			far.round++
 			far.near = map[metadata.BrokerID]bool{}
 			n.replica.View(func(s *metadata.State) {
-				view := router.Build(s)
+				view := router.NewView(s)
 				peers = view.Peers(n.brokerID(), n.cfg.Zone)
 				for _, p := range peers {
 					far.near[p.ID] = true
@@ -82,12 +82,12 @@ func (n *Node) newProber() *router.Prober {
 		},
 		Probe: far.probePeer,
 		Changed: func(p router.Peer, alive bool, err error) {
-			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "error", err)
+			n.cfg.Logger.Info("peer", "broker", p.ID, "alive", alive, "err", err)
 		}})
 }
 
-// farProbes spares probes between zones: the last answer stands for some
-// rounds. The prober's goroutine writes round and near between its rounds.
+// farProbes reduces probes between zones: a result is reused for some rounds.
+// The prober's goroutine writes round and near between its rounds.
 type farProbes struct {
 	send  func(ctx context.Context, p router.Peer) error
 	round int
@@ -125,7 +125,7 @@ func (f *farProbes) probePeer(ctx context.Context, p router.Peer) error {
 func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
 	s := n.replica.Snapshot()
 	for _, c := range s.Ledger(s.Time()-metadata.LedgerMinutesFor, s.Time()+1).Cells {
-		if !isClientBytes(c.Key.Component) {
+		if !c.Key.Component.IsClientTransfer() {
 			continue
 		}
 		if c.Key.Src == zone {
@@ -136,13 +136,4 @@ func (n *Node) zoneBytes(zone metadata.ZoneID) (in, out uint64) {
 		}
 	}
 	return in, out
-}
-
-func isClientBytes(c metadata.Component) bool {
-	switch c {
-	case metadata.ComponentProduce, metadata.ComponentProduceReply, metadata.ComponentFetch, metadata.ComponentFetchReply,
-		metadata.ComponentGroup, metadata.ComponentControl:
-		return true
-	}
-	return false
 }

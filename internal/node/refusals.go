@@ -11,9 +11,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// ErrPeerRefuses says that a peer is there and does not let this broker in, or
-// that this broker does not believe it: certificates, TLS at one side alone, or
-// another cluster's token.
+// ErrPeerRefuses means that a peer responds and refuses this broker, or that
+// this broker refuses the peer: because of certificates, TLS at one side alone,
+// or another cluster's token.
 var ErrPeerRefuses = errors.New("the peer and this broker do not accept each other's credentials")
 
 // asRefusal marks an error of a connection as a refusal where it is one.
@@ -30,13 +30,13 @@ func asRefusal(err error) error {
 	return err
 }
 
-// refusals are the peers that refused this broker when it asked them last.
+// refusals are the peers that refused this broker's last request.
 type refusals struct {
 	mu       sync.Mutex
 	byBroker map[metadata.BrokerID]error
 }
 
-// record takes in what asking a peer came to.
+// record records the result of a request to a peer.
 func (r *refusals) record(b metadata.BrokerID, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *refusals) refusalBy(b metadata.BrokerID) error {
 
 // refusedByAll is why this broker is not ready though it serves: every broker
 // that was there before it refuses it, so that nothing is handed over to it and
-// hints pass it by. Those that were there before stay ready.
+// hints skip it. Those brokers stay ready.
 func (n *Node) refusedByAll() (err error) {
 	s := n.currentSession.Load()
 	if s == nil {

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/wal"
 )
 
-// session is one life in the log: its WAL, its custodian, its slots, its
-// usage reports.
+// session is one run in the log: its WAL, maintenance, group slots and usage
+// reports.
 type session struct {
 	n        *Node
 	log      metadata.Session
@@ -22,17 +23,17 @@ type session struct {
 	broker   metadata.BrokerID
 	usage    *usageReporter
 	slots    *groups.SlotKeeper
-	ctx      context.Context    // of duties, slots and usage
+	ctx      context.Context    // of maintenance, slots and usage
 	cancel   context.CancelFunc // ends ctx
 	wg       sync.WaitGroup
-	finished chan struct{} // closed by finish
+	finished chan struct{} // closed by endAfterDrain
 	once     sync.Once
 }
 
-// Pauses between tries to open a session.
+// Pauses between attempts to open a session.
 const (
 	reopenPause  = 100 * time.Millisecond
-	idTakenPause = time.Second // a broker id's earlier holder may live until its lease ends
+	idTakenPause = time.Second // the session that has the broker id may exist until its lease ends
 )
 
 // runSessions opens one session after the other.
@@ -83,8 +84,8 @@ func (n *Node) runSession(first bool) error {
 	return cause
 }
 
-// catchUp waits until this broker has applied what exists now, so that an
-// earlier session of its own is settled too.
+// catchUp waits until this broker has applied what exists now, so that the
+// outcomes of its earlier session are known.
 func (n *Node) catchUp() error {
 	for !n.replica.CaughtUp() {
 		select {
@@ -128,8 +129,8 @@ func (n *Node) openSession() (*session, error) {
 	return s, nil
 }
 
-// formerSessions are those of this broker's earlier lives, by its address: they
-// end by the opening of the next one.
+// formerSessions returns the sessions of this broker's earlier runs, by its
+// address: they end when the next one opens.
 func (n *Node) formerSessions() (ids []metadata.SessionID) {
 	n.replica.View(func(s *metadata.State) {
 		for _, o := range s.Sessions() {
@@ -141,9 +142,9 @@ func (n *Node) formerSessions() (ids []metadata.SessionID) {
 	return ids
 }
 
-// endSessions takes away what earlier lives have left in the log. After a crash
-// their leases would hold their group slots and roles for seconds, though nobody
-// does their work.
+// endSessions deletes what earlier runs have left in the log. After a crash their
+// leases would keep their group slots and roles for seconds, although their work
+// is not done.
 func (n *Node) endSessions(ids []metadata.SessionID) {
 	for _, id := range ids {
 		ctx, cancel := context.WithTimeout(n.ctx, closeTimeout)
@@ -155,13 +156,13 @@ func (n *Node) endSessions(ids []metadata.SessionID) {
 	}
 }
 
-// openCommands opens the session; the very first one of a cluster also starts
-// its clock, so that nothing is booked before time began.
+// openCommands opens the session; the first one of a cluster also starts state
+// time, so that nothing is booked before it began.
 func (n *Node) openCommands() []metadata.Command {
 	var at metadata.UnixMilli
 	var cluster metadata.ClusterID
 	n.replica.View(func(s *metadata.State) { at, cluster = s.Time(), s.ClusterID() })
-	open := metadata.OpenSession{Want: n.cfg.Want, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
+	open := metadata.OpenSession{Want: n.cfg.WantBrokerID, Zone: n.cfg.Zone, Kafka: n.cfg.Kafka, ZonePorts: n.cfg.ZonePorts, Peer: n.cfg.Peer,
 		HTTP: n.cfg.HTTP, Version: n.cfg.Version, MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
 	if cluster.IsZero() {
 		open.Cluster = n.newClusterID()
@@ -173,7 +174,7 @@ func (n *Node) openCommands() []metadata.Command {
 }
 
 // newClusterID returns a random UUID that does not begin with a dash in Kafka's
-// form, which tools would take for an option (as Kafka's Uuid.randomUuid).
+// form, as tools would take it for an option (like Kafka's Uuid.randomUuid).
 func (n *Node) newClusterID() (c metadata.ClusterID) {
 	for c.IsZero() || c.String()[0] == '-' {
 		binary.BigEndian.PutUint64(c[:], n.cfg.Rand.Uint64())
@@ -186,34 +187,32 @@ func (n *Node) newClusterID() (c metadata.ClusterID) {
 func (n *Node) walConfig(id metadata.SessionID) wal.Config {
 	c := wal.Config{Session: id, Log: n.cfg.Log, Replica: n.replica, Uploader: n.store, Governor: n.governor, Route: n.cfg.Route,
 		Rand: n.newRand(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Linger: n.cfg.Linger, BudgetBytes: n.cfg.WALBytes, InlineLimit: n.cfg.InlineLimit}
-	if pace := n.cfg.PaceLane; pace != nil {
-		c.Pace = func(lane metadata.Lane) { pace(id, lane) }
-	}
+	c.SetHooks(n.cfg.hooks)
 	n.observeWAL(&c)
 	return c
 }
 
-// runRoles does the session's share of everything until it is lost, finished, or
-// the node ends.
+// runRoles runs the session until it is lost, finished, or the node ends.
 func (s *session) runRoles() (cause error) {
 	n, ctx := s.n, s.ctx
-	custodian := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
+	maintenance := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.newRand(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
+	tasks := maintenance.Tasks() // add the role tasks of other packages here (metadata.RoleTask)
 	s.wg.Go(func() {
-		if err := custodian.Run(ctx); err != nil {
+		if err := maintenance.Run(ctx, tasks); err != nil {
 			n.stopServing(err)
 		}
 	})
 	s.wg.Go(func() {
 		if err := s.slots.Run(ctx); err != nil && !errors.Is(err, metadata.ErrSessionLost) {
-			n.cfg.Logger.Warn("group slots", "error", err)
+			n.cfg.Logger.Warn("group slots", "err", err)
 		}
 	})
 	s.wg.Go(func() { s.usage.run(ctx) })
 	select {
 	case <-s.log.Done():
-		s.wal.SessionLost()
+		s.wal.MarkSessionLost()
 		cause = metadata.ErrSessionLost
 	case <-s.wal.Lost():
 		cause = metadata.ErrSessionLost
@@ -225,8 +224,8 @@ func (s *session) runRoles() (cause error) {
 	return cause
 }
 
-// endAfterDrain ends the session on purpose, after a drain: its slots are given up,
-// the last usage is reported, then its key goes.
+// endAfterDrain ends the session after a drain: it releases the slots, reports
+// the last usage, and deletes the session's key.
 func (s *session) endAfterDrain(ctx context.Context) {
 	s.cancel()
 	s.wg.Wait()
@@ -241,10 +240,12 @@ func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.n.ctx), closeTimeout)
 	defer cancel()
 	if err := s.wal.Close(ctx); err != nil {
-		s.n.cfg.Logger.Debug("close wal", "error", err)
+		s.n.cfg.Logger.Debug("close wal", "err", err)
 	}
+	// The next session reports them.
+	s.n.platform.addRequests(metadata.CellKey{Topic: metadata.RowPlatform, Component: costkeys.ComponentPutPlatform}, s.wal.UnbookedPuts())
 	if err := s.closeLogSession(); err != nil {
-		s.n.cfg.Logger.Debug("close session", "error", err)
+		s.n.cfg.Logger.Debug("close session", "err", err)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// source shows a node's applied state to the pages.
+// source provides a node's applied state to the pages.
 type source struct{ n *Node }
 
 var _ dashboards.Source = (*source)(nil)

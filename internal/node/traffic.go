@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// observedBucket is a bucket whose every request is shown in the metrics, whoever
-// makes it and under whatever context.
+// observedBucket is a bucket whose every request is counted in the metrics,
+// whatever its caller and context.
 type observedBucket struct {
 	bucket.Bucket
 	observe func(bucket.Attempt)
@@ -42,9 +42,9 @@ func (o observedBucket) Delete(ctx context.Context, names ...string) error {
 	return o.Bucket.Delete(o.withObserver(ctx), names...)
 }
 
-// requestMetrics counts requests by operation, cause and whether they are billed.
-// Those of records are there from the start: a broker that has not asked the
-// bucket for anything yet says 0, and not nothing.
+// requestMetrics counts requests by operation, cause and whether they are
+// billed. The counters of requests for records exist from the start, so that a
+// broker without requests shows 0.
 func requestMetrics(to *prometheus.Registry) func(bucket.Attempt) {
 	all := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonewise_s3_requests_total", Help: "Requests of the bucket, by operation, cause, and whether S3 bills them."},
 		[]string{"op", "cause", "billed"})
@@ -66,37 +66,27 @@ func requestMetrics(to *prometheus.Registry) func(bucket.Attempt) {
 }
 
 // traffic counts the bytes that this broker caused to cross zones: entries on
-// their legs through etcd, and what its clients sent and received.
+// their network hops through etcd, and what its clients sent and received.
 type traffic struct{ entryBytes, clientBytes atomic.Uint64 }
 
 // countEntry counts an entry of this broker's own session.
 func (t *traffic) countEntry(c *metadata.CommittedEntry, r *metadata.Route) {
-	legs := 0
-	cross := func(a, b metadata.ZoneID) {
-		if a != b && a != metadata.UnknownZone && b != metadata.UnknownZone {
-			legs++
-		}
-	}
-	cross(r.Broker, r.Member)
-	cross(r.Member, r.Leader)
-	for _, z := range r.Followers {
-		cross(r.Leader, z)
-	}
-	t.entryBytes.Add(uint64(legs * len(c.Bytes)))
+	t.entryBytes.Add(uint64(r.CountNetworkHops() * len(c.Bytes)))
 }
 
-// countCells counts what a usage report says of clients.
+// countCells counts the bytes of clients in a usage report.
 func (t *traffic) countCells(cells []metadata.Cell) {
 	for i := range cells {
 		k := &cells[i].Key
-		if isClientBytes(k.Component) && k.Src != k.Dst && k.Src != metadata.UnknownZone && k.Dst != metadata.UnknownZone {
+		if k.Component.IsClientTransfer() && metadata.CrossesZones(k.Src, k.Dst) {
 			t.clientBytes.Add(cells[i].Quantity.Lo)
 		}
 	}
 }
 
-// noteTraffic observes what this broker's own entries carried between zones,
-// and tells the governor what the others' have taken of the cluster's rates.
+// noteTraffic counts what this broker's own entries carried between zones, and
+// charges what other brokers' entries took of the cluster's rates to the
+// governor.
 func (n *Node) noteTraffic(a *metadata.AppliedEntry) {
 	s := n.currentSession.Load()
 	own := s != nil && a.Committed.Session == s.log.ID()

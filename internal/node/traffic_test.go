@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// Who asks a broker what it did (zonewise bench, a dashboard) reads 0 of one
-// that did nothing yet.
+// Metrics of requests are 0 for a broker that made none yet (zonewise bench and
+// dashboards read them).
 func TestRequestsAreCountedFromZero(t *testing.T) {
 	set := prometheus.NewRegistry()
 	see := requestMetrics(set)

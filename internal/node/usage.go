@@ -7,12 +7,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 	"github.com/zonewise/zonewise/wal"
 )
 
-// causeOf tells an object's account by its key: "<incarnation>/<kind>/...".
+// causeOf returns the cause of a request by the object's key:
+// "<incarnation>/<kind>/...".
 func causeOf(key string) bucket.Cause {
 	switch parts := strings.SplitN(key, "/", 3); {
 	case len(parts) > 1 && parts[1] == "archive":
@@ -25,7 +27,8 @@ func causeOf(key string) bucket.Cause {
 
 // platformMeter counts the bucket requests that the service makes for itself.
 // PUTs of WAL objects are in commit entries, GETs for fetches in the broker's
-// meter; everything else is here.
+// meter; everything else is here, and so are the PUTs that a lost session left
+// without an entry.
 type platformMeter struct {
 	mu    sync.Mutex
 	cells map[metadata.CellKey]uint64 // requests
@@ -38,18 +41,21 @@ func (m *platformMeter) countAttempt(a bucket.Attempt) {
 	k := metadata.CellKey{Topic: metadata.RowPlatform}
 	switch a.Op {
 	case bucket.OpPut:
-		k.Component = metadata.ComponentPutPlatform
+		k.Component = costkeys.ComponentPutPlatform
 	case bucket.OpGet:
-		k.Component = metadata.ComponentGetPlatform
+		k.Component = costkeys.ComponentGetPlatform
 	case bucket.OpList:
-		k.Component = metadata.ComponentListPlatform
+		k.Component = costkeys.ComponentListPlatform
 	default:
-		k.Component = metadata.ComponentDelete
+		k.Component = costkeys.ComponentDelete
 	}
 	m.addRequests(k, 1)
 }
 
 func (m *platformMeter) addRequests(k metadata.CellKey, requests uint64) {
+	if requests == 0 {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cells == nil {
@@ -62,7 +68,7 @@ func (m *platformMeter) takeCells() (out []metadata.Cell) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for k, n := range m.cells {
-		out = append(out, metadata.Cell{Key: k, Quantity: metadata.Requests(n)})
+		out = append(out, metadata.Cell{Key: k, Quantity: costkeys.Requests(n)})
 	}
 	clear(m.cells)
 	return out
@@ -71,21 +77,21 @@ func (m *platformMeter) takeCells() (out []metadata.Cell) {
 // maxUsageCells is how many cells one report carries: about 16 KiB of entry.
 const maxUsageCells = 400
 
-// usageReporter commits what this broker counted since its last report. What is
-// counted lands once: a report of unknown outcome is sent again under its number,
-// which apply takes once, before any other.
+// usageReporter commits what this broker counted since its last report. Each
+// quantity is booked once: a report of unknown outcome is sent again under its
+// number, which apply accepts once, before any other.
 type usageReporter struct {
 	n          *Node
 	s          *session
 	seq        uint64
 	from       metadata.UnixMilli
-	unresolved *metadata.Usage // sent, and it is not known whether it landed; nil: none
+	unresolved *metadata.Usage // sent with unknown outcome; nil: none
 
 	phase time.Duration // before the first report
 }
 
 func newUsageReporter(n *Node, s *session) *usageReporter {
-	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.newRand().Int64N(int64(n.cfg.Usage)))}
+	return &usageReporter{n: n, s: s, from: n.cfg.Clock.Now(), phase: time.Duration(n.newRand().Int64N(int64(n.cfg.UsageInterval)))}
 }
 
 func (u *usageReporter) run(ctx context.Context) {
@@ -95,18 +101,18 @@ func (u *usageReporter) run(ctx context.Context) {
 		select {
 		case <-timer.C:
 			u.report(ctx, false)
-			timer.Reset(u.n.cfg.Usage)
+			timer.Reset(u.n.cfg.UsageInterval)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// reportFinal reports what is left; nothing is lost after it.
+// reportFinal reports what is left, and that nothing is lost after it.
 func (u *usageReporter) reportFinal(ctx context.Context) { u.report(ctx, true) }
 
-// report commits what was counted up to now. What does not land is counted on, or
-// stays in unsure.
+// report commits what was counted up to now. What was not committed is
+// restored, or stays in unresolved.
 func (u *usageReporter) report(ctx context.Context, final bool) {
 	if u.unresolved != nil && !u.commitReport(ctx, u.unresolved) {
 		return
@@ -133,8 +139,8 @@ func (u *usageReporter) report(ctx context.Context, final bool) {
 	u.from = now
 }
 
-// commitReport commits one report, and reports whether the next may follow. Of one that
-// certainly did not land the cells are counted on.
+// commitReport commits one report, and reports whether the next may follow. The
+// cells of a report that was certainly not committed are restored.
 func (u *usageReporter) commitReport(ctx context.Context, cmd *metadata.Usage) bool {
 	again := u.unresolved == cmd
 	err := u.submitUsage(ctx, *cmd)
@@ -144,15 +150,15 @@ func (u *usageReporter) commitReport(ctx context.Context, cmd *metadata.Usage) b
 		u.n.traffic.countCells(cmd.Cells)
 		return true
 	case errors.Is(err, metadata.CodeInvalidRequest) || errors.Is(err, metadata.CodeRefused):
-		// It will never be taken: its cells cannot be sent again.
+		// It will never be accepted, so its cells are not sent again.
 		u.unresolved = nil
 		u.n.cfg.Logger.Error("usage report refused: its usage is missing from the ledger", "cells", len(cmd.Cells), "err", err)
 		return true
 	case !again && isNotCommitted(err):
 		u.restoreCells(cmd.Cells)
 	default:
-		// Where the session has ended, the gap is recorded with its end: counting
-		// twice would be worse.
+		// Where the session has ended, the gap is recorded with its
+		// end: counting twice would be worse.
 		u.unresolved = cmd
 	}
 	u.n.cfg.Logger.Warn("usage report failed: its usage is added to the next one", "cells", len(cmd.Cells), "landed_unknown", u.unresolved != nil, "err", err)
@@ -173,8 +179,8 @@ func (u *usageReporter) submitUsage(ctx context.Context, cmd metadata.Usage) err
 	return nil
 }
 
-// isNotCommitted reports whether a submission that failed so has certainly not landed,
-// and never will.
+// isNotCommitted reports whether a submission with this error was certainly not
+// committed and never will be.
 func isNotCommitted(err error) bool {
 	for _, sure := range []error{wal.ErrSessionLost, metadata.ErrSessionLost, wal.ErrNotSent, wal.ErrClosed, metadata.CodeUnknownSession} {
 		if errors.Is(err, sure) {
@@ -184,7 +190,8 @@ func isNotCommitted(err error) bool {
 	return false
 }
 
-// restoreCells puts cells back: the next report takes them, of this session or the next.
+// restoreCells returns cells to the meter: the next report includes them, of
+// this session or the next.
 func (u *usageReporter) restoreCells(cells []metadata.Cell) {
 	for _, c := range cells {
 		u.n.server.Meter().Add(c.Key, c.Quantity)

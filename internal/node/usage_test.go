@@ -8,10 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/costkeys"
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// tardyLog tells a session that it is over only when its appends have found out.
+// tardyLog reports the end of a session only after its appends have found out.
 type tardyLog struct {
 	*metadata.MemLog
 	wg sync.WaitGroup
@@ -44,7 +45,7 @@ func counted(n *Node) (sum uint64, gapsMs int64) {
 	n.replica.View(func(s *metadata.State) {
 		l := s.Ledger(0, s.Time()+1)
 		for _, c := range l.Cells {
-			if c.Key.Component == metadata.ComponentFetchReply {
+			if c.Key.Component == costkeys.ComponentFetchReply {
 				sum += c.Quantity.Lo
 			}
 		}
@@ -53,13 +54,13 @@ func counted(n *Node) (sum uint64, gapsMs int64) {
 	return sum, gapsMs
 }
 
-// measured is how many cells measure makes: they take so many reports that
-// nothing that interrupts them finds them ended.
+// measured is how many cells measure makes: they take so many reports that an
+// interruption always comes before their end.
 const measured = 19*maxUsageCells + maxUsageCells/2
 
 func measure(n *Node) {
 	for i := range measured {
-		n.server.Meter().Add(metadata.CellKey{Topic: metadata.TopicID{1}, Component: metadata.ComponentFetchReply, Src: "a", Dst: "b", Principal: fmt.Sprint(i)}, metadata.Units(7))
+		n.server.Meter().Add(metadata.CellKey{Topic: metadata.TopicID{1}, Component: costkeys.ComponentFetchReply, Src: "a", Dst: "b", Principal: fmt.Sprint(i)}, costkeys.Units(7))
 	}
 }
 
@@ -72,7 +73,7 @@ func underReport(t *testing.T, tardy bool, do func(c *bubbleCluster, n *Node)) (
 	other = c.start("other", "b")
 	late := &tardyLog{MemLog: c.log}
 	c.config = func(cfg *Config) {
-		cfg.GroupsFrom = make(chan struct{}) // its claims would stand before the reports
+		cfg.GroupsFrom = make(chan struct{}) // its claims would precede the reports
 		if tardy {
 			cfg.Log = late
 		}
@@ -87,8 +88,8 @@ func underReport(t *testing.T, tardy bool, do func(c *bubbleCluster, n *Node)) (
 	return other, func() { c.close(); late.wg.Wait() }
 }
 
-// A drain interrupts a report: it is not known whether it landed, and what comes
-// after it was never sent. All of it is in the ledger in the end, once.
+// A drain interrupts a report whose outcome is then unknown, and what follows
+// it was never sent. All of it is in the ledger in the end, once.
 func TestAReportThatADrainInterruptsLandsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other, end := underReport(t, false, func(c *bubbleCluster, n *Node) {
@@ -127,8 +128,9 @@ func TestWhatALostSessionCountedIsReportedByTheNext(t *testing.T) {
 	})
 }
 
-// Where nobody can tell whether a lost session's last report landed, it is given up,
-// the time is missing in the ledger; but what was never sent is not.
+// Where it is unknown whether a lost session's last report was committed, it is
+// given up and its time is a gap of the ledger; what was never sent is
+// reported.
 func TestOnlyAReportOfUnknownFateIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other, end := underReport(t, false, func(c *bubbleCluster, n *Node) { c.log.ExpireSession(n.currentSession.Load().log.ID()) })

@@ -9,12 +9,12 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// sessionWriter is the way into the log of the present session. Between sessions it
-// answers wal.ErrSessionLost, which is retriable.
+// sessionWriter writes to the log by the present session. Between sessions it
+// returns wal.ErrSessionLost, which is retriable.
 type sessionWriter struct {
 	wal       atomic.Pointer[wal.WAL]
 	handover  *handover
-	storeFull atomic.Bool // the log's store is: no data until archives have made room
+	storeFull atomic.Bool // etcd is full: no data until archives have made room
 }
 
 func (w *sessionWriter) setWAL(present *wal.WAL) { w.wal.Store(present) }

@@ -13,7 +13,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// ErrDiffers says that the log's keys are not what brokers applied.
+// ErrDiffers means that the log's keys are not what brokers applied.
 var ErrDiffers = errors.New("the log in etcd differs from what was applied")
 
 // ArchiveRepair is what RepairArchive needs.
@@ -28,10 +28,10 @@ type ArchiveRepair struct {
 	Progress func(format string, args ...any)
 }
 
-// RepairArchive has the oldest closed generation that is not archived archived,
-// if its keys are exactly what this program applied; ErrDiffers, and nothing is
-// changed, where they are not. No duty is needed: apply accepts only an archive
-// that is exactly the log. The duty's holder deletes the keys.
+// RepairArchive archives the oldest closed extent that is not archived, if its
+// keys are exactly what this program applied; otherwise it returns ErrDiffers
+// and changes nothing. It needs no role: apply accepts only an archive that is
+// exactly the log. The holder of the archive role deletes the keys.
 func RepairArchive(ctx context.Context, r ArchiveRepair) error {
 	ctx, cancel := context.WithCancelCause(bucket.WithCause(ctx, bucket.CauseArchive))
 	defer cancel(nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// ErrBehind says that etcd is older than the bucket, or empty where the bucket
+// ErrBehind means that etcd is older than the bucket, or empty where the bucket
 // is not: it was lost, or restored from a backup.
 var ErrBehind = errors.New("etcd is behind the bucket")
 

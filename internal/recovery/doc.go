@@ -10,9 +10,9 @@
 //	             ▼ new, empty etcd: format, generation, truncated, checkpoint
 //	         first entry: open, recovered, archived, drain
 //
-// It owns nothing that lives longer than a call. The new incarnation's revisions
-// begin above every revision of the old one; what the lost tail may have given
-// out (offsets, producer ids, leader epochs) is jumped over by apply of the
-// first entry. `zonewise recover` and the simulation call Run; a broker that
-// starts calls CheckNew and CheckStart; `zonewise dump state` calls Rebuild.
+// It owns nothing that outlives a call. The new incarnation's revisions begin
+// above every revision of the old one; what the lost tail may have assigned
+// (offsets, producer ids, leader epochs) is skipped by apply of the first
+// entry. `zonewise recover` and the simulation call Run; a broker that starts
+// calls CheckNew and CheckStart; `zonewise dump state` calls Rebuild.
 package recovery

@@ -75,10 +75,10 @@ func startBroker(t *testing.T, c etcdlog.Client, b bucket.Bucket) *broker {
 	k.must(metadata.OpenSession{Want: metadata.NoBroker, Zone: "dev-a", Kafka: metadata.Address{Host: "a", Port: 1}, MinLevel: 1, MaxLevel: 1,
 		Cluster: clusterIDOf(k.session.ID().Incarnation())})
 	times := metadata.DefaultMaintenanceTimes()
-	custodian := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: log, Admin: log, Store: k.replica.Store(), Replica: k.replica, Submitter: k,
+	maintenance := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: log, Admin: log, Store: k.replica.Store(), Replica: k.replica, Submitter: k,
 		Session: k.session, Logger: logger, Rand: rand.New(rand.NewPCG(3, 4)), Times: times})
 	k.wg.Go(func() {
-		if err := custodian.Run(ctx); err != nil {
+		if err := maintenance.Run(ctx, maintenance.Tasks()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -14,7 +14,7 @@ type RebuiltState struct {
 	State      *metadata.State
 	Checkpoint *metadata.CheckpointPointer // nil: every archive was replayed
 	Archive    string                      // key of the last one
-	Last       metadata.AcceptArchive      // as its accepting entry would say it
+	Last       metadata.AcceptArchive      // as in its accepting entry
 	Unaccepted []metadata.AcceptArchive    // archives that nothing before the end accepted, oldest first; Last is the last
 	Replayed   int                         // archives
 	Warnings   []string                    // damaged things that were passed over

@@ -14,7 +14,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// ErrPresent says that etcd holds a cluster that needs no recovery.
+// ErrPresent means that etcd holds a cluster that needs no recovery.
 var ErrPresent = errors.New("etcd holds the cluster")
 
 // Config is what a recovery needs.
@@ -25,11 +25,11 @@ type Config struct {
 	Token   string         // the brokers' new secret: random, made by the caller
 	Rand    *rand.Rand
 	Logger  *slog.Logger
-	// Progress is told what happens, for people; nil: nobody.
+	// Progress receives lines about the progress, for people; may be nil.
 	Progress func(format string, args ...any)
 }
 
-// Report says what came back.
+// Report is what was recovered.
 type Report struct {
 	Incarnation metadata.Incarnation
 	Base        metadata.Revision

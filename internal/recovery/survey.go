@@ -15,11 +15,11 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// ErrNothing says that the bucket holds no archive to recover from.
+// ErrNothing means that the bucket holds no archive to recover from.
 var ErrNothing = errors.New("nothing to recover from")
 
-// Marker is the object incarnation/<n>: who recovered from what. It is written
-// once, before the new etcd holds anything.
+// Marker is the object incarnation/<n>: who recovered, and from what. It is
+// written once, before the new etcd holds anything.
 type Marker struct {
 	Incarnation metadata.Incarnation `json:"incarnation"`
 	Base        metadata.Revision    `json:"base"`
@@ -28,7 +28,7 @@ type Marker struct {
 	Revision    metadata.Revision    `json:"revision"` // of its last entry; later ones of older incarnations are lost
 }
 
-// Validate says what is wrong with m.
+// Validate returns what is wrong with m.
 func (m Marker) Validate() error {
 	if m.Incarnation < 2 || m.Base != m.Incarnation.Base() || m.Archive == "" || m.Revision < 1 || m.Revision >= m.Base {
 		return fmt.Errorf("incarnation marker %d: base %d, archive %q at revision %d are inconsistent", m.Incarnation, m.Base, m.Archive, m.Revision)
@@ -48,7 +48,7 @@ type storedObject struct {
 	number      uint64 // generation, or revision
 }
 
-// bucketSurvey is what a bucket's names say.
+// bucketSurvey is what the names in a bucket show.
 type bucketSurvey struct {
 	incarnations []metadata.Incarnation // with objects, ascending
 	markers      map[metadata.Incarnation]Marker

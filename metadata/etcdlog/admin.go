@@ -11,9 +11,9 @@ import (
 )
 
 // CloseExtent implements metadata.LogAdmin.
-func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Extent) (metadata.Revision, error) {
+func (l *Log) CloseExtent(ctx context.Context, role metadata.Role, g metadata.Extent) (metadata.Revision, error) {
 	key := l.k.extentKey()
-	resp, st, unsure, err := l.sendFenced(ctx, d, fmt.Sprintf("close/%d", g), &txnReq{
+	resp, st, unsure, err := l.sendFenced(ctx, role, fmt.Sprintf("close/%d", g), &txnReq{
 		Compare: []*compare{compareValueEqual(key, formatHex64(uint64(g)))},
 		Success: []*op{putOp(key, []byte(formatHex64(uint64(g)+1)))},
 	})
@@ -24,7 +24,8 @@ func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Exten
 		l.seen.advance(progress{extent: g + 1})
 		return l.toLogRevision(resp.Header.GetRevision()), nil
 	case st.extent == g+1 && unsure:
-		// An attempt of ours whose answer was lost: the key still shows where.
+		// An earlier attempt whose response was lost: the key still has its
+		// revision.
 		return l.toLogRevision(st.values[key].ModRevision), nil
 	case st.extent > g:
 		return 0, nil
@@ -32,8 +33,8 @@ func (l *Log) CloseExtent(ctx context.Context, d metadata.Role, g metadata.Exten
 	return 0, fmt.Errorf("close extent %d: the log is at %d", g, st.extent)
 }
 
-// ReadExtent implements metadata.LogAdmin. Everything is read before the
-// first call of deliver, so a compaction under it is not seen outside.
+// ReadExtent implements metadata.LogAdmin. Everything is read before the first
+// call of deliver, so a compaction meanwhile is not visible to the caller.
 func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(metadata.CommittedEntry) error) error {
 	at := &retrier{l: l, name: fmt.Sprintf("read/%d", g)}
 	for {
@@ -66,7 +67,7 @@ func (l *Log) ReadExtent(ctx context.Context, g metadata.Extent, deliver func(me
 }
 
 // SetCheckpoint implements metadata.LogAdmin.
-func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.CheckpointPointer) error {
+func (l *Log) SetCheckpoint(ctx context.Context, role metadata.Role, p metadata.CheckpointPointer) error {
 	value, err := encodePointer(p)
 	if err != nil {
 		return fmt.Errorf("set checkpoint: %w", err)
@@ -89,7 +90,7 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.Che
 			}
 			mod = was.ModRevision
 		}
-		resp, now, _, err := l.sendFenced(ctx, d, fmt.Sprintf("checkpoint/%d", p.Revision), &txnReq{
+		resp, now, _, err := l.sendFenced(ctx, role, fmt.Sprintf("checkpoint/%d", p.Revision), &txnReq{
 			Compare: []*compare{compareModified(key, mod)},
 			Success: []*op{putOp(key, value)},
 			Failure: []*op{getOp(key)},
@@ -104,18 +105,18 @@ func (l *Log) SetCheckpoint(ctx context.Context, d metadata.Role, p metadata.Che
 	}
 }
 
-// Truncate implements metadata.LogAdmin. It is called again and again for the same
-// generation, to finish what an earlier holder began, and then only reads.
-func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+// DeleteArchived implements metadata.LogAdmin. It is called repeatedly for the same
+// extent, to finish what an earlier holder began, and then only reads.
+func (l *Log) DeleteArchived(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	if g == 0 {
-		return nil // there is no generation 0
+		return nil // there is no extent 0
 	}
-	st, err := l.readWithRole(ctx, d)
+	st, err := l.readWithRole(ctx, role)
 	if err == nil && st.truncated < g {
-		err = l.setTruncated(ctx, d, g)
+		err = l.setTruncated(ctx, role, g)
 	}
 	if err == nil {
-		err = l.deleteExtentsUpTo(ctx, d, g)
+		err = l.deleteExtentsUpTo(ctx, role, g)
 	}
 	if err != nil {
 		return fmt.Errorf("truncate extent %d: %w", g, err)
@@ -123,10 +124,10 @@ func (l *Log) Truncate(ctx context.Context, d metadata.Role, g metadata.Extent) 
 	return nil
 }
 
-// setTruncated says that generations up to g are read from the bucket.
-func (l *Log) setTruncated(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+// setTruncated records that extents up to g are read from the bucket.
+func (l *Log) setTruncated(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	key, value := l.k.truncatedKey(), formatHex64(uint64(g))
-	resp, st, _, err := l.sendFenced(ctx, d, fmt.Sprintf("truncate/%d", g), &txnReq{
+	resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("truncate/%d", g), &txnReq{
 		Compare: []*compare{
 			compareValue(key, etcdserverpb.Compare_LESS, value),
 			compareValue(l.k.extentKey(), etcdserverpb.Compare_GREATER, value),
@@ -144,14 +145,14 @@ func (l *Log) setTruncated(ctx context.Context, d metadata.Role, g metadata.Exte
 	return nil
 }
 
-// deleteExtentsUpTo deletes the keys of generations up to g: few at a time, each
-// delete fenced and with a pause after it, so that commits pass between.
-func (l *Log) deleteExtentsUpTo(ctx context.Context, d metadata.Role, g metadata.Extent) error {
+// deleteExtentsUpTo deletes the keys of extents up to g: few at a time, each
+// delete fenced and followed by a pause for commits.
+func (l *Log) deleteExtentsUpTo(ctx context.Context, role metadata.Role, g metadata.Extent) error {
 	prefix := l.k.logPrefix()
 	end := []byte(l.k.extentPrefix(g + 1))
 	at := &retrier{l: l, name: fmt.Sprintf("delete/%d", g)}
 	for n := 0; ; n++ {
-		// Linearizable: an old view would show keys that are gone.
+		// Linearizable: an older view would have keys that are gone.
 		page, err := l.readPage(ctx, at, &rangeReq{Key: []byte(prefix), RangeEnd: end, Limit: deleteKeys, KeysOnly: true})
 		if err != nil {
 			return err
@@ -159,7 +160,7 @@ func (l *Log) deleteExtentsUpTo(ctx context.Context, d metadata.Role, g metadata
 		if len(page.Kvs) == 0 {
 			return nil
 		}
-		resp, st, _, err := l.sendFenced(ctx, d, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
+		resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
 			Compare: []*compare{compareValue(l.k.truncatedKey(), etcdserverpb.Compare_GREATER, formatHex64(uint64(g)-1))},
 			Success: []*op{deleteRangeOp(page.Kvs[0].Key, page.Kvs[len(page.Kvs)-1].Key)},
 		})

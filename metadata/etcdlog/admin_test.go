@@ -16,18 +16,18 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
-func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
+func TestARoleHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
 		a, b := join(t, store, "a"), join(t, store, "b")
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		for range 5 {
 			b.append(t, metadata.LaneLow)
 		}
 		a.client.Cut(true)
 		<-a.session.Done()
 		time.Sleep(10 * time.Second)
-		e := b.duty(t, "archive")
+		e := b.takeRoleNow(t, "archive")
 		if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 		_, err1 := a.CloseExtent(t.Context(), d, 2)
 		_, err2 := a.CompactStore(t.Context(), d, a.head(t))
 		for what, err := range map[string]error{
-			"close": err1, "care": err2, "truncate": a.Truncate(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
+			"close": err1, "compact": err2, "truncate": a.DeleteArchived(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
 		} {
 			if !errors.Is(err, metadata.ErrRoleLost) {
 				t.Errorf("%s: %v", what, err)
@@ -52,13 +52,12 @@ func TestADutyHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 	})
 }
 
-// Even where somebody deleted the session's key by hand and the duty's is
-// still there.
-func TestADutyWithoutItsSessionIsLost(t *testing.T) {
+// Also where the session's key was deleted by hand and the role's still exists.
+func TestARoleWithoutItsSessionIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
 		a := join(t, store, "a")
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		del := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{{Request: &etcdserverpb.RequestOp_RequestDeleteRange{
 			RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{Key: []byte("/zonewise/main/session/a")}}}}}
 		if _, err := a.client.Txn(t.Context(), del); err != nil {
@@ -68,12 +67,12 @@ func TestADutyWithoutItsSessionIsLost(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 		if _, ok, err := a.TryRole(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
-			t.Errorf("take duty: %v, %v", ok, err)
+			t.Errorf("take role: %v, %v", ok, err)
 		}
 	})
 }
 
-// A broker that loses its session again and again keeps nothing of the old ones.
+// A broker that loses its session repeatedly keeps nothing of the old ones.
 func TestClosedSessionsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
@@ -110,8 +109,8 @@ func (n *node) head(t *testing.T) metadata.Revision {
 	return rev
 }
 
-// A holder that dies half way through the deletion leaves keys that nobody
-// reads, and that the next holder deletes.
+// A holder that dies during the deletion leaves keys that no follower reads, and
+// that the next holder deletes.
 func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deletes := 0
@@ -129,14 +128,14 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 			b.append(t, metadata.LaneLow)
 		}
 		before := b.startPoint(t)
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		rest := []metadata.Revision{b.append(t, metadata.LaneLow).Revision, b.append(t, metadata.LaneLow).Revision}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		if err := a.Truncate(ctx, d, 1); err == nil {
+		if err := a.DeleteArchived(ctx, d, 1); err == nil {
 			t.Fatal("the deletion was to break off")
 		}
 		keys, _ := logKeys(store)
@@ -151,7 +150,8 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		if all := r.list(); len(all) != 2 || all[0].Revision != rest[0] || all[1].Revision != rest[1] {
 			t.Fatalf("followed %d entries: %+v", len(all), all)
 		}
-		// Who started before reads at its own revision and misses nothing.
+		// A follower that started before reads at its own revision and misses
+		// nothing.
 		for _, from := range []metadata.StartPoint{early, before} {
 			if n := c.count(t, from, rest[1]); n != 702 {
 				t.Fatalf("from revision %d: %d entries", from.Revision, n)
@@ -160,7 +160,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		if err := a.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Truncate(t.Context(), c.duty(t, "archive"), 1); err != nil {
+		if err := c.DeleteArchived(t.Context(), c.takeRoleNow(t, "archive"), 1); err != nil {
 			t.Fatal(err)
 		}
 		if keys, _ := logKeys(store); len(keys) != 2 {
@@ -260,7 +260,7 @@ func TestAnEtcdThatWentBackInTimeStopsTheBroker(t *testing.T) {
 		a.append(t, metadata.LaneLow)
 		snap := store.Snapshot()
 		var last metadata.AppendResult
-		for range 5 { // one alone would be made up for by the next append
+		for range 5 { // a single one would be masked by the next append
 			last = a.append(t, metadata.LaneLow)
 		}
 		b.head(t)
@@ -283,8 +283,8 @@ func TestAnEtcdThatWentBackInTimeStopsTheBroker(t *testing.T) {
 	})
 }
 
-// A broker that starts reads at a revision that an older etcd never reaches:
-// the page fails, is asked for again, and would be for ever.
+// A broker that starts reads at a revision that an older etcd never reaches: the
+// page fails, and without the check would be read again for ever.
 func TestAnEtcdThatGoesBackUnderAStartStopsTheBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4})
@@ -308,14 +308,14 @@ func TestAnEtcdThatGoesBackUnderAStartStopsTheBroker(t *testing.T) {
 	})
 }
 
-// A broker that was cut off from the backup to its restore misses nothing: it
-// would hand out again what the others have.
+// A broker that was cut off from the backup to its restore does not see what is
+// missing: it would assign again what the others have assigned.
 func TestAnEtcdThatWentBackIsShutForThoseWhoCannotTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4})
 		a, b := join(t, store, "a"), join(t, store, "b")
 		b.append(t, metadata.LaneLow)
-		snap := store.Snapshot() // b sees nothing of what comes
+		snap := store.Snapshot() // b does not see what comes after it
 		for range 5 {
 			a.append(t, metadata.LaneLow)
 		}
@@ -332,14 +332,14 @@ func TestAnEtcdThatWentBackIsShutForThoseWhoCannotTell(t *testing.T) {
 	})
 }
 
-// A broker that slept over a recovery of its cluster needs to be started again,
-// and nothing else; whatever it asks first says so.
+// A broker that was suspended during a recovery of its cluster only has to be
+// started again; its first request returns an error that says so.
 func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
-	ask := map[string]func(n *node) error{
+	requests := map[string]func(n *node) error{
 		"barrier": func(n *node) error { _, err := n.Barrier(context.Background()); return err },
 		"append":  func(n *node) error { _, err := n.Append(context.Background(), n.next(metadata.LaneLow)); return err },
 		"start":   func(n *node) error { _, err := n.Start(context.Background()); return err },
-		"duty":    func(n *node) error { _, _, err := n.TryRole(context.Background(), n.session.ID(), "tick"); return err },
+		"role":    func(n *node) error { _, _, err := n.TryRole(context.Background(), n.session.ID(), "tick"); return err },
 		"publish": func(n *node) error { return n.session.Publish(context.Background(), metadata.SessionStatus{}) },
 		"list":    func(n *node) error { _, _, err := n.Sessions(context.Background()); return err },
 		"open": func(n *node) error {
@@ -347,7 +347,7 @@ func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
 			return err
 		},
 	}
-	for name, f := range ask {
+	for name, f := range requests {
 		for _, grown := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, grown), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -382,7 +382,7 @@ func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
 	}
 }
 
-// An etcd that lost the cluster altogether says that.
+// An etcd that lost the cluster altogether is reported as such.
 func TestAnEtcdThatLostTheClusterSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4})
@@ -401,7 +401,7 @@ func TestAMemberThatLagsDelaysAndHidesNothing(t *testing.T) {
 		a, b := join(t, store, "a"), join(t, store, "b")
 		b.client.Lag(700 * time.Millisecond)
 		r := b.follow(t)
-		d := b.duty(t, "archive")
+		d := b.takeRoleNow(t, "archive")
 		for range 50 {
 			a.append(t, metadata.LaneLow)
 		}
@@ -440,12 +440,12 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		}
 		a := join(t, store, "a")
 		st := a.startPoint(t)
-		if st.Incarnation != 2 || st.Extent != 8 || st.Truncated != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
+		if st.Incarnation != 2 || st.Extent != 8 || st.ArchivedUpTo != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
 			t.Fatalf("start %+v", st)
 		}
-		d := a.duty(t, "archive")
+		d := a.takeRoleNow(t, "archive")
 		res := a.append(t, metadata.LaneLow)
-		for what, rev := range map[string]int64{"session": int64(a.session.ID()), "duty": int64(d.Epoch), "append": int64(res.Revision), "barrier": int64(a.head(t))} {
+		for what, rev := range map[string]int64{"session": int64(a.session.ID()), "role": int64(d.Epoch), "append": int64(res.Revision), "barrier": int64(a.head(t))} {
 			if rev <= int64(req.Base) || rev > int64(req.Base)+100 {
 				t.Errorf("%s: revision %d, base %d", what, rev, req.Base)
 			}
@@ -512,7 +512,7 @@ func TestASeedReplaysByteForByte(t *testing.T) {
 					time.Sleep(time.Duration(k)*time.Millisecond + time.Duration(k*7919))
 					for j := range 60 {
 						if _, err := n.Append(t.Context(), n.next(metadata.Lane(j)%metadata.LaneCount)); err != nil {
-							return // its session is lost; so it is every time
+							return // its session is lost, in every replay
 						}
 					}
 				}()
@@ -536,31 +536,31 @@ func putReq(key, value string) *etcdserverpb.TxnRequest {
 		RequestPut: &etcdserverpb.PutRequest{Key: []byte(key), Value: []byte(value)}}}}}
 }
 
-// What a session tells of its settings is read by others for as long as the
-// session is there.
+// The settings that a session publishes can be read as long as the session is
+// open.
 func TestSettingsAreThoseOfLiveSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 3})
-		a := join(t, store, "a") // tells none
+		a := join(t, store, "a") // publishes none
 		b := open(t, store, "b")
 		var err error
 		if b.session, err = b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: "b", Zone: "dev-b", Peer: "h:1", Settings: map[string]string{"--linger": "5ms"}}); err != nil {
 			t.Fatal(err)
 		}
-		told := func() []metadata.LiveSession {
+		published := func() []metadata.LiveSession {
 			all, err := a.Settings(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			return all
 		}
-		if got := told(); len(got) != 1 || got[0].ID != b.session.ID() || got[0].Info.Peer != "h:1" || got[0].Info.Settings["--linger"] != "5ms" {
+		if got := published(); len(got) != 1 || got[0].ID != b.session.ID() || got[0].Info.Peer != "h:1" || got[0].Info.Settings["--linger"] != "5ms" {
 			t.Errorf("settings %+v", got)
 		}
 		if err := b.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := told(); len(got) != 0 {
+		if got := published(); len(got) != 0 {
 			t.Errorf("settings of a session that is over: %+v", got)
 		}
 		_, err = b.OpenSession(t.Context(), metadata.SessionInfo{Nonce: "c", Settings: map[string]string{"much": strings.Repeat("x", 1<<16)}})

@@ -15,7 +15,7 @@ import (
 func (l *Log) Append(ctx context.Context, r metadata.AppendRequest) (metadata.AppendResult, error) {
 	res, err := l.appendEntry(ctx, r)
 	if err != nil {
-		err = l.blockOlderLog(ctx, err)
+		err = l.fenceIfOlder(ctx, err)
 		return res, fmt.Errorf("append %v/%v/%d: %w", r.Key.Session, r.Key.Lane, r.Key.Seq, err)
 	}
 	return res, nil
@@ -55,23 +55,24 @@ type appendCall struct {
 	s    *session
 	r    metadata.AppendRequest
 	p    pendingAppend
-	name string // of the entry whatever its generation, for jitter
-	// putsEmpty: the attempt puts an empty entry, because the guard does not hold.
+	name string // of the entry without its extent, for jitter
+	// putsEmpty: the attempt puts an empty entry, because the guard does not
+	// hold.
 	putsEmpty bool
-	// foundLanded: an attempt of unknown outcome had put the entry in place.
+	// foundLanded: an attempt of unknown outcome had put the entry.
 	foundLanded bool
 }
 
-// attemptResult is what one attempt has told.
+// attemptResult is the result of one attempt.
 type attemptResult uint8
 
 const (
-	attemptResolved     attemptResult = iota // result and error are the entry's fate
-	attemptExtentClosed                      // its generation has closed: send it again at once
-	attemptUnknown                           // error says why nothing is known: ask again after a pause
+	attemptResolved     attemptResult = iota // result and error are final
+	attemptExtentClosed                      // its extent was closed: send it again at once
+	attemptUnknown                           // the outcome is unknown, and error says why: try again after a pause
 )
 
-// runAttempts sends the entry until its fate is known.
+// runAttempts sends the entry until its outcome is known.
 func (a *appendCall) runAttempts(ctx context.Context) (metadata.AppendResult, error) {
 	at := &retrier{l: a.l, name: a.name}
 	for {
@@ -93,10 +94,9 @@ func (a *appendCall) runAttempts(ctx context.Context) (metadata.AppendResult, er
 	}
 }
 
-// sendAttempt sends the entry once and finds out what became of it. Why its
-// comparisons failed is asked in a second request: what a transaction would read
-// is carried into the raft log of every member by every commit, and hardly one
-// fails.
+// sendAttempt sends the entry once and finds out the outcome. A second request
+// reads why comparisons failed: the reads of a transaction would be in the raft
+// log of every member with every commit, and failures are rare.
 func (a *appendCall) sendAttempt(ctx context.Context, at *retrier) (res metadata.AppendResult, v attemptResult, err error) {
 	t, err := a.buildTxn(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *appendCall) sendAttempt(ctx context.Context, at *retrier) (res metadata
 	case err != nil && isRefused(err) && !a.p.maybeLanded:
 		return res, attemptResolved, err
 	case err != nil:
-		a.p.maybeLanded = true // also where it says "no space": etcd executes the write that passes its quota, and then says so
+		a.p.maybeLanded = true // also after "no space": etcd executes the write that exceeds its quota, and returns that error
 		return res, attemptUnknown, err
 	}
 	if res, put, err := a.checkPut(before, resp); put || err != nil {
@@ -148,13 +148,13 @@ func (a *appendCall) buildTxn(ctx context.Context) (*txnReq, error) {
 	}, nil
 }
 
-// checkPut tells whether an attempt put the entry, or the empty one, in place. Where
-// it did neither its comparisons failed, and it will not land later.
+// checkPut reports whether an attempt put the entry, or the empty one. If it did
+// not, its comparisons failed, and it will not be executed later.
 func (a *appendCall) checkPut(before progress, resp *txnResp) (res metadata.AppendResult, ok bool, err error) {
 	rev, empty := resp.Header.GetRevision(), a.putsEmpty
 	if !resp.Succeeded {
 		if len(resp.Responses) == 0 || !resp.Responses[0].GetResponseTxn().GetSucceeded() {
-			a.l.seen.advance(progress{rev: rev}) // the read that follows may not be older
+			a.l.seen.advance(progress{rev: rev}) // the next read must not be older
 			return res, false, nil
 		}
 		empty = true
@@ -167,15 +167,14 @@ func (a *appendCall) checkPut(before progress, resp *txnResp) (res metadata.Appe
 	return metadata.AppendResult{Revision: a.l.toLogRevision(rev), Extent: a.p.extent, GuardFailed: empty}, true, nil
 }
 
-// resolveFailure reads why an attempt's comparisons failed, and tells what became of the
-// entry.
+// resolveFailure reads why an attempt's comparisons failed, and returns the
+// entry's outcome.
 //
 // The read comes after the attempt, and the log goes on between the two. What
-// failed at the attempt still fails at the read (a session and an incarnation do
-// not come back, a generation does not open again), but the entry's key may
-// have been archived and deleted meanwhile: only truncated, as it stands in the
-// very read that does not find the key, tells whether that absence means that
-// nothing landed.
+// failed at the attempt still fails at the read (a lost session or incarnation
+// does not return, a closed extent does not open again). But the entry's key may
+// have been archived and deleted meanwhile. If the key is absent, only the value
+// of truncated in the same read shows whether nothing was committed.
 func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metadata.AppendResult, v attemptResult, err error) {
 	l, key := a.l, a.l.k.entryKey(a.p.extent, a.r.Key)
 	before := l.seen.get()
@@ -183,7 +182,7 @@ func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metad
 	switch {
 	case err != nil && isRefused(err) && !a.p.maybeLanded:
 		return res, attemptResolved, err
-	case err != nil: // it is known of this attempt that it failed: maybe stays as it was
+	case err != nil: // this attempt is known to have failed: maybeLanded stays as it was
 		return res, attemptUnknown, err
 	}
 	st, err := l.decodeState(before, resp)
@@ -199,9 +198,9 @@ func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metad
 	case st.extent < a.p.extent:
 		return res, attemptResolved, fmt.Errorf("etcd's extent is %d after it was %d: %w", st.extent, a.p.extent, metadata.ErrOlderLog)
 	}
-	// A guard failed and the key is absent. Nothing that names this generation
-	// can land any more; whether something did depends on whether keys of it
-	// have been deleted.
+	// A guard failed and the key is absent. No attempt that names this extent can
+	// be committed any more. Whether an earlier one was depends on whether keys
+	// of the extent have been deleted.
 	if a.p.maybeLanded && st.truncated >= a.p.extent {
 		if res, landed, err := a.resolveByReplica(ctx, st); landed || err != nil {
 			a.foundLanded = landed
@@ -216,7 +215,7 @@ func (a *appendCall) resolveFailure(ctx context.Context, at *retrier) (res metad
 	return res, attemptExtentClosed, nil
 }
 
-// resolveFound is the fate of an entry whose key is there.
+// resolveFound returns the outcome of an entry whose key exists.
 func (a *appendCall) resolveFound(kv *keyValue) (metadata.AppendResult, attemptResult, error) {
 	a.foundLanded = true
 	res := metadata.AppendResult{Revision: a.l.toLogRevision(kv.CreateRevision), Extent: a.p.extent}
@@ -230,9 +229,9 @@ func (a *appendCall) resolveFound(kv *keyValue) (metadata.AppendResult, attemptR
 	return res, attemptResolved, nil
 }
 
-// resolveByReplica lets the replica tell whether an attempt landed in a generation whose
-// keys are being deleted: it waits until everything that was in the log at the
-// read is applied.
+// resolveByReplica finds out from the replica whether an attempt was committed in
+// an extent whose keys are being deleted: it waits until everything that was in
+// the log at the read is applied.
 func (a *appendCall) resolveByReplica(ctx context.Context, st logState) (res metadata.AppendResult, landed bool, err error) {
 	l, none := a.l, metadata.AppendResult{}
 	applied := l.applied.Load()
@@ -247,7 +246,7 @@ func (a *appendCall) resolveByReplica(ctx context.Context, st logState) (res met
 	if a.r.Guard == nil {
 		return res, true, nil
 	}
-	// Whether the entry or the empty one took the place, only its value tells.
+	// Only the value shows whether the entry or the empty one was put.
 	resp, err := l.c.Range(ctx, &rangeReq{Key: []byte(l.k.entryKey(a.p.extent, a.r.Key)), Revision: l.toEtcdRevision(int64(rev))})
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted), err == nil && len(resp.Kvs) == 0:

@@ -8,14 +8,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// backlog stands between a watch and a slow follower. It holds at most
-// watchBacklog entries and watchBytes; beyond, the follower is better off
-// reading again from the top than having etcd's client buffer without end.
+// backlog is a buffer between a watch and a slow follower. It holds at most
+// watchBacklog entries and watchBytes; beyond that the follower reads the log
+// again from its start, so that etcd's client does not buffer without limit.
 type backlog struct {
 	wg    sync.WaitGroup
 	ready chan struct{} // capacity 1: something to take
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	queue   []WatchResponse
 	entries int
 	bytes   int
@@ -43,7 +43,7 @@ func (b *backlog) notifyReady() {
 	}
 }
 
-// add keeps a response; over the limit only counts go on.
+// add keeps a response; over the limit it only counts.
 func (b *backlog) add(r WatchResponse) {
 	b.mu.Lock()
 	b.entries += len(r.Events)
@@ -59,7 +59,7 @@ func (b *backlog) add(r WatchResponse) {
 	b.notifyReady()
 }
 
-// takeAll returns everything that came since, and whether the watch has ended.
+// takeAll returns everything that arrived since, and whether the watch has ended.
 // ErrCompacted where the follower was too slow.
 func (b *backlog) takeAll(ctx context.Context) (all []WatchResponse, ended bool, err error) {
 	select {

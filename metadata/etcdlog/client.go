@@ -7,10 +7,10 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// Client is what this package needs of etcd. Requests are etcd's own messages,
-// so that a fake sees every field. One call is at most one execution at the
-// server; an error says nothing about whether it took place, except where it
-// is one of rpctypes' refusals. FromEtcd adapts a clientv3.Client.
+// Client is what this package needs of etcd. Requests are etcd's own messages, so
+// that a fake sees every field. One call is executed at most once by the server;
+// after an error it may or may not have been, unless the error is one of
+// rpctypes' refusals. FromEtcd adapts a clientv3.Client.
 type Client interface {
 	KV
 	Leases
@@ -25,7 +25,7 @@ type Client interface {
 type KV interface {
 	Range(ctx context.Context, r *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error)
 	Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error)
-	// Compact forgets history before rev.
+	// Compact drops history before rev.
 	Compact(ctx context.Context, rev int64) error
 }
 
@@ -37,19 +37,19 @@ type Leases interface {
 	Revoke(ctx context.Context, lease int64) error
 }
 
-// WatchResponse is some events of one watch, a note of progress (no events),
-// or its end (Err).
+// WatchResponse has some events of one watch, or its progress (no events), or its
+// end (Err).
 type WatchResponse struct {
-	// Revision: with no events, everything up to it was delivered. With
-	// events it says only how far the server was.
+	// Revision: without events, everything up to it was delivered. With events it
+	// is only the server's revision.
 	Revision int64
 	Events   []*mvccpb.Event
 	Err      error
 }
 
-// Status is how the store is.
+// Status is the state of the store.
 type Status struct {
-	SizeBytes, InUseBytes, QuotaBytes int64 // of the member asked, or of the largest that answered
+	SizeBytes, InUseBytes, QuotaBytes int64 // of the member that was queried, or of the largest that answered
 	Members                           []Member
 }
 

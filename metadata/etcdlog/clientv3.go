@@ -13,18 +13,20 @@ import (
 )
 
 // maxSendBytes is the largest request: an entry of 1 MiB, its keys and guards,
-// with room. The server's limit (internal/etcdserver) is the same.
+// and room for more. The server's limit (internal/etcdserver) is the same.
 const maxSendBytes = 4 << 20
 
-// statusTimeout is how long one member may take to say how it is; one that is
-// gone is silent, and the others know the same leader.
+// statusTimeout is how long one member may take for its status; one that is down
+// does not answer, and the others have the same leader.
 const statusTimeout = 2 * time.Second
 
-// FromEtcd makes a Client of an etcd client. The caller closes c after the Log.
+// FromEtcd returns a Client over an etcd client. The caller closes c after the
+// Log.
 func FromEtcd(c *clientv3.Client) Client { return newEtcdClient(c, clientv3.RetryKVClient(c)) }
 
-// FromMember makes a MemberClient of an etcd client with a single endpoint. Where
-// FromEtcd sends a read again that could not be served, it says so at once.
+// FromMember returns a MemberClient over an etcd client with a single endpoint.
+// It returns an error at once for a read that could not be served, where FromEtcd
+// sends it again.
 func FromMember(c *clientv3.Client) MemberClient {
 	return &memberClient{newEtcdClient(c, etcdserverpb.NewKVClient(c.ActiveConnection())), etcdserverpb.NewMaintenanceClient(c.ActiveConnection())}
 }
@@ -39,7 +41,7 @@ func newEtcdClient(c *clientv3.Client, kv etcdserverpb.KVClient) *etcdClient {
 
 type etcdClient struct {
 	c     *clientv3.Client
-	kv    etcdserverpb.KVClient // sends a write again only where it never left
+	kv    etcdserverpb.KVClient // sends a write again only if it was never sent
 	lease etcdserverpb.LeaseClient
 	opts  []grpc.CallOption
 }
@@ -67,8 +69,8 @@ func (e *etcdClient) Grant(ctx context.Context, ttlSeconds int64) (int64, error)
 	return int64(resp.ID), nil
 }
 
-// KeepAlive renews once. clientv3's KeepAliveOnce tries again without a pause
-// until ctx ends, where nobody listens.
+// KeepAlive renews once. clientv3's KeepAliveOnce retries without a pause until
+// ctx ends if the server cannot be reached.
 func (e *etcdClient) KeepAlive(ctx context.Context, lease int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // and the stream ends
@@ -77,7 +79,7 @@ func (e *etcdClient) KeepAlive(ctx context.Context, lease int64) error {
 		return rpctypes.Error(err)
 	}
 	if err := stream.Send(&etcdserverpb.LeaseKeepAliveRequest{ID: lease}); err != nil {
-		if _, rerr := stream.Recv(); rerr != nil { // Send says only that the stream has ended
+		if _, rerr := stream.Recv(); rerr != nil { // Send returns only that the stream has ended
 			err = rerr
 		}
 		return rpctypes.Error(err)
@@ -160,7 +162,7 @@ func (m *memberClient) Alive(ctx context.Context) error {
 	return rpctypes.Error(err)
 }
 
-// Status implements Client, over the connection that is there.
+// Status implements Client, over the existing connection.
 func (m *memberClient) Status(ctx context.Context) (Status, error) {
 	r, err := m.maintenance.Status(ctx, &etcdserverpb.StatusRequest{}, m.opts...)
 	if err != nil {

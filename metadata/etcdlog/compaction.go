@@ -11,18 +11,18 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// revisionSample is where etcd was at a time, so that compaction can tell what is
-// older than compactionMaxWait.
+// revisionSample is etcd's revision at a time, so that compaction finds out which
+// revisions are older than compactionMaxWait.
 type revisionSample struct {
 	at  time.Time
 	rev int64
 }
 
-// CompactStore implements metadata.LogAdmin: compacts behind the slowest follower
-// (behind, 0 where none is known), but waits for no follower longer than five
-// minutes. It returns the store's health even where there is nothing to do.
-func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata.Revision) (metadata.StoreHealth, error) {
-	fence, err := l.roleFence(d)
+// CompactStore implements metadata.LogAdmin. It compacts behind the slowest
+// follower (behind, 0 where none is known), but waits for a follower at most five
+// minutes. It returns the store's health also where there is nothing to compact.
+func (l *Log) CompactStore(ctx context.Context, role metadata.Role, behind metadata.Revision) (metadata.StoreHealth, error) {
+	fence, err := l.roleFence(role)
 	if err != nil {
 		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", err)
 	}
@@ -36,11 +36,11 @@ func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata
 		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: %w", l.addAdvice(ctx, err))
 	}
 	if !resp.Succeeded {
-		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: role %s of epoch %d: %w", d.Name, d.Epoch, metadata.ErrRoleLost)
+		return metadata.StoreHealth{}, fmt.Errorf("compact etcd: role %s of epoch %d: %w", role.Name, role.Epoch, metadata.ErrRoleLost)
 	}
 	if to := l.compactionTarget(st.rev, l.toEtcdRevision(int64(behind))); to > 0 {
-		// Compaction is no txn and cannot be fenced; like an operator's own
-		// it loses nothing, whoever does it.
+		// Compaction is not a txn and cannot be fenced. Like an operator's, it
+		// loses nothing, from whichever broker it comes.
 		if err := l.c.Compact(ctx, to); err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
 			return metadata.StoreHealth{}, fmt.Errorf("compact etcd behind revision %d: %w", l.toLogRevision(to), err)
 		}
@@ -58,8 +58,8 @@ func (l *Log) CompactStore(ctx context.Context, d metadata.Role, behind metadata
 	return h, nil
 }
 
-// compactionTarget is the revision to compact behind, 0 for none: behind, or what
-// etcd had reached five minutes ago if that is more.
+// compactionTarget returns the revision to compact behind, 0 for none: behind, or
+// etcd's revision of five minutes ago if that is higher.
 func (l *Log) compactionTarget(now, behind int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +73,7 @@ func (l *Log) compactionTarget(now, behind int64) int64 {
 	return min(to, now)
 }
 
-// Members tells the etcd members, for the price of what crosses between them.
+// Members returns the etcd members, to price the traffic between them.
 func (l *Log) Members(ctx context.Context) ([]Member, error) {
 	s, err := l.c.Status(ctx)
 	if err != nil {

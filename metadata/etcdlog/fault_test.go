@@ -13,8 +13,8 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
-// appends is the fate of the n-th (from 0) append that client a sends for one
-// key; everything else goes well.
+// appends is a script with the outcome of the n-th (from 0) append that client a
+// sends for one key; all other calls succeed.
 func appends(n int, f etcdfake.CallOutcome) func(etcdfake.Call) (etcdfake.CallOutcome, bool) {
 	return func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 		if c.Client == "a" && c.Op == "txn" && strings.Contains(c.Key, "/log/") && strings.HasSuffix(c.Key, "1") && c.Attempt == n {
@@ -34,7 +34,7 @@ func logKeys(store *etcdfake.Store) (keys, values []string) {
 	return keys, values
 }
 
-// going runs an append on its own goroutine.
+// going is an append on its own goroutine.
 type going struct {
 	done chan struct{}
 	res  metadata.AppendResult
@@ -52,7 +52,7 @@ func TestALostReplyIsFoundAgainWithItsTrueRevision(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a := join(t, store, "a")
 		g := a.start(t.Context(), a.next(metadata.LaneLow))
-		time.Sleep(time.Second) // it landed; others write meanwhile
+		time.Sleep(time.Second) // it was committed; others write meanwhile
 		landed := store.Revision()
 		join(t, store, "b")
 		<-g.done
@@ -65,21 +65,21 @@ func TestALostReplyIsFoundAgainWithItsTrueRevision(t *testing.T) {
 
 func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 	for name, c := range map[string]struct {
-		fate     etcdfake.CallOutcome
+		outcome  etcdfake.CallOutcome
 		truncate bool
 		landsIn  metadata.Extent
 	}{
-		"never sent":                     {etcdfake.CallOutcome{FailBefore: true, After: 0}, false, 2},
-		"lands late":                     {etcdfake.CallOutcome{Late: 9 * time.Second}, false, 2},
-		"landed, reply lost":             {etcdfake.CallOutcome{LoseReply: true}, false, 1},
-		"landed, said no space, deleted": {etcdfake.CallOutcome{NoSpace: true}, true, 1},
-		"landed, reply lost, deleted":    {etcdfake.CallOutcome{LoseReply: true}, true, 1},
-		"never landed, and keys deleted": {etcdfake.CallOutcome{Late: 9 * time.Second}, true, 2},
+		"never sent":                            {etcdfake.CallOutcome{FailBefore: true, After: 0}, false, 2},
+		"lands late":                            {etcdfake.CallOutcome{Late: 9 * time.Second}, false, 2},
+		"landed, reply lost":                    {etcdfake.CallOutcome{LoseReply: true}, false, 1},
+		"committed, response no space, deleted": {etcdfake.CallOutcome{NoSpace: true}, true, 1},
+		"landed, reply lost, deleted":           {etcdfake.CallOutcome{LoseReply: true}, true, 1},
+		"never landed, and keys deleted":        {etcdfake.CallOutcome{Late: 9 * time.Second}, true, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				// The second attempt waits in the network until the test is ready.
-				script := appends(0, c.fate)
+				script := appends(0, c.outcome)
 				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.CallOutcome, bool) {
 					if f, ok := script(call); f != (etcdfake.CallOutcome{}) {
 						return f, ok
@@ -90,13 +90,13 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 				r := a.follow(t)
 				g := a.start(t.Context(), a.next(metadata.LaneStandard))
 				time.Sleep(200 * time.Millisecond)
-				d := b.duty(t, "archive")
+				d := b.takeRoleNow(t, "archive")
 				if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 					t.Fatal(err)
 				}
 				if c.truncate {
 					time.Sleep(time.Second)
-					if err := b.Truncate(t.Context(), d, 1); err != nil {
+					if err := b.DeleteArchived(t.Context(), d, 1); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -104,7 +104,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 				if g.err != nil || g.res.Extent != c.landsIn {
 					t.Fatalf("%+v, %v; want generation %d", g.res, g.err, c.landsIn)
 				}
-				time.Sleep(20 * time.Second) // what is late has come
+				time.Sleep(20 * time.Second) // late requests have been executed
 				end := b.append(t, metadata.LaneLow)
 				if err := r.wait(t.Context(), end.Revision); err != nil {
 					t.Fatal(err)
@@ -118,33 +118,33 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 	}
 }
 
-// Why an attempt failed is asked in a second request. Between the two the
-// generation may be closed, archived and deleted, or the session may end.
+// A second request reads why an attempt failed. Between the two the extent may be
+// closed, archived and deleted, or the session may end.
 func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 	lost, slow := etcdfake.CallOutcome{LoseReply: true}, etcdfake.CallOutcome{Before: 1500 * time.Millisecond}
 	for name, c := range map[string]struct {
-		fates   []etcdfake.CallOutcome // of what a sends for the key
-		early   bool                   // the generation closes before the first attempt
-		expire  bool                   // the session ends, too
-		landsIn metadata.Extent
-		err     error
+		outcomes []etcdfake.CallOutcome // of what a sends for the key
+		early    bool                   // the extent closes before the first attempt
+		expire   bool                   // the session ends, too
+		landsIn  metadata.Extent
+		err      error
 	}{
-		"landed, key deleted before the question":                  {[]etcdfake.CallOutcome{lost, {}, slow}, false, false, 1, nil},
-		"landed, key deleted and session over before the question": {[]etcdfake.CallOutcome{lost, {}, slow}, false, true, 1, nil},
-		"landed, said no space, key deleted before the question":   {[]etcdfake.CallOutcome{{NoSpace: true}, {}, slow}, false, false, 1, nil},
-		"did not land, keys deleted before the question":           {[]etcdfake.CallOutcome{{}, slow}, true, false, 2, nil},
-		"did not land, session over before the question":           {[]etcdfake.CallOutcome{{}, slow}, true, true, 0, metadata.ErrSessionLost},
-		"did not land, the question's answer lost":                 {[]etcdfake.CallOutcome{{}, lost}, true, false, 2, nil},
-		"landed, the question's answer lost, key deleted":          {[]etcdfake.CallOutcome{lost, {}, lost}, false, false, 1, nil},
+		"landed, key deleted before the second request":                       {[]etcdfake.CallOutcome{lost, {}, slow}, false, false, 1, nil},
+		"landed, key deleted and session over before the second request":      {[]etcdfake.CallOutcome{lost, {}, slow}, false, true, 1, nil},
+		"committed, response no space, key deleted before the second request": {[]etcdfake.CallOutcome{{NoSpace: true}, {}, slow}, false, false, 1, nil},
+		"did not land, keys deleted before the second request":                {[]etcdfake.CallOutcome{{}, slow}, true, false, 2, nil},
+		"did not land, session over before the second request":                {[]etcdfake.CallOutcome{{}, slow}, true, true, 0, metadata.ErrSessionLost},
+		"did not land, the second response lost":                              {[]etcdfake.CallOutcome{{}, lost}, true, false, 2, nil},
+		"landed, the second response lost, key deleted":                       {[]etcdfake.CallOutcome{lost, {}, lost}, false, false, 1, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var asked atomic.Int64
+				var sent atomic.Int64
 				store := cluster(t, etcdfake.Config{Seed: 2, Script: func(call etcdfake.Call) (etcdfake.CallOutcome, bool) {
 					if call.Client == "a" && call.Op == "txn" && strings.Contains(call.Key, "/log/0000000000000001/") {
-						asked.Store(int64(call.Attempt) + 1)
-						if call.Attempt < len(c.fates) {
-							return c.fates[call.Attempt], true
+						sent.Store(int64(call.Attempt) + 1)
+						if call.Attempt < len(c.outcomes) {
+							return c.outcomes[call.Attempt], true
 						}
 					}
 					return etcdfake.CallOutcome{}, true
@@ -152,14 +152,14 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 				a, b := join(t, store, "a"), join(t, store, "b")
 				r := a.follow(t)
 				time.Sleep(time.Second) // its reads are done
-				d := b.duty(t, "archive")
+				d := b.takeRoleNow(t, "archive")
 				if c.early {
 					if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 						t.Fatal(err)
 					}
 				}
 				g := a.start(t.Context(), a.next(metadata.LaneStandard))
-				for asked.Load() < int64(len(c.fates)) { // the question is on its way
+				for sent.Load() < int64(len(c.outcomes)) { // the second request is under way
 					time.Sleep(50 * time.Millisecond)
 				}
 				if !c.early {
@@ -167,7 +167,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := b.Truncate(t.Context(), d, 1); err != nil {
+				if err := b.DeleteArchived(t.Context(), d, 1); err != nil {
 					t.Fatal(err)
 				}
 				if c.expire {
@@ -198,11 +198,11 @@ func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 		r := a.next(metadata.LaneStandard)
 		g := a.start(t.Context(), r)
 		time.Sleep(200 * time.Millisecond)
-		d := b.duty(t, "archive")
+		d := b.takeRoleNow(t, "archive")
 		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Truncate(t.Context(), d, 1); err != nil {
+		if err := b.DeleteArchived(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		<-g.done
@@ -264,8 +264,8 @@ func TestAFailedGuardTakesThePlaceOfAFirstAttemptThatComesLate(t *testing.T) {
 		if err != nil || !res.GuardFailed {
 			t.Fatalf("%+v, %v", res, err)
 		}
-		// When the first attempt comes at last its guard would hold: only the
-		// taken place stops it.
+		// When the first attempt arrives at last its guard would hold: only the
+		// empty entry under its key stops it.
 		if err := b.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -280,8 +280,8 @@ func TestAFailedGuardTakesThePlaceOfAFirstAttemptThatComesLate(t *testing.T) {
 	})
 }
 
-// The list of sessions and the append are two requests: who comes between them
-// makes the guard fail.
+// The list of sessions and the append are two requests: a session that opens
+// between them makes the guard fail.
 func TestAGuardOnTheLiveSessionsSeesWhoCameAfterTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.CallOutcome{Before: time.Second})})
@@ -302,7 +302,7 @@ func TestAFirstAttemptThatLandsBeforeTheGuardFailsIsTheEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 4, Script: appends(0, etcdfake.CallOutcome{LoseReply: true})})
 		a := join(t, store, "a")
-		d := a.duty(t, "slot")
+		d := a.takeRoleNow(t, "slot")
 		r := a.next(metadata.LaneControl)
 		r.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 		g := a.start(t.Context(), r)
@@ -330,11 +330,11 @@ func TestAnAppendWhoseContextEndedIsTakenUpWhereItStood(t *testing.T) {
 		if _, err := a.Append(t.Context(), a.next(metadata.LaneLow)); err == nil {
 			t.Fatal("the next one was sent before this one is resolved")
 		}
-		d := b.duty(t, "archive")
+		d := b.takeRoleNow(t, "archive")
 		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Barrier(t.Context()); err != nil { // a knows of generation 2
+		if _, err := a.Barrier(t.Context()); err != nil { // a has seen extent 2
 			t.Fatal(err)
 		}
 		res, err := a.Append(t.Context(), r)

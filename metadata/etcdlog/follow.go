@@ -18,9 +18,9 @@ const deliverEntries = 1000
 func (l *Log) Follow(ctx context.Context, from metadata.StartPoint, deliver func([]metadata.CommittedEntry, metadata.Revision, bool) error) error {
 	f := &followCall{l: l, deliver: deliver, upTo: l.toEtcdRevision(int64(from.Revision))}
 	if err := f.deliverListed(ctx, from); err != nil {
-		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.blockOlderLog(ctx, err))
+		return fmt.Errorf("follow log from revision %d: %w", from.Revision, l.fenceIfOlder(ctx, err))
 	}
-	err := l.blockOlderLog(ctx, f.watchEntries(ctx))
+	err := l.fenceIfOlder(ctx, f.watchEntries(ctx))
 	return fmt.Errorf("follow log after revision %d: %w", l.toLogRevision(f.upTo), err)
 }
 
@@ -33,7 +33,7 @@ type followCall struct {
 
 // deliverListed delivers what is in the log at the start's revision.
 func (f *followCall) deliverListed(ctx context.Context, from metadata.StartPoint) error {
-	for g := from.Truncated + 1; g <= from.Extent; g++ {
+	for g := from.ArchivedUpTo + 1; g <= from.Extent; g++ {
 		all, err := f.l.readExtentAt(ctx, g, f.upTo)
 		if err != nil {
 			return err
@@ -49,8 +49,8 @@ func (f *followCall) deliverListed(ctx context.Context, from metadata.StartPoint
 	return f.deliver(nil, from.Revision, true)
 }
 
-// watchEntries delivers what comes, and takes up the watch again where it ends for a
-// passing reason. It returns when ctx ends or with an error.
+// watchEntries delivers new entries, and restarts the watch where it ends for a
+// temporary reason. It returns when ctx ends or with an error.
 func (f *followCall) watchEntries(ctx context.Context) error {
 	at := &retrier{l: f.l, name: fmt.Sprintf("watch@%d", f.upTo)}
 	for {
@@ -68,8 +68,8 @@ func (f *followCall) watchEntries(ctx context.Context) error {
 	}
 }
 
-// watchOnce delivers one watch's events. passing tells that the watch may be
-// taken up again.
+// watchOnce delivers one watch's events. passing reports that the watch may be
+// restarted.
 func (f *followCall) watchOnce(ctx context.Context) (passing bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	b := newBacklog(f.l.c.Watch(ctx, f.l.k.logPrefix(), f.upTo+1))
@@ -107,8 +107,9 @@ func (f *followCall) watchOnce(ctx context.Context) (passing bool, err error) {
 	}
 }
 
-// collectEvents adds a response's entries that are new. With events only their own
-// revisions count; a note of progress tells how far nothing is missing.
+// collectEvents adds a response's new entries. With events only their own
+// revisions count; a progress response gives the revision up to which nothing is
+// missing.
 func (f *followCall) collectEvents(batch []metadata.CommittedEntry, upTo int64, r WatchResponse) ([]metadata.CommittedEntry, int64, error) {
 	if len(r.Events) == 0 {
 		return batch, max(upTo, r.Revision), nil
@@ -127,7 +128,7 @@ func (f *followCall) collectEvents(batch []metadata.CommittedEntry, upTo int64, 
 	return batch, upTo, nil
 }
 
-// deliverCollected delivers what was collected, if it says anything new.
+// deliverCollected delivers what was collected, if anything is new.
 func (f *followCall) deliverCollected(batch []metadata.CommittedEntry, upTo int64) error {
 	if upTo == f.upTo {
 		return nil

@@ -16,8 +16,8 @@ import (
 // finds another one refuses to start.
 const LayoutVersion = 1
 
-// BaseStep: the base of a recovered cluster is a multiple of it, so that no
-// etcd could have counted from one base to the next.
+// BaseStep: the base of a recovered cluster is a multiple of it, so that no etcd
+// can have counted from one base to the next.
 const BaseStep metadata.Revision = 1 << 40
 
 // Errors of Create, Recover and Open.
@@ -36,7 +36,7 @@ type Format struct {
 	Base metadata.Revision `json:"base"`
 }
 
-// Validate says what is wrong with f.
+// Validate returns an error where f is not valid.
 func (f Format) Validate() error {
 	switch {
 	case f.Layout != LayoutVersion:
@@ -53,9 +53,9 @@ func (f Format) Validate() error {
 	return nil
 }
 
-// ReadFormat reads the cluster's format. ok is false where etcd holds no
-// cluster of this name: a new one may be created if the bucket is empty too,
-// otherwise it was lost and `zonewise recover` is the way.
+// ReadFormat reads the cluster's format. ok is false where etcd has no cluster of
+// this name: a new one may be created if the bucket is empty too; otherwise etcd
+// lost it, and `zonewise recover` rebuilds it.
 func ReadFormat(ctx context.Context, c Client, cluster string) (f Format, ok bool, err error) {
 	if !isValidName(cluster) {
 		return Format{}, false, fmt.Errorf("read format of cluster %q: a name is 1 to 128 of [A-Za-z0-9._:-]", cluster)
@@ -73,9 +73,9 @@ func ReadFormat(ctx context.Context, c Client, cluster string) (f Format, ok boo
 	return f, true, f.Validate()
 }
 
-// Create begins the cluster in an etcd that does not have it. token is the
-// brokers' shared secret (random, made by the caller). Where somebody else
-// was faster that cluster is returned: created is false.
+// Create creates the cluster in an etcd that does not have it. token is the
+// brokers' shared secret (random, from the caller). If another broker has created
+// it meanwhile, that cluster is returned, and created is false.
 func Create(ctx context.Context, c Client, cluster, token string) (f Format, created bool, err error) {
 	f = Format{Layout: LayoutVersion, Level: metadata.MinFeatureLevel, Incarnation: 1}
 	return createKeys(ctx, c, cluster, f, func(k keys) []*op {
@@ -87,27 +87,27 @@ func Create(ctx context.Context, c Client, cluster, token string) (f Format, cre
 	})
 }
 
-// RecoverRequest is what a recovered cluster begins with.
+// RecoverRequest is the start of a recovered cluster.
 type RecoverRequest struct {
 	Incarnation metadata.Incarnation // the newest in the bucket + 1
 	Base        metadata.Revision    // above every revision in the bucket; see NextBase
 	Level       metadata.FeatureLevel
-	// Truncated is the last generation that the bucket holds: the log goes on
-	// with the one after it.
+	// Truncated is the last extent in the bucket: the log continues with the one
+	// after it.
 	Truncated  metadata.Extent
 	Checkpoint *metadata.CheckpointPointer // nil where there is none
 	Token      string
 }
 
-// NextBase is the base of a recovered cluster whose bucket holds revisions up
+// NextBase returns the base of a recovered cluster whose bucket has revisions up
 // to newest.
 func NextBase(newest metadata.Revision) metadata.Revision {
 	return (newest/BaseStep + 1) * BaseStep
 }
 
-// Recover begins the cluster again in a new, empty etcd. The caller has put
-// incarnation/<n> into the bucket, if absent, before. ErrClusterExists where
-// etcd holds the cluster already.
+// Recover creates the cluster again in a new, empty etcd. The caller has put
+// incarnation/<n> into the bucket before, if absent. ErrClusterExists where etcd
+// has the cluster already.
 func Recover(ctx context.Context, c Client, cluster string, r RecoverRequest) (Format, error) {
 	if r.Incarnation < 2 || r.Base < BaseStep {
 		return Format{}, fmt.Errorf("recover cluster %q: incarnation %d and base %d are those of a new cluster", cluster, r.Incarnation, r.Base)
@@ -160,7 +160,8 @@ func createKeys(ctx context.Context, c Client, cluster string, f Format, rest fu
 			if resp.Succeeded {
 				return f, true, nil
 			}
-			// Ours, if an answer was lost, or somebody else's: equally good.
+			// Our own, if a response was lost, or another broker's: both are
+			// good.
 			have, ok, err := ReadFormat(ctx, c, cluster)
 			if err == nil && !ok {
 				err = fmt.Errorf("create cluster %q: keys of a cluster without its format key; %s must be empty", cluster, k.root)

@@ -7,15 +7,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// guardCompares turns a further guard into comparisons. holds is false where it is
+// guardCompares returns the comparisons of a guard. holds is false where it is
 // already known not to hold.
 func (l *Log) guardCompares(ctx context.Context, g *metadata.Guard) (cmps []*compare, holds bool, err error) {
 	if g.Role != "" {
 		cmps = append(cmps, compareCreated(l.k.roleKey(g.Role), l.toEtcdRevision(int64(g.RoleEpoch))))
 	}
 	if g.SessionGone != 0 {
-		// Its nonce is not known here; that no session key has its create
-		// revision says the same.
+		// The session's nonce is not known here; instead, no session key may have
+		// its create revision.
 		cmps = append(cmps, compareNoneCreated(l.k.sessionPrefix(), l.toEtcdRevision(int64(g.SessionGone))))
 	}
 	if g.LiveSessions == nil {
@@ -33,6 +33,6 @@ func (l *Log) guardCompares(ctx context.Context, g *metadata.Guard) (cmps []*com
 	for _, s := range live {
 		cmps = append(cmps, compareCreated(s.key, l.toEtcdRevision(int64(s.ID))))
 	}
-	// And none has come since the list.
+	// And no session was opened since the list.
 	return append(cmps, compareAllCreatedBefore(l.k.sessionPrefix(), rev+1)), true, nil
 }

@@ -19,7 +19,7 @@ func cluster(t *testing.T, cfg etcdfake.Config) *etcdfake.Store {
 	t.Helper()
 	store := etcdfake.New(cfg)
 	t.Cleanup(store.Close)
-	for { // answers may be lost
+	for { // responses may be lost
 		_, _, err := etcdlog.Create(t.Context(), store.Client("creator", "dev-a"), "main", "secret")
 		if err == nil {
 			return store
@@ -66,7 +66,7 @@ func join(t *testing.T, store *etcdfake.Store, name string) *node {
 	return n
 }
 
-// next makes the request of the lane's next entry.
+// next returns the request of the lane's next entry.
 func (n *node) next(lane metadata.Lane) metadata.AppendRequest {
 	n.seq[lane]++
 	return metadata.AppendRequest{
@@ -85,14 +85,14 @@ func (n *node) append(t *testing.T, lane metadata.Lane) metadata.AppendResult {
 	return res
 }
 
-// duty takes a duty and fails where somebody holds it.
-func (n *node) duty(t *testing.T, name string) metadata.Role {
+// takeRoleNow takes a role and fails where it is held.
+func (n *node) takeRoleNow(t *testing.T, name string) metadata.Role {
 	t.Helper()
 	for {
 		d, ok, err := n.TryRole(t.Context(), n.session.ID(), name)
 		if err == nil {
 			if !ok {
-				t.Fatalf("duty %s is held", name)
+				t.Fatalf("role %s is held", name)
 			}
 			return d
 		}
@@ -100,7 +100,7 @@ func (n *node) duty(t *testing.T, name string) metadata.Role {
 	}
 }
 
-// replica follows a log and stands in for the real one.
+// replica follows a log in place of metadata.Replica.
 type replica struct {
 	mu      sync.Mutex
 	entries []metadata.CommittedEntry
@@ -113,8 +113,8 @@ type replica struct {
 	cancel  context.CancelFunc
 }
 
-// follow starts a replica. Where its place is compacted it starts again from
-// the top and keeps what it has.
+// follow starts a replica. After a compaction it starts again from the log's
+// start and keeps what it has.
 func (n *node) follow(t *testing.T) *replica {
 	t.Helper()
 	r := &replica{moved: make(chan struct{})}

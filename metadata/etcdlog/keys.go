@@ -8,7 +8,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Root is the prefix of everything zonewise keeps in etcd.
+// Root is the prefix of all keys of zonewise in etcd.
 const Root = "/zonewise/"
 
 // keys is the layout below /zonewise/<cluster>/, all of it. Numbers in keys
@@ -18,14 +18,14 @@ const Root = "/zonewise/"
 //	key                               number        written by                    absent when
 //	format                            1             Create, Recover               no cluster is here
 //	incarnation/<n>                   1             Create, Recover; never again  etcd went back in time (its create revision guards every write)
-//	token                             1             Create, Recover               never (secret of the brokers' own door)
-//	generation                        1             the archive duty              never
+//	token                             1             Create, Recover               never (secret of the brokers' own listener)
+//	generation                        1             the archive role              never
 //	head                              1             every append                  nothing was appended here yet
 //	log/<g>/<session>/<lane>/<seq>    <= ~100,000   the session, once             archived and deleted
-//	truncated                         1             the archive duty              never
-//	checkpoint                        1             the checkpoint duty           no checkpoint was accepted yet
+//	truncated                         1             the archive role              never
+//	checkpoint                        1             the checkpoint role           no checkpoint was accepted yet
 //	session/<nonce>                   1 per broker  the session; lease-bound      the session is over
-//	settings/<nonce>                  1 per broker  the session, once; lease-bound the session is over, or told none
+//	settings/<nonce>                  1 per broker  the session, once; lease-bound the session is over, or has none
 //	duty/<name>                       < 100         its holder; lease-bound       nobody holds it
 type keys struct{ root string }
 
@@ -48,7 +48,7 @@ func (k keys) settingsPrefix() string          { return k.root + "settings/" }
 func (k keys) settingsKey(nonce string) string { return k.settingsPrefix() + nonce }
 func (k keys) roleKey(name string) string      { return k.root + "duty/" + name }
 
-// extentPrefix is the prefix of one generation's entries.
+// extentPrefix returns the prefix of one extent's entries.
 func (k keys) extentPrefix(g metadata.Extent) string {
 	return k.logPrefix() + formatHex64(uint64(g)) + "/"
 }
@@ -85,7 +85,7 @@ func parseLane(s string) (metadata.Lane, bool) {
 	return 0, false
 }
 
-// formatHex64 is how numbers stand in keys and in values that txns compare: of fixed
+// formatHex64 formats numbers in keys and in values that txns compare: of fixed
 // width, so that the order of bytes is the order of numbers.
 func formatHex64(v uint64) string { return fmt.Sprintf("%016x", v) }
 
@@ -96,7 +96,7 @@ func parseHex64(s string) (uint64, error) {
 	return strconv.ParseUint(s, 16, 64)
 }
 
-// isValidName says whether s can be one segment of a key.
+// isValidName reports whether s can be one segment of a key.
 func isValidName(s string) bool {
 	if s == "" || len(s) > 128 {
 		return false

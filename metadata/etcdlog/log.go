@@ -20,40 +20,41 @@ var (
 	_ metadata.LogAdmin = (*Log)(nil)
 )
 
-// Config is what a Log is made of.
+// Config configures a Log.
 type Config struct {
 	Cluster string
 	Client  Client
-	// Applied is asked for the fate of an append whose keys are deleted. It
-	// may come later, by UseApplied: a replica is built over its log.
+	// Applied finds out the outcome of an append whose keys are deleted. It may
+	// be set later, by UseApplied, as a replica needs its log first.
 	Applied metadata.Applied
 	Logger  *slog.Logger
-	// Rand gives the seed of every jitter; nil seeds at random.
+	// Rand seeds every jitter; nil is a random seed.
 	Rand *rand.Rand
-	// LeaseTTL is how long a silent session lives; whole seconds, default 5 s.
+	// LeaseTTL is how long a session lasts without a renewal; whole seconds,
+	// default 5 s.
 	LeaseTTL time.Duration
-	// AttemptTimeout is how long one request is waited for before the same is
-	// sent again; default 2 s. It doubles with each attempt up to 16 s.
+	// AttemptTimeout is how long one request may take before it is sent again;
+	// default 2 s. It doubles with each attempt up to 16 s.
 	AttemptTimeout time.Duration
-	// DeletePause is the mean pause between two deletes of Truncate; default
-	// 5 ms, so that 20,000 keys take half a second and commits pass between.
+	// DeletePause is the mean pause between two deletes of Truncate; default 5
+	// ms, so that 20,000 keys take half a second and leave room for commits.
 	DeletePause time.Duration
-	// MemberZone tells where the etcd member of a name stands; nil: not known.
+	// MemberZone returns the zone of the etcd member of a name; nil: not known.
 	MemberZone func(member string) metadata.ZoneID
 }
 
 // Limits of the package.
 const (
-	minLeaseTTL       = 2 * time.Second // etcd itself grants no less
+	minLeaseTTL       = 2 * time.Second // etcd grants no less
 	maxLeaseTTL       = time.Minute
-	pageBytes         = 4 << 20 // aimed at, of one page of entries
+	pageBytes         = 4 << 20 // target for one page of entries
 	minPageKeys       = 16      // so that even pages of 1 MiB entries stay below 16 MiB
 	maxPageKeys       = 2000
 	deleteKeys        = 200       // of one delete (design: etcd's latency suffers from larger ones)
-	watchBacklog      = 10_000    // entries not yet delivered at which a follower starts again from the top
+	watchBacklog      = 10_000    // undelivered entries at which a follower starts again
 	watchBytes        = 256 << 20 // bytes of them
 	maxAttemptWait    = 16 * time.Second
-	compactionMaxWait = 5 * time.Minute // the slowest follower that compaction waits for
+	compactionMaxWait = 5 * time.Minute // for how long compaction waits for a follower
 )
 
 // Log is the order of one cluster, in etcd.
@@ -62,11 +63,11 @@ type Log struct {
 	c      Client
 	k      keys
 	format Format
-	// incarnationCreated is the etcd create revision of incarnation/<n>: a guard of
-	// every write.
+	// incarnationCreated is the etcd create revision of incarnation/<n>, which
+	// guards every write.
 	incarnationCreated int64
-	// formatModRevision is the etcd mod revision of format as this program understood
-	// it: a guard of opening a session.
+	// formatModRevision is the etcd mod revision of the format that this program
+	// read, which guards opening a session.
 	formatModRevision int64
 	seed              uint64
 	applied           atomic.Pointer[metadata.Applied]
@@ -74,13 +75,13 @@ type Log struct {
 	seen     knownProgress
 	counters appendCounters
 
-	mu              sync.Mutex // guards what follows
+	mu              sync.Mutex // guards the fields below
 	sessions        map[metadata.SessionID]*session
 	closed          bool
-	revisionHistory []revisionSample // of Care
+	revisionHistory []revisionSample // of CompactStore
 }
 
-// Open opens the cluster's log. ErrNoCluster where etcd does not hold it.
+// Open opens the cluster's log. ErrNoCluster where etcd does not have it.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.LeaseTTL == 0 {
 		cfg.LeaseTTL = 5 * time.Second
@@ -126,7 +127,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// UseApplied gives the replica that Append asks.
+// UseApplied sets the replica that Append uses.
 func (l *Log) UseApplied(a metadata.Applied) { l.applied.Store(&a) }
 
 // Format returns the cluster's format as it was at Open.
@@ -145,8 +146,8 @@ func (l *Log) PeerToken(ctx context.Context) (string, error) {
 	return string(kv.Value), nil
 }
 
-// Close ends the goroutines of sessions left open, without giving their
-// leases up, as a crash does. Appends under way end with their own context.
+// Close ends the goroutines of sessions left open without revoking their leases,
+// as a crash does. Appends under way end with their own context.
 func (l *Log) Close() {
 	l.mu.Lock()
 	l.closed = true
@@ -160,7 +161,8 @@ func (l *Log) Close() {
 	}
 }
 
-// toLogRevision turns an etcd revision into the cluster's, in the inverse.
+// toLogRevision converts an etcd revision into the cluster's, toEtcdRevision the
+// reverse.
 func (l *Log) toLogRevision(rev int64) metadata.Revision {
 	return l.format.Base + metadata.Revision(rev)
 }
@@ -170,7 +172,7 @@ func (l *Log) toEtcdRevision(rev int64) int64 { return rev - int64(l.format.Base
 func (l *Log) Barrier(ctx context.Context) (metadata.Revision, error) {
 	st, err := l.readState(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read barrier: %w", l.blockOlderLog(ctx, err))
+		return 0, fmt.Errorf("read barrier: %w", l.fenceIfOlder(ctx, err))
 	}
 	return l.toLogRevision(st.head), nil
 }
@@ -182,12 +184,12 @@ func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 		return metadata.StartPoint{}, fmt.Errorf("read start point: %w", l.addAdvice(ctx, err))
 	}
 	p := metadata.StartPoint{
-		Incarnation: l.format.Incarnation,
-		Revision:    l.toLogRevision(st.rev),
-		Head:        l.toLogRevision(st.head),
-		Extent:      st.extent,
-		Truncated:   st.truncated,
-		Level:       l.format.Level,
+		Incarnation:  l.format.Incarnation,
+		Revision:     l.toLogRevision(st.rev),
+		Head:         l.toLogRevision(st.head),
+		Extent:       st.extent,
+		ArchivedUpTo: st.truncated,
+		Level:        l.format.Level,
 	}
 	if kv := st.values[l.k.checkpointKey()]; kv != nil {
 		if p.Checkpoint, err = decodePointer(kv.Value); err != nil {
@@ -212,15 +214,15 @@ func (l *Log) readState(ctx context.Context, extra ...string) (logState, error) 
 	return l.decodeState(before, resp)
 }
 
-// isRefused reports errors of etcd that the same request will meet again and
-// that say it was not executed.
+// isRefused reports errors of etcd that mean that the request was not executed,
+// and that the same request will get again.
 func isRefused(err error) bool {
 	for _, e := range []error{
 		rpctypes.ErrRequestTooLarge, rpctypes.ErrTooManyOps, rpctypes.ErrDuplicateKey, rpctypes.ErrEmptyKey,
 		rpctypes.ErrPermissionDenied, rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed, rpctypes.ErrInvalidAuthToken,
 	} {
 		if errors.Is(err, e) {
-			return !errors.Is(err, rpctypes.ErrInvalidAuthToken) // a token that ran out is renewed
+			return !errors.Is(err, rpctypes.ErrInvalidAuthToken) // an expired token is renewed
 		}
 	}
 	return false

@@ -7,14 +7,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// progress is how far the log was known to be: none of them ever falls. rev and
-// head are etcd's own revisions.
+// progress is how far the log has advanced, as seen by this broker; no field ever
+// falls. rev and head are etcd's own revisions.
 type progress struct {
 	rev, head         int64
 	extent, truncated metadata.Extent
 }
 
-// knownProgress is the greatest of everything this broker was told, by any answer.
+// knownProgress is the greatest progress in any response to this broker.
 type knownProgress struct {
 	mu sync.Mutex
 	m  progress
@@ -35,9 +35,9 @@ func (s *knownProgress) advance(m progress) {
 	s.m.truncated = max(s.m.truncated, m.truncated)
 }
 
-// checkNotBehind compares a linearizable answer with what had been seen before its
-// request was sent (answers overtake one another): lower means that etcd went
-// back in time.
+// checkNotBehind compares a linearizable response with what had been seen before
+// its request was sent (responses may overtake each other): lower means that etcd
+// went back in time.
 func (m progress) checkNotBehind(before progress) error {
 	for _, c := range []struct {
 		what      string
@@ -57,7 +57,7 @@ func (m progress) checkNotBehind(before progress) error {
 // logState is one consistent, linearizable view of the log's own keys.
 type logState struct {
 	progress
-	incarnation bool // ours is still there
+	incarnation bool // the key of this log's incarnation exists
 	values      keyValues
 }
 
@@ -66,8 +66,8 @@ func (l *Log) stateOps() []*op {
 	return []*op{getOp(l.k.headKey()), getOp(l.k.extentKey()), getOp(l.k.truncatedKey()), getOp(l.k.incarnationKey(l.format.Incarnation))}
 }
 
-// decodeState takes the log's keys out of a txn's answer, checks them against
-// what was seen before it was sent, and learns them.
+// decodeState reads the log's keys from a txn's response, checks them against
+// what was seen before it was sent, and records them.
 func (l *Log) decodeState(before progress, resp *txnResp) (logState, error) {
 	st := logState{values: decodeGets(resp)}
 	st.rev = resp.Header.GetRevision()

@@ -20,15 +20,15 @@ import (
 // MemberClient is one etcd server, over a connection of its own.
 type MemberClient interface {
 	Client
-	// Alive asks the server whether it answers; it asks no other server.
+	// Alive checks that the server answers, without any other server.
 	Alive(ctx context.Context) error
 }
 
-// MemberConfig is one etcd server as it was configured.
+// MemberConfig is one configured etcd server.
 type MemberConfig struct {
 	Name     string // for logs: its address
-	SameZone bool   // it stands in our zone
-	// Dial makes the client. It is called again after a pause where it fails.
+	SameZone bool   // it is in this broker's zone
+	// Dial connects. It is called again after a pause where it fails.
 	Dial func(ctx context.Context) (MemberClient, error)
 }
 
@@ -36,23 +36,23 @@ type MemberConfig struct {
 type MembersConfig struct {
 	Members []MemberConfig // at least one
 	Logger  *slog.Logger
-	Rand    *rand.Rand // chooses the first to use where none is near
+	Rand    *rand.Rand // chooses the first one where none is in the zone
 }
 
-// Members is an etcd as a Client: it uses one member, of the own zone if there is
-// one that is well, and another as soon as that one does not answer. What is on
-// its way to a member that is given up ends with an error, watches too; reads
-// are sent to the next one instead. Run must run.
+// Members is a Client of an etcd of several members. It uses one member, of this
+// broker's zone if a healthy one is there, and another as soon as that one does
+// not answer. Calls and watches under way to a member that is given up end with
+// an error; reads are sent to the next one instead. Run must run.
 type Members struct {
 	log     *slog.Logger
 	members []*member
-	kick    chan struct{} // capacity 1: a call was told that the member cannot serve
+	kick    chan struct{} // capacity 1: a call failed as the member cannot serve
 
-	mu                sync.Mutex // guards what follows
+	mu                sync.Mutex // guards the fields below
 	current           int
-	inflight          list.List     // *flight, the oldest first
-	searchDone        chan struct{} // closed and replaced when a look has ended
-	unavailableReason string        // why no member serves, as the last look has found; "" where one does
+	inflight          list.List     // *inflightCall, the oldest first
+	searchDone        chan struct{} // closed and replaced when a search has ended
+	unavailableReason string        // why no member serves, from the last search; "" where one does
 }
 
 type member struct {
@@ -63,7 +63,7 @@ type member struct {
 	client    MemberClient
 }
 
-// inflightCall is a call or a watch that is on its way to a member.
+// inflightCall is a call or a watch under way to a member.
 type inflightCall struct {
 	member     int
 	begun      time.Time
@@ -72,10 +72,10 @@ type inflightCall struct {
 	cancel     context.CancelCauseFunc
 }
 
-// errGivenUp ends what is on its way to a member that is not used any more.
+// errGivenUp ends calls and watches under way to a member that is no longer used.
 var errGivenUp = errors.New("the etcd member did not answer, another one is used")
 
-// NewMembers returns the client. It uses the first near member, or any.
+// NewMembers returns the client. It uses the first member of this zone, or any.
 func NewMembers(cfg MembersConfig) *Members {
 	m := &Members{log: cfg.Logger, kick: make(chan struct{}, 1), searchDone: make(chan struct{})}
 	m.current = -1
@@ -93,17 +93,18 @@ func NewMembers(cfg MembersConfig) *Members {
 	return m
 }
 
-// SetSameZone says whether a member stands in our zone, where that was not known.
+// SetSameZone sets whether a member is in this broker's zone, where that was not
+// known.
 func (m *Members) SetSameZone(i int, near bool) { m.members[i].sameZone.Store(near) }
 
-// Using returns which member is used now.
+// Using returns the index of the member in use.
 func (m *Members) Using() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.current
 }
 
-// beginCall registers a flight to the present member.
+// beginCall registers a call to the current member.
 func (m *Members) beginCall(ctx context.Context, watch bool) (context.Context, *inflightCall, *list.Element) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	m.mu.Lock()
@@ -118,7 +119,7 @@ func (m *Members) endCall(e *list.Element) {
 	m.inflight.Remove(e).(*inflightCall).cancel(nil)
 }
 
-// oldestCall is when the oldest call was sent that the member has not answered.
+// oldestCall returns when the oldest unanswered call to the member was sent.
 func (m *Members) oldestCall(member int) (begun time.Time, any bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -130,8 +131,8 @@ func (m *Members) oldestCall(member int) (begun time.Time, any bool) {
 	return time.Time{}, false
 }
 
-// switchTo makes a member the present one. Watches of the one before end, and, where
-// that one was given up, calls, too.
+// switchTo makes a member the current one. Watches on the former one end and,
+// where that one was given up, calls, too.
 func (m *Members) switchTo(next int, givenUp bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,7 +144,7 @@ func (m *Members) switchTo(next int, givenUp bool) {
 	m.current = next
 }
 
-// UnavailableReason says why no member serves, "" where one does.
+// UnavailableReason returns why no member serves, "" where one does.
 func (m *Members) UnavailableReason() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,7 +157,7 @@ func (m *Members) setUnavailableReason(text string) {
 	m.unavailableReason = text
 }
 
-// notifySearchDone lets those go on who wait for the verdict of a look.
+// notifySearchDone wakes those who wait for the result of a search.
 func (m *Members) notifySearchDone() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -164,10 +165,10 @@ func (m *Members) notifySearchDone() {
 	m.searchDone = make(chan struct{})
 }
 
-// errNotConnected says of a member that it could not be dialled yet.
+// errNotConnected: the member could not be dialled yet.
 var errNotConnected = errors.New("not connected to the etcd member yet")
 
-// awaitClient waits until the flight's member is connected, or given up.
+// awaitClient waits until the call's member is connected, or given up.
 func (m *Members) awaitClient(ctx context.Context, f *inflightCall) (Client, error) {
 	o := m.members[f.member]
 	select {
@@ -178,9 +179,9 @@ func (m *Members) awaitClient(ctx context.Context, f *inflightCall) (Client, err
 	}
 }
 
-// callMember sends a call to the present member. A read is sent again to the next one
-// where the member is given up meanwhile; what may have written is not: whether
-// it did is for the caller to find out.
+// callMember sends a call to the current member. A read is sent again to the next
+// one where the member is given up meanwhile. A call that may have written is
+// not: the caller finds out whether it did.
 func callMember[T any](ctx context.Context, m *Members, read bool, call func(ctx context.Context, c Client) (T, error)) (T, error) {
 	for {
 		v, again, err := callMemberOnce(ctx, m, call)
@@ -190,8 +191,8 @@ func callMember[T any](ctx context.Context, m *Members, read bool, call func(ctx
 	}
 }
 
-// callMemberOnce is one try. again is true where the member could not serve and
-// another one is used now.
+// callMemberOnce is one attempt. again is true where the member could not serve
+// and another one is used now.
 func callMemberOnce[T any](ctx context.Context, m *Members, call func(ctx context.Context, c Client) (T, error)) (v T, again bool, err error) {
 	fctx, f, e := m.beginCall(ctx, false)
 	c, err := m.awaitClient(fctx, f)
@@ -212,7 +213,7 @@ func callMemberOnce[T any](ctx context.Context, m *Members, call func(ctx contex
 	case m.kick <- struct{}{}:
 	default:
 	}
-	select { // no use in asking the same one at once
+	select { // the same member would fail again at once
 	case <-f.searchDone:
 	case <-time.After(searchTimeout):
 	case <-ctx.Done():
@@ -220,7 +221,7 @@ func callMemberOnce[T any](ctx context.Context, m *Members, call func(ctx contex
 	return v, m.Using() != f.member, err
 }
 
-// MemberCannotServe reports errors that say that the member asked cannot serve,
+// MemberCannotServe reports errors that mean that this member cannot serve,
 // whether or not others can.
 func MemberCannotServe(err error) bool {
 	if err == nil {
@@ -268,7 +269,7 @@ func (m *Members) Grant(ctx context.Context, ttlSeconds int64) (int64, error) {
 	return callMember(ctx, m, false, func(ctx context.Context, c Client) (int64, error) { return c.Grant(ctx, ttlSeconds) })
 }
 
-// KeepAlive implements Client. To renew twice does no harm.
+// KeepAlive implements Client. Renewing twice does no harm.
 func (m *Members) KeepAlive(ctx context.Context, lease int64) error {
 	_, err := callMember(ctx, m, true, func(ctx context.Context, c Client) (struct{}, error) { return struct{}{}, c.KeepAlive(ctx, lease) })
 	return err
@@ -307,7 +308,7 @@ func (m *Members) Watch(ctx context.Context, prefix string, from int64) <-chan W
 	return out
 }
 
-// forwardWatch hands a watch on. An error says that it was given up.
+// forwardWatch forwards a watch. An error means that it was given up.
 func forwardWatch(ctx context.Context, in <-chan WatchResponse, out chan<- WatchResponse) error {
 	for {
 		select {

@@ -6,30 +6,31 @@ import "time"
 // zone is used again. A member that stops answering is given up after probeEvery,
 // silenceLimit and searchGiveUpAfter at the latest, less than a second.
 const (
-	probeEvery          = 300 * time.Millisecond // of a member in the own zone: nothing crosses
-	otherZoneProbeEvery = time.Second            // of one elsewhere
-	silenceLimit        = 300 * time.Millisecond // without an answer that make a look due
-	probeAloneTime      = 150 * time.Millisecond // that a look asks the member alone, where only calls are slow
-	searchGiveUpAfter   = 250 * time.Millisecond // of a look, with a member that was silent before
-	searchTimeout       = time.Second            // of a look in which nobody answers
-	searchInterval      = time.Second            // between looks that find the member well though calls are slow
-	minReturnUptime     = 3 * time.Second        // that a member of the own zone must have answered
-	maxReturnUptime     = time.Minute            // the same, where it falls ill again and again
-	stableReturnTime    = 30 * time.Second       // that it must be used again to count as well
+	probeEvery          = 300 * time.Millisecond // of a member in the own zone: no traffic between zones
+	otherZoneProbeEvery = time.Second            // of a member in another zone
+	silenceLimit        = 300 * time.Millisecond // without an answer, after which a search begins
+	probeAloneTime      = 150 * time.Millisecond // in which a search probes the current member alone, if only calls are slow
+	searchGiveUpAfter   = 250 * time.Millisecond // of a search, for a member that did not answer before it
+	searchTimeout       = time.Second            // of a search in which no member answers
+	searchInterval      = time.Second            // between searches that find the member healthy although calls are slow
+	minReturnUptime     = 3 * time.Second        // for which a member of the own zone must have answered
+	maxReturnUptime     = time.Minute            // the same, where it fails repeatedly
+	stableReturnTime    = 30 * time.Second       // for which it must be used again to count as healthy
 )
 
-// probeState is what a look has seen of one member.
+// probeState is what a search has seen of one member.
 type probeState struct {
 	sameZone bool
 	sent     bool
-	order    int  // of its answer among all, from 1; 0: none yet
-	failed   bool // it answered that it cannot, or could not be asked
+	order    int  // position of its answer, from 1; 0: none yet
+	failed   bool // it answered that it cannot serve, or could not be probed
 }
 
-// chooseMember is the verdict of a look so long after it began: which member to use.
-// done is false while it is too early to tell. The present one is left only for
-// one that has answered: where nobody answers, the trouble is not the member's.
-func chooseMember(current int, seen []probeState, since, patience time.Duration) (next int, done bool) {
+// chooseMember returns the result of a search that began since ago: which member
+// to use. done is false while it is too early to decide. The current member is
+// replaced only by one that has answered: if none answers, the fault is not the
+// member's.
+func chooseMember(current int, seen []probeState, since, giveUpAfter time.Duration) (next int, done bool) {
 	best := -1
 	waiting := false
 	for i, s := range seen {
@@ -42,7 +43,7 @@ func chooseMember(current int, seen []probeState, since, patience time.Duration)
 			waiting = true
 		}
 	}
-	switch givenUp := seen[current].failed || since >= patience; {
+	switch givenUp := seen[current].failed || since >= giveUpAfter; {
 	case givenUp && best >= 0:
 		return best, true
 	case !waiting || since >= searchTimeout:
@@ -51,14 +52,15 @@ func chooseMember(current int, seen []probeState, since, patience time.Duration)
 	return current, false
 }
 
-// ownZoneReturn says when a member of the own zone is used again that was given up.
+// ownZoneReturn decides when a member of the own zone that was given up is used
+// again.
 type ownZoneReturn struct {
-	requiredUptime time.Duration // how long it must have answered; 0: none was given up yet
-	returnedAt     time.Time     // when one was used again, last
+	requiredUptime time.Duration // for how long it must have answered; 0: none was given up yet
+	returnedAt     time.Time     // when one was last used again
 }
 
-// recordGivenUp notes that the own zone's member was given up. One that did not stay well
-// after it was used again has to be well for longer next time.
+// recordGivenUp records that the own zone's member was given up. One that did not
+// stay healthy after it was used again must answer for longer next time.
 func (h *ownZoneReturn) recordGivenUp(now time.Time) {
 	if h.requiredUptime > 0 && now.Sub(h.returnedAt) < stableReturnTime {
 		h.requiredUptime = min(2*h.requiredUptime, maxReturnUptime)
@@ -67,7 +69,8 @@ func (h *ownZoneReturn) recordGivenUp(now time.Time) {
 	}
 }
 
-// mayReturn says whether a member that has answered every probe since is used.
+// mayReturn reports whether a member that has answered every probe since may be
+// used.
 func (h *ownZoneReturn) mayReturn(since, now time.Time) bool {
 	return !since.IsZero() && now.Sub(since) >= h.requiredUptime
 }

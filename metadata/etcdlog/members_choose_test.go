@@ -7,23 +7,23 @@ import (
 )
 
 func TestALookDecidesByWhatHasAnswered(t *testing.T) {
-	well := func(order int) probeState { return probeState{sent: true, order: order} }
+	answered := func(order int) probeState { return probeState{sent: true, order: order} }
 	near := func(s probeState) probeState { s.sameZone = true; return s }
 	pending, failed := probeState{sent: true}, probeState{sent: true, failed: true}
 	for name, c := range map[string]struct {
-		seen  []probeState // the first is used now
+		seen  []probeState // the first is in use
 		since time.Duration
 		next  int
 		done  bool
 	}{
-		"it answers":                            {[]probeState{near(well(1)), pending, pending}, 0, 0, true},
-		"it answers, last":                      {[]probeState{near(well(3)), well(1), well(2)}, 400 * time.Millisecond, 0, true},
-		"too early":                             {[]probeState{near(pending), well(1), pending}, 200 * time.Millisecond, 0, false},
-		"silent":                                {[]probeState{near(pending), well(1), pending}, 250 * time.Millisecond, 1, true},
-		"refused, others not asked":             {[]probeState{near(failed), {}, {}}, 0, 0, false},
-		"refused":                               {[]probeState{near(failed), pending, well(1)}, 0, 2, true},
-		"the quickest":                          {[]probeState{failed, well(2), well(1)}, 0, 2, true},
-		"the near one before the quickest":      {[]probeState{failed, near(well(2)), well(1)}, 0, 1, true},
+		"it answers":                            {[]probeState{near(answered(1)), pending, pending}, 0, 0, true},
+		"it answers, last":                      {[]probeState{near(answered(3)), answered(1), answered(2)}, 400 * time.Millisecond, 0, true},
+		"too early":                             {[]probeState{near(pending), answered(1), pending}, 200 * time.Millisecond, 0, false},
+		"silent":                                {[]probeState{near(pending), answered(1), pending}, 250 * time.Millisecond, 1, true},
+		"refused, others not probed":            {[]probeState{near(failed), {}, {}}, 0, 0, false},
+		"refused":                               {[]probeState{near(failed), pending, answered(1)}, 0, 2, true},
+		"the quickest":                          {[]probeState{failed, answered(2), answered(1)}, 0, 2, true},
+		"the near one before the quickest":      {[]probeState{failed, near(answered(2)), answered(1)}, 0, 1, true},
 		"all are silent":                        {[]probeState{near(pending), pending, pending}, 900 * time.Millisecond, 0, false},
 		"all are silent for long":               {[]probeState{near(pending), pending, pending}, time.Second, 0, true},
 		"all refuse":                            {[]probeState{failed, failed, failed}, 0, 0, true},
@@ -38,8 +38,8 @@ func TestALookDecidesByWhatHasAnswered(t *testing.T) {
 	}
 }
 
-// Whatever is seen: one that has not answered is never changed to, one that has
-// is never left, and after searchTimeout there is a verdict.
+// In all cases: a member that has not answered is never chosen, one that has is
+// never replaced, and after searchTimeout there is a result.
 func TestALookNeverChangesToWhatDidNotAnswer(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	for range 100_000 {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// dialRetryPause is the pause after a member could not be dialled.
+// dialRetryPause is the pause after a failed dial.
 const dialRetryPause = time.Second
 
-// Run asks the member that is used whether it answers, changes to another one
-// when it does not, and back to one of the own zone. It returns when ctx ends.
+// Run probes the member in use, changes to another one when it does not answer,
+// and back to one of the own zone. It returns when ctx ends.
 func (m *Members) Run(ctx context.Context) {
 	var wg, first sync.WaitGroup
 	defer wg.Wait()
@@ -20,7 +20,7 @@ func (m *Members) Run(ctx context.Context) {
 		first.Add(1)
 		wg.Go(func() { one.dialUntilConnected(ctx, first.Done) })
 	}
-	first.Wait() // or who is first to be dialled would be used, and not the near one
+	first.Wait() // or the first to connect would be used, and not the member of the own zone
 	g := &monitor{m: m, healthySince: make([]time.Time, len(m.members))}
 	for ctx.Err() == nil {
 		g.probeRound(ctx)
@@ -28,7 +28,8 @@ func (m *Members) Run(ctx context.Context) {
 	}
 }
 
-// dialUntilConnected dials until it is done. tried is called after the first time.
+// dialUntilConnected dials until it succeeds. tried is called after the first
+// attempt.
 func (o *member) dialUntilConnected(ctx context.Context, tried func()) {
 	for {
 		c, err := o.dial(ctx)
@@ -51,25 +52,25 @@ func (o *member) dialUntilConnected(ctx context.Context, tried func()) {
 	}
 }
 
-// monitor is what Run knows.
+// monitor is the state of Run.
 type monitor struct {
 	m              *Members
-	healthySince   []time.Time // since when a near member that is not used has answered; zero: it does not
+	healthySince   []time.Time // since when a member of the own zone that is not in use has answered; zero: it does not
 	ownZone        ownZoneReturn
-	lastProbe      time.Time // the present member, last
-	nextSlowSearch time.Time // no look for slow calls alone before
-	callFailed     bool      // a call was told that the member cannot serve
-	foundNoBetter  bool      // a look has just found nothing better
+	lastProbe      time.Time // last probe of the current member
+	nextSlowSearch time.Time // no search because of slow calls alone before
+	callFailed     bool      // a call failed as the member cannot serve
+	foundNoBetter  bool      // a search has just found no better one
 }
 
-// probeRound probes the present member and, where that one is in another zone, those
-// of the own; and does what follows.
+// probeRound probes the current member and, where that one is in another zone,
+// those of the own zone, and acts on the results.
 func (g *monitor) probeRound(ctx context.Context) {
 	m, now := g.m, time.Now()
 	current := m.Using()
-	away := !m.members[current].sameZone.Load()
+	otherZone := !m.members[current].sameZone.Load()
 	every := probeEvery
-	if away {
+	if otherZone {
 		every = otherZoneProbeEvery
 	}
 	var wg sync.WaitGroup
@@ -78,7 +79,7 @@ func (g *monitor) probeRound(ctx context.Context) {
 		g.lastProbe = now
 		wg.Go(func() { lost = m.probeWithTimeout(ctx, current, MemberClient.Alive) })
 	}
-	if away {
+	if otherZone {
 		for i, o := range m.members {
 			if o.sameZone.Load() {
 				wg.Go(func() { g.probeOwnZone(ctx, i) })
@@ -94,16 +95,17 @@ func (g *monitor) probeRound(ctx context.Context) {
 		g.replaceMember(ctx, current, true)
 	case g.callFailed || slow:
 		g.replaceMember(ctx, current, false)
-	case away:
+	case otherZone:
 		g.returnToOwnZone(current)
 	}
 }
 
-// waitForRound waits a moment, or until a call is told that the member cannot serve.
+// waitForRound waits for the next round, or until a call fails as the member
+// cannot serve.
 func (g *monitor) waitForRound(ctx context.Context) {
 	kick := g.m.kick
 	if g.foundNoBetter {
-		kick = nil // where nobody serves there is no hurry
+		kick = nil // if no member serves there is no hurry
 	}
 	g.callFailed, g.foundNoBetter = false, false
 	select {
@@ -114,7 +116,7 @@ func (g *monitor) waitForRound(ctx context.Context) {
 	}
 }
 
-// probeMember asks one member. An answer that refuses us is one, too.
+// probeMember probes one member. A refusal is an answer, too.
 func (m *Members) probeMember(ctx context.Context, i int, how func(MemberClient, context.Context) error) error {
 	o := m.members[i]
 	select {
@@ -128,21 +130,21 @@ func (m *Members) probeMember(ctx context.Context, i int, how func(MemberClient,
 	return nil
 }
 
-// probeWithTimeout is probe within silenceLimit.
+// probeWithTimeout is probeMember within silenceLimit.
 func (m *Members) probeWithTimeout(ctx context.Context, i int, how func(MemberClient, context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, silenceLimit)
 	defer cancel()
 	return m.probeMember(ctx, i, how)
 }
 
-// readLinearizable asks a member for a read that it cannot answer without the others, nor
-// with a disk that does not take its raft log.
+// readLinearizable sends a read that a member cannot answer without the others,
+// nor with a disk that does not take its raft log.
 func readLinearizable(c MemberClient, ctx context.Context) error {
 	_, err := c.Range(ctx, &rangeReq{Key: []byte(Root), KeysOnly: true})
 	return err
 }
 
-// probeOwnZone notes since when a member of the own zone is well.
+// probeOwnZone records since when a member of the own zone has answered.
 func (g *monitor) probeOwnZone(ctx context.Context, i int) {
 	if g.m.probeWithTimeout(ctx, i, readLinearizable) != nil {
 		g.healthySince[i] = time.Time{}
@@ -165,9 +167,9 @@ func (g *monitor) returnToOwnZone(current int) {
 	}
 }
 
-// replaceMember finds out whether another member serves while the present one does not.
-// lost says that the present one was silent already; otherwise it is asked alone
-// first, since slow writes are no fault of its.
+// replaceMember searches for another member that serves while the current one
+// does not. lost: the current one did not answer already; otherwise it is probed
+// alone first, as slow writes are not its fault.
 func (g *monitor) replaceMember(ctx context.Context, current int, lost bool) {
 	m := g.m
 	defer m.notifySearchDone()
@@ -189,7 +191,7 @@ func (g *monitor) replaceMember(ctx context.Context, current int, lost bool) {
 		"across_zones", !m.members[next].sameZone.Load(), "next", fmt.Sprintf("a member of this zone is used again when it has answered for %v", g.ownZone.requiredUptime))
 }
 
-// searchMember asks the members and returns which one to use.
+// searchMember probes the members and returns which one to use.
 func (m *Members) searchMember(ctx context.Context, current int, lost bool) int {
 	begun, wait := time.Now(), searchGiveUpAfter
 	l := &memberSearch{m: m, answers: make(chan probeAnswer, len(m.members)), probes: make([]probeState, len(m.members)), failures: make([]string, len(m.members))}
@@ -224,7 +226,8 @@ func (m *Members) searchMember(ctx context.Context, current int, lost bool) int 
 	}
 }
 
-// describeFailures says of each member why it does not serve, "" where one does.
+// describeFailures returns for each member why it does not serve, "" where one
+// does.
 func (l *memberSearch) describeFailures() string {
 	var all []string
 	for i, s := range l.probes {
@@ -240,13 +243,13 @@ func (l *memberSearch) describeFailures() string {
 	return strings.Join(all, ", ")
 }
 
-// memberSearch is one look.
+// memberSearch is one search for a member that serves.
 type memberSearch struct {
 	m        *Members
 	wg       sync.WaitGroup
 	answers  chan probeAnswer
 	probes   []probeState
-	failures []string // it failed
+	failures []string // why the probe failed
 }
 
 type probeAnswer struct {

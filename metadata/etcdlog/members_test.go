@@ -19,7 +19,7 @@ import (
 )
 
 // membersRig is a broker of zone 0 whose etcd has a member in each of three
-// zones: clients of one store, to each of which something else may happen.
+// zones: clients of one store, each with its own faults.
 type membersRig struct {
 	*node
 	store   *etcdfake.Store
@@ -28,7 +28,7 @@ type membersRig struct {
 	follows *replica
 
 	mu    sync.Mutex
-	asked map[string]int // calls by client and op
+	sent  map[string]int // calls by client and op
 	stall map[string]time.Duration
 	log   bytes.Buffer
 }
@@ -40,15 +40,15 @@ func (r *membersRig) Write(b []byte) (int, error) {
 	return r.log.Write(b)
 }
 
-// newMembersRig starts it with a session and a follower. near says which members
-// stand in the broker's zone.
+// newMembersRig starts it with a session and a follower. near are the members in
+// the broker's zone.
 func newMembersRig(t *testing.T, near ...int) *membersRig {
 	t.Helper()
-	r := &membersRig{asked: map[string]int{}, stall: map[string]time.Duration{}}
+	r := &membersRig{sent: map[string]int{}, stall: map[string]time.Duration{}}
 	r.store = cluster(t, etcdfake.Config{Seed: 5, Script: func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.asked[c.Client+" "+c.Op]++
+		r.sent[c.Client+" "+c.Op]++
 		if c.Op == "alive" || c.Op == "watch" {
 			return etcdfake.CallOutcome{}, true
 		}
@@ -86,8 +86,8 @@ func newMembersRig(t *testing.T, near ...int) *membersRig {
 	return r
 }
 
-// pause is how long the commits that are sent one after the other take, and
-// until they are followed, at most.
+// pause returns the longest time between two commits that are sent one after the
+// other, and until they are followed.
 func (r *membersRig) pause(t *testing.T, during time.Duration) (longest time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -115,7 +115,7 @@ func (r *membersRig) stalls(who string, d time.Duration) {
 func (r *membersRig) calls(who string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for k, v := range r.asked {
+	for k, v := range r.sent {
 		if strings.HasPrefix(k, who+" ") {
 			n += v
 		}
@@ -123,29 +123,29 @@ func (r *membersRig) calls(who string) (n int) {
 	return n
 }
 
-// Whatever is wrong with a member, its zone's commits and what follows them wait
-// little more than a second, and return to it when it is well.
+// Whatever the fault of a member, its zone's commits and followers wait little
+// more than a second, and return to it when it is healthy.
 func TestAnIllMemberIsGivenUpAndUsedAgain(t *testing.T) {
-	ills := map[string]struct{ ill, well func(r *membersRig) }{
+	faults := map[string]struct{ begin, end func(r *membersRig) }{
 		"hung": {func(r *membersRig) { r.member[0].Cut(true) }, func(r *membersRig) { r.member[0].Cut(false) }},
 		"slow": {func(r *membersRig) { r.member[0].Slow(time.Second) }, func(r *membersRig) { r.member[0].Slow(0) }},
-		// Its own answers come, but nothing that needs its raft log.
+		// It answers by itself, but not for anything that needs its raft log.
 		"its disk stalls": {func(r *membersRig) { r.stalls("m0", time.Minute) }, func(r *membersRig) { r.stalls("m0", 0) }},
 	}
-	for name, x := range ills {
+	for name, x := range faults {
 		for phase := range 6 {
 			t.Run(fmt.Sprint(name, phase), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newMembersRig(t, 0)
 					r.pause(t, time.Second+time.Duration(phase)*50*time.Millisecond)
-					x.ill(r)
+					x.begin(r)
 					if p := r.pause(t, 20*time.Second); p > 1200*time.Millisecond {
 						t.Errorf("a commit took %v", p)
 					}
 					if r.members.Using() == 0 {
 						t.Fatal("the ill member is used")
 					}
-					x.well(r)
+					x.end(r)
 					if p := r.pause(t, 5*time.Second); p > 100*time.Millisecond {
 						t.Errorf("on the way back a commit took %v", p)
 					}
@@ -166,7 +166,7 @@ func TestAnIllMemberIsGivenUpAndUsedAgain(t *testing.T) {
 	}
 }
 
-// A session lives on though the member that renewed its lease hangs.
+// A session goes on although the member that renewed its lease hangs.
 func TestAnIllMemberEndsNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMembersRig(t, 0)
@@ -180,7 +180,7 @@ func TestAnIllMemberEndsNoSession(t *testing.T) {
 	})
 }
 
-// What a broker asks costs nothing between zones while its zone's member is well.
+// A broker's requests cross no zones while its zone's member is healthy.
 func TestAWellMemberIsAskedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMembersRig(t, 0)
@@ -191,8 +191,8 @@ func TestAWellMemberIsAskedAlone(t *testing.T) {
 	})
 }
 
-// Where commits are slow whatever member takes them, or no member answers, that
-// is no fault of the one that is used.
+// If commits are slow through every member, or no member answers, the member in
+// use is not replaced.
 func TestAWellMemberIsNotLeftForTheClustersTroubles(t *testing.T) {
 	for name, trouble := range map[string]func(r *membersRig){
 		"slow writes": func(r *membersRig) { r.stalls("writes", 900*time.Millisecond) },
@@ -215,7 +215,7 @@ func TestAWellMemberIsNotLeftForTheClustersTroubles(t *testing.T) {
 	}
 }
 
-// A member that falls ill whenever it is used is tried less and less often.
+// A member that fails whenever it is used is tried less and less often.
 func TestAMemberThatFallsIllAgainAndAgainIsTriedRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMembersRig(t, 0)
@@ -235,14 +235,14 @@ func TestAMemberThatFallsIllAgainAndAgainIsTriedRarely(t *testing.T) {
 			t.Errorf("it was used again %d times in five minutes", returns)
 		}
 		r.member[0].Cut(false)
-		time.Sleep(time.Minute) // well at last
+		time.Sleep(time.Minute) // healthy at last
 		if r.pause(t, 5*time.Second); r.members.Using() != 0 {
 			t.Error("it is well and not used")
 		}
 	})
 }
 
-// A broker of a zone without a member uses any, and leaves it, too.
+// A broker of a zone without a member uses any, and replaces it, too.
 func TestWithoutANearMemberAnyIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newMembersRig(t)
@@ -251,7 +251,7 @@ func TestWithoutANearMemberAnyIsUsed(t *testing.T) {
 		if p := r.pause(t, 20*time.Second); p > 2*time.Second || r.members.Using() == first {
 			t.Errorf("a commit took %v; member %d, then %d", p, first, r.members.Using())
 		}
-		r.members.SetSameZone(first, true) // its zone was learned at last
+		r.members.SetSameZone(first, true) // its zone is known at last
 		r.member[first].Cut(false)
 		if r.pause(t, 5*time.Second); r.members.Using() != first {
 			t.Error("the zone's member is not used")
@@ -259,8 +259,8 @@ func TestWithoutANearMemberAnyIsUsed(t *testing.T) {
 	})
 }
 
-// A member that cannot be dialled (an etcd that asks for passwords, and is down)
-// keeps nobody waiting.
+// A member that cannot be dialled (an etcd that requires passwords, and is down)
+// delays no caller.
 func TestAMemberThatCannotBeDialledIsUsedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 5})

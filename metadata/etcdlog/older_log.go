@@ -8,15 +8,15 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// blockOlderLog takes an error on its way out. Where it says that etcd went back in
-// time, the incarnation's key is deleted, by whose create revision every write
-// is guarded: a broker that was cut from etcd between the backup and its
-// restore saw nothing that is missing now, would go on, and would hand out
-// again what the others have handed out.
+// fenceIfOlder handles an error before it is returned. If it means that etcd
+// went back in time, the incarnation's key is deleted, whose create revision
+// guards every write. Otherwise a broker that was cut off from etcd between the
+// backup and its restore, and saw nothing that is missing now, would go on and
+// assign again what others have assigned.
 //
-// The deletion is tried a few times and no more: whoever sees the same does the
-// same, and every broker that starts looks into the bucket, too.
-func (l *Log) blockOlderLog(ctx context.Context, err error) error {
+// The deletion is tried only a few times: every broker that sees the same does
+// it, and every broker that starts checks the bucket, too.
+func (l *Log) fenceIfOlder(ctx context.Context, err error) error {
 	if !errors.Is(err, metadata.ErrOlderLog) {
 		return l.addAdvice(ctx, err)
 	}
@@ -33,10 +33,11 @@ func (l *Log) blockOlderLog(ctx context.Context, err error) error {
 	return l.addAdvice(ctx, err)
 }
 
-// blockTries bounds how long a broker that is to stop goes on for the others.
+// blockTries bounds how long a broker that must stop tries it for the others.
 const blockTries = 3
 
-// What an operator does about an etcd that is not the one that this broker knew.
+// What an operator does about an etcd that is not the one this broker used
+// before.
 const (
 	adviceRestored = "etcd was restored from a backup, or a broker found that it was and shut it: stop every broker and run `zonewise recover` into an empty etcd"
 	adviceWiped    = "etcd holds nothing of the cluster: its data was deleted, or this is another etcd: give this broker the right one, or stop every broker and run `zonewise recover`"
@@ -52,9 +53,9 @@ type advisedError struct {
 func (a *advisedError) Error() string { return a.advice + " (" + a.err.Error() + ")" }
 func (a *advisedError) Unwrap() error { return a.err }
 
-// addAdvice adds to an error that says that etcd is not the one that this broker
-// knew what that means: the cluster's format tells whether it was recovered while
-// this broker was away, when to start it again is all there is to do.
+// addAdvice adds the remedy to an error that means that etcd is not the one this
+// broker used before. The cluster's format shows whether it was recovered
+// meanwhile; then the remedy is to start the broker again.
 func (l *Log) addAdvice(ctx context.Context, err error) error {
 	var done *advisedError
 	if !errors.Is(err, metadata.ErrOlderLog) && !errors.Is(err, metadata.ErrNewerIncarnation) || errors.As(err, &done) {
@@ -70,7 +71,7 @@ func (l *Log) addAdvice(ctx context.Context, err error) error {
 		case ferr == nil && !ok:
 			return &advisedError{adviceWiped, err}
 		case ferr == nil && f.Incarnation > l.format.Incarnation:
-			return &advisedError{fmt.Sprintf("the cluster was recovered, as incarnation %d, while this broker of incarnation %d was away: start this broker again", f.Incarnation, l.format.Incarnation), err}
+			return &advisedError{fmt.Sprintf("the cluster was recovered, as incarnation %d, while this broker of incarnation %d was cut off: start this broker again", f.Incarnation, l.format.Incarnation), err}
 		case ferr == nil:
 			return &advisedError{adviceRestored, err}
 		}

@@ -18,23 +18,23 @@ import (
 
 // How an etcd that cannot serve is reported.
 const (
-	reportAfter    = time.Second     // of failures without a success between them
-	reportInterval = 5 * time.Second // between two lines
+	reportAfter    = time.Second     // failures without a success between them
+	reportInterval = 5 * time.Second // between two log lines
 	runbook        = "docs/operations.md, section "
 )
 
-// outageReporter is a Client that says when etcd cannot serve: in one line at a time, what
-// is not reachable, since when, what stands still and what does not, and where to
-// read on. Whoever asked is told that it was that (metadata.ErrUnavailable) and
-// need not say it again.
+// outageReporter is a Client that reports when etcd cannot serve, in one line at
+// a time: what is not reachable, since when, what stops and what does not, and
+// where to read more. Callers get metadata.ErrUnavailable and need not report it
+// again.
 type outageReporter struct {
 	Client
 	log *slog.Logger
 
-	mu            sync.Mutex // guards what follows
+	mu            sync.Mutex // guards the fields below
 	reads, writes failureStreak
-	lastReport    time.Time // the last line
-	outageSince   time.Time // since when, where it was said; zero: it serves
+	lastReport    time.Time // of the last line
+	outageSince   time.Time // since when etcd has not served, once reported; zero: it serves
 }
 
 // failureStreak is failures without a success between them.
@@ -43,10 +43,10 @@ type failureStreak struct {
 	last  error
 }
 
-// recordResult notes how a call went, and returns its error.
+// recordResult records the result of a call, and returns its error.
 func (r *outageReporter) recordResult(s *failureStreak, err error) error {
 	if errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled {
-		return context.Canceled // by us: it says nothing
+		return context.Canceled // by the caller: no evidence about etcd
 	}
 	now := time.Now()
 	r.mu.Lock()
@@ -92,25 +92,25 @@ func (r *outageReporter) logOutage(s *failureStreak, now time.Time) {
 		"see", runbook+see)
 }
 
-// cannotServe reports errors of an etcd that does not answer or cannot serve, in
-// difference to its answers.
+// cannotServe reports errors of an etcd that does not answer or cannot serve, as
+// opposed to its refusals.
 func cannotServe(err error) bool {
 	return err != nil && (MemberCannotServe(err) || isTimeout(err) || errors.Is(err, rpctypes.ErrNoSpace))
 }
 
-// isTimeout reports errors of a call whose time was over.
+// isTimeout reports errors of a call that took too long.
 func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
 }
 
-// unavailableError is the error of a call that etcd could not serve, without the words
-// that each layer below puts around it.
+// unavailableError is the error of a call that etcd could not serve, without the
+// prefixes of the layers below.
 type unavailableError struct{ err error }
 
 func (u *unavailableError) Error() string   { return "etcd: " + failureReason(u.err) }
 func (u *unavailableError) Unwrap() []error { return []error{metadata.ErrUnavailable, u.err} }
 
-// failureReason is the part of an error that tells something.
+// failureReason returns the informative part of an error.
 func failureReason(err error) string {
 	text := err.Error()
 	switch {
@@ -153,8 +153,8 @@ func (r *outageReporter) Grant(ctx context.Context, ttlSeconds int64) (int64, er
 	return lease, r.recordResult(&r.writes, err)
 }
 
-// KeepAlive implements Client. It says nothing of writes: the leader renews
-// without its disk.
+// KeepAlive implements Client. Its success is no evidence about writes: the
+// leader renews without its disk.
 func (r *outageReporter) KeepAlive(ctx context.Context, lease int64) error {
 	return r.recordResult(&r.reads, r.Client.KeepAlive(ctx, lease))
 }

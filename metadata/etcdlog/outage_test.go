@@ -38,13 +38,13 @@ func (l *lines) take() []string {
 	return all
 }
 
-// told opens a broker's log over the members of an etcd, with a session, and
-// something that commits and reads all the time.
-func told(t *testing.T, cfg etcdfake.Config) (members []*etcdfake.Client, said *lines) {
+// startReporting opens a broker's log over the members of an etcd, with a session, and
+// commits and reads all the time.
+func startReporting(t *testing.T, cfg etcdfake.Config) (members []*etcdfake.Client, logged *lines) {
 	t.Helper()
 	store := cluster(t, cfg)
-	said = &lines{}
-	logger := slog.New(slog.NewTextHandler(said, nil))
+	logged = &lines{}
+	logger := slog.New(slog.NewTextHandler(logged, nil))
 	var all []etcdlog.MemberConfig
 	for i := range 3 {
 		c := store.Client(fmt.Sprintf("http://m%d:2379", i), "z")
@@ -86,20 +86,20 @@ func told(t *testing.T, cfg etcdfake.Config) (members []*etcdfake.Client, said *
 		})
 	}
 	time.Sleep(5 * time.Second)
-	return members, said
+	return members, logged
 }
 
 func TestALostEtcdIsSaidInALineAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		members, said := told(t, etcdfake.Config{Seed: 3})
-		if all := said.take(); len(all) > 0 {
-			t.Errorf("said of an etcd that is well: %q", all)
+		members, logged := startReporting(t, etcdfake.Config{Seed: 3})
+		if all := logged.take(); len(all) > 0 {
+			t.Errorf("logged for a healthy etcd: %q", all)
 		}
 		for _, m := range members {
 			m.Cut(true)
 		}
 		time.Sleep(30 * time.Second)
-		all := said.take()
+		all := logged.take()
 		if len(all) < 3 || len(all) > 10 {
 			t.Errorf("%d lines in 30 s: %q", len(all), all)
 		}
@@ -114,7 +114,7 @@ func TestALostEtcdIsSaidInALineAtATime(t *testing.T) {
 			m.Cut(false)
 		}
 		time.Sleep(10 * time.Second)
-		if all = said.take(); len(all) > 2 || !strings.Contains(all[len(all)-1], "etcd serves again") {
+		if all = logged.take(); len(all) > 2 || !strings.Contains(all[len(all)-1], "etcd serves again") {
 			t.Errorf("afterwards: %q", all)
 		}
 	})
@@ -122,8 +122,8 @@ func TestALostEtcdIsSaidInALineAtATime(t *testing.T) {
 
 func TestAnEtcdThatTakesNoWritesIsSaid(t *testing.T) {
 	for name, x := range map[string]struct {
-		fate etcdfake.CallOutcome
-		want []string
+		outcome etcdfake.CallOutcome
+		want    []string
 	}{
 		"stalls":  {etcdfake.CallOutcome{Before: time.Minute}, []string{"etcd answers and takes no writes", "not reachable"}},
 		"is full": {etcdfake.CallOutcome{NoSpace: true}, []string{"zonewise repair nospace", "etcd fills up"}},
@@ -131,11 +131,11 @@ func TestAnEtcdThatTakesNoWritesIsSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				bad := make(chan struct{})
-				_, said := told(t, etcdfake.Config{Seed: 3, Script: func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
+				_, logged := startReporting(t, etcdfake.Config{Seed: 3, Script: func(c etcdfake.Call) (etcdfake.CallOutcome, bool) {
 					select {
 					case <-bad:
 						if c.Op == "txn" && strings.Contains(c.Key, "/session/") {
-							return x.fate, true
+							return x.outcome, true
 						}
 					default:
 					}
@@ -143,7 +143,7 @@ func TestAnEtcdThatTakesNoWritesIsSaid(t *testing.T) {
 				}})
 				close(bad)
 				time.Sleep(20 * time.Second)
-				all := said.take()
+				all := logged.take()
 				if len(all) < 2 || len(all) > 10 {
 					t.Fatalf("%d lines in 20 s: %q", len(all), all)
 				}
@@ -157,22 +157,22 @@ func TestAnEtcdThatTakesNoWritesIsSaid(t *testing.T) {
 	}
 }
 
-// What is lost now and then is no outage.
+// Occasional lost responses are not an outage.
 func TestAnswersLostNowAndThenAreNotSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := make(chan struct{})
-		_, said := told(t, etcdfake.Config{Seed: 3, LoseReply: 4, FailBefore: 50, TailOneIn: 20, Script: func(etcdfake.Call) (etcdfake.CallOutcome, bool) {
+		_, logged := startReporting(t, etcdfake.Config{Seed: 3, LoseReply: 4, FailBefore: 50, TailOneIn: 20, Script: func(etcdfake.Call) (etcdfake.CallOutcome, bool) {
 			select {
 			case <-bad:
-				return etcdfake.CallOutcome{}, false // as the rates say
+				return etcdfake.CallOutcome{}, false // by the rates
 			default:
 				return etcdfake.CallOutcome{}, true
 			}
 		}})
 		close(bad)
 		time.Sleep(time.Minute)
-		if all := said.take(); len(all) > 0 {
-			t.Errorf("said: %q", all)
+		if all := logged.take(); len(all) > 0 {
+			t.Errorf("logged: %q", all)
 		}
 	})
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// readExtentAt reads one generation's entries as they are at etcd revision
-// rev, in pages, and returns them in revision order. Reads at a fixed revision
-// are the same at every member, so the nearest one answers (serializable); a
-// member that is not there yet is asked again. ErrCompacted where rev is gone.
+// readExtentAt reads one extent's entries as of etcd revision rev, in pages, and
+// returns them in revision order. Reads at a fixed revision are the same at every
+// member, so the nearest one answers (serializable); a member that is not there
+// yet is queried again. ErrCompacted where rev is gone.
 func (l *Log) readExtentAt(ctx context.Context, g metadata.Extent, rev int64) ([]metadata.CommittedEntry, error) {
 	prefix := l.k.extentPrefix(g)
 	from, end := []byte(prefix), prefixEnd(prefix)
@@ -49,7 +49,7 @@ func (l *Log) readExtentAt(ctx context.Context, g metadata.Extent, rev int64) ([
 	return all, nil
 }
 
-// readPage reads one page, again and again while errors are passing.
+// readPage reads one page, and retries after temporary errors.
 func (l *Log) readPage(ctx context.Context, at *retrier, r *rangeReq) (*rangeResp, error) {
 	at.n = 0
 	for {
@@ -72,7 +72,8 @@ func (l *Log) decodeEntry(kv *keyValue) (metadata.CommittedEntry, error) {
 		return metadata.CommittedEntry{}, err
 	}
 	if kv.Version != 1 || kv.CreateRevision != kv.ModRevision {
-		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was modified at revision %d after its creation at %d: another program writes to this etcd", kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision))
+		return metadata.CommittedEntry{}, fmt.Errorf("log key %s was modified at revision %d after its creation at %d: another program writes to this etcd: %w",
+			kv.Key, l.toLogRevision(kv.ModRevision), l.toLogRevision(kv.CreateRevision), metadata.ErrCorrupt)
 	}
 	return metadata.CommittedEntry{
 		Revision: l.toLogRevision(kv.ModRevision), Extent: g, Session: e.Session, Lane: e.Lane, Seq: e.Seq, Bytes: kv.Value,

@@ -6,20 +6,21 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// pendingAppend is one entry on its way: where its attempts may have landed.
+// pendingAppend is one entry that is not resolved: which attempts may have been
+// committed.
 type pendingAppend struct {
 	seq    metadata.LaneSeq
-	extent metadata.Extent // that attempts name now
-	// maybeLanded: an attempt that names this generation has no known outcome.
+	extent metadata.Extent // of the present attempts
+	// maybeLanded: an attempt in this extent has an unknown outcome.
 	maybeLanded bool
 	busy        bool // a call of Append has it
-	// done: res and err are its fate for ever.
+	// done: res and err are final.
 	done bool
 	res  metadata.AppendResult
 	err  error
 }
 
-// beginAppend takes the lane for one entry and returns where its attempts stand.
+// beginAppend takes the lane for one entry and returns the state of its attempts.
 func (s *session) beginAppend(key metadata.EntryKey) (pendingAppend, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +41,7 @@ func (s *session) beginAppend(key metadata.EntryKey) (pendingAppend, error) {
 	return *p, nil
 }
 
-// endAppend gives the lane back.
+// endAppend releases the lane.
 func (s *session) endAppend(lane metadata.Lane, p pendingAppend) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
-// proposals notes the txns that etcd puts into its raft log: those that may
-// write, whatever their comparisons say.
+// proposals records the txns that etcd puts into its raft log: those that may
+// write, whatever the result of their comparisons.
 type proposals struct {
 	etcdlog.Client
 	mu  sync.Mutex
@@ -41,7 +41,7 @@ func mayWrite(r *etcdserverpb.TxnRequest) bool {
 	return false
 }
 
-// take returns what was noted since, as it stands in the raft log: bytes each.
+// take returns the sizes recorded since, in bytes, as in the raft log.
 func (p *proposals) take() (sizes []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,7 +52,7 @@ func (p *proposals) take() (sizes []int) {
 	return sizes
 }
 
-// noted opens a broker's log whose proposals are noted, and a session.
+// noted opens a broker's log whose proposals are recorded, and a session.
 func noted(t *testing.T, store *etcdfake.Store) (*node, *proposals) {
 	t.Helper()
 	p := &proposals{Client: store.Client("p", "dev-a")}
@@ -69,13 +69,14 @@ func noted(t *testing.T, store *etcdfake.Store) (*node, *proposals) {
 	return n, p
 }
 
-// What every commit carries beside its entry crosses zones two or three times.
+// What every commit has in addition to its entry crosses zones two or three
+// times.
 func TestACommitsProposalCarriesLittleBesideItsEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, p := noted(t, cluster(t, etcdfake.Config{Seed: 1}))
 		n.append(t, metadata.LaneStandard)
 		plain := p.take()
-		d := n.duty(t, "archive")
+		d := n.takeRoleNow(t, "archive")
 		p.take()
 		r := n.next(metadata.LaneControl)
 		r.Guard = &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
@@ -90,38 +91,38 @@ func TestACommitsProposalCarriesLittleBesideItsEntry(t *testing.T) {
 		if len(plain) != 1 || len(guarded) != 1 || len(published) != 1 {
 			t.Fatalf("proposals of %v, %v and %v bytes, want one each", plain, guarded, published)
 		}
-		beside, besideGuarded := plain[0]-len("entry 0000000000000000/standard/1"), guarded[0]-len(r.Bytes)
-		t.Logf("an entry and %d bytes; with a guard and %d; a publish is %d", beside, besideGuarded, published[0])
-		if beside > 420 || besideGuarded > 850 || published[0] > 420 {
-			t.Errorf("beside an entry %d bytes, with a guard %d, a publish %d: want at most 420, 850, 420", beside, besideGuarded, published[0])
+		extra, extraGuarded := plain[0]-len("entry 0000000000000000/standard/1"), guarded[0]-len(r.Bytes)
+		t.Logf("an entry and %d bytes; with a guard and %d; a publish is %d", extra, extraGuarded, published[0])
+		if extra > 420 || extraGuarded > 850 || published[0] > 420 {
+			t.Errorf("in addition to an entry %d bytes, with a guard %d, a publish %d: want at most 420, 850, 420", extra, extraGuarded, published[0])
 		}
 	})
 }
 
-// Who holds a role, and whether a generation's keys are gone, is asked every few
-// seconds by every broker: reads, that no member of etcd writes to its disk.
+// The holder of a role, and whether an extent's keys are gone, are read every few
+// seconds by every broker: reads, which no member of etcd writes to its disk.
 func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := cluster(t, etcdfake.Config{Seed: 1})
 		n, p := noted(t, store)
 		other := join(t, store, "other")
-		held := other.duty(t, "tick")
-		d := n.duty(t, "archive")
+		held := other.takeRoleNow(t, "tick")
+		d := n.takeRoleNow(t, "archive")
 		if _, err := n.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Truncate(t.Context(), d, 1); err != nil {
+		if err := n.DeleteArchived(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 		p.take()
 		for range 3 {
-			if again := n.duty(t, "archive"); again != d {
+			if again := n.takeRoleNow(t, "archive"); again != d {
 				t.Fatalf("%+v, then %+v", d, again)
 			}
 			if _, ok, err := n.TryRole(t.Context(), n.session.ID(), held.Name); ok || err != nil {
 				t.Fatalf("another's role: %v, %v", ok, err)
 			}
-			if err := n.Truncate(t.Context(), d, 1); err != nil {
+			if err := n.DeleteArchived(t.Context(), d, 1); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// retrier paces the repetition of one request: a longer wait for each answer
-// and a pause between them, both a function of the seed, the request's name
-// and the attempt, never of a stream that other requests draw from too.
+// retrier paces the repetition of one request: a longer time limit for each
+// attempt and a pause between them. Both depend on the seed, the request's name
+// and the attempt only, not on a random stream that other requests use too.
 type retrier struct {
 	l    *Log
 	name string
@@ -31,8 +31,8 @@ func (a *retrier) sendTxn(ctx context.Context, t *txnReq) (*txnResp, error) {
 	return a.l.c.Txn(actx, t)
 }
 
-// sendOnce sends t a single time: an error that is not a refusal says nothing
-// about whether t took place, and the caller's own repetition finds out.
+// sendOnce sends t a single time. After an error that is not a refusal t may or
+// may not have been executed, and the caller's own repetition finds out.
 func (l *Log) sendOnce(ctx context.Context, name string, t *txnReq) (*txnResp, error) {
 	return (&retrier{l: l, name: name}).sendTxn(ctx, t)
 }
@@ -50,10 +50,10 @@ func (a *retrier) waitForRetry(ctx context.Context, last error) error {
 	}
 }
 
-// waitForCurrentServer is next for what names a revision: it waits until a read has told that
-// the server, which may be another one than before, is not an older one. At an
-// older one a watch of a revision that it never had would be silent, and a page
-// of it would fail, for ever.
+// waitForCurrentServer is waitForRetry for requests at a revision: it waits until
+// a read has shown that the server, which may be another one than before, is not
+// behind. At a server that is behind, a watch from a revision that it never had
+// would deliver nothing, and a page would fail, for ever.
 func (l *Log) waitForCurrentServer(ctx context.Context, at *retrier, last error) error {
 	for {
 		if err := at.waitForRetry(ctx, last); err != nil {
@@ -67,7 +67,7 @@ func (l *Log) waitForCurrentServer(ctx context.Context, at *retrier, last error)
 	}
 }
 
-// jitter is a time below max that only the seed and the names decide.
+// jitter returns a time below max that depends on the seed and the names only.
 func (l *Log) jitter(kind, name string, n int, max time.Duration) time.Duration {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d/%s/%s/%d", l.seed, kind, name, n)

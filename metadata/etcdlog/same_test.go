@@ -15,12 +15,12 @@ import (
 	"github.com/zonewise/zonewise/metadata/etcdlog/etcdfake"
 )
 
-// sides are the fake and the real etcd, asked the same.
+// sides are the fake and the real etcd, which get the same requests.
 type sides struct {
 	t      *testing.T
 	c      [2]etcdlog.Client
 	rnd    *rand.Rand
-	rev    int64 // of the newest answer that both gave
+	rev    int64 // of the newest response of both
 	next   int64
 	leases [][2]int64
 	seen   map[string]int
@@ -62,7 +62,7 @@ func (s *sides) span() (from, end []byte) {
 	return s.key(), nil
 }
 
-// step asks both sides one thing and compares the answers.
+// step sends one request to both sides and compares the responses.
 func (s *sides) step(compact bool) {
 	switch n := s.rnd.IntN(20); {
 	case n == 0 && compact:
@@ -118,7 +118,7 @@ func (s *sides) rangeRequest() *etcdserverpb.RangeRequest {
 	return r
 }
 
-// txn draws a transaction. A key is put at most once on any path.
+// txn generates a transaction. A key is put at most once on any path.
 func (s *sides) txn(side, depth int, used map[string]bool) *etcdserverpb.TxnRequest {
 	t := &etcdserverpb.TxnRequest{}
 	for range s.rnd.IntN(3) {
@@ -180,7 +180,7 @@ func (s *sides) ops(side, depth int, used map[string]bool) []*etcdserverpb.Reque
 			used[k] = true
 			ops = append(ops, &etcdserverpb.RequestOp{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: p}})
 		case n == 3:
-			// Before any put of the path: etcd refuses a put of what is deleted.
+			// Before any put of the path: etcd refuses a put of a deleted key.
 			if k := string(s.key()); !used[k] {
 				used[k] = true
 				ops = append(ops, &etcdserverpb.RequestOp{Request: &etcdserverpb.RequestOp_RequestDeleteRange{
@@ -197,12 +197,12 @@ func (s *sides) ops(side, depth int, used map[string]bool) []*etcdserverpb.Reque
 	return ops
 }
 
-// both asks both sides and compares.
-func (s *sides) both(what string, ask func(c etcdlog.Client, side int) (proto.Message, error)) {
+// both sends a request to both sides and compares.
+func (s *sides) both(what string, send func(c etcdlog.Client, side int) (proto.Message, error)) {
 	s.t.Helper()
 	var text [2]string
 	for side, c := range s.c {
-		m, err := ask(c, side)
+		m, err := send(c, side)
 		if err != nil {
 			text[side] = "error: " + err.Error()
 			continue

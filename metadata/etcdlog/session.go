@@ -61,8 +61,8 @@ func decodeSession(nonce string, b []byte) (metadata.SessionInfo, metadata.Sessi
 		metadata.SessionStatus{Broker: j.Broker, Clock: metadata.UnixMilli(j.Clock), Applied: j.Appl, HashRevision: j.HashAt, Hash: h}, nil
 }
 
-// OpenSession implements metadata.Log. The lease is granted first, then one
-// txn puts the key if the format is still the one this program understood.
+// OpenSession implements metadata.Log. The lease is granted first; then one txn
+// puts the key if the format is still the one that this program read.
 func (l *Log) OpenSession(ctx context.Context, info metadata.SessionInfo) (metadata.Session, error) {
 	if !isValidName(info.Nonce) {
 		return nil, fmt.Errorf("open session: nonce %q; want 1 to 128 of [A-Za-z0-9._:-]", info.Nonce)
@@ -86,10 +86,10 @@ func (l *Log) OpenSession(ctx context.Context, info metadata.SessionInfo) (metad
 func (s *session) openKey(ctx context.Context, value, settings []byte) error {
 	l := s.l
 	at := &retrier{l: l, name: s.key}
-	var asked time.Time
+	var sent time.Time
 	for {
 		actx, cancel := context.WithTimeout(ctx, at.attemptTimeout())
-		asked = time.Now()
+		sent = time.Now()
 		var err error
 		s.lease, err = l.c.Grant(actx, int64(l.cfg.LeaseTTL/time.Second))
 		cancel()
@@ -137,12 +137,12 @@ func (s *session) openKey(ctx context.Context, value, settings []byte) error {
 	l.sessions[s.ID()] = s
 	renew, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.wg.Go(func() { s.renewLease(renew, asked.Add(l.cfg.LeaseTTL)) })
+	s.wg.Go(func() { s.renewLease(renew, sent.Add(l.cfg.LeaseTTL)) })
 	return nil
 }
 
-// checkOpened judges the answer of a txn that did not put the key: an earlier
-// attempt of ours may have.
+// checkOpened checks the response of a txn that did not put the key: an earlier
+// attempt may have.
 func (s *session) checkOpened(before progress, resp *txnResp) error {
 	l := s.l
 	st, err := l.decodeState(before, resp)
@@ -162,8 +162,8 @@ func (s *session) checkOpened(before progress, resp *txnResp) error {
 	return fmt.Errorf("its key was written and then deleted: %w", metadata.ErrSessionLost)
 }
 
-// renewLease keeps the lease until ctx ends, and ends the session where the lease
-// may have run out: its time counts from before a renewal was sent.
+// renewLease renews the lease until ctx ends, and ends the session where the
+// lease may have expired: its time counts from before a renewal was sent.
 func (s *session) renewLease(ctx context.Context, until time.Time) {
 	ttl := s.l.cfg.LeaseTTL
 	every := ttl / 4
@@ -213,19 +213,20 @@ func (s *session) ID() metadata.SessionID { return metadata.SessionID(s.l.toLogR
 // Done implements metadata.Session.
 func (s *session) Done() <-chan struct{} { return s.done }
 
-// markLost ends the session as its owner sees it. It does not wait.
+// markLost closes Done. It does not wait.
 func (s *session) markLost() { s.doneOnce.Do(func() { close(s.done) }) }
 
 // isKey reports whether kv is the session's own key as it was created.
 func (s *session) isKey(kv *keyValue) bool { return kv != nil && kv.CreateRevision == s.created }
 
-// sessionFence is true in etcd as long as the session lives in this incarnation.
+// sessionFence returns comparisons that hold as long as the session's key exists,
+// in this incarnation.
 func (s *session) sessionFence() []*compare {
 	return []*compare{compareCreated(s.key, s.created), compareCreated(s.l.k.incarnationKey(s.l.format.Incarnation), s.l.incarnationCreated)}
 }
 
 // Publish implements metadata.Session. A later Publish may overtake one whose
-// outcome is unknown; readers take what they find for what it says.
+// outcome is unknown.
 func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) error {
 	value, err := encodeSession(s.info, status)
 	if err != nil {
@@ -244,16 +245,16 @@ func (s *session) Publish(ctx context.Context, status metadata.SessionStatus) er
 	if resp.Succeeded {
 		return nil
 	}
-	if _, err := l.readState(ctx); err != nil { // why not is read only where it is needed
+	if _, err := l.readState(ctx); err != nil { // the reason is read only when it is needed
 		return fmt.Errorf("publish session status: %w", l.addAdvice(ctx, err))
 	}
 	s.markLost()
 	return fmt.Errorf("publish session status: %w", metadata.ErrSessionLost)
 }
 
-// Close implements metadata.Session: the lease is revoked, and its keys with
-// it, duties included. Where that cannot be told in time the lease runs out.
-// The log forgets the session when the next one is opened.
+// Close implements metadata.Session: it revokes the lease, which deletes its
+// keys, roles included. If etcd does not answer in time, the lease expires. The
+// log drops the session when the next one is opened.
 func (s *session) Close(ctx context.Context) error {
 	s.stop()
 	s.markLost()

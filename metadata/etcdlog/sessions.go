@@ -13,8 +13,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// findSession finds one that this log opened and whose owner has not closed it (or
-// has opened none since).
+// findSession returns a session that this log opened and its owner has not closed
+// (or has opened none since).
 func (l *Log) findSession(id metadata.SessionID) (*session, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -32,8 +32,8 @@ type liveSessionKey struct {
 	lease int64
 }
 
-// listSessionKeys reads the session keys of this incarnation, by id, and etcd's revision of
-// the read.
+// listSessionKeys reads the session keys of this incarnation, by id, and etcd's
+// revision of the read.
 func (l *Log) listSessionKeys(ctx context.Context) ([]liveSessionKey, int64, error) {
 	prefix := l.k.sessionPrefix()
 	before := l.seen.get()
@@ -74,11 +74,11 @@ func (l *Log) Sessions(ctx context.Context) ([]metadata.LiveSession, metadata.Re
 	return live, l.toLogRevision(rev), nil
 }
 
-// maxSettingsBytes bounds what a session tells of its settings.
+// maxSettingsBytes bounds a session's published settings.
 const maxSettingsBytes = 64 << 10
 
-// encodeSettings is the value of a session's settings key, which is written
-// once, while the session's own is written again every few seconds; nil: none.
+// encodeSettings returns the value of a session's settings key, which is written
+// once, while the session's own is rewritten every few seconds; nil: none.
 func encodeSettings(settings map[string]string) ([]byte, error) {
 	if len(settings) == 0 {
 		return nil, nil
@@ -90,7 +90,7 @@ func encodeSettings(settings map[string]string) ([]byte, error) {
 	return b, err
 }
 
-// Settings lists the live sessions that have told their settings, by id.
+// Settings lists the live sessions that have published settings, by id.
 func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 	keys, _, err := l.listSessionKeys(ctx)
 	if err != nil {
@@ -100,10 +100,10 @@ func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list settings: %w", l.addAdvice(ctx, err))
 	}
-	told := decodeGets(resp)
+	values := decodeGets(resp)
 	var out []metadata.LiveSession
 	for _, k := range keys {
-		kv := told[l.k.settingsKey(k.Info.Nonce)]
+		kv := values[l.k.settingsKey(k.Info.Nonce)]
 		if kv == nil {
 			continue
 		}
@@ -115,8 +115,8 @@ func (l *Log) Settings(ctx context.Context) ([]metadata.LiveSession, error) {
 	return out, nil
 }
 
-// EndSession implements metadata.LogAdmin: the session's lease is revoked, which
-// takes its key and its duties. A lease is one session's alone.
+// EndSession implements metadata.LogAdmin: it revokes the session's lease, which
+// deletes its key and its roles. A lease belongs to one session only.
 func (l *Log) EndSession(ctx context.Context, id metadata.SessionID) error {
 	keys, _, err := l.listSessionKeys(ctx)
 	if err != nil {

@@ -6,25 +6,25 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Stats counts what a log met since Open: rare things that a test of faults
-// wants to know it has reached.
+// Stats counts rare events since Open, so that tests of faults can check that
+// they occurred.
 type Stats struct {
-	FoundLanded uint64 // entries that an attempt of unknown outcome had put in place
+	FoundLanded uint64 // entries that an attempt of unknown outcome had put
 	GuardFails  uint64 // guards that failed after an attempt of unknown outcome
-	Sessions    int    // known now: those not closed, and what was closed since the last was opened
+	Sessions    int    // open now, and those closed since the last one was opened
 }
 
 type appendCounters struct{ foundLanded, guardFails atomic.Uint64 }
 
-// Stats returns a picture of now.
+// Stats returns the present counts.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{FoundLanded: l.counters.foundLanded.Load(), GuardFails: l.counters.guardFails.Load(), Sessions: len(l.sessions)}
 }
 
-// countAppend counts an append whose fate is known after so many attempts that
-// had none; found: its key was there.
+// countAppend counts a resolved append, and how many of its attempts had an
+// unknown outcome; found: its key existed.
 func (l *Log) countAppend(res metadata.AppendResult, unknown int, found bool) {
 	switch {
 	case unknown == 0:

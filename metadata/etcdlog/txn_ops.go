@@ -5,7 +5,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// This file builds etcd's messages; nothing in it decides anything.
+// This file builds etcd's messages; it contains no logic.
 
 type (
 	compare   = etcdserverpb.Compare
@@ -82,7 +82,7 @@ func nestedTxnOp(t *txnReq) *op {
 	return &op{Request: &etcdserverpb.RequestOp_RequestTxn{RequestTxn: t}}
 }
 
-// prefixEnd is the key after every key with the prefix. Our prefixes end in
+// prefixEnd returns the key after every key with the prefix. All prefixes end in
 // '/', so there is always one.
 func prefixEnd(prefix string) []byte {
 	end := []byte(prefix)
@@ -90,7 +90,7 @@ func prefixEnd(prefix string) []byte {
 	return end
 }
 
-// keyValues is what the gets among a txn's answers found: nil where the key is
+// keyValues are the results of the gets in a txn's response: nil where the key is
 // absent.
 type keyValues map[string]*keyValue
 

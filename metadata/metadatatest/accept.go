@@ -11,11 +11,11 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Cluster opens the doors of one broker of a cluster. Brokers of one Cluster
-// share the log.
+// Cluster opens the log of one broker of a cluster. Brokers of one Cluster share
+// the log.
 type Cluster func(t *testing.T, broker string) (metadata.Log, metadata.LogAdmin)
 
-// Case is one promise.
+// Case is one guarantee to check.
 type Case struct {
 	Name string
 	Run  func(t *testing.T, open Cluster)
@@ -28,27 +28,27 @@ func Accept(t *testing.T, newCluster func(t *testing.T) Cluster) {
 	}
 }
 
-// Cases are all promises, for who wants to run each in a bubble of its own.
+// Cases returns all cases, so that a caller can run each in a bubble of its own.
 func Cases() []Case {
 	return []Case{
 		{"followers see every entry at its append's revision", checkFollowersSeeAll},
 		{"a follower that starts late sees everything once", checkLateFollower},
 		{"the same append again is the same entry", checkRepeatedAppend},
-		{"a failed duty guard leaves an empty entry", checkRoleGuard},
+		{"a failed role guard leaves an empty entry", checkRoleGuard},
 		{"a session is closed only when its key is gone", checkSessionGoneGuard},
 		{"a guard on the live sessions wants exactly these", checkLiveSessionsGuard},
-		{"a lost session appends nothing and holds nothing", checkLostSession},
-		{"a session that is ended holds nothing", checkEndedSession},
-		{"a duty has one holder and rising epochs", checkRoles},
-		{"a closed generation is read back as it was followed", checkExtents},
-		{"truncated generations are not followed", checkTruncation},
+		{"a lost session appends nothing and has no roles", checkLostSession},
+		{"a session that is ended has no roles", checkEndedSession},
+		{"a role has one holder and rising epochs", checkRoles},
+		{"a closed extent is read back as it was followed", checkExtents},
+		{"truncated extents are not followed", checkTruncation},
 		{"the checkpoint pointer only grows", checkCheckpoints},
 		{"sessions publish without changing their id", checkPublish},
-		{"care loses nothing", checkCompaction},
+		{"compaction loses nothing", checkCompaction},
 	}
 }
 
-// broker is one broker's doors with a session.
+// broker is one broker's log with a session.
 type broker struct {
 	metadata.Log
 	metadata.LogAdmin
@@ -88,7 +88,7 @@ func (b *broker) takeRole(name string) metadata.Role {
 	b.t.Helper()
 	d, ok, err := b.TryRole(b.t.Context(), b.session.ID(), name)
 	if err != nil || !ok {
-		b.t.Fatalf("take duty %s: %v, %v", name, ok, err)
+		b.t.Fatalf("take role %s: %v, %v", name, ok, err)
 	}
 	return d
 }
@@ -107,7 +107,7 @@ type follower struct {
 	changed   chan struct{}
 }
 
-// startFollower starts a follower at the top; it ends with the test.
+// startFollower starts a follower at the log's start; it ends with the test.
 func (b *broker) startFollower() *follower {
 	b.t.Helper()
 	from, err := b.Start(b.t.Context())

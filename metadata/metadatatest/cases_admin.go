@@ -11,18 +11,18 @@ func checkRoles(t *testing.T, open Cluster) {
 	a, b := openBroker(t, open, "a"), openBroker(t, open, "b")
 	d := a.takeRole("archive")
 	if again := a.takeRole("archive"); again != d {
-		t.Fatalf("the holder's duty is %+v, then %+v", d, again)
+		t.Fatalf("the holder's role is %+v, then %+v", d, again)
 	}
 	if _, ok, err := b.TryRole(t.Context(), b.session.ID(), "archive"); ok || err != nil {
 		t.Fatalf("a second holder: %v, %v", ok, err)
 	}
-	given := a.takeRole("given-away")
-	if err := a.ReleaseRole(t.Context(), given); err != nil {
+	released := a.takeRole("released")
+	if err := a.ReleaseRole(t.Context(), released); err != nil {
 		t.Fatal(err)
 	}
-	b.takeRole("given-away")
-	if _, err := a.CloseExtent(t.Context(), given, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation with a duty that was given away: %v", err)
+	b.takeRole("released")
+	if _, err := a.CloseExtent(t.Context(), released, 1); !errors.Is(err, metadata.ErrRoleLost) {
+		t.Errorf("close an extent with a role that was released: %v", err)
 	}
 	if err := a.session.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -32,19 +32,19 @@ func checkRoles(t *testing.T, open Cluster) {
 		t.Fatalf("epoch %d after %d", e.Epoch, d.Epoch)
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation without the duty: %v", err)
+		t.Errorf("close an extent without the role: %v", err)
 	}
 	if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Truncate(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("truncate without the duty: %v", err)
+	if err := a.DeleteArchived(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
+		t.Errorf("truncate without the role: %v", err)
 	}
 	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("set checkpoint without the duty: %v", err)
+		t.Errorf("set checkpoint without the role: %v", err)
 	}
 	if _, err := a.CompactStore(t.Context(), d, 0); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("care without the duty: %v", err)
+		t.Errorf("compact without the role: %v", err)
 	}
 }
 
@@ -68,7 +68,7 @@ func checkExtents(t *testing.T, open Cluster) {
 	var got []metadata.CommittedEntry
 	if err := a.ReadExtent(t.Context(), 1, func(c metadata.CommittedEntry) error {
 		if c.Extent != 1 {
-			t.Errorf("generation %d", c.Extent)
+			t.Errorf("extent %d", c.Extent)
 		}
 		got = append(got, c)
 		return nil
@@ -77,10 +77,10 @@ func checkExtents(t *testing.T, open Cluster) {
 	}
 	requireEntries(t, got, first)
 	if err := a.ReadExtent(t.Context(), 2, func(metadata.CommittedEntry) error { return nil }); err == nil {
-		t.Error("an open generation was read")
+		t.Error("an open extent was read")
 	}
 	st, err := b.Start(t.Context())
-	if err != nil || st.Extent != 2 || st.Truncated != 0 {
+	if err != nil || st.Extent != 2 || st.ArchivedUpTo != 0 {
 		t.Errorf("start %+v, %v", st, err)
 	}
 }
@@ -89,20 +89,20 @@ func checkTruncation(t *testing.T, open Cluster) {
 	a := openBroker(t, open, "a")
 	d := a.takeRole("archive")
 	appendEntries(t, 450, a)
-	if err := a.Truncate(t.Context(), d, 1); err == nil {
-		t.Fatal("an open generation was truncated")
+	if err := a.DeleteArchived(t.Context(), d, 1); err == nil {
+		t.Fatal("an open extent was truncated")
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 		t.Fatal(err)
 	}
 	rest := appendEntries(t, 10, a)
-	for range 2 { // the second finds everything done
-		if err := a.Truncate(t.Context(), d, 1); err != nil {
+	for range 2 { // the second time nothing is left to do
+		if err := a.DeleteArchived(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	st, err := a.Start(t.Context())
-	if err != nil || st.Truncated != 1 || st.Extent != 2 || st.Head != rest[9].rev {
+	if err != nil || st.ArchivedUpTo != 1 || st.Extent != 2 || st.Head != rest[9].rev {
 		t.Fatalf("start %+v, %v", st, err)
 	}
 	requireEntries(t, a.startFollower().waitUntil(rest[9].rev), rest)
@@ -157,7 +157,7 @@ func checkCompaction(t *testing.T, open Cluster) {
 	f.waitUntil(all[19].rev)
 	h, err := a.CompactStore(t.Context(), d, all[19].rev)
 	if err != nil || h.SizeBytes < 0 || h.Members < 1 {
-		t.Fatalf("care: %+v, %v", h, err)
+		t.Fatalf("compact: %+v, %v", h, err)
 	}
 	requireEntries(t, a.startFollower().waitUntil(all[19].rev), all)
 	more := appendEntries(t, 3, a)

@@ -7,7 +7,7 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// appendedEntry is what a test knows it appended, in order.
+// appendedEntry is an entry that a test appended, in order.
 type appendedEntry struct {
 	rev   metadata.Revision
 	key   metadata.EntryKey
@@ -87,14 +87,14 @@ func checkRoleGuard(t *testing.T, open Cluster) {
 	d := a.takeRole("slot")
 	held := &metadata.Guard{Role: d.Name, RoleEpoch: d.Epoch}
 	if res := a.appendEntry(metadata.LaneControl, held); res.GuardFailed {
-		t.Fatal("the guard failed though the duty is held")
+		t.Fatal("the guard failed though the role is held")
 	}
 	if err := a.ReleaseRole(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	res := a.appendEntry(metadata.LaneControl, held)
 	if !res.GuardFailed {
-		t.Fatal("the guard held though the duty is released")
+		t.Fatal("the guard held though the role is released")
 	}
 	last := a.appendEntry(metadata.LaneControl, nil)
 	all := f.waitUntil(last.Revision)
@@ -102,7 +102,7 @@ func checkRoleGuard(t *testing.T, open Cluster) {
 		t.Fatalf("followed %+v; want an entry, an empty one, and an entry", all)
 	}
 	if all[1].Revision != res.Revision || all[1].Seq != 2 {
-		t.Fatalf("the empty entry is %+v, its append said %+v", all[1], res)
+		t.Fatalf("the empty entry is %+v, its append returned %+v", all[1], res)
 	}
 }
 
@@ -110,7 +110,7 @@ func checkSessionGoneGuard(t *testing.T, open Cluster) {
 	a, b := openBroker(t, open, "a"), openBroker(t, open, "b")
 	gone := &metadata.Guard{SessionGone: b.session.ID()}
 	if res := a.appendEntry(metadata.LaneControl, gone); !res.GuardFailed {
-		t.Fatal("the guard held though the session lives")
+		t.Fatal("the guard held though the session is open")
 	}
 	if err := b.session.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -124,11 +124,11 @@ func checkLiveSessionsGuard(t *testing.T, open Cluster) {
 	a := openBroker(t, open, "a")
 	only := &metadata.Guard{LiveSessions: []metadata.SessionID{a.session.ID()}}
 	if res := a.appendEntry(metadata.LaneControl, only); res.GuardFailed {
-		t.Fatal("the guard failed though exactly this session lives")
+		t.Fatal("the guard failed though exactly this session is open")
 	}
 	b := openBroker(t, open, "b")
 	if res := a.appendEntry(metadata.LaneControl, only); !res.GuardFailed {
-		t.Fatal("the guard held though another session lives")
+		t.Fatal("the guard held though another session is open")
 	}
 	both := &metadata.Guard{LiveSessions: []metadata.SessionID{a.session.ID(), b.session.ID()}}
 	if res := a.appendEntry(metadata.LaneControl, both); res.GuardFailed {
@@ -142,11 +142,11 @@ func checkLiveSessionsGuard(t *testing.T, open Cluster) {
 	}
 }
 
-// A broker's next life takes away what the one before it, which crashed, holds.
+// A broker's next run ends what is left of the one before it, which crashed.
 func checkEndedSession(t *testing.T, open Cluster) {
 	a, b := openBroker(t, open, "a"), openBroker(t, open, "b")
 	earlier := a.takeRole("slot")
-	for range 2 { // the second finds nothing
+	for range 2 { // the second time there is nothing
 		if err := b.EndSession(t.Context(), a.session.ID()); err != nil {
 			t.Fatal(err)
 		}
@@ -175,13 +175,13 @@ func checkLostSession(t *testing.T, open Cluster) {
 		t.Errorf("append: %v", err)
 	}
 	if _, ok, err := a.TryRole(t.Context(), a.session.ID(), "other"); ok || !errors.Is(err, metadata.ErrSessionLost) {
-		t.Errorf("take duty: %v, %v", ok, err)
+		t.Errorf("take role: %v, %v", ok, err)
 	}
 	if err := a.session.Publish(t.Context(), metadata.SessionStatus{}); !errors.Is(err, metadata.ErrSessionLost) {
 		t.Errorf("publish: %v", err)
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
-		t.Errorf("close generation: %v", err)
+		t.Errorf("close extent: %v", err)
 	}
 	if all := f.waitUntil(b.appendEntry(metadata.LaneLow, nil).Revision); len(all) != 1 {
 		t.Errorf("%d entries, one was appended", len(all))

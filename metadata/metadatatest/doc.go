@@ -1,4 +1,4 @@
 // Package metadatatest is the acceptance test of the metadata.Log and
-// metadata.LogAdmin doors: what every implementation promises, whatever stands
-// behind it. It has no faults; those are each implementation's own tests.
+// metadata.LogAdmin interfaces: what every implementation guarantees. It injects
+// no faults; each implementation has its own tests of those.
 package metadatatest

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// attemptCounter counts how often each thing was asked for, so that the fate of a
-// request can be a function of what it is: operation, name, number of the
-// attempt. A random stream shared by requests would be the order of their
-// arrival in disguise, and no run could be replayed.
+// attemptCounter counts the requests for each thing, so that the outcome of a
+// request can be a function of operation, name and number of the attempt. A
+// random stream shared by requests would depend on the order of their arrival,
+// and no run could be replayed.
 type attemptCounter struct {
 	mu     sync.Mutex
 	recent map[string]int // guarded by mu
 	older  map[string]int // guarded by mu
 }
 
-// maxCountedKeys bounds each of the two maps; what has not been asked for during that
-// many other requests begins at 1 again.
+// maxCountedKeys bounds each of the two maps; a key without a request during
+// that many other requests begins at 1 again.
 const maxCountedKeys = 1 << 18
 
-// countAttempt returns 1 for the first attempt at this thing.
+// countAttempt returns 1 for the first attempt of this request.
 func (t *attemptCounter) countAttempt(op Op, name string, off int64) int {
 	key := string(rune('0'+op)) + strconv.FormatInt(off, 16) + "/" + name
 	t.mu.Lock()
@@ -55,15 +55,15 @@ func generateBits(seed uint64, purpose string, op Op, name string, attempt int) 
 	return x ^ x>>31
 }
 
-// generateFraction is draw in [0, 1).
+// generateFraction is generateBits in [0, 1).
 func generateFraction(seed uint64, purpose string, op Op, name string, attempt int) float64 {
 	return float64(generateBits(seed, purpose, op, name, attempt)>>11) / (1 << 53)
 }
 
-// GenerateDuration is a duration in (0, within] that depends on nothing but its arguments,
-// to the nanosecond, so that no two events share an instant: for the function
-// given to Delay and for scripts of a simulation. purpose tells draws about the
-// same request apart.
+// GenerateDuration is a duration in (0, within] that depends only on its
+// arguments, to the nanosecond, so that no two events share an instant: for the
+// function given to Delay and for scripts of a simulation. purpose
+// distinguishes several durations for the same request.
 func GenerateDuration(seed uint64, purpose string, op Op, name string, attempt int, within time.Duration) time.Duration {
 	return 1 + time.Duration(generateBits(seed, purpose, op, name, attempt)%uint64(max(within, 1)))
 }

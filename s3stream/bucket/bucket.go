@@ -12,9 +12,9 @@ import (
 const (
 	// MaxName is S3's limit for a key, in bytes.
 	MaxName = 1024
-	// MaxSegment bounds what stands between two '/' in a name, in bytes: the
-	// length of a file name in the usual file systems, for Dir and for gateways
-	// that store objects as files.
+	// MaxSegment bounds the text between two '/' in a name, in bytes: the
+	// length of a file name in the usual file systems, for Dir and for
+	// gateways that store objects as files.
 	MaxSegment = 255
 	// MaxBody bounds one object, in bytes: bodies are whole in memory on both
 	// sides, and the largest thing written (a segment) is far below.
@@ -66,13 +66,13 @@ var (
 	ErrNotFound = fmt.Errorf("object not found: %w", fs.ErrNotExist)
 	// ErrExists: an object of that name is there already (412).
 	ErrExists = errors.New("object already exists")
-	// ErrRange: no byte of the range asked for is in the object (416).
+	// ErrRange: no byte of the requested range is in the object (416).
 	ErrRange = errors.New("range is outside the object")
 	// ErrDenied: the store refused us (401, 403, or credentials that are absent
 	// or expired). Trying again does not help; an operator must act.
 	ErrDenied = errors.New("access denied")
-	// ErrBusy: the store did not answer, or answered with a fault of its own
-	// (409, 429, 5xx, timeout). The same call may be made again.
+	// ErrBusy: the store did not respond, or responded with an error of its
+	// own (409, 429, 5xx, timeout). The same call may be made again.
 	ErrBusy = errors.New("store is busy or unavailable")
 )
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Delay makes b as slow as the function says, which is asked once per call:
-// attempt counts the calls of that kind for that name (and offset) from 1, size
-// is the bytes put or got (0 otherwise), and is what a bandwidth is drawn from.
+// Delay delays b as the function says, which is called once per call: attempt
+// counts the calls of that kind for that name (and offset) from 1; size is the
+// bytes put or got (0 otherwise), for functions that simulate a bandwidth.
 //
 // A request takes effect in the middle of its delay. So a context that ends
 // first may leave an object behind, as it may in S3: such a call reports an
@@ -41,7 +41,7 @@ func (d *delayedBucket) Get(ctx context.Context, name string, off, length int64)
 	if len(seen) == 0 {
 		return body, err // nothing was sent
 	}
-	// How long it takes depends on the size, which is known afterwards only.
+	// The delay depends on the size, which is known only afterwards.
 	if late := pause(ctx, d.took(OpGet, name, attempt, int64(len(body)))); late != nil {
 		Report(ctx, Attempt{Op: OpGet, Name: name})
 		return nil, opError(OpGet, name, late)

@@ -79,8 +79,9 @@ func OpenDir(root string) (*Dir, error) {
 // Close lets go of the folder. Requests under way must have ended.
 func (d *Dir) Close() error { return d.lock.Close() }
 
-// removeLeftovers removes temporary files and empty folders. Only for who is alone: a Put
-// of another process may be about to link into a folder that is empty now.
+// removeLeftovers removes temporary files and empty folders. Only for a process
+// that has the bucket to itself: a Put of another process may be about to link
+// into a folder that is empty now.
 func (d *Dir) removeLeftovers() error {
 	entries, err := os.ReadDir(filepath.Join(d.root, dirTemp))
 	if err != nil {
@@ -234,8 +235,8 @@ func (d *Dir) Delete(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// reportResult reports the attempt with the status that S3 would have given, and
-// turns an error of the file system into one of the door's.
+// reportResult reports the attempt with the status that S3 would have given,
+// and translates an error of the file system into one of this package.
 func (d *Dir) reportResult(ctx context.Context, a Attempt, err error) error {
 	var kind error
 	switch {

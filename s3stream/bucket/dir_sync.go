@@ -12,7 +12,7 @@ import (
 // folder is one folder of a Dir, and how far its entries are durable.
 type folder struct {
 	path   string
-	turn   chan struct{} // capacity 1: held by who syncs
+	turn   chan struct{} // capacity 1: full while one syncs
 	linked atomic.Uint64 // entries made in it, by us
 	synced atomic.Uint64 // of these, durable; written by the holder of turn only
 }
@@ -61,8 +61,8 @@ func (d *Dir) addFolder(path string) *folder {
 	return d.folders[path]
 }
 
-// syncEntries makes durable what the caller has just put into the folder. Those who
-// come while another one syncs share the next sync.
+// syncEntries makes durable what the caller has just put into the folder.
+// Callers that come while another one syncs share the next sync.
 func (d *Dir) syncEntries(f *folder) error {
 	mine := f.linked.Add(1)
 	f.turn <- struct{}{}

@@ -1,5 +1,5 @@
-// Package bucket is the door to object storage: four calls, the errors that
-// matter, and a report of every request that was sent.
+// Package bucket is the interface to object storage: four calls, the errors
+// that matter, and a report of every request that was sent.
 //
 //	wal, s3stream, metadata (checkpoints, archives)
 //	       |   Put  Get  List  Delete          WithCause(ctx, "wal")
@@ -14,10 +14,10 @@
 // also why a retry is safe: the same bytes under the same name either land
 // once or find themselves there.
 //
-// Owners: a Bucket owns nothing but its own store; whoever opened it closes it.
-// Every implementation may be used by any number of goroutines at once. Mem
-// and all wrappers use nothing but memory, channels and timers, so they run
-// inside a testing/synctest bubble; Dir and s3 do not.
+// Owners: a Bucket owns nothing but its own store; its opener closes it. Every
+// implementation may be used by any number of goroutines at once. Mem and all
+// wrappers use nothing but memory, channels and timers, so they run inside a
+// testing/synctest bubble; Dir and s3 do not.
 //
 // Money: S3 bills requests, not calls. An implementation therefore reports
 // each request attempt with the status that it got, to the observers carried

@@ -20,14 +20,15 @@ const (
 	FaultHang                         // no answer until the caller's context ends, without effect
 )
 
-// InjectedFault is the fate of one request. After is the delay of FaultLatePut.
+// InjectedFault is the fault of one request. After is the delay of
+// FaultLatePut.
 type InjectedFault struct {
 	Kind  FaultKind
 	After time.Duration
 }
 
-// FaultPlan draws fates by chance; the chances are per request, 0 to 1, and
-// their sum is at most 1.
+// FaultPlan generates faults at random; the chances are per request, 0 to 1,
+// and their sum is at most 1.
 type FaultPlan struct {
 	Seed                      uint64
 	Before, Lost, After, Late float64
@@ -35,7 +36,7 @@ type FaultPlan struct {
 	LateBy                    time.Duration // a late put lands within this time, not at once
 }
 
-// Decide is the fate of the attempt'th call of op for that name: a pure
+// Decide is the fault of the attempt'th call of op for that name: a pure
 // function of plan and arguments.
 func (p FaultPlan) Decide(op Op, name string, attempt int) InjectedFault {
 	x := generateFraction(p.Seed, "fate", op, name, attempt)
@@ -51,9 +52,9 @@ func (p FaultPlan) Decide(op Op, name string, attempt int) InjectedFault {
 	return InjectedFault{}
 }
 
-// FaultyBucket is a bucket whose requests have a fate, and that can be switched off.
-// What it loses, it loses as a network does: the attempt is reported without an
-// answer, the error is ErrBusy, and what the store did is another matter.
+// FaultyBucket is a bucket whose requests have faults, and that can be switched
+// off. It loses answers as a network does: the attempt is reported without an
+// answer, the error is ErrBusy, and the store may have done the request.
 type FaultyBucket struct {
 	b        Bucket
 	decide   func(op Op, name string, attempt int) InjectedFault
@@ -65,8 +66,8 @@ type FaultyBucket struct {
 	latePuts sync.WaitGroup // puts on their way; Add under mu, not after closed
 }
 
-// NewFaultyBucket wraps b. decide is asked once per call and must be a pure function:
-// FaultPlan.Decide, or a script. Close it after use.
+// NewFaultyBucket wraps b. decide is called once per call and must be a pure
+// function: FaultPlan.Decide, or a script. Close it after use.
 func NewFaultyBucket(b Bucket, decide func(op Op, name string, attempt int) InjectedFault) *FaultyBucket {
 	return &FaultyBucket{b: b, decide: decide}
 }
@@ -75,8 +76,8 @@ func NewFaultyBucket(b Bucket, decide func(op Op, name string, attempt int) Inje
 // answered 503 without effect; late puts that are on their way still land.
 func (f *FaultyBucket) SetDown(down bool) { f.down.Store(down) }
 
-// Close waits until all late puts have landed. A put whose fate would be late
-// is merely lost from then on.
+// Close waits until all late puts are done. A put that would be late is lost
+// from then on.
 func (f *FaultyBucket) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -90,15 +91,15 @@ func (f *FaultyBucket) Put(ctx context.Context, name string, body []byte) error 
 	if err := checkRequest(ctx, OpPut, name, CheckName(name), checkBody(name, body)); err != nil {
 		return err
 	}
-	fate := f.nextFault(OpPut, name, name, 0)
-	if fate.Kind != FaultLatePut {
-		return f.runWithFault(ctx, a, fate, func(ctx context.Context) error { return f.b.Put(ctx, name, body) })
+	fault := f.nextFault(OpPut, name, name, 0)
+	if fault.Kind != FaultLatePut {
+		return f.runWithFault(ctx, a, fault, func(ctx context.Context) error { return f.b.Put(ctx, name, body) })
 	}
-	f.putLate(ctx, name, append([]byte(nil), body...), fate.After)
+	f.putLate(ctx, name, append([]byte(nil), body...), fault.After)
 	return failUnanswered(ctx, a)
 }
 
-// putLate puts the object after a while, on behalf of nobody.
+// putLate puts the object after a delay, without a caller.
 func (f *FaultyBucket) putLate(ctx context.Context, name string, body []byte, after time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -133,8 +134,8 @@ func (f *FaultyBucket) Get(ctx context.Context, name string, off, length int64) 
 
 // List implements Bucket.
 func (f *FaultyBucket) List(ctx context.Context, prefix, after string, limit int) (infos []Info, err error) {
-	fate := f.nextFault(OpList, prefix, prefix+"\x00"+after, 0)
-	err = f.runWithFault(ctx, Attempt{Op: OpList, Name: prefix}, fate, func(ctx context.Context) error {
+	fault := f.nextFault(OpList, prefix, prefix+"\x00"+after, 0)
+	err = f.runWithFault(ctx, Attempt{Op: OpList, Name: prefix}, fault, func(ctx context.Context) error {
 		infos, err = f.b.List(ctx, prefix, after, limit)
 		return err
 	})
@@ -152,13 +153,13 @@ func (f *FaultyBucket) Delete(ctx context.Context, names ...string) error {
 	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
 		return err
 	}
-	fate := f.nextFault(OpDelete, names[0], names[0], 0)
-	return f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fate, func(ctx context.Context) error {
+	fault := f.nextFault(OpDelete, names[0], names[0], 0)
+	return f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fault, func(ctx context.Context) error {
 		return f.b.Delete(ctx, names...)
 	})
 }
 
-// nextFault counts the attempt and asks what becomes of it.
+// nextFault counts the attempt and returns its fault.
 func (f *FaultyBucket) nextFault(op Op, name, counted string, off int64) InjectedFault {
 	attempt := f.attempts.countAttempt(op, counted, off)
 	if f.down.Load() {
@@ -167,11 +168,11 @@ func (f *FaultyBucket) nextFault(op Op, name, counted string, off int64) Injecte
 	return f.decide(op, name, attempt)
 }
 
-func (f *FaultyBucket) runWithFault(ctx context.Context, a Attempt, fate InjectedFault, do func(context.Context) error) error {
+func (f *FaultyBucket) runWithFault(ctx context.Context, a Attempt, fault InjectedFault, do func(context.Context) error) error {
 	if err := checkRequest(ctx, a.Op, a.Name); err != nil {
 		return err
 	}
-	switch fate.Kind {
+	switch fault.Kind {
 	case FaultRefused:
 		a.Status = 503
 		Report(ctx, a)
@@ -183,7 +184,7 @@ func (f *FaultyBucket) runWithFault(ctx context.Context, a Attempt, fate Injecte
 		Report(ctx, a)
 		return opError(a.Op, a.Name, ctx.Err())
 	case FaultAnswerLost:
-		_ = do(withOnlyObserver(ctx, func(Attempt) {})) // what came of it is what nobody learns
+		_ = do(withOnlyObserver(ctx, func(Attempt) {})) // the result is lost
 		return failUnanswered(ctx, a)
 	default:
 		return do(ctx)

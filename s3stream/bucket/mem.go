@@ -152,8 +152,8 @@ func getStatus(off, length int64) int {
 	return 206
 }
 
-// reportPages reports the list requests that S3 would have seen for so many
-// names: one per page, and one where there is nothing.
+// reportPages reports the list requests that S3 would have seen for that number
+// of names: one per page, and one where there is nothing.
 func reportPages(ctx context.Context, prefix string, found int) {
 	for first := true; first || found > 0; found -= PageNames {
 		first = false

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// CheckName says whether a name may be given to an object: UTF-8 without
+// CheckName returns whether a name is valid for an object: UTF-8 without
 // control characters, 1 to MaxName bytes, segments of 1 to MaxSegment bytes
-// between '/', none of them "." or "..". S3 would take more, but HTTP clients,
-// proxies and file systems change such names on the way.
+// between '/', none of them "." or "..". S3 would accept more, but HTTP
+// clients, proxies and file systems change such names in transit.
 func CheckName(name string) error {
 	if name == "" {
 		return fmt.Errorf("BUG: object name is empty")

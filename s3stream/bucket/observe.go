@@ -29,15 +29,15 @@ func (o Op) String() string {
 	return fmt.Sprintf("op(%d)", uint8(o))
 }
 
-// Cause says on whose account a request is made. It is a label of the meters,
-// so the set is closed: the constants below.
+// Cause is the purpose of a request. It is a label of the meters, so the set is
+// closed: the constants below.
 type Cause string
 
 const (
-	CauseWAL        Cause = "wal"        // record bytes on their way in
-	CauseArchive    Cause = "archive"    // closed generations of the log
+	CauseWAL        Cause = "wal"        // record bytes written
+	CauseArchive    Cause = "archive"    // closed extents of the log
 	CauseCheckpoint Cause = "checkpoint" // the applied state
-	CauseFetch      Cause = "fetch"      // record bytes on their way out
+	CauseFetch      Cause = "fetch"      // record bytes read
 	CauseProbe      Cause = "probe"      // what the bucket can do
 	CauseGC         Cause = "gc"         // garbage and leftovers
 	CauseRecover    Cause = "recover"    // a start, or a recovery
@@ -79,8 +79,8 @@ func WithObserver(ctx context.Context, observe func(Attempt)) context.Context {
 	})
 }
 
-// WithRequestStart adds an observer of the moments at which single requests under ctx
-// begin: with what WithObserver tells, how long each one took, and since when
+// WithRequestStart adds an observer of the start of single requests under ctx:
+// together with WithObserver it shows how long each one took, and since when
 // one has no answer. Only a Retry reports them; under a bucket without one the
 // call itself is the request. It is called as WithObserver's is.
 func WithRequestStart(ctx context.Context, begun func(Op)) context.Context {
@@ -94,39 +94,40 @@ func WithRequestStart(ctx context.Context, begun func(Op)) context.Context {
 	})
 }
 
-// reportRequestStart tells the observers in ctx that a request is about to be sent.
+// reportRequestStart reports to the observers in ctx that a request is about to
+// be sent.
 func reportRequestStart(ctx context.Context, op Op) {
 	if begun, _ := ctx.Value(requestStartKey{}).(func(Op)); begun != nil {
 		begun(op)
 	}
 }
 
-// WithCause says on whose account the requests under ctx are made. The
-// innermost wins.
+// WithCause sets the cause of the requests under ctx. The innermost has
+// precedence.
 func WithCause(ctx context.Context, cause Cause) context.Context {
 	return context.WithValue(ctx, causeKey{}, cause)
 }
 
-// WithChecksum gives the CRC32C of the body that is put under ctx, where it is
-// known already: implementations that send it need not compute it.
+// WithChecksum sets the CRC32C of the body that is put under ctx, where it is
+// known: implementations that send it need not compute it.
 func WithChecksum(ctx context.Context, crc32c uint32) context.Context {
 	return context.WithValue(ctx, checksumKey{}, crc32c)
 }
 
-// ChecksumOf returns what WithChecksum has put there.
+// ChecksumOf returns what WithChecksum has set.
 func ChecksumOf(ctx context.Context) (crc32c uint32, ok bool) {
 	crc32c, ok = ctx.Value(checksumKey{}).(uint32)
 	return crc32c, ok
 }
 
-// CauseOf returns what WithCause has put there, or "".
+// CauseOf returns what WithCause has set, or "".
 func CauseOf(ctx context.Context) Cause {
 	cause, _ := ctx.Value(causeKey{}).(Cause)
 	return cause
 }
 
-// Report tells the observers in ctx of an attempt; a Cause that is empty is
-// filled in from ctx. Implementations call it once per request sent.
+// Report reports an attempt to the observers in ctx; an empty Cause is taken
+// from ctx. Implementations call it once per request sent.
 func Report(ctx context.Context, a Attempt) {
 	observe, _ := ctx.Value(observerKey{}).(func(Attempt))
 	if observe == nil {

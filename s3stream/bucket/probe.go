@@ -13,11 +13,11 @@ import (
 // even where the caller's context has ended.
 const probeCleanup = 10 * time.Second
 
-// Probe finds out whether b can keep our promises: a second put under a name is
+// Probe checks whether b can keep our promises: a second put under a name is
 // refused (promise 6), reads by range and suffix, listing in order, deletion.
-// nonce tells this probe from any other one, before or at the same time: the
-// name of a session, say. The error names the promise that cannot be kept and
-// what to do. What the probe has written it removes.
+// nonce distinguishes this probe from any other, for example the name of a
+// session. The error names the promise that cannot be kept and what to do. The
+// probe removes what it has written.
 func Probe(ctx context.Context, b Bucket, nonce string) error {
 	ctx = WithCause(ctx, CauseProbe)
 	p := prober{b: b, first: "probe/" + nonce + "/first", second: "probe/" + nonce + "/second"}

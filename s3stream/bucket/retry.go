@@ -8,21 +8,22 @@ import (
 	"time"
 )
 
-// RetryConfig says how long a Retry goes on.
+// RetryConfig bounds the retries of a Retry.
 type RetryConfig struct {
 	Attempts int           // per call, the first one included
 	Base     time.Duration // the longest pause after the first attempt; it doubles from there
 	Cap      time.Duration // the longest pause of all
 	// Timeout bounds one attempt: this plus a second per PerSecond bytes of
-	// payload, where the size is known. A store that has gone silent is asked again
-	// over another connection.
+	// payload, where the size is known. A request to a store that stays
+	// silent is sent again over another connection.
 	Timeout   time.Duration
 	PerSecond int64
 	Seed      uint64 // of the jitter; differs by process
 }
 
-// DefaultRetry suits S3: five attempts within about three seconds of pauses.
-// S3 answers 99.9 % of requests within a second; 503 is how it asks for less.
+// DefaultRetry suits S3: five attempts within about three seconds of pauses. S3
+// answers 99.9 % of requests within a second; with 503 it requests a lower
+// rate.
 func DefaultRetry() RetryConfig {
 	return RetryConfig{Attempts: 5, Base: 50 * time.Millisecond, Cap: 2 * time.Second, Timeout: 10 * time.Second, PerSecond: 4 << 20}
 }
@@ -38,11 +39,11 @@ func (c RetryConfig) Validate() error {
 	return nil
 }
 
-// Retry asks b again after ErrBusy and after an attempt that ran out of time,
-// with pauses that are drawn (a function of seed, operation, name and attempt,
-// so that a simulation can be replayed) and a bound. b makes one attempt per
-// call. At the end the error is ErrBusy; the caller's own context ending is the
-// context's error.
+// Retry repeats a request of b after ErrBusy and after an attempt that timed
+// out, with pauses that are generated (a function of seed, operation, name and
+// attempt, so that a simulation can be replayed) and a bound. b makes one
+// attempt per call. At the end the error is ErrBusy; if the caller's own
+// context ends, it is the context's error.
 //
 // An attempt of a Put whose answer was lost may have landed. So where a later
 // attempt of the same call finds the name taken, the object is read back: our
@@ -136,9 +137,9 @@ func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, siz
 	for n := 1; ; n++ {
 		reportRequestStart(ctx, op)
 		err := r.runOnce(ctx, size, attempt)
-		again := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
+		retriable := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
 		switch {
-		case err == nil || ctx.Err() == nil && !again:
+		case err == nil || ctx.Err() == nil && !retriable:
 			return err
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return err
@@ -162,8 +163,8 @@ func (r retryingBucket) runOnce(ctx context.Context, size int64, attempt func(co
 	return attempt(ctx)
 }
 
-// pauseAfter draws from the upper half of a span that doubles: spread enough to
-// part those who failed together, long enough to be a pause.
+// pauseAfter generates a pause in the upper half of a span that doubles: spread
+// enough to separate requests that failed together, long enough to be a pause.
 func (r retryingBucket) pauseAfter(op Op, name string, n int) time.Duration {
 	span := min(r.config.Cap, r.config.Base<<min(n-1, 30))
 	return span/2 + time.Duration(generateFraction(r.config.Seed, "pause", op, name, n)*float64(span/2))

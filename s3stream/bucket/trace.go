@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TraceLine is one call and what came of it. It carries a hash of the bytes:
-// by names and sizes alone two runs that differ can look the same.
+// TraceLine is one call and its result. It has a hash of the bytes: by names
+// and sizes alone two runs that differ can look the same.
 type TraceLine struct {
 	Op    Op
 	Name  string // of a list, the prefix; of a delete, the first name

@@ -10,8 +10,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// maxHedgedGetBytes is the largest read that is hedged, in bytes: what takes longer than
-// MaxWait by its size alone would always be sent twice.
+// maxHedgedGetBytes is the largest read that is hedged, in bytes: what takes
+// longer than MaxWait by its size alone would always be sent twice.
 const maxHedgedGetBytes = 8 << 20
 
 // Bucket is a bucket whose reads of up to 8 MiB are hedged. Requests of a try
@@ -21,7 +21,7 @@ type Bucket struct {
 	bucket.Bucket
 	hedger *Hedger
 
-	lifeCtx    context.Context // of losers; ends with Close
+	lifeCtx    context.Context // of losing requests; ends with Close
 	cancelLife context.CancelFunc
 	mu         sync.Mutex
 	closed     bool           // guarded by mu
@@ -44,7 +44,7 @@ func (g *Bucket) Close() {
 	g.races.Wait()
 }
 
-// Stats returns what the reads' Hedger has done.
+// Stats returns the statistics of the reads' Hedger.
 func (g *Bucket) Stats() Stats { return g.hedger.Stats() }
 
 var errClosed = errors.New("bucket is closed")
@@ -65,7 +65,7 @@ func (g *Bucket) Get(ctx context.Context, name string, off, length int64) ([]byt
 	}
 	g.races.Add(1)
 	g.mu.Unlock()
-	// Tries outlive a caller who has its answer, but not one who left.
+	// Tries outlive a caller that has its answer, but not one that left.
 	trying, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stay := context.AfterFunc(ctx, cancel)
 	r := &hedgedRead{b: g.Bucket, name: name, off: off, length: length, done: make(chan struct{}), detach: stay}
@@ -88,9 +88,9 @@ type hedgedRead struct {
 	name        string
 	off, length int64
 	bodies      [MaxTries][]byte // of tries that have ended
-	detach      func() bool      // from then on the caller's leaving ends nothing
+	detach      func() bool      // from then on the end of the caller's context ends nothing
 
-	done chan struct{} // closed when body or err is there
+	done chan struct{} // closed when body or err is set
 	body []byte
 	err  error
 }
@@ -117,7 +117,8 @@ func (r *hedgedRead) handleTryEnd(e TryResult) {
 	r.bodies[e.Try] = nil
 }
 
-// isFinalError knows what the store would answer a second time, too.
+// isFinalError reports whether the store would return the error a second time,
+// too.
 func isFinalError(err error) bool {
 	return errors.Is(err, bucket.ErrNotFound) || errors.Is(err, bucket.ErrRange) || errors.Is(err, bucket.ErrDenied)
 }

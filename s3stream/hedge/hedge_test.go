@@ -75,7 +75,7 @@ func race(h *Hedger, phase uint64, takes ...time.Duration) (won int, took time.D
 // loser is in flight here, the oldest is given up.
 func TestASecondAndAThirdTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{InitialDelay: 100 * time.Millisecond, Losing: 1})
+		h := New(Config{InitialDelay: 100 * time.Millisecond, MaxLosers: 1})
 		for _, c := range []struct {
 			takes []time.Duration
 			won   int
@@ -132,7 +132,7 @@ func TestOnlySingleRequestsAreLearnedFrom(t *testing.T) {
 // slightly late ones have been answered by the time that it is their turn.
 func TestSlightlyLateRequestsDoNotTakeThePermitsOfThoseThatHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{InitialDelay: 100 * time.Millisecond, Racing: 2, Losing: 4})
+		h := New(Config{InitialDelay: 100 * time.Millisecond, MaxHedges: 2, MaxLosers: 4})
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		var hung []time.Duration
@@ -168,7 +168,7 @@ func TestSlightlyLateRequestsDoNotTakeThePermitsOfThoseThatHang(t *testing.T) {
 // times as much.
 func TestHedgesAreAQuarterAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{Racing: 1000, Losing: 1000})
+		h := New(Config{MaxHedges: 1000, MaxLosers: 1000})
 		var wg sync.WaitGroup
 		for i := range 1000 {
 			wg.Go(func() { race(h, uint64(i), 3*time.Second, 3*time.Second, 3*time.Second) })
@@ -224,7 +224,7 @@ func TestAFailureThatIsAnsweredIsNotHedged(t *testing.T) {
 // it gets it, is with its Retry and does not use it.
 func TestARequestIsLookedAtAgainWhenItsPermitComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(Config{InitialDelay: 100 * time.Millisecond, Racing: 1})
+		h := New(Config{InitialDelay: 100 * time.Millisecond, MaxHedges: 1})
 		mem := bucket.Delay(bucket.NewMem(), func(_ bucket.Op, name string, attempt int, _ int64) time.Duration {
 			return map[string]time.Duration{"0first": time.Second, "1first": 300 * time.Millisecond, "0second": 30 * time.Millisecond}[name]
 		})

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Config says how much a Hedger may spend. Zero values mean the defaults.
+// Config bounds what a Hedger may spend. Zero values mean the defaults.
 type Config struct {
-	// InitialDelay is after how long a request is late while too few were measured
-	// to know their p99; default 500 ms. Negative: nothing is sent twice.
+	// InitialDelay is the time after which a request is late while too few
+	// were measured for a p99; default 500 ms. Negative: nothing is hedged.
 	InitialDelay time.Duration
-	// Racing bounds the second and third requests in flight of races that are
+	// MaxHedges bounds the second and third requests in flight of races that are
 	// not decided; default 4.
-	Racing int
-	// Losing bounds the requests in flight whose race is decided, LosingBytes
+	MaxHedges int
+	// MaxLosers bounds the requests in flight whose race is decided, LosingBytes
 	// their sizes; at the bound the oldest are given up. Default 16 and 32 MiB.
-	Losing      int
+	MaxLosers   int
 	LosingBytes int
 }
 
 const (
 	// MaxTries is how many tries a race has at most.
 	MaxTries = 3
-	// tokensPerRace and burst bound hedges in the long run: so many for each first
-	// request, and so many saved up.
+	// tokensPerRace and burst bound hedges in the long run: tokensPerRace
+	// for each first request, and burst saved up.
 	tokensPerRace = 0.25
 	maxTokens     = 16
 )
@@ -36,7 +36,7 @@ type Stats struct {
 	Won     uint64 // of those
 	Queued  uint64 // late requests that waited for a permit
 	Dropped uint64 // of those: not late any more when it came
-	GivenUp uint64 // losers, at the bound
+	GivenUp uint64 // losing requests, at the bound
 	Retries uint64 // requests sent again after a failure that was answered
 	Repeats uint64 // requests sent again after no answer
 
@@ -52,7 +52,7 @@ type Hedger struct {
 	latencies   latencyStats
 	tokens      float64   // of hedges
 	permitQueue []*permit // waiting for a permit, in order
-	losers      []*try    // in flight, oldest first
+	losing      []*try    // in flight, oldest first
 	stats       Stats
 }
 
@@ -66,11 +66,11 @@ func New(c Config) *Hedger {
 	if c.InitialDelay == 0 {
 		c.InitialDelay = 500 * time.Millisecond
 	}
-	if c.Racing == 0 {
-		c.Racing = 4
+	if c.MaxHedges == 0 {
+		c.MaxHedges = 4
 	}
-	if c.Losing == 0 {
-		c.Losing = 16
+	if c.MaxLosers == 0 {
+		c.MaxLosers = 16
 	}
 	if c.LosingBytes == 0 {
 		c.LosingBytes = 32 << 20
@@ -78,16 +78,16 @@ func New(c Config) *Hedger {
 	return &Hedger{config: c, tokens: maxTokens}
 }
 
-// Stats returns the present figures.
+// Stats returns the present values.
 func (h *Hedger) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.stats
-	s.Losing, s.Waiting = len(h.losers), len(h.permitQueue)
+	s.Losing, s.Waiting = len(h.losing), len(h.permitQueue)
 	return s
 }
 
-// startRace counts a new race and says when its first request will be late.
+// startRace counts a new race and returns when its first request will be late.
 func (h *Hedger) startRace(bytes int) (wait time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -97,14 +97,14 @@ func (h *Hedger) startRace(bytes int) (wait time.Duration) {
 	return h.latencies.hedgeDelay(bytes, h.config.InitialDelay)
 }
 
-// recordLatency learns from one request that succeeded.
+// recordLatency records one request that succeeded.
 func (h *Hedger) recordLatency(bytes int, took time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.latencies.recordLatency(bytes, took)
 }
 
-// requestPermit asks for a permit, behind those who asked before.
+// requestPermit requests a permit, in order of the calls.
 func (h *Hedger) requestPermit() *permit {
 	t := &permit{granted: make(chan struct{})}
 	h.mu.Lock()
@@ -118,7 +118,7 @@ func (h *Hedger) requestPermit() *permit {
 
 // grantPermits grants permits in order while there are any.
 func (h *Hedger) grantPermits() {
-	for len(h.permitQueue) > 0 && h.stats.Racing < h.config.Racing && h.tokens >= 1 {
+	for len(h.permitQueue) > 0 && h.stats.Racing < h.config.MaxHedges && h.tokens >= 1 {
 		h.stats.Racing++
 		h.tokens--
 		close(h.permitQueue[0].granted)
@@ -127,7 +127,7 @@ func (h *Hedger) grantPermits() {
 	}
 }
 
-// returnPermit gives a permit back unused, or stops waiting for it.
+// returnPermit returns a permit unused, or stops waiting for it.
 func (h *Hedger) returnPermit(t *permit) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -149,32 +149,32 @@ func (h *Hedger) releasePermits(n int) {
 	h.grantPermits()
 }
 
-// addLosers notes requests in flight whose race is decided, and returns those that
-// are to be given up for it.
+// addLosers adds requests in flight whose race is decided, and returns those
+// that are given up at the bound.
 func (h *Hedger) addLosers(tries []*try) (over []*try) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.losers = append(h.losers, tries...)
+	h.losing = append(h.losing, tries...)
 	bytes := 0
-	for _, t := range h.losers {
+	for _, t := range h.losing {
 		bytes += t.g.race.Bytes
 	}
 	n := 0
-	for len(h.losers)-n > h.config.Losing || len(h.losers) > n && bytes > h.config.LosingBytes {
-		bytes -= h.losers[n].g.race.Bytes
+	for len(h.losing)-n > h.config.MaxLosers || len(h.losing) > n && bytes > h.config.LosingBytes {
+		bytes -= h.losing[n].g.race.Bytes
 		n++
 	}
-	over, h.losers = h.losers[:n:n], slices.Clone(h.losers[n:])
+	over, h.losing = h.losing[:n:n], slices.Clone(h.losing[n:])
 	h.stats.GivenUp += uint64(n)
 	return over
 }
 
-// removeLoser notes that a loser has ended.
+// removeLoser removes a losing request that has ended.
 func (h *Hedger) removeLoser(t *try) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if i := slices.Index(h.losers, t); i >= 0 {
-		h.losers = slices.Delete(h.losers, i, i+1)
+	if i := slices.Index(h.losing, t); i >= 0 {
+		h.losing = slices.Delete(h.losing, i, i+1)
 	}
 }
 

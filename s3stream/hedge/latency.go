@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// latencyStats knows how long recent requests took, by class of size.
+// latencyStats has the durations of recent requests, by class of size.
 type latencyStats struct {
 	classes [3]sizeClass
 }
@@ -16,13 +16,13 @@ type sizeClass struct {
 }
 
 const (
-	// MaxWait is the longest time that a request is waited for before it is
-	// late, whatever was learned.
+	// MaxWait is the longest time after which a request is late, whatever
+	// was measured.
 	MaxWait = 750 * time.Millisecond
-	// minWait keeps hedges away from stores so fast that their p99 is noise.
+	// minWait prevents hedges for stores so fast that their p99 is noise.
 	minWait = 20 * time.Millisecond
-	// minSamples is how many requests must be known before their p99 means
-	// anything.
+	// minSamples is how many requests must be measured before their p99 is
+	// used.
 	minSamples = 32
 )
 
@@ -36,15 +36,16 @@ func (p *latencyStats) classOf(bytes int) *sizeClass {
 	return &p.classes[2]
 }
 
-// recordLatency learns from one request that succeeded.
+// recordLatency records one request that succeeded.
 func (p *latencyStats) recordLatency(bytes int, took time.Duration) {
 	c := p.classOf(bytes)
 	c.took[c.recorded%len(c.took)] = took
 	c.recorded++
 }
 
-// hedgeDelay is after how long a request of this size is late: the recent p99 of its
-// class, or unknown where too few are known; negative means never.
+// hedgeDelay is the time after which a request of this size is late: the recent
+// p99 of its class, or unknown where too few were measured; negative means
+// never.
 func (p *latencyStats) hedgeDelay(bytes int, unknown time.Duration) time.Duration {
 	if unknown < 0 {
 		return unknown

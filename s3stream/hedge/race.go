@@ -8,36 +8,38 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// Race is something that any one of up to MaxTries tries does.
+// Race is work that any one of up to MaxTries tries can do.
 type Race struct {
 	Op    bucket.Op // of the requests that do it
 	Bytes int       // its size
-	// Phase tells races that begin at one instant apart: they do not become
-	// late at one instant, where the scheduler would choose who is first.
+	// Phase differs between races that begin at one instant: they do not
+	// become late at one instant, where the scheduler would choose the
+	// first.
 	Phase uint64
-	// Try prepares the n'th try, from 0, on Run's goroutine. What it returns is
-	// called in a goroutine of its own. Its context tells the Hedger of the
-	// requests made under it; it ends with Run's, and where the race is lost.
+	// Try prepares the n'th try, from 0, on Run's goroutine. The function
+	// that it returns is called in its own goroutine. Its context reports
+	// the requests made under it to the Hedger; it ends with Run's, and
+	// where the race is lost.
 	Try func(n int) (func(context.Context) error, error)
-	// Final, where not nil, knows errors that another try would meet, too: they
-	// decide the race as a success does.
+	// Final, where not nil, reports errors that another try would meet,
+	// too: they decide the race as a success does.
 	Final func(error) bool
 	// OnTryEnd is called on Run's goroutine for each try that has ended.
 	OnTryEnd func(TryResult)
 }
 
-// TryResult is what came of a try.
+// TryResult is the result of a try.
 type TryResult struct {
 	Try  int
 	Err  error
 	Took time.Duration // with all its retries
-	// Decides: this is what came of the race, a first success, a final error,
-	// or the last failure. Tries that end afterwards have lost.
+	// Decides: this result decided the race: a first success, a final
+	// error, or the last failure. Tries that end afterwards have lost.
 	Decides bool
 	Live    int // tries of this race that are still in flight
 }
 
-// Run makes tries until one has succeeded or all have failed, and returns when
+// Run starts tries until one has succeeded or all have failed, and returns when
 // the last one has ended.
 func (h *Hedger) Run(ctx context.Context, r Race) {
 	g := &activeRace{h: h, race: r, ctx: ctx, ended: make(chan *try, MaxTries), changed: make(chan struct{}, 1)}
@@ -62,7 +64,7 @@ type activeRace struct {
 
 	tries       int     // begun
 	live        []*try  // in flight
-	permit      *permit // to begin another try: asked for, perhaps granted
+	permit      *permit // to start another try: requested, perhaps granted
 	permitsHeld int     // permits in use
 	decided     bool
 	ended       chan *try     // never blocks its senders
@@ -88,7 +90,7 @@ func (g *activeRace) handleNextEvent(timer *time.Timer) {
 	case t := <-g.ended:
 		g.handleTryEnd(t)
 		return
-	default: // an answer that is there goes before anything else
+	default: // an answer that has come is handled first
 	}
 	select {
 	case t := <-g.ended:
@@ -100,8 +102,8 @@ func (g *activeRace) handleNextEvent(timer *time.Timer) {
 	}
 }
 
-// lateIn is after how long another try would be due: when every one in flight
-// waits for a late answer. false: not before something else happens.
+// lateIn is the time until another try is due: when every one in flight is
+// late. false: not before another event.
 func (g *activeRace) lateIn() (time.Duration, bool) {
 	if g.decided || g.lateAfter < 0 || g.tries >= MaxTries || len(g.live) == 0 {
 		return 0, false
@@ -118,8 +120,8 @@ func (g *activeRace) lateIn() (time.Duration, bool) {
 	return in, true
 }
 
-// startHedge begins another try, with the permit that has come, if that is still
-// wanted.
+// startHedge starts another try, with the permit that was granted, if that is
+// still wanted.
 func (g *activeRace) startHedge() {
 	select {
 	case t := <-g.ended:
@@ -139,7 +141,7 @@ func (g *activeRace) startHedge() {
 	g.releaseUnusedPermits()
 }
 
-// returnPermit gives up the turn, if there is one.
+// returnPermit returns the permit, if there is one.
 func (g *activeRace) returnPermit() {
 	if g.permit != nil {
 		g.h.returnPermit(g.permit)
@@ -147,7 +149,7 @@ func (g *activeRace) returnPermit() {
 	}
 }
 
-// startTry begins the next try.
+// startTry starts the next try.
 func (g *activeRace) startTry() bool {
 	n := g.tries
 	g.tries++
@@ -191,7 +193,7 @@ func (g *activeRace) handleTryEnd(t *try) {
 	g.race.OnTryEnd(e)
 }
 
-// decideRace ends the race: this try did it, or nothing will.
+// decideRace ends the race: this try decided it, or none can any more.
 func (g *activeRace) decideRace(t *try) {
 	g.decided = true
 	if t.n > 0 && t.err == nil {
@@ -206,7 +208,7 @@ func (g *activeRace) decideRace(t *try) {
 	g.returnPermit()
 }
 
-// releaseUnusedPermits gives back the permits that are not in use any more.
+// releaseUnusedPermits releases the permits that are not in use any more.
 func (g *activeRace) releaseUnusedPermits() {
 	use := max(0, len(g.live)-1)
 	if g.decided {

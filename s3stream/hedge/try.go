@@ -25,13 +25,13 @@ type try struct {
 	reported     bool       // a request was reported
 	lost         bool       // the race is decided without it
 	failed       bool       // the last request was
-	answered     bool       // and the store said so
+	answered     bool       // and the store responded
 }
 
 type tryKey struct{}
 
-// Lost tells what runs under the context of a try whether the race is decided
-// without it, so that nobody will ask for what it does.
+// Lost reports, for the context of a try, whether the race is decided without
+// it, so that its result is not used.
 func Lost(ctx context.Context) bool {
 	t, _ := ctx.Value(tryKey{}).(*try)
 	if t == nil {
@@ -42,7 +42,7 @@ func Lost(ctx context.Context) bool {
 	return t.lost
 }
 
-// requestSince returns since when a request is in flight.
+// requestSince returns the time since which a request is in flight.
 func (t *try) requestSince() (since time.Time, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,7 +55,7 @@ func (t *try) requestReported() bool {
 	return t.reported
 }
 
-// markLost tells the try that it has lost: the request in flight ends as it will,
+// markLost records that the try has lost: the request in flight ends by itself,
 // and no other one follows.
 func (t *try) markLost() {
 	t.mu.Lock()

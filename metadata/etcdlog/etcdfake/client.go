@@ -23,7 +23,7 @@ type Client struct {
 	name string
 	zone string
 
-	mu                sync.Mutex              // guards what follows
+	mu                sync.Mutex              // guards the fields below
 	attempts          map[string]attemptCount // of each op and key
 	cut               bool
 	lag               time.Duration
@@ -31,8 +31,8 @@ type Client struct {
 	conditionsChanged chan struct{} // closed and replaced when cut or lag change
 }
 
-// Client opens a connection. The name is part of every fate; the zone is told
-// nobody yet and serves to name clients.
+// Client opens a connection. The outcome of every call depends on the name. The
+// zone is not used yet.
 func (s *Store) Client(name, zone string) *Client {
 	return &Client{s: s, name: name, zone: zone, attempts: map[string]attemptCount{}, conditionsChanged: make(chan struct{})}
 }
@@ -43,15 +43,15 @@ func (c *Client) Name() string { return c.name }
 // Zone returns the client's zone.
 func (c *Client) Zone() string { return c.zone }
 
-// Cut takes the network away, or gives it back: requests get no answer and
-// have no effect, watches fall silent.
+// Cut takes the network away, or restores it: requests get no response and have
+// no effect, watches deliver nothing.
 func (c *Client) Cut(cut bool) { c.updateConditions(func() { c.cut = cut }) }
 
-// Lag makes the member that serves this client be late by d: serializable
-// reads and watches show what was d ago.
+// Lag makes the member that serves this client lag by d: serializable reads and
+// watches show the state of d ago.
 func (c *Client) Lag(d time.Duration) { c.updateConditions(func() { c.lag = d }) }
 
-// Slow adds d to both ways of every call.
+// Slow adds d to both directions of every call.
 func (c *Client) Slow(d time.Duration) { c.updateConditions(func() { c.slow = d }) }
 
 func (c *Client) updateConditions(f func()) {
@@ -62,15 +62,15 @@ func (c *Client) updateConditions(f func()) {
 	c.conditionsChanged = make(chan struct{})
 }
 
-// currentConditions is the client's condition now, and a channel that closes when it
-// changes.
+// currentConditions returns the client's conditions, and a channel that closes
+// when they change.
 func (c *Client) currentConditions() (cut bool, lag, slow time.Duration, moved <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cut, c.lag, c.slow, c.conditionsChanged
 }
 
-// generateOutcome is the fate of the client's next call of op and key.
+// generateOutcome returns the outcome of the client's next call of op and key.
 func (c *Client) generateOutcome(op, key string, sum uint32) CallOutcome {
 	n := c.countAttempt(op, key)
 	_, _, slow, _ := c.currentConditions()
@@ -80,7 +80,7 @@ func (c *Client) generateOutcome(op, key string, sum uint32) CallOutcome {
 	return f
 }
 
-// attemptCount counts the instants at which something was asked.
+// attemptCount counts the instants at which a request was sent.
 type attemptCount struct {
 	n  int
 	at time.Time // of the last
@@ -92,8 +92,8 @@ func (c *Client) countAttempt(op, key string) int {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t, asked := c.attempts[op+"/"+key]
-	if asked && !now.Equal(t.at) {
+	t, known := c.attempts[op+"/"+key]
+	if known && !now.Equal(t.at) {
 		t.n++
 	}
 	t.at = now
@@ -101,7 +101,7 @@ func (c *Client) countAttempt(op, key string) int {
 	return t.n
 }
 
-// checksumOf tells requests of one instant and key apart.
+// checksumOf distinguishes requests of one instant and key.
 func checksumOf(m proto.Message) uint32 {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
@@ -110,20 +110,20 @@ func checksumOf(m proto.Message) uint32 {
 	return crc32.ChecksumIEEE(b)
 }
 
-// requestID names a request: sum tells those of one op and key apart.
+// requestID identifies a request: sum distinguishes those of one op and key.
 type requestID struct {
 	op, key string
 	sum     uint32
 }
 
-// callStore carries one request through its fate. effect runs under the store's
-// mutex. It may run after call has returned: that is the point.
+// callStore executes one request with its outcome. effect runs under the store's
+// mutex, and may run after callStore has returned, as with a real etcd.
 func callStore[T any](ctx context.Context, c *Client, q requestID, effect func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	// What is asked at the instant at which its context ends has no effect,
+	// A request sent at the instant at which its context ends has no effect,
 	// whichever of the two comes first.
 	begun, ended := time.Now(), atomic.Int64{}
 	stop := context.AfterFunc(ctx, func() { ended.Store(time.Now().UnixNano()) })
@@ -170,7 +170,7 @@ func callStore[T any](ctx context.Context, c *Client, q requestID, effect func()
 	}) {
 		return none, errClosed
 	}
-	// Prefer an answer that is there to a deadline of the same instant.
+	// Prefer a response that has arrived to a deadline of the same instant.
 	timeout := time.NewTimer(c.s.cfg.ReplyTimeout + c.s.cfg.generateDelay("timeout", c.name+q.op+q.key, 0))
 	defer timeout.Stop()
 	select {
@@ -265,7 +265,7 @@ func (c *Client) Compact(ctx context.Context, rev int64) error {
 	return err
 }
 
-// compact forgets history and wakes watches that stand in it.
+// compact drops history and wakes watches that are behind it.
 func (s *Store) compact(rev int64) error {
 	err := s.data.compact(rev)
 	if err == nil {
@@ -274,7 +274,7 @@ func (s *Store) compact(rev int64) error {
 	return err
 }
 
-// Compact forgets history before rev, as an operator does; 0 means all of it.
+// Compact drops history before rev, as an operator does; 0 means all of it.
 func (s *Store) Compact(rev int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

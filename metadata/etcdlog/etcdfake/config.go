@@ -6,34 +6,36 @@ import (
 	"time"
 )
 
-// Config is how an etcd behaves. The zero value of a rate means never.
+// Config is the behaviour of an etcd. The zero value of a rate means never.
 type Config struct {
 	Seed uint64
-	// One way of a call takes from Delay/2 to 3/2 Delay (default 1 ms); one in
-	// TailOneIn takes up to Tail instead.
+	// One direction of a call takes from Delay/2 to 3/2 Delay (default 1 ms); one
+	// in TailOneIn takes up to Tail instead.
 	Delay     time.Duration
 	Tail      time.Duration
 	TailOneIn int
 	// Rates, in calls per thousand.
-	LoseReply   int // executed, and the answer never comes
-	FailBefore  int // not executed, an error comes
+	LoseReply   int // executed, and the response never arrives
+	FailBefore  int // not executed, and an error returned
 	LandLate    int // the caller gets an error; it is executed up to LateBy afterwards
 	CancelWatch int // of deliveries: the watch ends with an error
 	// LateBy is how late at most (default 3 s).
 	LateBy time.Duration
-	// ReplyTimeout is when a caller without answer gets an error (default
-	// 5 s); its own context may be shorter.
+	// ReplyTimeout is when a caller without a response gets an error (default 5
+	// s); its own context may be shorter.
 	ReplyTimeout time.Duration
-	// Progress is how often a quiet watch tells how far it is (default 1 s).
+	// Progress is the interval of progress responses of a watch without events
+	// (default 1 s).
 	Progress time.Duration
-	// Spread, where not zero, makes a watch deliver one revision at a time, up
-	// to Spread apart: then what a follower applies at one instant is one
-	// entry, and those whom it wakes do not race with the next one.
+	// Spread, where not zero, makes a watch deliver one revision at a time, up to
+	// Spread apart: then a follower applies one entry at an instant, and
+	// goroutines that it wakes do not race with the next one.
 	Spread time.Duration
-	// Instants, where not nil, keeps the effects of calls, their answers and the
-	// deliveries of watches apart from what else takes an instant there.
+	// Instants, where not nil, separates the effects of calls, their responses
+	// and the deliveries of watches in time from all others that take an instant
+	// there.
 	Instants *Instants
-	// Script, where not nil, is asked first for the fate of every call.
+	// Script, where not nil, decides the outcome of a call first.
 	Script func(Call) (CallOutcome, bool)
 }
 
@@ -54,8 +56,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Call names a call. Attempt counts the client's calls of this op and key,
-// from 0; calls of one instant share a number, and Sum tells them apart.
+// Call identifies a call. Attempt counts the client's calls of this op and key,
+// from 0; calls of one instant share a number, and Sum distinguishes them.
 type Call struct {
 	Client  string
 	Op      string // range, txn, compact, grant, keepalive, revoke, status, alive, watch
@@ -64,18 +66,18 @@ type Call struct {
 	Sum     uint32 // CRC of a range's or txn's bytes
 }
 
-// CallOutcome is what becomes of a call.
+// CallOutcome is the outcome of a call.
 type CallOutcome struct {
-	Before, After time.Duration // on the way there, and back
+	Before, After time.Duration // of the request, and of the response
 	FailBefore    bool
 	LoseReply     bool
-	NoSpace       bool // executed, and the answer is ErrNoSpace, as etcd does once its quota is passed
-	// Late: the caller gets an error after Before, the effect comes Late
+	NoSpace       bool // executed, and the error is ErrNoSpace, as in etcd when its quota is exceeded
+	// Late: the caller gets an error after Before, and the effect comes Late
 	// after that.
 	Late time.Duration
 }
 
-// generateOutcome draws what becomes of a call.
+// generateOutcome generates the outcome of a call.
 func (c *Config) generateOutcome(call Call) CallOutcome {
 	id := fmt.Sprintf("%s/%s/%s/%08x", call.Client, call.Op, call.Key, call.Sum)
 	f := CallOutcome{Before: c.generateDelay("before", id, call.Attempt), After: c.generateDelay("after", id, call.Attempt)}
@@ -97,7 +99,8 @@ func (c *Config) generateOutcome(call Call) CallOutcome {
 	return f
 }
 
-// generateDelay is one way of a call, to the nanosecond.
+// generateDelay generates the delay of one direction of a call, to the
+// nanosecond.
 func (c *Config) generateDelay(way, id string, n int) time.Duration {
 	v := c.generateNumber(way, id, n)
 	if c.TailOneIn > 0 && v%uint64(c.TailOneIn) == 0 {
@@ -106,7 +109,8 @@ func (c *Config) generateDelay(way, id string, n int) time.Duration {
 	return c.Delay/2 + 1 + time.Duration((v>>16)%uint64(c.Delay))
 }
 
-// generateNumber is a number that depends on its arguments and the seed only.
+// generateNumber returns a number that depends on its arguments and the seed
+// only.
 func (c *Config) generateNumber(kind, id string, n int) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d/%s/%s/%d", c.Seed, kind, id, n)

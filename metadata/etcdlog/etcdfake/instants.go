@@ -5,24 +5,25 @@ import (
 	"time"
 )
 
-// Instants keeps what is to happen apart: two effects of one nanosecond would
-// race, and a seed would not replay. The zero value is ready.
+// Instants separates events in time: two effects of one nanosecond would race,
+// and a seed would not replay. The zero value is ready.
 type Instants struct {
 	mu    sync.Mutex // guards taken
 	taken map[int64]string
 }
 
-// TakeIn is Take for d from now: how long until the instant that was taken.
+// TakeIn is Take for d from now. It returns how long it is until the instant
+// taken.
 func (i *Instants) TakeIn(d time.Duration, by string) time.Duration {
 	now := time.Now()
 	return i.Take(now.Add(d), by).Sub(now)
 }
 
-// maxInstants is how many instants are kept before the past is forgotten.
+// maxInstants is how many instants are kept before past ones are dropped.
 const maxInstants = 4096
 
-// Take returns the first instant, not before at, that nobody else took. Takers
-// of one name share one: identical requests have no order.
+// Take returns the first instant, not before at, that is not taken. Callers with
+// the same name share one: identical requests have no order.
 func (i *Instants) Take(at time.Time, by string) time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()

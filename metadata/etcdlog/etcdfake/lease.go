@@ -15,10 +15,10 @@ type lease struct {
 	until    time.Time
 	keys     map[string]bool
 	timer    *time.Timer
-	renewals int // renewals, so that each end has an instant of its own
+	renewals int // so that each end has an instant of its own
 }
 
-// grantLease makes a lease. The mutex is held.
+// grantLease grants a lease. The mutex is held.
 func (s *Store) grantLease(ttlSeconds int64) int64 {
 	s.lastID++
 	l := &lease{id: s.lastID, ttl: time.Duration(max(ttlSeconds, 2)) * time.Second, keys: map[string]bool{}}
@@ -27,8 +27,8 @@ func (s *Store) grantLease(ttlSeconds int64) int64 {
 	return l.id
 }
 
-// extendLease moves the lease's end. etcd looks for ended leases twice a second,
-// so each lives up to half a second longer. The mutex is held.
+// extendLease moves the lease's end. etcd checks for expired leases twice a
+// second, so each lasts up to half a second longer. The mutex is held.
 func (s *Store) extendLease(l *lease) {
 	l.renewals++
 	wait := l.ttl + time.Duration(s.cfg.generateNumber("lease", fmt.Sprint(l.id), l.renewals)%uint64(500*time.Millisecond))
@@ -39,7 +39,7 @@ func (s *Store) extendLease(l *lease) {
 	l.timer = time.AfterFunc(wait, func() { s.expireLease(l) })
 }
 
-// expireLease ends the lease if its time has really come.
+// expireLease ends the lease if it has expired.
 func (s *Store) expireLease(l *lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ func (s *Store) ExpireLease(id int64) {
 	}
 }
 
-// ExpireKey ends the lease that holds key, and says whether there is one.
+// ExpireKey ends the lease of a key, and reports whether there is one.
 func (s *Store) ExpireKey(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func (s *Store) ExpireKey(key string) bool {
 	return true
 }
 
-// detachKey takes a key from its lease. The mutex is held.
+// detachKey removes a key from its lease. The mutex is held.
 func (s *Store) detachKey(key string, id int64) {
 	if l := s.leases[id]; l != nil {
 		delete(l.keys, key)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Snapshot is the store as it was: what `etcdctl snapshot save` keeps.
+// Snapshot is a copy of the store, as of `etcdctl snapshot save`.
 type Snapshot struct {
 	data   data
 	leases []lease
@@ -27,9 +27,8 @@ func (s *Store) Snapshot() *Snapshot {
 	return snap
 }
 
-// Restore puts a snapshot in the place of everything: an etcd that went back
-// in time. Leases begin again with their whole time. Watches end. nil is an
-// empty etcd.
+// Restore replaces everything by a snapshot: an etcd that went back in time.
+// Leases begin again with their whole time. Watches end. nil is an empty etcd.
 func (s *Store) Restore(snap *Snapshot) {
 	if snap == nil {
 		snap = &Snapshot{data: data{rev: 1, versions: map[string][]version{}}}

@@ -17,22 +17,22 @@ import (
 // Store is one etcd cluster.
 type Store struct {
 	cfg  Config
-	wg   sync.WaitGroup // calls that go on without their caller, lease timers
+	wg   sync.WaitGroup // calls that outlast their caller, lease timers
 	done chan struct{}  // closed by Close
 
-	mu            sync.Mutex // guards what follows; never held while waiting
+	mu            sync.Mutex // guards the fields below; never held while waiting
 	data          data
 	leases        map[int64]*lease
 	lastID        int64
 	changed       chan struct{}  // closed and replaced when rev, history or epoch move
-	epoch         int            // rises with Restore: watches of before end
-	revisionTimes []revisionTime // when revisions came, for members that lag
+	epoch         int            // rises with Restore: earlier watches end
+	revisionTimes []revisionTime // when revisions were committed, for members that lag
 	members       []etcdlog.Member
 	closed        bool
 	stats         Stats
 }
 
-// data is what a snapshot holds.
+// data is the part of a store that a snapshot has.
 type data struct {
 	rev, compacted int64
 	keys           []string // every key with history, sorted
@@ -52,13 +52,13 @@ type event struct {
 	ev  *mvccpb.Event
 }
 
-// revisionTime tells that rev was there from at on.
+// revisionTime is when rev was committed.
 type revisionTime struct {
 	rev int64
 	at  time.Time
 }
 
-// Stats count what happened, so that tests can demand it.
+// Stats counts events, so that tests can check that they occurred.
 type Stats struct {
 	Txns, Ranges, Watches, Compactions, LeasesExpired int
 	LostReplies, FailedBefore, LandedLate             int
@@ -97,21 +97,21 @@ func (s *Store) Stats() Stats {
 	return s.stats
 }
 
-// Revision is the store's newest.
+// Revision returns the store's newest revision.
 func (s *Store) Revision() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.data.rev
 }
 
-// SetMembers says what Status tells.
+// SetMembers sets the members that Status returns.
 func (s *Store) SetMembers(m ...etcdlog.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members = m
 }
 
-// Dump returns the keys and values that are there now, sorted by key.
+// Dump returns the current keys and values, sorted by key.
 func (s *Store) Dump() []*mvccpb.KeyValue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +132,8 @@ func (d *data) findVersion(key string, rev int64) *mvccpb.KeyValue {
 	return nil
 }
 
-// listRange returns what the range holds at rev, by key. end nil: one key; end {0}:
-// everything from key on.
+// listRange returns the keys of a range at rev, sorted. end nil: one key; end
+// {0}: everything from key on.
 func (d *data) listRange(key, end []byte, rev int64) []*mvccpb.KeyValue {
 	if len(end) == 0 {
 		if kv := d.findVersion(string(key), rev); kv != nil {
@@ -154,7 +154,8 @@ func (d *data) listRange(key, end []byte, rev int64) []*mvccpb.KeyValue {
 	return all
 }
 
-// rangeAt answers a range request. now is the revision the asker sees.
+// rangeAt answers a range request. now is the revision that is visible to the
+// client.
 func (d *data) rangeAt(r *etcdserverpb.RangeRequest, now int64) (*etcdserverpb.RangeResponse, error) {
 	rev := now
 	if r.Revision > 0 {
@@ -188,7 +189,7 @@ func (d *data) rangeAt(r *etcdserverpb.RangeRequest, now int64) (*etcdserverpb.R
 
 func sortKVs(kvs []*mvccpb.KeyValue, r *etcdserverpb.RangeRequest) {
 	if r.SortOrder == etcdserverpb.RangeRequest_NONE && r.SortTarget == etcdserverpb.RangeRequest_KEY {
-		return // by key, which is how they come; by anything else none means ascending
+		return // they are sorted by key already; for other targets no order means ascending
 	}
 	by := func(kv *mvccpb.KeyValue) int64 {
 		switch r.SortTarget {
@@ -218,8 +219,8 @@ func sortKVs(kvs []*mvccpb.KeyValue, r *etcdserverpb.RangeRequest) {
 	})
 }
 
-// copyKV gives a caller bytes of its own. Keys only come from etcd's index,
-// which knows no leases (3.7).
+// copyKV returns a copy for a caller. Keys without values come from etcd's index,
+// which has no leases (3.7).
 func copyKV(kv *mvccpb.KeyValue, keysOnly bool) *mvccpb.KeyValue {
 	c := &mvccpb.KeyValue{Key: bytes.Clone(kv.Key), CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version}
 	if !keysOnly {
@@ -242,8 +243,8 @@ func (d *data) addVersion(key string, v version) {
 	d.events = append(d.events, event{v.mod, e})
 }
 
-// compact forgets what a read at rev or later cannot see, and the events
-// before rev.
+// compact drops what a read at rev or later cannot see, and the events before
+// rev.
 func (d *data) compact(rev int64) error {
 	if rev <= d.compacted {
 		return rpctypes.ErrCompacted
@@ -287,8 +288,8 @@ func (s *Store) wakeWatches() {
 	s.changed = make(chan struct{})
 }
 
-// visibleRevision is the revision that a member with this lag has reached. The mutex
-// is held.
+// visibleRevision returns the revision that a member with this lag has reached.
+// The mutex is held.
 func (s *Store) visibleRevision(lag time.Duration) int64 {
 	if lag <= 0 {
 		return s.data.rev

@@ -37,7 +37,7 @@ func (s *Store) runTxn(r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, e
 	return resp, nil
 }
 
-// checkTxn refuses what etcd refuses before it executes anything.
+// checkTxn refuses what etcd refuses before execution.
 func (s *Store) checkTxn(r *etcdserverpb.TxnRequest) error {
 	if max(len(r.Compare), len(r.Success), len(r.Failure)) > maxTxnOps {
 		return rpctypes.ErrTooManyOps
@@ -65,8 +65,8 @@ func (s *Store) checkTxn(r *etcdserverpb.TxnRequest) error {
 	return nil
 }
 
-// checkLeases refuses a txn that would put under a lease that is not there: on
-// the branches it takes, before anything is written.
+// checkLeases refuses a txn that would put under a missing lease: in the branches
+// it takes, before anything is written.
 func (s *Store) checkLeases(r *etcdserverpb.TxnRequest) error {
 	ops := r.Failure
 	if s.comparesHold(r.Compare, s.data.rev) {
@@ -100,7 +100,7 @@ func (t *txn) run(r *etcdserverpb.TxnRequest) *etcdserverpb.TxnResponse {
 	return t.apply(r, t.planBranches(r))
 }
 
-// branchPlan is which branches are taken, decided before anything is written.
+// branchPlan has the branches that are taken, decided before anything is written.
 type branchPlan struct {
 	ok     bool
 	nested []*branchPlan

@@ -31,12 +31,12 @@ type watch struct {
 	prefix        string
 	next          int64 // first revision not delivered
 	epoch         int
-	progressNotes int // notes of progress so far
+	progressNotes int // progress responses so far
 	out           chan<- etcdlog.WatchResponse
 }
 
-// run delivers until the watch ends. Each delivery waits first: what comes
-// meanwhile comes along.
+// run delivers until the watch ends. Each delivery waits first, and includes what
+// arrives meanwhile.
 func (w *watch) run() {
 	progress := time.NewTimer(w.progressDelay())
 	defer progress.Stop()
@@ -72,7 +72,7 @@ func (w *watch) run() {
 	}
 }
 
-// lagTimer wakes a watch whose member is behind: time alone brings revisions.
+// lagTimer wakes a watch whose member lags: it gets revisions as time passes.
 func (w *watch) lagTimer() <-chan time.Time {
 	if _, lag, _, _ := w.c.currentConditions(); lag > 0 {
 		return time.After(lag/2 + w.c.s.cfg.generateDelay("lag", w.c.name+w.prefix, int(w.next)))
@@ -85,7 +85,7 @@ func (w *watch) progressDelay() time.Duration {
 	return w.c.s.cfg.Progress + w.c.s.cfg.generateDelay("progress", w.c.name+w.prefix, w.progressNotes)
 }
 
-// checkReady says whether there is something to deliver, and what to wait for.
+// checkReady reports whether there is something to deliver, and what to wait for.
 func (w *watch) checkReady() (bool, <-chan struct{}, <-chan struct{}) {
 	cut, lag, _, moved := w.c.currentConditions()
 	s := w.c.s
@@ -98,14 +98,14 @@ func (w *watch) checkReady() (bool, <-chan struct{}, <-chan struct{}) {
 		return true, s.changed, moved
 	}
 	events, rev := w.pendingEvents(s.visibleRevision(lag))
-	if len(events) == 0 { // in step: a compaction from here on is not its business
+	if len(events) == 0 { // up to date: a later compaction does not affect it
 		w.next = max(w.next, rev+1)
 	}
 	return len(events) > 0, s.changed, moved
 }
 
-// pendingEvents are the puts below the prefix from next up to rev. The store's mutex
-// is held.
+// pendingEvents returns the puts below the prefix from next up to rev. The
+// store's mutex is held.
 func (w *watch) pendingEvents(rev int64) ([]*mvccpb.Event, int64) {
 	d := &w.c.s.data
 	i := sort.Search(len(d.events), func(i int) bool { return d.events[i].rev >= w.next })
@@ -118,8 +118,8 @@ func (w *watch) pendingEvents(rev int64) ([]*mvccpb.Event, int64) {
 	return all, rev
 }
 
-// deliverEvents sends what there is, in fragments whose size the seed decides. It
-// returns false where the watch ended.
+// deliverEvents sends the pending events, in fragments whose size the seed
+// decides. It returns false where the watch ended.
 func (w *watch) deliverEvents() bool {
 	_, lag, _, _ := w.c.currentConditions()
 	s := w.c.s
@@ -163,7 +163,7 @@ func (w *watch) deliverEvents() bool {
 	return true
 }
 
-// sendProgress tells how far the watch is when nothing happens.
+// sendProgress sends the watch's revision while there are no events.
 func (w *watch) sendProgress() bool {
 	cut, lag, _, _ := w.c.currentConditions()
 	if cut {

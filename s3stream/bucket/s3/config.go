@@ -10,7 +10,7 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// Config says which bucket, where, and as whom.
+// Config is the bucket, its place, and the credentials.
 type Config struct {
 	Bucket    string
 	Endpoint  string // "http://host:port" of a store that is not Amazon's; "" is Amazon's
@@ -22,13 +22,13 @@ type Config struct {
 	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, profile, web identity, container, instance.
 	AccessKey, SecretKey, SessionToken string
 
-	Retry    bucket.RetryConfig // zero is bucket.DefaultRetry with a seed of its own
+	Retry    bucket.RetryConfig // zero is bucket.DefaultRetry with its own seed
 	MaxConns int                // connections at once; 0 is DefaultConns
 }
 
 const (
-	// DefaultConns bounds the connections of one broker: four times the requests
-	// that its lanes, caches and duties have under way at once.
+	// DefaultConns bounds the connections of one broker: four times the
+	// requests that its lanes, caches and roles have under way at once.
 	DefaultConns  = 256
 	defaultRegion = "us-east-1"
 )

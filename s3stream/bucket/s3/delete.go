@@ -14,8 +14,8 @@ import (
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
-// Delete implements bucket.Bucket for one batch. A store that takes no batches is
-// asked for one name at a time from then on.
+// Delete implements bucket.Bucket for one batch. A store that refuses batches
+// gets one request per name from then on.
 func (r *requests) Delete(ctx context.Context, names ...string) error {
 	if err := checkRequest(ctx, bucket.OpDelete, names[0], bucket.CheckNames(names)); err != nil {
 		return err
@@ -45,9 +45,9 @@ func (r *requests) deleteOne(ctx context.Context, name string) error {
 	return err
 }
 
-// deleteBatch sends one DeleteObjects, with a Content-MD5 beside the SDK's
-// checksum: some stores know no other and answer 400 without it. refused tells
-// that the store takes no such request at all.
+// deleteBatch sends one DeleteObjects, with a Content-MD5 in addition to the
+// SDK's checksum: some stores accept no other and respond with 400 without it.
+// refused reports that the store does not support such requests at all.
 func (r *requests) deleteBatch(ctx context.Context, names []string) (refused bool, err error) {
 	batch := make([]types.ObjectIdentifier, len(names))
 	for i := range names {

@@ -14,7 +14,7 @@ import (
 // The codes below are those of Amazon's "Error responses" reference; stores
 // that are not Amazon's use a subset of them.
 
-// translateError turns what the SDK returned into an error of the door.
+// translateError translates an error of the SDK into one of package bucket.
 func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) error {
 	code := ""
 	var api smithy.APIError
@@ -35,7 +35,7 @@ func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) e
 // noAnswerError is no answer, or one that broke off.
 func noAnswerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err() // Retry knows whose it is: the attempt's or the caller's
+		return ctx.Err() // Retry distinguishes the attempt's from the caller's
 	}
 	return fmt.Errorf("%w: incomplete response: %w", bucket.ErrBusy, err)
 }

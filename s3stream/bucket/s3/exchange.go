@@ -14,8 +14,9 @@ import (
 type exchange struct {
 	sent   bool
 	status int // 0 while there is no answer
-	// conns counts the connections that the request was put on: the transport asks
-	// again by itself where one that was kept open turns out to be dead.
+	// conns counts the connections on which the request was sent: the
+	// transport sends it again by itself where a kept connection turns out
+	// to be closed.
 	conns atomic.Int64
 }
 
@@ -34,7 +35,8 @@ type countingClient struct{ client *http.Client }
 func (c countingClient) Do(request *http.Request) (*http.Response, error) {
 	x, ok := request.Context().Value(exchangeKey{}).(*exchange)
 	if !ok || x.sent {
-		// Were the SDK to retry or to redirect by itself, the meters would lie.
+		// If the SDK retried or redirected by itself, the meters would
+		// be wrong.
 		return nil, errors.New("BUG: a request that is not counted")
 	}
 	x.sent = true

@@ -148,8 +148,8 @@ func readBody(output *s3.GetObjectOutput) (body []byte, err error) {
 	return body, err
 }
 
-// List implements bucket.Bucket for what fits a page. A store may answer with
-// less than a page and say that there is more: it is then asked on.
+// List implements bucket.Bucket for what fits a page. A store may return less
+// than a page and a continuation: the listing is then continued.
 func (r *requests) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
 	if err := checkRequest(ctx, bucket.OpList, prefix); err != nil {
 		return nil, err
@@ -197,8 +197,8 @@ func (r *requests) reportResult(ctx context.Context, a bucket.Attempt, x *exchan
 	return fmt.Errorf("%s %q in bucket %s: %w", a.Op, a.Name, r.bucket, translateError(ctx, a.Op, x, err))
 }
 
-// reportAttempt tells of the request, and of those before it that met a dead
-// connection; of none if nothing was sent.
+// reportAttempt reports the request, and those before it that met a closed
+// connection; none if nothing was sent.
 func reportAttempt(ctx context.Context, a bucket.Attempt, x *exchange) {
 	if !x.sent {
 		return

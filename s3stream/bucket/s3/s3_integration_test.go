@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zonewise/zonewise/internal/testenv/s3server"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 	"github.com/zonewise/zonewise/s3stream/bucket/buckettest"
 	"github.com/zonewise/zonewise/s3stream/bucket/s3"
+	"github.com/zonewise/zonewise/test/testenv/s3server"
 )
 
 func open(t *testing.T, server *s3server.Server, prefix string) *s3.Store {

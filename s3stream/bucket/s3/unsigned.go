@@ -9,14 +9,14 @@ import (
 )
 
 // SkipBodyHash leaves the SHA-256 of bodies out of signatures from now on, if
-// this store takes that: a sixth of what a broker computes towards a plain-http
-// endpoint. Over TLS it is left out anyway. The CRC32C that goes with each put
-// guards the body then, so the store must refuse one that does not match; what
-// it tries for that below probe/<nonce>/ it removes. An error says why
-// signatures cover bodies as before; that is no reason not to use the store.
+// this store allows that: it is a sixth of a broker's processor time with a
+// plain-http endpoint. Over TLS it is left out anyway. The CRC32C of each put
+// then guards the body, so the store must refuse a body that does not match;
+// the objects of this check below probe/<nonce>/ are removed. An error is why
+// signatures cover bodies as before; it is no reason not to use the store.
 //
-// Who can change a body on its way could choose one of the same CRC. Over plain
-// http they can change what is read just as well.
+// An attacker that can change a body in transit could choose one of the same
+// CRC. Over plain http it can change what is read just as well.
 func (s *Store) SkipBodyHash(ctx context.Context, nonce string) error {
 	if s.requests.unsigned.Load() {
 		return nil

@@ -1,0 +1,51 @@
+package main
+
+const groups = "./broker/groups"
+
+// groupFixes: consumer groups.
+func groupFixes() []mutant {
+	return []mutant{
+		{name: "offsets below zero are refused", pkg: "./broker/groups", run: "TestCommitOfManyPartitionsAnswersEach", edits: []edit{{"broker/groups/offset_commit.go",
+			"				case !known || p.Partition < 0", "				case p.Offset < 0:\n					*code = kerr.InvalidRequest.Code\n				case !known || p.Partition < 0"}}},
+		{name: "a commit under an older epoch is refused", pkg: groups, run: "OlderEpochIsGood", edits: []edit{{"broker/groups/consumer_epoch_check.go",
+			"	if epoch >= p.epoch {\n", "	if epoch >= -9 {\n"}}},
+		{name: "a commit under an older epoch is good for what came later", pkg: groups, run: "OlderEpochIsGood", edits: []edit{{"broker/groups/consumer_epoch_check.go",
+			" || epoch < h.since\n", "\n"}}},
+		{name: "what is kept counts as given anew", pkg: groups, run: "OlderEpochIsGood", edits: []edit{{"broker/groups/reconcile.go",
+			"	given := to.assigned.subtract(p.assigned)\n", "	given := to.assigned\n"}}},
+		{name: "the next coordinator takes what a member has for new", pkg: groups, run: "OlderEpochIsGood", edits: []edit{{"broker/groups/consumer_ownership.go",
+			" }), h.Since)\n", " }), p.epoch)\n"}}},
+		{name: "a partition of two is whose is loaded last", pkg: groups, run: "APartitionOfTwo", edits: []edit{{"broker/groups/consumer_ownership.go",
+			"return h.Since >= r.owners[tp].since }", "return h.Since >= 0 }"}}},
+		{name: "a static member's successor is held to its epochs", pkg: groups, run: "AStaticMembersEpochsEnd", edits: []edit{{"broker/groups/consumer_heartbeat.go",
+			"		r.claimPartitions(p, p.assigned, 0) //", "		//"}}},
+		{name: "a group goes with its last position", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_offsets.go",
+			"			delete(g.offsets, tp)\n			s.offsets--\n		}\n	}\n", "			delete(g.offsets, tp)\n			s.offsets--\n		}\n	}\n	if len(g.offsets) == 0 && g.group == nil && g.consumer == nil {\n		s.groups.drop(name)\n	}\n"}}},
+		{name: "a group begins with its first position that is committed", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_txn.go",
+			"	s.ensureGroup(c.Group) //", "	//"}}},
+		{name: "a group expires while a transaction has its offset", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_offsets.go",
+			" && len(pending) == 0 && !g.hasMembers()", " && !g.hasMembers()"}}},
+		{name: "a heartbeat's error depends on whether its classic group is in memory", pkg: groups, run: "LostItsPositions", edits: []edit{{"broker/groups/migrate.go",
+			"		b.replyError(kerr.GroupIDNotFound.Code, \"the group is not a consumer group\")", "		b.replyError(pickCode(g.classic.state == stateEmpty, kerr.UnknownMemberID.Code, kerr.GroupIDNotFound.Code), \"\")"}}},
+		{name: "every protocol's metadata is written", pkg: groups, run: "TheChosenProtocolIsStoredAlone", edits: []edit{{"broker/groups/classic_group.go",
+			"[]metadata.GroupProtocol{{Name: m.protocol, Metadata: mem.findMetadata(m.protocol)}}", "mem.protocols"}}},
+		{name: "a member that does not fit joins, and the leader gets the error", pkg: groups, run: "WhoDoesNotFitAnEntry", edits: []edit{{"broker/groups/classic_join.go",
+			"if known == nil && !m.fitsRecord(a) {", "if known != nil && !m.fitsRecord(a) {"}}},
+		{name: "full member memory returns the error of a full group", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/classic_join.go",
+			"		return kerr.CoordinatorLoadInProgress.Code\n", "		return kerr.GroupMaxSizeReached.Code\n"}}},
+		{name: "members of all groups are not counted", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/memory_pool.go",
+			"	n := g.classic.bytes + g.classic.assignmentBytes\n", "	n := 0\n"}}},
+		{name: "assignments are not counted", pkg: groups, run: "AssignmentsAreBounded", edits: []edit{{"broker/groups/memory_pool.go",
+			"	n := g.classic.bytes + g.classic.assignmentBytes\n", "	n := g.classic.bytes\n"}}},
+		{name: "large members take all there is", pkg: groups, run: "MemberBytesAreBounded", edits: []edit{{"broker/groups/memory_pool.go",
+			"limit -= limit / 8", "limit -= 0"}}},
+		{name: "a limit returns a code that SyncGroup does not have", pkg: "./broker", run: "LimitCodes", edits: []edit{{"broker/groups/classic_requests.go",
+			"	if s.code == kerr.CoordinatorLoadInProgress.Code {", "	if s.code == kerr.RebalanceInProgress.Code {"}}},
+		{name: "heartbeats are refused while a slot is taken over", pkg: groups, run: "TakeOverNeedsNoRebalance", edits: []edit{{"broker/groups/classic_requests.go",
+			"pickCode(code == kerr.CoordinatorLoadInProgress.Code, noError, code)", "code"}}},
+		{name: "a rebalance timeout of nothing is the session timeout", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/classic_requests.go",
+			"	if r.Version < 1 {\n		a.rebalanceTimeout", "	if r.Version < 1 || r.RebalanceTimeoutMillis <= 0 {\n		a.rebalanceTimeout"}}},
+		{name: "a group whose members never synced is forgotten", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/classic_rebalance.go",
+			"		m.storeEmptyGroup()\n		return\n", "		if m.hasRecord {\n			m.storeEmptyGroup()\n		}\n		return\n"}}},
+	}
+}
