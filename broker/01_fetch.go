@@ -140,9 +140,9 @@ func (f *fetch) resolveParts(ctx context.Context) {
 // resolveOnce reads the state; false if a partition needs a barrier.
 func (f *fetch) resolveOnce() (sure bool) {
 	sure = true
-	away := f.s.notServing()
+	notServing := f.s.notServing()
 	f.s.viewEach(f.r.conn.ctx, len(f.parts), func(st *metadata.State, i int) {
-		if f.parts[i].resolve(st, f.r.version, away, f.minBytes()) {
+		if f.parts[i].resolve(st, f.r.version, notServing, f.minBytes()) {
 			sure = false
 		}
 	})
@@ -152,11 +152,11 @@ func (f *fetch) resolveOnce() (sure bool) {
 
 // refreshParts reads the state of some partitions.
 func (f *fetch) refreshParts(parts []int) {
-	away := f.s.notServing()
+	notServing := f.s.notServing()
 	f.s.viewEach(f.r.conn.ctx, len(parts), func(st *metadata.State, i int) {
 		p := &f.parts[parts[i]]
 		f.adjustTotals(p, -1)
-		p.resolve(st, f.r.version, away, f.minBytes())
+		p.resolve(st, f.r.version, notServing, f.minBytes())
 		f.adjustTotals(p, 1)
 	})
 }
@@ -181,7 +181,7 @@ func (f *fetch) adjustTotals(p *fetchPart, sign int) {
 func (f *fetch) minBytes() int64 { return int64(max(f.q.MinBytes, 1)) }
 
 // resolve checks one partition, and reports whether the result needs a barrier.
-func (p *fetchPart) resolve(st *metadata.State, version int16, away bool, wanted int64) (unsure bool) {
+func (p *fetchPart) resolve(st *metadata.State, version int16, notServing bool, wanted int64) (unsure bool) {
 	t, ok := lookupTopic(st, p.name, p.id)
 	p.tp = metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p.index)}
 	if ok {
@@ -195,7 +195,7 @@ func (p *fetchPart) resolve(st *metadata.State, version int16, away bool, wanted
 	case !ok || !p.known:
 		p.known, p.code = false, kerr.UnknownTopicOrPartition.Code
 		return true
-	case away:
+	case notServing:
 		p.code = kerr.NotLeaderForPartition.Code
 	case p.leaderEpoch > int32(p.view.Epoch):
 		p.code = kerr.UnknownLeaderEpoch.Code

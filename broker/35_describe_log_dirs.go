@@ -31,7 +31,7 @@ func (s *Server) handleDescribeLogDirs(ctx context.Context, _ *request, q *kmsg.
 		return resp
 	}
 	self, v := s.cfg.Self(), s.currentView()
-	tell := func(st *metadata.State, t metadata.Topic, partitions []int32) {
+	add := func(st *metadata.State, t metadata.Topic, partitions []int32) {
 		rt := kmsg.NewDescribeLogDirsResponseDirTopic()
 		rt.Topic = t.Name
 		for _, p := range partitions {
@@ -50,11 +50,11 @@ func (s *Server) handleDescribeLogDirs(ctx context.Context, _ *request, q *kmsg.
 	}
 	if q.Topics == nil {
 		all := s.listTopics()
-		s.viewEach(ctx, len(all), func(st *metadata.State, i int) { tell(st, all[i], partitionIndexes(all[i].Partitions)) })
+		s.viewEach(ctx, len(all), func(st *metadata.State, i int) { add(st, all[i], partitionIndexes(all[i].Partitions)) })
 	}
 	s.viewEach(ctx, len(q.Topics), func(st *metadata.State, i int) {
 		if t, ok := st.TopicNamed(q.Topics[i].Topic); ok {
-			tell(st, t, q.Topics[i].Partitions)
+			add(st, t, q.Topics[i].Partitions)
 		}
 	})
 	resp.Dirs = append(resp.Dirs, dir)

@@ -361,7 +361,7 @@ func TestDescribedTopicsArePagedAndHaveNoNullLists(t *testing.T) {
 		q.ResponsePartitionLimit = 2
 		got := ""
 		for range 10 {
-			resp := r.ask(q).(*kmsg.DescribeTopicPartitionsResponse)
+			resp := r.roundTrip(q).(*kmsg.DescribeTopicPartitionsResponse)
 			for _, topic := range resp.Topics {
 				for _, p := range topic.Partitions {
 					got += fmt.Sprintf("%s%d ", *topic.Topic, p.Partition)

@@ -36,7 +36,7 @@ func TestTopicsAreMadeOnFirstUseAtABoundedRate(t *testing.T) {
 				next++
 				names = append(names, fmt.Sprintf("t%d", next))
 			}
-			resp := r.ask(metadataOf(true, names...)).(*kmsg.MetadataResponse)
+			resp := r.roundTrip(metadataOf(true, names...)).(*kmsg.MetadataResponse)
 			for _, t := range resp.Topics {
 				switch t.ErrorCode {
 				case 0:
@@ -68,7 +68,7 @@ func TestTopicsAreMadeOnFirstUseAtABoundedRate(t *testing.T) {
 		if lines := strings.Count(log.String(), "auto-creation of topics refused"); lines != 1 {
 			t.Errorf("%d lines in the log, want one a minute:\n%s", lines, log.String())
 		}
-		if code := r.ask(metadataOf(false, "t1")).(*kmsg.MetadataResponse).Topics[0].ErrorCode; code != 0 {
+		if code := r.roundTrip(metadataOf(false, "t1")).(*kmsg.MetadataResponse).Topics[0].ErrorCode; code != 0 {
 			t.Errorf("a topic that is there: %d", code)
 		}
 	})

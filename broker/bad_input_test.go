@@ -213,7 +213,7 @@ func TestMangledRequestsHarmNobodyElse(t *testing.T) {
 			t.Errorf("%v handlers panicked", faults)
 		}
 		r := dial()
-		if got := r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+		if got := r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {
 			t.Errorf("afterwards, a good request: %d", got.ErrorCode)
 		}
 	})

@@ -88,11 +88,11 @@ func TestNothingIsAnsweredFromAStateThatMayBeOld(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		id := r.makeTopic("t", 1)
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
-		r.ask(commitOf("g", "t", 1))
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
+		r.roundTrip(commitOf("g", "t", 1))
 		for name, q := range barredRequests() {
 			n.w.deaf.Store(true)
-			code := errorIn(reflect.ValueOf(r.ask(q)))
+			code := errorIn(reflect.ValueOf(r.roundTrip(q)))
 			n.w.deaf.Store(false)
 			if code := int16(code); code == noError || code == kerr.UnknownTopicOrPartition.Code || code == kerr.OffsetOutOfRange.Code {
 				t.Errorf("%s: error %d, as if the state were known to be as new as the log", name, code)

@@ -115,7 +115,7 @@ func (r *raw) answer() ([]byte, error) {
 	return b, err
 }
 
-func (r *raw) ask(q kmsg.Request) kmsg.Response {
+func (r *raw) roundTrip(q kmsg.Request) kmsg.Response {
 	r.t.Helper()
 	r.send(q)
 	return r.receive(q, r.next)
@@ -150,7 +150,7 @@ func (r *raw) makeTopic(name string, partitions int32, configs ...string) metada
 		topic.Configs = append(topic.Configs, c)
 	}
 	q.Topics = append(q.Topics, topic)
-	resp := r.ask(q).(*kmsg.CreateTopicsResponse)
+	resp := r.roundTrip(q).(*kmsg.CreateTopicsResponse)
 	if resp.Topics[0].ErrorCode != 0 {
 		r.t.Fatalf("create topic: %d", resp.Topics[0].ErrorCode)
 	}

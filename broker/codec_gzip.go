@@ -11,10 +11,10 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// gzipReader unpacks gzip (RFC 1952) as Java's GZIPInputStream does, which decides
-// what a broker of Kafka takes: members follow one another, what behind a member
-// does not begin another one is passed over, reserved flags mean nothing, and
-// names and comments are as long as they are.
+// gzipReader decompresses gzip (RFC 1952) as Java's GZIPInputStream does, which
+// decides what a Kafka broker accepts: there may be several members, bytes after a
+// member that do not start another one are ignored, so are reserved flags, and names
+// and comments have any length.
 //
 //	+--------+----+-----+-------+----------+---------+------+---------+--------+---------+-------+--------+
 //	| magic  | CM | FLG | mtime | XFL, OS  | [extra] | [name| [comment| [CRC16 | deflate | CRC32 | length |
@@ -22,10 +22,10 @@ import (
 //	+--------+----+-----+-------+----------+---------+------+---------+--------+---------+-------+--------+
 type gzipReader struct {
 	in     []byte
-	src    bytes.Reader // over in: flate reads no further than a member's end
+	src    bytes.Reader // reads in: flate reads no further than a member's end
 	flate  io.ReadCloser
-	filled int    // how much of in Java would have taken by now
-	crc    uint32 // of what the member unpacked to
+	filled int    // how much of in Java would have buffered by now
+	crc    uint32 // of the member's decompressed bytes
 	size   uint32
 }
 
@@ -45,7 +45,7 @@ var (
 	errGzipTrailer = errors.New("gzip: checksum or length of a member is wrong")
 )
 
-// reset begins with the first member, which must be one.
+// reset starts with the first member, which must be valid.
 func (g *gzipReader) reset(in []byte) error {
 	g.in = in
 	g.src.Reset(in)
@@ -60,13 +60,13 @@ func (g *gzipReader) reset(in []byte) error {
 	return g.openMember(n)
 }
 
-// release lets go of the bytes.
+// release drops the references to the bytes.
 func (g *gzipReader) release() {
 	g.in = nil
 	g.src.Reset(nil)
 }
 
-// openMember begins to unpack at an index of in.
+// openMember starts to decompress at an index of in.
 func (g *gzipReader) openMember(at int) error {
 	g.crc, g.size = 0, 0
 	g.src.Reset(g.in[at:])
@@ -82,7 +82,7 @@ func (g *gzipReader) Read(p []byte) (int, error) {
 		case err != nil && err != io.EOF:
 			return n, fmt.Errorf("gzip: %w", err)
 		case n > 0 || err == nil:
-			return n, nil // flate says EOF again
+			return n, nil // flate returns EOF again
 		}
 		if err := g.next(); err != nil {
 			return 0, err
@@ -90,7 +90,7 @@ func (g *gzipReader) Read(p []byte) (int, error) {
 	}
 }
 
-// next checks the trailer and begins the next member; io.EOF if there is none.
+// next checks the trailer and starts the next member; io.EOF if there is none.
 func (g *gzipReader) next() error {
 	end := len(g.in) - g.src.Len()
 	at := end + gzipTrailerBytes
@@ -105,16 +105,16 @@ func (g *gzipReader) next() error {
 	}
 	n, err := gzipHeader(g.in[at:])
 	if err != nil {
-		return io.EOF // what is there is none, and passed over
+		return io.EOF // trailing bytes that are not a member are ignored
 	}
 	g.filled = max(g.filled, at+n)
 	return g.openMember(at + n)
 }
 
-// more reports whether Java (17, GZIPInputStream.readTrailer) looks for another
-// member behind the deflated bytes that end there. It does if its source has
-// bytes that it did not take yet; of those that it took it wants more than a
-// trailer, a header and a trailer.
+// more reports whether Java (17, GZIPInputStream.readTrailer) tries to read another
+// member after the deflated bytes that end at end. It does if its source has bytes
+// that are not buffered yet, or if the buffered ones are more than a trailer, a
+// header and a trailer.
 func (g *gzipReader) more(end int) bool {
 	for g.filled < end {
 		g.filled = min(g.filled+gzipFill, len(g.in))
@@ -122,7 +122,7 @@ func (g *gzipReader) more(end int) bool {
 	return max(g.filled, end+gzipTrailerBytes) < len(g.in) || g.filled-end > gzipTrailerBytes+gzipHeaderBytes+gzipTrailerBytes
 }
 
-// gzipHeader is the length of the header that in begins with.
+// gzipHeader returns the length of the header at the start of in.
 func gzipHeader(in []byte) (int, error) {
 	if len(in) < gzipHeaderBytes || in[0] != 0x1f || in[1] != 0x8b || in[2] != 8 {
 		return 0, errGzipHeader

@@ -11,8 +11,8 @@ import (
 	"github.com/zonewise/zonewise/internal/xxh32"
 )
 
-// An lz4 frame as Kafka's clients write it and Kafka's own reader takes it
-// (Lz4BlockInputStream, Kafka 4.4): one frame, of independent blocks.
+// An lz4 frame as Kafka's clients write it and Kafka's own reader accepts it
+// (Lz4BlockInputStream, Kafka 4.4): one frame of independent blocks.
 //
 //	+-------+-----+----+--------------+----+---------------------------------+----------+----------+
 //	| magic | FLG | BD | content size | HC | blocks: size, bytes, [checksum] | 0 (u32)  | content  |
@@ -20,12 +20,12 @@ import (
 //	+-------+-----+----+--------------+----+---------------------------------+----------+----------+
 const (
 	lz4Magic           = 0x184D2204
-	lz4Reserved        = 0b11 // of FLG; the lower one tells of a dictionary
+	lz4Reserved        = 0b11 // of FLG; the lower bit means a dictionary
 	lz4ContentChecksum = 1 << 2
 	lz4ContentSize     = 1 << 3
 	lz4BlockChecksum   = 1 << 4
 	lz4Independent     = 1 << 5
-	lz4Uncompressed    = 1 << 31 // of a block's size: it is not packed
+	lz4Uncompressed    = 1 << 31 // of a block's size: not compressed
 )
 
 var (
@@ -35,25 +35,25 @@ var (
 	errLZ4Content  = errors.New("lz4: the content is not what the frame says of it")
 )
 
-// lz4Reader unpacks a frame, a block at a time. Java's reader, which is stricter
-// than the format, must take what a broker takes: a batch with linked blocks, in
-// the legacy format, or behind a skippable frame would stop every Java consumer at
-// it for ever. Like it, nothing behind the frame is looked at; like Kafka's, ours
-// is then short of the records that a second frame may have.
+// lz4Reader decompresses a frame, a block at a time. Java's reader is stricter than
+// the format and must accept what a broker accepts: a batch with linked blocks, in
+// the legacy format, or after a skippable frame would block every Java consumer
+// forever. As in Java's reader, bytes after the frame are ignored, so that the
+// records of a second frame are missing.
 type lz4Reader struct {
-	in    []byte // not unpacked yet
+	in    []byte // not decompressed yet
 	flags byte
-	most  int    // bytes of a block
-	size  uint64 // of the content, as the frame says
+	most  int    // maximum bytes of a block
+	size  uint64 // of the content, from the frame's descriptor
 	sum   xxh32.Digest
 	block []byte // memory of the last block
 	out   []byte // of that, not read yet
-	total uint64 // unpacked
+	total uint64 // decompressed bytes
 	ended bool
-	empty bool // a block without content was met
+	empty bool // an empty block was read
 }
 
-// reset begins with a frame.
+// reset starts a frame.
 func (z *lz4Reader) reset(in []byte) error {
 	*z = lz4Reader{block: z.block}
 	n, err := z.header(in)
@@ -64,7 +64,7 @@ func (z *lz4Reader) reset(in []byte) error {
 	return nil
 }
 
-// release lets go of the bytes.
+// release drops the references to the bytes.
 func (z *lz4Reader) release() { *z = lz4Reader{block: z.block} }
 
 // header reads the frame's descriptor and returns where it ends.
@@ -119,7 +119,7 @@ func (z *lz4Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next unpacks a block.
+// next decompresses a block.
 func (z *lz4Reader) next() error {
 	if len(z.in) < 4 {
 		return errLZ4Short
@@ -153,8 +153,8 @@ func (z *lz4Reader) next() error {
 	return errors.Join(err, z.count())
 }
 
-// count takes note of what was unpacked. A block without content is the end to
-// Java's readers, so that none with content may follow.
+// count counts the decompressed bytes. Java's readers stop at an empty block, so no
+// block with content may follow it.
 func (z *lz4Reader) count() error {
 	switch {
 	case len(z.out) == 0:
@@ -173,7 +173,7 @@ func (z *lz4Reader) unpack(block []byte) ([]byte, error) {
 	if !hasValidLZ4End(block) {
 		return nil, errLZ4Block
 	}
-	if most := min(z.most, 255*len(block)); most > cap(z.block) { // no block packs tighter
+	if most := min(z.most, 255*len(block)); most > cap(z.block) { // the maximum compression ratio
 		z.block = make([]byte, most)
 	}
 	n, err := lz4.UncompressBlock(block, z.block[:min(z.most, cap(z.block))])
@@ -183,8 +183,8 @@ func (z *lz4Reader) unpack(block []byte) ([]byte, error) {
 	return z.block[:n], nil
 }
 
-// end checks what the frame says of its content. Java's reader does not, but
-// librdkafka and franz-go do, and would stop there for ever.
+// end checks the content's size and checksum. Java's reader does not, but
+// librdkafka and franz-go do, and would be blocked there forever.
 func (z *lz4Reader) end() error {
 	z.ended = true
 	if z.flags&lz4ContentChecksum != 0 {
@@ -201,12 +201,12 @@ func (z *lz4Reader) end() error {
 	return nil
 }
 
-// lz4EndMargin is how many bytes the format wants behind the literals of every
-// sequence but the last: an offset, a token, and five literals.
+// lz4EndMargin is how many bytes the format requires after the literals of every
+// sequence except the last: an offset, a token, and five literals.
 const lz4EndMargin = 8
 
-// hasValidLZ4End reports whether the sequences of a block end as the format wants them
-// to, which Java's decoder and C's hold to and Go's does not.
+// hasValidLZ4End reports whether the sequences of a block end as the format requires,
+// which the Java and C decoders check and the Go one does not.
 func hasValidLZ4End(block []byte) bool {
 	for at, last := 0, len(block)-lz4EndMargin; at < len(block); {
 		token := block[at]
@@ -226,7 +226,7 @@ func hasValidLZ4End(block []byte) bool {
 	return false
 }
 
-// lz4Length is a length of at least 15, which goes on in bytes of 255.
+// lz4Length decodes a length of at least 15, which continues in bytes of 255.
 func lz4Length(block []byte, at int) (n, next int) {
 	for n = 15; at < len(block); {
 		b := block[at]

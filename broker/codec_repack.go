@@ -17,9 +17,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// repack packs a batch anew where the topic's compression.type is not what it
-// came with. The records stream from one codec to the other: what they unpack
-// to is never held, and what they pack to is at most max.message.bytes.
+// repack recompresses a batch if the topic's compression.type is not the batch's.
+// The records stream from one codec to the other: the decompressed records are
+// never in memory as a whole, and the result has at most max.message.bytes.
 func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules *batchRules) ([]byte, metadata.BatchHeader, *batchError) {
 	if rules.codec == codecProducer || rules.codec == codec {
 		return batch, h, nil
@@ -31,7 +31,7 @@ func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules 
 			return nil, h, refuseBatch(kerr.InvalidRecord.Code, "%v", err)
 		}
 		defer done()
-		plain = io.LimitReader(r, MaxInflatedBytes) // the walk saw that it ends before
+		plain = io.LimitReader(r, MaxInflatedBytes) // checkRecords found that it ends before that
 	}
 	out := &cappedBuffer{max: rules.maxBytes}
 	out.Grow(len(batch))
@@ -55,10 +55,10 @@ func (cs *codecs) repack(batch []byte, h metadata.BatchHeader, codec int, rules 
 	return b, h, nil
 }
 
-// errBufferFull: more was written than there may be.
+// errBufferFull: the limit is exceeded.
 var errBufferFull = errors.New("buffer limit reached")
 
-// cappedBuffer takes at most max bytes.
+// cappedBuffer accepts at most max bytes.
 type cappedBuffer struct {
 	bytes.Buffer
 	max int
@@ -77,12 +77,12 @@ func (b *cappedBuffer) appendBytes(p []byte) error {
 	return err
 }
 
-// ReadFrom hides Buffer's, which knows no bound.
+// ReadFrom hides Buffer's, which has no limit.
 func (b *cappedBuffer) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{b}, r)
 }
 
-// compressRecords packs what plain holds. Level 0 is the codec's default.
+// compressRecords compresses plain. Level 0 is the codec's default.
 func compressRecords(out io.Writer, codec, level int, plain io.Reader) error {
 	w, err := newCompressor(out, codec, level)
 	if err != nil {
@@ -127,7 +127,7 @@ func newCompressor(out io.Writer, codec, level int) (io.WriteCloser, error) {
 }
 
 // mapLZ4Level maps Kafka's levels: 9, the default, is the fast compressor; others
-// are the thorough one, of which the library knows nine.
+// are the high compression one, of which the library has nine levels.
 func mapLZ4Level(level int) lz4.CompressionLevel {
 	levels := [...]lz4.CompressionLevel{lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
 	if level == 0 || level == 9 {
@@ -136,10 +136,10 @@ func mapLZ4Level(level int) lz4.CompressionLevel {
 	return levels[min(max(level, 1), len(levels))-1]
 }
 
-// xerialBlock is how much Java's snappy packs at a time.
+// xerialBlock is the block size of Java's snappy.
 const xerialBlock = 32 << 10
 
-// xerialWriter packs snappy as Java does, and every client reads it:
+// xerialWriter writes snappy in Java's framing, which every client reads:
 //
 //	+--------------------------+---------+------------+------------------
 //	| 0x82 'S N A P P Y' 0x00  | version | compatible | blocks: size,
@@ -166,7 +166,7 @@ func (w *xerialWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close writes what is left.
+// Close writes the last block.
 func (w *xerialWriter) Close() error { return w.flush() }
 
 func (w *xerialWriter) flush() error {

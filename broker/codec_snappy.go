@@ -9,20 +9,20 @@ import (
 	"github.com/klauspost/compress/snappy"
 )
 
-// xerialHeader begins snappy as Java clients write it: blocks with a length
-// each, behind the magic, a version and a compatible version.
+// xerialHeader starts snappy in the framing of Java clients: a magic, a version and a
+// compatible version, then blocks with a length each.
 const (
 	xerialHeader      = "\x82SNAPPY\x00"
 	xerialHeaderBytes = 16 // with both versions
-	xerialOldest      = 1  // version that Java takes
+	xerialOldest      = 1  // oldest version that Java accepts
 )
 
-// snappyReader unpacks snappy in either framing, a block at a time.
+// snappyReader decompresses snappy in either framing, a block at a time.
 type snappyReader struct {
-	in        []byte // not unpacked yet
+	in        []byte // not decompressed yet
 	framed    bool
 	started   bool
-	remaining int    // bytes that it may still unpack to
+	remaining int    // decompressed bytes still allowed
 	block     []byte // memory of the last block
 	out       []byte // of that, not read yet
 }
@@ -38,7 +38,7 @@ func (s *snappyReader) reset(in []byte, max int) {
 	*s = snappyReader{in: in, framed: hasXerialHeader(in), remaining: max, block: s.block}
 }
 
-// hasXerialHeader reports whether a header of Java's framing is next.
+// hasXerialHeader reports whether in starts with a header of Java's framing.
 func hasXerialHeader(in []byte) bool {
 	return len(in) >= xerialHeaderBytes && string(in[:len(xerialHeader)]) == xerialHeader
 }
@@ -62,17 +62,16 @@ func (s *snappyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// atEnd passes over headers, which Java takes between blocks, too, and reports
-// whether no block is left. What is too short for a length is none, and neither is
-// what begins as a header does and is another one. Java looks at the version of
-// every header but the first.
+// atEnd skips headers, which Java also accepts between blocks, and reports whether no
+// block is left. Bytes too short for a length are none, and neither is a header with
+// another content. Java checks the version of every header except the first.
 func (s *snappyReader) atEnd() (bool, error) {
 	if !s.framed {
 		return len(s.in) == 0 && s.started, nil
 	}
 	for len(s.in) >= 4 && string(s.in[:4]) == xerialHeader[:4] {
 		switch {
-		case !s.started: // reset saw it
+		case !s.started: // reset found it
 		case len(s.in) < xerialHeaderBytes:
 			return false, errors.New("header cut short")
 		case !hasXerialHeader(s.in):
@@ -85,7 +84,7 @@ func (s *snappyReader) atEnd() (bool, error) {
 	return len(s.in) < 4, nil
 }
 
-// decodeBlock unpacks a block.
+// decodeBlock decompresses a block.
 func (s *snappyReader) decodeBlock() error {
 	block := s.in
 	s.in, s.started = nil, true
@@ -100,8 +99,8 @@ func (s *snappyReader) decodeBlock() error {
 	if err != nil {
 		return err
 	}
-	// No block packs tighter than 1:64 or so; a length that claims more is a
-	// lie, and is not allocated.
+	// The maximum compression ratio is about 1:64; a length that claims more is
+	// wrong, and is not allocated.
 	if n > s.remaining || n > 64*len(block)+64 {
 		return errInflatedTooLarge
 	}
@@ -109,8 +108,8 @@ func (s *snappyReader) decodeBlock() error {
 	if n > cap(s.block) {
 		s.block = make([]byte, n)
 	}
-	// s2.Decode is faster, and takes S2's own operations, too: Java and librdkafka
-	// would stop at them for ever.
+	// s2.Decode is faster, but also accepts S2's own operations, which would block
+	// Java and librdkafka forever.
 	s.out, err = snappy.DecodeStrict(s.block[:n], block)
 	return err
 }

@@ -138,7 +138,7 @@ func TestEveryServedVersionIsAnsweredReadably(t *testing.T) {
 	inBubble(t, func(c *Config) { c.AutoCreate = false }, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		id := r.makeTopic("t", 2)
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "a", "b")))
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "a", "b")))
 		for _, a := range newAPITable(true) {
 			for version := a.min; version <= a.max; version++ {
 				q := sample(a.key, id)
@@ -149,7 +149,7 @@ func TestEveryServedVersionIsAnsweredReadably(t *testing.T) {
 				if q.IsFlexible() != (version >= a.flexible) {
 					t.Errorf("key %d version %d: flexible %v", a.key, version, q.IsFlexible())
 				}
-				r.ask(q)
+				r.roundTrip(q)
 			}
 		}
 	})

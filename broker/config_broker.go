@@ -128,7 +128,7 @@ func newUnknownConfig(name string) (k *configKey, problem string) {
 	case name == "" || len(name) > maxConfigName:
 		return nil, "a config name must have 1 to 249 bytes"
 	}
-	return &configKey{Key: configs.Key{Name: name, Type: configTypeUnknown, Mode: configs.ReadOnly}, configRow: configRow{use: useFixed, meaning: "Unknown here; kept.", validate: func(v string) string {
+	return &configKey{Key: configs.Key{Name: name, Type: configTypeUnknown, Mode: configs.ReadOnly}, configRow: configRow{use: useFixed, meaning: "Unknown here; stored.", validate: func(v string) string {
 		if len(v) > maxConfigValue {
 			return "the value of an unknown config may have at most 4096 bytes"
 		}

@@ -24,33 +24,33 @@ func servedRows() []configRow {
 		return func(s *Server) string { return strconv.FormatBool(b(s)) }
 	}
 	return []configRow{
-		{names: "advertised.listeners listeners", use: useFixed, enforcedBy: "router.View", meaning: "Where the clients of the asker's zone find the broker."},
+		{names: "advertised.listeners listeners", use: useFixed, enforcedBy: "router.View", meaning: "The broker's addresses for clients of the requester's zone."},
 		{names: "broker.id node.id", enforcedBy: "Config.Self", meaning: "The id under which the broker is open."},
-		{names: "broker.rack", enforcedBy: "Config.Zone", meaning: "The zone in which the broker stands."},
-		{names: "log.dirs", enforcedBy: "logDir", value: constantText(logDir), meaning: "The one dir that DescribeLogDirs tells of; there is none on any disk."},
+		{names: "broker.rack", enforcedBy: "Config.Zone", meaning: "The zone of the broker."},
+		{names: "log.dirs", enforcedBy: "logDir", value: constantText(logDir), meaning: "The one synthetic dir of DescribeLogDirs; it is on no disk."},
 		{names: "auto.create.topics.enable", enforcedBy: "Config.AutoCreate", value: toBool(func(s *Server) bool { return s.cfg.AutoCreate })},
 		{names: "delete.topic.enable", enforcedBy: "Config.KeepTopics", value: toBool(func(s *Server) bool { return !s.cfg.KeepTopics })},
 		{names: "num.partitions", enforcedBy: "Config.DefaultPartitions", value: func(s *Server) string { return strconv.Itoa(int(s.cfg.DefaultPartitions)) }},
-		{names: "default.replication.factor", enforcedBy: "Server.defaultReplication", value: formatReplication, meaning: "What a topic that asks for none is said to have: the number of zones."},
+		{names: "default.replication.factor", enforcedBy: "Server.defaultReplication", value: formatReplication, meaning: "The replication factor of topics that request none: the number of zones."},
 		{names: "offsets.topic.num.partitions", enforcedBy: "Config.OffsetsPartitions", value: func(s *Server) string { return strconv.Itoa(int(s.cfg.OffsetsPartitions)) }},
 		{names: "share.coordinator.state.topic.num.partitions transaction.state.log.num.partitions", enforcedBy: "internalPartitions", value: constantNumber(internalPartitions)},
 		{names: "offsets.topic.replication.factor share.coordinator.state.topic.replication.factor transaction.state.log.replication.factor",
 			enforcedBy: "Server.newTopic", value: formatReplication, meaning: "The number of zones."},
 		{names: "offsets.topic.segment.bytes share.coordinator.state.topic.segment.bytes transaction.state.log.segment.bytes", enforcedBy: "internalSegmentBytes", value: constantNumber(internalSegmentBytes),
-			meaning: "Told of the internal topic, which holds nothing."},
+			meaning: "Describes the internal topic, which is empty."},
 		{names: "connections.max.idle.ms", enforcedBy: "Config.IdleTimeout", value: func(s *Server) string { return formatMillis(s.cfg.IdleTimeout) }},
 		{names: "fetch.max.bytes", enforcedBy: "MaxFetchBytes", value: constantNumber(MaxFetchBytes)},
 		{names: "max.connections", enforcedBy: "Server.connectionLimit", value: constantNumber(MaxConnections), validate: checkNotZero("max.connections"), checkChange: allowAnyChange,
-			meaning: "Above 20,000 it is 20,000. At the limit a new connection is closed."},
+			meaning: "At most 20,000, whatever is set. At the limit a new connection is closed."},
 		{names: "max.incremental.fetch.session.cache.slots", enforcedBy: "MaxFetchSessions", value: constantNumber(MaxFetchSessions)},
 		{names: "max.request.partition.size.limit", enforcedBy: "maxDescribedPartitions", value: constantNumber(maxDescribedPartitions)},
 		{names: "queued.max.request.bytes", enforcedBy: "Config.FrameBytes", value: func(s *Server) string { return strconv.FormatInt(s.cfg.FrameBytes, 10) }},
 		{names: "socket.request.max.bytes", enforcedBy: "MaxFrameBytes", value: constantNumber(MaxFrameBytes), meaning: "Requests other than Produce may have 8 MiB."},
 		{names: "transaction.max.timeout.ms", enforcedBy: "MaxTxnTimeoutMs", value: constantNumber(MaxTxnTimeoutMs)},
 		{names: metadata.ProducerExpiryConfig, enforcedBy: "metadata.State", value: constantNumber(int64(metadata.ProducerExpiry)), checkChange: allowAnyChange,
-			meaning: "To be set for all brokers."},
+			meaning: "May be set for all brokers."},
 		{names: metadata.TxnExpiryConfig, enforcedBy: "metadata.State", value: constantNumber(int64(metadata.TxnExpiry)), checkChange: allowAnyChange,
-			meaning: "To be set for all brokers, also at run time."},
+			meaning: "May be set for all brokers, also at run time."},
 	}
 }
 
@@ -71,7 +71,7 @@ func groupLimitRows() []configRow {
 	}
 	return []configRow{
 		{names: "group.consumer.assignors", enforcedBy: "groups.Coordinator"},
-		{names: "group.consumer.migration.policy", enforcedBy: "groups.Coordinator", meaning: "Groups change their protocol on line, both ways."},
+		{names: "group.consumer.migration.policy", enforcedBy: "groups.Coordinator", meaning: "Groups change their protocol online, in both directions."},
 		{names: "group.coordinator.rebalance.protocols", enforcedBy: "groups.Coordinator", value: constantText("classic,consumer")},
 		{names: "group.consumer.heartbeat.interval.ms", enforcedBy: "groups.Config.ConsumerHeartbeatInterval",
 			value: length(func(g *groups.Config) time.Duration { return g.ConsumerHeartbeatInterval })},
@@ -116,7 +116,7 @@ func acceptedRows() []configRow {
 		sasl        = "No meaning here: SASL is not served yet."
 		tls         = "No meaning here: listeners have no TLS yet."
 		unserved    = "No meaning here: groups of this kind are not served."
-		assignment  = "No meaning here: an assignment is made as soon as it is needed."
+		assignment  = "No meaning here: an assignment is computed as soon as it is needed."
 	)
 	return []configRow{
 		{names: "background.threads num.io.threads num.network.threads num.recovery.threads.per.data.dir", use: useInert, meaning: threads, checkChange: checkThreadChange},
@@ -125,10 +125,10 @@ func acceptedRows() []configRow {
 			use: useInert, meaning: replicas},
 		{names: "log.cleaner.threads", use: useInert, meaning: cleaner, checkChange: checkCleanerChange},
 		{names: "log.cleaner.backoff.ms log.cleaner.dedupe.buffer.size log.cleaner.io.buffer.load.factor log.cleaner.io.buffer.size log.cleaner.io.max.bytes.per.second", use: useInert, meaning: cleaner},
-		{names: "max.connection.creation.rate", use: useInert, meaning: "No meaning here: connections are taken as they come.", validate: checkNotZero("max.connection.creation.rate")},
+		{names: "max.connection.creation.rate", use: useInert, meaning: "No meaning here: connections are accepted as they arrive.", validate: checkNotZero("max.connection.creation.rate")},
 		{names: "max.connections.per.ip max.connections.per.ip.overrides", use: useInert, meaning: connections},
-		{names: "metric.reporters", use: useInert, meaning: "No meaning here: metrics are told at /metrics.", validate: checkReporters},
-		{names: "config.providers", use: useInert, meaning: "No meaning here: values are taken as they are."},
+		{names: "metric.reporters", use: useInert, meaning: "No meaning here: metrics are served at /metrics.", validate: checkReporters},
+		{names: "config.providers", use: useInert, meaning: "No meaning here: values are used as they are."},
 		{names: "cordoned.log.dirs", use: useInert, meaning: "No meaning here: the one dir is the bucket.", validate: checkLogDirs},
 		{names: "principal.builder.class sasl.enabled.mechanisms sasl.kerberos.kinit.cmd sasl.kerberos.min.time.before.relogin sasl.kerberos.principal.to.local.rules " +
 			"sasl.kerberos.service.name sasl.kerberos.ticket.renew.jitter sasl.kerberos.ticket.renew.window.factor sasl.login.refresh.buffer.seconds " +
@@ -142,8 +142,8 @@ func acceptedRows() []configRow {
 		{names: "errors.deadletterqueue.auto.create.topics.enable errors.deadletterqueue.topic.name.prefix group.share.assignment.interval.ms group.share.assignor.offload.enable " +
 			"group.streams.assignment.interval.ms group.streams.assignor.offload.enable share.coordinator.cached.buffer.max.bytes", use: useInert, meaning: unserved},
 		{names: "group.consumer.assignment.interval.ms group.consumer.assignor.offload.enable", use: useInert, meaning: assignment},
-		{names: "group.coordinator.cached.buffer.max.bytes", use: useInert, meaning: "No meaning here: coordinators keep no buffer of writes."},
-		{names: "transaction.partition.verification.enable", use: useInert, meaning: "No meaning here: apply judges every batch of a transaction."},
+		{names: "group.coordinator.cached.buffer.max.bytes", use: useInert, meaning: "No meaning here: coordinators have no append buffer."},
+		{names: "transaction.partition.verification.enable", use: useInert, meaning: "No meaning here: apply checks every batch of a transaction."},
 	}
 }
 
@@ -152,8 +152,8 @@ func acceptedRows() []configRow {
 func fixedRows() []configRow {
 	return []configRow{
 		{names: "listener.security.protocol.map", use: useFixed, value: constantText("PLAINTEXT:PLAINTEXT"), meaning: "Listeners speak plain Kafka."},
-		{names: "security.inter.broker.protocol inter.broker.listener.name", use: useFixed, meaning: "No meaning here: brokers have a door of their own for each other."},
-		{names: "sasl.jaas.config", use: useFixed, meaning: "No meaning here: SASL is not served yet, and no secret is kept for it."},
+		{names: "security.inter.broker.protocol inter.broker.listener.name", use: useFixed, meaning: "No meaning here: brokers use a separate endpoint among themselves."},
+		{names: "sasl.jaas.config", use: useFixed, meaning: "No meaning here: SASL is not served yet, and no secret is stored for it."},
 		{names: "ssl.key.password ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location ssl.keystore.password ssl.keystore.type " +
 			"ssl.truststore.certificates ssl.truststore.location ssl.truststore.password ssl.truststore.type", use: useFixed, meaning: "No meaning here: listeners have no TLS yet."},
 		{names: "log.retention.hours log.retention.minutes", use: useFixed, meaning: "Not enforced yet; log.retention.ms can be set for all brokers."},
@@ -165,21 +165,21 @@ func fixedRows() []configRow {
 			use: useFixed, meaning: "No meaning here: etcd orders the log; there is no KRaft quorum."},
 		{names: "num.replica.alter.log.dirs.threads replica.*", use: useFixed, meaning: "No meaning here: no replica copies from another."},
 		{names: "alter.log.dirs.replication.quota.* client.quota.callback.class quota.* replication.quota.*", use: useFixed, meaning: "No meaning here: quotas are not served yet."},
-		{names: "alter.config.policy.class.name create.topic.policy.class.name", use: useFixed, meaning: "No meaning here: there are no classes of Java to load."},
+		{names: "alter.config.policy.class.name create.topic.policy.class.name", use: useFixed, meaning: "No meaning here: there are no Java classes to load."},
 		{names: "authorizer.class.name connection.failed.authentication.delay.ms connections.max.reauth.ms delegation.token.* sasl.* security.providers ssl.*",
 			use: useFixed, meaning: "No meaning here: authentication is not served yet."},
-		{names: "kafka.metrics.* metrics.* telemetry.max.bytes", use: useFixed, meaning: "No meaning here: metrics are told at /metrics."},
+		{names: "kafka.metrics.* metrics.* telemetry.max.bytes", use: useFixed, meaning: "No meaning here: metrics are served at /metrics."},
 		{names: "remote.log.*", use: useFixed, meaning: "No meaning here: all records are in object storage, without tiers."},
 		{names: "group.share.* group.streams.* share.coordinator.* share.fetch.*", use: useFixed, meaning: "No meaning here: groups of this kind are not served."},
 		{names: "group.consumer.max.assignment.interval.ms group.consumer.min.assignment.interval.ms group.consumer.regex.refresh.interval.ms group.coordinator.*",
-			use: useFixed, meaning: "No meaning here: a coordinator works as requests come."},
+			use: useFixed, meaning: "No meaning here: a coordinator handles requests as they arrive."},
 		{names: "offsets.load.buffer.size offsets.topic.compression.codec transaction.state.log.load.buffer.size transaction.state.log.min.isr",
-			use: useFixed, meaning: "No meaning here: internal topics hold nothing."},
+			use: useFixed, meaning: "No meaning here: internal topics are empty."},
 		{names: "add.partitions.to.txn.retry.* producer.id.expiration.check.interval.ms transaction.abort.timed.out.transaction.cleanup.interval.ms " +
-			"transaction.remove.expired.transaction.cleanup.interval.ms transaction.two.phase.commit.enable", use: useFixed, meaning: "No meaning here: apply ends and forgets transactions."},
+			"transaction.remove.expired.transaction.cleanup.interval.ms transaction.two.phase.commit.enable", use: useFixed, meaning: "No meaning here: apply ends and removes transactions."},
 		{names: "delete.records.purgatory.purge.interval.requests fetch.purgatory.purge.interval.requests producer.purgatory.purge.interval.requests queued.max.requests request.timeout.ms " +
-			"socket.*", use: useFixed, meaning: "No meaning here: requests wait without a purgatory, and sockets are the system's."},
-		{names: "unstable.*", use: useFixed, meaning: "No meaning here: what is unstable is not served."},
+			"socket.*", use: useFixed, meaning: "No meaning here: there is no purgatory, and sockets have the system's settings."},
+		{names: "unstable.*", use: useFixed, meaning: "No meaning here: unstable versions are not served."},
 	}
 }
 

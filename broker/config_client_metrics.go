@@ -13,9 +13,9 @@ import (
 // (KIP-714). They are stored for tools; clients do not push metrics.
 var clientMetricsConfigs = sync.OnceValue(func() []configKey {
 	return joinConfigRows(kafkaConfigs().ClientMetrics, []configRow{
-		{names: "interval.ms", use: useInert, meaning: "No meaning here: no client is asked for its metrics.", validate: checkMetricsInterval},
-		{names: "match", use: useInert, meaning: "No meaning here: no client is asked for its metrics.", validate: checkMetricsMatch},
-		{names: "metrics", use: useInert, meaning: "No meaning here: no client is asked for its metrics."},
+		{names: "interval.ms", use: useInert, meaning: "No meaning here: clients do not push metrics.", validate: checkMetricsInterval},
+		{names: "match", use: useInert, meaning: "No meaning here: clients do not push metrics.", validate: checkMetricsMatch},
+		{names: "metrics", use: useInert, meaning: "No meaning here: clients do not push metrics."},
 	})
 })
 

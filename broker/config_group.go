@@ -15,9 +15,9 @@ var groupTable = sync.OnceValue(func() []configKey { return joinConfigRows(kafka
 func groupRows() []configRow {
 	const share, streams = "No meaning here: share groups are not served.", "No meaning here: streams groups are not served."
 	return []configRow{
-		{names: "consumer.heartbeat.interval.ms", enforcedBy: "groups.Coordinator", meaning: "How often members of the group report, where it has the consumer protocol."},
-		{names: "consumer.session.timeout.ms", enforcedBy: "groups.Coordinator", meaning: "After what silence a member is taken for gone, where the group has the consumer protocol."},
-		{names: "consumer.assignment.interval.ms consumer.assignor.offload.enable", use: useInert, meaning: "No meaning here: an assignment is made as soon as it is needed."},
+		{names: "consumer.heartbeat.interval.ms", enforcedBy: "groups.Coordinator", meaning: "Heartbeat interval of members of a group of the consumer protocol."},
+		{names: "consumer.session.timeout.ms", enforcedBy: "groups.Coordinator", meaning: "Session timeout of members of a group of the consumer protocol."},
+		{names: "consumer.assignment.interval.ms consumer.assignor.offload.enable", use: useInert, meaning: "No meaning here: an assignment is computed as soon as it is needed."},
 		{names: "errors.deadletterqueue.copy.record.enable errors.deadletterqueue.topic.name share.assignment.interval.ms share.assignor.offload.enable share.auto.offset.reset " +
 			"share.delivery.count.limit share.heartbeat.interval.ms share.isolation.level share.partition.max.record.locks share.record.lock.duration.ms " +
 			"share.renew.acknowledge.enable share.session.timeout.ms", use: useInert, meaning: share},

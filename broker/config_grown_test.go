@@ -31,7 +31,7 @@ func TestWhatIsToldOfConfigsFitsOldVersions(t *testing.T) {
 		q.Version = 1
 		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t", ConfigNames: []string{"leader.replication.throttled.replicas"}},
 			{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: strings.Repeat("x", 32_000)}}
-		got := r.ask(q).(*kmsg.DescribeConfigsResponse).Resources
+		got := r.roundTrip(q).(*kmsg.DescribeConfigsResponse).Resources
 		if len(got) != 2 || len(got[0].Configs) != 1 || len(*got[0].Configs[0].Value) > 1<<15-1 || got[1].ErrorCode == noError || len(*got[1].ErrorMessage) > maxErrorTextBytes+3 {
 			t.Errorf("described: %d resources, %d configs, %d bytes of value, error %d with %d bytes", len(got), len(got[0].Configs), len(*got[0].Configs[0].Value), got[1].ErrorCode, len(*got[1].ErrorMessage))
 		}
@@ -39,7 +39,7 @@ func TestWhatIsToldOfConfigsFitsOldVersions(t *testing.T) {
 		alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
 		alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t",
 			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "cleanup.policy", Value: &huge}}}}
-		if out := r.ask(alter).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]; out.ErrorCode != kerr.InvalidConfig.Code || out.ResourceName != "t" || len(*out.ErrorMessage) > maxErrorTextBytes+3 {
+		if out := r.roundTrip(alter).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]; out.ErrorCode != kerr.InvalidConfig.Code || out.ResourceName != "t" || len(*out.ErrorMessage) > maxErrorTextBytes+3 {
 			t.Errorf("a huge value: %d of %q", out.ErrorCode, out.ResourceName)
 		}
 	})

@@ -17,7 +17,7 @@ const rootLogger = "root"
 // brokers or if it is fixed.
 func (s *Server) listLoggers() []configValue {
 	level := "INFO"
-	row := configRow{meaning: "The least level that this broker logs."}
+	row := configRow{meaning: "The minimum level that this broker logs."}
 	if s.cfg.LogLevel != nil {
 		level = formatLogLevel(s.cfg.LogLevel.Level())
 	} else {

@@ -28,7 +28,7 @@ func TestConfigResourcesAreListedByType(t *testing.T) {
 		list := func(version int16, types ...int8) string {
 			q := kmsg.NewPtrListConfigResourcesRequest()
 			q.Version, q.ResourceTypes = version, types
-			resp := r.ask(q).(*kmsg.ListConfigResourcesResponse)
+			resp := r.roundTrip(q).(*kmsg.ListConfigResourcesResponse)
 			out := fmt.Sprint(resp.ErrorCode)
 			for _, c := range resp.ConfigResources {
 				out += fmt.Sprintf(" %d:%s", c.Type, c.Name)
@@ -56,7 +56,7 @@ func (r *raw) alterOne(kind kmsg.ConfigResourceType, name, key string, op kmsg.I
 	q.Version = 1
 	q.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kind, ResourceName: name,
 		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: key, Op: op, Value: value}}}}
-	return r.ask(q).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode
+	return r.roundTrip(q).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode
 }
 
 func TestLoggerOfABrokerIsChangedAtThatBroker(t *testing.T) {
@@ -89,13 +89,13 @@ func TestLoggerOfABrokerIsChangedAtThatBroker(t *testing.T) {
 		both.Version = 1
 		both.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: logger, ResourceName: self,
 			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "root", Op: set, Value: text("ERROR")}, {Name: "other", Op: set, Value: text("INFO")}}}}
-		if code := r.ask(both).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode; code != 40 || level.Level() != slog.LevelDebug {
+		if code := r.roundTrip(both).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode; code != 40 || level.Level() != slog.LevelDebug {
 			t.Errorf("one good and one bad: %d, level %v", code, level.Level())
 		}
 		q := kmsg.NewPtrDescribeConfigsRequest()
 		q.Version = 4
 		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: logger, ResourceName: self}}
-		got := r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0]
+		got := r.roundTrip(q).(*kmsg.DescribeConfigsResponse).Resources[0]
 		if len(got.Configs) != 1 || *got.Configs[0].Value != "DEBUG" || got.Configs[0].ReadOnly || got.Configs[0].Source != kmsg.ConfigSourceDynamicBrokerLoggerConfig {
 			t.Errorf("described: %+v", got)
 		}

@@ -94,9 +94,9 @@ func TestEveryConfigIsInOneClass(t *testing.T) {
 	}
 }
 
-// toldConfig is a line of testdata/kafka-4.4.0-configs.json: what Apache Kafka
+// describedConfig is a line of testdata/kafka-4.4.0-configs.json: what Apache Kafka
 // 4.4.0 told of a config for which nothing is set, with synonyms.
-type toldConfig struct {
+type describedConfig struct {
 	Resource int8     `json:"resource"`
 	Name     string   `json:"name"`
 	Type     int8     `json:"type"`
@@ -114,7 +114,7 @@ func TestConfigsAreToldAsKafkaTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []toldConfig
+	var want []describedConfig
 	if err := json.Unmarshal(content, &want); err != nil {
 		t.Fatal(err)
 	}
@@ -122,10 +122,10 @@ func TestConfigsAreToldAsKafkaTells(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		r.makeTopic("probe", 1)
-		got := map[string]toldConfig{}
+		got := map[string]describedConfig{}
 		for kind, name := range map[kmsg.ConfigResourceType]string{2: "probe", 4: "0", 16: "m", 32: "g"} {
 			for _, c := range r.describe(kind, name) {
-				told := toldConfig{int8(kind), c.Name, int8(c.ConfigType), c.Value, int8(c.Source), c.ReadOnly, c.IsSensitive, nil}
+				told := describedConfig{int8(kind), c.Name, int8(c.ConfigType), c.Value, int8(c.Source), c.ReadOnly, c.IsSensitive, nil}
 				for _, y := range c.ConfigSynonyms {
 					told.Synonyms = append(told.Synonyms, synonymText(y))
 				}
@@ -147,7 +147,7 @@ func TestConfigsAreToldAsKafkaTells(t *testing.T) {
 			if w.Name == "min.insync.replicas" { // a setting of the cluster, where it has eligible leader replicas
 				w.Source, w.Synonyms = g.Source, g.Synonyms
 			}
-			static := func(c toldConfig) bool { return c.Source == int8(kmsg.ConfigSourceStaticBrokerConfig) }
+			static := func(c describedConfig) bool { return c.Source == int8(kmsg.ConfigSourceStaticBrokerConfig) }
 			if static(g) || static(w) { // of the one broker and of the other
 				g.Value, g.Source, g.Synonyms, w.Value, w.Source, w.Synonyms = nil, 0, nil, nil, 0, nil
 			}
@@ -163,7 +163,7 @@ func TestConfigsAreToldAsKafkaTells(t *testing.T) {
 	})
 }
 
-func toldText(c toldConfig) []any {
+func toldText(c describedConfig) []any {
 	v := "null"
 	if c.Value != nil {
 		v = fmt.Sprintf("%q", *c.Value)
@@ -184,7 +184,7 @@ func (r *raw) describe(kind kmsg.ConfigResourceType, resource string, names ...s
 	q := kmsg.NewPtrDescribeConfigsRequest()
 	q.Version, q.IncludeSynonyms, q.IncludeDocumentation = 4, true, true
 	q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kind, ResourceName: resource, ConfigNames: names}}
-	return r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs
+	return r.roundTrip(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs
 }
 
 // described is a config's value and its synonyms; "" where it is not told.
@@ -316,14 +316,14 @@ func (r *raw) validate(resource, name, value string, legacy bool) (code int16, w
 		q.Version, q.ValidateOnly = 2, true
 		q.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: resource,
 			Configs: []kmsg.AlterConfigsRequestResourceConfig{{Name: name, Value: &value}}}}
-		got := r.ask(q).(*kmsg.AlterConfigsResponse).Resources[0]
+		got := r.roundTrip(q).(*kmsg.AlterConfigsResponse).Resources[0]
 		code, said = got.ErrorCode, got.ErrorMessage
 	} else {
 		q := kmsg.NewPtrIncrementalAlterConfigsRequest()
 		q.Version, q.ValidateOnly = 1, true
 		q.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: resource,
 			Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: name, Value: &value}}}}
-		got := r.ask(q).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
+		got := r.roundTrip(q).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
 		code, said = got.ErrorCode, got.ErrorMessage
 	}
 	if said != nil {

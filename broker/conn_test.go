@@ -109,7 +109,7 @@ func TestUnknownApiVersionsVersionIsAnsweredWithVersionZero(t *testing.T) { // k
 			t.Fatalf("highest version %d", q.Version)
 		}
 		q.ClientSoftwareName, q.ClientSoftwareVersion = "raw", "1.0"
-		again := r.ask(q).(*kmsg.ApiVersionsResponse)
+		again := r.roundTrip(q).(*kmsg.ApiVersionsResponse)
 		for _, k := range again.ApiKeys {
 			if k.ApiKey == 0 && k.MinVersion != 0 {
 				t.Error("Produce must be shown from version 0 on (KAFKA-18659)")
@@ -119,7 +119,7 @@ func TestUnknownApiVersionsVersionIsAnsweredWithVersionZero(t *testing.T) { // k
 			t.Errorf("asked again: error %d, %d keys", again.ErrorCode, len(again.ApiKeys))
 		}
 		q.ClientSoftwareName = "no spaces please"
-		if bad := r.ask(q).(*kmsg.ApiVersionsResponse); bad.ErrorCode != 42 {
+		if bad := r.roundTrip(q).(*kmsg.ApiVersionsResponse); bad.ErrorCode != 42 {
 			t.Errorf("bad software name: error %d", bad.ErrorCode)
 		}
 	})
@@ -146,7 +146,7 @@ func TestBadFramesEndTheirConnectionOnly(t *testing.T) {
 				t.Errorf("%s: answered with %d bytes", name, len(b))
 			}
 		}
-		dial().ask(kmsg.NewPtrMetadataRequest())
+		dial().roundTrip(kmsg.NewPtrMetadataRequest())
 		synctest.Wait()
 		if used := n.server.frames.used(); used != 0 {
 			t.Errorf("%d bytes of frames still held", used)
@@ -208,7 +208,7 @@ func TestAcksZeroHasNoAnswerAndAnErrorClosesTheConnection(t *testing.T) {
 		rp.Timestamp = -1
 		rt.Partitions = append(rt.Partitions, rp)
 		q.Topics = append(q.Topics, rt)
-		if got := r.ask(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; got.Offset != 1 {
+		if got := r.roundTrip(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; got.Offset != 1 {
 			t.Errorf("log end %d, want 1", got.Offset)
 		}
 		r.send(produceOf(9, "absent", metadata.TopicID{}, 0, batchOf(nowMs(), "a")))

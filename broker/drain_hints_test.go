@@ -33,13 +33,13 @@ func TestDrainingBrokerNamesTheOneThatTakesOver(t *testing.T) { // KIP-951
 	defer c.Close()
 	r := &raw{t: t, c: c}
 	id := r.makeTopic("t", 1)
-	before := r.ask(&kmsg.MetadataRequest{Version: 12}).(*kmsg.MetadataResponse).Topics[0].Partitions[0]
+	before := r.roundTrip(&kmsg.MetadataRequest{Version: 12}).(*kmsg.MetadataResponse).Topics[0].Partitions[0]
 	one.drain(t)
 	go one.server.Drain(t.Context())
 	for !one.server.draining.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	p := r.ask(produceOf(13, "", id, -1, batchOf(nowMs(), "x"))).(*kmsg.ProduceResponse)
+	p := r.roundTrip(produceOf(13, "", id, -1, batchOf(nowMs(), "x"))).(*kmsg.ProduceResponse)
 	got := p.Topics[0].Partitions[0]
 	if got.ErrorCode != 6 || got.CurrentLeader.LeaderID != int32(two.id) {
 		t.Fatalf("produce: %+v", got)
@@ -54,7 +54,7 @@ func TestDrainingBrokerNamesTheOneThatTakesOver(t *testing.T) { // KIP-951
 	if fp := f.Topics[0].Partitions[0]; fp.ErrorCode != 6 || fp.CurrentLeader.LeaderID != int32(two.id) || len(f.Brokers) != 1 {
 		t.Errorf("fetch: %+v", f)
 	}
-	m := r.ask(&kmsg.MetadataRequest{Version: 12}).(*kmsg.MetadataResponse)
+	m := r.roundTrip(&kmsg.MetadataRequest{Version: 12}).(*kmsg.MetadataResponse)
 	if len(m.Brokers) != 1 || m.ControllerID != int32(two.id) || m.Topics[0].Partitions[0].Leader != int32(two.id) {
 		t.Errorf("metadata while draining: %+v", m)
 	}
@@ -165,7 +165,7 @@ func TestFullMemoryStopsReadingTheSocketAndNothingElse(t *testing.T) {
 		if used := n.server.frames.used(); used > 10_000 {
 			t.Errorf("%d bytes of frames are held for a client that should not be read", used)
 		}
-		other.ask(kmsg.NewPtrMetadataRequest())
+		other.roundTrip(kmsg.NewPtrMetadataRequest())
 		close(free)
 		for range total {
 			if _, err := r.answer(); err != nil {

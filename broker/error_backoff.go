@@ -7,21 +7,21 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Delays of answers in which everything failed: they double from the first to
-// the last, so that a client's retries do not become a storm.
-// None but that of a broker which leaves is given at once: what makes all fail,
-// a lost session, also changes who leads, and the answer says who does.
+// Delays of responses in which everything failed: they double from the first to the
+// maximum, to slow down a client's retries. Only a draining broker responds at once.
+// Otherwise even the first response is delayed: everything fails because the session
+// is lost, which also changes the leaders, and the response has the new ones.
 const (
 	minFailureDelay   = time.Millisecond
 	firstFailureDelay = 20 * time.Millisecond
 	maxFailureDelay   = time.Second
 )
 
-// delayFailure delays an answer in which all failed, to so long after the request
-// came. Requests that were sent before the last such answer belong to the same
-// try of the client: they have waited beside it, and must not wait one behind
-// the other, or what was sent in an outage keeps the client away for seconds
-// after it. Only the writer calls it.
+// delayFailure delays a response in which all failed until the delay has passed since
+// the request arrived. Requests that arrived before the last such response belong to
+// the same attempt of the client: their delays run concurrently, not one after
+// another, which would block the client for seconds after an outage. Only the writer
+// calls it.
 func (c *conn) delayFailure(ctx context.Context, came time.Time, all bool) {
 	if !all {
 		c.failedTries = 0
@@ -30,7 +30,7 @@ func (c *conn) delayFailure(ctx context.Context, came time.Time, all bool) {
 	if c.failedTries == 0 || !came.Before(c.lastFailure) {
 		c.failedTries++
 	}
-	if !c.s.draining.Load() { // else the client is to go elsewhere, now
+	if !c.s.draining.Load() { // else the client should move to another broker now
 		select {
 		case <-time.After(max(time.Until(came.Add(failureDelay(c.failedTries))), minFailureDelay)):
 		case <-ctx.Done():
@@ -39,15 +39,15 @@ func (c *conn) delayFailure(ctx context.Context, came time.Time, all bool) {
 	c.lastFailure = time.Now()
 }
 
-// failureDelay is the delay of the n-th try in a row that failed, n from 1.
+// failureDelay is the delay of the n-th consecutive failed attempt, n from 1.
 func failureDelay(n int) time.Duration { return min(firstFailureDelay<<min(n-1, 10), maxFailureDelay) }
 
 // barrier makes the state that handlers read at least as new as any response
 // that a client got before. It fails after metadata.BarrierTimeout.
 func (s *Server) barrier(ctx context.Context) error { return s.cfg.Replica.Barrier(ctx) }
 
-// submitTimeout is how long a command may take before the client is told that it
-// timed out (Kafka's request.timeout.ms); it may still take effect.
+// submitTimeout is how long a command may take before the client gets
+// REQUEST_TIMED_OUT (Kafka's request.timeout.ms); it may still take effect.
 const submitTimeout = 30 * time.Second
 
 // submit commits commands for a request.

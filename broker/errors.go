@@ -12,13 +12,13 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// Kafka's error codes, as far as this package answers them.
+// noError is Kafka's NONE.
 const (
 	noError int16 = 0
 )
 
-// kafkaErrorCode is the one mapping of our errors to Kafka's. What is not known
-// is passing, so that clients try again: -1 is never answered on purpose.
+// kafkaErrorCode maps our errors to Kafka's, in one place. Unknown errors are
+// retriable: UNKNOWN_SERVER_ERROR is never returned on purpose.
 func kafkaErrorCode(err error) int16 {
 	var code metadata.Code
 	switch {
@@ -40,7 +40,7 @@ func kafkaErrorCode(err error) int16 {
 	return kerr.RequestTimedOut.Code
 }
 
-// mapStateCode maps what apply answers.
+// mapStateCode maps the codes of apply.
 func mapStateCode(c metadata.Code) int16 {
 	switch c {
 	case metadata.CodeOK, metadata.CodeDuplicate:
@@ -63,7 +63,7 @@ func mapStateCode(c metadata.Code) int16 {
 		return kerr.GroupIDNotFound.Code
 	case metadata.CodeOffsetOutOfRange:
 		return kerr.OffsetOutOfRange.Code
-	case metadata.CodeLimit, metadata.CodeTooLarge: // a limit's code is its API's: limitErrorCode
+	case metadata.CodeLimit, metadata.CodeTooLarge: // limitErrorCode has the code of a limit
 		return kerr.PolicyViolation.Code
 	case metadata.CodeTxnState:
 		return kerr.InvalidTxnState.Code
@@ -76,11 +76,12 @@ func mapStateCode(c metadata.Code) int16 {
 	case metadata.CodeStaleRole, metadata.CodeUnknownSession, metadata.CodeGuardFailed:
 		return kerr.NotLeaderForPartition.Code
 	}
-	return kerr.RequestTimedOut.Code // refused, gap: with an alarm of its own
+	return kerr.RequestTimedOut.Code // refused, gap: these have alarms
 }
 
-// adminErrorCode is kafkaErrorCode for requests that clients send to the controller:
-// "not leader" would puzzle them, and a request that timed out is tried again.
+// adminErrorCode is kafkaErrorCode for requests that clients send to the
+// controller: they do not expect NOT_LEADER_OR_FOLLOWER, and retry after
+// REQUEST_TIMED_OUT.
 func adminErrorCode(err error) int16 {
 	if c := kafkaErrorCode(err); c != kerr.NotLeaderForPartition.Code {
 		return c
@@ -88,7 +89,7 @@ func adminErrorCode(err error) int16 {
 	return kerr.RequestTimedOut.Code
 }
 
-// commandError returns what became of the i-th command of an outcome.
+// commandError returns the error of the i-th command of an outcome.
 func (r *request) commandError(o metadata.Outcome, err error, i int) (code int16, text string) {
 	switch {
 	case err == nil && o.Code == metadata.CodeOK && i < len(o.Commands) && o.Commands[i].Code == metadata.CodeLimit:
@@ -105,7 +106,7 @@ func (r *request) commandError(o metadata.Outcome, err error, i int) (code int16
 	return noError, ""
 }
 
-// nullableText returns s as Kafka's nullable text: nil where there is nothing to say.
+// nullableText returns s as a nullable string: nil if it is empty.
 func nullableText(s string) *string {
 	if s == "" {
 		return nil
@@ -121,6 +122,6 @@ func truncateText(s string) string {
 	return strings.ToValidUTF8(s[:maxErrorTextBytes], "") + "..."
 }
 
-// maxErrorTextBytes is how much of an error is told, in bytes: it may repeat what the
-// client sent, and older versions of requests have no place for 32 KiB.
+// maxErrorTextBytes bounds an error message: it may repeat what the client
+// sent, and older versions of responses cannot encode 32 KiB.
 const maxErrorTextBytes = 2048

@@ -10,16 +10,15 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// The answer to a Fetch is written by hand: kmsg would copy every record into
-// one growing slice, here the records follow the header bytes as they lie in
-// the caches (net.Buffers).
+// The response to a Fetch is encoded by hand: kmsg would copy every record into one
+// growing slice; here the records are sent from the caches (net.Buffers).
 //
 //	throttle, [error, session from v7]
 //	topics: name or id, partitions: index, error, high watermark, last stable,
 //	  [log start v5], aborted transactions, [preferred replica v11], records
 //	[tags from v12: of a partition 1 = current leader; of the answer 0 = nodes]
 
-// beginResponse writes what stands before the topics.
+// beginResponse encodes what precedes the topics.
 func (f *fetch) beginResponse(code int16, session int32) response {
 	b := appendResponseHeader(make([]byte, 0, 64+96*len(f.parts)), f.r.correlation, f.isFlexible())
 	b = kbin.AppendInt32(b, f.throttleMs)
@@ -39,13 +38,15 @@ func (f *fetch) appendArrayLen(b []byte, n int) []byte {
 	return kbin.AppendArrayLen(b, n)
 }
 
-// endEmptyResponse writes what stands behind the partitions of an answer without topics.
+// endEmptyResponse encodes what follows the partitions of a response without
+// topics.
 func (f *fetch) endEmptyResponse(b []byte, nodes []router.Endpoint) []byte {
 	b = f.appendArrayLen(b, 0)
 	return f.appendTags(b, nodes)
 }
 
-// appendTags ends the answer: from version 16 on with the nodes that hints name.
+// appendTags ends the response: from version 16 with the endpoints of the
+// leader hints.
 func (f *fetch) appendTags(b []byte, nodes []router.Endpoint) []byte {
 	if !f.isFlexible() {
 		return b
@@ -67,16 +68,16 @@ func (f *fetch) appendTags(b []byte, nodes []router.Endpoint) []byte {
 	return append(b, t...)
 }
 
-// fetchWriter gathers header bytes and records.
+// fetchWriter collects header bytes and records.
 type fetchWriter struct {
 	f       *fetch
 	header  []byte      // header bytes not yet in out
-	buffers net.Buffers // without the first piece
+	buffers net.Buffers // without the first part
 	first   []byte
 	hints   *leaderHints
 }
 
-// encode writes the whole answer, and settles the session.
+// encode encodes the whole response, and updates the session.
 func (f *fetch) encode() response {
 	said := make([]*fetchPart, 0, len(f.parts))
 	for i := range f.parts {
@@ -114,7 +115,7 @@ func (f *fetch) encode() response {
 	return a
 }
 
-// groupByTopic groups neighbours of the same topic.
+// groupByTopic groups adjacent parts of the same topic.
 func groupByTopic(parts []*fetchPart) [][]*fetchPart {
 	var out [][]*fetchPart
 	at := map[partKey]int{}
@@ -178,9 +179,9 @@ func (w *fetchWriter) writePart(p *fetchPart) {
 	}
 }
 
-// writeAbortedTxns lists the aborted transactions among the records; to a reader of
-// uncommitted ones, and where a batch is withheld, it is null, and empty where the
-// partition is not known, as in Kafka.
+// writeAbortedTxns lists the aborted transactions among the records. As in
+// Kafka it is null for read_uncommitted and if the batch is withheld, and empty
+// if the partition is unknown.
 func (w *fetchWriter) writeAbortedTxns(p *fetchPart) {
 	n := len(p.result.aborted)
 	switch {
@@ -200,7 +201,8 @@ func (w *fetchWriter) writeAbortedTxns(p *fetchPart) {
 	}
 }
 
-// writePartTags names the current leader beside error 6 (KIP-951).
+// writePartTags encodes the current leader with NOT_LEADER_OR_FOLLOWER
+// (KIP-951).
 func (w *fetchWriter) writePartTags(p *fetchPart) {
 	if p.code == kerr.NotLeaderForPartition.Code {
 		if leader, epoch, ok := w.hints.addLeader(p.name, p.id, p.index); ok {
@@ -214,7 +216,7 @@ func (w *fetchWriter) writePartTags(p *fetchPart) {
 	w.header = append(w.header, 0)
 }
 
-// flushHeader moves the header bytes written so far behind what is already out.
+// flushHeader moves the header bytes so far to the buffers.
 func (w *fetchWriter) flushHeader() {
 	if w.first == nil {
 		w.first = w.header

@@ -50,7 +50,7 @@ func (r *raw) spread(rnd *rand.Rand, topic string, partitions, rounds int, size 
 		if len(q.Topics[0].Partitions) == 0 {
 			continue
 		}
-		for _, p := range r.ask(q).(*kmsg.ProduceResponse).Topics[0].Partitions {
+		for _, p := range r.roundTrip(q).(*kmsg.ProduceResponse).Topics[0].Partitions {
 			if p.ErrorCode != 0 {
 				r.t.Fatalf("produce: %d", p.ErrorCode)
 			}
@@ -223,7 +223,7 @@ func TestFetchesStayWithinTheMemoryForAnswers(t *testing.T) {
 		for p := range 40 {
 			q := produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), strings.Repeat("v", 1<<20-200)))
 			q.Topics[0].Partitions[0].Partition = int32(p)
-			r.ask(q)
+			r.roundTrip(q)
 		}
 		var all sync.WaitGroup
 		for range 50 {
@@ -234,7 +234,7 @@ func TestFetchesStayWithinTheMemoryForAnswers(t *testing.T) {
 				for p := range 40 {
 					q.Topics = append(q.Topics, fetchOf(11, 0, -1, 0, fetchWant{topic: "t", index: int32(p)}).Topics...)
 				}
-				if resp := c.fetch(q); len(said(resp)) == 0 {
+				if resp := c.fetch(q); len(describeFetch(resp)) == 0 {
 					t.Error("an empty answer")
 				}
 			})
@@ -257,15 +257,15 @@ func TestAConsumerBelowAGapWaits(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r, p := dial(), dial()
 		id := r.makeTopic("t", 1)
-		p.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "before")))
+		p.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "before")))
 		out, err := n.wal.Submit(t.Context(), []metadata.Command{metadata.RecoverCluster{Incarnation: n.session.ID().Incarnation()}}, nil)
 		if err != nil || out.Code != metadata.CodeOK || out.Commands[0].Code != metadata.CodeOK {
 			t.Fatalf("jump: %v %+v", err, out)
 		}
 		resp := r.fetch(fetchOf(11, 0, -1, 500, fetchWant{topic: "t", offset: 1}))
 		end := resp.Topics[0].Partitions[0].HighWatermark
-		if said(resp) != "0:0:true " {
-			t.Fatalf("below the gap: said %q, want the marker", said(resp))
+		if describeFetch(resp) != "0:0:true " {
+			t.Fatalf("below the gap: said %q, want the marker", describeFetch(resp))
 		}
 		begun := time.Now()
 		resp = r.fetch(fetchOf(11, 0, -1, 500, fetchWant{topic: "t", offset: end}))
@@ -274,10 +274,10 @@ func TestAConsumerBelowAGapWaits(t *testing.T) {
 		}
 		r.send(fetchOf(11, 0, -1, 60_000, fetchWant{topic: "t", offset: end}))
 		time.Sleep(time.Second)
-		p.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "behind it")))
+		p.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "behind it")))
 		resp = r.receive(fetchOf(11, 0, -1, 0), r.next).(*kmsg.FetchResponse)
-		if said(resp) != "0:0:true " {
-			t.Errorf("said %q", said(resp))
+		if describeFetch(resp) != "0:0:true " {
+			t.Errorf("said %q", describeFetch(resp))
 		}
 	})
 }
@@ -300,7 +300,7 @@ func TestAnOversizedBatchThatCannotBeReadHoldsNothing(t *testing.T) {
 		for p := range 4 {
 			q := produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), strings.Repeat("v", 200_000)))
 			q.Topics[0].Partitions[0].Partition = int32(p)
-			r.ask(q)
+			r.roundTrip(q)
 		}
 		for range 3 {
 			q := fetchOf(11, 0, -1, 10)

@@ -12,34 +12,32 @@ import (
 	"github.com/zonewise/zonewise/s3stream"
 )
 
-// partReadResult is what was read for one partition.
+// partReadResult is what was read of one partition.
 type partReadResult struct {
 	records net.Buffers
 	bytes   int
-	aborted []metadata.AbortedTxn // of a reader of committed records
+	aborted []metadata.AbortedTxn // for read_committed
 }
 
 const (
-	// maxConcurrentReads is how many partitions of one fetch are read at the same time.
+	// maxConcurrentReads is how many partitions of one fetch are read concurrently.
 	maxConcurrentReads = 8
-	// fetchRestDivisor is the part of a fetch's limit, one in so many, that is too
-	// little to begin further partitions with: what their reads bring hardly
-	// fits.
+	// fetchRestDivisor: less than 1/fetchRestDivisor of a fetch's limit is too little
+	// to read further partitions: their batches hardly fit.
 	fetchRestDivisor = 8
 )
 
-// maxRecordBytes is how many record bytes the answer may have (KIP-74), but for a first
-// batch that is larger.
+// maxRecordBytes is the limit of record bytes in the response (KIP-74), except
+// for a first batch that is larger.
 func (f *fetch) maxRecordBytes() int64 { return min(max(int64(f.q.MaxBytes), 0), MaxFetchBytes) }
 
-// readParts gives each partition a share of the limit, in the session's order, and
-// reads them side by side. A share is an upper bound of what the partition's
-// read can bring, so that the answer never exceeds the limit, whatever spans
-// look like; what a round leaves is shared out in the next one. Where the first
-// batch of the first partition is larger than its share it is in the answer all
-// the same, and the others have what it leaves of the limit: every request gets
-// on by at least one batch, and partitions that were served go to the end of the
-// order.
+// readParts gives each partition a share of the limit, in the session's order,
+// and reads them concurrently. A share is an upper bound of the read, so the
+// response never exceeds the limit, whatever the spans are; the rest of a round
+// is shared in the next one. If the first batch of the first partition is
+// larger than its share, the response has it nevertheless, and the others share
+// the rest of the limit: every request makes progress by at least one batch,
+// and served partitions move to the end of the order.
 func (f *fetch) readParts(ctx context.Context) {
 	todo, left := f.listReadable(), f.maxRecordBytes()
 	if len(todo) == 0 {
@@ -69,15 +67,15 @@ func (f *fetch) readParts(ctx context.Context) {
 			left -= int64(p.result.bytes)
 			first = first && p.result.bytes == 0
 		}
-		todo = todo[max(n, 1):] // the first may have been trimmed since it was looked at
+		todo = todo[max(n, 1):] // the first may have been trimmed since it was resolved
 	}
 	f.markWithheld()
 	f.extraMemory.shrink(max(0, f.countRecordBytes()-f.recordMemory.size))
 	f.recordMemory.shrink(f.countRecordBytes())
 }
 
-// readFirstPart reads a partition whose first batch may be larger than its share,
-// and returns how many bytes the others may have; negative: none is to be read.
+// readFirstPart reads a partition whose first batch may be larger than its
+// share, and returns the bytes left for the others; negative: none may be read.
 func (f *fetch) readFirstPart(ctx context.Context, p *fetchPart, others []*fetchPart, left int64) int64 {
 	f.readPart(ctx, p, int(p.readLimit), false)
 	if p.code != noError || p.result.bytes > 0 {
@@ -90,12 +88,12 @@ func (f *fetch) readFirstPart(ctx context.Context, p *fetchPart, others []*fetch
 	case len(others) == 0 || ctx.Err() != nil:
 		return -1
 	}
-	return f.reserveMemory(ctx, f.planReads(others, f.maxRecordBytes())) // it failed, and nothing is held
+	return f.reserveMemory(ctx, f.planReads(others, f.maxRecordBytes())) // the read failed, and no memory is held
 }
 
 // markWithheld finds the partitions whose first batch is larger than what they
-// may still have. Where it is the limit of all that is used up, Kafka does not
-// look at the partition's records, and answers otherwise.
+// may still return. If the whole limit is used up, Kafka does not read the
+// partition's records, and responds differently.
 func (f *fetch) markWithheld() {
 	left := f.maxRecordBytes()
 	for i := range f.parts {
@@ -113,7 +111,7 @@ func (f *fetch) countRecordBytes() (sum int64) {
 	return sum
 }
 
-// listReadable lists the partitions that have something to give, in order.
+// listReadable lists the partitions with records, in order.
 func (f *fetch) listReadable() (todo []*fetchPart) {
 	for i := range f.parts {
 		if p := &f.parts[i]; p.code == noError && p.readyBytes > 0 && !p.redirected {
@@ -123,10 +121,10 @@ func (f *fetch) listReadable() (todo []*fetchPart) {
 	return todo
 }
 
-// planReads plans what the partitions may give of so many bytes, first come first
-// served, and returns how many of them could be used. But for the first, a partition has all that it
-// can give or waits for the next round: a rest that holds none of its batches
-// would have others served before it.
+// planReads divides bytes over the partitions, first come, first served, and
+// returns how many can be used. Except for the first, a partition gets all that
+// it can return or waits for the next round: a remainder smaller than its first
+// batch would let others be served before it.
 func (f *fetch) planReads(todo []*fetchPart, limit int64) (useful int64) {
 	sum := int64(0)
 	f.s.cfg.Replica.View(func(st *metadata.State) {
@@ -148,9 +146,9 @@ func (f *fetch) planReads(todo []*fetchPart, limit int64) (useful int64) {
 	return useful
 }
 
-// reserveMemory takes memory for an answer of so many record bytes, and returns how
-// many it may have: fewer where memory is short, but never less than an
-// ordinary answer's, for which it waits. Negative: the client has gone.
+// reserveMemory acquires memory for record bytes, and returns how many the
+// response may have: fewer if memory is short, but not less than an ordinary
+// response, for which it waits. Negative: the client disconnected.
 func (f *fetch) reserveMemory(ctx context.Context, want int64) (got int64) {
 	if f.recordMemory, got = f.tryReserveLarge(want); got > 0 {
 		return got
@@ -163,11 +161,11 @@ func (f *fetch) reserveMemory(ctx context.Context, want int64) (got int64) {
 	return want
 }
 
-// tryReserveLarge takes memory for an answer of more than an ordinary one's bytes, or
-// of fewer, if it is there at once; got is 0 where it is not.
+// tryReserveLarge acquires memory for a large response, or for a smaller one,
+// if it is free now; got is 0 if it is not.
 func (f *fetch) tryReserveLarge(want int64) (g grant, got int64) {
-	// Half of what is left at most: many large answers to clients that do not
-	// read become smaller, and leave something to the next one.
+	// At most half of the rest: many large responses to clients that do not read
+	// become smaller, and leave some memory for the next one.
 	m := f.s.responses
 	if n := min(want, m.maxPerConn, m.large.Available()/2); n > smallBytes {
 		if g, ok := m.try(f.r.conn, n); ok {
@@ -181,14 +179,14 @@ func (f *fetch) tryReserveLarge(want int64) (g grant, got int64) {
 // share.
 func (f *fetch) mayExceed(p *fetchPart) bool { return f.firstSpanBytes(p) > p.readLimit }
 
-// firstSpanBytes is the length of the span that a read begins in, in bytes.
+// firstSpanBytes is the length in bytes of the span in which a read begins.
 func (f *fetch) firstSpanBytes(p *fetchPart) (length int64) {
 	f.s.cfg.Replica.View(func(st *metadata.State) { length = st.SpanBytes(p.tp, p.offset, p.endOffset, 1, 1) })
 	return length
 }
 
-// readOversized reads one batch, however large it is. The memory for smaller
-// answers is given back first: who waits holds nothing.
+// readOversized reads one batch of any size. The memory for smaller responses
+// is released first: a request that waits must hold nothing.
 func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
 	f.recordMemory.releaseAll()
 	var err error
@@ -199,8 +197,9 @@ func (f *fetch) readOversized(ctx context.Context, p *fetchPart) {
 	f.recordMemory.shrink(int64(p.result.bytes))
 }
 
-// tryReserveExtra takes memory for so many record bytes beside an oversized batch, or for
-// fewer, if it is there at once: who holds something does not wait.
+// tryReserveExtra acquires memory for record bytes in addition to an oversized
+// batch, or for fewer, if it is free now: a request that holds memory must not
+// wait.
 func (f *fetch) tryReserveExtra(want int64) (got int64) {
 	if f.extraMemory, got = f.tryReserveLarge(want); got > 0 {
 		return got
@@ -236,9 +235,9 @@ func (f *fetch) readConcurrently(ctx context.Context, todo []*fetchPart) {
 	wg.Wait()
 }
 
-// readPart reads up to limit bytes of one partition, and with oneBatch one batch
-// even beyond. Readers run side by side: it touches nothing of the fetch but its
-// own partition.
+// readPart reads up to limit bytes of one partition, and with oneBatch one
+// batch even if it is larger. Reads run concurrently: it modifies only its own
+// partition.
 func (f *fetch) readPart(ctx context.Context, p *fetchPart, limit int, oneBatch bool) {
 	var stats s3stream.ReadStats
 	out, err := f.s.cfg.Reader.Read(ctx, s3stream.ReadRequest{Partition: p.tp, From: p.offset, MaxBytes: limit,
@@ -258,8 +257,8 @@ func (f *fetch) readPart(ctx context.Context, p *fetchPart, limit int, oneBatch 
 	}
 }
 
-// mapReadError maps what a read failed with; the log may have been trimmed or the
-// topic deleted meanwhile.
+// mapReadError maps a read error; the log may have been trimmed or the topic
+// deleted meanwhile.
 func (f *fetch) mapReadError(p *fetchPart, err error) int16 {
 	gone, trimmed := false, false
 	f.s.cfg.Replica.View(func(st *metadata.State) {

@@ -7,11 +7,11 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// redirectToClosestReplica names a broker in the client's own zone for each partition (KIP-392),
-// where only client.rack tells that the client stands in another zone than
-// this broker: a consumer that came in by the listener without a zone. It
-// then fetches there, and its bytes stay home. The broker named is one of the
-// partition's replicas, as clients demand.
+// redirectToClosestReplica returns a broker in the client's zone for each
+// partition (KIP-392), if only client.rack shows that the client is in another
+// zone than this broker: a consumer of the listener without a zone. It then
+// fetches there, within its zone. The broker is one of the partition's
+// replicas, as clients require.
 func (f *fetch) redirectToClosestReplica() {
 	home := f.r.evidence.Zone
 	if f.r.version < 11 || f.q.Rack == "" || f.r.evidence.Source != router.SourceRack || home == f.s.cfg.Zone {

@@ -7,42 +7,41 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Fetch sessions (KIP-227): the client sends a partition once, and afterwards
-// only what changed; the broker answers only what changed. A session belongs
-// to the connection that made it and ends with it, so only the connection's
-// writer touches it.
+// Fetch sessions (KIP-227): the client sends a partition once, and then only
+// changes; the responses have only changes. A session belongs to the connection
+// that opened it and ends with it, so only the connection's writer uses it.
 
 // maxConnSessions bounds the sessions of one connection: a client has one.
 const maxConnSessions = 4
 
-// fetchSessions are a connection's.
+// fetchSessions are the sessions of a connection.
 type fetchSessions struct{ sessions []*fetchSession }
 
 // fetchSession is one session.
 type fetchSession struct {
 	id     int32
-	epoch  int32 // expected next
-	byID   bool  // opened with topic ids (version 13 on)
+	epoch  int32 // the next expected one
+	byID   bool  // opened with topic ids (from version 13)
 	parts  []*sessionPart
 	index  map[partKey]*sessionPart
 	memory grant // of Server.polls
 }
 
-// partKey is how the client names a partition.
+// partKey is a partition as the client identifies it.
 type partKey struct {
 	name  string
 	id    metadata.TopicID
 	index int32
 }
 
-// sessionPart is a partition as a client fetches it, and what it was told last.
+// sessionPart is a partition of a session, and what the client received last.
 type sessionPart struct {
 	partKey
 	offset      metadata.Offset
 	maxBytes    int32
 	leaderEpoch int32
 
-	reported         bool // the client has been answered once
+	reported         bool // the client has received a response for it
 	reportedNext     metadata.Offset
 	reportedLogStart metadata.Offset
 }
@@ -54,7 +53,7 @@ const (
 )
 
 // enterSession finds or opens the request's session and lists the partitions to
-// fetch. Without a session every partition is answered.
+// fetch. Without a session the response has every partition.
 func (f *fetch) enterSession() int16 {
 	c := &f.r.conn.sessions
 	if f.r.version < 7 {
@@ -86,7 +85,7 @@ func (f *fetch) enterSession() int16 {
 	n.epoch = nextSessionEpoch(n.epoch)
 	if n.applyRequest(f.q); !n.growMemory(f.s, f.r.conn) {
 		c.removeSession(f.s, n.id)
-		return kerr.FetchSessionIDNotFound.Code // the client begins anew, without one
+		return kerr.FetchSessionIDNotFound.Code // the client starts over without a session
 	}
 	f.session = n
 	f.listParts(n)
@@ -107,7 +106,8 @@ func (f *fetch) listParts(n *fetchSession) {
 	}
 }
 
-// applyRequest takes over what the request adds, changes and forgets.
+// applyRequest applies the partitions that the request adds, changes and
+// forgets.
 func (n *fetchSession) applyRequest(q *kmsg.FetchRequest) {
 	for i := range q.Topics {
 		t := &q.Topics[i]
@@ -141,19 +141,19 @@ func (n *fetchSession) applyRequest(q *kmsg.FetchRequest) {
 	n.parts = kept
 }
 
-// updateReported reports whether an incremental answer must carry the partition, and
-// remembers what it says.
+// updateReported reports whether an incremental response must have the
+// partition, and records its state.
 func (p *fetchPart) updateReported() bool {
 	said := p.code != noError || p.redirected || p.result.bytes > 0 || !p.reported || p.reportedNext != p.view.Next || p.reportedLogStart != p.view.LogStart
 	p.reported, p.reportedNext, p.reportedLogStart = true, p.view.Next, p.view.LogStart
 	if p.code != noError {
-		p.reportedNext = -1 // recovery is said, too
+		p.reportedNext = -1 // so that the end of the error is reported too
 	}
 	return said
 }
 
-// rotateParts moves partitions that had data to the back, so that the others come
-// first next time.
+// rotateParts moves partitions that had data to the end, so that the others
+// come first next time.
 func (n *fetchSession) rotateParts(parts []fetchPart) {
 	var with, without []*sessionPart
 	for i := range parts {
@@ -175,8 +175,8 @@ func (c *fetchSessions) findSession(id int32) *fetchSession {
 	return nil
 }
 
-// addSession gives a session an id; nil where there is no slot left, and the client
-// goes on without.
+// addSession gives a session an id; nil if there is no free slot, and the
+// client continues without a session.
 func (c *fetchSessions) addSession(s *Server, from *conn, n *fetchSession) *fetchSession {
 	if len(c.sessions) >= maxConnSessions {
 		c.removeSession(s, c.sessions[0].id)
@@ -202,7 +202,7 @@ func (c *fetchSessions) removeSession(s *Server, id int32) {
 	}
 }
 
-// close gives the slots back when the connection ends.
+// close releases the slots when the connection ends.
 func (c *fetchSessions) close(s *Server) {
 	s.sessionSlots.Add(-int64(len(c.sessions)))
 	for _, n := range c.sessions {
@@ -211,8 +211,8 @@ func (c *fetchSessions) close(s *Server) {
 	c.sessions = nil
 }
 
-// growMemory takes the memory that the session's partitions need now, with room for
-// as many again; false where there is none.
+// growMemory acquires memory for the session's partitions, with room for as
+// many again; false if there is none.
 func (n *fetchSession) growMemory(s *Server, from *conn) bool {
 	need := int64(len(n.parts)) * sessionPartBytes
 	if need <= n.memory.size {

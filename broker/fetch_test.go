@@ -34,11 +34,11 @@ func fetchOf(version int16, session, epoch int32, waitMs int32, want ...fetchWan
 
 func (r *raw) fetch(q *kmsg.FetchRequest) *kmsg.FetchResponse {
 	r.t.Helper()
-	return r.ask(q).(*kmsg.FetchResponse)
+	return r.roundTrip(q).(*kmsg.FetchResponse)
 }
 
-// said lists what an answer says of partitions: index:error:bytes.
-func said(resp *kmsg.FetchResponse) string {
+// describeFetch lists what an answer says of partitions: index:error:bytes.
+func describeFetch(resp *kmsg.FetchResponse) string {
 	out := ""
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
@@ -54,23 +54,23 @@ func TestIncrementalFetchesSayOnlyWhatChanged(t *testing.T) {
 		id := r.makeTopic("t", 2)
 		resp := r.fetch(fetchOf(13, 0, 0, 10, fetchWant{id: id, index: 0}, fetchWant{id: id, index: 1}))
 		sid := resp.SessionID
-		if sid == 0 || said(resp) != "0:0:false 1:0:false " {
-			t.Fatalf("session %d, %q", sid, said(resp))
+		if sid == 0 || describeFetch(resp) != "0:0:false 1:0:false " {
+			t.Fatalf("session %d, %q", sid, describeFetch(resp))
 		}
 		begun := time.Now()
 		resp = r.fetch(fetchOf(13, sid, 1, 500))
-		if waited := time.Since(begun); said(resp) != "" || waited < 500*time.Millisecond { // kafka-protocol.md 19, #13
-			t.Errorf("nothing new: said %q after %v", said(resp), waited)
+		if waited := time.Since(begun); describeFetch(resp) != "" || waited < 500*time.Millisecond { // kafka-protocol.md 19, #13
+			t.Errorf("nothing new: said %q after %v", describeFetch(resp), waited)
 		}
 		for range 2 {
-			r.ask(produceOf(13, "", id, -1, batchOf(nowMs(), "y")))
+			r.roundTrip(produceOf(13, "", id, -1, batchOf(nowMs(), "y")))
 		}
-		if resp = r.fetch(fetchOf(13, sid, 2, 500)); said(resp) != "0:0:true " {
-			t.Errorf("said %q", said(resp))
+		if resp = r.fetch(fetchOf(13, sid, 2, 500)); describeFetch(resp) != "0:0:true " {
+			t.Errorf("said %q", describeFetch(resp))
 		}
 		resp = r.fetch(fetchOf(13, sid, 3, 500, fetchWant{id: id, index: 0, offset: 2}))
-		if said(resp) != "" {
-			t.Errorf("after taking it: said %q", said(resp))
+		if describeFetch(resp) != "" {
+			t.Errorf("after taking it: said %q", describeFetch(resp))
 		}
 		if resp = r.fetch(fetchOf(13, sid, 3, 0)); resp.ErrorCode != 71 {
 			t.Errorf("old epoch: error %d", resp.ErrorCode)
@@ -83,16 +83,16 @@ func TestIncrementalFetchesSayOnlyWhatChanged(t *testing.T) {
 		}
 		gone := metadata.TopicID{9}
 		resp = r.fetch(fetchOf(13, sid, 4, 10, fetchWant{id: gone}))
-		if said(resp) != "0:100:false " {
-			t.Errorf("unknown id: said %q", said(resp))
+		if describeFetch(resp) != "0:100:false " {
+			t.Errorf("unknown id: said %q", describeFetch(resp))
 		}
-		if resp = r.fetch(fetchOf(13, sid, 5, 10)); said(resp) != "0:100:false " {
-			t.Errorf("unknown id again: said %q", said(resp))
+		if resp = r.fetch(fetchOf(13, sid, 5, 10)); describeFetch(resp) != "0:100:false " {
+			t.Errorf("unknown id again: said %q", describeFetch(resp))
 		}
 		forget := fetchOf(13, sid, 6, 10)
 		forget.ForgottenTopics = []kmsg.FetchRequestForgottenTopic{{TopicID: gone, Partitions: []int32{0}}}
-		if resp = r.fetch(forget); said(resp) != "" {
-			t.Errorf("forgotten: said %q", said(resp))
+		if resp = r.fetch(forget); describeFetch(resp) != "" {
+			t.Errorf("forgotten: said %q", describeFetch(resp))
 		}
 		if resp = r.fetch(fetchOf(13, sid, -1, 0)); resp.SessionID != 0 || n.server.sessionSlots.Load() != 0 {
 			t.Errorf("closed: session %d, %d slots taken", resp.SessionID, n.server.sessionSlots.Load())
@@ -107,10 +107,10 @@ func TestLongPollIsWokenByAnotherConnectionsProduce(t *testing.T) {
 		r.send(fetchOf(11, 0, -1, 60_000, fetchWant{topic: "t"}))
 		time.Sleep(time.Second)
 		begun := time.Now()
-		p.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
+		p.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
 		resp := r.receive(fetchOf(11, 0, -1, 0), r.next).(*kmsg.FetchResponse)
-		if said(resp) != "0:0:true " || time.Since(begun) > time.Second {
-			t.Errorf("said %q after %v", said(resp), time.Since(begun))
+		if describeFetch(resp) != "0:0:true " || time.Since(begun) > time.Second {
+			t.Errorf("said %q after %v", describeFetch(resp), time.Since(begun))
 		}
 	})
 }
@@ -119,7 +119,7 @@ func TestFetchOutOfRangeIsCertainAndUnknownTopicsAreUnknown(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		id := r.makeTopic("t", 1)
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
 		for _, tt := range []struct {
 			want fetchWant
 			code int16
@@ -138,11 +138,11 @@ func TestFirstBatchIsServedWholeBeyondEveryLimit(t *testing.T) { // KIP-74
 		r := dial()
 		id := r.makeTopic("t", 2)
 		big := string(make([]byte, 5000))
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), big), batchOf(nowMs(), big)))
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), big), batchOf(nowMs(), big)))
 		q := fetchOf(11, 0, -1, 10, fetchWant{topic: "t"}, fetchWant{topic: "t", index: 1})
 		q.MaxBytes = 10
-		if resp := r.fetch(q); said(resp) != "0:0:true 1:0:false " {
-			t.Errorf("said %q", said(resp))
+		if resp := r.fetch(q); describeFetch(resp) != "0:0:true 1:0:false " {
+			t.Errorf("said %q", describeFetch(resp))
 		}
 	})
 }
@@ -185,10 +185,10 @@ func TestDrainSendsClientsAwayAndEnds(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- n.server.Drain(t.Context()) }()
 		resp := r.receive(fetchOf(11, 0, -1, 0), r.next).(*kmsg.FetchResponse)
-		if said(resp) != "0:6:false " {
-			t.Errorf("parked fetch: said %q", said(resp))
+		if describeFetch(resp) != "0:6:false " {
+			t.Errorf("parked fetch: said %q", describeFetch(resp))
 		}
-		got := p.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "x"))).(*kmsg.ProduceResponse)
+		got := p.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x"))).(*kmsg.ProduceResponse)
 		if code := got.Topics[0].Partitions[0].ErrorCode; code != 6 {
 			t.Errorf("produce while draining: error %d", code)
 		}

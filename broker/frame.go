@@ -10,22 +10,23 @@ import (
 	"github.com/zonewise/zonewise/broker/schema"
 )
 
-// minFrameBytesPerSecond is how fast a frame must arrive at least, beyond a first
-// allowance: who sends slower would hold the memory of others.
+// minFrameBytesPerSecond is the minimum rate of a frame after an initial
+// allowance: a slower sender would hold memory that others need.
 const minFrameBytesPerSecond = 1 << 20
 
-// A frame's memory grows with what has come of it: initialFrameBytes is taken on the
-// sender's word, more when that is full, frameGrowthFactor times as much each time. So
-// who claims 100 MiB and sends slowly holds a few times what was sent.
+// A frame's memory grows as it arrives: first initialFrameBytes, then
+// frameGrowthFactor times as much whenever it is full. So a client that claims
+// 100 MiB and sends slowly holds only a few times what it has sent.
 const (
 	initialFrameBytes = 1 << 20
 	frameGrowthFactor = 4
 )
 
-// fixedHeaderBytes is what stands before everything else: key, version, correlation id.
+// fixedHeaderBytes is the size of the fixed part of a header: key, version,
+// correlation id.
 const fixedHeaderBytes = 8
 
-// errBadFrame is a frame that cannot be answered: the connection ends.
+// errBadFrame is a frame without a response: the connection ends.
 var errBadFrame = errors.New("bad frame")
 
 // A request frame (Kafka protocol guide), big-endian:
@@ -53,11 +54,11 @@ func parseFrameSize(prefix []byte) (int, error) {
 	return int(n), nil
 }
 
-// errNotKafka is a connection of somebody who does not speak Kafka's protocol.
+// errNotKafka is a connection of another protocol.
 var errNotKafka = errors.New("not Kafka's protocol")
 
-// detectOtherProtocol says what the first bytes of a connection look like that are none of
-// Kafka's; "" where they may be. Read as a size, each is beyond MaxFrameBytes.
+// detectOtherProtocol recognizes the first bytes of other protocols; "" if they
+// may be Kafka's. As a size each is larger than MaxFrameBytes.
 func detectOtherProtocol(prefix []byte) string {
 	switch text := string(prefix); {
 	case prefix[0] == 0x16 && prefix[1] == 3:
@@ -72,14 +73,14 @@ func detectOtherProtocol(prefix []byte) string {
 	return ""
 }
 
-// parseFixedHeader reads what stands before everything else: it can be read whatever
-// the version is.
+// parseFixedHeader parses the fixed part of a header, which is the same in all
+// versions.
 func parseFixedHeader(frame []byte) requestHeader {
 	be := binary.BigEndian
 	return requestHeader{key: int16(be.Uint16(frame)), version: int16(be.Uint16(frame[2:])), correlation: int32(be.Uint32(frame[4:]))}
 }
 
-// parseRequestHeader reads the rest of a request header and returns the body.
+// parseRequestHeader parses the rest of a request header and returns the body.
 func parseRequestHeader(h requestHeader, flexible bool, frame []byte) (requestHeader, []byte, error) {
 	r := kbin.Reader{Src: frame[fixedHeaderBytes:]}
 	if id := r.NullableString(); id != nil {
@@ -98,7 +99,7 @@ func skipTags(r *kbin.Reader) {
 	n := r.Uvarint()
 	if n > schema.MaxTaggedFields {
 		r.Src = nil
-		r.Span(1) // marks the reader bad
+		r.Span(1) // makes the reader fail
 		return
 	}
 	for ; n > 0 && r.Ok(); n-- {
@@ -107,8 +108,8 @@ func skipTags(r *kbin.Reader) {
 	}
 }
 
-// appendResponseHeader begins an answer: room for its size, the correlation id,
-// and for flexible answers an empty tag section.
+// appendResponseHeader starts a response: space for its size, the correlation
+// id, and an empty tag section if it is flexible.
 func appendResponseHeader(dst []byte, correlation int32, flexible bool) []byte {
 	dst = append(dst, 0, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(correlation))
@@ -118,7 +119,7 @@ func appendResponseHeader(dst []byte, correlation int32, flexible bool) []byte {
 	return dst
 }
 
-// setResponseSize writes the size of an answer whose first part is dst and whose
+// setResponseSize sets the size of a response whose first part is dst and whose
 // other parts have extra bytes.
 func setResponseSize(dst []byte, extra int) {
 	binary.BigEndian.PutUint32(dst, uint32(len(dst)-4+extra))

@@ -6,9 +6,9 @@ import (
 )
 
 // readFrame reads a frame of n bytes into memory of the server's budget. The
-// sender is cut when what should have come by now has not: WriteTimeout for
-// the beginning, minFrameBytesPerSecond from then on. Time in which it waits for
-// our memory is not held against it.
+// connection is closed if the frame arrives too slowly: WriteTimeout for the
+// start, minFrameBytesPerSecond from then on. Time in which the frame waits for
+// memory does not count.
 func (c *conn) readFrame(n int, p *pendingRequest) (frame []byte, err error) {
 	size := min(n, initialFrameBytes)
 	from := c.s.frames.budgetFor(int64(n))
@@ -45,9 +45,10 @@ func (c *conn) readFrame(n int, p *pendingRequest) (frame []byte, err error) {
 	}
 }
 
-// growFrameMemory takes more memory for a frame that has come in part. Such frames must
-// not wait for each other: one that finds the budget empty takes the room kept
-// for one frame, and the others wait for that, which will be free again.
+// growFrameMemory acquires more memory for a partly read frame. Such frames
+// must not wait for each other: if the budget is empty, one of them takes the
+// memory reserved for one frame, and the others wait for that, which always
+// becomes free again.
 func (c *conn) growFrameMemory(more int64, p *pendingRequest) error {
 	if p.holdsSpare {
 		return nil

@@ -50,7 +50,7 @@ func TestFramesThatGrowWhileTheyComeArriveWhole(t *testing.T) {
 		r := dial()
 		r.makeTopic("t", 1, "max.message.bytes", "20000000")
 		value := bytes.Repeat([]byte("0123456789abcdef"), 6<<20/16)
-		got := r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), string(value)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		got := r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), string(value)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 		if got.ErrorCode != 0 {
 			t.Fatalf("a batch of 6 MiB: %d", got.ErrorCode)
 		}

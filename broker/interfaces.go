@@ -12,9 +12,9 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// Replica is the applied truth, as the broker uses it (metadata.Replica).
+// Replica is the applied state (metadata.Replica).
 type Replica interface {
-	// View gives read access to the applied state; f is short.
+	// View gives read access to the applied state; f must be short.
 	View(f func(*metadata.State))
 	// Barrier returns when everything that was committed before the call is
 	// applied here, and fails after metadata.BarrierTimeout. A handler takes one
@@ -23,21 +23,21 @@ type Replica interface {
 	// Observe calls f after each applied entry, from the apply goroutine: f
 	// must not block.
 	Observe(f func(*metadata.AppliedEntry))
-	// AfterBatch calls f when all entries that came together are applied.
+	// AfterBatch calls f when all entries that arrived together are applied.
 	AfterBatch(f func())
 }
 
-// Writer is the way into the log: the WAL of the present session. Between
-// sessions it answers wal.ErrSessionLost.
+// Writer writes to the log: it is the WAL of the current session. Between sessions
+// it returns wal.ErrSessionLost.
 type Writer interface {
-	// Append takes one checked batch; the order of calls is the order of the
-	// log per partition. It waits for memory only.
+	// Append appends one checked batch; the order of calls is the order in the
+	// partition's log. It waits for memory only.
 	Append(ctx context.Context, b wal.Batch) (Ack, error)
-	// Submit commits commands and returns what apply made of them.
+	// Submit commits commands and returns their outcome.
 	Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error)
 }
 
-// Ack is the answer to one batch, to come (*wal.Ack).
+// Ack is the pending result of one batch (*wal.Ack).
 type Ack interface {
 	Done() <-chan struct{}
 	Result() (metadata.Offset, error)
@@ -48,12 +48,12 @@ type Reader interface {
 	Read(ctx context.Context, r s3stream.ReadRequest) (s3stream.ReadResult, error)
 	// OffsetForTime finds the first record that is not older than ts.
 	OffsetForTime(ctx context.Context, tp metadata.TopicPartition, ts metadata.UnixMilli) (metadata.Offset, metadata.UnixMilli, bool, error)
-	// MaxTimestamp finds the first record of the greatest timestamp.
+	// MaxTimestamp finds the first record with the largest timestamp.
 	MaxTimestamp(ctx context.Context, tp metadata.TopicPartition) (metadata.Offset, metadata.UnixMilli, bool, error)
 }
 
-// Resolver finds a client's zone (*router.Resolver, or what replaces one by
-// the next as zones appear).
+// Resolver finds a client's zone (*router.Resolver, or a wrapper that replaces it
+// as zones appear).
 type Resolver interface {
 	Resolve(c router.Client) router.Evidence
 }

@@ -7,12 +7,11 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Kafka makes its internal topics when the first coordinator is asked for, and
-// clients and tools look for them: they leave internal topics out of patterns,
-// and show them as such. Here they are names without records; what Kafka keeps
-// in them is in the log. Nobody can produce to them. An admin client may make
-// one with a number of partitions of its choice, as in Kafka, before the first
-// coordinator is asked for.
+// Kafka creates its internal topics at the first FindCoordinator. Clients and tools
+// expect them: they exclude internal topics from patterns, and mark them. Here they
+// are topics without records: their content is in the log. Only the admin client
+// can produce to them. An admin client may create one with its own number of
+// partitions before the first FindCoordinator, as in Kafka.
 const (
 	offsetsTopic = "__consumer_offsets"
 	txnTopic     = "__transaction_state"
@@ -24,17 +23,17 @@ const (
 	internalSegmentBytes = 100 << 20
 )
 
-// adminClientID is the client id that Kafka lets write to internal topics
+// adminClientID is the client id that Kafka allows to write to internal topics
 // (AdminUtils.ADMIN_CLIENT_ID, Kafka 4.1).
 const adminClientID = "__admin_client"
 
-// InternalTopic reports Kafka's own topics.
+// InternalTopic reports whether a topic is one of Kafka's internal topics.
 func InternalTopic(name string) bool {
 	return name == offsetsTopic || name == txnTopic || name == shareTopic
 }
 
-// ensureInternalTopic makes an internal topic that is not there yet. A failure is
-// nobody's: the next request tries again.
+// ensureInternalTopic creates an internal topic if it is missing. A failure is
+// only logged: the next request tries again.
 func (s *Server) ensureInternalTopic(ctx context.Context, name string) {
 	known := false
 	s.cfg.Replica.View(func(st *metadata.State) { _, known = st.TopicNamed(name) })
@@ -46,8 +45,8 @@ func (s *Server) ensureInternalTopic(ctx context.Context, name string) {
 	}
 }
 
-// newTopic is a topic that nobody described: the broker's defaults, or what
-// Kafka's own topics have.
+// newTopic returns the command that creates a topic with the broker's defaults,
+// or with Kafka's configs for an internal topic.
 func (s *Server) newTopic(name string) metadata.CreateTopic {
 	t := metadata.CreateTopic{ID: s.ids.newTopicID(), Name: name, Partitions: s.cfg.DefaultPartitions, ReplicationFactor: s.defaultReplication()}
 	if InternalTopic(name) {

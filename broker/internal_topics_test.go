@@ -16,7 +16,7 @@ func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 			q := kmsg.NewPtrMetadataRequest()
 			q.Version, q.Topics = 12, nil
 			out := map[string]kmsg.MetadataResponseTopic{}
-			for _, t := range r.ask(q).(*kmsg.MetadataResponse).Topics {
+			for _, t := range r.roundTrip(q).(*kmsg.MetadataResponse).Topics {
 				if t.IsInternal {
 					out[*t.Topic] = t
 				}
@@ -30,13 +30,13 @@ func TestInternalTopicsAppearWithTheFirstCoordinator(t *testing.T) {
 			for range 2 {
 				q := kmsg.NewPtrFindCoordinatorRequest()
 				q.Version, q.CoordinatorType, q.CoordinatorKeys = 4, kind, []string{"x"}
-				r.ask(q)
+				r.roundTrip(q)
 			}
 			got, ok := internal()[name]
 			if !ok || len(got.Partitions) != internalPartitions {
 				t.Fatalf("%s: %+v", name, got)
 			}
-			p := r.ask(produceOf(13, "", got.TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			p := r.roundTrip(produceOf(13, "", got.TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 			if p.ErrorCode != kerr.InvalidTopicException.Code {
 				t.Errorf("produce to %s: %d", name, p.ErrorCode)
 			}
@@ -65,13 +65,13 @@ func TestInternalTopicsCanBeMadeByClients(t *testing.T) {
 			one.Topic = kmsg.StringPtr(name)
 			q.Topics = append(q.Topics, one)
 		}
-		got := r.ask(q).(*kmsg.MetadataResponse).Topics
+		got := r.roundTrip(q).(*kmsg.MetadataResponse).Topics
 		for i, partitions := range []int{1, internalPartitions} {
 			if got[i].ErrorCode != noError || !got[i].IsInternal || len(got[i].Partitions) != partitions {
 				t.Errorf("%s: code %d, %d partitions, want %d", *got[i].Topic, got[i].ErrorCode, len(got[i].Partitions), partitions)
 			}
 		}
-		p := r.ask(produceOf(13, "", got[0].TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		p := r.roundTrip(produceOf(13, "", got[0].TopicID, -1, batchOf(nowMs(), "a"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 		if p.ErrorCode != kerr.InvalidTopicException.Code {
 			t.Errorf("produce: %d", p.ErrorCode)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// leaderHints collects the leaders that an answer names beside error 6 (KIP-951),
-// and the addresses of those it named.
+// leaderHints collects the leaders that a response contains with
+// NOT_LEADER_OR_FOLLOWER (KIP-951), and their addresses.
 type leaderHints struct {
 	s    *Server
 	view *clusterView
@@ -20,7 +20,8 @@ func (s *Server) newLeaderHints(r *request) *leaderHints {
 	return &leaderHints{s: s, zone: r.evidence.Zone}
 }
 
-// addLeader returns the hint for a partition, and remembers that it was named.
+// addLeader returns the leader hint for a partition, and adds the broker to the
+// list of endpoints.
 func (h *leaderHints) addLeader(name string, id metadata.TopicID, index int32) (metadata.BrokerID, metadata.LeaderEpoch, bool) {
 	if h.view == nil {
 		h.view = h.s.currentView()
@@ -49,7 +50,7 @@ func (h *leaderHints) addLeader(name string, id metadata.TopicID, index int32) (
 	return leader, epoch, true
 }
 
-// listEndpoints returns the brokers that were named.
+// listEndpoints returns the brokers that were added.
 func (h *leaderHints) listEndpoints() []router.Endpoint {
 	var out []router.Endpoint
 	for _, id := range h.ids {

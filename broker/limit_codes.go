@@ -11,14 +11,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// limitThrottle is what a client is told to wait whose request a limit of the
-// cluster refuses.
+// limitThrottle is the throttle time of a request that a cluster limit refuses.
 const limitThrottle = time.Second
 
-// limitErrorCode is what a request is answered that a limit of the cluster refuses.
-// Space can come back (records are deleted, topics, idle groups and producers
-// go), so it is the code upon which Kafka's clients try that API again, and not
-// POLICY_VIOLATION, which drops records.
+// limitErrorCode returns the error code of a request that a cluster limit refuses.
+// The limit may clear (records and topics are deleted, idle groups and producers
+// expire), so it is the code after which Kafka's clients retry that API, and not
+// POLICY_VIOLATION, upon which they drop records.
 //
 //	Produce                              NOT_ENOUGH_REPLICAS
 //	Metadata (auto-creation)             THROTTLING_QUOTA_EXCEEDED
@@ -26,14 +25,14 @@ const limitThrottle = time.Second
 //	  CreatePartitions                   THROTTLING_QUOTA_EXCEEDED; before it existed REQUEST_TIMED_OUT
 //	InitProducerId, the transaction's
 //	  requests, groups                   COORDINATOR_LOAD_IN_PROGRESS
-//	SyncGroup                            COORDINATOR_NOT_AVAILABLE: clients take no other of these from it
+//	SyncGroup                            COORDINATOR_NOT_AVAILABLE: clients retry no other of these
 //	all others                           REQUEST_TIMED_OUT
 //
-// Groups answer for themselves (package groups). What cannot become possible is
-// told for good there: MESSAGE_TOO_LARGE to a classic member with whom its group
-// could not be written, INVALID_REQUEST with a text to one of the consumer
-// protocol. GROUP_MAX_SIZE_REACHED is group.max.size and nothing else: clients
-// tell their users that the group has too many members.
+// Package groups has its own codes. What can never succeed gets a fatal one there:
+// MESSAGE_TOO_LARGE for a classic member with which its group could not be written,
+// INVALID_REQUEST with a message for one of the consumer protocol.
+// GROUP_MAX_SIZE_REACHED is for group.max.size only: clients report that the group
+// has too many members.
 func limitErrorCode(key, version int16) int16 {
 	switch api := kmsg.Key(key); {
 	case api == kmsg.Produce:
@@ -46,8 +45,8 @@ func limitErrorCode(key, version int16) int16 {
 	return kerr.RequestTimedOut.Code
 }
 
-// recordLimitRefusal returns the code for a request that a limit refuses, counts
-// it, and says so in the log at most once a minute.
+// recordLimitRefusal returns the code for a request that a limit refuses,
+// counts it, and logs it at most once a minute.
 func (s *Server) recordLimitRefusal(r *request) int16 {
 	code := limitErrorCode(r.key, r.version)
 	s.metrics.countLimitRefused(r.key)
@@ -58,8 +57,7 @@ func (s *Server) recordLimitRefusal(r *request) int16 {
 	return code
 }
 
-// LimitUsages lists this broker's own limits that turn clients away, and what is taken
-// of each.
+// LimitUsages lists this broker's own limits that reject clients, and their use.
 func (s *Server) LimitUsages() []metadata.LimitUsage {
 	uses := []metadata.LimitUsage{{Name: "connections", Used: s.connectionCount(), Limit: s.connectionLimit()}}
 	if s.cfg.Groups != nil {
@@ -76,7 +74,7 @@ func (s *Server) connectionCount() int {
 	return len(s.conns)
 }
 
-// describeFullLimits names the state's limits that are nearly reached.
+// describeFullLimits lists the state's limits that are nearly reached.
 func (s *Server) describeFullLimits() string {
 	var full []string
 	s.cfg.Replica.View(func(st *metadata.State) {
@@ -92,8 +90,8 @@ func (s *Server) describeFullLimits() string {
 	return strings.Join(full, ", ")
 }
 
-// recordLimitedBatches gives the batches that a limit of the cluster refused their code;
-// false where there is none.
+// recordLimitedBatches sets the code of the batches that a cluster limit
+// refused; false if there are none.
 func (s *Server) recordLimitedBatches(p *produceRequestState) (limited bool) {
 	code := noError
 	for i := range p.parts {

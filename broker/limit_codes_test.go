@@ -42,12 +42,12 @@ func TestProduceAtALimitIsRetriable(t *testing.T) {
 	atLimits(t, func(l *metadata.Limits) { l.Spans = 3 }, func(t *testing.T, n *node, r *raw, said *logtext.Text) {
 		id := r.makeTopic("t", 1)
 		other := r.makeTopic("other", 1)
-		r.ask(produceOf(9, "other", other, -1, batchOf(nowMs(), "x")))
+		r.roundTrip(produceOf(9, "other", other, -1, batchOf(nowMs(), "x")))
 		taken := 0
 		var refused []byte
 		for i := int32(0); refused == nil; i++ {
 			b := batchWith(nowMs(), 7, i, 0, fmt.Sprint(i))
-			resp := r.ask(produceOf(9, "t", id, -1, b)).(*kmsg.ProduceResponse)
+			resp := r.roundTrip(produceOf(9, "t", id, -1, b)).(*kmsg.ProduceResponse)
 			switch code := resp.Topics[0].Partitions[0].ErrorCode; {
 			case code == 0 && resp.ThrottleMillis == 0 && i < 10:
 				taken++
@@ -65,8 +65,8 @@ func TestProduceAtALimitIsRetriable(t *testing.T) {
 		}
 		d := kmsg.NewPtrDeleteTopicsRequest()
 		d.Version, d.TopicNames = 4, []string{"other"}
-		r.ask(d)
-		resp := r.ask(produceOf(9, "t", id, -1, refused)).(*kmsg.ProduceResponse)
+		r.roundTrip(d)
+		resp := r.roundTrip(produceOf(9, "t", id, -1, refused)).(*kmsg.ProduceResponse)
 		if got := resp.Topics[0].Partitions[0]; got.ErrorCode != 0 || got.BaseOffset != int64(taken) {
 			t.Errorf("again, with room: code %d at offset %d", got.ErrorCode, got.BaseOffset)
 		}
@@ -89,40 +89,40 @@ func TestLimitCodes(t *testing.T) {
 			q := kmsg.NewPtrCreatePartitionsRequest()
 			q.Version = 3
 			q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 9}}
-			return r.ask(q).(*kmsg.CreatePartitionsResponse).Topics[0].ErrorCode
+			return r.roundTrip(q).(*kmsg.CreatePartitionsResponse).Topics[0].ErrorCode
 		}, kerr.ThrottlingQuotaExceeded.Code},
 		{"Metadata", func(l *metadata.Limits) { l.Topics = 1 }, func(r *raw) int16 {
 			q := kmsg.NewPtrMetadataRequest()
 			q.Version, q.AllowAutoTopicCreation = 9, true
 			name := "first"
 			q.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
-			return r.ask(q).(*kmsg.MetadataResponse).Topics[0].ErrorCode
+			return r.roundTrip(q).(*kmsg.MetadataResponse).Topics[0].ErrorCode
 		}, kerr.ThrottlingQuotaExceeded.Code},
 		{"Produce, producers", func(l *metadata.Limits) { l.Producers = 1 }, func(r *raw) int16 {
-			r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 7, 0, 0, "x")))
-			return r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 8, 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+			r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 7, 0, 0, "x")))
+			return r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 8, 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
 		}, kerr.NotEnoughReplicas.Code},
 		{"Produce, producers of a partition", func(l *metadata.Limits) { l.PartitionProducers = 1 }, func(r *raw) int16 {
-			r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 7, 0, 0, "x")))
-			return r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 8, 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+			r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 7, 0, 0, "x")))
+			return r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchWith(nowMs(), 8, 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
 		}, kerr.NotEnoughReplicas.Code},
 		{"Produce, objects", func(l *metadata.Limits) { l.Objects = 0 }, func(r *raw) int16 {
-			return r.ask(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), strings.Repeat("x", 200<<10)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+			return r.roundTrip(produceOf(9, "t", metadata.TopicID{}, -1, batchOf(nowMs(), strings.Repeat("x", 200<<10)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
 		}, kerr.NotEnoughReplicas.Code},
 		{"InitProducerId", func(l *metadata.Limits) { l.Txns = 0 }, func(r *raw) int16 {
 			q := kmsg.NewPtrInitProducerIDRequest()
 			q.Version, q.TransactionalID, q.TransactionTimeoutMillis = 4, &txnID, 10_000
-			return r.ask(q).(*kmsg.InitProducerIDResponse).ErrorCode
+			return r.roundTrip(q).(*kmsg.InitProducerIDResponse).ErrorCode
 		}, kerr.CoordinatorLoadInProgress.Code},
 		{"OffsetCommit", func(l *metadata.Limits) { l.GroupOffsets = 0 }, func(r *raw) int16 {
-			return r.ask(commitOf("g", "t", 0)).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
+			return r.roundTrip(commitOf("g", "t", 0)).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode
 		}, kerr.CoordinatorLoadInProgress.Code},
 		{"SyncGroup", func(l *metadata.Limits) { l.Groups = 0 }, func(r *raw) int16 { return r.joinAndSync("g", 1) }, kerr.CoordinatorNotAvailable.Code},
 		{"ConsumerGroupHeartbeat", func(l *metadata.Limits) { l.Members = 0 }, func(r *raw) int16 {
 			q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 			q.Version, q.Group, q.MemberID, q.RebalanceTimeoutMillis = 1, "g", "m", 10_000
 			q.SubscribedTopicNames, q.Topics = []string{"t"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-			return r.ask(q).(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode
+			return r.roundTrip(q).(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode
 		}, kerr.CoordinatorLoadInProgress.Code},
 	}
 	for _, c := range cases {
@@ -145,11 +145,11 @@ func TestATransactionsOwnLimitIsFinal(t *testing.T) {
 		id := "tx"
 		init := kmsg.NewPtrInitProducerIDRequest()
 		init.Version, init.TransactionalID, init.TransactionTimeoutMillis = 4, &id, 10_000
-		p := r.ask(init).(*kmsg.InitProducerIDResponse)
+		p := r.roundTrip(init).(*kmsg.InitProducerIDResponse)
 		q := kmsg.NewPtrAddPartitionsToTxnRequest()
 		q.Version, q.TransactionalID, q.ProducerID, q.ProducerEpoch = 3, id, p.ProducerID, p.ProducerEpoch
 		q.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0, 1}}}
-		for _, part := range r.ask(q).(*kmsg.AddPartitionsToTxnResponse).Topics[0].Partitions {
+		for _, part := range r.roundTrip(q).(*kmsg.AddPartitionsToTxnResponse).Topics[0].Partitions {
 			if part.ErrorCode != kerr.PolicyViolation.Code {
 				t.Errorf("partition %d: code %d", part.Partition, part.ErrorCode)
 			}
@@ -166,13 +166,13 @@ func (r *raw) joinAndSync(group string, sizes ...int) int16 {
 	for i, size := range sizes {
 		q.Protocols = append(q.Protocols, kmsg.JoinGroupRequestProtocol{Name: fmt.Sprint("p", i), Metadata: make([]byte, size)})
 	}
-	joined := r.ask(q).(*kmsg.JoinGroupResponse)
+	joined := r.roundTrip(q).(*kmsg.JoinGroupResponse)
 	if joined.ErrorCode != noError {
 		r.t.Errorf("JoinGroup: %d", joined.ErrorCode)
 	}
 	s := kmsg.NewPtrSyncGroupRequest()
 	s.Version, s.Group, s.MemberID, s.Generation = 3, group, joined.MemberID, joined.Generation
-	return r.ask(s).(*kmsg.SyncGroupResponse).ErrorCode
+	return r.roundTrip(s).(*kmsg.SyncGroupResponse).ErrorCode
 }
 
 // createCode asks for a topic and returns the code.
@@ -182,5 +182,5 @@ func (r *raw) createCode(version int16, name string, partitions int32) int16 {
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, partitions, 1
 	q.Topics = append(q.Topics, topic)
-	return r.ask(q).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode
+	return r.roundTrip(q).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode
 }

@@ -5,16 +5,18 @@ import (
 	"time"
 )
 
-// logRateLimiter keeps log lines that repeat apart: each kind at most once a minute.
+// logRateLimiter limits repeated log lines: each kind at most once per
+// logInterval.
 type logRateLimiter struct {
 	mu         sync.Mutex
 	lastLogged map[string]time.Time
 }
 
-// logInterval is how often a line of one kind is written at most.
+// logInterval is the minimum interval between log lines of one kind.
 const logInterval = time.Minute
 
-// allow reports whether a line of this kind is due, and notes that it is written.
+// allow reports whether a line of this kind may be written now, and records
+// that it is.
 func (l *logRateLimiter) allow(kind string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

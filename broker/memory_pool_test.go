@@ -35,12 +35,12 @@ func TestSmallRequestsDoNotWaitForLargeOnes(t *testing.T) {
 		}
 		n.server.heavySlots <- struct{}{}
 		begun := time.Now()
-		r.ask(kmsg.NewPtrMetadataRequest())
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
+		r.roundTrip(kmsg.NewPtrMetadataRequest())
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
 		q := fetchOf(11, 0, -1, 10, fetchWant{topic: "t"})
 		q.MaxBytes = 50 << 20
-		if resp := r.fetch(q); said(resp) != "0:0:true " {
-			t.Errorf("said %q", said(resp))
+		if resp := r.fetch(q); describeFetch(resp) != "0:0:true " {
+			t.Errorf("said %q", describeFetch(resp))
 		}
 		if took := time.Since(begun); took > time.Second {
 			t.Errorf("small requests waited %v for the memory of large ones", took)
@@ -56,7 +56,7 @@ func TestAClientThatDoesNotReadIsClosedWhereOthersWait(t *testing.T) {
 		synctest.Wait()
 		defer fill(t, n.server.responses.small, 0)()
 		begun := time.Now()
-		other.ask(kmsg.NewPtrMetadataRequest())
+		other.roundTrip(kmsg.NewPtrMetadataRequest())
 		if took := time.Since(begun); took < maxStall || took > 2*maxStall {
 			t.Errorf("answered after %v, want about %v", took, maxStall)
 		}
@@ -90,7 +90,7 @@ func TestWaitingRequestsHoldNoMemoryOfOthers(t *testing.T) {
 			q.Protocols = append(q.Protocols, p)
 			return q
 		}
-		m1.ask(join(m1, ""))
+		m1.roundTrip(join(m1, ""))
 		m2.send(join(m2, "")) // waits for the first to join again
 		synctest.Wait()
 		time.Sleep(time.Second)
@@ -114,9 +114,9 @@ func TestWithoutMemoryFetchesDoNotWaitAndHaveNoSession(t *testing.T) {
 		if took := time.Since(begun); took > time.Second || resp.SessionID != 0 || resp.ThrottleMillis != int32(fetchThrottle/time.Millisecond) {
 			t.Errorf("after %v: session %d, throttle time %d", took, resp.SessionID, resp.ThrottleMillis)
 		}
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
-		if resp := r.fetch(fetchOf(11, 0, 0, 5_000, fetchWant{topic: "t"})); said(resp) != "0:0:true " || resp.ThrottleMillis != 0 {
-			t.Errorf("said %q, throttle time %d", said(resp), resp.ThrottleMillis)
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
+		if resp := r.fetch(fetchOf(11, 0, 0, 5_000, fetchWant{topic: "t"})); describeFetch(resp) != "0:0:true " || resp.ThrottleMillis != 0 {
+			t.Errorf("said %q, throttle time %d", describeFetch(resp), resp.ThrottleMillis)
 		}
 	})
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// delayMetadata waits a moment before leaders are named to a client that may ask
-// because it has just lost one. Its broker's death reaches us (Config.Healthy)
-// at the same time as it reaches the client, and who names the dead broker once
-// more keeps that client waiting for as long as it asks no second time: 5 s for
-// franz-go. A client that begins, in the zone of the broker that it asks, has
-// lost nothing and does not wait. Only the connection's writer calls it.
+// delayMetadata delays the response to a client that may request Metadata because
+// it has just lost its broker. This broker notices the failure (Config.Healthy) at
+// the same time as the client; a response that still has the failed broker would
+// make the client wait until its next refresh: 5 s for franz-go. A new client in
+// this broker's zone has lost nothing and does not wait. Only the connection's
+// writer calls it.
 func (s *Server) delayMetadata(ctx context.Context, r *request) {
 	begins := !r.conn.askedMetadata && (r.evidence.Zone == s.cfg.Zone || r.evidence.Zone == metadata.UnknownZone)
 	r.conn.askedMetadata = true

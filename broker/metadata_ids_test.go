@@ -29,7 +29,7 @@ func TestTopicsAskedForByIDAreAllAnswered(t *testing.T) {
 		}
 		unknown := [16]byte{15: 9}
 		ask(unknown, kmsg.StringPtr(""))
-		got := r.ask(q).(*kmsg.MetadataResponse).Topics
+		got := r.roundTrip(q).(*kmsg.MetadataResponse).Topics
 		if len(got) != 4 {
 			t.Fatalf("%d topics are answered, want 4: %+v", len(got), got)
 		}

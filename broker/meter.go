@@ -15,7 +15,7 @@ import (
 type countedConn struct {
 	net.Conn
 	in, out atomic.Int64
-	// Told of what comes and goes; nil in tests.
+	// Notified of reads and writes; nil in tests.
 	activity                    *wal.ConnectionActivity
 	requestStall, responseStall *stallTimer
 }
@@ -38,7 +38,7 @@ func (c *countedConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// writeBuffers sends all of b, in one system call where the socket can.
+// writeBuffers sends all of b, in one system call if the socket supports it.
 func (c *countedConn) writeBuffers(b *net.Buffers) error {
 	n, err := b.WriteTo(c.Conn)
 	c.out.Add(n)
@@ -48,7 +48,7 @@ func (c *countedConn) writeBuffers(b *net.Buffers) error {
 	return err
 }
 
-// trafficKind says which components a request's bytes belong to.
+// trafficKind selects the cost components of a request's bytes.
 type trafficKind uint8
 
 const (
@@ -58,7 +58,7 @@ const (
 	trafficGroup
 )
 
-func (k trafficKind) costComponents() (asked, answered costkeys.Component) {
+func (k trafficKind) costComponents() (request, response costkeys.Component) {
 	switch k {
 	case trafficProduce:
 		return costkeys.ComponentProduce, costkeys.ComponentProduceReply
@@ -70,11 +70,12 @@ func (k trafficKind) costComponents() (asked, answered costkeys.Component) {
 	return costkeys.ComponentControl, costkeys.ComponentControl
 }
 
-// attribution says to which topics a request's bytes belong, by their record bytes.
+// attribution attributes the bytes of a request and its response to topics, by
+// their record bytes.
 type attribution struct {
 	topics []metadata.TopicID
 	bytes  []uint64
-	gets   uint64 // billable GETs made for it
+	gets   uint64 // its billable GETs
 	group  string
 }
 
@@ -88,12 +89,12 @@ func (b *attribution) addBytes(t metadata.TopicID, bytes int) {
 	b.topics, b.bytes = append(b.topics, t), append(b.bytes, uint64(bytes))
 }
 
-// MaxMeterCells bounds the cells between two takes: further keys fold into
-// __other__, known keys go on counting.
+// MaxMeterCells bounds the cells between two calls of Take: further keys are
+// added to __other__, known keys are still counted.
 const MaxMeterCells = 20_000
 
-// Meter counts the read side of the cost ledger: socket bytes by zone pair,
-// bytes served and the GETs they took, by topic, principal and group.
+// Meter counts the read side of the cost ledger: socket bytes by zone pair, and
+// served bytes and their GETs by topic, principal and group.
 type Meter struct {
 	zone metadata.ZoneID // the broker's
 
@@ -138,8 +139,8 @@ func (m *Meter) addLocked(k metadata.CellKey, q costkeys.Quantity) {
 	m.cells[k] = old.Add(q)
 }
 
-// addSplit books total over the bill's topics by their bytes; what belongs to no
-// topic is __control__'s.
+// addSplit distributes total over the topics by their bytes; bytes without a
+// topic are __control__'s.
 func (m *Meter) addSplit(k metadata.CellKey, total uint64, b *attribution, unit func(uint64) costkeys.Quantity) {
 	parts := apportion.Split(total, b.bytes)
 	if parts == nil {
@@ -157,7 +158,7 @@ func (m *Meter) cellKey(p *pendingRequest, b *attribution, c costkeys.Component)
 	return metadata.CellKey{Component: c, Src: p.r.evidence.BilledZone, Dst: m.zone, Principal: p.r.conn.principal(), Group: b.group}
 }
 
-// recordRequest books a request's own bytes: client to broker.
+// recordRequest counts a request's bytes: client to broker.
 func (m *Meter) recordRequest(p *pendingRequest, a *response) {
 	p.r.conn.attributedBytes.Add(int64(p.r.size))
 	c, _ := p.api.traffic.costComponents()
@@ -166,8 +167,8 @@ func (m *Meter) recordRequest(p *pendingRequest, a *response) {
 	m.addSplit(m.cellKey(p, &a.attribution, c), uint64(p.r.size), &a.attribution, costkeys.Units)
 }
 
-// recordResponse books an answer's bytes: broker to client; and for fetches what was
-// served and what it took.
+// recordResponse counts a response's bytes, broker to client, and for fetches
+// the served bytes and their GETs.
 func (m *Meter) recordResponse(p *pendingRequest, a *response, size int) {
 	p.r.conn.attributedBytes.Add(int64(size))
 	_, c := p.api.traffic.costComponents()
@@ -189,8 +190,8 @@ func (m *Meter) recordResponse(p *pendingRequest, a *response, size int) {
 	}
 }
 
-// recordUnattributed books what a connection's sockets carried beyond its requests:
-// frames cut short, answers cut off.
+// recordUnattributed counts a connection's socket bytes that belong to no
+// request: truncated frames and responses.
 func (m *Meter) recordUnattributed(c *conn) {
 	rest := c.net.in.Load() + c.net.out.Load() - c.attributedBytes.Load()
 	if rest <= 0 {

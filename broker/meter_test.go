@@ -39,9 +39,9 @@ func TestMeterCountsEveryByteOfTheSocketOnce(t *testing.T) {
 		one, two := r.makeTopic("one", 1), r.makeTopic("two", 1)
 		q := produceOf(9, "one", one, -1, batchOf(nowMs(), string(make([]byte, 3000))))
 		q.Topics = append(q.Topics, produceOf(9, "two", two, -1, batchOf(nowMs(), string(make([]byte, 1000)))).Topics...)
-		r.ask(q)
+		r.roundTrip(q)
 		r.fetch(fetchOf(11, 0, -1, 10, fetchWant{topic: "one"}, fetchWant{topic: "two"}))
-		r.ask(kmsg.NewPtrMetadataRequest())
+		r.roundTrip(kmsg.NewPtrMetadataRequest())
 		r.send(kmsg.NewPtrMetadataRequest())
 		r.c.Write([]byte{0, 0, 1, 0, 0, 3, 0, 0, 0, 0, 0, 0, 1})
 		r.answer()
@@ -108,7 +108,7 @@ func TestIdempotentProducerIDsAreNeverGivenTwice(t *testing.T) {
 		seen := map[int64]bool{}
 		r := dial()
 		for range 250 {
-			resp := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse)
+			resp := r.roundTrip(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse)
 			if resp.ErrorCode != 0 || resp.ProducerEpoch != 0 || seen[resp.ProducerID] {
 				t.Fatalf("%+v, seen %v", resp, seen[resp.ProducerID])
 			}
@@ -118,7 +118,7 @@ func TestIdempotentProducerIDsAreNeverGivenTwice(t *testing.T) {
 		q.TransactionalID = kmsg.StringPtr("txn")
 		for timeout, want := range map[int32]int16{0: 50, -1: 50, MaxTxnTimeoutMs + 1: 50, 1000: 0} {
 			q.TransactionTimeoutMillis = timeout
-			resp := r.ask(q).(*kmsg.InitProducerIDResponse)
+			resp := r.roundTrip(q).(*kmsg.InitProducerIDResponse)
 			if resp.ErrorCode != want || (resp.ProducerID == -1) != (want != 0) || seen[resp.ProducerID] {
 				t.Errorf("transactional id with timeout %d: %+v, want %d", timeout, resp, want)
 			}
@@ -130,9 +130,9 @@ func TestRetryOfAnIdempotentBatchIsAnsweredWithItsFirstOffset(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		id := r.makeTopic("t", 1)
-		pid := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
+		pid := r.roundTrip(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
 		ask := func(seq int32, values ...string) (int16, int64) {
-			p := r.ask(produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, values...))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			p := r.roundTrip(produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, values...))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 			return p.ErrorCode, p.BaseOffset
 		}
 		for _, tt := range []struct {

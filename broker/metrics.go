@@ -12,7 +12,7 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// counters are the broker's metrics, each listed here once.
+// counters are the broker's metrics.
 type counters struct {
 	badFrames          prometheus.Counter // requests that ended their connection
 	handlerPanics      prometheus.Counter // handlers that panicked
@@ -26,7 +26,7 @@ type counters struct {
 	requests, limitRefusals           *prometheus.CounterVec // by API
 	clientConnections, clientSoftware *prometheus.CounterVec
 
-	softwareSeen atomic.Int32 // client software seen
+	softwareSeen atomic.Int32 // client software versions counted
 }
 
 func newCounters(s *Server) *counters {
@@ -66,7 +66,7 @@ func newCounters(s *Server) *counters {
 	}
 }
 
-// apiName is an API's in metrics; a number where it has no name.
+// apiName is an API's name in metrics; its number if it has no name.
 func apiName(key int16) string {
 	if name := kmsg.NameForKey(key); name != "Unknown" && name != "" {
 		return name
@@ -82,17 +82,17 @@ func (c *counters) requestCounter(key int16) prometheus.Counter {
 	return c.requests.WithLabelValues(apiName(key))
 }
 
-// countClient counts a connection by the kind of evidence that placed it.
+// countClient counts a connection by the kind of evidence for its zone.
 func (c *counters) countClient(e router.Evidence, zone metadata.ZoneID) {
 	c.clientConnections.WithLabelValues(e.Source.String(), router.AlignmentOf(e, zone).String()).Inc()
 }
 
-// maxSoftwareVersions bounds how many names and versions of client software are told
-// apart.
+// maxSoftwareVersions bounds the client software names and versions that are
+// counted separately.
 const maxSoftwareVersions = 200
 
-// countSoftware counts a connection by what its client says it is (KIP-511). Both
-// texts were checked to be letters, digits, dots and dashes.
+// countSoftware counts a connection by its client software (KIP-511). Both
+// strings were checked to be letters, digits, dots and dashes.
 func (c *counters) countSoftware(name, version string) {
 	if len(name)+len(version) > 100 || c.softwareSeen.Add(1) > maxSoftwareVersions*100 {
 		name, version = "other", "other"

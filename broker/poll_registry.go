@@ -7,32 +7,31 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// pollRegistry wakes long polls when something of their partitions was applied.
-// The apply goroutine calls applied; it never blocks.
+// pollRegistry wakes long polls when an entry for one of their partitions was
+// applied. The apply goroutine calls observeEntry; it never blocks.
 type pollRegistry struct {
-	mu           sync.Mutex                            // guards all that follows, and the polls; held for memory only
+	mu           sync.Mutex                            // guards all that follows, and the polls; never held while blocking
 	waiting      map[metadata.TopicPartition][]pollRef // in order of arrival, so that a seed replays
 	polls        []*poll
-	touchedPolls []*poll // by entries whose batch is not applied to its end
+	touchedPolls []*poll // by entries of the batch that is being applied
 }
 
-// poll is one request that waits.
+// poll is one waiting request.
 type poll struct {
 	wake       chan struct{} // capacity 1
 	partitions []pollPart
-	// What was touched since the last call of touched: places in the request,
-	// or everything.
+	// Touched since the last call of takeTouched: indexes in the request, or all.
 	touchedParts []int
 	allTouched   bool
 }
 
-// pollPart is a partition that a poll waits for, and its place in the request.
+// pollPart is a partition that a poll waits for, and its index in the request.
 type pollPart struct {
 	tp    metadata.TopicPartition
 	index int
 }
 
-// pollRef is who waits for a partition.
+// pollRef is a poll that waits for a partition.
 type pollRef struct {
 	poll  *poll
 	index int
@@ -42,7 +41,7 @@ func newPollRegistry() *pollRegistry {
 	return &pollRegistry{waiting: map[metadata.TopicPartition][]pollRef{}}
 }
 
-// addPoll registers a poll on partitions; end must follow.
+// addPoll registers a poll on partitions; removePoll must follow.
 func (g *pollRegistry) addPoll(on []pollPart) *poll {
 	p := &poll{wake: make(chan struct{}, 1), partitions: on}
 	g.mu.Lock()
@@ -74,7 +73,7 @@ func (g *pollRegistry) removePoll(p *poll) {
 }
 
 // takeTouched returns which of a poll's partitions were touched since the last
-// call: their places in the request, or every one.
+// call: their indexes in the request, or all.
 func (g *pollRegistry) takeTouched(p *poll, into []int) (parts []int, every bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,7 +82,7 @@ func (g *pollRegistry) takeTouched(p *poll, into []int) (parts []int, every bool
 	return parts, every
 }
 
-// markTouched notes that one of a poll's partitions is to be looked at again.
+// markTouched marks one of a poll's partitions as touched.
 func (p *poll) markTouched(at int) {
 	switch {
 	case p.allTouched || len(p.touchedParts) > 0 && p.touchedParts[len(p.touchedParts)-1] == at:
@@ -111,7 +110,7 @@ func (g *pollRegistry) wakeAll() {
 	}
 }
 
-// observeEntry notes those who wait for what an entry touched; flush wakes them.
+// observeEntry marks the polls that an entry touches; wakeTouched wakes them.
 func (g *pollRegistry) observeEntry(a *metadata.AppliedEntry) {
 	if a.Entry == nil {
 		return
@@ -146,9 +145,9 @@ func (g *pollRegistry) markPolls(tp metadata.TopicPartition) {
 	}
 }
 
-// wakeTouched wakes those whom the entries that came together touched, once each: a
-// poll that was woken by the first of them would race with the others, and be
-// answered with a part of them.
+// wakeTouched wakes the touched polls once per batch of entries: a poll that
+// the first entry woke would race with the others, and respond with a part of
+// them.
 func (g *pollRegistry) wakeTouched() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -9,14 +9,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// produceRequest is a Produce request without copies: records are slices of
-// the frame.
+// produceRequest is a Produce request that is not copied: records are slices of the
+// frame.
 type produceRequest struct {
 	txnID     *string
 	acks      int16
 	timeoutMs int32
 	topics    []produceTopic
-	partCount int // in all
+	partCount int // of all topics
 }
 
 type produceTopic struct {
@@ -30,9 +30,9 @@ type producePart struct {
 	records []byte
 }
 
-// decodeProduce reads versions 3 to 13. kmsg would do, but makes structs for
-// as many partitions as a frame claims; here they are counted against a limit
-// first.
+// decodeProduce decodes versions 3 to 13. kmsg would allocate structs for as
+// many partitions as a frame claims; here they are first checked against a
+// limit.
 func decodeProduce(version int16, body []byte) (*produceRequest, error) {
 	d := produceDecoder{r: kbin.Reader{Src: body}, flexible: version >= 9}
 	q := &produceRequest{}

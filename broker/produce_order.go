@@ -7,18 +7,17 @@ import (
 	"github.com/zonewise/zonewise/wal"
 )
 
-// produceOrder remembers, of each idempotent producer and partition that a
-// connection carries, the batch that the next ones must not pass: the first
-// that was refused retriably, or else the newest.
+// produceOrder tracks, for each idempotent producer and partition of a connection,
+// the batch that later ones must not overtake: the first one that was refused
+// retriably, or else the newest.
 //
-// Clients send on before they hear that a batch was refused. Where the state
-// knows what comes next, it tells the ones behind from the first; where it does
-// not (a partition that is new to the producer, the first run after a
-// recovery), any of them looks as good, and the refused one would land behind.
+// Clients send further batches before they receive a refusal. If the state has the
+// next expected sequence, it rejects the later ones; if it has not (a partition
+// that is new to the producer, the first run after a recovery), any batch would be
+// accepted first, and the retry of the refused one would come after it.
 //
-// A topic that is deleted and made again under a producer is such a case, too:
-// what was sent to the old one comes again to the new one, so it is the topic's
-// name that counts.
+// A topic that is deleted and created again is such a case, too: batches for the
+// old topic are retried at the new one, so the key is the topic's name.
 //
 // The connection's reader owns it.
 type produceOrder struct {
@@ -26,28 +25,28 @@ type produceOrder struct {
 	names map[metadata.TopicID]string
 }
 
-// orderKey is a partition by its topic's name, whichever topic has it now, and
-// a producer.
+// orderKey is a partition by its topic's name, whichever topic has the name
+// now, and a producer.
 type orderKey struct {
 	topic     string
 	partition int32
 	producer  metadata.ProducerID
 }
 
-// orderedBatch is a batch that was taken or refused.
+// orderedBatch is a batch that was accepted or refused.
 type orderedBatch struct {
 	epoch   metadata.ProducerEpoch
 	first   metadata.Sequence
 	outcome *wal.AppendOutcome
 }
 
-// maxOrderedBatches is how many producers and partitions are remembered; then those
-// whose batches were taken are forgotten, then all: what a client that has so
-// many in flight is promised is what Kafka promises. As many names of topics
-// are.
+// maxOrderedBatches is how many producers and partitions are tracked. Beyond it
+// those whose batches were accepted are evicted first, then all: a client with
+// so many in flight then has Kafka's guarantees. The same limit applies to
+// topic names.
 const maxOrderedBatches = 1000
 
-// willRetry reports whether producers send a batch again, as it is, after code.
+// willRetry reports whether producers retry the same batch after code.
 func willRetry(code int16) bool {
 	switch code {
 	case kerr.NotLeaderForPartition.Code, kerr.RequestTimedOut.Code, kerr.NotEnoughReplicas.Code, kerr.KafkaStorageError.Code, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code:
@@ -56,8 +55,8 @@ func willRetry(code int16) bool {
 	return false
 }
 
-// findPredecessor returns the fate of what a batch must not pass; nil where there is
-// nothing.
+// findPredecessor returns the outcome of the batch that a batch must not
+// overtake; nil if there is none.
 func (c *produceOrder) findPredecessor(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
 	if o, ok := c.last[k]; ok && o.precedes(h) {
 		return o.outcome
@@ -65,16 +64,16 @@ func (c *produceOrder) findPredecessor(k orderKey, h metadata.BatchHeader) *wal.
 	return nil
 }
 
-// precedes reports whether h is one of those behind o.
+// precedes reports whether h comes after o.
 func (o orderedBatch) precedes(h metadata.BatchHeader) bool {
 	return o.epoch == h.Epoch && h.BaseSequence.Sub(o.first) > 0 && h.BaseSequence.Sub(o.first) < 1<<30
 }
 
-// recordBatch takes down a batch, and gives it its fate.
+// recordBatch tracks a batch, and returns its outcome, which is pending.
 func (c *produceOrder) recordBatch(k orderKey, h metadata.BatchHeader) *wal.AppendOutcome {
-	fate := new(wal.AppendOutcome)
+	outcome := new(wal.AppendOutcome)
 	if o, ok := c.last[k]; ok && o.precedes(h) && o.outcome.Refused() {
-		return fate
+		return outcome
 	}
 	if c.last == nil {
 		c.last = map[orderKey]orderedBatch{}
@@ -82,8 +81,8 @@ func (c *produceOrder) recordBatch(k orderKey, h metadata.BatchHeader) *wal.Appe
 	if len(c.last) >= maxOrderedBatches {
 		c.evictBatches()
 	}
-	c.last[k] = orderedBatch{h.Epoch, h.BaseSequence, fate}
-	return fate
+	c.last[k] = orderedBatch{h.Epoch, h.BaseSequence, outcome}
+	return outcome
 }
 
 func (c *produceOrder) evictBatches() {
@@ -97,8 +96,8 @@ func (c *produceOrder) evictBatches() {
 	}
 }
 
-// recordRefused takes down a batch that was refused at once, if its producer will
-// send it again. topic is its topic, where that is known.
+// recordRefused tracks a batch that was refused at once, if its producer will
+// retry it. topic is its topic, if known.
 func (p *produceRequestState) recordRefused(i, j int, topic metadata.Topic) {
 	t := &p.q.topics[i]
 	if topic.Name == "" {
@@ -111,8 +110,8 @@ func (p *produceRequestState) recordRefused(i, j int, topic metadata.Topic) {
 	}
 }
 
-// firstTopicName returns what a topic was called when the connection first met it; where
-// that was not known, a text that stands for its id from then on.
+// firstTopicName returns the name of a topic when the connection first used it
+// or, if it was unknown, a name made of its id.
 func (c *produceOrder) firstTopicName(id metadata.TopicID, known string) string {
 	if id.IsZero() {
 		return known

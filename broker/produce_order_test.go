@@ -17,11 +17,11 @@ func TestWhatFollowsARefusedBatchWaitsForItToComeAgain(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r, other := dial(), dial()
 		id := r.makeTopic("t", 1)
-		pid := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
+		pid := r.roundTrip(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
 		send := func(r *raw, seq int32) kmsg.ProduceResponseTopicPartition {
 			q := produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, "v"))
 			q.Topics[0].Partitions[0].Partition = 1
-			return r.ask(q).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			return r.roundTrip(q).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 		}
 		if got := send(r, 0); got.ErrorCode != 3 {
 			t.Fatalf("a partition that is not there yet: %+v", got)
@@ -29,7 +29,7 @@ func TestWhatFollowsARefusedBatchWaitsForItToComeAgain(t *testing.T) {
 		grow := kmsg.NewPtrCreatePartitionsRequest()
 		grow.TimeoutMillis = 5000
 		grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 2}}
-		r.ask(grow)
+		r.roundTrip(grow)
 		if got := send(r, 1); !willRetry(got.ErrorCode) {
 			t.Errorf("behind the refused batch: %+v", got)
 		}
@@ -50,7 +50,7 @@ func TestBatchesDoNotOvertakeOneWhoseTopicIsGone(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r, other := dial(), dial() // the other's requests do not wait behind the producer's
 		first := r.makeTopic("t", 1)
-		pid := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
+		pid := r.roundTrip(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
 		to := func(id metadata.TopicID, seq int32) *kmsg.ProduceRequest {
 			return produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, "v"))
 		}
@@ -58,12 +58,12 @@ func TestBatchesDoNotOvertakeOneWhoseTopicIsGone(t *testing.T) {
 			p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 			return p.ErrorCode, p.BaseOffset
 		}
-		if got, _ := code(r.ask(to(first, 0))); got != 0 {
+		if got, _ := code(r.roundTrip(to(first, 0))); got != 0 {
 			t.Fatalf("the first batch: %d", got)
 		}
 		del := kmsg.NewPtrDeleteTopicsRequest()
 		del.Version, del.Topics = 6, []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
-		other.ask(del)
+		other.roundTrip(del)
 		second := other.makeTopic("t", 1)
 		sent := []kmsg.Request{to(first, 1), to(second, 2), to(second, 3)}
 		for _, q := range sent {
@@ -75,31 +75,31 @@ func TestBatchesDoNotOvertakeOneWhoseTopicIsGone(t *testing.T) {
 			}
 		}
 		for seq := range int32(3) {
-			if got, at := code(r.ask(to(second, 1+seq))); got != 0 || at != int64(seq) {
+			if got, at := code(r.roundTrip(to(second, 1+seq))); got != 0 || at != int64(seq) {
 				t.Errorf("batch %d again: code %d, offset %d, want offset %d", 1+seq, got, at, seq)
 			}
 		}
 		// Other topics are not held up; one that never comes again is not waited
 		// for long.
 		side := other.makeTopic("side", 1)
-		r.ask(to(first, 4))
-		if got, _ := code(r.ask(to(side, 1))); got != 0 {
+		r.roundTrip(to(first, 4))
+		if got, _ := code(r.roundTrip(to(side, 1))); got != 0 {
 			t.Errorf("to another topic: %d", got)
 		}
 		q := to(second, 6) // to a partition that is not there yet
 		q.Topics[0].Partitions[0].Partition = 1
-		r.ask(q)
+		r.roundTrip(q)
 		grow := kmsg.NewPtrCreatePartitionsRequest()
 		grow.TimeoutMillis = 5000
 		grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 2}}
-		other.ask(grow)
+		other.roundTrip(grow)
 		q = to(second, 7)
 		q.Topics[0].Partitions[0].Partition = 1
-		if got, _ := code(r.ask(q)); !willRetry(got) {
+		if got, _ := code(r.roundTrip(q)); !willRetry(got) {
 			t.Errorf("behind one that was refused: %d", got)
 		}
 		time.Sleep(wal.RefusedTime)
-		if got, _ := code(r.ask(q)); got != 0 {
+		if got, _ := code(r.roundTrip(q)); got != 0 {
 			t.Errorf("behind one that was given up: %d", got)
 		}
 	})

@@ -9,19 +9,19 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// implicitTxnVersion is the version of Produce from which on batches make their
-// partition part of the transaction themselves (KIP-890).
+// implicitTxnVersion is the first version of Produce whose batches add their
+// partition to the transaction (KIP-890).
 const implicitTxnVersion = 12
 
-// findRequestTxn finds the transaction that the request's batches belong to. Before
-// version 12 that is the one under way when the request came: the state is
-// read behind a barrier that began afterwards. False where the request failed.
+// findRequestTxn finds the transaction of the request's batches. Before version
+// 12 that is the one that was ongoing when the request arrived: the state is
+// read after a barrier that started later. False if the request failed.
 func (s *Server) findRequestTxn(ctx context.Context, p *produceRequestState) bool {
 	known := false
 	look := func() {
 		s.cfg.Replica.View(func(st *metadata.State) {
 			p.txn, known = st.Txn(*p.q.txnID)
-			p.txn.Partitions = nil // not kept beyond the view
+			p.txn.Partitions = nil // must not be retained after the view
 		})
 	}
 	if p.r.version >= implicitTxnVersion {
@@ -51,8 +51,8 @@ func (s *Server) findRequestTxn(ctx context.Context, p *produceRequestState) boo
 	return true
 }
 
-// hasKnownProducer reports whether every transactional batch bears the producer id that
-// is known here: another may be newer than this replica.
+// hasKnownProducer reports whether every transactional batch has the producer
+// id in the state: another one may be newer than this replica.
 func (p *produceRequestState) hasKnownProducer() bool {
 	for _, t := range p.q.topics {
 		for _, part := range t.parts {
@@ -64,8 +64,8 @@ func (p *produceRequestState) hasKnownProducer() bool {
 	return true
 }
 
-// hasStaleEpoch reports whether a transactional batch bears an older epoch than the
-// transactional id has.
+// hasStaleEpoch reports whether a transactional batch has an older epoch than
+// the transactional id.
 func (p *produceRequestState) hasStaleEpoch() bool {
 	for _, t := range p.q.topics {
 		for _, part := range t.parts {
@@ -78,7 +78,7 @@ func (p *produceRequestState) hasStaleEpoch() bool {
 	return false
 }
 
-// batchTxnStart is the start revision that a batch carries.
+// batchTxnStart is the transaction's start revision in a batch.
 func (p *produceRequestState) batchTxnStart(h metadata.BatchHeader) metadata.Revision {
 	if !h.Transactional() {
 		return 0
@@ -86,8 +86,8 @@ func (p *produceRequestState) batchTxnStart(h metadata.BatchHeader) metadata.Rev
 	return p.txnStart
 }
 
-// txnStateErrorCode is what a client hears whose transaction is not there: that it
-// may abort, where its version knows that.
+// txnStateErrorCode is the code for a client without an ongoing transaction:
+// TRANSACTION_ABORTABLE if its version has it.
 func txnStateErrorCode(abortable bool) int16 {
 	if abortable {
 		return kerr.TransactionAbortable.Code
@@ -95,8 +95,8 @@ func txnStateErrorCode(abortable bool) int16 {
 	return kerr.InvalidTxnState.Code
 }
 
-// produceErrorCode maps what became of a batch: Produce says 47 for every fenced
-// producer.
+// produceErrorCode maps a batch's error: Produce returns INVALID_PRODUCER_EPOCH
+// for every fenced producer.
 func produceErrorCode(version int16, err error) int16 {
 	var code metadata.Code
 	if errors.As(err, &code) {

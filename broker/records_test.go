@@ -15,7 +15,7 @@ import (
 // produce sends batches to partition 0 of a topic and returns the answer.
 func (r *raw) produce(topic string, batch []byte) kmsg.ProduceResponseTopicPartition {
 	r.t.Helper()
-	return r.ask(produceOf(9, topic, metadata.TopicID{}, -1, batch)).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	return r.roundTrip(produceOf(9, topic, metadata.TopicID{}, -1, batch)).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 }
 
 // stored reads all of partition 0 and returns its batches.
@@ -40,7 +40,7 @@ func TestSequencesAreJudgedAsKafkaDoes(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		r.makeTopic("t", 1)
-		pid := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
+		pid := r.roundTrip(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
 		batch := func(epoch int16, seq int32, values ...string) []byte {
 			return edited(batchWith(nowMs(), pid, seq, 0, values...), func(b []byte) { b[51], b[52] = byte(epoch>>8), byte(epoch) })
 		}
@@ -146,7 +146,7 @@ func (r *raw) listOffset(topic string, ts int64) kmsg.ListOffsetsResponseTopicPa
 	rp.Timestamp = ts
 	rt.Partitions = append(rt.Partitions, rp)
 	q.Topics = append(q.Topics, rt)
-	return r.ask(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+	return r.roundTrip(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
 }
 
 func TestTopicsPackAsTheirCompressionTypeSays(t *testing.T) {
@@ -229,10 +229,10 @@ func TestOffsetsAreListedBySpecialTimes(t *testing.T) {
 		trim := kmsg.NewPtrDeleteRecordsRequest()
 		trim.Version = 2
 		trim.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "t", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 1}}}}
-		r.ask(trim)
+		r.roundTrip(trim)
 		check("greatest timestamp, its first record gone", -3, 1, base+900)
 		trim.Topics[0].Partitions[0].Offset = 3
-		r.ask(trim)
+		r.roundTrip(trim)
 		check("earliest after a trim", -2, 3, -1)
 		check("greatest timestamp after a trim", -3, 4, base+500)
 		for _, c := range []struct {
@@ -242,7 +242,7 @@ func TestOffsetsAreListedBySpecialTimes(t *testing.T) {
 			q := kmsg.NewPtrListOffsetsRequest()
 			q.Version = c.version
 			q.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: c.ts}}}}
-			if at := r.ask(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; at.ErrorCode != 35 {
+			if at := r.roundTrip(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; at.ErrorCode != 35 {
 				t.Errorf("%d in version %d: %+v", c.ts, c.version, at)
 			}
 		}

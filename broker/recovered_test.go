@@ -27,7 +27,7 @@ func (r *raw) committed(group string) int64 {
 	r.t.Helper()
 	q := kmsg.NewPtrOffsetFetchRequest()
 	q.Version, q.Group = 7, group
-	resp := r.ask(q).(*kmsg.OffsetFetchResponse)
+	resp := r.roundTrip(q).(*kmsg.OffsetFetchResponse)
 	if resp.ErrorCode != 0 || len(resp.Topics) != 1 {
 		r.t.Fatalf("%+v", resp)
 	}
@@ -43,7 +43,7 @@ func TestAConsumerAtTheEndPassesTheGapOfARecovery(t *testing.T) {
 		id := r.makeTopic("t", 1)
 		r.produce("t", batchOf(nowMs(), "a", "b", "c"))
 		for group, offset := range map[string]int64{"at-end": 3, "behind": 1} {
-			if resp := r.ask(commitOf(group, "t", offset)).(*kmsg.OffsetCommitResponse); resp.Topics[0].Partitions[0].ErrorCode != 0 {
+			if resp := r.roundTrip(commitOf(group, "t", offset)).(*kmsg.OffsetCommitResponse); resp.Topics[0].Partitions[0].ErrorCode != 0 {
 				t.Fatalf("commit: %+v", resp)
 			}
 		}
@@ -91,7 +91,7 @@ func TestAConsumerAtTheEndPassesTheGapOfARecovery(t *testing.T) {
 		if at, behind := r.committed("at-end"), r.committed("behind"); at != end || behind != 1 {
 			t.Errorf("committed %d and %d, want %d and 1", at, behind, end)
 		}
-		r.ask(commitOf("behind", "t", 3)) // as clients do that commit what they were given last
+		r.roundTrip(commitOf("behind", "t", 3)) // as clients do that commit what they were given last
 		if at := r.committed("behind"); at != end {
 			t.Errorf("committed %d, want %d", at, end)
 		}

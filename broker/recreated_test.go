@@ -23,7 +23,7 @@ func TestTopicCreatedAgainTakesAProducerWhereItStands(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		first := r.makeTopic("t", 1)
-		pid := r.ask(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
+		pid := r.roundTrip(kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse).ProducerID
 		for seq := range int32(3) {
 			if got := r.produce("t", batchWith(nowMs(), pid, seq, 0, "v")); got.ErrorCode != 0 {
 				t.Fatalf("%+v", got)
@@ -31,13 +31,13 @@ func TestTopicCreatedAgainTakesAProducerWhereItStands(t *testing.T) {
 		}
 		del := kmsg.NewPtrDeleteTopicsRequest()
 		del.Version, del.Topics = 6, []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
-		r.ask(del)
+		r.roundTrip(del)
 		if got := r.produce("t", batchWith(nowMs(), pid, 3, 0, "v")); got.ErrorCode != 3 {
 			t.Errorf("to the deleted topic: %+v", got)
 		}
 		second := r.makeTopic("t", 1)
 		byID := func(id metadata.TopicID, seq int32) kmsg.ProduceResponseTopicPartition {
-			return r.ask(produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, "v"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			return r.roundTrip(produceOf(13, "", id, -1, batchWith(nowMs(), pid, seq, 0, "v"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 		}
 		if got := byID(first, 3); got.ErrorCode != 100 {
 			t.Errorf("to the first topic's id: %+v", got)

@@ -8,14 +8,14 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Bytes that answers take by what they name, encoded, as estimates of how much
-// work and memory they are: too much by a third is good enough.
+// Estimated encoded bytes of the parts of responses, for the work and memory that
+// they take: an overestimate by a third is good enough.
 const (
 	topicResponseBytes       = 100 // in Metadata, with its name
 	partitionResponseBytes   = 60
 	logDirResponseBytes      = 24 // a partition in DescribeLogDirs
 	configsResponseBytes     = 9 << 10
-	groupResponseBytes       = 4 << 10 // described, with some members
+	groupResponseBytes       = 4 << 10 // in DescribeGroups, with some members
 	listedResponseBytes      = 100     // a group, a transaction or a resource in a list
 	offsetResponseBytes      = 40
 	producersResponseBytes   = 2 << 10 // of a partition
@@ -38,15 +38,15 @@ func (s *Server) estimateDescribeGroups(q kmsg.Request) int64 {
 	return 0
 }
 
-// addResponseBytes counts bytes of an answer as it is built, where a few bytes of a request
-// may ask for many: the same thing a million times. false: it becomes too
-// large, and no answer is given.
+// addResponseBytes counts the bytes of a response as it is built, for requests
+// of few bytes that may request many: the same thing a million times. false: it
+// is too large, and is not sent.
 func (r *request) addResponseBytes(bytes int) bool {
 	r.responseBytes += int64(bytes)
 	return r.responseBytes <= r.conn.s.responses.maxPerConn
 }
 
-// checkResponseSize says why a request has no answer; nil where it may have one.
+// checkResponseSize returns an error if a response is too large.
 func (r *request) checkResponseSize(bytes int64) error {
 	if most := r.conn.s.responses.maxPerConn; bytes > most {
 		return fmt.Errorf("the response to %s (key %d) would be %d MiB or more, limit %d MiB: request less at a time", r.api.name, r.key, bytes>>20, most>>20)

@@ -18,13 +18,13 @@ func shapes(t *testing.T, c *raw) {
 
 	cluster := kmsg.NewPtrDescribeClusterRequest()
 	cluster.Version, cluster.EndpointType = 1, 2
-	if got := c.ask(cluster).(*kmsg.DescribeClusterResponse); got.ErrorCode != 114 || got.ClusterID != "" {
+	if got := c.roundTrip(cluster).(*kmsg.DescribeClusterResponse); got.ErrorCode != 114 || got.ClusterID != "" {
 		t.Errorf("controllers asked for: error %d, cluster %q; want 114 and none", got.ErrorCode, got.ClusterID)
 	}
 
 	find := kmsg.NewPtrFindCoordinatorRequest()
 	find.Version, find.CoordinatorKey = 3, "g"
-	if got := c.ask(find).(*kmsg.FindCoordinatorResponse); got.ErrorMessage == nil || *got.ErrorMessage != "NONE" {
+	if got := c.roundTrip(find).(*kmsg.FindCoordinatorResponse); got.ErrorMessage == nil || *got.ErrorMessage != "NONE" {
 		t.Errorf("FindCoordinator 3: message %v, want NONE", got.ErrorMessage)
 	}
 
@@ -33,7 +33,7 @@ func shapes(t *testing.T, c *raw) {
 	part := kmsg.NewListOffsetsRequestTopicPartition()
 	part.Timestamp = -1
 	list.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "shape", Partitions: []kmsg.ListOffsetsRequestTopicPartition{part, part}}}
-	if got := c.ask(list).(*kmsg.ListOffsetsResponse).Topics[0].Partitions; len(got) != 1 || got[0].ErrorCode != kerr.InvalidRequest.Code {
+	if got := c.roundTrip(list).(*kmsg.ListOffsetsResponse).Topics[0].Partitions; len(got) != 1 || got[0].ErrorCode != kerr.InvalidRequest.Code {
 		t.Errorf("a partition named twice: %+v; want one answer, 42", got)
 	}
 
@@ -42,49 +42,49 @@ func shapes(t *testing.T, c *raw) {
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = kmsg.StringPtr("shape")
 	meta.Topics = []kmsg.MetadataRequestTopic{topic, topic}
-	if got := c.ask(meta).(*kmsg.MetadataResponse).Topics; len(got) != 1 {
+	if got := c.roundTrip(meta).(*kmsg.MetadataResponse).Topics; len(got) != 1 {
 		t.Errorf("a topic named twice: %d answers, want 1", len(got))
 	}
 
 	drop := kmsg.NewPtrDeleteTopicsRequest()
 	drop.Version = 6
 	drop.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("shape")}, {Topic: kmsg.StringPtr("shape")}}
-	if got := c.ask(drop).(*kmsg.DeleteTopicsResponse).Topics; len(got) != 1 || got[0].ErrorCode != kerr.InvalidRequest.Code || got[0].ErrorMessage == nil {
+	if got := c.roundTrip(drop).(*kmsg.DeleteTopicsResponse).Topics; len(got) != 1 || got[0].ErrorCode != kerr.InvalidRequest.Code || got[0].ErrorMessage == nil {
 		t.Errorf("a topic deleted twice: %+v; want one answer, 42 and a reason", got)
 	}
 
 	grow := kmsg.NewPtrCreatePartitionsRequest()
 	grow.Version = 3
 	grow.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "shape", Count: 2}, {Topic: "shape", Count: 3}}
-	if got := c.ask(grow).(*kmsg.CreatePartitionsResponse).Topics; len(got) != 1 || got[0].ErrorCode != kerr.InvalidRequest.Code {
+	if got := c.roundTrip(grow).(*kmsg.CreatePartitionsResponse).Topics; len(got) != 1 || got[0].ErrorCode != kerr.InvalidRequest.Code {
 		t.Errorf("a topic grown twice: %+v; want one answer, 42", got)
 	}
 
 	half := kmsg.NewPtrInitProducerIDRequest()
 	half.Version, half.ProducerID, half.ProducerEpoch = 4, 7, -1
-	if got := c.ask(half).(*kmsg.InitProducerIDResponse); got.ErrorCode != kerr.InvalidRequest.Code {
+	if got := c.roundTrip(half).(*kmsg.InitProducerIDResponse); got.ErrorCode != kerr.InvalidRequest.Code {
 		t.Errorf("a producer id without an epoch: %d, want 42", got.ErrorCode)
 	}
 
 	describe := kmsg.NewPtrDescribeConfigsRequest()
 	describe.Version = 4
 	describe.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "shape"}}
-	if got := c.ask(describe).(*kmsg.DescribeConfigsResponse).Resources[0]; got.ErrorMessage == nil || *got.ErrorMessage != "" {
+	if got := c.roundTrip(describe).(*kmsg.DescribeConfigsResponse).Resources[0]; got.ErrorMessage == nil || *got.ErrorMessage != "" {
 		t.Errorf("configs described: message %v, want an empty one", got.ErrorMessage)
 	}
 
 	produce := kmsg.NewPtrProduceRequest()
 	produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 1000
 	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "shape"}}
-	if got := c.ask(produce).(*kmsg.ProduceResponse).Topics; len(got) != 0 {
+	if got := c.roundTrip(produce).(*kmsg.ProduceResponse).Topics; len(got) != 0 {
 		t.Errorf("a topic without partitions: %d answers, want none", len(got))
 	}
 	produce.Topics[0].Partitions = []kmsg.ProduceRequestTopicPartition{{Records: edited(batchOf(1000, "a"), func(b []byte) { b[60] = 7 })}}
-	if got := c.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != kerr.InvalidRecord.Code || got.LogStartOffset != 0 {
+	if got := c.roundTrip(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != kerr.InvalidRecord.Code || got.LogStartOffset != 0 {
 		t.Errorf("refused by the log: error %d, log start %d; want 87 and 0", got.ErrorCode, got.LogStartOffset)
 	}
 	produce.Topics[0].Partitions[0].Records = []byte("short")
-	if got := c.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != kerr.InvalidRecord.Code || got.LogStartOffset != -1 {
+	if got := c.roundTrip(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != kerr.InvalidRecord.Code || got.LogStartOffset != -1 {
 		t.Errorf("refused before it: error %d, log start %d; want 87 and -1", got.ErrorCode, got.LogStartOffset)
 	}
 }
@@ -98,14 +98,14 @@ func TestABrokerMayBeToldToDeleteNoTopics(t *testing.T) {
 			q := kmsg.NewPtrDeleteTopicsRequest()
 			q.Version, q.TopicNames = version, []string{"t"}
 			q.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
-			if got := r.ask(q).(*kmsg.DeleteTopicsResponse).Topics; len(got) != 1 || got[0].ErrorCode != want {
+			if got := r.roundTrip(q).(*kmsg.DeleteTopicsResponse).Topics; len(got) != 1 || got[0].ErrorCode != want {
 				t.Errorf("version %d: %+v, want %d", version, got, want)
 			}
 		}
 		q := kmsg.NewPtrDescribeConfigsRequest()
 		q.Version = 4
 		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "0", ConfigNames: []string{"delete.topic.enable"}}}
-		if got := r.ask(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs; len(got) != 1 || *got[0].Value != "false" {
+		if got := r.roundTrip(q).(*kmsg.DescribeConfigsResponse).Resources[0].Configs; len(got) != 1 || *got[0].Value != "false" {
 			t.Errorf("delete.topic.enable: %+v", got)
 		}
 	})
@@ -119,7 +119,7 @@ func TestWhoeverIsMeantAnswersApiVersions(t *testing.T) {
 		mine := testCluster.String()
 		meta := kmsg.NewPtrMetadataRequest()
 		meta.Version = 12
-		if got := *dial().ask(meta).(*kmsg.MetadataResponse).ClusterID; got != mine {
+		if got := *dial().roundTrip(meta).(*kmsg.MetadataResponse).ClusterID; got != mine {
 			t.Errorf("cluster id %q, want %q", got, mine)
 		}
 		for _, c := range []struct {
@@ -137,11 +137,11 @@ func TestWhoeverIsMeantAnswersApiVersions(t *testing.T) {
 		} {
 			q := kmsg.NewPtrApiVersionsRequest()
 			q.Version, q.ClientSoftwareName, q.ClientSoftwareVersion, q.ClusterID, q.NodeID = 5, "test", "1", c.cluster, c.node
-			got := dial().ask(q).(*kmsg.ApiVersionsResponse)
+			got := dial().roundTrip(q).(*kmsg.ApiVersionsResponse)
 			if got.ErrorCode != c.want || (len(got.ApiKeys) > 0) != (c.want == 0) {
 				t.Errorf("%+v: error %d, %d APIs", c, got.ErrorCode, len(got.ApiKeys))
 			}
-			if q.Version = 4; dial().ask(q).(*kmsg.ApiVersionsResponse).ErrorCode != 0 {
+			if q.Version = 4; dial().roundTrip(q).(*kmsg.ApiVersionsResponse).ErrorCode != 0 {
 				t.Errorf("version 4, which names nobody, is refused")
 			}
 		}
@@ -156,7 +156,7 @@ func TestNothingWaitsToBeTiered(t *testing.T) {
 		produce := kmsg.NewPtrProduceRequest()
 		produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 1000
 		produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batchOf(1000, "a")}}}}
-		if got := r.ask(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+		if got := r.roundTrip(produce).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; got.ErrorCode != 0 {
 			t.Fatalf("produce: %+v", got)
 		}
 		for version, want := range map[int16]int16{10: kerr.UnsupportedVersion.Code, 11: 0} {
@@ -165,7 +165,7 @@ func TestNothingWaitsToBeTiered(t *testing.T) {
 			part := kmsg.NewListOffsetsRequestTopicPartition()
 			part.Timestamp = -6
 			q.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{part}}}
-			if got := r.ask(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; got.ErrorCode != want || got.Offset != -1 {
+			if got := r.roundTrip(q).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]; got.ErrorCode != want || got.Offset != -1 {
 				t.Errorf("version %d: %+v, want %d and -1", version, got, want)
 			}
 		}
@@ -187,7 +187,7 @@ func TestReplicasBeyondTheBrokersAreRefusedOnDemand(t *testing.T) {
 				if !check {
 					want = 0
 				}
-				got := r.ask(q).(*kmsg.CreateTopicsResponse).Topics[0]
+				got := r.roundTrip(q).(*kmsg.CreateTopicsResponse).Topics[0]
 				if got.ErrorCode != want || (got.ErrorMessage != nil) != (want != 0) {
 					t.Errorf("check %v, %d replicas: error %d, want %d", check, replicas, got.ErrorCode, want)
 				}

@@ -18,7 +18,7 @@ import (
 	"github.com/zonewise/zonewise/router"
 )
 
-// Server is one broker's Kafka door.
+// Server serves the Kafka protocol for one broker.
 type Server struct {
 	cfg          Config
 	apis         map[int16]*api
@@ -26,13 +26,13 @@ type Server struct {
 	ctx          context.Context
 	cancel       context.CancelFunc
 	frames       *memoryPool       // request frames not yet answered
-	bulkFrames   *membudget.Budget // those of more than smallBytes that carry no records
-	spareFrame   chan struct{}     // holds one: the room that FrameBytes has beyond both
+	bulkFrames   *membudget.Budget // large frames of requests other than Produce
+	spareFrame   chan struct{}     // capacity 1: FrameBytes' reserve for one frame
 	requests     *memoryPool       // decoded requests
 	heavySlots   chan struct{}     // capacity: how many requests may do heavy work at once
-	responses    *memoryPool       // answers not yet written
-	polls        *memoryPool       // fetches that wait, and fetch sessions
-	stallCheck   chan struct{}     // capacity 1: somebody waits for memory or heavy work
+	responses    *memoryPool       // responses not yet written
+	polls        *memoryPool       // waiting fetches, and fetch sessions
+	stallCheck   chan struct{}     // capacity 1: a request waits for memory or a heavy slot
 	draining     atomic.Bool
 	pollRegistry *pollRegistry
 	clientGroups *clientGroupIndex
@@ -51,12 +51,12 @@ type Server struct {
 	closed    bool
 	listeners map[net.Listener]metadata.ZoneID
 	conns     map[*conn]struct{}
-	accepted  uint64         // connections, ever
+	accepted  uint64         // connections so far
 	wg        sync.WaitGroup // accept loops and connections
 }
 
-// Open makes a server without listeners. It must be called before the replica
-// starts, because it observes what is applied.
+// Open returns a server without listeners. It must be called before the replica
+// starts, because it observes applied entries.
 func Open(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -90,15 +90,15 @@ func Open(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Meter returns the read side of the ledger: what this broker counted.
+// Meter returns the read side of the cost ledger: this broker's counts.
 func (s *Server) Meter() *Meter { return s.meter }
 
 // Clients returns the clients of this broker, by zone and kind of evidence.
 func (s *Server) Clients() *router.Counters { return s.clients }
 
-// AddListener serves connections of ln as those of clients of a zone ("": of
-// clients whose zone is to be found by other evidence). It may be called at
-// any time; the server owns ln from here on.
+// AddListener serves the connections of ln as those of clients of a zone ("": the
+// zone is found by other evidence). It may be called at any time; the server owns
+// ln afterwards.
 func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
 	s.cfg.Replica.View(s.clientGroups.loadGroups)
 	s.mu.Lock()
@@ -112,8 +112,8 @@ func (s *Server) AddListener(zone metadata.ZoneID, ln net.Listener) error {
 	return nil
 }
 
-// acceptPause is how long an accept that failed waits: file descriptors run
-// out and come back.
+// acceptPause is the pause after a failed accept: file descriptors run out and
+// become free again.
 const acceptPause = 50 * time.Millisecond
 
 func (s *Server) acceptLoop(zone metadata.ZoneID, ln net.Listener) {
@@ -135,8 +135,8 @@ func (s *Server) acceptLoop(zone metadata.ZoneID, ln net.Listener) {
 	}
 }
 
-// readBufferSize is for small requests that come together; larger frames are read
-// past it.
+// readBufferSize is for small requests that arrive together; larger frames
+// bypass the buffer.
 const readBufferSize = 4 << 10
 
 func (s *Server) startConn(zone metadata.ZoneID, nc net.Conn) {
@@ -173,21 +173,21 @@ func (s *Server) startConn(zone metadata.ZoneID, nc net.Conn) {
 
 func (s *Server) sinceOpen() int64 { return int64(time.Since(s.opened)) }
 
-// Draining times: how often connections are looked at, how long one must have
-// asked nothing, and after what time that is asked of none; where all brokers
-// drain, and a client has nowhere to go and asks without a pause, that is soon.
+// Times of draining: the interval of checks, how long a connection must have been
+// idle to be closed, and after what time idleness is no longer required; that is
+// short if all brokers drain, because clients then retry here without a pause.
 const (
 	drainCheckInterval = 20 * time.Millisecond
 	drainIdleTime      = 300 * time.Millisecond
 	drainIdleLimit     = 2 * time.Second
 )
 
-// Drain takes no more work and lets clients go: listeners close, Produce and
-// Fetch answer "not leader" with the new leader as a hint, what was appended
-// is answered, and a connection is closed when it has asked nothing for a
-// moment, or after a while as soon as all is answered. It returns when none is
-// left, or when ctx ends. The caller has taken the session out of the placement
-// first.
+// Drain stops accepting work and moves clients away. Listeners close, Produce
+// and Fetch return NOT_LEADER_OR_FOLLOWER with the new leader as a hint,
+// appended batches are answered, and a connection is closed once it is idle or,
+// after a while, as soon as it has no unanswered request. It returns when no
+// connection is left, or when ctx ends. The caller has removed the session from
+// the placement before.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.closeListeners()
@@ -224,8 +224,8 @@ func (s *Server) closeListeners() {
 	clear(s.listeners)
 }
 
-// closeIdleConns closes connections that have asked nothing for that long and
-// returns how many there are.
+// closeIdleConns closes connections that have been idle for quiet, and returns
+// how many connections there are.
 func (s *Server) closeIdleConns(quiet time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,8 +237,8 @@ func (s *Server) closeIdleConns(quiet time.Duration) int {
 	return len(s.conns)
 }
 
-// connsByArrival lists the connections in the order in which they came, so that a
-// seed replays. The caller holds mu.
+// connsByArrival lists the connections in order of arrival, so that a seed
+// replays. The caller holds mu.
 func (s *Server) connsByArrival() []*conn {
 	return slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int { return cmp.Compare(a.number, b.number) })
 }

@@ -7,23 +7,23 @@ import (
 	"github.com/zonewise/zonewise/internal/membudget"
 )
 
-// Relief: where requests of some wait for memory that others hold because their
-// clients do not act, the one that holds most is closed.
+// If requests wait for memory that stalled clients hold, the stalled connection that
+// holds the most is closed.
 const (
-	// stallCheckInterval is how often connections are looked at, as long as anybody waits.
+	// stallCheckInterval is the interval of checks while requests wait.
 	stallCheckInterval = 250 * time.Millisecond
-	// maxStall is how long somebody must have waited, and a client not acted.
+	// maxStall is how long a request must have waited, and a client have stalled.
 	maxStall = time.Second
 )
 
-// stallTimer is since when a client has had to act, and has not; it is not the
-// client's turn while it is zero.
+// stallTimer measures since when a client has had to act without doing so; zero
+// while it does not have to.
 type stallTimer struct{ since atomic.Int64 } // unix nanoseconds
 
-// start says that the client has to send or to read, or that it just has.
+// start records that the client has to send or to read, or just did.
 func (t *stallTimer) start() { t.since.Store(time.Now().UnixNano()) }
 
-// recordProgress says that the client acted, if it is its turn.
+// recordProgress restarts a running timer: the client acted.
 func (t *stallTimer) recordProgress() {
 	if t.since.Load() != 0 {
 		t.start()
@@ -39,7 +39,7 @@ func (t *stallTimer) stalledFor(now time.Time) time.Duration {
 	return 0
 }
 
-// wakeStallWatch starts the looking, if it does not go on.
+// wakeStallWatch starts the checks, unless they are running.
 func (s *Server) wakeStallWatch() {
 	select {
 	case s.stallCheck <- struct{}{}:
@@ -47,8 +47,8 @@ func (s *Server) wakeStallWatch() {
 	}
 }
 
-// watchStalls looks at the connections as long as anybody waits for memory or for
-// heavy work.
+// watchStalls checks the connections while requests wait for memory or for a
+// heavy slot.
 func (s *Server) watchStalls() {
 	for {
 		select {
@@ -66,7 +66,8 @@ func (s *Server) watchStalls() {
 	}
 }
 
-// checkStalls reports whether to look again soon.
+// checkStalls closes at most one stalled connection, and reports whether to
+// check again.
 func (s *Server) checkStalls(now time.Time) (again bool) {
 	waited := time.Duration(-1)
 	for _, b := range s.contendedBudgets() {
@@ -97,12 +98,12 @@ func (s *Server) checkStalls(now time.Time) (again bool) {
 	return again || waited >= 0
 }
 
-// contendedBudgets are the budgets that a client can keep from others by not acting.
+// contendedBudgets are the budgets that a stalled client can keep from others.
 func (s *Server) contendedBudgets() []*membudget.Budget {
 	return []*membudget.Budget{s.frames.small, s.frames.large, s.bulkFrames, s.requests.small, s.requests.large, s.responses.small, s.responses.large}
 }
 
-// stalledFor is how long the client has let the broker wait.
+// stalledFor is how long the broker has waited for the client.
 func (c *conn) stalledFor(now time.Time) time.Duration {
 	return max(c.responseStall.stalledFor(now), c.requestStall.stalledFor(now))
 }

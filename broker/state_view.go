@@ -10,13 +10,13 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// topicView is what the handlers read of a topic in one look at the state.
+// topicView is a topic as handlers read it from one view of the state.
 type topicView struct {
 	metadata.Topic
 	partitions []metadata.PartitionView // by partition
 }
 
-// lookupTopic reads a topic by name, or by id where that is not zero.
+// lookupTopic finds a topic by name, or by id if that is not zero.
 func lookupTopic(st *metadata.State, name string, id metadata.TopicID) (metadata.Topic, bool) {
 	if !id.IsZero() {
 		return st.Topic(id)
@@ -24,12 +24,13 @@ func lookupTopic(st *metadata.State, name string, id metadata.TopicID) (metadata
 	return st.TopicNamed(name)
 }
 
-// viewChunkSize is how many things are looked up in one View: apply waits no longer
-// than for one of them.
+// viewChunkSize is how many items are read in one View, which bounds how long
+// apply waits.
 const viewChunkSize = 500
 
-// viewEach looks 0 to n-1 up in the state, letting apply go on between chunks:
-// what is seen may change from one to the next. It ends early with the client.
+// viewEach calls f for 0 to n-1 with the state, and lets apply run between
+// chunks: the state may change from one to the next. It stops when the client
+// disconnects.
 func (s *Server) viewEach(ctx context.Context, n int, look func(st *metadata.State, i int)) {
 	for i := 0; i < n && ctx.Err() == nil; {
 		s.cfg.Replica.View(func(st *metadata.State) {
@@ -47,7 +48,7 @@ func (s *Server) listTopics() (all []metadata.Topic) {
 	return all
 }
 
-// topicName names a topic in the log; one that is gone by its id.
+// topicName is a topic's name for the log; the id of a deleted one.
 func (s *Server) topicName(id metadata.TopicID) string {
 	name := "id " + id.String()
 	s.cfg.Replica.View(func(st *metadata.State) {
@@ -66,7 +67,7 @@ func readTopicView(st *metadata.State, t metadata.Topic) topicView {
 	return v
 }
 
-// idSource makes topic ids and fetch session ids from the given randomness.
+// idSource generates topic ids and fetch session ids.
 type idSource struct {
 	mu     sync.Mutex
 	random *rand.Rand

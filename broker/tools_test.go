@@ -76,19 +76,19 @@ func TestReplicasCannotBeMovedNorElectedBeyondWhatThereIs(t *testing.T) {
 		elect := kmsg.NewPtrElectLeadersRequest()
 		elect.Version = 2
 		elect.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0, 9}}, {Topic: "absent", Partitions: []int32{0}}}
-		got := r.ask(elect).(*kmsg.ElectLeadersResponse)
+		got := r.roundTrip(elect).(*kmsg.ElectLeadersResponse)
 		if got.ErrorCode != 0 || got.Topics[0].Partitions[0].ErrorCode != 84 || got.Topics[0].Partitions[1].ErrorCode != 3 || got.Topics[1].Partitions[0].ErrorCode != 3 {
 			t.Errorf("elect: %+v", got)
 		}
 		elect.Topics = nil
-		if got := r.ask(elect).(*kmsg.ElectLeadersResponse); got.ErrorCode != 0 || len(got.Topics) == 0 || len(got.Topics[0].Partitions) != 0 {
+		if got := r.roundTrip(elect).(*kmsg.ElectLeadersResponse); got.ErrorCode != 0 || len(got.Topics) == 0 || len(got.Topics[0].Partitions) != 0 {
 			t.Errorf("elect everywhere: %+v", got)
 		}
-		if elect.ElectionType = 7; r.ask(elect).(*kmsg.ElectLeadersResponse).ErrorCode != 42 {
+		if elect.ElectionType = 7; r.roundTrip(elect).(*kmsg.ElectLeadersResponse).ErrorCode != 42 {
 			t.Error("an unknown type of election was accepted")
 		}
 
-		list := r.ask(kmsg.NewPtrListPartitionReassignmentsRequest()).(*kmsg.ListPartitionReassignmentsResponse)
+		list := r.roundTrip(kmsg.NewPtrListPartitionReassignmentsRequest()).(*kmsg.ListPartitionReassignmentsResponse)
 		if list.ErrorCode != 0 || len(list.Topics) != 0 {
 			t.Errorf("list: %+v", list)
 		}
@@ -114,7 +114,7 @@ func TestReplicasCannotBeMovedNorElectedBeyondWhatThereIs(t *testing.T) {
 			q := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 			q.Version, q.AllowReplicationFactorChange = 1, !c.forbid
 			q.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: c.topic, Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: c.part, Replicas: c.replicas}}}}
-			got := r.ask(q).(*kmsg.AlterPartitionAssignmentsResponse)
+			got := r.roundTrip(q).(*kmsg.AlterPartitionAssignmentsResponse)
 			if got.ErrorCode != 0 || got.Topics[0].Partitions[0].ErrorCode != c.want {
 				t.Errorf("reassignment %s: %+v, want %d", c.name, got, c.want)
 			}
@@ -125,7 +125,7 @@ func TestReplicasCannotBeMovedNorElectedBeyondWhatThereIs(t *testing.T) {
 		move.Dirs = []kmsg.AlterReplicaLogDirsRequestDir{
 			{Dir: logDir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "t", Partitions: []int32{0, 5}}}},
 			{Dir: "/elsewhere", Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "t", Partitions: []int32{1}}}}}
-		moved := r.ask(move).(*kmsg.AlterReplicaLogDirsResponse)
+		moved := r.roundTrip(move).(*kmsg.AlterReplicaLogDirsResponse)
 		if len(moved.Topics) != 1 || fmt.Sprint(moved.Topics[0].Partitions[0].ErrorCode, moved.Topics[0].Partitions[1].ErrorCode, moved.Topics[0].Partitions[2].ErrorCode) != "0 3 57" {
 			t.Errorf("move: %+v", moved)
 		}
@@ -138,7 +138,7 @@ func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 		shown := func() string {
 			q := kmsg.NewPtrApiVersionsRequest()
 			q.Version, q.ClientSoftwareName, q.ClientSoftwareVersion = 4, "test", "1"
-			got := r.ask(q).(*kmsg.ApiVersionsResponse)
+			got := r.roundTrip(q).(*kmsg.ApiVersionsResponse)
 			out := ""
 			for _, f := range got.FinalizedFeatures {
 				out += fmt.Sprintf("%s %d, ", f.Name, f.MaxVersionLevel)
@@ -173,7 +173,7 @@ func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 			q := kmsg.NewPtrUpdateFeaturesRequest()
 			q.Version = c.version
 			q.FeatureUpdates = []kmsg.UpdateFeaturesRequestFeatureUpdate{{Feature: c.name, MaxVersionLevel: c.level, UpgradeType: c.kind}}
-			got := r.ask(q).(*kmsg.UpdateFeaturesResponse)
+			got := r.roundTrip(q).(*kmsg.UpdateFeaturesResponse)
 			if got.ErrorCode != c.want || (c.version < 2 && c.want == 0) != (len(got.Results) == 1) {
 				t.Errorf("%+v: %+v", c, got)
 			}
@@ -183,7 +183,7 @@ func TestFeaturesAreLoweredAndRaisedAgain(t *testing.T) {
 		}
 		beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 		beat.Group, beat.SubscribedTopicNames, beat.RebalanceTimeoutMillis = "g", []string{"t"}, 1000
-		if got := r.ask(beat).(*kmsg.ConsumerGroupHeartbeatResponse); got.ErrorCode != 35 {
+		if got := r.roundTrip(beat).(*kmsg.ConsumerGroupHeartbeatResponse); got.ErrorCode != 35 {
 			t.Errorf("the consumer protocol without group.version: %+v", got)
 		}
 	})
@@ -225,7 +225,7 @@ func TestWhoIsNotAuthenticatedIsKafkasAnonymous(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
 		r := dial()
 		id := r.makeTopic("t", 1)
-		r.ask(produceOf(9, "t", id, -1, batchOf(nowMs(), "a")))
+		r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "a")))
 		cells := n.server.Meter().Take()
 		if len(cells) == 0 {
 			t.Fatal("nothing was counted")
@@ -266,7 +266,7 @@ func TestDescribedTopicsFollowTheCursorAsKafkaDoes(t *testing.T) {
 			for _, name := range c.topics {
 				q.Topics = append(q.Topics, kmsg.DescribeTopicPartitionsRequestTopic{Topic: name})
 			}
-			resp := r.ask(q).(*kmsg.DescribeTopicPartitionsResponse)
+			resp := r.roundTrip(q).(*kmsg.DescribeTopicPartitionsResponse)
 			got := ""
 			for _, rt := range resp.Topics {
 				got += fmt.Sprintf(" %s%d:%d", *rt.Topic, rt.ErrorCode, len(rt.Partitions))

@@ -10,8 +10,8 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// listTopicIDs are the ids of a request's topics; id tells of one where its name goes,
-// and its id.
+// listTopicIDs returns the ids of a request's topics; id returns a pointer to a
+// topic's name, and its id.
 func listTopicIDs[T any](topics []T, id func(*T) (*string, [16]byte)) []metadata.TopicID {
 	out := make([]metadata.TopicID, len(topics))
 	for i := range topics {
@@ -20,8 +20,8 @@ func listTopicIDs[T any](topics []T, id func(*T) (*string, [16]byte)) []metadata
 	return out
 }
 
-// splitKnownTopics names the topics of a request that are there, and sets those apart
-// that are not. known is never nil.
+// splitKnownTopics sets the names of a request's known topics, and splits off
+// the unknown ones. known is never nil.
 func splitKnownTopics[T any](topics []T, names map[metadata.TopicID]string, id func(*T) (*string, [16]byte)) (known, unknown []T) {
 	known = make([]T, 0, len(topics))
 	for i := range topics {
@@ -35,7 +35,7 @@ func splitKnownTopics[T any](topics []T, names map[metadata.TopicID]string, id f
 	return known, unknown
 }
 
-// lookupTopicNames maps ids to names, without those that are not there.
+// lookupTopicNames maps ids to names; unknown ids are left out.
 func (s *Server) lookupTopicNames(ctx context.Context, ids []metadata.TopicID) map[metadata.TopicID]string {
 	names := make(map[metadata.TopicID]string, len(ids))
 	look := func() (all bool) {

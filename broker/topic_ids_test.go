@@ -15,7 +15,7 @@ func TestPositionsGoByTopicID(t *testing.T) {
 		r.makeTopic("t", 2)
 		meta := kmsg.NewPtrMetadataRequest()
 		meta.Version = 12
-		id := r.ask(meta).(*kmsg.MetadataResponse).Topics[0].TopicID
+		id := r.roundTrip(meta).(*kmsg.MetadataResponse).Topics[0].TopicID
 		gone := [16]byte{1}
 
 		commit := kmsg.NewPtrOffsetCommitRequest()
@@ -25,20 +25,20 @@ func TestPositionsGoByTopicID(t *testing.T) {
 		parts := []kmsg.OffsetCommitRequestTopicPartition{part}
 		commit.Topics = []kmsg.OffsetCommitRequestTopic{{TopicID: gone, Partitions: parts}, {TopicID: id, Partitions: parts}}
 		codes := map[[16]byte]int16{}
-		for _, rt := range r.ask(commit).(*kmsg.OffsetCommitResponse).Topics {
+		for _, rt := range r.roundTrip(commit).(*kmsg.OffsetCommitResponse).Topics {
 			codes[rt.TopicID] = rt.Partitions[0].ErrorCode
 		}
 		if len(codes) != 2 || codes[id] != 0 || codes[gone] != kerr.UnknownTopicID.Code {
 			t.Errorf("OffsetCommit: %v", codes)
 		}
 		commit.Topics, commit.Group = commit.Topics[:1], "" // who names no topic that is there goes no further
-		if got := r.ask(commit).(*kmsg.OffsetCommitResponse).Topics; len(got) != 1 || got[0].Partitions[0].ErrorCode != kerr.UnknownTopicID.Code {
+		if got := r.roundTrip(commit).(*kmsg.OffsetCommitResponse).Topics; len(got) != 1 || got[0].Partitions[0].ErrorCode != kerr.UnknownTopicID.Code {
 			t.Errorf("OffsetCommit of nothing that is there: %+v", got)
 		}
 
 		init := kmsg.NewPtrInitProducerIDRequest()
 		init.Version, init.TransactionalID, init.TransactionTimeoutMillis = 4, kmsg.StringPtr("x"), 60_000
-		producer := r.ask(init).(*kmsg.InitProducerIDResponse)
+		producer := r.roundTrip(init).(*kmsg.InitProducerIDResponse)
 		txn := kmsg.NewPtrTxnOffsetCommitRequest()
 		txn.Version, txn.TransactionalID, txn.Group, txn.Generation = 6, "x", "g", -1
 		txn.ProducerID, txn.ProducerEpoch = producer.ProducerID, producer.ProducerEpoch
@@ -47,7 +47,7 @@ func TestPositionsGoByTopicID(t *testing.T) {
 		txnParts := []kmsg.TxnOffsetCommitRequestTopicPartition{txnPart}
 		txn.Topics = []kmsg.TxnOffsetCommitRequestTopic{{TopicID: gone, Partitions: txnParts}, {TopicID: id, Partitions: txnParts}}
 		clear(codes)
-		for _, rt := range r.ask(txn).(*kmsg.TxnOffsetCommitResponse).Topics {
+		for _, rt := range r.roundTrip(txn).(*kmsg.TxnOffsetCommitResponse).Topics {
 			codes[rt.TopicID] = rt.Partitions[0].ErrorCode
 		}
 		if len(codes) != 2 || codes[id] != 0 || codes[gone] != kerr.UnknownTopicID.Code {
@@ -55,7 +55,7 @@ func TestPositionsGoByTopicID(t *testing.T) {
 		}
 		end := kmsg.NewPtrEndTxnRequest()
 		end.Version, end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = 5, "x", producer.ProducerID, producer.ProducerEpoch, true
-		if got := r.ask(end).(*kmsg.EndTxnResponse); got.ErrorCode != 0 {
+		if got := r.roundTrip(end).(*kmsg.EndTxnResponse); got.ErrorCode != 0 {
 			t.Fatalf("EndTxn: %+v", got)
 		}
 
@@ -69,7 +69,7 @@ func TestPositionsGoByTopicID(t *testing.T) {
 		none := kmsg.NewOffsetFetchRequestGroup()
 		none.Group, none.Topics = "g", named.Topics[:1]
 		fetch.Groups = []kmsg.OffsetFetchRequestGroup{named, all, none}
-		got := r.ask(fetch).(*kmsg.OffsetFetchResponse).Groups
+		got := r.roundTrip(fetch).(*kmsg.OffsetFetchResponse).Groups
 		for i, g := range got {
 			for _, rt := range g.Topics {
 				switch ps := rt.Partitions; {

@@ -8,9 +8,9 @@ import (
 	"github.com/zonewise/zonewise/metadata"
 )
 
-// Transactions. Any broker coordinates any transactional id: every step is an
-// entry, and apply decides. A step whose fate is not known is answered 15, and
-// the client's retry meets what became of it.
+// Transactions. Any broker coordinates any transactional id: every step is an entry,
+// and apply decides. A step with an unknown outcome gets COORDINATOR_NOT_AVAILABLE,
+// and the client's retry finds its result.
 
 // commitTxnCommand commits one step of a transaction.
 func (s *Server) commitTxnCommand(ctx context.Context, r *request, c metadata.Command) (metadata.CommandOutcome, int16) {
@@ -25,8 +25,9 @@ func (s *Server) commitTxnCommand(ctx context.Context, r *request, c metadata.Co
 	return o, mapStateCode(o.Code)
 }
 
-// mapFencedCode is a code as a request's version knows it: 90 came with KIP-588,
-// before it a fenced producer is told 47.
+// mapFencedCode maps a code to one that the request's version has:
+// PRODUCER_FENCED came with KIP-588, before it a fenced producer gets
+// INVALID_PRODUCER_EPOCH.
 func mapFencedCode(code int16, knows bool) int16 {
 	if code == kerr.ProducerFenced.Code && !knows {
 		return kerr.InvalidProducerEpoch.Code
@@ -34,13 +35,13 @@ func mapFencedCode(code int16, knows bool) int16 {
 	return code
 }
 
-// txnPlacementKey stands for a transactional id where a placement is asked for.
+// txnPlacementKey is a transactional id's key in the placement.
 func txnPlacementKey(id string) metadata.TopicPartition {
 	return metadata.TopicPartition{Partition: metadata.Partition(metadata.TxnHash(id) >> 33)}
 }
 
-// lookupPartitions resolves topic names to partitions. unknown reports one that
-// is not there.
+// lookupPartitions looks up partitions by topic name; known reports which
+// exist.
 func lookupPartitions(st *metadata.State, topic string, indexes []int32) (out []metadata.TopicPartition, known []bool) {
 	t, ok := st.TopicNamed(topic)
 	for _, i := range indexes {

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Checks that Kafka has as code, by the words in which it describes them.
+// Checks that Kafka has as code, by their description.
 const (
 	gzipLevels        = "[1,...,9] or -1"
 	throttledReplicas = "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
@@ -20,8 +20,8 @@ const (
 	listHasItems      = "non-empty list"
 )
 
-// Check returns a value as Kafka reads it back, and says in Kafka's words what
-// is wrong with it, or "".
+// Check returns a value in Kafka's stored form, and its error in Kafka's words, or
+// "".
 func (k *Key) Check(value string) (canonical, problem string) {
 	v := strings.TrimSpace(value)
 	switch k.Type {
@@ -75,7 +75,7 @@ func (k *Key) numberBits() int {
 	return 64
 }
 
-// checkRange says in which way a number is out of its range, or "".
+// checkRange returns how a number violates its range, or "".
 func (k *Key) checkRange(n float64) string {
 	switch r := &k.Valid; {
 	case r.Other == gzipLevels && n != -1 && (n < 1 || n > 9):
@@ -122,7 +122,7 @@ func (k *Key) describeChoices() string {
 	return "String must be one of: " + strings.Join(k.Valid.OneOf, ", ")
 }
 
-// Allowed says in words what values are.
+// Allowed describes the valid values.
 func (k *Key) Allowed() string {
 	r := &k.Valid
 	switch {
@@ -146,7 +146,7 @@ func (k *Key) Allowed() string {
 	return "any text"
 }
 
-// SplitList reads a config of type list. The empty text has no elements.
+// SplitList splits a config of type list. The empty string has no elements.
 func SplitList(v string) []string {
 	if v = strings.TrimSpace(v); v == "" {
 		return nil
@@ -180,7 +180,7 @@ func isOffsetReset(v string) bool {
 
 func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
-// formatDouble writes a number as Java does, where it is of ordinary size.
+// formatDouble formats a number as Java does, if it is of ordinary size.
 func formatDouble(f float64) string {
 	if size := math.Abs(f); size != 0 && (size < 1e-3 || size >= 1e7) {
 		text := strconv.FormatFloat(f, 'E', -1, 64)

@@ -8,47 +8,46 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kafkaJSON is what test/tools/kafkaconfigs wrote: a config a line.
+// kafkaJSON is the output of test/tools/kafkaconfigs: one config per line.
 //
 //go:embed kafka.json
 var kafkaJSON []byte // read only
 
-// Mode says when a config of a broker may change.
+// Mode is when a broker config may change.
 type Mode string
 
 // Modes, by Kafka's names (KIP-226).
 const (
-	ReadOnly    Mode = "read-only"    // from the broker's file alone
+	ReadOnly    Mode = "read-only"    // from the broker's file only
 	PerBroker   Mode = "per-broker"   // at run time, for one broker
 	ClusterWide Mode = "cluster-wide" // at run time, for one broker or for all
 )
 
-// Key is one config as Kafka defines it.
+// Key is Kafka's definition of one config.
 type Key struct {
 	Name     string
 	Type     kmsg.ConfigType
 	Default  *string // nil: null
 	Valid    Rule
 	Mode     Mode // of brokers' configs; "" of others
-	Internal bool // told only once it is set
-	// PerListener: of a broker's configs, may change at run time for one
-	// listener, never for all.
+	Internal bool // described only if it is set
+	// PerListener: a broker config that may change at run time for one listener, but
+	// not for all.
 	PerListener bool
 	Doc         string
-	// Synonyms are names under which brokers hold the same setting: of a
-	// broker's config all of them in their order, itself included; of a topic's
-	// or group's the broker's config that is its default.
+	// Synonyms of a broker config are all of its names in Kafka's order, itself
+	// included; of a topic's or group's config the broker config that is its default.
 	Synonyms []string
 }
 
-// Rule is what Kafka demands of a value beside its type.
+// Rule is what Kafka requires of a value in addition to its type.
 type Rule struct {
 	Min, Max *float64
 	OneOf    []string
 	AnyCase  bool // of OneOf
 	Distinct bool // elements of a list
 	NotEmpty bool
-	Other    string // a check that Kafka has as code, in its words
+	Other    string // the description of a check that Kafka has as code
 }
 
 // Sensitive reports whether the value may be a secret.

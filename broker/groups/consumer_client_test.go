@@ -45,12 +45,12 @@ func (c *modern) send(r *kmsg.ConsumerGroupHeartbeatRequest) int16 {
 	return c.out.ErrorCode
 }
 
-func (c *modern) beat() int16 { return c.send(c.request()) }
+func (c *modern) sendHeartbeat() int16 { return c.send(c.request()) }
 
 // leave leaves with epoch -1 or -2.
 func (c *modern) leave(epoch int32) int16 {
 	c.epoch = epoch
-	code := c.beat()
+	code := c.sendHeartbeat()
 	c.epoch, c.owned = 0, nil
 	return code
 }
@@ -68,7 +68,7 @@ func rounds(t *testing.T, n int, cs ...*modern) {
 	t.Helper()
 	for range n {
 		for _, c := range cs {
-			if code := c.beat(); code != noError {
+			if code := c.sendHeartbeat(); code != noError {
 				t.Fatalf("beat of %s: %d %s", c.id, code, textOrEmpty(c.out.ErrorMessage))
 			}
 		}

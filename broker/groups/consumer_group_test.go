@@ -12,7 +12,7 @@ import (
 
 func TestNoPartitionIsReadTwiceAndAllAreReadInTheEnd(t *testing.T) {
 	for seed := range uint64(120) {
-		w := newRosterWorld(t, seed)
+		w := newConsumerGroupWorld(t, seed)
 		for i := range 600 {
 			w.step(i)
 		}
@@ -60,7 +60,7 @@ func TestNoPartitionIsReadTwiceAndAllAreReadInTheEnd(t *testing.T) {
 // What an answer says is written before; where that fails, so does the answer,
 // and the same is written again, in order, before anything moves on.
 func TestAnswersWaitForTheirWrite(t *testing.T) {
-	w := newRosterWorld(t, 1)
+	w := newConsumerGroupWorld(t, 1)
 	var out []consumerHeartbeatResult
 	b := &consumerHeartbeat{id: "a", rebalanceTimeout: time.Minute, topicNames: []string{"a"}, reportsOwned: true, isFullRequest: true, timeouts: w.r.timeouts, reply: func(r consumerHeartbeatResult) { out = append(out, r) }}
 	w.r.handleConsumerHeartbeat(w.now, b)
@@ -94,7 +94,7 @@ func TestAnswersWaitForTheirWrite(t *testing.T) {
 // A write of several entries that was cut off in the middle may leave a
 // partition with who gave it up, beside who has it now.
 func TestAPartitionOfTwoIsTheLaterOnes(t *testing.T) {
-	w := newRosterWorld(t, 1)
+	w := newConsumerGroupWorld(t, 1)
 	topic := w.topics.topics["a"].id
 	ranges := func(first, n, since int32) []metadata.HeldRange {
 		return []metadata.HeldRange{{PartitionRange: metadata.PartitionRange{Topic: topic, First: metadata.Partition(first), Count: n}, Since: since}}
@@ -109,8 +109,8 @@ func TestAPartitionOfTwoIsTheLaterOnes(t *testing.T) {
 	w.log.head = &metadata.ConsumerGroup{Epoch: 3, AssignmentEpoch: 3, Members: 2}
 	w.log.members["a"], w.log.members["z"] = &later, &earlier
 	w.fresh()
-	z := &beatClient{id: "z", epoch: 2, owned: metadata.Partitions([]metadata.PartitionRange{{Topic: topic, First: 0, Count: 3}})}
-	w.beat(z, false)
+	z := &heartbeatClient{id: "z", epoch: 2, owned: metadata.Partitions([]metadata.PartitionRange{{Topic: topic, First: 0, Count: 3}})}
+	w.sendHeartbeat(z, false)
 	if z.epoch != 3 || len(z.assigned) != 3 {
 		t.Fatalf("epoch %d, %v", z.epoch, z.assigned)
 	}

@@ -92,8 +92,8 @@ func (m *mirror) views() (out []metadata.MemberView) {
 	return out
 }
 
-// beatClient is a client of the consumer protocol as far as ownership goes.
-type beatClient struct {
+// heartbeatClient is a client of the consumer protocol as far as ownership goes.
+type heartbeatClient struct {
 	id        string
 	epoch     int32
 	owned     partitionSet                      // reads them
@@ -105,28 +105,28 @@ type beatClient struct {
 	lastHeard time.Time
 }
 
-// rosterWorld drives a roster with clients, a log that fails at times, and
+// consumerGroupWorld drives a roster with clients, a log that fails at times, and
 // coordinators that die.
-type rosterWorld struct {
+type consumerGroupWorld struct {
 	t       *testing.T
 	rnd     *rand.Rand
 	now     time.Time
 	topics  *fakeTopics
 	log     mirror
 	r       *consumerGroup
-	clients []*beatClient
+	clients []*heartbeatClient
 	made    int
 	moves   int // partitions that a client gave up
 }
 
-func newRosterWorld(t *testing.T, seed uint64) *rosterWorld {
-	w := &rosterWorld{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_700_000_000, 0), log: mirror{members: map[string]*metadata.MemberView{}},
+func newConsumerGroupWorld(t *testing.T, seed uint64) *consumerGroupWorld {
+	w := &consumerGroupWorld{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_700_000_000, 0), log: mirror{members: map[string]*metadata.MemberView{}},
 		topics: &fakeTopics{at: 1, topics: map[string]assignTopic{"a": {metadata.TopicID{1}, 6}, "b": {metadata.TopicID{2}, 3}}}}
 	w.fresh()
 	return w
 }
 
-func (w *rosterWorld) fresh() {
+func (w *consumerGroupWorld) fresh() {
 	l := limits{maxClassicMembers: 100, maxConsumers: 100, maxGroupBytes: 8 << 20}
 	w.r = newConsumerGroup("g", l, memberTimeouts{45 * time.Second, 5 * time.Second}, w.topics)
 	if w.log.head != nil {
@@ -135,7 +135,7 @@ func (w *rosterWorld) fresh() {
 }
 
 // flush writes what is dirty, perhaps only a part of it.
-func (w *rosterWorld) flush(mayFail bool) {
+func (w *consumerGroupWorld) flush(mayFail bool) {
 	for w.r.writeBuffer.shouldWrite(w.now) {
 		f := w.r.takeBatch(1)
 		code := noError
@@ -153,9 +153,9 @@ func (w *rosterWorld) flush(mayFail bool) {
 	}
 }
 
-func (w *rosterWorld) join() *beatClient {
+func (w *consumerGroupWorld) join() *heartbeatClient {
 	w.made++
-	c := &beatClient{id: fmt.Sprintf("c%02d", w.made), full: true, names: []string{"a"}, lastHeard: w.now}
+	c := &heartbeatClient{id: fmt.Sprintf("c%02d", w.made), full: true, names: []string{"a"}, lastHeard: w.now}
 	if w.rnd.IntN(2) == 0 {
 		c.names = append(c.names, "b")
 	}
@@ -163,8 +163,8 @@ func (w *rosterWorld) join() *beatClient {
 	return c
 }
 
-// beat sends one heartbeat of a client, and has it take the answer.
-func (w *rosterWorld) beat(c *beatClient, mayFail bool) {
+// sendHeartbeat sends one heartbeat of a client, and has it take the answer.
+func (w *consumerGroupWorld) sendHeartbeat(c *heartbeatClient, mayFail bool) {
 	b := &consumerHeartbeat{id: c.id, epoch: c.epoch, rebalanceTimeout: -1, timeouts: w.r.timeouts, owned: c.owned, reportsOwned: true}
 	if c.epoch == 0 || c.full {
 		b.rebalanceTimeout, b.topicNames, b.isFullRequest = time.Minute, c.names, true
@@ -193,7 +193,7 @@ func (w *rosterWorld) beat(c *beatClient, mayFail bool) {
 }
 
 // learn notes since when the client has what it was told to have.
-func (c *beatClient) learn() {
+func (c *heartbeatClient) learn() {
 	had := c.since
 	c.since = map[metadata.TopicPartition]int32{}
 	for _, tp := range c.assigned {
@@ -206,7 +206,7 @@ func (c *beatClient) learn() {
 }
 
 // obey lets a client give up what it was not told to have, then take the rest.
-func (w *rosterWorld) obey(c *beatClient) {
+func (w *consumerGroupWorld) obey(c *heartbeatClient) {
 	keep, drop := c.owned.split(c.assigned)
 	w.moves += len(drop)
 	c.owned = keep
@@ -218,7 +218,7 @@ func (w *rosterWorld) obey(c *beatClient) {
 // check: no two living clients read the same partition, and what one reads it
 // may commit under its epoch, and under every one since it was told of it,
 // where the coordinator knows what it said last.
-func (w *rosterWorld) check(step int) {
+func (w *consumerGroupWorld) check(step int) {
 	w.t.Helper()
 	who := map[metadata.TopicPartition]string{}
 	for _, c := range w.clients {
@@ -245,7 +245,7 @@ func (w *rosterWorld) check(step int) {
 	}
 }
 
-func (w *rosterWorld) step(i int) {
+func (w *consumerGroupWorld) step(i int) {
 	w.now = w.now.Add(time.Duration(w.rnd.IntN(2000)) * time.Millisecond)
 	switch n := w.rnd.IntN(100); {
 	case n < 4 && len(w.clients) < 12 || len(w.clients) == 0:
@@ -253,13 +253,13 @@ func (w *rosterWorld) step(i int) {
 	case n < 6: // one dies: it is silent until its session has ended
 		c := w.clients[w.rnd.IntN(len(w.clients))]
 		c.dead = true
-		w.clients = slices.DeleteFunc(w.clients, func(o *beatClient) bool { return o == c })
+		w.clients = slices.DeleteFunc(w.clients, func(o *heartbeatClient) bool { return o == c })
 	case n < 8:
 		c := w.clients[w.rnd.IntN(len(w.clients))]
 		b := &consumerHeartbeat{id: c.id, epoch: epochLeave, timeouts: w.r.timeouts, reply: func(consumerHeartbeatResult) {}}
 		c.owned, c.dead = nil, true
 		w.r.handleConsumerHeartbeat(w.now, b)
-		w.clients = slices.DeleteFunc(w.clients, func(o *beatClient) bool { return o == c })
+		w.clients = slices.DeleteFunc(w.clients, func(o *heartbeatClient) bool { return o == c })
 	case n < 10:
 		c := w.clients[w.rnd.IntN(len(w.clients))]
 		c.names, c.full = [][]string{{"a"}, {"b"}, {"a", "b"}, {"a", "new"}}[w.rnd.IntN(4)], true
@@ -279,7 +279,7 @@ func (w *rosterWorld) step(i int) {
 		if w.rnd.IntN(3) > 0 {
 			w.obey(c)
 		}
-		w.beat(c, true)
+		w.sendHeartbeat(c, true)
 	}
 	w.r.handleDeadlines(w.now)
 	w.flush(true)
@@ -288,7 +288,7 @@ func (w *rosterWorld) step(i int) {
 		for _, c := range w.clients {
 			if w.now.Sub(c.lastHeard) > 10*time.Second {
 				w.obey(c)
-				w.beat(c, false)
+				w.sendHeartbeat(c, false)
 				w.check(i)
 			}
 		}
@@ -296,14 +296,14 @@ func (w *rosterWorld) step(i int) {
 }
 
 // settle lets everybody beat until nothing changes.
-func (w *rosterWorld) settle() {
+func (w *consumerGroupWorld) settle() {
 	for range 40 {
 		w.now = w.now.Add(5 * time.Second)
 		w.r.handleDeadlines(w.now)
 		w.flush(false)
 		for _, c := range w.clients {
 			w.obey(c)
-			w.beat(c, false)
+			w.sendHeartbeat(c, false)
 			w.check(-1)
 		}
 	}

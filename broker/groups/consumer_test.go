@@ -203,7 +203,7 @@ func TestStaticConsumersKeepTheirPlace(t *testing.T) {
 		had := a.has()
 		thief := n.modern("thief")
 		thief.instance = &i
-		want(t, "instance in use", thief.beat(), kerr.UnreleasedInstanceID.Code)
+		want(t, "instance in use", thief.sendHeartbeat(), kerr.UnreleasedInstanceID.Code)
 		want(t, "goes, to be back", a.leave(-2), noError)
 		rounds(t, 1, b)
 		if len(b.has()) != 2 {
@@ -216,7 +216,7 @@ func TestStaticConsumersKeepTheirPlace(t *testing.T) {
 			t.Errorf("back with %v at %d, had %v", again.has(), again.epoch, had)
 		}
 		a.epoch = b.epoch
-		want(t, "the old life", a.beat(), kerr.FencedInstanceID.Code)
+		want(t, "the old life", a.sendHeartbeat(), kerr.FencedInstanceID.Code)
 		want(t, "goes again", again.leave(-2), noError)
 		for range 5 {
 			time.Sleep(10 * time.Second)
@@ -356,9 +356,9 @@ func TestConsumersWaitForALogThatFails(t *testing.T) {
 		c := n.consumer("")
 		want(t, "join", c.join(), kerr.CoordinatorNotAvailable.Code)
 		b := n.modern("b")
-		want(t, "beat", b.beat(), kerr.CoordinatorNotAvailable.Code)
+		want(t, "beat", b.sendHeartbeat(), kerr.CoordinatorNotAvailable.Code)
 		time.Sleep(10 * time.Second)
-		want(t, "beat", b.beat(), kerr.CoordinatorNotAvailable.Code)
+		want(t, "beat", b.sendHeartbeat(), kerr.CoordinatorNotAvailable.Code)
 		broken.Store(false)
 		time.Sleep(2 * time.Second)
 		rounds(t, 1, b)

@@ -53,8 +53,8 @@ func Open(c Config) (*Coordinator, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	life, end := context.WithCancel(context.Background())
-	opened := &Coordinator{cfg: c, ctx: life, cancel: end, limits: limits{initialDelay: c.InitialRebalanceDelay,
+	ctx, cancel := context.WithCancel(context.Background())
+	opened := &Coordinator{cfg: c, ctx: ctx, cancel: cancel, limits: limits{initialDelay: c.InitialRebalanceDelay,
 		maxClassicMembers: c.MaxGroupSize, maxConsumers: c.MaxConsumers, maxGroupBytes: c.MaxGroupBytes}}
 	opened.pool.limit = int64(c.MaxMemberBytes)
 	phase := time.Duration(c.Rand.Int64N(int64(expireInterval)))

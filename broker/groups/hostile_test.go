@@ -271,7 +271,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 			fs := make([]func(), 100)
 			for k := range fs {
 				fs[k] = func() {
-					if code := members[i+k].beat(); code != noError {
+					if code := members[i+k].sendHeartbeat(); code != noError {
 						t.Errorf("member %d: %d", i+k, code)
 					}
 				}
@@ -281,7 +281,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 				want(t, "heartbeat of another group", other.heartbeat(), noError)
 			}
 		}
-		want(t, "one more", n.modern("more").beat(), kerr.GroupMaxSizeReached.Code)
+		want(t, "one more", n.modern("more").sendHeartbeat(), kerr.GroupMaxSizeReached.Code)
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("took %v of the log's time", took)
 		}
@@ -289,7 +289,7 @@ func TestTenThousandConsumersAreBounded(t *testing.T) {
 			t.Errorf("%d entries for 10,000 members that came a hundred at a time", entries.Load())
 		}
 		time.Sleep(15 * time.Second)
-		want(t, "the first again", members[0].beat(), noError)
+		want(t, "the first again", members[0].sendHeartbeat(), noError)
 		if d := n.consumerDescribe(); len(d.Members) != DefaultConfig().MaxConsumers || d.State != "Reconciling" {
 			t.Errorf("%d members, state %s", len(d.Members), d.State)
 		}
@@ -341,7 +341,7 @@ func TestExplodingExpressionsAreBounded(t *testing.T) {
 
 // What a group shares out fits an entry for every member, whatever exists.
 func TestGroupsOfAllTopicsAreCutToWhatFitsAnEntry(t *testing.T) {
-	w := newRosterWorld(t, 1)
+	w := newConsumerGroupWorld(t, 1)
 	w.topics.topics = map[string]assignTopic{}
 	for i := range 40_000 {
 		w.topics.topics[fmt.Sprintf("t%05d", i)] = assignTopic{metadata.TopicID{byte(i >> 8), byte(i), 1}, 5}

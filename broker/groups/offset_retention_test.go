@@ -154,7 +154,7 @@ func TestAGroupThatLostItsPositionsIsEmptyUntilItIsLookedAt(t *testing.T) {
 			}
 			stale := n.modern("a")
 			stale.epoch = 3
-			want(t, "heartbeat of a member", stale.beat(), kerr.GroupIDNotFound.Code)
+			want(t, "heartbeat of a member", stale.sendHeartbeat(), kerr.GroupIDNotFound.Code)
 			want(t, "commit of a member", stale.commit(9, 3), kerr.UnknownMemberID.Code)
 		}
 		there(n)

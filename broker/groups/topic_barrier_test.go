@@ -39,7 +39,7 @@ func TestAMemberThatSubscribesSeesTopicsMadeElsewhere(t *testing.T) {
 				}}
 				m := n.modern("a")
 				member(m)
-				if code := m.beat(); code != noError {
+				if code := m.sendHeartbeat(); code != noError {
 					t.Fatalf("join: code %d", code)
 				}
 				if len(m.owned) != 1 || len(m.owned[0].Partitions) != 2 {

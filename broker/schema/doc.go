@@ -1,6 +1,6 @@
-// Package schema knows the shapes of Kafka's requests. It walks a request's
-// bytes before anything is decoded and tells whether they are well formed and
-// how much memory the decoded request will take.
+// Package schema has the shapes of Kafka's requests. It walks a request's bytes
+// before anything is decoded, checks that they are well formed, and measures how
+// much memory the decoded request will take.
 //
 //	body --> Shape.Measure --> Size{Elements, Bytes}, or an error
 //	            |

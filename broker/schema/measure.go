@@ -7,12 +7,12 @@ import (
 	"math"
 )
 
-// Kafka 4.4's limits of what it decodes (MessageUtil in kafka-clients 4.4.0).
-// Kafka closes the connection of a request beyond them.
+// Kafka 4.4's decoding limits (MessageUtil in kafka-clients 4.4.0). Kafka closes the
+// connection of a request that exceeds them.
 const (
-	// MaxArrayLength is how many elements one array may have.
+	// MaxArrayLength is the maximum number of elements of one array.
 	MaxArrayLength = 1_000_000
-	// MaxTaggedFields is how many tagged fields one struct may have.
+	// MaxTaggedFields is the maximum number of tagged fields of one struct.
 	MaxTaggedFields = 10_000
 )
 
@@ -24,23 +24,23 @@ var (
 	ErrInvalid = errors.New("invalid length")
 )
 
-// Size is what a request will take once it is decoded.
+// Size is the size of a request once it is decoded.
 type Size struct {
-	Elements int64 // of arrays, all together
-	Bytes    int64 // of memory, beside the frame that bytes fields refer to; an upper estimate
+	Elements int64 // of all arrays
+	Bytes    int64 // of memory, without the frame that bytes fields reference; an upper estimate
 }
 
-// memory that a value takes beside its place in its struct.
+// Memory of a value in addition to its field in the struct.
 const (
 	tagBytes       = 96 // an entry of a Go map of 4-byte keys and slices
 	tagMapBytes    = 64
-	pointerBytes   = 16 // what a nullable string's pointer refers to
+	pointerBytes   = 16 // the target of a nullable string's pointer
 	allocationStep = 16
 	maxStringBytes = 1<<15 - 1
 )
 
-// Measure walks a request's body. Bytes behind the last field are ignored, as
-// in Kafka.
+// Measure walks a request's body. Bytes after the last field are ignored, as in
+// Kafka.
 func (s *Shape) Measure(body []byte) (Size, error) {
 	w := measurer{remaining: body, flexible: s.flexible, size: Size{Bytes: s.body.bytes}}
 	err := w.measureStruct(&s.body)
@@ -98,7 +98,7 @@ func (w *measurer) measureField(f *fieldShape) (err error) {
 	return nil
 }
 
-// fixedWireBytes is the wire size of kinds that have one; 0 of the others.
+// fixedWireBytes is the wire size of kinds that have a fixed one; else 0.
 func (f *fieldShape) fixedWireBytes() int64 {
 	switch f.kind {
 	case kind8:
@@ -120,7 +120,7 @@ func (w *measurer) measureValue(f *fieldShape) error {
 	case kindString, kindBytes:
 		return w.measureText(f)
 	case kindStruct:
-		if f.nullable { // one byte tells: negative is null
+		if f.nullable { // one byte: negative is null
 			if len(w.remaining) == 0 {
 				return ErrShort
 			}
@@ -135,7 +135,7 @@ func (w *measurer) measureValue(f *fieldShape) error {
 	return w.skipBytes(f.fixedWireBytes())
 }
 
-// measureText passes over a string or bytes.
+// measureText skips a string or bytes.
 func (w *measurer) measureText(f *fieldShape) error {
 	n, err := w.readLength(f.kind == kindString)
 	switch {
@@ -206,7 +206,7 @@ func (w *measurer) measureArray(f *fieldShape) error {
 	return nil
 }
 
-// measureTaggedFields passes over the tagged fields at the end of a struct.
+// measureTaggedFields skips the tagged fields at the end of a struct.
 func (w *measurer) measureTaggedFields(s *structShape) error {
 	n, err := w.readUvarint()
 	if err != nil {

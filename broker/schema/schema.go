@@ -23,7 +23,7 @@ type Table struct{ shapes map[requestVersion]*Shape }
 
 type requestVersion struct{ key, version int16 }
 
-// Shape is what one version of a request looks like on the wire.
+// Shape is the wire format of one version of a request.
 type Shape struct {
 	flexible bool
 	body     structShape
@@ -33,8 +33,8 @@ type Shape struct {
 type structShape struct {
 	fields []fieldShape
 	tagged []fieldShape
-	// bytes is what the struct takes in memory beside what it refers to: all
-	// fields of all versions, as kmsg's structs have them.
+	// bytes is the struct's size in memory without what it references: all fields of
+	// all versions, as in kmsg's structs.
 	bytes int64
 }
 
@@ -68,8 +68,7 @@ var kinds = map[string]kind{"struct": kindStruct, "bool": kind8, "int8": kind8, 
 // ranges.
 func Load(ranges map[int16][2]int16) (*Table, error) { return parseTable(requests, ranges) }
 
-// Shape returns the shape of a version of a request; nil where it was not
-// loaded.
+// Shape returns the shape of a version of a request; nil if it was not loaded.
 func (t *Table) Shape(key, version int16) *Shape { return t.shapes[requestVersion{key, version}] }
 
 // versionRange is a range of versions; none is last < first.
@@ -150,7 +149,7 @@ func parseTable(text string, ranges map[int16][2]int16) (*Table, error) {
 	return t, nil
 }
 
-// parseFields reads the lines of a given depth and what is inside of them.
+// parseFields reads the lines of a given depth and those nested in them.
 func parseFields(lines []string, depth int) (fields []fieldDefinition, left []string, err error) {
 	for len(lines) > 0 {
 		line := lines[0]
@@ -207,7 +206,7 @@ func parseField(words []string) (f fieldDefinition, err error) {
 	return f, nil
 }
 
-// newStructShape picks a version's fields.
+// newStructShape selects a version's fields.
 func newStructShape(fields []fieldDefinition, version int16) structShape {
 	s := structShape{bytes: 8} // the map of unknown tags
 	for i := range fields {
@@ -230,7 +229,7 @@ func newStructShape(fields []fieldDefinition, version int16) structShape {
 	return s
 }
 
-// inlineBytes is how many bytes a field takes in its struct.
+// inlineBytes is the size of a field in its struct.
 func (f *fieldShape) inlineBytes() int64 {
 	if f.array {
 		return 24
@@ -238,7 +237,7 @@ func (f *fieldShape) inlineBytes() int64 {
 	return f.elementBytes()
 }
 
-// elementBytes is how many bytes one value takes where it lies.
+// elementBytes is the size of one value in place.
 func (f *fieldShape) elementBytes() int64 {
 	switch f.kind {
 	case kindStruct:

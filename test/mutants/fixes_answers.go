@@ -5,7 +5,7 @@ func answerFixes() []mutant {
 	const pkg = "./broker"
 	return []mutant{
 		{name: "an oversized batch that cannot be read keeps memory", pkg: pkg, run: "TestAnOversizedBatchThatCannotBeRead", edits: []edit{{"broker/fetch_read.go",
-			"	return f.reserveMemory(ctx, f.planReads(others, f.maxRecordBytes())) // it failed", "	return f.more(f.planReads(others, f.maxRecordBytes())) // it failed"}}},
+			"	return f.reserveMemory(ctx, f.planReads(others, f.maxRecordBytes())) // the read failed", "	return f.tryReserveExtra(f.planReads(others, f.maxRecordBytes())) // the read failed"}}},
 		{name: "errors repeat what was sent, however long", pkg: pkg, run: "TestWhatIsToldOfConfigsFits", edits: []edit{{"broker/errors.go",
 			"	if len(s) <= maxErrorTextBytes {", "	if len(s) <= 1<<20 {"}}},
 		{name: "the leader is none of few replicas", pkg: pkg, run: "TestTheLeaderIsOneOfTheReplicas", edits: []edit{{"broker/cluster_view.go",

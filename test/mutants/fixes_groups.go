@@ -26,7 +26,7 @@ func groupFixes() []mutant {
 		{name: "a group expires while a transaction has its offset", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_offsets.go",
 			" && len(pending) == 0 && !g.hasMembers()", " && !g.hasMembers()"}}},
 		{name: "a heartbeat's error depends on whether its classic group is in memory", pkg: groups, run: "LostItsPositions", edits: []edit{{"broker/groups/migrate.go",
-			"		b.replyError(kerr.GroupIDNotFound.Code, \"the group is not a consumer group\")", "		b.replyError(pickCode(g.m.state == stateEmpty, kerr.UnknownMemberID.Code, kerr.GroupIDNotFound.Code), \"\")"}}},
+			"		b.replyError(kerr.GroupIDNotFound.Code, \"the group is not a consumer group\")", "		b.replyError(pickCode(g.classic.state == stateEmpty, kerr.UnknownMemberID.Code, kerr.GroupIDNotFound.Code), \"\")"}}},
 		{name: "every protocol's metadata is written", pkg: groups, run: "TheChosenProtocolIsStoredAlone", edits: []edit{{"broker/groups/classic_group.go",
 			"[]metadata.GroupProtocol{{Name: m.protocol, Metadata: mem.findMetadata(m.protocol)}}", "mem.protocols"}}},
 		{name: "a member that does not fit joins, and the leader gets the error", pkg: groups, run: "WhoDoesNotFitAnEntry", edits: []edit{{"broker/groups/classic_join.go",
@@ -46,6 +46,6 @@ func groupFixes() []mutant {
 		{name: "a rebalance timeout of nothing is the session timeout", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/classic_requests.go",
 			"	if r.Version < 1 {\n		a.rebalanceTimeout", "	if r.Version < 1 || r.RebalanceTimeoutMillis <= 0 {\n		a.rebalanceTimeout"}}},
 		{name: "a group whose members never synced is forgotten", pkg: groups, run: "ARebalanceTimeoutOfNothing", edits: []edit{{"broker/groups/classic_rebalance.go",
-			"		m.storeEmptyGroup()\n		return\n", "		if m.stored {\n			m.storeEmptyGroup()\n		}\n		return\n"}}},
+			"		m.storeEmptyGroup()\n		return\n", "		if m.hasRecord {\n			m.storeEmptyGroup()\n		}\n		return\n"}}},
 	}
 }

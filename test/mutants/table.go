@@ -118,7 +118,7 @@ func promiseMutants() []mutant {
 		{name: "OffsetFetch answered after a failed barrier", pkg: "./broker", run: "NothingIsAnswered", edits: []edit{{"broker/groups/offset_fetch.go",
 			"	if barrier != noError {\n		out.ErrorCode = barrier\n		return out\n	}\n", ""}}},
 		{name: "ListOffsets answered after a failed barrier", pkg: "./broker", run: "NothingIsAnswered", edits: []edit{{"broker/02_list_offsets.go",
-			"			case err != nil:\n				rp.ErrorCode = kerr.RequestTimedOut.Code\n", "			case err != nil && len(asked) == 0:\n				rp.ErrorCode = kerr.RequestTimedOut.Code\n"}}},
+			"			case err != nil:\n				rp.ErrorCode = kerr.RequestTimedOut.Code\n", "			case err != nil && len(mentions) == 0:\n				rp.ErrorCode = kerr.RequestTimedOut.Code\n"}}},
 		{name: "a barrier one entry short", pkg: "./metadata", run: "ABarrierWaits", edits: []edit{{"metadata/replica.go",
 			"err = r.WaitApplied(ctx, rev)", "err = r.WaitApplied(ctx, rev-1)"}}},
 		{name: "a checkpoint agreed on though hashes differ", pkg: "./metadata", run: "NoCheckpointIsAgreedOn", edits: []edit{{"metadata/maintenance_checkpoint.go",
