@@ -56,7 +56,7 @@ func (w *WAL) Stats() Stats {
 		InlineEntries: m.inlineEntries.Load(), InlineBytes: m.inlineBytes.Load(),
 		Duplicates: m.duplicates.Load(), Attached: m.attached.Load(), GapWaits: m.gapWaits.Load(),
 		Resubmitted: m.resubmitted.Load(), OrderAtRisk: m.orderAtRisk.Load()}
-	used, waiting := w.budget.readUsage()
+	used, waiting := w.budget.Used()
 	s.PendingBytes, s.BlockedAppends = used, int64(waiting)
 	w.mu.Lock()
 	s.PendingBatches = int64(w.pendingBatches)

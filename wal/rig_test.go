@@ -124,7 +124,7 @@ func (r *rig) close() {
 	if err := r.w.Close(ctx); err != nil {
 		r.t.Errorf("close: %v", err)
 	}
-	if used, _ := r.w.budget.readUsage(); used != 0 {
+	if used, _ := r.w.budget.Used(); used != 0 {
 		r.t.Errorf("%d bytes of the budget are still taken after close", used)
 	}
 	r.gov.check(r.t)

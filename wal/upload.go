@@ -66,7 +66,7 @@ func (u *upload) prepareAttempt(n int) (func(context.Context) error, error) {
 	u.attempts[n] = attempt{metadata.ObjectRef{Name: name, Size: int64(len(body))}, at}
 	if n > 0 {
 		u.extraBodies++
-		u.lane.w.budget.charge(int64(len(body)))
+		u.lane.w.budget.Charge(int64(len(body)))
 	}
 	return func(ctx context.Context) (err error) {
 		u.attempts[n].ref.Puts, err = u.lane.w.cfg.Uploader.Upload(ctx, name, body)
@@ -88,7 +88,7 @@ func (u *upload) handleAttemptEnd(e hedge.TryResult) {
 	}
 	if u.extraBodies > 0 { // one body less
 		u.extraBodies--
-		l.w.budget.release(a.ref.Size)
+		l.w.budget.Release(a.ref.Size)
 	}
 	if u.stored {
 		l.box.postCall(func() { l.rememberOrphans(a.ref) })

@@ -2,10 +2,12 @@ package wal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 
+	"github.com/zonewise/zonewise/internal/membudget"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream/hedge"
 )
@@ -14,7 +16,7 @@ import (
 // long as the session it commits for.
 type WAL struct {
 	cfg     Config
-	budget  *budget
+	budget  *membudget.Budget // bytes not yet acknowledged; one large batch goes in alone
 	hedger  *hedge.Hedger
 	meters  meters
 	control *control
@@ -55,7 +57,7 @@ func Open(cfg Config) (*WAL, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	w := &WAL{cfg: cfg, budget: &budget{limit: cfg.BudgetBytes}, hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, MaxHedges: cfg.MaxHedges}), assignments: laneAssignments{},
+	w := &WAL{cfg: cfg, budget: membudget.New(cfg.BudgetBytes, nil), hedger: hedge.New(hedge.Config{InitialDelay: cfg.HedgeAfter, MaxHedges: cfg.MaxHedges}), assignments: laneAssignments{},
 		appendRefused: make(chan struct{}), sessionLost: make(chan struct{}), closeDone: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.uploadCtx, w.cancelUploads = context.WithCancel(w.ctx)
@@ -80,14 +82,17 @@ func (w *WAL) Append(ctx context.Context, b Batch) (*Ack, error) {
 		return nil, fmt.Errorf("append batch: BUG: %w", err)
 	}
 	it := newPendingBatch(b)
-	if err := w.budget.acquire(ctx, it.chargedBytes, w.appendRefused); err != nil {
+	if err := w.budget.Acquire(ctx, it.chargedBytes, w.appendRefused); err != nil {
+		if errors.Is(err, membudget.ErrStopped) {
+			err = ErrClosed
+		}
 		if refused := w.refusalError(); refused != nil {
 			err = refused
 		}
 		return nil, err
 	}
 	if err := w.enqueueBatch(it); err != nil {
-		w.budget.release(it.chargedBytes)
+		w.budget.Release(it.chargedBytes)
 		return nil, err
 	}
 	return &it.ack, nil
@@ -134,7 +139,7 @@ func (w *WAL) releaseAnswered(items []*pendingBatch) {
 	}
 	drained := w.takeDrained()
 	w.mu.Unlock()
-	w.budget.release(freed)
+	w.budget.Release(freed)
 	for _, m := range complete {
 		close(m.done)
 	}

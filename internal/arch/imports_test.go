@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"s3stream/hedge":             {"s3stream/bucket"},
 	"s3stream":                   {"s3stream/bucket", "s3stream/hedge", "metadata", "internal/binread"},
 	"router":                     {"metadata"},
-	"wal":                        {"s3stream", "s3stream/bucket", "s3stream/hedge", "metadata"},
+	"wal":                        {"s3stream", "s3stream/bucket", "s3stream/hedge", "metadata", "internal/membudget"},
 	"broker":                     {"router", "wal", "s3stream", "s3stream/bucket", "metadata", "broker/groups", "broker/schema", "broker/configs", "internal/apportion", "internal/costkeys", "internal/xxh32", "internal/membudget"},
 	"broker/schema":              {},
 	"broker/configs":             {},
