@@ -31,6 +31,7 @@ type modelTopic struct {
 	compacted  bool
 	deleted    bool
 	trimmed    bool // by DeleteRecords, perhaps
+	appendTime bool // LogAppendTime
 }
 
 type modelTxn struct {
@@ -147,6 +148,7 @@ func (g *Generator) addTopic() {
 		configs += fmt.Sprintf(" max.message.bytes=%d", 200+g.rand.IntN(400))
 	}
 	if g.oneIn(8) {
+		t.appendTime = true
 		configs += " message.timestamp.type=LogAppendTime"
 	}
 	g.addLine("topic %s %d%s", t.name, t.partitions, configs)
@@ -237,6 +239,9 @@ func (g *Generator) batchText(t *modelTopic, pid, epoch, where string, txn bool)
 func (g *Generator) addProduce() {
 	t := g.pickTopic()
 	p := g.pickPartition(t)
+	if t.appendTime {
+		g.addLine("sleep 2ms") // else one broker may give two batches the same time, and the other not
+	}
 	pid, epoch, where := "", "", ""
 	if len(g.idempotent) > 0 && g.oneIn(2) {
 		pid = pick(g, g.idempotent...)
