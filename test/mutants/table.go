@@ -59,7 +59,7 @@ func promiseMutants() []mutant {
 			"	m.addRequests(k, 1)\n", "	m.addRequests(k, 2)\n"}}},
 		{name: "LISTs not booked", pkg: sim, run: simSeeds, seeds: "10+1", edits: []edit{{"internal/node/usage.go",
 			"		k.Component = costkeys.ComponentListPlatform\n", "		return\n"}}},
-		{name: "a wrong clock moves state time", pkg: sim, run: simSeeds, seeds: "28+1", edits: []edit{{"metadata/maintenance.go",
+		{name: "a wrong clock moves state time", pkg: sim, run: simSeeds, seeds: "94+1", edits: []edit{{"metadata/maintenance.go",
 			"by > maxClockSkew || by < -maxClockSkew {", "by > 1000*maxClockSkew || by < -maxClockSkew {"}}},
 		{name: "deduplication off", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/producer.go",
 			"return r.offset + Offset(ahead), CodeDuplicate", "return 0, CodeOK"}}},
