@@ -14,8 +14,9 @@ type RetryConfig struct {
 	Base     time.Duration // the longest pause after the first attempt; it doubles from there
 	Cap      time.Duration // the longest pause of all
 	// Timeout bounds one attempt: this plus a second per PerSecond bytes of
-	// payload, where the size is known. A request to a store that stays
-	// silent is sent again over another connection.
+	// payload. A Get of unknown size ends when less than 64 KiB arrived within
+	// Timeout (ReportProgress). A request to a store that stays silent is sent
+	// again over another connection.
 	Timeout   time.Duration
 	PerSecond int64
 	Seed      uint64 // of the jitter; differs by process
@@ -84,7 +85,11 @@ func (r retryingBucket) compareBody(ctx context.Context, name string, body []byt
 }
 
 func (r retryingBucket) Get(ctx context.Context, name string, off, length int64) (body []byte, err error) {
-	err = r.runAttempts(ctx, OpGet, name, max(length, -off, 0), func(ctx context.Context) error {
+	size := max(length, -off)
+	if off >= 0 && length < 0 {
+		size = unknownSize
+	}
+	err = r.runAttempts(ctx, OpGet, name, size, func(ctx context.Context) error {
 		body, err = r.b.Get(ctx, name, off, length)
 		return err
 	})
@@ -132,7 +137,10 @@ func (r retryingBucket) Delete(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// runAttempts makes the attempts.
+// unknownSize is the size of a Get of all that an object has.
+const unknownSize = -1
+
+// runAttempts makes the attempts. size is the payload's, or unknownSize.
 func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, size int64, attempt func(context.Context) error) error {
 	for n := 1; ; n++ {
 		reportRequestStart(ctx, op)
@@ -157,6 +165,11 @@ func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, siz
 }
 
 func (r retryingBucket) runOnce(ctx context.Context, size int64, attempt func(context.Context) error) error {
+	if size == unknownSize {
+		limited := newProgressTimeout(ctx, r.config.Timeout)
+		defer limited.stop()
+		return attempt(limited)
+	}
 	seconds := float64(size) / float64(r.config.PerSecond)
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout+time.Duration(seconds*float64(time.Second)))
 	defer cancel()

@@ -107,7 +107,7 @@ func (r *requests) Get(ctx context.Context, name string, off, length int64) ([]b
 	output, err := r.client.GetObject(ctx, input)
 	var body []byte
 	if err == nil {
-		body, err = readBody(output)
+		body, err = readBody(ctx, output)
 	}
 	a := bucket.Attempt{Op: bucket.OpGet, Name: name, Bytes: int64(len(body))}
 	// A suffix that holds the whole object may be answered as the whole object.
@@ -127,14 +127,15 @@ func (r *requests) Get(ctx context.Context, name string, off, length int64) ([]b
 }
 
 // readBody returns what has come, also where that is not all.
-func readBody(output *s3.GetObjectOutput) (body []byte, err error) {
+func readBody(ctx context.Context, output *s3.GetObjectOutput) (body []byte, err error) {
 	defer func() { err = errors.Join(err, output.Body.Close()) }()
+	content := progressReader{ctx, output.Body}
 	if output.ContentLength == nil || *output.ContentLength < 0 {
-		body, err = io.ReadAll(io.LimitReader(output.Body, bucket.MaxBody+1))
+		body, err = io.ReadAll(io.LimitReader(content, bucket.MaxBody+1))
 	} else if *output.ContentLength <= bucket.MaxBody {
 		body = make([]byte, *output.ContentLength)
 		n := 0
-		n, err = io.ReadFull(output.Body, body)
+		n, err = io.ReadFull(content, body)
 		body = body[:n]
 		if err == nil {
 			// A checksum is compared at the end, which has to be read.
@@ -146,6 +147,19 @@ func readBody(output *s3.GetObjectOutput) (body []byte, err error) {
 		return nil, fmt.Errorf("object is over the limit of %d bytes", int64(bucket.MaxBody))
 	}
 	return body, err
+}
+
+// progressReader reports what arrives, so that Retry lets a large body go on.
+type progressReader struct {
+	ctx  context.Context
+	body io.Reader
+}
+
+// Read implements io.Reader.
+func (r progressReader) Read(p []byte) (int, error) {
+	n, err := r.body.Read(p)
+	bucket.ReportProgress(r.ctx, n)
+	return n, err
 }
 
 // List implements bucket.Bucket for what fits a page. A store may return less
