@@ -98,7 +98,7 @@ func TestAnEtcdMemberWhoseDiskIsFullSaysSo(t *testing.T) {
 		}
 		_ = c.Etcd[z].Await(time.Minute)
 		text := c.Etcd[z].Tail(1 << 20)
-		if n := strings.Count(text, "is full"); n != 1 || !strings.Contains(text, "free some space there") || strings.Contains(text, "goroutine ") || strings.Contains(text, "%!w") {
+		if n := strings.Count(text, "is full"); n != 1 || !strings.Contains(text, "free some space and restart it") || strings.Contains(text, "goroutine ") || strings.Contains(text, "%!w") {
 			t.Errorf("it logged that %d times:\n%s", n, text)
 		}
 		if err := os.Remove(fill); err != nil {

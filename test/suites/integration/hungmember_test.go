@@ -118,7 +118,7 @@ func (i *hungMemberTest) hangMember(what string, z int, do func(z int)) {
 	do(z)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(500 * time.Millisecond) {
 		text := i.c.Brokers[z].Tail(1 << 20)
-		if n := strings.LastIndex(text, "an etcd member does not answer"); n < 0 || strings.Contains(text[n:], "switching back to the etcd member of this zone") {
+		if n := strings.LastIndex(text, "etcd member does not respond"); n < 0 || strings.Contains(text[n:], "switching back to the etcd member of this zone") {
 			break
 		}
 		if time.Now().After(end) {
