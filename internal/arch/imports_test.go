@@ -3,6 +3,7 @@ package arch
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -108,23 +109,39 @@ func TestImportsFollowTheTable(t *testing.T) {
 		t.Fatalf("only %d packages listed", len(list))
 	}
 	for _, p := range list {
-		name := strings.TrimPrefix(p.ImportPath, module)
-		may, known := allowed[name]
-		if !known {
-			t.Errorf("%s is not in the import table", name)
-			continue
+		for _, problem := range forbiddenImports(p) {
+			t.Error(problem)
 		}
-		for _, imp := range p.Imports {
-			if own, ok := strings.CutPrefix(imp, module); ok && !slices.Contains(may, "*") && !slices.Contains(may, own) {
-				t.Errorf("%s imports %s: the table allows %v", name, own, may)
-			}
-			for banned, rule := range restrictedModules {
-				if strings.HasPrefix(imp, banned) && !slices.Contains(rule.packages, name) {
-					t.Errorf("%s imports %s: %s", name, imp, rule.why)
-				}
+	}
+	for _, planted := range []goPackage{
+		{ImportPath: module + "metadata", Imports: []string{module + "wal"}},
+		{ImportPath: module + "wal", Imports: []string{"github.com/aws/aws-sdk-go-v2/aws"}},
+		{ImportPath: module + "nowhere"},
+	} {
+		if len(forbiddenImports(planted)) != 1 {
+			t.Errorf("the gate does not find the planted offender %+v", planted)
+		}
+	}
+}
+
+// forbiddenImports returns what a package imports against the table.
+func forbiddenImports(p goPackage) (problems []string) {
+	name := strings.TrimPrefix(p.ImportPath, module)
+	may, known := allowed[name]
+	if !known {
+		return []string{name + " is not in the import table"}
+	}
+	for _, imp := range p.Imports {
+		if own, ok := strings.CutPrefix(imp, module); ok && !slices.Contains(may, "*") && !slices.Contains(may, own) {
+			problems = append(problems, fmt.Sprintf("%s imports %s: the table allows %v", name, own, may))
+		}
+		for banned, rule := range restrictedModules {
+			if strings.HasPrefix(imp, banned) && !slices.Contains(rule.packages, name) {
+				problems = append(problems, fmt.Sprintf("%s imports %s: %s", name, imp, rule.why))
 			}
 		}
 	}
+	return problems
 }
 
 // The core can be built, tested and simulated without a cloud SDK, etcd or gRPC.
