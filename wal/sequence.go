@@ -156,9 +156,9 @@ func (l *lane) checkSequence(q metadata.SequenceQuery) (at metadata.Offset, code
 
 // hasUnverifiedGap reports whether the state would accept a batch without
 // evidence that nothing is missing before it.
-func (l *lane) hasUnverifiedGap(q metadata.SequenceQuery) (leaps bool) {
-	l.w.cfg.Replica.View(func(s *metadata.State) { leaps = s.UnverifiedSequenceGap(q) })
-	return leaps
+func (l *lane) hasUnverifiedGap(q metadata.SequenceQuery) (gap bool) {
+	l.w.cfg.Replica.View(func(s *metadata.State) { gap = s.UnverifiedSequenceGap(q) })
+	return gap
 }
 
 // placeWaiting places waiting batches that are next.

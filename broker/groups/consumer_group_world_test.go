@@ -105,7 +105,7 @@ type heartbeatClient struct {
 	lastHeard time.Time
 }
 
-// consumerGroupWorld drives a roster with clients, a log that fails at times, and
+// consumerGroupWorld drives a consumerGroup with clients, a log that fails at times, and
 // coordinators that die.
 type consumerGroupWorld struct {
 	t       *testing.T

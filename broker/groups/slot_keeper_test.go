@@ -15,13 +15,13 @@ import (
 // keep runs a slot keeper until the returned function is called.
 func (n *node) keep(seed uint64) (stop func() error) { return n.keepBy(seed, n.w.log) }
 
-func (n *node) keepBy(seed uint64, duties Roles) (stop func() error) {
-	return n.keepFrom(nil, seed, duties)
+func (n *node) keepBy(seed uint64, roles Roles) (stop func() error) {
+	return n.keepFrom(nil, seed, roles)
 }
 
-func (n *node) keepFrom(begin <-chan struct{}, seed uint64, duties Roles) (stop func() error) {
+func (n *node) keepFrom(begin <-chan struct{}, seed uint64, roles Roles) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := NewSlotKeeper(KeeperConfig{Roles: duties, Session: n.session, Coordinator: n.coord, Writer: n.writer,
+	k := NewSlotKeeper(KeeperConfig{Roles: roles, Session: n.session, Coordinator: n.coord, Writer: n.writer,
 		Replica: n.replica, Begin: begin, Rand: rand.New(rand.NewPCG(seed, 3))})
 	done := make(chan error, 1)
 	n.wg.Go(func() { done <- k.Run(ctx) })
@@ -136,7 +136,7 @@ func TestBrokersThatBeginTogetherHandNoSlotOn(t *testing.T) {
 	})
 }
 
-// unheard is a log whose answers about duties get lost: every third try took
+// unheard is a log whose answers about roles get lost: every third try took
 // place all the same, no first release did.
 type unheard struct {
 	Roles
@@ -183,7 +183,7 @@ func TestNoSlotIsHeldUnawares(t *testing.T) {
 	})
 }
 
-// belated is a log whose first try for each duty is not answered, and takes
+// belated is a log whose first try for each role is not answered, and takes
 // effect eight seconds later.
 type belated struct {
 	Roles

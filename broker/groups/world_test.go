@@ -145,7 +145,7 @@ func (n *node) hold(group string) {
 	n.coord.TakeOver(context.Background(), slot, d.Epoch)
 }
 
-// drop gives the duty's key up without the coordinator's knowledge.
+// drop releases the role's key without the coordinator's knowledge.
 func (n *node) drop(group string) {
 	d, _, err := n.w.log.TryRole(context.Background(), n.session.ID(), SlotRole(metadata.GroupSlot(group)))
 	if err != nil {

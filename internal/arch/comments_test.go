@@ -2,8 +2,6 @@ package arch
 
 import (
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -89,29 +87,6 @@ func TestCommentsNameWhatIsThere(t *testing.T) {
 	if len(misnamedDocs(planted)) != 1 || len(namedFiles(planted)) != 1 {
 		t.Error("the gate does not find the planted offender")
 	}
-}
-
-// allGoFiles parses the files of this module below root, tests included.
-func allGoFiles(t *testing.T, root string) map[string]*ast.File {
-	t.Helper()
-	files := map[string]*ast.File{}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (d.Name() == ".git" || d.Name() == "node_modules" || d.Name() == "testdata" || foreignModule(path)):
-			return filepath.SkipDir
-		case !strings.HasSuffix(path, ".go"):
-			return nil
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
-		files[path] = f
-		return err
-	})
-	if err != nil || len(files) < 200 {
-		t.Fatalf("%d files, %v", len(files), err)
-	}
-	return files
 }
 
 // allGoPaths are the Go files below root, those of other modules included.

@@ -43,7 +43,7 @@ func newEtcd(t *testing.T, seed uint64) (*etcdfake.Store, etcdlog.Client) {
 // clusterIDOf is the id that brokers of an incarnation offer the cluster.
 func clusterIDOf(i metadata.Incarnation) metadata.ClusterID { return metadata.ClusterID{byte(i)} }
 
-// startBroker opens log, replica and session, and takes the duties.
+// startBroker opens log, replica and session, and takes the roles.
 func startBroker(t *testing.T, c etcdlog.Client, b bucket.Bucket) *broker {
 	t.Helper()
 	log, err := etcdlog.Open(t.Context(), etcdlog.Config{Cluster: cluster, Client: c, Rand: rand.New(rand.NewPCG(1, 2))})

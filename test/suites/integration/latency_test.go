@@ -110,7 +110,7 @@ func TestEtcdsFileStaysSmallAtTheInlineBudget(t *testing.T) {
 			inline += r.quantityValue(t)
 		}
 	}
-	printMeasured(t, "etcd's file at the inline budget: at most %.1f MiB, %.1f MiB of it in use (limit %d MiB); %.1f MB inline, counted per leg between zones", largest/(1<<20), inUse/(1<<20), maxEtcdBytes>>20, float64(inline)/1e6)
+	printMeasured(t, "etcd's file at the inline budget: at most %.1f MiB, %.1f MiB of it in use (limit %d MiB); %.1f MB inline, counted per network hop", largest/(1<<20), inUse/(1<<20), maxEtcdBytes>>20, float64(inline)/1e6)
 	if largest > maxEtcdBytes {
 		t.Errorf("etcd's file grew to %.1f MiB", largest/(1<<20))
 	}

@@ -170,7 +170,7 @@ func TestTheInlineRowEqualsEtcdsCounters(t *testing.T) {
 	net := s.peer - idle.peer/idle.seconds*seconds
 	rest := s.etcd - idle.etcd/idle.seconds*seconds
 	clients := s.client - idle.client/idle.seconds*seconds
-	printMeasured(t, "inline row %.2f MB and %.2f MB of the rest of entries, times legs between zones, in %.0f s; etcd's members counted %.2f MB sent to each other beyond an idle run (%.2f MB in all): inline row / counters = %.4f, both rows / counters = %.4f",
+	printMeasured(t, "inline row %.2f MB and %.2f MB of the rest of entries, times network hops between zones, in %.0f s; etcd's members counted %.2f MB sent to each other beyond an idle run (%.2f MB in all): inline row / counters = %.4f, both rows / counters = %.4f",
 		inline/1e6, rest/1e6, seconds, net/1e6, s.peer/1e6, inline/net, (inline+rest)/net)
 	// An entry goes into its broker's member once, out to every broker's watch, and
 	// again to the broker that archives its extent, if that is in the window: each
