@@ -47,13 +47,6 @@ const (
 	maxGatherTime = 5 * time.Millisecond
 )
 
-// NewConnectionActivity returns the activity of a new connection.
-func (w *WAL) NewConnectionActivity() *ConnectionActivity {
-	f := &ConnectionActivity{}
-	f.Read(0)
-	return f
-}
-
 // Read records that n further bytes came by the connection. It costs one atomic
 // store; the connection calls it after each read of its socket.
 func (f *ConnectionActivity) Read(int) { f.lastRead.Store(time.Now().UnixNano()) }

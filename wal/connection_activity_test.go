@@ -23,7 +23,7 @@ type pipelining struct {
 // run sends for so long and returns how many batches were acknowledged, the
 // first one at an offset.
 func (p pipelining) run(r *rig, from int, long time.Duration) (count int) {
-	activity := r.w.NewConnectionActivity()
+	activity := newActivity()
 	defer activity.Close()
 	var window []*Ack
 	sent := 0
@@ -112,7 +112,7 @@ func TestOnlyWindowsAreWaitedFor(t *testing.T) {
 	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
 		r.makeTopic(1)
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
-		activity := r.w.NewConnectionActivity()
+		activity := newActivity()
 		defer activity.Close()
 		for i := range 1000 {
 			time.Sleep(10 * time.Millisecond)
@@ -132,7 +132,7 @@ func TestARequestOfManyBatchesIsNotCutInTwo(t *testing.T) {
 	inBubble(t, inlineUpTo(metadata.MaxInlineBytes), func(r *rig) {
 		r.makeTopic(8)
 		r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 3 * time.Millisecond, nil }
-		activity := r.w.NewConnectionActivity()
+		activity := newActivity()
 		defer activity.Close()
 		before := len(r.applied())
 		for i := range 100 {
@@ -170,7 +170,7 @@ func TestCommitsOfAStreamWaitForCompany(t *testing.T) {
 			r.makeTopic(1)
 			r.log.before = func(metadata.EntryKey) (time.Duration, error) { return 2500 * time.Microsecond, nil }
 			rnd := rand.New(rand.NewPCG(3, uint64(c.perSecond)))
-			activity := r.w.NewConnectionActivity()
+			activity := newActivity()
 			defer activity.Close()
 			before := len(r.applied())
 			var mu sync.Mutex

@@ -270,3 +270,10 @@ func (r *rig) applied() []metadata.Entry {
 func inlineUpTo(n int) func(*Config) {
 	return func(c *Config) { c.InlineLimit = func() int { return n } }
 }
+
+// newActivity is the activity of a connection that has just been opened.
+func newActivity() *ConnectionActivity {
+	a := &ConnectionActivity{}
+	a.Read(0)
+	return a
+}

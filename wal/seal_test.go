@@ -54,7 +54,7 @@ func TestWindowBlockedProducerIsNotHeldByTheLinger(t *testing.T) {
 		inBubble(t, func(c *Config) { c.EarlyPuts = early }, func(r *rig) {
 			r.makeTopic(1)
 			r.store.outcome = func(metadata.ObjectName) uploadOutcome { return uploadOutcome{takes: 10 * time.Millisecond} }
-			activity := r.w.NewConnectionActivity()
+			activity := newActivity()
 			defer activity.Close()
 			var window []*Ack
 			count := 0
