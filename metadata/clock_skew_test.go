@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,8 @@ import (
 // and to, and its session publishes a clock that is off.
 type pausingLog struct {
 	*MemLog
-	clockOff UnixMilli
+	clockOff UnixMilli    // of what is published only
+	clockSet atomic.Int64 // by how many ms the broker's clock was set wrong
 
 	mu       sync.Mutex
 	from, to time.Time
@@ -71,10 +73,10 @@ func (s pausingSession) Publish(ctx context.Context, st SessionStatus) error {
 	return s.Session.Publish(ctx, st)
 }
 
-// clockRig is three brokers on one log, and their log lines.
+// clockRig is some brokers on one log, and their log lines.
 type clockRig struct {
 	log  *MemLog
-	logs [3]*pausingLog
+	logs []*pausingLog
 	r    *Replica
 
 	mu   sync.Mutex
@@ -118,10 +120,9 @@ func (c *clockRig) ticker() *pausingLog {
 	return nil
 }
 
-// startClocks starts three brokers whose published clocks are off by these
-// amounts.
-func startClocks(t *testing.T, off [3]UnixMilli) *clockRig {
-	c := &clockRig{log: NewMemLog()}
+// startClocks starts brokers whose published clocks are off by these amounts.
+func startClocks(t *testing.T, off []UnixMilli) *clockRig {
+	c := &clockRig{log: NewMemLog(), logs: make([]*pausingLog, len(off))}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	t.Cleanup(func() { cancel(); wg.Wait() })
@@ -147,7 +148,8 @@ func startClocks(t *testing.T, off [3]UnixMilli) *clockRig {
 		times := DefaultMaintenanceTimes()
 		times.Checkpoint, times.Archive = time.Hour, time.Hour
 		m := NewMaintenance(MaintenanceConfig{Log: p, Admin: p, Store: newMemStore(), Replica: r, Submitter: sub, Session: s,
-			Broker: brokerOf(t, r, s.ID()), Logger: logger, Rand: rand.New(rand.NewPCG(uint64(i), 7)), Times: times})
+			Broker: brokerOf(t, r, s.ID()), Logger: logger, Rand: rand.New(rand.NewPCG(uint64(i), 7)), Times: times,
+			Clock: func() UnixMilli { return UnixMilli(time.Now().UnixMilli() + p.clockSet.Load()) }})
 		wg.Go(func() {
 			if err := m.Run(ctx, m.Tasks()); err != nil {
 				t.Errorf("maintenance: %v", err)
@@ -179,7 +181,7 @@ func TestAPauseOfTheLogMakesNoClockWrong(t *testing.T) {
 			for phase := range 10 {
 				t.Run(fmt.Sprintf("%v/%v/%d", all, during, phase), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						c := startClocks(t, [3]UnixMilli{})
+						c := startClocks(t, make([]UnixMilli, 3))
 						time.Sleep(30 * time.Second)
 						holder := c.ticker()
 						for _, p := range c.logs {
@@ -209,7 +211,7 @@ func TestAClockThatIsOffMovesNoStateTime(t *testing.T) {
 	}{{-8_000, true}, {-1_500, false}, {1_500, false}, {5_000, true}} {
 		t.Run(fmt.Sprint(x.others), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := startClocks(t, [3]UnixMilli{0, x.others, x.others})
+				c := startClocks(t, []UnixMilli{0, x.others, x.others})
 				accused := func() bool { return strings.Contains(c.accused(), "0") }
 				for range 100 {
 					time.Sleep(time.Second)
@@ -227,4 +229,30 @@ func TestAClockThatIsOffMovesNoStateTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Two clocks cannot tell which of them is off, and of three there are only two
+// while one broker starts: a clock that is set wrong takes state time nowhere, as
+// no other clock confirms it. What it says is believed as soon as one does.
+func TestAClockThatNobodyConfirmsMovesNoStateTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startClocks(t, make([]UnixMilli, 2))
+		time.Sleep(30 * time.Second)
+		check := func(off time.Duration) {
+			t.Helper()
+			if at := c.time() - UnixMilli(time.Now().Add(off).UnixMilli()); at > 0 || at < -8_000 {
+				t.Errorf("state time is %d ms ahead", at)
+			}
+		}
+		c.ticker().clockSet.Store(time.Hour.Milliseconds())
+		for range 60 {
+			time.Sleep(time.Second)
+			check(0)
+		}
+		for _, p := range c.logs {
+			p.clockSet.Store((5 * time.Minute).Milliseconds())
+		}
+		time.Sleep(time.Minute)
+		check(5 * time.Minute)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -80,7 +81,8 @@ type RoleTask struct {
 type Maintenance struct {
 	cfg          MaintenanceConfig
 	checkpointer Checkpointer
-	clocks       clockMarks // written by publishStatus, read by advanceTime
+	clocks       clockMarks   // written by publishStatus, read by advanceTime
+	lastTick     observedTime // of advanceTime
 
 	lastClose           time.Time
 	lastCompaction      time.Time
@@ -220,7 +222,7 @@ func (c *Maintenance) advanceTime(ctx context.Context, role Role) error {
 	var late []AbortTxn
 	c.cfg.Replica.View(func(s *State) { at, late = s.time, s.TimedOutTxns(maxTimedOutTxns) })
 	if at != 0 {
-		to = min(to, at+MaxTickStep)
+		to = min(to, at+MaxTickStep, c.confirmTime(live, at, now))
 	}
 	if to <= at {
 		return nil
@@ -229,8 +231,39 @@ func (c *Maintenance) advanceTime(ctx context.Context, role Role) error {
 	for _, txn := range late {
 		cmds = append(cmds, txn)
 	}
-	_, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
+	if _, err = c.cfg.Submitter.Submit(ctx, cmds, &Guard{Role: role.Name, RoleEpoch: role.Epoch}); err == nil {
+		c.lastTick = observedTime{to, now}
+	}
 	return err
+}
+
+// observedTime is a state time, and when this broker first knew that it had come.
+type observedTime struct {
+	stateTime UnixMilli
+	at        time.Time
+}
+
+// confirmTime returns the latest time that is more than this broker's word: state
+// time moved on by what passed here on the monotonic clock since, or the newest
+// clock that another live session published. A broker whose clock was set wrong
+// cannot move state time ahead before the others have shown that it is off. A
+// session alone is believed: there is nobody else to ask.
+func (c *Maintenance) confirmTime(live []LiveSession, stateTime UnixMilli, now time.Time) UnixMilli {
+	if c.lastTick.stateTime != stateTime {
+		c.lastTick = observedTime{stateTime, now}
+	}
+	confirmed := stateTime + UnixMilli(now.Sub(c.lastTick.at).Milliseconds())
+	others := 0
+	for _, l := range live {
+		if l.ID != c.cfg.Session.ID() {
+			others++
+			confirmed = max(confirmed, l.Status.Clock)
+		}
+	}
+	if others == 0 {
+		return math.MaxInt64
+	}
+	return confirmed
 }
 
 // closeDeadSessions closes the sessions whose keys are gone.

@@ -10,6 +10,8 @@ func coreFixes() []mutant {
 	return []mutant{
 		{name: "a checkpoint that was damaged on its way stops the broker", pkg: "./metadata", run: "ReadDamagedIsReadAgain", edits: []edit{{"metadata/replica.go",
 			"case damaged > 0 && damaged < maxDamagedReads:", "case damaged > maxDamagedReads:"}}},
+		{name: "a clock that nobody confirms moves state time", pkg: "./metadata", run: "AClockThatNobodyConfirms", edits: []edit{{"metadata/maintenance.go",
+			"to = min(to, at+MaxTickStep, c.confirmTime(live, at, now))", "to = min(max(to, c.confirmTime(live, at, now)), at+MaxTickStep)"}}},
 		{name: "a checkpoint that is stored damaged is read for ever", pkg: "./metadata", run: "ReadDamagedIsReadAgain", edits: []edit{{"metadata/replica.go",
 			"case damaged > 0 && damaged < maxDamagedReads:", "case damaged > 0:"}}},
 		{name: "a file of the HTTP listener that is no good is passed over", pkg: cmd, run: "AFileThatIsNoGood|WithoutItsTokenFile", edits: []edit{{"cmd/zonewise/broker.go",
