@@ -11,12 +11,13 @@ import (
 // after the other, crashes and restarts, leaves zombies behind, and abandons
 // transactions until they time out. Its goroutine (run) owns it.
 type txnApp struct {
-	r           *run
-	id          string
-	v2          bool
-	timeout     time.Duration
-	firstBroker int // the process that it connects to first
-	targets     []TP
+	r            *run
+	id           string
+	v2           bool
+	timeout      time.Duration
+	firstBroker  int   // the process that it connects to first
+	barriersSent int64 // records without a response to its partition of barrierTopic
+	targets      []TP
 
 	txnCount     int // transactions so far
 	incarnations int
