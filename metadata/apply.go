@@ -14,6 +14,7 @@ type scratch struct {
 	weights []uint64
 	shares  []payerShare
 	index   map[payerKey]int // of shares
+	uses    []objectUse      // of the entry's objects
 }
 
 // Apply is the only function that changes a state. It is pure: the outcome and
@@ -95,6 +96,7 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 		return Outcome{Code: CodeRefused, Text: err.Error()}, nil
 	}
 	var out Outcome
+	s.buryOrphans(e)
 	out.Parts = s.applyParts(c.Revision, e)
 	for _, cmd := range e.Commands {
 		out.Commands = append(out.Commands, cmd.apply(s, e))
@@ -142,8 +144,8 @@ func (s *State) lastDigest() (d [sha256.Size]byte) {
 	if n := len(s.unarchivedExtents); n > 0 {
 		return s.unarchivedExtents[n-1].digest
 	}
-	if n := len(s.archives); n > 0 {
-		return s.archives[n-1].Digest
+	if a := s.archives.newest(); a != nil {
+		return a.Digest
 	}
 	return d
 }

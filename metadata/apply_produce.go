@@ -8,10 +8,7 @@ func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
 	if len(e.Parts) == 0 {
 		return nil
 	}
-	for i := range e.Objects {
-		o := &e.Objects[i]
-		s.objects.put(objectKey{rev, int16(i)}, objectState{name: o.Name, size: o.Size})
-	}
+	s.scratch.resetUses(len(e.Objects))
 	total := 0
 	for i := range e.Parts {
 		total += len(e.Parts[i].Runs)
@@ -23,25 +20,19 @@ func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
 		out[i], outcomes = outcomes[:n:n], outcomes[n:]
 		s.applyPart(rev, e, &e.Parts[i], out[i])
 	}
-	for i := range e.Objects {
-		k := objectKey{rev, int16(i)}
-		if o := s.objects.get(k); o.live == 0 {
-			s.objects.drop(k) // no run in it was accepted; garbage collection finds it by its session's name
-		}
-	}
+	s.recordObjects(rev, e)
 	return out
 }
 
 func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 	tp := TopicPartition{e.Topics[p.Topic], p.Partition}
-	head := s.partitions.get(tp)
-	if head == nil {
+	if !s.hasPartition(tp) {
 		for i := range out {
 			out[i] = RunOutcome{Code: CodeUnknownTopic}
 		}
 		return
 	}
-	if s.spans+len(p.Runs) > s.limits.Spans || s.objects.count > s.limits.Objects {
+	if s.spans+len(p.Runs) > s.limits.Spans || s.objects.count+len(e.Objects) > s.limits.Objects || s.garbage.rows.count >= s.limits.DeadObjects {
 		for i := range out {
 			out[i] = RunOutcome{Code: CodeLimit}
 		}
@@ -74,8 +65,55 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 	}
 	own.live += live
 	s.itemHashSum += hashPartition(tp, *own)
-	s.addLiveBytes(objectKey{rev, int16(p.Object)}, live)
+	if live == 0 {
+		return
+	}
 	s.storedBytes[tp.Topic] += live
+	s.indexGrowth(tp, own)
+	if p.Object == InlineObject {
+		s.addInlineBytes(rev, live)
+	} else {
+		s.scratch.uses[p.Object].add(tp.Topic, live)
+	}
+}
+
+// objectUse is what the entry being applied uses of one of its objects.
+type objectUse struct {
+	live   int64
+	shares []topicBytes
+}
+
+func (u *objectUse) add(topic TopicID, bytes int64) {
+	u.live += bytes
+	if n := len(u.shares); n > 0 && u.shares[n-1].topic == topic {
+		u.shares[n-1].bytes += bytes
+		return
+	}
+	u.shares = append(u.shares, topicBytes{topic, bytes})
+}
+
+// resetUses makes room for the uses of an entry's objects.
+func (c *scratch) resetUses(objects int) {
+	if objects > len(c.uses) {
+		c.uses = append(c.uses, make([]objectUse, objects-len(c.uses))...)
+	}
+	for i := range objects {
+		c.uses[i].live, c.uses[i].shares = 0, c.uses[i].shares[:0]
+	}
+}
+
+// recordObjects adds an entry's objects to the state, and buries those of which no
+// run was accepted.
+func (s *State) recordObjects(rev Revision, e *Entry) {
+	for i := range e.Objects {
+		o, use := &e.Objects[i], &s.scratch.uses[i]
+		if use.live == 0 {
+			s.bury(garbageState{class: ObjectWAL, name: o.Name, size: o.Size})
+			continue
+		}
+		s.objects.put(objectKey{rev, int16(i)}, objectState{name: o.Name, size: o.Size, live: use.live, shares: slices.Clone(use.shares)})
+		s.objectBytes += o.Size
+	}
 }
 
 func (s *State) applyRun(rev Revision, tp TopicPartition, p *partitionState, r *Run) RunOutcome {
@@ -144,75 +182,29 @@ func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
 	if p.spans = append(p.spans, sp); cap(p.spans) != room {
 		p.trimmedSpans = 0 // the new backing has no trimmed spans
 	}
+	if len(p.spans) == 1 {
+		s.indexFirstSpan(tp, p)
+	}
 	s.spans++
 	s.itemHashSum += hashSpan(tp, &sp)
 }
 
-// addLiveBytes adds live bytes to the object, or for inline bytes to the extent,
-// that they are in; a negative number subtracts.
-func (s *State) addLiveBytes(k objectKey, bytes int64) {
-	if bytes == 0 {
-		return
-	}
-	if k.index != InlineObject {
-		s.objects.edit(k, func(o *objectState) { o.live += bytes })
-		return
-	}
-	for i := range s.unarchivedExtents {
-		if g := &s.unarchivedExtents[i]; k.revision >= g.first && k.revision <= g.last {
-			g.inline += bytes
-			return
-		}
-	}
-	for i := len(s.archives) - 1; i >= 0; i-- {
-		if a := &s.archives[i]; k.revision >= a.First && k.revision <= a.Last {
-			s.editArchive(i, func(a *ArchiveRef) { a.LiveInline += bytes })
-			return
-		}
-	}
-}
-
-// editArchive changes an archive on a copy of the list: readers and snapshots
-// have the old one.
-func (s *State) editArchive(i int, change func(*ArchiveRef)) {
-	list := append([]ArchiveRef(nil), s.archives...)
-	s.itemHashSum -= hashArchive(&list[i])
-	change(&list[i])
-	s.itemHashSum += hashArchive(&list[i])
-	s.archives = list
-}
-
-// trimPartition raises a partition's log start and drops spans that end before
-// it.
+// trimPartition raises a partition's log start. What it has below is released at
+// once if that is little, or else queued.
 func (s *State) trimPartition(tp TopicPartition, to Offset) {
 	p := s.partitions.mutable(tp)
 	s.itemHashSum -= hashPartition(tp, *p)
 	p.logStart = max(p.logStart, to)
-	n := 0
-	for n < len(p.spans) && p.spans[n].End() <= p.logStart {
-		s.releaseSpan(tp, p, &p.spans[n])
-		n++
+	if !p.releasing {
+		if _, finished := s.releaseBelow(tp, p, p.logStart, trimItems); !finished {
+			p.releasing = true
+			s.releases.push(releaseState{topic: tp.Topic, partition: tp.Partition})
+		}
 	}
-	p.spans = p.spans[n:]
-	if p.trimmedSpans += n; p.trimmedSpans > len(p.spans) {
-		p.spans, p.trimmedSpans = slices.Clone(p.spans), 0 // or a partition that is trimmed and then idle would keep the memory of all its spans
+	if !p.releasing {
+		s.indexFirstSpan(tp, p)
 	}
-	s.trimAborted(tp, p)
 	s.itemHashSum += hashPartition(tp, *p)
-}
-
-func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
-	s.itemHashSum -= hashSpan(tp, sp)
-	s.spans--
-	if sp.Marker() {
-		return
-	}
-	p.live -= int64(sp.Length)
-	s.storedBytes[tp.Topic] -= int64(sp.Length)
-	if s.storedBytes[tp.Topic] == 0 {
-		delete(s.storedBytes, tp.Topic)
-	}
-	s.addLiveBytes(objectKey{sp.Revision, sp.Object}, -int64(sp.Length))
 }
 
 // checkTxnRun checks whether a transactional run that is no duplicate is

@@ -269,6 +269,7 @@ func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error
 			return nil, fmt.Errorf("checkpoint %s: %w: inspect it with `zonewise dump checkpoint %s`", name, err, name)
 		}
 	}
+	s.deriveStorage()
 	if got := s.Hash(); got != ix.Hash {
 		return nil, fmt.Errorf("checkpoint %s: %w: the state in it has hash %016x, want %016x", key, ErrCorrupt, got, ix.Hash)
 	}

@@ -20,6 +20,9 @@ const (
 	tableLedger
 	tableTxns
 	tableMembers
+	tableArchives
+	tableGarbage
+	tableReleases
 	tableCount
 )
 
@@ -52,6 +55,12 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, version u
 		return encodeItems(e, s.txns.pages[page], (*writer).writeTxnItem)
 	case tableMembers:
 		return encodeItems(e, s.members.pages[page], (*writer).writeMemberItem)
+	case tableArchives:
+		return encodeItems(e, s.archives.rows.pages[page], (*writer).writeArchiveItem)
+	case tableGarbage:
+		return encodeItems(e, s.garbage.rows.pages[page], (*writer).writeGarbageItem)
+	case tableReleases:
+		return encodeItems(e, s.releases.rows.pages[page], (*writer).writeReleaseItem)
 	}
 	return encodeItems(e, s.ledger.pages[page], (*writer).writeLedgerItem)
 }
@@ -75,6 +84,12 @@ func (s *State) pageVersion(table, page int) (version uint64, used bool) {
 		return versionOf(s.txns.pages[page])
 	case tableMembers:
 		return versionOf(s.members.pages[page])
+	case tableArchives:
+		return versionOf(s.archives.rows.pages[page])
+	case tableGarbage:
+		return versionOf(s.garbage.rows.pages[page])
+	case tableReleases:
+		return versionOf(s.releases.rows.pages[page])
 	}
 	return versionOf(s.ledger.pages[page])
 }
@@ -131,6 +146,12 @@ func (s *State) decodePage(table int, b []byte) error {
 			it.readGroupItem(s)
 		case tableMembers:
 			it.readMemberItem(s)
+		case tableArchives:
+			it.readArchiveItem(s)
+		case tableGarbage:
+			it.readGarbageItem(s)
+		case tableReleases:
+			it.readReleaseItem(s)
 		case tableLedger:
 			it.readLedgerItem(s)
 		case tableTxns:
@@ -179,6 +200,7 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 	w.u64(uint64(p.next))
 	w.u32(uint32(p.epoch))
 	w.uvarint(uint64(p.producerCount))
+	w.flag(p.releasing)
 	w.uvarint(uint64(len(p.spans)))
 	for i := range p.spans {
 		sp := &p.spans[i]
@@ -198,7 +220,7 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 
 func (r *reader) readPartitionItem(s *State) {
 	tp := TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition"))}
-	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), producerCount: int(r.Uvarint())}
+	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), producerCount: int(r.Uvarint()), releasing: r.Flag()}
 	n := r.Count(7, "spans")
 	p.spans = make([]Span, 0, n)
 	for range n {
@@ -245,23 +267,6 @@ func (r *reader) readProducerItem(s *State) {
 		p.ranges[i] = sequenceRange{Sequence(r.UvarintUpTo(1<<31-1, "sequence")), uint32(r.UvarintUpTo(MaxRunRecords, "count")), Offset(r.Uvarint())}
 	}
 	s.producers.put(k, p)
-}
-
-func (w *writer) writeObjectItem(k objectKey, o *objectState) {
-	w.u64(uint64(k.revision))
-	w.uvarint(uint64(k.index))
-	w.u64(uint64(o.name.Session))
-	w.u8(uint8(o.name.Lane))
-	w.uvarint(o.name.Number)
-	w.u8(o.name.Try)
-	w.uvarint(uint64(o.size))
-	w.uvarint(uint64(o.live))
-}
-
-func (r *reader) readObjectItem(s *State) {
-	k := objectKey{Revision(r.Uint64()), int16(r.UvarintUpTo(MaxEntryObjects, "index"))}
-	o := objectState{name: ObjectName{SessionID(r.Uint64()), Lane(r.Uint8()), r.Uvarint(), r.Uint8()}, size: int64(r.Uvarint()), live: int64(r.Uvarint())}
-	s.objects.put(k, o)
 }
 
 func (w *writer) writeGroupItem(name string, g *groupState) {
@@ -366,30 +371,9 @@ func (w *writer) writeRoot(s *State) {
 		g := &s.unarchivedExtents[i]
 		w.writeArchiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
-	w.uvarint(uint64(len(s.archives)))
-	for i := range s.archives {
-		w.writeArchiveRef(&s.archives[i])
-	}
+	w.writeStorageRoot(s)
 	w.writeBrokerIDReservations(s)
 	w.writePastPlacements(s)
-}
-
-func (w *writer) writeArchiveRef(a *ArchiveRef) {
-	w.u64(uint64(a.Extent))
-	w.u64(uint64(a.First))
-	w.u64(uint64(a.Last))
-	w.uvarint(a.Entries)
-	w.text(a.Object)
-	w.uvarint(uint64(a.Size))
-	w.uvarint(uint64(a.LiveInline))
-	w.raw(a.Digest[:])
-}
-
-func (r *reader) readArchiveRef() (a ArchiveRef) {
-	a = ArchiveRef{Extent: Extent(r.Uint64()), First: Revision(r.Uint64()), Last: Revision(r.Uint64()), Entries: r.Uvarint(),
-		Object: r.Text(), Size: int64(r.Uvarint()), LiveInline: int64(r.Uvarint())}
-	copy(a.Digest[:], r.Take(len(a.Digest)))
-	return a
 }
 
 func (r *reader) readRoot(s *State) {
@@ -424,11 +408,7 @@ func (r *reader) readRoot(s *State) {
 		a := r.readArchiveRef()
 		s.unarchivedExtents = append(s.unarchivedExtents, unarchivedExtent{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
-	for range r.Count(60, "archives") {
-		a := r.readArchiveRef()
-		s.archives = append(s.archives, a)
-		s.itemHashSum += hashArchive(&a)
-	}
+	r.readStorageRoot(s)
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)
 	s.placement = newPlacement(s.zones, s.Sessions())

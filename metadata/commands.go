@@ -59,6 +59,13 @@ var commandDecoders = [...]func(*reader) Command{
 	42: decodeSetAssignments,
 	43: decodeSetTargets,
 	44: decodeExpireOffsets,
+	45: decodeReleaseQueued,
+	46: decodeEnforceRetention,
+	47: decodeRecordCheckpoint,
+	48: decodeRecordBase,
+	49: decodeBuryLeftovers,
+	50: decodeAbandonObjects,
+	51: decodeConfirmDeleted,
 }
 
 // writeCommands writes kind, length and fields of each command, so that a reader

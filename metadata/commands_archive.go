@@ -52,8 +52,9 @@ func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
 	}
 	ref := ArchiveRef{Extent: g.extent, First: g.first, Last: g.last, Entries: g.entries,
 		Object: c.Object, Size: c.Bytes, LiveInline: g.inline, Digest: g.digest}
-	s.archives = append(s.archives, ref)
-	s.itemHashSum += hashArchive(&ref)
+	s.archives.add(ref)
+	s.archiveBytes += ref.Size
+	s.archivedInline += ref.LiveInline
 	s.unarchivedExtents = s.unarchivedExtents[1:]
 	return CommandOutcome{}
 }
@@ -71,8 +72,8 @@ type PendingArchive struct {
 // PendingArchives returns the extents that are not archived yet, oldest first.
 func (s *State) PendingArchives() []PendingArchive {
 	var before [32]byte
-	if n := len(s.archives); n > 0 {
-		before = s.archives[n-1].Digest
+	if a := s.archives.newest(); a != nil {
+		before = a.Digest
 	}
 	out := make([]PendingArchive, len(s.unarchivedExtents))
 	for i, g := range s.unarchivedExtents {

@@ -104,6 +104,7 @@ func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 	s.roles = map[string]roleState{}
 	s.nextProducer += recoveryProducerJump
 	s.recovered = s.revision
+	s.addFormerIncarnations(c.Incarnation)
 	var all []TopicPartition
 	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool { all = append(all, tp); return true })
 	for _, tp := range all {

@@ -60,6 +60,7 @@ func (c SetConfigs) apply(s *State, _ *Entry) CommandOutcome {
 	if out.Code != CodeOK {
 		return out
 	}
+	s.retention.version++
 	if c.Resource == ResourceFeatures {
 		next[featuresEpochKey] = strconv.FormatInt(int64(s.revision), 10)
 	}
@@ -72,6 +73,7 @@ func (c SetConfigs) apply(s *State, _ *Entry) CommandOutcome {
 }
 
 func (s *State) setTopicConfigs(id TopicID, c SetConfigs) CommandOutcome {
+	s.retention.version++
 	next, out := mergeConfigs(maps.Clone(s.topics.get(id).Configs), c)
 	if out.Code == CodeOK {
 		s.topics.edit(id, func(t *Topic) { t.Configs = next })

@@ -41,7 +41,7 @@ func (c CommitOffsets) apply(s *State, _ *Entry) CommandOutcome {
 		return out
 	}
 	for i := range c.Offsets {
-		if !s.partitions.has(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) {
+		if !s.hasPartition(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) {
 			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
 		}
 	}

@@ -152,6 +152,7 @@ func (s *State) forgetSession(o *sessionState) {
 		}
 	}
 	delete(s.sessions, o.id)
+	s.addLeftover(o.id)
 	s.reserveBrokerID(o)
 }
 

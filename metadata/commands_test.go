@@ -75,7 +75,7 @@ func TestEveryCommandHasOneRow(t *testing.T) {
 // The golden bytes cover every kind.
 func TestSamplesHaveEveryCommand(t *testing.T) {
 	sampled := map[CommandKind]bool{}
-	for _, c := range slices.Concat(sampleEntry().Commands, txnEntry().Commands, memberEntry().Commands) {
+	for _, c := range slices.Concat(sampleEntry().Commands, txnEntry().Commands, memberEntry().Commands, storageEntry().Commands) {
 		sampled[c.Kind()] = true
 	}
 	for k, decode := range commandDecoders {

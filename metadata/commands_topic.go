@@ -61,11 +61,15 @@ func (s *State) checkPartitionCount(have, want int32) CommandOutcome {
 		return refuse(CodeInvalidPartition, "%d partitions where there are %d", want, have)
 	case want > MaxPartitionsPerTopic:
 		return refuse(CodeInvalidPartition, "%d partitions, at most %d in a topic", want, MaxPartitionsPerTopic)
-	case s.partitions.count+int(want-have) > s.limits.Partitions:
-		return refuse(CodeLimit, "the cluster would have %d partitions, at most %d", s.partitions.count+int(want-have), s.limits.Partitions)
+	case s.livePartitions()+int(want-have) > s.limits.Partitions:
+		return refuse(CodeLimit, "the cluster would have %d partitions, at most %d", s.livePartitions()+int(want-have), s.limits.Partitions)
 	}
 	return CommandOutcome{}
 }
+
+// livePartitions is how many partitions there are, those of deleted topics not
+// counted.
+func (s *State) livePartitions() int { return s.partitions.count - s.deletedPartitions }
 
 func (s *State) addPartitions(id TopicID, from, to int32) {
 	for i := from; i < to; i++ {
@@ -106,7 +110,8 @@ func (c CreatePartitions) apply(s *State, _ *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// DeleteTopic deletes a topic, its records and the offsets committed on it.
+// DeleteTopic deletes a topic. Its records, and the offsets committed on it, are
+// released later.
 type DeleteTopic struct{ ID TopicID }
 
 // Kind implements Command.
@@ -122,57 +127,12 @@ func (c DeleteTopic) apply(s *State, _ *Entry) CommandOutcome {
 	if t == nil {
 		return CommandOutcome{Code: CodeUnknownTopic}
 	}
-	for i := range t.Partitions {
-		s.dropPartition(TopicPartition{c.ID, Partition(i)})
-	}
+	s.releases.push(releaseState{topic: c.ID, partitions: t.Partitions})
+	s.deletedPartitions += int(t.Partitions)
+	s.retention.dropTopic(c.ID)
 	s.names.remove(t.Name)
 	s.topics.drop(c.ID)
-	delete(s.storedBytes, c.ID)
-	s.dropTopicOffsets(c.ID)
 	return CommandOutcome{}
-}
-
-func (s *State) dropPartition(tp TopicPartition) {
-	p := s.partitions.mutable(tp)
-	if p == nil {
-		return
-	}
-	s.itemHashSum -= hashPartition(tp, *p)
-	for i := range p.spans {
-		s.releaseSpan(tp, p, &p.spans[i])
-	}
-	p.spans = nil
-	for i := range p.aborted {
-		s.itemHashSum -= hashAborted(tp, &p.aborted[i])
-	}
-	p.aborted = nil
-	s.itemHashSum += hashPartition(tp, *p) // drop subtracts it again
-	var gone []producerKey
-	s.producers.eachInPage(producerKey{tp: tp}, func(k producerKey, _ *producerState) {
-		if k.tp == tp {
-			gone = append(gone, k)
-		}
-	})
-	for _, k := range gone {
-		s.producers.drop(k)
-	}
-	s.partitions.drop(tp)
-}
-
-// dropTopicOffsets deletes what groups committed on a deleted topic.
-func (s *State) dropTopicOffsets(id TopicID) {
-	touched := map[string][]TopicPartition{}
-	s.groups.each(func(name string, g *groupState) bool {
-		for tp := range g.offsets {
-			if tp.Topic == id {
-				touched[name] = append(touched[name], tp)
-			}
-		}
-		return true
-	})
-	for name, list := range touched {
-		s.dropOffsets(name, list)
-	}
 }
 
 // TrimPartition raises a partition's log start (DeleteRecords). Outcome.Value
@@ -198,7 +158,7 @@ func decodeTrimPartition(r *reader) Command {
 
 func (c TrimPartition) apply(s *State, _ *Entry) CommandOutcome {
 	tp := TopicPartition{c.Topic, c.Partition}
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return CommandOutcome{Code: CodeUnknownTopic}
 	}

@@ -152,7 +152,7 @@ func (c AddToTxn) apply(s *State, _ *Entry) CommandOutcome {
 		return refuse(CodeTooLarge, "%d partitions and %d groups in one transaction", len(t.partitions)+len(c.Partitions), len(t.groups)+len(c.Groups))
 	}
 	for i, tp := range c.Partitions {
-		if !s.partitions.has(tp) {
+		if !s.hasPartition(tp) {
 			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
 		}
 	}
@@ -224,7 +224,7 @@ func (c TxnOffsets) apply(s *State, _ *Entry) CommandOutcome {
 		}
 	}
 	for i := range c.Offsets {
-		if !s.partitions.has(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) {
+		if !s.hasPartition(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) {
 			return CommandOutcome{Code: CodeUnknownTopic, Value: int64(i)}
 		}
 	}

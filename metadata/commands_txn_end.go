@@ -139,7 +139,7 @@ func (s *State) finishTxn(id string, commit bool, epoch ProducerEpoch) []TopicPa
 	s.pendingOffsets -= len(offsets)
 	if commit {
 		for i := range offsets {
-			if o := &offsets[i]; s.partitions.has(o.topicPartition()) {
+			if o := &offsets[i]; s.hasPartition(o.topicPartition()) {
 				s.storeOffset(o.group, o.OffsetCommit)
 			}
 		}
@@ -162,10 +162,10 @@ func markerKind(commit bool) int16 {
 }
 
 func (s *State) appendMarker(tp TopicPartition, marker Span) {
-	p := s.partitions.mutable(tp)
-	if p == nil {
+	if !s.hasPartition(tp) {
 		return // deleted meanwhile
 	}
+	p := s.partitions.mutable(tp)
 	s.itemHashSum -= hashPartition(tp, *p)
 	marker.First = p.next
 	p.next++
@@ -180,18 +180,6 @@ func (s *State) appendMarker(tp TopicPartition, marker Span) {
 		}
 	}
 	s.itemHashSum += hashPartition(tp, *p)
-}
-
-// trimAborted drops the aborted transactions that end before the log start.
-func (s *State) trimAborted(tp TopicPartition, p *partitionState) {
-	n := 0
-	for n < len(p.aborted) && p.aborted[n].Last < p.logStart {
-		s.itemHashSum -= hashAborted(tp, &p.aborted[n])
-		n++
-	}
-	if p.aborted = p.aborted[n:]; n > len(p.aborted) {
-		p.aborted = slices.Clone(p.aborted)
-	}
 }
 
 // abortTxnsOfLostTail aborts every transaction, as part of it may be in the lost

@@ -11,6 +11,7 @@ const (
 	MaxPartitionProducers = 20_000    // producers of one partition
 	MaxSpans              = 16_000_000
 	MaxObjects            = 8_000_000
+	MaxDeadObjects        = 4_000_000 // whose deletion is not confirmed yet; beyond it, records are refused
 	MaxGroups             = 100_000
 	MaxGroupOffsets       = 2_000_000 // in all
 	MaxMembers            = 500_000   // of groups of the consumer protocol, in all
@@ -26,6 +27,7 @@ const (
 type Limits struct {
 	Topics, Partitions           int
 	Producers, Spans, Objects    int
+	DeadObjects                  int
 	Groups, GroupOffsets, Txns   int
 	Members, Sessions            int
 	LedgerCells, PartitionOpen   int
@@ -34,7 +36,7 @@ type Limits struct {
 
 // DefaultLimits are the limits of every cluster.
 func DefaultLimits() Limits {
-	return Limits{Topics: MaxTopics, Partitions: MaxPartitions, Producers: MaxProducers, Spans: MaxSpans, Objects: MaxObjects, Groups: MaxGroups,
+	return Limits{Topics: MaxTopics, Partitions: MaxPartitions, Producers: MaxProducers, Spans: MaxSpans, Objects: MaxObjects, DeadObjects: MaxDeadObjects, Groups: MaxGroups,
 		GroupOffsets: MaxGroupOffsets, Txns: MaxTxns, Members: MaxMembers, Sessions: MaxSessions, LedgerCells: MaxLedgerCells,
 		PartitionOpen: MaxPartitionOpen, PartitionProducers: MaxPartitionProducers, TxnParts: MaxTxnPartitions}
 }
@@ -58,6 +60,7 @@ func (s *State) LimitUsages() []LimitUsage {
 		{"producers", s.producers.count, l.Producers},
 		{"spans", s.spans, l.Spans},
 		{"objects", s.objects.count, l.Objects},
+		{"dead_objects", s.garbage.rows.count, l.DeadObjects},
 		{"groups", s.groups.count, l.Groups},
 		{"group_offsets", s.offsets + s.pendingOffsets, l.GroupOffsets},
 		{"members", s.members.count, l.Members},

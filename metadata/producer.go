@@ -40,7 +40,7 @@ type SequenceQuery struct {
 // CheckSequence returns the result that apply would give the run now: CodeOK,
 // CodeDuplicate with its offset, or why it is refused.
 func (s *State) CheckSequence(q SequenceQuery) (Offset, Code) {
-	p := s.partitions.get(q.Partition)
+	p := s.partition(q.Partition)
 	if p == nil {
 		return 0, CodeUnknownTopic
 	}

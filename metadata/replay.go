@@ -15,7 +15,11 @@ import (
 func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool, err error) {
 	name, ok := findArchiveKey(f.heldEntries, f.from.ArchivedUpTo)
 	if !ok {
-		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.ArchivedUpTo) })
+		f.r.View(func(s *State) {
+			var a ArchiveRef
+			a, ok = s.ArchiveOfExtent(f.from.ArchivedUpTo)
+			name = a.Object
+		})
 	}
 	if !ok {
 		if caughtUp {
@@ -52,22 +56,6 @@ func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool) {
 		}
 	}
 	return key, ok
-}
-
-func (s *State) archiveKeyOfExtent(g Extent) (string, bool) {
-	i, ok := slices.BinarySearchFunc(s.archives, g, func(a ArchiveRef, g Extent) int {
-		switch {
-		case a.Extent < g:
-			return -1
-		case a.Extent > g:
-			return 1
-		}
-		return 0
-	})
-	if !ok {
-		return "", false
-	}
-	return s.archives[i].Object, true
 }
 
 // archiveChain lists the archives to replay, oldest first.

@@ -51,7 +51,7 @@ func TestTrimmedSpansAreNotKept(t *testing.T) {
 		tp := TopicPartition{Topic: TopicID{1}}
 		frozen := w.state.snapshot()
 		for to := step; to < 1000; to += step {
-			w.commit(t, &Entry{Session: id, Commands: []Command{TrimPartition{tp.Topic, 0, to}}})
+			w.commit(t, &Entry{Session: id, Commands: []Command{TrimPartition{tp.Topic, 0, to}, ReleaseQueued{MaxReleaseItems}}})
 			p := w.state.partitions.get(tp)
 			if Offset(len(p.spans)) != 1000-to || p.spans[0].First != to {
 				t.Fatalf("%d spans from %d on after a trim to %d", len(p.spans), p.spans[0].First, to)

@@ -8,7 +8,7 @@ import "slices"
 // return; 0 means that there is nothing to read, although from may be below the
 // high watermark: offsets can have gaps.
 func (s *State) SpanBytes(tp TopicPartition, from, until Offset, maxSpans int, enough int64) (sum int64) {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return 0
 	}

@@ -35,6 +35,9 @@ type State struct {
 	partitions *table[TopicPartition, partitionState]
 	producers  *table[producerKey, producerState]
 	objects    *table[objectKey, objectState]
+	archives   archiveTable
+	garbage    garbageTable // dead objects
+	releases   releaseQueue
 	groups     *table[string, groupState]
 	txns       *table[string, txnState] // by transactional id
 	members    *table[memberKey, memberState]
@@ -44,7 +47,9 @@ type State struct {
 	producerIDBlocks []producerIDBlock
 
 	unarchivedExtents []unarchivedExtent // extents not archived yet, oldest first
-	archives          []ArchiveRef       // accepted, oldest first
+	commitTimes       []commitTime       // oldest first
+	checkpoints       []CheckpointRecord // whose objects are not dead, oldest first
+	leftovers         []leftover         // what sessions that are gone may have left in the bucket, oldest first
 	spans             int                // in all
 	offsets           int                // committed group offsets in all
 
@@ -53,11 +58,20 @@ type State struct {
 	ongoingTxns    map[string]struct{}   // ids with a transaction under way
 	pendingOffsets int                   // group offsets of those
 
-	storedBytes map[TopicID]int64 // live bytes by topic
-	pressure    PressureLevel     // of the log's store
-	gapsMs      int64             // read-side ledger time lost with dead brokers
-	alarms      uint64
-	lastAlarm   string // text of the last alarm
+	// Derived from partitions, objects, archives, garbage, releases and checkpoints:
+	storedBytes       map[TopicID]int64 // live bytes by topic
+	deadBytes         map[TopicID]int64 // bytes in objects that no record needs any more, by topic
+	objectBytes       int64             // of objects
+	archiveBytes      int64             // of archives
+	archivedInline    int64             // live inline bytes in archives
+	garbageBytes      int64             // of dead objects
+	deletedPartitions int               // rows of partitions of deleted topics
+	retention         retentionIndex
+
+	pressure  PressureLevel // of the log's store
+	gapsMs    int64         // read-side ledger time lost with dead brokers
+	alarms    uint64
+	lastAlarm string // text of the last alarm
 
 	scratch        scratch  // of Apply; not state
 	topicsRevision Revision // not state: the revision at which topics or their partitions changed last, as far as this broker has seen
@@ -91,6 +105,7 @@ type partitionState struct {
 	trimmedSpans  int          // not state: spans in that backing that were trimmed
 	live          int64        // bytes of spans
 	producerCount int          // producers
+	releasing     bool         // it has spans or aborted transactions below the log start, and is in the release queue
 	openTxns      []OpenTxn    // by first offset; replaced, never changed in place
 	aborted       []AbortedTxn // by marker; backing as of spans
 }
@@ -126,9 +141,10 @@ type objectKey struct {
 }
 
 type objectState struct {
-	name ObjectName
-	size int64
-	live int64 // bytes that spans refer to
+	name   ObjectName
+	size   int64
+	live   int64        // bytes that spans refer to
+	shares []topicBytes // of records in it when it was committed; never changed
 }
 
 type groupState struct {
@@ -157,32 +173,25 @@ type unarchivedExtent struct {
 	digest  [sha256.Size]byte
 }
 
-// ArchiveRef is an accepted archive.
-type ArchiveRef struct {
-	Extent      Extent
-	First, Last Revision
-	Entries     uint64
-	Object      string // key below "<cluster>/"
-	Size        int64
-	LiveInline  int64 // bytes of it that spans refer to
-	Digest      [sha256.Size]byte
-}
-
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), storedBytes: map[TopicID]int64{},
+		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), storedBytes: map[TopicID]int64{}, deadBytes: map[TopicID]int64{},
 		txnByProducer: map[ProducerID]string{}, ongoingTxns: map[string]struct{}{}}
 	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.itemHashSum)
 	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.itemHashSum)
 	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.itemHashSum)
 	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.itemHashSum)
 	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.itemHashSum)
+	s.archives = newArchiveTable(&s.itemHashSum)
+	s.garbage = newGarbageTable(&s.itemHashSum)
+	s.releases = newReleaseQueue(&s.itemHashSum)
 	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.itemHashSum)
 	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.itemHashSum)
 	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.itemHashSum)
 	s.ledger = newTable(pageOfBucket, cloneCells, nil, &s.itemHashSum)
 	s.placement = newPlacement(nil, nil)
+	s.retention.version = 1
 	s.lineage = new(byte)
 	return s
 }
@@ -209,5 +218,9 @@ func pageOfResource(r resourceName) uint64 {
 }
 func pageOfPartition(tp TopicPartition) uint64 { return hashSeedPage.Partition(tp).Sum() }
 func pageOfProducer(k producerKey) uint64      { return pageOfPartition(k.tp) }
-func pageOfObject(k objectKey) uint64          { return hashSeedPage.Word(uint64(k.revision)).Sum() }
-func pageOfGroup(name string) uint64           { return hashSeedPage.Text(name).Sum() }
+
+// pageOfObject puts the objects of neighbouring revisions on one page: they die at
+// about the same time.
+func pageOfObject(k objectKey) uint64 { return uint64(k.revision) >> 8 }
+
+func pageOfGroup(name string) uint64 { return hashSeedPage.Text(name).Sum() }

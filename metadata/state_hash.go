@@ -20,6 +20,8 @@ const (
 	itemTxn
 	itemAborted
 	itemMember
+	itemGarbage
+	itemRelease
 )
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
@@ -47,6 +49,16 @@ func (s *State) Hash() uint64 {
 	for i := range s.unarchivedExtents {
 		g := &s.unarchivedExtents[i]
 		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
+	}
+	m = m.Word(uint64(s.garbage.next)).Word(s.releases.first).Word(s.releases.next)
+	for _, c := range s.commitTimes {
+		m = m.Word(uint64(c.revision)).Word(uint64(c.time))
+	}
+	for i := range s.checkpoints {
+		m = s.checkpoints[i].hashInto(m)
+	}
+	for _, l := range s.leftovers {
+		m = m.Word(uint64(l.session)).Word(uint64(l.incarnation)).Word(uint64(l.since)).Text(l.after)
 	}
 	return s.hashPastPlacements(m).Sum()
 }
@@ -94,6 +106,9 @@ func hashConfigs(r resourceName, c configMap) uint64 {
 func hashPartition(tp TopicPartition, p partitionState) uint64 {
 	m := hashSeedItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
 		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.producerCount))
+	if p.releasing {
+		m = m.Word(1)
+	}
 	for _, o := range p.openTxns {
 		m = m.Word(uint64(o.Producer)).Word(uint64(o.First))
 	}
@@ -116,7 +131,36 @@ func hashProducer(k producerKey, p producerState) uint64 {
 
 func hashObject(k objectKey, o objectState) uint64 {
 	return hashSeedItem.Word(itemObject).Word(uint64(k.revision)).Word(uint64(uint16(k.index))).Word(uint64(o.name.Session)).
-		Word(o.name.Number).Word(uint64(o.name.Lane)<<8 | uint64(o.name.Try)).Word(uint64(o.size)).Word(uint64(o.live)).Sum()
+		Word(o.name.Number).Word(uint64(o.name.Lane)<<8 | uint64(o.name.Try)).Word(uint64(o.size)).Word(uint64(o.live)).Word(hashShares(o.shares)).Sum()
+}
+
+func hashShares(list []topicBytes) uint64 {
+	m := hashSeedItem
+	for _, t := range list {
+		m = m.Topic(t.topic).Word(uint64(t.bytes))
+	}
+	return m.Sum()
+}
+
+func hashGarbage(id GarbageID, g garbageState) uint64 {
+	return hashSeedItem.Word(itemGarbage).Word(uint64(id)).Word(uint64(g.class)).Word(uint64(g.name.Session)).Word(g.name.Number).
+		Word(uint64(g.name.Lane)<<8 | uint64(g.name.Try)).Text(g.key).Word(uint64(g.size)).Word(uint64(g.revision)).Word(uint64(g.time)).
+		Word(hashShares(g.shares)).Sum()
+}
+
+func hashRelease(id uint64, r releaseState) uint64 {
+	return hashSeedItem.Word(itemRelease).Word(id).Topic(r.topic).Word(uint64(r.partition)).Word(uint64(r.partitions)).Word(uint64(r.groupPage)).Sum()
+}
+
+func (c *CheckpointRecord) hashInto(m Hash) Hash {
+	m = m.Word(uint64(c.Revision)).Word(uint64(c.Extent)).Word(c.Hash)
+	for _, o := range c.Objects {
+		m = m.Text(o.Key).Word(uint64(o.Size))
+	}
+	if c.Base {
+		m = m.Word(1)
+	}
+	return m
 }
 
 func hashGroup(name string, g groupState) uint64 {
@@ -149,7 +193,7 @@ func hashOffset(group string, tp TopicPartition, o *OffsetCommit) uint64 {
 		Text(o.Metadata).Word(uint64(o.Time)).Sum()
 }
 
-func hashArchive(a *ArchiveRef) uint64 {
+func hashArchive(_ Extent, a ArchiveRef) uint64 {
 	return hashSeedItem.Word(itemArchive).Word(uint64(a.Extent)).Word(uint64(a.First)).Word(uint64(a.Last)).Word(a.Entries).
 		Text(a.Object).Word(uint64(a.Size)).Word(uint64(a.LiveInline)).Bytes(a.Digest[:]).Sum()
 }

@@ -60,6 +60,7 @@ type world struct {
 	seqs     map[producerKey]Sequence
 	state    *State // the one that returns outcomes
 	members  bool   // groups of the consumer protocol too: the golden log has none
+	storage  bool   // retention, archives, checkpoints, garbage too: the same
 }
 
 func newWorld(seed uint64) *world {
@@ -146,6 +147,8 @@ func (w *world) step(t testing.TB) CommittedEntry {
 		return control(Usage{uint64(w.rev), 1, 2, []Cell{{CellKey{Topic: topic, Component: costkeys.ComponentGet, Src: "a", Group: "g"}, costkeys.Units(7)}}, false})
 	case n < 34:
 		w.gen++
+	case w.storage && n < 52:
+		return w.storageStep(t, n, session, topic)
 	case w.members && n < 42:
 		return control(w.memberStep(n, topic))
 	}

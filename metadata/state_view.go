@@ -122,7 +122,7 @@ type PartitionView struct {
 
 // Partition returns a partition's head; false where it does not exist.
 func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return PartitionView{}, false
 	}
@@ -133,7 +133,7 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 // Records returns how many offsets of a partition hold records. It visits every
 // span: for a snapshot, not for a View.
 func (s *State) Records(tp TopicPartition) (n uint64) {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return 0
 	}
@@ -142,7 +142,7 @@ func (s *State) Records(tp TopicPartition) (n uint64) {
 		if sp.Marker() {
 			continue
 		}
-		n += uint64(sp.End() - max(sp.First, p.logStart))
+		n += uint64(max(sp.End()-max(sp.First, p.logStart), 0)) // it may wait to be released
 	}
 	return n
 }
@@ -150,7 +150,7 @@ func (s *State) Records(tp TopicPartition) (n uint64) {
 // Spans appends to out the spans that hold offsets from from on, at most max
 // of them, oldest first. They stay valid after the view ends.
 func (s *State) Spans(out []Span, tp TopicPartition, from Offset, max int) []Span {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return out
 	}
@@ -181,7 +181,7 @@ func (s *State) HasSpan(tp TopicPartition, from, below Offset) bool {
 // gap was ever assigned. Committed offsets are reported to tools this way:
 // otherwise they would show as many records of lag as the gap has offsets.
 func (s *State) SkipRecoveryGap(tp TopicPartition, at Offset) Offset {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil || at < p.logStart {
 		return at
 	}
@@ -207,24 +207,6 @@ func (s *State) Object(sp Span) (name ObjectName, size int64, ok bool) {
 	}
 	return o.name, o.size, true
 }
-
-// Archive returns the accepted archive with the entry of a revision; false where
-// its extent is not archived yet.
-func (s *State) Archive(r Revision) (ArchiveRef, bool) {
-	i, _ := slices.BinarySearchFunc(s.archives, r, func(a ArchiveRef, r Revision) int {
-		if a.Last < r {
-			return -1
-		}
-		return 1
-	})
-	if i < len(s.archives) && s.archives[i].First <= r {
-		return s.archives[i], true
-	}
-	return ArchiveRef{}, false
-}
-
-// Archives returns the accepted archives, oldest first. Do not change it.
-func (s *State) Archives() []ArchiveRef { return s.archives }
 
 // GroupView is what the state has of a group.
 type GroupView struct {

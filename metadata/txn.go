@@ -195,7 +195,7 @@ func (t *txnState) findOffset(group string, tp TopicPartition) (int, bool) {
 // AbortedTxns appends to out the aborted transactions that have records in the
 // offsets from (inclusive) to to.
 func (s *State) AbortedTxns(out []AbortedTxn, tp TopicPartition, from, to Offset) []AbortedTxn {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return out
 	}
@@ -224,7 +224,7 @@ type ActiveProducer struct {
 
 // Producers returns the producers that a partition keeps, sorted by id.
 func (s *State) Producers(tp TopicPartition) (out []ActiveProducer) {
-	p := s.partitions.get(tp)
+	p := s.partition(tp)
 	if p == nil {
 		return nil
 	}

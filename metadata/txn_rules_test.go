@@ -317,6 +317,7 @@ func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 			case "with its topic":
 				r.is(r.do(t, CommitOffsets{"g", slot, at}), CodeOK)
 				r.is(r.do(t, DeleteTopic{ID: r.tp.Topic}), CodeOK)
+				r.is(r.do(t, ReleaseQueued{MaxReleaseItems}), CodeOK)
 			case "aborted":
 				r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at}), CodeOK)
 				r.is(r.do(t, look), CodeOK)
