@@ -2,11 +2,8 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-
-	"github.com/aws/smithy-go"
 
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -16,11 +13,6 @@ import (
 
 // translateError translates an error of the SDK into one of package bucket.
 func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) error {
-	code := ""
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		code = api.ErrorCode()
-	}
 	switch {
 	case !x.sent && ctx.Err() != nil:
 		return ctx.Err()
@@ -29,7 +21,7 @@ func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) e
 	case x.status == 0 || x.status < 300:
 		return noAnswerError(ctx, err)
 	}
-	return errorOfStatus(op, x.status, code, err)
+	return errorOfStatus(op, x.status, codeOf(err), err)
 }
 
 // noAnswerError is no answer, or one that broke off.
@@ -60,6 +52,8 @@ func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 		return bucket.ErrExists
 	case status == http.StatusRequestedRangeNotSatisfiable && op == bucket.OpGet:
 		return bucket.ErrRange
+	case status == http.StatusForbidden && op == bucket.OpDelete:
+		return fmt.Errorf("%w: %w; %s", bucket.ErrDenied, err, noDeletePermission)
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %w", bucket.ErrDenied, err)
 	case status == http.StatusConflict, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:

@@ -99,10 +99,10 @@ func TestS3AttemptsAreWhatTheServerSaw(t *testing.T) {
 	if _, err := store.List(ctx, "", "", 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Delete(ctx, "o/00", "o/01", "o/02"); err != nil {
+	if _, err := store.Delete(ctx, "o/00", "o/01", "o/02"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Delete(ctx, "o/03"); err != nil {
+	if _, err := store.Delete(ctx, "o/03"); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]int{"put 200": 20, "put 412": 5, "get 404": 5, "get 206": 5, "list 200": 1, "delete 200": 1, "delete 204": 1}
