@@ -14,7 +14,11 @@ func Prefix(b Bucket, prefix string) Bucket {
 	if prefix == "" {
 		return b
 	}
-	return prefixedBucket{b, strings.TrimSuffix(prefix, "/") + "/"}
+	p := prefixedBucket{b, strings.TrimSuffix(prefix, "/") + "/"}
+	if uploads, ok := b.(UploadAborter); ok {
+		return prefixedUploads{p, uploads}
+	}
+	return p
 }
 
 type prefixedBucket struct {

@@ -51,7 +51,13 @@ func (c RetryConfig) Validate() error {
 // attempt of the same call finds the name taken, the object is read back: our
 // bytes are success, others are ErrExists. Where the first attempt finds the
 // name taken nothing is compared: it cannot be ours.
-func Retry(b Bucket, config RetryConfig) Bucket { return retryingBucket{b, config} }
+func Retry(b Bucket, config RetryConfig) Bucket {
+	r := retryingBucket{b, config}
+	if uploads, ok := b.(UploadAborter); ok {
+		return retryingUploads{r, uploads}
+	}
+	return r
+}
 
 type retryingBucket struct {
 	b      Bucket

@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/zonewise/zonewise/s3stream/bucket"
@@ -21,6 +20,8 @@ import (
 // singleDeletes is how many DELETE requests are in flight at once where the store
 // has no DeleteObjects.
 const singleDeletes = 8
+
+const deletePermission = "s3:DeleteObject"
 
 // errNoBatches: the store does not delete several names at once.
 var errNoBatches = errors.New("the store has no DeleteObjects")
@@ -57,7 +58,7 @@ func (r *requests) deleteOne(ctx context.Context, name string) error {
 	if x.status == http.StatusNotFound && !errors.Is(err, bucket.ErrDenied) {
 		return nil // Amazon answers 204; some others do not
 	}
-	return err
+	return explainDenied(err, deletePermission)
 }
 
 // deleteEach sends one DELETE per name, singleDeletes at a time. Once that many
@@ -114,7 +115,7 @@ func (r *requests) deleteBatch(ctx context.Context, names []string) (deleted []s
 		if refusesBatches(x, err) {
 			return nil, errNoBatches
 		}
-		return nil, err
+		return nil, explainDenied(err, deletePermission)
 	}
 	if len(output.Deleted) == 0 && len(output.Errors) == 0 {
 		return nil, errNoBatches // it confirms nothing
@@ -125,17 +126,10 @@ func (r *requests) deleteBatch(ctx context.Context, names []string) (deleted []s
 // refusesBatches reports whether the error of a DeleteObjects means that the store
 // has no such request. 400 is what some answer that want another checksum.
 func refusesBatches(x *exchange, err error) bool {
-	switch codeOf(err) {
-	case "MethodNotAllowed", "NotImplemented":
-		return true
-	}
-	switch x.status {
-	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return true
-	case http.StatusBadRequest:
+	if x.status == http.StatusBadRequest {
 		return !errors.Is(err, bucket.ErrBusy) && !errors.Is(err, bucket.ErrDenied)
 	}
-	return false
+	return isUnsupported(x, err)
 }
 
 // listFailures returns the names that the store has not reported as deleted.
@@ -171,22 +165,10 @@ func listFailures(names []string, output *s3.DeleteObjectsOutput) []bucket.Delet
 func errorOfName(code, message string) error {
 	switch code {
 	case "AccessDenied":
-		return fmt.Errorf("%w: %s: %s; %s", bucket.ErrDenied, code, message, noDeletePermission)
+		return fmt.Errorf("%w: %s: %s; %s is not granted there", bucket.ErrDenied, code, message, deletePermission)
 	case "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted",
 		"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests":
 		return fmt.Errorf("%w: %s: %s", bucket.ErrBusy, code, message)
 	}
 	return fmt.Errorf("%s: %s", code, message)
-}
-
-// noDeletePermission is why a deletion is denied.
-const noDeletePermission = "s3:DeleteObject is not granted there"
-
-// codeOf returns the store's code of an error, "" if it has none.
-func codeOf(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
 }

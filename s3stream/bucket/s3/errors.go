@@ -2,8 +2,11 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -52,8 +55,6 @@ func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 		return bucket.ErrExists
 	case status == http.StatusRequestedRangeNotSatisfiable && op == bucket.OpGet:
 		return bucket.ErrRange
-	case status == http.StatusForbidden && op == bucket.OpDelete:
-		return fmt.Errorf("%w: %w; %s", bucket.ErrDenied, err, noDeletePermission)
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %w", bucket.ErrDenied, err)
 	case status == http.StatusConflict, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
@@ -63,4 +64,30 @@ func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 		return fmt.Errorf("status %d: the bucket is in another region: check region and endpoint: %w", status, err)
 	}
 	return fmt.Errorf("status %d: %w", status, err)
+}
+
+// explainDenied adds the permission that is missing to an error of access.
+func explainDenied(err error, permission string) error {
+	if codeOf(err) != "AccessDenied" {
+		return err
+	}
+	return fmt.Errorf("%w; %s is not granted there", err, permission)
+}
+
+// isUnsupported reports whether the store does not have the request that err is of.
+func isUnsupported(x *exchange, err error) bool {
+	switch codeOf(err) {
+	case "MethodNotAllowed", "NotImplemented":
+		return true
+	}
+	return x.status == http.StatusMethodNotAllowed || x.status == http.StatusNotImplemented
+}
+
+// codeOf returns the store's code of an error, "" if it has none.
+func codeOf(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
 }
