@@ -309,7 +309,7 @@ func TestCorruptBytesAreAnErrorThatNamesObjectAndCommand(t *testing.T) {
 			makeBatch(batchSpec{producer: -1, records: 1, size: 5000}), makeBatch(batchSpec{producer: -1, records: 1, size: 5000})}}})
 		body, _ := w.mem.Get(t.Context(), name.Key(), 0, -1)
 		body[walHeaderSize+6000] ^= 4
-		_ = w.mem.Delete(t.Context(), name.Key())
+		_, _ = w.mem.Delete(t.Context(), name.Key())
 		_ = w.mem.Put(t.Context(), name.Key(), body)
 		s := w.store(slow(w.mem))
 		defer s.Close()
@@ -324,7 +324,7 @@ func TestCorruptBytesAreAnErrorThatNamesObjectAndCommand(t *testing.T) {
 		}
 		// Mended in the bucket, it is served: nothing of it was cached.
 		body[walHeaderSize+6000] ^= 4
-		_ = w.mem.Delete(t.Context(), name.Key())
+		_, _ = w.mem.Delete(t.Context(), name.Key())
 		_ = w.mem.Put(t.Context(), name.Key(), body)
 		if r, err := s.Read(t.Context(), ReadRequest{Partition: part(0), From: 1, MaxBytes: 1 << 20, Until: 2}); err != nil || r.Next != 2 {
 			t.Error(err)
@@ -337,7 +337,7 @@ func TestAnAbsentObjectIsLookedUpAgainBehindABarrier(t *testing.T) {
 		w := newWorld(t, 6)
 		name := w.commitObject(nil, []ObjectPart{{Partition: part(0), Batches: [][]byte{makeBatch(batchSpec{producer: -1, records: 1, size: 10})}}})
 		body, _ := w.mem.Get(t.Context(), name.Key(), 0, -1)
-		_ = w.mem.Delete(t.Context(), name.Key())
+		_, _ = w.mem.Delete(t.Context(), name.Key())
 		s := w.store(slow(w.mem))
 		defer s.Close()
 		req := ReadRequest{Partition: part(0), MaxBytes: 1 << 20, Until: 1}

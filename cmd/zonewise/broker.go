@@ -368,6 +368,11 @@ func (b *brokerProcess) openStores(ctx context.Context, cfg *node.Config) error 
 		if err := s.s3.SkipBodyHash(ctx, nonce); err != nil {
 			b.logger.Info("object bodies are hashed for request signatures, which costs CPU time", "err", err)
 		}
+		if kept, err := s.s3.Versioning(ctx); err != nil {
+			b.logger.Debug("whether the bucket keeps versions is not known", "err", err)
+		} else if warning := kept.Warning(); warning != "" {
+			b.logger.Warn(warning, "bucket", b.o.bucket)
+		}
 	}
 	if err := etcd.checkMembers(ctx, b.o.cluster); err != nil {
 		return err

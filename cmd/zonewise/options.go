@@ -54,8 +54,9 @@ func (o *logOptions) newLogger(w io.Writer) (*slog.Logger, error) {
 // openedBucket is an open bucket.
 type openedBucket struct {
 	bucket.Bucket
-	close func()
-	s3    *s3.Store // nil: a folder
+	bucket.UploadAborter // the same
+	close                func()
+	s3                   *s3.Store // nil: a folder
 }
 
 const bucketHelp = "where the bytes are: s3://NAME[?endpoint=URL&region=R&path_style=true&prefix=P], or a folder"
@@ -75,7 +76,7 @@ func openBucket(ctx context.Context, where string) (*openedBucket, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &openedBucket{b, b.Close, b}, nil
+		return &openedBucket{b, b, b.Close, b}, nil
 	case strings.Contains(where, "://"):
 		return nil, cli.Usagef("bucket %q: want s3://NAME or a folder", where)
 	}
@@ -83,7 +84,7 @@ func openBucket(ctx context.Context, where string) (*openedBucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &openedBucket{d, func() { _ = d.Close() }, nil}, nil // it holds a lock only
+	return &openedBucket{d, d, func() { _ = d.Close() }, nil}, nil // it holds a lock only
 }
 
 // openExisting is openBucket for commands that read what a cluster has written: a

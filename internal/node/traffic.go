@@ -38,7 +38,7 @@ func (o observedBucket) List(ctx context.Context, prefix, after string, limit in
 }
 
 // Delete implements bucket.Bucket.
-func (o observedBucket) Delete(ctx context.Context, names ...string) error {
+func (o observedBucket) Delete(ctx context.Context, names ...string) ([]string, error) {
 	return o.Bucket.Delete(o.withObserver(ctx), names...)
 }
 

@@ -239,7 +239,10 @@ func damage(t *testing.T, b bucket.Bucket, key string) {
 	}
 	body = bytes.Clone(body)
 	body[len(body)/2] ^= 0x10
-	if err := errors.Join(b.Delete(t.Context(), key), b.Put(t.Context(), key, body)); err != nil {
+	if _, err := b.Delete(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(t.Context(), key, body); err != nil {
 		t.Fatal(err)
 	}
 }

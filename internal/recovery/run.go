@@ -199,7 +199,8 @@ func (r *recoveryRun) beginIncarnation(ctx context.Context, n metadata.Incarnati
 		Truncated: b.Last.Extent, Checkpoint: b.Checkpoint, Token: r.Token})
 	if errors.Is(err, etcdlog.ErrClusterExists) {
 		// Somebody was faster, as another incarnation: ours never was.
-		err = errors.Join(err, r.objects.Delete(ctx, MarkerKey(n)))
+		_, left := r.objects.Delete(ctx, MarkerKey(n))
+		err = errors.Join(err, left)
 	}
 	return f, err
 }

@@ -56,9 +56,12 @@ type Bucket interface {
 	// List returns what has the prefix and sorts after `after`, in byte order of
 	// names, at most limit of them; limit <= 0 means all.
 	List(ctx context.Context, prefix, after string, limit int) ([]Info, error)
-	// Delete removes objects; an absent one is fine. After an error some of them
-	// may be gone: the same call may be made again.
-	Delete(ctx context.Context, names ...string) error
+	// Delete removes objects. It returns the names whose deletion is confirmed, in
+	// the order given; an absent one is confirmed. err is nil if all are. Partial
+	// success is normal: err is then a *DeleteError with a failure for each other
+	// name. After any other error none is confirmed. What is not confirmed may be
+	// gone all the same: the same call may be made again.
+	Delete(ctx context.Context, names ...string) (deleted []string, err error)
 }
 
 var (

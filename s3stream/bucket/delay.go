@@ -62,14 +62,16 @@ func (d *delayedBucket) List(ctx context.Context, prefix, after string, limit in
 	return infos, nil
 }
 
-func (d *delayedBucket) Delete(ctx context.Context, names ...string) error {
+func (d *delayedBucket) Delete(ctx context.Context, names ...string) (deleted []string, err error) {
 	if len(names) == 0 {
-		return nil
+		return nil, nil
 	}
 	took := d.took(OpDelete, names[0], d.attempts.countAttempt(OpDelete, names[0], 0), 0)
-	return runMidDelay(ctx, Attempt{Op: OpDelete, Name: names[0]}, took, func(ctx context.Context) error {
-		return d.b.Delete(ctx, names...)
+	err = runMidDelay(ctx, Attempt{Op: OpDelete, Name: names[0]}, took, func(ctx context.Context) error {
+		deleted, err = d.b.Delete(ctx, names...)
+		return err
 	})
+	return keepConfirmed(deleted, err)
 }
 
 // runMidDelay does the request half way through its time. If ctx ends on the way

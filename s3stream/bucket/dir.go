@@ -213,54 +213,38 @@ func (d *Dir) readObject(name string, off, length int64) (body []byte, err error
 	return body, nil
 }
 
-// Delete implements Bucket. A deletion need not survive the loss of power: the
-// object is garbage then, and is deleted again.
-func (d *Dir) Delete(ctx context.Context, names ...string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
-		return err
-	}
-	for _, name := range names {
-		path, err := dirPath(name)
-		if err == nil {
-			err = removeIfPresent(filepath.Join(d.root, path))
-		}
-		if err != nil && !errors.Is(err, syscall.ENOTDIR) {
-			return d.reportResult(ctx, Attempt{Op: OpDelete, Name: name}, err)
-		}
-	}
-	reportBatches(ctx, names)
-	return nil
-}
-
 // reportResult reports the attempt with the status that S3 would have given,
 // and translates an error of the file system into one of this package.
 func (d *Dir) reportResult(ctx context.Context, a Attempt, err error) error {
-	var kind error
-	switch {
-	case err == nil:
+	if err == nil {
 		Report(ctx, a)
 		return nil
-	case errors.Is(err, fs.ErrExist):
-		a.Status, kind = 412, ErrExists
-	case a.Op == OpGet && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
-		a.Status, kind = 404, ErrNotFound
-	case errors.Is(err, ErrRange):
-		a.Status, kind = 416, ErrRange
-	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
-		a.Status, kind = 403, fmt.Errorf("%w: grant this user write permission on %s: %w", ErrDenied, d.root, err)
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
-		a.Status, kind = 503, fmt.Errorf("%w: disk of %s is full, free some space there: %w", ErrBusy, d.root, err)
-	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR):
-		a.Status, kind = 400, fmt.Errorf("BUG: one object name is a folder of another one: %w", err)
-	default:
-		a.Status, kind = 500, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
+	var kind error
+	a.Status, kind = d.translateError(a.Op, err)
 	if a.Op == OpGet {
 		a.Bytes = 0
 	}
 	Report(ctx, a)
 	return opError(a.Op, a.Name, kind)
+}
+
+// translateError returns the status that S3 would have given, and the error of
+// this package.
+func (d *Dir) translateError(op Op, err error) (status int, kind error) {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return 412, ErrExists
+	case op == OpGet && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
+		return 404, ErrNotFound
+	case errors.Is(err, ErrRange):
+		return 416, ErrRange
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return 403, fmt.Errorf("%w: grant this user write permission on %s: %w", ErrDenied, d.root, err)
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		return 503, fmt.Errorf("%w: disk of %s is full, free some space there: %w", ErrBusy, d.root, err)
+	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR):
+		return 400, fmt.Errorf("BUG: one object name is a folder of another one: %w", err)
+	}
+	return 500, fmt.Errorf("%w: %w", ErrBusy, err)
 }

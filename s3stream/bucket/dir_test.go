@@ -41,7 +41,7 @@ func TestDirCleansUpWhatACrashLeftWhenAlone(t *testing.T) {
 	if err := d.Put(t.Context(), "a/empty/folder/x", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Delete(t.Context(), "a/empty/folder/x"); err != nil {
+	if _, err := d.Delete(t.Context(), "a/empty/folder/x"); err != nil {
 		t.Fatal(err)
 	}
 	leftover := filepath.Join(root, ".tmp", "half-written")

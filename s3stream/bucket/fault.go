@@ -12,19 +12,23 @@ import (
 type FaultKind uint8
 
 const (
-	FaultNone        FaultKind = iota // nothing happens to it
-	FaultRefused                      // refused with 503, without effect
-	FaultRequestLost                  // no answer, without effect
-	FaultAnswerLost                   // takes effect, the answer is lost
-	FaultLatePut                      // put only: no answer now, takes effect later, even if the caller has gone
-	FaultHang                         // no answer until the caller's context ends, without effect
+	FaultNone          FaultKind = iota // nothing happens to it
+	FaultRefused                        // refused with 503, without effect
+	FaultRequestLost                    // no answer, without effect
+	FaultAnswerLost                     // takes effect, the answer is lost
+	FaultLatePut                        // put only: no answer now, takes effect later, even if the caller has gone
+	FaultHang                           // no answer until the caller's context ends, without effect
+	FaultPartialDelete                  // delete only: answered, some of its names fail and are not deleted
 )
 
-// InjectedFault is the fault of one request. After is the delay of
-// FaultLatePut.
+// InjectedFault is the fault of one request.
 type InjectedFault struct {
 	Kind  FaultKind
-	After time.Duration
+	After time.Duration // FaultLatePut: the delay
+	// FaultPartialDelete: the share of names that fail, 0 to 1, and the seed that
+	// selects them. The same names under the same seed fail again.
+	Share float64
+	Seed  uint64
 }
 
 // FaultPlan generates faults at random; the chances are per request, 0 to 1,
@@ -34,6 +38,8 @@ type FaultPlan struct {
 	Before, Lost, After, Late float64
 	Hang                      float64
 	LateBy                    time.Duration // a late put lands within this time, not at once
+	Partial                   float64       // of a delete of several names: that some of them fail
+	PartialShare              float64       // of its names that fail then
 }
 
 // Decide is the fault of the attempt'th call of op for that name: a pure
@@ -45,9 +51,12 @@ func (p FaultPlan) Decide(op Op, name string, attempt int) InjectedFault {
 		kind FaultKind
 	}{{p.Before, FaultRefused}, {p.Lost, FaultRequestLost}, {p.After, FaultAnswerLost}, {p.Late, FaultLatePut}, {p.Hang, FaultHang}} {
 		if x < chance.of {
-			return InjectedFault{chance.kind, GenerateDuration(p.Seed, "late", op, name, attempt, p.LateBy)}
+			return InjectedFault{Kind: chance.kind, After: GenerateDuration(p.Seed, "late", op, name, attempt, p.LateBy)}
 		}
 		x -= chance.of
+	}
+	if op == OpDelete && x < p.Partial {
+		return InjectedFault{Kind: FaultPartialDelete, Share: p.PartialShare, Seed: generateBits(p.Seed, "names", op, name, attempt)}
 	}
 	return InjectedFault{}
 }
@@ -146,17 +155,56 @@ func (f *FaultyBucket) List(ctx context.Context, prefix, after string, limit int
 }
 
 // Delete implements Bucket.
-func (f *FaultyBucket) Delete(ctx context.Context, names ...string) error {
+func (f *FaultyBucket) Delete(ctx context.Context, names ...string) (deleted []string, err error) {
 	if len(names) == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
-		return err
+		return nil, err
 	}
 	fault := f.nextFault(OpDelete, names[0], names[0], 0)
-	return f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fault, func(ctx context.Context) error {
-		return f.b.Delete(ctx, names...)
+	err = f.runWithFault(ctx, Attempt{Op: OpDelete, Name: names[0]}, fault, func(ctx context.Context) error {
+		if fault.Kind == FaultPartialDelete && len(names) > 1 {
+			deleted, err = f.deleteSome(ctx, names, fault)
+		} else {
+			deleted, err = f.b.Delete(ctx, names...)
+		}
+		return err
 	})
+	return keepConfirmed(deleted, err)
+}
+
+// deleteSome deletes those names that the fault does not select.
+func (f *FaultyBucket) deleteSome(ctx context.Context, names []string, fault InjectedFault) ([]string, error) {
+	var pass []string
+	var failures []DeleteFailure
+	for _, name := range names {
+		if failure, fails := fault.failName(name); fails {
+			failures = append(failures, failure)
+		} else {
+			pass = append(pass, name)
+		}
+	}
+	if len(pass) == 0 { // it is answered all the same
+		Report(ctx, Attempt{Op: OpDelete, Name: names[0], Status: 200})
+		return DeleteResult(names, failures)
+	}
+	if _, err := f.b.Delete(ctx, pass...); err != nil {
+		return nil, err
+	}
+	return DeleteResult(names, failures)
+}
+
+// failName returns how the deletion of that name fails, if it does. Half of those
+// that fail are throttled, which a Retry asks for again; half are denied.
+func (i InjectedFault) failName(name string) (f DeleteFailure, fails bool) {
+	if generateFraction(i.Seed, "name", OpDelete, name, 0) >= i.Share {
+		return DeleteFailure{}, false
+	}
+	if generateBits(i.Seed, "code", OpDelete, name, 0)%2 == 0 {
+		return DeleteFailure{Name: name, Code: "SlowDown", Err: fmt.Errorf("%w: SlowDown", ErrBusy)}, true
+	}
+	return DeleteFailure{Name: name, Code: "AccessDenied", Err: fmt.Errorf("%w: AccessDenied", ErrDenied)}, true
 }
 
 // nextFault counts the attempt and returns its fault.

@@ -108,16 +108,16 @@ func (m *Mem) listObjects(prefix, after string, limit int) []Info {
 }
 
 // Delete implements Bucket.
-func (m *Mem) Delete(ctx context.Context, names ...string) error {
+func (m *Mem) Delete(ctx context.Context, names ...string) (deleted []string, err error) {
 	if len(names) == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := checkRequest(ctx, OpDelete, names[0], CheckNames(names)); err != nil {
-		return err
+		return nil, err
 	}
 	m.removeObjects(names)
 	reportBatches(ctx, names)
-	return nil
+	return DeleteResult(names, nil)
 }
 
 func (m *Mem) removeObjects(names []string) {

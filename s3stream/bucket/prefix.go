@@ -2,6 +2,8 @@ package bucket
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +14,11 @@ func Prefix(b Bucket, prefix string) Bucket {
 	if prefix == "" {
 		return b
 	}
-	return prefixedBucket{b, strings.TrimSuffix(prefix, "/") + "/"}
+	p := prefixedBucket{b, strings.TrimSuffix(prefix, "/") + "/"}
+	if uploads, ok := b.(UploadAborter); ok {
+		return prefixedUploads{p, uploads}
+	}
+	return p
 }
 
 type prefixedBucket struct {
@@ -45,13 +51,30 @@ func (p prefixedBucket) List(ctx context.Context, prefix, after string, limit in
 	return infos, err
 }
 
-func (p prefixedBucket) Delete(ctx context.Context, names ...string) error {
+func (p prefixedBucket) Delete(ctx context.Context, names ...string) (deleted []string, err error) {
 	full := make([]string, len(names))
 	for i, name := range names {
 		if err := checkRequest(ctx, OpDelete, name, CheckName(name)); err != nil {
-			return err
+			return nil, err
 		}
 		full[i] = p.prefix + name
 	}
-	return p.b.Delete(ctx, full...)
+	deleted, err = p.b.Delete(ctx, full...)
+	for i := range deleted {
+		deleted[i] = strings.TrimPrefix(deleted[i], p.prefix)
+	}
+	return deleted, p.trimFailures(err)
+}
+
+// trimFailures returns the error of a Delete with the caller's names.
+func (p prefixedBucket) trimFailures(err error) error {
+	var partial *DeleteError
+	if !errors.As(err, &partial) {
+		return err
+	}
+	trimmed := &DeleteError{Of: partial.Of, Failures: slices.Clone(partial.Failures)}
+	for i := range trimmed.Failures {
+		trimmed.Failures[i].Name = strings.TrimPrefix(trimmed.Failures[i].Name, p.prefix)
+	}
+	return trimmed
 }

@@ -25,7 +25,7 @@ func Probe(ctx context.Context, b Bucket, nonce string) error {
 		if err := step(ctx); err != nil {
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeCleanup)
 			defer cancel()
-			if left := b.Delete(clean, p.first, p.second); left != nil {
+			if _, left := b.Delete(clean, p.first, p.second); left != nil {
 				err = fmt.Errorf("%w (and %s was left behind: %w)", err, "probe/"+nonce+"/", left)
 			}
 			return fmt.Errorf("probe bucket: %w", err)
@@ -132,7 +132,7 @@ func (p prober) probeList(ctx context.Context) error {
 }
 
 func (p prober) probeDelete(ctx context.Context) error {
-	if err := p.b.Delete(ctx, p.first, p.second); err != nil {
+	if _, err := p.b.Delete(ctx, p.first, p.second); err != nil {
 		return explainError("delete objects", "s3:DeleteObject", err)
 	}
 	for _, name := range []string{p.first, p.second} {
@@ -141,7 +141,7 @@ func (p prober) probeDelete(ctx context.Context) error {
 		}
 	}
 	// What is absent must be fine to delete, or a clean-up could never be repeated.
-	if err := p.b.Delete(ctx, p.first); err != nil {
+	if _, err := p.b.Delete(ctx, p.first); err != nil {
 		return explainError("delete an absent object", "s3:DeleteObject", err)
 	}
 	return nil

@@ -15,7 +15,7 @@ type broken struct {
 	put    func(context.Context, string, []byte) error
 	get    func(context.Context, string, int64, int64) ([]byte, error)
 	list   func(context.Context, string, string, int) ([]bucket.Info, error)
-	delete func(context.Context, ...string) error
+	delete func(context.Context, ...string) ([]string, error)
 }
 
 func (b *broken) Put(ctx context.Context, name string, body []byte) error {
@@ -39,7 +39,7 @@ func (b *broken) List(ctx context.Context, prefix, after string, limit int) ([]b
 	return b.Mem.List(ctx, prefix, after, limit)
 }
 
-func (b *broken) Delete(ctx context.Context, names ...string) error {
+func (b *broken) Delete(ctx context.Context, names ...string) ([]string, error) {
 	if b.delete != nil {
 		return b.delete(ctx, names...)
 	}
@@ -73,7 +73,7 @@ func TestProbeNamesThePromiseThatIsBrokenAndCleansUp(t *testing.T) {
 	}{
 		"If-None-Match is ignored and the object overwritten": {func(b *broken) {
 			b.put = func(ctx context.Context, name string, body []byte) error {
-				_ = b.Mem.Delete(ctx, name)
+				_, _ = b.Mem.Delete(ctx, name)
 				return b.Mem.Put(ctx, name, body)
 			}
 		}, "If-None-Match", false},
@@ -81,7 +81,7 @@ func TestProbeNamesThePromiseThatIsBrokenAndCleansUp(t *testing.T) {
 			b.put = func(ctx context.Context, name string, body []byte) error {
 				err := b.Mem.Put(ctx, name, body)
 				if err != nil {
-					_ = b.Mem.Delete(ctx, name)
+					_, _ = b.Mem.Delete(ctx, name)
 					_ = b.Mem.Put(ctx, name, body)
 				}
 				return err
@@ -116,8 +116,10 @@ func TestProbeNamesThePromiseThatIsBrokenAndCleansUp(t *testing.T) {
 		"listing is denied": {func(b *broken) {
 			b.list = func(context.Context, string, string, int) ([]bucket.Info, error) { return nil, denied }
 		}, "s3:ListBucket", false},
-		"deleting is denied":    {func(b *broken) { b.delete = func(context.Context, ...string) error { return denied } }, "s3:DeleteObject", true},
-		"deleting does nothing": {func(b *broken) { b.delete = func(context.Context, ...string) error { return nil } }, "still there", true},
+		"deleting is denied": {func(b *broken) { b.delete = func(context.Context, ...string) ([]string, error) { return nil, denied } }, "s3:DeleteObject", true},
+		"deleting does nothing": {func(b *broken) {
+			b.delete = func(_ context.Context, names ...string) ([]string, error) { return names, nil }
+		}, "still there", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &broken{Mem: bucket.NewMem()}

@@ -20,9 +20,13 @@ func ReportProgress(ctx context.Context, n int) {
 	}
 }
 
+// ReportAnswer reports to the Retry around a call of several requests that one of
+// them was answered. It does nothing if there is none.
+func ReportAnswer(ctx context.Context) { ReportProgress(ctx, minProgress) }
+
 // progressTimeout is the context of one attempt. It ends with
 // context.DeadlineExceeded after a time that grows while the body arrives, so that
-// an object of unknown size is not cut off in the middle. It has a channel and an
+// an object of unknown size is not cut off in the middle, nor a call of many requests. It has a channel and an
 // error of its own: contexts derived from it then end with that error too.
 type progressTimeout struct {
 	parent context.Context

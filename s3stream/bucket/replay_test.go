@@ -44,7 +44,7 @@ func TestTheSameSeedIsTheSameHistory(t *testing.T) {
 						}
 						if n%5 == 4 {
 							_, _ = b.List(t.Context(), fmt.Sprintf("w%d/", writer), "", 0)
-							_ = b.Delete(t.Context(), name)
+							_, _ = b.Delete(t.Context(), name)
 						}
 					}
 				})

@@ -15,7 +15,8 @@ type RetryConfig struct {
 	Cap      time.Duration // the longest pause of all
 	// Timeout bounds one attempt: this plus a second per PerSecond bytes of
 	// payload. A Get of unknown size ends when less than 64 KiB arrived within
-	// Timeout (ReportProgress). A request to a store that stays silent is sent
+	// Timeout (ReportProgress), a Delete when none of its requests was answered
+	// within Timeout (ReportAnswer). A request to a store that stays silent is sent
 	// again over another connection.
 	Timeout   time.Duration
 	PerSecond int64
@@ -50,7 +51,13 @@ func (c RetryConfig) Validate() error {
 // attempt of the same call finds the name taken, the object is read back: our
 // bytes are success, others are ErrExists. Where the first attempt finds the
 // name taken nothing is compared: it cannot be ours.
-func Retry(b Bucket, config RetryConfig) Bucket { return retryingBucket{b, config} }
+func Retry(b Bucket, config RetryConfig) Bucket {
+	r := retryingBucket{b, config}
+	if uploads, ok := b.(UploadAborter); ok {
+		return retryingUploads{r, uploads}
+	}
+	return r
+}
 
 type retryingBucket struct {
 	b      Bucket
@@ -119,25 +126,8 @@ func (r retryingBucket) List(ctx context.Context, prefix, after string, limit in
 	}
 }
 
-func (r retryingBucket) Delete(ctx context.Context, names ...string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	if err := CheckNames(names); err != nil {
-		return err
-	}
-	for len(names) > 0 {
-		batch := names[:min(len(names), PageNames)]
-		names = names[len(batch):]
-		err := r.runAttempts(ctx, OpDelete, batch[0], 0, func(ctx context.Context) error { return r.b.Delete(ctx, batch...) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unknownSize is the size of a Get of all that an object has.
+// unknownSize is the size of a Get of all that an object has, and of a call of
+// several requests.
 const unknownSize = -1
 
 // runAttempts makes the attempts. size is the payload's, or unknownSize.
@@ -145,7 +135,7 @@ func (r retryingBucket) runAttempts(ctx context.Context, op Op, name string, siz
 	for n := 1; ; n++ {
 		reportRequestStart(ctx, op)
 		err := r.runOnce(ctx, size, attempt)
-		retriable := errors.Is(err, ErrBusy) || errors.Is(err, context.DeadlineExceeded)
+		retriable := isRetriable(err)
 		switch {
 		case err == nil || ctx.Err() == nil && !retriable:
 			return err

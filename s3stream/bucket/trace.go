@@ -14,8 +14,8 @@ type TraceLine struct {
 	Off   int64  // get
 	Len   int64  // get; of a list, the limit; of a delete, the number of names
 	After string // list
-	Bytes int64  // payload put or got; of a list, the number of names found
-	Sum   uint32 // CRC32C of the payload; of a list, of the names found
+	Bytes int64  // payload put or got; of a list, the number of names found; of a delete, of names confirmed
+	Sum   uint32 // CRC32C of the payload; of a list, of the names found; of a delete, of names confirmed
 	Err   error
 	Begun time.Time
 	Took  time.Duration
@@ -55,20 +55,28 @@ func (t tracedBucket) List(ctx context.Context, prefix, after string, limit int)
 	infos, err := t.b.List(ctx, prefix, after, limit)
 	line.Bytes = int64(len(infos))
 	for _, info := range infos {
-		line.Sum = crc32.Update(line.Sum, castagnoli(), append([]byte(info.Name), 0))
+		line.Sum = addName(line.Sum, info.Name)
 	}
 	t.reportLine(line, err)
 	return infos, err
 }
 
-func (t tracedBucket) Delete(ctx context.Context, names ...string) error {
+func (t tracedBucket) Delete(ctx context.Context, names ...string) (deleted []string, err error) {
 	line := TraceLine{Op: OpDelete, Len: int64(len(names)), Begun: time.Now()}
 	if len(names) > 0 {
 		line.Name = names[0]
 	}
-	err := t.b.Delete(ctx, names...)
+	deleted, err = t.b.Delete(ctx, names...)
+	line.Bytes = int64(len(deleted))
+	for _, name := range deleted {
+		line.Sum = addName(line.Sum, name)
+	}
 	t.reportLine(line, err)
-	return err
+	return deleted, err
+}
+
+func addName(sum uint32, name string) uint32 {
+	return crc32.Update(sum, castagnoli(), append([]byte(name), 0))
 }
 
 func checksum(body []byte) uint32 { return crc32.Checksum(body, castagnoli()) }

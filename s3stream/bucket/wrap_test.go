@@ -63,8 +63,8 @@ func TestPrefixSeesItsOwnOnlyAndReportsFullNames(t *testing.T) {
 	if infos, err = b.List(ctx, "", "1", 0); err != nil || len(infos) != 1 || infos[0].Name != "2" {
 		t.Errorf("list after 1: %v, %v; want 2", infos, err)
 	}
-	if err := b.Delete(ctx, "1", "2"); err != nil {
-		t.Fatal(err)
+	if deleted, err := b.Delete(ctx, "1", "2"); err != nil || !slices.Equal(deleted, []string{"1", "2"}) {
+		t.Fatal(deleted, err)
 	}
 	if err := b.Put(ctx, "../escape", nil); err == nil {
 		t.Error("a name that leaves the prefix was taken")
@@ -88,7 +88,7 @@ func TestTraceTellsBytesApart(t *testing.T) {
 		_ = b.Put(t.Context(), "x", []byte(body))
 		_, _ = b.Get(t.Context(), "x", 0, -1)
 		_, _ = b.List(t.Context(), "", "", 0)
-		_ = b.Delete(t.Context(), "x")
+		_, _ = b.Delete(t.Context(), "x")
 	}
 	for i := range 2 {
 		if lines[i].Sum == lines[i+4].Sum || lines[i].Sum == 0 {
@@ -181,7 +181,8 @@ func TestFaultDownAnswersNothingAndComesBack(t *testing.T) {
 	f.SetDown(true)
 	_, errGet := f.Get(t.Context(), "x", 0, -1)
 	_, errList := f.List(t.Context(), "", "", 0)
-	for _, err := range []error{f.Put(t.Context(), "x", nil), errGet, errList, f.Delete(t.Context(), "x")} {
+	_, errDelete := f.Delete(t.Context(), "x")
+	for _, err := range []error{f.Put(t.Context(), "x", nil), errGet, errList, errDelete} {
 		if !errors.Is(err, bucket.ErrBusy) {
 			t.Errorf("request while down: %v, want ErrBusy", err)
 		}

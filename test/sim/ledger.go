@@ -74,7 +74,7 @@ func (b billedBucket) List(ctx context.Context, prefix, after string, limit int)
 	return b.Bucket.List(b.observeRequests(ctx), prefix, after, limit)
 }
 
-func (b billedBucket) Delete(ctx context.Context, names ...string) error {
+func (b billedBucket) Delete(ctx context.Context, names ...string) ([]string, error) {
 	return b.Bucket.Delete(b.observeRequests(ctx), names...)
 }
 

@@ -27,7 +27,7 @@ func Accept(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 		{"what is absent is ErrNotFound", testAbsent},
 		{"list is sorted, after, by prefix, and limited", testListing},
 		{"list turns pages by itself", testManyNames},
-		{"delete removes, and absent is fine", testDeleting},
+		{"delete removes, and what is absent is confirmed", testDeleting},
 		{"a big object comes back as it went", testBigObject},
 		{"an empty object is an object", testEmptyObject},
 		{"names with segments and odd characters are kept", testOddNames},
@@ -179,8 +179,8 @@ func testManyNames(t *testing.T, b bucket.Bucket) {
 		if _, err := b.List(ctx, "many/", "", 0); err != nil {
 			t.Error(err)
 		}
-		if err := b.Delete(ctx, names...); err != nil {
-			t.Error(err)
+		if deleted, err := b.Delete(ctx, names...); err != nil || !slices.Equal(deleted, names) {
+			t.Errorf("%d of %d deletions confirmed: %v", len(deleted), n, err)
 		}
 	})
 	lists, deletes := 0, 0
@@ -203,8 +203,8 @@ func testDeleting(t *testing.T, b bucket.Bucket) {
 		mustPut(t, b, name, name)
 	}
 	for _, names := range [][]string{{}, {"d/1"}, {"d/1"}, {"nothing/at/all"}, {"d/2", "d/nothing", "d/3"}, {"d/4/below"}} {
-		if err := b.Delete(t.Context(), names...); err != nil {
-			t.Errorf("delete %q: %v", names, err)
+		if deleted, err := b.Delete(t.Context(), names...); err != nil || !slices.Equal(deleted, names) {
+			t.Errorf("delete %q: confirmed %q, %v; want all of them", names, deleted, err)
 		}
 	}
 	wantList(t, b, "d/", "", 0, "d/4")

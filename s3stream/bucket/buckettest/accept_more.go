@@ -26,8 +26,8 @@ func testOddNames(t *testing.T, b bucket.Bucket) {
 	}
 	slices.Sort(names)
 	wantList(t, b, "", "", 0, names...)
-	if err := b.Delete(t.Context(), names...); err != nil {
-		t.Fatal(err)
+	if deleted, err := b.Delete(t.Context(), names...); err != nil || !slices.Equal(deleted, names) {
+		t.Fatalf("delete: confirmed %q, %v; want %q", deleted, err, names)
 	}
 	wantList(t, b, "", "", 0)
 }
@@ -44,8 +44,8 @@ func testBadNames(t *testing.T, b bucket.Bucket) {
 			if _, err := b.Get(ctx, name, 0, -1); err == nil || isBucketError(err) {
 				t.Errorf("get %q: %v, want a refusal", name, err)
 			}
-			if err := b.Delete(ctx, "fine", name); err == nil || isBucketError(err) {
-				t.Errorf("delete %q: %v, want a refusal", name, err)
+			if deleted, err := b.Delete(ctx, "fine", name); err == nil || isBucketError(err) || len(deleted) != 0 {
+				t.Errorf("delete %q: confirmed %q, %v; want a refusal", name, deleted, err)
 			}
 		})
 		if len(sent) != 0 {
@@ -99,9 +99,9 @@ func testAttempts(t *testing.T, b bucket.Bucket) {
 	_, _ = b.Get(ctx, "r/1", 2, 0) // sends nothing
 	_, _ = b.List(ctx, "r/", "", 0)
 	_, _ = b.List(ctx, "s/", "", 10)
-	_ = b.Delete(ctx, "r/1")
-	_ = b.Delete(ctx, "r/1", "r/2")
-	_ = b.Delete(ctx) // sends nothing
+	_, _ = b.Delete(ctx, "r/1")
+	_, _ = b.Delete(ctx, "r/1", "r/2")
+	_, _ = b.Delete(ctx) // sends nothing
 
 	want := []bucket.Attempt{
 		{Op: bucket.OpPut, Name: "r/1", Status: 200, Bytes: 5, Cause: bucket.CauseWAL},
@@ -140,7 +140,8 @@ func testEndedContext(t *testing.T, b bucket.Bucket) {
 	sent := countAttempts(ended, func(ctx context.Context) {
 		_, errGet := b.Get(ctx, "x", 0, -1)
 		_, errList := b.List(ctx, "", "", 0)
-		for _, err := range []error{b.Put(ctx, "x", nil), errGet, errList, b.Delete(ctx, "x")} {
+		_, errDelete := b.Delete(ctx, "x")
+		for _, err := range []error{b.Put(ctx, "x", nil), errGet, errList, errDelete} {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("request under an ended context: %v, want context.Canceled", err)
 			}

@@ -16,11 +16,6 @@ import (
 
 // translateError translates an error of the SDK into one of package bucket.
 func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) error {
-	code := ""
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		code = api.ErrorCode()
-	}
 	switch {
 	case !x.sent && ctx.Err() != nil:
 		return ctx.Err()
@@ -29,7 +24,7 @@ func translateError(ctx context.Context, op bucket.Op, x *exchange, err error) e
 	case x.status == 0 || x.status < 300:
 		return noAnswerError(ctx, err)
 	}
-	return errorOfStatus(op, x.status, code, err)
+	return errorOfStatus(op, x.status, codeOf(err), err)
 }
 
 // noAnswerError is no answer, or one that broke off.
@@ -69,4 +64,30 @@ func errorOfStatus(op bucket.Op, status int, code string, err error) error {
 		return fmt.Errorf("status %d: the bucket is in another region: check region and endpoint: %w", status, err)
 	}
 	return fmt.Errorf("status %d: %w", status, err)
+}
+
+// explainDenied adds the permission that is missing to an error of access.
+func explainDenied(err error, permission string) error {
+	if codeOf(err) != "AccessDenied" {
+		return err
+	}
+	return fmt.Errorf("%w; %s is not granted there", err, permission)
+}
+
+// isUnsupported reports whether the store does not have the request that err is of.
+func isUnsupported(x *exchange, err error) bool {
+	switch codeOf(err) {
+	case "MethodNotAllowed", "NotImplemented":
+		return true
+	}
+	return x.status == http.StatusMethodNotAllowed || x.status == http.StatusNotImplemented
+}
+
+// codeOf returns the store's code of an error, "" if it has none.
+func codeOf(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
 }

@@ -31,10 +31,11 @@ const (
 
 // Store is a bucket.Bucket in S3.
 type Store struct {
-	bucket.Bucket // Prefix over Retry over requests
-	requests      *requests
-	prefix        string
-	transport     *http.Transport
+	bucket.Bucket        // Prefix over Retry over requests
+	bucket.UploadAborter // the same
+	requests             *requests
+	prefix               string
+	transport            *http.Transport
 }
 
 // Open makes a Store. It sends nothing to the bucket (see bucket.Probe); ctx
@@ -72,7 +73,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	})
 	r := &requests{client: client, bucket: c.Bucket}
 	r.unsigned.Store(c.Endpoint == "" || c.Endpoint[:5] == "https")
-	return &Store{bucket.Prefix(bucket.Retry(r, c.Retry), c.Prefix), r, c.Prefix, transport}, nil
+	b := bucket.Prefix(bucket.Retry(r, c.Retry), c.Prefix)
+	return &Store{b, b.(bucket.UploadAborter), r, c.Prefix, transport}, nil
 }
 
 // Close closes idle connections. Requests under way must have ended.

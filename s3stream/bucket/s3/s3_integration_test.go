@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/zonewise/zonewise/s3stream/bucket"
 	"github.com/zonewise/zonewise/s3stream/bucket/buckettest"
 	"github.com/zonewise/zonewise/s3stream/bucket/s3"
@@ -99,10 +103,10 @@ func TestS3AttemptsAreWhatTheServerSaw(t *testing.T) {
 	if _, err := store.List(ctx, "", "", 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Delete(ctx, "o/00", "o/01", "o/02"); err != nil {
+	if _, err := store.Delete(ctx, "o/00", "o/01", "o/02"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Delete(ctx, "o/03"); err != nil {
+	if _, err := store.Delete(ctx, "o/03"); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]int{"put 200": 20, "put 412": 5, "get 404": 5, "get 206": 5, "list 200": 1, "delete 200": 1, "delete 204": 1}
@@ -189,6 +193,42 @@ func TestS3OutageIsBusyAndPasses(t *testing.T) {
 	infos, err := store.List(t.Context(), "", "", 0)
 	if err != nil || len(infos) != 3 {
 		t.Errorf("afterwards: %v, %v; want three objects", infos, err)
+	}
+}
+
+// Uploads that another program began below our prefix are found and removed; those of
+// a neighbour are left alone.
+func TestS3AbortsUploadsOfOthers(t *testing.T) {
+	server := s3server.Start(t, s3server.Options{})
+	store := open(t, server, "cluster")
+	client := awss3.New(awss3.Options{Region: server.Region, BaseEndpoint: aws.String(server.Endpoint), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(server.AccessKey, server.SecretKey, "")})
+	for _, name := range []string{"cluster/wal/1", "cluster/wal/2", "cluster2/wal/1"} {
+		if _, err := client.CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: &server.Bucket, Key: &name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if young, err := store.ListUploads(t.Context(), "", time.Hour); err != nil || len(young) != 0 {
+		t.Errorf("uploads older than an hour: %v, %v; want none", young, err)
+	}
+	found, err := store.ListUploads(t.Context(), "", -time.Minute)
+	if err != nil || len(found) != 2 || found[0].Name != "wal/1" || found[1].Name != "wal/2" {
+		t.Fatalf("uploads: %v, %v; want the two below the prefix", found, err)
+	}
+	if aborted, err := store.AbortUploads(t.Context(), append(found, found[0])...); err != nil || aborted != 3 {
+		t.Errorf("aborted %d, %v; want 3, an absent one being fine", aborted, err)
+	}
+	if left, err := open(t, server, "").ListUploads(t.Context(), "", -time.Minute); err != nil || len(left) != 1 || left[0].Name != "cluster2/wal/1" {
+		t.Errorf("left: %v, %v; want the neighbour's", left, err)
+	}
+}
+
+func TestS3TellsItsVersioning(t *testing.T) {
+	store := open(t, s3server.Start(t, s3server.Options{}), "")
+	if v, err := store.Versioning(t.Context()); v != s3.VersioningOff {
+		t.Errorf("versioning of a server without it: %q, %v", v, err)
+	} else {
+		t.Logf("%q, %v", v, err)
 	}
 }
 

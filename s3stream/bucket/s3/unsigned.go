@@ -30,12 +30,12 @@ func (s *Store) SkipBodyHash(ctx context.Context, nonce string) error {
 	err := s.requests.putObject(ctx, name, body, bodyGuard{crc32c([]byte("another body")), true})
 	switch {
 	case err == nil:
-		return errors.Join(errors.New("skip the hash of bodies: this store does not compare a body with its checksum"), s.requests.Delete(ctx, name))
+		return errors.Join(errors.New("skip the hash of bodies: this store does not compare a body with its checksum"), s.requests.deleteOne(ctx, name))
 	case errors.Is(err, bucket.ErrDenied):
 		return fmt.Errorf("skip the hash of bodies: %w", err)
 	}
 	err = s.requests.putObject(ctx, name, body, bodyGuard{crc32c(body), true})
-	if err = errors.Join(err, s.requests.Delete(ctx, name)); err != nil {
+	if err = errors.Join(err, s.requests.deleteOne(ctx, name)); err != nil {
 		return fmt.Errorf("skip the hash of bodies: %w", err)
 	}
 	s.requests.unsigned.Store(true)

@@ -93,7 +93,7 @@ func loggedRequests(t *testing.T, c *cluster.Cluster) (counts map[string]int64, 
 		switch {
 		case r.Operation == "PutObject":
 			counts["put"]++
-		case r.Operation == "GetObject":
+		case r.Operation == "GetObject", r.Operation == "GetBucketVersioning":
 			counts["get"]++
 		case strings.HasPrefix(r.Operation, "ListObjects"):
 			counts["list"]++
