@@ -135,7 +135,8 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 }
 
 // DecodeEntry decodes and validates an entry, reusing the memory of e. e.Inline
-// is a slice of b. ErrVersion where a later version wrote it.
+// is a slice of b. ErrVersion where a later version wrote it. A command that the
+// entry's feature level does not have yet is an error.
 func DecodeEntry(b []byte, e *Entry) error { return decodeEntry(b, e, nil) }
 
 // decodeEntry is DecodeEntry with memory for the reader of command fields, or
@@ -214,7 +215,7 @@ func (r *reader) readEntryHead(e *Entry, fields *reader) {
 		}
 		e.Parts = append(e.Parts, r.readPart(e.Time, runs))
 	}
-	e.Commands = r.readCommands(e.Commands[:0], fields)
+	e.Commands = r.readCommands(e, fields)
 }
 
 func (r *reader) readObjects(session SessionID, out []ObjectRef) []ObjectRef {

@@ -48,7 +48,8 @@ func declaredKinds(t *testing.T) map[string]CommandKind {
 
 func TestEveryCommandHasOneRow(t *testing.T) {
 	rows := map[string]CommandKind{}
-	for k, decode := range commandDecoders {
+	for k, row := range commandRows {
+		decode := row.decode
 		unused := k == 0 || k >= 27 && k <= 39
 		if unused != (decode == nil) {
 			t.Errorf("kind %d: row %v, unused %v", k, decode != nil, unused)
@@ -78,9 +79,23 @@ func TestSamplesHaveEveryCommand(t *testing.T) {
 	for _, c := range slices.Concat(sampleEntry().Commands, txnEntry().Commands, memberEntry().Commands, storageEntry().Commands) {
 		sampled[c.Kind()] = true
 	}
-	for k, decode := range commandDecoders {
-		if decode != nil && !sampled[CommandKind(k)] {
+	for k, row := range commandRows {
+		if row.decode != nil && !sampled[CommandKind(k)] {
 			t.Errorf("no sample entry has a command of kind %d", k)
+		}
+	}
+}
+
+func TestACommandBelowItsLevelIsRefused(t *testing.T) {
+	e := sampleEntry()
+	e.Level = MinFeatureLevel - 1
+	_, err := AppendEntry(nil, e)
+	if want := "command metadata.OpenSession needs feature level 1, the entry has level 0"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+	for k, row := range commandRows {
+		if row.decode != nil && (row.from < MinFeatureLevel || row.from > MaxFeatureLevel) {
+			t.Errorf("kind %d is for feature level %d on, levels are %d to %d", k, row.from, MinFeatureLevel, MaxFeatureLevel)
 		}
 	}
 }
