@@ -132,10 +132,10 @@ func (s *Server) listPartitionOffset(ctx context.Context, r *request, committed 
 	case p.Timestamp == timeLatestTiered, p.Timestamp == timeEarliestPendingUpload:
 		return
 	case p.Timestamp == timeMaxTimestamp:
-		s.listSearchedOffset(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
+		s.listSearchedOffset(rp, tp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) { return s.cfg.Reader.MaxTimestamp(ctx, tp) })
 		return
 	default:
-		s.listSearchedOffset(rp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
+		s.listSearchedOffset(rp, tp, end, func() (metadata.Offset, metadata.UnixMilli, bool, error) {
 			return s.cfg.Reader.OffsetForTime(ctx, tp, metadata.UnixMilli(p.Timestamp))
 		})
 		return
@@ -160,11 +160,12 @@ func isTimestampSupported(timestamp int64, version int16) bool {
 
 // listSearchedOffset returns the result of a search: -1 and -1 if it found
 // nothing before end.
-func (s *Server) listSearchedOffset(rp *kmsg.ListOffsetsResponseTopicPartition, end metadata.Offset, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
+func (s *Server) listSearchedOffset(rp *kmsg.ListOffsetsResponseTopicPartition, tp metadata.TopicPartition, end metadata.Offset, search func() (metadata.Offset, metadata.UnixMilli, bool, error)) {
 	offset, ts, found, err := search()
 	switch {
 	case err != nil:
 		rp.ErrorCode = kafkaErrorCode(err)
+		s.logReadError(tp, err)
 	case found && offset < end:
 		rp.Offset, rp.Timestamp, rp.LeaderEpoch = int64(offset), int64(ts), dataEpoch
 	}

@@ -31,11 +31,13 @@ func kafkaErrorCode(err error) int16 {
 		return kerr.NotLeaderForPartition.Code
 	case errors.Is(err, wal.ErrStorage):
 		return kerr.NotEnoughReplicas.Code
+	case errors.Is(err, s3stream.ErrTrimmed):
+		return kerr.OffsetOutOfRange.Code
+	case errors.Is(err, s3stream.ErrUnavailable), errors.Is(err, s3stream.ErrCorrupt), errors.Is(err, s3stream.ErrVersion):
+		return kerr.KafkaStorageError.Code // also where its cause is a barrier that timed out
 	case errors.Is(err, wal.ErrOutcomeUnknown), errors.Is(err, metadata.ErrOutcomeUnknown),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return kerr.RequestTimedOut.Code
-	case errors.Is(err, s3stream.ErrUnavailable), errors.Is(err, s3stream.ErrCorrupt), errors.Is(err, s3stream.ErrVersion):
-		return kerr.KafkaStorageError.Code
 	}
 	return kerr.RequestTimedOut.Code
 }

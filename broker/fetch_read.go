@@ -244,16 +244,28 @@ func (f *fetch) readPart(ctx context.Context, p *fetchPart, limit int, oneBatch 
 		MinOne: oneBatch, Until: p.endOffset, Stats: &stats})
 	p.gets += uint64(stats.GETs)
 	if err != nil {
-		if !errors.Is(err, context.Canceled) {
-			f.s.cfg.Log.Warn("partition read failed; the consumer gets a retriable error", "topic", f.s.topicName(p.tp.Topic),
-				"partition", p.tp.Partition, "offset", p.offset, "err", err)
+		if p.code = f.mapReadError(p, err); p.code == kafkaErrorCode(err) { // not deleted meanwhile
+			f.s.logReadError(p.tp, err, "offset", p.offset)
 		}
-		p.code = f.mapReadError(p, err)
 		return
 	}
 	p.result = partReadResult{records: out.Records, bytes: out.Bytes}
 	if p.committedOnly && out.Bytes > 0 {
 		f.s.cfg.Replica.View(func(st *metadata.State) { p.result.aborted = st.AbortedTxns(nil, p.tp, p.offset, out.Next) })
+	}
+}
+
+// logReadError logs why records could not be read. What is missing or damaged
+// although the state refers to it is an error, and names the object; that a newer
+// state, the bucket or the log cannot be had is temporary.
+func (s *Server) logReadError(tp metadata.TopicPartition, err error, args ...any) {
+	args = append([]any{"topic", s.topicName(tp.Topic), "partition", tp.Partition}, args...)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, s3stream.ErrTrimmed):
+	case errors.Is(err, s3stream.ErrCorrupt):
+		s.cfg.Log.Error("ALARM: records cannot be read: an object is missing or damaged; clients get a retriable error", append(args, "err", err)...)
+	default:
+		metadata.LogFailure(s.cfg.Log, "partition read failed; clients get a retriable error", err, args...)
 	}
 }
 

@@ -168,10 +168,11 @@ func decodeArchiveHead(b []byte) (*Archive, int, error) {
 
 // archiveInlineIndex is an archive's index: where each entry's inline bytes are.
 type archiveInlineIndex struct {
-	position     int64
-	lastRevision Revision // of the last entry
-	items        []archiveInlineItem
-	digest       [sha256.Size]byte
+	position      int64
+	firstRevision Revision // of the first entry
+	lastRevision  Revision // of the last entry
+	items         []archiveInlineItem
+	digest        [sha256.Size]byte
 }
 
 type archiveInlineItem struct {
@@ -194,8 +195,7 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	ix := &archiveInlineIndex{position: int64(r.Uint64())}
 	count := r.Uint64()
 	copy(ix.digest[:], r.Take(sha256.Size))
-	r.Uint64()
-	ix.lastRevision = Revision(r.Uint64())
+	ix.firstRevision, ix.lastRevision = Revision(r.Uint64()), Revision(r.Uint64())
 	if size == unknownSize && ix.position >= 0 && count < 1<<32 {
 		size = ix.position + int64(count)*archiveIndexItemSize + archiveTrailerSize
 	}

@@ -99,15 +99,6 @@ func (s *State) Archive(r Revision) (ArchiveRef, bool) {
 	return ArchiveRef{}, false
 }
 
-// ArchiveOfExtent returns the accepted archive of an extent; false where there is
-// none, or it is dead.
-func (s *State) ArchiveOfExtent(x Extent) (ArchiveRef, bool) {
-	if a := s.archives.rows.get(x); a != nil {
-		return *a, true
-	}
-	return ArchiveRef{}, false
-}
-
 // Archives returns the accepted archives that are not dead, oldest first.
 func (s *State) Archives() []ArchiveRef {
 	out := make([]ArchiveRef, 0, len(s.archives.order))

@@ -315,10 +315,8 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 }
 
 // loadCheckpoint loads the checkpoint if the replica is too far behind for the
-// archives.
-func (f *follower) loadCheckpoint(ctx context.Context) error {
-	r, p := f.r, f.from.Checkpoint
-	f.ready = f.from.ArchivedUpTo == 0
+// archives, or if one of these is gone.
+func (r *Replica) loadCheckpoint(ctx context.Context, p *CheckpointPointer) error {
 	if p == nil {
 		return nil
 	}
@@ -326,8 +324,9 @@ func (f *follower) loadCheckpoint(ctx context.Context) error {
 	var extent Extent
 	r.View(func(s *State) { applied, extent = s.revision, s.extent })
 	// A broker that is only a little behind continues from its state: the archive
-	// of its extent follows without a gap.
-	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || applied > 0 && extent+maxReplayExtents > p.Extent) {
+	// of its extent follows without a gap, unless it was deleted.
+	near := applied > 0 && extent+maxReplayExtents > p.Extent && !r.archiveGone
+	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || near) {
 		return nil
 	}
 	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)

@@ -97,13 +97,13 @@ func TestADamagedTrailerIsNotBelieved(t *testing.T) {
 		}
 	}
 	body := w.Finish()
-	if chain, err := ArchiveChain(t.Context(), storeOf("a", body), "a", 11); err != nil || len(chain) != 1 {
+	if chain, err := ArchiveChain(t.Context(), storeOf("a", body), "a", LogPosition{Revision: 11}); err != nil || len(chain) != 1 {
 		t.Fatalf("chain %v, %v", chain, err)
 	}
 	for i := len(body) - archiveTrailerSize; i < len(body); i++ {
 		damaged := bytes.Clone(body)
 		damaged[i] ^= 1
-		if chain, err := ArchiveChain(t.Context(), storeOf("a", damaged), "a", 11); !errors.Is(err, ErrCorrupt) {
+		if chain, err := ArchiveChain(t.Context(), storeOf("a", damaged), "a", LogPosition{Revision: 11}); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("byte %d of the trailer: chain %v, error %v", i-len(body)+archiveTrailerSize, chain, err)
 		}
 	}

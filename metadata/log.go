@@ -74,8 +74,11 @@ type StartPoint struct {
 	Head         Revision // of the newest entry
 	Extent       Extent
 	ArchivedUpTo Extent // extents up to this one are read from the bucket
-	Checkpoint   *CheckpointPointer
-	Level        FeatureLevel // of the log's format key
+	// ArchivedObject is the key, below "<cluster>/", of the accepted archive of
+	// extent ArchivedUpTo; empty where that is 0.
+	ArchivedObject string
+	Checkpoint     *CheckpointPointer
+	Level          FeatureLevel // of the log's format key
 }
 
 // CheckpointPointer names a checkpoint in the bucket.
@@ -171,10 +174,12 @@ type LogAdmin interface {
 	CloseExtent(ctx context.Context, role Role, g Extent) (Revision, error)
 	// ReadExtent delivers the entries of a closed extent in revision order.
 	ReadExtent(ctx context.Context, g Extent, deliver func(CommittedEntry) error) error
-	// DeleteArchived records that extents up to g are read from the bucket, then
+	// DeleteArchived records that extents up to g are read from the bucket, from
+	// object (the accepted archive of g, by the state) and its predecessors, then
 	// deletes their keys in small steps. It finishes what an earlier holder
-	// began.
-	DeleteArchived(ctx context.Context, role Role, g Extent) error
+	// began. It is an error, and deletes nothing, where another object is recorded
+	// for g.
+	DeleteArchived(ctx context.Context, role Role, g Extent, object string) error
 	// SetCheckpoint moves the checkpoint pointer; an older one is a no-op.
 	SetCheckpoint(ctx context.Context, role Role, p CheckpointPointer) error
 	// CompactStore compacts the log's store behind rev and reports its size.

@@ -22,16 +22,11 @@ func (c *Maintenance) maintainArchives(ctx context.Context, role Role) error {
 	}
 	var pending []PendingArchive
 	var accepted ArchiveRef
-	c.cfg.Replica.View(func(s *State) {
-		pending = s.PendingArchives()
-		if a := s.archives.newest(); a != nil {
-			accepted = *a
-		}
-	})
+	c.cfg.Replica.View(func(s *State) { pending, accepted = s.PendingArchives(), s.newestArchive() })
 	if accepted.Extent > 0 {
 		// Also where truncated is there already: an earlier holder may have died
 		// while it deleted keys.
-		if err := c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent); err != nil {
+		if err := c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent, accepted.Object); err != nil {
 			return err
 		}
 	}
@@ -82,8 +77,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	}
 	body := w.Finish()
 	// A name is used once. Whether a failed PUT stored the object or not, the
-	// next attempt has another name; the accepted one is in the AcceptArchive
-	// entry.
+	// next attempt has another name; the state has the accepted one.
 	c.archivesNamed++
 	key := ArchiveKey(inc, p.Extent, c.cfg.Session.ID(), c.archivesNamed)
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
@@ -113,7 +107,19 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 		return false, nil
 	}
 	delete(c.archiveRefusals, p.Extent)
-	return true, c.cfg.Admin.DeleteArchived(ctx, role, p.Extent)
+	// Not key: where an earlier try was accepted unheard, this one is a duplicate.
+	var accepted ArchiveRef
+	c.cfg.Replica.View(func(s *State) { accepted = s.newestArchive() })
+	return true, c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent, accepted.Object)
+}
+
+// newestArchive returns the archive that was accepted last; zero where there is
+// none.
+func (s *State) newestArchive() (newest ArchiveRef) {
+	if a := s.archives.newest(); a != nil {
+		newest = *a
+	}
+	return newest
 }
 
 // checkIncarnation stops a broker whose cluster was recovered into another etcd:

@@ -17,6 +17,7 @@ type MemLog struct {
 	head        Revision
 	extent      Extent
 	truncated   Extent
+	archive     string // of truncated
 	checkpoint  *CheckpointPointer
 	entries     []CommittedEntry // of extents not truncated
 	byKey       map[EntryKey]int
@@ -100,7 +101,7 @@ func (l *MemLog) Start(context.Context) (StartPoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return StartPoint{Incarnation: 1, Revision: l.rev, Head: l.head, Extent: l.extent,
-		ArchivedUpTo: l.truncated, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
+		ArchivedUpTo: l.truncated, ArchivedObject: l.archive, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
 }
 
 // Follow implements Log.
@@ -273,17 +274,24 @@ func (l *MemLog) ReadExtent(_ context.Context, g Extent, deliver func(CommittedE
 }
 
 // DeleteArchived implements LogAdmin.
-func (l *MemLog) DeleteArchived(_ context.Context, role Role, g Extent) error {
+func (l *MemLog) DeleteArchived(_ context.Context, role Role, g Extent, object string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.roles[role.Name] != role {
 		return ErrRoleLost
 	}
-	if g >= l.extent {
+	switch {
+	case g >= l.extent:
 		return fmt.Errorf("truncate extent %d: it is open", g)
+	case g == 0 || object == "":
+		return fmt.Errorf("truncate extent %d: no archive %q", g, object)
+	case g == l.truncated && object != l.archive:
+		return fmt.Errorf("truncate extent %d: its archive is %s, not %s", g, l.archive, object)
 	}
 	l.rev++
-	l.truncated = max(l.truncated, g)
+	if g > l.truncated {
+		l.truncated, l.archive = g, object
+	}
 	l.entries = slices.DeleteFunc(l.entries, func(c CommittedEntry) bool { return c.Extent <= l.truncated })
 	clear(l.byKey)
 	for i, c := range l.entries {

@@ -2,82 +2,63 @@ package metadata
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 )
 
+// LogPosition is how far a state has applied the log.
+type LogPosition struct {
+	Revision Revision          // of the last entry
+	Digest   [sha256.Size]byte // of the log up to it
+}
+
+// LogPosition returns how far the state has applied the log.
+func (s *State) LogPosition() LogPosition { return LogPosition{s.revision, s.lastDigest()} }
+
 // replayArchives applies the archives between what is applied and the extents
-// that are still keys. The archives are found backwards: an AcceptArchive entry
-// that is still among the keys names the newest one, and each archive names the
-// one before it. done is false until that entry has arrived.
-func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool, err error) {
-	name, ok := findArchiveKey(f.heldEntries, f.from.ArchivedUpTo)
-	if !ok {
-		f.r.View(func(s *State) {
-			var a ArchiveRef
-			a, ok = s.ArchiveOfExtent(f.from.ArchivedUpTo)
-			name = a.Object
-		})
+// that are still keys. The start point names the newest one, and each archive
+// names the one before it. Nothing is read where an entry of a later extent is
+// applied already.
+func (r *Replica) replayArchives(ctx context.Context, from StartPoint) error {
+	var at LogPosition
+	var extent Extent
+	r.View(func(s *State) { at, extent = s.LogPosition(), s.extent })
+	if extent > from.ArchivedUpTo {
+		return nil
 	}
-	if !ok {
-		if caughtUp {
-			return false, fmt.Errorf("%w: extents up to %d are truncated, and no log entry names the archive of the last one",
-				ErrCorrupt, f.from.ArchivedUpTo)
-		}
-		return false, nil
-	}
-	chain, err := f.archiveChain(ctx, name)
+	chain, err := ArchiveChain(ctx, r.cfg.Store, from.ArchivedObject, at)
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, key := range chain {
-		if err := f.r.replayArchive(ctx, key); err != nil {
-			return false, err
+		if err := r.replayArchive(ctx, key); err != nil {
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
-// findArchiveKey finds the accepted archive of an extent among entries. Only the
-// last AcceptArchive counts: after one that was refused comes another, for the
-// object that was accepted.
-func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool) {
-	var e Entry
-	for i := range list {
-		if DecodeEntry(list[i].Bytes, &e) != nil {
-			continue
-		}
-		for _, cmd := range e.Commands {
-			if a, is := cmd.(AcceptArchive); is && a.Extent == g {
-				key, ok = a.Object, true
-			}
-		}
-	}
-	return key, ok
-}
-
-// archiveChain lists the archives to replay, oldest first.
-func (f *follower) archiveChain(ctx context.Context, newest string) ([]string, error) {
-	var applied Revision
-	f.r.View(func(s *State) { applied = s.revision })
-	return ArchiveChain(ctx, f.r.cfg.Store, newest, applied)
-}
-
-// ArchiveChain follows the predecessors of an archive back to the first one with
-// anything after a revision, and returns their keys, oldest first.
-func ArchiveChain(ctx context.Context, store Store, newest string, after Revision) ([]string, error) {
+// ArchiveChain follows the predecessors of an archive, whose key is empty where
+// there is none, back to the one that continues the log at a position, and
+// returns the keys of those with anything after it, oldest first. A predecessor
+// that is not needed is not read: it may have been deleted.
+func ArchiveChain(ctx context.Context, store Store, newest string, at LogPosition) ([]string, error) {
 	var keys []string
 	for key := newest; key != ""; {
 		ix, err := readArchiveIndex(ctx, store, ArchiveRef{Object: key, Size: unknownSize})
 		if err != nil {
 			return nil, err
 		}
-		if ix.lastRevision <= after {
+		if ix.lastRevision <= at.Revision {
 			break
 		}
 		keys = append(keys, key)
+		if ix.firstRevision <= at.Revision+1 {
+			break
+		}
 		head, err := store.Get(ctx, key, 0, archiveHeadSize+256)
 		if err != nil {
 			return nil, fmt.Errorf("read archive %s: %w", key, err)
@@ -85,6 +66,9 @@ func ArchiveChain(ctx context.Context, store Store, newest string, after Revisio
 		a, _, err := decodeArchiveHead(head)
 		if err != nil {
 			return nil, fmt.Errorf("archive %s: %w", key, err)
+		}
+		if a.Before == at.Digest {
+			break
 		}
 		key = a.Predecessor
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,9 @@ type Replica struct {
 	reloadWanted atomic.Bool // load the checkpoint again: this state differs from it
 	reloads      int         // under mu
 	archives     archiveIndexCache
+	// archiveGone: an archive that the replay needed was deleted; the next pass
+	// starts from the checkpoint, if that is newer. Only Run's goroutine uses it.
+	archiveGone bool
 }
 
 // AppliedEntry is passed to observers. Entry is valid during the call only; it is
@@ -180,6 +184,8 @@ func (r *Replica) Run(ctx context.Context) error {
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
 			r.cfg.Logger.Info("restarting the log follower from the start", "reason", err)
+		case errors.Is(err, fs.ErrNotExist):
+			r.cfg.Logger.Warn("a checkpoint or an archive is missing from the bucket: reading again which ones to start from", "err", err)
 		default:
 			LogFailure(r.cfg.Logger, "following the log was interrupted", err)
 		}
@@ -211,25 +217,20 @@ func (r *Replica) followOnce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read start point: %w", err)
 	}
-	f := follower{r: r, from: from}
-	if err := f.loadCheckpoint(ctx); err != nil {
+	r.head.Store(max(r.head.Load(), int64(from.Head)))
+	if err := r.loadCheckpoint(ctx, from.Checkpoint); err != nil {
 		return err
 	}
-	return r.cfg.Log.Follow(ctx, from, func(batch []CommittedEntry, upTo Revision, caughtUp bool) error {
-		return f.applyBatch(ctx, batch, upTo, caughtUp)
-	})
+	if err := r.replayArchives(ctx, from); err != nil {
+		r.archiveGone = r.archiveGone || errors.Is(err, fs.ErrNotExist)
+		return err
+	}
+	r.archiveGone = false
+	return r.cfg.Log.Follow(ctx, from, r.applyBatch)
 }
 
-// follower is the state of one pass.
-type follower struct {
-	r           *Replica
-	from        StartPoint
-	heldEntries []CommittedEntry // entries that wait until the archives before them are replayed
-	ready       bool             // the state has everything before the next delivery
-}
-
-func (f *follower) applyBatch(ctx context.Context, batch []CommittedEntry, upTo Revision, caughtUp bool) error {
-	r := f.r
+// applyBatch applies entries that arrived together.
+func (r *Replica) applyBatch(batch []CommittedEntry, upTo Revision, caughtUp bool) error {
 	defer func() {
 		for _, woken := range r.afterBatch {
 			woken()
@@ -238,14 +239,7 @@ func (f *follower) applyBatch(ctx context.Context, batch []CommittedEntry, upTo 
 	if r.reloadWanted.Load() && caughtUp {
 		return errReload
 	}
-	r.head.Store(max(r.head.Load(), int64(f.from.Head), int64(upTo)))
-	if !f.ready {
-		f.heldEntries = append(f.heldEntries, batch...)
-		if done, err := f.replayArchives(ctx, caughtUp); err != nil || !done {
-			return err
-		}
-		batch, f.heldEntries, f.ready = f.heldEntries, nil, true
-	}
+	r.head.Store(max(r.head.Load(), int64(upTo)))
 	for i := range batch {
 		if err := r.applyEntry(&batch[i], true); err != nil {
 			return err

@@ -22,9 +22,25 @@ type directSubmitter struct {
 	s    SessionID
 	lane Lane
 	seq  LaneSeq
+
+	hookMu sync.Mutex
+	before func(Command) // of the first command, where not nil
+}
+
+// beforeSubmit has f called before each Submit.
+func (d *directSubmitter) beforeSubmit(f func(Command)) {
+	d.hookMu.Lock()
+	defer d.hookMu.Unlock()
+	d.before = f
 }
 
 func (d *directSubmitter) Submit(ctx context.Context, cmds []Command, guard *Guard) (Outcome, error) {
+	d.hookMu.Lock()
+	before := d.before
+	d.hookMu.Unlock()
+	if before != nil {
+		before(cmds[0])
+	}
 	return d.commit(ctx, &Entry{Commands: cmds}, guard)
 }
 

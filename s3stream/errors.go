@@ -15,6 +15,9 @@ var (
 	// ErrUnavailable: the bucket did not respond properly; the same call
 	// may be made again.
 	ErrUnavailable = errors.New("bucket is unavailable")
+	// ErrTrimmed: the state no longer has the offset: it is below the log start,
+	// or the partition was deleted. Nothing is damaged.
+	ErrTrimmed = errors.New("the offset was deleted")
 )
 
 // CorruptError names the damaged object and what is wrong with it.

@@ -33,11 +33,17 @@ func (p *locatedSpan) key() string {
 }
 
 // locateSpans looks up the spans that hold offsets from From on, below Until,
-// until they are want bytes together.
+// until they are want bytes together. ErrTrimmed where From was deleted: what
+// follows would not be what was asked for.
 func (s *Store) locateSpans(req *ReadRequest, want int64) ([]locatedSpan, error) {
 	var spans []metadata.Span
 	var places []locatedSpan
+	trimmed := false
 	s.config.Replica.View(func(st *metadata.State) {
+		p, ok := st.Partition(req.Partition)
+		if trimmed = !ok || req.From < p.LogStart; trimmed {
+			return
+		}
 		next := req.From
 		for total := int64(0); total < want && len(places) < MaxReadSpans; {
 			spans = st.Spans(spans[:0], req.Partition, next, 64)
@@ -54,6 +60,9 @@ func (s *Store) locateSpans(req *ReadRequest, want int64) ([]locatedSpan, error)
 			}
 		}
 	})
+	if trimmed {
+		return nil, fmt.Errorf("offset %d: %w", req.From, ErrTrimmed)
+	}
 	for i := range places {
 		if err := s.loadFromMemory(&places[i]); err != nil {
 			return nil, err

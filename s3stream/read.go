@@ -19,8 +19,13 @@ const maxReadTries = 3
 // found something does not fail: the next read, which begins there, returns the
 // error.
 //
-// Errors: ErrCorrupt (stop and inspect), ErrUnavailable (retriable), or the
-// context's own.
+// What is missing from the bucket may have been deleted since the state was
+// read. So it is looked up again behind a barrier: ErrTrimmed where the state no
+// longer has the offset, ErrCorrupt where it still names the missing object.
+// Without a barrier nobody can tell which, so that is ErrUnavailable.
+//
+// Errors: ErrCorrupt (stop and inspect), ErrTrimmed, ErrUnavailable (retriable),
+// or the context's own.
 func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 	ctx = bucket.WithCause(ctx, bucket.CauseFetch)
 	s.runReadHook(req.Partition, req.From)
@@ -35,7 +40,7 @@ func (s *Store) Read(ctx context.Context, req ReadRequest) (ReadResult, error) {
 			return ReadResult{Next: req.From}, toReadError(req.Partition, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {
-			return ReadResult{Next: req.From}, barrierError(err)
+			return ReadResult{Next: req.From}, barrierError(ctx, err)
 		}
 	}
 }
@@ -45,7 +50,12 @@ func shouldRetryRead(err error) bool {
 	return errors.As(err, &gone) || errors.Is(err, ErrCorrupt)
 }
 
-func barrierError(err error) error {
+// barrierError: a barrier failed, so a newer state cannot be had now. A barrier's
+// own time-out is not the reader's.
+func barrierError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return fmt.Errorf("%w: wait for the newest state after missing data: %w", ErrUnavailable, err)
 }
 

@@ -211,7 +211,7 @@ func toReadError(tp metadata.TopicPartition, err error) error {
 		return nil
 	case errors.As(err, &gone):
 		err = &CorruptError{gone.object, gone.detail + ", but the state refers to it"}
-	case errors.Is(err, ErrCorrupt), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrTrimmed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

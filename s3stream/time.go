@@ -95,7 +95,7 @@ func (s *Store) searchPartition(ctx context.Context, tp metadata.TopicPartition,
 			return toReadError(tp, err)
 		}
 		if err := s.config.Replica.Barrier(ctx); err != nil {
-			return barrierError(err)
+			return barrierError(ctx, err)
 		}
 	}
 }

@@ -78,6 +78,8 @@ type world struct {
 	lengths  map[metadata.Revision]int64 // of archived inline bytes
 	barriers int
 	onBarrer func()
+	// barrierErr, where not nil, is what barriers end with.
+	barrierErr error
 
 	want map[metadata.TopicPartition][]byte // batches as they must be served
 	ends map[metadata.TopicPartition][]metadata.Offset
@@ -129,10 +131,13 @@ func (w *world) View(f func(*metadata.State)) {
 func (w *world) Barrier(ctx context.Context) error {
 	w.mu.Lock()
 	w.barriers++
-	f := w.onBarrer
+	f, err := w.onBarrer, w.barrierErr
 	w.mu.Unlock()
 	if f != nil {
 		f()
+	}
+	if err != nil {
+		return err
 	}
 	return ctx.Err()
 }

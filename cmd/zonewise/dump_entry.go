@@ -149,6 +149,9 @@ func runDumpLog(ctx context.Context, o *etcdOptions, cluster string, check bool,
 	f := log.Format()
 	fmt.Fprintf(env.Stdout, "cluster %s: layout %d, level %d, incarnation %d, base %d\n", cluster, f.Layout, f.Level, f.Incarnation, f.Base)
 	fmt.Fprintf(env.Stdout, "head %d, generation %d, truncated %d, read at revision %d\n", from.Head, from.Extent, from.ArchivedUpTo, from.Revision)
+	if from.ArchivedObject != "" {
+		fmt.Fprintf(env.Stdout, "newest archive %s\n", from.ArchivedObject)
+	}
 	if p := from.Checkpoint; p != nil {
 		fmt.Fprintf(env.Stdout, "checkpoint %s at revision %d, hash %016x\n", p.Object, p.Revision, p.Hash)
 	}

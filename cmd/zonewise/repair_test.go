@@ -30,7 +30,7 @@ func TestRepairNospaceLeadsOutOfTheAlarm(t *testing.T) {
 	// Keys of generations that lie in archives, and one of the present one.
 	archived, present := etcdlog.Root+"main/log/0000000000000003/s/standard/1", etcdlog.Root+"main/log/0000000000000004/s/standard/1"
 	for key, value := range map[string]string{archived: strings.Repeat("a", 1<<20), present: "p",
-		etcdlog.Root + "main/generation": "0000000000000004", etcdlog.Root + "main/truncated": "0000000000000003"} {
+		etcdlog.Root + "main/generation": "0000000000000004", etcdlog.Root + "main/truncated": "0000000000000003 1/archive/3"} {
 		if _, err := c.Put(t.Context(), key, value); err != nil {
 			t.Fatal(err)
 		}

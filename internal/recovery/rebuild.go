@@ -141,7 +141,7 @@ func archivedOf(key string, a *metadata.Archive, size int64) metadata.AcceptArch
 // replayArchives applies the archives after the state, up to the last one, and checks
 // that each continues the log by its digest.
 func (b *RebuiltState) replayArchives(ctx context.Context, objects bucket.Bucket, state *metadata.State) error {
-	chain, err := metadata.ArchiveChain(ctx, objects, b.Archive, state.Revision())
+	chain, err := metadata.ArchiveChain(ctx, objects, b.Archive, state.LogPosition())
 	if err != nil {
 		return err
 	}

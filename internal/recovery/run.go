@@ -196,7 +196,7 @@ func (r *recoveryRun) beginIncarnation(ctx context.Context, n metadata.Incarnati
 	}
 	r.Progress("beginning incarnation %d: its revisions start at %d", n, n.Base())
 	f, err := etcdlog.Recover(ctx, r.Client, r.Cluster, etcdlog.RecoverRequest{Incarnation: n, Base: n.Base(), Level: b.State.Level(),
-		Truncated: b.Last.Extent, Checkpoint: b.Checkpoint, Token: r.Token})
+		Truncated: b.Last.Extent, Archive: b.Archive, Checkpoint: b.Checkpoint, Token: r.Token})
 	if errors.Is(err, etcdlog.ErrClusterExists) {
 		// Somebody was faster, as another incarnation: ours never was.
 		_, left := r.objects.Delete(ctx, MarkerKey(n))

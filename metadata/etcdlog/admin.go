@@ -107,13 +107,14 @@ func (l *Log) SetCheckpoint(ctx context.Context, role metadata.Role, p metadata.
 
 // DeleteArchived implements metadata.LogAdmin. It is called repeatedly for the same
 // extent, to finish what an earlier holder began, and then only reads.
-func (l *Log) DeleteArchived(ctx context.Context, role metadata.Role, g metadata.Extent) error {
-	if g == 0 {
-		return nil // there is no extent 0
-	}
+func (l *Log) DeleteArchived(ctx context.Context, role metadata.Role, g metadata.Extent, object string) error {
+	to := truncated{extent: g, archive: object}
 	st, err := l.readWithRole(ctx, role)
 	if err == nil && st.truncated < g {
-		err = l.setTruncated(ctx, role, g)
+		st, err = l.setTruncated(ctx, role, to)
+	}
+	if err == nil && st.truncated == g && st.archive != object {
+		err = fmt.Errorf("etcd has %s as its archive, this broker's state has %s", st.archive, object)
 	}
 	if err == nil {
 		err = l.deleteExtentsUpTo(ctx, role, g)
@@ -124,25 +125,31 @@ func (l *Log) DeleteArchived(ctx context.Context, role metadata.Role, g metadata
 	return nil
 }
 
-// setTruncated records that extents up to g are read from the bucket.
-func (l *Log) setTruncated(ctx context.Context, role metadata.Role, g metadata.Extent) error {
-	key, value := l.k.truncatedKey(), formatHex64(uint64(g))
+// setTruncated records that extents up to to's are read from the bucket. It
+// returns the state with what is recorded now.
+func (l *Log) setTruncated(ctx context.Context, role metadata.Role, to truncated) (logState, error) {
+	value, err := to.encode()
+	if err != nil {
+		return logState{}, err
+	}
+	key, g := l.k.truncatedKey(), to.extent
 	resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("truncate/%d", g), &txnReq{
 		Compare: []*compare{
-			compareValue(key, etcdserverpb.Compare_LESS, value),
-			compareValue(l.k.extentKey(), etcdserverpb.Compare_GREATER, value),
+			compareTruncatedBelow(key, g),
+			compareValue(l.k.extentKey(), etcdserverpb.Compare_GREATER, formatHex64(uint64(g))),
 		},
-		Success: []*op{putOp(key, []byte(value))},
+		Success: []*op{putOp(key, value)},
 	})
 	switch {
 	case err != nil:
-		return err
+		return st, err
 	case resp.Succeeded:
 		l.seen.advance(progress{truncated: g})
+		st.truncated, st.archive = g, to.archive
 	case st.extent <= g:
-		return fmt.Errorf("it is not closed, the log is at %d", st.extent)
+		return st, fmt.Errorf("it is not closed, the log is at %d", st.extent)
 	}
-	return nil
+	return st, nil
 }
 
 // deleteExtentsUpTo deletes the keys of extents up to g: few at a time, each
@@ -161,7 +168,7 @@ func (l *Log) deleteExtentsUpTo(ctx context.Context, role metadata.Role, g metad
 			return nil
 		}
 		resp, st, _, err := l.sendFenced(ctx, role, fmt.Sprintf("delete/%d/%d", g, n), &txnReq{
-			Compare: []*compare{compareValue(l.k.truncatedKey(), etcdserverpb.Compare_GREATER, formatHex64(uint64(g)-1))},
+			Compare: []*compare{compareTruncatedCovers(l.k.truncatedKey(), g)},
 			Success: []*op{deleteRangeOp(page.Kvs[0].Key, page.Kvs[len(page.Kvs)-1].Key)},
 		})
 		if err != nil {

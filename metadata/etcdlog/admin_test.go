@@ -37,7 +37,7 @@ func TestARoleHolderThatSleptAndWokeCanDoNothing(t *testing.T) {
 		_, err1 := a.CloseExtent(t.Context(), d, 2)
 		_, err2 := a.CompactStore(t.Context(), d, a.head(t))
 		for what, err := range map[string]error{
-			"close": err1, "compact": err2, "truncate": a.DeleteArchived(t.Context(), d, 1), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
+			"close": err1, "compact": err2, "truncate": a.DeleteArchived(t.Context(), d, 1, "archive/1"), "checkpoint": a.SetCheckpoint(t.Context(), d, p),
 		} {
 			if !errors.Is(err, metadata.ErrRoleLost) {
 				t.Errorf("%s: %v", what, err)
@@ -135,7 +135,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		rest := []metadata.Revision{b.append(t, metadata.LaneLow).Revision, b.append(t, metadata.LaneLow).Revision}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		if err := a.DeleteArchived(ctx, d, 1); err == nil {
+		if err := a.DeleteArchived(ctx, d, 1, "archive/1"); err == nil {
 			t.Fatal("the deletion was to break off")
 		}
 		keys, _ := logKeys(store)
@@ -160,7 +160,7 @@ func TestAStartInTheMiddleOfADeletionSeesOnlyWhatIsNotTruncated(t *testing.T) {
 		if err := a.session.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.DeleteArchived(t.Context(), c.takeRoleNow(t, "archive"), 1); err != nil {
+		if err := c.DeleteArchived(t.Context(), c.takeRoleNow(t, "archive"), 1, "archive/1"); err != nil {
 			t.Fatal(err)
 		}
 		if keys, _ := logKeys(store); len(keys) != 2 {
@@ -359,7 +359,7 @@ func TestABrokerThatSleptOverARecoveryIsToBeStartedAgain(t *testing.T) {
 					b.head(t)
 					store.Restore(nil)
 					_, err := etcdlog.Recover(t.Context(), store.Client("operator", "dev-a"), "main", etcdlog.RecoverRequest{
-						Incarnation: 2, Base: etcdlog.BaseStep, Level: metadata.MinFeatureLevel, Token: "x"})
+						Incarnation: 2, Base: etcdlog.BaseStep, Level: metadata.MinFeatureLevel, Truncated: 1, Archive: "1/archive/1", Token: "x"})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -427,7 +427,7 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		t.Cleanup(store.Close)
 		c := store.Client("recover", "dev-a")
 		cp := &metadata.CheckpointPointer{Revision: 500, Extent: 6, Object: "1/checkpoint/500", Hash: 3}
-		req := etcdlog.RecoverRequest{Incarnation: 2, Base: etcdlog.NextBase(512), Level: 1, Truncated: 7, Checkpoint: cp, Token: "t"}
+		req := etcdlog.RecoverRequest{Incarnation: 2, Base: etcdlog.NextBase(512), Level: 1, Truncated: 7, Archive: "1/archive/7", Checkpoint: cp, Token: "t"}
 		for range 2 { // the same again finishes what a crash left
 			if f, err := etcdlog.Recover(t.Context(), c, "main", req); err != nil || f.Base != 1<<40 {
 				t.Fatalf("%+v, %v", f, err)
@@ -440,7 +440,7 @@ func TestARecoveredClusterCountsFromItsBase(t *testing.T) {
 		}
 		a := join(t, store, "a")
 		st := a.startPoint(t)
-		if st.Incarnation != 2 || st.Extent != 8 || st.ArchivedUpTo != 7 || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
+		if st.Incarnation != 2 || st.Extent != 8 || st.ArchivedUpTo != 7 || st.ArchivedObject != req.Archive || *st.Checkpoint != *cp || st.Revision <= req.Base || st.Head != req.Base {
 			t.Fatalf("start %+v", st)
 		}
 		d := a.takeRoleNow(t, "archive")

@@ -96,7 +96,7 @@ func TestAnAppendWhoseGenerationClosedMovesOnAndLandsOnce(t *testing.T) {
 				}
 				if c.truncate {
 					time.Sleep(time.Second)
-					if err := b.DeleteArchived(t.Context(), d, 1); err != nil {
+					if err := b.DeleteArchived(t.Context(), d, 1, "archive/1"); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -167,7 +167,7 @@ func TestBetweenAFailedAttemptAndTheQuestionWhyTheLogGoesOn(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := b.DeleteArchived(t.Context(), d, 1); err != nil {
+				if err := b.DeleteArchived(t.Context(), d, 1, "archive/1"); err != nil {
 					t.Fatal(err)
 				}
 				if c.expire {
@@ -202,7 +202,7 @@ func TestWithoutAReplicaADeletedGenerationIsNotKnown(t *testing.T) {
 		if _, err := b.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.DeleteArchived(t.Context(), d, 1); err != nil {
+		if err := b.DeleteArchived(t.Context(), d, 1, "archive/1"); err != nil {
 			t.Fatal(err)
 		}
 		<-g.done

@@ -81,7 +81,7 @@ func Create(ctx context.Context, c Client, cluster, token string) (f Format, cre
 	return createKeys(ctx, c, cluster, f, func(k keys) []*op {
 		return []*op{
 			putOp(k.extentKey(), []byte(formatHex64(1))),
-			putOp(k.truncatedKey(), []byte(formatHex64(0))),
+			putOp(k.truncatedKey(), nothingTruncated()),
 			putOp(k.tokenKey(), []byte(token)),
 		}
 	})
@@ -95,6 +95,7 @@ type RecoverRequest struct {
 	// Truncated is the last extent in the bucket: the log continues with the one
 	// after it.
 	Truncated  metadata.Extent
+	Archive    string                      // key of its archive
 	Checkpoint *metadata.CheckpointPointer // nil where there is none
 	Token      string
 }
@@ -112,10 +113,13 @@ func Recover(ctx context.Context, c Client, cluster string, r RecoverRequest) (F
 	if r.Incarnation < 2 || r.Base < BaseStep {
 		return Format{}, fmt.Errorf("recover cluster %q: incarnation %d and base %d are those of a new cluster", cluster, r.Incarnation, r.Base)
 	}
+	upTo, err := truncated{extent: r.Truncated, archive: r.Archive}.encode()
+	if err != nil {
+		return Format{}, fmt.Errorf("recover cluster %q: %w", cluster, err)
+	}
 	f := Format{Layout: LayoutVersion, Level: r.Level, Incarnation: r.Incarnation, Base: r.Base}
 	var pointer []byte
 	if r.Checkpoint != nil {
-		var err error
 		if pointer, err = encodePointer(*r.Checkpoint); err != nil {
 			return Format{}, fmt.Errorf("recover cluster %q: %w", cluster, err)
 		}
@@ -123,7 +127,7 @@ func Recover(ctx context.Context, c Client, cluster string, r RecoverRequest) (F
 	got, created, err := createKeys(ctx, c, cluster, f, func(k keys) []*op {
 		ops := []*op{
 			putOp(k.extentKey(), []byte(formatHex64(uint64(r.Truncated)+1))),
-			putOp(k.truncatedKey(), []byte(formatHex64(uint64(r.Truncated)))),
+			putOp(k.truncatedKey(), upTo),
 			putOp(k.tokenKey(), []byte(r.Token)),
 		}
 		if pointer != nil {

@@ -12,8 +12,9 @@ import (
 const Root = "/zonewise/"
 
 // keys is the layout below /zonewise/<cluster>/, all of it. Numbers in keys
-// and values that are compared are hexadecimal of fixed width, and every
-// prefix that is ever deleted or listed ends in '/'.
+// and values that are compared are hexadecimal of fixed width (the value of
+// truncated begins with one), and every prefix that is ever deleted or listed
+// ends in '/'.
 //
 //	key                               number        written by                    absent when
 //	format                            1             Create, Recover               no cluster is here

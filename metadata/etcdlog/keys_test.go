@@ -17,12 +17,14 @@ func TestKeysAndValuesAreTheGoldenOnes(t *testing.T) {
 	session, err1 := encodeSession(metadata.SessionInfo{Nonce: "n", Zone: "use1-az1", Peer: "h:1"},
 		metadata.SessionStatus{Broker: 3, Clock: 4, Applied: 5, HashRevision: 6, Hash: 7})
 	pointer, err2 := encodePointer(metadata.CheckpointPointer{Revision: 9, Extent: 8, Object: "1/checkpoint/9", Hash: 1 << 63})
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
+	upTo, err3 := truncated{extent: 5, archive: "1/archive/0000000000000005/000000000000001f-1"}.encode()
+	if err1 != nil || err2 != nil || err3 != nil {
+		t.Fatal(err1, err2, err3)
 	}
 	got := strings.Join([]string{
 		k.formatKey(), k.incarnationKey(1), k.tokenKey(), k.extentKey(), k.headKey(), k.entryKey(6, e), k.truncatedKey(), k.checkpointKey(),
-		k.sessionKey("nonce"), k.roleKey("archive"), string(session), string(pointer), k.settingsKey("nonce"), "",
+		k.sessionKey("nonce"), k.roleKey("archive"), string(session), string(pointer), k.settingsKey("nonce"),
+		string(nothingTruncated()), string(upTo), "",
 	}, "\n")
 	want, err := os.ReadFile("testdata/layout1.golden")
 	if err != nil {

@@ -184,12 +184,13 @@ func (l *Log) Start(ctx context.Context) (metadata.StartPoint, error) {
 		return metadata.StartPoint{}, fmt.Errorf("read start point: %w", l.addAdvice(ctx, err))
 	}
 	p := metadata.StartPoint{
-		Incarnation:  l.format.Incarnation,
-		Revision:     l.toLogRevision(st.rev),
-		Head:         l.toLogRevision(st.head),
-		Extent:       st.extent,
-		ArchivedUpTo: st.truncated,
-		Level:        l.format.Level,
+		Incarnation:    l.format.Incarnation,
+		Revision:       l.toLogRevision(st.rev),
+		Head:           l.toLogRevision(st.head),
+		Extent:         st.extent,
+		ArchivedUpTo:   st.truncated,
+		ArchivedObject: st.archive,
+		Level:          l.format.Level,
 	}
 	if kv := st.values[l.k.checkpointKey()]; kv != nil {
 		if p.Checkpoint, err = decodePointer(kv.Value); err != nil {

@@ -57,7 +57,8 @@ func (m progress) checkNotBehind(before progress) error {
 // logState is one consistent, linearizable view of the log's own keys.
 type logState struct {
 	progress
-	incarnation bool // the key of this log's incarnation exists
+	archive     string // key of the accepted archive of extent truncated
+	incarnation bool   // the key of this log's incarnation exists
 	values      keyValues
 }
 
@@ -76,17 +77,20 @@ func (l *Log) decodeState(before progress, resp *txnResp) (logState, error) {
 	}
 	inc := st.values[l.k.incarnationKey(l.format.Incarnation)]
 	st.incarnation = inc != nil && (l.incarnationCreated == 0 || inc.CreateRevision == l.incarnationCreated)
-	for key, to := range map[string]*metadata.Extent{l.k.extentKey(): &st.extent, l.k.truncatedKey(): &st.truncated} {
-		kv := st.values[key]
-		if kv == nil {
+	for _, key := range []string{l.k.extentKey(), l.k.truncatedKey()} {
+		if st.values[key] == nil {
 			return st, fmt.Errorf("etcd has no key %s: keys of the cluster were deleted: %w", key, metadata.ErrOlderLog)
 		}
-		v, err := parseHex64(string(kv.Value))
-		if err != nil {
-			return st, fmt.Errorf("decode %s: %w", key, err)
-		}
-		*to = metadata.Extent(v)
 	}
+	extent, err := parseHex64(string(st.values[l.k.extentKey()].Value))
+	if err != nil {
+		return st, fmt.Errorf("decode %s: %w", l.k.extentKey(), err)
+	}
+	t, err := decodeTruncated(st.values[l.k.truncatedKey()].Value)
+	if err != nil {
+		return st, fmt.Errorf("decode %s: %w", l.k.truncatedKey(), err)
+	}
+	st.extent, st.truncated, st.archive = metadata.Extent(extent), t.extent, t.archive
 	if err := st.checkNotBehind(before); err != nil {
 		return st, err
 	}

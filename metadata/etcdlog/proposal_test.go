@@ -111,7 +111,7 @@ func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 		if _, err := n.CloseExtent(t.Context(), d, 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.DeleteArchived(t.Context(), d, 1); err != nil {
+		if err := n.DeleteArchived(t.Context(), d, 1, "archive/1"); err != nil {
 			t.Fatal(err)
 		}
 		p.take()
@@ -122,7 +122,7 @@ func TestWhatIsAskedAgainAndAgainIsRead(t *testing.T) {
 			if _, ok, err := n.TryRole(t.Context(), n.session.ID(), held.Name); ok || err != nil {
 				t.Fatalf("another's role: %v, %v", ok, err)
 			}
-			if err := n.DeleteArchived(t.Context(), d, 1); err != nil {
+			if err := n.DeleteArchived(t.Context(), d, 1, "archive/1"); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -37,7 +37,7 @@ func checkRoles(t *testing.T, open Cluster) {
 	if _, err := b.CloseExtent(t.Context(), e, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.DeleteArchived(t.Context(), d, 1); !errors.Is(err, metadata.ErrRoleLost) {
+	if err := a.DeleteArchived(t.Context(), d, 1, "archive/1"); !errors.Is(err, metadata.ErrRoleLost) {
 		t.Errorf("truncate without the role: %v", err)
 	}
 	if err := a.SetCheckpoint(t.Context(), d, metadata.CheckpointPointer{Revision: 1, Object: "x"}); !errors.Is(err, metadata.ErrRoleLost) {
@@ -80,7 +80,7 @@ func checkExtents(t *testing.T, open Cluster) {
 		t.Error("an open extent was read")
 	}
 	st, err := b.Start(t.Context())
-	if err != nil || st.Extent != 2 || st.ArchivedUpTo != 0 {
+	if err != nil || st.Extent != 2 || st.ArchivedUpTo != 0 || st.ArchivedObject != "" {
 		t.Errorf("start %+v, %v", st, err)
 	}
 }
@@ -89,23 +89,43 @@ func checkTruncation(t *testing.T, open Cluster) {
 	a := openBroker(t, open, "a")
 	d := a.takeRole("archive")
 	appendEntries(t, 450, a)
-	if err := a.DeleteArchived(t.Context(), d, 1); err == nil {
+	if err := a.DeleteArchived(t.Context(), d, 1, "archive/1"); err == nil {
 		t.Fatal("an open extent was truncated")
 	}
 	if _, err := a.CloseExtent(t.Context(), d, 1); err != nil {
 		t.Fatal(err)
 	}
 	rest := appendEntries(t, 10, a)
+	if err := a.DeleteArchived(t.Context(), d, 1, ""); err == nil {
+		t.Fatal("an extent was truncated without its archive")
+	}
 	for range 2 { // the second time nothing is left to do
-		if err := a.DeleteArchived(t.Context(), d, 1); err != nil {
+		if err := a.DeleteArchived(t.Context(), d, 1, "archive/1"); err != nil {
 			t.Fatal(err)
 		}
 	}
+	if err := a.DeleteArchived(t.Context(), d, 1, "archive/other"); err == nil {
+		t.Error("an extent has a second archive")
+	}
 	st, err := a.Start(t.Context())
-	if err != nil || st.ArchivedUpTo != 1 || st.Extent != 2 || st.Head != rest[9].rev {
+	if err != nil || st.ArchivedUpTo != 1 || st.ArchivedObject != "archive/1" || st.Extent != 2 || st.Head != rest[9].rev {
 		t.Fatalf("start %+v, %v", st, err)
 	}
 	requireEntries(t, a.startFollower().waitUntil(rest[9].rev), rest)
+	// The next one follows, and the older one is a no-op afterwards.
+	if _, err := a.CloseExtent(t.Context(), d, 2); err != nil {
+		t.Fatal(err)
+	}
+	last := appendEntries(t, 3, a)
+	for g, object := range map[metadata.Extent]string{2: "archive/2", 1: "archive/1"} {
+		if err := a.DeleteArchived(t.Context(), d, g, object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st, err = a.Start(t.Context()); err != nil || st.ArchivedUpTo != 2 || st.ArchivedObject != "archive/2" {
+		t.Fatalf("start %+v, %v", st, err)
+	}
+	requireEntries(t, a.startFollower().waitUntil(last[2].rev), last)
 }
 
 func checkCheckpoints(t *testing.T, open Cluster) {

@@ -49,7 +49,7 @@ func promiseMutants() []mutant {
 			"if a.p.maybeLanded && st.truncated >= a.p.extent {", "if false && st.truncated >= a.p.extent {"}}},
 		{name: "keys deleted before their archive is accepted", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/maintenance_archive.go",
 			"	cmd := AcceptArchive{",
-			"	if err := c.cfg.Admin.DeleteArchived(ctx, role, p.Extent); err != nil {\n		return false, err\n	}\n	cmd := AcceptArchive{"}}},
+			"	if err := c.cfg.Admin.DeleteArchived(ctx, role, p.Extent, key); err != nil {\n		return false, err\n	}\n	cmd := AcceptArchive{"}}},
 		{name: "an archive that skips an entry", pkg: sim, run: simSeeds, seeds: someSeeds, edits: []edit{{"metadata/archive.go",
 			"func (a *ArchiveWriter) Add(c CommittedEntry) error {\n",
 			"func (a *ArchiveWriter) Add(c CommittedEntry) error {\n	if c.Seq == 7 {\n		return nil\n	}\n"}}},
