@@ -77,13 +77,13 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 	}
 }
 
-// objectUse is what the entry being applied uses of one of its objects.
-type objectUse struct {
+// entryUse is what the entry being applied uses of one of its objects.
+type entryUse struct {
 	live   int64
 	shares []topicBytes
 }
 
-func (u *objectUse) add(topic TopicID, bytes int64) {
+func (u *entryUse) add(topic TopicID, bytes int64) {
 	u.live += bytes
 	if n := len(u.shares); n > 0 && u.shares[n-1].topic == topic {
 		u.shares[n-1].bytes += bytes
@@ -95,7 +95,7 @@ func (u *objectUse) add(topic TopicID, bytes int64) {
 // resetUses makes room for the uses of an entry's objects.
 func (c *scratch) resetUses(objects int) {
 	if objects > len(c.uses) {
-		c.uses = append(c.uses, make([]objectUse, objects-len(c.uses))...)
+		c.uses = append(c.uses, make([]entryUse, objects-len(c.uses))...)
 	}
 	for i := range objects {
 		c.uses[i].live, c.uses[i].shares = 0, c.uses[i].shares[:0]

@@ -1,8 +1,6 @@
 package metadata
 
 import (
-	"context"
-	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -10,23 +8,20 @@ import (
 
 // A checkpoint is the state at one revision (docs/format/checkpoint.md). Only
 // pages that changed since the writer's last one are in it; the others are in the
-// objects of earlier checkpoints.
+// objects of earlier checkpoints. The full chunks of a partition's spans are pages
+// that never change.
 //
 //	+--------+---------+-------+----------+------------+------+------+-----------+
 //	| "ZWCP" | version | level | revision | extent     | hash | root | pages ... |
-//	|        | 1       |       |          |            |      |      |           |
+//	|        | 2       |       |          |            |      |      |           |
 //	+--------+---------+-------+----------+------------+------+------+-----------+
-//	index: objects it refers to, root {position, length, crc}, per page
-//	       {table, page, object, position, length, crc}
+//	index: see checkpointIndexWriter
 //	trailer (last 24 bytes): | index position 8 | index length 4 | index crc 4 | "ZWCP" + 4 zero |
 const (
 	checkpointMagic       = "ZWCP"
-	checkpointVersion     = 1
+	checkpointVersion     = 2
 	checkpointHeadSize    = 32
 	checkpointTrailerSize = 24
-	// maxCheckpointObjects is how many objects one checkpoint may refer to;
-	// beyond that the pages of the oldest are written again.
-	maxCheckpointObjects = 8
 	// pauseBytes take about 5 ms to encode.
 	pauseBytes = 128 << 10
 )
@@ -36,14 +31,77 @@ func CheckpointKey(i Incarnation, at Revision, by SessionID) string {
 	return fmt.Sprintf("%d/checkpoint/%016x-%s", i, uint64(at), by)
 }
 
-type pageID struct{ table, page int }
+// CheckpointObject is an object that a checkpoint refers to.
+type CheckpointObject struct {
+	Key  string
+	Size int64 // bytes
+}
 
+// pageLocation is where a page is stored.
 type pageLocation struct {
-	object   string
+	object   *CheckpointObject // nil: the page is empty
 	position int64
-	length   int
+	length   uint32
 	crc      uint32
-	version  uint64
+}
+
+// tablePageLocation is where a table's page of a version is stored.
+type tablePageLocation struct {
+	pageLocation
+	version uint64
+}
+
+// chunkLocations are where the full chunks of a partition's spans are stored.
+type chunkLocations struct {
+	tp      TopicPartition
+	created Revision // of the partition: another one of the same name has other spans
+	first   uint64   // number of the first chunk
+	pages   []pageLocation
+}
+
+// end returns the number after the last chunk's.
+func (c *chunkLocations) end() uint64 { return c.first + uint64(len(c.pages)) }
+
+// storedPages are where the pages of a checkpoint are stored.
+type storedPages struct {
+	tables [][]tablePageLocation // by table and page; nil before the first checkpoint
+	chunks [][]chunkLocations    // by the partitions' page, then sorted; lists are replaced, never changed in place
+}
+
+func newStoredPages() storedPages {
+	p := storedPages{make([][]tablePageLocation, tableCount), make([][]chunkLocations, tablePages)}
+	for t := range p.tables {
+		p.tables[t] = make([]tablePageLocation, tablePages)
+	}
+	return p
+}
+
+// findChunks returns the chunks of a partition, or none.
+func (p *storedPages) findChunks(page int, tp TopicPartition, created Revision) *chunkLocations {
+	list := p.chunks[page]
+	i, found := slices.BinarySearchFunc(list, tp, func(c chunkLocations, tp TopicPartition) int { return c.tp.Compare(tp) })
+	if !found || list[i].created != created {
+		return &chunkLocations{}
+	}
+	return &list[i]
+}
+
+// each calls f for every page.
+func (p *storedPages) each(f func(*pageLocation)) {
+	for _, pages := range p.tables {
+		for i := range pages {
+			if pages[i].object != nil {
+				f(&pages[i].pageLocation)
+			}
+		}
+	}
+	for _, list := range p.chunks {
+		for i := range list {
+			for j := range list[i].pages {
+				f(&list[i].pages[j])
+			}
+		}
+	}
 }
 
 // Checkpointer writes successive checkpoints of one live state, and remembers in
@@ -53,311 +111,194 @@ type Checkpointer struct {
 	// that commits can proceed.
 	Pause func()
 
-	locations     map[pageID]pageLocation
-	nextLocations map[pageID]pageLocation
-	lineage       *byte // of the state that the versions in locations are of
-	lastSize      int   // of the last object; the next one is about as large
+	stored     storedPages // of the last committed checkpoint
+	encoded    storedPages // of the last encoded one
+	references []CheckpointObject
+	lineage    *byte // of the state that the versions in stored are of
+	lastSize   int   // of the last object; the next one is about as large
 }
 
 // Encode returns the checkpoint object of a snapshot, to be stored under key.
 // Call Commit once it is stored.
 func (c *Checkpointer) Encode(s *State, key string) []byte {
-	if c.lineage != s.lineage {
-		c.locations, c.lineage = nil, s.lineage // versions of another state have no meaning here
+	if c.lineage != s.lineage || c.stored.tables == nil {
+		c.stored, c.lineage = newStoredPages(), s.lineage // versions of another state have no meaning here
 	}
-	rewrite := c.objectToRewrite()
-	var pages pageEncoder
-	w := writer{make([]byte, 0, c.lastSize+c.lastSize/8)}
-	w.raw([]byte(checkpointMagic))
-	w.u16(checkpointVersion)
-	w.u16(uint16(s.level))
-	w.u64(uint64(s.revision))
-	w.u64(uint64(s.extent))
-	w.u64(s.Hash())
+	e := checkpointEncoder{s: s, pause: c.Pause, self: &CheckpointObject{Key: key}, old: &c.stored, next: newStoredPages()}
+	e.w.b = make([]byte, 0, c.lastSize+c.lastSize/8)
+	e.w.raw([]byte(checkpointMagic))
+	e.w.u16(checkpointVersion)
+	e.w.u16(uint16(s.level))
+	e.w.u64(uint64(s.revision))
+	e.w.u64(uint64(s.extent))
+	e.w.u64(s.Hash())
 	var root writer
 	root.writeRoot(s)
-	rootHome := w.writePage(key, root.b)
-	c.nextLocations = make(map[pageID]pageLocation, len(c.locations))
-	rested := 0
-	for table := range tableCount {
-		for page := range tablePages {
-			id := pageID{table, page}
-			version, used := s.pageVersion(table, page)
-			if !used {
-				continue
-			}
-			if location, ok := c.locations[id]; ok && location.version == version && location.object != rewrite {
-				c.nextLocations[id] = location
-				continue
-			}
-			b, version := pages.encodePage(s, table, page)
-			location := w.writePage(key, b)
-			location.version = version
-			c.nextLocations[id] = location
-			if rested += len(b); c.Pause != nil && rested >= pauseBytes {
-				rested = 0
-				c.Pause()
-			}
-		}
-	}
-	w.writeCheckpointIndex(key, rootHome, c.nextLocations)
-	c.lastSize = len(w.b)
-	return w.b
+	rootLocation := e.writePage(root.b)
+	e.writeChangedPages()
+	e.rewriteObjects()
+	c.references = e.writeIndex(rootLocation)
+	c.encoded = e.next
+	c.lastSize = len(e.w.b)
+	return e.w.b
 }
 
 // Commit makes the last encoded checkpoint the one to which the next one refers.
-func (c *Checkpointer) Commit() { c.locations, c.nextLocations = c.nextLocations, nil }
+func (c *Checkpointer) Commit() { c.stored, c.encoded = c.encoded, storedPages{} }
 
-// objectToRewrite returns the oldest object if there are too many.
-func (c *Checkpointer) objectToRewrite() string {
-	seen := map[string]bool{}
-	for _, h := range c.locations {
-		seen[h.object] = true
-	}
-	if len(seen) < maxCheckpointObjects {
-		return ""
-	}
-	names := make([]string, 0, len(seen))
-	for n := range seen {
-		names = append(names, n)
-	}
-	return slices.Min(names) // names begin with the revision in a fixed width
+// References returns the objects that the last encoded checkpoint refers to,
+// committed or not: first its own, then earlier ones in the order of its index.
+func (c *Checkpointer) References() []CheckpointObject { return slices.Clone(c.references) }
+
+// checkpointEncoder is the work of one Encode.
+type checkpointEncoder struct {
+	s      *State
+	pause  func()
+	self   *CheckpointObject
+	old    *storedPages
+	next   storedPages
+	w      writer
+	pages  pageEncoder
+	chunk  writer // of one page
+	rested int    // bytes since the last pause
 }
 
-func (w *writer) writePage(key string, b []byte) pageLocation {
-	if cap(w.b)-len(w.b) < len(b) {
-		w.b = slices.Grow(w.b, len(w.b)+len(b)) // append would grow by a quarter at a time, and copy four times as much
+// writePage appends a page to the object.
+func (e *checkpointEncoder) writePage(b []byte) pageLocation {
+	if cap(e.w.b)-len(e.w.b) < len(b) {
+		e.w.b = slices.Grow(e.w.b, len(e.w.b)+len(b)) // append would grow by a quarter at a time, and copy four times as much
 	}
-	h := pageLocation{object: key, position: int64(len(w.b)), length: len(b), crc: crc32.Checksum(b, castagnoli)}
-	w.raw(b)
-	return h
+	at := pageLocation{e.self, int64(len(e.w.b)), uint32(len(b)), crc32.Checksum(b, castagnoli)}
+	e.w.raw(b)
+	e.rest(len(b))
+	return at
 }
 
-func (w *writer) writePageLocation(h pageLocation, objects map[string]int) {
-	w.uvarint(uint64(objects[h.object]))
-	w.uvarint(uint64(h.position))
-	w.uvarint(uint64(h.length))
-	w.u32(h.crc)
+// rest pauses once work worth pauseBytes of encoding was done.
+func (e *checkpointEncoder) rest(bytes int) {
+	if e.rested += bytes; e.pause != nil && e.rested >= pauseBytes {
+		e.rested = 0
+		e.pause()
+	}
 }
 
-func (w *writer) writeCheckpointIndex(key string, root pageLocation, homes map[pageID]pageLocation) {
-	objects, names := map[string]int{key: 0}, []string{key}
-	ids := make([]pageID, 0, len(homes))
-	for id := range homes {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b pageID) int { return (a.table-b.table)*tablePages + a.page - b.page })
-	for _, id := range ids {
-		if o := homes[id].object; objects[o] == 0 && o != key {
-			objects[o] = len(names)
-			names = append(names, o)
-		}
-	}
-	at := len(w.b)
-	w.writeTextList(names)
-	w.writePageLocation(root, objects)
-	w.uvarint(uint64(len(ids)))
-	for _, id := range ids {
-		w.u8(uint8(id.table))
-		w.u16(uint16(id.page))
-		w.writePageLocation(homes[id], objects)
-	}
-	index := w.b[at:]
-	crc := crc32.Checksum(index, castagnoli)
-	n := len(index)
-	w.u64(uint64(at))
-	w.u32(uint32(n))
-	w.u32(crc)
-	w.raw([]byte(checkpointMagic))
-	w.u32(0)
-}
-
-// CheckpointIndex is the head and the index of a checkpoint object.
-type CheckpointIndex struct {
-	Level    FeatureLevel
-	Revision Revision
-	Extent   Extent
-	Hash     uint64
-	Objects  []string // objects with its pages; the first is itself
-	root     indexedPage
-	pages    []indexedPage
-}
-
-type indexedPage struct {
-	table, object int
-	position      int64
-	length        int
-	crc           uint32
-}
-
-// Pages returns how many pages the checkpoint has, and how many bytes.
-func (ix *CheckpointIndex) Pages() (n int, bytes int64) {
-	for _, p := range ix.pages {
-		bytes += int64(p.length)
-	}
-	return len(ix.pages), bytes
-}
-
-// DecodeCheckpointIndex reads head and index of a whole checkpoint object.
-func DecodeCheckpointIndex(b []byte) (*CheckpointIndex, error) {
-	bad := func(err error) (*CheckpointIndex, error) { return nil, fmt.Errorf("decode checkpoint: %w", err) }
-	if len(b) < checkpointHeadSize+checkpointTrailerSize || string(b[:4]) != checkpointMagic ||
-		string(b[len(b)-8:]) != checkpointMagic+"\x00\x00\x00\x00" {
-		return bad(fmt.Errorf("%w: not a checkpoint", ErrCorrupt))
-	}
-	if v := binary.BigEndian.Uint16(b[4:]); v != checkpointVersion {
-		return bad(fmt.Errorf("%w %d", ErrVersion, v))
-	}
-	t := newReader(b, len(b)-checkpointTrailerSize)
-	at, n, crc := t.Uint64(), int(t.Uint32()), t.Uint32()
-	if at > uint64(len(b)-checkpointTrailerSize) || int(at)+n != len(b)-checkpointTrailerSize {
-		return bad(fmt.Errorf("%w: index outside the object", ErrCorrupt))
-	}
-	index := b[at : int(at)+n]
-	if crc32.Checksum(index, castagnoli) != crc {
-		return bad(fmt.Errorf("%w: checksum of the index", ErrCorrupt))
-	}
-	h := newReader(b, 6)
-	ix := &CheckpointIndex{Level: FeatureLevel(h.Uint16()), Revision: Revision(h.Uint64()), Extent: Extent(h.Uint64()), Hash: h.Uint64()}
-	r := newReader(index, 0)
-	ix.Objects = r.readTextList()
-	ix.root = r.readIndexedPage(0, len(ix.Objects))
-	for range r.Count(10, "pages") {
-		table := int(r.Uint8())
-		if page := r.Uint16(); table >= tableCount || page >= tablePages {
-			r.Fail("table %d, page %d", table, page)
-		}
-		ix.pages = append(ix.pages, r.readIndexedPage(table, len(ix.Objects)))
-	}
-	if err := r.ExpectEnd(); err != nil {
-		return bad(err)
-	}
-	return ix, nil
-}
-
-func (r *reader) readIndexedPage(table, objects int) indexedPage {
-	p := indexedPage{table: table, object: int(r.Uvarint()), position: int64(r.UvarintUpTo(1<<40, "position")), length: int(r.UvarintUpTo(1<<31, "length")), crc: r.Uint32()}
-	if p.object >= objects || p.object < 0 {
-		r.Fail("object %d of %d", p.object, objects)
-		p.object = 0
-	}
-	return p
-}
-
-// LoadCheckpoint reads the state of a checkpoint, and the earlier objects it
-// refers to. The hash of the state as it was read must be the one in the
-// checkpoint.
-func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error) {
-	body, err := store.Get(ctx, key, 0, -1)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint %s: %w", key, err)
-	}
-	ix, err := DecodeCheckpointIndex(body)
-	if err != nil {
-		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
-	}
-	s := NewState()
-	s.revision, s.extent, s.level, s.topicsRevision = ix.Revision, ix.Extent, ix.Level, ix.Revision
-	for i, name := range ix.Objects {
-		from := body
-		if i > 0 {
-			if from, err = store.Get(ctx, name, 0, -1); err != nil {
-				return nil, fmt.Errorf("read checkpoint %s, referred to by %s: %w", name, key, err)
+// writeChangedPages writes the pages that no earlier object has, and notes where
+// the others are.
+func (e *checkpointEncoder) writeChangedPages() {
+	for table := range tableCount {
+		for page := range tablePages {
+			version, used := e.s.pageVersion(table, page)
+			if !used {
+				continue
+			}
+			at := e.old.tables[table][page]
+			if unchanged := at.object != nil && at.version == version; unchanged {
+				e.next.tables[table][page] = at
+				if table == tablePartitions {
+					e.next.chunks[page] = e.old.chunks[page]
+				}
+				continue
+			}
+			e.writeTablePage(table, page)
+			if table == tablePartitions {
+				e.writeNewChunks(page)
 			}
 		}
-		if err := s.loadPages(ix, i, from); err != nil {
-			return nil, fmt.Errorf("checkpoint %s: %w: inspect it with `zonewise dump checkpoint %s`", name, err, name)
-		}
 	}
-	s.deriveStorage()
-	if got := s.Hash(); got != ix.Hash {
-		return nil, fmt.Errorf("checkpoint %s: %w: the state in it has hash %016x, want %016x", key, ErrCorrupt, got, ix.Hash)
-	}
-	return s, nil
 }
 
-func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
-	cut := func(p *indexedPage) ([]byte, error) {
-		if p.position+int64(p.length) > int64(len(from)) {
-			return nil, fmt.Errorf("%w: page outside the object", ErrCorrupt)
-		}
-		b := from[p.position : p.position+int64(p.length)]
-		if crc32.Checksum(b, castagnoli) != p.crc {
-			return nil, fmt.Errorf("%w: checksum of the page at %d", ErrCorrupt, p.position)
-		}
-		return b, nil
-	}
-	if object == 0 {
-		b, err := cut(&ix.root)
-		if err != nil {
-			return err
-		}
-		r := newReader(b, 0)
-		r.readRoot(s)
-		if err := r.ExpectEnd(); err != nil {
-			return err
-		}
-	}
-	for i := range ix.pages {
-		p := &ix.pages[i]
-		if p.object != object {
-			continue
-		}
-		b, err := cut(p)
-		if err != nil {
-			return err
-		}
-		if err := s.decodePage(p.table, b); err != nil {
-			return err
-		}
-	}
-	return nil
+func (e *checkpointEncoder) writeTablePage(table, page int) {
+	b, version := e.pages.encodePage(e.s, table, page)
+	e.next.tables[table][page] = tablePageLocation{e.writePage(b), version}
 }
 
-// loadCheckpoint loads the checkpoint if the replica is too far behind for the
-// archives, or if one of these is gone.
-func (r *Replica) loadCheckpoint(ctx context.Context, p *CheckpointPointer) error {
-	if p == nil {
-		return nil
+// writeNewChunks writes the chunks of a page's partitions that became full since
+// the last checkpoint.
+func (e *checkpointEncoder) writeNewChunks(page int) {
+	var list []chunkLocations
+	for tp, it := range e.s.partitions.pages[page].items {
+		if from, to := it.value.fullChunks(); from < to {
+			list = append(list, chunkLocations{tp: tp, created: it.value.created, first: from, pages: make([]pageLocation, to-from)})
+		}
 	}
-	var applied Revision
-	var extent Extent
-	r.View(func(s *State) { applied, extent = s.revision, s.extent })
-	// A broker that is only a little behind continues from its state: the archive
-	// of its extent follows without a gap, unless it was deleted.
-	near := applied > 0 && extent+maxReplayExtents > p.Extent && !r.archiveGone
-	if forced := r.reloadWanted.Load(); !forced && (applied >= p.Revision || near) {
-		return nil
+	slices.SortFunc(list, func(a, b chunkLocations) int { return a.tp.Compare(b.tp) })
+	for i := range list {
+		c := &list[i]
+		p, old := e.s.partitions.get(c.tp), e.old.findChunks(page, c.tp, c.created)
+		for j := range c.pages {
+			if n := c.first + uint64(j); n >= old.first && n < old.end() {
+				c.pages[j] = old.pages[n-old.first]
+			} else {
+				c.pages[j] = e.writeChunk(p, n)
+			}
+		}
 	}
-	s, err := LoadCheckpoint(ctx, r.cfg.Store, p.Object)
-	if err != nil {
-		return err
-	}
-	if s.revision != p.Revision || s.Hash() != p.Hash {
-		return fmt.Errorf("checkpoint %s: %w: at revision %d with hash %016x, the pointer says %d and %016x",
-			p.Object, ErrCorrupt, s.revision, s.Hash(), p.Revision, p.Hash)
-	}
-	r.replaceState(s)
-	return nil
+	e.next.chunks[page] = list
 }
 
-// maxReplayExtents is how many extents a follower is behind at most to catch up
-// from archives instead of a checkpoint.
-const maxReplayExtents = 4
+func (e *checkpointEncoder) writeChunk(p *partitionState, chunk uint64) pageLocation {
+	e.chunk.b = e.chunk.b[:0]
+	e.chunk.writeChunk(p.chunkSpans(chunk))
+	return e.writePage(e.chunk.b)
+}
 
-// replaceState replaces the state by a newer one; the outcomes of entries between
-// the two can no longer be found out.
-func (r *Replica) replaceState(s *State) {
-	r.overrideLimits(s)
-	r.mu.Lock()
-	old := r.state
-	r.state, r.marks = s, nil
-	r.reloadWanted.Store(false)
-	r.mu.Unlock()
-	r.applied.Store(int64(s.revision))
-	r.waiters.resolveSkipped(s.revision, func(k EntryKey) bool {
-		closed := old.sessions[k.Session] != nil && s.sessions[k.Session] == nil
-		return closed || s.LaneSeq(k.Session, k.Lane) >= k.Seq
+// rewriteObjects writes the pages of those earlier objects again that are not to
+// be referred to any more.
+func (e *checkpointEncoder) rewriteObjects() {
+	rewrite := e.objectsToRewrite()
+	if len(rewrite) == 0 {
+		return
+	}
+	for table, pages := range e.next.tables {
+		for page := range pages {
+			if rewrite[pages[page].object] {
+				e.writeTablePage(table, page)
+			}
+		}
+	}
+	for page, list := range e.next.chunks {
+		e.next.chunks[page] = e.rewriteChunks(list, rewrite)
+	}
+}
+
+// objectsToRewrite applies planRewrite to the objects that are referred to.
+func (e *checkpointEncoder) objectsToRewrite() map[*CheckpointObject]bool {
+	var objects []*CheckpointObject
+	var uses []objectUse
+	number := map[*CheckpointObject]int{e.self: -1}
+	e.next.each(func(at *pageLocation) {
+		i, known := number[at.object]
+		if !known {
+			i = len(objects)
+			number[at.object] = i
+			objects, uses = append(objects, at.object), append(uses, objectUse{size: at.object.Size})
+		}
+		if i >= 0 {
+			uses[i].referenced += int64(at.length)
+		}
 	})
-	r.advanced.wakeAll()
+	rewrite := map[*CheckpointObject]bool{}
+	for _, i := range planRewrite(uses, int64(len(e.w.b))) {
+		rewrite[objects[i]] = true
+	}
+	return rewrite
+}
+
+func (e *checkpointEncoder) rewriteChunks(list []chunkLocations, rewrite map[*CheckpointObject]bool) []chunkLocations {
+	gone := func(at pageLocation) bool { return rewrite[at.object] }
+	if !slices.ContainsFunc(list, func(c chunkLocations) bool { return slices.ContainsFunc(c.pages, gone) }) {
+		return list
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		c := &list[i]
+		p := e.s.partitions.get(c.tp)
+		c.pages = slices.Clone(c.pages)
+		for j, at := range c.pages {
+			if gone(at) {
+				c.pages[j] = e.writeChunk(p, c.first+uint64(j))
+			}
+		}
+	}
+	return list
 }

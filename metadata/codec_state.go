@@ -124,8 +124,8 @@ func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item f
 type itemBytes struct{ from, to int }
 
 // decodePage adds a page's items to the state.
-func (s *State) decodePage(table int, b []byte) error {
-	r := newReader(b, 0)
+func (l *checkpointLoader) decodePage(table int, b []byte) error {
+	s, r := l.s, newReader(b, 0)
 	for range r.Count(1, "items") {
 		it := newReader(r.Take(r.Count(1, "item")), 0)
 		if r.Err() != nil {
@@ -137,7 +137,9 @@ func (s *State) decodePage(table int, b []byte) error {
 		case tableConfigs:
 			it.readConfigItem(s)
 		case tablePartitions:
-			it.readPartitionItem(s)
+			if err := it.readPartitionItem(l); err != nil {
+				return err
+			}
 		case tableProducers:
 			it.readProducerItem(s)
 		case tableObjects:
@@ -201,45 +203,39 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 	w.u32(uint32(p.epoch))
 	w.uvarint(uint64(p.producerCount))
 	w.flag(p.releasing)
+	w.uvarint(p.firstSpan)
 	w.uvarint(uint64(len(p.spans)))
-	for i := range p.spans {
-		sp := &p.spans[i]
-		w.uvarint(uint64(sp.First - p.logStart + 1<<32)) // a span may begin before the log start
-		w.uvarint(uint64(sp.Count))
-		w.uvarint(uint64(sp.Length))
-		w.uvarint(encodeSpanObject(sp.Object))
-		w.uvarint(uint64(sp.Revision))
-		w.uvarint(uint64(sp.Position))
-		w.varint(int64(sp.MaxTimestamp))
-		if sp.Marker() {
-			w.u16(uint16(sp.Epoch))
-		}
-	}
+	w.writeSpans(p.spans[tailStart(p.firstSpan, p.endSpan())-p.firstSpan:])
 	w.writePartitionTxns(p)
 }
 
-func (r *reader) readPartitionItem(s *State) {
+func (r *reader) readPartitionItem(l *checkpointLoader) error {
 	tp := TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition"))}
 	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), producerCount: int(r.Uvarint()), releasing: r.Flag()}
-	n := r.Count(7, "spans")
-	p.spans = make([]Span, 0, n)
-	for range n {
-		sp := Span{First: p.logStart + Offset(r.Uvarint()) - 1<<32, Count: uint32(r.UvarintUpTo(1<<32-1, "offsets")), Length: uint32(r.UvarintUpTo(1<<32-1, "length")),
-			Object: decodeSpanObject(r.UvarintUpTo(MaxEntryObjects+3, "object")), Revision: Revision(r.Uvarint()), Position: int64(r.Uvarint()), MaxTimestamp: UnixMilli(r.Varint())}
-		if sp.Marker() {
-			sp.Epoch = ProducerEpoch(r.Uint16())
-		} else {
+	p.firstSpan = r.UvarintUpTo(maxSpanOrdinal, "trimmed spans")
+	if err := l.readTail(r, tp, &p, p.firstSpan+r.UvarintUpTo(maxSpanOrdinal, "spans")); err != nil {
+		return err
+	}
+	r.readPartitionTxns(l.s, tp, &p)
+	l.s.addLoadedSpans(tp, &p)
+	l.s.partitions.put(tp, p)
+	return nil
+}
+
+// addLoadedSpans adds the spans that a partition has to everything that is
+// computed from spans.
+func (s *State) addLoadedSpans(tp TopicPartition, p *partitionState) {
+	for i := range p.spans {
+		sp := &p.spans[i]
+		if !sp.Marker() {
 			p.live += int64(sp.Length)
 		}
-		s.itemHashSum += hashSpan(tp, &sp)
-		p.spans = append(p.spans, sp)
+		s.itemHashSum += hashSpan(tp, sp)
 	}
-	r.readPartitionTxns(s, tp, &p)
 	s.spans += len(p.spans)
 	if p.live > 0 {
 		s.storedBytes[tp.Topic] += p.live
 	}
-	s.partitions.put(tp, p)
 }
 
 func (w *writer) writeProducerItem(k producerKey, p *producerState) {

@@ -2,8 +2,10 @@ package metadata
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"flag"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -106,7 +108,12 @@ func TestCheckpointBytesAreGolden(t *testing.T) {
 		w.step(t)
 	}
 	var c Checkpointer
-	golden(t, "checkpoint.v1", c.Encode(w.state.snapshot(), "1/checkpoint/1-1"))
+	golden(t, "checkpoint.v2", c.Encode(w.state.snapshot(), "1/checkpoint/1-1"))
+	l := newSpanLog(t, 1) // a chunk of which most was trimmed, and a tail
+	l.add(t, spanChunk+1)
+	l.trim(t, 0, spanChunk-6)
+	var spans Checkpointer
+	golden(t, "checkpoint_spans.v2", spans.Encode(l.s.snapshot(), "1/checkpoint/1-1"))
 }
 
 // Every single damaged byte is detected, and no decoder panics on it.
@@ -169,11 +176,27 @@ func FuzzDecodeCheckpoint(f *testing.F) {
 		w.step(f)
 	}
 	f.Add(c.Encode(w.state.snapshot(), "k"))
+	l := newSpanLog(f, 2)
+	l.add(f, 2*spanChunk)
+	l.trim(f, 1, 5)
+	var chunks Checkpointer
+	f.Add(chunks.Encode(l.s.snapshot(), "k"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		store := newMemStore()
-		store.objects["k"] = b
-		LoadCheckpoint(t.Context(), store, "k")
+		LoadCheckpoint(t.Context(), storeOf("k", b), "k")
+		LoadCheckpoint(t.Context(), storeOf("k", withIndexChecksum(b)), "k")
 	})
+}
+
+// withIndexChecksum corrects the checksum of a checkpoint's index, so that a
+// damaged one is decoded.
+func withIndexChecksum(b []byte) []byte {
+	b = bytes.Clone(b)
+	if n := len(b) - checkpointTrailerSize; n > 0 {
+		if at := binary.BigEndian.Uint64(b[n:]); at < uint64(n) {
+			binary.BigEndian.PutUint32(b[n+12:], crc32.Checksum(b[at:n], castagnoli))
+		}
+	}
+	return b
 }
 
 // An entry with inconsistent fields is not written.

@@ -16,12 +16,6 @@ const recoveryBases = 2
 // newest base are: the log's pointer is at one of them.
 const maxCheckpointRecords = 64
 
-// CheckpointObject is an object with pages of a checkpoint.
-type CheckpointObject struct {
-	Key  string // below "<cluster>/"
-	Size int64
-}
-
 // CheckpointRecord is a checkpoint in the bucket on whose hash the brokers agreed.
 type CheckpointRecord struct {
 	Revision Revision

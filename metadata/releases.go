@@ -98,7 +98,7 @@ func (s *State) releaseBelow(tp TopicPartition, p *partitionState, below Offset,
 		s.releaseSpan(tp, p, &p.spans[n])
 		n++
 	}
-	p.spans = p.spans[n:]
+	p.spans, p.firstSpan = p.spans[n:], p.firstSpan+uint64(n)
 	if p.trimmedSpans += n; p.trimmedSpans > len(p.spans) {
 		p.spans, p.trimmedSpans = slices.Clone(p.spans), 0 // or a partition that is trimmed and then idle would keep the memory of all its spans
 	}

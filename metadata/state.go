@@ -101,7 +101,8 @@ type partitionState struct {
 	logStart      Offset
 	next          Offset // the high watermark
 	epoch         LeaderEpoch
-	spans         []Span       // append-only backing: a snapshot sees its own length
+	spans         []Span       // append-only backing: a snapshot sees its own length; never changed in place
+	firstSpan     uint64       // the ordinal of spans[0]: how many were trimmed so far
 	trimmedSpans  int          // not state: spans in that backing that were trimmed
 	live          int64        // bytes of spans
 	producerCount int          // producers

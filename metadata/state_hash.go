@@ -105,7 +105,7 @@ func hashConfigs(r resourceName, c configMap) uint64 {
 // their own.
 func hashPartition(tp TopicPartition, p partitionState) uint64 {
 	m := hashSeedItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
-		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.producerCount))
+		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.producerCount)).Word(p.firstSpan)
 	if p.releasing {
 		m = m.Word(1)
 	}

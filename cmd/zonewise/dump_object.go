@@ -59,7 +59,8 @@ func dumpCheckpointCommand() cli.Command {
 		Short: "Print what a checkpoint of the state says of itself",
 		Long: `
 Checks head and index. Pages may lie in earlier checkpoint objects, which it
-names; ` + "`zonewise dump state --checkpoint KEY`" + ` reads them all and prints the state.`,
+names. The spans of a partition are pages of their own, 256 each, from 256 spans
+on; ` + "`zonewise dump state --checkpoint KEY`" + ` reads them all and prints the state.`,
 		Examples: []string{"zonewise dump checkpoint 1/checkpoint/0000000000002710-00000000000004b2 --bucket s3://events"},
 	}, printCheckpoint)
 }
@@ -70,11 +71,20 @@ func printCheckpoint(w io.Writer, body []byte) error {
 		fmt.Fprintf(w, "damaged: %v\n", err)
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	n, bytes := ix.Pages()
 	fmt.Fprintf(w, "checkpoint at revision %d of generation %d, level %d, state hash %016x\n", ix.Revision, ix.Extent, ix.Level, ix.Hash)
-	fmt.Fprintf(w, "%d bytes; %s of %d bytes in %s:\n", len(body), formatCount(n, "page"), bytes, formatCount(len(ix.Objects), "object"))
-	for _, o := range ix.Objects {
-		fmt.Fprintf(w, "  %s\n", o)
+	pages, bytes := ix.Pages()
+	chunks, chunkBytes := 0, int64(0)
+	ix.Chunks(func(_ metadata.TopicPartition, _ uint64, count int, bytes int64) {
+		chunks, chunkBytes = chunks+count, chunkBytes+bytes
+	})
+	fmt.Fprintf(w, "%s of tables (%d bytes) and %s of spans (%d bytes) in %s:\n", formatCount(pages, "page"), bytes,
+		formatCount(chunks, "chunk"), chunkBytes, formatCount(len(ix.Objects), "object"))
+	referenced := ix.Referenced()
+	for i, o := range ix.Objects {
+		fmt.Fprintf(w, "  %s: %d bytes, %d in use\n", o.Key, o.Size, referenced[i])
 	}
+	ix.Chunks(func(tp metadata.TopicPartition, first uint64, count int, bytes int64) {
+		fmt.Fprintf(w, "%s/%d: chunks %d to %d of its spans, %d bytes\n", tp.Topic, tp.Partition, first, first+uint64(count)-1, bytes)
+	})
 	return nil
 }

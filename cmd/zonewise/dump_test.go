@@ -64,6 +64,38 @@ func TestDumpPrintsStoredThings(t *testing.T) {
 	}
 }
 
+// Pages of spans are printed by partition.
+func TestDumpPrintsTheSpansOfACheckpoint(t *testing.T) {
+	const session = metadata.SessionID(0x2a)
+	state, revision := metadata.NewState(), metadata.Revision(100)
+	apply := func(e metadata.Entry) {
+		revision++
+		e.Level, e.Session, e.Lane, e.Seq, e.Time = 1, session, metadata.LaneControl, metadata.LaneSeq(revision-100), 1_700_000_000_000
+		body, err := metadata.AppendEntry(nil, &e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, _ := state.Apply(&metadata.CommittedEntry{Revision: revision, Extent: 1, Session: session, Lane: e.Lane, Seq: e.Seq, Bytes: body}); out.Code != metadata.CodeOK {
+			t.Fatal(out)
+		}
+	}
+	apply(metadata.Entry{Commands: []metadata.Command{metadata.OpenSession{Want: metadata.NoBroker, Zone: "dev-a", Kafka: metadata.Address{Host: "h", Port: 1}, MinLevel: 1, MaxLevel: 1}}})
+	apply(metadata.Entry{Commands: []metadata.Command{metadata.CreateTopic{ID: metadata.TopicID{7}, Name: "orders", Partitions: 2, ReplicationFactor: 3}}})
+	for range 1100 {
+		apply(metadata.Entry{Topics: []metadata.TopicID{{7}}, Principals: []string{"anyone"}, Inline: make([]byte, 70),
+			Parts: []metadata.Part{{Partition: 1, Object: metadata.InlineObject, Length: 70,
+				Runs: []metadata.Run{{Producer: metadata.NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 3, Bytes: 70, MaxTimestamp: 1}}}}})
+	}
+	apply(metadata.Entry{Commands: []metadata.Command{metadata.TrimPartition{Topic: metadata.TopicID{7}, Partition: 1, LogStart: 1000}}})
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	put(t, path, new(metadata.Checkpointer).Encode(state, metadata.CheckpointKey(1, revision, session)))
+	code, out, stderr := zonewise(t, "dump", "checkpoint", path)
+	if code != cli.ExitOK {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	golden(t, "dump-checkpoint-spans.txt", out)
+}
+
 func put(t *testing.T, path string, body []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
