@@ -31,7 +31,7 @@ func (l *spanLog) add(t testing.TB, n int) {
 
 // trim drops the spans before that ordinal, the first one's included.
 func (l *spanLog) trim(t testing.TB, p Partition, ordinal int) {
-	l.commit(t, &Entry{Commands: []Command{TrimPartition{l.topic, p, Offset(ordinal) * 16}}})
+	l.commit(t, &Entry{Commands: []Command{TrimPartition{l.topic, p, Offset(ordinal) * 16}, ReleaseQueued{MaxReleaseItems}}})
 }
 
 // checkpoint writes the state to a store, commits the checkpoint and reads it
@@ -137,13 +137,14 @@ func TestCheckpointedSpansAreTheLiveOnes(t *testing.T) {
 			switch rng.IntN(8) {
 			case 0, 1, 2:
 				p := rng.IntN(3)
-				commit(&Entry{Commands: []Command{TrimPartition{l.topic, Partition(p), Offset(rng.IntN(16*spans[p] + 1))}}})
+				commit(&Entry{Commands: []Command{TrimPartition{l.topic, Partition(p), Offset(rng.IntN(16*spans[p] + 1))}, ReleaseQueued{1 + rng.IntN(MaxReleaseItems)}}})
 			case 3:
 				p := rng.IntN(3)
-				commit(&Entry{Commands: []Command{TrimPartition{l.topic, Partition(p), Offset(16 * spans[p])}}})
+				commit(&Entry{Commands: []Command{TrimPartition{l.topic, Partition(p), Offset(16 * spans[p])}, ReleaseQueued{MaxReleaseItems}}})
 			case 4:
 				if step%4 == 0 {
 					commit(&Entry{Commands: []Command{DeleteTopic{l.topic}}})
+					commit(&Entry{Commands: []Command{ReleaseQueued{MaxReleaseItems}, ReleaseQueued{MaxReleaseItems}, ReleaseQueued{MaxReleaseItems}, ReleaseQueued{MaxReleaseItems}}})
 					commit(&Entry{Commands: []Command{CreateTopic{l.topic, "a", 3, 3, nil}}})
 					spans, sequence = [3]int{}, [3]Sequence{}
 				}

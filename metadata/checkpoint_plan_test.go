@@ -67,7 +67,7 @@ func TestRewritingCostsALogarithm(t *testing.T) {
 					l.commit(t, l.produce(p, 1, 1, 16+Sequence(at[p])))
 					at[p] += 16
 					if low := at[p] - 16*Offset(c.keep); c.keep > 0 && low > 0 && rng.IntN(64) == 0 {
-						l.commit(t, &Entry{Commands: []Command{TrimPartition{l.topic, Partition(p), low}}})
+						l.commit(t, &Entry{Commands: []Command{TrimPartition{l.topic, Partition(p), low}, ReleaseQueued{MaxReleaseItems}}})
 					}
 				}
 				key := CheckpointKey(1, l.s.revision, 1)

@@ -45,6 +45,11 @@ func (c CreateTopic) apply(s *State, _ *Entry) CommandOutcome {
 	if out := s.checkPartitionCount(0, c.Partitions); out.Code != CodeOK {
 		return out
 	}
+	for i := range Partition(c.Partitions) {
+		if s.partitions.has(TopicPartition{c.ID, i}) {
+			return refuse(CodeTopicExists, "topic id %s was used before", c.ID)
+		}
+	}
 	if s.topics.count >= s.limits.Topics {
 		return refuse(CodeLimit, "the cluster has %d topics, at most %d", s.topics.count, s.limits.Topics)
 	}

@@ -38,6 +38,17 @@ type MaintenanceTimes struct {
 	Archive    time.Duration // how often an extent is closed
 	Checkpoint time.Duration // how often the state is written
 	Sweep      time.Duration // how often dead sessions are searched for
+	Retention  time.Duration // how often expired records are deleted
+	// RetentionCheck is how long after their commit records are checked for their age
+	// (log.retention.check.interval.ms): those with old timestamps stay as long.
+	RetentionCheck time.Duration
+	Base           time.Duration // how often a checkpoint is read back to be a recovery base
+	Garbage        time.Duration // how often dead objects are deleted
+	// Grace is how long a dead object stays in the bucket: longer than the longest
+	// read with its retries.
+	Grace time.Duration
+	// LeftoverGrace is how long after a session's end its leftovers are searched for.
+	LeftoverGrace time.Duration
 	// ArchiveEntries and ArchiveInline close an extent sooner.
 	ArchiveEntries uint64
 	ArchiveInline  int64
@@ -46,7 +57,8 @@ type MaintenanceTimes struct {
 // DefaultMaintenanceTimes returns the design's intervals.
 func DefaultMaintenanceTimes() MaintenanceTimes {
 	return MaintenanceTimes{Publish: 2 * time.Second, Tick: 5 * time.Second, Archive: 10 * time.Second,
-		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
+		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, Retention: time.Second, RetentionCheck: 5 * time.Minute, Base: 2 * time.Minute,
+		Garbage: 10 * time.Second, Grace: 10 * time.Minute, LeftoverGrace: time.Duration(LeftoverGrace) * time.Millisecond, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
 }
 
 // The roles of the log's own maintenance.
@@ -55,6 +67,7 @@ const (
 	RoleCheckpoint = "checkpoint"
 	RoleTick       = "tick"
 	RoleSweep      = "sweep"
+	RoleRetention  = "retention"
 )
 
 // RoleTask is work that one broker at a time does for the whole cluster: the one
@@ -81,6 +94,9 @@ type RoleTask struct {
 type Maintenance struct {
 	cfg          MaintenanceConfig
 	checkpointer Checkpointer
+	retention    retentionPass
+	jobs         jobTable
+	lastBase     time.Time    // when a checkpoint was made a recovery base, or this session began to
 	clocks       clockMarks   // written by publishStatus, read by advanceTime
 	lastTick     observedTime // of advanceTime
 
@@ -97,14 +113,15 @@ func NewMaintenance(cfg MaintenanceConfig) *Maintenance {
 }
 
 // Tasks returns the log's own role tasks: state time, the sessions of dead brokers,
-// archives, checkpoints. Every cluster needs all four.
+// archives, checkpoints, retention. Every cluster needs them all.
 func (c *Maintenance) Tasks() []RoleTask {
 	t := c.cfg.Times
 	return []RoleTask{
 		{RoleTick, t.Tick, c.advanceTime},
 		{RoleSweep, t.Sweep, c.closeDeadSessions},
 		{RoleArchive, min(t.Archive/4, time.Second), c.maintainArchives},
-		{RoleCheckpoint, t.Checkpoint, c.writeCheckpoint},
+		{RoleCheckpoint, t.Checkpoint, c.maintainCheckpoints},
+		{RoleRetention, t.Retention, c.enforceRetention},
 	}
 }
 
@@ -170,15 +187,21 @@ func (c *Maintenance) whileHoldingRole(t RoleTask) func(context.Context) error {
 	return func(ctx context.Context) error {
 		role, held, err := c.cfg.Log.TryRole(ctx, c.cfg.Session.ID(), t.Name)
 		if err != nil || !held {
+			c.jobs.release(t.Name)
 			return err
 		}
+		c.jobs.hold(t.Name)
 		if role.Epoch != seen {
 			if err := c.cfg.Replica.Barrier(ctx); err != nil {
 				return err
 			}
 			seen = role.Epoch
 		}
-		return t.Run(ctx, role)
+		if err := t.Run(ctx, role); err != nil {
+			return err
+		}
+		c.jobs.succeed(t.Name)
+		return nil
 	}
 }
 

@@ -80,8 +80,9 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	// next attempt has another name; the state has the accepted one.
 	c.archivesNamed++
 	key := ArchiveKey(inc, p.Extent, c.cfg.Session.ID(), c.archivesNamed)
+	written := Leftover{ObjectArchive, key, int64(len(body))}
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
-		return false, fmt.Errorf("archive extent %d: %w", p.Extent, err)
+		return false, errors.Join(fmt.Errorf("archive extent %d: %w", p.Extent, err), c.abandon(ctx, written))
 	}
 	back, err := c.cfg.Store.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -91,7 +92,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	if err != nil { // nothing refers to it yet: it is written again under another name
 		c.archiveRefusals[p.Extent]++
 		c.cfg.Logger.Error("ALARM: an archive is corrupt when read back", "extent", p.Extent, "object", key, "err", err)
-		return false, nil
+		return false, c.abandon(ctx, written)
 	}
 	cmd := AcceptArchive{Extent: p.Extent, Object: key, Entries: uint64(len(a.Entries)), Bytes: int64(len(back)), Digest: a.Digest}
 	if n := len(a.Entries); n > 0 {
@@ -104,12 +105,17 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	if got := out.Commands[0]; got.Code != CodeOK && got.Code != CodeDuplicate {
 		c.archiveRefusals[p.Extent]++
 		c.cfg.Logger.Error("ALARM: archive refused", "extent", p.Extent, "object", key, "reason", got.Text)
-		return false, nil
+		return false, c.abandon(ctx, written)
 	}
 	delete(c.archiveRefusals, p.Extent)
 	// Not key: where an earlier try was accepted unheard, this one is a duplicate.
 	var accepted ArchiveRef
 	c.cfg.Replica.View(func(s *State) { accepted = s.newestArchive() })
+	if accepted.Object != key {
+		if err := c.abandon(ctx, written); err != nil {
+			return false, err
+		}
+	}
 	return true, c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent, accepted.Object)
 }
 

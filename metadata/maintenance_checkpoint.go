@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -35,17 +36,28 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
 	key := CheckpointKey(start.Incarnation, snapshot.revision, c.cfg.Session.ID())
 	c.checkpointer.Pause = newPauser(ctx)
 	body := c.checkpointer.Encode(snapshot, key)
+	written := Leftover{ObjectCheckpoint, key, int64(len(body))}
 	if err := c.cfg.Store.Put(ctx, key, body); err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
+		return errors.Join(fmt.Errorf("write checkpoint: %w", err), c.abandon(ctx, written))
 	}
 	p := CheckpointPointer{Revision: snapshot.revision, Extent: snapshot.extent, Object: key, Hash: snapshot.Hash()}
 	if agreed, err := c.awaitAgreement(ctx, p); err != nil || !agreed {
+		return errors.Join(err, c.abandon(ctx, written))
+	}
+	// The state knows the checkpoint before the pointer is there: what the pointer
+	// names is never garbage.
+	record := RecordCheckpoint{p.Revision, p.Extent, p.Hash, c.checkpointer.References()}
+	if out, err = c.cfg.Submitter.Submit(ctx, []Command{record}, &Guard{Role: role.Name, RoleEpoch: role.Epoch}); err != nil {
 		return err
 	}
+	if out.Code != CodeOK || out.Commands[0].Code != CodeOK {
+		c.checkpointer = Checkpointer{}
+		return c.abandon(ctx, written)
+	}
+	c.checkpointer.Commit()
 	if err := c.cfg.Admin.SetCheckpoint(ctx, role, p); err != nil {
 		return err
 	}
-	c.checkpointer.Commit()
 	c.checkpointedEntries = snapshot.entries + 1 // a RecordStateHash alone needs no new checkpoint
 	return nil
 }

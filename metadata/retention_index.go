@@ -170,8 +170,9 @@ func (s *State) rebuildRetentionIndex() {
 func (s *State) ExpiringTopics() int { return len(s.retention.list) }
 
 // ExpiredPartitions appends to out the partitions of the n-th topic that have
-// expired records, or may have, at most max in all. It looks at those only.
-func (s *State) ExpiredPartitions(out []TopicPartition, n, max int) []TopicPartition {
+// expired records, or may have, at most max in all. It looks at those only. By time,
+// a partition's first span must have been committed minAge ago.
+func (s *State) ExpiredPartitions(out []TopicPartition, n int, minAge UnixMilli, max int) []TopicPartition {
 	if n >= len(s.retention.list) {
 		return out
 	}
@@ -192,7 +193,11 @@ func (s *State) ExpiredPartitions(out []TopicPartition, n, max int) []TopicParti
 		}
 	}
 	if r.Time >= 0 {
-		out = s.appendOlder(out, t, s.time-r.Time, max)
+		for _, tp := range s.appendOlder(nil, t, s.time-r.Time, max-len(out)) {
+			if p := s.partitions.get(tp); s.time-s.commitTimeOf(p.spans[0].Revision) >= minAge {
+				out = append(out, tp)
+			}
+		}
 	}
 	return out
 }
@@ -208,32 +213,47 @@ func (s *State) appendOlder(out []TopicPartition, t *topicRetention, before Unix
 		}
 		next = append(next, 2*i+1, 2*i+2)
 		tp := TopicPartition{t.id, t.oldest[i].partition}
-		if p := s.partitions.get(tp); p != nil && !p.releasing {
+		if p := s.partitions.get(tp); p != nil && !p.releasing && len(p.spans) > 0 {
 			out = append(out, tp)
 		}
 	}
 	return out
 }
 
-// OversizedPartitions appends to out those of a topic's partitions from first on
-// that are larger than its retention.bytes, and returns the retention.bytes. It looks
-// at up to look partitions; next is where to go on, 0 at the end.
-func (s *State) OversizedPartitions(out []TopicPartition, id TopicID, first Partition, look int) (_ []TopicPartition, next Partition, bytes int64) {
+// ExpiringTopic returns the n-th topic that has records; zero where there is none.
+func (s *State) ExpiringTopic(n int) TopicID {
+	if n >= len(s.retention.list) {
+		return TopicID{}
+	}
+	return s.retention.list[n].id
+}
+
+// RetentionBytes returns a topic's retention.bytes; negative: any size.
+func (s *State) RetentionBytes(id TopicID) int64 {
 	topic := s.topics.get(id)
 	if topic == nil {
-		return out, 0, -1
+		return -1
 	}
-	bytes = s.Retention(topic).Bytes
-	if bytes < 0 {
-		return out, 0, bytes
+	return s.Retention(topic).Bytes
+}
+
+// OversizedPartitions appends to out those of a topic's partitions from first on that
+// are larger than its retention.bytes. It looks at up to look partitions; next is
+// where to go on, 0 at the end.
+func (s *State) OversizedPartitions(out []TopicPartition, id TopicID, first Partition, look int) (_ []TopicPartition, next Partition) {
+	topic := s.topics.get(id)
+	if topic == nil {
+		return out, 0
 	}
+	r := s.Retention(topic)
 	for ; int32(first) < topic.Partitions; first++ {
 		if look--; look < 0 {
-			return out, first, bytes
+			return out, first
 		}
-		if p := s.partitions.get(TopicPartition{id, first}); p != nil && p.live > bytes && !p.releasing {
+		p := s.partitions.get(TopicPartition{id, first})
+		if p != nil && !p.releasing && len(p.spans) > 0 && s.expired(r, p, &p.spans[0]) {
 			out = append(out, TopicPartition{id, first})
 		}
 	}
-	return out, 0, bytes
+	return out, 0
 }

@@ -110,7 +110,7 @@ func (s *State) derived() derivedStorage {
 	d := derivedStorage{s.storedBytes, s.deadBytes, s.objectBytes, s.archiveBytes, s.archivedInline, s.garbageBytes,
 		s.deletedPartitions, s.spans, s.offsets, s.livePartitions(), s.archives.order, map[TopicPartition]bool{}}
 	for n := range s.ExpiringTopics() {
-		for _, tp := range s.ExpiredPartitions(nil, n, 1000) {
+		for _, tp := range s.ExpiredPartitions(nil, n, 0, 1000) {
 			p := s.partitions.get(tp)
 			if len(p.spans) > 0 && s.expired(s.Retention(s.topics.get(tp.Topic)), p, &p.spans[0]) {
 				d.Due[tp] = true
