@@ -19,6 +19,10 @@
 // wrappers use nothing but memory, channels and timers, so they run inside a
 // testing/synctest bubble; Dir and s3 do not.
 //
+// Partial success of a Delete is normal: it returns what is confirmed and an error
+// for the rest. Uploads that never became objects are a matter of UploadAborter,
+// which Dir and s3 are.
+//
 // Money: S3 bills requests, not calls. An implementation therefore reports
 // each request attempt with the status that it got, to the observers carried
 // by the context; Mem and Dir report the requests that S3 would have seen, so

@@ -10,6 +10,15 @@
 // connection, not by what the SDK returned: a request that was never sent (no
 // credentials) is not one, and an answer cut short is one.
 //
+// A put is one PutObject, never a multipart upload: bodies are whole in memory and
+// bounded by bucket.MaxBody, below S3's limit of 5 GiB for one request. So nothing
+// of ours is ever left half uploaded; ListUploads and AbortUploads are for what
+// other programs left below the prefix.
+//
+// A deletion of several names is a DeleteObjects that is not Quiet: about 100 KB of
+// answer for a thousand of our names, so that each is confirmed by the store and not by
+// its silence.
+//
 // A put is conditional (If-None-Match: *) and carries the CRC32C of its body, so
 // that a store never keeps anything but what was given to Put. Over TLS the body
 // is not hashed a second time for the signature; nor is it over plain http
