@@ -54,6 +54,14 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
+// countSeen counts the requests so far. After a connection that was hung up, nothing
+// but the lock orders the server's writes before the test's reads.
+func (s *scripted) countSeen() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.seen)
+}
+
 // store opens a Store on the server, quick to retry.
 func (s *scripted) store(change ...func(*Config)) *Store {
 	s.t.Helper()
@@ -135,8 +143,8 @@ func TestAnswersToPut(t *testing.T) {
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 				t.Errorf("put: %v, want %v", err, c.want)
 			}
-			if !slices.Equal(got, c.statuses) || len(s.seen) != len(got) {
-				t.Errorf("reported %v, want %v; the server saw %d", got, c.statuses, len(s.seen))
+			if !slices.Equal(got, c.statuses) || s.countSeen() != len(got) {
+				t.Errorf("reported %v, want %v; the server saw %d", got, c.statuses, s.countSeen())
 			}
 			if err != nil && (strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), `"a/b"`)) {
 				t.Errorf("error names no object, or a secret: %v", err)
