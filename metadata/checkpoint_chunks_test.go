@@ -195,6 +195,29 @@ func TestTrimmedSpansOfAChunkStayAway(t *testing.T) {
 	}
 }
 
+// A partition that was deleted and created again under the same topic id has none
+// of the former one's chunks.
+func TestAPartitionCreatedAgainHasItsOwnChunks(t *testing.T) {
+	l, store := newSpanLog(t, 1), newMemStore()
+	l.add(t, 2*spanChunk)
+	other := TopicID{9} // has most of the first object, which so stays
+	l.commit(t, &Entry{Commands: []Command{CreateTopic{other, "other", 20, 3, nil}}})
+	for i := range Sequence(4 * spanChunk) {
+		e := l.produce(0, 20, 1, 16*i)
+		e.Topics[0] = other
+		l.commit(t, e)
+	}
+	var c Checkpointer
+	l.checkpoint(t, &c, store)
+	l.commit(t, &Entry{Commands: []Command{DeleteTopic{l.topic}}})
+	l.commit(t, &Entry{Commands: []Command{CreateTopic{l.topic, "a", 1, 3, nil}}})
+	l.next = 0
+	l.add(t, 2*spanChunk)
+	if _, loaded := l.checkpoint(t, &c, store); loaded.Hash() != l.s.Hash() || len(c.References()) != 2 {
+		t.Fatalf("hash %016x, want %016x; objects %v", loaded.Hash(), l.s.Hash(), c.References())
+	}
+}
+
 // checkpointAgain is checkpoint at the next revision.
 func (l *spanLog) checkpointAgain(t testing.TB, c *Checkpointer, store *memStore) (string, *State) {
 	l.commit(t, &Entry{Commands: []Command{RecordStateHash{}}})
@@ -245,6 +268,17 @@ func TestWrongChunksAreNamed(t *testing.T) {
 		ckpt.Commit()
 		ckpt.stored.chunks[page] = append(ckpt.stored.chunks[page][:1:1], ckpt.stored.chunks[page]...)
 		expectCorrupt(t, &ckpt, l.s, name(1)+": listed twice")
+	})
+	t.Run("begins late", func(t *testing.T) {
+		store, early := newMemStore(), l.s.snapshot()
+		l.trim(t, 0, spanChunk+9)
+		var ckpt Checkpointer
+		store.objects["a"] = ckpt.Encode(l.s.snapshot(), "a")
+		ckpt.Commit()
+		store.objects["b"] = ckpt.Encode(early, "b") // refers to what is left of the chunk later
+		if _, err := LoadCheckpoint(t.Context(), store, "b"); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name(1)+": begins with span 265") {
+			t.Error(err)
+		}
 	})
 	t.Run("damaged", func(t *testing.T) {
 		var ckpt Checkpointer
