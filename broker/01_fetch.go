@@ -132,7 +132,9 @@ func (f *fetch) resolveParts(ctx context.Context) {
 		switch {
 		case p.code == noError || p.code == kerr.NotLeaderForPartition.Code:
 		case err != nil && p.code != kerr.UnknownLeaderEpoch.Code: // clients retry it
-			p.code = kerr.RequestTimedOut.Code // the barrier failed: unverified
+			// The barrier failed: unverified. Java's consumer dies of codes that
+			// Kafka never returns here, REQUEST_TIMED_OUT among them.
+			p.code = kerr.KafkaStorageError.Code
 		}
 	}
 }

@@ -97,6 +97,9 @@ func TestNothingIsAnsweredFromAStateThatMayBeOld(t *testing.T) {
 			if code := int16(code); code == noError || code == kerr.UnknownTopicOrPartition.Code || code == kerr.OffsetOutOfRange.Code {
 				t.Errorf("%s: error %d, as if the state were known to be as new as the log", name, code)
 			}
+			if name == "Fetch beyond the end" && int16(code) != kerr.KafkaStorageError.Code {
+				t.Errorf("%s: error %d, of which Java's consumer dies", name, code)
+			}
 		}
 	})
 }

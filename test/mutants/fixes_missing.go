@@ -1,0 +1,41 @@
+package main
+
+// missingFixes: objects that are gone, and the name of the newest archive.
+func missingFixes() []mutant {
+	return []mutant{
+		{name: "keys may be deleted one extent beyond what is truncated", pkg: "./metadata/etcdlog", run: "TheGuardsOfTruncated", edits: []edit{{"metadata/etcdlog/truncated.go",
+			"etcdserverpb.Compare_GREATER, formatHex64(uint64(g)))", "etcdserverpb.Compare_GREATER, formatHex64(uint64(g)-1))"}}},
+		{name: "truncated is read without its archive", pkg: "./metadata/etcdlog", run: "WithoutItsArchive", edits: []edit{{"metadata/etcdlog/truncated.go",
+			"case n == 0 && rest == \"\":", "case rest == \"\":"}}},
+		{name: "another archive is recorded for an extent", pkg: "./metadata/etcdlog", run: "Promises", edits: []edit{{"metadata/etcdlog/admin.go",
+			"st.truncated == g && st.archive != object {", "st.truncated == g && st.archive == \"\" {"}}},
+		{name: "the tried archive is recorded, not the accepted one", pkg: "./metadata", run: "NotTheTriedOne", edits: []edit{{"metadata/maintenance_archive.go",
+			"return true, c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent, accepted.Object)", "return true, c.cfg.Admin.DeleteArchived(ctx, role, accepted.Extent, key)"}}},
+		{name: "a recovery names another archive", pkg: "./internal/recovery", run: "NamesItsNewestArchive", edits: []edit{{"internal/recovery/run.go",
+			"Archive: b.Archive, Checkpoint:", "Archive: b.Archive + \"x\", Checkpoint:"}}},
+		{name: "a missing archive is asked for again instead of the checkpoint", pkg: "./metadata", run: "TakesTheCheckpoint|TakesTheNewerCheckpoint", edits: []edit{{"metadata/checkpoint.go",
+			" && !r.archiveGone\n", "\n"}}},
+		{name: "a missing checkpoint counts as corruption", pkg: "./metadata", run: "MissingCheckpoint", edits: []edit{{"metadata/checkpoint.go",
+			"		return nil, fmt.Errorf(\"read checkpoint %s: %w\", key, err)", "		return nil, fmt.Errorf(\"read checkpoint %s: %w: %w\", key, ErrCorrupt, err)"}}},
+		{name: "predecessors are read to know where to stop", pkg: "./metadata", run: "AChainReadsNoPredecessor", edits: []edit{{"metadata/replay.go",
+			"if a.Before == at.Digest {", "if a.Before == at.Digest && false {"}}},
+		{name: "a predecessor is read although the archive begins in the state", pkg: "./metadata", run: "AChainReadsNoPredecessor", edits: []edit{{"metadata/replay.go",
+			"if ix.firstRevision <= at.Revision+1 {", "if ix.firstRevision <= at.Revision {"}}},
+		{name: "a chain stops one archive early", pkg: "./metadata", run: "AChainReadsNoPredecessor", edits: []edit{{"metadata/replay.go",
+			"if ix.firstRevision <= at.Revision+1 {", "if ix.firstRevision <= at.Revision+2 {"}}},
+		{name: "archives that are applied are read again", pkg: "./metadata", run: "PastTheArchives", edits: []edit{{"metadata/replay.go",
+			"if extent > from.ArchivedUpTo {", "if extent > from.ArchivedUpTo && from.ArchivedUpTo == 0 {"}}},
+		{name: "the last extent is taken for replayed", pkg: "./metadata", run: "TakesTheCheckpoint|StartFromCheckpoint|ThatWasAccepted|Deleted", edits: []edit{{"metadata/replay.go",
+			"if extent > from.ArchivedUpTo {", "if extent+1 > from.ArchivedUpTo {"}}},
+		{name: "what lies behind the log start is served in place of what was deleted", pkg: "./s3stream", run: "JudgedByANewerState|BelowTheLogStart", edits: []edit{{"s3stream/locate.go",
+			"trimmed = !ok || req.From < p.LogStart; trimmed", "trimmed = !ok || req.From < p.LogStart-1000; trimmed"}}},
+		{name: "a deleted topic's records are missing objects", pkg: "./s3stream", run: "JudgedByANewerState", edits: []edit{{"s3stream/locate.go",
+			"trimmed = !ok || req.From < p.LogStart; trimmed", "trimmed = ok && req.From < p.LogStart; trimmed"}}},
+		{name: "a missing object is damage although no barrier was had", pkg: "./s3stream", run: "JudgedByANewerState", edits: []edit{{"s3stream/read.go",
+			"			return ReadResult{Next: req.From}, barrierError(ctx, err)\n", "			return ReadResult{Next: req.From}, toReadError(req.Partition, &missingError{\"x\", \"gone\"})\n"}}},
+		{name: "a barrier that timed out is a request that timed out", pkg: "./broker", run: "RecordsThatCannotBeRead", edits: []edit{{"broker/errors.go",
+			"case errors.Is(err, s3stream.ErrUnavailable), errors.Is(err, s3stream.ErrCorrupt)", "case errors.Is(err, s3stream.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded), errors.Is(err, s3stream.ErrCorrupt)"}}},
+		{name: "a missing object is only a warning", pkg: "./broker", run: "RecordsThatCannotBeRead", edits: []edit{{"broker/fetch_read.go",
+			"		s.cfg.Log.Error(\"ALARM: records cannot", "		s.cfg.Log.Warn(\"ALARM: records cannot"}}},
+	}
+}
