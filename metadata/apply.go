@@ -14,7 +14,7 @@ type scratch struct {
 	weights []uint64
 	shares  []payerShare
 	index   map[payerKey]int // of shares
-	uses    []entryUse      // of the entry's objects
+	uses    []entryUse       // of the entry's objects
 }
 
 // Apply is the only function that changes a state. It is pure: the outcome and

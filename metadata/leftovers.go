@@ -85,7 +85,8 @@ type BuryLeftovers struct {
 	Session     SessionID
 	Incarnation Incarnation
 	Objects     []Leftover
-	Done        bool // there are no more
+	UpTo        string // keys up to this one were compared; empty: not all of a chunk yet
+	Done        bool   // there are no more
 }
 
 // Leftover is an object that no entry names.
@@ -105,11 +106,12 @@ func (c BuryLeftovers) encode(w *writer) {
 	w.u64(uint64(c.Session))
 	w.u32(uint32(c.Incarnation))
 	w.writeLeftovers(c.Objects)
+	w.text(c.UpTo)
 	w.flag(c.Done)
 }
 
 func decodeBuryLeftovers(r *reader) Command {
-	return BuryLeftovers{SessionID(r.Uint64()), Incarnation(r.Uint32()), r.readLeftovers(), r.Flag()}
+	return BuryLeftovers{SessionID(r.Uint64()), Incarnation(r.Uint32()), r.readLeftovers(), r.Text(), r.Flag()}
 }
 
 func (w *writer) writeLeftovers(list []Leftover) {
@@ -143,6 +145,7 @@ func (c BuryLeftovers) apply(s *State, _ *Entry) CommandOutcome {
 		list[at].after = o.Key
 		s.bury(garbageState{class: o.Class, name: nameOfKey(o), key: keyUnlessName(o), size: o.Size})
 	}
+	list[at].after = max(list[at].after, c.UpTo)
 	if c.Done {
 		list = slices.Delete(list, at, at+1)
 	}

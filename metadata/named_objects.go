@@ -19,22 +19,32 @@ type NamedObject struct {
 // bucket and is not named is of a writer at work, or garbage.
 func (s *State) NamedObjects(f func(NamedObject) bool) {
 	more := true
-	visit := func(o NamedObject) bool {
-		more = more && f(o)
-		return more
+	for part := range NamedPages {
+		s.VisitNamed(part, func(o NamedObject) { more = more && f(o) })
 	}
-	s.objects.each(func(_ objectKey, o *objectState) bool {
-		return visit(NamedObject{ObjectWAL, o.name.Key(), o.size, false})
-	})
-	s.archives.rows.each(func(_ Extent, a *ArchiveRef) bool {
-		return visit(NamedObject{ObjectArchive, a.Object, a.Size, false})
-	})
-	for key, size := range checkpointObjects(s.checkpoints) {
-		visit(NamedObject{ObjectCheckpoint, key, size, false})
+}
+
+// NamedPages is how many parts VisitNamed has.
+const NamedPages = 2*tablePages + 1
+
+// VisitNamed calls f for the objects of one part of NamedObjects, so that a View of all
+// of them is short. Live objects come before dead ones: an object that dies between
+// two parts is in one of them.
+func (s *State) VisitNamed(part int, f func(NamedObject)) {
+	switch {
+	case part == 0:
+		s.archives.rows.each(func(_ Extent, a *ArchiveRef) bool {
+			f(NamedObject{ObjectArchive, a.Object, a.Size, false})
+			return true
+		})
+		for key, size := range checkpointObjects(s.checkpoints) {
+			f(NamedObject{ObjectCheckpoint, key, size, false})
+		}
+	case part <= tablePages:
+		s.objects.eachOnPage(part-1, func(_ objectKey, o *objectState) { f(NamedObject{ObjectWAL, o.name.Key(), o.size, false}) })
+	default:
+		s.garbage.rows.eachOnPage(part-1-tablePages, func(_ GarbageID, g *garbageState) { f(NamedObject{g.class, g.objectKey(), g.size, true}) })
 	}
-	s.garbage.rows.each(func(_ GarbageID, g *garbageState) bool {
-		return visit(NamedObject{g.class, g.objectKey(), g.size, true})
-	})
 }
 
 // namesObject reports whether an archive or a checkpoint is in use. A WAL object of a

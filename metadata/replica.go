@@ -388,6 +388,10 @@ func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
 		ErrCorrupt, p.Revision, mark.Hash, p.Object, p.Hash)
 }
 
+// InDispute reports whether this broker's state is known to differ from a checkpoint,
+// which is not loaded yet.
+func (r *Replica) InDispute() bool { return r.reloadWanted.Load() }
+
 // Snapshot returns an immutable copy of the state, for readers that need longer
 // than a View may take. It costs a copy of some page lists, and apply a copy of
 // each page that it changes afterwards.

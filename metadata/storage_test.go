@@ -14,7 +14,7 @@ func storageEntry() *Entry {
 	return &Entry{Level: 1, Session: 0x1234, Seq: 9, Time: 1_700_000_000_000, Commands: []Command{
 		ReleaseQueued{1000}, EnforceRetention{[]TopicPartition{{t, 1}, {t, 2}}},
 		RecordCheckpoint{7, 3, 99, []CheckpointObject{{"1/checkpoint/7", 1000}, {"1/checkpoint/6", 50}}}, RecordBase{7},
-		BuryLeftovers{0x1233, 1, left, true}, AbandonObjects{left[1:]}, ConfirmDeleted{[]GarbageID{3, 5, 900}},
+		BuryLeftovers{0x1233, 1, left, "1/wal/x", true}, AbandonObjects{left[1:]}, ConfirmDeleted{[]GarbageID{3, 5, 900}},
 	}}
 }
 
@@ -87,7 +87,7 @@ func (w *world) storageStep(t testing.TB, n int, session SessionID, topic TopicI
 	case n < 51:
 		if l, due := w.state.LeftoversDue(0); due {
 			key := ObjectName{l.Session, LaneLow, 1 << 40, 0}.Key()
-			c = BuryLeftovers{l.Session, l.Incarnation, []Leftover{{ObjectWAL, key, 9}}, w.rng.IntN(2) == 0}
+			c = BuryLeftovers{l.Session, l.Incarnation, []Leftover{{ObjectWAL, key, 9}}, key, w.rng.IntN(2) == 0}
 		}
 	default:
 		c = AbandonObjects{[]Leftover{{ObjectArchive, ArchiveKey(1, 999, session, int(w.rev)), 5}}}

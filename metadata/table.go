@@ -138,6 +138,15 @@ func (t *table[K, V]) each(f func(K, *V) bool) {
 	}
 }
 
+// eachOnPage calls f for every item of a page by its number.
+func (t *table[K, V]) eachOnPage(page int, f func(K, *V)) {
+	if p := t.pages[page]; p != nil {
+		for k, it := range p.items {
+			f(k, &it.value)
+		}
+	}
+}
+
 // eachInPage calls f for every item of the page of k.
 func (t *table[K, V]) eachInPage(k K, f func(K, *V)) {
 	if p := t.pages[t.pageOf(k)%tablePages]; p != nil {

@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/node":              {"*"},
 	"test/sim":                   {"*"},
 	"test/sim/cmd/manyseeds":     {"test/testenv/report"},
+	"internal/garbage":           {"metadata", "s3stream/bucket"},
 	"internal/recovery":          {"metadata", "metadata/etcdlog", "s3stream/bucket"},
 	"internal/cli":               {},
 	"internal/bench":             {},

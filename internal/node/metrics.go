@@ -62,6 +62,7 @@ func (n *Node) registerMetrics() {
 	r.addCounter("cross_zone_bytes_total", crossing, func() float64 { return float64(n.traffic.clientBytes.Load()) }, "of", "clients")
 	n.governorMetrics(r)
 	n.walMetrics(r)
+	n.garbageMetrics(r)
 	hedgeMetrics(r, "get", "GETs", func(f func(hedge.Stats) float64) func() float64 {
 		return func() float64 { return f(n.bucket.Stats()) }
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/zonewise/zonewise/broker"
 	"github.com/zonewise/zonewise/broker/groups"
+	"github.com/zonewise/zonewise/internal/garbage"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/router"
 	"github.com/zonewise/zonewise/s3stream"
@@ -50,6 +51,8 @@ type Node struct {
 	draining       atomic.Bool
 	fatal          sync.Once
 	health         atomic.Pointer[metadata.StoreHealth]
+	jobs           atomic.Pointer[metadata.Maintenance] // of the newest session
+	garbage        garbage.Stats
 }
 
 // Start starts a broker. It returns at once; Ready reports whether it serves.

@@ -74,7 +74,7 @@ func (n *Node) runSession(first bool) error {
 	n.currentSession.Store(s)
 	n.writer.setWAL(s.wal)
 	if first {
-		n.cfg.Logger.Warn("retention and compaction settings are stored and reported but not enforced yet")
+		n.cfg.Logger.Warn("compaction settings are stored and reported but not enforced yet: topics with cleanup.policy=compact keep everything")
 	}
 	n.cfg.Logger.Info("serving", "broker", s.broker, "zone", n.cfg.Zone, "session", s.log.ID())
 	cause := s.runRoles()
@@ -198,7 +198,8 @@ func (s *session) runRoles() (cause error) {
 	maintenance := metadata.NewMaintenance(metadata.MaintenanceConfig{Log: n.cfg.Log, Admin: n.cfg.Log, Store: n.replica.Store(), Replica: n.replica,
 		Submitter: s.wal, Session: s.log, Broker: s.broker, Logger: n.cfg.Logger, Rand: n.newRand(), Times: n.cfg.Times, Clock: n.cfg.Clock,
 		Health: func(h metadata.StoreHealth) { n.health.Store(&h) }})
-	tasks := maintenance.Tasks() // add the role tasks of other packages here (metadata.RoleTask)
+	n.jobs.Store(maintenance)
+	tasks := append(maintenance.Tasks(), s.newCollector(maintenance).Task(n.cfg.Times.Garbage)) // add the role tasks of other packages here (metadata.RoleTask)
 	s.wg.Go(func() {
 		if err := maintenance.Run(ctx, tasks); err != nil {
 			n.stopServing(err)

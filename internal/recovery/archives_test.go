@@ -45,7 +45,7 @@ func TestARecoveryNeedsNoArchiveFromBeforeItsCheckpoint(t *testing.T) {
 		}
 		for _, o := range list {
 			if g := strings.TrimPrefix(o.Name, cluster+"/1/archive/")[:16]; g < archiveFolder(ix.Extent) {
-				if err := b.Delete(t.Context(), o.Name); err != nil {
+				if _, err := b.Delete(t.Context(), o.Name); err != nil {
 					t.Fatal(err)
 				}
 				deleted++
