@@ -73,7 +73,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 	if p.Object == InlineObject {
 		s.addInlineBytes(rev, live)
 	} else {
-		s.scratch.uses[p.Object].add(tp.Topic, live)
+		s.scratch.uses[p.Object].addBytes(tp.Topic, live)
 	}
 }
 
@@ -83,7 +83,7 @@ type entryUse struct {
 	shares []topicBytes
 }
 
-func (u *entryUse) add(topic TopicID, bytes int64) {
+func (u *entryUse) addBytes(topic TopicID, bytes int64) {
 	u.live += bytes
 	if n := len(u.shares); n > 0 && u.shares[n-1].topic == topic {
 		u.shares[n-1].bytes += bytes

@@ -31,8 +31,8 @@ func newArchiveTable(sum *uint64) archiveTable {
 
 func pageOfArchive(x Extent) uint64 { return uint64(x) }
 
-// add adds the newest archive.
-func (t *archiveTable) add(a ArchiveRef) {
+// addArchive adds the newest archive.
+func (t *archiveTable) addArchive(a ArchiveRef) {
 	t.rows.put(a.Extent, a)
 	t.order = append(t.order, archiveRevisions{a.First, a.Last, a.Extent})
 }
@@ -86,7 +86,7 @@ func (t *archiveTable) find(rev Revision) *ArchiveRef {
 	return nil
 }
 
-func (t *archiveTable) snapshot() archiveTable {
+func (t *archiveTable) snapshotArchives() archiveTable {
 	return archiveTable{rows: t.rows.snapshot(), order: slices.Clip(t.order)}
 }
 

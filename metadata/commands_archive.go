@@ -52,7 +52,7 @@ func (c AcceptArchive) apply(s *State, _ *Entry) CommandOutcome {
 	}
 	ref := ArchiveRef{Extent: g.extent, First: g.first, Last: g.last, Entries: g.entries,
 		Object: c.Object, Size: c.Bytes, LiveInline: g.inline, Digest: g.digest}
-	s.archives.add(ref)
+	s.archives.addArchive(ref)
 	s.archiveBytes += ref.Size
 	s.archivedInline += ref.LiveInline
 	s.unarchivedExtents = s.unarchivedExtents[1:]

@@ -75,7 +75,7 @@ func newGarbageTable(sum *uint64) garbageTable {
 // together, too.
 func pageOfGarbage(id GarbageID) uint64 { return uint64(id) >> 8 }
 
-func (t *garbageTable) snapshot() garbageTable {
+func (t *garbageTable) snapshotGarbage() garbageTable {
 	return garbageTable{rows: t.rows.snapshot(), next: t.next, queue: slices.Clip(t.queue)}
 }
 

@@ -42,7 +42,7 @@ func (q *releaseQueue) push(r releaseState) {
 	q.next++
 }
 
-func (q *releaseQueue) snapshot() releaseQueue {
+func (q *releaseQueue) snapshotQueue() releaseQueue {
 	return releaseQueue{q.rows.snapshot(), q.first, q.next}
 }
 

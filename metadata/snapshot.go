@@ -26,9 +26,9 @@ func (s *State) snapshot() *State {
 	f.storedBytes = maps.Clone(s.storedBytes)
 	f.deadBytes = maps.Clone(s.deadBytes)
 	f.retention = retentionIndex{} // derived
-	f.archives = s.archives.snapshot()
-	f.garbage = s.garbage.snapshot()
-	f.releases = s.releases.snapshot()
+	f.archives = s.archives.snapshotArchives()
+	f.garbage = s.garbage.snapshotGarbage()
+	f.releases = s.releases.snapshotQueue()
 	f.topics = s.topics.snapshot()
 	f.configs = s.configs.snapshot()
 	f.partitions = s.partitions.snapshot()
