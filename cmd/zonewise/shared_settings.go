@@ -31,6 +31,7 @@ func sharedFlags() []string {
 	return []string{
 		"auto-create-topics", "delete-topics", "default-partitions", "check-replication-factor", "offsets-topic-partitions", "offsets-retention",
 		"commit-rate", "entry-rate", "run-rate", "inline-rate",
+		"retention-check-interval", "delete-grace", "recovery-base-interval",
 		"group-initial-rebalance-delay", "group-min-session-timeout", "group-max-session-timeout", "group-max-size",
 		"group-consumer-session-timeout", "group-consumer-heartbeat-interval", "group-consumer-max-size",
 	}

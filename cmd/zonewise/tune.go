@@ -21,6 +21,7 @@ type tuneOptions struct {
 	linger         time.Duration
 	rebalanceDelay time.Duration
 	groups         groupOptions
+	storage        storageOptions
 	priceBook      string
 
 	commitRate, entryRate, runRate, inlineRate float64
@@ -38,6 +39,7 @@ func (o *tuneOptions) declareTune(s *cli.Set, memory int64) {
 	s.Duration(&o.linger, "linger", def.Linger, "how long the standard lane gathers records before it writes an object")
 	s.Duration(&o.rebalanceDelay, "group-initial-rebalance-delay", def.RebalanceDelay, "how long a new group waits for more members")
 	o.groups.declareGroups(s)
+	o.storage.declareStorage(s)
 	s.String(&o.priceBook, "price-book", "", "FILE", "prices (JSON); without it the AWS us-east-1 list prices built in")
 	s.Float(&o.commitRate, "commit-rate", r.Commits, "COMMITS/s", "most commits of the whole cluster; past it linger grows")
 	s.Float(&o.entryRate, "entry-rate", r.EntryBytes, "BYTES/s", "most bytes of commit entries of the whole cluster")
@@ -72,6 +74,9 @@ func (o *tuneOptions) validate() error {
 			return cli.Usagef("--%s %v: want more than 0", r.flag, r.value)
 		}
 	}
+	if err := o.storage.validate(); err != nil {
+		return err
+	}
 	return o.groups.validate()
 }
 
@@ -85,6 +90,7 @@ func (o *tuneOptions) apply(c *node.Config, limit func() int) {
 	if n := o.groups.offsetsPartitions; n > 0 {
 		c.OffsetsPartitions = int32(n)
 	}
+	o.storage.apply(c)
 	c.WALBytes, c.TailBytes, c.BlockBytes = o.walMemory, o.tailMemory, o.blockMemory
 	if o.inlineRate > 0 {
 		c.InlineLimit = limit
