@@ -68,6 +68,8 @@ type Config struct {
 	CheckReplication bool
 	// DefaultPartitions is the number for topics that are created without one.
 	DefaultPartitions int32
+	// RetentionCheck is how long records stay after their commit, whatever their age.
+	RetentionCheck time.Duration
 	// OffsetsPartitions is the number of partitions of __consumer_offsets,
 	// which clients look up (offsets.topic.num.partitions).
 	OffsetsPartitions int32
@@ -108,6 +110,7 @@ func DefaultConfig() Config {
 	return Config{
 		AutoCreate:        true,
 		DefaultPartitions: 1,
+		RetentionCheck:    metadata.DefaultMaintenanceTimes().RetentionCheck,
 		OffsetsPartitions: internalPartitions,
 		FrameBytes:        512 << 20,
 		RequestBytes:      256 << 20,

@@ -156,8 +156,10 @@ func fixedRows() []configRow {
 		{names: "sasl.jaas.config", use: useFixed, meaning: "No meaning here: SASL is not served yet, and no secret is stored for it."},
 		{names: "ssl.key.password ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location ssl.keystore.password ssl.keystore.type " +
 			"ssl.truststore.certificates ssl.truststore.location ssl.truststore.password ssl.truststore.type", use: useFixed, meaning: "No meaning here: listeners have no TLS yet."},
-		{names: "log.retention.hours log.retention.minutes", use: useFixed, meaning: "Not enforced yet; log.retention.ms can be set for all brokers."},
-		{names: "log.roll.hours log.roll.jitter.hours log.cleaner.enable log.dir log.dir.failure.timeout.ms log.flush.* log.initial.task.delay.ms log.retention.check.interval.ms",
+		{names: "log.retention.hours log.retention.minutes", use: useFixed, meaning: "The default of log.retention.ms, which can be set for all brokers."},
+		{names: "log.retention.check.interval.ms", use: useFixed, value: func(s *Server) string { return formatMillis(s.cfg.RetentionCheck) },
+			meaning: "How long records stay after their commit, whatever their age (--retention-check-interval)."},
+		{names: "log.roll.hours log.roll.jitter.hours log.cleaner.enable log.dir log.dir.failure.timeout.ms log.flush.* log.initial.task.delay.ms",
 			use: useFixed, meaning: "No meaning here: a broker has no log on a disk."},
 		{names: "process.roles", use: useFixed, value: constantText("broker"), meaning: "etcd orders the log; there is no controller."},
 		{names: "auto.leader.rebalance.enable broker.* controlled.shutdown.enable controller.* early.start.listeners initial.broker.registration.timeout.ms " +

@@ -45,7 +45,7 @@ func topicRows() []configRow {
 	)
 	return []configRow{
 		{names: "cleanup.policy", use: useStored, applyRule: setCleanupPolicy,
-			meaning: "What happens to old records: delete removes them by age and size, compact keeps the newest of each key. A topic with compact refuses records without a key; without delete it refuses DeleteRecords."},
+			meaning: "What happens to old records: delete removes them by age and size, compact keeps the newest of each key. compact is stored and not enforced yet: such a topic keeps everything. It refuses records without a key; without delete it refuses DeleteRecords. Empty: nothing is deleted (KIP-1161)."},
 		{names: "compression.gzip.level", enforcedBy: "codecs.repack", applyRule: newLevelRule(codecGzip),
 			meaning: "Compression level of gzip if compression.type is gzip; -1 is gzip's own default."},
 		{names: "compression.lz4.level", enforcedBy: "codecs.repack", applyRule: newLevelRule(codecLZ4),
@@ -79,8 +79,8 @@ func topicRows() []configRow {
 		{names: "remote.copy.lag.bytes remote.copy.lag.ms remote.log.copy.disable remote.log.delete.on.disable", use: useInert, meaning: tiers},
 		{names: "remote.storage.enable", use: useInert, validate: refuseTieredStorage,
 			meaning: "Refused if true, as by a Kafka broker without tiered storage: all records are in object storage anyway."},
-		{names: "retention.bytes", use: useStored, meaning: "How large a partition may grow before its oldest records are deleted, if cleanup.policy has delete; negative: any size."},
-		{names: "retention.ms", use: useStored, meaning: "How old records may become before they are deleted, if cleanup.policy has delete; -1: any age."},
+		{names: "retention.bytes", enforcedBy: "metadata.State.Retention", meaning: "How large a partition may grow before its oldest records are deleted, if cleanup.policy has delete; negative: any size."},
+		{names: "retention.ms", enforcedBy: "metadata.State.Retention", meaning: "How old records may become before they are deleted, if cleanup.policy has delete; -1: any age. Ages are checked from log.retention.check.interval.ms after the commit on."},
 		{names: "segment.bytes", enforcedBy: "checkBatch", applyRule: newIntRule(func(r *topicConfigRules, n int64) { r.batch.segmentBytes = int(n) }),
 			meaning: "No batch may be larger. There are no segments: retention and compaction work on spans."},
 		{names: "segment.index.bytes segment.jitter.ms segment.ms", use: useInert, meaning: segments},

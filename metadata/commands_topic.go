@@ -137,6 +137,7 @@ func (c DeleteTopic) apply(s *State, _ *Entry) CommandOutcome {
 	s.retention.dropTopic(c.ID)
 	s.names.remove(t.Name)
 	s.topics.drop(c.ID)
+	s.releaseQueued(trimItems)
 	return CommandOutcome{}
 }
 

@@ -144,6 +144,7 @@ func (n *Node) buildComponents(objects bucket.Bucket) error {
 		b.Healthy = func(id metadata.BrokerID) bool { return n.prober.Healthy(id) && n.liveness.isAlive(id) }
 	}
 	b.KeepTopics, b.CheckReplication = cfg.KeepTopics, cfg.CheckReplication
+	b.RetentionCheck = cfg.Times.RetentionCheck
 	b.AutoCreate, b.DefaultPartitions, b.OffsetsPartitions = cfg.AutoCreate, cfg.DefaultPartitions, cfg.OffsetsPartitions
 	b.Rand, b.Log, b.Metrics, b.LogLevel, b.Clock = n.newRand(), cfg.Logger, cfg.Metrics, cfg.LogLevel, cfg.Clock
 	if n.server, err = broker.Open(b); err != nil {
