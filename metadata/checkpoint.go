@@ -55,15 +55,18 @@ type Checkpointer struct {
 
 	locations     map[pageID]pageLocation
 	nextLocations map[pageID]pageLocation
-	lineage       *byte // of the state that the versions in locations are of
-	lastSize      int   // of the last object; the next one is about as large
+	lineage       *byte        // of the state that the versions in locations are of
+	level         FeatureLevel // at which the pages in locations were written
+	lastSize      int          // of the last object; the next one is about as large
 }
 
 // Encode returns the checkpoint object of a snapshot, to be stored under key.
 // Call Commit once it is stored.
 func (c *Checkpointer) Encode(s *State, key string) []byte {
-	if c.lineage != s.lineage {
-		c.locations, c.lineage = nil, s.lineage // versions of another state have no meaning here
+	// Versions of another state have no meaning here, and a page of a lower level
+	// may lack what this level stores: the first checkpoint after a raise is full.
+	if c.lineage != s.lineage || c.level != s.level {
+		c.locations, c.lineage, c.level = nil, s.lineage, s.level
 	}
 	rewrite := c.objectToRewrite()
 	var pages pageEncoder
@@ -256,6 +259,9 @@ func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
 	}
+	if err := CheckLevel(ix.Level); err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
+	}
 	s := NewState()
 	s.revision, s.extent, s.level, s.topicsRevision = ix.Revision, ix.Extent, ix.Level, ix.Revision
 	for i, name := range ix.Objects {
@@ -318,8 +324,8 @@ func (s *State) loadPages(ix *CheckpointIndex, object int, from []byte) error {
 func (f *follower) loadCheckpoint(ctx context.Context) error {
 	r, p := f.r, f.from.Checkpoint
 	f.ready = f.from.ArchivedUpTo == 0
-	if p == nil {
-		return nil
+	if p == nil { // the log is applied from its beginning
+		return CheckLevel(f.from.Level)
 	}
 	var applied Revision
 	var extent Extent

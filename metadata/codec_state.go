@@ -372,6 +372,7 @@ func (w *writer) writeRoot(s *State) {
 	}
 	w.writeBrokerIDReservations(s)
 	w.writePastPlacements(s)
+	s.next.encode(w, s.level)
 }
 
 func (w *writer) writeArchiveRef(a *ArchiveRef) {
@@ -431,5 +432,6 @@ func (r *reader) readRoot(s *State) {
 	}
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)
+	s.next.decode(r, s.level)
 	s.placement = newPlacement(s.zones, s.Sessions())
 }

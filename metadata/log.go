@@ -75,7 +75,7 @@ type StartPoint struct {
 	Extent       Extent
 	ArchivedUpTo Extent // extents up to this one are read from the bucket
 	Checkpoint   *CheckpointPointer
-	Level        FeatureLevel // of the log's format key
+	Level        FeatureLevel // at which the log began
 }
 
 // CheckpointPointer names a checkpoint in the bucket.

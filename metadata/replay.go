@@ -13,7 +13,10 @@ import (
 // that is still among the keys names the newest one, and each archive names the
 // one before it. done is false until that entry has arrived.
 func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool, err error) {
-	name, ok := findArchiveKey(f.heldEntries, f.from.ArchivedUpTo)
+	name, ok, err := findArchiveKey(f.heldEntries, f.from.ArchivedUpTo)
+	if err != nil {
+		return false, err
+	}
 	if !ok {
 		f.r.View(func(s *State) { name, ok = s.archiveKeyOfExtent(f.from.ArchivedUpTo) })
 	}
@@ -38,11 +41,14 @@ func (f *follower) replayArchives(ctx context.Context, caughtUp bool) (done bool
 
 // findArchiveKey finds the accepted archive of an extent among entries. Only the
 // last AcceptArchive counts: after one that was refused comes another, for the
-// object that was accepted.
-func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool) {
+// object that was accepted. An entry above this program's feature level is an
+// error: what it has is not known.
+func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool, err error) {
 	var e Entry
 	for i := range list {
-		if DecodeEntry(list[i].Bytes, &e) != nil {
+		if err := DecodeEntry(list[i].Bytes, &e); errors.Is(err, ErrLevel) {
+			return "", false, fmt.Errorf("entry at revision %d: %w", list[i].Revision, err)
+		} else if err != nil {
 			continue
 		}
 		for _, cmd := range e.Commands {
@@ -51,7 +57,7 @@ func findArchiveKey(list []CommittedEntry, g Extent) (key string, ok bool) {
 			}
 		}
 	}
-	return key, ok
+	return key, ok, nil
 }
 
 func (s *State) archiveKeyOfExtent(g Extent) (string, bool) {

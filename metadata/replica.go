@@ -176,7 +176,7 @@ func (r *Replica) Run(ctx context.Context) error {
 			return nil
 		case damaged > 0 && damaged < maxDamagedReads:
 			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "err", err)
-		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
+		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrLevel) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
 			r.cfg.Logger.Info("restarting the log follower from the start", "reason", err)
@@ -277,6 +277,10 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 		return nil
 	}
 	out, e := r.state.Apply(c)
+	level, others := r.state.level, ""
+	if level > MaxFeatureLevel {
+		others = r.state.describeNewestSession()
+	}
 	if retain && e != nil && len(e.Inline) > 0 {
 		r.retained.add(c)
 	}
@@ -287,6 +291,9 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 	}
 	if out.Code == CodeRefused || out.Code == CodeGap {
 		r.cfg.Logger.Error("ALARM: entry refused", "revision", c.Revision, "session", c.Session, "lane", c.Lane, "seq", c.Seq, "reason", out.Text)
+	}
+	if level > MaxFeatureLevel { // this entry raised it
+		return fmt.Errorf("entry at revision %d raised the feature level%s: %w", c.Revision, others, CheckLevel(level))
 	}
 	r.applied.Store(int64(c.Revision))
 	seen := AppliedEntry{c, e, &out}

@@ -56,6 +56,7 @@ type State struct {
 	storedBytes map[TopicID]int64 // live bytes by topic
 	pressure    PressureLevel     // of the log's store
 	gapsMs      int64             // read-side ledger time lost with dead brokers
+	next        nextLevel
 	alarms      uint64
 	lastAlarm   string // text of the last alarm
 
