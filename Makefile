@@ -41,6 +41,7 @@ race: ## the same under the race detector
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet -tags integration,clients,performance,external,differential $(PKGS)
+	$(GO) vet -tags nextlevel ./metadata ./internal/node
 	$(GO) tool staticcheck $(PKGS)
 
 sim: ## 5,000 simulation seeds, resumable; the result goes to docs/correctness.md

@@ -57,7 +57,12 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	var bad error
 	if len(c.Bytes) > 0 { // an empty entry takes the place of an entry whose guard failed
 		e = &s.scratch.entry
-		if bad = decodeEntry(c.Bytes, e, &s.scratch.fields); bad == nil && (e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq) {
+		bad = decodeEntry(c.Bytes, e, &s.scratch.fields)
+		switch {
+		case bad != nil:
+		case e.Level > s.level: // as bad as one that a program of the state's level cannot decode
+			bad = fmt.Errorf("entry level %d, feature level is %d", e.Level, s.level)
+		case e.Session != c.Session || e.Lane != c.Lane || e.Seq != c.Seq:
 			bad = fmt.Errorf("entry header names %s/%s/%d", e.Session, e.Lane, e.Seq)
 		}
 	}
@@ -88,9 +93,6 @@ func (s *State) applyEntry(c *CommittedEntry) (Outcome, *Entry) {
 	}
 	if e == nil {
 		return Outcome{Code: CodeGuardFailed}, nil
-	}
-	if e.Level > s.level {
-		return Outcome{Code: CodeRefused, Text: fmt.Sprintf("entry level %d, feature level is %d", e.Level, s.level)}, nil
 	}
 	if err := s.checkObjects(e); err != nil {
 		return Outcome{Code: CodeRefused, Text: err.Error()}, nil

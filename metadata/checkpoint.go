@@ -114,15 +114,18 @@ type Checkpointer struct {
 	stored     storedPages // of the last committed checkpoint
 	encoded    storedPages // of the last encoded one
 	references []CheckpointObject
-	lineage    *byte // of the state that the versions in stored are of
-	lastSize   int   // of the last object; the next one is about as large
+	lineage    *byte        // of the state that the versions in stored are of
+	level      FeatureLevel // at which the pages in stored were written
+	lastSize   int          // of the last object; the next one is about as large
 }
 
 // Encode returns the checkpoint object of a snapshot, to be stored under key.
 // Call Commit once it is stored.
 func (c *Checkpointer) Encode(s *State, key string) []byte {
-	if c.lineage != s.lineage || c.stored.tables == nil {
-		c.stored, c.lineage = newStoredPages(), s.lineage // versions of another state have no meaning here
+	// Versions of another state have no meaning here, and a page of a lower level
+	// may lack what this level stores: the first checkpoint after a raise is full.
+	if c.lineage != s.lineage || c.level != s.level || c.stored.tables == nil {
+		c.stored, c.lineage, c.level = newStoredPages(), s.lineage, s.level
 	}
 	e := checkpointEncoder{s: s, pause: c.Pause, self: &CheckpointObject{Key: key}, old: &c.stored, next: newStoredPages()}
 	e.w.b = make([]byte, 0, c.lastSize+c.lastSize/8)

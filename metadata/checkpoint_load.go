@@ -23,6 +23,9 @@ func LoadCheckpoint(ctx context.Context, store Store, key string) (*State, error
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
 	}
+	if err := CheckLevel(ix.Level); err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", key, err)
+	}
 	l, err := newCheckpointLoader(ix)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", key, err)

@@ -135,8 +135,9 @@ func (w *writer) writePart(at UnixMilli, p *Part) {
 }
 
 // DecodeEntry decodes and validates an entry, reusing the memory of e. e.Inline
-// is a slice of b. ErrVersion where a later version wrote it. A command that the
-// entry's feature level does not have yet is an error.
+// is a slice of b. ErrVersion where a later version wrote it, ErrLevel where the
+// entry has a level above this program's. A command that the entry's level does
+// not have yet is an error.
 func DecodeEntry(b []byte, e *Entry) error { return decodeEntry(b, e, nil) }
 
 // decodeEntry is DecodeEntry with memory for the reader of command fields, or
@@ -160,7 +161,11 @@ func decodeEntry(b []byte, e *Entry, fields *reader) error {
 		return fmt.Errorf("decode entry: %w: head %d and inline %d in %d bytes", ErrCorrupt, head, inline, len(body)-entryHeaderSize)
 	}
 	r := newReader(body[:entryHeaderSize+head], 6)
-	e.Level = FeatureLevel(r.Uint16())
+	// Of a level above its own a program knows neither commands nor rules. To
+	// apply it makes no difference: the state's level is lower, too.
+	if e.Level = FeatureLevel(r.Uint16()); e.Level > MaxFeatureLevel {
+		return fmt.Errorf("decode entry: %w", CheckLevel(e.Level))
+	}
 	e.Session = SessionID(r.Uint64())
 	e.Lane = Lane(r.Uint8())
 	e.Seq = LaneSeq(r.Uint64())

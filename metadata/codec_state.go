@@ -370,6 +370,7 @@ func (w *writer) writeRoot(s *State) {
 	w.writeStorageRoot(s)
 	w.writeBrokerIDReservations(s)
 	w.writePastPlacements(s)
+	s.next.encode(w, s.level)
 }
 
 func (r *reader) readRoot(s *State) {
@@ -407,5 +408,6 @@ func (r *reader) readRoot(s *State) {
 	r.readStorageRoot(s)
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)
+	s.next.decode(r, s.level)
 	s.placement = newPlacement(s.zones, s.Sessions())
 }

@@ -44,8 +44,9 @@ func (c ClaimRole) apply(s *State, e *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// RaiseLevel raises the feature level; refused unless every open session supports
-// the new one.
+// RaiseLevel raises the feature level by one; refused unless every open session
+// supports the new one. It converts nothing: what a level changes is changed when
+// it is written next, and the next checkpoint is full (Checkpointer.Encode).
 type RaiseLevel struct{ To FeatureLevel }
 
 // Kind implements Command.
@@ -59,9 +60,9 @@ func (c RaiseLevel) apply(s *State, _ *Entry) CommandOutcome {
 	if c.To != s.level+1 {
 		return refuse(CodeLevel, "from level %d to %d", s.level, c.To)
 	}
-	for _, o := range s.sessions {
-		if o.open.MaxLevel < c.To {
-			return refuse(CodeLevel, "broker %d understands levels up to %d", o.broker, o.open.MaxLevel)
+	for _, id := range sortedKeys(s.sessions) {
+		if o := s.sessions[id]; o.open.MaxLevel < c.To {
+			return refuse(CodeLevel, "broker %d (version %s) understands levels up to %d, not %d", o.broker, o.open.Version, o.open.MaxLevel, c.To)
 		}
 	}
 	s.level = c.To

@@ -1,6 +1,9 @@
 package metadata
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Address is where clients reach a session's broker.
 type Address struct {
@@ -77,7 +80,7 @@ func isOpenSession(e *Entry) bool {
 func (s *State) admitSession(e *Entry) (Code, string) {
 	open := e.Commands[0].(OpenSession)
 	if open.MinLevel > s.level || open.MaxLevel < s.level {
-		return CodeLevel, "the cluster's feature level is not one that this broker understands"
+		return CodeLevel, s.describeLevelRefusal(&open)
 	}
 	if len(s.sessions) >= s.limits.Sessions {
 		return CodeLimit, "too many sessions"
@@ -104,6 +107,28 @@ func (s *State) admitSession(e *Entry) (Code, string) {
 	s.sessions[e.Session] = &sessionState{id: e.Session, broker: id, open: open, usageReportedTo: s.time}
 	s.updatePlacement() // no hint moves where it replaces an earlier session of its broker in the placement
 	return CodeOK, ""
+}
+
+// describeLevelRefusal says why a session of a version that does not understand
+// the cluster's level is not opened, and what to do.
+func (s *State) describeLevelRefusal(open *OpenSession) string {
+	text := fmt.Sprintf("the cluster is at feature level %d%s, this broker of version %s understands levels %d to %d: ",
+		s.level, s.describeNewestSession(), open.Version, open.MinLevel, open.MaxLevel)
+	if open.MaxLevel < s.level {
+		return text + "start the cluster's version or a later one; earlier versions cannot be used once a level was raised"
+	}
+	return text + "start the cluster's version, raise the level with `zonewise features upgrade`, and then upgrade"
+}
+
+// describeNewestSession names a version that understands the cluster's level, in
+// brackets; "" where no session is open.
+func (s *State) describeNewestSession() string {
+	ids := sortedKeys(s.sessions)
+	if len(ids) == 0 {
+		return ""
+	}
+	newest := s.sessions[ids[len(ids)-1]]
+	return fmt.Sprintf(" (broker %d is of version %s)", newest.broker, newest.open.Version)
 }
 
 // CloseSession removes a session. Its entry is guarded by the absence of the

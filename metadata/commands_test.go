@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/token"
 	"maps"
@@ -26,6 +27,9 @@ func declaredKinds(t *testing.T) map[string]CommandKind {
 		if strings.HasSuffix(path, "_test.go") {
 			continue
 		}
+		if built, err := build.Default.MatchFile(".", path); err != nil || !built {
+			continue // of another build (level_next.go)
+		}
 		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
@@ -48,9 +52,13 @@ func declaredKinds(t *testing.T) map[string]CommandKind {
 
 func TestEveryCommandHasOneRow(t *testing.T) {
 	rows := map[string]CommandKind{}
+	last := len(commandRows) - 1
+	for commandRows[last].decode == nil {
+		last--
+	}
 	for k, row := range commandRows {
 		decode := row.decode
-		unused := k == 0 || k >= 27 && k <= 39
+		unused := k == 0 || k >= 27 && k <= 39 || k > last
 		if unused != (decode == nil) {
 			t.Errorf("kind %d: row %v, unused %v", k, decode != nil, unused)
 		}

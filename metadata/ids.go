@@ -156,16 +156,6 @@ const GroupSlots = 64
 // RoleEpoch is the create revision of a role key: a later holder's is higher.
 type RoleEpoch int64
 
-// FeatureLevel is the version of what apply computes. A change to the result of
-// an entry is used only from the entry on that raised the level.
-type FeatureLevel uint16
-
-// The levels that this program writes and understands.
-const (
-	MinFeatureLevel FeatureLevel = 1
-	MaxFeatureLevel FeatureLevel = 1
-)
-
 // ObjectName names a WAL object: the session and lane that wrote it, a number
 // that rises within the session, and the number of the attempt (a hedge is 1). It
 // is never reused.

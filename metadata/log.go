@@ -78,7 +78,7 @@ type StartPoint struct {
 	// extent ArchivedUpTo; empty where that is 0.
 	ArchivedObject string
 	Checkpoint     *CheckpointPointer
-	Level          FeatureLevel // of the log's format key
+	Level          FeatureLevel // at which the log began
 }
 
 // CheckpointPointer names a checkpoint in the bucket.

@@ -180,7 +180,7 @@ func (r *Replica) Run(ctx context.Context) error {
 			return nil
 		case damaged > 0 && damaged < maxDamagedReads:
 			r.cfg.Logger.Warn("corrupt data read from the log or the bucket: retrying; this broker stops if it persists", "time", damaged, "err", err)
-		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrNewerIncarnation):
+		case errors.Is(err, ErrOlderLog) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrLevel) || errors.Is(err, ErrNewerIncarnation):
 			return fmt.Errorf("follow the log: %w", err)
 		case errors.Is(err, ErrCompacted) || errors.Is(err, errLaneGap) || errors.Is(err, errReload):
 			r.cfg.Logger.Info("restarting the log follower from the start", "reason", err)
@@ -218,6 +218,11 @@ func (r *Replica) followOnce(ctx context.Context) error {
 		return fmt.Errorf("read start point: %w", err)
 	}
 	r.head.Store(max(r.head.Load(), int64(from.Head)))
+	if from.Checkpoint == nil { // the log is applied from its beginning
+		if err := CheckLevel(from.Level); err != nil {
+			return err
+		}
+	}
 	if err := r.loadCheckpoint(ctx, from.Checkpoint); err != nil {
 		return err
 	}
@@ -271,6 +276,10 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 		return nil
 	}
 	out, e := r.state.Apply(c)
+	level, others := r.state.level, ""
+	if level > MaxFeatureLevel {
+		others = r.state.describeNewestSession()
+	}
 	if retain && e != nil && len(e.Inline) > 0 {
 		r.retained.add(c)
 	}
@@ -281,6 +290,9 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 	}
 	if out.Code == CodeRefused || out.Code == CodeGap {
 		r.cfg.Logger.Error("ALARM: entry refused", "revision", c.Revision, "session", c.Session, "lane", c.Lane, "seq", c.Seq, "reason", out.Text)
+	}
+	if level > MaxFeatureLevel { // this entry raised it
+		return fmt.Errorf("entry at revision %d raised the feature level%s: %w", c.Revision, others, CheckLevel(level))
 	}
 	r.applied.Store(int64(c.Revision))
 	seen := AppliedEntry{c, e, &out}

@@ -70,6 +70,7 @@ type State struct {
 
 	pressure  PressureLevel // of the log's store
 	gapsMs    int64         // read-side ledger time lost with dead brokers
+	next      nextLevel
 	alarms    uint64
 	lastAlarm string // text of the last alarm
 

@@ -29,7 +29,7 @@ func (s *State) Hash() uint64 {
 	m := hashSeedItem.Word(s.itemHashSum).Word(uint64(s.revision)).Word(uint64(s.extent)).Word(s.entries)
 	m = m.Word(uint64(s.time)).Word(uint64(s.level)).Word(uint64(s.nextProducer)).Word(uint64(s.recovered))
 	m = m.Word(uint64(s.spans)).Word(uint64(s.offsets)).Word(uint64(s.gapsMs)).Word(s.alarms).Word(uint64(s.pressure))
-	m = m.Bytes(s.cluster[:])
+	m = s.next.hashInto(m.Bytes(s.cluster[:]), s.level)
 	for _, z := range s.zones {
 		m = m.Text(string(z))
 	}

@@ -110,7 +110,7 @@ type entryBuilder struct {
 }
 
 func newEntryBuilder(l *lane) *entryBuilder {
-	return &entryBuilder{lane: l, entry: metadata.Entry{Level: l.w.cfg.Level, Session: l.w.cfg.Session, Lane: l.id,
+	return &entryBuilder{lane: l, entry: metadata.Entry{Level: l.w.level(), Session: l.w.cfg.Session, Lane: l.id,
 		Time: l.w.cfg.Clock.Now(), Route: l.w.cfg.Route()},
 		topics: map[metadata.TopicID]int{}, principals: map[string]int{}}
 }

@@ -57,7 +57,6 @@ type Governor interface {
 // must be set; zero values of the rest mean the default.
 type Config struct {
 	Session metadata.SessionID
-	Level   metadata.FeatureLevel // stamped on entries; default MinFeatureLevel
 
 	Log      Log
 	Replica  Replica
@@ -129,7 +128,6 @@ func setDefault[T comparable](v *T, d T) {
 
 // withDefaults replaces zero values.
 func (c Config) withDefaults() Config {
-	setDefault(&c.Level, metadata.MinFeatureLevel)
 	setDefault(&c.BudgetBytes, DefaultBudgetBytes)
 	setDefault(&c.Linger, 100*time.Millisecond)
 	setDefault(&c.MaxBufferBytes, 8<<20)

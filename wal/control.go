@@ -58,7 +58,7 @@ const controlEntryBytes = metadata.MaxEntryBytes / 2
 // A session's first Submit opens it: it is entry 1 of its control lane.
 func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metadata.Guard) (metadata.Outcome, error) {
 	s := &submission{cmds: cmds, guard: guard, exclusive: guard != nil, done: make(chan struct{})}
-	if err := s.measureSize(w.cfg.Session); err != nil {
+	if err := s.measureSize(w.cfg.Session, w.level()); err != nil {
 		return metadata.Outcome{}, fmt.Errorf("submit: %w", err)
 	}
 	if err := w.enqueueSubmission(s); err != nil {
@@ -81,10 +81,10 @@ func (w *WAL) Submit(ctx context.Context, cmds []metadata.Command, guard *metada
 }
 
 // measureSize encodes the commands by themselves, so that what is invalid or
-// too large fails its own caller and not those that would have shared its
-// entry.
-func (s *submission) measureSize(session metadata.SessionID) error {
-	b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: metadata.MinFeatureLevel, Session: session, Seq: 1, Commands: s.cmds})
+// too large, or of a feature level that the cluster does not have yet, fails its
+// own caller and not those that would have shared its entry.
+func (s *submission) measureSize(session metadata.SessionID, level metadata.FeatureLevel) error {
+	b, err := metadata.AppendEntry(nil, &metadata.Entry{Level: level, Session: session, Seq: 1, Commands: s.cmds})
 	s.size = len(b)
 	return err
 }
@@ -123,7 +123,7 @@ func (c *control) advance() {
 	if len(subs) == 0 {
 		return
 	}
-	e := &metadata.Entry{Level: c.w.cfg.Level, Session: c.w.cfg.Session, Lane: metadata.LaneControl,
+	e := &metadata.Entry{Level: c.w.level(), Session: c.w.cfg.Session, Lane: metadata.LaneControl,
 		Time: c.w.cfg.Clock.Now(), Route: c.w.cfg.Route()}
 	for _, s := range subs {
 		e.Commands = append(e.Commands, s.cmds...)

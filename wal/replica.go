@@ -14,3 +14,10 @@ type Replica interface {
 	// in the state.
 	Barrier(ctx context.Context) error
 }
+
+// level is the feature level of what is written now: the applied state's. It only
+// rises, so an entry's level is never above that of the state which applies it.
+func (w *WAL) level() (l metadata.FeatureLevel) {
+	w.cfg.Replica.View(func(s *metadata.State) { l = s.Level() })
+	return l
+}

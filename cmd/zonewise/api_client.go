@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,17 +77,29 @@ func checkServer(url string) error {
 	return nil
 }
 
-// getPath sends a request to a broker, and returns an error unless the status
-// is 200.
+// getPath reads from a broker.
 func (c *apiClient) getPath(ctx context.Context, server, path string) ([]byte, error) {
+	return c.request(ctx, server, path, nil)
+}
+
+// request sends a request to a broker, a POST where there is a body of JSON, and
+// returns an error unless the status is 200.
+func (c *apiClient) request(ctx context.Context, server, path string, send []byte) ([]byte, error) {
 	if err := checkServer(server); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(server, "/")+path, nil)
+	method := http.MethodGet
+	if send != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(server, "/")+path, bytes.NewReader(send))
 	if err != nil {
 		return nil, cli.Usagef("--server: %v", err)
+	}
+	if send != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
@@ -131,6 +144,20 @@ func (o *serverOption) getPath(ctx context.Context, path string) ([]byte, error)
 	}
 	defer c.close()
 	return c.getPath(ctx, o.url, path)
+}
+
+// postJSON sends a value to the broker of --server and returns its answer.
+func (o *serverOption) postJSON(ctx context.Context, path string, value any) ([]byte, error) {
+	send, err := json.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("encode the request: %w", err)
+	}
+	c, err := o.access.openClient()
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.request(ctx, o.url, path, send)
 }
 
 // getJSON decodes what a broker answers.

@@ -42,6 +42,8 @@ func fileCases() []fileCase {
 		{"repair archive", "--bucket DIR/there" + etcd},
 		{"cost", "--server https://127.0.0.1:1"},
 		{"zones", "--server https://127.0.0.1:1"},
+		{"features show", "--server https://127.0.0.1:1"},
+		{"features upgrade", "--yes --server https://127.0.0.1:1"},
 		{"bench produce", "--bootstrap 127.0.0.1:1"},
 		{"bench consume", "--bootstrap 127.0.0.1:1"},
 		{"bench e2e", "--bootstrap 127.0.0.1:1"},

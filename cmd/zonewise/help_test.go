@@ -70,6 +70,8 @@ func TestEveryCommandSaysWhatItIsMissing(t *testing.T) {
 		{"cost --format xml", "--format"},
 		{"cost --server nowhere", "--server"},
 		{"zones --format csv", "--format"},
+		{"features show --format csv", "--format"},
+		{"features upgrade", "--yes"},
 		{"bench produce", "bootstrap"},
 		{"bench e2e --bootstrap x:1 --record-bytes 3", "3 bytes"},
 		{"dump state", "--bucket"},

@@ -6,14 +6,15 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/zonewise/zonewise/internal/cli"
 )
 
 // httpEndpoint is how the HTTP interface of a broker is guarded: TLS, client
-// certificates, a token. Without any of them it is open to anyone who reaches
-// it.
+// certificates, a token. Without a token and certificates it is open to anyone
+// who reaches it, but for what changes something, which only this machine may.
 type httpEndpoint struct {
 	tls       tlsOptions
 	tokenFile string
@@ -33,7 +34,7 @@ func (d *httpEndpoint) loadGuard() (httpGuard, error) {
 	if files != nil && d.tls.cert == "" {
 		return httpGuard{}, cli.Usagef("--http-ca needs --http-cert and --http-key: the server presents a certificate first")
 	}
-	g := httpGuard{tls: files}
+	g := httpGuard{tls: files, clientCA: d.tls.ca != ""}
 	if d.tokenFile != "" {
 		g.token, err = flagFile{"http-token-file", d.tokenFile, "a file with a token on one line"}.readToken()
 	}
@@ -43,8 +44,9 @@ func (d *httpEndpoint) loadGuard() (httpGuard, error) {
 // httpGuard is what an httpEndpoint loaded. Nothing of it can fail any more once
 // there is a listener to close.
 type httpGuard struct {
-	tls   *tlsFiles // nil: plain text
-	token string    // "": none is wanted
+	tls      *tlsFiles // nil: plain text
+	token    string    // "": none is wanted
+	clientCA bool      // certificates of clients are wanted
 }
 
 // wrapServer puts the guard before a listener and a handler.
@@ -52,10 +54,25 @@ func (g httpGuard) wrapServer(ln net.Listener, h http.Handler) (net.Listener, ht
 	if g.tls != nil {
 		ln = tls.NewListener(ln, g.tls.serverConfig())
 	}
-	if g.token != "" {
+	switch {
+	case g.token != "":
 		h = requireToken(g.token, h)
+	case !g.clientCA:
+		h = allowLocalChanges(h)
 	}
 	return ln, h
+}
+
+// allowLocalChanges lets only this machine send what is not a read.
+func allowLocalChanges(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && (err != nil || !from.Addr().Unmap().IsLoopback()) {
+			http.Error(w, "only from the broker's own machine, unless the broker has --http-token-file or --http-ca", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // requireToken requires the token for everything but the health check. Hashes

@@ -49,3 +49,27 @@ func TestEmptyTokenIsRefused(t *testing.T) {
 		t.Fatal("an empty token lets everybody in")
 	}
 }
+
+// Without a token and certificates anyone may read, and only this machine may
+// change something.
+func TestAnOpenHTTPPortIsChangedFromItsOwnMachineOnly(t *testing.T) {
+	_, open := httpGuard{}.wrapServer(nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	_, certified := httpGuard{clientCA: true}.wrapServer(nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, c := range []struct {
+		h            http.Handler
+		method, from string
+		want         int
+	}{
+		{open, "GET", "10.0.0.9:1234", 200}, {open, "HEAD", "10.0.0.9:1234", 200}, {open, "POST", "10.0.0.9:1234", 403},
+		{open, "POST", "127.0.3.4:1234", 200}, {open, "POST", "[::1]:1234", 200}, {open, "POST", "[::ffff:127.0.0.1]:1234", 200},
+		{open, "POST", "", 403}, {certified, "POST", "10.0.0.9:1234", 200},
+	} {
+		r := httptest.NewRequest(c.method, "/api/v1/features", nil)
+		r.RemoteAddr = c.from
+		w := httptest.NewRecorder()
+		c.h.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s from %q: %d, want %d", c.method, c.from, w.Code, c.want)
+		}
+	}
+}

@@ -15,7 +15,11 @@ import (
 
 func main() {
 	ctx, stop := untilSignal(os.Exit)
-	code := program(os.Environ(), os.Stdout, os.Stderr).Main(ctx, os.Args[1:])
+	p := program(os.Environ(), os.Stdout, os.Stderr)
+	if info, err := os.Stdin.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		p.Terminal = os.Stdin
+	}
+	code := p.Main(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
@@ -50,7 +54,7 @@ func program(environ []string, stdout, stderr io.Writer) *cli.Program {
 			devCommand(), brokerCommand(),
 			etcdCommand(), etcdAddCommand(), etcdRemoveCommand(), etcdReplaceCommand(), etcdMembersCommand(), etcdSnapshotCommand(),
 			recoverCommand(), repairNospaceCommand(), repairArchiveCommand(),
-			costCommand(), zonesCommand(),
+			costCommand(), zonesCommand(), featuresShowCommand(), featuresUpgradeCommand(),
 			benchCommand("produce"), benchCommand("consume"), benchCommand("e2e"),
 			dumpLogCommand(), dumpArchiveCommand(), dumpObjectCommand(), dumpCheckpointCommand(), dumpStateCommand(),
 			versionCommand(),

@@ -28,6 +28,7 @@ func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(f
 type Env struct {
 	Args           []string // that are no flags
 	Stdout, Stderr io.Writer
+	Terminal       io.Reader // what a person answers; nil: nobody can be asked
 }
 
 // Command is one subcommand. Run is called with its settings loaded.
@@ -52,6 +53,7 @@ type Program struct {
 	Environ  []string // KEY=value
 	Stdout   io.Writer
 	Stderr   io.Writer
+	Terminal io.Reader // nil: standard input is no terminal
 }
 
 // Main runs the command in args (without the program's name) and returns the
@@ -102,7 +104,7 @@ func (p *Program) dispatch(ctx context.Context, args []string) error {
 	case len(left) < c.MinArgs || len(left) > c.MaxArgs:
 		return Usagef("%s: %s (see `%s %s --help`)", c.Name, argCountError(c, left), p.Name, c.Name)
 	}
-	return run(ctx, Env{Args: left, Stdout: p.Stdout, Stderr: p.Stderr})
+	return run(ctx, Env{Args: left, Stdout: p.Stdout, Stderr: p.Stderr, Terminal: p.Terminal})
 }
 
 func argCountError(c *Command, left []string) string {

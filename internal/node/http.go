@@ -13,7 +13,8 @@ import (
 )
 
 // HTTPHandler returns the handler of a broker's HTTP interface: the page and
-// the API, /metrics, /healthz and /readyz. more are metrics of the process:
+// the API, /metrics, /healthz and /readyz. Requests other than GET change
+// something; who may send them is for the caller to decide. more are metrics of the process:
 // several nodes may share one.
 func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http.Handler, error) {
 	pages, err := dashboards.New(&source{n: n}, dashboards.Config{Book: book, Logger: n.cfg.Logger})
@@ -22,6 +23,9 @@ func (n *Node) HTTPHandler(book *costmodel.Book, more prometheus.Gatherer) (http
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
+	mux.HandleFunc("GET "+FeaturesPath, n.serveFeatures)
+	mux.HandleFunc("POST "+FeaturesPath, n.serveUpgrade)
+	n.handleNextLevel(mux)
 	// In OpenMetrics the Go runtime's go_memstats_alloc_bytes and its
 	// counter of that name clash, which strict parsers (prometheus_client)
 	// refuse; the text format expresses all of our metrics.

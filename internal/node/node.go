@@ -89,6 +89,9 @@ func Start(cfg Config) (*Node, error) {
 	n.replica.Observe(n.noteTraffic)
 	n.wg.Go(func() {
 		if err := n.replica.Run(n.ctx); err != nil {
+			if errors.Is(err, metadata.ErrLevel) {
+				err = fmt.Errorf("this broker of version %s cannot serve the cluster: %w", n.cfg.Version, err)
+			}
 			n.stopServing(err)
 		}
 	})

@@ -46,6 +46,9 @@ func (n *Node) runSessions() {
 		case errors.Is(err, metadata.ErrOlderLog) || errors.Is(err, metadata.ErrNewerIncarnation):
 			n.stopServing(err)
 			return
+		case errors.Is(err, metadata.CodeLevel): // another try would be refused like this one
+			n.stopServing(err)
+			return
 		case errors.Is(err, metadata.ErrSessionLost):
 			n.cfg.Logger.Warn("session lost: its lease was not renewed in time; uncommitted requests failed with a retriable error; a new session opens when the log is available")
 		case err != nil:

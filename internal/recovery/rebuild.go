@@ -152,6 +152,9 @@ func (b *RebuiltState) replayArchives(ctx context.Context, objects bucket.Bucket
 		}
 		for i := range a.Entries {
 			state.Apply(&a.Entries[i])
+			if err := metadata.CheckLevel(state.Level()); err != nil {
+				return fmt.Errorf("archive %s, entry at revision %d: %w", key, a.Entries[i].Revision, err)
+			}
 		}
 		if digest, ok := digestOf(state, a.Extent); !ok || digest != a.Digest {
 			return fmt.Errorf("archive %s: %w: it does not continue the preceding log", key, metadata.ErrCorrupt)

@@ -472,13 +472,13 @@ func TestWhatABrokerDoesNotUnderstandItRefuses(t *testing.T) {
 		if _, err := etcdlog.Open(t.Context(), etcdlog.Config{Cluster: "main", Client: c}); !errors.Is(err, etcdlog.ErrNoCluster) {
 			t.Errorf("empty etcd: %v", err)
 		}
-		for _, format := range []string{`{"layout":2,"level":1,"incarnation":1}`, `{"layout":1,"level":99,"incarnation":1}`} {
+		for format, want := range map[string]error{`{"layout":2,"level":1,"incarnation":1}`: etcdlog.ErrLayout, `{"layout":1,"level":99,"incarnation":1}`: metadata.ErrLevel} {
 			_, err := c.Txn(t.Context(), putReq("/zonewise/main/format", format))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := etcdlog.Open(t.Context(), etcdlog.Config{Cluster: "main", Client: c}); !errors.Is(err, etcdlog.ErrLayout) {
-				t.Errorf("%s: %v", format, err)
+			if _, err := etcdlog.Open(t.Context(), etcdlog.Config{Cluster: "main", Client: c}); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", format, err, want)
 			}
 		}
 	})

@@ -29,7 +29,9 @@ var (
 
 // Format is the cluster's format key.
 type Format struct {
-	Layout      int                   `json:"layout"`
+	Layout int `json:"layout"`
+	// Level is the feature level at which the incarnation began. The state has
+	// the present one.
 	Level       metadata.FeatureLevel `json:"level"`
 	Incarnation metadata.Incarnation  `json:"incarnation"`
 	// Base is what is added to every revision of this etcd.
@@ -45,10 +47,10 @@ func (f Format) Validate() error {
 		return fmt.Errorf("check format key: incarnation %d is below 1", f.Incarnation)
 	case f.Base < 0 || f.Base%BaseStep != 0:
 		return fmt.Errorf("check format key: base %d is not a multiple of %d", f.Base, BaseStep)
-	case f.Level > metadata.MaxFeatureLevel:
-		return fmt.Errorf("the cluster is at feature level %d, this program understands up to %d; upgrade it: %w", f.Level, metadata.MaxFeatureLevel, ErrLayout)
-	case f.Level < metadata.MinFeatureLevel:
-		return fmt.Errorf("the cluster is at feature level %d, this program understands from %d on; upgrade step by step: %w", f.Level, metadata.MinFeatureLevel, ErrLayout)
+	case f.Level < 1:
+		return fmt.Errorf("check format key: feature level %d is below 1", f.Level)
+	case f.Level > metadata.MaxFeatureLevel: // one below this program's may have been raised since: the follower knows
+		return fmt.Errorf("check format key: %w", metadata.CheckLevel(f.Level))
 	}
 	return nil
 }

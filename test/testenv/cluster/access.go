@@ -74,9 +74,14 @@ func (c *Cluster) Block() int { return c.block }
 
 // Run runs a subcommand of zonewise and returns what it printed.
 func (c *Cluster) Run(args ...string) (stdout, stderr string, err error) {
+	return c.RunProgram(c.Program, args...)
+}
+
+// RunProgram is Run of another build of zonewise.
+func (c *Cluster) RunProgram(program string, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, c.Program, args...)
+	command := exec.CommandContext(ctx, program, args...)
 	var out, errs bytes.Buffer
 	command.Stdout, command.Stderr, command.Env = &out, &errs, c.Env()
 	err = command.Run()

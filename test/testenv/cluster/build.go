@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 )
 
@@ -24,6 +25,17 @@ func Program(folder string) (string, error) {
 	return mine, goBuild(filepath.Join(root), "./cmd/zonewise", mine)
 }
 
+// NextLevelProgram builds cmd/zonewise with a feature level that no release has
+// (metadata/level_next.go), and returns its path inside folder.
+func NextLevelProgram(folder string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	mine := filepath.Join(folder, "zonewise-nextlevel")
+	return mine, goBuild(root, "./cmd/zonewise", mine, "-tags", "nextlevel", "-ldflags", "-X main.builtFrom=nextlevel")
+}
+
 // ClientsProgram builds test/tools/clients-go into folder, once.
 func ClientsProgram(folder string) (string, error) {
 	root, err := Root()
@@ -39,7 +51,7 @@ func ClientsProgram(folder string) (string, error) {
 
 // goBuild builds into a cache folder, one test process at a time, and copies
 // the result to target: linking again is most of the cost.
-func goBuild(module, target, result string) error {
+func goBuild(module, target, result string, flags ...string) error {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		base = os.TempDir()
@@ -54,7 +66,7 @@ func goBuild(module, target, result string) error {
 		return fmt.Errorf("lock the build: %w", err)
 	}
 	defer unlock()
-	command := exec.Command("go", "build", "-o", cached, target)
+	command := exec.Command("go", slices.Concat([]string{"build", "-o", cached}, flags, []string{target})...)
 	command.Dir = module
 	command.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if output, err := command.CombinedOutput(); err != nil {

@@ -60,6 +60,15 @@ func (p *Process) Start() {
 	go func() { ended <- command.Wait() }() // received by await
 }
 
+// UseProgram makes the next Start run another build of the program.
+func (p *Process) UseProgram(path string) {
+	p.t.Helper()
+	if p.Running() {
+		p.t.Fatalf("replace the program of %s: it runs", p.Name)
+	}
+	p.args[0] = path
+}
+
 // Running reports whether it was started and has not ended.
 func (p *Process) Running() bool {
 	_, ended := p.exitError()
