@@ -23,7 +23,7 @@ func devOptionsOf(t *testing.T, dir string, zones int) *devOptions {
 	t.Helper()
 	o := &devOptions{dataDir: dir, cluster: "main", zones: zones, noSync: true}
 	d := node.DefaultConfig()
-	o.tune = tuneOptions{autoCreate: true, deleteTopics: true, partitions: 3, linger: 20 * time.Millisecond, rebalanceDelay: 0, commitRate: 2000, entryRate: 1e7, runRate: 1e5,
+	o.tune = tuneOptions{storage: storageOptions{5 * time.Minute, 10 * time.Minute, 2 * time.Minute}, autoCreate: true, deleteTopics: true, partitions: 3, linger: 20 * time.Millisecond, rebalanceDelay: 0, commitRate: 2000, entryRate: 1e7, runRate: 1e5,
 		inlineRate: d.Rates.InlineBytes, walMemory: devMemory, tailMemory: devMemory, blockMemory: devMemory}
 	for port := 21000; port < 32000; port += 40 {
 		o.kafkaPort, o.httpPort = port, port+39

@@ -22,7 +22,7 @@ func checkpointFixes() []mutant {
 		{name: "chunks of a topic's former partition are taken for its own", pkg: pkg, run: "CreatedAgain", edits: []edit{{"metadata/checkpoint.go",
 			"	if !found || list[i].created != created {", "	if !found {"}}},
 		{name: "pages of a replaced state are referred to", pkg: pkg, run: live, edits: []edit{{"metadata/checkpoint.go",
-			"	if c.lineage != s.lineage || c.stored", "	if c.stored"}}},
+			"	if c.lineage != s.lineage || c.level", "	if c.level"}}},
 		{name: "objects that are mostly dead are kept", pkg: pkg, run: "RewritingCosts", edits: []edit{{"metadata/checkpoint_plan.go",
 			"2*o.referenced < o.size {", "o.referenced == 0 {"}}},
 		{name: "small objects of checkpoints are kept", pkg: pkg, run: "ObjectsAreFew", edits: []edit{{"metadata/checkpoint_plan.go",

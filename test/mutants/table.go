@@ -130,7 +130,7 @@ func promiseMutants() []mutant {
 		{name: "an entry above the state's level opens a session", pkg: "./metadata", run: "AboveTheStatesLevel", edits: []edit{{"metadata/apply.go",
 			"		case e.Level > s.level:", "		case e.Level > s.level+9:"}}},
 		{name: "the first checkpoint after a raise reuses pages", pkg: "./metadata", run: "AfterARaise", edits: []edit{{"metadata/checkpoint.go",
-			"if c.lineage != s.lineage || c.level != s.level {", "if c.lineage != s.lineage {"}}},
+			"c.lineage != s.lineage || c.level != s.level ||", "c.lineage != s.lineage ||"}}},
 		{name: "a broker goes on beyond a level that it does not understand", pkg: "./metadata", run: "AReplicaStops", edits: []edit{{"metadata/replica.go",
 			"if level > MaxFeatureLevel { // this", "if level > MaxFeatureLevel+1 { // this"}}},
 		{name: "an open transaction shown as committed", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/txn.go",
