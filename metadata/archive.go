@@ -179,6 +179,7 @@ type archiveInlineItem struct {
 	revision Revision
 	position int64
 	length   uint32
+	crc      uint32 // of an inline object's; an archive's entries have their own
 }
 
 // unknownSize is the size of an archive of which only the name is known.
@@ -188,6 +189,9 @@ const unknownSize = -1
 // the end of it.
 func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	bad := func(what string) error { return fmt.Errorf("decode archive: %w: %s", ErrCorrupt, what) }
+	if bytes.HasSuffix(tail, []byte(inlineMagic+"\x00\x00\x00\x00")) {
+		return decodeInlineIndex(tail, size)
+	}
 	if len(tail) < archiveTrailerSize || !bytes.Equal(tail[len(tail)-8:], []byte(archiveMagic+"\x00\x00\x00\x00")) {
 		return nil, bad("no trailer")
 	}
@@ -212,7 +216,7 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	}
 	r = newReader(tail, int(from))
 	for range count {
-		ix.items = append(ix.items, archiveInlineItem{Revision(r.Uint64()), int64(r.Uint64()), r.Uint32()})
+		ix.items = append(ix.items, archiveInlineItem{revision: Revision(r.Uint64()), position: int64(r.Uint64()), length: r.Uint32()})
 	}
 	return ix, r.Err()
 }

@@ -13,8 +13,8 @@ type ArchiveRef struct {
 	Digest      [32]byte
 }
 
-// archiveTable is the accepted archives whose objects are not dead, to be found by
-// extent and by the revision of an entry.
+// archiveTable is the accepted archives whose objects are not dead, or the inline
+// objects, to be found by extent and by the revision of an entry.
 type archiveTable struct {
 	rows  *table[Extent, ArchiveRef]
 	order []archiveRevisions // derived from rows, oldest first; replaced or appended to, never changed
@@ -25,8 +25,8 @@ type archiveRevisions struct {
 	extent      Extent
 }
 
-func newArchiveTable(sum *uint64) archiveTable {
-	return archiveTable{rows: newTable(pageOfArchive, cloneByValue, hashArchive, sum)}
+func newArchiveTable(hash func(Extent, ArchiveRef) uint64, sum *uint64) archiveTable {
+	return archiveTable{rows: newTable(pageOfArchive, cloneByValue, hash, sum)}
 }
 
 func pageOfArchive(x Extent) uint64 { return uint64(x) }
@@ -35,6 +35,22 @@ func pageOfArchive(x Extent) uint64 { return uint64(x) }
 func (t *archiveTable) addArchive(a ArchiveRef) {
 	t.rows.put(a.Extent, a)
 	t.order = append(t.order, archiveRevisions{a.First, a.Last, a.Extent})
+}
+
+// insert adds a row at its place by revision.
+func (t *archiveTable) insert(a ArchiveRef) {
+	t.rows.put(a.Extent, a)
+	i, _ := slices.BinarySearchFunc(t.order, a.First, func(o archiveRevisions, rev Revision) int { return int(o.first - rev) })
+	t.order = slices.Insert(slices.Clone(t.order), i, archiveRevisions{a.First, a.Last, a.Extent})
+}
+
+// list returns the rows, oldest first.
+func (t *archiveTable) list() []ArchiveRef {
+	out := make([]ArchiveRef, 0, len(t.order))
+	for _, o := range t.order {
+		out = append(out, *t.rows.get(o.extent))
+	}
+	return out
 }
 
 // drop removes the archives of these extents.
@@ -90,9 +106,13 @@ func (t *archiveTable) snapshotArchives() archiveTable {
 	return archiveTable{rows: t.rows.snapshot(), order: slices.Clip(t.order)}
 }
 
-// Archive returns the accepted archive with the entry of a revision; false where
-// its extent is not archived yet, or its archive is dead.
+// Archive returns the object with the inline bytes of the entry at a revision: its
+// accepted archive, or the inline object into which they were moved. False where its
+// extent is not archived yet, or all is dead.
 func (s *State) Archive(r Revision) (ArchiveRef, bool) {
+	if a := s.inlines.find(r); a != nil {
+		return *a, true
+	}
 	if a := s.archives.find(r); a != nil {
 		return *a, true
 	}
@@ -100,13 +120,7 @@ func (s *State) Archive(r Revision) (ArchiveRef, bool) {
 }
 
 // Archives returns the accepted archives that are not dead, oldest first.
-func (s *State) Archives() []ArchiveRef {
-	out := make([]ArchiveRef, 0, len(s.archives.order))
-	for _, o := range s.archives.order {
-		out = append(out, *s.archives.rows.get(o.extent))
-	}
-	return out
-}
+func (s *State) Archives() []ArchiveRef { return s.archives.list() }
 
 // addInlineBytes adds live inline bytes of the entry at a revision to its extent
 // or its archive; a negative number subtracts.
@@ -117,6 +131,10 @@ func (s *State) addInlineBytes(rev Revision, bytes int64) {
 			return
 		}
 	}
+	if a := s.inlines.find(rev); a != nil {
+		s.addMovedBytes(a.Extent, bytes)
+		return
+	}
 	a := s.archives.find(rev)
 	if a == nil {
 		return
@@ -125,4 +143,17 @@ func (s *State) addInlineBytes(rev Revision, bytes int64) {
 	s.archives.rows.edit(extent, func(a *ArchiveRef) { a.LiveInline += bytes })
 	s.archivedInline += bytes
 	s.buryArchiveIfDead(extent)
+}
+
+// addMovedBytes adds live bytes to an inline object; a negative number subtracts. The
+// object dies with the last of them.
+func (s *State) addMovedBytes(x Extent, bytes int64) {
+	s.inlines.rows.edit(x, func(a *ArchiveRef) { a.LiveInline += bytes })
+	s.archivedInline += bytes
+	if a := s.inlines.rows.get(x); a.LiveInline == 0 {
+		dead := *a
+		s.archiveBytes -= dead.Size
+		s.inlines.drop([]Extent{x})
+		s.bury(garbageState{class: ObjectInline, key: dead.Object, size: dead.Size})
+	}
 }

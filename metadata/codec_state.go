@@ -23,6 +23,7 @@ const (
 	tableArchives
 	tableGarbage
 	tableReleases
+	tableInlines
 	tableCount
 )
 
@@ -61,6 +62,8 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, version u
 		return encodeItems(e, s.garbage.rows.pages[page], (*writer).writeGarbageItem)
 	case tableReleases:
 		return encodeItems(e, s.releases.rows.pages[page], (*writer).writeReleaseItem)
+	case tableInlines:
+		return encodeItems(e, s.inlines.rows.pages[page], (*writer).writeArchiveItem)
 	}
 	return encodeItems(e, s.ledger.pages[page], (*writer).writeLedgerItem)
 }
@@ -90,6 +93,8 @@ func (s *State) pageVersion(table, page int) (version uint64, used bool) {
 		return versionOf(s.garbage.rows.pages[page])
 	case tableReleases:
 		return versionOf(s.releases.rows.pages[page])
+	case tableInlines:
+		return versionOf(s.inlines.rows.pages[page])
 	}
 	return versionOf(s.ledger.pages[page])
 }
@@ -149,11 +154,13 @@ func (l *checkpointLoader) decodePage(table int, b []byte) error {
 		case tableMembers:
 			it.readMemberItem(s)
 		case tableArchives:
-			it.readArchiveItem(s)
+			it.readArchiveItem(s, &s.archives)
 		case tableGarbage:
 			it.readGarbageItem(s)
 		case tableReleases:
 			it.readReleaseItem(s)
+		case tableInlines:
+			it.readArchiveItem(s, &s.inlines)
 		case tableLedger:
 			it.readLedgerItem(s)
 		case tableTxns:

@@ -57,9 +57,9 @@ func (s *State) addDeadShares(o *objectState) {
 
 func (w *writer) writeArchiveItem(_ Extent, a *ArchiveRef) { w.writeArchiveRef(a) }
 
-func (r *reader) readArchiveItem(s *State) {
+func (r *reader) readArchiveItem(s *State, t *archiveTable) {
 	a := r.readArchiveRef()
-	s.archives.rows.put(a.Extent, a)
+	t.rows.put(a.Extent, a)
 	s.archiveBytes += a.Size
 	s.archivedInline += a.LiveInline
 }
@@ -190,6 +190,7 @@ func (r *reader) readStorageRoot(s *State) {
 // dead; a partition's spans say whose they are.
 func (s *State) deriveStorage() {
 	s.archives.sortOrder()
+	s.inlines.sortOrder()
 	s.garbage.sortQueue()
 	s.rebuildRetentionIndex()
 	s.partitions.each(func(tp TopicPartition, p *partitionState) bool {

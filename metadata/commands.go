@@ -72,6 +72,7 @@ var commandRows = [...]commandRow{
 	49: {decodeBuryLeftovers, 1},
 	50: {decodeAbandonObjects, 1},
 	51: {decodeConfirmDeleted, 1},
+	52: {decodeMoveInline, 1},
 
 	255: nextLevelRow, // in the builds of a test only (level_next.go)
 }

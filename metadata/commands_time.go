@@ -31,7 +31,7 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	}
 	before := s.time
 	s.time = c.To
-	s.recordCommitTime(before)
+	s.recordCommitTime()
 	if before == 0 { // sessions opened up to a tick before state time began
 		for _, o := range s.sessions {
 			if o.usageSeq == 0 {

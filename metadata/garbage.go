@@ -13,6 +13,7 @@ const (
 	ObjectArchive                            // a closed extent of the log
 	ObjectCheckpoint                         // pages of the state
 	ObjectIncarnation                        // the marker of an incarnation
+	ObjectInline                             // record bytes moved out of archives
 	objectClassEnd
 )
 
@@ -27,6 +28,8 @@ func (c ObjectClass) String() string {
 		return "checkpoint"
 	case ObjectIncarnation:
 		return "incarnation"
+	case ObjectInline:
+		return "inline"
 	}
 	return "unknown"
 }

@@ -167,8 +167,8 @@ func decodeAbandonObjects(r *reader) Command { return AbandonObjects{r.readLefto
 
 func (c AbandonObjects) apply(s *State, _ *Entry) CommandOutcome {
 	for _, o := range c.Objects {
-		if o.Class != ObjectArchive && o.Class != ObjectCheckpoint {
-			return refuse(CodeInvalidRequest, "%s is no archive and no checkpoint", o.Key)
+		if o.Class != ObjectArchive && o.Class != ObjectCheckpoint && o.Class != ObjectInline {
+			return refuse(CodeInvalidRequest, "%s is no object of the log", o.Key)
 		}
 		if s.namesObject(o.Class, o.Key) {
 			return refuse(CodeRefused, "%s is in use", o.Key)

@@ -44,6 +44,9 @@ type MaintenanceTimes struct {
 	RetentionCheck time.Duration
 	Base           time.Duration // how often a checkpoint is read back to be a recovery base
 	Garbage        time.Duration // how often dead objects are deleted
+	Inline         time.Duration // how often inline bytes are moved out of old archives
+	// InlineAge is how long inline bytes stay in their archive.
+	InlineAge time.Duration
 	// Grace is how long a dead object stays in the bucket: longer than the longest
 	// read with its retries.
 	Grace time.Duration
@@ -57,7 +60,7 @@ type MaintenanceTimes struct {
 // DefaultMaintenanceTimes returns the design's intervals.
 func DefaultMaintenanceTimes() MaintenanceTimes {
 	return MaintenanceTimes{Publish: 2 * time.Second, Tick: 5 * time.Second, Archive: 10 * time.Second,
-		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, Retention: time.Second, RetentionCheck: 5 * time.Minute, Base: 2 * time.Minute,
+		Checkpoint: 30 * time.Second, Sweep: 2 * time.Second, Retention: time.Second, RetentionCheck: 5 * time.Minute, Base: 2 * time.Minute, Inline: time.Minute, InlineAge: time.Hour,
 		Garbage: 10 * time.Second, Grace: 10 * time.Minute, LeftoverGrace: time.Duration(LeftoverGrace) * time.Millisecond, ArchiveEntries: 20_000, ArchiveInline: 24 << 20}
 }
 
@@ -68,6 +71,7 @@ const (
 	RoleTick       = "tick"
 	RoleSweep      = "sweep"
 	RoleRetention  = "retention"
+	RoleInline     = "inline"
 )
 
 // RoleTask is work that one broker at a time does for the whole cluster: the one
@@ -105,6 +109,7 @@ type Maintenance struct {
 	checkpointedEntries uint64         // entries in the last checkpoint
 	archiveRefusals     map[Extent]int // refused by apply
 	archivesNamed       int            // used by this session
+	inlinesNamed        int            // the same
 }
 
 // NewMaintenance returns the maintenance of a session.
@@ -122,6 +127,7 @@ func (c *Maintenance) Tasks() []RoleTask {
 		{RoleArchive, min(t.Archive/4, time.Second), c.maintainArchives},
 		{RoleCheckpoint, t.Checkpoint, c.maintainCheckpoints},
 		{RoleRetention, t.Retention, c.enforceRetention},
+		{RoleInline, t.Inline, c.moveInline},
 	}
 }
 

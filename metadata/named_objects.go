@@ -37,6 +37,10 @@ func (s *State) VisitNamed(part int, f func(NamedObject)) {
 			f(NamedObject{ObjectArchive, a.Object, a.Size, false})
 			return true
 		})
+		s.inlines.rows.each(func(_ Extent, a *ArchiveRef) bool {
+			f(NamedObject{ObjectInline, a.Object, a.Size, false})
+			return true
+		})
 		for key, size := range checkpointObjects(s.checkpoints) {
 			f(NamedObject{ObjectCheckpoint, key, size, false})
 		}
@@ -47,7 +51,7 @@ func (s *State) VisitNamed(part int, f func(NamedObject)) {
 	}
 }
 
-// namesObject reports whether an archive or a checkpoint is in use. A WAL object of a
+// namesObject reports whether an archive, an inline object or a checkpoint is in use. A WAL object of a
 // session that ended is looked for by who lists the bucket: nothing can begin to use
 // it.
 func (s *State) namesObject(class ObjectClass, key string) bool {
@@ -55,6 +59,10 @@ func (s *State) namesObject(class ObjectClass, key string) bool {
 	case ObjectArchive:
 		k, err := ParseObjectKey(key)
 		a := s.archives.rows.get(k.Extent)
+		return err != nil || a != nil && a.Object == key
+	case ObjectInline:
+		k, err := ParseObjectKey(key)
+		a := s.inlines.rows.get(k.Extent)
 		return err != nil || a != nil && a.Object == key
 	case ObjectCheckpoint:
 		_, ok := checkpointObjects(s.checkpoints)[key]
@@ -69,11 +77,11 @@ type ObjectKey struct {
 	Incarnation Incarnation
 	Session     SessionID  // that wrote it; 0 for ObjectIncarnation
 	Name        ObjectName // of ObjectWAL
-	Extent      Extent     // of ObjectArchive
+	Extent      Extent     // of ObjectArchive and ObjectInline
 }
 
-// ParseObjectKey reads a key that ObjectName.Key, ArchiveKey, CheckpointKey or
-// IncarnationKey wrote.
+// ParseObjectKey reads a key that ObjectName.Key, ArchiveKey, InlineKey, CheckpointKey
+// or IncarnationKey wrote.
 func ParseObjectKey(key string) (k ObjectKey, err error) {
 	bad := func() (ObjectKey, error) {
 		return ObjectKey{}, fmt.Errorf("parse object key %q: not one of zonewise", key)
@@ -130,6 +138,14 @@ func ParseObjectKey(key string) (k ObjectKey, err error) {
 			return bad()
 		}
 		written = ArchiveKey(k.Incarnation, k.Extent, k.Session, n)
+	case part[1] == "inline" && len(part) == 4:
+		session, try, _ := strings.Cut(part[3], "-")
+		k.Class, k.Extent, k.Session = ObjectInline, Extent(hex(part[2])), SessionID(hex(session))
+		n, e := strconv.Atoi(try)
+		if e != nil {
+			return bad()
+		}
+		written = InlineKey(k.Incarnation, k.Extent, k.Session, n)
 	case part[1] == "checkpoint" && len(part) == 3:
 		at, session, _ := strings.Cut(part[2], "-")
 		k.Class, k.Session = ObjectCheckpoint, SessionID(hex(session))

@@ -54,22 +54,21 @@ type commitTime struct {
 	time     UnixMilli
 }
 
-// maxCommitTimes is how many commit times are kept. When there are more, every
-// second one of the older half is dropped: the resolution is a minute for the last
-// half day, and coarser before.
+// maxCommitTimes is how many commit times are kept. When there are more, those are
+// dropped that are closer to the one before than a 64th of their age: some 1,200 are
+// left for ten years, and records without a timestamp stay at most a 64th longer.
 const maxCommitTimes = 2048
 
-// recordCommitTime adds state time at a tick, once a minute.
-func (s *State) recordCommitTime(before UnixMilli) {
-	if before/ledgerMinute == s.time/ledgerMinute && len(s.commitTimes) > 0 {
-		return
-	}
+// recordCommitTime adds state time at a tick.
+func (s *State) recordCommitTime() {
 	list := append(s.commitTimes, commitTime{s.revision, s.time})
 	if len(list) > maxCommitTimes {
 		thinned := make([]commitTime, 0, maxCommitTimes)
-		for i, c := range list {
-			if i >= maxCommitTimes/2 || i%2 == 1 {
+		var last UnixMilli
+		for _, c := range list {
+			if c.time-last >= (s.time-c.time)/64 {
 				thinned = append(thinned, c)
+				last = c.time
 			}
 		}
 		list = thinned

@@ -27,6 +27,7 @@ func (s *State) snapshot() *State {
 	f.deadBytes = maps.Clone(s.deadBytes)
 	f.retention = retentionIndex{} // derived
 	f.archives = s.archives.snapshotArchives()
+	f.inlines = s.inlines.snapshotArchives()
 	f.garbage = s.garbage.snapshotGarbage()
 	f.releases = s.releases.snapshotQueue()
 	f.topics = s.topics.snapshot()

@@ -36,6 +36,7 @@ type State struct {
 	producers  *table[producerKey, producerState]
 	objects    *table[objectKey, objectState]
 	archives   archiveTable
+	inlines    archiveTable // inline objects, by the first extent of which they have bytes
 	garbage    garbageTable // dead objects
 	releases   releaseQueue
 	groups     *table[string, groupState]
@@ -62,8 +63,8 @@ type State struct {
 	storedBytes       map[TopicID]int64 // live bytes by topic
 	deadBytes         map[TopicID]int64 // bytes in objects that no record needs any more, by topic
 	objectBytes       int64             // of objects
-	archiveBytes      int64             // of archives
-	archivedInline    int64             // live inline bytes in archives
+	archiveBytes      int64             // of archives and inline objects
+	archivedInline    int64             // live inline bytes in them
 	garbageBytes      int64             // of dead objects
 	deletedPartitions int               // rows of partitions of deleted topics
 	retention         retentionIndex
@@ -185,7 +186,8 @@ func NewState() *State {
 	s.partitions = newTable(pageOfPartition, clonePartition, hashPartition, &s.itemHashSum)
 	s.producers = newTable(pageOfProducer, cloneByValue, hashProducer, &s.itemHashSum)
 	s.objects = newTable(pageOfObject, cloneByValue, hashObject, &s.itemHashSum)
-	s.archives = newArchiveTable(&s.itemHashSum)
+	s.archives = newArchiveTable(hashArchive, &s.itemHashSum)
+	s.inlines = newArchiveTable(hashInlineObject, &s.itemHashSum)
 	s.garbage = newGarbageTable(&s.itemHashSum)
 	s.releases = newReleaseQueue(&s.itemHashSum)
 	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.itemHashSum)

@@ -22,6 +22,7 @@ const (
 	itemMember
 	itemGarbage
 	itemRelease
+	itemInlineObject
 )
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
@@ -196,6 +197,10 @@ func hashOffset(group string, tp TopicPartition, o *OffsetCommit) uint64 {
 func hashArchive(_ Extent, a ArchiveRef) uint64 {
 	return hashSeedItem.Word(itemArchive).Word(uint64(a.Extent)).Word(uint64(a.First)).Word(uint64(a.Last)).Word(a.Entries).
 		Text(a.Object).Word(uint64(a.Size)).Word(uint64(a.LiveInline)).Bytes(a.Digest[:]).Sum()
+}
+
+func hashInlineObject(x Extent, a ArchiveRef) uint64 {
+	return hashSeedItem.Word(itemInlineObject).Word(hashArchive(x, a)).Sum()
 }
 
 func hashCell(b ledgerBucket, k *CellKey, q Quantity) uint64 {

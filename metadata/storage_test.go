@@ -15,6 +15,7 @@ func storageEntry() *Entry {
 		ReleaseQueued{1000}, EnforceRetention{[]TopicPartition{{t, 1}, {t, 2}}},
 		RecordCheckpoint{7, 3, 99, []CheckpointObject{{"1/checkpoint/7", 1000}, {"1/checkpoint/6", 50}}}, RecordBase{7},
 		BuryLeftovers{0x1233, 1, left, "1/wal/x", true}, AbandonObjects{left[1:]}, ConfirmDeleted{[]GarbageID{3, 5, 900}},
+		MoveInline{3, 9, "1/inline/x", 77},
 	}}
 }
 
@@ -89,6 +90,11 @@ func (w *world) storageStep(t testing.TB, n int, session SessionID, topic TopicI
 			key := ObjectName{l.Session, LaneLow, 1 << 40, 0}.Key()
 			c = BuryLeftovers{l.Session, l.Incarnation, []Leftover{{ObjectWAL, key, 9}}, key, w.rng.IntN(2) == 0}
 		}
+	case n < 52 && w.rng.IntN(2) == 0:
+		if m := w.state.planInlineMove(0); len(m.archives) > 0 {
+			first, last := m.archives[0].Extent, m.archives[len(m.archives)-1].Extent
+			c = MoveInline{first, last, InlineKey(1, first, session, 1), 500}
+		}
 	default:
 		c = AbandonObjects{[]Leftover{{ObjectArchive, ArchiveKey(1, 999, session, int(w.rev)), 5}}}
 	}
@@ -153,7 +159,7 @@ func TestStorageIsDerivedAsItWasKept(t *testing.T) {
 			w.noteStorage(happened)
 		}
 	}
-	if want := 7; len(happened) < want {
+	if want := 8; len(happened) < want {
 		t.Errorf("only %v happened", happened)
 	}
 }
@@ -174,7 +180,7 @@ func (w *world) expiredPartitions() map[TopicPartition]bool {
 func (w *world) noteStorage(happened map[string]bool) {
 	s := w.state
 	maps.DeleteFunc(map[string]bool{"dead bytes": len(s.deadBytes) > 0, "queued": s.QueuedReleases() > 0, "deleted topic": s.deletedPartitions > 0,
-		"garbage": s.garbage.rows.count > 0, "deleted": int(s.garbage.next) > s.garbage.rows.count+1, "bases": s.DeletableUpTo() > 0,
+		"garbage": s.garbage.rows.count > 0, "deleted": int(s.garbage.next) > s.garbage.rows.count+1, "bases": s.DeletableUpTo() > 0, "moved": len(s.InlineObjects()) > 0,
 		"archive buried": s.archives.newest() != nil && int(s.archives.newest().Extent) > len(s.archives.order)}, func(k string, v bool) bool {
 		if v {
 			happened[k] = true

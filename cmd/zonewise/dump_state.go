@@ -108,7 +108,8 @@ func printState(out io.Writer, s *metadata.State) error {
 	}
 	fmt.Fprintf(out, "\nzones %v\n\n", s.Zones())
 	return errors.Join(printTable(out, func(w io.Writer) { printPartitions(w, s) }), printTable(out, func(w io.Writer) { printSessions(w, s) }),
-		printTable(out, func(w io.Writer) { printGroups(w, s) }), printTable(out, func(w io.Writer) { printArchives(w, s) }))
+		printTable(out, func(w io.Writer) { printGroups(w, s) }), printTable(out, func(w io.Writer) { printArchives(w, s) }),
+		printTable(out, func(w io.Writer) { printStorage(w, s) }))
 }
 
 // printTable aligns the columns of what print writes with tabs.

@@ -64,6 +64,26 @@ func TestDumpPrintsStoredThings(t *testing.T) {
 	}
 }
 
+func TestDumpPrintsAnInlineObject(t *testing.T) {
+	w := metadata.NewInlineWriter()
+	for i := range 2 {
+		if err := w.AddInline(metadata.Revision(9+i), make([]byte, 70)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "inline")
+	put(t, path, w.Finish())
+	code, out, stderr := zonewise(t, "dump", "inline", path)
+	if code != cli.ExitOK {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	golden(t, "dump-inline.txt", out)
+	put(t, path, w.Finish()[:80])
+	if code, out, _ := zonewise(t, "dump", "inline", path); code != cli.ExitFailure || !strings.Contains(out, "damaged: ") {
+		t.Errorf("exit %d, %s", code, out)
+	}
+}
+
 // Pages of spans are printed by partition.
 func TestDumpPrintsTheSpansOfACheckpoint(t *testing.T) {
 	const session = metadata.SessionID(0x2a)

@@ -56,7 +56,7 @@ func program(environ []string, stdout, stderr io.Writer) *cli.Program {
 			recoverCommand(), repairNospaceCommand(), repairArchiveCommand(),
 			costCommand(), zonesCommand(), featuresShowCommand(), featuresUpgradeCommand(),
 			benchCommand("produce"), benchCommand("consume"), benchCommand("e2e"),
-			dumpLogCommand(), dumpArchiveCommand(), dumpObjectCommand(), dumpCheckpointCommand(), dumpStateCommand(),
+			dumpLogCommand(), dumpArchiveCommand(), dumpInlineCommand(), dumpObjectCommand(), dumpCheckpointCommand(), dumpStateCommand(),
 			versionCommand(),
 		},
 	}

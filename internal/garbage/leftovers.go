@@ -90,7 +90,7 @@ func searchPrefixes(search metadata.LeftoverSearch) []string {
 	if search.Session == 0 {
 		return []string{fmt.Sprintf("%d/", search.Incarnation)}
 	}
-	return []string{fmt.Sprintf("%d/archive/", search.Incarnation), fmt.Sprintf("%d/checkpoint/", search.Incarnation),
+	return []string{fmt.Sprintf("%d/archive/", search.Incarnation), fmt.Sprintf("%d/checkpoint/", search.Incarnation), fmt.Sprintf("%d/inline/", search.Incarnation),
 		fmt.Sprintf("%d/wal/%s/", search.Incarnation, search.Session)}
 }
 

@@ -1,0 +1,70 @@
+package metadata
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Records inside entries outlive their archives: after an hour they are moved, and the
+// archives die but for those that a start or a recovery needs. What the state remembers
+// of the bucket does not grow while hours pass.
+func TestInlineBytesAreMovedOutOfOldArchives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), newMemStore()
+		log.Latency = 2 * time.Millisecond
+		a := startBroker(t, log, store, "a", 1)
+		b := startBroker(t, log, store, "b", 2)
+		topic := TopicID{1}
+		if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{topic, "t", 1, 3, map[string]string{"retention.ms": "-1"}}}, nil); err != nil || out.Commands[0].Code != CodeOK {
+			t.Fatalf("%+v %v", out, err)
+		}
+		want := map[Offset]string{}
+		for i := range 200 {
+			payload := fmt.Sprintf("%0100d", i)
+			e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: []byte(payload),
+				Parts: []Part{{Topic: 0, Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
+			out, err := a.data.commit(t.Context(), e, nil)
+			if err != nil || out.Parts[0][0].Code != CodeOK {
+				t.Fatalf("%+v %v", out, err)
+			}
+			want[out.Parts[0][0].Offset] = payload
+			time.Sleep(time.Second)
+		}
+		for hour := range 4 {
+			time.Sleep(time.Hour)
+			a.r.View(func(s *State) {
+				if n := len(s.Archives()); hour > 0 && n > 100 {
+					t.Errorf("%d archives after %d hours", n, hour+1)
+				}
+				if n := len(s.Checkpoints()); n > 10 {
+					t.Errorf("%d checkpoints after %d hours", n, hour+1)
+				}
+				if hour > 0 && (len(s.InlineObjects()) == 0 || s.Archives()[0].LiveInline > 0) {
+					t.Errorf("after %d hours %d inline objects; the oldest archive has %d live bytes", hour+1, len(s.InlineObjects()), s.Archives()[0].LiveInline)
+				}
+				if len(s.commitTimes) > maxCommitTimes {
+					t.Errorf("%d commit times", len(s.commitTimes))
+				}
+			})
+		}
+		readBack(t, a.r, TopicPartition{topic, 0}, want)
+		c := startBroker(t, log, store, "c", 3)
+		if err := c.r.Barrier(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		readBack(t, c.r, TopicPartition{topic, 0}, want)
+		if out, err := a.sub.Submit(t.Context(), []Command{TrimPartition{topic, 0, -1}, ReleaseQueued{MaxReleaseItems}}, nil); err != nil || out.Commands[0].Code != CodeOK {
+			t.Fatalf("%+v %v", out, err)
+		}
+		a.r.View(func(s *State) {
+			if n := len(s.InlineObjects()); n != 0 {
+				t.Errorf("%d inline objects without live bytes", n)
+			}
+		})
+		c.stop()
+		b.stop()
+		a.stop()
+	})
+}
