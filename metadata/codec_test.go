@@ -37,7 +37,7 @@ func sampleEntry() *Entry {
 			PutGroup{4, Group{"g", "consumer", "range", "m1", 3, []GroupMember{{"m1", "i", "c", "h", 1, 2, []GroupProtocol{{"range", []byte{1}}}, []byte{2}}}}},
 			DeleteGroup{4, "g"}, DeleteOffsets{"g", 4, []TopicPartition{{t, 2}}},
 			Usage{1, 2, 3, []Cell{{CellKey{t, costkeys.ComponentFetchReply, "a", "b", "User:x", "g"}, Quantity{Hi: 1, Lo: 2}}}, true},
-			RecoverCluster{2}, RecordStateHash{}, Pressure{PressureNoInline},
+			RecoverCluster{2, true}, RecordStateHash{}, Pressure{PressureNoInline},
 		}}
 }
 

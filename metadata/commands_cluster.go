@@ -79,14 +79,25 @@ const (
 // RecoverCluster is the first entry after a recovery into an empty etcd. It
 // closes every earlier session, and moves producer ids and leader epochs past all
 // that the lost tail may have assigned.
-type RecoverCluster struct{ Incarnation Incarnation }
+type RecoverCluster struct {
+	Incarnation Incarnation
+	// DiscardLost: nobody will look for records of the lost tail. Objects of former
+	// incarnations that the state does not name are deleted at once, and not kept for
+	// FormerIncarnationGrace.
+	DiscardLost bool
+}
 
 // Kind implements Command.
 func (RecoverCluster) Kind() CommandKind { return 19 }
 
-func (c RecoverCluster) encode(w *writer) { w.u32(uint32(c.Incarnation)) }
+func (c RecoverCluster) encode(w *writer) {
+	w.u32(uint32(c.Incarnation))
+	w.flag(c.DiscardLost)
+}
 
-func decodeRecoverCluster(r *reader) Command { return RecoverCluster{Incarnation(r.Uint32())} }
+func decodeRecoverCluster(r *reader) Command {
+	return RecoverCluster{Incarnation(r.Uint32()), r.Flag()}
+}
 
 // apply closes every session but the one that recovers, and advances producer
 // ids, leader epochs and offsets, so that nothing that the lost tail acknowledged
@@ -105,7 +116,7 @@ func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 	s.roles = map[string]roleState{}
 	s.nextProducer += recoveryProducerJump
 	s.recovered = s.revision
-	s.addFormerIncarnations(c.Incarnation)
+	s.addFormerIncarnations(c)
 	var all []TopicPartition
 	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool { all = append(all, tp); return true })
 	for _, tp := range all {

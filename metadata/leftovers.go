@@ -40,16 +40,21 @@ func (s *State) addLeftover(id SessionID) {
 
 // addFormerIncarnations replaces the sessions of former incarnations by the
 // incarnations themselves, at a recovery.
-func (s *State) addFormerIncarnations(now Incarnation) {
+func (s *State) addFormerIncarnations(c RecoverCluster) {
+	since := s.time
+	if c.DiscardLost {
+		since -= FormerIncarnationGrace
+	}
 	var list []leftover
 	for _, l := range s.leftovers {
 		if l.session == 0 {
+			l.since = min(l.since, since)
 			list = append(list, l)
 		}
 	}
-	for i := Incarnation(1); i < now; i++ {
+	for i := Incarnation(1); i < c.Incarnation; i++ {
 		if !slices.ContainsFunc(list, func(l leftover) bool { return l.incarnation == i }) {
-			list = append(list, leftover{incarnation: i, since: s.time})
+			list = append(list, leftover{incarnation: i, since: since})
 		}
 	}
 	s.leftovers = list

@@ -171,7 +171,7 @@ func TestARecoveryAbortsWhatIsUnderWay(t *testing.T) {
 	r.rev = Revision(id) + 1
 	r.lanes[id] = new([LaneCount]LaneSeq)
 	r.sessions = []SessionID{id}
-	_, out := r.commit(t, &Entry{Session: id, Commands: []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}, RecoverCluster{2}}})
+	_, out := r.commit(t, &Entry{Session: id, Commands: []Command{OpenSession{Want: NoBroker, Zone: "a", MinLevel: 1, MaxLevel: 1}, RecoverCluster{Incarnation: 2}}})
 	if out.Code != CodeOK || out.Commands[1].Code != CodeOK {
 		t.Fatalf("%+v", out)
 	}

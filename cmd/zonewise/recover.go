@@ -13,6 +13,7 @@ import (
 
 type recoverOptions struct {
 	from, cluster string
+	discardLost   bool
 	etcd          etcdOptions
 	log           logOptions
 }
@@ -39,6 +40,7 @@ the groups that had not. If it is interrupted, run it again.`,
 			s.String(&o.from, "from", "", "URL", bucketHelp+" (required)")
 			o.etcd.declareEtcd(s)
 			s.String(&o.cluster, "cluster", "main", "NAME", "of the cluster")
+			s.Bool(&o.discardLost, "discard-lost", false, "let brokers delete at once, and not after seven days, the objects in the bucket whose records are lost")
 			o.log.declareLog(s, "warn")
 			return func(ctx context.Context, env cli.Env) error { return runRecover(ctx, o, env) }
 		},
@@ -66,7 +68,7 @@ func runRecover(ctx context.Context, o *recoverOptions, env cli.Env) error {
 	if err := etcd.checkMembers(ctx, o.cluster); err != nil {
 		return err
 	}
-	r, err := recovery.Run(ctx, recovery.Config{Cluster: o.cluster, Client: etcd, Bucket: b, Token: newSecret(), Rand: newRand(), Logger: logger,
+	r, err := recovery.Run(ctx, recovery.Config{Cluster: o.cluster, Client: etcd, Bucket: b, DiscardLost: o.discardLost, Token: newSecret(), Rand: newRand(), Logger: logger,
 		Progress: func(format string, args ...any) { fmt.Fprintf(env.Stdout, format+"\n", args...) }})
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 // "<incarnation>/<kind>/...".
 func causeOf(key string) bucket.Cause {
 	switch parts := strings.SplitN(key, "/", 3); {
-	case len(parts) > 1 && parts[1] == "archive":
+	case len(parts) > 1 && (parts[1] == "archive" || parts[1] == "inline"):
 		return bucket.CauseArchive
 	case len(parts) > 1 && parts[1] == "checkpoint":
 		return bucket.CauseCheckpoint

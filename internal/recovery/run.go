@@ -25,6 +25,8 @@ type Config struct {
 	Token   string         // the brokers' new secret: random, made by the caller
 	Rand    *rand.Rand
 	Logger  *slog.Logger
+	// DiscardLost lets brokers delete at once what the lost tail left in the bucket.
+	DiscardLost bool
 	// Progress receives lines about the progress, for people; may be nil.
 	Progress func(format string, args ...any)
 }
@@ -274,7 +276,7 @@ func (r *recoveryRun) firstCommands(f etcdlog.Format) []metadata.Command {
 		Version: "recovery", MinLevel: metadata.MinFeatureLevel, MaxLevel: metadata.MaxFeatureLevel}
 	cmds := []metadata.Command{open, metadata.DrainSession{}}
 	for i := metadata.SessionID(b.Last.Last).Incarnation(); i < f.Incarnation; i++ {
-		cmds = append(cmds, metadata.RecoverCluster{Incarnation: f.Incarnation})
+		cmds = append(cmds, metadata.RecoverCluster{Incarnation: f.Incarnation, DiscardLost: r.DiscardLost})
 	}
 	for _, a := range b.Unaccepted {
 		cmds = append(cmds, a)
