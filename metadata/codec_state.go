@@ -23,6 +23,8 @@ const (
 	tableArchives
 	tableGarbage
 	tableReleases
+	tableStorage
+	tableDeletedTopics
 	tableCount
 )
 
@@ -61,6 +63,10 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, version u
 		return encodeItems(e, s.garbage.rows.pages[page], (*writer).writeGarbageItem)
 	case tableReleases:
 		return encodeItems(e, s.releases.rows.pages[page], (*writer).writeReleaseItem)
+	case tableStorage:
+		return encodeItems(e, s.storage.rows.pages[page], (*writer).writeStorageItem)
+	case tableDeletedTopics:
+		return encodeItems(e, s.deletedTopics.rows.pages[page], (*writer).writeDeletedTopicItem)
 	}
 	return encodeItems(e, s.ledger.pages[page], (*writer).writeLedgerItem)
 }
@@ -90,6 +96,10 @@ func (s *State) pageVersion(table, page int) (version uint64, used bool) {
 		return versionOf(s.garbage.rows.pages[page])
 	case tableReleases:
 		return versionOf(s.releases.rows.pages[page])
+	case tableStorage:
+		return versionOf(s.storage.rows.pages[page])
+	case tableDeletedTopics:
+		return versionOf(s.deletedTopics.rows.pages[page])
 	}
 	return versionOf(s.ledger.pages[page])
 }
@@ -154,6 +164,10 @@ func (l *checkpointLoader) decodePage(table int, b []byte) error {
 			it.readGarbageItem(s)
 		case tableReleases:
 			it.readReleaseItem(s)
+		case tableStorage:
+			it.readStorageItem(s)
+		case tableDeletedTopics:
+			it.readDeletedTopicItem(s)
 		case tableLedger:
 			it.readLedgerItem(s)
 		case tableTxns:
@@ -233,9 +247,6 @@ func (s *State) addLoadedSpans(tp TopicPartition, p *partitionState) {
 		s.itemHashSum += hashSpan(tp, sp)
 	}
 	s.spans += len(p.spans)
-	if p.live > 0 {
-		s.storedBytes[tp.Topic] += p.live
-	}
 }
 
 func (w *writer) writeProducerItem(k producerKey, p *producerState) {

@@ -33,6 +33,8 @@ const (
 	ComponentControl                           // all other requests and responses (bytes, by pair)
 	ComponentPeer                              // broker to broker (bytes, by pair)
 	ComponentCacheSaved                        // GETs that a cache saved (nano-requests; free)
+	ComponentStorageDeleted                    // bytes of deleted records in objects that are not deleted yet, over state time (byte-ms)
+	ComponentPlatformStorage                   // bytes in the bucket that are no topic's, over state time (byte-ms)
 	ComponentEnd                               // one past the last stored number
 )
 
@@ -83,6 +85,7 @@ var componentTable = [...]Info{
 	{ComponentPutHedge, "put_hedge", "S3 writes repeated to be fast", UnitNanoRequests, KindMeter, MeterPut, CategoryWrites},
 	{ComponentGet, "s3_get", "S3 reads (GET)", UnitNanoRequests, KindMeter, MeterGet, CategoryReads},
 	{ComponentStorage, "storage", "S3 storage", UnitByteMS, KindMeter, MeterStorage, CategoryStorage},
+	{ComponentStorageDeleted, "storage_deleted", "S3 storage of deleted records, until their objects are gone", UnitByteMS, KindMeter, MeterStorage, CategoryStorage},
 	{ComponentInline, "inline", "Small writes through the log, across zones", UnitBytes, KindTransfer, "", CategoryLog},
 	{ComponentEtcd, "etcd", "Log entries, across zones", UnitBytes, KindTransfer, "", CategoryLog},
 	{ComponentPeer, "peer", "Broker to broker, across zones", UnitBytes, KindTransfer, "", CategoryLog},
@@ -94,6 +97,7 @@ var componentTable = [...]Info{
 	{ComponentControl, "control", "Other client requests", UnitBytes, KindClientTransfer, "", CategoryClients},
 	{ComponentPutPlatform, "platform_put", "Platform: archive and checkpoint writes", UnitNanoRequests, KindMeter, MeterPut, CategoryPlatform},
 	{ComponentGetPlatform, "platform_get", "Platform: archive and checkpoint reads", UnitNanoRequests, KindMeter, MeterGet, CategoryPlatform},
+	{ComponentPlatformStorage, "platform_storage", "Platform: storage of archives, checkpoints and overhead", UnitByteMS, KindMeter, MeterStorage, CategoryPlatform},
 	{ComponentListPlatform, "platform_list", "Platform: bucket listings", UnitNanoRequests, KindMeter, MeterList, CategoryPlatform},
 	{ComponentDelete, "s3_delete", "S3 deletes", UnitNanoRequests, KindMeter, MeterDelete, CategoryPlatform},
 	{ComponentBytesIn, "bytes_in", "Record bytes written", UnitBytes, KindFree, "", CategoryFree},
