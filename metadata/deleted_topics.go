@@ -33,7 +33,7 @@ func newDeletedTopicList(sum *uint64) deletedTopicList {
 
 func pageOfDeletedTopic(number uint64) uint64 { return number >> 6 }
 
-func (l *deletedTopicList) snapshot() deletedTopicList {
+func (l *deletedTopicList) snapshotRows() deletedTopicList {
 	return deletedTopicList{l.rows.snapshot(), l.first, l.next}
 }
 

@@ -32,7 +32,7 @@ func newStorageTable(sum *uint64) storageTable {
 	return storageTable{rows: newTable(pageOfTopic, cloneByValue[topicStorage], nil, sum)}
 }
 
-func (t *storageTable) snapshot() storageTable {
+func (t *storageTable) snapshotRows() storageTable {
 	return storageTable{rows: t.rows.snapshot(), nextPage: t.nextPage}
 }
 
