@@ -130,6 +130,7 @@ func TestStorageIsDerivedAsItWasKept(t *testing.T) {
 	for seed := range uint64(30) {
 		w := newWorld(seed)
 		w.storage = true
+		w.bookInTurns()
 		for step := range 400 {
 			w.step(t)
 			if step%20 > 0 {

@@ -89,7 +89,7 @@ func (s *State) bookStorage(to UnixMilli) {
 	for range tablePages {
 		page := s.storage.nextPage
 		s.storage.nextPage = (page + 1) % tablePages
-		if booked += s.bookStoragePage(page, to); booked >= maxStorageTurn {
+		if booked += s.bookStoragePage(page, to); booked >= s.limits.StorageTurn {
 			return
 		}
 	}
