@@ -37,3 +37,15 @@ func BenchmarkTickOfManyTopics(b *testing.B) {
 		l.commit(b, &Entry{Commands: []Command{Tick{s.Time() + 5_000}}})
 	}
 }
+
+// The same right after a snapshot, as a cost request or a checkpoint takes one.
+func BenchmarkTickOfManyTopicsAfterASnapshot(b *testing.B) {
+	s, l := storedTopicsState(b, 50_000)
+	for range 60 { // each topic has its cells
+		l.commit(b, &Entry{Commands: []Command{Tick{s.Time() + 5_000}}})
+	}
+	for b.Loop() {
+		_ = s.snapshot()
+		l.commit(b, &Entry{Commands: []Command{Tick{s.Time() + 5_000}}})
+	}
+}

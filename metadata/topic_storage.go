@@ -36,6 +36,16 @@ func (t *storageTable) snapshotRows() storageTable {
 	return storageTable{rows: t.rows.snapshot(), nextPage: t.nextPage}
 }
 
+// topicsOfPage returns the topics of a page, in no particular order.
+func (t *storageTable) topicsOfPage(page int) (ids []TopicID) {
+	if p := t.rows.pages[page]; p != nil {
+		for id := range p.items {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // addUpTo adds to the storage that is not booked what the topic had up to a state
 // time.
 func (t *topicStorage) addUpTo(to UnixMilli) {
@@ -67,11 +77,8 @@ func (s *State) addStoredBytes(topic TopicID, live, dead int64) {
 
 // beginStorage begins to count storage when state time begins.
 func (s *State) beginStorage(at UnixMilli) {
-	for _, p := range s.storage.rows.pages {
-		if p == nil {
-			continue
-		}
-		for id := range p.items {
+	for page := range tablePages {
+		for _, id := range s.storage.topicsOfPage(page) {
 			t := s.storage.rows.mutable(id)
 			s.itemHashSum -= hashTopicStorage(id, t)
 			t.since = at
@@ -98,15 +105,8 @@ func (s *State) bookStorage(to UnixMilli) {
 // bookStoragePage books the topics of one page, in the order of their ids: past the
 // ledger's limit the order decides which of them have cells.
 func (s *State) bookStoragePage(page int, to UnixMilli) (booked int) {
-	p := s.storage.rows.pages[page]
-	if p == nil || len(p.items) == 0 {
-		return 0
-	}
-	ids := make([]TopicID, 0, len(p.items))
-	for id := range p.items {
-		ids = append(ids, id)
-	}
-	for _, id := range sortTopicIDs(ids) {
+	ids := sortTopicIDs(s.storage.topicsOfPage(page))
+	for _, id := range ids {
 		t := s.storage.rows.mutable(id)
 		s.itemHashSum -= hashTopicStorage(id, t)
 		t.addUpTo(to)
