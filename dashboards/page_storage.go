@@ -31,7 +31,7 @@ func storageParts() []storagePart {
 		{costkeys.ComponentStorageDeleted, "Deleted records that wait",
 			"of retention, of DeleteRecords, of deleted topics; in their topic's row until their objects are deleted: when the last record of an object is deleted, and a grace of ten minutes by default has passed"},
 		{costkeys.ComponentPlatformStorage, "Platform",
-			"archives and checkpoints, headers of objects, what was refused, and uploads that lost a race; in the row __platform__"},
+			"archives and checkpoints (with deleted records that were written through the log), headers of objects, what was refused, and uploads that lost a race; in the row __platform__"},
 	}
 }
 

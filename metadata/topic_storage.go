@@ -145,7 +145,7 @@ type StorageTotals struct {
 	Live       int64 // of records
 	Unarchived int64 // of these, still in the log's store; archived within seconds
 	Dead       int64 // of deleted records, in objects whose deletion is not confirmed
-	Platform   int64 // archives, checkpoints, headers, what was refused, orphaned uploads
+	Platform   int64 // archives with their deleted records, checkpoints, headers, what was refused, orphaned uploads
 }
 
 // Bucket returns the bytes in the bucket.
