@@ -297,7 +297,7 @@ func TestBillRefusesWhatItCannotPrice(t *testing.T) {
 		"one segment":                {Book: book(t)},
 		"at or before":               {Book: book(t), Segments: []Segment{{Window: Window{5, 5}}}},
 		"does not begin":             {Book: book(t), Segments: []Segment{{Window: w}, {Window: w}}},
-		"component \"component-22\"": {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentEnd}, costkeys.Units(1)}}}}},
+		"component \"component-24\"": {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentEnd}, costkeys.Units(1)}}}}},
 		"nano-dollars":               {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentPut}, costkeys.Quantity{Hi: 1 << 50}}}}}},
 		"128 bits":                   {Book: book(t), Segments: []Segment{{w, []Usage{{Key{Component: costkeys.ComponentBytesIn}, costkeys.Quantity{Hi: 1 << 63}}, {Key{Component: costkeys.ComponentBytesIn}, costkeys.Quantity{Hi: 1 << 63}}}}}},
 	} {

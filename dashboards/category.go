@@ -17,10 +17,10 @@ func categories() []category {
 	return []category{
 		costkeys.CategoryWrites:   {"put", "S3 writes", "a PUT for every object of records, shared by the topics in it"},
 		costkeys.CategoryReads:    {"get", "S3 reads", "GETs made to serve consumers"},
-		costkeys.CategoryStorage:  {"store", "S3 storage", "bytes kept, for the time they are kept"},
+		costkeys.CategoryStorage:  {"store", "S3 storage", "bytes of records, for the time they are kept; of deleted ones, until their objects are gone"},
 		costkeys.CategoryLog:      {"log", "Log between zones", "small writes and commit entries that etcd copies to other zones"},
 		costkeys.CategoryClients:  {"client", "Clients between zones", "producers and consumers that talked to a broker of another zone"},
-		costkeys.CategoryPlatform: {"upkeep", "Platform upkeep", "archives, checkpoints and listings that keep the service recoverable"},
+		costkeys.CategoryPlatform: {"upkeep", "Platform upkeep", "archives, checkpoints and listings that keep the service recoverable, and what they take in the bucket"},
 	}
 }
 

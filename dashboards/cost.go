@@ -17,6 +17,7 @@ type pricedWindow struct {
 	statement *costmodel.Statement
 	before    *costmodel.Statement // nil where the ledger does not reach back so far
 	usageFrom metadata.UnixMilli   // begin of the first step with usage, 0 if there is none
+	storage   metadata.StorageTotals
 }
 
 // maxConcurrent bounds how many statements are computed at once, so that
@@ -47,7 +48,7 @@ func (h *handler) priceWindow(ctx context.Context, length metadata.UnixMilli, co
 	if len(ledger.Windows) != len(p.windows) {
 		return nil, fmt.Errorf("BUG: asked the ledger for %d windows, got %d", len(p.windows), len(ledger.Windows))
 	}
-	c := &pricedWindow{now: ledger.Now, length: length}
+	c := &pricedWindow{now: ledger.Now, length: length, storage: ledger.Storage}
 	for i := p.previous; i < len(ledger.Windows); i++ {
 		if len(ledger.Windows[i].Cells) > 0 {
 			c.usageFrom = p.windows[i].From
@@ -77,7 +78,7 @@ func (h *handler) billWindows(ledger *Ledger, windows []Window, from, to int) (*
 		}
 		segment := costmodel.Segment{Window: costmodel.Window{FromMS: int64(windows[i].From), ToMS: int64(windows[i].To)}}
 		for j := range w.Cells {
-			segment.Usage = append(segment.Usage, usageOf(&w.Cells[j], ledger.Topics))
+			segment.Usage = append(segment.Usage, usageOf(&w.Cells[j], ledger))
 		}
 		req.Segments = append(req.Segments, segment)
 		req.GapsMS += w.GapsMs
@@ -112,8 +113,8 @@ func checkMeters(w *metadata.LedgerWindow) error {
 }
 
 // usageOf turns a ledger cell into a row to price.
-func usageOf(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usage {
-	id, name := topicName(c.Key.Topic, topics)
+func usageOf(c *metadata.Cell, ledger *Ledger) costmodel.Usage {
+	id, name := ledger.topicName(c.Key.Topic)
 	return costmodel.Usage{
 		Key: costmodel.Key{
 			TopicID: id, Topic: name, Component: c.Key.Component,
@@ -123,14 +124,18 @@ func usageOf(c *metadata.Cell, topics map[metadata.TopicID]string) costmodel.Usa
 	}
 }
 
-// topicName returns a topic's id and name as in the API. A deleted topic keeps
-// its row, under its id.
-func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, name string) {
+// topicName returns a topic's id and name as in the API. A deleted topic keeps its
+// row and its name, which no topic can have that exists; under its id where the name
+// is forgotten.
+func (l *Ledger) topicName(id metadata.TopicID) (text, name string) {
 	if row, ok := metadata.ReservedRow(id); ok {
 		return row.String(), row.String()
 	}
-	if name, ok := topics[id]; ok {
+	if name, ok := l.Topics[id]; ok {
 		return id.String(), name
+	}
+	if name, ok := l.Deleted[id]; ok {
+		return id.String(), name + " (deleted)"
 	}
 	return id.String(), "deleted topic " + id.String()[:8]
 }
@@ -138,7 +143,8 @@ func topicName(id metadata.TopicID, topics map[metadata.TopicID]string) (text, n
 // ReadLedger implements Source.Ledger for a state: it is called under the
 // replica's View, or with a snapshot.
 func ReadLedger(s *metadata.State, plan func(now metadata.UnixMilli) []Window) Ledger {
-	out := Ledger{AsOf: s.Revision(), Now: s.Time(), Topics: map[metadata.TopicID]string{}}
+	out := Ledger{AsOf: s.Revision(), Now: s.Time(), Topics: map[metadata.TopicID]string{},
+		Deleted: s.DeletedTopics(), Storage: s.StorageTotals()}
 	for _, w := range plan(s.Time()) {
 		out.Windows = append(out.Windows, s.Ledger(w.From, w.To))
 	}

@@ -29,7 +29,7 @@ func TestEveryLedgerComponentIsPricedAndShown(t *testing.T) {
 	}
 	var usage []costmodel.Usage
 	for c := costkeys.Component(1); c.Valid(); c++ {
-		usage = append(usage, usageOf(&metadata.Cell{Key: metadata.CellKey{Component: c, Src: "a", Dst: "b"}, Quantity: costkeys.Product(1<<40, 3_600_000)}, nil))
+		usage = append(usage, usageOf(&metadata.Cell{Key: metadata.CellKey{Component: c, Src: "a", Dst: "b"}, Quantity: costkeys.Product(1<<40, 3_600_000)}, new(Ledger)))
 	}
 	segment := costmodel.Segment{Window: costmodel.Window{FromMS: 0, ToMS: 60_000}, Usage: usage}
 	s, err := costmodel.Bill(costmodel.Request{Book: book, Segments: []costmodel.Segment{segment}})
@@ -61,7 +61,7 @@ func TestEveryLedgerComponentIsPricedAndShown(t *testing.T) {
 
 func TestReservedRowsHaveTheLedgersNames(t *testing.T) {
 	for _, id := range []metadata.TopicID{metadata.RowPlatform, metadata.RowControl, metadata.RowOther} {
-		if text, name := topicName(id, nil); costkeys.RowOf(name) == 0 || text != name || aboutReserved(costkeys.RowOf(name)) == "" {
+		if text, name := new(Ledger).topicName(id); costkeys.RowOf(name) == 0 || text != name || aboutReserved(costkeys.RowOf(name)) == "" {
 			t.Errorf("row %v is called %q, %q", id, text, name)
 		}
 	}
@@ -161,13 +161,16 @@ func TestTheTotalIsTheSumOfTheVisibleRowsInEveryTable(t *testing.T) {
 				for _, n := range amounts(t, body) {
 					sum.Add(sum, n)
 				}
-				total := amounts(t, foot)
-				if len(total) != 1 || sum.Cmp(total[0]) != 0 || total[0].String() != api.Total {
-					t.Errorf("%s, %s, table %d: rows sum to %v, total %v, API %s", name, window, tables, sum, total, api.Total)
+				total, want := amounts(t, foot), api.Total
+				if strings.HasPrefix(table, `<table class="storage"`) {
+					want = sumComponents(api.Rows, "storage", "storage_deleted", "platform_storage")
+				}
+				if len(total) != 1 || sum.Cmp(total[0]) != 0 || total[0].String() != want {
+					t.Errorf("%s, %s, table %d: rows sum to %v, total %v, API %s", name, window, tables, sum, total, want)
 				}
 			}
-			if tables != 4 {
-				t.Errorf("%s: %d tables with a total, want 4", name, tables)
+			if tables != 5 {
+				t.Errorf("%s: %d tables with a total, want 5", name, tables)
 			}
 			sum := new(big.Int)
 			for _, row := range api.Rows {
@@ -177,6 +180,41 @@ func TestTheTotalIsTheSumOfTheVisibleRowsInEveryTable(t *testing.T) {
 			if sum.String() != api.Total {
 				t.Errorf("%s, %s: API rows sum to %v, total %s", name, window, sum, api.Total)
 			}
+		}
+	}
+}
+
+// sumComponents sums the money of the API's rows of some components.
+func sumComponents(rows []map[string]string, components ...string) string {
+	sum := new(big.Int)
+	for _, row := range rows {
+		if slices.Contains(components, row["component"]) {
+			n, _ := new(big.Int).SetString(row["nano_usd"], 10)
+			sum.Add(sum, n)
+		}
+	}
+	return sum.String()
+}
+
+// The page says what the bucket holds, divided as in the bill.
+func TestWhatTheBucketHoldsIsShownInParts(t *testing.T) {
+	page := get(t, serve(t, newFixture(ordinaryNames())), "/").Body.String()
+	_, section, _ := strings.Cut(page, `<table class="storage">`)
+	section, _, _ = strings.Cut(section, "</table>")
+	for _, want := range []string{"Live records <code>storage</code>", "299.999 GiB", "Deleted records that wait <code>storage_deleted</code>", "7 GiB", "a grace of ten minutes",
+		"Platform <code>platform_storage</code>", "9 GiB", ">315.999 GiB"} {
+		if !strings.Contains(section, want) {
+			t.Errorf("the section has no %q", want)
+		}
+	}
+}
+
+// A deleted topic is shown by its name, which no topic that exists can have.
+func TestDeletedTopicsAreShownByName(t *testing.T) {
+	l := Ledger{Topics: map[metadata.TopicID]string{topicID(1): "orders"}, Deleted: map[metadata.TopicID]string{topicID(2): "orders"}}
+	for id, want := range map[metadata.TopicID]string{topicID(1): "orders", topicID(2): "orders (deleted)", topicID(3): "deleted topic " + topicID(3).String()[:8]} {
+		if _, got := l.topicName(id); got != want {
+			t.Errorf("topic %v is called %q, want %q", id, got, want)
 		}
 	}
 }

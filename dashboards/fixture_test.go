@@ -32,7 +32,8 @@ func topicID(i int) metadata.TopicID {
 }
 
 func (f *fixture) Ledger(plan func(metadata.UnixMilli) []Window) (Ledger, error) {
-	out := Ledger{AsOf: 184_467, Now: f.now, Topics: map[metadata.TopicID]string{}}
+	out := Ledger{AsOf: 184_467, Now: f.now, Topics: map[metadata.TopicID]string{},
+		Storage: metadata.StorageTotals{Live: 300 << 30, Unarchived: 1 << 20, Dead: 7 << 30, Platform: 9 << 30}}
 	for i, name := range f.names {
 		out.Topics[topicID(i)] = name
 	}
@@ -85,6 +86,7 @@ func (f *fixture) minute(at metadata.UnixMilli) []metadata.Cell {
 			add(id, costkeys.ComponentGet, z, "", costkeys.Units(size/(8<<10)*7_000_000))
 			add(id, costkeys.ComponentCacheSaved, z, "", costkeys.Units(size/(8<<10)*50_000_000))
 			add(id, costkeys.ComponentStorage, z, "", costkeys.Product(size*3000, 60_000))
+			add(id, costkeys.ComponentStorageDeleted, z, "", costkeys.Product(size*70, 60_000))
 			add(id, costkeys.ComponentInline, z, other, costkeys.Units(size/60))
 			add(id, costkeys.ComponentEtcd, z, other, costkeys.Units(size/2000))
 			add(id, costkeys.ComponentProduce, z, z, costkeys.Units(size))
@@ -97,6 +99,7 @@ func (f *fixture) minute(at metadata.UnixMilli) []metadata.Cell {
 	}
 	add(metadata.RowPlatform, costkeys.ComponentPutPlatform, "use1-az1", "", costkeys.Requests(7))
 	add(metadata.RowPlatform, costkeys.ComponentGetPlatform, "use1-az1", "", costkeys.Requests(7))
+	add(metadata.RowPlatform, costkeys.ComponentPlatformStorage, "", "", costkeys.Product(9<<30, 60_000))
 	add(metadata.RowControl, costkeys.ComponentEtcd, "use1-az1", "use1-az2", costkeys.Units(90_000))
 	add(metadata.RowControl, costkeys.ComponentControl, "use1-az1", "use1-az1", costkeys.Units(50_000))
 	return out

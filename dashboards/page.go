@@ -37,6 +37,7 @@ type pageData struct {
 	Time       chart
 	Topics     topicTable
 	Components componentTable
+	Storage    storageTable
 	Matrix     matrix
 	UpperBound string // what unknown zones may add, "" if nothing
 	GapSeconds string // read-side time lost, "" if none
@@ -108,7 +109,7 @@ func (h *handler) pageData(c *pricedWindow, cluster *Cluster) (*pageData, error)
 		From: formatTime(s.Window.FromMS), To: formatTime(min(s.Window.ToMS, int64(c.now))), AsOf: formatTime(int64(c.now)), Revision: s.AsOfRevision,
 		Empty: c.usageFrom == 0, Total: exactAmount(s.Total), Headline: formatShort(s.Total), Rate: c.monthlyRate(),
 		Written: costkeys.UnitBytes.Human(written), Read: costkeys.UnitBytes.Human(s.Of(costkeys.ComponentBytesOut)),
-		Why: explainChange(c), Time: timeChart(s), Topics: newTopicTable(c), Components: newComponentTable(s), Matrix: zoneMatrix(s, cluster),
+		Why: explainChange(c), Time: timeChart(s), Topics: newTopicTable(c), Components: newComponentTable(s), Storage: newStorageTable(c), Matrix: zoneMatrix(s, cluster),
 		Book: bookView{h.book.ID(), h.book.PublishedAt, h.book.SourceURL, h.book.Note, h.book.Provider + " " + h.book.Region},
 	}
 	for _, link := range windowLinks() {
@@ -183,12 +184,8 @@ func compareClassic(book *costmodel.Book, s *costmodel.Statement) (*kafkaCompari
 	if err != nil {
 		return nil, err
 	}
-	var sums categorySplit
-	for i := range s.Lines {
-		sums.addLine(&s.Lines[i])
-	}
 	return &kafkaComparison{
-		Cost: formatShort(cost), Ours: formatShort(s.Total - sums[costkeys.CategoryStorage]),
+		Cost: formatShort(cost), Ours: formatShort(s.Total - storageMoney(s)),
 		Formula: fmt.Sprintf("%s written × (2/3 + 2) × %s per %s", costkeys.UnitBytes.Human(written), pair.Dollars(2),
 			costkeys.UnitBytes.Human(costkeys.Units(unit))),
 	}, nil

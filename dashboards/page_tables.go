@@ -47,7 +47,7 @@ type topicSum struct {
 func aboutReserved(row costkeys.Row) string {
 	switch row {
 	case costkeys.RowPlatform:
-		return "archives, checkpoints and listings: work for the service as a whole"
+		return "archives, checkpoints, their storage and listings: work for the service as a whole"
 	case costkeys.RowControl:
 		return "log entries and requests that carry no records"
 	case costkeys.RowOther:

@@ -29,6 +29,8 @@ type Ledger struct {
 	Now     metadata.UnixMilli          // state time at AsOf
 	Windows []metadata.LedgerWindow     // one per requested window, in that order
 	Topics  map[metadata.TopicID]string // names of the topics that exist
+	Deleted map[metadata.TopicID]string // names of deleted topics that still have rows
+	Storage metadata.StorageTotals      // what the bucket holds at AsOf
 }
 
 // Cluster describes a cluster, as the broker that answers sees it.

@@ -130,7 +130,7 @@ func TestARealStatesLedgerIsPricedToTheRequest(t *testing.T) {
 		for _, row := range got.Rows {
 			names[row["topic"]] = true
 		}
-		if !names["orders"] || !names["deleted topic "+topicID(1).String()[:8]] {
+		if !names["orders"] || !names["clicks (deleted)"] {
 			t.Errorf("%s: topics %v", window, names)
 		}
 	}

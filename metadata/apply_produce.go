@@ -68,7 +68,7 @@ func (s *State) applyPart(rev Revision, e *Entry, p *Part, out []RunOutcome) {
 	if live == 0 {
 		return
 	}
-	s.storedBytes[tp.Topic] += live
+	s.addStoredBytes(tp.Topic, live, 0)
 	s.indexGrowth(tp, own)
 	if p.Object == InlineObject {
 		s.addInlineBytes(rev, live)

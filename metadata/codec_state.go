@@ -24,6 +24,8 @@ const (
 	tableGarbage
 	tableReleases
 	tableInlines
+	tableStorage
+	tableDeletedTopics
 	tableCount
 )
 
@@ -64,6 +66,10 @@ func (e *pageEncoder) encodePage(s *State, table, page int) (b []byte, version u
 		return encodeItems(e, s.releases.rows.pages[page], (*writer).writeReleaseItem)
 	case tableInlines:
 		return encodeItems(e, s.inlines.rows.pages[page], (*writer).writeArchiveItem)
+	case tableStorage:
+		return encodeItems(e, s.storage.rows.pages[page], (*writer).writeStorageItem)
+	case tableDeletedTopics:
+		return encodeItems(e, s.deletedTopics.rows.pages[page], (*writer).writeDeletedTopicItem)
 	}
 	return encodeItems(e, s.ledger.pages[page], (*writer).writeLedgerItem)
 }
@@ -95,6 +101,10 @@ func (s *State) pageVersion(table, page int) (version uint64, used bool) {
 		return versionOf(s.releases.rows.pages[page])
 	case tableInlines:
 		return versionOf(s.inlines.rows.pages[page])
+	case tableStorage:
+		return versionOf(s.storage.rows.pages[page])
+	case tableDeletedTopics:
+		return versionOf(s.deletedTopics.rows.pages[page])
 	}
 	return versionOf(s.ledger.pages[page])
 }
@@ -161,6 +171,10 @@ func (l *checkpointLoader) decodePage(table int, b []byte) error {
 			it.readReleaseItem(s)
 		case tableInlines:
 			it.readArchiveItem(s, &s.inlines)
+		case tableStorage:
+			it.readStorageItem(s)
+		case tableDeletedTopics:
+			it.readDeletedTopicItem(s)
 		case tableLedger:
 			it.readLedgerItem(s)
 		case tableTxns:
@@ -240,9 +254,6 @@ func (s *State) addLoadedSpans(tp TopicPartition, p *partitionState) {
 		s.itemHashSum += hashSpan(tp, sp)
 	}
 	s.spans += len(p.spans)
-	if p.live > 0 {
-		s.storedBytes[tp.Topic] += p.live
-	}
 }
 
 func (w *writer) writeProducerItem(k producerKey, p *producerState) {

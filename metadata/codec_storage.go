@@ -43,16 +43,6 @@ func (r *reader) readObjectItem(s *State) {
 	o := objectState{name: r.readObjectName(), size: int64(r.Uvarint()), live: int64(r.Uvarint()), shares: r.readShares()}
 	s.objects.put(k, o)
 	s.objectBytes += o.size
-	s.addDeadShares(&o)
-}
-
-// addDeadShares adds the bytes of an object's records that were released to those of
-// their topics. Which topic's they are is not known while others live: they are
-// computed from the spans once all is loaded.
-func (s *State) addDeadShares(o *objectState) {
-	for _, t := range o.shares {
-		s.addTopicBytes(s.deadBytes, t.topic, t.bytes)
-	}
 }
 
 func (w *writer) writeArchiveItem(_ Extent, a *ArchiveRef) { w.writeArchiveRef(a) }
@@ -99,9 +89,6 @@ func (r *reader) readGarbageItem(s *State) {
 		revision: Revision(r.Uint64()), time: UnixMilli(r.Uint64()), shares: r.readShares()}
 	s.garbage.rows.put(id, g)
 	s.garbageBytes += g.size
-	for _, t := range g.shares {
-		s.addTopicBytes(s.deadBytes, t.topic, t.bytes)
-	}
 }
 
 func (w *writer) writeReleaseItem(id uint64, r *releaseState) {
@@ -120,6 +107,34 @@ func (r *reader) readReleaseItem(s *State) {
 	if v.partitions > 0 {
 		s.deletedPartitions += int(v.partitions) - int(v.partition)
 	}
+}
+
+func (w *writer) writeStorageItem(topic TopicID, t *topicStorage) {
+	w.raw(topic[:])
+	w.u64(uint64(t.since))
+	for _, q := range []Quantity{t.liveTime, t.deadTime} {
+		w.uvarint(q.Hi)
+		w.uvarint(q.Lo)
+	}
+}
+
+func (r *reader) readStorageItem(s *State) {
+	topic := r.readTopicID()
+	t := topicStorage{since: UnixMilli(r.Uint64()), liveTime: Quantity{Hi: r.Uvarint(), Lo: r.Uvarint()}, deadTime: Quantity{Hi: r.Uvarint(), Lo: r.Uvarint()}}
+	s.storage.rows.put(topic, t)
+	s.itemHashSum += hashTopicStorage(topic, &t)
+}
+
+func (w *writer) writeDeletedTopicItem(number uint64, t *deletedTopic) {
+	w.u64(number)
+	w.raw(t.id[:])
+	w.text(t.name)
+	w.u64(uint64(t.time))
+}
+
+func (r *reader) readDeletedTopicItem(s *State) {
+	number := r.Uint64()
+	s.deletedTopics.rows.put(number, deletedTopic{r.readTopicID(), r.Text(), UnixMilli(r.Uint64())})
 }
 
 func (w *writer) writeCheckpointRecord(c *CheckpointRecord) {
@@ -148,6 +163,9 @@ func (w *writer) writeStorageRoot(s *State) {
 	w.u64(uint64(s.garbage.next))
 	w.u64(s.releases.first)
 	w.u64(s.releases.next)
+	w.u64(s.deletedTopics.first)
+	w.u64(s.deletedTopics.next)
+	w.uvarint(uint64(s.storage.nextPage))
 	w.uvarint(uint64(len(s.commitTimes)))
 	var last commitTime
 	for _, c := range s.commitTimes {
@@ -171,6 +189,8 @@ func (w *writer) writeStorageRoot(s *State) {
 func (r *reader) readStorageRoot(s *State) {
 	s.garbage.next = GarbageID(r.Uint64())
 	s.releases.first, s.releases.next = r.Uint64(), r.Uint64()
+	s.deletedTopics.first, s.deletedTopics.next = r.Uint64(), r.Uint64()
+	s.storage.nextPage = int(r.UvarintUpTo(tablePages-1, "page"))
 	var last commitTime
 	for range r.Count(2, "commit times") {
 		last.revision += Revision(r.Uvarint())
@@ -186,19 +206,12 @@ func (r *reader) readStorageRoot(s *State) {
 }
 
 // deriveStorage derives, once all of a checkpoint is loaded, what the state keeps of
-// its items for quick access. Of an object with live records, those bytes are not
-// dead; a partition's spans say whose they are.
+// its items for quick access.
 func (s *State) deriveStorage() {
 	s.archives.sortOrder()
 	s.inlines.sortOrder()
 	s.garbage.sortQueue()
 	s.rebuildRetentionIndex()
-	s.partitions.each(func(tp TopicPartition, p *partitionState) bool {
-		for i := range p.spans {
-			if sp := &p.spans[i]; !sp.Marker() && !sp.Inline() {
-				s.addTopicBytes(s.deadBytes, tp.Topic, -int64(sp.Length))
-			}
-		}
-		return true
-	})
+	s.checkpointBytes = sumObjects(s.checkpoints)
+	s.deriveTopicBytes()
 }

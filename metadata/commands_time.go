@@ -1,7 +1,5 @@
 package metadata
 
-import "github.com/zonewise/zonewise/internal/costkeys"
-
 // MaxTickStep is how far one tick moves state time at most.
 const MaxTickStep UnixMilli = 60_000
 
@@ -24,10 +22,10 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	if s.time != 0 && c.To > s.time+MaxTickStep {
 		return refuse(CodeInvalidRequest, "a tick of %d ms, at most %d", c.To-s.time, MaxTickStep)
 	}
-	if s.time != 0 {
-		for _, id := range s.storedTopics() {
-			s.bookQuantity(CellKey{Topic: id, Component: costkeys.ComponentStorage}, costkeys.Product(uint64(s.storedBytes[id]), uint64(c.To-s.time)))
-		}
+	if s.time == 0 {
+		s.beginStorage(c.To)
+	} else {
+		s.bookStorage(c.To)
 	}
 	before := s.time
 	s.time = c.To
@@ -42,6 +40,7 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	if before/ledgerMinute != c.To/ledgerMinute {
 		s.expireLedger()
 	}
+	s.forgetDeletedTopics()
 	s.expireProducers(before)
 	s.expireTxns(before)
 	return CommandOutcome{}

@@ -136,6 +136,7 @@ func (c DeleteTopic) apply(s *State, _ *Entry) CommandOutcome {
 	s.deletedPartitions += int(t.Partitions)
 	s.retention.dropTopic(c.ID)
 	s.names.remove(t.Name)
+	s.rememberDeletedTopic(c.ID, t.Name)
 	s.topics.drop(c.ID)
 	s.releaseQueued(trimItems)
 	return CommandOutcome{}

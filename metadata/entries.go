@@ -44,7 +44,7 @@ type Route struct {
 // ObjectRef is an object and the requests it cost.
 type ObjectRef struct {
 	Name ObjectName
-	Size int64  // 0 for an orphan that may not exist
+	Size int64  // of an orphan what may be in the bucket: 0 where the store refused it
 	Puts uint32 // billable PUT attempts: responses 2xx and 4xx (5xx are free)
 }
 

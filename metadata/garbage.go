@@ -106,7 +106,7 @@ func (s *State) confirmDeleted(id GarbageID) bool {
 		return false
 	}
 	for _, share := range g.shares {
-		s.addTopicBytes(s.deadBytes, share.topic, -share.bytes)
+		s.addStoredBytes(share.topic, 0, -share.bytes)
 	}
 	s.garbageBytes -= g.size
 	s.garbage.rows.drop(id)
@@ -114,13 +114,6 @@ func (s *State) confirmDeleted(id GarbageID) bool {
 		s.garbage.sortQueue()
 	}
 	return true
-}
-
-// addTopicBytes adds to a topic's row and drops one that is 0.
-func (s *State) addTopicBytes(rows map[TopicID]int64, topic TopicID, bytes int64) {
-	if rows[topic] += bytes; rows[topic] == 0 {
-		delete(rows, topic)
-	}
 }
 
 // buryOrphans records the objects of an entry that were uploaded, perhaps, but are

@@ -159,15 +159,6 @@ func (s *State) bookNetworkHop(c *CommittedEntry, shares []payerShare, src, dst 
 	}
 }
 
-// storedTopics returns the topics with live bytes, sorted.
-func (s *State) storedTopics() []TopicID {
-	out := make([]TopicID, 0, len(s.storedBytes))
-	for id := range s.storedBytes {
-		out = append(out, id)
-	}
-	return sortTopicIDs(out)
-}
-
 func (s *State) applyUsage(by SessionID, c Usage) CommandOutcome {
 	o := s.sessions[by]
 	if c.Seq <= o.usageSeq {

@@ -31,13 +31,14 @@ type Limits struct {
 	Groups, GroupOffsets, Txns   int
 	Members, Sessions            int
 	LedgerCells, PartitionOpen   int
+	StorageTurn                  int
 	PartitionProducers, TxnParts int
 }
 
 // DefaultLimits are the limits of every cluster.
 func DefaultLimits() Limits {
 	return Limits{Topics: MaxTopics, Partitions: MaxPartitions, Producers: MaxProducers, Spans: MaxSpans, Objects: MaxObjects, DeadObjects: MaxDeadObjects, Groups: MaxGroups,
-		GroupOffsets: MaxGroupOffsets, Txns: MaxTxns, Members: MaxMembers, Sessions: MaxSessions, LedgerCells: MaxLedgerCells,
+		GroupOffsets: MaxGroupOffsets, Txns: MaxTxns, Members: MaxMembers, Sessions: MaxSessions, LedgerCells: MaxLedgerCells, StorageTurn: maxStorageTurn,
 		PartitionOpen: MaxPartitionOpen, PartitionProducers: MaxPartitionProducers, TxnParts: MaxTxnPartitions}
 }
 

@@ -52,8 +52,10 @@ func (s *State) DeletableUpTo() Revision {
 }
 
 // CheckpointBytes returns the bytes of the objects that kept checkpoints refer to.
-func (s *State) CheckpointBytes() (bytes int64) {
-	for _, size := range checkpointObjects(s.checkpoints) {
+func (s *State) CheckpointBytes() int64 { return s.checkpointBytes }
+
+func sumObjects(list []CheckpointRecord) (bytes int64) {
+	for _, size := range checkpointObjects(list) {
 		bytes += size
 	}
 	return bytes
@@ -81,6 +83,7 @@ func (s *State) keepCheckpoints(kept []CheckpointRecord) {
 		}
 	}
 	s.checkpoints = kept
+	s.checkpointBytes = sumObjects(kept)
 }
 
 // reachBackExtents is how many extents before the newest checkpoint's are kept, for
@@ -174,6 +177,7 @@ func (c RecordCheckpoint) apply(s *State, e *Entry) CommandOutcome {
 		}
 	}
 	s.checkpoints = append(slices.Clip(s.checkpoints), CheckpointRecord{c.Revision, c.Extent, c.Hash, c.Objects, false})
+	s.checkpointBytes = sumObjects(s.checkpoints)
 	return CommandOutcome{}
 }
 

@@ -126,12 +126,12 @@ func (s *State) releaseSpan(tp TopicPartition, p *partitionState, sp *Span) {
 	}
 	bytes := int64(sp.Length)
 	p.live -= bytes
-	s.addTopicBytes(s.storedBytes, tp.Topic, -bytes)
 	if sp.Inline() {
+		s.addStoredBytes(tp.Topic, -bytes, 0)
 		s.addInlineBytes(sp.Revision, -bytes)
 		return
 	}
-	s.addTopicBytes(s.deadBytes, tp.Topic, bytes)
+	s.addStoredBytes(tp.Topic, -bytes, bytes)
 	s.releaseObjectBytes(objectKey{sp.Revision, sp.Object}, bytes)
 }
 

@@ -225,8 +225,8 @@ func TestATrimIsReleasedACountedNumberAtATime(t *testing.T) {
 		}
 		entries++
 	}
-	if entries < 15 || w.state.spans != 0 || w.state.partitions.count != 0 || len(w.state.storedBytes) != 0 {
-		t.Errorf("%d entries; %d spans, %d partitions, %v are left", entries, w.state.spans, w.state.partitions.count, w.state.storedBytes)
+	if entries < 15 || w.state.spans != 0 || w.state.partitions.count != 0 || w.state.liveBytes != 0 {
+		t.Errorf("%d entries; %d spans, %d partitions, %d bytes are left", entries, w.state.spans, w.state.partitions.count, w.state.liveBytes)
 	}
 }
 

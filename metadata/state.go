@@ -29,20 +29,22 @@ type State struct {
 	pastPlacements    []pastPlacement // former ones, the newest last; replaced, never changed
 	pastPlacementsCut UnixMilli       // when the newest one was dropped for lack of room
 
-	topics     *table[TopicID, Topic]
-	names      topicNames
-	configs    *table[resourceName, configMap]
-	partitions *table[TopicPartition, partitionState]
-	producers  *table[producerKey, producerState]
-	objects    *table[objectKey, objectState]
-	archives   archiveTable
-	inlines    archiveTable // inline objects, by the first extent of which they have bytes
-	garbage    garbageTable // dead objects
-	releases   releaseQueue
-	groups     *table[string, groupState]
-	txns       *table[string, txnState] // by transactional id
-	members    *table[memberKey, memberState]
-	ledger     *table[ledgerBucket, *ledgerCells]
+	topics        *table[TopicID, Topic]
+	names         topicNames
+	configs       *table[resourceName, configMap]
+	partitions    *table[TopicPartition, partitionState]
+	producers     *table[producerKey, producerState]
+	objects       *table[objectKey, objectState]
+	archives      archiveTable
+	inlines       archiveTable // inline objects, by the first extent of which they have bytes
+	garbage       garbageTable // dead objects
+	releases      releaseQueue
+	storage       storageTable     // what the bucket has of each topic
+	deletedTopics deletedTopicList // their names, for the ledger
+	groups        *table[string, groupState]
+	txns          *table[string, txnState] // by transactional id
+	members       *table[memberKey, memberState]
+	ledger        *table[ledgerBucket, *ledgerCells]
 
 	nextProducer     ProducerID
 	producerIDBlocks []producerIDBlock
@@ -60,13 +62,14 @@ type State struct {
 	pendingOffsets int                   // group offsets of those
 
 	// Derived from partitions, objects, archives, garbage, releases and checkpoints:
-	storedBytes       map[TopicID]int64 // live bytes by topic
-	deadBytes         map[TopicID]int64 // bytes in objects that no record needs any more, by topic
-	objectBytes       int64             // of objects
-	archiveBytes      int64             // of archives and inline objects
-	archivedInline    int64             // live inline bytes in them
-	garbageBytes      int64             // of dead objects
-	deletedPartitions int               // rows of partitions of deleted topics
+	liveBytes         int64 // of records, of all topics
+	deadBytes         int64 // in objects that no record needs any more, of all topics
+	objectBytes       int64 // of objects
+	archiveBytes      int64 // of archives and inline objects
+	archivedInline    int64 // live inline bytes in them
+	checkpointBytes   int64 // of the objects that kept checkpoints refer to
+	garbageBytes      int64 // of dead objects
+	deletedPartitions int   // rows of partitions of deleted topics
 	retention         retentionIndex
 
 	pressure  PressureLevel // of the log's store
@@ -179,7 +182,7 @@ type unarchivedExtent struct {
 // NewState returns the state before the first entry.
 func NewState() *State {
 	s := &State{level: MinFeatureLevel, limits: DefaultLimits(), nextProducer: 1, sessions: map[SessionID]*sessionState{},
-		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(), storedBytes: map[TopicID]int64{}, deadBytes: map[TopicID]int64{},
+		roles: map[string]roleState{}, brokerIDs: map[BrokerID]brokerIDReservation{}, names: newTopicNames(),
 		txnByProducer: map[ProducerID]string{}, ongoingTxns: map[string]struct{}{}}
 	s.topics = newTable(pageOfTopic, cloneTopic, hashTopic, &s.itemHashSum)
 	s.configs = newTable(pageOfResource, maps.Clone, hashConfigs, &s.itemHashSum)
@@ -190,6 +193,8 @@ func NewState() *State {
 	s.inlines = newArchiveTable(hashInlineObject, &s.itemHashSum)
 	s.garbage = newGarbageTable(&s.itemHashSum)
 	s.releases = newReleaseQueue(&s.itemHashSum)
+	s.storage = newStorageTable(&s.itemHashSum)
+	s.deletedTopics = newDeletedTopicList(&s.itemHashSum)
 	s.groups = newTable(pageOfGroup, cloneGroup, hashGroup, &s.itemHashSum)
 	s.txns = newTable(pageOfTxn, cloneTxn, hashTxn, &s.itemHashSum)
 	s.members = newTable(pageOfMember, cloneByValue, hashMember, &s.itemHashSum)

@@ -23,6 +23,8 @@ const (
 	itemGarbage
 	itemRelease
 	itemInlineObject
+	itemStorage
+	itemDeletedTopic
 )
 
 // Hash returns the state's hash. Brokers at the same revision have the same.
@@ -52,6 +54,7 @@ func (s *State) Hash() uint64 {
 		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
 	m = m.Word(uint64(s.garbage.next)).Word(s.releases.first).Word(s.releases.next)
+	m = m.Word(s.deletedTopics.first).Word(s.deletedTopics.next).Word(uint64(s.storage.nextPage))
 	for _, c := range s.commitTimes {
 		m = m.Word(uint64(c.revision)).Word(uint64(c.time))
 	}
@@ -151,6 +154,16 @@ func hashGarbage(id GarbageID, g garbageState) uint64 {
 
 func hashRelease(id uint64, r releaseState) uint64 {
 	return hashSeedItem.Word(itemRelease).Word(id).Topic(r.topic).Word(uint64(r.partition)).Word(uint64(r.partitions)).Word(uint64(r.groupPage)).Sum()
+}
+
+// hashTopicStorage leaves out what is derived from other items.
+func hashTopicStorage(topic TopicID, t *topicStorage) uint64 {
+	return hashSeedItem.Word(itemStorage).Topic(topic).Word(uint64(t.since)).Word(t.liveTime.Hi).Word(t.liveTime.Lo).
+		Word(t.deadTime.Hi).Word(t.deadTime.Lo).Sum()
+}
+
+func hashDeletedTopic(number uint64, t deletedTopic) uint64 {
+	return hashSeedItem.Word(itemDeletedTopic).Word(number).Topic(t.id).Text(t.name).Word(uint64(t.time)).Sum()
 }
 
 func (c *CheckpointRecord) hashInto(m Hash) Hash {

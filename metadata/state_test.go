@@ -61,6 +61,7 @@ type world struct {
 	state    *State // the one that returns outcomes
 	members  bool   // groups of the consumer protocol too: the golden log has none
 	storage  bool   // retention, archives, checkpoints, garbage too: the same
+	onCommit func(*Entry, Outcome)
 }
 
 func newWorld(seed uint64) *world {
@@ -80,6 +81,9 @@ func (w *world) commit(t testing.TB, e *Entry) (CommittedEntry, Outcome) {
 	}
 	c := CommittedEntry{w.rev, w.gen, e.Session, e.Lane, e.Seq, b}
 	out, _ := w.state.Apply(&c)
+	if w.onCommit != nil {
+		w.onCommit(e, out)
+	}
 	return c, out
 }
 
@@ -198,7 +202,7 @@ func (w *world) produce(session SessionID, topic TopicID, route Route) *Entry {
 		w.numbers++
 		e.Objects = []ObjectRef{{ObjectName{session, LaneLow, w.numbers, 0}, 1 << 20, uint32(1 + w.rng.IntN(2))}}
 		if w.rng.IntN(4) == 0 {
-			e.Orphans = []ObjectRef{{ObjectName{session, LaneLow, w.numbers, 1}, 0, 1}}
+			e.Orphans = []ObjectRef{{ObjectName{session, LaneLow, w.numbers, 1}, int64(b2i(w.storage)) << 20, 1}}
 		}
 	}
 	position := int64(0)

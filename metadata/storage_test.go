@@ -48,7 +48,7 @@ func (w *world) storageStep(t testing.TB, n int, session SessionID, topic TopicI
 		c = e
 	case n < 44:
 		if p := w.state.PendingArchives(); len(p) > 0 && p[0].Closed {
-			c = AcceptArchive{p[0].Extent, ArchiveKey(1, p[0].Extent, session, 1), p[0].First, p[0].Last, p[0].Entries, 1000, p[0].Digest}
+			c = AcceptArchive{p[0].Extent, ArchiveKey(1, p[0].Extent, session, 1), p[0].First, p[0].Last, p[0].Entries, 1 << 20, p[0].Digest}
 		} else {
 			w.gen++
 		}
@@ -105,16 +105,18 @@ func (w *world) storageStep(t testing.TB, n int, session SessionID, topic TopicI
 // derivedStorage is what the state derives from its rows and keeps up to date entry
 // by entry.
 type derivedStorage struct {
-	Stored, Dead                       map[TopicID]int64
-	Objects, Archives, Inline, Garbage int64
-	Deleted, Spans, Offsets, Live      int
-	Order                              []archiveRevisions
-	Due                                map[TopicPartition]bool
+	Topics                                          map[TopicID]topicStorage
+	Objects, Archives, Inline, Garbage, Checkpoints int64
+	Storage                                         StorageTotals
+	Deleted, Spans, Offsets, Live                   int
+	Order                                           []archiveRevisions
+	Due                                             map[TopicPartition]bool
 }
 
 func (s *State) derived() derivedStorage {
-	d := derivedStorage{s.storedBytes, s.deadBytes, s.objectBytes, s.archiveBytes, s.archivedInline, s.garbageBytes,
+	d := derivedStorage{map[TopicID]topicStorage{}, s.objectBytes, s.archiveBytes, s.archivedInline, s.garbageBytes, s.CheckpointBytes(), s.StorageTotals(),
 		s.deletedPartitions, s.spans, s.offsets, s.livePartitions(), s.archives.order, map[TopicPartition]bool{}}
+	s.storage.rows.each(func(id TopicID, t *topicStorage) bool { d.Topics[id] = *t; return true })
 	for n := range s.ExpiringTopics() {
 		for _, tp := range s.ExpiredPartitions(nil, n, 0, 1000) {
 			p := s.partitions.get(tp)
@@ -134,6 +136,7 @@ func TestStorageIsDerivedAsItWasKept(t *testing.T) {
 	for seed := range uint64(30) {
 		w := newWorld(seed)
 		w.storage = true
+		w.bookInTurns()
 		for step := range 400 {
 			w.step(t)
 			if step%20 > 0 {
@@ -179,7 +182,7 @@ func (w *world) expiredPartitions() map[TopicPartition]bool {
 
 func (w *world) noteStorage(happened map[string]bool) {
 	s := w.state
-	maps.DeleteFunc(map[string]bool{"dead bytes": len(s.deadBytes) > 0, "queued": s.QueuedReleases() > 0, "deleted topic": s.deletedPartitions > 0,
+	maps.DeleteFunc(map[string]bool{"dead bytes": s.deadBytes > 0, "queued": s.QueuedReleases() > 0, "deleted topic": s.deletedPartitions > 0,
 		"garbage": s.garbage.rows.count > 0, "deleted": int(s.garbage.next) > s.garbage.rows.count+1, "bases": s.DeletableUpTo() > 0, "moved": len(s.InlineObjects()) > 0,
 		"archive buried": s.archives.newest() != nil && int(s.archives.newest().Extent) > len(s.archives.order)}, func(k string, v bool) bool {
 		if v {

@@ -90,6 +90,9 @@ func (u *upload) handleAttemptEnd(e hedge.TryResult) {
 		u.extraBodies--
 		l.w.budget.Release(a.ref.Size)
 	}
+	if errors.Is(e.Err, bucket.ErrDenied) {
+		a.ref.Size = 0 // nothing is there to be billed
+	}
 	if u.stored {
 		l.box.postCall(func() { l.rememberOrphans(a.ref) })
 		return
@@ -172,8 +175,9 @@ func (l *lane) removeSealed(b *buffer) {
 }
 
 // rememberOrphans keeps objects to which no entry will refer: the next entry
-// names them as orphans, with their cost. An orphan may not exist, so it has no
-// size.
+// names them as orphans, with their cost and their size: they are in the bucket, or
+// may be, and are billed until they are deleted. Only what the store refused is
+// taken not to be there.
 func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
 	if l.refuseErr != nil {
 		l.countUnbookedPuts(refs...)
@@ -187,7 +191,6 @@ func (l *lane) rememberOrphans(refs ...metadata.ObjectRef) {
 		if len(l.orphans) == 0 {
 			l.orphansAt = time.Now()
 		}
-		r.Size = 0
 		l.orphans = append(l.orphans, r)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zonewise/zonewise/metadata"
+	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
 var errBusy = errors.New("store is busy or unavailable")
@@ -270,6 +271,44 @@ func TestStormOfUploadsKeepsOrderAndLosesNothing(t *testing.T) {
 	if outOfOrder == 0 || failed == 0 || hedged == 0 || mergedLate == 0 {
 		t.Error("an interesting state was never reached")
 	}
+}
+
+// An orphan has the size of the object that is in the bucket, or may be; none where
+// the store refused it.
+func TestOrphansHaveTheSizeOfWhatMayBeInTheBucket(t *testing.T) {
+	inBubble(t, func(c *Config) { c.HedgeAfter = 50 * time.Millisecond; c.Linger = time.Millisecond }, func(r *rig) {
+		r.makeTopic(8)
+		r.store.outcome = func(n metadata.ObjectName) uploadOutcome {
+			switch {
+			case n.Number == 1 && n.Try == 0: // loses its race and lands
+				return uploadOutcome{takes: 300 * time.Millisecond}
+			case n.Number == 2: // its answer is lost
+				return uploadOutcome{takes: time.Millisecond, err: errBusy, land: true}
+			case n.Number == 3:
+				return uploadOutcome{takes: time.Millisecond, err: bucket.ErrDenied}
+			}
+			return uploadOutcome{takes: 30 * time.Millisecond}
+		}
+		r.want(r.send(made{bytes: 5000}), 0)
+		r.wantError(r.send(made{bytes: 6000, partition: 1}), ErrStorage)
+		r.wantError(r.send(made{bytes: 7000, partition: 2}), ErrStorage)
+		time.Sleep(time.Second)
+		if err := r.w.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		found := map[uint64]int64{}
+		for _, e := range r.applied() {
+			for _, o := range e.Orphans {
+				found[o.Name.Number] = o.Size
+				if want := len(r.store.body(o.Name)); o.Size != int64(want) {
+					t.Errorf("orphan %s has size %d, in the bucket are %d bytes", o.Name.Key(), o.Size, want)
+				}
+			}
+		}
+		if len(found) != 3 || found[1] < 5000 || found[2] < 6000 || found[3] != 0 {
+			t.Errorf("orphans by number and size: %v", found)
+		}
+	})
 }
 
 func TestCloseBillsTheLosersItKnows(t *testing.T) {

@@ -20,7 +20,8 @@ func costCommand() cli.Command {
 Every row has a quantity that the service measured itself, a price from the
 dated price book, and money: the rows of a report add up to its total, and the
 total to the meters. Rows in __underscores__ are what cannot be laid at a
-topic's door, such as control traffic.
+topic's door, such as control traffic. A deleted topic is shown as NAME (deleted)
+as long as it has rows.
 
 The ledger keeps minutes for two hours and hours for seven days.`,
 		Examples: []string{

@@ -12,28 +12,30 @@ type Component uint8
 // The components, by stored number. Requests are in nano-requests, because one
 // PUT is shared by several topics; storage is in byte-milliseconds.
 const (
-	ComponentBytesIn      Component = iota + 1 // record bytes accepted (bytes; free)
-	ComponentRecordsIn                         // offsets accepted (records; free)
-	ComponentPut                               // share of WAL PUTs that became part of the log (nano-requests)
-	ComponentPutHedge                          // share of PUTs given up or repeated (nano-requests)
-	ComponentStorage                           // live bytes over state time (byte-ms)
-	ComponentInline                            // inline record bytes x network hops between zones (bytes, by pair)
-	ComponentEtcd                              // the rest of each entry x network hops between zones (bytes, by pair)
-	ComponentPutPlatform                       // PUTs of archives, checkpoints, probes, lost sessions (nano-requests)
-	ComponentGetPlatform                       // GETs of archives, checkpoints, probes (nano-requests)
-	ComponentListPlatform                      // LISTs (nano-requests)
-	ComponentDelete                            // DELETEs (nano-requests; free on AWS)
-	ComponentGet                               // GETs made to serve fetches (nano-requests)
-	ComponentBytesOut                          // record bytes served (bytes; free)
-	ComponentProduce                           // Produce requests, client to broker (bytes, by pair)
-	ComponentProduceReply                      // Produce responses (bytes, by pair)
-	ComponentFetch                             // Fetch requests (bytes, by pair)
-	ComponentFetchReply                        // Fetch responses, broker to client (bytes, by pair)
-	ComponentGroup                             // group requests and responses (bytes, by pair)
-	ComponentControl                           // all other requests and responses (bytes, by pair)
-	ComponentPeer                              // broker to broker (bytes, by pair)
-	ComponentCacheSaved                        // GETs that a cache saved (nano-requests; free)
-	ComponentEnd                               // one past the last stored number
+	ComponentBytesIn         Component = iota + 1 // record bytes accepted (bytes; free)
+	ComponentRecordsIn                            // offsets accepted (records; free)
+	ComponentPut                                  // share of WAL PUTs that became part of the log (nano-requests)
+	ComponentPutHedge                             // share of PUTs given up or repeated (nano-requests)
+	ComponentStorage                              // live bytes over state time (byte-ms)
+	ComponentInline                               // inline record bytes x network hops between zones (bytes, by pair)
+	ComponentEtcd                                 // the rest of each entry x network hops between zones (bytes, by pair)
+	ComponentPutPlatform                          // PUTs of archives, checkpoints, probes, lost sessions (nano-requests)
+	ComponentGetPlatform                          // GETs of archives, checkpoints, probes (nano-requests)
+	ComponentListPlatform                         // LISTs (nano-requests)
+	ComponentDelete                               // DELETEs (nano-requests; free on AWS)
+	ComponentGet                                  // GETs made to serve fetches (nano-requests)
+	ComponentBytesOut                             // record bytes served (bytes; free)
+	ComponentProduce                              // Produce requests, client to broker (bytes, by pair)
+	ComponentProduceReply                         // Produce responses (bytes, by pair)
+	ComponentFetch                                // Fetch requests (bytes, by pair)
+	ComponentFetchReply                           // Fetch responses, broker to client (bytes, by pair)
+	ComponentGroup                                // group requests and responses (bytes, by pair)
+	ComponentControl                              // all other requests and responses (bytes, by pair)
+	ComponentPeer                                 // broker to broker (bytes, by pair)
+	ComponentCacheSaved                           // GETs that a cache saved (nano-requests; free)
+	ComponentStorageDeleted                       // bytes of deleted records in objects that are not deleted yet, over state time (byte-ms)
+	ComponentPlatformStorage                      // bytes in the bucket that are no topic's, over state time (byte-ms)
+	ComponentEnd                                  // one past the last stored number
 )
 
 // Kind is how a component is priced.
@@ -82,7 +84,8 @@ var componentTable = [...]Info{
 	{ComponentPut, "s3_put", "S3 writes (PUT)", UnitNanoRequests, KindMeter, MeterPut, CategoryWrites},
 	{ComponentPutHedge, "put_hedge", "S3 writes repeated to be fast", UnitNanoRequests, KindMeter, MeterPut, CategoryWrites},
 	{ComponentGet, "s3_get", "S3 reads (GET)", UnitNanoRequests, KindMeter, MeterGet, CategoryReads},
-	{ComponentStorage, "storage", "S3 storage", UnitByteMS, KindMeter, MeterStorage, CategoryStorage},
+	{ComponentStorage, "storage", "S3 storage of live records", UnitByteMS, KindMeter, MeterStorage, CategoryStorage},
+	{ComponentStorageDeleted, "storage_deleted", "S3 storage of deleted records, until their objects are gone", UnitByteMS, KindMeter, MeterStorage, CategoryStorage},
 	{ComponentInline, "inline", "Small writes through the log, across zones", UnitBytes, KindTransfer, "", CategoryLog},
 	{ComponentEtcd, "etcd", "Log entries, across zones", UnitBytes, KindTransfer, "", CategoryLog},
 	{ComponentPeer, "peer", "Broker to broker, across zones", UnitBytes, KindTransfer, "", CategoryLog},
@@ -94,6 +97,7 @@ var componentTable = [...]Info{
 	{ComponentControl, "control", "Other client requests", UnitBytes, KindClientTransfer, "", CategoryClients},
 	{ComponentPutPlatform, "platform_put", "Platform: archive and checkpoint writes", UnitNanoRequests, KindMeter, MeterPut, CategoryPlatform},
 	{ComponentGetPlatform, "platform_get", "Platform: archive and checkpoint reads", UnitNanoRequests, KindMeter, MeterGet, CategoryPlatform},
+	{ComponentPlatformStorage, "platform_storage", "Platform: storage of archives, checkpoints and overhead", UnitByteMS, KindMeter, MeterStorage, CategoryPlatform},
 	{ComponentListPlatform, "platform_list", "Platform: bucket listings", UnitNanoRequests, KindMeter, MeterList, CategoryPlatform},
 	{ComponentDelete, "s3_delete", "S3 deletes", UnitNanoRequests, KindMeter, MeterDelete, CategoryPlatform},
 	{ComponentBytesIn, "bytes_in", "Record bytes written", UnitBytes, KindFree, "", CategoryFree},

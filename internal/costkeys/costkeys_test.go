@@ -13,7 +13,7 @@ func TestNumbersAndNamesAreStable(t *testing.T) {
 	want := []string{
 		"", "bytes_in", "records_in", "s3_put", "put_hedge", "storage", "inline", "etcd", "platform_put", "platform_get",
 		"platform_list", "s3_delete", "s3_get", "bytes_out", "produce", "produce_resp", "fetch", "fetch_resp", "group",
-		"control", "peer", "cache_saved",
+		"control", "peer", "cache_saved", "storage_deleted", "platform_storage",
 	}
 	for c := range ComponentEnd {
 		if int(c) < len(want) && c.String() != want[c] {

@@ -51,6 +51,7 @@ func (n *Node) registerMetrics() {
 		return float64(a + raised)
 	})
 	n.limitMetrics(r)
+	n.storageMetrics(r)
 	r.addGauge("ready", "1 where this broker serves, else 0.", func() float64 {
 		if n.Ready() != nil {
 			return 0
@@ -68,6 +69,22 @@ func (n *Node) registerMetrics() {
 	})
 	r.to.MustRegister(newGroupLags(n))
 	r.to.MustRegister(&etcdSize{n, prometheus.NewDesc("zonewise_etcd_in_use_bytes", "Size of etcd's database, reported by the broker that archives the log.", nil, nil)})
+}
+
+// storageMetrics registers what the bucket holds, divided as in the bill.
+func (n *Node) storageMetrics(r registrar) {
+	const help = "Bytes in the bucket, as the bill has them: records, deleted records whose objects are not deleted yet, and what is no topic's."
+	for of, part := range map[string]func(metadata.StorageTotals) int64{
+		"live":     func(t metadata.StorageTotals) int64 { return t.Live - t.Unarchived },
+		"deleted":  func(t metadata.StorageTotals) int64 { return t.Dead },
+		"platform": func(t metadata.StorageTotals) int64 { return t.Platform },
+	} {
+		r.addGauge("bucket_bytes", help, func() float64 {
+			var t metadata.StorageTotals
+			n.replica.View(func(s *metadata.State) { t = s.StorageTotals() })
+			return float64(part(t))
+		}, "of", of)
+	}
 }
 
 // etcdSize is a gauge that is shown only by the broker that has the value.
