@@ -94,7 +94,7 @@ func (w *walk) compareNamed(o metadata.NamedObject) {
 	w.listed[o.Key] = l
 }
 
-// judgeUnnamed finds out what an object is that nothing names.
+// judgeUnnamed suspects an object that nothing names.
 func (w *walk) judgeUnnamed(key string, l listedObject) error {
 	k, err := metadata.ParseObjectKey(key)
 	if err == nil && k.Class == metadata.ObjectIncarnation {
@@ -104,15 +104,13 @@ func (w *walk) judgeUnnamed(key string, l listedObject) error {
 		}
 		return fmt.Errorf("the bucket holds %s, and etcd is of incarnation %d: %w: use that etcd (--etcd)", key, w.log.start.Incarnation, ErrOtherEtcd)
 	}
-	s := &suspect{NamedObject: metadata.NamedObject{Class: k.Class, Key: key, Size: l.size}, modified: l.modified}
+	s := &suspect{NamedObject: metadata.NamedObject{Class: k.Class, Key: key, Size: l.size}, status: unnamed, modified: l.modified}
 	if err != nil {
 		s.Class = 0
 	}
-	if s.status, s.what = w.statusOfUnnamed(&w.log, s); s.status == Orphaned {
-		w.suspectObject(s)
-		return nil
-	}
-	w.addFinding(s, s.status)
+	status, _ := w.statusOfUnnamed(&w.log, s)
+	s.awaited = status == Orphaned && l.modified == 0
+	w.suspectObject(s)
 	return nil
 }
 

@@ -9,13 +9,13 @@
 //  1. The bucket is listed. What is listed existed at some moment of the listing.
 //  2. The log is read: the start point, the session keys, then a state that has
 //     everything committed before. It is as new as the listing's end or newer.
-//  3. Listed and named: fine. Listed and not named: of a session that lives (in
-//     flight), of one whose leftovers are still to be searched for (a leftover), or
-//     a suspect. Named and not listed: a suspect; most were uploaded meanwhile.
+//  3. Listed and named: fine. Listed and not named, named and not listed, or of
+//     another size: a suspect; most were uploaded or deleted meanwhile.
 //  4. With Deep, what the state names is read. What is damaged or gone is a suspect.
 //  5. Suspects are looked for in the bucket once more, and then in a state that is
 //     newer than that: only what is still named and still not whole, or still there
-//     and still not named, is reported.
+//     and still not named, is reported. The latter is in flight where its session
+//     lives, a leftover where a search for leftovers will find it, or orphaned.
 //
 // Run owns all of it: its goroutines end before it returns, and it uses no clock but
 // the time package's, so that it can run in a synctest bubble.

@@ -84,11 +84,13 @@ func TestWhatMovesBetweenListingAndStateIsNoFault(t *testing.T) {
 	}
 }
 
+// trimAll deletes all records, and releases their objects.
 func (w *world) trimAll() {
 	w.t.Helper()
 	for p := range metadata.Partition(2) {
 		w.must(metadata.TrimPartition{Topic: orders, Partition: p, LogStart: -1})
 	}
+	w.must(metadata.ReleaseQueued{Items: metadata.MaxReleaseItems})
 }
 
 // garbage returns the id of a dead object.
@@ -100,6 +102,9 @@ func (w *world) garbage(key string) (ids []metadata.GarbageID) {
 			}
 		}
 	})
+	if len(ids) == 0 {
+		w.t.Fatalf("%s is not dead", key)
+	}
 	return ids
 }
 
@@ -120,6 +125,26 @@ func TestWhatIsDeletedDuringADeepWalkIsNoFault(t *testing.T) {
 			}
 			later()
 			return nil, bucket.ErrNotFound
+		}}
+		expect(t, w.verifyWith(c), verify.Clean)
+	})
+}
+
+// An object that the listing lacks and that dies when it is looked for was there.
+func TestWhatIsDeletedWhenItIsLookedForIsNoFault(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.settle()
+		key := w.produce()
+		c := w.config()
+		c.Deep = false
+		c.Bucket = &hooked{Bucket: w.bucket, listed: func(list []bucket.Info) []bucket.Info {
+			return slices.DeleteFunc(list, func(o bucket.Info) bool { return o.Name == key })
+		}, get: func(name string, body []byte, err error) ([]byte, error) {
+			if name == key {
+				w.trimAll()
+				body, err = nil, bucket.ErrNotFound
+			}
+			return body, err
 		}}
 		expect(t, w.verifyWith(c), verify.Clean)
 	})

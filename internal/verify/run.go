@@ -58,6 +58,7 @@ type suspect struct {
 	want                 int64 // bytes, as named; 0: not known
 	modified             int64 // unix ms, as listed
 	probe                bool  // its place and size are looked at again
+	awaited              bool  // its upload may be under way: it is looked at again later
 	what                 string
 	certain              bool   // it follows from one state alone
 	counted              Status // as what the totals have it; empty: not yet

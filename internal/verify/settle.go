@@ -23,9 +23,9 @@ func (w *walk) settleSuspects(ctx context.Context) (err error) {
 		list = append(list, w.suspects[key])
 	}
 	w.count.beginStage("look at suspects again", len(list))
-	if slices.ContainsFunc(list, func(s *suspect) bool { return s.status == Orphaned && s.modified == 0 }) {
-		// The store does not say how old it is: it is listed again when no upload of
-		// it can still be under way.
+	if slices.ContainsFunc(list, func(s *suspect) bool { return s.awaited }) {
+		// The store does not say how old one is that seems to be an orphan: it is
+		// listed again when no upload of it can still be under way.
 		if err := sleep(ctx, w.cfg.inFlightTime()); err != nil {
 			return err
 		}
@@ -74,8 +74,11 @@ func (w *walk) probeNamed(ctx context.Context, s *suspect) error {
 	return nil
 }
 
-// gone is the status of a suspect that is in the bucket no more.
-const gone Status = "gone"
+// Statuses of suspects that are no status of an object in the end.
+const (
+	unnamed Status = "unnamed" // nothing names it
+	gone    Status = "gone"    // and it is in the bucket no more
+)
 
 // listUnnamed lists again what nothing names; list is sorted by key. Much of it may
 // stand together, so a page serves for many.
@@ -83,7 +86,7 @@ func (w *walk) listUnnamed(ctx context.Context, list []*suspect) error {
 	var page []bucket.Info
 	end := "" // of what page covers
 	for _, s := range list {
-		if s.status != Orphaned {
+		if s.status != unnamed {
 			continue
 		}
 		if s.Key > end {
@@ -139,10 +142,10 @@ func (w *walk) confirm(s *suspect, named map[string]Status) bool {
 			w.totals.add(s.Class, Live, 1, s.want)
 		}
 		return false
-	case s.status == Orphaned && named[s.Key] != "":
+	case s.status == unnamed && named[s.Key] != "":
 		w.totals.add(s.Class, named[s.Key], 1, s.Size)
 		return false
-	case s.status == Orphaned:
+	case s.status == unnamed:
 		s.status, s.what = w.statusOfUnnamed(&w.newer, s)
 		return true
 	}

@@ -186,6 +186,24 @@ func TestWhatNothingNamesIsJudgedByItsSession(t *testing.T) {
 	})
 }
 
+// A search that is under way does not find what comes before the place where it is.
+func TestASearchFindsNothingThatItHasPassedOver(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		time.Sleep(10 * time.Second) // state time begins with the first tick
+		other := w.openSession()
+		first, _ := w.upload(other.ID())
+		second, _ := w.upload(other.ID())
+		third, _ := w.upload(other.ID())
+		if err := other.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		w.must(metadata.BuryLeftovers{Session: other.ID(), Incarnation: 1,
+			Objects: []metadata.Leftover{{Class: metadata.ObjectWAL, Key: second.Key(), Size: 1}}})
+		expect(t, w.verify(), verify.HasOrphans, "orphaned wal "+first.Key(), "leftover wal "+third.Key())
+	})
+}
+
 func TestADeadObjectIsFineInItsGraceAndWhenItIsGone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		key := w.produce()
