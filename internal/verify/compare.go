@@ -51,6 +51,9 @@ func (w *walk) compareListing(ctx context.Context) error {
 	for _, o := range ofLog {
 		w.compareNamed(o)
 	}
+	if p := w.log.start.Checkpoint; p != nil {
+		w.pointerSize = w.listed[p.Object].size
+	}
 	for key, l := range w.listed {
 		if l.named == "" {
 			if err := w.judgeUnnamed(key, l); err != nil {

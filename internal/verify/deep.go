@@ -114,10 +114,14 @@ func (w *walk) readMarkers(ctx context.Context) error {
 	return nil
 }
 
-// readCheckpoints loads every checkpoint that is kept, one at a time: each is a
-// whole state in memory.
+// readCheckpoints loads every checkpoint that is kept or that a start reads, one at a
+// time: each is a whole state in memory.
 func (w *walk) readCheckpoints(ctx context.Context) error {
-	list := w.log.state.Checkpoints()
+	list := slices.Clone(w.log.state.Checkpoints())
+	if p := w.log.start.Checkpoint; !w.log.keepsPointer() {
+		list = append(list, metadata.CheckpointRecord{Revision: p.Revision, Hash: p.Hash,
+			Objects: []metadata.CheckpointObject{{Key: p.Object, Size: w.pointerSize}}})
+	}
 	w.count.beginStage("load checkpoints", len(list))
 	store := &checkpointStore{w: w}
 	for i := range slices.Backward(list) {

@@ -341,6 +341,33 @@ func TestWhatAStartReadsMustBeKept(t *testing.T) {
 	})
 }
 
+// A recovery may have lost the entry that recorded the checkpoint from which it began:
+// the log points at it, and the state does not know it.
+func TestTheCheckpointOfARecoveryIsInUse(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.produce()
+		w.settle()
+		marker := fmt.Sprintf(`{"incarnation":2,"base":%d,"archive":"1/archive/x","generation":1,"revision":1}`, int64(1)<<metadata.IncarnationBits)
+		if err := w.bucket.Put(t.Context(), metadata.IncarnationKey(2), []byte(marker)); err != nil {
+			t.Fatal(err)
+		}
+		s := w.replica.Snapshot()
+		key := metadata.CheckpointKey(1, s.Revision(), 99)
+		if err := w.bucket.Put(t.Context(), key, new(metadata.Checkpointer).Encode(s, key)); err != nil {
+			t.Fatal(err)
+		}
+		c := w.config()
+		c.Log = otherStart{w.log, func(p *metadata.StartPoint) {
+			p.Incarnation, p.Checkpoint = 2, &metadata.CheckpointPointer{Revision: s.Revision(), Hash: s.Hash(), Object: key}
+		}}
+		expect(t, w.verifyWith(c), verify.Clean)
+		w.replace(key, flipAt(60))
+		expect(t, w.verifyWith(c), verify.HasDamage, "damaged checkpoint "+key)
+		w.replace(key, remove)
+		expect(t, w.verifyWith(c), verify.HasDamage, "missing checkpoint "+key)
+	})
+}
+
 func TestProgressIsReportedAndACancelledRunEnds(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.produce()

@@ -43,8 +43,10 @@ type walk struct {
 
 	listed   map[string]listedObject // by key; nil once all was compared with it
 	listedAt time.Time
-	log      logView // that the listing is compared with
-	newer    logView // that suspects are compared with
+	// pointerSize is the listed size of the checkpoint that the log points at.
+	pointerSize int64
+	log         logView // that the listing is compared with
+	newer       logView // that suspects are compared with
 
 	mu       sync.Mutex
 	suspects map[string]*suspect // by key; guarded by mu while objects are read
