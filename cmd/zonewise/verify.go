@@ -3,16 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
-	"time"
 
 	"github.com/zonewise/zonewise/internal/cli"
 	"github.com/zonewise/zonewise/internal/recovery"
 	"github.com/zonewise/zonewise/internal/verify"
-	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
 	"github.com/zonewise/zonewise/s3stream/bucket"
 )
@@ -57,8 +55,9 @@ cannot be read. The summary goes to standard output, progress to standard error.
 
 Exit codes: 0 nothing is missing or damaged; 1 it could not be verified (etcd or
 the bucket does not answer, or they do not belong together); 2 wrong usage;
-3 something is missing, damaged or condemned; 4 there are orphans and nothing
-worse, with --fail-on orphans.
+3 something is missing, damaged or condemned (without a report where that is what
+every start reads: the error names it); 4 there are orphans and nothing worse,
+with --fail-on orphans.
 
 Without etcd there is no state to compare with: zonewise recover makes a new etcd
 of the bucket, and zonewise dump state --bucket shows what it would find.`,
@@ -113,6 +112,9 @@ func runVerify(ctx context.Context, o *verifyOptions, env cli.Env) error {
 		return err
 	}
 	r, err := o.verifyBucket(ctx, log, objects, env, logger)
+	if errors.Is(err, verify.ErrStart) {
+		return cli.Exitf(exitDamage, "verify: %v", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -131,25 +133,13 @@ func runVerify(ctx context.Context, o *verifyOptions, env cli.Env) error {
 // verifyBucket follows the log with a replica of its own and verifies the bucket
 // against it.
 func (o *verifyOptions) verifyBucket(ctx context.Context, log *etcdlog.Log, objects bucket.Bucket, env cli.Env, logger *slog.Logger) (*verify.Report, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	replica := metadata.NewReplica(metadata.ReplicaConfig{Log: log, Store: objects, Logger: logger, Fatal: func(err error) { cancel(err) }})
-	var following sync.WaitGroup
-	defer following.Wait()
-	defer cancel(nil)
-	following.Go(func() {
-		if err := replica.Run(ctx); err != nil {
-			cancel(err)
-		}
-	})
 	fmt.Fprintln(env.Stderr, "reading the log")
-	for !replica.CaughtUp() {
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("follow the log: %w", context.Cause(ctx))
-		}
+	f, err := verify.Follow(ctx, verify.FollowConfig{Log: log, Bucket: objects, Logger: logger})
+	if err != nil {
+		return nil, err
 	}
-	return verify.Run(ctx, verify.Config{Bucket: objects, Log: log, State: verify.ReplicaState(replica), Deep: o.deep,
+	defer f.Stop()
+	return verify.Run(ctx, verify.Config{Bucket: objects, Log: log, State: f.State, Deep: o.deep,
 		Concurrency: o.concurrency, BytesPerSecond: o.limit, Progress: func(p verify.Progress) { printVerifyProgress(env.Stderr, p) }})
 }
 

@@ -30,6 +30,8 @@ func verifyMutants() []mutant {
 			"	case a.Digest != want.Digest:\n", "	case a.Digest != a.Digest:\n"}}},
 		{name: "verify: a damaged transfer is damage", pkg: pkg, run: "FaultsOfTheStore", edits: []edit{{"internal/verify/deep.go",
 			"const maxReads = 3\n", "const maxReads = 1\n"}}},
+		{name: "verify: no state without the newest checkpoint", pkg: pkg, run: "MayBeAtFault", edits: []edit{{"internal/verify/follow.go",
+			"	c.Log = startAt{c.Log, *rebuilt.Checkpoint}\n", "	c.Log = startAt{c.Log, metadata.CheckpointPointer{}}.Log\n"}}},
 		{name: "verify: an object of unknown age is old", pkg: pkg, run: "UnknownAge", edits: []edit{{settle,
 			"return s.awaited })", "return s.awaited && s.modified > 0 })"}}},
 	}
