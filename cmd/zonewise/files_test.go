@@ -38,6 +38,7 @@ func fileCases() []fileCase {
 		{"etcd members", "--etcd 127.0.0.1:1"},
 		{"etcd snapshot", "DIR/snapshot --etcd 127.0.0.1:1"},
 		{"recover", "--from DIR/there" + etcd},
+		{"verify", "--bucket DIR/there" + etcd},
 		{"repair nospace", "--cluster main" + etcd},
 		{"repair archive", "--bucket DIR/there" + etcd},
 		{"cost", "--server https://127.0.0.1:1"},
