@@ -70,7 +70,7 @@ func startFollower(ctx context.Context, c FollowConfig) (*Follower, error) {
 	for !f.replica.CaughtUp() {
 		if err := sleep(f.ctx, 5*time.Millisecond); err != nil {
 			f.Stop()
-			return nil, fmt.Errorf("follow the log: %w", err)
+			return nil, err
 		}
 	}
 	return f, nil
