@@ -1,5 +1,7 @@
 package metadata
 
+import "slices"
+
 // MaxTickStep is how far one tick moves state time at most.
 const MaxTickStep UnixMilli = 60_000
 
@@ -35,6 +37,10 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 			if o.usageSeq == 0 {
 				o.usageReportedTo = max(1, s.time-maxTickLag)
 			}
+		}
+		s.leftovers = slices.Clone(s.leftovers)
+		for i := range s.leftovers {
+			s.leftovers[i].since = s.time
 		}
 	}
 	if before/ledgerMinute != c.To/ledgerMinute {
