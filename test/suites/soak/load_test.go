@@ -31,6 +31,33 @@ type load struct {
 	clients []*kgo.Client
 	pending atomic.Int64
 	dead    atomic.Bool // its cluster was lost: what fails now says nothing
+	full    atomic.Bool // the bucket is: flat-out streams wait
+	// waited is how long flat-out streams waited for the bucket, in nanoseconds.
+	waited atomic.Int64
+}
+
+// watchBucket lets flat-out streams wait while the bucket is larger than SOAK_BUCKET
+// bytes: garbage collection follows them by half a minute, and the disk is shared.
+func (l *load) watchBucket(ctx context.Context) {
+	most := readNumber(l.r.t, "SOAK_BUCKET", 3<<30)
+	for {
+		content, err := l.r.listBucket(ctx)
+		if err != nil && ctx.Err() == nil {
+			l.r.history.Report("%v", err)
+		}
+		if err == nil {
+			l.full.Store(content.bytes > most)
+		}
+		began := time.Now()
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+		if l.full.Load() {
+			l.waited.Add(int64(time.Since(began)))
+		}
+	}
 }
 
 func (r *rig) startLoad(streams ...stream) *load {
@@ -38,6 +65,7 @@ func (r *rig) startLoad(streams ...stream) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{r: r, stop: cancel}
 	r.t.Cleanup(cancel)
+	l.sending.Go(func() { l.watchBucket(ctx) })
 	for _, s := range streams {
 		for z := range cluster.Zones {
 			r.mu.Lock()
@@ -59,6 +87,9 @@ func (l *load) send(ctx context.Context, client *kgo.Client, s stream, number ui
 	seqs := make([]int64, s.partitions)
 	began := time.Now()
 	for k := int64(0); ctx.Err() == nil; k++ {
+		for s.bytesPerSec == 0 && l.full.Load() && ctx.Err() == nil {
+			time.Sleep(50 * time.Millisecond)
+		}
 		if s.bytesPerSec > 0 {
 			due := began.Add(time.Duration(float64(k) * float64(s.recordBytes) * cluster.Zones / s.bytesPerSec * float64(time.Second)))
 			select {
