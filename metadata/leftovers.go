@@ -78,6 +78,26 @@ func (s *State) LeftoversDue(grace UnixMilli) (LeftoverSearch, bool) {
 	return LeftoverSearch{}, false
 }
 
+// PendingSearch is a search for leftovers that is still to come, or under way.
+type PendingSearch struct {
+	LeftoverSearch
+	Due UnixMilli // state time after which it begins
+}
+
+// PendingSearches returns the searches for leftovers that are not done, in the order
+// in which they will be made. grace is LeftoverGrace, or less in tests.
+func (s *State) PendingSearches(grace UnixMilli) []PendingSearch {
+	out := make([]PendingSearch, len(s.leftovers))
+	for i, l := range s.leftovers {
+		wait := grace
+		if l.session == 0 {
+			wait = FormerIncarnationGrace
+		}
+		out[i] = PendingSearch{LeftoverSearch{l.session, l.incarnation, l.after}, l.since + wait}
+	}
+	return out
+}
+
 // BuryLeftovers buries objects of a session that ended, or of a former incarnation,
 // that the state does not name. Keys are sorted, and after those of an earlier
 // command for the same search.

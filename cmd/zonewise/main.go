@@ -49,7 +49,7 @@ func program(environ []string, stdout, stderr io.Writer) *cli.Program {
 		Commands: []cli.Command{
 			devCommand(), brokerCommand(),
 			etcdCommand(), etcdAddCommand(), etcdRemoveCommand(), etcdReplaceCommand(), etcdMembersCommand(), etcdSnapshotCommand(),
-			recoverCommand(), repairNospaceCommand(), repairArchiveCommand(),
+			recoverCommand(), verifyCommand(), repairNospaceCommand(), repairArchiveCommand(),
 			costCommand(), zonesCommand(),
 			benchCommand("produce"), benchCommand("consume"), benchCommand("e2e"),
 			dumpLogCommand(), dumpArchiveCommand(), dumpObjectCommand(), dumpCheckpointCommand(), dumpStateCommand(),

@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"test/sim/cmd/manyseeds":     {"test/testenv/report"},
 	"internal/garbage":           {"metadata", "s3stream/bucket"},
 	"internal/recovery":          {"metadata", "metadata/etcdlog", "s3stream/bucket"},
+	"internal/verify":            {"metadata", "s3stream", "s3stream/bucket", "internal/recovery"},
 	"internal/cli":               {},
 	"internal/bench":             {},
 	"internal/etcdserver":        {},

@@ -42,6 +42,9 @@ func testProgram(out *settings, environ []string, stdout, stderr *bytes.Buffer) 
 		{Name: "disk remove", Short: "Remove", New: func(*Set) func(context.Context, Env) error {
 			return func(context.Context, Env) error { return fmt.Errorf("remove disk: it is in use") }
 		}},
+		{Name: "disk check", Short: "Check", New: func(*Set) func(context.Context, Env) error {
+			return func(context.Context, Env) error { return fmt.Errorf("check: %w", Exitf(3, "%d bad sectors", 7)) }
+		}},
 	}}
 }
 
@@ -148,6 +151,12 @@ func TestAFailureExitsWithOneAndArgumentsMayFollowFlags(t *testing.T) {
 		if _, code, out, stderr := call(t, "", nil, args...); code != ExitOK || out != "d1 json" {
 			t.Errorf("%v: exit %d, %q, %q", args, code, out, stderr)
 		}
+	}
+}
+
+func TestACommandMayHaveAnExitCodeOfItsOwn(t *testing.T) {
+	if _, code, _, stderr := call(t, "", nil, "disk", "check"); code != 3 || stderr != "zw: check: 7 bad sectors\n" {
+		t.Errorf("exit %d, %q", code, stderr)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Exit codes.
+// Exit codes. A command may have more of its own, from 3 on: see Exitf.
 const (
 	ExitOK      = 0
 	ExitFailure = 1
@@ -23,6 +23,20 @@ func (e *UsageError) Error() string { return e.text }
 
 // Usagef makes a UsageError.
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+
+// ExitError is the end of a command that did its work and has to say so by an exit
+// code of its own.
+type ExitError struct {
+	Code int
+	text string
+}
+
+func (e *ExitError) Error() string { return e.text }
+
+// Exitf makes an ExitError.
+func Exitf(code int, format string, args ...any) error {
+	return &ExitError{code, fmt.Sprintf(format, args...)}
+}
 
 // Env is what a command may use of the world around it.
 type Env struct {
@@ -59,12 +73,16 @@ type Program struct {
 func (p *Program) Main(ctx context.Context, args []string) int {
 	err := p.dispatch(ctx, args)
 	var usage *UsageError
+	var exit *ExitError
 	switch {
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &usage):
 		fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
 		return ExitUsage
+	case errors.As(err, &exit):
+		fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
+		return exit.Code
 	}
 	fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
 	return ExitFailure

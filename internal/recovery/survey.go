@@ -139,6 +139,11 @@ func readMarker(ctx context.Context, objects bucket.Bucket, key string) (m Marke
 	if err != nil {
 		return m, fmt.Errorf("read %s: %w", key, err)
 	}
+	return ParseMarker(key, body)
+}
+
+// ParseMarker reads the marker that is stored under a key.
+func ParseMarker(key string, body []byte) (m Marker, err error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return m, fmt.Errorf("decode %s: %w", key, err)
 	}

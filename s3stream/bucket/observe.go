@@ -41,6 +41,7 @@ const (
 	CauseProbe      Cause = "probe"      // what the bucket can do
 	CauseGC         Cause = "gc"         // garbage and leftovers
 	CauseRecover    Cause = "recover"    // a start, or a recovery
+	CauseVerify     Cause = "verify"     // the bucket compared with the state
 	CauseUsage      Cause = "usage"      // cells of the ledger too large for an entry
 )
 

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // edit replaces a text that occurs exactly once in a file.
 type edit struct {
 	file, old, new string
@@ -29,7 +31,7 @@ const (
 // promiseMutants is the table of changes that break a promise, with the tests that
 // guard it.
 func promiseMutants() []mutant {
-	return []mutant{
+	return slices.Concat(verifyMutants(), []mutant{
 		{name: "a commit of unknown outcome is acknowledged", pkg: "./wal", run: "Unknown|Lost|Session|Close", edits: []edit{{"wal/commit.go",
 			"			case err != nil:\n				l.answerAll(items, err)\n",
 			"			case err != nil:\n				l.answerAll(items, nil)\n"}}},
@@ -127,5 +129,5 @@ func promiseMutants() []mutant {
 			"{wal.ErrSessionLost, metadata.ErrSessionLost, ", "{"}}},
 		{name: "an open transaction shown as committed", pkg: sim, run: simSeeds, seeds: txnSeeds, edits: []edit{{"metadata/txn.go",
 			"	if len(p.openTxns) == 0 {\n", "	if len(p.openTxns) <= 1 {\n"}}},
-	}
+	})
 }
