@@ -8,7 +8,7 @@ SEEDS ?= 40
 .DEFAULT_GOAL := help
 SUITE_REPORT ?= docs/compatibility.md
 
-.PHONY: nightly suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-aiokafka suite-kafkajs suite-confluent-go suite-sarama suite-mains suite-junit suite-lists suite-differential kafka-configs help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
+.PHONY: nightly soak soak-steady suite-kgo suite-kafka-go suite-kafka-python suite-confluent-python suite-aiokafka suite-kafkajs suite-confluent-go suite-sarama suite-mains suite-junit suite-lists suite-differential kafka-configs help build run demo test race lint sim mutants fixes bench bench-smoke bench-kafka bench-service integration clients fuzz check suite-librdkafka
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,8 +40,8 @@ race: ## the same under the race detector
 
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	$(GO) vet -tags integration,clients,performance,external,differential $(PKGS)
 	$(GO) vet -tags nextlevel ./metadata ./internal/node
+	$(GO) vet -tags integration,clients,performance,external,differential,soak $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
 
 sim: ## 5,000 simulation seeds, resumable; the result goes to docs/correctness.md
@@ -70,6 +70,12 @@ bench-service: ## latency, the log's care and etcd's size with real processes; t
 
 integration: ## real etcd processes, a real S3 server, network namespaces (RUN: tests)
 	$(GO) test -tags integration -count=1 -timeout 30m -run '$(RUN)' ./s3stream/bucket/s3 ./test/suites/integration
+
+soak: ## small limits, brokers killed every 20 s, a disaster drill, large deletions (SOAK_DURATION=30m; RUN: tests)
+	$(GO) test -tags soak -count=1 -v -timeout 150m -run '$(or $(RUN),TestSoak|TestDisaster|TestLarge)' ./test/suites/soak
+
+soak-steady: ## bucket, etcd, checkpoint and memory under load and idle do not grow: twice SOAK_DURATION (60m); samples and plots go to data/soak
+	SOAK_DURATION=$${SOAK_DURATION:-60m} $(GO) test -tags soak -count=1 -v -timeout 180m -run 'TestSteady' ./test/suites/soak
 
 clients: ## Kafka clients of other languages and the Kafka tools, against three zones (FRAMINGS=N, FRAMINGS_SEED=S: framings of compressed batches)
 	$(GO) test -tags clients -count=1 -v -parallel 2 -timeout 40m ./test/suites/clients

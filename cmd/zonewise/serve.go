@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -75,8 +76,11 @@ func (w *httpServer) stop() {
 }
 
 // processMetrics are what the process uses: processor, memory, files, Go's runtime.
+// go_gc_heap_live_bytes is the heap that the last collection found alive: what grows
+// there is kept for ever.
 func processMetrics() prometheus.Gatherer {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	live := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/gc/heap/live:bytes$`)}
+	r.MustRegister(collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(live)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }

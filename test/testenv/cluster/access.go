@@ -162,11 +162,20 @@ func (c *Cluster) BrokerMetrics(i int) Metrics {
 
 func (c *Cluster) readMetrics(url string) Metrics {
 	c.t.Helper()
+	m, err := FetchMetrics(url)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// FetchMetrics reads a page of metrics. What serves it may be down.
+func FetchMetrics(url string) (Metrics, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	body, err := httpGet(ctx, url)
 	if err != nil {
-		c.t.Fatal(err)
+		return nil, err
 	}
 	m := Metrics{}
 	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
@@ -175,7 +184,7 @@ func (c *Cluster) readMetrics(url string) Metrics {
 			m[key] = value
 		}
 	}
-	return m
+	return m, nil
 }
 
 func cutLast(line string) (before, after string, ok bool) {

@@ -111,6 +111,7 @@ func (s *Server) Restart() {
 		"--access", s.AccessKey, "--secret", s.SecretKey, "--access-log", s.AccessLog,
 		"--health", healthPath, "--quiet", "--keep-alive", "posix", filepath.Join(s.folder, "data"))
 	process.Stdout, process.Stderr = s.output, s.output
+	process.SysProcAttr = childAttributes()
 	process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.folder}
 	if err := process.Start(); err != nil {
 		s.t.Fatalf("start s3 server: %v", err)
