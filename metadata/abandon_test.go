@@ -2,6 +2,8 @@ package metadata
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,6 +92,39 @@ func TestAnArchiveThatCannotBeReadBackIsDead(t *testing.T) {
 		})
 		if n < 2 {
 			t.Errorf("%d archives are dead, of %v", n, written)
+		}
+	})
+}
+
+// failingRecords is a Submitter whose records of checkpoints fail.
+type failingRecords struct{ Submitter }
+
+func (f failingRecords) Submit(ctx context.Context, cmds []Command, guard *Guard) (Outcome, error) {
+	if _, ok := cmds[0].(RecordCheckpoint); ok {
+		return Outcome{}, context.DeadlineExceeded
+	}
+	return f.Submitter.Submit(ctx, cmds, guard)
+}
+
+// So is a checkpoint whose record fails.
+func TestACheckpointWhoseRecordFailsIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), newMemStore()
+		a := startBroker(t, log, store, "a", 1)
+		defer a.stop()
+		c := NewMaintenance(MaintenanceConfig{Log: log, Admin: log, Store: store, Replica: a.r, Submitter: failingRecords{a.sub}, Session: a.session,
+			Logger: slog.New(slog.DiscardHandler), Times: DefaultMaintenanceTimes()})
+		role, held, err := log.TryRole(t.Context(), a.session.ID(), RoleCheckpoint)
+		if err != nil || !held {
+			t.Fatalf("held %v, %v", held, err)
+		}
+		if err := c.writeCheckpoint(t.Context(), role); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("%v", err)
+		}
+		var dead []GarbageObject
+		a.r.View(func(s *State) { dead = s.Garbage(nil, 0, s.revision, s.time, 10) })
+		if len(dead) != 1 || dead[0].Class != ObjectCheckpoint || store.objects[dead[0].Key] == nil {
+			t.Errorf("dead are %+v", dead)
 		}
 	})
 }

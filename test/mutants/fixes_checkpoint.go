@@ -15,7 +15,7 @@ func checkpointFixes() []mutant {
 			"p.spans, p.trimmedSpans = c.spans[dead:], int(dead)", "p.spans, p.trimmedSpans = c.spans, int(dead-dead)"}}},
 		{name: "a loaded partition keeps more dead spans than live ones", pkg: pkg, run: live, edits: []edit{{load,
 			"int(dead); p.trimmedSpans > len(p.spans) {", "int(dead); p.trimmedSpans > spanChunk {"}}},
-		{name: "trimmed spans are not counted", pkg: pkg, run: live, edits: []edit{{"metadata/apply_produce.go",
+		{name: "trimmed spans are not counted", pkg: pkg, run: live, edits: []edit{{"metadata/releases.go",
 			"p.firstSpan+uint64(n)\n", "p.firstSpan+uint64(n-n)\n"}}},
 		{name: "every chunk of a changed partition is written again", pkg: pkg, run: "TailsOfBusy", edits: []edit{{"metadata/checkpoint.go",
 			"n >= old.first && n < old.end() {", "n >= old.first && n < old.first {"}}},

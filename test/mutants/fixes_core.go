@@ -54,7 +54,7 @@ func coreFixes() []mutant {
 			{"internal/node/usage.go", "		u.n.traffic.countCells(cmd.Cells)\n", ""}, {"internal/node/usage.go", "	metadata.SortCells(cells)\n", "	metadata.SortCells(cells)\n	u.n.traffic.countCells(cells)\n"}}},
 		{name: "retained bytes keep their entry", pkg: "./metadata", run: "RetainedBytes", edits: []edit{{"metadata/waiters.go",
 			"inline := bytes.Clone(c.Bytes[at : len(c.Bytes)-4])", "inline := bytes.TrimSuffix(c.Bytes[at:len(c.Bytes)-4], nil)"}}},
-		{name: "trimmed spans are kept", pkg: "./metadata", run: "TrimmedSpans", edits: []edit{{"metadata/apply_produce.go",
+		{name: "trimmed spans are kept", pkg: "./metadata", run: "TrimmedSpans", edits: []edit{{"metadata/releases.go",
 			"if p.trimmedSpans += n; p.trimmedSpans > len(p.spans) {", "if p.trimmedSpans += n; p.trimmedSpans < 0 {"}}},
 	}
 }

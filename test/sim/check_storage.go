@@ -221,7 +221,7 @@ func (r *run) compareStorage(l *brokerInstance) (wrong []string) {
 		wrong = append(wrong, compareSpans(st, named)...)
 		wrong = append(wrong, checkExpiredAll(st)...)
 		wrong = append(wrong, findUnneededArchives(st)...)
-		for _, g := range st.Garbage(nil, 0, st.DeletableUpTo(), st.Time()-metadata.UnixMilli(garbageGrace.Milliseconds())-10_000, 1) {
+		for _, g := range st.Garbage(nil, 0, st.DeletableUpTo(), st.Time()-metadata.UnixMilli(r.garbageGrace().Milliseconds())-10_000, 1) {
 			if _, ok := there[g.Key]; ok {
 				report("%s is dead since revision %d and is not deleted", g.Key, g.Revision)
 			}

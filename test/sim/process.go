@@ -194,7 +194,7 @@ func (p *process) nodeConfig(l *brokerInstance, b bucket.Bucket) node.Config {
 	cfg.RebalanceDelay = 0
 	cfg.Times = metadata.MaintenanceTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
 		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, Retention: 300 * time.Millisecond, RetentionCheck: p.w.retentionCheck(), ReleaseItems: releaseItems,
-		Base: 4 * time.Second, Garbage: 600 * time.Millisecond, Grace: garbageGrace, LeftoverGrace: leftoverGrace, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
+		Base: 4 * time.Second, Garbage: 600 * time.Millisecond, Grace: p.w.garbageGrace(), LeftoverGrace: leftoverGrace, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.UsageInterval = 3 * time.Second
 	cfg.Logger = slog.New(clockLogHandler{p.w.logger.With("process", l.id).Handler(), p.w})
 	cfg.Clock, cfg.Limits = p.readClock, p.w.clusterLimits()
