@@ -5,7 +5,7 @@ import "slices"
 // applyParts accepts or refuses every run of the entry, and assigns offsets to
 // those that it accepts.
 func (s *State) applyParts(rev Revision, e *Entry) [][]RunOutcome {
-	if len(e.Parts) == 0 {
+	if len(e.Parts) == 0 && len(e.Objects) == 0 {
 		return nil
 	}
 	s.scratch.resetUses(len(e.Objects))

@@ -55,6 +55,9 @@ type MaintenanceTimes struct {
 	// ArchiveEntries and ArchiveInline close an extent sooner.
 	ArchiveEntries uint64
 	ArchiveInline  int64
+	// ReleaseItems is how many items one entry releases of what was trimmed or
+	// deleted. 0: MaxReleaseItems, which is also the most.
+	ReleaseItems int
 }
 
 // DefaultMaintenanceTimes returns the design's intervals.

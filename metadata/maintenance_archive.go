@@ -86,7 +86,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	}
 	back, err := c.cfg.Store.Get(ctx, key, 0, -1)
 	if err != nil {
-		return false, fmt.Errorf("read archive %s back: %w", key, err)
+		return false, errors.Join(fmt.Errorf("read archive %s back: %w", key, err), c.abandon(ctx, written))
 	}
 	a, err := DecodeArchive(back)
 	if err != nil { // nothing refers to it yet: it is written again under another name
@@ -100,7 +100,7 @@ func (c *Maintenance) archiveExtent(ctx context.Context, role Role, inc Incarnat
 	}
 	out, err := c.cfg.Submitter.Submit(ctx, []Command{cmd}, &Guard{Role: role.Name, RoleEpoch: role.Epoch})
 	if err != nil || out.Code != CodeOK {
-		return false, err
+		return false, errors.Join(err, c.abandon(ctx, written))
 	}
 	if got := out.Commands[0]; got.Code != CodeOK && got.Code != CodeDuplicate {
 		c.archiveRefusals[p.Extent]++

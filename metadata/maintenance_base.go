@@ -68,7 +68,9 @@ func (c *Maintenance) makeBase(ctx context.Context, role Role) error {
 }
 
 // abandon marks objects that this session has written, or tried to, and to which
-// nothing refers, for deletion. Where that fails, the session's end does it.
+// nothing refers, for deletion. It may be called where it is not known whether an
+// entry that refers to them was committed: this one comes after it, and apply marks
+// nothing that is in use. Where abandon fails, the session's end does it.
 func (c *Maintenance) abandon(ctx context.Context, objects ...Leftover) error {
 	_, err := c.cfg.Submitter.Submit(ctx, []Command{AbandonObjects{objects}}, nil)
 	return err

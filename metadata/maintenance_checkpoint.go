@@ -48,7 +48,8 @@ func (c *Maintenance) writeCheckpoint(ctx context.Context, role Role) error {
 	// names is never garbage.
 	record := RecordCheckpoint{p.Revision, p.Extent, p.Hash, c.checkpointer.References()}
 	if out, err = c.cfg.Submitter.Submit(ctx, []Command{record}, &Guard{Role: role.Name, RoleEpoch: role.Epoch}); err != nil {
-		return err
+		c.checkpointer = Checkpointer{}
+		return errors.Join(err, c.abandon(ctx, written))
 	}
 	if out.Code != CodeOK || out.Commands[0].Code != CodeOK {
 		c.checkpointer = Checkpointer{}

@@ -44,8 +44,9 @@ func (c *Maintenance) enforceRetention(ctx context.Context, role Role) error {
 		if err != nil || out.Code != CodeOK {
 			return err
 		}
-		for _, o := range out.Commands {
-			more = more || o.Value >= MaxReleaseItems
+		for i, o := range out.Commands {
+			r, release := cmds[i].(ReleaseQueued)
+			more = more || o.Value >= MaxReleaseItems || release && o.Value >= int64(r.Items)
 		}
 		if !more {
 			return nil
@@ -77,7 +78,7 @@ func (c *Maintenance) planRetention(topics int) (cmds []Command, looked int, mor
 			cmds = append(cmds, EnforceRetention{due[:min(len(due), MaxRetentionPartitions)]})
 		}
 		if s.QueuedReleases() > 0 {
-			cmds = append(cmds, ReleaseQueued{MaxReleaseItems})
+			cmds = append(cmds, ReleaseQueued{c.releaseItems()})
 		}
 	})
 	return cmds, looked, more
@@ -94,7 +95,11 @@ func (c *Maintenance) scanSizes(s *State, due []TopicPartition) (_ []TopicPartit
 	}
 	was, known := p.scanned[id]
 	bytes := s.RetentionBytes(id)
-	if bytes < 0 || known && was == bytes {
+	if known && was == bytes {
+		return due, false
+	}
+	if bytes < 0 { // remembered, too: what grows now is found when there is a size again
+		p.scanned[id] = bytes
 		return due, false
 	}
 	due, p.scanFrom = s.OversizedPartitions(due, id, p.scanFrom, maxSizesLookedAt)
@@ -103,4 +108,12 @@ func (c *Maintenance) scanSizes(s *State, due []TopicPartition) (_ []TopicPartit
 	}
 	p.scanned[id] = bytes
 	return due, false
+}
+
+// releaseItems returns how many items one entry releases.
+func (c *Maintenance) releaseItems() int {
+	if n := c.cfg.Times.ReleaseItems; n > 0 {
+		return min(n, MaxReleaseItems)
+	}
+	return MaxReleaseItems
 }

@@ -13,6 +13,7 @@ import (
 // its own.
 type MemLog struct {
 	mu          sync.Mutex
+	incarnation Incarnation
 	rev         Revision
 	head        Revision
 	extent      Extent
@@ -41,8 +42,11 @@ type memSession struct {
 }
 
 // NewMemLog returns an empty log in its first extent.
-func NewMemLog() *MemLog {
-	return &MemLog{extent: 1, byKey: map[EntryKey]int{}, guardFailed: map[EntryKey]bool{},
+func NewMemLog() *MemLog { return NewMemLogOf(1) }
+
+// NewMemLogOf returns an empty log of an incarnation.
+func NewMemLogOf(i Incarnation) *MemLog {
+	return &MemLog{incarnation: i, rev: i.Base(), extent: 1, byKey: map[EntryKey]int{}, guardFailed: map[EntryKey]bool{},
 		sessions: map[SessionID]*memSession{}, roles: map[string]Role{}, changed: make(chan struct{})}
 }
 
@@ -100,7 +104,7 @@ func (l *MemLog) guardHolds(g *Guard) bool {
 func (l *MemLog) Start(context.Context) (StartPoint, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return StartPoint{Incarnation: 1, Revision: l.rev, Head: l.head, Extent: l.extent,
+	return StartPoint{Incarnation: l.incarnation, Revision: l.rev, Head: l.head, Extent: l.extent,
 		ArchivedUpTo: l.truncated, ArchivedObject: l.archive, Checkpoint: l.checkpoint, Level: MinFeatureLevel}, nil
 }
 

@@ -1,7 +1,11 @@
 package metadata
 
 import (
+	"bytes"
+	"cmp"
 	"container/heap"
+	"maps"
+	"slices"
 )
 
 // retentionIndex finds the partitions with expired records without a look at the
@@ -160,8 +164,12 @@ func (s *State) rebuildRetentionIndex() {
 		}
 		return true
 	})
-	for _, t := range s.retention.list {
-		heap.Init(&t.oldest)
+	slices.SortFunc(s.retention.list, func(a, b *topicRetention) int { return bytes.Compare(a.id[:], b.id[:]) })
+	for i, t := range s.retention.list {
+		t.place = i
+		slices.SortFunc(t.oldest, func(a, b firstSpan) int {
+			return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.partition, b.partition))
+		})
 	}
 }
 
@@ -183,7 +191,7 @@ func (s *State) ExpiredPartitions(out []TopicPartition, n int, minAge UnixMilli,
 	}
 	r := s.Retention(topic)
 	if r.Bytes >= 0 {
-		for p := range t.oversized {
+		for _, p := range slices.Sorted(maps.Keys(t.oversized)) { // a role's entries follow from the state, in a simulation that is run twice too
 			if len(out) >= max {
 				return out
 			}
@@ -193,7 +201,9 @@ func (s *State) ExpiredPartitions(out []TopicPartition, n int, minAge UnixMilli,
 		}
 	}
 	if r.Time >= 0 {
-		for _, tp := range s.appendOlder(nil, t, s.time-r.Time, max-len(out)) {
+		older := s.appendOlder(nil, t, s.time-r.Time, max-len(out))
+		slices.SortFunc(older, func(a, b TopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
+		for _, tp := range older {
 			if p := s.partitions.get(tp); s.time-s.commitTimeOf(p.spans[0].Revision) >= minAge {
 				out = append(out, tp)
 			}

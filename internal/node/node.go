@@ -293,6 +293,9 @@ func (n *Node) WALStats() (s wal.Stats) {
 	return s
 }
 
+// Garbage returns what this broker's collectors of garbage have done.
+func (n *Node) Garbage() garbage.Totals { return n.garbage.Totals() }
+
 // GETStats returns the statistics of hedged GETs.
 func (n *Node) GETStats() hedge.Stats { return n.bucket.Stats() }
 

@@ -32,7 +32,7 @@ func TestEveryMutantCompiles(t *testing.T) {
 	}
 	packages := listPackages(t, root)
 	h := &harness{root: root, temp: t.TempDir()}
-	for i, m := range slices.Concat(promiseMutants(), fixedBugs()) {
+	for i, m := range slices.Concat(promiseMutants(), storagePromises(), fixedBugs()) {
 		overlay, err := h.writeOverlay(i, m)
 		if err == nil {
 			err = checkTypes(packages, root, overlay)

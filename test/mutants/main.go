@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +20,7 @@ func main() {
 	fixes := flag.Bool("fixes", false, "take out each fix of docs/bugs.md's later sections instead: its named test must fail")
 	verbose := flag.Bool("v", false, "show what the tests printed")
 	flag.Parse()
-	h := &harness{only: *only, verbose: *verbose, cleanResults: map[string]error{}, table: promiseMutants()}
+	h := &harness{only: *only, verbose: *verbose, cleanResults: map[string]error{}, table: slices.Concat(promiseMutants(), storagePromises())}
 	if *fixes {
 		h.table = fixedBugs()
 	}

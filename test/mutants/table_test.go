@@ -9,7 +9,7 @@ import (
 // them all.
 func TestEveryEditFindsItsTextOnce(t *testing.T) {
 	h := &harness{root: "../..", temp: t.TempDir()}
-	for i, m := range slices.Concat(promiseMutants(), fixedBugs()) {
+	for i, m := range slices.Concat(promiseMutants(), storagePromises(), fixedBugs()) {
 		if _, err := h.writeOverlay(i, m); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}

@@ -94,6 +94,7 @@ func (a *topicAdmin) trimPartition(tp TP, n int) {
 		h.reportViolation("delete records of %v up to %d: the response has the low watermark %d", tp, to, part.LowWatermark)
 	case part.ErrorCode == errNone:
 		h.update(func() { h.TrimsDone[tp] = max(h.TrimsDone[tp], to) })
+		a.w.countState(recordsDeleted, 1)
 	case !isRetriable(part.ErrorCode) && part.ErrorCode != errOutOfRange:
 		h.reportViolation("delete records of %v up to %d: error %d", tp, to, part.ErrorCode)
 	}

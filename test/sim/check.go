@@ -28,6 +28,7 @@ func (h *History) Check() []string {
 	c.checkAcked()
 	c.checkOffsetsUnique()
 	c.checkReaders()
+	c.checkRetention()
 	c.checkTxns()
 	c.checkOffsets()
 	c.checkAssignments()

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"strconv"
@@ -35,7 +34,6 @@ const (
 	compacted           = "watch compacted under a follower"
 	rewound             = "broker stopped at an etcd that went back"
 	damaged             = "archive damaged on its way"
-	leftOver            = "object that a dead session left behind"
 	endRetried          = "end of a transaction of unknown outcome retried"
 	txnTimedOut         = "transaction timed out"
 	zombieFenced        = "zombie fenced by its epoch"
@@ -54,6 +52,25 @@ const (
 	readDamaged         = "object or archive damaged as it was read"
 
 	checkpointDamaged = "checkpoint damaged as it was read"
+
+	expiredByAge        = "records expired by their age"
+	expiredBySize       = "records expired by the partition's size"
+	recordsDeleted      = "records deleted by a client"
+	readerExpired       = "reader whose next records had expired"
+	releasedSlowly      = "release of several entries"
+	objectDeleted       = "object deleted"
+	archiveCollected    = "archive deleted"
+	duplicateCollected  = "duplicate archive deleted"
+	checkpointCollected = "checkpoint object deleted"
+	deletedPartly       = "deletion of several objects confirmed for some"
+	deletedLate         = "deletion that landed late"
+	deletionDenied      = "deletion denied"
+	deletionHeld        = "deletion held back in doubt"
+	leftoverFound       = "leftover found and buried"
+	readInGrace         = "reader on an object in its grace"
+	baseMade            = "recovery base made"
+	startMissed         = "start or catching up that met a deleted object"
+	recoveredCollected  = "recovery after deletions"
 )
 
 func (c Coverage) addCounts(o Coverage) {
@@ -75,9 +92,11 @@ func (c Coverage) Missing() (out []string) {
 func newCoverage() Coverage {
 	c := Coverage{}
 	for _, k := range []string{unknownWon, putLate, secondArchiver, midDeletion, resubmitted, guardLate, lostTail, hedgeWon, getHedged, uploadsPassed,
-		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged, leftOver,
+		fullStart, lostInFlight, duplicate, gapWaited, compacted, rewound, damaged,
 		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, partitionReassigned, recoveryGapRead,
-		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved, limitReached, clockFound, readDamaged, checkpointDamaged} {
+		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved, limitReached, clockFound, readDamaged, checkpointDamaged,
+		expiredByAge, expiredBySize, recordsDeleted, readerExpired, releasedSlowly, objectDeleted, archiveCollected, duplicateCollected, checkpointCollected,
+		deletedPartly, deletedLate, deletionDenied, deletionHeld, leftoverFound, readInGrace, baseMade, startMissed, recoveredCollected} {
 		c[k] = 0
 	}
 	return c
@@ -104,6 +123,7 @@ func newObservations() *observations {
 // observeBucketRequest records one completed request.
 func (w *world) observeBucketRequest(instance string, l bucket.TraceLine) {
 	part := strings.Split(l.Name, "/")
+	w.observeStorageRequest(instance, l, part)
 	if l.Err != nil || len(part) < 4 {
 		return
 	}
@@ -139,6 +159,7 @@ func (w *world) observeInstance(l *brokerInstance) {
 	st, ap := l.node.WALStats(), l.log.Stats()
 	finished, risked := l.node.Handovers()
 	dead := l.node.DeadPeers()
+	collected := l.node.Garbage()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if l.node.Broker() != metadata.NoBroker {
@@ -149,6 +170,7 @@ func (w *world) observeInstance(l *brokerInstance) {
 	}
 	w.observed.appendStats[l.id] = ap
 	w.observed.hedgedGets[l.id] = l.node.GETStats().Won
+	w.observeCollector(l.id, collected)
 	w.observed.handovers[l.id] = [2]uint64{finished, risked}
 	for b := range dead {
 		if !w.observed.deadPeers[l.id][b] {
@@ -207,13 +229,12 @@ func (r *run) collectCoverage() Coverage {
 		c[getHedged] += int(won)
 	}
 	c[putLate] += r.latePuts
-	c[leftOver] += r.orphanedObjects
+	r.collectStorageCoverage(c)
 	for _, a := range r.history.Acks {
 		if a.Base != Unknown && r.history.wasLost(a.First.TP, a.Base, a.At) {
 			c[lostTail]++
 		}
 	}
-	c[secondArchiver] += r.countSecondArchivers()
 	for _, list := range r.history.Reads {
 		for _, g := range list {
 			for _, x := range g.Reads {
@@ -231,31 +252,4 @@ func (r *run) collectCoverage() Coverage {
 		holder[h.Partition] = h.Member
 	}
 	return c
-}
-
-// countSecondArchivers counts extents whose archive more than one session wrote.
-func (r *run) countSecondArchivers() (n int) {
-	list, err := r.mem.List(context.Background(), cluster+"/", "", 0)
-	if err != nil {
-		return 0
-	}
-	by := map[string]map[string]bool{}
-	for _, o := range list {
-		part := strings.Split(o.Name, "/")
-		if len(part) != 5 || part[2] != "archive" {
-			continue
-		}
-		g := part[1] + "/" + part[3]
-		if by[g] == nil {
-			by[g] = map[string]bool{}
-		}
-		session, _, _ := strings.Cut(part[4], "-")
-		by[g][session] = true
-	}
-	for _, sessions := range by {
-		if len(sessions) > 1 {
-			n++
-		}
-	}
-	return n
 }

@@ -21,12 +21,18 @@ func (d damagingBucket) Put(ctx context.Context, name string, body []byte) error
 		body = bytes.Clone(body)
 		body[len(body)/2] ^= 1
 	}
+	if d.w.denyArchive(name) {
+		bucket.Report(ctx, bucket.Attempt{Op: bucket.OpPut, Name: name, Status: 403, Bytes: int64(len(body))})
+		return bucket.ErrDenied
+	}
+	d.w.observePut(name)
 	return d.Bucket.Put(ctx, name, body)
 }
 
 // Get damages reads of objects, archives and checkpoints in transit: the stored
 // bytes are intact.
 func (d damagingBucket) Get(ctx context.Context, name string, off, length int64) ([]byte, error) {
+	d.w.observeGet(name)
 	body, err := d.Bucket.Get(ctx, name, off, length)
 	if err != nil || len(body) == 0 || d.process == "operator" {
 		return body, err

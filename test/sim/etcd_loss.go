@@ -20,6 +20,9 @@ const recoveryTimeout = time.Minute
 // recovers into a new one.
 func (r *run) loseEtcd(n int) {
 	r.waitForArchive()
+	if r.seed%8 == 1 {
+		r.waitForDeletion()
+	}
 	for _, p := range r.processes {
 		if l := p.current.Load(); l != nil {
 			l.etcd.Cut(true)
@@ -74,6 +77,21 @@ func (r *run) waitForArchive() {
 	}
 }
 
+// deletionTimeout is how long a loss of etcd waits for the first deletions.
+const deletionTimeout = 15 * time.Second
+
+// waitForDeletion waits until something was deleted from the bucket.
+func (r *run) waitForDeletion() {
+	for end := time.Now().Add(deletionTimeout); time.Now().Before(end); time.Sleep(100*time.Millisecond + 1) {
+		r.mu.Lock()
+		deleted := r.observed.coverage[objectDeleted]
+		r.mu.Unlock()
+		if deleted > 0 {
+			return
+		}
+	}
+}
+
 func (r *run) stopCount() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,6 +120,7 @@ func (r *run) recoverCluster(n int) {
 	for try := 0; ; try++ {
 		report, err := r.tryRecover(n, try, b)
 		if err == nil {
+			r.observeRecovery()
 			r.recordRecovery(report)
 			break
 		}

@@ -62,6 +62,7 @@ func (r *run) recordStateHash(l *brokerInstance) {
 	var s StateHash
 	l.node.Replica().View(func(st *metadata.State) {
 		s = StateHash{l.id, st.Revision(), st.Hash()}
+		r.sampleStorage(st)
 		r.checkStateTime(l, st.Time())
 		if n := len(st.Topics()); r.clusterLimits() != nil && n > topicLimit() {
 			r.history.reportViolation("%s has %d topics, more than the limit of %d", l.id, n, topicLimit())

@@ -32,8 +32,10 @@ type History struct {
 	ReaderEnds     map[string]int64 // by reader and partition: its position
 	Assignments    []GroupAssignment
 	Ownerships     []Ownership
-	Faults         []string // in order
-	Violations     []string // broken promises that were seen during the run
+	StoredBatches  map[TP]map[int64]StoredBatch // of expiring topics, by their first offset
+	LogStarts      map[TP][]LogStart            // of expiring topics, as brokers' states had them
+	Faults         []string                     // in order
+	Violations     []string                     // broken promises that were seen during the run
 }
 
 // Batch is one batch of consecutive records of a producer.
@@ -70,7 +72,8 @@ type FinalLog struct {
 type Reading struct {
 	From  int64 // the requested offset
 	Reads []Read
-	Reset bool // the position was out of range; the next reading begins at the log's start
+	Reset bool  // the position was out of range; the next reading begins at the log's start
+	To    int64 // which was here
 }
 
 // OffsetEvent is a commit of a group's offset, or a fetch of it.
@@ -118,7 +121,8 @@ type Ownership struct {
 }
 
 func newHistory() *History {
-	return &History{FinalLogs: map[TP]map[string]FinalLog{}, Reads: map[string][]Reading{}, TrimsRequested: map[TP]int64{}, TrimsDone: map[TP]int64{}, ReaderEnds: map[string]int64{}, LostPartitions: map[TP]time.Time{}, Txns: map[string]*Txn{}, CommittedLogs: map[TP]map[string]CommittedLog{}}
+	return &History{FinalLogs: map[TP]map[string]FinalLog{}, Reads: map[string][]Reading{}, TrimsRequested: map[TP]int64{}, TrimsDone: map[TP]int64{}, ReaderEnds: map[string]int64{}, LostPartitions: map[TP]time.Time{}, Txns: map[string]*Txn{}, CommittedLogs: map[TP]map[string]CommittedLog{},
+		StoredBatches: map[TP]map[int64]StoredBatch{}, LogStarts: map[TP][]LogStart{}}
 }
 
 func (h *History) update(f func()) {

@@ -173,6 +173,7 @@ func (p *process) openBroker(ctx context.Context, l *brokerInstance) (err error)
 		l.store.Close()
 		return err
 	}
+	p.w.addNode(l)
 	if l.peerServer, err = p.startPeerServer(l); err != nil {
 		l.close()
 		return err
@@ -192,8 +193,8 @@ func (p *process) nodeConfig(l *brokerInstance, b bucket.Bucket) node.Config {
 	cfg.Linger = 40 * time.Millisecond
 	cfg.RebalanceDelay = 0
 	cfg.Times = metadata.MaintenanceTimes{Publish: 700 * time.Millisecond, Tick: 900 * time.Millisecond, Archive: 2 * time.Second,
-		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, Retention: 300 * time.Millisecond, RetentionCheck: time.Second,
-		Base: 4 * time.Second, Garbage: 600 * time.Millisecond, Inline: 1500 * time.Millisecond, InlineAge: 8 * time.Second, Grace: garbageGrace, LeftoverGrace: 5 * time.Second, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
+		Checkpoint: 3 * time.Second, Sweep: 800 * time.Millisecond, Retention: 300 * time.Millisecond, RetentionCheck: p.w.retentionCheck(), ReleaseItems: releaseItems,
+		Base: 4 * time.Second, Garbage: 600 * time.Millisecond, Inline: 1500 * time.Millisecond, InlineAge: 8 * time.Second, Grace: p.w.garbageGrace(), LeftoverGrace: leftoverGrace, ArchiveEntries: 2000, ArchiveInline: 8 << 20}
 	cfg.UsageInterval = 3 * time.Second
 	cfg.Logger = slog.New(clockLogHandler{p.w.logger.With("process", l.id).Handler(), p.w})
 	cfg.Clock, cfg.Limits = p.readClock, p.w.clusterLimits()

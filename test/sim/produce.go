@@ -67,6 +67,7 @@ type pendingBatch struct {
 	correlationID int32 // correlation id of the last send
 	req           *kmsg.ProduceRequest
 	tries         int
+	firstSent     int64 // milliseconds
 }
 
 func (w *world) newProducer(name string, idem bool, addrs []string, targets ...TP) *producer {
@@ -215,7 +216,9 @@ func (p *producer) sendBatch(b *pendingBatch) bool {
 	t.Partitions = append(t.Partitions, part)
 	q.Topics = append(q.Topics, t)
 	b.req = q
-	b.tries++
+	if b.tries++; b.tries == 1 {
+		b.firstSent = time.Now().UnixMilli()
+	}
 	var err error
 	b.correlationID, err = p.sendRequest(q)
 	return err == nil
@@ -253,7 +256,10 @@ func (p *producer) receiveAck(ctx context.Context) bool {
 		return false
 	}
 	p.w.trace("client %s acked %v %d", p.name, b.batch.First, base)
-	p.w.history.update(func() { p.w.history.Acks = append(p.w.history.Acks, Ack{b.batch, base, time.Now()}) })
+	p.w.history.update(func() {
+		p.w.history.Acks = append(p.w.history.Acks, Ack{b.batch, base, time.Now()})
+		p.w.history.addAckedBatch(b, base)
+	})
 	p.queue, p.inFlight, p.failures, p.oneAtATime = p.queue[1:], p.inFlight-1, 0, false
 	return true
 }

@@ -16,6 +16,7 @@ type reader struct {
 	polls    int
 	maxWait  time.Duration // for new records
 	sink     func([]Read)  // receives the records of the final reading
+	rest     time.Duration // between some fetches, so that it falls behind
 }
 
 func (w *world) newReader(name string, addrs []string, topic string, partitions ...int32) *reader {
@@ -38,6 +39,12 @@ func (r *reader) run(ctx context.Context) {
 			r.addrIndex++
 			if r.backOff(ctx) != nil {
 				return
+			}
+		}
+		if r.rest > 0 && r.w.generateNumber("rest", r.name, r.polls)%8 == 0 {
+			select {
+			case <-time.After(r.rest):
+			case <-ctx.Done():
 			}
 		}
 		if r.w.generateNumber("switch", r.name, r.polls)%37 == 0 {
@@ -104,7 +111,7 @@ func (r *reader) applyPartition(ctx context.Context, part *kmsg.FetchResponseTop
 		if err != nil {
 			return err
 		}
-		r.recordReading(tp, Reading{From: from, Reset: true})
+		r.recordReading(tp, Reading{From: from, Reset: true, To: start})
 		r.position[part.Partition] = start
 		return nil
 	default:
@@ -120,6 +127,7 @@ func (r *reader) applyPartition(ctx context.Context, part *kmsg.FetchResponseTop
 	for len(reads) > 0 && reads[0].Offset < from {
 		reads = reads[1:] // the batch began before the position: consumers skip
 	}
+	r.w.history.addReadBatches(tp, part.RecordBatches)
 	if len(reads) > 0 {
 		r.recordReading(tp, Reading{From: from, Reads: reads})
 		r.position[part.Partition] = reads[len(reads)-1].Offset + 1
@@ -137,6 +145,10 @@ func (r *reader) recordReading(tp TP, g Reading) {
 		r.w.history.Reads[key] = append(r.w.history.Reads[key], g)
 		if n := len(g.Reads); n > 0 {
 			r.w.history.ReaderEnds[key] = g.Reads[n-1].Offset + 1
+		}
+		if g.Reset && isExpiring(tp.Topic) {
+			r.w.history.observeLogStart(tp, g.To)
+			r.w.history.ReaderEnds[key] = max(r.w.history.ReaderEnds[key], g.To)
 		}
 	})
 }

@@ -43,17 +43,18 @@ const (
 // run is one seed in progress.
 type run struct {
 	*world
-	ctx             context.Context
-	opt             Options
-	producers       sync.WaitGroup // end by themselves
-	background      sync.WaitGroup // readers, the committer: they end with tailing
-	backgroundCtx   context.Context
-	stopProducing   chan struct{} // closed when producers may stop
-	faults          int
-	apps            []*txnApp
-	entries         []string       // in archives and etcd at the end
-	orphanedObjects int            // left behind by dead sessions
-	lastingFaults   sync.WaitGroup // faults that last
+	ctx           context.Context
+	opt           Options
+	producers     sync.WaitGroup // end by themselves
+	background    sync.WaitGroup // readers, the committer: they end with tailing
+	backgroundCtx context.Context
+	stopProducing chan struct{} // closed when producers may stop
+	faults        int
+	faultsEnded   time.Time
+	apps          []*txnApp
+	entries       []string // in archives and etcd at the end
+	keeper        *retentionKeeper
+	lastingFaults sync.WaitGroup // faults that last
 }
 
 // Run runs one seed. It must be called inside a synctest bubble.
@@ -74,6 +75,7 @@ func Run(ctx context.Context, seed uint64, opt Options) Result {
 	for _, p := range w.processes {
 		<-p.ended
 	}
+	w.lateDeletes.Wait()
 	for _, e := range w.etcds {
 		e.Close()
 	}
@@ -93,7 +95,7 @@ type topic struct {
 }
 
 func testTopics() []topic {
-	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}, {"pay", 2, "low"}, {"ship", 2, "standard"}, {barrierTopic, 4, "low"}, {leaderProducerTopic, 2, "standard"}}
+	return []topic{{"fast", 2, "low"}, {"bulk", 3, "standard"}, {"trim", 1, "standard"}, {"grow", 1, "low"}, {"pay", 2, "low"}, {"ship", 2, "standard"}, {barrierTopic, 4, "low"}, {leaderProducerTopic, 2, "standard"}, {ageTopic, 1, "standard"}, {sizeTopic, 2, "low"}}
 }
 
 func (r *run) runSimulation() {
@@ -114,11 +116,13 @@ func (r *run) runSimulation() {
 	r.startOtherClients()
 	r.injectFaults()
 	r.setFaultsOver()
+	r.faultsEnded = time.Now()
 	close(r.stopProducing)
 	if !r.waitFor(ackTimeout, r.producers.Wait) {
 		r.history.reportViolation("not everything was acknowledged within %v after the last fault", ackTimeout)
 	}
 	r.trace("calm: all is acknowledged")
+	r.freezeRetention()
 	r.waitAllReady()
 	r.trace("calm: all serve")
 	r.waitNoOpenTxns()
@@ -131,7 +135,7 @@ func (r *run) runSimulation() {
 	r.readAllPartitions()
 	r.readAllCommitted()
 	r.recordLedger()
-	r.checkBucket()
+	r.checkStorage()
 }
 
 // waitReadersCaughtUp waits until every reader has read everything.
@@ -283,6 +287,7 @@ func (r *run) startOtherClients() {
 	}
 	r.startConsumers()
 	r.startLeaderProducers()
+	r.startExpiringClients()
 	temp := &topicChurnClient{client: client{w: r.world, name: "temp", addrs: r.brokerAddrs(3)}}
 	lanes := &topicChurnClient{client: client{w: r.world, name: "lanes", addrs: r.brokerAddrs(0)}}
 	r.background.Go(func() { time.Sleep(time.Second + temp.startDelay()); temp.run(r.backgroundCtx) })
@@ -303,6 +308,9 @@ func (r *run) sampleBrokers() {
 				r.recordStateHash(l)
 				r.observeInstance(l)
 			}
+		}
+		if n%storageSampling == 0 {
+			r.checkNamedObjects()
 		}
 		select {
 		case <-time.After(100*time.Millisecond + time.Duration(r.generateNumber("hash", "", n)%50_000_000)):

@@ -140,6 +140,9 @@ func (w *world) decideBucketFault(instance string, plan bucket.FaultPlan, op buc
 		}
 		return bucket.InjectedFault{Kind: bucket.FaultRequestLost}
 	}
+	if op == bucket.OpDelete && w.areDeletionsFaulty() && w.areFaultsOver() {
+		return bucket.FaultPlan{Seed: plan.Seed, Partial: plan.Partial, PartialShare: plan.PartialShare}.Decide(op, name, attempt)
+	}
 	if !w.faultsEnabled || w.areFaultsOver() {
 		return bucket.InjectedFault{}
 	}

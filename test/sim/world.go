@@ -47,13 +47,15 @@ type world struct {
 	deadInstances                  map[string]bool // killed instances
 	observed                       *observations
 	latePuts                       int // PUTs that took effect after their caller had given up
+	lateDeletes                    sync.WaitGroup
+	storage                        storageObservations
 	etcdClients                    map[string]*etcdfake.Client
 }
 
 const cluster = "main"
 
 func newWorld(seed uint64, faulty bool, logger *slog.Logger) *world {
-	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faultsEnabled: faulty, history: newHistory(), etcdClients: map[string]*etcdfake.Client{}, observed: newObservations(), deadInstances: map[string]bool{}}
+	w := &world{seed: seed, mem: bucket.NewMem(), logger: logger, faultsEnabled: faulty, history: newHistory(), etcdClients: map[string]*etcdfake.Client{}, observed: newObservations(), deadInstances: map[string]bool{}, storage: newStorageObservations()}
 	w.net = newNetwork(w.generateNumber, &w.instants)
 	w.etcd = w.newEtcd("etcd")
 	w.etcds = append(w.etcds, w.etcd)
@@ -93,7 +95,7 @@ func (w *world) newEtcd(instance string) *etcdfake.Store {
 
 // bucketFor returns one process's connection to the bucket.
 func (w *world) bucketFor(process string) (*bucket.FaultyBucket, bucket.Bucket) {
-	plan := bucket.FaultPlan{Seed: w.generateNumber("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005}
+	plan := bucket.FaultPlan{Seed: w.generateNumber("bucket", process, 0), Before: 0.01, Lost: 0.005, After: 0.005, Late: 0.01, LateBy: 4 * time.Second, Hang: 0.005, Partial: 0.3, PartialShare: 0.3}
 	took, fated := newRequestCounter(), newRequestCounter()
 	slow := bucket.Delay(damagingBucket{w.mem, w, process}, func(op bucket.Op, name string, _ int, size int64) time.Duration {
 		attempt := took.countInstant(op.String() + "/" + name)
@@ -121,7 +123,7 @@ func (w *world) bucketFor(process string) (*bucket.FaultyBucket, bucket.Bucket) 
 	if process == "operator" { // not billed to the cluster
 		return fault, all
 	}
-	return fault, billedBucket{all, &w.billable, process}
+	return fault, suspendedBucket{billedBucket{all, &w.billable, process}, w, process}
 }
 
 // requestCounter counts the instants at which requests were made. Requests of the
