@@ -60,6 +60,7 @@ var allowed = map[string][]string{
 	"test/suites/clients":        {"*"},
 	"test/suites/external":       {"*"},
 	"test/suites/performance":    {"*"},
+	"test/suites/soak":           {"*"},
 	"test/suites/differential":   {"*"},
 	"test/testenv/report":        {},
 	"test/oracle":                {},
