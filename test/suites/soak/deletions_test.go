@@ -57,7 +57,11 @@ func TestLargeDeletions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.say("%d partitions filled: %v", trimPartitions, full)
+	m, err := r.scrape(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.say("%d partitions filled with %.0f spans: %v", trimPartitions, m.Sum("zonewise_limit_used", `limit="spans"`), full)
 	applied = r.appliedOver(longestApply)
 	began := time.Now()
 	all := map[TopicPartition]int64{}

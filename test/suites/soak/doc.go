@@ -13,9 +13,13 @@
 // Each ends with `zonewise verify --deep`. The parts that judge (History, Sweep,
 // Series) are pure, and tested with `make test`.
 //
-// Environment: SOAK_DURATION is how long the load of a test runs, SOAK_BYTES how much
-// TestLargeDeletions writes, SOAK_OUT the folder for samples, plots and summaries,
-// SOAK_REPORT a document to which TestSteady... write their section. Owner: TestMain
-// owns one temporary folder for all of a run. It is removed at the end, also after
-// SIGINT and SIGTERM, and what a killed run has left is removed by the next one.
+// Environment: SOAK_DURATION is how long the load of a test runs; SOAK_BUCKET the size of
+// the bucket, in bytes, at which flat-out producers wait (3 GiB; garbage collection is
+// half a minute behind them); SOAK_BYTES how much TestLargeDeletions writes; SOAK_OUT the
+// folder for samples, plots, summaries and the reports of verify and recover (data/soak);
+// SOAK_REPORT a document to which the TestSteady tests write their section.
+//
+// Owner: a test owns its processes and folders, and ends them when it ends, also on SIGINT
+// and SIGTERM. Where the test process is killed, its children end with it, and the next
+// run removes its folders.
 package soak

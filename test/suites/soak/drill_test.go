@@ -78,11 +78,15 @@ func TestDisasterDrill(t *testing.T) {
 	r.takeProblems()
 
 	l = r.startLoad(streams...)
-	pause(t, long/2)
+	after.trimAgain(topics[2], long/2)
 	r.describeLoad(l, after, "load on the recovered cluster")
 	l.finish()
 	r.checkRetained(after, point.allowGap)
 	r.settle()
+	if after.countDeletions(t.Context()); after.deleted == 0 {
+		t.Errorf("the recovered cluster deletes nothing from the bucket; held: %s", r.describeHeld())
+	}
+	r.say("the recovered cluster has deleted %.0f objects", after.deleted)
 	r.takeProblems()
 	r.verifyDeep()
 	r.checkLogs()
@@ -164,7 +168,7 @@ func (r *rig) checkPoint(point recoveryPoint) {
 // retention allows.
 func (r *rig) watchRecovered(topics []retainedTopic, point recoveryPoint) *watcher {
 	r.t.Helper()
-	w := &watcher{r: r, topics: topics, starts: map[TopicPartition]int64{}, measured: map[TopicPartition]int{}}
+	w := &watcher{r: r, topics: topics, starts: map[TopicPartition]int64{}, allowed: map[TopicPartition]int64{}, deletedN: map[int]float64{}, measured: map[TopicPartition]int{}}
 	for _, topic := range topics {
 		for p := range topic.partitions {
 			tp := TopicPartition{topic.name, p}
@@ -183,6 +187,16 @@ func (r *rig) watchRecovered(topics []retainedTopic, point recoveryPoint) *watch
 	}
 	r.say("%d recovered records were read back", w.records)
 	return w
+}
+
+// trimAgain calls DeleteRecords and counts what is deleted from the bucket, for a time.
+func (w *watcher) trimAgain(t retainedTopic, long time.Duration) {
+	w.r.t.Helper()
+	for began := time.Now(); time.Since(began) < long; {
+		pause(w.r.t, watchInterval)
+		w.trimOnce(w.r.t.Context(), t, trimKeeps)
+		w.countDeletions(w.r.t.Context())
+	}
 }
 
 // commitLog is what a group committed while the load ran.

@@ -17,7 +17,7 @@ const (
 	killEvery = 20 * time.Second
 	// firstDeletion is when something must have been deleted: retention, two recovery
 	// bases and the grace come before.
-	firstDeletion = 75 * time.Second
+	firstDeletion = 90 * time.Second
 	deleteEvery   = time.Minute
 	trimKeeps     = 300 // records of a partition: five seconds
 )

@@ -129,8 +129,10 @@ func (r *rig) fetchInto(ctx context.Context, s *Sweep) error {
 	return addBatches(s, got.RecordBatches)
 }
 
-// addBatches gives the whole batches of a response to the sweep.
+// addBatches gives the whole batches of a response to the sweep. The first one may begin
+// before the offset that was asked for: a log start can be within a batch.
 func addBatches(s *Sweep, b []byte) error {
+	from := s.Next()
 	for len(b) >= 61 {
 		size := batchOverhead + int(binary.BigEndian.Uint32(b[8:]))
 		if size > len(b) {
@@ -145,7 +147,7 @@ func addBatches(s *Sweep, b []byte) error {
 		}
 		b = b[size:]
 		last := batch.FirstOffset + int64(batch.LastOffsetDelta)
-		if last < s.Next() {
+		if last < from {
 			continue
 		}
 		if batch.Attributes&controlBatch != 0 {
@@ -153,14 +155,14 @@ func addBatches(s *Sweep, b []byte) error {
 			continue
 		}
 		s.AddBatch(batch.FirstOffset, last, int64(size))
-		if err := addRecords(s, &batch); err != nil {
+		if err := addRecords(s, &batch, from); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func addRecords(s *Sweep, batch *kmsg.RecordBatch) error {
+func addRecords(s *Sweep, batch *kmsg.RecordBatch, from int64) error {
 	b := batch.Records
 	for range batch.NumRecords {
 		length, n := binary.Varint(b)
@@ -172,7 +174,7 @@ func addRecords(s *Sweep, batch *kmsg.RecordBatch) error {
 			return fmt.Errorf("decode a record of the batch at %d: %w", batch.FirstOffset, err)
 		}
 		b = b[n+int(length):]
-		if offset := batch.FirstOffset + int64(rec.OffsetDelta); offset >= s.start {
+		if offset := batch.FirstOffset + int64(rec.OffsetDelta); offset >= from {
 			s.AddRecord(offset, rec.Key, rec.Value)
 		}
 	}
