@@ -73,12 +73,12 @@ func (s *State) supersedePendingOffsets(group string, o OffsetCommit) {
 func (s *State) storeOffset(group string, o OffsetCommit) {
 	g := s.ensureGroup(group)
 	tp := TopicPartition{o.Topic, o.Partition}
-	if old, known := g.offsets[tp]; known {
-		s.itemHashSum -= hashOffset(group, tp, &old)
+	if old := g.offsets.get(tp); old != nil {
+		s.itemHashSum -= hashOffset(group, tp, old)
 	} else {
 		s.offsets++
 	}
-	g.offsets[tp] = o
+	g.offsets.put(tp, o)
 	s.itemHashSum += hashOffset(group, tp, &o)
 }
 
@@ -90,7 +90,7 @@ func (s *State) countNewOffsets(c CommitOffsets) (n int) {
 		if g == nil {
 			return len(c.Offsets)
 		}
-		if _, known := g.offsets[TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}]; !known {
+		if g.offsets.get(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) == nil {
 			n++
 		}
 	}
@@ -152,9 +152,9 @@ func (s *State) dropPendingOffsets(group string, list []TopicPartition) {
 func (s *State) dropOffsets(name string, list []TopicPartition) {
 	g := s.groups.mutable(name)
 	for _, tp := range list {
-		if old, known := g.offsets[tp]; known {
-			s.itemHashSum -= hashOffset(name, tp, &old)
-			delete(g.offsets, tp)
+		if old := g.offsets.get(tp); old != nil {
+			s.itemHashSum -= hashOffset(name, tp, old)
+			g.offsets.drop(tp)
 			s.offsets--
 		}
 	}
@@ -196,12 +196,12 @@ func (c ExpireOffsets) apply(s *State, _ *Entry) CommandOutcome {
 	var old []TopicPartition
 	pending := s.pendingOffsetPartitions(c.Group)
 	for _, tp := range c.Partitions {
-		if o, known := g.offsets[tp]; known && o.Time <= c.Before && !pending[tp] {
+		if o := g.offsets.get(tp); o != nil && o.Time <= c.Before && !pending[tp] {
 			old = append(old, tp)
 		}
 	}
 	s.dropOffsets(c.Group, old)
-	if g := s.groups.get(c.Group); len(g.offsets) == 0 && len(pending) == 0 && !g.hasMembers() {
+	if g := s.groups.get(c.Group); g.offsets.len() == 0 && len(pending) == 0 && !g.hasMembers() {
 		s.groups.drop(c.Group)
 	}
 	return CommandOutcome{Value: int64(len(old))}

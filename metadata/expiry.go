@@ -48,8 +48,8 @@ func findIdle[K comparable, V any](t *table[K, V], before, now, expiry UnixMilli
 	first, n, stride := pagesDue(before, now, expiry)
 	for i := range n {
 		if p := t.pages[(first+i*stride)%tablePages]; p != nil {
-			for k, it := range p.items {
-				if is(k, &it.value) {
+			for k, v := range p.items.all() {
+				if is(k, v) {
 					gone = append(gone, k)
 				}
 			}

@@ -152,7 +152,7 @@ type groupState struct {
 	group      *Group         // of the classic protocol, or nil
 	consumer   *ConsumerGroup // of the consumer protocol, or nil; replaced, never changed
 	emptySince UnixMilli      // state time when its last member left; 0: it has members, or never had
-	offsets    map[TopicPartition]OffsetCommit
+	offsets    cowMap[TopicPartition, OffsetCommit]
 }
 
 type sessionState struct {
@@ -209,7 +209,7 @@ func cloneTopic(t Topic) Topic {
 func clonePartition(p partitionState) partitionState { return p }
 
 func cloneGroup(g groupState) groupState {
-	g.offsets = maps.Clone(g.offsets)
+	g.offsets = g.offsets.copyOnWrite()
 	return g // group is replaced, never changed
 }
 

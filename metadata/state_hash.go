@@ -165,8 +165,8 @@ func (c *CheckpointRecord) hashInto(m Hash) Hash {
 
 func hashGroup(name string, g groupState) uint64 {
 	sum := hashGroupHead(name, &g)
-	for tp, o := range g.offsets {
-		sum += hashOffset(name, tp, &o)
+	for tp, o := range g.offsets.all() {
+		sum += hashOffset(name, tp, o)
 	}
 	return sum
 }
