@@ -201,6 +201,7 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 	w.u64(uint64(p.logStart))
 	w.u64(uint64(p.next))
 	w.u32(uint32(p.epoch))
+	w.uvarint(p.epochFrom)
 	w.uvarint(uint64(p.producerCount))
 	w.flag(p.releasing)
 	w.uvarint(p.firstSpan)
@@ -211,7 +212,7 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 
 func (r *reader) readPartitionItem(l *checkpointLoader) error {
 	tp := TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition"))}
-	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), producerCount: int(r.Uvarint()), releasing: r.Flag()}
+	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), epochFrom: r.Uvarint(), producerCount: int(r.Uvarint()), releasing: r.Flag()}
 	p.firstSpan = r.UvarintUpTo(maxSpanOrdinal, "trimmed spans")
 	if err := l.readTail(r, tp, &p, p.firstSpan+r.UvarintUpTo(maxSpanOrdinal, "spans")); err != nil {
 		return err
@@ -367,6 +368,7 @@ func (w *writer) writeRoot(s *State) {
 		g := &s.unarchivedExtents[i]
 		w.writeArchiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
+	w.writeLeaderEpochs(s)
 	w.writeStorageRoot(s)
 	w.writeBrokerIDReservations(s)
 	w.writePastPlacements(s)
@@ -404,6 +406,7 @@ func (r *reader) readRoot(s *State) {
 		a := r.readArchiveRef()
 		s.unarchivedExtents = append(s.unarchivedExtents, unarchivedExtent{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
+	r.readLeaderEpochs(s)
 	r.readStorageRoot(s)
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)

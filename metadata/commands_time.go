@@ -42,6 +42,7 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 	if before/ledgerMinute != c.To/ledgerMinute {
 		s.expireLedger()
 	}
+	s.foldLeaderEpochs()
 	s.expireProducers(before)
 	s.expireTxns(before)
 	return CommandOutcome{}

@@ -28,6 +28,7 @@ type State struct {
 	placement         *Placement
 	pastPlacements    []pastPlacement // former ones, the newest last; replaced, never changed
 	pastPlacementsCut UnixMilli       // when the newest one was dropped for lack of room
+	epochs            leaderEpochs
 
 	topics     *table[TopicID, Topic]
 	names      topicNames
@@ -99,8 +100,9 @@ type configMap map[string]string
 type partitionState struct {
 	created       Revision
 	logStart      Offset
-	next          Offset // the high watermark
-	epoch         LeaderEpoch
+	next          Offset       // the high watermark
+	epoch         LeaderEpoch  // as far as it is in the row (State.leaderEpoch)
+	epochFrom     uint64       // the change of the placement from which on it counts
 	spans         []Span       // append-only backing: a snapshot sees its own length; never changed in place
 	firstSpan     uint64       // the ordinal of spans[0]: how many were trimmed so far
 	trimmedSpans  int          // not state: spans in that backing that were trimmed

@@ -60,7 +60,7 @@ func (s *State) Hash() uint64 {
 	for _, l := range s.leftovers {
 		m = m.Word(uint64(l.session)).Word(uint64(l.incarnation)).Word(uint64(l.since)).Text(l.after)
 	}
-	return s.hashPastPlacements(m).Sum()
+	return s.hashPastPlacements(s.hashLeaderEpochs(m)).Sum()
 }
 
 func sortedKeys[K interface {
@@ -105,7 +105,7 @@ func hashConfigs(r resourceName, c configMap) uint64 {
 // their own.
 func hashPartition(tp TopicPartition, p partitionState) uint64 {
 	m := hashSeedItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
-		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.producerCount)).Word(p.firstSpan)
+		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(p.epochFrom).Word(uint64(p.live)).Word(uint64(p.producerCount)).Word(p.firstSpan)
 	if p.releasing {
 		m = m.Word(1)
 	}

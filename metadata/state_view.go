@@ -129,7 +129,7 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 	if p == nil {
 		return PartitionView{}, false
 	}
-	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.lastStableOffset(), Epoch: p.epoch,
+	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.lastStableOffset(), Epoch: s.leaderEpoch(tp, p),
 		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
 }
 
