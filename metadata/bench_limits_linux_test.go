@@ -93,6 +93,8 @@ func BenchmarkApplyAtLimits(b *testing.B) {
 	b.Run("offsets", benchmarkLargestOffsets)
 	b.Run("ledger", benchmarkFullLedger)
 	b.Run("marks", benchmarkMark)
+	b.Run("transactions", benchmarkLargestTxn)
+	b.Run("groups", benchmarkDeletedGroup)
 }
 
 // Sessions of three zones at 100,000 partitions.
@@ -217,22 +219,15 @@ func benchmarkTicks(b *testing.B) {
 	})
 }
 
-// As many runs as a lane seals at the latest, each of another partition, at two
-// million producers.
+// As many runs as an entry has at most (wal.headMaxBytes), each of another
+// partition, at two million producers.
 func benchmarkLargestRuns(b *testing.B) {
 	_, l := bigState(b, 20_000, 100)
 	first := Sequence(0)
-	n := 1000
-	for size := 0; size < SealRunBytes; n += 100 {
-		c := l.encode(b, l.produce(0, n, 1, 16))
-		l.rev--
-		l.seq--
-		size = len(c.Bytes)
-	}
 	reportPauses(b, func() pauses {
 		p := pauses{}
 		first += 16
-		p.apply(b, l, fmt.Sprint("runs-", n), l.produce(0, n, 1, first))
+		p.apply(b, l, "runs-2400", l.produce(0, 2_400, 1, first))
 		return p
 	})
 }
@@ -308,6 +303,49 @@ func benchmarkMark(b *testing.B) {
 		start = cpuTime()
 		s.snapshot()
 		p["snapshot"] = append(p["snapshot"], cpuTime()-start)
+		return p
+	})
+}
+
+// A transaction over as many partitions as it may have, and as many offsets.
+func benchmarkLargestTxn(b *testing.B) {
+	_, l := bigState(b, MaxTxnPartitions, 0)
+	var all []TopicPartition
+	for i := range MaxTxnPartitions {
+		all = append(all, TopicPartition{TopicID{byte(i/MaxPartitionsPerTopic + 1)}, Partition(i % MaxPartitionsPerTopic)})
+	}
+	slices.SortFunc(all, TopicPartition.Compare)
+	out := l.s.txnByProducer
+	l.commit(b, commands(InitTxn{ID: "x", Producer: NoProducer, Epoch: -1, Timeout: 60_000}))
+	for id := range out {
+		reportPauses(b, func() pauses {
+			p := pauses{}
+			v, _ := l.s.Txn("x")
+			p.apply(b, l, "add-20000", commands(AddToTxn{"x", id, v.Epoch, all, nil}))
+			v, _ = l.s.Txn("x")
+			p.apply(b, l, "end-20000", commands(EndTxn{ID: "x", Producer: id, Epoch: v.Epoch, Commit: true, Start: v.Start}))
+			return p
+		})
+		return
+	}
+}
+
+// A group with 100,000 offsets is deleted.
+func benchmarkDeletedGroup(b *testing.B) {
+	_, l := bigState(b, 100_000, 0)
+	for slot := range Slot(GroupSlots) {
+		l.commit(b, commands(ClaimRole{GroupSlotRole(slot), 1}))
+	}
+	reportPauses(b, func() pauses {
+		for at := range 10 {
+			c := CommitOffsets{Group: "g", Epoch: 1}
+			for i := range Partition(10_000) {
+				c.Offsets = append(c.Offsets, OffsetCommit{Topic: TopicID{byte(at + 1)}, Partition: i, Offset: 5})
+			}
+			l.commit(b, commands(c))
+		}
+		p := pauses{}
+		p.apply(b, l, "delete-100000", commands(DeleteGroup{1, "g"}))
 		return p
 	})
 }

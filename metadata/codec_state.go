@@ -368,6 +368,8 @@ func (w *writer) writeRoot(s *State) {
 		g := &s.unarchivedExtents[i]
 		w.writeArchiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
+	w.uvarint(uint64(s.expiry.producers))
+	w.uvarint(uint64(s.expiry.txns))
 	w.writeLeaderEpochs(s)
 	w.writeStorageRoot(s)
 	w.writeBrokerIDReservations(s)
@@ -406,6 +408,8 @@ func (r *reader) readRoot(s *State) {
 		a := r.readArchiveRef()
 		s.unarchivedExtents = append(s.unarchivedExtents, unarchivedExtent{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
+	s.expiry.producers = int(r.UvarintUpTo(tablePages-1, "page"))
+	s.expiry.txns = int(r.UvarintUpTo(tablePages-1, "page"))
 	r.readLeaderEpochs(s)
 	r.readStorageRoot(s)
 	r.readBrokerIDReservations(s)

@@ -45,6 +45,7 @@ type State struct {
 	ledger     *table[ledgerBucket, *ledgerCells]
 
 	nextProducer     ProducerID
+	expiry           expiryPages
 	producerIDBlocks []producerIDBlock
 
 	unarchivedExtents []unarchivedExtent // extents not archived yet, oldest first

@@ -50,6 +50,7 @@ func (s *State) Hash() uint64 {
 		g := &s.unarchivedExtents[i]
 		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
+	m = m.Word(uint64(s.expiry.producers)).Word(uint64(s.expiry.txns))
 	m = m.Word(uint64(s.garbage.next)).Word(s.releases.first).Word(s.releases.next)
 	for _, c := range s.commitTimes {
 		m = m.Word(uint64(c.revision)).Word(uint64(c.time))
