@@ -126,6 +126,9 @@ func benchmarkSessions(b *testing.B) {
 		open(last, p)
 		p.apply(b, l, "close", commands(CloseSession{last}))
 		last++
+		for l.s.epochs.done < l.s.epochs.changes {
+			p.apply(b, l, "tick", commands(Tick{max(l.s.time+5_000, 1_700_000_000_000)}))
+		}
 		return p
 	})
 }

@@ -15,7 +15,7 @@ const (
 	maxPlacementChanges = 64
 	// foldBudget is how much work a tick does for the rows: a look at one change for
 	// one row is 1, a row that changes foldRowCost.
-	foldBudget  = 40_000
+	foldBudget  = 25_000
 	foldRowCost = 20
 )
 
