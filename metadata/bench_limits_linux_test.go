@@ -327,6 +327,18 @@ func benchmarkLargestTxn(b *testing.B) {
 			p.apply(b, l, "add-20000", commands(AddToTxn{"x", id, v.Epoch, all, nil}))
 			v, _ = l.s.Txn("x")
 			p.apply(b, l, "end-20000", commands(EndTxn{ID: "x", Producer: id, Epoch: v.Epoch, Commit: true, Start: v.Start}))
+			v, _ = l.s.Txn("x")
+			for at := 0; at+2_000 <= MaxTxnPartitions; at += 2_000 { // partitions are added by their first run (KIP-890)
+				e := l.produce(at, 2_000, id, 0)
+				for i := range e.Parts {
+					r := &e.Parts[i].Runs[0]
+					r.Transactional, r.Epoch, r.FirstSequence = true, v.Epoch, Sequence(l.rounds*16)
+				}
+				p.apply(b, l, "add-by-2000-runs", e)
+			}
+			l.rounds++
+			v, _ = l.s.Txn("x")
+			p.apply(b, l, "end-20000-written", commands(EndTxn{ID: "x", Producer: id, Epoch: v.Epoch, Commit: true, Start: v.Start}))
 			return p
 		})
 		return

@@ -64,7 +64,10 @@ func (s *State) supersedePendingOffsets(group string, o OffsetCommit) {
 	}
 	for id := range s.ongoingTxns {
 		if at, found := s.txns.get(id).findOffset(group, TopicPartition{o.Topic, o.Partition}); found {
-			s.txns.edit(id, func(t *txnState) { t.offsets[at].OffsetCommit = o })
+			pending := &s.txns.mutable(id).offsets[at]
+			s.itemHashSum -= hashTxnOffset(id, pending)
+			pending.OffsetCommit = o
+			s.itemHashSum += hashTxnOffset(id, pending)
 		}
 	}
 }
@@ -141,7 +144,9 @@ func (s *State) dropPendingOffsets(group string, list []TopicPartition) {
 			if !found {
 				continue
 			}
-			s.txns.edit(id, func(t *txnState) { t.offsets = slices.Delete(t.offsets, at, at+1) })
+			t := s.txns.mutable(id)
+			s.itemHashSum -= hashTxnOffset(id, &t.offsets[at])
+			t.offsets = slices.Delete(t.offsets, at, at+1)
 			s.pendingOffsets--
 		}
 	}

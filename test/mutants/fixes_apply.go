@@ -14,7 +14,7 @@ func applyFixes() []mutant {
 		{name: "buckets are not added", pkg: pkg, run: "CowMap", edits: []edit{{cow,
 			"m.count > bucketItems*len(m.buckets) {", "m.count > 1000*bucketItems*len(m.buckets) {"}}},
 		{name: "a new partition rises by the changes before it", pkg: pkg, run: rule, edits: []edit{{epochs,
-			"		from := max(e.done, row.epochFrom)\n", "		from := e.done\n"}}},
+			"		from := max(e.done, row.epochFrom)\n", "		from := max(e.done, row.epochFrom-row.epochFrom)\n"}}},
 		{name: "a row that is up to date counts its moves twice", pkg: pkg, run: rule, edits: []edit{{epochs,
 			"		done = e.goal\n", "		done = e.done\n"}}},
 		{name: "changes during a cycle are lost", pkg: pkg, run: rule, edits: []edit{{epochs,
