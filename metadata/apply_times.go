@@ -24,8 +24,8 @@ type slowEntries struct {
 	logged   time.Time
 }
 
-// add counts a slow entry, and logs the slowest one since the last line.
-func (s *slowEntries) add(d time.Duration, c *CommittedEntry, e *Entry, log *slog.Logger) {
+// addEntry counts a slow entry, and logs the slowest one since the last line.
+func (s *slowEntries) addEntry(d time.Duration, c *CommittedEntry, e *Entry, log *slog.Logger) {
 	s.count++
 	if d > s.slowest {
 		s.slowest, s.revision, s.what = d, c.Revision, describeWork(e)

@@ -17,12 +17,12 @@ func TestSlowEntriesAreLoggedWithTheirWork(t *testing.T) {
 		log := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		tick := Entry{Commands: []Command{Tick{5}, RecordStateHash{}, RecordStateHash{}}}
 		var s slowEntries
-		s.add(6*time.Millisecond, &CommittedEntry{Revision: 3}, &tick, log)
+		s.addEntry(6*time.Millisecond, &CommittedEntry{Revision: 3}, &tick, log)
 		for i := range 5 {
-			s.add(time.Duration(10-i)*time.Millisecond, &CommittedEntry{Revision: Revision(4 + i)}, &Entry{Parts: make([]Part, 1000)}, log)
+			s.addEntry(time.Duration(10-i)*time.Millisecond, &CommittedEntry{Revision: Revision(4 + i)}, &Entry{Parts: make([]Part, 1000)}, log)
 		}
 		time.Sleep(slowApplyInterval)
-		s.add(7*time.Millisecond, &CommittedEntry{Revision: 20}, nil, log)
+		s.addEntry(7*time.Millisecond, &CommittedEntry{Revision: 20}, nil, log)
 		got := strings.Split(strings.TrimSpace(lines.String()), "\n")
 		if len(got) != 2 || !strings.Contains(got[0], `work="0 parts, 1 metadata.Tick, 2 metadata.RecordStateHash"`) ||
 			!strings.Contains(got[1], `entries=6 slowest=10ms revision=4 work="1000 parts"`) {

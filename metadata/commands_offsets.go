@@ -159,7 +159,7 @@ func (s *State) dropOffsets(name string, list []TopicPartition) {
 	for _, tp := range list {
 		if old := g.offsets.get(tp); old != nil {
 			s.itemHashSum -= hashOffset(name, tp, old)
-			g.offsets.drop(tp)
+			g.offsets.dropKey(tp)
 			s.offsets--
 		}
 	}

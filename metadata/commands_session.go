@@ -183,6 +183,6 @@ func (s *State) updatePlacement() {
 	s.placement = now
 	s.rememberPlacement(old)
 	if len(old.brokers) > 0 {
-		s.epochs.add(newPlacementChange(old, now))
+		s.epochs.addChange(newPlacementChange(old, now))
 	}
 }

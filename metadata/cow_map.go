@@ -68,7 +68,7 @@ func (m *cowMap[K, V]) bucketOf(hash uint64) int {
 	return int(hash) & (mask >> 1)
 }
 
-func (b *cowBucket[K, V]) find(hash uint64, k K) int {
+func (b *cowBucket[K, V]) findKey(hash uint64, k K) int {
 	if b != nil {
 		for i := range b.entries {
 			if e := &b.entries[i]; e.hash == hash && e.item.key == k {
@@ -87,7 +87,7 @@ func (m *cowMap[K, V]) get(k K) *V {
 	}
 	hash := maphash.Comparable(m.seed, k)
 	b := m.buckets[m.bucketOf(hash)]
-	if i := b.find(hash, k); i >= 0 {
+	if i := b.findKey(hash, k); i >= 0 {
 		return &b.entries[i].item.value
 	}
 	return nil
@@ -115,7 +115,7 @@ func (m *cowMap[K, V]) mutable(k K, clone func(V) V) *V {
 	}
 	hash := maphash.Comparable(m.seed, k)
 	at := m.bucketOf(hash)
-	i := m.buckets[at].find(hash, k)
+	i := m.buckets[at].findKey(hash, k)
 	if i < 0 {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (m *cowMap[K, V]) put(k K, v V) {
 	hash := maphash.Comparable(m.seed, k)
 	b := m.ownBucket(m.bucketOf(hash))
 	item := &cowItem[K, V]{m.version, k, v}
-	if i := b.find(hash, k); i >= 0 {
+	if i := b.findKey(hash, k); i >= 0 {
 		b.entries[i].item = item
 		return
 	}
@@ -162,14 +162,14 @@ func (m *cowMap[K, V]) splitBucket() {
 	m.buckets[from], m.buckets[n] = stay, move
 }
 
-// drop removes an item, if it is there. Buckets remain until the map is empty.
-func (m *cowMap[K, V]) drop(k K) {
+// dropKey removes an item, if it is there. Buckets remain until the map is empty.
+func (m *cowMap[K, V]) dropKey(k K) {
 	if m.count == 0 {
 		return
 	}
 	hash := maphash.Comparable(m.seed, k)
 	at := m.bucketOf(hash)
-	i := m.buckets[at].find(hash, k)
+	i := m.buckets[at].findKey(hash, k)
 	if i < 0 {
 		return
 	}

@@ -26,7 +26,7 @@ func TestCowMapIsAMapWhoseCopiesDoNotChange(t *testing.T) {
 				kept = append(kept, former{live, maps.Clone(want)})
 				live = live.copyOnWrite()
 			case op < 3 && grow || op < 8 && !grow:
-				live.drop(k)
+				live.dropKey(k)
 				delete(want, k)
 			case op < 6:
 				if v := live.mutable(k, cloneByValue); v != nil {
@@ -45,7 +45,7 @@ func TestCowMapIsAMapWhoseCopiesDoNotChange(t *testing.T) {
 			}
 		}
 		for k := range want { // empties it: buckets are given up, and made again
-			live.drop(k)
+			live.dropKey(k)
 		}
 		if len(live.buckets) != 1 || live.len() != 0 {
 			t.Fatalf("seed %d: an empty map has %d buckets, %d items", seed, len(live.buckets), live.len())

@@ -92,8 +92,8 @@ func leads(tp TopicPartition, b BrokerID, brokers []BrokerID) bool {
 	return true
 }
 
-// add records a change.
-func (e *leaderEpochs) add(c placementChange) {
+// addChange records a change.
+func (e *leaderEpochs) addChange(c placementChange) {
 	e.changes++
 	e.kept = append(e.kept, c)
 	if over := len(e.kept) - maxPlacementChanges; over > 0 {

@@ -310,7 +310,7 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 		r.cfg.OnApply(took)
 	}
 	if took > MaxApplyTime {
-		r.slow.add(took, c, e, r.cfg.Logger)
+		r.slow.addEntry(took, c, e, r.cfg.Logger)
 	}
 	if marked {
 		r.cfg.Logger.Debug("recorded the state hash", "revision", c.Revision)

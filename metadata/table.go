@@ -102,7 +102,7 @@ func (t *table[K, V]) drop(k K) {
 	if t.hash != nil {
 		*t.sum -= t.hash(k, *v)
 	}
-	t.ownPage(k).items.drop(k)
+	t.ownPage(k).items.dropKey(k)
 	t.count--
 }
 

@@ -37,6 +37,8 @@ func applyFixes() []mutant {
 			"r.barriers.answered > turn", "r.barriers.answered >= turn"}}},
 		{name: "each request on a connection takes a barrier's read", pkg: "./broker", run: "ShareABarrier", edits: []edit{{"broker/error_backoff.go",
 			"return s.cfg.Replica.BarrierSince(ctx, r.barrierTurn)", "return s.barrier(ctx)"}}},
+		{name: "a partition that a run adds to a transaction is not in the hash", pkg: pkg, run: "Txn|Transaction|Checkpoint", edits: []edit{{"metadata/txn.go",
+			"		t.addPartition(tp)\n		s.itemHashSum += hashTxnPartition(id, tp)\n", "		t.addPartition(tp)\n"}}},
 		{name: "entries are not timed", pkg: pkg, run: "EveryEntryIsTimed", edits: []edit{{"metadata/replica.go",
 			"	if r.cfg.OnApply != nil {", "	if r.cfg.OnApply == nil {"}}},
 	}
