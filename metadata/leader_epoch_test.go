@@ -127,7 +127,7 @@ func TestLeaderEpochsAreThoseOfTheRule(t *testing.T) {
 							w.do(w.first, CloseSession{id})
 						}
 					}
-					w.do(w.first, RecoverCluster{w.first.Incarnation()})
+					w.do(w.first, RecoverCluster{Incarnation: w.first.Incarnation()})
 					for tp := range w.want {
 						w.want[tp] += recoveryEpochJump
 					}
