@@ -35,7 +35,7 @@ const listOffsetsTimeout = 30 * time.Second
 
 func (s *Server) handleListOffsets(ctx context.Context, r *request, q *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := kmsg.NewPtrListOffsetsResponse()
-	err := s.barrier(ctx)
+	err := s.barrierSinceArrival(ctx, r)
 	wait := listOffsetsTimeout
 	if q.TimeoutMillis > 0 {
 		wait = min(wait, time.Duration(q.TimeoutMillis)*time.Millisecond)

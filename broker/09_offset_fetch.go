@@ -83,7 +83,7 @@ func (s *Server) estimateOffsetFetch(q kmsg.Request) (sum int64) {
 	every := func(group string) {
 		s.cfg.Replica.View(func(st *metadata.State) {
 			v, _ := st.Group(group)
-			sum += int64(len(v.Offsets)) * offsetResponseBytes
+			sum += int64(v.Offsets.Len()) * offsetResponseBytes
 		})
 	}
 	if r.Version < 8 && r.Topics == nil {

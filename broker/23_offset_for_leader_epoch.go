@@ -20,9 +20,9 @@ import (
 // replaced, so all data has one epoch.
 const dataEpoch = 0
 
-func (s *Server) handleOffsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
+func (s *Server) handleOffsetForLeaderEpoch(ctx context.Context, r *request, q *kmsg.OffsetForLeaderEpochRequest) *kmsg.OffsetForLeaderEpochResponse {
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
-	err := s.barrier(ctx)
+	err := s.barrierSinceArrival(ctx, r)
 	for _, t := range q.Topics {
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		rt.Topic = t.Topic

@@ -14,11 +14,13 @@ import (
 // request is one request, for its handler.
 type request struct {
 	requestHeader
-	api      *api
-	body     []byte
-	size     int             // bytes on the socket
-	conn     *conn           // where it arrived
-	evidence router.Evidence // set when it is the request's turn to be answered
+	api  *api
+	body []byte
+	size int   // bytes on the socket
+	conn *conn // where it arrived
+	// barrierTurn is Replica.BarrierTurn when it arrived.
+	barrierTurn uint64
+	evidence    router.Evidence // set when it is the request's turn to be answered
 	// releaseFrame gives the memory of the request's bytes back before the response;
 	// nothing may reference them any more. Set when it is the request's turn.
 	releaseFrame  func()

@@ -3,6 +3,7 @@ package broker
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,6 +100,42 @@ func TestNothingIsAnsweredFromAStateThatMayBeOld(t *testing.T) {
 			}
 			if name == "Fetch beyond the end" && int16(code) != kerr.KafkaStorageError.Code {
 				t.Errorf("%s: error %d, of which Java's consumer dies", name, code)
+			}
+		}
+	})
+}
+
+// Requests of which a client sends many at once, one per partition, share the
+// barrier's read with those that wait before them: 60 of them take a few reads and
+// not 60, and each answer is as new as its own request.
+func TestRequestsThatWaitShareABarrier(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, n *node, dial func() *raw) {
+		r := dial()
+		id := r.makeTopic("t", 1)
+		n.w.barrierDelay.Store(int64(5 * time.Millisecond))
+		defer n.w.barrierDelay.Store(0)
+		written := int64(0)
+		for _, name := range []string{"ListOffsets", "OffsetForLeaderEpoch"} {
+			q := barredRequests()[name]
+			before := n.w.barrierReads.Load()
+			from := r.next
+			for range 60 {
+				r.send(q)
+			}
+			for i := range int32(60) {
+				if code := errorIn(reflect.ValueOf(r.receive(q, from+1+i))); code != 0 {
+					t.Fatalf("%s: error %d", name, code)
+				}
+			}
+			if reads := n.w.barrierReads.Load() - before; reads > 6 || reads == 0 {
+				t.Errorf("60 requests of %s took %d reads of the log's end", name, reads)
+			}
+			for range 3 { // one after another, each sees what was acknowledged before it
+				r.roundTrip(produceOf(9, "t", id, -1, batchOf(nowMs(), "x")))
+				written++
+				if end := r.listOffset("t", timeLatest).Offset; end != written {
+					t.Errorf("the end is %d, want %d", end, written)
+				}
 			}
 		}
 	})

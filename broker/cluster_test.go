@@ -25,12 +25,14 @@ import (
 
 // world is a cluster of brokers over one in-memory log and bucket.
 type world struct {
-	t      testing.TB
-	log    *metadata.MemLog
-	deaf   atomic.Bool // where the log ends cannot be learnt
-	bucket bucket.Bucket
-	nodes  []*node
-	limits *metadata.Limits // nil: those of every cluster
+	t    testing.TB
+	log  *metadata.MemLog
+	deaf atomic.Bool // where the log ends cannot be learnt
+	// barrierReads counts reads of the log's end; each takes barrierDelay.
+	barrierReads, barrierDelay atomic.Int64
+	bucket                     bucket.Bucket
+	nodes                      []*node
+	limits                     *metadata.Limits // nil: those of every cluster
 }
 
 // node is one broker of a world.
@@ -59,6 +61,8 @@ func (l deafLog) Barrier(ctx context.Context) (metadata.Revision, error) {
 	if l.w.deaf.Load() {
 		return 0, errors.New("etcd has no quorum")
 	}
+	l.w.barrierReads.Add(1)
+	time.Sleep(time.Duration(l.w.barrierDelay.Load()))
 	return l.MemLog.Barrier(ctx)
 }
 

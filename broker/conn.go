@@ -144,7 +144,7 @@ func (c *conn) readRequest(n int, p *pendingRequest) error {
 		return err
 	}
 	c.lastRequest.Store(c.s.sinceOpen())
-	p.r = &request{requestHeader: h, api: a, size: n + 4, conn: c}
+	p.r = &request{requestHeader: h, api: a, size: n + 4, conn: c, barrierTurn: c.s.cfg.Replica.BarrierTurn()}
 	if h.key == apiVersionsKey && (h.version < a.min || h.version > a.max) {
 		p.run = func(context.Context) response { return c.s.respondUnsupportedVersion(p.r.correlation) }
 		return nil

@@ -46,6 +46,12 @@ func failureDelay(n int) time.Duration { return min(firstFailureDelay<<min(n-1, 
 // that a client got before. It fails after metadata.BarrierTimeout.
 func (s *Server) barrier(ctx context.Context) error { return s.cfg.Replica.Barrier(ctx) }
 
+// barrierSinceArrival is barrier for the APIs of which a client sends many requests
+// at once: librdkafka asks for each partition by itself.
+func (s *Server) barrierSinceArrival(ctx context.Context, r *request) error {
+	return s.cfg.Replica.BarrierSince(ctx, r.barrierTurn)
+}
+
 // submitTimeout is how long a command may take before the client gets
 // REQUEST_TIMED_OUT (Kafka's request.timeout.ms); it may still take effect.
 const submitTimeout = 30 * time.Second

@@ -20,6 +20,10 @@ type Replica interface {
 	// applied here, and fails after metadata.BarrierTimeout. A handler takes one
 	// before every negative response.
 	Barrier(ctx context.Context) error
+	// BarrierTurn is kept when a request arrives, for BarrierSince: a Barrier that
+	// other requests may have served since.
+	BarrierTurn() uint64
+	BarrierSince(ctx context.Context, turn uint64) error
 	// Observe calls f after each applied entry, from the apply goroutine: f
 	// must not block.
 	Observe(f func(*metadata.AppliedEntry))

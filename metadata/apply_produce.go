@@ -235,11 +235,7 @@ func (s *State) checkTxnRun(tp TopicPartition, p *partitionState, r *Run) Code {
 func (s *State) recordTxnRun(tp TopicPartition, p *partitionState, r *Run, at Offset) {
 	id := s.txnByProducer[r.Producer]
 	if t := s.txns.get(id); t.status != TxnOngoing || !t.hasPartition(tp) {
-		s.txns.edit(id, func(t *txnState) {
-			s.beginTxn(id, t)
-			t.addPartition(tp)
-			t.updateTime = s.time
-		})
+		s.addRunPartition(id, tp)
 	}
 	if _, open := p.openTxnStart(r.Producer); !open {
 		p.openTxns = append(slices.Clip(p.openTxns), OpenTxn{r.Producer, at})

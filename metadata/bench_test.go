@@ -28,6 +28,7 @@ type benchLog struct {
 	number     uint64
 	partitions int
 	topic      TopicID
+	rounds     int // of a benchmark that goes on with one producer
 }
 
 func (l *benchLog) commit(b testing.TB, e *Entry) CommittedEntry {

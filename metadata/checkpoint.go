@@ -219,9 +219,9 @@ func (e *checkpointEncoder) writeTablePage(table, page int) {
 // the last checkpoint.
 func (e *checkpointEncoder) writeNewChunks(page int) {
 	var list []chunkLocations
-	for tp, it := range e.s.partitions.pages[page].items {
-		if from, to := it.value.fullChunks(); from < to {
-			list = append(list, chunkLocations{tp: tp, created: it.value.created, first: from, pages: make([]pageLocation, to-from)})
+	for tp, p := range e.s.partitions.pages[page].items.all() {
+		if from, to := p.fullChunks(); from < to {
+			list = append(list, chunkLocations{tp: tp, created: p.created, first: from, pages: make([]pageLocation, to-from)})
 		}
 	}
 	slices.SortFunc(list, func(a, b chunkLocations) int { return a.tp.Compare(b.tp) })

@@ -113,17 +113,17 @@ func versionOf[K comparable, V any](p *tablePage[K, V]) (uint64, bool) {
 	if p == nil {
 		return 0, false
 	}
-	return p.version, len(p.items) > 0
+	return p.version, p.items.len() > 0
 }
 
 func encodeItems[K comparable, V any](e *pageEncoder, p *tablePage[K, V], item func(*writer, K, *V)) ([]byte, uint64) {
-	if p == nil || len(p.items) == 0 {
+	if p == nil || p.items.len() == 0 {
 		return nil, 0
 	}
 	e.unsorted.b, e.items, e.page.b = e.unsorted.b[:0], e.items[:0], e.page.b[:0]
-	for k, it := range p.items {
+	for k, v := range p.items.all() {
 		from := len(e.unsorted.b)
-		item(&e.unsorted, k, &it.value)
+		item(&e.unsorted, k, v)
 		e.items = append(e.items, itemBytes{from, len(e.unsorted.b)})
 	}
 	all := e.unsorted.b
@@ -222,6 +222,7 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 	w.u64(uint64(p.logStart))
 	w.u64(uint64(p.next))
 	w.u32(uint32(p.epoch))
+	w.uvarint(p.epochFrom)
 	w.uvarint(uint64(p.producerCount))
 	w.flag(p.releasing)
 	w.uvarint(p.firstSpan)
@@ -232,7 +233,7 @@ func (w *writer) writePartitionItem(tp TopicPartition, p *partitionState) {
 
 func (r *reader) readPartitionItem(l *checkpointLoader) error {
 	tp := TopicPartition{r.readTopicID(), Partition(r.UvarintUpTo(MaxPartitionsPerTopic, "partition"))}
-	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), producerCount: int(r.Uvarint()), releasing: r.Flag()}
+	p := partitionState{created: Revision(r.Uint64()), logStart: Offset(r.Uint64()), next: Offset(r.Uint64()), epoch: LeaderEpoch(r.Uint32()), epochFrom: r.Uvarint(), producerCount: int(r.Uvarint()), releasing: r.Flag()}
 	p.firstSpan = r.UvarintUpTo(maxSpanOrdinal, "trimmed spans")
 	if err := l.readTail(r, tp, &p, p.firstSpan+r.UvarintUpTo(maxSpanOrdinal, "spans")); err != nil {
 		return err
@@ -286,9 +287,9 @@ func (r *reader) readProducerItem(s *State) {
 func (w *writer) writeGroupItem(name string, g *groupState) {
 	w.text(name)
 	w.writeGroupHead(g)
-	list := make([]OffsetCommit, 0, len(g.offsets))
-	for _, o := range g.offsets {
-		list = append(list, o)
+	list := make([]OffsetCommit, 0, g.offsets.len())
+	for _, o := range g.offsets.all() {
+		list = append(list, *o)
 	}
 	slices.SortFunc(list, func(a, b OffsetCommit) int {
 		return cmp.Or(TopicPartition{a.Topic, a.Partition}.Compare(TopicPartition{b.Topic, b.Partition}), 0)
@@ -298,12 +299,12 @@ func (w *writer) writeGroupItem(name string, g *groupState) {
 
 func (r *reader) readGroupItem(s *State) {
 	name := r.Text()
-	g := groupState{offsets: map[TopicPartition]OffsetCommit{}}
+	g := groupState{offsets: newCowMap[TopicPartition, OffsetCommit]()}
 	r.readGroupHead(&g)
 	for _, o := range r.readOffsets() {
-		g.offsets[TopicPartition{o.Topic, o.Partition}] = o
+		g.offsets.put(TopicPartition{o.Topic, o.Partition}, o)
 	}
-	s.offsets += len(g.offsets)
+	s.offsets += g.offsets.len()
 	s.groups.put(name, g)
 }
 
@@ -316,9 +317,9 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 		w.uvarint(q.Hi)
 		w.uvarint(q.Lo)
 	}
-	cells := make([]Cell, 0, len((*c).cells))
-	for k, q := range (*c).cells {
-		cells = append(cells, Cell{k, q})
+	cells := make([]Cell, 0, (*c).cells.len())
+	for k, q := range (*c).cells.all() {
+		cells = append(cells, Cell{k, *q})
 	}
 	SortCells(cells)
 	w.writeCells(cells)
@@ -326,7 +327,7 @@ func (w *writer) writeLedgerItem(b ledgerBucket, c **ledgerCells) {
 
 func (r *reader) readLedgerItem(s *State) {
 	b := ledgerBucket{UnixMilli(r.Uint64()), r.Flag()}
-	c := &ledgerCells{cells: map[CellKey]Quantity{}, gapsMs: int64(r.Uvarint())}
+	c := &ledgerCells{cells: newCowMap[CellKey, Quantity](), gapsMs: int64(r.Uvarint())}
 	for i := range r.UvarintUpTo(255, "components") {
 		q := Quantity{Hi: r.Uvarint(), Lo: r.Uvarint()}
 		if i < uint64(costkeys.ComponentEnd) {
@@ -334,7 +335,7 @@ func (r *reader) readLedgerItem(s *State) {
 		}
 	}
 	for _, cell := range r.readCells() {
-		c.cells[cell.Key] = cell.Quantity
+		c.cells.put(cell.Key, cell.Quantity)
 		s.itemHashSum += hashCell(b, &cell.Key, cell.Quantity)
 	}
 	s.ledger.put(b, c)
@@ -385,6 +386,9 @@ func (w *writer) writeRoot(s *State) {
 		g := &s.unarchivedExtents[i]
 		w.writeArchiveRef(&ArchiveRef{g.extent, g.first, g.last, g.entries, "", 0, g.inline, g.digest})
 	}
+	w.uvarint(uint64(s.expiry.producers))
+	w.uvarint(uint64(s.expiry.txns))
+	w.writeLeaderEpochs(s)
 	w.writeStorageRoot(s)
 	w.writeBrokerIDReservations(s)
 	w.writePastPlacements(s)
@@ -423,6 +427,9 @@ func (r *reader) readRoot(s *State) {
 		a := r.readArchiveRef()
 		s.unarchivedExtents = append(s.unarchivedExtents, unarchivedExtent{a.Extent, a.First, a.Last, a.Entries, a.LiveInline, a.Digest})
 	}
+	s.expiry.producers = int(r.UvarintUpTo(tablePages-1, "page"))
+	s.expiry.txns = int(r.UvarintUpTo(tablePages-1, "page"))
+	r.readLeaderEpochs(s)
 	r.readStorageRoot(s)
 	r.readBrokerIDReservations(s)
 	r.readPastPlacements(s)

@@ -121,13 +121,14 @@ func (c RecoverCluster) apply(s *State, e *Entry) CommandOutcome {
 	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool { all = append(all, tp); return true })
 	for _, tp := range all {
 		s.partitions.edit(tp, func(p *partitionState) {
-			p.epoch += recoveryEpochJump
+			s.jumpLeaderEpoch(tp, p, recoveryEpochJump)
 			p.next += recoveryOffsetJump - 1
 		})
 		s.appendMarker(tp, Span{Count: 1, Length: MarkerSize, Object: MarkerRecovery, Revision: s.revision,
 			Position: int64(NoProducer), Epoch: -1, MaxTimestamp: s.entryTime()})
 	}
-	s.abortTxnsOfLostTail() // its markers take offsets that the tail cannot have assigned
+	s.epochs = leaderEpochs{changes: s.epochs.changes, done: s.epochs.changes} // every row has all of them
+	s.abortTxnsOfLostTail()                                                    // its markers take offsets that the tail cannot have assigned
 	return CommandOutcome{}
 }
 

@@ -40,7 +40,7 @@ func (s *State) checkGroupLimit(name string) (CommandOutcome, bool) {
 // updates the hash.
 func (s *State) ensureGroup(name string) *groupState {
 	if !s.groups.has(name) {
-		s.groups.put(name, groupState{offsets: map[TopicPartition]OffsetCommit{}})
+		s.groups.put(name, groupState{offsets: newCowMap[TopicPartition, OffsetCommit]()})
 	}
 	return s.groups.mutable(name)
 }
@@ -145,7 +145,7 @@ func (c DeleteGroup) apply(s *State, _ *Entry) CommandOutcome {
 		return CommandOutcome{Code: CodeUnknownGroup}
 	}
 	s.dropPendingOffsets(c.Name, slices.Collect(maps.Keys(s.pendingOffsetPartitions(c.Name))))
-	s.offsets -= len(g.offsets)
+	s.offsets -= g.offsets.len()
 	if g.consumer != nil {
 		s.dropMembers(c.Name)
 	}

@@ -64,7 +64,10 @@ func (s *State) supersedePendingOffsets(group string, o OffsetCommit) {
 	}
 	for id := range s.ongoingTxns {
 		if at, found := s.txns.get(id).findOffset(group, TopicPartition{o.Topic, o.Partition}); found {
-			s.txns.edit(id, func(t *txnState) { t.offsets[at].OffsetCommit = o })
+			pending := &s.txns.mutable(id).offsets[at]
+			s.itemHashSum -= hashTxnOffset(id, pending)
+			pending.OffsetCommit = o
+			s.itemHashSum += hashTxnOffset(id, pending)
 		}
 	}
 }
@@ -73,12 +76,12 @@ func (s *State) supersedePendingOffsets(group string, o OffsetCommit) {
 func (s *State) storeOffset(group string, o OffsetCommit) {
 	g := s.ensureGroup(group)
 	tp := TopicPartition{o.Topic, o.Partition}
-	if old, known := g.offsets[tp]; known {
-		s.itemHashSum -= hashOffset(group, tp, &old)
+	if old := g.offsets.get(tp); old != nil {
+		s.itemHashSum -= hashOffset(group, tp, old)
 	} else {
 		s.offsets++
 	}
-	g.offsets[tp] = o
+	g.offsets.put(tp, o)
 	s.itemHashSum += hashOffset(group, tp, &o)
 }
 
@@ -90,7 +93,7 @@ func (s *State) countNewOffsets(c CommitOffsets) (n int) {
 		if g == nil {
 			return len(c.Offsets)
 		}
-		if _, known := g.offsets[TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}]; !known {
+		if g.offsets.get(TopicPartition{c.Offsets[i].Topic, c.Offsets[i].Partition}) == nil {
 			n++
 		}
 	}
@@ -141,7 +144,9 @@ func (s *State) dropPendingOffsets(group string, list []TopicPartition) {
 			if !found {
 				continue
 			}
-			s.txns.edit(id, func(t *txnState) { t.offsets = slices.Delete(t.offsets, at, at+1) })
+			t := s.txns.mutable(id)
+			s.itemHashSum -= hashTxnOffset(id, &t.offsets[at])
+			t.offsets = slices.Delete(t.offsets, at, at+1)
 			s.pendingOffsets--
 		}
 	}
@@ -152,9 +157,9 @@ func (s *State) dropPendingOffsets(group string, list []TopicPartition) {
 func (s *State) dropOffsets(name string, list []TopicPartition) {
 	g := s.groups.mutable(name)
 	for _, tp := range list {
-		if old, known := g.offsets[tp]; known {
-			s.itemHashSum -= hashOffset(name, tp, &old)
-			delete(g.offsets, tp)
+		if old := g.offsets.get(tp); old != nil {
+			s.itemHashSum -= hashOffset(name, tp, old)
+			g.offsets.dropKey(tp)
 			s.offsets--
 		}
 	}
@@ -196,12 +201,12 @@ func (c ExpireOffsets) apply(s *State, _ *Entry) CommandOutcome {
 	var old []TopicPartition
 	pending := s.pendingOffsetPartitions(c.Group)
 	for _, tp := range c.Partitions {
-		if o, known := g.offsets[tp]; known && o.Time <= c.Before && !pending[tp] {
+		if o := g.offsets.get(tp); o != nil && o.Time <= c.Before && !pending[tp] {
 			old = append(old, tp)
 		}
 	}
 	s.dropOffsets(c.Group, old)
-	if g := s.groups.get(c.Group); len(g.offsets) == 0 && len(pending) == 0 && !g.hasMembers() {
+	if g := s.groups.get(c.Group); g.offsets.len() == 0 && len(pending) == 0 && !g.hasMembers() {
 		s.groups.drop(c.Group)
 	}
 	return CommandOutcome{Value: int64(len(old))}

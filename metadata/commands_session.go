@@ -197,9 +197,9 @@ func (DrainSession) apply(s *State, e *Entry) CommandOutcome {
 	return CommandOutcome{}
 }
 
-// updatePlacement computes the placement of the open sessions, keeps the former
-// one, and raises the leader epoch of every partition whose hint moves in some
-// zone.
+// updatePlacement computes the placement of the open sessions and keeps the former
+// one. The leader epochs of the partitions whose hint moves in some zone rise by
+// what it records (leaderEpochs).
 func (s *State) updatePlacement() {
 	old, now := s.placement, newPlacement(s.zones, s.Sessions())
 	if now.hasSameLeaders(old) {
@@ -207,21 +207,7 @@ func (s *State) updatePlacement() {
 	}
 	s.placement = now
 	s.rememberPlacement(old)
-	if len(old.brokers) == 0 {
-		return
-	}
-	zones := append([]ZoneID{UnknownZone}, s.zones...)
-	var touched []TopicPartition
-	s.partitions.each(func(tp TopicPartition, _ *partitionState) bool {
-		for _, z := range zones {
-			if was := old.Leader(tp, z); was != s.placement.Leader(tp, z) {
-				touched = append(touched, tp)
-				break
-			}
-		}
-		return true
-	})
-	for _, tp := range touched {
-		s.partitions.edit(tp, func(p *partitionState) { p.epoch++ })
+	if len(old.brokers) > 0 {
+		s.epochs.addChange(newPlacementChange(old, now))
 	}
 }

@@ -47,6 +47,7 @@ func (c Tick) apply(s *State, _ *Entry) CommandOutcome {
 		s.expireLedger()
 	}
 	s.forgetDeletedTopics()
+	s.foldLeaderEpochs()
 	s.expireProducers(before)
 	s.expireTxns(before)
 	return CommandOutcome{}

@@ -78,7 +78,7 @@ func (s *State) livePartitions() int { return s.partitions.count - s.deletedPart
 
 func (s *State) addPartitions(id TopicID, from, to int32) {
 	for i := from; i < to; i++ {
-		s.partitions.put(TopicPartition{id, Partition(i)}, partitionState{created: s.revision})
+		s.partitions.put(TopicPartition{id, Partition(i)}, partitionState{created: s.revision, epochFrom: s.epochs.changes})
 	}
 }
 

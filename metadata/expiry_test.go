@@ -50,24 +50,55 @@ func TestWhatIsIdleIsForgottenWhenTheConfigsOfAllBrokersSay(t *testing.T) {
 	known(1, true)
 }
 
-// Each page of a table is visited once in a round, however long the ticks are.
+// As many pages as a table has are due in a round, however long the ticks are.
 func TestASweepLeavesNoPageOut(t *testing.T) {
 	for _, expiry := range []UnixMilli{1, 100, 5000, 3_600_000, ProducerExpiry, TxnExpiry} {
 		for _, step := range []UnixMilli{1, 250, 1000, MaxTickStep} {
 			round := min(max(expiry/20, 1), 64*60_000)
-			seen, now := [tablePages]int{}, UnixMilli(1_699_999_980_000)
+			due, now := 0, UnixMilli(1_699_999_980_000)
 			for end := now + round; now < end; now += step {
-				first, n, stride := pagesDue(now, now+step, expiry)
-				for i := range n {
-					seen[(first+i*stride)%tablePages]++
-				}
+				due += pagesDue(now, now+step, expiry)
 			}
-			for page, n := range seen {
-				if n == 0 {
-					t.Fatalf("expiry %d, ticks of %d: page %d was left out", expiry, step, page)
-				}
+			if due < tablePages {
+				t.Fatalf("expiry %d, ticks of %d: %d pages are due in a round", expiry, step, due)
 			}
 		}
+	}
+}
+
+// A tick drops and looks at a bounded number of items, every broker the same ones,
+// and in the end all that are idle are gone.
+func TestATickExpiresABoundedNumber(t *testing.T) {
+	r := newTxnRig(t)
+	r.is(r.do(t, SetConfigs{ResourceBroker, "", map[string]string{ProducerExpiryConfig: "1000"}, nil}), CodeOK)
+	const producers = 3*maxExpiryDrops + 7
+	out := r.is(r.do(t, AllocateProducers{producers}), CodeOK)
+	for i := range ProducerID(producers) {
+		if out := r.run(t, r.tp, Run{Producer: ProducerID(out.Value) + i, Batches: 1, Records: 1, Bytes: 100}); out.Code != CodeOK {
+			t.Fatal(out)
+		}
+	}
+	twin := reload(t, r.state)
+	left := r.state.producers.count
+	if left != producers {
+		t.Fatalf("%d producers", left)
+	}
+	for ticks := 0; left > 0; ticks++ {
+		c, _ := r.commit(t, &Entry{Session: r.sessions[0], Commands: []Command{Tick{r.state.time + 5000}}})
+		twin.Apply(&c)
+		if twin.Hash() != r.state.Hash() {
+			t.Fatalf("tick %d: two brokers dropped other producers", ticks)
+		}
+		if dropped := left - r.state.producers.count; dropped > maxExpiryDrops || ticks > 10 {
+			t.Fatalf("tick %d dropped %d producers, %d are left", ticks, dropped, r.state.producers.count)
+		}
+		left = r.state.producers.count
+		if ticks == 1 {
+			twin = reload(t, twin)
+		}
+	}
+	if p := r.state.partitions.get(r.tp); p.producerCount != 0 {
+		t.Errorf("the partition counts %d producers", p.producerCount)
 	}
 }
 

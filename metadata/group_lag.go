@@ -16,7 +16,7 @@ type GroupLag struct {
 func (s *State) GroupLags(group string) (out []GroupLag) {
 	g, _ := s.Group(group)
 	lags := map[string]int64{}
-	for tp, o := range g.Offsets {
+	for tp, o := range g.Offsets.All() {
 		p, ok := s.Partition(tp)
 		if !ok || o.Offset < 0 {
 			continue

@@ -1,8 +1,6 @@
 package metadata
 
 import (
-	"maps"
-
 	"github.com/zonewise/zonewise/internal/costkeys"
 )
 
@@ -32,13 +30,13 @@ func pageOfBucket(b ledgerBucket) uint64 { return hashSeedPage.Word(b.hashWord()
 // ledgerCells is one bucket: the cells and, counted separately, the meters, so
 // that the sum of one can be compared with the other.
 type ledgerCells struct {
-	cells  map[CellKey]Quantity
+	cells  cowMap[CellKey, Quantity]
 	meters [costkeys.ComponentEnd]Quantity
 	gapsMs int64
 }
 
 func cloneCells(c *ledgerCells) *ledgerCells {
-	return &ledgerCells{maps.Clone(c.cells), c.meters, c.gapsMs}
+	return &ledgerCells{c.cells.copyOnWrite(), c.meters, c.gapsMs}
 }
 
 // bookQuantity adds a quantity to the present minute and hour. Past the limit
@@ -51,16 +49,19 @@ func (s *State) bookQuantity(k CellKey, q Quantity) {
 		c := s.ensureBucket(b)
 		c.meters[k.Component] = c.meters[k.Component].Add(q)
 		key := k
-		old, known := c.cells[key]
-		if !known && len(c.cells) >= s.limits.LedgerCells {
+		cell := c.cells.mutable(key, cloneByValue)
+		if cell == nil && c.cells.len() >= s.limits.LedgerCells {
 			key = CellKey{Topic: RowOther, Component: k.Component, Src: k.Src, Dst: k.Dst}
-			old, known = c.cells[key]
+			cell = c.cells.mutable(key, cloneByValue)
 		}
-		if known {
-			s.itemHashSum -= hashCell(b, &key, old)
+		now := q
+		if cell != nil {
+			s.itemHashSum -= hashCell(b, &key, *cell)
+			now = cell.Add(q)
+			*cell = now
+		} else {
+			c.cells.put(key, now)
 		}
-		now := old.Add(q)
-		c.cells[key] = now
 		s.itemHashSum += hashCell(b, &key, now)
 	}
 }
@@ -73,7 +74,7 @@ func (s *State) ensureBucket(b ledgerBucket) *ledgerCells {
 	if c := s.ledger.mutable(b); c != nil {
 		return *c
 	}
-	c := &ledgerCells{cells: map[CellKey]Quantity{}}
+	c := &ledgerCells{cells: newCowMap[CellKey, Quantity]()}
 	s.ledger.put(b, c)
 	return c
 }
@@ -92,8 +93,8 @@ func (s *State) expireLedger() {
 		return true
 	})
 	for _, b := range old {
-		for k, q := range (*s.ledger.get(b)).cells {
-			s.itemHashSum -= hashCell(b, &k, q)
+		for k, q := range (*s.ledger.get(b)).cells.all() {
+			s.itemHashSum -= hashCell(b, &k, *q)
 		}
 		s.ledger.drop(b)
 	}
@@ -122,8 +123,8 @@ func (s *State) Ledger(from, to UnixMilli) LedgerWindow {
 		if b.hour != hours || b.start < out.From || b.start >= to {
 			return true
 		}
-		for k, q := range (*c).cells {
-			cells[k] = cells[k].Add(q)
+		for k, q := range (*c).cells.all() {
+			cells[k] = cells[k].Add(*q)
 		}
 		for i, q := range (*c).meters {
 			meters[i] = meters[i].Add(q)

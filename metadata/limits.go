@@ -87,7 +87,7 @@ func (s *State) LimitUsage(name string) LimitUsage {
 func (s *State) fullestBucketCells() (n int) {
 	for _, b := range s.currentBuckets() {
 		if c := s.ledger.get(b); c != nil {
-			n = max(n, len((*c).cells))
+			n = max(n, (*c).cells.len())
 		}
 	}
 	return n

@@ -99,11 +99,11 @@ func TestExpiryForgetsWhatNobodyRenewed(t *testing.T) {
 	if out := do(ExpireOffsets{"g", 5, 10, both}); out[0].Value != 1 {
 		t.Fatalf("%+v", out)
 	}
-	if v, ok := w.state.Group("g"); !ok || len(v.Offsets) != 1 {
+	if v, ok := w.state.Group("g"); !ok || v.Offsets.Len() != 1 {
 		t.Fatalf("%v %+v", ok, v)
 	}
 	do(PutMember{"g", 5, 1, ConsumerMember{ID: "a"}}, ExpireOffsets{"g", 5, 20, both})
-	if v, ok := w.state.Group("g"); !ok || len(v.Offsets) != 0 {
+	if v, ok := w.state.Group("g"); !ok || v.Offsets.Len() != 0 {
 		t.Fatalf("%v %+v", ok, v)
 	}
 	do(RemoveMembers{"g", 5, 2, []string{"a"}}, ExpireOffsets{"g", 5, 20, nil})

@@ -14,6 +14,7 @@ type Placement struct {
 	byZone  map[ZoneID][]BrokerID
 	brokers []BrokerID
 	zoneOf  map[BrokerID]ZoneID
+	hash    uint64 // of brokers and their zones
 }
 
 func newPlacement(zones []ZoneID, sessions []SessionView) *Placement {
@@ -26,6 +27,11 @@ func newPlacement(zones []ZoneID, sessions []SessionView) *Placement {
 		p.zoneOf[s.Broker] = s.Open.Zone
 		p.brokers = append(p.brokers, s.Broker)
 	}
+	m := hashSeedItem
+	for _, b := range p.brokers {
+		m = m.Word(uint64(uint32(b))).Text(string(p.zoneOf[b]))
+	}
+	p.hash = m.Sum()
 	return p
 }
 

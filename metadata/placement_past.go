@@ -83,7 +83,11 @@ func (s *State) PlacementRevision() Revision {
 
 // hasSameLeaders reports whether two placements have the same leaders.
 func (p *Placement) hasSameLeaders(o *Placement) bool {
-	return slices.Equal(p.zones, o.zones) && slices.Equal(p.brokers, o.brokers) && maps.Equal(p.zoneOf, o.zoneOf)
+	return slices.Equal(p.zones, o.zones) && p.hasSameBrokers(o)
+}
+
+func (p *Placement) hasSameBrokers(o *Placement) bool {
+	return slices.Equal(p.brokers, o.brokers) && maps.Equal(p.zoneOf, o.zoneOf)
 }
 
 // writePastPlacements writes the last part of a checkpoint's root, which is left
@@ -97,12 +101,32 @@ func (w *writer) writePastPlacements(s *State) {
 	for _, p := range s.pastPlacements {
 		w.u64(uint64(p.replacedBy))
 		w.u64(uint64(p.replacedAt))
-		w.uvarint(uint64(len(p.placement.brokers)))
-		for _, b := range p.placement.brokers {
-			w.u32(uint32(b))
-			w.uvarint(uint64(slices.Index(s.zones, p.placement.zoneOf[b]))) // zones are never removed
-		}
+		w.writePlacement(s, p.placement)
 	}
+}
+
+// writePlacement writes a placement's brokers and their zones.
+func (w *writer) writePlacement(s *State, p *Placement) {
+	w.uvarint(uint64(len(p.brokers)))
+	for _, b := range p.brokers {
+		w.u32(uint32(b))
+		w.uvarint(uint64(slices.Index(s.zones, p.zoneOf[b]))) // zones are never removed
+	}
+}
+
+// readPlacement returns nil, and fails, where a broker has an unknown zone. The
+// state's zones are read before.
+func (r *reader) readPlacement(s *State) *Placement {
+	var sessions []SessionView
+	for range r.Count(5, "brokers") {
+		b, zone := BrokerID(r.Uint32()), r.Uvarint()
+		if zone >= uint64(len(s.zones)) {
+			r.Fail("broker in unknown zone %d", zone)
+			return nil
+		}
+		sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})
+	}
+	return newPlacement(s.zones, sessions)
 }
 
 func (r *reader) readPastPlacements(s *State) {
@@ -112,16 +136,9 @@ func (r *reader) readPastPlacements(s *State) {
 	s.pastPlacementsCut = UnixMilli(r.Uint64())
 	for range r.Count(17, "placements") {
 		p := pastPlacement{replacedBy: Revision(r.Uint64()), replacedAt: UnixMilli(r.Uint64())}
-		var sessions []SessionView
-		for range r.Count(5, "brokers") {
-			b, zone := BrokerID(r.Uint32()), r.Uvarint()
-			if zone >= uint64(len(s.zones)) {
-				r.Fail("broker in unknown zone %d", zone)
-				return
-			}
-			sessions = append(sessions, SessionView{Broker: b, Open: OpenSession{Zone: s.zones[zone]}})
+		if p.placement = r.readPlacement(s); p.placement == nil {
+			return
 		}
-		p.placement = newPlacement(s.zones, sessions)
 		s.pastPlacements = append(s.pastPlacements, p)
 	}
 }
@@ -130,9 +147,7 @@ func (r *reader) readPastPlacements(s *State) {
 func (s *State) hashPastPlacements(m Hash) Hash {
 	for _, p := range s.pastPlacements {
 		m = m.Word(uint64(p.replacedBy)).Word(uint64(p.replacedAt)).Word(uint64(s.pastPlacementsCut))
-		for _, b := range p.placement.brokers {
-			m = m.Word(uint64(uint32(b))).Text(string(p.placement.zoneOf[b]))
-		}
+		m = m.Word(p.placement.hash)
 	}
 	return m
 }

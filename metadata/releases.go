@@ -209,24 +209,23 @@ func (s *State) dropTopicOffsets(r *releaseState, page int) (looked int) {
 		return 0
 	}
 	touched := map[string][]TopicPartition{}
-	for name, it := range p.items {
-		offsets := it.value.offsets
-		if len(offsets) > int(r.partitions) {
+	for name, g := range p.items.all() {
+		if g.offsets.len() > int(r.partitions) {
 			for i := range r.partitions {
 				tp := TopicPartition{r.topic, Partition(i)}
-				if _, ok := offsets[tp]; ok {
+				if g.offsets.get(tp) != nil {
 					touched[name] = append(touched[name], tp)
 				}
 			}
 			looked += int(r.partitions)
 			continue
 		}
-		for tp := range offsets {
+		for tp := range g.offsets.all() {
 			if tp.Topic == r.topic {
 				touched[name] = append(touched[name], tp)
 			}
 		}
-		looked += len(offsets)
+		looked += g.offsets.len()
 	}
 	for name, list := range touched {
 		s.dropOffsets(name, list)

@@ -29,6 +29,9 @@ type ReplicaConfig struct {
 	// Fatal is called once, with the reason, when this broker must stop
 	// serving: corruption, a state that differs, a log that went back in time.
 	Fatal func(error)
+	// OnApply, where not nil, is called after each entry with the time for which it
+	// stopped apply and all readers of the state. It must not block.
+	OnApply func(time.Duration)
 	// Limits, where not nil, replaces the state's limits, in tests.
 	Limits *Limits
 	hooks  Hooks
@@ -61,6 +64,7 @@ type Replica struct {
 	// archiveGone: an archive that the replay needed was deleted; the next pass
 	// starts from the checkpoint, if that is newer. Only Run's goroutine uses it.
 	archiveGone bool
+	slow        slowEntries
 }
 
 // AppliedEntry is passed to observers. Entry is valid during the call only; it is
@@ -155,6 +159,30 @@ func (r *Replica) Barrier(ctx context.Context) error {
 		after(number)
 	}
 	return err
+}
+
+// BarrierTurn returns how many reads barriers have sent so far. A request keeps it
+// when it arrives, for BarrierSince.
+func (r *Replica) BarrierTurn() uint64 {
+	r.barriers.mu.Lock()
+	defer r.barriers.mu.Unlock()
+	return r.barriers.sent
+}
+
+// BarrierSince is Barrier for a request that arrived at a turn and waited: a read
+// that was sent since then serves it as well as one of its own. So of many requests
+// that wait on one connection, to be answered one after the other, only the first
+// needs a read.
+func (r *Replica) BarrierSince(ctx context.Context, turn uint64) error {
+	r.barriers.mu.Lock()
+	served, rev := r.barriers.answered > turn, r.barriers.revision
+	r.barriers.mu.Unlock()
+	if !served {
+		return r.Barrier(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
+	defer cancel()
+	return r.WaitApplied(ctx, rev)
 }
 
 // Run follows the log until ctx ends, and then returns nil. It returns an error
@@ -275,6 +303,7 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 		r.mu.Unlock()
 		return nil
 	}
+	start := time.Now()
 	out, e := r.state.Apply(c)
 	level, others := r.state.level, ""
 	if level > MaxFeatureLevel {
@@ -284,7 +313,14 @@ func (r *Replica) applyEntry(c *CommittedEntry, retain bool) error {
 		r.retained.add(c)
 	}
 	marked := r.handleReplicaCommands(e, &out)
+	took := time.Since(start)
 	r.mu.Unlock()
+	if r.cfg.OnApply != nil {
+		r.cfg.OnApply(took)
+	}
+	if took > MaxApplyTime {
+		r.slow.addEntry(took, c, e, r.cfg.Logger)
+	}
 	if marked {
 		r.cfg.Logger.Debug("recorded the state hash", "revision", c.Revision)
 	}

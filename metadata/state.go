@@ -28,6 +28,7 @@ type State struct {
 	placement         *Placement
 	pastPlacements    []pastPlacement // former ones, the newest last; replaced, never changed
 	pastPlacementsCut UnixMilli       // when the newest one was dropped for lack of room
+	epochs            leaderEpochs
 
 	topics        *table[TopicID, Topic]
 	names         topicNames
@@ -47,6 +48,7 @@ type State struct {
 	ledger        *table[ledgerBucket, *ledgerCells]
 
 	nextProducer     ProducerID
+	expiry           expiryPages
 	producerIDBlocks []producerIDBlock
 
 	unarchivedExtents []unarchivedExtent // extents not archived yet, oldest first
@@ -104,8 +106,9 @@ type configMap map[string]string
 type partitionState struct {
 	created       Revision
 	logStart      Offset
-	next          Offset // the high watermark
-	epoch         LeaderEpoch
+	next          Offset       // the high watermark
+	epoch         LeaderEpoch  // as far as it is in the row (State.leaderEpoch)
+	epochFrom     uint64       // the change of the placement from which on it counts
 	spans         []Span       // append-only backing: a snapshot sees its own length; never changed in place
 	firstSpan     uint64       // the ordinal of spans[0]: how many were trimmed so far
 	trimmedSpans  int          // not state: spans in that backing that were trimmed
@@ -157,7 +160,7 @@ type groupState struct {
 	group      *Group         // of the classic protocol, or nil
 	consumer   *ConsumerGroup // of the consumer protocol, or nil; replaced, never changed
 	emptySince UnixMilli      // state time when its last member left; 0: it has members, or never had
-	offsets    map[TopicPartition]OffsetCommit
+	offsets    cowMap[TopicPartition, OffsetCommit]
 }
 
 type sessionState struct {
@@ -217,7 +220,7 @@ func cloneTopic(t Topic) Topic {
 func clonePartition(p partitionState) partitionState { return p }
 
 func cloneGroup(g groupState) groupState {
-	g.offsets = maps.Clone(g.offsets)
+	g.offsets = g.offsets.copyOnWrite()
 	return g // group is replaced, never changed
 }
 

@@ -53,6 +53,7 @@ func (s *State) Hash() uint64 {
 		g := &s.unarchivedExtents[i]
 		m = m.Word(uint64(g.extent)).Word(uint64(g.last)).Word(g.entries).Word(uint64(g.inline)).Bytes(g.digest[:])
 	}
+	m = m.Word(uint64(s.expiry.producers)).Word(uint64(s.expiry.txns))
 	m = m.Word(uint64(s.garbage.next)).Word(s.releases.first).Word(s.releases.next)
 	m = m.Word(s.deletedTopics.first).Word(s.deletedTopics.next).Word(uint64(s.storage.nextPage))
 	for _, c := range s.commitTimes {
@@ -64,7 +65,7 @@ func (s *State) Hash() uint64 {
 	for _, l := range s.leftovers {
 		m = m.Word(uint64(l.session)).Word(uint64(l.incarnation)).Word(uint64(l.since)).Text(l.after)
 	}
-	return s.hashPastPlacements(m).Sum()
+	return s.hashPastPlacements(s.hashLeaderEpochs(m)).Sum()
 }
 
 func sortedKeys[K interface {
@@ -109,7 +110,7 @@ func hashConfigs(r resourceName, c configMap) uint64 {
 // their own.
 func hashPartition(tp TopicPartition, p partitionState) uint64 {
 	m := hashSeedItem.Word(itemPartition).Partition(tp).Word(uint64(p.created)).Word(uint64(p.logStart)).
-		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(uint64(p.live)).Word(uint64(p.producerCount)).Word(p.firstSpan)
+		Word(uint64(p.next)).Word(uint64(p.epoch)).Word(p.epochFrom).Word(uint64(p.live)).Word(uint64(p.producerCount)).Word(p.firstSpan)
 	if p.releasing {
 		m = m.Word(1)
 	}
@@ -179,8 +180,8 @@ func (c *CheckpointRecord) hashInto(m Hash) Hash {
 
 func hashGroup(name string, g groupState) uint64 {
 	sum := hashGroupHead(name, &g)
-	for tp, o := range g.offsets {
-		sum += hashOffset(name, tp, &o)
+	for tp, o := range g.offsets.all() {
+		sum += hashOffset(name, tp, o)
 	}
 	return sum
 }

@@ -1,6 +1,9 @@
 package metadata
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // The read methods of a state, for Replica.View or a snapshot.
 
@@ -126,7 +129,7 @@ func (s *State) Partition(tp TopicPartition) (PartitionView, bool) {
 	if p == nil {
 		return PartitionView{}, false
 	}
-	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.lastStableOffset(), Epoch: p.epoch,
+	return PartitionView{LogStart: p.logStart, Next: p.next, Stable: p.lastStableOffset(), Epoch: s.leaderEpoch(tp, p),
 		Created: p.created, Bytes: p.live, Spans: len(p.spans)}, true
 }
 
@@ -213,8 +216,27 @@ type GroupView struct {
 	Group      *Group         // of the classic protocol, or nil. Do not change it.
 	Consumer   *ConsumerGroup // of the consumer protocol, or nil. Do not change it.
 	EmptySince UnixMilli      // state time when its last member left; 0: it has members, or never had
-	Offsets    map[TopicPartition]OffsetCommit
+	Offsets    GroupOffsets
 }
+
+// GroupOffsets are the committed offsets of a group. The zero value has none.
+type GroupOffsets struct {
+	m cowMap[TopicPartition, OffsetCommit]
+}
+
+// Len returns how many offsets there are.
+func (g *GroupOffsets) Len() int { return g.m.len() }
+
+// Get returns the offset of a partition; false where there is none.
+func (g *GroupOffsets) Get(tp TopicPartition) (OffsetCommit, bool) {
+	if o := g.m.get(tp); o != nil {
+		return *o, true
+	}
+	return OffsetCommit{}, false
+}
+
+// All iterates over the offsets, in no particular order.
+func (g *GroupOffsets) All() iter.Seq2[TopicPartition, *OffsetCommit] { return g.m.all() }
 
 // Group returns a group; false where it does not exist. Do not change what it
 // refers to, and do not keep Offsets beyond the view.
@@ -223,7 +245,7 @@ func (s *State) Group(name string) (GroupView, bool) {
 	if g == nil {
 		return GroupView{}, false
 	}
-	return GroupView{g.group, g.consumer, g.emptySince, g.offsets}, true
+	return GroupView{g.group, g.consumer, g.emptySince, GroupOffsets{g.offsets}}, true
 }
 
 // HasGroup reports whether a group exists.

@@ -7,8 +7,8 @@ const tablePages = 1024
 
 // table is a map in pages, copy-on-write between the live state and its
 // snapshots: a snapshot costs one slice copy whatever the size, and afterwards
-// the live side copies a page before it changes it. A checkpoint writes or reuses
-// whole pages.
+// the live side copies a page before it changes it, which costs a list of its
+// buckets (cowMap). A checkpoint writes or reuses whole pages.
 //
 // Only the owner of the live state calls anything here except each.
 type table[K comparable, V any] struct {
@@ -23,12 +23,7 @@ type table[K comparable, V any] struct {
 
 type tablePage[K comparable, V any] struct {
 	version uint64 // in which it last changed
-	items   map[K]*tableItem[V]
-}
-
-type tableItem[V any] struct {
-	version uint64
-	value   V
+	items   cowMap[K, V]
 }
 
 func newTable[K comparable, V any](place func(K) uint64, clone func(V) V, hash func(K, V) uint64, sum *uint64) *table[K, V] {
@@ -41,10 +36,7 @@ func (t *table[K, V]) get(k K) *V {
 	if p == nil {
 		return nil
 	}
-	if it := p.items[k]; it != nil {
-		return &it.value
-	}
-	return nil
+	return p.items.get(k)
 }
 
 func (t *table[K, V]) has(k K) bool { return t.get(k) != nil }
@@ -58,12 +50,9 @@ func (t *table[K, V]) ownPage(k K) *tablePage[K, V] {
 	}
 	next := &tablePage[K, V]{version: t.version}
 	if p == nil {
-		next.items = make(map[K]*tableItem[V])
+		next.items = newCowMap[K, V]()
 	} else {
-		next.items = make(map[K]*tableItem[V], len(p.items)+1)
-		for k, it := range p.items {
-			next.items[k] = it
-		}
+		next.items = p.items.copyOnWrite()
 	}
 	t.pages[i] = next
 	return next
@@ -75,13 +64,7 @@ func (t *table[K, V]) mutable(k K) *V {
 	if t.get(k) == nil {
 		return nil
 	}
-	p := t.ownPage(k)
-	it := p.items[k]
-	if it.version != t.version {
-		it = &tableItem[V]{version: t.version, value: t.clone(it.value)}
-		p.items[k] = it
-	}
-	return &it.value
+	return t.ownPage(k).items.mutable(k, t.clone)
 }
 
 // edit changes an item in place and updates the hash; false where there is none.
@@ -99,12 +82,12 @@ func (t *table[K, V]) edit(k K, change func(*V)) bool {
 // put stores an item, new or not.
 func (t *table[K, V]) put(k K, v V) {
 	p := t.ownPage(k)
-	if old := p.items[k]; old == nil {
+	if old := p.items.get(k); old == nil {
 		t.count++
 	} else if t.hash != nil {
-		*t.sum -= t.hash(k, old.value)
+		*t.sum -= t.hash(k, *old)
 	}
-	p.items[k] = &tableItem[V]{version: t.version, value: v}
+	p.items.put(k, v)
 	if t.hash != nil {
 		*t.sum += t.hash(k, v)
 	}
@@ -119,7 +102,7 @@ func (t *table[K, V]) drop(k K) {
 	if t.hash != nil {
 		*t.sum -= t.hash(k, *v)
 	}
-	delete(t.ownPage(k).items, k)
+	t.ownPage(k).items.dropKey(k)
 	t.count--
 }
 
@@ -130,8 +113,8 @@ func (t *table[K, V]) each(f func(K, *V) bool) {
 		if p == nil {
 			continue
 		}
-		for k, it := range p.items {
-			if !f(k, &it.value) {
+		for k, v := range p.items.all() {
+			if !f(k, v) {
 				return
 			}
 		}
@@ -141,8 +124,8 @@ func (t *table[K, V]) each(f func(K, *V) bool) {
 // eachOnPage calls f for every item of a page by its number.
 func (t *table[K, V]) eachOnPage(page int, f func(K, *V)) {
 	if p := t.pages[page]; p != nil {
-		for k, it := range p.items {
-			f(k, &it.value)
+		for k, v := range p.items.all() {
+			f(k, v)
 		}
 	}
 }
@@ -150,8 +133,8 @@ func (t *table[K, V]) eachOnPage(page int, f func(K, *V)) {
 // eachInPage calls f for every item of the page of k.
 func (t *table[K, V]) eachInPage(k K, f func(K, *V)) {
 	if p := t.pages[t.pageOf(k)%tablePages]; p != nil {
-		for k, it := range p.items {
-			f(k, &it.value)
+		for k, v := range p.items.all() {
+			f(k, v)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (t *storageTable) snapshotRows() storageTable {
 // topicsOfPage returns the topics of a page, in no particular order.
 func (t *storageTable) topicsOfPage(page int) (ids []TopicID) {
 	if p := t.rows.pages[page]; p != nil {
-		for id := range p.items {
+		for id := range p.items.all() {
 			ids = append(ids, id)
 		}
 	}

@@ -76,21 +76,49 @@ func cloneTxn(t txnState) txnState {
 
 func pageOfTxn(id string) uint64 { return hashSeedPage.Text(id).Sum() }
 
+// hashTxn is a sum, so that what a run or a commit of offsets changes costs the
+// same whatever else the transaction has.
 func hashTxn(id string, t txnState) uint64 {
-	m := hashSeedItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previousProducer)).
-		Word(uint64(uint16(t.epoch))<<32 | uint64(uint16(t.lastEpoch))<<8 | uint64(t.status)).
-		Word(uint64(t.timeout)).Word(uint64(t.startRevision)).Word(uint64(t.startTime)).Word(uint64(t.updateTime))
+	sum := hashTxnHead(id, &t)
 	for _, tp := range t.partitions {
-		m = m.Partition(tp)
+		sum += hashTxnPartition(id, tp)
 	}
 	for _, g := range t.groups {
-		m = m.Text(g)
+		sum += hashSeedItem.Word(itemTxn).Text(id).Text(g).Sum()
 	}
 	for i := range t.offsets {
-		o := &t.offsets[i]
-		m = m.Word(hashOffset(o.group, o.topicPartition(), &o.OffsetCommit))
+		sum += hashTxnOffset(id, &t.offsets[i])
 	}
-	return m.Sum()
+	return sum
+}
+
+// hashTxnHead covers a transactional id without what its transaction has.
+func hashTxnHead(id string, t *txnState) uint64 {
+	return hashSeedItem.Word(itemTxn).Text(id).Word(uint64(t.producer)).Word(uint64(t.previousProducer)).
+		Word(uint64(uint16(t.epoch))<<32 | uint64(uint16(t.lastEpoch))<<8 | uint64(t.status)).
+		Word(uint64(t.timeout)).Word(uint64(t.startRevision)).Word(uint64(t.startTime)).Word(uint64(t.updateTime)).Sum()
+}
+
+func hashTxnPartition(id string, tp TopicPartition) uint64 {
+	return hashSeedItem.Word(itemTxn).Text(id).Partition(tp).Sum()
+}
+
+func hashTxnOffset(id string, o *txnOffset) uint64 {
+	return hashSeedItem.Word(itemTxn).Text(id).Word(hashOffset(o.group, o.topicPartition(), &o.OffsetCommit)).Sum()
+}
+
+// addRunPartition adds a partition with an accepted run to the transaction, which
+// begins if none is under way.
+func (s *State) addRunPartition(id string, tp TopicPartition) {
+	t := s.txns.mutable(id)
+	s.itemHashSum -= hashTxnHead(id, t)
+	s.beginTxn(id, t)
+	if !t.hasPartition(tp) {
+		t.addPartition(tp)
+		s.itemHashSum += hashTxnPartition(id, tp)
+	}
+	t.updateTime = s.time
+	s.itemHashSum += hashTxnHead(id, t)
 }
 
 func hashAborted(tp TopicPartition, a *AbortedTxn) uint64 {

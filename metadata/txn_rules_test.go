@@ -220,7 +220,7 @@ func TestPositionsOfATransactionComeFromTheSlotsHolder(t *testing.T) {
 	r.is(r.do(t, at(old+4, 2)), CodeStaleRole)
 	r.is(r.do(t, at(old+5, 3)), CodeOK)
 	r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
-	if v, _ := r.state.Group("g"); len(v.Offsets) != 1 || v.Offsets[r.tp].Offset != 3 {
+	if v, _ := r.state.Group("g"); v.Offsets.Len() != 1 || offsetOf(&v, r.tp).Offset != 3 {
 		t.Fatalf("the group stands at %+v", v.Offsets)
 	}
 }
@@ -243,11 +243,11 @@ func TestALaterPlainCommitOutlivesATransactions(t *testing.T) {
 			want = 76
 			r.is(r.do(t, TxnOffsets{"x", p, e, "g", slot, true, at(want)}), CodeOK)
 		}
-		if v, _ := r.state.Group("g"); v.Offsets[r.tp].Offset != 42 || !r.state.OffsetPending("g", r.tp) {
+		if v, _ := r.state.Group("g"); offsetOf(&v, r.tp).Offset != 42 || !r.state.OffsetPending("g", r.tp) {
 			t.Fatalf("before the end: %+v", v.Offsets)
 		}
 		r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
-		if v, _ := r.state.Group("g"); v.Offsets[r.tp].Offset != want {
+		if v, _ := r.state.Group("g"); offsetOf(&v, r.tp).Offset != want {
 			t.Fatalf("the group stands at %+v, want %d", v.Offsets, want)
 		}
 	}
@@ -285,10 +285,10 @@ func TestADeletedPositionIsNotCommitted(t *testing.T) {
 					r.is(r.do(t, deletion(r, slot)), CodeUnknownGroup)
 				}
 				r.is(r.do(t, EndTxn{"x", p, e, true, true, 0}), CodeOK)
-				if v, ok := r.state.Group("g"); ok != stays || len(v.Offsets) > 0 {
+				if v, ok := r.state.Group("g"); ok != stays || v.Offsets.Len() > 0 {
 					t.Errorf("the group stands at %+v", v.Offsets)
 				}
-				if v, _ := r.state.Group("other"); v.Offsets[r.tp].Offset != 75 {
+				if v, _ := r.state.Group("other"); offsetOf(&v, r.tp).Offset != 75 {
 					t.Errorf("the other group stands at %+v", v.Offsets)
 				}
 				if r.state.pendingOffsets != 0 {
@@ -323,7 +323,7 @@ func TestAGroupWithoutPositionsStaysUntilItIsLookedAt(t *testing.T) {
 				r.is(r.do(t, look), CodeOK)
 				r.is(r.do(t, EndTxn{"x", p, e, false, true, 0}), CodeOK)
 			}
-			if v, ok := r.state.Group("g"); !ok || len(v.Offsets) > 0 {
+			if v, ok := r.state.Group("g"); !ok || v.Offsets.Len() > 0 {
 				t.Fatalf("group there: %v, %+v", ok, v.Offsets)
 			}
 			var c Checkpointer

@@ -241,13 +241,13 @@ func (w *txnWorld) offsets(t testing.TB, c *txnClient, tp TopicPartition) {
 		}
 	}
 	before, _ := w.state.Group("g")
-	was, at := before.Offsets[tp], Offset(w.rev)
+	was, at := offsetOf(&before, tp), Offset(w.rev)
 	out := w.do(t, TxnOffsets{c.id, c.producer, c.epoch, "g", 1, c.v2, []OffsetCommit{{tp.Topic, tp.Partition, at, 0, "", 0}}})
 	if out.Code != CodeOK {
 		c.fenced = true
 		return
 	}
-	if after, _ := w.state.Group("g"); after.Offsets[tp] != was || !w.state.OffsetPending("g", tp) || !w.state.HasGroup("g") {
+	if after, _ := w.state.Group("g"); offsetOf(&after, tp) != was || !w.state.OffsetPending("g", tp) || !w.state.HasGroup("g") {
 		t.Fatal("a transaction's offset is visible before its end")
 	}
 	v, _ := w.state.Txn(c.id)
@@ -256,8 +256,8 @@ func (w *txnWorld) offsets(t testing.TB, c *txnClient, tp TopicPartition) {
 		t.Fatalf("%+v: %+v", e, out)
 	}
 	after, _ := w.state.Group("g")
-	if got := after.Offsets[tp].Offset == at; got != e.Commit {
-		t.Fatalf("commit %v: offset %d, wanted %d", e.Commit, after.Offsets[tp].Offset, at)
+	if got := offsetOf(&after, tp).Offset == at; got != e.Commit {
+		t.Fatalf("commit %v: offset %d, wanted %d", e.Commit, offsetOf(&after, tp).Offset, at)
 	}
 	c.added = map[TopicPartition]bool{}
 	if c.v2 {
@@ -379,4 +379,9 @@ func TestReadersOfCommittedRecordsSeeWholeTransactionsOnly(t *testing.T) {
 				len(loaded.ongoingTxns), len(w.state.ongoingTxns), len(loaded.txnByProducer), len(w.state.txnByProducer))
 		}
 	}
+}
+
+func offsetOf(g *GroupView, tp TopicPartition) OffsetCommit {
+	o, _ := g.Offsets.Get(tp)
+	return o
 }

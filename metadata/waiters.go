@@ -126,7 +126,10 @@ func (r *Replica) WaitEntry(ctx context.Context, rev Revision, key EntryKey) (Re
 type barriers struct {
 	mu        sync.Mutex
 	next      []chan barrierResult
-	joined    uint64 // joined so far
+	joined    uint64   // joined so far
+	sent      uint64   // reads sent so far
+	answered  uint64   // the newest read that succeeded, counted as sent
+	revision  Revision // of it
 	requested chan struct{}
 }
 
@@ -168,6 +171,9 @@ func (b *barriers) serveReads(ctx context.Context, log Log) {
 		b.mu.Lock()
 		joined := b.next
 		b.next = nil
+		if len(joined) > 0 {
+			b.sent++
+		}
 		b.mu.Unlock()
 		if len(joined) == 0 {
 			continue
@@ -175,6 +181,11 @@ func (b *barriers) serveReads(ctx context.Context, log Log) {
 		read, cancel := context.WithTimeout(ctx, BarrierTimeout)
 		rev, err := log.Barrier(read)
 		cancel()
+		if err == nil {
+			b.mu.Lock()
+			b.answered, b.revision = b.sent, rev // one read at a time
+			b.mu.Unlock()
+		}
 		for _, c := range joined {
 			c <- barrierResult{rev, err}
 		}

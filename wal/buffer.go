@@ -15,9 +15,10 @@ const (
 	objectBytes  = 24
 	// maxPartOffsets bounds the offsets of one part of an entry.
 	maxPartOffsets = 1<<32 - 1
-	// headMaxBytes bounds the parts, runs and objects of an entry; the rest
-	// is for inline bytes, principals and the fixed fields.
-	headMaxBytes = metadata.MaxEntryBytes - metadata.MaxInlineBytes - 64<<10
+	// headMaxBytes bounds the parts, runs and objects of an entry, of which a lane
+	// adds ready buffers to it: 2,400 runs of partitions of their own, the most
+	// that are applied within metadata.MaxApplyTime.
+	headMaxBytes = 225 << 10
 )
 
 // buffer is the batches that a lane gathered: open, then sealed into one object

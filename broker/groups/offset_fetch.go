@@ -134,10 +134,10 @@ func (c *Coordinator) readGroupOffsets(r *kmsg.OffsetFetchRequestGroup, stable b
 	c.cfg.Replica.View(func(s *metadata.State) {
 		view, _ := s.Group(r.Group)
 		if r.Topics == nil {
-			out.Topics = readAllOffsets(s, view.Offsets)
+			out.Topics = readAllOffsets(s, &view.Offsets)
 		}
 		for i := range r.Topics {
-			out.Topics = append(out.Topics, readTopicOffsets(s, view.Offsets, &r.Topics[i]))
+			out.Topics = append(out.Topics, readTopicOffsets(s, &view.Offsets, &r.Topics[i]))
 		}
 		if stable {
 			markUnstable(s, &out)
@@ -146,7 +146,7 @@ func (c *Coordinator) readGroupOffsets(r *kmsg.OffsetFetchRequestGroup, stable b
 	return out
 }
 
-func readTopicOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metadata.OffsetCommit, r *kmsg.OffsetFetchRequestGroupTopic) kmsg.OffsetFetchResponseGroupTopic {
+func readTopicOffsets(s *metadata.State, offsets *metadata.GroupOffsets, r *kmsg.OffsetFetchRequestGroupTopic) kmsg.OffsetFetchResponseGroupTopic {
 	topic, known := s.TopicNamed(r.Topic)
 	if !known {
 		return newMissingTopic(r, noError)
@@ -154,7 +154,7 @@ func readTopicOffsets(s *metadata.State, offsets map[metadata.TopicPartition]met
 	out := kmsg.NewOffsetFetchResponseGroupTopic()
 	out.Topic = r.Topic
 	for _, p := range r.Partitions {
-		o, ok := offsets[metadata.TopicPartition{Topic: topic.ID, Partition: metadata.Partition(p)}]
+		o, ok := offsets.Get(metadata.TopicPartition{Topic: topic.ID, Partition: metadata.Partition(p)})
 		if !ok {
 			out.Partitions = append(out.Partitions, newMissingPartition(p, noError))
 			continue
@@ -176,9 +176,9 @@ func newCommittedPartition(s *metadata.State, o *metadata.OffsetCommit) kmsg.Off
 }
 
 // readAllOffsets lists the group's offsets, by topic name and partition.
-func readAllOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metadata.OffsetCommit) []kmsg.OffsetFetchResponseGroupTopic {
+func readAllOffsets(s *metadata.State, offsets *metadata.GroupOffsets) []kmsg.OffsetFetchResponseGroupTopic {
 	byTopic := map[metadata.TopicID]*kmsg.OffsetFetchResponseGroupTopic{}
-	for tp, o := range offsets {
+	for tp, o := range offsets.All() {
 		t := byTopic[tp.Topic]
 		if t == nil {
 			topic, known := s.Topic(tp.Topic)
@@ -190,7 +190,7 @@ func readAllOffsets(s *metadata.State, offsets map[metadata.TopicPartition]metad
 			t = &fresh
 			byTopic[tp.Topic] = t
 		}
-		t.Partitions = append(t.Partitions, newCommittedPartition(s, &o))
+		t.Partitions = append(t.Partitions, newCommittedPartition(s, o))
 	}
 	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(byTopic))
 	for _, t := range byTopic {

@@ -80,11 +80,11 @@ func (c *Coordinator) findExpired(name string, subscribed func(topic string) boo
 			return
 		}
 		members := v.Group != nil && len(v.Group.Members) > 0 || v.Consumer != nil && v.Consumer.Members > 0
-		due = !members && len(v.Offsets) == 0
+		due = !members && v.Offsets.Len() == 0
 		if !members && v.EmptySince > e.before {
 			return
 		}
-		for tp, o := range v.Offsets {
+		for tp, o := range v.Offsets.All() {
 			if o.Time > e.before {
 				continue
 			}

@@ -144,7 +144,7 @@ func printGroups(w io.Writer, s *metadata.State) {
 		if g.Group != nil {
 			generation, members = g.Group.Generation, len(g.Group.Members)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", name, generation, members, len(g.Offsets))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", name, generation, members, g.Offsets.Len())
 	}
 }
 

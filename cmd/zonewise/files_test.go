@@ -50,6 +50,7 @@ func fileCases() []fileCase {
 		{"bench e2e", "--bootstrap 127.0.0.1:1"},
 		{"dump log", "--cluster main" + etcd},
 		{"dump archive", "DIR/there"},
+		{"dump inline", "DIR/there"},
 		{"dump object", "DIR/there"},
 		{"dump checkpoint", "DIR/there"},
 		{"dump state", "--server https://127.0.0.1:1"},

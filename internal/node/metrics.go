@@ -185,6 +185,15 @@ func newWALDurations(to *prometheus.Registry) *walDurations {
 	return d
 }
 
+// newApplySeconds registers the histogram of how long entries stop apply.
+func newApplySeconds(to *prometheus.Registry) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "zonewise_apply_seconds",
+		Help:    "For how long each entry of the log stopped apply, and readers of the state, on this broker.",
+		Buckets: []float64{0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1}})
+	to.MustRegister(h)
+	return h
+}
+
 // observeWAL sets histograms as the observers of a WAL's durations.
 func (n *Node) observeWAL(c *wal.Config) {
 	h := n.durations

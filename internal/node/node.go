@@ -69,7 +69,9 @@ func Start(cfg Config) (*Node, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.ctx, n.cancel = bucket.WithObserver(ctx, n.platform.countAttempt), cancel
 	n.bucket = hedge.NewBucket(bucket.Prefix(observedBucket{cfg.Bucket, requestMetrics(cfg.Metrics)}, cfg.Cluster+"/"), hedge.Config{MaxHedges: maxGetHedges})
-	replica := metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Limits: cfg.Limits}
+	applySeconds := newApplySeconds(cfg.Metrics)
+	replica := metadata.ReplicaConfig{Log: cfg.Log, Store: logStore{n.bucket}, Logger: cfg.Logger, Fatal: n.stopServing, Limits: cfg.Limits,
+		OnApply: func(d time.Duration) { applySeconds.Observe(d.Seconds()) }}
 	replica.SetHooks(cfg.hooks)
 	n.replica = metadata.NewReplica(replica)
 	if l, ok := cfg.Log.(interface{ UseApplied(metadata.Applied) }); ok {

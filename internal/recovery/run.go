@@ -141,7 +141,7 @@ func groupsBehind(s *metadata.State, partitions []PartitionReport) (out []GroupR
 	for _, name := range s.Groups() {
 		g, _ := s.Group(name)
 		r := GroupReport{Group: name}
-		for tp, o := range g.Offsets {
+		for tp, o := range g.Offsets.All() {
 			if left := last[tp] - o.Offset; left > 0 {
 				r.Partitions++
 				r.Records += int64(left)

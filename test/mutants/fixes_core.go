@@ -34,7 +34,7 @@ func coreFixes() []mutant {
 		{name: "a silent broker gets a request for every partition", pkg: node, run: "HoldsUpAHandOverOnce", edits: []edit{{"internal/node/handover.go",
 			"silent && time.Since(last) < unresponsiveTime", "silent && time.Since(last) < 0"}}},
 		{name: "checkpoints forget former placements", pkg: "./metadata", run: "FormerLeadersAre", edits: []edit{
-			{"metadata/codec_state.go", "	w.writePastPlacements(s)\n", ""}, {"metadata/state_hash.go", "return s.hashPastPlacements(m).Sum()", "return m.Sum()"}}},
+			{"metadata/codec_state.go", "	w.writePastPlacements(s)\n", ""}, {"metadata/state_hash.go", "return s.hashPastPlacements(s.hashLeaderEpochs(m)).Sum()", "return s.hashLeaderEpochs(m).Sum()"}}},
 		{name: "epochs stay where a drained broker comes back", pkg: "./metadata", run: "EpochsRise", edits: []edit{{"metadata/commands_session.go",
 			"	s.updatePlacement() // no hint moves", "	if former == nil {\n		s.updatePlacement()\n	} else {\n		s.placement = newPlacement(s.zones, s.Sessions())\n	} // no hint moves"}}},
 		{name: "a recovery's gap ends with nothing", pkg: "./broker", run: "PassesTheGap", edits: []edit{{"metadata/commands_cluster.go",
