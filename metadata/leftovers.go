@@ -68,15 +68,19 @@ type LeftoverSearch struct {
 	After       string // keys up to this one are done
 }
 
+// waitTime is how long after its end a session is searched for, or an incarnation.
+func (l leftover) waitTime(grace UnixMilli) UnixMilli {
+	if l.session == 0 {
+		return FormerIncarnationGrace
+	}
+	return grace
+}
+
 // LeftoversDue returns the first search that is due, if any. grace is LeftoverGrace,
 // or less in tests.
 func (s *State) LeftoversDue(grace UnixMilli) (LeftoverSearch, bool) {
 	for _, l := range s.leftovers {
-		wait := grace
-		if l.session == 0 {
-			wait = FormerIncarnationGrace
-		}
-		if s.time-l.since > wait {
+		if s.time-l.since > l.waitTime(grace) {
 			return LeftoverSearch{l.session, l.incarnation, l.after}, true
 		}
 	}
@@ -94,11 +98,7 @@ type PendingSearch struct {
 func (s *State) PendingSearches(grace UnixMilli) []PendingSearch {
 	out := make([]PendingSearch, len(s.leftovers))
 	for i, l := range s.leftovers {
-		wait := grace
-		if l.session == 0 {
-			wait = FormerIncarnationGrace
-		}
-		out[i] = PendingSearch{LeftoverSearch{l.session, l.incarnation, l.after}, l.since + wait}
+		out[i] = PendingSearch{LeftoverSearch{l.session, l.incarnation, l.after}, l.since + l.waitTime(grace)}
 	}
 	return out
 }

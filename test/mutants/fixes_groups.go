@@ -20,7 +20,7 @@ func groupFixes() []mutant {
 		{name: "a static member's successor is held to its epochs", pkg: groups, run: "AStaticMembersEpochsEnd", edits: []edit{{"broker/groups/consumer_heartbeat.go",
 			"		r.claimPartitions(p, p.assigned, 0) //", "		//"}}},
 		{name: "a group goes with its last position", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_offsets.go",
-			"			g.offsets.dropKey(tp)\n			s.offsets--\n		}\n	}\n", "			g.offsets.drop(tp)\n			s.offsets--\n		}\n	}\n	if g.offsets.len() == 0 && g.group == nil && g.consumer == nil {\n		s.groups.drop(name)\n	}\n"}}},
+			"			g.offsets.dropKey(tp)\n			s.offsets--\n		}\n	}\n", "			g.offsets.dropKey(tp)\n			s.offsets--\n		}\n	}\n	if g.offsets.len() == 0 && g.group == nil && g.consumer == nil {\n		s.groups.drop(name)\n	}\n"}}},
 		{name: "a group begins with its first position that is committed", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_txn.go",
 			"	s.ensureGroup(c.Group) //", "	//"}}},
 		{name: "a group expires while a transaction has its offset", pkg: "./metadata", run: "AGroupWithoutPositionsStays", edits: []edit{{"metadata/commands_offsets.go",
