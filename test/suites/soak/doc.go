@@ -8,7 +8,8 @@
 //	                    bucket, etcd, checkpoint and memory do not grow
 //	TestDisasterDrill   etcd's data deleted under load, after retention and garbage
 //	                    collection have run; `zonewise recover`; everything is compared
-//	TestLargeDeletions  a topic of gigabytes, and DeleteRecords of 300 partitions
+//	TestLargeDeletions  a topic of gigabytes, and DeleteRecords of 300 partitions;
+//	                    ...OfAGeneratedDay: the same in one process, by processor time
 //
 // Each ends with `zonewise verify --deep`. The parts that judge (History, Sweep,
 // Series) are pure, and tested with `make test`.
