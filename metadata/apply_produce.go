@@ -176,12 +176,22 @@ func (s *State) checkTransactional(tp TopicPartition, p *partitionState, r *Run)
 	return CodeOK
 }
 
+// spanRoom returns for how many more spans there is room when a list of n is copied:
+// a quarter to a half of n, another part for each partition. Partitions that are
+// written alike would otherwise all be copied by the same entry, which stops apply.
+func spanRoom(tp TopicPartition, n int) int {
+	room := n/4 + 4
+	return room + int(pageOfPartition(tp)>>32)%room
+}
+
 // addSpan appends a span.
 func (s *State) addSpan(tp TopicPartition, p *partitionState, sp Span) {
-	room := cap(p.spans)
-	if p.spans = append(p.spans, sp); cap(p.spans) != room {
-		p.trimmedSpans = 0 // the new backing has no trimmed spans
+	if len(p.spans) == cap(p.spans) {
+		next := make([]Span, len(p.spans), len(p.spans)+spanRoom(tp, len(p.spans)))
+		copy(next, p.spans)
+		p.spans, p.trimmedSpans = next, 0 // the new backing has no trimmed spans
 	}
+	p.spans = append(p.spans, sp)
 	if len(p.spans) == 1 {
 		s.indexFirstSpan(tp, p)
 	}

@@ -140,10 +140,12 @@ func (p *indexedPage) cut(from []byte) ([]byte, error) {
 	return b, nil
 }
 
-// makeRoom makes the list of all spans, once: a state may have gigabytes of them.
+// makeRoom makes the list of all spans, once: a state may have gigabytes of them. The
+// room for more is another one for each partition, as of spanRoom.
 func (c *loadedChunks) makeRoom() {
 	if c.spans == nil {
-		c.spans = make([]Span, len(c.pages)*spanChunk, (len(c.pages)+1)*spanChunk)
+		n := len(c.pages) * spanChunk
+		c.spans = make([]Span, n, n+spanChunk+spanRoom(c.tp, n)/8)
 	}
 }
 

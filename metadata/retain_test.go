@@ -65,3 +65,16 @@ func TestTrimmedSpansAreNotKept(t *testing.T) {
 		}
 	}
 }
+
+// Partitions that are written alike are not copied by the same entry.
+func TestSpansOfPartitionsAreCopiedAtDifferentTimes(t *testing.T) {
+	rooms := map[int]int{}
+	for p := range Partition(300) {
+		rooms[spanRoom(TopicPartition{TopicID{1}, p}, 10_000)]++
+	}
+	for room, n := range rooms {
+		if n > 5 || room < 2_500 || room > 5_100 {
+			t.Errorf("%d of 300 partitions have room for %d", n, room)
+		}
+	}
+}
