@@ -120,7 +120,7 @@ suite-differential: ## zonewise beside Apache Kafka 4.4.0, request by request (D
 suite-mains: ## programs of Apache Kafka's own system tests: Streams exactly once with kill -9, verifiable clients, copiers (SUITE_DURATION, SUITE_RUN=Connect,MirrorMaker)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 60m -run 'TestMains$$' ./test/suites/external
 
-suite-junit: ## Apache Kafka's own JUnit tests of its clients and tools, each on a fresh zonewise (SUITE_PART=clients or tools, SUITE_RUN=Class.method; SUITE_TARGET=kafka: beside)
+suite-junit: ## Apache Kafka's own JUnit tests of its clients and tools, each on a fresh zonewise (SUITE_PART=clients, tools or core, SUITE_RUN=Class.method; SUITE_TARGET=kafka: beside)
 	SUITE_REPORT=$(SUITE_REPORT) $(GO) test -tags external -count=1 -v -timeout 220m -run 'TestJUnit$$/$(SUITE_PART)' ./test/suites/external
 
 suite-lists: ## transactions that append and poll, in three zones under faults, judged in Jepsen's way (SUITE_DURATION, SUITE_COUNT)

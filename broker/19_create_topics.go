@@ -7,7 +7,8 @@ package broker
 // numbers of partitions and replicas; its brokers are checked, then ignored:
 // replicas are synthetic. More replicas than brokers are
 // INVALID_REPLICATION_FACTOR if the broker is configured to check that. The
-// response echoes the configs (version 5).
+// response echoes the configs (version 5). A topic to be compacted is created, with
+// a message that says that it is not compacted yet.
 // Gaps: no policies, no quotas.
 
 import (
@@ -24,6 +25,11 @@ import (
 // maxTopicsPerRequest bounds the entry: 1000 topics with configs are about 300
 // KiB.
 const maxTopicsPerRequest = 1000
+
+// compactionNote is the message of a topic that was created. kadm and raw clients
+// return it; most tools show messages of failures only, so that the cluster page and
+// DescribeConfigs' documentation say it, too.
+const compactionNote = "created, but cleanup.policy=compact is not enforced yet: no record is deleted for a newer one of its key"
 
 func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	resp := kmsg.NewPtrCreateTopicsResponse()
@@ -54,6 +60,7 @@ func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.Cre
 			code, text = kerr.PolicyViolation.Code, fmt.Sprintf("more than %d topics in a request", maxTopicsPerRequest)
 		}
 		if rt.ErrorCode, rt.ErrorMessage = code, nullableText(text); code == noError {
+			rt.ErrorMessage = s.unenforcedPolicy(cmd.Configs)
 			rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = cmd.ID, cmd.Partitions, cmd.ReplicationFactor
 			rt.Configs = s.echoConfigs(cmd.Configs)
 			cmds, at = append(cmds, cmd), append(at, len(resp.Topics))
@@ -72,6 +79,18 @@ func (s *Server) handleCreateTopics(ctx context.Context, r *request, q *kmsg.Cre
 		}
 	}
 	return resp
+}
+
+// unenforcedPolicy returns what an operator must know of a new topic's
+// cleanup.policy, or nil. Refusing compact would break Kafka Streams and Connect.
+func (s *Server) unenforcedPolicy(set map[string]string) (text *string) {
+	s.cfg.Replica.View(func(st *metadata.State) {
+		own := s.readOwnSettings(st)
+		if readTopicRules(&own, set).batch.compacted {
+			text = nullableText(compactionNote)
+		}
+	})
+	return text
 }
 
 // planTopicCreation checks one topic and makes its command.

@@ -3,8 +3,8 @@ package broker
 // DeleteRecords, key 21, versions 0-2.
 //
 // Behaviour: raises the log start; -1 is the high watermark, beyond it is
-// OFFSET_OUT_OF_RANGE. A topic whose cleanup.policy lacks delete is
-// POLICY_VIOLATION.
+// OFFSET_OUT_OF_RANGE. A topic whose cleanup.policy has compact without delete
+// is POLICY_VIOLATION.
 // Gaps: none.
 
 import (
@@ -63,7 +63,7 @@ func (s *Server) planTrim(name string, index int32, offset int64) (cmd metadata.
 		switch {
 		case !ok || !there:
 			code = kerr.UnknownTopicOrPartition.Code
-		case !hasDeletePolicy(&own, t.Configs):
+		case refusesTrim(&own, t.Configs):
 			code = kerr.PolicyViolation.Code
 		case offset < -1 || offset > int64(h.Next):
 			code = kerr.OffsetOutOfRange.Code

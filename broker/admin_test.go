@@ -50,8 +50,11 @@ func TestTopicsAreCreatedGrownDescribedTrimmedAndDeleted(t *testing.T) {
 	if err != nil || created.Error() != nil || created["one"].NumPartitions != 3 || created["one"].ID == (kadm.TopicID{}) {
 		t.Fatalf("%v %v %+v", err, created.Error(), created)
 	}
-	if _, err := adm.CreateTopic(ctx, 3, 1, nil, "two"); err != nil {
-		t.Fatal(err)
+	if text := created["one"].ErrMessage; !strings.Contains(text, "cleanup.policy=compact is not enforced yet") {
+		t.Errorf("the message of a compacted topic: %q", text)
+	}
+	if two, err := adm.CreateTopic(ctx, 3, 1, nil, "two"); err != nil || two.ErrMessage != "" {
+		t.Fatalf("%v, message %q", err, two.ErrMessage)
 	}
 	for name, want := range map[string]error{"one": kerr.TopicAlreadyExists, "a/b": kerr.InvalidTopicException, "..": kerr.InvalidTopicException, "": kerr.InvalidTopicException} {
 		got, _ := adm.CreateTopics(ctx, 1, 1, nil, name)

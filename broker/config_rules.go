@@ -10,10 +10,10 @@ import (
 
 // topicConfigRules are the effects of a topic's configs.
 type topicConfigRules struct {
-	batch           batchRules
-	lane            metadata.Lane
-	hasDeletePolicy bool               // cleanup.policy contains delete
-	levels          [codecZstd + 1]int // compression levels by codec
+	batch       batchRules
+	lane        metadata.Lane
+	refusesTrim bool               // cleanup.policy has compact without delete
+	levels      [codecZstd + 1]int // compression levels by codec
 }
 
 // defaultRules are the rules of a topic without configs, by Kafka's defaults;
@@ -61,14 +61,16 @@ func readBatchRules(b *brokerSettings, set map[string]string) (batchRules, metad
 	return rules.batch, rules.lane
 }
 
-// hasDeletePolicy reports whether the topic's policy contains delete.
-func hasDeletePolicy(b *brokerSettings, set map[string]string) bool {
-	return readTopicRules(b, set).hasDeletePolicy
+// refusesTrim reports whether the topic refuses DeleteRecords: its policy has compact
+// without delete. The empty policy (KIP-1161) does not refuse it.
+func refusesTrim(b *brokerSettings, set map[string]string) bool {
+	return readTopicRules(b, set).refusesTrim
 }
 
 func setCleanupPolicy(r *topicConfigRules, v string) {
 	policy := splitList(v)
-	r.batch.compacted, r.hasDeletePolicy = slices.Contains(policy, "compact"), slices.Contains(policy, "delete")
+	r.batch.compacted = slices.Contains(policy, "compact")
+	r.refusesTrim = r.batch.compacted && !slices.Contains(policy, "delete")
 }
 
 func newLevelRule(codec int) func(*topicConfigRules, string) {

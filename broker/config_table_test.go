@@ -338,13 +338,18 @@ func TestRulesOfBatchesComeFromTheTable(t *testing.T) {
 	var b brokerSettings
 	rules, lane := readBatchRules(&b, nil)
 	want := batchRules{maxBytes: 1048588, segmentBytes: 1 << 30, maxBeforeMs: 1<<63 - 1, maxAfterMs: 3_600_000, codec: codecProducer}
-	if rules != want || lane != metadata.LaneStandard || !hasDeletePolicy(&b, nil) {
+	if rules != want || lane != metadata.LaneStandard || refusesTrim(&b, nil) {
 		t.Errorf("%+v in lane %v", rules, lane)
 	}
 	rules, lane = readBatchRules(&b, map[string]string{"compression.type": "zstd", "compression.zstd.level": "7", "cleanup.policy": "compact", latencyConfig: "low", "max.message.bytes": "5"})
 	want.codec, want.codecLevel, want.compacted, want.maxBytes = codecZstd, 7, true, 5
 	if rules != want || lane != metadata.LaneLow {
 		t.Errorf("%+v in lane %v", rules, lane)
+	}
+	for policy, refused := range map[string]bool{"compact": true, "compact,delete": false, "delete": false, "": false} {
+		if refusesTrim(&b, map[string]string{"cleanup.policy": policy}) != refused {
+			t.Errorf("cleanup.policy %q refuses DeleteRecords: %v, want %v", policy, !refused, refused)
+		}
 	}
 	b.all = map[string]string{"message.max.bytes": "6", "log.message.timestamp.type": "LogAppendTime"}
 	b.own = map[string]string{"message.max.bytes": "7"}

@@ -454,3 +454,15 @@ func TestBrokersThatDidNotCountAreNamed(t *testing.T) {
 		t.Errorf("missing %v, %v", got.Missing, err)
 	}
 }
+
+func TestTopicsThatAreNotCompactedAreMarked(t *testing.T) {
+	f := newFixture(ordinaryNames())
+	const mark = "compaction not enforced yet"
+	if body := get(t, serve(t, f), "/").Body.String(); strings.Contains(body, mark) {
+		t.Error("a topic that deletes is marked")
+	}
+	f.cluster.Topics[1].Compacted = true
+	if body := get(t, serve(t, f), "/").Body.String(); strings.Count(body, mark) != 1 {
+		t.Error("the page does not say which topic is not compacted")
+	}
+}

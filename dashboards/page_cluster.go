@@ -50,6 +50,7 @@ type clientView struct {
 type topicView struct {
 	Name, Bytes, Records string
 	Partitions           int
+	Compacted            bool // it wants to be: that is not enforced yet
 }
 
 // shownClusterTopics bounds the page's list of topics; the API has them all.
@@ -80,7 +81,7 @@ func viewCluster(c *Cluster) clusterView {
 		v.Partitions += t.Partitions
 		v.Topics = append(v.Topics, topicView{
 			costmodel.Printable(t.Name), costkeys.UnitBytes.Human(costkeys.Units(t.Bytes)),
-			strings.TrimSuffix(costkeys.UnitRecords.Human(costkeys.Units(t.Records)), " records"), t.Partitions,
+			strings.TrimSuffix(costkeys.UnitRecords.Human(costkeys.Units(t.Records)), " records"), t.Partitions, t.Compacted,
 		})
 	}
 	slices.SortStableFunc(v.Topics, func(a, b topicView) int { return cmp.Compare(a.Name, b.Name) })

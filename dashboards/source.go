@@ -101,4 +101,6 @@ type Topic struct {
 	Partitions int              `json:"partitions"`
 	Bytes      uint64           `json:"bytes"`
 	Records    uint64           `json:"records"`
+	// Compacted: cleanup.policy has compact, which is not enforced yet.
+	Compacted bool `json:"compaction_not_enforced,omitempty"`
 }

@@ -33,18 +33,23 @@ func (s *State) Retention(t *Topic) Retention {
 		}
 		return def
 	}
-	policy, set := t.Configs["cleanup.policy"]
-	if !set {
-		if policy, set = brokers["log.cleanup.policy"]; !set {
-			policy = "delete"
-		}
-	}
-	deletes := slices.ContainsFunc(strings.Split(policy, ","), func(p string) bool { return strings.TrimSpace(p) == "delete" })
-	if !deletes {
+	if !s.HasPolicy(t, "delete") {
 		return Retention{-1, -1}
 	}
 	return Retention{Time: UnixMilli(config("retention.ms", "log.retention.ms", int64(DefaultRetentionTime))),
 		Bytes: config("retention.bytes", "log.retention.bytes", -1)}
+}
+
+// HasPolicy reports whether a topic's cleanup.policy, its own or the brokers' default,
+// has delete or compact.
+func (s *State) HasPolicy(t *Topic, policy string) bool {
+	all, set := t.Configs["cleanup.policy"]
+	if !set {
+		if all, set = s.Configs(ResourceBroker, "")["log.cleanup.policy"]; !set {
+			all = "delete"
+		}
+	}
+	return slices.ContainsFunc(strings.Split(all, ","), func(p string) bool { return strings.TrimSpace(p) == policy })
 }
 
 // commitTime is a state time and a revision: what was committed up to the revision

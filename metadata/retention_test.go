@@ -282,3 +282,21 @@ func TestTheRetentionRoleDeletesByItself(t *testing.T) {
 		b.stop()
 	})
 }
+
+func TestPoliciesAreTheTopicsOrTheBrokersDefault(t *testing.T) {
+	w := newRetentionWorld(t, 1, nil)
+	check := func(own map[string]string, compacts, deletes bool) {
+		t.Helper()
+		topic := &Topic{ID: w.topic, Configs: own}
+		if got := [2]bool{w.state.HasPolicy(topic, "compact"), w.state.HasPolicy(topic, "delete")}; got != [2]bool{compacts, deletes} {
+			t.Errorf("%v compacts and deletes: %v", own, got)
+		}
+	}
+	check(nil, false, true)
+	check(map[string]string{"cleanup.policy": "compact"}, true, false)
+	check(map[string]string{"cleanup.policy": "delete, compact"}, true, true)
+	check(map[string]string{"cleanup.policy": ""}, false, false)
+	w.do1(t, SetConfigs{Resource: ResourceBroker, Set: map[string]string{"log.cleanup.policy": "compact"}})
+	check(nil, true, false)
+	check(map[string]string{"cleanup.policy": "delete"}, false, true)
+}

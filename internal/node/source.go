@@ -35,7 +35,7 @@ func (s *source) Cluster(ctx context.Context) dashboards.Cluster {
 		if broker.InternalTopic(t.Name) {
 			continue // a name without records
 		}
-		view := dashboards.Topic{Name: t.Name, ID: t.ID, Partitions: int(t.Partitions)}
+		view := dashboards.Topic{Name: t.Name, ID: t.ID, Partitions: int(t.Partitions), Compacted: st.HasPolicy(&t, "compact")}
 		for p := range t.Partitions {
 			tp := metadata.TopicPartition{Topic: t.ID, Partition: metadata.Partition(p)}
 			head, _ := st.Partition(tp)

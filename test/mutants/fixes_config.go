@@ -11,6 +11,10 @@ func configFixes() []mutant {
 			"	case now > old*2:\n		return fmt.Sprintf(\"Dynamic", "	case now > old*2000:\n		return fmt.Sprintf(\"Dynamic"}}},
 		{name: "settings of one broker are taken for all", pkg: "./broker", run: "TestSettingsOfBrokers", edits: []edit{{"broker/config_broker_check.go",
 			"	case forAll && k.Mode == configs.PerBroker:", "	case forAll && k.Mode == configs.PerBroker && k.PerListener:"}}},
+		{name: "a topic without a policy refuses DeleteRecords", pkg: "./broker", run: "TestRulesOfBatchesComeFromTheTable", edits: []edit{{"broker/config_rules.go",
+			"	r.refusesTrim = r.batch.compacted && !slices.Contains(policy, \"delete\")", "	r.refusesTrim = !slices.Contains(policy, \"delete\")"}}},
+		{name: "a topic to be compacted is created without a word", pkg: "./broker", run: "TestTopicsAreCreatedGrown", edits: []edit{{"broker/19_create_topics.go",
+			"			rt.ErrorMessage = s.unenforcedPolicy(cmd.Configs)\n", ""}}},
 		{name: "max.connections is returned and not enforced", pkg: "./broker", run: "TestMaxConnections", edits: []edit{{"broker/server.go",
 			"	limit := s.connectionLimit()", "	limit := MaxConnections"}}},
 	}

@@ -6,7 +6,8 @@
 // generator, and fails for each difference that test/oracle/allowed.yaml does not
 // explain. Differences of generated scenarios are minimised and printed as scenario
 // files. TestClientsMeetTheAllowedDifferences shows the allowed differences with
-// franz-go against both.
+// franz-go against both. TestRetentionBesideKafka compares what a client sees of
+// retention, DeleteRecords and deleted topics over time.
 //
 // Environment: DURATION of generated requests (2m; an hour for a full run), SEED
 // (default: random, printed), SUITE_REPORT=docs/compatibility.md to write the

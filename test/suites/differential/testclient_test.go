@@ -68,6 +68,7 @@ type rawBatch struct {
 	sequence int32
 	values   []string // nil: null instead of records
 	deltas   []int32  // of offsets; nil: 0, 1, 2
+	noTime   bool     // timestamps of -1
 }
 
 func (b rawBatch) encode() []byte {
@@ -76,6 +77,9 @@ func (b rawBatch) encode() []byte {
 	}
 	rb := kmsg.NewRecordBatch()
 	now := time.Now().UnixMilli()
+	if b.noTime {
+		now = -1
+	}
 	rb.Magic, rb.FirstTimestamp, rb.MaxTimestamp = 2, now, now
 	rb.ProducerID, rb.ProducerEpoch, rb.FirstSequence = -1, -1, -1
 	if b.producer > 0 {

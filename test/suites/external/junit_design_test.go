@@ -18,6 +18,7 @@ const (
 	unclean      = "every broker serves every partition: none is without a leader while one runs, and where is a hash's word"
 	internal     = "positions and transactions are in the log: Kafka's internal topics hold nothing"
 	oneLogDir    = "a broker has one log directory, the bucket: there is no second to move to"
+	noFiles      = "broker internals: the test damages a file of a segment"
 	laterConfigs = "configs are returned as by Apache Kafka 4.4, the test is of an earlier version"
 	recovered    = "a broker that is the last to drain names those that drain too, so a client knows the broker that comes back"
 )
@@ -27,6 +28,8 @@ func junitKnownFailures() []knownFailure {
 	return []knownFailure{
 		{"ListOffsetsIntegrationTest.", "expected leader: ", reassigned},
 		{"ProducerSendWhileDeletionTest.testSendWithTopicReassignmentIsMidWay", "Waiting for leader to become ", reassigned},
+		{"PlaintextAdminIntegrationTest.testDeleteRecordsAfterCorruptRecords", "", noFiles},
+		{"PlaintextAdminIntegrationTest.testCreateDeleteTopics", "expected: <1> but was: <3>", synthetic},
 		{"ClientRebootstrapTest.testAdminRebootstrapDisabled", "nothing was thrown", recovered},
 		{"ClientRebootstrapTest.testProducerRebootstrapDisabled", "nothing was thrown", recovered},
 		{"DescribeProducersWithBrokerIdTest.testDescribeProducersWithInvalidBrokerId", "nothing was thrown", "every broker serves every partition, replica or not"},

@@ -27,12 +27,16 @@ type junitPart struct {
 	jar     string // the tests, without version and ending
 	pom     string // in test/tools/kafka-junit
 	least   int    // minimum of passed tests in a whole run
+	classes string // regular expression
+	run     string // regular expression of Class.method, if SUITE_RUN is empty
 }
 
-// Maven has the client integration tests in one version only.
+// Maven has the client integration tests in one version only. Of the core module, most
+// tests look into brokers of their own process: what is deleted is asked for here.
 var junitParts = []junitPart{
-	{"clients", "4.3.1", "kafka-clients-integration-tests", "pom-clients.xml", 200},
-	{"tools", "4.1.1", "kafka-tools", "pom-tools.xml", 80},
+	{"clients", "4.3.1", "kafka-clients-integration-tests", "pom-clients.xml", 200, ".*", ""},
+	{"tools", "4.1.1", "kafka-tools", "pom-tools.xml", 80, ".*", ""},
+	{"core", "4.3.1", "kafka_2.13", "pom-clients.xml", 10, "kafka[.]api[.]PlaintextAdminIntegrationTest", "DeleteRecords|LogStartOffset|DeleteTopics"},
 }
 
 const junitLimit = 100 * time.Minute
@@ -53,7 +57,11 @@ func TestJUnit(t *testing.T) {
 			if os.Getenv("SUITE_TARGET") == "kafka" {
 				on.name = "Apache Kafka " + p.version
 			}
-			v := p.runPart(t, on.name != "zonewise", os.Getenv("SUITE_RUN"))
+			run := os.Getenv("SUITE_RUN")
+			if run == "" {
+				run = p.run
+			}
+			v := p.runPart(t, on.name != "zonewise", run)
 			p.rerunFailed(t, on.name != "zonewise", &v)
 			version, least := fmt.Sprintf("Apache Kafka %s %s (JUnit)", p.version, p.jar), p.least
 			if run := os.Getenv("SUITE_RUN"); run != "" {
@@ -106,7 +114,7 @@ func (p *junitPart) runPart(t *testing.T, beside bool, only string) suiteResult 
 	}
 	folder := t.TempDir()
 	shim, verdictFile := filepath.Join(folder, "shim"), filepath.Join(folder, "verdicts")
-	compileShim(t, filepath.Join(tools, "java"), classes, shim)
+	compileShim(t, filepath.Join(tools, "java"), classes, shim, !beside)
 	program, err := cluster.Program(folder)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +126,7 @@ func (p *junitPart) runPart(t *testing.T, beside bool, only string) suiteResult 
 	defer release()
 	args := []string{"-Xmx1g", "-cp", shim + ":" + classes, "-Dzonewise.run=" + only, fmt.Sprintf("-Dzonewise.beside=%v", beside),
 		"-Dzonewise.program=" + program, fmt.Sprintf("-Dzonewise.addresses=127.%d", block), "-Dzonewise.folder=" + folder, "-Dzonewise.verdicts=" + verdictFile,
-		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=summary", "--include-classname=.*", "--include-tag=integration",
+		"org.junit.platform.console.ConsoleLauncher", "execute", "--details=summary", "--include-classname=" + p.classes, "--include-tag=integration",
 		// They need the tests of Connect and of Streams on the class path.
 		"--exclude-classname=.*[.](ConnectPluginPathTest|ResetIntegration(WithSsl)?Test|.*StreamsGroup.*Test)",
 		"--scan-classpath=" + filepath.Join(filepath.Dir(classes), p.jar+"-"+p.version+"-test.jar"), "--config=junit.jupiter.extensions.autodetection.enabled=true"}
@@ -144,11 +152,16 @@ func (p *junitPart) runPart(t *testing.T, beside bool, only string) suiteResult 
 	return v
 }
 
-func compileShim(t *testing.T, sources, classes, into string) {
+// compileShim compiles our ClusterInstance, and the class that stands for Kafka's
+// KafkaServerTestHarness if the tests are not to run on Kafka's own brokers.
+func compileShim(t *testing.T, sources, classes, into string, harness bool) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(sources, "zonewise", "junit", "*.java"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no sources in %s: %v", sources, err)
+	}
+	if harness {
+		files = append(files, filepath.Join(sources, "kafka", "integration", "KafkaServerTestHarness.java"))
 	}
 	if out, err := exec.Command("javac", append([]string{"-proc:none", "-d", into, "-cp", classes}, files...)...).CombinedOutput(); err != nil {
 		t.Fatalf("compile the shim: %v\n%s", err, out)

@@ -35,7 +35,8 @@ public final class Chosen implements ExecutionCondition {
             return ConditionEvaluationResult.enabled("a class");
         Method m = context.getTestMethod().get();
         String name = context.getRequiredTestClass().getSimpleName() + "." + m.getName();
-        if (!Pattern.compile(System.getProperty("zonewise.run", "")).matcher(name).find() || !ZonewiseExtension.isClusterTest(m))
+        if (!Pattern.compile(System.getProperty("zonewise.run", "")).matcher(name).find()
+            || !ZonewiseExtension.isClusterTest(m) && !Harness.isTest(context.getRequiredTestClass()))
             return ConditionEvaluationResult.disabled(NOT_ASKED);
         for (var e : LATER.entrySet())
             if (e.getKey().matcher(name).matches())

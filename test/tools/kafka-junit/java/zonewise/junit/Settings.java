@@ -37,10 +37,11 @@ final class Settings {
         Map.entry("group.consumer.heartbeat.interval.ms", new Flag("group-consumer-heartbeat-interval", MS)),
         Map.entry("group.consumer.session.timeout.ms", new Flag("group-consumer-session-timeout", MS)),
         Map.entry("offsets.topic.num.partitions", new Flag("offsets-topic-partitions", SAME)),
+        Map.entry("log.retention.check.interval.ms", new Flag("retention-check-interval", MS)),
         Map.entry("offsets.retention.minutes", new Flag("offsets-retention", MINUTES)));
 
     /** Settings that are cluster-wide broker configs here, set at run time. */
-    private static final List<String> CONFIGS = List.of("message.max.bytes", "log.retention.ms", "log.cleanup.policy", "unclean.leader.election.enable",
+    private static final List<String> CONFIGS = List.of("message.max.bytes", "log.retention.ms", "log.retention.bytes", "log.cleanup.policy", "unclean.leader.election.enable",
         "log.segment.delete.delay.ms", "log.segment.bytes", "min.insync.replicas", "log.message.timestamp.type", "producer.id.expiration.ms", "transactional.id.expiration.ms");
 
     private static final String DISKS = "there are no local logs, segments or cleaners", REPLICAS = "there are no replicas that follow a leader",
