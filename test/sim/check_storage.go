@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zonewise/zonewise/internal/verify"
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
+	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
 // storageSampling: every so many samples of the states, the objects that the newest
@@ -146,6 +148,26 @@ func (r *run) checkStorage() {
 	r.setStorageFaulty(false, false)
 	r.waitStorageClean()
 	r.trace("calm: the bucket is clean")
+	r.verifyBucket()
+}
+
+// verifyBucket: `zonewise verify --deep` finds nothing wrong at the end, object by
+// object, so that a seed replays.
+func (r *run) verifyBucket() {
+	l := r.newestInstance()
+	if l == nil {
+		return
+	}
+	report, err := verify.Run(r.ctx, verify.Config{Bucket: bucket.Prefix(r.mem, cluster), Log: l.log, State: verify.ReplicaState(l.node.Replica()), Deep: true,
+		Concurrency: 1, LeftoverGrace: metadata.UnixMilli(leftoverGrace.Milliseconds()), MaxFindings: maxReports})
+	switch {
+	case err != nil:
+		r.history.reportViolation("verify the bucket at the end: %v", err)
+	case report.Result != verify.Clean:
+		r.history.reportViolation("verify finds %s at the end: %+v", report.Result, report.Findings)
+	default:
+		r.countState(verified, 1)
+	}
 }
 
 // lateStart is how long the broker that starts late is suspended, and deletions have

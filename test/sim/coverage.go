@@ -67,6 +67,7 @@ const (
 	deletionDenied      = "deletion denied"
 	deletionHeld        = "deletion held back in doubt"
 	leftoverFound       = "leftover found and buried"
+	verified            = "bucket verified, and clean"
 	readInGrace         = "reader on an object in its grace"
 	baseMade            = "recovery base made"
 	startMissed         = "start or catching up that met a deleted object"
@@ -96,7 +97,7 @@ func newCoverage() Coverage {
 		endRetried, txnTimedOut, zombieFenced, lateRefused, txnRecovered, partitionReassigned, recoveryGapRead,
 		handedOver, orderRisked, peerDead, topicAgain, configRead, laneMoved, limitReached, clockFound, readDamaged, checkpointDamaged,
 		expiredByAge, expiredBySize, recordsDeleted, readerExpired, releasedSlowly, objectDeleted, archiveCollected, duplicateCollected, checkpointCollected,
-		deletedPartly, deletedLate, deletionDenied, deletionHeld, leftoverFound, readInGrace, baseMade, startMissed, recoveredCollected} {
+		deletedPartly, deletedLate, deletionDenied, deletionHeld, leftoverFound, readInGrace, baseMade, startMissed, recoveredCollected, verified} {
 		c[k] = 0
 	}
 	return c
