@@ -71,7 +71,7 @@ bench-service: ## latency, the log's care and etcd's size with real processes; t
 integration: ## real etcd processes, a real S3 server, network namespaces (RUN: tests)
 	$(GO) test -tags integration -count=1 -timeout 30m -run '$(RUN)' ./s3stream/bucket/s3 ./test/suites/integration
 
-clients: ## Kafka clients of other languages and the Kafka tools, against three zones (FRAMINGS=N, FRAMINGS_SEED=S: framings of compressed batches)
+clients: ## Kafka clients of other languages and the Kafka tools, against three zones (FRAMINGS=N, FRAMINGS_SEED=S: framings of compressed batches; PURGE_DURATION=10m: Kafka Streams purges for long)
 	$(GO) test -tags clients -count=1 -v -parallel 2 -timeout 40m ./test/suites/clients
 
 suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHAOS, SUITE_RUN, SUITE_COUNT; SUITE_TARGET=kafka: beside)
