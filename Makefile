@@ -83,7 +83,7 @@ soak-large: ## a topic of SOAK_BYTES (2 GiB) deleted, and the records of 300 par
 soak-steady: ## bucket, etcd, checkpoint and memory do not grow, under load and idle (SOAK_DURATION, 60m each; SOAK_REPORT=docs/benchmarks.md writes there); samples and plots: data/soak
 	SOAK_DURATION=$${SOAK_DURATION:-60m} $(GO) test -tags soak -count=1 -v -timeout 180m -run '$(or $(RUN),TestSteady)' ./test/suites/soak
 
-clients: ## Kafka clients of other languages and the Kafka tools, against three zones (FRAMINGS=N, FRAMINGS_SEED=S: framings of compressed batches)
+clients: ## Kafka clients of other languages and the Kafka tools, against three zones (FRAMINGS=N, FRAMINGS_SEED=S: framings of compressed batches; PURGE_DURATION=10m: Kafka Streams purges for long)
 	$(GO) test -tags clients -count=1 -v -parallel 2 -timeout 40m ./test/suites/clients
 
 suite-kgo: ## franz-go's own tests against three zones (SUITE_RECORDS, SUITE_CHAOS, SUITE_RUN, SUITE_COUNT; SUITE_TARGET=kafka: beside)

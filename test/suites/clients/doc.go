@@ -28,8 +28,10 @@
 // The first line of each is {"client":name,"version":v}. K and V are base64 or
 // null. A client that fails prints the reason to standard error and exits with 1.
 //
+// TestStreamsPurge runs Kafka Streams with a repartition topic that it purges.
+//
 // The programs and their pinned dependencies are test/tools/clients-java,
-// clients-python, clients-node and clients-go/jsonl. Their dependencies are
+// clients-streams, clients-python, clients-node and clients-go/jsonl. Their dependencies are
 // installed into the user's cache folder, below a name with a hash of the pinned
 // versions. If a runtime is missing, the suite prints "not run: <client>: <why>", and
 // fails if CI=true: not run is not passed.

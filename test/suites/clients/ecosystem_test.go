@@ -48,7 +48,13 @@ func runEcosystem(t *testing.T, d *devserver.Dev) {
 // runProgram runs a program that ends by itself, and returns its output.
 func runProgram(t *testing.T, command []string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), toolLimit)
+	return runProgramFor(t, toolLimit, command, args...)
+}
+
+// runProgramFor is runProgram with a time limit.
+func runProgramFor(t *testing.T, limit time.Duration, command []string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], append(slices.Clone(command[1:]), args...)...)
 	var out, errs bytes.Buffer
