@@ -113,6 +113,7 @@ type Maintenance struct {
 	archiveRefusals     map[Extent]int // refused by apply
 	archivesNamed       int            // used by this session
 	inlinesNamed        int            // the same
+	damagedMoves        int            // archives that were read damaged, one after the other
 }
 
 // NewMaintenance returns the maintenance of a session.

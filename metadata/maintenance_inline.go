@@ -70,8 +70,14 @@ func (c *Maintenance) copyInline(ctx context.Context, w *InlineWriter, a Archive
 	}
 	decoded, err := DecodeArchive(body)
 	if err != nil {
-		return fmt.Errorf("archive %s: %w", a.Object, err)
+		// It was damaged on its way, perhaps: it is read again in the next pass. Not %w:
+		// ErrCorrupt would end this broker.
+		if c.damagedMoves++; c.damagedMoves >= maxDamagedReads {
+			c.cfg.Logger.Error("ALARM: an archive is damaged in the bucket; what is in it stays there", "object", a.Object, "err", err)
+		}
+		return fmt.Errorf("read archive %s, to move record bytes out of it: %v", a.Object, err)
 	}
+	c.damagedMoves = 0
 	for i := range decoded.Entries {
 		e := &decoded.Entries[i]
 		if !live[e.Revision] {
@@ -79,7 +85,7 @@ func (c *Maintenance) copyInline(ctx context.Context, w *InlineWriter, a Archive
 		}
 		start, err := InlineStart(e.Bytes)
 		if err != nil {
-			return fmt.Errorf("archive %s: entry at revision %d: %w", a.Object, e.Revision, err)
+			return fmt.Errorf("archive %s: entry at revision %d: %v", a.Object, e.Revision, err)
 		}
 		if err := w.AddInline(e.Revision, e.Bytes[start:len(e.Bytes)-4]); err != nil {
 			return err

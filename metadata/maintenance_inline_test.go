@@ -1,7 +1,11 @@
 package metadata
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +69,51 @@ func TestInlineBytesAreMovedOutOfOldArchives(t *testing.T) {
 		})
 		c.stop()
 		b.stop()
+		a.stop()
+	})
+}
+
+// damagedArchives damages the reads of some whole archives on their way.
+type damagedArchives struct {
+	Store
+	after time.Time
+	left  atomic.Int64
+}
+
+// Get implements Store.
+func (d *damagedArchives) Get(ctx context.Context, key string, off, length int64) ([]byte, error) {
+	b, err := d.Store.Get(ctx, key, off, length)
+	if err == nil && off == 0 && length < 0 && strings.Contains(key, "/archive/0000000000000001/") && time.Now().After(d.after) && d.left.Add(-1) >= 0 {
+		b = bytes.Clone(b)
+		b[len(b)/2] ^= 1
+	}
+	return b, err
+}
+
+// An archive that is read damaged to be moved from is read again, and ends no broker.
+func TestADamagedReadOfAnOldArchiveEndsNoBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, store := NewMemLog(), &damagedArchives{Store: newMemStore(), after: time.Now().Add(30 * time.Minute)}
+		store.left.Store(2)
+		a := startBroker(t, log, store, "a", 1)
+		topic := TopicID{1}
+		if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{topic, "t", 1, 3, map[string]string{"retention.ms": "-1"}}}, nil); err != nil || out.Commands[0].Code != CodeOK {
+			t.Fatalf("%+v %v", out, err)
+		}
+		e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: make([]byte, 100),
+			Parts: []Part{{Topic: 0, Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
+		if out, err := a.data.commit(t.Context(), e, nil); err != nil || out.Parts[0][0].Code != CodeOK {
+			t.Fatalf("%+v %v", out, err)
+		}
+		time.Sleep(2 * time.Hour)
+		if store.left.Load() >= 0 {
+			t.Error("no read was damaged")
+		}
+		a.r.View(func(s *State) {
+			if len(s.InlineObjects()) != 1 {
+				t.Errorf("%d inline objects", len(s.InlineObjects()))
+			}
+		})
 		a.stop()
 	})
 }
