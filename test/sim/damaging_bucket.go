@@ -75,8 +75,12 @@ func (r *run) damageRead(n int) {
 // damageCheckpoint flips a bit of the next checkpoint that is read.
 func (r *run) damageCheckpoint(int) { r.addDamage(&r.damageCheckpoints, 1) }
 
+// maxDamagedInARow is one less than the damaged reads of one object after which a
+// broker takes the stored object to be damaged, and stops.
+const maxDamagedInARow = 2
+
 func (r *run) addDamage(left *int, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	*left += n
+	*left = min(*left+n, maxDamagedInARow)
 }
