@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -13,26 +12,8 @@ import (
 
 	"github.com/zonewise/zonewise/metadata"
 	"github.com/zonewise/zonewise/s3stream"
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
-
-// logText is a log in memory.
-type logText struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logText) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.b.Reset()
-	return l.b.String()
-}
 
 // failingReader fails every read, after what happens in between.
 type failingReader struct {
@@ -70,7 +51,7 @@ func TestWhatIsToldOfRecordsThatCannotBeRead(t *testing.T) {
 		"trimmed elsewhere": {fmt.Errorf("read: %w", s3stream.ErrTrimmed), false, kerr.OffsetOutOfRange, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var out logText
+			var out logtext.Text
 			reader := &failingReader{err: c.err, during: func() {}}
 			inBubble(t, func(cfg *Config) {
 				reader.Reader = cfg.Reader
@@ -92,7 +73,8 @@ func TestWhatIsToldOfRecordsThatCannotBeRead(t *testing.T) {
 				if got := resp.Topics[0].Partitions[0].ErrorCode; got != c.want.Code {
 					t.Errorf("error %v, want %v", kerr.ErrorForCode(got), c.want)
 				}
-				text := out.take()
+				text := out.String()
+				out.Reset()
 				if got := strings.Contains(text, "level=ERROR"); got != c.alarm {
 					t.Errorf("an error is logged: %v, want %v: %s", got, c.alarm, text)
 				}
@@ -100,7 +82,7 @@ func TestWhatIsToldOfRecordsThatCannotBeRead(t *testing.T) {
 					return
 				}
 				got := r.listOffset("t", 5)
-				if listed := out.take(); got.ErrorCode != c.want.Code || strings.Contains(listed, "level=ERROR") != c.alarm {
+				if listed := out.String(); got.ErrorCode != c.want.Code || strings.Contains(listed, "level=ERROR") != c.alarm {
 					t.Errorf("a search: error %v, want %v; %s", kerr.ErrorForCode(got.ErrorCode), c.want, listed)
 				}
 				if c.alarm && !(strings.Contains(text, corrupt.Object) && strings.Contains(text, "topic=t") && strings.Contains(text, "partition=0")) {

@@ -206,10 +206,7 @@ func (s *State) trimPartition(tp TopicPartition, to Offset) {
 	s.itemHashSum -= hashPartition(tp, *p)
 	p.logStart = max(p.logStart, to)
 	if !p.releasing {
-		if _, finished := s.releaseBelow(tp, p, p.logStart, trimItems); !finished {
-			p.releasing = true
-			s.releases.push(releaseState{topic: tp.Topic, partition: tp.Partition})
-		}
+		s.releaseOrQueue(tp, p)
 	}
 	if !p.releasing {
 		s.indexFirstSpan(tp, p)

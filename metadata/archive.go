@@ -200,25 +200,43 @@ func decodeArchiveIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	count := r.Uint64()
 	copy(ix.digest[:], r.Take(sha256.Size))
 	ix.firstRevision, ix.lastRevision = Revision(r.Uint64()), Revision(r.Uint64())
-	if size == unknownSize && ix.position >= 0 && count < 1<<32 {
-		size = ix.position + int64(count)*archiveIndexItemSize + archiveTrailerSize
+	from, err := indexPlace{ix.position, count, archiveIndexItemSize, archiveTrailerSize}.findIndex(tail, size)
+	if err != nil {
+		return nil, fmt.Errorf("decode archive: %w", err)
 	}
-	if ix.position < 0 || ix.position > size-archiveTrailerSize || count != uint64(size-archiveTrailerSize-ix.position)/archiveIndexItemSize {
-		return nil, bad("index outside the object")
-	}
-	from := int64(len(tail)) - (size - ix.position)
-	if from < 0 {
-		return nil, errShortTail(size - ix.position)
-	}
-	crcAt := len(tail) - 12
-	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
-		return nil, bad("checksum of the index")
-	}
-	r = newReader(tail, int(from))
+	r = newReader(tail, from)
 	for range count {
 		ix.items = append(ix.items, archiveInlineItem{revision: Revision(r.Uint64()), position: int64(r.Uint64()), length: r.Uint32()})
 	}
 	return ix, r.Err()
+}
+
+// indexPlace is what a trailer says of the index before it. A trailer ends with the
+// checksum of both, its magic and four zero bytes.
+type indexPlace struct {
+	position              int64 // of the index in the object
+	count                 uint64
+	itemSize, trailerSize int64
+}
+
+// findIndex returns where the index is in tail, the end of an object of size bytes,
+// once its checksum is right.
+func (p indexPlace) findIndex(tail []byte, size int64) (from int, err error) {
+	if size == unknownSize && p.position >= 0 && p.count < 1<<32 {
+		size = p.position + int64(p.count)*p.itemSize + p.trailerSize
+	}
+	if p.position < 0 || p.position > size-p.trailerSize || p.count != uint64(size-p.trailerSize-p.position)/uint64(p.itemSize) {
+		return 0, fmt.Errorf("%w: index outside the object", ErrCorrupt)
+	}
+	from = len(tail) - int(size-p.position)
+	if from < 0 {
+		return 0, errShortTail(size - p.position)
+	}
+	crcAt := len(tail) - 12
+	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
+		return 0, fmt.Errorf("%w: checksum of the index", ErrCorrupt)
+	}
+	return from, nil
 }
 
 // errShortTail is how many bytes from the end the index begins: tail is too
@@ -244,5 +262,10 @@ func IncarnationKey(i Incarnation) string { return fmt.Sprintf("incarnation/%08x
 
 // ArchiveKey names an archive by its writer and the number of the attempt.
 func ArchiveKey(i Incarnation, g Extent, by SessionID, try int) string {
-	return fmt.Sprintf("%d/archive/%016x/%s-%d", i, uint64(g), by, try)
+	return extentKey(i, "archive", g, by, try)
+}
+
+// extentKey names an object that begins with an extent.
+func extentKey(i Incarnation, folder string, g Extent, by SessionID, try int) string {
+	return fmt.Sprintf("%d/%s/%016x/%s-%d", i, folder, uint64(g), by, try)
 }

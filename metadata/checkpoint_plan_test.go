@@ -51,9 +51,9 @@ func TestRewritingCostsALogarithm(t *testing.T) {
 		grow func(rng *rand.Rand) int
 	}{
 		{"growing evenly", 0, func(*rand.Rand) int { return 8 }},
-		{"growing by leaps", 0, func(rng *rand.Rand) int { return int(math.Exp(rng.Float64() * 4)) }},
+		{"growing in large steps", 0, func(rng *rand.Rand) int { return int(math.Exp(rng.Float64() * 4)) }},
 		{"trimmed evenly", 1500, func(*rand.Rand) int { return 20 }},
-		{"trimmed by leaps", 1500, func(rng *rand.Rand) int { return int(math.Exp(rng.Float64() * 5)) }},
+		{"trimmed in large steps", 1500, func(rng *rand.Rand) int { return int(math.Exp(rng.Float64() * 5)) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, 3))

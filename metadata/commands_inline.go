@@ -58,8 +58,9 @@ func (c MoveInline) apply(s *State, _ *Entry) CommandOutcome {
 		}
 	}
 	var dead []Extent
+	needed := s.neededFrom()
 	for _, x := range moved {
-		if !s.archiveNeeded(x) {
+		if x < needed {
 			dead = append(dead, x)
 		}
 	}

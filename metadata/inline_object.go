@@ -32,7 +32,7 @@ const (
 // InlineKey names an inline object by the first extent whose bytes it has, its writer
 // and a number.
 func InlineKey(i Incarnation, first Extent, by SessionID, try int) string {
-	return fmt.Sprintf("%d/inline/%016x/%s-%d", i, uint64(first), by, try)
+	return extentKey(i, "inline", first, by, try)
 }
 
 // InlineWriter builds an inline object in memory.
@@ -69,9 +69,6 @@ func (o *InlineWriter) AddInline(rev Revision, b []byte) error {
 	return nil
 }
 
-// Bytes returns how many inline bytes were added.
-func (o *InlineWriter) Bytes() int64 { return int64(len(o.w.b)) - inlineHeadSize }
-
 // Finish returns the object.
 func (o *InlineWriter) Finish() []byte {
 	at := len(o.w.b)
@@ -98,21 +95,14 @@ func decodeInlineIndex(tail []byte, size int64) (*archiveInlineIndex, error) {
 	count := r.Uint64()
 	r.Uint64()
 	ix.lastRevision = Revision(r.Uint64())
-	if size == unknownSize && ix.position >= 0 && count < 1<<32 {
-		size = ix.position + int64(count)*inlineIndexItemSize + inlineTrailerSize
-	}
-	if ix.position < inlineHeadSize || ix.position > size-inlineTrailerSize || count != uint64(size-inlineTrailerSize-ix.position)/inlineIndexItemSize {
+	if ix.position < inlineHeadSize {
 		return nil, bad("index outside the object")
 	}
-	from := int64(len(tail)) - (size - ix.position)
-	if from < 0 {
-		return nil, errShortTail(size - ix.position)
+	from, err := indexPlace{ix.position, count, inlineIndexItemSize, inlineTrailerSize}.findIndex(tail, size)
+	if err != nil {
+		return nil, fmt.Errorf("decode inline object: %w", err)
 	}
-	crcAt := len(tail) - 12
-	if got := crc32.Checksum(tail[from:crcAt], castagnoli); got != binary.BigEndian.Uint32(tail[crcAt:]) {
-		return nil, bad("checksum of the index")
-	}
-	r = newReader(tail, int(from))
+	r = newReader(tail, from)
 	for range count {
 		it := archiveInlineItem{Revision(r.Uint64()), int64(r.Uint64()), r.Uint32(), r.Uint32()}
 		if it.position < inlineHeadSize || it.position+int64(it.length) > ix.position {

@@ -51,7 +51,7 @@ func FuzzDecodeInlineObject(f *testing.F) {
 		w := NewInlineWriter()
 		for _, e := range list {
 			if err := w.AddInline(e.Revision, e.Bytes); err != nil {
-				t.Skip() // revisions below 1
+				return // revisions below 1
 			}
 		}
 		if again, err := DecodeInlineObject(w.Finish()); err != nil || fmt.Sprint(again) != fmt.Sprint(list) {

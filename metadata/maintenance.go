@@ -103,7 +103,7 @@ type Maintenance struct {
 	checkpointer Checkpointer
 	retention    retentionPass
 	jobs         jobTable
-	lastBase     time.Time    // when a checkpoint was made a recovery base, or this session began to
+	lastBase     time.Time    // when this session made a checkpoint a recovery base
 	clocks       clockMarks   // written by publishStatus, read by advanceTime
 	lastTick     observedTime // of advanceTime
 

@@ -10,9 +10,6 @@ import (
 // maintainCheckpoints is one pass of the checkpoint role: it makes a checkpoint a
 // recovery base when that is due, and writes the next checkpoint.
 func (c *Maintenance) maintainCheckpoints(ctx context.Context, role Role) error {
-	if c.lastBase.IsZero() {
-		c.lastBase = time.Now().Add(-c.cfg.Times.Base) // a new holder does not know when the last one was made
-	}
 	if time.Since(c.lastBase) >= c.cfg.Times.Base {
 		if err := c.makeBase(ctx, role); err != nil {
 			return err

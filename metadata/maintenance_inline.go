@@ -9,27 +9,22 @@ import (
 // maxInlineObject is about how many bytes are moved into one inline object.
 const maxInlineObject = 64 << 20
 
-// inlineMove is one move: the archives from first to last.
-type inlineMove struct {
-	archives []ArchiveRef
-}
-
 // moveInline is one pass of the role that moves inline bytes which are still live some
 // time after they were archived: one record must not keep an archive.
 func (c *Maintenance) moveInline(ctx context.Context, role Role) error {
-	var due inlineMove
+	var due []ArchiveRef
 	c.cfg.Replica.View(func(s *State) { due = s.planInlineMove(UnixMilli(c.cfg.Times.InlineAge.Milliseconds())) })
-	if len(due.archives) == 0 {
+	if len(due) == 0 {
 		return nil
 	}
 	start, err := c.cfg.Log.Start(ctx)
 	if err != nil {
 		return err
 	}
-	first, last := due.archives[0], due.archives[len(due.archives)-1]
+	first, last := due[0], due[len(due)-1]
 	live := c.cfg.Replica.Snapshot().liveInline(first.First, last.Last)
 	w := NewInlineWriter()
-	for _, a := range due.archives {
+	for _, a := range due {
 		if err := c.copyInline(ctx, w, a, live); err != nil {
 			return err
 		}
@@ -96,7 +91,7 @@ func (c *Maintenance) copyInline(ctx context.Context, w *InlineWriter, a Archive
 
 // planInlineMove returns the oldest archives with live inline bytes, if they are older
 // than an age: as many as go into one object.
-func (s *State) planInlineMove(age UnixMilli) (m inlineMove) {
+func (s *State) planInlineMove(age UnixMilli) (out []ArchiveRef) {
 	var bytes int64
 	for _, o := range s.archives.order {
 		a := s.archives.rows.get(o.extent)
@@ -106,12 +101,12 @@ func (s *State) planInlineMove(age UnixMilli) (m inlineMove) {
 		if a.LiveInline == 0 {
 			continue
 		}
-		if bytes += a.LiveInline; len(m.archives) == MaxMovedArchives || bytes > maxInlineObject && len(m.archives) > 0 {
+		if bytes += a.LiveInline; len(out) == MaxMovedArchives || bytes > maxInlineObject && len(out) > 0 {
 			break
 		}
-		m.archives = append(m.archives, *a)
+		out = append(out, *a)
 	}
-	return m
+	return out
 }
 
 // lastCommitTime returns the newest revision whose commit time is known.

@@ -27,13 +27,7 @@ func TestInlineBytesAreMovedOutOfOldArchives(t *testing.T) {
 		want := map[Offset]string{}
 		for i := range 200 {
 			payload := fmt.Sprintf("%0100d", i)
-			e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: []byte(payload),
-				Parts: []Part{{Topic: 0, Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
-			out, err := a.data.commit(t.Context(), e, nil)
-			if err != nil || out.Parts[0][0].Code != CodeOK {
-				t.Fatalf("%+v %v", out, err)
-			}
-			want[out.Parts[0][0].Offset] = payload
+			want[a.produceInline(TopicPartition{topic, 0}, []byte(payload), 0)] = payload
 			time.Sleep(time.Second)
 		}
 		for hour := range 4 {
@@ -100,11 +94,7 @@ func TestADamagedReadOfAnOldArchiveEndsNoBroker(t *testing.T) {
 		if out, err := a.sub.Submit(t.Context(), []Command{CreateTopic{topic, "t", 1, 3, map[string]string{"retention.ms": "-1"}}}, nil); err != nil || out.Commands[0].Code != CodeOK {
 			t.Fatalf("%+v %v", out, err)
 		}
-		e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: make([]byte, 100),
-			Parts: []Part{{Topic: 0, Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
-		if out, err := a.data.commit(t.Context(), e, nil); err != nil || out.Parts[0][0].Code != CodeOK {
-			t.Fatalf("%+v %v", out, err)
-		}
+		a.produceInline(TopicPartition{topic, 0}, make([]byte, 100), 0)
 		time.Sleep(2 * time.Hour)
 		if store.left.Load() >= 0 {
 			t.Error("no read was damaged")

@@ -51,14 +51,11 @@ func (t *jobTable) succeed(role string) {
 	t.change(role, func(j *JobStatus) { j.LastSuccess = time.Now() })
 }
 
-// setFullness records how full the pass under way is.
-func (c *Maintenance) setFullness(role string, percent int) {
+// SetFullness records how much of what a pass of a role's work may do the one under way
+// has done, in percent.
+func (c *Maintenance) SetFullness(role string, percent int) {
 	c.jobs.change(role, func(j *JobStatus) { j.Fullness = percent })
 }
-
-// SetFullness is for role tasks of other packages: how much of what a pass may do the
-// last one did, in percent.
-func (c *Maintenance) SetFullness(role string, percent int) { c.setFullness(role, percent) }
 
 // Jobs returns the status of the roles' work, sorted by role.
 func (c *Maintenance) Jobs() []JobStatus {

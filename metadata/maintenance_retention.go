@@ -31,7 +31,7 @@ func (c *Maintenance) enforceRetention(ctx context.Context, role Role) error {
 	}
 	visited := 0
 	for n := range maxRetentionEntries {
-		c.setFullness(RoleRetention, (n+1)*100/maxRetentionEntries)
+		c.SetFullness(RoleRetention, (n+1)*100/maxRetentionEntries)
 		cmds, looked, more := c.planRetention(maxTopicsVisited - visited)
 		visited += looked
 		if len(cmds) == 0 {

@@ -1,7 +1,6 @@
 package metadata
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/zonewise/zonewise/test/testenv/logtext"
 )
 
 // cutLog is a log from which one broker can be cut off.
@@ -113,25 +114,8 @@ func (m *memStore) deleteObjects(part string, below uint64) (n int) {
 type following struct {
 	t   *testing.T
 	r   *Replica
-	out lines
+	out logtext.Text
 	end func() error
-}
-
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), part)
 }
 
 func follow(t *testing.T, log Log, store Store) *following {
@@ -213,7 +197,7 @@ func TestAFollowerWhoseArchivesWereDeletedTakesTheCheckpoint(t *testing.T) {
 		cut.cut(false)
 		f.catchUp(30 * time.Second)
 		f.sameAs(a)
-		if n := f.out.count("/archive/"); n == 0 {
+		if n := strings.Count(f.out.String(), "/archive/"); n == 0 {
 			t.Error("no line names the missing archive")
 		}
 	})
@@ -260,10 +244,10 @@ func TestAMissingCheckpointIsWaitedFor(t *testing.T) {
 		}
 		f := follow(t, log, store)
 		time.Sleep(10 * time.Second)
-		if n := f.out.count("missing from the bucket"); n == 0 || n > 20 || f.out.count(first.Checkpoint.Object) < n {
+		if n := strings.Count(f.out.String(), "missing from the bucket"); n == 0 || n > 20 || strings.Count(f.out.String(), first.Checkpoint.Object) < n {
 			t.Errorf("%d lines in 10 s name the missing checkpoint", n)
 		}
-		if n := f.out.count("corrupt"); n != 0 {
+		if n := strings.Count(f.out.String(), "corrupt"); n != 0 {
 			t.Errorf("%d lines call it corrupt", n)
 		}
 		if f.r.Applied() != 0 {

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -65,8 +66,9 @@ func (s *State) namesObject(class ObjectClass, key string) bool {
 		a := s.inlines.rows.get(k.Extent)
 		return err != nil || a != nil && a.Object == key
 	case ObjectCheckpoint:
-		_, ok := checkpointObjects(s.checkpoints)[key]
-		return ok
+		return slices.ContainsFunc(s.checkpoints, func(c CheckpointRecord) bool {
+			return slices.ContainsFunc(c.Objects, func(o CheckpointObject) bool { return o.Key == key })
+		})
 	}
 	return false
 }
@@ -82,79 +84,60 @@ type ObjectKey struct {
 
 // ParseObjectKey reads a key that ObjectName.Key, ArchiveKey, InlineKey, CheckpointKey
 // or IncarnationKey wrote.
-func ParseObjectKey(key string) (k ObjectKey, err error) {
-	bad := func() (ObjectKey, error) {
-		return ObjectKey{}, fmt.Errorf("parse object key %q: not one of zonewise", key)
-	}
-	part := strings.Split(key, "/")
-	if len(part) == 2 && part[0] == "incarnation" {
-		n, err := strconv.ParseUint(part[1], 16, 32)
-		k = ObjectKey{Class: ObjectIncarnation, Incarnation: Incarnation(n)}
-		if err != nil || IncarnationKey(k.Incarnation) != key {
-			return bad()
-		}
+func ParseObjectKey(key string) (ObjectKey, error) {
+	if k, written := readObjectKey(strings.Split(key, "/")); written != "" && written == key {
 		return k, nil
 	}
-	if len(part) < 3 {
-		return bad()
+	return ObjectKey{}, fmt.Errorf("parse object key %q: not one of zonewise", key)
+}
+
+// readObjectKey reads what it can of a key's parts, and writes that again: only of a
+// right key it is the same. Nothing is written of what is no key at all.
+func readObjectKey(part []string) (k ObjectKey, written string) {
+	if len(part) == 2 && part[0] == "incarnation" {
+		k = ObjectKey{Class: ObjectIncarnation, Incarnation: Incarnation(readHex(part[1]))}
+		return k, IncarnationKey(k.Incarnation)
 	}
-	n, err := strconv.ParseUint(part[0], 10, 32)
-	if err != nil || n == 0 {
-		return bad()
+	if len(part) < 3 || part[0] == "0" {
+		return k, ""
 	}
+	n, _ := strconv.ParseUint(part[0], 10, 32)
 	k.Incarnation = Incarnation(n)
-	hex := func(text string) uint64 {
-		n, e := strconv.ParseUint(text, 16, 64)
-		if e != nil {
-			err = e
-		}
-		return n
+	last := strings.Split(part[len(part)-1], "-")
+	try, _ := strconv.Atoi(last[len(last)-1])
+	switch kind := part[1]; {
+	case kind == "wal" && len(part) == 4 && len(last) == 3:
+		k.Class, k.Session = ObjectWAL, SessionID(readHex(part[2]))
+		k.Name = ObjectName{Session: k.Session, Lane: readLane(last[0]), Number: readHex(last[1]), Try: uint8(try)}
+		return k, k.Name.Key()
+	case kind == "archive" && len(part) == 4:
+		k.Class, k.Extent, k.Session = ObjectArchive, Extent(readHex(part[2])), SessionID(readHex(last[0]))
+		return k, ArchiveKey(k.Incarnation, k.Extent, k.Session, try)
+	case kind == "inline" && len(part) == 4:
+		k.Class, k.Extent, k.Session = ObjectInline, Extent(readHex(part[2])), SessionID(readHex(last[0]))
+		return k, InlineKey(k.Incarnation, k.Extent, k.Session, try)
+	case kind == "checkpoint" && len(part) == 3 && len(last) == 2:
+		k.Class, k.Session = ObjectCheckpoint, SessionID(readHex(last[1]))
+		return k, CheckpointKey(k.Incarnation, Revision(readHex(last[0])), k.Session)
 	}
-	written := ""
-	switch {
-	case part[1] == "wal" && len(part) == 4:
-		name := strings.Split(part[3], "-")
-		if len(name) != 3 {
-			return bad()
+	return k, ""
+}
+
+// readHex returns 0 for what is no number: it is not written again as it was.
+func readHex(text string) uint64 {
+	n, _ := strconv.ParseUint(text, 16, 64)
+	return n
+}
+
+// readLane returns the lane of a name; LaneCount, which has another name, where there is
+// none.
+func readLane(name string) Lane {
+	for l := range LaneCount {
+		if l.String() == name {
+			return l
 		}
-		k.Class, k.Session = ObjectWAL, SessionID(hex(part[2]))
-		k.Name = ObjectName{Session: k.Session, Lane: LaneCount, Number: hex(name[1])}
-		for l := range LaneCount {
-			if l.String() == name[0] {
-				k.Name.Lane = l
-			}
-		}
-		try, e := strconv.ParseUint(name[2], 10, 8)
-		if e != nil {
-			return bad()
-		}
-		k.Name.Try = uint8(try)
-		written = k.Name.Key()
-	case part[1] == "archive" && len(part) == 4:
-		session, try, _ := strings.Cut(part[3], "-")
-		k.Class, k.Extent, k.Session = ObjectArchive, Extent(hex(part[2])), SessionID(hex(session))
-		n, e := strconv.Atoi(try)
-		if e != nil {
-			return bad()
-		}
-		written = ArchiveKey(k.Incarnation, k.Extent, k.Session, n)
-	case part[1] == "inline" && len(part) == 4:
-		session, try, _ := strings.Cut(part[3], "-")
-		k.Class, k.Extent, k.Session = ObjectInline, Extent(hex(part[2])), SessionID(hex(session))
-		n, e := strconv.Atoi(try)
-		if e != nil {
-			return bad()
-		}
-		written = InlineKey(k.Incarnation, k.Extent, k.Session, n)
-	case part[1] == "checkpoint" && len(part) == 3:
-		at, session, _ := strings.Cut(part[2], "-")
-		k.Class, k.Session = ObjectCheckpoint, SessionID(hex(session))
-		written = CheckpointKey(k.Incarnation, Revision(hex(at)), k.Session)
 	}
-	if err != nil || written != key {
-		return bad()
-	}
-	return k, nil
+	return LaneCount
 }
 
 // nameOfKey returns the name in a leftover's key; zero for other classes than

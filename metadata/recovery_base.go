@@ -51,9 +51,6 @@ func (s *State) DeletableUpTo() Revision {
 	return 0
 }
 
-// CheckpointBytes returns the bytes of the objects that kept checkpoints refer to.
-func (s *State) CheckpointBytes() int64 { return s.checkpointBytes }
-
 func sumObjects(list []CheckpointRecord) (bytes int64) {
 	for _, size := range checkpointObjects(list) {
 		bytes += size
@@ -90,22 +87,23 @@ func (s *State) keepCheckpoints(kept []CheckpointRecord) {
 // brokers that are a little behind and continue without the checkpoint.
 const reachBackExtents = maxReplayExtents + 1
 
-// archiveNeeded reports whether an archive is needed for a start, a recovery or the
-// next archive, whatever inline bytes it has.
-func (s *State) archiveNeeded(x Extent) bool {
+// neededFrom returns the first extent from which on archives are needed for a start, a
+// recovery or the next archive, whatever inline bytes they have.
+func (s *State) neededFrom() Extent {
 	bases := s.bases()
 	if len(bases) < recoveryBases {
-		return true
+		return 0
 	}
 	newest := s.checkpoints[len(s.checkpoints)-1].Extent
-	// The archive before the older base's: where the chain of predecessors ends is
-	// read from it.
-	return x+1 >= bases[0].Extent || x+reachBackExtents >= newest || x == s.archives.newest().Extent
+	return min(
+		bases[0].Extent-min(bases[0].Extent, 1), // and the one before, from which is read where the chain of predecessors ends
+		newest-min(newest, reachBackExtents),
+		s.archives.newest().Extent)
 }
 
 // buryArchiveIfDead buries an archive without live inline bytes that is not needed.
 func (s *State) buryArchiveIfDead(x Extent) {
-	if a := s.archives.rows.get(x); a.LiveInline == 0 && !s.archiveNeeded(x) {
+	if a := s.archives.rows.get(x); a.LiveInline == 0 && x < s.neededFrom() {
 		s.buryArchives([]Extent{x})
 	}
 }
@@ -126,8 +124,9 @@ const maxBuriedArchives = 1_000
 // first.
 func (s *State) buryDeadArchives() {
 	var dead []Extent
+	needed := s.neededFrom()
 	for _, o := range s.archives.order {
-		if s.archiveNeeded(o.extent) || len(dead) >= maxBuriedArchives {
+		if o.extent >= needed || len(dead) >= maxBuriedArchives {
 			break
 		}
 		if s.archives.rows.get(o.extent).LiveInline == 0 {
@@ -201,7 +200,7 @@ func (c RecordBase) apply(s *State, _ *Entry) CommandOutcome {
 		return refuse(CodeInvalidRequest, "no checkpoint at revision %d is kept", c.Revision)
 	}
 	record := s.checkpoints[at]
-	// Every archive from the checkpoint on is there: archiveNeeded keeps those since
+	// Every archive from the checkpoint on is there: neededFrom keeps those since
 	// the older base.
 	newest := s.archives.newest()
 	if record.Base || newest == nil || newest.Last < c.Revision {

@@ -74,6 +74,15 @@ func (s *State) releaseQueued(items int) (done int) {
 	return done
 }
 
+// releaseOrQueue releases what a partition has below its log start, if that is little,
+// or else queues it. The caller updates the partition's hash.
+func (s *State) releaseOrQueue(tp TopicPartition, p *partitionState) {
+	if _, finished := s.releaseBelow(tp, p, p.logStart, trimItems); !finished {
+		p.releasing = true
+		s.releases.push(releaseState{topic: tp.Topic, partition: tp.Partition})
+	}
+}
+
 // releaseTrimmed releases what a partition has below its log start.
 func (s *State) releaseTrimmed(tp TopicPartition, items int) (done int, finished bool) {
 	if !s.hasPartition(tp) {

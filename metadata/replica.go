@@ -75,13 +75,6 @@ type AppliedEntry struct {
 	Outcome   *Outcome
 }
 
-// StateMark is the state's hash at a RecordStateHash entry.
-type StateMark struct {
-	Revision Revision
-	Extent   Extent
-	Hash     uint64
-}
-
 // NewReplica returns a replica of the empty state.
 func NewReplica(cfg ReplicaConfig) *Replica {
 	r := &Replica{cfg: cfg, state: NewState()}
@@ -139,50 +132,6 @@ func (r *Replica) WaitApplied(ctx context.Context, rev Revision) error {
 			return fmt.Errorf("wait for revision %d (applied %d): %w", rev, r.Applied(), ctx.Err())
 		}
 	}
-}
-
-// BarrierTimeout is how long a barrier may take before reads fail, retriably.
-const BarrierTimeout = 5 * time.Second
-
-// Barrier returns once the state has everything that any broker acknowledged
-// before the call. Calls that arrive before a read is sent share it.
-func (r *Replica) Barrier(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
-	defer cancel()
-	rev, number, err := r.barriers.joinNext(ctx)
-	if err != nil {
-		err = fmt.Errorf("read barrier: %w", err)
-	} else {
-		err = r.WaitApplied(ctx, rev)
-	}
-	if after := r.cfg.hooks.AfterBarrier; after != nil {
-		after(number)
-	}
-	return err
-}
-
-// BarrierTurn returns how many reads barriers have sent so far. A request keeps it
-// when it arrives, for BarrierSince.
-func (r *Replica) BarrierTurn() uint64 {
-	r.barriers.mu.Lock()
-	defer r.barriers.mu.Unlock()
-	return r.barriers.sent
-}
-
-// BarrierSince is Barrier for a request that arrived at a turn and waited: a read
-// that was sent since then serves it as well as one of its own. So of many requests
-// that wait on one connection, to be answered one after the other, only the first
-// needs a read.
-func (r *Replica) BarrierSince(ctx context.Context, turn uint64) error {
-	r.barriers.mu.Lock()
-	served, rev := r.barriers.answered > turn, r.barriers.revision
-	r.barriers.mu.Unlock()
-	if !served {
-		return r.Barrier(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, BarrierTimeout)
-	defer cancel()
-	return r.WaitApplied(ctx, rev)
 }
 
 // Run follows the log until ctx ends, and then returns nil. It returns an error
@@ -378,67 +327,6 @@ func (r *Replica) handleReplicaCommands(e *Entry, out *Outcome) (marked bool) {
 	}
 	return marked
 }
-
-// maxMarks is how many marks a broker keeps, to compare them with a checkpoint's.
-const maxMarks = 64
-
-// Marks returns the newest mark, and the one at a revision if it is kept.
-func (r *Replica) Marks(at Revision) (newest StateMark, then StateMark, ok bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, m := range r.marks {
-		if m.Revision == at {
-			then, ok = m, true
-		}
-		newest = m
-	}
-	return newest, then, ok
-}
-
-// RequestSnapshot makes the replica take a snapshot of the state at the next
-// RecordStateHash.
-func (r *Replica) RequestSnapshot() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.snapshotWanted, r.markSnapshot = true, nil
-}
-
-// TakeSnapshot returns that snapshot, once.
-func (r *Replica) TakeSnapshot() *State {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.markSnapshot
-	r.markSnapshot = nil
-	return s
-}
-
-// CompareCheckpoint compares this broker's state with a checkpoint's hash. If
-// they differ, the broker reloads the checkpoint, once; the second time it must
-// stop.
-func (r *Replica) CompareCheckpoint(p *CheckpointPointer) error {
-	if p == nil {
-		return nil
-	}
-	_, mark, ok := r.Marks(p.Revision)
-	if !ok || mark.Hash == p.Hash {
-		return nil
-	}
-	r.mu.Lock()
-	first := r.reloads == 0
-	r.reloads++
-	r.mu.Unlock()
-	if first {
-		r.cfg.Logger.Error("ALARM: this broker's state differs from the checkpoint; reloading it", "revision", p.Revision, "checkpoint", p.Object)
-		r.reloadWanted.Store(true)
-		return nil
-	}
-	return fmt.Errorf("%w: state at revision %d has hash %016x, the checkpoint %s has %016x: inspect it with `zonewise dump checkpoint`",
-		ErrCorrupt, p.Revision, mark.Hash, p.Object, p.Hash)
-}
-
-// InDispute reports whether this broker's state is known to differ from a checkpoint,
-// which is not loaded yet.
-func (r *Replica) InDispute() bool { return r.reloadWanted.Load() }
 
 // Snapshot returns an immutable copy of the state, for readers that need longer
 // than a View may take. It costs a copy of some page lists, and apply a copy of

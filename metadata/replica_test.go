@@ -112,6 +112,19 @@ func startBroker(t *testing.T, log *MemLog, store Store, zone ZoneID, seed uint6
 	return b
 }
 
+// produceInline commits one record inside an entry; newest is its timestamp.
+func (b *testBroker) produceInline(tp TopicPartition, body []byte, newest UnixMilli) Offset {
+	b.t.Helper()
+	e := &Entry{Topics: []TopicID{tp.Topic}, Principals: []string{""}, Inline: body,
+		Parts: []Part{{Partition: tp.Partition, Object: InlineObject, Length: int64(len(body)),
+			Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: uint32(len(body)), MaxTimestamp: newest}}}}}
+	out, err := b.data.commit(b.t.Context(), e, nil)
+	if err != nil || out.Parts[0][0].Code != CodeOK {
+		b.t.Fatalf("%+v %v", out, err)
+	}
+	return out.Parts[0][0].Offset
+}
+
 func (b *testBroker) stop() {
 	b.cancel()
 	b.wg.Wait()
@@ -145,13 +158,7 @@ func TestStartFromCheckpointArchivesAndKeys(t *testing.T) {
 				from = b
 			}
 			payload := fmt.Sprintf("%0100d", i)
-			e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: []byte(payload),
-				Parts: []Part{{Topic: 0, Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
-			out, err := from.data.commit(t.Context(), e, nil)
-			if err != nil || out.Parts[0][0].Code != CodeOK {
-				t.Fatalf("%+v %v", out, err)
-			}
-			want[out.Parts[0][0].Offset] = payload
+			want[from.produceInline(TopicPartition{topic, 0}, []byte(payload), 0)] = payload
 			time.Sleep(500 * time.Millisecond)
 		}
 		start, _ := log.Start(t.Context())

@@ -142,10 +142,7 @@ func (s *State) enforceRetention(tp TopicPartition, items int) (done int) {
 		s.releaseBelow(tp, p, p.logStart, 1)
 		done++
 	}
-	if _, finished := s.releaseBelow(tp, p, p.logStart, trimItems); !finished {
-		p.releasing = true
-		s.releases.push(releaseState{topic: tp.Topic, partition: tp.Partition})
-	}
+	s.releaseOrQueue(tp, p)
 	s.itemHashSum += hashPartition(tp, *p)
 	s.indexFirstSpan(tp, p)
 	s.refreshIndex(tp, done < items)

@@ -38,11 +38,7 @@ func TestASizeThatComesBackIsEnforced(t *testing.T) {
 		add := func(n int) {
 			t.Helper()
 			for range n {
-				e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: make([]byte, 100),
-					Parts: []Part{{Object: InlineObject, Length: 100, Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100}}}}}
-				if out, err := b.data.commit(t.Context(), e, nil); err != nil || out.Parts[0][0].Code != CodeOK {
-					t.Fatalf("%+v, %v", out, err)
-				}
+				b.produceInline(TopicPartition{topic, 0}, make([]byte, 100), 0)
 			}
 		}
 		submit(CreateTopic{topic, "t", 1, 3, map[string]string{"retention.ms": "-1", "retention.bytes": "250"}})

@@ -248,11 +248,7 @@ func TestTheRetentionRoleDeletesByItself(t *testing.T) {
 		time.Sleep(20 * time.Second) // state time begins
 		write := func(p Partition, n int) {
 			for range n {
-				e := &Entry{Topics: []TopicID{topic}, Principals: []string{""}, Inline: make([]byte, 100), Parts: []Part{{Partition: p, Object: InlineObject, Length: 100,
-					Runs: []Run{{Producer: NoProducer, Epoch: -1, FirstSequence: -1, Batches: 1, Records: 1, Bytes: 100, MaxTimestamp: UnixMilli(time.Now().UnixMilli())}}}}}
-				if out, err := b.data.commit(t.Context(), e, nil); err != nil || out.Parts[0][0].Code != CodeOK {
-					t.Fatalf("%+v %v", out, err)
-				}
+				b.produceInline(TopicPartition{topic, p}, make([]byte, 100), UnixMilli(time.Now().UnixMilli()))
 			}
 		}
 		spans := func(p Partition) (n int) {

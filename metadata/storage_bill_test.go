@@ -279,8 +279,8 @@ func TestADeletedTopicKeepsItsRowAndItsName(t *testing.T) {
 	topic := s.Topics()[1]
 	at := s.time
 	l.commit(t, &Entry{Commands: []Command{DeleteTopic{topic.ID}, ReleaseQueued{1000}}})
-	if live, dead := s.TopicBytes(topic.ID); live != 0 || dead != 2000 {
-		t.Fatalf("a topic of 2000 bytes has %d live and %d dead when it is deleted", live, dead)
+	if row := s.storage.rows.get(topic.ID); row == nil || row.live != 0 || row.dead != 2000 {
+		t.Fatalf("a topic of 2000 bytes has the row %+v when it is deleted", row)
 	}
 	tick(10 * ledgerMinute)
 	quantity := func(c Component) (q Quantity) {

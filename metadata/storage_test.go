@@ -91,8 +91,8 @@ func (w *world) storageStep(t testing.TB, n int, session SessionID, topic TopicI
 			c = BuryLeftovers{l.Session, l.Incarnation, []Leftover{{ObjectWAL, key, 9}}, key, w.rng.IntN(2) == 0}
 		}
 	case n < 52 && w.rng.IntN(2) == 0:
-		if m := w.state.planInlineMove(0); len(m.archives) > 0 {
-			first, last := m.archives[0].Extent, m.archives[len(m.archives)-1].Extent
+		if m := w.state.planInlineMove(0); len(m) > 0 {
+			first, last := m[0].Extent, m[len(m)-1].Extent
 			c = MoveInline{first, last, InlineKey(1, first, session, 1), 500}
 		}
 	default:
@@ -114,7 +114,7 @@ type derivedStorage struct {
 }
 
 func (s *State) derived() derivedStorage {
-	d := derivedStorage{map[TopicID]topicStorage{}, s.objectBytes, s.archiveBytes, s.archivedInline, s.garbageBytes, s.CheckpointBytes(), s.StorageTotals(),
+	d := derivedStorage{map[TopicID]topicStorage{}, s.objectBytes, s.archiveBytes, s.archivedInline, s.garbageBytes, s.checkpointBytes, s.StorageTotals(),
 		s.deletedPartitions, s.spans, s.offsets, s.livePartitions(), s.archives.order, map[TopicPartition]bool{}}
 	s.storage.rows.each(func(id TopicID, t *topicStorage) bool { d.Topics[id] = *t; return true })
 	for n := range s.ExpiringTopics() {

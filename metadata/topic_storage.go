@@ -156,15 +156,6 @@ func (s *State) StorageTotals() StorageTotals {
 	return StorageTotals{s.liveBytes, s.unarchivedInline(), s.deadBytes, s.platformBytes()}
 }
 
-// TopicBytes returns a topic's live bytes and those of its deleted records that are
-// still in the bucket. The topic may be deleted.
-func (s *State) TopicBytes(id TopicID) (live, dead int64) {
-	if t := s.storage.rows.get(id); t != nil {
-		return t.live, t.dead
-	}
-	return 0, 0
-}
-
 // deriveTopicBytes computes the live and dead bytes of each topic. An object's bytes
 // that are a topic's are dead where no span refers to them.
 func (s *State) deriveTopicBytes() {

@@ -11,7 +11,6 @@ import (
 	"github.com/zonewise/zonewise/internal/etcdserver"
 	"github.com/zonewise/zonewise/internal/recovery"
 	"github.com/zonewise/zonewise/metadata/etcdlog"
-	"github.com/zonewise/zonewise/s3stream/bucket"
 )
 
 type repairOptions struct {
@@ -157,21 +156,11 @@ func runRepairArchive(ctx context.Context, o *repairOptions, env cli.Env) error 
 	if err != nil {
 		return err
 	}
-	client, err := o.etcd.dialAll()
+	c, err := openStoredCluster(ctx, &o.etcd, o.bucket, o.cluster, logger)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	b, err := openExisting(ctx, "bucket", o.bucket)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	log, err := etcdlog.Open(ctx, etcdlog.Config{Cluster: o.cluster, Client: etcdlog.FromEtcd(client), Logger: logger, Rand: newRand()})
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	return recovery.RepairArchive(ctx, recovery.ArchiveRepair{Log: log, Bucket: bucket.Prefix(b, o.cluster+"/"), Rand: newRand(), Logger: logger,
+	defer c.close()
+	return recovery.RepairArchive(ctx, recovery.ArchiveRepair{Log: c.log, Bucket: c.objects, Rand: newRand(), Logger: logger,
 		Progress: func(format string, args ...any) { fmt.Fprintf(env.Stdout, format+"\n", args...) }})
 }

@@ -92,26 +92,15 @@ func runVerify(ctx context.Context, o *verifyOptions, env cli.Env) error {
 	if err != nil {
 		return err
 	}
-	client, err := o.etcd.dialAll()
+	c, err := openStoredCluster(ctx, &o.etcd, o.bucket, o.cluster, logger)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	b, err := openExisting(ctx, "bucket", o.bucket)
-	if err != nil {
+	defer c.close()
+	if err := recovery.CheckStart(ctx, c.log, c.objects); err != nil {
 		return err
 	}
-	defer b.close()
-	log, err := etcdlog.Open(ctx, etcdlog.Config{Cluster: o.cluster, Client: etcdlog.FromEtcd(client), Logger: logger, Rand: newRand()})
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	objects := bucket.Prefix(b, o.cluster+"/")
-	if err := recovery.CheckStart(ctx, log, objects); err != nil {
-		return err
-	}
-	r, err := o.verifyBucket(ctx, log, objects, env, logger)
+	r, err := o.verifyBucket(ctx, c.log, c.objects, env, logger)
 	if errors.Is(err, verify.ErrStart) {
 		return cli.Exitf(exitDamage, "verify: %v", err)
 	}

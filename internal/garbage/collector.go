@@ -91,6 +91,7 @@ func (c *Collector) Task(interval time.Duration) metadata.RoleTask {
 
 // Run is one pass: it deletes what may be deleted, and searches for leftovers.
 func (c *Collector) Run(ctx context.Context, role metadata.Role) error {
+	ctx = bucket.WithCause(ctx, bucket.CauseGC)
 	if c.epoch != role.Epoch {
 		c.epoch, c.deaths, c.retry = role.Epoch, nil, map[metadata.GarbageID]retryTime{}
 		c.uploadsListed = time.Now()

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,25 +13,12 @@ import (
 // newCollector returns the session's collector of garbage.
 func (s *session) newCollector(m *metadata.Maintenance) *garbage.Collector {
 	n := s.n
-	c := garbage.Config{Bucket: garbageBucket{n.bucket}, Replica: n.replica, Submitter: s.wal, Logger: n.cfg.Logger, Grace: n.cfg.Times.Grace,
+	c := garbage.Config{Bucket: n.bucket, Replica: n.replica, Submitter: s.wal, Logger: n.cfg.Logger, Grace: n.cfg.Times.Grace,
 		LeftoverGrace: n.cfg.Times.LeftoverGrace, Stats: &n.garbage, SetFullness: func(percent int) { m.SetFullness(garbage.Role, percent) }}
 	if u, ok := bucket.Prefix(n.cfg.Bucket, n.cfg.Cluster).(bucket.UploadAborter); ok {
 		c.Uploads = u
 	}
 	return garbage.New(c)
-}
-
-// garbageBucket sets the cause of the collector's requests.
-type garbageBucket struct{ b bucket.Bucket }
-
-// Delete implements garbage.Bucket.
-func (g garbageBucket) Delete(ctx context.Context, names ...string) ([]string, error) {
-	return g.b.Delete(bucket.WithCause(ctx, bucket.CauseGC), names...)
-}
-
-// List implements garbage.Bucket.
-func (g garbageBucket) List(ctx context.Context, prefix, after string, limit int) ([]bucket.Info, error) {
-	return g.b.List(bucket.WithCause(ctx, bucket.CauseGC), prefix, after, limit)
 }
 
 // garbageMetrics registers what is dead in the bucket, and what the roles do.

@@ -36,7 +36,7 @@ func TestARecoveryNeedsNoArchiveFromBeforeItsCheckpoint(t *testing.T) {
 		b := bucket.NewMem()
 		kept, _ := lived(t, b)
 		_, c := newEtcd(t, 2)
-		want := mustRecover(t, c, copyBucket(t, b))
+		want := mustRecover(t, c, clone(t, b))
 		ix := checkpointIndex(t, b, want.Checkpoint)
 		deleted := 0
 		list, err := b.List(t.Context(), cluster+"/1/archive/", "", 0)
@@ -82,23 +82,4 @@ func checkpointIndex(t *testing.T, b bucket.Bucket, key string) *metadata.Checkp
 		t.Fatal(err)
 	}
 	return ix
-}
-
-func copyBucket(t *testing.T, b bucket.Bucket) bucket.Bucket {
-	t.Helper()
-	to := bucket.NewMem()
-	list, err := b.List(t.Context(), "", "", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range list {
-		body, err := b.Get(t.Context(), o.Name, 0, -1)
-		if err == nil {
-			err = to.Put(t.Context(), o.Name, body)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return to
 }

@@ -33,7 +33,7 @@ func applyFixes() []mutant {
 			"			slices.SortFunc(found, compare)\n", "			slices.SortFunc(found[:0], compare)\n"}}},
 		{name: "a tick drops all that is idle", pkg: pkg, run: "ATickExpires", edits: []edit{{expiry,
 			"len(gone); len(found) > room {", "len(gone); len(found) > room+1<<20 {"}}},
-		{name: "a barrier serves a request that came after its read", pkg: pkg, run: "ABarrierServes", edits: []edit{{"metadata/replica.go",
+		{name: "a barrier serves a request that came after its read", pkg: pkg, run: "ABarrierServes", edits: []edit{{"metadata/replica_barrier.go",
 			"r.barriers.answered > turn", "r.barriers.answered >= turn"}}},
 		{name: "each request on a connection takes a barrier's read", pkg: "./broker", run: "ShareABarrier", edits: []edit{{"broker/error_backoff.go",
 			"return s.cfg.Replica.BarrierSince(ctx, r.barrierTurn)", "return s.barrier(ctx)"}}},

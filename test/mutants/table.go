@@ -127,7 +127,7 @@ func promiseMutants() []mutant {
 			"	if barrier != noError {\n		out.ErrorCode = barrier\n		return out\n	}\n", ""}}},
 		{name: "ListOffsets answered after a failed barrier", pkg: "./broker", run: "NothingIsAnswered", edits: []edit{{"broker/02_list_offsets.go",
 			"			case err != nil:\n				rp.ErrorCode = kerr.RequestTimedOut.Code\n", "			case err != nil && len(mentions) == 0:\n				rp.ErrorCode = kerr.RequestTimedOut.Code\n"}}},
-		{name: "a barrier one entry short", pkg: "./metadata", run: "ABarrierWaits", edits: []edit{{"metadata/replica.go",
+		{name: "a barrier one entry short", pkg: "./metadata", run: "ABarrierWaits", edits: []edit{{"metadata/replica_barrier.go",
 			"err = r.WaitApplied(ctx, rev)", "err = r.WaitApplied(ctx, rev-1)"}}},
 		{name: "a checkpoint agreed on though hashes differ", pkg: "./metadata", run: "NoCheckpointIsAgreedOn", edits: []edit{{"metadata/maintenance_checkpoint.go",
 			"			if l.Status.Hash == p.Hash {", "			if l.Status.Hash == p.Hash || l.Status.Hash != 0 {"}}},
