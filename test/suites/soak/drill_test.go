@@ -4,6 +4,8 @@ package soak
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"regexp"
 	"strconv"
@@ -259,6 +261,10 @@ func (r *rig) checkCommitted(c *commitLog, point recoveryPoint) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	got, err := r.admin.FetchOffsets(ctx, drillGroup)
+	for ; errors.Is(err, io.EOF) && ctx.Err() == nil; got, err = r.admin.FetchOffsets(ctx, drillGroup) {
+		r.say("fetch the offsets of %s again: %v", drillGroup, err) // on a connection from before the brokers were killed
+		pause(r.t, time.Second)
+	}
 	if err != nil {
 		r.t.Errorf("fetch the offsets of %s: %v", drillGroup, err)
 		return
